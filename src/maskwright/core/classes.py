@@ -1,0 +1,77 @@
+"""Classes: the names, colours and order of the labels, and the one id that no loss or metric sees.
+
+Inside maskwright a label map is always a `uint8` array (H, W) that holds class indices 0..K-1, or `IGNORE`. What the
+ids were in somebody's files is the business of `data.formats` alone.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from maskwright.core.errors import MaskwrightError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+IGNORE = 255
+MAX_CLASSES = 255
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The labels of a data set, in the order of their indices.
+
+    Attributes:
+        names: one name a class; index k of a label map means `names[k]`.
+        colors: one RGB triple (0..255) a class, for pictures.
+    """
+
+    names: tuple[str, ...]
+    colors: tuple[tuple[int, int, int], ...]
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise MaskwrightError("a data set needs at least one class, and none was found or named")
+        if len(self.names) > MAX_CLASSES:
+            raise MaskwrightError(
+                f"{len(self.names)} classes were found, and at most {MAX_CLASSES} fit: are the masks instance ids, "
+                "or photographs? Force the reading with --format or name the classes in classes.txt"
+            )
+        if len(set(self.names)) != len(self.names):
+            twice = next(name for name in self.names if self.names.count(name) > 1)
+            raise MaskwrightError(f"the class name {twice!r} stands twice: rename one of them")
+        if len(self.colors) != len(self.names):
+            raise MaskwrightError(f"{len(self.names)} class names but {len(self.colors)} colours")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @classmethod
+    def named(cls, names: list[str] | tuple[str, ...]) -> Classes:
+        """Give each name a colour of the default palette."""
+        return cls(tuple(names), default_palette(len(names)))
+
+    def palette(self) -> NDArray[np.uint8]:
+        """Return a colour table (256, 3): row k for class k, black elsewhere, mid grey for `IGNORE`."""
+        table = np.zeros((256, 3), np.uint8)
+        table[: len(self.colors)] = self.colors
+        table[IGNORE] = 128
+        return table
+
+
+def default_palette(count: int) -> tuple[tuple[int, int, int], ...]:
+    """Return `count` colours that differ from their neighbours: hues by the golden angle, in three brightnesses.
+
+    A class named first keeps its colour however many follow it.
+    """
+    shades = ((0.65, 0.95), (0.85, 0.70), (0.45, 1.00))
+    colors = []
+    for index in range(count):
+        saturation, value = shades[index % len(shades)]
+        red, green, blue = colorsys.hsv_to_rgb((0.58 + index * 0.381966) % 1.0, saturation, value)
+        colors.append((round(red * 255), round(green * 255), round(blue * 255)))
+    return tuple(colors)

@@ -1,0 +1,31 @@
+"""Errors that people read: the value, the rule, the cure and the file. Nothing here knows who raises them."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class MaskwrightError(Exception):
+    """The user's data, settings or machine stand in the way, and the message says what to do about it.
+
+    The message is one paragraph: which file, which value, which rule, which cure. The command line prints it
+    without a traceback and exits with 2.
+    """
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> MaskwrightError:
+    """Build the error for a name that no table holds, with the nearest known one.
+
+    Args:
+        kind: what the name should have been, in the singular ("model", "loss").
+        name: the value given.
+        known: every name there is.
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return MaskwrightError(f"{name!r} is no {kind}: {hint}the known ones are {', '.join(names)}")

@@ -1,0 +1,119 @@
+"""The fingerprint: what the data looks like, measured. `data.fingerprint` measures it, `planning` decides from it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from maskwright.core.records import Fault
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Smallest, 10th percentile, median, 90th percentile and largest of some quantity."""
+
+    low: float
+    p10: float
+    median: float
+    p90: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ChannelStats:
+    """Intensity of one channel over all images, in the files' own units.
+
+    `p_low` and `p_high` are the 0.5th and 99.5th percentile: what 16-bit and float images are stretched between.
+    """
+
+    minimum: float
+    maximum: float
+    mean: float
+    std: float
+    p_low: float
+    p_high: float
+
+
+@dataclass(frozen=True)
+class ClassStats:
+    """How often and how large one class is.
+
+    Attributes:
+        name: of the class.
+        pixels: labelled pixels of it, in all images.
+        share: of all pixels that are not ignored, 0..1.
+        images: number of images that show it, by split (`train`, `val`, `test`, or `all` before there are splits).
+        objects: connected regions (or annotated objects, where the format knows them), counted over all images.
+        size: square root of an object's area in pixels, or None without objects.
+        thickness: 4 x the mean distance to the region's edge, an object's width in pixels, or None.
+    """
+
+    name: str
+    pixels: int
+    share: float
+    images: dict[str, int]
+    objects: int
+    size: Spread | None
+    thickness: Spread | None
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Everything the plan is made from.
+
+    Attributes:
+        root: where the data is.
+        format: name of the format recognised.
+        layout: what was seen, in words.
+        images: usable images with an annotation.
+        splits: number of usable images by split (empty before there are splits).
+        heights: of the images, in pixels.
+        widths: of the images, in pixels.
+        sizes: the commonest sizes, "HxW" -> count (at most ten).
+        channels: number of channels -> images.
+        dtypes: pixel type (`uint8`, `uint16`, `float32`) -> images.
+        intensity: one entry a channel, of the commonest number of channels.
+        class_stats: one entry a class, by index.
+        ignore_share: part of all pixels that carry no label, 0..1.
+        flip_horizontal: how alike the masks are to their mirror images, left to right, 0..1 (1: no difference that
+            chance would not explain).
+        flip_vertical: the same, upside down.
+        groups: number of groups, or 0 where there are none.
+        near_duplicates: images that are nearly the same as another one.
+        decode_seconds: median seconds to read and decode one image and its mask, on this machine.
+        faults: everything found wrong, worst first.
+    """
+
+    root: str
+    format: str
+    layout: str
+    images: int
+    splits: dict[str, int]
+    heights: Spread
+    widths: Spread
+    sizes: dict[str, int]
+    channels: dict[int, int]
+    dtypes: dict[str, int]
+    intensity: tuple[ChannelStats, ...]
+    class_stats: tuple[ClassStats, ...]
+    ignore_share: float
+    flip_horizontal: float
+    flip_vertical: float
+    groups: int
+    near_duplicates: int
+    decode_seconds: float
+    faults: tuple[Fault, ...] = field(default=())
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training can work at all: some usable images, and at least one labelled pixel."""
+        return self.images > 0 and any(entry.pixels for entry in self.class_stats)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain types only, fit for `json.dumps`."""
+        plain = asdict(self)
+        plain["faults"] = [{**entry, "path": str(entry["path"])} for entry in plain["faults"]]
+        plain["channels"] = {str(count): images for count, images in self.channels.items()}
+        plain["trainable"] = self.trainable
+        return plain

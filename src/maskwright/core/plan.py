@@ -1,0 +1,318 @@
+"""The plan: every decision about one training, as data. `planning` makes it, everything above obeys it.
+
+A plan is read from and written to `plan.yaml`; an unknown key is refused with the nearest known one named, and
+`--set section.key=value` overrides one value. Lengths are in pixels of the working resolution unless said.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.core.files import write_text
+
+Fraction = float
+
+
+class Section(BaseModel):
+    """A part of the plan: unknown keys are refused, values are checked on assignment too."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+class DataPlan(Section):
+    """How files become arrays.
+
+    Attributes:
+        channels: of the network's input; images with another number are converted (grey to RGB, alpha dropped).
+        scale: working resolution as a factor on the image's own pixels.
+        value_range: per channel (low, high) in file units that become 0 and 255; None for 8-bit images.
+        mean, std: per channel, on the scale 0..255, of what the network is fed.
+    """
+
+    channels: int = Field(3, ge=1, le=512)
+    scale: float = Field(1.0, gt=0, le=4)
+    value_range: list[tuple[float, float]] | None = None
+    mean: list[float] = [127.5, 127.5, 127.5]
+    std: list[float] = [64.0, 64.0, 64.0]
+
+    @model_validator(mode="after")
+    def _one_entry_a_channel(self) -> DataPlan:
+        for name in ("mean", "std", "value_range"):
+            value = getattr(self, name)
+            if value is not None and len(value) != self.channels:
+                raise ValueError(f"data.{name} has {len(value)} entries, but data.channels is {self.channels}")
+        return self
+
+
+class SplitPlan(Section):
+    """Which images train, which choose the model, and which judge it; used where the layout does not say.
+
+    Attributes:
+        val, test: shares of the images, 0..1.
+        group_by: regular expression on the record's id; what its first group (or the whole match) yields stays on
+            one side.
+    """
+
+    val: Fraction = Field(0.15, ge=0, lt=1)
+    test: Fraction = Field(0.15, ge=0, lt=1)
+    group_by: str | None = None
+
+
+class ModelPlan(Section):
+    """Which network.
+
+    Attributes:
+        name: in `models.MODELS`.
+        backbone: in `models.BACKBONES`, or `timm:NAME` for any timm backbone with `features_only`.
+        pretrained: start the backbone from published weights.
+        weights: a local file of weights to start from.
+        dropout: before the last layer.
+        options: keyword arguments of the architecture's builder.
+    """
+
+    name: str = "swiftnet"
+    backbone: str | None = None
+    pretrained: bool = False
+    weights: str | None = None
+    dropout: Fraction = Field(0.0, ge=0, lt=1)
+    options: dict[str, Any] = {}
+
+
+class LossPlan(Section):
+    """What is minimised.
+
+    Attributes:
+        terms: loss name in `losses.LOSSES` -> weight in the sum.
+        class_weights: one a class, mean 1, for the losses that take them; None for equal weights.
+        label_smoothing: of the cross-entropy.
+        auxiliary: weight of the loss on auxiliary heads.
+    """
+
+    terms: dict[str, float] = {"cross_entropy": 1.0, "dice": 1.0}
+    class_weights: list[float] | None = None
+    label_smoothing: Fraction = Field(0.0, ge=0, lt=1)
+    auxiliary: float = Field(0.4, ge=0)
+
+
+class SamplingPlan(Section):
+    """What a batch is made of.
+
+    Attributes:
+        crop: (height, width) of a training crop.
+        batch: crops a step, over all processes.
+        rare_share: part of the crops that are centred on a pixel of a class drawn by `class_odds`.
+        class_odds: one a class, sum 1; None for equal odds.
+    """
+
+    crop: tuple[int, int] = (256, 256)
+    batch: int = Field(8, ge=1)
+    rare_share: Fraction = Field(0.5, ge=0, le=1)
+    class_odds: list[float] | None = None
+
+
+class AugmentPlan(Section):
+    """How a training crop is changed.
+
+    Attributes:
+        zoom: factors on the working resolution, drawn log-uniformly.
+        stretch: largest change of the aspect ratio, as a share.
+        rotate: largest angle, in degrees.
+        flip_horizontal, flip_vertical: probabilities.
+        transpose: probability of swapping the axes (with both flips: all eight orientations).
+        brightness, contrast, saturation: largest change, as a share of the range.
+        hue: largest shift between channels, as a share of the range.
+        gamma: largest change of the exponent, as a share.
+        blur: probability of a small Gaussian blur.
+        noise: largest standard deviation of Gaussian noise, on the scale 0..255.
+    """
+
+    zoom: tuple[float, float] = (0.5, 1.5)
+    stretch: Fraction = Field(0.1, ge=0, lt=1)
+    rotate: float = Field(5.0, ge=0, le=180)
+    flip_horizontal: Fraction = Field(0.5, ge=0, le=1)
+    flip_vertical: Fraction = Field(0.0, ge=0, le=1)
+    transpose: Fraction = Field(0.0, ge=0, le=1)
+    brightness: Fraction = Field(0.2, ge=0, le=1)
+    contrast: Fraction = Field(0.2, ge=0, le=1)
+    saturation: Fraction = Field(0.2, ge=0, le=1)
+    hue: Fraction = Field(0.03, ge=0, le=1)
+    gamma: Fraction = Field(0.2, ge=0, lt=1)
+    blur: Fraction = Field(0.1, ge=0, le=1)
+    noise: float = Field(4.0, ge=0)
+
+
+class OptimPlan(Section):
+    """How the weights move.
+
+    Attributes:
+        name: optimiser in `training.OPTIMIZERS`.
+        lr: highest learning rate.
+        weight_decay: not applied to norms and biases.
+        momentum: of SGD and RMSprop.
+        clip: largest norm of the gradient; 0 for none.
+        accumulate: micro-batches a step.
+        schedule: `cosine`, `poly` (power 0.9) or `constant`.
+        warmup: share of the training in which the learning rate rises from 0.
+        ema: decay of the averaged weights that are validated and saved; 0 for none.
+    """
+
+    name: str = "adamw"
+    lr: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(0.02, ge=0)
+    momentum: Fraction = Field(0.9, ge=0, lt=1)
+    clip: float = Field(1.0, ge=0)
+    accumulate: int = Field(1, ge=1)
+    schedule: Literal["cosine", "poly", "constant"] = "cosine"
+    warmup: Fraction = Field(0.05, ge=0, lt=1)
+    ema: Fraction = Field(0.99, ge=0, lt=1)
+
+
+class TrainPlan(Section):
+    """How long, how fast, how careful.
+
+    Attributes:
+        steps: optimiser steps.
+        budget_seconds: of the whole command; steps then follow the clock. None: exactly `steps`.
+        precision: Fabric's name: `32-true`, `bf16-mixed` or `16-mixed`.
+        channels_last: memory format of images and weights.
+        gradient_checkpointing: recompute activations to save memory.
+        validations: how many times the model is scored on validation data.
+        validation_images: at most so many of them each time.
+        patience: stop after so many validations without a better score; 0 for never.
+        checkpoint_seconds: between two checkpoints.
+        threads: that decode and augment.
+    """
+
+    steps: int = Field(1000, ge=1)
+    budget_seconds: float | None = Field(None, gt=0)
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    channels_last: bool = True
+    gradient_checkpointing: bool = False
+    validations: int = Field(8, ge=1)
+    validation_images: int = Field(64, ge=1)
+    patience: int = Field(0, ge=0)
+    checkpoint_seconds: float = Field(60.0, gt=0)
+    threads: int = Field(1, ge=1)
+
+
+class PredictPlan(Section):
+    """How whole images are predicted.
+
+    Attributes:
+        tile: (height, width) of one pass through the network.
+        overlap: of neighbouring tiles, as a share of their side.
+        flip: average with the mirrored image's prediction.
+    """
+
+    tile: tuple[int, int] = (512, 512)
+    overlap: Fraction = Field(0.25, ge=0, le=0.5)
+    flip: bool = False
+
+
+class Plan(Section):
+    """Every decision about one training; `reasons` maps a dotted key (`data.scale`) to why it is so."""
+
+    version: Literal[1] = 1
+    task: Literal["semantic"] = "semantic"
+    seed: int = Field(0, ge=0)
+    data: DataPlan = DataPlan()
+    split: SplitPlan = SplitPlan()
+    model: ModelPlan = ModelPlan()
+    loss: LossPlan = LossPlan()
+    sampling: SamplingPlan = SamplingPlan()
+    augment: AugmentPlan = AugmentPlan()
+    optim: OptimPlan = OptimPlan()
+    train: TrainPlan = TrainPlan()
+    predict: PredictPlan = PredictPlan()
+    reasons: dict[str, str] = {}
+
+
+def validated(values: dict[str, Any], source: str) -> Plan:
+    """Check plain values against the plan.
+
+    Args:
+        values: nested plain types, as read from YAML.
+        source: file or option that they come from, for the message.
+
+    Raises:
+        MaskwrightError: an unknown key (the nearest known one is named) or a value outside its rule.
+    """
+    try:
+        return Plan.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "plan"
+        if first["type"] == "extra_forbidden":
+            known = _section(first["loc"][:-1]).model_fields
+            raise MaskwrightError(
+                f"{source}: {where}: {unknown_name('key of the plan', str(first['loc'][-1]), known)}"
+            ) from None
+        raise MaskwrightError(f"{source}: {where} is {first['input']!r}: {first['msg']}") from None
+
+
+def overridden(plan: Plan, settings: list[str]) -> Plan:
+    """Apply `--set` options: `section.key=value`, the value in YAML.
+
+    Raises:
+        MaskwrightError: no `=`, an unknown key or a value outside its rule.
+    """
+    values = plan.model_dump(mode="json")
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise MaskwrightError(f"--set {setting}: write it as section.key=value, e.g. --set optim.lr=3e-4")
+        *path, last = key.strip().split(".")
+        target = values
+        for part in path:
+            target = target.setdefault(part, {})
+            if not isinstance(target, dict):
+                raise MaskwrightError(f"--set {setting}: {part!r} holds a value and no keys of its own")
+        target[last] = _yaml_value(text)
+        values["reasons"][key.strip()] = "set by hand"
+        plan = validated(values, f"--set {setting}")
+    return plan
+
+
+def read_plan(path: Path) -> Plan:
+    """Read `plan.yaml`.
+
+    Raises:
+        MaskwrightError: missing, no YAML, an unknown key or a value outside its rule.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MaskwrightError(f"{path} does not exist: give a plan.yaml or a run folder that holds one") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise MaskwrightError(f"{path} cannot be read as YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise MaskwrightError(f"{path} holds {type(values).__name__}, not the sections of a plan")
+    return validated(values, str(path))
+
+
+def write_plan(path: Path, plan: Plan) -> None:
+    """Write `plan.yaml` atomically."""
+    write_text(path, yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False, width=110, allow_unicode=True))
+
+
+def _yaml_value(text: str) -> Any:
+    """Read one value; YAML 1.1 takes `3e-4` for text, people do not."""
+    try:
+        return float(text) if text.lower().count("e") == 1 and text[:1] in "+-.0123456789" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError):
+        return text
+
+
+def _section(location: tuple[int | str, ...]) -> type[BaseModel]:
+    """Return the model class at a place such as ("optim",)."""
+    model: type[BaseModel] = Plan
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return model
