@@ -1,0 +1,63 @@
+"""Durations as people write and read them: `10m`, `90s`, `1h30m`. Nothing here looks at a clock."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from maskwright.core.errors import MaskwrightError
+
+UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+_TERM = re.compile(r"(\d+(?:\.\d+)?)\s*(hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)\s*", re.IGNORECASE)
+
+
+def parse_seconds(text: str | float) -> float:
+    """Read a duration in seconds.
+
+    Args:
+        text: `90s`, `10m`, `1h30m`, `1.5h`, or a bare number of seconds.
+
+    Raises:
+        MaskwrightError: nothing of that kind, or not above zero.
+    """
+    words = str(text).strip()
+    seconds = _bare_number(words)
+    if seconds is None:
+        seconds = _sum_of_terms(words)
+    if seconds is None:
+        raise MaskwrightError(
+            f"{words!r} is no duration: write 90s, 10m or 1h30m, or a bare number of seconds such as 600"
+        )
+    if not math.isfinite(seconds) or seconds <= 0:
+        raise MaskwrightError(f"{words!r} is no usable duration: it must be longer than nothing, e.g. 10m")
+    return seconds
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a duration in its two largest units: `2 h 05 min`, `10 min 00 s`, `42 s`, `0.8 s`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _bare_number(words: str) -> float | None:
+    try:
+        return float(words)
+    except ValueError:
+        return None
+
+
+def _sum_of_terms(words: str) -> float | None:
+    """Add up `1h 30m`; None unless the whole text is made of such terms, each unit once, larger ones first."""
+    terms = _TERM.findall(words)
+    if not terms or _TERM.sub("", words):
+        return None
+    units = [unit[0].lower() for _, unit in terms]
+    if units != sorted(set(units), key="hms".index):
+        return None
+    return math.fsum(float(number) * UNITS[unit] for (number, _), unit in zip(terms, units, strict=True))
