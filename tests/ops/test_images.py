@@ -5,7 +5,15 @@ from hypothesis import strategies as st
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan
-from maskwright.ops.images import prepare, resize_image, resize_labels, to_channels, to_uint8, working_size
+from maskwright.ops.images import (
+    prepare,
+    resize_image,
+    resize_labels,
+    shrink_labels,
+    to_channels,
+    to_uint8,
+    working_size,
+)
 
 
 def plan(channels=3, scale=1.0, value_range=None):
@@ -135,3 +143,27 @@ def test_prepare_returns_the_working_size(height, width, bands, scale):
     pixels = prepare(np.full((height, width, bands), 9, np.uint8), plan(scale=scale))
     assert pixels.shape == (*working_size(height, width, scale), 3)
     assert np.all(pixels == 9)
+
+
+def test_a_thin_line_survives_shrinking():
+    labels = np.zeros((6, 8), np.uint8)
+    labels[:, 4] = 1
+    labels[:, 1] = 2
+    shrunk = shrink_labels(labels, (3, 4))
+    assert shrunk.tolist() == [[2, 0, 1, 0]] * 3
+    # A third of a pixel is enough, a quarter is not.
+    assert shrink_labels(np.array([[0, 0, 1]], np.uint8), (1, 1)).tolist() == [[1]]
+    assert shrink_labels(np.array([[0, 0, 0, 1]], np.uint8), (1, 1))[0, 0] == 0
+
+
+def test_a_class_outranks_ignore_and_ignore_stays_where_nothing_else_is():
+    labels = np.array([[255, 255, 255, 255], [255, 255, 1, 1]], np.uint8)
+    assert shrink_labels(labels, (1, 2)).tolist() == [[255, 1]]
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 20), st.integers(1, 20), st.integers(0, 5))
+def test_shrinking_labels_invents_no_class(height, width, new_height, new_width, seed):
+    labels = np.random.default_rng(seed).choice(np.array([0, 3, 7, 255], np.uint8), (height, width))
+    shrunk = shrink_labels(labels, (new_height, new_width))
+    assert shrunk.shape == (new_height, new_width)
+    assert set(np.unique(shrunk)) <= set(np.unique(labels))
