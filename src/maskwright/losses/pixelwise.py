@@ -1,0 +1,116 @@
+"""Losses that are means over pixels: cross-entropy, binary cross-entropy, focal, squared error.
+
+Each is a pure function of a `Prepared` batch. Ignored pixels have no part in the mean, and a batch without a labelled
+pixel costs 0. An absent class needs no special care here: it has no pixels of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.losses.reduce import global_ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from maskwright.losses.prepared import Prepared
+
+
+def cross_entropy(
+    batch: Prepared, class_weights: Sequence[float] | None = None, label_smoothing: float = 0.0
+) -> Tensor:
+    """Return the weighted mean of -log p(label), as `torch.nn.functional.cross_entropy` defines it.
+
+    Args:
+        batch: K channels, or one (then the same as `binary_cross_entropy`).
+        class_weights: one a class (for one channel: of label 0 and label 1). The mean is divided by the sum of the
+            weights of all labelled pixels, over all processes.
+        label_smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016).
+    """
+    weights = _weights(batch, class_weights)
+    pixel = batch.mask if weights is None else weights[batch.labels] * batch.mask
+    loss = -(pixel * batch.log_true)
+    if label_smoothing:
+        loss = (1 - label_smoothing) * loss - label_smoothing * batch.mask * _mean_log(batch, weights)
+    return global_ratio(loss.sum(), pixel.sum())
+
+
+def binary_cross_entropy(batch: Prepared, class_weights: Sequence[float] | None = None) -> Tensor:
+    """Return the mean of the sigmoid cross-entropy: of the one channel, or of each class against the rest.
+
+    Args:
+        batch: any number of channels.
+        class_weights: for one channel the weights of label 0 and label 1, by pixel; for several the weight of each
+            channel in the mean over channels.
+    """
+    if batch.binary:
+        return cross_entropy(batch, class_weights)
+    weights = _weights(batch, class_weights)
+    if weights is None:
+        weights = batch.mask.new_ones(batch.scores.shape[1])
+    channel = weights[:, None, None]
+    wanted = batch.scores.gather(1, batch.labels[:, None])[:, 0] * weights[batch.labels]
+    loss = (F.softplus(batch.scores) * channel).sum(1) - wanted
+    return batch.mean(loss) / weights.sum()
+
+
+def focal(batch: Prepared, gamma: float = 2.0, class_weights: Sequence[float] | None = None) -> Tensor:
+    """Return the mean of -w (1 - p)^gamma log p, with p the probability of the label (Lin et al. 2017, equation 5).
+
+    Divided by the number of labelled pixels, whatever the weights.
+
+    Args:
+        batch: K channels (softmax) or one (sigmoid).
+        gamma: how much easy pixels are discounted; 0 gives the cross-entropy.
+        class_weights: the paper's alpha, one a class; for one channel (1 - alpha, alpha).
+
+    Raises:
+        MaskwrightError: a negative gamma.
+    """
+    if gamma < 0:
+        raise MaskwrightError(f"the focal loss's gamma is {gamma}, and must be 0 or more: 2 is usual")
+    # Kept off 0, where a power below 1 has no finite slope.
+    missing = (-torch.expm1(batch.log_true)).clamp_min(1e-12)
+    loss = -(missing**gamma) * batch.log_true
+    weights = _weights(batch, class_weights)
+    return batch.mean(loss if weights is None else loss * weights[batch.labels])
+
+
+def mean_squared_error(batch: Prepared) -> Tensor:
+    """Return the mean over pixels and channels of (p - y)^2, with y 1 for the label and 0 else (Brier 1950)."""
+    wrong = batch.probabilities
+    if batch.binary:
+        wrong = wrong - batch.labels[:, None]
+    else:
+        label = batch.labels[:, None]
+        wrong = wrong.scatter_add(1, label, -torch.ones_like(label, dtype=wrong.dtype))
+    return batch.mean(wrong.square().mean(1))
+
+
+def _mean_log(batch: Prepared, weights: Tensor | None) -> Tensor:
+    """Return the mean over classes (N, H, W) of w log p."""
+    if batch.binary:
+        score = batch.scores[:, 0]
+        low, high = (1.0, 1.0) if weights is None else weights.unbind()
+        return (high * F.logsigmoid(score) + low * F.logsigmoid(-score)) / 2
+    classes = batch.scores.shape[1]
+    if weights is None:
+        return batch.scores.mean(1) - batch.log_sum
+    weighted = (batch.scores * weights[:, None, None]).sum(1)
+    return (weighted - weights.sum() * batch.log_sum) / classes
+
+
+def _weights(batch: Prepared, given: Sequence[float] | None) -> Tensor | None:
+    """Return the weights by label (K,), or (2,) for one channel."""
+    if given is None:
+        return None
+    labels = 2 if batch.binary else batch.logits.shape[1]
+    if len(given) != labels:
+        raise MaskwrightError(f"{len(given)} class weights were given, but there are {labels} labels: give one each")
+    return batch.mask.new_tensor(given)

@@ -1,0 +1,94 @@
+"""One batch as the losses see it: probabilities, labels and counts, each computed once and only when asked for.
+
+Knows how logits become probabilities (softmax over K channels, sigmoid of one) and what is ignored, and no loss.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from maskwright.core.classes import IGNORE
+from maskwright.losses.reduce import across_processes, global_ratio
+from maskwright.losses.softmax import SoftmaxParts
+
+
+class Prepared:
+    """Logits and target of one batch, with what several losses share.
+
+    With one channel the logit is that of label 1 against label 0; the per-class quantities then have one entry, for
+    label 1. Everything is computed in float32, or in float64 where the logits are.
+
+    Attributes:
+        logits: (N, K, H, W), as given.
+        mask: (N, H, W), 1 for a labelled pixel and 0 for an ignored one, in the type of the computation.
+        labels: (N, H, W) int64; ignored pixels hold 0 and the mask says so.
+    """
+
+    def __init__(self, logits: Tensor, target: Tensor) -> None:
+        """Take `logits` (N, K, H, W) and `target` (N, H, W) with 0..K-1 (0 and 1 for K = 1) or `IGNORE`."""
+        assert logits.ndim == 4, f"logits have shape {tuple(logits.shape)}, not (N, K, H, W)"
+        expected = (logits.shape[0], *logits.shape[2:])
+        assert target.shape == expected, f"target has shape {tuple(target.shape)}, but the logits need {expected}"
+        target = target.contiguous()
+        valid = target != IGNORE
+        self.logits = logits
+        self.mask = valid.to(torch.float64 if logits.dtype == torch.float64 else torch.float32)
+        self.labels = target.to(torch.int64).masked_fill(~valid, 0)
+
+    @property
+    def binary(self) -> bool:
+        """Whether there is one channel, for label 1 against label 0."""
+        return self.logits.shape[1] == 1
+
+    @cached_property
+    def scores(self) -> Tensor:
+        """Logits (N, K, H, W) in the type of the computation."""
+        return self.logits.to(self.mask.dtype)
+
+    @cached_property
+    def log_true(self) -> Tensor:
+        """Log-probability (N, H, W) of the labelled class; 0 where ignored."""
+        if not self.binary:
+            return self._softmax[0]
+        return F.logsigmoid(self.scores[:, 0] * (2 * self.labels - 1)) * self.mask
+
+    @property
+    def log_sum(self) -> Tensor:
+        """Log of the sum of exponentials (N, H, W) of the logits; for more than one channel."""
+        return self._softmax[1]
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """Probability (N, K, H, W) of each class, ignored pixels included."""
+        return self.scores.sigmoid() if self.binary else self._softmax[3]
+
+    @cached_property
+    def overlap(self) -> Tensor:
+        """Sums (3, K) over all labelled pixels of all processes, by class.
+
+        Rows: probability of the class where it is the label, probability of it anywhere, pixels that it labels.
+        """
+        if self.binary:
+            wanted = self.labels * self.mask
+            local = torch.stack([(self.probabilities[:, 0] * part).sum() for part in (wanted, self.mask)])
+            return across_processes(torch.stack([*local, wanted.sum()])[:, None])
+        hit = self._by_class(self.log_true.exp() * self.mask)
+        return across_processes(torch.stack([hit, self._softmax[2], self._by_class(self.mask)]))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Average `values` (N, H, W) over the labelled pixels of all processes; 0 where there is none."""
+        return global_ratio((values * self.mask).sum(), self.mask.sum())
+
+    @cached_property
+    def _softmax(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return SoftmaxParts.apply(self.logits, self.labels, self.mask)
+
+    def _by_class(self, values: Tensor) -> Tensor:
+        """Sum `values` (N, H, W) by label: (K,). Row by row first, since float32 loses count in one long sum."""
+        width = values.shape[-1]
+        rows = values.new_zeros(values.numel() // width, self.logits.shape[1])
+        return rows.scatter_add(1, self.labels.view(-1, width), values.reshape(-1, width)).sum(0)

@@ -1,0 +1,34 @@
+"""Sums over every process of a training. Knows that there may be several processes, and nothing about any loss.
+
+The convention: every process computes the same GLOBAL loss, global sums over global counts. The gradient that reaches a
+process's own logits is then as many times too large as there are processes, and the mean over processes that
+`DistributedDataParallel` takes makes it exact: N processes train as one with N times the batch.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, distributed
+
+
+def across_processes(tensor: Tensor) -> Tensor:
+    """Return the sum of `tensor` over all processes, differentiably; the tensor itself where there is one process.
+
+    Every process has to call this equally often and in the same order.
+    """
+    if not distributed.is_available() or not distributed.is_initialized() or distributed.get_world_size() == 1:
+        return tensor
+    from torch.distributed.nn.functional import all_reduce
+
+    return all_reduce(tensor)
+
+
+def global_ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """Divide one scalar by another after summing both over all processes; 0, with zero gradient, where nothing counts.
+
+    Args:
+        numerator: local sum.
+        denominator: local count or sum of weights, 0 or more.
+    """
+    top, bottom = across_processes(torch.stack([numerator, denominator.to(numerator.dtype)])).unbind()
+    return top / torch.where(bottom > 0, bottom, torch.ones_like(bottom))

@@ -1,0 +1,185 @@
+"""Every loss by name, and the weighted sum that a plan asks for. Knows each loss's options, and not how it is computed.
+
+A new loss is a pure function of a `Prepared` batch and one line in `LOSSES`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.losses.lovasz import lovasz
+from maskwright.losses.overlap import dice, jaccard, tversky
+from maskwright.losses.pixelwise import binary_cross_entropy, cross_entropy, focal, mean_squared_error
+from maskwright.losses.prepared import Prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from maskwright.core.plan import LossPlan
+
+
+@dataclass(frozen=True)
+class LossEntry:
+    """One loss.
+
+    Attributes:
+        builder: the pure function: a `Prepared` batch and options to a scalar. `create` binds the options.
+        paper: where it comes from.
+        year: of the paper.
+        summary: what it is good for, in one sentence.
+    """
+
+    builder: Callable[..., Tensor]
+    paper: str
+    year: int
+    summary: str
+
+
+LOSSES: dict[str, LossEntry] = {
+    "cross_entropy": LossEntry(
+        cross_entropy,
+        "Long, Shelhamer and Darrell, Fully Convolutional Networks for Semantic Segmentation",
+        2015,
+        "Log-likelihood of the labels: the steady default; gives calibrated probabilities.",
+    ),
+    "binary_cross_entropy": LossEntry(
+        binary_cross_entropy,
+        "Ronneberger, Fischer and Brox, U-Net",
+        2015,
+        "Log-likelihood of one class against the rest, by sigmoid.",
+    ),
+    "focal": LossEntry(
+        focal,
+        "Lin et al., Focal Loss for Dense Object Detection",
+        2017,
+        "Cross-entropy that discounts easy pixels: for rare classes among much background.",
+    ),
+    "dice": LossEntry(
+        dice,
+        "Milletari, Navab and Ahmadi, V-Net",
+        2016,
+        "Overlap by class: every class counts the same, however few its pixels.",
+    ),
+    "jaccard": LossEntry(
+        jaccard,
+        "Rahman and Wang, Optimizing Intersection-Over-Union in Deep Neural Networks",
+        2016,
+        "Soft IoU by class: as dice, harder on what is still wrong.",
+    ),
+    "tversky": LossEntry(
+        tversky,
+        "Salehi, Erdogmus and Gholipour, Tversky Loss Function",
+        2017,
+        "Dice with separate costs of false positives and false negatives: for objects that must not be missed.",
+    ),
+    "lovasz": LossEntry(
+        lovasz,
+        "Berman, Rannen Triki and Blaschko, The Lovasz-Softmax Loss",
+        2018,
+        "The IoU's own convex surrogate, image by image: for the last points of IoU; slow.",
+    ),
+    "mean_squared_error": LossEntry(
+        mean_squared_error,
+        "Brier, Verification of Forecasts Expressed in Terms of Probability",
+        1950,
+        "Squared error of the probabilities: bounded, so wrong labels do less harm.",
+    ),
+}
+
+
+class Criterion(nn.Module):
+    """One loss with its options: `criterion(logits (N, K, H, W), target (N, H, W)) -> scalar`."""
+
+    def __init__(self, function: Callable[..., Tensor], **options: Any) -> None:
+        """Bind `options` to `function`, a pure function of a `Prepared` batch."""
+        super().__init__()
+        self.function = function
+        self.options = options
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss; `target` holds class indices or `IGNORE`."""
+        with torch.autocast(logits.device.type, enabled=False):
+            return self.of(Prepared(logits, target))
+
+    def of(self, batch: Prepared) -> Tensor:
+        """Return the loss of a batch that other losses may share."""
+        return self.function(batch, **self.options)
+
+
+class WeightedSum(nn.Module):
+    """A weighted sum of losses on one shared softmax: `weighted(logits, target) -> scalar`."""
+
+    def __init__(self, terms: list[tuple[float, Criterion]]) -> None:
+        """Take (weight, criterion) pairs; at least one."""
+        super().__init__()
+        self.terms = terms
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the sum; `target` holds class indices or `IGNORE`."""
+        with torch.autocast(logits.device.type, enabled=False):
+            batch = Prepared(logits, target)
+            terms = [weight * criterion.of(batch) for weight, criterion in self.terms]
+            return torch.stack(terms).sum()
+
+
+def create(name: str, **options: Any) -> Criterion:
+    """Build a loss by name.
+
+    Args:
+        name: in `LOSSES`.
+        options: the keyword arguments of that loss's function.
+
+    Raises:
+        MaskwrightError: no such loss, or no such option of it.
+    """
+    if name not in LOSSES:
+        raise unknown_name("loss", name, LOSSES)
+    builder = LOSSES[name].builder
+    known = _options(builder)
+    for option in options:
+        if option not in known:
+            raise (
+                unknown_name(f"option of the loss {name}", option, known)
+                if known
+                else MaskwrightError(f"the loss {name} takes no options, and {option!r} was given")
+            )
+    return Criterion(builder, **options)
+
+
+def weighted_sum(plan: LossPlan, classes: int) -> WeightedSum:
+    """Build the loss that a plan asks for; class weights and label smoothing go to the terms that take them.
+
+    Args:
+        plan: terms and their weights; a term of weight 0 is left out.
+        classes: number of classes. With 1 the weights are of label 0 and label 1.
+
+    Raises:
+        MaskwrightError: an unknown term, a negative weight, nothing to minimise, or too few or many class weights.
+    """
+    labels = max(classes, 2)
+    if plan.class_weights is not None and len(plan.class_weights) != labels:
+        raise MaskwrightError(
+            f"loss.class_weights has {len(plan.class_weights)} entries, but there are {labels} labels: give one each"
+        )
+    given = {"class_weights": plan.class_weights, "label_smoothing": plan.label_smoothing}
+    terms = []
+    for name, weight in plan.terms.items():
+        if weight < 0:
+            raise MaskwrightError(f"loss.terms.{name} is {weight}, and a weight must be 0 or more")
+        plain = create(name)
+        taken = {option: value for option, value in given.items() if option in _options(plain.function)}
+        if weight > 0:
+            terms.append((weight, create(name, **taken)))
+    if not terms:
+        raise MaskwrightError(f"loss.terms is {plan.terms}: give at least one loss a weight above 0")
+    return WeightedSum(terms)
+
+
+def _options(function: Callable[..., Tensor]) -> list[str]:
+    return list(inspect.signature(function).parameters)[1:]

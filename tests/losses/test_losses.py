@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+from torchvision.ops import sigmoid_focal_loss
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import LossPlan
+from maskwright.losses import LOSSES, create, weighted_sum
+
+OVERLAPS = ["dice", "jaccard", "tversky"]
+
+
+def batch(seed: int, classes: int, shape: tuple[int, int, int] = (2, 4, 5), dtype: torch.dtype = torch.float64):
+    random = torch.Generator().manual_seed(seed)
+    logits = torch.randn(shape[0], classes, *shape[1:], generator=random, dtype=torch.float64) * 2
+    target = torch.randint(0, max(classes, 2), shape, generator=random)
+    target[torch.rand(shape, generator=random) < 0.2] = IGNORE
+    return logits.to(dtype), target
+
+
+def one_row(*probabilities: float) -> torch.Tensor:
+    """Logits (1, 2, 1, W) whose softmax gives class 1 the given probabilities."""
+    p = torch.tensor(probabilities, dtype=torch.float64)
+    return torch.stack([(1 - p).log(), p.log()])[None, :, None]
+
+
+# Golden numbers. Two pixels, labels 1 and 0; class 1 has probability 3/4 and 1/4, so the label has 3/4 both times.
+GOLDEN = {
+    "cross_entropy": math.log(4 / 3),
+    "binary_cross_entropy": 0.0,  # its softplus sees the logits themselves: see its own test
+    "focal": math.log(4 / 3) / 16,
+    "dice": 1 - 2 * 0.75 / (1 + 1),
+    "jaccard": 1 - 0.75 / (1 + 1 - 0.75),
+    "tversky": 1 - 0.75 / (0.75 + 0.3 * 0.25 + 0.7 * 0.25),
+    "lovasz": 0.25,  # equal errors of 1/4, and the slopes sum to 1
+    "mean_squared_error": 1 / 16,
+}
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "binary_cross_entropy"])
+def test_golden_number(name: str) -> None:
+    loss = create(name)(one_row(0.75, 0.25), torch.tensor([[[1, 0]]]))
+    assert loss.item() == pytest.approx(GOLDEN[name], abs=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "lovasz"])
+def test_golden_number_of_one_channel(name: str) -> None:
+    loss = create(name)(torch.tensor([[[[math.log(3), -math.log(3)]]]], dtype=torch.float64), torch.tensor([[[1, 0]]]))
+    golden = math.log(4 / 3) if name == "binary_cross_entropy" else GOLDEN[name]
+    assert loss.item() == pytest.approx(golden, abs=1e-12)
+
+
+def test_lovasz_hinge_golden_number() -> None:
+    # Margins: 1 - 3 < 0 -> 0 for the true pixel, 1 + 0.5 for the false one, which alone costs 1 - 1/2.
+    loss = create("lovasz")(torch.tensor([[[[3.0, 0.5]]]]), torch.tensor([[[1, 0]]]))
+    assert loss.item() == pytest.approx(1.5 * 0.5)
+
+
+def test_asymmetric_costs_of_tversky() -> None:
+    # Class 1: hit 0.5, predicted 0.5, true 1 -> 0.5 / (0.5 + beta 0.5).
+    # Class 0: hit 1, predicted 1.5, true 1 -> 1 / (1 + alpha 0.5).
+    loss = create("tversky", alpha=0.2, beta=0.8)(one_row(0.5, 1e-300), torch.tensor([[[1, 0]]]))
+    assert loss.item() == pytest.approx(((1 - 0.5 / 0.9) + (1 - 1 / 1.1)) / 2, abs=1e-12)
+
+
+@pytest.mark.parametrize("weights", [None, [0.5, 2.0, 1.0]])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_agrees_with_torch(weights: list[float] | None, smoothing: float) -> None:
+    logits, target = batch(0, 3)
+    ours = create("cross_entropy", class_weights=weights, label_smoothing=smoothing)(logits, target)
+    tensor = None if weights is None else torch.tensor(weights, dtype=torch.float64)
+    theirs = F.cross_entropy(logits, target, tensor, ignore_index=IGNORE, label_smoothing=smoothing)
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_one_channel_is_a_softmax_of_two(smoothing: float) -> None:
+    logits, target = batch(1, 1)
+    two = torch.cat([torch.zeros_like(logits), logits], 1)
+    for name, options in [
+        ("cross_entropy", {"label_smoothing": smoothing, "class_weights": [0.3, 1.7]}),
+        ("focal", {}),
+    ]:
+        torch.testing.assert_close(create(name, **options)(logits, target), create(name, **options)(two, target))
+
+
+@pytest.mark.parametrize("weights", [None, [0.5, 2.0, 1.0]])
+def test_one_against_the_rest_agrees_with_torch(weights: list[float] | None) -> None:
+    logits, target = batch(2, 3)
+    keep = target != IGNORE
+    wanted = F.one_hot(target[keep], 3).double()
+    channel = torch.tensor(weights or [1.0] * 3, dtype=torch.float64)
+    each = F.binary_cross_entropy_with_logits(logits.permute(0, 2, 3, 1)[keep], wanted, reduction="none")
+    theirs = (each * channel).sum() / (channel.sum() * keep.sum())
+    torch.testing.assert_close(create("binary_cross_entropy", class_weights=weights)(logits, target), theirs)
+
+
+def test_focal_agrees_with_torchvision() -> None:
+    logits, target = batch(3, 1)
+    keep = target != IGNORE
+    theirs = sigmoid_focal_loss(logits[:, 0][keep], target[keep].double(), alpha=0.25, gamma=2, reduction="mean")
+    torch.testing.assert_close(create("focal", gamma=2, class_weights=[0.75, 0.25])(logits, target), theirs)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 4])
+@pytest.mark.parametrize("name", ["dice", "jaccard", "mean_squared_error"])
+def test_overlap_agrees_with_plain_numpy(name: str, classes: int) -> None:
+    logits, target = batch(4, classes)
+    x, y = logits.numpy(), target.numpy()
+    p = 1 / (1 + np.exp(-x)) if classes == 1 else np.exp(x) / np.exp(x).sum(1, keepdims=True)
+    keep = y != IGNORE
+    costs = []
+    for channel in range(classes):
+        t = (y == (1 if classes == 1 else channel))[keep].astype(float)
+        q = p[:, channel][keep]
+        hit = (t * q).sum()
+        costs.append(
+            {
+                "dice": 1 - 2 * hit / (t.sum() + q.sum()),
+                "jaccard": 1 - hit / (t.sum() + q.sum() - hit),
+                "mean_squared_error": ((t - q) ** 2).mean(),
+            }[name]
+        )
+    assert create(name)(logits, target).item() == pytest.approx(np.mean(costs), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", OVERLAPS)
+def test_absent_class_has_no_term(name: str) -> None:
+    logits, target = batch(5, 3)
+    target[target == 2] = 0
+    loss = create(name)(logits, target)
+    # Dropping the absent class's own term, by hand: the mean of the other two.
+    p = logits.softmax(1)
+    costs = []
+    alpha, beta = {"dice": (0.5, 0.5), "jaccard": (1, 1), "tversky": (0.3, 0.7)}[name]
+    for label in (0, 1):
+        t, q = (target == label).double(), p[:, label] * (target != IGNORE)
+        hit = (t * q).sum()
+        costs.append(1 - hit / (hit + alpha * (q.sum() - hit) + beta * (t.sum() - hit)))
+    torch.testing.assert_close(loss, torch.stack(costs).mean())
+    assert create(name)(torch.stack([10.0 * (target == c) for c in range(3)], 1), target).item() < 1e-3
+
+
+def test_image_without_the_class_still_pays_for_it() -> None:
+    target = torch.zeros(2, 1, 2, dtype=torch.int64)
+    target[0] = 1
+    wrong = torch.tensor([5.0, 5.0]).view(2, 1, 1, 1).expand(2, 1, 1, 2)
+    right = torch.tensor([5.0, -5.0]).view(2, 1, 1, 1).expand(2, 1, 1, 2)
+    for name in OVERLAPS:
+        assert create(name)(wrong, target) > create(name)(right, target) + 0.2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("classes", [1, 3])
+@pytest.mark.parametrize("name", LOSSES)
+def test_nothing_labelled_costs_nothing(name: str, classes: int, dtype: torch.dtype) -> None:
+    logits = (torch.randn(2, classes, 3, 4) * 50).to(dtype).requires_grad_()
+    loss = create(name)(logits, torch.full((2, 3, 4), IGNORE))
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_half_precision_is_computed_in_single(name: str) -> None:
+    logits, target = batch(6, 3, dtype=torch.bfloat16)
+    exact = logits.float().requires_grad_()
+    logits.requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = create(name)(logits, target)
+        loss.backward()
+    reference = create(name)(exact, target)
+    reference.backward()
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, reference)
+    torch.testing.assert_close(logits.grad, exact.grad.bfloat16())
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+@pytest.mark.parametrize("name", LOSSES)
+def test_extreme_logits_stay_finite(name: str, classes: int) -> None:
+    logits = torch.tensor([3e4, -3e4]).repeat(2, classes, 3, 2).requires_grad_()
+    target = torch.tensor([0, 1, 1, 0]).repeat(2, 3, 1)
+    loss = create(name)(logits, target)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradient(name: str, classes: int) -> None:
+    logits, target = batch(7, classes, (2, 2, 3))
+    assert torch.autograd.gradcheck(lambda x: create(name)(x, target), logits.requires_grad_())
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy", "focal"])
+def test_gradient_with_weights(name: str) -> None:
+    logits, target = batch(8, 3, (2, 2, 3))
+    options = {"class_weights": [0.2, 1.0, 1.8]} | ({"label_smoothing": 0.2} if name == "cross_entropy" else {})
+    assert torch.autograd.gradcheck(lambda x: create(name, **options)(x, target), logits.requires_grad_())
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_gradient_of_all_losses_at_once(classes: int) -> None:
+    logits, target = batch(9, classes, (2, 2, 3))
+    plan = LossPlan(terms={name: 0.5 + index for index, name in enumerate(LOSSES)}, label_smoothing=0.1)
+    loss = weighted_sum(plan, classes)
+    assert torch.autograd.gradcheck(lambda x: loss(x, target), logits.requires_grad_())
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_memory_format_does_not_matter(layout: torch.memory_format) -> None:
+    logits, target = batch(10, 3, (2, 6, 5), torch.float32)
+    plain, laid = logits.clone().requires_grad_(), logits.contiguous(memory_format=layout).requires_grad_()
+    loss = weighted_sum(LossPlan(), 3)
+    loss(plain, target.contiguous()).backward()
+    loss(laid, target.transpose(1, 2).contiguous().transpose(1, 2)).backward()
+    torch.testing.assert_close(plain.grad, laid.grad)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), classes=st.integers(1, 4), name=st.sampled_from(list(LOSSES)))
+def test_ignored_pixels_are_never_seen(seed: int, classes: int, name: str) -> None:
+    logits, target = batch(seed, classes)
+    loss = create(name)
+    changed = torch.where((target == IGNORE)[:, None], torch.randn_like(logits) * 30, logits).requires_grad_()
+    value = loss(changed, target)
+    value.backward()
+    torch.testing.assert_close(value, loss(logits, target))
+    assert (changed.grad[(target == IGNORE)[:, None].expand_as(logits)] == 0).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), classes=st.integers(1, 4), name=st.sampled_from(list(LOSSES)))
+def test_order_within_the_batch_does_not_matter(seed: int, classes: int, name: str) -> None:
+    logits, target = batch(seed, classes, (3, 3, 4))
+    loss = create(name)
+    torch.testing.assert_close(loss(logits, target), loss(logits[[2, 0, 1]], target[[2, 0, 1]]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), classes=st.integers(1, 4), name=st.sampled_from(list(LOSSES)))
+def test_no_loss_at_the_truth_and_some_elsewhere(seed: int, classes: int, name: str) -> None:
+    _, target = batch(seed, classes)
+    channels = [1] if classes == 1 else range(classes)
+    perfect = torch.stack([torch.where(target == channel, 1e3, -1e3) for channel in channels], 1)
+    assert create(name)(perfect, target).item() == pytest.approx(0, abs=1e-9)
+    assert create(name)(-perfect, target).item() > 0.1 or not (target != IGNORE).any() or classes == 1
+
+
+def test_weighted_sum_is_the_sum() -> None:
+    logits, target = batch(11, 3)
+    plan = LossPlan(
+        terms={"cross_entropy": 2.0, "dice": 0.5, "focal": 0.0}, class_weights=[1, 0.5, 1.5], label_smoothing=0.1
+    )
+    cross_entropy = create("cross_entropy", class_weights=[1, 0.5, 1.5], label_smoothing=0.1)
+    expected = 2 * cross_entropy(logits, target) + 0.5 * create("dice")(logits, target)
+    torch.testing.assert_close(weighted_sum(plan, 3)(logits, target), expected)
+
+
+def test_errors_say_what_to_do() -> None:
+    with pytest.raises(MaskwrightError, match="did you mean 'dice'"):
+        create("dise")
+    with pytest.raises(MaskwrightError, match="did you mean 'gamma'"):
+        create("focal", gama=1)
+    with pytest.raises(MaskwrightError, match="takes no options"):
+        create("dice", smooth=1)
+    with pytest.raises(MaskwrightError, match="2 entries, but there are 3 labels"):
+        weighted_sum(LossPlan(class_weights=[1, 1]), 3)
+    with pytest.raises(MaskwrightError, match="at least one loss"):
+        weighted_sum(LossPlan(terms={"dice": 0}), 3)
+    with pytest.raises(MaskwrightError, match="0 or more"):
+        weighted_sum(LossPlan(terms={"dice": -1}), 3)
+    with pytest.raises(MaskwrightError, match="2 class weights were given"):
+        create("focal", class_weights=[1, 1])(*batch(0, 3))
+    with pytest.raises(MaskwrightError, match="gamma is -1"):
+        create("focal", gamma=-1)(*batch(0, 3))
+    with pytest.raises(MaskwrightError, match="above 0"):
+        create("tversky", alpha=0)(*batch(0, 3))
