@@ -47,7 +47,7 @@ def prepare(image: NDArray[Any], data: DataPlan) -> NDArray[np.uint8]:
     Raises:
         MaskwrightError: channels or values that the plan does not fit.
     """
-    pixels = to_uint8(to_channels(image, data.channels), data.value_range)
+    pixels = np.ascontiguousarray(to_uint8(to_channels(image, data.channels), data.value_range))
     return resize_image(pixels, working_size(pixels.shape[0], pixels.shape[1], data.scale))
 
 

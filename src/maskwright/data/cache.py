@@ -1,0 +1,121 @@
+"""Decoded images and label maps at working resolution, in memory up to a limit. Knows no crops and no network.
+
+Images are kept at exactly the working resolution, made by the same `ops.images.prepare` that prediction uses, so a
+crop without zoom is, pixel for pixel, what the trained network will be shown. Keeping more, for zooming in sharply,
+would cost up to (largest zoom)^2 of the memory and show the network pictures that it never meets in use.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from maskwright.core.seeds import generator
+from maskwright.data.labels import read_pair
+from maskwright.ops.images import prepare, shrink_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.plan import DataPlan
+    from maskwright.core.records import Dataset, Record
+
+    Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    Points = dict[int, NDArray[np.int32]]
+
+# Pixels remembered a class and record, for crops centred on a class.
+POINTS = 64
+
+
+class DecodedCache:
+    """Decodes each record once and keeps it while there is room; after that, decodes again at each call.
+
+    What fits first stays: every image is asked for equally often, so throwing one out for another would gain nothing.
+    All methods may be called from several threads at once.
+    """
+
+    def __init__(self, dataset: Dataset, records: Sequence[Record], data: DataPlan, max_bytes: int) -> None:
+        """Start empty.
+
+        Args:
+            dataset: how annotations are read.
+            records: those to serve, by their place here.
+            data: channels, value range and working resolution.
+            max_bytes: of pixels and labels kept in memory.
+        """
+        self.records = tuple(records)
+        self._dataset = dataset
+        self._data = data
+        self._room = max_bytes
+        self._pairs: dict[int, Pair] = {}
+        self._points: dict[int, Points] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def kept(self) -> int:
+        """Number of records in memory."""
+        return len(self._pairs)
+
+    def get(self, number: int) -> Pair:
+        """Return the image uint8 (H, W, C) and label map uint8 (H, W) of a record, both read-only.
+
+        Raises:
+            MaskwrightError: a file cannot be read, or does not fit the plan; the message names it.
+        """
+        pair = self._pairs.get(number)
+        if pair is None:
+            pair = self._decoded(number)
+            self._keep(number, pair)
+        return pair
+
+    def points(self, number: int, index: int) -> NDArray[np.int32]:
+        """Return up to `POINTS` pixels (n, 2) as (row, column) that show class `index`; none where it is absent.
+
+        They are drawn evenly over the class's pixels and depend on the record alone.
+        """
+        if number not in self._points:
+            _, labels = self.get(number)
+            self._points.setdefault(number, class_points(labels, self.records[number].id))
+        return self._points[number].get(index, np.empty((0, 2), np.int32))
+
+    def _decoded(self, number: int) -> Pair:
+        image, labels = read_pair(self._dataset, self.records[number])
+        pixels = prepare(image, self._data)
+        small = shrink_labels(labels, (pixels.shape[0], pixels.shape[1]))
+        for array in (pixels, small):
+            array.flags.writeable = False
+        return pixels, small
+
+    def _keep(self, number: int, pair: Pair) -> None:
+        size = pair[0].nbytes + pair[1].nbytes
+        with self._lock:
+            if number not in self._pairs and size <= self._room:
+                self._room -= size
+                self._pairs[number] = pair
+
+
+def class_points(labels: NDArray[np.uint8], key: str) -> Points:
+    """Draw up to `POINTS` pixels of each class in a label map (`IGNORE` left out).
+
+    Args:
+        labels: uint8 (H, W).
+        key: what the draw depends on, besides the labels.
+
+    Returns:
+        class index -> int32 (n, 2) of (row, column), n from 1 to `POINTS`.
+    """
+    counts = np.bincount(labels.ravel(), minlength=256)[:255]
+    rng = generator(0, "points", key)
+    points: Points = {}
+    for index in np.flatnonzero(counts):
+        places = np.flatnonzero(labels.ravel() == index)
+        chosen = places if len(places) <= POINTS else places[rng.integers(0, len(places), POINTS)]
+        points[int(index)] = np.stack(np.unravel_index(chosen, labels.shape), axis=1).astype(np.int32)
+    return points

@@ -1,0 +1,188 @@
+"""Batches for the training loop, made ahead on background threads. Knows no torch: it yields numpy arrays.
+
+Every crop is a pure function of (seed, step, slot), so a batch is the same for any number of threads, after any resume,
+and however the slots are shared out among processes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+
+import cv2
+import numpy as np
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.seeds import generator
+from maskwright.data.augment import crop_sample
+from maskwright.data.sampling import Sampler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.plan import Plan
+    from maskwright.data.cache import DecodedCache
+
+# Batches made ahead: enough to hide one slow file, few enough to hold.
+DEPTH = 4
+
+
+class Batch(NamedTuple):
+    """What one process sees of one step.
+
+    Attributes:
+        step: optimiser step.
+        images: uint8 (N, h, w, C).
+        labels: uint8 (N, h, w).
+    """
+
+    step: int
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+
+
+class Source(Protocol):
+    """Where crops come from: `Samples`, or anything that makes one for (step, slot)."""
+
+    batch: int
+
+    def sample(self, step: int, slot: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return image uint8 (h, w, C) and labels uint8 (h, w)."""
+        ...
+
+
+class Samples:
+    """The training crops of a plan."""
+
+    def __init__(self, cache: DecodedCache, presence: Sequence[frozenset[int]], plan: Plan) -> None:
+        """Bind images to decisions.
+
+        Args:
+            cache: the training records.
+            presence: one entry a record of `cache`: the class indices it contains.
+            plan: its `sampling`, `augment` and `seed` are used.
+        """
+        assert len(presence) == len(cache)
+        self.batch = plan.sampling.batch
+        self._cache = cache
+        self._plan = plan
+        self._sampler = Sampler(presence, plan.sampling, plan.seed)
+
+    def sample(self, step: int, slot: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return image uint8 (h, w, C) and labels uint8 (h, w) for one slot of one step.
+
+        Raises:
+            MaskwrightError: the record's files cannot be read; the message names them.
+        """
+        draw = self._sampler.draw(step, slot)
+        rng = generator(self._plan.seed, "sample", step, slot)
+        try:
+            image, labels = self._cache.get(draw.record)
+            focus = None if draw.wanted is None else self._focus(draw.record, draw.wanted, rng)
+            return crop_sample(image, labels, focus, self._plan.sampling, self._plan.augment, rng)
+        except Exception as error:
+            error.add_note(f"while making crop {slot} of step {step} from {self._cache.records[draw.record].image}")
+            raise
+
+    def _focus(self, record: int, index: int, rng: np.random.Generator) -> tuple[int, int] | None:
+        points = self._cache.points(record, index)
+        if not len(points):
+            # The class is in the file, but too small to be left at working resolution.
+            return None
+        row, column = points[rng.integers(len(points))]
+        return int(row), int(column)
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which process this is, of how many."""
+
+    rank: int = 0
+    world_size: int = 1
+
+    def slots(self, batch: int) -> range:
+        """Return this process's slots: contiguous, and as even as the batch divides.
+
+        Raises:
+            MaskwrightError: fewer crops in a batch than processes.
+        """
+        if batch < self.world_size:
+            raise MaskwrightError(
+                f"sampling.batch is {batch}, and {self.world_size} processes train together: "
+                f"each needs at least one crop, so set sampling.batch to {self.world_size} or more"
+            )
+        return range(batch * self.rank // self.world_size, batch * (self.rank + 1) // self.world_size)
+
+
+class Batches:
+    """Iterates over the batches of steps `start`..`end - 1`, in order, `DEPTH` of them made ahead.
+
+    Use it in a `with` block: leaving the block stops the threads, wherever the iteration stands. An error on a thread
+    is raised in the consumer, at the batch it belongs to.
+
+    OpenCV's own threads are switched off for the whole process (`cv2.setNumThreads(1)`), for with several workers they
+    would only fight each other for the cores.
+    """
+
+    def __init__(self, source: Source, start: int, end: int, *, threads: int = 1, share: Share | None = None) -> None:
+        """Start making batches at once.
+
+        Args:
+            source: makes a crop for (step, slot).
+            start: first step.
+            end: one past the last step.
+            threads: that make batches.
+            share: which slots of each batch this process makes; None for all.
+        """
+        cv2.setNumThreads(1)
+        self._source = source
+        self._slots = (share or Share()).slots(source.batch)
+        self._steps = iter(range(start, end))
+        self._stopped = threading.Event()
+        self._pending: deque[Future[Batch]] = deque()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="maskwright-batches")
+        for _ in range(max(DEPTH, threads)):
+            self._submit()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        if not self._pending:
+            self.close()
+            raise StopIteration
+        batch = self._pending.popleft().result()
+        self._submit()
+        return batch
+
+    def close(self) -> None:
+        """Stop the threads and wait for them; further iteration ends at once."""
+        self._stopped.set()
+        self._pending.clear()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _submit(self) -> None:
+        step = next(self._steps, None)
+        if step is not None:
+            self._pending.append(self._pool.submit(self._make, step))
+
+    def _make(self, step: int) -> Batch:
+        pairs = [self._sample(step, slot) for slot in self._slots]
+        return Batch(step, np.stack([image for image, _ in pairs]), np.stack([labels for _, labels in pairs]))
+
+    def _sample(self, step: int, slot: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        if self._stopped.is_set():
+            # Nobody waits for this batch any more.
+            raise CancelledError
+        return self._source.sample(step, slot)
