@@ -1,0 +1,124 @@
+"""The compact backbone: a small residual network to train from scratch, made for a few CPU cores. Knows no task.
+
+Basic residual blocks (He et al. 2016, "Deep Residual Learning for Image Recognition", figure 5 left; section 3.3,
+projection shortcuts where the shape changes), narrow and early at a coarse stride, because on a CPU the fine strides
+cost nearly all the time. Where we differ: a 3x3 stem without pooling instead of 7x7 with it, and the last norm of a
+block starts at 0 (Goyal et al. 2017, section 5.1), so that every block starts as the identity. Dilation, where asked
+for, is that of Yu et al. 2017: the first block of a dilated stage keeps the dilation before it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.models.backbones.base import Backbone
+from maskwright.models.layers.blocks import ConvNormAct, initialise
+from maskwright.models.weights import load_backbone
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut: ReLU(F(x) + x), He et al. 2016, equations 1 and 2.
+
+    Args:
+        inputs, outputs: channels.
+        stride: of the first convolution and the shortcut.
+        dilations: of the first and the second convolution.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, dilations: tuple[int, int] = (1, 1)) -> None:
+        super().__init__()
+        self.conv1 = ConvNormAct(inputs, outputs, stride=stride, dilation=dilations[0])
+        self.conv2 = ConvNormAct(outputs, outputs, dilation=dilations[1], act=False)
+        same = stride == 1 and inputs == outputs
+        self.shortcut = nn.Identity() if same else ConvNormAct(inputs, outputs, 1, stride=stride, act=False)
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a map of the block's outputs and stride."""
+        return cast("Tensor", self.act(self.conv2(self.conv1(x)) + self.shortcut(x)))
+
+
+class Compact(Backbone):
+    """Stem and residual stages; see `build` for the settings."""
+
+    def __init__(
+        self, in_channels: int, widths: Sequence[int], depths: Sequence[int], stem: int, output_stride: int
+    ) -> None:
+        strides = [min(stem * 2**index, output_stride) for index in range(len(widths))]
+        outer = [2] if stem == 4 else []
+        super().__init__(in_channels, [*widths[: len(outer)], *widths], [*outer, *strides])
+        self.stem = ConvNormAct(in_channels, widths[0], stride=2)
+        self.stages = nn.ModuleList()
+        inputs, before, dilation = widths[0], 2, 1
+        for index, (width, depth, stride) in enumerate(zip(widths, depths, strides, strict=True)):
+            wanted = stem * 2**index // stride
+            blocks = [BasicBlock(inputs, width, stride // before, (dilation, wanted))]
+            blocks += [BasicBlock(width, width, 1, (wanted, wanted)) for _ in range(depth - 1)]
+            self.stages.append(nn.Sequential(*blocks))
+            inputs, before, dilation = width, stride, wanted
+        self.checkpointing = False
+        initialise(self)
+        for block in self.modules():
+            if isinstance(block, BasicBlock):
+                nn.init.zeros_(cast("Tensor", block.conv2[1].weight))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Return the pyramid of `x` (N, C, H, W): the stem's map, where it is finer than all, then each stage's."""
+        x = self.stem(x)
+        levels = [x]
+        for stage in self.stages:
+            if self.checkpointing and self.training:
+                x = cast("Tensor", checkpoint(stage, x, use_reentrant=False))
+            else:
+                x = stage(x)
+            levels.append(x)
+        return levels[-len(self.channels) :]
+
+    def set_gradient_checkpointing(self, enable: bool) -> None:
+        """Keep only each stage's input, and recompute the rest in the backward pass."""
+        self.checkpointing = enable
+
+
+def build(
+    in_channels: int,
+    weights: Path | None = None,
+    *,
+    widths: Sequence[int] = (24, 48, 96, 160),
+    depths: Sequence[int] = (2, 2, 2, 2),
+    stem: int = 4,
+    output_stride: int = 32,
+) -> Compact:
+    """Build the compact backbone.
+
+    Args:
+        in_channels: of the image.
+        weights: safetensors file with this backbone's weights to start from.
+        widths: channels of each stage; the stage count follows from it.
+        depths: residual blocks of each stage.
+        stem: stride of the first stage: 4, or 2 for structures a few pixels thin (about 3.5 times the time).
+        output_stride: largest stride; stages beyond it are dilated instead.
+
+    Raises:
+        MaskwrightError: a setting outside its rule, or weights that do not fit.
+    """
+    if len(widths) != len(depths) or not widths or min(*widths, *depths) < 1:
+        raise MaskwrightError(
+            f"compact: widths {list(widths)} and depths {list(depths)} do not go together: give both one number, "
+            "1 or more, for each stage"
+        )
+    if stem not in {2, 4}:
+        raise MaskwrightError(f"compact: stem is {stem}, and it must be 2 or 4")
+    if output_stride not in {4, 8, 16, 32}:
+        raise MaskwrightError(f"compact: output_stride is {output_stride}, and it must be 4, 8, 16 or 32")
+    backbone = Compact(in_channels, widths, depths, stem, output_stride)
+    if weights is not None:
+        load_backbone(backbone, weights)
+    return backbone

@@ -1,0 +1,116 @@
+"""Published weights of timm backbones: the local cache first, then the hub, quickly given up when out of reach.
+
+The only file of the house that touches the network, and only when pretrained weights are asked for. Nothing but
+safetensors is fetched.
+"""
+
+from __future__ import annotations
+
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.models.backbones import find_backbone
+
+FILE = "model.safetensors"
+SECONDS = 3.0
+
+
+def pretrained_available(backbone: str) -> tuple[bool, str]:
+    """Say whether `create(..., backbone=backbone, pretrained=True)` can work here, within about three seconds.
+
+    Returns:
+        the answer, and the reason for it in words.
+
+    Raises:
+        MaskwrightError: no such backbone.
+    """
+    name = find_backbone(backbone).timm
+    if name is None:
+        return False, f"there are no published weights for the backbone {backbone}"
+    config = _config(name)
+    if config is None:
+        return False, f"timm names no published weights for {backbone}"
+    about = f"{config.hf_hub_id} ({config.license or 'licence not stated'})"
+    if _cached(config.hf_hub_id) is not None:
+        return True, f"the weights {about} are in the local cache"
+    problem = _out_of_reach()
+    if problem is not None:
+        return False, f"the weights {about} are not in the local cache, and the hub is out of reach: {problem}"
+    return True, f"the weights {about} can be fetched from the hub"
+
+
+def pretrained_file(backbone: str) -> Path:
+    """Return the file of published weights, fetching it where the cache has none.
+
+    Raises:
+        MaskwrightError: no such backbone, none published, or the hub is out of reach.
+    """
+    available, reason = pretrained_available(backbone)
+    if not available:
+        raise MaskwrightError(
+            f"{backbone} cannot start from pretrained weights: {reason}. Train from scratch with "
+            "model.pretrained=false, or give a local safetensors file with model.weights=FILE"
+        )
+    name = find_backbone(backbone).timm
+    config = _config(name or "")
+    assert config is not None
+    return _cached(config.hf_hub_id) or _fetched(config.hf_hub_id)
+
+
+def _config(name: str) -> Any:
+    """Return timm's description of the weights, or None where it names none on the hub."""
+    import timm
+
+    config = timm.get_pretrained_cfg(name, allow_unregistered=False)
+    return config if config is not None and config.hf_hub_id else None
+
+
+def _cached(repository: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository, FILE)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _fetched(repository: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return Path(hf_hub_download(repository, FILE, etag_timeout=SECONDS))
+    except (HfHubHTTPError, OSError) as error:
+        raise MaskwrightError(
+            f"the weights {repository} could not be fetched ({error}): try again, train from scratch with "
+            "model.pretrained=false, or give a local safetensors file with model.weights=FILE"
+        ) from None
+
+
+def _out_of_reach() -> str | None:
+    """Return why the hub cannot be reached, or None where it can.
+
+    On a thread of its own, because a name that does not resolve can block for much longer than any timeout we may set.
+    """
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    answers: list[str | None] = []
+
+    def ask() -> None:
+        request = urllib.request.Request(constants.ENDPOINT, method="HEAD")  # noqa: S310 - the hub's own address
+        try:
+            with urllib.request.urlopen(request, timeout=SECONDS):  # noqa: S310
+                answers.append(None)
+        except urllib.error.HTTPError:
+            answers.append(None)  # it answered, which is all we ask
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            answers.append(str(getattr(error, "reason", error)))
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    return answers[0] if answers else f"no answer within {SECONDS:g} seconds"

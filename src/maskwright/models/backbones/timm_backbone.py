@@ -1,0 +1,155 @@
+"""Any timm backbone with `features_only`, brought to our form. Knows timm; never touches the network by itself.
+
+timm is imported when such a backbone is asked for, and not before: the import takes seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.models.backbones.base import Backbone
+from maskwright.models.layers.norm import convert_batch_norm
+from maskwright.models.weights import read_tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Networks made for one image size take any only when told so, each family in its own words.
+_ANY_SIZE: dict[str, dict[str, Any]] = {
+    "swin": {"strict_img_size": False},
+    "vit_": {"dynamic_img_size": True},
+    "deit": {"dynamic_img_size": True},
+}
+_PROBE = 2  # side of the trial image, in largest strides
+
+
+class TimmBackbone(Backbone):
+    """A timm feature network behind our interface.
+
+    Args:
+        name: in timm, for messages.
+        network: built with `features_only`.
+        in_channels: of the image.
+    """
+
+    def __init__(self, name: str, network: nn.Module, in_channels: int) -> None:
+        info = cast("Any", network).feature_info
+        super().__init__(in_channels, info.channels(), info.reduction())
+        self.name = name
+        self.network = network
+        self.channels_at_end = str(getattr(network, "output_fmt", "NCHW")).endswith("NHWC")
+        self.checkpointing = False
+        convert_batch_norm(self)
+        self._try_out()
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Return the feature pyramid of `x` (N, C, H, W)."""
+        if self.checkpointing and self.training:
+            features = cast("list[Tensor]", checkpoint(self.network, x, use_reentrant=False))
+        else:
+            features = self.network(x)
+        return [feature.permute(0, 3, 1, 2) for feature in features] if self.channels_at_end else list(features)
+
+    def set_gradient_checkpointing(self, enable: bool) -> None:
+        """Checkpoint stage by stage where timm's wrapper can, the whole network where it cannot."""
+        setter = getattr(self.network, "set_grad_checkpointing", None)
+        if setter is not None:
+            setter(enable)
+        else:
+            self.checkpointing = enable
+
+    def _try_out(self) -> None:
+        """Run a small image through, to see that the levels are what timm promises; one-size networks fail here."""
+        side = _PROBE * self.reductions[-1]
+        training = self.training
+        try:
+            with torch.no_grad():
+                shapes = [tuple(level.shape[1:]) for level in self.eval()(torch.zeros(1, self.in_channels, side, side))]
+        except (RuntimeError, AssertionError) as error:
+            raise MaskwrightError(
+                f"timm's {self.name} takes no image of {side}x{side} ({error}): it is made for one image size. Choose "
+                "a backbone that is not, such as resnet18 or convnext_tiny"
+            ) from None
+        self.train(training)
+        promised = [
+            (width, side // step, side // step) for width, step in zip(self.channels, self.reductions, strict=True)
+        ]
+        if shapes != promised:
+            raise MaskwrightError(
+                f"timm's {self.name} gives features {shapes} for an image of {side}x{side}, where its description "
+                f"promises {promised}: choose another backbone"
+            )
+
+
+def build(name: str, in_channels: int, weights: Path | None = None, *, output_stride: int = 32) -> TimmBackbone:
+    """Build a timm backbone.
+
+    Args:
+        name: in timm, with or without a tag (`resnet18`, `resnet18.a1_in1k`).
+        in_channels: of the image; weights for another number are adapted by timm (summed or repeated).
+        weights: safetensors file in timm's own naming to start from, with or without a classifier.
+        output_stride: largest stride, 8, 16 or 32; what lies beyond is dilated, where the network can.
+
+    Raises:
+        MaskwrightError: no such network, no features, no such stride, or weights that do not fit.
+    """
+    import timm
+
+    if output_stride not in {8, 16, 32}:
+        raise MaskwrightError(f"{name}: output_stride is {output_stride}, and it must be 8, 16 or 32")
+    settings: dict[str, Any] = {"output_stride": output_stride} if output_stride != 32 else {}
+    for prefix, needed in _ANY_SIZE.items():
+        if name.startswith(prefix):
+            settings.update(needed)
+    tensors = read_tensors(weights)[0] if weights is not None else None
+    if tensors is not None:
+        settings.update(pretrained=True, pretrained_cfg_overlay={"state_dict": dict(tensors)})
+    try:
+        network = timm.create_model(name, features_only=True, in_chans=in_channels, **settings)
+    except (TypeError, AssertionError, RuntimeError, KeyError, AttributeError, NotImplementedError) as error:
+        raise _cannot_build(name, output_stride, weights, error) from None
+    if tensors is not None:
+        _check_taken_over(network, tensors, f"{weights}", name)
+    return TimmBackbone(name, network, in_channels)
+
+
+def _cannot_build(name: str, output_stride: int, weights: Path | None, error: Exception) -> MaskwrightError:
+    """Say which of the settings timm stumbled over."""
+    if weights is not None and isinstance(error, RuntimeError | KeyError):
+        lines = str(error).splitlines()
+        return MaskwrightError(
+            f"{weights} does not fit timm's {name} ({' '.join(line.strip() for line in lines[:3])}): give a file that "
+            "was saved from this network"
+        )
+    if output_stride != 32:
+        return MaskwrightError(
+            f"timm's {name} cannot run at output stride {output_stride} ({error or type(error).__name__}): set "
+            "output_stride=32, or choose a backbone that can be dilated, such as resnet18"
+        )
+    return MaskwrightError(
+        f"timm's {name} gives no feature pyramid ({error or type(error).__name__}): choose a backbone that does, such "
+        "as resnet18 or convnext_tiny"
+    )
+
+
+def _check_taken_over(network: nn.Module, tensors: dict[str, Tensor], source: str, name: str) -> None:
+    """Refuse weights that timm let pass although the network holds hardly any of them.
+
+    timm loads without insisting on every name, and some families rename or reshape on the way, so names prove nothing:
+    we look for each weight's values in the file. One in ten may differ (a first layer adapted to other channels).
+    """
+    known = {
+        (tensor.numel(), float(tensor.double().sum())) for tensor in tensors.values() if tensor.is_floating_point()
+    }
+    own = {key: value.detach() for key, value in network.named_parameters()}
+    strange = [key for key, value in own.items() if (value.numel(), float(value.double().sum())) not in known]
+    if len(strange) * 10 > max(len(own), 10):
+        raise MaskwrightError(
+            f"{source} does not fit timm's {name}: {len(strange)} of its {len(own)} weights are not in the file "
+            f"({', '.join(strange[:3])}): give a file that was saved from this network"
+        )

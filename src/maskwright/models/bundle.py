@@ -1,0 +1,162 @@
+"""The bundle: one safetensors file that holds all that prediction needs. Reading it runs no code and needs no network.
+
+Weights are stored as float32 (whole numbers as they are), the card as JSON in the file's metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Literal
+
+import safetensors.torch
+import torch
+from pydantic import Field, ValidationError, model_validator
+
+from maskwright.core.classes import Classes
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.files import write_bytes
+from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan, Section
+from maskwright.models.catalog import create_from_plan, resolved
+from maskwright.models.weights import CARD_KEY, load_exactly, read_tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from maskwright.models.segmenter import Segmenter
+
+FORMAT = 1
+
+
+class CardClasses(Section):
+    """The labels, by class index.
+
+    Attributes:
+        names: one a class.
+        colors: one RGB triple (0..255) a class.
+    """
+
+    names: list[str]
+    colors: list[tuple[int, int, int]]
+
+    @model_validator(mode="after")
+    def _sound(self) -> CardClasses:
+        try:
+            self.table()
+        except MaskwrightError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @classmethod
+    def of(cls, classes: Classes) -> CardClasses:
+        """Take over a data set's labels."""
+        return cls(names=list(classes.names), colors=list(classes.colors))
+
+    def table(self) -> Classes:
+        """Return the labels as the rest of the house knows them."""
+        return Classes(tuple(self.names), tuple(self.colors))
+
+
+class Card(Section):
+    """What a bundle says about its model.
+
+    Attributes:
+        format: version of this layout; a reader refuses a newer one.
+        maskwright: version that wrote the bundle.
+        task: what the model was trained for.
+        model: architecture, backbone and options, written out in full when saved.
+        classes: names and colours.
+        data: how files become the network's input.
+        predict: how whole images are predicted.
+        temperature: logits are divided by it before the softmax.
+        summary: scores and circumstances of the training, for people; plain JSON.
+    """
+
+    format: int = FORMAT
+    maskwright: str = Field(default_factory=lambda: version("maskwright"))
+    task: Literal["semantic"] = "semantic"
+    model: ModelPlan
+    classes: CardClasses
+    data: DataPlan
+    predict: PredictPlan = PredictPlan()
+    temperature: float = Field(1.0, gt=0)
+    summary: dict[str, Any] = Field(default_factory=dict)
+
+
+def save(path: Path, segmenter: Segmenter, card: Card) -> None:
+    """Write a bundle, atomically.
+
+    Args:
+        path: of the file; its folder is made.
+        segmenter: any mode, device and memory layout; it is not changed.
+        card: its `model` must be what `segmenter` was created from.
+
+    Raises:
+        MaskwrightError: the file cannot be written.
+    """
+    assert segmenter.classes == len(card.classes.names), "the card and the segmenter differ in their classes"
+    assert segmenter.in_channels == card.data.channels, "the card and the segmenter differ in their channels"
+    whole = card.model_copy(update={"model": resolved(card.model)})
+    tensors = {name: _plain(tensor) for name, tensor in segmenter.state_dict().items()}
+    write_bytes(path, safetensors.torch.save(tensors, {CARD_KEY: whole.model_dump_json()}))
+
+
+def load(path: Path) -> tuple[Segmenter, Card]:
+    """Read a bundle: the segmenter, on the CPU and in evaluation mode, and its card.
+
+    torch's random state is as it was afterwards.
+
+    Raises:
+        MaskwrightError: missing, cut off, no safetensors, not ours, of a newer format, or damaged.
+    """
+    tensors, metadata = read_tensors(path)
+    card = _card(metadata, str(path))
+    with torch.random.fork_rng(devices=[]):
+        segmenter = create_from_plan(card.model, len(card.classes.names), card.data.channels)
+    load_exactly(segmenter, tensors, str(path))
+    return segmenter.eval(), card
+
+
+def read_card(path: Path) -> Card:
+    """Read what a bundle says about its model, without building it.
+
+    Raises:
+        MaskwrightError: missing, cut off, no safetensors, not ours, of a newer format, or damaged.
+    """
+    return _card(read_tensors(path)[1], str(path))
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """Copy to the CPU, packed, floats as float32; a copy, as two names may share one memory."""
+    dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
+    return tensor.detach().to("cpu", dtype, copy=True).contiguous()
+
+
+def _card(metadata: dict[str, str], source: str) -> Card:
+    """Check a file's metadata."""
+    if CARD_KEY not in metadata:
+        raise MaskwrightError(
+            f"{source} is a safetensors file, but no maskwright bundle: it has no card. Give a model.safetensors that "
+            "maskwright train wrote; to start a training from other weights, use model.weights=FILE"
+        )
+    try:
+        values = json.loads(metadata[CARD_KEY])
+        written, by = int(values["format"]), str(values["maskwright"])
+    except (ValueError, KeyError, TypeError):
+        raise MaskwrightError(f"{source}: the card is damaged: copy the file again, or train anew") from None
+    if written > FORMAT:
+        raise MaskwrightError(
+            f"{source} was written by maskwright {by} in format {written}, and this version reads up to {FORMAT}: "
+            "update maskwright"
+        )
+    try:
+        return Card.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise MaskwrightError(
+            f"{source}: the card is damaged, or was changed by hand ({where}: {first['msg']}): copy the file again, or "
+            "train anew"
+        ) from None

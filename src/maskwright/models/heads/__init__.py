@@ -1,0 +1,1 @@
+"""Heads: the last layers, from a feature map to logits."""

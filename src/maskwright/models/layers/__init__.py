@@ -1,0 +1,1 @@
+"""Layers that more than one architecture is made of. They know tensors, and neither classes nor files."""

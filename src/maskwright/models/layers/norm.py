@@ -1,0 +1,160 @@
+"""Batch normalisation that gives the same result in one process and in several. Knows no network.
+
+Ioffe & Szegedy 2015, "Batch Normalization", equations 1 to 4. torch's own layer is used wherever it can be; ours steps
+in where it cannot:
+
+- several processes: statistics are taken over all of them. torch's `SyncBatchNorm` refuses the CPU.
+- one value a channel (a batch of one with a 1x1 map, as in global pooling): see `BatchNorm2d.forward`.
+- gradient checkpointing: a layer that is run twice a step must move its running statistics once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_thread = threading.local()
+
+
+@contextlib.contextmanager
+def moving_statistics() -> Iterator[None]:
+    """Mark the forward pass proper: inside, layers with `recomputed` set move their running statistics.
+
+    The recomputation of a checkpointed stage happens outside, in the backward pass, on whichever thread that runs.
+    """
+    before = getattr(_thread, "forward", False)
+    _thread.forward = True
+    try:
+        yield
+    finally:
+        _thread.forward = before
+
+
+class _AllReduceSum(torch.autograd.Function):
+    """Sum over all processes; the gradient of each summand is the sum of all processes' gradients."""
+
+    @staticmethod
+    def forward(_context: Any, values: Tensor) -> Tensor:
+        total = values.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_context: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+
+def _processes() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """torch's `BatchNorm2d`, with statistics over all processes while training.
+
+    In one process the result is torch's, bit for bit. In n processes each of which holds a part of a batch, the
+    outputs, the running statistics and (after the mean that data parallelism takes) the gradients are those of one
+    process with the whole batch, to rounding.
+
+    Attributes:
+        recomputed: this layer belongs to a checkpointed stage; running statistics then move only inside
+            `moving_statistics()`.
+    """
+
+    recomputed = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `x` (N, C, H, W).
+
+        With a single value a channel there is no variance: torch raises. We use the running statistics there and leave
+        them as they are, so that a last batch of one, or a very small image, does not end a training of hours: the
+        layer acts as it will in prediction.
+        """
+        if not self.training:
+            return super().forward(x)
+        if _processes() > 1:
+            return self._synchronised(x)
+        if x.numel() == x.shape[1]:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        if self.recomputed and not getattr(_thread, "forward", False):
+            return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
+        return super().forward(x)
+
+    def _synchronised(self, x: Tensor) -> Tensor:
+        """Normalise by the statistics of all processes: one all-reduce forward, one backward.
+
+        Sums are taken of x minus the running mean, which is the same everywhere: the variance is then no small
+        difference of two large numbers.
+        """
+        shift = cast("Tensor", self.running_mean).detach().clone()[:, None, None]
+        centred = x.float() - shift
+        count = centred.new_full((1,), x.shape[0] * x.shape[2] * x.shape[3])
+        sums = torch.cat([centred.sum((0, 2, 3)), centred.square().sum((0, 2, 3)), count])
+        total, squares, number = cast("Tensor", _AllReduceSum.apply(sums)).split([x.shape[1], x.shape[1], 1])
+        mean = total / number
+        variance = (squares / number - mean.square()).clamp_min(0.0)
+        if not self.recomputed or getattr(_thread, "forward", False):
+            self._move(mean.detach(), variance.detach(), number.detach())
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        offset = self.bias - mean * scale
+        return (centred * scale[:, None, None] + offset[:, None, None]).to(x.dtype)
+
+    def _move(self, mean: Tensor, variance: Tensor, number: Tensor) -> None:
+        """Move the running statistics towards those of this batch; `mean` counts from the running mean."""
+        assert self.momentum is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        unbiased = variance * number / (number - 1.0).clamp_min(1.0)
+        cast("Tensor", self.running_mean).add_(mean, alpha=self.momentum)
+        cast("Tensor", self.running_var).lerp_(unbiased, self.momentum)
+
+
+class BatchNormAct2d(BatchNorm2d):
+    """`BatchNorm2d` followed by what timm's layer of this name carries: a drop layer and an activation."""
+
+    def __init__(self, features: int, drop: nn.Module, act: nn.Module, **settings: Any) -> None:
+        super().__init__(features, **settings)
+        self.drop = drop
+        self.act = act
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `x` (N, C, H, W), then drop, then activate."""
+        return cast("Tensor", self.act(self.drop(super().forward(x))))
+
+
+def convert_batch_norm(module: nn.Module) -> None:
+    """Replace torch's (and timm's) batch normalisation inside `module` by ours, in place; names and values stay.
+
+    A layer without running statistics, without weights or with a cumulative average is left as it is.
+    """
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d) and not isinstance(child, BatchNorm2d):
+            if child.affine and child.track_running_stats and child.momentum is not None:
+                setattr(module, name, _converted(child))
+        else:
+            convert_batch_norm(child)
+
+
+def _converted(layer: nn.BatchNorm2d) -> BatchNorm2d:
+    """Build our counterpart of `layer`, sharing its parameters and buffers."""
+    settings: dict[str, Any] = {"eps": layer.eps, "momentum": layer.momentum}
+    extra = dict(layer.named_children())
+    if set(extra) == {"drop", "act"}:
+        ours: BatchNorm2d = BatchNormAct2d(layer.num_features, extra["drop"], extra["act"], **settings)
+    else:
+        assert not extra, f"unknown batch normalisation {type(layer).__name__} with {sorted(extra)}"
+        ours = BatchNorm2d(layer.num_features, **settings)
+    ours.weight, ours.bias = layer.weight, layer.bias
+    ours.running_mean, ours.running_var = layer.running_mean, layer.running_var
+    ours.num_batches_tracked = layer.num_batches_tracked
+    return ours.train(layer.training)

@@ -1,0 +1,120 @@
+"""Weights in safetensors files: read, compared with a network by name and shape, then loaded. Never opens a pickle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError, safe_open
+
+from maskwright.core.errors import MaskwrightError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from torch import Tensor, nn
+
+CARD_KEY = "maskwright"
+_PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".tar"}
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file onto the CPU.
+
+    Returns:
+        the tensors by name, and the file's metadata.
+
+    Raises:
+        MaskwrightError: missing, a pickle, cut off, or no safetensors file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise MaskwrightError(f"{path} {what}: give the path of a .safetensors file")
+    if path.suffix.lower() in _PICKLES:
+        raise MaskwrightError(
+            f"{path} is a pickle by its name, and loading a pickle runs whatever code is in it: convert it once, where "
+            "you trust it, with safetensors.torch.save_file(state_dict, 'weights.safetensors'), and give that file"
+        )
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise MaskwrightError(
+            f"{path} is no whole safetensors file ({error}): it was cut off on its way, or is something else. "
+            "Copy it again, or train anew"
+        ) from None
+    except OSError as error:
+        raise MaskwrightError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Load `tensors` into `module`, every name and shape alike.
+
+    Raises:
+        MaskwrightError: a name or shape differs; the first few are named.
+    """
+    wanted = module.state_dict()
+    problems = _differences(wanted, tensors)
+    if problems:
+        raise MaskwrightError(
+            f"{source} does not fit the network ({_few(problems)}): it belongs to another architecture, or to other "
+            "options or another number of channels. Give the file of this architecture"
+        )
+    module.load_state_dict(dict(tensors))
+
+
+def load_backbone(backbone: nn.Module, path: Path) -> None:
+    """Load a file of a backbone's own weights.
+
+    Raises:
+        MaskwrightError: unreadable, or it does not fit.
+    """
+    load_exactly(backbone, read_tensors(path)[0], str(path))
+
+
+def is_whole_model(path: Path) -> bool:
+    """Tell a bundle of ours (a whole segmenter) from a file of backbone weights.
+
+    Raises:
+        MaskwrightError: missing, a pickle, cut off, or no safetensors file.
+    """
+    return CARD_KEY in read_tensors(path)[1]
+
+
+def load_whole_model(segmenter: nn.Module, path: Path) -> None:
+    """Start `segmenter` from a bundle of the same architecture; its classes may differ.
+
+    The last layers (`head`, `aux`) are taken over where their shapes agree and stay fresh where they do not; all else
+    must fit.
+
+    Raises:
+        MaskwrightError: unreadable, or the backbone or the decoder does not fit.
+    """
+    tensors, _ = read_tensors(path)
+    wanted = segmenter.state_dict()
+    for name, tensor in wanted.items():
+        last = name.startswith(("head.", "aux."))
+        if last and (name not in tensors or tensors[name].shape != tensor.shape):
+            tensors[name] = tensor
+    extra = [name for name in tensors if name.startswith("aux.") and name not in wanted]
+    load_exactly(segmenter, {name: tensor for name, tensor in tensors.items() if name not in extra}, str(path))
+
+
+def _differences(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    """List what stands between `given` and `wanted`, shapes first."""
+    shapes = [
+        f"{name} is {list(given[name].shape)} and should be {list(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in given and given[name].shape != tensor.shape
+    ]
+    missing = [f"{name} is missing" for name in wanted if name not in given]
+    unknown = [f"{name} is not known" for name in given if name not in wanted]
+    return shapes + missing + unknown
+
+
+def _few(items: Iterable[str], count: int = 3) -> str:
+    """Join the first few, and say how many more there are."""
+    listed = list(items)
+    more = f" and {len(listed) - count} more" if len(listed) > count else ""
+    return "; ".join(listed[:count]) + more
