@@ -1,0 +1,70 @@
+"""Layouts on disk to data sets: the table of formats, recognising one, and saying what was seen. Decodes no image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.data.formats import folder
+from maskwright.data.formats.options import Format, ReadOptions
+from maskwright.data.formats.walk import is_image, walk
+
+if TYPE_CHECKING:
+    from maskwright.core.records import Dataset
+
+__all__ = ["FORMATS", "Format", "ReadOptions", "read_dataset"]
+
+# In the order in which they are tried: the more particular first.
+FORMATS: dict[str, Format] = {
+    "folder": Format("images and mask files in two folders, or side by side", folder.detect, folder.read),
+}
+
+
+def read_dataset(root: Path | str, options: ReadOptions | None = None) -> Dataset:
+    """Recognise how a data set is laid out, and read its records and classes; no image is decoded.
+
+    Args:
+        root: a folder, a COCO JSON file or a YOLO data.yaml.
+        options: what the user forces; `ReadOptions()` if None.
+
+    Returns:
+        The data set: `format` and `layout` say what was seen, `faults` what was wrong with it.
+
+    Raises:
+        MaskwrightError: the path is missing or empty, no format fits, or the one that fits is damaged.
+    """
+    root, options = Path(root), options or ReadOptions()
+    if not root.exists():
+        near = f", and {root.parent} does not exist either" if not root.parent.exists() else ""
+        raise MaskwrightError(f"{root} does not exist{near}: check the path")
+    if options.format is not None:
+        if options.format not in FORMATS:
+            raise unknown_name("format", options.format, FORMATS)
+        return FORMATS[options.format].read(root, options)
+    for entry in FORMATS.values():
+        if entry.detect(root) is not None:
+            return entry.read(root, options)
+    raise _nothing_fits(root)
+
+
+def _nothing_fits(root: Path) -> MaskwrightError:
+    """Say what was looked for and what was found."""
+    looked = "; ".join(f"{name} ({entry.summary})" for name, entry in FORMATS.items())
+    if root.is_file():
+        return MaskwrightError(f"{root} is a file in no known format: point at a folder. Looked for: {looked}")
+    files = list(walk(root))
+    if not files:
+        return MaskwrightError(f"{root} is empty: point at a folder with images and masks")
+    images = sum(is_image(path) for path in files)
+    if not images:
+        suffixes = ", ".join(sorted({path.suffix.lower() or path.name for path in files})[:8])
+        return MaskwrightError(
+            f"{root} holds {len(files)} files but no images ({suffixes}): point at a folder with images and masks. "
+            f"Looked for: {looked}"
+        )
+    try:
+        folder.read(root, ReadOptions())
+    except MaskwrightError as error:
+        return MaskwrightError(f"{error}. Looked for: {looked}")
+    raise AssertionError("folder.detect and folder.read disagree")

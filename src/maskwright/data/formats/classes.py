@@ -1,0 +1,237 @@
+"""A table of names and a look into the masks to classes: what every value and colour in the files means.
+
+Rules, in the order in which they speak:
+
+1. `ReadOptions.ignore` and `ReadOptions.map` beat everything.
+2. A class named unlabelled, unlabeled, void, ignore, ignored, unannotated or don't care (in any case and
+   punctuation) is ignored, and so is its colour; unless fewer than two classes would be left.
+3. 255 in an index mask that no table names is ignored, unless the masks hold nothing but 0 and 255.
+4. Masks of 0 and 255 (or of 0 and 1, without a table) are background and foreground.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from maskwright.core.classes import IGNORE, Classes, default_palette
+from maskwright.core.errors import MaskwrightError
+from maskwright.data.formats.tables import ClassTable, Color, Entry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maskwright.data.formats.options import ReadOptions
+    from maskwright.data.formats.scan import Scan
+
+_IGNORED_NAMES = frozenset(
+    {"unlabelled", "unlabeled", "void", "ignore", "ignored", "ignoreregion", "unannotated", "dontcare", "donotcare"}
+)
+_BINARY = (Entry(0, "background"), Entry(1, "foreground"))
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What the files' values and colours mean.
+
+    Attributes:
+        kind: how the mask files are to be read (`core.records.MaskFile.kind`).
+        classes: names and colours by index.
+        values: value -> class index or `IGNORE`.
+        colors: colour -> class index or `IGNORE`.
+        notes: what was decided and why, for `Dataset.layout`.
+        soft: the masks are black and white with grey edges, and are cut at 128.
+    """
+
+    kind: Literal["index", "color", "instance"]
+    classes: Classes
+    values: dict[int, int] = field(default_factory=dict)
+    colors: dict[Color, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    soft: bool = False
+
+
+def means_ignore(name: str) -> bool:
+    """Tell whether a class of this name is to be ignored (rule 2)."""
+    return re.sub(r"[^a-z]", "", name.lower()) in _IGNORED_NAMES
+
+
+def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: Path, *, instances: bool) -> Meaning:
+    """Decide what the values and colours of mask files mean.
+
+    Args:
+        table: the names that the layout carries, if any.
+        scan: what the masks hold.
+        options: what the user forces.
+        masks: the masks' folder, for messages.
+        instances: the layout says that the values are object ids.
+
+    Raises:
+        MaskwrightError: the masks are no masks (photographs, JPEG without a table), or the options contradict them.
+    """
+    if instances or (table is None and not scan.colored and scan.instances):
+        return _instances(table, options, named=instances)
+    if _by_color(table, scan):
+        return _colors(table, scan, options, masks)
+    if table is None:
+        return _found_values(scan, options, masks)
+    return _named_values(table, scan, options)
+
+
+def _by_color(table: ClassTable | None, scan: Scan) -> bool:
+    if scan.colored:
+        return True
+    if table is None or not table.colored or table.numbered or scan.palettes * 2 < scan.looked:
+        return False
+    known = {entry.color for entry in table.entries}
+    return {color for value, color in scan.palette.items() if value != 255} <= known
+
+
+def _instances(table: ClassTable | None, options: ReadOptions, *, named: bool) -> Meaning:
+    names = [entry.name for entry in table.entries if not means_ignore(entry.name)] if table else []
+    pair = ("background", "object")
+    if len(names) == 1:
+        pair = ("background", names[0])
+    elif len(names) == 2:
+        pair = (names[0], names[1])
+    why = "one id an object" if named else "16-bit masks that count 0, 1, 2, ... without gaps: one id an object"
+    values = dict.fromkeys(options.ignored(), IGNORE)
+    return Meaning("instance", Classes.named(pair), values, notes=(why,))
+
+
+def _found_values(scan: Scan, options: ReadOptions, masks: Path) -> Meaning:
+    """Name the classes by the values found: rules 1, 3 and 4."""
+    if scan.soft:
+        values = {value: int(value > 127) for value in range(256)} | dict.fromkeys(options.ignored(), IGNORE)
+        note = "black and white with grey edges, cut at 128"
+        return Meaning("index", Classes.named(("background", "foreground")), values, notes=(note,), soft=True)
+    if scan.lossy * 2 > scan.looked:
+        raise MaskwrightError(
+            f"{masks} holds JPEG-compressed masks, whose values are blurred, and no table names the true ones: "
+            "save the masks as PNG from their source, or add a classes.csv (name,r,g,b)"
+        )
+    if scan.binary:
+        black_and_white = (Entry(0, "background"), Entry(255, "foreground"))
+        return _indexed(black_and_white, options, notes=("0 and 255",), ignore_255=False)
+    present = set(scan.values) - {255} - set(options.map) - options.ignored()
+    if present <= {0, 1}:
+        return _indexed(_BINARY, options)
+    if len(present) > 255:
+        raise MaskwrightError(
+            f"{masks} holds {len(present)} different values, and at most 255 classes fit: if they are object ids, "
+            "name the folder instances/; if they are photographs, this is not the masks' folder"
+        )
+    entries = tuple(Entry(value, f"class-{value}") for value in sorted(present))
+    return _indexed(entries, options, notes=(f"{len(entries)} classes found in the masks",))
+
+
+def _named_values(table: ClassTable, scan: Scan, options: ReadOptions) -> Meaning:
+    entries = table.entries
+    notes = [f"{len(entries)} names from {table.path.name}"]
+    white = scan.binary or scan.soft
+    if len(entries) == 1 and any(scan.values):
+        entries = (Entry(0, "background"), Entry(255 if white else max(1, entries[0].id), entries[0].name))
+        notes.append("background added")
+    elif len(entries) == 2 and white and 255 not in {entry.id for entry in entries}:
+        entries = (entries[0], Entry(255, entries[1].name, entries[1].color))
+    if len(entries) == 2 and entries[1].id == 255:
+        notes.append("0 and 255")
+        if scan.soft:
+            values = {value: int(value > 127) for value in range(256)} | dict.fromkeys(options.ignored(), IGNORE)
+            classes = Classes.named(tuple(entry.name for entry in entries))
+            return Meaning("index", classes, values, notes=(*notes, "grey edges cut at 128"), soft=True)
+    return _indexed(entries, options, notes=tuple(notes))
+
+
+def _indexed(
+    entries: tuple[Entry, ...], options: ReadOptions, notes: tuple[str, ...] = (), *, ignore_255: bool = True
+) -> Meaning:
+    """Give the entries that are not ignored their class indices, in the order of their ids."""
+    kept, ignored, note = split_ignored(entries, options)
+    values = {entry.id: index for index, entry in enumerate(kept)}
+    values |= {entry.id: IGNORE for entry in ignored} | dict.fromkeys(options.ignored(), IGNORE)
+    if ignore_255:
+        values.setdefault(255, IGNORE)
+    return Meaning("index", _classes(kept), with_map(values, options), notes=(*notes, *note))
+
+
+def _colors(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: Path) -> Meaning:
+    if options.ignore is not None or options.map:
+        raise MaskwrightError(
+            f"{masks} holds colour masks, and --ignore and --map speak of values: name the colours in classes.csv "
+            "(name,r,g,b) and call the one to ignore 'void'"
+        )
+    if table is not None and table.colored:
+        kept, ignored, note = split_ignored(table.entries, options)
+        notes = (f"{len(table.entries)} names and colours from {table.path.name}", *note)
+    else:
+        if scan.lossy * 2 > scan.looked or len(scan.colors) > 255:
+            raise MaskwrightError(
+                f"{masks} holds {'over ' if len(scan.colors) > 4000 else ''}{len(scan.colors)} different colours, and "
+                "no table says which are classes: are these photographs, or masks saved as JPEG or resized with "
+                "interpolation? Save them as PNG from their source, or add a classes.csv (name,r,g,b)"
+            )
+        kept, ignored = _found_colors(scan), ()
+        notes = (f"{len(kept)} colours found in the masks",)
+        if table is not None:
+            notes = (*notes, f"{table.path.name} names no colours, so it was not used")
+    colors = {entry.color: index for index, entry in enumerate(kept) if entry.color is not None}
+    colors |= {entry.color: IGNORE for entry in ignored if entry.color is not None}
+    return Meaning("color", _classes(kept), colors=colors, notes=notes)
+
+
+def _found_colors(scan: Scan) -> tuple[Entry, ...]:
+    """Name the colours found `class-1`, `class-2`, ... in the order of their values; black is the background."""
+    entries: list[Entry] = []
+    for color in sorted(scan.colors):
+        number = len(entries) + (0 if (0, 0, 0) in scan.colors else 1)
+        entries.append(Entry(len(entries), "background" if not any(color) else f"class-{number}", color))
+    return tuple(entries)
+
+
+def split_ignored(
+    entries: tuple[Entry, ...], options: ReadOptions
+) -> tuple[tuple[Entry, ...], tuple[Entry, ...], tuple[str, ...]]:
+    """Part the classes from what is ignored by option or by name.
+
+    Returns:
+        The classes kept, those ignored, and a note about these for people.
+    """
+    forced = options.ignored()
+    ignored = [entry for entry in entries if entry.id in forced]
+    named = [entry for entry in entries if means_ignore(entry.name) and entry not in ignored]
+    if len(entries) - len(ignored) - len(named) >= 2 or not named:
+        ignored += named
+    gone = set(options.map) - forced
+    kept = tuple(entry for entry in entries if entry not in ignored and entry.id not in gone)
+    if not kept:
+        raise MaskwrightError(
+            "every class is ignored or mapped away, and training needs one: drop an --ignore or --map"
+        )
+    notes = tuple(f"{entry.name!r} ({entry.id}) is ignored" for entry in ignored)
+    return kept, tuple(ignored), notes
+
+
+def with_map(values: dict[int, int], options: ReadOptions) -> dict[int, int]:
+    """Add the values that `--map A=B` tells to treat as another.
+
+    Raises:
+        MaskwrightError: B means nothing.
+    """
+    mapped = dict(values)
+    for value, target in options.map.items():
+        if target == "ignore":
+            continue
+        if target not in values:
+            known = ", ".join(str(key) for key in sorted(values))
+            raise MaskwrightError(f"--map {value}={target}: {target} is no value with a class; these are: {known}")
+        mapped[value] = values[target]
+    return mapped
+
+
+def _classes(entries: tuple[Entry, ...]) -> Classes:
+    """Take the table's colours where it has all of them, the default palette otherwise."""
+    names = tuple(entry.name for entry in entries)
+    colors = [entry.color for entry in entries if entry.color is not None]
+    return Classes(names, tuple(colors) if len(colors) == len(names) else default_palette(len(names)))

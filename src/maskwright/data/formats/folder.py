@@ -1,0 +1,121 @@
+"""Folder pairs: images and mask files in any of the common arrangements. Knows no other format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.records import Dataset, Fault, MaskFile, Record
+from maskwright.data.formats.classes import Meaning, meaning_of
+from maskwright.data.formats.pairs import Pairing, find_pairs
+from maskwright.data.formats.scan import MOST_MASKS, scan_masks
+from maskwright.data.formats.tables import find_table, read_table
+from maskwright.data.formats.walk import images_below, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from maskwright.core.records import Split
+    from maskwright.data.formats.options import ReadOptions
+    from maskwright.data.formats.scan import Scan
+    from maskwright.data.formats.tables import ClassTable
+
+# With a table of names the look into the masks only decides how they are coded, and a few tell.
+_FEW_MASKS = 24
+
+
+def detect(root: Path) -> str | None:
+    """Say which folders pair, without opening a file; None if nothing pairs."""
+    pairing = find_pairs(root, images_below(root)) if root.is_dir() else None
+    return f"{pairing.layout}: {len(pairing.pairs)} pairs" if pairing is not None and pairing.pairs else None
+
+
+def read(root: Path, options: ReadOptions) -> Dataset:
+    """Read folder pairs.
+
+    Raises:
+        MaskwrightError: nothing pairs, or the masks are no masks.
+    """
+    pairing = find_pairs(root, images_below(root))
+    if not pairing.pairs:
+        raise nothing_pairs(root, pairing)
+    masks = [pair.mask for pair in pairing.pairs]
+    table = table_for(root, masks, options)
+    scan = scan_masks(masks, MOST_MASKS if table is None or len(table.entries) <= 2 else _FEW_MASKS)
+    meaning = meaning_of(table, scan, options, masks[0].parent, instances=pairing.instances)
+    splits = meaningful_splits(pair.split for pair in pairing.pairs)
+    records = tuple(
+        Record(
+            record_id(root, pair.image),
+            pair.image,
+            MaskFile(pair.mask, meaning.kind),
+            pair.split if splits else None,
+        )
+        for pair in pairing.pairs
+    )
+    return Dataset(
+        root,
+        "folder",
+        f"{pairing.layout}: {mask_words(meaning, scan)}",
+        meaning.classes,
+        tuple(sorted(records, key=lambda record: record.id)),
+        meaning.values,
+        meaning.colors,
+        (*pairing.faults, *mask_faults(meaning, masks[0].parent)),
+    )
+
+
+def nothing_pairs(root: Path, pairing: Pairing) -> MaskwrightError:
+    """Say what was found where no image has a mask."""
+    if not pairing.images and not pairing.masks:
+        return MaskwrightError(f"{root} holds no images: point at a folder with images and masks")
+    if not pairing.masks:
+        return MaskwrightError(
+            f"{root} holds {pairing.images} images but no masks: put the masks in a folder masks/ beside images/, with "
+            "the same names, or name them like image_mask.png"
+        )
+    return MaskwrightError(
+        f"{root} holds {pairing.images} images and {pairing.masks} masks, and no name of one is a name of the other "
+        f"({'; '.join(fault.message for fault in pairing.faults[:2])}): give an image and its mask the same name"
+    )
+
+
+def table_for(root: Path, masks: list[Path], options: ReadOptions) -> ClassTable | None:
+    """Read the table of names that the user gives, or that lies in the root, in a mask folder or just above one."""
+    if options.classes is not None:
+        return read_table(options.classes)
+    folders = dict.fromkeys([root, *(path.parent for path in masks[:1]), *(path.parent for path in masks[-1:])])
+    above = [folder.parent for folder in folders if folder != root]
+    return find_table(dict.fromkeys([*folders, *above]))
+
+
+def meaningful_splits(splits: Iterable[Split | None]) -> bool:
+    """Tell whether the layout splits at all: a lone `train/` only says what everything is called."""
+    return len(set(splits) - {None}) > 1
+
+
+def mask_words(meaning: Meaning, scan: Scan) -> str:
+    """Describe the masks for `Dataset.layout`."""
+    kinds = {"index": "masks of class ids", "color": "masks of colours", "instance": "masks of object ids"}
+    coded = kinds[meaning.kind]
+    if scan.palettes * 2 > scan.looked:
+        coded += " with a palette"
+    if scan.lossy:
+        coded += ", JPEG-compressed"
+    return "; ".join((coded, *meaning.notes))
+
+
+def mask_faults(meaning: Meaning, folder: Path) -> tuple[Fault, ...]:
+    """Report masks that had to be interpreted."""
+    if not meaning.soft:
+        return ()
+    return (
+        Fault(
+            "soft-mask",
+            "warning",
+            folder,
+            "the masks are black and white with grey edges (interpolated or compressed); 128 and more is foreground",
+            "save the masks as 0 and 255 without interpolation, as PNG",
+        ),
+    )

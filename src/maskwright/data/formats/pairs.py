@@ -1,0 +1,200 @@
+"""Images and the masks that belong to them, by what their paths tell; what finds no partner becomes a fault.
+
+One rule covers the common arrangements: strip the words for a role (`images`, `masks`, `annot`, ...) and for a split
+(`train`, ...) from the path, and what is left must be the same for an image and its mask. Opens no file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from maskwright.core.records import Fault
+from maskwright.data.formats import naming
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maskwright.core.records import Split
+
+_LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".webp"})
+_MANY = 5
+
+
+class Pair(NamedTuple):
+    """An image, its mask, and where the layout puts them."""
+
+    image: Path
+    mask: Path
+    split: Split | None
+
+
+class Pairing(NamedTuple):
+    """The pairs found below a folder.
+
+    Attributes:
+        pairs: sorted by image.
+        images, masks: how many of each were seen, paired or not.
+        instances: the masks' folder says that they hold one id an object.
+        layout: the folders seen, in words.
+        faults: what found no partner.
+    """
+
+    pairs: tuple[Pair, ...]
+    images: int
+    masks: int
+    instances: bool
+    layout: str
+    faults: tuple[Fault, ...]
+
+
+class _File(NamedTuple):
+    path: Path
+    place: naming.Place
+
+
+def find_pairs(root: Path, paths: list[Path]) -> Pairing:
+    """Pair images and masks among the files below `root`.
+
+    Args:
+        root: the folder the user pointed at; its own name and those above say nothing.
+        paths: every image-like file below it.
+    """
+    files = [_File(path, naming.place(path.relative_to(root))) for path in paths]
+    masks = [file for file in files if file.place.role in {"mask", "instance"}]
+    if masks:
+        named = any(file.place.role == "image" for file in files)
+        images = [file for file in files if file.place.role == "image" or (file.place.role is None and not named)]
+        how = None
+    else:
+        images, masks, how = _side_by_side(files)
+    chosen, aside = _chosen(images, masks)
+    matched = _matched(images, chosen)
+    pairs = tuple(sorted(Pair(image.path, mask.path, image.place.split) for image, mask in matched))
+    return Pairing(
+        pairs,
+        len(images),
+        len(chosen),
+        bool(chosen) and chosen[0].place.role == "instance",
+        _layout(root, pairs, how, aside),
+        _unpaired(root, images, chosen, pairs),
+    )
+
+
+def _side_by_side(files: list[_File]) -> tuple[list[_File], list[_File], str | None]:
+    """Tell images from masks in one folder: by the word that ends a mask's name, or photo.jpg with photo.png."""
+    masks = []
+    for file in files:
+        owner = naming.mask_suffix(file.place.key[-1])
+        if owner is not None:
+            masks.append(_File(file.path, file.place._replace(key=(*file.place.key[:-1], owner))))
+    if masks:
+        taken = {file.path for file in masks}
+        return [file for file in files if file.path not in taken], masks, "masks beside the images"
+    twins: defaultdict[tuple[str, ...], list[_File]] = defaultdict(list)
+    for file in files:
+        twins[file.place.key].append(file)
+    lossless = [file for group in twins.values() if len(group) == 2 for file in group if not _is_lossy(file)]
+    if len(lossless) >= 0.8 * len(twins):
+        taken = {file.path for file in lossless}
+        return [file for file in files if file.path not in taken], lossless, "masks beside the images, by their suffix"
+    return files, [], None
+
+
+def _is_lossy(file: _File) -> bool:
+    return file.path.suffix.lower() in _LOSSY
+
+
+def _chosen(images: list[_File], masks: list[_File]) -> tuple[list[_File], tuple[str, ...]]:
+    """Keep the kind of mask folder that pairs the most images, where there are several, and name the others."""
+    by_word: defaultdict[str, list[_File]] = defaultdict(list)
+    for mask in masks:
+        by_word[mask.place.word or ""].append(mask)
+    if len(by_word) < 2:
+        return masks, ()
+    order = ("", *naming.MASK_WORDS, *naming.INSTANCE_WORDS)
+    exact = [{mask.place.key for mask in by_word[word]} for word in by_word]
+    shared = any(first & second for place, first in enumerate(exact) for second in exact[place + 1 :])
+    if not shared:  # `trainannot/` beside `val_labels/`: together they cover the images.
+        return masks, ()
+    best = min(by_word, key=lambda word: (-len(_matched(images, by_word[word])), order.index(word)))
+    return by_word[best], tuple(sorted(word for word in by_word if word != best))
+
+
+def _matched(images: list[_File], masks: list[_File]) -> list[tuple[_File, _File]]:
+    """Pair by the same key; then, among the rest, by the key without words for a role in the stem."""
+    pairs, images, masks = _joined(images, masks, bare=False)
+    if images and masks:
+        more, _, _ = _joined(images, masks, bare=True)
+        pairs += more
+    return pairs
+
+
+def _joined(
+    images: list[_File], masks: list[_File], *, bare: bool
+) -> tuple[list[tuple[_File, _File]], list[_File], list[_File]]:
+    by_key: dict[tuple[str, ...], _File] = {}
+    ambiguous: set[tuple[str, ...]] = set()
+    for mask in masks:
+        key = _key(mask, bare=bare)
+        if bare and key in by_key:
+            ambiguous.add(key)
+        by_key.setdefault(key, mask)
+    pairs, alone, used = [], [], set()
+    for image in images:
+        key = _key(image, bare=bare)
+        if key in by_key and key not in ambiguous:
+            pairs.append((image, by_key[key]))
+            used.add(by_key[key].path)
+        else:
+            alone.append(image)
+    return pairs, alone, [mask for mask in masks if mask.path not in used]
+
+
+def _key(file: _File, *, bare: bool) -> tuple[str, ...]:
+    key = file.place.key
+    return (*key[:-1], naming.bare_stem(key[-1])) if bare else key
+
+
+def _layout(root: Path, pairs: tuple[Pair, ...], how: str | None, aside: tuple[str, ...]) -> str:
+    """Say which folders pair with which, at most four of them."""
+    folders = Counter((_folder(root, pair.image), _folder(root, pair.mask)) for pair in pairs)
+    shown = sorted(name for name, _ in folders.most_common(4))
+    texts = [image if how else f"{image} + {mask}" for image, mask in shown]
+    if len(folders) > 4:
+        texts.append(f"{len(folders) - 4} more folders")
+    text = ", ".join(texts)
+    if how:
+        text += f" ({how})"
+    return text + (f" ({', '.join(aside)} left aside)" if aside else "")
+
+
+def _folder(root: Path, path: Path) -> str:
+    relative = path.parent.relative_to(root).as_posix()
+    return "./" if relative == "." else f"{relative}/"
+
+
+def _unpaired(root: Path, images: list[_File], masks: list[_File], pairs: tuple[Pair, ...]) -> tuple[Fault, ...]:
+    """Report what found no partner: file by file, or by folder where a whole folder has none."""
+    paired = {pair.image for pair in pairs} | {pair.mask for pair in pairs}
+    faults: list[Fault] = []
+    for what, other, files in (("image", "mask", images), ("mask", "image", masks)):
+        by_folder: defaultdict[Path, list[Path]] = defaultdict(list)
+        for file in files:
+            by_folder[file.path.parent].append(file.path)
+        for folder, members in sorted(by_folder.items()):
+            alone = [path for path in members if path not in paired]
+            faults += _lonely(root, folder, alone, what=what, other=other, whole=len(alone) == len(members))
+    return tuple(faults)
+
+
+def _lonely(root: Path, folder: Path, alone: list[Path], *, what: str, other: str, whole: bool) -> list[Fault]:
+    cure = f"add the {other}, or remove the {what}; a pair has the same name but for the suffix"
+    if whole and len(alone) > _MANY:
+        message = f"none of the {len(alone)} {what}s in {_folder(root, folder / 'x')} has a {other}"
+        return [Fault("unpaired", "error" if what == "image" else "warning", folder, message, cure)]
+    severity = "error" if what == "image" else "warning"
+    return [
+        Fault("unpaired", severity, path, f"{path.relative_to(root).as_posix()} has no {other}", cure)  # type: ignore[arg-type]
+        for path in alone
+    ]

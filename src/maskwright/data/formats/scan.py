@@ -1,0 +1,147 @@
+"""What values and colours the masks hold, from a sample of them in constant memory. Knows no names of classes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maskwright.data.readers import DecodeError, read_mask
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maskwright.data.formats.tables import Color
+    from maskwright.data.readers import RawMask
+
+MOST_MASKS = 200
+_MOST_COLORS = 4096
+
+
+@dataclass
+class Scan:
+    """What was found in a sample of the masks.
+
+    Attributes:
+        masks: how many masks there are.
+        looked: how many were decoded.
+        indexed: how many of these hold values, and not real colours.
+        values: value -> pixels, over the masks that hold values.
+        colors: colour -> pixels, over the masks that hold colours (at most 4096 different ones are counted).
+        palette: colours of the palette for the indices seen in palette pictures.
+        palettes: how many were palette pictures.
+        wide: how many hold more than 8 bits.
+        lossy: how many are JPEG-compressed.
+        contiguous: how many hold the values 0..n and no other.
+        error: the first decoding error, if any.
+    """
+
+    masks: int
+    looked: int = 0
+    indexed: int = 0
+    values: Counter[int] = field(default_factory=Counter)
+    colors: Counter[Color] = field(default_factory=Counter)
+    palette: dict[int, Color] = field(default_factory=dict)
+    palettes: int = 0
+    wide: int = 0
+    lossy: int = 0
+    contiguous: int = 0
+    error: DecodeError | None = None
+
+    @property
+    def colored(self) -> bool:
+        """Whether most of the masks hold real colours."""
+        return self.indexed * 2 < self.looked
+
+    @property
+    def binary(self) -> bool:
+        """Whether the masks hold nothing but 0 and 255, and 255 does occur."""
+        return 255 in self.values and set(self.values) <= {0, 255}
+
+    @property
+    def soft(self) -> bool:
+        """Whether the masks are black and white with grey edges: interpolated, anti-aliased or JPEG-compressed."""
+        between = {value: pixels for value, pixels in self.values.items() if 0 < value < 255}
+        total = sum(self.values.values())
+        ends = sum(pixels for value, pixels in self.values.items() if value < 16 or 239 < value < 256)
+        white = sum(pixels for value, pixels in self.values.items() if 239 < value < 256)
+        spread = len(between) >= 8 and min(between) < 64 and max(between) > 191
+        return spread and max(self.values) < 256 and ends > 0.8 * total and white > total - ends
+
+    @property
+    def instances(self) -> bool:
+        """Whether the values look like object ids: more than 8 bits, 0..n without gaps in each mask, and many."""
+        most = self.indexed * 0.9
+        return self.indexed > 0 and min(self.wide, self.contiguous) >= most and max(self.values, default=0) >= 32
+
+
+def scan_masks(paths: list[Path], most: int = MOST_MASKS) -> Scan:
+    """Look into at most `most` masks, evenly spread over `paths`.
+
+    A mask that cannot be decoded is left out here; the fingerprint reports it, as it opens every one.
+
+    Raises:
+        DecodeError: not one could be decoded; the first one's error.
+    """
+    scan = Scan(masks=len(paths))
+    for path in _spread(paths, most):
+        try:
+            raw = read_mask(path)
+        except DecodeError as error:
+            scan.error = scan.error or error
+            continue
+        _count(scan, raw)
+    if scan.error is not None and not scan.looked:
+        raise scan.error
+    return scan
+
+
+def _spread(paths: list[Path], most: int) -> list[Path]:
+    if len(paths) <= most:
+        return paths
+    return [paths[place] for place in np.linspace(0, len(paths) - 1, most).round().astype(int)]
+
+
+def _count(scan: Scan, raw: RawMask) -> None:
+    scan.looked += 1
+    scan.lossy += raw.lossy
+    values = raw.indices()
+    if values is None:
+        _count_colors(scan, raw)
+        return
+    scan.indexed += 1
+    scan.wide += values.dtype.itemsize > 1
+    counted = _histogram(values)
+    scan.contiguous += set(counted) == set(range(len(counted)))
+    scan.values.update(counted)
+    if raw.palette is not None:
+        scan.palettes += 1
+        for value in counted:
+            red, green, blue = raw.palette[value].tolist()
+            scan.palette.setdefault(value, (red, green, blue))
+
+
+def _histogram(values: Any) -> dict[int, int]:
+    """Count the values, row by row so that large masks need no second array of eight bytes a pixel."""
+    if values.dtype not in (np.uint8, np.uint16):
+        found, pixels = np.unique(values, return_counts=True)
+        return dict(zip(found.tolist(), pixels.tolist(), strict=True))
+    counts = np.zeros(256**values.dtype.itemsize, np.int64)
+    rows = max(1, (1 << 20) // values.shape[1])
+    for start in range(0, values.shape[0], rows):
+        counts += np.bincount(values[start : start + rows].ravel(), minlength=len(counts))
+    present = np.flatnonzero(counts)
+    return dict(zip(present.tolist(), counts[present].tolist(), strict=True))
+
+
+def _count_colors(scan: Scan, raw: RawMask) -> None:
+    rows = max(1, (1 << 20) // raw.array.shape[1])
+    for start in range(0, raw.array.shape[0], rows):
+        band = raw.array[start : start + rows].astype(np.uint32)
+        codes, pixels = np.unique(band[..., 0] << 16 | band[..., 1] << 8 | band[..., 2], return_counts=True)
+        for code, count in zip(codes.tolist(), pixels.tolist(), strict=True):
+            color = (code >> 16, code >> 8 & 255, code & 255)
+            if color in scan.colors or len(scan.colors) < _MOST_COLORS:
+                scan.colors[color] += count

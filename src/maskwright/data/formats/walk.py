@@ -1,0 +1,57 @@
+"""Files below a folder, sorted, without opening any. Knows nothing of what they mean."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.data.readers import IMAGE_SUFFIXES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_SKIPPED = frozenset({"__MACOSX", "__pycache__", "lost+found", "$RECYCLE.BIN"})
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """Yield every file below `root`, folder by folder in sorted order; hidden ones and loops of links are left out.
+
+    Raises:
+        MaskwrightError: a folder cannot be listed.
+    """
+    yield from _walk(root, frozenset())
+
+
+def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
+    try:
+        status = folder.stat()
+        identity = (status.st_dev, status.st_ino)
+        if identity in above:
+            return
+        with os.scandir(folder) as entries:
+            listed = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
+    except OSError as error:
+        raise MaskwrightError(f"{folder} cannot be listed ({error.strerror}): check its permissions") from None
+    for name, is_folder in listed:
+        if not is_folder:
+            yield folder / name
+    for name, is_folder in listed:
+        if is_folder and name not in _SKIPPED:
+            yield from _walk(folder / name, above | {identity})
+
+
+def is_image(path: Path) -> bool:
+    """Tell by the suffix whether a file may be an image or a mask."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def images_below(root: Path) -> list[Path]:
+    """Return every file below `root` whose suffix is an image's, sorted by path."""
+    return sorted(path for path in walk(root) if is_image(path))
+
+
+def record_id(root: Path, image: Path) -> str:
+    """Return the path of an image below the root in POSIX form; its whole path where it lies elsewhere."""
+    return image.relative_to(root).as_posix() if image.is_relative_to(root) else image.as_posix()

@@ -1,0 +1,264 @@
+"""A record's annotation to a label map of class indices: looks values and colours up, paints shapes. Knows no format.
+
+Whatever the files held, what comes out is `uint8` (H, W) of class indices 0..K-1 or `IGNORE`; a value or colour that
+no table knows is an error and never a guess, except in JPEG-compressed masks, which are snapped to the nearest.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.records import MaskFile, Shapes
+from maskwright.data.painting import paint, paint_objects
+from maskwright.data.readers import DecodeError, RawMask, read_image, read_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.records import Dataset, Record
+
+# Farther than this from every known value or colour (0..255 a channel, Euclidean), a pixel of a JPEG mask is ignored;
+# a mask where more than `_JPEG_LOST` of the pixels are that far is no mask in these classes at all.
+_JPEG_REACH = 128.0
+_JPEG_LOST = 0.05
+
+
+def read_label(dataset: Dataset, record: Record, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Make the label map of one record.
+
+    Args:
+        dataset: says what values and colours mean.
+        record: with an annotation.
+        size: (height, width) of its image, as displayed.
+
+    Returns:
+        (H, W) of class indices and `IGNORE`.
+
+    Raises:
+        DecodeError: the mask cannot be read, has another size, or holds what no table knows.
+        MaskwrightError: the record has no annotation.
+    """
+    annotation = record.annotation
+    if annotation is None:
+        raise MaskwrightError(f"{record.image} has no annotation: pair it with a mask, or use it for prediction only")
+    if isinstance(annotation, Shapes):
+        return paint(annotation, size, record.image)
+    return _from_mask(dataset, annotation, _sized_mask(annotation.path, record, size))
+
+
+def read_pair(dataset: Dataset, record: Record) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """Decode the image (H, W, C) and the label map (H, W) of one record; their sizes agree.
+
+    Raises:
+        DecodeError: either cannot be read, or they differ in size, or the mask holds what no table knows.
+        MaskwrightError: the record has no annotation.
+    """
+    image = read_image(record.image)
+    return image, read_label(dataset, record, (image.shape[0], image.shape[1]))
+
+
+def read_objects(dataset: Dataset, record: Record, size: tuple[int, int]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yield each object of one record, cut to its bounding box.
+
+    Where the format knows objects (instance masks, COCO, YOLO) these are the annotated ones, whole even where others
+    cover them; elsewhere the 8-connected regions of every class. Ignored ones are left out.
+
+    Yields:
+        (class index, bool (h, w)): the object's pixels within its bounding box, at least one of them set.
+
+    Raises:
+        DecodeError, MaskwrightError: as `read_label`.
+    """
+    annotation = record.annotation
+    if isinstance(annotation, Shapes):
+        yield from paint_objects(annotation, size, record.image)
+    elif isinstance(annotation, MaskFile) and annotation.kind == "instance":
+        yield from _instances(dataset, _values(annotation.path, _sized_mask(annotation.path, record, size)))
+    else:
+        yield from regions(read_label(dataset, record, size))
+
+
+def regions(labels: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yield (class index, bool (h, w) in its bounding box) for the 8-connected regions of each class in (H, W)."""
+    for index in np.flatnonzero(cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel()):
+        if index == IGNORE:
+            continue
+        count, marks, stats, _ = cv2.connectedComponentsWithStats((labels == index).view(np.uint8), connectivity=8)
+        for mark in range(1, count):
+            left, top, width, height = stats[mark, :4]
+            yield int(index), marks[top : top + height, left : left + width] == mark
+
+
+def _sized_mask(path: Path, record: Record, size: tuple[int, int]) -> RawMask:
+    raw = read_mask(path)
+    if raw.size == size:
+        return raw
+    seen, wanted = f"{raw.size[1]}x{raw.size[0]}", f"{size[1]}x{size[0]}"
+    message = f"is {seen} pixels, but its image {record.image.name} is {wanted}"
+    if raw.size == (size[1], size[0]):
+        message += " as displayed (does its EXIF tag turn it?)"
+        cure = "turn the mask too, or save the image upright without the tag"
+    else:
+        cure = "save the mask at the size of its image, without interpolation"
+    raise DecodeError("size-mismatch", path, message, cure)
+
+
+def _from_mask(dataset: Dataset, annotation: MaskFile, raw: RawMask) -> NDArray[np.uint8]:
+    if annotation.kind == "color":
+        return _from_colors(dataset, annotation.path, raw)
+    values = _values(annotation.path, raw)
+    table = tuple(sorted(dataset.value_to_index.items()))
+    if annotation.kind == "instance":
+        labels = (values != 0).astype(np.uint8)
+        for value, index in table:
+            labels[values == value] = index
+        return labels
+    return _look_up(annotation.path, values, table, lossy=raw.lossy)
+
+
+def _values(path: Path, raw: RawMask) -> NDArray[Any]:
+    values = raw.indices()
+    if values is None:
+        raise DecodeError(
+            "unknown-label",
+            path,
+            "is a colour picture, but the masks of this data set hold class ids",
+            "save it as the others are, or name the colours in classes.csv (name,r,g,b)",
+        )
+    return values
+
+
+def _look_up(path: Path, values: NDArray[Any], table: tuple[tuple[int, int], ...], *, lossy: bool) -> NDArray[np.uint8]:
+    """Map values to class indices by table; unknown ones are an error, or snapped in JPEG masks."""
+    if values.dtype not in (np.uint8, np.uint16):
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high > 65535:
+            raise _unknown_value(path, low if low < 0 else high, table, int(((values < 0) | (values > 65535)).sum()))
+        values = values.astype(np.uint16)
+    indices, known = _tables(table, values.dtype.itemsize)
+    if values.dtype == np.uint8:
+        strange = cv2.LUT(values, 1 - known)
+        labels = np.asarray(cv2.LUT(values, indices), np.uint8)
+    else:
+        strange, labels = 1 - known[values], indices[values]
+    count = int(np.count_nonzero(strange))
+    if count and lossy:
+        return _snapped(path, values[..., None].astype(np.float32), [(key,) for key, _ in table], table)
+    if count:
+        raise _unknown_value(path, int(values[strange.astype(bool)][0]), table, count)
+    return labels
+
+
+@lru_cache(maxsize=16)
+def _tables(table: tuple[tuple[int, int], ...], itemsize: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return for every value of an integer type its class index, and whether it has one."""
+    indices = np.zeros(256**itemsize, np.uint8)
+    known = np.zeros(256**itemsize, np.uint8)
+    for value, index in table:
+        if 0 <= value < len(indices):
+            indices[value], known[value] = index, 1
+    return indices, known
+
+
+def _from_colors(dataset: Dataset, path: Path, raw: RawMask) -> NDArray[np.uint8]:
+    colors = raw.colors()
+    table = tuple(sorted((_packed(color), index) for color, index in dataset.color_to_index.items()))
+    codes = np.array([code for code, _ in table], np.uint32)
+    wide = colors.astype(np.uint32)
+    pixels = (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
+    found = np.searchsorted(codes, pixels).clip(max=len(codes) - 1)
+    strange = codes[found] != pixels
+    if strange.any():
+        known = [(code >> 16, code >> 8 & 255, code & 255) for code, _ in table]
+        if raw.lossy:
+            return _snapped(path, colors.astype(np.float32), known, table)
+        raise _unknown_color(path, int(pixels[strange][0]), int(strange.sum()), len(known))
+    return np.array([index for _, index in table], np.uint8)[found]
+
+
+def _packed(color: tuple[int, int, int]) -> int:
+    return color[0] << 16 | color[1] << 8 | color[2]
+
+
+def _snapped(
+    path: Path,
+    pixels: NDArray[np.float32],
+    known: Sequence[tuple[int, ...]],
+    table: tuple[tuple[int, int], ...],
+) -> NDArray[np.uint8]:
+    """Give each pixel (H, W, C) of a JPEG mask the class of the nearest known value or colour."""
+    best = np.full(pixels.shape[:2], np.inf, np.float32)
+    labels = np.full(pixels.shape[:2], IGNORE, np.uint8)
+    for place, (_, index) in zip(known, table, strict=True):
+        distance = np.square(pixels - np.array(place, np.float32)).sum(axis=2)
+        nearer = distance < best
+        best[nearer], labels[nearer] = distance[nearer], index
+    far = best > _JPEG_REACH**2
+    if far.mean() > _JPEG_LOST:
+        raise DecodeError(
+            "unknown-color" if pixels.shape[2] == 3 else "unknown-label",
+            path,
+            f"is JPEG-compressed, and {far.mean():.0%} of it is far from every known class",
+            "save the mask as PNG, from its source",
+        )
+    labels[far] = IGNORE
+    return labels
+
+
+def _unknown_value(path: Path, value: int, table: tuple[tuple[int, int], ...], count: int) -> DecodeError:
+    known = [key for key, _ in table]
+    span = f"{known[0]}..{known[-1]}" if known == list(range(known[0], known[-1] + 1)) else _listed(known)
+    return DecodeError(
+        "unknown-label",
+        path,
+        f"holds label {value} ({count:,} pixels), but the known ones are {span}",
+        f"add a name for {value} to classes.txt, or map it with --map {value}=ignore",
+    )
+
+
+def _unknown_color(path: Path, code: int, count: int, known: int) -> DecodeError:
+    red, green, blue = code >> 16, code >> 8 & 255, code & 255
+    return DecodeError(
+        "unknown-color",
+        path,
+        f"holds the colour {red},{green},{blue} ({count:,} pixels), which is none of the {known} known ones",
+        f"add a line NAME,{red},{green},{blue} to classes.csv, or save the mask without interpolation",
+    )
+
+
+def _listed(values: list[int]) -> str:
+    return ", ".join(str(value) for value in values[:12]) + (", ..." if len(values) > 12 else "")
+
+
+def _instances(dataset: Dataset, values: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yield each object of an instance mask: the pixels of one id, whether they touch or not."""
+    ids, marks = np.unique(values, return_inverse=True)
+    marks = marks.reshape(values.shape).astype(np.int32)
+    rows, columns = np.nonzero(values)
+    boxes = _boxes(marks[rows, columns], rows, columns, len(ids))
+    for mark, value in enumerate(ids.tolist()):
+        index = dataset.value_to_index.get(value, 1)
+        if value == 0 or index == IGNORE:
+            continue
+        top, left, bottom, right = boxes[mark]
+        yield index, marks[top : bottom + 1, left : right + 1] == mark
+
+
+def _boxes(marks: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any], count: int) -> NDArray[np.int64]:
+    """Return (top, left, bottom, right) of each mark 0..count-1, inclusive; one pass over the pixels."""
+    boxes = np.empty((count, 4), np.int64)
+    boxes[:, :2], boxes[:, 2:] = np.iinfo(np.int64).max, -1
+    np.minimum.at(boxes[:, 0], marks, rows)
+    np.minimum.at(boxes[:, 1], marks, columns)
+    np.maximum.at(boxes[:, 2], marks, rows)
+    np.maximum.at(boxes[:, 3], marks, columns)
+    return boxes

@@ -1,0 +1,122 @@
+"""Annotated shapes to pixels, exactly as pycocotools paints them, but only inside each shape's own box.
+
+Knows no file format: coordinates are pixels of the image, or shares of it where the annotation says so.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from pycocotools import mask as coco
+
+from maskwright.core.classes import IGNORE
+from maskwright.data.readers.errors import DecodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.records import Shape, Shapes
+
+# How far pycocotools may paint beyond a polygon's corners, generously.
+_MARGIN = 2
+
+
+class _Patch(NamedTuple):
+    """A painted shape: its pixels, bool (h, w), and where they begin in the image."""
+
+    top: int
+    left: int
+    pixels: NDArray[np.bool_]
+
+
+def paint(shapes: Shapes, size: tuple[int, int], image: Path) -> NDArray[np.uint8]:
+    """Paint all shapes in their order on background 0.
+
+    Args:
+        shapes: the annotation of one image.
+        size: (height, width) of the image.
+        image: its file, for messages.
+
+    Returns:
+        (H, W) of class indices and `IGNORE`.
+
+    Raises:
+        DecodeError: a run-length code is of another size or damaged.
+    """
+    labels = np.zeros(size, np.uint8)
+    for shape in shapes.shapes:
+        patch = _patch(shape, shapes, size, image)
+        height, width = patch.pixels.shape
+        labels[patch.top : patch.top + height, patch.left : patch.left + width][patch.pixels] = shape.index
+    return labels
+
+
+def paint_objects(shapes: Shapes, size: tuple[int, int], image: Path) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yield (class index, bool (h, w) in its bounding box) for each shape that is neither ignored nor empty.
+
+    Raises:
+        DecodeError: a run-length code is of another size or damaged.
+    """
+    for shape in shapes.shapes:
+        if shape.index == IGNORE:
+            continue
+        pixels = _patch(shape, shapes, size, image).pixels
+        rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+        if len(rows):
+            yield shape.index, pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _patch(shape: Shape, shapes: Shapes, size: tuple[int, int], image: Path) -> _Patch:
+    if shape.rle is not None:
+        return _Patch(0, 0, _from_rle(shape.rle, shapes.path, size, image))
+    scale = np.array([size[1], size[0]] if shapes.normalized else [1, 1], np.float64)
+    rings = [np.asarray(ring, np.float64).reshape(-1, 2) * scale for ring in shape.polygons]
+    points = np.concatenate(rings) if rings else np.zeros((0, 2))
+    if not len(points):
+        return _Patch(0, 0, np.zeros((0, 0), bool))
+    left, right = _span(points[:, 0], size[1])
+    top, bottom = _span(points[:, 1], size[0])
+    if right <= left or bottom <= top:
+        return _Patch(0, 0, np.zeros((0, 0), bool))
+    moved = [(ring - (left, top)).ravel().tolist() for ring in rings]
+    codes = coco.frPyObjects(moved, bottom - top, right - left)
+    return _Patch(top, left, coco.decode(coco.merge(codes)).astype(bool))
+
+
+def _span(coordinates: NDArray[np.float64], length: int) -> tuple[int, int]:
+    """Return the pixels first..last+1 that a shape may touch along one axis, within the image."""
+    low, high = float(coordinates.min()), float(coordinates.max())
+    return max(0, math.floor(low) - _MARGIN), min(length, math.ceil(high) + _MARGIN)
+
+
+def _from_rle(rle: dict[str, Any], path: Path, size: tuple[int, int], image: Path) -> NDArray[np.bool_]:
+    height, width = (int(length) for length in rle["size"])
+    if (height, width) != size:
+        raise DecodeError(
+            "size-mismatch",
+            path,
+            f"codes a mask of {width}x{height} pixels for {image.name}, which is {size[1]}x{size[0]}",
+            "export the annotations again for this image, or use the image they were made for",
+        )
+    counts = rle["counts"]
+    if isinstance(counts, list):
+        if sum(counts) != height * width or any(count < 0 for count in counts):
+            raise DecodeError(
+                "unreadable",
+                path,
+                f"codes {sum(counts):,} pixels for {image.name}, which has {height * width:,}",
+                "export the annotations again",
+            )
+        return _from_runs(counts, (height, width))
+    return np.asarray(coco.decode({"size": [height, width], "counts": counts})).astype(bool)
+
+
+def _from_runs(counts: list[int], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Decode alternating runs of 0 and 1, which go down the columns."""
+    ends = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return ends.reshape(size[1], size[0]).T

@@ -1,0 +1,210 @@
+"""What every reader shares: limits before decoding, orientation, channel axis, pixel types. Knows no file format."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import psutil
+
+from maskwright.data.readers.errors import DecodeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+MAX_PIXELS = 1_000_000_000
+_SMALL_BYTES = 1 << 26
+_MAX_BANDS = 32
+_ORIENTATION_TAG = 0x0112
+_SWAPPED = frozenset({5, 6, 7, 8})
+
+
+@dataclass(frozen=True)
+class RawMask:
+    """A mask file as it stands, before its values mean anything.
+
+    Attributes:
+        array: integers (H, W), or colours (H, W, 3) in uint8.
+        palette: (256, 3) uint8, where the file is a palette picture and `array` holds its indices.
+        lossy: JPEG-compressed, so that values near edges are not what was drawn.
+    """
+
+    array: NDArray[Any]
+    palette: NDArray[np.uint8] | None = None
+    lossy: bool = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, in pixels."""
+        return self.array.shape[0], self.array.shape[1]
+
+    def indices(self) -> NDArray[Any] | None:
+        """Return the values (H, W), or None for a picture with real colours. Grey saved as RGB counts as values."""
+        if self.array.ndim == 2:
+            return self.array
+        red, green, blue = (self.array[..., channel] for channel in range(3))
+        return np.ascontiguousarray(red) if np.array_equal(red, green) and np.array_equal(red, blue) else None
+
+    def colors(self) -> NDArray[np.uint8]:
+        """Return the colours (H, W, 3) in uint8: of the palette where there is one, grey otherwise."""
+        if self.array.ndim == 3:
+            return self.array
+        values = self.array.astype(np.uint8, copy=False)
+        if self.palette is not None:
+            return self.palette[values]
+        return np.repeat(values[..., None], 3, axis=2)
+
+
+def require_room(path: Path, size: tuple[int, int], bytes_per_pixel: int) -> None:
+    """Refuse what is too large to decode, from the header alone.
+
+    Args:
+        path: the file, for the message.
+        size: (height, width) in pixels.
+        bytes_per_pixel: after decoding.
+
+    Raises:
+        DecodeError: `bomb`: more than `MAX_PIXELS`, or more bytes than memory has free. `unreadable`: no pixels.
+    """
+    height, width = size
+    if height < 1 or width < 1:
+        raise DecodeError("unreadable", path, f"is {width}x{height} pixels", "save it again with at least one pixel")
+    if height * width > MAX_PIXELS:
+        raise DecodeError(
+            "bomb",
+            path,
+            f"claims {width}x{height} pixels, and at most {MAX_PIXELS:,} are decoded",
+            "cut it into tiles, or remove it if it is not one of your images",
+        )
+    needed = 2 * height * width * bytes_per_pixel
+    if needed > _SMALL_BYTES and needed > psutil.virtual_memory().available:
+        free = psutil.virtual_memory().available
+        raise DecodeError(
+            "bomb",
+            path,
+            f"needs {needed / 2**30:.1f} GiB to decode, and {free / 2**30:.1f} GiB of memory are free",
+            "cut it into tiles, or use a machine with more memory",
+        )
+
+
+def upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Turn an array (H, W, ...) to how a viewer shows it, by its EXIF orientation 1..8."""
+    if orientation in _SWAPPED:
+        array = np.swapaxes(array, 0, 1)
+    if orientation in {3, 4, 7, 8}:
+        array = array[::-1]
+    if orientation in {2, 3, 6, 7}:
+        array = array[:, ::-1]
+    return array
+
+
+def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Return (height, width) as a viewer shows them."""
+    return (size[1], size[0]) if orientation in _SWAPPED else size
+
+
+def exif_orientation(exif: bytes | None) -> int:
+    """Find the orientation 1..8 in an EXIF block; 1 where the block is absent, damaged or silent.
+
+    Our own reading of these few bytes, because libraries warn about, or fail on, damage in tags that are of no
+    interest here.
+    """
+    block = (exif or b"").removeprefix(b"Exif\x00\x00")
+    order = {b"II": "<", b"MM": ">"}.get(block[:2])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(order + "I", block, 4)
+        (count,) = struct.unpack_from(order + "H", block, start)
+        for entry in range(count):
+            tag, _, _, value = struct.unpack_from(order + "HHIH", block, start + 2 + 12 * entry)
+            if tag == _ORIENTATION_TAG:
+                return value if 1 <= value <= 8 else 1
+    except struct.error:
+        return 1
+    return 1
+
+
+def bands_last(array: NDArray[Any]) -> NDArray[Any]:
+    """Return (H, W, C) from (H, W), (H, W, C) or (C, H, W).
+
+    The first of three axes is the channels if it has at most 32 entries and the last one has more than it.
+    """
+    if array.ndim == 2:
+        return array[..., None]
+    first, last = array.shape[0], array.shape[2]
+    return np.moveaxis(array, 0, 2) if first <= _MAX_BANDS and first < last else array
+
+
+def plain_pixels(path: Path, array: NDArray[Any]) -> NDArray[Any]:
+    """Return (H, W, C) contiguous in uint8, uint16 or float32: whatever else was stored becomes float32.
+
+    Raises:
+        DecodeError: `nan` for values that are not finite, `unreadable` for types that are no numbers.
+    """
+    if array.dtype == bool:
+        return np.ascontiguousarray(array.astype(np.uint8) * 255)
+    if array.dtype in (np.dtype("u1"), np.dtype("u2"), np.dtype(">u2")):
+        return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    if array.dtype.kind not in "iuf":
+        raise DecodeError("unreadable", path, f"holds {array.dtype} values, not numbers", "save it as uint8 or float32")
+    numbers = np.ascontiguousarray(array, dtype=np.float32)
+    # The sum is finite only if every value is, short of overflow; it costs a fraction of an element-wise test.
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspicious = not np.isfinite(numbers.sum(dtype=np.float64))
+    if suspicious and not np.isfinite(numbers).all():
+        bad = int(numbers.size - np.count_nonzero(np.isfinite(numbers)))
+        raise DecodeError(
+            "nan",
+            path,
+            f"holds {bad:,} values that are NaN or infinite, and every pixel must be a number",
+            "replace them before, e.g. by numpy.nan_to_num, or remove the image",
+        )
+    return numbers
+
+
+def plain_mask(path: Path, array: NDArray[Any]) -> NDArray[Any]:
+    """Return integers (H, W), or colours (H, W, 3) in uint8, from what an array file holds.
+
+    Raises:
+        DecodeError: `unreadable` for another shape or for fractions.
+    """
+    if array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):
+        array = array[0] if array.shape[0] == 1 else array[..., 0]
+    if array.ndim == 3:
+        array = bands_last(array)
+    if array.ndim not in {2, 3} or (array.ndim == 3 and array.shape[2] not in {3, 4}):
+        shape = "x".join(str(length) for length in array.shape)
+        raise DecodeError(
+            "unreadable", path, f"has shape {shape}, and a mask is HxW values or HxWx3 colours", "save it so"
+        )
+    if array.ndim == 3:
+        return np.ascontiguousarray(array[..., :3].astype(np.uint8, copy=False))
+    if array.dtype == bool:
+        return array.astype(np.uint8)
+    if array.dtype.kind == "f":
+        whole = np.rint(array)
+        if not np.array_equal(whole, array):
+            raise DecodeError(
+                "unreadable", path, "holds fractions, and a mask holds whole numbers", "save it as uint8 class ids"
+            )
+        array = whole.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise DecodeError("unreadable", path, f"holds {array.dtype} values, not class ids", "save it as uint8")
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+def rgb_from_bgr(array: NDArray[Any]) -> NDArray[Any]:
+    """Return (H, W, C) with red first from what OpenCV decodes."""
+    if array.ndim == 2:
+        return array[..., None]
+    if array.shape[2] == 3:
+        return np.asarray(cv2.cvtColor(array, cv2.COLOR_BGR2RGB))
+    if array.shape[2] == 4:
+        return np.asarray(cv2.cvtColor(array, cv2.COLOR_BGRA2RGBA))
+    return array

@@ -1,0 +1,180 @@
+"""PNG, JPEG, BMP, WebP, GIF and PNM: header by Pillow, pixels by OpenCV where it keeps them whole. Knows no labels.
+
+OpenCV decodes JPEG faster and keeps 16-bit RGB, which Pillow does not; but it draws truncated JPEGs half grey without
+a word and loses palette indices. So each file goes to the one that reads it right.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, PpmImagePlugin, WebPImagePlugin
+
+from maskwright.data.readers.arrays import (
+    RawMask,
+    exif_orientation,
+    require_room,
+    rgb_from_bgr,
+    upright,
+    upright_size,
+)
+from maskwright.data.readers.errors import DecodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from PIL.ImageFile import ImageFile
+
+# Opened by class and not by `Image.open`, which warns or fails above a process-wide number of pixels: 20,000 x 20,000
+# must be readable, and the limit here is our own (`arrays.require_room`).
+_OPENERS: dict[str, Callable[[Any], ImageFile]] = {
+    "png": PngImagePlugin.PngImageFile,
+    "jpeg": JpegImagePlugin.JpegImageFile,
+    "bmp": BmpImagePlugin.BmpImageFile,
+    "webp": WebPImagePlugin.WebPImageFile,
+    "gif": GifImagePlugin.GifImageFile,
+    "pnm": PpmImagePlugin.PpmImageFile,
+}
+_PILLOW_ERRORS = (
+    OSError,
+    SyntaxError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ValueError,
+    EOFError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
+_SAVE_AGAIN = "open it in an image editor and save it again, or remove it"
+_COPY_AGAIN = "copy it again from where it came from, or remove it"
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file whose header has been read: `picture` is Pillow's, its pixels not yet decoded."""
+
+    path: Path
+    kind: str
+    data: bytes
+    picture: ImageFile
+    orientation: int
+
+
+def size(path: Path, kind: str) -> tuple[int, int]:
+    """Return (height, width) as displayed, from the header alone."""
+    with path.open("rb") as stream:
+        picture = _header(path, kind, stream)
+        width, height = picture.size
+        return upright_size((height, width), exif_orientation(picture.info.get("exif")))
+
+
+def image(path: Path, kind: str) -> NDArray[Any]:
+    """Decode to (H, W, C) in uint8 or uint16, upright; palette and 1-bit pictures and CMYK become RGB."""
+    opened = _open(path, kind)
+    mode = opened.picture.mode
+    if mode == "CMYK" or kind == "gif":
+        pixels = np.asarray(_decoded(opened).convert("RGB"))
+    elif mode in {"P", "PA", "1"}:
+        pixels = _by_opencv(opened, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    else:
+        pixels = _by_opencv(opened, cv2.IMREAD_UNCHANGED)
+    return np.ascontiguousarray(upright(pixels, opened.orientation))
+
+
+def mask(path: Path, kind: str) -> RawMask:
+    """Decode to values or colours as stored: palette pictures give their indices, 1-bit ones 0 and 1."""
+    opened = _open(path, kind)
+    mode = opened.picture.mode
+    if mode in {"CMYK", "PA", "LA", "La", "RGBa", "RGBX", "F"}:
+        picture = _decoded(opened).convert(
+            {"PA": "RGB", "CMYK": "RGB", "LA": "L", "La": "L", "F": "I"}.get(mode, "RGB")
+        )
+    else:
+        picture = _decoded(opened)
+    array = np.array(picture)
+    if array.ndim == 3:
+        array = array[..., :3]
+    palette = _palette(picture.getpalette("RGB")) if mode == "P" else None
+    array = _unscaled(array.astype(np.uint8) if array.dtype == bool else array, opened)
+    return RawMask(np.ascontiguousarray(upright(array, opened.orientation)), palette, lossy=kind == "jpeg")
+
+
+def _open(path: Path, kind: str) -> _Opened:
+    data = path.read_bytes()
+    picture = _header(path, kind, io.BytesIO(data))
+    width, height = picture.size
+    wide = 2 if kind in {"png", "pnm"} and data[24:25] == b"\x10" else 1
+    require_room(path, (height, width), wide * max(1, len(picture.getbands())))
+    _require_whole(path, kind, data)
+    return _Opened(path, kind, data, picture, exif_orientation(picture.info.get("exif")))
+
+
+def _header(path: Path, kind: str, stream: Any) -> ImageFile:
+    try:
+        return _OPENERS[kind](stream)
+    except _PILLOW_ERRORS as error:
+        raise DecodeError("unreadable", path, f"is no readable {kind.upper()} ({error})", _SAVE_AGAIN) from None
+
+
+def _require_whole(path: Path, kind: str, data: bytes) -> None:
+    """Find a cut-off file by its missing end marker, before any decoder papers over it."""
+    if kind == "jpeg":
+        # Inside the coded pixels 0xFF is always followed by 0x00 or a restart marker, so an end marker after the last
+        # start of scan is a true one; the thumbnail's own end marker lies before.
+        whole = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+    elif kind == "png":
+        whole = b"IEND" in data[-64:] or b"IEND" in data
+    else:
+        return
+    if not whole:
+        raise DecodeError(
+            "truncated",
+            path,
+            f"is cut off after {len(data):,} bytes: the end of a {kind.upper()} is missing",
+            _COPY_AGAIN,
+        )
+
+
+def _decoded(opened: _Opened) -> ImageFile:
+    try:
+        opened.picture.load()
+    except _PILLOW_ERRORS as error:
+        kind = "truncated" if "truncated" in str(error) else "unreadable"
+        raise DecodeError(kind, opened.path, f"cannot be decoded ({error})", _COPY_AGAIN) from None  # type: ignore[arg-type]
+    return opened.picture
+
+
+def _by_opencv(opened: _Opened, flags: int) -> NDArray[Any]:
+    try:
+        pixels = cv2.imdecode(np.frombuffer(opened.data, np.uint8), flags)
+    except cv2.error as error:
+        raise DecodeError("unreadable", opened.path, f"cannot be decoded ({error.err})", _SAVE_AGAIN) from None
+    if pixels is None:
+        _decoded(opened)  # Pillow says why, if it cannot either.
+        raise DecodeError("unreadable", opened.path, "cannot be decoded", _SAVE_AGAIN)
+    return rgb_from_bgr(pixels)
+
+
+def _palette(flat: list[int] | None) -> NDArray[np.uint8]:
+    table = np.zeros((256, 3), np.uint8)
+    colors = np.array(flat or [], np.uint8).reshape(-1, 3)[:256]
+    table[: len(colors)] = colors
+    return table
+
+
+def _unscaled(array: NDArray[Any], opened: _Opened) -> NDArray[Any]:
+    """Undo the stretch to 0..255 that decoders give to grey PNGs of 2 and 4 bits: a mask means its own values."""
+    if opened.kind != "png" or array.ndim != 2:
+        return array
+    depth, color_type = opened.data[24], opened.data[25]
+    return array // (255 // (2**depth - 1)) if color_type == 0 and depth in {2, 4} else array
