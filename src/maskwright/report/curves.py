@@ -1,0 +1,114 @@
+"""The rows of `history.csv` to learning curves: smoothing, thinning out, three charts. Knows no score but val_iou."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from maskwright.report.charts import Axis, Series, line_chart
+from maskwright.report.numbers import compact, finite, percent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from maskwright.report.svg import Svg
+
+MOST_POINTS = 240
+SMOOTHING = 0.05
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One chart with its heading and one sentence on what it shows."""
+
+    title: str
+    note: str
+    svg: Svg
+
+
+def curves(history: Sequence[Mapping[str, float | None]]) -> list[Curve]:
+    """Draw training loss, validation IoU and learning rate, as far as the history holds them."""
+    built = (_loss(column(history, "loss")), _iou(column(history, "val_iou")), _rate(column(history, "lr")))
+    return [entry for entry in built if entry is not None]
+
+
+def column(history: Sequence[Mapping[str, float | None]], key: str) -> list[Point]:
+    """Return (step, value) of every row in which the value is there and finite."""
+    found = []
+    for row in history:
+        value = finite(row.get(key))
+        step = finite(row.get("step"))
+        if value is not None and step is not None:
+            found.append((step, value))
+    return found
+
+
+def smoothed(values: Sequence[float], reach: int) -> list[float]:
+    """Return the mean of each value and its neighbours, up to `reach` on either side and fewer at the ends.
+
+    The window stays centred, so that the smooth line does not lag behind.
+    """
+    sums = [0.0]
+    for value in values:
+        sums.append(sums[-1] + value)
+    result = []
+    for index in range(len(values)):
+        start, stop = max(index - reach, 0), min(index + reach + 1, len(values))
+        result.append((sums[stop] - sums[start]) / (stop - start))
+    return result
+
+
+def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
+    """Return at most `most` points: each the mean of a run of neighbours of equal length."""
+    if len(points) <= most:
+        return list(points)
+    edges = [index * len(points) // most for index in range(most + 1)]
+    runs = [points[start:stop] for start, stop in pairwise(edges)]
+    return [(sum(x for x, _ in run) / len(run), sum(y for _, y in run) / len(run)) for run in runs]
+
+
+def _loss(points: list[Point]) -> Curve | None:
+    if len(points) < 2:
+        return None
+    smooth = smoothed([y for _, y in points], round(len(points) * SMOOTHING))
+    line = thinned([(x, y) for (x, _), y in zip(points, smooth, strict=True)])
+    raw = thinned(points)
+    # A few wild first steps would flatten everything that follows: they are drawn at the upper edge.
+    usual = sorted(y for _, y in raw)[int(len(raw) * 0.98)]
+    heights = [y for _, y in line]
+    y_axis = Axis(min(0.0, *heights), max(usual, *heights), _plain)
+    title = f"Training loss over {compact(points[-1][0])} steps, from {smooth[0]:.2f} to {smooth[-1]:.2f}"
+    svg = line_chart(title, [Series(tuple(raw), "faint"), Series(tuple(line))], _steps(points), y_axis)
+    return Curve("Training loss", f"Each step (faint) and smoothed. At the end {smooth[-1]:.3g}.", svg)
+
+
+def _iou(points: list[Point]) -> Curve | None:
+    if not points:
+        return None
+    step, best = max(points, key=lambda point: point[1])
+    title = f"Mean IoU on validation images, best {percent(best)} at step {step:.0f}"
+    y_axis = Axis(0, max(best, 0.1), lambda value: percent(value, 0))
+    x_axis = Axis(0, points[-1][0], compact, "step")
+    svg = line_chart(title, [Series(tuple(points), "dotted")], x_axis, y_axis, mark=(step, best))
+    return Curve("Validation IoU", f"Best {percent(best)} at step {step:,.0f} (ring): that model was kept.", svg)
+
+
+def _rate(points: list[Point]) -> Curve | None:
+    if len(points) < 2:
+        return None
+    highest = max(y for _, y in points)
+    line = Series(tuple(thinned(points)))
+    title = f"Learning rate over {compact(points[-1][0])} steps, at most {highest:g}"
+    svg = line_chart(title, [line], _steps(points), Axis(0, highest, _plain))
+    return Curve("Learning rate", f"At most {highest:.3g}.", svg)
+
+
+def _steps(points: list[Point]) -> Axis:
+    return Axis(0, points[-1][0], compact, "step")
+
+
+def _plain(value: float) -> str:
+    return f"{value:.4g}"

@@ -1,0 +1,171 @@
+"""What one must know before trusting the numbers, in plain words. Knows the rules, not how they are shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from maskwright.report.curves import column
+from maskwright.report.numbers import count, listing, percent, plural
+
+if TYPE_CHECKING:
+    from maskwright.metrics.scores import ClassScores, Scores
+    from maskwright.report.content import ReportData
+
+LOW = 0.5
+WIDE = 0.10
+FEW_IMAGES = 5
+MISCALIBRATED = 0.10
+STILL_RISING = 0.01
+MOST_NAMED = 4
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence for the head of the page.
+
+    Attributes:
+        level: `warning` when the numbers or the model must not be taken as they are, `note` when one should know.
+        text: the sentence.
+    """
+
+    level: Literal["warning", "note"]
+    text: str
+
+
+def findings(data: ReportData) -> list[Finding]:
+    """Return all that matters, warnings first, in the order of the rules."""
+    found = [
+        *_split(data),
+        *_interval(data.scores),
+        *_unseen(data.scores),
+        *_low(data.scores),
+        *_few_images(data.scores),
+        *_calibration(data),
+        *_faults(data),
+        *_unfinished(data),
+    ]
+    return sorted(found, key=lambda entry: entry.level != "warning")
+
+
+def _split(data: ReportData) -> list[Finding]:
+    if data.split == "train":
+        text = "These are the images that the model was trained on: on new images it will do worse than this."
+        return [Finding("warning", text)]
+    if data.split == "val":
+        text = (
+            "The validation images also chose the best state of the model, so the numbers are slightly too good; "
+            "test images would not have that flaw."
+        )
+        return [Finding("note", text)]
+    return []
+
+
+def _interval(scores: Scores) -> list[Finding]:
+    mean = scores.mean.get("iou")
+    if mean is None or mean.value is None:
+        return [Finding("warning", "No mean IoU could be computed: no labelled class occurs in the images scored.")]
+    judged = _judged(scores)
+    if mean.low is None or mean.high is None:
+        return [Finding("warning", f"There is no interval around the mean IoU, because it rests on only {judged}.")]
+    if mean.high - mean.low <= WIDE:
+        return []
+    text = f"The interval is wide ({percent(mean.low)} to {percent(mean.high)}) because it rests on only {judged}."
+    return [Finding("warning", text)]
+
+
+def _judged(scores: Scores) -> str:
+    images = plural(scores.images, "image")
+    return images if scores.groups in {0, scores.images} else f"{images} in {plural(scores.groups, 'group')}"
+
+
+def _unseen(scores: Scores) -> list[Finding]:
+    names = [entry.name for entry in scores.classes if not entry.pixels]
+    if not names:
+        return []
+    verb, how = ("does", "it is") if len(names) == 1 else ("do", "they are")
+    text = f"{_classes(names)} {verb} not occur in the images scored: how well {how} found is unknown."
+    return [Finding("warning", text)]
+
+
+def _low(scores: Scores) -> list[Finding]:
+    """Name the classes that are missed or made up, worst first, a few one by one and the rest by number."""
+    missed = [(entry.recall.value, entry.name) for entry in _present(scores) if entry.recall.value is not None]
+    missed = sorted(pair for pair in missed if pair[0] < LOW)
+    never = [name for value, name in missed if value == 0]
+    texts = [f"{_classes(never)} {'is' if len(never) == 1 else 'are'} never found."] if never else []
+    partly = [(value, name) for value, name in missed if value > 0]
+    texts += [
+        f"Class {name} is found in only {percent(value, 0)} of its pixels." for value, name in partly[:MOST_NAMED]
+    ]
+    if len(partly) > MOST_NAMED:
+        rest = len(partly) - MOST_NAMED
+        texts.append(f"{plural(rest, 'more class', 'more classes')} {_found(rest)} in less than half of their pixels.")
+    false = sorted(
+        (entry.precision.value, entry.name)
+        for entry in _present(scores)
+        if entry.precision.value is not None and 0 < entry.precision.value < LOW
+    )
+    texts += [
+        f"Of the pixels called {name}, only {percent(value, 0)} are {name}." for value, name in false[:MOST_NAMED]
+    ]
+    if len(false) > MOST_NAMED:
+        others = plural(len(false) - MOST_NAMED, "more class", "more classes")
+        texts.append(f"The same holds for {others}: less than half of the pixels given to them are right.")
+    return [Finding("warning", text) for text in texts]
+
+
+def _found(number: int) -> str:
+    return "is found" if number == 1 else "are found"
+
+
+def _few_images(scores: Scores) -> list[Finding]:
+    if scores.images < FEW_IMAGES:
+        return []
+    few = [entry for entry in _present(scores) if entry.images < FEW_IMAGES]
+    if not few:
+        return []
+    names = [f"{entry.name} ({count(entry.images)})" for entry in few]
+    text = f"Judged on fewer than {FEW_IMAGES} images: {listing(names, 6)}. Their numbers are guesses."
+    return [Finding("note", text)]
+
+
+def _calibration(data: ReportData) -> list[Finding]:
+    calibration = data.scores.calibration
+    if calibration is None:
+        return []
+    error = calibration.ece if calibration.ece_scaled is None else calibration.ece_scaled
+    if error <= MISCALIBRATED:
+        return []
+    text = f"Confidences cannot be taken at their word: they are off by {percent(error, 0)} on average."
+    return [Finding("warning", text)]
+
+
+def _faults(data: ReportData) -> list[Finding]:
+    if data.fingerprint is None:
+        return []
+    bad = sum(fault.severity == "error" for fault in data.fingerprint.faults)
+    if not bad:
+        return []
+    return [
+        Finding("note", f"{plural(bad, 'record')} of the data could not be used; see the faults of the data below.")
+    ]
+
+
+def _unfinished(data: ReportData) -> list[Finding]:
+    points = column(data.history, "val_iou")
+    if len(points) < 3 or points[-1][1] < max(value for _, value in points):
+        return []
+    rise = points[-1][1] - points[-2][1]
+    if rise <= STILL_RISING:
+        return []
+    text = f"Validation IoU was still rising at the end (by {rise * 100:.1f} points since the validation before): "
+    return [Finding("note", text + "a longer training would probably do better.")]
+
+
+def _present(scores: Scores) -> list[ClassScores]:
+    return [entry for entry in scores.classes if entry.pixels]
+
+
+def _classes(names: list[str]) -> str:
+    return f"{'Class' if len(names) == 1 else 'Classes'} {listing(names, 6)}"

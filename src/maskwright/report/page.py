@@ -1,0 +1,210 @@
+"""The page itself: one HTML file that needs nothing but a browser. Knows which parts there are, not what they say.
+
+Everything of the user's passes through the template engine's escaping or through `svg.tag`; and a content security
+policy forbids the page to load anything or to run any script but its own, whatever its text may hold.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from maskwright.core.durations import format_seconds
+from maskwright.core.files import write_text
+from maskwright.ops import draw
+from maskwright.report import facts, matrix, pictures, tables
+from maskwright.report.charts import interval_scale, reliability
+from maskwright.report.content import Example, ReportData
+from maskwright.report.curves import curves
+from maskwright.report.findings import findings
+from maskwright.report.numbers import count, finite, percent, plural
+from maskwright.report.svg import Svg
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maskwright.core.plan import Plan
+    from maskwright.metrics.scores import Bin, Calibration
+
+__all__ = ["Example", "ReportData", "render", "write_report"]
+
+HELD_OUT = {"test": "held-out test images", "val": "validation images", "train": "training images"}
+
+
+def write_report(path: Path, data: ReportData) -> None:
+    """Write the report as one self-contained HTML file, atomically.
+
+    Args:
+        path: of the file, usually `report.html` in the run folder.
+        data: what it shows; parts that are empty or None are left out.
+
+    Raises:
+        MaskwrightError: the file cannot be written.
+    """
+    write_text(path, render(data))
+
+
+def render(data: ReportData) -> str:
+    """Return the whole page as text."""
+    engine = _engine()
+    script = engine.get_template("script.js").render()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    parts = {
+        **_summary(data),
+        **_scores(data),
+        **_examples(data),
+        **_training(data),
+        **_data(data),
+        "environment": list(data.environment.items()),
+    }
+    return engine.get_template("page.html.j2").render(
+        title=data.title, script=Svg(script), script_hash=f"sha256-{digest}", **parts
+    )
+
+
+@cache
+def _engine() -> Environment:
+    return Environment(
+        loader=PackageLoader("maskwright.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _summary(data: ReportData) -> dict[str, Any]:
+    mean = data.scores.mean.get("iou")
+    words = tables.headline(mean)
+    bar = None
+    if mean is not None and mean.value is not None and words is not None:
+        title = f"Mean IoU {words[0]}" + (f", 95% interval {words[1]}" if words[1] else "")
+        bar = interval_scale(mean.value, finite(mean.low), finite(mean.high), title=title)
+    return {
+        "judged": HELD_OUT.get(data.split, f"images of {data.split}" if data.split else "images"),
+        "headline": words,
+        "headline_bar": bar,
+        "summary": _key_facts(data),
+        "findings": findings(data),
+    }
+
+
+def _key_facts(data: ReportData) -> list[tuple[str, str]]:
+    scores = data.scores
+    judged = plural(scores.images, "image")
+    if scores.groups not in {0, scores.images}:
+        judged += f" in {plural(scores.groups, 'group')}"
+    found = [("Judged on", f"{judged}, split {data.split}" if data.split else judged)]
+    accuracy = finite(scores.pixel_accuracy.value)
+    if accuracy is not None:
+        found.append(("Pixel accuracy", percent(accuracy)))
+    found += _without_background(data)
+    if data.plan is not None:
+        found.append(("Model", _model(data.plan)))
+    seconds = finite(data.history[-1].get("seconds")) if data.history else None
+    if seconds is not None:
+        steps = finite(data.history[-1].get("step"))
+        found.append(("Training", format_seconds(seconds) + (f", {count(steps)} steps" if steps else "")))
+    if data.fingerprint is not None:
+        found.append(("Data", f"{plural(data.fingerprint.images, 'image')}, {_classes(data)}"))
+    else:
+        found.append(("Classes", count(len(data.classes))))
+    return found
+
+
+def _without_background(data: ReportData) -> list[tuple[str, str]]:
+    """Return the mean IoU of what one looks for: background is large and easy, and lifts the mean."""
+    nothing = draw.background(data.classes)
+    values = [
+        (entry.name, entry.iou.value)
+        for index, entry in enumerate(data.scores.classes)
+        if index != nothing and entry.iou.value is not None
+    ]
+    if nothing is None or not values:
+        return []
+    if len(values) == 1:
+        return [(f"IoU of {values[0][0]}", percent(values[0][1]))]
+    return [("Mean IoU without background", percent(sum(value for _, value in values) / len(values)))]
+
+
+def _classes(data: ReportData) -> str:
+    return plural(len(data.classes), "class", "classes")
+
+
+def _model(plan: Plan) -> str:
+    backbone = f" with {plan.model.backbone}" if plan.model.backbone else ""
+    start = ", pretrained" if plan.model.pretrained or plan.model.weights else ", from scratch"
+    return f"{plan.model.name}{backbone}{start}"
+
+
+def _scores(data: ReportData) -> dict[str, Any]:
+    names = [entry.name for entry in data.scores.classes]
+    rows = data.scores.confusion
+    drawable = len(rows) > 1 and any(any(row) for row in rows)
+    return {
+        "means": tables.mean_rows(data.scores, (*tables.WIDE_METRICS, tables.PIXEL_ACCURACY)),
+        "image_means": tables.mean_rows(data.scores, tables.IMAGE_METRICS),
+        "class_metrics": tables.CLASS_METRICS,
+        "class_rows": tables.class_rows(data.scores, data.classes),
+        "definitions": tables.definitions(),
+        "heat_map": matrix.heat_map(rows, names) if drawable else None,
+        "heat_shades": [(label, matrix.shade(part)) for label, part in matrix.LEGEND],
+        "heat_left_out": len(rows) - len(matrix.shown_classes(rows)) if drawable else 0,
+        "confusions": matrix.confusions(rows, names) if drawable else [],
+        "calibration": _calibration(data.scores.calibration),
+    }
+
+
+def _calibration(calibration: Calibration | None) -> list[tuple[str, str, Svg]]:
+    """Return the diagrams as (heading, error, drawing): none where no confidences were measured."""
+    if calibration is None or not any(entry.share for entry in calibration.bins):
+        return []
+    diagrams = [_diagram("As the network says it", calibration.ece, calibration.bins)]
+    if calibration.ece_scaled is not None and calibration.bins_scaled:
+        heading = f"After temperature {calibration.temperature:.2f}"
+        diagrams.append(_diagram(heading, calibration.ece_scaled, calibration.bins_scaled))
+    return diagrams
+
+
+def _diagram(heading: str, error: float, bins: tuple[Bin, ...]) -> tuple[str, str, Svg]:
+    drawn = reliability(
+        f"Reliability diagram, {heading}: expected calibration error {percent(error)}",
+        [(entry.confidence, entry.accuracy, entry.share) for entry in bins],
+    )
+    return heading, percent(error), drawn
+
+
+def _examples(data: ReportData) -> dict[str, Any]:
+    shown = pictures.pictures(data.examples, data.classes)
+    middle = (len(shown) + 1) // 2
+    every = len(shown) >= data.scores.images
+    if every or len(shown) < 2:
+        groups = [("Every image scored" if every else "An image", shown)] if shown else []
+    else:
+        groups = [("The worst images", shown[:middle]), ("The best images", shown[middle:])]
+    seen = pictures.classes_seen(data.examples, len(data.classes)) if shown else []
+    return {
+        "examples": groups,
+        "class_legend": [(data.classes.names[index], tables.css(data.classes, index)) for index in seen],
+        "error_legend": pictures.error_legend(data.classes),
+    }
+
+
+def _training(data: ReportData) -> dict[str, Any]:
+    reasoned, rest = facts.decisions(data.plan) if data.plan is not None else ([], [])
+    return {"curves": curves(data.history), "decisions": reasoned, "settings": rest}
+
+
+def _data(data: ReportData) -> dict[str, Any]:
+    found = data.fingerprint
+    return {
+        "data_facts": facts.data_facts(found) if found else [],
+        "data_splits": facts.split_names(found) if found else [],
+        "data_classes": facts.class_facts(found, data.classes) if found else [],
+        "faults": facts.fault_groups(found.faults, found.root) if found else [],
+        "has_data": found is not None,
+    }

@@ -1,0 +1,132 @@
+"""Examples to small pictures inside the page. Knows nothing of files: every picture becomes a data URI."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from maskwright.core.classes import IGNORE
+from maskwright.ops import draw
+from maskwright.report.numbers import percent, share
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.classes import Classes
+    from maskwright.report.content import Example
+
+SIDES = (480, 400, 320, 240, 160, 96)
+MOST_BYTES = 1_900_000
+MOST_EXAMPLES = 24
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture: what it is, in a word and in a sentence, and its data URI with width and height in pixels."""
+
+    title: str
+    alt: str
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One example, ready for the page: its name, its IoU in words, its largest error in words, four pictures."""
+
+    id: str
+    iou: str | None
+    error: str
+    panels: tuple[Panel, ...]
+
+
+def pictures(examples: Sequence[Example], classes: Classes) -> list[Shown]:
+    """Draw the examples, as large as fits into the page's allowance for pictures.
+
+    Args:
+        examples: any number; beyond `MOST_EXAMPLES` the middle ones are left out.
+        classes: names and colours.
+    """
+    half = MOST_EXAMPLES // 2
+    kept = list(examples) if len(examples) <= MOST_EXAMPLES else [*examples[:half], *examples[-half:]]
+    shown: list[Shown] = []
+    for side in SIDES:
+        shown = [_shown(example, classes, side) for example in kept]
+        if sum(len(panel.uri) for entry in shown for panel in entry.panels) <= MOST_BYTES:
+            break
+    return shown
+
+
+def largest_error(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], names: Sequence[str]) -> str:
+    """Say in words which two classes are confused most, by pixels (H, W)."""
+    known = (truth != IGNORE) & (truth != prediction)
+    if not known.any():
+        return "No labelled pixel is wrong."
+    pairs = truth[known].astype(np.int64) * 256 + prediction[known]
+    codes, pixels = np.unique(pairs, return_counts=True)
+    worst = int(pixels.argmax())
+    said = int(codes[worst] % 256)
+    called = f"taken for {names[said]}" if said < len(names) else "left without a class"
+    part = share(float(pixels[worst]) / int((truth != IGNORE).sum()))
+    wrong = percent(float(known.sum()) / int((truth != IGNORE).sum()))
+    return f"{wrong} of the pixels are wrong; most often {names[int(codes[worst] // 256)]} is {called} ({part})."
+
+
+def classes_seen(examples: Sequence[Example], count: int) -> list[int]:
+    """Return the indices of the classes that occur in any truth or prediction, in order."""
+    seen = {int(value) for example in examples for labels in _labels(example) for value in np.unique(labels)}
+    return sorted(index for index in seen if index < count)
+
+
+def _labels(example: Example) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    return example.truth, example.prediction
+
+
+def error_legend(classes: Classes) -> list[tuple[str, str]]:
+    """Return what the colours of the picture of errors mean, as (words, CSS colour)."""
+    entries = [("taken for another class", draw.CONFUSED)]
+    if draw.background(classes) is not None:
+        entries = [("missed", draw.MISSED), ("made up", draw.INVENTED), *(entries if len(classes) > 2 else [])]
+    return [(words, "#{:02x}{:02x}{:02x}".format(*color)) for words, color in entries]
+
+
+def _shown(example: Example, classes: Classes, side: int) -> Shown:
+    mistakes = draw.errors(example.image, example.truth, example.prediction, classes)
+    kinds = (
+        ("image", "photo", example.image),
+        ("truth", *_painted(example, example.truth, classes)),
+        ("prediction", *_painted(example, example.prediction, classes)),
+        ("errors", "photo", mistakes),
+    )
+    panels = tuple(_panel(title, f"{title} of {example.id}", kind, pixels, side) for title, kind, pixels in kinds)
+    wrong = largest_error(example.truth, example.prediction, classes.names)
+    return Shown(example.id, None if example.iou is None else percent(example.iou), wrong, panels)
+
+
+def _painted(example: Example, labels: NDArray[np.uint8], classes: Classes) -> tuple[str, NDArray[np.uint8]]:
+    """Tint the image where a background lets it show through, else paint the labels alone: they are read best so."""
+    if draw.background(classes) is None:
+        return "flat", draw.colorize(labels, classes)
+    return "photo", draw.overlay(example.image, labels, classes, 0.6)
+
+
+def _panel(title: str, alt: str, kind: str, pixels: NDArray[np.uint8], side: int) -> Panel:
+    height, width = pixels.shape[:2]
+    factor = min(1.0, side / max(height, width))
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) if factor < 1 else pixels
+    buffer = io.BytesIO()
+    # Flat colours are both smaller and exact without loss; photographs are not.
+    options = {"quality": 74, "method": 4} if kind == "photo" else {"lossless": True, "quality": 60, "method": 4}
+    Image.fromarray(np.ascontiguousarray(small)).save(buffer, "WEBP", **options)
+    uri = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return Panel(title, alt, uri, *size)
