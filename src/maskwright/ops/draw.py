@@ -1,0 +1,155 @@
+"""Pictures for people: label maps in colour, masks laid over images, mistakes made plain. Knows no file.
+
+All pictures are uint8 RGB (H, W, 3). A class called "background" (or the like) is not tinted: what is left of the
+image there is the image.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from maskwright.core.classes import IGNORE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from maskwright.core.classes import Classes
+
+BACKGROUND_NAMES = frozenset({"background", "_background_", "back", "bg", "none", "unlabelled", "unlabeled", "void"})
+
+# Okabe and Ito's palette (2008), told apart under every kind of colour blindness; the three differ in lightness too.
+MISSED = (240, 228, 66)
+INVENTED = (86, 180, 233)
+CONFUSED = (213, 94, 0)
+CORRECT = (150, 160, 156)
+
+SAMPLE = 1_000_000  # pixels that the display range is estimated from
+
+
+def background(classes: Classes) -> int | None:
+    """Return the index of the class that means "nothing", by its name, or None where every class is something."""
+    for index, name in enumerate(classes.names):
+        if name.strip().casefold() in BACKGROUND_NAMES:
+            return index
+    return None
+
+
+def to_rgb8(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Make any image fit to look at.
+
+    Args:
+        image: (H, W) or (H, W, C), any real dtype. Grey becomes RGB, alpha is dropped, of more channels than four
+            the first three are shown. Anything but uint8 is stretched, each channel from its 0.5th to its 99.5th
+            percentile; what is not finite becomes black.
+
+    Returns:
+        RGB (H, W, 3).
+    """
+    if image.ndim == 2:
+        image = image[:, :, None]
+    shown = image[:, :, :3] if image.shape[2] >= 3 else image[:, :, :1]
+    if shown.dtype != np.uint8:
+        shown = np.stack([_stretched(shown[:, :, channel]) for channel in range(shown.shape[2])], axis=2)
+    return np.array(np.broadcast_to(shown, (*shown.shape[:2], 3)), order="C")
+
+
+def colorize(labels: NDArray[np.uint8], classes: Classes) -> NDArray[np.uint8]:
+    """Paint a label map (H, W) in the classes' colours; what is ignored is mid grey."""
+    return classes.palette()[labels]
+
+
+def overlay(image: NDArray[Any], labels: NDArray[np.uint8], classes: Classes, alpha: float = 0.5) -> NDArray[np.uint8]:
+    """Tint an image by its label map and outline every region.
+
+    Args:
+        image: (H, W) or (H, W, C), any real dtype; see `to_rgb8`.
+        labels: (H, W) class indices; `IGNORE` and the background stay untouched.
+        classes: for the colours.
+        alpha: share of the tint, 0 (image only, outlined) to 1 (colours only).
+
+    Returns:
+        RGB (H, W, 3).
+    """
+    assert image.shape[:2] == labels.shape, (image.shape, labels.shape)
+    picture, tint = to_rgb8(image), colorize(labels, classes)
+    blended = np.asarray(cv2.addWeighted(picture, 1 - alpha, tint, alpha, 0), np.uint8)
+    shown = _shown(classes)[labels]
+    np.copyto(picture, blended, where=shown[:, :, None])
+    line = shown & outlines(labels)
+    picture[line] = _outline_palette(classes)[labels[line]]
+    return picture
+
+
+def errors(
+    image: NDArray[Any], truth: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: Classes | None = None
+) -> NDArray[np.uint8]:
+    """Show where a prediction is wrong, on a dimmed grey image.
+
+    `MISSED` (yellow): the truth has a class, the prediction background. `INVENTED` (blue): the reverse. `CONFUSED`
+    (vermilion): one class taken for another. Found regions are outlined in a pale `CORRECT`. Pixels that the truth
+    ignores stay dim.
+
+    Args:
+        image: (H, W) or (H, W, C), any real dtype; see `to_rgb8`.
+        truth: (H, W) class indices or `IGNORE`.
+        prediction: (H, W) class indices.
+        classes: tells which class is background, if any is; None: class 0 is.
+
+    Returns:
+        RGB (H, W, 3).
+    """
+    assert image.shape[:2] == truth.shape == prediction.shape, (image.shape, truth.shape, prediction.shape)
+    nothing = 0 if classes is None else background(classes)
+    grey = cv2.cvtColor(to_rgb8(image), cv2.COLOR_RGB2GRAY)
+    dim = (grey.astype(np.float32) * 0.45 + 16).astype(np.uint8)
+    picture = np.repeat(dim[:, :, None], 3, axis=2)
+    wrong = (truth != prediction) & (truth != IGNORE)
+    empty_truth = truth == nothing if nothing is not None else np.zeros_like(wrong)
+    empty_prediction = ((prediction == nothing) if nothing is not None else np.zeros_like(wrong)) | (
+        prediction == IGNORE
+    )
+    found = (truth == prediction) & ~empty_truth & outlines(truth)
+    for where, color in (
+        (found, CORRECT),
+        (wrong & empty_prediction, MISSED),
+        (wrong & empty_truth, INVENTED),
+        (wrong & ~empty_truth & ~empty_prediction, CONFUSED),
+    ):
+        # Some of the image shines through, so that one sees what was mistaken for what.
+        picture[where] = (0.86 * np.array(color) + 0.14 * grey[where][:, None]).astype(np.uint8)
+    return picture
+
+
+def outlines(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Mark the pixels (H, W) just inside the edge of every region: one pixel wide, wider on large images."""
+    width = max(1, round(min(labels.shape) / 500))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
+    return np.asarray(cv2.dilate(labels, kernel) != cv2.erode(labels, kernel))
+
+
+def _shown(classes: Classes) -> NDArray[np.bool_]:
+    """Return a table (256,): which values of a label map are tinted."""
+    shown = np.arange(256) < len(classes)
+    nothing = background(classes)
+    if nothing is not None:
+        shown[nothing] = False
+    return shown
+
+
+def _outline_palette(classes: Classes) -> NDArray[np.uint8]:
+    """Return the colours (256, 3) of outlines: the class's own, half way to white, to stand out from its tint."""
+    return (classes.palette() // 2 + 127).astype(np.uint8)
+
+
+def _stretched(channel: NDArray[Any]) -> NDArray[np.uint8]:
+    """Map the bulk of one channel (H, W) to 0..255."""
+    step = max(1, int(np.sqrt(channel.size / SAMPLE)))
+    sample = channel[::step, ::step].astype(np.float64)
+    finite = sample[np.isfinite(sample)]
+    low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 1.0)
+    span = max(high - low, np.finfo(np.float32).tiny)
+    values = np.nan_to_num(channel.astype(np.float32), nan=low, posinf=high, neginf=low)
+    return np.asarray(np.clip((values - low) / span, 0, 1) * 255 + 0.5, np.uint8)

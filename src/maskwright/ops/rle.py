@@ -1,0 +1,113 @@
+"""COCO run-length codes of masks, made and read by pycocotools. Knows no file and no class.
+
+A code is `{"size": [height, width], "counts": text}`: the lengths of alternating runs of 0 and 1, column by column.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pycocotools import mask as coco
+
+from maskwright.core.errors import MaskwrightError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+
+def encode(mask: NDArray[Any], size: tuple[int, int] | None = None, origin: tuple[int, int] = (0, 0)) -> dict[str, Any]:
+    """Encode a mask (h, w), where everything but 0 counts as inside, or a cut-out of a larger mask.
+
+    Args:
+        mask: the mask, or the part of it around one object.
+        size: (H, W) of the whole mask, all outside where `mask` does not reach; None for the mask's own.
+        origin: (row, column) of the cut-out in the whole mask. The time taken follows the cut-out alone.
+
+    Returns:
+        `{"size": [H, W], "counts": str}`, plain types fit for JSON.
+    """
+    height, width = size or mask.shape[:2]
+    top, left = origin
+    assert top + mask.shape[0] <= height, (origin, mask.shape, size)
+    assert left + mask.shape[1] <= width, (origin, mask.shape, size)
+    padded = np.zeros((mask.shape[1], mask.shape[0] + 2), np.int8)
+    padded[:, 1:-1] = (mask != 0).T
+    column, row = np.nonzero(np.diff(padded, axis=1))
+    edges = (column + left).astype(np.int64) * height + row + top
+    # A run that reaches the foot of one column goes on at the head of the next: its two edges there are no edges.
+    places, times = np.unique(edges, return_counts=True)
+    places = places[times == 1]
+    places = np.concatenate([[0], places[places < height * width], [height * width]])
+    code = coco.frPyObjects({"size": [height, width], "counts": np.diff(places).tolist()}, height, width)
+    return {"size": [int(height), int(width)], "counts": code["counts"].decode("ascii")}
+
+
+def decode(code: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Decode a run-length code with compressed (str, bytes) or plain (list of int) counts.
+
+    Returns:
+        The mask (H, W).
+
+    Raises:
+        MaskwrightError: the runs do not fill the stated size, or are no runs at all.
+    """
+    height, width = _size(code)
+    runs = _runs(code["counts"])
+    if any(run < 0 for run in runs) or sum(runs) != height * width:
+        raise MaskwrightError(
+            f"a run-length code of {sum(runs)} pixels cannot fill {height}x{width} = {height * width}: "
+            "it is cut, or its size is [width, height] instead of [height, width]"
+        )
+    values = np.arange(len(runs)) % 2 == 1
+    return np.repeat(values, runs).reshape(width, height).T
+
+
+def area(code: Mapping[str, Any]) -> int:
+    """Return the number of pixels inside."""
+    return sum(_runs(code["counts"])[1::2])
+
+
+def _size(code: Mapping[str, Any]) -> tuple[int, int]:
+    try:
+        height, width = (int(side) for side in code["size"])
+        _ = code["counts"]
+    except (KeyError, TypeError, ValueError):
+        raise MaskwrightError(f'{dict(code)} is no run-length code: it needs "size": [h, w] and "counts"') from None
+    if height < 1 or width < 1:
+        raise MaskwrightError(f"a run-length code has the size {height}x{width}: both sides must be at least 1")
+    return height, width
+
+
+def _runs(counts: object) -> list[int]:
+    """Return the runs; compressed ones are read here because pycocotools trusts whatever it is given."""
+    if isinstance(counts, str):
+        counts = counts.encode("ascii", errors="replace")
+    if isinstance(counts, bytes):
+        return _decompress(counts)
+    if isinstance(counts, list) and all(isinstance(run, int) for run in counts):
+        return counts
+    raise MaskwrightError(f"the counts of a run-length code are {type(counts).__name__}: give text or whole numbers")
+
+
+def _decompress(counts: bytes) -> list[int]:
+    """Read COCO's variable-length numbers: 5 bits a byte, bit 6 for "more", from the third on as differences."""
+    runs: list[int] = []
+    value = shift = 0
+    for byte in counts:
+        bits = byte - 48
+        if not 0 <= bits < 64:
+            raise MaskwrightError(f"the counts of a run-length code hold the byte {byte}, and only 48..111 occur")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise MaskwrightError("the counts of a run-length code end in the middle of a number: the text is cut")
+    return runs
