@@ -1,0 +1,166 @@
+"""Tiles to finished blocks of the image, holding no more than what later tiles still add to. Knows no network.
+
+Tiles come row by row, left to right. What lies left of the next tile and above the next row of tiles is finished and
+handed out at once; only the overlaps are kept. `Blend` adds up, `Enlarge` takes blocks from the working resolution to
+the image's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from maskwright.ops.tiles import Axis
+
+CHUNK = 1 << 24  # values of one block handed out, at most (64 MiB)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A finished part of the image.
+
+    Attributes:
+        rows: where it lies, in pixels of the image.
+        columns: likewise.
+        probabilities: (K, rows, columns) float32, on the predictor's device; one sigmoid where K is 1.
+    """
+
+    rows: slice
+    columns: slice
+    probabilities: Tensor
+
+
+class Blend:
+    """The weighted sum of overlapping tiles, finished block by finished block."""
+
+    def __init__(self, rows: Axis, columns: Axis) -> None:
+        self.rows, self.columns = rows, columns
+        self._weights = torch.from_numpy(rows.weights()), torch.from_numpy(columns.weights())
+        self._below: Tensor | None = None
+        self._right: Tensor | None = None
+
+    def add(self, row: int, column: int, tile: Tensor) -> tuple[int, int, Tensor]:
+        """Add the next tile.
+
+        Args:
+            row: index of the tile on the vertical axis.
+            column: index on the horizontal axis.
+            tile: (K, tile height, tile width) float32.
+
+        Returns:
+            (top, left, block): the part (K, h, w) that this tile finishes, and where it lies.
+        """
+        top, left = self.rows.starts[row], self.columns.starts[column]
+        if len(self.rows) == 1 and len(self.columns) == 1:
+            return top, left, tile
+        down, across = (weights.to(tile.device) for weights in self._weights)
+        tile = tile * (down[row][:, None] * across[column])
+        if column and self._right is not None:
+            tile[:, :, : self._right.shape[2]] += self._right
+        width = self.columns.finished(column) - left
+        self._right = tile[:, :, width:]
+        return top, left, self._carried(row, slice(left, left + width), tile[:, :, :width])
+
+    def _carried(self, row: int, columns: slice, strip: Tensor) -> Tensor:
+        """Add what the row of tiles above left here, keep what the one below will need, return the rest."""
+        if len(self.rows) == 1:
+            return strip
+        if self._below is None:
+            deepest = max(self.rows.starts[i] + self.rows.tile - self.rows.finished(i) for i in range(len(self.rows)))
+            self._below = strip.new_zeros((strip.shape[0], deepest, self.columns.size))
+        below = self._below[:, :, columns]
+        if row:
+            carried = self.rows.starts[row - 1] + self.rows.tile - self.rows.starts[row]
+            strip[:, :carried] += below[:, :carried]
+        height = self.rows.finished(row) - self.rows.starts[row]
+        below[:, : self.rows.tile - height] = strip[:, height:]
+        return strip[:, :height]
+
+
+class Scaling:
+    """Linear interpolation along one axis, from `source` points to `target` points, pixel centres aligned."""
+
+    def __init__(self, source: int, target: int) -> None:
+        place = np.clip((np.arange(target) + 0.5) * (source / target) - 0.5, 0, source - 1)
+        self._low = np.minimum(np.floor(place), source - 1).astype(np.int64)
+        self._high = np.minimum(self._low + 1, source - 1)
+        self._share = (place - self._low).astype(np.float32)
+
+    def ready(self, finished: int) -> int:
+        """Return how many target points need nothing but the first `finished` source points."""
+        return int(np.searchsorted(self._high, finished))
+
+    def apply(self, values: Tensor, dim: int, offset: int, target: slice) -> Tensor:
+        """Interpolate.
+
+        Args:
+            values: a piece of the source that starts at its point `offset` along `dim`.
+            dim: dimension to interpolate along.
+            offset: see above.
+            target: which target points.
+
+        Returns:
+            The values at those points.
+        """
+        low, high = (
+            values.index_select(dim, torch.from_numpy(index[target] - offset).to(values.device))
+            for index in (self._low, self._high)
+        )
+        shape = [1] * values.ndim
+        shape[dim] = -1
+        return torch.lerp(low, high, torch.from_numpy(self._share[target]).to(values.device).reshape(shape))
+
+
+class Enlarge:
+    """Blocks at working resolution to blocks at the image's own, without seams between them."""
+
+    def __init__(self, working: tuple[int, int], size: tuple[int, int]) -> None:
+        self._same = working == size
+        self._width = working[1]
+        self._down, self._across = (Scaling(*sides) for sides in zip(working, size, strict=True))
+        self._above: Tensor | None = None
+        self._foot: Tensor | None = None
+        self._left: Tensor | None = None
+
+    def push(self, top: int, left: int, block: Tensor) -> Iterator[Block]:
+        """Take the next finished block (K, h, w) at working resolution; yield what of the image it completes.
+
+        Neighbouring points are interpolated between, so the last row and column of what came before are kept.
+        """
+        bottom, right = top + block.shape[1], left + block.shape[2]
+        if self._same:
+            yield Block(slice(top, bottom), slice(left, right), block)
+            return
+        block = self._joined(top, left, block)
+        columns = slice(self._across.ready(left), self._across.ready(right))
+        first, last = self._down.ready(top), self._down.ready(bottom)
+        step = max(1, CHUNK // max(1, block.shape[0] * (columns.stop - columns.start)))
+        for start in range(first, last if columns.stop > columns.start else first, step):
+            rows = slice(start, min(start + step, last))
+            tall = self._down.apply(block, 1, max(top - 1, 0), rows)
+            yield Block(rows, columns, self._across.apply(tall, 2, max(left - 1, 0), columns))
+
+    def _joined(self, top: int, left: int, block: Tensor) -> Tensor:
+        """Put the row above and the column to the left, where there are any, before the block."""
+        right = left + block.shape[2]
+        if left == 0:
+            self._above, self._foot = self._foot, block.new_empty((block.shape[0], 1, self._width))
+        assert self._foot is not None
+        self._foot[:, :, left:right] = block[:, -1:]
+        edge = block[:, :, -1:]
+        if left:
+            assert self._left is not None
+            block = torch.cat([self._left, block], dim=2)
+        self._left = edge.clone()
+        if top:
+            assert self._above is not None
+            block = torch.cat([self._above[:, :, max(left - 1, 0) : right], block], dim=1)
+        return block

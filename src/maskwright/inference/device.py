@@ -1,0 +1,36 @@
+"""Which processor the network runs on. Knows no network."""
+
+from __future__ import annotations
+
+import torch
+
+from maskwright.core.errors import MaskwrightError
+
+
+def resolve_device(name: str | torch.device = "auto") -> torch.device:
+    """Turn `auto`, `cpu`, `cuda`, `cuda:1` or `mps` into a device that is there.
+
+    Raises:
+        MaskwrightError: no such device, or this machine (or this build of PyTorch) has none.
+    """
+    if isinstance(name, torch.device):
+        return name
+    if name == "auto":
+        return torch.device(next((kind for kind in ("cuda", "mps") if _present(kind)), "cpu"))
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise MaskwrightError(f"{name!r} is no device: give auto, cpu, cuda, cuda:N or mps") from None
+    if device.type not in {"cpu", "cuda", "mps"}:
+        raise MaskwrightError(f"{name!r} is no device that maskwright runs on: give auto, cpu, cuda, cuda:N or mps")
+    if not _present(device.type):
+        raise MaskwrightError(f"--device {name}: PyTorch finds no {device.type} device here. Use --device cpu or auto")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise MaskwrightError(f"--device {name}: this machine has {torch.cuda.device_count()} of them, counted from 0")
+    return device
+
+
+def _present(kind: str) -> bool:
+    if kind == "cuda":
+        return torch.cuda.is_available()
+    return kind == "cpu" or torch.backends.mps.is_available()

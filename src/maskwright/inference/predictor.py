@@ -1,0 +1,200 @@
+"""Image in, mask out. Knows bundles and images; no data set, no truth, no training, no output file.
+
+An image of any size and dtype is prepared (`ops.images.prepare`, as in training), cut into overlapping tiles, put
+through the network, blended, and brought back to its own size. Memory follows the tile: of a large image nothing but
+the result is ever held at full size. The same image gives the same mask every time; float32 is the default, because
+that is what gives the same mask on another machine as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
+from maskwright.data.readers import read_image
+from maskwright.inference.blend import Blend, Enlarge
+from maskwright.inference.device import resolve_device
+from maskwright.inference.source import Source
+from maskwright.models import bundle
+from maskwright.ops import draw
+from maskwright.ops.tiles import cover
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from maskwright.core.classes import Classes
+    from maskwright.inference.blend import Block
+    from maskwright.models.bundle import Card
+
+MODEL_FILE = "model.safetensors"
+BATCH = 8  # tiles in one pass where there is a GPU; a CPU is full with one
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says about one image.
+
+    Attributes:
+        labels: uint8 (H, W), class indices at the image's own size.
+        classes: their names and colours.
+        image: as it was given, (H, W) or (H, W, C).
+        predictor: for what is computed on demand.
+    """
+
+    labels: NDArray[np.uint8]
+    classes: Classes
+    image: NDArray[Any] = field(repr=False)
+    predictor: Predictor = field(repr=False)
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float32]:
+        """Probabilities (K, H, W) float32; the first use runs the network again."""
+        return self.predictor.probabilities(self.image)
+
+    def overlay(self, alpha: float = 0.5) -> NDArray[np.uint8]:
+        """Return the image tinted by its mask, RGB (H, W, 3)."""
+        return draw.overlay(self.image, self.labels, self.classes, alpha)
+
+
+class Predictor:
+    """A trained network with all that it takes to use it.
+
+    Attributes:
+        segmenter: the network, on `device` and in evaluation mode (the one given is changed, not copied).
+        card: preprocessing, tile, temperature.
+        classes: names and colours of the classes.
+        device: that it runs on.
+        fast: bfloat16 where PyTorch thinks it safe: about twice as fast on processors that have it, and masks that
+            differ in some pixels at edges.
+    """
+
+    def __init__(
+        self, segmenter: nn.Module, card: Card, device: str | torch.device = "auto", *, fast: bool = False
+    ) -> None:
+        self.device = resolve_device(device)
+        self.card, self.fast = card, fast
+        self.classes = card.classes.table()
+        self.segmenter = segmenter.to(self.device).to(memory_format=torch.channels_last).eval()
+        shape = (1, card.data.channels, 1, 1)
+        self._mean = torch.tensor(card.data.mean, device=self.device).reshape(shape)
+        self._std = torch.tensor(card.data.std, device=self.device).reshape(shape)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str | torch.device = "auto", *, fast: bool = False) -> Predictor:
+        """Load a bundle: a run folder, or the model file itself.
+
+        Raises:
+            MaskwrightError: no such file, not a bundle, or a damaged one; no such device.
+        """
+        file = Path(path)
+        if file.is_dir():
+            if not (file / MODEL_FILE).is_file():
+                raise MaskwrightError(
+                    f"{file} holds no {MODEL_FILE}: give the folder of a finished run, or a model file"
+                )
+            file = file / MODEL_FILE
+        elif not file.exists():
+            raise MaskwrightError(f"{file} does not exist: give the folder of a run, or a {MODEL_FILE}")
+        return cls(*bundle.load(file), device, fast=fast)
+
+    def predict(self, image: NDArray[Any] | str | Path) -> Prediction:
+        """Predict an image, given as an array (H, W) or (H, W, C) of any real dtype, or as a file.
+
+        Raises:
+            MaskwrightError: an unreadable file, or channels or values that the model was not trained for.
+        """
+        pixels = image if isinstance(image, np.ndarray) else read_image(Path(image))
+        return Prediction(self.labels(pixels), self.classes, pixels, self)
+
+    def labels(self, image: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return the class index of every pixel, uint8 (H, W)."""
+        labels = np.empty(image.shape[:2], np.uint8)
+        for block in self.blocks(image):
+            labels[block.rows, block.columns] = decide(block.probabilities)[0]
+        return labels
+
+    def probabilities(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the probability of every class at every pixel, float32 (K, H, W); they add up to 1."""
+        probabilities = np.empty((len(self.classes), *image.shape[:2]), np.float32)
+        for block in self.blocks(image):
+            probabilities[:, block.rows, block.columns] = block.probabilities.cpu().numpy()
+        return probabilities
+
+    def blocks(self, image: NDArray[Any]) -> Iterator[Block]:
+        """Yield the probabilities of the image in pieces that cover it once, for results that need not be whole.
+
+        Args:
+            image: (H, W) or (H, W, C), any real dtype.
+
+        Raises:
+            MaskwrightError: channels or values that the model was not trained for.
+        """
+        source = Source(image, self.card.data)
+        tile, overlap = self.card.predict.tile, self.card.predict.overlap
+        rows, columns = (cover(side, length, overlap) for side, length in zip(source.working, tile, strict=True))
+        blend, enlarge = Blend(rows, columns), Enlarge(source.working, source.size)
+        batch = 1 if self.device.type == "cpu" else BATCH
+        for row, top in enumerate(rows.starts):
+            band = source.rows(top, top + rows.tile)
+            for first in range(0, len(columns), batch):
+                lefts = columns.starts[first : first + batch]
+                tiles = self._forward(np.stack([band[:, left : left + columns.tile] for left in lefts]))
+                for column, values in enumerate(tiles, start=first):
+                    yield from enlarge.push(*blend.add(row, column, values))
+
+    @torch.no_grad()
+    def _forward(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Put prepared tiles uint8 (N, h, w, C) through the network; return probabilities (N, K, h, w) float32."""
+        tiles = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float()
+        tiles = ((tiles - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+        probabilities = self._activated(tiles)
+        if self.card.predict.flip:
+            probabilities = (probabilities + self._activated(tiles.flip(-1)).flip(-1)) / 2
+        return probabilities
+
+    def _activated(self, tiles: Tensor) -> Tensor:
+        with self._precision():
+            logits: Tensor = self.segmenter(tiles)
+        logits = logits.float().contiguous() / self.card.temperature
+        return logits.softmax(dim=1) if logits.shape[1] > 1 else logits.sigmoid()
+
+    @contextlib.contextmanager
+    def _precision(self) -> Iterator[None]:
+        """Fix the arithmetic: the same kernels every time, and no TF32 unless speed was asked for."""
+        with contextlib.ExitStack() as stack:
+            if self.device.type == "cuda":
+                exact = torch.backends.cudnn.flags(
+                    enabled=True, benchmark=False, deterministic=True, allow_tf32=self.fast
+                )
+                stack.enter_context(exact)
+            stack.enter_context(torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.fast))
+            yield
+
+
+def decide(probabilities: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Choose the likeliest class of every pixel, the first of equals.
+
+    Args:
+        probabilities: (K, h, w); with K = 1 the class is there where it is at least one half, and `IGNORE` elsewhere.
+
+    Returns:
+        labels uint8 (h, w), and the probability of what was chosen, float32 (h, w).
+    """
+    if len(probabilities) == 1:
+        confidence = probabilities[0]
+        labels = torch.where(confidence >= 0.5, 0, IGNORE)
+        confidence = torch.maximum(confidence, 1 - confidence)
+    else:
+        confidence, labels = probabilities.max(dim=0)
+    return labels.to(torch.uint8).cpu().numpy(), confidence.float().cpu().numpy()

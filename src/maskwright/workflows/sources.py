@@ -1,0 +1,108 @@
+"""Which images to predict and what to call the results: files, folders and globs. Opens nothing but file headers."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from maskwright.data.readers import IMAGE_SUFFIXES
+from maskwright.workflows.outputs import written_by_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image to predict.
+
+    Attributes:
+        path: the file.
+        relative: its path below the source that it was found in, or its file name.
+        name: what its results are called: a path below the output folder, without suffix, unique among all.
+    """
+
+    path: Path
+    relative: PurePosixPath
+    name: PurePosixPath
+
+
+def find_images(sources: Sequence[str | Path]) -> tuple[list[Picture], list[tuple[Path, str]]]:
+    """Collect the images of all sources, each once, in the order of the sources and sorted within.
+
+    Folders are searched all the way down; what is hidden there, no image by its suffix, or a result of an earlier
+    prediction is passed over. A file given by name is taken whatever it is. A text with `*`, `?` or `[` that is no
+    file is a glob, `**` included.
+
+    Returns:
+        The images, and for each source without any the reason.
+    """
+    found: dict[Path, tuple[Path, PurePosixPath]] = {}
+    failures: list[tuple[Path, str]] = []
+    for source in sources:
+        path = Path(source)
+        if path.is_file():
+            pairs: Iterable[tuple[Path, Path]] = [(path, path.parent)]
+        elif path.is_dir():
+            pairs = [(file, path) for file in _images_below(path)]
+        else:
+            pairs = [(file, root) for file, root in _matches(str(source))]
+        before = len(found)
+        for file, root in pairs:
+            found.setdefault(file.resolve(), (file, PurePosixPath(file.relative_to(root).as_posix())))
+        if not pairs and len(found) == before:
+            failures.append((path, _reason(path)))
+    return _named(list(found.values())), failures
+
+
+def _images_below(folder: Path) -> Iterator[Path]:
+    for file in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if file.suffix.lower() in IMAGE_SUFFIXES and not hidden and file.is_file() and not written_by_us(file):
+            yield file
+
+
+def _matches(pattern: str) -> Iterator[tuple[Path, Path]]:
+    """Yield the images that a glob matches, with the folder before its first wildcard."""
+    if not glob.has_magic(pattern):
+        return
+    parts = Path(pattern).parts
+    fixed = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    root = Path(*parts[:fixed])
+    for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 (a pattern may be absolute)
+        file = Path(match)
+        if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file() and not written_by_us(file):
+            yield file, root
+
+
+def _reason(path: Path) -> str:
+    if path.is_dir():
+        return (
+            f"{path} holds no images (masks and overlays written by maskwright do not count): "
+            f"the suffixes known are {', '.join(sorted(IMAGE_SUFFIXES))}"
+        )
+    if glob.has_magic(str(path)):
+        return f"{path} matches no image: put the pattern in quotes, and check the folder before the first wildcard"
+    return f"{path} does not exist: give image files, folders or globs"
+
+
+def _named(found: list[tuple[Path, PurePosixPath]]) -> list[Picture]:
+    """Give every image a name of its own: short where that is clear, longer only for those that would collide.
+
+    Names are compared without case, because some file systems do not tell it apart.
+    """
+    if not found:
+        return []
+    common = Path(os.path.commonpath([path.resolve().parent for path, _ in found]))
+    whole = [PurePosixPath(path.resolve().relative_to(common).as_posix()) for path, _ in found]
+    names = [relative.with_suffix("") for _, relative in found]
+    for longer in ([path.with_suffix("") for path in whole], whole):
+        count = Counter(str(name).casefold() for name in names)
+        names = [name if count[str(name).casefold()] == 1 else longer[index] for index, name in enumerate(names)]
+    if len({str(name).casefold() for name in names}) < len(names):
+        names = whole
+    return [Picture(path, relative, name) for (path, relative), name in zip(found, names, strict=True)]
