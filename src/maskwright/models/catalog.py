@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.classes import MAX_CLASSES
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.models.backbones import find_backbone
-from maskwright.models.decoders import swiftnet
+from maskwright.models.decoders import deeplabv3plus, fcn, pspnet, swiftnet, unet
 from maskwright.models.weights import is_whole_model, load_whole_model
 
 if TYPE_CHECKING:
@@ -54,6 +54,41 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1903.08469",
         "compact",
         "light ladder over spatial pyramid pooling: fast on a CPU, our default",
+    ),
+    "unet": ModelEntry(
+        unet.build,
+        "Ronneberger et al., U-Net",
+        2015,
+        "https://arxiv.org/abs/1505.04597",
+        "compact",
+        "ladder of concatenations down to full resolution: fine structures, few images",
+    ),
+    "deeplabv3plus": ModelEntry(
+        deeplabv3plus.build,
+        "Chen et al., Encoder-Decoder with Atrous Separable Convolution",
+        2018,
+        "https://arxiv.org/abs/1802.02611",
+        "resnet18",
+        "context by dilated convolutions, with a small decoder: strong with pretrained weights",
+        {"output_stride": 16},
+    ),
+    "pspnet": ModelEntry(
+        pspnet.build,
+        "Zhao et al., Pyramid Scene Parsing Network",
+        2017,
+        "https://arxiv.org/abs/1612.01105",
+        "resnet18",
+        "context by averages over grids, at stride 8: scenes with large regions",
+        {"output_stride": 8},
+    ),
+    "fcn": ModelEntry(
+        fcn.build,
+        "Long et al., Fully Convolutional Networks",
+        2015,
+        "https://arxiv.org/abs/1411.4038",
+        "resnet18",
+        "dilated backbone and a classifier, at stride 8: the baseline",
+        {"output_stride": 8},
     ),
 }
 

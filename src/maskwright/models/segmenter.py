@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -115,8 +115,3 @@ class Segmenter(nn.Module):
         channels_last = x.is_contiguous(memory_format=torch.channels_last)
         padded = F.pad(x, (0, right, 0, below), mode="replicate")
         return padded.contiguous(memory_format=torch.channels_last) if channels_last else padded
-
-
-def parameters(module: nn.Module) -> int:
-    """Count the trained numbers in `module`."""
-    return sum(cast("Tensor", parameter).numel() for parameter in module.parameters())

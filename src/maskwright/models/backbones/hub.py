@@ -78,15 +78,14 @@ def _cached(repository: str) -> Path | None:
 
 def _fetched(repository: str) -> Path:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         return Path(hf_hub_download(repository, FILE, etag_timeout=SECONDS))
-    except (HfHubHTTPError, OSError) as error:
+    except Exception as error:
         raise MaskwrightError(
             f"the weights {repository} could not be fetched ({error}): try again, train from scratch with "
             "model.pretrained=false, or give a local safetensors file with model.weights=FILE"
-        ) from None
+        ) from error
 
 
 def _out_of_reach() -> str | None:

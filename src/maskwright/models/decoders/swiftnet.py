@@ -4,7 +4,7 @@ Orsic, Kreso, Bevandic, Segvic 2019, "In Defense of Pre-trained ImageNet Archite
 Segmentation of Road-Driving Images", section 3, single-scale model (figure 2): spatial pyramid pooling on the
 coarsest level, then upsampling modules that only add a 1x1 lateral and blend with one 3x3 convolution.
 
-Expected: 75.5 mIoU on Cityscapes val with a ResNet-18 pretrained on ImageNet (their table 1), at stride 4.
+Expected: 75.5 mIoU on Cityscapes test with a ResNet-18 pretrained on ImageNet (their abstract), at stride 4.
 
 Where we differ: convolution-norm-ReLU instead of norm-ReLU-convolution; laterals from the backbone's outputs after the
 ReLU instead of before it; the finest stride is an option.

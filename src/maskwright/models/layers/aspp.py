@@ -1,0 +1,39 @@
+"""Atrous spatial pyramid pooling: context by convolutions of several dilations side by side. Knows no backbone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+
+from maskwright.models.layers.blocks import ConvNormAct, SeparableConv, height_width
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class AtrousPyramid(nn.Module):
+    """ASPP with image-level features (Chen et al. 2017, "Rethinking Atrous Convolution", section 3.3, figure 5).
+
+    One 1x1 convolution, one 3x3 convolution for each rate and one global average, put beside one another and projected.
+
+    Args:
+        inputs, outputs: channels.
+        rates: dilations of the 3x3 convolutions.
+        separable: make these depthwise separable, as DeepLabV3+ does.
+    """
+
+    def __init__(self, inputs: int, outputs: int, rates: Sequence[int], *, separable: bool) -> None:
+        super().__init__()
+        atrous = SeparableConv if separable else ConvNormAct
+        self.branches = nn.ModuleList([ConvNormAct(inputs, outputs, 1)])
+        self.branches.extend(atrous(inputs, outputs, dilation=rate) for rate in rates)
+        self.image = ConvNormAct(inputs, outputs, 1)
+        self.project = ConvNormAct(outputs * (len(self.branches) + 1), outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, outputs, H, W) for `x` (N, inputs, H, W)."""
+        image = cast("Tensor", self.image(x.mean((2, 3), keepdim=True)))
+        parts = [branch(x) for branch in self.branches]
+        return cast("Tensor", self.project(torch.cat([*parts, image.expand(-1, -1, *height_width(x))], dim=1)))
