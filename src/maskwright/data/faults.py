@@ -1,0 +1,231 @@
+"""Faults of a data set: a log that stays bounded, and what can be told from numbers alone. Opens no file."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from maskwright.core.records import SPLITS, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.classes import Classes
+    from maskwright.core.records import Dataset, Record
+
+MOST_OF_A_KIND = 200
+_RANK = {"error": 0, "warning": 1, "note": 2}
+_BACKGROUND = {"background", "bg", "_background_", "none", "negative"}
+
+
+class FaultLog:
+    """Faults as they come: each file once a kind, at most `MOST_OF_A_KIND` of a kind are kept, the rest is counted."""
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self._kept: dict[str, dict[Path, Fault]] = defaultdict(dict)
+        self._more: Counter[str] = Counter()
+        for fault in faults:
+            self.add(fault)
+
+    def add(self, fault: Fault) -> None:
+        """Keep or count one."""
+        kept = self._kept[fault.kind]
+        if fault.path in kept:
+            return
+        if len(kept) < MOST_OF_A_KIND:
+            kept[fault.path] = fault
+        else:
+            self._more[fault.kind] += 1
+
+    def sorted(self) -> tuple[Fault, ...]:
+        """Return them worst first, then by kind and file; the last of an overfull kind says how many more there are."""
+        found: list[Fault] = []
+        for kind, kept in self._kept.items():
+            ordered = sorted(kept.values(), key=lambda fault: str(fault.path))
+            if self._more[kind]:
+                last = ordered[-1]
+                ordered[-1] = replace(last, message=f"{last.message} (and {self._more[kind]} more of this kind)")
+            found.extend(ordered)
+        return tuple(sorted(found, key=lambda fault: (_RANK[fault.severity], fault.kind, str(fault.path))))
+
+
+def background(classes: Classes) -> int | None:
+    """Return the index of the class that means "nothing here", or None: class 0 by its name, or where there are two."""
+    return 0 if classes.names[0].strip().lower() in _BACKGROUND or len(classes) == 2 else None
+
+
+def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: Classes) -> Iterator[Fault]:
+    """Yield what is odd about one mask, from its pixels by class (K + 1,), the ignored ones last."""
+    labelled = int(pixels[:-1].sum())
+    nothing = background(classes)
+    if not labelled:
+        yield Fault(
+            "all-ignore",
+            "warning",
+            mask,
+            f"{mask.name} labels no pixel of {record.image.name}: all are ignored",
+            "label it or remove it: nothing can be learnt from it",
+        )
+    elif nothing is not None and pixels[nothing] == labelled:
+        yield Fault(
+            "empty-mask",
+            "note",
+            mask,
+            f"{mask.name} shows nothing but {classes.names[nothing]}",
+            f"check that {record.image.name} holds nothing to find; if so, it is a useful counter-example",
+        )
+
+
+def jpeg_mask(mask: Path) -> Fault:
+    """Return the fault of a mask saved with loss."""
+    return Fault(
+        "jpeg-mask",
+        "warning",
+        mask,
+        f"{mask.name} is JPEG-compressed, which smears the labels along every edge",
+        "export the masks again as PNG",
+    )
+
+
+def class_faults(dataset: Dataset, images: NDArray[np.int64], pixels: NDArray[np.int64]) -> Iterator[Fault]:
+    """Yield what is odd about the classes.
+
+    Args:
+        dataset: with or without splits.
+        images: (K, 3) images that show the class, in train, val and test.
+        pixels: (K,) labelled pixels.
+    """
+    names = dataset.classes.names
+    shown = np.flatnonzero(pixels)
+    if len(shown) == 1:
+        yield Fault(
+            "one-class",
+            "warning",
+            dataset.root,
+            f"every labelled pixel is {names[shown[0]]}: there is nothing to tell apart",
+            "check that masks hold all classes, background included, and that no value is mapped away",
+        )
+    absent = [name for name, count in zip(names, pixels, strict=True) if not count]
+    if absent and len(shown):
+        yield Fault(
+            "absent-class",
+            "note",
+            dataset.root,
+            f"{_listed(absent)} of {len(names)} classes occur in no mask",
+            "label some, or take the names out of the list of classes",
+        )
+    used = [place for place, part in enumerate(SPLITS) if any(record.split == part for record in dataset.records)]
+    for index in shown if len(used) > 1 else ():
+        having = [SPLITS[place] for place in used if images[index, place]]
+        if len(having) == 1:
+            yield _one_split(dataset.root, names[index], having[0], int(images[index].sum()))
+        elif having and "train" not in having and 0 in used:
+            yield _one_split(dataset.root, names[index], " and ".join(having), int(images[index].sum()))
+
+
+def _one_split(root: Path, name: str, part: str, images: int) -> Fault:
+    count = f"{images} image" if images == 1 else f"{images} images"
+    missed = "it cannot be learnt" if "train" not in part else "its score cannot be measured"
+    return Fault(
+        "class-in-one-split",
+        "warning",
+        root / name,
+        f"class {name} is shown in {part} only ({count}): {missed}",
+        "label more images of it, or move some to the other parts",
+    )
+
+
+def size_faults(dataset: Dataset) -> Iterator[Fault]:
+    """Yield what is odd about the number of usable images."""
+    count = len(dataset.records)
+    if count == 0:
+        yield Fault(
+            "no-images",
+            "error",
+            dataset.root,
+            "no image with a usable annotation is left",
+            "mend the files named here, or see in the documentation which layouts are recognised",
+        )
+    elif count < 3:
+        yield Fault(
+            "one-image" if count == 1 else "two-images",
+            "warning",
+            dataset.root,
+            f"{count} usable image{'s' if count > 1 else ''}: too few to train, validate and test",
+            "add images: at least 3, and tens for a model to trust",
+        )
+
+
+def leaks(records: Sequence[Record], before: Sequence[Record], pairs: Iterable[tuple[str, str]]) -> Iterator[Fault]:
+    """Yield near-duplicates and groups that stand on two sides of the split.
+
+    Args:
+        records: with their final splits.
+        before: the same with the splits that the layout had.
+        pairs: near-duplicates, as record ids.
+    """
+    by_id = {record.id: record for record in records}
+    layout = {record.id: record.split for record in before}
+    for one, other in pairs:
+        first, second = by_id.get(one), by_id.get(other)
+        if first is not None and second is not None and first.split != second.split:
+            yield _twin(first, second, ours=layout.get(one) == layout.get(other))
+    sides: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        if record.group is not None and record.split is not None:
+            sides[record.group].add(record.split)
+    for group, parts in sides.items():
+        if len(parts) > 1:
+            yield Fault(
+                "group-leak",
+                "warning",
+                next(record.image.parent for record in records if record.group == group) / group,
+                f"group {group} stands in {' and '.join(sorted(parts))}, so scores may be too good",
+                "keep each group on one side of the split",
+            )
+
+
+def _twin(first: Record, second: Record, *, ours: bool) -> Fault:
+    met = f"{first.id} ({first.split}) is nearly the same picture as {second.id} ({second.split})"
+    if ours:
+        return Fault(
+            "near-duplicate-at-cut",
+            "note",
+            first.image,
+            f"{met}: there was no better place to divide what belongs together",
+            "give the layout a test part of its own, from another video or another day",
+        )
+    return Fault(
+        "near-duplicate", "warning", first.image, f"{met}, so scores are too good", "move both to one side of the split"
+    )
+
+
+def sampled(root: Path, seen: int, total: int, objects: int) -> Iterator[Fault]:
+    """Yield a note on what was measured on a part of the images only."""
+    if seen < total:
+        yield Fault(
+            "sampled",
+            "note",
+            root,
+            f"{seen} of {total} images were read in the time allowed; counts are scaled up, and near-duplicates and "
+            "faults among the others were not looked for",
+            "run `maskwright inspect` to have all of them read",
+        )
+    elif objects < total:
+        yield Fault(
+            "sampled",
+            "note",
+            root,
+            f"object sizes were measured on {objects} of {total} images, and object counts are scaled up from them",
+            "nothing needs to be done",
+        )
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,165 @@
+"""The fingerprint of a data set, from a survey of it. Opens no file itself and decides nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from maskwright.core.fingerprint import ClassStats, Fingerprint
+from maskwright.core.records import SPLITS
+from maskwright.data import faults
+from maskwright.data.mirror import alikeness
+from maskwright.data.statistics import spread
+from maskwright.data.survey import survey as look_over
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from maskwright.core.events import OnProgress
+    from maskwright.core.fingerprint import ChannelStats
+    from maskwright.core.records import Dataset, Fault
+    from maskwright.data.survey import Survey
+
+_COMMONEST_SIZES = 10
+
+
+def measure(dataset: Dataset, seconds: float | None = None, on_progress: OnProgress | None = None) -> Fingerprint:
+    """Read a data set through once and return its fingerprint, with the splits that its records have.
+
+    Args:
+        dataset: as read from a layout, or with splits made by `data.split.with_splits`.
+        seconds: to look at images for; None for all of them.
+        on_progress: called with (images done, images in all).
+    """
+    seen = look_over(dataset, seconds, on_progress)
+    return fingerprint(seen)
+
+
+def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:
+    """Return the fingerprint of what was surveyed.
+
+    Args:
+        seen: the survey.
+        dataset: the surveyed data set after `with_splits`; None for the splits that the layout has.
+
+    Returns:
+        The fingerprint. Where only a sample was seen, pixels, images by class and objects are scaled up to all.
+    """
+    dataset = seen.dataset if dataset is None else dataset
+    summaries = seen.summaries
+    total = len(dataset.records)
+    factor = total / len(summaries) if summaries else 1.0
+    entries = list(summaries.values())
+    pixels = _pixels(seen)
+    images = _images_by_split(seen, dataset)
+    everything = max(int(pixels.sum()), 1)
+    return Fingerprint(
+        root=str(dataset.root),
+        format=dataset.format,
+        layout=dataset.layout,
+        images=total,
+        splits=_split_sizes(dataset),
+        heights=spread([entry.height for entry in entries]),
+        widths=spread([entry.width for entry in entries]),
+        sizes=dict(Counter(f"{entry.height}x{entry.width}" for entry in entries).most_common(_COMMONEST_SIZES)),
+        channels=dict(Counter(entry.channels for entry in entries).most_common()),
+        dtypes=dict(Counter(entry.dtype for entry in entries).most_common()),
+        intensity=_intensity(seen),
+        class_stats=_class_stats(seen, dataset, images, factor),
+        ignore_share=float(pixels[-1] / everything),
+        flip_horizontal=_flip(seen, "horizontal"),
+        flip_vertical=_flip(seen, "vertical"),
+        groups=len({record.group for record in dataset.records if record.group is not None}),
+        near_duplicates=len({name for pair in seen.gallery.id_pairs() for name in pair}),
+        decode_seconds=float(np.median([entry.seconds for entry in entries])) if entries else 0.0,
+        faults=_faults(seen, dataset, images, pixels),
+    )
+
+
+def _split_sizes(dataset: Dataset) -> dict[str, int]:
+    counts = Counter(record.split for record in dataset.records if record.split is not None)
+    return {part: counts[part] for part in SPLITS if counts[part]}
+
+
+def _pixels(seen: Survey) -> NDArray[np.int64]:
+    """Return the pixels (K + 1,) by class in the images seen, the ignored ones last."""
+    total = np.zeros(len(seen.dataset.classes) + 1, np.int64)
+    for entry in seen.summaries.values():
+        total += entry.pixels
+    return total
+
+
+def _images_by_split(seen: Survey, dataset: Dataset) -> dict[str, NDArray[np.int64]]:
+    """Return the images seen (K,) that show each class, by split, or as `all` when there are no splits."""
+    counts: dict[str, NDArray[np.int64]] = {}
+    for record in dataset.records:
+        shown = counts.setdefault(record.split or "all", np.zeros(len(dataset.classes), np.int64))
+        shown += seen.shown(record.id)
+    return counts
+
+
+def _class_stats(
+    seen: Survey, dataset: Dataset, images: dict[str, NDArray[np.int64]], factor: float
+) -> tuple[ClassStats, ...]:
+    pixels = _pixels(seen)
+    labelled = max(int(pixels[:-1].sum()), 1)
+    object_factor = factor * len(seen.summaries) / max(seen.object_images, 1)
+    return tuple(
+        ClassStats(
+            name=name,
+            pixels=round(factor * int(pixels[index])),
+            share=float(pixels[index] / labelled),
+            images={part: round(factor * int(counts[index])) for part, counts in sorted(images.items(), key=_by_part)},
+            objects=round(object_factor * seen.objects[index].sizes.count),
+            size=seen.objects[index].sizes.spread(),
+            thickness=seen.objects[index].thickness.spread(),
+        )
+        for index, name in enumerate(dataset.classes.names)
+    )
+
+
+def _by_part(item: tuple[str, object]) -> int:
+    return [*SPLITS, "all"].index(item[0])
+
+
+def _intensity(seen: Survey) -> tuple[ChannelStats, ...]:
+    """Return the statistics of the commonest kind of image: number of channels first, then pixel type."""
+    if not seen.intensity:
+        return ()
+    by_channels: Counter[int] = Counter()
+    for (channels, _), meter in seen.intensity.items():
+        by_channels[channels] += meter.images
+    commonest = by_channels.most_common(1)[0][0]
+    meters = [meter for (channels, _), meter in sorted(seen.intensity.items()) if channels == commonest]
+    return max(meters, key=lambda meter: meter.images).stats()
+
+
+def _flip(seen: Survey, axis: str) -> float:
+    """Return how alike masks are to their mirror images: as whole scenes and as single objects, whichever is less.
+
+    One image says nothing about orientation, and then nothing should be flipped.
+    """
+    if len(seen.summaries) < 2:
+        return 0.0
+    nothing = faults.background(seen.dataset.classes)
+    shapes = [meter.shapes for index, meter in enumerate(seen.objects) if index != nothing]
+    return min(alikeness([seen.scene], axis), alikeness(shapes, axis))
+
+
+def _faults(
+    seen: Survey, dataset: Dataset, images: dict[str, NDArray[np.int64]], pixels: NDArray[np.int64]
+) -> tuple[Fault, ...]:
+    log = faults.FaultLog((*dataset.faults, *seen.dataset.faults))
+    none = np.zeros(len(dataset.classes), np.int64)
+    by_part = np.stack([images.get(part, none) for part in SPLITS], axis=1)
+    found = (
+        *faults.size_faults(dataset),
+        *faults.class_faults(dataset, by_part, pixels[:-1]),
+        *faults.leaks(dataset.records, seen.dataset.records, seen.gallery.id_pairs()),
+        *faults.sampled(dataset.root, len(seen.summaries), len(dataset.records), seen.object_images),
+    )
+    for fault in found:
+        log.add(fault)
+    return log.sorted()

@@ -1,0 +1,119 @@
+"""How alike masks are to their mirror images, told from chance. Knows grids of numbers only.
+
+For each image, take the difference D between its occupancy (the share of each cell of a coarse grid that each class
+covers) and the mirrored occupancy. The part of D that all images share is the systematic difference; the rest is where
+things happened to lie. With n images the squared mean of D overstates the systematic part by the variance of a mean,
+which is also what two random halves of the images differ by, and which is taken off:
+
+    systematic = |mean D|^2 - (mean |D|^2 - |mean D|^2) / (n - 1)
+    score = 1 - systematic / (mean |D|^2 - systematic), at least 0
+
+so the score is 0 when the systematic difference is as large as what tells single images apart, and 1 without any.
+Randomly oriented cells score 1 whatever their number, a street scene 0.9 left to right and 0 upside down. The same
+is done with single objects in their own box, so that upright people count although they stand anywhere.
+Not seen: what a flip does to the image alone (light from above, text).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+CELLS = 8
+_FINE = 256
+_NEGLIGIBLE = 0.02  # of what two unrelated grids differ by: below that, a mirror difference does not matter
+_AXES = {"horizontal": -1, "vertical": -2}
+
+
+def occupancy(label: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
+    """Return the share of each cell that each class covers: (classes, CELLS, CELLS), of a label map (H, W)."""
+    small = cv2.resize(label, (_FINE, _FINE), interpolation=cv2.INTER_NEAREST)
+    side = _FINE // CELLS
+    cell = np.arange(_FINE, dtype=np.int64) // side
+    keys = (cell[:, None] * CELLS + cell) * 256 + small
+    counts = np.bincount(keys.ravel(), minlength=CELLS * CELLS * 256).reshape(CELLS, CELLS, 256)
+    return (np.moveaxis(counts[:, :, :classes], 2, 0) / side**2).astype(np.float32)
+
+
+def box_grid(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the occupancy (1, CELLS, CELLS) of one object's own box, of a mask (h, w) of 0 and 1."""
+    return cv2.resize(mask.astype(np.float32), (CELLS, CELLS), interpolation=cv2.INTER_AREA)[None]
+
+
+@dataclass(frozen=True)
+class Mirrored:
+    """What one image adds: the mean grid of its items, and the energies of the single items.
+
+    Attributes:
+        grid: (K, CELLS, CELLS) mean over the items.
+        items: number of grids in the mean.
+        difference: sum over the items of |D|^2, by axis.
+        structure: sum over the items of twice the squared deviation from the class's mean: what |D|^2 would be
+            against an unrelated grid.
+    """
+
+    grid: NDArray[np.float32]
+    items: int
+    difference: dict[str, float]
+    structure: float
+
+
+def mirrored(grids: NDArray[np.float32]) -> Mirrored:
+    """Summarise the grids (items, K, CELLS, CELLS) of one image."""
+    flat = grids - grids.mean(axis=(2, 3), keepdims=True)
+    difference = {name: float(((grids - np.flip(grids, axis)) ** 2).sum()) for name, axis in _AXES.items()}
+    return Mirrored(grids.mean(axis=0), len(grids), difference, 2 * float((flat**2).sum()))
+
+
+class MirrorMeter:
+    """The systematic part of mirror differences over many images, of one scene or one class of objects."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.items = 0
+        self._sum = {axis: np.zeros(1) for axis in _AXES}
+        self._squares = dict.fromkeys(_AXES, 0.0)
+        self._difference = dict.fromkeys(_AXES, 0.0)
+        self._structure = 0.0
+
+    def add(self, part: Mirrored) -> None:
+        """Take one image."""
+        self.images += 1
+        self.items += part.items
+        self._structure += part.structure
+        for name, axis in _AXES.items():
+            difference = part.grid.astype(np.float64) - np.flip(part.grid, axis)
+            self._sum[name] = self._sum[name] + difference
+            self._squares[name] += float((difference**2).sum())
+            self._difference[name] += part.difference[name]
+
+    def systematic(self, axis: str) -> float:
+        """Return the squared systematic difference, without bias (so it may fall below 0); needs two images."""
+        mean = self._sum[axis] / self.images
+        square = float((mean**2).sum())
+        return square - (self._squares[axis] / self.images - square) / (self.images - 1)
+
+    def total(self, axis: str) -> float:
+        """Return the mean squared difference of one item, with what is negligible added."""
+        return (self._difference[axis] + _NEGLIGIBLE * self._structure) / self.items
+
+
+def alikeness(meters: Iterable[MirrorMeter], axis: str) -> float:
+    """Return 0..1: 1 when no meter saw a difference beyond chance along `axis` (`horizontal` or `vertical`).
+
+    Meters of fewer than two images say nothing; when none says anything, the answer is 1.
+    """
+    useful = [meter for meter in meters if meter.images > 1]
+    total = sum(meter.items * meter.total(axis) for meter in useful)
+    if not total:
+        return 1.0
+    systematic = min(max(sum(meter.items * meter.systematic(axis) for meter in useful), 0.0), total)
+    return max(0.0, 1 - systematic / max(total - systematic, 1e-9 * total))

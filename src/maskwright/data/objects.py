@@ -1,0 +1,115 @@
+"""Objects of one image: how many, how large, how thick, and their shape in their own box. Knows no file.
+
+An object is an annotated one where the format knows objects, else an 8-connected region of one class; the smallest
+regions, which together make up less than 1% of the class in the image, are slips of the brush and not counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from maskwright.core.classes import IGNORE
+from maskwright.data.mirror import box_grid, mirrored
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from numpy.typing import NDArray
+
+    from maskwright.data.mirror import Mirrored
+
+    Grid = NDArray[np.float32]
+
+_SHAPES_A_CLASS = 24
+_SMALLEST_SIDE = 8
+_SPECKS = 0.01
+
+
+@dataclass(frozen=True)
+class ClassObjects:
+    """The objects of one class in one image.
+
+    Attributes:
+        sizes: (n,) square root of the area, in pixels.
+        thickness: (n,) 4 x the mean distance to the edge, in pixels.
+        shapes: their occupancy in their own boxes, or None when none is large enough.
+    """
+
+    sizes: NDArray[np.float64]
+    thickness: NDArray[np.float64]
+    shapes: Mirrored | None
+
+
+def regions(label: NDArray[np.uint8], known: Collection[int] = ()) -> dict[int, ClassObjects]:
+    """Return the connected regions of a label map (H, W) by class index, but for the classes in `known`."""
+    present = np.flatnonzero(np.bincount(label.ravel(), minlength=256)).tolist()
+    wanted = [index for index in present if index != IGNORE and index not in known]
+    return {index: _class_regions((label == index).astype(np.uint8)) for index in wanted}
+
+
+def annotated(objects: Iterable[tuple[int, NDArray[np.bool_]]]) -> dict[int, ClassObjects]:
+    """Return the given objects, (class index, mask (h, w) in its own bounding box), by class index.
+
+    Where in the image a mask stood is not known here, so the image's border counts as the edge of an object it cuts.
+    """
+    areas: dict[int, list[int]] = {}
+    distances: dict[int, list[float]] = {}
+    crops: dict[int, list[Grid]] = {}
+    for index, mask in objects:
+        binary = np.pad(mask.astype(np.uint8), 1)
+        areas.setdefault(index, []).append(int(np.count_nonzero(mask)))
+        distances.setdefault(index, []).append(float(_distance(binary).sum()))
+        found = crops.setdefault(index, [])
+        if len(found) < _SHAPES_A_CLASS and min(mask.shape) >= _SMALLEST_SIDE:
+            found.append(box_grid(binary[1:-1, 1:-1]))
+    return {
+        index: _summary(np.array(areas[index]), np.array(distances[index]), crops[index]) for index in sorted(areas)
+    }
+
+
+def _class_regions(binary: NDArray[np.uint8]) -> ClassObjects:
+    count, places, stats, _ = cv2.connectedComponentsWithStats(binary, connectivity=8, ltype=cv2.CV_32S)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    inside = np.flatnonzero(binary)
+    distances = np.bincount(places.ravel()[inside], _distance(binary).ravel()[inside], minlength=count)[1:]
+    crops: list[Grid] = []
+    for place in np.argsort(-areas, kind="stable")[:_SHAPES_A_CLASS] + 1:
+        x, y, width, height = (int(value) for value in stats[place, :4])
+        if _whole((x, y, width, height), binary.shape):
+            crops.append(box_grid((places[y : y + height, x : x + width] == place).astype(np.uint8)))
+    large = ~_specks(areas)
+    return _summary(areas[large], distances[large], crops)
+
+
+def _specks(areas: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell which regions are slips of the brush: the smallest ones that together make up under 1% of the class."""
+    order = np.argsort(areas, kind="stable")
+    specks = np.empty(len(areas), np.bool_)
+    specks[order] = np.cumsum(areas[order]) < _SPECKS * areas.sum()
+    return specks
+
+
+def _summary(areas: NDArray[Any], distances: NDArray[Any], crops: list[Grid]) -> ClassObjects:
+    shapes = mirrored(np.stack(crops)) if crops else None
+    return ClassObjects(np.sqrt(areas), 4 * distances / areas, shapes)
+
+
+def _distance(binary: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return each pixel's distance to the edge of its region: half a pixel less than to the next pixel's centre.
+
+    The border of the image is no edge, since things go on behind it, unless there is no other.
+    """
+    if cv2.countNonZero(binary) == binary.size:
+        return _distance(np.pad(binary, 1))[1:-1, 1:-1]
+    return np.maximum(cv2.distanceTransform(binary, cv2.DIST_L2, cv2.DIST_MASK_5) - np.float32(0.5), 0)
+
+
+def _whole(box: tuple[int, int, int, int], shape: tuple[int, ...]) -> bool:
+    """Tell whether a box (x, y, width, height) is large enough to have a shape and is not cut by the image's border."""
+    x, y, width, height = box
+    inside = x > 0 and y > 0 and x + width < shape[1] and y + height < shape[0]
+    return inside and min(width, height) >= _SMALLEST_SIDE

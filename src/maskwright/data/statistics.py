@@ -1,0 +1,166 @@
+"""Running statistics that stay small however much they are fed: samples, intensities, mirror differences. No files.
+
+Each meter is fed small summaries of one image at a time, in a fixed order, so the same data gives the same numbers
+however many threads decode it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maskwright.core.fingerprint import ChannelStats, Spread
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_MOST_PIXELS = 1 << 20
+_FLOATS_AN_IMAGE = 4096
+_BINS = {np.dtype(np.uint8): 1 << 8, np.dtype(np.uint16): 1 << 16}
+
+
+def spread(values: Sequence[float] | NDArray[Any]) -> Spread:
+    """Return smallest, 10th percentile, median, 90th percentile and largest; all 0 of nothing."""
+    numbers = np.asarray(values, np.float64)
+    if not numbers.size:
+        return Spread(0.0, 0.0, 0.0, 0.0, 0.0)
+    return Spread(*(float(value) for value in np.percentile(numbers, [0, 10, 50, 90, 100])))
+
+
+class Sample:
+    """At most `most` of all values seen, evenly spread over the order they came in; smallest and largest exactly.
+
+    When it is full, every second value is let go and from then on every second, fourth, eighth ... is taken.
+    """
+
+    def __init__(self, most: int = 1 << 15) -> None:
+        self.count = 0
+        self._most, self._stride = most, 1
+        self._kept = np.empty(0)
+        self._low, self._high = np.inf, -np.inf
+
+    def add(self, values: NDArray[Any]) -> None:
+        """Take a one-dimensional array of finite values."""
+        if not values.size:
+            return
+        numbers = values.astype(np.float64)
+        self._low, self._high = min(self._low, numbers.min()), max(self._high, numbers.max())
+        self._kept = np.concatenate([self._kept, numbers[-self.count % self._stride :: self._stride]])
+        self.count += numbers.size
+        while self._kept.size > self._most:
+            self._kept = self._kept[::2].copy()
+            self._stride *= 2
+
+    def percentiles(self, which: list[float]) -> NDArray[np.float64]:
+        """Return percentiles (0..100) of what was kept, which must not be nothing."""
+        return np.percentile(self._kept, which)
+
+    def spread(self) -> Spread | None:
+        """Return the spread, or None of nothing."""
+        if not self.count:
+            return None
+        p10, median, p90 = (float(value) for value in self.percentiles([10, 50, 90]))
+        return Spread(float(self._low), p10, median, p90, float(self._high))
+
+
+@dataclass(frozen=True)
+class Intensities:
+    """The values of one image.
+
+    Attributes:
+        dtype: of the image.
+        minimum, maximum, total, squares: (C,) of the finite pixels looked at.
+        count: (C,) of those.
+        values: (C, bins) histogram of integers, (C, n) evenly spread values of floats, NaN where not finite.
+    """
+
+    dtype: np.dtype[Any]
+    minimum: NDArray[np.float64]
+    maximum: NDArray[np.float64]
+    total: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    count: NDArray[np.int64]
+    values: NDArray[Any]
+
+
+def intensities(image: NDArray[Any]) -> Intensities:
+    """Summarise an image (H, W, C); of more than a million pixels, an even grid of about a million is looked at."""
+    step = max(1, round((image.shape[0] * image.shape[1] / _MOST_PIXELS) ** 0.5))
+    planes = np.moveaxis(image[::step, ::step], 2, 0).reshape(image.shape[2], -1)
+    bins = _BINS.get(image.dtype)
+    if bins is None:
+        return _float_intensities(planes.astype(np.float64), image.dtype)
+    counts = np.stack([np.bincount(plane, minlength=bins) for plane in planes])
+    levels = np.arange(bins, dtype=np.float64)
+    return Intensities(
+        dtype=image.dtype,
+        minimum=np.argmax(counts > 0, axis=1).astype(np.float64),
+        maximum=(bins - 1 - np.argmax(counts[:, ::-1] > 0, axis=1)).astype(np.float64),
+        total=counts @ levels,
+        squares=counts @ levels**2,
+        count=np.full(len(planes), planes.shape[1]),
+        values=counts,
+    )
+
+
+def _float_intensities(planes: NDArray[np.float64], dtype: np.dtype[Any]) -> Intensities:
+    finite = np.isfinite(planes)
+    clean = np.where(finite, planes, 0.0)
+    places = np.linspace(0, planes.shape[1] - 1, min(_FLOATS_AN_IMAGE, planes.shape[1])).astype(np.int64)
+    return Intensities(
+        dtype=dtype,
+        minimum=np.where(finite, planes, np.inf).min(axis=1),
+        maximum=np.where(finite, planes, -np.inf).max(axis=1),
+        total=clean.sum(axis=1),
+        squares=(clean**2).sum(axis=1),
+        count=finite.sum(axis=1),
+        values=np.where(finite, planes, np.nan)[:, places],
+    )
+
+
+class IntensityMeter:
+    """Intensities of all images that have one pixel type and one number of channels."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self._sums: dict[str, NDArray[Any]] = {}
+        self._counts: NDArray[Any] | None = None
+        self._samples: list[Sample] = []
+
+    def add(self, part: Intensities) -> None:
+        """Take one image."""
+        self.images += 1
+        sums = self._sums
+        sums["low"] = np.minimum(sums.get("low", np.inf), part.minimum)
+        sums["high"] = np.maximum(sums.get("high", -np.inf), part.maximum)
+        for name in ("total", "squares", "count"):
+            sums[name] = sums.get(name, 0) + getattr(part, name)
+        if part.dtype in _BINS:
+            self._counts = part.values if self._counts is None else self._counts + part.values
+            return
+        self._samples = self._samples or [Sample(1 << 17) for _ in part.values]
+        for sample, values in zip(self._samples, part.values, strict=True):
+            sample.add(values[np.isfinite(values)])
+
+    def stats(self) -> tuple[ChannelStats, ...]:
+        """Return one entry a channel; a channel without a finite pixel is all 0."""
+        return tuple(self._channel(index) for index in range(len(self._sums["count"])))
+
+    def _channel(self, index: int) -> ChannelStats:
+        low, high, total, squares, count = (
+            float(self._sums[name][index]) for name in ("low", "high", "total", "squares", "count")
+        )
+        if not count:
+            return ChannelStats(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        mean = total / count
+        deviation = max(squares / count - mean**2, 0.0) ** 0.5
+        if self._counts is not None:
+            steps = np.cumsum(self._counts[index])
+            tails = [float(np.searchsorted(steps, share * steps[-1])) for share in (0.005, 0.995)]
+        else:
+            tails = [float(value) for value in self._samples[index].percentiles([0.5, 99.5])]
+        return ChannelStats(low, high, mean, deviation, *tails)

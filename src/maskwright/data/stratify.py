@@ -1,0 +1,115 @@
+"""Sharing things out so that each part gets its size and each class: greedy, rarest class first. Knows only numbers.
+
+After Sechidis et al., "On the Stratification of Multi-Label Data" (ECML 2011), section 3, on clusters of images
+instead of single images, and with one rule added: a part that has no image of the class yet comes first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+def part_targets(count: int, shares: Sequence[float]) -> list[int]:
+    """Divide `count` images by `shares` into whole numbers: largest remainder, and no part with a share left empty.
+
+    Args:
+        count: images, at least as many as there are positive shares.
+        shares: of the parts, sum 1.
+    """
+    exact = [share * count for share in shares]
+    targets = [int(value + 1e-9) for value in exact]
+    by_remainder = sorted(range(len(shares)), key=lambda part: (targets[part] - exact[part], part))
+    for part in by_remainder[: count - sum(targets)]:
+        targets[part] += 1
+    for part, share in enumerate(shares):
+        if share > 0 and targets[part] == 0:
+            targets[int(np.argmax(targets))] -= 1
+            targets[part] = 1
+    return targets
+
+
+def assign(
+    presence: NDArray[np.int64], sizes: NDArray[np.int64], targets: Sequence[int], order: NDArray[np.int64]
+) -> list[int]:
+    """Give each cluster a part.
+
+    Args:
+        presence: (clusters, classes) images of the cluster that show the class.
+        sizes: (clusters,) images of the cluster.
+        targets: images that each part should get.
+        order: (clusters,) a permutation that decides between equals: the seed's only influence.
+
+    Returns:
+        The part, 0..parts-1, of each cluster. No part with a target stays empty while there are clusters enough.
+    """
+    state = _Assignment(presence, sizes, np.asarray(targets, np.float64))
+    rank = np.argsort(order)
+    smallest = min(target for target in targets if target > 0)
+    giants = [cluster for cluster in range(len(sizes)) if sizes[cluster] > smallest]
+    for cluster in sorted(giants, key=lambda entry: (-sizes[entry], rank[entry])):
+        state.give(cluster, int(np.argmax(state.room)))  # before the small ones take the room that they need
+    clusters_with = np.count_nonzero(presence, axis=0)
+    for index in sorted(range(presence.shape[1]), key=lambda entry: (clusters_with[entry], entry)):
+        having = [cluster for cluster in state.open() if presence[cluster, index]]
+        for cluster in sorted(having, key=lambda entry: (-presence[entry, index], rank[entry])):
+            state.give(cluster, state.neediest(cluster, index))
+    for cluster in sorted(state.open(), key=lambda entry: (-sizes[entry], rank[entry])):
+        state.give(cluster, int(np.argmax(state.room)))
+    state.fill_empty()
+    return state.part.tolist()
+
+
+class _Assignment:
+    """Who has what so far."""
+
+    def __init__(self, presence: NDArray[np.int64], sizes: NDArray[np.int64], targets: NDArray[np.float64]) -> None:
+        self.presence, self.sizes, self.targets = presence, sizes, targets
+        self.part = np.full(len(sizes), -1)
+        self.room = np.where(targets > 0, targets, -np.inf)
+        self.has = np.zeros((len(targets), presence.shape[1]), np.int64)
+        self.wants = np.outer(targets / targets.sum(), presence.sum(axis=0))
+
+    def open(self) -> list[int]:
+        """Return the clusters that have no part yet."""
+        return np.flatnonzero(self.part < 0).tolist()
+
+    def give(self, cluster: int, part: int) -> None:
+        """Put a cluster into a part."""
+        self.part[cluster] = part
+        self.room[part] -= self.sizes[cluster]
+        self.has[part] += self.presence[cluster]
+
+    def neediest(self, cluster: int, index: int) -> int:
+        """Return the part with room that lacks class `index` (largest first), else that lacks most of its share."""
+        fits = self.room >= self.sizes[cluster] / 2
+        if not fits.any():
+            return int(np.argmax(self.room))
+        lacking = fits & (self.has[:, index] == 0)
+        if lacking.any():
+            return int(np.argmax(np.where(lacking, self.targets, -np.inf)))
+        need = self.wants[:, index] - self.has[:, index]
+        keys = [(need[part], self.room[part]) if fits[part] else (-np.inf, -np.inf) for part in range(len(self.room))]
+        return max(range(len(keys)), key=lambda part: keys[part])
+
+    def fill_empty(self) -> None:
+        """Move the smallest cluster out of the fullest part into each part that got none but should have some."""
+        for part in np.flatnonzero(self.targets > 0):
+            if (self.part == part).any():
+                continue
+            clusters = np.bincount(self.part, minlength=len(self.targets))
+            donors = [other for other in range(len(self.targets)) if clusters[other] > 1]
+            if not donors:
+                return
+            donor = max(donors, key=lambda other: self.has[other].sum() + clusters[other])
+            members = np.flatnonzero(self.part == donor)
+            moved = int(members[np.argmin(self.sizes[members])])
+            self.has[donor] -= self.presence[moved]
+            self.room[donor] += self.sizes[moved]
+            self.give(moved, int(part))

@@ -1,0 +1,257 @@
+"""One pass over a data set: each image and mask is decoded once, summed up and let go. Knows no split and no plan.
+
+What is kept of an image is a `RecordSummary` of about a kilobyte; pixels are kept of none. Images are visited in one
+seeded shuffled order, so that whatever was seen when the time is up is an even sample, and the first `OBJECT_IMAGES`
+(fewer where they are large) are one for the costlier statistics of objects.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from maskwright.core.records import Fault, MaskFile
+from maskwright.core.seeds import generator
+from maskwright.data import faults
+from maskwright.data.clusters import Gallery, gallery
+from maskwright.data.labels import read_objects, read_pair
+from maskwright.data.mirror import MirrorMeter, mirrored, occupancy
+from maskwright.data.objects import annotated, regions
+from maskwright.data.readers import DecodeError, image_size, is_lossy
+from maskwright.data.similarity import look
+from maskwright.data.statistics import IntensityMeter, Sample, intensities
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.events import OnProgress
+    from maskwright.core.records import Dataset, Record
+    from maskwright.data.mirror import Mirrored
+    from maskwright.data.objects import ClassObjects
+    from maskwright.data.similarity import Look
+    from maskwright.data.statistics import Intensities
+
+OBJECT_IMAGES = 100
+_OBJECT_IMAGES_IN_ANY_CASE = 8
+_OBJECT_PIXELS = 48e6
+_FEWEST_SEEN = 8
+_MOST_THREADS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class RecordSummary:
+    """What is remembered of one image and its mask.
+
+    Attributes:
+        height, width, channels: of the image.
+        dtype: name of the pixel type.
+        pixels: (K + 1,) pixels by class index; the ignored ones last.
+        look: to find near-duplicates by.
+        seconds: to read and decode both.
+    """
+
+    height: int
+    width: int
+    channels: int
+    dtype: str
+    pixels: NDArray[np.int64]
+    look: Look
+    seconds: float
+
+
+class ObjectMeter:
+    """Objects of one class over the images that were looked at for objects."""
+
+    def __init__(self) -> None:
+        self.sizes, self.thickness = Sample(), Sample()
+        self.shapes = MirrorMeter()
+
+    def add(self, part: ClassObjects) -> None:
+        """Take one image."""
+        self.sizes.add(part.sizes)
+        self.thickness.add(part.thickness)
+        if part.shapes is not None:
+            self.shapes.add(part.shapes)
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What one pass over a data set saw.
+
+    Attributes:
+        dataset: the records that can be used (and those not seen, when time ran out), with all faults found.
+        summaries: by record id, of the records seen.
+        intensity: by (channels, pixel type).
+        objects: by class index.
+        scene: of whole masks, for the mirror test.
+        object_images: images that went into `objects`.
+    """
+
+    dataset: Dataset
+    summaries: dict[str, RecordSummary]
+    intensity: dict[tuple[int, str], IntensityMeter]
+    objects: tuple[ObjectMeter, ...]
+    scene: MirrorMeter
+    object_images: int
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        """The images seen, compared with one another."""
+        return gallery({name: entry.look for name, entry in self.summaries.items()})
+
+    def shown(self, name: str) -> NDArray[np.bool_]:
+        """Return which classes (K,) a record shows; none of a record that was not seen."""
+        entry = self.summaries.get(name)
+        return np.zeros(len(self.dataset.classes), np.bool_) if entry is None else entry.pixels[:-1] > 0
+
+
+def survey(dataset: Dataset, seconds: float | None = None, on_progress: OnProgress | None = None) -> Survey:
+    """Look at every annotated image once.
+
+    Args:
+        dataset: as read from a layout.
+        seconds: after these no further image is begun (a few are seen in any case); None for all of them.
+        on_progress: called with (images done, images in all) after each image.
+
+    Returns:
+        The survey. What cannot be used becomes a fault of `Survey.dataset` and is no record of it.
+    """
+    records = sorted((record for record in dataset.records if record.annotation is not None), key=lambda item: item.id)
+    order = generator(0, "survey").permutation(len(records))
+    meters = _Meters(dataset)
+    shuffled = [records[place] for place in order]
+    for done, (record, found) in enumerate(_examined(dataset, shuffled, seconds), 1):
+        meters.add(record, found)
+        if on_progress is not None:
+            on_progress(done, len(records))
+    return meters.survey(records)
+
+
+@dataclass(frozen=True, eq=False)
+class _Examined:
+    """All that is taken from one image before its pixels are let go."""
+
+    summary: RecordSummary
+    intensities: Intensities
+    scene: Mirrored
+    objects: dict[int, ClassObjects] | None
+    faults: tuple[Fault, ...]
+
+
+def _examined(
+    dataset: Dataset, records: Sequence[Record], seconds: float | None
+) -> Iterator[tuple[Record, _Examined | Fault]]:
+    """Yield what is found, in the order of `records`; a few images are in flight at a time, so memory stays flat."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    threads = min(_MOST_THREADS, os.cpu_count() or 1)
+    with_objects = _object_images(records)
+    waiting: deque[tuple[Record, Future[_Examined | Fault]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for place, record in enumerate(records):
+            if deadline is not None and place >= _FEWEST_SEEN and time.monotonic() > deadline:
+                break
+            waiting.append((record, pool.submit(_try_examine, dataset, record, place < with_objects)))
+            if len(waiting) > 2 * threads:
+                earliest, future = waiting.popleft()
+                yield earliest, future.result()
+        while waiting:
+            earliest, future = waiting.popleft()
+            yield earliest, future.result()
+
+
+def _object_images(records: Sequence[Record]) -> int:
+    """Return how many of the first images are measured for objects: regions cost many times what decoding does."""
+    pixels = 0
+    for place, record in enumerate(records[:OBJECT_IMAGES]):
+        try:
+            height, width = image_size(record.image)
+        except DecodeError:  # reported when the pixels are asked for
+            continue
+        pixels += height * width
+        if pixels > _OBJECT_PIXELS and place >= _OBJECT_IMAGES_IN_ANY_CASE:
+            return place
+    return OBJECT_IMAGES
+
+
+def _try_examine(dataset: Dataset, record: Record, with_objects: bool) -> _Examined | Fault:
+    try:
+        return _examine(dataset, record, with_objects=with_objects)
+    except DecodeError as error:
+        return error.fault()
+
+
+def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examined:
+    start = time.perf_counter()
+    image, label = read_pair(dataset, record)
+    seconds = time.perf_counter() - start
+    count = len(dataset.classes)
+    by_value = np.bincount(label.ravel(), minlength=256)
+    pixels = np.append(by_value[:count], by_value[count:].sum())
+    mask = record.annotation.path if record.annotation is not None else record.image
+    found = list(faults.mask_faults(record, mask, pixels, dataset.classes))
+    drawn = isinstance(record.annotation, MaskFile)
+    if drawn and is_lossy(mask):
+        found.append(faults.jpeg_mask(mask))
+    height, width, channels = image.shape
+    return _Examined(
+        RecordSummary(height, width, channels, str(image.dtype), pixels, look(image), seconds),
+        intensities(image),
+        mirrored(occupancy(label, count)[None]),
+        _objects(dataset, record, label) if with_objects else None,
+        tuple(found),
+    )
+
+
+def _objects(dataset: Dataset, record: Record, label: NDArray[np.uint8]) -> dict[int, ClassObjects]:
+    """Return annotated objects where the format knows them, with the rest of the label map as regions."""
+    if isinstance(record.annotation, MaskFile) and record.annotation.kind != "instance":
+        return regions(label)
+    height, width = label.shape
+    known = annotated(read_objects(dataset, record, (height, width)))
+    return {**regions(label, known), **known}
+
+
+class _Meters:
+    """The running sums of a survey."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._summaries: dict[str, RecordSummary] = {}
+        self._intensity: dict[tuple[int, str], IntensityMeter] = {}
+        self._objects = tuple(ObjectMeter() for _ in dataset.classes.names)
+        self._scene = MirrorMeter()
+        self._object_images = 0
+        self._log = faults.FaultLog(dataset.faults)
+        self._unusable: set[str] = set()
+
+    def add(self, record: Record, found: _Examined | Fault) -> None:
+        """Take one image, or what is wrong with it."""
+        if isinstance(found, Fault):
+            self._unusable.add(record.id)
+            self._log.add(found)
+            return
+        summary = found.summary
+        self._summaries[record.id] = summary
+        self._intensity.setdefault((summary.channels, summary.dtype), IntensityMeter()).add(found.intensities)
+        self._scene.add(found.scene)
+        for fault in found.faults:
+            self._log.add(fault)
+        if found.objects is not None:
+            self._object_images += 1
+            for index, part in found.objects.items():
+                self._objects[index].add(part)
+
+    def survey(self, records: Sequence[Record]) -> Survey:
+        """Return the result."""
+        usable = tuple(record for record in records if record.id not in self._unusable)
+        dataset = replace(self._dataset, records=usable, faults=self._log.sorted())
+        return Survey(dataset, self._summaries, self._intensity, self._objects, self._scene, self._object_images)
