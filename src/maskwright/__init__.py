@@ -1,1 +1,46 @@
-"""maskwright: from a folder of images and masks to a segmentation model that one can trust."""
+"""maskwright: from a folder of images and masks to a segmentation model that one can trust.
+
+`import maskwright as mw` offers the verbs (`mw.inspect`, `mw.plan`, `mw.train`, `mw.evaluate`, `mw.predict`,
+`mw.load(run).predict(image)`) and the parts (`mw.models`, `mw.losses`, `mw.metrics`). Each is imported when it is
+first asked for (PEP 562), so that the import itself costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from maskwright import losses, metrics, models
+    from maskwright.core.errors import MaskwrightError
+    from maskwright.workflows.api import evaluate, inspect, load, plan, predict, train
+
+__all__ = [
+    "MaskwrightError",
+    "evaluate",
+    "inspect",
+    "load",
+    "losses",
+    "metrics",
+    "models",
+    "plan",
+    "predict",
+    "train",
+]
+
+_ROOMS = {"losses", "metrics", "models"}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _ROOMS:
+        return import_module(f"maskwright.{name}")
+    if name == "MaskwrightError":
+        return import_module("maskwright.core.errors").MaskwrightError
+    if name in __all__:
+        return getattr(import_module("maskwright.workflows.api"), name)
+    raise AttributeError(f"module 'maskwright' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,71 @@
+"""`maskwright demo`: the whole journey on data that comes along. The journey itself is in workflows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maskwright.cli.errors import DONE
+from maskwright.cli.options import AsJson, Device, Seed
+from maskwright.cli.requests import Steps
+from maskwright.cli.terminal import Terminal
+from maskwright.cli.train import farewell, summary
+from maskwright.core.durations import format_seconds, parse_seconds
+
+if TYPE_CHECKING:
+    from maskwright.workflows.demo import DemoResult
+
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the data, the run and the predictions.")]
+Budget = Annotated[str, typer.Option(metavar="TIME", help="Time for the training, e.g. 90s or 3m.")]
+DataOnly = Annotated[bool, typer.Option("--data-only", help="Write the data into the folder, and train nothing.")]
+
+
+def demo(
+    out: Out = Path("runs/demo"),
+    budget: Budget = "3m",
+    steps: Steps = None,
+    data_only: DataOnly = False,
+    device: Device = "auto",
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> int:
+    """Go the whole way on data that comes along.
+
+    Writes mosaics of photographed textures, trains, judges and predicts. Needs the extra `demo`.
+    """
+    from maskwright.workflows.demo import demo as travel
+    from maskwright.workflows.demo import write_data
+
+    terminal = Terminal(as_json=as_json)
+    if data_only:
+        with terminal.working():
+            write_data(out, seed)
+        terminal.answer({"data": out})
+        terminal.show(f"data written to {out}: try `maskwright inspect {out}`")
+        return DONE
+    seconds = parse_seconds(budget) if steps is None else None
+    with terminal.working(farewell) as watch:
+        result = travel(out, budget_seconds=seconds, steps=steps, seed=seed, device=device, on_event=watch.on_event)
+    terminal.answer({"data": result.data, "predictions": result.predictions, **summary(result.training)})
+    _show(terminal, result)
+    return DONE
+
+
+def _show(terminal: Terminal, result: DemoResult) -> None:
+    """Print the scores, and where to look first."""
+    from maskwright.cli.scores import score_tables
+    from maskwright.cli.tables import pairs
+
+    run = result.training.run
+    if result.training.scores is not None:
+        terminal.show(*score_tables(result.training.scores, "test", terminal.width))
+    rows = [
+        ("trained", f"{result.training.steps} steps in {format_seconds(result.training.seconds)}"),
+        ("data", str(result.data)),
+        ("model", str(run / "model.safetensors")),
+        ("predictions", str(result.predictions)),
+        ("report", f"{run / 'report.html'}  <- open this in a browser"),
+    ]
+    terminal.show(pairs("Demo", rows))

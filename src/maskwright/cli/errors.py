@@ -1,0 +1,57 @@
+"""What went wrong, in one paragraph, and whose fault it is. Knows exceptions and exit codes, and no verb.
+
+Exit codes: 0 done, 1 our fault, 2 yours (the data, the options, the machine), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from pathlib import Path
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.files import write_error
+
+DONE, OURS, YOURS, INTERRUPTED = 0, 1, 2, 130
+_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE}
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """Return the exit code and the paragraph for an exception that ended a verb."""
+    if isinstance(error, MaskwrightError):
+        return YOURS, str(error)
+    if isinstance(error, OSError) and error.errno in _MACHINE:
+        return YOURS, str(write_error(Path(str(error.filename or "a file")), error))
+    if _out_of_memory(error):
+        return YOURS, (
+            f"the memory of this machine is not enough ({_first_line(error)}): make the work smaller, "
+            "e.g. with --set sampling.batch=2 or --set sampling.crop=[192,192] when training, or "
+            "--set predict.tile=[256,256] for whole images"
+        )
+    return OURS, (
+        f"maskwright failed in a way it should not: {type(error).__name__}: {_first_line(error)} "
+        f"(at {_place(error)}). This is our fault and not yours. Please report it, with what the same command "
+        "prints when --debug is added"
+    )
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else "no further word"
+
+
+def _place(error: BaseException) -> str:
+    """Name the innermost line of maskwright itself that the exception passed."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "maskwright" in Path(frame.filename).parts] or list(frames)
+    if not ours:
+        return "an unknown place"
+    return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"

@@ -1,0 +1,52 @@
+"""`maskwright evaluate`: honest scores of a trained model on held-out images. Scores nothing itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from maskwright.cli.errors import DONE
+from maskwright.cli.options import AsJson, ClassNames, Data, Device, Format, Ignore, Map, Run, read_options
+from maskwright.cli.terminal import Terminal
+
+Split = Annotated[
+    Literal["train", "val", "test"],
+    typer.Option(metavar="PART", help="Which part of the data judges: train, val or test."),
+]
+Out = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder for metrics.json and report.html.  [default: in the run]")
+]
+
+
+def evaluate(
+    run: Run,
+    data: Data,
+    split: Split = "test",
+    out: Out = None,
+    device: Device = "auto",
+    format_name: Format = None,
+    classes: ClassNames = None,
+    ignore: Ignore = None,
+    mapping: Map = None,
+    as_json: AsJson = False,
+) -> int:
+    """Score a model on held-out images.
+
+    Per class and on average, with 95 % intervals; writes metrics.json and report.html.
+    """
+    from maskwright.cli.scores import score_tables
+    from maskwright.cli.tables import pairs
+    from maskwright.workflows.evaluate import evaluate as judge
+
+    terminal = Terminal(as_json=as_json)
+    options = read_options(format_name, classes, ignore, mapping)
+    with terminal.working() as watch:
+        result = judge(
+            run, data, split=split, read=options, out=out, device=device, on_progress=watch.counting("evaluate")
+        )
+    terminal.answer({"report": result.report, "split": split, "scores": result.scores.to_json()})
+    terminal.show(*score_tables(result.scores, split, terminal.width))
+    terminal.show(pairs("Files", [("report", str(result.report))]))
+    return DONE

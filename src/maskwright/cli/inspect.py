@@ -1,0 +1,183 @@
+"""`maskwright inspect`: what the data is, and what is wrong with it. The measuring is done in workflows."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from maskwright.cli.errors import DONE, YOURS
+from maskwright.cli.options import AsJson, ClassNames, Data, Format, GroupBy, Ignore, Map, Seed, read_options
+from maskwright.cli.tables import Column, number, pairs, percent, table
+from maskwright.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+    from maskwright.core.fingerprint import ClassStats, Fingerprint, Spread
+    from maskwright.core.records import Fault
+
+SHOWN_OF_A_KIND = 4
+
+
+def inspect(
+    data: Data,
+    format_name: Format = None,
+    classes: ClassNames = None,
+    ignore: Ignore = None,
+    mapping: Map = None,
+    group_by: GroupBy = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> int:
+    """Say what the data holds and what is wrong.
+
+    Measures images and masks and lists every fault with its cure. Exit code 2 when training cannot work.
+    """
+    from maskwright.core.plan import SplitPlan
+    from maskwright.workflows.inspect import inspect as measure
+
+    terminal = Terminal(as_json=as_json)
+    options = read_options(format_name, classes, ignore, mapping)
+    with terminal.working() as watch:
+        fingerprint = measure(data, options, SplitPlan(group_by=group_by), seed, watch.counting("inspect"))
+    terminal.answer(fingerprint.to_json())
+    terminal.show(*fingerprint_tables(fingerprint, terminal.width))
+    return DONE if fingerprint.trainable else YOURS
+
+
+def fingerprint_tables(fingerprint: Fingerprint, width: int) -> list[RenderableType]:
+    """Draw everything that was measured, the faults last, where the eye rests."""
+    parts = [pairs(fingerprint.root, _summary(fingerprint))]
+    if fingerprint.intensity:
+        parts.append(_intensity(fingerprint, width))
+    parts.append(_classes(fingerprint.class_stats, width))
+    parts += fault_lines(fingerprint.faults)
+    return [*parts, _verdict(fingerprint)]
+
+
+def _summary(fingerprint: Fingerprint) -> list[tuple[str, str]]:
+    rows = [
+        ("recognised as", f"{fingerprint.format}: {fingerprint.layout}"),
+        ("images", _images(fingerprint)),
+        ("sizes", _sizes(fingerprint)),
+        ("channels", _counted(fingerprint.channels)),
+        ("pixel type", _counted(fingerprint.dtypes)),
+        ("ignored", f"{percent(fingerprint.ignore_share)} of the pixels"),
+        (
+            "flips",
+            f"masks are alike their mirror images: {percent(fingerprint.flip_horizontal)} left to right, "
+            f"{percent(fingerprint.flip_vertical)} upside down",
+        ),
+        ("decoding", f"{1000 * fingerprint.decode_seconds:.1f} ms an image"),
+    ]
+    if fingerprint.groups:
+        rows.insert(2, ("groups", f"{fingerprint.groups}, never split"))
+    if fingerprint.near_duplicates:
+        rows.insert(2, ("near-duplicates", f"{fingerprint.near_duplicates} images, kept on one side"))
+    return rows
+
+
+def _images(fingerprint: Fingerprint) -> str:
+    parts = ", ".join(f"{name} {count}" for name, count in fingerprint.splits.items())
+    return f"{fingerprint.images} usable" + (f" ({parts})" if parts else "")
+
+
+def _sizes(fingerprint: Fingerprint) -> str:
+    shown = list(fingerprint.sizes.items())[:4]
+    text = ", ".join(f"{size} x{count}" for size, count in shown)
+    if len(fingerprint.sizes) > len(shown):
+        text += f" and more: heights {_range(fingerprint.heights)}, widths {_range(fingerprint.widths)}"
+    return text or "none"
+
+
+def _range(spread: Spread) -> str:
+    return f"{spread.low:.0f} to {spread.high:.0f}"
+
+
+def _counted(counts: dict[int, int] | dict[str, int]) -> str:
+    if len(counts) == 1:
+        return str(next(iter(counts)))
+    return ", ".join(f"{key} in {count} images" for key, count in counts.items()) or "none"
+
+
+def _intensity(fingerprint: Fingerprint, width: int) -> RenderableType:
+    stats = fingerprint.intensity
+    return table(
+        "Intensity, in the files' own units",
+        [
+            Column("channel", [str(index) for index in range(len(stats))]),
+            Column("mean", [number(entry.mean) for entry in stats]),
+            Column("std", [number(entry.std) for entry in stats]),
+            Column("min", [number(entry.minimum) for entry in stats], rank=1),
+            Column("0.5 %", [number(entry.p_low) for entry in stats], rank=2),
+            Column("99.5 %", [number(entry.p_high) for entry in stats], rank=2),
+            Column("max", [number(entry.maximum) for entry in stats], rank=1),
+        ],
+        width,
+    )
+
+
+def _classes(stats: Sequence[ClassStats], width: int) -> RenderableType:
+    splits = list(dict.fromkeys(split for entry in stats for split in entry.images))
+    return table(
+        "Classes, with their share of the labelled pixels",
+        [
+            Column("class", [entry.name for entry in stats], kind="name"),
+            Column("share", [percent(entry.share) for entry in stats]),
+            Column("pixels", [str(entry.pixels) for entry in stats], rank=3),
+            *(
+                Column("images" if split == "all" else split, [str(entry.images.get(split, 0)) for entry in stats])
+                for split in splits
+            ),
+            Column("objects", [str(entry.objects) for entry in stats], rank=1),
+            Column("size px", [_spread(entry.size) for entry in stats], rank=2),
+            Column("thickness px", [_spread(entry.thickness) for entry in stats], rank=4),
+        ],
+        width,
+    )
+
+
+def _spread(spread: Spread | None) -> str:
+    """Write the median with the 10th and 90th percentile."""
+    if spread is None:
+        return "-"
+    return f"{number(spread.median)} ({number(spread.p10)}..{number(spread.p90)})"
+
+
+def fault_lines(faults: Sequence[Fault]) -> list[RenderableType]:
+    """Write each fault with its file and cure; of one kind only the first few."""
+    from rich.text import Text
+
+    if not faults:
+        return [Text("\nFaults: none found", style="bold")]
+    lines: list[RenderableType] = [Text("\nFaults", style="bold")]
+    styles = {"error": "red", "warning": "yellow", "note": "dim"}
+    for (severity, kind), entries in groupby(faults, key=lambda fault: (fault.severity, fault.kind)):
+        same = list(entries)
+        for fault in same[:SHOWN_OF_A_KIND]:
+            head = Text(f"{severity}, {kind}: ", style=styles[severity])
+            lines.append(head + Text(f"{_subject(fault)}{fault.message}. Cure: {fault.cure}", style="default"))
+        if len(same) > SHOWN_OF_A_KIND:
+            more = len(same) - SHOWN_OF_A_KIND
+            lines.append(Text(f"  and {more} more of this kind; --json lists them all", style="dim"))
+    return lines
+
+
+def _subject(fault: Fault) -> str:
+    """Name the file, unless the message does so itself."""
+    return "" if fault.path.name in fault.message else f"{fault.path}: "
+
+
+def _verdict(fingerprint: Fingerprint) -> RenderableType:
+    from rich.text import Text
+
+    errors = sum(fault.severity == "error" for fault in fingerprint.faults)
+    if fingerprint.trainable:
+        one = "1 fault of the kind error leaves its file out"
+        several = f"{errors} faults of the kind error leave their files out"
+        left_out = "" if not errors else f"; {one if errors == 1 else several}"
+        return Text(f"\nTraining can work, on {fingerprint.images} images{left_out}.", style="bold green")
+    why = "no image with a usable mask" if not fingerprint.images else "no labelled pixel in any mask"
+    return Text(f"\nTraining cannot work: there is {why}.", style="bold red")

@@ -1,0 +1,119 @@
+"""The entry: which verbs there are, and what every error ends in. Imports nothing that is slow to import.
+
+Exit codes: 0 done, 1 our fault, 2 yours, 130 interrupted. Each verb has a file of its own, named after it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.main import get_command
+
+from maskwright.cli import demo, evaluate, inspect, losses, models, plan, predict, train
+from maskwright.cli.errors import DONE, INTERRUPTED, YOURS, explain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+VERBS: dict[str, Callable[..., int]] = {
+    "inspect": inspect.inspect,
+    "plan": plan.plan,
+    "train": train.train,
+    "evaluate": evaluate.evaluate,
+    "predict": predict.predict,
+    "models": models.models,
+    "losses": losses.losses,
+    "demo": demo.demo,
+}
+
+# Rich's help pages cost 0.2 s of imports, and plain ones read as well in a pipe.
+app = typer.Typer(
+    name="maskwright",
+    help="From a folder of images and masks to a segmentation model one can trust.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for _name, _verb in VERBS.items():
+    app.command(_name)(_verb)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"maskwright {version('maskwright')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks; works anywhere on the line, as does MASKWRIGHT_DEBUG=1.")
+    ] = False,
+) -> None:
+    """Take what stands before the verb; `--version` acts by its callback, `--debug` is read in `run`."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; what went wrong stands on stderr.
+
+    Args:
+        arguments: what follows the program's name.
+    """
+    debug = "--debug" in arguments or bool(os.environ.get("MASKWRIGHT_DEBUG"))
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        with warnings.catch_warnings():
+            if not debug and not sys.warnoptions:
+                _hush_libraries()
+            code = get_command(app).main(args=arguments, prog_name="maskwright", standalone_mode=False)
+    except typer.TyperException as error:
+        _complain(_usage(error))
+        return YOURS
+    except typer.Abort:
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 (the one place where every error becomes words)
+        if debug:
+            traceback.print_exc()
+        exit_code, paragraph = explain(error)
+        _complain(paragraph)
+        return exit_code
+    return int(code or DONE)
+
+
+def main() -> None:
+    """Run the command line of this process, and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def _hush_libraries() -> None:
+    """Keep other libraries' warnings to developers out of users' terminals; --debug shows them."""
+    for category in (DeprecationWarning, FutureWarning, UserWarning, ResourceWarning):
+        warnings.simplefilter("ignore", category)
+
+
+def _usage(error: typer.TyperException) -> str:
+    """Write a usage error in one paragraph, with the help that would answer it."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "maskwright"
+    message = error.format_message().strip().rstrip(".")
+    return f"{message}. See `{command} --help`"
+
+
+def _complain(paragraph: str) -> None:
+    """Write one paragraph on stderr; the last resort, so it needs nothing but the stream."""
+    sys.stderr.write(f"maskwright: {paragraph.rstrip('.')}.\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Options that several verbs share, and how their text becomes values. Knows no workflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from maskwright.core.errors import MaskwrightError
+
+if TYPE_CHECKING:
+    from maskwright.data.formats import ReadOptions
+
+Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder (or file) of images and masks.", show_default=False)]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that training wrote, or its model.safetensors.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of tables.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Of everything random.", min=0)]
+Format = Annotated[
+    str | None, typer.Option("--format", metavar="NAME", help="Read the data as this format instead of recognising it.")
+]
+ClassNames = Annotated[
+    Path | None,
+    typer.Option(
+        "--classes", metavar="FILE", help="File with the class names (and colours), instead of the data's own."
+    ),
+]
+Ignore = Annotated[
+    int | None, typer.Option(metavar="VALUE", help="Value in the masks that no loss or metric sees.", min=0)
+]
+Map = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="FROM=TO", help="Read mask value FROM as TO, e.g. 37=ignore or 3=2. Repeatable."),
+]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        metavar="PATTERN",
+        help="Regular expression on the file name; what it captures (patient, video, site) is never split.",
+    ),
+]
+
+
+def read_options(
+    format_name: str | None, classes: Path | None, ignore: int | None, mapping: list[str] | None
+) -> ReadOptions:
+    """Bundle the options that say how the data is to be read."""
+    from maskwright.data.formats import ReadOptions
+
+    return ReadOptions(format=format_name, classes=classes, ignore=ignore, map=parse_map(mapping or []))
+
+
+def parse_map(items: list[str]) -> dict[int, int | Literal["ignore"]]:
+    """Read `--map 37=ignore --map 3=2`.
+
+    Raises:
+        MaskwrightError: no `=`, no whole number, or one value mapped twice.
+    """
+    mapping: dict[int, int | Literal["ignore"]] = {}
+    for item in items:
+        source, equals, target = (part.strip() for part in item.partition("="))
+        if not (equals and source.isdecimal() and (target.isdecimal() or target == "ignore")):
+            raise MaskwrightError(
+                f"--map {item}: write it as VALUE=VALUE or VALUE=ignore, in whole numbers, e.g. --map 37=ignore"
+            )
+        if int(source) in mapping:
+            raise MaskwrightError(f"--map {item}: the value {source} is mapped twice; keep one of the two")
+        mapping[int(source)] = "ignore" if target == "ignore" else int(target)
+    return mapping
+
+
+def comma_list(text: str) -> tuple[str, ...]:
+    """Split `mask, overlay` at its commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())

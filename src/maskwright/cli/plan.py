@@ -1,0 +1,120 @@
+"""`maskwright plan`: every decision about a training, its value and its reason. Decides nothing itself."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from maskwright.cli.errors import DONE
+from maskwright.cli.options import AsJson, ClassNames, Data, Device, Format, GroupBy, Ignore, Map, Seed, read_options
+from maskwright.cli.requests import Budget, Epochs, Model, PlanFile, Settings, Steps, plan_request
+from maskwright.cli.tables import Column, number, table
+from maskwright.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from maskwright.core.plan import Plan
+
+Out = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan here, for `maskwright train --plan`.")]
+
+
+def plan(
+    data: Data,
+    budget: Budget = None,
+    steps: Steps = None,
+    epochs: Epochs = None,
+    model: Model = None,
+    settings: Settings = None,
+    plan_file: PlanFile = None,
+    out: Out = None,
+    format_name: Format = None,
+    classes: ClassNames = None,
+    ignore: Ignore = None,
+    mapping: Map = None,
+    group_by: GroupBy = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> int:
+    """Decide a training and give every reason.
+
+    Measures the data and this machine, prints each decision with its value and reason, and trains nothing.
+    """
+    started = time.monotonic()
+    from maskwright.core.plan import write_plan
+    from maskwright.workflows.plan import make_plan
+
+    terminal = Terminal(as_json=as_json)
+    request = plan_request(
+        read_options(format_name, classes, ignore, mapping),
+        lengths=(budget, steps, epochs),
+        model=model,
+        settings=settings,
+        plan_file=plan_file,
+        machine=(device, seed, group_by),
+        started=started,
+    )
+    with terminal.working() as watch:
+        made = make_plan(data, request, watch.counting("inspect")).plan
+    if out is not None:
+        write_plan(out, made)
+        terminal.say(f"plan written to {out}")
+    terminal.answer(made.model_dump(mode="json"))
+    terminal.show(*plan_tables(made, terminal.width))
+    return DONE
+
+
+def plan_tables(made: Plan, width: int) -> list[RenderableType]:
+    """Draw one row a reason, in the order of the plan's sections."""
+    from rich.text import Text
+
+    values = leaves(made.model_dump(mode="json", exclude={"reasons"}))
+    order = list(values)
+    keys = sorted(made.reasons, key=lambda key: next((i for i, k in enumerate(order) if k.startswith(key)), len(order)))
+    rows = [(key, values.get(key, ""), made.reasons[key]) for key in keys]
+    parts: list[RenderableType] = [
+        table(
+            "Plan",
+            [
+                Column("decision", [key for key, _, _ in rows], kind="name"),
+                Column("value", [short(value) for _, value, _ in rows], kind="prose"),
+                Column("because", [reason for _, _, reason in rows], kind="prose"),
+            ],
+            width,
+        )
+    ]
+    rest = sum(1 for key in values if not any(key.startswith(reason) for reason in made.reasons))
+    parts.append(Text(f"{rest} further settings stand at their defaults; --json or --out plan.yaml shows them."))
+    return parts
+
+
+def leaves(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested sections to dotted keys, in order.
+
+    >>> leaves({"optim": {"lr": 0.1}, "seed": 0})
+    {'optim.lr': 0.1, 'seed': 0}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and value and not prefix:
+            flat.update(leaves(value, f"{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def short(value: Any) -> str:
+    """Write a value in few characters: floats with three digits, long lists with their first entries."""
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, list):
+        shown = ", ".join(short(entry) for entry in value[:12])
+        return f"[{shown}, ... {len(value)} in all]" if len(value) > 12 else f"[{shown}]"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {short(entry)}" for key, entry in value.items()) or "{}"
+    return value if isinstance(value, str) else json.dumps(value)

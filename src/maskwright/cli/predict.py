@@ -1,0 +1,62 @@
+"""`maskwright predict`: masks for images, files going wrong one by one and not all at once. Predicts nothing itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskwright.cli.errors import DONE, YOURS
+from maskwright.cli.options import AsJson, Device, Run, comma_list
+from maskwright.cli.terminal import Terminal
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(metavar="SOURCE", help="Images, folders of images, or quoted globs.", show_default=False),
+]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for what is written.")]
+Save = Annotated[
+    str,
+    typer.Option(
+        metavar="KINDS", help="What to write, separated by commas: mask, overlay, probabilities, coco, coco-polygons."
+    ),
+]
+
+Fast = Annotated[
+    bool, typer.Option("--fast", help="bfloat16: about twice as fast where the processor has it; a few pixels differ.")
+]
+
+
+def predict(
+    run: Run,
+    sources: Sources,
+    out: Out = Path("predictions"),
+    save: Save = "mask",
+    device: Device = "auto",
+    fast: Fast = False,
+    as_json: AsJson = False,
+) -> int:
+    """Write masks for images.
+
+    A file that cannot be read is reported and the rest go on; the exit code is 2 then.
+    """
+    from maskwright.workflows.predict import predict as segment
+
+    terminal = Terminal(as_json=as_json)
+    with terminal.working() as watch:
+        result = segment(
+            run, sources, out, save=comma_list(save), device=device, fast=fast, on_progress=watch.counting("predict")
+        )
+    images = [{"source": image.source, "files": image.files, "pixels": image.pixels} for image in result.images]
+    failures = [{"path": failure.path, "reason": failure.reason} for failure in result.failures]
+    terminal.answer({"out": out, "outputs": result.outputs, "images": images, "failures": failures})
+    for failure in result.failures:
+        terminal.say(f"left out: {failure.reason}")
+    left_out = f"; {_images(len(failures))} left out" if failures else ""
+    terminal.show(f"{_images(len(images))} predicted, results in {out}{left_out}")
+    return YOURS if failures else DONE
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"

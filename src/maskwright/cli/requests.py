@@ -1,0 +1,86 @@
+"""The options of `plan` and `train` as one request. Knows the command line's words, and no workflow's inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maskwright.core.durations import parse_seconds
+from maskwright.core.errors import MaskwrightError
+
+if TYPE_CHECKING:
+    from maskwright.data.formats import ReadOptions
+    from maskwright.workflows.request import PlanRequest
+
+Budget = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Time for the whole command, e.g. 90s, 10m, 1h30m.  [default: 10m]"),
+]
+Steps = Annotated[
+    int | None, typer.Option(metavar="N", help="Exactly so many optimiser steps, instead of a time budget.")
+]
+Epochs = Annotated[
+    float | None,
+    typer.Option(metavar="N", help="As many steps as show each training image so many times, instead of a budget."),
+]
+Model = Annotated[str | None, typer.Option(metavar="NAME", help="Architecture; `maskwright models` lists them.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one value of the plan: optim.lr=3e-4. Repeatable."),
+]
+PlanFile = Annotated[
+    Path | None, typer.Option("--plan", metavar="FILE", help="Start from this plan.yaml instead of planning anew.")
+]
+
+
+def plan_request(
+    read: ReadOptions,
+    *,
+    lengths: tuple[str | None, int | None, float | None],
+    model: str | None,
+    settings: list[str] | None,
+    plan_file: Path | None,
+    machine: tuple[str, int, str | None],
+    started: float,
+) -> PlanRequest:
+    """Bundle the options, and refuse those that contradict each other.
+
+    Args:
+        read: how the data is read.
+        lengths: `--budget`, `--steps` and `--epochs`, of which one at most may be given.
+        model: `--model`.
+        settings: each `--set`.
+        plan_file: `--plan`.
+        machine: `--device`, `--seed` and `--group-by`.
+        started: `time.monotonic()` when the verb began, so that even the imports count against the budget.
+
+    Raises:
+        MaskwrightError: two lengths at once, or a length that is none.
+    """
+    from maskwright.workflows.request import PlanRequest
+
+    budget, steps, epochs = lengths
+    given = [
+        name for name, value in zip(("--budget", "--steps", "--epochs"), lengths, strict=True) if value is not None
+    ]
+    if len(given) > 1:
+        raise MaskwrightError(f"{' and '.join(given)} each say how long training lasts: keep one of them")
+    for name, count, usual in (("--steps", steps, 500), ("--epochs", epochs, 20)):
+        if count is not None and not count > 0:
+            raise MaskwrightError(f"{name} {count:g} trains nothing: give a number above 0, e.g. {name} {usual}")
+    device, seed, group_by = machine
+    return PlanRequest(
+        budget_seconds=None if budget is None else parse_seconds(budget),
+        steps=steps,
+        epochs=epochs,
+        model=model,
+        settings=tuple(settings or ()),
+        plan_file=plan_file,
+        device=device,
+        seed=seed,
+        group_by=group_by,
+        read=read,
+        started=started,
+    )

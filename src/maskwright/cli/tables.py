@@ -1,0 +1,103 @@
+"""Tables that fit the terminal: the columns one can do without go first. Knows no verb."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+LEAST_PROSE = 28
+GAP = 3
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        header: its title.
+        cells: one text a row.
+        rank: 0 is always shown; of the others the highest goes first when the room is short.
+        kind: `number` is set to the right, `name` to the left, `prose` to the left and broken where it must.
+    """
+
+    header: str
+    cells: Sequence[str]
+    rank: int = 0
+    kind: Literal["number", "name", "prose"] = "number"
+
+    @property
+    def needs(self) -> int:
+        """Columns of the terminal that it takes; prose can be broken, names and numbers cannot."""
+        longest = max(len(text) for text in (self.header, *self.cells))
+        return (min(longest, LEAST_PROSE) if self.kind == "prose" else longest) + GAP
+
+
+def fitting(columns: Sequence[Column], width: int) -> list[Column]:
+    """Leave out columns, highest rank first and rightmost among equals, until the rest fits into `width`."""
+    kept = list(columns)
+    while sum(column.needs for column in kept) - GAP > width and any(column.rank for column in kept):
+        worst = max(range(len(kept)), key=lambda index: (kept[index].rank, index))
+        del kept[worst]
+    return kept
+
+
+def table(title: str, columns: Sequence[Column], width: int) -> RenderableType:
+    """Draw a table with as many of `columns` as fit.
+
+    Args:
+        title: above the table.
+        columns: all of the same length.
+        width: of the terminal, in characters.
+    """
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    kept = fitting(columns, width)
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in kept:
+        drawn.add_column(
+            Text(column.header),
+            justify="right" if column.kind == "number" else "left",
+            overflow="fold",
+            no_wrap=column.kind == "number",
+        )
+    for row in zip(*(column.cells for column in kept), strict=True):
+        drawn.add_row(*(Text(cell) for cell in row))
+    parts: list[RenderableType] = [Text(f"\n{title}", style="bold"), drawn]
+    if len(kept) < len(columns):
+        hidden = ", ".join(column.header for column in columns if column not in kept)
+        parts.append(Text(f"no room for: {hidden} (widen the terminal, or use --json)", style="dim"))
+    return Group(*parts)
+
+
+def pairs(title: str, rows: Sequence[tuple[str, str]]) -> RenderableType:
+    """Draw names and values beside each other, values wrapped."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table.grid(padding=(0, 2, 0, 0))
+    drawn.add_column(no_wrap=True, style="dim")
+    drawn.add_column(overflow="fold")
+    for name, value in rows:
+        drawn.add_row(Text(name), Text(value))
+    return Group(Text(f"\n{title}", style="bold"), drawn)
+
+
+def number(value: float) -> str:
+    """Write a figure with three significant digits and no exponent where people would not: `0.0123`, `12.3`, `1234`."""
+    if value == 0 or abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{value:.3g}"
+
+
+def percent(share: float) -> str:
+    """Write a share of 0..1 in percent: `0.02 %`, `3.4 %`, `62 %`."""
+    return f"{number(100 * share)} %"

@@ -1,0 +1,143 @@
+"""Progress for people, on stderr: a live bar on a terminal, a line now and then in a log. Knows no workflow."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from maskwright.core.durations import format_seconds
+from maskwright.core.events import Event, Note, Progress, Saved, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+LOG_LINES = 10
+LOG_LEAST_SECONDS, LOG_MOST_SECONDS = 2.0, 30.0
+
+
+class Watch:
+    """Shows events as they come; a context manager, because a live bar must give the terminal back.
+
+    Attributes:
+        saved: the last checkpoint that was reported, for the word of farewell after Ctrl-C.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.saved: Saved | None = None
+        self._console = console
+        self._bar: Bar | None = None
+        self._task: Any = None
+        self._stage = ""
+        self._logged_part = 0
+        self._logged_at = time.monotonic()
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def on_event(self, event: Event) -> None:
+        """Take one event of a long job."""
+        if isinstance(event, Stage):
+            self._begin(event)
+        elif isinstance(event, Progress):
+            self._progress(event)
+        elif isinstance(event, Note):
+            self._console.print(f"note: {event.text}")
+        else:
+            self.saved = event
+
+    def counting(self, name: str) -> Callable[[int, int], None]:
+        """Return a callback (done, total) that shows as a stage called `name`; the time left is estimated here."""
+
+        def on_progress(done: int, total: int) -> None:
+            if self._stage != name:
+                self._begin(Stage(name), quietly=True)
+            spent = time.monotonic() - self._started
+            rate = done / spent if done and spent > 0 else None
+            left = (total - done) / rate if rate else None
+            self._progress(Progress(done, total, seconds_left=left, rate=rate))
+
+        return on_progress
+
+    def _begin(self, stage: Stage, *, quietly: bool = False) -> None:
+        self.close()
+        self._stage = stage.name
+        self._logged_part = 0
+        self._started = self._logged_at = time.monotonic()
+        if not quietly:
+            self._console.print(f"{stage.name}: {stage.detail}" if stage.detail else stage.name, style="bold")
+
+    def _progress(self, event: Progress) -> None:
+        if self._console.is_terminal and not self._console.quiet:
+            self._draw(event)
+        elif self._due(event):
+            self._console.print(f"  {self._stage} {event.done}/{event.total}  {figures(event)}".rstrip())
+
+    def _due(self, event: Progress) -> bool:
+        """Whether a log, which cannot be redrawn, should get another line."""
+        now = time.monotonic()
+        part = event.done * LOG_LINES // max(event.total, 1)
+        quiet = now - self._logged_at
+        due = quiet >= (LOG_LEAST_SECONDS if part > self._logged_part else LOG_MOST_SECONDS)
+        if due:
+            self._logged_part, self._logged_at = part, now
+        return due
+
+    def _draw(self, event: Progress) -> None:
+        if self._bar is None:
+            self._bar = _bar(self._console)
+            self._task = self._bar.add_task(self._stage, total=event.total, figures="")
+            self._bar.start()
+        text = figures(event, room=self._console.width - len(self._stage) - 32)
+        self._bar.update(self._task, completed=event.done, total=event.total, figures=text)
+
+    def close(self) -> None:
+        """Take the live bar away, if there is one."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def figures(event: Progress, room: int = 1000) -> str:
+    """Write what is known, most wanted first, as far as `room` characters go.
+
+    >>> figures(Progress(5, 10, seconds_left=30, loss=0.5, score=0.25, rate=2))
+    '30 s left  loss 0.500  score 0.250  2.0/s'
+    """
+    known = [
+        None if event.seconds_left is None else f"{format_seconds(event.seconds_left)} left",
+        None if event.loss is None else f"loss {event.loss:.3f}",
+        None if event.score is None else f"score {event.score:.3f}",
+        None if event.rate is None else f"{event.rate:.1f}/s",
+    ]
+    text = ""
+    for part in known:
+        if part is not None and len(text) + 2 + len(part) <= room:
+            text = f"{text}  {part}" if text else part
+    return text
+
+
+def _bar(console: Console) -> Bar:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = [TextColumn("{task.description}", markup=False), MofNCompleteColumn()]
+    if console.width >= 60:
+        columns.insert(1, BarColumn(bar_width=min(30, console.width // 6)))
+    return RichProgress(
+        *columns,
+        TextColumn("{task.fields[figures]}", markup=False),
+        console=console,
+        transient=True,
+        refresh_per_second=4,
+    )

@@ -1,0 +1,203 @@
+"""The Python face: the verbs with keyword arguments, as `import maskwright as mw` offers them. Prints nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maskwright.core.durations import parse_seconds
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import SplitPlan
+from maskwright.data.formats import ReadOptions
+from maskwright.inference.predictor import Predictor
+from maskwright.workflows import evaluate as evaluating
+from maskwright.workflows import inspect as inspecting
+from maskwright.workflows import plan as planning
+from maskwright.workflows import predict as predicting
+from maskwright.workflows import train as training
+from maskwright.workflows.request import PlanRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from maskwright.core.events import OnEvent, OnProgress
+    from maskwright.core.fingerprint import Fingerprint
+    from maskwright.core.plan import Plan
+    from maskwright.workflows.evaluate import EvaluateResult
+    from maskwright.workflows.predict import PredictResult
+    from maskwright.workflows.train import TrainResult
+
+StrPath = str | Path
+
+
+def inspect(
+    data: StrPath,
+    *,
+    read: ReadOptions | None = None,
+    group_by: str | None = None,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> Fingerprint:
+    """Measure a data set and find its faults.
+
+    Args:
+        data: folder (or file) of images and masks.
+        read: how to read it, where recognising it by itself would be wrong.
+        group_by: regular expression on the file name; what it captures is never split.
+        seed: of the split.
+        on_progress: told (images done, images in all).
+
+    Raises:
+        MaskwrightError: there is no such folder, or nothing in it that is known.
+    """
+    return inspecting.inspect(Path(data), read or ReadOptions(), SplitPlan(group_by=group_by), seed, on_progress)
+
+
+def plan(data: StrPath, *, on_progress: OnProgress | None = None, **request: Any) -> Plan:
+    """Decide everything about a training; `plan.reasons` says why.
+
+    Args:
+        data: folder (or file) of images and masks.
+        on_progress: told (images done, images in all).
+        **request: `budget` ("10m" or seconds), or any field of `workflows.request.PlanRequest`.
+
+    Raises:
+        MaskwrightError: the data cannot be trained on, or a setting is none.
+    """
+    return planning.make_plan(Path(data), _request(**request), on_progress).plan
+
+
+def train(
+    data: StrPath | None = None,
+    *,
+    out: StrPath | None = None,
+    resume: StrPath | None = None,
+    loggers: Sequence[str] = (),
+    on_event: OnEvent | None = None,
+    **request: Any,
+) -> TrainResult:
+    """Plan, train within the time given, and judge the result on held-out images.
+
+    Args:
+        data: folder (or file) of images and masks; not needed with `resume`.
+        out: run folder to write; None for a new one below `runs/`.
+        resume: go on with this run from its last checkpoint.
+        loggers: `wandb`, beside CSV and TensorBoard.
+        on_event: told how far the work is (`core.events`).
+        **request: `budget` ("10m" or seconds), or any field of `workflows.request.PlanRequest`, e.g. `steps`,
+            `model`, `settings=["optim.lr=3e-4"]`.
+
+    Raises:
+        MaskwrightError: the data cannot be trained on, a setting is none, or `out` cannot be written.
+    """
+    return training.train(
+        None if data is None else Path(data),
+        _request(**request),
+        None if out is None else Path(out),
+        resume=None if resume is None else Path(resume),
+        loggers=tuple(loggers),
+        on_event=on_event,
+    )
+
+
+def evaluate(
+    run: StrPath,
+    data: StrPath,
+    *,
+    split: str = "test",
+    read: ReadOptions | None = None,
+    out: StrPath | None = None,
+    device: str = "auto",
+    on_progress: OnProgress | None = None,
+) -> EvaluateResult:
+    """Score a trained model on one part of a data set, and write a report.
+
+    Args:
+        run: run folder, or its `model.safetensors`.
+        data: folder (or file) of images and masks.
+        split: `train`, `val` or `test`.
+        read: how to read the data, where recognising it by itself would be wrong.
+        out: folder for the report; None for the run folder.
+        device: `auto`, `cpu`, `cuda`, ...
+        on_progress: told (images done, images in all).
+
+    Raises:
+        MaskwrightError: no model, no data, or classes that do not match.
+    """
+    return evaluating.evaluate(
+        Path(run),
+        Path(data),
+        split=split,
+        read=read or ReadOptions(),
+        out=None if out is None else Path(out),
+        device=device,
+        on_progress=on_progress,
+    )
+
+
+def predict(
+    run: StrPath,
+    sources: StrPath | Sequence[StrPath],
+    *,
+    out: StrPath = "predictions",
+    save: Sequence[str] = ("mask",),
+    device: str = "auto",
+    fast: bool = False,
+    on_progress: OnProgress | None = None,
+) -> PredictResult:
+    """Write masks for images; a file that cannot be read is listed in `failures`, and the rest go on.
+
+    Args:
+        run: run folder, or its `model.safetensors`.
+        sources: images, folders or globs.
+        out: folder for what is written.
+        save: of `mask`, `overlay`, `probabilities`, `coco`, `coco-polygons`.
+        device: `auto`, `cpu`, `cuda`, ...
+        fast: bfloat16: about twice as fast where the processor has it; a few pixels differ.
+        on_progress: told (images done, images in all).
+
+    Raises:
+        MaskwrightError: no model, no image, or `out` cannot be written.
+    """
+    several = [sources] if isinstance(sources, str | Path) else list(sources)
+    return predicting.predict(
+        Path(run),
+        [str(source) for source in several],
+        Path(out),
+        save=tuple(save),
+        device=device,
+        fast=fast,
+        on_progress=on_progress,
+    )
+
+
+def load(run: StrPath, device: str = "auto") -> Predictor:
+    """Load a trained model: `mw.load(run).predict(array_or_path)`.
+
+    Args:
+        run: run folder, or its `model.safetensors`.
+        device: `auto`, `cpu`, `cuda`, ...
+
+    Raises:
+        MaskwrightError: there is no model, or the file is cut, not ours or of a newer version.
+    """
+    return Predictor.load(run, device)
+
+
+def _request(*, budget: str | float | None = None, settings: Sequence[str] = (), **fields: Any) -> PlanRequest:
+    """Build the request from keyword arguments.
+
+    Raises:
+        MaskwrightError: a keyword that is no field of the request.
+    """
+    known = set(PlanRequest.__dataclass_fields__)
+    unknown = sorted(set(fields) - known)
+    if unknown:
+        raise MaskwrightError(
+            f"{unknown[0]!r} is no keyword here: the known ones are budget, {', '.join(sorted(known))}"
+        )
+    if budget is not None:
+        fields["budget_seconds"] = parse_seconds(budget)
+    if isinstance(fields.get("plan_file"), str):
+        fields["plan_file"] = Path(fields["plan_file"])
+    return PlanRequest(settings=tuple(settings), **{"read": ReadOptions(), **fields})

@@ -1,0 +1,80 @@
+"""The demo: data that comes along, then the same steps that anybody's own folder goes through. Prints nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from maskwright.core.events import Stage
+from maskwright.data.formats import ReadOptions, read_dataset
+from maskwright.data.mosaics import write_mosaics
+from maskwright.workflows.predict import predict
+from maskwright.workflows.request import PlanRequest
+from maskwright.workflows.train import TrainResult, train
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maskwright.core.events import OnEvent
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo leaves behind.
+
+    Attributes:
+        data: folder of the mosaics.
+        training: the run, its scores on the test images, its steps and seconds.
+        predictions: folder of masks and overlays of the test images.
+    """
+
+    data: Path
+    training: TrainResult
+    predictions: Path
+
+
+def write_data(folder: Path, seed: int = 0) -> None:
+    """Write the mosaics of photographed textures into `folder`.
+
+    Raises:
+        MaskwrightError: the extra `demo` is not installed, or the folder cannot be written.
+    """
+    write_mosaics(folder, seed)
+
+
+def demo(
+    out: Path,
+    *,
+    budget_seconds: float | None = 180.0,
+    steps: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    on_event: OnEvent | None = None,
+) -> DemoResult:
+    """Write the data, train on it, judge the model and use it.
+
+    Args:
+        out: folder for `data`, `run` and `predictions`.
+        budget_seconds: for the training with its evaluation; None to train `steps`.
+        steps: exactly so many optimiser steps, when there is no budget.
+        seed: of the data and of the training.
+        device: `auto`, `cpu`, `cuda`, ...
+        on_event: told how far the work is.
+
+    Raises:
+        MaskwrightError: the extra `demo` is not installed, or `out` cannot be written.
+    """
+    data, predictions = out / "data", out / "predictions"
+    _tell(on_event, "data", f"mosaics of photographed textures, into {data}")
+    write_mosaics(data, seed)
+    request = PlanRequest(budget_seconds=budget_seconds, steps=steps, seed=seed, device=device, read=ReadOptions())
+    training = train(data, request, out / "run", on_event=on_event)
+    test = [str(record.image) for record in read_dataset(data).part("test")]
+    _tell(on_event, "predict", f"{len(test)} test images, into {predictions}")
+    predict(training.run, test, predictions, save=("mask", "overlay"), device=device)
+    return DemoResult(data, training, predictions)
+
+
+def _tell(on_event: OnEvent | None, name: str, detail: str) -> None:
+    if on_event is not None:
+        on_event(Stage(name, detail))

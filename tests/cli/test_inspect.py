@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from maskwright.cli.inspect import SHOWN_OF_A_KIND
+from maskwright.cli.main import run
+from maskwright.core.plan import SplitPlan
+from maskwright.data.formats import ReadOptions
+
+
+def test_tables_say_what_was_measured(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:
+    stand_in("maskwright.workflows.inspect", inspect=lambda *args: fingerprint())
+    assert run(["inspect", "data"]) == 0
+    out = capsys.readouterr().out
+    for words in (
+        "pairs: train/ + trainannot/, index PNG",
+        "3 usable (train 2, val 1, test 0)",
+        "360x480 x3",
+        "3.1 % of the pixels",
+        "97 % left to right, 31 % upside down",
+        "10 (4..30)",
+        "Faults: none found",
+        "Training can work, on 3 images.",
+    ):
+        assert words in out, words
+
+
+@pytest.mark.parametrize("width", [30, 50, 80, 120, 200])
+def test_every_width_is_kept(
+    width: int, stand_in, fingerprint, fault, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    found = fingerprint(faults=(fault(),))
+    stand_in("maskwright.workflows.inspect", inspect=lambda *args: found)
+    assert run(["inspect", "data"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert max(map(len, out.splitlines())) <= width
+
+
+def test_faults_come_with_file_and_cure(stand_in, fingerprint, fault, capsys: pytest.CaptureFixture[str]) -> None:
+    many = tuple(fault("jpeg-mask", "warning", f"masks/{index}.jpg") for index in range(SHOWN_OF_A_KIND + 7))
+    found = fingerprint(faults=(fault(), *many), groups=2, near_duplicates=4)
+    stand_in("maskwright.workflows.inspect", inspect=lambda *args: found)
+    assert run(["inspect", "data"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "error, unpaired: images/0007.png: the image has no mask. Cure: add masks/0007.png or remove" in out
+    assert out.count("warning, jpeg-mask") == SHOWN_OF_A_KIND
+    assert "and 7 more of this kind" in out
+    assert "Training can work, on 3 images; 1 fault of the kind error leaves its file out." in out
+    assert "2, never split" in out
+    assert "near-duplicates 4 images" in out
+
+
+def test_what_cannot_be_trained_on_ends_with_2(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:
+    stand_in("maskwright.workflows.inspect", inspect=lambda *args: fingerprint(images=0, intensity=()))
+    assert run(["inspect", "data"]) == 2
+    assert "Training cannot work: there is no image with a usable mask." in capsys.readouterr().out
+    assert run(["inspect", "data", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["trainable"] is False
+
+
+def test_options_reach_the_workflow(stand_in, fingerprint) -> None:
+    seen = []
+
+    def measure(root, options, split, seed, on_progress):
+        seen.append((root, options, split, seed))
+        on_progress(1, 2)
+        return fingerprint()
+
+    stand_in("maskwright.workflows.inspect", inspect=measure)
+    line = (
+        "inspect data --format voc --classes names.txt --ignore 11 --map 37=ignore --map 3=2 --group-by ^p\\d+ --seed 4"
+    )
+    assert run(line.split()) == 0
+    options = ReadOptions(format="voc", classes=Path("names.txt"), ignore=11, map={37: "ignore", 3: 2})
+    assert seen == [(Path("data"), options, SplitPlan(group_by=r"^p\d+"), 4)]

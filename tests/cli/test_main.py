@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import json
+import subprocess
+import sys
+
+import pytest
+
+from maskwright.cli.errors import explain
+from maskwright.cli.main import VERBS, run
+from maskwright.core.errors import MaskwrightError
+
+HEAVY = {"torch", "pydantic", "cv2", "numpy", "rich", "timm", "yaml", "jinja2", "PIL"}
+
+
+def failing(error: BaseException):
+    def measure(*args, **kwargs):
+        raise error
+
+    return measure
+
+
+def test_help_names_every_verb_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from maskwright.cli.main import run; assert run(['--help']) == 0; "
+        f"print('HEAVY', sorted(set({sorted(HEAVY)}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("HEAVY []\n")
+    assert all(f"\n  {verb} " in done.stdout for verb in VERBS)
+    assert "..." not in done.stdout.split("Commands:")[1], "a summary was cut"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"maskwright {importlib.metadata.version('maskwright')}\n"
+
+
+def test_it_runs_as_a_module_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "maskwright.cli", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("maskwright ")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (["trian"], ["No such command 'trian'", "Did you mean 'train'?"]),
+        (["train", "--bugdet", "3m"], ["--bugdet", "--budget"]),
+        (["inspect"], ["DATA", "maskwright inspect --help"]),
+        (["evaluate", "a", "b", "--split", "half"], ["--split", "'half'"]),
+        (["train", "data", "--steps", "0"], ["--steps", "0"]),
+        (["train", "data", "--budget", "soon"], ["'soon' is no duration"]),
+        (["plan", "data", "--map", "a=b"], ["--map a=b", "--map 37=ignore"]),
+    ],
+)
+def test_a_wrong_line_is_answered_in_one_paragraph(
+    line: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(line) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert all(word in err for word in words), err
+
+
+def test_our_errors_end_with_2_and_no_traceback(stand_in, capsys: pytest.CaptureFixture[str]) -> None:
+    stand_in("maskwright.workflows.inspect", inspect=failing(MaskwrightError("masks/7.png holds 37: map it")))
+    assert run(["inspect", "data"]) == 2
+    assert capsys.readouterr() == ("", "maskwright: masks/7.png holds 37: map it.\n")
+
+
+@pytest.mark.parametrize("line", [["--debug", "inspect", "data"], ["inspect", "data", "--debug"]])
+def test_debug_shows_the_traceback(line: list[str], stand_in, capsys: pytest.CaptureFixture[str]) -> None:
+    stand_in("maskwright.workflows.inspect", inspect=failing(MaskwrightError("no")))
+    assert run(line) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_environment_turns_debug_on(
+    stand_in, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MASKWRIGHT_DEBUG", "1")
+    stand_in("maskwright.workflows.inspect", inspect=failing(ValueError("odd")))
+    assert run(["inspect", "data"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_failure_of_ours_asks_for_a_report(stand_in, capsys: pytest.CaptureFixture[str]) -> None:
+    stand_in("maskwright.workflows.inspect", inspect=failing(ValueError("odd shape\nand more")))
+    assert run(["inspect", "data"]) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "ValueError: odd shape (at " in err
+    assert "our fault" in err
+    assert "--debug" in err
+
+
+def test_ctrl_c_ends_with_130(stand_in, capsys: pytest.CaptureFixture[str]) -> None:
+    stand_in("maskwright.workflows.inspect", inspect=failing(KeyboardInterrupt()))
+    assert run(["inspect", "data"]) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+
+
+def test_json_errors_leave_stdout_empty(stand_in, capsys: pytest.CaptureFixture[str]) -> None:
+    stand_in("maskwright.workflows.inspect", inspect=failing(MaskwrightError("no")))
+    assert run(["inspect", "data", "--json"]) == 2
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (OSError(errno.ENOSPC, "full", "runs/a.csv"), 2, "runs/a.csv could not be written: the disk is full"),
+        (PermissionError(errno.EACCES, "no", "runs/a.csv"), 2, "read-only"),
+        (MemoryError(), 2, "sampling.batch"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"), 2, "predict.tile"),
+        (RuntimeError("shapes differ"), 1, "RuntimeError: shapes differ"),
+        (FileNotFoundError(errno.ENOENT, "gone", "x"), 1, "FileNotFoundError"),
+    ],
+)
+def test_whose_fault_it_is(error: BaseException, code: int, words: str) -> None:
+    assert explain(error)[0] == code
+    assert words in explain(error)[1]
+
+
+def test_only_the_first_of_several_processes_speaks(
+    stand_in, fingerprint, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in("maskwright.workflows.inspect", inspect=lambda *args: fingerprint())
+    monkeypatch.setenv("RANK", "1")
+    assert run(["inspect", "data", "--json"]) == 0
+    assert run(["inspect", "data"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_stray_prints_do_not_spoil_the_json(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:
+    def measure(*args):
+        sys.stdout.write("a library says hello\n")
+        return fingerprint()
+
+    stand_in("maskwright.workflows.inspect", inspect=measure)
+    assert run(["inspect", "data", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["images"] == 3
+    assert "hello" in err

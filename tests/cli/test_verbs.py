@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from maskwright.cli.main import run
+from maskwright.cli.options import parse_map
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.events import Note, Progress, Saved, Stage
+from maskwright.core.plan import read_plan
+from maskwright.metrics.scores import Scores
+
+
+def record(calls: list, outcome):
+    def workflow(*args, **kwargs):
+        calls.append((args, kwargs))
+        return outcome
+
+    return workflow
+
+
+def test_plan_prints_decision_value_and_reason(
+    stand_in, plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list = []
+    stand_in("maskwright.workflows.plan", make_plan=record(calls, SimpleNamespace(plan=plan)))
+    out = tmp_path / "plan.yaml"
+    assert run(["plan", "data", "--budget", "3m", "--set", "optim.lr=1e-3", "--out", str(out)]) == 0
+    shown, err = capsys.readouterr()
+    assert "optim.lr      0.002   the usual one for AdamW" in shown
+    assert "train.steps   1000    600 s at 0.24 s a step" in shown
+    assert f"plan written to {out}" in err
+    assert read_plan(out) == plan
+    (root, request, _), _ = calls[0]
+    assert root == Path("data")
+    assert (request.budget_seconds, request.settings, request.seed) == (180, ("optim.lr=1e-3",), 0)
+    assert request.started is not None
+
+
+def test_plan_json_is_the_whole_plan(stand_in, plan, capsys: pytest.CaptureFixture[str]) -> None:
+    stand_in("maskwright.workflows.plan", make_plan=record([], SimpleNamespace(plan=plan)))
+    assert run(["plan", "data", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == plan.model_dump(mode="json")
+
+
+def test_train_shows_scores_and_files(stand_in, result, capsys: pytest.CaptureFixture[str]) -> None:
+    calls: list = []
+    stand_in("maskwright.workflows.train", train=record(calls, result))
+    assert run(["train", "data", "--steps", "120", "--log", "wandb", "--out", "runs/one", "--device", "cpu"]) == 0
+    out = capsys.readouterr().out
+    for words in ("0.871 (0.852..0.888)", "Bicyclist", "120 steps in 1 min 01 s", "runs/one/report.html", "4.2"):
+        assert words in out, words
+    (root, request, run_folder), options = calls[0]
+    assert (root, run_folder, request.steps, request.device) == (Path("data"), Path("runs/one"), 120, "cpu")
+    assert (options["loggers"], options["resume"]) == (("wandb",), None)
+
+
+def test_train_json(stand_in, result, scores, capsys: pytest.CaptureFixture[str]) -> None:
+    stand_in("maskwright.workflows.train", train=record([], result))
+    assert run(["train", "data", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert Scores.from_json(document.pop("scores")) == scores
+    assert document == {"run": "runs/one", "steps": 120, "seconds": 61.0}
+
+
+def test_resume_needs_no_data(stand_in, result) -> None:
+    calls: list = []
+    stand_in("maskwright.workflows.train", train=record(calls, result))
+    assert run(["train", "--resume", "runs/one", "--device", "cpu", "--json"]) == 0
+    (root, _, _), options = calls[0]
+    assert (root, options["resume"]) == (None, Path("runs/one"))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("train", "no data was named"),
+        ("train --resume runs/one --steps 5 --set optim.lr=1", "leave out --steps, --set"),
+        ("train data --steps 5 --budget 3m", "--budget and --steps each say how long"),
+        ("train data --epochs 0", "--epochs 0 trains nothing"),
+        ("train data --steps -3", "--steps -3 trains nothing"),
+        ("train data --budget 0s", "longer than nothing"),
+    ],
+)
+def test_contradictions_are_refused(line: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(line.split()) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_ctrl_c_says_what_is_saved_and_how_to_go_on(saved: bool, stand_in, capsys: pytest.CaptureFixture[str]) -> None:
+    def fit(*args, on_event, **kwargs):
+        on_event(Stage("train", "swiftnet"))
+        if saved:
+            on_event(Saved(Path("runs/one"), 320))
+        raise KeyboardInterrupt
+
+    stand_in("maskwright.workflows.train", train=fit)
+    assert run(["train", "data"]) == 130
+    out, err = capsys.readouterr()
+    words = "step 320 is saved in runs/one. Go on from there with: maskwright train --resume runs/one"
+    assert out == ""
+    assert (words in err) == saved
+    assert ("nothing was saved" in err) != saved
+
+
+def test_progress_goes_to_stderr_as_lines_when_there_is_no_terminal(
+    stand_in, result, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("maskwright.cli.watch.time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def fit(*args, on_event, **kwargs):
+        on_event(Stage("train", "swiftnet, 100 steps"))
+        on_event(Note("the hub is out of reach, so the training starts from scratch"))
+        for step in range(1, 101):
+            clock.now += 0.25
+            on_event(Progress(step, 100, seconds_left=100 - step, loss=0.5, score=0.25, rate=4.0))
+        return result
+
+    stand_in("maskwright.workflows.train", train=fit)
+    assert run(["train", "data", "--json"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "train: swiftnet, 100 steps"
+    assert lines[1].startswith("note: the hub is out of reach")
+    assert lines[2] == "  train 10/100  1 min 30 s left  loss 0.500  score 0.250  4.0/s"
+    assert len(lines) == 12
+
+
+def test_evaluate(stand_in, result, scores, capsys: pytest.CaptureFixture[str]) -> None:
+    calls: list = []
+    stand_in("maskwright.workflows.evaluate", evaluate=record(calls, result))
+    assert run(["evaluate", "runs/one", "data", "--split", "val"]) == 0
+    assert "Scores on 3 val images" in capsys.readouterr().out
+    assert run(["evaluate", "runs/one", "data", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert Scores.from_json(document.pop("scores")) == scores
+    assert document == {"report": "runs/one/report.html", "split": "test"}
+    assert [options["split"] for _, options in calls] == ["val", "test"]
+
+
+def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str]) -> None:
+    image = SimpleNamespace(source=Path("a.png"), files={"mask": Path("p/masks/a.png")}, pixels={"Sky": 4})
+    failure = SimpleNamespace(path=Path("b.png"), reason="b.png cannot be read: it is cut")
+    calls: list = []
+    outcome = SimpleNamespace(outputs=(Path("p/masks/a.png"),), failures=[failure], images=(image,))
+    stand_in("maskwright.workflows.predict", predict=record(calls, outcome))
+    assert run(["predict", "runs/one", "a.png", "b.png", "--save", "mask, overlay", "--out", "p", "--fast"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "1 image predicted, results in p; 1 image left out\n"
+    assert "left out: b.png cannot be read: it is cut" in err
+    args, options = calls[0]
+    assert args == (Path("runs/one"), ["a.png", "b.png"], Path("p"))
+    assert (options["save"], options["fast"]) == (("mask", "overlay"), True)
+    assert run(["predict", "runs/one", "a.png", "b.png", "--json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["outputs"] == ["p/masks/a.png"]
+    assert document["images"] == [{"source": "a.png", "files": {"mask": "p/masks/a.png"}, "pixels": {"Sky": 4}}]
+    assert document["failures"] == [{"path": "b.png", "reason": "b.png cannot be read: it is cut"}]
+
+
+@pytest.mark.parametrize("verb", ["models", "losses"])
+def test_catalogs_are_listed(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    import importlib
+
+    names = getattr(importlib.import_module(f"maskwright.{verb}"), verb.upper())
+    assert run([verb]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"\n{name} " in shown for name in names)
+    assert run([verb, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert set(document["models"] if verb == "models" else document) == set(names)
+
+
+def test_demo_tells_where_everything_is(stand_in, result, capsys: pytest.CaptureFixture[str]) -> None:
+    calls: list = []
+    outcome = SimpleNamespace(data=Path("d/data"), training=result, predictions=Path("d/predictions"))
+    stand_in("maskwright.workflows.demo", demo=record(calls, outcome), write_data=record(calls, None))
+    assert run(["demo", "--out", "d", "--budget", "90s"]) == 0
+    out = capsys.readouterr().out
+    assert "0.871 (0.852..0.888)" in out
+    assert "runs/one/report.html  <- open this in a browser" in out
+    assert calls[0][1]["budget_seconds"] == 90
+    assert run(["demo", "--out", "d", "--steps", "5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["predictions"] == "d/predictions"
+    assert calls[1][1]["budget_seconds"] is None
+    assert run(["demo", "--out", "d", "--data-only"]) == 0
+    assert calls[2][0] == (Path("d"), 0)
+
+
+def test_map_is_read() -> None:
+    assert parse_map(["37=ignore", " 3 = 2 "]) == {37: "ignore", 3: 2}
+
+
+@pytest.mark.parametrize("item", ["37", "=3", "a=1", "1=b", "1=-1", "1.5=2"])
+def test_map_refuses_the_rest(item: str) -> None:
+    with pytest.raises(MaskwrightError, match="--map 37=ignore"):
+        parse_map([item])
+
+
+def test_map_refuses_a_value_twice() -> None:
+    with pytest.raises(MaskwrightError, match="mapped twice"):
+        parse_map(["1=2", "1=3"])
