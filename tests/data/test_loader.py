@@ -1,0 +1,172 @@
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from maskwright.core.classes import Classes
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import DataPlan, Plan, SamplingPlan
+from maskwright.core.records import Dataset, MaskFile, Record
+from maskwright.data.cache import DecodedCache
+from maskwright.data.loader import DEPTH, Batches, Samples, Share
+
+BATCH = 6
+PLAN = Plan(seed=3, sampling=SamplingPlan(crop=(16, 24), batch=BATCH, rare_share=0.5))
+
+
+def workers():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("maskwright-batches")]
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left():
+    yield
+    assert workers() == []
+
+
+@pytest.fixture
+def cache(tmp_path):
+    rng = np.random.default_rng(0)
+    records = []
+    for number in range(5):
+        image, mask = tmp_path / f"{number}.png", tmp_path / f"{number}_mask.png"
+        cv2.imwrite(str(image), rng.integers(0, 256, (31, 27 + number, 3), np.uint8))
+        cv2.imwrite(str(mask), rng.integers(0, 3, (31, 27 + number), np.uint8))
+        records.append(Record(image.name, image, MaskFile(mask, "index"), "train"))
+    table = {0: 0, 1: 1, 2: 2}
+    dataset = Dataset(tmp_path, "folder", "test", Classes.named(["a", "b", "c"]), tuple(records), table)
+    return DecodedCache(dataset, dataset.records, DataPlan(), 10**9)
+
+
+@pytest.fixture
+def samples(cache):
+    # Class 3 is said to be there but is not: too small for the working resolution.
+    return Samples(cache, [frozenset({0, 1, 2, 3})] * 5, PLAN)
+
+
+class Counting:
+    """A source that tells step and slot in its pixels, and misbehaves on demand."""
+
+    batch = 4
+
+    def __init__(self, fail_at=None, delay=0.0):
+        self.fail_at, self.delay, self.made = fail_at, delay, []
+
+    def sample(self, step, slot):
+        time.sleep(self.delay)
+        self.made.append((step, slot))
+        if step == self.fail_at:
+            raise MaskwrightError("images/7.png is broken")
+        return np.full((2, 2, 3), step, np.uint8), np.full((2, 2), slot, np.uint8)
+
+
+def collected(source, start, end, **options):
+    with Batches(source, start, end, **options) as batches:
+        return list(batches)
+
+
+def same(left, right):
+    assert [batch.step for batch in left] == [batch.step for batch in right]
+    for one, other in zip(left, right, strict=True):
+        assert np.array_equal(one.images, other.images)
+        assert np.array_equal(one.labels, other.labels)
+
+
+def test_batches_come_in_order_with_all_their_slots():
+    batches = collected(Counting(), 5, 17, threads=3)
+    assert [batch.step for batch in batches] == list(range(5, 17))
+    for batch in batches:
+        assert batch.images.shape == (4, 2, 2, 3)
+        assert set(np.unique(batch.images)) == {batch.step}
+        assert batch.labels[:, 0, 0].tolist() == [0, 1, 2, 3]
+
+
+def test_the_number_of_threads_changes_nothing(samples):
+    same(collected(samples, 0, 6, threads=1), collected(samples, 0, 6, threads=4))
+
+
+def test_a_resume_continues_exactly(samples, cache):
+    whole = collected(samples, 0, 6)
+    fresh = Samples(cache, [frozenset({0, 1, 2, 3})] * 5, PLAN)
+    same(whole[4:], collected(fresh, 4, 6))
+
+
+@pytest.mark.parametrize("world_size", [2, 3, 4])
+def test_processes_share_one_batch(samples, world_size):
+    whole = collected(samples, 0, 3)
+    parts = [collected(samples, 0, 3, share=Share(rank, world_size)) for rank in range(world_size)]
+    for step, batch in enumerate(whole):
+        assert np.array_equal(np.concatenate([part[step].images for part in parts]), batch.images)
+        assert np.array_equal(np.concatenate([part[step].labels for part in parts]), batch.labels)
+
+
+def test_samples_may_be_asked_for_in_any_order(samples):
+    places = [(step, slot) for step in range(3) for slot in range(BATCH)]
+    forward = {place: samples.sample(*place) for place in places}
+    for place in reversed(places):
+        image, labels = samples.sample(*place)
+        assert np.array_equal(image, forward[place][0])
+        assert np.array_equal(labels, forward[place][1])
+
+
+def test_slots_are_contiguous_and_even():
+    assert [list(Share(rank, 3).slots(7)) for rank in range(3)] == [[0, 1], [2, 3], [4, 5, 6]]
+    with pytest.raises(MaskwrightError, match=r"sampling\.batch is 2.*3 processes"):
+        Share(0, 3).slots(2)
+
+
+def test_an_error_comes_at_its_batch_and_names_the_file():
+    with Batches(Counting(fail_at=2), 0, 9) as batches:
+        assert [next(batches).step, next(batches).step] == [0, 1]
+        with pytest.raises(MaskwrightError, match=r"images/7\.png is broken"):
+            next(batches)
+
+
+def test_a_fault_in_the_files_names_image_and_crop(samples, cache):
+    for record in cache.records:
+        record.image.write_bytes(b"no picture")
+    with Batches(samples, 0, 2) as batches, pytest.raises(MaskwrightError, match=r"\d\.png") as caught:
+        next(batches)
+    assert any("crop 0 of step 0" in note for note in caught.value.__notes__)
+
+
+def test_no_more_is_made_ahead_than_the_depth():
+    source = Counting()
+    with Batches(source, 0, 1000) as batches:
+        next(batches)
+        time.sleep(0.2)
+        assert max(step for step, _ in source.made) <= DEPTH
+
+
+def test_leaving_early_stops_at_once():
+    source = Counting(delay=0.02)
+    with Batches(source, 0, 1000, threads=2) as batches:
+        next(batches)
+    made = len(source.made)
+    time.sleep(0.1)
+    assert len(source.made) == made
+    with pytest.raises(StopIteration):
+        next(batches)
+
+
+def test_an_error_in_the_consumer_leaves_no_thread():
+    with pytest.raises(KeyError), Batches(Counting(), 0, 100, threads=2) as batches:  # noqa: PT012
+        next(batches)
+        raise KeyError
+
+
+def test_no_steps_no_batches():
+    assert collected(Counting(), 3, 3) == []
+
+
+def test_a_finished_iteration_has_no_threads_even_without_a_with_block():
+    assert len(list(Batches(Counting(), 0, 3))) == 3
+    assert workers() == []
+
+
+def test_opencv_is_left_single_threaded():
+    cv2.setNumThreads(2)
+    collected(Counting(), 0, 1)
+    assert cv2.getNumThreads() == 1
