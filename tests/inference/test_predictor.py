@@ -1,0 +1,215 @@
+"""Prediction: tiles agree with one pass, every image size and dtype works, numbers follow from the card."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+import torch
+from torch import nn
+
+from maskwright import models
+from maskwright.core.classes import IGNORE, Classes
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+from maskwright.inference import Predictor
+from maskwright.models import bundle
+from maskwright.models.bundle import Card, CardClasses
+from maskwright.ops.images import prepare
+from maskwright.ops.tiles import cover
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Make
+
+
+def photo(height: int = 150, width: int = 170, channels: int = 3) -> np.ndarray:
+    pixels = np.random.default_rng(1).integers(0, 256, (height, width, channels), np.uint8)
+    return cv2.GaussianBlur(pixels, (0, 0), 2).reshape(height, width, channels)
+
+
+def direct(net: nn.Module, image: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """The whole image in one pass, written out anew."""
+    pixels = torch.from_numpy(prepare(image, DataPlan())).permute(2, 0, 1)[None].float()
+    with torch.no_grad():
+        return (net((pixels - 127.5) / 64.0) / temperature).softmax(1)[0].numpy()
+
+
+class Passing(nn.Module):
+    """Logits that are the pixels: what goes in comes out."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 3
+
+
+def test_one_pass_is_the_network_and_nothing_else(make: Make, small_net: nn.Module) -> None:
+    image = photo()
+    predictor = make(small_net, tile=(256, 256))
+    np.testing.assert_allclose(predictor.probabilities(image), direct(small_net, image), atol=1e-6)
+    np.testing.assert_array_equal(predictor.labels(image), direct(small_net, image).argmax(0))
+
+
+def test_tiles_agree_with_one_pass(make: Make, small_net: nn.Module) -> None:
+    image, tile = photo(), 64
+    tiled = make(small_net, tile=(tile, tile), overlap=0.25).probabilities(image)
+    whole = direct(small_net, image)
+    rows, columns = cover(150, tile, 0.25), cover(170, tile, 0.25)
+    assert min(len(rows), len(columns)) > 2
+    # A pixel whose two neighbours all around lie in every tile that holds it has seen the same as in one pass.
+    exact = np.ones((150, 170), bool)
+    for start in rows.starts:
+        exact[max(start, 2) - 2 : start + 2] &= start == 0
+        exact[start + tile - 2 : start + tile + 2] &= start + tile == 150
+    for start in columns.starts:
+        exact[:, max(start, 2) - 2 : start + 2] &= start == 0
+        exact[:, start + tile - 2 : start + tile + 2] &= start + tile == 170
+    assert exact.mean() > 0.5
+    np.testing.assert_allclose(tiled[:, exact], whole[:, exact], atol=1e-5)
+    # Elsewhere the window hides most of what a tile's edge gets wrong.
+    assert np.abs(tiled - whole).max() < 0.02
+
+
+@pytest.mark.parametrize("scale", [0.6, 1.7])
+def test_bands_at_another_scale_are_the_whole_at_that_scale(make: Make, scale: float) -> None:
+    image = photo()
+    whole = make(Passing(), scale=scale, tile=(400, 400)).probabilities(image)
+    tiled = make(Passing(), scale=scale, tile=(64, 40), overlap=0.4).probabilities(image)
+    assert whole.shape == (3, 150, 170)
+    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+    np.testing.assert_allclose(tiled.sum(0), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (3, 2), (33, 129), (257, 64)])
+def test_any_size(make: Make, small_net: nn.Module, size: tuple[int, int]) -> None:
+    prediction = make(small_net, tile=(64, 64)).predict(photo(*size))
+    assert prediction.labels.shape == size
+    assert prediction.labels.dtype == np.uint8
+    assert prediction.overlay().shape == (*size, 3)
+    np.testing.assert_allclose(prediction.probabilities.sum(0), 1, atol=1e-5)
+
+
+def test_labels_are_the_likeliest_class(make: Make, small_net: nn.Module) -> None:
+    predictor, image = make(small_net, tile=(64, 64), scale=0.7), photo()
+    np.testing.assert_array_equal(predictor.labels(image), predictor.probabilities(image).argmax(0))
+
+
+def test_the_same_image_gives_the_same_mask(make: Make, small_net: nn.Module) -> None:
+    predictor, image = make(small_net, tile=(64, 64)), photo()
+    before = image.copy()
+    first = predictor.probabilities(image)
+    np.testing.assert_array_equal(predictor.probabilities(image), first)
+    np.testing.assert_array_equal(image, before)
+
+
+def test_temperature_softens_and_keeps_the_labels(make: Make, small_net: nn.Module) -> None:
+    image = photo()
+    sharp, soft = make(small_net, tile=(256, 256)), make(small_net, tile=(256, 256), temperature=2.5)
+    np.testing.assert_allclose(soft.probabilities(image), direct(small_net, image, 2.5), atol=1e-6)
+    np.testing.assert_array_equal(soft.labels(image), sharp.labels(image))
+
+
+def test_flip_averages_with_the_mirror_image(make: Make, small_net: nn.Module) -> None:
+    image = photo()
+    flipped = make(small_net, flip=True, tile=(256, 256)).probabilities(image)
+    mirror = direct(small_net, np.ascontiguousarray(image[:, ::-1]))[:, :, ::-1]
+    np.testing.assert_allclose(flipped, (direct(small_net, image) + mirror) / 2, atol=1e-6)
+
+
+def test_preparation_is_that_of_training(make: Make) -> None:
+    predictor = make(Passing(), value_range=[(0, 1000)] * 3, mean=[0.0, 10.0, 20.0], std=[100.0] * 3)
+    image = np.full((4, 4), 500, np.uint16)  # grey, 16 bits: becomes 128 in three channels
+    logits = 3 * (128 - np.array([0, 10, 20])) / 100
+    expected = np.exp(logits) / np.exp(logits).sum()
+    np.testing.assert_allclose(predictor.probabilities(image)[:, 1, 1], expected, atol=1e-6)
+
+
+def test_one_logit_is_a_yes_or_no(make: Make) -> None:
+    class First(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x[:, :1]
+
+    predictor = make(First(), classes=1)
+    image = np.array([[0, 127, 128, 255]], np.uint8)
+    assert predictor.labels(image).tolist() == [[IGNORE, IGNORE, 0, 0]]
+    assert predictor.probabilities(image).shape == (1, 1, 4)
+
+
+def test_fast_is_nearly_the_same(make: Make, small_net: nn.Module) -> None:
+    image, exact = photo(), make(small_net)
+    fast = Predictor(small_net, exact.card, "cpu", fast=True).probabilities(image)
+    difference = np.abs(fast - exact.probabilities(image)).max()
+    assert 0 < difference < 0.05
+    assert fast.dtype == np.float32
+
+
+def test_a_training_network_is_put_to_evaluation(make: Make) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.Dropout(0.9)).train()
+    predictor, image = make(net), photo()
+    np.testing.assert_array_equal(predictor.probabilities(image), predictor.probabilities(image))
+    assert not net.training
+    assert net[1].num_batches_tracked == 0
+
+
+def test_memory_follows_the_tile(make: Make) -> None:
+    torch.manual_seed(0)
+    predictor = make(nn.Conv2d(3, 16, 1), classes=16, tile=(128, 128), scale=1.0)
+    image = np.zeros((2600, 1200, 3), np.uint8)
+    process = psutil.Process()
+    next(iter(predictor.blocks(image)))
+    start, most = process.memory_info().rss, 0
+    for _ in predictor.blocks(image):
+        most = max(most, process.memory_info().rss - start)
+    # All probabilities in float32 would be 190 MiB, the image alone in float32 36 MiB.
+    assert most < 30 * 2**20
+
+
+def test_wrong_channels_are_refused(make: Make, small_net: nn.Module) -> None:
+    with pytest.raises(MaskwrightError, match="7 channels"):
+        make(small_net).labels(np.zeros((8, 8, 7), np.uint8))
+
+
+def saved(folder: Path) -> tuple[nn.Module, Card]:
+    torch.manual_seed(0)
+    plan = ModelPlan(name="swiftnet")
+    segmenter = models.create("swiftnet", classes=3)
+    classes = CardClasses.of(Classes.named(("background", "a", "b")))
+    card = Card(model=plan, classes=classes, data=DataPlan(), predict=PredictPlan(tile=(96, 96)))
+    bundle.save(folder / "model.safetensors", segmenter, card)
+    return segmenter, card
+
+
+def test_a_bundle_predicts_what_the_network_did(tmp_path: Path) -> None:
+    segmenter, card = saved(tmp_path)
+    image = photo(100, 90)
+    cv2.imwrite(str(tmp_path / "image.png"), image[:, :, ::-1])
+    expected = Predictor(segmenter, card, "cpu").probabilities(image)
+    for path in (tmp_path, str(tmp_path / "model.safetensors")):
+        prediction = Predictor.load(path, "cpu").predict(tmp_path / "image.png")
+        np.testing.assert_array_equal(prediction.probabilities, expected)
+        assert prediction.classes.names == ("background", "a", "b")
+
+
+def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
+    saved(tmp_path)
+    whole = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "other.safetensors").write_text("not a model")
+    (tmp_path / "empty").mkdir()
+    for name, words in (
+        ("cut.safetensors", "cut"),
+        ("other.safetensors", "other.safetensors"),
+        ("empty", "holds no model.safetensors"),
+        ("missing", "does not exist"),
+    ):
+        with pytest.raises(MaskwrightError, match=words):
+            Predictor.load(tmp_path / name, "cpu")
+
+
+def test_an_unreadable_file_is_named(make: Make, small_net: nn.Module, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(MaskwrightError, match=r"a\.png"):
+        make(small_net).predict(tmp_path / "a.png")

@@ -1,0 +1,246 @@
+"""Predict: files, folders and globs in; masks, overlays, probabilities and COCO out; one bad file stops nothing."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+from pycocotools import mask as coco
+
+from maskwright import models
+from maskwright.core.classes import Classes
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+from maskwright.data.readers import read_mask
+from maskwright.inference import Predictor
+from maskwright.models import bundle
+from maskwright.models.bundle import Card, CardClasses
+from maskwright.workflows import predict as module
+from maskwright.workflows.predict import predict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CLASSES = Classes(("background", "leaf", "Käfer"), ((0, 0, 0), (20, 200, 40), (250, 120, 10)))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a small untrained network, whose masks have something of every class."""
+    torch.manual_seed(3)
+    folder = tmp_path_factory.mktemp("run")
+    segmenter = models.create("swiftnet", classes=3)
+    card = Card(
+        model=ModelPlan(name="swiftnet"),
+        classes=CardClasses.of(CLASSES),
+        data=DataPlan(scale=0.5),
+        predict=PredictPlan(tile=(64, 64)),
+    )
+    bundle.save(folder / "model.safetensors", segmenter, card)
+    return folder
+
+
+def write_image(path: Path, size: tuple[int, int] = (60, 90), seed: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = cv2.GaussianBlur(np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8), (0, 0), 3)
+    assert cv2.imwrite(str(path), cv2.normalize(pixels, None, 0, 255, cv2.NORM_MINMAX))
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    for index, name in enumerate(("a.png", "b.jpg", "deep/er/c.png")):
+        write_image(tmp_path / "images" / name, (60 + index, 90), index)
+    return tmp_path / "images"
+
+
+def test_masks_keep_their_place_size_and_colours(run_folder: Path, images: Path, tmp_path: Path) -> None:
+    result = predict(run_folder, [images], tmp_path / "out", device="cpu")
+    assert result.failures == []
+    assert result.outputs == tuple(tmp_path / "out" / "masks" / name for name in ("a.png", "b.png", "deep/er/c.png"))
+    predictor = Predictor.load(run_folder, "cpu")
+    for entry in result.images:
+        expected = predictor.predict(entry.source).labels
+        picture = Image.open(entry.files["mask"])
+        assert picture.mode == "P"
+        np.testing.assert_array_equal(np.array(picture), expected)
+        np.testing.assert_array_equal(np.array(picture.convert("RGB")), np.array(CLASSES.colors, np.uint8)[expected])
+        np.testing.assert_array_equal(read_mask(entry.files["mask"]).array, expected)
+        counts = np.bincount(expected.ravel(), minlength=3)
+        assert entry.pixels == {name: n for name, n in zip(CLASSES.names, counts, strict=True) if n}
+    assert json.loads(picture.info["Classes"]) == list(CLASSES.names)
+
+
+def test_probabilities_and_overlays(run_folder: Path, images: Path, tmp_path: Path) -> None:
+    result = predict(run_folder, [images / "b.jpg"], tmp_path / "out", save=("overlay", "probabilities"), device="cpu")
+    assert result.outputs == (tmp_path / "out/overlays/b.jpg", tmp_path / "out/probabilities/b.npz")
+    expected = Predictor.load(run_folder, "cpu").predict(images / "b.jpg")
+    with np.load(result.outputs[1]) as archive:
+        assert archive["probabilities"].dtype == np.float16
+        np.testing.assert_allclose(archive["probabilities"], expected.probabilities, atol=1e-3)
+        assert archive["classes"].tolist() == list(CLASSES.names)
+    overlay = np.array(Image.open(result.outputs[0]), float)
+    assert np.abs(overlay - expected.overlay()).mean() < 6
+    assert [path.name for path in (tmp_path / "out/probabilities").iterdir()] == ["b.npz"]
+
+
+@pytest.mark.parametrize("kind", ["coco", "coco-polygons"])
+def test_coco_says_what_the_masks_say(run_folder: Path, images: Path, tmp_path: Path, kind: str) -> None:
+    result = predict(run_folder, [images], tmp_path / "out", save=["mask", kind], device="cpu")
+    content = json.loads((tmp_path / "out/predictions.json").read_text(encoding="utf-8"))
+    assert content["categories"] == [{"id": 1, "name": "leaf"}, {"id": 2, "name": "Käfer"}]
+    assert [entry["file_name"] for entry in content["images"]] == ["a.png", "b.jpg", "deep/er/c.png"]
+    assert [entry["id"] for entry in content["annotations"]] == list(range(1, len(content["annotations"]) + 1))
+    predictor = Predictor.load(run_folder, "cpu")
+    for entry, done in zip(content["images"], result.images, strict=True):
+        labels = read_mask(done.files["mask"]).array
+        probabilities = predictor.predict(done.source).probabilities
+        assert (entry["height"], entry["width"]) == labels.shape
+        painted = np.zeros_like(labels)
+        for annotation in content["annotations"]:
+            if annotation["image_id"] != entry["id"]:
+                continue
+            mask = decoded(annotation["segmentation"], labels.shape)
+            assert not painted[mask].any()
+            painted[mask] = annotation["category_id"]
+            assert annotation["area"] == mask.sum()
+            assert cv2.connectedComponents(mask.astype(np.uint8))[0] == 2
+            assert annotation["bbox"] == list(cv2.boundingRect(mask.astype(np.uint8)))
+            assert annotation["score"] == pytest.approx(probabilities[annotation["category_id"]][mask].mean(), abs=1e-3)
+        np.testing.assert_array_equal(painted, labels)
+    shapes = {type(annotation["segmentation"]) for annotation in content["annotations"]}
+    assert list in shapes if kind == "coco-polygons" else shapes == {dict}
+
+
+def decoded(segmentation: list[list[float]] | dict[str, object], size: tuple[int, int]) -> np.ndarray:
+    codes = coco.merge(coco.frPyObjects(segmentation, *size)) if isinstance(segmentation, list) else segmentation
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools under NumPy 2
+        return coco.decode(codes).astype(bool)
+
+
+def test_bad_files_are_reported_and_the_rest_goes_on(run_folder: Path, images: Path, tmp_path: Path) -> None:
+    (images / "cut.png").write_bytes((images / "a.png").read_bytes()[:300])
+    (images / "empty.jpg").write_bytes(b"")
+    holes = np.zeros((20, 20), np.float32)
+    holes[3, 3] = np.nan
+    tifffile.imwrite(images / "holes.tif", holes)
+    tifffile.imwrite(images / "bands.tif", np.zeros((20, 20, 7), np.uint8))
+    tifffile.imwrite(images / "deep.tif", np.zeros((20, 20), np.uint16))
+    save = ("mask", "overlay", "probabilities", "coco")
+    result = predict(run_folder, [images, tmp_path / "gone.png"], tmp_path / "out", save=save, device="cpu")
+    assert [entry.source.name for entry in result.images] == ["a.png", "b.jpg", "c.png"]
+    reasons = {failure.path.name: failure.reason for failure in result.failures}
+    assert sorted(reasons) == ["bands.tif", "cut.png", "deep.tif", "empty.jpg", "gone.png", "holes.tif"]
+    assert all(name in reason for name, reason in reasons.items())
+    assert "7 channels" in reasons["bands.tif"]
+    assert "NaN" in reasons["holes.tif"]
+    assert "value_range" in reasons["deep.tif"]
+    assert len(list((tmp_path / "out").rglob("*.*"))) == 3 * 3 + 1
+
+
+def test_running_out_of_memory_on_one_image_is_a_failure(
+    run_folder: Path, images: Path, tmp_path: Path, monkeypatch
+) -> None:
+    read = module.read_image
+
+    def starved(path: Path) -> np.ndarray:
+        if path.name == "b.jpg":
+            raise MemoryError("Unable to allocate 9 TiB")
+        return read(path)
+
+    monkeypatch.setattr(module, "read_image", starved)
+    result = predict(run_folder, [images], tmp_path / "out", device="cpu")
+    assert [failure.path.name for failure in result.failures] == ["b.jpg"]
+    assert "9 TiB" in result.failures[0].reason
+
+
+def test_results_are_not_taken_for_images(run_folder: Path, images: Path) -> None:
+    save = ("mask", "overlay", "probabilities")
+    first = predict(run_folder, [images], images / "out", save=save, device="cpu")
+    again = predict(run_folder, [images], images / "out", save=save, device="cpu")
+    assert again.outputs == first.outputs
+    pattern = predict(run_folder, [str(images / "**" / "*.*")], images / "other", device="cpu")
+    assert len(pattern.outputs) == 3
+    with pytest.raises(MaskwrightError, match="written by maskwright"):
+        predict(run_folder, [images / "out"], images / "third", device="cpu")
+    named = predict(run_folder, [images / "out" / "masks" / "a.png"], images / "third", device="cpu")
+    assert len(named.outputs) == 1
+
+
+def test_what_is_not_a_result_is_never_overwritten(run_folder: Path, images: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "masks" / "b.png")
+    before = (tmp_path / "masks" / "b.png").read_bytes()
+    with pytest.raises(MaskwrightError, match=r"masks/b\.png exists"):
+        predict(run_folder, [images], tmp_path, device="cpu")
+    assert (tmp_path / "masks" / "b.png").read_bytes() == before
+    assert not (tmp_path / "masks" / "a.png").exists()
+    (tmp_path / "predictions.json").write_text("{}")
+    with pytest.raises(MaskwrightError, match=r"predictions\.json exists"):
+        predict(run_folder, [images / "a.png"], tmp_path, save=["coco"], device="cpu")
+
+
+def test_progress_runs_from_nothing_to_all(run_folder: Path, images: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    predict(run_folder, [images], tmp_path / "out", device="cpu", on_progress=lambda *step: seen.append(step))
+    assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_a_folder_that_cannot_be_written_is_named(run_folder: Path, images: Path, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MaskwrightError, match="a file: choose a folder"):
+        predict(run_folder, [images], tmp_path / "file", device="cpu")
+    with pytest.raises(MaskwrightError, match="a file: choose a folder"):
+        predict(run_folder, [images], tmp_path / "file" / "below", device="cpu")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("maskwright.core.files.tempfile.mkstemp", refuse)
+    with pytest.raises(MaskwrightError, match="read-only"):
+        predict(run_folder, [images], tmp_path / "out", device="cpu")
+
+
+def test_a_full_disk_stops_the_work_and_leaves_nothing_half(
+    run_folder: Path, images: Path, tmp_path: Path, monkeypatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("maskwright.workflows.outputs.os.posix_fallocate", full, raising=False)
+    with pytest.raises(MaskwrightError, match="disk is full"):
+        predict(run_folder, [images], tmp_path / "out", save=["probabilities"], device="cpu")
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
+
+
+def test_wrong_requests_are_refused_before_any_work(run_folder: Path, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for save, words in ((["masks"], "did you mean 'mask'"), (["coco", "coco-polygons"], "same file")):
+        with pytest.raises(MaskwrightError, match=words):
+            predict(run_folder, [images], out, save=save, device="cpu")
+    for sources, words in (([], "no image"), (["nowhere"], "does not exist"), ([str(images / "*.gif")], "matches no")):
+        with pytest.raises(MaskwrightError, match=words):
+            predict(run_folder, sources, out, device="cpu")
+    with pytest.raises(MaskwrightError, match="holds no model"):
+        predict(tmp_path, [images], out, device="cpu")
+    assert not out.exists()
+
+
+def test_kinds_may_come_as_one_text(run_folder: Path, images: Path, tmp_path: Path) -> None:
+    result = predict(run_folder, [images / "a.png"], tmp_path / "out", save="mask, overlay", device="cpu")
+    assert [path.parent.name for path in result.outputs] == ["masks", "overlays"]

@@ -1,0 +1,95 @@
+"""Sources: each image once, hidden files passed over, and names that never collide."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskwright.workflows.sources import _named, find_images
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+
+
+def names(*sources: str | Path) -> list[str]:
+    pictures, _ = find_images(sources)
+    return [str(picture.name) for picture in pictures]
+
+
+def test_folders_are_searched_and_what_is_hidden_or_no_image_is_not(tmp_path: Path) -> None:
+    touch(tmp_path, "b.JPG", "a.png", "x/c.tif", ".hidden.png", ".cache/d.png", "notes.txt", "x/._c.tif")
+    assert names(tmp_path) == ["a", "b", "x/c"]
+
+
+def test_an_image_that_is_met_twice_is_taken_once(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "x/b.png")
+    assert names(tmp_path / "x" / "b.png", tmp_path, str(tmp_path / "*.png")) == ["b", "a"]
+
+
+def test_globs_keep_the_path_below_their_fixed_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "day1/a.png", "day2/a.png", "day2/deep/b.png", "day2/c.txt")
+    assert names(str(tmp_path / "day*" / "*")) == ["day1/a", "day2/a"]
+    assert names(str(tmp_path / "**" / "*.png")) == ["day1/a", "day2/a", "day2/deep/b"]
+    monkeypatch.chdir(tmp_path)
+    assert names("*/a.png") == ["day1/a", "day2/a"]
+
+
+def test_a_file_with_brackets_in_its_name_is_a_file(tmp_path: Path) -> None:
+    touch(tmp_path, "a[1].png")
+    assert names(tmp_path / "a[1].png") == ["a[1]"]
+
+
+def test_collisions_are_told_apart_by_folder_then_by_suffix(tmp_path: Path) -> None:
+    touch(tmp_path, "day1/a.png", "day1/b.png", "day2/a.png", "day2/c.png", "day2/c.jpg", "day2/C2.png")
+    assert names(tmp_path / "day1", tmp_path / "day2") == [
+        "day1/a",
+        "b",
+        "C2",
+        "day2/a",
+        "day2/c.jpg",
+        "day2/c.png",
+    ]
+
+
+def test_reasons_for_sources_without_images(tmp_path: Path) -> None:
+    touch(tmp_path, "notes.txt")
+    _, failures = find_images([tmp_path, tmp_path / "gone", str(tmp_path / "*.png")])
+    assert [reason.split(":")[0].removeprefix(str(tmp_path)) for _, reason in failures] == [
+        " holds no images (masks and overlays written by maskwright do not count)",
+        "/gone does not exist",
+        "/*.png matches no image",
+    ]
+
+
+parts = st.sampled_from(["a", "A", "b", "a.png", "c"])
+files = st.builds(
+    lambda folders, stem, end: "/".join([*folders, stem + end]),
+    st.lists(parts, max_size=2),
+    parts,
+    st.sampled_from([".png", ".jpg"]),
+)
+
+
+@given(st.lists(files, min_size=1, max_size=12, unique_by=str.casefold), st.integers(0, 2))
+def test_names_are_unique_whatever_the_files_are_called(
+    tmp_path_factory: pytest.TempPathFactory, paths: list[str], depth: int
+) -> None:
+    root = tmp_path_factory.getbasetemp()
+    found = []
+    for path in paths:
+        file = root / path
+        below = file.relative_to(root).parts
+        found.append((file, PurePosixPath(*below[min(depth, len(below) - 1) :])))
+    result = [str(picture.name).casefold() for picture in _named(found)]
+    assert len(set(result)) == len(paths)
