@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from maskwright.report.svg import Svg
 
 MOST_POINTS = 240
-SMOOTHING = 0.05
+SMOOTHING = 0.02
 
 Point = tuple[float, float]
 

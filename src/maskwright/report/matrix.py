@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 100
 WRITTEN_CLASSES = 16
-SMALL = 5
-SIDE = 720.0
+SMALL, LARGE = 5, 30
+SIDE, LARGE_SIDE = 720.0, 960.0
 NAME_LENGTH = 18
 LEGEND = (("1%", 0.01), ("10%", 0.1), ("25%", 0.25), ("50%", 0.5), ("100%", 1.0))
 
@@ -70,7 +70,7 @@ def heat_map(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Svg:
         names: K class names.
     """
     shown = shown_classes(matrix)
-    cell = min(SIDE / len(shown), 96.0)
+    cell = min((LARGE_SIDE if len(shown) > LARGE else SIDE) / len(shown), 96.0)
     size = min(12.0, cell * 0.9)
     margin = max(72.0, 12 + size * 0.6 * max(min(len(names[index]), NAME_LENGTH) for index in shown))
     side = cell * len(shown)
@@ -78,11 +78,21 @@ def heat_map(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Svg:
     for place, index in enumerate(shown):
         parts += _names(place, names[index], cell, margin, size)
         parts += _row(matrix[index], index, shown, names, (margin, margin + place * cell, cell))
+    if len(shown) > LARGE:
+        parts += [_guide(margin + place * cell, margin, side) for place in range(5, len(shown), 5)]
     for label, up in (("taken for \u2192", 24), ("truth \u2193", 8)):
         parts.append(tag("text", label, class_="axis-label", x=margin - 6, y=margin - up, text_anchor="end"))
     title = f"Confusion matrix of {len(shown)} classes, rows truth, columns prediction"
-    kind = "heat" if len(shown) > SMALL else "heat small"
+    kind = "heat small"
+    if len(shown) > SMALL:
+        kind = "heat large" if len(shown) > LARGE else "heat"
     return picture(margin + side + 1, margin + side + 1, title, *parts, class_=kind)
+
+
+def _guide(at: float, margin: float, side: float) -> Svg:
+    """Draw a pair of fine lines that lead the eye through many rows and columns."""
+    start, end, here = number(margin), number(margin + side), number(at)
+    return tag("path", class_="grid", d=f"M{start} {here}H{end}M{here} {start}V{end}")
 
 
 def _names(place: int, name: str, cell: float, margin: float, size: float) -> list[Svg]:

@@ -45,7 +45,8 @@ def write_report(path: Path, data: ReportData) -> None:
     Raises:
         MaskwrightError: the file cannot be written.
     """
-    write_text(path, render(data))
+    # A file name that is no text in its own system's encoding must not keep the page from being written.
+    write_text(path, render(data).encode("utf-8", "replace").decode("utf-8"))
 
 
 def render(data: ReportData) -> str:
@@ -186,7 +187,7 @@ def _examples(data: ReportData) -> dict[str, Any]:
         groups = [("Every image scored" if every else "An image", shown)] if shown else []
     else:
         groups = [("The worst images", shown[:middle]), ("The best images", shown[middle:])]
-    seen = pictures.classes_seen(data.examples, len(data.classes)) if shown else []
+    seen = pictures.classes_seen(data.examples, data.classes) if shown else []
     return {
         "examples": groups,
         "class_legend": [(data.classes.names[index], tables.css(data.classes, index)) for index in seen],

@@ -13,7 +13,7 @@ from PIL import Image
 
 from maskwright.core.classes import IGNORE
 from maskwright.ops import draw
-from maskwright.report.numbers import percent, share
+from maskwright.report.numbers import finite, percent, share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,16 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class _Drawing:
+    """One picture before it is encoded; `kind` is `photo` or `flat` (few colours, sharp edges)."""
+
+    title: str
+    alt: str
+    kind: str
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
 class Shown:
     """One example, ready for the page: its name, its IoU in words, its largest error in words, four pictures."""
 
@@ -58,12 +68,13 @@ def pictures(examples: Sequence[Example], classes: Classes) -> list[Shown]:
     """
     half = MOST_EXAMPLES // 2
     kept = list(examples) if len(examples) <= MOST_EXAMPLES else [*examples[:half], *examples[-half:]]
-    shown: list[Shown] = []
+    drawn = [_drawn(example, classes) for example in kept]
+    encoded: list[tuple[Panel, ...]] = []
     for side in SIDES:
-        shown = [_shown(example, classes, side) for example in kept]
-        if sum(len(panel.uri) for entry in shown for panel in entry.panels) <= MOST_BYTES:
+        encoded = [tuple(_panel(drawing, side) for drawing in drawings) for drawings in drawn]
+        if sum(len(panel.uri) for panels in encoded for panel in panels) <= MOST_BYTES:
             break
-    return shown
+    return [_shown(example, classes, panels) for example, panels in zip(kept, encoded, strict=True)]
 
 
 def largest_error(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], names: Sequence[str]) -> str:
@@ -81,10 +92,10 @@ def largest_error(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], names
     return f"{wrong} of the pixels are wrong; most often {names[int(codes[worst] // 256)]} is {called} ({part})."
 
 
-def classes_seen(examples: Sequence[Example], count: int) -> list[int]:
-    """Return the indices of the classes that occur in any truth or prediction, in order."""
+def classes_seen(examples: Sequence[Example], classes: Classes) -> list[int]:
+    """Return the indices of the classes that are painted in any truth or prediction, in order."""
     seen = {int(value) for example in examples for labels in _labels(example) for value in np.unique(labels)}
-    return sorted(index for index in seen if index < count)
+    return sorted(index for index in seen if index < len(classes) and index != draw.background(classes))
 
 
 def _labels(example: Example) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -99,7 +110,14 @@ def error_legend(classes: Classes) -> list[tuple[str, str]]:
     return [(words, "#{:02x}{:02x}{:02x}".format(*color)) for words, color in entries]
 
 
-def _shown(example: Example, classes: Classes, side: int) -> Shown:
+def _shown(example: Example, classes: Classes, panels: tuple[Panel, ...]) -> Shown:
+    iou = finite(example.iou)
+    wrong = largest_error(example.truth, example.prediction, classes.names)
+    return Shown(example.id, None if iou is None else percent(iou), wrong, panels)
+
+
+def _drawn(example: Example, classes: Classes) -> list[_Drawing]:
+    """Draw at full size, so that thin structures survive, and keep no more than the page can use."""
     mistakes = draw.errors(example.image, example.truth, example.prediction, classes)
     kinds = (
         ("image", "photo", example.image),
@@ -107,26 +125,33 @@ def _shown(example: Example, classes: Classes, side: int) -> Shown:
         ("prediction", *_painted(example, example.prediction, classes)),
         ("errors", "photo", mistakes),
     )
-    panels = tuple(_panel(title, f"{title} of {example.id}", kind, pixels, side) for title, kind, pixels in kinds)
-    wrong = largest_error(example.truth, example.prediction, classes.names)
-    return Shown(example.id, None if example.iou is None else percent(example.iou), wrong, panels)
+    return [
+        _Drawing(title, f"{title} of {example.id}", kind, _reduced(pixels, SIDES[0])) for title, kind, pixels in kinds
+    ]
 
 
 def _painted(example: Example, labels: NDArray[np.uint8], classes: Classes) -> tuple[str, NDArray[np.uint8]]:
     """Tint the image where a background lets it show through, else paint the labels alone: they are read best so."""
     if draw.background(classes) is None:
         return "flat", draw.colorize(labels, classes)
-    return "photo", draw.overlay(example.image, labels, classes, 0.6)
+    return "photo", draw.overlay(example.image, labels, classes, 0.7)
 
 
-def _panel(title: str, alt: str, kind: str, pixels: NDArray[np.uint8], side: int) -> Panel:
+def _reduced(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Shrink a picture (H, W, 3) until its longer side fits; never enlarge it."""
     height, width = pixels.shape[:2]
-    factor = min(1.0, side / max(height, width))
+    factor = side / max(height, width)
+    if factor >= 1:
+        return pixels
     size = max(1, round(width * factor)), max(1, round(height * factor))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) if factor < 1 else pixels
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _panel(drawing: _Drawing, side: int) -> Panel:
+    small = np.ascontiguousarray(_reduced(drawing.pixels, side))
     buffer = io.BytesIO()
     # Flat colours are both smaller and exact without loss; photographs are not.
-    options = {"quality": 74, "method": 4} if kind == "photo" else {"lossless": True, "quality": 60, "method": 4}
-    Image.fromarray(np.ascontiguousarray(small)).save(buffer, "WEBP", **options)
+    options = {"quality": 74} if drawing.kind == "photo" else {"lossless": True, "quality": 60}
+    Image.fromarray(small).save(buffer, "WEBP", **options)
     uri = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Panel(title, alt, uri, *size)
+    return Panel(drawing.title, drawing.alt, uri, small.shape[1], small.shape[0])
