@@ -67,35 +67,21 @@ def read_pair(dataset: Dataset, record: Record) -> tuple[NDArray[Any], NDArray[n
 
 
 def read_objects(dataset: Dataset, record: Record, size: tuple[int, int]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Yield each object of one record, cut to its bounding box.
+    """Yield each annotated object of one record, cut to its bounding box and whole even where others cover it.
 
-    Where the format knows objects (instance masks, COCO, YOLO) these are the annotated ones, whole even where others
-    cover them; elsewhere the 8-connected regions of every class. Ignored ones are left out.
+    Only instance masks, COCO and YOLO know objects; other records yield nothing. Ignored ones are left out.
 
     Yields:
         (class index, bool (h, w)): the object's pixels within its bounding box, at least one of them set.
 
     Raises:
-        DecodeError, MaskwrightError: as `read_label`.
+        DecodeError: as `read_label`.
     """
     annotation = record.annotation
     if isinstance(annotation, Shapes):
         yield from paint_objects(annotation, size, record.image)
     elif isinstance(annotation, MaskFile) and annotation.kind == "instance":
         yield from _instances(dataset, _values(annotation.path, _sized_mask(annotation.path, record, size)))
-    else:
-        yield from regions(read_label(dataset, record, size))
-
-
-def regions(labels: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Yield (class index, bool (h, w) in its bounding box) for the 8-connected regions of each class in (H, W)."""
-    for index in np.flatnonzero(cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel()):
-        if index == IGNORE:
-            continue
-        count, marks, stats, _ = cv2.connectedComponentsWithStats((labels == index).view(np.uint8), connectivity=8)
-        for mark in range(1, count):
-            left, top, width, height = stats[mark, :4]
-            yield int(index), marks[top : top + height, left : left + width] == mark
 
 
 def _sized_mask(path: Path, record: Record, size: tuple[int, int]) -> RawMask:

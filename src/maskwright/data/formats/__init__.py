@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError, unknown_name
-from maskwright.data.formats import folder
+from maskwright.data.formats import cityscapes, coco, folder, voc, yolo
 from maskwright.data.formats.options import Format, ReadOptions
 from maskwright.data.formats.walk import is_image, walk
 
@@ -17,6 +17,12 @@ __all__ = ["FORMATS", "Format", "ReadOptions", "read_dataset"]
 
 # In the order in which they are tried: the more particular first.
 FORMATS: dict[str, Format] = {
+    "cityscapes": Format(
+        "leftImg8bit/ with gtFine/ or gtCoarse/, pictures that end in _labelIds", cityscapes.detect, cityscapes.read
+    ),
+    "voc": Format("JPEGImages/ with SegmentationClass/ and ImageSets/Segmentation/", voc.detect, voc.read),
+    "coco": Format("a JSON with images, categories and annotations with segmentation", coco.detect, coco.read),
+    "yolo": Format("images/ with labels/*.txt of outlines, and a data.yaml with names", yolo.detect, yolo.read),
     "folder": Format("images and mask files in two folders, or side by side", folder.detect, folder.read),
 }
 

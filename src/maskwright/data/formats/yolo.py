@@ -1,0 +1,275 @@
+"""YOLO segmentation: data.yaml, images/ and labels/*.txt with one outline a line, in shares of the image. Paints nothing.
+
+A label file holds lines `class x0 y0 x1 y1 ...`; an image without one shows background only, as YOLO has it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
+
+from maskwright.core.classes import IGNORE, Classes
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.records import Dataset, Fault, Record, Shape, Shapes
+from maskwright.data.formats.classes import split_ignored, with_map
+from maskwright.data.formats.folder import meaningful_splits
+from maskwright.data.formats.naming import split_word
+from maskwright.data.formats.shapes import painting_order, ring, ring_area
+from maskwright.data.formats.tables import Entry, find_table, from_names, read_table
+from maskwright.data.formats.walk import images_below, record_id
+
+if TYPE_CHECKING:
+    from maskwright.core.records import Split
+    from maskwright.data.formats.options import ReadOptions
+
+_BOX_NUMBERS = 4
+_YAML_KEYS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+class _Layout(NamedTuple):
+    """Where the images are, by split; the names of the classes by number; the yaml, if there is one."""
+
+    base: Path
+    images: dict[Path, Split | None]
+    names: dict[int, str]
+    yaml: Path | None
+
+
+def detect(root: Path) -> str | None:
+    """Say that images have a text file of outlines at the place YOLO gives it."""
+    layout = _layout(root, None)
+    if layout is None:
+        return None
+    labelled = next((path for path in map(_label_path, layout.images) if path.is_file()), None)
+    if labelled is None or not _holds_outlines(layout.images):
+        return None
+    return f"{layout.yaml.name if layout.yaml else 'labels/'}: outlines such as {labelled.name}"
+
+
+def read(root: Path, options: ReadOptions) -> Dataset:
+    """Read YOLO segmentation: background and the named classes.
+
+    Raises:
+        MaskwrightError: no data.yaml and no labels, a line that is none, or boxes only.
+    """
+    layout = _layout(root, options.classes)
+    if layout is None or not layout.images:
+        raise MaskwrightError(f"{root} holds no YOLO data: it needs a data.yaml with train, val and names, or labels/")
+    classes, values, notes = _classes(layout, options)
+    splits = meaningful_splits(layout.images.values())
+    records, tally, faults = [], Counter[str](), []
+    for image, split in sorted(layout.images.items()):
+        text = _label_path(image)
+        if not text.is_file():
+            tally["missing"] += 1
+        shapes, fault = _shapes(text, values, tally) if text.is_file() else ((), None)
+        if fault is not None:
+            faults.append(fault)
+        elif shapes is not None:
+            annotation = Shapes(text, shapes, normalized=True)
+            records.append(Record(record_id(layout.base, image), image, annotation, split if splits else None))
+    _require_outlines(root, tally, len(layout.images))
+    where = layout.yaml.name if layout.yaml else "images/ + labels/"
+    return Dataset(
+        root,
+        "yolo",
+        "; ".join((f"{where}: {len(classes)} classes with the background", *notes)),
+        classes,
+        tuple(sorted(records, key=lambda record: record.id)),
+        values,
+        faults=(*faults, *_tally_faults(layout.base, tally, len(layout.images))),
+    )
+
+
+def _layout(root: Path, classes: Path | None) -> _Layout | None:
+    path = root if root.is_file() else _yaml_below(root)
+    if path is not None:
+        data = _yaml(path) if path.suffix.lower() in {".yaml", ".yml"} else None
+        if data is None or "names" not in data or not set(_YAML_KEYS) & set(data):
+            return None
+        table = read_table(classes) if classes else from_names(path, data["names"])
+        base = _base(path, data)
+        images = _images_of(base, path, data) or _images_beside_labels(base)
+        return _Layout(base, images, {entry.id: entry.name for entry in table.entries}, path)
+    if not root.is_dir():
+        return None
+    images = _images_beside_labels(root)
+    if not images:
+        return None
+    found = (
+        read_table(classes) if classes else find_table([root, *dict.fromkeys(_label_path(p).parent for p in images)])
+    )
+    return _Layout(root, images, {entry.id: entry.name for entry in found.entries} if found else {}, None)
+
+
+def _yaml_below(root: Path) -> Path | None:
+    found = sorted([*root.glob("*.yaml"), *root.glob("*.yml")]) if root.is_dir() else []
+    return next((path for path in found if _is_data_yaml(path)), None)
+
+
+def _is_data_yaml(path: Path) -> bool:
+    data = _yaml(path)
+    return data is not None and "names" in data and bool(set(_YAML_KEYS) & set(data))
+
+
+def _yaml(path: Path) -> dict[str, Any] | None:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = str(error).replace("\n", " ")
+        raise MaskwrightError(f"{path} cannot be read as YAML ({reason}): correct it") from None
+    return data if isinstance(data, dict) else None
+
+
+def _base(path: Path, data: dict[str, Any]) -> Path:
+    """Return the folder that `path:` names, if it is there; people move data sets, so else the yaml's own."""
+    named = data.get("path")
+    for candidate in (path.parent / str(named), Path(str(named))) if named else ():
+        if candidate.is_dir():
+            return candidate
+    return path.parent
+
+
+def _images_of(base: Path, path: Path, data: dict[str, Any]) -> dict[Path, Split | None]:
+    """Return the images that the yaml's train, val and test name: folders, lists of them, or text files of paths."""
+    images: dict[Path, Split | None] = {}
+    for key, split in _YAML_KEYS.items():
+        places = data.get(key) or []
+        for place in places if isinstance(places, list) else [places]:
+            folder = _resolved(base, path, str(place))
+            if folder is None and split != "test":
+                raise MaskwrightError(
+                    f"{path}: {key}: {place} is not there: correct the path; it is relative to {base}"
+                )
+            for image in _listed(folder) if folder else []:
+                images.setdefault(image, split)
+    return images
+
+
+def _resolved(base: Path, path: Path, place: str) -> Path | None:
+    """Find a place the yaml names; exports often write ../train/images for what lies beside the yaml."""
+    plain = place
+    while plain.startswith("../"):
+        plain = plain[3:]
+    candidates = (base / place, path.parent / place, base / plain, path.parent / plain)
+    return next((candidate for candidate in candidates if candidate.exists()), None)
+
+
+def _listed(place: Path) -> list[Path]:
+    if place.is_dir():
+        return images_below(place)
+    lines = [line.strip() for line in place.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [path for path in (place.parent / line for line in lines) if path.is_file()]
+
+
+def _images_beside_labels(root: Path) -> dict[Path, Split | None]:
+    """Return all images below the root if any has a label file, with the splits of their folders."""
+    images = images_below(root)
+    if not any(_label_path(image).is_file() for image in images):
+        return {}
+    found: dict[Path, Split | None] = {}
+    for image in images:
+        words = [split_word(part) for part in image.relative_to(root).parts[:-1]]
+        found[image] = next((word for word in reversed(words) if word), None)
+    return found
+
+
+def _label_path(image: Path) -> Path:
+    """Return where YOLO keeps the labels of an image: the last `images` folder of its path becomes `labels`."""
+    parts = list(image.with_suffix(".txt").parts)
+    for place in range(len(parts) - 2, -1, -1):
+        if parts[place] == "images":
+            parts[place] = "labels"
+            break
+    return Path(*parts)
+
+
+def _holds_outlines(images: dict[Path, Split | None]) -> bool:
+    """Tell whether the first label file with content reads as `class x y ...`; a few are looked at."""
+    texts = [path for path in map(_label_path, sorted(images)) if path.is_file() and path.stat().st_size]
+    for path in texts[:20]:
+        words = path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0].split()
+        if words:
+            return words[0].isdecimal() and len(words) > _BOX_NUMBERS and _numbers(words[1:]) is not None
+    return bool(texts)
+
+
+def _classes(layout: _Layout, options: ReadOptions) -> tuple[Classes, dict[int, int], tuple[str, ...]]:
+    names = layout.names
+    notes: tuple[str, ...] = ()
+    if not names:
+        numbers = _class_numbers(layout)
+        names = {number: f"class-{number}" for number in numbers - set(options.map) - options.ignored()}
+        notes = ("no names were found",)
+    entries = [Entry(number, name) for number, name in sorted(names.items())]
+    if not any(entry.name.lower() == "background" for entry in entries):
+        entries.insert(0, Entry(-1, "background"))
+    kept, ignored, more = split_ignored(tuple(entries), options)
+    kept = tuple(sorted(kept, key=lambda entry: entry.name.lower() != "background"))
+    values = {entry.id: index for index, entry in enumerate(kept)} | {entry.id: IGNORE for entry in ignored}
+    values |= dict.fromkeys(options.ignored(), IGNORE)
+    return Classes.named(tuple(entry.name for entry in kept)), with_map(values, options), (*notes, *more)
+
+
+def _class_numbers(layout: _Layout) -> set[int]:
+    texts = [path for path in map(_label_path, layout.images) if path.is_file()]
+    words = (line.split()[0] for path in texts for line in path.read_text().splitlines() if line.strip())
+    return {int(word) for word in words if word.isdecimal()}
+
+
+def _shapes(path: Path, values: dict[int, int], tally: Counter[str]) -> tuple[tuple[Shape, ...] | None, Fault | None]:
+    """Read one label file; a line that is none makes the image unusable, a box is counted and left out."""
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        words = line.split()
+        if not words:
+            continue
+        coordinates = _numbers(words[1:])
+        if not words[0].isdecimal() or coordinates is None:
+            message = f"{path.name}, line {number}, reads {line[:40]!r}, and a line is: class x y x y ..."
+            return None, Fault("unreadable", "error", path, message, "correct the line, or export again")
+        if int(words[0]) not in values:
+            message = f"{path.name}, line {number}, holds class {words[0]}, which has no name"
+            cure = f"add a name for {words[0]} to data.yaml, or map it with --map {words[0]}=ignore"
+            return None, Fault("unknown-label", "error", path, message, cure)
+        outline = ring(coordinates)
+        if outline is None:
+            tally["box" if len(coordinates) == _BOX_NUMBERS else "bad"] += 1
+            continue
+        tally["outline"] += 1
+        found.append((ring_area(outline), Shape(values[int(words[0])], (outline,))))
+    return painting_order(found), None
+
+
+def _numbers(words: list[str]) -> list[float] | None:
+    try:
+        return [float(word) for word in words]
+    except ValueError:
+        return None
+
+
+def _require_outlines(root: Path, tally: Counter[str], images: int) -> None:
+    if tally["box"] and not tally["outline"]:
+        raise MaskwrightError(
+            f"{root} holds boxes only ({tally['box']:,} lines of five numbers), and a segmentation needs outlines: "
+            "export it for YOLO segmentation"
+        )
+    if tally["missing"] == images:
+        raise MaskwrightError(f"{root}: none of {images} images has a label file: put them in labels/ beside images/")
+
+
+def _tally_faults(base: Path, tally: Counter[str], images: int) -> list[Fault]:
+    faults = []
+    if tally["missing"]:
+        message = f"{tally['missing']} of {images} images have no label file and count as background"
+        faults.append(Fault("unpaired", "note", base, message, "remove them if they are merely not labelled yet"))
+    if tally["box"]:
+        message = f"{tally['box']} lines are boxes, not outlines, and are left out"
+        faults.append(Fault("bad-outline", "warning", base, message, "draw the outlines, or remove these lines"))
+    if tally["bad"]:
+        message = f"{tally['bad']} outlines have fewer than three corners or a number missing, and are left out"
+        faults.append(Fault("bad-outline", "warning", base, message, "redraw them, or remove these lines"))
+    return faults
