@@ -40,9 +40,10 @@ if TYPE_CHECKING:
     from maskwright.data.similarity import Look
     from maskwright.data.statistics import Intensities
 
-OBJECT_IMAGES = 100
+OBJECT_IMAGES = 200
 _OBJECT_IMAGES_IN_ANY_CASE = 8
-_OBJECT_PIXELS = 48e6
+_OBJECT_WORK = 200e6  # pixels x classes: two or three seconds on two cores
+_CLASSES_AN_IMAGE = 12
 _FEWEST_SEEN = 8
 _MOST_THREADS = 8
 
@@ -153,7 +154,7 @@ def _examined(
     """Yield what is found, in the order of `records`; a few images are in flight at a time, so memory stays flat."""
     deadline = None if seconds is None else time.monotonic() + seconds
     threads = min(_MOST_THREADS, os.cpu_count() or 1)
-    with_objects = _object_images(records)
+    with_objects = _object_images(records, len(dataset.classes))
     waiting: deque[tuple[Record, Future[_Examined | Fault]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for place, record in enumerate(records):
@@ -168,16 +169,16 @@ def _examined(
             yield earliest, future.result()
 
 
-def _object_images(records: Sequence[Record]) -> int:
-    """Return how many of the first images are measured for objects: regions cost many times what decoding does."""
-    pixels = 0
+def _object_images(records: Sequence[Record], classes: int) -> int:
+    """Return how many of the first images are measured for objects: that costs several times what decoding does."""
+    work = 0
     for place, record in enumerate(records[:OBJECT_IMAGES]):
         try:
             height, width = image_size(record.image)
         except DecodeError:  # reported when the pixels are asked for
             continue
-        pixels += height * width
-        if pixels > _OBJECT_PIXELS and place >= _OBJECT_IMAGES_IN_ANY_CASE:
+        work += height * width * min(classes, _CLASSES_AN_IMAGE)
+        if work > _OBJECT_WORK and place >= _OBJECT_IMAGES_IN_ANY_CASE:
             return place
     return OBJECT_IMAGES
 
