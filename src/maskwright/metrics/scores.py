@@ -10,10 +10,10 @@ DESCRIPTIONS: dict[str, str] = {
     "dice": "Dice coefficient (F1) by class, from the pixels of all images together, averaged over classes.",
     "precision": "Share of the pixels predicted as a class that are of it, all images together, averaged over classes.",
     "recall": "Share of the pixels of a class that are predicted as it, all images together, averaged over classes.",
-    "accuracy": "Share of all labelled pixels that are rightly called of the class or not of it, averaged over classes.",
+    "accuracy": "Share of all labelled pixels that are rightly put in or out of a class, averaged over classes.",
     "boundary_iou": "IoU of the bands along the edges (2 % of the image diagonal wide), all images together, averaged "
     "over classes.",
-    "hd95": "95th percentile of the distances between the true and the predicted edge, in pixels of the image, averaged "
+    "hd95": "95th percentile of the distances between true and predicted edge, in pixels of the image, averaged "
     "over the images that show the class in truth or prediction, then over classes; an object missed or made up costs "
     "the image diagonal.",
     "nsd": "Share of the true and the predicted edge that lies within the tolerance of the other, averaged over the "
@@ -29,7 +29,8 @@ DESCRIPTIONS: dict[str, str] = {
 class Estimate:
     """A value with its 95 % bootstrap interval over images, or over groups where there are groups.
 
-    All three are None where the value is undefined: the class is in no truth and no prediction.
+    All three are None where the value is undefined: the class is in no truth and no prediction. The bounds alone are
+    None where one image, or one group, is all there is.
     """
 
     value: float | None
@@ -153,7 +154,9 @@ class Scores:
 
 
 def _class_scores(plain: dict[str, Any]) -> ClassScores:
-    values = {key: Estimate(**value) if isinstance(value, dict) else value for key, value in plain.items()}
+    values: dict[str, Any] = {
+        key: Estimate(**value) if isinstance(value, dict) else value for key, value in plain.items()
+    }
     return ClassScores(**values)
 
 

@@ -1,0 +1,127 @@
+"""From the counts of single images to the scores of a data set, with their intervals. Knows no pixels.
+
+Everything that is scored is a function of sums over images, so one bootstrap serves all of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from maskwright.metrics.confusion import RATES, dice, iou, mean_defined, pixel_accuracy, ratio
+from maskwright.metrics.intervals import bootstrap, by_group
+from maskwright.metrics.scores import ClassScores, Estimate, ImageScore, Scores
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from maskwright.metrics.scores import Calibration
+
+BY_CLASS = (*RATES, "boundary_iou", "hd95", "nsd")
+PER_IMAGE = ("iou_per_image", "dice_per_image")
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """What is kept of one image.
+
+    Attributes:
+        id, group: of the image.
+        counts: (K, 3) true positives, pixels predicted, pixels true.
+        bands: (K, 3) the same within the bands along the edges.
+        hd95, nsd: (K,), NaN for a class that is not there.
+    """
+
+    id: str
+    group: str | None
+    counts: NDArray[np.int64]
+    bands: NDArray[np.int64]
+    hd95: NDArray[np.float64]
+    nsd: NDArray[np.float64]
+
+
+def summarize(
+    names: Sequence[str],
+    images: Sequence[ImageCounts],
+    matrix: NDArray[np.int64],
+    calibration: Calibration | None,
+    seed: int,
+) -> Scores:
+    """Turn counts into scores.
+
+    Args:
+        names: of the K classes.
+        images: at least one.
+        matrix: (K, K) confusion matrix of all images.
+        calibration: passed on.
+        seed: of the bootstrap.
+    """
+    classes = len(names)
+    per_image = tuple(_image_score(image) for image in images)
+    sums = np.stack([_sums(image) for image in images])
+    rows = by_group(sums, [image.group for image in images])
+    measure = partial(_values, classes=classes)
+    values = measure(sums.sum(0, keepdims=True))[0]
+    low, high = bootstrap(rows, measure, seed)
+    estimates = [_estimate(*bounds) for bounds in zip(values, low, high, strict=True)]
+    by_class = {key: estimates[index * classes : (index + 1) * classes] for index, key in enumerate(BY_CLASS)}
+    rest = dict(zip((*BY_CLASS, *PER_IMAGE, "pixel_accuracy"), estimates[len(BY_CLASS) * classes :], strict=True))
+    shown = np.sum([image.counts[:, 2] > 0 for image in images], axis=0)
+    return Scores(
+        images=len(images),
+        groups=len({image.group for image in images} - {None}),
+        classes=tuple(
+            ClassScores(
+                name=name,
+                pixels=int(matrix[index].sum()),
+                images=int(shown[index]),
+                **{key: by_class[key][index] for key in BY_CLASS},
+            )
+            for index, name in enumerate(names)
+        ),
+        mean={key: rest[key] for key in (*BY_CLASS, *PER_IMAGE)},
+        pixel_accuracy=rest["pixel_accuracy"],
+        calibration=calibration,
+        confusion=tuple(tuple(row) for row in matrix.tolist()),
+        per_image=per_image,
+    )
+
+
+def _image_score(image: ImageCounts) -> ImageScore:
+    means = (mean_defined(iou(image.counts)), mean_defined(dice(image.counts)), pixel_accuracy(image.counts))
+    return ImageScore(image.id, image.group, *(_number(value) for value in means))
+
+
+def _sums(image: ImageCounts) -> NDArray[np.float64]:
+    """Lay out one image as numbers that may be added to those of others: `_values` reads them back."""
+    averaged = np.stack([image.hd95, image.nsd])
+    whole = np.stack([mean_defined(iou(image.counts)), mean_defined(dice(image.counts))])
+    parts = [image.counts, image.bands]
+    for values in (averaged, whole):
+        parts += [np.nan_to_num(values), ~np.isnan(values)]
+    return np.concatenate([part.ravel().astype(np.float64) for part in parts])
+
+
+def _values(sums: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
+    """Compute every score from sums (R, M): (R, J), by class for each of `BY_CLASS`, then means, then the rest."""
+    resamples = len(sums)
+    ends = np.cumsum([3 * classes, 3 * classes, 2 * classes, 2 * classes, 2])
+    counts, bands, totals, numbers, whole, wholes = np.split(sums, ends, axis=1)
+    counts, bands = counts.reshape(resamples, classes, 3), bands.reshape(resamples, classes, 3)
+    by_class = [rate(counts) for rate in RATES.values()]
+    by_class += [iou(bands), *ratio(totals, numbers).reshape(resamples, 2, classes).swapaxes(0, 1)]
+    means = np.stack([mean_defined(values) for values in by_class], 1)
+    return np.concatenate([*by_class, means, ratio(whole, wholes), pixel_accuracy(counts)[:, None]], axis=1)
+
+
+def _estimate(value: float, low: float, high: float) -> Estimate:
+    return Estimate(*(_number(bound) for bound in (value, low, high)))
+
+
+def _number(value: float | NDArray[np.float64]) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,92 @@
+"""Edges of regions and exact distances between them. Knows label maps and points, and nothing of classes or scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PAIRS_A_PIXEL = 64
+"""Comparing all pairs of points costs as much as two distance transforms at about so many pairs a pixel of the box."""
+PAIRS_AT_ONCE = 1 << 16
+"""Block that stays in the cache: 256 KiB of float32."""
+LONGEST_SIDE = 2048
+"""Squared distances in a box of this side are whole numbers below 2^24, exact in float32 however they are summed."""
+
+
+def contour(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Mark the pixels (H, W) that touch another label, by one of their four sides, or the border of the image.
+
+    For each label these are the pixels that an erosion by a cross takes away.
+    """
+    edge = np.zeros(labels.shape, np.bool_)
+    down, across = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
+    edge[1:] |= down
+    edge[:-1] |= down
+    edge[:, 1:] |= across
+    edge[:, :-1] |= across
+    edge[[0, -1]] = True
+    edge[:, [0, -1]] = True
+    return edge
+
+
+def band(labels: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
+    """Mark the pixels (H, W) within `width` of another label or of the border, diagonal steps counting as one.
+
+    For each label these are the pixels that `width` erosions by a 3x3 square take away.
+
+    Args:
+        labels: label map.
+        width: in pixels, 1 or more.
+    """
+    square = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
+    near = np.asarray(cv2.erode(labels, square) != cv2.dilate(labels, square))
+    near[:width] = True
+    near[-width:] = True
+    near[:, :width] = True
+    near[:, -width:] = True
+    return near
+
+
+def nearest(first: NDArray[np.intp], second: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Measure from every point to the nearest one of the other set, exactly.
+
+    Args:
+        first: (n, 2) rows and columns, n > 0.
+        second: (m, 2), m > 0.
+
+    Returns:
+        Distances (n,) from `first` to `second`, and (m,) from `second` to `first`, in pixels.
+    """
+    low = np.minimum(first.min(0), second.min(0))
+    height, width = np.maximum(first.max(0), second.max(0)) - low + 1
+    first, second = first - low, second - low
+    if len(first) * len(second) <= PAIRS_A_PIXEL * height * width and max(height, width) <= LONGEST_SIDE:
+        return _by_pairs(first, second)
+    return _by_transform(first, second, (height, width)), _by_transform(second, first, (height, width))
+
+
+def _by_transform(points: NDArray[np.intp], to: NDArray[np.intp], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Look the distances up in the exact distance transform (Felzenszwalb and Huttenlocher 2012) of `to`."""
+    away = np.ones(size, np.uint8)
+    away[to[:, 0], to[:, 1]] = 0
+    distances = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(distances[points[:, 0], points[:, 1]], np.float32)
+
+
+def _by_pairs(first: NDArray[np.intp], second: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Compare all pairs: |a - b|^2 = (-2a, |a|^2, 1) . (b, 1, |b|^2), one matrix product a block."""
+    left = np.column_stack([-2 * first, (first * first).sum(1), np.ones(len(first))]).astype(np.float32)
+    right = np.vstack([second.T, np.ones(len(second)), (second * second).sum(1)]).astype(np.float32)
+    step = max(1, PAIRS_AT_ONCE // len(second))
+    there = np.empty(len(first), np.float32)
+    back = np.full(len(second), np.inf, np.float32)
+    for start in range(0, len(first), step):
+        squares = left[start : start + step] @ right
+        squares.min(axis=1, out=there[start : start + step])
+        np.minimum(back, squares.min(axis=0), out=back)
+    return np.sqrt(there), np.sqrt(back)
