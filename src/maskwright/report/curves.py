@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 240
 SMOOTHING = 0.02
+WILD = 2.0
 
 Point = tuple[float, float]
 
@@ -76,10 +77,10 @@ def _loss(points: list[Point]) -> Curve | None:
     smooth = smoothed([y for _, y in points], round(len(points) * SMOOTHING))
     line = thinned([(x, y) for (x, _), y in zip(points, smooth, strict=True)])
     raw = thinned(points)
-    # A few wild first steps would flatten everything that follows: they are drawn at the upper edge.
-    usual = sorted(y for _, y in raw)[int(len(raw) * 0.98)]
-    heights = [y for _, y in line]
-    y_axis = Axis(min(0.0, *heights), max(usual, *heights), _plain)
+    heights = sorted(y for _, y in raw + line)
+    # A few wild steps would flatten everything else: they are drawn at the upper edge.
+    usual = heights[int(len(heights) * 0.98)]
+    y_axis = Axis(min(0.0, heights[0]), min(heights[-1], WILD * abs(usual)), _plain)
     title = f"Training loss over {compact(points[-1][0])} steps, from {smooth[0]:.2f} to {smooth[-1]:.2f}"
     svg = line_chart(title, [Series(tuple(raw), "faint"), Series(tuple(line))], _steps(points), y_axis)
     return Curve("Training loss", f"Each step (faint) and smoothed. At the end {smooth[-1]:.3g}.", svg)

@@ -70,10 +70,16 @@ def pictures(examples: Sequence[Example], classes: Classes) -> list[Shown]:
     kept = list(examples) if len(examples) <= MOST_EXAMPLES else [*examples[:half], *examples[-half:]]
     drawn = [_drawn(example, classes) for example in kept]
     encoded: list[tuple[Panel, ...]] = []
+    largest = float(SIDES[0])
     for side in SIDES:
+        if side > largest and side != SIDES[-1]:
+            continue
         encoded = [tuple(_panel(drawing, side) for drawing in drawings) for drawings in drawn]
-        if sum(len(panel.uri) for panels in encoded for panel in panels) <= MOST_BYTES:
+        total = sum(len(panel.uri) for panels in encoded for panel in panels)
+        if total <= MOST_BYTES:
             break
+        # Bytes go with the area: the sizes in between would not fit either, and need not be tried.
+        largest = side * (MOST_BYTES / total) ** 0.5 * 1.15
     return [_shown(example, classes, panels) for example, panels in zip(kept, encoded, strict=True)]
 
 

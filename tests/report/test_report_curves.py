@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.report.report_samples import make_history
+
+from maskwright.report.curves import column, curves, smoothed, thinned
+
+
+def test_a_column_leaves_out_what_is_missing() -> None:
+    rows = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": math.nan}, {"step": 3, "loss": None}, {"step": 4}]
+    assert column(rows, "loss") == [(1, 2.0)]
+
+
+def test_smoothing_by_hand() -> None:
+    assert smoothed([0, 3, 6, 0], 1) == [1.5, 3, 3, 3]
+    assert smoothed([1, 5, 2], 0) == [1, 5, 2]
+
+
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=40), st.integers(0, 50))
+def test_smoothing_is_the_mean_of_a_window(values: list[float], reach: int) -> None:
+    expected = [np.mean(values[max(i - reach, 0) : i + reach + 1]) for i in range(len(values))]
+    np.testing.assert_allclose(smoothed(values, reach), expected, atol=1e-9)
+
+
+def test_thinning_takes_means_of_runs() -> None:
+    points = [(float(x), 2.0 * x) for x in range(6)]
+    assert thinned(points, 3) == [(0.5, 1.0), (2.5, 5.0), (4.5, 9.0)]
+    assert thinned(points, 6) == points
+
+
+def test_three_charts_for_a_whole_history() -> None:
+    found = curves(make_history(40))
+    assert [entry.title for entry in found] == ["Training loss", "Validation IoU", "Learning rate"]
+    assert found[1].note == "Best 54.0% at step 40 (ring): that model was kept."
+
+
+def test_the_validation_line_by_hand() -> None:
+    """Steps 0..20 over x 46..348, IoU 0..60% over y 184..12."""
+    history = [{"step": 10, "val_iou": 0.3}, {"step": 20, "val_iou": 0.6}]
+    (chart,) = curves(history)
+    assert re.findall(r'points="([^"]*)"', chart.svg) == ["197,98 348,12"]
+
+
+def test_a_hundred_thousand_steps_stay_small() -> None:
+    history = [{"step": step, "loss": 1.0 + step % 7, "lr": 0.001} for step in range(100_000)]
+    assert sum(len(entry.svg) for entry in curves(history)) < 30_000
+
+
+def test_a_wild_start_does_not_flatten_the_rest() -> None:
+    history = [{"step": 0, "loss": 1e6}, *({"step": step, "loss": 1.0} for step in range(1, 20_000))]
+    (chart,) = curves(history)
+    assert ">2</text>" in chart.svg
+    assert ">3</text>" not in chart.svg
+
+
+def test_no_history_no_charts() -> None:
+    assert curves([]) == []
+    assert curves([{"step": 1, "loss": 2.0, "lr": 0.1}]) == []
