@@ -53,7 +53,7 @@ class Blend:
         Args:
             row: index of the tile on the vertical axis.
             column: index on the horizontal axis.
-            tile: (K, tile height, tile width) float32.
+            tile: (K, tile height, tile width) float32; it is used up.
 
         Returns:
             (top, left, block): the part (K, h, w) that this tile finishes, and where it lies.
@@ -62,7 +62,7 @@ class Blend:
         if len(self.rows) == 1 and len(self.columns) == 1:
             return top, left, tile
         down, across = (weights.to(tile.device) for weights in self._weights)
-        tile = tile * (down[row][:, None] * across[column])
+        tile *= down[row][:, None] * across[column]
         if column and self._right is not None:
             tile[:, :, : self._right.shape[2]] += self._right
         width = self.columns.finished(column) - left

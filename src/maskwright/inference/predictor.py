@@ -157,16 +157,18 @@ class Predictor:
     def _forward(self, pixels: NDArray[np.uint8]) -> Tensor:
         """Put prepared tiles uint8 (N, h, w, C) through the network; return probabilities (N, K, h, w) float32."""
         tiles = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float()
-        tiles = ((tiles - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+        tiles = tiles.sub_(self._mean).div_(self._std).contiguous(memory_format=torch.channels_last)
         probabilities = self._activated(tiles)
         if self.card.predict.flip:
-            probabilities = (probabilities + self._activated(tiles.flip(-1)).flip(-1)) / 2
+            probabilities = probabilities.add_(self._activated(tiles.flip(-1)).flip(-1)).div_(2)
         return probabilities
 
     def _activated(self, tiles: Tensor) -> Tensor:
         with self._precision():
             logits: Tensor = self.segmenter(tiles)
-        logits = logits.float().contiguous() / self.card.temperature
+        logits = logits.float()
+        if self.card.temperature != 1.0:
+            logits = logits / self.card.temperature
         return logits.softmax(dim=1) if logits.shape[1] > 1 else logits.sigmoid()
 
     @contextlib.contextmanager
