@@ -44,6 +44,8 @@ def test_training_images_are_a_warning_and_validation_images_a_note() -> None:
     assert (warning.level, "trained on" in warning.text) == ("warning", True)
     (note,) = findings(make_data(split="val"))
     assert (note.level, "slightly too good" in note.text) == ("note", True)
+    (note,) = findings(make_data(split="all"))
+    assert (note.level, "too good" in note.text) == ("note", True)
 
 
 def test_a_wide_interval_names_what_it_rests_on() -> None:

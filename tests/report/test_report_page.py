@@ -143,6 +143,7 @@ def test_groups_are_named_where_there_are_any() -> None:
     [
         ("val", "Mean IoU on validation images"),
         ("train", "Mean IoU on training images"),
+        ("all", "Mean IoU on all images of the folder"),
         ("site B", "Mean IoU on images of site B"),
         ("", "Mean IoU on images "),
     ],

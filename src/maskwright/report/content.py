@@ -44,7 +44,7 @@ class ReportData:
         title: of the page, e.g. the data set's or the run's name.
         scores: on the images of `split`.
         classes: names and colours.
-        split: which images were scored: `test`, `val`, `train`, or a folder's name in words.
+        split: which images were scored: `test`, `val`, `train`, `all`, or a place in words.
         plan: of the training.
         fingerprint: of the data.
         history: rows of `history.csv`: step, seconds, loss, lr, and val_iou where a validation took place.

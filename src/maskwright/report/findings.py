@@ -52,6 +52,9 @@ def _split(data: ReportData) -> list[Finding]:
     if data.split == "train":
         text = "These are the images that the model was trained on: on new images it will do worse than this."
         return [Finding("warning", text)]
+    if data.split == "all":
+        text = "If the model was trained on some of these images, the numbers are too good."
+        return [Finding("note", text)]
     if data.split == "val":
         text = (
             "The validation images also chose the best state of the model, so the numbers are slightly too good; "

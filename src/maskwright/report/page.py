@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Example", "ReportData", "render", "write_report"]
 
-HELD_OUT = {"test": "held-out test images", "val": "validation images", "train": "training images"}
+HELD_OUT = {
+    "test": "held-out test images",
+    "val": "validation images",
+    "train": "training images",
+    "all": "all images of the folder",
+}
 
 
 def write_report(path: Path, data: ReportData) -> None:
