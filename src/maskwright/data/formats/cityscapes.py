@@ -59,6 +59,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     Raises:
         MaskwrightError: the folders are not there, or no image has labels.
     """
+    if options.classes is not None:
+        raise MaskwrightError(f"the classes of Cityscapes are fixed, so {options.classes} is of no use: drop --classes")
     kind = _label_folder(root)
     if kind is None:
         raise MaskwrightError(f"{root} is not laid out as Cityscapes: it needs leftImg8bit/ and gtFine/")

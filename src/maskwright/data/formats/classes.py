@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _IGNORED_NAMES = frozenset(
     {"unlabelled", "unlabeled", "void", "ignore", "ignored", "ignoreregion", "unannotated", "dontcare", "donotcare"}
 )
+# More values than this, unnamed, are taken for photographs or object ids and not for classes.
+_MOST_FOUND = 180
 _BINARY = (Entry(0, "background"), Entry(1, "foreground"))
 
 
@@ -80,12 +82,16 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
 
 
 def _by_color(table: ClassTable | None, scan: Scan) -> bool:
+    """Tell whether colours decide: real ones, or those of a palette or of greys where the table names just these."""
     if scan.colored:
         return True
-    if table is None or not table.colored or table.numbered or scan.palettes * 2 < scan.looked:
+    if table is None or not table.colored:
+        return False
+    if table.numbered and set(scan.values) - {255} <= {entry.id for entry in table.entries}:
         return False
     known = {entry.color for entry in table.entries}
-    return {color for value, color in scan.palette.items() if value != 255} <= known
+    shown = {value: scan.palette.get(value, (value, value, value)) for value in scan.values}
+    return {color for value, color in shown.items() if value != 255 or value not in scan.palette} <= known
 
 
 def _instances(table: ClassTable | None, options: ReadOptions, *, named: bool) -> Meaning:
@@ -95,6 +101,8 @@ def _instances(table: ClassTable | None, options: ReadOptions, *, named: bool) -
         pair = ("background", names[0])
     elif len(names) == 2:
         pair = (names[0], names[1])
+    if any(target != "ignore" for target in options.map.values()):
+        raise MaskwrightError("the masks hold object ids, and --map joins classes: drop it, or write --map ID=ignore")
     why = "one id an object" if named else "16-bit masks that count 0, 1, 2, ... without gaps: one id an object"
     values = dict.fromkeys(options.ignored(), IGNORE)
     return Meaning("instance", Classes.named(pair), values, notes=(why,))
@@ -111,16 +119,16 @@ def _found_values(scan: Scan, options: ReadOptions, masks: Path) -> Meaning:
             f"{masks} holds JPEG-compressed masks, whose values are blurred, and no table names the true ones: "
             "save the masks as PNG from their source, or add a classes.csv (name,r,g,b)"
         )
-    if scan.binary:
+    if scan.binary and 255 not in options.ignored():
         black_and_white = (Entry(0, "background"), Entry(255, "foreground"))
         return _indexed(black_and_white, options, notes=("0 and 255",), ignore_255=False)
     present = set(scan.values) - {255} - set(options.map) - options.ignored()
     if present <= {0, 1}:
         return _indexed(_BINARY, options)
-    if len(present) > 255:
+    if len(present) > _MOST_FOUND:
         raise MaskwrightError(
-            f"{masks} holds {len(present)} different values, and at most 255 classes fit: if they are object ids, "
-            "name the folder instances/; if they are photographs, this is not the masks' folder"
+            f"{masks} holds {len(present)} different values, and no table names them: if they are object ids, name the "
+            "folder instances/; if they are classes, add a classes.txt; if they are photographs, these are no masks"
         )
     entries = tuple(Entry(value, f"class-{value}") for value in sorted(present))
     return _indexed(entries, options, notes=(f"{len(entries)} classes found in the masks",))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from maskwright.core.classes import Classes
+from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, Record, Shapes
 from maskwright.data.formats.classes import split_ignored, with_map
@@ -49,6 +49,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     Raises:
         MaskwrightError: no such JSON, a damaged one, categories that contradict each other, or no image found.
     """
+    if options.classes is not None:
+        raise MaskwrightError(f"COCO names its categories itself, so {options.classes} is of no use: drop --classes")
     paths = _json_files(root)
     if not paths:
         raise MaskwrightError(
@@ -126,8 +128,8 @@ def _classes(parts: list[_Part], options: ReadOptions) -> tuple[Classes, dict[in
     entries = [Entry(category, name) for category, name in sorted(names.items()) if category != ground]
     entries.insert(0, Entry(ground if ground is not None else 0 if 0 not in names else -1, "background"))
     kept, ignored, notes = split_ignored(tuple(entries), options)
-    values = {entry.id: index for index, entry in enumerate(kept)} | {entry.id: 255 for entry in ignored}
-    values |= dict.fromkeys(options.ignored(), 255)
+    values = {entry.id: index for index, entry in enumerate(kept)} | {entry.id: IGNORE for entry in ignored}
+    values |= dict.fromkeys(options.ignored(), IGNORE)
     return Classes.named(tuple(entry.name for entry in kept)), with_map(values, options), notes
 
 

@@ -42,7 +42,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         raise nothing_pairs(root, pairing)
     masks = [pair.mask for pair in pairing.pairs]
     table = table_for(root, masks, options)
-    scan = scan_masks(masks, MOST_MASKS if table is None or len(table.entries) <= 2 else _FEW_MASKS)
+    scan = scan_masks(masks, _FEW_MASKS if pairing.instances or (table and len(table.entries) > 2) else MOST_MASKS)
     meaning = meaning_of(table, scan, options, masks[0].parent, instances=pairing.instances)
     splits = meaningful_splits(pair.split for pair in pairing.pairs)
     records = tuple(

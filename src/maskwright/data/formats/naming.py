@@ -19,13 +19,14 @@ MASK_WORDS: tuple[str, ...] = (
     *("masks", "mask", "labels", "label", "annotations", "annotation", "annots", "annot", "anno", "gts", "gt"),
     *("groundtruth", "groundtruths", "segmentationclass", "segmentations", "segmentation", "segmaps", "segmap"),
     *("segs", "seg", "labelmaps", "labelmap", "targets", "target", "lbl", "lbls", "ann", "anns", "manual"),
+    *("maskimages", "labelimages", "imagemasks", "imagelabels", "gtimages", "gtmasks", "segmentationmasks", "segmasks"),
 )
 INSTANCE_WORDS: tuple[str, ...] = (
     *("instances", "instance", "instancemasks", "instancemask", "instancelabels", "segmentationobject"),
 )
 _IMAGE_WORDS: tuple[str, ...] = (
     *("images", "image", "imgs", "img", "jpegimages", "pngimages", "photos", "photo", "pictures", "inputs", "input"),
-    *("rgb", "raw", "originals", "original", "frames", "scans", "patches", "sat"),
+    *("rgb", "raw", "originals", "original", "originalimages", "rawimages", "frames", "scans", "patches", "sat"),
 )
 _ROLES: dict[str, Role] = {
     **dict.fromkeys(_IMAGE_WORDS, "image"),
@@ -43,8 +44,10 @@ def _alternatives(words: dict[str, Role] | dict[str, Split]) -> str:
     return "|".join(sorted(words, key=len, reverse=True))
 
 
+_SPLIT = _alternatives(_SPLITS)
+_CODING = r"(?:(?:semantic|binary|class|index|gr[ae]y|colou?r|fine|png|jpe?g|npy|tiff?|aug|raw)*)"
 _FOLDER = re.compile(
-    rf"(?P<before>{_alternatives(_SPLITS)})?(?P<role>{_alternatives(_ROLES)})?(?P<after>{_alternatives(_SPLITS)})?"
+    rf"(?P<before>{_SPLIT})?(?:{_CODING}(?P<role>{_alternatives(_ROLES)}){_CODING})?(?P<after>{_SPLIT})?"
     r"(?:set)?(?:19\d\d|20\d\d)?"
 )
 _SEPARATORS = re.compile(r"[\s_\-.]+")
@@ -116,23 +119,31 @@ def stem(path: PurePath) -> str:
 def bare_stem(name: str) -> str:
     """Drop the words for image or mask at either end of a stem: `img_07`, `mask_07`, `07_sat` and `07_label` -> `07`.
 
-    A stem of nothing but such words stays as it is.
+    Nothing is left of `image` or `mask` alone.
     """
-    parts = [part for part in re.split(r"([\s_\-.]+)", name) if part]
-    while len(parts) > 2 and _is_role_word(parts[-1]):
+    parts = _parts(name)
+    while parts and _is_role_word(parts[-1]):
         del parts[-2:]
-    while len(parts) > 2 and _is_role_word(parts[0]):
+    while parts and _is_role_word(parts[0]):
         del parts[:2]
-    if len(parts) == 1:
-        return re.sub(rf"^(?:{_alternatives(_ROLES)})(?=\d)", "", parts[0], flags=re.IGNORECASE)
-    return "".join(parts)
+    return re.sub(rf"^(?:{_alternatives(_ROLES)})(?=\d)", "", "".join(parts), flags=re.IGNORECASE)
 
 
-def mask_suffix(name: str) -> str | None:
-    """Return the stem of the image that a side-by-side mask belongs to: `a_mask` -> `a`; None if it is no mask's."""
-    parts = [part for part in re.split(r"([\s_\-.]+)", name) if part]
-    is_mask = len(parts) > 2 and _ROLES.get(parts[-1].lower()) in {"mask", "instance"}
-    return "".join(parts[:-2]) if is_mask else None
+def mask_owner(name: str) -> str | None:
+    """Return the stem of the image that a mask beside it belongs to: `a_mask`, `mask_a` -> `a`; None if no mask's."""
+    parts = _parts(name)
+    if parts and _is_mask_word(parts[-1]):
+        return "".join(parts[:-2])
+    return "".join(parts[2:]) if parts and _is_mask_word(parts[0]) else None
+
+
+def _parts(name: str) -> list[str]:
+    """Split a stem into words and the separators between them."""
+    return [part for part in re.split(r"([\s_\-.]+)", name) if part]
+
+
+def _is_mask_word(part: str) -> bool:
+    return _ROLES.get(part.lower()) in {"mask", "instance"}
 
 
 def _is_role_word(part: str) -> bool:

@@ -13,9 +13,10 @@ from maskwright.core.records import Fault
 from maskwright.data.formats import naming
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from maskwright.core.records import Split
+    from maskwright.core.records import Severity, Split
 
 _LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".webp"})
 _MANY = 5
@@ -70,7 +71,7 @@ def find_pairs(root: Path, paths: list[Path]) -> Pairing:
         images, masks, how = _side_by_side(files)
     chosen, aside = _chosen(images, masks)
     matched = _matched(images, chosen)
-    pairs = tuple(sorted(Pair(image.path, mask.path, image.place.split) for image, mask in matched))
+    pairs = tuple(sorted(Pair(image.path, mask.path, image.place.split or mask.place.split) for image, mask in matched))
     return Pairing(
         pairs,
         len(images),
@@ -82,10 +83,10 @@ def find_pairs(root: Path, paths: list[Path]) -> Pairing:
 
 
 def _side_by_side(files: list[_File]) -> tuple[list[_File], list[_File], str | None]:
-    """Tell images from masks in one folder: by the word that ends a mask's name, or photo.jpg with photo.png."""
+    """Tell images from masks in one folder: by a word in the mask's name, or photo.jpg with photo.png."""
     masks = []
     for file in files:
-        owner = naming.mask_suffix(file.place.key[-1])
+        owner = naming.mask_owner(file.place.key[-1])
         if owner is not None:
             masks.append(_File(file.path, file.place._replace(key=(*file.place.key[:-1], owner))))
     if masks:
@@ -94,7 +95,8 @@ def _side_by_side(files: list[_File]) -> tuple[list[_File], list[_File], str | N
     twins: defaultdict[tuple[str, ...], list[_File]] = defaultdict(list)
     for file in files:
         twins[file.place.key].append(file)
-    lossless = [file for group in twins.values() if len(group) == 2 for file in group if not _is_lossy(file)]
+    couples = [group for group in twins.values() if len(group) == 2 and sum(map(_is_lossy, group)) == 1]
+    lossless = [file for group in couples for file in group if not _is_lossy(file)]
     if len(lossless) >= 0.8 * len(twins):
         taken = {file.path for file in lossless}
         return [file for file in files if file.path not in taken], lossless, "masks beside the images, by their suffix"
@@ -122,38 +124,68 @@ def _chosen(images: list[_File], masks: list[_File]) -> tuple[list[_File], tuple
 
 
 def _matched(images: list[_File], masks: list[_File]) -> list[tuple[_File, _File]]:
-    """Pair by the same key; then, among the rest, by the key without words for a role in the stem."""
-    pairs, images, masks = _joined(images, masks, bare=False)
-    if images and masks:
-        more, _, _ = _joined(images, masks, bare=True)
-        pairs += more
+    """Pair by equal keys, from the strictest to the loosest; the looser ones only where nothing else pairs."""
+    pairs, images, masks = _joined(images, masks, _exact)
+    more, images, masks = _joined(images, masks, _bare, unique_masks=True)
+    pairs += more
+    for loose in (_without_split, _stem_alone, _folder_alone):
+        if not pairs:
+            pairs, images, masks = _joined(images, masks, loose, unique_masks=True, unique_images=True)
     return pairs
 
 
+def _exact(file: _File) -> tuple[str, ...]:
+    return file.place.key
+
+
+def _bare(file: _File) -> tuple[str, ...]:
+    """The words for a role dropped from the stem: images/img_07.jpg, masks/mask_07.png."""
+    return (*file.place.key[:-1], naming.bare_stem(file.place.key[-1]))
+
+
+def _without_split(file: _File) -> tuple[str, ...]:
+    """The split dropped too: test/crack/000.png, ground_truth/crack/000_mask.png."""
+    return _bare(file)[1:]
+
+
+def _stem_alone(file: _File) -> tuple[str, ...]:
+    """The folders dropped: images/cat_1.jpg, annotations/trimaps/cat_1.png."""
+    return _bare(file)[-1:]
+
+
+def _folder_alone(file: _File) -> tuple[str, ...]:
+    """The stem dropped: case7/photo.jpg, case7/mask.png."""
+    return file.place.key[:-1]
+
+
 def _joined(
-    images: list[_File], masks: list[_File], *, bare: bool
+    images: list[_File],
+    masks: list[_File],
+    key: Callable[[_File], tuple[str, ...]],
+    *,
+    unique_masks: bool = False,
+    unique_images: bool = False,
 ) -> tuple[list[tuple[_File, _File]], list[_File], list[_File]]:
+    """Return the pairs of equal keys, the images left and the masks left; of masks with one key the first counts."""
     by_key: dict[tuple[str, ...], _File] = {}
-    ambiguous: set[tuple[str, ...]] = set()
     for mask in masks:
-        key = _key(mask, bare=bare)
-        if bare and key in by_key:
-            ambiguous.add(key)
-        by_key.setdefault(key, mask)
+        by_key.setdefault(key(mask), mask)
+    mask_counts, image_counts = Counter(map(key, masks)), Counter(map(key, images))
     pairs, alone, used = [], [], set()
     for image in images:
-        key = _key(image, bare=bare)
-        if key in by_key and key not in ambiguous:
-            pairs.append((image, by_key[key]))
-            used.add(by_key[key].path)
+        own = key(image)
+        partner = by_key.get(own)
+        clear = not (unique_masks and mask_counts[own] > 1) and not (unique_images and image_counts[own] > 1)
+        if partner is not None and clear and _same_split(image, partner):
+            pairs.append((image, partner))
+            used.add(partner.path)
         else:
             alone.append(image)
     return pairs, alone, [mask for mask in masks if mask.path not in used]
 
 
-def _key(file: _File, *, bare: bool) -> tuple[str, ...]:
-    key = file.place.key
-    return (*key[:-1], naming.bare_stem(key[-1])) if bare else key
+def _same_split(image: _File, mask: _File) -> bool:
+    return image.place.split is None or mask.place.split is None or image.place.split == mask.place.split
 
 
 def _layout(root: Path, pairs: tuple[Pair, ...], how: str | None, aside: tuple[str, ...]) -> str:
@@ -163,9 +195,7 @@ def _layout(root: Path, pairs: tuple[Pair, ...], how: str | None, aside: tuple[s
     texts = [image if how else f"{image} + {mask}" for image, mask in shown]
     if len(folders) > 4:
         texts.append(f"{len(folders) - 4} more folders")
-    text = ", ".join(texts)
-    if how:
-        text += f" ({how})"
+    text = ", ".join(texts) + (f" ({how})" if how else "")
     return text + (f" ({', '.join(aside)} left aside)" if aside else "")
 
 
@@ -190,11 +220,10 @@ def _unpaired(root: Path, images: list[_File], masks: list[_File], pairs: tuple[
 
 def _lonely(root: Path, folder: Path, alone: list[Path], *, what: str, other: str, whole: bool) -> list[Fault]:
     cure = f"add the {other}, or remove the {what}; a pair has the same name but for the suffix"
+    severity: Severity = "error" if what == "image" else "warning"
     if whole and len(alone) > _MANY:
         message = f"none of the {len(alone)} {what}s in {_folder(root, folder / 'x')} has a {other}"
-        return [Fault("unpaired", "error" if what == "image" else "warning", folder, message, cure)]
-    severity = "error" if what == "image" else "warning"
+        return [Fault("unpaired", severity, folder, message, cure)]
     return [
-        Fault("unpaired", severity, path, f"{path.relative_to(root).as_posix()} has no {other}", cure)  # type: ignore[arg-type]
-        for path in alone
+        Fault("unpaired", severity, path, f"{path.relative_to(root).as_posix()} has no {other}", cure) for path in alone
     ]

@@ -38,8 +38,7 @@ _RGB = r"(?P<r>\d{1,3})[\s,;]+(?P<g>\d{1,3})[\s,;]+(?P<b>\d{1,3})"
 _FORMS = tuple(
     re.compile(form)
     for form in (
-        rf"(?P<name>[^:]+):{_RGB}?:[^:]*:[^:]*",
-        r"(?P<name>[^:]+)::[^:]*:[^:]*",
+        rf"(?P<name>[^:]+):(?:{_RGB})?:[^:]*:[^:]*",
         rf"(?P<id>\d+)[\s,;:]+(?P<name>\D.*?)[\s,;]+{_RGB}",
         rf"{_RGB}[\s,;]+(?P<name>\D.*)",
         rf"(?P<name>\D.*?)[\s,;:]+{_RGB}",
@@ -151,7 +150,7 @@ def _from_lines(path: Path, lines: list[str]) -> list[tuple[int | None, str, Col
             assert match is not None
             found = match.groupdict()
             number = int(found["id"]) if found.get("id") else None
-            color = _color([found.get(channel) for channel in "rgb"])
+            color = _color(path, [found.get(channel) for channel in "rgb"])
             rows.append((number, found["name"], color))
         return rows
     raise MaskwrightError(f"{path} is no table of classes: write one name a line")
@@ -184,15 +183,21 @@ def _from_csv(path: Path, lines: list[str]) -> list[tuple[int | None, str, Color
             own_id = int(cells[columns["id"]]) if "id" in columns else None
         except ValueError:
             raise MaskwrightError(f"{path}, class {number}: the id {cells[columns['id']]!r} is no number") from None
-        color = _color([cells.get(columns[channel]) for channel in "rgb"]) if "r" in columns else None
+        color = _color(path, [cells.get(columns[channel]) for channel in "rgb"]) if "r" in columns else None
         rows.append((own_id, cells[columns["name"]], color))
     return rows
 
 
-def _color(values: list[Any]) -> Color | None:
-    if any(value is None or str(value).strip() == "" for value in values):
+def _color(path: Path, values: Any) -> Color | None:
+    """Read [r, g, b] or "#rrggbb"; None where there is no colour."""
+    if isinstance(values, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", values):
+        values = list(bytes.fromhex(values[1:]))
+    if not isinstance(values, list) or len(values) != 3 or any(value in {None, ""} for value in values):
         return None
-    red, green, blue = (int(float(value)) for value in values)
+    try:
+        red, green, blue = (int(value) for value in values)
+    except (TypeError, ValueError):
+        raise MaskwrightError(f"{path} holds the colour {values}: write three whole numbers of 0..255") from None
     return red, green, blue
 
 
@@ -233,7 +238,7 @@ def _from_item(path: Path, item: Any) -> tuple[int | None, str, Color | None]:
         number = next((plain[key] for key in _ID_COLUMNS if isinstance(plain.get(key), int)), None)
         color = plain.get("color", plain.get("colour"))
         if name is not None:
-            return number, name, _color(color) if isinstance(color, list) and len(color) == 3 else None
+            return number, name, _color(path, color)
     elif isinstance(item, str | int | float | bool):
         return None, str(item), None
     raise MaskwrightError(f"{path} holds {item!r}, which names no class: write a name, or an object with a `name`")
@@ -245,5 +250,5 @@ def _from_pair(path: Path, key: Any, value: Any) -> tuple[int | None, str, Color
     if isinstance(value, int) and not isinstance(value, bool):
         return value, str(key), None
     if isinstance(value, list) and len(value) == 3:
-        return None, str(key), _color(value)
+        return None, str(key), _color(path, value)
     raise MaskwrightError(f"{path} holds {key!r}: {value!r}, which names no class: write it as id: name")

@@ -1,6 +1,7 @@
-"""YOLO segmentation: data.yaml, images/ and labels/*.txt with one outline a line, in shares of the image. Paints nothing.
+"""YOLO segmentation: data.yaml, images/ and labels/*.txt with one outline a line. Paints nothing.
 
-A label file holds lines `class x0 y0 x1 y1 ...`; an image without one shows background only, as YOLO has it.
+A label file holds lines `class x0 y0 x1 y1 ...` in shares of width and height; an image without one shows background
+only, as YOLO has it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import yaml
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, Record, Shape, Shapes
+from maskwright.data.formats import folder
 from maskwright.data.formats.classes import split_ignored, with_map
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.naming import split_word
@@ -43,10 +45,11 @@ def detect(root: Path) -> str | None:
     layout = _layout(root, None)
     if layout is None:
         return None
-    labelled = next((path for path in map(_label_path, layout.images) if path.is_file()), None)
-    if labelled is None or not _holds_outlines(layout.images):
+    longest = _longest_line(layout.images)
+    # Boxes alone are YOLO too, and `read` says that they do not do; but not where there are masks beside them.
+    if longest <= _BOX_NUMBERS and (longest < _BOX_NUMBERS or folder.detect(root) is not None):
         return None
-    return f"{layout.yaml.name if layout.yaml else 'labels/'}: outlines such as {labelled.name}"
+    return f"{layout.yaml.name if layout.yaml else 'labels/'} of {len(layout.images)} images"
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:
@@ -111,6 +114,8 @@ def _yaml_below(root: Path) -> Path | None:
 
 
 def _is_data_yaml(path: Path) -> bool:
+    if b"names" not in path.read_bytes():  # Somebody else's, and not ours to complain about.
+        return False
     data = _yaml(path)
     return data is not None and "names" in data and bool(set(_YAML_KEYS) & set(data))
 
@@ -139,12 +144,12 @@ def _images_of(base: Path, path: Path, data: dict[str, Any]) -> dict[Path, Split
     for key, split in _YAML_KEYS.items():
         places = data.get(key) or []
         for place in places if isinstance(places, list) else [places]:
-            folder = _resolved(base, path, str(place))
-            if folder is None and split != "test":
+            found = _resolved(base, path, str(place))
+            if found is None and split != "test":
                 raise MaskwrightError(
                     f"{path}: {key}: {place} is not there: correct the path; it is relative to {base}"
                 )
-            for image in _listed(folder) if folder else []:
+            for image in _listed(found) if found else []:
                 images.setdefault(image, split)
     return images
 
@@ -187,14 +192,17 @@ def _label_path(image: Path) -> Path:
     return Path(*parts)
 
 
-def _holds_outlines(images: dict[Path, Split | None]) -> bool:
-    """Tell whether the first label file with content reads as `class x y ...`; a few are looked at."""
+def _longest_line(images: dict[Path, Split | None]) -> int:
+    """Return the most numbers after the class in a line of the first few label files; 0 if they are no labels."""
     texts = [path for path in map(_label_path, sorted(images)) if path.is_file() and path.stat().st_size]
+    longest = 0
     for path in texts[:20]:
-        words = path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0].split()
-        if words:
-            return words[0].isdecimal() and len(words) > _BOX_NUMBERS and _numbers(words[1:]) is not None
-    return bool(texts)
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            words = line.split()
+            if words and (not words[0].isdecimal() or _numbers(words[1:]) is None):
+                return 0
+            longest = max(longest, len(words) - 1)
+    return longest
 
 
 def _classes(layout: _Layout, options: ReadOptions) -> tuple[Classes, dict[int, int], tuple[str, ...]]:

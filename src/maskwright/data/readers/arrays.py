@@ -153,7 +153,8 @@ def plain_pixels(path: Path, array: NDArray[Any]) -> NDArray[Any]:
         return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
     if array.dtype.kind not in "iuf":
         raise DecodeError("unreadable", path, f"holds {array.dtype} values, not numbers", "save it as uint8 or float32")
-    numbers = np.ascontiguousarray(array, dtype=np.float32)
+    with np.errstate(over="ignore"):  # What does not fit becomes infinite, and is refused below.
+        numbers = np.ascontiguousarray(array, dtype=np.float32)
     # The sum is finite only if every value is, short of overflow; it costs a fraction of an element-wise test.
     with np.errstate(over="ignore", invalid="ignore"):
         suspicious = not np.isfinite(numbers.sum(dtype=np.float64))
@@ -174,12 +175,12 @@ def plain_mask(path: Path, array: NDArray[Any]) -> NDArray[Any]:
     Raises:
         DecodeError: `unreadable` for another shape or for fractions.
     """
+    shape = "x".join(str(length) for length in array.shape)
     if array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):
         array = array[0] if array.shape[0] == 1 else array[..., 0]
     if array.ndim == 3:
         array = bands_last(array)
     if array.ndim not in {2, 3} or (array.ndim == 3 and array.shape[2] not in {3, 4}):
-        shape = "x".join(str(length) for length in array.shape)
         raise DecodeError(
             "unreadable", path, f"has shape {shape}, and a mask is HxW values or HxWx3 colours", "save it so"
         )

@@ -23,8 +23,8 @@ def size(path: Path, kind: str) -> tuple[int, int]:
 
 def image(path: Path, kind: str) -> NDArray[Any]:
     """Read (H, W), (H, W, C) or (C, H, W) as (H, W, C)."""
-    array = _mapped(path, kind)
-    return plain_pixels(path, bands_last(array))
+    # A copy: pixels that lived in the file would change with it.
+    return plain_pixels(path, bands_last(np.array(_mapped(path, kind))))
 
 
 def mask(path: Path, kind: str) -> RawMask:

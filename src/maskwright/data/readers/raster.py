@@ -113,8 +113,8 @@ def _open(path: Path, kind: str) -> _Opened:
     data = path.read_bytes()
     picture = _header(path, kind, io.BytesIO(data))
     width, height = picture.size
-    wide = 2 if kind in {"png", "pnm"} and data[24:25] == b"\x10" else 1
-    require_room(path, (height, width), wide * max(1, len(picture.getbands())))
+    item_bytes = 4 if picture.mode in {"I", "F"} else 2 if kind == "png" and data[24] == 16 else 1
+    require_room(path, (height, width), item_bytes * len(picture.getbands()))
     _require_whole(path, kind, data)
     return _Opened(path, kind, data, picture, exif_orientation(picture.info.get("exif")))
 

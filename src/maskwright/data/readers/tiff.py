@@ -73,25 +73,33 @@ class _Tiff:
         import tifffile
 
         self.path = path
+        # Opened here, because TiffFile leaves a file that it cannot read open behind it.
+        self._stream = path.open("rb")
         try:
-            self._file = tifffile.TiffFile(path)
+            self._file = tifffile.TiffFile(self._stream)
             self.series = self._file.series[0]
             page = self._file.pages[0]
             self.axes, self.shape = self.series.axes, self.series.shape
             self.photometric, self.compression = int(page.photometric), int(page.compression)
             self._colormap = page.colormap
             tag = page.tags.get(274)
+            turned = int(tag.value) if tag is not None else 1
         except (*_ERRORS, tifffile.TiffFileError) as error:
+            self._stream.close()
             raise DecodeError("unreadable", path, f"is no readable {kind.upper()} ({error})", _COPY_AGAIN) from None
-        self.orientation = int(tag.value) if tag is not None and 1 <= int(tag.value) <= 8 else 1
+        self.orientation = turned if 1 <= turned <= 8 else 1
         self.lossy = self.compression in {6, 7}
-        self._check()
+        try:
+            self._check()
+        except DecodeError:
+            self._stream.close()
+            raise
 
     def __enter__(self) -> _Tiff:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._stream.close()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -110,7 +118,6 @@ class _Tiff:
 
     def _check(self) -> None:
         if len(self.shape) not in {2, 3} or "Y" not in self.axes or "X" not in self.axes or set(self.axes) & set("ZT"):
-            self._file.close()
             shape = "x".join(str(length) for length in self.shape)
             raise DecodeError(
                 "unreadable",
@@ -120,11 +127,7 @@ class _Tiff:
             )
         height, width = self.size
         bands = int(np.prod(self.shape)) // max(1, height * width)
-        try:
-            require_room(self.path, (height, width), bands * max(1, self.series.dtype.itemsize))
-        except DecodeError:
-            self._file.close()
-            raise
+        require_room(self.path, (height, width), bands * max(1, self.series.dtype.itemsize))
 
 
 def _values(tiff: _Tiff) -> NDArray[Any]:
