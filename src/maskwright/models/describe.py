@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,6 +42,8 @@ def count_parameters(module: nn.Module) -> int:
 
 def describe(segmenter: Segmenter, size: int = SIZE) -> Description:
     """Count weights and multiply-adds on a copy without memory (torch's `meta` device); `segmenter` is not changed."""
+    from torch.utils.flop_counter import FlopCounterMode  # here, as it pulls in triton
+
     twin = copy.deepcopy(segmenter).to("meta").eval()
     image = torch.empty(1, segmenter.in_channels, size, size, device="meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():

@@ -128,8 +128,8 @@ def _cannot_build(name: str, output_stride: int, weights: Path | None, error: Ex
         )
     if output_stride != 32:
         return MaskwrightError(
-            f"timm's {name} cannot run at output stride {output_stride}: set output_stride=32, or choose a backbone that "
-            "can be dilated, such as resnet18"
+            f"timm's {name} cannot run at output stride {output_stride}: set output_stride=32, or choose a backbone "
+            "that can be dilated, such as resnet18"
         )
     return MaskwrightError(
         f"timm's {name} gives no feature pyramid ({error or type(error).__name__}): choose a backbone that does, such "

@@ -87,7 +87,9 @@ class BatchNorm2d(nn.BatchNorm2d):
         if x.numel() == x.shape[1]:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         if self.recomputed and not getattr(_thread, "forward", False):
-            return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
+            # Copies move instead: checkpointing insists on the same number of saved tensors as before.
+            mean, variance = cast("Tensor", self.running_mean).clone(), cast("Tensor", self.running_var).clone()
+            return F.batch_norm(x, mean, variance, self.weight, self.bias, training=True, eps=self.eps)
         return super().forward(x)
 
     def _synchronised(self, x: Tensor) -> Tensor:
@@ -97,7 +99,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         difference of two large numbers.
         """
         shift = cast("Tensor", self.running_mean).detach().clone()[:, None, None]
-        centred = x.float() - shift
+        centred = x.to(torch.promote_types(x.dtype, torch.float32)) - shift
         count = centred.new_full((1,), x.shape[0] * x.shape[2] * x.shape[3])
         sums = torch.cat([centred.sum((0, 2, 3)), centred.square().sum((0, 2, 3)), count])
         total, squares, number = cast("Tensor", _AllReduceSum.apply(sums)).split([x.shape[1], x.shape[1], 1])

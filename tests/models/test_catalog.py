@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import inspect
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from maskwright import models
+from maskwright.core.classes import Classes
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import DataPlan, ModelPlan
+from maskwright.models import bundle, decoders
+from maskwright.models.backbones import hub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Build = Callable[..., models.Segmenter]
+
+SMALL = {"widths": (4, 6, 8, 10), "depths": (1, 1, 1, 1)}
+
+
+@pytest.mark.parametrize("name", sorted(models.MODELS))
+def test_every_entry_is_complete(name: str) -> None:
+    entry = models.MODELS[name]
+    assert entry.default_backbone in models.BACKBONES
+    assert entry.url.startswith("https://")
+    assert 1980 < entry.year < 2100
+    assert entry.paper
+    assert len(entry.summary) < 100
+    first = (inspect.getdoc(inspect.getmodule(entry.builder)) or "").split("\n\n")
+    assert str(entry.year) in first[1], "the file names the paper first"
+    of_model = set(inspect.signature(entry.builder).parameters)
+    assert not of_model & set(inspect.signature(models.BACKBONES["compact"].builder).parameters)
+
+
+def test_every_decoder_file_is_in_the_catalog() -> None:
+    files = {path.stem for path in Path(decoders.__file__).parent.glob("*.py")} - {"__init__"}
+    assert files == {entry.builder.__module__.rpartition(".")[2] for entry in models.MODELS.values()}
+
+
+def test_an_unknown_model_is_named_with_the_nearest() -> None:
+    with pytest.raises(MaskwrightError, match=r"'swifnet' is no model: did you mean 'swiftnet'\?"):
+        models.create("swifnet", 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("resnet19", "resnet18"), ("compct", "compact"), ("timm:resnet1", "resnet1")]
+)
+def test_an_unknown_backbone_is_named_with_the_nearest(name: str, near: str) -> None:
+    with pytest.raises(MaskwrightError, match=f"'{name}' is no backbone: did you mean '{near}"):
+        models.create("swiftnet", 2, backbone=name)
+
+
+def test_an_unknown_option_is_named_with_the_known_ones() -> None:
+    with pytest.raises(
+        MaskwrightError, match=r"'widht' is no option of swiftnet with compact: did you mean 'width'\?"
+    ) as hit:
+        models.create("swiftnet", 2, widht=3)
+    assert all(option in str(hit.value) for option in ("finest", "grids", "depths", "stem"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"classes": 0}, "1 to 255 classes, not 0"),
+        ({"classes": 256}, "1 to 255 classes, not 256"),
+        ({"in_channels": 0}, "1 channel or more, not 0"),
+        ({"dropout": 1.0}, "not including, 1, not 1.0"),
+        ({"width": "wide"}, r"option width of swiftnet with compact is 'wide': give it like its default"),
+        ({"width": True}, "option width .* is True"),
+        ({"grids": [1, "a"]}, "option grids"),
+        ({"width": 0}, "must all be 1 or more"),
+        ({"stem": 3}, "stem is 3, and it must be 2 or 4"),
+        ({"output_stride": 7}, "output_stride is 7"),
+        ({"widths": [3, 4]}, "do not go together"),
+        ({"name": "unet", "finest": 3}, "finest, 3, one of 1, 2, 4, 8 and 16"),
+        ({"name": "pspnet", "backbone": "compact", "grids": [0]}, "grids \\[0\\] must be 1 or more"),
+        ({"name": "deeplabv3plus", "backbone": "compact", "rates": [0]}, "rates \\[0\\]"),
+        ({"name": "fcn", "backbone": "compact", "auxiliary": 1}, "option auxiliary"),
+        ({"backbone": "resnet18", "output_stride": 4}, "must be 8, 16 or 32"),
+        ({"pretrained": True, "weights": "x.safetensors"}, "both pretrained weights and the file x.safetensors"),
+    ],
+)
+def test_a_value_outside_its_rule_is_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(MaskwrightError, match=message):
+        models.create(**{"name": "swiftnet", "classes": 2, **settings})
+
+
+def test_options_reach_their_part_and_lists_stand_for_tuples() -> None:
+    plan = ModelPlan(name="unet", backbone="compact", options={"widths": [4, 5], "depths": [1, 2], "channels": [7]})
+    model = models.create_from_plan(plan, 2, 1)
+    assert model.backbone.channels == (4, 4, 5)
+    assert model.decoder.channels == 7
+    assert models.options_of("fcn")["output_stride"] == 8
+    assert models.create("fcn", 2, backbone="compact", output_stride=16).native_stride == 16
+
+
+def test_dropout_acts_in_training_only(small: Build) -> None:
+    model, image = small(), torch.randn(1, 3, 32, 32)
+    dropping = models.create("swiftnet", 3, 3, "compact", dropout=0.5, **SMALL).train()
+    torch.nn.init.ones_(dropping.head[1].weight)
+    assert dropping.head[0].p == 0.5
+    assert not torch.equal(dropping(image), dropping(image))
+    assert torch.equal(model.eval()(image), model(image))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "message"),
+    [
+        ("hrnet_w18", "cannot run at output stride 8: set output_stride=32"),
+        ("timm:test_vit", "cannot run at output stride 8: set output_stride=32"),
+    ],
+)
+def test_a_backbone_that_cannot_be_dilated_says_so(backbone: str, message: str) -> None:
+    with pytest.raises(MaskwrightError, match=message):
+        models.create("fcn", 2, backbone=backbone)
+
+
+def test_a_network_for_one_size_says_so() -> None:
+    with pytest.raises(MaskwrightError, match=r"takes no image of 64x64 .* made for one image size"):
+        models.create("swiftnet", 2, backbone="timm:maxvit_rmlp_pico_rw_256")
+
+
+def test_a_backbone_without_a_pyramid_is_refused_where_one_is_needed() -> None:
+    with pytest.raises(MaskwrightError, match="needs a level finer than the last"):
+        models.create("deeplabv3plus", 2, backbone="timm:test_vit", output_stride=32)
+
+
+@pytest.mark.parametrize(
+    "backbone", ["mobilenetv3_large_100", "timm:test_convnext", "test_resnet", "timm:swin_s3_tiny_224"]
+)
+def test_timm_backbones_of_several_kinds(backbone: str) -> None:
+    model = models.create("swiftnet", 2, 5, backbone, width=8).train()
+    logits = model(torch.randn(2, 5, 70, 45))
+    assert logits.shape == (2, 2, 70, 45)
+    logits.square().sum().backward()
+    assert model.backbone.in_channels == 5
+
+
+def _card(classes: int) -> bundle.Card:
+    names = Classes.named([f"class {index}" for index in range(classes)])
+    plan = ModelPlan(backbone="compact", options={key: list(value) for key, value in SMALL.items()})
+    return bundle.Card(model=plan, classes=bundle.CardClasses.of(names), data=DataPlan())
+
+
+def test_training_can_start_from_a_bundle_with_other_classes(small: Build, tmp_path: Path) -> None:
+    before = small(classes=3)
+    bundle.save(tmp_path / "m.safetensors", before, _card(3))
+    same = models.create("swiftnet", 3, backbone="compact", weights=tmp_path / "m.safetensors", **SMALL)
+    other = models.create("swiftnet", 5, backbone="compact", weights=str(tmp_path / "m.safetensors"), **SMALL)
+    assert all(torch.equal(same.state_dict()[key], value) for key, value in before.state_dict().items())
+    assert torch.equal(other.decoder.bottleneck[0].weight, before.decoder.bottleneck[0].weight)
+    assert other.head[1].weight.shape[0] == 5
+    with pytest.raises(MaskwrightError, match="does not fit the network"):
+        models.create("swiftnet", 3, backbone="compact", width=9, weights=tmp_path / "m.safetensors", **SMALL)
+
+
+def test_training_can_start_from_backbone_weights(small: Build, tmp_path: Path) -> None:
+    before = small().backbone
+    safetensors.torch.save_file(before.state_dict(), tmp_path / "b.safetensors")
+    after = models.create("unet", 2, backbone="compact", weights=tmp_path / "b.safetensors", **SMALL).backbone
+    assert all(torch.equal(after.state_dict()[key], value) for key, value in before.state_dict().items())
+    with pytest.raises(MaskwrightError, match=r"b\.safetensors does not fit the network"):
+        models.create("unet", 2, 4, backbone="compact", weights=tmp_path / "b.safetensors", **SMALL)
+
+
+@pytest.mark.parametrize("channels", [3, 1, 5])
+def test_timm_weights_from_a_file(tmp_path: Path, channels: int) -> None:
+    timm = pytest.importorskip("timm")
+    published = timm.create_model("test_resnet")
+    safetensors.torch.save_file(published.state_dict(), tmp_path / "w.safetensors")
+    model = models.create("swiftnet", 2, channels, "timm:test_resnet", weights=tmp_path / "w.safetensors", width=8)
+    own = dict(model.backbone.network.named_parameters())
+    same = [name for name, value in own.items() if name in published.state_dict() and _equal(value, published, name)]
+    assert len(same) == len(own) - (channels != 3)
+
+
+def _equal(value: torch.Tensor, published: torch.nn.Module, name: str) -> bool:
+    other = published.state_dict()[name]
+    return value.shape == other.shape and torch.equal(value, other)
+
+
+@pytest.mark.parametrize("content", ["another network", "nothing"])
+def test_timm_weights_that_do_not_fit_are_refused(tmp_path: Path, content: str) -> None:
+    timm = pytest.importorskip("timm")
+    tensors = timm.create_model("test_efficientnet").state_dict() if content == "another network" else {}
+    safetensors.torch.save_file({"x": torch.zeros(1), **tensors}, tmp_path / "w.safetensors")
+    with pytest.raises(MaskwrightError, match=r"w\.safetensors does not fit timm's resnet18"):
+        models.create("swiftnet", 2, backbone="resnet18", weights=tmp_path / "w.safetensors")
+
+
+def test_pickled_weights_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.pth").write_bytes(b"anything")
+    with pytest.raises(MaskwrightError, match=r"w\.pth is a pickle by its name"):
+        models.create("swiftnet", 2, backbone="resnet18", weights=tmp_path / "w.pth")
+
+
+@pytest.fixture
+def _empty_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "_cached", lambda _repository: None)
+
+
+@pytest.mark.usefixtures("_empty_cache")
+def test_a_hub_that_never_answers_is_given_up_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "SECONDS", 0.2)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("urllib.request.urlopen", _asleep)
+    started = time.monotonic()
+    available, reason = models.pretrained_available("resnet18")
+    assert time.monotonic() - started < 1.5
+    assert not available
+    assert "out of reach: no answer within 0.2 seconds" in reason
+    assert "apache-2.0" in reason
+
+
+@pytest.mark.usefixtures("_empty_cache")
+def test_pretrained_weights_out_of_reach_are_an_error_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(MaskwrightError, match=r"HF_HUB_OFFLINE is set\. Train from scratch .*model\.weights=FILE"):
+        models.create("swiftnet", 2, backbone="resnet18", pretrained=True)
+
+
+@pytest.mark.usefixtures("_empty_cache")
+def test_a_download_that_breaks_off_is_an_error_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "_out_of_reach", lambda: None)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", _broken)
+    assert models.pretrained_available("resnet18")[0]
+    with pytest.raises(MaskwrightError, match=r"could not be fetched \(line cut\).*model\.pretrained=false"):
+        models.create("swiftnet", 2, backbone="resnet18", pretrained=True)
+
+
+def _asleep(*_args: object, **_settings: object) -> None:
+    time.sleep(2)
+    raise ConnectionError("too late")
+
+
+def _broken(*_args: object, **_settings: object) -> None:
+    raise ConnectionError("line cut")
+
+
+def test_pretrained_weights_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timm = pytest.importorskip("timm")
+    published = timm.create_model("resnet18")
+    safetensors.torch.save_file(published.state_dict(), tmp_path / "model.safetensors")
+    monkeypatch.setattr(hub, "_cached", lambda _repository: tmp_path / "model.safetensors")
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_a, **_k: pytest.fail("the network was touched"))
+    assert models.pretrained_available("timm:resnet18") == (
+        True,
+        "the weights timm/resnet18.a1_in1k (apache-2.0) are in the local cache",
+    )
+    model = models.create("swiftnet", 2, backbone="resnet18", pretrained=True)
+    assert torch.equal(model.backbone.network.conv1.weight, published.conv1.weight)
+
+
+def test_there_are_no_published_weights_for_our_own_backbone() -> None:
+    assert models.pretrained_available("compact") == (False, "there are no published weights for the backbone compact")
+
+
+def test_importing_the_room_imports_no_timm() -> None:
+    import subprocess
+
+    check = "import sys, maskwright.models; sys.exit('timm' in sys.modules or 'huggingface_hub' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_describe_counts_by_hand() -> None:
+    model = models.create("fcn", 2, 3, "compact", widths=[4], depths=[1], auxiliary=False)
+    stem, block, decoder, head = 3 * 4 * 9 + 8, 2 * (4 * 4 * 9 + 8) + 4 * 4 + 8, 4 * 9 + 2, 2 + 2
+    found = models.describe(model, size=64)
+    assert found.parameters == stem + block + decoder + head
+    assert found.backbone_parameters == stem + block
+    macs = 32 * 32 * 3 * 4 * 9 + 16 * 16 * (2 * 4 * 4 * 9 + 4 * 4 + 4 * 9 + 2)
+    assert (found.multiply_adds, found.size, found.native_stride) == (macs, 64, 4)
+    assert all(weight.device.type == "cpu" for weight in model.parameters())

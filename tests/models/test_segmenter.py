@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from maskwright import models
+from maskwright.core.errors import MaskwrightError
+from maskwright.models.backbones.base import pyramid_levels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    Build = Callable[..., models.Segmenter]
+
+NAMES = sorted(models.MODELS)
+AUX = {"pspnet", "fcn"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [(65, 33), (33, 57), (1, 1), (64, 96)])
+def test_logits_have_the_size_of_the_image(small: Build, name: str, size: tuple[int, int]) -> None:
+    model = small(name).eval()
+    image = torch.randn(2, 3, *size)
+    assert model(image).shape == (2, 3, *size)
+    stride = model.native_stride
+    assert model(image, upsample=False).shape == (2, 3, -(-size[0] // stride), -(-size[1] // stride))
+
+
+def test_a_large_odd_image(small: Build) -> None:
+    assert small().eval()(torch.randn(1, 3, 333, 257)).shape == (1, 3, 333, 257)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("channels", "classes"), [(1, 1), (7, 2), (3, 150)])
+def test_channels_and_classes(small: Build, name: str, channels: int, classes: int) -> None:
+    model = small(name, classes, channels)
+    assert (model.classes, model.in_channels) == (classes, channels)
+    assert model(torch.randn(2, channels, 32, 32)).shape == (2, classes, 32, 32)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_auxiliary_logits_only_when_asked_for(small: Build, name: str) -> None:
+    model = small(name)
+    image = torch.randn(2, 3, 40, 33)
+    outputs = model(image, with_aux=True)
+    assert isinstance(outputs, tuple)
+    assert [tuple(output.shape) for output in outputs] == [(2, 3, 40, 33)] * (2 if name in AUX else 1)
+    native = model(image, with_aux=True, upsample=False)
+    assert len({output.shape for output in native}) == 1
+    assert isinstance(model(image), torch.Tensor)
+    assert len(small(name, **({"auxiliary": False} if name in AUX else {})).aux) == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_of_one_tiny_image_trains(small: Build, name: str) -> None:
+    model = small(name).train()
+    model(torch.randn(1, 3, 5, 7)).sum().backward()
+    assert all(torch.isfinite(value).all() for value in model.state_dict().values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gradient_reaches_every_weight(small: Build, name: str) -> None:
+    model = small(name).train()
+    _wake(model)
+    outputs = model(torch.randn(4, 3, 64, 64), with_aux=True)
+    sum(output.square().sum() for output in outputs).backward()
+    asleep = [key for key, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert asleep == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_seed_gives_the_same_network_and_output(small: Build, name: str) -> None:
+    image = torch.randn(1, 3, 33, 40)
+    outputs = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        outputs.append(small(name).eval()(image))
+    assert torch.equal(*outputs)
+    torch.manual_seed(8)
+    assert not torch.equal(outputs[0], small(name).eval()(image))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bf16_and_channels_last_agree_with_float32(small: Build, name: str) -> None:
+    model = small(name).train()
+    _wake(model)
+    for _ in range(3):
+        model(torch.randn(4, 3, 48, 48))
+    model.eval()
+    image = torch.randn(2, 3, 45, 61)
+    plain = model(image)
+    fast = model.to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        quick = fast(image.to(memory_format=torch.channels_last))
+    assert quick.dtype == torch.float32
+    assert (plain - quick).abs().max() < 0.05 * plain.abs().max()
+    with torch.autocast("cpu", torch.bfloat16):
+        fast.train()(image.to(memory_format=torch.channels_last)).sum().backward()
+
+
+def test_padding_continues_the_edge_and_is_cut_off_again(small: Build) -> None:
+    model = small().eval()
+    image = torch.randn(1, 3, 30, 50)
+    by_hand = torch.nn.functional.pad(image, (0, 14, 0, 2), mode="replicate")
+    assert torch.equal(model(image), model(by_hand)[:, :, :30, :50])
+
+
+def test_upsampled_logits_are_the_native_ones_interpolated(small: Build) -> None:
+    model = small().eval()
+    image = torch.randn(1, 3, 64, 64)
+    native = model(image, upsample=False)
+    bigger = torch.nn.functional.interpolate(native, size=(64, 64), mode="bilinear", align_corners=False)
+    assert torch.equal(model(image), bigger)
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 4, 32, 32)])
+def test_a_wrong_shape_is_named(small: Build, shape: tuple[int, ...]) -> None:
+    with pytest.raises(MaskwrightError, match=r"images \(N, 3, H, W\).*convert the images to 3 channels"):
+        small()(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("backbone", ["compact", "resnet18", "timm:mobilenetv3_small_050", "timm:test_vit"])
+def test_gradient_checkpointing_changes_nothing_but_memory(backbone: str) -> None:
+    options = {"widths": (4, 6, 8, 10), "depths": (1, 1, 1, 1)} if backbone == "compact" else {}
+    model = models.create("swiftnet", 2, 3, backbone, width=8, **options).train()
+    _wake(model)
+    twin = copy.deepcopy(model)
+    twin.set_gradient_checkpointing(enable=True)
+    images = [torch.randn(2, 3, 64, 64) for _ in range(2)]
+    assert _saved_bytes(twin, images[0]) < 0.95 * _saved_bytes(model, images[0])
+    for network in (model, twin):
+        for image in images:
+            torch.manual_seed(0)
+            network(image).square().sum().backward()
+    for (name, one), other in zip(model.named_parameters(), twin.parameters(), strict=True):
+        assert torch.allclose(one.grad, other.grad, rtol=1e-4, atol=1e-5), name
+    assert all(torch.equal(*pair) for pair in zip(model.buffers(), twin.buffers(), strict=True))
+
+
+def test_checkpointing_can_be_switched_off_again(small: Build) -> None:
+    model = small().train()
+    image = torch.randn(2, 3, 64, 64)
+    before = _saved_bytes(model, image)
+    model.set_gradient_checkpointing(enable=True)
+    model.set_gradient_checkpointing(enable=False)
+    assert _saved_bytes(model, image) == before
+
+
+def test_pyramid_levels_take_the_deepest_of_each_stride() -> None:
+    assert pyramid_levels((2, 4, 8, 16, 32)) == (0, 1, 2, 3, 4)
+    assert pyramid_levels((2, 4, 8, 8, 8), finest=4) == (1, 4)
+    assert pyramid_levels((4, 8), finest=2) == (0, 1)
+    assert pyramid_levels((4, 8), finest=16) == (1,)
+
+
+@pytest.mark.parametrize(
+    ("options", "reductions"),
+    [
+        ({}, (2, 4, 8, 16, 32)),
+        ({"stem": 2}, (2, 4, 8, 16)),
+        ({"output_stride": 8}, (2, 4, 8, 8, 8)),
+        ({"widths": (4, 6, 8), "depths": (1, 2, 1)}, (2, 4, 8, 16)),
+    ],
+)
+def test_the_compact_backbone_keeps_its_promises(
+    small: Build, options: dict[str, object], reductions: tuple[int, ...]
+) -> None:
+    backbone = small(**options).backbone
+    assert backbone.reductions == reductions
+    levels = backbone(torch.randn(1, 3, 64, 96))
+    for level, channels, step in zip(levels, backbone.channels, reductions, strict=True):
+        assert level.shape == (1, channels, 64 // step, 96 // step)
+
+
+def test_residual_blocks_start_as_the_identity(small: Build) -> None:
+    stage = small(depths=(2, 1, 1, 1)).backbone.stages[0]
+    x = torch.rand(1, 4, 8, 8)
+    assert torch.equal(stage[1](x), x)
+
+
+def _wake(model: torch.nn.Module) -> None:
+    """Let every branch take part: blocks that start as the identity pass nothing back to their convolutions."""
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
+
+
+def _saved_bytes(model: torch.nn.Module, image: Tensor) -> int:
+    kept: dict[int, int] = {}
+
+    def count(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    state = copy.deepcopy(model.state_dict())
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        keep = model(image)
+    del keep
+    model.load_state_dict(state)
+    return sum(kept.values())
