@@ -203,8 +203,10 @@ def _luma(image: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(grey[:, :, None], image.dtype)
 
 
-def _stretched(values: NDArray[Any], low: NDArray[np.float64], span: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Map low..low + span, both (C,), on the last axis to 0..255."""
+def _stretched(
+    values: NDArray[Any], low: NDArray[np.float64] | np.float64, span: NDArray[np.float64] | np.float64
+) -> NDArray[np.uint8]:
+    """Map low..low + span, numbers or both (C,) on the last axis, to 0..255."""
     stretched = (
         (np.nan_to_num(values.astype(np.float64), nan=-np.inf, posinf=np.inf, neginf=-np.inf) - low) * 255.0 / span
     )
@@ -213,6 +215,8 @@ def _stretched(values: NDArray[Any], low: NDArray[np.float64], span: NDArray[np.
 
 def _stretch_by_table(image: NDArray[Any], low: NDArray[np.float64], span: NDArray[np.float64]) -> NDArray[np.uint8]:
     """The same for integers, through a table of all their values: eight times less to compute and to hold."""
-    values = np.arange(np.iinfo(image.dtype).max + 1)[:, None]
-    table = _stretched(np.broadcast_to(values, (len(values), len(low))), low, span)
-    return np.stack([table[image[:, :, channel], channel] for channel in range(image.shape[2])], axis=2)
+    values = np.arange(np.iinfo(image.dtype).max + 1)
+    stretched = np.empty(image.shape, np.uint8)
+    for channel in range(image.shape[2]):
+        stretched[:, :, channel] = _stretched(values, low[channel], span[channel])[image[:, :, channel]]
+    return stretched
