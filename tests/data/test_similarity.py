@@ -100,6 +100,15 @@ def test_blocks_change_nothing(monkeypatch):
     assert pairs_of(images) == whole == [(0, 16), (2, 14), (9, 15)]
 
 
+def test_a_folder_of_copies_stays_small_and_connected():
+    count = 300
+    likeness = Likeness([look(picture(1))] * count + [look(image) for image in crowd()])
+    pairs = likeness.pairs()
+    assert len(pairs) <= (similarity._MOST_PARTNERS + 1) * count
+    assert {place for pair in pairs for place in pair} == set(range(count))
+    assert {(n, n + 1) for n in range(count - 1)} <= set(pairs)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.permutations(range(15)))
 def test_order_changes_nothing(order):

@@ -25,10 +25,10 @@ _BACKGROUND = {"background", "bg", "_background_", "none", "negative"}
 
 
 class FaultLog:
-    """Faults as they come: each file once a kind, at most `MOST_OF_A_KIND` of a kind are kept, the rest is counted."""
+    """Faults as they come: each message once a file; of a kind at most `MOST_OF_A_KIND` are kept, the rest counted."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
-        self._kept: dict[str, dict[Path, Fault]] = defaultdict(dict)
+        self._kept: dict[str, dict[tuple[Path, str], Fault]] = defaultdict(dict)
         self._more: Counter[str] = Counter()
         for fault in faults:
             self.add(fault)
@@ -36,10 +36,11 @@ class FaultLog:
     def add(self, fault: Fault) -> None:
         """Keep or count one."""
         kept = self._kept[fault.kind]
-        if fault.path in kept:
+        key = (fault.path, fault.message)
+        if key in kept:
             return
         if len(kept) < MOST_OF_A_KIND:
-            kept[fault.path] = fault
+            kept[key] = fault
         else:
             self._more[fault.kind] += 1
 
@@ -47,12 +48,16 @@ class FaultLog:
         """Return them worst first, then by kind and file; the last of an overfull kind says how many more there are."""
         found: list[Fault] = []
         for kind, kept in self._kept.items():
-            ordered = sorted(kept.values(), key=lambda fault: str(fault.path))
+            ordered = sorted(kept.values(), key=_place)
             if self._more[kind]:
                 last = ordered[-1]
                 ordered[-1] = replace(last, message=f"{last.message} (and {self._more[kind]} more of this kind)")
             found.extend(ordered)
-        return tuple(sorted(found, key=lambda fault: (_RANK[fault.severity], fault.kind, str(fault.path))))
+        return tuple(sorted(found, key=lambda fault: (_RANK[fault.severity], fault.kind, *_place(fault))))
+
+
+def _place(fault: Fault) -> tuple[str, str]:
+    return str(fault.path), fault.message
 
 
 def background(classes: Classes) -> int | None:
@@ -135,7 +140,7 @@ def _one_split(root: Path, name: str, part: str, images: int) -> Fault:
     return Fault(
         "class-in-one-split",
         "warning",
-        root / name,
+        root,
         f"class {name} is shown in {part} only ({count}): {missed}",
         "label more images of it, or move some to the other parts",
     )
@@ -177,15 +182,17 @@ def leaks(records: Sequence[Record], before: Sequence[Record], pairs: Iterable[t
         if first is not None and second is not None and first.split != second.split:
             yield _twin(first, second, ours=layout.get(one) == layout.get(other))
     sides: dict[str, set[str]] = defaultdict(set)
+    first_of: dict[str, Record] = {}
     for record in records:
         if record.group is not None and record.split is not None:
             sides[record.group].add(record.split)
+            first_of.setdefault(record.group, record)
     for group, parts in sides.items():
         if len(parts) > 1:
             yield Fault(
                 "group-leak",
                 "warning",
-                next(record.image.parent for record in records if record.group == group) / group,
+                first_of[group].image.parent,
                 f"group {group} stands in {' and '.join(sorted(parts))}, so scores may be too good",
                 "keep each group on one side of the split",
             )

@@ -6,7 +6,7 @@ things happened to lie. With n images the squared mean of D overstates the syste
 which is also what two random halves of the images differ by, and which is taken off:
 
     systematic = |mean D|^2 - (mean |D|^2 - |mean D|^2) / (n - 1)
-    score = 1 - systematic / (mean |D|^2 - systematic), at least 0
+    score = 1 - systematic / (mean |D|^2 - systematic + negligible), at least 0
 
 so the score is 0 when the systematic difference is as large as what tells single images apart, and 1 without any.
 Randomly oriented cells score 1 whatever their number, a street scene 0.9 left to right and 0 upside down. The same
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 CELLS = 8
 _FINE = 256
-_NEGLIGIBLE = 0.02  # of what two unrelated grids differ by: below that, a mirror difference does not matter
+_NEGLIGIBLE = 0.05  # of what two unrelated grids differ by: below that, a mirror difference does not matter
 _AXES = {"horizontal": -1, "vertical": -2}
 
 
@@ -101,9 +101,10 @@ class MirrorMeter:
         square = float((mean**2).sum())
         return square - (self._squares[axis] / self.images - square) / (self.images - 1)
 
-    def total(self, axis: str) -> float:
-        """Return the mean squared difference of one item, with what is negligible added."""
-        return (self._difference[axis] + _NEGLIGIBLE * self._structure) / self.items
+    def apart(self, axis: str) -> float:
+        """Return what tells single items apart, squared: the difference that is not systematic, and the negligible."""
+        chance = self._difference[axis] / self.items - max(self.systematic(axis), 0.0)
+        return max(chance, 0.0) + _NEGLIGIBLE * self._structure / self.items
 
 
 def alikeness(meters: Iterable[MirrorMeter], axis: str) -> float:
@@ -112,8 +113,6 @@ def alikeness(meters: Iterable[MirrorMeter], axis: str) -> float:
     Meters of fewer than two images say nothing; when none says anything, the answer is 1.
     """
     useful = [meter for meter in meters if meter.images > 1]
-    total = sum(meter.items * meter.total(axis) for meter in useful)
-    if not total:
-        return 1.0
-    systematic = min(max(sum(meter.items * meter.systematic(axis) for meter in useful), 0.0), total)
-    return max(0.0, 1 - systematic / max(total - systematic, 1e-9 * total))
+    apart = sum(meter.items * meter.apart(axis) for meter in useful)
+    systematic = max(sum(meter.items * meter.systematic(axis) for meter in useful), 0.0)
+    return max(0.0, 1 - systematic / apart) if apart else 1.0

@@ -29,6 +29,7 @@ _PLAIN = 0.96
 _CENTRED = 0.92
 _ENOUGH_TO_CENTRE = 10
 _BLOCK = 1024
+_MOST_PARTNERS = 20
 
 
 @dataclass(frozen=True)
@@ -90,16 +91,20 @@ class Likeness:
         ]
 
     def pairs(self) -> list[tuple[int, int]]:
-        """Return all pairs (i, j), i < j, of near-duplicates, identical ones included.
+        """Return the pairs (i, j), i < j, of near-duplicates, identical ones included.
 
-        Every image is compared with every other in blocks: 10,000 images take a second or two and 40 MB.
+        Every image is compared with every other in blocks: 10,000 images take seconds and some 100 MB. Of one image
+        at most the first `_MOST_PARTNERS` are named, so that a folder of copies does not fill the memory.
         """
         found = set(self.identical())
         for start in range(0, len(self.looks), _BLOCK):
             stop = start + _BLOCK
             alike = (self._plain[start:stop] @ self._plain[start:].T) >= _PLAIN
             alike &= (self._centred[start:stop] @ self._centred[start:].T) >= _CENTRED
-            rows, columns = np.nonzero(np.triu(alike, 1))
+            alike = np.triu(alike, 1)
+            if np.count_nonzero(alike, axis=1).max() > _MOST_PARTNERS:
+                alike &= np.cumsum(alike, axis=1, dtype=np.int32) <= _MOST_PARTNERS
+            rows, columns = np.nonzero(alike)
             found.update(zip((rows + start).tolist(), (columns + start).tolist(), strict=True))
         return sorted(found)
 
