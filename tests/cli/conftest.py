@@ -27,6 +27,7 @@ class Result:
     report: Path = Path("runs/one/report.html")
     steps: int = 120
     seconds: float = 61.0
+    validation_iou: float | None = 0.88
     scores: Scores | None = None
 
 

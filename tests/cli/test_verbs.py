@@ -63,7 +63,7 @@ def test_train_json(stand_in, result, scores, capsys: pytest.CaptureFixture[str]
     assert run(["train", "data", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert Scores.from_json(document.pop("scores")) == scores
-    assert document == {"run": "runs/one", "steps": 120, "seconds": 61.0}
+    assert document == {"run": "runs/one", "steps": 120, "seconds": 61.0, "validation_iou": 0.88}
 
 
 def test_resume_needs_no_data(stand_in, result) -> None:
@@ -178,7 +178,7 @@ def test_catalogs_are_listed(verb: str, capsys: pytest.CaptureFixture[str]) -> N
 def test_demo_tells_where_everything_is(stand_in, result, capsys: pytest.CaptureFixture[str]) -> None:
     calls: list = []
     outcome = SimpleNamespace(data=Path("d/data"), training=result, predictions=Path("d/predictions"))
-    stand_in("maskwright.workflows.demo", demo=record(calls, outcome), write_data=record(calls, None))
+    stand_in("maskwright.workflows.demo", demo=record(calls, outcome), write_data=record(calls, None), free_folder=None)
     assert run(["demo", "--out", "d", "--budget", "90s"]) == 0
     out = capsys.readouterr().out
     assert "0.871 (0.852..0.888)" in out

@@ -17,13 +17,18 @@ from maskwright.core.durations import format_seconds, parse_seconds
 if TYPE_CHECKING:
     from maskwright.workflows.demo import DemoResult
 
-Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the data, the run and the predictions.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="Folder for the data, the run and the predictions.  [default: a new one below runs/]"
+    ),
+]
 Budget = Annotated[str, typer.Option(metavar="TIME", help="Time for the training, e.g. 90s or 3m.")]
 DataOnly = Annotated[bool, typer.Option("--data-only", help="Write the data into the folder, and train nothing.")]
 
 
 def demo(
-    out: Out = Path("runs/demo"),
+    out: Out = None,
     budget: Budget = "3m",
     steps: Steps = None,
     data_only: DataOnly = False,
@@ -36,14 +41,15 @@ def demo(
     Writes mosaics of photographed textures, trains, judges and predicts. Needs the extra `demo`.
     """
     from maskwright.workflows.demo import demo as travel
-    from maskwright.workflows.demo import write_data
+    from maskwright.workflows.demo import free_folder, write_data
 
     terminal = Terminal(as_json=as_json)
     if data_only:
         with terminal.working():
-            write_data(out, seed)
-        terminal.answer({"data": out})
-        terminal.show(f"data written to {out}: try `maskwright inspect {out}`")
+            folder = out or free_folder()
+            write_data(folder, seed)
+        terminal.answer({"data": folder})
+        terminal.show(f"data written to {folder}: try `maskwright inspect {folder}`")
         return DONE
     seconds = parse_seconds(budget) if steps is None else None
     with terminal.working(farewell) as watch:
@@ -60,7 +66,7 @@ def _show(terminal: Terminal, result: DemoResult) -> None:
 
     run = result.training.run
     if result.training.scores is not None:
-        terminal.show(*score_tables(result.training.scores, "test", terminal.width))
+        terminal.show(*score_tables(result.training.scores, "held-out", terminal.width))
     rows = [
         ("trained", f"{result.training.steps} steps in {format_seconds(result.training.seconds)}"),
         ("data", str(result.data)),

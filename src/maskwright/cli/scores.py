@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from maskwright.metrics.scores import Estimate, Scores
 
+ROOM_FOR_WORDS = 110
+
 
 def score_tables(scores: Scores, split: str, width: int) -> list[RenderableType]:
     """Draw the per-class table, the means with their intervals, and the calibration in one line."""
@@ -50,15 +52,13 @@ def _means(scores: Scores, width: int) -> RenderableType:
     from maskwright.metrics.scores import DESCRIPTIONS
 
     keys = list(scores.mean)
-    return table(
-        "Means over classes",
-        [
-            Column("mean", keys, kind="name"),
-            Column("value", [interval(scores.mean[key], 1 if key == "hd95" else 3) for key in keys]),
-            Column("what it is", [DESCRIPTIONS.get(key, "") for key in keys], kind="prose", rank=1),
-        ],
-        width,
-    )
+    columns = [
+        Column("mean", keys, kind="name"),
+        Column("value", [interval(scores.mean[key], 1 if key == "hd95" else 3) for key in keys]),
+    ]
+    if width >= ROOM_FOR_WORDS:
+        columns.append(Column("what it is", [DESCRIPTIONS[key] for key in keys], kind="prose"))
+    return table("Means over classes", columns, width)
 
 
 def _calibration(scores: Scores) -> str:

@@ -84,7 +84,7 @@ def show_result(terminal: Terminal, result: TrainResult) -> None:
     from maskwright.cli.tables import pairs
 
     if result.scores is not None:
-        terminal.show(*score_tables(result.scores, "test", terminal.width))
+        terminal.show(*score_tables(result.scores, "held-out", terminal.width))
     rows = [
         ("trained", f"{result.steps} steps in {format_seconds(result.seconds)}"),
         ("model", str(result.run / "model.safetensors")),
@@ -97,7 +97,13 @@ def show_result(terminal: Terminal, result: TrainResult) -> None:
 def summary(result: TrainResult) -> dict[str, Any]:
     """Return the JSON document of a training."""
     scores = None if result.scores is None else result.scores.to_json()
-    return {"run": result.run, "steps": result.steps, "seconds": result.seconds, "scores": scores}
+    return {
+        "run": result.run,
+        "steps": result.steps,
+        "seconds": result.seconds,
+        "validation_iou": result.validation_iou,
+        "scores": scores,
+    }
 
 
 def farewell(saved: Saved | None) -> str:

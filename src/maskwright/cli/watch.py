@@ -98,7 +98,9 @@ class Watch:
             self._bar = _bar(self._console)
             self._task = self._bar.add_task(self._stage, total=event.total, figures="")
             self._bar.start()
-        text = figures(event, room=self._console.width - len(self._stage) - 32)
+        bar = _bar_width(self._console)
+        room = self._console.width - len(self._stage) - 2 * len(str(event.total)) - bar - (4 if bar else 3)
+        text = figures(event, room)
         self._bar.update(self._task, completed=event.done, total=event.total, figures=text)
 
     def close(self) -> None:
@@ -127,13 +129,18 @@ def figures(event: Progress, room: int = 1000) -> str:
     return text
 
 
+def _bar_width(console: Console) -> int:
+    """Return the characters that the bar itself takes: none where the figures need the room."""
+    return min(30, console.width // 6) if console.width >= 60 else 0
+
+
 def _bar(console: Console) -> Bar:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as RichProgress
 
     columns = [TextColumn("{task.description}", markup=False), MofNCompleteColumn()]
-    if console.width >= 60:
-        columns.insert(1, BarColumn(bar_width=min(30, console.width // 6)))
+    if _bar_width(console):
+        columns.insert(1, BarColumn(bar_width=_bar_width(console)))
     return RichProgress(
         *columns,
         TextColumn("{task.fields[figures]}", markup=False),

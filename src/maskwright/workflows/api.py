@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.durations import parse_seconds
-from maskwright.core.errors import MaskwrightError
+from maskwright.core.errors import unknown_name
 from maskwright.core.plan import SplitPlan
 from maskwright.data.formats import ReadOptions
 from maskwright.inference.predictor import Predictor
@@ -190,12 +190,10 @@ def _request(*, budget: str | float | None = None, settings: Sequence[str] = (),
     Raises:
         MaskwrightError: a keyword that is no field of the request.
     """
-    known = set(PlanRequest.__dataclass_fields__)
-    unknown = sorted(set(fields) - known)
-    if unknown:
-        raise MaskwrightError(
-            f"{unknown[0]!r} is no keyword here: the known ones are budget, {', '.join(sorted(known))}"
-        )
+    known = {"budget", *PlanRequest.__dataclass_fields__}
+    for name in fields:
+        if name not in known:
+            raise unknown_name("keyword here", name, known)
     if budget is not None:
         fields["budget_seconds"] = parse_seconds(budget)
     if isinstance(fields.get("plan_file"), str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskwright.core.events import Stage
@@ -13,8 +14,6 @@ from maskwright.workflows.request import PlanRequest
 from maskwright.workflows.train import TrainResult, train
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from maskwright.core.events import OnEvent
 
 
@@ -42,8 +41,16 @@ def write_data(folder: Path, seed: int = 0) -> None:
     write_mosaics(folder, seed)
 
 
+def free_folder() -> Path:
+    """Return `runs/demo`, or the first of `runs/demo-2`, `runs/demo-3`, ... that does not exist yet."""
+    number = 1
+    while (folder := Path("runs", "demo" if number == 1 else f"demo-{number}")).exists():
+        number += 1
+    return folder
+
+
 def demo(
-    out: Path,
+    out: Path | None = None,
     *,
     budget_seconds: float | None = 180.0,
     steps: int | None = None,
@@ -54,7 +61,7 @@ def demo(
     """Write the data, train on it, judge the model and use it.
 
     Args:
-        out: folder for `data`, `run` and `predictions`.
+        out: folder for `data`, `run` and `predictions`; None for a new one below `runs/`.
         budget_seconds: for the training with its evaluation; None to train `steps`.
         steps: exactly so many optimiser steps, when there is no budget.
         seed: of the data and of the training.
@@ -64,6 +71,7 @@ def demo(
     Raises:
         MaskwrightError: the extra `demo` is not installed, or `out` cannot be written.
     """
+    out = out or free_folder()
     data, predictions = out / "data", out / "predictions"
     _tell(on_event, "data", f"mosaics of photographed textures, into {data}")
     write_mosaics(data, seed)

@@ -1,0 +1,82 @@
+"""Every command and every snippet in the README runs, in the order in which a reader would type them.
+
+What takes minutes is made short (a budget becomes a few steps); what would install is checked and not done.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from maskwright.cli.main import run
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.xdist_group("readme")  # in this order, by one process
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+STEPS = 3
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def short(command: str) -> str:
+    """Train for a few steps instead of minutes."""
+    command = command.replace("--budget 3m", f"--steps {STEPS}").replace('budget="3m"', f"steps={STEPS}")
+    assert "budget" not in command, "a budget that this test does not know how to make short"
+    return command
+
+
+def test_every_block_is_of_a_kind_that_runs() -> None:
+    assert set(re.findall(r"^```(\S+)$", README, re.MULTILINE)) == {"sh", "python"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the README's reader sits in."""
+    return tmp_path_factory.mktemp("reader")
+
+
+@pytest.mark.parametrize("command", [line for block in blocks("sh") for line in block.splitlines()])
+def test_command(
+    command: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program, *arguments = shlex.split(short(command))
+    monkeypatch.chdir(place)
+    if program == "maskwright":
+        assert run(arguments) == 0, capsys.readouterr().err
+    elif program == "make":
+        if shutil.which("make") is None:
+            pytest.skip("there is no make on this machine")
+        subprocess.run(["make", "-n", *arguments], cwd=ROOT, check=True, capture_output=True)
+    else:
+        assert [program, *arguments] == ["pip", "install", "."]
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_snippet(code: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    names: dict[str, object] = {}
+    exec(compile(short(code), "README.md", "exec"), names)
+    if "labels" in names:
+        assert names["labels"].shape == (256, 256)
+        assert names["labels"].dtype == "uint8"
+
+
+def test_what_a_run_leaves_behind_is_what_is_said(place: Path) -> None:
+    table = README.split("## What a run leaves behind")[1].split("\n## ")[0]
+    said = set(re.findall(r"`([a-z]+\.[a-z]+|[a-z]+/)`", table))
+    for name in said:
+        assert (place / "runs/textures" / name).exists(), f"README promises {name}"
+
+
+def test_extras_are_what_is_said() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert set(re.findall(r'"\.\[(\w+)\]"', README)) <= set(extras)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import maskwright as mw
+from maskwright.core.events import Event, Saved, Stage
+from maskwright.data.formats import ReadOptions
+from maskwright.data.mosaics import write_mosaics
+from maskwright.workflows import api, demo
+from maskwright.workflows.request import PlanRequest
+
+small = partial(write_mosaics, train=4, val=2, test=2, size=64)
+
+
+def test_keywords_become_a_request() -> None:
+    request = api._request(budget="1h30m", settings=["optim.lr=1e-3"], model="unet", plan_file="a.yaml", seed=3)
+    assert request == PlanRequest(
+        budget_seconds=5400, settings=("optim.lr=1e-3",), model="unet", plan_file=Path("a.yaml"), seed=3
+    )
+    assert request.read == ReadOptions()
+
+
+def test_an_unknown_keyword_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(mw.MaskwrightError, match="'bugdet' is no keyword here: did you mean 'budget'"):
+        api._request(bugdet="3m")
+
+
+def test_demo_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "write_mosaics", small)
+    monkeypatch.chdir(tmp_path)
+    events: list[Event] = []
+    result = demo.demo(budget_seconds=None, steps=2, on_event=events.append)
+    assert result.data == Path("runs/demo/data")
+    assert result.training.steps == 2
+    assert result.training.scores is not None
+    assert result.training.scores.images == 2
+    assert (result.training.run / "report.html").stat().st_size > 10_000
+    assert len(list((result.predictions / "masks").rglob("*.png"))) == 2
+    stages = [event.name for event in events if isinstance(event, Stage)]
+    assert (stages[0], stages[-1]) == ("data", "predict")
+    assert any(isinstance(event, Saved) for event in events)
+    assert demo.free_folder() == Path("runs/demo-2")
+
+
+def test_the_verbs_from_python(tmp_path: Path) -> None:
+    data, run = tmp_path / "data", tmp_path / "run"
+    small(data)
+    assert mw.inspect(str(data)).images == 8
+    assert mw.plan(data, steps=2, model="unet").model.name == "unet"
+    result = mw.train(data, steps=2, out=run, settings=["sampling.batch=2", "sampling.crop=[64,64]"])
+    assert result.run == run
+    judged = mw.evaluate(run, data, split="val", out=tmp_path / "report")
+    assert judged.scores.images == 2
+    test = sorted((data / "images/test").iterdir())
+    labels = mw.load(run).predict(test[0]).labels
+    assert labels.shape == (64, 64)
+    written = mw.predict(run, test[0], out=tmp_path / "one")
+    assert len(written.outputs) == 1
+    assert not written.failures
