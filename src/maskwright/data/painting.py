@@ -12,7 +12,9 @@ import numpy as np
 from pycocotools import mask as coco
 
 from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
 from maskwright.data.readers.errors import DecodeError
+from maskwright.ops import rle as rle_codes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +87,7 @@ def _patch(shape: Shape, shapes: Shapes, size: tuple[int, int], image: Path) -> 
         return _Patch(0, 0, np.zeros((0, 0), bool))
     moved = [(ring - (left, top)).ravel().tolist() for ring in rings]
     codes = coco.frPyObjects(moved, bottom - top, right - left)
-    return _Patch(top, left, coco.decode(coco.merge(codes)).astype(bool))
+    return _Patch(top, left, rle_codes.decode(coco.merge(codes)))
 
 
 def _span(coordinates: NDArray[np.float64], length: int) -> tuple[int, int]:
@@ -103,20 +105,8 @@ def _from_rle(rle: dict[str, Any], path: Path, size: tuple[int, int], image: Pat
             f"codes a mask of {width}x{height} pixels for {image.name}, which is {size[1]}x{size[0]}",
             "export the annotations again for this image, or use the image they were made for",
         )
-    counts = rle["counts"]
-    if isinstance(counts, list):
-        if sum(counts) != height * width or any(count < 0 for count in counts):
-            raise DecodeError(
-                "unreadable",
-                path,
-                f"codes {sum(counts):,} pixels for {image.name}, which has {height * width:,}",
-                "export the annotations again",
-            )
-        return _from_runs(counts, (height, width))
-    return np.asarray(coco.decode({"size": [height, width], "counts": counts})).astype(bool)
-
-
-def _from_runs(counts: list[int], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Decode alternating runs of 0 and 1, which go down the columns."""
-    ends = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    return ends.reshape(size[1], size[0]).T
+    try:
+        return rle_codes.decode(rle)
+    except MaskwrightError as error:
+        message = f"holds a damaged outline for {image.name} ({error})"
+        raise DecodeError("unreadable", path, message, "export the annotations again") from None

@@ -103,7 +103,7 @@ def shapes_of(
             cure = f"add the category, or map it with --map {entry.category}=ignore"
             return None, Fault("unknown-label", "error", path, message, cure)
         index = IGNORE if entry.crowd else values[entry.category]
-        found.append((entry.area, Shape(index, entry.polygons, entry.rle)))
+        found.append((entry.area, entry.crowd, Shape(index, entry.polygons, entry.rle)))
     return painting_order(found), None
 
 

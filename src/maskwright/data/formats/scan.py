@@ -68,7 +68,8 @@ class Scan:
         ends = sum(pixels for value, pixels in self.values.items() if value < 16 or 239 < value < 256)
         white = sum(pixels for value, pixels in self.values.items() if 239 < value < 256)
         spread = len(between) >= 8 and min(between) < 64 and max(between) > 191
-        return spread and max(self.values) < 256 and ends > 0.8 * total and white > total - ends
+        blurred = self.lossy * 2 > self.looked or spread
+        return blurred and max(self.values) < 256 and ends > 0.8 * total and white > total - ends
 
     @property
     def instances(self) -> bool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from maskwright.core.classes import IGNORE
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -33,10 +31,10 @@ def ring_area(numbers: tuple[float, ...]) -> float:
     return abs(doubled) / 2
 
 
-def painting_order(shapes: Iterable[tuple[float, Shape]]) -> tuple[Shape, ...]:
-    """Order (area, shape) for painting: ignored regions first, then from large to small.
+def painting_order(shapes: Iterable[tuple[float, bool, Shape]]) -> tuple[Shape, ...]:
+    """Order (area, whether it is a crowd, shape) for painting: crowds first, then from large to small.
 
     So a small object stands in front of the large one it lies on, and an object within a crowd is not lost.
     """
-    ordered = sorted(shapes, key=lambda entry: (entry[1].index != IGNORE, -entry[0]))
-    return tuple(shape for _, shape in ordered)
+    ordered = sorted(shapes, key=lambda entry: (not entry[1], -entry[0]))
+    return tuple(shape for *_, shape in ordered)

@@ -6,6 +6,7 @@ only, as YOLO has it.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -149,7 +150,7 @@ def _images_of(base: Path, path: Path, data: dict[str, Any]) -> dict[Path, Split
                 raise MaskwrightError(
                     f"{path}: {key}: {place} is not there: correct the path; it is relative to {base}"
                 )
-            for image in _listed(found) if found else []:
+            for image in _listed(found, base) if found else []:
                 images.setdefault(image, split)
     return images
 
@@ -160,14 +161,15 @@ def _resolved(base: Path, path: Path, place: str) -> Path | None:
     while plain.startswith("../"):
         plain = plain[3:]
     candidates = (base / place, path.parent / place, base / plain, path.parent / plain)
-    return next((candidate for candidate in candidates if candidate.exists()), None)
+    return next((Path(os.path.normpath(candidate)) for candidate in candidates if candidate.exists()), None)
 
 
-def _listed(place: Path) -> list[Path]:
+def _listed(place: Path, base: Path) -> list[Path]:
     if place.is_dir():
         return images_below(place)
-    lines = [line.strip() for line in place.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return [path for path in (place.parent / line for line in lines) if path.is_file()]
+    lines = [line.strip() for line in _text(place).splitlines() if line.strip()]
+    places = (folder / line for line in lines for folder in (place.parent, base))
+    return [path for path in dict.fromkeys(Path(os.path.normpath(path)) for path in places) if path.is_file()]
 
 
 def _images_beside_labels(root: Path) -> dict[Path, Split | None]:
@@ -195,14 +197,14 @@ def _label_path(image: Path) -> Path:
 def _longest_line(images: dict[Path, Split | None]) -> int:
     """Return the most numbers after the class in a line of the first few label files; 0 if they are no labels."""
     texts = [path for path in map(_label_path, sorted(images)) if path.is_file() and path.stat().st_size]
-    longest = 0
-    for path in texts[:20]:
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            words = line.split()
-            if words and (not words[0].isdecimal() or _numbers(words[1:]) is None):
-                return 0
-            longest = max(longest, len(words) - 1)
-    return longest
+    lines = [line.split() for path in texts[:20] for line in _text(path).splitlines() if line.strip()]
+    lengths = [len(words) - 1 for words in lines if words[0].isdecimal() and _numbers(words[1:]) is not None]
+    return max(lengths) if lengths and len(lengths) * 2 > len(lines) else 0
+
+
+def _text(path: Path) -> str:
+    # A byte that is no text makes a line that is none, which is reported with its number.
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _classes(layout: _Layout, options: ReadOptions) -> tuple[Classes, dict[int, int], tuple[str, ...]]:
@@ -224,14 +226,14 @@ def _classes(layout: _Layout, options: ReadOptions) -> tuple[Classes, dict[int, 
 
 def _class_numbers(layout: _Layout) -> set[int]:
     texts = [path for path in map(_label_path, layout.images) if path.is_file()]
-    words = (line.split()[0] for path in texts for line in path.read_text().splitlines() if line.strip())
+    words = (line.split()[0] for path in texts for line in _text(path).splitlines() if line.strip())
     return {int(word) for word in words if word.isdecimal()}
 
 
 def _shapes(path: Path, values: dict[int, int], tally: Counter[str]) -> tuple[tuple[Shape, ...] | None, Fault | None]:
     """Read one label file; a line that is none makes the image unusable, a box is counted and left out."""
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(_text(path).splitlines(), start=1):
         words = line.split()
         if not words:
             continue
@@ -248,7 +250,7 @@ def _shapes(path: Path, values: dict[int, int], tally: Counter[str]) -> tuple[tu
             tally["box" if len(coordinates) == _BOX_NUMBERS else "bad"] += 1
             continue
         tally["outline"] += 1
-        found.append((ring_area(outline), Shape(values[int(words[0])], (outline,))))
+        found.append((ring_area(outline), False, Shape(values[int(words[0])], (outline,))))
     return painting_order(found), None
 
 

@@ -1,0 +1,293 @@
+"""COCO: outlines, holes and crowds against pycocotools, splits, and JSON that lies."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from pycocotools import mask as coco
+from tests.data.layouts import labels, photo, write
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.records import Shape, Shapes
+from maskwright.data.formats import ReadOptions, read_dataset
+from maskwright.data.formats.shapes import painting_order, ring, ring_area
+from maskwright.data.labels import read_label, read_objects, read_pair
+from maskwright.data.painting import paint, paint_objects
+from maskwright.data.readers import DecodeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZE = (20, 30)
+BIG = [2.0, 2.0, 20.0, 2.0, 20.0, 16.0, 2.0, 16.0]
+SMALL = [4.0, 4.0, 8.0, 4.0, 8.0, 8.0, 4.0, 8.0]
+ELSEWHERE = [24.0, 2.0, 28.0, 2.0, 28.0, 6.0]
+CATEGORIES = [{"id": 7, "name": "dog"}, {"id": 3, "name": "cat"}]
+
+
+def annotation(number: int, category: int, segmentation: Any, **more: Any) -> dict[str, Any]:
+    return {"id": number, "image_id": 1, "category_id": category, "segmentation": segmentation, "iscrowd": 0} | more
+
+
+def write_json(path: Path, annotations: list[dict[str, Any]], **more: Any) -> Path:
+    images = [{"id": 1, "file_name": "a.jpg", "height": SIZE[0], "width": SIZE[1]}]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"images": images, "categories": CATEGORIES, "annotations": annotations} | more
+    path.write_text(json.dumps(content))
+    return path
+
+
+def make(root: Path, annotations: list[dict[str, Any]], **more: Any) -> Path:
+    photo(root / "images" / "a.jpg", size=SIZE)
+    write_json(root / "annotations" / "instances.json", annotations, **more)
+    return root
+
+
+def judged(*segmentations: Any) -> np.ndarray:
+    """Paint with pycocotools alone, as its own `annToMask` does."""
+    codes = [coco.merge(coco.frPyObjects(part, *SIZE)) if isinstance(part, list) else part for part in segmentations]
+    merged = coco.merge(codes)
+    with warnings.catch_warnings():  # pycocotools and NumPy 2 disagree about a keyword
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return coco.decode(merged).astype(bool)
+
+
+def test_outlines_in_several_parts(tmp_path):
+    dataset = read_dataset(make(tmp_path, [annotation(1, 3, [SMALL, ELSEWHERE])]))
+    assert dataset.format == "coco"
+    assert dataset.classes.names == ("background", "cat", "dog")
+    assert dataset.value_to_index == {0: 0, 3: 1, 7: 2}
+    np.testing.assert_array_equal(read_pair(dataset, dataset.records[0])[1] == 1, judged([SMALL, ELSEWHERE]))
+
+
+def test_small_objects_lie_on_large_ones(tmp_path):
+    for order in ([(1, 7, SMALL), (2, 3, BIG)], [(1, 3, BIG), (2, 7, SMALL)]):
+        dataset = read_dataset(make(tmp_path, [annotation(n, category, [shape]) for n, category, shape in order]))
+        label = read_pair(dataset, dataset.records[0])[1]
+        np.testing.assert_array_equal(label == 2, judged([SMALL]))
+        np.testing.assert_array_equal(label == 1, judged([BIG]) & ~judged([SMALL]))
+        objects = dict(read_objects(dataset, dataset.records[0], SIZE))
+        assert objects[1].sum() == judged([BIG]).sum()
+        assert objects[2].shape == (4, 4)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_run_lengths_with_a_hole_and_a_crowd(tmp_path, compressed):
+    ring_mask = np.zeros(SIZE, np.uint8)
+    ring_mask[3:15, 4:18] = 1
+    ring_mask[6:9, 7:12] = 0
+    if compressed:
+        code = coco.encode(np.asfortranarray(ring_mask))
+        rle = {"size": list(SIZE), "counts": code["counts"].decode()}
+    else:
+        flat = ring_mask.ravel(order="F")
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], flat]))).tolist()
+        rle = {"size": list(SIZE), "counts": np.diff([0, *edges, flat.size]).tolist()}
+    dataset = read_dataset(make(tmp_path, [annotation(1, 3, rle), annotation(2, 7, [BIG], iscrowd=1)]))
+    label = read_pair(dataset, dataset.records[0])[1]
+    np.testing.assert_array_equal(label == 1, ring_mask == 1)
+    np.testing.assert_array_equal(label == IGNORE, judged([BIG]) & (ring_mask == 0))
+    ((index, mask),) = read_objects(dataset, dataset.records[0], SIZE)
+    assert (index, mask.shape, mask.sum()) == (1, (12, 14), ring_mask.sum())
+
+
+points = st.tuples(st.floats(-5, 35), st.floats(-5, 25))
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(points, min_size=3, max_size=7), min_size=1, max_size=3))
+def test_painting_in_a_box_is_painting_in_the_whole(rings):
+    flat = [[value for point in corner for value in point] for corner in rings]
+    shapes = Shapes(None, (Shape(1, tuple(tuple(part) for part in flat)),))
+    np.testing.assert_array_equal(paint(shapes, SIZE, None) == 1, judged(flat))
+
+
+@given(arrays.arrays(np.bool_, (7, 5)))
+def test_run_lengths_round_trip(mask):
+    code = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+    flat = mask.ravel(order="F").astype(int)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flat]))).tolist()
+    for counts in (code["counts"], np.diff([0, *edges, flat.size]).tolist()):
+        shapes = Shapes(None, (Shape(4, rle={"size": [7, 5], "counts": counts}),))
+        np.testing.assert_array_equal(paint(shapes, (7, 5), None), mask * 4)
+        (found,) = [pixels for _, pixels in paint_objects(shapes, (7, 5), None)] or [np.zeros(0)]
+        assert found.sum() == mask.sum()
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.booleans()), max_size=8))
+def test_painting_order(entries):
+    ordered = painting_order([(area, crowd, Shape(int(crowd), ((area,) * 6,))) for area, crowd in entries])
+    keys = [(-shape.index, -shape.polygons[0][0]) for shape in ordered]
+    assert keys == sorted(keys)
+
+
+def test_rings_by_hand():
+    assert ring_area((0, 0, 4, 0, 4, 3, 0, 3)) == 12
+    assert ring([0, 0, 1, 1, 2, 0]) == (0, 0, 1, 1, 2, 0)
+    for bad in ([0, 0, 1, 1], [0, 0, 1, 1, 2], "abcdef", [0, 0, 1, 1, 2, float("nan")], [0, 0, 1, 1, 2, None]):
+        assert ring(bad) is None
+
+
+def test_splits_from_file_names(tmp_path):
+    for split, year in (("train", 2017), ("val", 2017), ("test", 2017)):
+        photo(tmp_path / f"{split}{year}" / "a.jpg", size=SIZE)
+        write_json(tmp_path / "annotations" / f"instances_{split}{year}.json", [annotation(1, 3, [BIG])])
+    write_json(tmp_path / "annotations" / "person_keypoints_val2017.json", [annotation(1, 3, [BIG])])
+    dataset = read_dataset(tmp_path)
+    assert {record.id: record.split for record in dataset.records} == {
+        "test2017/a.jpg": "test",
+        "train2017/a.jpg": "train",
+        "val2017/a.jpg": "val",
+    }
+    assert dataset.layout.startswith("annotations/instances_test2017.json, annotations/instances_train2017.json")
+
+
+def test_splits_from_folders_as_roboflow_exports_them(tmp_path):
+    for split in ("train", "valid"):
+        photo(tmp_path / split / "a.jpg", size=SIZE)
+        write_json(tmp_path / split / "_annotations.coco.json", [annotation(1, 3, [BIG])])
+    assert {record.id: record.split for record in read_dataset(tmp_path).records} == {
+        "train/a.jpg": "train",
+        "valid/a.jpg": "val",
+    }
+
+
+def test_a_path_to_the_json_itself(tmp_path):
+    make(tmp_path, [annotation(1, 3, [BIG])])
+    dataset = read_dataset(tmp_path / "annotations" / "instances.json")
+    assert dataset.records[0].id == "images/a.jpg"
+    assert dataset.records[0].split is None
+
+
+def test_options(tmp_path):
+    make(tmp_path, [annotation(1, 3, [BIG]), annotation(2, 7, [SMALL])])
+    joined = read_dataset(tmp_path, ReadOptions(map={7: 3}))
+    assert joined.classes.names == ("background", "cat")
+    assert set(np.unique(read_pair(joined, joined.records[0])[1])) == {0, 1}
+    ignored = read_dataset(tmp_path, ReadOptions(ignore=7))
+    assert np.unique(read_pair(ignored, ignored.records[0])[1]).tolist() == [0, 1, IGNORE]
+    with pytest.raises(MaskwrightError, match="drop --classes"):
+        read_dataset(tmp_path, ReadOptions(classes=tmp_path))
+
+
+def test_categories_called_background_or_zero(tmp_path):
+    categories = [{"id": 0, "name": "Background"}, {"id": 1, "name": "cat"}]
+    dataset = read_dataset(make(tmp_path / "a", [annotation(1, 1, [BIG])], categories=categories))
+    assert dataset.classes.names == ("background", "cat")
+    categories = [{"id": 0, "name": "dog"}, {"id": 1, "name": "cat"}]
+    dataset = read_dataset(make(tmp_path / "b", [annotation(1, 0, [BIG])], categories=categories))
+    assert dataset.classes.names == ("background", "dog", "cat")
+    assert read_pair(dataset, dataset.records[0])[1].max() == 1
+
+
+def test_an_image_without_objects_is_background(tmp_path):
+    images = [
+        {"id": 1, "file_name": "a.jpg", "height": 20, "width": 30},
+        {"id": 2, "file_name": "images/b.jpg", "height": 20, "width": 30},
+    ]
+    photo(tmp_path / "images" / "b.jpg", size=SIZE)
+    dataset = read_dataset(make(tmp_path, [annotation(1, 3, [BIG])], images=images))
+    assert read_pair(dataset, dataset.records[1])[1].max() == 0
+
+
+def test_images_missing_and_images_extra(tmp_path):
+    images = [
+        {"id": 1, "file_name": "a.jpg", "height": 20, "width": 30},
+        {"id": 2, "file_name": "gone.jpg", "height": 20, "width": 30},
+    ]
+    make(tmp_path, [annotation(1, 3, [BIG])], images=images)
+    photo(tmp_path / "images" / "extra.jpg")
+    faults = read_dataset(tmp_path).faults
+    assert {fault.kind for fault in faults} == {"unpaired"}
+    assert [fault.path.name for fault in faults] == ["instances.json", "images"]
+    (tmp_path / "images" / "a.jpg").unlink()
+    with pytest.raises(MaskwrightError, match=r"none of the images.*a\.jpg"):
+        read_dataset(tmp_path)
+
+
+def test_an_image_of_another_size_is_left_out(tmp_path):
+    make(tmp_path, [annotation(1, 3, [BIG])])
+    images = [{"id": n, "file_name": f"{n}.jpg", "height": 20, "width": 30} for n in (1, 2)]
+    write_json(tmp_path / "annotations" / "instances.json", [annotation(1, 3, [BIG])], images=images)
+    photo(tmp_path / "images" / "1.jpg", size=SIZE)
+    photo(tmp_path / "images" / "2.jpg", size=SIZE[::-1])
+    dataset = read_dataset(tmp_path)
+    assert [record.id for record in dataset.records] == ["images/1.jpg"]
+    fault = next(fault for fault in dataset.faults if fault.kind == "size-mismatch")
+    assert "2.jpg is 20x30 pixels (does its EXIF tag turn it?), but was annotated at 30x20" in fault.message
+
+
+def test_run_lengths_of_another_size_and_damaged_ones(tmp_path):
+    for rle, kind in (
+        ({"size": [10, 10], "counts": [0, 100]}, "size-mismatch"),
+        ({"size": list(SIZE), "counts": [5, 5]}, "unreadable"),
+        ({"size": list(SIZE), "counts": [601, -1]}, "unreadable"),
+        ({"size": list(SIZE), "counts": "zzzzzz"}, "unreadable"),
+        ({"size": list(SIZE), "counts": "0"}, "unreadable"),
+    ):
+        dataset = read_dataset(make(tmp_path, [annotation(1, 3, rle)]))
+        with pytest.raises(DecodeError) as caught:
+            read_label(dataset, dataset.records[0], SIZE)
+        assert caught.value.kind == kind
+
+
+def test_outlines_that_are_none(tmp_path):
+    bad = [annotation(number, 3, drawn) for number, drawn in enumerate(([[1, 2, 3, 4]], [], None, {"size": 3}))]
+    dataset = read_dataset(make(tmp_path / "a", [annotation(1, 3, [BIG]), *bad]))
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.message[:22]) == ("bad-outline", "4 annotations, such as")
+    with pytest.raises(MaskwrightError, match="boxes only"):
+        read_dataset(make(tmp_path / "b", bad))
+
+
+def test_an_unknown_category_makes_the_image_unusable(tmp_path):
+    images = [{"id": n, "file_name": f"{n}.jpg", "height": 20, "width": 30} for n in (1, 2)]
+    make(tmp_path, [annotation(1, 99, [BIG])], images=images)
+    for number in (1, 2):
+        photo(tmp_path / "images" / f"{number}.jpg", size=SIZE)
+    dataset = read_dataset(tmp_path)
+    assert [record.id for record in dataset.records] == ["images/2.jpg"]
+    fault = next(fault for fault in dataset.faults if fault.kind == "unknown-label")
+    assert "category 99" in fault.message
+    assert "--map 99=ignore" in fault.cure
+    assert len(read_dataset(tmp_path, ReadOptions(map={99: "ignore"})).records) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"categories": [], "images": [], "annotations": [{"segmentation": ', "cannot be read as JSON"),
+        ('{"categories": [], "images": [{}], "annotations": [], "segmentation": 1}', "no key 'id'"),
+        ('["images", "annotations", "categories", "segmentation"]', "no COCO annotation file"),
+    ],
+)
+def test_damaged_json(tmp_path, text, words):
+    (make(tmp_path, []) / "annotations" / "instances.json").write_text(text)
+    with pytest.raises(MaskwrightError, match=words):
+        read_dataset(tmp_path)
+
+
+def test_categories_that_contradict_each_other(tmp_path):
+    photo(tmp_path / "a.jpg", size=SIZE)
+    write_json(tmp_path / "train.json", [annotation(1, 3, [BIG])])
+    write_json(tmp_path / "val.json", [annotation(1, 3, [BIG])], categories=[{"id": 3, "name": "cow"}])
+    with pytest.raises(MaskwrightError, match="category 3"):
+        read_dataset(tmp_path)
+
+
+def test_other_json_beside_masks_does_not_matter(tmp_path):
+    photo(tmp_path / "images" / "a.jpg")
+    write(tmp_path / "masks" / "a.png", labels([0, 1]))
+    (tmp_path / "settings.json").write_text('{"images": 1, "annotations": 2}')
+    (tmp_path / "empty.json").write_text("")
+    assert read_dataset(tmp_path).format == "folder"
+    with pytest.raises(MaskwrightError, match="no COCO JSON"):
+        read_dataset(tmp_path, ReadOptions(format="coco"))

@@ -1,0 +1,172 @@
+"""Pascal VOC and Cityscapes: lists, palettes, the classes that are ignored, and what is missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from tests.data.layouts import labels, palette_mask, photo, write
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
+from maskwright.data.formats import ReadOptions, cityscapes, read_dataset, voc
+from maskwright.data.labels import read_pair
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PALETTE = [voc.voc_color(value) for value in range(256)]
+
+
+def make_voc(root: Path, names: dict[str, list[str]], values: list[int]) -> Path:
+    for stem in sorted({stem for stems in names.values() for stem in stems}):
+        photo(root / "JPEGImages" / f"{stem}.jpg")
+        palette_mask(root / "SegmentationClass" / f"{stem}.png", labels(values), PALETTE)
+    lists = root / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    for split, stems in names.items():
+        (lists / f"{split}.txt").write_text("\n".join(stems) + "\n")
+    return root
+
+
+def test_voc_colors_by_hand():
+    assert voc.voc_color(0) == (0, 0, 0)
+    assert voc.voc_color(1) == (128, 0, 0)
+    assert voc.voc_color(15) == (192, 128, 128)
+    assert voc.voc_color(20) == (0, 64, 128)
+    assert voc.voc_color(255) == (224, 224, 192)
+
+
+def test_voc(tmp_path):
+    splits = {"train": ["a", "b"], "val": ["c"], "trainval": ["a", "b", "c", "d"]}
+    dataset = read_dataset(make_voc(tmp_path, splits, [0, 1, 15, 255]))
+    assert dataset.format == "voc"
+    assert dataset.classes.names == voc.VOC_NAMES
+    assert dataset.classes.colors[15] == (192, 128, 128)
+    assert {record.image.stem: record.split for record in dataset.records} == {
+        "a": "train",
+        "b": "train",
+        "c": "val",
+        "d": None,
+    }
+    assert read_pair(dataset, dataset.records[0])[1][0, :4].tolist() == [0, 1, 15, IGNORE]
+    assert dataset.faults == ()
+    assert dataset.layout.startswith("JPEGImages/ + SegmentationClass/: masks of class ids with a palette")
+
+
+def test_voc_below_its_development_kit(tmp_path):
+    make_voc(tmp_path / "VOCdevkit" / "VOC2012", {"train": ["a"], "val": ["b"]}, [0, 5])
+    dataset = read_dataset(tmp_path)
+    assert dataset.format == "voc"
+    assert dataset.records[0].id == "VOCdevkit/VOC2012/JPEGImages/a.jpg"
+
+
+def test_voc_with_a_labelmap_and_colors(tmp_path):
+    make_voc(tmp_path, {"default": ["a"]}, [0])
+    table = np.array([[0, 0, 0], [7, 8, 9], [250, 1, 2]], np.uint8)
+    write(tmp_path / "SegmentationClass" / "a.png", table[labels([0, 1, 2])])
+    (tmp_path / "labelmap.txt").write_text(
+        "# label:color_rgb:parts:actions\nbackground:0,0,0::\nroad:7,8,9::\nignore:250,1,2::\n"
+    )
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes.names == ("background", "road")
+    assert read_pair(dataset, dataset.records[0])[1][0, :3].tolist() == [0, 1, IGNORE]
+    assert dataset.records[0].split is None
+
+
+def test_voc_in_true_colors_without_a_table(tmp_path):
+    make_voc(tmp_path, {"train": ["a"]}, [0])
+    write(tmp_path / "SegmentationClass" / "a.png", np.array(PALETTE, np.uint8)[labels([0, 15, 255])])
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes.names == voc.VOC_NAMES
+    assert read_pair(dataset, dataset.records[0])[1][0, :3].tolist() == [0, 15, IGNORE]
+
+
+def test_voc_layout_with_other_classes(tmp_path):
+    make_voc(tmp_path / "a", {"train": ["a"]}, [0])
+    write(tmp_path / "a" / "SegmentationClass" / "a.png", labels([0, 255]))
+    assert read_dataset(tmp_path / "a").classes.names == ("background", "foreground")
+    make_voc(tmp_path / "b", {"train": ["a"]}, [0, 1])
+    (tmp_path / "b" / "class_names.txt").write_text("_background_\ncat\n")
+    assert read_dataset(tmp_path / "b").classes.names == ("_background_", "cat")
+
+
+def test_voc_lists_that_do_not_agree_with_the_files(tmp_path):
+    make_voc(tmp_path, {"train": ["a", "b"], "val": ["b", "c"]}, [0, 1])
+    (tmp_path / "SegmentationClass" / "a.png").unlink()
+    (tmp_path / "JPEGImages" / "c.jpg").unlink()
+    palette_mask(tmp_path / "SegmentationClass" / "extra.png", labels([0]), PALETTE)
+    dataset = read_dataset(tmp_path)
+    assert [record.image.stem for record in dataset.records] == ["b"]
+    assert sorted((fault.kind, fault.path.name) for fault in dataset.faults) == [
+        ("split-overlap", "val.txt"),
+        ("unpaired", "SegmentationClass"),
+        ("unpaired", "c.png"),
+        ("unpaired", "train.txt"),
+    ]
+
+
+def test_voc_without_pairs(tmp_path):
+    make_voc(tmp_path, {"train": ["a"]}, [0])
+    (tmp_path / "JPEGImages" / "a.jpg").rename(tmp_path / "JPEGImages" / "z.jpg")
+    with pytest.raises(MaskwrightError, match="no pair of JPEGImages"):
+        read_dataset(tmp_path)
+
+
+def make_cityscapes(root: Path, coding: str = "labelIds") -> Path:
+    for split, city in (("train", "aachen"), ("val", "ulm"), ("test", "bonn")):
+        for number in range(2):
+            stem = f"{city}_{number:06}_000019"
+            photo(root / "leftImg8bit" / split / city / f"{stem}_leftImg8bit.png")
+            values = [0, 3] if split == "test" else [7, 0, 26, 33, 5]
+            write(root / "gtFine" / split / city / f"{stem}_gtFine_{coding}.png", labels(values))
+            write(root / "gtFine" / split / city / f"{stem}_gtFine_color.png", labels([9]))
+    return root
+
+
+def test_cityscapes(tmp_path):
+    dataset = read_dataset(make_cityscapes(tmp_path))
+    assert dataset.format == "cityscapes"
+    assert len(dataset.classes) == 19
+    assert dataset.classes.names[13] == "car"
+    assert [record.split for record in dataset.records] == ["train", "train", "val", "val"]
+    assert dataset.records[0].id == "leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png"
+    assert read_pair(dataset, dataset.records[0])[1][0, :5].tolist() == [0, IGNORE, 13, 18, IGNORE]
+    assert [fault.kind for fault in dataset.faults] == ["empty-mask"]
+    assert sorted(value for value, index in dataset.value_to_index.items() if index != IGNORE) == [
+        *(7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33),
+    ]
+
+
+def test_cityscapes_train_ids_and_options(tmp_path):
+    for path in (make_cityscapes(tmp_path, "labelTrainIds") / "gtFine").rglob("*labelTrainIds.png"):
+        write(path, labels([0, 18, 255]))
+    dataset = read_dataset(tmp_path, ReadOptions(ignore=18, map={7: 0}))
+    assert read_pair(dataset, dataset.records[0])[1][0, :3].tolist() == [0, IGNORE, IGNORE]
+    assert dataset.value_to_index[7] == 0
+    assert {record.split for record in dataset.records} == {"train", "val", "test"}
+    with pytest.raises(MaskwrightError, match="drop --classes"):
+        read_dataset(tmp_path, ReadOptions(classes=tmp_path))
+
+
+def test_cityscapes_with_holes(tmp_path):
+    make_cityscapes(tmp_path)
+    next((tmp_path / "gtFine" / "train").rglob("*000000*labelIds.png")).unlink()
+    next((tmp_path / "leftImg8bit" / "val").rglob("*000001*.png")).unlink()
+    faults = read_dataset(tmp_path).faults
+    assert [(fault.kind, fault.severity) for fault in faults] == [
+        ("unpaired", "error"),
+        ("unpaired", "warning"),
+        ("empty-mask", "note"),
+    ]
+
+
+def test_cityscapes_without_label_ids(tmp_path):
+    photo(tmp_path / "leftImg8bit" / "train" / "a" / "a_leftImg8bit.png")
+    write(tmp_path / "gtFine" / "train" / "a" / "a_gtFine_color.png", labels([0]))
+    with pytest.raises(MaskwrightError, match="labelIds"):
+        read_dataset(tmp_path)
+    assert cityscapes.detect(tmp_path) == "leftImg8bit/ + gtFine/"
+    with pytest.raises(MaskwrightError, match="not laid out as Cityscapes"):
+        read_dataset(tmp_path / "gtFine", ReadOptions(format="cityscapes"))

@@ -1,0 +1,166 @@
+"""YOLO segmentation: data.yaml in its many forms, label files, and what they get wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from tests.data.layouts import labels, photo, write
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
+from maskwright.data.formats import ReadOptions, read_dataset
+from maskwright.data.labels import read_objects, read_pair
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZE = (20, 40)
+LEFT = "0 0 0 0.5 0 0.5 1 0 1\n"
+CORNER = "1 0.0 0.0 0.25 0.0 0.25 0.5 0.0 0.5\n"
+
+
+def make(root: Path, text: str = LEFT + CORNER, *, names: str = "[a, b]") -> Path:
+    splits = ("train", "val")
+    for split in splits:
+        for number in range(2):
+            photo(root / "images" / split / f"{split}{number}.jpg", size=SIZE)
+            path = root / "labels" / split / f"{split}{number}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    lines = [f"{split}: images/{split}" for split in splits]
+    (root / "data.yaml").write_text("\n".join([*lines, f"names: {names}"]) + "\n")
+    return root
+
+
+def test_yolo(tmp_path):
+    dataset = read_dataset(make(tmp_path))
+    assert dataset.format == "yolo"
+    assert dataset.classes.names == ("background", "a", "b")
+    assert [(record.id, record.split) for record in dataset.records] == [
+        ("images/train/train0.jpg", "train"),
+        ("images/train/train1.jpg", "train"),
+        ("images/val/val0.jpg", "val"),
+        ("images/val/val1.jpg", "val"),
+    ]
+    label = read_pair(dataset, dataset.records[0])[1]
+    expected = np.zeros(SIZE, np.uint8)
+    expected[:, :20] = 1
+    expected[:10, :10] = 2
+    np.testing.assert_array_equal(label, expected)
+    objects = [(index, mask.shape) for index, mask in read_objects(dataset, dataset.records[0], SIZE)]
+    assert objects == [(1, (20, 20)), (2, (10, 10))]
+    assert dataset.faults == ()
+
+
+@pytest.mark.parametrize("names", ["[a, b]", "{0: a, 1: b}", "\n  0: a\n  1: b", "\n  - a\n  - b"])
+def test_names(tmp_path, names):
+    assert read_dataset(make(tmp_path, names=names)).classes.names == ("background", "a", "b")
+    assert read_dataset(tmp_path / "data.yaml").classes.names == ("background", "a", "b")
+
+
+def test_a_class_called_background_comes_first(tmp_path):
+    dataset = read_dataset(make(tmp_path, names="[crack, background]"))
+    assert dataset.classes.names == ("background", "crack")
+    assert np.unique(read_pair(dataset, dataset.records[0])[1]).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path: .\ntrain: images/train\nval: images/val\n",
+        "path: /nowhere/at/all\ntrain: images/train\nval: [images/val]\n",
+        "train: ../images/train\nval: ../images/val\ntest: ../images/none\n",
+        "train: lists/train.txt\nval: images/val\n",
+    ],
+)
+def test_paths_in_the_yaml(tmp_path, text):
+    make(tmp_path)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "train.txt").write_text("../images/train/train0.jpg\n../images/train/train1.jpg\n")
+    (tmp_path / "data.yaml").write_text(text + "names: [a, b]\n")
+    assert [record.split for record in read_dataset(tmp_path).records] == ["train", "train", "val", "val"]
+
+
+def test_a_wrong_path_in_the_yaml(tmp_path):
+    make(tmp_path)
+    (tmp_path / "data.yaml").write_text("train: images/trian\nval: images/val\nnames: [a, b]\n")
+    with pytest.raises(MaskwrightError, match="train: images/trian is not there"):
+        read_dataset(tmp_path)
+
+
+def test_without_a_yaml(tmp_path):
+    make(tmp_path)
+    (tmp_path / "data.yaml").unlink()
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes.names == ("background", "class-0", "class-1")
+    assert {record.split for record in dataset.records} == {"train", "val"}
+    (tmp_path / "classes.txt").write_text("x\ny\n")
+    assert read_dataset(tmp_path).classes.names == ("background", "x", "y")
+
+
+def test_options(tmp_path):
+    make(tmp_path)
+    ignored = read_dataset(tmp_path, ReadOptions(ignore=1))
+    assert ignored.classes.names == ("background", "a")
+    assert np.unique(read_pair(ignored, ignored.records[0])[1]).tolist() == [0, 1, IGNORE]
+    joined = read_dataset(tmp_path, ReadOptions(map={1: 0}))
+    assert joined.classes.names == ("background", "a")
+    assert np.unique(read_pair(joined, joined.records[0])[1]).tolist() == [0, 1]
+
+
+def test_images_without_labels_are_background_and_noted(tmp_path):
+    make(tmp_path)
+    (tmp_path / "labels" / "train" / "train0.txt").unlink()
+    (tmp_path / "labels" / "train" / "train1.txt").write_text("")
+    dataset = read_dataset(tmp_path)
+    assert read_pair(dataset, dataset.records[0])[1].max() == 0
+    assert read_pair(dataset, dataset.records[1])[1].max() == 0
+    assert [(fault.kind, fault.severity) for fault in dataset.faults] == [("unpaired", "note")]
+
+
+def test_boxes(tmp_path):
+    box = "0 0.5 0.5 0.2 0.2\n"
+    mixed = read_dataset(make(tmp_path / "a", LEFT + box))
+    assert [(fault.kind, fault.message.split()[0]) for fault in mixed.faults] == [("bad-outline", "4")]
+    with pytest.raises(MaskwrightError, match="boxes only"):
+        read_dataset(make(tmp_path / "b", box))
+    for split in ("train", "val"):
+        for number in range(2):
+            write(tmp_path / "b" / "masks" / split / f"{split}{number}.png", labels([0, 1], SIZE))
+    assert read_dataset(tmp_path / "b").format == "folder"
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "words"),
+    [
+        ("0 0 0 x 0 0.5 1\n", "unreadable", "line 3"),
+        ("dog 0 0 0.5 0 0.5 1\n", "unreadable", "line 3"),
+        ("9 0 0 0.5 0 0.5 1\n", "unknown-label", "class 9"),
+    ],
+)
+def test_lines_that_are_none(tmp_path, line, kind, words):
+    make(tmp_path)
+    (tmp_path / "labels" / "val" / "val1.txt").write_text(LEFT + CORNER + line)
+    dataset = read_dataset(tmp_path)
+    assert len(dataset.records) == 3
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.path.name) == (kind, "val1.txt")
+    assert words in fault.message
+
+
+def test_a_broken_yaml_is_told(tmp_path):
+    make(tmp_path)
+    (tmp_path / "data.yaml").write_text("names: [a, b\ntrain: x")
+    with pytest.raises(MaskwrightError, match="cannot be read as YAML"):
+        read_dataset(tmp_path)
+    (tmp_path / "data.yaml").unlink()
+    (tmp_path / "other.yaml").write_text("[: {")
+    assert read_dataset(tmp_path).format == "yolo"
+
+
+def test_nothing_for_yolo(tmp_path):
+    photo(tmp_path / "a.jpg")
+    with pytest.raises(MaskwrightError, match="no YOLO data"):
+        read_dataset(tmp_path, ReadOptions(format="yolo"))
