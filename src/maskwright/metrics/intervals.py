@@ -70,4 +70,5 @@ def _resampled(sums: NDArray[np.float64], seed: int, resamples: int) -> Iterator
     for start in range(0, resamples, AT_ONCE):
         count = min(AT_ONCE, resamples - start)
         drawn = random.integers(0, rows, (count, rows)) + np.arange(count)[:, None] * rows
-        yield np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows) @ sums
+        times = np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows)
+        yield times.astype(np.float64) @ sums
