@@ -80,7 +80,7 @@ def test_pyramid_pooling_averages_over_cells() -> None:
     assert y[0, 1].tolist() == [pytest.approx([17.5] * 6)] * 6
     corners = y[0, 2, [0, 0, 5, 5], [0, 5, 0, 5]]
     assert corners.tolist() == pytest.approx([7.0, 10.0, 25.0, 28.0])
-    assert y[0, 3, 0, 0] == pytest.approx((0 + 1 + 6 + 7) / 4)
+    assert y[0, 3, 0, 0].item() == pytest.approx((0 + 1 + 6 + 7) / 4)
 
 
 @pytest.mark.parametrize(
