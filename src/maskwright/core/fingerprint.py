@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from maskwright.core.records import Fault
+from maskwright.core.records import Fault
 
 
 @dataclass(frozen=True)
@@ -117,3 +117,19 @@ class Fingerprint:
         plain["channels"] = {str(count): images for count, images in self.channels.items()}
         plain["trainable"] = self.trainable
         return plain
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> Fingerprint:
+        """Build the fingerprint that `to_json` took apart."""
+        values = {key: value for key, value in plain.items() if key != "trainable"}
+        values["heights"], values["widths"] = Spread(**plain["heights"]), Spread(**plain["widths"])
+        values["channels"] = {int(count): images for count, images in plain["channels"].items()}
+        values["intensity"] = tuple(ChannelStats(**entry) for entry in plain["intensity"])
+        values["class_stats"] = tuple(_class_stats(entry) for entry in plain["class_stats"])
+        values["faults"] = tuple(Fault(**{**entry, "path": Path(entry["path"])}) for entry in plain["faults"])
+        return cls(**values)
+
+
+def _class_stats(plain: dict[str, Any]) -> ClassStats:
+    spreads = {key: None if plain[key] is None else Spread(**plain[key]) for key in ("size", "thickness")}
+    return ClassStats(**{**plain, **spreads})

@@ -16,6 +16,7 @@ from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.files import write_text
 
 Fraction = float
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 class Section(BaseModel):
@@ -190,7 +191,7 @@ class TrainPlan(Section):
 
     steps: int = Field(1000, ge=1)
     budget_seconds: float | None = Field(None, gt=0)
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     channels_last: bool = True
     gradient_checkpointing: bool = False
     validations: int = Field(8, ge=1)

@@ -1,0 +1,126 @@
+"""Checkpoints: everything a training needs to go on as if it had never stopped, in safetensors and JSON.
+
+A checkpoint is one file, written beside and renamed, so that a kill or a full disk leaves the last good one. Two are
+kept: should the newest be damaged by the disk itself, the one before it still stands. Knows no loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.files import replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+FOLDER = "checkpoint"
+KEEP = 2
+_NAME = re.compile(r"step-(\d{8})\.safetensors")
+
+
+@dataclass
+class Checkpoint:
+    """The state of a training.
+
+    Attributes:
+        tensors: by name; `model.`, `average.`, `best.` and `optimizer.` stand in front.
+        state: plain types: the pace, the best score, the history, whatever the loop wants back.
+    """
+
+    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, prefix: str, tensors: dict[str, torch.Tensor]) -> None:
+        """Put tensors in under a prefix."""
+        self.tensors.update({f"{prefix}.{name}": value for name, value in tensors.items()})
+
+    def part(self, prefix: str) -> dict[str, torch.Tensor]:
+        """Return the tensors under a prefix, without it."""
+        start = f"{prefix}."
+        return {name.removeprefix(start): value for name, value in self.tensors.items() if name.startswith(start)}
+
+
+def save(run: Path, checkpoint: Checkpoint, step: int) -> Path:
+    """Write the checkpoint of `step` atomically, then drop all but the newest two.
+
+    Raises:
+        MaskwrightError: the disk is full or read-only; the earlier checkpoints stand.
+    """
+    path = run / FOLDER / f"step-{step:08d}.safetensors"
+    tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"maskwright-checkpoint": "1", "state": json.dumps(checkpoint.state)})
+    for old in _listed(run)[:-KEEP]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def load(run: Path) -> Checkpoint | None:
+    """Return the newest checkpoint that can be read, or None when there is none yet.
+
+    Raises:
+        MaskwrightError: there are checkpoints, and all are damaged.
+    """
+    paths = _listed(run)
+    for path in reversed(paths):
+        with contextlib.suppress(SafetensorError, OSError, KeyError, json.JSONDecodeError):
+            return _read(path)
+    if paths:
+        raise MaskwrightError(
+            f"{run / FOLDER} holds {len(paths)} checkpoints and none can be read: train anew with --out"
+        )
+    return None
+
+
+def clear(run: Path) -> None:
+    """Remove temporary files that a kill left behind."""
+    for stray in (run / FOLDER).glob(".step-*"):
+        stray.unlink(missing_ok=True)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Flatten an optimiser's state to tensors named `<weight number>.<name>`."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{number}.{name}": value if isinstance(value, torch.Tensor) else torch.tensor(value)
+        for number, entries in state.items()
+        for name, value in entries.items()
+        if value is not None
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    """Put back what `optimizer_tensors` took out."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        number, name = key.split(".", 1)
+        state.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def restore_model(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    """Put weights back, exactly those and no others."""
+    model.load_state_dict(tensors, strict=True)
+
+
+def _listed(run: Path) -> list[Path]:
+    folder = run / FOLDER
+    return sorted(path for path in folder.glob("step-*.safetensors") if _NAME.fullmatch(path.name))
+
+
+def _read(path: Path) -> Checkpoint:
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    return Checkpoint(tensors, json.loads(metadata["state"]))

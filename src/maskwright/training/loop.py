@@ -1,0 +1,274 @@
+"""The training loop: batch in, weights moved, scored now and then, saved all the while.
+
+It knows no data format and no network: it is handed a segmenter, a stream of batches and a function that scores.
+Killed at any moment it goes on from its last checkpoint to bit-identical weights (same machine, same threads), since
+every batch is a pure function of (seed, step), every step seeds its own randomness, and all other state is saved.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.events import Progress, Saved
+from maskwright.core.seeds import generator
+from maskwright.training import checkpoint, optimizers
+from maskwright.training.average import Average
+from maskwright.training.loggers import Logger, Row, write_history
+from maskwright.training.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from lightning_fabric import Fabric
+    from torch import nn
+
+    from maskwright.core.events import OnEvent
+    from maskwright.core.plan import Plan
+    from maskwright.models import Segmenter
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+ROWS = 200  # rows of the history over a whole training
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one training is made of.
+
+    Attributes:
+        plan: every decision.
+        segmenter: the network, on the CPU, with its first weights.
+        loss: logits (N, K, H, W) and labels (N, H, W) to a scalar.
+        batches: from a step on: an endless stream of images (N, C, H, W) float and labels (N, H, W) int64.
+        validate: a network and its step to a score, 0..1, or None where there is nothing to validate on.
+        run: the folder to write to.
+        fabric: device, precision and processes; already launched.
+        loggers: told every row of the history.
+        on_event: told progress and checkpoints.
+    """
+
+    plan: Plan
+    segmenter: Segmenter
+    loss: nn.Module
+    batches: Callable[[int], AbstractContextManager[Iterator[Batch]]]
+    validate: Callable[[nn.Module, int], float | None]
+    run: Path
+    fabric: Fabric
+    loggers: list[Logger] = field(default_factory=list)
+    on_event: OnEvent = lambda _event: None
+
+
+@dataclass
+class Best:
+    """The best validation score so far and the averaged weights that had it."""
+
+    score: float = -1.0
+    step: int = 0
+    stale: int = 0
+    weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+class Trainer:
+    """One training, from wherever its run folder says it stands, to its end.
+
+    Attributes:
+        pace: steps, progress and clock.
+        average: the averaged weights; after `fit`, the best ones.
+        history: rows of `history.csv`.
+    """
+
+    def __init__(self, job: Job, pace: Pace) -> None:
+        self.job = job
+        self.pace = pace
+        self.best = Best()
+        self.history: list[Row] = []
+        self.average = Average(job.segmenter, job.plan.optim.ema)
+        memory_format = torch.channels_last if job.plan.train.channels_last else torch.contiguous_format
+        network = job.segmenter.to(memory_format=memory_format)
+        network.set_gradient_checkpointing(job.plan.train.gradient_checkpointing)
+        optimizer = optimizers.create(network, job.plan)
+        self.model, self.optimizer = job.fabric.setup(network, optimizer)
+        self.average.model.to(device=job.fabric.device).to(memory_format=memory_format)
+        self._loss: torch.Tensor | None = None
+        self._marks = Marks(job.plan.train.validations)
+
+    def fit(self) -> Best:
+        """Train to the last step, or until patience ends, and return the best weights found.
+
+        Raises:
+            MaskwrightError: the loss is no longer a number, or the disk takes no more.
+        """
+        self._restore()
+        started = time.monotonic() - self.pace.spent_seconds
+        saved = time.monotonic()
+        with self.job.batches(self.pace.step) as batches:
+            while not self.pace.done and not self._out_of_patience():
+                self._step(next(batches))
+                self.pace.spent_seconds = time.monotonic() - started
+                self._follow()
+                if time.monotonic() - saved > self.job.plan.train.checkpoint_seconds:
+                    self._save()
+                    saved = time.monotonic()
+        self._save()
+        return self.best
+
+    def _step(self, batch: Batch) -> None:
+        """Move the weights once, over `accumulate` micro-batches."""
+        plan = self.job.plan
+        torch.manual_seed(
+            int(generator(plan.seed, "step", self.pace.step, self.job.fabric.global_rank).integers(2**62))
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.pace.learning_rate(plan.optim)
+        self.model.train()
+        parts = plan.optim.accumulate
+        total = torch.zeros((), device=self.job.fabric.device)
+        for part, (images, labels) in enumerate(zip(*(half.chunk(parts) for half in batch), strict=True)):
+            with self.job.fabric.no_backward_sync(self.model, enabled=part < parts - 1):
+                loss = self._scored(images, labels) / parts
+                self.job.fabric.backward(loss)
+            total += loss.detach()
+        if plan.optim.clip:
+            self.job.fabric.clip_gradients(
+                self.model, self.optimizer, max_norm=plan.optim.clip, error_if_nonfinite=False
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.average.update(self.job.segmenter, self.pace.step)
+        self.pace.advance()
+        self._loss = total if self._loss is None else self._loss.lerp(total, 0.05)
+
+    def _scored(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the loss of one micro-batch, auxiliary heads included.
+
+        The logits stay at the decoder's own stride and every `stride`-th label is compared with them: enlarging the
+        logits to full size costs a quarter of a step on a CPU and was not seen to raise the score.
+        """
+        main, *others = self.model(images, with_aux=True, upsample=False)
+        loss: torch.Tensor = self.job.loss(main.float(), thinned(labels, main))
+        for other in others:
+            weight = self.job.plan.loss.auxiliary / len(others)
+            loss = loss + weight * self.job.loss(other.float(), thinned(labels, other))
+        return loss
+
+    def _follow(self) -> None:
+        """After a step: validate, keep the history, correct the pace, tell who watches."""
+        score = None
+        if self._marks.passed(self.pace.progress) or self.pace.done:
+            score = self._validated()
+        every = max(self.pace.total // ROWS, 1)
+        if score is not None or self.pace.step % every == 0:
+            self._note(score)
+        if self.pace.step % max(self.pace.total // 50, 5) == 0:
+            self.pace.retime(self.pace.spent_seconds / self.pace.step)
+            if self.job.fabric.world_size > 1:
+                self.pace.total = self.job.fabric.broadcast(self.pace.total)
+
+    def _note(self, score: float | None) -> None:
+        assert self._loss is not None
+        loss = float(self._loss)
+        if not math.isfinite(loss):
+            raise MaskwrightError(
+                f"the loss became {loss} at step {self.pace.step}: lower the learning rate, e.g. "
+                f"--set optim.lr={self.job.plan.optim.lr / 4:g}, or train in --set train.precision=32-true"
+            )
+        rate = self.pace.step / max(self.pace.spent_seconds, 1e-9)
+        row: Row = {
+            "step": self.pace.step,
+            "seconds": round(self.pace.spent_seconds, 2),
+            "loss": loss,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "val_iou": score,
+        }
+        self.history.append(row)
+        for logger in self.job.loggers:
+            logger.numbers(row)
+        best = self.best.score if self.best.score >= 0 else None
+        left = (self.pace.total - self.pace.step) / rate
+        self.job.on_event(Progress(self.pace.step, self.pace.total, left, loss, best, rate))
+
+    def _validated(self) -> float | None:
+        """Score the averaged weights, and keep them when they are the best so far (the newest, without a score)."""
+        score = self.job.validate(self.average.model, self.pace.step)
+        if score is None or score > self.best.score:
+            weights = {name: value.clone() for name, value in self.average.model.state_dict().items()}
+            self.best = Best(-1.0 if score is None else score, self.pace.step, 0, weights)
+        else:
+            self.best.stale += 1
+        return score
+
+    def _out_of_patience(self) -> bool:
+        patience = self.job.plan.train.patience
+        return bool(patience) and self.best.stale >= patience
+
+    def _save(self) -> None:
+        """Write the checkpoint and the history; one process of several does."""
+        if self.job.fabric.global_rank != 0:
+            return
+        state: dict[str, Any] = {
+            "pace": self.pace.to_json(),
+            "best": {"score": self.best.score, "step": self.best.step, "stale": self.best.stale},
+            "marks": self._marks.next,
+            "loss": None if self._loss is None else float(self._loss),
+            "history": self.history,
+        }
+        point = checkpoint.Checkpoint(state=state)
+        point.add("model", self.job.segmenter.state_dict())
+        point.add("average", self.average.model.state_dict())
+        point.add("best", self.best.weights)
+        point.add("optimizer", checkpoint.optimizer_tensors(self.optimizer.optimizer))
+        checkpoint.save(self.job.run, point, self.pace.step)
+        write_history(self.job.run / "history.csv", self.history)
+        self.job.on_event(Saved(self.job.run, self.pace.step))
+
+    def _restore(self) -> None:
+        """Go back to where the newest checkpoint stands, if there is one."""
+        checkpoint.clear(self.job.run)
+        point = checkpoint.load(self.job.run)
+        if point is None:
+            return
+        checkpoint.restore_model(self.job.segmenter, point.part("model"))
+        checkpoint.restore_model(self.average.model, point.part("average"))
+        checkpoint.restore_optimizer(self.optimizer.optimizer, point.part("optimizer"))
+        self.pace = Pace(**point.state["pace"])
+        self.best = Best(**point.state["best"], weights=point.part("best"))
+        self._marks.next = point.state["marks"]
+        self._loss = None if point.state["loss"] is None else torch.tensor(point.state["loss"])
+        self.history = point.state["history"]
+
+
+class Marks:
+    """Evenly spaced points of a training at which something is due; the last one is its end.
+
+    Attributes:
+        next: number of the coming mark, 1..count.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.next = 1
+
+    def passed(self, progress: float) -> bool:
+        """Say whether a mark was passed since the last call that said so."""
+        due = progress >= self.next / self.count - 1e-9 and self.next <= self.count
+        if due:
+            self.next = math.floor(progress * self.count + 1e-9) + 1
+        return due
+
+
+def thinned(labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """Take every n-th label, the middle one of each n x n block, to stand beside logits of n times the stride."""
+    stride = max(round(labels.shape[-1] / logits.shape[-1]), 1)
+    if stride == 1:
+        return labels
+    kept = labels[:, stride // 2 :: stride, stride // 2 :: stride]
+    height, width = logits.shape[-2:]
+    assert kept.shape[-2:] == (height, width), f"labels {tuple(kept.shape)} beside logits {tuple(logits.shape)}"
+    return kept

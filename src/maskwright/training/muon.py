@@ -1,0 +1,96 @@
+"""Muon: momentum whose matrices are made orthogonal, for networks trained from scratch.
+
+Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks". Momentum M_t = b M_(t-1) + (1-b) G_t and
+its Nesterov form are followed by five steps of the Newton-Schulz iteration X <- a X + (b A + c A A) X, A = X X^T, that
+brings all singular values near 1. A convolution (O, I, h, w) counts as a matrix (O, I h w). Vectors, and the weights
+named by the caller (first layer, last layer), are left to AdamW, as in the paper.
+
+Deviations: the update is scaled by sqrt(max(1, rows / columns)) as in the authors' later code; decay is decoupled.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+ITERATIONS = 5
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon for the groups marked `matrix`, AdamW (betas 0.9, 0.999) for the others.
+
+    Args:
+        groups: parameter groups; `matrix` (default False) chooses the rule, `weight_decay` is decoupled.
+        lr: of matrices and of the rest alike, see `scale` of a group.
+        momentum: of the matrices.
+        dtype: of the iteration's multiplications; it forgives bfloat16 where the hardware has it.
+    """
+
+    def __init__(
+        self,
+        groups: Iterable[dict[str, Any]],
+        lr: float,
+        momentum: float = 0.95,
+        dtype: torch.dtype = torch.bfloat16,
+    ) -> None:
+        self.dtype = dtype
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": 0.0, "matrix": False, "scale": 1.0}
+        super().__init__(groups, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Move every weight once. A closure is not supported."""
+        assert closure is None
+        for group in self.param_groups:
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if group["matrix"]:
+                self._orthogonal(weights, group)
+            elif weights:
+                self._adamw(weights, group)
+
+    def _orthogonal(self, weights: list[torch.Tensor], group: dict[str, Any]) -> None:
+        rate = group["lr"] * group["scale"]
+        for weight in weights:
+            assert weight.grad is not None
+            state = self.state[weight]
+            if not state:
+                state["momentum"] = torch.zeros_like(weight)
+            state["momentum"].lerp_(weight.grad, 1 - group["momentum"])
+            direction = weight.grad.lerp(state["momentum"], group["momentum"])
+            matrix = direction.reshape(direction.shape[0], -1)
+            rows, columns = matrix.shape
+            update = orthogonalised(matrix, self.dtype).reshape(weight.shape)
+            weight.mul_(1 - rate * group["weight_decay"]).add_(update, alpha=-rate * max(1.0, rows / columns) ** 0.5)
+
+    def _adamw(self, weights: list[torch.Tensor], group: dict[str, Any]) -> None:
+        rate = group["lr"] * group["scale"]
+        for weight in weights:
+            assert weight.grad is not None
+            state = self.state[weight]
+            if not state:
+                state["step"] = torch.zeros(())
+                state["first"], state["second"] = torch.zeros_like(weight), torch.zeros_like(weight)
+            state["step"] += 1
+            count = state["step"].item()
+            state["first"].lerp_(weight.grad, 0.1)
+            state["second"].mul_(0.999).addcmul_(weight.grad, weight.grad, value=0.001)
+            spread = (state["second"] / (1 - 0.999**count)).sqrt_().add_(1e-8)
+            weight.mul_(1 - rate * group["weight_decay"])
+            weight.addcdiv_(state["first"], spread, value=-rate / (1 - 0.9**count))
+
+
+def orthogonalised(matrix: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Bring the singular values of a matrix (n, m) near 1, between about 0.7 and 1.2, keeping its directions."""
+    first, second, third = COEFFICIENTS
+    wide = matrix.shape[0] <= matrix.shape[1]
+    x = (matrix if wide else matrix.T).to(dtype)
+    x = x / (x.norm() + 1e-7)
+    for _ in range(ITERATIONS):
+        gram = x @ x.T
+        x = first * x + (second * gram + third * gram @ gram) @ x
+    return (x if wide else x.T).to(matrix.dtype)

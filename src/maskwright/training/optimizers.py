@@ -1,0 +1,87 @@
+"""Optimisers by name, and which weights get which treatment. Knows no schedule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from maskwright.core.errors import unknown_name
+from maskwright.training.muon import Muon
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from maskwright.core.plan import Plan
+    from maskwright.models import Segmenter
+
+Groups = list[dict[str, Any]]
+
+ADAM_SHARE = 0.2
+"""Learning rate of what Muon leaves to AdamW, as a share of Muon's own."""
+
+
+def _sgd(groups: Groups, plan: Plan) -> torch.optim.Optimizer:
+    momentum = plan.optim.momentum
+    return torch.optim.SGD(groups, lr=plan.optim.lr, momentum=momentum, nesterov=momentum > 0, fused=True)
+
+
+def _adam(groups: Groups, plan: Plan) -> torch.optim.Optimizer:
+    return torch.optim.Adam(groups, lr=plan.optim.lr, fused=True)
+
+
+def _adamw(groups: Groups, plan: Plan) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(groups, lr=plan.optim.lr, fused=True)
+
+
+def _rmsprop(groups: Groups, plan: Plan) -> torch.optim.Optimizer:
+    return torch.optim.RMSprop(groups, lr=plan.optim.lr, momentum=plan.optim.momentum, alpha=0.99)
+
+
+def _muon(groups: Groups, plan: Plan) -> torch.optim.Optimizer:
+    dtype = torch.float32 if plan.train.precision == "32-true" else torch.bfloat16
+    return Muon(groups, lr=plan.optim.lr, dtype=dtype)
+
+
+OPTIMIZERS: dict[str, Callable[[Groups, Plan], torch.optim.Optimizer]] = {
+    "adam": _adam,
+    "adamw": _adamw,
+    "muon": _muon,
+    "rmsprop": _rmsprop,
+    "sgd": _sgd,
+}
+
+
+def create(segmenter: Segmenter, plan: Plan) -> torch.optim.Optimizer:
+    """Build the optimiser for every trainable weight of a segmenter.
+
+    Vectors (biases, the scale and shift of norms) are not decayed: decay there only fights the normalisation.
+
+    Raises:
+        MaskwrightError: no optimiser has that name.
+    """
+    name, decay = plan.optim.name, plan.optim.weight_decay
+    if name not in OPTIMIZERS:
+        raise unknown_name("optimiser", name, OPTIMIZERS)
+    trainable = [weight for weight in segmenter.parameters() if weight.requires_grad]
+    vectors = [weight for weight in trainable if weight.ndim <= 1]
+    matrices = [weight for weight in trainable if weight.ndim > 1]
+    if name == "muon":
+        edges = edge_weights(segmenter)
+        inner = [weight for weight in matrices if id(weight) not in edges]
+        outer = [weight for weight in matrices if id(weight) in edges]
+        groups: Groups = [
+            {"params": inner, "weight_decay": decay, "matrix": True},
+            {"params": outer + vectors, "weight_decay": 0.0, "scale": ADAM_SHARE},
+        ]
+    else:
+        groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
+    return OPTIMIZERS[name]([group for group in groups if group["params"]], plan)
+
+
+def edge_weights(segmenter: Segmenter) -> set[int]:
+    """Return the ids of the weights that are no matrix between features: first layer, heads, depthwise filters."""
+    first = next(weight for weight in segmenter.backbone.parameters() if weight.ndim > 1)
+    heads = [*segmenter.head.parameters(), *segmenter.aux.parameters()]
+    depthwise = [weight for weight in segmenter.parameters() if weight.ndim > 1 and weight.shape[1] == 1]
+    return {id(weight) for weight in (first, *heads, *depthwise)}

@@ -1,0 +1,72 @@
+"""How far the training is: steps done, progress 0..1, and the clock. Knows no model.
+
+The learning rate follows `progress`, not the step count, so that the number of steps may be corrected on the way
+(a laptop that throttles, a machine that gets busy) without a jump: each step moves progress by an equal share of what
+is left. Without a time budget nothing is ever corrected and progress is exactly step/total.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from maskwright.core.plan import OptimPlan
+
+
+@dataclass
+class Pace:
+    """The state of the schedule; all of it is saved with a checkpoint.
+
+    Attributes:
+        total: steps the training will have.
+        step: steps done.
+        progress: share of the training done, 0..1.
+        budget_seconds: for the steps alone, from the first to the last; None when the steps are fixed.
+        spent_seconds: on the steps so far, over all resumptions.
+    """
+
+    total: int
+    step: int = 0
+    progress: float = 0.0
+    budget_seconds: float | None = None
+    spent_seconds: float = 0.0
+
+    @property
+    def done(self) -> bool:
+        """Whether the last step is done."""
+        return self.step >= self.total
+
+    def advance(self) -> None:
+        """Count one step."""
+        if self.budget_seconds is None:
+            self.progress = (self.step + 1) / self.total
+        else:
+            self.progress += (1.0 - self.progress) / max(self.total - self.step, 1)
+        self.step += 1
+
+    def retime(self, seconds_per_step: float) -> None:
+        """Correct `total` so that the steps left fill the seconds left; at least the step under way remains.
+
+        Args:
+            seconds_per_step: measured lately, with all that a step brings along (validation, checkpoints).
+        """
+        if self.budget_seconds is None:
+            return
+        left = (self.budget_seconds - self.spent_seconds) / seconds_per_step
+        self.total = self.step + max(round(left), 1)
+
+    def learning_rate(self, plan: OptimPlan) -> float:
+        """Return the learning rate of the coming step: linear warm-up, then cosine, poly (power 0.9) or constant."""
+        warm = min(1.0, (self.progress + 1.0 / self.total) / plan.warmup) if plan.warmup else 1.0
+        decay = {
+            "cosine": 0.5 * (1.0 + math.cos(math.pi * min(self.progress, 1.0))),
+            "poly": (1.0 - min(self.progress, 1.0)) ** 0.9,
+            "constant": 1.0,
+        }[plan.schedule]
+        return plan.lr * warm * decay
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain types; floats survive JSON exactly."""
+        return asdict(self)

@@ -1,0 +1,123 @@
+"""Evaluate a trained model on any data set with the same classes, and report. Prints nothing."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import SplitPlan
+from maskwright.core.records import SPLITS
+from maskwright.data.formats import ReadOptions, read_dataset
+from maskwright.data.split import with_splits
+from maskwright.inference.predictor import Predictor
+from maskwright.report.content import ReportData
+from maskwright.report.page import write_report
+from maskwright.workflows import judging
+from maskwright.workflows import run as folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maskwright.core.events import OnProgress
+    from maskwright.core.records import Dataset
+    from maskwright.metrics.scores import Scores
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """What an evaluation found.
+
+    Attributes:
+        scores: on the records judged.
+        report: the page.
+    """
+
+    scores: Scores
+    report: Path
+
+
+def evaluate(
+    run: Path,
+    root: Path,
+    split: str = "test",
+    *,
+    read: ReadOptions | None = None,
+    out: Path | None = None,
+    device: str = "auto",
+    on_progress: OnProgress | None = None,
+) -> EvaluateResult:
+    """Score a trained model on one part of a data set.
+
+    Args:
+        run: the run folder, or a model file.
+        root: folder (or file) of images and masks.
+        split: `train`, `val`, `test`, or `all` for every labelled image.
+        read: how to read the data.
+        out: folder for `metrics-SPLIT.json` and `report-SPLIT.html`; None for the run folder.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        on_progress: called with (images done, images in all).
+
+    Raises:
+        MaskwrightError: no model, no such part, or other classes than the model's.
+    """
+    if split not in (*SPLITS, "all"):
+        raise MaskwrightError(f"--split {split}: it is one of {', '.join(SPLITS)}, or all")
+    predictor = Predictor.load(run, device)
+    dataset = _like_training(run, read_dataset(root, read or ReadOptions()))
+    check_classes(predictor, dataset)
+    records = tuple(record for record in dataset.records if record.annotation and split in {"all", record.split})
+    if not records:
+        raise MaskwrightError(f"{root} has no labelled image in its {split} part: choose another with --split")
+    scores = judging.judge(predictor, dataset, records, on_progress=on_progress)
+    home = out or (run if run.is_dir() else run.parent)
+    report = home / f"report-{split}.html"
+    folder.write_metrics(home, {"split": split, "data": str(root), "scores": scores.to_json()}, f"metrics-{split}.json")
+    write_report(
+        report,
+        ReportData(
+            title=f"{run.name} on {root.resolve().name}",
+            scores=scores,
+            classes=dataset.classes,
+            split=split,
+            examples=judging.examples(predictor, dataset, records, scores),
+            environment=folder.environment(dataset),
+        ),
+    )
+    return EvaluateResult(scores, report)
+
+
+def check_classes(predictor: Predictor, dataset: Dataset) -> None:
+    """Refuse data whose classes are not the model's: the numbers would mean nothing.
+
+    Raises:
+        MaskwrightError: with both lists.
+    """
+    mine, theirs = predictor.classes.names, dataset.classes.names
+    if mine != theirs:
+        raise MaskwrightError(
+            f"{dataset.root} has the classes {', '.join(theirs)}, and the model knows {', '.join(mine)}: "
+            "name them alike, in the same order, with --classes FILE"
+        )
+
+
+def read_history(path: Path) -> list[dict[str, float | None]]:
+    """Read `history.csv`; an empty cell is None."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: float(cell) if cell else None for name, cell in row.items()} for row in csv.DictReader(file)]
+
+
+def _like_training(run: Path, dataset: Dataset) -> Dataset:
+    """Put each record into the part in which the training had it, so that no image it saw is called a test image.
+
+    Data that the run does not know get the split of their layout, or ours.
+    """
+    known: dict[str, dict[str, str]] = {}
+    if run.is_dir() and (run / folder.SPLIT).exists():
+        data = folder.read_json(run / folder.DATA)
+        if data["root"] == str(dataset.root.resolve()):
+            known = folder.read_json(run / folder.SPLIT)
+    if known:
+        return folder.with_known_splits(dataset, known)
+    return with_splits(dataset, SplitPlan(), 0)

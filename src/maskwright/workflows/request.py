@@ -1,0 +1,52 @@
+"""What a user asks of a training, before anything is decided. Knows no rule and no option's spelling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from maskwright.data.formats import ReadOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEFAULT_BUDGET_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """The user's wishes; what is left open is planned.
+
+    Attributes:
+        budget_seconds: for the whole command. At most one of `budget_seconds`, `steps` and `epochs` is given; without
+            any, ten minutes.
+        steps: exactly so many optimiser steps.
+        epochs: as many steps as show every training image so often.
+        model: name of the architecture.
+        settings: `section.key=value`, as in `--set`.
+        plan_file: start from this plan instead of planning anew.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        seed: of everything random.
+        group_by: regular expression that finds the group in a record's id.
+        read: how to read the data.
+        started: `time.monotonic()` at which the budget began to run; now, when None.
+    """
+
+    budget_seconds: float | None = None
+    steps: int | None = None
+    epochs: float | None = None
+    model: str | None = None
+    settings: tuple[str, ...] = ()
+    plan_file: Path | None = None
+    device: str = "auto"
+    seed: int = 0
+    group_by: str | None = None
+    read: ReadOptions = field(default_factory=ReadOptions)
+    started: float | None = None
+
+    @property
+    def budget(self) -> float | None:
+        """Seconds for the whole command, or None when the number of steps is given."""
+        if self.steps is not None or self.epochs is not None:
+            return None
+        return self.budget_seconds or DEFAULT_BUDGET_SECONDS

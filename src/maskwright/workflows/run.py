@@ -1,0 +1,194 @@
+"""The run folder: what one training writes, and how a later command finds its way back in. Trains nothing."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import zlib
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.files import write_text
+from maskwright.core.fingerprint import Fingerprint
+from maskwright.core.plan import Plan, read_plan, write_plan
+from maskwright.core.records import Dataset, MaskFile
+from maskwright.data.formats import ReadOptions, read_dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PLAN, SPLIT, DATA, FINGERPRINT = "plan.yaml", "split.json", "data.json", "fingerprint.json"
+ENVIRONMENT, METRICS, MODEL, REPORT, HISTORY = (
+    "environment.json",
+    "metrics.json",
+    "model.safetensors",
+    "report.html",
+    "history.csv",
+)
+PACKAGES = ("maskwright", "torch", "torchvision", "timm", "numpy", "opencv-python-headless", "lightning-fabric")
+HASHED_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a training feeds on.
+
+    Attributes:
+        dataset: usable records, each with its split.
+        presence: class indices that each record shows, by record id.
+    """
+
+    dataset: Dataset
+    presence: Mapping[str, frozenset[int]]
+
+
+def new_folder(out: Path | None, root: Path) -> Path:
+    """Return a run folder that holds no run yet: `out`, or the next free one below `runs/`.
+
+    Raises:
+        MaskwrightError: `out` holds a run already, or is a file.
+    """
+    if out is None:
+        name = root.resolve().name
+        number = 1
+        while Path("runs", f"{name}-{number:03d}").exists():
+            number += 1
+        return Path("runs", f"{name}-{number:03d}")
+    if out.exists() and not out.is_dir():
+        raise MaskwrightError(f"--out {out} is a file: name a folder")
+    if (out / PLAN).exists():
+        raise MaskwrightError(f"{out} holds a run already: go on with it by --resume {out}, or choose another --out")
+    return out
+
+
+def begin(run: Path, plan: Plan, found: Fingerprint, material: Material, read: ReadOptions) -> None:
+    """Write down, before the first step, all that a resumed training needs.
+
+    Raises:
+        MaskwrightError: the folder cannot be written.
+    """
+    dataset = material.dataset
+    records = {
+        record.id: {
+            "split": record.split,
+            "group": record.group,
+            "classes": sorted(material.presence.get(record.id, ())),
+        }
+        for record in dataset.records
+    }
+    _write_json(run / SPLIT, records)
+    options = {**asdict(read), "classes": None if read.classes is None else str(Path(read.classes).resolve())}
+    _write_json(run / DATA, {"root": str(dataset.root.resolve()), "read": options, "hash": data_hash(dataset)})
+    _write_json(run / FINGERPRINT, found.to_json())
+    _write_json(run / ENVIRONMENT, environment(dataset))
+    write_plan(run / PLAN, plan)
+
+
+def reopen(run: Path, root: Path | None = None) -> tuple[Plan, Material]:
+    """Read back what `begin` wrote.
+
+    Args:
+        run: the folder.
+        root: where the data is now, when it was moved.
+
+    Raises:
+        MaskwrightError: no run there, or its data are gone or changed.
+    """
+    if not (run / PLAN).exists():
+        raise MaskwrightError(f"{run} holds no {PLAN}: it is no run that can be resumed. Train one with --out {run}")
+    plan = read_plan(run / PLAN)
+    data = read_json(run / DATA)
+    entries = read_json(run / SPLIT)
+    options = {**data["read"], "classes": None if data["read"]["classes"] is None else Path(data["read"]["classes"])}
+    options["map"] = {int(value): target for value, target in (options.get("map") or {}).items()}
+    dataset = read_dataset(Path(data["root"]) if root is None else root, ReadOptions(**options))
+    dataset = with_known_splits(dataset, entries)
+    if data_hash(dataset) != data["hash"]:
+        raise MaskwrightError(
+            f"{dataset.root} changed since {run} began: a resumed training would not be the same one. "
+            "Put the data back as they were, or train anew"
+        )
+    return plan, Material(dataset, {name: frozenset(entry["classes"]) for name, entry in entries.items()})
+
+
+def with_known_splits(dataset: Dataset, entries: Mapping[str, Mapping[str, Any]]) -> Dataset:
+    """Keep the records that a run used, each in the part and group that the run had it in."""
+    records = tuple(
+        replace(record, split=entries[record.id]["split"], group=entries[record.id]["group"])
+        for record in dataset.records
+        if record.id in entries
+    )
+    return replace(dataset, records=records)
+
+
+def data_hash(dataset: Dataset) -> str:
+    """Sum up the files in eight hex digits: names, sizes and the first 64 KiB of each image and mask."""
+    total = 0
+    for record in dataset.records:
+        total = zlib.crc32(record.id.encode(), total)
+        paths = [record.image]
+        if isinstance(record.annotation, MaskFile):
+            paths.append(record.annotation.path)
+        for path in paths:
+            with path.open("rb") as file:
+                total = zlib.crc32(file.read(HASHED_BYTES), zlib.crc32(str(path.stat().st_size).encode(), total))
+    return f"{total:08x}"
+
+
+def environment(dataset: Dataset) -> dict[str, str]:
+    """Return versions, machine, git revision of the working folder, and the hash of the data."""
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+        "machine": f"{platform.system()} {platform.machine()}",
+        "git_revision": _git_revision(),
+        "data": str(dataset.root.resolve()),
+        "data_hash": data_hash(dataset),
+    }
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object of the run folder.
+
+    Raises:
+        MaskwrightError: missing or damaged.
+    """
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise MaskwrightError(f"{path} is missing: the run folder is not whole, train anew") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise MaskwrightError(f"{path} is damaged ({error}): train anew") from None
+
+
+def read_fingerprint(run: Path) -> Fingerprint:
+    """Read back the fingerprint that the plan was made from."""
+    return Fingerprint.from_json(read_json(run / FINGERPRINT))
+
+
+def write_metrics(folder: Path, metrics: Mapping[str, Any], name: str = METRICS) -> None:
+    """Write scores as JSON, atomically."""
+    _write_json(folder / name, metrics)
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(values, indent=1, default=str) + "\n")
+
+
+def _git_revision() -> str:
+    """Ask git about the working folder: a training's own scripts and settings usually live there."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607 - whichever git the user has
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "none"
+    return found.stdout.strip() or "none"
