@@ -1,0 +1,121 @@
+"""Tables of class names in every form, and what is wrong with them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.data.formats.classes import means_ignore
+from maskwright.data.formats.tables import Entry, find_table, read_table
+
+PLAIN = (Entry(0, "road"), Entry(1, "traffic light"), Entry(2, "sky"))
+NUMBERED = (Entry(3, "road"), Entry(4, "traffic light"), Entry(9, "sky"))
+COLORED = (Entry(0, "road", (1, 2, 3)), Entry(1, "traffic light", (0, 0, 0)), Entry(2, "sky", (255, 0, 7)))
+BOTH = tuple(Entry(first.id, first.name, second.color) for first, second in zip(NUMBERED, COLORED, strict=True))
+
+FORMS = {
+    "a.txt": [
+        ("road\ntraffic light\nsky", PLAIN),
+        ("\ufeffroad\r\ntraffic light\r\n\r\n# sky is last\r\nsky\r\n", PLAIN),
+        ("9 sky\n3 road\n4 traffic light", NUMBERED),
+        ("3,road\n4,traffic light\n9,sky", NUMBERED),
+        ("3: road\n4: traffic light\n9: sky", NUMBERED),
+        ("road=3\ntraffic light=4\nsky=9", NUMBERED),
+        ("road 1 2 3\ntraffic light 0 0 0\nsky 255 0 7", COLORED),
+        ("road,1,2,3\ntraffic light,0,0,0\nsky,255,0,7", COLORED),
+        ("1 2 3\troad\n0 0 0\ttraffic light\n255 0 7\tsky", COLORED),
+        ("# label:color_rgb:parts:actions\nroad:1,2,3::\ntraffic light:0,0,0::\nsky:255,0,7:a,b:c", COLORED),
+        ("road:::\ntraffic light:::\nsky:::", PLAIN),
+        ("3,road,1,2,3\n4,traffic light,0,0,0\n9,sky,255,0,7", BOTH),
+        ("3 road 1 2 3\n4 traffic light 0 0 0\n9 sky 255 0 7", BOTH),
+    ],
+    "a.csv": [
+        ("name,r,g,b\nroad,1,2,3\ntraffic light,0,0,0\nsky,255,0,7", COLORED),
+        ("Name;Red;Green;Blue\nroad;1;2;3\ntraffic light;0;0;0\nsky;255;0;7", COLORED),
+        ("id,name,r,g,b\n3,road,1,2,3\n4,traffic light,0,0,0\n9,sky,255,0,7", BOTH),
+        ("class\nroad\ntraffic light\nsky", PLAIN),
+        ("road\ntraffic light\nsky", PLAIN),
+    ],
+    "a.json": [
+        ('["road", "traffic light", "sky"]', PLAIN),
+        ('{"classes": ["road", "traffic light", "sky"]}', PLAIN),
+        ('{"3": "road", "4": "traffic light", "9": "sky"}', NUMBERED),
+        ('{"road": 3, "traffic light": 4, "sky": 9}', NUMBERED),
+        ('[{"name": "road", "id": 3}, {"name": "traffic light", "id": 4}, {"name": "sky", "id": 9}]', NUMBERED),
+        ('{"road": [1, 2, 3], "traffic light": [0, 0, 0], "sky": [255, 0, 7]}', COLORED),
+    ],
+    "a.yaml": [
+        ("names:\n- road\n- traffic light\n- sky", PLAIN),
+        ("names:\n  3: road\n  4: traffic light\n  9: sky", NUMBERED),
+        ("train: x\nnames: {3: road, 4: traffic light, 9: sky}", NUMBERED),
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "text", "entries"), [(n, *case) for n, cases in FORMS.items() for case in cases])
+def test_forms(tmp_path, name, text, entries):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    table = read_table(tmp_path / name)
+    assert table.entries == entries
+    assert table.numbered == (entries in (NUMBERED, BOTH))
+    assert table.colored == (entries in (COLORED, BOTH))
+
+
+@given(st.lists(st.text(st.characters(categories=["L"]), min_size=1, max_size=9), min_size=1, max_size=9, unique=True))
+def test_plain_names_round_trip(tmp_path_factory, names):
+    path = tmp_path_factory.mktemp("t") / "classes.txt"
+    path.write_text("\n".join(names), encoding="utf-8")
+    assert [entry.name for entry in read_table(path).entries] == names
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.txt", b"1 a\n1 b", "gives id 1 to 'a' and 'b'"),
+        ("a.txt", b"a 1 2 3\nb 1 2 3", "gives the colour (1, 2, 3) to 'a' and 'b'"),
+        ("a.txt", b"a 1 2 300", "255 is the highest"),
+        ("a.txt", b"stra\xdfe", "not UTF-8"),
+        ("a.csv", b"name,id\nroad,x", "the id 'x' is no number"),
+        ("a.csv", b"name,r,g,b\nroad,x,1,2", "three whole numbers"),
+        ("a.json", b"{", "cannot be read as JSON"),
+        ("a.json", b"7", "holds int, not names"),
+        ("a.json", b'{"a": null}', "'a': None, which names no class"),
+        ("a.json", b"[[1]]", "[1], which names no class"),
+        ("a.yaml", b"names: [", "cannot be read as YAML"),
+    ],
+)
+def test_tables_that_are_none(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(MaskwrightError) as caught:
+        read_table(tmp_path / name)
+    assert words in str(caught.value)
+    assert str(tmp_path / name) in str(caught.value)
+
+
+def test_a_missing_table(tmp_path):
+    with pytest.raises(MaskwrightError, match="does not exist"):
+        read_table(tmp_path / "gone.txt")
+
+
+def test_the_first_table_that_holds_something_is_found(tmp_path):
+    (tmp_path / "classes.txt").write_text("\n# nothing\n")
+    (tmp_path / "data.yaml").write_text("train: images\nval: images\n")
+    assert find_table([tmp_path]) is None
+    (tmp_path / "labelmap.txt").write_text("road\n")
+    found = find_table([tmp_path / "gone", tmp_path])
+    assert found is not None
+    assert found.path == tmp_path / "labelmap.txt"
+
+
+@pytest.mark.parametrize(
+    "name", ["unlabelled", "Unlabeled", "VOID", "ignore", "don't care", "Dont_Care"]
+)
+def test_names_that_mean_ignore(name):
+    assert means_ignore(name)
+
+
+@pytest.mark.parametrize("name", ["background", "avoid", "other", "label", "unknown"])
+def test_names_that_do_not(name):
+    assert not means_ignore(name)
