@@ -109,9 +109,7 @@ def test_the_first_table_that_holds_something_is_found(tmp_path):
     assert found.path == tmp_path / "labelmap.txt"
 
 
-@pytest.mark.parametrize(
-    "name", ["unlabelled", "Unlabeled", "VOID", "ignore", "don't care", "Dont_Care"]
-)
+@pytest.mark.parametrize("name", ["unlabelled", "Unlabeled", "VOID", "ignore", "don't care", "Dont_Care"])
 def test_names_that_mean_ignore(name):
     assert means_ignore(name)
 

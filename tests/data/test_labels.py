@@ -80,9 +80,8 @@ def test_values_far_outside(tmp_path, value):
 
 def test_a_mask_one_pixel_smaller(tmp_path):
     data = dataset(tmp_path, write(tmp_path / "m.png", labels([0, 1], (5, 8))))
-    with pytest.raises(
-        DecodeError, match=r"m\.png is 8x5 pixels, but its image image\.png is 8x6: save the mask at"
-    ) as caught:
+    words = r"m\.png is 8x5 pixels, but its image image\.png is 8x6: save the mask at"
+    with pytest.raises(DecodeError, match=words) as caught:
         read_pair(data, data.records[0])
     assert caught.value.kind == "size-mismatch"
 
@@ -185,9 +184,8 @@ def test_index_masks_know_no_objects(tmp_path):
 def test_shapes_outside_and_without_corners_paint_nothing(tmp_path):
     image = photo(tmp_path / "image.png")
     away = (50.0, 50.0, 60.0, 50.0, 60.0, 60.0)
-    shapes = Shapes(
-        tmp_path / "a.json", (Shape(1, (away,)), Shape(1), Shape(1, ((-9.0, -9.0, -5.0, -9.0, -5.0, -5.0),)))
-    )
+    above = (-9.0, -9.0, -5.0, -9.0, -5.0, -5.0)
+    shapes = Shapes(tmp_path / "a.json", (Shape(1, (away,)), Shape(1), Shape(1, (above,))))
     record = Record("image.png", image, shapes)
     data = Dataset(tmp_path, "coco", "", NAMES, (record,))
     assert read_label(data, record, SIZE).max() == 0

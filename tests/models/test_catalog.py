@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import email.message
 import inspect
 import sys
 import time
+import urllib.error
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -220,6 +222,13 @@ def test_a_hub_that_never_answers_is_given_up_quickly(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("_empty_cache")
+def test_a_proxy_that_refuses_is_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("urllib.request.urlopen", _refused)
+    assert models.pretrained_available("resnet18")[1].endswith("out of reach: Forbidden")
+
+
+@pytest.mark.usefixtures("_empty_cache")
 def test_pretrained_weights_out_of_reach_are_an_error_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(MaskwrightError, match=r"HF_HUB_OFFLINE is set\. Train from scratch .*model\.weights=FILE"):
@@ -238,6 +247,10 @@ def test_a_download_that_breaks_off_is_an_error_with_a_cure(monkeypatch: pytest.
 def _asleep(*_args: object, **_settings: object) -> None:
     time.sleep(2)
     raise ConnectionError("too late")
+
+
+def _refused(*_args: object, **_settings: object) -> None:
+    raise urllib.error.HTTPError("https://hub", 403, "Forbidden", email.message.Message(), None)
 
 
 def _broken(*_args: object, **_settings: object) -> None:

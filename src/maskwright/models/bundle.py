@@ -18,7 +18,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import write_bytes
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan, Section
 from maskwright.models.catalog import create_from_plan, resolved
-from maskwright.models.weights import CARD_KEY, load_exactly, read_tensors
+from maskwright.models.weights import CARD_KEY, load_exactly, read_metadata, read_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,21 +111,20 @@ def load(path: Path) -> tuple[Segmenter, Card]:
     Raises:
         MaskwrightError: missing, cut off, no safetensors, not ours, of a newer format, or damaged.
     """
-    tensors, metadata = read_tensors(path)
-    card = _card(metadata, str(path))
+    card = read_card(path)
     with torch.random.fork_rng(devices=[]):
         segmenter = create_from_plan(card.model, len(card.classes.names), card.data.channels)
-    load_exactly(segmenter, tensors, str(path))
+    load_exactly(segmenter, read_tensors(path), str(path))
     return segmenter.eval(), card
 
 
 def read_card(path: Path) -> Card:
-    """Read what a bundle says about its model, without building it.
+    """Read what a bundle says about its model, without building it or reading its weights.
 
     Raises:
         MaskwrightError: missing, cut off, no safetensors, not ours, of a newer format, or damaged.
     """
-    return _card(read_tensors(path)[1], str(path))
+    return _card(read_metadata(path), str(path))
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
 from maskwright.core.errors import MaskwrightError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from torch import Tensor, nn
 
@@ -18,15 +19,29 @@ CARD_KEY = "maskwright"
 _PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".tar"}
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a safetensors file onto the CPU.
-
-    Returns:
-        the tensors by name, and the file's metadata.
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a safetensors file onto the CPU, by name.
 
     Raises:
         MaskwrightError: missing, a pickle, cut off, or no safetensors file.
     """
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read the metadata of a safetensors file, and none of its tensors.
+
+    Raises:
+        MaskwrightError: missing, a pickle, cut off, or no safetensors file.
+    """
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a safetensors file, or say in words why that is not to be."""
     path = Path(path)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
@@ -38,7 +53,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         )
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            yield file
     except SafetensorError as error:
         raise MaskwrightError(
             f"{path} is no whole safetensors file ({error}): it was cut off on its way, or is something else. "
@@ -70,7 +85,7 @@ def load_backbone(backbone: nn.Module, path: Path) -> None:
     Raises:
         MaskwrightError: unreadable, or it does not fit.
     """
-    load_exactly(backbone, read_tensors(path)[0], str(path))
+    load_exactly(backbone, read_tensors(path), str(path))
 
 
 def is_whole_model(path: Path) -> bool:
@@ -79,7 +94,7 @@ def is_whole_model(path: Path) -> bool:
     Raises:
         MaskwrightError: missing, a pickle, cut off, or no safetensors file.
     """
-    return CARD_KEY in read_tensors(path)[1]
+    return CARD_KEY in read_metadata(path)
 
 
 def load_whole_model(segmenter: nn.Module, path: Path) -> None:
@@ -91,7 +106,7 @@ def load_whole_model(segmenter: nn.Module, path: Path) -> None:
     Raises:
         MaskwrightError: unreadable, or the backbone or the decoder does not fit.
     """
-    tensors, _ = read_tensors(path)
+    tensors = read_tensors(path)
     wanted = segmenter.state_dict()
     for name, tensor in wanted.items():
         last = name.startswith(("head.", "aux."))

@@ -87,7 +87,10 @@ def create(names: tuple[str, ...], run: Path, config: dict[str, Any]) -> list[Lo
     Raises:
         MaskwrightError: no logger has that name, or its package is missing.
     """
-    builders: dict[str, Callable[[], Logger]] = {"tensorboard": lambda: TensorBoard(run), "wandb": lambda: WandB(run, config)}
+    builders: dict[str, Callable[[], Logger]] = {
+        "tensorboard": lambda: TensorBoard(run),
+        "wandb": lambda: WandB(run, config),
+    }
     for name in names:
         if name not in builders:
             raise unknown_name("logger", name, builders)

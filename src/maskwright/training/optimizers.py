@@ -39,8 +39,7 @@ def _rmsprop(groups: Groups, plan: Plan) -> torch.optim.Optimizer:
 
 
 def _muon(groups: Groups, plan: Plan) -> torch.optim.Optimizer:
-    dtype = torch.float32 if plan.train.precision == "32-true" else torch.bfloat16
-    return Muon(groups, lr=plan.optim.lr, dtype=dtype)
+    return Muon(groups, lr=plan.optim.lr)
 
 
 OPTIMIZERS: dict[str, Callable[[Groups, Plan], torch.optim.Optimizer]] = {

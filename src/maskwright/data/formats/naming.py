@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from maskwright.data.readers import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
-    from pathlib import PurePath
-
     from maskwright.core.records import Split
 
 Role = Literal["image", "mask", "instance"]
@@ -93,20 +93,27 @@ def split_word(name: str) -> Split | None:
     return found[-1] if found else None
 
 
-def place(relative: PurePath) -> Place:
-    """Read the path of a file below the root."""
+def place(parts: tuple[str, ...]) -> Place:
+    """Read the path of a file below the root, given as the names of its folders and its own."""
+    above = _folders(parts[:-1])
+    return above._replace(key=(*above.key, stem(PurePath(parts[-1]))))
+
+
+@lru_cache(maxsize=4096)
+def _folders(parts: tuple[str, ...]) -> Place:
+    """Read the folders alone: a data set has few of them and many files."""
     role: Role | None = None
     word: str | None = None
     split: Split | None = None
     rest: list[str] = []
-    for part in relative.parts[:-1]:
+    for part in parts:
         meaning = folder_meaning(part)
         if meaning.role is None and meaning.split is None:
             rest.append(part)
         if meaning.role is not None:
             role, word = meaning.role, meaning.word
         split = meaning.split or split
-    return Place(role, word, split, (split or "", *rest, stem(relative)))
+    return Place(role, word, split, (split or "", *rest))
 
 
 def stem(path: PurePath) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.records import Fault
 from maskwright.data.formats import naming
+from maskwright.data.formats.walk import record_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,8 @@ def find_pairs(root: Path, paths: list[Path]) -> Pairing:
         root: the folder the user pointed at; its own name and those above say nothing.
         paths: every image-like file below it.
     """
-    files = [_File(path, naming.place(path.relative_to(root))) for path in paths]
+    skip = len(root.parts)
+    files = [_File(path, naming.place(path.parts[skip:])) for path in paths]
     masks = [file for file in files if file.place.role in {"mask", "instance"}]
     if masks:
         named = any(file.place.role == "image" for file in files)
@@ -200,8 +202,7 @@ def _layout(root: Path, pairs: tuple[Pair, ...], how: str | None, aside: tuple[s
 
 
 def _folder(root: Path, path: Path) -> str:
-    relative = path.parent.relative_to(root).as_posix()
-    return "./" if relative == "." else f"{relative}/"
+    return f"{record_id(root, path.parent)}/"
 
 
 def _unpaired(root: Path, images: list[_File], masks: list[_File], pairs: tuple[Pair, ...]) -> tuple[Fault, ...]:
@@ -224,6 +225,4 @@ def _lonely(root: Path, folder: Path, alone: list[Path], *, what: str, other: st
     if whole and len(alone) > _MANY:
         message = f"none of the {len(alone)} {what}s in {_folder(root, folder / 'x')} has a {other}"
         return [Fault("unpaired", severity, folder, message, cure)]
-    return [
-        Fault("unpaired", severity, path, f"{path.relative_to(root).as_posix()} has no {other}", cure) for path in alone
-    ]
+    return [Fault("unpaired", severity, path, f"{record_id(root, path)} has no {other}", cure) for path in alone]

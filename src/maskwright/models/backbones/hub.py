@@ -7,7 +7,6 @@ safetensors is fetched.
 from __future__ import annotations
 
 import threading
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -104,9 +103,7 @@ def _out_of_reach() -> str | None:
         try:
             with urllib.request.urlopen(request, timeout=SECONDS):  # noqa: S310
                 answers.append(None)
-        except urllib.error.HTTPError:
-            answers.append(None)  # it answered, which is all we ask
-        except (urllib.error.URLError, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             answers.append(str(getattr(error, "reason", error)))
 
     thread = threading.Thread(target=ask, daemon=True)

@@ -106,7 +106,7 @@ def build(name: str, in_channels: int, weights: Path | None = None, *, output_st
     for prefix, needed in _ANY_SIZE.items():
         if name.startswith(prefix):
             settings.update(needed)
-    tensors = read_tensors(weights)[0] if weights is not None else None
+    tensors = read_tensors(weights) if weights is not None else None
     if tensors is not None:
         settings.update(pretrained=True, pretrained_cfg_overlay={"state_dict": dict(tensors)})
     try:
