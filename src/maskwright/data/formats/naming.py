@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from maskwright.data.readers import IMAGE_SUFFIXES
@@ -96,7 +95,7 @@ def split_word(name: str) -> Split | None:
 def place(parts: tuple[str, ...]) -> Place:
     """Read the path of a file below the root, given as the names of its folders and its own."""
     above = _folders(parts[:-1])
-    return above._replace(key=(*above.key, stem(PurePath(parts[-1]))))
+    return above._replace(key=(*above.key, stem(parts[-1])))
 
 
 @lru_cache(maxsize=4096)
@@ -116,9 +115,9 @@ def _folders(parts: tuple[str, ...]) -> Place:
     return Place(role, word, split, (split or "", *rest))
 
 
-def stem(path: PurePath) -> str:
-    """Return the name without its suffix, and without a second one of an image (`a.jpg.png` -> `a`)."""
-    name = path.stem
+def stem(name: str) -> str:
+    """Return a file's name without its suffix, and without a second one of an image (`a.jpg.png` -> `a`)."""
+    name = name.rpartition(".")[0] or name
     inner = name.rpartition(".")
     return inner[0] if f".{inner[2].lower()}" in IMAGE_SUFFIXES and inner[0] else name
 
