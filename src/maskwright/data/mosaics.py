@@ -1,8 +1,8 @@
 """Demo data with real pixels and exact masks: photographed textures cut into mosaics. Knows no training.
 
-The photographs are those that scikit-image ships inside its package; nothing is downloaded. All are made grey and
-brought to the same mean and spread, and every region is brightened or darkened at random, so that texture decides and
-not tone. Each photograph is cut into three strips, one each for training, validation and test: no pixel that a model is
+The photographs are those that scikit-image ships inside its package; nothing is downloaded. All are made grey, slow
+changes of light are taken out, and every region gets a mean and a spread of its own, so that texture decides and not
+tone. Each photograph is cut into three strips, one each for training, validation and test: no pixel that a model is
 judged on was ever seen in training.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -47,18 +47,20 @@ class Texture(NamedTuple):
 TEXTURES = (
     Texture("brick", "brick.png", scale=0.8),
     Texture("coins", "coins.png", scale=0.8, inset=0.03),
-    Texture("galaxies", "hubble_deep_field.jpg"),
+    Texture("galaxies", "hubble_deep_field.jpg", scale=0.8),
     Texture("grass", "grass.png"),
     Texture("gravel", "gravel.png"),
-    Texture("print", "page.png"),
-    Texture("retina", "retina.jpg", scale=0.4, inset=0.19),
+    Texture("retina", "retina.jpg", scale=0.45, inset=0.19),
     Texture("tissue", "ihc.png"),
 )
 
 # Strips of each photograph's width, with a gap between them.
 STRIPS = {"train": (0.0, 0.46), "val": (0.48, 0.7), "test": (0.72, 1.0)}
 
-MEAN, SPREAD = 118.0, 42.0
+MEAN, SPREAD = 120.0, 40.0
+
+# Standard deviation in pixels of the blur whose result counts as light, not texture.
+LIGHT = 32.0
 
 
 def write_mosaics(
@@ -95,7 +97,7 @@ def write_mosaics(
 
 
 def photograph(texture: Texture) -> Pixels:
-    """Read one texture as uint8 (H, W), grey, with mean `MEAN` and standard deviation `SPREAD`.
+    """Read one texture as uint8 (H, W): grey, evenly lit, with mean `MEAN` and standard deviation `SPREAD`.
 
     Raises:
         MaskwrightError: scikit-image, or the file in it, is missing.
@@ -111,28 +113,32 @@ def photograph(texture: Texture) -> Pixels:
     grey = to_channels(read_image(path), 1)
     rows, columns = (round(side * texture.inset) for side in grey.shape[:2])
     grey = np.ascontiguousarray(grey[rows : grey.shape[0] - rows, columns : grey.shape[1] - columns])
-    pixels = resize_image(grey, working_size(grey.shape[0], grey.shape[1], texture.scale))[:, :, 0]
-    return _toned(pixels, MEAN, SPREAD)
+    pixels = resize_image(grey, working_size(grey.shape[0], grey.shape[1], texture.scale))[:, :, 0].astype(np.float64)
+    return _toned(pixels - cv2.GaussianBlur(pixels, (0, 0), LIGHT), MEAN, SPREAD)
 
 
 def mosaic(strips: list[Pixels], size: int, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
     """Compose one mosaic: straight-edged or round regions, each filled from one strip.
 
     Args:
-        strips: a texture a class, uint8 (H, W); at least seven.
+        strips: a texture a class, uint8 (H, W); at least six.
         size: side in pixels.
         rng: what the mosaic depends on.
 
     Returns:
         image uint8 (size, size) and labels uint8 (size, size).
     """
-    count = int(rng.integers(4, 8))
+    count = int(rng.integers(4, 7))
     regions = _cells(count, size, rng) if rng.random() < 0.5 else _blobs(count, size, rng)
     classes = rng.permutation(len(strips))[:count]
     image = np.zeros((size, size), np.uint8)
     for region, index in enumerate(classes):
-        inside = regions == region
-        image[inside] = _patch(strips[index], size, rng)[inside]
+        _, parts = cv2.connectedComponents(np.asarray(regions == region, np.uint8))
+        for part in range(1, parts.max() + 1):
+            inside = parts == part
+            left, top, width, height = cv2.boundingRect(inside.astype(np.uint8))
+            box = np.s_[top : top + height, left : left + width]
+            image[box][inside[box]] = _patch(strips[index], (height, width), rng)[inside[box]]
     return image, np.asarray(classes[regions], np.uint8)
 
 
@@ -147,22 +153,27 @@ def _cells(count: int, size: int, rng: np.random.Generator) -> NDArray[np.intp]:
 def _blobs(count: int, size: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Return round regions (size, size): where each of `count` smooth random fields is the largest."""
     # Smoothed small and enlarged: the same blobs as at full size, in a fraction of the time.
-    fields = cv2.GaussianBlur(rng.standard_normal((48, 48, count), np.float32), (0, 0), 5.3)
+    fields = cv2.GaussianBlur(rng.standard_normal((48, 48, count), np.float32), (0, 0), 6.5)
     return np.argmax(cv2.resize(fields, (size, size), interpolation=cv2.INTER_CUBIC), axis=2)
 
 
-def _patch(strip: Pixels, size: int, rng: np.random.Generator) -> Pixels:
-    """Cut a random square out of a strip, in one of eight orientations; a narrow strip is continued by its mirror."""
-    pad = [(0, 0) if side >= size else (0, size - side) for side in strip.shape]
-    large = np.pad(strip, pad, mode="symmetric")
-    row, column = (int(rng.integers(0, side - size + 1)) for side in large.shape)
-    patch = np.rot90(large[row : row + size, column : column + size], int(rng.integers(4)))
-    if rng.random() < 0.5:
-        patch = patch.T
-    return _toned(patch, MEAN + rng.uniform(-30, 30), SPREAD * rng.uniform(0.6, 1.1))
+def _patch(strip: Pixels, shape: tuple[int, int], rng: np.random.Generator) -> Pixels:
+    """Cut a random piece of a shape out of a strip, in one of eight orientations and a tone of its own.
+
+    A strip that is too narrow is continued by its mirror image.
+    """
+    turned, mirrored, upside_down = rng.random(3) < 0.5
+    wanted = shape[::-1] if turned else shape
+    large = np.pad(
+        strip, [(0, max(0, need - side)) for need, side in zip(wanted, strip.shape, strict=True)], "symmetric"
+    )
+    row, column = (int(rng.integers(0, side - need + 1)) for side, need in zip(large.shape, wanted, strict=True))
+    patch = large[row : row + wanted[0], column : column + wanted[1]]
+    patch = patch[:: -1 if upside_down else 1, :: -1 if mirrored else 1]
+    return _toned(patch.T if turned else patch, MEAN + rng.uniform(-30, 30), SPREAD * rng.uniform(0.6, 1.1))
 
 
-def _toned(pixels: Pixels, mean: float, spread: float) -> Pixels:
+def _toned(pixels: NDArray[Any], mean: float, spread: float) -> Pixels:
     """Give pixels a mean and a standard deviation, clipped to 0..255."""
     values = pixels.astype(np.float64)
     scaled = (values - values.mean()) * (spread / max(values.std(), 1.0)) + mean
