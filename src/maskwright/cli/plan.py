@@ -46,7 +46,7 @@ def plan(
     Measures the data and this machine, prints each decision with its value and reason, and trains nothing.
     """
     started = time.monotonic()
-    from maskwright.core.plan import write_plan
+    from maskwright.core.plan_file import write_plan
     from maskwright.workflows.plan import make_plan
 
     terminal = Terminal(as_json=as_json)

@@ -12,7 +12,11 @@ import torch
 from maskwright import losses, models
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from maskwright.core.plan import Plan
+
+    MakeOptimizer = Callable[[models.Segmenter, Plan], torch.optim.Optimizer]
 
 WARM_UP = 2
 TIMED = 3
@@ -32,13 +36,14 @@ class StepCost:
     activation_bytes: int
 
 
-def step_cost(plan: Plan, classes: int, device: str) -> StepCost:
+def step_cost(plan: Plan, classes: int, device: str, make_optimizer: MakeOptimizer) -> StepCost:
     """Time a few real steps of the planned network on random pixels.
 
     Args:
         plan: its model, crop, batch, loss, precision and memory format are taken.
         classes: K.
         device: `cpu`, `cuda` or `mps`.
+        make_optimizer: builds the planned optimiser for a network.
     """
     torch.manual_seed(0)
     layout = torch.channels_last if plan.train.channels_last else torch.contiguous_format
@@ -47,7 +52,7 @@ def step_cost(plan: Plan, classes: int, device: str) -> StepCost:
     )
     network = segmenter.to(device).to(memory_format=layout).train()
     loss_of = losses.weighted_sum(plan.loss, classes).to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-6, fused=True)
+    optimizer = make_optimizer(network, plan)
     height, width = plan.sampling.crop
     images = torch.randn(plan.sampling.batch, plan.data.channels, height, width, device=device).to(memory_format=layout)
     labels = torch.randint(0, classes, (plan.sampling.batch, height, width), device=device)

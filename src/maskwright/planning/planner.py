@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from maskwright.core.plan import Plan, validated
+from maskwright.core.plan_file import validated
 from maskwright.planning import rules_data, rules_learning, rules_time
+from maskwright.planning.measure import step_cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from maskwright.core.plan import Plan
     from maskwright.planning.facts import Decision, Facts
-
-Rule = "Callable[[Facts, Plan], list[Decision]]"
+    from maskwright.planning.measure import MakeOptimizer
 
 RULES: tuple[Callable[[Facts, Plan], list[Decision]], ...] = (
     rules_data.normalisation,
@@ -34,13 +35,14 @@ MEASURED_RULES = (rules_time.batch, rules_time.steps)
 LAST_RULES = (rules_time.averaging, rules_time.validations, rules_time.tiles)
 
 
-def make(facts: Facts, pinned: Plan, pins: frozenset[str]) -> Plan:
+def make(facts: Facts, pinned: Plan, pins: frozenset[str], make_optimizer: MakeOptimizer) -> Plan:
     """Decide everything that the user left open.
 
     Args:
         facts: what is known.
         pinned: a plan that holds the user's own values.
         pins: the dotted keys that are the user's; a pin on a section holds for all of it.
+        make_optimizer: builds the planned optimiser, for the timing of a step.
 
     Returns:
         The plan, with a reason for each decision.
@@ -51,7 +53,7 @@ def make(facts: Facts, pinned: Plan, pins: frozenset[str]) -> Plan:
     plan = pinned
     for rule in RULES:
         plan = applied(plan, rule(facts, plan), pins)
-    cost = rules_time.measured(facts, plan)
+    cost = step_cost(plan, len(facts.fingerprint.class_stats), facts.machine.device, make_optimizer)
     for measuring in MEASURED_RULES:
         plan = applied(plan, measuring(facts, plan, cost), pins)
     for rule in LAST_RULES:

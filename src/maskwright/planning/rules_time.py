@@ -1,6 +1,6 @@
 """Rules about the machine and the clock: precision, batch, steps, averaging, validations, tiles.
 
-These rules measure: they run real steps of the planned network on this machine.
+The cost of a step is measured on this machine and handed in.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.planning.facts import Decision
-from maskwright.planning.measure import StepCost, step_cost
 
 if TYPE_CHECKING:
     from maskwright.core.plan import Plan
     from maskwright.planning.facts import Facts
+    from maskwright.planning.measure import StepCost
 
 BATCH = {"cpu": 8, "mps": 8, "cuda": 16}
 MEMORY_SHARE = 0.5
@@ -90,11 +90,6 @@ def tiles(facts: Facts, plan: Plan) -> list[Decision]:
     tile = tuple(max(math.ceil(side * shrink / 32) * 32, 64) for side in (height, width))
     reason = f"nine of ten images are at most {height:.0f}x{width:.0f} at the working resolution"
     return [Decision("predict.tile", tile, reason)]
-
-
-def measured(facts: Facts, plan: Plan) -> StepCost:
-    """Run a few steps of the plan so far."""
-    return step_cost(plan, len(facts.fingerprint.class_stats), facts.machine.device)
 
 
 def _rounded(seconds: float) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskwright.inference.predictor import Predictor
-from maskwright.metrics.confusion import confusion_matrix, iou
+from maskwright.metrics.confusion import confusion_matrix, iou, mean_defined, per_class
 from maskwright.ops import draw
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Validator:
             total += confusion_matrix(labels, truth, count)
             if number < PICTURES:
                 self._show(number, image, truth, labels, step)
-        return float(np.nanmean(iou(total)))
+        return float(mean_defined(iou(per_class(total))))
 
     def _show(
         self, number: int, image: NDArray[np.uint8], truth: NDArray[np.uint8], labels: NDArray[np.uint8], step: int

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from maskwright import models
 from maskwright.core.errors import MaskwrightError, unknown_name
-from maskwright.core.plan import Plan, overridden, read_plan
+from maskwright.core.plan import Plan
+from maskwright.core.plan_file import overridden, read_plan
 from maskwright.data.fingerprint import fingerprint
 from maskwright.data.formats import read_dataset
 from maskwright.data.split import with_splits
@@ -18,6 +19,7 @@ from maskwright.models.backbones.hub import pretrained_file
 from maskwright.planning import planner
 from maskwright.planning.facts import Facts, Pretrained
 from maskwright.planning.machine import Machine, probe
+from maskwright.training import optimizers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,7 +86,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     if request.epochs is not None:
         pins = pins | {"train.steps"}
         pinned.train.steps = max(math.ceil(request.epochs * train_images / pinned.sampling.batch), 1)
-    return PlanResult(planner.make(facts, pinned, pins), print_of, placed, seen, machine)
+    return PlanResult(planner.make(facts, pinned, pins, optimizers.create), print_of, placed, seen, machine)
 
 
 def wishes(request: PlanRequest) -> tuple[Plan, frozenset[str]]:

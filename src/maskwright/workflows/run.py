@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import write_text
 from maskwright.core.fingerprint import Fingerprint
-from maskwright.core.plan import Plan, read_plan, write_plan
+from maskwright.core.plan_file import read_plan, write_plan
 from maskwright.core.records import Dataset, MaskFile
 from maskwright.data.formats import ReadOptions, read_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from maskwright.core.plan import Plan
 
 PLAN, SPLIT, DATA, FINGERPRINT = "plan.yaml", "split.json", "data.json", "fingerprint.json"
 ENVIRONMENT, METRICS, MODEL, REPORT, HISTORY = (

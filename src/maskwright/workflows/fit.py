@@ -1,0 +1,144 @@
+"""Fit one planned training: network, batches, validation and clock handed to the loop. Judges and reports nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+import torch
+
+from maskwright import losses, models
+from maskwright.core.seeds import generator
+from maskwright.data.cache import DecodedCache
+from maskwright.data.loader import Batches, Samples, Share
+from maskwright.inference.predictor import Predictor
+from maskwright.models.bundle import Card, CardClasses
+from maskwright.training.loop import Batch, Best, Job, Trainer
+from maskwright.training.pace import Pace
+from maskwright.training.validation import Validator
+from maskwright.workflows import judging
+from maskwright.workflows.plan import EVALUATION_SHARE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lightning_fabric import Fabric
+    from numpy.typing import NDArray
+
+    from maskwright.core.events import OnEvent
+    from maskwright.core.fingerprint import Fingerprint
+    from maskwright.core.plan import Plan
+    from maskwright.core.records import Record
+    from maskwright.data.loader import Batch as Crops
+    from maskwright.training.loggers import Logger
+    from maskwright.workflows.run import Material
+
+ENDLESS = 1 << 40
+CACHE_SHARE = 0.4
+"""Part of the free memory that decoded images may fill."""
+REPORT_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training, ready to run."""
+
+    run: Path
+    plan: Plan
+    material: Material
+    fabric: Fabric
+    found: Fingerprint | None
+    started: float
+    on_event: OnEvent
+
+    def part(self, split: str) -> tuple[Record, ...]:
+        """Return the records of one split."""
+        return tuple(record for record in self.material.dataset.records if record.split == split)
+
+
+def fit(task: Task, writers: list[Logger]) -> tuple[Best, Pace]:
+    """Run the loop to its end."""
+    plan, dataset = task.plan, task.material.dataset
+    torch.manual_seed(int(generator(plan.seed, "weights").integers(2**62)))
+    segmenter = models.create_from_plan(plan.model, len(dataset.classes), plan.data.channels)
+    free = int(psutil.virtual_memory().available * CACHE_SHARE)
+    cache = DecodedCache(dataset, task.part("train"), plan.data, free)
+    presence = [task.material.presence[record.id] for record in cache.records]
+    samples = Samples(cache, presence, plan)
+    validator = Validator(_validation_pairs(task), card(task), task.fabric.device, writers)
+    job = Job(
+        plan=plan,
+        segmenter=segmenter,
+        loss=losses.weighted_sum(plan.loss, len(dataset.classes)).to(task.fabric.device),
+        batches=lambda step: _stream(task, samples, step),
+        validate=validator,
+        run=task.run,
+        fabric=task.fabric,
+        loggers=writers,
+        on_event=task.on_event,
+    )
+    trainer = Trainer(job, Pace(plan.train.steps, budget_seconds=_seconds_for_steps(task)))
+    return trainer.fit(), trainer.pace
+
+
+@contextlib.contextmanager
+def _stream(task: Task, samples: Samples, step: int) -> Iterator[Iterator[Batch]]:
+    """Open the stream of batches from a step on, as normalised tensors on the device."""
+    fabric, data = task.fabric, task.plan.data
+    share = Share(fabric.global_rank, fabric.world_size)
+    mean = torch.tensor(data.mean, device=fabric.device).reshape(1, -1, 1, 1)
+    std = torch.tensor(data.std, device=fabric.device).reshape(1, -1, 1, 1)
+    layout = torch.channels_last if task.plan.train.channels_last else torch.contiguous_format
+
+    def tensors(crops: Crops) -> Batch:
+        images = torch.from_numpy(crops.images).to(fabric.device).permute(0, 3, 1, 2).float()
+        labels = torch.from_numpy(crops.labels).to(fabric.device).long()
+        return ((images - mean) / std).contiguous(memory_format=layout), labels
+
+    with Batches(samples, step, ENDLESS, threads=task.plan.train.threads, share=share) as batches:
+        yield map(tensors, batches)
+
+
+def _validation_pairs(task: Task) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Decode an evenly spread part of the validation images, at the working resolution."""
+    records = task.part("val")
+    most = task.plan.train.validation_images
+    chosen = [records[place] for place in np.linspace(0, len(records) - 1, min(most, len(records))).round().astype(int)]
+    cache = DecodedCache(task.material.dataset, chosen, task.plan.data, 0)
+    return [cache.get(number) for number in range(len(chosen))]
+
+
+def _seconds_for_steps(task: Task) -> float | None:
+    """Return what the budget leaves for the steps, after what has been spent and before the evaluation."""
+    budget = task.plan.train.budget_seconds
+    if budget is None:
+        return None
+    return budget - (time.monotonic() - task.started) - _evaluation_seconds(task, budget)
+
+
+def _evaluation_seconds(task: Task, budget: float) -> float:
+    """Estimate the evaluation by doing it, untrained, on two images: at most its share of the budget."""
+    records = task.part("test") or task.part("val")
+    if not records:
+        return REPORT_SECONDS
+    plan, dataset = task.plan, task.material.dataset
+    with torch.random.fork_rng(devices=[]):
+        plain = plan.model.model_copy(update={"pretrained": False, "weights": None})
+        segmenter = models.create_from_plan(plain, len(dataset.classes), plan.data.channels)
+    predictor = Predictor(segmenter, card(task), task.fabric.device)
+    begun = time.monotonic()
+    judging.judge(predictor, dataset, records[:2])
+    each = (time.monotonic() - begun) / len(records[:2])
+    images = len(records) + min(len(task.part("val")), judging.CALIBRATION_IMAGES) + 2 * judging.EXAMPLES
+    return min(each * images, EVALUATION_SHARE * budget) + REPORT_SECONDS
+
+
+def card(task: Task) -> Card:
+    """Describe the model of a training."""
+    plan, classes = task.plan, task.material.dataset.classes
+    return Card(model=plan.model, classes=CardClasses.of(classes), data=plan.data, predict=plan.predict)
