@@ -10,7 +10,7 @@ from maskwright.cli.main import run
 from maskwright.cli.options import parse_map
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Saved, Stage
-from maskwright.core.plan import read_plan
+from maskwright.core.plan_file import read_plan
 from maskwright.metrics.scores import Scores
 
 

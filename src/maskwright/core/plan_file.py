@@ -1,4 +1,4 @@
-"""The plan as text: `plan.yaml` and `--set section.key=value`. Unknown keys are refused, the nearest known one named."""
+"""The plan as text: `plan.yaml` and `--set section.key=value`. An unknown key is refused, the nearest one named."""
 
 from __future__ import annotations
 
