@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from maskwright.metrics.scores import Estimate, Scores
 
-ROOM_FOR_WORDS = 110
-
 
 def score_tables(scores: Scores, split: str, width: int) -> list[RenderableType]:
     """Draw the per-class table, the means with their intervals, and the calibration in one line."""
@@ -49,16 +47,15 @@ def _classes(scores: Scores, title: str, width: int) -> RenderableType:
 
 
 def _means(scores: Scores, width: int) -> RenderableType:
-    from maskwright.metrics.scores import DESCRIPTIONS
-
     keys = list(scores.mean)
-    columns = [
-        Column("mean", keys, kind="name"),
-        Column("value", [interval(scores.mean[key], 1 if key == "hd95" else 3) for key in keys]),
-    ]
-    if width >= ROOM_FOR_WORDS:
-        columns.append(Column("what it is", [DESCRIPTIONS[key] for key in keys], kind="prose"))
-    return table("Means over classes", columns, width)
+    return table(
+        "Means over classes; those per image are means over images (the report says what each is)",
+        [
+            Column("mean", [key.replace("_", " ") for key in keys], kind="name"),
+            Column("value", [interval(scores.mean[key], 1 if key == "hd95" else 3) for key in keys]),
+        ],
+        width,
+    )
 
 
 def _calibration(scores: Scores) -> str:
