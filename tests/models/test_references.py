@@ -78,6 +78,7 @@ def test_pyramid_pooling_averages_over_cells() -> None:
     assert torch.equal(y[:, :1], x)
     assert torch.equal(y[:, 4:], x)
     assert y[0, 1].tolist() == [pytest.approx([17.5] * 6)] * 6
+    assert y[0, 2, 0, 2].item() == pytest.approx(8.0)  # a third of the way from 7 to 10
     corners = y[0, 2, [0, 0, 5, 5], [0, 5, 0, 5]]
     assert corners.tolist() == pytest.approx([7.0, 10.0, 25.0, 28.0])
     assert y[0, 3, 0, 0].item() == pytest.approx((0 + 1 + 6 + 7) / 4)

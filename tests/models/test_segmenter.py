@@ -183,6 +183,31 @@ def test_residual_blocks_start_as_the_identity(small: Build) -> None:
     assert torch.equal(stage[1](x), x)
 
 
+def test_a_dilated_stage_keeps_the_dilation_before_it_in_its_first_block(small: Build) -> None:
+    stages = small(depths=(2, 2, 2, 2), output_stride=8).backbone.stages
+    found = [[(block.conv1[0].dilation[0], block.conv2[0].dilation[0]) for block in stage] for stage in stages]
+    assert found == [[(1, 1)] * 2, [(1, 1)] * 2, [(1, 2), (2, 2)], [(2, 4), (4, 4)]]
+    assert [stage[0].conv1[0].stride[0] for stage in stages] == [2, 2, 1, 1]
+
+
+@pytest.mark.parametrize(("output_stride", "rates"), [(8, [12, 24, 36]), (16, [6, 12, 18]), (32, [3, 6, 9])])
+def test_atrous_rates_fit_the_output_stride(small: Build, output_stride: int, rates: list[int]) -> None:
+    branches = small("deeplabv3plus", width=4, output_stride=output_stride).decoder.pooling.branches
+    assert [branch[0][0].dilation[0] for branch in branches[1:]] == rates
+
+
+@pytest.mark.parametrize("name", sorted(AUX))
+def test_the_auxiliary_head_reads_the_level_before_the_last(small: Build, name: str) -> None:
+    head = small(name).aux[0]
+    assert (head.level, head.block[0].in_channels) == (3, 8)
+
+
+def test_convolutions_start_with_the_spread_of_he() -> None:
+    convolution = models.create("fcn", 2, 3, "compact", widths=[64], depths=[1]).decoder.block[0]
+    assert (convolution.in_channels, convolution.out_channels) == (64, 16)
+    assert convolution.weight.std().item() == pytest.approx((2 / (16 * 9)) ** 0.5, rel=0.05)
+
+
 def _wake(model: torch.nn.Module) -> None:
     """Let every branch take part: blocks that start as the identity pass nothing back to their convolutions."""
     for layer in model.modules():
