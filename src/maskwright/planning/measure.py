@@ -55,7 +55,6 @@ def step_cost(plan: Plan, classes: int, device: str, make_optimizer: MakeOptimiz
     optimizer = make_optimizer(network, plan)
     height, width = plan.sampling.crop
     images = torch.randn(plan.sampling.batch, plan.data.channels, height, width, device=device).to(memory_format=layout)
-    labels = torch.randint(0, classes, (plan.sampling.batch, height, width), device=device)
     seconds: list[float] = []
     kept: dict[int, int] = {}
 
@@ -69,8 +68,8 @@ def step_cost(plan: Plan, classes: int, device: str, make_optimizer: MakeOptimiz
         watched = torch.autograd.graph.saved_tensors_hooks(count if step == 0 else _same, _same)
         with watched, torch.autocast(device, DTYPES[plan.train.precision], enabled=plan.train.precision != "32-true"):
             logits = network(images, upsample=False)
-        stride = max(round(width / logits.shape[-1]), 1)
-        loss = loss_of(logits.float(), labels[:, stride // 2 :: stride, stride // 2 :: stride])
+        labels = torch.randint(0, classes, (len(logits), *logits.shape[2:]), device=device)
+        loss = loss_of(logits.float(), labels)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.files import replacing
+from maskwright.core.files import write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import nn
+
+    from maskwright.core.plan import Plan
 
 FOLDER = "checkpoint"
 KEEP = 2
@@ -54,15 +56,20 @@ class Checkpoint:
 def save(run: Path, checkpoint: Checkpoint, step: int) -> Path:
     """Write the checkpoint of `step` atomically, then drop all but the newest two.
 
+    Later steps than this one can only be there when they could not be read: they are dropped too.
+
     Raises:
         MaskwrightError: the disk is full or read-only; the earlier checkpoints stand.
     """
     path = run / FOLDER / f"step-{step:08d}.safetensors"
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"maskwright-checkpoint": "1", "state": json.dumps(checkpoint.state)})
-    for old in _listed(run)[:-KEEP]:
-        old.unlink(missing_ok=True)
+    metadata = {"maskwright-checkpoint": "1", "state": json.dumps(checkpoint.state)}
+    # safetensors' own writer reports a full disk as an error of its own, and keeps a temporary file of its own.
+    write_bytes(path, serialised(tensors, metadata))
+    paths = _listed(run)
+    now = paths.index(path)
+    for stale in (*paths[: max(now + 1 - KEEP, 0)], *paths[now + 1 :]):
+        stale.unlink(missing_ok=True)
     return path
 
 
@@ -89,6 +96,26 @@ def clear(run: Path) -> None:
         stray.unlink(missing_ok=True)
 
 
+def essence(plan: Plan) -> dict[str, Any]:
+    """Return the decisions of a plan without their reasons, as plain types."""
+    return plan.model_dump(mode="json", exclude={"reasons"})
+
+
+def check_plan(run: Path, checkpoint: Checkpoint, plan: Plan) -> None:
+    """Refuse to go on by another plan than the one that the checkpoint was made by.
+
+    Raises:
+        MaskwrightError: naming the first section that differs.
+    """
+    before, now = checkpoint.state["plan"], essence(plan)
+    for name, value in now.items():
+        if before.get(name) != value:
+            raise MaskwrightError(
+                f"{run / 'plan.yaml'} was changed after the training had begun ({name}: {before.get(name)} became "
+                f"{value}): put it back, or train anew with --plan {run / 'plan.yaml'} and another --out"
+            )
+
+
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     """Flatten an optimiser's state to tensors named `<weight number>.<name>`."""
     state = optimizer.state_dict()["state"]
@@ -101,11 +128,17 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tenso
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
-    """Put back what `optimizer_tensors` took out."""
+    """Put back what `optimizer_tensors` took out, each value in the memory format of its weight.
+
+    torch's fused optimisers walk through the memory of a weight and its state side by side, whatever their strides.
+    """
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         number, name = key.split(".", 1)
-        state.setdefault(int(number), {})[name] = value
+        weight = weights[int(number)]
+        alike = value.shape == weight.shape
+        state.setdefault(int(number), {})[name] = torch.empty_like(weight).copy_(value) if alike else value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from maskwright.core.errors import MaskwrightError, unknown_name
@@ -60,10 +61,8 @@ class WandB:
     """Weights & Biases, in whatever mode the user's environment says (`WANDB_MODE=offline` needs no network)."""
 
     def __init__(self, run: Path, config: dict[str, Any]) -> None:
-        try:
-            import wandb
-        except ImportError:
-            raise MaskwrightError('--log wandb needs the package wandb: pip install "maskwright[wandb]"') from None
+        import wandb
+
         self._wandb = wandb
         self._run = wandb.init(project="maskwright", name=run.name, dir=str(run), config=config, resume="allow")
 
@@ -81,20 +80,33 @@ class WandB:
         self._run.finish()
 
 
+LOGGERS: dict[str, Callable[[Path, dict[str, Any]], Logger]] = {
+    "tensorboard": lambda run, _config: TensorBoard(run),
+    "wandb": WandB,
+}
+
+
+def check(names: tuple[str, ...]) -> None:
+    """Make sure, before any work is done, that the loggers can be had.
+
+    Raises:
+        MaskwrightError: no logger has that name, or its package is missing.
+    """
+    for name in names:
+        if name not in LOGGERS:
+            raise unknown_name("logger", name, LOGGERS)
+    if "wandb" in names and find_spec("wandb") is None:
+        raise MaskwrightError('--log wandb needs the package wandb: pip install "maskwright[wandb]"')
+
+
 def create(names: tuple[str, ...], run: Path, config: dict[str, Any]) -> list[Logger]:
     """Build TensorBoard's logger, and those asked for by name.
 
     Raises:
         MaskwrightError: no logger has that name, or its package is missing.
     """
-    builders: dict[str, Callable[[], Logger]] = {
-        "tensorboard": lambda: TensorBoard(run),
-        "wandb": lambda: WandB(run, config),
-    }
-    for name in names:
-        if name not in builders:
-            raise unknown_name("logger", name, builders)
-    return [builders[name]() for name in dict.fromkeys(("tensorboard", *names))]
+    check(names)
+    return [LOGGERS[name](run, config) for name in dict.fromkeys(("tensorboard", *names))]
 
 
 def write_history(path: Path, rows: list[Row]) -> None:

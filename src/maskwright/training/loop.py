@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 ROWS = 200  # rows of the history over a whole training
+STRIDES = (1, 2, 4, 8, 16, 32)  # tried in this order, as more than one can explain a small map
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,12 @@ class Trainer:
         self.best = Best()
         self.history: list[Row] = []
         self.average = Average(job.segmenter, job.plan.optim.ema)
-        memory_format = torch.channels_last if job.plan.train.channels_last else torch.contiguous_format
-        network = job.segmenter.to(memory_format=memory_format)
+        self._layout = torch.channels_last if job.plan.train.channels_last else torch.contiguous_format
+        network = job.segmenter.to(memory_format=self._layout)
         network.set_gradient_checkpointing(job.plan.train.gradient_checkpointing)
         optimizer = optimizers.create(network, job.plan)
         self.model, self.optimizer = job.fabric.setup(network, optimizer)
-        self.average.model.to(device=job.fabric.device).to(memory_format=memory_format)
+        self.average.model.to(device=job.fabric.device).to(memory_format=self._layout)
         self._loss: torch.Tensor | None = None
         self._marks = Marks(job.plan.train.validations)
 
@@ -128,11 +129,11 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.pace.learning_rate(plan.optim)
         self.model.train()
-        parts = plan.optim.accumulate
+        parts = min(plan.optim.accumulate, len(batch[0]))
         total = torch.zeros((), device=self.job.fabric.device)
-        for part, (images, labels) in enumerate(zip(*(half.chunk(parts) for half in batch), strict=True)):
+        for part, (images, labels) in enumerate(zip(*(half.tensor_split(parts) for half in batch), strict=True)):
             with self.job.fabric.no_backward_sync(self.model, enabled=part < parts - 1):
-                loss = self._scored(images, labels) / parts
+                loss = self._scored(images, labels) * (len(images) / len(batch[0]))
                 self.job.fabric.backward(loss)
             total += loss.detach()
         if plan.optim.clip:
@@ -164,7 +165,7 @@ class Trainer:
         if self._marks.passed(self.pace.progress) or self.pace.done:
             score = self._validated()
         every = max(self.pace.total // ROWS, 1)
-        if score is not None or self.pace.step % every == 0:
+        if score is not None or self.pace.done or self.pace.step % every == 0:
             self._note(score)
         if self.pace.step % max(self.pace.total // 50, 5) == 0:
             self.pace.retime(self.pace.spent_seconds / self.pace.step)
@@ -172,13 +173,7 @@ class Trainer:
                 self.pace.total = self.job.fabric.broadcast(self.pace.total)
 
     def _note(self, score: float | None) -> None:
-        assert self._loss is not None
-        loss = float(self._loss)
-        if not math.isfinite(loss):
-            raise MaskwrightError(
-                f"the loss became {loss} at step {self.pace.step}: lower the learning rate, e.g. "
-                f"--set optim.lr={self.job.plan.optim.lr / 4:g}, or train in --set train.precision=32-true"
-            )
+        loss = self._finite_loss()
         rate = self.pace.step / max(self.pace.spent_seconds, 1e-9)
         row: Row = {
             "step": self.pace.step,
@@ -194,9 +189,32 @@ class Trainer:
         left = (self.pace.total - self.pace.step) / rate
         self.job.on_event(Progress(self.pace.step, self.pace.total, left, loss, best, rate))
 
+    def _finite_loss(self) -> float | None:
+        """Return the smoothed loss, None before the first step.
+
+        Raises:
+            MaskwrightError: it is no number any more, and neither are the weights.
+        """
+        loss = None if self._loss is None else float(self._loss)
+        if loss is not None and not math.isfinite(loss):
+            raise MaskwrightError(
+                f"the loss became {loss} at step {self.pace.step}: lower the learning rate, e.g. "
+                f"--set optim.lr={self.job.plan.optim.lr / 4:g}, or train in --set train.precision=32-true"
+            )
+        return loss
+
     def _validated(self) -> float | None:
-        """Score the averaged weights, and keep them when they are the best so far (the newest, without a score)."""
-        score = self.job.validate(self.average.model, self.pace.step)
+        """Score the averaged weights, and keep them when they are the best so far (the newest, without a score).
+
+        The first process does it for all: were their scores to differ in the last bit, one might lose its patience
+        while the others wait for it.
+        """
+        fabric = self.job.fabric
+        score = self.job.validate(self.average.model, self.pace.step) if fabric.is_global_zero else None
+        if fabric.world_size > 1:
+            score = fabric.broadcast(score)
+        # Whoever scores may have changed the memory format, and averages round differently in another one.
+        self.average.model.to(memory_format=self._layout)
         if score is None or score > self.best.score:
             weights = {name: value.clone() for name, value in self.average.model.state_dict().items()}
             self.best = Best(-1.0 if score is None else score, self.pace.step, 0, weights)
@@ -213,10 +231,11 @@ class Trainer:
         if self.job.fabric.global_rank != 0:
             return
         state: dict[str, Any] = {
+            "plan": checkpoint.essence(self.job.plan),
             "pace": self.pace.to_json(),
             "best": {"score": self.best.score, "step": self.best.step, "stale": self.best.stale},
             "marks": self._marks.next,
-            "loss": None if self._loss is None else float(self._loss),
+            "loss": self._finite_loss(),
             "history": self.history,
         }
         point = checkpoint.Checkpoint(state=state)
@@ -234,13 +253,15 @@ class Trainer:
         point = checkpoint.load(self.job.run)
         if point is None:
             return
+        checkpoint.check_plan(self.job.run, point, self.job.plan)
         checkpoint.restore_model(self.job.segmenter, point.part("model"))
         checkpoint.restore_model(self.average.model, point.part("average"))
         checkpoint.restore_optimizer(self.optimizer.optimizer, point.part("optimizer"))
         self.pace = Pace(**point.state["pace"])
         self.best = Best(**point.state["best"], weights=point.part("best"))
         self._marks.next = point.state["marks"]
-        self._loss = None if point.state["loss"] is None else torch.tensor(point.state["loss"])
+        loss = point.state["loss"]
+        self._loss = None if loss is None else torch.tensor(loss, device=self.job.fabric.device)
         self.history = point.state["history"]
 
 
@@ -264,11 +285,14 @@ class Marks:
 
 
 def thinned(labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """Take every n-th label, the middle one of each n x n block, to stand beside logits of n times the stride."""
-    stride = max(round(labels.shape[-1] / logits.shape[-1]), 1)
-    if stride == 1:
-        return labels
-    kept = labels[:, stride // 2 :: stride, stride // 2 :: stride]
-    height, width = logits.shape[-2:]
-    assert kept.shape[-2:] == (height, width), f"labels {tuple(kept.shape)} beside logits {tuple(logits.shape)}"
-    return kept
+    """Take one label (N, H, W) for each logit (N, K, H / n, W / n), rounded up: the middle one of its n x n block.
+
+    A block that the edge cuts off before its middle gives its last label.
+    """
+    for axis in (1, 2):
+        length, count = labels.shape[axis], logits.shape[axis + 1]
+        if length != count:
+            stride = next((n for n in STRIDES if -(-length // n) == count), -(-length // count))
+            places = torch.arange(count, device=labels.device) * stride + stride // 2
+            labels = labels.index_select(axis, places.clamp_(max=length - 1))
+    return labels

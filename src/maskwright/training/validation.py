@@ -47,8 +47,8 @@ class Validator:
         self._loggers = loggers
 
     def __call__(self, model: nn.Module, step: int) -> float | None:
-        """Return the mean IoU (0..1) over the classes that are there, or None without validation images."""
-        if not self._pairs:
+        """Return the mean IoU (0..1) over the classes that are there; None without a labelled pixel to score on."""
+        if not any((truth < len(self._card.classes.names)).any() for _, truth in self._pairs):
             return None
         predictor = Predictor(model, self._card, self._device, fast=self._device.type == "cpu")
         count = len(self._card.classes.names)
