@@ -20,6 +20,7 @@ from maskwright.planning import planner
 from maskwright.planning.facts import Facts, Pretrained
 from maskwright.planning.machine import Machine, probe
 from maskwright.training import optimizers
+from maskwright.workflows.request import DEFAULT_BUDGET_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,18 +72,16 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     pinned, pins = wishes(request)
     machine = probe(request.device)
     dataset = read_dataset(root, request.read)
-    seen = survey(dataset, None if request.budget is None else request.budget * SURVEY_SHARE, on_progress)
-    placed = with_splits(seen.dataset, pinned.split, request.seed, seen)
+    budget = pinned.train.budget_seconds
+    seen = survey(dataset, None if budget is None else budget * SURVEY_SHARE, on_progress)
+    placed = with_splits(seen.dataset, pinned.split, pinned.seed, seen)
     print_of = fingerprint(seen, placed)
     check_trainable(print_of)
     train_images = len(placed.part("train"))
     facts = Facts(print_of, machine, train_images, None, _pretrained(pinned, machine, pins))
-    if request.budget is not None:
-        pinned.train.budget_seconds = request.budget
+    if budget is not None:
         spent = time.monotonic() - started
-        facts = Facts(
-            print_of, machine, train_images, request.budget * (1 - EVALUATION_SHARE) - spent, facts.pretrained
-        )
+        facts = Facts(print_of, machine, train_images, budget * (1 - EVALUATION_SHARE) - spent, facts.pretrained)
     if request.epochs is not None:
         pins = pins | {"train.steps"}
         pinned.train.steps = max(math.ceil(request.epochs * train_images / pinned.sampling.batch), 1)
@@ -91,6 +90,8 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
 
 def wishes(request: PlanRequest) -> tuple[Plan, frozenset[str]]:
     """Return a plan that holds the user's own values, and the dotted keys of those.
+
+    How long: what the options say; else what the settings or the plan file say; else the usual time.
 
     Raises:
         MaskwrightError: an unknown key, model or value.
@@ -113,8 +114,12 @@ def wishes(request: PlanRequest) -> tuple[Plan, frozenset[str]]:
         base.train.steps = request.steps
         base.reasons["train.steps"] = "set by hand"
         pins.add("train.steps")
-    if request.budget is None:
+    if request.steps is not None or request.epochs is not None:
         base.train.budget_seconds = None
+    elif request.budget_seconds is not None:
+        base.train.budget_seconds = request.budget_seconds
+    elif "train.steps" not in pins:
+        base.train.budget_seconds = DEFAULT_BUDGET_SECONDS
     return overridden(base, list(request.settings)), frozenset(pins)
 
 

@@ -19,7 +19,7 @@ class PlanRequest:
 
     Attributes:
         budget_seconds: for the whole command. At most one of `budget_seconds`, `steps` and `epochs` is given; without
-            any, ten minutes.
+            any, what `settings` or `plan_file` say; without those, ten minutes.
         steps: exactly so many optimiser steps.
         epochs: as many steps as show every training image so often.
         model: name of the architecture.
@@ -43,10 +43,3 @@ class PlanRequest:
     group_by: str | None = None
     read: ReadOptions = field(default_factory=ReadOptions)
     started: float | None = None
-
-    @property
-    def budget(self) -> float | None:
-        """Seconds for the whole command, or None when the number of steps is given."""
-        if self.steps is not None or self.epochs is not None:
-            return None
-        return self.budget_seconds or DEFAULT_BUDGET_SECONDS

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import platform
 import subprocess
 import zlib
@@ -12,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.files import write_text
+from maskwright.core.files import write_error, write_text
 from maskwright.core.fingerprint import Fingerprint
 from maskwright.core.plan_file import read_plan, write_plan
-from maskwright.core.records import Dataset, MaskFile
+from maskwright.core.records import Dataset, MaskFile, Shapes
 from maskwright.data.formats import ReadOptions, read_dataset
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ ENVIRONMENT, METRICS, MODEL, REPORT, HISTORY = (
     "report.html",
     "history.csv",
 )
+FILES = (PLAN, SPLIT, DATA, FINGERPRINT, ENVIRONMENT, METRICS, MODEL, REPORT, HISTORY)
 PACKAGES = ("maskwright", "torch", "torchvision", "timm", "numpy", "opencv-python-headless", "lightning-fabric")
 HASHED_BYTES = 1 << 16
 
@@ -51,19 +54,26 @@ class Material:
 def new_folder(out: Path | None, root: Path) -> Path:
     """Return a run folder that holds no run yet: `out`, or the next free one below `runs/`.
 
+    It is not made yet, but it is made sure that it can be: better to hear that now than after the planning.
+
     Raises:
-        MaskwrightError: `out` holds a run already, or is a file.
+        MaskwrightError: `out` holds a run already, is a file, or cannot be written.
     """
     if out is None:
         name = root.resolve().name
         number = 1
         while Path("runs", f"{name}-{number:03d}").exists():
             number += 1
-        return Path("runs", f"{name}-{number:03d}")
+        out = Path("runs", f"{name}-{number:03d}")
     if out.exists() and not out.is_dir():
         raise MaskwrightError(f"--out {out} is a file: name a folder")
     if (out / PLAN).exists():
         raise MaskwrightError(f"{out} holds a run already: go on with it by --resume {out}, or choose another --out")
+    above = next(folder for folder in (out, *out.parents) if folder.exists())
+    if not above.is_dir():
+        raise MaskwrightError(f"{out} cannot be made, as {above} is a file: choose another --out")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise write_error(out, PermissionError(errno.EACCES, "no permission"))
     return out
 
 
@@ -114,7 +124,15 @@ def reopen(run: Path, root: Path | None = None) -> tuple[Plan, Material]:
             f"{dataset.root} changed since {run} began: a resumed training would not be the same one. "
             "Put the data back as they were, or train anew"
         )
+    _clear_strays(run)
     return plan, Material(dataset, {name: frozenset(entry["classes"]) for name, entry in entries.items()})
+
+
+def _clear_strays(run: Path) -> None:
+    """Remove what a kill left of files that were being written (`core.files`); the files themselves are whole."""
+    for stray in run.glob(".*"):
+        if any(stray.name.startswith(f".{name}.") for name in FILES):
+            stray.unlink(missing_ok=True)
 
 
 def with_known_splits(dataset: Dataset, entries: Mapping[str, Mapping[str, Any]]) -> Dataset:
@@ -128,13 +146,19 @@ def with_known_splits(dataset: Dataset, entries: Mapping[str, Mapping[str, Any]]
 
 
 def data_hash(dataset: Dataset) -> str:
-    """Sum up the files in eight hex digits: names, sizes and the first 64 KiB of each image and mask."""
-    total = 0
+    """Sum up the data in eight hex digits: the classes, and each image and annotation.
+
+    Of a file its name, its size and the first 64 KiB count; of objects read from a table, all.
+    """
+    classes = (dataset.classes.names, sorted(dataset.value_to_index.items()), sorted(dataset.color_to_index.items()))
+    total = zlib.crc32(repr(classes).encode())
     for record in dataset.records:
         total = zlib.crc32(record.id.encode(), total)
         paths = [record.image]
         if isinstance(record.annotation, MaskFile):
             paths.append(record.annotation.path)
+        elif isinstance(record.annotation, Shapes):
+            total = zlib.crc32(repr(record.annotation.shapes).encode(), total)
         for path in paths:
             with path.open("rb") as file:
                 total = zlib.crc32(file.read(HASHED_BYTES), zlib.crc32(str(path.stat().st_size).encode(), total))

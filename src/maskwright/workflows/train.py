@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -83,12 +84,14 @@ def train(
         MaskwrightError: the data cannot be trained on, a wish cannot be met, the folder cannot be written.
     """
     started = time.monotonic() if request.started is None else request.started
+    logging.check(loggers)
     task = _task(root, request, out, resume, (started, on_event or (lambda _event: None)))
     task.on_event(Stage("train", f"{task.plan.train.steps} steps of {task.plan.sampling.batch} crops, into {task.run}"))
     writers = logging.create(loggers, task.run, task.plan.model_dump()) if task.fabric.is_global_zero else []
-    best, pace = fit(task, writers)
-    for writer in writers:
-        writer.close()
+    with contextlib.ExitStack() as closing:
+        for writer in writers:
+            closing.callback(writer.close)
+        best, pace = fit(task, writers)
     scores = _finish(task, best, pace) if task.fabric.is_global_zero else None
     task.fabric.barrier()
     score = best.score if best.score >= 0 else None
@@ -127,7 +130,7 @@ def _task(
 
 def _fabric(device: str, precision: Precision) -> Fabric:
     """Set up device and processes: one process, or as many as `torchrun` started."""
-    getLogger("lightning.fabric").setLevel("WARNING")
+    getLogger("lightning_fabric").setLevel("WARNING")
     if not torch.distributed.is_torchelastic_launched():
         return Fabric(accelerator=device, devices=1, precision=precision)
     here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
