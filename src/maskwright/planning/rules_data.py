@@ -23,6 +23,8 @@ DETAIL = 4.0
 """Pixels that the thinnest class keeps of its thickness at the working resolution."""
 CROP_PIXELS = {"cpu": 240 * 320, "mps": 384 * 384, "cuda": 512 * 512}
 MULTIPLE = 32
+MIRRORED = 0.6
+"""Likeness of the masks to their left-right mirror image from which a flip shows nothing impossible."""
 UNORIENTED = 0.95
 """Likeness of the masks to their mirror image from which on no direction is special."""
 
@@ -108,7 +110,9 @@ def flips(facts: Facts, _plan: Plan) -> list[Decision]:
     square = "no direction is special: all eight orientations" if free else "some direction matters to the masks"
     return [
         Decision(
-            "augment.flip_horizontal", 0.5 if horizontal >= 0.6 else 0.0, f"mirrored masks are {horizontal:.0%} alike"
+            "augment.flip_horizontal",
+            0.5 if horizontal >= MIRRORED else 0.0,
+            f"mirrored masks are {horizontal:.0%} alike",
         ),
         Decision(
             "augment.flip_vertical",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.planning.facts import Decision
+from maskwright.planning.rules_data import MIRRORED
 
 if TYPE_CHECKING:
     from maskwright.core.plan import Plan
@@ -89,7 +90,13 @@ def tiles(facts: Facts, plan: Plan) -> list[Decision]:
     shrink = min(1.0, math.sqrt(TILE_PIXELS / (height * width)))
     tile = tuple(max(math.ceil(side * shrink / 32) * 32, 64) for side in (height, width))
     reason = f"nine of ten images are at most {height:.0f}x{width:.0f} at the working resolution"
-    return [Decision("predict.tile", tile, reason)]
+    mirror = facts.fingerprint.flip_horizontal >= MIRRORED
+    alike = f"mirrored masks are {facts.fingerprint.flip_horizontal:.0%} alike"
+    gain = f"{alike}: the mean with the mirror image's prediction gains about 0.7 points of IoU for twice the time"
+    return [
+        Decision("predict.tile", tile, reason),
+        Decision("predict.flip", mirror, gain if mirror else f"{alike}: their predictions should not be mixed"),
+    ]
 
 
 def _rounded(seconds: float) -> str:

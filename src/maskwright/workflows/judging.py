@@ -9,6 +9,7 @@ import numpy as np
 
 from maskwright.core.seeds import generator
 from maskwright.data.labels import read_pair
+from maskwright.inference.predictor import Predictor
 from maskwright.metrics.calibration import fit_temperature
 from maskwright.metrics.judge import Judge
 from maskwright.ops.draw import to_rgb8
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from maskwright.core.events import OnProgress
     from maskwright.core.records import Dataset, Record
-    from maskwright.inference.predictor import Predictor
     from maskwright.metrics.scores import Scores
 
 CALIBRATION_IMAGES = 24
@@ -83,6 +83,9 @@ def judge(
     """
     started = time.monotonic()
     judging = Judge(dataset.classes.names, temperature=predictor.card.temperature)
+    # The judge compares the probabilities before and after the temperature, so it is handed those before.
+    untempered = predictor.card.model_copy(update={"temperature": 1.0})
+    predictor = Predictor(predictor.segmenter, untempered, predictor.device)
     for done, record in enumerate(_shuffled(records), 1):
         image, truth = read_pair(dataset, record)
         judging.update(record.id, predictor.probabilities(image), truth, group=record.group)
