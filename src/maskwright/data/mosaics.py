@@ -51,7 +51,6 @@ TEXTURES = (
     Texture("grass", "grass.png"),
     Texture("gravel", "gravel.png"),
     Texture("retina", "retina.jpg", scale=0.45, inset=0.19),
-    Texture("tissue", "ihc.png"),
 )
 
 # Strips of each photograph's width, with a gap between them.
@@ -121,14 +120,14 @@ def mosaic(strips: list[Pixels], size: int, rng: np.random.Generator) -> tuple[P
     """Compose one mosaic: straight-edged or round regions, each filled from one strip.
 
     Args:
-        strips: a texture a class, uint8 (H, W); at least six.
+        strips: a texture a class, uint8 (H, W); at least five.
         size: side in pixels.
         rng: what the mosaic depends on.
 
     Returns:
         image uint8 (size, size) and labels uint8 (size, size).
     """
-    count = int(rng.integers(4, 7))
+    count = int(rng.integers(3, 6))
     regions = _cells(count, size, rng) if rng.random() < 0.5 else _blobs(count, size, rng)
     classes = rng.permutation(len(strips))[:count]
     image = np.zeros((size, size), np.uint8)
@@ -153,7 +152,7 @@ def _cells(count: int, size: int, rng: np.random.Generator) -> NDArray[np.intp]:
 def _blobs(count: int, size: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Return round regions (size, size): where each of `count` smooth random fields is the largest."""
     # Smoothed small and enlarged: the same blobs as at full size, in a fraction of the time.
-    fields = cv2.GaussianBlur(rng.standard_normal((48, 48, count), np.float32), (0, 0), 6.5)
+    fields = cv2.GaussianBlur(rng.standard_normal((48, 48, count), np.float32), (0, 0), 7.0)
     return np.argmax(cv2.resize(fields, (size, size), interpolation=cv2.INTER_CUBIC), axis=2)
 
 
