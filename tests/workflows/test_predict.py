@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import warnings
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.workflows import predict as module
+from maskwright.workflows.outputs import count_pixels, write_mask
 from maskwright.workflows.predict import predict
 
 if TYPE_CHECKING:
@@ -244,3 +246,14 @@ def test_wrong_requests_are_refused_before_any_work(run_folder: Path, images: Pa
 def test_kinds_may_come_as_one_text(run_folder: Path, images: Path, tmp_path: Path) -> None:
     result = predict(run_folder, [images / "a.png"], tmp_path / "out", save="mask, overlay", device="cpu")
     assert [path.parent.name for path in result.outputs] == ["masks", "overlays"]
+
+
+def test_after_the_network_no_result_takes_memory_beyond_a_few_copies(tmp_path: Path) -> None:
+    labels = np.zeros((4000, 3000), np.uint8)
+    labels[1000:2000, 500:900] = 2
+    tracemalloc.start()
+    assert count_pixels(labels)[[0, 1, 2]].tolist() == [11_600_000, 0, 400_000]
+    write_mask(tmp_path / "mask.png", labels, CLASSES)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2 * labels.nbytes

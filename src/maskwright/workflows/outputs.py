@@ -42,6 +42,12 @@ def written_by_us(path: Path) -> bool:
         return False  # whoever reads the file for its content will say what is wrong with it
 
 
+def count_pixels(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return how often each value 0..255 occurs; band by band, because `bincount` makes eight bytes of every pixel."""
+    bands = (labels[start : start + 256].ravel() for start in range(0, labels.shape[0], 256))
+    return np.sum([np.bincount(band, minlength=256) for band in bands], axis=0)
+
+
 def write_mask(path: Path, labels: NDArray[np.uint8], classes: Classes) -> None:
     """Write a label map (H, W) as a palette PNG: the values are class indices, the colours those of the classes."""
     picture = Image.fromarray(labels)
@@ -115,7 +121,7 @@ class CocoFile:
         image_id = len(self._images) + 1
         height, width = labels.shape
         self._images.append({"id": image_id, "file_name": file_name, "width": width, "height": height})
-        present = np.bincount(labels.ravel(), minlength=256)
+        present = count_pixels(labels)
         for index in self._names:
             if present[index]:
                 self._add_regions(image_id, index, labels == index, confidence)

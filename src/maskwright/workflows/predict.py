@@ -13,7 +13,14 @@ from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.files import write_error
 from maskwright.data.readers import read_image
 from maskwright.inference import Predictor, decide
-from maskwright.workflows.outputs import CocoFile, probability_file, write_mask, write_overlay, written_by_us
+from maskwright.workflows.outputs import (
+    CocoFile,
+    count_pixels,
+    probability_file,
+    write_mask,
+    write_overlay,
+    written_by_us,
+)
 from maskwright.workflows.sources import find_images
 
 if TYPE_CHECKING:
@@ -196,7 +203,7 @@ class _Job:
             write_overlay(files["overlay"], image, labels, classes)
         if self.coco is not None and confidence is not None:
             self.coco.add(str(picture.relative), labels, confidence)
-        counts = np.bincount(labels.ravel(), minlength=256)
+        counts = count_pixels(labels)
         return Predicted(
             picture.path, files, {name: int(n) for name, n in zip(classes.names, counts, strict=False) if n}
         )
