@@ -47,12 +47,12 @@ class Pace:
         self.step += 1
 
     def retime(self, seconds_per_step: float) -> None:
-        """Correct `total` so that the steps left fill the seconds left; at least the step under way remains.
+        """Correct `total` so that the steps left fill the seconds left: at least one, but none once the last is done.
 
         Args:
             seconds_per_step: measured lately, with all that a step brings along (validation, checkpoints).
         """
-        if self.budget_seconds is None:
+        if self.budget_seconds is None or self.done:
             return
         left = (self.budget_seconds - self.spent_seconds) / seconds_per_step
         self.total = self.step + max(round(left), 1)

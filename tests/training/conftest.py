@@ -1,0 +1,118 @@
+"""A tiny network with a loss and batches: enough for the loop to show whether it does what it says."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from maskwright.core.plan import ModelPlan, OptimPlan, Plan, TrainPlan
+from maskwright.training.loop import Job, Trainer
+from maskwright.training.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from maskwright.core.events import Event
+    from maskwright.training.loggers import Logger
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Tiny(nn.Module):
+    """Two convolutions in the shape of a segmenter: stride 2 inside, two classes, one auxiliary head."""
+
+    native_stride = 2
+
+    def __init__(self, dropout: float = 0.0, *, norm: bool = False) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(
+            nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.BatchNorm2d(6) if norm else nn.Identity(), nn.ReLU()
+        )
+        self.decoder = nn.Conv2d(6, 6, 3, padding=1)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Conv2d(6, 2, 1))
+        self.aux = nn.ModuleList([nn.Conv2d(6, 2, 1)])
+
+    def forward(self, x: Tensor, *, with_aux: bool = False, upsample: bool = True) -> Any:
+        assert not upsample
+        features = self.backbone(x)
+        main = self.head(torch.relu(self.decoder(features)))
+        return (main, self.aux[0](features)) if with_aux else main
+
+    def set_gradient_checkpointing(self, enable: bool) -> None:
+        assert not enable
+
+
+def batch_of(step: int, size: int = 8) -> tuple[Tensor, Tensor]:
+    """Pixels whose brightness says their class: a pure function of the step, as the loop wants it."""
+    random = torch.Generator().manual_seed(step)
+    labels = torch.randint(0, 2, (size, 8, 8), generator=random)
+    images = torch.randn((size, 3, 8, 8), generator=random) + 2.0 * labels[:, None]
+    return images, labels
+
+
+@contextlib.contextmanager
+def stream(step: int) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+    def endless() -> Iterator[tuple[Tensor, Tensor]]:
+        number = step
+        while True:
+            yield batch_of(number)
+            number += 1
+
+    yield endless()
+
+
+@dataclass
+class Bench:
+    """Builds trainers in one run folder, and keeps what they report."""
+
+    run: Path
+    events: list[Event] = field(default_factory=list)
+    loggers: list[Logger] = field(default_factory=list)
+    batches: Any = stream
+    loss: nn.Module = field(default_factory=nn.CrossEntropyLoss)
+
+    def plan(self, optim: dict[str, Any] | None = None, model: dict[str, Any] | None = None, **train: Any) -> Plan:
+        return Plan(
+            optim=OptimPlan(**{"name": "adamw", "lr": 0.02, "warmup": 0.1, **(optim or {})}),
+            train=TrainPlan(**{"steps": 12, "validations": 3, "checkpoint_seconds": 1e9, **train}),
+            model=ModelPlan(**(model or {})),
+        )
+
+    def trainer(
+        self,
+        plan: Plan,
+        validate: Callable[[nn.Module, int], float | None] = lambda _model, step: step / 100,
+        *,
+        norm: bool = False,
+    ) -> Trainer:
+        torch.manual_seed(0)
+        job = Job(
+            plan=plan,
+            segmenter=Tiny(plan.model.dropout, norm=norm),  # type: ignore[arg-type]
+            loss=self.loss,
+            batches=self.batches,
+            validate=validate,
+            run=self.run,
+            fabric=Fabric(accelerator="cpu", devices=1),
+            loggers=self.loggers,
+            on_event=self.events.append,
+        )
+        return Trainer(job, Pace(plan.train.steps, budget_seconds=plan.train.budget_seconds))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "run")

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import csv
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.training import loggers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maskwright.training.loggers import Row
+
+ROWS: list[Row] = [
+    {"step": 5, "seconds": 1.25, "loss": 0.1 + 0.2, "lr": 2e-3, "val_iou": None},
+    {"step": 10, "seconds": 2.5, "loss": 0.25, "lr": 1e-3, "val_iou": 0.5},
+]
+
+
+def test_history_is_a_table_with_gaps_where_nothing_was_measured(tmp_path: Path) -> None:
+    loggers.write_history(tmp_path / "history.csv", ROWS)
+    text = (tmp_path / "history.csv").read_text()
+    assert text.splitlines()[0] == "step,seconds,loss,lr,val_iou"
+    with (tmp_path / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["val_iou"] for row in rows] == ["", "0.5"]
+    assert float(rows[0]["loss"]) == 0.1 + 0.2
+    assert [row["step"] for row in rows] == ["5", "10"]
+
+
+def test_history_of_nothing_is_a_heading(tmp_path: Path) -> None:
+    loggers.write_history(tmp_path / "history.csv", [])
+    assert (tmp_path / "history.csv").read_text() == "step,seconds,loss,lr,val_iou\n"
+
+
+def events(folder: Path) -> list[Any]:
+    """Read an event file with its own definition: length, check sum, event, check sum, again and again."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    found = []
+    for path in folder.iterdir():
+        content, at = path.read_bytes(), 0
+        while at < len(content):
+            length = int.from_bytes(content[at : at + 8], "little")
+            found.append(Event.FromString(content[at + 12 : at + 12 + length]))
+            at += 16 + length
+    return found
+
+
+def test_tensorboard_is_there_unasked_and_its_events_can_be_read_back(tmp_path: Path) -> None:
+    (writer,) = loggers.create((), tmp_path, {})
+    for row in ROWS:
+        writer.numbers(row)
+    picture = np.zeros((4, 6, 3), np.uint8)
+    picture[..., 0] = 200
+    writer.picture("validation/0", picture, 10)
+    writer.close()
+    found = events(tmp_path / "tensorboard")
+    values = {(event.step, value.tag): value for event in found for value in event.summary.value}
+    numbers = {key: value.simple_value for key, value in values.items() if value.HasField("simple_value")}
+    assert numbers == pytest.approx(
+        {
+            (5, "seconds"): 1.25,
+            (5, "loss"): 0.3,
+            (5, "lr"): 2e-3,
+            (10, "seconds"): 2.5,
+            (10, "loss"): 0.25,
+            (10, "lr"): 1e-3,
+            (10, "val_iou"): 0.5,
+        }
+    )
+    image = values[10, "validation/0"].image
+    assert (image.height, image.width) == (4, 6)
+    assert image.encoded_image_string.startswith(b"\x89PNG")
+
+
+def test_an_unknown_logger_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(MaskwrightError, match="'wandbb' is no logger: did you mean 'wandb'"):
+        loggers.create(("wandbb",), tmp_path, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_package_is_named_with_its_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loggers, "find_spec", lambda _name: None)
+    with pytest.raises(MaskwrightError, match=r'pip install "maskwright\[wandb\]"'):
+        loggers.create(("wandb",), tmp_path, {})
+    assert list(tmp_path.iterdir()) == []
+    loggers.check(("tensorboard",))
+
+
+@pytest.mark.skipif(find_spec("wandb") is None, reason="the extra wandb is not installed")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_wandb_works_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("MODE", "offline"),
+        ("SILENT", "true"),
+        ("CACHE_DIR", str(tmp_path)),
+        ("CONFIG_DIR", str(tmp_path)),
+    ):
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    run = tmp_path / "run"
+    run.mkdir()
+    writers = loggers.create(("wandb", "wandb"), run, {"optim": {"lr": 1.0}})
+    assert [type(writer).__name__ for writer in writers] == ["TensorBoard", "WandB"]
+    for writer in writers:
+        writer.picture("validation/0", np.zeros((4, 6, 3), np.uint8), 5)
+        writer.numbers(ROWS[0])
+        writer.close()
+    (record,) = run.rglob("*.wandb")
+    content = record.read_bytes()
+    assert b"loss" in content
+    assert b"validation/0" in content

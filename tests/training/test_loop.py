@@ -1,0 +1,316 @@
+from __future__ import annotations
+
+import csv
+import errno
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.events import Progress, Saved
+from maskwright.training import checkpoint
+from maskwright.training.loop import Marks, thinned
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from tests.training.conftest import Bench
+
+    from maskwright.training.loggers import Row
+    from maskwright.training.loop import Trainer
+
+
+def weights(trainer: Trainer) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in trainer.job.segmenter.state_dict().items()}
+
+
+def same(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+class Killed(BaseException):
+    """As sudden as SIGKILL, as far as the loop can tell: nothing catches it."""
+
+
+def killed_at(step: int) -> Any:
+    def validate(_model: nn.Module, at: int) -> float:
+        if at == step:
+            raise Killed
+        return at / 100
+
+    return validate
+
+
+def test_it_learns_and_says_how_far_it_is(bench: Bench) -> None:
+    trainer = bench.trainer(bench.plan(steps=30))
+    best = trainer.fit()
+    losses = [row["loss"] for row in trainer.history]
+    assert trainer.pace.step == 30
+    assert losses[-1] is not None
+    assert losses[0] is not None
+    assert losses[-1] < 0.8 * losses[0]
+    assert (best.step, best.score) == (30, 0.3)
+    progress = [event for event in bench.events if isinstance(event, Progress)]
+    assert [event.done for event in progress] == list(range(1, 31))
+    assert progress[-1].seconds_left == 0
+    assert progress[-1].score == 0.3
+    assert Saved(bench.run, 30) in bench.events
+
+
+def test_history_rows_and_the_marks_of_validation(bench: Bench) -> None:
+    asked: list[int] = []
+    trainer = bench.trainer(bench.plan(steps=10, validations=4), lambda _model, step: asked.append(step) or 0.5)
+    trainer.fit()
+    assert asked == [3, 5, 8, 10]
+    with (bench.run / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == [str(step) for step in range(1, 11)]
+    assert [int(row["step"]) for row in rows if row["val_iou"]] == asked
+    assert float(rows[0]["lr"]) == pytest.approx(0.02)
+    assert [float(row["lr"]) for row in rows[1:]] == sorted((float(row["lr"]) for row in rows[1:]), reverse=True)
+
+
+def test_long_trainings_keep_two_hundred_rows_and_the_last(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maskwright.training.loop.ROWS", 5)
+    trainer = bench.trainer(bench.plan(steps=23, validations=1))
+    trainer.fit()
+    assert [row["step"] for row in trainer.history] == [4, 8, 12, 16, 20, 23]
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_killed_and_resumed_it_ends_in_the_same_bits(
+    bench: Bench, tmp_path: Path, name: str, channels_last: bool
+) -> None:
+    optim = {"name": name, "lr": 0.02, "ema": 0.9}
+    plan = bench.plan(optim, {"dropout": 0.3}, validations=4, checkpoint_seconds=1e-9, channels_last=channels_last)
+    whole = bench.trainer(plan, norm=True)
+    best = whole.fit()
+    bench.run = tmp_path / "second"
+    for step in (3, 6, 6, 12):
+        with pytest.raises(Killed):
+            bench.trainer(plan, killed_at(step), norm=True).fit()
+    again = bench.trainer(plan, norm=True)
+    end = again.fit()
+    assert same(weights(whole), weights(again))
+    assert same(best.weights, end.weights)
+    assert (best.score, best.step, best.stale) == (end.score, end.step, end.stale)
+    drop_seconds = [[{**row, "seconds": 0} for row in trainer.history] for trainer in (whole, again)]
+    assert drop_seconds[0] == drop_seconds[1]
+    one, two = checkpoint.load(whole.job.run), checkpoint.load(again.job.run)
+    assert one is not None
+    assert two is not None
+    assert same(one.tensors, two.tensors)
+
+
+def test_a_scorer_that_changes_the_memory_format_changes_no_bit(bench: Bench, tmp_path: Path) -> None:
+    plan = bench.plan({"ema": 0.9}, channels_last=False, validations=4, checkpoint_seconds=1e-9)
+
+    def reformat(model: nn.Module, step: int) -> float:
+        model.to(memory_format=torch.channels_last)
+        return step / 100
+
+    trainer = bench.trainer(plan, reformat)
+    trainer.fit()
+    assert trainer.average.model.decoder.weight.is_contiguous()  # type: ignore[union-attr,operator]
+
+
+def test_a_finished_run_resumes_to_what_it_is(bench: Bench) -> None:
+    plan = bench.plan()
+    first = bench.trainer(plan)
+    best = first.fit()
+    again = bench.trainer(plan, killed_at(12))
+    end = again.fit()
+    assert again.pace.step == 12
+    assert same(best.weights, end.weights)
+    assert same(weights(first), weights(again))
+
+
+def test_patience_ends_a_training_that_no_longer_gets_better(bench: Bench) -> None:
+    scores = iter([0.3, 0.5, 0.4, 0.5, 0.9])
+    plan = bench.plan(steps=10, validations=10, patience=2)
+    best = bench.trainer(plan, lambda _model, _step: next(scores)).fit()
+    assert (best.score, best.step, best.stale) == (0.5, 2, 2)
+    again = bench.trainer(plan, lambda _model, _step: next(scores))
+    assert again.fit().step == 2
+    assert again.pace.step == 4
+
+
+def test_the_best_weights_are_the_averaged_ones_of_their_step(bench: Bench) -> None:
+    kept: dict[int, dict[str, Tensor]] = {}
+
+    def validate(model: nn.Module, step: int) -> float:
+        assert not model.training
+        kept[step] = {name: value.clone() for name, value in model.state_dict().items()}
+        return {4: 0.2, 8: 0.9, 12: 0.1}[step]
+
+    best = bench.trainer(bench.plan(), validate).fit()
+    assert best.step == 8
+    assert same(best.weights, kept[8])
+
+
+def test_without_a_score_the_newest_weights_are_kept(bench: Bench) -> None:
+    trainer = bench.trainer(bench.plan(patience=1), lambda _model, _step: None)
+    best = trainer.fit()
+    assert (best.step, best.score, best.stale) == (12, -1.0, 0)
+    assert same(best.weights, trainer.average.model.state_dict())
+
+
+class NaNs(nn.Module):
+    """A loss that stops being a number after some calls."""
+
+    def __init__(self, good: int) -> None:
+        super().__init__()
+        self.good = good
+
+    def forward(self, logits: Tensor, _labels: Tensor) -> Tensor:
+        self.good -= 1
+        return logits.square().mean() * (1.0 if self.good >= 0 else float("nan"))
+
+
+def test_a_loss_that_is_no_number_ends_it_with_a_cure_and_no_checkpoint(bench: Bench) -> None:
+    bench.loss = NaNs(good=2 * 4)  # each step asks twice: the head, and the auxiliary one
+    trainer = bench.trainer(bench.plan(checkpoint_seconds=1e-9))
+    with pytest.raises(MaskwrightError, match=r"the loss became nan at step 5: .* --set optim\.lr=0\.005"):
+        trainer.fit()
+    found = checkpoint.load(bench.run)
+    assert found is not None
+    assert found.state["pace"]["step"] == 4
+    assert all(value.isfinite().all() for value in found.tensors.values())
+
+
+def test_a_full_disk_ends_it_with_the_last_good_checkpoint(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[int] = []
+    write = checkpoint.write_bytes
+
+    def fills_up(path: Path, content: bytes) -> None:
+        if len(saved) == 3:
+            monkeypatch.setattr("pathlib.Path.write_bytes", full)
+        saved.append(1)
+        write(path, content)
+
+    def full(_path: Path, _content: bytes) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "write_bytes", fills_up)
+    with pytest.raises(MaskwrightError, match="the disk is full"):
+        bench.trainer(bench.plan(checkpoint_seconds=1e-9)).fit()
+    found = checkpoint.load(bench.run)
+    assert found is not None
+    assert found.state["pace"]["step"] == 3
+
+
+@pytest.mark.parametrize("parts", [2, 3, 8, 50])
+def test_micro_batches_move_the_weights_as_one_batch_does(bench: Bench, tmp_path: Path, parts: int) -> None:
+    ends = []
+    for accumulate in (1, parts):
+        bench.run = tmp_path / str(accumulate)
+        optim = {"name": "sgd", "lr": 0.1, "accumulate": accumulate, "clip": 0.5}
+        trainer = bench.trainer(bench.plan(optim, steps=5))
+        trainer.fit()
+        ends.append((weights(trainer), [row["loss"] for row in trainer.history]))
+    for name, value in ends[0][0].items():
+        torch.testing.assert_close(value, ends[1][0][name], rtol=1e-4, atol=1e-6)
+    assert ends[0][1] == pytest.approx(ends[1][1], rel=1e-4)
+
+
+def test_the_gradient_is_clipped_to_its_norm(bench: Bench) -> None:
+    trainer = bench.trainer(
+        bench.plan({"name": "sgd", "lr": 1.0, "momentum": 0.0, "clip": 0.25, "weight_decay": 0.0, "warmup": 0}, steps=1)
+    )
+    before = weights(trainer)
+    trainer.fit()
+    after = weights(trainer)
+    moved = torch.cat([(after[name] - before[name]).flatten() for name in after])
+    assert float(moved.norm()) == pytest.approx(0.25, rel=1e-3)
+
+
+def test_auxiliary_heads_count_by_their_weight(bench: Bench) -> None:
+    class Recorded(nn.Module):
+        def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+            assert logits.shape[2:] == labels.shape[1:]
+            return logits.sum() * 0 + 1.0
+
+    bench.loss = Recorded()
+    trainer = bench.trainer(bench.plan(steps=1))
+    trainer.fit()
+    assert trainer.history[-1]["loss"] == pytest.approx(1.0 + trainer.job.plan.loss.auxiliary)
+
+
+def test_loggers_hear_every_row_of_the_history(bench: Bench) -> None:
+    class Kept:
+        def __init__(self) -> None:
+            self.rows: list[Row] = []
+
+        def numbers(self, row: Row) -> None:
+            self.rows.append(row)
+
+        def picture(self, name: str, image: NDArray[np.uint8], step: int) -> None: ...
+
+        def close(self) -> None: ...
+
+    kept = Kept()
+    bench.loggers = [kept]
+    trainer = bench.trainer(bench.plan(steps=4))
+    trainer.fit()
+    assert kept.rows == trainer.history
+    assert len(kept.rows) == 4
+
+
+def test_a_budget_corrects_the_number_of_steps(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that says that every look at it takes a second: a step takes longer than planned."""
+    seconds = iter(float(number) for number in range(100_000))
+    monkeypatch.setattr("maskwright.training.loop.time.monotonic", lambda: next(seconds))
+    trainer = bench.trainer(bench.plan(steps=50, budget_seconds=40.0, validations=2))
+    trainer.fit()
+    assert 17 <= trainer.pace.step <= 23
+    assert trainer.pace.progress == pytest.approx(1.0)
+    assert [row["step"] for row in trainer.history if row["val_iou"] is not None][-1] == trainer.pace.step
+
+
+def test_a_changed_plan_is_not_gone_on_with(bench: Bench) -> None:
+    bench.trainer(bench.plan()).fit()
+    with pytest.raises(MaskwrightError, match="was changed after the training had begun"):
+        bench.trainer(bench.plan({"name": "sgd"})).fit()
+
+
+@given(st.integers(1, 12), st.integers(1, 60))
+def test_every_mark_is_passed_once_and_the_last_at_the_end(count: int, steps: int) -> None:
+    marks = Marks(count)
+    passed = [step for step in range(1, steps + 1) if marks.passed(step / steps)]
+    assert len(passed) == min(count, steps)
+    assert passed[-1] == steps
+    if steps >= count:
+        assert passed == [-(-mark * steps // count) for mark in range(1, count + 1)]
+    assert not marks.passed(1.0)
+
+
+def test_marks_passed_together_count_as_one() -> None:
+    marks = Marks(4)
+    assert [marks.passed(progress) for progress in (0.2, 0.6, 0.7, 0.75, 1.0)] == [False, True, False, True, True]
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 2, 4, 8]))
+def test_a_label_for_each_logit_is_the_middle_of_its_block(height: int, width: int, stride: int) -> None:
+    labels = torch.arange(height * width).reshape(1, height, width)
+    rows, columns = -(-height // stride), -(-width // stride)
+    kept = thinned(labels, torch.zeros(1, 3, rows, columns))
+    assert kept.shape == (1, rows, columns)
+    places = [(int(value) // width, int(value) % width) for value in kept.flatten()]
+    assert len(set(places)) == rows * columns
+    for first, second in pairwise(sorted({row for row, _ in places})):
+        assert 0 < second - first <= stride
+
+
+def test_middles_by_hand() -> None:
+    labels = torch.arange(100).reshape(1, 10, 10)
+    assert thinned(labels, torch.zeros(1, 1, 10, 10)) is labels
+    assert thinned(labels, torch.zeros(1, 1, 5, 5))[0, 0].tolist() == [11, 13, 15, 17, 19]
+    assert thinned(labels, torch.zeros(1, 1, 3, 3))[0].tolist() == [[22, 26, 29], [62, 66, 69], [92, 96, 99]]

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import math
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskwright.core.plan import OptimPlan
+from maskwright.training.pace import Pace
+
+
+@given(st.integers(1, 400))
+def test_fixed_steps_make_progress_step_by_total_exactly(total: int) -> None:
+    pace = Pace(total)
+    for step in range(1, total + 1):
+        assert not pace.done
+        pace.advance()
+        pace.spent_seconds += 3.0
+        pace.retime(7.0)
+        assert (pace.step, pace.total, pace.progress) == (step, total, step / total)
+    assert pace.done
+
+
+def test_progress_to_go_is_shared_evenly_among_the_steps_to_go() -> None:
+    pace = Pace(10, budget_seconds=100.0)
+    for _ in range(5):
+        pace.advance()
+    assert pace.progress == pytest.approx(0.5)
+    pace.spent_seconds = 80.0
+    pace.retime(4.0)
+    assert (pace.total, pace.progress) == (10, pytest.approx(0.5))
+    pace.retime(10.0)
+    assert pace.total == 7
+    pace.advance()
+    assert pace.progress == pytest.approx(0.75)
+    pace.advance()
+    assert pace.progress == pytest.approx(1.0)
+    assert pace.done
+
+
+def test_a_spent_budget_leaves_one_last_step() -> None:
+    pace = Pace(100, step=30, progress=0.3, budget_seconds=10.0, spent_seconds=12.0)
+    pace.retime(1.0)
+    assert pace.total == 31
+    assert not pace.done
+    pace.advance()
+    assert pace.done
+    assert pace.progress == pytest.approx(1.0)
+
+
+@given(st.integers(20, 600), st.lists(st.floats(0.2, 4.0), min_size=1, max_size=8), st.integers(0, 5))
+def test_a_machine_of_any_speed_ends_within_its_budget(planned: int, speeds: list[float], seed: int) -> None:
+    """Simulate a machine whose steps take `speeds` times as long as planned, a new factor every so often."""
+    budget = 100.0
+    usual = budget / planned
+    pace = Pace(planned, budget_seconds=budget)
+    before, slowest, interval = 0.0, 0.0, 0
+    while not pace.done:
+        seconds = usual * speeds[int(pace.spent_seconds / budget * len(speeds) + seed) % len(speeds)]
+        pace.advance()
+        pace.spent_seconds += seconds
+        assert before < pace.progress <= 1 + 1e-9
+        before, slowest = pace.progress, max(slowest, seconds)
+        interval = max(pace.total // 50, 5)  # as the loop has it
+        if pace.step % interval == 0:
+            pace.retime(pace.spent_seconds / pace.step)
+    assert pace.progress == pytest.approx(1.0)
+    # What is not yet known of a change of speed is at most what happens between two corrections.
+    late = max(planned // 50, 5, interval) * slowest
+    assert pace.spent_seconds <= budget + late
+    assert pace.spent_seconds >= budget - late
+
+
+@given(st.integers(50, 2000), st.floats(0.25, 4.0))
+def test_a_steady_machine_uses_its_budget_to_a_few_percent(planned: int, factor: float) -> None:
+    pace = Pace(planned, budget_seconds=100.0)
+    seconds = 100.0 / planned * factor
+    while not pace.done:
+        pace.advance()
+        pace.spent_seconds += seconds
+        if pace.step % max(pace.total // 50, 5) == 0:
+            pace.retime(pace.spent_seconds / pace.step)
+    assert abs(pace.spent_seconds - 100.0) <= seconds
+
+
+def rates(schedule: Literal["cosine", "poly", "constant"], warmup: float = 0.0) -> list[float]:
+    plan, pace = OptimPlan(lr=2.0, schedule=schedule, warmup=warmup), Pace(4)
+    found = []
+    while not pace.done:
+        found.append(pace.learning_rate(plan))
+        pace.advance()
+    return found
+
+
+def test_golden_learning_rates() -> None:
+    root = math.sqrt(0.5)
+    assert rates("cosine") == pytest.approx([2.0, 1 + root, 1.0, 1 - root])
+    assert rates("poly") == pytest.approx([2 * left**0.9 for left in (1.0, 0.75, 0.5, 0.25)])
+    assert rates("constant") == [2.0] * 4
+
+
+def test_warm_up_rises_linearly_and_never_from_zero() -> None:
+    assert rates("constant", warmup=0.5) == pytest.approx([1.0, 2.0, 2.0, 2.0])
+    assert rates("constant", warmup=0.75) == pytest.approx([2 / 3, 4 / 3, 2.0, 2.0])
+    assert rates("cosine", warmup=0.5)[0] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "poly", "constant"])
+def test_a_progress_rounded_past_its_end_still_has_a_rate(schedule: Literal["cosine", "poly", "constant"]) -> None:
+    rate = Pace(10, step=9, progress=1 + 1e-15, budget_seconds=1.0).learning_rate(OptimPlan(schedule=schedule))
+    assert isinstance(rate, float)
+    assert rate >= 0
+
+
+@given(st.integers(100, 1000), st.floats(0.3, 3.0), st.integers(10, 90))
+def test_correcting_the_pace_does_not_make_the_rate_jump(planned: int, factor: float, share: int) -> None:
+    plan = OptimPlan(lr=1.0, schedule="cosine", warmup=0.0)
+    pace = Pace(planned, budget_seconds=100.0)
+    for _ in range(planned * share // 100):
+        pace.advance()
+    pace.spent_seconds = 1.0 * share
+    before = pace.learning_rate(plan)
+    pace.retime(100.0 / planned * factor)
+    assert pace.learning_rate(plan) == before
+    pace.advance()
+    left = max(planned * (100 - share) / 100 / factor, 1)
+    assert abs(pace.learning_rate(plan) - before) <= math.pi / 2 * 1.5 * (1 - share / 100) / left + 1e-9
+
+
+def test_the_state_survives_json_exactly() -> None:
+    pace = Pace(300, 7, 0.1 + 0.2, 1 / 3, 2 / 7)
+    assert Pace(**json.loads(json.dumps(pace.to_json()))) == pace
