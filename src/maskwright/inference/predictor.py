@@ -9,7 +9,7 @@ that is what gives the same mask on another machine as well.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,7 +151,8 @@ class Predictor:
                 lefts = columns.starts[first : first + batch]
                 tiles = self._forward(np.stack([band[:, left : left + columns.tile] for left in lefts]))
                 for column, values in enumerate(tiles, start=first):
-                    yield from enlarge.push(*blend.add(row, column, values))
+                    for block in enlarge.push(*blend.add(row, column, values)):
+                        yield replace(block, probabilities=tempered(block.probabilities, self.card.temperature))
 
     @torch.no_grad()
     def _forward(self, pixels: NDArray[np.uint8]) -> Tensor:
@@ -167,8 +168,6 @@ class Predictor:
         with self._precision():
             logits: Tensor = self.segmenter(tiles)
         logits = logits.float()
-        if self.card.temperature != 1.0:
-            logits = logits / self.card.temperature
         return logits.softmax(dim=1) if logits.shape[1] > 1 else logits.sigmoid()
 
     @contextlib.contextmanager
@@ -182,6 +181,20 @@ class Predictor:
                 stack.enter_context(exact)
             stack.enter_context(torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.fast))
             yield
+
+
+def tempered(probabilities: Tensor, temperature: float) -> Tensor:
+    """Make probabilities (K, h, w) as sure as the temperature says (Guo et al. 2017): p^(1/T), scaled to sum 1.
+
+    It comes last, after tiles and mirror images were averaged, since the temperature was fitted on those averages; so
+    it never changes which class is likeliest.
+    """
+    if temperature == 1.0:
+        return probabilities
+    powers = probabilities.pow(1 / temperature)
+    if len(powers) == 1:
+        return powers / (powers + (1 - probabilities).pow(1 / temperature))
+    return powers / powers.sum(dim=0)
 
 
 def decide(probabilities: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

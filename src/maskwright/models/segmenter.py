@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from maskwright.models.backbones.base import Backbone
-    from maskwright.models.heads.pixel import AuxHead
+    from maskwright.models.heads.pixel import AuxHead, PixelHead
 
 
 class Decoder(nn.Module, ABC):
@@ -58,7 +58,7 @@ class Segmenter(nn.Module):
     """
 
     def __init__(
-        self, backbone: Backbone, decoder: Decoder, head: nn.Module, classes: int, aux: Sequence[AuxHead] = ()
+        self, backbone: Backbone, decoder: Decoder, head: PixelHead, classes: int, aux: Sequence[AuxHead] = ()
     ) -> None:
         super().__init__()
         self.backbone = backbone

@@ -134,7 +134,7 @@ def _evaluation_seconds(task: Task, budget: float) -> float:
     begun = time.monotonic()
     judging.judge(predictor, dataset, records[:2])
     each = (time.monotonic() - begun) / len(records[:2])
-    images = len(records) + min(len(task.part("val")), judging.CALIBRATION_IMAGES) + 2 * judging.EXAMPLES
+    images = len(records) + min(len(task.part("val")), judging.SAMPLE_IMAGES) + 2 * judging.EXAMPLES
     return min(each * images, EVALUATION_SHARE * budget) + REPORT_SECONDS
 
 

@@ -1,8 +1,9 @@
-"""Judge a model on held-out records: temperature, scores, examples. Knows no training and writes nothing."""
+"""Judge a model on held-out records: samples to fit on, scores, examples. Knows no training and writes nothing."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,6 @@ import numpy as np
 from maskwright.core.seeds import generator
 from maskwright.data.labels import read_pair
 from maskwright.inference.predictor import Predictor
-from maskwright.metrics.calibration import fit_temperature
 from maskwright.metrics.judge import Judge
 from maskwright.ops.draw import to_rgb8
 from maskwright.report.content import Example
@@ -24,16 +24,31 @@ if TYPE_CHECKING:
     from maskwright.core.records import Dataset, Record
     from maskwright.metrics.scores import Scores
 
-CALIBRATION_IMAGES = 24
-CALIBRATION_PIXELS = 4096
+SAMPLE_IMAGES = 48
+SAMPLE_PIXELS = 8192
 LEAST_IMAGES = 8
 EXAMPLES = 4
 
 
-def temperature(
+@dataclass(frozen=True)
+class Sample:
+    """What the model says about some validation pixels.
+
+    Attributes:
+        scores: log-probabilities (n, K), at temperature 1.
+        truth: class indices (n,).
+        images: number of the image of each pixel (n,).
+    """
+
+    scores: NDArray[np.float32]
+    truth: NDArray[np.uint8]
+    images: NDArray[np.int64]
+
+
+def sample(
     predictor: Predictor, dataset: Dataset, records: Sequence[Record], seconds: float | None = None
-) -> float:
-    """Fit the temperature that makes the probabilities honest (Guo et al. 2017), on validation records.
+) -> Sample | None:
+    """Predict validation records and keep some pixels of each, for what is fitted after the training.
 
     Args:
         predictor: of temperature 1.
@@ -42,25 +57,26 @@ def temperature(
         seconds: after these no further image is taken; None for no limit.
 
     Returns:
-        The temperature, 1 where there is nothing to fit it on.
+        The sample, or None where no pixel is labelled.
     """
     assert predictor.card.temperature == 1.0
     started = time.monotonic()
-    samples: list[NDArray[np.float32]] = []
+    scores: list[NDArray[np.float32]] = []
     truths: list[NDArray[np.uint8]] = []
-    for record in _shuffled(records)[:CALIBRATION_IMAGES]:
-        if samples and seconds is not None and time.monotonic() - started > seconds:
+    for record in _shuffled(records)[:SAMPLE_IMAGES]:
+        if scores and seconds is not None and time.monotonic() - started > seconds:
             break
         image, truth = read_pair(dataset, record)
         probabilities = predictor.probabilities(image)
         known = np.flatnonzero(truth.ravel() < len(dataset.classes))
-        if len(known) > CALIBRATION_PIXELS:
-            known = generator(0, "calibration", record.id).choice(known, CALIBRATION_PIXELS, replace=False)
-        samples.append(np.log(np.maximum(probabilities.reshape(len(probabilities), -1)[:, known].T, 1e-12)))
+        if len(known) > SAMPLE_PIXELS:
+            known = generator(0, "sample", record.id).choice(known, SAMPLE_PIXELS, replace=False)
+        scores.append(np.log(np.maximum(probabilities.reshape(len(probabilities), -1)[:, known].T, 1e-12)))
         truths.append(truth.ravel()[known])
-    if not samples or len(dataset.classes) == 1 or not sum(map(len, truths)):
-        return 1.0
-    return fit_temperature(np.concatenate(samples), np.concatenate(truths))
+    if not sum(map(len, truths)):
+        return None
+    images = np.repeat(np.arange(len(truths)), [len(truth) for truth in truths])
+    return Sample(np.concatenate(scores), np.concatenate(truths), images)
 
 
 def judge(

@@ -18,10 +18,12 @@ from maskwright import models
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Stage
 from maskwright.inference.predictor import Predictor
+from maskwright.metrics.calibration import fit_temperature
 from maskwright.models import bundle
 from maskwright.report.content import ReportData
 from maskwright.report.page import write_report
 from maskwright.training import loggers as logging
+from maskwright.training.offsets import fit_offsets
 from maskwright.workflows import judging
 from maskwright.workflows import run as folder
 from maskwright.workflows.evaluate import read_history
@@ -156,8 +158,7 @@ def _finish(task: Task, best: Best, pace: Pace) -> Scores | None:
     share = None if plan.train.budget_seconds is None else plan.train.budget_seconds * EVALUATION_SHARE
     val, test = task.part("val"), task.part("test")
     task.on_event(Stage("evaluate", f"{len(test or val)} images that the training has not seen"))
-    predictor = Predictor(segmenter, model, task.fabric.device)
-    model.temperature = judging.temperature(predictor, dataset, val, None if share is None else share / 4)
+    model.temperature = _adjusted(task, segmenter, share)
     held_out, split = (test, "test") if test else (val, "val, which also chose the model")
     if not held_out:
         task.on_event(Note("no image was held out: nothing is known about how good the model is"))
@@ -178,6 +179,23 @@ def _finish(task: Task, best: Best, pace: Pace) -> Scores | None:
     bundle.save(task.run / folder.MODEL, segmenter, model)
     _report(task, predictor, scores, (held_out, split, best, pace))
     return scores
+
+
+def _adjusted(task: Task, segmenter: models.Segmenter, share: float | None) -> float:
+    """Move the class offsets and return the temperature that validation images ask for; 1 where there are none."""
+    predictor = Predictor(segmenter, card(task), task.fabric.device)
+    seconds = None if share is None else share / 3
+    seen = judging.sample(predictor, task.material.dataset, task.part("val"), seconds)
+    if seen is None or segmenter.classes == 1:
+        return 1.0
+    offsets = fit_offsets(seen.scores, seen.truth, seen.images)
+    with torch.no_grad():
+        segmenter.head.bias += torch.from_numpy(offsets).to(segmenter.head.bias)
+    if offsets.any():
+        names = task.material.dataset.classes.names
+        moved = ", ".join(f"{name} {value:+.2f}" for name, value in zip(names, offsets, strict=True))
+        task.on_event(Note(f"class offsets, fitted on validation images: {moved}"))
+    return fit_temperature(seen.scores + offsets, seen.truth)
 
 
 def _report(task: Task, predictor: Predictor, scores: Scores, judged: tuple[Sequence[Record], str, Best, Pace]) -> None:

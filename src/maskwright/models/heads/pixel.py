@@ -24,7 +24,12 @@ class PixelHead(nn.Sequential):
     def __init__(self, inputs: int, classes: int, dropout: float = 0.0) -> None:
         super().__init__(nn.Dropout2d(dropout), nn.Conv2d(inputs, classes, 1))
         nn.init.normal_(cast("Tensor", self[1].weight), std=0.01)
-        nn.init.zeros_(cast("Tensor", self[1].bias))
+        nn.init.zeros_(self.bias)
+
+    @property
+    def bias(self) -> Tensor:
+        """The constants (K,) of the logits."""
+        return cast("Tensor", self[1].bias)
 
 
 class AuxHead(nn.Module):
