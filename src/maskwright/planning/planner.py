@@ -29,10 +29,11 @@ RULES: tuple[Callable[[Facts, Plan], list[Decision]], ...] = (
     rules_learning.loss,
     rules_learning.class_weights,
     rules_learning.optimiser,
+    rules_learning.learning_rate,
     rules_time.precision,
 )
-MEASURED_RULES = (rules_time.batch, rules_time.steps)
-LAST_RULES = (rules_time.averaging, rules_time.validations, rules_time.tiles)
+MEASURED_RULES = (rules_time.batch, rules_time.steps, rules_time.validations)
+LAST_RULES = (rules_time.averaging, rules_time.threads, rules_time.tiles)
 
 
 def make(facts: Facts, pinned: Plan, pins: frozenset[str], make_optimizer: MakeOptimizer) -> Plan:

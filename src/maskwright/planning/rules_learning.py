@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from maskwright.planning.facts import Facts
 
 MAX_CLASS_WEIGHT = 10.0
-WIDTHS = [32, 64, 128, 256]
+RATES = {"adam": 2e-3, "adamw": 2e-3, "muon": 0.02, "rmsprop": 1e-3, "sgd": 0.05}
+"""Highest learning rate of each optimiser, from scratch."""
 
 
 def architecture(facts: Facts, _plan: Plan) -> list[Decision]:
@@ -39,7 +40,7 @@ def fineness(facts: Facts, plan: Plan) -> list[Decision]:
         return []
     thin = thinnest(facts)
     if thin is None or thin.thickness is None:
-        return [Decision("model.options", {"widths": WIDTHS, "finest": 4}, "no objects to measure")]
+        return [Decision("model.options", {"finest": 4}, "no objects to measure")]
     width = thin.thickness.median * plan.data.scale
     classes = [entry for entry in facts.fingerprint.class_stats if entry.thickness is not None]
     most = (
@@ -48,7 +49,7 @@ def fineness(facts: Facts, plan: Plan) -> list[Decision]:
     )
     finest = 2 if most else 4
     reason = f"{thin.name}, the thinnest class, is {width:.1f} px thick at the working resolution"
-    return [Decision("model.options", {"widths": WIDTHS, "finest": finest}, reason)]
+    return [Decision("model.options", {"finest": finest}, reason)]
 
 
 def starting_weights(facts: Facts, plan: Plan) -> list[Decision]:
@@ -85,13 +86,21 @@ def class_weights(facts: Facts, _plan: Plan) -> list[Decision]:
 
 
 def optimiser(_facts: Facts, plan: Plan) -> list[Decision]:
-    """Take Muon from scratch, AdamW at a low rate from published weights."""
+    """Take Muon from scratch, AdamW from published weights."""
     if plan.model.pretrained or plan.model.weights:
-        name, lr, why = "adamw", 3e-4, "published weights are moved gently"
+        name, why = "adamw", "published weights are moved gently"
     else:
-        name, lr, why = "muon", 0.01, "from scratch it needs half the steps of AdamW (docs/benchmarks.md)"
+        name, why = "muon", "from scratch it needs half the steps of AdamW (docs/benchmarks.md)"
     return [
         Decision("optim.name", name, why),
-        Decision("optim.lr", {"muon": 0.01, "sgd": 0.05}.get(plan.optim.name, lr), "what suits the optimiser"),
         Decision("optim.schedule", "cosine", "best final score for a fixed number of steps"),
     ]
+
+
+def learning_rate(_facts: Facts, plan: Plan) -> list[Decision]:
+    """Take the rate that suits the optimiser, a sixth of it from published weights."""
+    name = plan.optim.name
+    rate, start = RATES.get(name, 1e-3), "scratch"
+    if plan.model.pretrained or plan.model.weights:
+        rate, start = round(rate / 6, 6), "weights that know something"
+    return [Decision("optim.lr", rate, f"what suits {name} from {start}, in batches of about 8")]

@@ -21,6 +21,9 @@ BATCH = {"cpu": 8, "mps": 8, "cuda": 16}
 MEMORY_SHARE = 0.5
 """Part of the free memory that activations may fill."""
 LEAST_STEPS = 20
+VALIDATION_SHARE = 0.03
+FORWARD_SHARE = 0.4
+"""Time of a forward pass as a share of a training step's, a pixel each."""
 TILE_PIXELS = 1024 * 1024
 
 
@@ -73,13 +76,31 @@ def averaging(_facts: Facts, plan: Plan) -> list[Decision]:
     return [Decision("optim.ema", decay, f"an average over about {window:.0f} of {plan.train.steps} steps")]
 
 
-def validations(facts: Facts, plan: Plan) -> list[Decision]:
-    """Score often enough to choose well, seldom enough to cost little: one in 50 steps, ten times at most."""
-    count = min(max(plan.train.steps // 50, 1), 10)
-    threads = 1 if facts.machine.device == "cpu" else max(facts.machine.cores - 1, 1)
+def validations(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
+    """Score the model as often as 3% of the training time allows, ten times at most."""
+    height, width = (
+        spread.median * plan.data.scale for spread in (facts.fingerprint.heights, facts.fingerprint.widths)
+    )
+    crops = plan.sampling.batch * plan.sampling.crop[0] * plan.sampling.crop[1]
+    each = cost.seconds * FORWARD_SHARE * height * width / crops
+    there = max(facts.fingerprint.splits.get("val", 0), 1)
+    room = VALIDATION_SHARE * plan.train.steps * cost.seconds
+    images = int(min(there, max(room / (4 * each), 8), 64))
+    count = int(min(max(room / (images * each), 1), 10, max(plan.train.steps // 5, 1)))
+    reason = f"about {each:.2f} s an image: {VALIDATION_SHARE:.0%} of the training time"
     return [
-        Decision("train.validations", count, f"{plan.train.steps} steps"),
-        Decision("train.threads", threads, "decoding and warping take a few percent of a core; the rest computes"),
+        Decision("train.validation_images", images, reason),
+        Decision("train.validations", count, reason),
+    ]
+
+
+def threads(facts: Facts, _plan: Plan) -> list[Decision]:
+    """Let one thread make the batches beside a computing CPU, and all cores beside a GPU."""
+    if facts.machine.device == "cpu":
+        return [Decision("train.threads", 1, "making a batch takes a few percent of a step; the rest computes")]
+    count = max(facts.machine.cores - 1, 1)
+    return [
+        Decision("train.threads", count, f"{facts.machine.cores} cores, one of which feeds the {facts.machine.device}")
     ]
 
 

@@ -41,7 +41,8 @@ class Validator:
         loggers: Sequence[Logger] = (),
     ) -> None:
         prepared = card.data.model_copy(update={"scale": 1.0, "value_range": None})
-        self._card = card.model_copy(update={"data": prepared})
+        single = card.predict.model_copy(update={"flip": False})
+        self._card = card.model_copy(update={"data": prepared, "predict": single})
         self._pairs = pairs
         self._device = device
         self._loggers = loggers

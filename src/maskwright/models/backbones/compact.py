@@ -91,7 +91,7 @@ def build(
     in_channels: int,
     weights: Path | None = None,
     *,
-    widths: Sequence[int] = (24, 48, 96, 160),
+    widths: Sequence[int] = (32, 64, 128, 256),
     depths: Sequence[int] = (2, 2, 2, 2),
     stem: int = 4,
     output_stride: int = 32,

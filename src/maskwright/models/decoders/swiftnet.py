@@ -7,7 +7,8 @@ coarsest level, then upsampling modules that only add a 1x1 lateral and blend wi
 Expected: 75.5 mIoU on Cityscapes test with a ResNet-18 pretrained on ImageNet (their abstract), at stride 4.
 
 Where we differ: convolution-norm-ReLU instead of norm-ReLU-convolution; laterals from the backbone's outputs after the
-ReLU instead of before it; the finest stride is an option.
+ReLU instead of before it; the finest stride is an option, and below stride 4 the ladder is half as wide, because
+there a channel costs four times as much.
 """
 
 from __future__ import annotations
@@ -41,22 +42,29 @@ class SwiftNetDecoder(Decoder):
 
     def __init__(self, backbone: Backbone, width: int, finest: int, grids: Sequence[int]) -> None:
         levels = pyramid_levels(backbone.reductions, finest)
-        super().__init__(width, backbone.reductions[levels[0]])
+        widths = [width if backbone.reductions[level] >= 4 else max(width // 2, 1) for level in levels]
+        super().__init__(widths[0], backbone.reductions[levels[0]])
         self.levels = levels
         self.bottleneck = ConvNormAct(backbone.channels[self.levels[-1]], width, 1)
         self.pooling = PyramidPooling(width, max(width // len(grids), 1), grids, follow_shape=True)
         self.fuse = ConvNormAct(self.pooling.channels, width, 1)
-        skips = [backbone.channels[level] for level in self.levels[-2::-1]]
-        self.laterals = nn.ModuleList(ConvNormAct(channels, width, 1, act=False) for channels in skips)
-        self.blends = nn.ModuleList(ConvNormAct(width, width) for _ in skips)
+        rungs = list(zip(levels, widths, [*widths[1:], width], strict=True))[-2::-1]
+        self.laterals = nn.ModuleList(
+            ConvNormAct(backbone.channels[level], out, 1, act=False) for level, out, _ in rungs
+        )
+        self.narrowings = nn.ModuleList(
+            nn.Identity() if out == before else nn.Conv2d(before, out, 1, bias=False) for _, out, before in rungs
+        )
+        self.blends = nn.ModuleList(ConvNormAct(out, out) for _, out, _ in rungs)
         initialise(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return a map (N, width, H / stride, W / stride)."""
         x = cast("Tensor", self.fuse(self.pooling(self.bottleneck(features[self.levels[-1]]))))
-        for level, lateral, blend in zip(self.levels[-2::-1], self.laterals, self.blends, strict=True):
+        modules = zip(self.levels[-2::-1], self.laterals, self.narrowings, self.blends, strict=True)
+        for level, lateral, narrowing, blend in modules:
             skip = cast("Tensor", lateral(features[level]))
-            x = blend(resize(x, height_width(skip)) + skip)
+            x = blend(resize(narrowing(x), height_width(skip)) + skip)
         return x
 
 
@@ -65,7 +73,7 @@ def build(
     classes: int,
     dropout: float = 0.0,
     *,
-    width: int = 96,
+    width: int = 64,
     finest: int = 4,
     grids: Sequence[int] = (8, 4, 2, 1),
 ) -> Segmenter:
@@ -88,4 +96,4 @@ def build(
             "grid is needed"
         )
     decoder = SwiftNetDecoder(backbone, width, finest, grids)
-    return Segmenter(backbone, decoder, PixelHead(width, classes, dropout), classes)
+    return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes)
