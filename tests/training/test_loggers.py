@@ -111,6 +111,6 @@ def test_wandb_works_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         writer.numbers(ROWS[0])
         writer.close()
     (record,) = run.rglob("*.wandb")
-    content = record.read_bytes()
-    assert b"loss" in content
-    assert b"validation/0" in content
+    assert record.stat().st_size > 500
+    (picture,) = (run / "wandb").rglob("0_*.png")
+    assert picture.read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.planning import machine
+
+
+def test_this_machine_is_one() -> None:
+    found = machine.probe("cpu")
+    assert found.device == "cpu"
+    assert found.cores >= 1
+    assert found.memory_bytes > 2**20
+    assert found.name
+
+
+def test_an_unknown_device_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(MaskwrightError, match="--device gpu: it is one of auto, cpu, cuda, mps"):
+        machine.probe("gpu")
+
+
+def test_a_device_that_is_not_there_is_refused_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(MaskwrightError, match=r"--device cuda: this machine has none .* try --device cpu"):
+        machine.probe("cuda")
+
+
+@pytest.mark.parametrize(("cuda", "mps", "device"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])
+def test_auto_takes_the_best_there_is(monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, device: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (123, 456))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    found = machine.probe("auto")
+    assert found.device == device
+    if device == "cuda":
+        assert (found.name, found.memory_bytes, found.bfloat16) == ("a GPU", 123, True)
+    if device == "mps":
+        assert not found.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("flags", "has"), [("avx2 avx512f", False), ("avx512_bf16 fma", True), ("amx_bf16", True), ("asimd bf16 sve", True)]
+)
+def test_bfloat16_is_read_from_the_flags(monkeypatch: pytest.MonkeyPatch, flags: str, has: bool) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: f"flags : {flags}\n")
+    assert machine.probe("cpu").bfloat16 is has
+
+
+def test_without_a_list_of_flags_there_is_no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object, **__: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", missing)
+    assert not machine.probe("cpu").bfloat16

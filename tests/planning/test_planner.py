@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from tests.planning.facts_by_hand import facts, fingerprint, kind
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import Plan
+from maskwright.core.plan_file import overridden
+from maskwright.planning import planner
+from maskwright.planning.facts import Decision
+from maskwright.planning.measure import StepCost, step_cost
+
+
+def build(network: torch.nn.Module, _plan: Plan) -> torch.optim.Optimizer:
+    return torch.optim.SGD(network.parameters(), lr=1e-6)
+
+
+def made(*settings: str, pins: frozenset[str] | None = None, **changes: Any) -> Plan:
+    """Plan with `--set` options, as the workflow does it."""
+    pinned = frozenset(setting.partition("=")[0] for setting in settings) if pins is None else pins
+    return planner.make(facts(**changes), overridden(Plan(), list(settings)), pinned, build)
+
+
+@pytest.fixture(autouse=True)
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+    """A machine of known speed; what was measured is kept."""
+    seen: list[Plan] = []
+
+    def cost(plan: Plan, *_: object) -> StepCost:
+        seen.append(plan)
+        return StepCost(0.5, 2**20)
+
+    monkeypatch.setattr(planner, "step_cost", cost)
+    return seen
+
+
+def value_at(plan: Plan, key: str) -> Any:
+    found: Any = plan.model_dump()
+    for part in key.split("."):
+        found = found[part]
+    return found
+
+
+def test_every_decision_has_a_reason_and_its_place() -> None:
+    plan = made(train_seconds=100.0)
+    for key, why in plan.reasons.items():
+        value_at(plan, key)
+        assert len(why.split()) >= 2, key
+    changed = {
+        f"{section}.{key}"
+        for section, values in plan.model_dump().items()
+        if isinstance(values, dict) and section != "reasons"
+        for key, value in values.items()
+        if value != value_at(Plan(), f"{section}.{key}")
+    }
+    assert changed <= set(plan.reasons)
+    for key in (
+        "data.scale",
+        "sampling.crop",
+        "model.name",
+        "loss.class_weights",
+        "optim.lr",
+        "train.steps",
+        "predict.tile",
+    ):
+        assert key in plan.reasons
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("data.scale=0.5", 0.5),
+        ("sampling.crop=[64,96]", (64, 96)),
+        ("model.name=unet", "unet"),
+        ("optim.name=sgd", "sgd"),
+        ("optim.lr=0.123", 0.123),
+        ("loss.class_weights=[1,1]", [1, 1]),
+        ("train.precision=32-true", "32-true"),
+        ("sampling.batch=3", 3),
+        ("train.steps=77", 77),
+        ("augment.flip_vertical=0.25", 0.25),
+        ("predict.tile=[128,128]", (128, 128)),
+    ],
+)
+def test_what_the_user_set_stays_and_is_told_as_such(setting: str, value: object) -> None:
+    key = setting.partition("=")[0]
+    plan = made(setting, train_seconds=100.0)
+    assert value_at(plan, key) == value
+    assert plan.reasons[key] == "set by hand"
+    others = made(train_seconds=100.0)
+    assert value_at(others, key) != value
+
+
+def test_a_pinned_section_is_pinned_throughout() -> None:
+    plan = made(pins=frozenset({"augment", "optim"}))
+    assert plan.augment == Plan().augment
+    assert plan.optim == Plan().optim
+    assert not any(key.startswith(("augment.", "optim.")) for key in plan.reasons)
+    assert "sampling.crop" in plan.reasons
+
+
+def test_a_pin_inside_a_value_keeps_the_value() -> None:
+    plan = made("model.options.finest=8")
+    assert plan.model.options == {"finest": 8}
+
+
+def test_a_pin_is_no_pin_on_its_namesakes() -> None:
+    decisions = [Decision("train.steps", 5, "why not"), Decision("train.threads", 2, "why not")]
+    plan = planner.applied(Plan(), decisions, frozenset({"train.step", "train.threads"}))
+    assert (plan.train.steps, plan.train.threads) == (5, 1)
+
+
+def test_rules_see_what_the_user_set() -> None:
+    assert made("optim.name=sgd").optim.lr != made("optim.name=adam").optim.lr
+    assert made("data.scale=0.5").predict.tile[0] < made().predict.tile[0]
+
+
+def test_a_step_is_measured_as_it_will_be_made(measured: list[Plan]) -> None:
+    plan = made("sampling.crop=[64,64]", train_seconds=100.0)
+    (seen,) = measured
+    assert seen.sampling.crop == (64, 64)
+    assert seen.train.precision == plan.train.precision
+    assert plan.train.steps == 200
+
+
+def test_a_plan_is_made_of_its_facts_alone() -> None:
+    assert made() == made()
+
+
+def test_large_images_of_thin_things_stay_large() -> None:
+    stats = (kind("ground", 0.9, 200.0), kind("crack", 0.1, 6.0))
+    plan = made(found=fingerprint(2000, 3000, class_stats=stats))
+    assert plan.data.scale == pytest.approx(4 / 6, abs=1e-3)
+    assert plan.sampling.crop[0] < 2000 * plan.data.scale
+
+
+def test_too_little_time_is_an_error_that_names_enough() -> None:
+    with pytest.raises(MaskwrightError, match=r"--budget 5s leaves 2 s .* give 20s or more"):
+        made("train.budget_seconds=5", train_seconds=2.0)
+
+
+@pytest.mark.parametrize("crop", ["[32,32]", "[30,50]"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_real_step_costs_something(crop: str, precision: str) -> None:
+    settings = [f"sampling.crop={crop}", "sampling.batch=2", "model.options={widths: [8, 8, 8, 8], width: 8}"]
+    plan = overridden(Plan(), [*settings, f"train.precision={precision}"])
+    small = step_cost(plan, 3, "cpu", build)
+    large = step_cost(overridden(plan, ["sampling.batch=8"]), 3, "cpu", build)
+    assert small.seconds > 0
+    # Activations grow with the batch; the weights, which are saved for the backward pass too, do not.
+    assert 1.5 < large.activation_bytes / small.activation_bytes <= 4.01
