@@ -190,7 +190,7 @@ def _adjusted(task: Task, segmenter: models.Segmenter, share: float | None) -> f
         return 1.0
     offsets = fit_offsets(seen.scores, seen.truth, seen.images)
     with torch.no_grad():
-        segmenter.head.bias += torch.from_numpy(offsets).to(segmenter.head.bias)
+        segmenter.head.bias.add_(torch.from_numpy(offsets).to(segmenter.head.bias))
     if offsets.any():
         names = task.material.dataset.classes.names
         moved = ", ".join(f"{name} {value:+.2f}" for name, value in zip(names, offsets, strict=True))
