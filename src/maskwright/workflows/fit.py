@@ -122,7 +122,7 @@ def _seconds_for_steps(task: Task) -> float | None:
 
 
 def _evaluation_seconds(task: Task, budget: float) -> float:
-    """Estimate the evaluation by doing it, untrained, on two images: at most its share of the budget."""
+    """Estimate the evaluation by doing it, untrained, on two images; at most its share of the budget."""
     records = task.part("test") or task.part("val")
     if not records:
         return REPORT_SECONDS
@@ -131,6 +131,7 @@ def _evaluation_seconds(task: Task, budget: float) -> float:
         plain = plan.model.model_copy(update={"pretrained": False, "weights": None})
         segmenter = models.create_from_plan(plain, len(dataset.classes), plan.data.channels)
     predictor = Predictor(segmenter, card(task), task.fabric.device)
+    judging.judge(predictor, dataset, records[:1])  # the first pass is always slow
     begun = time.monotonic()
     judging.judge(predictor, dataset, records[:2])
     each = (time.monotonic() - begun) / len(records[:2])
