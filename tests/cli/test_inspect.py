@@ -56,9 +56,9 @@ def test_faults_come_with_file_and_cure(stand_in, fingerprint, fault, capsys: py
 
 
 def test_what_cannot_be_trained_on_ends_with_2(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:
-    stand_in("maskwright.workflows.inspect", inspect=lambda *args: fingerprint(images=0, intensity=()))
+    stand_in("maskwright.workflows.inspect", inspect=lambda *args: fingerprint(obstacle="no image is left. Mend some"))
     assert run(["inspect", "data"]) == 2
-    assert "Training cannot work: there is no image with a usable mask." in capsys.readouterr().out
+    assert "Training cannot work: no image is left. Mend some." in capsys.readouterr().out
     assert run(["inspect", "data", "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["trainable"] is False
 

@@ -14,7 +14,8 @@ import pytest
 from scipy import ndimage
 from tests.data.survey_data import picture, write_dataset
 
-from maskwright.core.fingerprint import Spread
+from maskwright.core.classes import Classes
+from maskwright.core.fingerprint import Fingerprint, Spread
 from maskwright.core.plan import SplitPlan
 from maskwright.core.records import MaskFile, Shape, Shapes
 from maskwright.data import faults
@@ -385,7 +386,34 @@ def test_a_group_on_two_sides(tmp_path):
 
 def test_one_class_only(tmp_path):
     dataset = write_dataset(tmp_path, [(picture(n), mask_with((0, 0, 64, 80, 1))) for n in range(4)])
-    assert kinds(measure(dataset).faults) == {"one-class": 1, "absent-class": 1}
+    print_ = measure(dataset)
+    assert kinds(print_.faults) == {"one-class": 1, "absent-class": 1}
+    assert not print_.trainable
+    assert "every labelled pixel is thing: there is nothing to tell apart. Label the rest" in print_.obstacle
+
+
+def test_one_class_in_a_sample_is_a_warning_unless_it_is_the_only_name(tmp_path):
+    count = survey_module._FEWEST_SEEN + 40
+    dataset = write_dataset(tmp_path, [(picture(n), mask_with((0, 0, 64, 80, 1))) for n in range(count)])
+    print_ = measure(dataset, seconds=0)
+    assert "sampled" in kinds(print_.faults)
+    assert print_.trainable
+    alone = replace(dataset, classes=Classes.named(["class-7"]), value_to_index={1: 0})
+    assert not measure(alone, seconds=0).trainable
+
+
+def test_masks_without_a_label_cannot_train(tmp_path):
+    dataset = write_dataset(tmp_path, [(picture(n), mask_with((0, 0, 64, 80, 9))) for n in range(4)], table={9: 255})
+    print_ = measure(dataset)
+    assert kinds(print_.faults) == {"no-labels": 1, "all-ignore": 4}
+    assert print_.obstacle.startswith("no mask labels a single pixel")
+
+
+def test_an_empty_train_part_cannot_train(tmp_path):
+    pairs = [(picture(n), mask_with((0, 0, 9, 9, 1))) for n in range(4)]
+    print_ = measure(write_dataset(tmp_path, pairs, splits=["val", "val", "test", "test"]))
+    assert not print_.trainable
+    assert "none of the 4 usable images is in the train part" in print_.obstacle
 
 
 @pytest.mark.parametrize(("count", "kind"), [(1, "one-image"), (2, "two-images")])
@@ -400,7 +428,8 @@ def test_nothing_left_is_an_error_and_no_crash(tmp_path):
     shutil.rmtree(tmp_path / "good" / "masks")
     print_ = measure(dataset)
     assert kinds(print_.faults) == {"no-images": 1, "unreadable": 6}
-    assert not print_.trainable
+    assert print_.obstacle.startswith("no image with a usable annotation is left. Mend the files")
+    assert Fingerprint.from_json(json.loads(json.dumps(print_.to_json()))) == print_
     json.dumps(print_.to_json())
 
 

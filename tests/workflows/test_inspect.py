@@ -14,6 +14,7 @@ from tests.data.survey_data import picture, write_dataset
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import SplitPlan
 from maskwright.workflows.inspect import inspect
+from maskwright.workflows.plan import check_trainable
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data"
 
@@ -71,6 +72,24 @@ def test_too_few_images_are_a_fault_and_not_an_error(tmp_path, count):
     assert print_.splits == {}
     assert print_.faults[0].kind == "too-few-images"
     assert "cannot be divided into train, val and test" in print_.faults[0].message
+    assert not print_.trainable
+    assert "cannot be divided" in print_.obstacle
+
+
+def test_fewer_groups_than_parts_cannot_train(tmp_path):
+    print_ = inspect(folder(tmp_path, 6), split=SplitPlan(group_by="(0x)"))
+    assert not print_.trainable
+    assert "the 6 images form 1 group" in print_.obstacle
+
+
+def test_masks_of_one_value_cannot_train(tmp_path):
+    write_dataset(tmp_path / "set", [(picture(n), np.full((64, 80), 7, np.uint8)) for n in range(8)])
+    print_ = inspect(tmp_path / "set")
+    assert [entry.name for entry in print_.class_stats] == ["class-7"]
+    assert not print_.trainable
+    assert "every labelled pixel is class-7" in print_.obstacle
+    with pytest.raises(MaskwrightError, match="cannot be trained on: every labelled pixel is class-7"):
+        check_trainable(print_)
 
 
 def test_faults_of_the_layout_and_of_the_files_come_together(tmp_path):

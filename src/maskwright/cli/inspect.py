@@ -179,5 +179,4 @@ def _verdict(fingerprint: Fingerprint) -> RenderableType:
         several = f"{errors} faults of the kind error leave their files out"
         left_out = "" if not errors else f"; {one if errors == 1 else several}"
         return Text(f"\nTraining can work, on {fingerprint.images} images{left_out}.", style="bold green")
-    why = "no image with a usable mask" if not fingerprint.images else "no labelled pixel in any mask"
-    return Text(f"\nTraining cannot work: there is {why}.", style="bold red")
+    return Text(f"\nTraining cannot work: {fingerprint.obstacle}.", style="bold red")

@@ -83,6 +83,7 @@ class Fingerprint:
         near_duplicates: images that are nearly the same as another one.
         decode_seconds: median seconds to read and decode one image and its mask, on this machine.
         faults: everything found wrong, worst first.
+        obstacle: why training cannot work at all, and what helps; None where it can.
     """
 
     root: str
@@ -104,11 +105,12 @@ class Fingerprint:
     near_duplicates: int
     decode_seconds: float
     faults: tuple[Fault, ...] = field(default=())
+    obstacle: str | None = None
 
     @property
     def trainable(self) -> bool:
-        """Whether training can work at all: some usable images, and at least one labelled pixel."""
-        return self.images > 0 and any(entry.pixels for entry in self.class_stats)
+        """Whether training can work at all."""
+        return self.obstacle is None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types only, fit for `json.dumps`."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MOST_OF_A_KIND = 200
 _RANK = {"error": 0, "warning": 1, "note": 2}
 _BACKGROUND = {"background", "bg", "_background_", "none", "negative"}
+OBSTACLES = ("no-images", "no-labels", "one-class", "too-few-images", "no-training-images")
+"""Kinds of error that concern the whole data set: with any of them, training cannot work."""
 
 
 class FaultLog:
@@ -98,23 +100,34 @@ def jpeg_mask(mask: Path) -> Fault:
     )
 
 
-def class_faults(dataset: Dataset, images: NDArray[np.int64], pixels: NDArray[np.int64]) -> Iterator[Fault]:
+def class_faults(
+    dataset: Dataset, images: NDArray[np.int64], pixels: NDArray[np.int64], *, whole: bool
+) -> Iterator[Fault]:
     """Yield what is odd about the classes.
 
     Args:
         dataset: with or without splits.
         images: (K, 3) images that show the class, in train, val and test.
         pixels: (K,) labelled pixels.
+        whole: every image was seen; of a sample it is not certain that no other holds more.
     """
     names = dataset.classes.names
     shown = np.flatnonzero(pixels)
+    if not len(shown) and dataset.records:
+        yield Fault(
+            "no-labels",
+            "error" if whole else "warning",
+            dataset.root,
+            "no mask labels a single pixel: all are ignored",
+            "label some pixels of each class, and check --ignore and --map",
+        )
     if len(shown) == 1:
         yield Fault(
             "one-class",
-            "warning",
+            "error" if whole or len(names) == 1 else "warning",
             dataset.root,
             f"every labelled pixel is {names[shown[0]]}: there is nothing to tell apart",
-            "check that masks hold all classes, background included, and that no value is mapped away",
+            "label the rest as a class of its own, such as background, and check that no value is mapped away",
         )
     absent = [name for name, count in zip(names, pixels, strict=True) if not count]
     if absent and len(shown):
@@ -157,6 +170,14 @@ def size_faults(dataset: Dataset) -> Iterator[Fault]:
             "no image with a usable annotation is left",
             "mend the files named here, or see in the documentation which layouts are recognised",
         )
+    elif not _training_images(dataset):
+        yield Fault(
+            "no-training-images",
+            "error",
+            dataset.root,
+            f"none of the {count} usable images is in the train part",
+            "move some there, or leave the division to maskwright by giving one folder of images and one of masks",
+        )
     elif count < 3:
         yield Fault(
             "one-image" if count == 1 else "two-images",
@@ -165,6 +186,19 @@ def size_faults(dataset: Dataset) -> Iterator[Fault]:
             f"{count} usable image{'s' if count > 1 else ''}: too few to train, validate and test",
             "add images: at least 3, and tens for a model to trust",
         )
+
+
+def obstacle(found: Iterable[Fault]) -> str | None:
+    """Say why training cannot work at all, and what helps, or None where it can."""
+    stopping = [fault for fault in found if fault.severity == "error" and fault.kind in OBSTACLES]
+    first = min(stopping, key=lambda fault: OBSTACLES.index(fault.kind), default=None)
+    return None if first is None else f"{first.message}. {first.cure[:1].upper()}{first.cure[1:]}"
+
+
+def _training_images(dataset: Dataset) -> bool:
+    """Whether some image trains, or there are no parts yet."""
+    parts = {record.split for record in dataset.records}
+    return parts == {None} or "train" in parts
 
 
 def leaks(records: Sequence[Record], before: Sequence[Record], pairs: Iterable[tuple[str, str]]) -> Iterator[Fault]:

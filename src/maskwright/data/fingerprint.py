@@ -55,6 +55,7 @@ def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:
     pixels = _pixels(seen)
     images = _images_by_split(seen, dataset)
     everything = max(int(pixels.sum()), 1)
+    found = _faults(seen, dataset, images, pixels)
     return Fingerprint(
         root=str(dataset.root),
         format=dataset.format,
@@ -74,7 +75,8 @@ def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:
         groups=len({record.group for record in dataset.records if record.group is not None}),
         near_duplicates=len({name for pair in seen.gallery.id_pairs() for name in pair}),
         decode_seconds=float(np.median([entry.seconds for entry in entries])) if entries else 0.0,
-        faults=_faults(seen, dataset, images, pixels),
+        faults=found,
+        obstacle=faults.obstacle(found),
     )
 
 
@@ -156,7 +158,7 @@ def _faults(
     by_part = np.stack([images.get(part, none) for part in SPLITS], axis=1)
     found = (
         *faults.size_faults(dataset),
-        *faults.class_faults(dataset, by_part, pixels[:-1]),
+        *faults.class_faults(dataset, by_part, pixels[:-1], whole=len(seen.summaries) >= len(dataset.records)),
         *faults.leaks(dataset.records, seen.dataset.records, seen.gallery.id_pairs()),
         *faults.sampled(dataset.root, len(seen.summaries), len(dataset.records), seen.object_images),
     )

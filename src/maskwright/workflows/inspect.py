@@ -36,7 +36,7 @@ def inspect(
         on_progress: called with (images done, images in all).
 
     Returns:
-        The fingerprint; `Fingerprint.trainable` tells whether training can work at all. Too few images to divide are
+        The fingerprint; `Fingerprint.obstacle` says why training cannot work, if it cannot. Too few images to divide are
         a fault here, not an error.
 
     Raises:

@@ -127,15 +127,15 @@ def check_trainable(found: Fingerprint) -> None:
     """Refuse data that no training can use.
 
     Raises:
-        MaskwrightError: with the first fault that explains it.
+        MaskwrightError: with what stands in the way, and the first fault that explains it.
     """
-    if found.trainable and found.splits.get("train", 0) > 0:
+    if found.obstacle is None:
         return
     worst = next((fault for fault in found.faults if fault.severity == "error"), None)
-    why = f" The first fault: {worst.path}: {worst.message}. {worst.cure}." if worst else ""
+    more = worst is not None and worst.message not in found.obstacle
+    why = f" The first fault: {worst.path}: {worst.message}: {worst.cure}." if worst is not None and more else ""
     raise MaskwrightError(
-        f"{found.root} cannot be trained on: it has {found.images} usable labelled images, "
-        f"{found.splits.get('train', 0)} of them for training.{why} `maskwright inspect {found.root}` lists all faults"
+        f"{found.root} cannot be trained on: {found.obstacle}.{why} `maskwright inspect {found.root}` lists all faults"
     )
 
 
