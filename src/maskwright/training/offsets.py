@@ -10,6 +10,7 @@ Fitted on two halves of the images; kept, as their mean, only when each half's c
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,10 @@ points of mean IoU from going half-way, 2.9 and 1.2 from going all the way."""
 
 
 def fit_offsets(
-    scores: NDArray[np.float32], truth: NDArray[np.uint8], images: NDArray[np.int64]
+    scores: NDArray[np.float32],
+    truth: NDArray[np.uint8],
+    images: NDArray[np.int64],
+    deadline: float | None = None,
 ) -> NDArray[np.float32]:
     """Return one constant a class (K,), all 0 where no constants help.
 
@@ -36,12 +40,13 @@ def fit_offsets(
         scores: logits or log-probabilities (n, K) of sampled pixels.
         truth: class indices (n,), all below K.
         images: number of the image that each pixel is from (n,).
+        deadline: in seconds of `time.monotonic()`: after it the climb ends where it stands.
     """
     none = np.zeros(scores.shape[1], np.float32)
     halves = [images % 2 == side for side in (0, 1)]
     if scores.shape[1] < 2 or not all(half.any() for half in halves):
         return none
-    found = [ascend(scores[half], truth[half]) for half in halves]
+    found = [ascend(scores[half], truth[half], deadline) for half in halves]
     for offsets, other in zip(found, reversed(halves), strict=True):
         gain = mean_iou(scores[other] + offsets, truth[other]) - mean_iou(scores[other], truth[other])
         if gain < LEAST_GAIN:
@@ -49,39 +54,88 @@ def fit_offsets(
     return STRENGTH * np.mean(found, axis=0, dtype=np.float32)
 
 
-def ascend(scores: NDArray[np.float32], truth: NDArray[np.uint8]) -> NDArray[np.float32]:
+def ascend(
+    scores: NDArray[np.float32], truth: NDArray[np.uint8], deadline: float | None = None
+) -> NDArray[np.float32]:
     """Climb the mean IoU, one class's constant at a time; `scores` (n, K), `truth` (n,); return (K,)."""
     classes = scores.shape[1]
     offsets = np.zeros(classes, np.float32)
+    top = Top(scores)
     for _ in range(ROUNDS):
         before = offsets.copy()
         for index in range(classes):
-            values = mean_iou_by_offset(scores + offsets, truth, index)
+            if deadline is not None and time.monotonic() > deadline:
+                break
+            values = mean_iou_by_offset(top, truth, index)
             best = np.flatnonzero(values >= values.max() - 1e-9)
-            offsets[index] += CANDIDATES[best[np.argmin(np.abs(CANDIDATES[best]))]]
+            step = CANDIDATES[best[np.argmin(np.abs(CANDIDATES[best]))]]
+            offsets[index] += step
+            top.add(index, step)
         if np.array_equal(before, offsets):
             break
     return offsets - offsets.mean()
 
 
-def mean_iou_by_offset(scores: NDArray[np.float32], truth: NDArray[np.uint8], index: int) -> NDArray[np.float64]:
+class Top:
+    """The two likeliest classes of each pixel, kept right while single classes are moved.
+
+    Attributes:
+        scores: (n, K), a copy of those given, with what was added.
+        first, second: class indices (n,).
+    """
+
+    def __init__(self, scores: NDArray[np.float32]) -> None:
+        self.scores = scores.copy()
+        self.first = np.empty(len(scores), np.intp)
+        self.second = np.empty(len(scores), np.intp)
+        self._rank(np.arange(len(scores)))
+
+    def add(self, index: int, offset: float) -> None:
+        """Add to one class, and rank again the pixels that this can concern."""
+        if offset == 0:
+            return
+        self.scores[:, index] += np.float32(offset)
+        bar = np.take_along_axis(self.scores, self.second[:, None], axis=1)[:, 0]
+        among = (self.first == index) | (self.second == index) | (self.scores[:, index] >= bar)
+        self._rank(np.flatnonzero(among))
+
+    def rivals(self, index: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Return the likeliest class other than `index` (n,), and by how much `index` is above it (n,)."""
+        rival = np.where(self.first == index, self.second, self.first)
+        return rival, self.scores[:, index] - np.take_along_axis(self.scores, rival[:, None], axis=1)[:, 0]
+
+    def _rank(self, places: NDArray[np.intp]) -> None:
+        scores = self.scores[places]
+        rows = np.arange(len(places))
+        first = scores.argmax(axis=1)
+        scores[rows, first] = -np.inf
+        self.first[places], self.second[places] = first, scores.argmax(axis=1)
+
+
+def mean_iou_by_offset(top: Top, truth: NDArray[np.uint8], index: int) -> NDArray[np.float64]:
     """Return the mean IoU for each of `CANDIDATES` added to class `index`, all in one pass.
 
     A pixel turns to the class at the first candidate above its margin to the best other class, so sums over pixels by
-    that turning point, accumulated, give the confusion matrix of every candidate.
+    that turning point, accumulated, give the counts of every candidate.
     """
-    classes, steps = scores.shape[1], len(CANDIDATES)
-    others = scores.copy()
-    others[:, index] = -np.inf
-    rival = others.argmax(axis=1)
-    margin = scores[:, index] - others[np.arange(len(others)), rival]
+    classes, steps = top.scores.shape[1], len(CANDIDATES)
+    rival, margin = top.rivals(index)
     turning = np.searchsorted(CANDIDATES, -margin, side="right")
-    cells = (turning * classes + truth) * classes + rival
-    by_turning = np.bincount(cells, minlength=(steps + 1) * classes**2).reshape(steps + 1, classes, classes)
-    turned = by_turning.cumsum(axis=0)[:steps]
-    matrices = by_turning.sum(axis=0) - turned
-    matrices[:, :, index] += turned.sum(axis=2)
-    return mean_defined(iou(per_class(matrices)))
+
+    def turned(places: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Count by candidate and rival the pixels that have turned, and in the last row all."""
+        counts = np.bincount(places, minlength=(steps + 1) * classes)
+        return counts.reshape(steps + 1, classes).cumsum(axis=0)
+
+    cells = turning * classes + rival
+    gone, gone_right = turned(cells), turned(cells[rival == truth])
+    counts = np.empty((steps, classes, 3), np.int64)
+    counts[..., 0] = gone_right[-1] - gone_right[:-1]
+    counts[..., 1] = gone[-1] - gone[:-1]
+    counts[..., 2] = np.bincount(truth, minlength=classes)
+    won = np.bincount(turning[truth == index], minlength=steps + 1)[:steps]
+    counts[:, index, 0], counts[:, index, 1] = won.cumsum(), gone[:-1].sum(axis=1)
+    return mean_defined(iou(counts))
 
 
 def mean_iou(scores: NDArray[np.float32], truth: NDArray[np.uint8]) -> float:
