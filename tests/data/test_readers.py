@@ -66,9 +66,41 @@ def test_jpeg_agrees_with_pillow(tmp_path):
     assert not is_lossy(saved(tmp_path / "a.png", SMOOTH))
 
 
-def test_rgba_keeps_alpha(tmp_path):
-    rgba = np.dstack([RGB, GREY])
-    np.testing.assert_array_equal(read_image(saved(tmp_path / "a.png", rgba)), rgba)
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
+def test_alpha_is_left_out(tmp_path, suffix):
+    rgba = np.dstack([RGB, 255 - GREY // 2])
+    path = saved(tmp_path / f"a.{suffix}", rgba, **({"lossless": True, "exact": True} if suffix == "webp" else {}))
+    np.testing.assert_array_equal(read_image(path), RGB)
+
+
+def test_alpha_of_grey_is_left_out(tmp_path):
+    for suffix in ("png", "tif"):
+        Image.fromarray(np.dstack([GREY, RGB[..., 1]]), "LA").save(tmp_path / f"a.{suffix}")
+        np.testing.assert_array_equal(read_image(tmp_path / f"a.{suffix}"), GREY[..., None])
+    np.testing.assert_array_equal(read_image(saved(tmp_path / "t.png", GREY, transparency=0)), GREY[..., None])
+    np.testing.assert_array_equal(read_image(saved(tmp_path / "c.png", RGB, transparency=(0, 0, 0))), RGB)
+    palette = Image.fromarray(RGB).quantize(8)
+    palette.save(tmp_path / "p.png", transparency=1)
+    np.testing.assert_array_equal(read_image(tmp_path / "p.png"), np.asarray(palette.convert("RGB")))
+
+
+@pytest.mark.parametrize(
+    ("extra", "bands"), [(["unspecified"], 4), (["unassalpha"], 3), (["assocalpha"], 3), (["unspecified"] * 2, 5)]
+)
+@pytest.mark.parametrize("layout", ["contig", "separate"])
+def test_tiff_keeps_real_bands_and_leaves_alpha_out(tmp_path, extra, bands, layout):
+    pixels = RNG.integers(0, 4000, (40, 60, 3 + len(extra)), dtype=np.uint16)
+    stored = pixels if layout == "contig" else np.moveaxis(pixels, 2, 0)
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", planarconfig=layout, extrasamples=extra)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), pixels[..., :bands])
+
+
+def test_tiff_of_two_real_bands(tmp_path):
+    pixels = RNG.integers(0, 255, (40, 60, 2), dtype=np.uint8)
+    tifffile.imwrite(
+        tmp_path / "a.tif", pixels, photometric="minisblack", planarconfig="contig", extrasamples=["unspecified"]
+    )
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), pixels)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -76,7 +108,7 @@ def test_sixteen_bit_png_keeps_its_bits(tmp_path, channels):
     wide = RNG.integers(0, 65536, (5, 7, channels), dtype=np.uint16)
     bgr = wide[..., [2, 1, 0, 3][:channels]] if channels > 1 else wide
     cv2.imwrite(str(tmp_path / "a.png"), bgr)
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), wide)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), wide[..., :3])
     assert read_image(tmp_path / "a.png").dtype == np.uint16
 
 

@@ -50,15 +50,29 @@ def test_other_images_are_stretched_between_their_percentiles() -> None:
     assert "uint16" in reason(decided, "data.value_range")
 
 
+@pytest.mark.parametrize(
+    ("dtypes", "value_range", "words"),
+    [
+        ({"uint8": 9, "uint16": 3}, [(0.0, 255.0)], "9 of 12 images are 8-bit"),
+        ({"uint8": 3, "uint16": 9}, [(100.0, 3000.0)], "9 of 12 images are uint16"),
+    ],
+)
+def test_of_mixed_pixel_types_the_commonest_decides_the_range(dtypes, value_range, words) -> None:
+    found = fingerprint(channels={1: 12}, dtypes=dtypes, intensity=(ChannelStats(0, 4095, 900, 300, 100, 3000),))
+    decided = rules_data.normalisation(facts(found), plan())
+    assert values(decided)["data.value_range"] == value_range
+    assert words in reason(decided, "data.value_range")
+
+
 def test_a_constant_channel_is_stretched_over_something() -> None:
     found = fingerprint(channels={1: 12}, dtypes={"float32": 12}, intensity=(ChannelStats(7, 7, 7, 0, 7, 7),))
     (low, high) = values(rules_data.normalisation(facts(found), plan()))["data.value_range"][0]
     assert low < high
 
 
-@pytest.mark.parametrize(("counts", "channels"), [({3: 9, 1: 3}, 3), ({4: 12}, 3), ({2: 12}, 1), ({1: 7, 3: 5}, 1)])
-def test_the_commonest_number_of_channels_counts_without_alpha(counts: dict[int, int], channels: int) -> None:
-    found = fingerprint(channels=counts, intensity=fingerprint().intensity[:1] * 4)
+@pytest.mark.parametrize(("counts", "channels"), [({3: 9, 1: 3}, 3), ({4: 12}, 4), ({2: 12}, 2), ({1: 7, 3: 5}, 1)])
+def test_the_commonest_number_of_channels_counts(counts: dict[int, int], channels: int) -> None:
+    found = fingerprint(channels=counts, intensity=fingerprint().intensity[:1] * channels)
     decided = values(rules_data.normalisation(facts(found), plan()))
     assert decided["data.channels"] == len(decided["data.mean"]) == len(decided["data.std"]) == channels
 

@@ -5,25 +5,30 @@ Lengths are in pixels of the working resolution unless said. `core.plan_file` re
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Fraction = float
+Side = Annotated[int, Field(ge=8)]
+"""Of a crop or a tile, in pixels: below 8 a network sees nothing."""
+Weight = Annotated[float, Field(ge=0)]
+Level = Annotated[float, Field(ge=-255, le=510)]
+Deviation = Annotated[float, Field(gt=0)]
+Factor = Annotated[float, Field(gt=0, le=16)]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 class Section(BaseModel):
     """A part of the plan: unknown keys are refused, values are checked on assignment too."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
 
 
 class DataPlan(Section):
     """How files become arrays.
 
     Attributes:
-        channels: of the network's input; images with another number are converted (grey to RGB, alpha dropped).
+        channels: of the network's input; grey and RGB images are converted into one another.
         scale: working resolution as a factor on the image's own pixels.
         value_range: per channel (low, high) in file units that become 0 and 255; None for 8-bit images.
         mean, std: per channel, on the scale 0..255, of what the network is fed.
@@ -32,8 +37,8 @@ class DataPlan(Section):
     channels: int = Field(3, ge=1, le=512)
     scale: float = Field(1.0, gt=0, le=4)
     value_range: list[tuple[float, float]] | None = None
-    mean: list[float] = [127.5, 127.5, 127.5]
-    std: list[float] = [64.0, 64.0, 64.0]
+    mean: list[Level] = [127.5, 127.5, 127.5]
+    std: list[Deviation] = [64.0, 64.0, 64.0]
 
     @model_validator(mode="after")
     def _one_entry_a_channel(self) -> DataPlan:
@@ -41,6 +46,11 @@ class DataPlan(Section):
             value = getattr(self, name)
             if value is not None and len(value) != self.channels:
                 raise ValueError(f"data.{name} has {len(value)} entries, but data.channels is {self.channels}")
+        for low, high in self.value_range or []:
+            if not low < high:
+                raise ValueError(
+                    f"data.value_range holds ({low:g}, {high:g}): each pair is (low, high) with low < high"
+                )
         return self
 
 
@@ -53,8 +63,8 @@ class SplitPlan(Section):
             one side.
     """
 
-    val: Fraction = Field(0.15, ge=0, lt=1)
-    test: Fraction = Field(0.15, ge=0, lt=1)
+    val: float = Field(0.15, ge=0, lt=1)
+    test: float = Field(0.15, ge=0, lt=1)
     group_by: str | None = None
 
 
@@ -74,7 +84,7 @@ class ModelPlan(Section):
     backbone: str | None = None
     pretrained: bool = False
     weights: str | None = None
-    dropout: Fraction = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
     options: dict[str, Any] = {}
 
 
@@ -88,9 +98,9 @@ class LossPlan(Section):
         auxiliary: weight of the loss on auxiliary heads.
     """
 
-    terms: dict[str, float] = {"cross_entropy": 1.0, "dice": 1.0}
-    class_weights: list[float] | None = None
-    label_smoothing: Fraction = Field(0.0, ge=0, lt=1)
+    terms: dict[str, Weight] = {"cross_entropy": 1.0, "dice": 1.0}
+    class_weights: list[Weight] | None = None
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
     auxiliary: float = Field(0.4, ge=0)
 
 
@@ -104,10 +114,10 @@ class SamplingPlan(Section):
         class_odds: one a class, sum 1; None for equal odds.
     """
 
-    crop: tuple[int, int] = (256, 256)
+    crop: tuple[Side, Side] = (256, 256)
     batch: int = Field(8, ge=1)
-    rare_share: Fraction = Field(0.5, ge=0, le=1)
-    class_odds: list[float] | None = None
+    rare_share: float = Field(0.5, ge=0, le=1)
+    class_odds: list[Weight] | None = None
 
 
 class AugmentPlan(Section):
@@ -126,19 +136,25 @@ class AugmentPlan(Section):
         noise: largest standard deviation of Gaussian noise, on the scale 0..255.
     """
 
-    zoom: tuple[float, float] = (0.5, 1.5)
-    stretch: Fraction = Field(0.1, ge=0, lt=1)
+    zoom: tuple[Factor, Factor] = (0.5, 1.5)
+    stretch: float = Field(0.1, ge=0, lt=1)
     rotate: float = Field(5.0, ge=0, le=180)
-    flip_horizontal: Fraction = Field(0.5, ge=0, le=1)
-    flip_vertical: Fraction = Field(0.0, ge=0, le=1)
-    transpose: Fraction = Field(0.0, ge=0, le=1)
-    brightness: Fraction = Field(0.2, ge=0, le=1)
-    contrast: Fraction = Field(0.2, ge=0, le=1)
-    saturation: Fraction = Field(0.2, ge=0, le=1)
-    hue: Fraction = Field(0.03, ge=0, le=1)
-    gamma: Fraction = Field(0.2, ge=0, lt=1)
-    blur: Fraction = Field(0.1, ge=0, le=1)
+    flip_horizontal: float = Field(0.5, ge=0, le=1)
+    flip_vertical: float = Field(0.0, ge=0, le=1)
+    transpose: float = Field(0.0, ge=0, le=1)
+    brightness: float = Field(0.2, ge=0, le=1)
+    contrast: float = Field(0.2, ge=0, le=1)
+    saturation: float = Field(0.2, ge=0, le=1)
+    hue: float = Field(0.03, ge=0, le=1)
+    gamma: float = Field(0.2, ge=0, lt=1)
+    blur: float = Field(0.1, ge=0, le=1)
     noise: float = Field(4.0, ge=0)
+
+    @model_validator(mode="after")
+    def _from_low_to_high(self) -> AugmentPlan:
+        if self.zoom[0] > self.zoom[1]:
+            raise ValueError(f"augment.zoom is {self.zoom}: give the smaller factor first")
+        return self
 
 
 class OptimPlan(Section):
@@ -159,12 +175,12 @@ class OptimPlan(Section):
     name: str = "adamw"
     lr: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
-    momentum: Fraction = Field(0.9, ge=0, lt=1)
+    momentum: float = Field(0.9, ge=0, lt=1)
     clip: float = Field(1.0, ge=0)
     accumulate: int = Field(1, ge=1)
     schedule: Literal["cosine", "poly", "constant"] = "cosine"
-    warmup: Fraction = Field(0.05, ge=0, lt=1)
-    ema: Fraction = Field(0.99, ge=0, lt=1)
+    warmup: float = Field(0.05, ge=0, lt=1)
+    ema: float = Field(0.99, ge=0, lt=1)
 
 
 class TrainPlan(Section):
@@ -204,8 +220,8 @@ class PredictPlan(Section):
         flip: average with the mirrored image's prediction.
     """
 
-    tile: tuple[int, int] = (512, 512)
-    overlap: Fraction = Field(0.25, ge=0, le=0.5)
+    tile: tuple[Side, Side] = (512, 512)
+    overlap: float = Field(0.25, ge=0, le=0.5)
     flip: bool = False
 
 

@@ -33,16 +33,17 @@ def normalisation(facts: Facts, _plan: Plan) -> list[Decision]:
     """Feed the network with zero mean and unit variance, measured; stretch 16-bit and float images first."""
     intensity = facts.fingerprint.intensity
     channels = max(facts.fingerprint.channels, key=lambda count: facts.fingerprint.channels[count])
-    channels = {2: 1, 4: 3}.get(channels, channels)
     stats = intensity[:channels]
-    kinds = set(facts.fingerprint.dtypes)
-    decisions = [Decision("data.channels", channels, f"most images have {channels} (alpha is dropped)")]
-    if kinds == {"uint8"}:
+    dtypes = facts.fingerprint.dtypes
+    kind = max(dtypes, key=lambda name: dtypes[name])
+    decisions = [Decision("data.channels", channels, f"{channels} channel{'s' * (channels > 1)} in most images")]
+    words = "all images are" if len(dtypes) == 1 else f"{dtypes[kind]} of {sum(dtypes.values())} images are"
+    if kind == "uint8":
         stretch = [(0.0, 255.0)] * channels
-        decisions.append(Decision("data.value_range", None, "all images are 8-bit"))
+        decisions.append(Decision("data.value_range", None if len(dtypes) == 1 else stretch, f"{words} 8-bit"))
     else:
         stretch = [(entry.p_low, max(entry.p_high, entry.p_low + 1e-6)) for entry in stats]
-        words = "0.5th and 99.5th percentile of " + ", ".join(sorted(kinds)) + " images become 0 and 255"
+        words = f"{words} {kind}; their 0.5th and 99.5th percentile become 0 and 255"
         decisions.append(Decision("data.value_range", stretch, words))
     gain = [255.0 / (high - low) for low, high in stretch]
     mean = [round((entry.mean - low) * g, 2) for entry, (low, _), g in zip(stats, stretch, gain, strict=True)]

@@ -36,8 +36,8 @@ def inspect(
         on_progress: called with (images done, images in all).
 
     Returns:
-        The fingerprint; `Fingerprint.obstacle` says why training cannot work, if it cannot. Too few images to divide are
-        a fault here, not an error.
+        The fingerprint; `Fingerprint.obstacle` says why training cannot work, if it cannot. Too few images to divide
+        are a fault here, not an error.
 
     Raises:
         MaskwrightError: no layout was recognised, or the options contradict the data.

@@ -78,7 +78,7 @@ def read_image(path: Path | str) -> NDArray[Any]:
 
     Returns:
         (H, W, C) in uint8, uint16 or float32; grey has one channel, RGB red first; palette, 1-bit and CMYK pictures
-        become RGB.
+        become RGB, and what the file calls alpha is left out.
 
     Raises:
         DecodeError: missing, no image, cut off, too large, or not finite; `kind` says which.

@@ -79,7 +79,11 @@ def size(path: Path, kind: str) -> tuple[int, int]:
 
 
 def image(path: Path, kind: str) -> NDArray[Any]:
-    """Decode to (H, W, C) in uint8 or uint16, upright; palette and 1-bit pictures and CMYK become RGB."""
+    """Decode to (H, W, C) in uint8 or uint16, upright; palette and 1-bit pictures and CMYK become RGB.
+
+    None of these formats has a fourth band that is not alpha, which says how to show a picture and not what is in it;
+    so it is left out here, and grey with alpha, which OpenCV decodes to four channels, is grey again.
+    """
     opened = _open(path, kind)
     mode = opened.picture.mode
     if mode == "CMYK" or kind == "gif":
@@ -88,6 +92,8 @@ def image(path: Path, kind: str) -> NDArray[Any]:
         pixels = _by_opencv(opened, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     else:
         pixels = _by_opencv(opened, cv2.IMREAD_UNCHANGED)
+        if pixels.shape[2] in {2, 4}:
+            pixels = pixels[..., : 1 if mode[0] in "LI" else 3]
     return np.ascontiguousarray(upright(pixels, opened.orientation))
 
 

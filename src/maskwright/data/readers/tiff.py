@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _ERRORS = (OSError, ValueError, IndexError, KeyError, TypeError, RuntimeError, struct.error, zlib.error)
 _MIN_IS_WHITE, _PALETTE, _SEPARATED, _YCBCR = 0, 3, 5, 6
+_ALPHA = {1, 2}  # of the tag ExtraSamples: associated and unassociated; 0 is a band like any other
 _COPY_AGAIN = "copy it again from where it came from, or remove it"
 
 
@@ -42,14 +43,17 @@ def size(path: Path, kind: str) -> tuple[int, int]:
 
 
 def image(path: Path, kind: str) -> NDArray[Any]:
-    """Decode to (H, W, C), upright; palette, 1-bit and CMYK pictures become RGB, pages of one size become channels."""
+    """Decode to (H, W, C), upright; palette, 1-bit and CMYK pictures become RGB, pages of one size become channels.
+
+    A band that the file calls alpha is left out: it says how to show a picture and not what is in it.
+    """
     with _Tiff(path, kind) as tiff:
         if tiff.photometric == _SEPARATED:
             pixels = np.asarray(_by_pillow(path, "RGB"))
         elif tiff.photometric == _PALETTE:
             pixels = tiff.palette()[_values(tiff)]
         else:
-            pixels = bands_last(_values(tiff))
+            pixels = tiff.without_alpha(bands_last(_values(tiff)))
             if pixels.dtype == bool:
                 pixels = np.repeat(pixels, 3, axis=2)
             if tiff.photometric == _MIN_IS_WHITE and pixels.dtype.kind in "bu":
@@ -82,6 +86,7 @@ class _Tiff:
             self.axes, self.shape = self.series.axes, self.series.shape
             self.photometric, self.compression = int(page.photometric), int(page.compression)
             self._colormap = page.colormap
+            self._extra = tuple(int(kind) for kind in page.extrasamples) if page.samplesperpixel > 1 else ()
             tag = page.tags.get(274)
             turned = int(tag.value) if tag is not None else 1
         except (*_ERRORS, tifffile.TiffFileError) as error:
@@ -115,6 +120,12 @@ class _Tiff:
         colors = (np.asarray(self._colormap).T >> 8).astype(np.uint8)[:256]
         table[: len(colors)] = colors
         return table
+
+    def without_alpha(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Return (H, W, C) without the bands that the tag ExtraSamples, which speaks of the last ones, calls alpha."""
+        first = pixels.shape[2] - len(self._extra)
+        alpha = [first + place for place, kind in enumerate(self._extra) if kind in _ALPHA]
+        return np.delete(pixels, alpha, axis=2) if alpha and first > 0 else pixels
 
     def _check(self) -> None:
         if len(self.shape) not in {2, 3} or "Y" not in self.axes or "X" not in self.axes or set(self.axes) & set("ZT"):
