@@ -181,3 +181,15 @@ def test_errors_name_the_image() -> None:
         judge.update("a.png", truth, truth + 9)
     with pytest.raises(MaskwrightError, match="nothing to score"):
         judge.compute()
+
+
+@pytest.mark.parametrize("stride", [1, 3, 4])
+def test_labels_with_thinned_probabilities_say_the_same_as_all_of_them(stride: int) -> None:
+    rng = np.random.default_rng(stride)
+    whole, thinned = (Judge(NAMES, temperature=1.7, calibration_stride=stride) for _ in range(2))
+    for size in ((13, 22), (4, 4), (1, 9)):
+        probabilities = rng.dirichlet(np.ones(3), size).transpose(2, 0, 1).astype(np.float32)
+        truth = rng.choice(np.array([0, 1, 2, IGNORE], np.uint8), size)
+        whole.update(str(size), probabilities, truth)
+        thinned.update(str(size), most_likely(probabilities), truth, thin=probabilities[:, ::stride, ::stride])
+    assert thinned.compute() == whole.compute()

@@ -125,3 +125,8 @@ def test_a_score_that_was_still_rising() -> None:
 def test_warnings_come_before_notes() -> None:
     data = make_data(split="val", scores=make_scores(class_scores("pole", recall=estimate(0.4))))
     assert [entry.level for entry in findings(data)] == ["warning", "note"]
+
+
+def test_notes_on_the_judging_are_passed_on_as_sentences() -> None:
+    data = replace(make_data(split="test"), notes=("an image was left out: a.png",))
+    assert "An image was left out: a.png." in texts(data)

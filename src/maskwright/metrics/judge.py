@@ -52,8 +52,8 @@ class Judge:
         """
         self.names = tuple(names)
         self.temperature = temperature
+        self.calibration_stride = calibration_stride
         self._tolerance = nsd_tolerance
-        self._stride = calibration_stride
         self._surfaces = surfaces
         self._matrix = np.zeros((len(self.names), len(self.names)), np.int64)
         self._images: list[summary.ImageCounts] = []
@@ -65,6 +65,7 @@ class Judge:
         prediction: NDArray[np.float32] | NDArray[np.uint8],
         truth: NDArray[np.uint8],
         group: str | None = None,
+        thin: NDArray[np.float32] | None = None,
     ) -> None:
         """Judge one image.
 
@@ -73,6 +74,8 @@ class Judge:
             prediction: probabilities (K, H, W) float32, or a label map (H, W), which tells nothing of calibration.
             truth: class indices or `IGNORE` (H, W).
             group: that the image belongs to, if any: the intervals are then over groups.
+            thin: with a label map: the probabilities (K, h, w) of every `calibration_stride`-th row and column from
+                the first, all that calibration needs; a large image's need not be held whole.
 
         Raises:
             MaskwrightError: other shapes, or labels beyond the classes.
@@ -83,8 +86,11 @@ class Judge:
             matrix = confusion_matrix(labels, truth, classes)
         except MaskwrightError as error:
             raise MaskwrightError(f"{id}: {error}") from None
+        step = slice(None, None, self.calibration_stride)
         if prediction.ndim == 3:
-            self._calibrate(prediction, labels, truth)
+            thin = prediction.astype(np.float32, copy=False)[:, step, step]
+        if thin is not None:
+            self._calibrate(thin, labels[step, step], truth[step, step])
         ignored = truth == IGNORE
         seen = np.where(ignored, truth, labels) if ignored.any() else labels
         nothing = np.full(classes, np.nan)
@@ -119,11 +125,10 @@ class Judge:
         return most_likely(prediction) if prediction.ndim == 3 else prediction
 
     def _calibrate(self, probabilities: NDArray[Any], labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
-        step = slice(None, None, self._stride)
-        thin_truth = truth[step, step]
-        keep = thin_truth != IGNORE
-        sample = probabilities[:, step, step][:, keep].astype(np.float32, copy=False)
-        right = labels[step, step][keep] == thin_truth[keep]
+        assert probabilities.shape == (len(self.names), *truth.shape)
+        keep = truth != IGNORE
+        sample = probabilities[:, keep].astype(np.float32, copy=False)
+        right = labels[keep] == truth[keep]
         self._reliability[0] += calibration.reliability_counts(sample.max(0), right)
         if self.temperature != 1:
             scaled = calibration.scaled_confidence(sample, self.temperature)

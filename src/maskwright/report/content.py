@@ -50,6 +50,7 @@ class ReportData:
         history: rows of `history.csv`: step, seconds, loss, lr, and val_iou where a validation took place.
         examples: the worst images in the first half, the best in the second.
         environment: versions, revision and hashes, by name.
+        notes: sentences on how the scores came about that a reader should know: files left out, a split guessed.
     """
 
     title: str
@@ -61,3 +62,4 @@ class ReportData:
     history: Sequence[Mapping[str, float | None]] = ()
     examples: Sequence[Example] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()

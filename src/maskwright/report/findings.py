@@ -43,6 +43,7 @@ def findings(data: ReportData) -> list[Finding]:
         *_few_images(data.scores),
         *_calibration(data),
         *_faults(data),
+        *(Finding("note", f"{note[:1].upper()}{note[1:]}.") for note in data.notes),
         *_unfinished(data),
     ]
     return sorted(found, key=lambda entry: entry.level != "warning")

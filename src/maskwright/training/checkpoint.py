@@ -90,6 +90,11 @@ def load(run: Path) -> Checkpoint | None:
     return None
 
 
+def exists(run: Path) -> bool:
+    """Say whether the run has a checkpoint, whole or not."""
+    return bool(_listed(run))
+
+
 def clear(run: Path) -> None:
     """Remove temporary files that a kill left behind."""
     for stray in (run / FOLDER).glob(".step-*"):

@@ -51,12 +51,10 @@ def fit_offsets(
         gain = mean_iou(scores[other] + offsets, truth[other]) - mean_iou(scores[other], truth[other])
         if gain < LEAST_GAIN:
             return none
-    return STRENGTH * np.mean(found, axis=0, dtype=np.float32)
+    return np.asarray(STRENGTH * np.mean(found, axis=0), np.float32)
 
 
-def ascend(
-    scores: NDArray[np.float32], truth: NDArray[np.uint8], deadline: float | None = None
-) -> NDArray[np.float32]:
+def ascend(scores: NDArray[np.float32], truth: NDArray[np.uint8], deadline: float | None = None) -> NDArray[np.float32]:
     """Climb the mean IoU, one class's constant at a time; `scores` (n, K), `truth` (n,); return (K,)."""
     classes = scores.shape[1]
     offsets = np.zeros(classes, np.float32)

@@ -17,6 +17,7 @@ from maskwright.data.cache import DecodedCache
 from maskwright.data.loader import Batches, Samples, Share
 from maskwright.inference.predictor import Predictor
 from maskwright.models.bundle import Card, CardClasses
+from maskwright.training import checkpoint
 from maskwright.training.loop import Batch, Best, Job, Trainer
 from maskwright.training.pace import Pace
 from maskwright.training.validation import Validator
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.events import OnEvent
     from maskwright.core.fingerprint import Fingerprint
-    from maskwright.core.plan import Plan
+    from maskwright.core.plan import ModelPlan, Plan
     from maskwright.core.records import Record
     from maskwright.data.loader import Batch as Crops
     from maskwright.training.loggers import Logger
@@ -42,6 +43,7 @@ ENDLESS = 1 << 40
 CACHE_SHARE = 0.4
 """Part of the free memory that decoded images may fill."""
 REPORT_SECONDS = 3.0
+"""For what is fitted on the samples, for the page, and for leaving."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,12 @@ class Task:
     started: float
     on_event: OnEvent
 
+    @property
+    def deadline(self) -> float | None:
+        """When the whole command shall have ended, in seconds of `time.monotonic()`; None without a budget."""
+        budget = self.plan.train.budget_seconds
+        return None if budget is None else self.started + budget
+
     def part(self, split: str) -> tuple[Record, ...]:
         """Return the records of one split."""
         return tuple(record for record in self.material.dataset.records if record.split == split)
@@ -65,7 +73,9 @@ def fit(task: Task, writers: list[Logger]) -> tuple[Best, Pace]:
     """Run the loop to its end."""
     plan, dataset = task.plan, task.material.dataset
     torch.manual_seed(int(generator(plan.seed, "weights").integers(2**62)))
-    segmenter = models.create_from_plan(plan.model, len(dataset.classes), plan.data.channels)
+    # What a checkpoint holds would only be written over it: no reason to ask the hub once more.
+    model = plain(plan.model) if checkpoint.exists(task.run) else plan.model
+    segmenter = models.create_from_plan(model, len(dataset.classes), plan.data.channels)
     free = int(psutil.virtual_memory().available * CACHE_SHARE)
     cache = DecodedCache(dataset, task.part("train"), plan.data, free)
     presence = [task.material.presence[record.id] for record in cache.records]
@@ -116,27 +126,33 @@ def _validation_pairs(task: Task) -> list[tuple[NDArray[np.uint8], NDArray[np.ui
 def _seconds_for_steps(task: Task) -> float | None:
     """Return what the budget leaves for the steps, after what has been spent and before the evaluation."""
     budget = task.plan.train.budget_seconds
-    if budget is None:
+    if budget is None or task.deadline is None:
         return None
-    return budget - (time.monotonic() - task.started) - _evaluation_seconds(task, budget)
+    reserve = _evaluation_seconds(task, budget)
+    return task.deadline - reserve - time.monotonic()
 
 
 def _evaluation_seconds(task: Task, budget: float) -> float:
-    """Estimate the evaluation by doing it, untrained, on two images; at most its share of the budget."""
-    records = task.part("test") or task.part("val")
+    """Estimate the evaluation by doing it, untrained, on two images.
+
+    It gets at most its share of the budget, but always enough for the fewest images that are judged.
+    """
+    records, val = task.part("test") or task.part("val"), task.part("val")
     if not records:
         return REPORT_SECONDS
     plan, dataset = task.plan, task.material.dataset
     with torch.random.fork_rng(devices=[]):
-        plain = plan.model.model_copy(update={"pretrained": False, "weights": None})
-        segmenter = models.create_from_plan(plain, len(dataset.classes), plan.data.channels)
+        segmenter = models.create_from_plan(plain(plan.model), len(dataset.classes), plan.data.channels)
     predictor = Predictor(segmenter, card(task), task.fabric.device)
-    judging.judge(predictor, dataset, records[:1])  # the first pass is always slow
-    begun = time.monotonic()
-    judging.judge(predictor, dataset, records[:2])
-    each = (time.monotonic() - begun) / len(records[:2])
-    images = len(records) + min(len(task.part("val")), judging.SAMPLE_IMAGES) + 2 * judging.EXAMPLES
-    return min(each * images, EVALUATION_SHARE * budget) + REPORT_SECONDS
+    each = judging.seconds_each(predictor, dataset, records, budget / 100)
+    images = len(records) + min(len(val), judging.SAMPLE_IMAGES) + 2 * judging.EXAMPLES
+    fewest = min(judging.LEAST_IMAGES, len(records)) + min(2, len(val)) + 2
+    return max(min(each * images, EVALUATION_SHARE * budget), each * fewest) + REPORT_SECONDS
+
+
+def plain(model: ModelPlan) -> ModelPlan:
+    """Return the same network, to be filled with weights that we have already: it asks nobody for any."""
+    return model.model_copy(update={"pretrained": False, "weights": None})
 
 
 def card(task: Task) -> Card:

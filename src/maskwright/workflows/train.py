@@ -27,8 +27,8 @@ from maskwright.training.offsets import fit_offsets
 from maskwright.workflows import judging
 from maskwright.workflows import run as folder
 from maskwright.workflows.evaluate import read_history
-from maskwright.workflows.fit import Task, card, fit
-from maskwright.workflows.plan import EVALUATION_SHARE, make_plan
+from maskwright.workflows.fit import REPORT_SECONDS, Task, card, fit, plain
+from maskwright.workflows.plan import make_plan
 from maskwright.workflows.run import Material
 
 if TYPE_CHECKING:
@@ -150,45 +150,62 @@ def _tell_plan(plan: Plan, found: Fingerprint, on_event: OnEvent) -> None:
 def _finish(task: Task, best: Best, pace: Pace) -> Scores | None:
     """Save the chosen weights, make their probabilities honest, judge them and write the report."""
     plan, dataset = task.plan, task.material.dataset
-    plain = plan.model.model_copy(update={"pretrained": False, "weights": None})
-    segmenter = models.create_from_plan(plain, len(dataset.classes), plan.data.channels)
+    segmenter = models.create_from_plan(plain(plan.model), len(dataset.classes), plan.data.channels)
     segmenter.load_state_dict(best.weights)
     model = card(task)
     bundle.save(task.run / folder.MODEL, segmenter, model)
-    share = None if plan.train.budget_seconds is None else plan.train.budget_seconds * EVALUATION_SHARE
     val, test = task.part("val"), task.part("test")
-    task.on_event(Stage("evaluate", f"{len(test or val)} images that the training has not seen"))
-    model.temperature = _adjusted(task, segmenter, share)
-    held_out, split = (test, "test") if test else (val, "val, which also chose the model")
+    held_out, split = (test, "test") if test else (val, "val")
+    task.on_event(Stage("evaluate", f"{len(held_out)} images that the training has not seen"))
+    model.temperature = _adjusted(task, segmenter, len(held_out))
     if not held_out:
         task.on_event(Note("no image was held out: nothing is known about how good the model is"))
         bundle.save(task.run / folder.MODEL, segmenter, model)
         return None
     predictor = Predictor(segmenter, model, task.fabric.device)
+    faults: list[str] = []
     scores = judging.judge(
-        predictor, dataset, held_out, seconds=share, on_progress=lambda done, of: task.on_event(Progress(done, of))
+        predictor,
+        dataset,
+        held_out,
+        deadline=_before_report(task),
+        on_progress=lambda done, of: task.on_event(Progress(done, of)),
+        on_fault=lambda _record, error: faults.append(judging.left_out(error)),
     )
-    if scores.images < len(held_out):
-        task.on_event(
-            Note(
-                f"the time allowed to judge {scores.images} of {len(held_out)} images: `maskwright evaluate` takes all"
-            )
+    for fault in faults:
+        task.on_event(Note(fault))
+    if scores.images + len(faults) < len(held_out):
+        faults.append(
+            f"the time allowed to judge {scores.images} of {len(held_out)} images: `maskwright evaluate` takes all"
         )
+        task.on_event(Note(faults[-1]))
     iou = scores.mean["iou"].value
     model.summary = {"split": split, "iou": iou, "images": scores.images, "steps": pace.step}
     bundle.save(task.run / folder.MODEL, segmenter, model)
-    _report(task, predictor, scores, (held_out, split, best, pace))
+    _report(task, predictor, scores, Judged(held_out, split, best, pace, tuple(faults)))
     return scores
 
 
-def _adjusted(task: Task, segmenter: models.Segmenter, share: float | None) -> float:
-    """Move the class offsets and return the temperature that validation images ask for; 1 where there are none."""
+def _before_report(task: Task) -> float | None:
+    """Return when predicting must end, so that the page is written in time."""
+    return None if task.deadline is None else task.deadline - REPORT_SECONDS
+
+
+def _adjusted(task: Task, segmenter: models.Segmenter, held_out: int) -> float:
+    """Move the class offsets and return the temperature that validation images ask for; 1 where there are none.
+
+    Of the time left the validation images get their share, and at most half: `held_out` images are yet to be judged.
+    """
+    val, end = task.part("val"), _before_report(task)
     predictor = Predictor(segmenter, card(task), task.fabric.device)
-    seconds = None if share is None else share / 3
-    seen = judging.sample(predictor, task.material.dataset, task.part("val"), seconds)
+    if end is not None:
+        sampled = min(len(val), judging.SAMPLE_IMAGES)
+        share = min(sampled / max(sampled + held_out + 2 * judging.EXAMPLES, 1), 0.5)
+        end = time.monotonic() + share * (end - time.monotonic())
+    seen = judging.sample(predictor, task.material.dataset, val, deadline=end)
     if seen is None or segmenter.classes == 1:
         return 1.0
-    offsets = fit_offsets(seen.scores, seen.truth, seen.images)
+    offsets = fit_offsets(seen.scores, seen.truth, seen.images, task.deadline)
     with torch.no_grad():
         segmenter.head.bias.add_(torch.from_numpy(offsets).to(segmenter.head.bias))
     if offsets.any():
@@ -198,11 +215,22 @@ def _adjusted(task: Task, segmenter: models.Segmenter, share: float | None) -> f
     return fit_temperature(seen.scores + offsets, seen.truth)
 
 
-def _report(task: Task, predictor: Predictor, scores: Scores, judged: tuple[Sequence[Record], str, Best, Pace]) -> None:
-    held_out, split, best, pace = judged
+@dataclass(frozen=True)
+class Judged:
+    """What the report is about, besides the scores."""
+
+    held_out: Sequence[Record]
+    split: str
+    best: Best
+    pace: Pace
+    notes: tuple[str, ...]
+
+
+def _report(task: Task, predictor: Predictor, scores: Scores, judged: Judged) -> None:
+    best, pace = judged.best, judged.pace
     task.on_event(Stage("report", str(task.run / folder.REPORT)))
     metrics = {
-        "split": split,
+        "split": judged.split,
         "validation_iou": best.score if best.score >= 0 else None,
         "best_step": best.step,
         "steps": pace.step,
@@ -218,11 +246,12 @@ def _report(task: Task, predictor: Predictor, scores: Scores, judged: tuple[Sequ
             title=dataset.root.resolve().name,
             scores=scores,
             classes=dataset.classes,
-            split=split,
+            split=judged.split,
             plan=task.plan,
             fingerprint=task.found or folder.read_fingerprint(task.run),
             history=read_history(task.run / folder.HISTORY),
-            examples=judging.examples(predictor, dataset, held_out, scores),
+            examples=judging.examples(predictor, dataset, judged.held_out, scores, deadline=_before_report(task)),
+            notes=judged.notes,
             environment={key: str(value) for key, value in folder.read_json(task.run / folder.ENVIRONMENT).items()},
         ),
     )

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from tests.workflows import toy_data as toy
+from torch import nn
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+from maskwright.data.formats import ReadOptions, read_dataset
+from maskwright.data.labels import read_pair
+from maskwright.inference.predictor import Predictor
+from maskwright.metrics.judge import Judge
+from maskwright.models.bundle import Card, CardClasses
+from maskwright.workflows import judging
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from maskwright.core.records import Dataset, Record
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    return read_dataset(toy.write(tmp_path / "data", {"test": 12}), ReadOptions())
+
+
+def predictor_of(data: Dataset, **card: Any) -> Predictor:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 3, 3, padding=1))
+    return Predictor(
+        net,
+        Card(
+            model=ModelPlan(),
+            classes=CardClasses.of(data.classes),
+            data=DataPlan(scale=0.7),
+            predict=PredictPlan(tile=(32, 32), overlap=0.25),
+            **card,
+        ),
+        "cpu",
+    )
+
+
+class Clock:
+    """Time that stands still but while an image is predicted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, each: float) -> None:
+        self.now = 100.0
+        self.predicted = 0
+        whole = Predictor.blocks
+
+        def slow(predictor: Predictor, image: Any) -> Iterator[Any]:
+            self.now += each
+            self.predicted += 1
+            return whole(predictor, image)
+
+        monkeypatch.setattr(Predictor, "blocks", slow)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 1.6])
+def test_the_scores_are_those_of_whole_probabilities(data: Dataset, temperature: float) -> None:
+    """Block by block, or all at once: the same to the last digit."""
+    whole = Judge(data.classes.names, temperature=temperature)
+    plain = predictor_of(data)
+    for record in data.records:
+        image, truth = read_pair(data, record)
+        whole.update(record.id, plain.probabilities(image), truth, group=record.group)
+    found = judging.judge(predictor_of(data, temperature=temperature), data, data.records)
+    expected = whole.compute()
+    assert found.confusion == expected.confusion
+    assert found.calibration == expected.calibration
+    assert {entry.id: entry for entry in found.per_image} == {entry.id: entry for entry in expected.per_image}
+
+
+def test_the_sample_is_what_the_network_says_at_labelled_pixels(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "SAMPLE_PIXELS", 12 * 200)
+    predictor = predictor_of(data)
+    seen = judging.sample(predictor, data, data.records)
+    assert seen is not None
+    assert seen.scores.shape == (2400, 3)
+    assert np.bincount(seen.images).tolist() == [200] * 12
+    np.testing.assert_allclose(np.exp(seen.scores).sum(axis=1), 1, rtol=1e-5)
+    image, truth = read_pair(data, data.records[0])
+    known = np.array([0, 63, 64, 47 * 64 + 63, 1000])
+    expected = predictor.probabilities(image).reshape(3, -1)[:, known].T
+    np.testing.assert_array_equal(judging._probabilities_at(predictor, image, known), expected)
+
+
+def test_many_classes_are_sampled_less(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "SAMPLE_VALUES", 12 * 3 * 50)
+    seen = judging.sample(predictor_of(data), data, data.records)
+    assert seen is not None
+    assert len(seen.scores) == 12 * 50
+
+
+@pytest.mark.parametrize(
+    ("seconds", "images"),
+    [
+        (0.0, 4),  # the fewest, whatever they cost
+        (70.0, 5),  # one more, and two examples after it
+        (1000.0, 12),
+    ],
+)
+def test_judging_leaves_time_for_examples_before_the_deadline(
+    data: Dataset, monkeypatch: pytest.MonkeyPatch, seconds: float, images: int
+) -> None:
+    clock = Clock(monkeypatch, each=10.0)
+    scores = judging.judge(predictor_of(data), data, data.records, deadline=clock.now + seconds)
+    assert (scores.images, clock.predicted) == (images, images)
+    if seconds:
+        judging.examples(predictor_of(data), data, data.records, scores, deadline=100.0 + seconds)
+        assert clock.now <= 100.0 + seconds
+
+
+def test_sampling_ends_before_its_deadline_but_takes_one(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, each=10.0)
+    for seconds, images in ((0.0, 1), (35.0, 3), (999.0, 12)):
+        clock.predicted = 0
+        seen = judging.sample(predictor_of(data), data, data.records, deadline=clock.now + seconds)
+        assert seen is not None
+        assert (clock.predicted, len(np.unique(seen.images))) == (images, images)
+
+
+def test_examples_are_the_worst_and_the_best_and_fewer_when_it_is_late(
+    data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = predictor_of(data)
+    scores = judging.judge(predictor, data, data.records)
+    ranked = [entry.id for entry in sorted(scores.per_image, key=lambda entry: entry.iou or 0)]
+    found = judging.examples(predictor, data, data.records, scores)
+    assert [entry.id for entry in found] == [*ranked[:4], *ranked[:-5:-1]]
+    clock = Clock(monkeypatch, each=10.0)
+    late = judging.examples(predictor, data, data.records, scores, deadline=clock.now)
+    assert [entry.id for entry in late] == [ranked[0], ranked[-1]]
+    some = judging.examples(predictor, data, data.records, scores, deadline=clock.now + 45)
+    assert [entry.id for entry in some] == [*ranked[:2], *ranked[:-3:-1]]
+
+
+def test_the_cost_of_an_image_is_measured_on_the_second_unless_the_first_was_dear(
+    data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch, each=10.0)
+    assert judging.seconds_each(predictor_of(data), data, data.records, enough=20.0) == 10.0
+    assert clock.predicted == 2
+    assert judging.seconds_each(predictor_of(data), data, data.records, enough=5.0) == 10.0
+    assert clock.predicted == 3
+
+
+def test_what_cannot_be_read_is_told_and_left_out(data: Dataset) -> None:
+    data.records[3].image.write_bytes(b"no picture")
+    told: list[Record] = []
+    progress: list[int] = []
+    predictor = predictor_of(data)
+    scores = judging.judge(
+        predictor,
+        data,
+        data.records,
+        on_progress=lambda done, _of: progress.append(done),
+        on_fault=lambda record, _error: told.append(record),
+    )
+    assert told == [data.records[3]]
+    assert scores.images == 11
+    assert progress == sorted(progress)
+    assert judging.sample(predictor, data, [data.records[3]]) is None
+    assert judging.seconds_each(predictor, data, [data.records[3]], 1.0) == 0
+
+
+def test_nothing_readable_is_an_error_that_names_the_first(data: Dataset) -> None:
+    for record in data.records:
+        record.image.write_bytes(b"no picture")
+    with pytest.raises(MaskwrightError, match=r"none of the 12 images can be judged; the first: .*\d\d\.png"):
+        judging.judge(predictor_of(data), data, data.records)
+
+
+def test_one_image_is_one_example(data: Dataset) -> None:
+    predictor = predictor_of(data)
+    single = replace(data, records=data.records[:1])
+    scores = judging.judge(predictor, single, single.records)
+    assert len(judging.examples(predictor, single, single.records, scores)) == 1
