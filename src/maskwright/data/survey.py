@@ -7,7 +7,8 @@ seeded shuffled order, so that whatever was seen when the time is up is an even 
 
 from __future__ import annotations
 
-import os
+import contextlib
+import threading
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskwright.core.records import Fault, MaskFile
+from maskwright.core.resources import cores, free_memory
 from maskwright.core.seeds import generator
 from maskwright.data import faults
 from maskwright.data.clusters import Gallery, gallery
@@ -46,6 +48,7 @@ _OBJECT_WORK = 200e6  # pixels x classes: two or three seconds on two cores
 _CLASSES_AN_IMAGE = 12
 _FEWEST_SEEN = 8
 _MOST_THREADS = 8
+_BYTES_A_PIXEL = 16  # image, mask, and what is computed from them
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,14 +156,15 @@ def _examined(
 ) -> Iterator[tuple[Record, _Examined | Fault]]:
     """Yield what is found, in the order of `records`; a few images are in flight at a time, so memory stays flat."""
     deadline = None if seconds is None else time.monotonic() + seconds
-    threads = min(_MOST_THREADS, os.cpu_count() or 1)
+    threads = min(_MOST_THREADS, cores())
+    gate = _Gate(free_memory() // 2)
     with_objects = _object_images(records, len(dataset.classes))
     waiting: deque[tuple[Record, Future[_Examined | Fault]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for place, record in enumerate(records):
             if deadline is not None and place >= _FEWEST_SEEN and time.monotonic() > deadline:
                 break
-            waiting.append((record, pool.submit(_try_examine, dataset, record, place < with_objects)))
+            waiting.append((record, pool.submit(_try_examine, dataset, record, gate, place < with_objects)))
             if len(waiting) > 2 * threads:
                 earliest, future = waiting.popleft()
                 yield earliest, future.result()
@@ -183,9 +187,32 @@ def _object_images(records: Sequence[Record], classes: int) -> int:
     return OBJECT_IMAGES
 
 
-def _try_examine(dataset: Dataset, record: Record, with_objects: bool) -> _Examined | Fault:
+class _Gate:
+    """Lets images through as long as their bytes fit; one that is larger than everything goes alone."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._inside = most, 0
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def passing(self, needed: int) -> Iterator[None]:
+        """Wait until `needed` bytes fit, and hold them."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._inside or self._inside + needed <= self._most)
+            self._inside += needed
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= needed
+                self._changed.notify_all()
+
+
+def _try_examine(dataset: Dataset, record: Record, gate: _Gate, with_objects: bool) -> _Examined | Fault:
     try:
-        return _examine(dataset, record, with_objects=with_objects)
+        height, width = image_size(record.image)
+        with gate.passing(_BYTES_A_PIXEL * height * width):
+            return _examine(dataset, record, with_objects=with_objects)
     except DecodeError as error:
         return error.fault()
 

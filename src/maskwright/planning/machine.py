@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import torch
 
+from maskwright.core import resources
 from maskwright.core.errors import MaskwrightError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -50,8 +49,7 @@ def probe(device: str = "auto") -> Machine:
         device = next(name for name in ("cuda", "mps", "cpu") if there[name])
     if not there[device]:
         raise MaskwrightError(f"--device {device}: this machine has none that PyTorch can use; try --device cpu")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    memory = psutil.virtual_memory().available
+    cores, memory = resources.cores(), resources.free_memory()
     if device == "cuda":
         free, _total = torch.cuda.mem_get_info()
         return Machine(device, torch.cuda.get_device_name(), cores, free, torch.cuda.is_bf16_supported())

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import psutil
 
+from maskwright.core.resources import free_memory
 from maskwright.data.readers.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ def require_room(path: Path, size: tuple[int, int], bytes_per_pixel: int) -> Non
             "cut it into tiles, or remove it if it is not one of your images",
         )
     needed = 2 * height * width * bytes_per_pixel
-    if needed > _SMALL_BYTES and needed > psutil.virtual_memory().available:
-        free = psutil.virtual_memory().available
+    if needed > _SMALL_BYTES and needed > (free := free_memory()):
         raise DecodeError(
             "bomb",
             path,

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import psutil
+import pytest
+
+from maskwright.core import resources
+
+GIB = 1 << 30
+
+
+@pytest.fixture
+def cgroups(tmp_path, monkeypatch):
+    """Return a function that pretends to a membership and to files of control groups."""
+
+    def pretend(membership: str, files: dict[str, str]) -> None:
+        (tmp_path / "cgroup").write_text(membership)
+        for name, text in files.items():
+            path = tmp_path / "fs" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        monkeypatch.setattr(resources, "_MEMBERSHIP", tmp_path / "cgroup")
+        monkeypatch.setattr(resources, "_GROUPS", tmp_path / "fs")
+        monkeypatch.setattr(resources.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 64 * GIB}))
+
+    return pretend
+
+
+def test_without_groups_the_machine_is_the_limit(cgroups) -> None:
+    cgroups("", {})
+    assert (resources.cores(), resources.free_memory()) == (16, 64 * GIB)
+
+
+def test_version_2_counts_each_group_above(cgroups) -> None:
+    cgroups(
+        "0::/pod/box\n",
+        {
+            "pod/box/cpu.max": "max 100000\n",
+            "pod/cpu.max": "250000 100000\n",
+            "pod/box/memory.max": f"{8 * GIB}\n",
+            "pod/box/memory.current": f"{5 * GIB}\n",
+            "pod/box/memory.stat": f"anon {3 * GIB}\ninactive_file {2 * GIB}\n",
+            "pod/memory.max": "max\n",
+            "pod/memory.current": f"{9 * GIB}\n",
+        },
+    )
+    assert (resources.cores(), resources.free_memory()) == (3, 5 * GIB)
+
+
+def test_in_a_container_the_root_counts_where_the_path_is_the_hosts(cgroups) -> None:
+    cgroups(
+        "0::/docker/0123\n",
+        {"cpu.max": "50000 100000\n", "memory.max": f"{GIB}\n", "memory.current": f"{2 * GIB}\n"},
+    )
+    assert (resources.cores(), resources.free_memory()) == (1, 0)
+
+
+def test_version_1_has_a_tree_a_controller(cgroups) -> None:
+    cgroups(
+        "5:cpu,cpuacct:/box\n4:memory:/box\n1:name=systemd:/\n",
+        {
+            "cpu,cpuacct/box/cpu.cfs_quota_us": "200000\n",
+            "cpu,cpuacct/box/cpu.cfs_period_us": "100000\n",
+            "cpu,cpuacct/cpu.cfs_quota_us": "-1\n",
+            "cpu,cpuacct/cpu.cfs_period_us": "100000\n",
+            "memory/box/memory.limit_in_bytes": f"{4 * GIB}\n",
+            "memory/box/memory.usage_in_bytes": f"{3 * GIB}\n",
+            "memory/box/memory.stat": f"cache 1\ntotal_inactive_file {GIB}\n",
+            "memory/memory.limit_in_bytes": "9223372036854771712\n",
+            "memory/memory.usage_in_bytes": f"{3 * GIB}\n",
+        },
+    )
+    assert (resources.cores(), resources.free_memory()) == (2, 2 * GIB)
+
+
+def test_this_machine() -> None:
+    assert resources.cores() >= 1
+    assert 0 < resources.free_memory() <= psutil.virtual_memory().total
