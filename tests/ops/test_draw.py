@@ -97,8 +97,3 @@ def test_outlines_lie_inside_the_regions_and_grow_with_the_image() -> None:
     large = np.zeros((1000, 1000), np.uint8)
     large[:, 500:] = 1
     assert draw.outlines(large)[0].sum() == 4
-
-
-def test_the_background_is_known_by_its_name() -> None:
-    assert draw.background(Classes.named(("thing", " Background"))) == 1
-    assert draw.background(SCENE) is None

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 IGNORE = 255
 MAX_CLASSES = 255
+BACKGROUND_NAMES = frozenset(
+    {"background", "_background_", "back", "bg", "none", "negative", "unlabelled", "unlabeled", "void"}
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,12 @@ class Classes:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def background(self) -> int | None:
+        """Index of the class that means "nothing", by its name, or None where every class is something."""
+        names = (name.strip().casefold() for name in self.names)
+        return next((index for index, name in enumerate(names) if name in BACKGROUND_NAMES), None)
 
     @classmethod
     def named(cls, names: list[str] | tuple[str, ...]) -> Classes:

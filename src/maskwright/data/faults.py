@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 MOST_OF_A_KIND = 200
 _RANK = {"error": 0, "warning": 1, "note": 2}
-_BACKGROUND = {"background", "bg", "_background_", "none", "negative"}
 OBSTACLES = ("no-images", "no-labels", "one-class", "too-few-images", "no-training-images")
 """Kinds of error that concern the whole data set: with any of them, training cannot work."""
 
@@ -62,15 +61,10 @@ def _place(fault: Fault) -> tuple[str, str]:
     return str(fault.path), fault.message
 
 
-def background(classes: Classes) -> int | None:
-    """Return the index of the class that means "nothing here", or None: class 0 by its name, or where there are two."""
-    return 0 if classes.names[0].strip().lower() in _BACKGROUND or len(classes) == 2 else None
-
-
 def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: Classes) -> Iterator[Fault]:
     """Yield what is odd about one mask, from its pixels by class (K + 1,), the ignored ones last."""
     labelled = int(pixels[:-1].sum())
-    nothing = background(classes)
+    nothing = classes.background
     if not labelled:
         yield Fault(
             "all-ignore",

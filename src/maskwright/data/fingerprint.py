@@ -145,7 +145,7 @@ def _flip(seen: Survey, axis: str) -> float:
     """
     if len(seen.summaries) < 2:
         return 0.0
-    nothing = faults.background(seen.dataset.classes)
+    nothing = seen.dataset.classes.background
     shapes = [meter.shapes for index, meter in enumerate(seen.objects) if index != nothing]
     return min(alikeness([seen.scene], axis), alikeness(shapes, axis))
 

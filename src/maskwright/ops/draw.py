@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from maskwright.core.classes import Classes
 
-BACKGROUND_NAMES = frozenset({"background", "_background_", "back", "bg", "none", "unlabelled", "unlabeled", "void"})
-
 # Okabe and Ito's palette (2008), told apart under every kind of colour blindness; the three differ in lightness too.
 MISSED = (240, 228, 66)
 INVENTED = (86, 180, 233)
@@ -27,14 +25,6 @@ CONFUSED = (213, 94, 0)
 CORRECT = (150, 160, 156)
 
 SAMPLE = 1_000_000  # pixels that the display range is estimated from
-
-
-def background(classes: Classes) -> int | None:
-    """Return the index of the class that means "nothing", by its name, or None where every class is something."""
-    for index, name in enumerate(classes.names):
-        if name.strip().casefold() in BACKGROUND_NAMES:
-            return index
-    return None
 
 
 def to_rgb8(image: NDArray[Any]) -> NDArray[np.uint8]:
@@ -102,7 +92,7 @@ def errors(
         RGB (H, W, 3).
     """
     assert image.shape[:2] == truth.shape == prediction.shape, (image.shape, truth.shape, prediction.shape)
-    nothing = 0 if classes is None else background(classes)
+    nothing = 0 if classes is None else classes.background
     grey = cv2.cvtColor(to_rgb8(image), cv2.COLOR_RGB2GRAY)
     dim = (grey.astype(np.float32) * 0.45 + 16).astype(np.uint8)
     picture = np.repeat(dim[:, :, None], 3, axis=2)
@@ -133,7 +123,7 @@ def outlines(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def _shown(classes: Classes) -> NDArray[np.bool_]:
     """Return a table (256,): which values of a label map are tinted."""
     shown = np.arange(256) < len(classes)
-    nothing = background(classes)
+    nothing = classes.background
     if nothing is not None:
         shown[nothing] = False
     return shown

@@ -15,7 +15,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from maskwright.core.durations import format_seconds
 from maskwright.core.files import write_text
-from maskwright.ops import draw
 from maskwright.report import facts, matrix, pictures, tables
 from maskwright.report.charts import interval_scale, reliability
 from maskwright.report.content import Example, ReportData
@@ -124,7 +123,7 @@ def _key_facts(data: ReportData) -> list[tuple[str, str]]:
 
 def _without_background(data: ReportData) -> list[tuple[str, str]]:
     """Return the mean IoU of what one looks for: background is large and easy, and lifts the mean."""
-    nothing = draw.background(data.classes)
+    nothing = data.classes.background
     values = [
         (entry.name, entry.iou.value)
         for index, entry in enumerate(data.scores.classes)

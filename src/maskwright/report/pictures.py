@@ -101,7 +101,7 @@ def largest_error(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], names
 def classes_seen(examples: Sequence[Example], classes: Classes) -> list[int]:
     """Return the indices of the classes that are painted in any truth or prediction, in order."""
     seen = {int(value) for example in examples for labels in _labels(example) for value in np.unique(labels)}
-    return sorted(index for index in seen if index < len(classes) and index != draw.background(classes))
+    return sorted(index for index in seen if index < len(classes) and index != classes.background)
 
 
 def _labels(example: Example) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -111,7 +111,7 @@ def _labels(example: Example) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 def error_legend(classes: Classes) -> list[tuple[str, str]]:
     """Return what the colours of the picture of errors mean, as (words, CSS colour)."""
     entries = [("taken for another class", draw.CONFUSED)]
-    if draw.background(classes) is not None:
+    if classes.background is not None:
         entries = [("missed", draw.MISSED), ("made up", draw.INVENTED), *(entries if len(classes) > 2 else [])]
     return [(words, "#{:02x}{:02x}{:02x}".format(*color)) for words, color in entries]
 
@@ -138,7 +138,7 @@ def _drawn(example: Example, classes: Classes) -> list[_Drawing]:
 
 def _painted(example: Example, labels: NDArray[np.uint8], classes: Classes) -> tuple[str, NDArray[np.uint8]]:
     """Tint the image where a background lets it show through, else paint the labels alone: they are read best so."""
-    if draw.background(classes) is None:
+    if classes.background is None:
         return "flat", draw.colorize(labels, classes)
     return "photo", draw.overlay(example.image, labels, classes, 0.7)
 

@@ -105,7 +105,7 @@ class CocoFile:
 
     def __init__(self, classes: Classes, *, as_polygons: bool = False) -> None:
         self._as_polygons = as_polygons
-        nothing = draw.background(classes)
+        nothing = classes.background
         self._names = {index: name for index, name in enumerate(classes.names) if index != nothing}
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
