@@ -115,7 +115,9 @@ def test_json_errors_leave_stdout_empty(stand_in, capsys: pytest.CaptureFixture[
     ("error", "code", "words"),
     [
         (OSError(errno.ENOSPC, "full", "runs/a.csv"), 2, "runs/a.csv could not be written: the disk is full"),
-        (PermissionError(errno.EACCES, "no", "runs/a.csv"), 2, "read-only"),
+        (OSError(errno.EROFS, "no", "runs/a.csv"), 2, "runs/a.csv could not be written: the folder is read-only"),
+        (PermissionError(errno.EACCES, "no", "data/a.png"), 2, "data/a.png could not be opened, as permission was"),
+        (OSError(errno.EMFILE, "many", "data/a.png"), 2, "data/a.png could not be opened, as this process has too"),
         (MemoryError(), 2, "sampling.batch"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"), 2, "predict.tile"),
         (RuntimeError("shapes differ"), 1, "RuntimeError: shapes differ"),

@@ -13,15 +13,23 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import write_error
 
 DONE, OURS, YOURS, INTERRUPTED = 0, 1, 2, 130
-_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE}
+_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_OTHERS = {
+    errno.EACCES: "permission was denied: give yourself the right to read it (and to write it, if it is to be written)",
+    errno.EPERM: "the system does not permit it: check who owns it, and what protects it",
+    errno.EMFILE: "this process has too many files open: raise the limit, e.g. with `ulimit -n 4096`",
+    errno.ENFILE: "this machine has too many files open: end other programs, or raise the system's limit",
+}
 
 
 def explain(error: BaseException) -> tuple[int, str]:
     """Return the exit code and the paragraph for an exception that ended a verb."""
     if isinstance(error, MaskwrightError):
         return YOURS, str(error)
-    if isinstance(error, OSError) and error.errno in _MACHINE:
+    if isinstance(error, OSError) and error.errno in _WRITING:
         return YOURS, str(write_error(Path(str(error.filename or "a file")), error))
+    if isinstance(error, OSError) and error.errno in _OTHERS:
+        return YOURS, f"{error.filename or 'a file'} could not be opened, as {_OTHERS[error.errno]}"
     if _out_of_memory(error):
         return YOURS, (
             f"the memory of this machine is not enough ({_first_line(error)}): make the work smaller, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,12 +28,9 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _new_beside(path)
         yield temporary
         _flush(temporary)
-        temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
         raise write_error(path, error) from error
@@ -61,9 +58,20 @@ def write_error(path: Path, error: OSError) -> MaskwrightError:
         return MaskwrightError(
             f"{path} could not be written: the disk is full. Free some space; nothing was half-written"
         )
+    if error.errno == errno.EDQUOT:
+        return MaskwrightError(
+            f"{path} could not be written: your disk quota is used up. Free some space; nothing was half-written"
+        )
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return MaskwrightError(f"{path} could not be written: the folder is read-only. Choose another one with --out")
     return MaskwrightError(f"{path} could not be written: {error.strerror or error}")
+
+
+def _new_beside(path: Path) -> Path:
+    """Make an empty file beside `path`, with the rights that the user's umask gives to any new file."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    return temporary
 
 
 def _flush(path: Path) -> None:
