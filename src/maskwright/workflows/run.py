@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
 import json
 import os
 import platform
 import subprocess
 import zlib
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ from maskwright.core.records import Dataset, MaskFile, Shapes
 from maskwright.data.formats import ReadOptions, read_dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from maskwright.core.plan import Plan
 
@@ -51,20 +53,35 @@ class Material:
     presence: Mapping[str, frozenset[int]]
 
 
-def new_folder(out: Path | None, root: Path) -> Path:
-    """Return a run folder that holds no run yet: `out`, or the next free one below `runs/`.
+@contextlib.contextmanager
+def claimed(out: Path | None, root: Path) -> Iterator[Path]:
+    """Yield `new_folder`; what fails before it wrote anything there leaves no empty folder behind.
 
-    It is not made yet, but it is made sure that it can be: better to hear that now than after the planning.
+    Raises:
+        MaskwrightError: see `new_folder`.
+    """
+    there = out is not None and out.is_dir()
+    run = new_folder(out, root)
+    try:
+        yield run
+    except BaseException:
+        if not there:
+            with contextlib.suppress(OSError):  # It holds something by now, and stays.
+                run.rmdir()
+        raise
+
+
+def new_folder(out: Path | None, root: Path) -> Path:
+    """Make a run folder that holds no run yet: `out`, or the next free one below `runs/`.
+
+    It is made at once: of two trainings begun together each gets its own, and a place that cannot be written is
+    better heard of now than after the planning.
 
     Raises:
         MaskwrightError: `out` holds a run already, is a file, or cannot be written.
     """
     if out is None:
-        name = root.resolve().name
-        number = 1
-        while Path("runs", f"{name}-{number:03d}").exists():
-            number += 1
-        out = Path("runs", f"{name}-{number:03d}")
+        return _next_free(root.resolve().name)
     if out.exists() and not out.is_dir():
         raise MaskwrightError(f"--out {out} is a file: name a folder")
     if (out / PLAN).exists():
@@ -72,9 +89,30 @@ def new_folder(out: Path | None, root: Path) -> Path:
     above = next(folder for folder in (out, *out.parents) if folder.exists())
     if not above.is_dir():
         raise MaskwrightError(f"{out} cannot be made, as {above} is a file: choose another --out")
-    if not os.access(above, os.W_OK | os.X_OK):
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(out, error) from None
+    if not os.access(out, os.W_OK | os.X_OK):
         raise write_error(out, PermissionError(errno.EACCES, "no permission"))
     return out
+
+
+def _next_free(name: str) -> Path:
+    """Make the first of runs/NAME-001, runs/NAME-002 ... that is not there."""
+    for number in itertools.count(1):
+        run = Path("runs", f"{name}-{number:03d}")
+        try:
+            run.parent.mkdir(exist_ok=True)
+            run.mkdir()
+        except FileExistsError:
+            if not run.parent.is_dir():
+                raise MaskwrightError(f"{run} cannot be made, as {run.parent} is a file: choose an --out") from None
+        except OSError as error:
+            raise write_error(run, error) from None
+        else:
+            return run
+    raise AssertionError("numbers do not end")
 
 
 def begin(run: Path, plan: Plan, found: Fingerprint, material: Material, read: ReadOptions) -> None:
@@ -169,7 +207,7 @@ def environment(dataset: Dataset) -> dict[str, str]:
     """Return versions, machine, git revision of the working folder, and the hash of the data."""
     return {
         "python": platform.python_version(),
-        **{name: version(name) for name in PACKAGES},
+        **{name: _version(name) for name in PACKAGES},
         "machine": f"{platform.system()} {platform.machine()}",
         "git_revision": _git_revision(),
         "data": str(dataset.root.resolve()),
@@ -203,6 +241,14 @@ def write_metrics(folder: Path, metrics: Mapping[str, Any], name: str = METRICS)
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(values, indent=1, default=str) + "\n")
+
+
+def _version(name: str) -> str:
+    """Return the version of a distribution; some systems ship the same module under another name."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def _git_revision() -> str:

@@ -1,0 +1,71 @@
+"""The run folder: found, claimed, described."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+
+import pytest
+from tests.data.survey_data import picture, write_dataset
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.workflows import run as folder
+
+
+def test_trainings_begun_together_get_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with ThreadPoolExecutor(16) as pool:
+        runs = list(pool.map(lambda _: folder.new_folder(None, Path("data/cells")), range(64)))
+    assert len(set(runs)) == 64
+    assert sorted(runs)[0] == Path("runs/cells-001")
+    assert all(run.is_dir() for run in runs)
+
+
+def test_what_fails_at_once_leaves_no_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for out in (None, tmp_path / "deep" / "run"):
+        with contextlib.suppress(KeyboardInterrupt), folder.claimed(out, Path("cells")) as run:
+            assert run.is_dir()
+            raise KeyboardInterrupt
+        assert not run.exists()
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    with pytest.raises(ValueError, match="no"), folder.claimed(mine, Path("cells")):
+        raise ValueError("no")
+    assert mine.is_dir()
+    with contextlib.suppress(ValueError), folder.claimed(None, Path("cells")) as run:
+        (run / folder.PLAN).write_text("")
+        raise ValueError("no")
+    assert (run / folder.PLAN).exists()
+
+
+def test_folders_that_cannot_be(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / folder.PLAN).write_text("")
+    for out, words in (
+        ("file", "file is a file: name a folder"),
+        ("file/run", "cannot be made, as .*file is a file"),
+        ("old", "holds a run already: go on with it by --resume"),
+    ):
+        with pytest.raises(MaskwrightError, match=words):
+            folder.new_folder(tmp_path / out, Path("cells"))
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(MaskwrightError, match="runs/cells-001 cannot be made, as runs is a file"):
+        folder.new_folder(None, Path("cells"))
+
+
+def test_a_distribution_of_another_name_is_unknown(tmp_path, monkeypatch):
+    def version(name):
+        if name == "opencv-python-headless":
+            raise PackageNotFoundError(name)
+        return "1.2"
+
+    monkeypatch.setattr(folder, "version", version)
+    pixels = picture(0)
+    found = folder.environment(write_dataset(tmp_path, [(pixels, pixels[..., 0] // 200)]))
+    assert found["opencv-python-headless"] == "unknown"
+    assert found["torch"] == "1.2"
