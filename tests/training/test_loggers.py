@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import io
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +80,55 @@ def test_tensorboard_is_there_unasked_and_its_events_can_be_read_back(tmp_path: 
     assert image.encoded_image_string.startswith(b"\x89PNG")
 
 
+def test_a_resumed_training_tells_tensorboard_to_forget_what_comes_again(tmp_path: Path) -> None:
+    from tensorboardX.proto.event_pb2 import SessionLog
+
+    for _ in range(2):  # within one second, and yet two files
+        (writer,) = loggers.create((), tmp_path, {})
+        writer.resumed(10)
+        writer.close()
+    starts = [event for event in events(tmp_path / "tensorboard") if event.HasField("session_log")]
+    assert [(event.step, event.session_log.status) for event in starts] == [(11, SessionLog.START)] * 2
+
+
+def test_a_full_disk_is_an_error_and_not_a_halt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tensorboardX import record_writer
+
+    opened = Broken()
+    monkeypatch.setattr(record_writer, "open_file", lambda _path: opened)
+    (writer,) = loggers.create((), tmp_path, {})
+    opened.full = True
+    for write in (
+        lambda: writer.numbers(ROWS[0]),
+        lambda: writer.picture("a", np.zeros((4, 6, 3), np.uint8), 1),
+        writer.close,
+    ):
+        with pytest.raises(MaskwrightError, match=r"tensorboard could not be written: the disk is full"):
+            write()
+
+
+class Broken(io.BytesIO):
+    """A file on a disk that becomes full."""
+
+    full = False
+
+    def write(self, content: Any, /) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(content)
+
+    def close(self) -> None:
+        super().close()
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tensorboard").write_text("a file")
+    with pytest.raises(MaskwrightError, match="tensorboard could not be written"):
+        loggers.create((), tmp_path, {})
+
+
 def test_an_unknown_logger_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(MaskwrightError, match="'wandbb' is no logger: did you mean 'wandb'"):
         loggers.create(("wandbb",), tmp_path, {})
@@ -110,7 +161,14 @@ def test_wandb_works_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         writer.picture("validation/0", np.zeros((4, 6, 3), np.uint8), 5)
         writer.numbers(ROWS[0])
         writer.close()
-    (record,) = run.rglob("*.wandb")
+    first = (run / "wandb-id.txt").read_text()
+    for writer in loggers.create(("wandb",), run, {}):
+        writer.resumed(5)
+        writer.close()
+    assert first
+    assert (run / "wandb-id.txt").read_text() == first
+    record, _ = sorted(run.rglob("*.wandb"))
+    assert first in record.name
     assert record.stat().st_size > 500
     (picture,) = (run / "wandb").rglob("0_*.png")
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import os
+import platform
+import secrets
+import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from maskwright.core.errors import MaskwrightError, unknown_name
-from maskwright.core.files import write_text
+from maskwright.core.files import write_error, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
 Row = dict[str, float | int | None]
+FLUSH_SECONDS = 30.0
 COLUMNS = ("step", "seconds", "loss", "lr", "val_iou")
 
 
@@ -30,31 +36,72 @@ class Logger(Protocol):
     def picture(self, name: str, image: NDArray[np.uint8], step: int) -> None:
         """Keep one RGB picture (H, W, 3)."""
 
+    def resumed(self, step: int) -> None:
+        """Take note that the training goes on after `step`: rows of later steps come again."""
+
     def close(self) -> None:
         """Write out what is still in hand."""
 
 
 class TensorBoard:
-    """Event files that `tensorboard --logdir RUN` shows."""
+    """Event files that `tensorboard --logdir RUN` shows, written by whoever logs.
+
+    tensorboardX's own writer leaves that to a thread; a full disk kills the thread, and the next who logs waits for it
+    for ever.
+
+    Raises:
+        MaskwrightError: by every method: the disk is full, or the folder cannot be written.
+    """
 
     def __init__(self, run: Path) -> None:
-        from tensorboardX import SummaryWriter
+        from tensorboardX import summary
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.record_writer import RecordWriter
 
-        self._writer = SummaryWriter(str(run / "tensorboard"), flush_secs=30)
+        self._summary, self._event, self._session = summary, Event, SessionLog
+        self._folder = run / "tensorboard"
+        self._flushed = time.monotonic()
+        with self._writing():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # Two writers may begin in the same second, which is all that the usual name tells.
+            name = f"events.out.tfevents.{int(time.time())}.{platform.node()}.{os.getpid()}.{time.time_ns()}"
+            self._file = RecordWriter(str(self._folder / name))
+        self._write(0, file_version="brain.Event:2")
+
+    def resumed(self, step: int) -> None:
+        """Tell the reader to forget what an earlier process wrote of later steps."""
+        start = self._session(status=self._session.START)
+        self._write(step + 1, session_log=start)
 
     def numbers(self, row: Row) -> None:
         """Write every number of the row as a scalar."""
         for name, value in row.items():
             if name != "step" and value is not None:
-                self._writer.add_scalar(name, value, row["step"])
+                self._write(row["step"], summary=self._summary.scalar(name, value))
 
     def picture(self, name: str, image: NDArray[np.uint8], step: int) -> None:
         """Write the picture."""
-        self._writer.add_image(name, image, step, dataformats="HWC")
+        self._write(step, summary=self._summary.image(name, image, dataformats="HWC"))
 
     def close(self) -> None:
-        """Flush and close the file."""
-        self._writer.close()
+        """Write out what is buffered and close the file."""
+        with self._writing():
+            self._file.close()
+
+    def _write(self, step: float | None, **content: Any) -> None:
+        with self._writing():
+            event = self._event(wall_time=time.time(), step=int(step or 0), **content)
+            self._file.write(event.SerializeToString())
+            if time.monotonic() - self._flushed > FLUSH_SECONDS:
+                self._file.flush()
+                self._flushed = time.monotonic()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise write_error(self._folder, error) from error
 
 
 class WandB:
@@ -64,7 +111,20 @@ class WandB:
         import wandb
 
         self._wandb = wandb
-        self._run = wandb.init(project="maskwright", name=run.name, dir=str(run), config=config, resume="allow")
+        name = run / "wandb-id.txt"
+        if not name.exists():
+            write_text(name, secrets.token_hex(4))
+        self._run = wandb.init(
+            project="maskwright",
+            id=name.read_text(encoding="utf-8"),
+            name=run.name,
+            dir=str(run),
+            config=config,
+            resume="allow",
+        )
+
+    def resumed(self, step: int) -> None:
+        """Do nothing: steps that come again are left out by Weights & Biases itself."""
 
     def numbers(self, row: Row) -> None:
         """Log every number of the row."""

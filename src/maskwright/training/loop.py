@@ -263,6 +263,8 @@ class Trainer:
         loss = point.state["loss"]
         self._loss = None if loss is None else torch.tensor(loss, device=self.job.fabric.device)
         self.history = point.state["history"]
+        for logger in self.job.loggers:
+            logger.resumed(self.pace.step)
 
 
 class Marks:
