@@ -12,11 +12,12 @@ from maskwright.cli.options import AsJson, ClassNames, Data, Device, Format, Ign
 from maskwright.cli.terminal import Terminal
 
 Split = Annotated[
-    Literal["train", "val", "test"],
-    typer.Option(metavar="PART", help="Which part of the data judges: train, val or test."),
+    Literal["train", "val", "test", "all"],
+    typer.Option(metavar="PART", help="Which part of the data judges: train, val, test, or all of it."),
 ]
 Out = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Folder for metrics.json and report.html.  [default: in the run]")
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder for metrics-PART.json and report-PART.html.  [default: in the run]"),
 ]
 
 
@@ -34,19 +35,29 @@ def evaluate(
 ) -> int:
     """Score a model on held-out images.
 
-    Per class and on average, with 95 % intervals; writes metrics.json and report.html.
+    Per class and on average, with 95 % intervals; writes metrics-PART.json and report-PART.html.
     """
     from maskwright.cli.scores import score_tables
     from maskwright.cli.tables import pairs
+    from maskwright.data.formats import ReadOptions
     from maskwright.workflows.evaluate import evaluate as judge
 
     terminal = Terminal(as_json=as_json)
     options = read_options(format_name, classes, ignore, mapping)
     with terminal.working() as watch:
         result = judge(
-            run, data, split=split, read=options, out=out, device=device, on_progress=watch.counting("evaluate")
+            run,
+            data,
+            split=split,
+            read=None if options == ReadOptions() else options,
+            out=out,
+            device=device,
+            on_progress=watch.counting("evaluate"),
         )
-    terminal.answer({"report": result.report, "split": split, "scores": result.scores.to_json()})
+    found = {"report": result.report, "split": split, "notes": list(result.notes), "scores": result.scores.to_json()}
+    terminal.answer(found)
     terminal.show(*score_tables(result.scores, split, terminal.width))
+    for note in result.notes:
+        terminal.say(f"note: {note}")
     terminal.show(pairs("Files", [("report", str(result.report))]))
     return DONE

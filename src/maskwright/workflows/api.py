@@ -115,9 +115,9 @@ def evaluate(
     Args:
         run: run folder, or its `model.safetensors`.
         data: folder (or file) of images and masks.
-        split: `train`, `val` or `test`.
-        read: how to read the data, where recognising it by itself would be wrong.
-        out: folder for the report; None for the run folder.
+        split: `train`, `val` or `test`; `all` for every labelled image.
+        read: how to read the data; None for how the training read its own.
+        out: folder for `metrics-SPLIT.json` and `report-SPLIT.html`; None for the run folder.
         device: `auto`, `cpu`, `cuda`, ...
         on_progress: told (images done, images in all).
 
@@ -128,7 +128,7 @@ def evaluate(
         Path(run),
         Path(data),
         split=split,
-        read=read or ReadOptions(),
+        read=read,
         out=None if out is None else Path(out),
         device=device,
         on_progress=on_progress,

@@ -7,21 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.plan import SplitPlan
 from maskwright.core.records import SPLITS
-from maskwright.data.formats import ReadOptions, read_dataset
-from maskwright.data.split import with_splits
+from maskwright.data.formats import read_dataset
 from maskwright.inference.predictor import Predictor
 from maskwright.report.content import ReportData
 from maskwright.report.page import write_report
-from maskwright.workflows import judging
+from maskwright.workflows import judging, known_split
 from maskwright.workflows import run as folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.events import OnProgress
-    from maskwright.core.records import Dataset
+    from maskwright.core.records import Dataset, Record
+    from maskwright.data.formats import ReadOptions
     from maskwright.metrics.scores import Scores
 
 
@@ -32,10 +31,12 @@ class EvaluateResult:
     Attributes:
         scores: on the records judged.
         report: the page.
+        notes: what one should know of the images judged: files left out, images that the training did not know.
     """
 
     scores: Scores
     report: Path
+    notes: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -54,7 +55,7 @@ def evaluate(
         run: the run folder, or a model file.
         root: folder (or file) of images and masks.
         split: `train`, `val`, `test`, or `all` for every labelled image.
-        read: how to read the data.
+        read: how to read the data; None for how the training read its own.
         out: folder for `metrics-SPLIT.json` and `report-SPLIT.html`; None for the run folder.
         device: `auto`, `cpu`, `cuda` or `mps`.
         on_progress: called with (images done, images in all).
@@ -65,15 +66,21 @@ def evaluate(
     if split not in (*SPLITS, "all"):
         raise MaskwrightError(f"--split {split}: it is one of {', '.join(SPLITS)}, or all")
     predictor = Predictor.load(run, device)
-    dataset = _like_training(run, read_dataset(root, read or ReadOptions()))
+    home = run if run.is_dir() else run.parent
+    dataset, notes = known_split.like_training(home, read_dataset(root, read or known_split.reading(home)))
     check_classes(predictor, dataset)
     records = tuple(record for record in dataset.records if record.annotation and split in {"all", record.split})
     if not records:
         raise MaskwrightError(f"{root} has no labelled image in its {split} part: choose another with --split")
-    scores = judging.judge(predictor, dataset, records, on_progress=on_progress)
-    home = out or (run if run.is_dir() else run.parent)
-    report = home / f"report-{split}.html"
-    folder.write_metrics(home, {"split": split, "data": str(root), "scores": scores.to_json()}, f"metrics-{split}.json")
+
+    def missed(_record: Record, error: MaskwrightError) -> None:
+        notes.append(judging.left_out(error))
+
+    scores = judging.judge(predictor, dataset, records, on_progress=on_progress, on_fault=missed)
+    out = out or home
+    report = out / f"report-{split}.html"
+    metrics = {"split": split, "data": str(root), "notes": notes, "scores": scores.to_json()}
+    folder.write_metrics(out, metrics, f"metrics-{split}.json")
     write_report(
         report,
         ReportData(
@@ -83,9 +90,10 @@ def evaluate(
             split=split,
             examples=judging.examples(predictor, dataset, records, scores),
             environment=folder.environment(dataset),
+            notes=notes,
         ),
     )
-    return EvaluateResult(scores, report)
+    return EvaluateResult(scores, report, tuple(notes))
 
 
 def check_classes(predictor: Predictor, dataset: Dataset) -> None:
@@ -106,18 +114,3 @@ def read_history(path: Path) -> list[dict[str, float | None]]:
     """Read `history.csv`; an empty cell is None."""
     with path.open(encoding="utf-8", newline="") as file:
         return [{name: float(cell) if cell else None for name, cell in row.items()} for row in csv.DictReader(file)]
-
-
-def _like_training(run: Path, dataset: Dataset) -> Dataset:
-    """Put each record into the part in which the training had it, so that no image it saw is called a test image.
-
-    Data that the run does not know get the split of their layout, or ours.
-    """
-    known: dict[str, dict[str, str]] = {}
-    if run.is_dir() and (run / folder.SPLIT).exists():
-        data = folder.read_json(run / folder.DATA)
-        if data["root"] == str(dataset.root.resolve()):
-            known = folder.read_json(run / folder.SPLIT)
-    if known:
-        return folder.with_known_splits(dataset, known)
-    return with_splits(dataset, SplitPlan(), 0)

@@ -153,9 +153,7 @@ def reopen(run: Path, root: Path | None = None) -> tuple[Plan, Material]:
     plan = read_plan(run / PLAN)
     data = read_json(run / DATA)
     entries = read_json(run / SPLIT)
-    options = {**data["read"], "classes": None if data["read"]["classes"] is None else Path(data["read"]["classes"])}
-    options["map"] = {int(value): target for value, target in (options.get("map") or {}).items()}
-    dataset = read_dataset(Path(data["root"]) if root is None else root, ReadOptions(**options))
+    dataset = read_dataset(Path(data["root"]) if root is None else root, read_options(data))
     dataset = with_known_splits(dataset, entries)
     if data_hash(dataset) != data["hash"]:
         raise MaskwrightError(
@@ -164,6 +162,13 @@ def reopen(run: Path, root: Path | None = None) -> tuple[Plan, Material]:
         )
     _clear_strays(run)
     return plan, Material(dataset, {name: frozenset(entry["classes"]) for name, entry in entries.items()})
+
+
+def read_options(data: Mapping[str, Any]) -> ReadOptions:
+    """Return how a run read its data, from what `data.json` holds."""
+    options = {**data["read"], "classes": None if data["read"]["classes"] is None else Path(data["read"]["classes"])}
+    options["map"] = {int(value): target for value, target in (options.get("map") or {}).items()}
+    return ReadOptions(**options)
 
 
 def _clear_strays(run: Path) -> None:

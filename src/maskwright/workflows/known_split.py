@@ -1,0 +1,92 @@
+"""Which images a training has seen, told from its run folder when it is judged later. Predicts nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from maskwright.core.plan import SplitPlan
+from maskwright.core.records import SPLITS
+from maskwright.data.formats import ReadOptions
+from maskwright.data.split import with_splits
+from maskwright.workflows import run as folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from maskwright.core.records import Dataset, Record
+
+    Entries = Mapping[str, Mapping[str, Any]]
+
+
+def reading(home: Path) -> ReadOptions:
+    """Return how the run read its data; no options where the folder holds no run."""
+    if not (home / folder.DATA).exists():
+        return ReadOptions()
+    return folder.read_options(folder.read_json(home / folder.DATA))
+
+
+def like_training(home: Path, dataset: Dataset) -> tuple[Dataset, list[str]]:
+    """Put each record into the part in which the training had it, so that no image it saw is called a test image.
+
+    Records are recognised by their ids, wherever the data lie now, also from a folder above or below the training's.
+    One that the training did not know is unseen, and a test image.
+
+    Args:
+        home: the run folder, or where else the model file lies.
+        dataset: as it was read.
+
+    Returns:
+        The records with their parts and groups, and what one should know about how they came by them.
+    """
+    if not (home / folder.SPLIT).exists():
+        note = "what the model was trained on is unknown here; if it saw some of these images, the scores are too good"
+        return with_splits(dataset, SplitPlan(), 0), [note]
+    entries = folder.read_json(home / folder.SPLIT)
+    endings = _endings(entries)
+    found = {record.id: _entry(record, entries, endings) for record in dataset.records}
+    unseen = [record for record in dataset.records if found[record.id] is None]
+    if len(unseen) == len(dataset.records):
+        return _all_unseen(dataset)
+    records = tuple(_placed(record, found[record.id]) for record in dataset.records)
+    notes = []
+    if folder.read_json(home / folder.DATA)["root"] != str(dataset.root.resolve()):
+        known = len(dataset.records) - len(unseen)
+        notes.append(f"{known} images are taken for the training's own, by their names; --split all judges all images")
+    if unseen:
+        notes.append(f"{len(unseen)} images that the training did not know count as test images")
+    return replace(dataset, records=records), notes
+
+
+def _all_unseen(dataset: Dataset) -> tuple[Dataset, list[str]]:
+    """Keep the parts of the layout; without any, all are test images."""
+    if any(record.split for record in dataset.records):
+        return with_splits(dataset, SplitPlan(), 0), []
+    return replace(dataset, records=tuple(replace(record, split="test") for record in dataset.records)), []
+
+
+def _placed(record: Record, entry: Mapping[str, Any] | None) -> Record:
+    if entry is None:
+        return replace(record, split="test")
+    return replace(record, split=entry["split"], group=entry["group"])
+
+
+def _entry(record: Record, entries: Entries, endings: Entries) -> Mapping[str, Any] | None:
+    """Find what the run says of a record: by its id, by an id that ends in it, or by the end of its own."""
+    parts = record.id.split("/")
+    tails = ("/".join(parts[place:]) for place in range(1, len(parts)))
+    exact = entries.get(record.id) or endings.get(record.id)
+    return exact or next((entries[tail] for tail in tails if tail in entries), None)
+
+
+def _endings(entries: Entries) -> Entries:
+    """Return the entries by each shorter ending of their ids; where several share one, the most seen one stands."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for split in reversed(SPLITS):
+        for name, entry in entries.items():
+            if entry["split"] == split:
+                parts = name.split("/")
+                found.update({"/".join(parts[place:]): entry for place in range(1, len(parts))})
+    return found
