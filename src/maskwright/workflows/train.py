@@ -20,6 +20,7 @@ from maskwright.core.events import Note, Progress, Stage
 from maskwright.inference.predictor import Predictor
 from maskwright.metrics.calibration import fit_temperature
 from maskwright.models import bundle
+from maskwright.planning.machine import probe
 from maskwright.report.content import ReportData
 from maskwright.report.page import write_report
 from maskwright.training import loggers as logging
@@ -103,31 +104,40 @@ def train(
 def _task(
     root: Path | None, request: PlanRequest, out: Path | None, resume: Path | None, watch: tuple[float, OnEvent]
 ) -> Task:
-    """Plan, or reopen a run; of several processes the first one plans and the others read what it wrote."""
+    """Plan, or reopen a run; of several processes the first one plans and the others read what it wrote.
+
+    They meet only after the planning: the steps that it measures would wait for the others' part of their sums.
+    """
     started, on_event = watch
-    launcher = _fabric(request.device, "32-true")
-    launcher.launch()
+    probe(request.device)
     found: Fingerprint | None = None
     run = resume
-    if resume is None and launcher.is_global_zero:
+    if resume is None and _is_first():
         if root is None:
             raise MaskwrightError("train needs a folder of images and masks, or --resume RUN")
-        run = folder.new_folder(out, root)
-        on_event(Stage("plan", f"looking at {root}"))
-        made = make_plan(root, request, lambda done, total: on_event(Progress(done, total)))
-        found = made.fingerprint
-        presence = {
-            record.id: frozenset(int(index) for index in np.flatnonzero(made.survey.shown(record.id)))
-            for record in made.dataset.records
-        }
-        _tell_plan(made.plan, found, on_event)
-        folder.begin(run, made.plan, found, Material(made.dataset, presence), request.read)
+        with folder.claimed(out, root) as run:
+            on_event(Stage("plan", f"looking at {root}"))
+            made = make_plan(root, request, lambda done, total: on_event(Progress(done, total)))
+            found = made.fingerprint
+            presence = {
+                record.id: frozenset(int(index) for index in np.flatnonzero(made.survey.shown(record.id)))
+                for record in made.dataset.records
+            }
+            _tell_plan(made.plan, found, on_event)
+            folder.begin(run, made.plan, found, Material(made.dataset, presence), request.read)
+    launcher = _fabric(request.device, "32-true")
+    launcher.launch()
     run = Path(launcher.broadcast(str(run)))
     plan, material = folder.reopen(run, root)
     fabric = _fabric(request.device, plan.train.precision)
     fabric.launch()
     on_event = on_event if fabric.is_global_zero else (lambda _event: None)
     return Task(run, plan, material, fabric, found, started, on_event)
+
+
+def _is_first() -> bool:
+    """Say whether this is the only process, or the first of those that `torchrun` started."""
+    return not torch.distributed.is_torchelastic_launched() or os.environ["RANK"] == "0"
 
 
 def _fabric(device: str, precision: Precision) -> Fabric:
