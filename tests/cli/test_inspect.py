@@ -8,6 +8,7 @@ import pytest
 from maskwright.cli.inspect import SHOWN_OF_A_KIND
 from maskwright.cli.main import run
 from maskwright.core.plan import SplitPlan
+from maskwright.core.records import Fault
 from maskwright.data.formats import ReadOptions
 
 
@@ -53,6 +54,18 @@ def test_faults_come_with_file_and_cure(stand_in, fingerprint, fault, capsys: py
     assert "Training can work, on 3 images; 1 fault of the kind error leaves its file out." in out
     assert "2, never split" in out
     assert "near-duplicates 4 images" in out
+
+
+def test_a_file_is_named_from_the_root_on(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:
+    faults = (
+        Fault("unknown-label", "error", Path("data/masks/7.png"), "7.png holds label 37", "name it"),
+        Fault("one-class", "error", Path("data"), "every pixel is sky", "label more"),
+    )
+    stand_in("maskwright.workflows.inspect", inspect=lambda *args: fingerprint(root="data", faults=faults))
+    assert run(["inspect", "data"]) == 0
+    out = capsys.readouterr().out
+    assert "error, unknown-label: masks/7.png holds label 37. Cure: name it" in out
+    assert "error, one-class: data: every pixel is sky. Cure: label more" in out
 
 
 def test_what_cannot_be_trained_on_ends_with_2(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:

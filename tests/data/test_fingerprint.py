@@ -351,6 +351,15 @@ def test_images_in_flight_are_bounded_by_their_bytes():
     assert max(total for total in most if total != 500) <= 100
 
 
+def test_mixed_pixel_types_are_a_warning(tmp_path):
+    dataset = good(tmp_path)
+    path = dataset.records[4].image
+    cv2.imwrite(str(path), picture(4).astype(np.uint16) * 200)
+    (fault,) = measure(dataset).faults
+    assert (fault.kind, fault.severity) == ("mixed-types", "warning")
+    assert f"5 uint8 and 1 uint16; {path.name} is uint16" in fault.message
+
+
 def test_a_jpeg_mask_is_a_warning(tmp_path):
     dataset = good(tmp_path)
     dataset = replace(dataset, value_to_index={0: 0, 255: 1})

@@ -384,7 +384,7 @@ def test_values_that_are_no_numbers(tmp_path, bad):
     values = np.ones((4, 5), np.float32)
     values[1, 2] = bad
     tifffile.imwrite(tmp_path / "a.tif", values)
-    fails(tmp_path / "a.tif", "nan", "1 values", "nan_to_num")
+    fails(tmp_path / "a.tif", "nan", "1 value of NaN or infinity", "nan_to_num")
     np.save(tmp_path / "a.npy", values.astype(np.float64))
     fails(tmp_path / "a.npy", "nan")
 

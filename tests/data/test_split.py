@@ -93,7 +93,10 @@ def test_three_images_make_one_each():
 @pytest.mark.parametrize("count", [1, 2])
 def test_too_few_images_is_an_error_with_a_cure(count):
     dataset, seen = imagined(ROOT, ["a", "b"][:count], [{0}] * count)
-    with pytest.raises(TooFewImagesError, match=rf"^{count} images? cannot be divided into train, val and test.*3 are"):
+    with pytest.raises(
+        TooFewImagesError,
+        match=rf"^{count} images? cannot be divided into train, val and test, which takes at least 3: add more",
+    ):
         with_splits(dataset, PLAN, 0, seen)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskwright.cli.errors import DONE, YOURS
@@ -53,7 +54,7 @@ def fingerprint_tables(fingerprint: Fingerprint, width: int) -> list[RenderableT
     if fingerprint.intensity:
         parts.append(_intensity(fingerprint, width))
     parts.append(_classes(fingerprint.class_stats, width))
-    parts += fault_lines(fingerprint.faults)
+    parts += fault_lines(fingerprint.faults, fingerprint.root)
     return [*parts, _verdict(fingerprint)]
 
 
@@ -146,7 +147,7 @@ def _spread(spread: Spread | None) -> str:
     return f"{number(spread.median)} ({number(spread.p10)}..{number(spread.p90)})"
 
 
-def fault_lines(faults: Sequence[Fault]) -> list[RenderableType]:
+def fault_lines(faults: Sequence[Fault], root: str) -> list[RenderableType]:
     """Write each fault with its file and cure; of one kind only the first few."""
     from rich.text import Text
 
@@ -158,16 +159,23 @@ def fault_lines(faults: Sequence[Fault]) -> list[RenderableType]:
         same = list(entries)
         for fault in same[:SHOWN_OF_A_KIND]:
             head = Text(f"{severity}, {kind}: ", style=styles[severity])
-            lines.append(head + Text(f"{_subject(fault)}{fault.message}. Cure: {fault.cure}", style="default"))
+            lines.append(head + Text(f"{_sentence(fault, root)}. Cure: {fault.cure}", style="default"))
         if len(same) > SHOWN_OF_A_KIND:
             more = len(same) - SHOWN_OF_A_KIND
             lines.append(Text(f"  and {more} more of this kind; --json lists them all", style="dim"))
     return lines
 
 
-def _subject(fault: Fault) -> str:
-    """Name the file, unless the message does so itself."""
-    return "" if fault.path.name in fault.message else f"{fault.path}: "
+def _sentence(fault: Fault, root: str) -> str:
+    """Write the message with its file from the root on: an image and its mask often have one name in two folders."""
+    path = fault.path
+    shown = str(path.relative_to(root)) if path.is_relative_to(root) and path != Path(root) else str(path)
+    begun = f"{path.name} "
+    return (
+        f"{shown} {fault.message.removeprefix(begun)}"
+        if fault.message.startswith(begun)
+        else f"{shown}: {fault.message}"
+    )
 
 
 def _verdict(fingerprint: Fingerprint) -> RenderableType:

@@ -11,7 +11,7 @@ import numpy as np
 from maskwright.core.records import SPLITS, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -172,13 +172,30 @@ def size_faults(dataset: Dataset) -> Iterator[Fault]:
             f"none of the {count} usable images is in the train part",
             "move some there, or leave the division to maskwright by giving one folder of images and one of masks",
         )
-    elif count < 3:
+    elif count < 3 and all(fault.kind != "too-few-images" for fault in dataset.faults):
         yield Fault(
             "one-image" if count == 1 else "two-images",
             "warning",
             dataset.root,
             f"{count} usable image{'s' if count > 1 else ''}: too few to train, validate and test",
             "add images: at least 3, and tens for a model to trust",
+        )
+
+
+def type_faults(root: Path, types: Mapping[Path, str]) -> Iterator[Fault]:
+    """Yield a warning where images differ in pixel type (by file): one range of values has to serve them all."""
+    counts = Counter(types.values()).most_common()
+    if len(counts) > 1:
+        usual = counts[0][0]
+        odd = next(path for path, kind in sorted(types.items()) if kind != usual)
+        listed = " and ".join(f"{count} {kind}" for kind, count in counts)
+        yield Fault(
+            "mixed-types",
+            "warning",
+            root,
+            f"the pixel types are mixed ({listed}; {odd.name} is {types[odd]}), and all images are read on the "
+            f"scale of the {usual} ones, so the others come out too bright or too dark",
+            f"save all images as {usual}, on one scale",
         )
 
 

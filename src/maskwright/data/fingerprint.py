@@ -15,6 +15,8 @@ from maskwright.data.statistics import spread
 from maskwright.data.survey import survey as look_over
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from maskwright.core.events import OnProgress
@@ -138,6 +140,10 @@ def _intensity(seen: Survey) -> tuple[ChannelStats, ...]:
     return max(meters, key=lambda meter: meter.images).stats()
 
 
+def _types(seen: Survey, dataset: Dataset) -> dict[Path, str]:
+    return {record.image: seen.summaries[record.id].dtype for record in dataset.records if record.id in seen.summaries}
+
+
 def _flip(seen: Survey, axis: str) -> float:
     """Return how alike masks are to their mirror images: as whole scenes and as single objects, whichever is less.
 
@@ -158,6 +164,7 @@ def _faults(
     by_part = np.stack([images.get(part, none) for part in SPLITS], axis=1)
     found = (
         *faults.size_faults(dataset),
+        *faults.type_faults(dataset.root, _types(seen, dataset)),
         *faults.class_faults(dataset, by_part, pixels[:-1], whole=len(seen.summaries) >= len(dataset.records)),
         *faults.leaks(dataset.records, seen.dataset.records, seen.gallery.id_pairs()),
         *faults.sampled(dataset.root, len(seen.summaries), len(dataset.records), seen.object_images),

@@ -201,12 +201,10 @@ def _snapped(
 
 
 def _unknown_value(path: Path, value: int, table: tuple[tuple[int, int], ...], count: int) -> DecodeError:
-    known = [key for key, _ in table]
-    span = f"{known[0]}..{known[-1]}" if known == list(range(known[0], known[-1] + 1)) else _listed(known)
     return DecodeError(
         "unknown-label",
         path,
-        f"holds label {value} ({count:,} pixels), but the known ones are {span}",
+        f"holds label {value} ({count:,} pixels), but the known ones are {_spans([key for key, _ in table])}",
         f"add a name for {value} to classes.txt, or map it with --map {value}=ignore",
     )
 
@@ -221,8 +219,16 @@ def _unknown_color(path: Path, code: int, count: int, known: int) -> DecodeError
     )
 
 
-def _listed(values: list[int]) -> str:
-    return ", ".join(str(value) for value in values[:12]) + (", ..." if len(values) > 12 else "")
+def _spans(values: list[int]) -> str:
+    """Write sorted numbers with runs of three and more drawn together: `0..11, 255`."""
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and value == runs[-1][-1] + 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    parts = [f"{run[0]}..{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return ", ".join(parts[:12]) + (", ..." if len(parts) > 12 else "")
 
 
 def _instances(dataset: Dataset, values: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.bool_]]]:

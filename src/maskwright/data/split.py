@@ -33,7 +33,17 @@ Shares = dict["Split", float]
 
 
 class TooFewImagesError(MaskwrightError):
-    """There are fewer images, or groups, than parts to be made."""
+    """There are fewer images, or groups, than parts to be made.
+
+    Attributes:
+        message: what there is and what is needed.
+        cure: what to do, in the imperative.
+    """
+
+    def __init__(self, message: str, cure: str) -> None:
+        super().__init__(f"{message}: {cure}")
+        self.message = message
+        self.cure = cure
 
 
 @dataclass(frozen=True)
@@ -196,8 +206,8 @@ def _no_test(dataset: Dataset) -> Fault:
 
 def _too_few(what: str, needed: int) -> TooFewImagesError:
     return TooFewImagesError(
-        f"{what}: at least {needed} are needed. Add more, or leave a part out "
-        "(--set split.test=0, and for training without any check --set split.val=0)"
+        f"{what}, which takes at least {needed}",
+        "add more, or train without a part (--set split.test=0, and for training without any check --set split.val=0)",
     )
 
 

@@ -47,6 +47,6 @@ def inspect(
     try:
         divided = with_splits(seen.dataset, split or SplitPlan(), seed, seen)
     except TooFewImagesError as error:
-        fault = Fault("too-few-images", "error", dataset.root, str(error), "add images with masks")
+        fault = Fault("too-few-images", "error", dataset.root, error.message, error.cure)
         divided = replace(seen.dataset, faults=(*seen.dataset.faults, fault))
     return fingerprint(seen, divided)

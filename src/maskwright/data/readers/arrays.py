@@ -162,7 +162,7 @@ def plain_pixels(path: Path, array: NDArray[Any]) -> NDArray[Any]:
         raise DecodeError(
             "nan",
             path,
-            f"holds {bad:,} values that are NaN or infinite, and every pixel must be a number",
+            f"holds {bad:,} {'value' if bad == 1 else 'values'} of NaN or infinity, and every pixel must be a number",
             "replace them before, e.g. by numpy.nan_to_num, or remove the image",
         )
     return numbers
