@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from maskwright.core.classes import Classes
+from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, Plan, SamplingPlan
 from maskwright.core.records import Dataset, MaskFile, Record
@@ -127,9 +127,9 @@ def test_an_error_comes_at_its_batch_and_names_the_file():
 def test_a_fault_in_the_files_names_image_and_crop(samples, cache):
     for record in cache.records:
         record.image.write_bytes(b"no picture")
-    with Batches(samples, 0, 2) as batches, pytest.raises(MaskwrightError, match=r"\d\.png") as caught:
-        next(batches)
-    assert any("crop 0 of step 0" in note for note in caught.value.__notes__)
+    with Batches(samples, 0, 9) as batches, pytest.raises(MaskwrightError, match=r"\d\.png") as caught:
+        list(batches)
+    assert any("while making crop" in note and ".png" in note for note in caught.value.__notes__)
 
 
 def test_no_more_is_made_ahead_than_the_depth():
@@ -166,7 +166,33 @@ def test_a_finished_iteration_has_no_threads_even_without_a_with_block():
     assert workers() == []
 
 
-def test_opencv_is_left_single_threaded():
+def test_opencv_has_one_thread_meanwhile_and_its_own_again_afterwards():
     cv2.setNumThreads(2)
-    collected(Counting(), 0, 1)
-    assert cv2.getNumThreads() == 1
+    with Batches(Counting(), 0, 1) as batches:
+        assert cv2.getNumThreads() == 1
+        cv2.setNumThreads(1)
+    assert cv2.getNumThreads() == 2
+    cv2.setNumThreads(3)
+    batches.close()
+    assert cv2.getNumThreads() == 3
+    cv2.setNumThreads(1)
+
+
+def test_a_file_that_broke_costs_its_crops_and_is_named_once(samples, cache):
+    whole = collected(samples, 0, 12)
+    cache.records[2].image.write_bytes(b"no picture")
+    for threads in (1, 3):
+        broken = Samples(DecodedCache(cache._dataset, cache.records, PLAN.data, 0), [frozenset({0, 1, 2, 3})] * 5, PLAN)
+        batches = collected(broken, 0, 12, threads=threads)
+        lost = [
+            (batch.step, slot) for batch in batches for slot in range(BATCH) if (batch.labels[slot] == IGNORE).all()
+        ]
+        assert lost == [
+            (step, slot) for step in range(12) for slot in range(BATCH) if samples._sampler.draw(step, slot).record == 2
+        ]
+        assert lost
+        for one, other in zip(batches, whole, strict=True):
+            kept = [slot for slot in range(BATCH) if (one.step, slot) not in lost]
+            assert np.array_equal(one.images[kept], other.images[kept])
+        (fault,) = broken.faults
+        assert str(cache.records[2].image) in fault

@@ -9,12 +9,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.training.conftest import batch_of
 from torch import Tensor, nn
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.events import Progress, Saved
+from maskwright.core.events import Note, Progress, Saved
 from maskwright.training import checkpoint
-from maskwright.training.loop import Marks, thinned
+from maskwright.training.loop import thinned
+from maskwright.training.pace import Marks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -316,3 +318,41 @@ def test_middles_by_hand() -> None:
     assert thinned(labels, torch.zeros(1, 1, 10, 10)) is labels
     assert thinned(labels, torch.zeros(1, 1, 5, 5))[0, 0].tolist() == [11, 13, 15, 17, 19]
     assert thinned(labels, torch.zeros(1, 1, 3, 3))[0].tolist() == [[22, 26, 29], [62, 66, 69], [92, 96, 99]]
+
+
+def test_a_resume_with_other_threads_or_a_damaged_checkpoint_says_so(bench: Bench) -> None:
+    plan = bench.plan(steps=4, checkpoint_seconds=1e-9)
+    bench.trainer(plan).fit()
+    bench.events.clear()
+    bench.trainer(plan).fit()
+    assert not [event for event in bench.events if isinstance(event, Note)]
+    newest = sorted((bench.run / "checkpoint").glob("step-*"))[-1]
+    newest.write_bytes(newest.read_bytes()[:100])
+    torch.set_num_threads(2)
+    bench.trainer(plan).fit()
+    torch.set_num_threads(1)
+    damaged, threads = (event.text for event in bench.events if isinstance(event, Note))
+    assert damaged.startswith(f"{newest} is damaged")
+    assert "began with 1 threads and goes on with 2" in threads
+
+
+@pytest.mark.parametrize(("batch", "world", "parts"), [(8, 1, 3), (7, 3, 2), (3, 3, 1)])
+def test_every_process_cuts_its_crops_into_equally_many_parts(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, batch: int, world: int, parts: int
+) -> None:
+    """Were they to differ, the process with more would wait for the others for ever."""
+    plan = bench.plan({"accumulate": 3})
+    plan.sampling.batch = batch
+    for size in {-(-batch // world), batch // world}:
+        trainer = bench.trainer(plan)
+        seen: list[int] = []
+
+        def counted(images: Tensor, labels: Tensor, trainer: Trainer = trainer, seen: list[int] = seen) -> Tensor:
+            seen.append(len(images))
+            return type(trainer)._scored(trainer, images, labels)
+
+        monkeypatch.setattr(trainer, "_scored", counted)
+        monkeypatch.setattr(type(trainer.job.fabric), "world_size", world)
+        trainer._step(batch_of(0, size))
+        assert len(seen) == parts
+        assert sum(seen) == size

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 import cv2
 import numpy as np
 
+from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.seeds import generator
 from maskwright.data.augment import crop_sample
@@ -57,7 +58,15 @@ class Source(Protocol):
 
 
 class Samples:
-    """The training crops of a plan."""
+    """The training crops of a plan.
+
+    A file that cannot be read any more costs its crops and not the training: they come without a label. Where half of
+    the images are like that, it is no accident of a file, and an error.
+
+    Attributes:
+        batch: crops in a batch, over all processes.
+        faults: a sentence for each image found unreadable, to be taken out by whoever tells people.
+    """
 
     def __init__(self, cache: DecodedCache, presence: Sequence[frozenset[int]], plan: Plan) -> None:
         """Bind images to decisions.
@@ -69,6 +78,9 @@ class Samples:
         """
         assert len(presence) == len(cache)
         self.batch = plan.sampling.batch
+        self.faults: deque[str] = deque()
+        self._bad: set[int] = set()
+        self._lock = threading.Lock()
         self._cache = cache
         self._plan = plan
         self._sampler = Sampler(presence, plan.sampling, plan.seed)
@@ -77,17 +89,42 @@ class Samples:
         """Return image uint8 (h, w, C) and labels uint8 (h, w) for one slot of one step.
 
         Raises:
-            MaskwrightError: the record's files cannot be read; the message names them.
+            MaskwrightError: half of the images cannot be read; the message names one.
         """
         draw = self._sampler.draw(step, slot)
         rng = generator(self._plan.seed, "sample", step, slot)
         try:
-            image, labels = self._cache.get(draw.record)
-            focus = None if draw.wanted is None else self._focus(draw.record, draw.wanted, rng)
+            if draw.record in self._bad:
+                return self._nothing()
+            try:
+                image, labels = self._cache.get(draw.record)
+                focus = None if draw.wanted is None else self._focus(draw.record, draw.wanted, rng)
+            except MaskwrightError as error:
+                self._leave_out(draw.record, error)
+                return self._nothing()
             return crop_sample(image, labels, focus, self._plan.sampling, self._plan.augment, rng)
         except Exception as error:
             error.add_note(f"while making crop {slot} of step {step} from {self._cache.records[draw.record].image}")
             raise
+
+    def _leave_out(self, record: int, error: MaskwrightError) -> None:
+        """Remember a record that cannot be read, and put it among the faults once.
+
+        Raises:
+            MaskwrightError: half of all the records are such.
+        """
+        with self._lock:
+            if record not in self._bad:
+                self._bad.add(record)
+                self.faults.append(f"an image is left out of the training: {error}")
+        if 2 * len(self._bad) >= len(self._cache):
+            raise error
+
+    def _nothing(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return a crop of which no loss sees a pixel."""
+        height, width = self._plan.sampling.crop
+        image = np.zeros((height, width, self._plan.data.channels), np.uint8)
+        return image, np.full((height, width), IGNORE, np.uint8)
 
     def _focus(self, record: int, index: int, rng: np.random.Generator) -> tuple[int, int] | None:
         points = self._cache.points(record, index)
@@ -125,8 +162,8 @@ class Batches:
     Use it in a `with` block: leaving the block stops the threads, wherever the iteration stands. An error on a thread
     is raised in the consumer, at the batch it belongs to.
 
-    OpenCV's own threads are switched off for the whole process (`cv2.setNumThreads(1)`), for with several workers they
-    would only fight each other for the cores.
+    Meanwhile OpenCV's own threads are switched off for the whole process (`cv2.setNumThreads(1)`), for with several
+    workers they would only fight each other for the cores.
     """
 
     def __init__(self, source: Source, start: int, end: int, *, threads: int = 1, share: Share | None = None) -> None:
@@ -139,6 +176,7 @@ class Batches:
             threads: that make batches.
             share: which slots of each batch this process makes; None for all.
         """
+        self._opencv_threads: int | None = cv2.getNumThreads()
         cv2.setNumThreads(1)
         self._source = source
         self._slots = (share or Share()).slots(source.batch)
@@ -171,6 +209,9 @@ class Batches:
         self._stopped.set()
         self._pending.clear()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._opencv_threads is not None:
+            cv2.setNumThreads(self._opencv_threads)
+            self._opencv_threads = None
 
     def _submit(self) -> None:
         step = next(self._steps, None)

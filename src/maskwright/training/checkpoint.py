@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -38,10 +38,12 @@ class Checkpoint:
     Attributes:
         tensors: by name; `model.`, `average.`, `best.` and `optimizer.` stand in front.
         state: plain types: the pace, the best score, the history, whatever the loop wants back.
+        damaged: newer checkpoints that could not be read.
     """
 
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
+    damaged: tuple[Path, ...] = ()
 
     def add(self, prefix: str, tensors: dict[str, torch.Tensor]) -> None:
         """Put tensors in under a prefix."""
@@ -80,9 +82,9 @@ def load(run: Path) -> Checkpoint | None:
         MaskwrightError: there are checkpoints, and all are damaged.
     """
     paths = _listed(run)
-    for path in reversed(paths):
+    for number, path in enumerate(reversed(paths)):
         with contextlib.suppress(SafetensorError, OSError, KeyError, json.JSONDecodeError):
-            return _read(path)
+            return replace(_read(path), damaged=tuple(reversed(paths[len(paths) - number :])))
     if paths:
         raise MaskwrightError(
             f"{run / FOLDER} holds {len(paths)} checkpoints and none can be read: train anew with --out"
@@ -119,6 +121,18 @@ def check_plan(run: Path, checkpoint: Checkpoint, plan: Plan) -> None:
                 f"{run / 'plan.yaml'} was changed after the training had begun ({name}: {before.get(name)} became "
                 f"{value}): put it back, or train anew with --plan {run / 'plan.yaml'} and another --out"
             )
+
+
+def differences(checkpoint: Checkpoint) -> list[str]:
+    """Say what keeps the rest of a training from ending in the very bits that it would have ended in."""
+    found = [f"{path} is damaged: the training goes on from the one before it" for path in checkpoint.damaged]
+    before, now = checkpoint.state["threads"], torch.get_num_threads()
+    if before != now:
+        found.append(
+            f"the training began with {before} threads and goes on with {now}: sums are rounded otherwise, so the "
+            f"weights will differ in their last bits; OMP_NUM_THREADS={before} avoids that"
+        )
+    return found
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

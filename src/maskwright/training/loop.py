@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.events import Progress, Saved
+from maskwright.core.events import Note, Progress, Saved
 from maskwright.core.seeds import generator
 from maskwright.training import checkpoint, optimizers
 from maskwright.training.average import Average
 from maskwright.training.loggers import Logger, Row, write_history
-from maskwright.training.pace import Pace
+from maskwright.training.pace import Marks, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,7 +129,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.pace.learning_rate(plan.optim)
         self.model.train()
-        parts = min(plan.optim.accumulate, len(batch[0]))
+        # As many on every process, however many crops it has: each part is one exchange between them.
+        parts = max(min(plan.optim.accumulate, plan.sampling.batch // self.job.fabric.world_size), 1)
         total = torch.zeros((), device=self.job.fabric.device)
         for part, (images, labels) in enumerate(zip(*(half.tensor_split(parts) for half in batch), strict=True)):
             with self.job.fabric.no_backward_sync(self.model, enabled=part < parts - 1):
@@ -237,6 +238,7 @@ class Trainer:
             "marks": self._marks.next,
             "loss": self._finite_loss(),
             "history": self.history,
+            "threads": torch.get_num_threads(),
         }
         point = checkpoint.Checkpoint(state=state)
         point.add("model", self.job.segmenter.state_dict())
@@ -257,6 +259,8 @@ class Trainer:
         checkpoint.restore_model(self.job.segmenter, point.part("model"))
         checkpoint.restore_model(self.average.model, point.part("average"))
         checkpoint.restore_optimizer(self.optimizer.optimizer, point.part("optimizer"))
+        for difference in checkpoint.differences(point):
+            self.job.on_event(Note(difference))
         self.pace = Pace(**point.state["pace"])
         self.best = Best(**point.state["best"], weights=point.part("best"))
         self._marks.next = point.state["marks"]
@@ -265,25 +269,6 @@ class Trainer:
         self.history = point.state["history"]
         for logger in self.job.loggers:
             logger.resumed(self.pace.step)
-
-
-class Marks:
-    """Evenly spaced points of a training at which something is due; the last one is its end.
-
-    Attributes:
-        next: number of the coming mark, 1..count.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.next = 1
-
-    def passed(self, progress: float) -> bool:
-        """Say whether a mark was passed since the last call that said so."""
-        due = progress >= self.next / self.count - 1e-9 and self.next <= self.count
-        if due:
-            self.next = math.floor(progress * self.count + 1e-9) + 1
-        return due
 
 
 def thinned(labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:

@@ -50,7 +50,7 @@ class Pace:
         """Correct `total` so that the steps left fill the seconds left: at least one, but none once the last is done.
 
         Args:
-            seconds_per_step: measured lately, with all that a step brings along (validation, checkpoints).
+            seconds_per_step: mean over all steps so far, with what they bring along (validation, checkpoints).
         """
         if self.budget_seconds is None or self.done:
             return
@@ -70,3 +70,22 @@ class Pace:
     def to_json(self) -> dict[str, Any]:
         """Return plain types; floats survive JSON exactly."""
         return asdict(self)
+
+
+class Marks:
+    """Evenly spaced points of a training at which something is due; the last one is its end.
+
+    Attributes:
+        next: number of the coming mark, 1..count.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.next = 1
+
+    def passed(self, progress: float) -> bool:
+        """Say whether a mark was passed since the last call that said so."""
+        due = progress >= self.next / self.count - 1e-9 and self.next <= self.count
+        if due:
+            self.next = math.floor(progress * self.count + 1e-9) + 1
+        return due

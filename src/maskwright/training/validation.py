@@ -31,6 +31,7 @@ class Validator:
         card: of the model in training.
         device: to run on.
         loggers: given the first few pictures of truth and prediction each time.
+        fast: in bfloat16, as the training itself.
     """
 
     def __init__(
@@ -39,6 +40,8 @@ class Validator:
         card: Card,
         device: torch.device,
         loggers: Sequence[Logger] = (),
+        *,
+        fast: bool = False,
     ) -> None:
         prepared = card.data.model_copy(update={"scale": 1.0, "value_range": None})
         single = card.predict.model_copy(update={"flip": False})
@@ -46,13 +49,17 @@ class Validator:
         self._pairs = pairs
         self._device = device
         self._loggers = loggers
+        self._fast = fast
 
     def __call__(self, model: nn.Module, step: int) -> float | None:
-        """Return the mean IoU (0..1) over the classes that are there; None without a labelled pixel to score on."""
-        if not any((truth < len(self._card.classes.names)).any() for _, truth in self._pairs):
-            return None
-        predictor = Predictor(model, self._card, self._device, fast=self._device.type == "cpu")
+        """Return the mean IoU (0..1) over the classes that are there.
+
+        None where nothing can be told: without a labelled pixel, or with a single class, which is right everywhere.
+        """
         count = len(self._card.classes.names)
+        if count == 1 or not any((truth < count).any() for _, truth in self._pairs):
+            return None
+        predictor = Predictor(model, self._card, self._device, fast=self._fast)
         total = np.zeros((count, count), np.int64)
         for number, (image, truth) in enumerate(self._pairs):
             labels = predictor.labels(image)

@@ -12,6 +12,8 @@ import psutil
 import torch
 
 from maskwright import losses, models
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.events import Note
 from maskwright.core.seeds import generator
 from maskwright.data.cache import DecodedCache
 from maskwright.data.loader import Batches, Samples, Share
@@ -80,7 +82,8 @@ def fit(task: Task, writers: list[Logger]) -> tuple[Best, Pace]:
     cache = DecodedCache(dataset, task.part("train"), plan.data, free)
     presence = [task.material.presence[record.id] for record in cache.records]
     samples = Samples(cache, presence, plan)
-    validator = Validator(_validation_pairs(task), card(task), task.fabric.device, writers)
+    fast = plan.train.precision == "bf16-mixed"
+    validator = Validator(_validation_pairs(task), card(task), task.fabric.device, writers, fast=fast)
     job = Job(
         plan=plan,
         segmenter=segmenter,
@@ -108,6 +111,8 @@ def _stream(task: Task, samples: Samples, step: int) -> Iterator[Iterator[Batch]
     def tensors(crops: Crops) -> Batch:
         images = torch.from_numpy(crops.images).to(fabric.device).permute(0, 3, 1, 2).float()
         labels = torch.from_numpy(crops.labels).to(fabric.device).long()
+        while samples.faults:
+            task.on_event(Note(samples.faults.popleft()))
         return ((images - mean) / std).contiguous(memory_format=layout), labels
 
     with Batches(samples, step, ENDLESS, threads=task.plan.train.threads, share=share) as batches:
@@ -120,7 +125,13 @@ def _validation_pairs(task: Task) -> list[tuple[NDArray[np.uint8], NDArray[np.ui
     most = task.plan.train.validation_images
     chosen = [records[place] for place in np.linspace(0, len(records) - 1, min(most, len(records))).round().astype(int)]
     cache = DecodedCache(task.material.dataset, chosen, task.plan.data, 0)
-    return [cache.get(number) for number in range(len(chosen))]
+    pairs = []
+    for number in range(len(chosen)):
+        try:
+            pairs.append(cache.get(number))
+        except MaskwrightError as error:
+            task.on_event(Note(judging.left_out(error)))
+    return pairs
 
 
 def _seconds_for_steps(task: Task) -> float | None:
