@@ -7,9 +7,10 @@ import numpy as np
 
 from maskwright.core.classes import Classes
 from maskwright.core.records import Dataset, MaskFile, Record
+from maskwright.data.fingerprint import fingerprint
 from maskwright.data.mirror import MirrorMeter
 from maskwright.data.similarity import look
-from maskwright.data.survey import RecordSummary, Survey
+from maskwright.data.survey import RecordSummary, Survey, survey
 
 
 def picture(seed, height=64, width=80):
@@ -17,6 +18,11 @@ def picture(seed, height=64, width=80):
     rng = np.random.default_rng(seed)
     coarse = rng.uniform(0, 255, (8, 10, 3)).astype(np.float32)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+
+
+def measure(dataset, seconds=None, on_progress=None):
+    """Return the fingerprint of a data set with the splits that it has."""
+    return fingerprint(survey(dataset, seconds, on_progress))
 
 
 def write_dataset(root, pairs, names=("background", "thing"), kind="index", table=None, splits=None):

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from scipy import ndimage
-from tests.data.survey_data import picture, write_dataset
+from tests.data.survey_data import measure, picture, write_dataset
 
 from maskwright.core.classes import Classes
 from maskwright.core.fingerprint import Fingerprint, Spread
@@ -22,7 +22,7 @@ from maskwright.core.plan import SplitPlan
 from maskwright.core.records import MaskFile, Shape, Shapes
 from maskwright.data import faults
 from maskwright.data import survey as survey_module
-from maskwright.data.fingerprint import fingerprint, measure
+from maskwright.data.fingerprint import fingerprint
 from maskwright.data.mirror import MirrorMeter, alikeness, mirrored, occupancy
 from maskwright.data.objects import annotated, regions
 from maskwright.data.split import with_splits

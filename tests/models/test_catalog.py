@@ -280,14 +280,3 @@ def test_importing_the_room_imports_no_timm() -> None:
 
     check = "import sys, maskwright.models; sys.exit('timm' in sys.modules or 'huggingface_hub' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
-
-
-def test_describe_counts_by_hand() -> None:
-    model = models.create("fcn", 2, 3, "compact", widths=[4], depths=[1], auxiliary=False)
-    stem, block, decoder, head = 3 * 4 * 9 + 8, 2 * (4 * 4 * 9 + 8) + 4 * 4 + 8, 4 * 9 + 2, 2 + 2
-    found = models.describe(model, size=64)
-    assert found.parameters == stem + block + decoder + head
-    assert found.backbone_parameters == stem + block
-    macs = 32 * 32 * 3 * 4 * 9 + 16 * 16 * (2 * 4 * 4 * 9 + 4 * 4 + 4 * 9 + 2)
-    assert (found.multiply_adds, found.size, found.native_stride) == (macs, 64, 4)
-    assert all(weight.device.type == "cpu" for weight in model.parameters())

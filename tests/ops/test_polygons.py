@@ -11,8 +11,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco
 from skimage.draw import polygon2mask
 from skimage.measure import euler_number, label
+from tests.ops.painter import to_mask
 
-from maskwright.ops.polygons import Polygon, from_mask, to_mask
+from maskwright.ops.polygons import Polygon, from_mask
 
 masks = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=16))
 

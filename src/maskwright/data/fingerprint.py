@@ -12,31 +12,17 @@ from maskwright.core.records import SPLITS
 from maskwright.data import faults
 from maskwright.data.mirror import alikeness
 from maskwright.data.statistics import spread
-from maskwright.data.survey import survey as look_over
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from maskwright.core.events import OnProgress
     from maskwright.core.fingerprint import ChannelStats
     from maskwright.core.records import Dataset, Fault
     from maskwright.data.survey import Survey
 
 _COMMONEST_SIZES = 10
-
-
-def measure(dataset: Dataset, seconds: float | None = None, on_progress: OnProgress | None = None) -> Fingerprint:
-    """Read a data set through once and return its fingerprint, with the splits that its records have.
-
-    Args:
-        dataset: as read from a layout, or with splits made by `data.split.with_splits`.
-        seconds: to look at images for; None for all of them.
-        on_progress: called with (images done, images in all).
-    """
-    seen = look_over(dataset, seconds, on_progress)
-    return fingerprint(seen)
 
 
 def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:

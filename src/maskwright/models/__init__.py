@@ -5,17 +5,14 @@ from __future__ import annotations
 from maskwright.models.backbones import BACKBONES
 from maskwright.models.backbones.hub import pretrained_available
 from maskwright.models.catalog import MODELS, create, create_from_plan, options_of
-from maskwright.models.describe import Description, describe
 from maskwright.models.segmenter import Segmenter
 
 __all__ = [
     "BACKBONES",
     "MODELS",
-    "Description",
     "Segmenter",
     "create",
     "create_from_plan",
-    "describe",
     "options_of",
     "pretrained_available",
 ]

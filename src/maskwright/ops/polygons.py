@@ -1,4 +1,4 @@
-"""Masks to polygons with holes and back, without loss. Knows no file and no class.
+"""Masks to polygons with holes, without loss. Knows no file and no class.
 
 Polygons run along the edges of pixels, not through their centres: pixel (row, column) is the unit square from
 (column, row) to (column + 1, row + 1), in x, y. A ring therefore encloses exactly the pixels' area, and painting it
@@ -14,8 +14,6 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
 
@@ -63,22 +61,6 @@ def from_mask(mask: NDArray[Any]) -> list[Polygon]:
     return [Polygon(_corners(contours[index]), tuple(rings)) for index, rings in holes.items()]
 
 
-def to_mask(polygons: Iterable[Polygon], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Paint polygons: a pixel is inside when its centre is (even-odd rule within one polygon, union of all).
-
-    Args:
-        polygons: with any corners, whole numbers or not, inside the picture or not.
-        size: (height, width) of the mask.
-
-    Returns:
-        The mask (H, W).
-    """
-    mask = np.zeros(size, np.bool_)
-    for polygon in polygons:
-        mask |= _paint(polygon.rings, size)
-    return mask
-
-
 def _corners(contour: NDArray[np.int32]) -> NDArray[np.int32]:
     """Move the border of the doubled picture to the pixels' corners, and keep the points where it turns."""
     ring = (contour.reshape(-1, 2) + 1) // 2
@@ -90,22 +72,3 @@ def _corners(contour: NDArray[np.int32]) -> NDArray[np.int32]:
 def _ring_area(ring: NDArray[np.int32]) -> float:
     x, y = ring[:, 0].astype(np.float64), ring[:, 1].astype(np.float64)
     return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
-
-
-def _paint(rings: tuple[NDArray[Any], ...], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Flip everything to the right of every edge; what is flipped an odd number of times is inside."""
-    height, width = size
-    flips = np.zeros((height, width + 1), np.int32)
-    for ring in rings:
-        start, stop = ring.astype(np.float64), np.roll(ring, -1, axis=0).astype(np.float64)
-        upper, lower = (
-            np.where((start[:, 1] <= stop[:, 1])[:, None], *pair) for pair in ((start, stop), (stop, start))
-        )
-        first = np.clip(np.ceil(upper[:, 1] - 0.5), 0, height).astype(np.int64)
-        count = np.clip(np.ceil(lower[:, 1] - 0.5), 0, height).astype(np.int64) - first
-        edge = np.repeat(np.arange(len(ring)), count)
-        rows = np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count) + first[edge]
-        fall = (lower - upper)[edge]
-        x = upper[edge, 0] + (rows + 0.5 - upper[edge, 1]) * fall[:, 0] / fall[:, 1]
-        np.add.at(flips, (rows, np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)), 1)
-    return np.cumsum(flips[:, :-1], axis=1) % 2 == 1
