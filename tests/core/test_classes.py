@@ -2,49 +2,41 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from maskwright.core.classes import IGNORE, Classes, default_palette
+from maskwright.core.classes import IGNORE, MAX_CLASSES, Classes, default_palette
 from maskwright.core.errors import MaskwrightError
 
 
 @pytest.mark.parametrize(
-    ("names", "index"),
+    ("names", "message"),
     [
-        (("thing", " Background"), 1),
-        (("_background_", "cat"), 0),
-        (("grass", "road"), None),
-        (("negative", "a", "void"), 0),
+        ([], "at least one class"),
+        (["a", "b", "a"], "'a' stands twice"),
+        ([str(number) for number in range(256)], "256 classes were found, and at most 255"),
     ],
 )
-def test_the_background_is_known_by_its_name(names, index) -> None:
-    assert Classes.named(names).background == index
-
-
-@pytest.mark.parametrize(
-    ("names", "words"),
-    [
-        ((), "at least one class"),
-        (tuple(map(str, range(256))), "256 classes were found, and at most 255 fit"),
-        (("a", "b", "a"), "the class name 'a' stands twice"),
-    ],
-)
-def test_names_that_cannot_be(names, words) -> None:
-    with pytest.raises(MaskwrightError, match=words):
+def test_what_no_label_map_can_hold_is_refused(names: list[str], message: str) -> None:
+    with pytest.raises(MaskwrightError, match=message):
         Classes.named(names)
 
 
-def test_each_name_has_a_colour() -> None:
+def test_each_class_has_a_colour() -> None:
     with pytest.raises(MaskwrightError, match="2 class names but 1 colours"):
-        Classes(("a", "b"), ((1, 2, 3),))
+        Classes(("a", "b"), ((0, 0, 0),))
 
 
-def test_the_palette_by_hand() -> None:
-    table = Classes(("a", "b"), ((1, 2, 3), (4, 5, 6))).palette()
-    assert table[:3].tolist() == [[1, 2, 3], [4, 5, 6], [0, 0, 0]]
-    assert table[IGNORE].tolist() == [128, 128, 128]
+def test_the_palette_shows_every_label() -> None:
+    classes = Classes(("a", "b"), ((1, 2, 3), (4, 5, 6)))
+    table = classes.palette()
+    assert table.shape == (256, 3)
     assert table.dtype == np.uint8
+    assert table[[0, 1, 2, IGNORE]].tolist() == [[1, 2, 3], [4, 5, 6], [0, 0, 0], [128, 128, 128]]
 
 
-def test_colours_differ_and_stay_when_more_classes_follow() -> None:
-    assert len(set(default_palette(60))) == 60
-    assert default_palette(60)[:7] == default_palette(7)
+@given(st.integers(1, MAX_CLASSES))
+def test_colours_differ_and_stay_when_classes_are_added(count: int) -> None:
+    colors = default_palette(count)
+    assert len(set(colors)) == count
+    assert colors == default_palette(MAX_CLASSES)[:count]

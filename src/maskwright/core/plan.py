@@ -47,9 +47,9 @@ class DataPlan(Section):
             if value is not None and len(value) != self.channels:
                 raise ValueError(f"data.{name} has {len(value)} entries, but data.channels is {self.channels}")
         for low, high in self.value_range or []:
-            if not low < high:
+            if not low <= high:
                 raise ValueError(
-                    f"data.value_range holds ({low:g}, {high:g}): each pair is (low, high) with low < high"
+                    f"data.value_range holds ({low:g}, {high:g}): each pair is (low, high), the smaller one first"
                 )
         return self
 

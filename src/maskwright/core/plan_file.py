@@ -9,10 +9,16 @@ from pydantic import BaseModel, ValidationError
 
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.files import write_text
-from maskwright.core.plan import Plan
+from maskwright.core.plan import DataPlan, Plan
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from pydantic_core import ErrorDetails
+
+BY_HAND = "set by hand"
+FILE_NAME = "plan.yaml"
 
 
 def validated(values: dict[str, Any], source: str) -> Plan:
@@ -28,45 +34,44 @@ def validated(values: dict[str, Any], source: str) -> Plan:
     try:
         return Plan.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "plan"
-        if first["type"] == "extra_forbidden":
-            known = _section(first["loc"][:-1]).model_fields
-            raise MaskwrightError(
-                f"{source}: {where}: {unknown_name('key of the plan', str(first['loc'][-1]), known)}"
-            ) from None
-        raise MaskwrightError(f"{source}: {where} is {first['input']!r}: {first['msg']}") from None
+        raise _refusal(error.errors()[0], source) from None
 
 
-def overridden(plan: Plan, settings: list[str]) -> Plan:
-    """Apply `--set` options: `section.key=value`, the value in YAML.
+def overridden(plan: Plan, settings: Sequence[str]) -> Plan:
+    """Apply `--set` options, `section.key=value` with the value in YAML: all of them, and only then check the whole.
+
+    With another number of `data.channels`, what is given per channel and not set along goes back to its default.
 
     Raises:
-        MaskwrightError: no `=`, an unknown key or a value outside its rule.
+        MaskwrightError: no `=`, an unknown key or a value outside its rule; the setting at fault is named.
     """
     values = plan.model_dump(mode="json")
+    keys: list[str] = []
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
             raise MaskwrightError(f"--set {setting}: write it as section.key=value, e.g. --set optim.lr=3e-4")
-        *path, last = key.strip().split(".")
-        target = values
-        for part in path:
-            target = target.setdefault(part, {})
-            if not isinstance(target, dict):
-                raise MaskwrightError(f"--set {setting}: {part!r} holds a value and no keys of its own")
-        target[last] = _yaml_value(text)
-        values["reasons"][key.strip()] = "set by hand"
-        plan = validated(values, f"--set {setting}")
-    return plan
+        keys.append(key.strip())
+        _put(values, keys[-1], _yaml_value(text), setting)
+        values["reasons"][keys[-1]] = BY_HAND
+    if "data.channels" in keys:
+        _fit_channels(values["data"], plan.data.channels, keys)
+    try:
+        return Plan.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        guilty = [setting for key, setting in zip(keys, settings, strict=True) if _meets(key, where)]
+        raise _refusal(first, " ".join(f"--set {setting}" for setting in guilty or settings)) from None
 
 
 def read_plan(path: Path) -> Plan:
-    """Read `plan.yaml`.
+    """Read `plan.yaml`, or the one in a run folder. What it names can be told from the rest by `named`.
 
     Raises:
         MaskwrightError: missing, no YAML, an unknown key or a value outside its rule.
     """
+    path = path / FILE_NAME if path.is_dir() else path
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -78,9 +83,58 @@ def read_plan(path: Path) -> Plan:
     return validated(values, str(path))
 
 
+def named(plan: Plan) -> frozenset[str]:
+    """Return the dotted keys (`optim.lr`) that a plan was made with; the others stand at their defaults."""
+    sections = {name: getattr(plan, name) for name in plan.model_fields_set}
+    return frozenset(
+        f"{name}.{key}"
+        for name, section in sections.items()
+        if isinstance(section, BaseModel)
+        for key in section.model_fields_set
+    )
+
+
 def write_plan(path: Path, plan: Plan) -> None:
     """Write `plan.yaml` atomically."""
     write_text(path, yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False, width=110, allow_unicode=True))
+
+
+def _put(values: dict[str, Any], key: str, value: Any, setting: str) -> None:
+    target = values
+    *path, last = key.split(".")
+    for part in path:
+        target = target.setdefault(part, {})
+        if not isinstance(target, dict):
+            raise MaskwrightError(f"--set {setting}: {part!r} holds a value and no keys of its own")
+    target[last] = value
+
+
+def _fit_channels(data: dict[str, Any], before: int, keys: list[str]) -> None:
+    """Give mean, std and range one entry a channel, where the user did not; planning measures them anew."""
+    channels = data["channels"]
+    if channels == before or not isinstance(channels, int) or not 1 <= channels <= 512:
+        return
+    for name in ("mean", "std"):
+        if f"data.{name}" not in keys:
+            data[name] = DataPlan.model_fields[name].default[:1] * channels
+    if "data.value_range" not in keys:
+        data["value_range"] = None
+
+
+def _refusal(first: ErrorDetails, source: str) -> MaskwrightError:
+    """Say in words what pydantic found."""
+    where = ".".join(str(part) for part in first["loc"]) or "plan"
+    if first["type"] == "extra_forbidden":
+        known = _section(first["loc"][:-1]).model_fields
+        return MaskwrightError(f"{source}: {where}: {unknown_name('key of the plan', str(first['loc'][-1]), known)}")
+    if first["type"] == "value_error":  # ours: it names key, value and rule
+        return MaskwrightError(f"{source}: {first['msg'].removeprefix('Value error, ')}")
+    return MaskwrightError(f"{source}: {where} is {first['input']!r}: {first['msg']}")
+
+
+def _meets(key: str, where: str) -> bool:
+    """Whether a setting's key and the place of an error lie on one path."""
+    return f"{where}.".startswith(f"{key}.") or f"{key}.".startswith(f"{where}.")
 
 
 def _yaml_value(text: str) -> Any:

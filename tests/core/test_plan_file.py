@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import Plan
+from maskwright.core.plan_file import named, overridden, read_plan, write_plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_settings_are_applied_together_before_they_are_checked() -> None:
+    plan = overridden(Plan(), ["data.channels=2", "data.mean=[1, 2]", "data.std=[3, 4]"])
+    assert (plan.data.channels, plan.data.mean, plan.data.std) == (2, [1, 2], [3, 4])
+    assert plan.reasons == dict.fromkeys(("data.channels", "data.mean", "data.std"), "set by hand")
+
+
+@pytest.mark.parametrize("channels", [1, 4, 512])
+def test_the_number_of_channels_can_be_set_alone(channels: int) -> None:
+    data = overridden(Plan(), [f"data.channels={channels}"]).data
+    assert data.mean == [127.5] * channels
+    assert data.std == [64.0] * channels
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["optim.lr"], "--set optim.lr: write it as section.key=value"),
+        (["optim.lr=3e-4", "optim.warmup=2"], r"^--set optim.warmup=2: optim.warmup is 2: .*less than 1"),
+        (["optm.lr=1"], "^--set optm.lr=1: optm: .* did you mean 'optim'"),
+        (["optim.lrr=1"], "^--set optim.lrr=1: optim.lrr: .* did you mean 'lr'"),
+        (["optim.lr.fast=1"], "'lr' holds a value and no keys of its own"),
+        (["data.channels=2", "data.mean=[1]"], "data.mean has 1 entries, but data.channels is 2"),
+        (["data.channels=many"], "^--set data.channels=many: data.channels is 'many'"),
+        (["sampling.crop=[0, -5]"], r"^--set sampling.crop=\[0, -5\]: sampling.crop.0 is 0"),
+        (["predict.tile=[0, 0]"], "predict.tile.0 is 0"),
+        (["data.std=[0, 0, 0]"], "data.std.0 is 0"),
+        (["data.value_range=[[5, 1], [0, 1], [0, 1]]"], r"data.value_range holds \(5, 1\)"),
+        (["augment.zoom=[2, 1]"], "give the smaller factor first"),
+        (["augment.zoom=[0, 1]"], "augment.zoom.0 is 0"),
+        (["loss.class_weights=[1, -1]"], "loss.class_weights.1 is -1"),
+        (["sampling.class_odds=[1, -1]"], "sampling.class_odds.1 is -1"),
+        (["optim.lr=.inf"], "optim.lr is inf"),
+        (["optim.lr=.nan"], "optim.lr is nan"),
+    ],
+)
+def test_a_bad_setting_is_refused_by_its_name(settings: list[str], message: str) -> None:
+    with pytest.raises(MaskwrightError, match=message):
+        overridden(Plan(), settings)
+
+
+@pytest.mark.parametrize(("text", "value"), [("3e-4", 3e-4), ("1E3", 1000.0), ("0.1", 0.1), ("2", 2.0)])
+def test_numbers_are_read_as_people_write_them(text: str, value: float) -> None:
+    assert overridden(Plan(), [f"optim.lr={text}"]).optim.lr == value
+
+
+def test_names_with_an_e_stay_names() -> None:
+    assert overridden(Plan(), ["model.name=unet"]).model.name == "unet"
+
+
+def test_a_plan_survives_its_file(tmp_path: Path) -> None:
+    plan = overridden(Plan(), ["optim.lr=3e-4", "sampling.crop=[64, 96]", "model.options.finest=2"])
+    write_plan(tmp_path / "plan.yaml", plan)
+    assert read_plan(tmp_path / "plan.yaml") == plan
+    assert read_plan(tmp_path) == plan
+
+
+def test_a_plan_knows_what_it_was_made_with(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("seed: 3\noptim: {lr: 0.1}\nsampling: {crop: [64, 64]}\n")
+    assert named(read_plan(path)) == {"optim.lr", "sampling.crop"}
+    write_plan(path, Plan())
+    assert {"optim.lr", "data.scale", "predict.flip"} <= named(read_plan(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- 1\n- 2\n", "holds list, not the sections of a plan"),
+        ("{", "cannot be read as YAML"),
+        ("optim: {lrr: 1}", "optim.lrr: .* did you mean 'lr'"),
+        ("version: 2", "version is 2"),
+    ],
+)
+def test_what_is_no_plan_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "plan.yaml").write_text(text)
+    with pytest.raises(MaskwrightError, match=message):
+        read_plan(tmp_path / "plan.yaml")
+
+
+def test_a_folder_without_a_plan_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(MaskwrightError, match=r"plan.yaml does not exist: give a plan.yaml or a run folder"):
+        read_plan(tmp_path)
+
+
+@given(st.integers(-50, 50), st.integers(-50, 50))
+def test_crops_are_at_least_eight_pixels(height: int, width: int) -> None:
+    setting = [f"sampling.crop=[{height}, {width}]"]
+    if min(height, width) >= 8:
+        assert overridden(Plan(), setting).sampling.crop == (height, width)
+    else:
+        with pytest.raises(MaskwrightError, match="greater than or equal to 8"):
+            overridden(Plan(), setting)
