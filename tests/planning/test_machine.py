@@ -31,8 +31,8 @@ def test_a_device_that_is_not_there_is_refused_with_a_cure(monkeypatch: pytest.M
 @pytest.mark.parametrize(("cuda", "mps", "device"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])
 def test_auto_takes_the_best_there_is(monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, device: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (123, 456))
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _index: (123, 456))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _index: "a GPU")
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     found = machine.probe("auto")
@@ -41,6 +41,22 @@ def test_auto_takes_the_best_there_is(monkeypatch: pytest.MonkeyPatch, cuda: boo
         assert (found.name, found.memory_bytes, found.bfloat16) == ("a GPU", 123, True)
     if device == "mps":
         assert not found.bfloat16
+
+
+def test_one_of_several_gpus_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (index, 456))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    found = machine.probe("cuda:1")
+    assert (found.device, found.name, found.memory_bytes, found.place) == ("cuda", "GPU 1", 1, "cuda:1")
+    assert machine.probe("cpu").place == "cpu"
+    with pytest.raises(MaskwrightError, match="--device cuda:2: this machine has 2 of them"):
+        machine.probe("cuda:2")
+    for wrong in ("cuda:", "cuda:x", "cpu:1"):
+        with pytest.raises(MaskwrightError, match=f"--device {wrong}: it is one of"):
+            machine.probe(wrong)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from maskwright.core.plan import Plan
 from maskwright.core.plan_file import overridden
 from maskwright.planning import planner
 from maskwright.planning.facts import Decision
-from maskwright.planning.measure import StepCost, step_cost
+from maskwright.planning.measure import StepCost, pixels, sample_size, step_cost
 
 
 def build(network: torch.nn.Module, _plan: Plan) -> torch.optim.Optimizer:
@@ -31,7 +31,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
 
     def cost(plan: Plan, *_: object) -> StepCost:
         seen.append(plan)
-        return StepCost(0.5, 2**20)
+        return StepCost(0.5 / pixels(plan), 0.0, 2**20 / pixels(plan))
 
     monkeypatch.setattr(planner, "step_cost", cost)
     return seen
@@ -45,7 +45,7 @@ def value_at(plan: Plan, key: str) -> Any:
 
 
 def test_every_decision_has_a_reason_and_its_place() -> None:
-    plan = made(train_seconds=100.0)
+    plan = made(train_seconds=200.0)
     for key, why in plan.reasons.items():
         value_at(plan, key)
         assert len(why.split()) >= 2, key
@@ -56,7 +56,8 @@ def test_every_decision_has_a_reason_and_its_place() -> None:
         for key, value in values.items()
         if value != value_at(Plan(), f"{section}.{key}")
     }
-    assert changed <= set(plan.reasons)
+    assert changed - {"model.options"} <= set(plan.reasons)
+    assert {f"model.options.{name}" for name in plan.model.options} <= set(plan.reasons)
     for key in (
         "data.scale",
         "sampling.crop",
@@ -119,11 +120,11 @@ def test_rules_see_what_the_user_set() -> None:
 
 
 def test_a_step_is_measured_as_it_will_be_made(measured: list[Plan]) -> None:
-    plan = made("sampling.crop=[64,64]", train_seconds=100.0)
-    (seen,) = measured
+    plan = made("sampling.crop=[64,64]", train_seconds=200.0)
+    seen = measured[0]
     assert seen.sampling.crop == (64, 64)
     assert seen.train.precision == plan.train.precision
-    assert plan.train.steps == 200
+    assert plan.train.steps == 400
 
 
 def test_a_plan_is_made_of_its_facts_alone() -> None:
@@ -138,8 +139,38 @@ def test_large_images_of_thin_things_stay_large() -> None:
 
 
 def test_too_little_time_is_an_error_that_names_enough() -> None:
-    with pytest.raises(MaskwrightError, match=r"--budget 5s leaves 2 s .* give 20s or more"):
-        made("train.budget_seconds=5", train_seconds=2.0)
+    with pytest.raises(MaskwrightError, match=r"--budget 5s leaves 0 s .* give 10s or more"):
+        made("train.budget_seconds=5", train_seconds=0.2)
+
+
+def test_channels_can_be_set() -> None:
+    plan = made("data.channels=1")
+    assert (plan.data.channels, len(plan.data.mean), len(plan.data.std)) == (1, 1, 1)
+    assert plan.reasons["data.channels"] == "set by hand"
+
+
+def test_few_steps_make_the_network_narrow_and_the_measuring_is_taken_off(
+    measured: list[Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cost(plan: Plan, *_: object) -> StepCost:
+        measured.append(plan)
+        return StepCost((0.5 if len(measured) == 1 else 0.25) / pixels(plan), 0.0, 0.0, spent_seconds=10.0)
+
+    monkeypatch.setattr(planner, "step_cost", cost)
+    plan = made(train_seconds=120.0)
+    assert [entry.model.options.get("widths") for entry in measured] == [None, [24, 48, 96, 160]]
+    assert plan.train.steps == 400
+    assert "100 s at 0.250 s" in plan.reasons["train.steps"]
+
+
+def test_what_is_cut_smaller_is_zoomed_out_further() -> None:
+    short, usual = made(train_seconds=50.0), made(train_seconds=500.0)
+    assert pixels(short) < 0.7 * pixels(usual)
+    assert short.augment.zoom[0] < usual.augment.zoom[0]
+    assert "only 100 steps" in short.reasons["sampling.crop"]
+
+
+# Measuring
 
 
 @pytest.mark.parametrize("crop", ["[32,32]", "[30,50]"])
@@ -147,8 +178,43 @@ def test_too_little_time_is_an_error_that_names_enough() -> None:
 def test_a_real_step_costs_something(crop: str, precision: str) -> None:
     settings = [f"sampling.crop={crop}", "sampling.batch=2", "model.options={widths: [8, 8, 8, 8], width: 8}"]
     plan = overridden(Plan(), [*settings, f"train.precision={precision}"])
-    small = step_cost(plan, 3, "cpu", build)
-    large = step_cost(overridden(plan, ["sampling.batch=8"]), 3, "cpu", build)
-    assert small.seconds > 0
+    larger = overridden(plan, ["sampling.batch=8"])
+    small, large = (step_cost(entry, 3, "cpu", build) for entry in (plan, larger))
+    assert min(small.pixel_seconds, small.update_seconds, small.spent_seconds) > 0
     # Activations grow with the batch; the weights, which are saved for the backward pass too, do not.
-    assert 1.5 < large.activation_bytes / small.activation_bytes <= 4.01
+    assert 1.5 < large.activation_bytes(larger) / small.activation_bytes(plan) <= 4.01
+
+
+def test_recomputing_keeps_less_and_heads_keep_more() -> None:
+    plain = overridden(
+        Plan(), ["sampling.crop=[64,64]", "sampling.batch=2", "model.name=fcn", "model.backbone=compact"]
+    )
+
+    def kept(*settings: str) -> float:
+        return step_cost(overridden(plain, list(settings)), 3, "cpu", build).pixel_bytes
+
+    assert kept("train.gradient_checkpointing=true") < 0.8 * kept()
+
+
+def test_measuring_leaves_torchs_randomness_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    plan = overridden(
+        Plan(), ["sampling.crop=[32,32]", "sampling.batch=1", "model.options={widths: [8, 8], depths: [1, 1]}"]
+    )
+    step_cost(plan, 3, "cpu", build)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [
+        ([], (8, 256, 256)),
+        (["optim.accumulate=3"], (3, 256, 256)),
+        (["sampling.batch=100"], (16, 256, 256)),
+        (["sampling.crop=[2048,2048]"], (1, 1024, 1024)),
+    ],
+)
+def test_what_is_measured_is_never_huge(settings: list[str], size: tuple[int, int, int]) -> None:
+    assert sample_size(overridden(Plan(), settings), 1 << 20) == size

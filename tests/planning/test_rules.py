@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.planning.facts_by_hand import CPU, CUDA, facts, fingerprint, flat, kind, reason, values
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.fingerprint import ChannelStats
+from maskwright.core.fingerprint import ChannelStats, ClassStats, Spread
 from maskwright.core.plan import DataPlan, ModelPlan, OptimPlan, Plan, SamplingPlan, TrainPlan
 from maskwright.planning import rules_data, rules_learning, rules_time
 from maskwright.planning.facts import Pretrained
@@ -64,6 +64,27 @@ def test_of_mixed_pixel_types_the_commonest_decides_the_range(dtypes, value_rang
     assert words in reason(decided, "data.value_range")
 
 
+def test_hot_pixels_do_not_move_the_normalisation_out_of_range() -> None:
+    channel = ChannelStats(0, 1e9, 1e6, 1e7, 0, 100)
+    found = fingerprint(channels={1: 12}, dtypes={"float32": 12}, intensity=(channel,))
+    decided = values(rules_data.normalisation(facts(found), plan()))
+    assert 0 <= decided["data.mean"][0] <= 255
+    assert 1 <= decided["data.std"][0] <= 127.5
+
+
+@pytest.mark.parametrize(("there", "wanted", "means"), [(3, 1, [70.0]), (1, 3, [100, 100, 100]), (4, 3, [100, 110, 0])])
+def test_statistics_follow_the_channels_that_were_asked_for(there: int, wanted: int, means: list[float]) -> None:
+    found = fingerprint(channels={there: 12}, intensity=(fingerprint().intensity * 2)[:there])
+    decided = values(rules_data.normalisation(facts(found, channels=wanted), plan()))
+    assert decided["data.mean"] == pytest.approx(means)
+    assert len(decided["data.std"]) == wanted
+
+
+def test_bands_are_not_made_into_others() -> None:
+    with pytest.raises(MaskwrightError, match=r"data.channels is 5, and the images have 3: .* set it to 3"):
+        rules_data.normalisation(facts(channels=5), plan())
+
+
 def test_a_constant_channel_is_stretched_over_something() -> None:
     found = fingerprint(channels={1: 12}, dtypes={"float32": 12}, intensity=(ChannelStats(7, 7, 7, 0, 7, 7),))
     (low, high) = values(rules_data.normalisation(facts(found), plan()))["data.value_range"][0]
@@ -81,11 +102,11 @@ def test_the_commonest_number_of_channels_counts(counts: dict[int, int], channel
     ("long_side", "thickness", "scale"),
     [
         (320, 2.0, 1.0),  # small images stay
-        (rules_data.LONG_SIDE, 1.0, 1.0),
-        (4 * rules_data.LONG_SIDE, 400.0, 0.25),  # nothing thin: as far as the long side says
-        (4 * rules_data.LONG_SIDE, 2 * rules_data.DETAIL, 0.5),  # the thinnest class keeps DETAIL pixels
-        (4 * rules_data.LONG_SIDE, 0.5, 1.0),  # never enlarged
-        (4 * rules_data.LONG_SIDE, None, 0.25),
+        (rules_data.LONG_SIDE["cpu"], 1.0, 1.0),
+        (4 * rules_data.LONG_SIDE["cpu"], 400.0, 0.25),  # nothing thin: as far as the long side says
+        (4 * rules_data.LONG_SIDE["cpu"], 2 * rules_data.DETAIL, 0.5),  # the thinnest class keeps DETAIL pixels
+        (4 * rules_data.LONG_SIDE["cpu"], 0.5, 1.0),  # never enlarged
+        (4 * rules_data.LONG_SIDE["cpu"], None, 0.25),
     ],
 )
 def test_working_resolution(long_side: float, thickness: float | None, scale: float) -> None:
@@ -98,28 +119,40 @@ def test_working_resolution(long_side: float, thickness: float | None, scale: fl
 
 def test_the_reason_of_the_resolution_has_its_figure() -> None:
     thin = fingerprint(2000, 4000, class_stats=(kind("ground", 0.9), kind("crack", 0.1, 8.0)))
-    assert "crack is 8.0 px thick" in reason(rules_data.working_resolution(facts(thin), plan()), "data.scale")
+    assert "crack, 8.0 px thick" in reason(rules_data.working_resolution(facts(thin), plan()), "data.scale")
     assert "4000 px" in reason(rules_data.working_resolution(facts(fingerprint(2000, 4000)), plan()), "data.scale")
 
 
-def test_specks_do_not_decide() -> None:
-    found = fingerprint(class_stats=(kind("a", 0.5, 9.0), kind("dust", 5e-5, 1.0), kind("void", 0.4, None)))
-    thin = rules_data.thinnest(facts(found))
-    assert thin is not None
-    assert thin.name == "a"
-    assert rules_data.thinnest(facts(fingerprint(class_stats=(kind("a", 1.0, None),)))) is None
+def test_large_images_stay_larger_on_a_gpu() -> None:
+    found = facts(fingerprint(2000, 3072, class_stats=(kind("a", 0.9), kind("b", 0.1, 400.0))), CUDA)
+    assert values(rules_data.working_resolution(found, plan())) == {"data.scale": 0.5}
+
+
+def test_specks_and_backgrounds_do_not_decide() -> None:
+    def thin(*stats: ClassStats) -> str | None:
+        found = facts(fingerprint(class_stats=stats)).thinnest()
+        return None if found is None else found.name
+
+    dust = replace(kind("dust", 0.2, 1.0), objects=4)
+    assert thin(kind("a", 0.5, 9.0), dust, kind("void", 0.4, None)) == "a"
+    assert thin(kind("a", 0.5, 9.0), replace(dust, objects=5)) == "dust"
+    assert thin(kind("background", 0.5, 2.0), kind("thing", 0.5, 9.0)) == "thing"
+    assert thin(kind("ground", 0.71, 2.0), kind("thing", 0.29, 9.0)) == "thing"
+    assert thin(kind("sky", 0.7, 2.0), kind("thing", 0.3, 9.0)) == "sky"
+    assert thin(kind("a", 1.0, None)) is None
 
 
 @given(st.integers(8, 5000), st.integers(8, 5000), st.sampled_from(["cpu", "cuda"]))
 def test_a_crop_is_a_multiple_of_the_stride_and_affordable(height: int, width: int, device: str) -> None:
     made = facts(fingerprint(height, width), replace(CPU, device=device))
-    scale = min(1.0, rules_data.LONG_SIDE / max(height, width))
+    scale = min(1.0, rules_data.LONG_SIDE[device] / max(height, width))
     (decision,) = rules_data.crop(made, plan(data=DataPlan(scale=scale)))
     for side in decision.value:
         assert side % rules_data.MULTIPLE == 0
         assert side >= 2 * rules_data.MULTIPLE
     most = max(rules_data.CROP_PIXELS[device], (2 * rules_data.MULTIPLE) ** 2)
     assert math.prod(decision.value) <= most * 1.35
+    assert f"about {rules_data.CROP_PIXELS[device]} pixels" in decision.reason
     Plan(sampling=SamplingPlan(crop=decision.value))
 
 
@@ -138,7 +171,29 @@ def test_rare_classes_are_sought() -> None:
     assert odds[2] == 0
     assert odds[3] / odds[0] == pytest.approx(9, rel=1e-3)
     assert odds[3] / odds[1] == pytest.approx(3, rel=1e-3)
-    assert "c fills 1.00%" in reason(decided, "sampling.rare_share")
+    assert "c, the rarest class, fills 1.00%" in reason(decided, "sampling.rare_share")
+
+
+def test_nothing_is_sought_beyond_measure() -> None:
+    stats = [kind(f"common-{number}", 0.1) for number in range(9)] + [kind("rare", 1e-5)]
+    odds = values(rules_data.rare_classes(facts(fingerprint(class_stats=tuple(stats))), plan()))["sampling.class_odds"]
+    assert sum(odds) == pytest.approx(1, abs=1e-4)
+    assert odds[-1] == pytest.approx(0.5, abs=1e-4)  # five times a tenth
+    assert odds[0] == pytest.approx(0.5 / 9, abs=1e-4)
+    stats[-1] = replace(stats[-1], images={"train": 2, "val": 7})
+    odds = values(rules_data.rare_classes(facts(fingerprint(class_stats=tuple(stats))), plan()))["sampling.class_odds"]
+    assert odds[-1] == pytest.approx(0.1, abs=1e-4)  # two images would be learnt by heart
+
+
+@given(st.lists(st.floats(1e-6, 1), min_size=2, max_size=12), st.lists(st.integers(0, 5), min_size=12, max_size=12))
+def test_odds_sum_to_one_within_their_limits(shares: list[float], images: list[int]) -> None:
+    stats = tuple(
+        replace(kind(f"class-{number}", share / sum(shares)), images={"train": images[number]})
+        for number, share in enumerate(shares)
+    )
+    odds = values(rules_data.rare_classes(facts(fingerprint(class_stats=stats)), plan()))["sampling.class_odds"]
+    assert sum(odds) == pytest.approx(1, abs=1e-3)
+    assert max(odds) <= rules_data.MOST_ODDS / len(shares) + 1e-4
 
 
 def test_with_one_class_there_is_nothing_rare() -> None:
@@ -198,24 +253,32 @@ def test_the_network_suits_the_machine() -> None:
     decided = rules_learning.architecture(facts(machine=CUDA, pretrained=HERE), plan())
     assert values(decided) == {"model.name": "deeplabv3plus", "model.backbone": "timm:resnet18"}
     assert "a GPU" in reason(decided, "model.name")
+    decided = rules_learning.architecture(facts(machine=CUDA), plan())
+    assert values(decided) == {"model.name": "swiftnet", "model.options.widths": [64, 128, 256, 512]}
 
 
 @pytest.mark.parametrize(
-    ("thick", "scale", "finest"),
-    [((30.0, 30.0), 1.0, 4), ((3.0, 30.0), 1.0, 2), ((3.0, 30.0, 30.0, 30.0), 1.0, 4), ((6.0, 30.0), 0.5, 2)],
+    ("p10", "side", "scale", "finest"),
+    [(2.0, 480, 1.0, 2), (11.9, 480, 1.0, 2), (12.0, 480, 1.0, 4), (12.0, 480, 0.9, 2), (2.0, 1001, 1.0, 4)],
 )
-def test_thin_classes_get_a_finer_stride(thick: tuple[float, ...], scale: float, finest: int) -> None:
-    stats = tuple(kind(f"class-{number}", 1 / len(thick), value) for number, value in enumerate(thick))
-    decided = rules_learning.fineness(facts(fingerprint(class_stats=stats)), plan(data=DataPlan(scale=scale)))
-    assert values(decided)["model.options"]["finest"] == finest
-    assert f"class-0, the thinnest class, is {thick[0] * scale:.1f} px" in reason(decided, "model.options")
+def test_stride_two_unless_all_is_thick_or_large(p10: float, side: int, scale: float, finest: int) -> None:
+    organ = replace(kind("organ", 0.1), thickness=Spread(1, p10, 40, 50, 60))
+    found = fingerprint(side, 1000, class_stats=(kind("background", 0.9, 3.0), organ))
+    decided = rules_learning.fineness(facts(found), plan(data=DataPlan(scale=scale)))
+    assert values(decided) == {"model.options.finest": finest}
+    figure = (
+        "1001x1000"
+        if side > 1000
+        else f"organ, the thinnest class: a tenth of its objects is below {p10 * scale:.1f} px"
+    )
+    assert figure in reason(decided, "model.options.finest")
 
 
 def test_fineness_leaves_other_networks_alone() -> None:
     assert rules_learning.fineness(facts(), plan(model=ModelPlan(name="unet"))) == []
     assert rules_learning.fineness(facts(), plan(model=ModelPlan(backbone="timm:resnet18"))) == []
     nothing = facts(fingerprint(class_stats=(kind("a", 1.0, None),)))
-    assert values(rules_learning.fineness(nothing, plan()))["model.options"]["finest"] == 4
+    assert values(rules_learning.fineness(nothing, plan())) == {"model.options.finest": 2}
 
 
 def test_published_weights_only_where_the_backbone_has_them() -> None:
@@ -232,15 +295,47 @@ def test_published_weights_only_where_the_backbone_has_them() -> None:
     assert reason(decided, "model.pretrained") == "the hub is out of reach"
 
 
+UNSOUGHT = SamplingPlan(rare_share=0.0)
+
+
+def weights_of(*shares: float, sampling: SamplingPlan = UNSOUGHT) -> list[float]:
+    found = fingerprint(class_stats=tuple(kind(f"class-{number}", share) for number, share in enumerate(shares)))
+    decided = rules_learning.class_weights(facts(found), plan(sampling=sampling))
+    return list(values(decided)["loss.class_weights"])
+
+
 def test_class_weights_have_mean_one_and_a_limit() -> None:
-    found = fingerprint(class_stats=(kind("a", 0.64), kind("b", 0.16), kind("gone", 0.0), kind("c", 0.04)))
-    decided = rules_learning.class_weights(facts(found), plan())
-    weights = values(decided)["loss.class_weights"]
-    assert weights == pytest.approx([3 * part for part in (1.25 / 8.75, 2.5 / 8.75, 1 / 3, 5 / 8.75)], abs=1e-4)
-    assert "16 times" in reason(decided, "loss.class_weights")
-    rare = fingerprint(class_stats=(kind("a", 0.5), kind("b", 0.5), kind("c", 1e-6)))
-    first, _, last = values(rules_learning.class_weights(facts(rare), plan()))["loss.class_weights"]
-    assert last / first == pytest.approx(rules_learning.MAX_CLASS_WEIGHT, rel=1e-3)
+    expected = [3 * part for part in (1.25 / 8.75, 2.5 / 8.75, 1 / 3, 5 / 8.75)]
+    assert weights_of(0.64, 0.16, 0.0, 0.04) == pytest.approx(expected, abs=1e-4)
+    first, _, last = weights_of(0.5, 0.5, 1e-6)
+    assert last / first == pytest.approx(10, rel=1e-3)
+    first, last = weights_of(0.99, 0.01)
+    assert last / first == pytest.approx(4, rel=1e-3)
+
+
+def test_what_the_sampler_seeks_is_weighed_less() -> None:
+    def ratio(sampling: SamplingPlan) -> float:
+        first, _, last = weights_of(0.6, 0.35, 0.05, sampling=sampling)
+        return last / first
+
+    assert ratio(SamplingPlan(rare_share=0.5, class_odds=[0.1, 0.2, 0.7])) < ratio(UNSOUGHT)
+
+
+def test_shown_shares_by_hand() -> None:
+    # Crops of 100x100, half of them centred on the 50x50 thing that half of the images show: 0.2 of them in any case,
+    # and the object fills a quarter of the other 0.8, so 0.4 of such a crop; a plain crop holds 0.1 of it.
+    thing = replace(kind("thing", 0.1, 50.0), images={"train": 6})
+    found = facts(fingerprint(class_stats=(replace(kind("ground", 0.9), images={"train": 12}), thing)))
+    wanted = plan(sampling=SamplingPlan(crop=(100, 100), class_odds=[0.0, 1.0]))
+    assert rules_learning.shown_shares(found, wanted) == pytest.approx([0.75, 0.25])
+
+
+@pytest.mark.parametrize(("classes", "dice"), [(2, 1.0), (50, 1.0), (51, 0.5)])
+def test_dice_counts_half_where_batches_lack_most_classes(classes: int, dice: float) -> None:
+    found = facts(fingerprint(class_stats=tuple(kind(f"class-{number}", 1 / classes) for number in range(classes))))
+    decided = rules_learning.loss(found, plan())
+    assert values(decided) == {"loss.terms": {"cross_entropy": 1.0, "dice": dice}}
+    assert f"{1 / classes:.2%}" in decided[0].reason or f"{classes} classes" in decided[0].reason
 
 
 def test_optimiser_and_rate_go_together() -> None:
@@ -256,6 +351,14 @@ def test_optimiser_and_rate_go_together() -> None:
         assert of_scratch.value == rate
         assert of_weights.value == pytest.approx(rate / 6, abs=1e-6)
         assert name in of_scratch.reason
+
+
+def test_the_rate_grows_with_the_root_of_the_batch() -> None:
+    for size, factor in ((2, 0.5), (8, 1.0), (32, 2.0)):
+        wanted = plan(optim=OptimPlan(name="sgd"), sampling=SamplingPlan(batch=size))
+        (decided,) = rules_learning.learning_rate(facts(), wanted)
+        assert decided.value == pytest.approx(0.05 * factor)
+        assert (f"square root of {size}/8" in decided.reason) is (size != 8)
 
 
 # The machine and the clock
@@ -276,28 +379,95 @@ def test_precision_follows_the_hardware(device: str, bfloat16: bool, precision: 
     assert values(rules_time.precision(facts(machine=machine), plan())) == {"train.precision": precision}
 
 
-@pytest.mark.parametrize(("free", "fits"), [(64, 8), (16, 8), (15.9, 7), (4, 2), (0.01, 1)])
-def test_a_batch_fits_into_half_of_the_free_memory(free: float, fits: int) -> None:
+PIXELS = 8 * 256 * 256
+"""Of one step of a plan made of defaults."""
+
+
+def costing(seconds: float, gibibytes: float = 0.001) -> StepCost:
+    """A step of a plan made of defaults that takes so long, and keeps so much."""
+    return StepCost(seconds / PIXELS, 0.0, gibibytes * 2**30 / PIXELS)
+
+
+@pytest.mark.parametrize(("device", "usual"), [("cpu", 8), ("mps", 8), ("cuda", 16)])
+def test_the_usual_batch_suits_the_device(device: str, usual: int) -> None:
+    made = facts(machine=replace(CPU, device=device))
+    assert values(rules_time.usual_batch(made, plan())) == {"sampling.batch": usual}
+
+
+@pytest.mark.parametrize(
+    ("free", "fits", "recomputes"), [(64, 8, False), (16, 8, False), (15.9, 7, False), (2, 1, False), (1.9, 1, True)]
+)
+def test_a_batch_fits_into_half_of_the_free_memory(free: float, fits: int, recomputes: bool) -> None:
     machine = replace(CPU, memory_bytes=int(free * 2**30))
-    decided = rules_time.batch(facts(machine=machine), plan(), StepCost(1.0, 8 * 2**30))
-    assert values(decided) == {"sampling.batch": fits}
+    decided = rules_time.batch(facts(machine=machine), plan(), costing(1.0, 8))
+    assert values(decided)["sampling.batch"] == fits
+    assert values(decided).get("train.gradient_checkpointing", False) is recomputes
     assert "8192 MiB" in reason(decided, "sampling.batch")
+
+
+def test_accumulation_splits_the_batch_in_memory_and_not_in_time() -> None:
+    whole, split = plan(), plan(optim=OptimPlan(accumulate=4))
+    cost = costing(1.0, 8)
+    assert cost.seconds(split) == cost.seconds(whole) == pytest.approx(1.0)
+    assert cost.activation_bytes(split) == pytest.approx(cost.activation_bytes(whole) / 4)
 
 
 def test_steps_fill_the_time() -> None:
     made = facts(train_seconds=100.0)
-    decided = rules_time.steps(made, plan(), StepCost(0.5, 1))
+    decided = rules_time.steps(made, plan(), costing(0.5))
     assert values(decided) == {"train.steps": 200}
     assert "100 s at 0.500 s a step" in reason(decided, "train.steps")
     assert "200 crops an image" in reason(decided, "train.steps")
-    assert rules_time.steps(facts(), plan(), StepCost(0.5, 1)) == []
+    assert rules_time.steps(facts(), plan(), costing(0.5)) == []
+    smaller = plan(sampling=SamplingPlan(batch=4))
+    assert values(rules_time.steps(made, smaller, costing(0.5))) == {"train.steps": 400}
 
 
-@pytest.mark.parametrize(("seconds", "least"), [(3.0, "30s"), (-2.0, "30s"), (18.0, "10s")])
+@pytest.mark.parametrize(("batch", "steps"), [(8, 5), (3, 14), (1, 40)])
+def test_epochs_count_by_the_batch_that_is_used(batch: int, steps: int) -> None:
+    made = facts(epochs=5.0)
+    decided = rules_time.steps(made, plan(sampling=SamplingPlan(batch=batch)), costing(0.5))
+    assert values(decided) == {"train.steps": steps}
+    assert "5 epochs, set by hand" in reason(decided, "train.steps")
+
+
+@pytest.mark.parametrize(("seconds", "least"), [(3.0, "30s"), (-2.0, "40s"), (18.0, "10s")])
 def test_a_budget_too_short_names_one_that_is_not(seconds: float, least: str) -> None:
+    """17 s more for the steps are 20 s more of budget: 15% of it are for the evaluation."""
     wanted = plan(train=TrainPlan(budget_seconds=5.0))
     with pytest.raises(MaskwrightError, match=rf"--budget 5s leaves {max(seconds, 0):.0f} s .* give {least} or more"):
-        rules_time.steps(facts(train_seconds=seconds), wanted, StepCost(1.0, 1))
+        rules_time.steps(facts(train_seconds=seconds), wanted, costing(1.0))
+
+
+def test_too_few_steps_are_made_cheaper() -> None:
+    made, cost = facts(train_seconds=100.0), costing(0.5)
+    assert values(rules_time.widths(made, plan(), cost)) == {"model.options.widths": [24, 48, 96, 160]}
+    assert "only 200 steps" in reason(rules_time.widths(made, plan(), cost), "model.options.widths")
+    assert rules_time.widths(made, plan(model=ModelPlan(backbone="timm:resnet18")), cost) == []
+    assert rules_time.widths(facts(train_seconds=151.0), plan(), cost) == []
+    assert rules_time.widths(facts(), plan(), cost) == []
+    height, width = values(rules_time.smaller_crop(made, plan(), cost))["sampling.crop"]
+    assert height * width == pytest.approx(256 * 256 / 2, rel=0.15)
+    assert rules_time.smaller_crop(facts(train_seconds=151.0), plan(), cost) == []
+
+
+@pytest.mark.parametrize(
+    ("images", "thickness", "scale"),
+    [
+        (80, 400.0, None),  # 100 steps of 8 crops: 10 passes
+        (160, 400.0, 0.577),  # 5 passes are made 15
+        (8000, 400.0, 0.5),  # a tenth of a pass: as far as half
+        (8000, 5.0, 0.8),  # the thinnest class keeps its 4 pixels
+        (8000, 3.0, None),
+    ],
+)
+def test_images_shrink_where_they_would_hardly_be_seen(images: int, thickness: float, scale: float | None) -> None:
+    stats = (kind("background", 0.9), kind("thing", 0.1, thickness))
+    made = facts(fingerprint(256, 256, class_stats=stats), train_seconds=100.0, train_images=images)
+    decided = rules_time.resolution(made, plan(), costing(1.0))
+    assert values(decided).get("data.scale") == scale
+    assert all("passes" not in decision.reason and "seen" in decision.reason for decision in decided)
+    assert rules_time.resolution(replace(made, train_seconds=None), plan(), costing(1.0)) == []
 
 
 @pytest.mark.parametrize(("steps", "window"), [(10, 1), (200, 10), (100_000, 200)])
@@ -311,7 +481,7 @@ def test_the_average_covers_a_twentieth(steps: int, window: int) -> None:
 def test_validations_cost_a_small_share(steps: int, there: int, seconds: float, side: int) -> None:
     made = facts(fingerprint(side, side, splits={"train": 8, "val": there}))
     wanted = plan(train=TrainPlan(steps=steps))
-    decided = values(rules_time.validations(made, wanted, StepCost(seconds, 1)))
+    decided = values(rules_time.validations(made, wanted, costing(seconds)))
     images, count = decided["train.validation_images"], decided["train.validations"]
     assert 1 <= count <= min(10, max(steps // 5, 1))
     assert 1 <= images <= max(there, 1)
@@ -324,13 +494,24 @@ def test_validations_cost_a_small_share(steps: int, there: int, seconds: float, 
 
 def test_long_trainings_are_scored_ten_times() -> None:
     made = facts(fingerprint(splits={"train": 8, "val": 500}))
-    decided = values(rules_time.validations(made, plan(train=TrainPlan(steps=100_000)), StepCost(0.2, 1)))
+    decided = values(rules_time.validations(made, plan(train=TrainPlan(steps=100_000)), costing(0.2)))
     assert (decided["train.validation_images"], decided["train.validations"]) == (64, 10)
 
 
 def test_one_thread_makes_batches_beside_a_cpu_and_all_but_one_beside_a_gpu() -> None:
-    assert values(rules_time.threads(facts(), plan())) == {"train.threads": 1}
-    assert values(rules_time.threads(facts(machine=CUDA), plan())) == {"train.threads": 7}
+    decided = rules_time.threads(facts(), plan(), costing(0.5))
+    assert values(decided) == {"train.threads": 1}
+    assert "2 MiB" in decided[0].reason
+    assert values(rules_time.threads(facts(machine=CUDA), plan(), costing(0.5))) == {"train.threads": 7}
+
+
+@pytest.mark.parametrize(("decode", "threads"), [(0.01, 1), (0.1, 2), (9.0, 4)])
+def test_images_that_do_not_stay_in_memory_are_read_by_more_threads(decode: float, threads: int) -> None:
+    machine = replace(CPU, cores=4, memory_bytes=1000)
+    made = facts(fingerprint(decode_seconds=decode), machine)
+    decided = rules_time.threads(made, plan(), costing(0.5))
+    assert values(decided) == {"train.threads": threads}
+    assert f"{decode:.3f} s to read" in decided[0].reason
 
 
 def test_common_images_are_one_tile_and_large_ones_several() -> None:

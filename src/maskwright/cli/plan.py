@@ -94,15 +94,15 @@ def plan_tables(made: Plan, width: int) -> list[RenderableType]:
 
 
 def leaves(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested sections to dotted keys, in order.
+    """Flatten nested sections, and the model's options, to dotted keys, in order.
 
     >>> leaves({"optim": {"lr": 0.1}, "seed": 0})
     {'optim.lr': 0.1, 'seed': 0}
     """
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, dict) and value and not prefix:
-            flat.update(leaves(value, f"{key}."))
+        if isinstance(value, dict) and value and (not prefix or prefix + key == "model.options"):
+            flat.update(leaves(value, f"{prefix}{key}."))
         else:
             flat[prefix + key] = value
     return flat

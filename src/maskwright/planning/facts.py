@@ -5,9 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from maskwright.core.classes import Classes
+
 if TYPE_CHECKING:
-    from maskwright.core.fingerprint import Fingerprint
+    from maskwright.core.fingerprint import ClassStats, Fingerprint
+    from maskwright.core.plan import Plan
     from maskwright.planning.machine import Machine
+
+BACKGROUND_SHARE = 0.7
+OBJECTS = 5
+"""Objects from which on the thickness of a class is known."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,8 @@ class Facts:
         train_images: in the training part.
         train_seconds: for the steps alone, or None when the number of steps is given.
         pretrained: whether published weights can be had.
+        epochs: how often to show every training image, where the user said so.
+        channels: of the network's input, where the user said so.
     """
 
     fingerprint: Fingerprint
@@ -42,6 +51,32 @@ class Facts:
     train_images: int
     train_seconds: float | None
     pretrained: Pretrained
+    epochs: float | None = None
+    channels: int | None = None
+
+    def foreground(self) -> list[ClassStats]:
+        """Return the classes that are something: all but the background, where there is one.
+
+        That is the class called so, or one that fills more than 70% of the pixels.
+        """
+        stats = self.fingerprint.class_stats
+        nothing = Classes.named([entry.name for entry in stats]).background
+        if nothing is None:
+            nothing = next((index for index, entry in enumerate(stats) if entry.share > BACKGROUND_SHARE), None)
+        return [entry for index, entry in enumerate(stats) if index != nothing]
+
+    def thinnest(self) -> ClassStats | None:
+        """Return the foreground class with the smallest median thickness, of those with enough objects to tell.
+
+        The median, as the tenth percentile of a class is often specks of its labelling.
+        """
+        measured = [entry for entry in self.foreground() if entry.thickness is not None and entry.objects >= OBJECTS]
+        return min(measured, key=lambda entry: entry.thickness.median if entry.thickness else 0.0, default=None)
+
+    def working_size(self, plan: Plan) -> tuple[float, float]:
+        """Return median height and width of the images at the plan's working resolution, in pixels."""
+        scale = plan.data.scale
+        return self.fingerprint.heights.median * scale, self.fingerprint.widths.median * scale
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,70 +14,142 @@ from maskwright import losses, models
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch import Tensor, nn
+
     from maskwright.core.plan import Plan
 
     MakeOptimizer = Callable[[models.Segmenter, Plan], torch.optim.Optimizer]
 
-WARM_UP = 2
-TIMED = 3
+TIMED = 2
+LONGEST = 1.5
+"""Seconds after which no further step is timed."""
+MOST_PIXELS = {"cpu": 1 << 20, "mps": 1 << 21, "cuda": 1 << 23}
+"""Of one timed step: what a larger one costs is reckoned from it, so that no plan fills the memory just to find out."""
 DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 @dataclass(frozen=True)
 class StepCost:
-    """What one training step costs.
+    """What training costs with one network, precision and optimiser.
 
     Attributes:
-        seconds: median of a few steps.
-        activation_bytes: kept for the backward pass.
+        pixel_seconds: forward and backward, a training pixel.
+        update_seconds: of the optimiser, a step.
+        pixel_bytes: of activations kept for the backward pass, a pixel of a micro-batch.
+        spent_seconds: that the measuring took.
     """
 
-    seconds: float
-    activation_bytes: int
+    pixel_seconds: float
+    update_seconds: float
+    pixel_bytes: float
+    spent_seconds: float = 0.0
+
+    def seconds(self, plan: Plan) -> float:
+        """Return the seconds of one step of `plan`."""
+        return pixels(plan) * self.pixel_seconds + self.update_seconds
+
+    def activation_bytes(self, plan: Plan) -> float:
+        """Return the bytes that one micro-batch of `plan` keeps: `optim.accumulate` splits the batch."""
+        return pixels(plan) * self.pixel_bytes / min(plan.optim.accumulate, plan.sampling.batch)
+
+
+def pixels(plan: Plan) -> int:
+    """Return the training pixels of one step."""
+    return plan.sampling.batch * math.prod(plan.sampling.crop)
 
 
 def step_cost(plan: Plan, classes: int, device: str, make_optimizer: MakeOptimizer) -> StepCost:
-    """Time a few real steps of the planned network on random pixels.
+    """Time a few real steps of the planned network on random pixels: one to warm up and at most `TIMED` more.
 
     Args:
-        plan: its model, crop, batch, loss, precision and memory format are taken.
+        plan: all that a step is made of: network, crop, batch, loss with auxiliary heads, optimiser, precision,
+            memory format, gradient checkpointing.
         classes: K.
-        device: `cpu`, `cuda` or `mps`.
+        device: `cpu`, `cuda`, `cuda:1` or `mps`.
         make_optimizer: builds the planned optimiser for a network.
     """
-    torch.manual_seed(0)
-    layout = torch.channels_last if plan.train.channels_last else torch.contiguous_format
-    segmenter = models.create_from_plan(
-        plan.model.model_copy(update={"pretrained": False, "weights": None}), classes, plan.data.channels
-    )
-    network = segmenter.to(device).to(memory_format=layout).train()
-    loss_of = losses.weighted_sum(plan.loss, classes).to(device)
-    optimizer = make_optimizer(network, plan)
-    height, width = plan.sampling.crop
-    images = torch.randn(plan.sampling.batch, plan.data.channels, height, width, device=device).to(memory_format=layout)
-    seconds: list[float] = []
-    kept: dict[int, int] = {}
+    begun = time.perf_counter()
+    passes: list[float] = []
+    updates: list[float] = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        bench = _Bench(plan, classes, device, make_optimizer)
+        activations = bench.activations()
+        while len(passes) < TIMED and (not passes or time.perf_counter() - begun < LONGEST):
+            one_pass, update = bench.step()
+            passes.append(one_pass)
+            updates.append(update)
+    count = bench.images.shape[0] * bench.images.shape[2] * bench.images.shape[3]
+    spent = time.perf_counter() - begun
+    # The least, not the mean: other programs and first calls only ever add to what a step takes.
+    return StepCost(min(passes) / count, min(updates), activations / count, spent)
 
-    def count(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
 
-    for step in range(WARM_UP + TIMED):
-        started = time.perf_counter()
-        watched = torch.autograd.graph.saved_tensors_hooks(count if step == 0 else _same, _same)
-        with watched, torch.autocast(device, DTYPES[plan.train.precision], enabled=plan.train.precision != "32-true"):
-            logits = network(images, upsample=False)
-        labels = torch.randint(0, classes, (len(logits), *logits.shape[2:]), device=device)
-        loss = loss_of(logits.float(), labels)
+class _Bench:
+    """A network, random pixels and labels, and the steps that are timed on them."""
+
+    def __init__(self, plan: Plan, classes: int, device: str, make_optimizer: MakeOptimizer) -> None:
+        self.plan, self.classes, self.device = plan, classes, device
+        layout = torch.channels_last if plan.train.channels_last else torch.contiguous_format
+        plain = plan.model.model_copy(update={"pretrained": False, "weights": None})
+        segmenter = models.create_from_plan(plain, classes, plan.data.channels)
+        segmenter.set_gradient_checkpointing(plan.train.gradient_checkpointing)
+        self.network: nn.Module = segmenter.to(device).to(memory_format=layout).train()
+        self.loss = losses.weighted_sum(plan.loss, classes).to(device)
+        self.optimizer = make_optimizer(segmenter, plan)
+        count, height, width = sample_size(plan, MOST_PIXELS[torch.device(device).type])
+        self.images = torch.randn(count, plan.data.channels, height, width, device=device).to(memory_format=layout)
+
+    def activations(self) -> int:
+        """Make one step to warm up, and return the bytes that its forward pass keeps."""
+        kept: dict[int, int] = {}
+
+        def count(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            loss = self._forward()
         loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - started)
-    return StepCost(statistics.median(seconds[WARM_UP:]), sum(kept.values()))
+        self._update()
+        return sum(kept.values())
+
+    def step(self) -> tuple[float, float]:
+        """Return the seconds of forward and backward, and of the optimiser."""
+        times = [self._now()]
+        self._forward().backward()
+        times.append(self._now())
+        self._update()
+        times.append(self._now())
+        return times[1] - times[0], times[2] - times[1]
+
+    def _forward(self) -> Tensor:
+        """Return the loss as the training loop reckons it, with auxiliary heads, at the decoder's own stride."""
+        precision = self.plan.train.precision
+        with torch.autocast(self.images.device.type, DTYPES[precision], enabled=precision != "32-true"):
+            main, *others = self.network(self.images, with_aux=True, upsample=False)
+        labels = torch.randint(0, max(self.classes, 2), (len(main), *main.shape[2:]), device=main.device)
+        total: Tensor = self.loss(main.float(), labels)
+        for other in others:
+            total = total + self.plan.loss.auxiliary / len(others) * self.loss(other.float(), labels)
+        return total
+
+    def _update(self) -> None:
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def _now(self) -> float:
+        if self.images.device.type == "cuda":
+            torch.cuda.synchronize(self.images.device)
+        return time.perf_counter()
 
 
-def _same(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor
+def sample_size(plan: Plan, most: int) -> tuple[int, int, int]:
+    """Return (count, height, width) of a micro-batch of the plan, cut down to at most about `most` pixels."""
+    height, width = plan.sampling.crop
+    if height * width > most:
+        shrink = math.sqrt(most / (height * width))
+        return 1, max(round(height * shrink / 32), 1) * 32, max(round(width * shrink / 32), 1) * 32
+    crops = math.ceil(plan.sampling.batch / plan.optim.accumulate)
+    return max(min(crops, most // (height * width)), 1), height, width

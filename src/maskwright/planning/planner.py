@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.plan_file import validated
@@ -13,34 +14,35 @@ if TYPE_CHECKING:
 
     from maskwright.core.plan import Plan
     from maskwright.planning.facts import Decision, Facts
-    from maskwright.planning.measure import MakeOptimizer
+    from maskwright.planning.measure import MakeOptimizer, StepCost
 
-RULES: tuple[Callable[[Facts, Plan], list[Decision]], ...] = (
+Rules = tuple["Callable[[Facts, Plan], list[Decision]]", ...]
+MeasuredRules = tuple["Callable[[Facts, Plan, StepCost], list[Decision]]", ...]
+
+FIRST_RULES: Rules = (
     rules_data.normalisation,
     rules_data.working_resolution,
-    rules_data.crop,
     rules_data.rare_classes,
     rules_data.flips,
-    rules_data.zoom,
     rules_data.colour,
     rules_learning.architecture,
-    rules_learning.fineness,
     rules_learning.starting_weights,
     rules_learning.loss,
-    rules_learning.class_weights,
     rules_learning.optimiser,
-    rules_learning.learning_rate,
     rules_time.precision,
+    rules_time.usual_batch,
 )
-MEASURED_RULES = (rules_time.batch, rules_time.steps, rules_time.validations)
-LAST_RULES = (rules_time.averaging, rules_time.threads, rules_time.tiles)
+SIZED_RULES: Rules = (rules_data.crop, rules_learning.fineness)
+CROPPED_RULES: Rules = (rules_data.zoom, rules_learning.class_weights)
+LENGTH_RULES: MeasuredRules = (rules_time.batch, rules_time.steps, rules_time.validations, rules_time.threads)
+LAST_RULES: Rules = (rules_learning.learning_rate, rules_time.averaging, rules_time.tiles)
 
 
 def make(facts: Facts, pinned: Plan, pins: frozenset[str], make_optimizer: MakeOptimizer) -> Plan:
     """Decide everything that the user left open.
 
     Args:
-        facts: what is known.
+        facts: what is known; the time that the measuring takes goes off its `train_seconds`.
         pinned: a plan that holds the user's own values.
         pins: the dotted keys that are the user's; a pin on a section holds for all of it.
         make_optimizer: builds the planned optimiser, for the timing of a step.
@@ -51,13 +53,40 @@ def make(facts: Facts, pinned: Plan, pins: frozenset[str], make_optimizer: MakeO
     Raises:
         MaskwrightError: the time is too short, or the pinned values do not go together.
     """
-    plan = pinned
-    for rule in RULES:
-        plan = applied(plan, rule(facts, plan), pins)
-    cost = step_cost(plan, len(facts.fingerprint.class_stats), facts.machine.device, make_optimizer)
-    for measuring in MEASURED_RULES:
-        plan = applied(plan, measuring(facts, plan, cost), pins)
-    for rule in LAST_RULES:
+    if "data.channels" in pins:
+        facts = replace(facts, channels=pinned.data.channels)
+    plan = _decided(pinned, (*FIRST_RULES, *SIZED_RULES, *CROPPED_RULES), facts, pins)
+    plan, facts, cost = _affordable(plan, facts, pins, make_optimizer)
+    for rule in LENGTH_RULES:
+        plan = applied(plan, rule(facts, plan, cost), pins)
+    return _decided(plan, LAST_RULES, facts, pins)
+
+
+def _affordable(
+    plan: Plan, facts: Facts, pins: frozenset[str], make_optimizer: MakeOptimizer
+) -> tuple[Plan, Facts, StepCost]:
+    """Measure a step and make it cheaper where too few of them fit; a narrower network is measured again."""
+
+    def measured(facts: Facts) -> tuple[Facts, StepCost]:
+        cost = step_cost(plan, len(facts.fingerprint.class_stats), facts.machine.place, make_optimizer)
+        left = None if facts.train_seconds is None else facts.train_seconds - cost.spent_seconds
+        return replace(facts, train_seconds=left), cost
+
+    facts, cost = measured(facts)
+    usual = plan.model
+    plan = applied(plan, rules_time.widths(facts, plan, cost), pins)
+    if plan.model != usual:
+        facts, cost = measured(facts)
+    scale = plan.data.scale
+    plan = applied(plan, rules_time.resolution(facts, plan, cost), pins)
+    if plan.data.scale != scale:
+        plan = _decided(plan, SIZED_RULES, facts, pins)
+    plan = applied(plan, rules_time.smaller_crop(facts, plan, cost), pins)
+    return _decided(plan, CROPPED_RULES, facts, pins), facts, cost
+
+
+def _decided(plan: Plan, rules: Rules, facts: Facts, pins: frozenset[str]) -> Plan:
+    for rule in rules:
         plan = applied(plan, rule(facts, plan), pins)
     return plan
 

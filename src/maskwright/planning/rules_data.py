@@ -6,22 +6,32 @@ Each rule takes the facts and the plan so far and returns decisions. Knows no ma
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.fingerprint import ChannelStats
 from maskwright.planning.facts import Decision
 
 if TYPE_CHECKING:
-    from maskwright.core.fingerprint import ClassStats
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from maskwright.core.plan import Plan
     from maskwright.planning.facts import Facts
 
-LONG_SIDE = 768
+LONG_SIDE = {"cpu": 768, "mps": 1024, "cuda": 1536}
 """Largest long side at the working resolution unless fine detail asks for more, in pixels."""
 DETAIL = 4.0
-"""Pixels that the thinnest class keeps of its thickness at the working resolution."""
-CROP_PIXELS = {"cpu": 240 * 320, "mps": 384 * 384, "cuda": 512 * 512}
+"""Pixels that the thinnest class keeps of its median thickness at the working resolution."""
+CROP_PIXELS = {"cpu": 256 * 320, "mps": 384 * 384, "cuda": 512 * 512}
+MOST_ODDS = 5.0
+"""Most that a class may be sought, as a multiple of all classes alike."""
+FEW_IMAGES = 3
+"""Below so many training images a class is not sought more than others: it would be learnt by heart."""
 MULTIPLE = 32
 MIRRORED = 0.6
 """Likeness of the masks to their left-right mirror image from which a flip shows nothing impossible."""
@@ -31,10 +41,9 @@ UNORIENTED = 0.95
 
 def normalisation(facts: Facts, _plan: Plan) -> list[Decision]:
     """Feed the network with zero mean and unit variance, measured; stretch 16-bit and float images first."""
-    intensity = facts.fingerprint.intensity
-    channels = max(facts.fingerprint.channels, key=lambda count: facts.fingerprint.channels[count])
-    stats = intensity[:channels]
-    dtypes = facts.fingerprint.dtypes
+    counts, dtypes = facts.fingerprint.channels, facts.fingerprint.dtypes
+    channels = facts.channels or max(counts, key=lambda count: counts[count])
+    stats = _converted(facts.fingerprint.intensity, channels)
     kind = max(dtypes, key=lambda name: dtypes[name])
     decisions = [Decision("data.channels", channels, f"{channels} channel{'s' * (channels > 1)} in most images")]
     words = "all images are" if len(dtypes) == 1 else f"{dtypes[kind]} of {sum(dtypes.values())} images are"
@@ -46,61 +55,124 @@ def normalisation(facts: Facts, _plan: Plan) -> list[Decision]:
         words = f"{words} {kind}; their 0.5th and 99.5th percentile become 0 and 255"
         decisions.append(Decision("data.value_range", stretch, words))
     gain = [255.0 / (high - low) for low, high in stretch]
-    mean = [round((entry.mean - low) * g, 2) for entry, (low, _), g in zip(stats, stretch, gain, strict=True)]
-    std = [round(max(entry.std * g, 1.0), 2) for entry, g in zip(stats, gain, strict=True)]
+    mean = [(entry.mean - low) * g for entry, (low, _), g in zip(stats, stretch, gain, strict=True)]
+    std = [entry.std * g for entry, g in zip(stats, gain, strict=True)]
     why = f"measured over {facts.fingerprint.images} images"
-    return [*decisions, Decision("data.mean", mean, why), Decision("data.std", std, why)]
+    if kind != "uint8":
+        # The few values beyond the percentiles are clipped before the network sees them: no mean or deviation of
+        # what lies in 0..255 is larger than these, however far out a hot pixel was.
+        mean = [min(max(value, 0.0), 255.0) for value in mean]
+        std = [min(value, math.sqrt(m * (255.0 - m))) for value, m in zip(std, mean, strict=True)]
+        why += ", within what the stretch leaves"
+    return [
+        *decisions,
+        Decision("data.mean", [round(value, 2) for value in mean], why),
+        Decision("data.std", [round(max(value, 1.0), 2) for value in std], why),
+    ]
+
+
+def _converted(stats: Sequence[ChannelStats], channels: int) -> list[ChannelStats]:
+    """Return the statistics of images brought to `channels`, as `ops.images.to_channels` does it.
+
+    Raises:
+        MaskwrightError: no such conversion.
+    """
+    if len(stats) == channels:
+        return list(stats)
+    if channels == 3 and len(stats) in {1, 2}:
+        return [stats[0]] * 3
+    if channels == 3 and len(stats) == 4:
+        return list(stats[:3])
+    if channels == 1 and stats and len(stats) <= 4:
+        # Grey is a weighted mean of the colours, and so, nearly, are its statistics.
+        colours = [asdict(entry) for entry in stats[: 3 if len(stats) > 2 else 1]]
+        mixed = {name: float(np.mean([entry[name] for entry in colours])) for name in colours[0]}
+        return [ChannelStats(**mixed)]
+    raise MaskwrightError(
+        f"data.channels is {channels}, and the images have {len(stats)}: only grey and RGB are converted into one "
+        f"another. Leave the setting out, or set it to {len(stats)}"
+    )
 
 
 def working_resolution(facts: Facts, _plan: Plan) -> list[Decision]:
     """Shrink large images as far as the thinnest class allows; never enlarge."""
-    fingerprint = facts.fingerprint
-    long_side = max(fingerprint.heights.median, fingerprint.widths.median)
-    thin = thinnest(facts)
-    by_size = min(1.0, LONG_SIDE / long_side)
+    long_side = max(facts.fingerprint.heights.median, facts.fingerprint.widths.median)
+    most = LONG_SIDE[facts.machine.device]
+    by_size, by_detail = min(1.0, most / long_side), detail_scale(facts)
     if by_size == 1.0:
-        return [
-            Decision("data.scale", 1.0, f"the images' median long side is {long_side:.0f} px: small enough as it is")
-        ]
-    by_detail = 0.0 if thin is None else min(1.0, DETAIL / _thickness(thin))
-    scale = round(max(by_size, by_detail), 3)
-    if by_detail > by_size and thin is not None:
-        reason = f"{thin.name} is {_thickness(thin):.1f} px thick and keeps {DETAIL:.0f} of them"
+        reason = f"the images' median long side is {long_side:.0f} px: small enough as it is"
+    elif by_detail > by_size:
+        reason = detail_reason(facts)
     else:
-        reason = f"brings the median long side of {long_side:.0f} px to {LONG_SIDE}; no class is too thin for that"
-    return [Decision("data.scale", scale, reason)]
+        reason = f"brings the median long side of {long_side:.0f} px to {most}; no class is too thin for that"
+    return [Decision("data.scale", round(max(by_size, by_detail), 3), reason)]
+
+
+def detail_scale(facts: Facts) -> float:
+    """Return the smallest scale that leaves `DETAIL` pixels of the thinnest class, at most 1; 0 where none is known."""
+    thin = facts.thinnest()
+    return 0.0 if thin is None or thin.thickness is None else min(1.0, DETAIL / max(thin.thickness.median, 1.0))
+
+
+def detail_reason(facts: Facts) -> str:
+    """Say which class keeps the scale up."""
+    thin = facts.thinnest()
+    assert thin is not None
+    assert thin.thickness is not None
+    return f"{thin.name}, {thin.thickness.median:.1f} px thick in the images (median), needs {DETAIL:.0f} px"
 
 
 def crop(facts: Facts, plan: Plan) -> list[Decision]:
     """Give a crop the images' shape and as many pixels as a step can afford, in multiples of 32."""
-    height = facts.fingerprint.heights.median * plan.data.scale
-    width = facts.fingerprint.widths.median * plan.data.scale
+    height, width = facts.working_size(plan)
     most = CROP_PIXELS[facts.machine.device]
+    reason = (
+        f"images of {height:.0f}x{width:.0f} at the working resolution; about {most} pixels on {facts.machine.device}"
+    )
+    return [Decision("sampling.crop", crop_size(height, width, most), reason)]
+
+
+def crop_size(height: float, width: float, most: float) -> tuple[int, int]:
+    """Return the crop nearest to `most` pixels, or to the image where that is smaller, in its shape (up to 1:2)."""
     aspect = min(max(height / width, 0.5), 2.0)
     pixels = min(most, height * width)
-    sides = (math.sqrt(pixels * aspect), math.sqrt(pixels / aspect))
-    size = tuple(max(round(side / MULTIPLE), 2) * MULTIPLE for side in sides)
-    reason = (
-        f"images of {height:.0f}x{width:.0f} at the working resolution; at most {most} pixels on {facts.machine.device}"
-    )
-    return [Decision("sampling.crop", size, reason)]
+    down, across = (max(round(math.sqrt(pixels * ratio) / MULTIPLE), 2) * MULTIPLE for ratio in (aspect, 1 / aspect))
+    return down, across
 
 
 def rare_classes(facts: Facts, _plan: Plan) -> list[Decision]:
     """Centre half of the crops on a class drawn more often the rarer it is (odds: frequency to the power -1/2)."""
-    shares = np.array([entry.share for entry in facts.fingerprint.class_stats])
+    stats = facts.fingerprint.class_stats
+    shares = np.array([entry.share for entry in stats])
     present = shares > 0
     if present.sum() < 2:
         return [Decision("sampling.rare_share", 0.0, "one class only: no crop is better than another")]
-    odds = np.where(present, np.maximum(shares, 1e-7) ** -0.5, 0.0)
-    odds /= odds.sum()
+    uniform = 1.0 / present.sum()
+    images = [entry.images.get("train", sum(entry.images.values())) for entry in stats]
+    most = np.where(np.array(images) < FEW_IMAGES, uniform, MOST_ODDS * uniform)
+    odds = _capped(np.where(present, np.maximum(shares, 1e-7) ** -0.5, 0.0), np.where(present, most, 0.0))
     rarest = int(np.argmin(np.where(present, shares, np.inf)))
-    name = facts.fingerprint.class_stats[rarest].name
-    reason = f"{name} fills {shares[rarest]:.2%} of the pixels and would hardly be seen otherwise"
+    name = stats[rarest].name
+    reason = f"{name}, the rarest class, fills {shares[rarest]:.2%} of the pixels: plain crops show little of it"
+    limits = f"inverse square root of the frequency, none above {MOST_ODDS:.0f} times the mean"
     return [
         Decision("sampling.rare_share", 0.5, reason),
-        Decision("sampling.class_odds", [round(float(odd), 5) for odd in odds], "inverse square root of the frequency"),
+        Decision("sampling.class_odds", [round(float(odd), 5) for odd in odds], limits),
     ]
+
+
+def _capped(odds: NDArray[np.float64], most: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scale odds to sum 1 with none above its limit: what one gives up, the free ones share."""
+    fixed = np.zeros(len(odds), bool)
+    for _ in odds:
+        free = ~fixed & (odds > 0)
+        left = 1.0 - most[fixed].sum()
+        scaled = np.where(fixed, most, odds * (left / odds[free].sum() if free.any() else 0.0))
+        over = free & (scaled > most)
+        if not over.any():
+            return scaled / scaled.sum()
+        fixed |= over
+    return most / most.sum()
 
 
 def flips(facts: Facts, _plan: Plan) -> list[Decision]:
@@ -127,8 +199,7 @@ def flips(facts: Facts, _plan: Plan) -> list[Decision]:
 
 def zoom(facts: Facts, plan: Plan) -> list[Decision]:
     """Zoom out further where a crop is smaller than the image, so that whole scenes are seen too."""
-    height = facts.fingerprint.heights.median * plan.data.scale
-    width = facts.fingerprint.widths.median * plan.data.scale
+    height, width = facts.working_size(plan)
     crop_height, crop_width = plan.sampling.crop
     whole = min(crop_height / height, crop_width / width)
     low = round(min(max(whole * 0.8, 0.4), 0.75), 2)
@@ -145,14 +216,3 @@ def colour(_facts: Facts, plan: Plan) -> list[Decision]:
     names = ("brightness", "contrast", "gamma")
     still = [Decision(f"augment.{name}", 0.0, reason) for name in ("hue", "saturation")]
     return still + [Decision(f"augment.{name}", mild, reason) for name in names]
-
-
-def thinnest(facts: Facts) -> ClassStats | None:
-    """Return the class with the smallest median thickness, among those of at least 0.01% of the pixels."""
-    entries = [entry for entry in facts.fingerprint.class_stats if entry.thickness is not None and entry.share >= 1e-4]
-    return min(entries, key=_thickness, default=None)
-
-
-def _thickness(entry: ClassStats) -> float:
-    assert entry.thickness is not None
-    return max(entry.thickness.median, 1.0)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.planning.facts import Decision
-from maskwright.planning.rules_data import MIRRORED
+from maskwright.planning.measure import pixels
+from maskwright.planning.rules_data import MIRRORED, crop_size, detail_reason, detail_scale
+from maskwright.planning.rules_learning import compact
 
 if TYPE_CHECKING:
     from maskwright.core.plan import Plan
@@ -21,6 +23,15 @@ BATCH = {"cpu": 8, "mps": 8, "cuda": 16}
 MEMORY_SHARE = 0.5
 """Part of the free memory that activations may fill."""
 LEAST_STEPS = 20
+ENOUGH_STEPS = 300
+"""Fewer than these are too few: then a step is made cheaper."""
+NARROW = [24, 48, 96, 160]
+PASSES = 15
+"""How often all training pixels should be seen; at less than half of it, images are shrunk."""
+EVALUATION_SHARE = 0.15
+"""Part of the budget that the honest evaluation at the end may take; it looks at fewer images when that is short."""
+CACHE_SHARE = 0.4
+"""Part of the free memory that decoded images may fill."""
 VALIDATION_SHARE = 0.03
 FORWARD_SHARE = 0.4
 """Time of a forward pass as a share of a training step's, a pixel each."""
@@ -37,36 +48,105 @@ def precision(facts: Facts, _plan: Plan) -> list[Decision]:
     return [Decision("train.precision", value, f"{machine.device} has no bfloat16 units")]
 
 
+def usual_batch(facts: Facts, _plan: Plan) -> list[Decision]:
+    """Start from the batch that suits the device."""
+    usual = BATCH[facts.machine.device]
+    return [Decision("sampling.batch", usual, f"usual on {facts.machine.device}")]
+
+
+def widths(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
+    """Make the network narrower where the time holds too few steps of the usual one."""
+    count = _steps(facts, plan, cost)
+    if count is None or count >= ENOUGH_STEPS or not compact(plan):
+        return []
+    reason = (
+        f"only {count} steps of the usual widths fit, {cost.seconds(plan):.2f} s each (measured): narrower is faster"
+    )
+    return [Decision("model.options.widths", NARROW, reason)]
+
+
+def resolution(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
+    """Shrink further, to half at most, where the images would be seen too few times; the thinnest class forbids it."""
+    if facts.train_seconds is None:
+        return []
+    height, width = facts.working_size(plan)
+    seen = facts.train_seconds * pixels(plan) / cost.seconds(plan)
+    passes = seen / (max(facts.train_images, 1) * height * width)
+    if passes >= PASSES / 2:
+        return []
+    scale = round(plan.data.scale * max(math.sqrt(max(passes, 0.0) / PASSES), 0.5), 3)
+    if scale <= detail_scale(facts):
+        scale = round(min(detail_scale(facts), plan.data.scale), 3)
+    if scale == plan.data.scale:
+        return []
+    there = passes * (plan.data.scale / scale) ** 2
+    now = f"at {plan.data.scale:g} all pixels would be seen {passes:.1f} times"
+    reason = f"{now} in {facts.train_seconds:.0f} s (measured), here about {there:.0f} times"
+    if scale == round(detail_scale(facts), 3):
+        reason += f"; {detail_reason(facts)}"
+    return [Decision("data.scale", scale, reason)]
+
+
+def smaller_crop(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
+    """Halve the crop's area where the time still holds too few steps."""
+    count = _steps(facts, plan, cost)
+    if count is None or count >= ENOUGH_STEPS:
+        return []
+    height, width = plan.sampling.crop
+    size = crop_size(height, width, height * width / 2)
+    reason = f"half of {height}x{width}: only {count} steps of that fit, {cost.seconds(plan):.2f} s each (measured)"
+    return [Decision("sampling.crop", size, reason)]
+
+
 def batch(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
-    """Keep the usual batch unless its activations would not fit in half of the free memory."""
+    """Keep the usual batch unless its activations would not fit in half of the free memory.
+
+    Where not even one crop fits, activations are recomputed instead of kept.
+    """
     usual = plan.sampling.batch
+    need = cost.activation_bytes(plan)
     room = facts.machine.memory_bytes * MEMORY_SHARE
-    fits = max(int(usual * min(1.0, room / max(cost.activation_bytes, 1))), 1)
-    used, free = cost.activation_bytes / 2**20, facts.machine.memory_bytes / 2**20
+    fits = max(int(usual * min(1.0, room / max(need, 1))), 1)
+    used, free = need / 2**20, facts.machine.memory_bytes / 2**20
     reason = f"{usual} crops keep {used:.0f} MiB of activations, of {free:.0f} MiB free (measured)"
-    return [Decision("sampling.batch", fits, reason)]
+    decisions = [Decision("sampling.batch", fits, reason)]
+    if need / usual > room:
+        decisions.append(
+            Decision("train.gradient_checkpointing", value=True, reason="one crop does not fit: " + reason)
+        )
+    return decisions
 
 
 def steps(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
-    """Fill the time for training with steps of the measured length.
+    """Fill the time for training with steps of the measured length, or count the epochs that the user asked for.
 
     Raises:
         MaskwrightError: the budget leaves no time for training.
     """
-    if facts.train_seconds is None:
+    if facts.epochs is not None:
+        count = max(math.ceil(facts.epochs * facts.train_images / plan.sampling.batch), 1)
+        reason = f"{facts.epochs:g} epochs, set by hand: {facts.train_images} images, {plan.sampling.batch} a step"
+        return [Decision("train.steps", count, reason)]
+    count_or_none = _steps(facts, plan, cost)
+    if facts.train_seconds is None or count_or_none is None:
         return []
-    seconds = cost.seconds * plan.optim.accumulate
-    count = int(facts.train_seconds / seconds)
+    count, seconds = count_or_none, cost.seconds(plan)
     if count < LEAST_STEPS:
-        need = LEAST_STEPS * seconds - facts.train_seconds
+        short = LEAST_STEPS * seconds - facts.train_seconds
         assert plan.train.budget_seconds is not None
+        enough = plan.train.budget_seconds + short / (1 - EVALUATION_SHARE)
         raise MaskwrightError(
             f"--budget {plan.train.budget_seconds:.0f}s leaves {max(facts.train_seconds, 0):.0f} s for training, "
-            f"and a step takes {seconds:.2f} s here: give {_rounded(plan.train.budget_seconds + need)} or more"
+            f"and a step takes {seconds:.2f} s here: give {_rounded(enough)} or more"
         )
     seen = count * plan.sampling.batch / max(facts.train_images, 1)
     reason = f"{facts.train_seconds:.0f} s at {seconds:.3f} s a step (measured), about {seen:.0f} crops an image"
     return [Decision("train.steps", count, reason)]
+
+
+def _steps(facts: Facts, plan: Plan, cost: StepCost) -> int | None:
+    """Return how many steps fit into the time, or None where the time is free."""
+    return None if facts.train_seconds is None else max(int(facts.train_seconds / cost.seconds(plan)), 0)
 
 
 def averaging(_facts: Facts, plan: Plan) -> list[Decision]:
@@ -78,30 +158,37 @@ def averaging(_facts: Facts, plan: Plan) -> list[Decision]:
 
 def validations(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     """Score the model as often as 3% of the training time allows, ten times at most."""
-    height, width = (
-        spread.median * plan.data.scale for spread in (facts.fingerprint.heights, facts.fingerprint.widths)
-    )
-    crops = plan.sampling.batch * plan.sampling.crop[0] * plan.sampling.crop[1]
-    each = cost.seconds * FORWARD_SHARE * height * width / crops
+    height, width = facts.working_size(plan)
+    each = cost.pixel_seconds * FORWARD_SHARE * height * width
     there = max(facts.fingerprint.splits.get("val", 0), 1)
-    room = VALIDATION_SHARE * plan.train.steps * cost.seconds
+    room = VALIDATION_SHARE * plan.train.steps * cost.seconds(plan)
     images = int(min(there, max(room / (4 * each), 8), 64))
     count = int(min(max(room / (images * each), 1), 10, max(plan.train.steps // 5, 1)))
-    reason = f"about {each:.2f} s an image: {VALIDATION_SHARE:.0%} of the training time"
+    reason = f"about {each:.2g} s an image: {VALIDATION_SHARE:.0%} of the training time"
     return [
         Decision("train.validation_images", images, reason),
         Decision("train.validations", count, reason),
     ]
 
 
-def threads(facts: Facts, _plan: Plan) -> list[Decision]:
-    """Let one thread make the batches beside a computing CPU, and all cores beside a GPU."""
-    if facts.machine.device == "cpu":
-        return [Decision("train.threads", 1, "making a batch takes a few percent of a step; the rest computes")]
-    count = max(facts.machine.cores - 1, 1)
-    return [
-        Decision("train.threads", count, f"{facts.machine.cores} cores, one of which feeds the {facts.machine.device}")
-    ]
+def threads(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
+    """Take as many threads beside a computing CPU as reading the images asks for, and all cores beside a GPU."""
+    cores = facts.machine.cores
+    if facts.machine.device != "cpu":
+        count = max(cores - 1, 1)
+        return [Decision("train.threads", count, f"{cores} cores, one of which feeds the {facts.machine.device}")]
+    height, width = facts.working_size(plan)
+    decoded = facts.train_images * height * width * (plan.data.channels + 1)
+    room = facts.machine.memory_bytes * CACHE_SHARE
+    if decoded <= room:
+        why = f"the decoded images take {decoded / 2**20:.0f} MiB and stay in memory: one thread makes the crops"
+        return [Decision("train.threads", 1, why)]
+    again = 1 - room / decoded
+    reading = again * plan.sampling.batch * facts.fingerprint.decode_seconds
+    count = min(max(math.ceil(reading / cost.seconds(plan)), 1), cores)
+    seconds = facts.fingerprint.decode_seconds
+    why = f"{again:.0%} of the images do not stay in memory, and each takes {seconds:.3f} s to read"
+    return [Decision("train.threads", count, why)]
 
 
 def tiles(facts: Facts, plan: Plan) -> list[Decision]:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskwright import models
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.plan import Plan
-from maskwright.core.plan_file import overridden, read_plan
+from maskwright.core.plan_file import BY_HAND, named, overridden, read_plan, validated
 from maskwright.data.fingerprint import fingerprint
 from maskwright.data.formats import read_dataset
 from maskwright.data.split import with_splits
 from maskwright.data.survey import survey
+from maskwright.models import bundle
 from maskwright.models.backbones.hub import pretrained_file
-from maskwright.planning import planner
+from maskwright.models.weights import is_whole_model
+from maskwright.planning import planner, rules_time
 from maskwright.planning.facts import Facts, Pretrained
 from maskwright.planning.machine import Machine, probe
 from maskwright.training import optimizers
 from maskwright.workflows.request import DEFAULT_BUDGET_SECONDS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from maskwright.core.events import OnProgress
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.records import Dataset
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 SURVEY_SHARE = 0.1
 """Part of the budget that looking at the data may take."""
-EVALUATION_SHARE = 0.15
-"""Part of the budget that the honest evaluation at the end may take; it looks at fewer images when that is short."""
+EVALUATION_SHARE = rules_time.EVALUATION_SHARE
+MOMENTUM = {"sgd", "rmsprop"}
+"""Optimisers that take one."""
 PUBLISHED = {"cpu": "timm:resnet18", "mps": "timm:resnet18", "cuda": "timm:resnet50"}
 
 
@@ -77,50 +78,122 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     placed = with_splits(seen.dataset, pinned.split, pinned.seed, seen)
     print_of = fingerprint(seen, placed)
     check_trainable(print_of)
-    train_images = len(placed.part("train"))
-    facts = Facts(print_of, machine, train_images, None, _pretrained(pinned, machine, pins))
-    if budget is not None:
-        spent = time.monotonic() - started
-        facts = Facts(print_of, machine, train_images, budget * (1 - EVALUATION_SHARE) - spent, facts.pretrained)
-    if request.epochs is not None:
-        pins = pins | {"train.steps"}
-        pinned.train.steps = max(math.ceil(request.epochs * train_images / pinned.sampling.batch), 1)
-    return PlanResult(planner.make(facts, pinned, pins, optimizers.create), print_of, placed, seen, machine)
+    left = None if budget is None else budget * (1 - EVALUATION_SHARE) - (time.monotonic() - started)
+    known = _pretrained(pinned, machine, pins)
+    facts = Facts(print_of, machine, len(placed.part("train")), left, known, request.epochs)
+    plan = planner.make(facts, pinned, pins, optimizers.create)
+    _check_heeded(plan, request)
+    return PlanResult(plan, print_of, placed, seen, machine)
 
 
 def wishes(request: PlanRequest) -> tuple[Plan, frozenset[str]]:
     """Return a plan that holds the user's own values, and the dotted keys of those.
 
-    How long: what the options say; else what the settings or the plan file say; else the usual time.
+    How long: what the settings say; else the options; else the plan file; else the usual time.
 
     Raises:
-        MaskwrightError: an unknown key, model or value.
+        MaskwrightError: an unknown key, model or value, or two that contradict each other.
     """
-    pins = {setting.partition("=")[0].strip() for setting in request.settings}
-    if request.plan_file is not None:
-        base = read_plan(request.plan_file)
-        pins |= {f"{name}.{key}" for name, section in _sections(base) for key in section}
+    if request.plan_file is None:
+        base, pins = Plan(), set[str]()
     else:
-        base = Plan(seed=request.seed)
+        base, pins = _from_file(request.plan_file)
+    if request.seed is not None:
+        base.seed = request.seed
     if request.model is not None:
         if request.model not in models.MODELS:
             raise unknown_name("model", request.model, models.MODELS)
         base.model.name = request.model
-        base.reasons["model.name"] = "set by hand"
+        base.reasons["model.name"] = BY_HAND
         pins.add("model.name")
     if request.group_by is not None:
         base.split.group_by = request.group_by
-    if request.steps is not None:
-        base.train.steps = request.steps
-        base.reasons["train.steps"] = "set by hand"
-        pins.add("train.steps")
-    if request.steps is not None or request.epochs is not None:
+        base.reasons["split.group_by"] = BY_HAND
+    pins |= {setting.partition("=")[0].strip() for setting in request.settings}
+    _set_length(base, pins, request)
+    plan = overridden(base, request.settings)
+    return _like_its_weights(plan, pins)
+
+
+def _from_file(path: Path) -> tuple[Plan, set[str]]:
+    """Read a plan and what it pins: all that it names. What it gives no reason for is its own decision."""
+    base = read_plan(path)
+    pins = set(named(base))
+    explained = bool(base.reasons)
+    usual = Plan().model_dump()
+    values = base.model_dump()
+    for key in sorted(pins):
+        section, name = key.split(".")
+        if key not in base.reasons and (not explained or values[section][name] != usual[section][name]):
+            base.reasons[key] = f"from {path}"
+    return base, pins
+
+
+def _set_length(base: Plan, pins: set[str], request: PlanRequest) -> None:
+    """Put into `base` how long the training lasts; steps that are given leave no room for a budget."""
+    keys = {setting.partition("=")[0].strip() for setting in request.settings}
+    if {"train.steps", "train.budget_seconds"} <= keys:
+        raise MaskwrightError(
+            "--set train.steps and --set train.budget_seconds each say how long training lasts: keep one of them"
+        )
+    if "train.steps" in keys:
         base.train.budget_seconds = None
-    elif request.budget_seconds is not None:
-        base.train.budget_seconds = request.budget_seconds
-    elif "train.steps" not in pins:
+        base.reasons.pop("train.budget_seconds", None)
+    elif request.steps is not None or request.epochs is not None:
+        base.train.budget_seconds = None
+        base.reasons.pop("train.budget_seconds", None)
+        pins.discard("train.steps")
+        if request.steps is not None:
+            base.train.steps = request.steps
+            base.reasons["train.steps"] = BY_HAND
+            pins.add("train.steps")
+    elif request.budget_seconds is not None or "train.budget_seconds" in keys:
+        pins.discard("train.steps")
+        base.train.budget_seconds = request.budget_seconds or DEFAULT_BUDGET_SECONDS
+        base.reasons["train.budget_seconds"] = BY_HAND
+    elif not pins & {"train.steps", "train.budget_seconds"}:
         base.train.budget_seconds = DEFAULT_BUDGET_SECONDS
-    return overridden(base, list(request.settings)), frozenset(pins)
+        base.reasons["train.budget_seconds"] = "the usual time; --budget gives another"
+
+
+def _like_its_weights(plan: Plan, pins: set[str]) -> tuple[Plan, frozenset[str]]:
+    """Take over the architecture of the bundle that a training starts from, where the user did not choose another.
+
+    Raises:
+        MaskwrightError: the file of weights cannot be read.
+    """
+    path = None if plan.model.weights is None else Path(plan.model.weights)
+    if path is None or not is_whole_model(path):
+        return plan, frozenset(pins)
+    card = bundle.read_card(path)
+    values = plan.model_dump(mode="json")
+    taken = {"model.name": card.model.name, "model.backbone": card.model.backbone, "model.options": card.model.options}
+    for key, value in taken.items():
+        if not any(f"{pin}.".startswith(f"{key}.") for pin in pins):
+            values["model"][key.removeprefix("model.")] = value
+            values["reasons"][key] = f"as in {path}"
+            pins.add(key)
+    if "data.channels" not in pins:
+        for name, value in card.data.model_dump(
+            mode="json", include={"channels", "mean", "std", "value_range"}
+        ).items():
+            values["data"][name] = value
+        values["reasons"]["data.channels"] = f"as in {path}"
+        pins.add("data.channels")
+    return validated(values, str(path)), frozenset(pins)
+
+
+def _check_heeded(plan: Plan, request: PlanRequest) -> None:
+    """Refuse settings that the plan has no use for, rather than drop them in silence.
+
+    Raises:
+        MaskwrightError: such a setting.
+    """
+    keys = {setting.partition("=")[0].strip() for setting in request.settings}
+    if "optim.momentum" in keys and plan.optim.name not in MOMENTUM:
+        raise MaskwrightError(
+            f"--set optim.momentum: {plan.optim.name} takes none. Leave it out, or add --set optim.name=sgd"
+        )
 
 
 def check_trainable(found: Fingerprint) -> None:
@@ -137,10 +210,6 @@ def check_trainable(found: Fingerprint) -> None:
     raise MaskwrightError(
         f"{found.root} cannot be trained on: {found.obstacle}.{why} `maskwright inspect {found.root}` lists all faults"
     )
-
-
-def _sections(plan: Plan) -> list[tuple[str, dict[str, object]]]:
-    return [(name, value) for name, value in plan.model_dump().items() if isinstance(value, dict) and name != "reasons"]
 
 
 def _pretrained(pinned: Plan, machine: Machine, pins: frozenset[str]) -> Pretrained:

@@ -24,9 +24,9 @@ class PlanRequest:
         epochs: as many steps as show every training image so often.
         model: name of the architecture.
         settings: `section.key=value`, as in `--set`.
-        plan_file: start from this plan instead of planning anew.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        seed: of everything random.
+        plan_file: take what this plan names, or that of this run folder; what it leaves out is planned.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        seed: of everything random; None for the plan file's, or 0.
         group_by: regular expression that finds the group in a record's id.
         read: how to read the data.
         started: `time.monotonic()` at which the budget began to run; now, when None.
@@ -39,7 +39,7 @@ class PlanRequest:
     settings: tuple[str, ...] = ()
     plan_file: Path | None = None
     device: str = "auto"
-    seed: int = 0
+    seed: int | None = None
     group_by: str | None = None
     read: ReadOptions = field(default_factory=ReadOptions)
     started: float | None = None

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from maskwright import models
+from maskwright.core.classes import Classes
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import DataPlan, ModelPlan, Plan
+from maskwright.core.plan_file import write_plan
+from maskwright.models import bundle
+from maskwright.workflows.plan import _check_heeded, wishes
+from maskwright.workflows.request import PlanRequest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_wishes_are_told_as_set_by_hand() -> None:
+    plan, pins = wishes(PlanRequest(budget_seconds=60, group_by="p(.)", model="unet", settings=("optim.lr=1",)))
+    for key in ("train.budget_seconds", "split.group_by", "model.name", "optim.lr"):
+        assert plan.reasons[key] == "set by hand"
+    assert pins == {"model.name", "optim.lr"}
+    assert wishes(PlanRequest(steps=5))[0].reasons == {"train.steps": "set by hand"}
+
+
+def test_steps_that_are_set_leave_no_budget() -> None:
+    plan, pins = wishes(PlanRequest(budget_seconds=60, settings=("train.steps=7",)))
+    assert (plan.train.budget_seconds, plan.train.steps) == (None, 7)
+    assert "train.steps" in pins
+    with pytest.raises(MaskwrightError, match="each say how long training lasts"):
+        wishes(PlanRequest(settings=("train.steps=7", "train.budget_seconds=9")))
+
+
+def test_a_partial_plan_pins_what_it_names_and_no_more(tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text("optim: {lr: 0.02}\n")
+    plan, pins = wishes(PlanRequest(plan_file=file))
+    assert pins == {"optim.lr"}
+    assert plan.reasons["optim.lr"] == f"from {file}"
+    assert plan.train.budget_seconds == 600
+
+
+def test_a_whole_plan_keeps_its_reasons_and_needs_no_more(tmp_path: Path) -> None:
+    write_plan(tmp_path / "plan.yaml", Plan(reasons={"optim.lr": "what suits it"}))
+    plan, pins = wishes(PlanRequest(plan_file=tmp_path, steps=3))
+    assert plan.reasons == {"optim.lr": "what suits it", "train.steps": "set by hand"}
+    assert {"sampling.crop", "train.steps", "data.mean"} <= pins
+    plan, pins = wishes(PlanRequest(plan_file=tmp_path, budget_seconds=30))
+    assert plan.train.budget_seconds == 30
+    assert "train.steps" not in pins
+
+
+@pytest.mark.parametrize(("seed", "expected"), [(None, 4), (0, 0), (9, 9)])
+def test_a_seed_beats_that_of_the_plan(tmp_path: Path, seed: int | None, expected: int) -> None:
+    write_plan(tmp_path / "plan.yaml", Plan(seed=4))
+    assert wishes(PlanRequest(plan_file=tmp_path, seed=seed))[0].seed == expected
+
+
+def test_momentum_is_not_dropped_in_silence() -> None:
+    request = PlanRequest(settings=("optim.momentum=0.8",))
+    plan, _ = wishes(request)
+    with pytest.raises(MaskwrightError, match=r"optim.momentum: adamw takes none"):
+        _check_heeded(plan, request)
+    plan.optim.name = "sgd"
+    _check_heeded(plan, request)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A bundle of an unusual network on grey images."""
+    model = ModelPlan(name="unet", backbone="compact", options={"widths": [8, 8], "depths": [1, 1]})
+    with torch.random.fork_rng(devices=[]):
+        segmenter = models.create_from_plan(model, 2, 1)
+    card = bundle.Card(
+        model=model,
+        classes=bundle.CardClasses.of(Classes.named(["a", "b"])),
+        data=DataPlan(channels=1, mean=[0.0], std=[1.0]),
+    )
+    bundle.save(tmp_path / "model.safetensors", segmenter, card)
+    return tmp_path / "model.safetensors"
+
+
+def test_a_training_from_our_weights_takes_over_their_network(weights: Path) -> None:
+    plan, pins = wishes(PlanRequest(settings=(f"model.weights={weights}",)))
+    assert (plan.model.name, plan.model.backbone, plan.data.channels) == ("unet", "compact", 1)
+    assert plan.model.options["widths"] == [8, 8]
+    assert {"model.name", "model.backbone", "model.options", "data.channels"} <= pins
+    assert plan.reasons["model.name"] == f"as in {weights}"
+    models.create_from_plan(plan.model, 5, plan.data.channels)
+
+
+def test_a_network_named_beside_the_weights_is_kept(weights: Path) -> None:
+    plan, _ = wishes(PlanRequest(model="fcn", settings=(f"model.weights={weights}",)))
+    assert plan.model.name == "fcn"
+    assert plan.reasons["model.name"] == "set by hand"
