@@ -36,7 +36,7 @@ def test_plan_prints_decision_value_and_reason(
     assert read_plan(out) == plan
     (root, request, _), _ = calls[0]
     assert root == Path("data")
-    assert (request.budget_seconds, request.settings, request.seed) == (180, ("optim.lr=1e-3",), 0)
+    assert (request.budget_seconds, request.settings, request.seed) == (180, ("optim.lr=1e-3",), None)
     assert request.started is not None
 
 

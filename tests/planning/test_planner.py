@@ -163,6 +163,17 @@ def test_few_steps_make_the_network_narrow_and_the_measuring_is_taken_off(
     assert "100 s at 0.250 s" in plan.reasons["train.steps"]
 
 
+def test_a_passing_load_decides_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cost(plan: Plan, *_: object) -> StepCost:
+        return StepCost(2.0 / pixels(plan), 0.0, 0.0, busy=10.0)
+
+    monkeypatch.setattr(planner, "step_cost", cost)
+    plan = made(train_seconds=100.0)
+    assert "widths" not in plan.model.options
+    assert plan.sampling.crop == (256, 320)
+    assert (plan.data.scale, plan.train.steps) == (1.0, 50)
+
+
 def test_what_is_cut_smaller_is_zoomed_out_further() -> None:
     short, usual = made(train_seconds=50.0), made(train_seconds=500.0)
     assert pixels(short) < 0.7 * pixels(usual)

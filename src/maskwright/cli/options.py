@@ -17,6 +17,7 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that traini
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of tables.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Of everything random.", min=0)]
+PlanSeed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Of everything random.", min=0)]
 Format = Annotated[
     str | None, typer.Option("--format", metavar="NAME", help="Read the data as this format instead of recognising it.")
 ]

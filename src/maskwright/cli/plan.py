@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskwright.cli.errors import DONE
-from maskwright.cli.options import AsJson, ClassNames, Data, Device, Format, GroupBy, Ignore, Map, Seed, read_options
+from maskwright.cli.options import (
+    AsJson,
+    ClassNames,
+    Data,
+    Device,
+    Format,
+    GroupBy,
+    Ignore,
+    Map,
+    PlanSeed,
+    read_options,
+)
 from maskwright.cli.requests import Budget, Epochs, Model, PlanFile, Settings, Steps, plan_request
 from maskwright.cli.tables import Column, number, table
 from maskwright.cli.terminal import Terminal
@@ -38,7 +49,7 @@ def plan(
     mapping: Map = None,
     group_by: GroupBy = None,
     device: Device = "auto",
-    seed: Seed = 0,
+    seed: PlanSeed = None,
     as_json: AsJson = False,
 ) -> int:
     """Decide a training and give every reason.

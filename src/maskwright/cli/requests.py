@@ -42,7 +42,7 @@ def plan_request(
     model: str | None,
     settings: list[str] | None,
     plan_file: Path | None,
-    machine: tuple[str, int, str | None],
+    machine: tuple[str, int | None, str | None],
     started: float,
 ) -> PlanRequest:
     """Bundle the options, and refuse those that contradict each other.

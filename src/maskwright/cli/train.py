@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskwright.cli.errors import DONE
-from maskwright.cli.options import AsJson, ClassNames, Device, Format, GroupBy, Ignore, Map, Seed, read_options
+from maskwright.cli.options import AsJson, ClassNames, Device, Format, GroupBy, Ignore, Map, PlanSeed, read_options
 from maskwright.cli.requests import Budget, Epochs, Model, PlanFile, Settings, Steps, plan_request
 from maskwright.cli.terminal import Terminal
 from maskwright.core.durations import format_seconds
@@ -50,7 +50,7 @@ def train(
     ignore: Ignore = None,
     mapping: Map = None,
     group_by: GroupBy = None,
-    seed: Seed = 0,
+    seed: PlanSeed = None,
     as_json: AsJson = False,
 ) -> int:
     """Plan, train in the time given, and judge.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -37,12 +37,19 @@ class StepCost:
         update_seconds: of the optimiser, a step.
         pixel_bytes: of activations kept for the backward pass, a pixel of a micro-batch.
         spent_seconds: that the measuring took.
+        busy: how many times longer a step took than it kept our threads computing; 1 on an idle machine.
     """
 
     pixel_seconds: float
     update_seconds: float
     pixel_bytes: float
     spent_seconds: float = 0.0
+    busy: float = 1.0
+
+    def undisturbed(self) -> StepCost:
+        """Return the cost on an idle machine: what a passing load must not decide is decided by this."""
+        quiet = (self.pixel_seconds / self.busy, self.update_seconds / self.busy)
+        return replace(self, pixel_seconds=quiet[0], update_seconds=quiet[1], busy=1.0)
 
     def seconds(self, plan: Plan) -> float:
         """Return the seconds of one step of `plan`."""
@@ -75,14 +82,18 @@ def step_cost(plan: Plan, classes: int, device: str, make_optimizer: MakeOptimiz
         torch.manual_seed(0)
         bench = _Bench(plan, classes, device, make_optimizer)
         activations = bench.activations()
+        clock, computing = time.perf_counter(), time.process_time()
         while len(passes) < TIMED and (not passes or time.perf_counter() - begun < LONGEST):
             one_pass, update = bench.step()
             passes.append(one_pass)
             updates.append(update)
     count = bench.images.shape[0] * bench.images.shape[2] * bench.images.shape[3]
+    clock, computing = time.perf_counter() - clock, time.process_time() - computing
+    # Beside other programs the threads wait for a core, and the clock runs on while they do not compute.
+    busy = max(clock * torch.get_num_threads() / computing, 1.0) if device == "cpu" and computing > 0 else 1.0
     spent = time.perf_counter() - begun
     # The least, not the mean: other programs and first calls only ever add to what a step takes.
-    return StepCost(min(passes) / count, min(updates), activations / count, spent)
+    return StepCost(min(passes) / count, min(updates), activations / count, spent, busy)
 
 
 class _Bench:

@@ -65,7 +65,11 @@ def make(facts: Facts, pinned: Plan, pins: frozenset[str], make_optimizer: MakeO
 def _affordable(
     plan: Plan, facts: Facts, pins: frozenset[str], make_optimizer: MakeOptimizer
 ) -> tuple[Plan, Facts, StepCost]:
-    """Measure a step and make it cheaper where too few of them fit; a narrower network is measured again."""
+    """Measure a step and make it cheaper where too few of them fit; a narrower network is measured again.
+
+    What other programs took while it was measured does not count here: they may be gone the next moment, and the
+    network and its resolution stay.
+    """
 
     def measured(facts: Facts) -> tuple[Facts, StepCost]:
         cost = step_cost(plan, len(facts.fingerprint.class_stats), facts.machine.place, make_optimizer)
@@ -74,14 +78,14 @@ def _affordable(
 
     facts, cost = measured(facts)
     usual = plan.model
-    plan = applied(plan, rules_time.widths(facts, plan, cost), pins)
+    plan = applied(plan, rules_time.widths(facts, plan, cost.undisturbed()), pins)
     if plan.model != usual:
         facts, cost = measured(facts)
     scale = plan.data.scale
-    plan = applied(plan, rules_time.resolution(facts, plan, cost), pins)
+    plan = applied(plan, rules_time.resolution(facts, plan, cost.undisturbed()), pins)
     if plan.data.scale != scale:
         plan = _decided(plan, SIZED_RULES, facts, pins)
-    plan = applied(plan, rules_time.smaller_crop(facts, plan, cost), pins)
+    plan = applied(plan, rules_time.smaller_crop(facts, plan, cost.undisturbed()), pins)
     return _decided(plan, CROPPED_RULES, facts, pins), facts, cost
 
 
