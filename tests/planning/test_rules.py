@@ -295,12 +295,9 @@ def test_published_weights_only_where_the_backbone_has_them() -> None:
     assert reason(decided, "model.pretrained") == "the hub is out of reach"
 
 
-UNSOUGHT = SamplingPlan(rare_share=0.0)
-
-
-def weights_of(*shares: float, sampling: SamplingPlan = UNSOUGHT) -> list[float]:
+def weights_of(*shares: float) -> list[float]:
     found = fingerprint(class_stats=tuple(kind(f"class-{number}", share) for number, share in enumerate(shares)))
-    decided = rules_learning.class_weights(facts(found), plan(sampling=sampling))
+    decided = rules_learning.class_weights(facts(found), plan())
     return list(values(decided)["loss.class_weights"])
 
 
@@ -309,25 +306,8 @@ def test_class_weights_have_mean_one_and_a_limit() -> None:
     assert weights_of(0.64, 0.16, 0.0, 0.04) == pytest.approx(expected, abs=1e-4)
     first, _, last = weights_of(0.5, 0.5, 1e-6)
     assert last / first == pytest.approx(10, rel=1e-3)
-    first, last = weights_of(0.99, 0.01)
-    assert last / first == pytest.approx(4, rel=1e-3)
-
-
-def test_what_the_sampler_seeks_is_weighed_less() -> None:
-    def ratio(sampling: SamplingPlan) -> float:
-        first, _, last = weights_of(0.6, 0.35, 0.05, sampling=sampling)
-        return last / first
-
-    assert ratio(SamplingPlan(rare_share=0.5, class_odds=[0.1, 0.2, 0.7])) < ratio(UNSOUGHT)
-
-
-def test_shown_shares_by_hand() -> None:
-    # Crops of 100x100, half of them centred on the 50x50 thing that half of the images show: 0.2 of them in any case,
-    # and the object fills a quarter of the other 0.8, so 0.4 of such a crop; a plain crop holds 0.1 of it.
-    thing = replace(kind("thing", 0.1, 50.0), images={"train": 6})
-    found = facts(fingerprint(class_stats=(replace(kind("ground", 0.9), images={"train": 12}), thing)))
-    wanted = plan(sampling=SamplingPlan(crop=(100, 100), class_odds=[0.0, 1.0]))
-    assert rules_learning.shown_shares(found, wanted) == pytest.approx([0.75, 0.25])
+    first, last = weights_of(0.9, 0.1)
+    assert last / first == pytest.approx(3, rel=1e-3)
 
 
 @pytest.mark.parametrize(("classes", "dice"), [(2, 1.0), (50, 1.0), (51, 0.5)])
