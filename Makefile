@@ -14,7 +14,7 @@ demo: $(VENV)/.demo
 	$(BIN)/maskwright demo --budget $(BUDGET)
 
 test: check
-	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

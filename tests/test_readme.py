@@ -17,7 +17,6 @@ import pytest
 from maskwright.cli.main import run
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.xdist_group("readme")  # in this order, by one process
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 STEPS = 3

@@ -29,6 +29,7 @@ class Result:
     seconds: float = 61.0
     validation_iou: float | None = 0.88
     scores: Scores | None = None
+    notes: tuple[str, ...] = ()
 
 
 @pytest.fixture

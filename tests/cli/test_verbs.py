@@ -138,7 +138,7 @@ def test_evaluate(stand_in, result, scores, capsys: pytest.CaptureFixture[str]) 
     assert run(["evaluate", "runs/one", "data", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert Scores.from_json(document.pop("scores")) == scores
-    assert document == {"report": "runs/one/report.html", "split": "test"}
+    assert document == {"report": "runs/one/report.html", "split": "test", "notes": []}
     assert [options["split"] for _, options in calls] == ["val", "test"]
 
 

@@ -45,7 +45,7 @@ def test_an_image_smaller_than_the_crop_is_whole_in_it_and_the_rest_ignored():
 
 
 @given(
-    st.integers(1, 50), st.integers(1, 50), st.integers(1, 6), st.integers(1, 33), st.integers(1, 33), st.integers(0)
+    st.integers(1, 50), st.integers(1, 50), st.integers(1, 6), st.integers(8, 33), st.integers(8, 33), st.integers(0)
 )
 def test_any_size_and_any_bands(height, width, bands, crop_height, crop_width, seed):
     image, labels = pair(height, width, bands)

@@ -87,4 +87,4 @@ def test_what_cannot_work_is_refused():
     with pytest.raises(MaskwrightError, match=r"class_odds.*up to index 2"):
         Sampler(PRESENCE, SamplingPlan(class_odds=[0.5, 0.5]), 0)
     with pytest.raises(MaskwrightError, match="none below 0"):
-        Sampler(PRESENCE, SamplingPlan(class_odds=[0.5, -0.5, 1.0]), 0)
+        Sampler(PRESENCE, SamplingPlan().model_copy(update={"class_odds": [0.5, -0.5, 1.0]}), 0)

@@ -279,7 +279,7 @@ def test_errors_say_what_to_do() -> None:
     with pytest.raises(MaskwrightError, match="at least one loss"):
         weighted_sum(LossPlan(terms={"dice": 0}), 3)
     with pytest.raises(MaskwrightError, match="0 or more"):
-        weighted_sum(LossPlan(terms={"dice": -1}), 3)
+        weighted_sum(LossPlan.model_construct(terms={"dice": -1.0}, class_weights=None, label_smoothing=0.0), 3)
     with pytest.raises(MaskwrightError, match="2 class weights were given"):
         create("focal", class_weights=[1, 1])(*batch(0, 3))
     with pytest.raises(MaskwrightError, match="gamma is -1"):

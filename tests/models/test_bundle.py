@@ -201,7 +201,7 @@ def test_weights_of_another_architecture_are_named(saved: Path, tmp_path: Path) 
     plan = bundle.read_card(saved).model.model_dump(mode="json")
     plan["options"]["width"] = 17
     path = _changed(saved, tmp_path / "m.safetensors", {"model": plan})
-    with pytest.raises(MaskwrightError, match=r"is \[96, .*\] and should be \[17, .* more\)"):
+    with pytest.raises(MaskwrightError, match=r"is \[64, .*\] and should be \[17, .* more\)"):
         bundle.load(path)
 
 

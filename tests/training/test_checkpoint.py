@@ -131,7 +131,7 @@ def test_a_read_only_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def refuse(*_: object, **__: object) -> NoReturn:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    monkeypatch.setattr("maskwright.core.files._new_beside", refuse)
     with pytest.raises(MaskwrightError, match="the folder is read-only"):
         filled(tmp_path, 1)
 

@@ -87,7 +87,7 @@ def test_the_sample_is_what_the_network_says_at_labelled_pixels(data: Dataset, m
     assert seen.scores.shape == (2400, 3)
     assert np.bincount(seen.images).tolist() == [200] * 12
     np.testing.assert_allclose(np.exp(seen.scores).sum(axis=1), 1, rtol=1e-5)
-    image, truth = read_pair(data, data.records[0])
+    image, _ = read_pair(data, data.records[0])
     known = np.array([0, 63, 64, 47 * 64 + 63, 1000])
     expected = predictor.probabilities(image).reshape(3, -1)[:, known].T
     np.testing.assert_array_equal(judging._probabilities_at(predictor, image, known), expected)

@@ -213,7 +213,7 @@ def test_a_folder_that_cannot_be_written_is_named(run_folder: Path, images: Path
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("maskwright.core.files.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("maskwright.core.files._new_beside", refuse)
     with pytest.raises(MaskwrightError, match="read-only"):
         predict(run_folder, [images], tmp_path / "out", device="cpu")
 

@@ -1,0 +1,413 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from tests.workflows import toy_data as toy
+
+import maskwright as mw
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.events import Note, Saved, Stage
+from maskwright.training import checkpoint
+from maskwright.workflows.evaluate import evaluate
+from maskwright.workflows.plan import make_plan, wishes
+from maskwright.workflows.request import PlanRequest
+from maskwright.workflows.train import train
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from maskwright.core.events import Event
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy.write(tmp_path_factory.mktemp("toy") / "data")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet_machine() -> Iterator[None]:
+    """One thread for all, as other numbers of them round otherwise; and no network to ask."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of six steps, on which many tests look."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    train(data, toy.request(steps=6), run)
+    return run
+
+
+def test_the_run_folder_holds_all_that_was_promised(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert names >= {
+        "plan.yaml",
+        "model.safetensors",
+        "history.csv",
+        "metrics.json",
+        "report.html",
+        "environment.json",
+        "checkpoint",
+        "tensorboard",
+    }
+    assert not any(name.startswith(".") for name in names)
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert (metrics["split"], metrics["steps"], metrics["scores"]["images"]) == ("test", 6, 2)
+    known = json.loads((finished / "environment.json").read_text())
+    assert known["torch"] == torch.__version__.partition("+")[0] or known["torch"] == torch.__version__
+    assert len(known["data_hash"]) == 8
+    assert (finished / "history.csv").read_text().count("\n") == 7
+    assert [path.name for path in (finished / "checkpoint").iterdir()] == ["step-00000006.safetensors"]
+    assert toy.plan_of(finished).reasons["train.steps"] == "set by hand"
+
+
+def test_the_bundle_predicts_at_the_image_s_own_size(finished: Path) -> None:
+    predictor = mw.load(finished)
+    image = np.zeros((37, 53, 3), np.uint8)
+    assert predictor.predict(image).labels.shape == (37, 53)
+    assert predictor.classes.names == ("class-0", "class-1", "class-2")
+    assert predictor.card.summary["steps"] == 6
+
+
+def test_more_steps_learn_the_shapes(data: Path, tmp_path: Path) -> None:
+    events: list[Event] = []
+    result = train(data, toy.request(steps=60), tmp_path / "run", on_event=events.append)
+    assert result.scores is not None
+    assert result.scores.mean["iou"].value is not None
+    assert result.scores.mean["iou"].value > 0.5
+    assert result.steps == 60
+    stages = [event.name for event in events if isinstance(event, Stage)]
+    assert stages == ["plan", "train", "evaluate", "report"]
+    assert Saved(tmp_path / "run", 60) in events
+
+
+def test_evaluate_repeats_the_judgement_of_the_training(finished: Path, data: Path, tmp_path: Path) -> None:
+    judged = evaluate(finished, data, "test", out=tmp_path)
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert judged.scores.to_json()["confusion"] == metrics["scores"]["confusion"]
+    assert judged.report == tmp_path / "report-test.html"
+    assert json.loads((tmp_path / "metrics-test.json").read_text())["split"] == "test"
+    assert evaluate(finished, data, "train", out=tmp_path).scores.images == 8
+    assert evaluate(finished, data, "all", out=tmp_path).scores.images == 12
+    with pytest.raises(MaskwrightError, match="--split tset: it is one of train, val, test, or all"):
+        evaluate(finished, data, "tset")
+
+
+def test_evaluate_keeps_the_training_s_own_split(tmp_path: Path) -> None:
+    """What the run trained on must never come back as a test image, also where the split was made by us."""
+    heap = toy.write(tmp_path / "heap", {".": 12})
+    train(heap, toy.request(steps=1, seed=3), tmp_path / "run")
+    known = json.loads((tmp_path / "run" / "split.json").read_text())
+    for split in ("train", "val", "test"):
+        scores = evaluate(tmp_path / "run", heap, split, out=tmp_path).scores
+        assert {entry.id for entry in scores.per_image} == {
+            name for name, entry in known.items() if entry["split"] == split
+        }
+
+
+def test_other_classes_are_not_judged(finished: Path, tmp_path: Path) -> None:
+    other = toy.write(tmp_path / "other", values=(0, 1, 1))
+    with pytest.raises(
+        MaskwrightError,
+        match="has the classes background, foreground, and the model knows class-0, class-1, class-2: name them alike",
+    ):
+        evaluate(finished, other)
+
+
+# Where it may be written
+
+
+def test_a_folder_with_a_run_is_not_written_over(finished: Path, data: Path) -> None:
+    before = (finished / "model.safetensors").read_bytes()
+    with pytest.raises(MaskwrightError, match=r"holds a run already: go on with it by --resume .* another --out"):
+        train(data, toy.request(), finished)
+    assert (finished / "model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("out", ["file", "file/below"])
+def test_a_file_in_the_way_is_named_before_any_work(data: Path, tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(MaskwrightError, match=r"file is a file|is a file: name a folder"):
+        train(data, toy.request(), tmp_path / out, on_event=lambda _event: pytest.fail("too late"))
+
+
+def test_a_read_only_folder_is_refused_before_any_work(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda _path, mode: not mode & os.W_OK)
+    with pytest.raises(MaskwrightError, match=r"the folder is read-only\. Choose another one with --out"):
+        train(data, toy.request(), tmp_path / "run", on_event=lambda _event: pytest.fail("too late"))
+
+
+def test_unnamed_runs_are_numbered(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "data-001").mkdir(parents=True)
+    assert train(data, toy.request(steps=1)).run == Path("runs/data-002")
+
+
+def test_a_logger_that_is_not_there_is_named_before_any_work(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(MaskwrightError, match="'wandbb' is no logger"):
+        train(
+            data, toy.request(), tmp_path / "run", loggers=("wandbb",), on_event=lambda _event: pytest.fail("too late")
+        )
+
+
+# Data at the edge
+
+
+def test_one_image_is_too_few_to_judge_on_and_enough_without(tmp_path: Path) -> None:
+    single = toy.write(tmp_path / "data", {".": 1})
+    with pytest.raises(MaskwrightError, match=r"1 image cannot be divided .*split\.test=0"):
+        train(single, toy.request(), tmp_path / "run")
+    events: list[Event] = []
+    alone = toy.request("split.val=0", "split.test=0", steps=2)
+    result = train(single, alone, tmp_path / "run", on_event=events.append)
+    assert result.scores is None
+    assert result.validation_iou is None
+    assert any("nothing is known about how good" in event.text for event in events if isinstance(event, Note))
+    assert mw.load(result.run).predict(np.zeros((20, 20, 3), np.uint8)).labels.shape == (20, 20)
+
+
+def test_one_class_only_is_nothing_to_tell_apart(tmp_path: Path) -> None:
+    plain = toy.write(tmp_path / "data", values=(0, 0, 0))
+    with pytest.raises(MaskwrightError, match=r"every labelled pixel is \w+: there is nothing to tell apart"):
+        train(plain, toy.request(steps=2), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_class_that_validation_lacks_is_left_out_of_its_score(tmp_path: Path) -> None:
+    root = toy.write(tmp_path / "data")
+    for path in (root / "masks" / "val").iterdir():
+        mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        mask[mask == 2] = 0
+        cv2.imwrite(str(path), mask)
+    result = train(root, toy.request(steps=60), tmp_path / "run")
+    assert result.validation_iou is not None
+    assert result.validation_iou > 0.45
+
+
+def test_validation_without_a_label_chooses_nothing_and_hurts_nothing(tmp_path: Path) -> None:
+    root = toy.write(tmp_path / "data")
+    for path in (root / "masks" / "val").iterdir():
+        cv2.imwrite(str(path), np.full(toy.SIZE, 255, np.uint8))
+    result = train(root, toy.request(steps=2), tmp_path / "run")
+    assert result.validation_iou is None
+    assert result.scores is not None
+
+
+@pytest.mark.parametrize("crop", ["[30, 45]", "[8, 9]"])
+def test_any_crop_trains(data: Path, tmp_path: Path, crop: str) -> None:
+    assert train(data, toy.request(f"sampling.crop={crop}", steps=2), tmp_path / "run").steps == 2
+
+
+# How long
+
+
+def test_five_seconds_are_refused_with_a_cure(data: Path, tmp_path: Path) -> None:
+    started = time.monotonic() - 4  # as if importing had taken that long
+    with pytest.raises(MaskwrightError, match=r"--budget 5s leaves \d s for training, .* give \d+s or more"):
+        train(data, toy.request(steps=None, budget_seconds=5, started=started), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_options_settings_and_plan_file_say_how_long(tmp_path: Path) -> None:
+    def length(**wish: object) -> tuple[float | None, int | None]:
+        plan, pins = wishes(PlanRequest(**wish))  # type: ignore[arg-type]
+        return plan.train.budget_seconds, plan.train.steps if "train.steps" in pins else None
+
+    assert length() == (600, None)
+    assert length(budget_seconds=60) == (60, None)
+    assert length(steps=5) == (None, 5)
+    assert length(epochs=2)[0] is None
+    assert length(settings=("train.steps=7",)) == (None, 7)
+    assert length(settings=("train.budget_seconds=90",)) == (90, None)
+    file = tmp_path / "plan.yaml"
+    file.write_text("train: {steps: 11}\n")
+    assert length(plan_file=file) == (None, 11)
+    assert length(plan_file=file, steps=3) == (None, 3)
+    assert length(plan_file=file, budget_seconds=30)[0] == 30
+    file.write_text("train: {steps: 11, budget_seconds: 45}\n")
+    assert length(plan_file=file) == (45, 11)
+    assert length(plan_file=file, steps=3) == (None, 3)
+
+
+def test_epochs_show_each_image_so_often(data: Path) -> None:
+    plan = make_plan(data, toy.request(steps=None, epochs=5)).plan
+    assert plan.train.steps == 5 * toy.COUNTS["train"] / 4
+
+
+def test_a_plan_file_repeats_a_training(finished: Path, data: Path, tmp_path: Path) -> None:
+    again = PlanRequest(plan_file=finished / "plan.yaml", device="cpu")
+    train(data, again, tmp_path / "run")
+    assert toy.differing(finished / "model.safetensors", tmp_path / "run" / "model.safetensors") == []
+
+
+# Resuming
+
+
+def test_a_finished_run_resumes_to_itself(finished: Path, data: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "model.safetensors").unlink()
+    (run / ".metrics.json.abc123.json").write_text("half of it")
+    result = train(None, PlanRequest(device="cpu"), resume=run)
+    assert result.steps == 6
+    assert toy.differing(finished / "model.safetensors", run / "model.safetensors") == []
+    assert not list(run.glob(".*"))
+
+
+def test_a_run_goes_on_where_its_data_went(finished: Path, data: Path, tmp_path: Path) -> None:
+    run, moved = shutil.copytree(finished, tmp_path / "run"), shutil.copytree(data, tmp_path / "moved")
+    described = json.loads((run / "data.json").read_text())
+    (run / "data.json").write_text(json.dumps({**described, "root": str(tmp_path / "gone")}))
+    with pytest.raises(MaskwrightError, match="gone"):
+        train(None, PlanRequest(device="cpu"), resume=run)
+    assert train(moved, PlanRequest(device="cpu"), resume=run).steps == 6
+
+
+@pytest.mark.parametrize("change", ["pixels", "gone", "class"])
+def test_changed_data_are_not_gone_on_with(finished: Path, data: Path, tmp_path: Path, change: str) -> None:
+    run, changed = shutil.copytree(finished, tmp_path / "run"), shutil.copytree(data, tmp_path / "data")
+    mask = changed / "masks" / "train" / "03.png"
+    if change == "pixels":
+        cv2.imwrite(str(mask), np.ones(toy.SIZE, np.uint8))
+    elif change == "gone":
+        (changed / "images" / "train" / "03.png").unlink()
+        mask.unlink()
+    else:
+        image, labels = toy.picture(77)
+        cv2.imwrite(str(changed / "images" / "train" / "98.png"), image)
+        cv2.imwrite(str(changed / "masks" / "train" / "98.png"), labels + 1)
+    with pytest.raises(MaskwrightError, match=r"changed since .* began: a resumed training would not be the same one"):
+        train(changed, PlanRequest(device="cpu"), resume=run)
+
+
+def test_a_plan_changed_by_hand_is_not_gone_on_with(finished: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    text = (run / "plan.yaml").read_text()
+    (run / "plan.yaml").write_text(text.replace("label_smoothing: 0.0", "label_smoothing: 0.1"))
+    with pytest.raises(MaskwrightError, match=r"plan\.yaml was changed after the training had begun \(loss"):
+        train(None, PlanRequest(device="cpu"), resume=run)
+
+
+@pytest.mark.parametrize("name", ["plan.yaml", "split.json", "data.json"])
+def test_a_folder_that_was_never_whole_says_train_anew(finished: Path, tmp_path: Path, name: str) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / name).unlink()
+    with pytest.raises(MaskwrightError, match=r"train anew|Train one with --out"):
+        train(None, PlanRequest(device="cpu"), resume=run)
+
+
+def test_a_full_disk_ends_it_and_a_free_one_lets_it_go_on(
+    finished: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, whole, count = tmp_path / "run", checkpoint.write_bytes, 0
+
+    def third_time_full(path: Path, content: bytes) -> None:
+        nonlocal count
+        count += 1
+        if count == 3:
+            monkeypatch.setattr("pathlib.Path.write_bytes", full)
+        whole(path, content)
+
+    def full(_path: Path, _content: bytes) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_bytes", third_time_full)
+        with pytest.raises(MaskwrightError, match="the disk is full"):
+            train(data, toy.request("train.checkpoint_seconds=1e-9", steps=6), run)
+    monkeypatch.undo()
+    found = checkpoint.load(run)
+    assert found is not None
+    assert found.state["pace"]["step"] == 2
+    train(None, PlanRequest(device="cpu"), resume=run)
+    assert toy.differing(finished / "model.safetensors", run / "model.safetensors") == []
+
+
+def kill_at(process: subprocess.Popen[str], moment: float, run: Path) -> None:
+    """Kill -9 so many seconds after the first checkpoint is there (or when it is over, if that is earlier)."""
+    while process.poll() is None and not list((run / "checkpoint").glob("step-*")):
+        time.sleep(0.005)
+    deadline = time.monotonic() + moment
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"),
+    [
+        ("adamw", ("model.name=unet", "model.options={widths: [8, 8, 8, 8]}")),
+        ("muon", ("train.channels_last=false",)),
+        ("sgd", ("optim.accumulate=2", "train.gradient_checkpointing=true")),
+    ],
+)
+def test_kill_9_and_resume_end_in_the_same_bits(data: Path, tmp_path: Path, name: str, extra: tuple[str, ...]) -> None:
+    settings = (
+        *extra,
+        f"optim.name={name}",
+        "optim.lr=0.01",
+        "model.dropout=0.2",
+        "train.validations=5",
+        "train.checkpoint_seconds=1e-6",
+    )
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    words = ["train", data, *toy.arguments(*settings, steps=40), "--out"]
+    assert toy.run(*words, whole).returncode == 0
+    rng = random.Random(name)
+    first = [*words, run]
+    for _ in range(2):
+        process = subprocess.Popen(
+            toy.command(*first), env=toy.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
+        )
+        kill_at(process, rng.uniform(0, 0.6), run)
+        first = ["train", "--resume", run, "--device", "cpu"]
+    last = toy.run(*first)
+    assert last.returncode == 0, last.stderr
+    assert toy.differing(whole / "model.safetensors", run / "model.safetensors") == []
+    point = "checkpoint/step-00000040.safetensors"
+    assert toy.differing(whole / point, run / point) == []
+
+
+def test_two_processes_do_what_one_does_with_the_whole_batch(data: Path, tmp_path: Path) -> None:
+    settings = (
+        "train.precision=32-true",
+        "optim.name=sgd",
+        "optim.lr=0.02",
+        "model.options={widths: [8, 8, 16, 16], width: 16}",
+    )
+    one, two = tmp_path / "one", tmp_path / "two"
+    for run, processes in ((one, 1), (two, 2)):
+        done = toy.run("train", data, *toy.arguments(*settings, steps=3), "--out", run, processes=processes)
+        assert done.returncode == 0, done.stderr
+    first, second = (toy.tensors(run / "checkpoint" / "step-00000003.safetensors") for run in (one, two))
+    assert first.keys() == second.keys()
+    for name in first:
+        np.testing.assert_allclose(second[name], first[name], rtol=1e-3, atol=1e-4, err_msg=name)
+    moved = toy.tensors(one / "model.safetensors")
+    assert any("running_mean" in name and np.abs(moved[name]).max() > 1e-3 for name in moved)
+
+
+def test_one_crop_for_two_processes_is_too_few(data: Path, tmp_path: Path) -> None:
+    done = toy.run("train", data, *toy.arguments("sampling.batch=1"), "--out", tmp_path / "run", processes=2)
+    assert done.returncode != 0
+    assert "sampling.batch is 1, and 2 processes train together" in done.stderr
