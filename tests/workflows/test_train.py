@@ -389,22 +389,18 @@ def test_kill_9_and_resume_end_in_the_same_bits(data: Path, tmp_path: Path, name
 
 
 def test_two_processes_do_what_one_does_with_the_whole_batch(data: Path, tmp_path: Path) -> None:
-    settings = (
-        "train.precision=32-true",
-        "optim.name=sgd",
-        "optim.lr=0.02",
-        "model.options={widths: [8, 8, 16, 16], width: 16}",
-    )
+    """To rounding, and so soon: later on a ReLU that rounding has turned makes a real difference."""
+    settings = ("optim.name=sgd", "optim.lr=0.02", "optim.warmup=0", "train.validations=1")
     one, two = tmp_path / "one", tmp_path / "two"
     for run, processes in ((one, 1), (two, 2)):
-        done = toy.run("train", data, *toy.arguments(*settings, steps=3), "--out", run, processes=processes)
+        done = toy.run("train", data, *toy.arguments(*settings, steps=2), "--out", run, processes=processes)
         assert done.returncode == 0, done.stderr
-    first, second = (toy.tensors(run / "checkpoint" / "step-00000003.safetensors") for run in (one, two))
+    first, second = (toy.tensors(run / "checkpoint" / "step-00000002.safetensors") for run in (one, two))
     assert first.keys() == second.keys()
     for name in first:
-        np.testing.assert_allclose(second[name], first[name], rtol=1e-3, atol=1e-4, err_msg=name)
-    moved = toy.tensors(one / "model.safetensors")
-    assert any("running_mean" in name and np.abs(moved[name]).max() > 1e-3 for name in moved)
+        np.testing.assert_allclose(second[name], first[name], rtol=1e-4, atol=1e-4, err_msg=name)
+    moved = [first[name] for name in first if name.startswith("model.") and name.endswith("running_mean")]
+    assert max(float(np.abs(values).max()) for values in moved) > 1e-2
 
 
 def test_one_crop_for_two_processes_is_too_few(data: Path, tmp_path: Path) -> None:
