@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -9,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.training.conftest import batch_of
+from tests.training.conftest import batch_of, stream
 from torch import Tensor, nn
 
 from maskwright.core.errors import MaskwrightError
@@ -19,6 +21,7 @@ from maskwright.training.loop import thinned
 from maskwright.training.pace import Marks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import numpy as np
@@ -35,6 +38,17 @@ def weights(trainer: Trainer) -> dict[str, Tensor]:
 
 def same(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+@contextlib.contextmanager
+def stream_until(step: int, last: int) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+    """Yield the batches from `step` on, and die for want of that of `last`."""
+
+    def some() -> Iterator[tuple[Tensor, Tensor]]:
+        yield from map(batch_of, range(step, last))
+        raise Killed
+
+    yield some()
 
 
 class Killed(BaseException):
@@ -81,7 +95,7 @@ def test_history_rows_and_the_marks_of_validation(bench: Bench) -> None:
 
 def test_long_trainings_keep_two_hundred_rows_and_the_last(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maskwright.training.loop.ROWS", 5)
-    trainer = bench.trainer(bench.plan(steps=23, validations=1))
+    trainer = bench.trainer(bench.plan(steps=23, validations=1), lambda _model, _step: None)
     trainer.fit()
     assert [row["step"] for row in trainer.history] == [4, 8, 12, 16, 20, 23]
 
@@ -97,6 +111,10 @@ def test_killed_and_resumed_it_ends_in_the_same_bits(
     best = whole.fit()
     bench.run = tmp_path / "second"
     for step in (3, 6, 6, 12):
+        bench.batches = partial(stream_until, last=step - 2)
+        with pytest.raises(Killed):
+            bench.trainer(plan, norm=True).fit()
+        bench.batches = stream
         with pytest.raises(Killed):
             bench.trainer(plan, killed_at(step), norm=True).fit()
     again = bench.trainer(plan, norm=True)
@@ -186,6 +204,17 @@ def test_a_loss_that_is_no_number_ends_it_with_a_cure_and_no_checkpoint(bench: B
     assert found is not None
     assert found.state["pace"]["step"] == 4
     assert all(value.isfinite().all() for value in found.tensors.values())
+
+
+def test_no_checkpoint_is_made_of_what_is_no_number(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also between the rows of the history, which are far apart in a long training."""
+    monkeypatch.setattr("maskwright.training.loop.ROWS", 1)
+    bench.loss = NaNs(good=2 * 4)
+    with pytest.raises(MaskwrightError, match="the loss became nan at step 5"):
+        bench.trainer(bench.plan(checkpoint_seconds=1e-9, validations=1)).fit()
+    found = checkpoint.load(bench.run)
+    assert found is not None
+    assert found.state["pace"]["step"] == 4
 
 
 def test_a_full_disk_ends_it_with_the_last_good_checkpoint(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 import torch
 
 from maskwright import losses, models
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note
+from maskwright.core.resources import free_memory
 from maskwright.core.seeds import generator
 from maskwright.data.cache import DecodedCache
 from maskwright.data.loader import Batches, Samples, Share
@@ -78,7 +78,7 @@ def fit(task: Task, writers: list[Logger]) -> tuple[Best, Pace]:
     # What a checkpoint holds would only be written over it: no reason to ask the hub once more.
     model = plain(plan.model) if checkpoint.exists(task.run) else plan.model
     segmenter = models.create_from_plan(model, len(dataset.classes), plan.data.channels)
-    free = int(psutil.virtual_memory().available * CACHE_SHARE)
+    free = int(free_memory() * CACHE_SHARE / task.fabric.world_size)
     cache = DecodedCache(dataset, task.part("train"), plan.data, free)
     presence = [task.material.presence[record.id] for record in cache.records]
     samples = Samples(cache, presence, plan)
