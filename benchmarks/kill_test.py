@@ -138,21 +138,19 @@ def moments(kills: int, steps: int, rng: random.Random) -> list[tuple[str, float
     return [("planning", 0.0)] * count["planning"] + middle + [("end", 0.0)] * count["end"]
 
 
-def strike(life: Life, moment: tuple[str, float], seconds: dict[str, float], steps: int, rng: random.Random) -> bool:
+def strike(life: Life, moment: tuple[str, float], seconds: dict[str, float], rng: random.Random) -> bool:
     """Begin (or go on), wait for the moment and kill; return whether there was still something to kill."""
     part, target = moment
     process = life.begin()
     began = time.monotonic()
     if part in {"planning", "start"}:
-        wait_until(process, began + rng.uniform(0, seconds[part]))
+        wait(process, rng.uniform(0, seconds[part]))
     else:
-        wanted = steps if part == "end" else target
-        while process.poll() is None and life.step() < wanted and time.monotonic() - began < PATIENCE:
+        while process.poll() is None and time.monotonic() - began < PATIENCE:
+            if life.stage() in {"evaluate", "report"} if part == "end" else life.step() >= target:
+                break
             time.sleep(POLL)
-        again = seconds["start"] if part == "end" and life.attempts > 1 else 0.0
-        wait_until(
-            process, max(time.monotonic(), began + again) + rng.uniform(0, seconds["end"] if part == "end" else 0.2)
-        )
+        wait(process, rng.uniform(0, seconds["end"] if part == "end" else 0.2))
     if process.poll() is not None:
         if process.returncode != 0:
             sys.exit(f"attempt {life.attempts} failed by itself:\n{life.log()}")
@@ -168,8 +166,10 @@ def strike(life: Life, moment: tuple[str, float], seconds: dict[str, float], ste
     return True
 
 
-def wait_until(process: subprocess.Popen[str], moment: float) -> None:
-    while process.poll() is None and time.monotonic() < moment:
+def wait(process: subprocess.Popen[str], seconds: float) -> None:
+    """Wait so long, or until it is over by itself."""
+    end = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < end:
         time.sleep(POLL)
 
 
@@ -213,7 +213,7 @@ def main() -> int:
     print(f"undisturbed: {chosen.steps} steps in {seconds['life']:.1f} s", flush=True)
     began = time.monotonic()
     life = Life(data, home / "killed", options)
-    kills = sum(strike(life, moment, seconds, chosen.steps, rng) for moment in moments(chosen.kills, chosen.steps, rng))
+    kills = sum(strike(life, moment, seconds, rng) for moment in moments(chosen.kills, chosen.steps, rng))
     process = life.begin()
     if process.wait() != 0:
         sys.exit(f"the last attempt failed:\n{life.log()}")

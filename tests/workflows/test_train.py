@@ -371,10 +371,9 @@ def test_kill_9_and_resume_end_in_the_same_bits(data: Path, tmp_path: Path, name
         "train.checkpoint_seconds=1e-6",
     )
     whole, run = tmp_path / "whole", tmp_path / "run"
-    words = ["train", data, *toy.arguments(*settings, steps=40), "--out"]
-    assert toy.run(*words, whole).returncode == 0
+    train(data, toy.request(*settings, steps=40), whole)
     rng = random.Random(name)
-    first = [*words, run]
+    first = ["train", data, *toy.arguments(*settings, steps=40), "--out", run]
     for _ in range(2):
         process = subprocess.Popen(
             toy.command(*first), env=toy.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
@@ -392,18 +391,12 @@ def test_two_processes_do_what_one_does_with_the_whole_batch(data: Path, tmp_pat
     """To rounding, and so soon: later on a ReLU that rounding has turned makes a real difference."""
     settings = ("optim.name=sgd", "optim.lr=0.02", "optim.warmup=0", "train.validations=1")
     one, two = tmp_path / "one", tmp_path / "two"
-    for run, processes in ((one, 1), (two, 2)):
-        done = toy.run("train", data, *toy.arguments(*settings, steps=2), "--out", run, processes=processes)
-        assert done.returncode == 0, done.stderr
+    train(data, toy.request(*settings, steps=2), one)
+    done = toy.run("train", data, *toy.arguments(*settings, steps=2), "--out", two, processes=2)
+    assert done.returncode == 0, done.stderr
     first, second = (toy.tensors(run / "checkpoint" / "step-00000002.safetensors") for run in (one, two))
     assert first.keys() == second.keys()
     for name in first:
         np.testing.assert_allclose(second[name], first[name], rtol=1e-4, atol=1e-4, err_msg=name)
     moved = [first[name] for name in first if name.startswith("model.") and name.endswith("running_mean")]
     assert max(float(np.abs(values).max()) for values in moved) > 1e-2
-
-
-def test_one_crop_for_two_processes_is_too_few(data: Path, tmp_path: Path) -> None:
-    done = toy.run("train", data, *toy.arguments("sampling.batch=1"), "--out", tmp_path / "run", processes=2)
-    assert done.returncode != 0
-    assert "sampling.batch is 1, and 2 processes train together" in done.stderr
