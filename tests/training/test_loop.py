@@ -275,6 +275,25 @@ def test_auxiliary_heads_count_by_their_weight(bench: Bench) -> None:
     assert trainer.history[-1]["loss"] == pytest.approx(1.0 + trainer.job.plan.loss.auxiliary)
 
 
+def test_chance_is_new_at_every_step_and_the_same_in_every_run(bench: Bench, tmp_path: Path) -> None:
+    """Dropout must not drop the same channels for ever, nor others after a resume."""
+    drawn: list[float] = []
+
+    class Dice(nn.Module):
+        def forward(self, logits: Tensor, _labels: Tensor) -> Tensor:
+            drawn.append(torch.rand(()).item())
+            return logits.square().mean()
+
+    bench.loss = Dice()
+    for name in ("one", "two"):
+        bench.run = tmp_path / name
+        bench.trainer(bench.plan(steps=5)).fit()
+        torch.rand(3)
+    half = len(drawn) // 2
+    assert drawn[:half] == drawn[half:]
+    assert len(set(drawn)) == half == 10
+
+
 def test_loggers_hear_every_row_of_the_history(bench: Bench) -> None:
     class Kept:
         def __init__(self) -> None:
