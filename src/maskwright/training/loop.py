@@ -163,7 +163,7 @@ class Trainer:
     def _follow(self) -> None:
         """After a step: validate, keep the history, correct the pace, tell who watches."""
         score = None
-        if self._marks.passed(self.pace.progress) or self.pace.done:
+        if self._marks.passed(self.pace.progress):
             score = self._validated()
         every = max(self.pace.total // ROWS, 1)
         if score is not None or self.pace.done or self.pace.step % every == 0:
