@@ -166,7 +166,7 @@ class IntensityMeter:
         else:
             values, weights = self._samples[index].kept, None
             tails = [float(value) for value in np.percentile(values, [0.5, 99.5])]
-        clipped = np.clip(values, *tails)
+        clipped = np.clip(values, tails[0], tails[1])
         inner = float(np.average(clipped, weights=weights))
         around = float(np.average((clipped - inner) ** 2, weights=weights)) ** 0.5
         return ChannelStats(low, high, mean, deviation, tails[0], tails[1], inner, around)
