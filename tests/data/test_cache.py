@@ -8,6 +8,7 @@ from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan
 from maskwright.core.records import Dataset, MaskFile, Record
+from maskwright.core.seeds import generator
 from maskwright.data import cache as cache_module
 from maskwright.data.cache import POINTS, DecodedCache, class_points
 
@@ -139,3 +140,14 @@ def test_a_broken_file_is_named(dataset):
     dataset.records[2].image.write_bytes(b"nothing")
     with pytest.raises(MaskwrightError, match=r"2\.png"):
         DecodedCache(dataset, dataset.records, DataPlan(), 10**9).get(2)
+
+
+def test_points_are_evenly_drawn_and_none_is_missed_where_there_are_few():
+    labels = np.random.default_rng(0).integers(0, 3, (40, 50)).astype(np.uint8)
+    labels[7, 11:14] = 9
+    points = class_points(labels, "a")
+    assert points[9].tolist() == [[7, 11], [7, 12], [7, 13]]
+    for index, places in points.items():
+        assert (labels[places[:, 0], places[:, 1]] == index).all()
+    wanted = generator(0, "points", "a").integers(0, (labels == 0).sum(), POINTS)
+    assert points[0].tolist() == np.argwhere(labels == 0)[wanted].tolist()

@@ -520,6 +520,17 @@ def test_objects_of_a_part_are_scaled_up(tmp_path, monkeypatch):
     assert "5 of 20 images" in print_.faults[0].message
 
 
+def test_of_a_very_large_image_a_piece_is_looked_at_for_objects(tmp_path, monkeypatch):
+    boxes = [(top, left, 4, 4, 1) for top in range(4, 300, 16) for left in range(4, 400, 16)]
+    dataset = write_dataset(tmp_path, [(picture(0, 300, 400), mask_with(*boxes, height=300, width=400))] * 9)
+    whole = measure(dataset).class_stats[1]
+    monkeypatch.setattr(survey_module, "_OBJECT_PIXELS", 100 * 100)
+    part = measure(dataset).class_stats[1]
+    assert whole.objects == 9 * (len(boxes) - 4)  # under a hundredth counts as slips of the brush
+    assert part.objects == pytest.approx(whole.objects, rel=0.15)
+    assert part.size.median == whole.size.median == 4
+
+
 def test_large_images_are_fewer_for_objects(monkeypatch, tmp_path):
     dataset = good(tmp_path, 20)
     monkeypatch.setattr(survey_module, "_OBJECT_WORK", 12 * 64 * 80 * 2)

@@ -1,3 +1,5 @@
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan
+from maskwright.ops import images
 from maskwright.ops.images import (
     prepare,
     resize_image,
@@ -167,3 +170,10 @@ def test_shrinking_labels_invents_no_class(height, width, new_height, new_width,
     shrunk = shrink_labels(labels, (new_height, new_width))
     assert shrunk.shape == (new_height, new_width)
     assert set(np.unique(shrunk)) <= set(np.unique(labels))
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 100))
+def test_labels_are_counted_in_bands_as_at_once(height: int, width: int, at_once: int) -> None:
+    labels = np.random.default_rng(height * width).integers(0, 256, (height, width), np.uint8)
+    with patch.object(images, "COUNTED_AT_ONCE", at_once):
+        assert images.count_labels(labels).tolist() == np.bincount(labels.ravel(), minlength=256).tolist()

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from maskwright.core.classes import IGNORE
 from maskwright.core.seeds import generator
 from maskwright.data.labels import read_pair
-from maskwright.ops.images import prepare, shrink_labels
+from maskwright.ops.images import count_labels, prepare, shrink_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,11 +112,21 @@ def class_points(labels: NDArray[np.uint8], key: str) -> Points:
     Returns:
         class index -> int32 (n, 2) of (row, column), n from 1 to `POINTS`.
     """
-    counts = np.bincount(labels.ravel(), minlength=256)[:255]
+    counts = count_labels(labels)[:IGNORE]
     rng = generator(0, "points", key)
     points: Points = {}
     for index in np.flatnonzero(counts):
-        places = np.flatnonzero(labels.ravel() == index)
-        chosen = places if len(places) <= POINTS else places[rng.integers(0, len(places), POINTS)]
-        points[int(index)] = np.stack(np.unravel_index(chosen, labels.shape), axis=1).astype(np.int32)
+        chosen = np.arange(counts[index])
+        if len(chosen) > POINTS:
+            chosen = rng.integers(0, counts[index], POINTS)
+        points[int(index)] = _ranked(labels == index, chosen)
     return points
+
+
+def _ranked(where: NDArray[np.bool_], ranks: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return the places (n, 2) of the set pixels with these ranks (n,), counted row by row; lists no other pixel."""
+    ends = np.cumsum(np.count_nonzero(where, axis=1))
+    rows = np.searchsorted(ends, ranks, side="right")
+    before = ends[rows] - np.count_nonzero(where[rows], axis=1)
+    columns = [np.flatnonzero(where[row])[rank] for row, rank in zip(rows, ranks - before, strict=True)]
+    return np.stack([rows, np.asarray(columns)], axis=1).astype(np.int32)

@@ -258,7 +258,7 @@ def _twin(first: Record, second: Record, *, ours: bool) -> Fault:
     )
 
 
-def sampled(root: Path, seen: int, total: int, objects: int) -> Iterator[Fault]:
+def sampled(root: Path, seen: int, total: int, objects: float) -> Iterator[Fault]:
     """Yield a note on what was measured on a part of the images only."""
     if seen < total:
         yield Fault(
@@ -274,7 +274,7 @@ def sampled(root: Path, seen: int, total: int, objects: int) -> Iterator[Fault]:
             "sampled",
             "note",
             root,
-            f"object sizes were measured on {objects} of {total} images, and object counts are scaled up from them",
+            f"object sizes were measured on {objects:.3g} of {total} images, and object counts are scaled up from them",
             "nothing needs to be done",
         )
 

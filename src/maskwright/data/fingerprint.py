@@ -95,7 +95,7 @@ def _class_stats(
 ) -> tuple[ClassStats, ...]:
     pixels = _pixels(seen)
     labelled = max(int(pixels[:-1].sum()), 1)
-    object_factor = factor * len(seen.summaries) / max(seen.object_images, 1)
+    object_factor = factor * len(seen.summaries) / (seen.object_images or 1)
     return tuple(
         ClassStats(
             name=name,

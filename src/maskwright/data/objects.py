@@ -14,6 +14,7 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.data.mirror import box_grid, mirrored
+from maskwright.ops.images import count_labels
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -46,7 +47,7 @@ class ClassObjects:
 
 def regions(label: NDArray[np.uint8], known: Collection[int] = ()) -> dict[int, ClassObjects]:
     """Return the connected regions of a label map (H, W) by class index, but for the classes in `known`."""
-    present = np.flatnonzero(np.bincount(label.ravel(), minlength=256)).tolist()
+    present = np.flatnonzero(count_labels(label)).tolist()
     wanted = [index for index in present if index != IGNORE and index not in known]
     return {index: _class_regions(_cropped((label == index).view(np.uint8))) for index in wanted}
 

@@ -8,6 +8,7 @@ seeded shuffled order, so that whatever was seen when the time is up is an even 
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections import deque
@@ -29,6 +30,7 @@ from maskwright.data.objects import annotated, regions
 from maskwright.data.readers import DecodeError, image_size, is_lossy
 from maskwright.data.similarity import look
 from maskwright.data.statistics import IntensityMeter, Sample, intensities
+from maskwright.ops.images import count_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 OBJECT_IMAGES = 200
 _OBJECT_IMAGES_IN_ANY_CASE = 8
 _OBJECT_WORK = 200e6  # pixels x classes: two or three seconds on two cores
+_OBJECT_PIXELS = 4096 * 4096
 _CLASSES_AN_IMAGE = 12
 _FEWEST_SEEN = 8
 _MOST_THREADS = 8
@@ -97,7 +100,7 @@ class Survey:
         intensity: by (channels, pixel type).
         objects: by class index.
         scene: of whole masks, for the mirror test.
-        object_images: images that went into `objects`.
+        object_images: images that went into `objects`, those of which a piece did by its share.
     """
 
     dataset: Dataset
@@ -105,7 +108,7 @@ class Survey:
     intensity: dict[tuple[int, str], IntensityMeter]
     objects: tuple[ObjectMeter, ...]
     scene: MirrorMeter
-    object_images: int
+    object_images: float
 
     @cached_property
     def gallery(self) -> Gallery:
@@ -148,6 +151,7 @@ class _Examined:
     intensities: Intensities
     scene: Mirrored
     objects: dict[int, ClassObjects] | None
+    objects_share: float
     faults: tuple[Fault, ...]
 
 
@@ -181,7 +185,7 @@ def _object_images(records: Sequence[Record], classes: int) -> int:
             height, width = image_size(record.image)
         except DecodeError:  # reported when the pixels are asked for
             continue
-        work += height * width * min(classes, _CLASSES_AN_IMAGE)
+        work += min(height * width, _OBJECT_PIXELS) * min(classes, _CLASSES_AN_IMAGE)
         if work > _OBJECT_WORK and place >= _OBJECT_IMAGES_IN_ANY_CASE:
             return place
     return OBJECT_IMAGES
@@ -222,7 +226,7 @@ def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examin
     image, label = read_pair(dataset, record)
     seconds = time.perf_counter() - start
     count = len(dataset.classes)
-    by_value = np.bincount(label.ravel(), minlength=256)
+    by_value = count_labels(label)
     pixels = np.append(by_value[:count], by_value[count:].sum())
     mask = record.annotation.path if record.annotation is not None else record.image
     found = list(faults.mask_faults(record, mask, pixels, dataset.classes))
@@ -230,22 +234,43 @@ def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examin
     if drawn and is_lossy(mask):
         found.append(faults.jpeg_mask(mask))
     height, width, channels = image.shape
+    objects, share = _objects(dataset, record, label) if with_objects else (None, 0.0)
     return _Examined(
         RecordSummary(height, width, channels, str(image.dtype), pixels, look(image), seconds),
         intensities(image),
         mirrored(occupancy(label, count)[None]),
-        _objects(dataset, record, label) if with_objects else None,
+        objects,
+        share,
         tuple(found),
     )
 
 
-def _objects(dataset: Dataset, record: Record, label: NDArray[np.uint8]) -> dict[int, ClassObjects]:
-    """Return annotated objects where the format knows them, with the rest of the label map as regions."""
-    if isinstance(record.annotation, MaskFile) and record.annotation.kind != "instance":
-        return regions(label)
+def _objects(dataset: Dataset, record: Record, label: NDArray[np.uint8]) -> tuple[dict[int, ClassObjects], float]:
+    """Return annotated objects where the format knows them, with the rest of the label map as regions.
+
+    Regions take some 30 bytes a pixel to measure: of a larger image, a piece drawn at random is looked at.
+
+    Returns:
+        The objects by class index, and the share of the image that they are from.
+    """
     height, width = label.shape
-    known = annotated(read_objects(dataset, record, (height, width)))
-    return {**regions(label, known), **known}
+    if not isinstance(record.annotation, MaskFile) or record.annotation.kind == "instance":
+        known = annotated(read_objects(dataset, record, (height, width)))
+        return {**regions(_piece(label, record.id), known), **known}, 1.0
+    piece = _piece(label, record.id)
+    return regions(piece), piece.size / label.size
+
+
+def _piece(label: NDArray[np.uint8], key: str) -> NDArray[np.uint8]:
+    """Cut at most `_OBJECT_PIXELS` out of a label map, square where it is large enough, at a place drawn by `key`."""
+    height, width = label.shape
+    if label.size <= _OBJECT_PIXELS:
+        return label
+    down = min(height, max(_OBJECT_PIXELS // width, math.isqrt(_OBJECT_PIXELS)))
+    across = min(width, _OBJECT_PIXELS // down)
+    rng = generator(0, "objects", key)
+    top, left = (int(rng.integers(0, most + 1)) for most in (height - down, width - across))
+    return label[top : top + down, left : left + across]
 
 
 class _Meters:
@@ -257,7 +282,7 @@ class _Meters:
         self._intensity: dict[tuple[int, str], IntensityMeter] = {}
         self._objects = tuple(ObjectMeter() for _ in dataset.classes.names)
         self._scene = MirrorMeter()
-        self._object_images = 0
+        self._object_images = 0.0
         self._log = faults.FaultLog(dataset.faults)
         self._unusable: set[str] = set()
 
@@ -274,7 +299,7 @@ class _Meters:
         for fault in found.faults:
             self._log.add(fault)
         if found.objects is not None:
-            self._object_images += 1
+            self._object_images += found.objects_share
             for index, part in found.objects.items():
                 self._objects[index].add(part)
 

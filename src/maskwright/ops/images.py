@@ -28,6 +28,8 @@ CHANNEL_GROUP = 4
 # Just below a third, so that rounding in the area's mean does not decide.
 THIN_SHARE = 1 / 3 - 1e-4
 
+COUNTED_AT_ONCE = 1 << 20
+
 # ITU-R BT.601, the weights of Pillow and OpenCV.
 LUMA = (0.299, 0.587, 0.114)
 
@@ -154,6 +156,16 @@ def resize_labels(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[n
     return np.asarray(cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
 
 
+def count_labels(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return how many pixels each of the values 0..255 has, (256,), of a label map (H, W).
+
+    In bands of rows: NumPy counts 8-byte numbers only, and would copy the whole map into such.
+    """
+    rows = max(COUNTED_AT_ONCE // max(labels.shape[1], 1), 1)
+    bands = (labels[start : start + rows] for start in range(0, labels.shape[0], rows))
+    return sum((np.bincount(band.ravel(), minlength=256) for band in bands), np.zeros(256, np.int64))
+
+
 def shrink_labels(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Shrink a label map without losing thin structures: a rarer class takes a pixel from a third of its area on.
 
@@ -173,7 +185,7 @@ def shrink_labels(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[n
     shrunk = resize_labels(labels, size)
     if size[0] * size[1] >= labels.size:
         return shrunk
-    counts = np.bincount(labels.ravel(), minlength=IGNORE + 1)
+    counts = count_labels(labels)
     present = [int(index) for index in np.argsort(-counts[:IGNORE], kind="stable") if counts[index]]
     for index in [IGNORE, *present] if counts[IGNORE] else present:
         where = np.asarray(labels == index, np.float32)
