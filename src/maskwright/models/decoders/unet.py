@@ -78,6 +78,7 @@ def build(
     *,
     channels: Sequence[int] = (256, 128, 64, 32, 16),
     finest: int = 1,
+    head_kernel: int = 1,
 ) -> Segmenter:
     """Compose U-Net.
 
@@ -87,6 +88,7 @@ def build(
         dropout: before the last layer.
         channels: of each block, coarsest first; the last one repeats where there are more blocks.
         finest: stride of the last block, and the native stride: 1, 2, 4 ...; larger is cheaper and coarser.
+        head_kernel: side of the last convolution: 1 as in the paper, 3 as in segmentation_models.pytorch.
 
     Raises:
         MaskwrightError: an option outside its rule.
@@ -95,5 +97,7 @@ def build(
         raise MaskwrightError(
             f"unet: channels {list(channels)} must be 1 or more each, and finest, {finest}, one of 1, 2, 4, 8 and 16"
         )
+    if head_kernel not in {1, 3}:
+        raise MaskwrightError(f"unet: head_kernel is {head_kernel}, and it must be 1 or 3")
     decoder = UNetDecoder(backbone, channels, finest)
-    return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes)
+    return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout, head_kernel), classes)
