@@ -12,7 +12,7 @@ import contextlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
     from maskwright.inference.blend import Block
     from maskwright.models.bundle import Card
+    from maskwright.models.segmenter import Segmenter
 
 MODEL_FILE = "model.safetensors"
 BATCH = 8  # tiles in one pass where there is a GPU; a CPU is full with one
@@ -85,6 +86,8 @@ class Predictor:
         self.device = resolve_device(device)
         self.card, self.fast = card, fast
         self.classes = card.classes.table()
+        if card.predict.output_stride is not None:
+            cast("Segmenter", segmenter).set_output_stride(card.predict.output_stride)
         self.segmenter = segmenter.to(self.device).to(memory_format=torch.channels_last).eval()
         shape = (1, card.data.channels, 1, 1)
         self._mean = torch.tensor(card.data.mean, device=self.device).reshape(shape)

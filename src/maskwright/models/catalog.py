@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.classes import MAX_CLASSES
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.models.backbones import find_backbone
-from maskwright.models.decoders import deeplabv3plus, fcn, pspnet, swiftnet, unet
+from maskwright.models.decoders import deeplabv3, deeplabv3plus, fcn, pspnet, swiftnet, unet, unetplusplus
 from maskwright.models.weights import is_whole_model, load_whole_model
 
 if TYPE_CHECKING:
@@ -63,6 +64,39 @@ MODELS: dict[str, ModelEntry] = {
         "compact",
         "ladder of concatenations down to full resolution: fine structures, few images",
     ),
+    "unet2015": ModelEntry(
+        partial(unet.build, channels=(512, 256, 128, 64), upsampling="transposed"),
+        "Ronneberger et al., U-Net",
+        2015,
+        "https://arxiv.org/abs/1505.04597",
+        "unet",
+        "the original with its own contracting path, 64 to 1024 channels: 31 million weights, slow on a CPU",
+    ),
+    "unet++": ModelEntry(
+        unetplusplus.build,
+        "Zhou et al., UNet++",
+        2018,
+        "https://arxiv.org/abs/1807.10165",
+        "compact",
+        "nested dense skips, deep supervision as an option: a finer and slower U-Net",
+    ),
+    "attention_unet": ModelEntry(
+        partial(unet.build, attention=True),
+        "Oktay et al., Attention U-Net",
+        2018,
+        "https://arxiv.org/abs/1804.03999",
+        "compact",
+        "U-Net with gates on its skips: small things in large images",
+    ),
+    "deeplabv3": ModelEntry(
+        deeplabv3.build,
+        "Chen et al., Rethinking Atrous Convolution",
+        2017,
+        "https://arxiv.org/abs/1706.05587",
+        "resnet18",
+        "context by dilated convolutions and the whole image; may predict at a finer stride than it trained",
+        {"output_stride": 16, "multi_grid": (1, 2, 4)},
+    ),
     "deeplabv3plus": ModelEntry(
         deeplabv3plus.build,
         "Chen et al., Encoder-Decoder with Atrous Separable Convolution",
@@ -91,6 +125,10 @@ MODELS: dict[str, ModelEntry] = {
         {"output_stride": 8},
     ),
 }
+
+
+SHARED: Mapping[str, Any] = {"align_corners": False}
+"""Options of every model: how the logits are brought to the size of the image (see `layers.blocks.resize`)."""
 
 
 def create(
@@ -125,10 +163,9 @@ def create(
     path = _starting_weights(backbone, pretrained, weights)
     whole = path is not None and weights is not None and is_whole_model(path)
     source = find_backbone(backbone)
-    of_backbone = {key: value for key, value in settings.items() if key in _keywords(source.builder)}
-    of_model = {key: value for key, value in settings.items() if key not in of_backbone}
-    network = source.builder(in_channels, None if whole else path, **of_backbone)
-    segmenter = entry.builder(network, classes, dropout, **of_model)
+    network = source.builder(in_channels, None if whole else path, **_taken(settings, source.builder))
+    segmenter = entry.builder(network, classes, dropout, **_taken(settings, entry.builder))
+    segmenter.align_corners = settings["align_corners"]
     if whole:
         assert path is not None
         load_whole_model(segmenter, path)
@@ -152,13 +189,15 @@ def create_from_plan(plan: ModelPlan, classes: int, in_channels: int) -> Segment
 def options_of(name: str, backbone: str | None = None) -> dict[str, Any]:
     """Return every option of an architecture and its backbone, with its default.
 
+    An option that several know (`align_corners`) goes to all of them.
+
     Raises:
         MaskwrightError: an unknown name.
     """
     entry, backbone = _find(name, backbone)
     of_backbone = _keywords(find_backbone(backbone).builder)
     wanted = {key: value for key, value in entry.backbone_options.items() if key in of_backbone}
-    return {**_keywords(entry.builder), **of_backbone, **wanted}
+    return {**SHARED, **_keywords(entry.builder), **of_backbone, **wanted}
 
 
 def resolved(plan: ModelPlan) -> ModelPlan:
@@ -197,6 +236,11 @@ def _keywords(builder: Callable[..., Any]) -> dict[str, Any]:
     return {entry.name: entry.default for entry in parameters if entry.kind is entry.KEYWORD_ONLY}
 
 
+def _taken(settings: Mapping[str, Any], builder: Callable[..., Any]) -> dict[str, Any]:
+    """Return those of the settings that `builder` knows."""
+    return {key: settings[key] for key in _keywords(builder)}
+
+
 def _checked_options(name: str, backbone: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return all options, the given ones checked against the type of their default."""
     known = options_of(name, backbone)
@@ -213,7 +257,7 @@ def _checked_options(name: str, backbone: str, options: Mapping[str, Any]) -> di
 def _fits(value: Any, default: Any) -> bool:
     """Whether `value` is of the kind of `default`; a list stands for a tuple, as YAML has no tuples."""
     if isinstance(default, tuple):
-        return isinstance(value, list | tuple) and all(_fits(item, default[0]) for item in value)
+        return isinstance(value, list | tuple) and all(_fits(item, default[0] if default else 1) for item in value)
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(default, bool) and isinstance(value, bool)
     if isinstance(default, float):

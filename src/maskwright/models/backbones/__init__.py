@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.backbones import compact, timm_backbone
+from maskwright.models.backbones import compact, timm_backbone, unet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +42,7 @@ def _timm(name: str, summary: str) -> BackboneEntry:
 
 BACKBONES: dict[str, BackboneEntry] = {
     "compact": BackboneEntry(compact.build, "small residual network of our own, to train from scratch on a CPU"),
+    "unet": BackboneEntry(unet.build, "contracting path of the original U-Net, for unet2015"),
     "resnet18": _timm("resnet18", "residual network, 18 layers: the usual choice with pretrained weights"),
     "resnet34": _timm("resnet34", "residual network, 34 layers"),
     "resnet50": _timm("resnet50", "residual network, 50 layers"),

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
-from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import Backbone
+from maskwright.models.backbones.dilation import PROBE, shapes_of
 from maskwright.models.layers.norm import convert_batch_norm
 from maskwright.models.weights import read_tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from torch import Tensor, nn
 
 # Networks made for one image size take any only when told so, each family in its own words.
 _ANY_SIZE: dict[str, dict[str, Any]] = {
@@ -25,7 +27,6 @@ _ANY_SIZE: dict[str, dict[str, Any]] = {
     "vit_": {"dynamic_img_size": True},
     "deit": {"dynamic_img_size": True},
 }
-_PROBE = 2  # side of the trial image, in largest strides
 
 
 class TimmBackbone(Backbone):
@@ -65,17 +66,14 @@ class TimmBackbone(Backbone):
 
     def _try_out(self) -> None:
         """Run a small image through, to see that the levels are what timm promises; one-size networks fail here."""
-        side = _PROBE * self.reductions[-1]
-        training = self.training
+        side = PROBE * self.reductions[-1]
         try:
-            with torch.no_grad():
-                shapes = [tuple(level.shape[1:]) for level in self.eval()(torch.zeros(1, self.in_channels, side, side))]
+            shapes = shapes_of(self, self.in_channels, side)
         except (RuntimeError, AssertionError) as error:
             raise MaskwrightError(
                 f"timm's {self.name} takes no image of {side}x{side} ({error}): it is made for one image size. Choose "
                 "a backbone that is not, such as resnet18 or convnext_tiny"
             ) from None
-        self.train(training)
         promised = [
             (width, side // step, side // step) for width, step in zip(self.channels, self.reductions, strict=True)
         ]
@@ -86,7 +84,14 @@ class TimmBackbone(Backbone):
             )
 
 
-def build(name: str, in_channels: int, weights: Path | None = None, *, output_stride: int = 32) -> TimmBackbone:
+def build(
+    name: str,
+    in_channels: int,
+    weights: Path | None = None,
+    *,
+    output_stride: int = 32,
+    multi_grid: Sequence[int] = (),
+) -> TimmBackbone:
     """Build a timm backbone.
 
     Args:
@@ -94,25 +99,44 @@ def build(name: str, in_channels: int, weights: Path | None = None, *, output_st
         in_channels: of the image; weights for another number are adapted by timm (summed or repeated).
         weights: safetensors file in timm's own naming to start from, with or without a classifier.
         output_stride: largest stride, 8, 16 or 32; what lies beyond is dilated, where the network can.
+        multi_grid: factors on the dilation of the last stage's blocks, as DeepLab has them; see `dilation`.
 
     Raises:
         MaskwrightError: no such network, no features, no such stride, or weights that do not fit.
     """
-    import timm
-
     if output_stride not in {8, 16, 32}:
         raise MaskwrightError(f"{name}: output_stride is {output_stride}, and it must be 8, 16 or 32")
-    settings: dict[str, Any] = {"output_stride": output_stride} if output_stride != 32 else {}
+    tensors = read_tensors(weights) if weights is not None else None
+    backbone = _built(name, in_channels, weights, tensors, {})
+    if output_stride == 32 and not multi_grid:
+        return backbone
+    try:
+        backbone.set_output_stride(output_stride, multi_grid)
+    except MaskwrightError:
+        if multi_grid:
+            raise
+        # Strides in poolings and patches are timm's to undo, once and for all.
+        backbone = _built(name, in_channels, weights, tensors, {"output_stride": output_stride})
+        backbone.settled = True
+    return backbone
+
+
+def _built(
+    name: str, in_channels: int, weights: Path | None, tensors: dict[str, Tensor] | None, settings: dict[str, Any]
+) -> TimmBackbone:
+    """Let timm make the network, and see that it took the weights."""
+    import timm
+
+    settings = dict(settings)
     for prefix, needed in _ANY_SIZE.items():
         if name.startswith(prefix):
             settings.update(needed)
-    tensors = read_tensors(weights) if weights is not None else None
     if tensors is not None:
         settings.update(pretrained=True, pretrained_cfg_overlay={"state_dict": dict(tensors)})
     try:
         network = timm.create_model(name, features_only=True, in_chans=in_channels, **settings)
     except (TypeError, AssertionError, RuntimeError, KeyError, AttributeError, NotImplementedError) as error:
-        raise _cannot_build(name, output_stride, weights, error) from None
+        raise _cannot_build(name, settings.get("output_stride", 32), weights, error) from None
     if tensors is not None:
         _check_taken_over(network, tensors, f"{weights}", name)
     return TimmBackbone(name, network, in_channels)
