@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.backbones import compact, timm_backbone
+from maskwright.models.backbones import compact, mit, timm_backbone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +40,23 @@ def _timm(name: str, summary: str) -> BackboneEntry:
     return BackboneEntry(partial(timm_backbone.build, name), summary, name)
 
 
+def _mit(number: int, widths: tuple[int, ...], depths: tuple[int, ...]) -> BackboneEntry:
+    """Return MiT-B`number` (Xie et al. 2021, table 6); all but B0 have the same widths."""
+    builder = partial(mit.build, widths=widths, depths=depths, drop_path=0.1)
+    return BackboneEntry(builder, f"Mix Transformer B{number}, {sum(depths)} blocks: SegFormer's backbone")
+
+
+_MIT_WIDTHS = (64, 128, 320, 512)
+
 BACKBONES: dict[str, BackboneEntry] = {
     "compact": BackboneEntry(compact.build, "small residual network of our own, to train from scratch on a CPU"),
+    "mit": BackboneEntry(mit.build, "small Mix Transformer, to train from scratch on a CPU"),
+    "mit_b0": _mit(0, (32, 64, 160, 256), (2, 2, 2, 2)),
+    "mit_b1": _mit(1, _MIT_WIDTHS, (2, 2, 2, 2)),
+    "mit_b2": _mit(2, _MIT_WIDTHS, (3, 4, 6, 3)),
+    "mit_b3": _mit(3, _MIT_WIDTHS, (3, 4, 18, 3)),
+    "mit_b4": _mit(4, _MIT_WIDTHS, (3, 8, 27, 3)),
+    "mit_b5": _mit(5, _MIT_WIDTHS, (3, 6, 40, 3)),
     "resnet18": _timm("resnet18", "residual network, 18 layers: the usual choice with pretrained weights"),
     "resnet34": _timm("resnet34", "residual network, 34 layers"),
     "resnet50": _timm("resnet50", "residual network, 50 layers"),
