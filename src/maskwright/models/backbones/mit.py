@@ -144,7 +144,8 @@ class MixTransformer(Backbone):
     def __init__(self, in_channels: int, settings: Sequence[tuple[int, int, int, int]], drop_path: float) -> None:
         widths = [width for width, *_ in settings]
         super().__init__(in_channels, widths, [STEM * 2**index for index in range(len(widths))])
-        drops = iter(torch.linspace(0, drop_path, sum(depth for _, depth, *_ in settings)).tolist())
+        total = sum(depth for _, depth, *_ in settings)
+        drops = iter([drop_path * index / max(total - 1, 1) for index in range(total)])
         self.stages = nn.ModuleList()
         inputs, kernel, stride = in_channels, 7, STEM
         for index, (width, depth, heads, expansion) in enumerate(settings):

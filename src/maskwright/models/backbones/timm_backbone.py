@@ -56,8 +56,9 @@ class TimmBackbone(Backbone):
         return [feature.permute(0, 3, 1, 2) for feature in features] if self.channels_at_end else list(features)
 
     def set_gradient_checkpointing(self, enable: bool) -> None:
-        """Checkpoint stage by stage where timm's wrapper can, the whole network where it cannot."""
-        setter = getattr(self.network, "set_grad_checkpointing", None)
+        """Checkpoint stage by stage where timm's network can, the whole network where it cannot."""
+        inner = getattr(self.network, "model", self.network)  # transformers are wrapped once more
+        setter = getattr(inner, "set_grad_checkpointing", None)
         if setter is not None:
             setter(enable)
         else:
@@ -98,21 +99,27 @@ def build(name: str, in_channels: int, weights: Path | None = None, *, output_st
     Raises:
         MaskwrightError: no such network, no features, no such stride, or weights that do not fit.
     """
-    import timm
-
     if output_stride not in {8, 16, 32}:
         raise MaskwrightError(f"{name}: output_stride is {output_stride}, and it must be 8, 16 or 32")
     settings: dict[str, Any] = {"output_stride": output_stride} if output_stride != 32 else {}
     for prefix, needed in _ANY_SIZE.items():
         if name.startswith(prefix):
             settings.update(needed)
+    return create(name, in_channels, weights, **settings)
+
+
+def create(name: str, in_channels: int, weights: Path | None, **settings: Any) -> TimmBackbone:
+    """Build a timm network with `features_only` and any more of timm's settings; see `build`."""
+    import timm
+
+    given = dict(settings)
     tensors = read_tensors(weights) if weights is not None else None
     if tensors is not None:
         settings.update(pretrained=True, pretrained_cfg_overlay={"state_dict": dict(tensors)})
     try:
         network = timm.create_model(name, features_only=True, in_chans=in_channels, **settings)
     except (TypeError, AssertionError, RuntimeError, KeyError, AttributeError, NotImplementedError) as error:
-        raise _cannot_build(name, output_stride, weights, error) from None
+        raise _cannot_build(name, given.get("output_stride", 32), weights, error) from None
     if tensors is not None:
         _check_taken_over(network, tensors, f"{weights}", name)
     return TimmBackbone(name, network, in_channels)

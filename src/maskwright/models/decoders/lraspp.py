@@ -11,8 +11,8 @@ whose weights our tests load into this network.
 
 Where we differ: the average is over the whole map, as in torchvision; the paper's 49x49 windows in steps of 16 and 20,
 for images of 1024x2048, are window=49. The sum of two classifiers is written as one on both maps side by side, with one
-bias instead of two. timm's MobileNetV3, dilated, leaves the dilation out of the first block of the last stage, where
-torchvision has it.
+bias instead of two. timm's MobileNetV3 differs from torchvision's in three details; models/backbones/mobilenet.py
+names them.
 """
 
 from __future__ import annotations
