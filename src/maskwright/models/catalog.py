@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.classes import MAX_CLASSES
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.models.backbones import find_backbone
-from maskwright.models.decoders import deeplabv3, deeplabv3plus, fcn, pspnet, swiftnet, unet, unetplusplus
+from maskwright.models.decoders import (
+    deeplabv3,
+    deeplabv3plus,
+    fcn,
+    fpn,
+    lraspp,
+    pspnet,
+    segformer,
+    swiftnet,
+    unet,
+    unetplusplus,
+    upernet,
+)
 from maskwright.models.weights import is_whole_model, load_whole_model
 
 if TYPE_CHECKING:
@@ -123,6 +135,39 @@ MODELS: dict[str, ModelEntry] = {
         "resnet18",
         "dilated backbone and a classifier, at stride 8: the baseline",
         {"output_stride": 8},
+    ),
+    "segformer": ModelEntry(
+        segformer.build,
+        "Xie et al., SegFormer",
+        2021,
+        "https://arxiv.org/abs/2105.15203",
+        "mit",
+        "transformer pyramid and a decoder of linear layers: strong with pretrained weights",
+    ),
+    "upernet": ModelEntry(
+        upernet.build,
+        "Xiao et al., Unified Perceptual Parsing",
+        2018,
+        "https://arxiv.org/abs/1807.10221",
+        "compact",
+        "pyramid pooling, feature pyramid and fusion: the usual decoder over Swin and ConvNeXt",
+    ),
+    "fpn": ModelEntry(
+        fpn.build,
+        "Kirillov et al., Panoptic Feature Pyramid Networks",
+        2019,
+        "https://arxiv.org/abs/1901.02446",
+        "compact",
+        "sum of a feature pyramid's levels: light, any backbone, no batch statistics",
+    ),
+    "lraspp": ModelEntry(
+        lraspp.build,
+        "Howard et al., Searching for MobileNetV3",
+        2019,
+        "https://arxiv.org/abs/1905.02244",
+        "mobilenetv3_large_100",
+        "a gate and two classifiers: the lightest decoder, for phones",
+        {"output_stride": 16},
     ),
 }
 

@@ -57,8 +57,9 @@ class TimmBackbone(Backbone):
         return [feature.permute(0, 3, 1, 2) for feature in features] if self.channels_at_end else list(features)
 
     def set_gradient_checkpointing(self, enable: bool) -> None:
-        """Checkpoint stage by stage where timm's wrapper can, the whole network where it cannot."""
-        setter = getattr(self.network, "set_grad_checkpointing", None)
+        """Checkpoint stage by stage where timm's network can, the whole network where it cannot."""
+        inner = getattr(self.network, "model", self.network)  # transformers are wrapped once more
+        setter = getattr(inner, "set_grad_checkpointing", None)
         if setter is not None:
             setter(enable)
         else:
@@ -106,8 +107,13 @@ def build(
     """
     if output_stride not in {8, 16, 32}:
         raise MaskwrightError(f"{name}: output_stride is {output_stride}, and it must be 8, 16 or 32")
-    tensors = read_tensors(weights) if weights is not None else None
-    backbone = _built(name, in_channels, weights, tensors, {})
+    fixed = {
+        key: value
+        for prefix, any_size in _ANY_SIZE.items()
+        if name.startswith(prefix)
+        for key, value in any_size.items()
+    }
+    backbone = create(name, in_channels, weights, **fixed)
     if output_stride == 32 and not multi_grid:
         return backbone
     try:
@@ -116,27 +122,23 @@ def build(
         if multi_grid:
             raise
         # Strides in poolings and patches are timm's to undo, once and for all.
-        backbone = _built(name, in_channels, weights, tensors, {"output_stride": output_stride})
+        backbone = create(name, in_channels, weights, output_stride=output_stride, **fixed)
         backbone.settled = True
     return backbone
 
 
-def _built(
-    name: str, in_channels: int, weights: Path | None, tensors: dict[str, Tensor] | None, settings: dict[str, Any]
-) -> TimmBackbone:
-    """Let timm make the network, and see that it took the weights."""
+def create(name: str, in_channels: int, weights: Path | None, **settings: Any) -> TimmBackbone:
+    """Build a timm network with `features_only` and any more of timm's settings; see `build`."""
     import timm
 
-    settings = dict(settings)
-    for prefix, needed in _ANY_SIZE.items():
-        if name.startswith(prefix):
-            settings.update(needed)
+    output_stride = settings.get("output_stride", 32)
+    tensors = read_tensors(weights) if weights is not None else None
     if tensors is not None:
         settings.update(pretrained=True, pretrained_cfg_overlay={"state_dict": dict(tensors)})
     try:
         network = timm.create_model(name, features_only=True, in_chans=in_channels, **settings)
     except (TypeError, AssertionError, RuntimeError, KeyError, AttributeError, NotImplementedError) as error:
-        raise _cannot_build(name, settings.get("output_stride", 32), weights, error) from None
+        raise _cannot_build(name, output_stride, weights, error) from None
     if tensors is not None:
         _check_taken_over(network, tensors, f"{weights}", name)
     return TimmBackbone(name, network, in_channels)
