@@ -49,6 +49,8 @@ def import_(
     with terminal.working():
         result = import_model(source, out, weights=weights, classes=_names(classes))
     card = result.card
+    for note in card.summary["imported"]["notes"]:
+        terminal.say(f"note: {note}")
     terminal.answer({"out": result.path, "parameters": result.parameters, "card": card.model_dump(mode="json")})
     terminal.show(
         f"{source} is now {result.path}: {card.model.name} with {card.model.backbone}, "

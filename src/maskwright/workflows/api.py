@@ -11,6 +11,7 @@ from maskwright.core.plan import SplitPlan
 from maskwright.data.formats import ReadOptions
 from maskwright.inference.predictor import Predictor
 from maskwright.workflows import evaluate as evaluating
+from maskwright.workflows import import_ as importing
 from maskwright.workflows import inspect as inspecting
 from maskwright.workflows import plan as planning
 from maskwright.workflows import predict as predicting
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan
     from maskwright.workflows.evaluate import EvaluateResult
+    from maskwright.workflows.import_ import ImportResult
     from maskwright.workflows.predict import PredictResult
     from maskwright.workflows.train import TrainResult
 
@@ -168,6 +170,30 @@ def predict(
         device=device,
         fast=fast,
         on_progress=on_progress,
+    )
+
+
+def import_model(
+    source: str,
+    out: StrPath = "model.safetensors",
+    *,
+    weights: StrPath | None = None,
+    classes: Sequence[str] | None = None,
+) -> ImportResult:
+    """Turn another library's weights into a model file; `mw.load` and `mw.predict` take it.
+
+    Args:
+        source: `torchvision:NAME`, `smp:REPOSITORY` or `transformers:REPOSITORY`; a folder stands for a repository.
+        out: file to write.
+        weights: safetensors file in that library's names; None for the published ones.
+        classes: names in the order of the weights; None for the source's own.
+
+    Raises:
+        MaskwrightError: an unknown source, one without a counterpart here, weights that are out of reach or do not
+            fit, or a file that cannot be written.
+    """
+    return importing.import_model(
+        source, Path(out), weights=None if weights is None else Path(weights), classes=classes
     )
 
 

@@ -109,7 +109,6 @@ def build(
     finest: int = 1,
     upsampling: str = "nearest",
     attention: bool = False,
-    head_kernel: int = 1,
 ) -> Segmenter:
     """Compose U-Net.
 
@@ -121,7 +120,6 @@ def build(
         finest: stride of the last block, and the native stride: 1, 2, 4 ...; larger is cheaper and coarser.
         upsampling: `nearest`, or `transposed` for up-convolutions.
         attention: a gate on each skip but the finest.
-        head_kernel: side of the last convolution: 1 as in the paper, 3 as in segmentation_models.pytorch.
 
     Raises:
         MaskwrightError: an option outside its rule.
@@ -132,8 +130,6 @@ def build(
         )
     if upsampling not in UPSAMPLING:
         raise MaskwrightError(f"unet: upsampling is {upsampling!r}, and it must be one of {', '.join(UPSAMPLING)}")
-    if head_kernel not in {1, 3}:
-        raise MaskwrightError(f"unet: head_kernel is {head_kernel}, and it must be 1 or 3")
     transposed = upsampling == "transposed"
     decoder = UNetDecoder(backbone, channels, finest, transposed=transposed, attention=attention)
-    return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout, head_kernel), classes)
+    return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes)

@@ -92,7 +92,6 @@ def build(
     channels: Sequence[int] = (256, 128, 64, 32, 16),
     finest: int = 1,
     deep_supervision: bool = False,
-    head_kernel: int = 1,
 ) -> Segmenter:
     """Compose UNet++.
 
@@ -103,7 +102,6 @@ def build(
         channels: of the outermost diagonal, coarsest first, and of the blocks behind it; the last one repeats.
         finest: stride of the result, and the native stride: 1, 2, 4 ...; larger is cheaper and coarser.
         deep_supervision: an auxiliary classifier on each column of the finest level.
-        head_kernel: side of the last convolution: 1 as in the paper, 3 as in segmentation_models.pytorch.
 
     Raises:
         MaskwrightError: an option outside its rule.
@@ -112,8 +110,6 @@ def build(
         raise MaskwrightError(
             f"unet++: channels {list(channels)} must be 1 or more each, and finest, {finest}, one of 1, 2, 4, 8 and 16"
         )
-    if head_kernel not in {1, 3}:
-        raise MaskwrightError(f"unet++: head_kernel is {head_kernel}, and it must be 1 or 3")
     decoder = NestedDecoder(backbone, channels, finest)
     first = len(backbone.channels)
     aux = [
@@ -121,4 +117,4 @@ def build(
         for column, width in enumerate(decoder.columns)
         if deep_supervision
     ]
-    return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout, head_kernel), classes, aux)
+    return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes, aux)

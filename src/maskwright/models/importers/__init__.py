@@ -13,7 +13,7 @@ import torch
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.models.catalog import create_from_plan
-from maskwright.models.importers import smp, torchvision
+from maskwright.models.importers import smp, torchvision, transformers
 from maskwright.models.importers.recipe import class_table
 from maskwright.models.weights import load_exactly
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LIBRARIES: dict[str, Callable[[str, Path | None], Recipe]] = {
     "torchvision": torchvision.recipe,
     "smp": smp.recipe,
+    "transformers": transformers.recipe,
 }
 
 
@@ -64,6 +65,6 @@ def import_model(
         classes=CardClasses.of(names),
         data=found.data,
         predict=found.predict,
-        summary={"imported": {"source": source, "weights": found.origin}},
+        summary={"imported": {"source": source, "weights": found.origin, "notes": list(found.notes)}},
     )
     return segmenter.eval(), card

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import torch
+
 from maskwright.core.errors import MaskwrightError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -59,3 +61,34 @@ def _filled(ours: str, numbers: tuple[str, ...]) -> str:
     first, *rest = ours.split(NUMBER)
     assert len(rest) <= len(numbers), f"{ours} wants more numbers than its row holds"
     return first + "".join(number + part for number, part in zip(numbers, rest, strict=False))
+
+
+def joined(tensors: Mapping[str, Tensor], parts: Sequence[str], whole: str) -> dict[str, Tensor]:
+    """Put tensors that are one with us on top of one another: those whose names differ in `parts` alone.
+
+    Args:
+        tensors: by our names.
+        parts: what stands in the names, in the order wanted.
+        whole: what stands there in our name.
+    """
+    kept = {name: tensor for name, tensor in tensors.items() if not any(part in name for part in parts)}
+    for name in tensors:
+        if parts[0] in name:
+            pieces = [tensors[name.replace(parts[0], part)] for part in parts]
+            kept[name.replace(parts[0], whole)] = torch.cat(pieces)
+    return kept
+
+
+def sliced(tensors: Mapping[str, Tensor], name: str, pattern: str, count: int) -> dict[str, Tensor]:
+    """Cut a convolution over `count` maps, coarsest first, into one for each map, finest first.
+
+    Args:
+        tensors: by our names.
+        name: of the convolution's weight.
+        pattern: our name, with `{n}` for the number of the map.
+        count: of the maps.
+    """
+    kept = {key: tensor for key, tensor in tensors.items() if key != name}
+    for number, part in enumerate(reversed(tensors[name].chunk(count, dim=1))):
+        kept[pattern.replace(NUMBER, str(number))] = part
+    return kept

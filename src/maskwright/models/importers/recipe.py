@@ -31,6 +31,7 @@ class Recipe:
         origin: where the tensors come from, for messages.
         names: of the classes, where the source carries them.
         predict: how whole images are predicted.
+        notes: what people should know about it.
     """
 
     model: ModelPlan
@@ -40,12 +41,20 @@ class Recipe:
     origin: str
     names: tuple[str, ...] | None = None
     predict: PredictPlan = field(default_factory=PredictPlan)
+    notes: tuple[str, ...] = ()
 
     def tensors_for(self, segmenter: nn.Module) -> dict[str, Tensor]:
-        """Return the tensors, with the counters that old files lack; prediction has no use for them."""
+        """Return the tensors as `segmenter` holds them.
+
+        Added are the counters that old files lack, for which prediction has no use; a linear layer on pixels becomes
+        the 1x1 convolution that it is.
+        """
         own = segmenter.state_dict()
-        missing = {name: own[name] for name in own if name.endswith(COUNTER) and name not in self.tensors}
-        return {**self.tensors, **missing}
+        fitted = {name: own[name] for name in own if name.endswith(COUNTER)}
+        for name, tensor in self.tensors.items():
+            pointwise = name in own and own[name].shape == (*tensor.shape, 1, 1)
+            fitted[name] = tensor[..., None, None] if pointwise else tensor
+        return fitted
 
 
 def class_table(recipe: Recipe, given: Sequence[str] | None, source: str) -> Classes:
