@@ -19,10 +19,11 @@ class PixelHead(nn.Sequential):
         inputs: channels of the decoder's map.
         classes: logits a pixel.
         dropout: share of the channels that are dropped, 0..1.
+        kernel: side of the convolution, odd, for those who made it larger than 1.
     """
 
-    def __init__(self, inputs: int, classes: int, dropout: float = 0.0) -> None:
-        super().__init__(nn.Dropout2d(dropout), nn.Conv2d(inputs, classes, 1))
+    def __init__(self, inputs: int, classes: int, dropout: float = 0.0, kernel: int = 1) -> None:
+        super().__init__(nn.Dropout2d(dropout), nn.Conv2d(inputs, classes, kernel, padding=kernel // 2))
         nn.init.normal_(cast("Tensor", self[1].weight), std=0.01)
         nn.init.zeros_(self.bias)
 
