@@ -77,7 +77,7 @@ MODELS: dict[str, ModelEntry] = {
         "ladder of concatenations down to full resolution: fine structures, few images",
     ),
     "unet2015": ModelEntry(
-        partial(unet.build, channels=(512, 256, 128, 64), upsampling="transposed"),
+        partial(unet.build, channels=(512, 256, 128, 64), layout="paper"),
         "Ronneberger et al., U-Net",
         2015,
         "https://arxiv.org/abs/1505.04597",

@@ -37,8 +37,8 @@ class Decoder(nn.Module, ABC):
         self.stride = stride
 
     @abstractmethod
-    def forward(self, features: list[Tensor]) -> Tensor | list[Tensor]:
-        """Return a map (N, channels, H / stride, W / stride), or a list of it and of more maps for auxiliary heads."""
+    def forward(self, features: list[Tensor]) -> Tensor | tuple[Tensor, list[Tensor]]:
+        """Return a map (N, channels, H / stride, W / stride), or a tuple of it and further maps for auxiliary heads."""
 
     def adapt(self, reductions: Sequence[int]) -> None:
         """Follow a backbone whose strides became `reductions`, in place.
@@ -114,8 +114,8 @@ class Segmenter(nn.Module):
         x = self._padded(x)
         with moving_statistics():
             features = self.backbone(x)
-            result = self.decoder(features)
-            found, *further = result if isinstance(result, list) else [result]
+            found = self.decoder(features)
+            found, further = found if isinstance(found, tuple) else (found, [])
             outputs = [self.head(found)]
             if with_aux:
                 outputs += [head([*features, *further]) for head in self.aux]

@@ -28,12 +28,12 @@ class Backbone(nn.Module, ABC):
         channels: of each level.
         reductions: stride of each level against the image, ascending; a dilated network repeats its last one.
         multi_grid: see `dilation.arrange`.
-        norm: the convolutions are followed by normalisation; a decoder of the same make then has it too.
+        normalised: whether its convolutions are batch normalised; a decoder that continues it may do the same.
         valid: the convolutions have no padding: each level has lost a margin, `lengths` says how much.
         settled: the output stride was built in and cannot be changed any more.
     """
 
-    norm = True
+    normalised = True
     valid = False
     settled = False
 
@@ -93,8 +93,8 @@ class Backbone(nn.Module, ABC):
     def _cannot(self, output_stride: int, multi_grid: tuple[int, ...]) -> MaskwrightError:
         grid = f" with multi_grid {list(multi_grid)}" if multi_grid else ""
         return MaskwrightError(
-            f"this backbone cannot be brought to output stride {output_stride}{grid}, since not all of its strides lie "
-            f"in convolutions: leave it at {self.reductions[-1]} without a multi_grid, or choose one such as resnet18"
+            f"this backbone cannot be brought to output stride {output_stride}{grid}, since not all of its strides "
+            f"lie in convolutions: set output_stride={self.reductions[-1]} and multi_grid=[], or choose resnet18"
         )
 
     def _arrange(self, reductions: tuple[int, ...], multi_grid: tuple[int, ...]) -> None:

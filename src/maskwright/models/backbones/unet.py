@@ -31,7 +31,7 @@ class ContractingPath(Backbone):
     def __init__(self, in_channels: int, base: int, levels: int, *, norm: bool, valid: bool, drop: float) -> None:
         channels = [base * 2**level for level in range(levels)]
         super().__init__(in_channels, channels, [2**level for level in range(levels)])
-        self.norm, self.valid = norm, valid
+        self.normalised, self.valid = norm, valid
         inputs = [in_channels, *channels]
         self.stages = nn.ModuleList(
             nn.Sequential(

@@ -7,7 +7,8 @@ Ronneberger, Fischer, Brox 2015, "U-Net: Convolutional Networks for Biomedical I
 Three names, one decoder:
 
 - `unet`, the modern form: any backbone, nearest-neighbour upsampling, padded convolutions with batch normalisation,
-  256 to 16 channels. It is the decoder of segmentation_models.pytorch; our tests load its weights and compare.
+  256 to 16 channels. With `layout=smp` it is that of segmentation_models.pytorch; our tests load its weights and
+  compare.
 - `unet2015`, the paper's own: the backbone `unet` (64 to 1024 channels), 2x2 up-convolutions that halve the channels,
   512 to 64 in the expansive path, no normalisation: 23 convolutional layers, 31.0 million parameters. With `valid=true`
   the convolutions have no padding: 572 x 572 in, 388 x 388 out. The context that is used up is then mirrored around
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from maskwright.models.backbones.base import Backbone
 
-UPSAMPLING = ("nearest", "transposed")
+LAYOUTS = ("modern", "paper", "smp")
 
 
 class UNetDecoder(Decoder):
@@ -73,9 +74,9 @@ class UNetDecoder(Decoder):
             up = nn.ConvTranspose2d(inputs, width, factor, factor) if transposed else nn.Upsample(scale_factor=factor)
             self.ups.append(up)
             arriving = (width if transposed else inputs) + (skip or 0)
-            self.blocks.append(DoubleConv(arriving, width, norm=backbone.norm, valid=backbone.valid))
+            self.blocks.append(DoubleConv(arriving, width, norm=backbone.normalised, valid=backbone.valid))
         self.gates = gates(beside if attention else [None] * len(steps), before, self.factors)
-        initialise(self, "fan_out" if backbone.norm else "fan_in")
+        initialise(self, "fan_out" if backbone.normalised else "fan_in")
         if backbone.valid:
             self.margin = self._lost(backbone)
 
@@ -107,7 +108,7 @@ def build(
     *,
     channels: Sequence[int] = (256, 128, 64, 32, 16),
     finest: int = 1,
-    upsampling: str = "nearest",
+    layout: str = "modern",
     attention: bool = False,
 ) -> Segmenter:
     """Compose U-Net.
@@ -118,7 +119,8 @@ def build(
         dropout: before the last layer.
         channels: of each block, coarsest first; the last one repeats where there are more blocks.
         finest: stride of the last block, and the native stride: 1, 2, 4 ...; larger is cheaper and coarser.
-        upsampling: `nearest`, or `transposed` for up-convolutions.
+        layout: `modern`; `paper` for up-convolutions instead of nearest-neighbour upsampling; `smp` for a last
+            convolution of 3x3, as in segmentation_models.pytorch.
         attention: a gate on each skip but the finest.
 
     Raises:
@@ -128,8 +130,8 @@ def build(
         raise MaskwrightError(
             f"unet: channels {list(channels)} must be 1 or more each, and finest, {finest}, one of 1, 2, 4, 8 and 16"
         )
-    if upsampling not in UPSAMPLING:
-        raise MaskwrightError(f"unet: upsampling is {upsampling!r}, and it must be one of {', '.join(UPSAMPLING)}")
-    transposed = upsampling == "transposed"
-    decoder = UNetDecoder(backbone, channels, finest, transposed=transposed, attention=attention)
-    return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes)
+    if layout not in LAYOUTS:
+        raise MaskwrightError(f"unet: layout is {layout!r}, and it must be one of {', '.join(LAYOUTS)}")
+    decoder = UNetDecoder(backbone, channels, finest, transposed=layout == "paper", attention=attention)
+    head = PixelHead(decoder.channels, classes, dropout, 3 if layout == "smp" else 1)
+    return Segmenter(backbone, decoder, head, classes)

@@ -12,7 +12,7 @@ Expected: with deep supervision 3.9 points of IoU more than U-Net, averaged over
 
 Where we differ: any backbone; batch normalisation in H; where the finest level is coarser than `finest`, blocks without
 a skip follow, as in segmentation_models.pytorch, whose widths we have too: the ladder's `channels` on the outermost
-diagonal, and inside it those of the level. Our tests load its weights into this network and compare the outputs.
+diagonal, and inside it those of the level. With `layout=smp` our tests load its weights into this network and compare.
 What is trained beside has the plan's weight (`loss.auxiliary`; 1 in the paper), and the last column predicts
 instead of the mean of all.
 """
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from maskwright.models.backbones.base import Backbone
+
+
+LAYOUTS = ("paper", "smp")
 
 
 class NestedDecoder(Decoder):
@@ -73,15 +76,15 @@ class NestedDecoder(Decoder):
         self.columns = [inner[0]] * (last - 1)
         initialise(self)
 
-    def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Return a map (N, channels, H / stride, W / stride), then x(0, 1), x(0, 2) ... at the finest level's."""
+    def forward(self, features: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return a map (N, channels, H / stride, W / stride), and x(0, 1), x(0, 2) ... at the finest level's stride."""
         rows = [[features[level]] for level in self.levels]
         for column in range(1, len(rows)):
             for level in range(len(rows) - column):
                 coarse = self.ups[level](rows[level + 1][column - 1])
                 joined = torch.cat([coarse, *reversed(rows[level])], dim=1)
                 rows[level].append(self.blocks[f"{level}_{column}"](joined))
-        return [cast("Tensor", self.finish(rows[0][-1])), *rows[0][1:-1]]
+        return cast("Tensor", self.finish(rows[0][-1])), rows[0][1:-1]
 
 
 def build(
@@ -92,6 +95,7 @@ def build(
     channels: Sequence[int] = (256, 128, 64, 32, 16),
     finest: int = 1,
     deep_supervision: bool = False,
+    layout: str = "paper",
 ) -> Segmenter:
     """Compose UNet++.
 
@@ -102,6 +106,7 @@ def build(
         channels: of the outermost diagonal, coarsest first, and of the blocks behind it; the last one repeats.
         finest: stride of the result, and the native stride: 1, 2, 4 ...; larger is cheaper and coarser.
         deep_supervision: an auxiliary classifier on each column of the finest level.
+        layout: `paper`, or `smp` for a last convolution of 3x3, as in segmentation_models.pytorch.
 
     Raises:
         MaskwrightError: an option outside its rule.
@@ -110,6 +115,8 @@ def build(
         raise MaskwrightError(
             f"unet++: channels {list(channels)} must be 1 or more each, and finest, {finest}, one of 1, 2, 4, 8 and 16"
         )
+    if layout not in LAYOUTS:
+        raise MaskwrightError(f"unet++: layout is {layout!r}, and it must be one of {', '.join(LAYOUTS)}")
     decoder = NestedDecoder(backbone, channels, finest)
     first = len(backbone.channels)
     aux = [
@@ -117,4 +124,5 @@ def build(
         for column, width in enumerate(decoder.columns)
         if deep_supervision
     ]
-    return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes, aux)
+    head = PixelHead(decoder.channels, classes, dropout, 3 if layout == "smp" else 1)
+    return Segmenter(backbone, decoder, head, classes, aux)

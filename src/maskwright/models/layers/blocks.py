@@ -53,7 +53,7 @@ class SeparableConv(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int, *, dilation: int = 1, between: bool = True) -> None:
         depthwise = ConvNormAct(inputs, inputs, 3, dilation=dilation, groups=inputs)
-        super().__init__(depthwise if between else depthwise[:1], ConvNormAct(inputs, outputs, 1))
+        super().__init__(depthwise if between else nn.Sequential(depthwise[0]), ConvNormAct(inputs, outputs, 1))
 
 
 class DoubleConv(nn.Sequential):
