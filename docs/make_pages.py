@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskwright import models
 from maskwright.models.backbones import find_backbone
+from maskwright.models.catalog import SHARED_MEANINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,14 +128,20 @@ def described(builder: Callable[..., Any]) -> tuple[str, str, str]:
 def options(name: str) -> list[str]:
     """Return the table of options: the decoder's own first, then its backbone's."""
     entry = models.MODELS[name]
-    meanings = {**arguments(find_backbone(entry.default_backbone).builder), **arguments(entry.builder)}
-    own = set(inspect.signature(entry.builder).parameters)
-    known = models.options_of(name)
-    rows = [
-        f"| `{key}` | `{plain(value)}` | {'decoder' if key in own else 'backbone'} | {meanings.get(key, '')} |"
-        for key, value in sorted(known.items(), key=lambda item: item[0] not in own)
-    ]
-    return ["| option | default | of the | meaning |", "|---|---|---|---|", *rows]
+    backbone = inspect.signature(find_backbone(entry.default_backbone).builder).parameters
+    meanings = {
+        **SHARED_MEANINGS,
+        **arguments(find_backbone(entry.default_backbone).builder),
+        **arguments(entry.builder),
+    }
+    own = inspect.signature(entry.builder).parameters
+    parts = ["decoder", "backbone", "segmenter"]
+    rows = []
+    for key, value in models.options_of(name).items():
+        part = next((part for part, known in zip(parts, (own, backbone), strict=False) if key in known), parts[-1])
+        rows.append((parts.index(part), f"| `{key}` | `{plain(value)}` | {part} | {meanings.get(key, '')} |"))
+    rows.sort(key=lambda row: row[0])
+    return ["| option | default | of the | meaning |", "|---|---|---|---|", *(row for _, row in rows)]
 
 
 def arguments(builder: Callable[..., Any]) -> dict[str, str]:

@@ -173,7 +173,11 @@ MODELS: dict[str, ModelEntry] = {
 
 
 SHARED: Mapping[str, Any] = {"align_corners": False}
-"""Options of every model: how the logits are brought to the size of the image (see `layers.blocks.resize`)."""
+"""Options of every model, with their defaults (see `layers.blocks.resize`)."""
+SHARED_MEANINGS: Mapping[str, str] = {
+    "align_corners": "let the corner pixels' centres coincide when the logits are brought to the size of the image.",
+}
+"""What they mean, for the pages of docs/models."""
 
 
 def create(
