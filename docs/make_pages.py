@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskwright import models
 from maskwright.models.backbones import find_backbone
-from maskwright.models.catalog import SHARED_MEANINGS
+from maskwright.models.build import SHARED_MEANINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.models.build import create_from_plan
 from maskwright.models.bundle import Card, CardClasses
-from maskwright.models.catalog import create_from_plan
 from maskwright.models.importers import smp, torchvision, transformers
 from maskwright.models.importers.recipe import class_table
 from maskwright.models.weights import load_exactly
