@@ -145,7 +145,7 @@ def test_a_network_for_one_size_says_so() -> None:
 
 def test_a_backbone_without_a_pyramid_is_refused_where_one_is_needed() -> None:
     with pytest.raises(MaskwrightError, match="needs a level finer than the last"):
-        models.create("deeplabv3plus", 2, backbone="timm:test_vit", output_stride=32)
+        models.create("deeplabv3plus", 2, backbone="compact", widths=[4], depths=[1])
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ MODELS: dict[str, ModelEntry] = {
         "Howard et al., Searching for MobileNetV3",
         2019,
         "https://arxiv.org/abs/1905.02244",
-        "mobilenetv3_large_100",
+        "compact",
         "a gate and two classifiers: the lightest decoder, for phones",
         {"output_stride": 16},
     ),

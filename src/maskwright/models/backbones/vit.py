@@ -43,39 +43,37 @@ class PlainTransformer(Backbone):
 
     Args:
         trunk: gives one map, or one for each of the four levels, all at the stride of its patches.
+        output_stride: coarser levels are left out.
     """
 
-    def __init__(self, trunk: TimmBackbone) -> None:
-        patch = trunk.reductions[-1]
-        stride = 1 << (patch - 1).bit_length()
-        if stride < LEVELS:
-            raise MaskwrightError(
-                f"timm's {trunk.name} has patches of {patch} pixels, and a pyramid needs 3 or more: choose "
-                "another backbone"
-            )
-        width = trunk.channels[-1]
+    def __init__(self, trunk: TimmBackbone, output_stride: int) -> None:
+        width, patch = trunk.channels[-1], trunk.reductions[-1]
         half, quarter = max(width // 2, 1), max(width // 4, 1)
-        super().__init__(
-            trunk.in_channels, (quarter, half, width, width), (stride // 4, stride // 2, stride, stride * 2)
-        )
+        stride = 1 << (patch - 1).bit_length()
+        if not LEVELS <= stride <= output_stride:
+            raise MaskwrightError(
+                f"timm's {trunk.name}, with patches of {patch} pixels, cannot run at output stride "
+                f"{output_stride}: set output_stride=32, or choose a backbone that can be dilated, such as resnet18"
+            )
+        strides = [step for step in (stride // 4, stride // 2, stride, stride * 2) if step <= output_stride]
+        super().__init__(trunk.in_channels, (quarter, half, width, width)[: len(strides)], strides)
         self.patch, self.stride = patch, stride
         self.trunk = trunk
-        self.norms = nn.ModuleList(ChannelNorm(width) for _ in trunk.reductions)
+        self.norms = nn.ModuleList(ChannelNorm(width) for _ in trunk.reductions[-len(strides) :])
         up = nn.ConvTranspose2d(half, quarter, 2, 2)
-        self.levels = nn.ModuleList(
-            [
-                nn.Sequential(nn.ConvTranspose2d(width, half, 2, 2), ChannelNorm(half), nn.GELU(), up),
-                nn.ConvTranspose2d(width, half, 2, 2),
-                nn.Identity(),
-                nn.MaxPool2d(2),
-            ]
-        )
+        levels = [
+            nn.Sequential(nn.ConvTranspose2d(width, half, 2, 2), ChannelNorm(half), nn.GELU(), up),
+            nn.ConvTranspose2d(width, half, 2, 2),
+            nn.Identity(),
+            nn.MaxPool2d(2),
+        ]
+        self.levels = nn.ModuleList(levels[: len(strides)])
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the pyramid of `x` (N, C, H, W)."""
         grid = x.shape[2] // self.stride, x.shape[3] // self.stride
         tokens = self.trunk(resize(x, (grid[0] * self.patch, grid[1] * self.patch)))
-        maps = [norm(level) for norm, level in zip(self.norms, tokens, strict=True)]
+        maps = [norm(level) for norm, level in zip(self.norms, tokens[-len(self.norms) :], strict=True)]
         return [level(maps[min(index, len(maps) - 1)]) for index, level in enumerate(self.levels)]
 
     def set_gradient_checkpointing(self, enable: bool) -> None:
@@ -83,25 +81,31 @@ class PlainTransformer(Backbone):
         self.trunk.set_gradient_checkpointing(enable)
 
 
-def build(name: str, in_channels: int, weights: Path | None = None, *, spread: bool = False) -> PlainTransformer:
+def build(
+    name: str, in_channels: int, weights: Path | None = None, *, output_stride: int = 32, spread: bool = False
+) -> PlainTransformer:
     """Build a plain transformer with its pyramid.
 
     Args:
         name: in timm, with or without a tag (`vit_small_patch14_dinov2`, ...).
         in_channels: of the image; weights for another number are adapted by timm (summed or repeated).
         weights: safetensors file in timm's own naming to start the transformer from, with or without a classifier.
+        output_stride: largest stride, 16 or 32: decoders that read the last level alone see more at 16.
         spread: take the levels from four blocks, evenly along the depth, instead of all from the last.
 
     Raises:
         MaskwrightError: no such network, no features, or weights that do not fit.
     """
+    if output_stride not in {8, 16, 32}:
+        raise MaskwrightError(f"{name}: output_stride is {output_stride}, and it must be 8, 16 or 32")
     indices: list[int] = [-1]
     if spread:
         depth = _depth(name)
         if depth < LEVELS:
             raise MaskwrightError(f"timm's {name} has {depth} blocks, and spread=true needs {LEVELS} or more")
         indices = [depth * (index + 1) // LEVELS - 1 for index in range(LEVELS)]
-    return PlainTransformer(create(name, in_channels, weights, out_indices=indices, dynamic_img_size=True))
+    trunk = create(name, in_channels, weights, out_indices=indices, dynamic_img_size=True)
+    return PlainTransformer(trunk, output_stride)
 
 
 def _depth(name: str) -> int:
