@@ -122,6 +122,16 @@ def test_what_cannot_be_changed_says_so_and_stays(small: Build, name: str, strid
     assert torch.equal(model(image), before)
 
 
+def test_trying_a_stride_changes_nothing(small: Build) -> None:
+    model = small("fcn", output_stride=16).eval()
+    image = torch.randn(1, 3, 40, 40)
+    before = model(image)
+    model.try_output_stride(8)
+    assert torch.equal(model(image), before)
+    with pytest.raises(MaskwrightError, match=r"leave predict\.output_stride out"):
+        small("unet").try_output_stride(8)
+
+
 @pytest.mark.parametrize(("name", "built_at"), [("timm:test_resnet", 32), ("timm:test_convnext", 16)])
 def test_strides_outside_convolutions_are_refused_and_nothing_changes(name: str, built_at: int) -> None:
     """One average-pools in its shortcuts, the other steps by even kernels; timm can build either at a stride once."""

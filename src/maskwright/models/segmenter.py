@@ -140,6 +140,16 @@ class Segmenter(nn.Module):
         self.decoder.adapt(self.backbone.reductions)
         self.native_stride = self.decoder.stride
 
+    def try_output_stride(self, output_stride: int) -> None:
+        """See whether `set_output_stride` can be done later, and leave the network as it was.
+
+        Raises:
+            MaskwrightError: it cannot.
+        """
+        before = self.backbone.reductions[-1]
+        self.set_output_stride(output_stride)
+        self.set_output_stride(before)
+
     def set_gradient_checkpointing(self, enable: bool) -> None:
         """Trade time for memory: recompute the backbone's activations in the backward pass. The result is the same."""
         self.backbone.set_gradient_checkpointing(enable)

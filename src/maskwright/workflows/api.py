@@ -138,7 +138,7 @@ def evaluate(
 
 
 def predict(
-    run: StrPath,
+    run: StrPath | Predictor,
     sources: StrPath | Sequence[StrPath],
     *,
     out: StrPath = "predictions",
@@ -150,7 +150,7 @@ def predict(
     """Write masks for images; a file that cannot be read is listed in `failures`, and the rest go on.
 
     Args:
-        run: run folder, or its `model.safetensors`.
+        run: run folder, or its `model.safetensors`, or what `load` returned.
         sources: images, folders or globs.
         out: folder for what is written.
         save: of `mask`, `overlay`, `probabilities`, `coco`, `coco-polygons`.
@@ -163,7 +163,7 @@ def predict(
     """
     several = [sources] if isinstance(sources, str | Path) else list(sources)
     return predicting.predict(
-        Path(run),
+        run if isinstance(run, Predictor) else Path(run),
         [str(source) for source in several],
         Path(out),
         save=tuple(save),
@@ -197,17 +197,19 @@ def import_model(
     )
 
 
-def load(run: StrPath, device: str = "auto") -> Predictor:
+def load(run: StrPath, device: str = "auto", output_stride: int | None = None) -> Predictor:
     """Load a trained model: `mw.load(run).predict(array_or_path)`.
 
     Args:
         run: run folder, or its `model.safetensors`.
         device: `auto`, `cpu`, `cuda`, ...
+        output_stride: of the network, where that can be changed (DeepLabV3: trained at 16, predicting at 8); None for
+            the one that it was trained at.
 
     Raises:
         MaskwrightError: there is no model, or the file is cut, not ours or of a newer version.
     """
-    return Predictor.load(run, device)
+    return Predictor.load(run, device, output_stride=output_stride)
 
 
 def _request(*, budget: str | float | None = None, settings: Sequence[str] = (), **fields: Any) -> PlanRequest:

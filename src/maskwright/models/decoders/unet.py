@@ -32,10 +32,10 @@ import torch
 from torch import Tensor, nn
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.models.backbones.base import ladder
 from maskwright.models.heads.pixel import PixelHead
 from maskwright.models.layers.blocks import DoubleConv, crop_centre, height_width, initialise
 from maskwright.models.layers.gate import gates
-from maskwright.models.layers.ladder import ladder
 from maskwright.models.segmenter import Decoder, Segmenter
 
 if TYPE_CHECKING:

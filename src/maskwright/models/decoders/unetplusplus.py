@@ -26,9 +26,9 @@ import torch
 from torch import Tensor, nn
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.models.backbones.base import ladder
 from maskwright.models.heads.pixel import AuxHead, PixelHead
 from maskwright.models.layers.blocks import DoubleConv, initialise
-from maskwright.models.layers.ladder import ladder
 from maskwright.models.segmenter import Decoder, Segmenter
 
 if TYPE_CHECKING:
