@@ -1,8 +1,8 @@
 """maskwright: from a folder of images and masks to a segmentation model that one can trust.
 
 `import maskwright as mw` offers the verbs (`mw.inspect`, `mw.plan`, `mw.train`, `mw.evaluate`, `mw.predict`,
-`mw.load(run).predict(image)`) and the parts (`mw.models`, `mw.losses`, `mw.metrics`). Each is imported when it is
-first asked for (PEP 562), so that the import itself costs nothing.
+`mw.import_model`, `mw.load(run).predict(image)`) and the parts (`mw.models`, `mw.losses`, `mw.metrics`). Each is
+imported when it is first asked for (PEP 562), so that the import itself costs nothing.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from maskwright import losses, metrics, models
     from maskwright.core.errors import MaskwrightError
-    from maskwright.workflows.api import evaluate, inspect, load, plan, predict, train
+    from maskwright.workflows.api import evaluate, import_model, inspect, load, plan, predict, train
 
 __all__ = [
     "MaskwrightError",
     "evaluate",
+    "import_model",
     "inspect",
     "load",
     "losses",

@@ -155,6 +155,10 @@ def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str
     args, options = calls[0]
     assert args == (Path("runs/one"), ["a.png", "b.png"], Path("p"))
     assert (options["save"], options["fast"]) == (("mask", "overlay"), True)
+    stand_in("maskwright.inference", Predictor=SimpleNamespace(load=lambda path, *_, **how: (path, how)))
+    assert run(["predict", "runs/one", "a.png", "--output-stride", "8"]) == 2
+    assert calls[1][0][0] == (Path("runs/one"), {"fast": False, "output_stride": 8})
+    capsys.readouterr()
     assert run(["predict", "runs/one", "a.png", "b.png", "--json"]) == 2
     document = json.loads(capsys.readouterr().out)
     assert document["outputs"] == ["p/masks/a.png"]

@@ -193,6 +193,26 @@ def test_a_bundle_predicts_what_the_network_did(tmp_path: Path) -> None:
         assert prediction.classes.names == ("background", "a", "b")
 
 
+def test_the_output_stride_is_chosen_when_predicting(tmp_path: Path) -> None:
+    """By the card or by the call; the weights are those of the file, and the network the one built at that stride."""
+    options = {"widths": [4, 6, 8, 10], "depths": [1, 1, 1, 1], "width": 6}
+    plan = ModelPlan(name="deeplabv3", backbone="compact", options={**options, "output_stride": 16})
+    coarse = models.create_from_plan(plan, 3, 3)
+    fine = models.create("deeplabv3", 3, 3, "compact", **options, output_stride=8)
+    fine.load_state_dict(coarse.state_dict())
+    classes = CardClasses.of(Classes.named(["background", "a", "b"]))
+    card = Card(model=plan, classes=classes, data=DataPlan(), predict=PredictPlan(tile=(96, 96)))
+    bundle.save(tmp_path / "model.safetensors", coarse, card)
+    image = photo(90, 70)
+    expected = Predictor(fine, card, "cpu").probabilities(image)
+    assert not np.array_equal(Predictor.load(tmp_path, "cpu").probabilities(image), expected)
+    chosen = Predictor.load(tmp_path, "cpu", output_stride=8)
+    assert chosen.card.predict.output_stride == 8
+    np.testing.assert_array_equal(chosen.probabilities(image), expected)
+    by_plan = card.model_copy(update={"predict": PredictPlan(tile=(96, 96), output_stride=8)})
+    np.testing.assert_array_equal(Predictor(coarse, by_plan, "cpu").probabilities(image), expected)
+
+
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     saved(tmp_path)
     whole = (tmp_path / "model.safetensors").read_bytes()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SMALL = {"widths": (4, 6, 8, 10), "depths": (1, 1, 1, 1)}
+NARROW = {"unet2015": {"channels": (8, 6, 5, 4)}}
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +30,6 @@ def small() -> Callable[..., models.Segmenter]:
     """Build an architecture over a very small compact backbone."""
 
     def build(name: str = "swiftnet", classes: int = 3, in_channels: int = 3, **options: Any) -> models.Segmenter:
-        return models.create(name, classes, in_channels, "compact", **{**SMALL, **options})
+        return models.create(name, classes, in_channels, "compact", **{**SMALL, **NARROW.get(name, {}), **options})
 
     return build

@@ -35,7 +35,7 @@ def test_every_entry_is_complete(name: str) -> None:
     assert 1980 < entry.year < 2100
     assert entry.paper
     assert len(entry.summary) < 100
-    first = (inspect.getdoc(inspect.getmodule(entry.builder)) or "").split("\n\n")
+    first = (inspect.getdoc(inspect.getmodule(_function(entry.builder))) or "").split("\n\n")
     assert str(entry.year) in first[1], "the file names the paper first"
     of_model = set(inspect.signature(entry.builder).parameters)
     assert not of_model & set(inspect.signature(models.BACKBONES["compact"].builder).parameters)
@@ -43,7 +43,12 @@ def test_every_entry_is_complete(name: str) -> None:
 
 def test_every_decoder_file_is_in_the_catalog() -> None:
     files = {path.stem for path in Path(decoders.__file__).parent.glob("*.py")} - {"__init__"}
-    assert files == {entry.builder.__module__.rpartition(".")[2] for entry in models.MODELS.values()}
+    assert files == {_function(entry.builder).__module__.rpartition(".")[2] for entry in models.MODELS.values()}
+
+
+def _function(builder: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function that a member of a family is made of."""
+    return getattr(builder, "func", builder)
 
 
 def test_an_unknown_model_is_named_with_the_nearest() -> None:
@@ -85,6 +90,15 @@ def test_an_unknown_option_is_named_with_the_known_ones() -> None:
         ({"name": "pspnet", "backbone": "compact", "grids": [0]}, "grids \\[0\\] must be 1 or more"),
         ({"name": "deeplabv3plus", "backbone": "compact", "rates": [0]}, "rates \\[0\\]"),
         ({"name": "fcn", "backbone": "compact", "auxiliary": 1}, "option auxiliary"),
+        ({"name": "unet", "layout": "tf"}, "layout is 'tf', and it must be one of modern, paper, smp"),
+        ({"name": "unet++", "layout": "tf"}, "layout is 'tf', and it must be one of paper, smp"),
+        ({"name": "unet++", "finest": 3}, "finest, 3, one of 1, 2, 4, 8 and 16"),
+        ({"name": "unet2015", "levels": 1}, "levels 1 from 2 to 8"),
+        ({"name": "swiftnet", "backbone": "unet", "valid": True}, "SwiftNetDecoder does not crop .* valid=false"),
+        ({"name": "deeplabv3", "rates": [0]}, "rates \\[0\\] must all be 1 or more"),
+        ({"name": "deeplabv3", "multi_grid": [0]}, "multi_grid \\[0\\]"),
+        ({"name": "deeplabv3", "backbone": "convnext_tiny"}, "multi_grid \\[1, 2, 4\\], since .* choose resnet18"),
+        ({"name": "deeplabv3plus", "layout": "tf"}, "layout is 'tf', and it must be one of paper, smp"),
         ({"backbone": "resnet18", "output_stride": 4}, "must be 8, 16 or 32"),
         ({"pretrained": True, "weights": "x.safetensors"}, "both pretrained weights and the file x.safetensors"),
     ],
@@ -131,7 +145,7 @@ def test_a_network_for_one_size_says_so() -> None:
 
 def test_a_backbone_without_a_pyramid_is_refused_where_one_is_needed() -> None:
     with pytest.raises(MaskwrightError, match="needs a level finer than the last"):
-        models.create("deeplabv3plus", 2, backbone="timm:test_vit", output_stride=32)
+        models.create("deeplabv3plus", 2, backbone="compact", widths=[4], depths=[1])
 
 
 @pytest.mark.parametrize(

@@ -101,3 +101,12 @@ def test_every_optimiser_lowers_the_loss(name: str, lr: float) -> None:
         optimizer.step()
         optimizer.zero_grad()
     assert losses[-1] < 0.9 * losses[0]
+
+
+def test_tokens_and_position_codes_are_no_matrices() -> None:
+    pytest.importorskip("timm")
+    network = models.create("segformer", 2, 3, "timm:test_vit", width=8)
+    edges = optimizers.edge_weights(network)
+    inside = network.backbone.trunk.network.model
+    assert {id(inside.cls_token), id(inside.pos_embed), id(inside.patch_embed.proj.weight)} <= edges
+    assert id(inside.blocks[0].attn.qkv.weight) not in edges

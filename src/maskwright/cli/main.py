@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.main import get_command
 
-from maskwright.cli import demo, evaluate, inspect, losses, models, plan, predict, train
+from maskwright.cli import demo, evaluate, import_, inspect, losses, models, plan, predict, train
 from maskwright.cli.errors import DONE, INTERRUPTED, YOURS, explain
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ VERBS: dict[str, Callable[..., int]] = {
     "train": train.train,
     "evaluate": evaluate.evaluate,
     "predict": predict.predict,
+    "import": import_.import_,
     "models": models.models,
     "losses": losses.losses,
     "demo": demo.demo,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,6 +26,14 @@ Save = Annotated[
 Fast = Annotated[
     bool, typer.Option("--fast", help="bfloat16: about twice as fast where the processor has it; a few pixels differ.")
 ]
+OutputStride = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Largest stride of the network, 8, 16 or 32, where it can be changed: a finer one is sharper and slower.",
+        show_default=False,
+    ),
+]
 
 
 def predict(
@@ -35,6 +43,7 @@ def predict(
     save: Save = "mask",
     device: Device = "auto",
     fast: Fast = False,
+    output_stride: OutputStride = None,
     as_json: AsJson = False,
 ) -> int:
     """Write masks for images.
@@ -44,9 +53,14 @@ def predict(
     from maskwright.workflows.predict import predict as segment
 
     terminal = Terminal(as_json=as_json)
+    model: Any = run
+    if output_stride is not None:
+        from maskwright.inference import Predictor
+
+        model = Predictor.load(run, device, fast=fast, output_stride=output_stride)
     with terminal.working() as watch:
         result = segment(
-            run, sources, out, save=comma_list(save), device=device, fast=fast, on_progress=watch.counting("predict")
+            model, sources, out, save=comma_list(save), device=device, fast=fast, on_progress=watch.counting("predict")
         )
     images = [{"source": image.source, "files": image.files, "pixels": image.pixels} for image in result.images]
     failures = [{"path": failure.path, "reason": failure.reason} for failure in result.failures]

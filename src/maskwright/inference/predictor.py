@@ -12,7 +12,7 @@ import contextlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
     from maskwright.inference.blend import Block
     from maskwright.models.bundle import Card
+    from maskwright.models.segmenter import Segmenter
 
 MODEL_FILE = "model.safetensors"
 BATCH = 8  # tiles in one pass where there is a GPU; a CPU is full with one
@@ -85,17 +86,32 @@ class Predictor:
         self.device = resolve_device(device)
         self.card, self.fast = card, fast
         self.classes = card.classes.table()
+        if card.predict.output_stride is not None:
+            cast("Segmenter", segmenter).set_output_stride(card.predict.output_stride)
         self.segmenter = segmenter.to(self.device).to(memory_format=torch.channels_last).eval()
         shape = (1, card.data.channels, 1, 1)
         self._mean = torch.tensor(card.data.mean, device=self.device).reshape(shape)
         self._std = torch.tensor(card.data.std, device=self.device).reshape(shape)
 
     @classmethod
-    def load(cls, path: str | Path, device: str | torch.device = "auto", *, fast: bool = False) -> Predictor:
+    def load(
+        cls,
+        path: str | Path,
+        device: str | torch.device = "auto",
+        *,
+        fast: bool = False,
+        output_stride: int | None = None,
+    ) -> Predictor:
         """Load a bundle: a run folder, or the model file itself.
 
+        Args:
+            path: of it.
+            device: to run on.
+            fast: see above.
+            output_stride: largest stride of the network, where that can be changed; None for what the bundle says.
+
         Raises:
-            MaskwrightError: no such file, not a bundle, or a damaged one; no such device.
+            MaskwrightError: no such file, not a bundle, or a damaged one; no such device; a stride that cannot be.
         """
         file = Path(path)
         if file.is_dir():
@@ -106,7 +122,12 @@ class Predictor:
             file = file / MODEL_FILE
         elif not file.exists():
             raise MaskwrightError(f"{file} does not exist: give the folder of a run, or a {MODEL_FILE}")
-        return cls(*bundle.load(file), device, fast=fast)
+        segmenter, card = bundle.load(file)
+        if output_stride is not None:
+            segmenter.set_output_stride(output_stride)
+            wanted = card.predict.model_copy(update={"output_stride": output_stride})
+            card = card.model_copy(update={"predict": wanted})
+        return cls(segmenter, card, device, fast=fast)
 
     def predict(self, image: NDArray[Any] | str | Path) -> Prediction:
         """Predict an image, given as an array (H, W) or (H, W, C) of any real dtype, or as a file.

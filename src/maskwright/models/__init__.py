@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from maskwright.models.backbones import BACKBONES
 from maskwright.models.backbones.hub import pretrained_available
-from maskwright.models.catalog import MODELS, create, create_from_plan, options_of
+from maskwright.models.build import create, create_from_plan, options_of
+from maskwright.models.catalog import MODELS
 from maskwright.models.segmenter import Segmenter
 
 __all__ = [

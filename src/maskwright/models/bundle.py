@@ -17,7 +17,7 @@ from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import write_bytes
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan, Section
-from maskwright.models.catalog import create_from_plan, resolved
+from maskwright.models.build import create_from_plan, resolved
 from maskwright.models.weights import CARD_KEY, load_exactly, read_metadata, read_tensors
 
 if TYPE_CHECKING:

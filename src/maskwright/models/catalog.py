@@ -1,25 +1,31 @@
-"""The catalog: every architecture by name, and the one function that builds them.
+"""The catalog: every architecture by name. `build` makes them.
 
 A newcomer writes one file in `decoders/` with a `build(backbone, classes, dropout, *, options)` and adds one line here.
 """
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from maskwright.core.classes import MAX_CLASSES
-from maskwright.core.errors import MaskwrightError, unknown_name
-from maskwright.models.backbones import find_backbone
-from maskwright.models.decoders import deeplabv3plus, fcn, pspnet, swiftnet, unet
-from maskwright.models.weights import is_whole_model, load_whole_model
+from maskwright.models.decoders import (
+    deeplabv3,
+    deeplabv3plus,
+    fcn,
+    fpn,
+    lraspp,
+    pspnet,
+    segformer,
+    swiftnet,
+    unet,
+    unetplusplus,
+    upernet,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from maskwright.core.plan import ModelPlan
     from maskwright.models.segmenter import Segmenter
 
 
@@ -63,6 +69,39 @@ MODELS: dict[str, ModelEntry] = {
         "compact",
         "ladder of concatenations down to full resolution: fine structures, few images",
     ),
+    "unet2015": ModelEntry(
+        partial(unet.build, channels=(512, 256, 128, 64), layout="paper"),
+        "Ronneberger et al., U-Net",
+        2015,
+        "https://arxiv.org/abs/1505.04597",
+        "unet",
+        "the original with its own contracting path, 64 to 1024 channels: 31 million weights, slow on a CPU",
+    ),
+    "unet++": ModelEntry(
+        unetplusplus.build,
+        "Zhou et al., UNet++",
+        2018,
+        "https://arxiv.org/abs/1807.10165",
+        "compact",
+        "nested dense skips, deep supervision as an option: a finer and slower U-Net",
+    ),
+    "attention_unet": ModelEntry(
+        partial(unet.build, attention=True),
+        "Oktay et al., Attention U-Net",
+        2018,
+        "https://arxiv.org/abs/1804.03999",
+        "compact",
+        "U-Net with gates on its skips: small things in large images",
+    ),
+    "deeplabv3": ModelEntry(
+        deeplabv3.build,
+        "Chen et al., Rethinking Atrous Convolution",
+        2017,
+        "https://arxiv.org/abs/1706.05587",
+        "resnet18",
+        "context by dilated convolutions and the whole image; may predict at a finer stride than it trained",
+        {"output_stride": 16, "multi_grid": (1, 2, 4)},
+    ),
     "deeplabv3plus": ModelEntry(
         deeplabv3plus.build,
         "Chen et al., Encoder-Decoder with Atrous Separable Convolution",
@@ -90,146 +129,37 @@ MODELS: dict[str, ModelEntry] = {
         "dilated backbone and a classifier, at stride 8: the baseline",
         {"output_stride": 8},
     ),
+    "segformer": ModelEntry(
+        segformer.build,
+        "Xie et al., SegFormer",
+        2021,
+        "https://arxiv.org/abs/2105.15203",
+        "mit",
+        "transformer pyramid and a decoder of linear layers: strong with pretrained weights",
+    ),
+    "upernet": ModelEntry(
+        upernet.build,
+        "Xiao et al., Unified Perceptual Parsing",
+        2018,
+        "https://arxiv.org/abs/1807.10221",
+        "compact",
+        "pyramid pooling, feature pyramid and fusion: the usual decoder over Swin and ConvNeXt",
+    ),
+    "fpn": ModelEntry(
+        fpn.build,
+        "Kirillov et al., Panoptic Feature Pyramid Networks",
+        2019,
+        "https://arxiv.org/abs/1901.02446",
+        "compact",
+        "sum of a feature pyramid's levels: light, any backbone, no batch statistics",
+    ),
+    "lraspp": ModelEntry(
+        lraspp.build,
+        "Howard et al., Searching for MobileNetV3",
+        2019,
+        "https://arxiv.org/abs/1905.02244",
+        "compact",
+        "a gate and two classifiers: the lightest decoder, for phones",
+        {"output_stride": 16},
+    ),
 }
-
-
-def create(
-    name: str,
-    classes: int,
-    in_channels: int = 3,
-    backbone: str | None = None,
-    pretrained: bool = False,
-    weights: str | Path | None = None,
-    dropout: float = 0.0,
-    **options: Any,
-) -> Segmenter:
-    """Build a segmenter. Initial weights are drawn from torch's global generator.
-
-    Args:
-        name: in `MODELS`.
-        classes: number of logits a pixel, 1..255.
-        in_channels: of the image.
-        backbone: in `BACKBONES`, `timm:NAME`, or None for the architecture's own.
-        pretrained: start the backbone from published weights; the only thing that ever touches the network.
-        weights: local safetensors file to start from: a bundle of the same architecture, or a backbone's weights.
-        dropout: before the last layer, 0..1.
-        options: of the architecture and of the backbone; `options_of` lists them.
-
-    Raises:
-        MaskwrightError: an unknown name or option, a value outside its rule, weights that are out of reach or that do
-            not fit.
-    """
-    entry, backbone = _find(name, backbone)
-    _check_numbers(classes, in_channels, dropout)
-    settings = _checked_options(name, backbone, options)
-    path = _starting_weights(backbone, pretrained, weights)
-    whole = path is not None and weights is not None and is_whole_model(path)
-    source = find_backbone(backbone)
-    of_backbone = {key: value for key, value in settings.items() if key in _keywords(source.builder)}
-    of_model = {key: value for key, value in settings.items() if key not in of_backbone}
-    network = source.builder(in_channels, None if whole else path, **of_backbone)
-    segmenter = entry.builder(network, classes, dropout, **of_model)
-    if whole:
-        assert path is not None
-        load_whole_model(segmenter, path)
-    return segmenter
-
-
-def create_from_plan(plan: ModelPlan, classes: int, in_channels: int) -> Segmenter:
-    """Build the segmenter that a plan describes; see `create`."""
-    return create(
-        plan.name,
-        classes,
-        in_channels,
-        plan.backbone,
-        plan.pretrained,
-        plan.weights,
-        plan.dropout,
-        **plan.options,
-    )
-
-
-def options_of(name: str, backbone: str | None = None) -> dict[str, Any]:
-    """Return every option of an architecture and its backbone, with its default.
-
-    Raises:
-        MaskwrightError: an unknown name.
-    """
-    entry, backbone = _find(name, backbone)
-    of_backbone = _keywords(find_backbone(backbone).builder)
-    wanted = {key: value for key, value in entry.backbone_options.items() if key in of_backbone}
-    return {**_keywords(entry.builder), **of_backbone, **wanted}
-
-
-def resolved(plan: ModelPlan) -> ModelPlan:
-    """Write out what `plan` leaves to defaults, so that it builds the same network after a default has changed.
-
-    Where the weights came from is left out: it is of no use once they are there.
-
-    Raises:
-        MaskwrightError: an unknown name or option.
-    """
-    _, backbone = _find(plan.name, plan.backbone)
-    options = _checked_options(plan.name, backbone, plan.options)
-    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
-    return plan.model_copy(update={"backbone": backbone, "options": plain, "pretrained": False, "weights": None})
-
-
-def _find(name: str, backbone: str | None) -> tuple[ModelEntry, str]:
-    if name not in MODELS:
-        raise unknown_name("model", name, MODELS)
-    entry = MODELS[name]
-    return entry, backbone or entry.default_backbone
-
-
-def _check_numbers(classes: int, in_channels: int, dropout: float) -> None:
-    if not 1 <= classes <= MAX_CLASSES:
-        raise MaskwrightError(f"a model has 1 to {MAX_CLASSES} classes, not {classes}")
-    if in_channels < 1:
-        raise MaskwrightError(f"a model takes images of 1 channel or more, not {in_channels}")
-    if not 0 <= dropout < 1:
-        raise MaskwrightError(f"dropout is a share from 0 up to, but not including, 1, not {dropout}")
-
-
-def _keywords(builder: Callable[..., Any]) -> dict[str, Any]:
-    """Return the keyword-only parameters of a builder, with their defaults: these are its options."""
-    parameters = inspect.signature(builder).parameters.values()
-    return {entry.name: entry.default for entry in parameters if entry.kind is entry.KEYWORD_ONLY}
-
-
-def _checked_options(name: str, backbone: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all options, the given ones checked against the type of their default."""
-    known = options_of(name, backbone)
-    for key, value in options.items():
-        if key not in known:
-            raise unknown_name(f"option of {name} with {backbone}", key, known)
-        if not _fits(value, known[key]):
-            raise MaskwrightError(
-                f"option {key} of {name} with {backbone} is {value!r}: give it like its default, {known[key]!r}"
-            )
-    return {**known, **options}
-
-
-def _fits(value: Any, default: Any) -> bool:
-    """Whether `value` is of the kind of `default`; a list stands for a tuple, as YAML has no tuples."""
-    if isinstance(default, tuple):
-        return isinstance(value, list | tuple) and all(_fits(item, default[0]) for item in value)
-    if isinstance(default, bool) or isinstance(value, bool):
-        return isinstance(default, bool) and isinstance(value, bool)
-    if isinstance(default, float):
-        return isinstance(value, int | float)
-    return isinstance(value, type(default))
-
-
-def _starting_weights(backbone: str, pretrained: bool, weights: str | Path | None) -> Path | None:
-    """Return the file to start from, fetched where it is published weights."""
-    if pretrained and weights is not None:
-        raise MaskwrightError(
-            f"both pretrained weights and the file {weights} are asked for: set model.pretrained=false to start from "
-            "the file, or leave the file out"
-        )
-    if pretrained:
-        from maskwright.models.backbones.hub import pretrained_file
-
-        return pretrained_file(backbone)
-    return Path(weights) if weights is not None else None

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.layers.blocks import resize
+from maskwright.models.layers.blocks import height_width, mirror, resize
 from maskwright.models.layers.norm import BatchNorm2d, moving_statistics
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ class Decoder(nn.Module, ABC):
     Attributes:
         channels: of the map.
         stride: of the map against the image.
+        margin: pixels of the image that the map has lost on each side, where convolutions have no padding.
     """
+
+    margin = 0
 
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
@@ -34,15 +37,28 @@ class Decoder(nn.Module, ABC):
         self.stride = stride
 
     @abstractmethod
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """Return a map (N, channels, H / stride, W / stride)."""
+    def forward(self, features: list[Tensor]) -> Tensor | tuple[Tensor, list[Tensor]]:
+        """Return a map (N, channels, H / stride, W / stride), or a tuple of it and further maps for auxiliary heads."""
+
+    def adapt(self, reductions: Sequence[int]) -> None:
+        """Follow a backbone whose strides became `reductions`, in place.
+
+        Raises:
+            MaskwrightError: this decoder's shape hangs on the strides that it was built for.
+        """
+        raise MaskwrightError(
+            f"{type(self).__name__} is built for the strides of its backbone, and cannot go to {tuple(reductions)}: "
+            "leave predict.output_stride out; fcn, pspnet, deeplabv3 and deeplabv3plus can be changed"
+        )
 
 
 class Segmenter(nn.Module):
     """Image (N, C, H, W) to logits (N, K, H, W), K the number of classes, H and W anything from 1 on.
 
     Inside, the image is continued to the right and below (by repeating its edge) to a multiple of the backbone's
-    largest stride, so that every level lies exactly on the one below it; what was added is cut off the logits.
+    largest stride, so that every level lies exactly on the one below it; what was added is cut off the logits. Where
+    convolutions have no padding, the context that they use up is mirrored on all sides, so that the logits are as
+    large as the image all the same (Ronneberger et al. 2015, figure 2).
 
     Args:
         backbone: image to pyramid.
@@ -55,12 +71,20 @@ class Segmenter(nn.Module):
         classes: K.
         in_channels: C.
         native_stride: stride of the logits before they are brought to the size of the image.
+        align_corners: how they are brought there; see `resize`.
     """
+
+    align_corners = False
 
     def __init__(
         self, backbone: Backbone, decoder: Decoder, head: PixelHead, classes: int, aux: Sequence[AuxHead] = ()
     ) -> None:
         super().__init__()
+        if backbone.valid and not decoder.margin:
+            raise MaskwrightError(
+                f"valid is true, and {type(decoder).__name__} does not crop the levels that such a backbone makes: set "
+                "valid=false, or choose unet"
+            )
         self.backbone = backbone
         self.decoder = decoder
         self.head = head
@@ -90,14 +114,41 @@ class Segmenter(nn.Module):
         x = self._padded(x)
         with moving_statistics():
             features = self.backbone(x)
-            outputs = [self.head(self.decoder(features))]
+            found = self.decoder(features)
+            found, further = found if isinstance(found, tuple) else (found, [])
+            outputs = [self.head(found)]
             if with_aux:
-                outputs += [head(features) for head in self.aux]
+                outputs += [head([*features, *further]) for head in self.aux]
         stride = 1 if upsample else self.native_stride
-        whole = (x.shape[2] // stride, x.shape[3] // stride)
+        lost = 2 * self.decoder.margin
+        whole = ((x.shape[2] - lost) // stride, (x.shape[3] - lost) // stride)
         part = (-(-height // stride), -(-width // stride))
-        logits = tuple(resize(output.float(), whole)[:, :, : part[0], : part[1]] for output in outputs)
+        resized = (resize(output.float(), whole, align_corners=self.align_corners) for output in outputs)
+        logits = tuple(output[:, :, : part[0], : part[1]] for output in resized)
         return logits if with_aux else logits[0]
+
+    def set_output_stride(self, output_stride: int) -> None:
+        """Change the output stride of a built, or trained, network: the weights stay, dilations make up for it.
+
+        Chen et al. 2017, section 4.1: train at 16, where it is fast, and predict at 8, where edges are sharper.
+
+        Raises:
+            MaskwrightError: a stride outside its rule, or a network that cannot be changed.
+        """
+        self.decoder.adapt(self.backbone.reductions)  # refuses first, before anything has changed
+        self.backbone.set_output_stride(output_stride)
+        self.decoder.adapt(self.backbone.reductions)
+        self.native_stride = self.decoder.stride
+
+    def try_output_stride(self, output_stride: int) -> None:
+        """See whether `set_output_stride` can be done later, and leave the network as it was.
+
+        Raises:
+            MaskwrightError: it cannot.
+        """
+        before = self.backbone.reductions[-1]
+        self.set_output_stride(output_stride)
+        self.set_output_stride(before)
 
     def set_gradient_checkpointing(self, enable: bool) -> None:
         """Trade time for memory: recompute the backbone's activations in the backward pass. The result is the same."""
@@ -107,11 +158,14 @@ class Segmenter(nn.Module):
                 layer.recomputed = enable
 
     def _padded(self, x: Tensor) -> Tensor:
-        """Continue `x` to a multiple of the backbone's largest stride."""
-        multiple = self.backbone.reductions[-1]
-        below, right = -x.shape[2] % multiple, -x.shape[3] % multiple
-        if not below and not right:
+        """Continue `x` to a size that the backbone divides, and by the margin that the network uses up."""
+        margin = self.decoder.margin
+        height, width = (self.backbone.fitted(length + 2 * margin) for length in x.shape[2:])
+        if (height, width) == height_width(x):
             return x
         channels_last = x.is_contiguous(memory_format=torch.channels_last)
-        padded = F.pad(x, (0, right, 0, below), mode="replicate")
+        if margin:
+            padded = mirror(x, (margin, margin), (height, width))
+        else:
+            padded = F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]), mode="replicate")
         return padded.contiguous(memory_format=torch.channels_last) if channels_last else padded

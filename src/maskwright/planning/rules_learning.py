@@ -49,7 +49,10 @@ def architecture(facts: Facts, plan: Plan) -> list[Decision]:
 
 def compact(plan: Plan) -> bool:
     """Whether the network stands on the backbone of our own."""
-    return plan.model.backbone == "compact" or (plan.model.backbone is None and plan.model.name in {"swiftnet", "unet"})
+    from maskwright.models.catalog import MODELS
+
+    entry = MODELS.get(plan.model.name)
+    return (plan.model.backbone or (entry.default_backbone if entry else None)) == "compact"
 
 
 def fineness(facts: Facts, plan: Plan) -> list[Decision]:

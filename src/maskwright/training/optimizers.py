@@ -79,8 +79,12 @@ def create(segmenter: Segmenter, plan: Plan) -> torch.optim.Optimizer:
 
 
 def edge_weights(segmenter: Segmenter) -> set[int]:
-    """Return the ids of the weights that are no matrix between features: first layer, heads, depthwise filters."""
-    first = next(weight for weight in segmenter.backbone.parameters() if weight.ndim > 1)
+    """Return the ids of the weights that are no matrix between features.
+
+    First layer, heads, depthwise filters; a transformer's tokens and position codes, which are (1, L, C).
+    """
+    matrices = [weight for weight in segmenter.backbone.parameters() if weight.ndim > 1]
+    first = next((weight for weight in matrices if weight.shape[0] > 1), matrices[0])
     heads = [*segmenter.head.parameters(), *segmenter.aux.parameters()]
-    depthwise = [weight for weight in segmenter.parameters() if weight.ndim > 1 and weight.shape[1] == 1]
-    return {id(weight) for weight in (first, *heads, *depthwise)}
+    others = [weight for weight in segmenter.parameters() if weight.ndim > 1 and 1 in weight.shape[:2]]
+    return {id(weight) for weight in (first, *heads, *others)}

@@ -11,6 +11,7 @@ from maskwright.core.plan import SplitPlan
 from maskwright.data.formats import ReadOptions
 from maskwright.inference.predictor import Predictor
 from maskwright.workflows import evaluate as evaluating
+from maskwright.workflows import import_ as importing
 from maskwright.workflows import inspect as inspecting
 from maskwright.workflows import plan as planning
 from maskwright.workflows import predict as predicting
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan
     from maskwright.workflows.evaluate import EvaluateResult
+    from maskwright.workflows.import_ import ImportResult
     from maskwright.workflows.predict import PredictResult
     from maskwright.workflows.train import TrainResult
 
@@ -136,7 +138,7 @@ def evaluate(
 
 
 def predict(
-    run: StrPath,
+    run: StrPath | Predictor,
     sources: StrPath | Sequence[StrPath],
     *,
     out: StrPath = "predictions",
@@ -148,7 +150,7 @@ def predict(
     """Write masks for images; a file that cannot be read is listed in `failures`, and the rest go on.
 
     Args:
-        run: run folder, or its `model.safetensors`.
+        run: run folder, or its `model.safetensors`, or what `load` returned.
         sources: images, folders or globs.
         out: folder for what is written.
         save: of `mask`, `overlay`, `probabilities`, `coco`, `coco-polygons`.
@@ -161,7 +163,7 @@ def predict(
     """
     several = [sources] if isinstance(sources, str | Path) else list(sources)
     return predicting.predict(
-        Path(run),
+        run if isinstance(run, Predictor) else Path(run),
         [str(source) for source in several],
         Path(out),
         save=tuple(save),
@@ -171,17 +173,43 @@ def predict(
     )
 
 
-def load(run: StrPath, device: str = "auto") -> Predictor:
+def import_model(
+    source: str,
+    out: StrPath = "model.safetensors",
+    *,
+    weights: StrPath | None = None,
+    classes: Sequence[str] | None = None,
+) -> ImportResult:
+    """Turn another library's weights into a model file; `mw.load` and `mw.predict` take it.
+
+    Args:
+        source: `torchvision:NAME`, `smp:REPOSITORY` or `transformers:REPOSITORY`; a folder stands for a repository.
+        out: file to write.
+        weights: safetensors file in that library's names; None for the published ones.
+        classes: names in the order of the weights; None for the source's own.
+
+    Raises:
+        MaskwrightError: an unknown source, one without a counterpart here, weights that are out of reach or do not
+            fit, or a file that cannot be written.
+    """
+    return importing.import_model(
+        source, Path(out), weights=None if weights is None else Path(weights), classes=classes
+    )
+
+
+def load(run: StrPath, device: str = "auto", output_stride: int | None = None) -> Predictor:
     """Load a trained model: `mw.load(run).predict(array_or_path)`.
 
     Args:
         run: run folder, or its `model.safetensors`.
         device: `auto`, `cpu`, `cuda`, ...
+        output_stride: of the network, where that can be changed (DeepLabV3: trained at 16, predicting at 8); None for
+            the one that it was trained at.
 
     Raises:
         MaskwrightError: there is no model, or the file is cut, not ours or of a newer version.
     """
-    return Predictor.load(run, device)
+    return Predictor.load(run, device, output_stride=output_stride)
 
 
 def _request(*, budget: str | float | None = None, settings: Sequence[str] = (), **fields: Any) -> PlanRequest:

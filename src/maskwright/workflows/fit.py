@@ -78,6 +78,8 @@ def fit(task: Task, writers: list[Logger]) -> tuple[Best, Pace]:
     # What a checkpoint holds would only be written over it: no reason to ask the hub once more.
     model = plain(plan.model) if checkpoint.exists(task.run) else plan.model
     segmenter = models.create_from_plan(model, len(dataset.classes), plan.data.channels)
+    if plan.predict.output_stride is not None:
+        segmenter.try_output_stride(plan.predict.output_stride)
     free = int(free_memory() * CACHE_SHARE / task.fabric.world_size)
     cache = DecodedCache(dataset, task.part("train"), plan.data, free)
     presence = [task.material.presence[record.id] for record in cache.records]

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.backbones import compact, timm_backbone
+from maskwright.models.backbones import compact, mit, mobilenet, timm_backbone, unet, vit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,16 +40,39 @@ def _timm(name: str, summary: str) -> BackboneEntry:
     return BackboneEntry(partial(timm_backbone.build, name), summary, name)
 
 
+def _vit(name: str, summary: str) -> BackboneEntry:
+    return BackboneEntry(partial(vit.build, name), summary, name)
+
+
+def _mit(number: int, widths: tuple[int, ...], depths: tuple[int, ...]) -> BackboneEntry:
+    """Return MiT-B`number` (Xie et al. 2021, table 6); all but B0 have the same widths."""
+    builder = partial(mit.build, widths=widths, depths=depths, drop_path=0.1)
+    return BackboneEntry(builder, f"Mix Transformer B{number}, {sum(depths)} blocks: SegFormer's backbone")
+
+
+_MIT_WIDTHS = (64, 128, 320, 512)
+
 BACKBONES: dict[str, BackboneEntry] = {
     "compact": BackboneEntry(compact.build, "small residual network of our own, to train from scratch on a CPU"),
+    "unet": BackboneEntry(unet.build, "contracting path of the original U-Net, for unet2015"),
+    "mit": BackboneEntry(mit.build, "small Mix Transformer, to train from scratch on a CPU"),
+    "mit_b0": _mit(0, (32, 64, 160, 256), (2, 2, 2, 2)),
+    "mit_b1": _mit(1, _MIT_WIDTHS, (2, 2, 2, 2)),
+    "mit_b2": _mit(2, _MIT_WIDTHS, (3, 4, 6, 3)),
+    "mit_b3": _mit(3, _MIT_WIDTHS, (3, 4, 18, 3)),
+    "mit_b4": _mit(4, _MIT_WIDTHS, (3, 8, 27, 3)),
+    "mit_b5": _mit(5, _MIT_WIDTHS, (3, 6, 40, 3)),
     "resnet18": _timm("resnet18", "residual network, 18 layers: the usual choice with pretrained weights"),
     "resnet34": _timm("resnet34", "residual network, 34 layers"),
     "resnet50": _timm("resnet50", "residual network, 50 layers"),
     "resnet101": _timm("resnet101", "residual network, 101 layers"),
     "mobilenetv3_large_100": _timm("mobilenetv3_large_100", "inverted residuals, for phones"),
+    "mobilenet_v3_large": BackboneEntry(mobilenet.build, "the same in torchvision's form, which its LR-ASPP stands on"),
     "efficientnet_b0": _timm("efficientnet_b0", "inverted residuals with squeeze and excitation"),
     "regnety_004": _timm("regnety_004", "regular network of a designed width, 0.4 GFLOP"),
     "convnext_tiny": _timm("convnext_tiny", "modern convolutions; strong with pretrained weights"),
+    "vit_small_patch14_dinov2": _vit("vit_small_patch14_dinov2", "plain transformer, strong frozen (DINOv2)"),
+    "vit_small_patch16_dinov3": _vit("vit_small_patch16_dinov3", "plain transformer, strong frozen (DINOv3)"),
     "hrnet_w18": _timm("hrnet_w18", "keeps a fine resolution throughout"),
 }
 
@@ -66,7 +89,8 @@ def find_backbone(name: str) -> BackboneEntry:
 
     bare = name.removeprefix(TIMM)
     if timm.is_model(bare.partition(".")[0]):
-        return _timm(bare, f"timm's {bare}")
+        plain = timm.models.is_model_in_modules(bare, vit.FAMILIES)
+        return _vit(bare, f"timm's {bare}") if plain else _timm(bare, f"timm's {bare}")
     near = get_close_matches(bare, [*BACKBONES, *timm.list_models()], n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise MaskwrightError(

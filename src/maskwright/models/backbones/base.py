@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from maskwright.core.errors import MaskwrightError
+from maskwright.models.backbones.dilation import PROBE, STRIDES, Site, arrange, shapes_of, survey
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,14 +20,22 @@ class Backbone(nn.Module, ABC):
     """Base class: `forward(x (N, C, H, W))` returns one feature map a level, finest first.
 
     Decoders read nothing but the attributes below, so any backbone fits any decoder that finds the strides it needs.
-    H and W are multiples of the largest reduction (`Segmenter` sees to that); level i is then exactly
-    (N, channels[i], H / reductions[i], W / reductions[i]).
+    H and W are lengths that `fitted` returned (`Segmenter` sees to that), multiples of the largest reduction; level i
+    is then exactly (N, channels[i], H / reductions[i], W / reductions[i]), unless `valid` is set.
 
     Attributes:
         in_channels: C.
         channels: of each level.
         reductions: stride of each level against the image, ascending; a dilated network repeats its last one.
+        multi_grid: see `dilation.arrange`.
+        normalised: whether its convolutions are batch normalised; a decoder that continues it may do the same.
+        valid: the convolutions have no padding: each level has lost a margin, `lengths` says how much.
+        settled: the output stride was built in and cannot be changed any more.
     """
+
+    normalised = True
+    valid = False
+    settled = False
 
     def __init__(self, in_channels: int, channels: Sequence[int], reductions: Sequence[int]) -> None:
         super().__init__()
@@ -33,6 +44,9 @@ class Backbone(nn.Module, ABC):
         self.in_channels = in_channels
         self.channels = tuple(channels)
         self.reductions = tuple(reductions)
+        self.multi_grid: tuple[int, ...] = ()
+        self._native = self.reductions
+        self._sites: list[Site] = []
 
     @abstractmethod
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -41,6 +55,60 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def set_gradient_checkpointing(self, enable: bool) -> None:
         """Recompute activations in the backward pass instead of keeping them, or stop doing so."""
+
+    def fitted(self, length: int) -> int:
+        """Return the smallest height or width, `length` or more, that this network divides without a rest."""
+        return length + -length % self.reductions[-1]
+
+    def lengths(self, length: int) -> list[int]:
+        """Return the height or width of each level for a fitted one of the image."""
+        return [length // step for step in self.reductions]
+
+    def set_output_stride(self, output_stride: int, multi_grid: Sequence[int] | None = None) -> None:
+        """Trade strides for dilations, in place, so that no level is coarser than `output_stride`; weights stay.
+
+        Args:
+            output_stride: 4, 8, 16 or 32; one beyond the network's own changes nothing.
+            multi_grid: see `dilation.arrange`; None for what it was.
+
+        Raises:
+            MaskwrightError: a value outside its rule, or a network whose strides do not lie in its convolutions.
+        """
+        grid = self.multi_grid if multi_grid is None else tuple(multi_grid)
+        if output_stride not in STRIDES or min(grid, default=1) < 1:
+            raise MaskwrightError(
+                f"output_stride is {output_stride} and multi_grid {list(grid)}: the first must be one of "
+                f"{', '.join(map(str, STRIDES))}, and all of the second 1 or more"
+            )
+        if self.settled:
+            raise self._cannot(output_stride, grid)
+        if not self._sites:
+            self._sites = survey(self, self.in_channels, PROBE * self._native[-1])
+        before = self.reductions, self.multi_grid
+        self._arrange(tuple(min(step, output_stride) for step in self._native), grid)
+        if not self._keeps_its_promise():
+            self._arrange(*before)
+            raise self._cannot(output_stride, grid)
+
+    def _cannot(self, output_stride: int, multi_grid: tuple[int, ...]) -> MaskwrightError:
+        grid = f" with multi_grid {list(multi_grid)}" if multi_grid else ""
+        return MaskwrightError(
+            f"this backbone cannot be brought to output stride {output_stride}{grid}, since not all of its strides "
+            f"lie in convolutions: set output_stride={self.reductions[-1]} and multi_grid=[], or choose resnet18"
+        )
+
+    def _arrange(self, reductions: tuple[int, ...], multi_grid: tuple[int, ...]) -> None:
+        arrange(self._sites, reductions[-1], multi_grid)
+        self.reductions, self.multi_grid = reductions, multi_grid
+
+    def _keeps_its_promise(self) -> bool:
+        side = PROBE * self._native[-1]
+        sides = [side // step for step in self.reductions]
+        wanted = [(width, length, length) for width, length in zip(self.channels, sides, strict=True)]
+        try:
+            return shapes_of(self, self.in_channels, side) == wanted
+        except RuntimeError:
+            return False
 
 
 def pyramid_levels(reductions: Sequence[int], finest: int = 1) -> tuple[int, ...]:
@@ -55,3 +123,22 @@ def pyramid_levels(reductions: Sequence[int], finest: int = 1) -> tuple[int, ...
     """
     deepest = {reduction: index for index, reduction in enumerate(reductions) if reduction >= finest}
     return tuple(deepest.values()) or (len(reductions) - 1,)
+
+
+def ladder(reductions: Sequence[int], finest: int) -> tuple[int, list[tuple[int, int | None]]]:
+    """Plan the steps: one a level of the backbone, then one a halving of the stride, down to `finest`.
+
+    Args:
+        reductions: of the backbone, ascending.
+        finest: stride to end at, or the next coarser one that halving leads to.
+
+    Returns:
+        the deepest level, and for each step its stride and the level beside it, None where there is none.
+    """
+    *fine, deepest = pyramid_levels(reductions, finest)
+    steps: list[tuple[int, int | None]] = [(reductions[level], level) for level in reversed(fine)]
+    stride = steps[-1][0] if steps else reductions[deepest]
+    while stride >= 2 * finest:
+        stride //= 2
+        steps.append((stride, None))
+    return deepest, steps

@@ -30,13 +30,12 @@ class BasicBlock(nn.Module):
     Args:
         inputs, outputs: channels.
         stride: of the first convolution and the shortcut.
-        dilations: of the first and the second convolution.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1, dilations: tuple[int, int] = (1, 1)) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
-        self.conv1 = ConvNormAct(inputs, outputs, stride=stride, dilation=dilations[0])
-        self.conv2 = ConvNormAct(outputs, outputs, dilation=dilations[1], act=False)
+        self.conv1 = ConvNormAct(inputs, outputs, stride=stride)
+        self.conv2 = ConvNormAct(outputs, outputs, act=False)
         same = stride == 1 and inputs == outputs
         self.shortcut = nn.Identity() if same else ConvNormAct(inputs, outputs, 1, stride=stride, act=False)
         self.act = nn.ReLU(inplace=True)
@@ -49,21 +48,18 @@ class BasicBlock(nn.Module):
 class Compact(Backbone):
     """Stem and residual stages; see `build` for the settings."""
 
-    def __init__(
-        self, in_channels: int, widths: Sequence[int], depths: Sequence[int], stem: int, output_stride: int
-    ) -> None:
-        strides = [min(stem * 2**index, output_stride) for index in range(len(widths))]
+    def __init__(self, in_channels: int, widths: Sequence[int], depths: Sequence[int], stem: int) -> None:
+        strides = [stem * 2**index for index in range(len(widths))]
         outer = [2] if stem == 4 else []
         super().__init__(in_channels, [*widths[: len(outer)], *widths], [*outer, *strides])
         self.stem = ConvNormAct(in_channels, widths[0], stride=2)
         self.stages = nn.ModuleList()
-        inputs, before, dilation = widths[0], 2, 1
-        for index, (width, depth, stride) in enumerate(zip(widths, depths, strides, strict=True)):
-            wanted = stem * 2**index // stride
-            blocks = [BasicBlock(inputs, width, stride // before, (dilation, wanted))]
-            blocks += [BasicBlock(width, width, 1, (wanted, wanted)) for _ in range(depth - 1)]
+        inputs, before = widths[0], 2
+        for width, depth, stride in zip(widths, depths, strides, strict=True):
+            blocks = [BasicBlock(inputs, width, stride // before)]
+            blocks += [BasicBlock(width, width) for _ in range(depth - 1)]
             self.stages.append(nn.Sequential(*blocks))
-            inputs, before, dilation = width, stride, wanted
+            inputs, before = width, stride
         self.checkpointing = False
         initialise(self)
         for block in self.modules():
@@ -95,6 +91,7 @@ def build(
     depths: Sequence[int] = (2, 2, 2, 2),
     stem: int = 4,
     output_stride: int = 32,
+    multi_grid: Sequence[int] = (),
 ) -> Compact:
     """Build the compact backbone.
 
@@ -105,6 +102,7 @@ def build(
         depths: residual blocks of each stage.
         stem: stride of the first stage: 4, or 2 for structures a few pixels thin (about 3.5 times the time).
         output_stride: largest stride; stages beyond it are dilated instead.
+        multi_grid: factors on the dilation of the last stage's blocks, as DeepLab has them; see `dilation`.
 
     Raises:
         MaskwrightError: a setting outside its rule, or weights that do not fit.
@@ -116,9 +114,9 @@ def build(
         )
     if stem not in {2, 4}:
         raise MaskwrightError(f"compact: stem is {stem}, and it must be 2 or 4")
-    if output_stride not in {4, 8, 16, 32}:
-        raise MaskwrightError(f"compact: output_stride is {output_stride}, and it must be 4, 8, 16 or 32")
-    backbone = Compact(in_channels, widths, depths, stem, output_stride)
+    backbone = Compact(in_channels, widths, depths, stem)
+    if output_stride != 32 or multi_grid:
+        backbone.set_output_stride(output_stride, multi_grid)
     if weights is not None:
         load_backbone(backbone, weights)
     return backbone

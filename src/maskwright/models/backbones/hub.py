@@ -1,7 +1,7 @@
-"""Published weights of timm backbones: the local cache first, then the hub, quickly given up when out of reach.
+"""Published weights: the local cache first, then the hub, quickly given up when out of reach.
 
-The only file of the house that touches the network, and only when pretrained weights are asked for. Nothing but
-safetensors is fetched.
+The only file of the house that touches the network, and only when pretrained or imported weights are asked for.
+Nothing but safetensors and JSON is fetched, with one exception: `torchvision_weights`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import threading
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones import find_backbone
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FILE = "model.safetensors"
 SECONDS = 3.0
@@ -60,6 +63,70 @@ def pretrained_file(backbone: str) -> Path:
     return _cached(config.hf_hub_id) or _fetched(config.hf_hub_id)
 
 
+class NoSuchFile(MaskwrightError):  # noqa: N818 - its caller may do without
+    """The repository is there, and the file is not."""
+
+
+def published_file(repository: str, file: str) -> Path:
+    """Return a file of a repository on the hub, fetching it where the cache has none.
+
+    Args:
+        repository: OWNER/NAME.
+        file: within it.
+
+    Raises:
+        NoSuchFile: the repository has no such file.
+        MaskwrightError: no such repository, or the hub is out of reach.
+    """
+    from huggingface_hub.errors import EntryNotFoundError
+
+    cached = _cached(repository, file)
+    if cached is not None:
+        return cached
+    cure = "give local files with --weights FILE (and the config.json beside it)"
+    problem = _out_of_reach()
+    if problem is not None:
+        raise MaskwrightError(
+            f"{file} of {repository} is not in the local cache, and the hub is out of reach: {problem}. Try again "
+            f"online, or {cure}"
+        )
+    try:
+        return _download(repository, file)
+    except EntryNotFoundError:
+        raise NoSuchFile(
+            f"{repository} has no {file}: only safetensors and JSON are read, and a pickle is never opened. Convert "
+            f"the weights once, where you trust them, with safetensors.torch.save_file, and {cure}"
+        ) from None
+    except Exception as error:
+        raise MaskwrightError(
+            f"{file} of {repository} could not be fetched ({error}): check the name, or {cure}"
+        ) from error
+
+
+def torchvision_weights(published: Any) -> dict[str, Tensor]:
+    """Return the tensors of an entry of torchvision's table of weights, fetching them where torch's cache has none.
+
+    torchvision publishes pickles and nothing else, so this is the one pickle that the house ever reads: the address
+    and the hash come from torchvision as it is installed, a file whose hash differs is refused, and torch's restricted
+    unpickler (`weights_only`) knows tensors and plain containers and runs no code. Files of users never come here.
+
+    Args:
+        published: an entry of a `torchvision.models.WeightsEnum`.
+
+    Raises:
+        MaskwrightError: they are out of reach, or damaged.
+    """
+    try:
+        found = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except Exception as error:
+        raise MaskwrightError(
+            f"torchvision's weights {published.url} could not be fetched ({error}): try again online, or convert them "
+            "elsewhere with safetensors.torch.save_file(model.state_dict(), 'weights.safetensors'), and give that "
+            "file with --weights FILE"
+        ) from error
+    return dict(found)
+
+
 def _config(name: str) -> Any:
     """Return timm's description of the weights, or None where it names none on the hub."""
     import timm
@@ -68,18 +135,22 @@ def _config(name: str) -> Any:
     return config if config is not None and config.hf_hub_id else None
 
 
-def _cached(repository: str) -> Path | None:
+def _cached(repository: str, file: str = FILE) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(repository, FILE)
+    found = try_to_load_from_cache(repository, file)
     return Path(found) if isinstance(found, str) else None
 
 
-def _fetched(repository: str) -> Path:
+def _download(repository: str, file: str) -> Path:
     from huggingface_hub import hf_hub_download
 
+    return Path(hf_hub_download(repository, file, etag_timeout=SECONDS))
+
+
+def _fetched(repository: str) -> Path:
     try:
-        return Path(hf_hub_download(repository, FILE, etag_timeout=SECONDS))
+        return _download(repository, FILE)
     except Exception as error:
         raise MaskwrightError(
             f"the weights {repository} could not be fetched ({error}): try again, train from scratch with "

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
-from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import Backbone
+from maskwright.models.backbones.dilation import PROBE, shapes_of
 from maskwright.models.layers.norm import convert_batch_norm
 from maskwright.models.weights import read_tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from torch import Tensor, nn
 
 # Networks made for one image size take any only when told so, each family in its own words.
 _ANY_SIZE: dict[str, dict[str, Any]] = {
@@ -25,7 +27,6 @@ _ANY_SIZE: dict[str, dict[str, Any]] = {
     "vit_": {"dynamic_img_size": True},
     "deit": {"dynamic_img_size": True},
 }
-_PROBE = 2  # side of the trial image, in largest strides
 
 
 class TimmBackbone(Backbone):
@@ -56,8 +57,9 @@ class TimmBackbone(Backbone):
         return [feature.permute(0, 3, 1, 2) for feature in features] if self.channels_at_end else list(features)
 
     def set_gradient_checkpointing(self, enable: bool) -> None:
-        """Checkpoint stage by stage where timm's wrapper can, the whole network where it cannot."""
-        setter = getattr(self.network, "set_grad_checkpointing", None)
+        """Checkpoint stage by stage where timm's network can, the whole network where it cannot."""
+        inner = getattr(self.network, "model", self.network)  # transformers are wrapped once more
+        setter = getattr(inner, "set_grad_checkpointing", None)
         if setter is not None:
             setter(enable)
         else:
@@ -65,17 +67,14 @@ class TimmBackbone(Backbone):
 
     def _try_out(self) -> None:
         """Run a small image through, to see that the levels are what timm promises; one-size networks fail here."""
-        side = _PROBE * self.reductions[-1]
-        training = self.training
+        side = PROBE * self.reductions[-1]
         try:
-            with torch.no_grad():
-                shapes = [tuple(level.shape[1:]) for level in self.eval()(torch.zeros(1, self.in_channels, side, side))]
+            shapes = shapes_of(self, self.in_channels, side)
         except (RuntimeError, AssertionError) as error:
             raise MaskwrightError(
                 f"timm's {self.name} takes no image of {side}x{side} ({error}): it is made for one image size. Choose "
                 "a backbone that is not, such as resnet18 or convnext_tiny"
             ) from None
-        self.train(training)
         promised = [
             (width, side // step, side // step) for width, step in zip(self.channels, self.reductions, strict=True)
         ]
@@ -86,7 +85,14 @@ class TimmBackbone(Backbone):
             )
 
 
-def build(name: str, in_channels: int, weights: Path | None = None, *, output_stride: int = 32) -> TimmBackbone:
+def build(
+    name: str,
+    in_channels: int,
+    weights: Path | None = None,
+    *,
+    output_stride: int = 32,
+    multi_grid: Sequence[int] = (),
+) -> TimmBackbone:
     """Build a timm backbone.
 
     Args:
@@ -94,18 +100,38 @@ def build(name: str, in_channels: int, weights: Path | None = None, *, output_st
         in_channels: of the image; weights for another number are adapted by timm (summed or repeated).
         weights: safetensors file in timm's own naming to start from, with or without a classifier.
         output_stride: largest stride, 8, 16 or 32; what lies beyond is dilated, where the network can.
+        multi_grid: factors on the dilation of the last stage's blocks, as DeepLab has them; see `dilation`.
 
     Raises:
         MaskwrightError: no such network, no features, no such stride, or weights that do not fit.
     """
-    import timm
-
     if output_stride not in {8, 16, 32}:
         raise MaskwrightError(f"{name}: output_stride is {output_stride}, and it must be 8, 16 or 32")
-    settings: dict[str, Any] = {"output_stride": output_stride} if output_stride != 32 else {}
-    for prefix, needed in _ANY_SIZE.items():
-        if name.startswith(prefix):
-            settings.update(needed)
+    fixed = {
+        key: value
+        for prefix, any_size in _ANY_SIZE.items()
+        if name.startswith(prefix)
+        for key, value in any_size.items()
+    }
+    backbone = create(name, in_channels, weights, **fixed)
+    if output_stride == 32 and not multi_grid:
+        return backbone
+    try:
+        backbone.set_output_stride(output_stride, multi_grid)
+    except MaskwrightError:
+        if multi_grid:
+            raise
+        # Strides in poolings and patches are timm's to undo, once and for all.
+        backbone = create(name, in_channels, weights, output_stride=output_stride, **fixed)
+        backbone.settled = True
+    return backbone
+
+
+def create(name: str, in_channels: int, weights: Path | None, **settings: Any) -> TimmBackbone:
+    """Build a timm network with `features_only` and any more of timm's settings; see `build`."""
+    import timm
+
+    output_stride = settings.get("output_stride", 32)
     tensors = read_tensors(weights) if weights is not None else None
     if tensors is not None:
         settings.update(pretrained=True, pretrained_cfg_overlay={"state_dict": dict(tensors)})

@@ -6,8 +6,10 @@ convolutions of 256. Rates 6, 12, 18 at output stride 16, doubled at 8 (section 
 
 Expected: 78.85 mIoU on PASCAL VOC 2012 val with a ResNet-101 at output stride 16 (their table 3).
 
-Where we differ: the backbone is any, with the dilation of Yu et al. 2017 in place of the multi-grid of DeepLabV3; at
-output stride 32 the rates are halved, on which the paper is silent.
+Where we differ: the backbone is any, dilated as `backbones.dilation` says; at output stride 32 the rates are halved, on
+which the paper is silent. With `layout=smp` the decoder is arranged as in segmentation_models.pytorch: one separable
+convolution behind ASPP and one behind the join, no norm between their halves, corners aligned when resizing. Our tests
+load its weights into this network and compare the outputs.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from maskwright.models.backbones.base import Backbone
 
 LOW_STRIDE = 4
+LAYOUTS = ("paper", "smp")
 
 
 class DeepLabV3PlusDecoder(Decoder):
@@ -40,9 +43,10 @@ class DeepLabV3PlusDecoder(Decoder):
         width: channels of ASPP and of the decoder.
         low_width: channels that the low level is reduced to.
         rates: of ASPP at output stride 16.
+        layout: of `LAYOUTS`.
     """
 
-    def __init__(self, backbone: Backbone, width: int, low_width: int, rates: Sequence[int]) -> None:
+    def __init__(self, backbone: Backbone, width: int, low_width: int, rates: Sequence[int], layout: str) -> None:
         low = pyramid_levels(backbone.reductions, LOW_STRIDE)[0]
         last = len(backbone.reductions) - 1
         stride = backbone.reductions[last]
@@ -53,17 +57,25 @@ class DeepLabV3PlusDecoder(Decoder):
             )
         super().__init__(width, backbone.reductions[low])
         self.low = low
-        fitted = [max(round(rate * 16 / stride), 1) for rate in rates]
-        self.pooling = AtrousPyramid(backbone.channels[last], width, fitted, separable=True)
+        self.align_corners = layout == "smp"
+        between = layout == "paper"
+        self.pooling = AtrousPyramid(backbone.channels[last], width, rates, stride, separable=True, between=between)
+        self.refine = nn.Identity() if between else SeparableConv(width, width, between=False)
         self.reduce = ConvNormAct(backbone.channels[low], low_width, 1)
-        self.blend = nn.Sequential(SeparableConv(width + low_width, width), SeparableConv(width, width))
+        joined = [SeparableConv(width + low_width, width, between=between)]
+        self.blend = nn.Sequential(*joined, *([SeparableConv(width, width)] if between else []))
         initialise(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return a map (N, width, H / stride, W / stride)."""
         low = cast("Tensor", self.reduce(features[self.low]))
-        context = resize(cast("Tensor", self.pooling(features[-1])), height_width(low))
+        context = cast("Tensor", self.refine(self.pooling(features[-1])))
+        context = resize(context, height_width(low), align_corners=self.align_corners)
         return cast("Tensor", self.blend(torch.cat([context, low], dim=1)))
+
+    def adapt(self, reductions: Sequence[int]) -> None:
+        """Fit the rates to a changed output stride."""
+        self.pooling.fit(reductions[-1])
 
 
 def build(
@@ -74,6 +86,7 @@ def build(
     width: int = 256,
     low_width: int = 48,
     rates: Sequence[int] = (6, 12, 18),
+    layout: str = "paper",
 ) -> Segmenter:
     """Compose DeepLabV3+.
 
@@ -84,6 +97,7 @@ def build(
         width: channels of ASPP and of the decoder.
         low_width: channels that the level at stride 4 is reduced to.
         rates: of ASPP at output stride 16; fitted to the backbone's.
+        layout: `paper`, or `smp` for the arrangement of segmentation_models.pytorch.
 
     Raises:
         MaskwrightError: an option outside its rule, or a backbone without a pyramid.
@@ -92,5 +106,7 @@ def build(
         raise MaskwrightError(
             f"deeplabv3plus: width {width}, low_width {low_width} and rates {list(rates)} must all be 1 or more"
         )
-    decoder = DeepLabV3PlusDecoder(backbone, width, low_width, rates)
+    if layout not in LAYOUTS:
+        raise MaskwrightError(f"deeplabv3plus: layout is {layout!r}, and it must be one of {', '.join(LAYOUTS)}")
+    decoder = DeepLabV3PlusDecoder(backbone, width, low_width, rates, layout)
     return Segmenter(backbone, decoder, PixelHead(width, classes, dropout), classes)

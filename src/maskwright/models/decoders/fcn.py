@@ -19,6 +19,8 @@ from maskwright.models.layers.blocks import ConvNormAct, initialise
 from maskwright.models.segmenter import Decoder, Segmenter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from maskwright.models.backbones.base import Backbone
@@ -36,6 +38,10 @@ class FCNDecoder(Decoder):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return a map (N, channels, H / stride, W / stride)."""
         return cast("Tensor", self.block(features[-1]))
+
+    def adapt(self, reductions: Sequence[int]) -> None:
+        """Follow a changed output stride."""
+        self.stride = reductions[-1]
 
 
 def build(backbone: Backbone, classes: int, dropout: float = 0.0, *, auxiliary: bool = True) -> Segmenter:

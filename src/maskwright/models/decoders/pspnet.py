@@ -6,7 +6,12 @@ before the last, with loss weight 0.4.
 
 Expected: 41.68 mIoU on ADE20K val with a ResNet-50 and the auxiliary loss (their table 1).
 
-Where we differ: upsampling does not align corners; dropout is off unless asked for (0.1 in the authors' code).
+Depth: the pooling stands on the last of four stages, dilated to stride 8 (segmentation_models.pytorch cuts the network
+off after the second). The authors' deep stem, three 3x3 convolutions for one 7x7, is the backbone `timm:resnet50s` (or
+`resnet101s`).
+
+Where we differ: corners are aligned when resizing only with `align_corners=true` (the authors' code has it so); dropout
+is off unless asked for (0.1 in the authors' code).
 """
 
 from __future__ import annotations
@@ -33,18 +38,24 @@ class PSPDecoder(Decoder):
     Args:
         backbone: whose last level is read.
         grids: cells along each side.
+        align_corners: see `resize`.
     """
 
-    def __init__(self, backbone: Backbone, grids: Sequence[int]) -> None:
+    def __init__(self, backbone: Backbone, grids: Sequence[int], *, align_corners: bool = False) -> None:
         inputs = backbone.channels[-1]
         super().__init__(max(inputs // 4, 1), backbone.reductions[-1])
-        self.pooling = PyramidPooling(inputs, max(inputs // len(grids), 1), grids)
+        each = max(inputs // len(grids), 1)
+        self.pooling = PyramidPooling(inputs, each, grids, align_corners=align_corners)
         self.block = ConvNormAct(self.pooling.channels, self.channels)
         initialise(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return a map (N, channels, H / stride, W / stride)."""
         return cast("Tensor", self.block(self.pooling(features[-1])))
+
+    def adapt(self, reductions: Sequence[int]) -> None:
+        """Follow a changed output stride; the grids stay as they are."""
+        self.stride = reductions[-1]
 
 
 def build(
@@ -54,6 +65,7 @@ def build(
     *,
     grids: Sequence[int] = (1, 2, 3, 6),
     auxiliary: bool = True,
+    align_corners: bool = False,
 ) -> Segmenter:
     """Compose PSPNet.
 
@@ -63,13 +75,14 @@ def build(
         dropout: before the last layers.
         grids: cells of the pyramid pooling.
         auxiliary: add the auxiliary classifier on the level before the last.
+        align_corners: when resizing, the logits included.
 
     Raises:
         MaskwrightError: no grid, or one without cells.
     """
     if not grids or min(grids) < 1:
         raise MaskwrightError(f"pspnet: grids {list(grids)} must be 1 or more each, and at least one is needed")
-    decoder = PSPDecoder(backbone, grids)
+    decoder = PSPDecoder(backbone, grids, align_corners=align_corners)
     level = max(len(backbone.channels) - 2, 0)
     aux = [AuxHead(level, backbone.channels[level], classes, dropout)] if auxiliary else []
     return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes, aux)

@@ -19,10 +19,11 @@ class PixelHead(nn.Sequential):
         inputs: channels of the decoder's map.
         classes: logits a pixel.
         dropout: share of the channels that are dropped, 0..1.
+        kernel: side of the convolution, odd, for those who made it larger than 1.
     """
 
-    def __init__(self, inputs: int, classes: int, dropout: float = 0.0) -> None:
-        super().__init__(nn.Dropout2d(dropout), nn.Conv2d(inputs, classes, 1))
+    def __init__(self, inputs: int, classes: int, dropout: float = 0.0, kernel: int = 1) -> None:
+        super().__init__(nn.Dropout2d(dropout), nn.Conv2d(inputs, classes, kernel, padding=kernel // 2))
         nn.init.normal_(cast("Tensor", self[1].weight), std=0.01)
         nn.init.zeros_(self.bias)
 
@@ -36,20 +37,21 @@ class AuxHead(nn.Module):
     """An auxiliary classifier on one level of the backbone (Zhao et al. 2017, section 3.3): 3x3, then `PixelHead`.
 
     Args:
-        level: index into the backbone's pyramid.
+        level: index into the backbone's pyramid; behind it stand the further maps of the decoder, where it has any.
         inputs: channels of that level.
         classes: logits a pixel.
         dropout: share of the channels that are dropped, 0..1.
+        hidden: have the 3x3 convolution; without it the head is a `PixelHead` alone.
 
     Attributes:
         level: as above.
     """
 
-    def __init__(self, level: int, inputs: int, classes: int, dropout: float = 0.1) -> None:
+    def __init__(self, level: int, inputs: int, classes: int, dropout: float = 0.1, *, hidden: bool = True) -> None:
         super().__init__()
         self.level = level
-        middle = max(inputs // 4, 1)
-        self.block = ConvNormAct(inputs, middle)
+        middle = max(inputs // 4, 1) if hidden else inputs
+        self.block = ConvNormAct(inputs, middle) if hidden else nn.Identity()
         initialise(self)
         self.classifier = PixelHead(middle, classes, dropout)
 

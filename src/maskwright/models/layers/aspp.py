@@ -20,17 +20,39 @@ class AtrousPyramid(nn.Module):
 
     Args:
         inputs, outputs: channels.
-        rates: dilations of the 3x3 convolutions.
+        rates: dilations of the 3x3 convolutions at output stride 16.
+        stride: output stride that they are fitted to.
         separable: make these depthwise separable, as DeepLabV3+ does.
+        between: see `SeparableConv`.
     """
 
-    def __init__(self, inputs: int, outputs: int, rates: Sequence[int], *, separable: bool) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        rates: Sequence[int],
+        stride: int = 16,
+        *,
+        separable: bool,
+        between: bool = True,
+    ) -> None:
         super().__init__()
-        atrous = SeparableConv if separable else ConvNormAct
+        self.rates = tuple(rates)
         self.branches = nn.ModuleList([ConvNormAct(inputs, outputs, 1)])
-        self.branches.extend(atrous(inputs, outputs, dilation=rate) for rate in rates)
+        for _ in self.rates:
+            atrous = SeparableConv(inputs, outputs, between=between) if separable else ConvNormAct(inputs, outputs)
+            self.branches.append(atrous)
         self.image = ConvNormAct(inputs, outputs, 1)
         self.project = ConvNormAct(outputs * (len(self.branches) + 1), outputs, 1)
+        self.fit(stride)
+
+    def fit(self, stride: int) -> None:
+        """Fit the dilations to an output stride: doubled at 8, halved at 32 (section 3.3), in place."""
+        for branch, rate in zip(list(self.branches)[1:], self.rates, strict=True):
+            fitted = max(round(rate * 16 / stride), 1)
+            for layer in branch.modules():
+                if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+                    layer.dilation, layer.padding = (fitted, fitted), (fitted, fitted)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, outputs, H, W) for `x` (N, inputs, H, W)."""

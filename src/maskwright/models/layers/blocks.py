@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -45,20 +48,66 @@ class SeparableConv(nn.Sequential):
     Args:
         inputs, outputs: channels.
         dilation: of the depthwise half.
+        between: normalise and activate after the depthwise half too.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, dilation: int = 1) -> None:
-        super().__init__(
-            ConvNormAct(inputs, inputs, 3, dilation=dilation, groups=inputs),
-            ConvNormAct(inputs, outputs, 1),
-        )
+    def __init__(self, inputs: int, outputs: int, *, dilation: int = 1, between: bool = True) -> None:
+        depthwise = ConvNormAct(inputs, inputs, 3, dilation=dilation, groups=inputs)
+        super().__init__(depthwise if between else nn.Sequential(depthwise[0]), ConvNormAct(inputs, outputs, 1))
 
 
-def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring `x` (N, C, H, W) to (N, C, *size), bilinearly, corners not aligned; a map that fits is returned as is."""
+class DoubleConv(nn.Sequential):
+    """Two 3x3 convolutions, each with ReLU: the unit of U-Net (Ronneberger et al. 2015, figure 1).
+
+    Args:
+        inputs, outputs: channels.
+        norm: batch normalisation before each ReLU; without it the convolutions have biases.
+        valid: no padding: the map loses two pixels on each side.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, norm: bool = True, valid: bool = False) -> None:
+        steps: list[nn.Module] = []
+        for before in (inputs, outputs):
+            convolution = nn.Conv2d(before, outputs, 3, padding=0 if valid else 1, bias=not norm)
+            norms = [BatchNorm2d(outputs)] if norm else []
+            steps.append(nn.Sequential(convolution, *norms, nn.ReLU(inplace=True)))
+        super().__init__(*steps)
+
+
+def resize(x: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> Tensor:
+    """Bring `x` (N, C, H, W) to (N, C, *size), bilinearly; a map that fits is returned as is.
+
+    Args:
+        x: the map.
+        size: (H, W) wanted.
+        align_corners: let the centres of the corner pixels coincide, instead of their outer corners.
+    """
     if (x.shape[2], x.shape[3]) == size:
         return x
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
+
+
+def mirror(x: Tensor, before: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Continue `x` (N, C, H, W) by reflection on all sides to (N, C, *size), as often as it takes.
+
+    The pixel at the edge is not repeated; a map one pixel wide is.
+
+    Args:
+        x: the map.
+        before: pixels to add above and to the left.
+        size: (H, W) wanted.
+    """
+    for axis, (added, wanted) in enumerate(zip(before, size, strict=True), start=2):
+        last = x.shape[axis] - 1
+        steps = (torch.arange(wanted, device=x.device) - added).remainder(max(2 * last, 1))
+        x = x.index_select(axis, torch.minimum(steps, (2 * last - steps).clamp_min(0)))
+    return x
+
+
+def crop_centre(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Cut the middle (N, C, *size) out of `x`; a map that fits is returned as is."""
+    top, left = (x.shape[2] - size[0]) // 2, (x.shape[3] - size[1]) // 2
+    return x[:, :, top : top + size[0], left : left + size[1]]
 
 
 def height_width(x: Tensor) -> tuple[int, int]:
@@ -66,11 +115,16 @@ def height_width(x: Tensor) -> tuple[int, int]:
     return x.shape[2], x.shape[3]
 
 
-def initialise(module: nn.Module) -> None:
-    """Draw convolution weights as He et al. 2015 (equation 14, fan out), set biases to 0 and norms to the identity."""
+def initialise(module: nn.Module, fan: Literal["fan_in", "fan_out"] = "fan_out") -> None:
+    """Draw convolution weights as He et al. 2015, set biases to 0 and norms to the identity.
+
+    Args:
+        module: whose layers are drawn.
+        fan: keep the spread of the gradients (`fan_out`, equation 14) or of the values (`fan_in`, equation 10).
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.kaiming_normal_(layer.weight, mode=fan, nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
         elif isinstance(layer, nn.BatchNorm2d):

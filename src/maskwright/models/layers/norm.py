@@ -121,6 +121,17 @@ class BatchNorm2d(nn.BatchNorm2d):
         cast("Tensor", self.running_var).lerp_(unbiased, self.momentum)
 
 
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalisation (Ba et al. 2016) over the channels of each pixel of a map (N, C, H, W)."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__(features, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `x` (N, C, H, W)."""
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 class BatchNormAct2d(BatchNorm2d):
     """`BatchNorm2d` followed by what timm's layer of this name carries: a drop layer and an activation."""
 

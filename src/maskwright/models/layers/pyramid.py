@@ -23,13 +23,23 @@ class PyramidPooling(nn.Module):
         grids: cells along the shorter side of the map.
         follow_shape: give the longer side more cells, in proportion (Orsic et al. 2019, section 3.4); otherwise the
             grids are square, as in PSPNet.
+        align_corners: see `resize`.
 
     Attributes:
         channels: of the output, `inputs + each * len(grids)`.
     """
 
-    def __init__(self, inputs: int, each: int, grids: Sequence[int], *, follow_shape: bool = False) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        each: int,
+        grids: Sequence[int],
+        *,
+        follow_shape: bool = False,
+        align_corners: bool = False,
+    ) -> None:
         super().__init__()
+        self.align_corners = align_corners
         self.grids = tuple(grids)
         self.follow_shape = follow_shape
         self.branches = nn.ModuleList(ConvNormAct(inputs, each, 1) for _ in self.grids)
@@ -41,7 +51,7 @@ class PyramidPooling(nn.Module):
         parts = [x]
         for grid, branch in zip(self.grids, self.branches, strict=True):
             pooled = F.adaptive_avg_pool2d(x, self._cells(grid, size))
-            parts.append(resize(cast("Tensor", branch(pooled)), size))
+            parts.append(resize(cast("Tensor", branch(pooled)), size, align_corners=self.align_corners))
         return torch.cat(parts, dim=1)
 
     def _cells(self, grid: int, size: tuple[int, int]) -> tuple[int, int]:

@@ -1,0 +1,67 @@
+"""`maskwright import`: another library's weights become a model file of ours. Knows no library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskwright.cli.errors import DONE
+from maskwright.cli.options import AsJson, comma_list
+from maskwright.cli.terminal import Terminal
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="torchvision:NAME, smp:REPOSITORY or transformers:REPOSITORY; a local folder stands for a repository.",
+        show_default=False,
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A safetensors file in that library's names, instead of the published weights."),
+]
+Names = Annotated[
+    str | None,
+    typer.Option(
+        "--classes", metavar="FILE|NAMES", help="Class names: a text file with one a line, or a list with commas."
+    ),
+]
+Out = Annotated[Path, typer.Option(metavar="FILE", help="Model file to write.")]
+
+
+def import_(
+    source: Source,
+    weights: Weights = None,
+    classes: Names = None,
+    out: Out = Path("model.safetensors"),
+    as_json: AsJson = False,
+) -> int:
+    """Turn another library's weights into a model file that predicts.
+
+    Classes and preprocessing are taken over. Needs the network only for published weights that are not in the cache.
+    """
+    from maskwright.workflows.import_ import import_model
+
+    terminal = Terminal(as_json=as_json)
+    with terminal.working():
+        result = import_model(source, out, weights=weights, classes=_names(classes))
+    card = result.card
+    for note in card.summary["imported"]["notes"]:
+        terminal.say(f"note: {note}")
+    terminal.answer({"out": result.path, "parameters": result.parameters, "card": card.model_dump(mode="json")})
+    terminal.show(
+        f"{source} is now {result.path}: {card.model.name} with {card.model.backbone}, "
+        f"{len(card.classes.names)} classes, {result.parameters:,} parameters",
+        f"maskwright predict {result.path} IMAGES",
+    )
+    return DONE
+
+
+def _names(text: str | None) -> Path | tuple[str, ...] | None:
+    if text is None:
+        return None
+    path = Path(text)
+    return path if path.is_file() or (path.suffix and "," not in text) else comma_list(text)

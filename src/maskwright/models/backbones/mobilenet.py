@@ -1,0 +1,88 @@
+"""MobileNetV3-Large in torchvision's form, so that its published LR-ASPP can be taken over. Knows no task.
+
+Howard et al. 2019, "Searching for MobileNetV3", section 5 (table 1). timm's `mobilenetv3_large_100` has the same
+weights in the same order, and differs in what no weight shows: its levels come from the last block of each stride,
+torchvision's from the first; the first block of the dilated stage is not dilated there, and is here; batch
+normalisation adds 1e-5 to the variance there, 1e-3 here. Where all of this does not matter, take timm's, which has
+published weights in safetensors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.models.backbones.base import Backbone
+from maskwright.models.layers.norm import convert_batch_norm
+from maskwright.models.weights import load_exactly, read_tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STAGES = ((0, 1), (1, 3), (3, 5), (5, 8), (8, 17))
+"""Blocks of each level: up to and with the first block of a stride, and the rest with the last 1x1 convolution."""
+CHANNELS = (16, 24, 40, 80, 960)
+
+
+class MobileNet(Backbone):
+    """torchvision's blocks, cut into stages.
+
+    Args:
+        features: of torchvision's network.
+        in_channels: of the image.
+        output_stride: that it was built for.
+    """
+
+    def __init__(self, features: nn.Sequential, in_channels: int, output_stride: int) -> None:
+        super().__init__(in_channels, CHANNELS, (2, 4, 8, 16, output_stride))
+        self.features = features
+        stem = cast("nn.Conv2d", cast("nn.Sequential", features[0])[0])
+        if in_channels != stem.in_channels:
+            first = nn.Conv2d(in_channels, stem.out_channels, 3, 2, 1, bias=False)
+            nn.init.kaiming_normal_(first.weight, mode="fan_out")
+            cast("Any", features[0])[0] = first
+        self.checkpointing = False
+        convert_batch_norm(self)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Return the pyramid of `x` (N, C, H, W)."""
+        levels = []
+        for start, end in STAGES:
+            stage = self.features[start:end]
+            if self.checkpointing and self.training:
+                x = cast("Tensor", checkpoint(stage, x, use_reentrant=False))
+            else:
+                x = stage(x)
+            levels.append(x)
+        return levels
+
+    def set_gradient_checkpointing(self, enable: bool) -> None:
+        """Keep only each stage's input, and recompute the rest in the backward pass."""
+        self.checkpointing = enable
+
+
+def build(in_channels: int, weights: Path | None = None, *, output_stride: int = 32) -> MobileNet:
+    """Build torchvision's MobileNetV3-Large without its classifier.
+
+    Args:
+        in_channels: of the image.
+        weights: safetensors file in torchvision's naming to start from, with or without a classifier.
+        output_stride: 32, or 16 with the last stage dilated.
+
+    Raises:
+        MaskwrightError: another output stride, or weights that do not fit.
+    """
+    from torchvision.models import mobilenet_v3_large
+
+    if output_stride not in {16, 32}:
+        raise MaskwrightError(f"mobilenet_v3_large: output_stride is {output_stride}, and it must be 16 or 32")
+    features = mobilenet_v3_large(weights=None, dilated=output_stride == 16).features
+    backbone = MobileNet(features, in_channels, output_stride)
+    backbone.settled = output_stride != 32
+    if weights is not None:
+        tensors = {name: value for name, value in read_tensors(weights).items() if not name.startswith("classifier.")}
+        load_exactly(backbone, tensors, str(weights))
+    return backbone

@@ -1,0 +1,174 @@
+"""From a name of the catalog to a network: options checked, backbone and decoder built, starting weights loaded."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maskwright.core.classes import MAX_CLASSES
+from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.models.backbones import find_backbone
+from maskwright.models.catalog import MODELS, ModelEntry
+from maskwright.models.weights import is_whole_model, load_whole_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from maskwright.core.plan import ModelPlan
+    from maskwright.models.segmenter import Segmenter
+
+SHARED: Mapping[str, Any] = {"align_corners": False}
+"""Options of every model, with their defaults (see `layers.blocks.resize`)."""
+SHARED_MEANINGS: Mapping[str, str] = {
+    "align_corners": "let the corner pixels' centres coincide when the logits are brought to the size of the image.",
+}
+"""What they mean, for the pages of docs/models."""
+
+
+def create(
+    name: str,
+    classes: int,
+    in_channels: int = 3,
+    backbone: str | None = None,
+    pretrained: bool = False,
+    weights: str | Path | None = None,
+    dropout: float = 0.0,
+    **options: Any,
+) -> Segmenter:
+    """Build a segmenter. Initial weights are drawn from torch's global generator.
+
+    Args:
+        name: in `MODELS`.
+        classes: number of logits a pixel, 1..255.
+        in_channels: of the image.
+        backbone: in `BACKBONES`, `timm:NAME`, or None for the architecture's own.
+        pretrained: start the backbone from published weights; the only thing that ever touches the network.
+        weights: local safetensors file to start from: a bundle of the same architecture, or a backbone's weights.
+        dropout: before the last layer, 0..1.
+        options: of the architecture and of the backbone; `options_of` lists them.
+
+    Raises:
+        MaskwrightError: an unknown name or option, a value outside its rule, weights that are out of reach or that do
+            not fit.
+    """
+    entry, backbone = _find(name, backbone)
+    _check_numbers(classes, in_channels, dropout)
+    settings = _checked_options(name, backbone, options)
+    path = _starting_weights(backbone, pretrained, weights)
+    whole = path is not None and weights is not None and is_whole_model(path)
+    source = find_backbone(backbone)
+    network = source.builder(in_channels, None if whole else path, **_taken(settings, source.builder))
+    segmenter = entry.builder(network, classes, dropout, **_taken(settings, entry.builder))
+    segmenter.align_corners = settings["align_corners"]
+    if whole:
+        assert path is not None
+        load_whole_model(segmenter, path)
+    return segmenter
+
+
+def create_from_plan(plan: ModelPlan, classes: int, in_channels: int) -> Segmenter:
+    """Build the segmenter that a plan describes; see `create`."""
+    return create(
+        plan.name,
+        classes,
+        in_channels,
+        plan.backbone,
+        plan.pretrained,
+        plan.weights,
+        plan.dropout,
+        **plan.options,
+    )
+
+
+def options_of(name: str, backbone: str | None = None) -> dict[str, Any]:
+    """Return every option of an architecture and its backbone, with its default.
+
+    An option that several know (`align_corners`) goes to all of them.
+
+    Raises:
+        MaskwrightError: an unknown name.
+    """
+    entry, backbone = _find(name, backbone)
+    of_backbone = _keywords(find_backbone(backbone).builder)
+    wanted = {key: value for key, value in entry.backbone_options.items() if key in of_backbone}
+    return {**SHARED, **_keywords(entry.builder), **of_backbone, **wanted}
+
+
+def resolved(plan: ModelPlan) -> ModelPlan:
+    """Write out what `plan` leaves to defaults, so that it builds the same network after a default has changed.
+
+    Where the weights came from is left out: it is of no use once they are there.
+
+    Raises:
+        MaskwrightError: an unknown name or option.
+    """
+    _, backbone = _find(plan.name, plan.backbone)
+    options = _checked_options(plan.name, backbone, plan.options)
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+    return plan.model_copy(update={"backbone": backbone, "options": plain, "pretrained": False, "weights": None})
+
+
+def _find(name: str, backbone: str | None) -> tuple[ModelEntry, str]:
+    if name not in MODELS:
+        raise unknown_name("model", name, MODELS)
+    entry = MODELS[name]
+    return entry, backbone or entry.default_backbone
+
+
+def _check_numbers(classes: int, in_channels: int, dropout: float) -> None:
+    if not 1 <= classes <= MAX_CLASSES:
+        raise MaskwrightError(f"a model has 1 to {MAX_CLASSES} classes, not {classes}")
+    if in_channels < 1:
+        raise MaskwrightError(f"a model takes images of 1 channel or more, not {in_channels}")
+    if not 0 <= dropout < 1:
+        raise MaskwrightError(f"dropout is a share from 0 up to, but not including, 1, not {dropout}")
+
+
+def _keywords(builder: Callable[..., Any]) -> dict[str, Any]:
+    """Return the keyword-only parameters of a builder, with their defaults: these are its options."""
+    parameters = inspect.signature(builder).parameters.values()
+    return {entry.name: entry.default for entry in parameters if entry.kind is entry.KEYWORD_ONLY}
+
+
+def _taken(settings: Mapping[str, Any], builder: Callable[..., Any]) -> dict[str, Any]:
+    """Return those of the settings that `builder` knows."""
+    return {key: settings[key] for key in _keywords(builder)}
+
+
+def _checked_options(name: str, backbone: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all options, the given ones checked against the type of their default."""
+    known = options_of(name, backbone)
+    for key, value in options.items():
+        if key not in known:
+            raise unknown_name(f"option of {name} with {backbone}", key, known)
+        if not _fits(value, known[key]):
+            raise MaskwrightError(
+                f"option {key} of {name} with {backbone} is {value!r}: give it like its default, {known[key]!r}"
+            )
+    return {**known, **options}
+
+
+def _fits(value: Any, default: Any) -> bool:
+    """Whether `value` is of the kind of `default`; a list stands for a tuple, as YAML has no tuples."""
+    if isinstance(default, tuple):
+        return isinstance(value, list | tuple) and all(_fits(item, default[0] if default else 1) for item in value)
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, float):
+        return isinstance(value, int | float)
+    return isinstance(value, type(default))
+
+
+def _starting_weights(backbone: str, pretrained: bool, weights: str | Path | None) -> Path | None:
+    """Return the file to start from, fetched where it is published weights."""
+    if pretrained and weights is not None:
+        raise MaskwrightError(
+            f"both pretrained weights and the file {weights} are asked for: set model.pretrained=false to start from "
+            "the file, or leave the file out"
+        )
+    if pretrained:
+        from maskwright.models.backbones.hub import pretrained_file
+
+        return pretrained_file(backbone)
+    return Path(weights) if weights is not None else None

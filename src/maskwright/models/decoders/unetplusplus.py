@@ -1,0 +1,128 @@
+"""UNet++: U-Net whose skips are themselves small U-Nets, so that the maps that are joined are alike in meaning.
+
+Zhou, Siddiquee, Tajbakhsh, Liang 2018, "UNet++: A Nested U-Net Architecture for Medical Image Segmentation",
+section 3.1 (figure 1, equation 1), i the level (0 the finest), j the column (0 the backbone):
+
+    x(i, j) = H([x(i, 0), ..., x(i, j-1), U(x(i+1, j-1))])
+
+H is two 3x3 convolutions, U upsampling; the last x(0, j) is the result. Section 3.2, deep supervision: a 1x1
+convolution on each earlier x(0, j), j > 0, trained beside it (`deep_supervision=true`).
+
+Expected: with deep supervision 3.9 points of IoU more than U-Net, averaged over four medical tasks (their abstract).
+
+Where we differ: any backbone; batch normalisation in H; where the finest level is coarser than `finest`, blocks without
+a skip follow, as in segmentation_models.pytorch, whose widths we have too: the ladder's `channels` on the outermost
+diagonal, and inside it those of the level. With `layout=smp` our tests load its weights into this network and compare.
+What is trained beside has the plan's weight (`loss.auxiliary`; 1 in the paper), and the last column predicts
+instead of the mean of all.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.models.backbones.base import ladder
+from maskwright.models.heads.pixel import AuxHead, PixelHead
+from maskwright.models.layers.blocks import DoubleConv, initialise
+from maskwright.models.segmenter import Decoder, Segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from maskwright.models.backbones.base import Backbone
+
+
+LAYOUTS = ("paper", "smp")
+
+
+class NestedDecoder(Decoder):
+    """The triangle of blocks x(i, j), then blocks without a skip where the result is to be finer.
+
+    Args:
+        backbone: whose levels are read.
+        channels: of the outermost diagonal, coarsest first, and of the blocks behind it; the last one repeats.
+        finest: stride of the result.
+
+    Attributes:
+        columns: channels of x(0, 1), x(0, 2) ..., the last one, which leads to the result, left out.
+    """
+
+    def __init__(self, backbone: Backbone, channels: Sequence[int], finest: int) -> None:
+        deepest, steps = ladder(backbone.reductions, finest)
+        levels = [level for _, level in reversed(steps) if level is not None] + [deepest]
+        strides = [backbone.reductions[level] for level in levels]
+        widths = [channels[min(index, len(channels) - 1)] for index in range(len(steps))]
+        super().__init__(widths[-1] if widths else backbone.channels[deepest], steps[-1][0] if steps else strides[-1])
+        self.levels = levels
+        inner = [backbone.channels[level] for level in levels]
+        last = len(inner) - 1
+        self.blocks, self.ups = nn.ModuleDict(), nn.ModuleList()
+        for column in range(1, last + 1):
+            for level in range(last - column, -1, -1):
+                outer = column == last - level
+                below = widths[column - 2] if outer and column > 1 else inner[level + 1]
+                width = widths[column - 1] if outer else inner[level]
+                self.blocks[f"{level}_{column}"] = DoubleConv(below + column * inner[level], width)
+        self.ups.extend(nn.Upsample(scale_factor=coarse // fine) for fine, coarse in pairwise(strides))
+        finish = [widths[last - 1] if last else inner[0], *widths[last:]]
+        self.finish = nn.Sequential()
+        for before, width in pairwise(finish):
+            self.finish.append(nn.Sequential(nn.Upsample(scale_factor=2), DoubleConv(before, width)))
+        self.columns = [inner[0]] * (last - 1)
+        initialise(self)
+
+    def forward(self, features: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return a map (N, channels, H / stride, W / stride), and x(0, 1), x(0, 2) ... at the finest level's stride."""
+        rows = [[features[level]] for level in self.levels]
+        for column in range(1, len(rows)):
+            for level in range(len(rows) - column):
+                coarse = self.ups[level](rows[level + 1][column - 1])
+                joined = torch.cat([coarse, *reversed(rows[level])], dim=1)
+                rows[level].append(self.blocks[f"{level}_{column}"](joined))
+        return cast("Tensor", self.finish(rows[0][-1])), rows[0][1:-1]
+
+
+def build(
+    backbone: Backbone,
+    classes: int,
+    dropout: float = 0.0,
+    *,
+    channels: Sequence[int] = (256, 128, 64, 32, 16),
+    finest: int = 1,
+    deep_supervision: bool = False,
+    layout: str = "paper",
+) -> Segmenter:
+    """Compose UNet++.
+
+    Args:
+        backbone: image to pyramid.
+        classes: number of logits.
+        dropout: before the last layer.
+        channels: of the outermost diagonal, coarsest first, and of the blocks behind it; the last one repeats.
+        finest: stride of the result, and the native stride: 1, 2, 4 ...; larger is cheaper and coarser.
+        deep_supervision: an auxiliary classifier on each column of the finest level.
+        layout: `paper`, or `smp` for a last convolution of 3x3, as in segmentation_models.pytorch.
+
+    Raises:
+        MaskwrightError: an option outside its rule.
+    """
+    if not channels or min(channels) < 1 or finest not in {1, 2, 4, 8, 16}:
+        raise MaskwrightError(
+            f"unet++: channels {list(channels)} must be 1 or more each, and finest, {finest}, one of 1, 2, 4, 8 and 16"
+        )
+    if layout not in LAYOUTS:
+        raise MaskwrightError(f"unet++: layout is {layout!r}, and it must be one of {', '.join(LAYOUTS)}")
+    decoder = NestedDecoder(backbone, channels, finest)
+    first = len(backbone.channels)
+    aux = [
+        AuxHead(first + column, width, classes, dropout, hidden=False)
+        for column, width in enumerate(decoder.columns)
+        if deep_supervision
+    ]
+    head = PixelHead(decoder.channels, classes, dropout, 3 if layout == "smp" else 1)
+    return Segmenter(backbone, decoder, head, classes, aux)

@@ -1,0 +1,104 @@
+"""Where weights and their description are found: a file, a folder, or a repository of the hub. Knows no library.
+
+Two files are read, both as data: `config.json` and `model.safetensors`. Code beside them is never run, and pickles are
+never opened.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.models.backbones import hub
+from maskwright.models.weights import read_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+LARGEST_JSON = 1 << 24  # a description of more bytes is none
+
+
+@dataclass(frozen=True)
+class Published:
+    """Weights with their description.
+
+    Attributes:
+        config: the description.
+        tensors: by the library's names.
+        origin: where they come from, for messages.
+        place: folder or repository that other files are looked for in.
+    """
+
+    config: dict[str, Any]
+    tensors: dict[str, Tensor]
+    origin: str
+    place: str | Path
+
+    def other(self, name: str) -> dict[str, Any]:
+        """Return another JSON file of the same place; empty where there is none."""
+        try:
+            path = self.place / name if isinstance(self.place, Path) else hub.published_file(self.place, name)
+        except hub.NoSuchFile:
+            return {}
+        return read_json(path) if path.is_file() else {}
+
+
+def find(name: str, weights: Path | None) -> Published:
+    """Find weights and description.
+
+    Args:
+        name: folder, or repository OWNER/NAME on the hub.
+        weights: a safetensors file; its description is the `config.json` beside it, or that of `name`.
+
+    Raises:
+        MaskwrightError: neither is there, or the hub is out of reach.
+    """
+    folder = Path(name)
+    if weights is not None:
+        tensors = read_tensors(weights)
+        place = next((place for place in (weights.parent, folder) if (place / CONFIG).is_file()), None)
+        if place is None and not _is_repository(name):
+            raise MaskwrightError(
+                f"{weights} has no {CONFIG} beside it, which says what network it is for: put the one there that was "
+                "saved with it, or name the folder or the repository that holds it, as in smp:FOLDER"
+            )
+        config = read_json(hub.published_file(name, CONFIG) if place is None else place / CONFIG)
+        return Published(config, tensors, str(weights), name if place is None else place)
+    if folder.is_dir():
+        return Published(read_json(folder / CONFIG), read_tensors(folder / WEIGHTS), name, folder)
+    if not _is_repository(name):
+        raise MaskwrightError(
+            f"{name} is neither a folder here nor a repository OWNER/NAME of the hub: give a folder with {CONFIG} and "
+            f"{WEIGHTS}, or a file with --weights FILE"
+        )
+    config = read_json(hub.published_file(name, CONFIG))
+    return Published(config, read_tensors(hub.published_file(name, WEIGHTS)), name, name)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        MaskwrightError: missing, or no JSON object.
+    """
+    if not path.is_file():
+        raise MaskwrightError(f"{path} does not exist: give the folder that save_pretrained wrote, with {path.name}")
+    try:
+        if path.stat().st_size > LARGEST_JSON:
+            raise ValueError("too long for a description")
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise MaskwrightError(f"{path} is no description ({error}): copy the file again") from None
+    if not isinstance(found, dict):
+        raise MaskwrightError(f"{path} holds no JSON object: copy the file again")
+    return found
+
+
+def _is_repository(name: str) -> bool:
+    owner, slash, model = name.partition("/")
+    return bool(slash and owner and model) and "/" not in model and not name.startswith(".")

@@ -1,0 +1,129 @@
+"""What every source comes down to: a model of ours, how files become its input, and renamed tensors. No library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from maskwright.core.classes import Classes
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor, nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+COUNTER = "num_batches_tracked"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One import, ready to be built.
+
+    Attributes:
+        model: architecture, backbone and options of ours.
+        data: how files become the network's input.
+        tensors: by our names.
+        count: number of classes.
+        origin: where the tensors come from, for messages.
+        names: of the classes, where the source carries them.
+        predict: how whole images are predicted.
+        notes: what people should know about it.
+    """
+
+    model: ModelPlan
+    data: DataPlan
+    tensors: Mapping[str, Tensor]
+    count: int
+    origin: str
+    names: tuple[str, ...] | None = None
+    predict: PredictPlan = field(default_factory=PredictPlan)
+    notes: tuple[str, ...] = ()
+
+    def tensors_for(self, segmenter: nn.Module) -> dict[str, Tensor]:
+        """Return the tensors as `segmenter` holds them.
+
+        Added are the counters that old files lack, for which prediction has no use; a linear layer on pixels becomes
+        the 1x1 convolution that it is.
+        """
+        own = segmenter.state_dict()
+        fitted = {name: own[name] for name in own if name.endswith(COUNTER)}
+        for name, tensor in self.tensors.items():
+            pointwise = name in own and own[name].shape == (*tensor.shape, 1, 1)
+            fitted[name] = tensor[..., None, None] if pointwise else tensor
+        return fitted
+
+
+def class_table(recipe: Recipe, given: Sequence[str] | None, source: str) -> Classes:
+    """Name the classes: as given, as the source does, or by number.
+
+    Raises:
+        MaskwrightError: another number of names than of classes.
+    """
+    if given is not None and len(given) != recipe.count:
+        raise MaskwrightError(
+            f"{len(given)} class names were given, and {source} has {recipe.count} classes: give one name a class, in "
+            "the order of the weights"
+        )
+    if given is not None:
+        return Classes.named(tuple(given))
+    return Classes.named(_unique(recipe.names or [f"class_{index}" for index in range(recipe.count)]))
+
+
+def _unique(names: Sequence[str]) -> tuple[str, ...]:
+    """Tell classes of one name apart by their index: published tables have such."""
+    tidy = [name.strip("_ ") or name for name in names]
+    return tuple(f"{name} ({index})" if tidy.index(name) != index else name for index, name in enumerate(tidy))
+
+
+def eight_bit(mean: Sequence[float], std: Sequence[float], channels: int = 3) -> DataPlan:
+    """Bring mean and deviation of values 0..1, one a channel, to our scale of 0..255."""
+    return DataPlan(channels=channels, mean=[255.0 * value for value in mean], std=[255.0 * value for value in std])
+
+
+def rows_of(tensors: Mapping[str, Tensor], name: str, origin: str) -> int:
+    """Return the number of classes: the rows of the last layer.
+
+    Raises:
+        MaskwrightError: there is no such tensor.
+    """
+    if name not in tensors:
+        raise MaskwrightError(
+            f"{origin} holds no {name}, which is the last layer of this architecture: give the file of this "
+            "architecture, in the names of the library that it comes from"
+        )
+    return int(tensors[name].shape[0])
+
+
+def binary_as_two(tensors: dict[str, Tensor], last: Sequence[str]) -> dict[str, Tensor]:
+    """Give a network with one logit z, read through a sigmoid, the two logits (0, z): their softmax is that sigmoid.
+
+    Args:
+        tensors: by our names.
+        last: names of the last layer's weight and bias.
+    """
+    return {**tensors, **{name: _with_zero(tensors[name]) for name in last}}
+
+
+def _with_zero(tensor: Tensor) -> Tensor:
+    import torch
+
+    return torch.cat([torch.zeros_like(tensor), tensor])
+
+
+def option(config: Mapping[str, Any], key: str, allowed: Sequence[Any], source: str) -> Any:
+    """Return a setting of a description, by default the first of `allowed`.
+
+    Raises:
+        MaskwrightError: it is none of `allowed`.
+    """
+    value = config.get(key, allowed[0])
+    if value not in allowed:
+        raise MaskwrightError(
+            f"{source} was made with {key}={value!r}, which has no counterpart here: only "
+            f"{' or '.join(repr(entry) for entry in allowed)} can be imported"
+        )
+    return value

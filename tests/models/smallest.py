@@ -1,0 +1,25 @@
+"""The smallest network of each architecture, for tests that go through the whole catalog."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from maskwright import models
+
+# Options of decoders that make them wide, and what is enough to have every layer.
+_NARROW: dict[str, Any] = {
+    "width": 8,
+    "low_width": 4,
+    "branch_width": 8,
+    "channels": (8, 6, 4),
+}
+_COMPACT: dict[str, Any] = {"widths": (4, 6, 8, 10), "depths": (1, 1, 1, 1)}
+# Architectures that do not stand on the compact backbone: backbone and its smallest options.
+_OTHERS: dict[str, tuple[str, dict[str, Any]]] = {}
+
+
+def smallest(name: str) -> dict[str, Any]:
+    """Return the keyword arguments of `models.create` for the smallest `name`, the backbone among them."""
+    backbone, options = _OTHERS.get(name, ("compact", _COMPACT))
+    known = models.options_of(name, backbone)
+    return {"backbone": backbone, **options, **{key: value for key, value in _NARROW.items() if key in known}}

@@ -1,0 +1,303 @@
+"""Imported weights give the outputs of the library that they come from, built on the spot with random weights."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.models import bundle
+from maskwright.models.backbones import hub
+from maskwright.models.importers import import_model
+from maskwright.models.importers.naming import renamed
+from maskwright.models.importers.transformers import CONVNEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+smp_only = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+def shaken(module: nn.Module) -> nn.Module:
+    """Give every norm statistics and weights of its own, so that none of them can be left out unnoticed."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            for tensor in (layer.weight, layer.running_var):
+                nn.init.uniform_(tensor, 0.7, 1.3)
+            for tensor in (layer.bias, layer.running_mean):
+                nn.init.normal_(tensor, std=0.1)
+    return module.eval()
+
+
+def agree(ours: Tensor, theirs: Tensor) -> None:
+    """Compare logits: the largest difference, relative to the largest logit."""
+    assert ours.shape == theirs.shape
+    assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
+
+
+def test_fcn_of_torchvision(tmp_path: Path) -> None:
+    build = pytest.importorskip("torchvision").models.segmentation.fcn_resnet50
+    reference = shaken(build(weights=None, weights_backbone=None, num_classes=4, aux_loss=True))
+    state, file = reference.state_dict(), tmp_path / "fcn.safetensors"
+    safetensors.torch.save_file(state, file)
+    ours, card = import_model("torchvision:fcn_resnet50", file, ["a", "b", "c", "d"])
+    assert card.classes.names == ["a", "b", "c", "d"]
+    assert card.data.mean == pytest.approx([123.675, 116.28, 103.53])
+    for size in [(72, 48), (49, 90)]:
+        image = torch.randn(1, 3, *size)
+        padded = nn.functional.pad(image, (0, -size[1] % 8, 0, -size[0] % 8), mode="replicate")
+        expected = reference(padded)
+        for logits, key in zip(ours(image, with_aux=True), ("out", "aux"), strict=True):
+            agree(logits, expected[key][:, :, : size[0], : size[1]])
+    # Trained without the auxiliary head, and saved by a torch that counted no batches.
+    absent = ("aux_classifier.", "num_batches_tracked")
+    old = {name: tensor for name, tensor in state.items() if not any(part in name for part in absent)}
+    safetensors.torch.save_file(old, file)
+    again, card = import_model("torchvision:fcn_resnet50", file)
+    assert card.classes.names == ["class_0", "class_1", "class_2", "class_3"]
+    assert len(again.aux) == 0
+    assert torch.equal(again(image), ours(image))
+
+
+def smp_model(name: str, **settings: Any) -> nn.Module:
+    smp = pytest.importorskip("segmentation_models_pytorch", reason="the judge is in the extra `dev`")
+    return shaken(getattr(smp, name)(encoder_weights=None, **settings))
+
+
+SMP: dict[str, tuple[str, dict[str, Any]]] = {
+    "unet": ("Unet", {"encoder_name": "resnet18", "classes": 3}),
+    "unet, its widths and channels": (
+        "Unet",
+        {"encoder_name": "tu-resnet10t", "classes": 2, "in_channels": 5, "decoder_channels": (32, 16, 8, 8, 4)},
+    ),
+    "unet over a transformer": ("Unet", {"encoder_name": "mit_b0", "classes": 2}),
+    "unet++": ("UnetPlusPlus", {"encoder_name": "resnet18", "classes": 2, "decoder_channels": (24, 20, 16, 12, 8)}),
+    "deeplabv3+": ("DeepLabV3Plus", {"encoder_name": "resnet18", "classes": 3, "decoder_channels": 24}),
+    "deeplabv3+ at stride 8": (
+        "DeepLabV3Plus",
+        {"encoder_name": "resnet18", "classes": 2, "decoder_channels": 16, "encoder_output_stride": 8},
+    ),
+    "deeplabv3+ over timm's": (
+        "DeepLabV3Plus",
+        {"encoder_name": "tu-resnet10t", "classes": 2, "decoder_channels": 16, "decoder_atrous_rates": (6, 12, 18)},
+    ),
+    "fpn": ("FPN", {"encoder_name": "resnet18", "classes": 3, "decoder_pyramid_channels": 24}),
+    "upernet": ("UPerNet", {"encoder_name": "resnet18", "classes": 3, "decoder_channels": 24}),
+    "segformer": ("Segformer", {"encoder_name": "mit_b0", "classes": 3, "decoder_segmentation_channels": 24}),
+}
+
+
+@smp_only
+@pytest.mark.parametrize("case", SMP)
+def test_segmentation_models_pytorch(tmp_path: Path, case: str) -> None:
+    name, settings = SMP[case]
+    reference = smp_model(name, **settings)
+    reference.save_pretrained(tmp_path / "saved")
+    ours, card = import_model(f"smp:{tmp_path / 'saved'}")
+    assert len(card.classes.names) == settings["classes"]
+    for size in [(64, 96), (96, 32)]:
+        image = torch.randn(1, settings.get("in_channels", 3), *size)
+        agree(ours(image), reference(image))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("deeplabv3_resnet50", {"aux_loss": True}), ("lraspp_mobilenet_v3_large", {})],
+)
+def test_deeplabv3_and_lraspp_of_torchvision(tmp_path: Path, name: str, settings: dict[str, Any]) -> None:
+    build = getattr(pytest.importorskip("torchvision").models.segmentation, name)
+    reference = shaken(build(weights=None, weights_backbone=None, num_classes=21, **settings))
+    safetensors.torch.save_file(reference.state_dict(), tmp_path / "w.safetensors")
+    ours, card = import_model(f"torchvision:{name}", tmp_path / "w.safetensors")
+    assert (card.classes.names[0], card.classes.names[-1]) == ("background", "tvmonitor")
+    for size in [(64, 48), (32, 80)]:
+        image = torch.randn(1, 3, *size)
+        agree(ours(image), reference(image)["out"])
+
+
+@pytest.mark.parametrize("names", ["published", "in memory"])
+def test_segformer_of_transformers(tmp_path: Path, names: str) -> None:
+    transformers = pytest.importorskip("transformers", reason="the judge is in the extra `dev`")
+    config = transformers.SegformerConfig(
+        hidden_sizes=[8, 16, 24, 32],
+        depths=[1, 2, 1, 1],
+        num_attention_heads=[1, 2, 3, 4],
+        decoder_hidden_size=12,
+        id2label={0: "wall", 1: "screen", 2: "screen"},
+    )
+    reference = shaken(transformers.SegformerForSemanticSegmentation(config))
+    reference.save_pretrained(tmp_path)
+    if names == "in memory":
+        safetensors.torch.save_file(reference.state_dict(), tmp_path / "model.safetensors")
+    seen = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3, "size": {"height": 640, "width": 512}}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(seen), encoding="utf-8")
+    ours, card = import_model(f"transformers:{tmp_path}")
+    assert card.classes.names == ["wall", "screen", "screen (2)"]
+    assert (card.data.mean, card.data.std) == ([127.5] * 3, [63.75] * 3)
+    assert card.predict.tile == (640, 512)
+    for size in [(64, 96), (96, 32)]:
+        image = torch.randn(1, 3, *size)
+        agree(ours(image, upsample=False), reference(image).logits)
+
+
+def test_upernet_of_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    transformers = pytest.importorskip("transformers", reason="the judge is in the extra `dev`")
+    depths, widths = (1, 2, 4, 2), (24, 32, 48, 64)
+    monkeypatch.setitem(CONVNEXT, (depths, widths), "test_convnext")
+    stages = [f"stage{stage}" for stage in (1, 2, 3, 4)]
+    backbone = transformers.ConvNextConfig(depths=list(depths), hidden_sizes=list(widths), out_features=stages)
+    config = transformers.UperNetConfig(backbone_config=backbone, hidden_size=16, num_labels=5)
+    reference = shaken(transformers.UperNetForSemanticSegmentation(config))
+    reference.save_pretrained(tmp_path)
+    ours, card = import_model(f"transformers:{tmp_path}")
+    assert card.classes.names == [f"class_{index}" for index in range(5)]
+    assert "ImageNet" in card.summary["imported"]["notes"][0]
+    for size in [(64, 96), (96, 32)]:
+        image = torch.randn(1, 3, *size)
+        agree(ours(image), reference(image).logits)
+
+
+@pytest.mark.parametrize("kind", ["dpt", "mask2former", None])
+def test_transformers_without_a_counterpart_are_refused(described: Callable[..., str], kind: str | None) -> None:
+    with pytest.raises(MaskwrightError, match=rf"of the type {kind!r}, .* segformer and upernet can be imported"):
+        import_model(described("transformers", model_type=kind))
+
+
+@smp_only
+def test_one_logit_becomes_background_and_foreground(tmp_path: Path) -> None:
+    reference = smp_model("Unet", encoder_name="resnet18", classes=1)
+    reference.save_pretrained(tmp_path / "saved")
+    ours, card = import_model(f"smp:{tmp_path / 'saved'}")
+    assert card.classes.names == ["background", "foreground"]
+    image = torch.randn(1, 3, 32, 64)
+    torch.testing.assert_close(ours(image).softmax(1)[:, 1], reference(image).sigmoid()[:, 0])
+
+
+@pytest.fixture
+def described(tmp_path: Path) -> Callable[..., str]:
+    """Write a folder as save_pretrained does, with next to no weights, and return its source."""
+
+    def write(library: str = "smp", **config: Any) -> str:
+        (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        safetensors.torch.save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors")
+        return f"{library}:{tmp_path}"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({}, "names no _model_class"),
+        ({"_model_class": "Unett"}, r"'Unett' is no architecture .* did you mean 'Unet'\?"),
+        ({"_model_class": "Unet", "encoder_name": "vgg99"}, "has the encoder vgg99, which has no counterpart"),
+        ({"_model_class": "Unet", "encoder_depth": 4}, "encoder_depth=4, which has no counterpart here: only 5"),
+        ({"_model_class": "Unet", "decoder_attention_type": "scse"}, "decoder_attention_type='scse'"),
+        ({"_model_class": "Unet", "activation": "sigmoid", "classes": 3}, "lets classes overlap"),
+        ({"_model_class": "FPN", "decoder_segmentation_channels": 64}, "only multiples of 128 can be imported"),
+        ({"_model_class": "FPN", "decoder_merge_policy": "cat"}, "decoder_merge_policy='cat'"),
+        ({"_model_class": "UPerNet", "upsampling": 8}, "upsampling=8"),
+        ({"_model_class": "Segformer", "encoder_name": "resnet18"}, "only mit_b0, mit_b1"),
+        ({"_model_class": "DeepLabV3Plus", "decoder_atrous_rates": [1, 2]}, "only three, at stride 8 even ones"),
+        ({"_model_class": "Unet", "encoder_name": "resnet18"}, r"tensors that this architecture does not know \(x\)"),
+    ],
+)
+def test_what_has_no_counterpart_is_refused(
+    described: Callable[..., str], config: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(MaskwrightError, match=message):
+        import_model(described(**config))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("fcn_resnet50", "write LIBRARY:NAME"),
+        ("torchvison:fcn_resnet50", r"did you mean 'torchvision'\?"),
+        ("torchvision:fcn_resnet5", r"did you mean 'fcn_resnet50'\?"),
+        ("smp:nowhere", "neither a folder here nor a repository"),
+    ],
+)
+def test_an_unknown_source_is_named(source: str, message: str) -> None:
+    with pytest.raises(MaskwrightError, match=message):
+        import_model(source)
+
+
+def test_a_pickle_is_refused_with_the_cure(tmp_path: Path) -> None:
+    (tmp_path / "fcn.pth").write_bytes(b"anything")
+    with pytest.raises(MaskwrightError, match=r"is a pickle by its name.*save_file"):
+        import_model("torchvision:fcn_resnet50", tmp_path / "fcn.pth")
+
+
+def test_weights_without_a_description_say_what_is_missing(tmp_path: Path) -> None:
+    safetensors.torch.save_file({"x": torch.zeros(1)}, tmp_path / "w.safetensors")
+    with pytest.raises(MaskwrightError, match=r"no config\.json beside it"):
+        import_model("smp:Unet", tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '"x"', "[" * 100_000])
+def test_a_damaged_description_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text, encoding="utf-8")
+    with pytest.raises(MaskwrightError, match=r"config\.json (is no description|holds no JSON object)"):
+        import_model(f"smp:{tmp_path}")
+
+
+@pytest.mark.parametrize("source", ["smp:owner/name", "transformers:owner/name"])
+def test_a_hub_out_of_reach_is_an_error_with_a_cure(monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(MaskwrightError, match=r"HF_HUB_OFFLINE is set\. Try again online, or give local files"):
+        import_model(source)
+
+
+def test_torchvisions_server_out_of_reach_is_an_error_with_a_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unplugged(*_arguments: object, **_settings: object) -> None:
+        raise OSError("no route")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.urlopen", unplugged)
+    with pytest.raises(MaskwrightError, match=r"could not be fetched \(no route\): try again online, or convert"):
+        import_model("torchvision:fcn_resnet50")
+
+
+def test_torchvisions_pickle_is_read_by_the_restricted_unpickler_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.models.segmentation import FCN_ResNet50_Weights
+
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "torchvision.models._api.load_state_dict_from_url", lambda _url, **settings: asked.update(settings) or {}
+    )
+    assert hub.torchvision_weights(FCN_ResNet50_Weights.DEFAULT) == {}
+    assert asked["weights_only"] is True
+    assert asked["check_hash"] is True
+
+
+def test_published_files_come_from_the_cache_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "_cached", lambda _repository, file: tmp_path / file)
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_a, **_k: pytest.fail("the network was touched"))
+    assert hub.published_file("owner/name", "config.json") == tmp_path / "config.json"
+
+
+def test_class_names_must_be_as_many_as_the_classes(tmp_path: Path) -> None:
+    smp_model("Unet", encoder_name="tu-resnet10t", classes=3).save_pretrained(tmp_path)
+    with pytest.raises(MaskwrightError, match=r"2 class names were given, and .* has 3 classes"):
+        import_model(f"smp:{tmp_path}", classes=["a", "b"])
+    again = import_model(f"smp:{tmp_path}", classes=["a", "b", "c"])
+    bundle.save(tmp_path / "m.safetensors", *again)
+    assert bundle.load(tmp_path / "m.safetensors")[1].classes.names == ["a", "b", "c"]
+
+
+def test_names_are_turned_by_the_first_row_that_fits() -> None:
+    zero = torch.zeros(1)
+    table = {"a.{n}.b{n}.": "x.{n}.{n}.", "a.": "y.", "gone.": ""}
+    found = renamed({"a.1.b23.weight": zero, "a.bias": zero, "gone.now": zero}, table, "it")
+    assert list(found) == ["x.1.23.weight", "y.bias"]
+    with pytest.raises(MaskwrightError, match=r"it holds tensors .* \(b\.1, c, d and 1 more\)"):
+        renamed({"b.1": zero, "c": zero, "d": zero, "e": zero}, table, "it")

@@ -1,0 +1,145 @@
+"""The output stride is changed on a built network: the dilations of the papers, and the weights see what they saw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import nn
+
+from maskwright import models
+from maskwright.core.errors import MaskwrightError
+from maskwright.models.backbones import find_backbone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from maskwright.models.backbones.base import Backbone
+
+    Build = Callable[..., models.Segmenter]
+
+
+def rates(backbone: Backbone, stage: str) -> list[int]:
+    """List the dilations of a stage's 3x3 convolutions, in order."""
+    return [
+        layer.dilation[0]
+        for name, layer in backbone.named_modules()
+        if stage in name and isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3)
+    ]
+
+
+def test_the_multi_grid_is_that_of_the_paper() -> None:
+    """Chen et al. 2017, section 3.2.1: at output stride 16 the rates are 2 x (1, 2, 4) = (2, 4, 8)."""
+    backbone = find_backbone("resnet50").builder(3, output_stride=16, multi_grid=(1, 2, 4))
+    assert rates(backbone, "layer4") == [2, 4, 8]
+    assert rates(backbone, "layer3") == [1] * 6
+    backbone.set_output_stride(8)
+    assert rates(backbone, "layer4") == [4, 8, 16]
+    assert rates(backbone, "layer3") == [2] * 6
+    assert backbone.reductions == (2, 4, 8, 8, 8)
+    backbone.set_output_stride(32, ())
+    assert rates(backbone, "layer3") + rates(backbone, "layer4") == [1] * 9
+    assert backbone.reductions == (2, 4, 8, 16, 32)
+
+
+def test_fewer_blocks_use_the_first_factors_and_more_start_anew(small: Build) -> None:
+    assert rates(small(depths=(1, 1, 1, 4), output_stride=16, multi_grid=(1, 2, 4)).backbone, "stages.3") == [
+        *[2, 2],
+        *[4, 4],
+        *[8, 8],
+        *[2, 2],
+    ]
+    assert rates(small(output_stride=16, multi_grid=(1, 2, 4)).backbone, "stages.3") == [2, 2]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenetv3_large_100", "efficientnet_b0", "regnety_004"])
+def test_without_a_multi_grid_the_dilations_are_timms(name: str) -> None:
+    timm = pytest.importorskip("timm")
+    with torch.device("meta"):
+        judge = timm.create_model(name, features_only=True, output_stride=8)
+    ours = find_backbone(name).builder(3, output_stride=8)
+    theirs = [layer for layer in judge.modules() if isinstance(layer, nn.Conv2d)]
+    mine = [layer for layer in ours.modules() if isinstance(layer, nn.Conv2d)]
+    for one, other in zip(mine, theirs, strict=True):
+        seen = one.stride, one.padding, one.dilation if max(one.kernel_size) > 1 else None
+        assert seen == (other.stride, other.padding, other.dilation if max(one.kernel_size) > 1 else None)
+
+
+def test_a_dilated_network_gives_the_coarse_one_in_between(small: Build) -> None:
+    """The fine grid holds the coarse one's values at every second place: dilation leaves out what the stride did."""
+    backbone = small(depths=(1, 1, 2, 2)).backbone.eval()
+    image = torch.randn(1, 3, 128, 96)
+    coarse = backbone(image)
+    backbone.set_output_stride(8)
+    fine = backbone(image)
+    torch.testing.assert_close(fine[-1][:, :, ::4, ::4], coarse[-1])
+    torch.testing.assert_close(fine[-2][:, :, ::2, ::2], coarse[-2])
+    backbone.set_output_stride(32)
+    assert torch.equal(backbone(image)[-1], coarse[-1])
+
+
+@pytest.mark.parametrize("name", ["deeplabv3", "deeplabv3plus", "fcn", "pspnet"])
+def test_trained_at_16_and_predicting_at_8_is_the_network_built_at_8(small: Build, name: str) -> None:
+    width = {"width": 6} if name.startswith("deeplab") else {}
+    trained = small(name, output_stride=16, **width).eval()
+    built = small(name, output_stride=8, **width).eval()
+    built.load_state_dict(trained.state_dict())
+    image = torch.randn(1, 3, 65, 90)
+    before = trained(image)
+    trained.set_output_stride(8)
+    assert torch.equal(trained(image), built(image))
+    assert trained.native_stride == built.native_stride
+    assert trained(image, upsample=False).shape == built(image, upsample=False).shape
+    assert not torch.equal(trained(image), before)
+    trained.set_output_stride(16)
+    assert torch.equal(trained(image), before)
+
+
+def test_the_rates_of_the_pyramid_are_doubled_at_8(small: Build) -> None:
+    """Chen et al. 2017, section 3.3: "the rates are doubled when output stride = 8"."""
+    model = small("deeplabv3", width=4)
+    branches = model.decoder.pooling.branches
+    assert [branch[0].dilation[0] for branch in branches[1:]] == [6, 12, 18]
+    model.set_output_stride(8)
+    assert [branch[0].dilation[0] for branch in branches[1:]] == [12, 24, 36]
+
+
+@pytest.mark.parametrize(
+    ("name", "stride", "message"),
+    [
+        ("swiftnet", 8, "SwiftNetDecoder is built for the strides of its backbone"),
+        ("unet", 16, "UNetDecoder is built for the strides"),
+        ("fcn", 5, r"output_stride is 5 and multi_grid \[\]: the first must be one of 4, 8, 16, 32"),
+    ],
+)
+def test_what_cannot_be_changed_says_so_and_stays(small: Build, name: str, stride: int, message: str) -> None:
+    model = small(name).eval()
+    image = torch.randn(1, 3, 40, 40)
+    before = model(image)
+    with pytest.raises(MaskwrightError, match=message):
+        model.set_output_stride(stride)
+    assert torch.equal(model(image), before)
+
+
+def test_trying_a_stride_changes_nothing(small: Build) -> None:
+    model = small("fcn", output_stride=16).eval()
+    image = torch.randn(1, 3, 40, 40)
+    before = model(image)
+    model.try_output_stride(8)
+    assert torch.equal(model(image), before)
+    with pytest.raises(MaskwrightError, match=r"leave predict\.output_stride out"):
+        small("unet").try_output_stride(8)
+
+
+@pytest.mark.parametrize(("name", "built_at"), [("timm:test_resnet", 32), ("timm:test_convnext", 16)])
+def test_strides_outside_convolutions_are_refused_and_nothing_changes(name: str, built_at: int) -> None:
+    """One average-pools in its shortcuts, the other steps by even kernels; timm can build either at a stride once."""
+    model = models.create("fcn", 2, 3, name, output_stride=built_at).eval()
+    assert model.native_stride == built_at
+    image = torch.randn(1, 3, 64, 64)
+    before = model(image)
+    with pytest.raises(MaskwrightError, match=f"not all of its strides lie in .*set output_stride={built_at} and"):
+        model.set_output_stride(8)
+    assert torch.equal(model(image), before)
+    assert model.backbone.reductions[-1] == built_at

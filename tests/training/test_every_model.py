@@ -1,0 +1,81 @@
+"""Every architecture of the catalog, killed in the middle and resumed, ends in the same bits as one left alone."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from tests.models.smallest import smallest
+from torch import Tensor, nn
+
+from maskwright import models
+from maskwright.core.plan import ModelPlan, OptimPlan, Plan, TrainPlan
+from maskwright.training.loop import Job, Trainer
+from maskwright.training.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+STEPS = 4
+SIZE = 32
+
+
+class Killed(BaseException):
+    """As sudden as SIGKILL, as far as the loop can tell: nothing catches it."""
+
+
+@contextlib.contextmanager
+def stream(step: int) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+    def endless() -> Iterator[tuple[Tensor, Tensor]]:
+        for number in range(step, 1000):
+            random = torch.Generator().manual_seed(number)
+            labels = torch.randint(0, 2, (2, SIZE, SIZE), generator=random)
+            yield torch.randn((2, 3, SIZE, SIZE), generator=random) + labels[:, None], labels
+
+    yield endless()
+
+
+def trainer(run: Path, name: str, killed_at: int | None = None) -> Trainer:
+    def validate(_model: nn.Module, step: int) -> float:
+        if step == killed_at:
+            raise Killed
+        return step / 100
+
+    torch.manual_seed(0)
+    plan = Plan(
+        optim=OptimPlan(lr=0.01, ema=0.9),
+        train=TrainPlan(steps=STEPS, validations=2, checkpoint_seconds=1e-9),
+        model=ModelPlan(name=name, dropout=0.3),
+    )
+    job = Job(
+        plan=plan,
+        segmenter=models.create(name, 2, 3, dropout=0.3, **smallest(name)),
+        loss=nn.CrossEntropyLoss(),
+        batches=stream,
+        validate=validate,
+        run=run,
+        fabric=Fabric(accelerator="cpu", devices=1),
+    )
+    return Trainer(job, Pace(STEPS, budget_seconds=None))
+
+
+@pytest.mark.parametrize("name", sorted(models.MODELS))
+def test_killed_and_resumed_it_ends_in_the_same_bits(tmp_path: Path, name: str) -> None:
+    whole = trainer(tmp_path / "whole", name)
+    best = whole.fit()
+    with pytest.raises(Killed):
+        trainer(tmp_path / "killed", name, killed_at=2).fit()
+    again = trainer(tmp_path / "killed", name)
+    end = again.fit()
+    for one, two in [(weights(whole), weights(again)), (best.weights, end.weights)]:
+        assert one.keys() == two.keys()
+        different = [key for key in one if not torch.equal(one[key], two[key])]
+        assert different == []
+
+
+def weights(one: Trainer) -> dict[str, Any]:
+    return one.job.segmenter.state_dict()
