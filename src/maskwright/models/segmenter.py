@@ -10,22 +10,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.layers.blocks import resize
+from maskwright.models.layers.blocks import height_width, resize
 from maskwright.models.layers.norm import BatchNorm2d, moving_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from maskwright.models.backbones.base import Backbone
-    from maskwright.models.heads.pixel import AuxHead, PixelHead
+    from maskwright.models.heads.pixel import AuxHead, Head
 
 
 class Decoder(nn.Module, ABC):
-    """Base class: `forward(features)` turns a backbone's pyramid, finest level first, into one map.
+    """Base class: `forward(features)` turns a backbone's pyramid, finest level first, into what the head reads.
+
+    That is one map, or a list of maps for a head that takes several.
 
     Attributes:
         channels: of the map.
-        stride: of the map against the image.
+        stride: at which the logits are compared with the labels; that of the map, unless the head says otherwise.
     """
 
     def __init__(self, channels: int, stride: int) -> None:
@@ -34,8 +36,8 @@ class Decoder(nn.Module, ABC):
         self.stride = stride
 
     @abstractmethod
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """Return a map (N, channels, H / stride, W / stride)."""
+    def forward(self, features: list[Tensor]) -> Tensor | list[Tensor]:
+        """Return a map (N, channels, H / stride, W / stride), or several."""
 
 
 class Segmenter(nn.Module):
@@ -55,10 +57,16 @@ class Segmenter(nn.Module):
         classes: K.
         in_channels: C.
         native_stride: stride of the logits before they are brought to the size of the image.
+        scales: of the image; where there is more than one, the same network sees the image at each, and the logits are
+            the largest of all (Chen et al. 2017, "DeepLab", section 3.2).
+        scale_logits: with several scales, give the logits of each as auxiliary ones.
     """
 
+    scales: Sequence[float] = (1.0,)
+    scale_logits = False
+
     def __init__(
-        self, backbone: Backbone, decoder: Decoder, head: PixelHead, classes: int, aux: Sequence[AuxHead] = ()
+        self, backbone: Backbone, decoder: Decoder, head: Head, classes: int, aux: Sequence[AuxHead] = ()
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -74,7 +82,8 @@ class Segmenter(nn.Module):
 
         Args:
             x: images (N, C, H, W).
-            with_aux: return a tuple (logits, one more for each auxiliary head), also where there is no such head.
+            with_aux: return a tuple (logits, one more for each auxiliary head, then for each scale where
+                `scale_logits` is set), also where there are none of these.
             upsample: bring the logits to H x W, bilinearly; otherwise all are
                 (N, K, ceil(H / native_stride), ceil(W / native_stride)).
 
@@ -89,15 +98,33 @@ class Segmenter(nn.Module):
         height, width = x.shape[2], x.shape[3]
         x = self._padded(x)
         with moving_statistics():
-            features = self.backbone(x)
-            outputs = [self.head(self.decoder(features))]
-            if with_aux:
-                outputs += [head(features) for head in self.aux]
+            main, others = self._scores(x, with_aux)
         stride = 1 if upsample else self.native_stride
         whole = (x.shape[2] // stride, x.shape[3] // stride)
         part = (-(-height // stride), -(-width // stride))
-        logits = tuple(resize(output.float(), whole)[:, :, : part[0], : part[1]] for output in outputs)
+        logits = tuple(resize(output.float(), whole)[:, :, : part[0], : part[1]] for output in (main, *others))
         return logits if with_aux else logits[0]
+
+    def follow(self, progress: float) -> None:
+        """Be told the share of the training done, 0..1, before each step."""
+        self.head.follow(progress)
+
+    def _scores(self, x: Tensor, with_aux: bool) -> tuple[Tensor, list[Tensor]]:
+        """Return the logits of a padded image at the head's stride, and the auxiliary ones where they are wanted."""
+        pyramids = [self.backbone(self._scaled(x, scale)) for scale in self.scales]
+        scores = [self.head(self.decoder(features)) for features in pyramids]
+        others = [head(pyramids[-1]) for head in self.aux] if with_aux else []
+        if len(scores) == 1:
+            return scores[0], others
+        size = height_width(scores[-1])
+        fused = torch.stack([resize(score, size) for score in scores]).amax(dim=0)
+        return fused, others + scores if with_aux and self.scale_logits else others
+
+    def _scaled(self, x: Tensor, scale: float) -> Tensor:
+        """Bring `x` to about `scale` times its size: to the nearest multiple of the largest stride, one at least."""
+        multiple = self.backbone.reductions[-1]
+        height, width = (max(round(side * scale / multiple), 1) * multiple for side in height_width(x))
+        return resize(x, (height, width))
 
     def set_gradient_checkpointing(self, enable: bool) -> None:
         """Trade time for memory: recompute the backbone's activations in the backward pass. The result is the same."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from maskwright.core.errors import unknown_name
-from maskwright.training.muon import Muon
+from maskwright.training.muon import ITERATIONS, Muon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,10 @@ Groups = list[dict[str, Any]]
 
 ADAM_SHARE = 0.2
 """Learning rate of what Muon leaves to AdamW, as a share of Muon's own."""
+DEAREST = 1e10
+"""Multiply-adds that Muon may spend on one matrix a step, about a tenth of a second on two cores. A 3x3 convolution of
+512 channels takes 4e9, a transformer's 768x3072 just as much as is allowed; the 4096x25088 of VGG-16's fc6 would take
+2e12, a hundred times the network itself, and is left to AdamW."""
 
 
 def _sgd(groups: Groups, plan: Plan) -> torch.optim.Optimizer:
@@ -66,7 +70,7 @@ def create(segmenter: Segmenter, plan: Plan) -> torch.optim.Optimizer:
     vectors = [weight for weight in trainable if weight.ndim <= 1]
     matrices = [weight for weight in trainable if weight.ndim > 1]
     if name == "muon":
-        edges = edge_weights(segmenter)
+        edges = edge_weights(segmenter) | {id(weight) for weight in matrices if muon_cost(weight) > DEAREST}
         inner = [weight for weight in matrices if id(weight) not in edges]
         outer = [weight for weight in matrices if id(weight) in edges]
         groups: Groups = [
@@ -84,3 +88,12 @@ def edge_weights(segmenter: Segmenter) -> set[int]:
     heads = [*segmenter.head.parameters(), *segmenter.aux.parameters()]
     depthwise = [weight for weight in segmenter.parameters() if weight.ndim > 1 and weight.shape[1] == 1]
     return {id(weight) for weight in (first, *heads, *depthwise)}
+
+
+def muon_cost(weight: torch.Tensor) -> float:
+    """Return the multiply-adds of one step of Muon on a weight (O, I, ...): see `muon.orthogonalised`.
+
+    The long side is met twice, by n x n; the iteration makes three products of n x n matrices each time but the first.
+    """
+    short, long = sorted((weight.shape[0], weight[0].numel()))
+    return 2.0 * short**2 * long + (3 * ITERATIONS - 1) * float(short) ** 3

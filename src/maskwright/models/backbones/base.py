@@ -24,7 +24,10 @@ class Backbone(nn.Module, ABC):
         in_channels: C.
         channels: of each level.
         reductions: stride of each level against the image, ascending; a dilated network repeats its last one.
+        normalised: whether its convolutions are batch normalised; a decoder that continues it may do the same.
     """
+
+    normalised = True
 
     def __init__(self, in_channels: int, channels: Sequence[int], reductions: Sequence[int]) -> None:
         super().__init__()
