@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -16,6 +15,9 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan
 from maskwright.models import bundle
 from maskwright.models.heads.skip import BilinearUp, SkipHead
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FAMILY = ("fcn32s", "fcn16s", "fcn8s")
 SMALL: dict[str, Any] = {"width_factor": 1 / 16}

@@ -101,3 +101,16 @@ def test_every_optimiser_lowers_the_loss(name: str, lr: float) -> None:
         optimizer.step()
         optimizer.zero_grad()
     assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "muons"),
+    [((512, 512, 3, 3), True), ((768, 3072), True), ((1024, 512, 7, 7), False), ((4096, 4096, 1, 1), False)],
+)
+def test_muon_leaves_matrices_that_would_cost_more_than_the_network_to_adamw(
+    shape: tuple[int, ...], *, muons: bool
+) -> None:
+    weight = torch.empty(shape, device="meta")
+    short, long = sorted((shape[0], weight[0].numel()))
+    assert optimizers.muon_cost(weight) == 2 * short**2 * long + 14 * short**3
+    assert (optimizers.muon_cost(weight) <= optimizers.DEAREST) == muons
