@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from maskwright import models
+from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import DataPlan, ModelPlan
+from maskwright.models import bundle
 from maskwright.models.layers.blocks import resize
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SMALL: dict[str, Any] = {"width_factor": 1 / 16}
 
@@ -131,3 +137,27 @@ def test_the_plain_network_has_no_skips() -> None:
     features = model.eval().backbone(torch.randn(1, 3, 32, 32))
     emptied = [torch.zeros_like(level) for level in features[:-1]]
     assert torch.equal(model.decoder(features), model.decoder([*emptied, features[-1]]))
+
+
+@pytest.mark.parametrize("name", ["fcn32s", "fcn16s", "fcn8s", "deeplabv1", "deeplabv2"])
+@pytest.mark.parametrize(("channels", "classes", "backbone"), [(1, 150, "vgg16_bn"), (7, 1, "vgg16")])
+def test_on_vgg_the_gradient_of_one_odd_image_reaches_every_weight(
+    name: str, channels: int, classes: int, backbone: str
+) -> None:
+    model = models.create(name, classes, channels, backbone, width_factor=1 / 16).train()
+    outputs = model(torch.randn(1, channels, 333, 257), with_aux=True, upsample=False)
+    sum(output.square().sum() for output in outputs).backward()
+    asleep = [key for key, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert asleep == []
+    assert model.eval()(torch.randn(1, channels, 33, 57)).shape == (1, classes, 33, 57)
+
+
+def test_bundles_keep_scales_and_backbone(tmp_path: Path) -> None:
+    plan = ModelPlan(name="deeplabv2", backbone="vgg16", options={**SMALL, "scales": [0.5, 1.0], "rates": [2, 4]})
+    model = models.create_from_plan(plan, 2, 3).eval()
+    names = bundle.CardClasses.of(Classes.named(["a", "b"]))
+    bundle.save(tmp_path / "m.safetensors", model, bundle.Card(model=plan, classes=names, data=DataPlan()))
+    again, _ = bundle.load(tmp_path / "m.safetensors")
+    image = torch.randn(1, 3, 33, 47)
+    assert again.scales == (0.5, 1.0)
+    assert torch.equal(again(image), model(image))
