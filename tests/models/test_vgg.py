@@ -119,11 +119,11 @@ def small_published(form: str) -> dict[str, Tensor]:
             tensors |= {f"features.{number}.bias": torch.randn(width) / 10}
             inputs, number = width, number + 2
         number += 1
-    flat = {f"{names[0]}.weight": torch.randn(256, 32 * 49) / 40, f"{names[1]}.weight": torch.randn(256, 256) / 16}
+    flat = {f"{names[0]}.weight": torch.randn(16, 32 * 49) / 40, f"{names[1]}.weight": torch.randn(16, 16) / 4}
     if form == "timm":
-        shapes = ((256, 32, 7, 7), (256, 256, 1, 1))
+        shapes = ((16, 32, 7, 7), (16, 16, 1, 1))
         flat = {name: value.reshape(shape) for (name, value), shape in zip(flat.items(), shapes, strict=True)}
-    return {**tensors, **flat, **{f"{name}.bias": torch.randn(256) / 10 for name in names}}
+    return {**tensors, **flat, **{f"{name}.bias": torch.randn(16) / 10 for name in names}}
 
 
 @pytest.mark.parametrize("form", ["torchvision", "timm"])

@@ -114,3 +114,13 @@ def test_muon_leaves_matrices_that_would_cost_more_than_the_network_to_adamw(
     short, long = sorted((shape[0], weight[0].numel()))
     assert optimizers.muon_cost(weight) == 2 * short**2 * long + 14 * short**3
     assert (optimizers.muon_cost(weight) <= optimizers.DEAREST) == muons
+
+
+def test_a_dear_matrix_moves_by_adamw_and_gently() -> None:
+    network = models.create("fcn8s", 3, backbone="vgg16", width_factor=1 / 64)
+    with torch.device("meta"):
+        six = torch.nn.Conv2d(512, 1024, 7)
+    network.backbone.stages[5][0][0] = six
+    groups = optimizers.create(network, plan("muon", weight_decay=0.1)).param_groups
+    (group,) = [group for group in groups if id(six.weight) in ids(group)]
+    assert (group["matrix"], group["scale"], group["weight_decay"]) == (False, optimizers.DEAR_SHARE, 0.1)

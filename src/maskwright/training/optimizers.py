@@ -23,6 +23,8 @@ DEAREST = 1e10
 """Multiply-adds that Muon may spend on one matrix a step, about a tenth of a second on two cores. A 3x3 convolution of
 512 channels takes 4e9, a transformer's 768x3072 just as much as is allowed; the 4096x25088 of VGG-16's fc6 would take
 2e12, a hundred times the network itself, and is left to AdamW."""
+DEAR_SHARE = 0.02
+"""Learning rate of those: AdamW moves each of thousands of inputs alike, and their sum must not run away."""
 
 
 def _sgd(groups: Groups, plan: Plan) -> torch.optim.Optimizer:
@@ -70,11 +72,14 @@ def create(segmenter: Segmenter, plan: Plan) -> torch.optim.Optimizer:
     vectors = [weight for weight in trainable if weight.ndim <= 1]
     matrices = [weight for weight in trainable if weight.ndim > 1]
     if name == "muon":
-        edges = edge_weights(segmenter) | {id(weight) for weight in matrices if muon_cost(weight) > DEAREST}
-        inner = [weight for weight in matrices if id(weight) not in edges]
+        edges = edge_weights(segmenter)
+        dear = [weight for weight in matrices if id(weight) not in edges and muon_cost(weight) > DEAREST]
+        known = edges | {id(weight) for weight in dear}
+        inner = [weight for weight in matrices if id(weight) not in known]
         outer = [weight for weight in matrices if id(weight) in edges]
         groups: Groups = [
             {"params": inner, "weight_decay": decay, "matrix": True},
+            {"params": dear, "weight_decay": decay, "scale": DEAR_SHARE},
             {"params": outer + vectors, "weight_decay": 0.0, "scale": ADAM_SHARE},
         ]
     else:

@@ -52,7 +52,8 @@ class Shape:
     @property
     def widths(self) -> list[int]:
         """Channels of each stage."""
-        return [self._scaled(FIRST * min(2**stage, MOST_TIMES)) for stage in range(len(self.depths))]
+        full = [FIRST * min(2**stage, MOST_TIMES) for stage in range(len(self.depths))]
+        return [max(round(width * self.width_factor), 1) for width in full]
 
     @property
     def strides(self) -> list[int]:
@@ -61,16 +62,13 @@ class Shape:
 
     @property
     def fully_widths(self) -> list[int]:
-        """Channels of fc7, or none."""
-        return [self._scaled(FULLY)] if self.fully else []
+        """Channels of fc7, or none; by the square of the factor, or fc6 would hold nine tenths of all weights."""
+        return [max(round(FULLY * self.width_factor**2), 1)] if self.fully else []
 
     @property
     def dense(self) -> bool:
         """Whether some pooling keeps the resolution."""
         return self.output_stride < 2 ** len(self.depths)
-
-    def _scaled(self, channels: int) -> int:
-        return max(round(channels * self.width_factor), 1)
 
 
 class VGG(Backbone):
@@ -125,7 +123,7 @@ def build(
     Args:
         in_channels: of the image; published weights for another number are averaged over their channels.
         weights: safetensors file to start from: this backbone's own, torchvision's, or timm's.
-        width_factor: on all widths; 1 is the paper's.
+        width_factor: on all widths, squared for fc6 and fc7; 1 is the paper's.
         depths: convolutions of each stage.
         batch_norm: normalise after every convolution of the stages.
         fully: add fc6 and fc7, as convolutions, as the last level.
