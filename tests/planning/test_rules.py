@@ -257,6 +257,15 @@ def test_the_network_suits_the_machine() -> None:
     assert values(decided) == {"model.name": "swiftnet", "model.options.widths": [64, 128, 256, 512]}
 
 
+@pytest.mark.parametrize(("name", "backbone"), [("fcn8s", None), ("deeplabv3plus", None), ("unet", "vgg16")])
+def test_only_the_compact_backbone_is_made_wider_or_narrower(name: str, backbone: str | None) -> None:
+    chosen = plan(model=ModelPlan(name=name, backbone=backbone))
+    assert not rules_learning.compact(chosen)
+    assert values(rules_learning.architecture(facts(machine=CUDA), chosen)) == {"model.name": "swiftnet"}
+    assert rules_learning.compact(plan(model=ModelPlan(name=name, backbone="compact")))
+    assert rules_learning.compact(plan(model=ModelPlan(name="unet")))
+
+
 @pytest.mark.parametrize(
     ("p10", "side", "scale", "finest"),
     [(2.0, 480, 1.0, 2), (11.9, 480, 1.0, 2), (12.0, 480, 1.0, 4), (12.0, 480, 0.9, 2), (2.0, 1001, 1.0, 4)],

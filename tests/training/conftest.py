@@ -51,6 +51,9 @@ class Tiny(nn.Module):
         main = self.head(torch.relu(self.decoder(features)))
         return (main, self.aux[0](features)) if with_aux else main
 
+    def follow(self, progress: float) -> None:
+        self.progress = progress
+
     def set_gradient_checkpointing(self, enable: bool) -> None:
         assert not enable
 

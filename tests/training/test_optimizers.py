@@ -110,3 +110,26 @@ def test_tokens_and_position_codes_are_no_matrices() -> None:
     inside = network.backbone.trunk.network.model
     assert {id(inside.cls_token), id(inside.pos_embed), id(inside.patch_embed.proj.weight)} <= edges
     assert id(inside.blocks[0].attn.qkv.weight) not in edges
+
+
+@pytest.mark.parametrize(
+    ("shape", "muons"),
+    [((512, 512, 3, 3), True), ((768, 3072), True), ((1024, 512, 7, 7), False), ((4096, 4096, 1, 1), False)],
+)
+def test_muon_leaves_matrices_that_would_cost_more_than_the_network_to_adamw(
+    shape: tuple[int, ...], *, muons: bool
+) -> None:
+    weight = torch.empty(shape, device="meta")
+    short, long = sorted((shape[0], weight[0].numel()))
+    assert optimizers.muon_cost(weight) == 2 * short**2 * long + 14 * short**3
+    assert (optimizers.muon_cost(weight) <= optimizers.DEAREST) == muons
+
+
+def test_a_dear_matrix_moves_by_adamw_and_gently() -> None:
+    network = models.create("fcn8s", 3, backbone="vgg16", width_factor=1 / 64)
+    with torch.device("meta"):
+        six = torch.nn.Conv2d(512, 1024, 7)
+    network.backbone.stages[5][0][0] = six
+    groups = optimizers.create(network, plan("muon", weight_decay=0.1)).param_groups
+    (group,) = [group for group in groups if id(six.weight) in ids(group)]
+    assert (group["matrix"], group["scale"], group["weight_decay"]) == (False, optimizers.DEAR_SHARE, 0.1)

@@ -11,7 +11,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, Plan
 from maskwright.core.plan_file import write_plan
 from maskwright.models import bundle
-from maskwright.workflows.plan import _check_heeded, wishes
+from maskwright.workflows.plan import _check_heeded, _own_backbone, wishes
 from maskwright.workflows.request import PlanRequest
 
 if TYPE_CHECKING:
@@ -96,3 +96,9 @@ def test_a_network_named_beside_the_weights_is_kept(weights: Path) -> None:
     plan, _ = wishes(PlanRequest(model="fcn", settings=(f"model.weights={weights}",)))
     assert plan.model.name == "fcn"
     assert plan.reasons["model.name"] == "set by hand"
+
+
+def test_published_weights_do_not_put_another_backbone_under_what_has_its_own() -> None:
+    assert _own_backbone("fcn8s") == "vgg16_narrow"
+    assert _own_backbone("swiftnet") is None
+    assert _own_backbone("deeplabv3plus") is None

@@ -10,9 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from maskwright.models.decoders import (
+    cnn,
+    deeplabv1,
+    deeplabv2,
     deeplabv3,
     deeplabv3plus,
     fcn,
+    fcn_skips,
     fpn,
     lraspp,
     pspnet,
@@ -161,5 +165,43 @@ MODELS: dict[str, ModelEntry] = {
         "compact",
         "a gate and two classifiers: the lightest decoder, for phones",
         {"output_stride": 16},
+    ),
+    "cnn": ModelEntry(
+        cnn.build,
+        "Badrinarayanan et al., SegNet (SegNet-Basic, Bilinear-Interpolation)",
+        2015,
+        "https://arxiv.org/abs/1511.00561",
+        "plain",
+        "plain encoder-decoder without skips: shows what they are worth",
+    ),
+    **{
+        f"fcn{stride}s": ModelEntry(
+            partial(fcn_skips.build, stride),
+            "Long et al., Fully Convolutional Networks",
+            2015,
+            "https://arxiv.org/abs/1411.4038",
+            "vgg16_narrow",
+            f"VGG-16 made convolutional, scores down to stride {stride}: {what}",
+            {"fully": True},
+        )
+        for stride, what in ((32, "coarse"), (16, "one skip"), (8, "two skips, the classic"))
+    },
+    "deeplabv1": ModelEntry(
+        deeplabv1.build,
+        "Chen et al., Semantic Segmentation with Deep Nets and Fully Connected CRFs",
+        2015,
+        "https://arxiv.org/abs/1412.7062",
+        "vgg16_narrow",
+        "LargeFOV: one atrous convolution of rate 12 on VGG-16 at stride 8; wants a dense CRF after it",
+        {"output_stride": 8},
+    ),
+    "deeplabv2": ModelEntry(
+        deeplabv2.build,
+        "Chen et al., DeepLab: Atrous Convolution and Fully Connected CRFs",
+        2017,
+        "https://arxiv.org/abs/1606.00915",
+        "vgg16_narrow",
+        "atrous convolutions of four rates summed, the image at three scales; wants a CRF after it",
+        {"output_stride": 8},
     ),
 }

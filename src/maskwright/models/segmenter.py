@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from maskwright.models.backbones.base import Backbone
-    from maskwright.models.heads.pixel import AuxHead, PixelHead
+    from maskwright.models.heads.pixel import AuxHead, Head
 
 
 class Decoder(nn.Module, ABC):
-    """Base class: `forward(features)` turns a backbone's pyramid, finest level first, into one map.
+    """Base class: `forward(features)` turns a backbone's pyramid, finest level first, into what the head reads.
+
+    That is one map, or a list of maps for a head that takes several.
 
     Attributes:
         channels: of the map.
-        stride: of the map against the image.
+        stride: at which the logits are compared with the labels; that of the map, unless the head says otherwise.
         margin: pixels of the image that the map has lost on each side, where convolutions have no padding.
     """
 
@@ -37,8 +39,11 @@ class Decoder(nn.Module, ABC):
         self.stride = stride
 
     @abstractmethod
-    def forward(self, features: list[Tensor]) -> Tensor | tuple[Tensor, list[Tensor]]:
-        """Return a map (N, channels, H / stride, W / stride), or a tuple of it and further maps for auxiliary heads."""
+    def forward(self, features: list[Tensor]) -> Tensor | list[Tensor] | tuple[Tensor, list[Tensor]]:
+        """Return a map (N, channels, H / stride, W / stride), or several in a list.
+
+        A tuple is of these and of further maps for auxiliary heads.
+        """
 
     def adapt(self, reductions: Sequence[int]) -> None:
         """Follow a backbone whose strides became `reductions`, in place.
@@ -72,12 +77,17 @@ class Segmenter(nn.Module):
         in_channels: C.
         native_stride: stride of the logits before they are brought to the size of the image.
         align_corners: how they are brought there; see `resize`.
+        scales: of the image; where there is more than one, the same network sees the image at each, and the logits are
+            the largest of all (Chen et al. 2017, "DeepLab", section 3.2).
+        scale_logits: with several scales, give the logits of each as auxiliary ones.
     """
 
     align_corners = False
+    scales: Sequence[float] = (1.0,)
+    scale_logits = False
 
     def __init__(
-        self, backbone: Backbone, decoder: Decoder, head: PixelHead, classes: int, aux: Sequence[AuxHead] = ()
+        self, backbone: Backbone, decoder: Decoder, head: Head, classes: int, aux: Sequence[AuxHead] = ()
     ) -> None:
         super().__init__()
         if backbone.valid and not decoder.margin:
@@ -98,7 +108,8 @@ class Segmenter(nn.Module):
 
         Args:
             x: images (N, C, H, W).
-            with_aux: return a tuple (logits, one more for each auxiliary head), also where there is no such head.
+            with_aux: return a tuple (logits, one more for each auxiliary head, then for each scale where
+                `scale_logits` is set), also where there are none of these.
             upsample: bring the logits to H x W, bilinearly; otherwise all are
                 (N, K, ceil(H / native_stride), ceil(W / native_stride)).
 
@@ -113,17 +124,12 @@ class Segmenter(nn.Module):
         height, width = x.shape[2], x.shape[3]
         x = self._padded(x)
         with moving_statistics():
-            features = self.backbone(x)
-            found = self.decoder(features)
-            found, further = found if isinstance(found, tuple) else (found, [])
-            outputs = [self.head(found)]
-            if with_aux:
-                outputs += [head([*features, *further]) for head in self.aux]
+            main, others = self._scores(x, with_aux)
         stride = 1 if upsample else self.native_stride
         lost = 2 * self.decoder.margin
         whole = ((x.shape[2] - lost) // stride, (x.shape[3] - lost) // stride)
         part = (-(-height // stride), -(-width // stride))
-        resized = (resize(output.float(), whole, align_corners=self.align_corners) for output in outputs)
+        resized = (resize(output.float(), whole, align_corners=self.align_corners) for output in (main, *others))
         logits = tuple(output[:, :, : part[0], : part[1]] for output in resized)
         return logits if with_aux else logits[0]
 
@@ -149,6 +155,33 @@ class Segmenter(nn.Module):
         before = self.backbone.reductions[-1]
         self.set_output_stride(output_stride)
         self.set_output_stride(before)
+
+    def follow(self, progress: float) -> None:
+        """Be told the share of the training done, 0..1, before each step."""
+        self.head.follow(progress)
+
+    def _scores(self, x: Tensor, with_aux: bool) -> tuple[Tensor, list[Tensor]]:
+        """Return the logits of a padded image at the head's stride, and the auxiliary ones where they are wanted."""
+        pyramids = [self.backbone(self._scaled(x, scale)) for scale in self.scales]
+        scores: list[Tensor] = []
+        further: list[Tensor] = []
+        for features in pyramids:
+            found = self.decoder(features)
+            found, further = found if isinstance(found, tuple) else (found, [])
+            scores.append(self.head(found))
+        others = [head([*pyramids[-1], *further]) for head in self.aux] if with_aux else []
+        if len(scores) == 1:
+            return scores[0], others
+        size = height_width(scores[-1])
+        fused = torch.stack([resize(score, size) for score in scores]).amax(dim=0)
+        return fused, others + scores if with_aux and self.scale_logits else others
+
+    def _scaled(self, x: Tensor, scale: float) -> Tensor:
+        """Bring `x` to `scale` times its size, or to the next larger one that the backbone divides."""
+        if scale == 1:
+            return x
+        height, width = (self.backbone.fitted(max(round(side * scale), 1)) for side in height_width(x))
+        return resize(x, (height, width))
 
     def set_gradient_checkpointing(self, enable: bool) -> None:
         """Trade time for memory: recompute the backbone's activations in the backward pass. The result is the same."""

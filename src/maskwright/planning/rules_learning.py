@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from maskwright.models import MODELS
 from maskwright.planning.facts import Decision
 
 if TYPE_CHECKING:
@@ -42,15 +43,13 @@ def architecture(facts: Facts, plan: Plan) -> list[Decision]:
     decisions = [Decision("model.name", name, why)]
     if pretrained.available:
         decisions.append(Decision("model.backbone", pretrained.backbone, pretrained.reason))
-    elif machine.device == "cuda" and plan.model.backbone in {None, "compact"}:
+    elif machine.device == "cuda" and compact(plan):
         decisions.append(Decision("model.options.widths", WIDE, f"twice the usual widths: {machine.name} affords them"))
     return decisions
 
 
 def compact(plan: Plan) -> bool:
     """Whether the network stands on the backbone of our own."""
-    from maskwright.models.catalog import MODELS
-
     entry = MODELS.get(plan.model.name)
     return (plan.model.backbone or (entry.default_backbone if entry else None)) == "compact"
 

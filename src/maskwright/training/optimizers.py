@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from maskwright.core.errors import unknown_name
-from maskwright.training.muon import Muon
+from maskwright.training.muon import ITERATIONS, Muon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,12 @@ Groups = list[dict[str, Any]]
 
 ADAM_SHARE = 0.2
 """Learning rate of what Muon leaves to AdamW, as a share of Muon's own."""
+DEAREST = 1e10
+"""Multiply-adds that Muon may spend on one matrix a step, about a tenth of a second on two cores. A 3x3 convolution of
+512 channels takes 4e9, a transformer's 768x3072 just as much as is allowed; the 4096x25088 of VGG-16's fc6 would take
+2e12, a hundred times the network itself, and is left to AdamW."""
+DEAR_SHARE = 0.02
+"""Learning rate of those: AdamW moves each of thousands of inputs alike, and their sum must not run away."""
 
 
 def _sgd(groups: Groups, plan: Plan) -> torch.optim.Optimizer:
@@ -67,10 +73,13 @@ def create(segmenter: Segmenter, plan: Plan) -> torch.optim.Optimizer:
     matrices = [weight for weight in trainable if weight.ndim > 1]
     if name == "muon":
         edges = edge_weights(segmenter)
-        inner = [weight for weight in matrices if id(weight) not in edges]
+        dear = [weight for weight in matrices if id(weight) not in edges and muon_cost(weight) > DEAREST]
+        known = edges | {id(weight) for weight in dear}
+        inner = [weight for weight in matrices if id(weight) not in known]
         outer = [weight for weight in matrices if id(weight) in edges]
         groups: Groups = [
             {"params": inner, "weight_decay": decay, "matrix": True},
+            {"params": dear, "weight_decay": decay, "scale": DEAR_SHARE},
             {"params": outer + vectors, "weight_decay": 0.0, "scale": ADAM_SHARE},
         ]
     else:
@@ -88,3 +97,12 @@ def edge_weights(segmenter: Segmenter) -> set[int]:
     heads = [*segmenter.head.parameters(), *segmenter.aux.parameters()]
     others = [weight for weight in segmenter.parameters() if weight.ndim > 1 and 1 in weight.shape[:2]]
     return {id(weight) for weight in (first, *heads, *others)}
+
+
+def muon_cost(weight: torch.Tensor) -> float:
+    """Return the multiply-adds of one step of Muon on a weight (O, I, ...): see `muon.orthogonalised`.
+
+    The long side is met twice, by n x n; the iteration makes three products of n x n matrices each time but the first.
+    """
+    short, long = sorted((weight.shape[0], weight[0].numel()))
+    return 2.0 * short**2 * long + (3 * ITERATIONS - 1) * float(short) ** 3

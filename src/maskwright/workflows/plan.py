@@ -218,7 +218,7 @@ def _pretrained(pinned: Plan, machine: Machine, pins: frozenset[str]) -> Pretrai
     Raises:
         MaskwrightError: the user insists on them and they cannot be had.
     """
-    backbone = pinned.model.backbone or PUBLISHED[machine.device]
+    backbone = pinned.model.backbone or _own_backbone(pinned.model.name) or PUBLISHED[machine.device]
     if pinned.model.weights:
         return Pretrained(backbone, available=False, reason=f"starts from {pinned.model.weights}")
     if "model.pretrained" in pins:
@@ -232,3 +232,9 @@ def _pretrained(pinned: Plan, machine: Machine, pins: frozenset[str]) -> Pretrai
         except MaskwrightError as error:
             available, reason = False, f"from scratch: {error}"
     return Pretrained(backbone, available, reason)
+
+
+def _own_backbone(name: str) -> str | None:
+    """Return the backbone without which an architecture is not itself, or None where any will do: VGG-16 for FCN-8s."""
+    usual = models.MODELS[name].default_backbone
+    return usual if usual != "compact" and models.BACKBONES[usual].timm is None else None

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.backbones import compact, mit, mobilenet, timm_backbone, unet, vit
+from maskwright.models.backbones import compact, mit, mobilenet, timm_backbone, unet, vgg, vit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +62,16 @@ BACKBONES: dict[str, BackboneEntry] = {
     "mit_b3": _mit(3, _MIT_WIDTHS, (3, 4, 18, 3)),
     "mit_b4": _mit(4, _MIT_WIDTHS, (3, 8, 27, 3)),
     "mit_b5": _mit(5, _MIT_WIDTHS, (3, 6, 40, 3)),
+    "plain": BackboneEntry(
+        partial(vgg.build, width_factor=0.5, depths=(1, 1, 1, 1), batch_norm=True),
+        "one convolution and one pooling, four times: the baseline",
+    ),
+    "vgg16_narrow": BackboneEntry(
+        partial(vgg.build, width_factor=0.25, batch_norm=True),
+        "VGG-16 of a quarter of the width, batch normalised: to train from scratch on a CPU",
+    ),
+    "vgg16": BackboneEntry(vgg.build, "VGG-16 as in its paper, without batch normalisation: from weights", "vgg16"),
+    "vgg16_bn": BackboneEntry(partial(vgg.build, batch_norm=True), "VGG-16, batch normalised", "vgg16_bn"),
     "resnet18": _timm("resnet18", "residual network, 18 layers: the usual choice with pretrained weights"),
     "resnet34": _timm("resnet34", "residual network, 34 layers"),
     "resnet50": _timm("resnet50", "residual network, 50 layers"),

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, cast
 
+import torch
 from torch import nn
 
 from maskwright.models.layers.blocks import ConvNormAct, initialise
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
 
-class PixelHead(nn.Sequential):
+class Head(nn.Module, ABC):
+    """Base class: `forward` turns what the decoder returns into logits (N, K, h, w)."""
+
+    @property
+    @abstractmethod
+    def bias(self) -> Tensor:
+        """The constants (K,) of the logits: what is added here is added to every pixel's logits."""
+
+    def follow(self, progress: float) -> None:
+        """Be told the share of the training done, 0..1, before each step; only heads that grow with it listen."""
+
+
+class PixelHead(nn.Sequential, Head):
     """Dropout of whole channels, then a 1x1 convolution to logits.
 
     Args:
@@ -31,6 +47,39 @@ class PixelHead(nn.Sequential):
     def bias(self) -> Tensor:
         """The constants (K,) of the logits."""
         return cast("Tensor", self[1].bias)
+
+
+class AtrousHead(Head):
+    """Atrous 3x3 convolutions straight to logits, one a rate, added up (DeepLabV2 on ResNet-101).
+
+    Args:
+        inputs: channels of the decoder's map.
+        classes: logits a pixel.
+        rates: dilations.
+        dropout: share of the channels that are dropped, 0..1.
+    """
+
+    def __init__(self, inputs: int, classes: int, rates: Sequence[int], dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout2d(dropout)
+        # The sum needs one constant, not one a branch.
+        self.branches = nn.ModuleList(
+            nn.Conv2d(inputs, classes, 3, padding=rate, dilation=rate, bias=place == 0)
+            for place, rate in enumerate(rates)
+        )
+        for weight in self.branches.parameters():
+            nn.init.normal_(weight, std=0.01)
+        nn.init.zeros_(self.bias)
+
+    @property
+    def bias(self) -> Tensor:
+        """The constants (K,) of the logits."""
+        return cast("Tensor", self.branches[0].bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (N, K, h, w) for `x` (N, inputs, h, w)."""
+        x = self.dropout(x)
+        return torch.stack([branch(x) for branch in self.branches]).sum(dim=0)
 
 
 class AuxHead(nn.Module):

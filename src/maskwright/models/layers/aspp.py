@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
-from maskwright.models.layers.blocks import ConvNormAct, SeparableConv, height_width
+from maskwright.models.layers.blocks import ConvAct, ConvNormAct, SeparableConv, height_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,3 +59,32 @@ class AtrousPyramid(nn.Module):
         image = cast("Tensor", self.image(x.mean((2, 3), keepdim=True)))
         parts = [branch(x) for branch in self.branches]
         return cast("Tensor", self.project(torch.cat([*parts, image.expand(-1, -1, *height_width(x))], dim=1)))
+
+
+class FieldsOfView(nn.Module):
+    """fc6 and fc7 of DeepLab v1 and v2, once for each rate: an atrous 3x3 and a 1x1 convolution, put side by side.
+
+    One branch is LargeFOV (Chen et al. 2015, section 5), several are ASPP (Chen et al. 2017, "DeepLab", figure 7b);
+    the sum over the branches' scores is one 1x1 convolution over all branches, so it is left to the head.
+
+    Args:
+        inputs: channels.
+        outputs: channels of each branch.
+        rates: dilation of each branch's fc6.
+        normalised: with batch normalisation; without, as in the papers.
+
+    Attributes:
+        channels: of the output, `outputs * len(rates)`.
+    """
+
+    def __init__(self, inputs: int, outputs: int, rates: Sequence[int], *, normalised: bool) -> None:
+        super().__init__()
+        block = ConvNormAct if normalised else ConvAct
+        self.branches = nn.ModuleList(
+            nn.Sequential(block(inputs, outputs, 3, dilation=rate), block(outputs, outputs, 1)) for rate in rates
+        )
+        self.channels = outputs * len(rates)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, channels, H, W) for `x` (N, inputs, H, W)."""
+        return torch.cat([branch(x) for branch in self.branches], dim=1)

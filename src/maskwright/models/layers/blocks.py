@@ -40,6 +40,23 @@ class ConvNormAct(nn.Sequential):
         super().__init__(*layers, *([nn.ReLU(inplace=True)] if act else []))
 
 
+class ConvAct(nn.Sequential):
+    """Convolution with bias and ReLU, as before batch normalisation; padding keeps the size.
+
+    Args:
+        inputs, outputs: channels.
+        kernel: side of the kernel, odd.
+        dilation: of the convolution.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, *, dilation: int = 1) -> None:
+        padding = dilation * (kernel // 2)
+        super().__init__(
+            nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation),
+            nn.ReLU(inplace=True),
+        )
+
+
 class SeparableConv(nn.Sequential):
     """Depthwise 3x3 convolution, then pointwise 1x1, each with batch normalisation and ReLU (Chollet 2017).
 

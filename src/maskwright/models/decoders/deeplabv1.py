@@ -1,0 +1,75 @@
+"""DeepLab v1 with a large field of view: VGG-16 at stride 8, and one atrous convolution that sees 224 pixels.
+
+Chen, Papandreou, Kokkinos, Murphy, Yuille 2015, "Semantic Image Segmentation with Deep Convolutional Nets and Fully
+Connected CRFs", sections 3.1 and 5 (DeepLab-LargeFOV, tables 1 and 2); layers as the authors published them.
+
+    VGG-16, pool4 and pool5 at stride 1, conv5 atrous of rate 2
+    fc6: 3x3, rate 12, 1024 channels;  fc7: 1x1, 1024;  fc8: 1x1 to the classes;  all at stride 8
+
+A dense CRF comes after the network (section 4): `--crf` when predicting.
+
+Expected: 62.25 mIoU on PASCAL VOC 2012 val, 67.64 with the CRF (their table 1), 20.5 million weights (table 2), on
+pretrained weights: `--set model.backbone=vgg16` with `model.pretrained=true` or `model.weights=FILE`.
+
+Where we differ: fc6 and fc7 start fresh, where the authors take every so many weights of VGG-16's own; by default
+VGG-16 has a quarter of its width and batch normalisation, to train from scratch on a CPU (`vgg16` is the paper's); the
+image is continued to a multiple of 8, where the authors want 8n + 1 pixels and align corners; dropout is off unless
+asked for, and drops whole channels of fc7 alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.models.heads.pixel import PixelHead
+from maskwright.models.layers.aspp import FieldsOfView
+from maskwright.models.layers.blocks import initialise
+from maskwright.models.segmenter import Decoder, Segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from maskwright.models.backbones.base import Backbone
+
+
+class FieldsOfViewDecoder(Decoder):
+    """fc6 and fc7 on the last level, once for each rate; DeepLab v2 has several.
+
+    Args:
+        backbone: whose last level is read, and which says whether to normalise.
+        width: channels of fc6 and fc7; 0 for twice those of the last level, which is 1024 on VGG-16.
+        rates: dilation of each fc6.
+    """
+
+    def __init__(self, backbone: Backbone, width: int, rates: Sequence[int]) -> None:
+        inputs = backbone.channels[-1]
+        fields = FieldsOfView(inputs, width or 2 * inputs, rates, normalised=backbone.normalised)
+        super().__init__(fields.channels, backbone.reductions[-1])
+        self.fields = fields
+        initialise(self)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return a map (N, channels, H / stride, W / stride)."""
+        return cast("Tensor", self.fields(features[-1]))
+
+
+def build(backbone: Backbone, classes: int, dropout: float = 0.0, *, width: int = 0, rate: int = 12) -> Segmenter:
+    """Compose DeepLab-LargeFOV.
+
+    Args:
+        backbone: image to pyramid, dilated to output stride 8.
+        classes: number of logits.
+        dropout: before the last layer.
+        width: channels of fc6 and fc7; 0 for twice those of the last level, which is 1024 on VGG-16.
+        rate: dilation of fc6.
+
+    Raises:
+        MaskwrightError: an option outside its rule.
+    """
+    if width < 0 or rate < 1:
+        raise MaskwrightError(f"deeplabv1: width {width} must be 0 or more, and rate {rate} 1 or more")
+    decoder = FieldsOfViewDecoder(backbone, width, (rate,))
+    return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes)

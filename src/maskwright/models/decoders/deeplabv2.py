@@ -1,0 +1,87 @@
+"""DeepLab v2: atrous spatial pyramid pooling by sums, and the image at three scales of which the strongest wins.
+
+Chen, Papandreou, Kokkinos, Murphy, Yuille 2017 (first 2016), "DeepLab: Semantic Image Segmentation with Deep
+Convolutional Nets, Atrous Convolution, and Fully Connected CRFs", section 3.2 (figure 7b, ASPP-L) and section 4.1.
+
+    scores(x) = sum over rates r of fc8_r(fc7_r(fc6_r(x))), fc6_r a 3x3 convolution of rate r = 6, 12, 18, 24
+    logits    = max over s of scores(image scaled by s), s = 0.5, 0.75, 1
+
+On ResNet-101 a branch is one 3x3 convolution straight to the classes, as in the authors' published network:
+`--set model.backbone=resnet101 --set model.options.direct=true`. In training the scores of each scale have
+losses of their own. A dense CRF comes after the network (section 3.3): `--crf` when predicting.
+
+Expected: 68.96 mIoU on PASCAL VOC 2012 val with VGG-16, one scale, and 71.57 with the CRF (their table 3, ASPP-L);
+76.35 and 77.69 with ResNet-101, three scales and COCO (table 4).
+
+Where we differ: the losses of the scales count `loss.auxiliary` together, where the paper adds all alike; the learning
+rate is planned; on VGG-16 what stands under deeplabv1 holds here too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.models.decoders.deeplabv1 import FieldsOfViewDecoder
+from maskwright.models.heads.pixel import AtrousHead, Head, PixelHead
+from maskwright.models.segmenter import Decoder, Segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from maskwright.models.backbones.base import Backbone
+
+
+class LastLevel(Decoder):
+    """Hand on the last level as it is."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__(backbone.channels[-1], backbone.reductions[-1])
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return a map (N, channels, H / stride, W / stride)."""
+        return features[-1]
+
+
+def build(
+    backbone: Backbone,
+    classes: int,
+    dropout: float = 0.0,
+    *,
+    width: int = 0,
+    rates: Sequence[int] = (6, 12, 18, 24),
+    scales: Sequence[float] = (0.5, 0.75, 1.0),
+    direct: bool = False,
+) -> Segmenter:
+    """Compose DeepLab v2.
+
+    Args:
+        backbone: image to pyramid, dilated to output stride 8.
+        classes: number of logits.
+        dropout: before the last layer.
+        width: channels of fc6 and fc7 of each branch; 0 for twice those of the last level, which is 1024 on VGG-16.
+        rates: dilation of each branch.
+        scales: at which the network sees the image; one of 1.0 alone costs about half.
+        direct: no fc6 and fc7: from the last level straight to the classes, as on ResNet-101.
+
+    Raises:
+        MaskwrightError: an option outside its rule.
+    """
+    if width < 0 or not rates or min(rates) < 1:
+        raise MaskwrightError(f"deeplabv2: width {width} must be 0 or more, and rates {list(rates)} 1 or more each")
+    if not scales or min(scales) < 0.1 or max(scales) > 2:
+        raise MaskwrightError(f"deeplabv2: scales {list(scales)} must be 0.1 to 2 each, and at least one is needed")
+    decoder: Decoder
+    head: Head
+    if direct:
+        decoder = LastLevel(backbone)
+        head = AtrousHead(decoder.channels, classes, rates, dropout)
+    else:
+        decoder = FieldsOfViewDecoder(backbone, width, rates)
+        head = PixelHead(decoder.channels, classes, dropout)
+    segmenter = Segmenter(backbone, decoder, head, classes)
+    segmenter.scales = tuple(sorted(scales))
+    segmenter.scale_logits = len(scales) > 1
+    return segmenter

@@ -1,0 +1,101 @@
+"""FCN-32s, FCN-16s and FCN-8s: the first fully convolutional networks, scores of several levels added up.
+
+Long, Shelhamer, Darrell 2015, "Fully Convolutional Networks for Semantic Segmentation", sections 3.1 to 4.2 (figure 3);
+layers as in the authors' published networks (voc-fcn32s, voc-fcn16s, voc-fcn8s).
+
+    s32 = score(fc7)
+    s16 = up2(s32) + score(pool4)        FCN-16s and 8s
+    s8  = up2(s16) + score(pool3)        FCN-8s
+    logits = the last of these, upsampled bilinearly to the image
+
+Scores are 1x1 convolutions; those of pool3 and pool4 start at 0. `up2` is a transposed convolution that starts as
+bilinear interpolation and is learnt; the last upsampling is fixed. With `staged`, one training goes the paper's way
+from 32s over 16s to 8s, each for its share of the steps; or start from the coarser network's bundle with
+`--set model.weights=RUN/model.safetensors`.
+
+Expected: 59.4, 62.4 and 62.7 mIoU on a part of PASCAL VOC 2011 val (their table 2; 63.6, 65.0 and 65.5 as retrained by
+the authors), on pretrained weights: `--set model.backbone=vgg16` with `model.pretrained=true` or `model.weights=FILE`.
+
+Where we differ: fc6 is padded and the image continued to a multiple of 32, instead of padding it by 100 pixels and
+cropping (away from the edge that is the same network, moved by 3 pixels; a test holds it to the authors' layers);
+by default VGG-16 has a quarter of its width and batch normalisation, to train from scratch on a CPU; the loss is
+taken at stride 4 unless `finest` says 1; dropout is off unless asked for, and drops whole channels of fc7 alone;
+training all skips at once is the default.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.models.backbones.base import pyramid_levels
+from maskwright.models.heads.skip import SkipHead
+from maskwright.models.segmenter import Decoder, Segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from maskwright.models.backbones.base import Backbone
+
+
+class Levels(Decoder):
+    """Hand some levels of the pyramid on to a head that scores each of them.
+
+    Args:
+        backbone: whose levels are read.
+        levels: indices into its pyramid.
+        stride: at which the logits are compared with the labels.
+    """
+
+    def __init__(self, backbone: Backbone, levels: Sequence[int], stride: int) -> None:
+        super().__init__(backbone.channels[levels[0]], stride)
+        self.levels = tuple(levels)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """Return the chosen maps, in the order they were asked for."""
+        return [features[level] for level in self.levels]
+
+
+def build(
+    stride: int,
+    backbone: Backbone,
+    classes: int,
+    dropout: float = 0.0,
+    *,
+    finest: int = 4,
+    staged: bool = False,
+) -> Segmenter:
+    """Compose FCN-32s, 16s or 8s.
+
+    Args:
+        stride: 32, 16 or 8: that of the finest level that is scored.
+        backbone: image to pyramid, with a level at each stride from `stride` on.
+        classes: number of logits.
+        dropout: before the score of the last level.
+        finest: stride of the logits in the loss: 1 (every pixel, as in the paper), 2, 4 or 8.
+        staged: learn the skips one after the other, the finest last.
+
+    Raises:
+        MaskwrightError: an option outside its rule, or a level that the backbone lacks.
+    """
+    name = f"fcn{stride}s"
+    if finest not in {1, 2, 4, 8}:
+        raise MaskwrightError(f"{name}: finest is {finest}, and it must be 1, 2, 4 or 8")
+    levels = pyramid_levels(backbone.reductions)[::-1]
+    there = {backbone.reductions[level]: level for level in levels}
+    last = backbone.reductions[levels[0]]
+    wanted = [last]
+    while wanted[-1] > stride:
+        wanted.append(wanted[-1] // 2)
+    missing = [number for number in wanted if number not in there]
+    if last < stride or missing:
+        raise MaskwrightError(
+            f"{name} needs levels from stride 32 to {stride}, each of half the stride of the one before, and this "
+            f"backbone has {sorted(there)}: choose a backbone with a whole pyramid, such as vgg16_narrow or resnet18, "
+            "and output_stride=32"
+        )
+    chosen = [there[number] for number in wanted]
+    head = SkipHead([backbone.channels[level] for level in chosen], classes, dropout, staged=staged)
+    return Segmenter(backbone, Levels(backbone, chosen, min(finest, stride)), head, classes)
