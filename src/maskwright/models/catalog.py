@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.classes import MAX_CLASSES
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.models.backbones import find_backbone
-from maskwright.models.decoders import deeplabv3plus, fcn, pspnet, swiftnet, unet
+from maskwright.models.decoders import deeplabv3plus, fcn, ppliteseg, pspnet, renet, reseg, swiftnet, unet
 from maskwright.models.weights import is_whole_model, load_whole_model
 
 if TYPE_CHECKING:
@@ -89,6 +89,31 @@ MODELS: dict[str, ModelEntry] = {
         "resnet18",
         "dilated backbone and a classifier, at stride 8: the baseline",
         {"output_stride": 8},
+    ),
+    "ppliteseg": ModelEntry(
+        ppliteseg.build,
+        "Peng et al., PP-LiteSeg",
+        2022,
+        "https://arxiv.org/abs/2204.02681",
+        "stdc1",
+        "real time on a CPU: levels blended by attention, over a network of dense convolutions",
+    ),
+    "reseg": ModelEntry(
+        reseg.build,
+        "Visin et al., ReSeg",
+        2016,
+        "https://arxiv.org/abs/1511.07053",
+        "compact",
+        "recurrent layers sweep the features in four directions: context of the whole image",
+        {"widths": (64, 128), "depths": (2, 2), "levels": 3},
+    ),
+    "renet": ModelEntry(
+        renet.build,
+        "Visin et al., ReNet",
+        2015,
+        "https://arxiv.org/abs/1505.00393",
+        "patches",
+        "recurrent layers straight from pixel patches, no convolution: to compare with",
     ),
 }
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.backbones import compact, timm_backbone
+from maskwright.models.backbones import compact, patches, stdc, timm_backbone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +42,9 @@ def _timm(name: str, summary: str) -> BackboneEntry:
 
 BACKBONES: dict[str, BackboneEntry] = {
     "compact": BackboneEntry(compact.build, "small residual network of our own, to train from scratch on a CPU"),
+    "patches": BackboneEntry(patches.build, "the pixels of the image in patches, and no weights: for renet"),
+    "stdc1": BackboneEntry(stdc.build, "dense real-time network: for ppliteseg"),
+    "stdc2": BackboneEntry(partial(stdc.build, repeats=(4, 5, 3)), "the same, twice as deep"),
     "resnet18": _timm("resnet18", "residual network, 18 layers: the usual choice with pretrained weights"),
     "resnet34": _timm("resnet34", "residual network, 34 layers"),
     "resnet50": _timm("resnet50", "residual network, 50 layers"),

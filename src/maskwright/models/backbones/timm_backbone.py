@@ -86,7 +86,9 @@ class TimmBackbone(Backbone):
             )
 
 
-def build(name: str, in_channels: int, weights: Path | None = None, *, output_stride: int = 32) -> TimmBackbone:
+def build(
+    name: str, in_channels: int, weights: Path | None = None, *, output_stride: int = 32, levels: int = 0
+) -> TimmBackbone:
     """Build a timm backbone.
 
     Args:
@@ -94,6 +96,7 @@ def build(name: str, in_channels: int, weights: Path | None = None, *, output_st
         in_channels: of the image; weights for another number are adapted by timm (summed or repeated).
         weights: safetensors file in timm's own naming to start from, with or without a classifier.
         output_stride: largest stride, 8, 16 or 32; what lies beyond is dilated, where the network can.
+        levels: build and run the network only up to this many of its levels, the finest first; 0 for all.
 
     Raises:
         MaskwrightError: no such network, no features, no such stride, or weights that do not fit.
@@ -103,6 +106,10 @@ def build(name: str, in_channels: int, weights: Path | None = None, *, output_st
     if output_stride not in {8, 16, 32}:
         raise MaskwrightError(f"{name}: output_stride is {output_stride}, and it must be 8, 16 or 32")
     settings: dict[str, Any] = {"output_stride": output_stride} if output_stride != 32 else {}
+    if levels < 0:
+        raise MaskwrightError(f"{name}: levels is {levels}, and it must be 0, for all, or more")
+    if levels:
+        settings["out_indices"] = tuple(range(levels))
     for prefix, needed in _ANY_SIZE.items():
         if name.startswith(prefix):
             settings.update(needed)
