@@ -38,11 +38,11 @@ class _Classifier(nn.Module):
 
 @pytest.mark.parametrize(("repeats", "millions", "mega"), [((2, 2, 2), 8.44, 813), ((4, 5, 3), 12.47, 1446)])
 def test_stdc_has_the_size_of_its_paper(repeats: tuple[int, ...], millions: float, mega: int) -> None:
-    """Fan et al. 2021, table 3: parameters, and multiply-adds at 224x224."""
+    """Fan et al. 2021, table 3: parameters, and multiply-adds at 224x224; their counter adds norms and poolings."""
     with torch.device("meta"):
         cost = count(_Classifier(stdc.build(3, repeats=repeats)), side=224)
     assert round(cost.parameters / 1e6, 2) == millions
-    assert cost.multiply_adds / 1e6 == pytest.approx(mega, abs=1)
+    assert cost.multiply_adds / 1e6 == pytest.approx(mega, rel=0.01)
 
 
 def test_stdc_has_the_levels_of_its_paper() -> None:
@@ -98,9 +98,10 @@ def test_pooling_sums_its_grids() -> None:
 
 
 def test_over_its_own_backbone_at_any_size() -> None:
-    model = models.create("ppliteseg", 3, 7, base=2, repeats=(1, 1, 1), channels=(4, 6)).train()
-    for weight in model.parameters():
-        nn.init.normal_(weight, std=0.5)
+    model = models.create("ppliteseg", 3, 7, base=8, repeats=(1, 1, 1), channels=(8, 12)).train()
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.uniform_(layer.bias, 0.1, 0.5)  # so that no ReLU of the narrow layers is shut for every pixel
     for size in [(1, 1), (65, 33)]:
         assert model(torch.randn(1, 7, *size)).shape == (1, 3, *size)
     model.set_gradient_checkpointing(enable=True)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class Decoder(nn.Module, ABC):
     """Base class: `forward(features)` turns a backbone's pyramid, finest level first, into one map.
 
+    It may append maps of its own to `features`, for auxiliary heads to read.
+
     Attributes:
         channels: of the map.
         stride: of the map against the image.
@@ -49,7 +51,7 @@ class Segmenter(nn.Module):
         decoder: pyramid to one map.
         head: map to logits, at the decoder's stride.
         classes: K.
-        aux: auxiliary heads, each on one level of the pyramid.
+        aux: auxiliary heads, each on one level of the pyramid, or on a map that the decoder appended to it.
 
     Attributes:
         classes: K.
