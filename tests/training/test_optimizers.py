@@ -101,3 +101,11 @@ def test_every_optimiser_lowers_the_loss(name: str, lr: float) -> None:
         optimizer.step()
         optimizer.zero_grad()
     assert losses[-1] < 0.9 * losses[0]
+
+
+def test_a_backbone_without_weights_leaves_the_first_layer_to_the_decoder() -> None:
+    network = models.create("renet", classes=3, units=[4, 4])
+    inner, outer = optimizers.create(network, plan("muon")).param_groups
+    first, second = network.decoder.sweeps[0].vertical.weight_ih_l0, network.decoder.sweeps[1].vertical.weight_ih_l0
+    assert id(first) in ids(outer)
+    assert id(second) in ids(inner)

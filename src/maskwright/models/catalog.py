@@ -114,6 +114,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1505.00393",
         "patches",
         "recurrent layers straight from pixel patches, no convolution: to compare with",
+        {"patch": 4},
     ),
 }
 

@@ -80,7 +80,7 @@ def create(segmenter: Segmenter, plan: Plan) -> torch.optim.Optimizer:
 
 def edge_weights(segmenter: Segmenter) -> set[int]:
     """Return the ids of the weights that are no matrix between features: first layer, heads, depthwise filters."""
-    first = next(weight for weight in segmenter.backbone.parameters() if weight.ndim > 1)
+    first = next(weight for weight in segmenter.parameters() if weight.ndim > 1)  # the backbone's, where it has any
     heads = [*segmenter.head.parameters(), *segmenter.aux.parameters()]
     depthwise = [weight for weight in segmenter.parameters() if weight.ndim > 1 and weight.shape[1] == 1]
     return {id(weight) for weight in (first, *heads, *depthwise)}

@@ -2,16 +2,17 @@
 
 Visin, Kastner, Cho, Matteucci, Courville, Bengio 2015, "ReNet: A Recurrent Neural Network Based Alternative to
 Convolutional Networks", section 2 (figure 1): the image is cut into patches, each a vector of pixels, and ReNet layers
-(see `models.layers.renet`) with patches of 2x2 replace the convolution and pooling layers. The paper classifies whole
+(see `models.layers.renet`) on patches of 2x2 replace the convolution and pooling layers. The paper classifies whole
 images; the way back to the image is that of ReSeg (Visin et al. 2016), transposed convolutions.
 
-    patches of 2x2 pixels -> ReNet -> ReNet on patches of 2x2 -> transposed convolutions -> 1x1 convolution
+    patches of 4x4 pixels -> ReNet -> ReNet -> transposed convolutions -> 1x1 convolution
 
 Expected: no figure for segmentation; as a classifier 12.35 % error on CIFAR-10 (their table 2). It sees texture only
 through patches and sweeps, and needs more steps than a convolutional network for the same score.
 
 Where we differ: segmentation instead of classification, so no fully connected layers; two layers of 64 units instead
-of three of 320, for a CPU.
+of three of 320, and patches of 4x4 once instead of 2x2 in every layer, for a CPU; batch normalisation in the transposed
+convolutions, as in our ReSeg.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def build(
     dropout: float = 0.0,
     *,
     units: Sequence[int] = (64, 64),
-    patches: Sequence[int] = (1, 2),
+    patches: Sequence[int] = (1, 1),
     cell: str = "gru",
     filters: Sequence[int] = (50, 50),
 ) -> Segmenter:
