@@ -179,6 +179,30 @@ def test_catalogs_are_listed(verb: str, capsys: pytest.CaptureFixture[str]) -> N
     assert set(document["models"] if verb == "models" else document) == set(names)
 
 
+def test_models_have_a_cost(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from maskwright import models
+    from maskwright.models import cost
+
+    monkeypatch.setattr(models, "MODELS", {name: models.MODELS[name] for name in ("swiftnet", "renet")})
+    monkeypatch.setattr(cost, "cost_of", lambda name: cost.Cost(2_952_115, 3_165_737_984))
+    monkeypatch.setattr(cost, "milliseconds_of", lambda name: 72.34)
+    monkeypatch.setattr(cost, "threads", lambda: 1)
+    assert run(["models", "--measure"]) == 0
+    out, err = capsys.readouterr()
+    assert "2.95 M" in out
+    assert "3.17 G" in out
+    assert "ms: median of 5 predictions, 1 thread, float32" in out
+    assert "measuring renet" in err
+    assert run(["models", "--measure", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["cost"] == {"side": 512, "classes": 21, "threads": 1}
+    assert document["models"]["renet"]["milliseconds"] == 72.3
+    assert document["models"]["renet"]["parameters"] == 2_952_115
+    assert document["models"]["renet"]["multiply_adds"] == 3_165_737_984
+    assert run(["models", "--json"]) == 0
+    assert "milliseconds" not in json.loads(capsys.readouterr().out)["models"]["renet"]
+
+
 def test_demo_tells_where_everything_is(stand_in, result, capsys: pytest.CaptureFixture[str]) -> None:
     calls: list = []
     outcome = SimpleNamespace(data=Path("d/data"), training=result, predictions=Path("d/predictions"))

@@ -133,3 +133,11 @@ def test_a_dear_matrix_moves_by_adamw_and_gently() -> None:
     groups = optimizers.create(network, plan("muon", weight_decay=0.1)).param_groups
     (group,) = [group for group in groups if id(six.weight) in ids(group)]
     assert (group["matrix"], group["scale"], group["weight_decay"]) == (False, optimizers.DEAR_SHARE, 0.1)
+
+
+def test_a_backbone_without_weights_leaves_the_first_layer_to_the_decoder() -> None:
+    network = models.create("renet", classes=3, units=[4, 4])
+    inner, outer = optimizers.create(network, plan("muon")).param_groups
+    first, second = network.decoder.sweeps[0].vertical.weight_ih_l0, network.decoder.sweeps[1].vertical.weight_ih_l0
+    assert id(first) in ids(outer)
+    assert id(second) in ids(inner)

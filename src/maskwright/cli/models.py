@@ -1,44 +1,52 @@
-"""`maskwright models`: the architectures and backbones there are. The catalogs live in `models`."""
+"""`maskwright models`: the architectures and backbones there are, and what they cost. The catalogs live in `models`."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
 from maskwright.cli.errors import DONE
 from maskwright.cli.options import AsJson
-from maskwright.cli.tables import Column, table
+from maskwright.cli.tables import Column, number, table
 from maskwright.cli.terminal import Terminal
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
-def models(as_json: AsJson = False) -> int:
-    """List the architectures and backbones."""
-    from maskwright.models import BACKBONES, MODELS
+Measure = Annotated[
+    bool, typer.Option("--measure", help="Time a prediction with each on this machine, at 512x512 in float32.")
+]
+
+
+def models(measure: Measure = False, as_json: AsJson = False) -> int:
+    """List the architectures, with their cost at 512x512, and the backbones."""
+    from maskwright.models import BACKBONES, MODELS, cost
 
     terminal = Terminal(as_json=as_json)
-    architectures = {
-        name: {
+    architectures: dict[str, dict[str, Any]] = {}
+    for name, entry in MODELS.items():
+        counted = cost.cost_of(name)
+        architectures[name] = {
             "summary": entry.summary,
             "year": entry.year,
             "default_backbone": entry.default_backbone,
             "paper": entry.paper,
             "url": entry.url,
+            "parameters": counted.parameters,
+            "multiply_adds": counted.multiply_adds,
         }
-        for name, entry in MODELS.items()
-    }
+        if measure:
+            terminal.say(f"measuring {name}")
+            architectures[name]["milliseconds"] = round(cost.milliseconds_of(name), 1)
     backbones = {name: {"summary": entry.summary} for name, entry in BACKBONES.items()}
-    terminal.answer({"models": architectures, "backbones": backbones})
-    rows = list(architectures.values())
+    measured = {"side": cost.SIDE, "classes": cost.CLASSES, "threads": cost.threads() if measure else None}
+    terminal.answer({"models": architectures, "backbones": backbones, "cost": measured})
     terminal.show(
-        table(
-            "Architectures (--model NAME, or --set model.name=NAME)",
-            [
-                Column("name", list(architectures), kind="name"),
-                Column("what it is", [str(row["summary"]) for row in rows], kind="prose"),
-                Column("year", [str(row["year"]) for row in rows], rank=1),
-                Column("backbone", [str(row["default_backbone"]) for row in rows], rank=2, kind="name"),
-                Column("paper", [str(row["paper"]) for row in rows], kind="prose", rank=3),
-                Column("url", [str(row["url"]) for row in rows], rank=4, kind="name"),
-            ],
-            terminal.width,
-        ),
+        _architectures(architectures, terminal.width),
+        f"parameters and multiply-adds: to predict one image of {cost.SIDE}x{cost.SIDE}, {cost.CLASSES} classes, with "
+        "the default backbone",
+        *([f"ms: median of {cost.REPEATS} predictions, {_threads(cost.threads())}, float32"] if measure else []),
         table(
             "Backbones (--set model.backbone=NAME)",
             [
@@ -50,3 +58,25 @@ def models(as_json: AsJson = False) -> int:
         "\nAny timm backbone with features_only works too: model.backbone=timm:NAME",
     )
     return DONE
+
+
+def _architectures(rows: dict[str, dict[str, Any]], width: int) -> RenderableType:
+    """Draw the table of architectures."""
+    entries = list(rows.values())
+    columns = [
+        Column("name", list(rows), kind="name"),
+        Column("what it is", [row["summary"] for row in entries], kind="prose"),
+        Column("parameters", [f"{number(row['parameters'] / 1e6)} M" for row in entries], rank=1),
+        Column("multiply-adds", [f"{number(row['multiply_adds'] / 1e9)} G" for row in entries], rank=2),
+        Column("year", [str(row["year"]) for row in entries], rank=1),
+        Column("backbone", [row["default_backbone"] for row in entries], rank=3, kind="name"),
+        Column("paper", [row["paper"] for row in entries], kind="prose", rank=4),
+        Column("url", [row["url"] for row in entries], rank=5, kind="name"),
+    ]
+    if "milliseconds" in entries[0]:
+        columns.insert(2, Column("ms", [number(row["milliseconds"]) for row in entries]))
+    return table("Architectures (--model NAME, or --set model.name=NAME)", columns, width)
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread" if count == 1 else f"{count} threads"

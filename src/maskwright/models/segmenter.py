@@ -25,6 +25,8 @@ class Decoder(nn.Module, ABC):
 
     That is one map, or a list of maps for a head that takes several.
 
+    It may append maps of its own to `features`, for auxiliary heads to read.
+
     Attributes:
         channels: of the map.
         stride: at which the logits are compared with the labels; that of the map, unless the head says otherwise.
@@ -70,7 +72,7 @@ class Segmenter(nn.Module):
         decoder: pyramid to one map.
         head: map to logits, at the decoder's stride.
         classes: K.
-        aux: auxiliary heads, each on one level of the pyramid.
+        aux: auxiliary heads, each on one level of the pyramid, or on a map that the decoder appended to it.
 
     Attributes:
         classes: K.

@@ -92,7 +92,8 @@ def edge_weights(segmenter: Segmenter) -> set[int]:
 
     First layer, heads, depthwise filters; a transformer's tokens and position codes, which are (1, L, C).
     """
-    matrices = [weight for weight in segmenter.backbone.parameters() if weight.ndim > 1]
+    # The backbone's come first, where it has any.
+    matrices = [weight for weight in segmenter.parameters() if weight.ndim > 1]
     first = next((weight for weight in matrices if weight.shape[0] > 1), matrices[0])
     heads = [*segmenter.head.parameters(), *segmenter.aux.parameters()]
     others = [weight for weight in segmenter.parameters() if weight.ndim > 1 and 1 in weight.shape[:2]]

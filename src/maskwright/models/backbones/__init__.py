@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.backbones import compact, mit, mobilenet, timm_backbone, unet, vgg, vit
+from maskwright.models.backbones import compact, mit, mobilenet, patches, stdc, timm_backbone, unet, vgg, vit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +72,9 @@ BACKBONES: dict[str, BackboneEntry] = {
     ),
     "vgg16": BackboneEntry(vgg.build, "VGG-16 as in its paper, without batch normalisation: from weights", "vgg16"),
     "vgg16_bn": BackboneEntry(partial(vgg.build, batch_norm=True), "VGG-16, batch normalised", "vgg16_bn"),
+    "patches": BackboneEntry(patches.build, "the pixels of the image in patches, and no weights: for renet"),
+    "stdc1": BackboneEntry(stdc.build, "dense real-time network: for ppliteseg"),
+    "stdc2": BackboneEntry(partial(stdc.build, repeats=(4, 5, 3)), "the same, twice as deep"),
     "resnet18": _timm("resnet18", "residual network, 18 layers: the usual choice with pretrained weights"),
     "resnet34": _timm("resnet34", "residual network, 34 layers"),
     "resnet50": _timm("resnet50", "residual network, 50 layers"),

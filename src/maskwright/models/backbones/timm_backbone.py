@@ -92,6 +92,7 @@ def build(
     *,
     output_stride: int = 32,
     multi_grid: Sequence[int] = (),
+    levels: int = 0,
 ) -> TimmBackbone:
     """Build a timm backbone.
 
@@ -101,18 +102,23 @@ def build(
         weights: safetensors file in timm's own naming to start from, with or without a classifier.
         output_stride: largest stride, 8, 16 or 32; what lies beyond is dilated, where the network can.
         multi_grid: factors on the dilation of the last stage's blocks, as DeepLab has them; see `dilation`.
+        levels: build and run the network only up to this many of its levels, the finest first; 0 for all.
 
     Raises:
         MaskwrightError: no such network, no features, no such stride, or weights that do not fit.
     """
     if output_stride not in {8, 16, 32}:
         raise MaskwrightError(f"{name}: output_stride is {output_stride}, and it must be 8, 16 or 32")
+    if levels < 0:
+        raise MaskwrightError(f"{name}: levels is {levels}, and it must be 0, for all, or more")
     fixed = {
         key: value
         for prefix, any_size in _ANY_SIZE.items()
         if name.startswith(prefix)
         for key, value in any_size.items()
     }
+    if levels:
+        fixed["out_indices"] = tuple(range(levels))
     backbone = create(name, in_channels, weights, **fixed)
     if output_stride == 32 and not multi_grid:
         return backbone

@@ -1,0 +1,60 @@
+"""ReNet: recurrent layers straight from the pixels; no convolution looks at the image.
+
+Visin, Kastner, Cho, Matteucci, Courville, Bengio 2015, "ReNet: A Recurrent Neural Network Based Alternative to
+Convolutional Networks", section 2 (figure 1): the image is cut into patches, each a vector of pixels, and ReNet layers
+(see `models.layers.renet`) on patches of 2x2 replace the convolution and pooling layers. The paper classifies whole
+images; the way back to the image is that of ReSeg (Visin et al. 2016), transposed convolutions.
+
+    patches of 4x4 pixels -> ReNet -> ReNet -> transposed convolutions -> 1x1 convolution
+
+Expected: no figure for segmentation; as a classifier 12.35 % error on CIFAR-10 (their table 2). It sees texture only
+through patches and sweeps, and needs more steps than a convolutional network for the same score.
+
+Where we differ: segmentation instead of classification, so no fully connected layers; two layers of 64 units instead
+of three of 320, and patches of 4x4 once instead of 2x2 in every layer, for a CPU; batch normalisation in the transposed
+convolutions, as in our ReSeg.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maskwright.models.decoders.reseg import RecurrentDecoder, Settings
+from maskwright.models.heads.pixel import PixelHead
+from maskwright.models.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from maskwright.models.backbones.base import Backbone
+
+
+def build(
+    backbone: Backbone,
+    classes: int,
+    dropout: float = 0.0,
+    *,
+    units: Sequence[int] = (64, 64),
+    patches: Sequence[int] = (1, 1),
+    cell: str = "gru",
+    filters: Sequence[int] = (50, 50),
+) -> Segmenter:
+    """Compose ReNet for segmentation.
+
+    Args:
+        backbone: `patches`, or any other, whose last level is swept then.
+        classes: number of logits.
+        dropout: before the last layer.
+        units: of each direction, for each ReNet layer.
+        patches: side of the patches, for each ReNet layer, on top of those of the backbone.
+        cell: vanilla (tanh), lstm or gru.
+        filters: of each transposed convolution; those that would go beyond the image are left out, and where there are
+            too few, the logits stay at the stride that is left.
+
+    Raises:
+        MaskwrightError: an option outside its rule.
+    """
+    settings = Settings(units, patches, cell, filters)
+    settings.check("renet", backbone.reductions[-1])
+    decoder = RecurrentDecoder(backbone, settings)
+    return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes)
