@@ -21,11 +21,13 @@ mIoU on the demo data after 150 equal steps from scratch (6 crops of 192x192, Ad
     BiSeNetV2           3.36 M        12.30 G   275 ms   137 ms  not trained: the slowest by far
     swiftnet, ours      2.95 M         3.17 G    73 ms    42 ms  0.68
 
-DDRNet-23-slim is a quarter faster, but two branches at stride 8 take long to learn anything without weights pretrained
-on ImageNet, which is what our users train without; nor does the boundary branch of PIDNet fit class labels alone.
+DDRNet-23-slim is a quarter faster, but without weights pretrained on ImageNet it learns too slowly for minutes on a
+CPU, at this learning rate at least; no other was tried. PIDNet's was trained without its boundary head, which wants
+labels of its own.
 
-Where we differ: our auxiliary heads have a quarter of their map's channels inside instead of 32, and a bias; batch
-normalisation is ours (see `layers.norm`).
+Where we differ: the auxiliary heads on the decoder's coarser maps are in the authors' program, not in the paper; ours
+have a quarter of their map's channels inside instead of 32. The classifier has a bias. Spatial attention only; the
+paper's other kind, over channels, is in neither PP-LiteSeg-T nor B.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ Every position has seen the whole image after one ReNet layer. The authors' publ
 evaluate_camvid_with_cb.py of their repository) are our defaults: conv3_3, two layers of 100 GRUs a direction on patches
 of 1x1, two transposed convolutions 2x2 with 50 filters.
 
-Expected: 58.8 mIoU on CamVid, 11 classes at 360x480, with weights by class frequency (their table 3).
+Expected: 58.8 mIoU on CamVid, 11 classes at 360x480, with weights by class frequency and weights of ImageNet below.
 
 Where we differ: the default features are those of our compact network, cut at stride 8, to train from scratch; theirs
 are had by `model.backbone=timm:vgg16`, which is run no further than that. Batch normalisation before each of the ReLUs,
