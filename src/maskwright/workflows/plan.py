@@ -21,7 +21,7 @@ from maskwright.models.weights import is_whole_model
 from maskwright.planning import planner, rules_time
 from maskwright.planning.facts import Facts, Pretrained
 from maskwright.planning.machine import Machine, probe
-from maskwright.training import optimizers
+from maskwright.training import adversary, optimizers
 from maskwright.workflows.request import DEFAULT_BUDGET_SECONDS
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     left = None if budget is None else budget * (1 - EVALUATION_SHARE) - (time.monotonic() - started)
     known = _pretrained(pinned, machine, pins)
     facts = Facts(print_of, machine, len(placed.part("train")), left, known, request.epochs)
-    plan = planner.make(facts, pinned, pins, optimizers.create)
+    plan = planner.make(facts, pinned, pins, optimizers.create, adversary.create)
     _check_heeded(plan, request)
     return PlanResult(plan, print_of, placed, seen, machine)
 
