@@ -100,7 +100,7 @@ def opponent(facts: Facts, plan: Plan) -> list[Decision]:
         return []
     if facts.machine.device == "cuda":
         return [Decision("adversarial.width", 96, f"the paper's: {facts.machine.name} affords it")]
-    why = "a quarter of the paper's 96: a sixteenth of its cost, which would be many times the network's own here"
+    why = "a quarter of the paper's 96: a step at stride 4 takes 1.4 times as long as without, with 96 it took 6 times"
     return [Decision("adversarial.width", 24, why)]
 
 
