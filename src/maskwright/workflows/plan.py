@@ -194,6 +194,20 @@ def _check_heeded(plan: Plan, request: PlanRequest) -> None:
         raise MaskwrightError(
             f"--set optim.momentum: {plan.optim.name} takes none. Leave it out, or add --set optim.name=sgd"
         )
+    opposing = sorted(key for key in keys if key.startswith("adversarial.") and key != "adversarial.weight")
+    if opposing and not plan.adversarial.weight:
+        raise MaskwrightError(
+            f"--set {opposing[0]}: adversarial.weight is 0, so there is no opponent. Leave it out, or add "
+            "--set adversarial.weight=0.1"
+        )
+    by_hand, way = "loss.class_weights" in keys, plan.loss.class_weighting
+    if by_hand and "loss.class_weighting" in keys:
+        raise MaskwrightError("--set loss.class_weights and loss.class_weighting both weigh the classes: keep one")
+    if "loss.class_balance" in keys and (by_hand or way != "class-balanced"):
+        raise MaskwrightError(
+            f"--set loss.class_balance: {'the weights set by hand take' if by_hand else f'{way} takes'} none. Leave it "
+            "out, or add --set loss.class_weighting=class-balanced"
+        )
 
 
 def check_trainable(found: Fingerprint) -> None:
