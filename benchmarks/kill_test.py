@@ -52,7 +52,7 @@ class Life:
 
     def words(self) -> list[str]:
         """Return the command that begins it, or goes on with it."""
-        start = [sys.executable, "-m", "maskwright.cli", "train"]
+        start = [sys.executable, "-m", "maskwright", "train"]
         if (self.run / "plan.yaml").exists():
             return [*start, "--resume", str(self.run), "--device", "cpu"]
         return [*start, str(self.data), *self.options, "--out", str(self.run)]
@@ -174,7 +174,7 @@ def wait(process: subprocess.Popen[str], seconds: float) -> None:
 
 
 def must_say_train_anew(life: Life) -> None:
-    words = [sys.executable, "-m", "maskwright.cli", "train", "--resume", str(life.run), "--device", "cpu"]
+    words = [sys.executable, "-m", "maskwright", "train", "--resume", str(life.run), "--device", "cpu"]
     answer = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
     if answer.returncode != 2 or "Train one with --out" not in answer.stderr:
         sys.exit(f"a half-made run folder was answered by {answer.returncode}: {answer.stderr}")

@@ -79,7 +79,7 @@ def command(*words: str | Path, processes: int = 1) -> list[str]:
     start = [sys.executable]
     if processes > 1:
         start += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return [*start, "-m", "maskwright.cli", *map(str, words)]
+    return [*start, "-m", "maskwright", *map(str, words)]
 
 
 def run(*words: str | Path, processes: int = 1) -> subprocess.CompletedProcess[str]:

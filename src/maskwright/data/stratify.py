@@ -1,7 +1,8 @@
 """Sharing things out so that each part gets its size and each class: greedy, rarest class first. Knows only numbers.
 
 After Sechidis et al., "On the Stratification of Multi-Label Data" (ECML 2011), section 3, on clusters of images
-instead of single images, and with one rule added: a part that has no image of the class yet comes first.
+instead of single images, and with two rules added: a part that has no image of the class yet comes first, and in the
+end clusters of one size are exchanged where that gives a part a class that it lacks and takes none from any.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def assign(
     for cluster in sorted(state.open(), key=lambda entry: (-sizes[entry], rank[entry])):
         state.give(cluster, int(np.argmax(state.room)))
     state.fill_empty()
+    state.mend()
     return state.part.tolist()
 
 
@@ -113,3 +115,26 @@ class _Assignment:
             self.has[donor] -= self.presence[moved]
             self.room[donor] += self.sizes[moved]
             self.give(moved, int(part))
+
+    def mend(self) -> None:
+        """Exchange clusters of one size where that gives a part a class that it lacks."""
+        for part, index in np.argwhere(self.has == 0).tolist():
+            if self.targets[part] > 0 and self.has[part, index] == 0:
+                self._exchange(part, index)
+
+    def _exchange(self, part: int, index: int) -> None:
+        """Bring a cluster with the class into the part for one without it, where no part loses a class by that."""
+        here = np.flatnonzero(self.part == part)
+        for coming in np.flatnonzero((self.part != part) & (self.presence[:, index] > 0)):
+            there = int(self.part[coming])
+            going = here[self.sizes[here] == self.sizes[coming]]
+            change = self.presence[coming] - self.presence[going]
+            kept = ((self.has[part] == 0) | (self.has[part] + change > 0)).all(axis=1)
+            kept &= ((self.has[there] == 0) | (self.has[there] - change > 0)).all(axis=1)
+            if kept.any():
+                leaving = int(going[np.argmax(kept)])
+                for cluster, goal in ((leaving, there), (int(coming), part)):
+                    self.has[self.part[cluster]] -= self.presence[cluster]
+                    self.room[self.part[cluster]] += self.sizes[cluster]
+                    self.give(cluster, goal)
+                return
