@@ -37,6 +37,9 @@ GOLDEN = {
     "cross_entropy": math.log(4 / 3),
     "binary_cross_entropy": 0.0,  # its softplus sees the logits themselves: see its own test
     "focal": math.log(4 / 3) / 16,
+    "ohem": math.log(4 / 3),  # both easy and equally hard: the hardest sixteenth is both
+    # Half a pixel from the edge, on a diagonal of sqrt(5), a quarter of each pixel's probability is on the wrong side.
+    "boundary": 0.5 * 0.25 / math.sqrt(5),
     "dice": 1 - 2 * 0.75 / (1 + 1),
     "jaccard": 1 - 0.75 / (1 + 1 - 0.75),
     "tversky": 1 - 0.75 / (0.75 + 0.3 * 0.25 + 0.7 * 0.25),
@@ -254,7 +257,88 @@ def test_no_loss_at_the_truth_and_some_elsewhere(seed: int, classes: int, name: 
     channels = [1] if classes == 1 else range(classes)
     perfect = torch.stack([torch.where(target == channel, 1e3, -1e3) for channel in channels], 1)
     assert create(name)(perfect, target).item() == pytest.approx(0, abs=1e-9)
-    assert create(name)(-perfect, target).item() > 0.1 or not (target != IGNORE).any() or classes == 1
+    if name != "boundary":  # where an image shows one class alone there is none
+        assert create(name)(-perfect, target).item() > 0.1 or not (target != IGNORE).any() or classes == 1
+
+
+# Hard pixels
+
+
+def test_only_hard_pixels_count() -> None:
+    """Labels 1 with p 0.5, 0.6, 0.8, 0.9: those up to 0.7 count, or the hardest three, or the hardest alone."""
+    logits, target = one_row(0.5, 0.6, 0.8, 0.9), torch.ones(1, 1, 4, dtype=torch.int64)
+    by_hand = [-math.log(p) for p in (0.5, 0.6, 0.8, 0.9)]
+    for options, count in (({}, 2), ({"min_kept": 0.75}, 3), ({"min_kept": 0.7}, 3), ({"threshold": 0.3}, 1)):
+        found = create("ohem", **options)(logits, target).item()
+        assert found == pytest.approx(sum(by_hand[:count]) / count), options
+    weighted = create("ohem", class_weights=[1.0, 3.0])(logits, target).item()
+    assert weighted == pytest.approx(sum(by_hand[:2]) / 2)
+
+
+def test_hard_pixels_are_chosen_among_the_labelled() -> None:
+    logits = one_row(0.01, 0.8, 0.9, 0.95)
+    target = torch.tensor([[[IGNORE, 1, 1, 1]]])
+    assert create("ohem", min_kept=0.34)(logits, target).item() == pytest.approx(-math.log(0.8 * 0.9) / 2)
+
+
+def test_all_pixels_are_hard_at_a_threshold_of_one() -> None:
+    logits, target = batch(3, 3)
+    torch.testing.assert_close(
+        create("ohem", threshold=1.0, class_weights=[1, 2, 3])(logits, target),
+        create("cross_entropy", class_weights=[1, 2, 3])(logits, target),
+    )
+
+
+# Boundaries
+
+
+def test_the_boundary_loss_by_hand() -> None:
+    """Truth 0 0 1 1 on a diagonal of sqrt(17): phi of class 1 is 1.5 .5 -.5 -1.5, and -phi that of class 0."""
+    target = torch.tensor([[[0, 0, 1, 1]]])
+    wrong = 1.5 * 0.2 + 0.5 * 0.4 + 0.5 * 0.3 + 1.5 * 0.1
+    found = create("boundary")(one_row(0.2, 0.4, 0.7, 0.9), target).item()
+    assert found == pytest.approx(wrong / 4 / math.sqrt(17))
+    far, near = one_row(1 - 1e-9, 1e-9, 1 - 1e-9, 1 - 1e-9), one_row(1e-9, 1 - 1e-9, 1 - 1e-9, 1 - 1e-9)
+    assert create("boundary")(far, target) > 2.9 * create("boundary")(near, target)
+
+
+def test_one_channel_has_the_boundary_of_two() -> None:
+    logits, target = batch(12, 1)
+    two = torch.cat([torch.zeros_like(logits), logits], 1)
+    torch.testing.assert_close(create("boundary")(logits, target), create("boundary")(two, target))
+
+
+def test_an_ignored_strip_is_no_boundary_of_its_own() -> None:
+    """0 ? 1: the edge lies half-way between the labelled pixels less half a pixel, 1.5 from each of their centres."""
+    target = torch.tensor([[[0, IGNORE, 1]]])
+    found = create("boundary")(one_row(0.5, 0.99, 0.5), target).item()
+    assert found == pytest.approx(2 * 1.5 * 0.5 / 2 / math.sqrt(10))
+    beside = torch.tensor([[[1, IGNORE, 1]]])
+    assert create("boundary")(one_row(0.5, 0.99, 0.5), beside).item() == 0
+
+
+def test_a_class_without_a_boundary_costs_nothing() -> None:
+    logits, target = batch(13, 3, (2, 4, 5))
+    target[target == 2] = 0
+    logits.requires_grad_()
+    loss = create("boundary")(logits, target)
+    # Probability of the absent class is taken from the others, where it costs what it should.
+    loss.backward()
+    assert loss > 0
+    assert torch.isfinite(logits.grad).all()
+    target[0] = 1
+    alone = create("boundary")(logits.detach()[:1], target[:1])
+    assert alone.item() == 0
+
+
+def test_settings_of_a_loss_reach_it_through_the_plan() -> None:
+    logits, target = batch(14, 3)
+    plan = LossPlan(terms={"focal": 1.0}, options={"focal": {"gamma": 0.5}})
+    torch.testing.assert_close(weighted_sum(plan, 3)(logits, target), create("focal", gamma=0.5)(logits, target))
+    with pytest.raises(MaskwrightError, match=r"loss.options.dice is given, but loss.terms holds focal"):
+        weighted_sum(LossPlan(terms={"focal": 1.0}, options={"dice": {"a": 1}}), 3)
+    with pytest.raises(MaskwrightError, match="did you mean 'gamma'"):
+        weighted_sum(LossPlan(terms={"focal": 1.0}, options={"focal": {"gama": 1}}), 3)
 
 
 def test_weighted_sum_is_the_sum() -> None:
@@ -284,5 +368,7 @@ def test_errors_say_what_to_do() -> None:
         create("focal", class_weights=[1, 1])(*batch(0, 3))
     with pytest.raises(MaskwrightError, match="gamma is -1"):
         create("focal", gamma=-1)(*batch(0, 3))
+    with pytest.raises(MaskwrightError, match=r"ohem's threshold is 0.7 and min_kept 2"):
+        create("ohem", min_kept=2)(*batch(0, 3))
     with pytest.raises(MaskwrightError, match="above 0"):
         create("tversky", alpha=0)(*batch(0, 3))

@@ -117,6 +117,24 @@ def test_options_reach_their_part_and_lists_stand_for_tuples() -> None:
     assert models.create("fcn", 2, backbone="compact", output_stride=16).native_stride == 16
 
 
+def test_any_level_of_any_architecture_can_have_an_auxiliary_head() -> None:
+    plan = ModelPlan(name="swiftnet", backbone="compact", aux_levels=[-1, 1], options={"widths": [4, 6, 8, 8]})
+    model = models.create_from_plan(plan, 3, 3)
+    main, *others = model(torch.randn(2, 3, 40, 40), with_aux=True, upsample=False)
+    assert [head.level for head in model.aux] == [len(model.backbone.channels) - 1, 1]
+    assert [other.shape for other in others] == [main.shape] * 2
+    sum(other.square().mean() for other in others).backward()
+    assert all(weight.grad is not None for weight in model.aux.parameters())
+    assert len(models.create_from_plan(ModelPlan(name="fcn", backbone="compact", aux_levels=[]), 2, 3).aux) == 0
+    assert len(models.create_from_plan(ModelPlan(name="fcn", backbone="compact"), 2, 3).aux) == 1
+
+
+@pytest.mark.parametrize("levels", [[9], [-9], [0, 0], [1, -4]])
+def test_a_level_that_is_not_there_or_twice_is_named(levels: list[int]) -> None:
+    with pytest.raises(MaskwrightError, match=r"model.aux_levels is \[.*levels 0 to 4, of stride 2, 4, 8, 16, 32"):
+        models.create("swiftnet", 2, aux_levels=levels)
+
+
 def test_dropout_acts_in_training_only(small: Build) -> None:
     model, image = small(), torch.randn(1, 3, 32, 32)
     dropping = models.create("swiftnet", 3, 3, "compact", dropout=0.5, **SMALL).train()

@@ -62,3 +62,25 @@ def test_a_box_too_long_for_exact_products_is_transformed() -> None:
     first, second = np.array([[0, 0], [30_000, 1]]), np.array([[1, 0], [30_000, 0]])
     there, back = distance.nearest(first, second)
     assert there.tolist() == back.tolist() == [1, 1]
+
+
+def test_signed_by_hand() -> None:
+    """Two pixels of a region, one of which nothing is known, two around it: the edge lies between pixels."""
+    inside = np.array([[True, True, False, False, False]])
+    outside = np.array([[False, False, False, True, True]])
+    assert distance.signed(inside, outside).tolist() == [[-2.5, -1.5, 0, 1.5, 2.5]]
+    assert not distance.signed(inside, np.zeros_like(inside)).any()
+    assert not distance.signed(np.zeros_like(inside), outside).any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), height=st.integers(1, 12), width=st.integers(1, 12))
+def test_signed_is_the_distance_to_the_nearest_of_the_other_kind(seed: int, height: int, width: int) -> None:
+    labels = np.random.default_rng(seed).integers(0, 3, (height, width))
+    inside, outside = labels == 0, labels == 1
+    field = distance.signed(inside, outside)
+    assert (field[labels == 2] == 0).all()
+    if inside.any() and outside.any():
+        there = cdist(np.argwhere(outside), np.argwhere(inside))
+        np.testing.assert_allclose(field[outside], there.min(1) - 0.5, rtol=1e-6)
+        np.testing.assert_allclose(field[inside], 0.5 - there.min(0), rtol=1e-6)

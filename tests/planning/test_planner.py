@@ -12,6 +12,7 @@ from maskwright.core.plan_file import overridden
 from maskwright.planning import planner
 from maskwright.planning.facts import Decision
 from maskwright.planning.measure import StepCost, pixels, sample_size, step_cost
+from maskwright.training import adversary
 
 
 def build(network: torch.nn.Module, _plan: Plan) -> torch.optim.Optimizer:
@@ -205,6 +206,34 @@ def test_recomputing_keeps_less_and_heads_keep_more() -> None:
         return step_cost(overridden(plain, list(settings)), 3, "cpu", build).pixel_bytes
 
     assert kept("train.gradient_checkpointing=true") < 0.8 * kept()
+
+
+def test_an_opponent_counts_in_time_and_memory() -> None:
+    base = ["sampling.crop=[64,64]", "sampling.batch=2", "model.options={widths: [8, 8, 8, 8], width: 8}"]
+    plan = overridden(Plan(), [*base, "adversarial.weight=0.1"])
+    calls: list[str] = []
+
+    class Foe:
+        def __init__(self) -> None:
+            self.weight = torch.ones(1, requires_grad=True)
+
+        def challenge(self, images: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            assert len(images) == len(logits) == len(labels)
+            calls.append("challenge")
+            return logits.square().mean()
+
+        def learn(self) -> None:
+            calls.append("learn")
+            kept = (torch.ones(1 << 22) * self.weight).square().sum()
+            kept.backward()
+
+    alone = step_cost(plan, 3, "cpu", build)
+    opposed = step_cost(plan, 3, "cpu", build, lambda _segmenter, _plan, _device: Foe())
+    assert calls[:2] == ["challenge", "learn"]
+    assert len(calls) >= 4
+    assert opposed.activation_bytes(plan) >= 4 << 22 > alone.activation_bytes(plan)
+    real = step_cost(plan, 3, "cpu", build, adversary.create)
+    assert real.activation_bytes(plan) > alone.activation_bytes(plan)
 
 
 def test_measuring_leaves_torchs_randomness_alone() -> None:

@@ -11,8 +11,17 @@ from tests.planning.facts_by_hand import CPU, CUDA, facts, fingerprint, flat, ki
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.fingerprint import ChannelStats, ClassStats, Spread
-from maskwright.core.plan import DataPlan, ModelPlan, OptimPlan, Plan, SamplingPlan, TrainPlan
-from maskwright.planning import rules_data, rules_learning, rules_time
+from maskwright.core.plan import (
+    AdversarialPlan,
+    DataPlan,
+    LossPlan,
+    ModelPlan,
+    OptimPlan,
+    Plan,
+    SamplingPlan,
+    TrainPlan,
+)
+from maskwright.planning import rules_classes, rules_data, rules_learning, rules_time
 from maskwright.planning.facts import Pretrained
 from maskwright.planning.measure import StepCost
 
@@ -199,7 +208,7 @@ def test_odds_sum_to_one_within_their_limits(shares: list[float], images: list[i
 def test_with_one_class_there_is_nothing_rare() -> None:
     found = facts(fingerprint(class_stats=(kind("a", 1.0), kind("b", 0.0))))
     assert values(rules_data.rare_classes(found, plan())) == {"sampling.rare_share": 0.0}
-    assert values(rules_learning.class_weights(found, plan())) == {"loss.class_weights": None}
+    assert values(rules_classes.class_weights(found, plan())) == {"loss.class_weights": None}
 
 
 @pytest.mark.parametrize(
@@ -306,7 +315,7 @@ def test_published_weights_only_where_the_backbone_has_them() -> None:
 
 def weights_of(*shares: float) -> list[float]:
     found = fingerprint(class_stats=tuple(kind(f"class-{number}", share) for number, share in enumerate(shares)))
-    decided = rules_learning.class_weights(facts(found), plan())
+    decided = rules_classes.class_weights(facts(found), plan())
     return list(values(decided)["loss.class_weights"])
 
 
@@ -317,6 +326,47 @@ def test_class_weights_have_mean_one_and_a_limit() -> None:
     assert last / first == pytest.approx(10, rel=1e-3)
     first, last = weights_of(0.9, 0.1)
     assert last / first == pytest.approx(3, rel=1e-3)
+
+
+def weighed(way: str, **loss: float) -> tuple[list[float], str]:
+    """Three classes that are there and one that is not: 100, 400 and 900 pixels in 1, 2 and 9 of the images."""
+    stats = tuple(
+        ClassStats(name, pixels, pixels / 1400, {"train": images}, objects, None, None)
+        for name, pixels, images, objects in [("a", 100, 1, 1), ("b", 400, 2, 2), ("no", 0, 0, 0), ("c", 900, 9, 50)]
+    )
+    decided = rules_classes.class_weights(
+        facts(fingerprint(class_stats=stats)), plan(loss=LossPlan(class_weighting=way, **loss))
+    )
+    return values(decided)["loss.class_weights"], reason(decided, "loss.class_weights")
+
+
+def test_median_frequency_by_hand() -> None:
+    """Frequencies 100 / 1, 400 / 2 and 900 / 9 pixels an image: median 100."""
+    found, why = weighed("median-frequency")
+    assert found == pytest.approx([1 / (2.5 / 3), 0.5 / (2.5 / 3), 1.0, 1 / (2.5 / 3)], abs=1e-4)
+    assert "b" in why
+
+
+def test_class_balanced_by_hand() -> None:
+    """Beta 1/2: effective numbers 1, 1.5 and 2; beta 0: all alike."""
+    found, why = weighed("class-balanced", class_balance=0.5)
+    mean = (1 + 2 / 3 + 0.5) / 3
+    assert found == pytest.approx([1 / mean, 2 / 3 / mean, 1.0, 0.5 / mean], abs=1e-4)
+    assert "1 to 50" in why
+    assert weighed("class-balanced", class_balance=0.0)[0] == [1.0] * 4
+    nearly, _ = weighed("class-balanced", class_balance=1 - 1e-9)
+    assert nearly[0] / nearly[3] == pytest.approx(50, rel=1e-3)
+
+
+def test_no_weighting_is_none() -> None:
+    assert weighed("none") == (None, "loss.class_weighting is none: every class weighs the same")
+
+
+def test_an_opponent_is_as_wide_as_the_machine_affords() -> None:
+    asked = plan(adversarial=AdversarialPlan(weight=0.1))
+    assert rules_learning.opponent(facts(), plan()) == []
+    assert values(rules_learning.opponent(facts(), asked)) == {"adversarial.width": 24}
+    assert values(rules_learning.opponent(facts(machine=CUDA), asked)) == {"adversarial.width": 96}
 
 
 @pytest.mark.parametrize(("classes", "dice"), [(2, 1.0), (50, 1.0), (51, 0.5)])

@@ -61,3 +61,11 @@ def test_a_wild_start_does_not_flatten_the_rest() -> None:
 def test_no_history_no_charts() -> None:
     assert curves([]) == []
     assert curves([{"step": 1, "loss": 2.0, "lr": 0.1}]) == []
+
+
+def test_adversarial_training_has_two_charts_more() -> None:
+    rows = [{**row, "fooling_loss": 0.8, "adversary_loss": 1.2} for row in make_history(10)]
+    found = {entry.title: entry.note for entry in curves(rows)}
+    assert list(found)[3:] == ["Network against opponent", "Opponent's loss"]
+    assert found["Network against opponent"].startswith("Each step (faint) and smoothed. At the end 0.8. 0.69 where")
+    assert "At the end 1.2." in found["Opponent's loss"]

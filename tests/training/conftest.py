@@ -35,6 +35,8 @@ class Tiny(nn.Module):
     """Two convolutions in the shape of a segmenter: stride 2 inside, two classes, one auxiliary head."""
 
     native_stride = 2
+    classes = 2
+    in_channels = 3
 
     def __init__(self, dropout: float = 0.0, *, norm: bool = False) -> None:
         super().__init__()

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Saved
 from maskwright.training import checkpoint
-from maskwright.training.loop import thinned
 from maskwright.training.pace import Marks
+from maskwright.training.thinning import thinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

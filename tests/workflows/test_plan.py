@@ -68,6 +68,22 @@ def test_momentum_is_not_dropped_in_silence() -> None:
     _check_heeded(plan, request)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message", "cure"),
+    [
+        (("adversarial.lr=1e-3",), r"adversarial.lr: adversarial.weight is 0", "adversarial.weight=0.1"),
+        (("loss.class_balance=0.9",), r"inverse-sqrt takes none", "loss.class_weighting=class-balanced"),
+        (("loss.class_weights=[1,1]", "loss.class_weighting=none"), "keep one", None),
+    ],
+)
+def test_nor_is_what_has_nothing_to_act_on(settings: tuple[str, ...], message: str, cure: str | None) -> None:
+    request = PlanRequest(settings=settings)
+    with pytest.raises(MaskwrightError, match=message):
+        _check_heeded(wishes(request)[0], request)
+    cured = PlanRequest(settings=(*settings, cure) if cure else settings[:1])
+    _check_heeded(wishes(cured)[0], cured)
+
+
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     """A bundle of an unusual network on grey images."""

@@ -357,7 +357,7 @@ def kill_at(process: subprocess.Popen[str], moment: float, run: Path) -> None:
     ("name", "extra"),
     [
         ("adamw", ("model.name=unet", "model.options={widths: [8, 8, 8, 8]}")),
-        ("muon", ("train.channels_last=false",)),
+        ("muon", ("train.channels_last=false", "adversarial.weight=0.1", "adversarial.width=6")),
         ("sgd", ("optim.accumulate=2", "train.gradient_checkpointing=true")),
     ],
 )
@@ -389,7 +389,9 @@ def test_kill_9_and_resume_end_in_the_same_bits(data: Path, tmp_path: Path, name
 
 def test_two_processes_do_what_one_does_with_the_whole_batch(data: Path, tmp_path: Path) -> None:
     """To rounding, and so soon, as steps magnify it: weights moved by 1e-7 in one process are 1.3e-3 off after 5."""
-    settings = ("optim.name=sgd", "optim.lr=0.02", "optim.warmup=0", "train.validations=1")
+    # Adam divides by the gradient's own size, however small: the opponent's rate is low, its moments are compared.
+    opponent = ("adversarial.weight=0.1", "adversarial.width=12", "adversarial.lr=1e-5")
+    settings = ("optim.name=sgd", "optim.lr=0.02", "optim.warmup=0", "train.validations=1", *opponent)
     one, two = tmp_path / "one", tmp_path / "two"
     train(data, toy.request(*settings, steps=2), one)
     done = toy.run("train", data, *toy.arguments(*settings, steps=2), "--out", two, processes=2)
@@ -400,3 +402,5 @@ def test_two_processes_do_what_one_does_with_the_whole_batch(data: Path, tmp_pat
         np.testing.assert_allclose(second[name], first[name], rtol=1e-4, atol=1e-4, err_msg=name)
     moved = [first[name] for name in first if name.startswith("model.") and name.endswith("running_mean")]
     assert max(float(np.abs(values).max()) for values in moved) > 1e-2
+    moments = [first[name] for name in first if name.startswith("adversary_optimizer.") and name.endswith(".exp_avg")]
+    assert max(float(np.abs(values).max()) for values in moments) > 1e-2

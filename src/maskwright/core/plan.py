@@ -16,6 +16,9 @@ Level = Annotated[float, Field(ge=-255, le=510)]
 Deviation = Annotated[float, Field(gt=0)]
 Factor = Annotated[float, Field(gt=0, le=16)]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Opponent = Literal["large-fov", "large-fov-light", "small-fov", "small-fov-light"]
+OpponentInput = Literal["labels", "product", "image"]
+Weighting = Literal["inverse-sqrt", "median-frequency", "class-balanced", "none"]
 
 
 class Section(BaseModel):
@@ -77,6 +80,8 @@ class ModelPlan(Section):
         pretrained: start the backbone from published weights.
         weights: a local file of weights to start from.
         dropout: before the last layer.
+        aux_levels: levels of the backbone's pyramid, 0 the finest and -1 the coarsest, that get an auxiliary head;
+            None for what the architecture has of its own.
         options: keyword arguments of the architecture's builder.
     """
 
@@ -85,6 +90,7 @@ class ModelPlan(Section):
     pretrained: bool = False
     weights: str | None = None
     dropout: float = Field(0.0, ge=0, lt=1)
+    aux_levels: list[int] | None = None
     options: dict[str, Any] = {}
 
 
@@ -93,15 +99,42 @@ class LossPlan(Section):
 
     Attributes:
         terms: loss name in `losses.LOSSES` -> weight in the sum.
+        options: loss name -> its own settings, such as `focal: {gamma: 1.5}`.
         class_weights: one a class, mean 1, for the losses that take them; None for equal weights.
+        class_weighting: how planning reckons `class_weights` from the data: `inverse-sqrt` of the frequency,
+            `median-frequency`, `class-balanced` by the effective number of objects, or `none`.
+        class_balance: beta of `class-balanced`: 0 weighs all classes alike, towards 1 by their number of objects.
         label_smoothing: of the cross-entropy.
         auxiliary: weight of the loss on auxiliary heads.
     """
 
     terms: dict[str, Weight] = {"cross_entropy": 1.0, "dice": 1.0}
+    options: dict[str, dict[str, float]] = {}
     class_weights: list[Weight] | None = None
+    class_weighting: Weighting = "inverse-sqrt"
+    class_balance: float = Field(0.999, ge=0, lt=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     auxiliary: float = Field(0.4, ge=0)
+
+
+class AdversarialPlan(Section):
+    """An opponent that learns to tell predicted label maps from true ones, for the network to fool.
+
+    Attributes:
+        weight: of the opponent's verdict in the loss; 0 for no opponent.
+        network: in `models.discriminator.NETWORKS`.
+        width: channels of its first layer; the others keep their proportion to it.
+        input: `labels` alone, their `product` with the image, or the `image` beside them.
+        tau: least probability that the true class has in the true map that it is shown; 1 shows the labels as they are.
+        lr: its highest learning rate; it follows `optim.schedule`.
+    """
+
+    weight: float = Field(0.0, ge=0)
+    network: Opponent = "large-fov"
+    width: int = Field(96, ge=1)
+    input: OpponentInput = "labels"
+    tau: float = Field(0.9, gt=0, le=1)
+    lr: float = Field(2e-4, gt=0)
 
 
 class SamplingPlan(Section):
@@ -238,6 +271,7 @@ class Plan(Section):
     split: SplitPlan = SplitPlan()
     model: ModelPlan = ModelPlan()
     loss: LossPlan = LossPlan()
+    adversarial: AdversarialPlan = AdversarialPlan()
     sampling: SamplingPlan = SamplingPlan()
     augment: AugmentPlan = AugmentPlan()
     optim: OptimPlan = OptimPlan()

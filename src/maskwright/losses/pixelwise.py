@@ -1,4 +1,4 @@
-"""Losses that are means over pixels: cross-entropy, binary cross-entropy, focal, squared error.
+"""Losses that are means over pixels: cross-entropy (of all, of hard ones, binary), focal, squared error.
 
 Each is a pure function of a `Prepared` batch. Ignored pixels have no part in the mean, and a batch without a labelled
 pixel costs 0. An absent class needs no special care here: it has no pixels of its own.
@@ -6,13 +6,14 @@ pixel costs 0. An absent class needs no special care here: it has no pixels of i
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.losses.reduce import global_ratio
+from maskwright.losses.reduce import global_ratio, reached_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +81,36 @@ def focal(batch: Prepared, gamma: float = 2.0, class_weights: Sequence[float] | 
     loss = -(missing**gamma) * batch.log_true
     weights = _weights(batch, class_weights)
     return batch.mean(loss if weights is None else loss * weights[batch.labels])
+
+
+def ohem(
+    batch: Prepared, threshold: float = 0.7, min_kept: float = 1 / 16, class_weights: Sequence[float] | None = None
+) -> Tensor:
+    """Return the cross-entropy of the hard pixels alone: those whose label has a probability of `threshold` or less.
+
+    Online hard example mining (Shrivastava et al. 2016) by pixel, as Wu et al. 2016 bootstrap them: where too few are
+    hard, the hardest `min_kept` of all labelled pixels count, over the whole batch and all processes.
+
+    Args:
+        batch: K channels (softmax) or one (sigmoid).
+        threshold: probability of the label above which a pixel is easy.
+        min_kept: share of the labelled pixels that always count, 0..1.
+        class_weights: one a class; the mean is divided by the sum of the weights of the pixels that count.
+
+    Raises:
+        MaskwrightError: a share outside 0..1.
+    """
+    if not 0 < threshold <= 1 or not 0 <= min_kept <= 1:
+        raise MaskwrightError(
+            f"ohem's threshold is {threshold} and min_kept {min_kept}, and both are shares from 0 to 1: "
+            "0.7 and 0.0625, say"
+        )
+    losses = -batch.log_true
+    least = reached_by(losses.detach()[batch.mask > 0], min_kept).clamp_max(-math.log(threshold))
+    weights = _weights(batch, class_weights)
+    kept = (losses.detach() >= least) * batch.mask
+    kept = kept if weights is None else kept * weights[batch.labels]
+    return global_ratio((losses * kept).sum(), kept.sum())
 
 
 def mean_squared_error(batch: Prepared) -> Tensor:

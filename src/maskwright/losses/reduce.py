@@ -7,6 +7,8 @@ process's own logits is then as many times too large as there are processes, and
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, distributed
 
@@ -16,7 +18,7 @@ def across_processes(tensor: Tensor) -> Tensor:
 
     Every process has to call this equally often and in the same order.
     """
-    if not distributed.is_available() or not distributed.is_initialized() or distributed.get_world_size() == 1:
+    if _alone():
         return tensor
     from torch.distributed.nn.functional import all_reduce
 
@@ -32,3 +34,32 @@ def global_ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     """
     top, bottom = across_processes(torch.stack([numerator, denominator.to(numerator.dtype)])).unbind()
     return top / torch.where(bottom > 0, bottom, torch.ones_like(bottom))
+
+
+@torch.no_grad()
+def reached_by(values: Tensor, share: float) -> Tensor:
+    """Return the largest value that at least `share` of the values of all processes reach; infinity without values.
+
+    Args:
+        values: (P,), of this process; P may be 0.
+        share: 0..1; the count is rounded up, and at least one value reaches the result.
+    """
+    several = not _alone()
+    count = values.new_tensor(len(values), dtype=torch.int64)
+    if several:
+        distributed.all_reduce(count)
+    wanted = min(max(math.ceil(share * int(count)), 1), int(count))
+    if wanted == 0:
+        return values.new_tensor(torch.inf)
+    highest = values.topk(min(wanted, len(values))).values
+    if several:
+        padded = values.new_full((wanted,), -torch.inf)
+        padded[: len(highest)] = highest
+        parts = [torch.empty_like(padded) for _ in range(distributed.get_world_size())]
+        distributed.all_gather(parts, padded)
+        highest = torch.cat(parts).topk(wanted).values
+    return highest[-1]
+
+
+def _alone() -> bool:
+    return not distributed.is_available() or not distributed.is_initialized() or distributed.get_world_size() == 1

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.losses.boundary import boundary
 from maskwright.losses.lovasz import lovasz
 from maskwright.losses.overlap import dice, jaccard, tversky
-from maskwright.losses.pixelwise import binary_cross_entropy, cross_entropy, focal, mean_squared_error
+from maskwright.losses.pixelwise import binary_cross_entropy, cross_entropy, focal, mean_squared_error, ohem
 from maskwright.losses.prepared import Prepared
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ LOSSES: dict[str, LossEntry] = {
         2017,
         "Cross-entropy that discounts easy pixels: for rare classes among much background.",
     ),
+    "ohem": LossEntry(
+        ohem,
+        "Wu, Shen and van den Hengel, Very Deep Fully Convolutional Networks",
+        2016,
+        "Cross-entropy of the hard pixels alone: where most of the image is easy.",
+    ),
     "dice": LossEntry(
         dice,
         "Milletari, Navab and Ahmadi, V-Net",
@@ -83,6 +90,12 @@ LOSSES: dict[str, LossEntry] = {
         "Berman, Rannen Triki and Blaschko, The Lovasz-Softmax Loss",
         2018,
         "The IoU's own convex surrogate, image by image: for the last points of IoU; slow.",
+    ),
+    "boundary": LossEntry(
+        boundary,
+        "Kervadec et al., Boundary Loss for Highly Unbalanced Segmentation",
+        2019,
+        "Wrong probability by its distance to the true boundary: beside a region loss, against far-off mistakes.",
     ),
     "mean_squared_error": LossEntry(
         mean_squared_error,
@@ -156,16 +169,23 @@ def weighted_sum(plan: LossPlan, classes: int) -> WeightedSum:
     """Build the loss that a plan asks for; class weights and label smoothing go to the terms that take them.
 
     Args:
-        plan: terms and their weights; a term of weight 0 is left out.
+        plan: terms, their weights and options; a term of weight 0 is left out.
         classes: number of classes. With 1 the weights are of label 0 and label 1.
 
     Raises:
-        MaskwrightError: an unknown term, a negative weight, nothing to minimise, or too few or many class weights.
+        MaskwrightError: an unknown term or option, a negative weight, nothing to minimise, or too few or many class
+            weights.
     """
     labels = max(classes, 2)
     if plan.class_weights is not None and len(plan.class_weights) != labels:
         raise MaskwrightError(
             f"loss.class_weights has {len(plan.class_weights)} entries, but there are {labels} labels: give one each"
+        )
+    unused = sorted(set(plan.options) - set(plan.terms))
+    if unused:
+        raise MaskwrightError(
+            f"loss.options.{unused[0]} is given, but loss.terms holds {', '.join(plan.terms)}: add it to the terms, "
+            "or leave its options out"
         )
     given = {"class_weights": plan.class_weights, "label_smoothing": plan.label_smoothing}
     terms = []
@@ -175,7 +195,7 @@ def weighted_sum(plan: LossPlan, classes: int) -> WeightedSum:
         plain = create(name)
         taken = {option: value for option, value in given.items() if option in _options(plain.function)}
         if weight > 0:
-            terms.append((weight, create(name, **taken)))
+            terms.append((weight, create(name, **taken, **plan.options.get(name, {}))))
     if not terms:
         raise MaskwrightError(f"loss.terms is {plan.terms}: give at least one loss a weight above 0")
     return WeightedSum(terms)

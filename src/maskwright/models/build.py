@@ -10,6 +10,7 @@ from maskwright.core.classes import MAX_CLASSES
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.models.backbones import find_backbone
 from maskwright.models.catalog import MODELS, ModelEntry
+from maskwright.models.heads.pixel import aux_heads
 from maskwright.models.weights import is_whole_model, load_whole_model
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def create(
         pretrained: start the backbone from published weights; the only thing that ever touches the network.
         weights: local safetensors file to start from: a bundle of the same architecture, or a backbone's weights.
         dropout: before the last layer, 0..1.
-        options: of the architecture and of the backbone; `options_of` lists them.
+        options: of the architecture and of the backbone; `options_of` lists them. `aux_levels`, for any architecture:
+            the levels of the backbone that get an auxiliary head, in place of what the architecture has of its own.
 
     Raises:
         MaskwrightError: an unknown name or option, a value outside its rule, weights that are out of reach or that do
@@ -54,6 +56,7 @@ def create(
     """
     entry, backbone = _find(name, backbone)
     _check_numbers(classes, in_channels, dropout)
+    aux_levels = options.pop("aux_levels", None)
     settings = _checked_options(name, backbone, options)
     path = _starting_weights(backbone, pretrained, weights)
     whole = path is not None and weights is not None and is_whole_model(path)
@@ -61,6 +64,8 @@ def create(
     network = source.builder(in_channels, None if whole else path, **_taken(settings, source.builder))
     segmenter = entry.builder(network, classes, dropout, **_taken(settings, entry.builder))
     segmenter.align_corners = settings["align_corners"]
+    if aux_levels is not None:
+        segmenter.aux = aux_heads(network, aux_levels, classes, dropout)
     if whole:
         assert path is not None
         load_whole_model(segmenter, path)
@@ -77,6 +82,7 @@ def create_from_plan(plan: ModelPlan, classes: int, in_channels: int) -> Segment
         plan.pretrained,
         plan.weights,
         plan.dropout,
+        aux_levels=plan.aux_levels,
         **plan.options,
     )
 

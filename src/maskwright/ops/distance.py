@@ -70,12 +70,36 @@ def nearest(first: NDArray[np.intp], second: NDArray[np.intp]) -> tuple[NDArray[
     return _by_transform(first, second, (height, width)), _by_transform(second, first, (height, width))
 
 
+def signed(inside: NDArray[np.bool_], outside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Measure from every pixel of a region, and of what lies around it, to the edge between the two, exactly.
+
+    Args:
+        inside: (H, W), pixels of the region.
+        outside: (H, W), pixels around it; a pixel in neither is not measured, and nothing is measured to it.
+
+    Returns:
+        (H, W): distance to the nearest pixel of the other kind less half a pixel, above 0 outside and below 0 inside;
+        0 elsewhere, and everywhere when there is no pixel of one kind.
+    """
+    field = np.zeros(inside.shape, np.float32)
+    if inside.any() and outside.any():
+        to_inside, to_outside = (_field(kind) for kind in (inside, outside))
+        field[outside] = to_inside[outside] - 0.5
+        field[inside] = 0.5 - to_outside[inside]
+    return field
+
+
+def _field(to: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the distance (H, W) of each pixel to the nearest one that is set."""
+    away = np.where(to, 0, 1).astype(np.uint8)
+    return np.asarray(cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
+
+
 def _by_transform(points: NDArray[np.intp], to: NDArray[np.intp], size: tuple[int, int]) -> NDArray[np.float32]:
     """Look the distances up in the exact distance transform (Felzenszwalb and Huttenlocher 2012) of `to`."""
-    away = np.ones(size, np.uint8)
-    away[to[:, 0], to[:, 1]] = 0
-    distances = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(distances[points[:, 0], points[:, 1]], np.float32)
+    there = np.zeros(size, np.bool_)
+    there[to[:, 0], to[:, 1]] = True
+    return _field(there)[points[:, 0], points[:, 1]]
 
 
 def _by_pairs(first: NDArray[np.intp], second: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

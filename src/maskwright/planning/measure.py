@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
 
     MakeOptimizer = Callable[[models.Segmenter, Plan], torch.optim.Optimizer]
+    MakeOpponent = Callable[[models.Segmenter, Plan, str], "Opponent | None"]
 
 TIMED = 2
 LONGEST = 1.5
@@ -28,12 +29,22 @@ MOST_PIXELS = {"cpu": 1 << 20, "mps": 1 << 21, "cuda": 1 << 23}
 DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
+class Opponent(Protocol):
+    """What adversarial training adds to a step."""
+
+    def challenge(self, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return what it adds to the loss."""
+
+    def learn(self) -> None:
+        """Move once."""
+
+
 @dataclass(frozen=True)
 class StepCost:
     """What training costs with one network, precision and optimiser.
 
     Attributes:
-        pixel_seconds: forward and backward, a training pixel.
+        pixel_seconds: forward and backward, an opponent's whole step included, a training pixel.
         update_seconds: of the optimiser, a step.
         pixel_bytes: of activations kept for the backward pass, a pixel of a micro-batch.
         spent_seconds: that the measuring took.
@@ -65,7 +76,13 @@ def pixels(plan: Plan) -> int:
     return plan.sampling.batch * math.prod(plan.sampling.crop)
 
 
-def step_cost(plan: Plan, classes: int, device: str, make_optimizer: MakeOptimizer) -> StepCost:
+def step_cost(
+    plan: Plan,
+    classes: int,
+    device: str,
+    make_optimizer: MakeOptimizer,
+    make_opponent: MakeOpponent = lambda _segmenter, _plan, _device: None,
+) -> StepCost:
     """Time a few real steps of the planned network on random pixels: one to warm up and at most `TIMED` more.
 
     Args:
@@ -74,6 +91,7 @@ def step_cost(plan: Plan, classes: int, device: str, make_optimizer: MakeOptimiz
         classes: K.
         device: `cpu`, `cuda`, `cuda:1` or `mps`.
         make_optimizer: builds the planned optimiser for a network.
+        make_opponent: builds the planned opponent of adversarial training, where there is to be one.
     """
     begun = time.perf_counter()
     passes: list[float] = []
@@ -81,6 +99,7 @@ def step_cost(plan: Plan, classes: int, device: str, make_optimizer: MakeOptimiz
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         bench = _Bench(plan, classes, device, make_optimizer)
+        bench.opponent = make_opponent(bench.segmenter, plan, device)
         activations = bench.activations()
         clock, computing = time.perf_counter(), time.process_time()
         while len(passes) < TIMED and (not passes or time.perf_counter() - begun < LONGEST):
@@ -103,7 +122,8 @@ class _Bench:
         self.plan, self.classes, self.device = plan, classes, device
         layout = torch.channels_last if plan.train.channels_last else torch.contiguous_format
         plain = plan.model.model_copy(update={"pretrained": False, "weights": None})
-        segmenter = models.create_from_plan(plain, classes, plan.data.channels)
+        self.segmenter = segmenter = models.create_from_plan(plain, classes, plan.data.channels)
+        self.opponent: Opponent | None = None
         segmenter.set_gradient_checkpointing(plan.train.gradient_checkpointing)
         self.network: nn.Module = segmenter.to(device).to(memory_format=layout).train()
         self.loss = losses.weighted_sum(plan.loss, classes).to(device)
@@ -112,7 +132,7 @@ class _Bench:
         self.images = torch.randn(count, plan.data.channels, height, width, device=device).to(memory_format=layout)
 
     def activations(self) -> int:
-        """Make one step to warm up, and return the bytes that its forward pass keeps."""
+        """Make one step to warm up, and return the bytes that its forward pass keeps, or its opponent's if more."""
         kept: dict[int, int] = {}
 
         def count(tensor: Tensor) -> Tensor:
@@ -123,13 +143,18 @@ class _Bench:
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
             loss = self._forward()
         loss.backward()
+        own = sum(kept.values())
+        kept.clear()
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            self._oppose()
         self._update()
-        return sum(kept.values())
+        return max(own, sum(kept.values()))
 
     def step(self) -> tuple[float, float]:
-        """Return the seconds of forward and backward, and of the optimiser."""
+        """Return the seconds of forward and backward, both networks', and of the optimiser."""
         times = [self._now()]
         self._forward().backward()
+        self._oppose()
         times.append(self._now())
         self._update()
         times.append(self._now())
@@ -142,9 +167,15 @@ class _Bench:
             main, *others = self.network(self.images, with_aux=True, upsample=False)
         labels = torch.randint(0, max(self.classes, 2), (len(main), *main.shape[2:]), device=main.device)
         total: Tensor = self.loss(main.float(), labels)
+        if self.opponent is not None:
+            total = total + self.opponent.challenge(self.images, main.float(), labels)
         for other in others:
             total = total + self.plan.loss.auxiliary / len(others) * self.loss(other.float(), labels)
         return total
+
+    def _oppose(self) -> None:
+        if self.opponent is not None:
+            self.opponent.learn()
 
     def _update(self) -> None:
         self.optimizer.step()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.plan_file import validated
-from maskwright.planning import rules_data, rules_learning, rules_time
+from maskwright.planning import rules_classes, rules_data, rules_learning, rules_time
 from maskwright.planning.measure import step_cost
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.plan import Plan
     from maskwright.planning.facts import Decision, Facts
-    from maskwright.planning.measure import MakeOptimizer, StepCost
+    from maskwright.planning.measure import MakeOpponent, MakeOptimizer, StepCost
 
 Rules = tuple["Callable[[Facts, Plan], list[Decision]]", ...]
 MeasuredRules = tuple["Callable[[Facts, Plan, StepCost], list[Decision]]", ...]
@@ -28,17 +28,24 @@ FIRST_RULES: Rules = (
     rules_learning.architecture,
     rules_learning.starting_weights,
     rules_learning.loss,
+    rules_learning.opponent,
     rules_learning.optimiser,
     rules_time.precision,
     rules_time.usual_batch,
 )
 SIZED_RULES: Rules = (rules_data.crop, rules_learning.fineness)
-CROPPED_RULES: Rules = (rules_data.zoom, rules_learning.class_weights)
+CROPPED_RULES: Rules = (rules_data.zoom, rules_classes.class_weights)
 LENGTH_RULES: MeasuredRules = (rules_time.batch, rules_time.steps, rules_time.validations, rules_time.threads)
 LAST_RULES: Rules = (rules_learning.learning_rate, rules_time.averaging, rules_time.tiles)
 
 
-def make(facts: Facts, pinned: Plan, pins: frozenset[str], make_optimizer: MakeOptimizer) -> Plan:
+def make(
+    facts: Facts,
+    pinned: Plan,
+    pins: frozenset[str],
+    make_optimizer: MakeOptimizer,
+    make_opponent: MakeOpponent = lambda _segmenter, _plan, _device: None,
+) -> Plan:
     """Decide everything that the user left open.
 
     Args:
@@ -46,6 +53,7 @@ def make(facts: Facts, pinned: Plan, pins: frozenset[str], make_optimizer: MakeO
         pinned: a plan that holds the user's own values.
         pins: the dotted keys that are the user's; a pin on a section holds for all of it.
         make_optimizer: builds the planned optimiser, for the timing of a step.
+        make_opponent: builds the planned opponent of adversarial training, for the same.
 
     Returns:
         The plan, with a reason for each decision.
@@ -56,14 +64,14 @@ def make(facts: Facts, pinned: Plan, pins: frozenset[str], make_optimizer: MakeO
     if "data.channels" in pins:
         facts = replace(facts, channels=pinned.data.channels)
     plan = _decided(pinned, (*FIRST_RULES, *SIZED_RULES, *CROPPED_RULES), facts, pins)
-    plan, facts, cost = _affordable(plan, facts, pins, make_optimizer)
+    plan, facts, cost = _affordable(plan, facts, pins, make_optimizer, make_opponent)
     for rule in LENGTH_RULES:
         plan = applied(plan, rule(facts, plan, cost), pins)
     return _decided(plan, LAST_RULES, facts, pins)
 
 
 def _affordable(
-    plan: Plan, facts: Facts, pins: frozenset[str], make_optimizer: MakeOptimizer
+    plan: Plan, facts: Facts, pins: frozenset[str], make_optimizer: MakeOptimizer, make_opponent: MakeOpponent
 ) -> tuple[Plan, Facts, StepCost]:
     """Measure a step and make it cheaper where too few of them fit; a narrower network is measured again.
 
@@ -72,7 +80,8 @@ def _affordable(
     """
 
     def measured(facts: Facts) -> tuple[Facts, StepCost]:
-        cost = step_cost(plan, len(facts.fingerprint.class_stats), facts.machine.place, make_optimizer)
+        classes = len(facts.fingerprint.class_stats)
+        cost = step_cost(plan, classes, facts.machine.place, make_optimizer, make_opponent)
         left = None if facts.train_seconds is None else facts.train_seconds - cost.spent_seconds
         return replace(facts, train_seconds=left), cost
 

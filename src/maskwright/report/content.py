@@ -47,7 +47,8 @@ class ReportData:
         split: which images were scored: `test`, `val`, `train`, `all`, or a place in words.
         plan: of the training.
         fingerprint: of the data.
-        history: rows of `history.csv`: step, seconds, loss, lr, and val_iou where a validation took place.
+        history: rows of `history.csv`: step, seconds, loss, lr, val_iou where a validation took place, and
+            what a kind of training adds (`fooling_loss`, `adversary_loss`).
         examples: the worst images in the first half, the best in the second.
         environment: versions, revision and hashes, by name.
         notes: sentences on how the scores came about that a reader should know: files left out, a split guessed.

@@ -1,4 +1,4 @@
-"""The rows of `history.csv` to learning curves: smoothing, thinning out, three charts. Knows no score but val_iou."""
+"""The rows of `history.csv` to learning curves: smoothing, thinning out, a chart each. Knows no score but val_iou."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ MOST_POINTS = 240
 SMOOTHING = 0.02
 WILD = 2.0
 
+OPPOSED = {
+    "fooling_loss": ("Network against opponent", "0.69 where the opponent guesses, more where it sees through."),
+    "adversary_loss": (
+        "Opponent's loss",
+        "1.39 where it guesses, 0 where it tells every predicted map from a true one.",
+    ),
+}
+"""Losses of adversarial training: column -> title and what the values mean."""
+
 Point = tuple[float, float]
 
 
@@ -31,8 +40,9 @@ class Curve:
 
 
 def curves(history: Sequence[Mapping[str, float | None]]) -> list[Curve]:
-    """Draw training loss, validation IoU and learning rate, as far as the history holds them."""
-    built = (_loss(column(history, "loss")), _iou(column(history, "val_iou")), _rate(column(history, "lr")))
+    """Draw training loss, validation IoU, learning rate and an opponent's losses, as far as the history holds them."""
+    built = [_loss(column(history, "loss")), _iou(column(history, "val_iou")), _rate(column(history, "lr"))]
+    built += [_loss(column(history, key), title, note) for key, (title, note) in OPPOSED.items()]
     return [entry for entry in built if entry is not None]
 
 
@@ -71,7 +81,7 @@ def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
     return [(sum(x for x, _ in run) / len(run), sum(y for _, y in run) / len(run)) for run in runs]
 
 
-def _loss(points: list[Point]) -> Curve | None:
+def _loss(points: list[Point], name: str = "Training loss", note: str = "") -> Curve | None:
     if len(points) < 2:
         return None
     smooth = smoothed([y for _, y in points], round(len(points) * SMOOTHING))
@@ -81,9 +91,9 @@ def _loss(points: list[Point]) -> Curve | None:
     # A few wild steps would flatten everything else: they are drawn at the upper edge.
     usual = heights[int(len(heights) * 0.98)]
     y_axis = Axis(min(0.0, heights[0]), min(heights[-1], WILD * abs(usual)), _plain)
-    title = f"Training loss over {compact(points[-1][0])} steps, from {smooth[0]:.2f} to {smooth[-1]:.2f}"
+    title = f"{name} over {compact(points[-1][0])} steps, from {smooth[0]:.2f} to {smooth[-1]:.2f}"
     svg = line_chart(title, [Series(tuple(raw), "faint"), Series(tuple(line))], _steps(points), y_axis)
-    return Curve("Training loss", f"Each step (faint) and smoothed. At the end {smooth[-1]:.3g}.", svg)
+    return Curve(name, f"Each step (faint) and smoothed. At the end {smooth[-1]:.3g}. {note}".rstrip(), svg)
 
 
 def _iou(points: list[Point]) -> Curve | None:

@@ -36,7 +36,8 @@ class Checkpoint:
     """The state of a training.
 
     Attributes:
-        tensors: by name; `model.`, `average.`, `best.` and `optimizer.` stand in front.
+        tensors: by name; `model.`, `average.`, `best.` and `optimizer.` stand in front, with an opponent also
+            `adversary.` and `adversary_optimizer.`.
         state: plain types: the pace, the best score, the history, whatever the loop wants back.
         damaged: newer checkpoints that could not be read.
     """
@@ -114,7 +115,8 @@ def check_plan(run: Path, checkpoint: Checkpoint, plan: Plan) -> None:
     Raises:
         MaskwrightError: naming the first section that differs.
     """
-    before, now = checkpoint.state["plan"], essence(plan)
+    # Read as a plan, so that a key which a newer version has brought stands at its default on both sides.
+    before, now = essence(type(plan).model_validate(checkpoint.state["plan"])), essence(plan)
     for name, value in now.items():
         if before.get(name) != value:
             raise MaskwrightError(

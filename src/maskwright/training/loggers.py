@@ -170,9 +170,13 @@ def create(names: tuple[str, ...], run: Path, config: dict[str, Any]) -> list[Lo
 
 
 def write_history(path: Path, rows: list[Row]) -> None:
-    """Write `history.csv` atomically: one row every so many steps, `val_iou` only where it was measured."""
+    """Write `history.csv` atomically: one row every so many steps, `val_iou` only where it was measured.
+
+    Columns of a kind of training stand behind those of all.
+    """
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    columns = list(dict.fromkeys((*COLUMNS, *(name for row in rows for name in row))))
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: "" if row.get(name) is None else row[name] for name in COLUMNS} for row in rows)
+    writer.writerows({name: "" if row.get(name) is None else row[name] for name in columns} for row in rows)
     write_text(path, text.getvalue())

@@ -17,10 +17,11 @@ import torch
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Saved
 from maskwright.core.seeds import generator
-from maskwright.training import checkpoint, optimizers
+from maskwright.training import adversary, checkpoint, optimizers
 from maskwright.training.average import Average
 from maskwright.training.loggers import Logger, Row, write_history
 from maskwright.training.pace import Marks, Pace
+from maskwright.training.thinning import thinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 ROWS = 200  # rows of the history over a whole training
-STRIDES = (1, 2, 4, 8, 16, 32)  # tried in this order, as more than one can explain a small map
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ class Trainer:
         network.set_gradient_checkpointing(job.plan.train.gradient_checkpointing)
         optimizer = optimizers.create(network, job.plan)
         self.model, self.optimizer = job.fabric.setup(network, optimizer)
+        self.adversary = adversary.create(job.segmenter, job.plan, job.fabric.device, job.fabric)
         self.average.model.to(device=job.fabric.device).to(memory_format=self._layout)
         self._loss: torch.Tensor | None = None
         self._marks = Marks(job.plan.train.validations)
@@ -144,6 +145,8 @@ class Trainer:
             )
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if self.adversary is not None:
+            self.adversary.learn(self.pace.learning_rate(plan.optim) / plan.optim.lr)
         self.average.update(self.job.segmenter, self.pace.step)
         self.pace.advance()
         self._loss = total if self._loss is None else self._loss.lerp(total, 0.05)
@@ -156,6 +159,8 @@ class Trainer:
         """
         main, *others = self.model(images, with_aux=True, upsample=False)
         loss: torch.Tensor = self.job.loss(main.float(), thinned(labels, main))
+        if self.adversary is not None:
+            loss = loss + self.adversary.challenge(images, main.float(), thinned(labels, main))
         for other in others:
             weight = self.job.plan.loss.auxiliary / len(others)
             loss = loss + weight * self.job.loss(other.float(), thinned(labels, other))
@@ -184,6 +189,7 @@ class Trainer:
             "loss": loss,
             "lr": self.optimizer.param_groups[0]["lr"],
             "val_iou": score,
+            **(self.adversary.row() if self.adversary is not None else {}),
         }
         self.history.append(row)
         for logger in self.job.loggers:
@@ -247,6 +253,8 @@ class Trainer:
         point.add("average", self.average.model.state_dict())
         point.add("best", self.best.weights)
         point.add("optimizer", checkpoint.optimizer_tensors(self.optimizer.optimizer))
+        if self.adversary is not None:
+            self.adversary.save(point)
         checkpoint.save(self.job.run, point, self.pace.step)
         write_history(self.job.run / "history.csv", self.history)
         self.job.on_event(Saved(self.job.run, self.pace.step))
@@ -261,6 +269,8 @@ class Trainer:
         checkpoint.restore_model(self.job.segmenter, point.part("model"))
         checkpoint.restore_model(self.average.model, point.part("average"))
         checkpoint.restore_optimizer(self.optimizer.optimizer, point.part("optimizer"))
+        if self.adversary is not None:
+            self.adversary.restore(point)
         for difference in checkpoint.differences(point):
             self.job.on_event(Note(difference))
         self.pace = Pace(**point.state["pace"])
@@ -271,17 +281,3 @@ class Trainer:
         self.history = point.state["history"]
         for logger in self.job.loggers:
             logger.resumed(self.pace.step)
-
-
-def thinned(labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """Take one label (N, H, W) for each logit (N, K, H / n, W / n), rounded up: the middle one of its n x n block.
-
-    A block that the edge cuts off before its middle gives its last label.
-    """
-    for axis in (1, 2):
-        length, count = labels.shape[axis], logits.shape[axis + 1]
-        if length != count:
-            stride = next((n for n in STRIDES if -(-length // n) == count), -(-length // count))
-            places = torch.arange(count, device=labels.device) * stride + stride // 2
-            labels = labels.index_select(axis, places.clamp_(max=length - 1))
-    return labels

@@ -21,7 +21,7 @@ from maskwright.models.weights import is_whole_model
 from maskwright.planning import planner, rules_time
 from maskwright.planning.facts import Facts, Pretrained
 from maskwright.planning.machine import Machine, probe
-from maskwright.training import optimizers
+from maskwright.training import adversary, optimizers
 from maskwright.workflows.request import DEFAULT_BUDGET_SECONDS
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     left = None if budget is None else budget * (1 - EVALUATION_SHARE) - (time.monotonic() - started)
     known = _pretrained(pinned, machine, pins)
     facts = Facts(print_of, machine, len(placed.part("train")), left, known, request.epochs)
-    plan = planner.make(facts, pinned, pins, optimizers.create)
+    plan = planner.make(facts, pinned, pins, optimizers.create, adversary.create)
     _check_heeded(plan, request)
     return PlanResult(plan, print_of, placed, seen, machine)
 
@@ -193,6 +193,20 @@ def _check_heeded(plan: Plan, request: PlanRequest) -> None:
     if "optim.momentum" in keys and plan.optim.name not in MOMENTUM:
         raise MaskwrightError(
             f"--set optim.momentum: {plan.optim.name} takes none. Leave it out, or add --set optim.name=sgd"
+        )
+    opposing = sorted(key for key in keys if key.startswith("adversarial.") and key != "adversarial.weight")
+    if opposing and not plan.adversarial.weight:
+        raise MaskwrightError(
+            f"--set {opposing[0]}: adversarial.weight is 0, so there is no opponent. Leave it out, or add "
+            "--set adversarial.weight=0.1"
+        )
+    by_hand, way = "loss.class_weights" in keys, plan.loss.class_weighting
+    if by_hand and "loss.class_weighting" in keys:
+        raise MaskwrightError("--set loss.class_weights and loss.class_weighting both weigh the classes: keep one")
+    if "loss.class_balance" in keys and (by_hand or way != "class-balanced"):
+        raise MaskwrightError(
+            f"--set loss.class_balance: {'the weights set by hand take' if by_hand else f'{way} takes'} none. Leave it "
+            "out, or add --set loss.class_weighting=class-balanced"
         )
 
 

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import nn
 
+from maskwright.core.errors import MaskwrightError
 from maskwright.models.layers.blocks import ConvNormAct, initialise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
+
+    from maskwright.models.backbones.base import Backbone
 
 
 class Head(nn.Module, ABC):
@@ -107,3 +110,25 @@ class AuxHead(nn.Module):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return logits (N, K, h, w) at the stride of this head's level."""
         return cast("Tensor", self.classifier(self.block(features[self.level])))
+
+
+def aux_heads(backbone: Backbone, levels: Sequence[int], classes: int, dropout: float = 0.0) -> nn.ModuleList:
+    """Put an auxiliary head on each of the levels: deep supervision (Lee et al. 2015) of any architecture.
+
+    Args:
+        backbone: whose levels are read.
+        levels: 0 for the finest, -1 for the coarsest.
+        classes: logits a pixel.
+        dropout: share of the channels that are dropped, 0..1.
+
+    Raises:
+        MaskwrightError: no such level, or one twice.
+    """
+    count = len(backbone.channels)
+    places = [level % count for level in levels if -count <= level < count]
+    if len(places) != len(levels) or len(set(places)) != len(places):
+        raise MaskwrightError(
+            f"model.aux_levels is {list(levels)}, but the backbone has the levels 0 to {count - 1}, of stride "
+            f"{', '.join(map(str, backbone.reductions))}: name each at most once"
+        )
+    return nn.ModuleList(AuxHead(level, backbone.channels[level], classes, dropout) for level in places)

@@ -1,0 +1,84 @@
+"""The discriminator of adversarial training: a label map in, "true or predicted?" out, window by window.
+
+Luc, Couprie, Chintala, Verbeek 2016, "Semantic Segmentation using Adversarial Networks": the four networks that they
+compare on Pascal VOC, which differ in the window that one verdict sees (18x18 or 34x34 positions of the label map) and
+in their channels. ReLU after every layer but the last, 2x2 max pooling between the groups, no normalisation:
+
+    large-fov        3x3 96, 3x3 128, 3x3 128 | 3x3 256, 3x3 256 | 3x3 512, 3x3 verdict    window 34x34
+    small-fov        3x3 96, 1x1 128          | 3x3 256, 1x1 256 | 3x3 512, 1x1 verdict    window 18x18
+    ...-light        as above with 128 channels in the second group and 256 in the third
+
+Where we differ: one logit instead of two, which is the same for two answers; an odd side is pooled with what is there
+(a map of one position still gets its verdict); all channels can be scaled by the first layer's. Knows no loss.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import nn
+
+from maskwright.models.layers.blocks import initialise
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from maskwright.core.plan import Opponent, OpponentInput
+
+Groups = tuple[tuple[tuple[int, int], ...], ...]
+
+PAPER_WIDTH = 96
+NETWORKS: dict[Opponent, Groups] = {
+    "large-fov": (((3, 96), (3, 128), (3, 128)), ((3, 256), (3, 256)), ((3, 512), (3, 1))),
+    "large-fov-light": (((3, 96), (3, 128), (3, 128)), ((3, 128), (3, 128)), ((3, 256), (3, 1))),
+    "small-fov": (((3, 96), (1, 128)), ((3, 256), (1, 256)), ((3, 512), (1, 1))),
+    "small-fov-light": (((3, 96), (1, 128)), ((3, 128), (1, 128)), ((3, 256), (1, 1))),
+}
+"""Kernel and channels of each convolution; a pooling between two groups."""
+
+
+class Discriminator(nn.Module):
+    """Label maps (N, K, h, w), images (N, C, h, w) to logits (N, 1, ceil(h / 4), ceil(w / 4)) of being true.
+
+    Args:
+        name: in `NETWORKS`.
+        classes: K.
+        channels: C.
+        width: channels of the first layer; the others keep their proportion to it.
+        shown: what it is shown: `labels` alone (the paper's Basic), the `product` of every label channel with every
+            image channel (its Product), or the `image` as further channels beside the labels.
+    """
+
+    def __init__(self, name: Opponent, classes: int, channels: int, width: int, shown: OpponentInput) -> None:
+        super().__init__()
+        self.shown = shown
+        inputs = {"labels": classes, "product": classes * channels, "image": classes + channels}[shown]
+        layers: list[nn.Module] = []
+        for number, group in enumerate(NETWORKS[name]):
+            if number:
+                layers.append(nn.MaxPool2d(2, ceil_mode=True))
+            for kernel, paper in group:
+                outputs = 1 if paper == 1 else max(round(paper * width / PAPER_WIDTH), 1)
+                layers += [nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), nn.ReLU(inplace=True)]
+                inputs = outputs
+        self.layers = nn.Sequential(*layers[:-1])
+        initialise(self)
+
+    def forward(self, labels: Tensor, images: Tensor) -> Tensor:
+        """Return a logit for each 4x4 block: above 0 for "this is the truth"."""
+        if self.shown == "product":
+            labels = (labels[:, :, None] * images[:, None]).flatten(1, 2)
+        elif self.shown == "image":
+            labels = torch.cat([labels, images], 1)
+        return cast("Tensor", self.layers(labels))
+
+
+def window(name: Opponent) -> int:
+    """Return the side of the window, in positions of the label map, that one verdict depends on."""
+    side, stride = 1, 1
+    for number, group in enumerate(NETWORKS[name]):
+        if number:
+            side, stride = side + stride, stride * 2
+        side += sum(kernel - 1 for kernel, _ in group) * stride
+    return side
