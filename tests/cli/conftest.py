@@ -66,7 +66,7 @@ def make_fingerprint(**changes: Any) -> Fingerprint:
         "sizes": {"360x480": 3},
         "channels": {3: 3},
         "dtypes": {"uint8": 3},
-        "intensity": tuple(ChannelStats(0, 255, 104.2, 75.5, 8, 255) for _ in range(3)),
+        "intensity": tuple(ChannelStats(0, 255, 104.2, 75.5, 8, 255, 104.2, 75.4) for _ in range(3)),
         "class_stats": (
             ClassStats("Sky", 76000, 0.16, {"train": 2, "val": 1, "test": 0}, 9, spread, spread),
             ClassStats("Bicyclist", 0, 0.0, {"train": 0, "val": 0, "test": 0}, 0, None, None),

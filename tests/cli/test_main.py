@@ -39,9 +39,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_it_runs_as_a_module_too() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "maskwright", "--version"], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-m", "maskwright", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("maskwright ")
 
 

@@ -187,6 +187,8 @@ def test_demo_tells_where_everything_is(stand_in, result, capsys: pytest.Capture
     assert run(["demo", "--out", "d", "--steps", "5", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["predictions"] == "d/predictions"
     assert calls[1][1]["budget_seconds"] is None
+    assert run(["demo", "--steps", "5", "--budget", "1m"]) == 2
+    assert "--budget and --steps each say how long training lasts" in capsys.readouterr().err
     assert run(["demo", "--out", "d", "--data-only"]) == 0
     assert calls[2][0] == (Path("d"), 0)
 

@@ -213,6 +213,13 @@ def test_images_missing_and_images_extra(tmp_path):
         read_dataset(tmp_path)
 
 
+def test_annotations_of_images_that_are_not_listed(tmp_path):
+    strays = [annotation(n, 3, [BIG], image_id=40 + n) for n in (2, 3)]
+    (fault,) = read_dataset(make(tmp_path, [annotation(1, 3, [BIG]), *strays])).faults
+    assert (fault.kind, fault.path.name) == ("unpaired", "instances.json")
+    assert fault.message == "2 annotations are of images, such as id 42, that it does not list"
+
+
 def test_an_image_of_another_size_is_left_out(tmp_path):
     make(tmp_path, [annotation(1, 3, [BIG])])
     images = [{"id": n, "file_name": f"{n}.jpg", "height": 20, "width": 30} for n in (1, 2)]

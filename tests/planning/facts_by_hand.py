@@ -36,7 +36,9 @@ def fingerprint(height: float = 240, width: float = 320, **changes: Any) -> Fing
         "sizes": {},
         "channels": {3: 12},
         "dtypes": {"uint8": 12},
-        "intensity": tuple(ChannelStats(0, 255, mean, std, 5, 250) for mean, std in ((100, 50), (110, 60), (0, 0))),
+        "intensity": tuple(
+            ChannelStats(0, 255, mean, std, 5, 250, mean, std) for mean, std in ((100, 50), (110, 60), (0, 0))
+        ),
         "class_stats": (kind("ground", 0.9), kind("leaf", 0.1)),
         "ignore_share": 0.0,
         "flip_horizontal": 1.0,

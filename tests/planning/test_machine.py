@@ -17,14 +17,9 @@ def test_this_machine_is_one() -> None:
     assert found.name
 
 
-def test_an_unknown_device_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(MaskwrightError, match="--device gpu: it is one of auto, cpu, cuda, mps"):
-        machine.probe("gpu")
-
-
 def test_a_device_that_is_not_there_is_refused_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(MaskwrightError, match=r"--device cuda: this machine has none .* try --device cpu"):
+    with pytest.raises(MaskwrightError, match=r"--device cuda: PyTorch finds no cuda device here. Use --device cpu"):
         machine.probe("cuda")
 
 
@@ -52,11 +47,6 @@ def test_one_of_several_gpus_can_be_named(monkeypatch: pytest.MonkeyPatch) -> No
     found = machine.probe("cuda:1")
     assert (found.device, found.name, found.memory_bytes, found.place) == ("cuda", "GPU 1", 1, "cuda:1")
     assert machine.probe("cpu").place == "cpu"
-    with pytest.raises(MaskwrightError, match="--device cuda:2: this machine has 2 of them"):
-        machine.probe("cuda:2")
-    for wrong in ("cuda:", "cuda:x", "cpu:1"):
-        with pytest.raises(MaskwrightError, match=f"--device {wrong}: it is one of"):
-            machine.probe(wrong)
 
 
 @pytest.mark.parametrize(

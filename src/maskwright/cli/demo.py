@@ -9,7 +9,7 @@ import typer
 
 from maskwright.cli.errors import DONE
 from maskwright.cli.options import AsJson, Device, Seed
-from maskwright.cli.requests import Steps
+from maskwright.cli.requests import Steps, refuse_two_lengths
 from maskwright.cli.terminal import Terminal
 from maskwright.cli.train import farewell, summary
 from maskwright.core.durations import format_seconds, parse_seconds
@@ -23,13 +23,16 @@ Out = Annotated[
         metavar="DIR", help="Folder for the data, the run and the predictions.  [default: a new one below runs/]"
     ),
 ]
-Budget = Annotated[str, typer.Option(metavar="TIME", help="Time for the training, e.g. 90s or 3m.")]
+Budget = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Time for the training, e.g. 90s or 10m.  [default: 3m]")
+]
+USUAL_BUDGET = "3m"
 DataOnly = Annotated[bool, typer.Option("--data-only", help="Write the data into the folder, and train nothing.")]
 
 
 def demo(
     out: Out = None,
-    budget: Budget = "3m",
+    budget: Budget = None,
     steps: Steps = None,
     data_only: DataOnly = False,
     device: Device = "auto",
@@ -51,7 +54,8 @@ def demo(
         terminal.answer({"data": folder})
         terminal.show(f"data written to {folder}: try `maskwright inspect {folder}`")
         return DONE
-    seconds = parse_seconds(budget) if steps is None else None
+    refuse_two_lengths(budget=budget, steps=steps)
+    seconds = parse_seconds(budget or USUAL_BUDGET) if steps is None else None
     with terminal.working(farewell) as watch:
         result = travel(out, budget_seconds=seconds, steps=steps, seed=seed, device=device, on_event=watch.on_event)
     terminal.answer({"data": result.data, "predictions": result.predictions, **summary(result.training)})

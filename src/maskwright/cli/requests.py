@@ -78,11 +78,7 @@ def plan_request(
     from maskwright.workflows.request import PlanRequest
 
     budget, steps, epochs = lengths
-    given = [
-        name for name, value in zip(("--budget", "--steps", "--epochs"), lengths, strict=True) if value is not None
-    ]
-    if len(given) > 1:
-        raise MaskwrightError(f"{' and '.join(given)} each say how long training lasts: keep one of them")
+    refuse_two_lengths(budget=budget, steps=steps, epochs=epochs)
     for name, count, usual in (("--steps", steps, 500), ("--epochs", epochs, 20)):
         if count is not None and not count > 0:
             raise MaskwrightError(f"{name} {count:g} trains nothing: give a number above 0, e.g. {name} {usual}")
@@ -100,6 +96,17 @@ def plan_request(
         read=read,
         started=started,
     )
+
+
+def refuse_two_lengths(**lengths: str | float | None) -> None:
+    """Refuse more than one of `--budget`, `--steps` and `--epochs`.
+
+    Raises:
+        MaskwrightError: two of them are given.
+    """
+    given = [f"--{name}" for name, value in lengths.items() if value is not None]
+    if len(given) > 1:
+        raise MaskwrightError(f"{' and '.join(given)} each say how long training lasts: keep one of them")
 
 
 def transferring(request: PlanRequest, from_run: Path | None, freeze: str | None, lora: int | None) -> PlanRequest:

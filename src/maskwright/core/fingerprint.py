@@ -25,6 +25,7 @@ class ChannelStats:
     """Intensity of one channel over all images, in the files' own units.
 
     `p_low` and `p_high` are the 0.5th and 99.5th percentile: what 16-bit and float images are stretched between.
+    `clipped_mean` and `clipped_std` are of the values brought into that range, as the network sees them.
     """
 
     minimum: float
@@ -33,6 +34,8 @@ class ChannelStats:
     std: float
     p_low: float
     p_high: float
+    clipped_mean: float
+    clipped_std: float
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: 
             "all-ignore",
             "warning",
             mask,
-            f"{mask.name} labels no pixel of {record.image.name}: all are ignored",
+            f"the mask of {record.image.name} labels no pixel: all are ignored",
             "label it or remove it: nothing can be learnt from it",
         )
     elif nothing is not None and pixels[nothing] == labelled:
@@ -78,8 +78,8 @@ def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: 
             "empty-mask",
             "note",
             mask,
-            f"{mask.name} shows nothing but {classes.names[nothing]}",
-            f"check that {record.image.name} holds nothing to find; if so, it is a useful counter-example",
+            f"the mask of {record.image.name} shows nothing but {classes.names[nothing]}",
+            "check that it holds nothing to find; if so, it is a useful counter-example",
         )
 
 

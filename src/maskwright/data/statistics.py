@@ -55,15 +55,16 @@ class Sample:
             self._kept = self._kept[::2].copy()
             self._stride *= 2
 
-    def percentiles(self, which: list[float]) -> NDArray[np.float64]:
-        """Return percentiles (0..100) of what was kept, which must not be nothing."""
-        return np.percentile(self._kept, which)
+    @property
+    def kept(self) -> NDArray[np.float64]:
+        """The values kept (n,)."""
+        return self._kept
 
     def spread(self) -> Spread | None:
         """Return the spread, or None of nothing."""
         if not self.count:
             return None
-        p10, median, p90 = (float(value) for value in self.percentiles([10, 50, 90]))
+        p10, median, p90 = (float(value) for value in np.percentile(self._kept, [10, 50, 90]))
         return Spread(float(self._low), p10, median, p90, float(self._high))
 
 
@@ -155,12 +156,17 @@ class IntensityMeter:
             float(self._sums[name][index]) for name in ("low", "high", "total", "squares", "count")
         )
         if not count:
-            return ChannelStats(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+            return ChannelStats(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
         mean = total / count
         deviation = max(squares / count - mean**2, 0.0) ** 0.5
         if self._counts is not None:
-            steps = np.cumsum(self._counts[index])
+            values, weights = np.arange(len(self._counts[index]), dtype=np.float64), self._counts[index]
+            steps = np.cumsum(weights)
             tails = [float(np.searchsorted(steps, share * steps[-1])) for share in (0.005, 0.995)]
         else:
-            tails = [float(value) for value in self._samples[index].percentiles([0.5, 99.5])]
-        return ChannelStats(low, high, mean, deviation, *tails)
+            values, weights = self._samples[index].kept, None
+            tails = [float(value) for value in np.percentile(values, [0.5, 99.5])]
+        clipped = np.clip(values, tails[0], tails[1])
+        inner = float(np.average(clipped, weights=weights))
+        around = float(np.average((clipped - inner) ** 2, weights=weights)) ** 0.5
+        return ChannelStats(low, high, mean, deviation, tails[0], tails[1], inner, around)

@@ -21,9 +21,9 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.readers import read_image
 from maskwright.inference.blend import Blend, Enlarge
-from maskwright.inference.device import resolve_device
 from maskwright.inference.source import Source
 from maskwright.models import bundle
+from maskwright.models.device import resolve_device
 from maskwright.ops import draw
 from maskwright.ops.tiles import cover
 

@@ -9,9 +9,7 @@ from pathlib import Path
 import torch
 
 from maskwright.core import resources
-from maskwright.core.errors import MaskwrightError
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
+from maskwright.models.device import resolve_device
 
 
 @dataclass(frozen=True)
@@ -44,31 +42,19 @@ def probe(device: str = "auto") -> Machine:
     """Look at the machine.
 
     Args:
-        device: one of `DEVICES`, or `cuda:N`; `auto` takes CUDA, then Apple's MPS, then the CPU.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; `auto` takes CUDA, then Apple's MPS, then the CPU.
 
     Raises:
         MaskwrightError: the device asked for is not there.
     """
-    wanted, colon, number = device.partition(":")
-    if wanted not in DEVICES or (colon and not (wanted == "cuda" and number.isdecimal())):
-        raise MaskwrightError(f"--device {device}: it is one of {', '.join(DEVICES)}, or cuda:N for one of several")
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    kind = next(name for name in ("cuda", "mps", "cpu") if there[name]) if wanted == "auto" else wanted
-    if not there[kind]:
-        raise MaskwrightError(f"--device {device}: this machine has none that PyTorch can use; try --device cpu")
-    cores, memory = resources.cores(), resources.free_memory()
-    if kind == "cuda":
-        return _cuda(cores, int(number) if number else None)
-    return Machine(kind, platform.processor() or platform.machine(), cores, memory, kind == "cpu" and _cpu_bfloat16())
-
-
-def _cuda(cores: int, index: int | None) -> Machine:
-    if index is not None and index >= torch.cuda.device_count():
-        raise MaskwrightError(
-            f"--device cuda:{index}: this machine has {torch.cuda.device_count()} of them, counted from 0"
-        )
-    free, _total = torch.cuda.mem_get_info(index)
-    return Machine("cuda", torch.cuda.get_device_name(index), cores, free, torch.cuda.is_bf16_supported(), index)
+    found = resolve_device(device)
+    cores = resources.cores()
+    if found.type == "cuda":
+        free, _total = torch.cuda.mem_get_info(found.index)
+        name = torch.cuda.get_device_name(found.index)
+        return Machine("cuda", name, cores, free, torch.cuda.is_bf16_supported(), found.index)
+    name, bfloat16 = platform.processor() or platform.machine(), found.type == "cpu" and _cpu_bfloat16()
+    return Machine(found.type, name, cores, resources.free_memory(), bfloat16)
 
 
 def _cpu_bfloat16() -> bool:

@@ -55,15 +55,9 @@ def normalisation(facts: Facts, _plan: Plan) -> list[Decision]:
         words = f"{words} {kind}; their 0.5th and 99.5th percentile become 0 and 255"
         decisions.append(Decision("data.value_range", stretch, words))
     gain = [255.0 / (high - low) for low, high in stretch]
-    mean = [(entry.mean - low) * g for entry, (low, _), g in zip(stats, stretch, gain, strict=True)]
-    std = [entry.std * g for entry, g in zip(stats, gain, strict=True)]
-    why = f"measured over {facts.fingerprint.images} images"
-    if kind != "uint8":
-        # The few values beyond the percentiles are clipped before the network sees them: no mean or deviation of
-        # what lies in 0..255 is larger than these, however far out a hot pixel was.
-        mean = [min(max(value, 0.0), 255.0) for value in mean]
-        std = [min(value, math.sqrt(m * (255.0 - m))) for value, m in zip(std, mean, strict=True)]
-        why += ", within what the stretch leaves"
+    mean = [(entry.clipped_mean - low) * g for entry, (low, _), g in zip(stats, stretch, gain, strict=True)]
+    std = [entry.clipped_std * g for entry, g in zip(stats, gain, strict=True)]
+    why = f"measured over {facts.fingerprint.images} images, without the outermost hundredth of the values"
     return [
         *decisions,
         Decision("data.mean", [round(value, 2) for value in mean], why),
@@ -133,11 +127,18 @@ def crop(facts: Facts, plan: Plan) -> list[Decision]:
 
 
 def crop_size(height: float, width: float, most: float) -> tuple[int, int]:
-    """Return the crop nearest to `most` pixels, or to the image where that is smaller, in its shape (up to 1:2)."""
-    aspect = min(max(height / width, 0.5), 2.0)
+    """Return the crop nearest to `most` pixels, or to the image where that is smaller, in its shape.
+
+    The shape goes up to 1:2, and beyond it only where the image itself ends: what a crop has more is padding.
+    """
+    aspect, least = min(max(height / width, 0.5), 2.0), 2 * MULTIPLE
     pixels = min(most, height * width)
-    down, across = (max(round(math.sqrt(pixels * ratio) / MULTIPLE), 2) * MULTIPLE for ratio in (aspect, 1 / aspect))
-    return down, across
+    down, across = math.sqrt(pixels * aspect), math.sqrt(pixels / aspect)
+    if down > height:
+        down, across = height, min(pixels / max(height, least), width)
+    elif across > width:
+        down, across = min(pixels / max(width, least), height), width
+    return max(round(down / MULTIPLE) * MULTIPLE, least), max(round(across / MULTIPLE) * MULTIPLE, least)
 
 
 def rare_classes(facts: Facts, _plan: Plan) -> list[Decision]:

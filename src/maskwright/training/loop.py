@@ -174,14 +174,15 @@ class Trainer:
     def _follow(self) -> None:
         """After a step: validate, keep the history, correct the pace, tell who watches."""
         score = None
-        if self._marks.passed(self.pace.progress) or self.pace.done:
+        if self._marks.passed(self.pace.progress):
             score = self._validated()
         every = max(self.pace.total // ROWS, 1)
         if score is not None or self.pace.done or self.pace.step % every == 0:
             self._note(score)
-        if self.pace.step % max(self.pace.total // 50, 5) == 0:
-            self.pace.retime(self.pace.spent_seconds / self.pace.step)
-            if self.job.fabric.world_size > 1:
+        alone = self.job.fabric.world_size == 1
+        if self.pace.due(alone=alone):
+            self.pace.retime()
+            if not alone:
                 self.pace.total = self.job.fabric.broadcast(self.pace.total)
 
     def _note(self, score: float | None) -> None:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from maskwright.core.plan import OptimPlan
 
 
+CORRECTIONS = 50
+"""How often the number of steps is corrected over a training."""
+
+
 @dataclass
 class Pace:
     """The state of the schedule; all of it is saved with a checkpoint.
@@ -25,6 +29,8 @@ class Pace:
         progress: share of the training done, 0..1.
         budget_seconds: for the steps alone, from the first to the last; None when the steps are fixed.
         spent_seconds: on the steps so far, over all resumptions.
+        timed_step, timed_seconds: steps and seconds at the last correction.
+        step_seconds: what a step was thought to take then; 0 before.
     """
 
     total: int
@@ -32,6 +38,9 @@ class Pace:
     progress: float = 0.0
     budget_seconds: float | None = None
     spent_seconds: float = 0.0
+    timed_step: int = 0
+    timed_seconds: float = 0.0
+    step_seconds: float = 0.0
 
     @property
     def done(self) -> bool:
@@ -46,15 +55,29 @@ class Pace:
             self.progress += (1.0 - self.progress) / max(self.total - self.step, 1)
         self.step += 1
 
-    def retime(self, seconds_per_step: float) -> None:
-        """Correct `total` so that the steps left fill the seconds left: at least one, but none once the last is done.
+    def due(self, *, alone: bool = True) -> bool:
+        """Say whether to correct `total` now: a fiftieth of the steps, or of the time, has gone since the last time.
 
         Args:
-            seconds_per_step: mean over all steps so far, with what they bring along (validation, checkpoints).
+            alone: one process; several correct by their steps only, which they count alike, unlike their seconds.
+        """
+        if self.budget_seconds is None:
+            return False
+        late = alone and self.spent_seconds - self.timed_seconds >= self.budget_seconds / CORRECTIONS
+        return late or self.step - self.timed_step >= max(self.total // CORRECTIONS, 5)
+
+    def retime(self) -> None:
+        """Correct `total` so that the steps left fill the seconds left: at least one, but none once the last is done.
+
+        What a step takes, with all that it brings along (validation, checkpoints), is half what it took since the last
+        correction and half what was thought then: a machine that slows down late must be noticed.
         """
         if self.budget_seconds is None or self.done:
             return
-        left = (self.budget_seconds - self.spent_seconds) / seconds_per_step
+        recent = (self.spent_seconds - self.timed_seconds) / (self.step - self.timed_step)
+        self.step_seconds = (self.step_seconds + recent) / 2 if self.step_seconds else recent
+        self.timed_step, self.timed_seconds = self.step, self.spent_seconds
+        left = (self.budget_seconds - self.spent_seconds) / max(self.step_seconds, 1e-9)
         self.total = self.step + max(round(left), 1)
 
     def learning_rate(self, plan: OptimPlan) -> float:

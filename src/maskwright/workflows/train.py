@@ -19,7 +19,7 @@ from maskwright.core.events import Note, Progress, Stage
 from maskwright.inference.predictor import Predictor
 from maskwright.metrics.calibration import fit_temperature
 from maskwright.models import bundle
-from maskwright.planning.machine import probe
+from maskwright.models.device import resolve_device
 from maskwright.report.content import ReportData
 from maskwright.report.page import write_report
 from maskwright.training import loggers as logging
@@ -111,7 +111,7 @@ def _task(
     They meet only after the planning: the steps that it measures would wait for the others' part of their sums.
     """
     started, on_event = watch
-    probe(request.device)
+    resolve_device(request.device)
     found: Fingerprint | None = None
     run = resume
     if resume is None and _is_first():
@@ -143,12 +143,21 @@ def _is_first() -> bool:
 
 
 def _fabric(device: str, precision: Precision) -> Fabric:
-    """Set up device and processes: one process, or as many as `torchrun` started."""
+    """Set up device and processes: one process, or as many as `torchrun` started, each on a device of its own."""
     getLogger("lightning_fabric").setLevel("WARNING")
+    place = resolve_device(device)
     if not torch.distributed.is_torchelastic_launched():
-        return Fabric(accelerator=device, devices=1, precision=precision)
+        devices = 1 if place.index is None else [place.index]
+        return Fabric(accelerator=place.type, devices=devices, precision=precision)
+    if place.index is not None:
+        raise MaskwrightError(
+            f"--device {device}: torchrun gives each process a device of its own: use --device {place.type}, and "
+            "CUDA_VISIBLE_DEVICES to choose among them"
+        )
     here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
-    return Fabric(accelerator=device, devices=here, num_nodes=everywhere // here, strategy="ddp", precision=precision)
+    return Fabric(
+        accelerator=place.type, devices=here, num_nodes=everywhere // here, strategy="ddp", precision=precision
+    )
 
 
 def _tell_plan(plan: Plan, found: Fingerprint, on_event: OnEvent) -> None:

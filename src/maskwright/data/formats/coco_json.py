@@ -80,6 +80,11 @@ def load(path: Path) -> CocoFile:
         message = f"{len(unusable)} annotations, such as id {unusable[0]}, have no usable outline and are left out"
         cure = "redraw them with at least three corners, or remove them"
         file.faults.append(Fault("bad-outline", "warning", path, message, cure))
+    strays = file.objects.keys() - {image.id for image in images}
+    if strays:
+        count, first = sum(len(file.objects[image]) for image in strays), min(map(str, strays))
+        message = f"{count} annotations are of images, such as id {first}, that it does not list"
+        file.faults.append(Fault("unpaired", "warning", path, message, "list the images, or remove the annotations"))
     return file
 
 

@@ -1,4 +1,4 @@
-"""Which processor the network runs on. Knows no network."""
+"""Which processor a network runs on. Knows no network."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.inference.device import resolve_device
+from maskwright.models.device import resolve_device
 
 
 def test_auto_takes_the_fastest_there_is(monkeypatch) -> None:
