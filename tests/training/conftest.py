@@ -11,7 +11,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from maskwright.core.plan import ModelPlan, OptimPlan, Plan, TrainPlan
+from maskwright.core.plan import LoraPlan, ModelPlan, OptimPlan, Plan, TrainPlan
+from maskwright.models import lora
 from maskwright.training.loop import Job, Trainer
 from maskwright.training.pace import Pace
 
@@ -89,8 +90,11 @@ class Bench:
     batches: Any = stream
     loss: nn.Module = field(default_factory=nn.CrossEntropyLoss)
 
-    def plan(self, optim: dict[str, Any] | None = None, model: dict[str, Any] | None = None, **train: Any) -> Plan:
+    def plan(
+        self, optim: dict[str, Any] | None = None, model: dict[str, Any] | None = None, rank: int = 0, **train: Any
+    ) -> Plan:
         return Plan(
+            lora=LoraPlan(rank=rank),
             optim=OptimPlan(**{"name": "adamw", "lr": 0.02, "warmup": 0.1, **(optim or {})}),
             train=TrainPlan(**{"steps": 12, "validations": 3, "checkpoint_seconds": 1e9, **train}),
             model=ModelPlan(**(model or {})),
@@ -104,9 +108,11 @@ class Bench:
         norm: bool = False,
     ) -> Trainer:
         torch.manual_seed(0)
+        network = Tiny(plan.model.dropout, norm=norm)
+        lora.adapt(network, plan.lora)  # type: ignore[arg-type]
         job = Job(
             plan=plan,
-            segmenter=Tiny(plan.model.dropout, norm=norm),  # type: ignore[arg-type]
+            segmenter=network,  # type: ignore[arg-type]
             loss=self.loss,
             batches=self.batches,
             validate=validate,

@@ -101,12 +101,16 @@ def test_long_trainings_keep_two_hundred_rows_and_the_last(bench: Bench, monkeyp
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
-@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize(
+    ("channels_last", "freeze", "rank"), [(True, "none", 0), (False, "none", 0), (True, "until-step=5", 2)]
+)
 def test_killed_and_resumed_it_ends_in_the_same_bits(
-    bench: Bench, tmp_path: Path, name: str, channels_last: bool
+    bench: Bench, tmp_path: Path, name: str, channels_last: bool, freeze: str, rank: int
 ) -> None:
-    optim = {"name": name, "lr": 0.02, "ema": 0.9}
-    plan = bench.plan(optim, {"dropout": 0.3}, validations=4, checkpoint_seconds=1e-9, channels_last=channels_last)
+    optim = {"name": name, "lr": 0.02, "ema": 0.9, "freeze": freeze}
+    plan = bench.plan(
+        optim, {"dropout": 0.3}, rank, validations=4, checkpoint_seconds=1e-9, channels_last=channels_last
+    )
     whole = bench.trainer(plan, norm=True)
     best = whole.fit()
     bench.run = tmp_path / "second"

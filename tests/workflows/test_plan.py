@@ -105,6 +105,7 @@ def test_a_training_from_our_weights_takes_over_their_network(weights: Path) -> 
     assert plan.model.options["widths"] == [8, 8]
     assert {"model.name", "model.backbone", "model.options", "data.channels"} <= pins
     assert plan.reasons["model.name"] == f"as in {weights}"
+    assert plan.optim.name == "muon"
     models.create_from_plan(plan.model, 5, plan.data.channels)
 
 

@@ -22,7 +22,19 @@ from maskwright.cli.options import (
     PlanSeed,
     read_options,
 )
-from maskwright.cli.requests import Budget, Epochs, Model, PlanFile, Settings, Steps, plan_request
+from maskwright.cli.requests import (
+    Budget,
+    Epochs,
+    Freeze,
+    FromRun,
+    Lora,
+    Model,
+    PlanFile,
+    Settings,
+    Steps,
+    plan_request,
+    transferring,
+)
 from maskwright.cli.tables import Column, number, table
 from maskwright.cli.terminal import Terminal
 
@@ -42,6 +54,9 @@ def plan(
     model: Model = None,
     settings: Settings = None,
     plan_file: PlanFile = None,
+    from_run: FromRun = None,
+    freeze: Freeze = None,
+    lora: Lora = None,
     out: Out = None,
     format_name: Format = None,
     classes: ClassNames = None,
@@ -70,6 +85,7 @@ def plan(
         machine=(device, seed, group_by),
         started=started,
     )
+    request = transferring(request, from_run, freeze, lora)
     with terminal.working() as watch:
         made = make_plan(data, request, watch.counting("inspect")).plan
     if out is not None:

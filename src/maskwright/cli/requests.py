@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,21 @@ Settings = Annotated[
 ]
 PlanFile = Annotated[
     Path | None, typer.Option("--plan", metavar="FILE", help="Start from this plan.yaml instead of planning anew.")
+]
+
+FromRun = Annotated[
+    Path | None,
+    typer.Option(
+        "--from", metavar="RUN", help="Start from the model of this run, or a model.safetensors; classes may differ."
+    ),
+]
+Freeze = Annotated[
+    str | None,
+    typer.Option(metavar="WHAT", help="Leave the backbone as it is: none, backbone, or until-step=N for N steps."),
+]
+Lora = Annotated[
+    int | None,
+    typer.Option(metavar="RANK", help="Train changes of this rank (LoRA, e.g. 8) instead of the weights themselves."),
 ]
 
 
@@ -91,3 +107,19 @@ def refuse_two_lengths(**lengths: str | float | None) -> None:
     given = [f"--{name}" for name, value in lengths.items() if value is not None]
     if len(given) > 1:
         raise MaskwrightError(f"{' and '.join(given)} each say how long training lasts: keep one of them")
+
+
+def transferring(request: PlanRequest, from_run: Path | None, freeze: str | None, lora: int | None) -> PlanRequest:
+    """Add where a training starts from and what of it is trained.
+
+    Raises:
+        MaskwrightError: an option and a `--set` of the same.
+    """
+    said = {setting.partition("=")[0].strip() for setting in request.settings}
+    settings = list(request.settings)
+    for option, key, value in (("--freeze", "optim.freeze", freeze), ("--lora", "lora.rank", lora)):
+        if value is not None:
+            if key in said:
+                raise MaskwrightError(f"{option} {value} and --set {key} say the same: keep one of them")
+            settings.append(f"{key}={value}")
+    return replace(request, from_run=from_run, settings=tuple(settings))

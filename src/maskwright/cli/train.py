@@ -10,7 +10,19 @@ import typer
 
 from maskwright.cli.errors import DONE
 from maskwright.cli.options import AsJson, ClassNames, Device, Format, GroupBy, Ignore, Map, PlanSeed, read_options
-from maskwright.cli.requests import Budget, Epochs, Model, PlanFile, Settings, Steps, plan_request
+from maskwright.cli.requests import (
+    Budget,
+    Epochs,
+    Freeze,
+    FromRun,
+    Lora,
+    Model,
+    PlanFile,
+    Settings,
+    Steps,
+    plan_request,
+    transferring,
+)
 from maskwright.cli.terminal import Terminal
 from maskwright.core.durations import format_seconds
 from maskwright.core.errors import MaskwrightError
@@ -41,6 +53,9 @@ def train(
     model: Model = None,
     settings: Settings = None,
     plan_file: PlanFile = None,
+    from_run: FromRun = None,
+    freeze: Freeze = None,
+    lora: Lora = None,
     resume: Resume = None,
     out: Out = None,
     device: Device = "auto",
@@ -69,6 +84,7 @@ def train(
         machine=(device, seed, group_by),
         started=started,
     )
+    request = transferring(request, from_run, freeze, lora)
     from maskwright.workflows.train import train as fit
 
     with terminal.working(farewell) as watch:

@@ -5,9 +5,10 @@ Lengths are in pixels of the working resolution unless said. `core.plan_file` re
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Side = Annotated[int, Field(ge=8)]
 """Of a crop or a tile, in pixels: below 8 a network sees nothing."""
@@ -190,6 +191,14 @@ class AugmentPlan(Section):
         return self
 
 
+def _freeze(text: str) -> str:
+    """Check `optim.freeze`; `until-step 200` is written `until-step=200`."""
+    found = re.fullmatch(r"none|backbone|until-step[ =](\d+)", text.strip())
+    if found is None:
+        raise ValueError(f"optim.freeze is {text!r}: it is none, backbone, or until-step=N, e.g. until-step=200")
+    return text.strip() if found[1] is None else f"until-step={int(found[1])}"
+
+
 class OptimPlan(Section):
     """How the weights move.
 
@@ -203,6 +212,8 @@ class OptimPlan(Section):
         schedule: `cosine`, `poly` (power 0.9) or `constant`.
         warmup: share of the training in which the learning rate rises from 0.
         ema: decay of the averaged weights that are validated and saved; 0 for none.
+        freeze: `none`; `backbone`: it stays as it is, statistics of norms included; `until-step=N`: so for N steps.
+        backbone_lr: learning rate of the backbone, as a factor on `lr`.
     """
 
     name: str = "adamw"
@@ -214,6 +225,23 @@ class OptimPlan(Section):
     schedule: Literal["cosine", "poly", "constant"] = "cosine"
     warmup: float = Field(0.05, ge=0, lt=1)
     ema: float = Field(0.99, ge=0, lt=1)
+    freeze: Annotated[str, AfterValidator(_freeze)] = "none"
+    backbone_lr: float = Field(1.0, gt=0, le=10)
+
+
+class LoraPlan(Section):
+    """Train low-rank changes of the weights instead of the weights; see `models.lora`.
+
+    Attributes:
+        rank: of the change, the same for every layer that has room for it; 0 trains the weights themselves.
+        alpha: the change is scaled by alpha / rank.
+        decoder: change the decoder in this way too, because it starts from weights that know something; otherwise it
+            is trained whole.
+    """
+
+    rank: int = Field(0, ge=0, le=1024)
+    alpha: float = Field(16.0, gt=0)
+    decoder: bool = False
 
 
 class TrainPlan(Section):
@@ -275,6 +303,15 @@ class Plan(Section):
     sampling: SamplingPlan = SamplingPlan()
     augment: AugmentPlan = AugmentPlan()
     optim: OptimPlan = OptimPlan()
+    lora: LoraPlan = LoraPlan()
     train: TrainPlan = TrainPlan()
     predict: PredictPlan = PredictPlan()
     reasons: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _frozen_is_not_trained(self) -> Plan:
+        if self.optim.freeze == "backbone":
+            for key, asked in (("lora.rank", self.lora.rank > 0), ("optim.backbone_lr", self.optim.backbone_lr != 1)):
+                if asked:
+                    raise ValueError(f"optim.freeze is backbone, and {key} would train it: leave one of the two out")
+        return self

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from maskwright.models.catalog import create
+from maskwright.models.build import create
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

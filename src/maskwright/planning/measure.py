@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from maskwright import losses, models
+from maskwright.models import lora
+from maskwright.models.freezing import Freezer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,10 +126,14 @@ class _Bench:
         plain = plan.model.model_copy(update={"pretrained": False, "weights": None})
         self.segmenter = segmenter = models.create_from_plan(plain, classes, plan.data.channels)
         self.opponent: Opponent | None = None
+        lora.adapt(segmenter, plan.lora)
         segmenter.set_gradient_checkpointing(plan.train.gradient_checkpointing)
         self.network: nn.Module = segmenter.to(device).to(memory_format=layout).train()
         self.loss = losses.weighted_sum(plan.loss, classes).to(device)
         self.optimizer = make_optimizer(segmenter, plan)
+        freezer = Freezer(segmenter, plan.optim.freeze)
+        freezer.at(plan.train.steps)  # As it will be in the end: what is frozen for a while only gains time.
+        freezer.rest()
         count, height, width = sample_size(plan, MOST_PIXELS[torch.device(device).type])
         self.images = torch.randn(count, plan.data.channels, height, width, device=device).to(memory_format=layout)
 

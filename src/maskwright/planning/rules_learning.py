@@ -119,10 +119,15 @@ def optimiser(_facts: Facts, plan: Plan) -> list[Decision]:
 
 
 def learning_rate(_facts: Facts, plan: Plan) -> list[Decision]:
-    """Take the rate that suits the optimiser and the batch, a sixth of it from published weights."""
+    """Take the rate that suits the optimiser and the batch, a sixth of it where weights that know something move.
+
+    But for Muon: at a sixth of its rate LoRA stood at 62.1 instead of 68.9 halfway on pedestrians.
+    """
     name, size = plan.optim.name, plan.sampling.batch
     rate, start = RATES.get(name, 1e-3), "scratch"
-    if plan.model.pretrained or plan.model.weights:
+    if plan.lora.rank:
+        start = "changes of low rank, which begin at nothing"
+    elif (plan.model.pretrained or plan.model.weights) and name != "muon":
         rate, start = rate / 6, "weights that know something"
     why = f"what suits {name} from {start} at {RATED_BATCH} crops a step"
     if size != RATED_BATCH:

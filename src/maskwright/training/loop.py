@@ -17,6 +17,7 @@ import torch
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Saved
 from maskwright.core.seeds import generator
+from maskwright.models.freezing import Freezer
 from maskwright.training import adversary, checkpoint, optimizers
 from maskwright.training.average import Average
 from maskwright.training.loggers import Logger, Row, write_history
@@ -95,6 +96,8 @@ class Trainer:
         network = job.segmenter.to(memory_format=self._layout)
         network.set_gradient_checkpointing(job.plan.train.gradient_checkpointing)
         optimizer = optimizers.create(network, job.plan)
+        self._freezer = Freezer(network, job.plan.optim.freeze)
+        self._freezer.at(0)
         self.model, self.optimizer = job.fabric.setup(network, optimizer)
         self.adversary = adversary.create(job.segmenter, job.plan, job.fabric.device, job.fabric)
         self.average.model.to(device=job.fabric.device).to(memory_format=self._layout)
@@ -128,8 +131,8 @@ class Trainer:
             int(generator(plan.seed, "step", self.pace.step, self.job.fabric.global_rank).integers(2**62))
         )
         for group in self.optimizer.param_groups:
-            group["lr"] = self.pace.learning_rate(plan.optim)
-        self.model.train()
+            group["lr"] = self.pace.learning_rate(plan.optim) * group["factor"]
+        self._set_modes()
         self.job.segmenter.follow(self.pace.progress)
         # As many on every process, however many crops it has: each part is one exchange between them.
         parts = max(min(plan.optim.accumulate, plan.sampling.batch // self.job.fabric.world_size), 1)
@@ -150,6 +153,14 @@ class Trainer:
         self.average.update(self.job.segmenter, self.pace.step)
         self.pace.advance()
         self._loss = total if self._loss is None else self._loss.lerp(total, 0.05)
+
+    def _set_modes(self) -> None:
+        """Put into training mode what the coming step trains, and into evaluation mode what it leaves alone."""
+        if self._freezer.at(self.pace.step) and self.job.fabric.world_size > 1:
+            del self.model  # What exchanges gradients between processes knows but the weights that it was made with.
+            self.model = self.job.fabric.setup_module(self.job.segmenter)
+        self.model.train()
+        self._freezer.rest()
 
     def _scored(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the loss of one micro-batch, auxiliary heads included.

@@ -84,7 +84,23 @@ def create(segmenter: Segmenter, plan: Plan) -> torch.optim.Optimizer:
         ]
     else:
         groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
-    return OPTIMIZERS[name]([group for group in groups if group["params"]], plan)
+    return OPTIMIZERS[name](_with_backbone_apart(groups, segmenter, plan), plan)
+
+
+def _with_backbone_apart(groups: Groups, segmenter: Segmenter, plan: Plan) -> Groups:
+    """Give the backbone groups of its own, with a `factor` on the learning rate, where it is not treated like the rest.
+
+    A frozen one needs them too: torch's fused SGD takes a group's first step for all of its weights or for none.
+    """
+    apart = plan.optim.freeze != "none" or plan.optim.backbone_lr != 1
+    own = {id(weight) for weight in segmenter.backbone.parameters()} if apart else set()
+    parts: Groups = []
+    for backbone, factor in ((False, 1.0), (True, plan.optim.backbone_lr)):
+        for group in groups:
+            weights = [weight for weight in group["params"] if (id(weight) in own) == backbone]
+            if weights:
+                parts.append({**group, "params": weights, "factor": factor, "lr": plan.optim.lr * factor})
+    return parts
 
 
 def edge_weights(segmenter: Segmenter) -> set[int]:

@@ -87,7 +87,7 @@ def train(
         loggers: `wandb`, beside CSV and TensorBoard.
         on_event: told how far the work is (`core.events`).
         **request: `budget` ("10m" or seconds), or any field of `workflows.request.PlanRequest`, e.g. `steps`,
-            `model`, `settings=["optim.lr=3e-4"]`.
+            `model`, `from_run`, `settings=["optim.lr=3e-4"]`.
 
     Raises:
         MaskwrightError: the data cannot be trained on, a setting is none, or `out` cannot be written.
@@ -224,6 +224,7 @@ def _request(*, budget: str | float | None = None, settings: Sequence[str] = (),
             raise unknown_name("keyword here", name, known)
     if budget is not None:
         fields["budget_seconds"] = parse_seconds(budget)
-    if isinstance(fields.get("plan_file"), str):
-        fields["plan_file"] = Path(fields["plan_file"])
+    for name in ("plan_file", "from_run"):
+        if isinstance(fields.get(name), str):
+            fields[name] = Path(fields[name])
     return PlanRequest(settings=tuple(settings), **{"read": ReadOptions(), **fields})

@@ -24,6 +24,7 @@ from maskwright.training.loop import Batch, Best, Job, Trainer
 from maskwright.training.pace import Pace
 from maskwright.training.validation import Validator
 from maskwright.workflows import judging
+from maskwright.workflows.network import beginning, plain
 from maskwright.workflows.plan import EVALUATION_SHARE
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.events import OnEvent
     from maskwright.core.fingerprint import Fingerprint
-    from maskwright.core.plan import ModelPlan, Plan
+    from maskwright.core.plan import Plan
     from maskwright.core.records import Record
     from maskwright.data.loader import Batch as Crops
     from maskwright.training.loggers import Logger
@@ -75,9 +76,9 @@ def fit(task: Task, writers: list[Logger]) -> tuple[Best, Pace]:
     """Run the loop to its end."""
     plan, dataset = task.plan, task.material.dataset
     torch.manual_seed(int(generator(plan.seed, "weights").integers(2**62)))
-    # What a checkpoint holds would only be written over it: no reason to ask the hub once more.
-    model = plain(plan.model) if checkpoint.exists(task.run) else plan.model
-    segmenter = models.create_from_plan(model, len(dataset.classes), plan.data.channels)
+    segmenter, told = beginning(plan, dataset.classes.names, resumed=checkpoint.exists(task.run))
+    for sentence in told:
+        task.on_event(Note(sentence))
     if plan.predict.output_stride is not None:
         segmenter.try_output_stride(plan.predict.output_stride)
     free = int(free_memory() * CACHE_SHARE / task.fabric.world_size)
@@ -161,11 +162,6 @@ def _evaluation_seconds(task: Task, budget: float) -> float:
     images = len(records) + min(len(val), judging.SAMPLE_IMAGES) + 2 * judging.EXAMPLES
     fewest = min(judging.LEAST_IMAGES, len(records)) + min(2, len(val)) + 2
     return max(min(each * images, EVALUATION_SHARE * budget), each * fewest) + REPORT_SECONDS
-
-
-def plain(model: ModelPlan) -> ModelPlan:
-    """Return the same network, to be filled with weights that we have already: it asks nobody for any."""
-    return model.model_copy(update={"pretrained": False, "weights": None})
 
 
 def card(task: Task) -> Card:

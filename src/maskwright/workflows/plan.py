@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskwright import models
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.plan import Plan
-from maskwright.core.plan_file import BY_HAND, named, overridden, read_plan, validated
+from maskwright.core.plan_file import BY_HAND, named, overridden, read_plan
 from maskwright.data.fingerprint import fingerprint
 from maskwright.data.formats import read_dataset
 from maskwright.data.split import with_splits
 from maskwright.data.survey import survey
-from maskwright.models import bundle
 from maskwright.models.backbones.hub import pretrained_file
-from maskwright.models.weights import is_whole_model
 from maskwright.planning import planner, rules_time
 from maskwright.planning.facts import Facts, Pretrained
 from maskwright.planning.machine import Machine, probe
 from maskwright.training import adversary, optimizers
+from maskwright.workflows import starting
 from maskwright.workflows.request import DEFAULT_BUDGET_SECONDS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from maskwright.core.events import OnProgress
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.records import Dataset
@@ -83,6 +83,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     facts = Facts(print_of, machine, len(placed.part("train")), left, known, request.epochs)
     plan = planner.make(facts, pinned, pins, optimizers.create, adversary.create)
     _check_heeded(plan, request)
+    starting.check(plan)
     return PlanResult(plan, print_of, placed, seen, machine)
 
 
@@ -109,10 +110,12 @@ def wishes(request: PlanRequest) -> tuple[Plan, frozenset[str]]:
     if request.group_by is not None:
         base.split.group_by = request.group_by
         base.reasons["split.group_by"] = BY_HAND
+    if request.from_run is not None:
+        starting.start_from(request.from_run, request.settings, base, pins)
     pins |= {setting.partition("=")[0].strip() for setting in request.settings}
     _set_length(base, pins, request)
     plan = overridden(base, request.settings)
-    return _like_its_weights(plan, pins)
+    return starting.like_its_weights(plan, pins)
 
 
 def _from_file(path: Path) -> tuple[Plan, set[str]]:
@@ -154,33 +157,6 @@ def _set_length(base: Plan, pins: set[str], request: PlanRequest) -> None:
     elif not pins & {"train.steps", "train.budget_seconds"}:
         base.train.budget_seconds = DEFAULT_BUDGET_SECONDS
         base.reasons["train.budget_seconds"] = "the usual time; --budget gives another"
-
-
-def _like_its_weights(plan: Plan, pins: set[str]) -> tuple[Plan, frozenset[str]]:
-    """Take over the architecture of the bundle that a training starts from, where the user did not choose another.
-
-    Raises:
-        MaskwrightError: the file of weights cannot be read.
-    """
-    path = None if plan.model.weights is None else Path(plan.model.weights)
-    if path is None or not is_whole_model(path):
-        return plan, frozenset(pins)
-    card = bundle.read_card(path)
-    values = plan.model_dump(mode="json")
-    taken = {"model.name": card.model.name, "model.backbone": card.model.backbone, "model.options": card.model.options}
-    for key, value in taken.items():
-        if not any(f"{pin}.".startswith(f"{key}.") for pin in pins):
-            values["model"][key.removeprefix("model.")] = value
-            values["reasons"][key] = f"as in {path}"
-            pins.add(key)
-    if "data.channels" not in pins:
-        for name, value in card.data.model_dump(
-            mode="json", include={"channels", "mean", "std", "value_range"}
-        ).items():
-            values["data"][name] = value
-        values["reasons"]["data.channels"] = f"as in {path}"
-        pins.add("data.channels")
-    return validated(values, str(path)), frozenset(pins)
 
 
 def _check_heeded(plan: Plan, request: PlanRequest) -> None:

@@ -25,6 +25,7 @@ class PlanRequest:
         model: name of the architecture.
         settings: `section.key=value`, as in `--set`.
         plan_file: take what this plan names, or that of this run folder; what it leaves out is planned.
+        from_run: start from the model of this run (its folder, or a `model.safetensors`); its classes may be others.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         seed: of everything random; None for the plan file's, or 0.
         group_by: regular expression that finds the group in a record's id.
@@ -38,6 +39,7 @@ class PlanRequest:
     model: str | None = None
     settings: tuple[str, ...] = ()
     plan_file: Path | None = None
+    from_run: Path | None = None
     device: str = "auto"
     seed: int | None = None
     group_by: str | None = None

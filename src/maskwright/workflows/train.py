@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from maskwright import models
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Stage
 from maskwright.inference.predictor import Predictor
@@ -28,18 +27,21 @@ from maskwright.training.offsets import fit_offsets
 from maskwright.workflows import judging
 from maskwright.workflows import run as folder
 from maskwright.workflows.evaluate import read_history
-from maskwright.workflows.fit import REPORT_SECONDS, Task, card, fit, plain
+from maskwright.workflows.fit import REPORT_SECONDS, Task, card, fit
+from maskwright.workflows.network import ended
 from maskwright.workflows.plan import make_plan
 from maskwright.workflows.run import Material
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from maskwright import models
     from maskwright.core.events import OnEvent
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan, Precision
     from maskwright.core.records import Record
     from maskwright.metrics.scores import Scores
+    from maskwright.models.lora import Share
     from maskwright.training.loop import Best
     from maskwright.training.pace import Pace
     from maskwright.workflows.request import PlanRequest
@@ -162,15 +164,14 @@ def _tell_plan(plan: Plan, found: Fingerprint, on_event: OnEvent) -> None:
     worst = [fault for fault in found.faults if fault.severity != "note"]
     if worst:
         on_event(Note(f"{len(worst)} faults in the data, first: {worst[0].path}: {worst[0].message}. {worst[0].cure}"))
-    if not plan.model.pretrained and "model.pretrained" in plan.reasons:
+    if not plan.model.pretrained and not plan.model.weights and "model.pretrained" in plan.reasons:
         on_event(Note(f"training starts from scratch: {plan.reasons['model.pretrained']}"))
 
 
 def _finish(task: Task, best: Best, pace: Pace) -> Scores | None:
     """Save the chosen weights, make their probabilities honest, judge them and write the report."""
     plan, dataset = task.plan, task.material.dataset
-    segmenter = models.create_from_plan(plain(plan.model), len(dataset.classes), plan.data.channels)
-    segmenter.load_state_dict(best.weights)
+    segmenter, share = ended(plan, len(dataset.classes), best.weights, pace.step)
     model = card(task)
     bundle.save(task.run / folder.MODEL, segmenter, model)
     val, test = task.part("val"), task.part("test")
@@ -201,7 +202,7 @@ def _finish(task: Task, best: Best, pace: Pace) -> Scores | None:
     iou = scores.mean["iou"].value
     model.summary = {"split": split, "iou": iou, "images": scores.images, "steps": pace.step}
     bundle.save(task.run / folder.MODEL, segmenter, model)
-    _report(task, predictor, scores, Judged(held_out, split, best, pace, tuple(faults)))
+    _report(task, predictor, scores, Judged(held_out, split, best, pace, share, tuple(faults)))
     return scores
 
 
@@ -242,6 +243,7 @@ class Judged:
     split: str
     best: Best
     pace: Pace
+    share: Share
     notes: tuple[str, ...]
 
 
@@ -253,6 +255,7 @@ def _report(task: Task, predictor: Predictor, scores: Scores, judged: Judged) ->
         "validation_iou": best.score if best.score >= 0 else None,
         "best_step": best.step,
         "steps": pace.step,
+        "parameters": asdict(judged.share),
         "training_seconds": round(pace.spent_seconds, 1),
         "seconds": round(time.monotonic() - task.started, 1),
         "scores": scores.to_json(),
@@ -270,7 +273,7 @@ def _report(task: Task, predictor: Predictor, scores: Scores, judged: Judged) ->
             fingerprint=task.found or folder.read_fingerprint(task.run),
             history=read_history(task.run / folder.HISTORY),
             examples=judging.examples(predictor, dataset, judged.held_out, scores, deadline=_before_report(task)),
-            notes=judged.notes,
+            notes=(*judged.notes, f"the training moved {judged.share}"),
             environment={key: str(value) for key, value in folder.read_json(task.run / folder.ENVIRONMENT).items()},
         ),
     )

@@ -1,0 +1,140 @@
+"""LoRA: train a low-rank change of a network's weights and leave the weights alone. Knows no optimiser.
+
+Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.1, equation 3: a layer's weight W0
+(d x k) stays as it is, and W0 + (alpha / r) B A takes its place, with B (d x r) beginning at zero and A (r x k) at
+random, so that training starts from the very network. The paper adapts linear layers; a convolution's weight is taken
+as the matrix (out) x (in / groups * height * width), whatever its groups, a transposed one's likewise by its first
+axis.
+
+Expected: "on par or better than fine-tuning" with 0.01 to 0.1 % of the parameters of GPT-3 (section 1, table 4); what
+a small segmenter gains and loses stands in docs/benchmarks.md.
+
+Where we differ: A is drawn as torch draws the weights of a linear layer (their code does, the paper says Gaussian).
+Small layers have no room for a full rank, so that no change takes more than `ROOM` of the numbers of its weight; one
+that even rank 1 would not fit into is left alone. Biases and the scale and shift of norms are trained as they are,
+and norms go on measuring.
+
+Ours and not the library `peft` (0.21): that would bring transformers, accelerate, tokenizers and regex along, 70 MB
+unpacked, for models and loops that we do not have. What we need is a parametrisation of a weight, which torch has:
+training, averaging and checkpoints see parameters like any other. With the same A and B both give the same logits: 6e-7
+of the largest, rank 4 on all 21 convolutions of a compact backbone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from maskwright.core.errors import MaskwrightError
+
+if TYPE_CHECKING:
+    from maskwright.core.plan import LoraPlan
+    from maskwright.models.segmenter import Segmenter
+
+ROOM = 1 / 16
+"""Largest part of a weight's numbers that its change may have."""
+_LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much of a network is trained.
+
+    Attributes:
+        trained: numbers that the optimiser moves.
+        whole: numbers of the network itself, without what LoRA adds.
+    """
+
+    trained: int
+    whole: int
+
+    def __str__(self) -> str:
+        """Write `31,905 of 2,841,006 parameters (1.1 %)`."""
+        return f"{self.trained:,} of {self.whole:,} parameters ({self.trained / max(self.whole, 1):.1%})"
+
+
+class LowRank(nn.Module):
+    """Turn a weight W into W + scale * B A, A (rank, columns), B (rows, rank), W taken as (rows, columns).
+
+    Args:
+        weight: of any shape; its first axis gives the rows.
+        rank: r.
+        scale: alpha / r.
+    """
+
+    def __init__(self, weight: Tensor, rank: int, scale: float) -> None:
+        super().__init__()
+        rows, columns = _matrix(weight)
+        self.scale = scale
+        self.first = nn.Parameter(weight.new_empty(rank, columns).uniform_(-1.0, 1.0) / math.sqrt(columns))
+        self.second = nn.Parameter(weight.new_zeros(rows, rank))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the changed weight, in full precision whatever the network computes in."""
+        with torch.autocast(weight.device.type, enabled=False):
+            return weight + (self.scale * (self.second @ self.first)).view(weight.shape)
+
+
+def adapt(segmenter: Segmenter, plan: LoraPlan) -> None:
+    """Put LoRA on every linear layer and convolution of the backbone (and the decoder, where the plan says so).
+
+    What is not adapted there is frozen, but for vectors: biases and norms. Rank 0 does nothing.
+
+    Raises:
+        MaskwrightError: no layer has room for it.
+    """
+    if not plan.rank:
+        return
+    parts = [segmenter.backbone, segmenter.decoder] if plan.decoder else [segmenter.backbone]
+    adapted = 0
+    for part in parts:
+        for weight in part.parameters():
+            weight.requires_grad_(weight.ndim <= 1)
+        for layer in [module for module in part.modules() if isinstance(module, _LAYERS)]:
+            weight = cast("nn.Parameter", layer.weight)
+            rank = rank_of(weight, plan.rank)
+            if rank:
+                change = LowRank(weight, rank, plan.alpha / plan.rank)
+                parametrize.register_parametrization(layer, "weight", change)
+                adapted += 1
+    if not adapted:
+        raise MaskwrightError(
+            f"lora.rank is {plan.rank}, and the backbone has no linear layer or convolution with room for a change: "
+            "set lora.rank=0 and train it whole, or with optim.freeze=backbone not at all"
+        )
+
+
+def rank_of(weight: Tensor, rank: int) -> int:
+    """Return the rank that `weight` has room for, `rank` at most; 0 where even 1 would cost more than the weight."""
+    rows, columns = _matrix(weight)
+    room = int(ROOM * rows * columns / (rows + columns))
+    fits = min(rank, max(room, 1))
+    return fits if fits * (rows + columns) < rows * columns else 0
+
+
+def merge(segmenter: nn.Module) -> None:
+    """Write every change into its weight: afterwards nothing tells that there was LoRA. Others stay as they are."""
+    for layer in list(segmenter.modules()):
+        if parametrize.is_parametrized(layer, "weight") and any(map(_is_ours, layer.parametrizations.weight)):  # type: ignore[union-attr,arg-type]
+            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+
+
+def share_of(segmenter: nn.Module) -> Share:
+    """Count what is trained of a network, adapted or not."""
+    added = {id(weight) for module in segmenter.modules() if _is_ours(module) for weight in module.parameters()}
+    trained = sum(weight.numel() for weight in segmenter.parameters() if weight.requires_grad)
+    return Share(trained, sum(weight.numel() for weight in segmenter.parameters() if id(weight) not in added))
+
+
+def _is_ours(module: nn.Module) -> bool:
+    return isinstance(module, LowRank)
+
+
+def _matrix(weight: Tensor) -> tuple[int, int]:
+    """Return rows and columns of a weight taken as a matrix."""
+    return weight.shape[0], weight.numel() // weight.shape[0]

@@ -1,0 +1,79 @@
+"""The network of one training, from its first weights to the one that is saved. Trains nothing."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maskwright import models
+from maskwright.models import lora
+from maskwright.models.freezing import Freezer
+from maskwright.models.transfer import take_over
+from maskwright.models.weights import is_whole_model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from maskwright.core.plan import ModelPlan, Plan
+
+
+def beginning(plan: Plan, names: Sequence[str], *, resumed: bool) -> tuple[models.Segmenter, list[str]]:
+    """Build the network that a training begins with, and say in sentences where it comes from and what is trained.
+
+    Args:
+        plan: of the training.
+        names: of the classes.
+        resumed: a checkpoint will be written over it: no reason to read weights, or to ask the hub once more.
+
+    Raises:
+        MaskwrightError: weights that are out of reach or do not fit.
+    """
+    told = []
+    weights = None if plan.model.weights is None or resumed else Path(plan.model.weights)
+    whole = weights is not None and is_whole_model(weights)
+    model = plain(plan.model) if resumed or whole else plan.model
+    segmenter = models.create_from_plan(model, len(names), plan.data.channels)
+    if whole:
+        assert weights is not None
+        told.append(str(take_over(segmenter, plan.model, names, weights)))
+    lora.adapt(segmenter, plan.lora)
+    if plan.lora.rank or plan.optim.freeze != "none":
+        told.append(trained_parts(segmenter, plan))
+    return segmenter, told
+
+
+def trained_parts(segmenter: models.Segmenter, plan: Plan) -> str:
+    """Say how much of a network is trained, and until when."""
+    freezer = Freezer(segmenter, plan.optim.freeze)
+    freezer.at(0)
+    first = lora.share_of(segmenter)
+    freezer.at(math.inf)
+    if freezer.until in {0, math.inf}:
+        return f"trains {first}"
+    return f"trains {first} up to step {freezer.until}, and then {lora.share_of(segmenter)}"
+
+
+def ended(plan: Plan, classes: int, weights: Mapping[str, Tensor], steps: int) -> tuple[models.Segmenter, lora.Share]:
+    """Build the network that a training ended with, and count what of it was trained; LoRA is merged.
+
+    Args:
+        plan: of the training.
+        classes: K.
+        weights: as the loop kept them.
+        steps: that were made.
+    """
+    segmenter = models.create_from_plan(plain(plan.model), classes, plan.data.channels)
+    lora.adapt(segmenter, plan.lora)
+    Freezer(segmenter, plan.optim.freeze).at(steps - 1)
+    share = lora.share_of(segmenter)
+    segmenter.load_state_dict(dict(weights))
+    lora.merge(segmenter)
+    return segmenter, share
+
+
+def plain(model: ModelPlan) -> ModelPlan:
+    """Return the same network, to be filled with weights that we have already: it asks nobody for any."""
+    return model.model_copy(update={"pretrained": False, "weights": None})

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from maskwright import models
+from maskwright.core.classes import Classes
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import DataPlan, ModelPlan
+from maskwright.models import bundle, transfer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SMALL: dict[str, Any] = {"widths": [4, 6, 8, 10], "depths": [1, 1, 1, 1]}
+NAMES = ["sky", "Traffic-light", "road"]
+
+
+def plan(name: str = "swiftnet", **options: Any) -> ModelPlan:
+    return ModelPlan(name=name, backbone="compact", options={**SMALL, **options})
+
+
+def saved(path: Path, model: ModelPlan, names: list[str], channels: int = 3) -> models.Segmenter:
+    """Write a bundle whose class weights can be told apart."""
+    torch.manual_seed(5)
+    segmenter = models.create_from_plan(model, len(names), channels)
+    data = DataPlan(channels=channels, mean=[0.0] * channels, std=[1.0] * channels)
+    bundle.save(
+        path, segmenter, bundle.Card(model=model, classes=bundle.CardClasses.of(Classes.named(names)), data=data)
+    )
+    return segmenter
+
+
+def started(path: Path, model: ModelPlan, names: list[str]) -> tuple[models.Segmenter, transfer.Taken]:
+    torch.manual_seed(6)
+    segmenter = models.create_from_plan(model, len(names), 3)
+    return segmenter, transfer.take_over(segmenter, model, names, path)
+
+
+def test_classes_of_the_same_name_keep_what_they_had_learnt(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    before = saved(path, plan(), NAMES)
+    segmenter, taken = started(path, plan(), ["traffic light", "tree", "SKY", "car"])
+    torch.manual_seed(6)
+    fresh = models.create_from_plan(plan(), 4, 3)
+    old, new, random = (net.head[1].weight for net in (before, segmenter, fresh))
+    assert torch.equal(new[[0, 2]], old[[1, 0]])
+    assert torch.equal(new[[1, 3]], random[[1, 3]])
+    for part in ("backbone", "decoder"):
+        theirs = getattr(before, part).state_dict()
+        assert all(torch.equal(value, theirs[key]) for key, value in getattr(segmenter, part).state_dict().items())
+    assert taken.kept == ("traffic light", "SKY")
+    assert str(taken) == (
+        f"weights from {path}: backbone and decoder; last layers taken over for traffic light, SKY and fresh for "
+        "tree, car"
+    )
+
+
+def test_as_many_classes_of_other_names_are_other_classes(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    before = saved(path, plan(), NAMES)
+    segmenter, taken = started(path, plan(), ["road", "sky", "tree"])
+    assert torch.equal(segmenter.head[1].weight[:2], before.head[1].weight[[2, 0]])
+    assert not torch.equal(segmenter.head[1].weight[2], before.head[1].weight[2])
+    assert taken.fresh == ("tree",)
+
+
+def test_auxiliary_heads_are_taken_over_too(tmp_path: Path) -> None:
+    path, model = tmp_path / "m.safetensors", plan("pspnet")
+    before = saved(path, model, NAMES)
+    segmenter, _ = started(path, model, ["road"])
+    assert len(segmenter.aux) == 1
+    mine, theirs = segmenter.aux.state_dict(), before.aux.state_dict()
+    for name, value in mine.items():
+        wanted = theirs[name][2:] if "classifier" in name else theirs[name]
+        assert torch.equal(value, wanted), name
+
+
+def test_every_axis_that_counts_classes_is_followed() -> None:
+    """As for a transposed convolution from classes to classes."""
+    fresh, old = torch.zeros(3, 3, 2), torch.arange(8.0).reshape(2, 2, 2)
+    filled = transfer._with_classes(fresh, old, (0, 1), 2, [(0, 2), (1, 0)])
+    assert torch.equal(filled[2, 0], old[0, 1])
+    assert torch.equal(filled[0, 0], old[1, 1])
+    assert filled[1].abs().sum() == filled[:, 1].abs().sum() == 0
+    assert transfer._with_classes(fresh, old, (0,), 2, [(0, 0)]) is fresh, "another shape: nothing to take over"
+
+
+def test_of_another_architecture_only_the_backbone_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    before = saved(path, plan(), NAMES)
+    segmenter, taken = started(path, plan("unet"), NAMES)
+    theirs = before.backbone.state_dict()
+    assert all(torch.equal(value, theirs[key]) for key, value in segmenter.backbone.state_dict().items())
+    assert str(taken) == f"weights from {path}: the backbone; decoder and last layers are fresh"
+
+
+@pytest.mark.parametrize("other", [plan(width=9), plan(widths=[4, 6, 8, 12]), plan("unet", widths=[4, 6, 8, 12])])
+def test_a_part_that_does_not_fit_is_refused(tmp_path: Path, other: ModelPlan) -> None:
+    path = tmp_path / "m.safetensors"
+    saved(path, plan(), NAMES)
+    with pytest.raises(MaskwrightError, match=r"m\.safetensors does not fit the network"):
+        started(path, other, NAMES)
+
+
+def test_other_channels_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    saved(path, plan(), NAMES, channels=1)
+    with pytest.raises(MaskwrightError, match=r"takes images of 1 channels, and data.channels is 3: leave the setting"):
+        started(path, plan(), NAMES)
+
+
+def test_the_random_state_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    saved(path, plan(), NAMES)
+    segmenter = models.create_from_plan(plan(), 2, 3)
+    torch.manual_seed(9)
+    transfer.take_over(segmenter, plan(), ["a", "b"], path)
+    drawn = torch.rand(3)
+    torch.manual_seed(9)
+    assert torch.equal(torch.rand(3), drawn)

@@ -1,0 +1,128 @@
+"""Whole trainings that start from a run, and what is refused before they begin."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+from tests.workflows import toy_data as toy
+
+import maskwright as mw
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.events import Note
+from maskwright.core.plan import ModelPlan, Plan
+from maskwright.workflows import starting
+from maskwright.workflows.plan import wishes
+from maskwright.workflows.request import PlanRequest
+from maskwright.workflows.train import train
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from maskwright.core.events import Event
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet_machine() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy.write(tmp_path_factory.mktemp("toy") / "data")
+
+
+@pytest.fixture(scope="module")
+def base(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("base") / "run"
+    train(data, toy.request(steps=2), run)
+    return run
+
+
+def request(base: Path, *settings: str, steps: int = 2, **wishes: object) -> PlanRequest:
+    """Ask for a training from `base`: its network is taken from there, and not from the settings."""
+    usual = [entry for entry in toy.SETTINGS if not entry.startswith("model.")]
+    return PlanRequest(steps=steps, settings=(*usual, *settings), device="cpu", from_run=base, **wishes)  # type: ignore[arg-type]
+
+
+def test_a_run_is_fine_tuned_by_lora_and_saved_without_a_trace(data: Path, base: Path, tmp_path: Path) -> None:
+    events: list[Event] = []
+    train(data, request(base, "lora.rank=2", steps=3), tmp_path / "run", on_event=events.append)
+    told = [event.text for event in events if isinstance(event, Note)]
+    assert told[0].endswith("backbone and decoder; last layers taken over for class-0, class-1, class-2")
+    assert told[1].startswith("trains ")
+    before, after = (load_file(run / "model.safetensors") for run in (base, tmp_path / "run"))
+    assert before.keys() == after.keys()
+    name = "backbone.stages.3.0.conv2.0.weight"
+    change = (after[name] - before[name]).reshape(len(after[name]), -1)
+    assert 0 < np.linalg.matrix_rank(change, tol=1e-6) <= 2
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert 0 < metrics["parameters"]["trained"] < metrics["parameters"]["whole"]
+    whole = sum(value.size for key, value in after.items() if not key.endswith(("running_mean", "running_var")))
+    assert metrics["parameters"]["whole"] == whole - sum(key.endswith("num_batches_tracked") for key in after)
+    assert f"{metrics['parameters']['trained']:,} of" in (tmp_path / "run" / "report.html").read_text()
+    assert mw.load(tmp_path / "run").predict(np.zeros((20, 30, 3), np.uint8)).labels.shape == (20, 30)
+
+
+def test_a_frozen_backbone_is_saved_as_it_came(base: Path, tmp_path: Path) -> None:
+    other = toy.write(tmp_path / "other", values=(0, 1, 1))
+    train(other, request(base, "optim.freeze=backbone"), tmp_path / "run")
+    before, after = (load_file(run / "model.safetensors") for run in (base, tmp_path / "run"))
+    same = {name: np.array_equal(before[name], after[name]) for name in after if name.startswith("backbone.")}
+    assert same
+    assert all(same.values())
+    assert after["head.1.weight"].shape[0] == 2
+    plan = toy.plan_of(tmp_path / "run")
+    assert plan.reasons["model.weights"].startswith(f"weights from {base}, which tells 3 classes (class-0, ")
+    assert plan.data.mean == toy.plan_of(base).data.mean, "the normalisation is that of the weights"
+
+
+def test_two_processes_thaw_and_adapt_as_one_does(data: Path, base: Path, tmp_path: Path) -> None:
+    settings = ("optim.name=sgd", "optim.lr=0.02", "optim.warmup=0", "train.validations=1", "lora.rank=2")
+    settings = (*settings, "optim.freeze=until-step=1")
+    one, two = tmp_path / "one", tmp_path / "two"
+    train(data, request(base, *settings), one)
+    usual = [word for entry in request(base, *settings).settings for word in ("--set", entry)]
+    start = ["train", data, "--from", base, "--steps", "2", "--device", "cpu", *usual, "--out", two]
+    done = toy.run(*start, processes=2)
+    assert done.returncode == 0, done.stderr
+    first, second = (toy.tensors(run / "checkpoint" / "step-00000002.safetensors") for run in (one, two))
+    assert first.keys() == second.keys()
+    for name in first:
+        np.testing.assert_allclose(second[name], first[name], rtol=1e-4, atol=1e-4, err_msg=name)
+    assert any(name.endswith("0.second") and np.abs(value).max() > 0 for name, value in first.items())
+
+
+def test_what_contradicts_a_start_is_refused(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(MaskwrightError, match=r"--from .* and --set model.weights each say what to start from"):
+        wishes(request(base, "model.weights=a.safetensors"))
+    with pytest.raises(MaskwrightError, match=r"there is no .*model\.safetensors\. Name the folder of a training that"):
+        wishes(request(tmp_path))
+    with pytest.raises(MaskwrightError, match=r"takes images of 3 channels, and data\.channels is 1"):
+        wishes(request(base, "data.channels=1"))
+
+
+def test_the_decoder_is_adapted_where_it_was_taken_over(base: Path) -> None:
+    assert wishes(request(base, "lora.rank=2"))[0].lora.decoder
+    assert not wishes(request(base, "lora.rank=2", model="unet"))[0].lora.decoder
+    assert not wishes(request(base, "lora.rank=2", "lora.decoder=false"))[0].lora.decoder
+    assert not wishes(request(base))[0].lora.decoder
+
+
+@pytest.mark.parametrize("setting", ["optim.freeze=backbone", "optim.freeze=until-step=5", "lora.rank=4"])
+def test_random_weights_are_not_worth_keeping(setting: str) -> None:
+    plan = wishes(PlanRequest(settings=(setting,)))[0]
+    with pytest.raises(MaskwrightError, match=r"leaves weights as they are, and here they would be random: .*--from"):
+        starting.check(plan)
+    starting.check(plan.model_copy(update={"model": ModelPlan(pretrained=True)}))
+    starting.check(Plan())
