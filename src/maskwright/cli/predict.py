@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from maskwright.cli.errors import DONE, YOURS
-from maskwright.cli.options import AsJson, Device, Run, comma_list
+from maskwright.cli.options import AsJson, Crf, Device, Run, comma_list
 from maskwright.cli.terminal import Terminal
 
 Sources = Annotated[
@@ -35,18 +35,23 @@ def predict(
     save: Save = "mask",
     device: Device = "auto",
     fast: Fast = False,
+    crf: Crf = False,
     as_json: AsJson = False,
 ) -> int:
     """Write masks for images.
 
     A file that cannot be read is reported and the rest go on; the exit code is 2 then.
     """
+    from maskwright.workflows.crf import load_with_crf
     from maskwright.workflows.predict import predict as segment
 
     terminal = Terminal(as_json=as_json)
+    model, note = load_with_crf(run, device, fast=fast) if crf else (run, None)
+    if note:
+        terminal.say(f"note: {note}")
     with terminal.working() as watch:
         result = segment(
-            run, sources, out, save=comma_list(save), device=device, fast=fast, on_progress=watch.counting("predict")
+            model, sources, out, save=comma_list(save), device=device, fast=fast, on_progress=watch.counting("predict")
         )
     images = [{"source": image.source, "files": image.files, "pixels": image.pixels} for image in result.images]
     failures = [{"path": failure.path, "reason": failure.reason} for failure in result.failures]

@@ -1,7 +1,7 @@
 """Image in, mask out. Knows bundles and images; no data set, no truth, no training, no output file.
 
 An image of any size and dtype is prepared (`ops.images.prepare`, as in training), cut into overlapping tiles, put
-through the network, blended, and brought back to its own size. Memory follows the tile: of a large image nothing but
+through the network, blended, and brought back to its own size; then a dense CRF, where asked for. Memory follows the tile: of a large image nothing but
 the result is ever held at full size. The same image gives the same mask every time; float32 is the default, because
 that is what gives the same mask on another machine as well.
 """
@@ -19,9 +19,11 @@ import torch
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import CrfPlan
 from maskwright.data.readers import read_image
 from maskwright.inference.blend import Blend, Enlarge
 from maskwright.inference.device import resolve_device
+from maskwright.inference.refined import refined_blocks
 from maskwright.inference.source import Source
 from maskwright.models import bundle
 from maskwright.ops import draw
@@ -77,13 +79,20 @@ class Predictor:
         device: that it runs on.
         fast: bfloat16 where PyTorch thinks it safe: about twice as fast on processors that have it, and masks that
             differ in some pixels at edges.
+        crf: parameters of the dense CRF that follows the network; None for no CRF.
     """
 
     def __init__(
-        self, segmenter: nn.Module, card: Card, device: str | torch.device = "auto", *, fast: bool = False
+        self,
+        segmenter: nn.Module,
+        card: Card,
+        device: str | torch.device = "auto",
+        *,
+        fast: bool = False,
+        crf: CrfPlan | None = None,
     ) -> None:
         self.device = resolve_device(device)
-        self.card, self.fast = card, fast
+        self.card, self.fast, self.crf = card, fast, crf
         self.classes = card.classes.table()
         self.segmenter = segmenter.to(self.device).to(memory_format=torch.channels_last).eval()
         shape = (1, card.data.channels, 1, 1)
@@ -91,8 +100,10 @@ class Predictor:
         self._std = torch.tensor(card.data.std, device=self.device).reshape(shape)
 
     @classmethod
-    def load(cls, path: str | Path, device: str | torch.device = "auto", *, fast: bool = False) -> Predictor:
-        """Load a bundle: a run folder, or the model file itself.
+    def load(
+        cls, path: str | Path, device: str | torch.device = "auto", *, fast: bool = False, crf: bool = False
+    ) -> Predictor:
+        """Load a bundle: a run folder, or the model file itself; with `crf`, by the parameters it holds or the usual.
 
         Raises:
             MaskwrightError: no such file, not a bundle, or a damaged one; no such device.
@@ -106,7 +117,8 @@ class Predictor:
             file = file / MODEL_FILE
         elif not file.exists():
             raise MaskwrightError(f"{file} does not exist: give the folder of a run, or a {MODEL_FILE}")
-        return cls(*bundle.load(file), device, fast=fast)
+        segmenter, card = bundle.load(file)
+        return cls(segmenter, card, device, fast=fast, crf=card.postprocess.crf or CrfPlan() if crf else None)
 
     def predict(self, image: NDArray[Any] | str | Path) -> Prediction:
         """Predict an image, given as an array (H, W) or (H, W, C) of any real dtype, or as a file.
@@ -140,6 +152,12 @@ class Predictor:
         Raises:
             MaskwrightError: channels or values that the model was not trained for.
         """
+        if self.crf is None:
+            return self._blocks(image)
+        return refined_blocks(self._blocks, image, self.card, self.crf)
+
+    def _blocks(self, image: NDArray[Any]) -> Iterator[Block]:
+        """Yield what the network says, its temperature applied."""
         source = Source(image, self.card.data)
         tile, overlap = self.card.predict.tile, self.card.predict.overlap
         rows, columns = (cover(side, length, overlap) for side, length in zip(source.working, tile, strict=True))

@@ -136,7 +136,7 @@ def evaluate(
 
 
 def predict(
-    run: StrPath,
+    run: StrPath | Predictor,
     sources: StrPath | Sequence[StrPath],
     *,
     out: StrPath = "predictions",
@@ -148,7 +148,7 @@ def predict(
     """Write masks for images; a file that cannot be read is listed in `failures`, and the rest go on.
 
     Args:
-        run: run folder, or its `model.safetensors`.
+        run: run folder, or its `model.safetensors`, or what `load` returned.
         sources: images, folders or globs.
         out: folder for what is written.
         save: of `mask`, `overlay`, `probabilities`, `coco`, `coco-polygons`.
@@ -161,7 +161,7 @@ def predict(
     """
     several = [sources] if isinstance(sources, str | Path) else list(sources)
     return predicting.predict(
-        Path(run),
+        run if isinstance(run, Predictor) else Path(run),
         [str(source) for source in several],
         Path(out),
         save=tuple(save),
@@ -171,17 +171,18 @@ def predict(
     )
 
 
-def load(run: StrPath, device: str = "auto") -> Predictor:
+def load(run: StrPath, device: str = "auto", *, crf: bool = False) -> Predictor:
     """Load a trained model: `mw.load(run).predict(array_or_path)`.
 
     Args:
         run: run folder, or its `model.safetensors`.
         device: `auto`, `cpu`, `cuda`, ...
+        crf: let a dense CRF follow the network, with the parameters that the model holds, or else the usual ones.
 
     Raises:
         MaskwrightError: there is no model, or the file is cut, not ours or of a newer version.
     """
-    return Predictor.load(run, device)
+    return Predictor.load(run, device, crf=crf)
 
 
 def _request(*, budget: str | float | None = None, settings: Sequence[str] = (), **fields: Any) -> PlanRequest:

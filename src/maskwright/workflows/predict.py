@@ -85,7 +85,7 @@ class PredictResult:
 
 
 def predict(
-    run_or_bundle: str | Path,
+    run_or_bundle: str | Path | Predictor,
     sources: Sequence[str | Path],
     out: str | Path,
     save: Sequence[str] = ("mask",),
@@ -97,7 +97,7 @@ def predict(
     """Predict images and write the results below `out`.
 
     Args:
-        run_or_bundle: folder of a run, or a model file.
+        run_or_bundle: folder of a run, or a model file; or a model that is loaded already, with what it was loaded for.
         sources: image files, folders (searched all the way down) and globs.
         out: folder for the results: `masks/`, `overlays/`, `probabilities/`, `predictions.json`. Results keep their
             images' paths below the sources.
@@ -117,7 +117,9 @@ def predict(
             maskwright, or a folder that cannot be written.
     """
     kinds = _checked(save)
-    predictor = Predictor.load(run_or_bundle, device, fast=fast)
+    predictor = run_or_bundle
+    if not isinstance(predictor, Predictor):
+        predictor = Predictor.load(predictor, device, fast=fast)
     pictures, missing = find_images(sources)
     if not pictures:
         raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given to predict")
