@@ -1,9 +1,10 @@
 """Image in, mask out. Knows bundles and images; no data set, no truth, no training, no output file.
 
 An image of any size and dtype is prepared (`ops.images.prepare`, as in training), cut into overlapping tiles, put
-through the network, blended, and brought back to its own size; then a dense CRF, where asked for. Memory follows the tile: of a large image nothing but
-the result is ever held at full size. The same image gives the same mask every time; float32 is the default, because
-that is what gives the same mask on another machine as well.
+through the network, blended, and brought back to its own size; then a dense CRF follows, where it is asked for. Memory
+follows the tile: of a large image nothing but the result is ever held at full size (with a CRF, a piece of it). The
+same image gives the same mask every time; float32 is the default, because that is what gives the same mask on another
+machine as well.
 """
 
 from __future__ import annotations
