@@ -52,7 +52,7 @@ def test_one_class(make: Make) -> None:
     assert with_crf(make(net, classes=1)).labels(pixels(20, 24)).shape == (20, 24)
 
 
-@pytest.mark.parametrize("size", [(64, 150), (110, 110), (200, 20)])
+@pytest.mark.parametrize("size", [(64, 150), (110, 110), (300, 20)])
 def test_large_images_go_through_in_pieces(
     make: Make, small_net: nn.Module, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from maskwright.metrics.scores import Scores
 
 IMAGES = 8
-WINDOW = 640  # side of what is cut from a larger validation image
+WINDOW = 384  # side of what is cut from a larger validation image
 SECONDS = 60.0
 
 
