@@ -239,7 +239,7 @@ class CrfPlan(Section):
 
     w1: float = Field(4.0, ge=0, le=100)
     theta_alpha: float = Field(40.0, ge=1, le=10_000)
-    theta_beta: float = Field(10.0, ge=1, le=255)
+    theta_beta: float = Field(5.0, ge=1, le=255)
     w2: float = Field(3.0, ge=0, le=100)
     theta_gamma: float = Field(3.0, ge=0.5, le=10_000)
     iterations: int = Field(10, ge=1, le=100)

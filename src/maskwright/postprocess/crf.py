@@ -13,9 +13,9 @@ Mean field: Q starts as the network's probabilities; in each iteration every cla
 permutohedral lattice, built once an image), added to the log-probabilities, and the softmax is taken. Each kernel k is
 normalised symmetrically, D^-1/2 k D^-1/2 with D its row sums: in every published setting the weights mean this.
 
-Expected: +3.4 to +5.5 points of mIoU on VOC 2012 val after DeepLab's stride-8 networks (Chen et al. 2015, table 1);
-ours on held-out images of this house's data stands in docs/benchmarks.md. Compared by `benchmarks/crf_speed.py` with
-pydensecrf, which wraps the authors' C++ code.
+Expected: a few points of mIoU on VOC 2012 val after DeepLab (Chen et al. 2015, table 1, with and without CRF);
+ours on held-out images stand in docs/benchmarks.md (boundary IoU 0.305 to 0.410 on pedestrians). Compared with
+pydensecrf, which wraps the authors' C++ code, by benchmarks/crf_speed.py: labels agree.
 
 Where we differ: a pixel also counts itself, as in the authors' code and unlike equation 1's i < j. Classes that nowhere
 have a probability of 1/1000 go through as one, and share what it ends with as they shared what it began with. Images

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.plan import CrfPlan
 
-AXES = ("theta_beta", "w1", "theta_alpha", "w2")
+AXES = ("w1", "theta_beta", "w2", "theta_alpha")
 FACTORS = (2.0, 2**0.5)
 LEAST = {"theta_alpha": 1.0, "theta_beta": 1.0, "w1": 0.01, "w2": 0.01}
 MOST = {"theta_alpha": 1000.0, "theta_beta": 255.0, "w1": 100.0, "w2": 100.0}
