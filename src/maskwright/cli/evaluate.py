@@ -41,13 +41,16 @@ def evaluate(
     from maskwright.cli.scores import score_tables
     from maskwright.cli.tables import pairs
     from maskwright.data.formats import ReadOptions
-    from maskwright.workflows.evaluate import evaluate as plainly
-    from maskwright.workflows.evaluate_crf import CrfResult, evaluate_crf
+
+    if crf:
+        from maskwright.workflows.evaluate_crf import evaluate_crf as judge
+    else:
+        from maskwright.workflows.evaluate import evaluate as judge
 
     terminal = Terminal(as_json=as_json)
     options = read_options(format_name, classes, ignore, mapping)
     with terminal.working() as watch:
-        result = (evaluate_crf if crf else plainly)(
+        result = judge(
             run,
             data,
             split=split,
@@ -62,7 +65,7 @@ def evaluate(
         "notes": list(result.notes),
         "scores": result.scores.to_json(),
     }
-    if isinstance(result, CrfResult):
+    if crf:
         found["crf"] = result.gain
     terminal.answer(found)
     terminal.show(*score_tables(result.scores, split, terminal.width))

@@ -11,7 +11,7 @@ The energy of labels x over pixels with position p and colour I, the unary term 
 
 Mean field: Q starts as the network's probabilities; in each iteration every class is filtered by both kernels (on the
 permutohedral lattice, built once an image), added to the log-probabilities, and the softmax is taken. Each kernel k is
-normalised symmetrically, D^-1/2 k D^-1/2 with D its row sums: in every published setting the weights mean this.
+normalised symmetrically, D^-1/2 k D^-1/2 with D its row sums, as pydensecrf does unless told otherwise.
 
 Expected: a few points of mIoU on VOC 2012 val after DeepLab (Chen et al. 2015, table 1, with and without CRF);
 ours on held-out images stand in docs/benchmarks.md (boundary IoU 0.305 to 0.410 on pedestrians). Compared with

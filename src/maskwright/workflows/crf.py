@@ -40,7 +40,7 @@ def load_with_crf(run: Path, device: str = "auto", *, fast: bool = False) -> tup
     assert predictor.crf is not None
     return predictor, (
         f"the model holds no parameters of a dense CRF, so the usual ones are taken ({describe(predictor.crf)}): "
-        "maskwright evaluate RUN DATA --split val --crf fits them"
+        "maskwright evaluate RUN DATA --crf fits them"
     )
 
 

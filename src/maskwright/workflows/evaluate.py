@@ -32,11 +32,13 @@ class EvaluateResult:
         scores: on the records judged.
         report: the page.
         notes: what one should know of the images judged: files left out, images that the training did not know.
+        gain: what the dense CRF changed, if there is one: measure -> `without`, `with`, `gain`.
     """
 
     scores: Scores
     report: Path
     notes: tuple[str, ...] = ()
+    gain: dict[str, dict[str, float | None]] | None = None
 
 
 def evaluate(

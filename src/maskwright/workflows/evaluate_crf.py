@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from maskwright.core.errors import MaskwrightError
@@ -10,7 +10,7 @@ from maskwright.core.plan import PostprocessPlan
 from maskwright.inference.predictor import MODEL_FILE, Predictor
 from maskwright.models import bundle
 from maskwright.workflows import crf
-from maskwright.workflows.evaluate import Case, EvaluateResult, opened
+from maskwright.workflows.evaluate import opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,17 +18,7 @@ if TYPE_CHECKING:
     from maskwright.core.events import OnProgress
     from maskwright.data.formats import ReadOptions
     from maskwright.models.segmenter import Segmenter
-
-
-@dataclass(frozen=True)
-class CrfResult(EvaluateResult):
-    """An `EvaluateResult`, whose scores are those with the CRF, and what it changed.
-
-    Attributes:
-        gain: measure -> `without`, `with`, `gain`.
-    """
-
-    gain: dict[str, dict[str, float | None]] | None = None
+    from maskwright.workflows.evaluate import Case, EvaluateResult
 
 
 def evaluate_crf(
@@ -40,7 +30,7 @@ def evaluate_crf(
     out: Path | None = None,
     device: str = "auto",
     on_progress: OnProgress | None = None,
-) -> CrfResult:
+) -> EvaluateResult:
     """Score a model with the dense CRF, and say what it brings.
 
     The arguments are those of `evaluate`; the files are `metrics-SPLIT-crf.json` and `report-SPLIT-crf.html`. Where
@@ -69,7 +59,7 @@ def evaluate_crf(
     assert settings is not None
     more: dict[str, Any] = {"crf": {"settings": settings.model_dump(), "fitted": found, "means": gain}}
     result = case.written(out, refined, with_crf, more)
-    return CrfResult(result.scores, result.report, result.notes, gain)
+    return replace(result, gain=gain)
 
 
 def _fitted(case: Case) -> dict[str, Any] | None:
