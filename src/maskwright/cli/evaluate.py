@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from maskwright.cli.errors import DONE
-from maskwright.cli.options import AsJson, ClassNames, Data, Device, Format, Ignore, Map, Run, read_options
+from maskwright.cli.options import AsJson, ClassNames, Crf, Data, Device, Format, Ignore, Map, Run, read_options
 from maskwright.cli.terminal import Terminal
 
 Split = Annotated[
@@ -27,6 +27,7 @@ def evaluate(
     split: Split = "test",
     out: Out = None,
     device: Device = "auto",
+    crf: Crf = False,
     format_name: Format = None,
     classes: ClassNames = None,
     ignore: Ignore = None,
@@ -40,7 +41,11 @@ def evaluate(
     from maskwright.cli.scores import score_tables
     from maskwright.cli.tables import pairs
     from maskwright.data.formats import ReadOptions
-    from maskwright.workflows.evaluate import evaluate as judge
+
+    if crf:
+        from maskwright.workflows.evaluate_crf import evaluate_crf as judge
+    else:
+        from maskwright.workflows.evaluate import evaluate as judge
 
     terminal = Terminal(as_json=as_json)
     options = read_options(format_name, classes, ignore, mapping)
@@ -54,7 +59,14 @@ def evaluate(
             device=device,
             on_progress=watch.counting("evaluate"),
         )
-    found = {"report": result.report, "split": split, "notes": list(result.notes), "scores": result.scores.to_json()}
+    found: dict[str, object] = {
+        "report": result.report,
+        "split": split,
+        "notes": list(result.notes),
+        "scores": result.scores.to_json(),
+    }
+    if crf:
+        found["crf"] = result.gain
     terminal.answer(found)
     terminal.show(*score_tables(result.scores, split, terminal.width))
     for note in result.notes:

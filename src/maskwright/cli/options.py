@@ -16,6 +16,10 @@ Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder (or file) of 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that training wrote, or its model.safetensors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of tables.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
+Crf = Annotated[
+    bool,
+    typer.Option("--crf", help="Let a dense CRF follow the network, with parameters fitted on validation images."),
+]
 Seed = Annotated[int, typer.Option(metavar="N", help="Of everything random.", min=0)]
 PlanSeed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Of everything random.", min=0)]
 Format = Annotated[

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from maskwright.cli.errors import DONE, YOURS
-from maskwright.cli.options import AsJson, Device, Run, comma_list
+from maskwright.cli.options import AsJson, Crf, Device, Run, comma_list
 from maskwright.cli.terminal import Terminal
 
 Sources = Annotated[
@@ -44,17 +44,21 @@ def predict(
     device: Device = "auto",
     fast: Fast = False,
     output_stride: OutputStride = None,
+    crf: Crf = False,
     as_json: AsJson = False,
 ) -> int:
     """Write masks for images.
 
     A file that cannot be read is reported and the rest go on; the exit code is 2 then.
     """
+    from maskwright.workflows.crf import load_with_crf
     from maskwright.workflows.predict import predict as segment
 
     terminal = Terminal(as_json=as_json)
-    model: Any = run
-    if output_stride is not None:
+    model, note = load_with_crf(run, device, fast=fast, output_stride=output_stride) if crf else (run, None)
+    if note:
+        terminal.say(f"note: {note}")
+    if output_stride is not None and not crf:
         from maskwright.inference import Predictor
 
         model = Predictor.load(run, device, fast=fast, output_stride=output_stride)

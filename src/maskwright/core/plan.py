@@ -289,6 +289,37 @@ class PredictPlan(Section):
     output_stride: Literal[8, 16, 32] | None = None
 
 
+class CrfPlan(Section):
+    """The dense CRF that may follow the network (`postprocess.crf`); thetas are standard deviations.
+
+    Attributes:
+        w1: weight of the appearance kernel.
+        theta_alpha: of its positions, in pixels of the image.
+        theta_beta: of its colours, on the scale 0..255.
+        w2: weight of the smoothness kernel.
+        theta_gamma: of its positions, in pixels of the image.
+        iterations: of the mean field.
+    """
+
+    w1: float = Field(4.0, ge=0, le=100)
+    theta_alpha: float = Field(40.0, ge=1, le=10_000)
+    theta_beta: float = Field(5.0, ge=1, le=255)
+    w2: float = Field(3.0, ge=0, le=100)
+    theta_gamma: float = Field(3.0, ge=0.5, le=10_000)
+    iterations: int = Field(10, ge=1, le=100)
+
+
+class PostprocessPlan(Section):
+    """What may follow the network.
+
+    Attributes:
+        crf: where a search for the dense CRF's parameters starts, or what it found; None: no training looks for them,
+            and what asks for a CRF later starts from the defaults.
+    """
+
+    crf: CrfPlan | None = None
+
+
 class Plan(Section):
     """Every decision about one training; `reasons` maps a dotted key (`data.scale`) to why it is so."""
 
@@ -306,6 +337,7 @@ class Plan(Section):
     lora: LoraPlan = LoraPlan()
     train: TrainPlan = TrainPlan()
     predict: PredictPlan = PredictPlan()
+    postprocess: PostprocessPlan = PostprocessPlan()
     reasons: dict[str, str] = {}
 
     @model_validator(mode="after")

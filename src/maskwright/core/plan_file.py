@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -103,7 +103,9 @@ def _put(values: dict[str, Any], key: str, value: Any, setting: str) -> None:
     target = values
     *path, last = key.split(".")
     for part in path:
-        target = target.setdefault(part, {})
+        if target.get(part) is None:  # a section that may be absent begins with its defaults
+            target[part] = {}
+        target = target[part]
         if not isinstance(target, dict):
             raise MaskwrightError(f"--set {setting}: {part!r} holds a value and no keys of its own")
     target[last] = value
@@ -150,6 +152,7 @@ def _section(location: tuple[int | str, ...]) -> type[BaseModel]:
     model: type[BaseModel] = Plan
     for part in location:
         annotation = model.model_fields[str(part)].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
+        for kind in (annotation, *get_args(annotation)):  # an optional section is a union with None
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                model = kind
     return model

@@ -1,9 +1,10 @@
 """Image in, mask out. Knows bundles and images; no data set, no truth, no training, no output file.
 
 An image of any size and dtype is prepared (`ops.images.prepare`, as in training), cut into overlapping tiles, put
-through the network, blended, and brought back to its own size. Memory follows the tile: of a large image nothing but
-the result is ever held at full size. The same image gives the same mask every time; float32 is the default, because
-that is what gives the same mask on another machine as well.
+through the network, blended, and brought back to its own size; then a dense CRF follows, where it is asked for. Memory
+follows the tile: of a large image nothing but the result is ever held at full size (with a CRF, a piece of it). The
+same image gives the same mask every time; float32 is the default, because that is what gives the same mask on another
+machine as well.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ import torch
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import CrfPlan
 from maskwright.data.readers import read_image
 from maskwright.inference.blend import Blend, Enlarge
+from maskwright.inference.refined import refined_blocks
 from maskwright.inference.source import Source
 from maskwright.models import bundle
 from maskwright.models.device import resolve_device
@@ -78,13 +81,20 @@ class Predictor:
         device: that it runs on.
         fast: bfloat16 where PyTorch thinks it safe: about twice as fast on processors that have it, and masks that
             differ in some pixels at edges.
+        crf: parameters of the dense CRF that follows the network; None for no CRF.
     """
 
     def __init__(
-        self, segmenter: nn.Module, card: Card, device: str | torch.device = "auto", *, fast: bool = False
+        self,
+        segmenter: nn.Module,
+        card: Card,
+        device: str | torch.device = "auto",
+        *,
+        fast: bool = False,
+        crf: CrfPlan | None = None,
     ) -> None:
         self.device = resolve_device(device)
-        self.card, self.fast = card, fast
+        self.card, self.fast, self.crf = card, fast, crf
         self.classes = card.classes.table()
         if card.predict.output_stride is not None:
             cast("Segmenter", segmenter).set_output_stride(card.predict.output_stride)
@@ -101,6 +111,7 @@ class Predictor:
         *,
         fast: bool = False,
         output_stride: int | None = None,
+        crf: bool = False,
     ) -> Predictor:
         """Load a bundle: a run folder, or the model file itself.
 
@@ -109,6 +120,7 @@ class Predictor:
             device: to run on.
             fast: see above.
             output_stride: largest stride of the network, where that can be changed; None for what the bundle says.
+            crf: let a dense CRF follow, by the parameters that the bundle holds or the usual ones.
 
         Raises:
             MaskwrightError: no such file, not a bundle, or a damaged one; no such device; a stride that cannot be.
@@ -127,7 +139,7 @@ class Predictor:
             segmenter.set_output_stride(output_stride)
             wanted = card.predict.model_copy(update={"output_stride": output_stride})
             card = card.model_copy(update={"predict": wanted})
-        return cls(segmenter, card, device, fast=fast)
+        return cls(segmenter, card, device, fast=fast, crf=card.postprocess.crf or CrfPlan() if crf else None)
 
     def predict(self, image: NDArray[Any] | str | Path) -> Prediction:
         """Predict an image, given as an array (H, W) or (H, W, C) of any real dtype, or as a file.
@@ -161,6 +173,12 @@ class Predictor:
         Raises:
             MaskwrightError: channels or values that the model was not trained for.
         """
+        if self.crf is None:
+            return self._blocks(image)
+        return refined_blocks(self._blocks, image, self.card, self.crf)
+
+    def _blocks(self, image: NDArray[Any]) -> Iterator[Block]:
+        """Yield what the network says, its temperature applied."""
         source = Source(image, self.card.data)
         tile, overlap = self.card.predict.tile, self.card.predict.overlap
         rows, columns = (cover(side, length, overlap) for side, length in zip(source.working, tile, strict=True))

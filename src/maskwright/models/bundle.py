@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import write_bytes
-from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan, Section
+from maskwright.core.plan import DataPlan, ModelPlan, PostprocessPlan, PredictPlan, Section
 from maskwright.models.build import create_from_plan, resolved
 from maskwright.models.weights import CARD_KEY, load_exactly, read_metadata, read_tensors
 
@@ -70,6 +70,7 @@ class Card(Section):
         classes: names and colours.
         data: how files become the network's input.
         predict: how whole images are predicted.
+        postprocess: what may follow the network; its CRF is used when it is asked for.
         temperature: logits are divided by it before the softmax.
         summary: scores and circumstances of the training, for people; plain JSON.
     """
@@ -81,6 +82,7 @@ class Card(Section):
     classes: CardClasses
     data: DataPlan
     predict: PredictPlan = PredictPlan()
+    postprocess: PostprocessPlan = PostprocessPlan()
     temperature: float = Field(1.0, gt=0)
     summary: dict[str, Any] = Field(default_factory=dict)
 

@@ -197,7 +197,7 @@ def import_model(
     )
 
 
-def load(run: StrPath, device: str = "auto", output_stride: int | None = None) -> Predictor:
+def load(run: StrPath, device: str = "auto", output_stride: int | None = None, *, crf: bool = False) -> Predictor:
     """Load a trained model: `mw.load(run).predict(array_or_path)`.
 
     Args:
@@ -205,11 +205,12 @@ def load(run: StrPath, device: str = "auto", output_stride: int | None = None) -
         device: `auto`, `cpu`, `cuda`, ...
         output_stride: of the network, where that can be changed (DeepLabV3: trained at 16, predicting at 8); None for
             the one that it was trained at.
+        crf: let a dense CRF follow the network, with the parameters that the model holds, or else the usual ones.
 
     Raises:
         MaskwrightError: there is no model, or the file is cut, not ours or of a newer version.
     """
-    return Predictor.load(run, device, output_stride=output_stride)
+    return Predictor.load(run, device, output_stride=output_stride, crf=crf)
 
 
 def _request(*, budget: str | float | None = None, settings: Sequence[str] = (), **fields: Any) -> PlanRequest:

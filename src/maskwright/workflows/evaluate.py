@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import SPLITS
@@ -32,11 +32,13 @@ class EvaluateResult:
         scores: on the records judged.
         report: the page.
         notes: what one should know of the images judged: files left out, images that the training did not know.
+        gain: what the dense CRF changed, if there is one: measure -> `without`, `with`, `gain`.
     """
 
     scores: Scores
     report: Path
     notes: tuple[str, ...] = ()
+    gain: dict[str, dict[str, float | None]] | None = None
 
 
 def evaluate(
@@ -63,6 +65,70 @@ def evaluate(
     Raises:
         MaskwrightError: no model, no such part, or other classes than the model's.
     """
+    case = opened(run, root, split, read, device)
+    scores = case.judged(case.predictor, on_progress)
+    return case.written(out, scores, case.predictor)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, and the data that shall judge it.
+
+    Attributes:
+        run: the run folder, or a model file.
+        predictor: the model.
+        dataset: all of the data, its split as the training had it.
+        records: those that judge.
+        split: the part that they are.
+        notes: what one should know of the images judged; it grows.
+    """
+
+    run: Path
+    predictor: Predictor
+    dataset: Dataset
+    records: tuple[Record, ...]
+    split: str
+    notes: list[str]
+
+    def judged(self, predictor: Predictor, on_progress: OnProgress | None) -> Scores:
+        """Score the model, or the same one with something behind it."""
+
+        def missed(_record: Record, error: MaskwrightError) -> None:
+            if judging.left_out(error) not in self.notes:
+                self.notes.append(judging.left_out(error))
+
+        return judging.judge(predictor, self.dataset, self.records, on_progress=on_progress, on_fault=missed)
+
+    def written(
+        self, out: Path | None, scores: Scores, predictor: Predictor, more: dict[str, Any] | None = None
+    ) -> EvaluateResult:
+        """Write metrics and report; what there is `more` goes into the metrics, and `-crf` into the files' names."""
+        out = out or (self.run if self.run.is_dir() else self.run.parent)
+        name = self.split if predictor.crf is None else f"{self.split}-crf"
+        report = out / f"report-{name}.html"
+        metrics = {"split": self.split, "data": str(self.dataset.root), "notes": self.notes, **(more or {})}
+        folder.write_metrics(out, {**metrics, "scores": scores.to_json()}, f"metrics-{name}.json")
+        write_report(
+            report,
+            ReportData(
+                title=f"{self.run.name} on {self.dataset.root.resolve().name}",
+                scores=scores,
+                classes=self.dataset.classes,
+                split=self.split,
+                examples=judging.examples(predictor, self.dataset, self.records, scores),
+                environment=folder.environment(self.dataset),
+                notes=self.notes,
+            ),
+        )
+        return EvaluateResult(scores, report, tuple(self.notes))
+
+
+def opened(run: Path, root: Path, split: str, read: ReadOptions | None, device: str) -> Case:
+    """Load the model and the part of the data that shall judge it.
+
+    Raises:
+        MaskwrightError: no model, no such part, or other classes than the model's.
+    """
     if split not in (*SPLITS, "all"):
         raise MaskwrightError(f"--split {split}: it is one of {', '.join(SPLITS)}, or all")
     predictor = Predictor.load(run, device)
@@ -72,28 +138,7 @@ def evaluate(
     records = tuple(record for record in dataset.records if record.annotation and split in {"all", record.split})
     if not records:
         raise MaskwrightError(f"{root} has no labelled image in its {split} part: choose another with --split")
-
-    def missed(_record: Record, error: MaskwrightError) -> None:
-        notes.append(judging.left_out(error))
-
-    scores = judging.judge(predictor, dataset, records, on_progress=on_progress, on_fault=missed)
-    out = out or home
-    report = out / f"report-{split}.html"
-    metrics = {"split": split, "data": str(root), "notes": notes, "scores": scores.to_json()}
-    folder.write_metrics(out, metrics, f"metrics-{split}.json")
-    write_report(
-        report,
-        ReportData(
-            title=f"{run.name} on {root.resolve().name}",
-            scores=scores,
-            classes=dataset.classes,
-            split=split,
-            examples=judging.examples(predictor, dataset, records, scores),
-            environment=folder.environment(dataset),
-            notes=notes,
-        ),
-    )
-    return EvaluateResult(scores, report, tuple(notes))
+    return Case(run, predictor, dataset, records, split, notes)
 
 
 def check_classes(predictor: Predictor, dataset: Dataset) -> None:

@@ -130,7 +130,7 @@ def judge(
         MaskwrightError: not one record can be read.
     """
     clock = _Clock(deadline)
-    judging = Judge(dataset.classes.names, temperature=predictor.card.temperature)
+    judging = Judge(dataset.classes.names, temperature=1.0 if predictor.crf else predictor.card.temperature)
     faults: list[MaskwrightError] = []
 
     def missed(record: Record, error: MaskwrightError) -> None:
@@ -223,7 +223,9 @@ class _Clock:
 
 
 def _untempered(predictor: Predictor) -> Predictor:
-    """Take the temperature off: the judge compares the probabilities before and after it."""
+    """Take the temperature off: the judge compares the probabilities before and after it. A CRF cannot do without."""
+    if predictor.crf is not None:
+        return predictor
     return Predictor(predictor.segmenter, predictor.card.model_copy(update={"temperature": 1.0}), predictor.device)
 
 

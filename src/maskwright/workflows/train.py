@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, dataclass
 from logging import getLogger
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Stage
+from maskwright.core.plan import PostprocessPlan
 from maskwright.inference.predictor import Predictor
 from maskwright.metrics.calibration import fit_temperature
 from maskwright.models import bundle
@@ -24,7 +25,7 @@ from maskwright.report.content import ReportData
 from maskwright.report.page import write_report
 from maskwright.training import loggers as logging
 from maskwright.training.offsets import fit_offsets
-from maskwright.workflows import judging
+from maskwright.workflows import crf, judging
 from maskwright.workflows import run as folder
 from maskwright.workflows.evaluate import read_history
 from maskwright.workflows.fit import REPORT_SECONDS, Task, card, fit
@@ -178,6 +179,7 @@ def _finish(task: Task, best: Best, pace: Pace) -> Scores | None:
     held_out, split = (test, "test") if test else (val, "val")
     task.on_event(Stage("evaluate", f"{len(held_out)} images that the training has not seen"))
     model.temperature = _adjusted(task, segmenter, len(held_out))
+    model.postprocess, extra = _postprocess(task, Predictor(segmenter, model, task.fabric.device), val)
     if not held_out:
         task.on_event(Note("no image was held out: nothing is known about how good the model is"))
         bundle.save(task.run / folder.MODEL, segmenter, model)
@@ -202,13 +204,28 @@ def _finish(task: Task, best: Best, pace: Pace) -> Scores | None:
     iou = scores.mean["iou"].value
     model.summary = {"split": split, "iou": iou, "images": scores.images, "steps": pace.step}
     bundle.save(task.run / folder.MODEL, segmenter, model)
-    _report(task, predictor, scores, Judged(held_out, split, best, pace, share, tuple(faults)))
+    _report(task, predictor, scores, Judged(held_out, split, best, pace, share, tuple(faults), extra))
     return scores
 
 
 def _before_report(task: Task) -> float | None:
     """Return when predicting must end, so that the page is written in time."""
     return None if task.deadline is None else task.deadline - REPORT_SECONDS
+
+
+def _postprocess(task: Task, predictor: Predictor, val: Sequence[Record]) -> tuple[PostprocessPlan, dict[str, Any]]:
+    """Fit what the plan wants behind the network, in at most a quarter of the time left; return it, and its scores."""
+    start = task.plan.postprocess
+    if start.crf is None:
+        return start, {}
+    predictor.card.postprocess = start
+    now, end = time.monotonic(), _before_report(task)
+    found = crf.fit(predictor, task.material.dataset, val, None if end is None else now + (end - now) / 4)
+    if found is None:
+        task.on_event(Note("the dense CRF is not fitted, as there is no validation image (or one class only)"))
+        return start, {}
+    task.on_event(Note(crf.said(found)))
+    return PostprocessPlan(crf=found.settings), {"crf": crf.to_json(found)}
 
 
 def _adjusted(task: Task, segmenter: models.Segmenter, held_out: int) -> float:
@@ -245,6 +262,7 @@ class Judged:
     pace: Pace
     share: Share
     notes: tuple[str, ...]
+    extra: dict[str, Any]
 
 
 def _report(task: Task, predictor: Predictor, scores: Scores, judged: Judged) -> None:
@@ -258,6 +276,7 @@ def _report(task: Task, predictor: Predictor, scores: Scores, judged: Judged) ->
         "parameters": asdict(judged.share),
         "training_seconds": round(pace.spent_seconds, 1),
         "seconds": round(time.monotonic() - task.started, 1),
+        **judged.extra,
         "scores": scores.to_json(),
     }
     folder.write_metrics(task.run, metrics)

@@ -1,0 +1,141 @@
+"""The dense CRF's parameters by search on validation images. Knows probabilities and truth, and no model.
+
+Chen et al. 2015, section 4.1: the smoothness kernel is kept, and w1, theta_alpha and theta_beta are searched on
+validation images, coarse to fine. Here a coordinate search that doubles or halves one parameter at a time, then goes
+by the root of two; what it raises is the mean of IoU and boundary IoU.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from maskwright.core.classes import IGNORE
+from maskwright.metrics.boundary import boundary_counts
+from maskwright.metrics.confusion import confusion_matrix, iou, mean_defined, per_class
+from maskwright.metrics.judge import most_likely
+from maskwright.postprocess.crf import refine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.plan import CrfPlan
+
+AXES = ("w1", "theta_beta", "w2", "theta_alpha")
+FACTORS = (2.0, 2**0.5)
+LEAST = {"theta_alpha": 1.0, "theta_beta": 1.0, "w1": 0.01, "w2": 0.01}
+MOST = {"theta_alpha": 1000.0, "theta_beta": 255.0, "w1": 100.0, "w2": 100.0}
+
+
+class Sample(NamedTuple):
+    """One validation image.
+
+    Attributes:
+        probabilities: (K, H, W) float16 or float32, K at least 2.
+        image: uint8 (H, W, C).
+        truth: class indices or `IGNORE` (H, W).
+    """
+
+    probabilities: NDArray[np.float16] | NDArray[np.float32]
+    image: NDArray[np.uint8]
+    truth: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Means over classes of IoU and boundary IoU, each 0..1, from the pixels of all samples together."""
+
+    iou: float
+    boundary_iou: float
+
+    @property
+    def value(self) -> float:
+        """What the search raises."""
+        return (self.iou + self.boundary_iou) / 2
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the search found.
+
+    Attributes:
+        settings: the best that were tried.
+        without: quality of the network's own labels.
+        quality: with `settings`.
+        images: samples that it was searched on.
+        tried: how many settings were.
+    """
+
+    settings: CrfPlan
+    without: Quality
+    quality: Quality
+    images: int
+    tried: int
+
+
+def search(samples: Sequence[Sample], start: CrfPlan, deadline: float | None = None) -> Found:
+    """Search the parameters.
+
+    Args:
+        samples: at least one.
+        start: where to begin; its `theta_gamma` and `iterations` stay.
+        deadline: in seconds of `time.monotonic()`: nothing is tried that would probably not be done by then, but for
+            the start itself. None for no limit.
+    """
+    without = _quality([most_likely(sample.probabilities) for sample in samples], samples)
+    began = time.monotonic()
+    known = {_key(start): _with(start, samples)}
+    best = start
+    for factor in FACTORS:
+        for axis in AXES:
+            for direction in (factor, 1 / factor):
+                best, improved = _along(axis, direction, best, (known, samples, deadline, began))
+                if improved:
+                    break
+    return Found(best, without, known[_key(best)], len(samples), len(known))
+
+
+_Search = tuple[dict[tuple[float, ...], Quality], "Sequence[Sample]", float | None, float]
+
+
+def _along(axis: str, factor: float, best: CrfPlan, state: _Search) -> tuple[CrfPlan, bool]:
+    """Step along one axis as long as it helps and time allows."""
+    known, samples, deadline, began = state
+    improved = False
+    while True:
+        value = float(np.clip(getattr(best, axis) * factor, LEAST[axis], MOST[axis]))
+        tried = best.model_copy(update={axis: float(f"{value:.4g}")})
+        if _key(tried) not in known:
+            now = time.monotonic()
+            if deadline is not None and now + (now - began) / len(known) > deadline:
+                return best, improved
+            known[_key(tried)] = _with(tried, samples)
+        if known[_key(tried)].value <= known[_key(best)].value:
+            return best, improved
+        best, improved = tried, True
+
+
+def _key(settings: CrfPlan) -> tuple[float, ...]:
+    return tuple(getattr(settings, axis) for axis in AXES)
+
+
+def _with(settings: CrfPlan, samples: Sequence[Sample]) -> Quality:
+    refined = (refine(sample.probabilities.astype(np.float32), sample.image, settings) for sample in samples)
+    return _quality([most_likely(probabilities) for probabilities in refined], samples)
+
+
+def _quality(labels: list[NDArray[np.uint8]], samples: Sequence[Sample]) -> Quality:
+    """Judge label maps (H, W), one a sample."""
+    classes = len(samples[0].probabilities)
+    regions = np.zeros((classes, classes), np.int64)
+    edges = np.zeros((classes, 3), np.int64)
+    for found, sample in zip(labels, samples, strict=True):
+        regions += confusion_matrix(found, sample.truth, classes)
+        seen = np.where(sample.truth == IGNORE, sample.truth, found)
+        edges += boundary_counts(seen, sample.truth, classes)
+    return Quality(*(float(np.nan_to_num(mean_defined(iou(counts)))) for counts in (per_class(regions), edges)))

@@ -1,0 +1,131 @@
+"""The dense CRF after a trained network: fit its parameters on validation images, keep them, say what it brings."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import CrfPlan
+from maskwright.core.seeds import generator
+from maskwright.data.labels import read_pair
+from maskwright.inference.predictor import Predictor
+from maskwright.ops.images import prepare
+from maskwright.postprocess.search import Found, Sample, search
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from maskwright.core.records import Dataset, Record
+    from maskwright.metrics.scores import Scores
+
+IMAGES = 8
+WINDOW = 384  # side of what is cut from a larger validation image
+SECONDS = 60.0
+
+
+def load_with_crf(
+    run: Path, device: str = "auto", *, fast: bool = False, output_stride: int | None = None
+) -> tuple[Predictor, str | None]:
+    """Load a model with its CRF, and what should be said about its parameters: None where they were fitted.
+
+    Raises:
+        MaskwrightError: no usable model, no such device.
+    """
+    predictor = Predictor.load(run, device, fast=fast, output_stride=output_stride, crf=True)
+    if predictor.card.postprocess.crf is not None:
+        return predictor, None
+    assert predictor.crf is not None
+    return predictor, (
+        f"the model holds no parameters of a dense CRF, so the usual ones are taken ({describe(predictor.crf)}): "
+        "maskwright evaluate RUN DATA --crf fits them"
+    )
+
+
+def fit(
+    predictor: Predictor, dataset: Dataset, records: Sequence[Record], deadline: float | None = None
+) -> Found | None:
+    """Search the parameters on some validation records.
+
+    Args:
+        predictor: without a CRF, its temperature fitted.
+        dataset: how annotations are read.
+        records: not those that the model is judged on.
+        deadline: in seconds of `time.monotonic()`; None for `SECONDS` from now.
+
+    Returns:
+        What was found, or None where nothing can be fitted: no readable record, or one class only.
+    """
+    assert predictor.crf is None
+    deadline = time.monotonic() + SECONDS if deadline is None else deadline
+    if len(predictor.classes) == 1:
+        return None
+    random = generator(0, "crf")
+    ordered = sorted(records, key=lambda record: record.id)
+    samples: list[Sample] = []
+    for place in random.permutation(len(ordered)):
+        if len(samples) == IMAGES or (samples and time.monotonic() > deadline):
+            break
+        sample = _sample(predictor, dataset, ordered[place], random)
+        samples += [] if sample is None else [sample]
+    start = predictor.card.postprocess.crf or CrfPlan()
+    return search(samples, start, deadline) if samples else None
+
+
+def _sample(predictor: Predictor, dataset: Dataset, record: Record, random: np.random.Generator) -> Sample | None:
+    """Predict a record, or a window of it; None where it cannot be read."""
+    try:
+        image, truth = read_pair(dataset, record)
+        top, left = (int(random.integers(max(side - WINDOW, 0) + 1)) for side in truth.shape)
+        window = slice(top, top + WINDOW), slice(left, left + WINDOW)
+        image, truth = image[window], truth[window]
+        pixels = image if image.ndim == 3 else image[:, :, None]
+        prepared = prepare(pixels, predictor.card.data.model_copy(update={"scale": 1.0}))
+        return Sample(predictor.probabilities(image).astype(np.float16), prepared, truth)
+    except MaskwrightError:
+        return None  # whoever judges or trains on it says so
+
+
+def describe(settings: CrfPlan) -> str:
+    """Write the parameters in one line."""
+    return ", ".join(f"{name} {value:g}" for name, value in settings.model_dump().items())
+
+
+def said(found: Found) -> str:
+    """Say what a search found."""
+    return (
+        f"dense CRF fitted on {found.images} validation images ({found.tried} settings tried): "
+        f"{describe(found.settings)}; IoU {found.without.iou:.3f} -> {found.quality.iou:.3f}, "
+        f"boundary IoU {found.without.boundary_iou:.3f} -> {found.quality.boundary_iou:.3f} on these"
+    )
+
+
+def to_json(found: Found) -> dict[str, Any]:
+    """Return what a search found as plain JSON."""
+    return {**asdict(found), "settings": found.settings.model_dump()}
+
+
+def gain(without: Scores, with_crf: Scores) -> dict[str, dict[str, float | None]]:
+    """Compare the means without and with the CRF: measure -> without, with, gain."""
+    table: dict[str, dict[str, float | None]] = {}
+    for key in ("iou", "boundary_iou"):
+        before, after = without.mean[key].value, with_crf.mean[key].value
+        change = None if before is None or after is None else after - before
+        table[key] = {"without": before, "with": after, "gain": change}
+    return table
+
+
+def gain_lines(table: dict[str, dict[str, float | None]]) -> list[str]:
+    """Say the comparison in words, one line a measure."""
+    lines = []
+    for key, row in table.items():
+        if row["gain"] is not None:
+            lines.append(
+                f"{key.replace('_', ' ')} without the dense CRF {row['without']:.3f}, with it {row['with']:.3f} "
+                f"({row['gain']:+.3f})"
+            )
+    return lines

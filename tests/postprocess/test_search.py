@@ -1,0 +1,67 @@
+"""The search for the CRF's parameters, on samples whose best parameters are known in kind."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.plan import CrfPlan
+from maskwright.postprocess import search as module
+from maskwright.postprocess.search import Quality, Sample, search
+
+START = CrfPlan(w1=4, theta_alpha=10, theta_beta=10, w2=1, theta_gamma=1, iterations=2)
+
+
+def sample(seed: int) -> Sample:
+    """A square whose edge the network puts too far out, in an image that shows where it is."""
+    rng = np.random.default_rng(seed)
+    truth = np.zeros((32, 40), np.uint8)
+    truth[10:22, 12:26] = 1
+    truth[0, :5] = IGNORE
+    image = np.where(truth[..., None] == 1, 180, 60) + rng.integers(-8, 9, (32, 40, 3))
+    guess = np.full((32, 40), 0.1, np.float32)
+    guess[8:24, 10:28] = 0.6
+    guess[12:20, 14:24] = 0.95
+    return Sample(np.stack([1 - guess, guess]).astype(np.float16), image.astype(np.uint8), truth)
+
+
+def test_it_finds_something_better_than_its_start() -> None:
+    samples = [sample(seed) for seed in range(2)]
+    found = search(samples, START)
+    assert found.quality.value > found.without.value + 0.1
+    assert found.images == 2
+    assert found.tried > 8
+    assert (found.settings.theta_gamma, found.settings.iterations) == (1, 2)
+    assert search(samples, START) == found
+
+
+def test_without_time_the_start_is_judged_and_kept() -> None:
+    found = search([sample(0)], START, deadline=time.monotonic() - 1)
+    assert found.settings == START
+    assert found.tried == 1
+
+
+def test_it_stays_within_the_rules_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A measure that always wants more of everything stops at the largest values that are allowed."""
+    monkeypatch.setattr(
+        module,
+        "_with",
+        lambda settings, _: Quality(settings.w1 + settings.w2, settings.theta_beta + settings.theta_alpha),
+    )
+    best = search([sample(0)], START).settings
+    assert (best.w1, best.w2, best.theta_beta, best.theta_alpha) == (100, 100, 255, 1000)
+    CrfPlan.model_validate(best.model_dump())
+
+
+def test_quality_by_hand() -> None:
+    truth = np.zeros((4, 8), np.uint8)
+    truth[:, 4:] = 1
+    given = Sample(np.zeros((2, 4, 8), np.float16), np.zeros((4, 8, 3), np.uint8), truth)
+    labels = np.zeros((4, 8), np.uint8)
+    labels[:, 6:] = 1
+    # Of 32 pixels 8 are taken from class 1: IoU 16/24 and 8/16.
+    assert module._quality([labels], [given]).iou == pytest.approx((16 / 24 + 8 / 16) / 2)
+    assert module._quality([truth], [given]) == Quality(1.0, 1.0)
