@@ -96,7 +96,7 @@ def _close(ours: Tensor, reference: Tensor) -> None:
 
 @torch.no_grad()
 def test_segformer_is_that_of_transformers() -> None:
-    transformers = pytest.importorskip("transformers", reason="the judge is only in the extra `bench`")
+    transformers = pytest.importorskip("transformers", reason="the judge, transformers, is not installed")
     config = transformers.SegformerConfig(
         num_labels=5, hidden_sizes=[8, 16, 24, 32], depths=[1, 2, 1, 1], num_attention_heads=[1, 2, 3, 4]
     )
@@ -185,7 +185,7 @@ def _same(target: nn.Module, source: Any) -> None:
 
 @torch.no_grad()
 def test_upernet_is_that_of_transformers() -> None:
-    transformers = pytest.importorskip("transformers", reason="the judge is only in the extra `bench`")
+    transformers = pytest.importorskip("transformers", reason="the judge, transformers, is not installed")
     backbone = transformers.ResNetConfig(
         embedding_size=8,
         hidden_sizes=[8, 12, 16, 20],

@@ -31,8 +31,9 @@ def test_logits_have_the_size_of_the_image(small: Build, name: str, size: tuple[
     assert model(image, upsample=False).shape == (2, 3, -(-size[0] // stride), -(-size[1] // stride))
 
 
-def test_a_large_odd_image(small: Build) -> None:
-    assert small().eval()(torch.randn(1, 3, 333, 257)).shape == (1, 3, 333, 257)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_large_odd_image(small: Build, name: str) -> None:
+    assert small(name).eval()(torch.randn(1, 3, 333, 257)).shape == (1, 3, 333, 257)
 
 
 @pytest.mark.parametrize("name", NAMES)
