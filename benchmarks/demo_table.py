@@ -52,9 +52,9 @@ class Row:
         )
 
 
-def measure(name: str, data: Path, budget: float, out: Path) -> Row:
-    """Train one architecture and return its row."""
-    result = mw.train(data, budget=budget, out=out, model=name, settings=["model.pretrained=false"])
+def measure(name: str, data: Path, length: dict[str, float], out: Path) -> Row:
+    """Train one architecture, for a budget or so many steps, and return its row."""
+    result = mw.train(data, out=out, model=name, settings=["model.pretrained=false"], **length)
     assert result.scores is not None
     score = result.scores.mean["iou"].value
     assert score is not None
@@ -89,21 +89,25 @@ def main() -> None:
     """Train, write after each model, and say which ones miss the aim."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--budget", default="60s")
+    parser.add_argument("--steps", type=int, help="exactly so many, instead of a budget: to see that all is well")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", nargs="+", default=list(models.MODELS), choices=list(models.MODELS), metavar="NAME")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    budget = parse_seconds(arguments.budget)
+    length: dict[str, float] = {"budget": parse_seconds(arguments.budget)}
+    said = f"{length['budget']:.0f} seconds"
+    if arguments.steps is not None:
+        length, said = {"steps": arguments.steps}, f"{arguments.steps} steps"
     about = (
-        f"From scratch, {budget:.0f} seconds each on {arguments.threads} threads, judged on mosaics that no training "
-        "saw (`benchmarks/demo_table.py`)."
+        f"From scratch, {said} each on {arguments.threads} threads, judged on mosaics that no training saw "
+        "(`benchmarks/demo_table.py`)."
     )
     rows: dict[str, Row] = {}
     with tempfile.TemporaryDirectory() as folder:
         write_data(Path(folder, "data"))
         for name in arguments.only:
-            rows[name] = measure(name, Path(folder, "data"), budget, Path(folder, "runs", name))
+            rows[name] = measure(name, Path(folder, "data"), length, Path(folder, "runs", name))
             write({name: rows[name].line(name)}, about)
             print(rows[name].line(name), file=sys.stderr, flush=True)
     if arguments.json:

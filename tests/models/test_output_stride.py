@@ -53,11 +53,10 @@ def test_fewer_blocks_use_the_first_factors_and_more_start_anew(small: Build) ->
     assert rates(small(output_stride=16, multi_grid=(1, 2, 4)).backbone, "stages.3") == [2, 2]
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenetv3_large_100", "efficientnet_b0", "regnety_004"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet26", "mobilenetv3_large_100", "efficientnet_b0", "regnety_004"])
 def test_without_a_multi_grid_the_dilations_are_timms(name: str) -> None:
     timm = pytest.importorskip("timm")
-    with torch.device("meta"):
-        judge = timm.create_model(name, features_only=True, output_stride=8)
+    judge = timm.create_model(name, features_only=True, output_stride=8)
     ours = find_backbone(name).builder(3, output_stride=8)
     theirs = [layer for layer in judge.modules() if isinstance(layer, nn.Conv2d)]
     mine = [layer for layer in ours.modules() if isinstance(layer, nn.Conv2d)]
