@@ -1,0 +1,104 @@
+"""The plan's sections about pixels: reading, splitting, sampling, augmenting. See `core.plan`."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from maskwright.core.plan_section import Deviation, Factor, Level, Section, Side, Weight
+
+
+class DataPlan(Section):
+    """How files become arrays.
+
+    Attributes:
+        channels: of the network's input; grey and RGB images are converted into one another.
+        scale: working resolution as a factor on the image's own pixels.
+        value_range: per channel (low, high) in file units that become 0 and 255; None for 8-bit images.
+        mean, std: per channel, on the scale 0..255, of what the network is fed.
+    """
+
+    channels: int = Field(3, ge=1, le=512)
+    scale: float = Field(1.0, gt=0, le=4)
+    value_range: list[tuple[float, float]] | None = None
+    mean: list[Level] = [127.5, 127.5, 127.5]
+    std: list[Deviation] = [64.0, 64.0, 64.0]
+
+    @model_validator(mode="after")
+    def _one_entry_a_channel(self) -> DataPlan:
+        for name in ("mean", "std", "value_range"):
+            value = getattr(self, name)
+            if value is not None and len(value) != self.channels:
+                raise ValueError(f"data.{name} has {len(value)} entries, but data.channels is {self.channels}")
+        for low, high in self.value_range or []:
+            if not low <= high:
+                raise ValueError(
+                    f"data.value_range holds ({low:g}, {high:g}): each pair is (low, high), the smaller one first"
+                )
+        return self
+
+
+class SplitPlan(Section):
+    """Which images train, which choose the model, and which judge it; used where the layout does not say.
+
+    Attributes:
+        val, test: shares of the images, 0..1.
+        group_by: regular expression on the record's id; what its first group (or the whole match) yields stays on
+            one side.
+    """
+
+    val: float = Field(0.15, ge=0, lt=1)
+    test: float = Field(0.15, ge=0, lt=1)
+    group_by: str | None = None
+
+
+class SamplingPlan(Section):
+    """What a batch is made of.
+
+    Attributes:
+        crop: (height, width) of a training crop.
+        batch: crops a step, over all processes.
+        rare_share: part of the crops that are centred on a pixel of a class drawn by `class_odds`.
+        class_odds: one a class, sum 1; None for equal odds.
+    """
+
+    crop: tuple[Side, Side] = (256, 256)
+    batch: int = Field(8, ge=1)
+    rare_share: float = Field(0.5, ge=0, le=1)
+    class_odds: list[Weight] | None = None
+
+
+class AugmentPlan(Section):
+    """How a training crop is changed.
+
+    Attributes:
+        zoom: factors on the working resolution, drawn log-uniformly.
+        stretch: largest change of the aspect ratio, as a share.
+        rotate: largest angle, in degrees.
+        flip_horizontal, flip_vertical: probabilities.
+        transpose: probability of swapping the axes (with both flips: all eight orientations).
+        brightness, contrast, saturation: largest change, as a share of the range.
+        hue: largest shift between channels, as a share of the range.
+        gamma: largest change of the exponent, as a share.
+        blur: probability of a small Gaussian blur.
+        noise: largest standard deviation of Gaussian noise, on the scale 0..255.
+    """
+
+    zoom: tuple[Factor, Factor] = (0.5, 1.5)
+    stretch: float = Field(0.1, ge=0, lt=1)
+    rotate: float = Field(5.0, ge=0, le=180)
+    flip_horizontal: float = Field(0.5, ge=0, le=1)
+    flip_vertical: float = Field(0.0, ge=0, le=1)
+    transpose: float = Field(0.0, ge=0, le=1)
+    brightness: float = Field(0.2, ge=0, le=1)
+    contrast: float = Field(0.2, ge=0, le=1)
+    saturation: float = Field(0.2, ge=0, le=1)
+    hue: float = Field(0.03, ge=0, le=1)
+    gamma: float = Field(0.2, ge=0, lt=1)
+    blur: float = Field(0.1, ge=0, le=1)
+    noise: float = Field(4.0, ge=0)
+
+    @model_validator(mode="after")
+    def _from_low_to_high(self) -> AugmentPlan:
+        if self.zoom[0] > self.zoom[1]:
+            raise ValueError(f"augment.zoom is {self.zoom}: give the smaller factor first")
+        return self

@@ -1,0 +1,161 @@
+"""The plan's sections about learning: network, loss, opponent, optimiser, length. See `core.plan`."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from maskwright.core.plan_section import Precision, Section, Weight
+
+Opponent = Literal["large-fov", "large-fov-light", "small-fov", "small-fov-light"]
+OpponentInput = Literal["labels", "product", "image"]
+Weighting = Literal["inverse-sqrt", "median-frequency", "class-balanced", "none"]
+
+
+class ModelPlan(Section):
+    """Which network.
+
+    Attributes:
+        name: in `models.MODELS`.
+        backbone: in `models.BACKBONES`, or `timm:NAME` for any timm backbone with `features_only`.
+        pretrained: start the backbone from published weights.
+        weights: a local file of weights to start from.
+        dropout: before the last layer.
+        aux_levels: levels of the backbone's pyramid, 0 the finest and -1 the coarsest, that get an auxiliary head;
+            None for what the architecture has of its own.
+        options: keyword arguments of the architecture's builder.
+    """
+
+    name: str = "swiftnet"
+    backbone: str | None = None
+    pretrained: bool = False
+    weights: str | None = None
+    dropout: float = Field(0.0, ge=0, lt=1)
+    aux_levels: list[int] | None = None
+    options: dict[str, Any] = {}
+
+
+class LossPlan(Section):
+    """What is minimised.
+
+    Attributes:
+        terms: loss name in `losses.LOSSES` -> weight in the sum.
+        options: loss name -> its own settings, such as `focal: {gamma: 1.5}`.
+        class_weights: one a class, mean 1, for the losses that take them; None for equal weights.
+        class_weighting: how planning reckons `class_weights` from the data: `inverse-sqrt` of the frequency,
+            `median-frequency`, `class-balanced` by the effective number of objects, or `none`.
+        class_balance: beta of `class-balanced`: 0 weighs all classes alike, towards 1 by their number of objects.
+        label_smoothing: of the cross-entropy.
+        auxiliary: weight of the loss on auxiliary heads.
+    """
+
+    terms: dict[str, Weight] = {"cross_entropy": 1.0, "dice": 1.0}
+    options: dict[str, dict[str, float]] = {}
+    class_weights: list[Weight] | None = None
+    class_weighting: Weighting = "inverse-sqrt"
+    class_balance: float = Field(0.999, ge=0, lt=1)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    auxiliary: float = Field(0.4, ge=0)
+
+
+class AdversarialPlan(Section):
+    """An opponent that learns to tell predicted label maps from true ones, for the network to fool.
+
+    Attributes:
+        weight: of the opponent's verdict in the loss; 0 for no opponent.
+        network: in `models.discriminator.NETWORKS`.
+        width: channels of its first layer; the others keep their proportion to it.
+        input: `labels` alone, their `product` with the image, or the `image` beside them.
+        tau: least probability that the true class has in the true map that it is shown; 1 shows the labels as they are.
+        lr: its highest learning rate; it follows `optim.schedule`.
+    """
+
+    weight: float = Field(0.0, ge=0)
+    network: Opponent = "large-fov"
+    width: int = Field(96, ge=1)
+    input: OpponentInput = "labels"
+    tau: float = Field(0.9, gt=0, le=1)
+    lr: float = Field(2e-4, gt=0)
+
+
+def _freeze(text: str) -> str:
+    """Check `optim.freeze`; `until-step 200` is written `until-step=200`."""
+    found = re.fullmatch(r"none|backbone|until-step[ =](\d+)", text.strip())
+    if found is None:
+        raise ValueError(f"optim.freeze is {text!r}: it is none, backbone, or until-step=N, e.g. until-step=200")
+    return text.strip() if found[1] is None else f"until-step={int(found[1])}"
+
+
+class OptimPlan(Section):
+    """How the weights move.
+
+    Attributes:
+        name: optimiser in `training.OPTIMIZERS`.
+        lr: highest learning rate.
+        weight_decay: not applied to norms and biases.
+        momentum: of SGD and RMSprop.
+        clip: largest norm of the gradient; 0 for none.
+        accumulate: micro-batches a step.
+        schedule: `cosine`, `poly` (power 0.9) or `constant`.
+        warmup: share of the training in which the learning rate rises from 0.
+        ema: decay of the averaged weights that are validated and saved; 0 for none.
+        freeze: `none`; `backbone`: it stays as it is, statistics of norms included; `until-step=N`: so for N steps.
+        backbone_lr: learning rate of the backbone, as a factor on `lr`.
+    """
+
+    name: str = "adamw"
+    lr: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(0.02, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    clip: float = Field(1.0, ge=0)
+    accumulate: int = Field(1, ge=1)
+    schedule: Literal["cosine", "poly", "constant"] = "cosine"
+    warmup: float = Field(0.05, ge=0, lt=1)
+    ema: float = Field(0.99, ge=0, lt=1)
+    freeze: Annotated[str, AfterValidator(_freeze)] = "none"
+    backbone_lr: float = Field(1.0, gt=0, le=10)
+
+
+class LoraPlan(Section):
+    """Train low-rank changes of the weights instead of the weights; see `models.lora`.
+
+    Attributes:
+        rank: of the change, the same for every layer that has room for it; 0 trains the weights themselves.
+        alpha: the change is scaled by alpha / rank.
+        decoder: change the decoder in this way too, because it starts from weights that know something; otherwise it
+            is trained whole.
+    """
+
+    rank: int = Field(0, ge=0, le=1024)
+    alpha: float = Field(16.0, gt=0)
+    decoder: bool = False
+
+
+class TrainPlan(Section):
+    """How long, how fast, how careful.
+
+    Attributes:
+        steps: optimiser steps.
+        budget_seconds: of the whole command; steps then follow the clock. None: exactly `steps`.
+        precision: Fabric's name: `32-true`, `bf16-mixed` or `16-mixed`.
+        channels_last: memory format of images and weights.
+        gradient_checkpointing: recompute activations to save memory.
+        validations: how many times the model is scored on validation data.
+        validation_images: at most so many of them each time.
+        patience: stop after so many validations without a better score; 0 for never.
+        checkpoint_seconds: between two checkpoints.
+        threads: that decode and augment.
+    """
+
+    steps: int = Field(1000, ge=1)
+    budget_seconds: float | None = Field(None, gt=0)
+    precision: Precision = "32-true"
+    channels_last: bool = True
+    gradient_checkpointing: bool = False
+    validations: int = Field(8, ge=1)
+    validation_images: int = Field(64, ge=1)
+    patience: int = Field(0, ge=0)
+    checkpoint_seconds: float = Field(60.0, gt=0)
+    threads: int = Field(1, ge=1)

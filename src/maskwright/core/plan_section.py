@@ -1,0 +1,21 @@
+"""What all sections of the plan have in common, and the kinds of numbers they hold."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Side = Annotated[int, Field(ge=8)]
+"""Of a crop or a tile, in pixels: below 8 a network sees nothing."""
+Weight = Annotated[float, Field(ge=0)]
+Level = Annotated[float, Field(ge=-255, le=510)]
+Deviation = Annotated[float, Field(gt=0)]
+Factor = Annotated[float, Field(gt=0, le=16)]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+
+class Section(BaseModel):
+    """A part of the plan: unknown keys are refused, values are checked on assignment too."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
