@@ -21,6 +21,7 @@ from maskwright.core.fingerprint import Fingerprint, Spread
 from maskwright.core.plan import SplitPlan
 from maskwright.core.records import MaskFile, Shape, Shapes
 from maskwright.data import faults
+from maskwright.data import objects as objects_module
 from maskwright.data import survey as survey_module
 from maskwright.data.fingerprint import fingerprint
 from maskwright.data.mirror import MirrorMeter, alikeness, mirrored, occupancy
@@ -524,7 +525,7 @@ def test_of_a_very_large_image_a_piece_is_looked_at_for_objects(tmp_path, monkey
     boxes = [(top, left, 4, 4, 1) for top in range(4, 300, 16) for left in range(4, 400, 16)]
     dataset = write_dataset(tmp_path, [(picture(0, 300, 400), mask_with(*boxes, height=300, width=400))] * 9)
     whole = measure(dataset).class_stats[1]
-    monkeypatch.setattr(survey_module, "_OBJECT_PIXELS", 100 * 100)
+    monkeypatch.setattr(objects_module, "LARGE_PIXELS", 100 * 100)
     part = measure(dataset).class_stats[1]
     assert whole.objects == 9 * (len(boxes) - 4)  # under a hundredth counts as slips of the brush
     assert part.objects == pytest.approx(whole.objects, rel=0.15)

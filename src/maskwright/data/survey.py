@@ -8,7 +8,6 @@ seeded shuffled order, so that whatever was seen when the time is up is an even 
 from __future__ import annotations
 
 import contextlib
-import math
 import threading
 import time
 from collections import deque
@@ -26,7 +25,7 @@ from maskwright.data import faults
 from maskwright.data.clusters import Gallery, gallery
 from maskwright.data.labels import read_objects, read_pair
 from maskwright.data.mirror import MirrorMeter, mirrored, occupancy
-from maskwright.data.objects import annotated, regions
+from maskwright.data.objects import LARGE_PIXELS, annotated, piece, regions
 from maskwright.data.readers import DecodeError, image_size, is_lossy
 from maskwright.data.similarity import look
 from maskwright.data.statistics import IntensityMeter, Sample, intensities
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
 OBJECT_IMAGES = 200
 _OBJECT_IMAGES_IN_ANY_CASE = 8
 _OBJECT_WORK = 200e6  # pixels x classes: two or three seconds on two cores
-_OBJECT_PIXELS = 4096 * 4096
 _CLASSES_AN_IMAGE = 12
 _FEWEST_SEEN = 8
 _MOST_THREADS = 8
@@ -185,7 +183,7 @@ def _object_images(records: Sequence[Record], classes: int) -> int:
             height, width = image_size(record.image)
         except DecodeError:  # reported when the pixels are asked for
             continue
-        work += min(height * width, _OBJECT_PIXELS) * min(classes, _CLASSES_AN_IMAGE)
+        work += min(height * width, LARGE_PIXELS) * min(classes, _CLASSES_AN_IMAGE)
         if work > _OBJECT_WORK and place >= _OBJECT_IMAGES_IN_ANY_CASE:
             return place
     return OBJECT_IMAGES
@@ -256,21 +254,9 @@ def _objects(dataset: Dataset, record: Record, label: NDArray[np.uint8]) -> tupl
     height, width = label.shape
     if not isinstance(record.annotation, MaskFile) or record.annotation.kind == "instance":
         known = annotated(read_objects(dataset, record, (height, width)))
-        return {**regions(_piece(label, record.id), known), **known}, 1.0
-    piece = _piece(label, record.id)
-    return regions(piece), piece.size / label.size
-
-
-def _piece(label: NDArray[np.uint8], key: str) -> NDArray[np.uint8]:
-    """Cut at most `_OBJECT_PIXELS` out of a label map, square where it is large enough, at a place drawn by `key`."""
-    height, width = label.shape
-    if label.size <= _OBJECT_PIXELS:
-        return label
-    down = min(height, max(_OBJECT_PIXELS // width, math.isqrt(_OBJECT_PIXELS)))
-    across = min(width, _OBJECT_PIXELS // down)
-    rng = generator(0, "objects", key)
-    top, left = (int(rng.integers(0, most + 1)) for most in (height - down, width - across))
-    return label[top : top + down, left : left + across]
+        return {**regions(piece(label, record.id), known), **known}, 1.0
+    part = piece(label, record.id)
+    return regions(part), part.size / label.size
 
 
 class _Meters:

@@ -83,13 +83,17 @@ class UNetDecoder(Decoder):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return a map (N, channels, H / stride, W / stride), less the margin where there is one."""
         x = features[self.deepest]
-        for skip, gate, up, block in zip(self.skips, self.gates, self.ups, self.blocks, strict=True):
-            finer = up(x)
-            if skip is not None:
-                level = crop_centre(features[skip], height_width(finer))
-                level = level if isinstance(gate, nn.Identity) else gate(level, x)
-                finer = torch.cat([finer, level], dim=1)
-            x = cast("Tensor", block(finer))
+        rungs = zip(self.skips, self.gates, self.ups, self.factors, self.blocks, strict=True)
+        for skip, gate, up, factor, block in rungs:
+            height, width = height_width(x)
+            level = None if skip is None else crop_centre(features[skip], (factor * height, factor * width))
+            if level is not None and not isinstance(gate, nn.Identity):
+                level = gate(level, x)
+            if isinstance(up, nn.Upsample) and not self.margin:
+                x = cast("DoubleConv", block).joined(x, level, factor)
+            else:
+                finer = up(x)
+                x = cast("Tensor", block(finer if level is None else torch.cat([finer, level], dim=1)))
         return x
 
     def _lost(self, backbone: Backbone) -> int:

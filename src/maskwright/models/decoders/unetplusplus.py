@@ -61,18 +61,16 @@ class NestedDecoder(Decoder):
         self.levels = levels
         inner = [backbone.channels[level] for level in levels]
         last = len(inner) - 1
-        self.blocks, self.ups = nn.ModuleDict(), nn.ModuleList()
+        self.blocks = nn.ModuleDict()
         for column in range(1, last + 1):
             for level in range(last - column, -1, -1):
                 outer = column == last - level
                 below = widths[column - 2] if outer and column > 1 else inner[level + 1]
                 width = widths[column - 1] if outer else inner[level]
                 self.blocks[f"{level}_{column}"] = DoubleConv(below + column * inner[level], width)
-        self.ups.extend(nn.Upsample(scale_factor=coarse // fine) for fine, coarse in pairwise(strides))
+        self.factors = [coarse // fine for fine, coarse in pairwise(strides)]
         finish = [widths[last - 1] if last else inner[0], *widths[last:]]
-        self.finish = nn.Sequential()
-        for before, width in pairwise(finish):
-            self.finish.append(nn.Sequential(nn.Upsample(scale_factor=2), DoubleConv(before, width)))
+        self.finish = nn.ModuleList(DoubleConv(before, width) for before, width in pairwise(finish))
         self.columns = [inner[0]] * (last - 1)
         initialise(self)
 
@@ -81,10 +79,13 @@ class NestedDecoder(Decoder):
         rows = [[features[level]] for level in self.levels]
         for column in range(1, len(rows)):
             for level in range(len(rows) - column):
-                coarse = self.ups[level](rows[level + 1][column - 1])
-                joined = torch.cat([coarse, *reversed(rows[level])], dim=1)
-                rows[level].append(self.blocks[f"{level}_{column}"](joined))
-        return cast("Tensor", self.finish(rows[0][-1])), rows[0][1:-1]
+                block = cast("DoubleConv", self.blocks[f"{level}_{column}"])
+                beside = torch.cat(rows[level][::-1], dim=1)
+                rows[level].append(block.joined(rows[level + 1][column - 1], beside, self.factors[level]))
+        x = rows[0][-1]
+        for finish in self.finish:
+            x = cast("DoubleConv", finish).joined(x, None)
+        return x, rows[0][1:-1]
 
 
 def build(

@@ -45,7 +45,7 @@ _UNETPLUSPLUS = {
     for layer in range(4)
     for depth in range(layer + 1)
     for half in range(2)
-} | {f"decoder.blocks.x_0_4.conv{half + 1}.": f"decoder.finish.0.1.{half}." for half in range(2)}
+} | {f"decoder.blocks.x_0_4.conv{half + 1}.": f"decoder.finish.0.{half}." for half in range(2)}
 _DEEPLABV3PLUS = {
     "decoder.aspp.0.convs.0.": "decoder.pooling.branches.0.",
     **{

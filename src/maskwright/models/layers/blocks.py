@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -89,6 +89,54 @@ class DoubleConv(nn.Sequential):
             norms = [BatchNorm2d(outputs)] if norm else []
             steps.append(nn.Sequential(convolution, *norms, nn.ReLU(inplace=True)))
         super().__init__(*steps)
+
+    def joined(self, coarse: Tensor, beside: Tensor | None, factor: int = 2) -> Tensor:
+        """Return what this block makes of `coarse`, enlarged by nearest neighbour, with `beside` put beside it.
+
+        Convolutions are sums over their input channels, so each part may have its own; that of few enlarged channels
+        is quicker from the coarse map (`enlarged_convolution`). For blocks that pad.
+
+        Args:
+            coarse: (N, C, H / factor, W / factor).
+            beside: (N, D, H, W), C + D the inputs of this block; None where D is 0.
+            factor: to enlarge by.
+        """
+        if factor != 2 or coarse.shape[1] > FEW_CHANNELS:
+            enlarged = F.interpolate(coarse, scale_factor=factor, mode="nearest")
+            return cast("Tensor", self(enlarged if beside is None else torch.cat([enlarged, beside], dim=1)))
+        convolution, *rest = cast("nn.Sequential", self[0])
+        weight, bias = cast("Tensor", convolution.weight), cast("Tensor | None", convolution.bias)
+        x = enlarged_convolution(coarse, weight[:, : coarse.shape[1]], bias)
+        if beside is not None:
+            x = x + F.conv2d(beside, weight[:, coarse.shape[1] :], padding=1)
+        for layer in rest:
+            x = layer(x)
+        return cast("Tensor", self[1](x))
+
+
+FEW_CHANNELS = 128
+"""Up to so many, `enlarged_convolution` took a CPU 0.44 to 0.60 of the usual way's time, forward and backward, in
+bfloat16 on one thread; with 256 channels of 16x16 it took 0.95 of it, with 512 of 8x8 2.3 times as much."""
+
+
+def enlarged_convolution(coarse: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Convolve a map that was enlarged twice by nearest neighbour, without making it: 16 products instead of 36.
+
+    Each coarse pixel stands for four alike, so the two steps are one transposed convolution of stride 2, whose 4x4
+    kernel is the 3x3 one, turned, laid on each of the four and summed.
+
+    Args:
+        coarse: (N, C, H, W).
+        weight: (K, C, 3, 3), as `conv2d` takes it with a padding of 1.
+        bias: (K,).
+
+    Returns:
+        (N, K, 2 H, 2 W).
+    """
+    turned = F.pad(weight.flip(2, 3).transpose(0, 1), (1, 1, 1, 1))
+    kernel = turned[:, :, :-1, :-1] + turned[:, :, 1:, :-1] + turned[:, :, :-1, 1:] + turned[:, :, 1:, 1:]
+    kernel = kernel.contiguous(memory_format=torch.channels_last)
+    return F.conv_transpose2d(coarse, kernel, bias, stride=2, padding=1)
 
 
 def resize(x: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> Tensor:
