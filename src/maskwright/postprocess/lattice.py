@@ -14,6 +14,7 @@ on one core, SciPy's and MKL's sparse products 12 to 21.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,11 +91,13 @@ class Lattice:
             values = F.embedding_bag(neighbours, values, mode="sum", per_sample_weights=self._blur)
         return values
 
-    def degrees(self) -> Tensor:
-        """Return the sum of the kernel (N,) from each point to all, itself included."""
+    @cached_property
+    def scale(self) -> Tensor:
+        """D^-1/2 (N,), D the sum of the kernel from each point to all, itself included."""
         ones = torch.ones(self.points, 1)
         splat = F.embedding_bag(self.order, ones, self.begin, mode="sum", per_sample_weights=self.order_weight)
-        return F.embedding_bag(self.index, self.blur(splat), mode="sum", per_sample_weights=self.weight)[:, 0]
+        degrees = F.embedding_bag(self.index, self.blur(splat), mode="sum", per_sample_weights=self.weight)[:, 0]
+        return degrees.add_(1e-20).rsqrt_()
 
 
 def _corners(
