@@ -10,7 +10,7 @@ import pytest
 from maskwright.core.classes import IGNORE
 from maskwright.core.plan import CrfPlan
 from maskwright.postprocess import search as module
-from maskwright.postprocess.search import Quality, Sample, search
+from maskwright.postprocess.search import Found, Quality, Sample, search
 
 START = CrfPlan(w1=4, theta_alpha=10, theta_beta=10, w2=1, theta_gamma=1, iterations=2)
 
@@ -44,12 +44,38 @@ def test_without_time_the_start_is_judged_and_kept() -> None:
     assert found.tried == 1
 
 
+def test_it_helps_only_where_it_is_better_than_none() -> None:
+    worse, better = Quality(0.5, 0.3), Quality(0.5, 0.4)
+    assert [Found(START, better, quality, 1, 9).helps for quality in (worse, better)] == [False, False]
+    assert Found(START, worse, better, 1, 9).helps
+
+
+def test_the_deadline_is_not_passed_by_all_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock moves by a second in each refinement, as with many classes."""
+    clock = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+
+    def refine(probabilities: np.ndarray, *_: object) -> np.ndarray:
+        clock[0] += 1
+        return probabilities
+
+    monkeypatch.setattr(module, "refine", refine)
+    samples = [sample(seed) for seed in range(8)]
+    found = search(samples, START, deadline=9.0)
+    assert clock[0] <= 9
+    assert found.images == 2, "a quarter of the time is for the start"
+    assert found.tried > 1
+    clock[0] = 0.0
+    assert search(samples, START, deadline=0.5).tried == 1
+    assert clock[0] == 1
+
+
 def test_it_stays_within_the_rules_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     """A measure that always wants more of everything stops at the largest values that are allowed."""
     monkeypatch.setattr(
         module,
         "_with",
-        lambda settings, _: Quality(settings.w1 + settings.w2, settings.theta_beta + settings.theta_alpha),
+        lambda settings, *_: Quality(settings.w1 + settings.w2, settings.theta_beta + settings.theta_alpha),
     )
     best = search([sample(0)], START).settings
     assert (best.w1, best.w2, best.theta_beta, best.theta_alpha) == (100, 100, 255, 1000)

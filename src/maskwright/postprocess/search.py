@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.plan import CrfPlan
 
+START_SHARE = 0.25  # of the time, at most, for the start: on fewer samples where all would take longer
 AXES = ("w1", "theta_beta", "w2", "theta_alpha")
 FACTORS = (2.0, 2**0.5)
 LEAST = {"theta_alpha": 1.0, "theta_beta": 1.0, "w1": 0.01, "w2": 0.01}
@@ -77,6 +78,11 @@ class Found:
     images: int
     tried: int
 
+    @property
+    def helps(self) -> bool:
+        """Whether the best settings are better than no CRF at all."""
+        return self.quality.value > self.without.value
+
 
 def search(samples: Sequence[Sample], start: CrfPlan, deadline: float | None = None) -> Found:
     """Search the parameters.
@@ -84,12 +90,14 @@ def search(samples: Sequence[Sample], start: CrfPlan, deadline: float | None = N
     Args:
         samples: at least one.
         start: where to begin; its `theta_gamma` and `iterations` stay.
-        deadline: in seconds of `time.monotonic()`: nothing is tried that would probably not be done by then, but for
-            the start itself. None for no limit.
+        deadline: in seconds of `time.monotonic()`: nothing is begun that would probably not be done by then, but for
+            the start on the first sample. Samples that the start has no time for are left out. None for no limit.
     """
-    without = _quality([most_likely(sample.probabilities) for sample in samples], samples)
     began = time.monotonic()
-    known = {_key(start): _with(start, samples)}
+    refined = _refined(start, samples, None if deadline is None else began + START_SHARE * (deadline - began))
+    samples = samples[: len(refined)]
+    without = _quality([most_likely(sample.probabilities) for sample in samples], samples)
+    known = {_key(start): _quality(refined, samples)}
     best = start
     for factor in FACTORS:
         for axis in AXES:
@@ -114,7 +122,10 @@ def _along(axis: str, factor: float, best: CrfPlan, state: _Search) -> tuple[Crf
             now = time.monotonic()
             if deadline is not None and now + (now - began) / len(known) > deadline:
                 return best, improved
-            known[_key(tried)] = _with(tried, samples)
+            quality = _with(tried, samples, deadline)
+            if quality is None:
+                return best, improved
+            known[_key(tried)] = quality
         if known[_key(tried)].value <= known[_key(best)].value:
             return best, improved
         best, improved = tried, True
@@ -124,9 +135,22 @@ def _key(settings: CrfPlan) -> tuple[float, ...]:
     return tuple(getattr(settings, axis) for axis in AXES)
 
 
-def _with(settings: CrfPlan, samples: Sequence[Sample]) -> Quality:
-    refined = (refine(sample.probabilities.astype(np.float32), sample.image, settings) for sample in samples)
-    return _quality([most_likely(probabilities) for probabilities in refined], samples)
+def _with(settings: CrfPlan, samples: Sequence[Sample], deadline: float | None) -> Quality | None:
+    """Judge settings on all samples; None where time does not allow it."""
+    refined = _refined(settings, samples, deadline)
+    return _quality(refined, samples) if len(refined) == len(samples) else None
+
+
+def _refined(settings: CrfPlan, samples: Sequence[Sample], deadline: float | None) -> list[NDArray[np.uint8]]:
+    """Return the labels of the first sample, and of those after it that are probably done by the deadline."""
+    labels: list[NDArray[np.uint8]] = []
+    began = time.monotonic()
+    for sample in samples:
+        now = time.monotonic()
+        if labels and deadline is not None and now + (now - began) / len(labels) > deadline:
+            break
+        labels.append(most_likely(refine(sample.probabilities.astype(np.float32), sample.image, settings)))
+    return labels
 
 
 def _quality(labels: list[NDArray[np.uint8]], samples: Sequence[Sample]) -> Quality:
