@@ -131,6 +131,16 @@ def test_trying_a_stride_changes_nothing(small: Build) -> None:
         small("unet").try_output_stride(8)
 
 
+def test_a_stride_can_be_tried_where_there_is_no_way_back(small: Build) -> None:
+    """A network whose own largest stride is outside the rule can be brought to 8, and not back to 64."""
+    model = small("fcn", output_stride=32)
+    model.backbone.reductions = (*model.backbone.reductions[:-1], 64)
+    weights = {name: tensor.data_ptr() for name, tensor in model.state_dict().items()}
+    model.try_output_stride(8)
+    assert model.backbone.reductions[-1] == 64
+    assert {name: tensor.data_ptr() for name, tensor in model.state_dict().items()} == weights
+
+
 @pytest.mark.parametrize(("name", "built_at"), [("timm:test_resnet", 32), ("timm:test_convnext", 16)])
 def test_strides_outside_convolutions_are_refused_and_nothing_changes(name: str, built_at: int) -> None:
     """One average-pools in its shortcuts, the other steps by even kernels; timm can build either at a stride once."""

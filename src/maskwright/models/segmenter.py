@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
@@ -154,9 +155,9 @@ class Segmenter(nn.Module):
         Raises:
             MaskwrightError: it cannot.
         """
-        before = self.backbone.reductions[-1]
-        self.set_output_stride(output_stride)
-        self.set_output_stride(before)
+        # On a copy that shares the weights: the way back might be barred, as where the stride is outside the rule.
+        shared = {id(tensor): tensor for tensor in (*self.parameters(), *self.buffers())}
+        copy.deepcopy(self, shared).set_output_stride(output_stride)
 
     def follow(self, progress: float) -> None:
         """Be told the share of the training done, 0..1, before each step."""
