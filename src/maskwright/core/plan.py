@@ -53,14 +53,14 @@ class PredictPlan(Section):
         tile: (height, width) of one pass through the network.
         overlap: of neighbouring tiles, as a share of their side.
         flip: average with the mirrored image's prediction.
-        output_stride: 8, 16 or 32: largest stride of the network, where that can be changed after training; None for
+        output_stride: 4, 8, 16 or 32: largest stride of the network, where that can be changed after training; None for
             the stride that it was trained at.
     """
 
     tile: tuple[Side, Side] = (512, 512)
     overlap: float = Field(0.25, ge=0, le=0.5)
     flip: bool = False
-    output_stride: Literal[8, 16, 32] | None = None
+    output_stride: Literal[4, 8, 16, 32] | None = None
 
 
 class CrfPlan(Section):

@@ -75,7 +75,8 @@ class Predictor:
     """A trained network with all that it takes to use it.
 
     Attributes:
-        segmenter: the network, on `device` and in evaluation mode (the one given is changed, not copied).
+        segmenter: the network, on `device`, in evaluation mode and at the card's output stride (the one given is
+            changed, not copied).
         card: preprocessing, tile, temperature.
         classes: names and colours of the classes.
         device: that it runs on.
@@ -93,6 +94,11 @@ class Predictor:
         fast: bool = False,
         crf: CrfPlan | None = None,
     ) -> None:
+        """Take over a network, and change it: its device, its mode, and its output stride where the card names one.
+
+        Raises:
+            MaskwrightError: no such device, or a stride that the network cannot have.
+        """
         self.device = resolve_device(device)
         self.card, self.fast, self.crf = card, fast, crf
         self.classes = card.classes.table()
@@ -136,7 +142,6 @@ class Predictor:
             raise MaskwrightError(f"{file} does not exist: give the folder of a run, or a {MODEL_FILE}")
         segmenter, card = bundle.load(file)
         if output_stride is not None:
-            segmenter.set_output_stride(output_stride)
             wanted = card.predict.model_copy(update={"output_stride": output_stride})
             card = card.model_copy(update={"predict": wanted})
         return cls(segmenter, card, device, fast=fast, crf=card.postprocess.crf or CrfPlan() if crf else None)
