@@ -140,6 +140,11 @@ def test_evaluate(stand_in, result, scores, capsys: pytest.CaptureFixture[str]) 
     assert Scores.from_json(document.pop("scores")) == scores
     assert document == {"report": "runs/one/report.html", "split": "test", "notes": []}
     assert [options["split"] for _, options in calls] == ["val", "test"]
+    assert run(["evaluate", "runs/one", "data", "--output-stride", "8"]) == 0
+    assert [options["setup"].output_stride for _, options in calls] == [None, None, 8]
+    capsys.readouterr()
+    assert run(["evaluate", "runs/one", "data", "--refit"]) == 2
+    assert "give --crf too" in capsys.readouterr().err
 
 
 def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,17 +152,18 @@ def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str
     failure = SimpleNamespace(path=Path("b.png"), reason="b.png cannot be read: it is cut")
     calls: list = []
     outcome = SimpleNamespace(outputs=(Path("p/masks/a.png"),), failures=[failure], images=(image,))
-    stand_in("maskwright.workflows.predict", predict=record(calls, outcome))
+    asked: list = []
+    stand_in("maskwright.workflows.predict", predict=record(calls, outcome), opened=record(asked, ("model", None)))
     assert run(["predict", "runs/one", "a.png", "b.png", "--save", "mask, overlay", "--out", "p", "--fast"]) == 2
     out, err = capsys.readouterr()
     assert out == "1 image predicted, results in p; 1 image left out\n"
     assert "left out: b.png cannot be read: it is cut" in err
     args, options = calls[0]
-    assert args == (Path("runs/one"), ["a.png", "b.png"], Path("p"))
-    assert (options["save"], options["fast"]) == (("mask", "overlay"), True)
-    stand_in("maskwright.inference", Predictor=SimpleNamespace(load=lambda path, *_, **how: (path, how)))
-    assert run(["predict", "runs/one", "a.png", "--output-stride", "8"]) == 2
-    assert calls[1][0][0] == (Path("runs/one"), {"fast": False, "output_stride": 8})
+    assert args == ("model", ["a.png", "b.png"], Path("p"))
+    assert options["save"] == ("mask", "overlay")
+    assert asked[0] == ((Path("runs/one"), "auto"), {"fast": True, "output_stride": None, "crf": False})
+    assert run(["predict", "runs/one", "a.png", "--output-stride", "8", "--crf"]) == 2
+    assert asked[1][1] == {"fast": False, "output_stride": 8, "crf": True}
     capsys.readouterr()
     assert run(["predict", "runs/one", "a.png", "b.png", "--json"]) == 2
     document = json.loads(capsys.readouterr().out)

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from tests.workflows import toy_data as toy
 
 import maskwright as mw
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.plan import CrfPlan, Plan
+from maskwright.core.plan import CrfPlan, Plan, PostprocessPlan
 from maskwright.core.plan_file import overridden
 from maskwright.models import bundle
+from maskwright.postprocess import search
 from maskwright.workflows import crf
+from maskwright.workflows import run as folder
 from maskwright.workflows.evaluate import evaluate
 from maskwright.workflows.evaluate_crf import evaluate_crf
+from maskwright.workflows.finishing import _postprocess
+from maskwright.workflows.fit import Task, _evaluation_seconds, crf_seconds
+from maskwright.workflows.predict import opened
 from maskwright.workflows.train import train
 
 if TYPE_CHECKING:
@@ -34,12 +42,21 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
+def quick() -> Iterator[None]:
+    """Search one parameter only: how much is tried must not hang on the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "AXES", ("w1",))
+        patch.setattr(search, "FACTORS", (2.0,))
+        yield
+
+
+@pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toy.write(tmp_path_factory.mktemp("crf") / "data")
 
 
 @pytest.fixture(scope="module")
-def fitted(data: Path) -> Path:
+def fitted(data: Path, quick: None) -> Path:
     """A training whose plan wants the CRF."""
     train(data, toy.request("postprocess.crf={iterations: 2, theta_alpha: 8}", steps=2), data.parent / "fitted")
     return data.parent / "fitted"
@@ -61,7 +78,9 @@ def test_training_fits_it_and_says_what_it_brings(fitted: Path) -> None:
     assert settings.iterations == 2
     found = json.loads((fitted / "metrics.json").read_text())["crf"]
     assert found["settings"] == settings.model_dump()
-    assert found["quality"]["iou"] + found["quality"]["boundary_iou"] > 0
+    gains = [found["quality"][measure] - found["without"][measure] for measure in ("iou", "boundary_iou")]
+    assert sum(gains) > 0, "what does not help is not kept"
+    assert found["helps"]
     assert found["images"] == 2
 
 
@@ -78,28 +97,125 @@ def test_evaluation_shows_scores_without_and_with_it(fitted: Path, data: Path, t
     assert sum("without the dense CRF" in note for note in result.notes) == 2
     assert "without the dense CRF" in (tmp_path / "report-test-crf.html").read_text()
     assert (fitted / "model.safetensors").read_bytes() == before, "what is fitted is fitted"
+    assert not any("flattered" in note for note in result.notes)
 
 
-def test_evaluation_fits_what_no_training_did(bare: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crf, "SECONDS", 0.2)
+def test_evaluation_fits_what_no_training_did(bare: Path, data: Path) -> None:
     result = evaluate_crf(bare, data)
     assert "fitted on 2 validation images" in result.notes[0]
     kept = bundle.read_card(bare / "model.safetensors").postprocess.crf
     assert json.loads((bare / "metrics-test-crf.json").read_text())["crf"]["settings"] == kept.model_dump()
-    assert crf.load_with_crf(bare, "cpu")[1] is None
+    assert opened(bare, "cpu", crf=True)[1] is None
 
 
-def test_images_that_it_was_fitted_on_do_not_judge_it_silently(
+def test_images_that_it_was_fitted_on_do_not_judge_it_silently(bare: Path, data: Path) -> None:
+    for _ in range(2):
+        assert any("flattered" in note for note in evaluate_crf(bare, data, "val").notes)
+
+
+def no_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is tried, the network alone is better."""
+    qualities = iter([search.Quality(0.5, 0.5)])
+    monkeypatch.setattr(search, "_quality", lambda *_: next(qualities, search.Quality(0.4, 0.5)))
+
+
+def test_what_does_not_help_is_not_kept(bare: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_help(monkeypatch)
+    result = evaluate_crf(bare, data)
+    assert "the CRF did not help" in result.notes[0]
+    assert "stays as it is" in result.notes[1]
+    assert bundle.read_card(bare / "model.safetensors").postprocess.crf is None
+    assert result.gain is not None, "it was asked for, so it is shown"
+
+
+def test_refit_searches_anew(fitted: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = shutil.copytree(fitted, tmp_path / "run")
+    no_help(monkeypatch)
+    result = mw.evaluate(run, data, crf=True, refit=True, device="cpu")
+    assert "without the parameters that it held" in result.notes[1]
+    assert bundle.read_card(run / "model.safetensors").postprocess.crf is None
+    with pytest.raises(MaskwrightError, match="give crf=True"):
+        mw.evaluate(run, data, refit=True)
+
+
+def test_a_file_that_cannot_be_written_does_not_lose_the_fit(
     bare: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crf, "SECONDS", 0.0)
-    assert any("flattered" in note for note in evaluate_crf(bare, data, "val").notes)
+    def refuse(*_: object) -> None:
+        raise MaskwrightError("read-only")
+
+    monkeypatch.setattr(bundle, "save", refuse)
+    result = evaluate_crf(bare, data)
+    assert f"{bare / 'model.safetensors'} could not keep the parameters" in result.notes[1]
+    assert json.loads((bare / "metrics-test-crf.json").read_text())["crf"]["fitted"]["images"] == 2
+
+
+def test_the_stride_of_an_evaluation_does_not_stay_in_the_file(data: Path, tmp_path: Path) -> None:
+    options = "model.options={widths: [8, 8, 16, 16], output_stride: 16}"
+    train(data, toy.request("model.name=fcn", "model.backbone=compact", options, steps=1), tmp_path / "run")
+    file = tmp_path / "run/model.safetensors"
+    before, weights = bundle.read_card(file), toy.tensors(file)
+    assert any("calibrated" in note for note in mw.evaluate(tmp_path / "run", data, crf=True, output_stride=8).notes)
+    found = json.loads((tmp_path / "run/metrics-test-crf.json").read_text())
+    assert found["output_stride"] == 8
+    after = bundle.read_card(file)
+    assert after.model_copy(update={"postprocess": before.postprocess}) == before
+    assert toy.tensors(file).keys() == weights.keys()
+    coarse, fine = (mw.evaluate(tmp_path / "run", data, output_stride=stride).scores for stride in (None, 8))
+    assert coarse.to_json() != fine.to_json()
+
+
+def task(run: Path, *, budget: float | None, notes: list[Any]) -> Task:
+    """The training that left this run, as if it had so many seconds."""
+    plan, material = folder.reopen(run, None)
+    plan = plan.model_copy(update={"train": plan.train.model_copy(update={"budget_seconds": budget})})
+    return Task(run, plan, material, Fabric(accelerator="cpu"), None, time.monotonic(), notes.append)
+
+
+def test_the_budget_has_a_share_for_the_fit(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maskwright.workflows.judging.seconds_each", lambda *_: 0.5)
+    wanted = task(fitted, budget=100, notes=[])
+    assert crf_seconds(wanted) == 5
+    assert crf_seconds(task(fitted, budget=None, notes=[])) == crf.seconds(3600) == 60
+    assert _evaluation_seconds(wanted, 100) == 0.5 * 12 + 5 + 3
+    monkeypatch.setattr("maskwright.workflows.judging.seconds_each", lambda *_: 1.5)
+    assert _evaluation_seconds(wanted, 100) == 0.15 * 100 + 3, "no more than the planner knows of"
+    plain = replace(wanted, plan=wanted.plan.model_copy(update={"postprocess": PostprocessPlan()}))
+    assert crf_seconds(plain) == 0
+
+
+@pytest.mark.parametrize("settings", [CrfPlan(), CrfPlan(w1=9)])
+def test_what_nobody_fitted_is_not_saved_as_if(fitted: Path, settings: CrfPlan) -> None:
+    notes: list[Any] = []
+    one = task(fitted, budget=None, notes=notes)
+    one = replace(one, plan=one.plan.model_copy(update={"postprocess": PostprocessPlan(crf=settings)}))
+    kept, scores = _postprocess(one, mw.load(fitted, "cpu"), [])
+    assert kept == PostprocessPlan(crf=None if settings == CrfPlan() else settings)
+    assert scores == {}
+    assert ("no parameters" if settings == CrfPlan() else "plan's own values") in notes[0].text
+
+
+def test_a_training_keeps_none_that_does_not_help(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_help(monkeypatch)
+    notes: list[Any] = []
+    one = task(fitted, budget=None, notes=notes)
+    kept, scores = _postprocess(one, mw.load(fitted, "cpu"), one.part("val"))
+    assert kept == PostprocessPlan()
+    assert not scores["crf"]["helps"]
+    assert "did not help, and the model keeps no parameters" in notes[0].text
+
+
+def test_one_setting_is_no_search() -> None:
+    quality = search.Quality(0.5, 0.5)
+    found = search.Found(CrfPlan(), search.Quality(0.4, 0.4), quality, 1, 1)
+    assert "1 validation image (the time allowed one setting only)" in crf.said(found)
+    assert "9 settings tried" in crf.said(replace(found, tried=9))
 
 
 def test_nothing_to_fit_on_is_an_error(bare: Path, data: Path, tmp_path: Path) -> None:
     shutil.copytree(data / "images/test", tmp_path / "few/images/test")
     shutil.copytree(data / "masks/test", tmp_path / "few/masks/test")
-    with pytest.raises(MaskwrightError, match="no validation image"):
+    with pytest.raises(MaskwrightError, match="no readable validation image"):
         evaluate_crf(bare, tmp_path / "few")
 
 
@@ -112,7 +228,8 @@ def test_prediction_uses_what_the_model_holds(fitted: Path, data: Path, tmp_path
 
 
 def test_a_model_without_parameters_says_so(bare: Path) -> None:
-    predictor, note = crf.load_with_crf(bare, "cpu")
+    assert opened(bare, "cpu")[1] is None
+    predictor, note = opened(bare, "cpu", crf=True)
     assert predictor.crf == CrfPlan()
     assert note is not None
     assert "usual ones" in note

@@ -8,8 +8,20 @@ from typing import Annotated, Literal
 import typer
 
 from maskwright.cli.errors import DONE
-from maskwright.cli.options import AsJson, ClassNames, Crf, Data, Device, Format, Ignore, Map, Run, read_options
+from maskwright.cli.options import (
+    AsJson,
+    ClassNames,
+    Data,
+    Device,
+    Format,
+    Ignore,
+    Map,
+    OutputStride,
+    Run,
+    read_options,
+)
 from maskwright.cli.terminal import Terminal
+from maskwright.core.errors import MaskwrightError
 
 Split = Annotated[
     Literal["train", "val", "test", "all"],
@@ -20,6 +32,18 @@ Out = Annotated[
     typer.Option(metavar="DIR", help="Folder for metrics-PART.json and report-PART.html.  [default: in the run]"),
 ]
 
+Crf = Annotated[
+    bool,
+    typer.Option(
+        "--crf",
+        help="Compare with a dense CRF after the network. If the model holds no parameters of it, they are fitted on "
+        "validation images, and the model file is rewritten to keep them.",
+    ),
+]
+Refit = Annotated[
+    bool, typer.Option("--refit", help="With --crf: fit its parameters anew, and rewrite the model file.")
+]
+
 
 def evaluate(
     run: Run,
@@ -27,7 +51,9 @@ def evaluate(
     split: Split = "test",
     out: Out = None,
     device: Device = "auto",
+    output_stride: OutputStride = None,
     crf: Crf = False,
+    refit: Refit = False,
     format_name: Format = None,
     classes: ClassNames = None,
     ignore: Ignore = None,
@@ -41,7 +67,10 @@ def evaluate(
     from maskwright.cli.scores import score_tables
     from maskwright.cli.tables import pairs
     from maskwright.data.formats import ReadOptions
+    from maskwright.workflows.request import Setup
 
+    if refit and not crf:
+        raise MaskwrightError("--refit fits the dense CRF: give --crf too, or leave it out")
     if crf:
         from maskwright.workflows.evaluate_crf import evaluate_crf as judge
     else:
@@ -56,7 +85,7 @@ def evaluate(
             split=split,
             read=None if options == ReadOptions() else options,
             out=out,
-            device=device,
+            setup=Setup(device, output_stride, refit),
             on_progress=watch.counting("evaluate"),
         )
     found: dict[str, object] = {

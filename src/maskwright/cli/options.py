@@ -20,6 +20,14 @@ Crf = Annotated[
     bool,
     typer.Option("--crf", help="Let a dense CRF follow the network, with parameters fitted on validation images."),
 ]
+OutputStride = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Largest stride of the network, 4, 8, 16 or 32, where it can be changed: a finer one is sharper, slower.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int, typer.Option(metavar="N", help="Of everything random.", min=0)]
 PlanSeed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Of everything random.", min=0)]
 Format = Annotated[

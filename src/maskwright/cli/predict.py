@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from maskwright.cli.errors import DONE, YOURS
-from maskwright.cli.options import AsJson, Crf, Device, Run, comma_list
+from maskwright.cli.options import AsJson, Crf, Device, OutputStride, Run, comma_list
 from maskwright.cli.terminal import Terminal
 
 Sources = Annotated[
@@ -25,14 +25,6 @@ Save = Annotated[
 
 Fast = Annotated[
     bool, typer.Option("--fast", help="bfloat16: about twice as fast where the processor has it; a few pixels differ.")
-]
-OutputStride = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        help="Largest stride of the network, 8, 16 or 32, where it can be changed: a finer one is sharper and slower.",
-        show_default=False,
-    ),
 ]
 
 
@@ -51,21 +43,15 @@ def predict(
 
     A file that cannot be read is reported and the rest go on; the exit code is 2 then.
     """
-    from maskwright.workflows.crf import load_with_crf
+    from maskwright.workflows.predict import opened
     from maskwright.workflows.predict import predict as segment
 
     terminal = Terminal(as_json=as_json)
-    model, note = load_with_crf(run, device, fast=fast, output_stride=output_stride) if crf else (run, None)
+    model, note = opened(run, device, fast=fast, output_stride=output_stride, crf=crf)
     if note:
         terminal.say(f"note: {note}")
-    if output_stride is not None and not crf:
-        from maskwright.inference import Predictor
-
-        model = Predictor.load(run, device, fast=fast, output_stride=output_stride)
     with terminal.working() as watch:
-        result = segment(
-            model, sources, out, save=comma_list(save), device=device, fast=fast, on_progress=watch.counting("predict")
-        )
+        result = segment(model, sources, out, save=comma_list(save), on_progress=watch.counting("predict"))
     images = [{"source": image.source, "files": image.files, "pixels": image.pixels} for image in result.images]
     failures = [{"path": failure.path, "reason": failure.reason} for failure in result.failures]
     terminal.answer({"out": out, "outputs": result.outputs, "images": images, "failures": failures})

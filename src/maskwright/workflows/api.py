@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.durations import parse_seconds
-from maskwright.core.errors import unknown_name
+from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.plan import SplitPlan
 from maskwright.data.formats import ReadOptions
 from maskwright.inference.predictor import Predictor
@@ -16,7 +16,8 @@ from maskwright.workflows import inspect as inspecting
 from maskwright.workflows import plan as planning
 from maskwright.workflows import predict as predicting
 from maskwright.workflows import train as training
-from maskwright.workflows.request import PlanRequest
+from maskwright.workflows.evaluate_crf import evaluate_crf
+from maskwright.workflows.request import PlanRequest, Setup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,6 +111,9 @@ def evaluate(
     read: ReadOptions | None = None,
     out: StrPath | None = None,
     device: str = "auto",
+    output_stride: int | None = None,
+    crf: bool = False,
+    refit: bool = False,
     on_progress: OnProgress | None = None,
 ) -> EvaluateResult:
     """Score a trained model on one part of a data set, and write a report.
@@ -121,18 +125,24 @@ def evaluate(
         read: how to read the data; None for how the training read its own.
         out: folder for `metrics-SPLIT.json` and `report-SPLIT.html`; None for the run folder.
         device: `auto`, `cpu`, `cuda`, ...
+        output_stride: of the network, where that can be changed; None for the one that it was trained at.
+        crf: let a dense CRF follow the network, and compare. Where the model holds no parameters of it, they are
+            fitted on validation images, and the model file is written anew to keep them.
+        refit: with `crf`: fit them, also where the model holds some.
         on_progress: told (images done, images in all).
 
     Raises:
         MaskwrightError: no model, no data, or classes that do not match.
     """
-    return evaluating.evaluate(
+    if refit and not crf:
+        raise MaskwrightError("refit=True fits the dense CRF: give crf=True too")
+    return (evaluate_crf if crf else evaluating.evaluate)(
         Path(run),
         Path(data),
         split=split,
         read=read,
         out=None if out is None else Path(out),
-        device=device,
+        setup=Setup(device, output_stride, refit),
         on_progress=on_progress,
     )
 

@@ -9,45 +9,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.plan import CrfPlan
 from maskwright.core.seeds import generator
 from maskwright.data.labels import read_pair
-from maskwright.inference.predictor import Predictor
 from maskwright.ops.images import prepare
 from maskwright.postprocess.search import Found, Sample, search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from maskwright.core.plan import CrfPlan
     from maskwright.core.records import Dataset, Record
+    from maskwright.inference.predictor import Predictor
     from maskwright.metrics.scores import Scores
 
 IMAGES = 8
 WINDOW = 384  # side of what is cut from a larger validation image
 SECONDS = 60.0
+SHARE = 0.05  # of a budget, at most
 
 
-def load_with_crf(
-    run: Path, device: str = "auto", *, fast: bool = False, output_stride: int | None = None
-) -> tuple[Predictor, str | None]:
-    """Load a model with its CRF, and what should be said about its parameters: None where they were fitted.
-
-    Raises:
-        MaskwrightError: no usable model, no such device.
-    """
-    predictor = Predictor.load(run, device, fast=fast, output_stride=output_stride, crf=True)
-    if predictor.card.postprocess.crf is not None:
-        return predictor, None
-    assert predictor.crf is not None
-    return predictor, (
-        f"the model holds no parameters of a dense CRF, so the usual ones are taken ({describe(predictor.crf)}): "
-        "maskwright evaluate RUN DATA --crf fits them"
-    )
+def seconds(budget: float | None) -> float:
+    """Return what fitting may take in a training of so many seconds, or of any number of them."""
+    return SECONDS if budget is None else min(SECONDS, SHARE * budget)
 
 
 def fit(
-    predictor: Predictor, dataset: Dataset, records: Sequence[Record], deadline: float | None = None
+    predictor: Predictor, dataset: Dataset, records: Sequence[Record], start: CrfPlan, deadline: float | None = None
 ) -> Found | None:
     """Search the parameters on some validation records.
 
@@ -55,24 +42,24 @@ def fit(
         predictor: without a CRF, its temperature fitted.
         dataset: how annotations are read.
         records: not those that the model is judged on.
-        deadline: in seconds of `time.monotonic()`; None for `SECONDS` from now.
+        start: where the search begins.
+        deadline: in seconds of `time.monotonic()`, half of the time for predicting; None for `SECONDS` from now.
 
     Returns:
-        What was found, or None where nothing can be fitted: no readable record, or one class only.
+        What was found, or None where there is no readable record.
     """
     assert predictor.crf is None
-    deadline = time.monotonic() + SECONDS if deadline is None else deadline
-    if len(predictor.classes) == 1:
-        return None
+    now = time.monotonic()
+    deadline = now + SECONDS if deadline is None else deadline
+    predicted = now + (deadline - now) / 2
     random = generator(0, "crf")
     ordered = sorted(records, key=lambda record: record.id)
     samples: list[Sample] = []
     for place in random.permutation(len(ordered)):
-        if len(samples) == IMAGES or (samples and time.monotonic() > deadline):
+        if len(samples) == IMAGES or (samples and time.monotonic() > predicted):
             break
         sample = _sample(predictor, dataset, ordered[place], random)
         samples += [] if sample is None else [sample]
-    start = predictor.card.postprocess.crf or CrfPlan()
     return search(samples, start, deadline) if samples else None
 
 
@@ -97,16 +84,18 @@ def describe(settings: CrfPlan) -> str:
 
 def said(found: Found) -> str:
     """Say what a search found."""
-    return (
-        f"dense CRF fitted on {found.images} validation images ({found.tried} settings tried): "
+    tried = "the time allowed one setting only" if found.tried == 1 else f"{found.tried} settings tried"
+    text = (
+        f"dense CRF fitted on {found.images} validation image{'s' * (found.images != 1)} ({tried}): "
         f"{describe(found.settings)}; IoU {found.without.iou:.3f} -> {found.quality.iou:.3f}, "
         f"boundary IoU {found.without.boundary_iou:.3f} -> {found.quality.boundary_iou:.3f} on these"
     )
+    return text if found.helps else f"{text}: the CRF did not help"
 
 
 def to_json(found: Found) -> dict[str, Any]:
     """Return what a search found as plain JSON."""
-    return {**asdict(found), "settings": found.settings.model_dump()}
+    return {**asdict(found), "settings": found.settings.model_dump(), "helps": found.helps}
 
 
 def gain(without: Scores, with_crf: Scores) -> dict[str, dict[str, float | None]]:

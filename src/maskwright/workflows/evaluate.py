@@ -14,6 +14,7 @@ from maskwright.report.content import ReportData
 from maskwright.report.page import write_report
 from maskwright.workflows import judging, known_split
 from maskwright.workflows import run as folder
+from maskwright.workflows.request import Setup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from maskwright.core.records import Dataset, Record
     from maskwright.data.formats import ReadOptions
     from maskwright.metrics.scores import Scores
+
+AS_IT_IS = Setup()
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def evaluate(
     *,
     read: ReadOptions | None = None,
     out: Path | None = None,
-    device: str = "auto",
+    setup: Setup = AS_IT_IS,
     on_progress: OnProgress | None = None,
 ) -> EvaluateResult:
     """Score a trained model on one part of a data set.
@@ -59,13 +62,13 @@ def evaluate(
         split: `train`, `val`, `test`, or `all` for every labelled image.
         read: how to read the data; None for how the training read its own.
         out: folder for `metrics-SPLIT.json` and `report-SPLIT.html`; None for the run folder.
-        device: `auto`, `cpu`, `cuda` or `mps`.
+        setup: device and output stride.
         on_progress: called with (images done, images in all).
 
     Raises:
-        MaskwrightError: no model, no such part, or other classes than the model's.
+        MaskwrightError: no model, no such part, other classes than the model's, or a stride that it cannot have.
     """
-    case = opened(run, root, split, read, device)
+    case = opened(run, root, split, read, setup)
     scores = case.judged(case.predictor, on_progress)
     return case.written(out, scores, case.predictor)
 
@@ -106,7 +109,9 @@ class Case:
         out = out or (self.run if self.run.is_dir() else self.run.parent)
         name = self.split if predictor.crf is None else f"{self.split}-crf"
         report = out / f"report-{name}.html"
-        metrics = {"split": self.split, "data": str(self.dataset.root), "notes": self.notes, **(more or {})}
+        stride = predictor.card.predict.output_stride
+        metrics = {"split": self.split, "data": str(self.dataset.root), "output_stride": stride, "notes": self.notes}
+        metrics |= more or {}
         folder.write_metrics(out, {**metrics, "scores": scores.to_json()}, f"metrics-{name}.json")
         write_report(
             report,
@@ -123,15 +128,15 @@ class Case:
         return EvaluateResult(scores, report, tuple(self.notes))
 
 
-def opened(run: Path, root: Path, split: str, read: ReadOptions | None, device: str) -> Case:
+def opened(run: Path, root: Path, split: str, read: ReadOptions | None, setup: Setup) -> Case:
     """Load the model and the part of the data that shall judge it.
 
     Raises:
-        MaskwrightError: no model, no such part, or other classes than the model's.
+        MaskwrightError: no model, no such part, other classes than the model's, or a stride that it cannot have.
     """
     if split not in (*SPLITS, "all"):
         raise MaskwrightError(f"--split {split}: it is one of {', '.join(SPLITS)}, or all")
-    predictor = Predictor.load(run, device)
+    predictor = Predictor.load(run, setup.device, output_stride=setup.output_stride)
     home = run if run.is_dir() else run.parent
     dataset, notes = known_split.like_training(home, read_dataset(root, read or known_split.reading(home)))
     check_classes(predictor, dataset)

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.plan import PostprocessPlan
+from maskwright.core.plan import CrfPlan, PostprocessPlan
 from maskwright.inference.predictor import MODEL_FILE, Predictor
 from maskwright.models import bundle
 from maskwright.workflows import crf
-from maskwright.workflows.evaluate import opened
+from maskwright.workflows.evaluate import AS_IT_IS, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from maskwright.core.events import OnProgress
     from maskwright.data.formats import ReadOptions
     from maskwright.models.segmenter import Segmenter
+    from maskwright.postprocess.search import Found
     from maskwright.workflows.evaluate import Case, EvaluateResult
+    from maskwright.workflows.request import Setup
 
 
 def evaluate_crf(
@@ -28,21 +30,23 @@ def evaluate_crf(
     *,
     read: ReadOptions | None = None,
     out: Path | None = None,
-    device: str = "auto",
+    setup: Setup = AS_IT_IS,
     on_progress: OnProgress | None = None,
 ) -> EvaluateResult:
     """Score a model with the dense CRF, and say what it brings.
 
     The arguments are those of `evaluate`; the files are `metrics-SPLIT-crf.json` and `report-SPLIT-crf.html`. Where
-    the model holds no parameters yet, they are fitted on validation images first, and the model file keeps them for
-    `predict`.
+    the model holds no parameters yet, or with `setup.refit`, they are fitted on validation images first, and the model
+    file is written anew to keep them for `predict`: unless no CRF is better, for then it keeps none.
 
     Raises:
-        MaskwrightError: as `evaluate`, or there is neither a fitted CRF nor a validation image to fit it on.
+        MaskwrightError: as `evaluate`, or there is something to fit and no validation image.
     """
-    case = opened(run, root, split, read, device)
-    found = _fitted(case)
-    settings = case.predictor.card.postprocess.crf
+    case = opened(run, root, split, read, setup)
+    settings, found = _settings(case, refit=setup.refit)
+    if split in {"val", "all"}:
+        case.notes.append("the CRF was fitted on validation images, and such judge here: its gain is flattered")
+    case.notes.append("after the CRF, probabilities are not calibrated: the temperature is of the network's own")
     with_crf = Predictor(case.predictor.segmenter, case.predictor.card, case.predictor.device, crf=settings)
     half = len(case.records)
 
@@ -56,28 +60,43 @@ def evaluate_crf(
     plain, refined = case.judged(case.predictor, first), case.judged(with_crf, second)
     gain = crf.gain(plain, refined)
     case.notes.extend(crf.gain_lines(gain))
-    assert settings is not None
-    more: dict[str, Any] = {"crf": {"settings": settings.model_dump(), "fitted": found, "means": gain}}
+    fitted = None if found is None else crf.to_json(found)
+    more: dict[str, Any] = {"crf": {"settings": settings.model_dump(), "fitted": fitted, "means": gain}}
     result = case.written(out, refined, with_crf, more)
     return replace(result, gain=gain)
 
 
-def _fitted(case: Case) -> dict[str, Any] | None:
-    """Fit the parameters where the model has none, and keep them in its file; return what was found."""
-    card = case.predictor.card
-    if card.postprocess.crf is not None:
-        return None
+def _settings(case: Case, *, refit: bool) -> tuple[CrfPlan, Found | None]:
+    """Return the model's parameters, fitted where it has none or `refit` is asked for, and what was found then."""
+    held = case.predictor.card.postprocess.crf
+    if held is not None and not refit:
+        return held, None
     records = [record for record in case.dataset.records if record.annotation and record.split == "val"]
-    found = crf.fit(case.predictor, case.dataset, records)
+    found = crf.fit(case.predictor, case.dataset, records, held or CrfPlan())
     if found is None:
+        cure = "train with --set postprocess.crf={}" if held is None else "leave --refit out"
         raise MaskwrightError(
-            f"{case.run} holds no parameters of a dense CRF, and {case.dataset.root} has no validation image (or no "
-            "second class) to fit them on: give data with a val part, or train with --set postprocess.crf={}"
+            f"{case.dataset.root} has no readable validation image to fit the dense CRF on: give data with a val part, "
+            f"or {cure}"
         )
-    card.postprocess = PostprocessPlan(crf=found.settings)
-    segmenter = cast("Segmenter", case.predictor.segmenter)
-    bundle.save(case.run / MODEL_FILE if case.run.is_dir() else case.run, segmenter, card)
-    case.notes.append(f"{crf.said(found)}; the model file keeps the parameters")
-    if case.split in {"val", "all"}:
-        case.notes.append("the CRF was fitted on some of the images judged here, so its gain is flattered")
-    return crf.to_json(found)
+    case.notes.append(crf.said(found))
+    kept = found.settings if found.helps else None
+    case.notes.append("the model file stays as it is" if kept == held else _keep(case, kept))
+    return found.settings, found
+
+
+def _keep(case: Case, settings: CrfPlan | None) -> str:
+    """Write the parameters into the model file, all else as it stands there, and say so."""
+    file = case.run / MODEL_FILE if case.run.is_dir() else case.run
+    # Its own card: that of the predictor may have another output stride.
+    card = bundle.read_card(file).model_copy(update={"postprocess": PostprocessPlan(crf=settings)})
+    try:
+        bundle.save(file, cast("Segmenter", case.predictor.segmenter), card)
+    except MaskwrightError:
+        held = "still holds its old ones" if settings is None else "could not keep the parameters"
+        return f"{file} {held}, as it cannot be written"
+    stride = case.predictor.card.predict.output_stride
+    if settings is None:
+        return f"{file} was written anew, without the parameters that it held"
+    fitted = "" if stride == card.predict.output_stride else f", fitted at output stride {stride}"
+    return f"{file} was written anew and keeps the parameters{fitted}"

@@ -23,7 +23,7 @@ from maskwright.training import checkpoint
 from maskwright.training.loop import Batch, Best, Job, Trainer
 from maskwright.training.pace import Pace
 from maskwright.training.validation import Validator
-from maskwright.workflows import judging
+from maskwright.workflows import crf, judging
 from maskwright.workflows.network import beginning, plain
 from maskwright.workflows.plan import EVALUATION_SHARE
 
@@ -149,7 +149,7 @@ def _seconds_for_steps(task: Task) -> float | None:
 def _evaluation_seconds(task: Task, budget: float) -> float:
     """Estimate the evaluation by doing it, untrained, on two images.
 
-    It gets at most its share of the budget, but always enough for the fewest images that are judged.
+    With the fit of the CRF it gets at most its share of the budget, but always enough for the fewest images judged.
     """
     records, val = task.part("test") or task.part("val"), task.part("val")
     if not records:
@@ -161,7 +161,15 @@ def _evaluation_seconds(task: Task, budget: float) -> float:
     each = judging.seconds_each(predictor, dataset, records, budget / 100)
     images = len(records) + min(len(val), judging.SAMPLE_IMAGES) + 2 * judging.EXAMPLES
     fewest = min(judging.LEAST_IMAGES, len(records)) + min(2, len(val)) + 2
-    return max(min(each * images, EVALUATION_SHARE * budget), each * fewest) + REPORT_SECONDS
+    fitting = crf_seconds(task)
+    judged = max(min(each * images, EVALUATION_SHARE * budget - fitting), each * fewest)
+    return judged + fitting + REPORT_SECONDS
+
+
+def crf_seconds(task: Task) -> float:
+    """Return what the fit of the dense CRF may take: 0 where the plan wants none, or there is nothing to fit it on."""
+    wanted = task.plan.postprocess.crf is not None and task.part("val")
+    return crf.seconds(task.plan.train.budget_seconds) if wanted else 0.0
 
 
 def card(task: Task) -> Card:

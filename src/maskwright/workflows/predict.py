@@ -13,6 +13,7 @@ from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.files import write_error
 from maskwright.data.readers import read_image
 from maskwright.inference import Predictor, decide
+from maskwright.workflows.crf import describe
 from maskwright.workflows.outputs import (
     CocoFile,
     count_pixels,
@@ -82,6 +83,23 @@ class PredictResult:
     outputs: tuple[Path, ...]
     failures: list[Failure]
     images: tuple[Predicted, ...]
+
+
+def opened(
+    run: str | Path, device: str = "auto", *, fast: bool = False, output_stride: int | None = None, crf: bool = False
+) -> tuple[Predictor, str | None]:
+    """Load a model as `Predictor.load` does, and say where the parameters of its CRF were not fitted.
+
+    Raises:
+        MaskwrightError: no usable model, no such device, or a stride that the model cannot have.
+    """
+    predictor = Predictor.load(run, device, fast=fast, output_stride=output_stride, crf=crf)
+    if predictor.crf is None or predictor.card.postprocess.crf is not None:
+        return predictor, None
+    return predictor, (
+        f"the model holds no parameters of a dense CRF, so the usual ones are taken ({describe(predictor.crf)}): "
+        "maskwright evaluate RUN DATA --crf fits them, or finds that no CRF is better"
+    )
 
 
 def predict(

@@ -1,4 +1,4 @@
-"""What a user asks of a training, before anything is decided. Knows no rule and no option's spelling."""
+"""What a user asks for, before anything is decided. Knows no rule and no option's spelling."""
 
 from __future__ import annotations
 
@@ -45,3 +45,18 @@ class PlanRequest:
     group_by: str | None = None
     read: ReadOptions = field(default_factory=ReadOptions)
     started: float | None = None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a trained model is set up to be judged.
+
+    Attributes:
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        output_stride: of the network, where that can be changed; None for what the model says.
+        refit: with the dense CRF: search its parameters, also where the model holds some.
+    """
+
+    device: str = "auto"
+    output_stride: int | None = None
+    refit: bool = False

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,35 +16,19 @@ from lightning_fabric import Fabric
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Stage
-from maskwright.core.plan import PostprocessPlan
-from maskwright.inference.predictor import Predictor
-from maskwright.metrics.calibration import fit_temperature
-from maskwright.models import bundle
 from maskwright.models.device import resolve_device
-from maskwright.report.content import ReportData
-from maskwright.report.page import write_report
 from maskwright.training import loggers as logging
-from maskwright.training.offsets import fit_offsets
-from maskwright.workflows import crf, judging
 from maskwright.workflows import run as folder
-from maskwright.workflows.evaluate import read_history
-from maskwright.workflows.fit import REPORT_SECONDS, Task, card, fit
-from maskwright.workflows.network import ended
+from maskwright.workflows.finishing import finish
+from maskwright.workflows.fit import Task, fit
 from maskwright.workflows.plan import make_plan
 from maskwright.workflows.run import Material
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from maskwright import models
     from maskwright.core.events import OnEvent
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan, Precision
-    from maskwright.core.records import Record
     from maskwright.metrics.scores import Scores
-    from maskwright.models.lora import Share
-    from maskwright.training.loop import Best
-    from maskwright.training.pace import Pace
     from maskwright.workflows.request import PlanRequest
 
 
@@ -98,7 +82,7 @@ def train(
         for writer in writers:
             closing.callback(writer.close)
         best, pace = fit(task, writers)
-    scores = _finish(task, best, pace) if task.fabric.is_global_zero else None
+    scores = finish(task, best, pace) if task.fabric.is_global_zero else None
     task.fabric.barrier()
     score = best.score if best.score >= 0 else None
     return TrainResult(task.run, scores, time.monotonic() - started, pace.step, score)
@@ -167,132 +151,3 @@ def _tell_plan(plan: Plan, found: Fingerprint, on_event: OnEvent) -> None:
         on_event(Note(f"{len(worst)} faults in the data, first: {worst[0].path}: {worst[0].message}. {worst[0].cure}"))
     if not plan.model.pretrained and not plan.model.weights and "model.pretrained" in plan.reasons:
         on_event(Note(f"training starts from scratch: {plan.reasons['model.pretrained']}"))
-
-
-def _finish(task: Task, best: Best, pace: Pace) -> Scores | None:
-    """Save the chosen weights, make their probabilities honest, judge them and write the report."""
-    plan, dataset = task.plan, task.material.dataset
-    segmenter, share = ended(plan, len(dataset.classes), best.weights, pace.step)
-    model = card(task)
-    bundle.save(task.run / folder.MODEL, segmenter, model)
-    val, test = task.part("val"), task.part("test")
-    held_out, split = (test, "test") if test else (val, "val")
-    task.on_event(Stage("evaluate", f"{len(held_out)} images that the training has not seen"))
-    model.temperature = _adjusted(task, segmenter, len(held_out))
-    model.postprocess, extra = _postprocess(task, Predictor(segmenter, model, task.fabric.device), val)
-    if not held_out:
-        task.on_event(Note("no image was held out: nothing is known about how good the model is"))
-        bundle.save(task.run / folder.MODEL, segmenter, model)
-        return None
-    predictor = Predictor(segmenter, model, task.fabric.device)
-    faults: list[str] = []
-    scores = judging.judge(
-        predictor,
-        dataset,
-        held_out,
-        deadline=_before_report(task),
-        on_progress=lambda done, of: task.on_event(Progress(done, of)),
-        on_fault=lambda _record, error: faults.append(judging.left_out(error)),
-    )
-    for fault in faults:
-        task.on_event(Note(fault))
-    if scores.images + len(faults) < len(held_out):
-        faults.append(
-            f"the time allowed to judge {scores.images} of {len(held_out)} images: `maskwright evaluate` takes all"
-        )
-        task.on_event(Note(faults[-1]))
-    iou = scores.mean["iou"].value
-    model.summary = {"split": split, "iou": iou, "images": scores.images, "steps": pace.step}
-    bundle.save(task.run / folder.MODEL, segmenter, model)
-    _report(task, predictor, scores, Judged(held_out, split, best, pace, share, tuple(faults), extra))
-    return scores
-
-
-def _before_report(task: Task) -> float | None:
-    """Return when predicting must end, so that the page is written in time."""
-    return None if task.deadline is None else task.deadline - REPORT_SECONDS
-
-
-def _postprocess(task: Task, predictor: Predictor, val: Sequence[Record]) -> tuple[PostprocessPlan, dict[str, Any]]:
-    """Fit what the plan wants behind the network, in at most a quarter of the time left; return it, and its scores."""
-    start = task.plan.postprocess
-    if start.crf is None:
-        return start, {}
-    predictor.card.postprocess = start
-    now, end = time.monotonic(), _before_report(task)
-    found = crf.fit(predictor, task.material.dataset, val, None if end is None else now + (end - now) / 4)
-    if found is None:
-        task.on_event(Note("the dense CRF is not fitted, as there is no validation image (or one class only)"))
-        return start, {}
-    task.on_event(Note(crf.said(found)))
-    return PostprocessPlan(crf=found.settings), {"crf": crf.to_json(found)}
-
-
-def _adjusted(task: Task, segmenter: models.Segmenter, held_out: int) -> float:
-    """Move the class offsets and return the temperature that validation images ask for; 1 where there are none.
-
-    Of the time left the validation images get their share, and at most half: `held_out` images are yet to be judged.
-    """
-    val, end = task.part("val"), _before_report(task)
-    predictor = Predictor(segmenter, card(task), task.fabric.device)
-    if end is not None:
-        sampled = min(len(val), judging.SAMPLE_IMAGES)
-        share = min(sampled / max(sampled + held_out + 2 * judging.EXAMPLES, 1), 0.5)
-        end = time.monotonic() + share * (end - time.monotonic())
-    seen = judging.sample(predictor, task.material.dataset, val, deadline=end)
-    if seen is None or segmenter.classes == 1:
-        return 1.0
-    offsets = fit_offsets(seen.scores, seen.truth, seen.images, task.deadline)
-    with torch.no_grad():
-        segmenter.head.bias.add_(torch.from_numpy(offsets).to(segmenter.head.bias))
-    if offsets.any():
-        names = task.material.dataset.classes.names
-        moved = ", ".join(f"{name} {value:+.2f}" for name, value in zip(names, offsets, strict=True))
-        task.on_event(Note(f"class offsets, fitted on validation images: {moved}"))
-    return fit_temperature(seen.scores + offsets, seen.truth)
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What the report is about, besides the scores."""
-
-    held_out: Sequence[Record]
-    split: str
-    best: Best
-    pace: Pace
-    share: Share
-    notes: tuple[str, ...]
-    extra: dict[str, Any]
-
-
-def _report(task: Task, predictor: Predictor, scores: Scores, judged: Judged) -> None:
-    best, pace = judged.best, judged.pace
-    task.on_event(Stage("report", str(task.run / folder.REPORT)))
-    metrics = {
-        "split": judged.split,
-        "validation_iou": best.score if best.score >= 0 else None,
-        "best_step": best.step,
-        "steps": pace.step,
-        "parameters": asdict(judged.share),
-        "training_seconds": round(pace.spent_seconds, 1),
-        "seconds": round(time.monotonic() - task.started, 1),
-        **judged.extra,
-        "scores": scores.to_json(),
-    }
-    folder.write_metrics(task.run, metrics)
-    dataset = task.material.dataset
-    write_report(
-        task.run / folder.REPORT,
-        ReportData(
-            title=dataset.root.resolve().name,
-            scores=scores,
-            classes=dataset.classes,
-            split=judged.split,
-            plan=task.plan,
-            fingerprint=task.found or folder.read_fingerprint(task.run),
-            history=read_history(task.run / folder.HISTORY),
-            examples=judging.examples(predictor, dataset, judged.held_out, scores, deadline=_before_report(task)),
-            notes=(*judged.notes, f"the training moved {judged.share}"),
-            environment={key: str(value) for key, value in folder.read_json(task.run / folder.ENVIRONMENT).items()},
-        ),
-    )
