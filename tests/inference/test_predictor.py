@@ -17,7 +17,9 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
 from maskwright.inference import Predictor
 from maskwright.models import bundle
+from maskwright.models.backbones.dilation import STRIDES
 from maskwright.models.bundle import Card, CardClasses
+from maskwright.models.segmenter import Segmenter
 from maskwright.ops.images import prepare
 from maskwright.ops.tiles import cover
 
@@ -193,7 +195,7 @@ def test_a_bundle_predicts_what_the_network_did(tmp_path: Path) -> None:
         assert prediction.classes.names == ("background", "a", "b")
 
 
-def test_the_output_stride_is_chosen_when_predicting(tmp_path: Path) -> None:
+def test_the_output_stride_is_chosen_when_predicting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the card or by the call; the weights are those of the file, and the network the one built at that stride."""
     options = {"widths": [4, 6, 8, 10], "depths": [1, 1, 1, 1], "width": 6}
     plan = ModelPlan(name="deeplabv3", backbone="compact", options={**options, "output_stride": 16})
@@ -206,11 +208,20 @@ def test_the_output_stride_is_chosen_when_predicting(tmp_path: Path) -> None:
     image = photo(90, 70)
     expected = Predictor(fine, card, "cpu").probabilities(image)
     assert not np.array_equal(Predictor.load(tmp_path, "cpu").probabilities(image), expected)
+    calls: list[int] = []
+    change = Segmenter.set_output_stride
+    monkeypatch.setattr(Segmenter, "set_output_stride", lambda self, to: (calls.append(to), change(self, to)))
     chosen = Predictor.load(tmp_path, "cpu", output_stride=8)
+    assert calls == [8], "once"
     assert chosen.card.predict.output_stride == 8
     np.testing.assert_array_equal(chosen.probabilities(image), expected)
     by_plan = card.model_copy(update={"predict": PredictPlan(tile=(96, 96), output_stride=8)})
     np.testing.assert_array_equal(Predictor(coarse, by_plan, "cpu").probabilities(image), expected)
+
+
+@pytest.mark.parametrize("stride", STRIDES)
+def test_the_plan_allows_what_the_network_does(stride: int) -> None:
+    assert PredictPlan.model_validate({"output_stride": stride}).output_stride == stride
 
 
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
