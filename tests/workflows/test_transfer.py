@@ -103,9 +103,42 @@ def test_two_processes_thaw_and_adapt_as_one_does(data: Path, base: Path, tmp_pa
     assert any(name.endswith("0.second") and np.abs(value).max() > 0 for name, value in first.items())
 
 
+def test_another_decoder_stands_on_the_backbone_of_a_run(data: Path, base: Path, tmp_path: Path) -> None:
+    events: list[Event] = []
+    train(data, request(base, model="unet"), tmp_path / "run", on_event=events.append)
+    assert any(": the backbone; decoder and last layers are fresh" in str(event) for event in events)
+    plan = toy.plan_of(tmp_path / "run")
+    assert (plan.model.name, plan.model.options["widths"]) == ("unet", [8, 8, 16, 16])
+    assert "width" not in plan.model.options, "it is the decoder's, and its fellow in unet means something else"
+
+
+def test_one_option_set_by_hand_leaves_the_others_as_in_the_run(data: Path, base: Path, tmp_path: Path) -> None:
+    request_of = request(base, "model.options.align_corners=true")
+    train(data, request_of, tmp_path / "run")
+    options = toy.plan_of(tmp_path / "run").model.options
+    assert (options["align_corners"], options["widths"], options["width"]) == (True, [8, 8, 16, 16], 16)
+    plan, pins = wishes(request(base, "model.options.finest=2"))
+    assert (plan.model.options["finest"], plan.model.options["widths"]) == (2, [8, 8, 16, 16])
+    assert "model.options" in pins, "no rule may widen what weights are there for"
+
+
+def test_of_another_decoder_the_options_may_yet_be_planned(base: Path) -> None:
+    pins = wishes(request(base, model="fcn"))[1]
+    assert "model.options.widths" in pins
+    assert "model.options" not in pins
+    plan = wishes(request(base, model="deeplabv3plus"))[0]
+    assert "output_stride" not in plan.model.options, "it changes no weight, and the decoder has a wish of its own"
+
+
+def test_a_section_set_by_hand_is_left_as_it_is(base: Path) -> None:
+    assert wishes(request(base, "optim={name: sgd}"))[0].optim.name == "sgd"
+
+
 def test_what_contradicts_a_start_is_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(MaskwrightError, match=r"--from .* and --set model.weights each say what to start from"):
         wishes(request(base, "model.weights=a.safetensors"))
+    with pytest.raises(MaskwrightError, match=r"--from .* and --set model each say what to start from"):
+        wishes(request(base, "model={name: unet}"))
     with pytest.raises(MaskwrightError, match=r"there is no .*model\.safetensors\. Name the folder of a training that"):
         wishes(request(tmp_path))
     with pytest.raises(MaskwrightError, match=r"takes images of 3 channels, and data\.channels is 1"):

@@ -101,6 +101,17 @@ def options_of(name: str, backbone: str | None = None) -> dict[str, Any]:
     return {**SHARED, **_keywords(entry.builder), **of_backbone, **wanted}
 
 
+def backbone_options_of(name: str, backbone: str | None = None) -> dict[str, Any]:
+    """Return those options of `options_of` that belong to the backbone alone, with their defaults.
+
+    Raises:
+        MaskwrightError: an unknown name.
+    """
+    entry, backbone = _find(name, backbone)
+    known = _keywords(find_backbone(backbone).builder)
+    return {key: entry.backbone_options.get(key, default) for key, default in known.items() if key not in SHARED}
+
+
 def resolved(plan: ModelPlan) -> ModelPlan:
     """Write out what `plan` leaves to defaults, so that it builds the same network after a default has changed.
 
