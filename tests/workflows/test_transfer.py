@@ -15,6 +15,7 @@ import maskwright as mw
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note
 from maskwright.core.plan import ModelPlan, Plan
+from maskwright.models import bundle
 from maskwright.workflows import starting
 from maskwright.workflows.plan import wishes
 from maskwright.workflows.request import PlanRequest
@@ -143,6 +144,27 @@ def test_what_contradicts_a_start_is_refused(base: Path, tmp_path: Path) -> None
         wishes(request(tmp_path))
     with pytest.raises(MaskwrightError, match=r"takes images of 3 channels, and data\.channels is 1"):
         wishes(request(base, "data.channels=1"))
+
+
+@pytest.mark.parametrize("named", ["weights: other.safetensors", "pretrained: true"])
+def test_a_plan_that_starts_elsewhere_contradicts_it_too(base: Path, tmp_path: Path, named: str) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(f"model: {{{named}}}\n")
+    key = named.partition(":")[0]
+    with pytest.raises(MaskwrightError, match=rf"--from .* and model\.{key} in the file of --plan each say"):
+        wishes(request(base, plan_file=file))
+    file.write_text(f"model: {{weights: {base / 'model.safetensors'}}}\n")
+    assert wishes(request(base, plan_file=file))[0].model.weights == str(base / "model.safetensors"), "they agree"
+
+
+def test_published_weights_that_were_imported_get_their_own_optimiser(base: Path, tmp_path: Path) -> None:
+    assert wishes(request(base))[0].optim.name == "muon"
+    segmenter, card = bundle.load(base / "model.safetensors")
+    card.summary = {"imported": {"source": "torchvision:fcn_resnet50"}}
+    bundle.save(tmp_path / "model.safetensors", segmenter, card)
+    plan, pins = wishes(request(tmp_path))
+    assert "optim.name" not in pins
+    assert plan.model.name == "swiftnet"
 
 
 def test_the_decoder_is_adapted_where_it_was_taken_over(base: Path) -> None:

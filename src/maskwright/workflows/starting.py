@@ -46,7 +46,12 @@ def start_from(run: Path, settings: Sequence[str], base: Plan, pins: set[str]) -
         raise MaskwrightError(
             f"--from {run}: there is no {path}. Name the folder of a training that has ended, or a {MODEL}"
         )
-    card = bundle.read_card(path)
+    card, named = bundle.read_card(path), base.model
+    if named.pretrained or named.weights not in {None, str(path.resolve())}:
+        key = "pretrained" if named.pretrained else "weights"
+        raise MaskwrightError(
+            f"--from {run} and model.{key} in the file of --plan each say what to start from: keep one of them"
+        )
     base.model.weights = str(path.resolve())
     base.model.pretrained = False
     classes = ", ".join(card.classes.names[:3]) + (", ..." if len(card.classes.names) > 3 else "")
