@@ -72,6 +72,8 @@ def test_momentum_is_not_dropped_in_silence() -> None:
     ("settings", "message", "cure"),
     [
         (("adversarial.lr=1e-3",), r"adversarial.lr: adversarial.weight is 0", "adversarial.weight=0.1"),
+        (("lora.alpha=8",), r"lora.alpha: lora.rank is 0", "lora.rank=4"),
+        (("lora.decoder=true",), r"lora.decoder: lora.rank is 0", "lora.rank=4"),
         (("loss.class_balance=0.9",), r"inverse-sqrt takes none", "loss.class_weighting=class-balanced"),
         (("loss.class_weights=[1,1]", "loss.class_weighting=none"), "keep one", None),
     ],

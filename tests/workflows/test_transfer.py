@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from maskwright.core.events import Note
 from maskwright.core.plan import ModelPlan, Plan
 from maskwright.models import bundle
 from maskwright.workflows import starting
+from maskwright.workflows.network import beginning
 from maskwright.workflows.plan import wishes
 from maskwright.workflows.request import PlanRequest
 from maskwright.workflows.train import train
@@ -181,3 +183,22 @@ def test_random_weights_are_not_worth_keeping(setting: str) -> None:
         starting.check(plan)
     starting.check(plan.model_copy(update={"model": ModelPlan(pretrained=True)}))
     starting.check(Plan())
+
+
+@pytest.mark.parametrize("setting", ["optim.freeze=backbone", "optim.freeze=until-step=5", "optim.backbone_lr=0.1"])
+def test_a_backbone_without_weights_cannot_be_treated_otherwise(setting: str) -> None:
+    plan = wishes(PlanRequest(settings=(setting, "model.name=renet", "train.steps=9")))[0]
+    with pytest.raises(MaskwrightError, match=r"optim\.\w+: the backbone of renet has no weights"):
+        starting.check(plan)
+
+
+def test_a_backbone_that_never_thaws_is_refused_and_told_of_under_a_budget(base: Path) -> None:
+    request_of = request(base, "optim.freeze=until-step=7", steps=7)
+    with pytest.raises(MaskwrightError, match=r"until-step=7, and the training ends after 7 steps: .*never"):
+        starting.check(wishes(request_of)[0])
+    starting.check(wishes(replace(request_of, steps=8))[0])
+    plan = wishes(replace(request_of, steps=None, budget_seconds=60))[0]
+    plan.train.steps = 5
+    starting.check(plan)
+    told = beginning(plan, ["a", "b"], resumed=False)[1]
+    assert "up to step 7 (about 5 steps are planned), and then" in told[-1]

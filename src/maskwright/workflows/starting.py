@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan_file import validated
 from maskwright.models import bundle
-from maskwright.models.build import backbone_options_of, options_of
+from maskwright.models.build import backbone_has_weights, backbone_options_of, options_of
+from maskwright.models.freezing import until_step
 from maskwright.models.transfer import check_channels
 from maskwright.models.weights import is_whole_model
 from maskwright.planning.facts import Decision
@@ -128,11 +130,13 @@ def _open(key: str, pins: frozenset[str]) -> bool:
 
 
 def check(plan: Plan) -> None:
-    """Refuse to leave weights as they are that nobody has trained.
+    """Refuse to leave weights as they are that nobody has trained, and what says nothing about any weight.
 
     Raises:
-        MaskwrightError: a frozen backbone or LoRA, from scratch.
+        MaskwrightError: a frozen backbone or LoRA from scratch, a backbone without weights, one that never thaws.
     """
+    _check_backbone(plan)
+    _check_thaw(plan)
     if plan.model.pretrained or plan.model.weights:
         return
     for key, asked in (("optim.freeze", plan.optim.freeze != "none"), ("lora.rank", plan.lora.rank > 0)):
@@ -141,3 +145,20 @@ def check(plan: Plan) -> None:
                 f"{key} leaves weights as they are, and here they would be random: start from a model with --from RUN, "
                 "from a backbone's weights with --set model.weights=FILE, or leave it out"
             )
+
+
+def _check_backbone(plan: Plan) -> None:
+    asked = {"optim.freeze": plan.optim.freeze != "none", "optim.backbone_lr": plan.optim.backbone_lr != 1}
+    key = next((key for key, said in asked.items() if said), None)
+    if key is not None and not backbone_has_weights(plan.model, plan.data.channels):
+        raise MaskwrightError(f"{key}: the backbone of {plan.model.name} has no weights. Leave it out")
+
+
+def _check_thaw(plan: Plan) -> None:
+    until = until_step(plan.optim.freeze)
+    # A budget follows the clock: there the number of steps is a guess, and the training tells of it.
+    if plan.train.budget_seconds is None and plan.train.steps <= until < math.inf:
+        raise MaskwrightError(
+            f"optim.freeze is {plan.optim.freeze}, and the training ends after {plan.train.steps} steps: the backbone "
+            "would never be trained. Give a smaller number, more steps, or --freeze backbone"
+        )
