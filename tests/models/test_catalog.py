@@ -129,6 +129,12 @@ def test_any_level_of_any_architecture_can_have_an_auxiliary_head() -> None:
     assert len(models.create_from_plan(ModelPlan(name="fcn", backbone="compact"), 2, 3).aux) == 1
 
 
+@pytest.mark.parametrize(("name", "option"), [("unet++", "deep_supervision"), ("upernet", "auxiliary")])
+def test_heads_asked_for_in_two_ways_are_refused(name: str, option: str) -> None:
+    with pytest.raises(MaskwrightError, match=rf"model.aux_levels replaces the heads of {option}: keep one of them"):
+        models.create(name, 2, aux_levels=[1], **{option: True}, **SMALL)
+
+
 @pytest.mark.parametrize("levels", [[9], [-9], [0, 0], [1, -4]])
 def test_a_level_that_is_not_there_or_twice_is_named(levels: list[int]) -> None:
     with pytest.raises(MaskwrightError, match=r"model.aux_levels is \[.*levels 0 to 4, of stride 2, 4, 8, 16, 32"):

@@ -6,6 +6,8 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from maskwright.core.classes import MAX_CLASSES
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.models.backbones import find_backbone
@@ -58,6 +60,8 @@ def create(
     _check_numbers(classes, in_channels, dropout)
     aux_levels = options.pop("aux_levels", None)
     settings = _checked_options(name, backbone, options)
+    if aux_levels is not None:
+        _check_own_heads(name, backbone, settings)
     path = _starting_weights(backbone, pretrained, weights)
     whole = path is not None and weights is not None and is_whole_model(path)
     source = find_backbone(backbone)
@@ -101,6 +105,30 @@ def options_of(name: str, backbone: str | None = None) -> dict[str, Any]:
     return {**SHARED, **_keywords(entry.builder), **of_backbone, **wanted}
 
 
+def backbone_options_of(name: str, backbone: str | None = None) -> dict[str, Any]:
+    """Return those options of `options_of` that belong to the backbone alone, with their defaults.
+
+    Raises:
+        MaskwrightError: an unknown name.
+    """
+    entry, backbone = _find(name, backbone)
+    known = _keywords(find_backbone(backbone).builder)
+    return {key: entry.backbone_options.get(key, default) for key, default in known.items() if key not in SHARED}
+
+
+def backbone_has_weights(plan: ModelPlan, in_channels: int) -> bool:
+    """Whether there is anything to train in a plan's backbone; it is built to see, and torch's random state is kept.
+
+    Raises:
+        MaskwrightError: an unknown name or option.
+    """
+    _, backbone = _find(plan.name, plan.backbone)
+    builder = find_backbone(backbone).builder
+    settings = _taken(_checked_options(plan.name, backbone, plan.options), builder)
+    with torch.random.fork_rng(devices=[]):
+        return any(True for _ in builder(in_channels, None, **settings).parameters())
+
+
 def resolved(plan: ModelPlan) -> ModelPlan:
     """Write out what `plan` leaves to defaults, so that it builds the same network after a default has changed.
 
@@ -129,6 +157,14 @@ def _check_numbers(classes: int, in_channels: int, dropout: float) -> None:
         raise MaskwrightError(f"a model takes images of 1 channel or more, not {in_channels}")
     if not 0 <= dropout < 1:
         raise MaskwrightError(f"dropout is a share from 0 up to, but not including, 1, not {dropout}")
+
+
+def _check_own_heads(name: str, backbone: str, settings: Mapping[str, Any]) -> None:
+    """Refuse heads of the architecture's own that were asked for, where `aux_levels` replaces them."""
+    usual = options_of(name, backbone)
+    for key in ("deep_supervision", "auxiliary"):
+        if settings.get(key) and not usual[key]:
+            raise MaskwrightError(f"model.aux_levels replaces the heads of {key}: keep one of them")
 
 
 def _keywords(builder: Callable[..., Any]) -> dict[str, Any]:

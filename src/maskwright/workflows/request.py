@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
+from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import ReadOptions
 
 if TYPE_CHECKING:
@@ -45,3 +46,21 @@ class PlanRequest:
     group_by: str | None = None
     read: ReadOptions = field(default_factory=ReadOptions)
     started: float | None = None
+
+
+def check_resume(request: PlanRequest, out: Path | None) -> None:
+    """Refuse what a resumed run, which keeps its own plan and folder, could not honour.
+
+    Raises:
+        MaskwrightError: a wish beyond the device, or a folder.
+    """
+    usual, heeded = PlanRequest(), {"device", "started"}
+    names = [entry.name for entry in fields(PlanRequest) if entry.name not in heeded]
+    given = [name for name in names if getattr(request, name) != getattr(usual, name)]
+    if out is not None:
+        given.append("out")
+    if given:
+        raise MaskwrightError(
+            f"resume goes on with the run's own plan, so that the result stays the same: leave out {', '.join(given)}, "
+            "or start a new run without resume"
+        )

@@ -31,6 +31,7 @@ from maskwright.workflows.evaluate import read_history
 from maskwright.workflows.fit import REPORT_SECONDS, Task, card, fit
 from maskwright.workflows.network import ended
 from maskwright.workflows.plan import make_plan
+from maskwright.workflows.request import PlanRequest, check_resume
 from maskwright.workflows.run import Material
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from maskwright.models.lora import Share
     from maskwright.training.loop import Best
     from maskwright.training.pace import Pace
-    from maskwright.workflows.request import PlanRequest
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def train(
 
     Args:
         root: folder (or file) of images and masks; with `resume`, only needed when the data was moved.
-        request: the user's wishes; with `resume` only its device is used.
+        request: the user's wishes; with `resume` only its device may be given.
         out: the run folder; None for a new one below `runs/`.
         resume: a run folder to go on with, from its last checkpoint and by its own plan.
         loggers: more than CSV and TensorBoard: `wandb`.
@@ -112,6 +112,8 @@ def _task(
     They meet only after the planning: the steps that it measures would wait for the others' part of their sums.
     """
     started, on_event = watch
+    if resume is not None:
+        check_resume(request, out)
     resolve_device(request.device)
     found: Fingerprint | None = None
     run = resume
