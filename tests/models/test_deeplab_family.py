@@ -46,7 +46,8 @@ def test_large_field_of_view_is_that_of_the_paper() -> None:
 
 
 def test_the_average_before_fc6_is_that_of_the_published_layers() -> None:
-    # DeepLab-LargeFOV, train.prototxt, pool5a: AVE, kernel 3, stride 1, pad 1; Caffe counts the padding. v2 has none.
+    # pool5a: average, kernel 3, stride 1, pad 1, as a port that names the authors' train.prototxt has it; the padding
+    # is counted, as in Caffe. Whether v2's published layers have it too was not found: ours has none.
     model = small("deeplabv1")
     last = torch.randn(1, model.backbone.channels[-1], 5, 4)
     weight = torch.full((last.shape[1], 1, 3, 3), 1 / 9)
