@@ -11,6 +11,7 @@ import torch
 from maskwright.core.classes import MAX_CLASSES
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.models.backbones import find_backbone
+from maskwright.models.backbones.dilation import STRIDES
 from maskwright.models.catalog import MODELS, ModelEntry
 from maskwright.models.heads.pixel import aux_heads
 from maskwright.models.weights import is_whole_model, load_whole_model
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from maskwright.core.plan import ModelPlan
+    from maskwright.models.backbones.base import Backbone
     from maskwright.models.segmenter import Segmenter
 
+STRIDE = "output_stride"
 SHARED: Mapping[str, Any] = {"align_corners": False}
 """Options of every model, with their defaults (see `layers.blocks.resize`)."""
 SHARED_MEANINGS: Mapping[str, str] = {
@@ -66,6 +69,7 @@ def create(
     whole = path is not None and weights is not None and is_whole_model(path)
     source = find_backbone(backbone)
     network = source.builder(in_channels, None if whole else path, **_taken(settings, source.builder))
+    _bring_to_stride(network, source.builder, settings)
     segmenter = entry.builder(network, classes, dropout, **_taken(settings, entry.builder))
     segmenter.align_corners = settings["align_corners"]
     if aux_levels is not None:
@@ -94,14 +98,17 @@ def create_from_plan(plan: ModelPlan, classes: int, in_channels: int) -> Segment
 def options_of(name: str, backbone: str | None = None) -> dict[str, Any]:
     """Return every option of an architecture and its backbone, with its default.
 
-    An option that several know (`align_corners`) goes to all of them.
+    An option that several know (`align_corners`) goes to all of them. The output stride that an architecture asks for
+    is one of any backbone: where its builder does not know it, `create` changes the network after it is built.
 
     Raises:
         MaskwrightError: an unknown name.
     """
     entry, backbone = _find(name, backbone)
     of_backbone = _keywords(find_backbone(backbone).builder)
-    wanted = {key: value for key, value in entry.backbone_options.items() if key in of_backbone}
+    own = entry.own if backbone == entry.default_backbone else {}
+    asked = {**entry.backbone_options, **own}
+    wanted = {key: value for key, value in asked.items() if key in of_backbone or key == STRIDE}
     return {**SHARED, **_keywords(entry.builder), **of_backbone, **wanted}
 
 
@@ -200,6 +207,18 @@ def _fits(value: Any, default: Any) -> bool:
     if isinstance(default, float):
         return isinstance(value, int | float)
     return isinstance(value, type(default))
+
+
+def _bring_to_stride(network: Backbone, builder: Callable[..., Any], settings: Mapping[str, Any]) -> None:
+    """Dilate a network whose builder knows no output stride, where one is asked for that is finer than its own.
+
+    Raises:
+        MaskwrightError: it cannot be changed: better no network than one that sees another stride than its paper's.
+    """
+    if STRIDE not in settings or STRIDE in _keywords(builder):
+        return
+    if settings[STRIDE] not in STRIDES or settings[STRIDE] < network.reductions[-1]:
+        network.set_output_stride(settings[STRIDE])
 
 
 def _starting_weights(backbone: str, pretrained: bool, weights: str | Path | None) -> Path | None:
