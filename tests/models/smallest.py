@@ -12,10 +12,20 @@ _NARROW: dict[str, Any] = {
     "low_width": 4,
     "branch_width": 8,
     "channels": (8, 6, 4),
+    "units": (4, 3),
+    "filters": (5, 4),
 }
 _COMPACT: dict[str, Any] = {"widths": (4, 6, 8, 10), "depths": (1, 1, 1, 1)}
 # Architectures that do not stand on the compact backbone: backbone and its smallest options.
-_OTHERS: dict[str, tuple[str, dict[str, Any]]] = {}
+_OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "unet2015": ("unet", {"base": 3, "levels": 4}),
+    "cnn": ("plain", {"width_factor": 1 / 16}),
+    "renet": ("patches", {}),
+    "segformer": ("mit", {"widths": (4, 6, 8, 10), "depths": (1, 1, 1, 1), "heads": (1, 1, 2, 2)}),
+    "ppliteseg": ("stdc1", {"base": 4, "repeats": (1, 1, 1)}),
+    "fcn8s": ("vgg16_narrow", {"width_factor": 1 / 16, "depths": (1, 1, 1, 1, 1)}),
+    "deeplabv1": ("vgg16_narrow", {"width_factor": 1 / 16, "depths": (1, 1, 1, 1, 1)}),
+}
 
 
 def smallest(name: str) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan
 from maskwright.models import bundle, decoders
-from maskwright.models.backbones import hub
+from maskwright.models.backbones import BACKBONES, hub
+from maskwright.models.build import SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,6 +128,12 @@ def test_any_level_of_any_architecture_can_have_an_auxiliary_head() -> None:
     assert all(weight.grad is not None for weight in model.aux.parameters())
     assert len(models.create_from_plan(ModelPlan(name="fcn", backbone="compact", aux_levels=[]), 2, 3).aux) == 0
     assert len(models.create_from_plan(ModelPlan(name="fcn", backbone="compact"), 2, 3).aux) == 1
+
+
+@pytest.mark.parametrize(("name", "option"), [("unet++", "deep_supervision"), ("upernet", "auxiliary")])
+def test_heads_asked_for_in_two_ways_are_refused(name: str, option: str) -> None:
+    with pytest.raises(MaskwrightError, match=rf"model.aux_levels replaces the heads of {option}: keep one of them"):
+        models.create(name, 2, aux_levels=[1], **{option: True}, **SMALL)
 
 
 @pytest.mark.parametrize("levels", [[9], [-9], [0, 0], [1, -4]])
@@ -312,3 +319,21 @@ def test_importing_the_room_imports_no_timm() -> None:
 
     check = "import sys, maskwright.models; sys.exit('timm' in sys.modules or 'huggingface_hub' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_no_option_of_a_decoder_is_taken_by_a_backbone_too() -> None:
+    """Options of both stand side by side: one name for two things would set the one unasked with the other."""
+    of_backbones = {key: name for name, entry in BACKBONES.items() for key in keywords(entry.builder)}
+    clashes = [
+        f"{key} of {model} and {of_backbones[key]}"
+        for model, entry in models.MODELS.items()
+        for key in keywords(entry.builder)
+        if key in of_backbones
+    ]
+    assert clashes == []
+    assert not set(SHARED) & set(of_backbones)
+
+
+def keywords(builder: Callable[..., Any]) -> list[str]:
+    """Return the names that can be given as options."""
+    return [one.name for one in inspect.signature(builder).parameters.values() if one.kind is one.KEYWORD_ONLY]

@@ -12,9 +12,10 @@ from torch.nn import functional as F
 from maskwright import models
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.plan import DataPlan, ModelPlan
+from maskwright.core.plan import DataPlan, ModelPlan, Plan
 from maskwright.models import bundle
 from maskwright.models.heads.skip import BilinearUp, SkipHead
+from maskwright.workflows import network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,3 +168,16 @@ def test_the_loss_can_be_taken_at_every_pixel(finest: int) -> None:
 def test_what_does_not_fit_is_named(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(MaskwrightError, match=message):
         small(name, **options)
+
+
+def test_offsets_of_a_training_that_ended_early_count() -> None:
+    """What is judged and saved has all its skips, wherever the training stopped: the last bias is the logits'."""
+    plan = Plan(model=ModelPlan(name="fcn8s", backbone="vgg16", options={"width_factor": 1 / 64, "staged": True}))
+    stopped = models.create_from_plan(plan.model, 2, 3)
+    stopped.follow(0.2)
+    segmenter, _ = network.ended(plan, 2, stopped.state_dict(), 1)
+    image = torch.randn(1, 3, 32, 32)
+    before = segmenter.eval()(image)
+    with torch.no_grad():
+        segmenter.head.bias.add_(torch.tensor([1.0, -1.0]))
+    assert (segmenter(image) - before)[0, :, 0, 0].tolist() == pytest.approx([1.0, -1.0], abs=1e-5)

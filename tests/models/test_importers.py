@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import safetensors.torch
 import torch
+from huggingface_hub import errors as hub_errors
 from torch import Tensor, nn
 
 from maskwright.core.errors import MaskwrightError
@@ -255,28 +256,45 @@ def test_a_hub_out_of_reach_is_an_error_with_a_cure(monkeypatch: pytest.MonkeyPa
         import_model(source)
 
 
-def test_torchvisions_server_out_of_reach_is_an_error_with_a_cure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unplugged(*_arguments: object, **_settings: object) -> None:
-        raise OSError("no route")
-
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("torch.hub.urlopen", unplugged)
-    with pytest.raises(MaskwrightError, match=r"could not be fetched \(no route\): try again online, or convert"):
+def test_torchvisions_published_pickles_are_left_to_torchvision() -> None:
+    """No pickle is opened, not even torchvision's own: the message holds the two lines that convert it."""
+    with pytest.raises(MaskwrightError, match="a pickle is never opened") as caught:
         import_model("torchvision:fcn_resnet50")
+    lines = [line.strip() for line in str(caught.value).splitlines() if line.startswith("    ")]
+    assert len(lines) == 2
+    compile("\n".join(lines), "lines", "exec")
+    assert "segmentation.FCN_ResNet50_Weights.DEFAULT.get_state_dict(" in lines[1]
+    assert "--weights fcn_resnet50.safetensors" in str(caught.value)
 
 
-def test_torchvisions_pickle_is_read_by_the_restricted_unpickler_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from torchvision.models.segmentation import FCN_ResNet50_Weights
+def test_a_file_with_as_many_classes_as_torchvisions_says_whose_names_it_got(tmp_path: Path) -> None:
+    build = pytest.importorskip("torchvision").models.segmentation.lraspp_mobilenet_v3_large
+    for count, told in ((21, True), (3, False)):
+        state = build(weights=None, weights_backbone=None, num_classes=count).state_dict()
+        safetensors.torch.save_file(state, tmp_path / "w.safetensors")
+        notes = import_model("torchvision:lraspp_mobilenet_v3_large", tmp_path / "w.safetensors")[1].summary
+        assert ("having 21, they are taken to be" in str(notes)) is told
 
-    asked: dict[str, Any] = {}
-    monkeypatch.setattr(
-        "torchvision.models._api.load_state_dict_from_url", lambda _url, **settings: asked.update(settings) or {}
-    )
-    assert hub.torchvision_weights(FCN_ResNet50_Weights.DEFAULT) == {}
-    assert asked["weights_only"] is True
-    assert asked["check_hash"] is True
+
+@pytest.mark.parametrize(
+    ("gone", "message"),
+    [
+        (hub_errors.LocalEntryNotFoundError("no route"), r"out of reach on the way \(no route\): try again, or give"),
+        (hub_errors.EntryNotFoundError("404"), "owner/name has no preprocessor_config.json"),
+    ],
+)
+def test_a_network_that_goes_away_is_not_a_file_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, gone: Exception, message: str
+) -> None:
+    def download(*_given: object) -> Path:
+        raise gone
+
+    monkeypatch.setattr(hub, "_cached", lambda *_given: None)
+    monkeypatch.setattr(hub, "_out_of_reach", lambda: None)
+    monkeypatch.setattr(hub, "_download", download)
+    with pytest.raises(MaskwrightError, match=message) as caught:
+        hub.published_file("owner/name", "preprocessor_config.json")
+    assert isinstance(caught.value, hub.NoSuchFile) is (type(gone) is hub_errors.EntryNotFoundError)
 
 
 def test_published_files_come_from_the_cache_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from torch import nn
 from maskwright import models
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones import find_backbone
+from maskwright.models.backbones.dilation import shapes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from maskwright.models.backbones.base import Backbone
 
     Build = Callable[..., models.Segmenter]
+
+
+SMALL_MIT = {"widths": (4, 6, 8, 10), "depths": (1, 1, 1, 1), "heads": (1, 1, 2, 2)}
 
 
 def rates(backbone: Backbone, stage: str) -> list[int]:
@@ -141,14 +145,60 @@ def test_a_stride_can_be_tried_where_there_is_no_way_back(small: Build) -> None:
     assert {name: tensor.data_ptr() for name, tensor in model.state_dict().items()} == weights
 
 
-@pytest.mark.parametrize(("name", "built_at"), [("timm:test_resnet", 32), ("timm:test_convnext", 16)])
-def test_strides_outside_convolutions_are_refused_and_nothing_changes(name: str, built_at: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "built_at", "why"),
+    [
+        ("timm:test_resnet", 32, "not all of its strides lie in convolutions"),
+        ("timm:test_convnext", 16, "it was built for one"),
+    ],
+)
+def test_strides_outside_convolutions_are_refused_and_nothing_changes(name: str, built_at: int, why: str) -> None:
     """One average-pools in its shortcuts, the other steps by even kernels; timm can build either at a stride once."""
     model = models.create("fcn", 2, 3, name, output_stride=built_at).eval()
     assert model.native_stride == built_at
     image = torch.randn(1, 3, 64, 64)
     before = model(image)
-    with pytest.raises(MaskwrightError, match=f"not all of its strides lie in .*set output_stride={built_at} and"):
+    with pytest.raises(MaskwrightError, match=f"{why}: set output_stride={built_at}, or"):
         model.set_output_stride(8)
     assert torch.equal(model(image), before)
     assert model.backbone.reductions[-1] == built_at
+
+
+SETTLED: list[tuple[str, dict[str, object], int]] = [
+    ("patches", {"patch": 4}, 4),
+    ("vgg16", {"width_factor": 1 / 16, "output_stride": 8}, 8),
+    ("timm:test_vit", {"output_stride": 16}, 16),
+    ("mobilenet_v3_large", {"output_stride": 16}, 16),
+    ("timm:test_convnext", {"output_stride": 16}, 16),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "own"), SETTLED)
+def test_what_was_built_for_one_stride_keeps_it_and_refuses_others(
+    name: str, options: dict[str, object], own: int
+) -> None:
+    backbone = find_backbone(name).builder(3, **options)
+    backbone.set_output_stride(own)
+    assert backbone.reductions[-1] == own
+    other = 2 * own
+    with pytest.raises(MaskwrightError, match=f"brought to output stride {other}, since it was built for one"):
+        backbone.set_output_stride(other)
+
+
+def test_a_network_without_weights_can_be_tried_out() -> None:
+    assert shapes_of(find_backbone("patches").builder(3, patch=4), 3, 8) == [(48, 2, 2)]
+
+
+@pytest.mark.parametrize("name", ["fcn", "pspnet", "deeplabv3", "deeplabv3plus", "lraspp", "deeplabv1", "deeplabv2"])
+def test_a_backbone_that_cannot_have_the_papers_stride_is_refused(name: str) -> None:
+    """Better no network than one that sees another stride than its paper's, and says nothing."""
+    with pytest.raises(MaskwrightError, match=r"cannot be brought to output stride (8|16), .*set output_stride=32"):
+        models.create(name, 2, 3, "mit", **SMALL_MIT)
+    coarse = models.create(name, 2, 3, "mit", output_stride=32, **SMALL_MIT)
+    assert coarse.backbone.reductions == (4, 8, 16, 32)
+    with pytest.raises(MaskwrightError, match="output_stride is 5"):
+        models.create(name, 2, 3, "mit", output_stride=5, **SMALL_MIT)
+
+
+def test_a_backbone_as_fine_as_asked_for_is_taken_as_it_is() -> None:
+    assert models.create("fcn", 2, 3, "patches", patch=4).native_stride == 4

@@ -72,8 +72,9 @@ def test_auxiliary_heads_read_what_the_fusions_give(small: Build) -> None:
     model = small("ppliteseg", channels=(4, 8, 12)).eval()
     features = model.backbone(torch.randn(1, 3, 64, 64))
     number = len(features)
-    model.decoder(features)
-    assert [tuple(level.shape[1:]) for level in features[number:]] == [(12, 2, 2), (8, 4, 4)]
+    _, further = model.decoder(features)
+    assert len(features) == number
+    assert [tuple(level.shape[1:]) for level in further] == [(12, 2, 2), (8, 4, 4)]
     outputs = model(torch.randn(2, 3, 40, 33), with_aux=True)
     assert len(outputs) == 3
 

@@ -193,3 +193,20 @@ def test_bf16_agrees_over_a_long_sweep() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         quick = layer(x)
     assert (plain - quick.float()).abs().max() < 0.03 * plain.abs().max()
+
+
+def test_another_backbone_keeps_its_own_widths_and_depths() -> None:
+    """The narrow cut is for the compact network alone; `levels` holds for any that knows it."""
+    assert models.options_of("reseg")["widths"] == (64, 128)
+    assert models.options_of("reseg", "vgg16")["depths"] == (2, 2, 3, 3, 3)
+    assert models.options_of("reseg", "timm:vgg16")["levels"] == 3
+    model = models.create("reseg", 2, backbone="mit", units=[2], patches=[1], filters=[2])
+    assert model.backbone.reductions == (4, 8, 16, 32)
+    assert model.backbone.channels == (32, 64, 160, 256)
+
+
+@pytest.mark.parametrize("name", ["timm:test_resnet", "timm:test_efficientnet"])
+def test_more_levels_than_there_are_is_an_error(name: str) -> None:
+    pytest.importorskip("timm")
+    with pytest.raises(MaskwrightError, match=r"levels is 9, and it has \d: give \d at most, or 0 for all"):
+        models.create("reseg", 2, backbone=name, levels=9)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from maskwright import models
-from maskwright.models.layers.blocks import DoubleConv, enlarged_convolution, mirror
+from maskwright.models.layers.blocks import DoubleConv, enlarged_convolution, initialise, mirror
 from maskwright.models.layers.gate import AttentionGate
 
 if TYPE_CHECKING:
@@ -234,3 +234,32 @@ def test_a_joined_block_is_the_block_on_what_is_joined(factor, norm, beside):
     wanted = block.eval()(torch.cat([enlarged, fine], dim=1))
     found = block.joined(coarse, fine if beside else None, factor)
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_convolution_of_an_enlarged_map_is_the_same_in_half_precision() -> None:
+    """The kernels are summed in full precision before bfloat16 rounds them: no worse than the usual way's rounding."""
+    torch.manual_seed(0)
+    coarse, weight = torch.randn(2, 16, 9, 7), torch.randn(8, 16, 3, 3) / 12
+    enlarged = nn.functional.interpolate(coarse, scale_factor=2, mode="nearest")
+    exact = nn.functional.conv2d(enlarged, weight, padding=1)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = enlarged_convolution(coarse, weight)
+        usual = nn.functional.conv2d(enlarged, weight, padding=1)
+    assert found.dtype == torch.bfloat16
+    assert (found - exact).abs().max() < 0.02 * exact.abs().max()
+    assert (found - exact).square().mean() < 1.5 * (usual - exact).square().mean()
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (4, 2), (4, 4)])
+def test_transposed_convolutions_start_with_the_variance_of_their_input(kernel: int, stride: int) -> None:
+    torch.manual_seed(0)
+    layer = nn.ConvTranspose2d(64, 64, kernel, stride)
+    initialise(layer)
+    assert not layer.bias.any()
+    inside = layer(torch.randn(4, 64, 16, 16))[:, :, kernel:-kernel, kernel:-kernel]
+    assert inside.var().item() == pytest.approx(1.0, abs=0.1)
+
+
+def test_nearest_neighbours_have_no_weights_and_no_names() -> None:
+    names = models.create("unet", 2, 3, widths=(4, 6), depths=(1, 1), channels=(4, 3)).decoder.state_dict()
+    assert {name.partition(".")[0] for name in names} == {"blocks"}

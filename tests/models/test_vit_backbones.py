@@ -32,10 +32,7 @@ SWIN = {"embed_dim": 8, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 4, 8)}
 
 
 def _create(name: str, backbone: str) -> models.Segmenter:
-    options = dict(DECODERS[name])
-    if backbone == "mit":
-        options.pop("output_stride", None)
-    return models.create(name, 3, 3, backbone, **options, **(SMALL_MIT if backbone == "mit" else {}))
+    return models.create(name, 3, 3, backbone, **DECODERS[name], **(SMALL_MIT if backbone == "mit" else {}))
 
 
 @pytest.mark.parametrize("name", DECODERS)

@@ -9,7 +9,7 @@ from tests.planning.facts_by_hand import facts, fingerprint, kind
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import Plan
 from maskwright.core.plan_file import overridden
-from maskwright.planning import planner
+from maskwright.planning import measure, planner
 from maskwright.planning.facts import Decision
 from maskwright.planning.measure import StepCost, pixels, sample_size, step_cost
 from maskwright.training import adversary
@@ -206,6 +206,22 @@ def test_recomputing_keeps_less_and_heads_keep_more() -> None:
         return step_cost(overridden(plain, list(settings)), 3, "cpu", build).pixel_bytes
 
     assert kept("train.gradient_checkpointing=true") < 0.8 * kept()
+
+
+@pytest.mark.parametrize(("freeze", "trained"), [("backbone", False), ("until-step=2000", True), ("none", True)])
+def test_a_step_is_measured_as_the_last_ones_will_be(
+    freeze: str, trained: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    def step(bench: Any) -> tuple[float, float]:
+        seen.append(any(weight.requires_grad for weight in bench.segmenter.backbone.parameters()))
+        return 1.0, 1.0
+
+    monkeypatch.setattr(measure._Bench, "step", step)
+    base = ["sampling.crop=[32,32]", "sampling.batch=1", "model.options={widths: [8, 8, 8, 8], width: 8}"]
+    step_cost(overridden(Plan(), [*base, f"optim.freeze={freeze}"]), 3, "cpu", build)
+    assert seen[0] is trained
 
 
 def test_an_opponent_counts_in_time_and_memory() -> None:

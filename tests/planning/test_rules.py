@@ -487,6 +487,8 @@ def test_too_few_steps_are_made_cheaper() -> None:
     assert values(rules_time.widths(made, plan(), cost)) == {"model.options.widths": [24, 48, 96, 160]}
     assert "only 200 steps" in reason(rules_time.widths(made, plan(), cost), "model.options.widths")
     assert rules_time.widths(made, plan(model=ModelPlan(backbone="timm:resnet18")), cost) == []
+    assert rules_time.widths(made, plan(model=ModelPlan(weights="compact.safetensors")), cost) == []
+    assert rules_time.widths(made, plan(model=ModelPlan(options={"depths": [1, 1]})), cost) == []
     assert rules_time.widths(facts(train_seconds=151.0), plan(), cost) == []
     assert rules_time.widths(facts(), plan(), cost) == []
     height, width = values(rules_time.smaller_crop(made, plan(), cost))["sampling.crop"]

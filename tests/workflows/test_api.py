@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,20 @@ def test_keywords_become_a_request() -> None:
 def test_an_unknown_keyword_is_refused_with_the_known_ones() -> None:
     with pytest.raises(mw.MaskwrightError, match="'bugdet' is no keyword here: did you mean 'budget'"):
         api._request(bugdet="3m")
+
+
+@pytest.mark.parametrize(
+    ("wish", "name"),
+    [
+        ({"from_run": "base"}, "from_run"),
+        ({"settings": ["optim.lr=1"]}, "settings"),
+        ({"steps": 5, "read": ReadOptions(ignore=3)}, "steps, read"),
+        ({"out": "elsewhere"}, "out"),
+    ],
+)
+def test_a_resumed_run_drops_no_wish_in_silence(tmp_path: Path, wish: dict[str, Any], name: str) -> None:
+    with pytest.raises(mw.MaskwrightError, match=f"own plan, .*: leave out {name}, or start a new run"):
+        mw.train(resume=tmp_path, device="cpu", **wish)
 
 
 def test_demo_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

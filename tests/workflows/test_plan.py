@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from tests.planning.facts_by_hand import CPU, CUDA, facts
 
 from maskwright import models
 from maskwright.core.classes import Classes
@@ -11,11 +12,17 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, Plan
 from maskwright.core.plan_file import write_plan
 from maskwright.models import bundle
+from maskwright.planning import planner
+from maskwright.planning.measure import StepCost, pixels
+from maskwright.training import optimizers
+from maskwright.workflows import plan as planning
 from maskwright.workflows.plan import _check_heeded, _own_backbone, wishes
 from maskwright.workflows.request import PlanRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from maskwright.planning.machine import Machine
 
 
 def test_wishes_are_told_as_set_by_hand() -> None:
@@ -72,6 +79,8 @@ def test_momentum_is_not_dropped_in_silence() -> None:
     ("settings", "message", "cure"),
     [
         (("adversarial.lr=1e-3",), r"adversarial.lr: adversarial.weight is 0", "adversarial.weight=0.1"),
+        (("lora.alpha=8",), r"lora.alpha: lora.rank is 0", "lora.rank=4"),
+        (("lora.decoder=true",), r"lora.decoder: lora.rank is 0", "lora.rank=4"),
         (("loss.class_balance=0.9",), r"inverse-sqrt takes none", "loss.class_weighting=class-balanced"),
         (("loss.class_weights=[1,1]", "loss.class_weighting=none"), "keep one", None),
     ],
@@ -119,3 +128,36 @@ def test_published_weights_do_not_put_another_backbone_under_what_has_its_own() 
     assert _own_backbone("fcn8s") == "vgg16_narrow"
     assert _own_backbone("swiftnet") is None
     assert _own_backbone("deeplabv3plus") is None
+
+
+def planned(name: str | None, machine: Machine, monkeypatch: pytest.MonkeyPatch, *, published: bool) -> Plan:
+    """Plan a short training of an architecture, where published weights are on this machine or none can be had."""
+
+    def available(backbone: str) -> tuple[bool, str]:
+        return published and models.backbones.find_backbone(backbone).timm is not None, "as the test says"
+
+    monkeypatch.setattr(models, "pretrained_available", available)
+    monkeypatch.setattr(planning, "pretrained_file", lambda _backbone: None)
+    monkeypatch.setattr(planner, "step_cost", lambda plan, *_: StepCost(0.5 / pixels(plan), 0.0, 0.0))
+    pinned, pins = wishes(PlanRequest(model=name))
+    known = planning._pretrained(pinned, machine, pins)
+    return planner.make(facts(machine=machine, pretrained=known, train_seconds=40.0), pinned, pins, optimizers.create)
+
+
+@pytest.mark.parametrize("published", [True, False])
+@pytest.mark.parametrize("machine", [CPU, CUDA], ids=["cpu", "cuda"])
+@pytest.mark.parametrize("name", [None, *sorted(models.MODELS)])
+def test_every_architecture_is_planned_on_a_backbone_that_it_can_stand_on(
+    name: str | None, machine: Machine, published: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = planned(name, machine, monkeypatch, published=published).model
+    usual = models.MODELS[chosen.name].default_backbone
+    backbone = chosen.backbone or usual
+    anything_goes = usual == "compact" or models.BACKBONES[usual].timm is not None
+    assert backbone == usual or (published and anything_goes)
+    assert chosen.pretrained == (published and anything_goes)
+    assert ("widths" in chosen.options) <= (backbone == "compact")
+    if published and machine is CUDA:
+        return  # built for the CPU already, with another network of timm's
+    with torch.device("meta"):
+        models.create_from_plan(chosen.model_copy(update={"pretrained": False}), 2, 3)

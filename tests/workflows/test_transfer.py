@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,9 @@ import maskwright as mw
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note
 from maskwright.core.plan import ModelPlan, Plan
+from maskwright.models import bundle
 from maskwright.workflows import starting
+from maskwright.workflows.network import beginning
 from maskwright.workflows.plan import wishes
 from maskwright.workflows.request import PlanRequest
 from maskwright.workflows.train import train
@@ -103,13 +106,67 @@ def test_two_processes_thaw_and_adapt_as_one_does(data: Path, base: Path, tmp_pa
     assert any(name.endswith("0.second") and np.abs(value).max() > 0 for name, value in first.items())
 
 
+def test_another_decoder_stands_on_the_backbone_of_a_run(data: Path, base: Path, tmp_path: Path) -> None:
+    events: list[Event] = []
+    train(data, request(base, model="unet"), tmp_path / "run", on_event=events.append)
+    assert any(": the backbone; decoder and last layers are fresh" in str(event) for event in events)
+    plan = toy.plan_of(tmp_path / "run")
+    assert (plan.model.name, plan.model.options["widths"]) == ("unet", [8, 8, 16, 16])
+    assert "width" not in plan.model.options, "it is the decoder's, and its fellow in unet means something else"
+
+
+def test_one_option_set_by_hand_leaves_the_others_as_in_the_run(data: Path, base: Path, tmp_path: Path) -> None:
+    request_of = request(base, "model.options.align_corners=true")
+    train(data, request_of, tmp_path / "run")
+    options = toy.plan_of(tmp_path / "run").model.options
+    assert (options["align_corners"], options["widths"], options["width"]) == (True, [8, 8, 16, 16], 16)
+    plan, pins = wishes(request(base, "model.options.finest=2"))
+    assert (plan.model.options["finest"], plan.model.options["widths"]) == (2, [8, 8, 16, 16])
+    assert "model.options" in pins, "no rule may widen what weights are there for"
+
+
+def test_of_another_decoder_the_options_may_yet_be_planned(base: Path) -> None:
+    pins = wishes(request(base, model="fcn"))[1]
+    assert "model.options.widths" in pins
+    assert "model.options" not in pins
+    plan = wishes(request(base, model="deeplabv3plus"))[0]
+    assert "output_stride" not in plan.model.options, "it changes no weight, and the decoder has a wish of its own"
+
+
+def test_a_section_set_by_hand_is_left_as_it_is(base: Path) -> None:
+    assert wishes(request(base, "optim={name: sgd}"))[0].optim.name == "sgd"
+
+
 def test_what_contradicts_a_start_is_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(MaskwrightError, match=r"--from .* and --set model.weights each say what to start from"):
         wishes(request(base, "model.weights=a.safetensors"))
+    with pytest.raises(MaskwrightError, match=r"--from .* and --set model each say what to start from"):
+        wishes(request(base, "model={name: unet}"))
     with pytest.raises(MaskwrightError, match=r"there is no .*model\.safetensors\. Name the folder of a training that"):
         wishes(request(tmp_path))
     with pytest.raises(MaskwrightError, match=r"takes images of 3 channels, and data\.channels is 1"):
         wishes(request(base, "data.channels=1"))
+
+
+@pytest.mark.parametrize("named", ["weights: other.safetensors", "pretrained: true"])
+def test_a_plan_that_starts_elsewhere_contradicts_it_too(base: Path, tmp_path: Path, named: str) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(f"model: {{{named}}}\n")
+    key = named.partition(":")[0]
+    with pytest.raises(MaskwrightError, match=rf"--from .* and model\.{key} in the file of --plan each say"):
+        wishes(request(base, plan_file=file))
+    file.write_text(f"model: {{weights: {base / 'model.safetensors'}}}\n")
+    assert wishes(request(base, plan_file=file))[0].model.weights == str(base / "model.safetensors"), "they agree"
+
+
+def test_published_weights_that_were_imported_get_their_own_optimiser(base: Path, tmp_path: Path) -> None:
+    assert wishes(request(base))[0].optim.name == "muon"
+    segmenter, card = bundle.load(base / "model.safetensors")
+    card.summary = {"imported": {"source": "torchvision:fcn_resnet50"}}
+    bundle.save(tmp_path / "model.safetensors", segmenter, card)
+    plan, pins = wishes(request(tmp_path))
+    assert "optim.name" not in pins
+    assert plan.model.name == "swiftnet"
 
 
 def test_the_decoder_is_adapted_where_it_was_taken_over(base: Path) -> None:
@@ -126,3 +183,22 @@ def test_random_weights_are_not_worth_keeping(setting: str) -> None:
         starting.check(plan)
     starting.check(plan.model_copy(update={"model": ModelPlan(pretrained=True)}))
     starting.check(Plan())
+
+
+@pytest.mark.parametrize("setting", ["optim.freeze=backbone", "optim.freeze=until-step=5", "optim.backbone_lr=0.1"])
+def test_a_backbone_without_weights_cannot_be_treated_otherwise(setting: str) -> None:
+    plan = wishes(PlanRequest(settings=(setting, "model.name=renet", "train.steps=9")))[0]
+    with pytest.raises(MaskwrightError, match=r"optim\.\w+: the backbone of renet has no weights"):
+        starting.check(plan)
+
+
+def test_a_backbone_that_never_thaws_is_refused_and_told_of_under_a_budget(base: Path) -> None:
+    request_of = request(base, "optim.freeze=until-step=7", steps=7)
+    with pytest.raises(MaskwrightError, match=r"until-step=7, and the training ends after 7 steps: .*never"):
+        starting.check(wishes(request_of)[0])
+    starting.check(wishes(replace(request_of, steps=8))[0])
+    plan = wishes(replace(request_of, steps=None, budget_seconds=60))[0]
+    plan.train.steps = 5
+    starting.check(plan)
+    told = beginning(plan, ["a", "b"], resumed=False)[1]
+    assert "up to step 7 (about 5 steps are planned), and then" in told[-1]

@@ -6,9 +6,12 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from maskwright.core.classes import MAX_CLASSES
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.models.backbones import find_backbone
+from maskwright.models.backbones.dilation import STRIDES
 from maskwright.models.catalog import MODELS, ModelEntry
 from maskwright.models.heads.pixel import aux_heads
 from maskwright.models.weights import is_whole_model, load_whole_model
@@ -17,8 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from maskwright.core.plan import ModelPlan
+    from maskwright.models.backbones.base import Backbone
     from maskwright.models.segmenter import Segmenter
 
+STRIDE = "output_stride"
 SHARED: Mapping[str, Any] = {"align_corners": False}
 """Options of every model, with their defaults (see `layers.blocks.resize`)."""
 SHARED_MEANINGS: Mapping[str, str] = {
@@ -58,10 +63,13 @@ def create(
     _check_numbers(classes, in_channels, dropout)
     aux_levels = options.pop("aux_levels", None)
     settings = _checked_options(name, backbone, options)
+    if aux_levels is not None:
+        _check_own_heads(name, backbone, settings)
     path = _starting_weights(backbone, pretrained, weights)
     whole = path is not None and weights is not None and is_whole_model(path)
     source = find_backbone(backbone)
     network = source.builder(in_channels, None if whole else path, **_taken(settings, source.builder))
+    _bring_to_stride(network, source.builder, settings)
     segmenter = entry.builder(network, classes, dropout, **_taken(settings, entry.builder))
     segmenter.align_corners = settings["align_corners"]
     if aux_levels is not None:
@@ -90,15 +98,42 @@ def create_from_plan(plan: ModelPlan, classes: int, in_channels: int) -> Segment
 def options_of(name: str, backbone: str | None = None) -> dict[str, Any]:
     """Return every option of an architecture and its backbone, with its default.
 
-    An option that several know (`align_corners`) goes to all of them.
+    An option that several know (`align_corners`) goes to all of them. The output stride that an architecture asks for
+    is one of any backbone: where its builder does not know it, `create` changes the network after it is built.
 
     Raises:
         MaskwrightError: an unknown name.
     """
     entry, backbone = _find(name, backbone)
     of_backbone = _keywords(find_backbone(backbone).builder)
-    wanted = {key: value for key, value in entry.backbone_options.items() if key in of_backbone}
+    own = entry.own if backbone == entry.default_backbone else {}
+    asked = {**entry.backbone_options, **own}
+    wanted = {key: value for key, value in asked.items() if key in of_backbone or key == STRIDE}
     return {**SHARED, **_keywords(entry.builder), **of_backbone, **wanted}
+
+
+def backbone_options_of(name: str, backbone: str | None = None) -> dict[str, Any]:
+    """Return those options of `options_of` that belong to the backbone alone, with their defaults.
+
+    Raises:
+        MaskwrightError: an unknown name.
+    """
+    entry, backbone = _find(name, backbone)
+    known = _keywords(find_backbone(backbone).builder)
+    return {key: entry.backbone_options.get(key, default) for key, default in known.items() if key not in SHARED}
+
+
+def backbone_has_weights(plan: ModelPlan, in_channels: int) -> bool:
+    """Whether there is anything to train in a plan's backbone; it is built to see, and torch's random state is kept.
+
+    Raises:
+        MaskwrightError: an unknown name or option.
+    """
+    _, backbone = _find(plan.name, plan.backbone)
+    builder = find_backbone(backbone).builder
+    settings = _taken(_checked_options(plan.name, backbone, plan.options), builder)
+    with torch.random.fork_rng(devices=[]):
+        return any(True for _ in builder(in_channels, None, **settings).parameters())
 
 
 def resolved(plan: ModelPlan) -> ModelPlan:
@@ -129,6 +164,14 @@ def _check_numbers(classes: int, in_channels: int, dropout: float) -> None:
         raise MaskwrightError(f"a model takes images of 1 channel or more, not {in_channels}")
     if not 0 <= dropout < 1:
         raise MaskwrightError(f"dropout is a share from 0 up to, but not including, 1, not {dropout}")
+
+
+def _check_own_heads(name: str, backbone: str, settings: Mapping[str, Any]) -> None:
+    """Refuse heads of the architecture's own that were asked for, where `aux_levels` replaces them."""
+    usual = options_of(name, backbone)
+    for key in ("deep_supervision", "auxiliary"):
+        if settings.get(key) and not usual[key]:
+            raise MaskwrightError(f"model.aux_levels replaces the heads of {key}: keep one of them")
 
 
 def _keywords(builder: Callable[..., Any]) -> dict[str, Any]:
@@ -164,6 +207,18 @@ def _fits(value: Any, default: Any) -> bool:
     if isinstance(default, float):
         return isinstance(value, int | float)
     return isinstance(value, type(default))
+
+
+def _bring_to_stride(network: Backbone, builder: Callable[..., Any], settings: Mapping[str, Any]) -> None:
+    """Dilate a network whose builder knows no output stride, where one is asked for that is finer than its own.
+
+    Raises:
+        MaskwrightError: it cannot be changed: better no network than one that sees another stride than its paper's.
+    """
+    if STRIDE not in settings or STRIDE in _keywords(builder):
+        return
+    if settings[STRIDE] not in STRIDES or settings[STRIDE] < network.reductions[-1]:
+        network.set_output_stride(settings[STRIDE])
 
 
 def _starting_weights(backbone: str, pretrained: bool, weights: str | Path | None) -> Path | None:

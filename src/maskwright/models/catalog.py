@@ -47,7 +47,8 @@ class ModelEntry:
         url: of the paper.
         default_backbone: in `BACKBONES`.
         summary: what it is and when to take it, in a few words.
-        backbone_options: what this architecture asks of its backbone unless told otherwise.
+        backbone_options: what this architecture asks of any backbone that knows it, unless told otherwise.
+        own: what it asks of its default backbone alone: another one's widths and depths are its own business.
     """
 
     builder: Callable[..., Segmenter]
@@ -57,6 +58,7 @@ class ModelEntry:
     default_backbone: str
     summary: str
     backbone_options: Mapping[str, Any] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)
 
 
 MODELS: dict[str, ModelEntry] = {
@@ -158,7 +160,7 @@ MODELS: dict[str, ModelEntry] = {
         2019,
         "https://arxiv.org/abs/1901.02446",
         "compact",
-        "sum of a feature pyramid's levels: light, any backbone, no batch statistics",
+        "sum of a feature pyramid's levels: light, any backbone, no batch statistics in the decoder",
     ),
     "lraspp": ModelEntry(
         lraspp.build,
@@ -222,7 +224,8 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1511.07053",
         "compact",
         "recurrent layers sweep the features in four directions: context of the whole image",
-        {"widths": (64, 128), "depths": (2, 2), "levels": 3},
+        {"levels": 3},
+        {"widths": (64, 128), "depths": (2, 2)},
     ),
     "renet": ModelEntry(
         renet.build,

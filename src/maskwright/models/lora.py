@@ -10,9 +10,11 @@ Expected: "on par or better than fine-tuning" with 0.01 to 0.1 % of the paramete
 a small segmenter gains and loses stands in docs/benchmarks.md.
 
 Where we differ: A is drawn as torch draws the weights of a linear layer (their code does, the paper says Gaussian).
-Small layers have no room for a full rank, so that no change takes more than `ROOM` of the numbers of its weight; one
-that even rank 1 would not fit into is left alone. Biases and the scale and shift of norms are trained as they are,
-and norms go on measuring.
+Small layers have no room for a full rank: the rank is cut until the change takes `ROOM` of the numbers of its weight or
+less, but not below 1, which may take more; a layer whose weight has no more numbers than a change of rank 1 is left
+alone and frozen. So is every weight of two axes or more outside linear layers and convolutions (the matrices of
+recurrent layers and of torch's own attention, position codes). Biases and the scale and shift of norms are trained as
+they are, and norms go on measuring; the heads, and without `lora.decoder` the decoder, are trained whole.
 
 Ours and not the library `peft` (0.21): that would bring transformers, accelerate, tokenizers and regex along, 70 MB
 unpacked, for models and loops that we do not have. What we need is a parametrisation of a weight, which torch has:
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from maskwright.models.segmenter import Segmenter
 
 ROOM = 1 / 16
-"""Largest part of a weight's numbers that its change may have."""
+"""Largest part of a weight's numbers that a change of rank 2 or more may have."""
 _LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
 
 

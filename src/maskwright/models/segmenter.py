@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 class Decoder(nn.Module, ABC):
     """Base class: `forward(features)` turns a backbone's pyramid, finest level first, into what the head reads.
 
-    That is one map, or a list of maps for a head that takes several.
-
-    It may append maps of its own to `features`, for auxiliary heads to read.
+    That is one map, or a list of maps for a head that takes several. It may give further maps of its own, for auxiliary
+    heads to read.
 
     Attributes:
         channels: of the map.
@@ -56,7 +55,7 @@ class Decoder(nn.Module, ABC):
         """
         raise MaskwrightError(
             f"{type(self).__name__} is built for the strides of its backbone, and cannot go to {tuple(reductions)}: "
-            "leave predict.output_stride out; fcn, pspnet, deeplabv3 and deeplabv3plus can be changed"
+            "leave predict.output_stride out; decoders that read the last level for its context can be changed"
         )
 
 
@@ -73,7 +72,7 @@ class Segmenter(nn.Module):
         decoder: pyramid to one map.
         head: map to logits, at the decoder's stride.
         classes: K.
-        aux: auxiliary heads, each on one level of the pyramid, or on a map that the decoder appended to it.
+        aux: auxiliary heads, each on one level of the pyramid, or on a further map of the decoder.
 
     Attributes:
         classes: K.

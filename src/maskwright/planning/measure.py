@@ -132,7 +132,8 @@ class _Bench:
         self.loss = losses.weighted_sum(plan.loss, classes).to(device)
         self.optimizer = make_optimizer(segmenter, plan)
         freezer = Freezer(segmenter, plan.optim.freeze)
-        freezer.at(plan.train.steps)  # As it will be in the end: what is frozen for a while only gains time.
+        # As it will be in the end: what is frozen for a while only gains time. How many steps there are, is not known.
+        freezer.at(0 if plan.optim.freeze == "backbone" else math.inf)
         freezer.rest()
         count, height, width = sample_size(plan, MOST_PIXELS[torch.device(device).type])
         self.images = torch.randn(count, plan.data.channels, height, width, device=device).to(memory_format=layout)

@@ -6,9 +6,10 @@ Each rule takes the facts and the plan so far and returns decisions. Knows no cl
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from maskwright.models import MODELS
+from maskwright.models import MODELS, options_of
 from maskwright.planning.facts import Decision
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def architecture(facts: Facts, plan: Plan) -> list[Decision]:
     decisions = [Decision("model.name", name, why)]
     if pretrained.available:
         decisions.append(Decision("model.backbone", pretrained.backbone, pretrained.reason))
-    elif machine.device == "cuda" and compact(plan):
+    elif machine.device == "cuda" and widths_are_open(plan):
         decisions.append(Decision("model.options.widths", WIDE, f"twice the usual widths: {machine.name} affords them"))
     return decisions
 
@@ -47,6 +48,14 @@ def compact(plan: Plan) -> bool:
     """Whether the network stands on the backbone of our own."""
     entry = MODELS.get(plan.model.name)
     return (plan.model.backbone or (entry.default_backbone if entry else None)) == "compact"
+
+
+def widths_are_open(plan: Plan) -> bool:
+    """Whether the network may be made wider or narrower: a compact one of the usual stages, without weights for it."""
+    if plan.model.weights or not compact(plan):
+        return False
+    depths = {**options_of(plan.model.name, "compact"), **plan.model.options}["depths"]
+    return isinstance(depths, Sequence) and len(depths) == len(WIDE)
 
 
 def fineness(facts: Facts, plan: Plan) -> list[Decision]:

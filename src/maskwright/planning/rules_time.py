@@ -12,7 +12,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.planning.facts import Decision
 from maskwright.planning.measure import pixels
 from maskwright.planning.rules_data import MIRRORED, crop_size, detail_reason, detail_scale
-from maskwright.planning.rules_learning import compact
+from maskwright.planning.rules_learning import widths_are_open
 
 if TYPE_CHECKING:
     from maskwright.core.plan import Plan
@@ -57,7 +57,7 @@ def usual_batch(facts: Facts, _plan: Plan) -> list[Decision]:
 def widths(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     """Make the network narrower where the time holds too few steps of the usual one."""
     count = _steps(facts, plan, cost)
-    if count is None or count >= ENOUGH_STEPS or not compact(plan):
+    if count is None or count >= ENOUGH_STEPS or not widths_are_open(plan):
         return []
     reason = (
         f"only {count} steps of the usual widths fit, {cost.seconds(plan):.2f} s each (measured): narrower is faster"

@@ -21,7 +21,7 @@ opponent. Knows no network but the opponent, and no clock.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -91,7 +91,10 @@ class Adversary:
         mask = (labels != IGNORE).to(logits.dtype)[:, None]
         predicted = probabilities(logits)
         truth = softened(labels.masked_fill(labels == IGNORE, 0), predicted.detach(), self.plan.adversarial.tau)
-        small = F.interpolate(images, size=labels.shape[1:], mode="area") if self.network.shown != "labels" else images
+        if self.network.shown == "labels":
+            small = images[:, :0]  # it looks at none
+        else:
+            small = F.interpolate(images, size=labels.shape[1:], mode="area")
         # The verdict's gradient passes through the opponent and leaves none there.
         self.network.requires_grad_(requires_grad=False)
         loss = verdict_loss(self._verdicts(predicted * mask, small), mask, true=True)
@@ -116,7 +119,7 @@ class Adversary:
             self._backward(loss * share)
             with torch.no_grad():
                 losses += share * torch.stack([verdict_loss(on_predicted, mask, true=True), loss])
-        self._synchronise()
+        losses = self._synchronise(losses)
         self._step.step()
         self._step.zero_grad()
         self._shown.clear()
@@ -164,14 +167,19 @@ class Adversary:
         else:
             self.fabric.backward(loss)
 
-    def _synchronise(self) -> None:
-        """Give every process the mean gradient of all, as data parallelism gives the network its own."""
+    def _synchronise(self, losses: Tensor) -> Tensor:
+        """Give every process the mean gradient of all, as data parallelism gives the network its own.
+
+        Returns:
+            The mean losses, so that all processes see alike when one of them is no number any more.
+        """
         if self.fabric is None or self.fabric.world_size == 1:
-            return
+            return losses
         for weight in self.network.parameters():
             assert weight.grad is not None
             mean: Any = self.fabric.all_reduce(weight.grad, reduce_op="mean")
             weight.grad = mean
+        return cast("Tensor", self.fabric.all_reduce(losses, reduce_op="mean"))
 
 
 def probabilities(logits: Tensor) -> Tensor:

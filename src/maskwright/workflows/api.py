@@ -84,7 +84,7 @@ def train(
     Args:
         data: folder (or file) of images and masks; not needed with `resume`.
         out: run folder to write; None for a new one below `runs/`.
-        resume: go on with this run from its last checkpoint.
+        resume: go on with this run from its last checkpoint, by its own plan: of the rest only `device` may be given.
         loggers: `wandb`, beside CSV and TensorBoard.
         on_event: told how far the work is (`core.events`).
         **request: `budget` ("10m" or seconds), or any field of `workflows.request.PlanRequest`, e.g. `steps`,

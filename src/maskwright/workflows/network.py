@@ -53,7 +53,8 @@ def trained_parts(segmenter: models.Segmenter, plan: Plan) -> str:
     freezer.at(math.inf)
     if freezer.until in {0, math.inf}:
         return f"trains {first}"
-    return f"trains {first} up to step {freezer.until}, and then {lora.share_of(segmenter)}"
+    late = f" (about {plan.train.steps} steps are planned)" if freezer.until >= plan.train.steps else ""
+    return f"trains {first} up to step {freezer.until}{late}, and then {lora.share_of(segmenter)}"
 
 
 def ended(plan: Plan, classes: int, weights: Mapping[str, Tensor], steps: int) -> tuple[models.Segmenter, lora.Share]:
@@ -71,6 +72,7 @@ def ended(plan: Plan, classes: int, weights: Mapping[str, Tensor], steps: int) -
     share = lora.share_of(segmenter)
     segmenter.load_state_dict(dict(weights))
     lora.merge(segmenter)
+    segmenter.follow(1.0)  # what grows with the training is whole now, also where the budget ended it early
     return segmenter, share
 
 

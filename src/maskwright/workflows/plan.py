@@ -176,6 +176,11 @@ def _check_heeded(plan: Plan, request: PlanRequest) -> None:
             f"--set {opposing[0]}: adversarial.weight is 0, so there is no opponent. Leave it out, or add "
             "--set adversarial.weight=0.1"
         )
+    changing = sorted(keys & {"lora.alpha", "lora.decoder"})
+    if changing and not plan.lora.rank:
+        raise MaskwrightError(
+            f"--set {changing[0]}: lora.rank is 0, so there is no LoRA. Leave it out, or add --lora 8"
+        )
     by_hand, way = "loss.class_weights" in keys, plan.loss.class_weighting
     if by_hand and "loss.class_weighting" in keys:
         raise MaskwrightError("--set loss.class_weights and loss.class_weighting both weigh the classes: keep one")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
+from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import ReadOptions
 
 if TYPE_CHECKING:
@@ -60,3 +61,21 @@ class Setup:
     device: str = "auto"
     output_stride: int | None = None
     refit: bool = False
+
+
+def check_resume(request: PlanRequest, out: Path | None) -> None:
+    """Refuse what a resumed run, which keeps its own plan and folder, could not honour.
+
+    Raises:
+        MaskwrightError: a wish beyond the device, or a folder.
+    """
+    usual, heeded = PlanRequest(), {"device", "started"}
+    names = [entry.name for entry in fields(PlanRequest) if entry.name not in heeded]
+    given = [name for name in names if getattr(request, name) != getattr(usual, name)]
+    if out is not None:
+        given.append("out")
+    if given:
+        raise MaskwrightError(
+            f"resume goes on with the run's own plan, so that the result stays the same: leave out {', '.join(given)}, "
+            "or start a new run without resume"
+        )

@@ -22,6 +22,7 @@ from maskwright.workflows import run as folder
 from maskwright.workflows.finishing import finish
 from maskwright.workflows.fit import Task, fit
 from maskwright.workflows.plan import make_plan
+from maskwright.workflows.request import PlanRequest, check_resume
 from maskwright.workflows.run import Material
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan, Precision
     from maskwright.metrics.scores import Scores
-    from maskwright.workflows.request import PlanRequest
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def train(
 
     Args:
         root: folder (or file) of images and masks; with `resume`, only needed when the data was moved.
-        request: the user's wishes; with `resume` only its device is used.
+        request: the user's wishes; with `resume` only its device may be given.
         out: the run folder; None for a new one below `runs/`.
         resume: a run folder to go on with, from its last checkpoint and by its own plan.
         loggers: more than CSV and TensorBoard: `wandb`.
@@ -96,6 +96,8 @@ def _task(
     They meet only after the planning: the steps that it measures would wait for the others' part of their sums.
     """
     started, on_event = watch
+    if resume is not None:
+        check_resume(request, out)
     resolve_device(request.device)
     found: Fingerprint | None = None
     run = resume

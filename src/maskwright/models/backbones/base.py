@@ -30,7 +30,7 @@ class Backbone(nn.Module, ABC):
         multi_grid: see `dilation.arrange`.
         normalised: whether its convolutions are batch normalised; a decoder that continues it may do the same.
         valid: the convolutions have no padding: each level has lost a margin, `lengths` says how much.
-        settled: the output stride was built in and cannot be changed any more.
+        settled: the output stride was built in and cannot be changed any more, to a coarser one neither.
     """
 
     normalised = True
@@ -68,7 +68,7 @@ class Backbone(nn.Module, ABC):
         """Trade strides for dilations, in place, so that no level is coarser than `output_stride`; weights stay.
 
         Args:
-            output_stride: 4, 8, 16 or 32; one beyond the network's own changes nothing.
+            output_stride: 4, 8, 16 or 32; one beyond the network's own changes nothing, where it is not `settled`.
             multi_grid: see `dilation.arrange`; None for what it was.
 
         Raises:
@@ -81,7 +81,9 @@ class Backbone(nn.Module, ABC):
                 f"{', '.join(map(str, STRIDES))}, and all of the second 1 or more"
             )
         if self.settled:
-            raise self._cannot(output_stride, grid)
+            if (output_stride, grid) != (self.reductions[-1], self.multi_grid):
+                raise self._cannot(output_stride, grid)
+            return
         if not self._sites:
             self._sites = survey(self, self.in_channels, PROBE * self._native[-1])
         before = self.reductions, self.multi_grid
@@ -92,9 +94,11 @@ class Backbone(nn.Module, ABC):
 
     def _cannot(self, output_stride: int, multi_grid: tuple[int, ...]) -> MaskwrightError:
         grid = f" with multi_grid {list(multi_grid)}" if multi_grid else ""
+        cure = " and multi_grid=[]" if multi_grid else ""
+        why = "it was built for one" if self.settled else "not all of its strides lie in convolutions"
         return MaskwrightError(
-            f"this backbone cannot be brought to output stride {output_stride}{grid}, since not all of its strides "
-            f"lie in convolutions: set output_stride={self.reductions[-1]} and multi_grid=[], or choose resnet18"
+            f"this backbone cannot be brought to output stride {output_stride}{grid}, since {why}: set "
+            f"output_stride={self.reductions[-1]}{cure}, or choose resnet18"
         )
 
     def _arrange(self, reductions: tuple[int, ...], multi_grid: tuple[int, ...]) -> None:

@@ -100,7 +100,7 @@ def build(
         weights: safetensors file with this backbone's weights to start from.
         widths: channels of each stage; the stage count follows from it.
         depths: residual blocks of each stage.
-        stem: stride of the first stage: 4, or 2 for structures a few pixels thin (about 3.5 times the time).
+        stem: stride of the first stage: 4, or 2 for structures a few pixels thin (3.9 times the multiply-adds).
         output_stride: largest stride; stages beyond it are dilated instead.
         multi_grid: factors on the dilation of the last stage's blocks, as DeepLab has them; see `dilation`.
 

@@ -9,7 +9,7 @@ Two customs differ in the first block of a dilated stage, whose stride was taken
 - Yu, Koltun, Funkhouser 2017 ("Dilated Residual Networks", section 2), torchvision's and timm's ResNets: it keeps the
   dilation before it, since its input is as fine as it was.
 - DeepLab: it takes the stage's rate, and in the last stage every block takes that rate times its number in the
-  multi-grid (section 4.2.1: rates 2 x (1, 2, 4) at output stride 16).
+  multi-grid (section 3.2.1: rates 2 x (1, 2, 4) at output stride 16).
 
 The strides are found by sending a small image through, so this works for any network whose strides lie in convolutions
 of odd kernels; a pooling or a patch that would have to change shows in the shapes, and the caller refuses it.
@@ -54,7 +54,7 @@ class Site:
 def shapes_of(network: nn.Module, in_channels: int, side: int) -> list[tuple[int, ...]]:
     """Return the shape (C, h, w) of each level for an image of `side`; the network is left as it was."""
     training = network.training
-    first = next(network.parameters())
+    first = next(network.parameters(), torch.empty(0))
     image = torch.zeros(1, in_channels, side, side, device=first.device, dtype=first.dtype)
     try:
         with torch.no_grad():

@@ -1,7 +1,7 @@
 """Published weights: the local cache first, then the hub, quickly given up when out of reach.
 
 The only file of the house that touches the network, and only when pretrained or imported weights are asked for.
-Nothing but safetensors and JSON is fetched, with one exception: `torchvision_weights`.
+Nothing but safetensors and JSON is fetched.
 """
 
 from __future__ import annotations
@@ -9,13 +9,10 @@ from __future__ import annotations
 import threading
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones import find_backbone
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 FILE = "model.safetensors"
 SECONDS = 3.0
@@ -78,7 +75,7 @@ def published_file(repository: str, file: str) -> Path:
         NoSuchFile: the repository has no such file.
         MaskwrightError: no such repository, or the hub is out of reach.
     """
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     cached = _cached(repository, file)
     if cached is not None:
@@ -92,6 +89,11 @@ def published_file(repository: str, file: str) -> Path:
         )
     try:
         return _download(repository, file)
+    except LocalEntryNotFoundError as error:  # an EntryNotFoundError too, and no word on what the repository has
+        raise MaskwrightError(
+            f"{file} of {repository} could not be fetched, as the hub went out of reach on the way ({error}): try "
+            f"again, or {cure}"
+        ) from error
     except EntryNotFoundError:
         raise NoSuchFile(
             f"{repository} has no {file}: only safetensors and JSON are read, and a pickle is never opened. Convert "
@@ -101,30 +103,6 @@ def published_file(repository: str, file: str) -> Path:
         raise MaskwrightError(
             f"{file} of {repository} could not be fetched ({error}): check the name, or {cure}"
         ) from error
-
-
-def torchvision_weights(published: Any) -> dict[str, Tensor]:
-    """Return the tensors of an entry of torchvision's table of weights, fetching them where torch's cache has none.
-
-    torchvision publishes pickles and nothing else, so this is the one pickle that the house ever reads: the address
-    and the hash come from torchvision as it is installed, a file whose hash differs is refused, and torch's restricted
-    unpickler (`weights_only`) knows tensors and plain containers and runs no code. Files of users never come here.
-
-    Args:
-        published: an entry of a `torchvision.models.WeightsEnum`.
-
-    Raises:
-        MaskwrightError: they are out of reach, or damaged.
-    """
-    try:
-        found = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    except Exception as error:
-        raise MaskwrightError(
-            f"torchvision's weights {published.url} could not be fetched ({error}): try again online, or convert them "
-            "elsewhere with safetensors.torch.save_file(model.state_dict(), 'weights.safetensors'), and give that "
-            "file with --weights FILE"
-        ) from error
-    return dict(found)
 
 
 def _config(name: str) -> Any:

@@ -141,6 +141,8 @@ class MixTransformer(Backbone):
     R halves from stage to stage and is 1 in the last (table 6): keys and values lie at the last stage's stride in all.
     """
 
+    settled = True  # at a finer stride the convolutions by R would not fit on small maps, and see other keys
+
     def __init__(self, in_channels: int, settings: Sequence[tuple[int, int, int, int]], drop_path: float) -> None:
         widths = [width for width, *_ in settings]
         super().__init__(in_channels, widths, [STEM * 2**index for index in range(len(widths))])

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class Patches(Backbone):
     """One level: (N, C * side ** 2, H / side, W / side)."""
 
+    settled = True
+
     def __init__(self, in_channels: int, side: int) -> None:
         super().__init__(in_channels, [in_channels * side**2], [side])
 

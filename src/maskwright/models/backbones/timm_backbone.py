@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
 from torch.utils.checkpoint import checkpoint
 
 from maskwright.core.errors import MaskwrightError
@@ -27,6 +28,8 @@ _ANY_SIZE: dict[str, dict[str, Any]] = {
     "vit_": {"dynamic_img_size": True},
     "deit": {"dynamic_img_size": True},
 }
+# What timm raises for networks and settings that do not go together.
+_FAILURES = (TypeError, AssertionError, RuntimeError, LookupError, AttributeError)
 
 
 class TimmBackbone(Backbone):
@@ -102,7 +105,8 @@ def build(
         weights: safetensors file in timm's own naming to start from, with or without a classifier.
         output_stride: largest stride, 8, 16 or 32; what lies beyond is dilated, where the network can.
         multi_grid: factors on the dilation of the last stage's blocks, as DeepLab has them; see `dilation`.
-        levels: build and run the network only up to this many of its levels, the finest first; 0 for all.
+        levels: build and run the network only up to this many of its levels, the finest first; 0 for all, and no
+            more than it has.
 
     Raises:
         MaskwrightError: no such network, no features, no such stride, or weights that do not fit.
@@ -118,7 +122,7 @@ def build(
         for key, value in any_size.items()
     }
     if levels:
-        fixed["out_indices"] = tuple(range(levels))
+        fixed["out_indices"] = _first(levels, name)
     backbone = create(name, in_channels, weights, **fixed)
     if output_stride == 32 and not multi_grid:
         return backbone
@@ -143,11 +147,27 @@ def create(name: str, in_channels: int, weights: Path | None, **settings: Any) -
         settings.update(pretrained=True, pretrained_cfg_overlay={"state_dict": dict(tensors)})
     try:
         network = timm.create_model(name, features_only=True, in_chans=in_channels, **settings)
-    except (TypeError, AssertionError, RuntimeError, KeyError, AttributeError, NotImplementedError) as error:
+    except _FAILURES as error:
         raise _cannot_build(name, output_stride, weights, error) from None
     if tensors is not None:
         _check_taken_over(network, tensors, f"{weights}", name)
     return TimmBackbone(name, network, in_channels)
+
+
+def _first(levels: int, name: str) -> tuple[int, ...]:
+    """Return the indices of the first levels; timm stumbles over too many in a way of its own for each family."""
+    import timm
+
+    try:
+        with torch.device("meta"):  # only to count them
+            there = len(timm.create_model(name, features_only=True).feature_info.channels())
+    except _FAILURES:
+        return tuple(range(levels))  # it cannot be built without memory, or not at all: `create` will see
+    if levels > there:
+        raise MaskwrightError(
+            f"{name}: levels is {levels}, and it has {there}: give {there} at most, or 0 for all of them"
+        )
+    return tuple(range(levels))
 
 
 def _cannot_build(name: str, output_stride: int, weights: Path | None, error: Exception) -> MaskwrightError:

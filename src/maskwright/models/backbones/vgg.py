@@ -78,6 +78,7 @@ class VGG(Backbone):
         fully = shape.fully_widths
         super().__init__(in_channels, shape.widths + fully, shape.strides + shape.strides[-1:] * len(fully))
         self.normalised = shape.batch_norm
+        self.settled = shape.dense  # poolings cannot be changed back
         self.stages = nn.ModuleList()
         self.checkpointing = False
         block = ConvNormAct if shape.batch_norm else ConvAct

@@ -58,6 +58,7 @@ class PlainTransformer(Backbone):
         strides = [step for step in (stride // 4, stride // 2, stride, stride * 2) if step <= output_stride]
         super().__init__(trunk.in_channels, (quarter, half, width, width)[: len(strides)], strides)
         self.patch, self.stride = patch, stride
+        self.settled = len(strides) < LEVELS  # the levels that were left out are not there
         self.trunk = trunk
         self.norms = nn.ModuleList(ChannelNorm(width) for _ in trunk.reductions[-len(strides) :])
         up = nn.ConvTranspose2d(half, quarter, 2, 2)

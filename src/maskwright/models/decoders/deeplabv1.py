@@ -3,7 +3,7 @@
 Chen, Papandreou, Kokkinos, Murphy, Yuille 2015, "Semantic Image Segmentation with Deep Convolutional Nets and Fully
 Connected CRFs", sections 3.1 and 5 (DeepLab-LargeFOV, tables 1 and 2); layers as the authors published them.
 
-    VGG-16, pool4 and pool5 at stride 1, conv5 atrous of rate 2
+    VGG-16, pool4 and pool5 at stride 1, conv5 atrous of rate 2;  pool5a: average over 3x3
     fc6: 3x3, rate 12, 1024 channels;  fc7: 1x1, 1024;  fc8: 1x1 to the classes;  all at stride 8
 
 A dense CRF comes after the network (section 4): `--crf` when predicting.
@@ -20,6 +20,8 @@ asked for, and drops whole channels of fc7 alone.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
+
+from torch import nn
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.heads.pixel import PixelHead
@@ -42,18 +44,20 @@ class FieldsOfViewDecoder(Decoder):
         backbone: whose last level is read, and which says whether to normalise.
         width: channels of fc6 and fc7; 0 for twice those of the last level, which is 1024 on VGG-16.
         rates: dilation of each fc6.
+        averaged: put the average over 3x3 before them that the authors' published layers have in v1.
     """
 
-    def __init__(self, backbone: Backbone, width: int, rates: Sequence[int]) -> None:
+    def __init__(self, backbone: Backbone, width: int, rates: Sequence[int], *, averaged: bool = False) -> None:
         inputs = backbone.channels[-1]
         fields = FieldsOfView(inputs, width or 2 * inputs, rates, normalised=backbone.normalised)
         super().__init__(fields.channels, backbone.reductions[-1])
+        self.pool = nn.AvgPool2d(3, 1, 1) if averaged else nn.Identity()
         self.fields = fields
         initialise(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return a map (N, channels, H / stride, W / stride)."""
-        return cast("Tensor", self.fields(features[-1]))
+        return cast("Tensor", self.fields(self.pool(features[-1])))
 
 
 def build(backbone: Backbone, classes: int, dropout: float = 0.0, *, width: int = 0, rate: int = 12) -> Segmenter:
@@ -71,5 +75,5 @@ def build(backbone: Backbone, classes: int, dropout: float = 0.0, *, width: int 
     """
     if width < 0 or rate < 1:
         raise MaskwrightError(f"deeplabv1: width {width} must be 0 or more, and rate {rate} 1 or more")
-    decoder = FieldsOfViewDecoder(backbone, width, (rate,))
+    decoder = FieldsOfViewDecoder(backbone, width, (rate,), averaged=True)
     return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes)

@@ -62,6 +62,7 @@ def build(
         classes: number of logits.
         dropout: before the last layer.
         width: channels of fc6 and fc7 of each branch; 0 for twice those of the last level, which is 1024 on VGG-16.
+            With `direct` it stays 0.
         rates: dilation of each branch.
         scales: at which the network sees the image; one of 1.0 alone costs about half.
         direct: no fc6 and fc7: from the last level straight to the classes, as on ResNet-101.
@@ -71,6 +72,11 @@ def build(
     """
     if width < 0 or not rates or min(rates) < 1:
         raise MaskwrightError(f"deeplabv2: width {width} must be 0 or more, and rates {list(rates)} 1 or more each")
+    if direct and width:
+        raise MaskwrightError(
+            f"deeplabv2: width is {width}, and with direct=true there are no fc6 and fc7 that it could widen: leave "
+            "width at 0, or set direct=false"
+        )
     if not scales or min(scales) < 0.1 or max(scales) > 2:
         raise MaskwrightError(f"deeplabv2: scales {list(scales)} must be 0.1 to 2 each, and at least one is needed")
     decoder: Decoder

@@ -17,7 +17,7 @@ Expected: 59.4, 62.4 and 62.7 mIoU on a part of PASCAL VOC 2011 val (their table
 the authors), on pretrained weights: `--set model.backbone=vgg16` with `model.pretrained=true` or `model.weights=FILE`.
 
 Where we differ: fc6 is padded and the image continued to a multiple of 32, instead of padding it by 100 pixels and
-cropping (away from the edge that is the same network, moved by 3 pixels; a test holds it to the authors' layers);
+cropping (away from the edge that is the same network, but for a small shift; a test holds it to the authors' layers);
 by default VGG-16 has a quarter of its width and batch normalisation, to train from scratch on a CPU; the loss is
 taken at stride 4 unless `finest` says 1; dropout is off unless asked for, and drops whole channels of fc7 alone;
 training all skips at once is the default.
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from maskwright.models.backbones.base import Backbone
+
+
+COARSEST = 32
 
 
 class Levels(Decoder):
@@ -75,7 +78,7 @@ def build(
         classes: number of logits.
         dropout: before the score of the last level.
         finest: stride of the logits in the loss: 1 (every pixel, as in the paper), 2, 4 or 8.
-        staged: learn the skips one after the other, the finest last.
+        staged: learn the skips one after the other, the finest last; not for fcn32s, which has none.
 
     Raises:
         MaskwrightError: an option outside its rule, or a level that the backbone lacks.
@@ -83,6 +86,8 @@ def build(
     name = f"fcn{stride}s"
     if finest not in {1, 2, 4, 8}:
         raise MaskwrightError(f"{name}: finest is {finest}, and it must be 1, 2, 4 or 8")
+    if staged and stride == COARSEST:
+        raise MaskwrightError(f"{name}: staged is true, and there is no skip to stage: leave it out, or choose fcn8s")
     levels = pyramid_levels(backbone.reductions)[::-1]
     there = {backbone.reductions[level]: level for level in levels}
     last = backbone.reductions[levels[0]]
@@ -98,4 +103,4 @@ def build(
         )
     chosen = [there[number] for number in wanted]
     head = SkipHead([backbone.channels[level] for level in chosen], classes, dropout, staged=staged)
-    return Segmenter(backbone, Levels(backbone, chosen, min(finest, stride)), head, classes)
+    return Segmenter(backbone, Levels(backbone, chosen, finest), head, classes)

@@ -94,7 +94,7 @@ def build(
         dropout: before the last layer.
         width: channels of the gated map.
         window: side of the window that the gate averages over, in pixels of the last level; 0 for the whole map.
-        steps: of the window, along height and width.
+        steps: of the window, along height and width; for a window above 0 alone.
 
     Raises:
         MaskwrightError: an option outside its rule, or a backbone without a pyramid.
@@ -103,6 +103,11 @@ def build(
         raise MaskwrightError(
             f"lraspp: width {width} must be 1 or more, window {window} 0 or more, and steps {list(steps)} two numbers "
             "of 1 or more"
+        )
+    if not window and tuple(steps) != STEPS:
+        raise MaskwrightError(
+            f"lraspp: steps {list(steps)} are those of a window, and window=0 averages over the whole map: set a "
+            "window, such as 49, or leave steps out"
         )
     decoder = LRASPPDecoder(backbone, width, window, steps)
     return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes)

@@ -96,7 +96,7 @@ class AttentionFusion(nn.Module):
 class PPLiteSegDecoder(Decoder):
     """Pooling on the last level, one fusion for each level, one 3x3 block.
 
-    What each fusion but the last gives is appended to the features, for the auxiliary heads to read.
+    What each fusion but the last gives is returned too, for the auxiliary heads to read.
 
     Args:
         backbone: whose levels of stride 8 and coarser are read.
@@ -117,15 +117,14 @@ class PPLiteSegDecoder(Decoder):
         self.block = ConvNormAct(inputs, inputs)
         initialise(self)
 
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """Return a map (N, channels, H / stride, W / stride)."""
+    def forward(self, features: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return a map (N, channels, H / stride, W / stride), and the coarser ones before it, coarsest first."""
         x = self.pooling(features[self.levels[-1]])
         results = []
         for level, fusion in zip(self.levels[::-1], self.fusions, strict=True):
             x = fusion(features[level], x)
             results.append(x)
-        features.extend(results[:-1])
-        return cast("Tensor", self.block(x))
+        return cast("Tensor", self.block(x)), results[:-1]
 
 
 def build(

@@ -10,7 +10,8 @@ Expected: 37.4 mIoU on ADE20K val with MiT-B0 and C = 256, 51.0 with B5 and C = 
 load the weights of transformers and segmentation_models.pytorch into this network and compare the outputs.
 
 Where we differ: the fusion runs on each level before it is enlarged, and the results are added. This is the same
-function (a 1x1 convolution and an interpolation commute) at a third of the cost. C is 128 unless told otherwise
+function (a 1x1 convolution and an interpolation commute), and the fusion has a third of the multiply-adds: of 4 parts,
+(1 + 1/4 + 1/16 + 1/64) are left. C is 128 unless told otherwise
 (width=256 for B0 and B1, 768 from B2 on).
 """
 

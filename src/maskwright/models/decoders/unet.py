@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import ladder
@@ -69,10 +70,11 @@ class UNetDecoder(Decoder):
         self.skips = [level for _, level in steps]
         self.factors = [coarse // fine for coarse, fine in pairwise(strides)]
         beside = [None if level is None else backbone.channels[level] for level in self.skips]
+        self.transposed = transposed
         self.ups, self.blocks = nn.ModuleList(), nn.ModuleList()
         for inputs, skip, width, factor in zip(before, beside, widths, self.factors, strict=False):
-            up = nn.ConvTranspose2d(inputs, width, factor, factor) if transposed else nn.Upsample(scale_factor=factor)
-            self.ups.append(up)
+            # Nearest neighbours need no layer, but keep the place in the file's names.
+            self.ups.append(nn.ConvTranspose2d(inputs, width, factor, factor) if transposed else nn.Identity())
             arriving = (width if transposed else inputs) + (skip or 0)
             self.blocks.append(DoubleConv(arriving, width, norm=backbone.normalised, valid=backbone.valid))
         self.gates = gates(beside if attention else [None] * len(steps), before, self.factors)
@@ -89,10 +91,10 @@ class UNetDecoder(Decoder):
             level = None if skip is None else crop_centre(features[skip], (factor * height, factor * width))
             if level is not None and not isinstance(gate, nn.Identity):
                 level = gate(level, x)
-            if isinstance(up, nn.Upsample) and not self.margin:
+            if not self.transposed and not self.margin:
                 x = cast("DoubleConv", block).joined(x, level, factor)
             else:
-                finer = up(x)
+                finer = up(x) if self.transposed else F.interpolate(x, scale_factor=factor, mode="nearest")
                 x = cast("Tensor", block(finer if level is None else torch.cat([finer, level], dim=1)))
         return x
 

@@ -1,9 +1,8 @@
 """torchvision's segmentation networks: `torchvision:fcn_resnet50` and its kin.
 
-What there is, where it lies, its classes and its preprocessing come from torchvision's own table of weights. The files
-are pickles, as torchvision publishes nothing else; see `hub.torchvision_weights` for how they are read.
-
-A file of one's own is a safetensors file of such a network's `state_dict()`, with any number of classes.
+Classes and preprocessing come from torchvision's own table of weights. The weights themselves are published as pickles
+and nothing else, and none is opened here: they are converted once by torchvision (`CONVERSION`), and given as a
+safetensors file. So is a file of one's own: such a network's `state_dict()`, with any number of classes.
 """
 
 from __future__ import annotations
@@ -11,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from maskwright.core.errors import unknown_name
+from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.plan import ModelPlan, PredictPlan
-from maskwright.models.backbones import hub
 from maskwright.models.importers.naming import renamed
 from maskwright.models.importers.recipe import Recipe, eight_bit, rows_of
 from maskwright.models.weights import read_tensors
@@ -24,6 +22,14 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+CONVERSION = """
+    from torchvision.models import segmentation; from safetensors.torch import save_file
+    save_file(segmentation.{table}.DEFAULT.get_state_dict(progress=True, check_hash=True), "{name}.safetensors")
+"""
+_NAMED = (
+    "the file names no classes; having {count}, they are taken to be those of torchvision's published weights unless "
+    "others are given with --classes"
+)
 # They were trained on images of about 520 pixels: a photograph of 3:2 at that height goes through in one piece.
 _TILE = 768
 _AUX = {
@@ -128,8 +134,13 @@ def recipe(name: str, weights: Path | None) -> Recipe:
         raise unknown_name("network of torchvision that can be imported", name, NETWORKS)
     network = NETWORKS[name]
     published = getattr(segmentation, network.weights).DEFAULT
-    tensors = hub.torchvision_weights(published) if weights is None else read_tensors(weights)
-    origin = published.url.rpartition("/")[2] if weights is None else str(weights)
+    if weights is None:
+        raise MaskwrightError(
+            f"torchvision publishes the weights of {name} as a pickle, and a pickle is never opened here: convert them "
+            f"once, where torchvision may fetch them, with{CONVERSION.format(table=network.weights, name=name)}"
+            f"and give the file with --weights {name}.safetensors"
+        )
+    tensors, origin = read_tensors(weights), str(weights)
     count = rows_of(tensors, network.last, origin)
     categories = tuple(published.meta["categories"])
     options = dict(network.options)
@@ -144,4 +155,5 @@ def recipe(name: str, weights: Path | None) -> Recipe:
         origin=origin,
         names=categories if len(categories) == count else None,
         predict=PredictPlan(tile=(_TILE, _TILE)),
+        notes=() if len(categories) != count else (_NAMED.format(count=count),),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, cast
 
 import torch
@@ -183,6 +184,8 @@ def height_width(x: Tensor) -> tuple[int, int]:
 def initialise(module: nn.Module, fan: Literal["fan_in", "fan_out"] = "fan_out") -> None:
     """Draw convolution weights as He et al. 2015, set biases to 0 and norms to the identity.
 
+    Transposed convolutions keep the variance of the values, as no ReLU comes after them here.
+
     Args:
         module: whose layers are drawn.
         fan: keep the spread of the gradients (`fan_out`, equation 14) or of the values (`fan_in`, equation 10).
@@ -192,6 +195,16 @@ def initialise(module: nn.Module, fan: Literal["fan_in", "fan_out"] = "fan_out")
             nn.init.kaiming_normal_(layer.weight, mode=fan, nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+        elif type(layer) is nn.ConvTranspose2d:  # kinds of it that start as something of their own stay that
+            _initialise_enlarging(layer)
         elif isinstance(layer, nn.BatchNorm2d):
             nn.init.ones_(layer.weight)
             nn.init.zeros_(layer.bias)
+
+
+def _initialise_enlarging(layer: nn.ConvTranspose2d) -> None:
+    """Draw weights for a variance of 1 / N, N what a result sums over: of each kernel, one place in a stride."""
+    area = math.prod(layer.kernel_size) / math.prod(layer.stride)
+    nn.init.normal_(layer.weight, std=(layer.in_channels / layer.groups * area) ** -0.5)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
