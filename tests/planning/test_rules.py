@@ -582,3 +582,13 @@ def test_spreads_of_sizes_use_the_median_and_the_ninetieth_percentile() -> None:
     mixed = fingerprint(heights=replace(flat(240), high=9000, p90=400), widths=replace(flat(320), high=9000, p90=500))
     assert values(rules_data.working_resolution(facts(mixed), plan()))["data.scale"] == 1.0
     assert tuple(values(rules_time.tiles(facts(mixed), plan()))["predict.tile"]) == (416, 512)
+
+
+def test_few_classes_are_compared_at_full_size() -> None:
+    few = facts(fingerprint(class_stats=tuple(kind(name, 0.25) for name in "abcd")))
+    many = facts(fingerprint(class_stats=tuple(kind(name, 0.2) for name in "abcde")))
+    assert values(rules_learning.label_stride(few, plan())) == {"loss.full_size": True}
+    assert values(rules_learning.label_stride(many, plan())) == {"loss.full_size": False}
+    assert "5 classes: " in reason(rules_learning.label_stride(many, plan()), "loss.full_size")
+    opposed = plan(adversarial=AdversarialPlan(weight=0.1))
+    assert values(rules_learning.label_stride(few, opposed)) == {"loss.full_size": False}

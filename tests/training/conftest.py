@@ -49,10 +49,11 @@ class Tiny(nn.Module):
         self.aux = nn.ModuleList([nn.Conv2d(6, 2, 1)])
 
     def forward(self, x: Tensor, *, with_aux: bool = False, upsample: bool = True) -> Any:
-        assert not upsample
         features = self.backbone(x)
-        main = self.head(torch.relu(self.decoder(features)))
-        return (main, self.aux[0](features)) if with_aux else main
+        outputs = [self.head(torch.relu(self.decoder(features))), self.aux[0](features)]
+        if upsample:
+            outputs = [nn.functional.interpolate(output, size=x.shape[2:], mode="bilinear") for output in outputs]
+        return tuple(outputs) if with_aux else outputs[0]
 
     def follow(self, progress: float) -> None:
         self.progress = progress

@@ -408,3 +408,21 @@ def test_every_process_cuts_its_crops_into_equally_many_parts(
         trainer._step(batch_of(0, size))
         assert len(seen) == parts
         assert sum(seen) == size
+
+
+@pytest.mark.parametrize(("full_size", "compared"), [(False, (4, 4)), (True, (8, 8))])
+def test_every_label_is_compared_where_the_plan_says_so(
+    bench: Bench, full_size: bool, compared: tuple[int, int]
+) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Looking(torch.nn.CrossEntropyLoss):
+        def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+            seen.append(tuple(labels.shape[1:]))
+            return super().forward(logits, labels)
+
+    bench.loss = Looking()
+    plan = bench.plan()
+    plan.loss.full_size = full_size
+    bench.trainer(plan)._step(batch_of(0))
+    assert seen == [compared, compared]

@@ -49,6 +49,8 @@ class LossPlan(Section):
         class_balance: beta of `class-balanced`: 0 weighs all classes alike, towards 1 by their number of objects.
         label_smoothing: of the cross-entropy.
         auxiliary: weight of the loss on auxiliary heads.
+        full_size: enlarge the logits to the size of the crop and compare them with every label; otherwise they stay at
+            the decoder's own stride and are compared with every `stride`-th label.
     """
 
     terms: dict[str, Weight] = {"cross_entropy": 1.0, "dice": 1.0}
@@ -58,6 +60,7 @@ class LossPlan(Section):
     class_balance: float = Field(0.999, ge=0, lt=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     auxiliary: float = Field(0.4, ge=0)
+    full_size: bool = False
 
 
 class AdversarialPlan(Section):

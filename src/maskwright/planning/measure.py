@@ -168,10 +168,10 @@ class _Bench:
         return times[1] - times[0], times[2] - times[1]
 
     def _forward(self) -> Tensor:
-        """Return the loss as the training loop reckons it, with auxiliary heads, at the decoder's own stride."""
+        """Return the loss as the training loop reckons it, with auxiliary heads."""
         precision = self.plan.train.precision
         with torch.autocast(self.images.device.type, DTYPES[precision], enabled=precision != "32-true"):
-            main, *others = self.network(self.images, with_aux=True, upsample=False)
+            main, *others = self.network(self.images, with_aux=True, upsample=self.plan.loss.full_size)
         labels = torch.randint(0, max(self.classes, 2), (len(main), *main.shape[2:]), device=main.device)
         total: Tensor = self.loss(main.float(), labels)
         if self.opponent is not None:

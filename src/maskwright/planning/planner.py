@@ -34,7 +34,7 @@ FIRST_RULES: Rules = (
     rules_time.usual_batch,
 )
 SIZED_RULES: Rules = (rules_data.crop, rules_learning.fineness)
-CROPPED_RULES: Rules = (rules_data.zoom, rules_classes.class_weights)
+CROPPED_RULES: Rules = (rules_data.zoom, rules_classes.class_weights, rules_learning.label_stride)
 LENGTH_RULES: MeasuredRules = (rules_time.batch, rules_time.steps, rules_time.validations, rules_time.threads)
 LAST_RULES: Rules = (rules_learning.learning_rate, rules_time.averaging, rules_time.tiles)
 

@@ -163,12 +163,8 @@ class Trainer:
         self._freezer.rest()
 
     def _scored(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Return the loss of one micro-batch, auxiliary heads included.
-
-        The logits stay at the decoder's own stride and every `stride`-th label is compared with them: enlarging the
-        logits to full size cost a CPU about four tenths more a step; what it would do to the score was not measured.
-        """
-        main, *others = self.model(images, with_aux=True, upsample=False)
+        """Return the loss of one micro-batch, auxiliary heads included."""
+        main, *others = self.model(images, with_aux=True, upsample=self.job.plan.loss.full_size)
         loss: torch.Tensor = self.job.loss(main.float(), thinned(labels, main))
         if self.adversary is not None:
             loss = loss + self.adversary.challenge(images, main.float(), thinned(labels, main))
