@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.planning.facts_by_hand import CPU, CUDA, facts, fingerprint, flat, kind, reason, values
 
+from maskwright import models
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.fingerprint import ChannelStats, ClassStats, Spread
 from maskwright.core.plan import (
@@ -274,6 +275,18 @@ def test_only_the_compact_backbone_is_made_wider_or_narrower(name: str, backbone
     assert values(rules_learning.architecture(facts(machine=CUDA), chosen)) == {"model.name": "swiftnet"}
     assert rules_learning.compact(plan(model=ModelPlan(name=name, backbone="compact")))
     assert rules_learning.compact(plan(model=ModelPlan(name="unet")))
+
+
+def test_a_network_of_its_own_shape_is_slimmed_its_own_way() -> None:
+    own = models.MODELS["unet2015"].slim
+    assert rules_learning.slimmer(plan(model=ModelPlan(name="unet2015"))) == own
+    assert rules_learning.slimmer(plan(model=ModelPlan(name="unet2015", backbone="timm:resnet18"))) == {}
+    assert rules_learning.slimmer(plan(model=ModelPlan(name="unet2015", weights="w.safetensors"))) == {}
+    assert rules_learning.slimmer(plan()) == {"widths": rules_learning.NARROW}
+    count = [
+        sum(weight.numel() for weight in models.create("unet2015", 6, **options).parameters()) for options in ({}, own)
+    ]
+    assert count[1] < 0.07 * count[0]
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ class ModelEntry:
         summary: what it is and when to take it, in a few words.
         backbone_options: what this architecture asks of any backbone that knows it, unless told otherwise.
         own: what it asks of its default backbone alone: another one's widths and depths are its own business.
+        slim: options that make it, on its default backbone, light enough where the time is short.
     """
 
     builder: Callable[..., Segmenter]
@@ -59,6 +60,7 @@ class ModelEntry:
     summary: str
     backbone_options: Mapping[str, Any] = field(default_factory=dict)
     own: Mapping[str, Any] = field(default_factory=dict)
+    slim: Mapping[str, Any] = field(default_factory=dict)
 
 
 MODELS: dict[str, ModelEntry] = {
@@ -77,6 +79,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1505.04597",
         "compact",
         "ladder of concatenations down to full resolution: fine structures, few images",
+        slim={"finest": 2},
     ),
     "unet2015": ModelEntry(
         partial(unet.build, channels=(512, 256, 128, 64), layout="paper"),
@@ -85,6 +88,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1505.04597",
         "unet",
         "the original with its own contracting path, 64 to 1024 channels: 31 million weights, slow on a CPU",
+        slim={"base": 16, "channels": [128, 64, 32, 16], "norm": True},
     ),
     "unet++": ModelEntry(
         unetplusplus.build,
@@ -93,6 +97,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1807.10165",
         "compact",
         "nested dense skips, deep supervision as an option: a finer and slower U-Net",
+        slim={"finest": 2},
     ),
     "attention_unet": ModelEntry(
         partial(unet.build, attention=True),
@@ -101,6 +106,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1804.03999",
         "compact",
         "U-Net with gates on its skips: small things in large images",
+        slim={"finest": 2},
     ),
     "deeplabv3": ModelEntry(
         deeplabv3.build,

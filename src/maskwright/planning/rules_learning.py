@@ -6,10 +6,10 @@ Each rule takes the facts and the plan so far and returns decisions. Knows no cl
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from maskwright.models import MODELS, options_of
+from maskwright.models import BACKBONES, MODELS, options_of
 from maskwright.planning.facts import Decision
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ THICK = 12.0
 FINE_PIXELS = 1e6
 """Pixels of an image, at the working resolution, up to which stride 2 is affordable."""
 WIDE = [64, 128, 256, 512]
+NARROW = [24, 48, 96, 160]
 
 
 def architecture(facts: Facts, plan: Plan) -> list[Decision]:
@@ -38,8 +39,13 @@ def architecture(facts: Facts, plan: Plan) -> list[Decision]:
     else:
         name, why = "swiftnet", f"light enough for {machine.cores} cores to make many steps"
     decisions = [Decision("model.name", name, why)]
+    usual = MODELS[plan.model.name].default_backbone
+    published = BACKBONES[usual].timm is not None
     if pretrained.available:
         decisions.append(Decision("model.backbone", pretrained.backbone, pretrained.reason))
+    elif machine.device == "cpu" and plan.model.backbone is None and published and not plan.model.weights:
+        why = f"from scratch on {machine.cores} cores: {usual} would make too few steps"
+        decisions.append(Decision("model.backbone", "compact", why))
     elif machine.device == "cuda" and widths_are_open(plan):
         decisions.append(Decision("model.options.widths", WIDE, f"twice the usual widths: {machine.name} affords them"))
     return decisions
@@ -57,6 +63,13 @@ def widths_are_open(plan: Plan) -> bool:
         return False
     depths = {**options_of(plan.model.name, "compact"), **plan.model.options}["depths"]
     return isinstance(depths, Sequence) and len(depths) == len(WIDE)
+
+
+def slimmer(plan: Plan) -> Mapping[str, Any]:
+    """Return the options that make the network slimmer; none where there are none, or weights must fit it."""
+    entry = MODELS[plan.model.name]
+    usual = plan.model.backbone in {None, entry.default_backbone} and not plan.model.weights
+    return {**({"widths": NARROW} if widths_are_open(plan) else {}), **(entry.slim if usual else {})}
 
 
 def fineness(facts: Facts, plan: Plan) -> list[Decision]:

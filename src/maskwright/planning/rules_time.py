@@ -12,7 +12,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.planning.facts import Decision
 from maskwright.planning.measure import pixels
 from maskwright.planning.rules_data import MIRRORED, crop_size, detail_reason, detail_scale
-from maskwright.planning.rules_learning import widths_are_open
+from maskwright.planning.rules_learning import slimmer
 
 if TYPE_CHECKING:
     from maskwright.core.plan import Plan
@@ -25,7 +25,6 @@ MEMORY_SHARE = 0.5
 LEAST_STEPS = 20
 ENOUGH_STEPS = 300
 """Fewer than these are too few: then a step is made cheaper."""
-NARROW = [24, 48, 96, 160]
 PASSES = 15
 """How often all training pixels should be seen; at less than half of it, images are shrunk."""
 EVALUATION_SHARE = 0.15
@@ -57,12 +56,12 @@ def usual_batch(facts: Facts, _plan: Plan) -> list[Decision]:
 def widths(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     """Make the network narrower where the time holds too few steps of the usual one."""
     count = _steps(facts, plan, cost)
-    if count is None or count >= ENOUGH_STEPS or not widths_are_open(plan):
+    if count is None or count >= ENOUGH_STEPS:
         return []
     reason = (
         f"only {count} steps of the usual widths fit, {cost.seconds(plan):.2f} s each (measured): narrower is faster"
     )
-    return [Decision("model.options.widths", NARROW, reason)]
+    return [Decision(f"model.options.{key}", value, reason) for key, value in slimmer(plan).items()]
 
 
 def resolution(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
