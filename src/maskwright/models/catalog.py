@@ -88,7 +88,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1505.04597",
         "unet",
         "the original with its own contracting path, 64 to 1024 channels: 31 million weights, slow on a CPU",
-        slim={"base": 16, "channels": [128, 64, 32, 16], "norm": True},
+        slim={"base": 8, "channels": [64, 32, 16, 8], "norm": True},
     ),
     "unet++": ModelEntry(
         unetplusplus.build,
@@ -151,6 +151,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/2105.15203",
         "mit",
         "transformer pyramid and a decoder of linear layers: strong with pretrained weights",
+        slim={"widths": [16, 32, 80, 128], "width": 64},
     ),
     "upernet": ModelEntry(
         upernet.build,
@@ -241,5 +242,6 @@ MODELS: dict[str, ModelEntry] = {
         "patches",
         "recurrent layers straight from pixel patches, no convolution: to compare with",
         {"patch": 4},
+        slim={"patch": 8},
     ),
 }
