@@ -151,7 +151,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/2105.15203",
         "mit",
         "transformer pyramid and a decoder of linear layers: strong with pretrained weights",
-        slim={"widths": [16, 32, 80, 128], "width": 64},
+        slim={"depths": [1, 1, 1, 1], "width": 64},
     ),
     "upernet": ModelEntry(
         upernet.build,
