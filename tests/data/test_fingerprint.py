@@ -395,7 +395,17 @@ def test_a_class_of_one_split_only(tmp_path):
     found = measure(dataset).faults
     assert kinds(found) == {"class-in-one-split": 1, "absent-class": 1}
     assert "class b is shown in val only (1 image): it cannot be learnt" in found[0].message
-    assert "c of 4 classes occur in no mask" in found[1].message
+    assert found[1].message == "1 of 4 classes occur in no mask: c"
+
+
+def test_a_class_that_validation_does_not_see(tmp_path):
+    masks = [mask_with((5, 5, 9, 9, 1), (20, 20, 9, 9, 2)) for _ in range(3)]
+    masks[1] = mask_with((5, 5, 9, 9, 1))
+    pairs = [(picture(n), mask) for n, mask in enumerate(masks)]
+    dataset = write_dataset(tmp_path, pairs, names=("background", "a", "b"), splits=["train", "val", "test"])
+    (fault,) = measure(dataset).faults
+    assert (fault.kind, fault.severity) == ("class-not-in-split", "warning")
+    assert fault.message == "class b is shown in no val image: the choice of the model does not see it"
 
 
 def test_near_duplicates_across_the_layouts_splits(tmp_path):

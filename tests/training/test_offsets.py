@@ -95,3 +95,13 @@ def test_the_climb_ends_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None
     cut = ascend(scores, truth, deadline=2.5)  # time for two classes
     assert np.unique(cut[2:]).size == 1
     assert cut[1] > cut[3]
+
+
+def test_a_class_that_is_nowhere_true_is_left_alone() -> None:
+    """Pushing it away would end its false alarms here, and it would not be found elsewhere."""
+    scores, truth = pixels(0, 2000, 4)
+    scores[:, 1] += 2.0  # false alarms of a class that is nowhere true
+    keep = truth != 1
+    offsets = ascend(scores[keep], truth[keep])
+    others = ascend(scores[keep][:, [0, 2, 3]], np.array([0, 9, 1, 2], np.uint8)[truth[keep]])
+    assert offsets.tolist() == [others[0], 0.0, others[1], others[2]]

@@ -129,7 +129,7 @@ def class_faults(
             "absent-class",
             "note",
             dataset.root,
-            f"{_listed(absent)} of {len(names)} classes occur in no mask",
+            f"{len(absent)} of {len(names)} classes occur in no mask: {_listed(absent)}",
             "label some, or take the names out of the list of classes",
         )
     used = [place for place, part in enumerate(SPLITS) if any(record.split == part for record in dataset.records)]
@@ -139,6 +139,8 @@ def class_faults(
             yield _one_split(dataset.root, names[index], having[0], int(images[index].sum()))
         elif having and "train" not in having and 0 in used:
             yield _one_split(dataset.root, names[index], " and ".join(having), int(images[index].sum()))
+        elif missing := [SPLITS[place] for place in used if not images[index, place]]:
+            yield _not_in(dataset.root, names[index], missing[0])
 
 
 def _one_split(root: Path, name: str, part: str, images: int) -> Fault:
@@ -149,6 +151,17 @@ def _one_split(root: Path, name: str, part: str, images: int) -> Fault:
         "warning",
         root,
         f"class {name} is shown in {part} only ({count}): {missed}",
+        "label more images of it, or move some to the other parts",
+    )
+
+
+def _not_in(root: Path, name: str, part: str) -> Fault:
+    blind = {"val": "the choice of the model does not see it", "test": "its score cannot be measured"}[part]
+    return Fault(
+        "class-not-in-split",
+        "warning",
+        root,
+        f"class {name} is shown in no {part} image: {blind}",
         "label more images of it, or move some to the other parts",
     )
 

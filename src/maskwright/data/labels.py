@@ -215,7 +215,8 @@ def _unknown_color(path: Path, code: int, count: int, known: int) -> DecodeError
         "unknown-color",
         path,
         f"holds the colour {red},{green},{blue} ({count:,} pixels), which is none of the {known} known ones",
-        f"add a line NAME,{red},{green},{blue} to classes.csv, or save the mask without interpolation",
+        f"add a line NAME,{red},{green},{blue} to the table of colours (classes.csv and the like), or save the mask "
+        "without interpolation",
     )
 
 

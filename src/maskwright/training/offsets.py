@@ -56,12 +56,16 @@ def fit_offsets(
 
 def ascend(scores: NDArray[np.float32], truth: NDArray[np.uint8], deadline: float | None = None) -> NDArray[np.float32]:
     """Climb the mean IoU, one class's constant at a time; `scores` (n, K), `truth` (n,); return (K,)."""
-    classes = scores.shape[1]
-    offsets = np.zeros(classes, np.float32)
+    offsets = np.zeros(scores.shape[1], np.float32)
+    present, places = np.unique(truth, return_inverse=True)
+    if len(present) < len(offsets):
+        # A class that is nowhere true could only lose: pushed away here, it would not be found elsewhere either.
+        offsets[present] = ascend(scores[:, present], places.astype(np.uint8), deadline)
+        return offsets
     top = Top(scores)
     for _ in range(ROUNDS):
         before = offsets.copy()
-        for index in range(classes):
+        for index in range(len(offsets)):
             if deadline is not None and time.monotonic() > deadline:
                 break
             values = mean_iou_by_offset(top, truth, index)
