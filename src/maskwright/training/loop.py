@@ -280,7 +280,7 @@ class Trainer:
             self.adversary.restore(point)
         for difference in checkpoint.differences(point):
             self.job.on_event(Note(difference))
-        self.pace = Pace(**point.state["pace"])
+        self.pace = Pace.from_json(point.state["pace"])
         self.best = Best(**point.state["best"], weights=point.part("best"))
         self._marks.next = point.state["marks"]
         loss = point.state["loss"]

@@ -8,7 +8,7 @@ is left. Without a time budget nothing is ever corrected and progress is exactly
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ class Pace:
         progress: share of the training done, 0..1.
         budget_seconds: for the steps alone, from the first to the last; None when the steps are fixed.
         spent_seconds: on the steps so far, over all resumptions.
-        timed_step, timed_seconds: steps and seconds at the last correction.
-        step_seconds: what a step was thought to take then; 0 before.
+        marks: [steps, seconds] at the start and at each correction, without those that no correction needs any more.
     """
 
     total: int
@@ -38,9 +37,7 @@ class Pace:
     progress: float = 0.0
     budget_seconds: float | None = None
     spent_seconds: float = 0.0
-    timed_step: int = 0
-    timed_seconds: float = 0.0
-    step_seconds: float = 0.0
+    marks: list[tuple[int, float]] = field(default_factory=lambda: [(0, 0.0)])
 
     @property
     def done(self) -> bool:
@@ -63,22 +60,26 @@ class Pace:
         """
         if self.budget_seconds is None:
             return False
-        late = alone and self.spent_seconds - self.timed_seconds >= self.budget_seconds / CORRECTIONS
-        return late or self.step - self.timed_step >= max(self.total // CORRECTIONS, 5)
+        step, seconds = self.marks[-1]
+        late = alone and self.spent_seconds - seconds >= self.budget_seconds / CORRECTIONS
+        return late or self.step - step >= max(self.total // CORRECTIONS, 5)
 
     def retime(self) -> None:
         """Correct `total` so that the steps left fill the seconds left: at least one, but none once the last is done.
 
-        What a step takes, with all that it brings along (validation, checkpoints), is half what it took since the last
-        correction and half what was thought then: a machine that slows down late must be noticed.
+        What a step will take, with all that it brings along (validation, checkpoints), is what it took over the last
+        as many seconds as are left. So a stall early on, which the rest will outweigh, hardly moves the schedule, and a
+        machine that slows down late is noticed.
         """
         if self.budget_seconds is None or self.done:
             return
-        recent = (self.spent_seconds - self.timed_seconds) / (self.step - self.timed_step)
-        self.step_seconds = (self.step_seconds + recent) / 2 if self.step_seconds else recent
-        self.timed_step, self.timed_seconds = self.step, self.spent_seconds
-        left = (self.budget_seconds - self.spent_seconds) / max(self.step_seconds, 1e-9)
-        self.total = self.step + max(round(left), 1)
+        left = self.budget_seconds - self.spent_seconds
+        while len(self.marks) > 1 and self.marks[1][1] <= self.spent_seconds - left:
+            del self.marks[0]
+        step, seconds = self.marks[0]
+        each = (self.spent_seconds - seconds) / (self.step - step)
+        self.marks.append((self.step, self.spent_seconds))
+        self.total = self.step + max(round(left / max(each, 1e-9)), 1)
 
     def learning_rate(self, plan: OptimPlan) -> float:
         """Return the learning rate of the coming step: linear warm-up, then cosine, poly (power 0.9) or constant."""
@@ -93,6 +94,11 @@ class Pace:
     def to_json(self) -> dict[str, Any]:
         """Return plain types; floats survive JSON exactly."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Pace:
+        """Restore what `to_json` returned."""
+        return cls(**{**values, "marks": [(step, seconds) for step, seconds in values["marks"]]})
 
 
 class Marks:
