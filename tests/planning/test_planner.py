@@ -176,10 +176,17 @@ def test_a_passing_load_decides_no_network(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_what_is_cut_smaller_is_zoomed_out_further() -> None:
-    short, usual = made(train_seconds=50.0), made(train_seconds=500.0)
+    short, usual = made(train_seconds=80.0), made(train_seconds=500.0)
     assert pixels(short) < 0.7 * pixels(usual)
     assert short.augment.zoom[0] < usual.augment.zoom[0]
-    assert "only 100 steps" in short.reasons["sampling.crop"]
+    assert "only 160 steps" in short.reasons["sampling.crop"]
+
+
+def test_images_that_shrink_have_smaller_crops_and_more_steps() -> None:
+    plan = made(train_seconds=50.0)
+    assert plan.data.scale == pytest.approx(3**-0.5, abs=1e-3)
+    assert plan.sampling.crop == (128, 192)
+    assert plan.train.steps == pytest.approx(100 * 256 * 320 / (128 * 192), abs=1)
 
 
 # Measuring

@@ -510,21 +510,27 @@ def test_too_few_steps_are_made_cheaper() -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "thickness", "scale"),
+    ("seconds", "images", "thickness", "scale"),
     [
-        (80, 400.0, None),  # 100 steps of 8 crops: 10 passes
-        (160, 400.0, 0.577),  # 5 passes are made 15
-        (8000, 400.0, 0.5),  # a tenth of a pass: as far as half
-        (8000, 5.0, 0.8),  # the thinnest class keeps its 4 pixels
-        (8000, 3.0, None),
+        (300.0, 240, 400.0, None),  # 300 steps of 8 crops: 10 passes
+        (300.0, 480, 400.0, 0.577),  # 5 passes are made 15
+        (300.0, 24000, 400.0, 0.5),  # a tenth of a pass: as far as half
+        (300.0, 24000, 5.0, 0.8),  # the thinnest class keeps its 4 pixels
+        (300.0, 24000, 3.0, None),
+        (150.0, 24, 400.0, None),  # half of what is enough steps
+        (100.0, 24, 400.0, 0.577),  # a third of it, of which shrinking makes enough
+        (10.0, 24, 400.0, 0.5),
     ],
 )
-def test_images_shrink_where_they_would_hardly_be_seen(images: int, thickness: float, scale: float | None) -> None:
+def test_images_shrink_where_they_or_the_steps_would_be_few(
+    seconds: float, images: int, thickness: float, scale: float | None
+) -> None:
     stats = (kind("background", 0.9), kind("thing", 0.1, thickness))
-    made = facts(fingerprint(256, 256, class_stats=stats), train_seconds=100.0, train_images=images)
+    made = facts(fingerprint(256, 256, class_stats=stats), train_seconds=seconds, train_images=images)
     decided = rules_time.resolution(made, plan(), costing(1.0))
     assert values(decided).get("data.scale") == scale
     assert all("passes" not in decision.reason and "seen" in decision.reason for decision in decided)
+    assert all(f"{seconds:.0f} steps" in decision.reason for decision in decided)
     assert rules_time.resolution(replace(made, train_seconds=None), plan(), costing(1.0)) == []
 
 

@@ -88,7 +88,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1505.04597",
         "unet",
         "the original with its own contracting path, 64 to 1024 channels: 31 million weights, slow on a CPU",
-        slim={"base": 8, "channels": [64, 32, 16, 8], "norm": True},
+        slim={"base": 16, "channels": [128, 64, 32, 16], "norm": True},
     ),
     "unet++": ModelEntry(
         unetplusplus.build,

@@ -65,21 +65,27 @@ def widths(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
 
 
 def resolution(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
-    """Shrink further, to half at most, where the images would be seen too few times; the thinnest class forbids it."""
-    if facts.train_seconds is None:
+    """Shrink further, to half at most, where time holds too few steps, or too few passes over the images.
+
+    The thinnest class forbids it. On the demo's data 150 steps of `unet2015` at full size reached 44, 250 steps at
+    half the size, in as much time, 86.
+    """
+    count = _steps(facts, plan, cost)
+    if facts.train_seconds is None or count is None:
         return []
     height, width = facts.working_size(plan)
     seen = facts.train_seconds * pixels(plan) / cost.seconds(plan)
-    passes = seen / (max(facts.train_images, 1) * height * width)
-    if passes >= PASSES / 2:
+    passes = max(seen, 0.0) / (max(facts.train_images, 1) * height * width)
+    enough = min(passes / PASSES, count / ENOUGH_STEPS)
+    if enough >= 0.5:
         return []
-    scale = round(plan.data.scale * max(math.sqrt(max(passes, 0.0) / PASSES), 0.5), 3)
+    scale = round(plan.data.scale * max(math.sqrt(enough), 0.5), 3)
     if scale <= detail_scale(facts):
         scale = round(min(detail_scale(facts), plan.data.scale), 3)
     if scale == plan.data.scale:
         return []
     there = passes * (plan.data.scale / scale) ** 2
-    now = f"at {plan.data.scale:g} all pixels would be seen {passes:.1f} times"
+    now = f"at {plan.data.scale:g} there were {count} steps, and all pixels would be seen {passes:.1f} times"
     reason = f"{now} in {facts.train_seconds:.0f} s (measured), here about {there:.0f} times"
     if scale == round(detail_scale(facts), 3):
         reason += f"; {detail_reason(facts)}"
