@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import Plan
 from maskwright.core.plan_file import named, overridden, read_plan, write_plan
+from maskwright.core.plan_rules import in_yaml, place_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +33,7 @@ def test_the_number_of_channels_can_be_set_alone(channels: int) -> None:
     ("settings", "message"),
     [
         (["optim.lr"], "--set optim.lr: write it as section.key=value"),
-        (["optim.lr=3e-4", "optim.warmup=2"], r"^--set optim.warmup=2: optim.warmup is 2: .*less than 1"),
+        (["optim.lr=3e-4", "optim.warmup=2"], r"^--set optim.warmup=2: optim.warmup is 2, .*0 or more and below 1: "),
         (["optm.lr=1"], "^--set optm.lr=1: optm: .* did you mean 'optim'"),
         (["optim.lrr=1"], "^--set optim.lrr=1: optim.lrr: .* did you mean 'lr'"),
         (["optim.lr.fast=1"], "'lr' holds a value and no keys of its own"),
@@ -46,12 +48,54 @@ def test_the_number_of_channels_can_be_set_alone(channels: int) -> None:
         (["loss.class_weights=[1, -1]"], "loss.class_weights.1 is -1"),
         (["sampling.class_odds=[1, -1]"], "sampling.class_odds.1 is -1"),
         (["optim.lr=.inf"], "optim.lr is inf"),
-        (["optim.lr=.nan"], "optim.lr is nan"),
+        (["optim.lr=.nan"], "optim.lr is nan, and it must be a finite number, above 0"),
+        (["model.freeze=backbone"], r"'freeze' is no key of this section: did you mean optim.freeze\?"),
+        (["loss.terms={1: 1}"], "loss.terms names 1, and every name must be text"),
+        (["reasons=3"], "reasons are written by planning"),
     ],
 )
 def test_a_bad_setting_is_refused_by_its_name(settings: list[str], message: str) -> None:
     with pytest.raises(MaskwrightError, match=message):
         overridden(Plan(), settings)
+
+
+@pytest.mark.parametrize(
+    ("setting", "rule"),
+    [
+        ("optim.lr=abc", "'abc', and it must be a number, above 0: write e.g. --set optim.lr=0.002, or leave it out"),
+        ("sampling.batch=-1", "-1, and it must be a whole number, 1 or more: write e.g. --set sampling.batch=8"),
+        ("optim.schedule=linear", "'linear', and it must be cosine or poly or constant: write e.g. --set optim.sch"),
+        ("train.channels_last=perhaps", "'perhaps', and it must be true or false: "),
+        ("model.name=3", "3, and it must be text: "),
+        ("sampling.crop=[32]", "[32], and it must be a list of 2 entries, each of them a whole number, 8 or more: "),
+        ("sampling.crop=32", "32, and it must be a list of 2 entries, each of them a whole number, 8 or more: "),
+        (
+            "loss.terms=3",
+            "3, and it must be a table {NAME: VALUE}, each VALUE a number, 0 or more: write e.g. --set 'l",
+        ),
+        ("predict.output_stride=7", "7, and it must be 4 or 8 or 16 or 32, or null: mend it, or leave it out"),
+        ("postprocess.crf.w1=-1", "-1, and it must be a number, 0 or more and 100 or less: "),
+        ("predict=3", "3, and it must be a section with the keys tile, overlap, flip, output_stride: write e.g. --set"),
+    ],
+)
+def test_a_bad_value_is_answered_with_the_rule_and_an_example(setting: str, rule: str) -> None:
+    key = setting.partition("=")[0]
+    with pytest.raises(MaskwrightError, match="^" + re.escape(f"--set {setting}: {key} is {rule}")):
+        overridden(Plan(), [setting])
+
+
+def test_every_example_keeps_its_own_rule() -> None:
+    for section in Plan.model_fields:
+        for key in [f"{section}.{name}" for name in place_at([section]).keys] or [section]:
+            place = place_at(key.split("."))
+            assert place.key == key or place.key.startswith(f"{key}.")
+            if place.usual is not None and section != "reasons":
+                overridden(Plan(), [f"{place.key}={in_yaml(place.usual)}"])
+
+
+def test_a_setting_is_named_as_it_was_typed() -> None:
+    with pytest.raises(MaskwrightError, match="^--freeze banana: optim.freeze is 'banana'"):
+        overridden(Plan(), ["optim.lr=1", "optim.freeze=banana"], {"optim.freeze=banana": "--freeze banana"})
 
 
 @pytest.mark.parametrize(("text", "value"), [("3e-4", 3e-4), ("1E3", 1000.0), ("0.1", 0.1), ("2", 2.0)])
@@ -85,6 +129,9 @@ def test_a_plan_knows_what_it_was_made_with(tmp_path: Path) -> None:
         ("{", "cannot be read as YAML"),
         ("optim: {lrr: 1}", "optim.lrr: .* did you mean 'lr'"),
         ("version: 2", "version is 2"),
+        ("sampling:\n  batch: -1", r"plan.yaml: sampling.batch is -1, .* write e.g. `sampling: \{batch: 8\}`"),
+        ("lr: 0.1", "'lr' is no key of this section: did you mean adversarial.lr or optim.lr"),
+        ("a: [1\n", r"plan.yaml cannot be read as YAML \([^\n]*\): mend it, or let `maskwright plan"),
     ],
 )
 def test_what_is_no_plan_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -104,5 +151,5 @@ def test_crops_are_at_least_eight_pixels(height: int, width: int) -> None:
     if min(height, width) >= 8:
         assert overridden(Plan(), setting).sampling.crop == (height, width)
     else:
-        with pytest.raises(MaskwrightError, match="greater than or equal to 8"):
+        with pytest.raises(MaskwrightError, match="a whole number, 8 or more"):
             overridden(Plan(), setting)

@@ -28,7 +28,10 @@ class DataPlan(Section):
         for name in ("mean", "std", "value_range"):
             value = getattr(self, name)
             if value is not None and len(value) != self.channels:
-                raise ValueError(f"data.{name} has {len(value)} entries, but data.channels is {self.channels}")
+                raise ValueError(
+                    f"data.{name} has {len(value)} entries, but data.channels is {self.channels}: give one a channel, or "
+                    "leave it out"
+                )
         for low, high in self.value_range or []:
             if not low <= high:
                 raise ValueError(

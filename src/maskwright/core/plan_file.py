@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+import shlex
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -10,15 +11,18 @@ from pydantic import BaseModel, ValidationError
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.files import write_text
 from maskwright.core.plan import DataPlan, Plan
+from maskwright.core.plan_rules import in_yaml, keys_called, place_at
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from pydantic_core import ErrorDetails
 
 BY_HAND = "set by hand"
 FILE_NAME = "plan.yaml"
+_ANEW = "mend it, or let `maskwright plan DATA --out plan.yaml` write one"
+_LONGEST = 80
 
 
 def validated(values: dict[str, Any], source: str) -> Plan:
@@ -34,13 +38,18 @@ def validated(values: dict[str, Any], source: str) -> Plan:
     try:
         return Plan.model_validate(values)
     except ValidationError as error:
-        raise _refusal(error.errors()[0], source) from None
+        raise _refusal(error.errors()[0], source, _as_yaml) from None
 
 
-def overridden(plan: Plan, settings: Sequence[str]) -> Plan:
+def overridden(plan: Plan, settings: Sequence[str], typed: Mapping[str, str] | None = None) -> Plan:
     """Apply `--set` options, `section.key=value` with the value in YAML: all of them, and only then check the whole.
 
     With another number of `data.channels`, what is given per channel and not set along goes back to its default.
+
+    Args:
+        plan: what they override.
+        settings: one a key.
+        typed: setting -> how the user said it, where that was not `--set`: `--freeze backbone`.
 
     Raises:
         MaskwrightError: no `=`, an unknown key or a value outside its rule; the setting at fault is named.
@@ -62,7 +71,8 @@ def overridden(plan: Plan, settings: Sequence[str]) -> Plan:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         guilty = [setting for key, setting in zip(keys, settings, strict=True) if _meets(key, where)]
-        raise _refusal(first, " ".join(f"--set {setting}" for setting in guilty or settings)) from None
+        said = [(typed or {}).get(setting, f"--set {setting}") for setting in guilty or settings]
+        raise _refusal(first, " ".join(said), _as_setting) from None
 
 
 def read_plan(path: Path) -> Plan:
@@ -77,9 +87,12 @@ def read_plan(path: Path) -> Plan:
     except FileNotFoundError:
         raise MaskwrightError(f"{path} does not exist: give a plan.yaml or a run folder that holds one") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise MaskwrightError(f"{path} cannot be read as YAML: {error}") from None
+        what = " ".join(str(error).split())  # YAML's own words take several lines
+        raise MaskwrightError(f"{path} cannot be read as YAML ({what}): {_ANEW}") from None
     if not isinstance(values, dict):
-        raise MaskwrightError(f"{path} holds {type(values).__name__}, not the sections of a plan")
+        raise MaskwrightError(
+            f"{path} holds {type(values).__name__}, not the sections of a plan such as `optim: {{lr: 0.002}}`: {_ANEW}"
+        )
     return validated(values, str(path))
 
 
@@ -102,12 +115,14 @@ def write_plan(path: Path, plan: Plan) -> None:
 def _put(values: dict[str, Any], key: str, value: Any, setting: str) -> None:
     target = values
     *path, last = key.split(".")
+    if key.partition(".")[0] == "reasons":
+        raise MaskwrightError(f"--set {setting}: reasons are written by planning, and decide nothing: leave it out")
     for part in path:
         if target.get(part) is None:  # a section that may be absent begins with its defaults
             target[part] = {}
         target = target[part]
         if not isinstance(target, dict):
-            raise MaskwrightError(f"--set {setting}: {part!r} holds a value and no keys of its own")
+            raise MaskwrightError(f"--set {setting}: {part!r} holds a value and no keys of its own: shorten the key")
     target[last] = value
 
 
@@ -123,15 +138,44 @@ def _fit_channels(data: dict[str, Any], before: int, keys: list[str]) -> None:
         data["value_range"] = None
 
 
-def _refusal(first: ErrorDetails, source: str) -> MaskwrightError:
-    """Say in words what pydantic found."""
-    where = ".".join(str(part) for part in first["loc"]) or "plan"
+def _refusal(first: ErrorDetails, source: str, example: Callable[[str, Any], str]) -> MaskwrightError:
+    """Say in words what pydantic found: the key, its value, the rule, and an example that keeps it."""
+    if first["loc"][-1:] == ("[key]",):  # YAML reads 1 and yes as no text
+        name = f"{'.'.join(str(part) for part in first['loc'][:-2])} names {first['input']!r}"
+        return MaskwrightError(f"{source}: {name}, and every name must be text: put it in quotes, or leave it out")
+    location = first["loc"][:-1] if first["type"] == "missing" else first["loc"]  # a list that is too short
+    where = ".".join(str(part) for part in location) or "plan"
     if first["type"] == "extra_forbidden":
-        known = _section(first["loc"][:-1]).model_fields
-        return MaskwrightError(f"{source}: {where}: {unknown_name('key of the plan', str(first['loc'][-1]), known)}")
-    if first["type"] == "value_error":  # ours: it names key, value and rule
+        return _unknown_key(location, f"{source}: {where}")
+    if first["type"] == "value_error":  # ours: it names key, value, rule and cure
         return MaskwrightError(f"{source}: {first['msg'].removeprefix('Value error, ')}")
-    return MaskwrightError(f"{source}: {where} is {first['input']!r}: {first['msg']}")
+    place = place_at(location)
+    words = place.words.replace("a number", "a finite number") if first["type"] == "finite_number" else place.words
+    cure = "mend it" if place.usual is None else f"write e.g. {example(place.key, place.usual)}"
+    text = repr(first["input"])
+    value = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return MaskwrightError(f"{source}: {where} is {value}, and it must be {words}: {cure}, or leave it out")
+
+
+def _unknown_key(location: tuple[int | str, ...], where: str) -> MaskwrightError:
+    name = str(location[-1])
+    elsewhere = keys_called(name)
+    if elsewhere:
+        return MaskwrightError(f"{where}: {name!r} is no key of this section: did you mean {' or '.join(elsewhere)}?")
+    return MaskwrightError(f"{where}: {unknown_name('key of the plan', name, place_at(location[:-1]).keys)}")
+
+
+def _as_setting(key: str, value: Any) -> str:
+    return f"--set {shlex.quote(f'{key}={in_yaml(value)}')}"
+
+
+def _as_yaml(key: str, value: Any) -> str:
+    text = in_yaml(value)
+    *sections, last = key.split(".")
+    text = f"{last}: {text}"
+    for section in reversed(sections):
+        text = f"{section}: {{{text}}}"
+    return f"`{text}`"
 
 
 def _meets(key: str, where: str) -> bool:
@@ -145,14 +189,3 @@ def _yaml_value(text: str) -> Any:
         return float(text) if text.lower().count("e") == 1 and text[:1] in "+-.0123456789" else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError):
         return text
-
-
-def _section(location: tuple[int | str, ...]) -> type[BaseModel]:
-    """Return the model class at a place such as ("optim",)."""
-    model: type[BaseModel] = Plan
-    for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        for kind in (annotation, *get_args(annotation)):  # an optional section is a union with None
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                model = kind
-    return model
