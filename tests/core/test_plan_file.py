@@ -94,7 +94,7 @@ def test_every_example_keeps_its_own_rule() -> None:
 
 
 def test_a_setting_is_named_as_it_was_typed() -> None:
-    with pytest.raises(MaskwrightError, match="^--freeze banana: optim.freeze is 'banana'"):
+    with pytest.raises(MaskwrightError, match=r"^--freeze banana: optim.freeze is 'banana'"):
         overridden(Plan(), ["optim.lr=1", "optim.freeze=banana"], {"optim.freeze=banana": "--freeze banana"})
 
 

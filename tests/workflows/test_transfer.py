@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from safetensors.numpy import load_file
 from tests.workflows import toy_data as toy
 
 import maskwright as mw
+from maskwright.cli.requests import transferring
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note
 from maskwright.core.plan import ModelPlan, Plan
@@ -25,7 +27,6 @@ from maskwright.workflows.train import train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from maskwright.core.events import Event
 
@@ -178,27 +179,44 @@ def test_the_decoder_is_adapted_where_it_was_taken_over(base: Path) -> None:
 
 @pytest.mark.parametrize("setting", ["optim.freeze=backbone", "optim.freeze=until-step=5", "lora.rank=4"])
 def test_random_weights_are_not_worth_keeping(setting: str) -> None:
-    plan = wishes(PlanRequest(settings=(setting,)))[0]
-    with pytest.raises(MaskwrightError, match=r"leaves weights as they are, and here they would be random: .*--from"):
-        starting.check(plan)
-    starting.check(plan.model_copy(update={"model": ModelPlan(pretrained=True)}))
-    starting.check(Plan())
+    asked = PlanRequest(settings=(setting,))
+    plan = wishes(asked)[0]
+    words = f"^--set {setting} leaves weights as they are, and here they would be random: .*--from"
+    with pytest.raises(MaskwrightError, match=words):
+        starting.check(plan, asked)
+    starting.check(plan.model_copy(update={"model": ModelPlan(pretrained=True)}), asked)
+    starting.check(Plan(), asked)
+
+
+def test_what_is_refused_is_named_as_it_was_typed_with_why_the_weights_are_random() -> None:
+    asked = transferring(PlanRequest(), None, "backbone", None)
+    plan = wishes(asked)[0]
+    plan.reasons["model.pretrained"] = "the hub is out of reach: no answer"
+    words = (
+        r"^--freeze backbone leaves .* random \(model.pretrained is false: the hub is out of reach: no answer\): start"
+    )
+    with pytest.raises(MaskwrightError, match=words):
+        starting.check(plan, asked)
+    with pytest.raises(MaskwrightError, match=r"^--freeze thaw: optim.freeze is 'thaw'"):
+        wishes(transferring(PlanRequest(), None, "thaw", None))
+    with pytest.raises(MaskwrightError, match=r"^optim.freeze of mine.yaml leaves"):
+        starting.check(plan, PlanRequest(plan_file=Path("mine.yaml")))
 
 
 @pytest.mark.parametrize("setting", ["optim.freeze=backbone", "optim.freeze=until-step=5", "optim.backbone_lr=0.1"])
 def test_a_backbone_without_weights_cannot_be_treated_otherwise(setting: str) -> None:
-    plan = wishes(PlanRequest(settings=(setting, "model.name=renet", "train.steps=9")))[0]
-    with pytest.raises(MaskwrightError, match=r"optim\.\w+: the backbone of renet has no weights"):
-        starting.check(plan)
+    asked = PlanRequest(settings=(setting, "model.name=renet", "train.steps=9"))
+    with pytest.raises(MaskwrightError, match=f"^--set {setting}: the backbone of renet has no weights"):
+        starting.check(wishes(asked)[0], asked)
 
 
 def test_a_backbone_that_never_thaws_is_refused_and_told_of_under_a_budget(base: Path) -> None:
-    request_of = request(base, "optim.freeze=until-step=7", steps=7)
-    with pytest.raises(MaskwrightError, match=r"until-step=7, and the training ends after 7 steps: .*never"):
-        starting.check(wishes(request_of)[0])
-    starting.check(wishes(replace(request_of, steps=8))[0])
-    plan = wishes(replace(request_of, steps=None, budget_seconds=60))[0]
+    asked = request(base, "optim.freeze=until-step=7", steps=7)
+    with pytest.raises(MaskwrightError, match=r"until-step=7: the training ends after 7 steps, .*never"):
+        starting.check(wishes(asked)[0], asked)
+    starting.check(wishes(replace(asked, steps=8))[0], asked)
+    plan = wishes(replace(asked, steps=None, budget_seconds=60))[0]
     plan.train.steps = 5
-    starting.check(plan)
+    starting.check(plan, asked)
     told = beginning(plan, ["a", "b"], resumed=False)[1]
     assert "up to step 7 (about 5 steps are planned), and then" in told[-1]

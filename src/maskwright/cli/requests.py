@@ -116,10 +116,11 @@ def transferring(request: PlanRequest, from_run: Path | None, freeze: str | None
         MaskwrightError: an option and a `--set` of the same.
     """
     said = {setting.partition("=")[0].strip() for setting in request.settings}
-    settings = list(request.settings)
+    settings, typed = list(request.settings), {}
     for option, key, value in (("--freeze", "optim.freeze", freeze), ("--lora", "lora.rank", lora)):
         if value is not None:
             if key in said:
                 raise MaskwrightError(f"{option} {value} and --set {key} say the same: keep one of them")
             settings.append(f"{key}={value}")
-    return replace(request, from_run=from_run, settings=tuple(settings))
+            typed[settings[-1]] = f"{option} {value}"
+    return replace(request, from_run=from_run, settings=tuple(settings), typed=typed)

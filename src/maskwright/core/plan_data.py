@@ -29,8 +29,8 @@ class DataPlan(Section):
             value = getattr(self, name)
             if value is not None and len(value) != self.channels:
                 raise ValueError(
-                    f"data.{name} has {len(value)} entries, but data.channels is {self.channels}: give one a channel, or "
-                    "leave it out"
+                    f"data.{name} has {len(value)} entries, but data.channels is {self.channels}: give one a "
+                    "channel, or leave it out"
                 )
         for low, high in self.value_range or []:
             if not low <= high:

@@ -83,7 +83,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     facts = Facts(print_of, machine, len(placed.part("train")), left, known, request.epochs)
     plan = planner.make(facts, pinned, pins, optimizers.create, adversary.create)
     _check_heeded(plan, request)
-    starting.check(plan)
+    starting.check(plan, request)
     return PlanResult(plan, print_of, placed, seen, machine)
 
 
@@ -114,7 +114,7 @@ def wishes(request: PlanRequest) -> tuple[Plan, frozenset[str]]:
         starting.start_from(request.from_run, request.settings, base, pins)
     pins |= {setting.partition("=")[0].strip() for setting in request.settings}
     _set_length(base, pins, request)
-    plan = overridden(base, request.settings)
+    plan = overridden(base, request.settings, request.typed)
     return starting.like_its_weights(plan, pins)
 
 

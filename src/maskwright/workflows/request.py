@@ -9,6 +9,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import ReadOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 DEFAULT_BUDGET_SECONDS = 600.0
@@ -25,6 +26,7 @@ class PlanRequest:
         epochs: as many steps as show every training image so often.
         model: name of the architecture.
         settings: `section.key=value`, as in `--set`.
+        typed: setting -> the option by which the user gave it, where that was not `--set`; for messages.
         plan_file: take what this plan names, or that of this run folder; what it leaves out is planned.
         from_run: start from the model of this run (its folder, or a `model.safetensors`); its classes may be others.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
@@ -39,6 +41,7 @@ class PlanRequest:
     epochs: float | None = None
     model: str | None = None
     settings: tuple[str, ...] = ()
+    typed: Mapping[str, str] = field(default_factory=dict)
     plan_file: Path | None = None
     from_run: Path | None = None
     device: str = "auto"
@@ -46,6 +49,13 @@ class PlanRequest:
     group_by: str | None = None
     read: ReadOptions = field(default_factory=ReadOptions)
     started: float | None = None
+
+    def said(self, key: str) -> str:
+        """Return how the user set `key`: `--freeze backbone`, `--set lora.rank=4`; or where else it comes from."""
+        for setting in self.settings:
+            if setting.partition("=")[0].strip() == key:
+                return self.typed.get(setting, f"--set {setting}")
+        return key if self.plan_file is None else f"{key} of {self.plan_file}"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.plan import Plan
     from maskwright.models.bundle import Card
+    from maskwright.workflows.request import PlanRequest
 
 DILATIONS = {"output_stride", "multi_grid"}
 """Options of a backbone that change none of its weights."""
@@ -129,36 +130,42 @@ def _open(key: str, pins: frozenset[str]) -> bool:
     return not any(f"{pin}.".startswith(f"{key}.") or key.startswith(f"{pin}.") for pin in pins)
 
 
-def check(plan: Plan) -> None:
+def check(plan: Plan, request: PlanRequest) -> None:
     """Refuse to leave weights as they are that nobody has trained, and what says nothing about any weight.
+
+    Args:
+        plan: as planned.
+        request: that it was planned for; the message names what is refused as the user said it.
 
     Raises:
         MaskwrightError: a frozen backbone or LoRA from scratch, a backbone without weights, one that never thaws.
     """
-    _check_backbone(plan)
-    _check_thaw(plan)
+    _check_backbone(plan, request)
+    _check_thaw(plan, request)
     if plan.model.pretrained or plan.model.weights:
         return
     for key, asked in (("optim.freeze", plan.optim.freeze != "none"), ("lora.rank", plan.lora.rank > 0)):
         if asked:
+            why = plan.reasons.get("model.pretrained")
             raise MaskwrightError(
-                f"{key} leaves weights as they are, and here they would be random: start from a model with --from RUN, "
-                "from a backbone's weights with --set model.weights=FILE, or leave it out"
+                f"{request.said(key)} leaves weights as they are, and here they would be random"
+                f"{f' (model.pretrained is false: {why})' if why else ''}: start from a model with --from RUN, from a "
+                "backbone's weights with --set model.weights=FILE, or leave it out"
             )
 
 
-def _check_backbone(plan: Plan) -> None:
+def _check_backbone(plan: Plan, request: PlanRequest) -> None:
     asked = {"optim.freeze": plan.optim.freeze != "none", "optim.backbone_lr": plan.optim.backbone_lr != 1}
     key = next((key for key, said in asked.items() if said), None)
     if key is not None and not backbone_has_weights(plan.model, plan.data.channels):
-        raise MaskwrightError(f"{key}: the backbone of {plan.model.name} has no weights. Leave it out")
+        raise MaskwrightError(f"{request.said(key)}: the backbone of {plan.model.name} has no weights. Leave it out")
 
 
-def _check_thaw(plan: Plan) -> None:
+def _check_thaw(plan: Plan, request: PlanRequest) -> None:
     until = until_step(plan.optim.freeze)
     # A budget follows the clock: there the number of steps is a guess, and the training tells of it.
     if plan.train.budget_seconds is None and plan.train.steps <= until < math.inf:
         raise MaskwrightError(
-            f"optim.freeze is {plan.optim.freeze}, and the training ends after {plan.train.steps} steps: the backbone "
-            "would never be trained. Give a smaller number, more steps, or --freeze backbone"
+            f"{request.said('optim.freeze')}: the training ends after {plan.train.steps} steps, so the backbone would "
+            "never be trained. Give a smaller number, more steps, or --freeze backbone"
         )
