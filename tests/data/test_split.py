@@ -95,7 +95,8 @@ def test_too_few_images_is_an_error_with_a_cure(count):
     dataset, seen = imagined(ROOT, ["a", "b"][:count], [{0}] * count)
     with pytest.raises(
         TooFewImagesError,
-        match=rf"^{count} images? cannot be divided into train, val and test, which takes at least 3: add more",
+        match=rf"^{count} images? cannot be divided into train, val and test, which takes at least 3: add more, or do "
+        "without a part: `maskwright train` and `plan` take --set split.test=0",
     ):
         with_splits(dataset, PLAN, 0, seen)
 

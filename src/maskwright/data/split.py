@@ -190,7 +190,7 @@ def _torn(records: Sequence[Record], strictness: Strictness) -> Fault:
         records[0].image.parent,
         f"most of these {len(records)} images look alike, so {which} had to fall on different sides of the split, "
         "and scores may be too good",
-        "say what belongs together with split.group_by (a patient, a site, a day), or give train, val and test folders",
+        "say what belongs together with --group-by PATTERN (patient, site, day), or give train, val and test folders",
     )
 
 
@@ -207,7 +207,8 @@ def _no_test(dataset: Dataset) -> Fault:
 def _too_few(what: str, needed: int) -> TooFewImagesError:
     return TooFewImagesError(
         f"{what}, which takes at least {needed}",
-        "add more, or train without a part (--set split.test=0, and for training without any check --set split.val=0)",
+        "add more, or do without a part: `maskwright train` and `plan` take --set split.test=0, and for training "
+        "without any check --set split.val=0 too",
     )
 
 
