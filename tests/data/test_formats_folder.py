@@ -179,6 +179,52 @@ def test_binary_masks(tmp_path):
     assert meaning(tmp_path / "a", ignore=255) == (("background", "foreground"), {0: 0, 1: 1, 255: IGNORE})
 
 
+def speckled(root: Path, value: int, masks: int, count: int = 12) -> Path:
+    """Write masks of 0 and 255 where `masks` of them hold one pixel of another value."""
+    for number in range(count):
+        photo(root / "images" / f"{number:02}.jpg", number, (40, 40))
+        drawn = labels([0, 255], (40, 40))
+        drawn[5, 5] = value if 3 <= number < 3 + masks else 0
+        write(root / "masks" / f"{number:02}.png", drawn)
+    return root
+
+
+def test_a_rare_value_is_told_of_with_its_file(tmp_path):
+    dataset = read_dataset(speckled(tmp_path, 37, 1))
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity, fault.path) == ("stray-value", "warning", tmp_path / "masks" / "03.png")
+    assert fault.message == (
+        "03.png holds the value 37, which is rare (1 pixels in 1 of 12 masks) and counts as class-37, and for its sake "
+        "255 counts as ignored"
+    )
+    assert "--map 37=ignore or --map 37=0" in fault.cure
+    assert "classes.txt" in fault.cure
+
+
+def test_the_cures_of_a_rare_value_bring_the_foreground_back(tmp_path):
+    speckled(tmp_path, 37, 1)
+    pair = ("background", "foreground")
+    assert meaning(tmp_path, map={37: "ignore"}) == (pair, {0: 0, 255: 1, 37: IGNORE})
+    assert meaning(tmp_path, map={37: 0}) == (pair, {0: 0, 255: 1, 37: 0})
+    assert not read_dataset(tmp_path, ReadOptions(map={37: "ignore"})).faults
+    (tmp_path / "classes.txt").write_text("ground\ncrack\n")
+    assert meaning(tmp_path, map={37: "ignore"}) == (("ground", "crack"), {0: 0, 255: 1, 37: IGNORE})
+
+
+def test_a_rare_one_is_told_of_though_it_makes_a_foreground(tmp_path):
+    (fault,) = read_dataset(speckled(tmp_path, 1, 1)).faults
+    assert "the value 1, which is rare" in fault.message
+    assert "255 counts as ignored" in fault.message
+
+
+def test_a_value_of_several_masks_or_with_a_name_is_no_slip(tmp_path):
+    assert not read_dataset(speckled(tmp_path / "several", 37, 2)).faults
+    named = speckled(tmp_path / "named", 2, 1)
+    (named / "classes.txt").write_text("ground\ncrack\npit\n")
+    assert not read_dataset(named).faults
+    assert not read_dataset(speckled(tmp_path / "few", 37, 1, count=4)).faults
+
+
 def test_values_without_names(tmp_path):
     names, values = meaning(pairs(tmp_path, [0, 3, 7, 255]))
     assert names == ("class-0", "class-3", "class-7")

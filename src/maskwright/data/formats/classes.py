@@ -119,7 +119,7 @@ def _found_values(scan: Scan, options: ReadOptions, masks: Path) -> Meaning:
             f"{masks} holds JPEG-compressed masks, whose values are blurred, and no table names the true ones: "
             "save the masks as PNG from their source, or add a classes.csv (name,r,g,b)"
         )
-    if scan.binary and 255 not in options.ignored():
+    if scan.binary(options.ignored() | set(options.map)) and 255 not in options.ignored():
         black_and_white = (Entry(0, "background"), Entry(255, "foreground"))
         return _indexed(black_and_white, options, notes=("0 and 255",), ignore_255=False)
     present = set(scan.values) - {255} - set(options.map) - options.ignored()
@@ -137,7 +137,7 @@ def _found_values(scan: Scan, options: ReadOptions, masks: Path) -> Meaning:
 def _named_values(table: ClassTable, scan: Scan, options: ReadOptions) -> Meaning:
     entries = table.entries
     notes = [f"{len(entries)} names from {table.path.name}"]
-    white = scan.binary or scan.soft
+    white = scan.binary(options.ignored() | set(options.map)) or scan.soft
     if len(entries) == 1 and any(scan.values):
         entries = (Entry(0, "background"), Entry(255 if white else max(1, entries[0].id), entries[0].name))
         notes.append("background added")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, MaskFile, Record
 from maskwright.data.formats.classes import Meaning, meaning_of
@@ -62,7 +63,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         tuple(sorted(records, key=lambda record: record.id)),
         meaning.values,
         meaning.colors,
-        (*pairing.faults, *mask_faults(meaning, masks[0].parent)),
+        (*pairing.faults, *mask_faults(meaning, scan, masks[0].parent)),
     )
 
 
@@ -106,10 +107,10 @@ def mask_words(meaning: Meaning, scan: Scan) -> str:
     return "; ".join((coded, *meaning.notes))
 
 
-def mask_faults(meaning: Meaning, folder: Path) -> tuple[Fault, ...]:
-    """Report masks that had to be interpreted."""
+def mask_faults(meaning: Meaning, scan: Scan, folder: Path) -> tuple[Fault, ...]:
+    """Report masks that had to be interpreted, and values that may be slips."""
     if not meaning.soft:
-        return ()
+        return tuple(_stray(value, meaning, scan) for value in scan.strays() if _unnamed(value, meaning))
     return (
         Fault(
             "soft-mask",
@@ -119,3 +120,31 @@ def mask_faults(meaning: Meaning, folder: Path) -> tuple[Fault, ...]:
             "save the masks as 0 and 255 without interpolation, as PNG",
         ),
     )
+
+
+def _unnamed(value: int, meaning: Meaning) -> bool:
+    """Whether a value is a class for no other reason than that it occurs."""
+    index = meaning.values.get(value, IGNORE)
+    found = {f"class-{value}", "foreground"}
+    return meaning.kind == "index" and index != IGNORE and meaning.classes.names[index] in found
+
+
+def _stray(value: int, meaning: Meaning, scan: Scan) -> Fault:
+    pixels, holders, path = scan.values[value], scan.holders[value], scan.first[value]
+    masks = f"1 of {scan.looked} masks" if holders == 1 else f"{holders} of {scan.looked} masks, this one the first"
+    white = ", and for its sake 255 counts as ignored" if _lost_white(scan, meaning) else ""
+    black = f" or --map {value}=0" if 0 in meaning.values else ""
+    return Fault(
+        "stray-value",
+        "warning",
+        path,
+        f"{path.name} holds the value {value}, which is rare ({pixels:,} pixels in {masks}) and counts as "
+        f"{meaning.classes.names[meaning.values[value]]}{white}",
+        f"if it is a slip, mend the mask, or give --map {value}=ignore{black}; if it is a class, name all classes in "
+        "classes.txt",
+    )
+
+
+def _lost_white(scan: Scan, meaning: Meaning) -> bool:
+    """Whether 255 would be the foreground but for the strays."""
+    return meaning.values.get(255) == IGNORE and scan.binary(frozenset(scan.strays()))

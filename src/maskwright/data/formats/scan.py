@@ -11,6 +11,7 @@ import numpy as np
 from maskwright.data.readers import DecodeError, read_mask
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from maskwright.data.formats.tables import Color
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 MOST_MASKS = 200
 _MOST_COLORS = 4096
+_FEWEST_TO_COMPARE = 5
+_STRAY_SHARE = 0.001
 
 
 @dataclass
@@ -29,6 +32,8 @@ class Scan:
         looked: how many were decoded.
         indexed: how many of these hold values, and not real colours.
         values: value -> pixels, over the masks that hold values.
+        holders: value -> how many masks hold it.
+        first: value -> the first mask that holds it.
         colors: colour -> pixels, over the masks that hold colours (at most 4096 different ones are counted).
         palette: colours of the palette for the indices seen in palette pictures.
         palettes: how many were palette pictures.
@@ -42,6 +47,8 @@ class Scan:
     looked: int = 0
     indexed: int = 0
     values: Counter[int] = field(default_factory=Counter)
+    holders: Counter[int] = field(default_factory=Counter)
+    first: dict[int, Path] = field(default_factory=dict)
     colors: Counter[Color] = field(default_factory=Counter)
     palette: dict[int, Color] = field(default_factory=dict)
     palettes: int = 0
@@ -55,10 +62,20 @@ class Scan:
         """Whether most of the masks hold real colours."""
         return self.indexed * 2 < self.looked
 
-    @property
-    def binary(self) -> bool:
-        """Whether the masks hold nothing but 0 and 255, and 255 does occur."""
-        return 255 in self.values and set(self.values) <= {0, 255}
+    def binary(self, besides: AbstractSet[int] = frozenset()) -> bool:
+        """Whether the masks hold nothing but 0 and 255, and 255 does occur; values `besides` do not count."""
+        return 255 in self.values and set(self.values) - besides <= {0, 255}
+
+    def strays(self) -> list[int]:
+        """Return the values that look like a slip of the hand: few pixels, in a mask or two of many."""
+        most, total = max(1, self.indexed // 50), sum(self.values.values())
+        if self.indexed < _FEWEST_TO_COMPARE:
+            return []
+        return sorted(
+            value
+            for value, pixels in self.values.items()
+            if value not in {0, 255} and self.holders[value] <= most and pixels <= _STRAY_SHARE * total
+        )
 
     @property
     def soft(self) -> bool:
@@ -93,7 +110,7 @@ def scan_masks(paths: list[Path], most: int = MOST_MASKS) -> Scan:
         except DecodeError as error:
             scan.error = scan.error or error
             continue
-        _count(scan, raw)
+        _count(scan, raw, path)
     if scan.error is not None and not scan.looked:
         raise scan.error
     return scan
@@ -105,7 +122,7 @@ def _spread(paths: list[Path], most: int) -> list[Path]:
     return [paths[place] for place in np.linspace(0, len(paths) - 1, most).round().astype(int)]
 
 
-def _count(scan: Scan, raw: RawMask) -> None:
+def _count(scan: Scan, raw: RawMask, path: Path) -> None:
     scan.looked += 1
     scan.lossy += raw.lossy
     values = raw.indices()
@@ -117,6 +134,9 @@ def _count(scan: Scan, raw: RawMask) -> None:
     counted = _histogram(values)
     scan.contiguous += set(counted) == set(range(len(counted)))
     scan.values.update(counted)
+    scan.holders.update(counted.keys())
+    for value in counted:
+        scan.first.setdefault(value, path)
     if raw.palette is not None:
         scan.palettes += 1
         for value in counted:

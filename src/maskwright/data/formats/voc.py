@@ -82,7 +82,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         tuple(sorted(records, key=lambda record: record.id)),
         meaning.values,
         meaning.colors,
-        (*(fault for base in bases for fault in base.faults), *mask_faults(meaning, masks[0].parent)),
+        (*(fault for base in bases for fault in base.faults), *mask_faults(meaning, scan, masks[0].parent)),
     )
 
 
@@ -157,7 +157,7 @@ def _voc_table(root: Path, scan: Scan) -> ClassTable | None:
         fits = set(scan.colors) <= {*colors, _BORDER}
     else:
         painted = bool(scan.palette) and all(scan.palette.get(value) == voc_color(value) for value in values)
-        fits = not scan.binary and max(values, default=0) < len(VOC_NAMES) and (painted or max(values, default=0) > 1)
+        fits = not scan.binary() and max(values, default=0) < len(VOC_NAMES) and (painted or max(values, default=0) > 1)
     if not fits:
         return None
     entries = [Entry(value, name, colors[value]) for value, name in enumerate(VOC_NAMES)]
