@@ -221,10 +221,27 @@ def test_demo_tells_where_everything_is(stand_in, result, capsys: pytest.Capture
     assert run(["demo", "--out", "d", "--steps", "5", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["predictions"] == "d/predictions"
     assert calls[1][1]["budget_seconds"] is None
-    assert run(["demo", "--steps", "5", "--budget", "1m"]) == 2
-    assert "--budget and --steps each say how long training lasts" in capsys.readouterr().err
     assert run(["demo", "--out", "d", "--data-only"]) == 0
     assert calls[2][0] == (Path("d"), 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (["--steps", "5", "--budget", "1m"], "--budget and --steps each say how long training lasts: keep one"),
+        (["--steps", "0"], "--steps 0 trains nothing: give a number above 0"),
+        (["--budget", "soon"], "'soon' is no duration"),
+        (["--data-only", "--steps", "5"], "--data-only trains nothing, and --steps says how long"),
+    ],
+)
+def test_the_demo_refuses_what_it_could_not_honour(
+    line: list[str], words: str, stand_in, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list = []
+    stand_in("maskwright.workflows.demo", demo=record(calls, None), write_data=record(calls, None), free_folder=None)
+    assert run(["demo", "--out", "d", *line]) == 2
+    assert words in capsys.readouterr().err
+    assert not calls
 
 
 def test_map_is_read() -> None:

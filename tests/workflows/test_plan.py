@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -16,6 +16,7 @@ from maskwright.planning import planner
 from maskwright.planning.measure import StepCost, pixels
 from maskwright.training import optimizers
 from maskwright.workflows import plan as planning
+from maskwright.workflows.demo import demo
 from maskwright.workflows.plan import _check_heeded, _own_backbone, wishes
 from maskwright.workflows.request import PlanRequest
 
@@ -162,3 +163,23 @@ def test_every_architecture_is_planned_on_a_backbone_that_it_can_stand_on(
         return  # built for the CPU already, with another network of timm's
     with torch.device("meta"):
         models.create_from_plan(chosen.model_copy(update={"pretrained": False}), 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"steps": 5, "budget_seconds": 60.0}, "budget_seconds and steps each say how long training lasts: keep one"),
+        ({"steps": 0}, "steps is 0, which trains nothing: give more than 0"),
+        ({"epochs": -1.0}, "epochs is -1, which trains nothing"),
+        ({"seed": -1}, "seed is -1, and it must be 0 or more"),
+    ],
+)
+def test_a_request_that_means_nothing_is_refused_from_python_too(asked: dict[str, Any], words: str) -> None:
+    with pytest.raises(MaskwrightError, match=words):
+        PlanRequest(**asked)
+
+
+def test_the_demo_takes_one_length_and_writes_nothing_before(tmp_path: Path) -> None:
+    with pytest.raises(MaskwrightError, match="each say how long training lasts"):
+        demo(tmp_path / "never", steps=5, budget_seconds=60.0)
+    assert not (tmp_path / "never").exists()

@@ -9,10 +9,11 @@ import typer
 
 from maskwright.cli.errors import DONE
 from maskwright.cli.options import AsJson, Device, Seed
-from maskwright.cli.requests import Steps, refuse_two_lengths
+from maskwright.cli.requests import Steps, check_lengths
 from maskwright.cli.terminal import Terminal
 from maskwright.cli.train import farewell, summary
 from maskwright.core.durations import format_seconds, parse_seconds
+from maskwright.core.errors import MaskwrightError
 
 if TYPE_CHECKING:
     from maskwright.workflows.demo import DemoResult
@@ -26,7 +27,6 @@ Out = Annotated[
 Budget = Annotated[
     str | None, typer.Option(metavar="TIME", help="Time for the training, e.g. 90s or 10m.  [default: 3m]")
 ]
-USUAL_BUDGET = "3m"
 DataOnly = Annotated[bool, typer.Option("--data-only", help="Write the data into the folder, and train nothing.")]
 
 
@@ -43,6 +43,12 @@ def demo(
 
     Writes mosaics of photographed textures, trains, judges and predicts. Needs the extra `demo`.
     """
+    check_lengths(budget, steps)
+    if data_only and (budget is not None or steps is not None):
+        raise MaskwrightError(
+            f"--data-only trains nothing, and {'--steps' if budget is None else '--budget'} says how long to train: "
+            "keep one of them"
+        )
     from maskwright.workflows.demo import demo as travel
     from maskwright.workflows.demo import free_folder, write_data
 
@@ -54,8 +60,7 @@ def demo(
         terminal.answer({"data": folder})
         terminal.show(f"data written to {folder}: try `maskwright inspect {folder}`")
         return DONE
-    refuse_two_lengths(budget=budget, steps=steps)
-    seconds = parse_seconds(budget or USUAL_BUDGET) if steps is None else None
+    seconds = None if budget is None else parse_seconds(budget)
     with terminal.working(farewell) as watch:
         result = travel(out, budget_seconds=seconds, steps=steps, seed=seed, device=device, on_event=watch.on_event)
     terminal.answer({"data": result.data, "predictions": result.predictions, **summary(result.training)})

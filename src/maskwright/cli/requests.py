@@ -78,10 +78,7 @@ def plan_request(
     from maskwright.workflows.request import PlanRequest
 
     budget, steps, epochs = lengths
-    refuse_two_lengths(budget=budget, steps=steps, epochs=epochs)
-    for name, count, usual in (("--steps", steps, 500), ("--epochs", epochs, 20)):
-        if count is not None and not count > 0:
-            raise MaskwrightError(f"{name} {count:g} trains nothing: give a number above 0, e.g. {name} {usual}")
+    check_lengths(budget, steps, epochs)
     device, seed, group_by = machine
     return PlanRequest(
         budget_seconds=None if budget is None else parse_seconds(budget),
@@ -98,15 +95,21 @@ def plan_request(
     )
 
 
-def refuse_two_lengths(**lengths: str | float | None) -> None:
-    """Refuse more than one of `--budget`, `--steps` and `--epochs`.
+def check_lengths(budget: str | None, steps: int | None, epochs: float | None = None) -> None:
+    """Refuse more than one of `--budget`, `--steps` and `--epochs`, and one that trains nothing.
 
     Raises:
-        MaskwrightError: two of them are given.
+        MaskwrightError: so it is.
     """
-    given = [f"--{name}" for name, value in lengths.items() if value is not None]
+    lengths = {"--budget": budget, "--steps": steps, "--epochs": epochs}
+    given = [name for name, value in lengths.items() if value is not None]
     if len(given) > 1:
         raise MaskwrightError(f"{' and '.join(given)} each say how long training lasts: keep one of them")
+    if budget is not None:
+        parse_seconds(budget)
+    for name, count, usual in (("--steps", steps, 500), ("--epochs", epochs, 20)):
+        if count is not None and not count > 0:
+            raise MaskwrightError(f"{name} {count:g} trains nothing: give a number above 0, e.g. {name} {usual}")
 
 
 def transferring(request: PlanRequest, from_run: Path | None, freeze: str | None, lora: int | None) -> PlanRequest:

@@ -16,6 +16,8 @@ from maskwright.workflows.train import TrainResult, train
 if TYPE_CHECKING:
     from maskwright.core.events import OnEvent
 
+USUAL_SECONDS = 180.0
+
 
 @dataclass(frozen=True)
 class DemoResult:
@@ -52,7 +54,7 @@ def free_folder() -> Path:
 def demo(
     out: Path | None = None,
     *,
-    budget_seconds: float | None = 180.0,
+    budget_seconds: float | None = None,
     steps: int | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -62,20 +64,22 @@ def demo(
 
     Args:
         out: folder for `data`, `run` and `predictions`; None for a new one below `runs/`.
-        budget_seconds: for the training with its evaluation; None to train `steps`.
-        steps: exactly so many optimiser steps, when there is no budget.
+        budget_seconds: for the training with its evaluation; three minutes where `steps` are not given either.
+        steps: exactly so many optimiser steps, instead of a budget.
         seed: of the data and of the training.
         device: `auto`, `cpu`, `cuda`, ...
         on_event: told how far the work is.
 
     Raises:
-        MaskwrightError: the extra `demo` is not installed, or `out` cannot be written.
+        MaskwrightError: both lengths, the extra `demo` is not installed, or `out` cannot be written.
     """
+    if budget_seconds is None and steps is None:
+        budget_seconds = USUAL_SECONDS
+    request = PlanRequest(budget_seconds=budget_seconds, steps=steps, seed=seed, device=device, read=ReadOptions())
     out = out or free_folder()
     data, predictions = out / "data", out / "predictions"
     _tell(on_event, "data", f"mosaics of photographed textures, into {data}")
     write_mosaics(data, seed)
-    request = PlanRequest(budget_seconds=budget_seconds, steps=steps, seed=seed, device=device, read=ReadOptions())
     training = train(data, request, out / "run", on_event=on_event)
     test = [str(record.image) for record in read_dataset(data).part("test")]
     _tell(on_event, "predict", f"{len(test)} test images, into {predictions}")

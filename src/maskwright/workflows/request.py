@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_BUDGET_SECONDS = 600.0
+LENGTHS = ("budget_seconds", "steps", "epochs")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,21 @@ class PlanRequest:
     group_by: str | None = None
     read: ReadOptions = field(default_factory=ReadOptions)
     started: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse two lengths, and numbers that mean nothing.
+
+        Raises:
+            MaskwrightError: such a wish.
+        """
+        given = [name for name in LENGTHS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise MaskwrightError(f"{' and '.join(given)} each say how long training lasts: keep one of them")
+        for name in given:
+            if not getattr(self, name) > 0:
+                raise MaskwrightError(f"{name} is {getattr(self, name):g}, which trains nothing: give more than 0")
+        if self.seed is not None and self.seed < 0:
+            raise MaskwrightError(f"seed is {self.seed}, and it must be 0 or more: leave it out, or give e.g. 0")
 
     def said(self, key: str) -> str:
         """Return how the user set `key`: `--freeze backbone`, `--set lora.rank=4`; or where else it comes from."""
