@@ -143,8 +143,10 @@ def test_what_contradicts_a_start_is_refused(base: Path, tmp_path: Path) -> None
         wishes(request(base, "model.weights=a.safetensors"))
     with pytest.raises(MaskwrightError, match=r"--from .* and --set model each say what to start from"):
         wishes(request(base, "model={name: unet}"))
-    with pytest.raises(MaskwrightError, match=r"there is no .*model\.safetensors\. Name the folder of a training that"):
+    with pytest.raises(MaskwrightError, match=r"^--from .* holds no model\.safetensors: give the folder of a finished"):
         wishes(request(tmp_path))
+    with pytest.raises(MaskwrightError, match=r"^--from .*gone does not exist: give the folder of a run"):
+        wishes(request(tmp_path / "gone"))
     with pytest.raises(MaskwrightError, match=r"takes images of 3 channels, and data\.channels is 1"):
         wishes(request(base, "data.channels=1"))
 

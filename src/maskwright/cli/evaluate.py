@@ -71,6 +71,9 @@ def evaluate(
 
     if refit and not crf:
         raise MaskwrightError("--refit fits the dense CRF: give --crf too, or leave it out")
+    from maskwright.workflows.early import check_model
+
+    check_model(run, data, out)
     if crf:
         from maskwright.workflows.evaluate_crf import evaluate_crf as judge
     else:

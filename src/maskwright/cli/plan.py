@@ -37,6 +37,7 @@ from maskwright.cli.requests import (
 )
 from maskwright.cli.tables import Column, number, table
 from maskwright.cli.terminal import Terminal
+from maskwright.core.errors import MaskwrightError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -72,9 +73,6 @@ def plan(
     Measures the data and this machine, prints each decision with its value and reason, and trains nothing.
     """
     started = time.monotonic()
-    from maskwright.core.plan_file import write_plan
-    from maskwright.workflows.plan import make_plan
-
     terminal = Terminal(as_json=as_json)
     request = plan_request(
         read_options(format_name, classes, ignore, mapping),
@@ -86,6 +84,14 @@ def plan(
         started=started,
     )
     request = transferring(request, from_run, freeze, lora)
+    if out is not None and out.is_dir():
+        raise MaskwrightError(f"--out {out} is a folder: name a file, e.g. --out {out / 'plan.yaml'}")
+    from maskwright.workflows.early import check_training
+
+    check_training(data, plan_file, from_run)
+    from maskwright.core.plan_file import write_plan
+    from maskwright.workflows.plan import make_plan
+
     with terminal.working() as watch:
         made = make_plan(data, request, watch.counting("inspect")).plan
     if out is not None:

@@ -43,6 +43,9 @@ def predict(
 
     A file that cannot be read is reported and the rest go on; the exit code is 2 then.
     """
+    from maskwright.workflows.early import check_model
+
+    check_model(run, out=out)
     from maskwright.workflows.predict import opened
     from maskwright.workflows.predict import predict as segment
 

@@ -85,6 +85,12 @@ def train(
         started=started,
     )
     request = transferring(request, from_run, freeze, lora)
+    from maskwright.workflows.early import check_resuming, check_training
+
+    if resume is not None:
+        check_resuming(resume, data)
+    elif data is not None:
+        check_training(data, plan_file, from_run, out)
     from maskwright.workflows.train import train as fit
 
     with terminal.working(farewell) as watch:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from maskwright.core.classes import IGNORE
-from maskwright.core.errors import MaskwrightError
+from maskwright.core.paths import model_file
 from maskwright.core.plan import CrfPlan
 from maskwright.data.readers import read_image
 from maskwright.inference.blend import Blend, Enlarge
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from maskwright.models.bundle import Card
     from maskwright.models.segmenter import Segmenter
 
-MODEL_FILE = "model.safetensors"
 BATCH = 8  # tiles in one pass where there is a GPU; a CPU is full with one
 
 
@@ -131,16 +130,7 @@ class Predictor:
         Raises:
             MaskwrightError: no such file, not a bundle, or a damaged one; no such device; a stride that cannot be.
         """
-        file = Path(path)
-        if file.is_dir():
-            if not (file / MODEL_FILE).is_file():
-                raise MaskwrightError(
-                    f"{file} holds no {MODEL_FILE}: give the folder of a finished run, or a model file"
-                )
-            file = file / MODEL_FILE
-        elif not file.exists():
-            raise MaskwrightError(f"{file} does not exist: give the folder of a run, or a {MODEL_FILE}")
-        segmenter, card = bundle.load(file)
+        segmenter, card = bundle.load(model_file(Path(path)))
         if output_stride is not None:
             wanted = card.predict.model_copy(update={"output_stride": output_stride})
             card = card.model_copy(update={"predict": wanted})

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.paths import model_file
 from maskwright.core.plan import CrfPlan, PostprocessPlan
-from maskwright.inference.predictor import MODEL_FILE, Predictor
+from maskwright.inference.predictor import Predictor
 from maskwright.models import bundle
 from maskwright.workflows import crf
 from maskwright.workflows.evaluate import AS_IT_IS, opened
@@ -87,7 +88,7 @@ def _settings(case: Case, *, refit: bool) -> tuple[CrfPlan, Found | None]:
 
 def _keep(case: Case, settings: CrfPlan | None) -> str:
     """Write the parameters into the model file, all else as it stands there, and say so."""
-    file = case.run / MODEL_FILE if case.run.is_dir() else case.run
+    file = model_file(case.run)
     # Its own card: that of the predictor may have another output stride.
     card = bundle.read_card(file).model_copy(update={"postprocess": PostprocessPlan(crf=settings)})
     try:

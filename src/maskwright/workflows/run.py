@@ -82,13 +82,7 @@ def new_folder(out: Path | None, root: Path) -> Path:
     """
     if out is None:
         return _next_free(root.resolve().name)
-    if out.exists() and not out.is_dir():
-        raise MaskwrightError(f"--out {out} is a file: name a folder")
-    if (out / PLAN).exists():
-        raise MaskwrightError(f"{out} holds a run already: go on with it by --resume {out}, or choose another --out")
-    above = next(folder for folder in (out, *out.parents) if folder.exists())
-    if not above.is_dir():
-        raise MaskwrightError(f"{out} cannot be made, as {above} is a file: choose another --out")
+    check_out(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -96,6 +90,33 @@ def new_folder(out: Path | None, root: Path) -> Path:
     if not os.access(out, os.W_OK | os.X_OK):
         raise write_error(out, PermissionError(errno.EACCES, "no permission"))
     return out
+
+
+def check_out(out: Path) -> None:
+    """Refuse a place where no run can begin.
+
+    Raises:
+        MaskwrightError: `out` holds a run already, is a file, or is below one.
+    """
+    if out.exists() and not out.is_dir():
+        raise MaskwrightError(f"--out {out} is a file: name a folder")
+    if (out / PLAN).exists():
+        raise MaskwrightError(f"{out} holds a run already: go on with it by --resume {out}, or choose another --out")
+    above = next(folder for folder in (out, *out.parents) if folder.exists())
+    if not above.is_dir():
+        raise MaskwrightError(f"{out} cannot be made, as {above} is a file: choose another --out")
+
+
+def check_run(run: Path) -> None:
+    """Refuse to resume what is no run.
+
+    Raises:
+        MaskwrightError: missing, or no folder that a training began.
+    """
+    if not run.exists():
+        raise MaskwrightError(f"--resume {run} does not exist: name the folder of a run that was interrupted")
+    if not (run / PLAN).exists():
+        raise MaskwrightError(f"{run} holds no {PLAN}: it is no run that can be resumed. Train one with --out {run}")
 
 
 def _next_free(name: str) -> Path:
@@ -148,8 +169,7 @@ def reopen(run: Path, root: Path | None = None) -> tuple[Plan, Material]:
     Raises:
         MaskwrightError: no run there, or its data are gone or changed.
     """
-    if not (run / PLAN).exists():
-        raise MaskwrightError(f"{run} holds no {PLAN}: it is no run that can be resumed. Train one with --out {run}")
+    check_run(run)
     plan = read_plan(run / PLAN)
     data = read_json(run / DATA)
     entries = read_json(run / SPLIT)

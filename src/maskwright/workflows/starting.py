@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.paths import model_file
 from maskwright.core.plan_file import validated
 from maskwright.models import bundle
 from maskwright.models.build import backbone_has_weights, backbone_options_of, options_of
@@ -14,7 +15,6 @@ from maskwright.models.freezing import until_step
 from maskwright.models.transfer import check_channels
 from maskwright.models.weights import is_whole_model
 from maskwright.planning.facts import Decision
-from maskwright.workflows.run import MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,11 +44,7 @@ def start_from(run: Path, settings: Sequence[str], base: Plan, pins: set[str]) -
     }
     if rivals:
         raise MaskwrightError(f"--from {run} and --set {min(rivals)} each say what to start from: keep one of them")
-    path = run / MODEL if run.is_dir() else run
-    if not path.exists():
-        raise MaskwrightError(
-            f"--from {run}: there is no {path}. Name the folder of a training that has ended, or a {MODEL}"
-        )
+    path = model_file(run, "--from ")
     card, named = bundle.read_card(path), base.model
     if named.pretrained or named.weights not in {None, str(path.resolve())}:
         key = "pretrained" if named.pretrained else "weights"

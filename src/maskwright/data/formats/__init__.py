@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.core.paths import existing
 from maskwright.data.formats import cityscapes, coco, folder, voc, yolo
 from maskwright.data.formats.options import Format, ReadOptions
 from maskwright.data.formats.walk import is_image, walk
@@ -40,10 +41,7 @@ def read_dataset(root: Path | str, options: ReadOptions | None = None) -> Datase
     Raises:
         MaskwrightError: the path is missing or empty, no format fits, or the one that fits is damaged.
     """
-    root, options = Path(root), options or ReadOptions()
-    if not root.exists():
-        near = f", and {root.parent} does not exist either" if not root.parent.exists() else ""
-        raise MaskwrightError(f"{root} does not exist{near}: check the path")
+    root, options = existing(Path(root)), options or ReadOptions()
     if options.format is not None:
         if options.format not in FORMATS:
             raise unknown_name("format", options.format, FORMATS)

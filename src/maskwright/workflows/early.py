@@ -1,0 +1,53 @@
+"""What a verb can refuse by its paths alone. Imports nothing slow, so that a slip of the hand costs no waiting."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.paths import existing, model_file
+from maskwright.core.plan_file import read_plan
+from maskwright.workflows.run import check_out, check_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def check_training(root: Path, plan_file: Path | None, from_run: Path | None, out: Path | None = None) -> None:
+    """Check what a training is planned from, and where it shall be written.
+
+    Raises:
+        MaskwrightError: no data, no such plan or model, or a run folder that cannot be begun.
+    """
+    existing(root)
+    if plan_file is not None:
+        read_plan(plan_file)
+    if from_run is not None:
+        model_file(from_run, "--from ")
+    if out is not None and os.environ.get("RANK", "0") == "0":  # the others may come when the first has begun the run
+        check_out(out)
+
+
+def check_resuming(run: Path, root: Path | None) -> None:
+    """Check what a training is resumed from.
+
+    Raises:
+        MaskwrightError: no run, or no data where they are said to be.
+    """
+    check_run(run)
+    if root is not None:
+        existing(root)
+
+
+def check_model(run: Path, root: Path | None = None, out: Path | None = None) -> None:
+    """Check the model that is to be used, the data that it is used on, and the folder for what is written.
+
+    Raises:
+        MaskwrightError: no model, no data, or a file where the folder should be.
+    """
+    model_file(run)
+    if root is not None:
+        existing(root)
+    if out is not None and out.exists() and not out.is_dir():
+        raise MaskwrightError(f"--out {out} is a file: name a folder")

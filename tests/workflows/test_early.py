@@ -1,0 +1,63 @@
+"""What is refused by its path alone, in every verb, without waiting for anything slow."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.workflows.early import check_model, check_resuming, check_training
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LINES = {
+    "train gone": "gone does not exist: check the path",
+    "train data --out data/file": "--out data/file is a file: name a folder",
+    "train data --out run": "run holds a run already: go on with it by --resume run",
+    "train data --plan gone.yaml": "gone.yaml does not exist: give a plan.yaml",
+    "train data --from gone": "--from gone does not exist: give the folder of a run",
+    "train --resume gone": "--resume gone does not exist",
+    "train --resume data": "data holds no plan.yaml: it is no run that can be resumed",
+    "plan gone": "gone does not exist: check the path",
+    "plan data --out data": "--out data is a folder: name a file, e.g. --out data/plan.yaml",
+    "predict gone images": "gone does not exist: give the folder of a run",
+    "predict run images": "run holds no model.safetensors: give the folder of a finished run",
+    "evaluate gone data": "gone does not exist: give the folder of a run",
+    "evaluate data/file gone": "gone does not exist: check the path",
+    "predict data/file images --out data/file": "--out data/file is a file: name a folder",
+}
+
+
+def test_a_wrong_path_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "file").write_text("x")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "plan.yaml").write_text("seed: 0\n")
+    code = (
+        "import sys; from maskwright.cli.main import run\n"
+        f"for line in {list(LINES)}:\n"
+        "    assert run(line.split()) == 2, line\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = done.stderr.splitlines()
+    assert len(said) == len(LINES)
+    for words, line in zip(LINES.values(), said, strict=True):
+        assert words in line
+
+
+def test_what_is_there_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "plan.yaml").write_text("seed: 0\n")
+    check_training(tmp_path, tmp_path, tmp_path, tmp_path / "new")
+    monkeypatch.setenv("RANK", "1")
+    check_training(tmp_path, tmp_path, tmp_path, tmp_path)  # what the first process has begun meanwhile
+    check_resuming(tmp_path, tmp_path)
+    check_model(tmp_path, tmp_path, tmp_path / "new")
+    with pytest.raises(MaskwrightError, match="does not exist either"):
+        check_training(tmp_path / "a" / "b", None, None)
