@@ -38,6 +38,7 @@ ENVIRONMENT, METRICS, MODEL, REPORT, HISTORY = (
 FILES = (PLAN, SPLIT, DATA, FINGERPRINT, ENVIRONMENT, METRICS, MODEL, REPORT, HISTORY)
 PACKAGES = ("maskwright", "torch", "torchvision", "timm", "numpy", "opencv-python-headless", "lightning-fabric")
 HASHED_BYTES = 1 << 16
+HASHED = "CRC-32 of the classes, the images' paths, and the size and first 64 KiB of every file"
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,9 @@ def with_known_splits(dataset: Dataset, entries: Mapping[str, Mapping[str, Any]]
 def data_hash(dataset: Dataset) -> str:
     """Sum up the data in eight hex digits: the classes, and each image and annotation.
 
-    Of a file its name, its size and the first 64 KiB count; of objects read from a table, all.
+    Of an image its path below the root counts, of every file its size and its first 64 KiB, and of objects read from
+    a table all. Whole files would take longer than all else that a short training does before its first step, where
+    the data are large; so a change behind the first 64 KiB that leaves the size alone goes unseen.
     """
     classes = (dataset.classes.names, sorted(dataset.value_to_index.items()), sorted(dataset.color_to_index.items()))
     total = zlib.crc32(repr(classes).encode())
@@ -229,7 +232,7 @@ def data_hash(dataset: Dataset) -> str:
 
 
 def environment(dataset: Dataset) -> dict[str, str]:
-    """Return versions, machine, git revision of the working folder, and the hash of the data."""
+    """Return versions, machine, git revision of the working folder, and the hash of the data with what it covers."""
     return {
         "python": platform.python_version(),
         **{name: _version(name) for name in PACKAGES},
@@ -237,6 +240,7 @@ def environment(dataset: Dataset) -> dict[str, str]:
         "git_revision": _git_revision(),
         "data": str(dataset.root.resolve()),
         "data_hash": data_hash(dataset),
+        "data_hash_of": HASHED,
     }
 
 
