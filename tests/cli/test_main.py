@@ -53,6 +53,10 @@ def test_it_runs_as_a_module_too() -> None:
         (["train", "data", "--steps", "0"], ["--steps", "0"]),
         (["train", "data", "--budget", "soon"], ["'soon' is no duration"]),
         (["plan", "data", "--map", "a=b"], ["--map a=b", "--map 37=ignore"]),
+        (["train", "data", "--steps", "many"], ["--steps many: give a whole number, e.g. 8"]),
+        (["train", "data", "--steps", "2.5"], ["--steps 2.5: give a whole number, e.g. 8"]),
+        (["train", "data", "--epochs", "few"], ["--epochs few: give a number"]),
+        (["plan", "data", "--seed", "-1"], ["--seed -1: it must be 0 or more"]),
     ],
 )
 def test_a_wrong_line_is_answered_in_one_paragraph(

@@ -224,6 +224,12 @@ def test_the_plan_allows_what_the_network_does(stride: int) -> None:
     assert PredictPlan.model_validate({"output_stride": stride}).output_stride == stride
 
 
+def test_a_stride_that_no_network_has_is_refused_by_its_value(tmp_path: Path) -> None:
+    saved(tmp_path)
+    with pytest.raises(MaskwrightError, match="the output stride is 5, and it must be 4, 8, 16 or 32"):
+        Predictor.load(tmp_path, "cpu", output_stride=5)
+
+
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     saved(tmp_path)
     whole = (tmp_path / "model.safetensors").read_bytes()

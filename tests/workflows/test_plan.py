@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,6 +33,27 @@ def test_wishes_are_told_as_set_by_hand() -> None:
         assert plan.reasons[key] == "set by hand"
     assert pins == {"model.name", "optim.lr"}
     assert wishes(PlanRequest(steps=5))[0].reasons == {"train.steps": "set by hand"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("model.name=unte", "'unte' is no model: did you mean 'unet'"),
+        ("optim.name=adma", "'adma' is no optimiser: did you mean 'adam'"),
+        ("loss.terms={dicee: 1}", "'dicee' is no loss: did you mean 'dice'"),
+        ("loss.options={focall: {gamma: 1}}", "'focall' is no loss: did you mean 'focal'"),
+        ("model.backbone=resnett", "'resnett' is no backbone: did you mean 'resnet"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_its_key(setting: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(MaskwrightError, match="^" + re.escape(f"--set {setting}: {words}")):
+        wishes(PlanRequest(settings=(setting,)))
+    key, _, value = setting.partition("=")
+    section, name = key.split(".")
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"{section}: {{{name}: {value}}}\n")
+    with pytest.raises(MaskwrightError, match="^" + re.escape(f"{key} of {file}: {words}")):
+        wishes(PlanRequest(plan_file=file))
 
 
 def test_steps_that_are_set_leave_no_budget() -> None:

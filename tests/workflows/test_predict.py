@@ -232,7 +232,8 @@ def test_a_full_disk_stops_the_work_and_leaves_nothing_half(
 
 def test_wrong_requests_are_refused_before_any_work(run_folder: Path, images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    for save, words in ((["masks"], "did you mean 'mask'"), (["coco", "coco-polygons"], "same file")):
+    wrong = ((["masks"], "did you mean 'mask'"), (["coco", "coco-polygons"], "same file"), ([], "nothing to save"))
+    for save, words in wrong:
         with pytest.raises(MaskwrightError, match=words):
             predict(run_folder, [images], out, save=save, device="cpu")
     for sources, words in (([], "no image"), (["nowhere"], "does not exist"), ([str(images / "*.gif")], "matches no")):

@@ -14,6 +14,11 @@ from maskwright.core.files import write_error
 
 DONE, OURS, YOURS, INTERRUPTED = 0, 1, 2, 130
 _WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_RULES = {
+    "int_parsing": "give a whole number, e.g. 8",
+    "int_from_float": "give a whole number, e.g. 8",
+    "float_parsing": "give a number, e.g. 8 or 0.5",
+}
 _OTHERS = {
     errno.EACCES: "permission was denied: give yourself the right to read it (and to write it, if it is to be written)",
     errno.EPERM: "the system does not permit it: check who owns it, and what protects it",
@@ -41,6 +46,21 @@ def explain(error: BaseException) -> tuple[int, str]:
         f"(at {_place(error)}). This is our fault and not yours. Please report it, with what the same command "
         "prints when --debug is added"
     )
+
+
+def bad_value(error: BaseException) -> str | None:
+    """Say what is wrong with an option's value, where the checks behind it say so in words for programmers.
+
+    Returns:
+        Option, value and rule; None for an error of another kind.
+    """
+    option, cause = getattr(error, "param", None), error.__cause__
+    if option is None or not isinstance(cause, ValueError) or not hasattr(cause, "errors"):
+        return None
+    found = cause.errors()[0]
+    limit = found.get("ctx", {}).get("ge")
+    rule = _RULES.get(found["type"]) or (None if limit is None else f"it must be {limit} or more")
+    return None if rule is None else f"{option.opts[0]} {found['input']}: {rule}"
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -15,7 +15,7 @@ import typer
 from typer.main import get_command
 
 from maskwright.cli import demo, evaluate, import_, inspect, losses, models, plan, predict, train
-from maskwright.cli.errors import DONE, INTERRUPTED, YOURS, explain
+from maskwright.cli.errors import DONE, INTERRUPTED, YOURS, bad_value, explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -107,7 +107,7 @@ def _usage(error: typer.TyperException) -> str:
     """Write a usage error in one paragraph, with the help that would answer it."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "maskwright"
-    message = error.format_message().strip().rstrip(".")
+    message = (bad_value(error) or error.format_message()).strip().rstrip(".")
     return f"{message}. See `{command} --help`"
 
 

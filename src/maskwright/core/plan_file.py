@@ -87,8 +87,7 @@ def read_plan(path: Path) -> Plan:
     except FileNotFoundError:
         raise MaskwrightError(f"{path} does not exist: give a plan.yaml or a run folder that holds one") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        what = " ".join(str(error).split())  # YAML's own words take several lines
-        raise MaskwrightError(f"{path} cannot be read as YAML ({what}): {_ANEW}") from None
+        raise MaskwrightError(f"{path} cannot be read as YAML ({_fault(error)}): {_ANEW}") from None
     if not isinstance(values, dict):
         raise MaskwrightError(
             f"{path} holds {type(values).__name__}, not the sections of a plan such as `optim: {{lr: 0.002}}`: {_ANEW}"
@@ -110,6 +109,13 @@ def named(plan: Plan) -> frozenset[str]:
 def write_plan(path: Path, plan: Plan) -> None:
     """Write `plan.yaml` atomically."""
     write_text(path, yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False, width=110, allow_unicode=True))
+
+
+def _fault(error: Exception) -> str:
+    """Say on one line what is wrong with a file, and where: YAML's own words take several."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return " ".join(str(error).split())
 
 
 def _put(values: dict[str, Any], key: str, value: Any, setting: str) -> None:

@@ -104,13 +104,14 @@ def grouped(records: Sequence[Record], group_by: str | None) -> list[Record]:
         pattern = re.compile(group_by)
     except re.error as error:
         raise MaskwrightError(
-            f"split.group_by is {group_by!r}, which is no regular expression ({error}): e.g. '(patient\\d+)_'"
+            f"split.group_by is {group_by!r}, which is no regular expression ({error}): give one, e.g. "
+            "--group-by '(patient\\d+)_'"
         ) from None
     matches = [pattern.search(record.id) for record in records]
     if records and not any(matches):
         raise MaskwrightError(
             f"split.group_by is {group_by!r} and fits none of the {len(records)} images: "
-            f"it is searched for in names such as {records[0].id!r}"
+            f"it is searched for in names such as {records[0].id!r}. Mend the pattern, or leave --group-by out"
         )
     return [
         replace(record, group=(match[1] if pattern.groups else match[0]) or None) if match else record

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
 from maskwright.core.plan import CrfPlan
 from maskwright.data.readers import read_image
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from maskwright.models.bundle import Card
     from maskwright.models.segmenter import Segmenter
 
+STRIDES = (4, 8, 16, 32)
 BATCH = 8  # tiles in one pass where there is a GPU; a CPU is full with one
 
 
@@ -130,6 +132,8 @@ class Predictor:
         Raises:
             MaskwrightError: no such file, not a bundle, or a damaged one; no such device; a stride that cannot be.
         """
+        if output_stride not in {None, *STRIDES}:
+            raise MaskwrightError(f"the output stride is {output_stride}, and it must be 4, 8, 16 or 32: leave it out")
         segmenter, card = bundle.load(model_file(Path(path)))
         if output_stride is not None:
             wanted = card.predict.model_copy(update={"output_stride": output_stride})

@@ -140,7 +140,8 @@ def _card(metadata: dict[str, str], source: str) -> Card:
     if CARD_KEY not in metadata:
         raise MaskwrightError(
             f"{source} is a safetensors file, but no maskwright bundle: it has no card. Give a model.safetensors that "
-            "maskwright train wrote; to start a training from other weights, use model.weights=FILE"
+            "maskwright train wrote, or make one of another library's weights by maskwright import; a training "
+            "starts from a backbone's with --set model.weights=FILE"
         )
     try:
         values = json.loads(metadata[CARD_KEY])

@@ -14,6 +14,8 @@ from maskwright.data.fingerprint import fingerprint
 from maskwright.data.formats import read_dataset
 from maskwright.data.split import with_splits
 from maskwright.data.survey import survey
+from maskwright.losses import LOSSES
+from maskwright.models.backbones import find_backbone
 from maskwright.models.backbones.hub import pretrained_file
 from maskwright.planning import planner, rules_time
 from maskwright.planning.facts import Facts, Pretrained
@@ -23,6 +25,7 @@ from maskwright.workflows import starting
 from maskwright.workflows.request import DEFAULT_BUDGET_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from maskwright.core.events import OnProgress
@@ -115,7 +118,31 @@ def wishes(request: PlanRequest) -> tuple[Plan, frozenset[str]]:
     pins |= {setting.partition("=")[0].strip() for setting in request.settings}
     _set_length(base, pins, request)
     plan = overridden(base, request.settings, request.typed)
+    _check_names(plan, request)
     return starting.like_its_weights(plan, pins)
+
+
+def _check_names(plan: Plan, request: PlanRequest) -> None:
+    """Refuse names that no table holds, by the key that they were given for.
+
+    Raises:
+        MaskwrightError: such a name.
+    """
+    tables: tuple[tuple[str, str, Iterable[str], Mapping[str, object]], ...] = (
+        ("model.name", "model", [plan.model.name], models.MODELS),
+        ("optim.name", "optimiser", [plan.optim.name], optimizers.OPTIMIZERS),
+        ("loss.terms", "loss", plan.loss.terms, LOSSES),
+        ("loss.options", "loss", plan.loss.options, LOSSES),
+    )
+    for key, kind, names, table in tables:
+        for name in names:
+            if name not in table:
+                raise MaskwrightError(f"{request.said(key)}: {unknown_name(kind, name, table)}")
+    if plan.model.backbone is not None:
+        try:
+            find_backbone(plan.model.backbone)
+        except MaskwrightError as error:
+            raise MaskwrightError(f"{request.said('model.backbone')}: {error}") from None
 
 
 def _from_file(path: Path) -> tuple[Plan, set[str]]:

@@ -258,6 +258,8 @@ def _unusable(picture: Picture, error: Exception) -> _Unusable:
 def _checked(save: Sequence[str]) -> tuple[str, ...]:
     known = (*KINDS, *COCO_KINDS)
     kinds = tuple(kind.strip() for text in ([save] if isinstance(save, str) else save) for kind in text.split(","))
+    if not kinds:
+        raise MaskwrightError(f"nothing to save is named, so nothing would be written: give some of {', '.join(known)}")
     for kind in kinds:
         if kind not in known:
             raise unknown_name("result to save", kind, known)

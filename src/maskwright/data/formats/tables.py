@@ -103,7 +103,9 @@ def read_table(path: Path) -> ClassTable:
     except UnicodeDecodeError:
         raise MaskwrightError(f"{path} is not UTF-8 text: save it as UTF-8") from None
     except OSError as error:
-        raise MaskwrightError(f"{path} cannot be read: {error.strerror}") from None
+        raise MaskwrightError(
+            f"{path} cannot be read ({error.strerror}): give --classes a file that names the classes"
+        ) from None
     suffix = path.suffix.lower()
     if suffix in {".json", ".yaml", ".yml"}:
         return _table(path, _from_data(path, _parsed(path, text, is_json=suffix == ".json")))
