@@ -284,7 +284,7 @@ def test_pspnet_is_what_the_paper_draws(align_corners: bool) -> None:
 
 
 def test_pspnet_stands_on_the_last_of_four_stages_at_stride_8() -> None:
-    """Zhao et al. 2017, section 3.2: the final feature map is 1/8 of the image; with a ResNet-50 it has 2048 channels.
+    """Zhao et al. 2017, section 3.3: the final feature map is 1/8 of the image; with a ResNet-50 it has 2048 channels.
 
     Each branch has a quarter of them, and what is put together has 4096.
     """

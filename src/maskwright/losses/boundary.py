@@ -3,7 +3,7 @@
 Kervadec, Bouchtaoui, Desrosiers, Granger, Dolz, Ben Ayed 2019, "Boundary loss for highly unbalanced segmentation": with
 phi the signed distance to the boundary of the true region g, below 0 inside, and s the predicted probability, half the
 distance between the two boundaries is the sum of phi (s - g) over all pixels. It says little while the prediction is
-far off: put it beside a region loss, as they do, with a small weight.
+far off: put it beside a region loss. They begin with that alone and let this one's share grow.
 
 Where we differ: g stays in the sum, a constant that puts the minimum at 0; distances run to the edge between two pixels
 and count as a share of the map's diagonal, so that a weight means the same at every size; several classes are summed

@@ -180,7 +180,7 @@ MODELS: dict[str, ModelEntry] = {
     ),
     "cnn": ModelEntry(
         cnn.build,
-        "Badrinarayanan et al., SegNet (SegNet-Basic, Bilinear-Interpolation)",
+        "Badrinarayanan et al., SegNet (SegNet-Basic)",
         2015,
         "https://arxiv.org/abs/1511.00561",
         "plain",

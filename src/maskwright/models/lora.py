@@ -6,7 +6,7 @@ random, so that training starts from the very network. The paper adapts linear l
 as the matrix (out) x (in / groups * height * width), whatever its groups, a transposed one's likewise by its first
 axis.
 
-Expected: "on par or better than fine-tuning" with 0.01 to 0.1 % of the parameters of GPT-3 (section 1, table 4); what
+Expected: about as good as fine-tuning, or better, with 0.003 or 0.02 % of the parameters of GPT-3 (table 4); what
 a small segmenter gains and loses stands in docs/benchmarks.md.
 
 Where we differ: A is drawn as torch draws the weights of a linear layer (their code does, the paper says Gaussian).

@@ -138,7 +138,7 @@ class Segmenter(nn.Module):
     def set_output_stride(self, output_stride: int) -> None:
         """Change the output stride of a built, or trained, network: the weights stay, dilations make up for it.
 
-        Chen et al. 2017, section 4.1: train at 16, where it is fast, and predict at 8, where edges are sharper.
+        Chen et al. 2017, sections 4.1 and 4.3: train at 16, where it is fast, and predict at 8, where maps are finer.
 
         Raises:
             MaskwrightError: a stride outside its rule, or a network that cannot be changed.

@@ -1,6 +1,6 @@
 """The dense CRF's parameters by search on validation images. Knows probabilities and truth, and no model.
 
-Chen et al. 2015, section 4.1: the smoothness kernel is kept, and w1, theta_alpha and theta_beta are searched on
+Chen et al. 2015, section 5: the smoothness kernel is kept, and w1, theta_alpha and theta_beta are searched on
 validation images, coarse to fine. Here a coordinate search that doubles or halves one parameter at a time, then goes
 by the root of two; what it raises is the mean of IoU and boundary IoU.
 """

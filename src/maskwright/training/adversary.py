@@ -3,8 +3,8 @@
 Luc, Couprie, Chintala, Verbeek 2016, "Semantic Segmentation using Adversarial Networks". With s(x) the predicted class
 probabilities, y the true map and a(.) the opponent's probability that a map is true:
 
-    the opponent minimises   -log a(y) - log(1 - a(s(x)))            equation 2: `adversary_loss`
-    the network minimises    its own loss - weight * log a(s(x))     equation 3: `fooling_loss` times the weight
+    the opponent minimises   -log a(y) - log(1 - a(s(x)))            `adversary_loss`
+    the network minimises    its own loss - weight * log a(s(x))     `fooling_loss` times the weight
 
 The latter is the form that they use in practice, since log(1 - a) has no slope while the opponent wins. At chance the
 two are 2 log 2 = 1.39 and log 2 = 0.69. Both move in every step: the network by the opponent of the step before, then
@@ -13,9 +13,9 @@ softened by `tau` (their section 3.2, Scaling):
 
     y'_l = max(tau, s_l) for the true class l,   y'_c = s_c (1 - y'_l) / (1 - s_l) for the others
 
-Where we differ: ignored pixels are 0 in both maps, and a verdict counts by the labelled share of its block; the images
-that the opponent may be shown are the network's own input, normalised; Adam (beta 0.5, Radford et al. 2016) moves the
-opponent. Knows no network but the opponent, and no clock.
+Where we differ: they found turns of many steps the best; ignored pixels are 0 in both maps, and a verdict counts by
+the labelled share of its block; the images that the opponent may be shown are the network's own input, normalised; Adam
+(beta 0.5, Radford et al. 2016) moves the opponent. Knows no network but the opponent, and no clock.
 """
 
 from __future__ import annotations

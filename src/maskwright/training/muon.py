@@ -3,9 +3,9 @@
 Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks". Momentum M_t = b M_(t-1) + (1-b) G_t and
 its Nesterov form are followed by five steps of the Newton-Schulz iteration X <- a X + (b A + c A A) X, A = X X^T, that
 brings all singular values near 1. A convolution (O, I, h, w) counts as a matrix (O, I h w). Vectors, and the weights
-named by the caller (first layer, last layer), are left to AdamW, as in the paper.
+named by the caller (first layer, last layer), are left to AdamW, as there.
 
-Deviations: the update is scaled by sqrt(max(1, rows / columns)) as in the authors' later code; decay is decoupled.
+As in the authors' code, the update is scaled by sqrt(max(1, rows / columns)); decay is decoupled.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ Transformers", section 3.1 (figure 2, table 6):
   the network where it is.
 
 Where we differ: the shortening is the strided convolution of the authors' code, where the paper writes a reshape and
-a linear layer; the expansion is 4 in each stage, as in the code, where table 6 says 8, 8, 4, 4 (one option away); no
-stochastic depth unless asked for (0.1 there), because minutes of training from scratch do not overfit.
+a linear layer; the expansion is 4 in each stage, as in the code, where table 6 says 8, 8, 4, 4 up to B4 (one option
+away); no stochastic depth unless asked for (0.1 there), because minutes of training from scratch do not overfit.
 """
 
 from __future__ import annotations

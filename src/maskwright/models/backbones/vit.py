@@ -1,12 +1,12 @@
 """Plain vision transformers (ViT, DINOv2, DINOv3, ...) from timm, their one map of tokens made a pyramid. No task.
 
-Li, Mao, Girshick, He 2022, "Exploring Plain Vision Transformer Backbones for Object Detection", section 3 (figure 2),
-the simple feature pyramid. With T the last map, at the stride S of the patches:
+Li, Mao, Girshick, He 2022, "Exploring Plain Vision Transformer Backbones for Object Detection", figure 2, the
+simple feature pyramid. With T the last map, at the stride S of the patches:
 
     stride S/4: deconvolution(GELU(LN(deconvolution(T)))),  S/2: deconvolution(T),  S: T,  2S: maximum over 2x2 of T
 
 `spread` takes the four from the blocks at a quarter, half, three quarters and the end of the depth instead of all from
-the last, as Bao et al. 2022 (BEiT) do before UPerNet.
+the last, much as Bao et al. 2022 (BEiT) do before UPerNet: blocks 4, 6, 8 and 12 of 12.
 
 A decoder wants strides that divide each other. Patches of 14 pixels (DINOv2) have a stride of 14, so the image, not the
 map, is resized: to 14/16 of its size, on which the patches lie 16 pixels of the original apart. Position codes are

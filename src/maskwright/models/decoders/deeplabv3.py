@@ -5,7 +5,7 @@ Chen, Papandreou, Schroff, Adam 2017, "Rethinking Atrous Convolution for Semanti
 average, 256 channels each, side by side, then 1x1 convolutions to 256 and to the logits. Section 3.2.1, multi-grid: the
 blocks of the last stage take the rate of the stage times (1, 2, 4).
 
-Output stride: trained at 16, predicted at 8 (section 4.1), with the same weights: `predict.output_stride: 8` in the
+Output stride: trained at 16, predicted at 8 (section 4.3), with the same weights: `predict.output_stride: 8` in the
 plan, `maskwright predict --output-stride 8`, `load(run, output_stride=8)`, or `Segmenter.set_output_stride(8)`.
 
 Expected: 77.21 mIoU on PASCAL VOC 2012 val with a ResNet-101 trained and predicted at output stride 16, and 78.51

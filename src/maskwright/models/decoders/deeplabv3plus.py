@@ -2,7 +2,7 @@
 
 Chen, Zhu, Papandreou, Schroff, Adam 2018, "Encoder-Decoder with Atrous Separable Convolution for Semantic Image
 Segmentation", section 3.1 (figure 2) and section 4.1: low-level features reduced to 48 channels, then two 3x3
-convolutions of 256. Rates 6, 12, 18 at output stride 16, doubled at 8 (section 3.1).
+convolutions of 256. The encoder is DeepLabV3, with its rates: 6, 12, 18 at output stride 16, doubled at 8.
 
 Expected: 78.85 mIoU on PASCAL VOC 2012 val with a ResNet-101 at output stride 16 (their table 3).
 

@@ -2,7 +2,7 @@
 
 Long, Shelhamer, Darrell 2015, "Fully Convolutional Networks for Semantic Segmentation", in the form that has taken its
 place: a residual network dilated to output stride 8 (Yu et al. 2017) instead of VGG-16 with skips, a 3x3 block before
-the classifier, and an auxiliary classifier on the level before the last (Zhao et al. 2017, section 3.3).
+the classifier, and an auxiliary classifier on the level before the last (Zhao et al. 2017, section 4).
 
 Expected: 60.5 mIoU on COCO val2017 with the VOC classes, with a ResNet-50, as torchvision states for its own; our
 tests load torchvision's weights into this network and compare the outputs.

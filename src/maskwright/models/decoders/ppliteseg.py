@@ -26,8 +26,9 @@ CPU, at this learning rate at least; no other was tried. PIDNet's was trained wi
 labels of its own.
 
 Where we differ: the auxiliary heads on the decoder's coarser maps are in the authors' program, not in the paper; ours
-have a quarter of their map's channels inside instead of 32. The classifier has a bias. Spatial attention only; the
-paper's other kind, over channels, is in neither PP-LiteSeg-T nor B.
+have a quarter of their map's channels inside instead of 64. The program also blends at stride 32, where the paper has
+two blends; we follow the program. The classifier has a bias. Spatial attention only; the paper's other kind, over
+channels, is in neither PP-LiteSeg-T nor B.
 """
 
 from __future__ import annotations

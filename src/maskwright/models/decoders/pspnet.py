@@ -1,8 +1,8 @@
 """PSPNet: context from averages over grids of several sizes, on a backbone dilated to stride 8.
 
 Zhao, Shi, Qi, Wang, Jia 2017, "Pyramid Scene Parsing Network", section 3.2 (figure 3): grids of 1, 2, 3 and 6 cells,
-each reduced to a quarter of the channels, put beside the features; section 3.3: an auxiliary classifier on the level
-before the last, with loss weight 0.4.
+each reduced to a quarter of the channels, put beside the features; section 4: an auxiliary classifier on the level
+before the last, with loss weight 0.4 (section 5.1).
 
 Expected: 41.68 mIoU on ADE20K val with a ResNet-50 and the auxiliary loss (their table 1).
 

@@ -1,18 +1,17 @@
 """ReNet: recurrent layers straight from the pixels; no convolution looks at the image.
 
 Visin, Kastner, Cho, Matteucci, Courville, Bengio 2015, "ReNet: A Recurrent Neural Network Based Alternative to
-Convolutional Networks", section 2 (figure 1): the image is cut into patches, each a vector of pixels, and ReNet layers
-(see `models.layers.renet`) on patches of 2x2 replace the convolution and pooling layers. The paper classifies whole
-images; the way back to the image is that of ReSeg (Visin et al. 2016), transposed convolutions.
+Convolutional Networks": the image is cut into patches, each a vector of pixels, and ReNet layers (see
+`models.layers.renet`) replace the convolution and pooling layers. The paper classifies whole images; the way back to
+the image is that of ReSeg (Visin et al. 2016), transposed convolutions.
 
     patches of 4x4 pixels -> ReNet -> ReNet -> transposed convolutions -> 1x1 convolution
 
-Expected: no figure for segmentation; as a classifier 12.35 % error on CIFAR-10 (their table 2). It sees texture only
-through patches and sweeps, and needs more steps than a convolutional network for the same score.
+Expected: no figure for segmentation; as a classifier 12.35 % error on CIFAR-10. It sees texture only through patches
+and sweeps, and needs more steps than a convolutional network for the same score.
 
-Where we differ: segmentation instead of classification, so no fully connected layers; two layers of 64 units instead
-of three of 320, and patches of 4x4 once instead of 2x2 in every layer, for a CPU; batch normalisation in the transposed
-convolutions, as in our ReSeg.
+Where we differ: segmentation instead of classification, so no fully connected layers; small for a CPU, two layers of
+64 units, patches of 4x4 in the first alone; batch normalisation in the transposed convolutions, as in our ReSeg.
 """
 
 from __future__ import annotations

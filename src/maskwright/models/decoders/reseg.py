@@ -1,7 +1,7 @@
 """ReSeg: recurrent layers sweep the features of a convolutional network in four directions, and are upsampled.
 
 Visin, Ciccone, Romero, Kastner, Cho, Bengio, Matteucci, Courville 2016, "ReSeg: A Recurrent Neural Network-based Model
-for Semantic Segmentation", sections 3.1 to 3.3 (figure 1):
+for Semantic Segmentation":
 
     features of a convolutional network, VGG-16 up to conv3_3 (stride 4, 256 channels)
     -> ReNet layers (see `models.layers.renet`), each with a patch size and a number of units
@@ -12,7 +12,7 @@ Every position has seen the whole image after one ReNet layer. The authors' publ
 evaluate_camvid_with_cb.py of their repository) are our defaults: conv3_3, two layers of 100 GRUs a direction on patches
 of 1x1, two transposed convolutions 2x2 with 50 filters.
 
-Expected: 58.8 mIoU on CamVid, 11 classes at 360x480, with weights by class frequency and weights of ImageNet below.
+Expected: 58.8 mIoU on CamVid, 11 classes at 360x480, with weights of ImageNet below.
 
 Where we differ: the default features are those of our compact network, cut at stride 8, to train from scratch; theirs
 are had by `model.backbone=timm:vgg16`, which is run no further than that. Batch normalisation before each of the ReLUs,

@@ -1,13 +1,13 @@
 """UPerNet: pyramid pooling on the coarsest level, a feature pyramid above it, and all levels fused at the finest.
 
-Xiao, Liu, Zhou, Jiang, Sun 2018, "Unified Perceptual Parsing for Scene Understanding", section 3.1 (figure 4): the
+Xiao, Liu, Zhou, Jiang, Sun 2018, "Unified Perceptual Parsing for Scene Understanding", section 3 (figure 4): the
 pyramid pooling module of PSPNet on the last level of the backbone, the top-down pathway of Lin et al. 2017 over the
 others, a 3x3 convolution on each sum, and one more over all of them, enlarged to the finest level and put side by
 side. Of their heads we keep the one for objects and stuff.
 
 Expected: 41.22 mIoU on ADE20K val with a ResNet-50 (their table 2, objects alone).
 
-Where we differ: 64 channels unless told otherwise (512 in the authors' code: width=512); upsampling does not align
+Where we differ: 64 channels unless told otherwise (512 in the paper: width=512); upsampling does not align
 corners. level_norm=true normalises the channels of each level first, which Swin, ViT and ConvNeXt backbones want, as
 timm gives their levels before the last norm; segmentation_models.pytorch does it with all.
 """

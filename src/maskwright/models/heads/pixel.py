@@ -86,7 +86,7 @@ class AtrousHead(Head):
 
 
 class AuxHead(nn.Module):
-    """An auxiliary classifier on one level of the backbone (Zhao et al. 2017, section 3.3): 3x3, then `PixelHead`.
+    """An auxiliary classifier on one level of the backbone (Zhao et al. 2017, section 4): 3x3, then `PixelHead`.
 
     Args:
         level: index into the backbone's pyramid; behind it stand the further maps of the decoder, where it has any.

@@ -47,7 +47,7 @@ class AtrousPyramid(nn.Module):
         self.fit(stride)
 
     def fit(self, stride: int) -> None:
-        """Fit the dilations to an output stride: doubled at 8, halved at 32 (section 3.3), in place."""
+        """Fit the dilations to an output stride: doubled at 8 (section 3.3), halved at 32 by us, in place."""
         for branch, rate in zip(list(self.branches)[1:], self.rates, strict=True):
             fitted = max(round(rate * 16 / stride), 1)
             for layer in branch.modules():
