@@ -5,7 +5,7 @@ import torch
 
 from maskwright.models.discriminator import NETWORKS, Discriminator, window
 
-# Luc et al. 2016, section 4 (Pascal VOC): fields of view of 34x34 and 18x18 positions of the label map.
+# Luc et al. 2016 (Pascal VOC): fields of view of 34x34 and 18x18 positions of the label map.
 WINDOWS = {"large-fov": 34, "large-fov-light": 34, "small-fov": 18, "small-fov-light": 18}
 
 

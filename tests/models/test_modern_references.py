@@ -236,7 +236,7 @@ def test_fpn_is_that_of_segmentation_models_pytorch() -> None:
 
 
 def test_fpn_has_the_papers_form() -> None:
-    """Kirillov et al. 2019, section 3.1: 256 and 128 channels, three doublings at stride 32, none at 4, 32 groups."""
+    """Kirillov et al. 2019, section 3.1: 256 and 128 channels, three doublings at stride 32, none at 4; 32 groups."""
     with torch.device("meta"):
         decoder = models.create("fpn", 4, 3, "resnet50", width=256, branch_width=128).decoder
     doublings = [sum(isinstance(layer, nn.Upsample) for layer in climb) for climb in decoder.climbs]

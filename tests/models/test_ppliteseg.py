@@ -38,7 +38,7 @@ class _Classifier(nn.Module):
 
 @pytest.mark.parametrize(("repeats", "millions", "mega"), [((2, 2, 2), 8.44, 813), ((4, 5, 3), 12.47, 1446)])
 def test_stdc_has_the_size_of_its_paper(repeats: tuple[int, ...], millions: float, mega: int) -> None:
-    """Fan et al. 2021, table 3: parameters, and multiply-adds at 224x224; their counter adds norms and poolings."""
+    """Fan et al. 2021: parameters, and multiply-adds at 224x224; their counter adds norms and poolings."""
     with torch.device("meta"):
         cost = count(_Classifier(stdc.build(3, repeats=repeats)), side=224)
     assert round(cost.parameters / 1e6, 2) == millions
@@ -46,7 +46,7 @@ def test_stdc_has_the_size_of_its_paper(repeats: tuple[int, ...], millions: floa
 
 
 def test_stdc_has_the_levels_of_its_paper() -> None:
-    """Fan et al. 2021, table 2: strides 2 to 32 with 32, 64, 256, 512 and 1024 channels."""
+    """Fan et al. 2021: strides 2 to 32 with 32, 64, 256, 512 and 1024 channels."""
     backbone = stdc.build(3)
     assert (backbone.reductions, backbone.channels) == ((2, 4, 8, 16, 32), (32, 64, 256, 512, 1024))
     small = stdc.build(2, base=2)

@@ -58,7 +58,7 @@ def _line(cell: nn.RNNBase, step: Callable[..., list[Tensor]], line: list[Tensor
 
 
 def _slow(layer: ReNet, cell: str, x: Tensor) -> Tensor:
-    """Visin et al. 2015, section 2, written down as it reads; `x` is one map (C, H, W), a multiple of the patch."""
+    """Visin et al. 2015, written down as it reads; `x` is one map (C, H, W), a multiple of the patch."""
     size = layer.patch
     rows, columns = x.shape[1] // size, x.shape[2] // size
     grid = [

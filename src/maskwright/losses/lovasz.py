@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def lovasz(batch: Prepared) -> Tensor:
-    """Return the Lovasz-softmax loss (equation 11), or with one channel the Lovasz hinge (equation 8)."""
+    """Return the Lovasz-softmax loss, or with one channel the Lovasz hinge."""
     # Empty sums of both keep the graph, and with it a zero gradient, where no image counts.
     losses = [batch.scores[:0].sum(), batch.probabilities[:0].sum()]
     images = 0

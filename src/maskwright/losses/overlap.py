@@ -32,7 +32,7 @@ def jaccard(batch: Prepared) -> Tensor:
 
 
 def tversky(batch: Prepared, alpha: float = 0.3, beta: float = 0.7) -> Tensor:
-    """Return the mean over classes of 1 - TP / (TP + alpha FP + beta FN) (Salehi et al. 2017, equation 3).
+    """Return the mean over classes of 1 - TP / (TP + alpha FP + beta FN) (Salehi et al. 2017).
 
     Args:
         batch: K channels (softmax), or one (sigmoid; the mean is then over label 1 alone).

@@ -1,7 +1,7 @@
 """The dense CRF: every pixel asks every other one, and those near it or like it count; edges snap to the image's.
 
-Krähenbühl, Koltun 2011, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials", equations 1 to 3
-and algorithm 1; used after the network by Chen et al. 2015 and 2016 (DeepLab v1 and v2).
+Krähenbühl, Koltun 2011, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials", algorithm
+1; used after the network by Chen et al. 2015 and 2016 (DeepLab v1 and v2).
 
 The energy of labels x over pixels with position p and colour I, the unary term being -log of the network's probability:
 
@@ -19,7 +19,7 @@ authors report (Chen et al. 2015, table 1); ours on held-out images stand in doc
 0.410 on pedestrians). Compared with pydensecrf, which wraps the authors' C++ code, by benchmarks/crf_speed.py: labels
 agree.
 
-Where we differ: a pixel also counts itself, as in the authors' code and unlike equation 1's i < j. Classes that nowhere
+Where we differ: a pixel also counts itself, as in the authors' code and unlike the paper's i < j. Classes that nowhere
 have a probability of 1/1000 go through as one, and share what it ends with as they shared what it began with. Images
 of any number of channels. A single class is set against its complement.
 """

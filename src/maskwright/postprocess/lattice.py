@@ -1,6 +1,6 @@
 """The permutohedral lattice: Gaussian filtering in many dimensions, in time linear in the points. Knows no image.
 
-Adams, Baek, Davis 2010, "Fast High-Dimensional Filtering Using the Permutohedral Lattice", sections 3 and 4. A point
+Adams, Baek, Davis 2010, "Fast High-Dimensional Filtering Using the Permutohedral Lattice". A point
 gives its values to the d + 1 corners of the simplex it lies in, by barycentric weights (splat); the corners are blurred
 by (1/2, 1, 1/2) along each of the d + 1 axes; each point reads its corners back by the same weights (slice).
 
@@ -35,7 +35,7 @@ AXIS_BITS = 10  # for the number of the axis beside it
 def basis(dimensions: int) -> NDArray[np.float64]:
     """Return the matrix (d, d) that takes a point, in standard deviations, to the coordinates in which we floor.
 
-    Adams et al., section 3.1: the point is turned into the plane of d + 1 coordinates that add up to 0, and scaled so
+    Adams et al.: the point is turned into the plane of d + 1 coordinates that add up to 0, and scaled so
     that splat, blur and slice together have the variance 1. Along the axis i of the lattice, which is
     (1, .., 1, -d, 1, .., 1), the coordinate is (x_d - x_i) / (d + 1).
     """

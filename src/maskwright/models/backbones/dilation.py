@@ -6,7 +6,7 @@ is dilated by what was left out, so that each weight still sees the pixels that 
 
 Two customs differ in the first block of a dilated stage, whose stride was taken away:
 
-- Yu, Koltun, Funkhouser 2017 ("Dilated Residual Networks", section 2), torchvision's and timm's ResNets: it keeps the
+- Yu, Koltun, Funkhouser 2017 ("Dilated Residual Networks"), torchvision's and timm's ResNets: it keeps the
   dilation before it, since its input is as fine as it was.
 - DeepLab: it takes the stage's rate, and in the last stage every block takes that rate times its number in the
   multi-grid (section 3.2.1: rates 2 x (1, 2, 4) at output stride 16).

@@ -1,6 +1,6 @@
 """The backbone that is none: the image cut into patches, their pixels put beside each other. It has no weights.
 
-For models that learn straight from pixels, such as ReNet (Visin et al. 2015, section 2: the image is split into patches
+For models that learn straight from pixels, such as ReNet (Visin et al. 2015: the image is split into patches
 that do not overlap, each flattened to a vector).
 """
 

@@ -1,7 +1,7 @@
 """STDC: blocks that put ever narrower convolutions beside each other; dense, so fast on a CPU for what it computes.
 
-Fan, Lai, Huang, Wei, Chai, Luo, Wei 2021, "Rethinking BiSeNet For Real-time Semantic Segmentation", section 3.1
-(figure 3, tables 1 and 2). A block of M outputs is
+Fan, Lai, Huang, Wei, Chai, Luo, Wei 2021, "Rethinking BiSeNet For Real-time Semantic Segmentation", the encoding
+network. A block of M outputs is
 
     x1 = conv1x1(x)    x2 = conv3x3(x1)    x3 = conv3x3(x2)    x4 = conv3x3(x3)      each with normalisation and ReLU
     block(x) = [x1, x2, x3, x4], of M/2, M/4, M/8 and M/8 channels
@@ -10,7 +10,7 @@ and halves the map, where it does, before x2: a depthwise 3x3 of stride 2 on the
 Two 3x3 convolutions of stride 2 come first (32 and 64 channels), then stages of 256, 512 and 1024 channels.
 
 Expected: with the authors' classifier 8.44 million parameters and 813 million multiply-adds at 224x224 for STDC1, 12.47
-and 1446 for STDC2 (their table 3); our tests count them.
+and 1446 for STDC2; our tests count them.
 
 Where we differ: no classifier.
 """

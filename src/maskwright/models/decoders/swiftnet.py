@@ -1,8 +1,8 @@
 """SwiftNet: a light ladder over any backbone, for real-time use; our default.
 
 Orsic, Kreso, Bevandic, Segvic 2019, "In Defense of Pre-trained ImageNet Architectures for Real-Time Semantic
-Segmentation of Road-Driving Images", section 3, single-scale model (figure 2): spatial pyramid pooling on the
-coarsest level, then upsampling modules that only add a 1x1 lateral and blend with one 3x3 convolution.
+Segmentation of Road-Driving Images", the single-scale model: spatial pyramid pooling on the coarsest level, then
+upsampling modules that only add a 1x1 lateral and blend with one 3x3 convolution.
 
 Expected: 75.5 mIoU on Cityscapes test with a ResNet-18 pretrained on ImageNet (their abstract), at stride 4.
 

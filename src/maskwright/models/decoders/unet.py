@@ -1,8 +1,8 @@
 """U-Net: upsample, put the backbone's level beside, two 3x3 convolutions; down to full resolution.
 
 Ronneberger, Fischer, Brox 2015, "U-Net: Convolutional Networks for Biomedical Image Segmentation", section 2
-(figure 1). With `attention`: Oktay et al. 2018, "Attention U-Net: Learning Where to Look for the Pancreas", section 2
-(figures 1 and 2), additive gates on the skips.
+(figure 1). With `attention`: Oktay et al. 2018, "Attention U-Net: Learning Where to Look for the Pancreas",
+figures 1 and 2, additive gates on the skips.
 
 Three names, one decoder:
 

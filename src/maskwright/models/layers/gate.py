@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class AttentionGate(nn.Module):
-    """Additive attention over a grid (Oktay et al. 2018, "Attention U-Net", section 2.2, figure 2).
+    """Additive attention over a grid (Oktay et al. 2018, "Attention U-Net", figure 2).
 
         q = psi^T ReLU(W_x x + W_g g + b_g) + b_psi        (equation 1)
         a = sigmoid(q)                                      (equation 2)
@@ -44,7 +44,7 @@ class AttentionGate(nn.Module):
 def gates(inputs: Sequence[int | None], gating: Sequence[int], factors: Sequence[int]) -> nn.ModuleList:
     """Build a gate for each skip of a ladder, coarsest first, but for the finest.
 
-    The finest is left as it is, since its features are too simple to be told apart (section 2.3).
+    The finest is left as it is, since its features are too simple to be told apart.
 
     Args:
         inputs: channels of each skip, None where there is none.

@@ -1,7 +1,7 @@
 """Batch normalisation that gives the same result in one process and in several. Knows no network.
 
-Ioffe & Szegedy 2015, "Batch Normalization", equations 1 to 4. torch's own layer is used wherever it can be; ours steps
-in where it cannot:
+Ioffe & Szegedy 2015, "Batch Normalization", algorithms 1 and 2. torch's own layer is used wherever it can be; ours
+steps in where it cannot:
 
 - several processes: statistics are taken over all of them. torch's `SyncBatchNorm` refuses the CPU.
 - one value a channel (a batch of one with a 1x1 map, as in global pooling): see `BatchNorm2d.forward`.

@@ -21,7 +21,7 @@ class PyramidPooling(nn.Module):
         inputs: channels of the input.
         each: channels of each grid's branch.
         grids: cells along the shorter side of the map.
-        follow_shape: give the longer side more cells, in proportion (Orsic et al. 2019, section 3.4); otherwise the
+        follow_shape: give the longer side more cells, in proportion (as the code of Orsic et al. 2019); otherwise the
             grids are square, as in PSPNet.
         align_corners: see `resize`.
 

@@ -1,10 +1,10 @@
 """The ReNet layer: recurrent networks that sweep a map up, down, left and right. Knows no architecture.
 
 Visin, Kastner, Cho, Matteucci, Courville, Bengio 2015, "ReNet: A Recurrent Neural Network Based Alternative to
-Convolutional Networks", section 2. The map is cut into patches of p x p positions, each a vector x(i, j). With f a
+Convolutional Networks". The map is cut into patches of p x p positions, each a vector x(i, j). With f a
 recurrent cell, one set of weights for each of the four directions:
 
-    v(i, j) = [f(v(i-1, j), x(i, j)), f(v(i+1, j), x(i, j))]      down and up, every column alone (equations 1 and 2)
+    v(i, j) = [f(v(i-1, j), x(i, j)), f(v(i+1, j), x(i, j))]      down and up, every column alone
     h(i, j) = [f(h(i, j-1), v(i, j)), f(h(i, j+1), v(i, j))]      right and left, over the result, every row alone
 
 so that after one layer every h(i, j) has seen the whole map. States start at 0.
