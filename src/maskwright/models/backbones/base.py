@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.dilation import PROBE, STRIDES, Site, arrange, shapes_of, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from torch import Tensor
 
@@ -30,11 +31,13 @@ class Backbone(nn.Module, ABC):
         multi_grid: see `dilation.arrange`.
         normalised: whether its convolutions are batch normalised; a decoder that continues it may do the same.
         valid: the convolutions have no padding: each level has lost a margin, `lengths` says how much.
+        checkpointing: see `set_gradient_checkpointing`.
         settled: the output stride was built in and cannot be changed any more, to a coarser one neither.
     """
 
     normalised = True
     valid = False
+    checkpointing = False
     settled = False
 
     def __init__(self, in_channels: int, channels: Sequence[int], reductions: Sequence[int]) -> None:
@@ -52,9 +55,20 @@ class Backbone(nn.Module, ABC):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the feature pyramid of `x`."""
 
-    @abstractmethod
+    def run_stages(self, stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+        """Send `x` through the stages, one after the other, and return the map behind each."""
+        levels = []
+        for stage in stages:
+            if self.checkpointing and self.training:
+                x = cast("Tensor", checkpoint(stage, x, use_reentrant=False))
+            else:
+                x = stage(x)
+            levels.append(x)
+        return levels
+
     def set_gradient_checkpointing(self, enable: bool) -> None:
-        """Recompute activations in the backward pass instead of keeping them, or stop doing so."""
+        """Keep only each stage's input, and recompute the rest in the backward pass; or stop doing so."""
+        self.checkpointing = enable
 
     def fitted(self, length: int) -> int:
         """Return the smallest height or width, `length` or more, that this network divides without a rest."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import Backbone
@@ -60,7 +59,6 @@ class Compact(Backbone):
             blocks += [BasicBlock(width, width) for _ in range(depth - 1)]
             self.stages.append(nn.Sequential(*blocks))
             inputs, before = width, stride
-        self.checkpointing = False
         initialise(self)
         for block in self.modules():
             if isinstance(block, BasicBlock):
@@ -69,18 +67,8 @@ class Compact(Backbone):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the pyramid of `x` (N, C, H, W): the stem's map, where it is finer than all, then each stage's."""
         x = self.stem(x)
-        levels = [x]
-        for stage in self.stages:
-            if self.checkpointing and self.training:
-                x = cast("Tensor", checkpoint(stage, x, use_reentrant=False))
-            else:
-                x = stage(x)
-            levels.append(x)
+        levels = [x, *self.run_stages(self.stages, x)]
         return levels[-len(self.channels) :]
-
-    def set_gradient_checkpointing(self, enable: bool) -> None:
-        """Keep only each stage's input, and recompute the rest in the backward pass."""
-        self.checkpointing = enable
 
 
 def build(

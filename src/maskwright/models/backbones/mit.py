@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import Backbone
@@ -155,23 +154,11 @@ class MixTransformer(Backbone):
             blocks = [Block(width, heads, ratio, expansion, next(drops)) for _ in range(depth)]
             self.stages.append(Stage(PatchEmbedding(inputs, width, kernel, stride), blocks, width))
             inputs, kernel, stride = width, 3, 2
-        self.checkpointing = False
         _initialise(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the pyramid of `x` (N, C, H, W)."""
-        levels = []
-        for stage in self.stages:
-            if self.checkpointing and self.training:
-                x = cast("Tensor", checkpoint(stage, x, use_reentrant=False))
-            else:
-                x = stage(x)
-            levels.append(x)
-        return levels
-
-    def set_gradient_checkpointing(self, enable: bool) -> None:
-        """Keep only each stage's input, and recompute the rest in the backward pass."""
-        self.checkpointing = enable
+        return self.run_stages(self.stages, x)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import Backbone
@@ -44,24 +43,11 @@ class MobileNet(Backbone):
             first = nn.Conv2d(in_channels, stem.out_channels, 3, 2, 1, bias=False)
             nn.init.kaiming_normal_(first.weight, mode="fan_out")
             cast("Any", features[0])[0] = first
-        self.checkpointing = False
         convert_batch_norm(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the pyramid of `x` (N, C, H, W)."""
-        levels = []
-        for start, end in STAGES:
-            stage = self.features[start:end]
-            if self.checkpointing and self.training:
-                x = cast("Tensor", checkpoint(stage, x, use_reentrant=False))
-            else:
-                x = stage(x)
-            levels.append(x)
-        return levels
-
-    def set_gradient_checkpointing(self, enable: bool) -> None:
-        """Keep only each stage's input, and recompute the rest in the backward pass."""
-        self.checkpointing = enable
+        return self.run_stages((self.features[start:end] for start, end in STAGES), x)
 
 
 def build(in_channels: int, weights: Path | None = None, *, output_stride: int = 32) -> MobileNet:

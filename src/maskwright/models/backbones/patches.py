@@ -31,9 +31,6 @@ class Patches(Backbone):
         """Return the patches of `x` (N, C, H, W), channels in the order (c, row, column)."""
         return [F.pixel_unshuffle(x, self.reductions[0])]
 
-    def set_gradient_checkpointing(self, enable: bool) -> None:
-        """Do nothing: there are no activations to recompute."""
-
 
 def build(in_channels: int, weights: Path | None = None, *, patch: int = 2) -> Patches:
     """Build the patches backbone.

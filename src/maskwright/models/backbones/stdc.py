@@ -17,11 +17,10 @@ Where we differ: no classifier.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import Backbone
@@ -80,23 +79,11 @@ class STDC(Backbone):
             rest = [STDCBlock(width, width) for _ in range(depth - 1)]
             self.stages.append(nn.Sequential(STDCBlock(inputs, width, 2), *rest))
             inputs = width
-        self.checkpointing = False
         initialise(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the pyramid of `x` (N, C, H, W), strides 2, 4, 8, 16 and 32."""
-        levels = []
-        for stage in (*self.stem, *self.stages):
-            if self.checkpointing and self.training:
-                x = cast("Tensor", checkpoint(stage, x, use_reentrant=False))
-            else:
-                x = stage(x)
-            levels.append(x)
-        return levels
-
-    def set_gradient_checkpointing(self, enable: bool) -> None:
-        """Keep only each stage's input, and recompute the rest in the backward pass."""
-        self.checkpointing = enable
+        return self.run_stages((*self.stem, *self.stages), x)
 
 
 def build(in_channels: int, weights: Path | None = None, *, base: int = 64, repeats: Sequence[int] = (2, 2, 2)) -> STDC:

@@ -47,7 +47,6 @@ class TimmBackbone(Backbone):
         self.name = name
         self.network = network
         self.channels_at_end = str(getattr(network, "output_fmt", "NCHW")).endswith("NHWC")
-        self.checkpointing = False
         convert_batch_norm(self)
         self._try_out()
 

@@ -11,10 +11,9 @@ Where we differ: padding is on unless `valid` is asked for; the drop-out layers 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import Backbone
@@ -41,23 +40,11 @@ class ContractingPath(Backbone):
             )
             for level in range(levels)
         )
-        self.checkpointing = False
         initialise(self, "fan_in")
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the pyramid of `x` (N, C, H, W); with `valid`, level i is as long as `lengths` says."""
-        levels = []
-        for stage in self.stages:
-            if self.checkpointing and self.training:
-                x = cast("Tensor", checkpoint(stage, x, use_reentrant=False))
-            else:
-                x = stage(x)
-            levels.append(x)
-        return levels
-
-    def set_gradient_checkpointing(self, enable: bool) -> None:
-        """Keep only each stage's input, and recompute the rest in the backward pass."""
-        self.checkpointing = enable
+        return self.run_stages(self.stages, x)
 
     def fitted(self, length: int) -> int:
         """Return the smallest side, `length` or more, for which every pooling sees an even map (section 2, end)."""

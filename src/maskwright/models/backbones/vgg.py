@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import Backbone
@@ -80,7 +79,6 @@ class VGG(Backbone):
         self.normalised = shape.batch_norm
         self.settled = shape.dense  # poolings cannot be changed back
         self.stages = nn.ModuleList()
-        self.checkpointing = False
         block = ConvNormAct if shape.batch_norm else ConvAct
         inputs, before, dilation = in_channels, 1, 1
         for width, depth, stride in zip(shape.widths, shape.depths, shape.strides, strict=True):
@@ -95,18 +93,7 @@ class VGG(Backbone):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the pyramid of `x` (N, C, H, W)."""
-        levels = []
-        for stage in self.stages:
-            if self.checkpointing and self.training:
-                x = cast("Tensor", checkpoint(stage, x, use_reentrant=False))
-            else:
-                x = stage(x)
-            levels.append(x)
-        return levels
-
-    def set_gradient_checkpointing(self, enable: bool) -> None:
-        """Keep only each stage's input, and recompute the rest in the backward pass."""
-        self.checkpointing = enable
+        return self.run_stages(self.stages, x)
 
 
 def build(
