@@ -18,14 +18,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from maskwright.models.decoders.reseg import RecurrentDecoder, Settings
-from maskwright.models.heads.pixel import PixelHead
-from maskwright.models.segmenter import Segmenter
+from maskwright.models.decoders.reseg import Settings, compose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from maskwright.models.backbones.base import Backbone
+    from maskwright.models.segmenter import Segmenter
 
 
 def build(
@@ -53,7 +52,4 @@ def build(
     Raises:
         MaskwrightError: an option outside its rule.
     """
-    settings = Settings(units, patches, cell, filters)
-    settings.check("renet", backbone.reductions[-1])
-    decoder = RecurrentDecoder(backbone, settings)
-    return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes)
+    return compose("renet", backbone, classes, dropout, Settings(units, patches, cell, filters))

@@ -123,6 +123,24 @@ def _primes(number: int) -> list[int]:
     return factors[::-1]
 
 
+def compose(model: str, backbone: Backbone, classes: int, dropout: float, settings: Settings) -> Segmenter:
+    """Compose a recurrent segmenter; see `build`.
+
+    Args:
+        model: its name, for messages.
+        backbone: whose last level is swept.
+        classes: number of logits.
+        dropout: before the last layer.
+        settings: of the decoder.
+
+    Raises:
+        MaskwrightError: an option outside its rule.
+    """
+    settings.check(model, backbone.reductions[-1])
+    decoder = RecurrentDecoder(backbone, settings)
+    return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes)
+
+
 def build(
     backbone: Backbone,
     classes: int,
@@ -148,7 +166,4 @@ def build(
     Raises:
         MaskwrightError: an option outside its rule.
     """
-    settings = Settings(units, patches, cell, filters)
-    settings.check("reseg", backbone.reductions[-1])
-    decoder = RecurrentDecoder(backbone, settings)
-    return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes)
+    return compose("reseg", backbone, classes, dropout, Settings(units, patches, cell, filters))
