@@ -34,6 +34,7 @@ def test_options_become_the_request(stand_in, plan) -> None:
     request = asked[0][1]
     assert request.from_run == Path("runs/a")
     assert request.settings == ("lora.alpha=4", "optim.freeze=until-step 7", "lora.rank=8")
+    assert request.typed == {"optim.freeze=until-step 7": "--freeze until-step 7", "lora.rank=8": "--lora 8"}
 
 
 @pytest.mark.parametrize(

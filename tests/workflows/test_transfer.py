@@ -14,7 +14,6 @@ from safetensors.numpy import load_file
 from tests.workflows import toy_data as toy
 
 import maskwright as mw
-from maskwright.cli.requests import transferring
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note
 from maskwright.core.plan import ModelPlan, Plan
@@ -190,8 +189,14 @@ def test_random_weights_are_not_worth_keeping(setting: str) -> None:
     starting.check(Plan(), asked)
 
 
+def typed(freeze: str) -> PlanRequest:
+    """What the command line asks for by `--freeze`."""
+    setting = f"optim.freeze={freeze}"
+    return PlanRequest(settings=(setting,), typed={setting: f"--freeze {freeze}"})
+
+
 def test_what_is_refused_is_named_as_it_was_typed_with_why_the_weights_are_random() -> None:
-    asked = transferring(PlanRequest(), None, "backbone", None)
+    asked = typed("backbone")
     plan = wishes(asked)[0]
     plan.reasons["model.pretrained"] = "the hub is out of reach: no answer"
     words = (
@@ -200,7 +205,7 @@ def test_what_is_refused_is_named_as_it_was_typed_with_why_the_weights_are_rando
     with pytest.raises(MaskwrightError, match=words):
         starting.check(plan, asked)
     with pytest.raises(MaskwrightError, match=r"^--freeze thaw: optim.freeze is 'thaw'"):
-        wishes(transferring(PlanRequest(), None, "thaw", None))
+        wishes(typed("thaw"))
     with pytest.raises(MaskwrightError, match=r"^optim.freeze of mine.yaml leaves"):
         starting.check(plan, PlanRequest(plan_file=Path("mine.yaml")))
 

@@ -20,7 +20,6 @@ from maskwright.cli.options import (
     Ignore,
     Map,
     PlanSeed,
-    read_options,
 )
 from maskwright.cli.requests import (
     Budget,
@@ -33,7 +32,6 @@ from maskwright.cli.requests import (
     Settings,
     Steps,
     plan_request,
-    transferring,
 )
 from maskwright.cli.tables import Column, number, table
 from maskwright.cli.terminal import Terminal
@@ -72,18 +70,8 @@ def plan(
 
     Measures the data and this machine, prints each decision with its value and reason, and trains nothing.
     """
-    started = time.monotonic()
     terminal = Terminal(as_json=as_json)
-    request = plan_request(
-        read_options(format_name, classes, ignore, mapping),
-        lengths=(budget, steps, epochs),
-        model=model,
-        settings=settings,
-        plan_file=plan_file,
-        machine=(device, seed, group_by),
-        started=started,
-    )
-    request = transferring(request, from_run, freeze, lora)
+    request = plan_request(locals(), time.monotonic())
     if out is not None and out.is_dir():
         raise MaskwrightError(f"--out {out} is a folder: name a file, e.g. --out {out / 'plan.yaml'}")
     from maskwright.workflows.early import check_training

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from maskwright.cli.options import read_options
 from maskwright.core.durations import parse_seconds
 from maskwright.core.errors import MaskwrightError
 
 if TYPE_CHECKING:
-    from maskwright.data.formats import ReadOptions
+    from collections.abc import Mapping, Sequence
+
     from maskwright.workflows.request import PlanRequest
 
 Budget = Annotated[
@@ -50,48 +51,35 @@ Lora = Annotated[
     typer.Option(metavar="RANK", help="Train changes of this rank (LoRA, e.g. 8) instead of the weights themselves."),
 ]
 
+TAKEN_OVER = ("steps", "epochs", "model", "plan_file", "from_run", "device", "seed", "group_by")
+"""Options that are wishes as they stand."""
 
-def plan_request(
-    read: ReadOptions,
-    *,
-    lengths: tuple[str | None, int | None, float | None],
-    model: str | None,
-    settings: list[str] | None,
-    plan_file: Path | None,
-    machine: tuple[str, int | None, str | None],
-    started: float,
-) -> PlanRequest:
-    """Bundle the options, and refuse those that contradict each other.
+
+def plan_request(options: Mapping[str, Any], started: float) -> PlanRequest:
+    """Bundle the options of `plan` or `train`, and refuse those that contradict each other.
 
     Args:
-        read: how the data is read.
-        lengths: `--budget`, `--steps` and `--epochs`, of which one at most may be given.
-        model: `--model`.
-        settings: each `--set`.
-        plan_file: `--plan`.
-        machine: `--device`, `--seed` and `--group-by`.
+        options: the verb's `locals()`, that is its parameters by name: Typer wants a signature of its own in each
+            verb, and this reads from it what the two have in common.
         started: `time.monotonic()` when the verb began, so that even the imports count against the budget.
 
     Raises:
-        MaskwrightError: two lengths at once, or a length that is none.
+        MaskwrightError: two lengths at once, a length that is none, or an option and a `--set` of the same.
     """
     from maskwright.workflows.request import PlanRequest
 
-    budget, steps, epochs = lengths
+    read = read_options(*(options[name] for name in ("format_name", "classes", "ignore", "mapping")))
+    budget, steps, epochs = (options[name] for name in ("budget", "steps", "epochs"))
     check_lengths(budget, steps, epochs)
-    device, seed, group_by = machine
+    settings = tuple(options["settings"] or ())
+    typed = _typed(settings, options["freeze"], options["lora"])
     return PlanRequest(
         budget_seconds=None if budget is None else parse_seconds(budget),
-        steps=steps,
-        epochs=epochs,
-        model=model,
-        settings=tuple(settings or ()),
-        plan_file=plan_file,
-        device=device,
-        seed=seed,
-        group_by=group_by,
+        settings=(*settings, *typed),
+        typed=typed,
         read=read,
         started=started,
+        **{name: options[name] for name in TAKEN_OVER},
     )
 
 
@@ -112,18 +100,17 @@ def check_lengths(budget: str | None, steps: int | None, epochs: float | None = 
             raise MaskwrightError(f"{name} {count:g} trains nothing: give a number above 0, e.g. {name} {usual}")
 
 
-def transferring(request: PlanRequest, from_run: Path | None, freeze: str | None, lora: int | None) -> PlanRequest:
-    """Add where a training starts from and what of it is trained.
+def _typed(settings: Sequence[str], freeze: str | None, lora: int | None) -> dict[str, str]:
+    """Return the settings that `--freeze` and `--lora` stand for, each with how it was typed.
 
     Raises:
         MaskwrightError: an option and a `--set` of the same.
     """
-    said = {setting.partition("=")[0].strip() for setting in request.settings}
-    settings, typed = list(request.settings), {}
+    said = {setting.partition("=")[0].strip() for setting in settings}
+    typed = {}
     for option, key, value in (("--freeze", "optim.freeze", freeze), ("--lora", "lora.rank", lora)):
         if value is not None:
             if key in said:
                 raise MaskwrightError(f"{option} {value} and --set {key} say the same: keep one of them")
-            settings.append(f"{key}={value}")
-            typed[settings[-1]] = f"{option} {value}"
-    return replace(request, from_run=from_run, settings=tuple(settings), typed=typed)
+            typed[f"{key}={value}"] = f"{option} {value}"
+    return typed

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskwright.cli.errors import DONE
-from maskwright.cli.options import AsJson, ClassNames, Device, Format, GroupBy, Ignore, Map, PlanSeed, read_options
+from maskwright.cli.options import AsJson, ClassNames, Device, Format, GroupBy, Ignore, Map, PlanSeed
 from maskwright.cli.requests import (
     Budget,
     Epochs,
@@ -21,7 +21,6 @@ from maskwright.cli.requests import (
     Settings,
     Steps,
     plan_request,
-    transferring,
 )
 from maskwright.cli.terminal import Terminal
 from maskwright.core.durations import format_seconds
@@ -72,19 +71,9 @@ def train(
 
     The scores come from images that neither the training nor the choice of the model has seen.
     """
-    started = time.monotonic()
     _check_resume(context, data, resume)
+    request = plan_request(locals(), time.monotonic())
     terminal = Terminal(as_json=as_json)
-    request = plan_request(
-        read_options(format_name, classes, ignore, mapping),
-        lengths=(budget, steps, epochs),
-        model=model,
-        settings=settings,
-        plan_file=plan_file,
-        machine=(device, seed, group_by),
-        started=started,
-    )
-    request = transferring(request, from_run, freeze, lora)
     from maskwright.workflows.early import check_resuming, check_training
 
     if resume is not None:
