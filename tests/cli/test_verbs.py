@@ -139,9 +139,9 @@ def test_evaluate(stand_in, result, scores, capsys: pytest.CaptureFixture[str]) 
     document = json.loads(capsys.readouterr().out)
     assert Scores.from_json(document.pop("scores")) == scores
     assert document == {"report": "runs/one/report.html", "split": "test", "notes": []}
-    assert [options["split"] for _, options in calls] == ["val", "test"]
+    assert [request.split for (_, _, request, _), _ in calls] == ["val", "test"]
     assert run(["evaluate", "runs/one", "data", "--output-stride", "8"]) == 0
-    assert [options["setup"].output_stride for _, options in calls] == [None, None, 8]
+    assert [request.output_stride for (_, _, request, _), _ in calls] == [None, None, 8]
     capsys.readouterr()
     assert run(["evaluate", "runs/one", "data", "--refit"]) == 2
     assert "give --crf too" in capsys.readouterr().err

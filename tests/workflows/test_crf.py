@@ -21,8 +21,6 @@ from maskwright.models import bundle
 from maskwright.postprocess import search
 from maskwright.workflows import crf
 from maskwright.workflows import run as folder
-from maskwright.workflows.evaluate import evaluate
-from maskwright.workflows.evaluate_crf import evaluate_crf
 from maskwright.workflows.finishing import _postprocess
 from maskwright.workflows.fit import Task, _evaluation_seconds, crf_seconds
 from maskwright.workflows.predict import opened
@@ -86,8 +84,8 @@ def test_training_fits_it_and_says_what_it_brings(fitted: Path) -> None:
 
 def test_evaluation_shows_scores_without_and_with_it(fitted: Path, data: Path, tmp_path: Path) -> None:
     before = (fitted / "model.safetensors").read_bytes()
-    result = evaluate_crf(fitted, data, out=tmp_path)
-    plain = evaluate(fitted, data, out=tmp_path)
+    result = mw.evaluate(fitted, data, out=tmp_path, crf=True)
+    plain = mw.evaluate(fitted, data, out=tmp_path)
     metrics = json.loads((tmp_path / "metrics-test-crf.json").read_text())
     for measure, row in metrics["crf"]["means"].items():
         assert row["without"] == plain.scores.mean[measure].value
@@ -101,7 +99,7 @@ def test_evaluation_shows_scores_without_and_with_it(fitted: Path, data: Path, t
 
 
 def test_evaluation_fits_what_no_training_did(bare: Path, data: Path) -> None:
-    result = evaluate_crf(bare, data)
+    result = mw.evaluate(bare, data, crf=True)
     assert "fitted on 2 validation images" in result.notes[0]
     kept = bundle.read_card(bare / "model.safetensors").postprocess.crf
     assert json.loads((bare / "metrics-test-crf.json").read_text())["crf"]["settings"] == kept.model_dump()
@@ -110,7 +108,7 @@ def test_evaluation_fits_what_no_training_did(bare: Path, data: Path) -> None:
 
 def test_images_that_it_was_fitted_on_do_not_judge_it_silently(bare: Path, data: Path) -> None:
     for _ in range(2):
-        assert any("flattered" in note for note in evaluate_crf(bare, data, "val").notes)
+        assert any("flattered" in note for note in mw.evaluate(bare, data, split="val", crf=True).notes)
 
 
 def no_help(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +119,7 @@ def no_help(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_does_not_help_is_not_kept(bare: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     no_help(monkeypatch)
-    result = evaluate_crf(bare, data)
+    result = mw.evaluate(bare, data, crf=True)
     assert "the CRF did not help" in result.notes[0]
     assert "stays as it is" in result.notes[1]
     assert bundle.read_card(bare / "model.safetensors").postprocess.crf is None
@@ -145,7 +143,7 @@ def test_a_file_that_cannot_be_written_does_not_lose_the_fit(
         raise MaskwrightError("read-only")
 
     monkeypatch.setattr(bundle, "save", refuse)
-    result = evaluate_crf(bare, data)
+    result = mw.evaluate(bare, data, crf=True)
     assert f"{bare / 'model.safetensors'} could not keep the parameters" in result.notes[1]
     assert json.loads((bare / "metrics-test-crf.json").read_text())["crf"]["fitted"]["images"] == 2
 
@@ -216,7 +214,7 @@ def test_nothing_to_fit_on_is_an_error(bare: Path, data: Path, tmp_path: Path) -
     shutil.copytree(data / "images/test", tmp_path / "few/images/test")
     shutil.copytree(data / "masks/test", tmp_path / "few/masks/test")
     with pytest.raises(MaskwrightError, match="no readable validation image"):
-        evaluate_crf(bare, tmp_path / "few")
+        mw.evaluate(bare, tmp_path / "few", crf=True)
 
 
 def test_prediction_uses_what_the_model_holds(fitted: Path, data: Path, tmp_path: Path) -> None:

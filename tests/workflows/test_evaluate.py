@@ -13,12 +13,13 @@ from tests.workflows import toy_data as toy
 import maskwright as mw
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import ReadOptions
-from maskwright.workflows.evaluate import evaluate
 from maskwright.workflows.train import train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from maskwright.workflows.case import EvaluateResult
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,7 +47,7 @@ def run(heap: Path) -> Path:
     return heap.parent / "run"
 
 
-def ids(result: mw.workflows.evaluate.EvaluateResult) -> set[str]:
+def ids(result: EvaluateResult) -> set[str]:
     return {entry.id for entry in result.scores.per_image}
 
 
@@ -59,16 +60,16 @@ def test_the_options_of_the_training_are_the_default(run: Path, heap: Path, tmp_
     assert [entry.name for entry in found.scores.classes] == ["ground", "disc", "square"]
     assert found.notes == ()
     with pytest.raises(MaskwrightError, match="has the classes class-0, class-1, class-2"):
-        evaluate(run, heap, out=tmp_path, read=ReadOptions())
+        mw.evaluate(run, heap, out=tmp_path, read=ReadOptions())
 
 
 def test_the_model_file_knows_what_it_was_trained_on(run: Path, heap: Path, tmp_path: Path) -> None:
-    assert ids(evaluate(run / "model.safetensors", heap, out=tmp_path)) == held_out(run)
+    assert ids(mw.evaluate(run / "model.safetensors", heap, out=tmp_path)) == held_out(run)
 
 
 def test_moved_data_are_known_by_their_names(run: Path, heap: Path, tmp_path: Path) -> None:
     moved = shutil.copytree(heap, tmp_path / "elsewhere")
-    found = evaluate(run, moved, out=tmp_path)
+    found = mw.evaluate(run, moved, out=tmp_path)
     assert ids(found) == held_out(run)
     assert "by their names" in found.notes[0]
 
@@ -77,7 +78,7 @@ def test_a_folder_above_the_training_s_is_known_too(run: Path, heap: Path, tmp_p
     below = tmp_path / "all" / "site"
     below.parent.mkdir()
     shutil.copytree(heap, below)
-    found = evaluate(run, below.parent, out=tmp_path)
+    found = mw.evaluate(run, below.parent, out=tmp_path)
     assert {name.removeprefix("site/") for name in ids(found)} == held_out(run)
 
 
@@ -85,7 +86,7 @@ def test_a_folder_below_the_training_s_is_known_too(run: Path, heap: Path, tmp_p
     own = shutil.copytree(run, tmp_path / "run")
     entries = json.loads((own / "split.json").read_text())
     (own / "split.json").write_text(json.dumps({f"site/{name}": entry for name, entry in entries.items()}))
-    assert ids(evaluate(own, heap, out=tmp_path)) == held_out(run)
+    assert ids(mw.evaluate(own, heap, out=tmp_path)) == held_out(run)
 
 
 def test_new_images_beside_known_ones_are_test_images(run: Path, heap: Path, tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_new_images_beside_known_ones_are_test_images(run: Path, heap: Path, tmp
     image, mask = toy.picture(555)
     for name, array in (("images/99.png", image), ("masks/99.png", mask)):
         assert cv2.imwrite(str(grown / name), array)
-    found = evaluate(run, grown, out=tmp_path)
+    found = mw.evaluate(run, grown, out=tmp_path)
     assert ids(found) == held_out(run) | {"images/99.png"}
     assert "1 images that the training did not know count as test images" in found.notes
     assert "count as test images" in (tmp_path / "report-test.html").read_text()
@@ -105,13 +106,13 @@ def test_unknown_data_are_all_unseen(run: Path, tmp_path: Path) -> None:
     for folder in ("images", "masks"):
         for path in (new / folder).glob("*.png"):
             path.rename(path.with_name(f"new-{path.name}"))
-    assert len(ids(evaluate(run, new, out=tmp_path))) == 3
+    assert len(ids(mw.evaluate(run, new, out=tmp_path))) == 3
 
 
 def test_a_model_without_its_run_says_that_nobody_knows(run: Path, heap: Path, tmp_path: Path) -> None:
     shutil.copy(run / "model.safetensors", tmp_path)
     read = ReadOptions(classes=heap.parent / "names.txt")
-    found = evaluate(tmp_path / "model.safetensors", heap, read=read)
+    found = mw.evaluate(tmp_path / "model.safetensors", heap, read=read)
     assert "what the model was trained on is unknown here" in found.notes[0]
 
 
@@ -120,13 +121,13 @@ def test_a_damaged_image_is_left_out_and_reported(run: Path, heap: Path, tmp_pat
     bad = sorted(held_out(run))[0]
     content = (copy / bad).read_bytes()
     (copy / bad).write_bytes(content[: len(content) // 2])
-    found = evaluate(run, copy, out=tmp_path)
+    found = mw.evaluate(run, copy, out=tmp_path)
     assert ids(found) == held_out(run) - {bad}
     assert any("an image was left out" in note and bad in note for note in found.notes)
     assert "An image was left out" in (tmp_path / "report-test.html").read_text()
 
 
 def test_all_of_it_can_judge(run: Path, heap: Path, tmp_path: Path) -> None:
-    assert evaluate(run, heap, "all", out=tmp_path).scores.images == 12
+    assert mw.evaluate(run, heap, split="all", out=tmp_path).scores.images == 12
     assert (tmp_path / "metrics-all.json").exists()
-    assert np.isfinite(evaluate(run, heap, "train", out=tmp_path).scores.mean["iou"].value or 0)
+    assert np.isfinite(mw.evaluate(run, heap, split="train", out=tmp_path).scores.mean["iou"].value or 0)

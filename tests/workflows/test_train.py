@@ -21,7 +21,6 @@ import maskwright as mw
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Saved, Stage
 from maskwright.training import checkpoint
-from maskwright.workflows.evaluate import evaluate
 from maskwright.workflows.plan import make_plan, wishes
 from maskwright.workflows.request import PlanRequest
 from maskwright.workflows.train import train
@@ -100,15 +99,15 @@ def test_more_steps_learn_the_shapes(data: Path, tmp_path: Path) -> None:
 
 
 def test_evaluate_repeats_the_judgement_of_the_training(finished: Path, data: Path, tmp_path: Path) -> None:
-    judged = evaluate(finished, data, "test", out=tmp_path)
+    judged = mw.evaluate(finished, data, split="test", out=tmp_path)
     metrics = json.loads((finished / "metrics.json").read_text())
     assert judged.scores.to_json()["confusion"] == metrics["scores"]["confusion"]
     assert judged.report == tmp_path / "report-test.html"
     assert json.loads((tmp_path / "metrics-test.json").read_text())["split"] == "test"
-    assert evaluate(finished, data, "train", out=tmp_path).scores.images == 8
-    assert evaluate(finished, data, "all", out=tmp_path).scores.images == 12
+    assert mw.evaluate(finished, data, split="train", out=tmp_path).scores.images == 8
+    assert mw.evaluate(finished, data, split="all", out=tmp_path).scores.images == 12
     with pytest.raises(MaskwrightError, match="--split tset: it is one of train, val, test, or all"):
-        evaluate(finished, data, "tset")
+        mw.evaluate(finished, data, split="tset")
 
 
 def test_evaluate_keeps_the_training_s_own_split(tmp_path: Path) -> None:
@@ -117,7 +116,7 @@ def test_evaluate_keeps_the_training_s_own_split(tmp_path: Path) -> None:
     train(heap, toy.request(steps=1, seed=3), tmp_path / "run")
     known = json.loads((tmp_path / "run" / "split.json").read_text())
     for split in ("train", "val", "test"):
-        scores = evaluate(tmp_path / "run", heap, split, out=tmp_path).scores
+        scores = mw.evaluate(tmp_path / "run", heap, split=split, out=tmp_path).scores
         assert {entry.id for entry in scores.per_image} == {
             name for name, entry in known.items() if entry["split"] == split
         }
@@ -129,7 +128,7 @@ def test_other_classes_are_not_judged(finished: Path, tmp_path: Path) -> None:
         MaskwrightError,
         match="has the classes background, foreground, and the model knows class-0, class-1, class-2: name them alike",
     ):
-        evaluate(finished, other)
+        mw.evaluate(finished, other)
 
 
 # Where it may be written

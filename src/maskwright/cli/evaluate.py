@@ -67,30 +67,21 @@ def evaluate(
     from maskwright.cli.scores import score_tables
     from maskwright.cli.tables import pairs
     from maskwright.data.formats import ReadOptions
-    from maskwright.workflows.request import Setup
+    from maskwright.workflows.request import EvaluateRequest
 
     if refit and not crf:
         raise MaskwrightError("--refit fits the dense CRF: give --crf too, or leave it out")
     from maskwright.workflows.early import check_model
 
     check_model(run, data, out)
-    if crf:
-        from maskwright.workflows.evaluate_crf import evaluate_crf as judge
-    else:
-        from maskwright.workflows.evaluate import evaluate as judge
+    from maskwright.workflows.evaluate import evaluate as judge
 
     terminal = Terminal(as_json=as_json)
     options = read_options(format_name, classes, ignore, mapping)
+    read = None if options == ReadOptions() else options
+    request = EvaluateRequest(split, read, out, device, output_stride, crf, refit)
     with terminal.working() as watch:
-        result = judge(
-            run,
-            data,
-            split=split,
-            read=None if options == ReadOptions() else options,
-            out=out,
-            setup=Setup(device, output_stride, refit),
-            on_progress=watch.counting("evaluate"),
-        )
+        result = judge(run, data, request, watch.counting("evaluate"))
     found: dict[str, object] = {
         "report": result.report,
         "split": split,

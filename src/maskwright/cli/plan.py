@@ -70,8 +70,8 @@ def plan(
 
     Measures the data and this machine, prints each decision with its value and reason, and trains nothing.
     """
-    terminal = Terminal(as_json=as_json)
     request = plan_request(locals(), time.monotonic())
+    terminal = Terminal(as_json=as_json)
     if out is not None and out.is_dir():
         raise MaskwrightError(f"--out {out} is a folder: name a file, e.g. --out {out / 'plan.yaml'}")
     from maskwright.workflows.early import check_training

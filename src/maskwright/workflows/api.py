@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.durations import parse_seconds
-from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.core.errors import unknown_name
 from maskwright.core.plan import SplitPlan
 from maskwright.data.formats import ReadOptions
 from maskwright.inference.predictor import Predictor
@@ -16,16 +16,15 @@ from maskwright.workflows import inspect as inspecting
 from maskwright.workflows import plan as planning
 from maskwright.workflows import predict as predicting
 from maskwright.workflows import train as training
-from maskwright.workflows.evaluate_crf import evaluate_crf
-from maskwright.workflows.request import PlanRequest, Setup
+from maskwright.workflows.request import EvaluateRequest, PlanRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from maskwright.core.events import OnEvent, OnProgress
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan
-    from maskwright.workflows.evaluate import EvaluateResult
+    from maskwright.workflows.case import EvaluateResult
     from maskwright.workflows.import_ import ImportResult
     from maskwright.workflows.predict import PredictResult
     from maskwright.workflows.train import TrainResult
@@ -108,13 +107,10 @@ def evaluate(
     data: StrPath,
     *,
     split: str = "test",
-    read: ReadOptions | None = None,
-    out: StrPath | None = None,
-    device: str = "auto",
-    output_stride: int | None = None,
     crf: bool = False,
-    refit: bool = False,
+    out: StrPath | None = None,
     on_progress: OnProgress | None = None,
+    **request: Any,
 ) -> EvaluateResult:
     """Score a trained model on one part of a data set, and write a report.
 
@@ -122,29 +118,18 @@ def evaluate(
         run: run folder, or its `model.safetensors`.
         data: folder (or file) of images and masks.
         split: `train`, `val` or `test`; `all` for every labelled image.
-        read: how to read the data; None for how the training read its own.
-        out: folder for `metrics-SPLIT.json` and `report-SPLIT.html`; None for the run folder.
-        device: `auto`, `cpu`, `cuda`, ...
-        output_stride: of the network, where that can be changed; None for the one that it was trained at.
         crf: let a dense CRF follow the network, and compare. Where the model holds no parameters of it, they are
             fitted on validation images, and the model file is written anew to keep them.
-        refit: with `crf`: fit them, also where the model holds some.
+        out: folder for `metrics-SPLIT.json` and `report-SPLIT.html`; None for the run folder.
         on_progress: told (images done, images in all).
+        **request: any other field of `workflows.request.EvaluateRequest`: `read`, `device`, `output_stride`, `refit`.
 
     Raises:
         MaskwrightError: no model, no data, or classes that do not match.
     """
-    if refit and not crf:
-        raise MaskwrightError("refit=True fits the dense CRF: give crf=True too")
-    return (evaluate_crf if crf else evaluating.evaluate)(
-        Path(run),
-        Path(data),
-        split=split,
-        read=read,
-        out=None if out is None else Path(out),
-        setup=Setup(device, output_stride, refit),
-        on_progress=on_progress,
-    )
+    _check_keywords(request, EvaluateRequest.__dataclass_fields__)
+    wanted = EvaluateRequest(split=split, crf=crf, out=None if out is None else Path(out), **request)
+    return evaluating.evaluate(Path(run), Path(data), wanted, on_progress)
 
 
 def predict(
@@ -229,13 +214,21 @@ def _request(*, budget: str | float | None = None, settings: Sequence[str] = (),
     Raises:
         MaskwrightError: a keyword that is no field of the request.
     """
-    known = {"budget", *PlanRequest.__dataclass_fields__}
-    for name in fields:
-        if name not in known:
-            raise unknown_name("keyword here", name, known)
+    _check_keywords(fields, {"budget", *PlanRequest.__dataclass_fields__})
     if budget is not None:
         fields["budget_seconds"] = parse_seconds(budget)
     for name in ("plan_file", "from_run"):
         if isinstance(fields.get(name), str):
             fields[name] = Path(fields[name])
     return PlanRequest(settings=tuple(settings), **{"read": ReadOptions(), **fields})
+
+
+def _check_keywords(names: Iterable[str], known: Collection[str]) -> None:
+    """Refuse a keyword that is no field of the request.
+
+    Raises:
+        MaskwrightError: with the nearest known one.
+    """
+    for name in names:
+        if name not in known:
+            raise unknown_name("keyword here", name, known)

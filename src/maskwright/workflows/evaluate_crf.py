@@ -11,41 +11,26 @@ from maskwright.core.plan import CrfPlan, PostprocessPlan
 from maskwright.inference.predictor import Predictor
 from maskwright.models import bundle
 from maskwright.workflows import crf
-from maskwright.workflows.evaluate import AS_IT_IS, opened
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from maskwright.core.events import OnProgress
-    from maskwright.data.formats import ReadOptions
     from maskwright.models.segmenter import Segmenter
     from maskwright.postprocess.search import Found
-    from maskwright.workflows.evaluate import Case, EvaluateResult
-    from maskwright.workflows.request import Setup
+    from maskwright.workflows.case import Case, EvaluateResult
 
 
-def evaluate_crf(
-    run: Path,
-    root: Path,
-    split: str = "test",
-    *,
-    read: ReadOptions | None = None,
-    out: Path | None = None,
-    setup: Setup = AS_IT_IS,
-    on_progress: OnProgress | None = None,
-) -> EvaluateResult:
+def judged_with_crf(case: Case, on_progress: OnProgress | None) -> EvaluateResult:
     """Score a model with the dense CRF, and say what it brings.
 
-    The arguments are those of `evaluate`; the files are `metrics-SPLIT-crf.json` and `report-SPLIT-crf.html`. Where
-    the model holds no parameters yet, or with `setup.refit`, they are fitted on validation images first, and the model
-    file is written anew to keep them for `predict`: unless no CRF is better, for then it keeps none.
+    The files are `metrics-SPLIT-crf.json` and `report-SPLIT-crf.html`. Where the model holds no parameters yet, or
+    where `refit` is asked for, they are fitted on validation images first, and the model file is written anew to keep
+    them for `predict`: unless no CRF is better, for then it keeps none.
 
     Raises:
-        MaskwrightError: as `evaluate`, or there is something to fit and no validation image.
+        MaskwrightError: there is something to fit and no validation image.
     """
-    case = opened(run, root, split, read, setup)
-    settings, found = _settings(case, refit=setup.refit)
-    if split in {"val", "all"}:
+    settings, found = _settings(case)
+    if case.request.split in {"val", "all"}:
         case.notes.append("the CRF was fitted on validation images, and such judge here: its gain is flattered")
     case.notes.append("after the CRF, probabilities are not calibrated: the temperature is of the network's own")
     with_crf = Predictor(case.predictor.segmenter, case.predictor.card, case.predictor.device, crf=settings)
@@ -63,14 +48,14 @@ def evaluate_crf(
     case.notes.extend(crf.gain_lines(gain))
     fitted = None if found is None else crf.to_json(found)
     more: dict[str, Any] = {"crf": {"settings": settings.model_dump(), "fitted": fitted, "means": gain}}
-    result = case.written(out, refined, with_crf, more)
+    result = case.written(refined, with_crf, more)
     return replace(result, gain=gain)
 
 
-def _settings(case: Case, *, refit: bool) -> tuple[CrfPlan, Found | None]:
-    """Return the model's parameters, fitted where it has none or `refit` is asked for, and what was found then."""
+def _settings(case: Case) -> tuple[CrfPlan, Found | None]:
+    """Return the model's parameters, fitted where it has none or a refit is asked for, and what was found then."""
     held = case.predictor.card.postprocess.crf
-    if held is not None and not refit:
+    if held is not None and not case.request.refit:
         return held, None
     records = [record for record in case.dataset.records if record.annotation and record.split == "val"]
     found = crf.fit(case.predictor, case.dataset, records, held or CrfPlan())

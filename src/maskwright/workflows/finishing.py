@@ -18,7 +18,6 @@ from maskwright.report.page import write_report
 from maskwright.training.offsets import fit_offsets
 from maskwright.workflows import crf, judging
 from maskwright.workflows import run as folder
-from maskwright.workflows.evaluate import read_history
 from maskwright.workflows.fit import REPORT_SECONDS, Task, card, crf_seconds
 from maskwright.workflows.network import ended
 
@@ -158,7 +157,7 @@ def _report(task: Task, predictor: Predictor, scores: Scores, judged: Judged) ->
             split=judged.split,
             plan=task.plan,
             fingerprint=task.found or folder.read_fingerprint(task.run),
-            history=read_history(task.run / folder.HISTORY),
+            history=folder.read_history(task.run / folder.HISTORY),
             examples=judging.examples(predictor, dataset, judged.held_out, scores, deadline=_before_report(task)),
             notes=(*judged.notes, f"the training moved {judged.share}"),
             environment={key: str(value) for key, value in folder.read_json(task.run / folder.ENVIRONMENT).items()},

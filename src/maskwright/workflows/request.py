@@ -75,17 +75,26 @@ class PlanRequest:
 
 
 @dataclass(frozen=True)
-class Setup:
-    """How a trained model is set up to be judged.
+class EvaluateRequest:
+    """On what a trained model is judged, and how.
 
     Attributes:
+        split: `train`, `val`, `test`, or `all` for every labelled image.
+        read: how to read the data; None for how the training read its own.
+        out: folder for `metrics-SPLIT.json` and `report-SPLIT.html`; None for the run folder.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         output_stride: of the network, where that can be changed; None for what the model says.
-        refit: with the dense CRF: search its parameters, also where the model holds some.
+        crf: let a dense CRF follow the network, and compare. Where the model holds no parameters of it, they are
+            fitted on validation images, and the model file is written anew to keep them.
+        refit: with `crf`: fit them, also where the model holds some.
     """
 
+    split: str = "test"
+    read: ReadOptions | None = None
+    out: Path | None = None
     device: str = "auto"
     output_stride: int | None = None
+    crf: bool = False
     refit: bool = False
 
 

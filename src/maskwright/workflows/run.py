@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import itertools
 import json
@@ -261,6 +262,12 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_fingerprint(run: Path) -> Fingerprint:
     """Read back the fingerprint that the plan was made from."""
     return Fingerprint.from_json(read_json(run / FINGERPRINT))
+
+
+def read_history(path: Path) -> list[dict[str, float | None]]:
+    """Read `history.csv`; an empty cell is None."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: float(cell) if cell else None for name, cell in row.items()} for row in csv.DictReader(file)]
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, Any], name: str = METRICS) -> None:

@@ -1,0 +1,130 @@
+"""A trained model and the data that shall judge it: opened, judged, written down. Prints nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.records import SPLITS
+from maskwright.data.formats import read_dataset
+from maskwright.inference.predictor import Predictor
+from maskwright.report.content import ReportData
+from maskwright.report.page import write_report
+from maskwright.workflows import judging, known_split
+from maskwright.workflows import run as folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maskwright.core.events import OnProgress
+    from maskwright.core.records import Dataset, Record
+    from maskwright.metrics.scores import Scores
+    from maskwright.workflows.request import EvaluateRequest
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """What an evaluation found.
+
+    Attributes:
+        scores: on the records judged.
+        report: the page.
+        notes: what one should know of the images judged: files left out, images that the training did not know.
+        gain: what the dense CRF changed, if there is one: measure -> `without`, `with`, `gain`.
+    """
+
+    scores: Scores
+    report: Path
+    notes: tuple[str, ...] = ()
+    gain: dict[str, dict[str, float | None]] | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, and the data that shall judge it.
+
+    Attributes:
+        run: the run folder, or a model file.
+        predictor: the model.
+        dataset: all of the data, its split as the training had it.
+        records: those that judge.
+        request: what was asked for.
+        notes: what one should know of the images judged; it grows.
+    """
+
+    run: Path
+    predictor: Predictor
+    dataset: Dataset
+    records: tuple[Record, ...]
+    request: EvaluateRequest
+    notes: list[str]
+
+    def judged(self, predictor: Predictor, on_progress: OnProgress | None) -> Scores:
+        """Score the model, or the same one with something behind it."""
+
+        def missed(_record: Record, error: MaskwrightError) -> None:
+            if judging.left_out(error) not in self.notes:
+                self.notes.append(judging.left_out(error))
+
+        return judging.judge(predictor, self.dataset, self.records, on_progress=on_progress, on_fault=missed)
+
+    def written(self, scores: Scores, predictor: Predictor, more: dict[str, Any] | None = None) -> EvaluateResult:
+        """Write metrics and report; what there is `more` goes into the metrics, and `-crf` into the files' names."""
+        split, out = self.request.split, self.request.out or _home(self.run)
+        name = split if predictor.crf is None else f"{split}-crf"
+        report = out / f"report-{name}.html"
+        stride = predictor.card.predict.output_stride
+        metrics = {"split": split, "data": str(self.dataset.root), "output_stride": stride, "notes": self.notes}
+        metrics |= more or {}
+        folder.write_metrics(out, {**metrics, "scores": scores.to_json()}, f"metrics-{name}.json")
+        write_report(
+            report,
+            ReportData(
+                title=f"{self.run.name} on {self.dataset.root.resolve().name}",
+                scores=scores,
+                classes=self.dataset.classes,
+                split=split,
+                examples=judging.examples(predictor, self.dataset, self.records, scores),
+                environment=folder.environment(self.dataset),
+                notes=self.notes,
+            ),
+        )
+        return EvaluateResult(scores, report, tuple(self.notes))
+
+
+def opened(run: Path, root: Path, request: EvaluateRequest) -> Case:
+    """Load the model and the part of the data that shall judge it.
+
+    Raises:
+        MaskwrightError: no model, no such part, other classes than the model's, or a stride that it cannot have.
+    """
+    split, home = request.split, _home(run)
+    if split not in (*SPLITS, "all"):
+        raise MaskwrightError(f"--split {split}: it is one of {', '.join(SPLITS)}, or all")
+    predictor = Predictor.load(run, request.device, output_stride=request.output_stride)
+    dataset, notes = known_split.like_training(home, read_dataset(root, request.read or known_split.reading(home)))
+    check_classes(predictor, dataset)
+    records = tuple(record for record in dataset.records if record.annotation and split in {"all", record.split})
+    if not records:
+        raise MaskwrightError(f"{root} has no labelled image in its {split} part: choose another with --split")
+    return Case(run, predictor, dataset, records, request, notes)
+
+
+def _home(run: Path) -> Path:
+    """Return the run folder of a model."""
+    return run if run.is_dir() else run.parent
+
+
+def check_classes(predictor: Predictor, dataset: Dataset) -> None:
+    """Refuse data whose classes are not the model's: the numbers would mean nothing.
+
+    Raises:
+        MaskwrightError: with both lists.
+    """
+    mine, theirs = predictor.classes.names, dataset.classes.names
+    if mine != theirs:
+        raise MaskwrightError(
+            f"{dataset.root} has the classes {', '.join(theirs)}, and the model knows {', '.join(mine)}: "
+            "name them alike, in the same order, with --classes FILE"
+        )
