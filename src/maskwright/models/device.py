@@ -1,10 +1,17 @@
-"""Which processor a network runs on. Knows no network."""
+"""Which processor a network runs on, and in which precision. Knows no network."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 
 from maskwright.core.errors import MaskwrightError
+
+if TYPE_CHECKING:
+    from maskwright.core.plan import Precision
+
+_DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
@@ -28,6 +35,11 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise MaskwrightError(f"--device {name}: this machine has {torch.cuda.device_count()} of them, counted from 0")
     return device
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Return the context in which a network computes as Fabric has it compute in this precision."""
+    return torch.autocast(device.type, _DTYPES[precision], enabled=precision != "32-true")
 
 
 def _present(kind: str) -> bool:

@@ -11,6 +11,7 @@ import torch
 
 from maskwright import losses, models
 from maskwright.models import lora
+from maskwright.models.device import autocast
 from maskwright.models.freezing import Freezer
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ LONGEST = 1.5
 """Seconds after which no further step is timed."""
 MOST_PIXELS = {"cpu": 1 << 20, "mps": 1 << 21, "cuda": 1 << 23}
 """Of one timed step: what a larger one costs is reckoned from it, so that no plan fills the memory just to find out."""
-DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 class Opponent(Protocol):
@@ -169,8 +169,7 @@ class _Bench:
 
     def _forward(self) -> Tensor:
         """Return the loss as the training loop reckons it, with auxiliary heads."""
-        precision = self.plan.train.precision
-        with torch.autocast(self.images.device.type, DTYPES[precision], enabled=precision != "32-true"):
+        with autocast(self.images.device, self.plan.train.precision):
             main, *others = self.network(self.images, with_aux=True, upsample=self.plan.loss.full_size)
         labels = torch.randint(0, max(self.classes, 2), (len(main), *main.shape[2:]), device=main.device)
         total: Tensor = self.loss(main.float(), labels)

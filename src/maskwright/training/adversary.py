@@ -31,8 +31,8 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.seeds import generator
 from maskwright.losses.reduce import global_ratio
+from maskwright.models.device import autocast
 from maskwright.models.discriminator import Discriminator
-from maskwright.planning.measure import DTYPES
 from maskwright.training import checkpoint
 
 if TYPE_CHECKING:
@@ -156,8 +156,7 @@ class Adversary:
         self._losses = torch.tensor(losses, device=self.device) if losses else None
 
     def _verdicts(self, labels: Tensor, images: Tensor) -> Tensor:
-        precision = self.plan.train.precision
-        with torch.autocast(self.device.type, DTYPES[precision], enabled=precision != "32-true"):
+        with autocast(self.device, self.plan.train.precision):
             verdicts: Tensor = self.network(labels, images)
         return verdicts.float()
 
