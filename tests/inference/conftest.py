@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import pytest
 import torch
@@ -13,16 +13,10 @@ from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
 from maskwright.inference import Predictor
 from maskwright.models.bundle import Card, CardClasses
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _quiet(one_thread: None) -> None:
+    """One thread for all: other numbers of them round otherwise."""
 
 
 class Make(Protocol):

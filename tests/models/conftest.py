@@ -10,19 +10,15 @@ import torch
 from maskwright import models
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 SMALL = {"widths": (4, 6, 8, 10), "depths": (1, 1, 1, 1)}
 NARROW = {"unet2015": {"channels": (8, 6, 5, 4)}}
 
 
 @pytest.fixture(autouse=True)
-def _one_thread_one_seed() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _one_thread_one_seed(one_thread: None) -> None:
     torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tests.models.references import close, shaken, smp_only
 from torch import nn
 from torch.nn import functional as F
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-smp_only = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 SIZES = [(64, 48), (48, 80)]
 
 FCN = {
@@ -115,25 +115,12 @@ def _quick_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nn.init, "kaiming_uniform_", draw)
 
 
-def shaken(module: nn.Module) -> nn.Module:
-    """Give every norm statistics and weights of its own, so that none of them can be left out unnoticed."""
-    for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            for tensor in (layer.weight, layer.running_var):
-                nn.init.uniform_(tensor, 0.7, 1.3)
-            for tensor in (layer.bias, layer.running_mean):
-                nn.init.normal_(tensor, std=0.1)
-    return module.eval()
-
-
 @torch.no_grad()
 def agree(ours: Callable[[Tensor], Tensor], theirs: Callable[[Tensor], Tensor], sizes: Any = SIZES) -> None:
-    """Compare logits: the largest difference, relative to the largest logit."""
+    """Compare the logits of images of some sizes."""
     for size in sizes:
         image = torch.randn(1, 3, *size)
-        mine, expected = ours(image), theirs(image)
-        assert mine.shape == expected.shape
-        assert (mine - expected).abs().max() < 1e-4 * expected.abs().max()
+        close(ours(image), theirs(image))
 
 
 def torchvisions(name: str, **settings: Any) -> nn.Module:

@@ -9,7 +9,8 @@ import pytest
 import safetensors.torch
 import torch
 from huggingface_hub import errors as hub_errors
-from torch import Tensor, nn
+from tests.models.references import close, shaken, smp_only
+from torch import nn
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models import bundle
@@ -21,25 +22,6 @@ from maskwright.models.importers.transformers import CONVNEXT
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-smp_only = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-
-
-def shaken(module: nn.Module) -> nn.Module:
-    """Give every norm statistics and weights of its own, so that none of them can be left out unnoticed."""
-    for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            for tensor in (layer.weight, layer.running_var):
-                nn.init.uniform_(tensor, 0.7, 1.3)
-            for tensor in (layer.bias, layer.running_mean):
-                nn.init.normal_(tensor, std=0.1)
-    return module.eval()
-
-
-def agree(ours: Tensor, theirs: Tensor) -> None:
-    """Compare logits: the largest difference, relative to the largest logit."""
-    assert ours.shape == theirs.shape
-    assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
 
 
 def test_fcn_of_torchvision(tmp_path: Path) -> None:
@@ -55,7 +37,7 @@ def test_fcn_of_torchvision(tmp_path: Path) -> None:
         padded = nn.functional.pad(image, (0, -size[1] % 8, 0, -size[0] % 8), mode="replicate")
         expected = reference(padded)
         for logits, key in zip(ours(image, with_aux=True), ("out", "aux"), strict=True):
-            agree(logits, expected[key][:, :, : size[0], : size[1]])
+            close(logits, expected[key][:, :, : size[0], : size[1]])
     # Trained without the auxiliary head, and saved by a torch that counted no batches.
     absent = ("aux_classifier.", "num_batches_tracked")
     old = {name: tensor for name, tensor in state.items() if not any(part in name for part in absent)}
@@ -104,7 +86,7 @@ def test_segmentation_models_pytorch(tmp_path: Path, case: str) -> None:
     assert len(card.classes.names) == settings["classes"]
     for size in [(64, 96), (96, 32)]:
         image = torch.randn(1, settings.get("in_channels", 3), *size)
-        agree(ours(image), reference(image))
+        close(ours(image), reference(image))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +101,7 @@ def test_deeplabv3_and_lraspp_of_torchvision(tmp_path: Path, name: str, settings
     assert (card.classes.names[0], card.classes.names[-1]) == ("background", "tvmonitor")
     for size in [(64, 48), (32, 80)]:
         image = torch.randn(1, 3, *size)
-        agree(ours(image), reference(image)["out"])
+        close(ours(image), reference(image)["out"])
 
 
 @pytest.mark.parametrize("names", ["published", "in memory"])
@@ -144,7 +126,7 @@ def test_segformer_of_transformers(tmp_path: Path, names: str) -> None:
     assert card.predict.tile == (640, 512)
     for size in [(64, 96), (96, 32)]:
         image = torch.randn(1, 3, *size)
-        agree(ours(image, upsample=False), reference(image).logits)
+        close(ours(image, upsample=False), reference(image).logits)
 
 
 def test_upernet_of_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +143,7 @@ def test_upernet_of_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "ImageNet" in card.summary["imported"]["notes"][0]
     for size in [(64, 96), (96, 32)]:
         image = torch.randn(1, 3, *size)
-        agree(ours(image), reference(image).logits)
+        close(ours(image), reference(image).logits)
 
 
 @pytest.mark.parametrize("kind", ["dpt", "mask2former", None])

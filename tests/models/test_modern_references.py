@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tests.models.references import close, same
 from torch import Tensor, nn
 
 from maskwright import models
@@ -89,11 +90,6 @@ def _shaken(module: nn.Module) -> Any:
     return module.eval()
 
 
-def _close(ours: Tensor, reference: Tensor) -> None:
-    assert ours.shape == reference.shape
-    assert (ours - reference).abs().max() < 1e-4 * reference.abs().max()
-
-
 @torch.no_grad()
 def test_segformer_is_that_of_transformers() -> None:
     transformers = pytest.importorskip("transformers", reason="the judge, transformers, is not installed")
@@ -111,7 +107,7 @@ def test_segformer_is_that_of_transformers() -> None:
     _taken_over(ours, _renamed(state, FROM_TRANSFORMERS), fuse, reverse=False)
     for size in SIZES:
         image = torch.randn(2, 3, *size)
-        _close(ours(image, upsample=False), reference(image).logits)
+        close(ours(image, upsample=False), reference(image).logits)
 
 
 @torch.no_grad()
@@ -131,7 +127,7 @@ def test_segformer_is_that_of_segmentation_models_pytorch() -> None:
     for size in SIZES:
         image = torch.randn(2, 3, *size)
         expected = reference.segmentation_head[0](reference.decoder(reference.encoder(image)))
-        _close(ours(image, upsample=False), expected)
+        close(ours(image, upsample=False), expected)
 
 
 def _counted_from_zero(match: re.Match[str]) -> str:
@@ -162,25 +158,17 @@ def test_upernet_is_that_of_segmentation_models_pytorch() -> None:
     ours = models.create("upernet", 4, 3, "resnet18", width=16, level_norm=True).eval()
     ours.backbone.network.load_state_dict(reference.encoder.state_dict())
     theirs, decoder = reference.decoder, ours.decoder
-    _same(decoder.norms, theirs.feature_norms)
-    _same(decoder.pooling, theirs.psp.blocks)
-    _same(decoder.bottleneck, theirs.psp.out_conv)
-    _same(decoder.laterals, reversed(theirs.fpn_lateral_blocks))
-    _same(decoder.blends, reversed(theirs.fpn_conv_blocks))
-    _same(decoder.fuse, theirs.fusion_block)
-    _same(ours.head, reference.segmentation_head)
+    same(decoder.norms, theirs.feature_norms)
+    same(decoder.pooling, theirs.psp.blocks)
+    same(decoder.bottleneck, theirs.psp.out_conv)
+    same(decoder.laterals, reversed(theirs.fpn_lateral_blocks))
+    same(decoder.blends, reversed(theirs.fpn_conv_blocks))
+    same(decoder.fuse, theirs.fusion_block)
+    same(ours.head, reference.segmentation_head)
     for size in SIZES:
         image = torch.randn(2, 3, *size)
         expected = reference.segmentation_head[0](theirs(reference.encoder(image)))
-        _close(ours(image, upsample=False), expected)
-
-
-def _same(target: nn.Module, source: Any) -> None:
-    """Copy all values across in the order of definition, each onto one of its own shape."""
-    source = source if isinstance(source, nn.Module) else nn.ModuleList(source)
-    ours, theirs = target.state_dict(), source.state_dict()
-    assert len(ours) == len(theirs)
-    target.load_state_dict(dict(zip(ours, theirs.values(), strict=True)))
+        close(ours(image, upsample=False), expected)
 
 
 @torch.no_grad()
@@ -200,18 +188,18 @@ def test_upernet_is_that_of_transformers() -> None:
     small = {"widths": backbone.hidden_sizes, "depths": (1, 1, 1, 1)}
     ours = models.create("upernet", 4, 3, "compact", width=16, **small).eval()
     head = reference.decode_head
-    _same(ours.decoder.pooling, head.psp_modules)
-    _same(ours.decoder.bottleneck, head.bottleneck)
-    _same(ours.decoder.laterals, head.lateral_convs)
-    _same(ours.decoder.blends, head.fpn_convs)
-    _same(ours.decoder.fuse, head.fpn_bottleneck)
-    _same(ours.head, head.classifier)
+    same(ours.decoder.pooling, head.psp_modules)
+    same(ours.decoder.bottleneck, head.bottleneck)
+    same(ours.decoder.laterals, head.lateral_convs)
+    same(ours.decoder.blends, head.fpn_convs)
+    same(ours.decoder.fuse, head.fpn_bottleneck)
+    same(ours.head, head.classifier)
     for size in SIZES:
         maps = [
             torch.randn(2, width, *[side // step for side in size])
             for width, step in zip(backbone.hidden_sizes, (4, 8, 16, 32), strict=True)
         ]
-        _close(ours.head(ours.decoder([maps[0], *maps])), head(maps))
+        close(ours.head(ours.decoder([maps[0], *maps])), head(maps))
 
 
 @torch.no_grad()
@@ -226,13 +214,13 @@ def test_fpn_is_that_of_segmentation_models_pytorch() -> None:
     ours = models.create("fpn", 4, 3, "resnet18", **options).eval()
     ours.backbone.network.load_state_dict(reference.encoder.state_dict())
     theirs = reference.decoder
-    _same(ours.decoder.laterals, [theirs.p2.skip_conv, theirs.p3.skip_conv, theirs.p4.skip_conv, theirs.p5])
-    _same(ours.decoder.climbs, reversed(theirs.seg_blocks))
-    _same(ours.head, reference.segmentation_head)
+    same(ours.decoder.laterals, [theirs.p2.skip_conv, theirs.p3.skip_conv, theirs.p4.skip_conv, theirs.p5])
+    same(ours.decoder.climbs, reversed(theirs.seg_blocks))
+    same(ours.head, reference.segmentation_head)
     for size in SIZES:
         image = torch.randn(2, 3, *size)
         expected = reference.segmentation_head[0](theirs(reference.encoder(image)))
-        _close(ours(image, upsample=False), expected)
+        close(ours(image, upsample=False), expected)
 
 
 def test_fpn_has_the_papers_form() -> None:
@@ -254,15 +242,15 @@ def test_lraspp_is_torchvisions() -> None:
     segmentation = pytest.importorskip("torchvision").models.segmentation
     reference = _shaken(segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=4))
     ours = models.create("lraspp", 4, 3, "mobilenet_v3_large").eval()
-    _same(ours.backbone, reference.backbone)
-    _same(ours.decoder.block, reference.classifier.cbr)
-    _same(ours.decoder.gate, reference.classifier.scale)
+    same(ours.backbone, reference.backbone)
+    same(ours.decoder.block, reference.classifier.cbr)
+    same(ours.decoder.gate, reference.classifier.scale)
     low, high = reference.classifier.low_classifier, reference.classifier.high_classifier
     ours.head[1].weight.copy_(torch.cat([high.weight, low.weight], dim=1))
     ours.head[1].bias.copy_(high.bias + low.bias)
     for size in SIZES:
         image = torch.randn(2, 3, *size)
-        _close(ours(image), reference(image)["out"])
+        close(ours(image), reference(image)["out"])
 
 
 def test_lraspp_averages_over_the_papers_windows() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.models.references import same, shaken
 from torch import nn
 
 from maskwright.models.layers.aspp import AtrousPyramid
@@ -11,29 +12,11 @@ from maskwright.models.layers.blocks import ConvNormAct
 from maskwright.models.layers.pyramid import PyramidPooling
 
 
-def _in_order(target: nn.Module, source: nn.Module) -> None:
-    """Copy all values across in the order of definition, each onto one of its own shape."""
-    ours, theirs = target.state_dict(), source.state_dict()
-    assert len(ours) == len(theirs)
-    target.load_state_dict(dict(zip(ours, theirs.values(), strict=True)))
-
-
-def _shaken(module: nn.Module) -> nn.Module:
-    """Give every norm statistics and weights of its own, so that none of them can be left out unnoticed."""
-    for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            for tensor in (layer.weight, layer.running_var):
-                nn.init.uniform_(tensor, 0.7, 1.3)
-            for tensor in (layer.bias, layer.running_mean):
-                nn.init.normal_(tensor, std=0.1)
-    return module.eval()
-
-
 def test_atrous_pyramid_is_torchvisions() -> None:
     deeplab = pytest.importorskip("torchvision.models.segmentation.deeplabv3")
-    reference = _shaken(deeplab.ASPP(6, [2, 3, 5], 8))
+    reference = shaken(deeplab.ASPP(6, [2, 3, 5], 8))
     ours = AtrousPyramid(6, 8, (2, 3, 5), separable=False).eval()
-    _in_order(ours, reference)
+    same(ours, reference)
     x = torch.randn(2, 6, 13, 11)
     torch.testing.assert_close(ours(x), reference(x), rtol=1e-5, atol=1e-6)
 

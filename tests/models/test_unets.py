@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.models.references import shaken, smp_only
 from torch import nn
 
 from maskwright import models
@@ -19,19 +20,7 @@ if TYPE_CHECKING:
 
     Build = Callable[..., models.Segmenter]
 
-smp_only = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 TINY = {"base": 2, "channels": (6, 5, 4, 3)}
-
-
-def shaken(module: nn.Module) -> nn.Module:
-    """Give every norm statistics and weights of its own, so that none of them can be left out unnoticed."""
-    for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            for tensor in (layer.weight, layer.running_var):
-                nn.init.uniform_(tensor, 0.7, 1.3)
-            for tensor in (layer.bias, layer.running_mean):
-                nn.init.normal_(tensor, std=0.1)
-    return module.eval()
 
 
 def test_the_original_is_as_large_as_the_paper_says() -> None:

@@ -25,11 +25,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _quiet(one_thread: None) -> None:
+    """One thread for all: other numbers of them round otherwise."""
 
 
 class Tiny(nn.Module):

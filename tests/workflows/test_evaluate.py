@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
-import torch
 from tests.workflows import toy_data as toy
 
 import maskwright as mw
@@ -16,18 +15,12 @@ from maskwright.data.formats import ReadOptions
 from maskwright.workflows.train import train
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from maskwright.workflows.case import EvaluateResult
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,6 @@ from maskwright.workflows.request import PlanRequest
 from maskwright.workflows.train import train
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from maskwright.core.events import Event
 
 
@@ -36,15 +34,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toy.write(tmp_path_factory.mktemp("toy") / "data")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quiet_machine() -> Iterator[None]:
-    """One thread for all, as other numbers of them round otherwise; and no network to ask."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("quiet_machine")
 
 
 @pytest.fixture(scope="module")

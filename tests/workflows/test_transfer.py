@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 from safetensors.numpy import load_file
 from tests.workflows import toy_data as toy
 
@@ -25,19 +24,10 @@ from maskwright.workflows.request import PlanRequest
 from maskwright.workflows.train import train
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from maskwright.core.events import Event
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quiet_machine() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("quiet_machine")
 
 
 @pytest.fixture(scope="module")
