@@ -107,6 +107,20 @@ class UNetDecoder(Decoder):
         return (length - side * self.stride) // 2
 
 
+def check(model: str, channels: Sequence[int], finest: int, layout: str, layouts: Sequence[str]) -> None:
+    """Refuse what no U-Net can be built of; see `build` for each.
+
+    Raises:
+        MaskwrightError: an option outside its rule.
+    """
+    if not channels or min(channels) < 1 or finest not in {1, 2, 4, 8, 16}:
+        raise MaskwrightError(
+            f"{model}: channels {list(channels)} must be 1 or more each, and finest, {finest}, one of 1, 2, 4, 8 and 16"
+        )
+    if layout not in layouts:
+        raise MaskwrightError(f"{model}: layout is {layout!r}, and it must be one of {', '.join(layouts)}")
+
+
 def build(
     backbone: Backbone,
     classes: int,
@@ -132,12 +146,7 @@ def build(
     Raises:
         MaskwrightError: an option outside its rule.
     """
-    if not channels or min(channels) < 1 or finest not in {1, 2, 4, 8, 16}:
-        raise MaskwrightError(
-            f"unet: channels {list(channels)} must be 1 or more each, and finest, {finest}, one of 1, 2, 4, 8 and 16"
-        )
-    if layout not in LAYOUTS:
-        raise MaskwrightError(f"unet: layout is {layout!r}, and it must be one of {', '.join(LAYOUTS)}")
+    check("unet", channels, finest, layout, LAYOUTS)
     decoder = UNetDecoder(backbone, channels, finest, transposed=layout == "paper", attention=attention)
     head = PixelHead(decoder.channels, classes, dropout, 3 if layout == "smp" else 1)
     return Segmenter(backbone, decoder, head, classes)

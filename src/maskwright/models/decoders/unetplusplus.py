@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
-from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import ladder
+from maskwright.models.decoders.unet import check
 from maskwright.models.heads.pixel import AuxHead, PixelHead
 from maskwright.models.layers.blocks import DoubleConv, initialise
 from maskwright.models.segmenter import Decoder, Segmenter
@@ -112,12 +112,7 @@ def build(
     Raises:
         MaskwrightError: an option outside its rule.
     """
-    if not channels or min(channels) < 1 or finest not in {1, 2, 4, 8, 16}:
-        raise MaskwrightError(
-            f"unet++: channels {list(channels)} must be 1 or more each, and finest, {finest}, one of 1, 2, 4, 8 and 16"
-        )
-    if layout not in LAYOUTS:
-        raise MaskwrightError(f"unet++: layout is {layout!r}, and it must be one of {', '.join(LAYOUTS)}")
+    check("unet++", channels, finest, layout, LAYOUTS)
     decoder = NestedDecoder(backbone, channels, finest)
     first = len(backbone.channels)
     aux = [
