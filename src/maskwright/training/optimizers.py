@@ -27,17 +27,22 @@ DEAR_SHARE = 0.02
 """Learning rate of those: AdamW moves each of thousands of inputs alike, and their sum must not run away."""
 
 
+def _fused(plan: Plan) -> bool:
+    """Say whether torch's fused kernels serve: they unscale gradients themselves, and Fabric clips no such ones."""
+    return plan.train.precision != "16-mixed"
+
+
 def _sgd(groups: Groups, plan: Plan) -> torch.optim.Optimizer:
     momentum = plan.optim.momentum
-    return torch.optim.SGD(groups, lr=plan.optim.lr, momentum=momentum, nesterov=momentum > 0, fused=True)
+    return torch.optim.SGD(groups, lr=plan.optim.lr, momentum=momentum, nesterov=momentum > 0, fused=_fused(plan))
 
 
 def _adam(groups: Groups, plan: Plan) -> torch.optim.Optimizer:
-    return torch.optim.Adam(groups, lr=plan.optim.lr, fused=True)
+    return torch.optim.Adam(groups, lr=plan.optim.lr, fused=_fused(plan))
 
 
 def _adamw(groups: Groups, plan: Plan) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, lr=plan.optim.lr, fused=True)
+    return torch.optim.AdamW(groups, lr=plan.optim.lr, fused=_fused(plan))
 
 
 def _rmsprop(groups: Groups, plan: Plan) -> torch.optim.Optimizer:
