@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from lightning_fabric.plugins import Precision
+
     from maskwright.core.events import Event
     from maskwright.training.loggers import Logger
 
@@ -87,6 +89,7 @@ class Bench:
     loggers: list[Logger] = field(default_factory=list)
     batches: Any = stream
     loss: nn.Module = field(default_factory=nn.CrossEntropyLoss)
+    precision: Callable[[], Precision | None] = lambda: None
 
     def plan(
         self, optim: dict[str, Any] | None = None, model: dict[str, Any] | None = None, rank: int = 0, **train: Any
@@ -115,7 +118,7 @@ class Bench:
             batches=self.batches,
             validate=validate,
             run=self.run,
-            fabric=Fabric(accelerator="cpu", devices=1),
+            fabric=Fabric(accelerator="cpu", devices=1, plugins=self.precision()),
             loggers=self.loggers,
             on_event=self.events.append,
         )

@@ -11,12 +11,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from lightning_fabric.plugins import MixedPrecision
 from tests.training.conftest import batch_of, stream
 from torch import Tensor, nn
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Saved
 from maskwright.training import checkpoint
+from maskwright.training.optimizers import OPTIMIZERS
 from maskwright.training.pace import Marks
 from maskwright.training.thinning import thinned
 
@@ -132,6 +134,28 @@ def test_killed_and_resumed_it_ends_in_the_same_bits(
     assert one is not None
     assert two is not None
     assert same(one.tensors, two.tensors)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_the_scale_of_half_precision_goes_on_where_it_stood(bench: Bench, tmp_path: Path, name: str) -> None:
+    """It grows while gradients stay finite: one that starts anew would be another one for thousands of steps."""
+    bench.precision = lambda: MixedPrecision(
+        "16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=2)
+    )
+    plan = bench.plan({"name": name, "lr": 0.002}, steps=5, checkpoint_seconds=1e-9, precision="16-mixed")
+    whole = bench.trainer(plan)
+    whole.fit()
+    bench.run = tmp_path / "second"
+    bench.batches = partial(stream_until, last=3)
+    with pytest.raises(Killed):
+        bench.trainer(plan).fit()
+    bench.batches = stream
+    again = bench.trainer(plan)
+    again.fit()
+    one, two = (trainer.job.fabric.strategy.precision.state_dict() for trainer in (whole, again))
+    assert (one["scale"], one["_growth_tracker"]) == (32.0, 1)
+    assert one == two
+    assert same(weights(whole), weights(again))
 
 
 def test_a_scorer_that_changes_the_memory_format_changes_no_bit(bench: Bench, tmp_path: Path) -> None:

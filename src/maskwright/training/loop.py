@@ -254,6 +254,7 @@ class Trainer:
             "loss": self._finite_loss(),
             "history": self.history,
             "threads": torch.get_num_threads(),
+            "precision": self.job.fabric.strategy.precision.state_dict(),
         }
         point = checkpoint.Checkpoint(state=state)
         point.add("model", self.job.segmenter.state_dict())
@@ -278,6 +279,9 @@ class Trainer:
         checkpoint.restore_optimizer(self.optimizer.optimizer, point.part("optimizer"))
         if self.adversary is not None:
             self.adversary.restore(point)
+        # By how much 16-mixed scales the loss; the other precisions have no state.
+        if point.state.get("precision"):
+            self.job.fabric.strategy.precision.load_state_dict(point.state["precision"])
         for difference in checkpoint.differences(point):
             self.job.on_event(Note(difference))
         self.pace = Pace.from_json(point.state["pace"])
