@@ -14,6 +14,7 @@ from maskwright.cli.terminal import Terminal
 from maskwright.cli.train import farewell, summary
 from maskwright.core.durations import format_seconds, parse_seconds
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.paths import MODEL_FILE
 
 if TYPE_CHECKING:
     from maskwright.workflows.demo import DemoResult
@@ -79,7 +80,7 @@ def _show(terminal: Terminal, result: DemoResult) -> None:
     rows = [
         ("trained", f"{result.training.steps} steps in {format_seconds(result.training.seconds)}"),
         ("data", str(result.data)),
-        ("model", str(run / "model.safetensors")),
+        ("model", str(run / MODEL_FILE)),
         ("predictions", str(result.predictions)),
         ("report", f"{run / 'report.html'}  <- open this in a browser"),
     ]

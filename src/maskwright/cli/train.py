@@ -25,6 +25,7 @@ from maskwright.cli.requests import (
 from maskwright.cli.terminal import Terminal
 from maskwright.core.durations import format_seconds
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.paths import MODEL_FILE
 
 if TYPE_CHECKING:
     from maskwright.core.events import Saved
@@ -98,7 +99,7 @@ def show_result(terminal: Terminal, result: TrainResult) -> None:
         terminal.show(*score_tables(result.scores, "held-out", terminal.width))
     rows = [
         ("trained", f"{result.steps} steps in {format_seconds(result.seconds)}"),
-        ("model", str(result.run / "model.safetensors")),
+        ("model", str(result.run / MODEL_FILE)),
         ("report", str(result.run / "report.html")),
         ("use it", f"maskwright predict {result.run} IMAGES"),
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from maskwright.core.events import Note, Progress, Stage
+from maskwright.core.paths import MODEL_FILE
 from maskwright.core.plan import CrfPlan, PostprocessPlan
 from maskwright.inference.predictor import Predictor
 from maskwright.metrics.calibration import fit_temperature
@@ -37,7 +38,7 @@ def finish(task: Task, best: Best, pace: Pace) -> Scores | None:
     plan, dataset = task.plan, task.material.dataset
     segmenter, share = ended(plan, len(dataset.classes), best.weights, pace.step)
     model = card(task)
-    bundle.save(task.run / folder.MODEL, segmenter, model)
+    bundle.save(task.run / MODEL_FILE, segmenter, model)
     val, test = task.part("val"), task.part("test")
     held_out, split = (test, "test") if test else (val, "val")
     task.on_event(Stage("evaluate", f"{len(held_out)} images that the training has not seen"))
@@ -45,7 +46,7 @@ def finish(task: Task, best: Best, pace: Pace) -> Scores | None:
     model.postprocess, extra = _postprocess(task, Predictor(segmenter, model, task.fabric.device), val)
     if not held_out:
         task.on_event(Note("no image was held out: nothing is known about how good the model is"))
-        bundle.save(task.run / folder.MODEL, segmenter, model)
+        bundle.save(task.run / MODEL_FILE, segmenter, model)
         return None
     predictor = Predictor(segmenter, model, task.fabric.device)
     faults: list[str] = []
@@ -66,7 +67,7 @@ def finish(task: Task, best: Best, pace: Pace) -> Scores | None:
         task.on_event(Note(faults[-1]))
     iou = scores.mean["iou"].value
     model.summary = {"split": split, "iou": iou, "images": scores.images, "steps": pace.step}
-    bundle.save(task.run / folder.MODEL, segmenter, model)
+    bundle.save(task.run / MODEL_FILE, segmenter, model)
     _report(task, predictor, scores, Judged(held_out, split, best, pace, share, tuple(faults), extra))
     return scores
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import write_error, write_text
 from maskwright.core.fingerprint import Fingerprint
+from maskwright.core.paths import MODEL_FILE
 from maskwright.core.plan_file import read_plan, write_plan
 from maskwright.core.records import Dataset, MaskFile, Shapes
 from maskwright.data.formats import ReadOptions, read_dataset
@@ -29,14 +30,8 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
 
 PLAN, SPLIT, DATA, FINGERPRINT = "plan.yaml", "split.json", "data.json", "fingerprint.json"
-ENVIRONMENT, METRICS, MODEL, REPORT, HISTORY = (
-    "environment.json",
-    "metrics.json",
-    "model.safetensors",
-    "report.html",
-    "history.csv",
-)
-FILES = (PLAN, SPLIT, DATA, FINGERPRINT, ENVIRONMENT, METRICS, MODEL, REPORT, HISTORY)
+ENVIRONMENT, METRICS, REPORT, HISTORY = "environment.json", "metrics.json", "report.html", "history.csv"
+FILES = (PLAN, SPLIT, DATA, FINGERPRINT, ENVIRONMENT, METRICS, MODEL_FILE, REPORT, HISTORY)
 PACKAGES = ("maskwright", "torch", "torchvision", "timm", "numpy", "opencv-python-headless", "lightning-fabric")
 HASHED_BYTES = 1 << 16
 HASHED = "CRC-32 of the classes, the images' paths, and the size and first 64 KiB of every file"
