@@ -14,6 +14,7 @@ from tests.data.survey_data import picture, write_dataset
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, MaskFile, Record
+from maskwright.workflows import origin
 from maskwright.workflows import run as folder
 
 
@@ -67,28 +68,28 @@ def test_a_distribution_of_another_name_is_unknown(tmp_path, monkeypatch):
             raise PackageNotFoundError(name)
         return "1.2"
 
-    monkeypatch.setattr(folder, "version", version)
+    monkeypatch.setattr(origin, "version", version)
     pixels = picture(0)
-    found = folder.environment(write_dataset(tmp_path, [(pixels, pixels[..., 0] // 200)]))
+    found = origin.environment(write_dataset(tmp_path, [(pixels, pixels[..., 0] // 200)]))
     assert found["opencv-python-headless"] == "unknown"
     assert found["torch"] == "1.2"
 
 
 def test_the_hash_covers_what_it_says(tmp_path):
-    assert folder.HASHED_BYTES == 65536
-    assert "first 64 KiB" in folder.HASHED
+    assert origin.HASHED_BYTES == 65536
+    assert "first 64 KiB" in origin.HASHED
     image, mask = tmp_path / "a.png", tmp_path / "m.png"
     image.write_bytes(b"i" * 10)
     mask.write_bytes(b"m" * 70_000)
     record = Record("a.png", image, MaskFile(mask, "index"))
     dataset = Dataset(tmp_path, "folder", "", Classes.named(("a", "b")), (record,))
-    before = folder.data_hash(dataset)
+    before = origin.data_hash(dataset)
     mask.write_bytes(b"m" * 65_536 + b"x" * 4_464)
-    assert folder.data_hash(dataset) == before
+    assert origin.data_hash(dataset) == before
     for content in (b"m" * 65_535 + b"x" * 4_465, b"m" * 70_001):
         mask.write_bytes(content)
-        assert folder.data_hash(dataset) != before
+        assert origin.data_hash(dataset) != before
     mask.write_bytes(b"m" * 70_000)
     moved = replace(dataset, records=(replace(record, id="b.png"),))
-    assert folder.data_hash(moved) != before
-    assert folder.environment(dataset)["data_hash_of"] == folder.HASHED
+    assert origin.data_hash(moved) != before
+    assert origin.environment(dataset)["data_hash_of"] == origin.HASHED

@@ -11,7 +11,7 @@ from maskwright.data.formats import read_dataset
 from maskwright.inference.predictor import Predictor
 from maskwright.report.content import ReportData
 from maskwright.report.page import write_report
-from maskwright.workflows import judging, known_split
+from maskwright.workflows import judging, known_split, origin
 from maskwright.workflows import run as folder
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Case:
                 classes=self.dataset.classes,
                 split=split,
                 examples=judging.examples(predictor, self.dataset, self.records, scores),
-                environment=folder.environment(self.dataset),
+                environment=origin.environment(self.dataset),
                 notes=self.notes,
             ),
         )

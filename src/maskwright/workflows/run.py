@@ -8,11 +8,7 @@ import errno
 import itertools
 import json
 import os
-import platform
-import subprocess
-import zlib
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,20 +17,18 @@ from maskwright.core.files import write_error, write_text
 from maskwright.core.fingerprint import Fingerprint
 from maskwright.core.paths import MODEL_FILE
 from maskwright.core.plan_file import read_plan, write_plan
-from maskwright.core.records import Dataset, MaskFile, Shapes
 from maskwright.data.formats import ReadOptions, read_dataset
+from maskwright.workflows.origin import data_hash, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from maskwright.core.plan import Plan
+    from maskwright.core.records import Dataset
 
 PLAN, SPLIT, DATA, FINGERPRINT = "plan.yaml", "split.json", "data.json", "fingerprint.json"
 ENVIRONMENT, METRICS, REPORT, HISTORY = "environment.json", "metrics.json", "report.html", "history.csv"
 FILES = (PLAN, SPLIT, DATA, FINGERPRINT, ENVIRONMENT, METRICS, MODEL_FILE, REPORT, HISTORY)
-PACKAGES = ("maskwright", "torch", "torchvision", "timm", "numpy", "opencv-python-headless", "lightning-fabric")
-HASHED_BYTES = 1 << 16
-HASHED = "CRC-32 of the classes, the images' paths, and the size and first 64 KiB of every file"
 
 
 @dataclass(frozen=True)
@@ -205,41 +199,6 @@ def with_known_splits(dataset: Dataset, entries: Mapping[str, Mapping[str, Any]]
     return replace(dataset, records=records)
 
 
-def data_hash(dataset: Dataset) -> str:
-    """Sum up the data in eight hex digits: the classes, and each image and annotation.
-
-    Of an image its path below the root counts, of every file its size and its first 64 KiB, and of objects read from
-    a table all. Whole files would take longer than all else that a short training does before its first step, where
-    the data are large; so a change behind the first 64 KiB that leaves the size alone goes unseen.
-    """
-    classes = (dataset.classes.names, sorted(dataset.value_to_index.items()), sorted(dataset.color_to_index.items()))
-    total = zlib.crc32(repr(classes).encode())
-    for record in dataset.records:
-        total = zlib.crc32(record.id.encode(), total)
-        paths = [record.image]
-        if isinstance(record.annotation, MaskFile):
-            paths.append(record.annotation.path)
-        elif isinstance(record.annotation, Shapes):
-            total = zlib.crc32(repr(record.annotation.shapes).encode(), total)
-        for path in paths:
-            with path.open("rb") as file:
-                total = zlib.crc32(file.read(HASHED_BYTES), zlib.crc32(str(path.stat().st_size).encode(), total))
-    return f"{total:08x}"
-
-
-def environment(dataset: Dataset) -> dict[str, str]:
-    """Return versions, machine, git revision of the working folder, and the hash of the data with what it covers."""
-    return {
-        "python": platform.python_version(),
-        **{name: _version(name) for name in PACKAGES},
-        "machine": f"{platform.system()} {platform.machine()}",
-        "git_revision": _git_revision(),
-        "data": str(dataset.root.resolve()),
-        "data_hash": data_hash(dataset),
-        "data_hash_of": HASHED,
-    }
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object of the run folder.
 
@@ -272,26 +231,3 @@ def write_metrics(folder: Path, metrics: Mapping[str, Any], name: str = METRICS)
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(values, indent=1, default=str) + "\n")
-
-
-def _version(name: str) -> str:
-    """Return the version of a distribution; some systems ship the same module under another name."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def _git_revision() -> str:
-    """Ask git about the working folder: a training's own scripts and settings usually live there."""
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607 - whichever git the user has
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return "none"
-    return found.stdout.strip() or "none"

@@ -1,0 +1,76 @@
+"""Where a result comes from: versions, machine, git revision, and a sum of the data. Writes nothing."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import zlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from maskwright.core.records import MaskFile, Shapes
+
+if TYPE_CHECKING:
+    from maskwright.core.records import Dataset
+
+PACKAGES = ("maskwright", "torch", "torchvision", "timm", "numpy", "opencv-python-headless", "lightning-fabric")
+HASHED_BYTES = 1 << 16
+HASHED = "CRC-32 of the classes, the images' paths, and the size and first 64 KiB of every file"
+
+
+def environment(dataset: Dataset) -> dict[str, str]:
+    """Return versions, machine, git revision of the working folder, and the hash of the data with what it covers."""
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+        "machine": f"{platform.system()} {platform.machine()}",
+        "git_revision": _git_revision(),
+        "data": str(dataset.root.resolve()),
+        "data_hash": data_hash(dataset),
+        "data_hash_of": HASHED,
+    }
+
+
+def data_hash(dataset: Dataset) -> str:
+    """Sum up the data in eight hex digits: the classes, and each image and annotation.
+
+    Of an image its path below the root counts, of every file its size and its first 64 KiB, and of objects read from
+    a table all. Whole files would take longer than all else that a short training does before its first step, where
+    the data are large; so a change behind the first 64 KiB that leaves the size alone goes unseen.
+    """
+    classes = (dataset.classes.names, sorted(dataset.value_to_index.items()), sorted(dataset.color_to_index.items()))
+    total = zlib.crc32(repr(classes).encode())
+    for record in dataset.records:
+        total = zlib.crc32(record.id.encode(), total)
+        paths = [record.image]
+        if isinstance(record.annotation, MaskFile):
+            paths.append(record.annotation.path)
+        elif isinstance(record.annotation, Shapes):
+            total = zlib.crc32(repr(record.annotation.shapes).encode(), total)
+        for path in paths:
+            with path.open("rb") as file:
+                total = zlib.crc32(file.read(HASHED_BYTES), zlib.crc32(str(path.stat().st_size).encode(), total))
+    return f"{total:08x}"
+
+
+def _version(name: str) -> str:
+    """Return the version of a distribution; some systems ship the same module under another name."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _git_revision() -> str:
+    """Ask git about the working folder: a training's own scripts and settings usually live there."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607 - whichever git the user has
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "none"
+    return found.stdout.strip() or "none"
