@@ -19,6 +19,7 @@ from maskwright.core.plan import DataPlan, ModelPlan
 from maskwright.models import bundle, decoders
 from maskwright.models.backbones import BACKBONES, hub
 from maskwright.models.build import SHARED
+from maskwright.models.catalog import IMPORTED, find_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
 SMALL = {"widths": (4, 6, 8, 10), "depths": (1, 1, 1, 1)}
 
 
-@pytest.mark.parametrize("name", sorted(models.MODELS))
+@pytest.mark.parametrize("name", sorted({**models.MODELS, **IMPORTED}))
 def test_every_entry_is_complete(name: str) -> None:
-    entry = models.MODELS[name]
-    assert entry.default_backbone in models.BACKBONES
+    entry = find_model(name)
+    assert (entry.default_backbone in models.BACKBONES) is (name in models.MODELS)
     assert entry.url.startswith("https://")
     assert 1980 < entry.year < 2100
     assert entry.paper
@@ -44,7 +45,8 @@ def test_every_entry_is_complete(name: str) -> None:
 
 def test_every_decoder_file_is_in_the_catalog() -> None:
     files = {path.stem for path in Path(decoders.__file__).parent.glob("*.py")} - {"__init__"}
-    assert files == {_function(entry.builder).__module__.rpartition(".")[2] for entry in models.MODELS.values()}
+    every = [*models.MODELS.values(), *IMPORTED.values()]
+    assert files == {_function(entry.builder).__module__.rpartition(".")[2] for entry in every}
 
 
 def _function(builder: Callable[..., Any]) -> Callable[..., Any]:

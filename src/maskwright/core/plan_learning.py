@@ -18,7 +18,7 @@ class ModelPlan(Section):
     """Which network.
 
     Attributes:
-        name: in `models.MODELS`.
+        name: in `models.MODELS`; an imported model may be one of `models.catalog.IMPORTED`.
         backbone: in `models.BACKBONES`, or `timm:NAME` for any timm backbone with `features_only`.
         pretrained: start the backbone from published weights.
         weights: a local file of weights to start from.

@@ -12,7 +12,7 @@ from maskwright.core.classes import MAX_CLASSES
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.models.backbones import find_backbone
 from maskwright.models.backbones.dilation import STRIDES
-from maskwright.models.catalog import MODELS, ModelEntry
+from maskwright.models.catalog import ModelEntry, find_model
 from maskwright.models.heads.pixel import aux_heads
 from maskwright.models.weights import is_whole_model, load_whole_model
 
@@ -45,7 +45,7 @@ def create(
     """Build a segmenter. Initial weights are drawn from torch's global generator.
 
     Args:
-        name: in `MODELS`.
+        name: in `MODELS`, or in `catalog.IMPORTED`.
         classes: number of logits a pixel, 1..255.
         in_channels: of the image.
         backbone: in `BACKBONES`, `timm:NAME`, or None for the architecture's own.
@@ -151,9 +151,7 @@ def resolved(plan: ModelPlan) -> ModelPlan:
 
 
 def _find(name: str, backbone: str | None) -> tuple[ModelEntry, str]:
-    if name not in MODELS:
-        raise unknown_name("model", name, MODELS)
-    entry = MODELS[name]
+    entry = find_model(name)
     return entry, backbone or entry.default_backbone
 
 

@@ -9,16 +9,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from maskwright.core.errors import unknown_name
 from maskwright.models.decoders import (
     cnn,
     deeplabv1,
     deeplabv2,
     deeplabv3,
     deeplabv3plus,
+    dpt,
     fcn,
     fcn_skips,
     fpn,
     lraspp,
+    mask2former,
     ppliteseg,
     pspnet,
     renet,
@@ -245,3 +248,35 @@ MODELS: dict[str, ModelEntry] = {
         slim={"patch": 8},
     ),
 }
+
+IMPORTED: dict[str, ModelEntry] = {
+    "dpt": ModelEntry(
+        dpt.build,
+        "Ranftl et al., Vision Transformers for Dense Prediction",
+        2021,
+        "https://arxiv.org/abs/2103.13413",
+        "transformers",
+        "a vision transformer's maps, fused from coarse to fine",
+    ),
+    "mask2former": ModelEntry(
+        mask2former.build,
+        "Cheng et al., Masked-attention Mask Transformer",
+        2022,
+        "https://arxiv.org/abs/2112.01527",
+        "transformers",
+        "queries, each with a class and a mask",
+    ),
+}
+"""Architectures that come with imported weights alone, on a network of another library: not offered for a start."""
+
+
+def find_model(name: str) -> ModelEntry:
+    """Look up an architecture, an imported one too.
+
+    Raises:
+        MaskwrightError: neither table holds the name.
+    """
+    entry = MODELS.get(name) or IMPORTED.get(name)
+    if entry is None:
+        raise unknown_name("model", name, MODELS)
+    return entry

@@ -9,7 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from maskwright.models import BACKBONES, MODELS, options_of
+from maskwright.models import MODELS, options_of
+from maskwright.models.backbones import find_backbone
+from maskwright.models.catalog import find_model
 from maskwright.planning.facts import Decision
 
 if TYPE_CHECKING:
@@ -39,8 +41,8 @@ def architecture(facts: Facts, plan: Plan) -> list[Decision]:
     else:
         name, why = "swiftnet", f"light enough for {machine.cores} cores to make many steps"
     decisions = [Decision("model.name", name, why)]
-    usual = MODELS[plan.model.name].default_backbone
-    published = BACKBONES[usual].timm is not None
+    usual = find_model(plan.model.name).default_backbone
+    published = find_backbone(usual).timm is not None
     if pretrained.available:
         decisions.append(Decision("model.backbone", pretrained.backbone, pretrained.reason))
     elif machine.device == "cpu" and plan.model.backbone is None and published and not plan.model.weights:
@@ -67,7 +69,7 @@ def widths_are_open(plan: Plan) -> bool:
 
 def slimmer(plan: Plan) -> Mapping[str, Any]:
     """Return the options that make the network slimmer; none where there are none, or weights must fit it."""
-    entry = MODELS[plan.model.name]
+    entry = find_model(plan.model.name)
     usual = plan.model.backbone in {None, entry.default_backbone} and not plan.model.weights
     return {**({"widths": NARROW} if widths_are_open(plan) else {}), **(entry.slim if usual else {})}
 

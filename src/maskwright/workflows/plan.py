@@ -17,6 +17,7 @@ from maskwright.data.survey import survey
 from maskwright.losses import LOSSES
 from maskwright.models.backbones import find_backbone
 from maskwright.models.backbones.hub import pretrained_file
+from maskwright.models.catalog import find_model
 from maskwright.planning import planner, rules_time
 from maskwright.planning.facts import Facts, Pretrained
 from maskwright.planning.machine import Machine, probe
@@ -105,8 +106,7 @@ def wishes(request: PlanRequest) -> tuple[Plan, frozenset[str]]:
     if request.seed is not None:
         base.seed = request.seed
     if request.model is not None:
-        if request.model not in models.MODELS:
-            raise unknown_name("model", request.model, models.MODELS)
+        find_model(request.model)  # or it says that there is none
         base.model.name = request.model
         base.reasons["model.name"] = BY_HAND
         pins.add("model.name")
@@ -129,7 +129,6 @@ def _check_names(plan: Plan, request: PlanRequest) -> None:
         MaskwrightError: such a name.
     """
     tables: tuple[tuple[str, str, Iterable[str], Mapping[str, object]], ...] = (
-        ("model.name", "model", [plan.model.name], models.MODELS),
         ("optim.name", "optimiser", [plan.optim.name], optimizers.OPTIMIZERS),
         ("loss.terms", "loss", plan.loss.terms, LOSSES),
         ("loss.options", "loss", plan.loss.options, LOSSES),
@@ -138,11 +137,15 @@ def _check_names(plan: Plan, request: PlanRequest) -> None:
         for name in names:
             if name not in table:
                 raise MaskwrightError(f"{request.said(key)}: {unknown_name(kind, name, table)}")
-    if plan.model.backbone is not None:
+    for key, find, given in (
+        ("model.name", find_model, plan.model.name),
+        ("model.backbone", find_backbone, plan.model.backbone),
+    ):
         try:
-            find_backbone(plan.model.backbone)
+            if given is not None:
+                find(given)
         except MaskwrightError as error:
-            raise MaskwrightError(f"{request.said('model.backbone')}: {error}") from None
+            raise MaskwrightError(f"{request.said(key)}: {error}") from None
 
 
 def _from_file(path: Path) -> tuple[Plan, set[str]]:
@@ -258,5 +261,5 @@ def _pretrained(pinned: Plan, machine: Machine, pins: frozenset[str]) -> Pretrai
 
 def _own_backbone(name: str) -> str | None:
     """Return the backbone without which an architecture is not itself, or None where any will do: VGG-16 for FCN-8s."""
-    usual = models.MODELS[name].default_backbone
-    return usual if usual != "compact" and models.BACKBONES[usual].timm is None else None
+    usual = find_model(name).default_backbone
+    return usual if usual != "compact" and find_backbone(usual).timm is None else None

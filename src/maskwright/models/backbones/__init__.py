@@ -1,6 +1,6 @@
 """Backbones: image to feature pyramid. The table below names ours and the timm ones worth trying first.
 
-Nothing here imports timm before a timm backbone is asked for.
+Nothing here imports timm before a timm backbone is asked for, nor transformers before an imported one of it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.backbones import compact, mit, mobilenet, patches, stdc, timm_backbone, unet, vgg, vit
+from maskwright.models.backbones import (
+    compact,
+    mit,
+    mobilenet,
+    patches,
+    stdc,
+    timm_backbone,
+    transformers_backbone,
+    unet,
+    vgg,
+    vit,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,13 +102,17 @@ BACKBONES: dict[str, BackboneEntry] = {
 
 
 def find_backbone(name: str) -> BackboneEntry:
-    """Look up a backbone: a name of the table, `timm:NAME`, or a bare name that timm knows.
+    """Look up a backbone: a name of the table, `timm:NAME`, a bare name that timm knows, or `transformers`.
+
+    The last comes with imported models alone, and so stands in no table.
 
     Raises:
         MaskwrightError: neither we nor timm know the name.
     """
     if name in BACKBONES:
         return BACKBONES[name]
+    if name == transformers_backbone.NAME:
+        return BackboneEntry(transformers_backbone.build, "a network of the transformers library, as its weights came")
     import timm
 
     bare = name.removeprefix(TIMM)
