@@ -1,13 +1,12 @@
-"""transformers: `transformers:REPOSITORY` or `transformers:FOLDER`, SegFormer, and UPerNet over ConvNeXt.
+"""transformers: `transformers:REPOSITORY` or `transformers:FOLDER`, SegFormer, UPerNet, DPT, Mask2Former.
 
 What its `save_pretrained` writes is read: `config.json` and `preprocessor_config.json` as data, and
 `model.safetensors`. Its processors squeeze every image into one size; we predict at the image's own resolution, in
 tiles of that size.
 
-What is not in, and why: DPT and Mask2Former stand on networks that have no counterpart here (a reassembled plain
-transformer; queries that are matched to masks), and wrapping the library's own would make a model file that needs the
-library, and that none of our exports could read. UPerNet over Swin: timm and transformers cut windows differently at
-sizes that are no multiple of them, so the masks would differ.
+SegFormer, and UPerNet over ConvNeXt, become networks of ours. DPT, Mask2Former, and the Swin below UPerNet, stay the
+library's own inside ours (`adapted`), so that their model files need the library too: timm's Swin cuts windows
+otherwise at sizes that are no multiple of them, and the masks would differ.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+from maskwright.models.importers.adapted import UPER_HEAD, UPER_LAST, adapt
 from maskwright.models.importers.naming import joined, renamed, sliced
 from maskwright.models.importers.published import Published, find
 from maskwright.models.importers.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe, eight_bit, option, rows_of
@@ -80,21 +80,8 @@ _UPERNET = {
     "backbone.encoder.stages.{n}.layers.{n}.pwconv2.": f"{_TIMM_STAGE}blocks.{{n}}.mlp.fc2.",
     "backbone.encoder.stages.{n}.layers.{n}.layer_scale_parameter": f"{_TIMM_STAGE}blocks.{{n}}.gamma",
     **{f"backbone.hidden_states_norms.stage{stage + 1}.": f"decoder.norms.{stage}." for stage in range(4)},
-    "decode_head.psp_modules.{n}.1.conv.": "decoder.pooling.branches.{n}.0.",
-    "decode_head.psp_modules.{n}.1.batch_norm.": "decoder.pooling.branches.{n}.1.",
-    "decode_head.bottleneck.conv.": "decoder.bottleneck.0.",
-    "decode_head.bottleneck.batch_norm.": "decoder.bottleneck.1.",
-    "decode_head.lateral_convs.{n}.conv.": "decoder.laterals.{n}.0.",
-    "decode_head.lateral_convs.{n}.batch_norm.": "decoder.laterals.{n}.1.",
-    "decode_head.fpn_convs.{n}.conv.": "decoder.blends.{n}.0.",
-    "decode_head.fpn_convs.{n}.batch_norm.": "decoder.blends.{n}.1.",
-    "decode_head.fpn_bottleneck.conv.": "decoder.fuse.0.",
-    "decode_head.fpn_bottleneck.batch_norm.": "decoder.fuse.1.",
-    "decode_head.classifier.": "head.1.",
-    # Of use in training alone, and of another width than ours.
-    "auxiliary_head.": "",
+    **UPER_HEAD,
 }
-_LAST = "decode_head.classifier.weight"
 # Depths and widths of ConvNeXt -> its name in timm (Liu et al. 2022, section 3).
 CONVNEXT = {
     ((3, 3, 9, 3), (96, 192, 384, 768)): "convnext_tiny",
@@ -113,10 +100,9 @@ def recipe(name: str, weights: Path | None) -> Recipe:
     if kind not in ARCHITECTURES:
         raise MaskwrightError(
             f"{published.origin} is of the type {kind!r}, which has no counterpart here: from transformers "
-            f"{' and '.join(ARCHITECTURES)} can be imported (not DPT, nor Mask2Former)"
+            f"{', '.join(ARCHITECTURES)} can be imported"
         )
-    model, tensors = ARCHITECTURES[kind](published)
-    count = rows_of(published.tensors, _LAST, published.origin)
+    model, tensors, count = ARCHITECTURES[kind](published)
     data, predict, notes = _preprocessing(published)
     return Recipe(
         model=model,
@@ -130,7 +116,7 @@ def recipe(name: str, weights: Path | None) -> Recipe:
     )
 
 
-def _segformer(published: Published) -> tuple[ModelPlan, dict[str, Tensor]]:
+def _segformer(published: Published) -> tuple[ModelPlan, dict[str, Tensor], int]:
     config, origin = published.config, published.origin
     for key, value in {"sr_ratios": [8, 4, 2, 1], "patch_sizes": [7, 3, 3, 3], "strides": [4, 2, 2, 2]}.items():
         option(config, key, (value,), origin)
@@ -145,13 +131,15 @@ def _segformer(published: Published) -> tuple[ModelPlan, dict[str, Tensor]]:
         "expansions": [int(ratio) for ratio in config.get("mlp_ratios", (4, 4, 4, 4))],
         "width": int(config.get("decoder_hidden_size", 256)),
     }
-    return ModelPlan(name="segformer", backbone="mit", options=options), tensors
+    count = rows_of(published.tensors, UPER_LAST, origin)
+    return ModelPlan(name="segformer", backbone="mit", options=options), tensors, count
 
 
-def _upernet(published: Published) -> tuple[ModelPlan, dict[str, Tensor]]:
+def _upernet(published: Published) -> tuple[ModelPlan, dict[str, Tensor], int]:
     config, origin = published.config, published.origin
     backbone = config.get("backbone_config") or {}
-    option(backbone, "model_type", ("convnext",), f"the backbone of {origin}")
+    if option(backbone, "model_type", ("convnext", "swin"), f"the backbone of {origin}") == "swin":
+        return adapt(published)
     shape = (tuple(backbone.get("depths", (3, 3, 9, 3))), tuple(backbone.get("hidden_sizes", (96, 192, 384, 768))))
     if shape not in CONVNEXT:
         raise MaskwrightError(
@@ -165,19 +153,22 @@ def _upernet(published: Published) -> tuple[ModelPlan, dict[str, Tensor]]:
         "level_norm": True,
     }
     plan = ModelPlan(name="upernet", backbone=f"timm:{CONVNEXT[shape]}", options=options)
-    return plan, renamed(published.tensors, _UPERNET, origin)
+    return plan, renamed(published.tensors, _UPERNET, origin), rows_of(published.tensors, UPER_LAST, origin)
 
 
-ARCHITECTURES: dict[str, Callable[[Published], tuple[ModelPlan, dict[str, Tensor]]]] = {
+ARCHITECTURES: dict[str, Callable[[Published], tuple[ModelPlan, dict[str, Tensor], int]]] = {
     "segformer": _segformer,
     "upernet": _upernet,
+    "dpt": adapt,
+    "mask2former": adapt,
 }
 
 
 def _preprocessing(published: Published) -> tuple[DataPlan, PredictPlan, tuple[str, ...]]:
     """Return how files become the input, the tile, and what people should know about either."""
     config = published.other("preprocessor_config.json")
-    channels = int(published.config.get("num_channels", 3))
+    inner = published.config.get("backbone_config")
+    channels = int((inner if isinstance(inner, dict) else published.config).get("num_channels", 3))
     notes = () if config else ("there is no preprocessor_config.json: mean and deviation are those of ImageNet",)
     mean, std = config.get("image_mean", IMAGENET_MEAN), config.get("image_std", IMAGENET_STD)
     if not config.get("do_normalize", True):
