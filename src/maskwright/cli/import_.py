@@ -21,7 +21,10 @@ Source = Annotated[
 ]
 Weights = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="A safetensors file in that library's names, instead of the published weights."),
+    typer.Option(
+        metavar="FILE",
+        help="A file in that library's names (.safetensors, .pth, .bin), instead of the published weights.",
+    ),
 ]
 Names = Annotated[
     str | None,

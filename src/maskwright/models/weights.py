@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 CARD_KEY = "maskwright"
-_PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".tar"}
+PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".tar"}
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -46,7 +46,7 @@ def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise MaskwrightError(f"{path} {what}: give the path of a .safetensors file")
-    if path.suffix.lower() in _PICKLES:
+    if path.suffix.lower() in PICKLES:
         raise MaskwrightError(
             f"{path} is a pickle by its name, and loading a pickle runs whatever code is in it: convert it once, where "
             "you trust it, with safetensors.torch.save_file(state_dict, 'weights.safetensors'), and give that file"

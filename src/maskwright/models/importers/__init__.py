@@ -40,7 +40,7 @@ def import_model(
 
     Args:
         source: `LIBRARY:NAME`; what NAME may be, each library's file says.
-        weights: safetensors file in that library's names; None for the published ones.
+        weights: file of safetensors or `torch.save` in that library's names; None for the published ones.
         classes: names, instead of those that the source carries.
 
     Raises:

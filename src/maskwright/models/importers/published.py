@@ -1,7 +1,7 @@
 """Where weights and their description are found: a file, a folder, or a repository of the hub. Knows no library.
 
-Two files are read, both as data: `config.json` and `model.safetensors`. Code beside them is never run, and pickles are
-never opened.
+Two files are read, both as data: `config.json` and `model.safetensors`, or a file of `torch.save` that is given
+(`archive`). Code beside them is never run.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones import hub
+from maskwright.models.importers.archive import read_weights
 from maskwright.models.weights import read_tensors
 
 if TYPE_CHECKING:
@@ -53,14 +54,14 @@ def find(name: str, weights: Path | None) -> Published:
 
     Args:
         name: folder, or repository OWNER/NAME on the hub.
-        weights: a safetensors file; its description is the `config.json` beside it, or that of `name`.
+        weights: a file of safetensors or `torch.save`; described by the `config.json` beside it, or that of `name`.
 
     Raises:
         MaskwrightError: neither is there, or the hub is out of reach.
     """
     folder = Path(name)
     if weights is not None:
-        tensors = read_tensors(weights)
+        tensors = read_weights(weights)
         place = next((place for place in (weights.parent, folder) if (place / CONFIG).is_file()), None)
         if place is None and not _is_repository(name):
             raise MaskwrightError(
