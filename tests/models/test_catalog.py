@@ -278,7 +278,7 @@ def test_pretrained_weights_out_of_reach_are_an_error_with_a_cure(monkeypatch: p
 
 @pytest.mark.usefixtures("_empty_cache")
 def test_a_download_that_breaks_off_is_an_error_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "_out_of_reach", lambda: None)
+    monkeypatch.setattr(hub, "_out_of_reach", lambda _address: None)
     monkeypatch.setattr("huggingface_hub.hf_hub_download", _broken)
     assert models.pretrained_available("resnet18")[0]
     with pytest.raises(MaskwrightError, match=r"could not be fetched \(line cut\).*model\.pretrained=false"):

@@ -212,12 +212,6 @@ def test_an_unknown_source_is_named(source: str, message: str) -> None:
         import_model(source)
 
 
-def test_a_pickle_is_refused_with_the_cure(tmp_path: Path) -> None:
-    (tmp_path / "fcn.pth").write_bytes(b"anything")
-    with pytest.raises(MaskwrightError, match=r"is a pickle by its name.*save_file"):
-        import_model("torchvision:fcn_resnet50", tmp_path / "fcn.pth")
-
-
 def test_weights_without_a_description_say_what_is_missing(tmp_path: Path) -> None:
     safetensors.torch.save_file({"x": torch.zeros(1)}, tmp_path / "w.safetensors")
     with pytest.raises(MaskwrightError, match=r"no config\.json beside it"):
@@ -236,17 +230,6 @@ def test_a_hub_out_of_reach_is_an_error_with_a_cure(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(MaskwrightError, match=r"HF_HUB_OFFLINE is set\. Try again online, or give local files"):
         import_model(source)
-
-
-def test_torchvisions_published_pickles_are_left_to_torchvision() -> None:
-    """No pickle is opened, not even torchvision's own: the message holds the two lines that convert it."""
-    with pytest.raises(MaskwrightError, match="a pickle is never opened") as caught:
-        import_model("torchvision:fcn_resnet50")
-    lines = [line.strip() for line in str(caught.value).splitlines() if line.startswith("    ")]
-    assert len(lines) == 2
-    compile("\n".join(lines), "lines", "exec")
-    assert "segmentation.FCN_ResNet50_Weights.DEFAULT.get_state_dict(" in lines[1]
-    assert "--weights fcn_resnet50.safetensors" in str(caught.value)
 
 
 def test_a_file_with_as_many_classes_as_torchvisions_says_whose_names_it_got(tmp_path: Path) -> None:
@@ -272,7 +255,7 @@ def test_a_network_that_goes_away_is_not_a_file_that_is_not_there(
         raise gone
 
     monkeypatch.setattr(hub, "_cached", lambda *_given: None)
-    monkeypatch.setattr(hub, "_out_of_reach", lambda: None)
+    monkeypatch.setattr(hub, "_out_of_reach", lambda _address: None)
     monkeypatch.setattr(hub, "_download", download)
     with pytest.raises(MaskwrightError, match=message) as caught:
         hub.published_file("owner/name", "preprocessor_config.json")

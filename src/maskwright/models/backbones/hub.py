@@ -1,11 +1,15 @@
 """Published weights: the local cache first, then the hub, quickly given up when out of reach.
 
 The only file of the house that touches the network, and only when pretrained or imported weights are asked for.
-Nothing but safetensors and JSON is fetched.
+Fetched are safetensors, JSON, and torchvision's archives, which are checked by their hash and never unpickled.
 """
 
 from __future__ import annotations
 
+import hashlib
+import http.client
+import re
+import sys
 import threading
 import urllib.request
 from pathlib import Path
@@ -36,7 +40,7 @@ def pretrained_available(backbone: str) -> tuple[bool, str]:
     about = f"{config.hf_hub_id} ({config.license or 'licence not stated'})"
     if _cached(config.hf_hub_id) is not None:
         return True, f"the weights {about} are in the local cache"
-    problem = _out_of_reach()
+    problem = _out_of_reach(_endpoint())
     if problem is not None:
         return False, f"the weights {about} are not in the local cache, and the hub is out of reach: {problem}"
     return True, f"the weights {about} can be fetched from the hub"
@@ -81,7 +85,7 @@ def published_file(repository: str, file: str) -> Path:
     if cached is not None:
         return cached
     cure = "give local files with --weights FILE (and the config.json beside it)"
-    problem = _out_of_reach()
+    problem = _out_of_reach(_endpoint())
     if problem is not None:
         raise MaskwrightError(
             f"{file} of {repository} is not in the local cache, and the hub is out of reach: {problem}. Try again "
@@ -96,13 +100,51 @@ def published_file(repository: str, file: str) -> Path:
         ) from error
     except EntryNotFoundError:
         raise NoSuchFile(
-            f"{repository} has no {file}: only safetensors and JSON are read, and a pickle is never opened. Convert "
-            f"the weights once, where you trust them, with safetensors.torch.save_file, and {cure}"
+            f"{repository} has no {file}, and only safetensors and JSON are fetched from there. Download what it has "
+            f"(a .bin or .pth is read as data, never run), and {cure}"
         ) from None
     except Exception as error:
         raise MaskwrightError(
             f"{file} of {repository} could not be fetched ({error}): check the name, or {cure}"
         ) from error
+
+
+def torch_archive(url: str) -> Path:
+    """Return a file that torch publishes, fetching it into torch's cache where that has none.
+
+    Args:
+        url: of the file, whose name ends in the beginning of its SHA-256.
+
+    Raises:
+        MaskwrightError: out of reach, or the file is not the one that its name says.
+    """
+    import torch
+
+    name = url.rpartition("/")[2]
+    target = Path(torch.hub.get_dir()) / "checkpoints" / name
+    named = re.search(r"-([0-9a-f]{8,})\.\w+$", name)
+    assert named, f"{name} carries no hash"
+    cure = f"put {name} into {target.parent}, or give a file with --weights FILE"
+    if target.is_file():
+        with target.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if not found.startswith(named[1]):
+            raise MaskwrightError(
+                f"{target} is not what its name says (SHA-256 begins with {found[: len(named[1])]}, not {named[1]}): "
+                "delete it, and try again"
+            )
+        return target
+    problem = _out_of_reach(url)
+    if problem is not None:
+        raise MaskwrightError(
+            f"{name} is not in torch's cache, and the hub of torch is out of reach: {problem}. Try again online, {cure}"
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(target), named[1], progress=sys.stderr.isatty())
+    except (OSError, RuntimeError, http.client.HTTPException) as error:  # RuntimeError: another hash
+        raise MaskwrightError(f"{name} could not be fetched ({error}): try again, {cure}") from error
+    return target
 
 
 def _config(name: str) -> Any:
@@ -136,8 +178,14 @@ def _fetched(repository: str) -> Path:
         ) from error
 
 
-def _out_of_reach() -> str | None:
-    """Return why the hub cannot be reached, or None where it can.
+def _endpoint() -> str:
+    from huggingface_hub import constants
+
+    return str(constants.ENDPOINT)
+
+
+def _out_of_reach(address: str) -> str | None:
+    """Return why a hub cannot be reached, or None where it can.
 
     On a thread of its own, because a name that does not resolve can block for much longer than any timeout we may set.
     """
@@ -148,7 +196,7 @@ def _out_of_reach() -> str | None:
     answers: list[str | None] = []
 
     def ask() -> None:
-        request = urllib.request.Request(constants.ENDPOINT, method="HEAD")  # noqa: S310 - the hub's own address
+        request = urllib.request.Request(address, method="HEAD")  # noqa: S310 - the hub's own address
         try:
             with urllib.request.urlopen(request, timeout=SECONDS):  # noqa: S310
                 answers.append(None)

@@ -1,8 +1,7 @@
 """torchvision's segmentation networks: `torchvision:fcn_resnet50` and its kin.
 
-Classes and preprocessing come from torchvision's own table of weights. The weights themselves are published as pickles
-and nothing else, and none is opened here: they are converted once by torchvision (`CONVERSION`), and given as a
-safetensors file. So is a file of one's own: such a network's `state_dict()`, with any number of classes.
+Classes, preprocessing and the address of the weights come from torchvision's own table. Or the weights are a file of
+one's own: such a network's `state_dict()`, with any number of classes.
 """
 
 from __future__ import annotations
@@ -10,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.core.errors import unknown_name
 from maskwright.core.plan import ModelPlan, PredictPlan
+from maskwright.models.backbones import hub
+from maskwright.models.importers.archive import read_weights
 from maskwright.models.importers.naming import renamed
 from maskwright.models.importers.recipe import Recipe, eight_bit, rows_of
-from maskwright.models.weights import read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-CONVERSION = """
-    from torchvision.models import segmentation; from safetensors.torch import save_file
-    save_file(segmentation.{table}.DEFAULT.get_state_dict(progress=True, check_hash=True), "{name}.safetensors")
-"""
 _NAMED = (
     "the file names no classes; having {count}, they are taken to be those of torchvision's published weights unless "
     "others are given with --classes"
@@ -134,13 +130,8 @@ def recipe(name: str, weights: Path | None) -> Recipe:
         raise unknown_name("network of torchvision that can be imported", name, NETWORKS)
     network = NETWORKS[name]
     published = getattr(segmentation, network.weights).DEFAULT
-    if weights is None:
-        raise MaskwrightError(
-            f"torchvision publishes the weights of {name} as a pickle, and a pickle is never opened here: convert them "
-            f"once, where torchvision may fetch them, with{CONVERSION.format(table=network.weights, name=name)}"
-            f"and give the file with --weights {name}.safetensors"
-        )
-    tensors, origin = read_tensors(weights), str(weights)
+    file = hub.torch_archive(published.url) if weights is None else weights
+    tensors, origin = read_weights(file), file.name if weights is None else str(file)
     count = rows_of(tensors, network.last, origin)
     categories = tuple(published.meta["categories"])
     options = dict(network.options)
@@ -155,5 +146,5 @@ def recipe(name: str, weights: Path | None) -> Recipe:
         origin=origin,
         names=categories if len(categories) == count else None,
         predict=PredictPlan(tile=(_TILE, _TILE)),
-        notes=() if len(categories) != count else (_NAMED.format(count=count),),
+        notes=(_NAMED.format(count=count),) if weights is not None and len(categories) == count else (),
     )
