@@ -510,27 +510,30 @@ def test_too_few_steps_are_made_cheaper() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "images", "thickness", "scale"),
+    ("seconds", "images", "side", "thickness", "scale"),
     [
-        (300.0, 240, 400.0, None),  # 300 steps of 8 crops: 10 passes
-        (300.0, 480, 400.0, 0.577),  # 5 passes are made 15
-        (300.0, 24000, 400.0, 0.5),  # a tenth of a pass: as far as half
-        (300.0, 24000, 5.0, 0.8),  # the thinnest class keeps its 4 pixels
-        (300.0, 24000, 3.0, None),
-        (150.0, 24, 400.0, None),  # half of what is enough steps
-        (100.0, 24, 400.0, 0.577),  # a third of it, of which shrinking makes enough
-        (10.0, 24, 400.0, 0.5),
+        (300.0, 240, 256, 400.0, None),  # 300 steps of 8 crops: 10 passes
+        (300.0, 480, 256, 400.0, 0.577),  # 5 passes are made 15
+        (300.0, 24000, 256, 400.0, 0.5),  # a tenth of a pass: as far as half
+        (300.0, 24000, 256, 5.0, 0.8),  # the thinnest class keeps its 4 pixels
+        (300.0, 24000, 256, 3.0, None),
+        (150.0, 24, 256, 400.0, None),  # half of what is enough steps
+        (100.0, 24, 256, 400.0, 0.577),  # a third of it, of which shrinking makes enough
+        (100.0, 12, 362, 400.0, 0.5),  # twice the pixels of a crop: half the side makes crops of half the pixels
+        (100.0, 3, 724, 400.0, None),  # at half the side an image is larger than a crop still: no step is gained
+        (10.0, 24, 256, 400.0, 0.5),
+        (0.0, 24, 256, 400.0, 0.5),
     ],
 )
 def test_images_shrink_where_they_or_the_steps_would_be_few(
-    seconds: float, images: int, thickness: float, scale: float | None
+    seconds: float, images: int, side: int, thickness: float, scale: float | None
 ) -> None:
     stats = (kind("background", 0.9), kind("thing", 0.1, thickness))
-    made = facts(fingerprint(256, 256, class_stats=stats), train_seconds=seconds, train_images=images)
+    made = facts(fingerprint(side, side, class_stats=stats), train_seconds=seconds, train_images=images)
     decided = rules_time.resolution(made, plan(), costing(1.0))
     assert values(decided).get("data.scale") == scale
-    assert all("passes" not in decision.reason and "seen" in decision.reason for decision in decided)
-    assert all(f"{seconds:.0f} steps" in decision.reason for decision in decided)
+    cause = f"only {seconds:.0f} steps fit" if 0 < seconds < 150 else "all pixels would be seen"
+    assert all(cause in decision.reason for decision in decided)
     assert rules_time.resolution(replace(made, train_seconds=None), plan(), costing(1.0)) == []
 
 
