@@ -176,7 +176,8 @@ def wait(process: subprocess.Popen[str], seconds: float) -> None:
 def must_say_train_anew(life: Life) -> None:
     words = [sys.executable, "-m", "maskwright", "train", "--resume", str(life.run), "--device", "cpu"]
     answer = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
-    if answer.returncode != 2 or "Train one with --out" not in answer.stderr:
+    said = "Train one with --out" if life.run.exists() else "does not exist"
+    if answer.returncode != 2 or said not in answer.stderr:
         sys.exit(f"a half-made run folder was answered by {answer.returncode}: {answer.stderr}")
 
 

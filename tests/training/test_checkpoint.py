@@ -116,6 +116,15 @@ def full_disk(path: Path, content: bytes) -> NoReturn:
     raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
 
+def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(tmp_path, 5)
+    monkeypatch.setattr(checkpoint, "VERSION", "3")
+    with pytest.raises(
+        MaskwrightError, match=r"step-00000005.safetensors is a checkpoint of the form 2, .* reads 3: go"
+    ):
+        checkpoint.load(tmp_path)
+
+
 def test_a_full_disk_leaves_the_last_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (good,) = filled(tmp_path, 5)
     before = good.read_bytes()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
 
 FOLDER = "checkpoint"
+MARK, VERSION = "maskwright-checkpoint", "2"
 KEEP = 2
 _NAME = re.compile(r"step-(\d{8})\.safetensors")
 
@@ -66,7 +67,7 @@ def save(run: Path, checkpoint: Checkpoint, step: int) -> Path:
     """
     path = run / FOLDER / f"step-{step:08d}.safetensors"
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
-    metadata = {"maskwright-checkpoint": "1", "state": json.dumps(checkpoint.state)}
+    metadata = {MARK: VERSION, "state": json.dumps(checkpoint.state)}
     # safetensors' own writer reports a full disk as an error of its own, and keeps a temporary file of its own.
     write_bytes(path, serialised(tensors, metadata))
     paths = _listed(run)
@@ -80,7 +81,7 @@ def load(run: Path) -> Checkpoint | None:
     """Return the newest checkpoint that can be read, or None when there is none yet.
 
     Raises:
-        MaskwrightError: there are checkpoints, and all are damaged.
+        MaskwrightError: there are checkpoints, and all are damaged, or of another version.
     """
     paths = _listed(run)
     for number, path in enumerate(reversed(paths)):
@@ -176,5 +177,10 @@ def _listed(run: Path) -> list[Path]:
 def _read(path: Path) -> Checkpoint:
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
+        if metadata[MARK] != VERSION:
+            raise MaskwrightError(
+                f"{path} is a checkpoint of the form {metadata[MARK]}, and this version reads {VERSION}: go on "
+                "with the version that began the training, or train anew with --out"
+            )
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     return Checkpoint(tensors, json.loads(metadata["state"]))

@@ -279,8 +279,7 @@ class Trainer:
         checkpoint.restore_optimizer(self.optimizer.optimizer, point.part("optimizer"))
         if self.adversary is not None:
             self.adversary.restore(point)
-        # By how much 16-mixed scales the loss; the other precisions have no state.
-        if point.state.get("precision"):
+        if point.state["precision"]:  # by how much 16-mixed scales the loss; the other precisions have no state
             self.job.fabric.strategy.precision.load_state_dict(point.state["precision"])
         for difference in checkpoint.differences(point):
             self.job.on_event(Note(difference))

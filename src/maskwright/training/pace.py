@@ -77,6 +77,7 @@ class Pace:
         while len(self.marks) > 1 and self.marks[1][1] <= self.spent_seconds - left:
             del self.marks[0]
         step, seconds = self.marks[0]
+        assert self.step > step
         each = (self.spent_seconds - seconds) / (self.step - step)
         self.marks.append((self.step, self.spent_seconds))
         self.total = self.step + max(round(left / max(each, 1e-9)), 1)
