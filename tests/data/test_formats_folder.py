@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import ReadOptions, read_dataset
 from maskwright.data.formats.naming import bare_stem, folder_meaning, mask_owner, place, split_word
+from maskwright.data.formats.scan import Scan
 from maskwright.data.labels import read_label, read_pair
 
 if TYPE_CHECKING:
@@ -193,32 +195,96 @@ def test_a_rare_value_is_told_of_with_its_file(tmp_path):
     dataset = read_dataset(speckled(tmp_path, 37, 1))
     (fault,) = dataset.faults
     assert (fault.kind, fault.severity, fault.path) == ("stray-value", "warning", tmp_path / "masks" / "03.png")
-    assert fault.message == (
-        "03.png holds the value 37, which is rare (1 pixels in 1 of 12 masks) and counts as class-37, and for its sake "
-        "255 counts as ignored"
-    )
+    assert fault.message == ("03.png holds the value 37, which is rare (1 pixels in 1 of 12 masks) and is ignored")
+    assert "0 and 255 but for 37, so 255 is foreground" in dataset.layout
     assert "--map 37=ignore or --map 37=0" in fault.cure
     assert "classes.txt" in fault.cure
 
 
-def test_the_cures_of_a_rare_value_bring_the_foreground_back(tmp_path):
+def test_a_rare_value_costs_no_foreground(tmp_path):
     speckled(tmp_path, 37, 1)
     pair = ("background", "foreground")
+    assert meaning(tmp_path) == (pair, {0: 0, 255: 1, 37: IGNORE})
     assert meaning(tmp_path, map={37: "ignore"}) == (pair, {0: 0, 255: 1, 37: IGNORE})
     assert meaning(tmp_path, map={37: 0}) == (pair, {0: 0, 255: 1, 37: 0})
     assert not read_dataset(tmp_path, ReadOptions(map={37: "ignore"})).faults
     (tmp_path / "classes.txt").write_text("ground\ncrack\n")
     assert meaning(tmp_path, map={37: "ignore"}) == (("ground", "crack"), {0: 0, 255: 1, 37: IGNORE})
+    assert meaning(tmp_path) == (("ground", "crack"), {0: 0, 255: 1, 37: IGNORE})
+    assert [fault.kind for fault in read_dataset(tmp_path).faults] == ["stray-value"]
 
 
-def test_a_rare_one_is_told_of_though_it_makes_a_foreground(tmp_path):
-    (fault,) = read_dataset(speckled(tmp_path, 1, 1)).faults
-    assert "the value 1, which is rare" in fault.message
-    assert "255 counts as ignored" in fault.message
+def test_a_value_mapped_to_a_class_says_that_the_masks_hold_ids(tmp_path):
+    pairs(tmp_path, [0, 2, 255])
+    assert meaning(tmp_path, map={2: 1}) == (("background", "foreground"), {0: 0, 1: 1, 2: 1, 255: IGNORE})
+    (tmp_path / "classes.txt").write_text("ground\ncrack\n")
+    assert meaning(tmp_path, map={2: 1}) == (("ground", "crack"), {0: 0, 1: 1, 2: 1, 255: IGNORE})
+    slip = speckled(tmp_path / "slip", 37, 1)
+    assert meaning(slip, map={37: 1}) == (("background", "foreground"), {0: 0, 1: 1, 37: 1, 255: IGNORE})
+    white = pairs(tmp_path / "white", [0, 255])
+    assert meaning(white, map={255: 1}) == (("background", "foreground"), {0: 0, 1: 1, 255: 1})
+
+
+@pytest.mark.parametrize("options", [{"ignore": 1}, {"map": {1: 0}}])
+def test_what_the_options_take_out_may_leave_a_white_foreground_and_a_note(tmp_path, options):
+    dataset = read_dataset(pairs(tmp_path, [0, 1, 255]), ReadOptions(**options))
+    assert dataset.value_to_index == {0: 0, 1: IGNORE if "ignore" in options else 0, 255: 1}
+    assert "0 and 255 but for 1, so 255 is foreground" in dataset.layout
+    (tmp_path / "classes.txt").write_text("ground\ncrack\n")
+    assert "0 and 255 but for 1, so 255 is crack" in read_dataset(tmp_path, ReadOptions(**options)).layout
+
+
+def drawn_once(root: Path, common: list[int], rare: list[int], count: int = 12) -> Path:
+    """Write masks of the `common` values, and each of the `rare` ones as a pixel of one mask."""
+    for number in range(count):
+        photo(root / "images" / f"{number:03}.jpg", number, (40, 40))
+        mask = labels(common, (40, 40))
+        if number < len(rare):
+            mask[5, 5] = rare[number]
+        write(root / "masks" / f"{number:03}.png", mask)
+    return root
+
+
+def test_a_rare_value_is_no_slip_where_one_class_would_be_left(tmp_path):
+    assert not read_dataset(drawn_once(tmp_path / "one", [0], [1])).faults
+    assert not read_dataset(drawn_once(tmp_path / "void", [0], [1, 255])).faults
+    assert len(read_dataset(drawn_once(tmp_path / "two", [0, 2], [1])).faults) == 1
+
+
+def test_a_class_of_the_users_table_is_named_whatever_its_name(tmp_path):
+    drawn_once(tmp_path, [0, 2], [1])
+    (tmp_path / "classes.txt").write_text("ground\nforeground\nrock\n")
+    assert not read_dataset(tmp_path).faults
+
+
+def test_a_long_tail_of_rare_values_is_classes_and_many_slips_are_one_fault(tmp_path):
+    assert len(read_dataset(drawn_once(tmp_path / "three", [0, 1, 2], [5, 6, 7])).faults) == 3
+    tail = read_dataset(drawn_once(tmp_path / "tail", [0, 1, 2], [5, 6, 7, 8]))
+    assert not tail.faults
+    assert len(tail.classes.names) == 7
+    white = read_dataset(drawn_once(tmp_path / "white", [0, 255], [5, 6, 7, 8]))
+    (fault,) = white.faults
+    assert "is ignored; so it is with 3 other values" in fault.message
+    assert "0 and 255 but for 4 other values, so 255 is foreground" in white.layout
+
+
+@pytest.mark.parametrize(
+    ("masks", "looked", "holders", "rare"),
+    [
+        *((4, 4, 1, False), (5, 5, 1, True), (99, 99, 2, False), (100, 100, 2, True), (200, 200, 3, False)),
+        *((10_000, 200, 4, False), (10_000, 200, 2, False), (10_000, 200, 1, True)),
+    ],
+)
+def test_how_many_masks_may_hold_a_slip(masks, looked, holders, rare):
+    scan = Scan(masks, looked, looked, Counter({0: 99_900, 37: 100}), Counter({0: looked, 37: holders}))
+    assert (37 in scan.rare()) is rare
+    scan.values[37] += 1
+    assert not scan.rare()
 
 
 def test_a_value_of_several_masks_or_with_a_name_is_no_slip(tmp_path):
     assert not read_dataset(speckled(tmp_path / "several", 37, 2)).faults
+    assert meaning(tmp_path / "several")[1][255] == IGNORE
     named = speckled(tmp_path / "named", 2, 1)
     (named / "classes.txt").write_text("ground\ncrack\npit\n")
     assert not read_dataset(named).faults

@@ -6,20 +6,25 @@ Rules, in the order in which they speak:
 2. A class named unlabelled, unlabeled, void, ignore, ignored, unannotated or don't care (in any case and
    punctuation) is ignored, and so is its colour; unless fewer than two classes would be left.
 3. 255 in an index mask that no table names is ignored, unless the masks hold nothing but 0 and 255.
-4. Masks of 0 and 255 (or of 0 and 1, without a table) are background and foreground.
+4. Masks of 0 and 255 (or of 0 and 1, without a table) are background and foreground. Values that the options make 0,
+   255 or ignored do not count here, nor do slips (`Scan.strays`) that no table names, which are ignored; a value
+   mapped to any other says that these are class ids.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from maskwright.core.classes import IGNORE, Classes, default_palette
 from maskwright.core.errors import MaskwrightError
+from maskwright.data.formats.scan import FEW_STRAYS
 from maskwright.data.formats.tables import ClassTable, Color, Entry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from maskwright.data.formats.options import ReadOptions
@@ -44,6 +49,7 @@ class Meaning:
         colors: colour -> class index or `IGNORE`.
         notes: what was decided and why, for `Dataset.layout`.
         soft: the masks are black and white with grey edges, and are cut at 128.
+        strays: values that may be slips, as no table and no option names them and two classes are left without them.
     """
 
     kind: Literal["index", "color", "instance"]
@@ -52,6 +58,7 @@ class Meaning:
     colors: dict[Color, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     soft: bool = False
+    strays: tuple[int, ...] = ()
 
 
 def means_ignore(name: str) -> bool:
@@ -76,9 +83,24 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
         return _instances(table, options, named=instances)
     if _by_color(table, scan):
         return _colors(table, scan, options, masks)
-    if table is None:
-        return _found_values(scan, options, masks)
-    return _named_values(table, scan, options)
+    known = {*options.map, *options.ignored(), *(entry.id for entry in (table.entries if table else ()))}
+    strays = frozenset(scan.strays()) - known
+    aside = _aside(scan, options, strays)
+    meaning = (
+        _found_values(scan, options, masks, aside) if table is None else _named_values(table, scan, options, aside)
+    )
+    left = {index for value, index in meaning.values.items() if value not in strays} - {IGNORE}
+    return replace(meaning, strays=tuple(sorted(strays & set(meaning.values)))) if len(left) > 1 else meaning
+
+
+def _aside(scan: Scan, options: ReadOptions, strays: AbstractSet[int]) -> frozenset[int] | None:
+    """Return the values that do not count, where the masks are of 0 and 255 but for them (rule 4); None elsewhere."""
+    told = options.ignored() | set(options.map)
+    targets = {target for value, target in options.map.items() if value in scan.values}
+    if 255 in told or not targets <= {"ignore", 0, 255}:
+        return None
+    besides = told if 255 in scan.rare() else told | strays
+    return frozenset(scan.values) - {0, 255} if scan.binary(besides) else None
 
 
 def _by_color(table: ClassTable | None, scan: Scan) -> bool:
@@ -108,7 +130,7 @@ def _instances(table: ClassTable | None, options: ReadOptions, *, named: bool) -
     return Meaning("instance", Classes.named(pair), values, notes=(why,))
 
 
-def _found_values(scan: Scan, options: ReadOptions, masks: Path) -> Meaning:
+def _found_values(scan: Scan, options: ReadOptions, masks: Path, aside: frozenset[int] | None) -> Meaning:
     """Name the classes by the values found: rules 1, 3 and 4."""
     if scan.soft:
         values = {value: int(value > 127) for value in range(256)} | dict.fromkeys(options.ignored(), IGNORE)
@@ -119,9 +141,9 @@ def _found_values(scan: Scan, options: ReadOptions, masks: Path) -> Meaning:
             f"{masks} holds JPEG-compressed masks, whose values are blurred, and no table names the true ones: "
             "save the masks as PNG from their source, or add a classes.csv (name,r,g,b)"
         )
-    if scan.binary(options.ignored() | set(options.map)) and 255 not in options.ignored():
+    if aside is not None:
         black_and_white = (Entry(0, "background"), Entry(255, "foreground"))
-        return _indexed(black_and_white, options, notes=("0 and 255",), ignore_255=False)
+        return _indexed(black_and_white, options, (_black_and_white(aside, "foreground"),), aside)
     present = set(scan.values) - {255} - set(options.map) - options.ignored()
     if present <= {0, 1}:
         return _indexed(_BINARY, options)
@@ -134,33 +156,40 @@ def _found_values(scan: Scan, options: ReadOptions, masks: Path) -> Meaning:
     return _indexed(entries, options, notes=(f"{len(entries)} classes found in the masks",))
 
 
-def _named_values(table: ClassTable, scan: Scan, options: ReadOptions) -> Meaning:
+def _black_and_white(aside: frozenset[int], white: str) -> str:
+    if not aside:
+        return "0 and 255"
+    others = ", ".join(map(str, sorted(aside))) if len(aside) <= FEW_STRAYS else f"{len(aside)} other values"
+    return f"0 and 255 but for {others}, so 255 is {white}"
+
+
+def _named_values(table: ClassTable, scan: Scan, options: ReadOptions, aside: frozenset[int] | None) -> Meaning:
     entries = table.entries
     notes = [f"{len(entries)} names from {table.path.name}"]
-    white = scan.binary(options.ignored() | set(options.map)) or scan.soft
+    white = aside is not None or scan.soft
     if len(entries) == 1 and any(scan.values):
         entries = (Entry(0, "background"), Entry(255 if white else max(1, entries[0].id), entries[0].name))
         notes.append("background added")
     elif len(entries) == 2 and white and 255 not in {entry.id for entry in entries}:
         entries = (entries[0], Entry(255, entries[1].name, entries[1].color))
     if len(entries) == 2 and entries[1].id == 255:
-        notes.append("0 and 255")
+        notes.append(_black_and_white(aside or frozenset(), entries[1].name))
         if scan.soft:
             values = {value: int(value > 127) for value in range(256)} | dict.fromkeys(options.ignored(), IGNORE)
             classes = Classes.named(tuple(entry.name for entry in entries))
             return Meaning("index", classes, values, notes=(*notes, "grey edges cut at 128"), soft=True)
-    return _indexed(entries, options, notes=tuple(notes))
+        return _indexed(entries, options, tuple(notes), aside or ())
+    return _indexed(entries, options, tuple(notes))
 
 
 def _indexed(
-    entries: tuple[Entry, ...], options: ReadOptions, notes: tuple[str, ...] = (), *, ignore_255: bool = True
+    entries: tuple[Entry, ...], options: ReadOptions, notes: tuple[str, ...] = (), aside: Iterable[int] = ()
 ) -> Meaning:
-    """Give the entries that are not ignored their class indices, in the order of their ids."""
+    """Give the entries that are not ignored their class indices, in the order of their ids; ignore 255 and `aside`."""
     kept, ignored, note = split_ignored(entries, options)
     values = {entry.id: index for index, entry in enumerate(kept)}
     values |= {entry.id: IGNORE for entry in ignored} | dict.fromkeys(options.ignored(), IGNORE)
-    if ignore_255:
-        values.setdefault(255, IGNORE)
+    values = dict.fromkeys((255, *aside), IGNORE) | values
     return Meaning("index", _classes(kept), with_map(values, options), notes=(*notes, *note))
 
 

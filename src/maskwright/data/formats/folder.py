@@ -9,7 +9,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, MaskFile, Record
 from maskwright.data.formats.classes import Meaning, meaning_of
 from maskwright.data.formats.pairs import Pairing, find_pairs
-from maskwright.data.formats.scan import MOST_MASKS, scan_masks
+from maskwright.data.formats.scan import FEW_STRAYS, MOST_MASKS, scan_masks
 from maskwright.data.formats.tables import find_table, read_table
 from maskwright.data.formats.walk import images_below, record_id
 
@@ -110,7 +110,8 @@ def mask_words(meaning: Meaning, scan: Scan) -> str:
 def mask_faults(meaning: Meaning, scan: Scan, folder: Path) -> tuple[Fault, ...]:
     """Report masks that had to be interpreted, and values that may be slips."""
     if not meaning.soft:
-        return tuple(_stray(value, meaning, scan) for value in scan.strays() if _unnamed(value, meaning))
+        shown = meaning.strays if len(meaning.strays) <= FEW_STRAYS else meaning.strays[:1]
+        return tuple(_stray(value, meaning, scan, len(meaning.strays) - len(shown)) for value in shown)
     return (
         Fault(
             "soft-mask",
@@ -122,29 +123,19 @@ def mask_faults(meaning: Meaning, scan: Scan, folder: Path) -> tuple[Fault, ...]
     )
 
 
-def _unnamed(value: int, meaning: Meaning) -> bool:
-    """Whether a value is a class for no other reason than that it occurs."""
-    index = meaning.values.get(value, IGNORE)
-    found = {f"class-{value}", "foreground"}
-    return meaning.kind == "index" and index != IGNORE and meaning.classes.names[index] in found
-
-
-def _stray(value: int, meaning: Meaning, scan: Scan) -> Fault:
+def _stray(value: int, meaning: Meaning, scan: Scan, more: int) -> Fault:
     pixels, holders, path = scan.values[value], scan.holders[value], scan.first[value]
-    masks = f"1 of {scan.looked} masks" if holders == 1 else f"{holders} of {scan.looked} masks, this one the first"
-    white = ", and for its sake 255 counts as ignored" if _lost_white(scan, meaning) else ""
+    masks = f"{holders} of {scan.looked} masks" + (" looked at" if scan.looked < scan.masks else "")
+    first = "" if holders == 1 else ", this one the first"
+    index = meaning.values[value]
+    now = "is ignored" if index == IGNORE else f"counts as {meaning.classes.names[index]}"
+    others = f"; so it is with {more} other values" if more else ""
     black = f" or --map {value}=0" if 0 in meaning.values else ""
     return Fault(
         "stray-value",
         "warning",
         path,
-        f"{path.name} holds the value {value}, which is rare ({pixels:,} pixels in {masks}) and counts as "
-        f"{meaning.classes.names[meaning.values[value]]}{white}",
+        f"{path.name} holds the value {value}, which is rare ({pixels:,} pixels in {masks}{first}) and {now}{others}",
         f"if it is a slip, mend the mask, or give --map {value}=ignore{black}; if it is a class, name all classes in "
         "classes.txt",
     )
-
-
-def _lost_white(scan: Scan, meaning: Meaning) -> bool:
-    """Whether 255 would be the foreground but for the strays."""
-    return meaning.values.get(255) == IGNORE and scan.binary(frozenset(scan.strays()))

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 MOST_MASKS = 200
 _MOST_COLORS = 4096
+# What is rare enough for a slip, and how many slips there may be: more are the long tail of many classes.
 _FEWEST_TO_COMPARE = 5
+_ENOUGH_FOR_TWO = 100
 _STRAY_SHARE = 0.001
+FEW_STRAYS = 3
 
 
 @dataclass
@@ -67,14 +70,21 @@ class Scan:
         return 255 in self.values and set(self.values) - besides <= {0, 255}
 
     def strays(self) -> list[int]:
-        """Return the values that look like a slip of the hand: few pixels, in a mask or two of many."""
-        most, total = max(1, self.indexed // 50), sum(self.values.values())
+        """Return the values that look like slips of the hand: rare, and few unless all the rest is 0 and 255."""
+        found = sorted(self.rare() - {0, 255})
+        return found if len(found) <= FEW_STRAYS or self.binary(frozenset(found)) else []
+
+    def rare(self) -> frozenset[int]:
+        """Return the values with a thousandth of the pixels at most, in one mask, or in two of at least a hundred.
+
+        In a sample one mask stands for many, so there it is one.
+        """
         if self.indexed < _FEWEST_TO_COMPARE:
-            return []
-        return sorted(
-            value
-            for value, pixels in self.values.items()
-            if value not in {0, 255} and self.holders[value] <= most and pixels <= _STRAY_SHARE * total
+            return frozenset()
+        holders = 2 if self.indexed >= _ENOUGH_FOR_TWO and self.masks <= MOST_MASKS else 1
+        few = _STRAY_SHARE * sum(self.values.values())
+        return frozenset(
+            value for value, pixels in self.values.items() if pixels <= few and self.holders[value] <= holders
         )
 
     @property
