@@ -56,6 +56,7 @@ def test_it_runs_as_a_module_too() -> None:
         (["train", "data", "--steps", "many"], ["--steps many: give a whole number, e.g. 8"]),
         (["train", "data", "--steps", "2.5"], ["--steps 2.5: give a whole number, e.g. 8"]),
         (["train", "data", "--epochs", "few"], ["--epochs few: give a number"]),
+        (["plan", "data", "--seed", "many"], ["--seed many: give a whole number, e.g. 0"]),
         (["plan", "data", "--seed", "-1"], ["--seed -1: it must be 0 or more"]),
     ],
 )

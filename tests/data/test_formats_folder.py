@@ -195,7 +195,7 @@ def test_a_rare_value_is_told_of_with_its_file(tmp_path):
     dataset = read_dataset(speckled(tmp_path, 37, 1))
     (fault,) = dataset.faults
     assert (fault.kind, fault.severity, fault.path) == ("stray-value", "warning", tmp_path / "masks" / "03.png")
-    assert fault.message == ("03.png holds the value 37, which is rare (1 pixels in 1 of 12 masks) and is ignored")
+    assert fault.message == ("03.png holds the value 37, which is rare (1 pixel in 1 of 12 masks) and is ignored")
     assert "0 and 255 but for 37, so 255 is foreground" in dataset.layout
     assert "--map 37=ignore or --map 37=0" in fault.cure
     assert "classes.txt" in fault.cure

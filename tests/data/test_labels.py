@@ -121,7 +121,7 @@ def test_a_color_that_no_table_knows(tmp_path):
     picture = np.zeros((*SIZE, 3), np.uint8)
     picture[2, 3] = (1, 2, 3)
     data = dataset(tmp_path, write(tmp_path / "m.png", picture), "color", color_to_index=COLORS)
-    fails(data, "unknown-color", "the colour 1,2,3 (1 pixels)", "none of the 4 known", "NAME,1,2,3")
+    fails(data, "unknown-color", "the colour 1,2,3 (1 pixel)", "none of the 4 known", "NAME,1,2,3")
 
 
 def test_a_color_picture_among_index_masks(tmp_path):

@@ -15,8 +15,8 @@ from maskwright.core.files import write_error
 DONE, OURS, YOURS, INTERRUPTED = 0, 1, 2, 130
 _WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _RULES = {
-    "int_parsing": "give a whole number, e.g. 8",
-    "int_from_float": "give a whole number, e.g. 8",
+    "int_parsing": "give a whole number, e.g. {least}",
+    "int_from_float": "give a whole number, e.g. {least}",
     "float_parsing": "give a number, e.g. 8 or 0.5",
 }
 _OTHERS = {
@@ -60,7 +60,8 @@ def bad_value(error: BaseException) -> str | None:
     found = cause.errors()[0]
     limit = found.get("ctx", {}).get("ge")
     rule = _RULES.get(found["type"]) or (None if limit is None else f"it must be {limit} or more")
-    return None if rule is None else f"{option.opts[0]} {found['input']}: {rule}"
+    least = 8 if getattr(option, "min", None) is None else option.min
+    return None if rule is None else f"{option.opts[0]} {found['input']}: {rule.format(least=least)}"
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -200,11 +200,15 @@ def _snapped(
     return labels
 
 
+def _pixels(count: int) -> str:
+    return "1 pixel" if count == 1 else f"{count:,} pixels"
+
+
 def _unknown_value(path: Path, value: int, table: tuple[tuple[int, int], ...], count: int) -> DecodeError:
     return DecodeError(
         "unknown-label",
         path,
-        f"holds label {value} ({count:,} pixels), but the known ones are {_spans([key for key, _ in table])}",
+        f"holds label {value} ({_pixels(count)}), but the known ones are {_spans([key for key, _ in table])}",
         f"add a name for {value} to classes.txt, or map it with --map {value}=ignore",
     )
 
@@ -214,7 +218,7 @@ def _unknown_color(path: Path, code: int, count: int, known: int) -> DecodeError
     return DecodeError(
         "unknown-color",
         path,
-        f"holds the colour {red},{green},{blue} ({count:,} pixels), which is none of the {known} known ones",
+        f"holds the colour {red},{green},{blue} ({_pixels(count)}), which is none of the {known} known ones",
         f"add a line NAME,{red},{green},{blue} to the table of colours (classes.csv and the like), or save the mask "
         "without interpolation",
     )

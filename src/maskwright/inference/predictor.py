@@ -133,7 +133,7 @@ class Predictor:
             MaskwrightError: no such file, not a bundle, or a damaged one; no such device; a stride that cannot be.
         """
         if output_stride not in {None, *STRIDES}:
-            raise MaskwrightError(f"the output stride is {output_stride}, and it must be 4, 8, 16 or 32: leave it out")
+            raise MaskwrightError(f"--output-stride {output_stride}: it must be 4, 8, 16 or 32, or leave it out")
         segmenter, card = bundle.load(model_file(Path(path)))
         if output_stride is not None:
             wanted = card.predict.model_copy(update={"output_stride": output_stride})

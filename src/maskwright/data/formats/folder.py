@@ -125,6 +125,7 @@ def mask_faults(meaning: Meaning, scan: Scan, folder: Path) -> tuple[Fault, ...]
 
 def _stray(value: int, meaning: Meaning, scan: Scan, more: int) -> Fault:
     pixels, holders, path = scan.values[value], scan.holders[value], scan.first[value]
+    fill = "1 pixel" if pixels == 1 else f"{pixels:,} pixels"
     masks = f"{holders} of {scan.looked} masks" + (" looked at" if scan.looked < scan.masks else "")
     first = "" if holders == 1 else ", this one the first"
     index = meaning.values[value]
@@ -135,7 +136,7 @@ def _stray(value: int, meaning: Meaning, scan: Scan, more: int) -> Fault:
         "stray-value",
         "warning",
         path,
-        f"{path.name} holds the value {value}, which is rare ({pixels:,} pixels in {masks}{first}) and {now}{others}",
+        f"{path.name} holds the value {value}, which is rare ({fill} in {masks}{first}) and {now}{others}",
         f"if it is a slip, mend the mask, or give --map {value}=ignore{black}; if it is a class, name all classes in "
         "classes.txt",
     )

@@ -107,7 +107,9 @@ class UNetDecoder(Decoder):
         return (length - side * self.stride) // 2
 
 
-def check(model: str, channels: Sequence[int], finest: int, layout: str, layouts: Sequence[str]) -> None:
+def check_decoder_options(
+    model: str, channels: Sequence[int], finest: int, layout: str, layouts: Sequence[str]
+) -> None:
     """Refuse what no U-Net can be built of; see `build` for each.
 
     Raises:
@@ -146,7 +148,7 @@ def build(
     Raises:
         MaskwrightError: an option outside its rule.
     """
-    check("unet", channels, finest, layout, LAYOUTS)
+    check_decoder_options("unet", channels, finest, layout, LAYOUTS)
     decoder = UNetDecoder(backbone, channels, finest, transposed=layout == "paper", attention=attention)
     head = PixelHead(decoder.channels, classes, dropout, 3 if layout == "smp" else 1)
     return Segmenter(backbone, decoder, head, classes)

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from maskwright.models.backbones.base import ladder
-from maskwright.models.decoders.unet import check
+from maskwright.models.decoders.unet import check_decoder_options
 from maskwright.models.heads.pixel import AuxHead, PixelHead
 from maskwright.models.layers.blocks import DoubleConv, initialise
 from maskwright.models.segmenter import Decoder, Segmenter
@@ -112,7 +112,7 @@ def build(
     Raises:
         MaskwrightError: an option outside its rule.
     """
-    check("unet++", channels, finest, layout, LAYOUTS)
+    check_decoder_options("unet++", channels, finest, layout, LAYOUTS)
     decoder = NestedDecoder(backbone, channels, finest)
     first = len(backbone.channels)
     aux = [
