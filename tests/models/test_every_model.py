@@ -20,7 +20,12 @@ from maskwright.models.bundle import Card, CardClasses
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor
+
+    from maskwright.models.backbones.base import Backbone
+
 NAMES = sorted(models.MODELS)
+BACKBONES = sorted(set(models.BACKBONES) - {"patches"})  # which keeps nothing: it has no weights
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,3 +79,29 @@ def test_a_bundle_gives_the_same_logits(tmp_path: Path, name: str) -> None:
     bundle.save(tmp_path / "m.safetensors", model, card)
     image = torch.randn(1, 5, 45, 33)
     assert torch.equal(bundle.load(tmp_path / "m.safetensors")[0](image), model.eval()(image))
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_checkpointing_keeps_fewer_activations_of_every_backbone(name: str) -> None:
+    with torch.device("meta"):  # which storages are kept is known without computing anything
+        backbone = models.BACKBONES[name].builder(3, None).train()
+        side = backbone.fitted(64)
+        images = torch.empty(2, 3, side, side)
+        usual = _kept_bytes(backbone, images)
+        backbone.set_gradient_checkpointing(enable=True)
+        assert _kept_bytes(backbone, images) < 0.9 * usual
+
+
+def _kept_bytes(backbone: Backbone, images: Tensor) -> int:
+    """Count what the backward pass will read, without the weights, which are there anyway."""
+    weights = {weight.untyped_storage()._cdata for weight in backbone.parameters()}
+    kept = {}
+
+    def count(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        _maps = backbone(images)
+    return sum(storage.nbytes() for key, storage in kept.items() if key not in weights)

@@ -60,11 +60,10 @@ class TimmBackbone(Backbone):
 
     def set_gradient_checkpointing(self, enable: bool) -> None:
         """Checkpoint stage by stage where timm's network can, the whole network where it cannot."""
-        inner = getattr(self.network, "model", self.network)  # transformers are wrapped once more
-        setter = getattr(inner, "set_grad_checkpointing", None)
-        if setter is not None:
-            setter(enable)
-        else:
+        inner = cast("Any", getattr(self.network, "model", self.network))  # transformers are wrapped once more
+        try:
+            inner.set_grad_checkpointing(enable)
+        except (AttributeError, AssertionError):  # has no such switch, or one that refuses (HRNet)
             self.checkpointing = enable
 
     def _try_out(self) -> None:
