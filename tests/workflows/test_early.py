@@ -23,11 +23,15 @@ LINES = {
     "train --resume gone": "--resume gone does not exist",
     "train --resume data": "data holds no plan.yaml: it is no run that can be resumed",
     "plan gone": "gone does not exist: check the path",
+    "train data --out data/file/run": "--out data/file/run cannot be made, as data/file is a file",
+    "plan data --out data/file/plan.yaml": "--out data/file/plan.yaml cannot be made, as data/file is a file",
     "plan data --out data": "--out data is a folder: name a file, e.g. --out data/plan.yaml",
     "predict gone images": "gone does not exist: give the folder of a run",
     "predict run images": "run holds no model.safetensors: give the folder of a finished run",
     "evaluate gone data": "gone does not exist: give the folder of a run",
     "evaluate data/file gone": "gone does not exist: check the path",
+    "evaluate data/file data --out data/file/report": "--out data/file/report cannot be made, as data/file is a file",
+    "predict data/file images --out data/file/here": "--out data/file/here cannot be made, as data/file is a file",
     "predict data/file images --out data/file": "--out data/file is a file: name a folder",
 }
 

@@ -199,9 +199,9 @@ def test_progress_runs_from_nothing_to_all(run_folder: Path, images: Path, tmp_p
 
 def test_a_folder_that_cannot_be_written_is_named(run_folder: Path, images: Path, tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(MaskwrightError, match="a file: choose a folder"):
+    with pytest.raises(MaskwrightError, match="file is a file: name a folder"):
         predict(run_folder, [images], tmp_path / "file", device="cpu")
-    with pytest.raises(MaskwrightError, match="a file: choose a folder"):
+    with pytest.raises(MaskwrightError, match=r"below cannot be made, as .*file is a file: choose"):
         predict(run_folder, [images], tmp_path / "file" / "below", device="cpu")
 
     def refuse(*_: object, **__: object) -> None:

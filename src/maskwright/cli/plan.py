@@ -35,7 +35,7 @@ from maskwright.cli.requests import (
 )
 from maskwright.cli.tables import Column, number, table
 from maskwright.cli.terminal import Terminal
-from maskwright.core.errors import MaskwrightError
+from maskwright.core.paths import check_file
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -70,10 +70,10 @@ def plan(
 
     Measures the data and this machine, prints each decision with its value and reason, and trains nothing.
     """
-    request = plan_request(locals(), time.monotonic())
+    request = plan_request(locals(), time.monotonic())  # first: until a name is bound, locals() are the options
     terminal = Terminal(as_json=as_json)
-    if out is not None and out.is_dir():
-        raise MaskwrightError(f"--out {out} is a folder: name a file, e.g. --out {out / 'plan.yaml'}")
+    if out is not None:
+        check_file(out, "plan.yaml")
     from maskwright.workflows.early import check_training
 
     check_training(data, plan_file, from_run)

@@ -1,4 +1,4 @@
-"""What must be there before work begins: data, and the file of a model. Opens nothing, and imports nothing slow."""
+"""What must be there before work begins, and what must not be in the way. Opens nothing, and imports nothing slow."""
 
 from __future__ import annotations
 
@@ -43,3 +43,31 @@ def model_file(run: Path, option: str = "") -> Path:
     if not run.exists():
         raise MaskwrightError(f"{option}{run} does not exist: give the folder of a run, or a {MODEL_FILE}")
     return run
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a place where no folder can be or be made.
+
+    Raises:
+        MaskwrightError: it is a file, or lies below one.
+    """
+    if out.exists() and not out.is_dir():
+        raise MaskwrightError(f"--out {out} is a file: name a folder")
+    _check_above(out)
+
+
+def check_file(out: Path, example: str) -> None:
+    """Refuse a place where no file can be written; `example` is a name for one.
+
+    Raises:
+        MaskwrightError: it is a folder, or lies below a file.
+    """
+    if out.is_dir():
+        raise MaskwrightError(f"--out {out} is a folder: name a file, e.g. --out {out / example}")
+    _check_above(out)
+
+
+def _check_above(out: Path) -> None:
+    above = next(place for place in (out, *out.parents) if place.exists())
+    if above != out and not above.is_dir():
+        raise MaskwrightError(f"--out {out} cannot be made, as {above} is a file: choose another --out")

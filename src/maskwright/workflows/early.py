@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from maskwright.core.errors import MaskwrightError
-from maskwright.core.paths import existing, model_file
+from maskwright.core.paths import check_folder, existing, model_file
 from maskwright.core.plan_file import read_plan
 from maskwright.workflows.run import check_out, check_run
 
@@ -44,10 +43,10 @@ def check_model(run: Path, root: Path | None = None, out: Path | None = None) ->
     """Check the model that is to be used, the data that it is used on, and the folder for what is written.
 
     Raises:
-        MaskwrightError: no model, no data, or a file where the folder should be.
+        MaskwrightError: no model, no data, or a file in the folder's way.
     """
     model_file(run)
     if root is not None:
         existing(root)
-    if out is not None and out.exists() and not out.is_dir():
-        raise MaskwrightError(f"--out {out} is a file: name a folder")
+    if out is not None:
+        check_folder(out)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.paths import check_file
 from maskwright.models import bundle
 from maskwright.models.importers import import_model as build
 
@@ -49,6 +50,7 @@ def import_model(
     """
     if out.suffix != SUFFIX:
         raise MaskwrightError(f"{out} is no name for a model file: let it end in {SUFFIX}")
+    check_file(out, f"model{SUFFIX}")
     names = read_names(classes) if isinstance(classes, Path) else classes
     segmenter, card = build(source, weights, names)
     bundle.save(out, segmenter, card)

@@ -11,6 +11,7 @@ import numpy as np
 
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.files import write_error
+from maskwright.core.paths import check_folder
 from maskwright.data.readers import read_image
 from maskwright.inference import Predictor, decide
 from maskwright.workflows.crf import describe
@@ -181,10 +182,9 @@ class _Job:
 
     def make_room(self, pictures: list[Picture]) -> None:
         """Make the output folder, and refuse to write over anything that is not a result of ours."""
+        check_folder(self.out)
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            raise MaskwrightError(f"{self.out} is, or lies below, a file: choose a folder with --out") from None
         except OSError as error:
             raise write_error(self.out, error) from error
         targets = [file for picture in pictures for file in self.files(picture).values()]

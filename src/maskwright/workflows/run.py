@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import write_error, write_text
 from maskwright.core.fingerprint import Fingerprint
-from maskwright.core.paths import MODEL_FILE
+from maskwright.core.paths import MODEL_FILE, check_folder
 from maskwright.core.plan_file import read_plan, write_plan
 from maskwright.data.formats import ReadOptions, read_dataset
 from maskwright.workflows.origin import data_hash, environment
@@ -89,13 +89,9 @@ def check_out(out: Path) -> None:
     Raises:
         MaskwrightError: `out` holds a run already, is a file, or is below one.
     """
-    if out.exists() and not out.is_dir():
-        raise MaskwrightError(f"--out {out} is a file: name a folder")
+    check_folder(out)
     if (out / PLAN).exists():
         raise MaskwrightError(f"{out} holds a run already: go on with it by --resume {out}, or choose another --out")
-    above = next(folder for folder in (out, *out.parents) if folder.exists())
-    if not above.is_dir():
-        raise MaskwrightError(f"{out} cannot be made, as {above} is a file: choose another --out")
 
 
 def check_run(run: Path) -> None:
