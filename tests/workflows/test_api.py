@@ -11,7 +11,7 @@ from maskwright.core.events import Event, Saved, Stage
 from maskwright.data.formats import ReadOptions
 from maskwright.data.mosaics import write_mosaics
 from maskwright.workflows import api, demo
-from maskwright.workflows.request import PlanRequest
+from maskwright.workflows.request import EvaluateRequest, PlanRequest
 
 small = partial(write_mosaics, train=4, val=2, test=2, size=64)
 
@@ -27,6 +27,13 @@ def test_keywords_become_a_request() -> None:
 def test_an_unknown_keyword_is_refused_with_the_known_ones() -> None:
     with pytest.raises(mw.MaskwrightError, match="'bugdet' is no keyword here: did you mean 'budget'"):
         api._request(bugdet="3m")
+
+
+def test_evaluate_takes_and_explains_every_wish_by_name(tmp_path: Path) -> None:
+    assert api.EvaluateOptions.__annotations__.keys() | {"out"} == EvaluateRequest.__dataclass_fields__.keys()
+    assert all(f"\n        {name}: " in str(mw.evaluate.__doc__) for name in EvaluateRequest.__dataclass_fields__)
+    with pytest.raises(mw.MaskwrightError, match="'spilt' is no keyword here: did you mean 'split'"):
+        mw.evaluate(tmp_path, tmp_path, spilt="val")  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

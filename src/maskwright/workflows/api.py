@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from maskwright.core.durations import parse_seconds
 from maskwright.core.errors import unknown_name
@@ -30,6 +30,17 @@ if TYPE_CHECKING:
     from maskwright.workflows.train import TrainResult
 
 StrPath = str | Path
+
+
+class EvaluateOptions(TypedDict, total=False):
+    """Further keywords of `evaluate`, which says what each means."""
+
+    split: str
+    crf: bool
+    refit: bool
+    read: ReadOptions | None
+    device: str
+    output_stride: int | None
 
 
 def inspect(
@@ -106,30 +117,31 @@ def evaluate(
     run: StrPath,
     data: StrPath,
     *,
-    split: str = "test",
-    crf: bool = False,
     out: StrPath | None = None,
     on_progress: OnProgress | None = None,
-    **request: Any,
+    **options: Unpack[EvaluateOptions],
 ) -> EvaluateResult:
     """Score a trained model on one part of a data set, and write a report.
 
     Args:
         run: run folder, or its `model.safetensors`.
         data: folder (or file) of images and masks.
-        split: `train`, `val` or `test`; `all` for every labelled image.
-        crf: let a dense CRF follow the network, and compare. Where the model holds no parameters of it, they are
-            fitted on validation images, and the model file is written anew to keep them.
         out: folder for `metrics-SPLIT.json` and `report-SPLIT.html`; None for the run folder.
         on_progress: told (images done, images in all).
-        **request: any other field of `workflows.request.EvaluateRequest`: `read`, `device`, `output_stride`, `refit`.
+        split: `train`, `val` or `test` (the default); `all` for every labelled image.
+        crf: let a dense CRF follow the network, and compare. Where the model holds no parameters of it, they are
+            fitted on validation images, and the model file is written anew to keep them.
+        refit: with `crf`: fit them, also where the model holds some.
+        read: how to read the data; as the training read its own, if left out.
+        device: `auto` (the default), `cpu`, `cuda`, `cuda:N` or `mps`.
+        output_stride: of the network, where that can be changed: 4, 8, 16 or 32.
 
     Raises:
         MaskwrightError: no model, no data, or classes that do not match.
     """
-    _check_keywords(request, EvaluateRequest.__dataclass_fields__)
-    wanted = EvaluateRequest(split=split, crf=crf, out=None if out is None else Path(out), **request)
-    return evaluating.evaluate(Path(run), Path(data), wanted, on_progress)
+    _check_keywords(options, EvaluateRequest.__dataclass_fields__)
+    request = EvaluateRequest(out=None if out is None else Path(out), **options)
+    return evaluating.evaluate(Path(run), Path(data), request, on_progress)
 
 
 def predict(
