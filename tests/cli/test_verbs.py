@@ -80,8 +80,10 @@ def test_resume_needs_no_data(stand_in, result) -> None:
         ("train", "no data was named"),
         ("train --resume runs/one --steps 5 --set optim.lr=1", "leave out --steps, --set"),
         ("train data --steps 5 --budget 3m", "--budget and --steps each say how long"),
-        ("train data --epochs 0", "--epochs 0 trains nothing"),
-        ("train data --steps -3", "--steps -3 trains nothing"),
+        ("train data --epochs 0", "--epochs is 0.0, and it must be a number above 0"),
+        ("train data --epochs inf", "--epochs is inf, and it must be a number above 0, and 1e+09 at most"),
+        ("plan data --steps 9999999999", "--steps is 9999999999, and it must be a whole number"),
+        ("train data --steps -3", "--steps is -3, and it must be a whole number above 0"),
         ("train data --budget 0s", "longer than nothing"),
     ],
 )
@@ -229,7 +231,7 @@ def test_demo_tells_where_everything_is(stand_in, result, capsys: pytest.Capture
     ("line", "words"),
     [
         (["--steps", "5", "--budget", "1m"], "--budget and --steps each say how long training lasts: keep one"),
-        (["--steps", "0"], "--steps 0 trains nothing: give a number above 0"),
+        (["--steps", "0"], "--steps is 0, and it must be a whole number above 0"),
         (["--budget", "soon"], "'soon' is no duration"),
         (["--data-only", "--steps", "5"], "--data-only trains nothing, and --steps says how long"),
     ],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,8 +23,6 @@ from maskwright.workflows.plan import _check_heeded, _own_backbone, wishes
 from maskwright.workflows.request import PlanRequest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from maskwright.planning.machine import Machine
 
 
@@ -52,7 +51,7 @@ def test_an_unknown_name_is_refused_with_its_key(setting: str, words: str, tmp_p
     section, name = key.split(".")
     file = tmp_path / "mine.yaml"
     file.write_text(f"{section}: {{{name}: {value}}}\n")
-    with pytest.raises(MaskwrightError, match="^" + re.escape(f"{key} of {file}: {words}")):
+    with pytest.raises(MaskwrightError, match=rf"^{key}(\.\w+)? of {file}: {re.escape(words)}"):
         wishes(PlanRequest(plan_file=file))
 
 
@@ -87,6 +86,40 @@ def test_a_whole_plan_keeps_its_reasons_and_needs_no_more(tmp_path: Path) -> Non
 def test_a_seed_beats_that_of_the_plan(tmp_path: Path, seed: int | None, expected: int) -> None:
     write_plan(tmp_path / "plan.yaml", Plan(seed=4))
     assert wishes(PlanRequest(plan_file=tmp_path, seed=seed))[0].seed == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "key", "said"),
+    [
+        ({"settings": ("optim.freeze=none", "optim.freeze=backbone")}, "optim.freeze", "--set optim.freeze=backbone"),
+        ({"settings": ("optim={freeze: backbone}",)}, "optim.freeze", "--set optim={freeze: backbone}"),
+        ({"settings": ("optim.freezer=1",), "plan_file": "held"}, "optim.freeze", "optim.freeze of held"),
+        ({"settings": ("a.b=1",), "typed": {"a.b=1": "--b 1"}}, "a.b", "--b 1"),
+        ({"model": "unte"}, "model.name", "--model unte"),
+        ({"model": "unet", "settings": ("model.name=unte",)}, "model.name", "--set model.name=unte"),
+        ({"plan_file": "held"}, "optim.lr", "optim.lr"),
+    ],
+)
+def test_a_message_names_what_the_user_gave_last(
+    asked: dict[str, Any], key: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("held").write_text("optim: {freeze: backbone}")
+    request = PlanRequest(**{**asked, "plan_file": Path(asked["plan_file"]) if "plan_file" in asked else None})
+    assert request.said(key) == said
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"settings": ("loss.terms.dicee=1", "loss.terms.ce=1")}, "^--set loss.terms.dicee=1: 'dicee' is no loss"),
+        ({"settings": ("loss.options={dicee: {}}",)}, "^--set loss.options={dicee: {}}: 'dicee' is no loss"),
+        ({"model": "unte"}, "^--model unte: 'unte' is no model: did you mean 'unet'"),
+    ],
+)
+def test_a_name_that_is_none_is_told_by_its_option(asked: dict[str, Any], words: str) -> None:
+    with pytest.raises(MaskwrightError, match=words):
+        wishes(PlanRequest(**asked))
 
 
 def test_momentum_is_not_dropped_in_silence() -> None:
@@ -191,8 +224,13 @@ def test_every_architecture_is_planned_on_a_backbone_that_it_can_stand_on(
     ("asked", "words"),
     [
         ({"steps": 5, "budget_seconds": 60.0}, "budget_seconds and steps each say how long training lasts: keep one"),
-        ({"steps": 0}, "steps is 0, which trains nothing: give more than 0"),
-        ({"epochs": -1.0}, "epochs is -1, which trains nothing"),
+        ({"steps": 0}, "steps is 0, and it must be a whole number above 0"),
+        ({"steps": 2.5}, "steps is 2.5, and it must be a whole number"),
+        ({"steps": "5"}, "steps is '5', and it must be a whole number"),
+        ({"epochs": -1.0}, "epochs is -1.0, and it must be a number above 0"),
+        ({"epochs": float("inf")}, "epochs is inf, and it must be"),
+        ({"epochs": float("nan")}, "epochs is nan, and it must be"),
+        ({"budget_seconds": float("inf")}, "budget_seconds is inf, and it must be"),
         ({"seed": -1}, "seed is -1, and it must be 0 or more"),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +23,8 @@ from maskwright.workflows.request import PlanRequest
 from maskwright.workflows.train import train
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from maskwright.core.events import Event
 
 
@@ -185,7 +186,7 @@ def typed(freeze: str) -> PlanRequest:
     return PlanRequest(settings=(setting,), typed={setting: f"--freeze {freeze}"})
 
 
-def test_what_is_refused_is_named_as_it_was_typed_with_why_the_weights_are_random() -> None:
+def test_what_is_refused_is_named_as_it_was_typed_with_why_the_weights_are_random(tmp_path: Path) -> None:
     asked = typed("backbone")
     plan = wishes(asked)[0]
     plan.reasons["model.pretrained"] = "the hub is out of reach: no answer"
@@ -196,8 +197,10 @@ def test_what_is_refused_is_named_as_it_was_typed_with_why_the_weights_are_rando
         starting.check(plan, asked)
     with pytest.raises(MaskwrightError, match=r"^--freeze thaw: optim.freeze is 'thaw'"):
         wishes(typed("thaw"))
-    with pytest.raises(MaskwrightError, match=r"^optim.freeze of mine.yaml leaves"):
-        starting.check(plan, PlanRequest(plan_file=Path("mine.yaml")))
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("optim: {freeze: backbone}")
+    with pytest.raises(MaskwrightError, match=f"^optim.freeze of {mine} leaves"):
+        starting.check(plan, PlanRequest(plan_file=mine))
 
 
 @pytest.mark.parametrize("setting", ["optim.freeze=backbone", "optim.freeze=until-step=5", "optim.backbone_lr=0.1"])

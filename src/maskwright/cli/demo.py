@@ -9,10 +9,10 @@ import typer
 
 from maskwright.cli.errors import DONE
 from maskwright.cli.options import AsJson, Device, Seed
-from maskwright.cli.requests import Steps, check_lengths
+from maskwright.cli.requests import Steps, budget_seconds
 from maskwright.cli.terminal import Terminal
 from maskwright.cli.train import farewell, summary
-from maskwright.core.durations import format_seconds, parse_seconds
+from maskwright.core.durations import format_seconds
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import MODEL_FILE
 
@@ -44,7 +44,7 @@ def demo(
 
     Writes mosaics of photographed textures, trains, judges and predicts. Needs the extra `demo`.
     """
-    check_lengths(budget, steps)
+    seconds = budget_seconds(budget, steps)
     if data_only and (budget is not None or steps is not None):
         raise MaskwrightError(
             f"--data-only trains nothing, and {'--steps' if budget is None else '--budget'} says how long to train: "
@@ -61,7 +61,6 @@ def demo(
         terminal.answer({"data": folder})
         terminal.show(f"data written to {folder}: try `maskwright inspect {folder}`")
         return DONE
-    seconds = None if budget is None else parse_seconds(budget)
     with terminal.working(farewell) as watch:
         result = travel(out, budget_seconds=seconds, steps=steps, seed=seed, device=device, on_event=watch.on_event)
     terminal.answer({"data": result.data, "predictions": result.predictions, **summary(result.training)})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskwright.cli.options import read_options
-from maskwright.core.durations import parse_seconds
+from maskwright.core.durations import check_lengths, parse_seconds
 from maskwright.core.errors import MaskwrightError
 
 if TYPE_CHECKING:
@@ -69,12 +69,11 @@ def plan_request(options: Mapping[str, Any], started: float) -> PlanRequest:
     from maskwright.workflows.request import PlanRequest
 
     read = read_options(*(options[name] for name in ("format_name", "classes", "ignore", "mapping")))
-    budget, steps, epochs = (options[name] for name in ("budget", "steps", "epochs"))
-    check_lengths(budget, steps, epochs)
+    seconds = budget_seconds(options["budget"], options["steps"], options["epochs"])
     settings = tuple(options["settings"] or ())
     typed = _typed(settings, options["freeze"], options["lora"])
     return PlanRequest(
-        budget_seconds=None if budget is None else parse_seconds(budget),
+        budget_seconds=seconds,
         settings=(*settings, *typed),
         typed=typed,
         read=read,
@@ -83,21 +82,15 @@ def plan_request(options: Mapping[str, Any], started: float) -> PlanRequest:
     )
 
 
-def check_lengths(budget: str | None, steps: int | None, epochs: float | None = None) -> None:
-    """Refuse more than one of `--budget`, `--steps` and `--epochs`, and one that trains nothing.
+def budget_seconds(budget: str | None, steps: int | None, epochs: float | None = None) -> float | None:
+    """Read `--budget`, and refuse what `check_lengths` refuses of it, `--steps` and `--epochs`.
 
     Raises:
         MaskwrightError: so it is.
     """
-    lengths = {"--budget": budget, "--steps": steps, "--epochs": epochs}
-    given = [name for name, value in lengths.items() if value is not None]
-    if len(given) > 1:
-        raise MaskwrightError(f"{' and '.join(given)} each say how long training lasts: keep one of them")
-    if budget is not None:
-        parse_seconds(budget)
-    for name, count, usual in (("--steps", steps, 500), ("--epochs", epochs, 20)):
-        if count is not None and not count > 0:
-            raise MaskwrightError(f"{name} {count:g} trains nothing: give a number above 0, e.g. {name} {usual}")
+    seconds = None if budget is None else parse_seconds(budget)
+    check_lengths({"--budget": seconds, "--steps": steps, "--epochs": epochs})
+    return seconds
 
 
 def _typed(settings: Sequence[str], freeze: str | None, lora: int | None) -> dict[str, str]:

@@ -73,7 +73,7 @@ def train(
     The scores come from images that neither the training nor the choice of the model has seen.
     """
     _check_resume(context, data, resume)
-    request = plan_request(locals(), time.monotonic())
+    request = plan_request(locals(), time.monotonic())  # first: until a name is bound, locals() are the options
     terminal = Terminal(as_json=as_json)
     from maskwright.workflows.early import check_resuming, check_training
 

@@ -1,13 +1,19 @@
-"""Durations as people write and read them: `10m`, `90s`, `1h30m`. Nothing here looks at a clock."""
+"""Durations as people write and read them: `10m`, `90s`, `1h30m`; lengths of a training. Looks at no clock."""
 
 from __future__ import annotations
 
 import math
 import re
+from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+LONGEST = 1e9
+"""Of seconds, steps and epochs: 30 years. What is counted from more leaves the range of numbers."""
 _TERM = re.compile(r"(\d+(?:\.\d+)?)\s*(hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)\s*", re.IGNORECASE)
 
 
@@ -43,6 +49,27 @@ def format_seconds(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def check_lengths(lengths: Mapping[str, object]) -> None:
+    """Refuse more than one length of a training, and one that is no number to count to.
+
+    Args:
+        lengths: seconds, steps and epochs by the names that the user knows them by (`steps`, `--steps`); None where
+            not given. Steps are whole.
+
+    Raises:
+        MaskwrightError: so it is.
+    """
+    given = {name: value for name, value in lengths.items() if value is not None}
+    if len(given) > 1:
+        raise MaskwrightError(f"{' and '.join(given)} each say how long training lasts: keep one of them")
+    for name, value in given.items():
+        whole = name.endswith("steps")
+        count = value if isinstance(value, int) or (isinstance(value, float) and not whole) else 0
+        if not 0 < count <= LONGEST:
+            rule = f"a {'whole ' if whole else ''}number above 0, and {LONGEST:.0e} at most"
+            raise MaskwrightError(f"{name} is {value!r}, and it must be {rule}: give e.g. {name}=20")
 
 
 def _bare_number(words: str) -> float | None:

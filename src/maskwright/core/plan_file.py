@@ -70,7 +70,7 @@ def overridden(plan: Plan, settings: Sequence[str], typed: Mapping[str, str] | N
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        guilty = [setting for key, setting in zip(keys, settings, strict=True) if _meets(key, where)]
+        guilty = [setting for key, setting in zip(keys, settings, strict=True) if meets(key, where)]
         said = [(typed or {}).get(setting, f"--set {setting}") for setting in guilty or settings]
         raise _refusal(first, " ".join(said), _as_setting) from None
 
@@ -104,6 +104,11 @@ def named(plan: Plan) -> frozenset[str]:
         if isinstance(section, BaseModel)
         for key in section.model_fields_set
     )
+
+
+def meets(key: str, where: str) -> bool:
+    """Whether a setting's key and the place of an error lie on one path."""
+    return f"{where}.".startswith(f"{key}.") or f"{key}.".startswith(f"{where}.")
 
 
 def write_plan(path: Path, plan: Plan) -> None:
@@ -182,11 +187,6 @@ def _as_yaml(key: str, value: Any) -> str:
     for section in reversed(sections):
         text = f"{section}: {{{text}}}"
     return f"`{text}`"
-
-
-def _meets(key: str, where: str) -> bool:
-    """Whether a setting's key and the place of an error lie on one path."""
-    return f"{where}.".startswith(f"{key}.") or f"{key}.".startswith(f"{where}.")
 
 
 def _yaml_value(text: str) -> Any:

@@ -26,7 +26,7 @@ from maskwright.workflows import starting
 from maskwright.workflows.request import DEFAULT_BUDGET_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from maskwright.core.events import OnProgress
@@ -106,7 +106,6 @@ def wishes(request: PlanRequest) -> tuple[Plan, frozenset[str]]:
     if request.seed is not None:
         base.seed = request.seed
     if request.model is not None:
-        find_model(request.model)  # or it says that there is none
         base.model.name = request.model
         base.reasons["model.name"] = BY_HAND
         pins.add("model.name")
@@ -128,15 +127,14 @@ def _check_names(plan: Plan, request: PlanRequest) -> None:
     Raises:
         MaskwrightError: such a name.
     """
-    tables: tuple[tuple[str, str, Iterable[str], Mapping[str, object]], ...] = (
-        ("optim.name", "optimiser", [plan.optim.name], optimizers.OPTIMIZERS),
-        ("loss.terms", "loss", plan.loss.terms, LOSSES),
-        ("loss.options", "loss", plan.loss.options, LOSSES),
+    named_by: tuple[tuple[str, str, str, Mapping[str, object]], ...] = (
+        ("optim.name", "optimiser", plan.optim.name, optimizers.OPTIMIZERS),
+        *((f"loss.terms.{name}", "loss", name, LOSSES) for name in plan.loss.terms),
+        *((f"loss.options.{name}", "loss", name, LOSSES) for name in plan.loss.options),
     )
-    for key, kind, names, table in tables:
-        for name in names:
-            if name not in table:
-                raise MaskwrightError(f"{request.said(key)}: {unknown_name(kind, name, table)}")
+    for key, kind, name, table in named_by:
+        if name not in table:
+            raise MaskwrightError(f"{request.said(key)}: {unknown_name(kind, name, table)}")
     for key, find, given in (
         ("model.name", find_model, plan.model.name),
         ("model.backbone", find_backbone, plan.model.backbone),

@@ -1,11 +1,13 @@
-"""What a user asks for, before anything is decided. Knows no rule and no option's spelling."""
+"""What a user asks for, before anything is decided. Knows no rule."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
+from maskwright.core.durations import check_lengths
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan_file import meets, named, read_plan
 from maskwright.data.formats import ReadOptions
 
 if TYPE_CHECKING:
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_BUDGET_SECONDS = 600.0
-LENGTHS = ("budget_seconds", "steps", "epochs")
 
 
 @dataclass(frozen=True)
@@ -57,21 +58,20 @@ class PlanRequest:
         Raises:
             MaskwrightError: such a wish.
         """
-        given = [name for name in LENGTHS if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise MaskwrightError(f"{' and '.join(given)} each say how long training lasts: keep one of them")
-        for name in given:
-            if not getattr(self, name) > 0:
-                raise MaskwrightError(f"{name} is {getattr(self, name):g}, which trains nothing: give more than 0")
+        check_lengths({name: getattr(self, name) for name in ("budget_seconds", "steps", "epochs")})
         if self.seed is not None and self.seed < 0:
             raise MaskwrightError(f"seed is {self.seed}, and it must be 0 or more: leave it out, or give e.g. 0")
 
     def said(self, key: str) -> str:
         """Return how the user set `key`: `--freeze backbone`, `--set lora.rank=4`; or where else it comes from."""
-        for setting in self.settings:
-            if setting.partition("=")[0].strip() == key:
+        for setting in reversed(self.settings):  # the last one holds
+            if meets(setting.partition("=")[0].strip(), key):
                 return self.typed.get(setting, f"--set {setting}")
-        return key if self.plan_file is None else f"{key} of {self.plan_file}"
+        if key == "model.name" and self.model is not None:
+            return f"--model {self.model}"
+        if self.plan_file is not None and any(meets(held, key) for held in named(read_plan(self.plan_file))):
+            return f"{key} of {self.plan_file}"
+        return key
 
 
 @dataclass(frozen=True)
