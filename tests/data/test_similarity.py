@@ -79,6 +79,14 @@ def test_thumbnail_by_hand():
     assert look(image).thumbnail == expected.tobytes()
 
 
+def test_any_number_of_bands():
+    grey = picture(3).astype(np.uint16).mean(axis=2, keepdims=True).astype(np.uint16)
+    large = np.tile(grey, (3, 3, 1))
+    assert large.shape[0] > 128
+    for bands in (2, 5, 7):
+        assert look(np.repeat(large, bands, axis=2)).thumbnail == look(large).thumbnail
+
+
 def test_not_a_number_does_no_harm():
     image = picture(3).astype(np.float32)
     image[0, 0] = np.nan

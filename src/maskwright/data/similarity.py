@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from maskwright.ops.images import channel_groups, joined
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -53,7 +55,8 @@ def look(image: NDArray[Any]) -> Look:
     if image.dtype.kind == "f":
         image = np.nan_to_num(image.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     if height > _COARSE or width > _COARSE:  # first in the image's own type: quick, and 64 cells average the rounding
-        image = cv2.resize(image, (min(width, _COARSE), min(height, _COARSE)), interpolation=cv2.INTER_AREA)
+        size = min(width, _COARSE), min(height, _COARSE)
+        image = joined([cv2.resize(group, size, interpolation=cv2.INTER_AREA) for group in channel_groups(image)])
     grey = image.reshape(*image.shape[:2], -1).astype(np.float32).mean(axis=2)
     small = cv2.resize(grey, (GRID, GRID), interpolation=cv2.INTER_AREA)
     low, high = float(small.min()), float(small.max())
