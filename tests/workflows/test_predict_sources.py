@@ -37,6 +37,13 @@ def test_an_image_that_is_met_twice_is_taken_once(tmp_path: Path) -> None:
     assert names(tmp_path / "x" / "b.png", tmp_path, str(tmp_path / "*.png")) == ["b", "a"]
 
 
+def test_links_to_one_file_each_get_a_result(tmp_path: Path) -> None:
+    touch(tmp_path, "real/a.png")
+    for name in ("b.png", "c.png"):
+        (tmp_path / name).symlink_to(tmp_path / "real" / "a.png")
+    assert names(tmp_path, tmp_path / "b.png", tmp_path / "real" / ".." / "c.png") == ["b", "c", "real/a"]
+
+
 def test_globs_keep_the_path_below_their_fixed_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, "day1/a.png", "day2/a.png", "day2/deep/b.png", "day2/c.txt")
     assert names(str(tmp_path / "day*" / "*")) == ["day1/a", "day2/a"]

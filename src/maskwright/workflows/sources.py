@@ -35,13 +35,13 @@ def find_images(sources: Sequence[str | Path]) -> tuple[list[Picture], list[tupl
     """Collect the images of all sources, each once, in the order of the sources and sorted within.
 
     Folders are searched all the way down; what is hidden there, no image by its suffix, or a result of an earlier
-    prediction is passed over. A file given by name is taken whatever it is. A text with `*`, `?` or `[` that is no
-    file is a glob, `**` included.
+    prediction is passed over. Links are images of their own, under their own names. A file given by name is taken
+    whatever it is. A text with `*`, `?` or `[` that is no file is a glob, `**` included.
 
     Returns:
         The images, and for each source without any the reason.
     """
-    found: dict[Path, tuple[Path, PurePosixPath]] = {}
+    found: dict[str, tuple[Path, PurePosixPath]] = {}
     failures: list[tuple[Path, str]] = []
     for source in sources:
         path = Path(source)
@@ -53,7 +53,8 @@ def find_images(sources: Sequence[str | Path]) -> tuple[list[Picture], list[tupl
             pairs = [(file, root) for file, root in _matches(str(source))]
         before = len(found)
         for file, root in pairs:
-            found.setdefault(file.resolve(), (file, PurePosixPath(file.relative_to(root).as_posix())))
+            place = os.path.abspath(file)  # noqa: PTH100 (resolve() would follow links)
+            found.setdefault(place, (file, PurePosixPath(file.relative_to(root).as_posix())))
         if not pairs and len(found) == before:
             failures.append((path, _reason(path)))
     return _named(list(found.values())), failures
@@ -97,8 +98,9 @@ def _named(found: list[tuple[Path, PurePosixPath]]) -> list[Picture]:
     """
     if not found:
         return []
-    common = Path(os.path.commonpath([path.resolve().parent for path, _ in found]))
-    whole = [PurePosixPath(path.resolve().relative_to(common).as_posix()) for path, _ in found]
+    paths = [Path(os.path.abspath(path)) for path, _ in found]  # noqa: PTH100 (resolve() would follow links)
+    common = Path(os.path.commonpath([path.parent for path in paths]))
+    whole = [PurePosixPath(path.relative_to(common).as_posix()) for path in paths]
     names = [relative.with_suffix("") for _, relative in found]
     for longer in ([path.with_suffix("") for path in whole], whole):
         count = Counter(str(name).casefold() for name in names)
