@@ -32,8 +32,9 @@ def test_by_hand() -> None:
 def test_missed_and_made_up_classes_count() -> None:
     matrix = confusion.confusion_matrix(np.array([[0, 2]], np.uint8), np.array([[0, 1]], np.uint8), 4)
     counts = confusion.per_class(matrix)
-    for rate in (confusion.iou, confusion.dice, confusion.precision, confusion.recall):
+    for rate in (confusion.iou, confusion.dice, confusion.precision):
         np.testing.assert_array_equal(rate(counts), [1, 0, 0, np.nan])
+    np.testing.assert_array_equal(confusion.recall(counts), [1, 0, np.nan, np.nan])
 
 
 def test_one_class() -> None:

@@ -1,7 +1,8 @@
 """The confusion matrix and the rates read from it. Knows label maps and counts, and nothing of images or intervals.
 
 A class that is in neither truth nor prediction has no rate: NaN, to be left out of a mean. One that is in either has:
-a class that is there and never predicted has precision 0, one that is predicted and never there has recall 0.
+a class that is there and never predicted has precision 0; one that is predicted and never there has IoU, Dice and
+precision 0, and no recall, since there is nothing of it to find.
 """
 
 from __future__ import annotations
@@ -73,9 +74,9 @@ def precision(counts: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.flo
 
 
 def recall(counts: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return TP / (TP + FN) by class (..., K) from `per_class` counts (..., K, 3)."""
-    hit, predicted, true = _parts(counts)
-    return np.where(predicted > 0, np.nan_to_num(ratio(hit, true)), ratio(hit, true))
+    """Return TP / (TP + FN) by class (..., K) from `per_class` counts (..., K, 3); NaN where it is never true."""
+    hit, _, true = _parts(counts)
+    return ratio(hit, true)
 
 
 def accuracy(counts: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float64]:

@@ -29,8 +29,8 @@ DESCRIPTIONS: dict[str, str] = {
 class Estimate:
     """A value with its 95 % bootstrap interval over images, or over groups where there are groups.
 
-    All three are None where the value is undefined: the class is in no truth and no prediction. The bounds alone are
-    None where one image, or one group, is all there is.
+    All three are None where the value is undefined: the class is in no truth and no prediction; for a recall, in no
+    truth. The bounds alone are None where one image, or one group, is all there is.
     """
 
     value: float | None
