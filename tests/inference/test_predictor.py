@@ -129,6 +129,17 @@ def test_preparation_is_that_of_training(make: Make) -> None:
     np.testing.assert_allclose(predictor.probabilities(image)[:, 1, 1], expected, atol=1e-6)
 
 
+def test_a_pixel_type_that_cannot_hold_the_range_is_refused_unless_trained_on(make: Make, small_net: nn.Module) -> None:
+    settings = {"value_range": [(96, 4080)] * 3}
+    predictor = make(small_net, dtypes=["uint16"], **settings)
+    with pytest.raises(MaskwrightError, match=r"uint8 values, at most 255.*up to 4080.*type \(uint16\)"):
+        predictor.predict(photo())
+    predictor.predict(photo().astype(np.uint16))
+    predictor.predict(photo().astype(np.float32))
+    make(small_net, dtypes=["uint16", "uint8"], **settings).predict(photo())
+    make(small_net, value_range=[(0, 255)] * 3).predict(photo())
+
+
 def test_one_logit_is_a_yes_or_no(make: Make) -> None:
     class First(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -147,7 +147,25 @@ class Predictor:
             MaskwrightError: an unreadable file, or channels or values that the model was not trained for.
         """
         pixels = image if isinstance(image, np.ndarray) else read_image(Path(image))
+        self.check(pixels)
         return Prediction(self.labels(pixels), self.classes, pixels, self)
+
+    def check(self, image: NDArray[Any]) -> None:
+        """Refuse an image whose pixel type cannot hold the values of the training: it would pass for a dark one.
+
+        Raises:
+            MaskwrightError: with the type, the range and the cure.
+        """
+        data, kind = self.card.data, image.dtype
+        if data.value_range is None or kind.name in self.card.dtypes or not np.issubdtype(kind, np.integer):
+            return
+        most, high = np.iinfo(kind).max, max(high for _, high in data.value_range)
+        if high > most:
+            raise MaskwrightError(
+                f"the image holds {kind} values, at most {most}, and the model was trained on values up to {high:g} "
+                f"(data.value_range), so it would be nearly black to it: give images of the training's pixel type "
+                f"({', '.join(self.card.dtypes) or 'such as uint16'}), on its scale"
+            )
 
     def labels(self, image: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the class index of every pixel, uint8 (H, W)."""

@@ -69,6 +69,7 @@ class Card(Section):
         model: architecture, backbone and options, written out in full when saved.
         classes: names and colours.
         data: how files become the network's input.
+        dtypes: pixel types of the training's images, `uint8` and the like; empty where that is not known.
         predict: how whole images are predicted.
         postprocess: what may follow the network; its CRF is used when it is asked for.
         temperature: logits are divided by it before the softmax.
@@ -81,6 +82,7 @@ class Card(Section):
     model: ModelPlan
     classes: CardClasses
     data: DataPlan
+    dtypes: list[str] = Field(default_factory=list)
     predict: PredictPlan = PredictPlan()
     postprocess: PostprocessPlan = PostprocessPlan()
     temperature: float = Field(1.0, gt=0)

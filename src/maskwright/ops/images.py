@@ -113,7 +113,8 @@ def to_uint8(image: NDArray[Any], value_range: Sequence[tuple[float, float]] | N
         if image.dtype != np.uint8:
             raise MaskwrightError(
                 f"the image holds {image.dtype} values, and the plan has no data.value_range, so it expects 8-bit "
-                "values (0..255): convert the image, or set data.value_range to the values that become 0 and 255"
+                "values (0..255): convert the image to 8 bit, or train with data.value_range set to the values that "
+                "become 0 and 255"
             )
         return image
     if len(value_range) != image.shape[2]:

@@ -24,6 +24,7 @@ from maskwright.training.loop import Batch, Best, Job, Trainer
 from maskwright.training.pace import Pace
 from maskwright.training.validation import Validator
 from maskwright.workflows import crf, judging
+from maskwright.workflows import run as folder
 from maskwright.workflows.network import beginning, plain
 from maskwright.workflows.plan import EVALUATION_SHARE
 
@@ -175,4 +176,5 @@ def crf_seconds(task: Task) -> float:
 def card(task: Task) -> Card:
     """Describe the model of a training."""
     plan, classes = task.plan, task.material.dataset.classes
-    return Card(model=plan.model, classes=CardClasses.of(classes), data=plan.data, predict=plan.predict)
+    dtypes = sorted((task.found or folder.read_fingerprint(task.run)).dtypes)
+    return Card(model=plan.model, classes=CardClasses.of(classes), data=plan.data, dtypes=dtypes, predict=plan.predict)

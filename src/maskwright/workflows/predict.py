@@ -243,6 +243,7 @@ class _Job:
 
     def _blocks(self, picture: Picture, image: NDArray[Any]) -> Iterator[Block]:
         try:
+            self.predictor.check(image)
             yield from self.predictor.blocks(image)
         except (MaskwrightError, MemoryError) as error:
             raise _unusable(picture, error) from error
