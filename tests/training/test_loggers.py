@@ -3,6 +3,9 @@ from __future__ import annotations
 import csv
 import errno
 import io
+import os
+import subprocess
+import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +144,18 @@ def test_a_missing_package_is_named_with_its_cure(tmp_path: Path, monkeypatch: p
         loggers.create(("wandb",), tmp_path, {})
     assert list(tmp_path.iterdir()) == []
     loggers.check(("tensorboard",))
+
+
+@pytest.mark.skipif(find_spec("wandb") is None, reason="the extra wandb is not installed")
+def test_wandb_without_a_login_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    environment = kept | {"HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}
+    code = "from maskwright.training import loggers; loggers.check(('wandb',))"
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert "MaskwrightError: --log wandb: " in done.stderr
+    assert "log in with `wandb login`, or set WANDB_MODE=offline" in done.stderr
+    subprocess.run(words, env=environment | {"WANDB_MODE": "offline"}, stdin=subprocess.DEVNULL, check=True)
 
 
 @pytest.mark.skipif(find_spec("wandb") is None, reason="the extra wandb is not installed")

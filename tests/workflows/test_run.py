@@ -39,10 +39,30 @@ def test_what_fails_at_once_leaves_no_empty_folder(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="no"), folder.claimed(mine, Path("cells")):
         raise ValueError("no")
     assert mine.is_dir()
-    with contextlib.suppress(ValueError), folder.claimed(None, Path("cells")) as run:
-        (run / folder.PLAN).write_text("")
+    (mine / "notes.txt").write_text("mine")
+    with contextlib.suppress(ValueError), folder.claimed(mine, Path("cells")) as run:
+        (run / folder.SPLIT).write_text("")
+        (run / "tensorboard").mkdir()
         raise ValueError("no")
-    assert (run / folder.PLAN).exists()
+    assert [path.name for path in mine.iterdir()] == ["notes.txt"]
+
+
+def test_of_two_trainings_into_one_folder_the_second_is_refused(tmp_path):
+    out = tmp_path / "both"
+    with folder.claimed(out, Path("cells")) as run:
+        with pytest.raises(MaskwrightError, match=r"another training is writing to .*both: choose another --out"):
+            folder.claimed(out, Path("cells")).__enter__()
+        (run / folder.PLAN).write_text("")
+    assert (out / folder.PLAN).exists()
+    with pytest.raises(MaskwrightError, match="holds a run already"):
+        folder.claimed(out, Path("cells")).__enter__()
+
+
+@pytest.mark.parametrize("name", ["report.html", "checkpoint"])
+def test_what_a_run_would_write_over_is_refused(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(MaskwrightError, match=f"holds {name}, which a run would write over: move it away"):
+        folder.check_out(tmp_path)
 
 
 def test_folders_that_cannot_be(tmp_path, monkeypatch):

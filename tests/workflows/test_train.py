@@ -20,7 +20,7 @@ from tests.workflows import toy_data as toy
 import maskwright as mw
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Saved, Stage
-from maskwright.training import checkpoint
+from maskwright.training import checkpoint, loggers
 from maskwright.workflows.plan import make_plan, wishes
 from maskwright.workflows.request import PlanRequest
 from maskwright.workflows.train import train
@@ -304,6 +304,17 @@ def test_a_folder_that_was_never_whole_says_train_anew(finished: Path, tmp_path:
         train(None, PlanRequest(device="cpu"), resume=run)
 
 
+def test_a_logger_that_fails_takes_the_run_back(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> NoReturn:
+        (tmp_path / "run" / "tensorboard").mkdir()
+        raise MaskwrightError("no login")
+
+    monkeypatch.setattr(loggers, "create", fail)
+    with pytest.raises(MaskwrightError, match="no login"):
+        train(data, toy.request(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_full_disk_ends_it_and_a_free_one_lets_it_go_on(
     finished: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,7 +332,7 @@ def test_a_full_disk_ends_it_and_a_free_one_lets_it_go_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "write_bytes", third_time_full)
-        with pytest.raises(MaskwrightError, match="the disk is full"):
+        with pytest.raises(MaskwrightError, match=r"the disk is full.* once there is room, `maskwright train --resume"):
             train(data, toy.request("train.checkpoint_seconds=1e-9", steps=6), run)
     monkeypatch.undo()
     found = checkpoint.load(run)

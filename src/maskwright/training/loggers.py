@@ -114,14 +114,15 @@ class WandB:
         name = run / "wandb-id.txt"
         if not name.exists():
             write_text(name, secrets.token_hex(4))
-        self._run = wandb.init(
-            project="maskwright",
-            id=name.read_text(encoding="utf-8"),
-            name=run.name,
-            dir=str(run),
-            config=config,
-            resume="allow",
-        )
+        with _explained():
+            self._run = wandb.init(
+                project="maskwright",
+                id=name.read_text(encoding="utf-8"),
+                name=run.name,
+                dir=str(run),
+                config=config,
+                resume="allow",
+            )
 
     def resumed(self, step: int) -> None:
         """Do nothing: steps that come again are left out by Weights & Biases itself."""
@@ -150,13 +151,37 @@ def check(names: tuple[str, ...]) -> None:
     """Make sure, before any work is done, that the loggers can be had.
 
     Raises:
-        MaskwrightError: no logger has that name, or its package is missing.
+        MaskwrightError: no logger has that name, its package is missing, or nobody is logged in.
     """
     for name in names:
         if name not in LOGGERS:
             raise unknown_name("logger", name, LOGGERS)
     if "wandb" in names and find_spec("wandb") is None:
         raise MaskwrightError('--log wandb needs the package wandb: pip install "maskwright[wandb]"')
+    if "wandb" in names and os.environ.get("RANK", "0") == "0":  # of several processes only the first one logs
+        _check_login()
+
+
+def _check_login() -> None:
+    import wandb
+
+    if wandb.setup().settings.mode not in {"offline", "dryrun", "disabled"}:
+        with _explained():
+            wandb.login(verify=False)
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Say in our words what Weights & Biases refuses."""
+    from wandb.errors import Error
+
+    try:
+        yield
+    except Error as error:
+        raise MaskwrightError(
+            f"--log wandb: Weights & Biases cannot be used ({' '.join(str(error).split()).rstrip('.')}): log in with "
+            "`wandb login`, or set WANDB_MODE=offline and send the numbers later with `wandb sync`"
+        ) from error
 
 
 def create(names: tuple[str, ...], run: Path, config: dict[str, Any]) -> list[Logger]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
+import fcntl
 import itertools
 import json
 import os
+import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 
 PLAN, SPLIT, DATA, FINGERPRINT = "plan.yaml", "split.json", "data.json", "fingerprint.json"
 ENVIRONMENT, METRICS, REPORT, HISTORY = "environment.json", "metrics.json", "report.html", "history.csv"
-FILES = (PLAN, SPLIT, DATA, FINGERPRINT, ENVIRONMENT, METRICS, MODEL_FILE, REPORT, HISTORY)
+FILES = (PLAN, SPLIT, DATA, FINGERPRINT, ENVIRONMENT, METRICS, MODEL_FILE, REPORT, HISTORY, "wandb-id.txt")
+FOLDERS = ("checkpoint", "tensorboard", "wandb")
 
 
 @dataclass(frozen=True)
@@ -46,20 +49,50 @@ class Material:
 
 @contextlib.contextmanager
 def claimed(out: Path | None, root: Path) -> Iterator[Path]:
-    """Yield `new_folder`; what fails before it wrote anything there leaves no empty folder behind.
+    """Yield `new_folder`, meanwhile ours alone; what fails in there leaves nothing behind.
 
     Raises:
-        MaskwrightError: see `new_folder`.
+        MaskwrightError: see `new_folder`; or another training begins there.
     """
     there = out is not None and out.is_dir()
     run = new_folder(out, root)
+    with _alone(run):
+        try:
+            yield run
+        except BaseException:
+            undo(run, keep=there)
+            raise
+
+
+@contextlib.contextmanager
+def _alone(run: Path) -> Iterator[None]:
+    """Hold a lock on the folder itself: it ends with the process, however that ends."""
+    descriptor = os.open(run, os.O_RDONLY)
     try:
-        yield run
-    except BaseException:
-        if not there:
-            with contextlib.suppress(OSError):  # It holds something by now, and stays.
-                run.rmdir()
-        raise
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MaskwrightError(f"another training is writing to {run}: choose another --out") from None
+        check_out(run)  # the other one may have been quick
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def undo(run: Path, *, keep: bool) -> None:
+    """Remove what was begun in a folder that held nothing of the kind before (`check_out`).
+
+    Args:
+        run: the folder.
+        keep: leave the folder itself, even if it is empty now.
+    """
+    for name in FILES:
+        (run / name).unlink(missing_ok=True)
+    for name in FOLDERS:
+        shutil.rmtree(run / name, ignore_errors=True)
+    if not keep:
+        with contextlib.suppress(OSError):  # Somebody else's file came in meanwhile.
+            run.rmdir()
 
 
 def new_folder(out: Path | None, root: Path) -> Path:
@@ -87,11 +120,16 @@ def check_out(out: Path) -> None:
     """Refuse a place where no run can begin.
 
     Raises:
-        MaskwrightError: `out` holds a run already, is a file, or is below one.
+        MaskwrightError: `out` holds a run already, or what a run would write over, is a file, or is below one.
     """
     check_folder(out)
     if (out / PLAN).exists():
         raise MaskwrightError(f"{out} holds a run already: go on with it by --resume {out}, or choose another --out")
+    taken = [name for name in (*FILES, *FOLDERS) if (out / name).exists()]
+    if taken:
+        raise MaskwrightError(
+            f"{out} holds {', '.join(taken)}, which a run would write over: move it away, or choose another --out"
+        )
 
 
 def check_run(run: Path) -> None:

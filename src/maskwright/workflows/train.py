@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from maskwright.workflows.request import PlanRequest, check_resume
 from maskwright.workflows.run import Material
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from maskwright.core.events import OnEvent
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan, Precision
@@ -77,15 +80,41 @@ def train(
     logging.check(loggers)
     task = _task(root, request, out, resume, (started, on_event or (lambda _event: None)))
     task.on_event(Stage("train", f"{task.plan.train.steps} steps of {task.plan.sampling.batch} crops, into {task.run}"))
-    writers = logging.create(loggers, task.run, task.plan.model_dump()) if task.fabric.is_global_zero else []
-    with contextlib.ExitStack() as closing:
-        for writer in writers:
-            closing.callback(writer.close)
-        best, pace = fit(task, writers)
-    scores = finish(task, best, pace) if task.fabric.is_global_zero else None
+    with _resumable(task.run):
+        writers = _writers(task, loggers, begun=resume is None)
+        with contextlib.ExitStack() as closing:
+            for writer in writers:
+                closing.callback(writer.close)
+            best, pace = fit(task, writers)
+        scores = finish(task, best, pace) if task.fabric.is_global_zero else None
     task.fabric.barrier()
     score = best.score if best.score >= 0 else None
     return TrainResult(task.run, scores, time.monotonic() - started, pace.step, score)
+
+
+def _writers(task: Task, names: tuple[str, ...], *, begun: bool) -> list[logging.Logger]:
+    """Build the loggers; where that fails, a run that has just begun is taken back."""
+    if not task.fabric.is_global_zero:
+        return []
+    try:
+        return logging.create(names, task.run, task.plan.model_dump())
+    except MaskwrightError:
+        if begun:
+            folder.undo(task.run, keep=False)
+        raise
+
+
+@contextlib.contextmanager
+def _resumable(run: Path) -> Iterator[None]:
+    """Say of a full disk that the training can go on."""
+    try:
+        yield
+    except MaskwrightError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT} and (run / folder.PLAN).exists():
+            words = f"{error}; once there is room, `maskwright train --resume {run}` goes on"
+            raise MaskwrightError(words) from cause
+        raise
 
 
 def _task(
