@@ -108,6 +108,13 @@ def test_ctrl_c_ends_with_130(stand_in, capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr() == ("", "interrupted\n")
 
 
+def test_ctrl_c_before_the_work_says_that_nothing_was_written(stand_in, capsys: pytest.CaptureFixture[str]) -> None:
+    interrupted = failing(KeyboardInterrupt())
+    stand_in("maskwright.workflows.early", check_training=interrupted, check_resuming=interrupted)
+    assert run(["train", "data"]) == 130
+    assert capsys.readouterr() == ("", "interrupted: nothing was written\n")
+
+
 def test_json_errors_leave_stdout_empty(stand_in, capsys: pytest.CaptureFixture[str]) -> None:
     stand_in("maskwright.workflows.inspect", inspect=failing(MaskwrightError("no")))
     assert run(["inspect", "data", "--json"]) == 2

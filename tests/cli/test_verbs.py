@@ -51,7 +51,13 @@ def test_train_shows_scores_and_files(stand_in, result, capsys: pytest.CaptureFi
     stand_in("maskwright.workflows.train", train=record(calls, result))
     assert run(["train", "data", "--steps", "120", "--log", "wandb", "--out", "runs/one", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
-    for words in ("0.871 (0.852..0.888)", "Bicyclist", "120 steps in 1 min 01 s", "runs/one/report.html", "4.2"):
+    for words in (
+        "0.871 (0.852..0.888)",
+        "Bicyclist",
+        "120 steps; 1 min 01 s for the whole command",
+        "runs/one/report.html",
+        "4.2",
+    ):
         assert words in out, words
     (root, request, run_folder), options = calls[0]
     assert (root, run_folder, request.steps, request.device) == (Path("data"), Path("runs/one"), 120, "cpu")

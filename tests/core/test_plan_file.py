@@ -125,6 +125,9 @@ def test_a_plan_knows_what_it_was_made_with(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("", "plan.yaml is empty: mend it"),
+        ("loss: {terms: {dice:1}}", "dice:1 has no value: YAML wants a blank after the colon"),
+        ("data: {value_range: [1]}", "entry 1 of data.value_range is 1, and it must be a list of 2"),
         ("- 1\n- 2\n", "holds list, not the sections of a plan"),
         ("{", "cannot be read as YAML"),
         ("optim: {lrr: 1}", "optim.lrr: .* did you mean 'lr'"),

@@ -183,6 +183,12 @@ def test_rare_classes_are_sought() -> None:
     assert odds[3] / odds[0] == pytest.approx(9, rel=1e-3)
     assert odds[3] / odds[1] == pytest.approx(3, rel=1e-3)
     assert "c, the rarest class, fills 1.00%" in reason(decided, "sampling.rare_share")
+    alike = fingerprint(class_stats=(kind("a", 0.6), kind("b", 0.4)))
+    assert "b, the rarest class, fills 40.00% of the pixels: none is rare" in reason(
+        rules_data.rare_classes(facts(alike), plan()), "sampling.rare_share"
+    )
+    weighed_alike = reason(rules_classes.class_weights(facts(alike), plan()), "loss.class_weights")
+    assert "has 1.5 times the pixels" in weighed_alike
 
 
 def test_nothing_is_sought_beyond_measure() -> None:

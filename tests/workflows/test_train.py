@@ -342,6 +342,21 @@ def test_a_full_disk_ends_it_and_a_free_one_lets_it_go_on(
     assert toy.differing(finished / "model.safetensors", run / "model.safetensors") == []
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_a_training_that_can_go_on(data: Path, tmp_path: Path, number: int, code: int) -> None:
+    run = tmp_path / "run"
+    line = ["train", data, *toy.arguments("train.checkpoint_seconds=1e-6", steps=100_000), "--out", run]
+    process = subprocess.Popen(toy.command(*line), env=toy.environment(), stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and len(list((run / "checkpoint").glob("step-*"))) < 2:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code, said
+    assert "is saved in" in said
+    assert f"maskwright train --resume {run}" in said
+    assert checkpoint.load(run) is not None
+
+
 def kill_at(process: subprocess.Popen[str], moment: float, run: Path) -> None:
     """Kill -9 so many seconds after the first checkpoint is there (or when it is over, if that is earlier)."""
     while process.poll() is None and not list((run / "checkpoint").glob("step-*")):

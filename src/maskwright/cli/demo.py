@@ -77,7 +77,10 @@ def _show(terminal: Terminal, result: DemoResult) -> None:
     if result.training.scores is not None:
         terminal.show(*score_tables(result.training.scores, "held-out", terminal.width))
     rows = [
-        ("trained", f"{result.training.steps} steps in {format_seconds(result.training.seconds)}"),
+        (
+            "trained",
+            f"{result.training.steps} steps; {format_seconds(result.training.seconds)} with planning and judging",
+        ),
         ("data", str(result.data)),
         ("model", str(run / MODEL_FILE)),
         ("predictions", str(result.predictions)),

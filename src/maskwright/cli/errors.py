@@ -1,18 +1,22 @@
 """What went wrong, in one paragraph, and whose fault it is. Knows exceptions and exit codes, and no verb.
 
-Exit codes: 0 done, 1 our fault, 2 yours (the data, the options, the machine), 130 interrupted.
+Exit codes: 0 done, 1 our fault, 2 yours (the data, the options, the machine), 130 interrupted, 129 and 143 by
+SIGHUP and SIGTERM.
 """
 
 from __future__ import annotations
 
 import errno
+import signal
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import write_error
 
 DONE, OURS, YOURS, INTERRUPTED = 0, 1, 2, 130
+NOTHING_WRITTEN = "interrupted: nothing was written"
 _WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _RULES = {
     "int_parsing": "give a whole number, e.g. {least}",
@@ -25,6 +29,31 @@ _OTHERS = {
     errno.EMFILE: "this process has too many files open: raise the limit, e.g. with `ulimit -n 4096`",
     errno.ENFILE: "this machine has too many files open: end other programs, or raise the system's limit",
 }
+
+
+class Stopped(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: an end like Ctrl-C, but for the exit code."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = 128 + number
+
+
+def heed_signals() -> None:
+    """Let a scheduler's SIGTERM and a closed terminal's SIGHUP end a verb as Ctrl-C does."""
+
+    def stop(number: int, _frame: object) -> NoReturn:
+        raise Stopped(number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP: so be it
+            signal.signal(number, stop)
+
+
+def interruption_code(error: BaseException | None) -> int:
+    """Return the exit code of an interruption: 130, or that of its signal."""
+    return error.exit_code if isinstance(error, Stopped) else INTERRUPTED
 
 
 def explain(error: BaseException) -> tuple[int, str]:

@@ -15,7 +15,7 @@ import typer
 from typer.main import get_command
 
 from maskwright.cli import demo, evaluate, import_, inspect, losses, models, plan, predict, train
-from maskwright.cli.errors import DONE, INTERRUPTED, YOURS, bad_value, explain
+from maskwright.cli.errors import DONE, NOTHING_WRITTEN, YOURS, bad_value, explain, heed_signals, interruption_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,12 +77,10 @@ def run(arguments: Sequence[str]) -> int:
         with warnings.catch_warnings():
             if not debug and not sys.warnoptions:
                 _hush_libraries()
-            code = get_command(app).main(args=arguments, prog_name="maskwright", standalone_mode=False)
+            code = _main(arguments)
     except typer.TyperException as error:
         _complain(_usage(error))
         return YOURS
-    except typer.Abort:
-        return INTERRUPTED
     except Exception as error:  # noqa: BLE001 (the one place where every error becomes words)
         if debug:
             traceback.print_exc()
@@ -92,8 +90,22 @@ def run(arguments: Sequence[str]) -> int:
     return int(code or DONE)
 
 
+def _main(arguments: list[str]) -> object:
+    """Run the verb. An interruption comes through here only from before its work: `Terminal.working` has the rest."""
+    command = get_command(app)
+    try:
+        with command.make_context("maskwright", arguments) as context:
+            return command.invoke(context)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except KeyboardInterrupt as error:
+        sys.stderr.write(f"{NOTHING_WRITTEN}\n")
+        return interruption_code(error)
+
+
 def main() -> None:
     """Run the command line of this process, and end the process with its exit code."""
+    heed_signals()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -113,7 +125,7 @@ def _usage(error: typer.TyperException) -> str:
 
 def _complain(paragraph: str) -> None:
     """Write one paragraph on stderr; the last resort, so it needs nothing but the stream."""
-    sys.stderr.write(f"maskwright: {paragraph.rstrip('.')}.\n")
+    sys.stderr.write(f"maskwright: {paragraph if paragraph.endswith('?') else paragraph.rstrip('.') + '.'}\n")
 
 
 if __name__ == "__main__":

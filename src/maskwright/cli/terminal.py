@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from maskwright.cli.errors import INTERRUPTED
+from maskwright.cli.errors import interruption_code
 from maskwright.cli.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.console import Console, RenderableType
-
-    from maskwright.core.events import Saved
 
 
 def console(*, stderr: bool = False, quiet: bool = False) -> Console:
@@ -69,23 +67,23 @@ class Terminal:
             sys.stdout.flush()
 
     @contextlib.contextmanager
-    def working(self, farewell: Callable[[Saved | None], str] = lambda _: "interrupted") -> Iterator[Watch]:
+    def working(self, farewell: Callable[[Watch], str] = lambda _: "interrupted") -> Iterator[Watch]:
         """Yield what a workflow reports its progress to; meanwhile stray prints of libraries go to stderr.
 
         Args:
-            farewell: what to say after Ctrl-C, given the last checkpoint that was reported.
+            farewell: what to say after Ctrl-C, given what was reported.
 
         Raises:
-            Exit: with 130, after Ctrl-C.
+            Exit: with 130 after Ctrl-C, 129 or 143 after SIGHUP or SIGTERM.
         """
         stray = contextlib.redirect_stdout(sys.stderr) if self.as_json else contextlib.nullcontext()
         with stray, Watch(self._err) as watch:
             try:
                 yield watch
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as error:
                 watch.close()
-                self.say(farewell(watch.saved))
-                raise typer.Exit(INTERRUPTED) from None
+                self.say(farewell(watch))
+                raise typer.Exit(interruption_code(error)) from None
 
 
 def plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maskwright.cli.errors import DONE
+from maskwright.cli.errors import DONE, NOTHING_WRITTEN
 from maskwright.cli.options import AsJson, ClassNames, Device, Format, GroupBy, Ignore, Map, PlanSeed
 from maskwright.cli.requests import (
     Budget,
@@ -28,7 +28,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import MODEL_FILE
 
 if TYPE_CHECKING:
-    from maskwright.core.events import Saved
+    from maskwright.cli.watch import Watch
     from maskwright.workflows.train import TrainResult
 
 OptionalData = Annotated[
@@ -98,7 +98,7 @@ def show_result(terminal: Terminal, result: TrainResult) -> None:
     if result.scores is not None:
         terminal.show(*score_tables(result.scores, "held-out", terminal.width))
     rows = [
-        ("trained", f"{result.steps} steps in {format_seconds(result.seconds)}"),
+        ("trained", f"{result.steps} steps; {format_seconds(result.seconds)} for the whole command"),
         ("model", str(result.run / MODEL_FILE)),
         ("report", str(result.run / "report.html")),
         ("use it", f"maskwright predict {result.run} IMAGES"),
@@ -118,8 +118,11 @@ def summary(result: TrainResult) -> dict[str, Any]:
     }
 
 
-def farewell(saved: Saved | None) -> str:
+def farewell(watch: Watch) -> str:
     """Say what is left after Ctrl-C, and how to go on."""
+    saved = watch.saved
+    if "train" not in watch.stages:  # the run folder is written when that one begins
+        return NOTHING_WRITTEN
     if saved is None:
         return "interrupted before the first checkpoint: nothing was saved, and nothing can be resumed"
     return (

@@ -25,10 +25,12 @@ class Watch:
 
     Attributes:
         saved: the last checkpoint that was reported, for the word of farewell after Ctrl-C.
+        stages: that have begun, for the same.
     """
 
     def __init__(self, console: Console) -> None:
         self.saved: Saved | None = None
+        self.stages: set[str] = set()
         self._console = console
         self._bar: Bar | None = None
         self._task: Any = None
@@ -72,6 +74,7 @@ class Watch:
     def _begin(self, stage: Stage, *, quietly: bool = False) -> None:
         self.close()
         self._stage = stage.name
+        self.stages.add(stage.name)
         self._logged_part = 0
         self._started = self._logged_at = time.monotonic()
         if not quietly:

@@ -88,6 +88,8 @@ def read_plan(path: Path) -> Plan:
         raise MaskwrightError(f"{path} does not exist: give a plan.yaml or a run folder that holds one") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise MaskwrightError(f"{path} cannot be read as YAML ({_fault(error)}): {_ANEW}") from None
+    if values is None:
+        raise MaskwrightError(f"{path} is empty: {_ANEW}")
     if not isinstance(values, dict):
         raise MaskwrightError(
             f"{path} holds {type(values).__name__}, not the sections of a plan such as `optim: {{lr: 0.002}}`: {_ANEW}"
@@ -160,7 +162,11 @@ def _refusal(first: ErrorDetails, source: str, example: Callable[[str, Any], str
         return _unknown_key(location, f"{source}: {where}")
     if first["type"] == "value_error":  # ours: it names key, value, rule and cure
         return MaskwrightError(f"{source}: {first['msg'].removeprefix('Value error, ')}")
+    if first["input"] is None and ":" in str(location[-1:]):
+        raise MaskwrightError(f"{source}: {where} has no value: YAML wants a blank after the colon, as in {{dice: 1}}")
     place = place_at(location)
+    if isinstance(location[-1], int) and place.words.startswith("a list"):
+        where = f"entry {location[-1] + 1} of {'.'.join(str(part) for part in location[:-1])}"
     words = place.words.replace("a number", "a finite number") if first["type"] == "finite_number" else place.words
     cure = "mend it" if place.usual is None else f"write e.g. {example(place.key, place.usual)}"
     text = repr(first["input"])

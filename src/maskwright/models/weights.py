@@ -51,6 +51,11 @@ def _opened(path: Path) -> Iterator[Any]:
             f"{path} is a pickle by its name, and loading a pickle runs whatever code is in it: convert it once, where "
             "you trust it, with safetensors.torch.save_file(state_dict, 'weights.safetensors'), and give that file"
         )
+    if _pickled(path):
+        raise MaskwrightError(
+            f"{path} is a pickle, whatever its name says, and a pickle is never opened, as that runs whatever code is "
+            "in it: convert it where you trust it, with safetensors.torch.save_file(state_dict, 'weights.safetensors')"
+        )
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             yield file
@@ -61,6 +66,15 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from None
     except OSError as error:
         raise MaskwrightError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _pickled(path: Path) -> bool:
+    """Tell by its first bytes what `torch.save` writes: a bare pickle, or a zip archive around one."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        start = file.read(4)
+        # A length of safetensors may begin with 0x80 too; its header then stands 8 bytes on, and is JSON.
+        return start == b"PK\x03\x04" or (start[:1] == b"\x80" and file.read(5)[4:] != b"{")
+    return False
 
 
 def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:

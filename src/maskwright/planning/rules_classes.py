@@ -46,8 +46,8 @@ def _inverse_sqrt(facts: Facts, _plan: Plan, present: NDArray[np.bool_]) -> tupl
     weights = np.minimum(weights, WEIGHT_RATIO * weights.min())
     ratio = shares[present].max() / shares[present].min()
     reason = (
-        f"inverse square root of the frequency: the commonest class has {ratio:.0f} times the pixels of the rarest; "
-        f"weights differ by {WEIGHT_RATIO:.0f} times at most"
+        f"inverse square root of the frequency: the commonest class has {ratio:.{ratio < 10:d}f} times the pixels of "
+        f"the rarest; weights differ by {WEIGHT_RATIO:.0f} times at most"
     )
     return weights, reason
 

@@ -30,6 +30,8 @@ DETAIL = 4.0
 CROP_PIXELS = {"cpu": 256 * 320, "mps": 384 * 384, "cuda": 512 * 512}
 MOST_ODDS = 5.0
 """Most that a class may be sought, as a multiple of all classes alike."""
+RARE = 0.05
+"""Share of the pixels up to which a class is called rare; words alone follow from it."""
 FEW_IMAGES = 3
 """Below so many training images a class is not sought more than others: it would be learnt by heart."""
 MULTIPLE = 32
@@ -154,7 +156,8 @@ def rare_classes(facts: Facts, _plan: Plan) -> list[Decision]:
     odds = _capped(np.where(present, np.maximum(shares, 1e-7) ** -0.5, 0.0), np.where(present, most, 0.0))
     rarest = int(np.argmin(np.where(present, shares, np.inf)))
     name = stats[rarest].name
-    reason = f"{name}, the rarest class, fills {shares[rarest]:.2%} of the pixels: plain crops show little of it"
+    why = "plain crops show little of it" if shares[rarest] <= RARE else "none is rare, so seeking them changes little"
+    reason = f"{name}, the rarest class, fills {shares[rarest]:.2%} of the pixels: {why}"
     limits = f"inverse square root of the frequency, none above {MOST_ODDS:.0f} times the mean"
     return [
         Decision("sampling.rare_share", 0.5, reason),
@@ -213,7 +216,8 @@ def colour(_facts: Facts, plan: Plan) -> list[Decision]:
     if plan.data.channels == 3:
         return []
     mild = 0.1 if plan.data.channels > 3 else 0.2
-    reason = f"{plan.data.channels} channels: no hue to turn" + (", bands keep their meaning" if mild < 0.2 else "")
+    count = f"{plan.data.channels} channel{'s' * (plan.data.channels > 1)}"
+    gently = "measured bands keep their meaning" if mild < 0.2 else "without colours their values tell more"
     names = ("brightness", "contrast", "gamma")
-    still = [Decision(f"augment.{name}", 0.0, reason) for name in ("hue", "saturation")]
-    return still + [Decision(f"augment.{name}", mild, reason) for name in names]
+    still = [Decision(f"augment.{name}", 0.0, f"{count}: no hue to turn") for name in ("hue", "saturation")]
+    return still + [Decision(f"augment.{name}", mild, f"{count}: changed gently, {gently}") for name in names]

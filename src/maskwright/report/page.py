@@ -113,7 +113,8 @@ def _key_facts(data: ReportData) -> list[tuple[str, str]]:
     seconds = finite(data.history[-1].get("seconds")) if data.history else None
     if seconds is not None:
         steps = finite(data.history[-1].get("step"))
-        found.append(("Training", format_seconds(seconds) + (f", {count(steps)} steps" if steps else "")))
+        steps_made = f"{count(steps)} steps in " if steps else ""
+        found.append(("Training", f"{steps_made}{format_seconds(seconds)}, without planning and judging"))
     if data.fingerprint is not None:
         found.append(("Data", f"{plural(data.fingerprint.images, 'image')}, {_classes(data)}"))
     else:
