@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 import warnings
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.main import get_command
@@ -90,7 +90,7 @@ def run(arguments: Sequence[str]) -> int:
     return int(code or DONE)
 
 
-def _main(arguments: list[str]) -> object:
+def _main(arguments: list[str]) -> Any:
     """Run the verb. An interruption comes through here only from before its work: `Terminal.working` has the rest."""
     command = get_command(app)
     try:

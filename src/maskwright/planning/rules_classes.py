@@ -45,8 +45,9 @@ def _inverse_sqrt(facts: Facts, _plan: Plan, present: NDArray[np.bool_]) -> tupl
     weights = np.where(present, np.maximum(shares, 1e-7) ** -0.5, np.inf)
     weights = np.minimum(weights, WEIGHT_RATIO * weights.min())
     ratio = shares[present].max() / shares[present].min()
+    digits = 1 if ratio < 10 else 0
     reason = (
-        f"inverse square root of the frequency: the commonest class has {ratio:.{ratio < 10:d}f} times the pixels of "
+        f"inverse square root of the frequency: the commonest class has {ratio:.{digits}f} times the pixels of "
         f"the rarest; weights differ by {WEIGHT_RATIO:.0f} times at most"
     )
     return weights, reason
