@@ -61,7 +61,8 @@ def demo(
         terminal.answer({"data": folder})
         terminal.show(f"data written to {folder}: try `maskwright inspect {folder}`")
         return DONE
-    with terminal.working(farewell) as watch:
+    # Before the training begins, data may have been written.
+    with terminal.working(lambda watch: farewell(watch) if "train" in watch.stages else "interrupted") as watch:
         result = travel(out, budget_seconds=seconds, steps=steps, seed=seed, device=device, on_event=watch.on_event)
     terminal.answer({"data": result.data, "predictions": result.predictions, **summary(result.training)})
     _show(terminal, result)
