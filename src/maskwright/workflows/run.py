@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
-import fcntl
 import itertools
 import json
 import os
 import shutil
+import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 PLAN, SPLIT, DATA, FINGERPRINT = "plan.yaml", "split.json", "data.json", "fingerprint.json"
 ENVIRONMENT, METRICS, REPORT, HISTORY = "environment.json", "metrics.json", "report.html", "history.csv"
 FILES = (PLAN, SPLIT, DATA, FINGERPRINT, ENVIRONMENT, METRICS, MODEL_FILE, REPORT, HISTORY, "wandb-id.txt")
+BEGUN = (SPLIT, DATA, FINGERPRINT, ENVIRONMENT)
+"""What `begin` writes, in this order, before the plan makes it a run."""
 FOLDERS = ("checkpoint", "tensorboard", "wandb")
 
 
@@ -66,7 +68,12 @@ def claimed(out: Path | None, root: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _alone(run: Path) -> Iterator[None]:
-    """Hold a lock on the folder itself: it ends with the process, however that ends."""
+    """Hold a lock on the folder itself: it ends with the process, however that ends. Windows has none on folders."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
     descriptor = os.open(run, os.O_RDONLY)
     try:
         try:
@@ -126,7 +133,8 @@ def check_out(out: Path) -> None:
     if (out / PLAN).exists():
         raise MaskwrightError(f"{out} holds a run already: go on with it by --resume {out}, or choose another --out")
     taken = [name for name in (*FILES, *FOLDERS) if (out / name).exists()]
-    if taken:
+    half_begun = SPLIT in taken and set(taken) <= set(BEGUN)  # by a training that was killed there; all goes anew
+    if taken and not half_begun:
         raise MaskwrightError(
             f"{out} holds {', '.join(taken)}, which a run would write over: move it away, or choose another --out"
         )
