@@ -89,8 +89,8 @@ def test_new_images_beside_known_ones_are_test_images(run: Path, heap: Path, tmp
         assert cv2.imwrite(str(grown / name), array)
     found = mw.evaluate(run, grown, out=tmp_path)
     assert ids(found) == held_out(run) | {"images/99.png"}
-    assert "1 images that the training did not know count as test images" in found.notes
-    assert "count as test images" in (tmp_path / "report-test.html").read_text()
+    assert "1 image unknown to the training, taken as test images" in found.notes
+    assert "taken as test images" in (tmp_path / "report-test.html").read_text()
     assert json.loads((tmp_path / "metrics-test.json").read_text())["notes"] == list(found.notes)
 
 
@@ -121,6 +121,19 @@ def test_a_damaged_image_is_left_out_and_reported(run: Path, heap: Path, tmp_pat
 
 
 def test_all_of_it_can_judge(run: Path, heap: Path, tmp_path: Path) -> None:
-    assert mw.evaluate(run, heap, split="all", out=tmp_path).scores.images == 12
+    found = mw.evaluate(run, heap, split="all", out=tmp_path)
+    assert found.scores.images == 12
+    assert "--split all takes in what a training may have learnt from: such images flatter its model" in found.notes
+    assert not any("flatter" in note for note in mw.evaluate(run, heap, out=tmp_path).notes)
     assert (tmp_path / "metrics-all.json").exists()
     assert np.isfinite(mw.evaluate(run, heap, split="train", out=tmp_path).scores.mean["iou"].value or 0)
+
+
+def test_nothing_labelled_is_an_error(run: Path, heap: Path, tmp_path: Path) -> None:
+    blank = shutil.copytree(heap, tmp_path / "blank")
+    for path in (blank / "masks").glob("*.png"):
+        assert cv2.imwrite(str(path), np.full_like(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), 255))
+    with pytest.raises(
+        MaskwrightError, match=r"blank has no labelled pixel in its test part, .*: label some, or choose"
+    ):
+        mw.evaluate(run, blank, out=tmp_path)

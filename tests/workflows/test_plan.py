@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import pytest
 import torch
 from tests.planning.facts_by_hand import CPU, CUDA, facts
+from tests.workflows import toy_data as toy
 
 from maskwright import models
 from maskwright.core.classes import Classes
@@ -53,6 +55,16 @@ def test_an_unknown_name_is_refused_with_its_key(setting: str, words: str, tmp_p
     file.write_text(f"{section}: {{{name}: {value}}}\n")
     with pytest.raises(MaskwrightError, match=rf"^{key}(\.\w+)? of {file}: {re.escape(words)}"):
         wishes(PlanRequest(plan_file=file))
+
+
+def test_too_few_images_are_told_with_the_fault_that_makes_them_few(tmp_path: Path) -> None:
+    root = toy.write(tmp_path / "data", {".": 6})
+    for path in sorted((root / "masks").glob("*.png"))[1:]:
+        mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert cv2.imwrite(str(path), mask[1:])
+    words = r"^1 image cannot be .* as 5 of 6 are left out. The first: .*png: .* pixels.*inspect .*data` lists"
+    with pytest.raises(MaskwrightError, match=words):
+        planning.make_plan(root, PlanRequest(steps=2))
 
 
 def test_steps_that_are_set_leave_no_budget() -> None:

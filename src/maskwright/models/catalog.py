@@ -226,6 +226,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/2204.02681",
         "stdc1",
         "real time on a CPU: levels blended by attention, over a network of dense convolutions",
+        slim={"base": 32},
     ),
     "reseg": ModelEntry(
         reseg.build,

@@ -61,13 +61,23 @@ class Case:
     notes: list[str]
 
     def judged(self, predictor: Predictor, on_progress: OnProgress | None) -> Scores:
-        """Score the model, or the same one with something behind it."""
+        """Score the model, or the same one with something behind it.
+
+        Raises:
+            MaskwrightError: nothing is labelled, or no image can be read.
+        """
 
         def missed(_record: Record, error: MaskwrightError) -> None:
             if judging.left_out(error) not in self.notes:
                 self.notes.append(judging.left_out(error))
 
-        return judging.judge(predictor, self.dataset, self.records, on_progress=on_progress, on_fault=missed)
+        scores = judging.judge(predictor, self.dataset, self.records, on_progress=on_progress, on_fault=missed)
+        if scores.mean["iou"].value is None:
+            raise MaskwrightError(
+                f"{self.dataset.root} has no labelled pixel in its {self.request.split} part, so there is nothing to "
+                "judge by: label some, or choose another part with --split"
+            )
+        return scores
 
     def written(self, scores: Scores, predictor: Predictor, more: dict[str, Any] | None = None) -> EvaluateResult:
         """Write metrics and report; what there is `more` goes into the metrics, and `-crf` into the files' names."""
@@ -108,6 +118,8 @@ def opened(run: Path, root: Path, request: EvaluateRequest) -> Case:
     records = tuple(record for record in dataset.records if record.annotation and split in {"all", record.split})
     if not records:
         raise MaskwrightError(f"{root} has no labelled image in its {split} part: choose another with --split")
+    if any(record.split == "train" for record in records):
+        notes.append(f"--split {split} takes in what a training may have learnt from: such images flatter its model")
     return Case(run, predictor, dataset, records, request, notes)
 
 

@@ -15,6 +15,7 @@ from maskwright.inference.predictor import Predictor
 from maskwright.metrics.calibration import fit_temperature
 from maskwright.models import bundle
 from maskwright.report.content import ReportData
+from maskwright.report.numbers import plural
 from maskwright.report.page import write_report
 from maskwright.training.offsets import fit_offsets
 from maskwright.workflows import crf, judging
@@ -41,7 +42,7 @@ def finish(task: Task, best: Best, pace: Pace) -> Scores | None:
     bundle.save(task.run / MODEL_FILE, segmenter, model)
     val, test = task.part("val"), task.part("test")
     held_out, split = (test, "test") if test else (val, "val")
-    task.on_event(Stage("evaluate", f"{len(held_out)} images that the training has not seen"))
+    task.on_event(Stage("evaluate", f"{plural(len(held_out), 'image')} that the training has not seen"))
     model.temperature = _adjusted(task, segmenter, len(held_out))
     model.postprocess, extra = _postprocess(task, Predictor(segmenter, model, task.fabric.device), val)
     if not held_out:

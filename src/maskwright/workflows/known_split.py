@@ -9,6 +9,7 @@ from maskwright.core.plan import SplitPlan
 from maskwright.core.records import SPLITS
 from maskwright.data.formats import ReadOptions
 from maskwright.data.split import with_splits
+from maskwright.report.numbers import plural
 from maskwright.workflows import run as folder
 
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ def like_training(home: Path, dataset: Dataset) -> tuple[Dataset, list[str]]:
     notes = []
     if folder.read_json(home / folder.DATA)["root"] != str(dataset.root.resolve()):
         known = len(dataset.records) - len(unseen)
-        notes.append(f"{known} images are taken for the training's own, by their names; --split all judges all images")
+        notes.append(f"{plural(known, 'image')} taken for the training's own, by their names; --split all judges all")
     if unseen:
-        notes.append(f"{len(unseen)} images that the training did not know count as test images")
+        notes.append(f"{plural(len(unseen), 'image')} unknown to the training, taken as test images")
     return replace(dataset, records=records), notes
 
 

@@ -12,7 +12,7 @@ from maskwright.core.plan import Plan
 from maskwright.core.plan_file import BY_HAND, named, overridden, read_plan
 from maskwright.data.fingerprint import fingerprint
 from maskwright.data.formats import read_dataset
-from maskwright.data.split import with_splits
+from maskwright.data.split import TooFewImagesError, with_splits
 from maskwright.data.survey import survey
 from maskwright.losses import LOSSES
 from maskwright.models.backbones import find_backbone
@@ -79,7 +79,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     dataset = read_dataset(root, request.read)
     budget = pinned.train.budget_seconds
     seen = survey(dataset, None if budget is None else budget * SURVEY_SHARE, on_progress)
-    placed = with_splits(seen.dataset, pinned.split, pinned.seed, seen)
+    placed = _divided(dataset, seen, pinned)
     print_of = fingerprint(seen, placed)
     check_trainable(print_of)
     left = None if budget is None else budget * (1 - EVALUATION_SHARE) - (time.monotonic() - started)
@@ -89,6 +89,26 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     _check_heeded(plan, request)
     starting.check(plan, request)
     return PlanResult(plan, print_of, placed, seen, machine)
+
+
+def _divided(dataset: Dataset, seen: Survey, plan: Plan) -> Dataset:
+    """Divide the images that can be used.
+
+    Raises:
+        MaskwrightError: they are too few; where others had to be left out, naming the first of these.
+    """
+    try:
+        return with_splits(seen.dataset, plan.split, plan.seed, seen)
+    except TooFewImagesError as error:
+        fewer, all_of = len(seen.dataset.records), len(dataset.records)
+        causes = [fault for fault in seen.dataset.faults if fault.severity == "error"]
+        if fewer == all_of or not causes:
+            raise
+        first = causes[0]
+        raise MaskwrightError(
+            f"{error.message}, as {all_of - fewer} of {all_of} are left out. The first: {first.path}: {first.message}: "
+            f"{first.cure}. `maskwright inspect {dataset.root}` lists all"
+        ) from None
 
 
 def wishes(request: PlanRequest) -> tuple[Plan, frozenset[str]]:

@@ -18,6 +18,7 @@ from lightning_fabric import Fabric
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Stage
 from maskwright.models.device import resolve_device
+from maskwright.report.numbers import plural
 from maskwright.training import loggers as logging
 from maskwright.workflows import run as folder
 from maskwright.workflows.finishing import finish
@@ -179,6 +180,10 @@ def _fabric(device: str, precision: Precision) -> Fabric:
 def _tell_plan(plan: Plan, found: Fingerprint, on_event: OnEvent) -> None:
     worst = [fault for fault in found.faults if fault.severity != "note"]
     if worst:
-        on_event(Note(f"{len(worst)} faults in the data, first: {worst[0].path}: {worst[0].message}. {worst[0].cure}"))
+        first, rest = worst[0], "" if len(worst) == 1 else f" (`maskwright inspect {found.root}` lists all)"
+        said = (
+            f"{plural(len(worst), 'fault')} in the data{rest}, the first: {first.path}: {first.message}: {first.cure}"
+        )
+        on_event(Note(f"{said}. The training has {plural(found.images, 'image')}; what cannot be used is left out"))
     if not plan.model.pretrained and not plan.model.weights and "model.pretrained" in plan.reasons:
         on_event(Note(f"training starts from scratch: {plan.reasons['model.pretrained']}"))
