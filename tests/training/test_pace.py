@@ -5,7 +5,7 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from maskwright.core.plan import OptimPlan
@@ -71,6 +71,7 @@ def run_down(pace: Pace, seconds: Callable[[float], float]) -> float:
     return slowest
 
 
+@example(27, [0.25, 4.0], 1)
 @given(st.integers(20, 600), st.lists(st.floats(0.2, 4.0), min_size=1, max_size=8), st.integers(0, 5))
 def test_a_machine_of_any_speed_ends_within_its_budget(planned: int, speeds: list[float], seed: int) -> None:
     """Simulate a machine whose steps take `speeds` times as long as planned, a new factor every so often."""

@@ -346,11 +346,18 @@ def test_a_full_disk_ends_it_and_a_free_one_lets_it_go_on(
 def test_a_signal_ends_a_training_that_can_go_on(data: Path, tmp_path: Path, number: int, code: int) -> None:
     run = tmp_path / "run"
     line = ["train", data, *toy.arguments("train.checkpoint_seconds=1e-6", steps=100_000), "--out", run]
-    process = subprocess.Popen(toy.command(*line), env=toy.environment(), stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and len(list((run / "checkpoint").glob("step-*"))) < 2:
-        time.sleep(0.01)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    before = signal.signal(number, signal.SIG_DFL)  # where nohup began the tests, SIGHUP is ignored, and inherited so
+    try:
+        process = subprocess.Popen(toy.command(*line), env=toy.environment(), stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(number, before)
+    try:
+        while process.poll() is None and len(list((run / "checkpoint").glob("step-*"))) < 2:
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == code, said
     assert "is saved in" in said
     assert f"maskwright train --resume {run}" in said

@@ -53,7 +53,7 @@ class Pace:
         self.step += 1
 
     def due(self, *, alone: bool = True) -> bool:
-        """Say whether to correct `total` now: a fiftieth of the steps, or of the time, has gone since the last time.
+        """Say whether to correct `total` now: a fiftieth of the steps or the time went by since, or one step is left.
 
         Args:
             alone: one process; several correct by their steps only, which they count alike, unlike their seconds.
@@ -62,7 +62,7 @@ class Pace:
             return False
         step, seconds = self.marks[-1]
         late = alone and self.spent_seconds - seconds >= self.budget_seconds / CORRECTIONS
-        return late or self.step - step >= max(self.total // CORRECTIONS, 5)
+        return late or self.step - step >= max(self.total // CORRECTIONS, 5) or self.step + 1 == self.total
 
     def retime(self) -> None:
         """Correct `total` so that the steps left fill the seconds left: at least one, but none once the last is done.
