@@ -60,7 +60,10 @@ def test_of_two_trainings_into_one_folder_the_second_is_refused(tmp_path):
 
 def test_a_half_begun_folder_is_begun_anew_but_a_file_of_the_users_is_not_taken_for_one(tmp_path):
     for name in folder.BEGUN:  # as a kill leaves them behind, in the order in which they are written
-        (tmp_path / name).write_text("")
+        (tmp_path / name).write_text('{"a.png": {"split": "train", "group": null, "classes": []}}')
+        folder.check_out(tmp_path)
+    (tmp_path / folder.SPLIT).write_text('{"train": ["a.png"]}')
+    with pytest.raises(MaskwrightError, match=r"holds split.json, .*which a run would write over"):
         folder.check_out(tmp_path)
     (tmp_path / folder.SPLIT).unlink()
     with pytest.raises(MaskwrightError, match=r"holds data.json, .*which a run would write over"):

@@ -133,11 +133,20 @@ def check_out(out: Path) -> None:
     if (out / PLAN).exists():
         raise MaskwrightError(f"{out} holds a run already: go on with it by --resume {out}, or choose another --out")
     taken = [name for name in (*FILES, *FOLDERS) if (out / name).exists()]
-    half_begun = SPLIT in taken and set(taken) <= set(BEGUN)  # by a training that was killed there; all goes anew
+    half_begun = SPLIT in taken and set(taken) <= set(BEGUN) and _is_split(out / SPLIT)  # by a training that was killed
     if taken and not half_begun:
         raise MaskwrightError(
             f"{out} holds {', '.join(taken)}, which a run would write over: move it away, or choose another --out"
         )
+
+
+def _is_split(path: Path) -> bool:
+    """Tell a split of ours, which is always whole, from a file of the user's by what is in it."""
+    try:
+        entries = read_json(path).values()
+    except (MaskwrightError, OSError, TypeError, ValueError):
+        return False
+    return all(isinstance(entry, dict) and entry.keys() == {"split", "group", "classes"} for entry in entries)
 
 
 def check_run(run: Path) -> None:
