@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -104,8 +105,7 @@ def test_deeplabv3_and_lraspp_of_torchvision(tmp_path: Path, name: str, settings
         close(ours(image), reference(image)["out"])
 
 
-@pytest.mark.parametrize("names", ["published", "in memory"])
-def test_segformer_of_transformers(tmp_path: Path, names: str) -> None:
+def small_segformer() -> Any:
     transformers = pytest.importorskip("transformers", reason="the judge is in the extra `dev`")
     config = transformers.SegformerConfig(
         hidden_sizes=[8, 16, 24, 32],
@@ -114,7 +114,12 @@ def test_segformer_of_transformers(tmp_path: Path, names: str) -> None:
         decoder_hidden_size=12,
         id2label={0: "wall", 1: "screen", 2: "screen"},
     )
-    reference = shaken(transformers.SegformerForSemanticSegmentation(config))
+    return shaken(transformers.SegformerForSemanticSegmentation(config))
+
+
+@pytest.mark.parametrize("names", ["published", "in memory"])
+def test_segformer_of_transformers(tmp_path: Path, names: str) -> None:
+    reference = small_segformer()
     reference.save_pretrained(tmp_path)
     if names == "in memory":
         safetensors.torch.save_file(reference.state_dict(), tmp_path / "model.safetensors")
@@ -127,6 +132,43 @@ def test_segformer_of_transformers(tmp_path: Path, names: str) -> None:
     for size in [(64, 96), (96, 32)]:
         image = torch.randn(1, 3, *size)
         close(ours(image, upsample=False), reference(image).logits)
+
+
+WILD = [None, 0, -1, "x", [], {}, [0], [None] * 4, float("nan"), True, 1.5, {"a": 1}]
+
+
+@pytest.mark.parametrize("file", ["config.json", "preprocessor_config.json"])
+def test_a_description_with_anything_in_it_is_imported_or_refused_in_words(tmp_path: Path, file: str) -> None:
+    small_segformer().save_pretrained(tmp_path)
+    seen = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3, "size": {"height": 640, "width": 512}}
+    seen |= {"do_rescale": True, "rescale_factor": 0.01, "do_normalize": True}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(seen), encoding="utf-8")
+    whole = json.loads((tmp_path / file).read_text(encoding="utf-8"))
+    refused = 0
+    for key, value in itertools.product(whole, WILD):
+        (tmp_path / file).write_text(json.dumps({**whole, key: value}), encoding="utf-8")
+        try:
+            import_model(f"transformers:{tmp_path}")
+        except MaskwrightError as error:
+            assert str(tmp_path) in str(error)  # noqa: PT017 - either outcome is right
+            refused += 1
+    assert refused > 2 * len(WILD)
+
+
+@pytest.mark.parametrize("rows", [(), (0, 512), (257, 512)], ids=str)
+def test_a_last_layer_without_a_number_of_classes_is_refused(tmp_path: Path, rows: tuple[int, ...]) -> None:
+    safetensors.torch.save_file({"classifier.4.weight": torch.zeros(rows)}, tmp_path / "w.safetensors")
+    with pytest.raises(MaskwrightError, match=r"w\.safetensors, the last layer, has the shape .*holds 1 to 255"):
+        import_model("torchvision:fcn_resnet50", tmp_path / "w.safetensors")
+
+
+def test_weights_that_lack_a_part_are_refused(tmp_path: Path) -> None:
+    build = pytest.importorskip("torchvision").models.segmentation.lraspp_mobilenet_v3_large
+    state = build(weights=None, weights_backbone=None, num_classes=3).state_dict()
+    del state["classifier.high_classifier.bias"]
+    safetensors.torch.save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(MaskwrightError, match=r"w\.safetensors \(.*is not as its library writes it .*high\.bias"):
+        import_model("torchvision:lraspp_mobilenet_v3_large", tmp_path / "w.safetensors")
 
 
 def test_upernet_of_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
@@ -56,6 +57,14 @@ def test_of_two_trainings_into_one_folder_the_second_is_refused(tmp_path):
     assert (out / folder.PLAN).exists()
     with pytest.raises(MaskwrightError, match="holds a run already"):
         folder.claimed(out, Path("cells")).__enter__()
+
+
+def test_where_folders_have_no_locks_a_training_does_without(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    for number, raised in ((errno.ENOLCK, None), (errno.EIO, OSError)):
+        monkeypatch.setattr(fcntl, "flock", lambda *_args, number=number: (_ for _ in ()).throw(OSError(number, "no")))
+        with pytest.raises(raised) if raised else contextlib.nullcontext():
+            folder.claimed(tmp_path / "run", Path("cells")).__enter__()
 
 
 def test_a_half_begun_folder_is_begun_anew_but_a_file_of_the_users_is_not_taken_for_one(tmp_path):

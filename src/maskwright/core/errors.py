@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pydantic import ValidationError
+
 
 class MaskwrightError(Exception):
     """The user's data, settings or machine stand in the way, and the message says what to do about it.
@@ -29,3 +31,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> MaskwrightError:
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return MaskwrightError(f"{name!r} is no {kind}: {hint}the known ones are {', '.join(names)}")
+
+
+def first_problem(error: ValidationError) -> str:
+    """Say on one line where the first fault of checked values lies, and which rule it breaks."""
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field, ValidationError, model_validator
 
 from maskwright.core.classes import Classes
-from maskwright.core.errors import MaskwrightError
+from maskwright.core.errors import MaskwrightError, first_problem
 from maskwright.core.files import write_bytes
 from maskwright.core.plan import DataPlan, ModelPlan, PostprocessPlan, PredictPlan, Section
 from maskwright.models.build import create_from_plan, resolved
@@ -158,9 +158,7 @@ def _card(metadata: dict[str, str], source: str) -> Card:
     try:
         return Card.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise MaskwrightError(
-            f"{source}: the card is damaged, or was changed by hand ({where}: {first['msg']}): copy the file again, or "
+            f"{source}: the card is damaged, or was changed by hand ({first_problem(error)}): copy the file again, or "
             "train anew"
         ) from None

@@ -34,6 +34,8 @@ FILES = (PLAN, SPLIT, DATA, FINGERPRINT, ENVIRONMENT, METRICS, MODEL_FILE, REPOR
 BEGUN = (SPLIT, DATA, FINGERPRINT, ENVIRONMENT)
 """What `begin` writes, in this order, before the plan makes it a run."""
 FOLDERS = ("checkpoint", "tensorboard", "wandb")
+# Some file systems, of the network or of FUSE, have no locks: there two trainings are not told apart.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,9 @@ def _alone(run: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise MaskwrightError(f"another training is writing to {run}: choose another --out") from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
         check_out(run)  # the other one may have been quick
         yield
     finally:

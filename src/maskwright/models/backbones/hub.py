@@ -200,8 +200,8 @@ def _out_of_reach(address: str) -> str | None:
         try:
             with urllib.request.urlopen(request, timeout=SECONDS):  # noqa: S310
                 answers.append(None)
-        except (OSError, ValueError) as error:
-            answers.append(str(getattr(error, "reason", error)))
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            answers.append(str(getattr(error, "reason", error)) or type(error).__name__)
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()

@@ -6,11 +6,13 @@ that lies beside weights is ever run. One file a library; what it makes itself i
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import torch
+from pydantic import ValidationError
 
-from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.core.errors import MaskwrightError, first_problem, unknown_name
 from maskwright.models.build import create_from_plan
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.models.importers import smp, torchvision, transformers
@@ -18,7 +20,7 @@ from maskwright.models.importers.recipe import class_table
 from maskwright.models.weights import load_exactly
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from maskwright.models.importers.recipe import Recipe
@@ -55,10 +57,10 @@ def import_model(
         )
     if library not in LIBRARIES:
         raise unknown_name("library that weights are imported from", library, LIBRARIES)
-    found = LIBRARIES[library](name, weights)
-    names = class_table(found, classes, source)
-    with torch.random.fork_rng(devices=[]):
-        segmenter = create_from_plan(found.model, len(names), found.data.channels)
+    with _explained(source if weights is None else f"{weights} ({source})"):
+        found = LIBRARIES[library](name, weights)
+        names = class_table(found, classes, source)
+        segmenter = _segmenter(found)
     load_exactly(segmenter, found.tensors_for(segmenter), found.origin)
     card = Card(
         model=found.model,
@@ -68,3 +70,31 @@ def import_model(
         summary={"imported": {"source": source, "weights": found.origin, "notes": list(found.notes)}},
     )
     return segmenter.eval(), card
+
+
+def _segmenter(found: Recipe) -> Segmenter:
+    with torch.random.fork_rng(devices=[]):
+        try:
+            return create_from_plan(found.model, found.count, found.data.channels)
+        except MaskwrightError as error:
+            raise MaskwrightError(
+                f"the description of {found.origin} makes no network here: {error}. Give the config.json that was "
+                "saved with the weights"
+            ) from None
+
+
+@contextlib.contextmanager
+def _explained(source: str) -> Iterator[None]:
+    """Say in words that a description or its weights are not what the library writes: either may hold anything.
+
+    Raises:
+        MaskwrightError: they are not.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError) as error:
+        said = first_problem(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
+        raise MaskwrightError(
+            f"{source} is not as its library writes it ({type(error).__name__}: {said}): give the weights and the "
+            "description that were saved together, as they were saved"
+        ) from error

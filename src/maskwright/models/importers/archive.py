@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import struct
 import sys
 import zipfile
@@ -56,7 +57,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     with _explained(path), path.open("rb") as file:
         if file.read(len(_ZIP)) == _ZIP:
             with zipfile.ZipFile(file) as archive:
-                return _zipped(archive)
+                return _zipped(archive, path.stat().st_size)
         return _legacy(io.BytesIO(path.read_bytes()))
 
 
@@ -80,7 +81,7 @@ def _explained(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _zipped(archive: zipfile.ZipFile) -> dict[str, Tensor]:
+def _zipped(archive: zipfile.ZipFile, size: int) -> dict[str, Tensor]:
     entries = {entry.filename: entry for entry in archive.infolist()}
     roots = [name.removesuffix("data.pkl") for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(roots) != 1:
@@ -88,6 +89,8 @@ def _zipped(archive: zipfile.ZipFile) -> dict[str, Tensor]:
     root = roots[0]
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
         raise ForeignError("compressed parts, as torch.save never writes")  # a few bytes may become any number
+    if sum(entry.file_size for entry in entries.values()) > size:
+        raise ForeignError("parts that lie on top of one another")  # the same bytes may be read any number of times
     tree, _ = parse(io.BytesIO(archive.read(root + "data.pkl")))
     order = archive.read(root + "byteorder").decode() if root + "byteorder" in entries else "little"
     if order not in {"little", "big"}:
@@ -164,4 +167,6 @@ def _viewed(name: str, view: View, flat: Tensor) -> Tensor:
     last = view.offset + sum((size - 1) * stride for size, stride in zip(view.size, view.stride, strict=True))
     if last >= flat.numel():
         raise ValueError(f"{name} reaches beyond its storage")
+    if math.prod(view.size) > flat.numel():
+        raise ForeignError(f"{name}, which repeats its few numbers as a tensor of the size {list(view.size)}")
     return flat.as_strided(view.size, view.stride, view.offset)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from maskwright.core.classes import Classes
+from maskwright.core.classes import MAX_CLASSES, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
 
@@ -88,14 +88,20 @@ def rows_of(tensors: Mapping[str, Tensor], name: str, origin: str) -> int:
     """Return the number of classes: the rows of the last layer.
 
     Raises:
-        MaskwrightError: there is no such tensor.
+        MaskwrightError: there is no such tensor, or it has no number of rows that classes can have.
     """
     if name not in tensors:
         raise MaskwrightError(
             f"{origin} holds no {name}, which is the last layer of this architecture: give the file of this "
             "architecture, in the names of the library that it comes from"
         )
-    return int(tensors[name].shape[0])
+    shape = tuple(tensors[name].shape)
+    if not shape or not 1 <= shape[0] <= MAX_CLASSES + 1:  # one of them may be "no object"
+        raise MaskwrightError(
+            f"{name} in {origin}, the last layer, has the shape {shape}: its rows are the classes, of which a mask "
+            f"holds 1 to {MAX_CLASSES}"
+        )
+    return shape[0]
 
 
 def binary_as_two(tensors: dict[str, Tensor], last: Sequence[str]) -> dict[str, Tensor]:
