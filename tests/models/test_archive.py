@@ -159,7 +159,7 @@ def test_a_checkpoint_with_one_state_dict_is_that_state_dict(tmp_path: Path) -> 
         (nn.Linear(1, 1), r"holds torch\.nn\.modules\.linear\.Linear"),
         ({"x": torch.ones(1, dtype=torch.complex64)}, r"holds torch\.ComplexFloatStorage"),
         ({"x": torch.ones(2).to_sparse()}, r"holds torch\._utils\._rebuild_sparse_tensor"),
-        ({"x": torch.ones(1, 1).expand(9, 7)}, r"holds x, which repeats its few numbers as a tensor of the size \[9, 7\]"),
+        ({"x": torch.ones(1, 1).expand(9, 7)}, r"holds x, which repeats .* as a tensor of the size \[9, 7\]"),
         ({"x": torch.ones(2), "y": {3}}, "holds (the opcode|builtins|__builtin__)"),
     ],
 )
@@ -228,7 +228,7 @@ def test_parts_on_top_of_one_another_are_refused(tmp_path: Path) -> None:
     whole = (tmp_path / "w.pth").read_bytes()
     assert whole.count(second.to_bytes(4, "little")) == 1, "in the list of parts alone"
     twice = whole.replace(second.to_bytes(4, "little"), first.to_bytes(4, "little"))
-    (tmp_path / "w.pth").write_bytes(twice[: second] + twice[second + 16384 :])
+    (tmp_path / "w.pth").write_bytes(twice[:second] + twice[second + 16384 :])
     with pytest.raises(MaskwrightError, match="parts that lie on top of one another"):
         read_weights(tmp_path / "w.pth")
 
