@@ -82,8 +82,8 @@ def headline(machine: str) -> str:
     """Say what holds for every row."""
     return (
         f"From scratch on {machine}, each for as long as its row says, judged on mosaics that no training saw "
-        "(`benchmarks/demo_table.py`). The parameters are those of the slim form that planning chooses for so short a time; "
-        "`maskwright models` lists the usual ones."
+        "(`benchmarks/demo_table.py`). The parameters are those of the slim form that planning chooses for so short a "
+        "time; `maskwright models` lists the usual ones."
     )
 
 
