@@ -96,8 +96,8 @@ def test_a_verdict_counts_by_the_labelled_share_of_its_block() -> None:
     assert verdict_loss(verdicts, torch.zeros_like(mask), true=True).item() == 0
 
 
-@pytest.mark.parametrize("shown", ["labels", "product", "image"])
-def test_ignored_pixels_are_masked_on_both_sides(shown: str) -> None:
+@pytest.mark.parametrize("settings", [{}, {"input": "product"}, {"network": "two-branch"}])
+def test_ignored_pixels_are_masked_on_both_sides(settings: dict[str, Any]) -> None:
     images, logits, labels = maps()
     labels[:, :3] = IGNORE
     found = []
@@ -105,7 +105,7 @@ def test_ignored_pixels_are_masked_on_both_sides(shown: str) -> None:
         changed = logits.clone()
         changed[:, :, :3] = torch.randn(2, 2, 3, 8, generator=torch.Generator().manual_seed(seed)) * 9
         changed.requires_grad_()
-        foe = opponent(input=shown)
+        foe = opponent(**settings)
         loss = foe.challenge(images, changed, labels)
         loss.backward()
         foe.learn()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from maskwright.core.plan_section import Precision, Section, Weight
 
-Opponent = Literal["large-fov", "large-fov-light", "small-fov", "small-fov-light"]
-OpponentInput = Literal["labels", "product", "image"]
+Opponent = Literal["large-fov", "large-fov-light", "small-fov", "small-fov-light", "two-branch"]
+OpponentInput = Literal["labels", "product"]
 Weighting = Literal["inverse-sqrt", "median-frequency", "class-balanced", "none"]
 
 
@@ -69,8 +69,8 @@ class AdversarialPlan(Section):
     Attributes:
         weight: of the opponent's verdict in the loss; 0 for no opponent.
         network: in `models.discriminator.NETWORKS`.
-        width: channels of its first layer; the others keep their proportion to it.
-        input: `labels` alone, their `product` with the image, or the `image` beside them.
+        width: scales its channels, those of the paper with 96.
+        input: `labels` alone, or their `product` with the image; `two-branch` sees both as they are.
         tau: least probability that the true class has in the true map that it is shown; 1 shows the labels as they are.
         lr: its highest learning rate; it follows `optim.schedule`.
     """
@@ -81,6 +81,15 @@ class AdversarialPlan(Section):
     input: OpponentInput = "labels"
     tau: float = Field(0.9, gt=0, le=1)
     lr: float = Field(2e-4, gt=0)
+
+    @model_validator(mode="after")
+    def _one_image(self) -> Self:
+        if self.network == "two-branch" and self.input == "product":
+            raise ValueError(
+                "adversarial.input is product, and the network two-branch has the image in a branch of its own: "
+                "leave the input at labels, or choose another adversarial.network"
+            )
+        return self
 
 
 def _freeze(text: str) -> str:

@@ -2,14 +2,18 @@
 
 Luc, Couprie, Chintala, Verbeek 2016, "Semantic Segmentation using Adversarial Networks": the four networks that they
 compare on Pascal VOC, which differ in the window that one verdict sees (18x18 or 34x34 positions of the label map) and
-in their channels. ReLU after every layer but the last, 2x2 max pooling between the groups, no normalisation:
+in their channels, and the one of two branches for Stanford Background. ReLU after every layer but the last, 2x2 max
+pooling between the groups, no normalisation:
 
     large-fov        3x3 96, 3x3 128, 3x3 128 | 3x3 256, 3x3 256 | 3x3 512, 3x3 verdict    window 34x34
     small-fov        3x3 96, 1x1 128          | 3x3 256, 1x1 256 | 3x3 512, 1x1 verdict    window 18x18
     ...-light        as above with 128 channels in the second group and 256 in the third
+    two-branch       labels: 5x5 64; image: 5x5 16, 5x5 64; side by side:
+                     3x3 128                  | 3x3 256          | 3x3 512, 3x3 verdict    window 30x30
 
 Where we differ: one logit instead of two, which is the same for two answers; an odd side is pooled with what is there
-(a map of one position still gets its verdict); all channels can be scaled by the first layer's. Knows no loss.
+(a map of one position still gets its verdict); all channels can be scaled; the image comes at the size of the label
+map, so its branch does not pool. Knows no loss.
 """
 
 from __future__ import annotations
@@ -34,8 +38,10 @@ NETWORKS: dict[Opponent, Groups] = {
     "large-fov-light": (((3, 96), (3, 128), (3, 128)), ((3, 128), (3, 128)), ((3, 256), (3, 1))),
     "small-fov": (((3, 96), (1, 128)), ((3, 256), (1, 256)), ((3, 512), (1, 1))),
     "small-fov-light": (((3, 96), (1, 128)), ((3, 128), (1, 128)), ((3, 256), (1, 1))),
+    "two-branch": (((3, 128),), ((3, 256),), ((3, 512), (3, 1))),
 }
 """Kernel and channels of each convolution; a pooling between two groups."""
+LABEL_BRANCH, IMAGE_BRANCH = ((5, 64),), ((5, 16), (5, 64))
 
 
 class Discriminator(nn.Module):
@@ -45,40 +51,46 @@ class Discriminator(nn.Module):
         name: in `NETWORKS`.
         classes: K.
         channels: C.
-        width: channels of the first layer; the others keep their proportion to it.
-        shown: what it is shown: `labels` alone (the paper's Basic), the `product` of every label channel with every
-            image channel (its Product), or the `image` as further channels beside the labels.
+        width: scales all channels, those of the paper with 96.
+        shown: what it is shown: `labels` alone (the paper's Basic), or the `product` of every label channel with every
+            image channel (its Product). Two branches have the image beside the labels as it is.
+
+    Attributes:
+        looks: whether it reads the images at all.
     """
 
     def __init__(self, name: Opponent, classes: int, channels: int, width: int, shown: OpponentInput) -> None:
         super().__init__()
-        self.shown = shown
-        inputs = {"labels": classes, "product": classes * channels, "image": classes + channels}[shown]
-        layers: list[nn.Module] = []
-        for number, group in enumerate(NETWORKS[name]):
-            if number:
-                layers.append(nn.MaxPool2d(2, ceil_mode=True))
-            for kernel, paper in group:
-                outputs = 1 if paper == 1 else max(round(paper * width / PAPER_WIDTH), 1)
-                layers += [nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), nn.ReLU(inplace=True)]
-                inputs = outputs
-        self.layers = nn.Sequential(*layers[:-1])
+        self.shown, branches = shown, name == "two-branch"
+        self.looks = branches or shown == "product"
+        self.image, self.labels = nn.Sequential(), nn.Sequential()
+        inputs = classes * channels if shown == "product" else classes
+        if branches:
+            self.labels, labels = _stack((LABEL_BRANCH,), inputs, width)
+            self.image, images = _stack((IMAGE_BRANCH,), channels, width)
+            inputs = labels + images
+        layers, _ = _stack(NETWORKS[name], inputs, width)
+        self.layers = layers[:-1]
         initialise(self)
 
     def forward(self, labels: Tensor, images: Tensor) -> Tensor:
         """Return a logit for each 4x4 block: above 0 for "this is the truth"."""
         if self.shown == "product":
             labels = (labels[:, :, None] * images[:, None]).flatten(1, 2)
-        elif self.shown == "image":
-            labels = torch.cat([labels, images], 1)
+        labels = self.labels(labels)
+        if len(self.image):
+            labels = torch.cat([labels, self.image(images)], 1)
         return cast("Tensor", self.layers(labels))
 
 
-def window(name: Opponent) -> int:
-    """Return the side of the window, in positions of the label map, that one verdict depends on."""
-    side, stride = 1, 1
-    for number, group in enumerate(NETWORKS[name]):
+def _stack(groups: Groups, inputs: int, width: int) -> tuple[nn.Sequential, int]:
+    """Build convolutions, each with its ReLU, a pooling between the groups; return them and their channels."""
+    layers: list[nn.Module] = []
+    for number, group in enumerate(groups):
         if number:
-            side, stride = side + stride, stride * 2
-        side += sum(kernel - 1 for kernel, _ in group) * stride
-    return side
+            layers.append(nn.MaxPool2d(2, ceil_mode=True))
+        for kernel, paper in group:
+            outputs = 1 if paper == 1 else max(round(paper * width / PAPER_WIDTH), 1)
+            layers += [nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), nn.ReLU(inplace=True)]
+            inputs = outputs
+    return nn.Sequential(*layers), inputs

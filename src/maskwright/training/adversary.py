@@ -91,10 +91,7 @@ class Adversary:
         mask = (labels != IGNORE).to(logits.dtype)[:, None]
         predicted = probabilities(logits)
         truth = softened(labels.masked_fill(labels == IGNORE, 0), predicted.detach(), self.plan.adversarial.tau)
-        if self.network.shown == "labels":
-            small = images[:, :0]  # it looks at none
-        else:
-            small = F.interpolate(images, size=labels.shape[1:], mode="area")
+        small = F.interpolate(images, size=labels.shape[1:], mode="area") if self.network.looks else images[:, :0]
         # The verdict's gradient passes through the opponent and leaves none there.
         self.network.requires_grad_(requires_grad=False)
         loss = verdict_loss(self._verdicts(predicted * mask, small), mask, true=True)
