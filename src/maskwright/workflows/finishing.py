@@ -150,6 +150,8 @@ def _report(task: Task, predictor: Predictor, scores: Scores, judged: Judged) ->
     }
     folder.write_metrics(task.run, metrics)
     dataset = task.material.dataset
+    share = judged.share
+    moved = [f"the training moved {share}"] if share.trained < share.whole else []  # of all there is nothing to say
     write_report(
         task.run / folder.REPORT,
         ReportData(
@@ -161,7 +163,7 @@ def _report(task: Task, predictor: Predictor, scores: Scores, judged: Judged) ->
             fingerprint=task.found or folder.read_fingerprint(task.run),
             history=folder.read_history(task.run / folder.HISTORY),
             examples=judging.examples(predictor, dataset, judged.held_out, scores, deadline=_before_report(task)),
-            notes=(*judged.notes, f"the training moved {judged.share}"),
+            notes=(*judged.notes, *moved),
             environment={key: str(value) for key, value in folder.read_json(task.run / folder.ENVIRONMENT).items()},
         ),
     )
