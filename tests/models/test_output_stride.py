@@ -57,6 +57,43 @@ def test_fewer_blocks_use_the_first_factors_and_more_start_anew(small: Build) ->
     assert rates(small(output_stride=16, multi_grid=(1, 2, 4)).backbone, "stages.3") == [2, 2]
 
 
+@pytest.mark.parametrize(
+    ("name", "stage", "expected"),
+    [
+        ("regnety_004", "s4", [2, 4, 8, 2, 4, 8]),
+        # Two stages of its own are one here, as the last of them has no stride: five blocks.
+        ("efficientnet_b0", "blocks.5", [2, 4, 8, 2]),
+        ("efficientnet_b0", "blocks.6", [4]),
+    ],
+)
+def test_the_multi_grid_goes_by_blocks_whatever_their_names(name: str, stage: str, expected: list[int]) -> None:
+    backbone = find_backbone(name).builder(3, output_stride=16, multi_grid=(1, 2, 4))
+    found = [
+        layer.dilation[0]
+        for path, layer in backbone.named_modules()
+        if f"{stage}." in path and isinstance(layer, nn.Conv2d) and layer.kernel_size[0] > 1
+    ]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        (
+            "timm:darknet17",
+            {"multi_grid": (1, 2)},
+            r"multi_grid \[1, 2\], since its blocks have no numbers .*multi_grid=\[\] ",
+        ),
+        ("timm:pvt_v2_b0", {}, "cannot run at output stride 8: set output_stride=32"),
+    ],
+)
+def test_a_backbone_that_would_be_changed_wrongly_is_refused(
+    name: str, settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(MaskwrightError, match=message):
+        find_backbone(name).builder(3, output_stride=8, **settings)
+
+
 @pytest.mark.parametrize("name", ["resnet18", "resnet26", "mobilenetv3_large_100", "efficientnet_b0", "regnety_004"])
 def test_without_a_multi_grid_the_dilations_are_timms(name: str) -> None:
     timm = pytest.importorskip("timm")

@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.backbones.dilation import PROBE, STRIDES, Site, arrange, shapes_of, survey
+from maskwright.models.backbones.dilation import PROBE, STRIDES, Site, Unfit, arrange, shapes_of, survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -96,23 +96,24 @@ class Backbone(nn.Module, ABC):
             )
         if self.settled:
             if (output_stride, grid) != (self.reductions[-1], self.multi_grid):
-                raise self._cannot(output_stride, grid)
+                raise self._cannot(output_stride, grid, "it was built for one")
             return
-        if not self._sites:
-            self._sites = survey(self, self.in_channels, PROBE * self._native[-1])
         before = self.reductions, self.multi_grid
-        self._arrange(tuple(min(step, output_stride) for step in self._native), grid)
-        if not self._keeps_its_promise():
-            self._arrange(*before)
-            raise self._cannot(output_stride, grid)
+        try:
+            self._sites = self._sites or survey(self, self.in_channels, PROBE * self._native[-1])
+            self._arrange(tuple(min(step, output_stride) for step in self._native), grid)
+            if not self._keeps_its_promise():
+                self._arrange(*before)
+                raise Unfit("not all of its strides lie in convolutions")
+        except Unfit as error:
+            raise self._cannot(output_stride, grid, str(error)) from None
 
-    def _cannot(self, output_stride: int, multi_grid: tuple[int, ...]) -> MaskwrightError:
+    def _cannot(self, output_stride: int, multi_grid: tuple[int, ...], why: str) -> MaskwrightError:
         grid = f" with multi_grid {list(multi_grid)}" if multi_grid else ""
-        cure = " and multi_grid=[]" if multi_grid else ""
-        why = "it was built for one" if self.settled else "not all of its strides lie in convolutions"
+        cure = "multi_grid=[] and, if that does not do, " if multi_grid else ""
         return MaskwrightError(
-            f"this backbone cannot be brought to output stride {output_stride}{grid}, since {why}: set "
-            f"output_stride={self.reductions[-1]}{cure}, or choose resnet18"
+            f"this backbone cannot be brought to output stride {output_stride}{grid}, since {why}: set {cure}"
+            f"output_stride={self.reductions[-1]}, or choose resnet18"
         )
 
     def _arrange(self, reductions: tuple[int, ...], multi_grid: tuple[int, ...]) -> None:

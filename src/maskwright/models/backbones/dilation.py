@@ -12,11 +12,14 @@ Two customs differ in the first block of a dilated stage, whose stride was taken
   multi-grid (section 3.2.1: rates 2 x (1, 2, 4) at output stride 16).
 
 The strides are found by sending a small image through, so this works for any network whose strides lie in convolutions
-of odd kernels; a pooling or a patch that would have to change shows in the shapes, and the caller refuses it.
+of odd kernels. Even ones (patches) that would have to change are refused; a pooling shows in the shapes, and the caller
+refuses it. A convolution that pads as TensorFlow does, unevenly, lays the finer grid otherwise (timm's `tf_` networks,
+as with timm's own `output_stride`): there the coarse map is not among the points of the fine one.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,7 +42,7 @@ class Site:
         name: its path in the network.
         before, after: stride of its input and of its output against the image.
         dilation, padding: as built.
-        block: number of its block in the last stage; 0 elsewhere.
+        block: number of its block in the last stage, None where its name has none; 0 elsewhere.
     """
 
     layer: nn.Conv2d
@@ -48,7 +51,11 @@ class Site:
     after: int
     dilation: tuple[int, ...]
     padding: tuple[int, ...]
-    block: int = 0
+    block: int | None = 0
+
+
+class Unfit(ValueError):  # noqa: N818 - what the caller says of the network
+    """A network that cannot be dilated as asked: the message says why."""
 
 
 def shapes_of(network: nn.Module, in_channels: int, side: int) -> list[tuple[int, ...]]:
@@ -64,13 +71,18 @@ def shapes_of(network: nn.Module, in_channels: int, side: int) -> list[tuple[int
 
 
 def survey(network: nn.Module, in_channels: int, side: int) -> list[Site]:
-    """List the convolutions of `network` with their strides, in the order in which they run."""
+    """List the convolutions of `network` with their strides, in the order in which they run.
+
+    Raises:
+        Unfit: one pads by a rule instead of a number.
+    """
     sites: list[Site] = []
 
     def look(name: str, layer: nn.Conv2d, given: tuple[Tensor, ...], result: Tensor) -> None:
         before, after = (max(side // x.shape[2], 1) for x in (given[0], result))
-        padding = layer.padding if isinstance(layer.padding, tuple) else (0, 0)
-        sites.append(Site(layer, name, before, after, layer.dilation, padding))
+        if not isinstance(layer.padding, tuple):
+            raise Unfit(f"{name} pads by the rule {layer.padding!r}")
+        sites.append(Site(layer, name, before, after, layer.dilation, layer.padding))
 
     handles = [
         layer.register_forward_hook(lambda module, given, result, name=name: look(name, module, given, result))
@@ -94,27 +106,57 @@ def arrange(sites: Sequence[Site], output_stride: int, multi_grid: Sequence[int]
         output_stride: largest stride.
         multi_grid: factor on the rate of each block of the last stage, from the first again where there are more
             blocks, by DeepLab's custom; empty for Yu's.
+
+    Raises:
+        Unfit: a patch would have to change, or the multi-grid finds no blocks; nothing was set.
     """
     last = max((site.after for site in sites), default=1)
-    for site in sites:
-        before, after = min(site.before, output_stride), min(site.after, output_stride)
-        rate = site.after // after if multi_grid else site.before // before
-        if multi_grid and site.after == last:
-            rate *= multi_grid[site.block % len(multi_grid)]
-        site.layer.stride = (after // before, after // before)
+    rates = [_rate(site, output_stride, multi_grid, in_last=site.after == last) for site in sites]
+    for site, rate in zip(sites, rates, strict=True):
+        step = min(site.after, output_stride) // min(site.before, output_stride)
+        site.layer.stride = (step, step)
         if max(site.layer.kernel_size) > 1:
             site.layer.dilation = tuple(one * rate for one in site.dilation)
             site.layer.padding = tuple(one * rate for one in site.padding)
 
 
+def _rate(site: Site, output_stride: int, multi_grid: Sequence[int], *, in_last: bool) -> int:
+    """Return the factor on a site's dilation."""
+    left_out_before, left_out = (step // min(step, output_stride) for step in (site.before, site.after))
+    rate = left_out if multi_grid else left_out_before
+    if in_last and max(multi_grid, default=1) > 1:
+        if site.block is None:
+            raise Unfit(f"its blocks have no numbers ({site.name})")
+        rate *= multi_grid[site.block % len(multi_grid)]
+    if (rate > 1 or left_out > left_out_before) and min(site.layer.kernel_size) % 2 == 0:
+        raise Unfit(f"{site.name} takes patches, not pixels with their neighbours")
+    return rate
+
+
 def _number_blocks(sites: Sequence[Site]) -> None:
-    """Number the blocks of the last stage: the first place where the paths part, if what stands there is a number."""
+    """Number the blocks of the last stage, by the numbers in their names where these part: `4.1`, `s4.b2`, `5.2`.
+
+    A bare number right before that place is the one block there is: `4.0.conv1` and `4.0.conv2` part inside of it.
+    """
     last = max((site.after for site in sites), default=1)
     stage = [site for site in sites if site.after == last]
     paths = [site.name.split(".") for site in stage]
     shared = next((index for index, parts in enumerate(zip(*paths, strict=False)) if len(set(parts)) > 1), None)
-    if shared is None or not all(path[shared].isdigit() for path in paths):
+    if shared is None:
         return
-    order = list(dict.fromkeys(path[shared] for path in paths))
-    for site, path in zip(stage, paths, strict=True):
-        site.block = order.index(path[shared])
+    parts = [path[shared] for path in paths]
+    if not all(part.isdigit() for part in parts) and shared and paths[0][shared - 1].isdigit():
+        return
+    known = all(re.search(r"\d$", part) for part in parts)
+    keys = [_block(path, shared) for path in paths]
+    order = list(dict.fromkeys(keys))
+    for site, key in zip(stage, keys, strict=True):
+        site.block = order.index(key) if known else None
+
+
+def _block(path: list[str], start: int) -> tuple[str, ...]:
+    """Return what names a block: the component at `start`, and the bare numbers behind it."""
+    end = start + 1
+    while end < len(path) - 1 and path[end].isdigit():
+        end += 1
+    return tuple(path[start:end])
