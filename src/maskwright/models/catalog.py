@@ -118,7 +118,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1706.05587",
         "resnet18",
         "context by dilated convolutions and the whole image; may predict at a finer stride than it trained",
-        {"output_stride": 16, "multi_grid": (1, 2, 4)},
+        backbone_options={"output_stride": 16, "multi_grid": (1, 2, 4)},
     ),
     "deeplabv3plus": ModelEntry(
         deeplabv3plus.build,
@@ -127,7 +127,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1802.02611",
         "resnet18",
         "context by dilated convolutions, with a small decoder: strong with pretrained weights",
-        {"output_stride": 16},
+        backbone_options={"output_stride": 16},
     ),
     "pspnet": ModelEntry(
         pspnet.build,
@@ -136,7 +136,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1612.01105",
         "resnet18",
         "context by averages over grids, at stride 8: scenes with large regions",
-        {"output_stride": 8},
+        backbone_options={"output_stride": 8},
     ),
     "fcn": ModelEntry(
         fcn.build,
@@ -145,7 +145,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1411.4038",
         "resnet18",
         "dilated backbone and a classifier, at stride 8: the baseline",
-        {"output_stride": 8},
+        backbone_options={"output_stride": 8},
     ),
     "segformer": ModelEntry(
         segformer.build,
@@ -179,7 +179,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1905.02244",
         "compact",
         "a gate and two classifiers: the lightest decoder, for phones",
-        {"output_stride": 16},
+        backbone_options={"output_stride": 16},
     ),
     "cnn": ModelEntry(
         cnn.build,
@@ -208,7 +208,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1412.7062",
         "vgg16_narrow",
         "LargeFOV: one atrous convolution of rate 12 on VGG-16 at stride 8; wants a dense CRF after it",
-        {"output_stride": 8},
+        backbone_options={"output_stride": 8},
     ),
     "deeplabv2": ModelEntry(
         deeplabv2.build,
@@ -217,7 +217,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1606.00915",
         "vgg16_narrow",
         "atrous convolutions of four rates summed, the image at three scales; wants a CRF after it",
-        {"output_stride": 8},
+        backbone_options={"output_stride": 8},
     ),
     "ppliteseg": ModelEntry(
         ppliteseg.build,
@@ -235,8 +235,8 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1511.07053",
         "compact",
         "recurrent layers sweep the features in four directions: context of the whole image",
-        {"levels": 3},
-        {"widths": (64, 128), "depths": (2, 2)},
+        backbone_options={"levels": 3},
+        own={"widths": (64, 128), "depths": (2, 2)},
     ),
     "renet": ModelEntry(
         renet.build,
@@ -245,7 +245,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1505.00393",
         "patches",
         "recurrent layers straight from pixel patches, no convolution: to compare with",
-        {"patch": 4},
+        backbone_options={"patch": 4},
         slim={"patch": 8},
     ),
 }

@@ -2,7 +2,9 @@
 
 Counting builds the network on torch's meta device, where tensors have shapes and no values: no weights are drawn, no
 arithmetic is done, and the count is exact for every convolution and matrix product, recurrent steps and attention
-included. Additions, norms and activations are not counted, as is usual.
+included. Additions, norms and activations are not counted, as is usual. Counted is what runs: a convolution of an
+enlarged map is done on the small one (`layers.blocks.enlarged_convolution`), and a counter of U-Net's plain form finds
+a fifth more.
 
 A recurrent layer is counted by formula and not run, since its thousands of small steps take seconds to count one by
 one: with I inputs, H units and G gates each step of each direction costs G * H * (I + H).

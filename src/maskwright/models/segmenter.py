@@ -73,23 +73,26 @@ class Segmenter(nn.Module):
         head: map to logits, at the decoder's stride.
         classes: K.
         aux: auxiliary heads, each on one level of the pyramid, or on a further map of the decoder.
+        scales: of the image; where there is more than one, the same network sees the image at each, and the logits are
+            the largest of all (Chen et al. 2017, "DeepLab", section 3.2); those of each count as auxiliary ones.
 
     Attributes:
         classes: K.
         in_channels: C.
         native_stride: stride of the logits before they are brought to the size of the image.
         align_corners: how they are brought there; see `resize`.
-        scales: of the image; where there is more than one, the same network sees the image at each, and the logits are
-            the largest of all (Chen et al. 2017, "DeepLab", section 3.2).
-        scale_logits: with several scales, give the logits of each as auxiliary ones.
     """
 
     align_corners = False
-    scales: Sequence[float] = (1.0,)
-    scale_logits = False
 
     def __init__(
-        self, backbone: Backbone, decoder: Decoder, head: Head, classes: int, aux: Sequence[AuxHead] = ()
+        self,
+        backbone: Backbone,
+        decoder: Decoder,
+        head: Head,
+        classes: int,
+        aux: Sequence[AuxHead] = (),
+        scales: Sequence[float] = (1.0,),
     ) -> None:
         super().__init__()
         if backbone.valid and not decoder.margin:
@@ -102,6 +105,7 @@ class Segmenter(nn.Module):
         self.head = head
         self.aux = nn.ModuleList(aux)
         self.classes = classes
+        self.scales = tuple(sorted(scales))
         self.in_channels = backbone.in_channels
         self.native_stride = decoder.stride
 
@@ -111,7 +115,7 @@ class Segmenter(nn.Module):
         Args:
             x: images (N, C, H, W).
             with_aux: return a tuple (logits, one more for each auxiliary head, then for each scale where
-                `scale_logits` is set), also where there are none of these.
+                there are several), also where there are none of these.
             upsample: bring the logits to H x W, bilinearly; otherwise all are
                 (N, K, ceil(H / native_stride), ceil(W / native_stride)).
 
@@ -176,13 +180,13 @@ class Segmenter(nn.Module):
             return scores[0], others
         size = height_width(scores[-1])
         fused = torch.stack([resize(score, size) for score in scores]).amax(dim=0)
-        return fused, others + scores if with_aux and self.scale_logits else others
+        return fused, others + scores if with_aux else others
 
     def _scaled(self, x: Tensor, scale: float) -> Tensor:
-        """Bring `x` to `scale` times its size, or to the next larger one that the backbone divides."""
+        """Stretch `x` to `scale` times its size, or to the next larger one that the backbone divides."""
         if scale == 1:
             return x
-        height, width = (self.backbone.fitted(max(round(side * scale), 1)) for side in height_width(x))
+        height, width = (self.backbone.fitted(max(int(side * scale + 0.5), 1)) for side in height_width(x))
         return resize(x, (height, width))
 
     def set_gradient_checkpointing(self, enable: bool) -> None:

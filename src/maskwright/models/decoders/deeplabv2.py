@@ -14,7 +14,9 @@ Expected: 68.96 mIoU on PASCAL VOC 2012 val with VGG-16, one scale, and 71.57 wi
 76.35 and 77.69 with ResNet-101, three scales and COCO (table 4).
 
 Where we differ: the losses of the scales count `loss.auxiliary` together, where the paper adds all alike; the learning
-rate is planned; on VGG-16 what stands under deeplabv1 holds here too.
+rate is planned; an image is stretched to the smaller scales, to sizes that the backbone divides; on a ResNet the first
+block of a dilated stage keeps the rate before it, as in torchvision, unless `multi_grid=[1]` gives it the stage's, as
+in ports of the authors' network; on VGG-16 what stands under deeplabv1 holds here too.
 """
 
 from __future__ import annotations
@@ -87,7 +89,4 @@ def build(
     else:
         decoder = FieldsOfViewDecoder(backbone, width, rates)
         head = PixelHead(decoder.channels, classes, dropout)
-    segmenter = Segmenter(backbone, decoder, head, classes)
-    segmenter.scales = tuple(sorted(scales))
-    segmenter.scale_logits = len(scales) > 1
-    return segmenter
+    return Segmenter(backbone, decoder, head, classes, scales=scales)

@@ -14,7 +14,9 @@ predicted at 8 (their table 6).
 Where we differ: the backbone is any; with fewer blocks in the last stage than the multi-grid has factors the rest is
 not used, with more it starts anew. `refine=true` adds the 3x3 convolution before the logits that torchvision and
 segmentation_models.pytorch have, `auxiliary=true` torchvision's auxiliary classifier; with these and `multi_grid=[]`
-(theirs has none) our tests load their weights into this network and compare the outputs.
+(theirs has none) our tests load their weights into this network and compare the outputs. An image whose size is no
+multiple of the stride is continued to one by its edge, and the logits are cut again; theirs let each level round up, or
+refuse it.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING, cast
 from torch import Tensor, nn
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.heads.pixel import AuxHead, PixelHead
+from maskwright.models.heads.pixel import PixelHead, aux_before_last
 from maskwright.models.layers.aspp import AtrousPyramid
 from maskwright.models.layers.blocks import ConvNormAct, initialise
 from maskwright.models.segmenter import Decoder, Segmenter
@@ -89,6 +91,5 @@ def build(
     if min(width, *rates, 1) < 1:
         raise MaskwrightError(f"deeplabv3: width {width} and rates {list(rates)} must all be 1 or more")
     decoder = DeepLabV3Decoder(backbone, width, rates, refine=refine)
-    level = max(len(backbone.channels) - 2, 0)
-    aux = [AuxHead(level, backbone.channels[level], classes, dropout)] if auxiliary else []
+    aux = aux_before_last(backbone, classes, dropout) if auxiliary else []
     return Segmenter(backbone, decoder, PixelHead(width, classes, dropout), classes, aux)

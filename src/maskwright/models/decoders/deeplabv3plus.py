@@ -6,10 +6,11 @@ convolutions of 256. The encoder is DeepLabV3, with its rates: 6, 12, 18 at outp
 
 Expected: 78.85 mIoU on PASCAL VOC 2012 val with a ResNet-101 at output stride 16 (their table 3).
 
-Where we differ: the backbone is any, dilated as `backbones.dilation` says; at output stride 32 the rates are halved, on
-which the paper is silent. With `layout=smp` the decoder is arranged as in segmentation_models.pytorch: one separable
-convolution behind ASPP and one behind the join, no norm between their halves, corners aligned when resizing. Our tests
-load its weights into this network and compare the outputs.
+Where we differ: the backbone is any, dilated as `backbones.dilation` says, and without the multi-grid that DeepLabV3's
+has, unless `multi_grid=[1, 2, 4]` says otherwise; at output stride 32 the rates are halved, on which the paper is
+silent. With `layout=smp` the decoder is arranged as in segmentation_models.pytorch: one separable convolution behind
+ASPP and one behind the join, no norm between their halves, corners aligned when resizing. Our tests load its weights
+into this network and compare the outputs.
 """
 
 from __future__ import annotations

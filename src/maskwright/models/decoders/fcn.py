@@ -7,14 +7,16 @@ the classifier, and an auxiliary classifier on the level before the last (Zhao e
 Expected: 60.5 mIoU on COCO val2017 with the VOC classes, with a ResNet-50, as torchvision states for its own; our
 tests load torchvision's weights into this network and compare the outputs.
 
-Where we differ from torchvision: dropout is off unless asked for, and drops whole channels.
+Where we differ from torchvision: dropout is off unless asked for, and drops whole channels; an image whose size is no
+multiple of the stride is continued to one by its edge, and the logits are cut again, where torchvision lets each level
+round up; the default backbone is a ResNet-18.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from maskwright.models.heads.pixel import AuxHead, PixelHead
+from maskwright.models.heads.pixel import PixelHead, aux_before_last
 from maskwright.models.layers.blocks import ConvNormAct, initialise
 from maskwright.models.segmenter import Decoder, Segmenter
 
@@ -54,6 +56,5 @@ def build(backbone: Backbone, classes: int, dropout: float = 0.0, *, auxiliary: 
         auxiliary: add the auxiliary classifier on the level before the last.
     """
     decoder = FCNDecoder(backbone)
-    level = max(len(backbone.channels) - 2, 0)
-    aux = [AuxHead(level, backbone.channels[level], classes, dropout)] if auxiliary else []
+    aux = aux_before_last(backbone, classes, dropout) if auxiliary else []
     return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes, aux)

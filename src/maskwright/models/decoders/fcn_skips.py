@@ -18,9 +18,9 @@ the authors), on pretrained weights: `--set model.backbone=vgg16` with `model.pr
 
 Where we differ: fc6 is padded and the image continued to a multiple of 32, instead of padding it by 100 pixels and
 cropping (away from the edge that is the same network, but for a small shift; a test holds it to the authors' layers);
-by default VGG-16 has a quarter of its width and batch normalisation, to train from scratch on a CPU; the loss is
-taken at stride 4 unless `finest` says 1; dropout is off unless asked for, and drops whole channels of fc7 alone;
-training all skips at once is the default.
+by default VGG-16 has a quarter of its width and batch normalisation, to train from scratch on a CPU; the loss is taken
+at stride 4 unless `finest` says 1; dropout is off unless asked for, and drops whole channels of fc7 alone; training all
+skips at once is the default, without the factors on pool3 and pool4 of the authors' network for that.
 """
 
 from __future__ import annotations

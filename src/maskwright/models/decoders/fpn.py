@@ -9,8 +9,9 @@ Girshick, He, Hariharan, Belongie 2017, "Feature Pyramid Networks for Object Det
 
 Expected: 77.7 mIoU on Cityscapes val with a ResNet-101 (their table 1a).
 
-Where we differ: 64 and 32 channels unless told otherwise (width=256, branch_width=128 in the paper).
-segmentation_models.pytorch leaves out Conv3x3 and aligns corners: smooth=false, align_corners=true.
+Where we differ: 64 and 32 channels unless told otherwise (width=256, branch_width=128 in the paper), on our compact
+backbone (a ResNet-101 there). segmentation_models.pytorch leaves out Conv3x3 and aligns corners: smooth=false,
+align_corners=true.
 """
 
 from __future__ import annotations

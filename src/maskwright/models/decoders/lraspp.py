@@ -11,8 +11,9 @@ whose weights our tests load into this network.
 
 Where we differ: the average is over the whole map, as in torchvision; the paper's 49x49 windows in steps of 16 and 20,
 for images of 1024x2048, are window=49. The sum of two classifiers is written as one on both maps side by side, with one
-bias instead of two. timm's MobileNetV3 differs from torchvision's in three details; models/backbones/mobilenet.py
-names them.
+bias instead of two. An image whose size is no multiple of the stride is continued to one by its edge, and the logits
+are cut again, where torchvision lets each level round up. The default backbone is our compact one. timm's MobileNetV3
+differs from torchvision's in three details; models/backbones/mobilenet.py names them.
 """
 
 from __future__ import annotations

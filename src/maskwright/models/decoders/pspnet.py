@@ -11,7 +11,8 @@ off after the second). The authors' deep stem, three 3x3 convolutions for one 7x
 `resnet101s`).
 
 Where we differ: corners are aligned when resizing only with `align_corners=true` (the authors' code has it so); dropout
-is off unless asked for (0.1 in the authors' code).
+is off unless asked for (0.1 in the authors' code); the first block of a dilated stage keeps the rate before it, as in
+torchvision, unless `multi_grid=[1]` gives it the stage's, as in the authors' code; the default backbone is a ResNet-18.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.heads.pixel import AuxHead, PixelHead
+from maskwright.models.heads.pixel import PixelHead, aux_before_last
 from maskwright.models.layers.blocks import ConvNormAct, initialise
 from maskwright.models.layers.pyramid import PyramidPooling
 from maskwright.models.segmenter import Decoder, Segmenter
@@ -83,6 +84,5 @@ def build(
     if not grids or min(grids) < 1:
         raise MaskwrightError(f"pspnet: grids {list(grids)} must be 1 or more each, and at least one is needed")
     decoder = PSPDecoder(backbone, grids, align_corners=align_corners)
-    level = max(len(backbone.channels) - 2, 0)
-    aux = [AuxHead(level, backbone.channels[level], classes, dropout)] if auxiliary else []
+    aux = aux_before_last(backbone, classes, dropout) if auxiliary else []
     return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes, aux)

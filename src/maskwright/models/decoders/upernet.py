@@ -7,9 +7,10 @@ side. Of their heads we keep the one for objects and stuff.
 
 Expected: 41.22 mIoU on ADE20K val with a ResNet-50 (their table 2, objects alone).
 
-Where we differ: 64 channels unless told otherwise (512 in the paper: width=512); upsampling does not align
-corners. level_norm=true normalises the channels of each level first, which Swin, ViT and ConvNeXt backbones want, as
-timm gives their levels before the last norm; segmentation_models.pytorch does it with all.
+Where we differ: 64 channels unless told otherwise (512 in the paper: width=512); upsampling does not align corners.
+level_norm=true normalises the channels of each level first, which Swin, ViT and ConvNeXt backbones want, as timm gives
+their levels before the last norm; segmentation_models.pytorch does it with all. The default backbone is our compact one
+(a ResNet-50 in the paper).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import pyramid_levels
-from maskwright.models.heads.pixel import AuxHead, PixelHead
+from maskwright.models.heads.pixel import PixelHead, aux_before_last
 from maskwright.models.layers.blocks import ConvNormAct, height_width, initialise, resize
 from maskwright.models.layers.norm import ChannelNorm
 from maskwright.models.layers.pyramid import PyramidPooling
@@ -100,6 +101,5 @@ def build(
             f"upernet: width {width} and grids {list(grids)} must all be 1 or more, and at least one grid is needed"
         )
     decoder = UPerNetDecoder(backbone, width, grids, level_norm=level_norm)
-    level = max(len(backbone.channels) - 2, 0)
-    aux = [AuxHead(level, backbone.channels[level], classes, dropout)] if auxiliary else []
+    aux = aux_before_last(backbone, classes, dropout) if auxiliary else []
     return Segmenter(backbone, decoder, PixelHead(width, classes, dropout), classes, aux)

@@ -99,7 +99,7 @@ class AuxHead(nn.Module):
         level: as above.
     """
 
-    def __init__(self, level: int, inputs: int, classes: int, dropout: float = 0.1, *, hidden: bool = True) -> None:
+    def __init__(self, level: int, inputs: int, classes: int, dropout: float, *, hidden: bool = True) -> None:
         super().__init__()
         self.level = level
         middle = max(inputs // 4, 1) if hidden else inputs
@@ -132,3 +132,9 @@ def aux_heads(backbone: Backbone, levels: Sequence[int], classes: int, dropout: 
             f"{', '.join(map(str, backbone.reductions))}: name each at most once"
         )
     return nn.ModuleList(AuxHead(level, backbone.channels[level], classes, dropout) for level in places)
+
+
+def aux_before_last(backbone: Backbone, classes: int, dropout: float = 0.0) -> list[AuxHead]:
+    """Put an auxiliary head on the level before the last, as PSPNet has it: `aux_heads` for a `Segmenter`."""
+    level = max(len(backbone.channels) - 2, 0)
+    return [AuxHead(level, backbone.channels[level], classes, dropout)]

@@ -59,4 +59,5 @@ class PyramidPooling(nn.Module):
         if not self.follow_shape:
             return grid, grid
         short = min(size)
-        return min(round(grid * size[0] / short), size[0]), min(round(grid * size[1] / short), size[1])
+        height, width = (min((2 * grid * side + short) // (2 * short), side) for side in size)  # rounded
+        return height, width
