@@ -15,6 +15,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, Plan
 from maskwright.models import bundle
 from maskwright.models.heads.skip import BilinearUp, SkipHead
+from maskwright.models.transfer import take_over
 from maskwright.workflows import network
 
 if TYPE_CHECKING:
@@ -130,13 +131,19 @@ def test_staged_skips_learn_one_after_the_other(progress: float) -> None:
 
 def test_a_finer_network_starts_from_a_coarser_one(tmp_path: Path) -> None:
     before = shaken(small("fcn32s"))
-    names = bundle.CardClasses.of(Classes.named(["a", "b", "c"]))
-    plan = ModelPlan(name="fcn32s", backbone="vgg16", options=SMALL)
-    bundle.save(tmp_path / "m.safetensors", before, bundle.Card(model=plan, classes=names, data=DataPlan()))
-    after = small("fcn16s", weights=tmp_path / "m.safetensors").eval()
+    coarse, fine = (ModelPlan(name=name, backbone="vgg16", options=SMALL) for name in ("fcn32s", "fcn16s"))
+    names = ["a", "b", "c"]
+    card = bundle.Card(model=coarse, classes=bundle.CardClasses.of(Classes.named(names)), data=DataPlan())
+    bundle.save(tmp_path / "coarse.safetensors", before, card)
+    after = small("fcn16s").eval()
+    taken = take_over(after, fine, names, tmp_path / "coarse.safetensors")
+    assert (taken.decoder, taken.kept, taken.fresh) == (True, ("a", "b", "c"), ())
     for name, value in before.state_dict().items():
         assert torch.equal(after.state_dict()[name], value), name
     assert not after.head.skips[0].weight.any()
+    bundle.save(tmp_path / "fine.safetensors", after, card.model_copy(update={"model": fine}))
+    back = take_over(small("fcn32s"), coarse, names, tmp_path / "fine.safetensors")
+    assert not back.decoder, "the finer one has scores that the coarser has no place for"
 
 
 def test_the_last_constants_move_every_logit_alike() -> None:

@@ -155,6 +155,18 @@ def test_a_description_with_anything_in_it_is_imported_or_refused_in_words(tmp_p
     assert refused > 2 * len(WILD)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("hidden_sizes", [12 << 17] * 4), ("decoder_hidden_size", 10**9), ("mlp_ratios", [10**6] * 4)]
+)
+def test_a_description_gets_no_more_memory_than_its_weights_fill(tmp_path: Path, key: str, value: object) -> None:
+    small_segformer().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps({**config, key: value}), encoding="utf-8")
+    # A billion of billions: had it been built, no machine would have come this far.
+    with pytest.raises(MaskwrightError, match=r"makes no network here: .* does not fit the network \(.* and \d+ more"):
+        import_model(f"transformers:{tmp_path}")
+
+
 @pytest.mark.parametrize("rows", [(), (0, 512), (257, 512)], ids=str)
 def test_a_last_layer_without_a_number_of_classes_is_refused(tmp_path: Path, rows: tuple[int, ...]) -> None:
     safetensors.torch.save_file({"classifier.4.weight": torch.zeros(rows)}, tmp_path / "w.safetensors")

@@ -14,10 +14,12 @@ from maskwright.models.backbones import find_backbone
 from maskwright.models.backbones.dilation import STRIDES
 from maskwright.models.catalog import ModelEntry, find_model
 from maskwright.models.heads.pixel import aux_heads
-from maskwright.models.weights import is_whole_model, load_whole_model
+from maskwright.models.weights import check_fits, is_whole_model, load_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from torch import Tensor
 
     from maskwright.core.plan import ModelPlan
     from maskwright.models.backbones.base import Backbone
@@ -50,7 +52,7 @@ def create(
         in_channels: of the image.
         backbone: in `BACKBONES`, `timm:NAME`, or None for the architecture's own.
         pretrained: start the backbone from published weights; the only thing that ever touches the network.
-        weights: local safetensors file to start from: a bundle of the same architecture, or a backbone's weights.
+        weights: local safetensors file with the backbone's weights, to start from.
         dropout: before the last layer, 0..1.
         options: of the architecture and of the backbone; `options_of` lists them. `aux_levels`, for any architecture:
             the levels of the backbone that get an auxiliary head, in place of what the architecture has of its own.
@@ -66,17 +68,13 @@ def create(
     if aux_levels is not None:
         _check_own_heads(name, backbone, settings)
     path = _starting_weights(backbone, pretrained, weights)
-    whole = path is not None and weights is not None and is_whole_model(path)
     source = find_backbone(backbone)
-    network = source.builder(in_channels, None if whole else path, **_taken(settings, source.builder))
+    network = source.builder(in_channels, path, **_taken(settings, source.builder))
     _bring_to_stride(network, source.builder, settings)
     segmenter = entry.builder(network, classes, dropout, **_taken(settings, entry.builder))
     segmenter.align_corners = settings["align_corners"]
     if aux_levels is not None:
         segmenter.aux = aux_heads(network, aux_levels, classes, dropout)
-    if whole:
-        assert path is not None
-        load_whole_model(segmenter, path)
     return segmenter
 
 
@@ -93,6 +91,33 @@ def create_from_plan(plan: ModelPlan, classes: int, in_channels: int) -> Segment
         aux_levels=plan.aux_levels,
         **plan.options,
     )
+
+
+def restore(
+    plan: ModelPlan, classes: int, in_channels: int, fitted: Callable[[Segmenter], Mapping[str, Tensor]], source: str
+) -> Segmenter:
+    """Build the segmenter that a plan describes and fill it with weights, in evaluation mode.
+
+    First without memory, to compare: a description that asks for more than its weights are shall not get it. torch's
+    random state is as it was afterwards.
+
+    Args:
+        plan: of the network, without weights of its own.
+        classes: K.
+        in_channels: C.
+        fitted: all tensors, by the names and in the shapes of the segmenter that it is given.
+        source: of the tensors, for messages.
+
+    Raises:
+        MaskwrightError: as `create`, or the tensors do not fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        with torch.device("meta"):
+            empty = create_from_plan(plan, classes, in_channels)
+        check_fits(empty, fitted(empty), source)
+        segmenter = create_from_plan(plan, classes, in_channels)
+    load_exactly(segmenter, fitted(segmenter), source)
+    return segmenter.eval()
 
 
 def options_of(name: str, backbone: str | None = None) -> dict[str, Any]:
@@ -230,4 +255,9 @@ def _starting_weights(backbone: str, pretrained: bool, weights: str | Path | Non
         from maskwright.models.backbones.hub import pretrained_file
 
         return pretrained_file(backbone)
+    if weights is not None and is_whole_model(Path(weights)):
+        raise MaskwrightError(
+            f"{weights} holds a whole model, and a backbone's weights are wanted here: maskwright.load of it gives the "
+            "model as it is, and a training starts from it with --from"
+        )
     return Path(weights) if weights is not None else None

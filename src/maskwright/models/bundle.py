@@ -17,8 +17,8 @@ from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError, first_problem
 from maskwright.core.files import write_bytes
 from maskwright.core.plan import DataPlan, ModelPlan, PostprocessPlan, PredictPlan, Section
-from maskwright.models.build import create_from_plan, resolved
-from maskwright.models.weights import CARD_KEY, load_exactly, read_metadata, read_tensors
+from maskwright.models.build import resolved, restore
+from maskwright.models.weights import CARD_KEY, read_metadata, read_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,10 +116,8 @@ def load(path: Path) -> tuple[Segmenter, Card]:
         MaskwrightError: missing, cut off, no safetensors, not ours, of a newer format, or damaged.
     """
     card = read_card(path)
-    with torch.random.fork_rng(devices=[]):
-        segmenter = create_from_plan(card.model, len(card.classes.names), card.data.channels)
-    load_exactly(segmenter, read_tensors(path), str(path))
-    return segmenter.eval(), card
+    tensors = read_tensors(path)
+    return restore(card.model, len(card.classes.names), card.data.channels, lambda _: tensors, str(path)), card
 
 
 def read_card(path: Path) -> Card:

@@ -1,8 +1,10 @@
 """Start a segmenter from a bundle of ours whose classes may be others. Knows no data set and no training.
 
-Backbone and decoder are taken over as they are. Of what depends on the number of classes, each class takes over what
-the class of the same name had learnt, and the others begin afresh. Which weights these are is asked of the
-architecture, by building it once more with another number of classes: no layer has to be told.
+Backbone and decoder are taken over as they are, also into an architecture that holds all of that network and more
+(FCN-16s after FCN-32s, gates on a U-Net); from any other one the backbone alone. Of what depends on the number of
+classes, each class takes over what the class of the same name had learnt, and the others begin afresh. Which weights
+these are is asked of the architecture, by building it once more with another number of classes: no layer has to be
+told.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ class Taken:
 
 
 def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path: Path) -> Taken:
-    """Fill `segmenter` from a bundle; of another architecture only the backbone is taken.
+    """Fill `segmenter` from a bundle; of an architecture that it does not continue only the backbone is taken.
 
     Args:
         segmenter: with fresh weights; what is not taken over keeps them.
@@ -73,12 +75,13 @@ def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path:
     card = bundle.read_card(path)
     check_channels(card, segmenter.in_channels, str(path))
     tensors, alike = read_tensors(path), card.model.name == plan.name
-    if not alike:
-        tensors = {name: tensor for name, tensor in tensors.items() if name.startswith("backbone.")}
     pairs = same_names(card.classes.names, names)
-    axes = class_axes(segmenter, plan)
+    own, axes = segmenter.state_dict(), class_axes(segmenter, plan)
+    whole = alike or _continues(own, axes, tensors)
+    if not whole:
+        tensors = {name: tensor for name, tensor in tensors.items() if name.startswith("backbone.")}
     filled: dict[str, Tensor] = {}
-    for name, fresh in segmenter.state_dict().items():
+    for name, fresh in own.items():
         if name in axes:
             old = tensors.pop(name, None)
             filled[name] = _with_classes(fresh, old, axes[name], len(card.classes.names), pairs)
@@ -89,8 +92,8 @@ def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path:
             filled[name] = tensors.pop(name)
     filled.update({name: tensor for name, tensor in tensors.items() if not name.startswith("aux.")})
     load_exactly(segmenter, filled, str(path))
-    kept = [names[new] for _, new in pairs] if alike else []
-    return Taken(str(path), alike, tuple(kept), tuple(name for name in names if name not in kept))
+    kept = [names[new] for _, new in pairs] if whole else []
+    return Taken(str(path), whole, tuple(kept), tuple(name for name in names if name not in kept))
 
 
 def check_channels(card: bundle.Card, channels: int, source: str) -> None:
@@ -132,11 +135,19 @@ def class_axes(segmenter: Segmenter, plan: ModelPlan) -> Axes:
     return found
 
 
+def _continues(own: Mapping[str, Tensor], axes: Axes, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether a network holds all of another one's tensors; auxiliary heads do not count, nor the number of classes."""
+    return all(
+        name.startswith("aux.") or (name in own and (name in axes or own[name].shape == tensor.shape))
+        for name, tensor in tensors.items()
+    )
+
+
 def _may_stay_fresh(name: str, fresh: Tensor, tensors: Mapping[str, Tensor], *, alike: bool) -> bool:
-    """Whether a weight is none that must fit: an auxiliary head, or the decoder of another architecture."""
+    """Whether a weight is none that must fit: an auxiliary head, or what another architecture has not."""
     if name.startswith("aux."):
         return name not in tensors or tensors[name].shape != fresh.shape
-    return not alike and not name.startswith("backbone.")
+    return not alike and name not in tensors and not name.startswith("backbone.")
 
 
 def _with_classes(

@@ -83,14 +83,22 @@ def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], source: str) 
     Raises:
         MaskwrightError: a name or shape differs; the first few are named.
     """
-    wanted = module.state_dict()
-    problems = _differences(wanted, tensors)
+    check_fits(module, tensors, source)
+    module.load_state_dict(dict(tensors))
+
+
+def check_fits(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Compare `tensors` with those of `module`, which may be one without memory.
+
+    Raises:
+        MaskwrightError: a name or shape differs; the first few are named.
+    """
+    problems = _differences(module.state_dict(), tensors)
     if problems:
         raise MaskwrightError(
             f"{source} does not fit the network ({_few(problems)}): it belongs to another architecture, or to other "
             "options or another number of channels. Give the file of this architecture"
         )
-    module.load_state_dict(dict(tensors))
 
 
 def load_backbone(backbone: nn.Module, path: Path) -> None:
@@ -109,25 +117,6 @@ def is_whole_model(path: Path) -> bool:
         MaskwrightError: missing, a pickle, cut off, or no safetensors file.
     """
     return CARD_KEY in read_metadata(path)
-
-
-def load_whole_model(segmenter: nn.Module, path: Path) -> None:
-    """Start `segmenter` from a bundle of the same architecture; its classes may differ.
-
-    The last layers (`head`, `aux`) are taken over where their shapes agree and stay fresh where they do not; all else
-    must fit.
-
-    Raises:
-        MaskwrightError: unreadable, or the backbone or the decoder does not fit.
-    """
-    tensors = read_tensors(path)
-    wanted = segmenter.state_dict()
-    for name, tensor in wanted.items():
-        last = name.startswith(("head.", "aux."))
-        if last and (name not in tensors or tensors[name].shape != tensor.shape):
-            tensors[name] = tensor
-    extra = [name for name in tensors if name.startswith("aux.") and name not in wanted]
-    load_exactly(segmenter, {name: tensor for name, tensor in tensors.items() if name not in extra}, str(path))
 
 
 def _differences(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:

@@ -11,7 +11,7 @@ layers as in the authors' published networks (voc-fcn32s, voc-fcn16s, voc-fcn8s)
 Scores are 1x1 convolutions; those of pool3 and pool4 start at 0. `up2` is a transposed convolution that starts as
 bilinear interpolation and is learnt (fixed in the published networks); the last upsampling is fixed. With `staged`,
 one training goes the paper's way from 32s over 16s to 8s, each for its share of the steps; or start from the coarser
-network's bundle with `--set model.weights=RUN/model.safetensors`.
+network's bundle with `--from RUN --model fcn16s`.
 
 Expected: 59.4, 62.4 and 62.7 mIoU on a part of PASCAL VOC 2011 val (their table 2; 63.6, 65.0 and 65.5 as retrained by
 the authors), on pretrained weights: `--set model.backbone=vgg16` with `model.pretrained=true` or `model.weights=FILE`.

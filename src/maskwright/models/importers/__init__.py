@@ -9,15 +9,13 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-import torch
 from pydantic import ValidationError
 
 from maskwright.core.errors import MaskwrightError, first_problem, unknown_name
-from maskwright.models.build import create_from_plan
+from maskwright.models.build import restore
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.models.importers import smp, torchvision, transformers
 from maskwright.models.importers.recipe import class_table
-from maskwright.models.weights import load_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -61,7 +59,6 @@ def import_model(
         found = LIBRARIES[library](name, weights)
         names = class_table(found, classes, source)
         segmenter = _segmenter(found)
-    load_exactly(segmenter, found.tensors_for(segmenter), found.origin)
     card = Card(
         model=found.model,
         classes=CardClasses.of(names),
@@ -69,18 +66,16 @@ def import_model(
         predict=found.predict,
         summary={"imported": {"source": source, "weights": found.origin, "notes": list(found.notes)}},
     )
-    return segmenter.eval(), card
+    return segmenter, card
 
 
 def _segmenter(found: Recipe) -> Segmenter:
-    with torch.random.fork_rng(devices=[]):
-        try:
-            return create_from_plan(found.model, found.count, found.data.channels)
-        except MaskwrightError as error:
-            raise MaskwrightError(
-                f"the description of {found.origin} makes no network here: {error}. Give the config.json that was "
-                "saved with the weights"
-            ) from None
+    try:
+        return restore(found.model, found.count, found.data.channels, found.tensors_for, found.origin)
+    except MaskwrightError as error:
+        raise MaskwrightError(
+            f"{found.origin} makes no network here: {error}. Give weights and config.json as they were saved together"
+        ) from None
 
 
 @contextlib.contextmanager
