@@ -197,6 +197,19 @@ def test_progress_runs_from_nothing_to_all(run_folder: Path, images: Path, tmp_p
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
+def test_progress_moves_within_an_image_of_several_tiles(run_folder: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png")
+    write_image(tmp_path / "large.png", (500, 400))
+    seen: list[tuple[float, int]] = []
+    predict(run_folder, [tmp_path], tmp_path / "out", device="cpu", on_progress=lambda *step: seen.append(step))
+    assert [step for step in seen if step[0] <= 1] == [(0, 2), (1, 2)]
+    within = [done for done, _ in seen if 1 < done < 2]
+    assert len(within) > 8
+    assert seen == sorted(seen)
+    assert seen[-1] == (2, 2)
+    assert max(np.diff(within)) < 0.2
+
+
 def test_a_folder_that_cannot_be_written_is_named(run_folder: Path, images: Path, tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MaskwrightError, match="file is a file: name a folder"):

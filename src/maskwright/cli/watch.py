@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LOG_LINES = 10
 LOG_LEAST_SECONDS, LOG_MOST_SECONDS = 2.0, 30.0
+LONG_SECONDS = 2.0  # an item that takes longer shows how far it is; with shorter ones the figures would flicker
 
 
 class Watch:
@@ -58,16 +59,25 @@ class Watch:
         else:
             self.saved = event
 
-    def counting(self, name: str) -> Callable[[int, int], None]:
-        """Return a callback (done, total) that shows as a stage called `name`; the time left is estimated here."""
+    def counting(self, name: str) -> Callable[[float, int], None]:
+        """Return a callback (done, total) that shows as a stage called `name`; the time left is estimated here.
 
-        def on_progress(done: int, total: int) -> None:
+        `done` may lie within an item: 2.25 is a quarter of the third.
+        """
+        item, since = -1, 0.0
+
+        def on_progress(done: float, total: int) -> None:
+            nonlocal item, since
             if self._stage != name:
                 self._begin(Stage(name), quietly=True)
-            spent = time.monotonic() - self._started
+            now = time.monotonic()
+            if int(done) != item:
+                item, since = int(done), now
+            spent = now - self._started
             rate = done / spent if done and spent > 0 else None
             left = (total - done) / rate if rate else None
-            self._progress(Progress(done, total, seconds_left=left, rate=rate))
+            share = done - item if now - since >= LONG_SECONDS else 0.0
+            self._progress(Progress(item, total, seconds_left=left, rate=rate, share=share))
 
         return on_progress
 
@@ -89,7 +99,7 @@ class Watch:
     def _due(self, event: Progress) -> bool:
         """Whether a log, which cannot be redrawn, should get another line."""
         now = time.monotonic()
-        part = event.done * LOG_LINES // max(event.total, 1)
+        part = int((event.done + event.share) * LOG_LINES) // max(event.total, 1)
         quiet = now - self._logged_at
         due = quiet >= (LOG_LEAST_SECONDS if part > self._logged_part else LOG_MOST_SECONDS)
         if due:
@@ -104,7 +114,7 @@ class Watch:
         bar = _bar_width(self._console)
         room = self._console.width - len(self._stage) - 2 * len(str(event.total)) - bar - (4 if bar else 3)
         text = figures(event, room)
-        self._bar.update(self._task, completed=event.done, total=event.total, figures=text)
+        self._bar.update(self._task, completed=event.done + event.share, total=event.total, figures=text)
 
     def close(self) -> None:
         """Take the live bar away, if there is one."""
@@ -118,12 +128,15 @@ def figures(event: Progress, room: int = 1000) -> str:
 
     >>> figures(Progress(5, 10, seconds_left=30, loss=0.5, score=0.25, rate=2))
     '30 s left  loss 0.500  score 0.250  2.0/s'
+    >>> figures(Progress(0, 1, seconds_left=30, rate=0.01, share=0.25))
+    '25 % of this one  30 s left'
     """
     known = [
+        f"{event.share:.0%} of this one".replace("%", " %") if event.share else None,
         None if event.seconds_left is None else f"{format_seconds(event.seconds_left)} left",
         None if event.loss is None else f"loss {event.loss:.3f}",
         None if event.score is None else f"score {event.score:.3f}",
-        None if event.rate is None else f"{event.rate:.1f}/s",
+        None if event.rate is None or event.rate < 0.05 else f"{event.rate:.1f}/s",
     ]
     text = ""
     for part in known:

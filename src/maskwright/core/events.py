@@ -34,6 +34,7 @@ class Progress:
         loss: smoothed training loss, or None.
         score: latest validation score, 0..1, or None before the first validation.
         rate: steps (or images) a second, or None.
+        share: of the image in hand, 0..1, where it takes long enough to be asked about; 0 otherwise.
     """
 
     done: int
@@ -42,6 +43,7 @@ class Progress:
     loss: float | None = None
     score: float | None = None
     rate: float | None = None
+    share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -67,3 +69,4 @@ class Saved:
 Event = Stage | Progress | Note | Saved
 OnEvent = Callable[[Event], None]
 OnProgress = Callable[[int, int], None]
+OnShare = Callable[[float, int], None]  # the first number may lie within an item: 2.25 is a quarter of the third

@@ -21,7 +21,7 @@ from maskwright.workflows.request import EvaluateRequest, PlanRequest
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from maskwright.core.events import OnEvent, OnProgress
+    from maskwright.core.events import OnEvent, OnProgress, OnShare
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan
     from maskwright.workflows.case import EvaluateResult
@@ -152,7 +152,7 @@ def predict(
     save: Sequence[str] = ("mask",),
     device: str = "auto",
     fast: bool = False,
-    on_progress: OnProgress | None = None,
+    on_progress: OnShare | None = None,
 ) -> PredictResult:
     """Write masks for images; a file that cannot be read is listed in `failures`, and the rest go on.
 
@@ -163,7 +163,7 @@ def predict(
         save: of `mask`, `overlay`, `probabilities`, `coco`, `coco-polygons`.
         device: `auto`, `cpu`, `cuda`, ...
         fast: bfloat16: about twice as fast where the processor has it; a few pixels differ.
-        on_progress: told (images done, images in all).
+        on_progress: told (images done, images in all); within a large image the first is a fraction, such as 2.25.
 
     Raises:
         MaskwrightError: no model, no image, or `out` cannot be written.
