@@ -159,13 +159,16 @@ def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str
     image = SimpleNamespace(source=Path("a.png"), files={"mask": Path("p/masks/a.png")}, pixels={"Sky": 4})
     failure = SimpleNamespace(path=Path("b.png"), reason="b.png cannot be read: it is cut")
     calls: list = []
-    outcome = SimpleNamespace(outputs=(Path("p/masks/a.png"),), failures=[failure], images=(image,))
+    outcome = SimpleNamespace(
+        outputs=(Path("p/masks/a.png"),), failures=[failure], images=(image,), notes=("d is a data set",)
+    )
     asked: list = []
     stand_in("maskwright.workflows.predict", predict=record(calls, outcome), opened=record(asked, ("model", None)))
     assert run(["predict", "runs/one", "a.png", "b.png", "--save", "mask, overlay", "--out", "p", "--fast"]) == 2
     out, err = capsys.readouterr()
     assert out == "1 image predicted, results in p; 1 image left out\n"
     assert "left out: b.png cannot be read: it is cut" in err
+    assert "note: d is a data set\n" in err
     args, options = calls[0]
     assert args == ("model", ["a.png", "b.png"], Path("p"))
     assert options["save"] == ("mask", "overlay")
@@ -178,6 +181,7 @@ def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str
     assert document["outputs"] == ["p/masks/a.png"]
     assert document["images"] == [{"source": "a.png", "files": {"mask": "p/masks/a.png"}, "pixels": {"Sky": 4}}]
     assert document["failures"] == [{"path": "b.png", "reason": "b.png cannot be read: it is cut"}]
+    assert document["notes"] == ["d is a data set"]
 
 
 @pytest.mark.parametrize("verb", ["models", "losses"])

@@ -179,6 +179,19 @@ def test_results_are_not_taken_for_images(run_folder: Path, images: Path) -> Non
     assert len(named.outputs) == 1
 
 
+def test_results_beside_the_images_make_no_data_set_of_them(run_folder: Path, images: Path) -> None:
+    save = ("mask", "overlay")
+    predict(run_folder, [images], images / "out", save=save, device="cpu")
+    assert predict(run_folder, [images], images / "out", save=save, device="cpu").notes == ()
+
+
+def test_the_masks_of_a_data_set_are_not_predicted(run_folder: Path, images: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "masks" / "a.png")
+    result = predict(run_folder, [tmp_path], tmp_path / "out", device="cpu")
+    assert [entry.source.name for entry in result.images] == ["a.png", "b.jpg", "c.png"]
+    assert "its 3 images are predicted, and 1 other picture" in result.notes[0]
+
+
 def test_what_is_not_a_result_is_never_overwritten(run_folder: Path, images: Path, tmp_path: Path) -> None:
     write_image(tmp_path / "masks" / "b.png")
     before = (tmp_path / "masks" / "b.png").read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,8 +13,6 @@ from maskwright.workflows.sources import _named, find_images
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def touch(root: Path, *names: str) -> None:
@@ -23,8 +22,7 @@ def touch(root: Path, *names: str) -> None:
 
 
 def names(*sources: str | Path) -> list[str]:
-    pictures, _ = find_images(sources)
-    return [str(picture.name) for picture in pictures]
+    return [str(picture.name) for picture in find_images(sources).pictures]
 
 
 def test_folders_are_searched_and_what_is_hidden_or_no_image_is_not(tmp_path: Path) -> None:
@@ -35,6 +33,39 @@ def test_folders_are_searched_and_what_is_hidden_or_no_image_is_not(tmp_path: Pa
 def test_an_image_that_is_met_twice_is_taken_once(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "x/b.png")
     assert names(tmp_path / "x" / "b.png", tmp_path, str(tmp_path / "*.png")) == ["b", "a"]
+
+
+LAYOUTS = {
+    "folders": (("images/a.jpg", "images/b.jpg"), ("masks/a.png",)),
+    "splits": (("train/a.png", "test/b.png"), ("trainannot/a.png", "testannot/b.png")),
+    "side by side": (("a.jpg", "b.jpg"), ("a_mask.png", "b_mask.png")),
+    "voc": (("JPEGImages/a.jpg", "JPEGImages/b.jpg"), ("SegmentationClass/a.png", "SegmentationObject/a.png")),
+    "cityscapes": (
+        ("leftImg8bit/train/ulm/x_leftImg8bit.png", "leftImg8bit/test/bonn/y_leftImg8bit.png"),
+        ("gtFine/train/ulm/x_gtFine_labelIds.png", "gtFine/train/ulm/x_gtFine_color.png"),
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_of_a_data_set_the_images_are_taken_and_not_the_masks(tmp_path: Path, layout: str) -> None:
+    images, masks = LAYOUTS[layout]
+    touch(tmp_path, *images, *masks)
+    found = find_images([tmp_path])
+    assert [str(picture.relative) for picture in found.pictures] == sorted(images)
+    others = "1 other picture" if len(masks) == 1 else f"{len(masks)} other pictures"
+    assert found.notes == (
+        f"{tmp_path} is laid out as a data set: its 2 images are predicted, and {others}, its masks, left out (name "
+        "their folder to have them predicted)",
+    )
+
+
+def test_what_is_no_data_set_is_taken_whole(tmp_path: Path) -> None:
+    touch(tmp_path, "labels/a.png", "day1/b.png", "day2/b.png", "day2/c_mask.png")
+    found = find_images([tmp_path])
+    assert len(found.pictures) == 4
+    assert found.notes == ()
+    assert len(find_images([tmp_path / "labels"]).pictures) == 1
 
 
 def test_links_to_one_file_each_get_a_result(tmp_path: Path) -> None:
@@ -71,7 +102,7 @@ def test_collisions_are_told_apart_by_folder_then_by_suffix(tmp_path: Path) -> N
 
 def test_reasons_for_sources_without_images(tmp_path: Path) -> None:
     touch(tmp_path, "notes.txt")
-    _, failures = find_images([tmp_path, tmp_path / "gone", str(tmp_path / "*.png")])
+    _, failures, _ = find_images([tmp_path, tmp_path / "gone", str(tmp_path / "*.png")])
     assert [reason.split(":")[0].removeprefix(str(tmp_path)) for _, reason in failures] == [
         " holds no images (masks and overlays written by maskwright do not count)",
         "/gone does not exist",

@@ -41,7 +41,8 @@ def predict(
 ) -> int:
     """Write masks for images.
 
-    A file that cannot be read is reported and the rest go on; the exit code is 2 then.
+    Of a data set only the images are taken. A file that cannot be read is reported and the rest go on; the exit code
+    is 2 then.
     """
     from maskwright.workflows.early import check_model
 
@@ -57,7 +58,10 @@ def predict(
         result = segment(model, sources, out, save=comma_list(save), on_progress=watch.counting("predict"))
     images = [{"source": image.source, "files": image.files, "pixels": image.pixels} for image in result.images]
     failures = [{"path": failure.path, "reason": failure.reason} for failure in result.failures]
-    terminal.answer({"out": out, "outputs": result.outputs, "images": images, "failures": failures})
+    notes = [*([note] if note else []), *result.notes]
+    terminal.answer({"out": out, "outputs": result.outputs, "images": images, "failures": failures, "notes": notes})
+    for remark in result.notes:
+        terminal.say(f"note: {remark}")
     for failure in result.failures:
         terminal.say(f"left out: {failure.reason}")
     left_out = f"; {_images(len(failures))} left out" if failures else ""

@@ -79,11 +79,13 @@ class PredictResult:
         outputs: every file written.
         failures: every image or source without a result.
         images: one entry an image that was predicted, in order.
+        notes: what was passed over that one might have expected.
     """
 
     outputs: tuple[Path, ...]
     failures: list[Failure]
     images: tuple[Predicted, ...]
+    notes: tuple[str, ...] = ()
 
 
 def opened(
@@ -140,7 +142,7 @@ def predict(
     predictor = run_or_bundle
     if not isinstance(predictor, Predictor):
         predictor = Predictor.load(predictor, device, fast=fast)
-    pictures, missing = find_images(sources)
+    pictures, missing, notes = find_images(sources)
     if not pictures:
         raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given to predict")
     failures = [Failure(path, reason) for path, reason in missing]
@@ -156,7 +158,7 @@ def predict(
             failures.append(Failure(picture.path, str(error)))
     tell(len(pictures), len(pictures))
     outputs = [file for image in images for file in image.files.values()]
-    return PredictResult((*outputs, *job.finish()), failures, tuple(images))
+    return PredictResult((*outputs, *job.finish()), failures, tuple(images), notes)
 
 
 def _within(tell: OnShare, done: int, total: int) -> Callable[[float], None]:

@@ -7,9 +7,11 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from maskwright.data.formats import images_of
 from maskwright.data.readers import IMAGE_SUFFIXES
+from maskwright.report.numbers import plural
 from maskwright.workflows.outputs import written_by_us
 
 if TYPE_CHECKING:
@@ -31,16 +33,28 @@ class Picture:
     name: PurePosixPath
 
 
-def find_images(sources: Sequence[str | Path]) -> tuple[list[Picture], list[tuple[Path, str]]]:
+class Found(NamedTuple):
+    """What the sources hold.
+
+    Attributes:
+        pictures: the images.
+        failures: each source without any, and the reason.
+        notes: what was passed over that one might have expected.
+    """
+
+    pictures: list[Picture]
+    failures: list[tuple[Path, str]]
+    notes: tuple[str, ...]
+
+
+def find_images(sources: Sequence[str | Path]) -> Found:
     """Collect the images of all sources, each once, in the order of the sources and sorted within.
 
     Folders are searched all the way down; what is hidden there, no image by its suffix, or a result of an earlier
-    prediction is passed over. Links are images of their own, under their own names. A file given by name is taken
-    whatever it is. A text with `*`, `?` or `[` that is no file is a glob, `**` included.
-
-    Returns:
-        The images, and for each source without any the reason.
+    prediction is passed over, and so are the masks of a data set. Links are images of their own, under their own names.
+    A file given by name is taken whatever it is. A text with `*`, `?` or `[` that is no file is a glob, `**` included.
     """
+    notes: list[str] = []
     found: dict[str, tuple[Path, PurePosixPath]] = {}
     failures: list[tuple[Path, str]] = []
     for source in sources:
@@ -48,7 +62,11 @@ def find_images(sources: Sequence[str | Path]) -> tuple[list[Picture], list[tupl
         if path.is_file():
             pairs: Iterable[tuple[Path, Path]] = [(path, path.parent)]
         elif path.is_dir():
-            pairs = [(file, path) for file in _images_below(path)]
+            files = list(_images_below(path))
+            images = images_of(path, files)
+            pairs = [(file, path) for file in images]
+            if len(images) < len(files):
+                notes.append(_masks_left(path, len(images), len(files) - len(images)))
         else:
             pairs = [(file, root) for file, root in _matches(str(source))]
         before = len(found)
@@ -57,7 +75,7 @@ def find_images(sources: Sequence[str | Path]) -> tuple[list[Picture], list[tupl
             found.setdefault(place, (file, PurePosixPath(file.relative_to(root).as_posix())))
         if not pairs and len(found) == before:
             failures.append((path, _reason(path)))
-    return _named(list(found.values())), failures
+    return Found(_named(list(found.values())), failures, tuple(notes))
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
@@ -78,6 +96,13 @@ def _matches(pattern: str) -> Iterator[tuple[Path, Path]]:
         file = Path(match)
         if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file() and not written_by_us(file):
             yield file, root
+
+
+def _masks_left(root: Path, images: int, others: int) -> str:
+    return (
+        f"{root} is laid out as a data set: its {plural(images, 'image')} {'is' if images == 1 else 'are'} predicted, "
+        f"and {plural(others, 'other picture')}, its masks, left out (name their folder to have them predicted)"
+    )
 
 
 def _reason(path: Path) -> str:

@@ -9,12 +9,13 @@ from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.paths import existing
 from maskwright.data.formats import cityscapes, coco, folder, voc, yolo
 from maskwright.data.formats.options import Format, ReadOptions
+from maskwright.data.formats.pairs import find_pairs, images_among
 from maskwright.data.formats.walk import is_image, walk
 
 if TYPE_CHECKING:
     from maskwright.core.records import Dataset
 
-__all__ = ["FORMATS", "Format", "ReadOptions", "read_dataset"]
+__all__ = ["FORMATS", "Format", "ReadOptions", "images_of", "read_dataset"]
 
 # In the order in which they are tried: the more particular first.
 FORMATS: dict[str, Format] = {
@@ -50,6 +51,20 @@ def read_dataset(root: Path | str, options: ReadOptions | None = None) -> Datase
         if entry.detect(root) is not None:
             return entry.read(root, options)
     raise _nothing_fits(root)
+
+
+def images_of(root: Path, files: list[Path]) -> list[Path]:
+    """Return the images without the masks where `root` is laid out as a data set, and all files where it is not.
+
+    Args:
+        root: a folder.
+        files: image-like ones below it.
+    """
+    images = images_among(root, files)
+    if len(images) == len(files) or find_pairs(root, files).pairs:
+        return images
+    others = (entry for entry in FORMATS.values() if entry.detect is not folder.detect)
+    return images if any(entry.detect(root) is not None for entry in others) else files
 
 
 def _nothing_fits(root: Path) -> MaskwrightError:

@@ -62,15 +62,7 @@ def find_pairs(root: Path, paths: list[Path]) -> Pairing:
         root: the folder the user pointed at; its own name and those above say nothing.
         paths: every image-like file below it.
     """
-    skip = len(root.parts)
-    files = [_File(path, naming.place(path.parts[skip:])) for path in paths]
-    masks = [file for file in files if file.place.role in {"mask", "instance"}]
-    if masks:
-        named = any(file.place.role == "image" for file in files)
-        images = [file for file in files if file.place.role == "image" or (file.place.role is None and not named)]
-        how = None
-    else:
-        images, masks, how = _side_by_side(files)
+    images, masks, how = _divided(root, paths)
     chosen, aside = _chosen(images, masks)
     matched = _matched(images, chosen)
     pairs = tuple(sorted(Pair(image.path, mask.path, image.place.split or mask.place.split) for image, mask in matched))
@@ -82,6 +74,23 @@ def find_pairs(root: Path, paths: list[Path]) -> Pairing:
         _layout(root, pairs, how, aside),
         _unpaired(root, images, chosen, pairs),
     )
+
+
+def images_among(root: Path, paths: list[Path]) -> list[Path]:
+    """Return those of the image-like files below `root` that are images and not masks, paired or not."""
+    return [file.path for file in _divided(root, paths)[0]]
+
+
+def _divided(root: Path, paths: list[Path]) -> tuple[list[_File], list[_File], str | None]:
+    """Tell images from masks by their folders, or else side by side."""
+    skip = len(root.parts)
+    files = [_File(path, naming.place(path.parts[skip:])) for path in paths]
+    masks = [file for file in files if file.place.role in {"mask", "instance"}]
+    if not masks:
+        return _side_by_side(files)
+    named = any(file.place.role == "image" for file in files)
+    images = [file for file in files if file.place.role == "image" or (file.place.role is None and not named)]
+    return images, masks, None
 
 
 def _side_by_side(files: list[_File]) -> tuple[list[_File], list[_File], str | None]:
