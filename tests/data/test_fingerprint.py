@@ -19,7 +19,7 @@ from tests.data.survey_data import measure, picture, write_dataset
 from maskwright.core.classes import Classes
 from maskwright.core.fingerprint import Fingerprint, Spread
 from maskwright.core.plan import SplitPlan
-from maskwright.core.records import MaskFile, Shape, Shapes
+from maskwright.core.records import Fault, MaskFile, Shape, Shapes
 from maskwright.data import faults
 from maskwright.data import objects as objects_module
 from maskwright.data import survey as survey_module
@@ -376,16 +376,34 @@ def test_mixed_pixel_types_are_a_warning(tmp_path):
     assert f"5 uint8 and 1 uint16; {path.name} is uint16" in fault.message
 
 
-def test_a_jpeg_mask_is_a_warning(tmp_path):
+def as_jpeg(record):
+    path = record.annotation.path.with_suffix(".jpg")
+    cv2.imwrite(str(path), cv2.imread(str(record.annotation.path), cv2.IMREAD_UNCHANGED))
+    return replace(record, annotation=MaskFile(path, "index"))
+
+
+def test_jpeg_masks_are_one_warning_for_all(tmp_path):
+    dataset = good(tmp_path)
+    masks = dataset.records[0].annotation.path.parent
+    for count, words in ((1, "1 of 6 masks is a JPEG"), (3, "3 of 6 masks are JPEGs")):
+        records = (*map(as_jpeg, dataset.records[:count]), *dataset.records[count:])
+        (fault,) = measure(replace(dataset, records=records)).faults
+        assert (fault.kind, fault.severity, fault.path) == ("jpeg-mask", "warning", masks)
+        first = records[0].annotation.path.name
+        assert fault.message.startswith(f"{words}, such as {first}: JPEG changes ids")
+        assert fault.message.endswith("such masks are wrong")
+        assert fault.cure.startswith("export the masks again as PNG")
+
+
+def test_black_and_white_in_jpeg_loses_edges(tmp_path):
     dataset = good(tmp_path)
     dataset = replace(dataset, value_to_index={0: 0, 255: 1})
     for record in dataset.records:
         cv2.imwrite(str(record.annotation.path), mask_with((9, 9, 30, 30, 255)))
-    path = dataset.records[0].annotation.path.with_suffix(".jpg")
-    cv2.imwrite(str(path), mask_with((9, 9, 30, 30, 255)))
-    records = (replace(dataset.records[0], annotation=MaskFile(path, "index")), *dataset.records[1:])
+    records = (as_jpeg(dataset.records[0]), *dataset.records[1:])
     (fault,) = measure(replace(dataset, records=records)).faults
-    assert (fault.kind, fault.severity, fault.path) == ("jpeg-mask", "warning", path)
+    assert fault.message.startswith("1 of 6 masks is a JPEG")
+    assert "given the nearest class" in fault.message
 
 
 def test_a_class_of_one_split_only(tmp_path):
@@ -490,8 +508,8 @@ def test_nothing_left_is_an_error_and_no_crash(tmp_path):
 def test_repeated_faults_stay_bounded_and_are_counted(tmp_path):
     log = faults.FaultLog()
     for n in range(5000):
-        log.add(faults.jpeg_mask(tmp_path / f"{n:05d}.jpg"))
-        log.add(faults.jpeg_mask(tmp_path / "00000.jpg"))
+        for name in (f"{n:05d}.png", "00000.png"):
+            log.add(Fault("all-ignore", "warning", tmp_path / name, "labels no pixel", "label it"))
     found = log.sorted()
     assert len(found) == faults.MOST_OF_A_KIND
     assert found[-1].message.endswith(f"(and {5000 - faults.MOST_OF_A_KIND} more of this kind)")

@@ -83,14 +83,18 @@ def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: 
         )
 
 
-def jpeg_mask(mask: Path) -> Fault:
-    """Return the fault of a mask saved with loss."""
+def jpeg_masks(masks: Sequence[Path], of: int, known: Mapping[int, int]) -> Fault:
+    """Return the fault of masks saved with loss; black and white, cut in the middle or not, survives that best."""
+    harm = "JPEG smears every edge, and each pixel there is given the nearest class, which may be the wrong one"
+    if not set(known) <= {0, 255} and len(known) < 256:
+        harm = "JPEG changes ids: from 0 to 2 an edge passes through 1, which is another class, so such masks are wrong"
+    first, what = min(masks), "is a JPEG" if len(masks) == 1 else "are JPEGs"
     return Fault(
         "jpeg-mask",
         "warning",
-        mask,
-        f"{mask.name} is JPEG-compressed, which smears the labels along every edge",
-        "export the masks again as PNG",
+        first.parent,
+        f"{len(masks)} of {of} masks {what}, such as {first.name}: {harm}",
+        "export the masks again as PNG from where they were drawn; these files, saved as PNG, would stay wrong",
     )
 
 

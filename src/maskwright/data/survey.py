@@ -33,6 +33,7 @@ from maskwright.ops.images import count_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -77,8 +78,7 @@ class ObjectMeter:
     """Objects of one class over the images that were looked at for objects."""
 
     def __init__(self) -> None:
-        self.sizes, self.thickness = Sample(), Sample()
-        self.shapes = MirrorMeter()
+        self.sizes, self.thickness, self.shapes = Sample(), Sample(), MirrorMeter()
 
     def add(self, part: ClassObjects) -> None:
         """Take one image."""
@@ -151,6 +151,7 @@ class _Examined:
     objects: dict[int, ClassObjects] | None
     objects_share: float
     faults: tuple[Fault, ...]
+    jpeg: Path | None
 
 
 def _examined(
@@ -227,10 +228,6 @@ def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examin
     by_value = count_labels(label)
     pixels = np.append(by_value[:count], by_value[count:].sum())
     mask = record.annotation.path if record.annotation is not None else record.image
-    found = list(faults.mask_faults(record, mask, pixels, dataset.classes))
-    drawn = isinstance(record.annotation, MaskFile)
-    if drawn and is_lossy(mask):
-        found.append(faults.jpeg_mask(mask))
     height, width, channels = image.shape
     objects, share = _objects(dataset, record, label) if with_objects else (None, 0.0)
     return _Examined(
@@ -239,7 +236,8 @@ def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examin
         mirrored(occupancy(label, count)[None]),
         objects,
         share,
-        tuple(found),
+        tuple(faults.mask_faults(record, mask, pixels, dataset.classes)),
+        mask if isinstance(record.annotation, MaskFile) and is_lossy(mask) else None,
     )
 
 
@@ -271,6 +269,7 @@ class _Meters:
         self._object_images = 0.0
         self._log = faults.FaultLog(dataset.faults)
         self._unusable: set[str] = set()
+        self._jpegs: list[Path] = []
 
     def add(self, record: Record, found: _Examined | Fault) -> None:
         """Take one image, or what is wrong with it."""
@@ -284,6 +283,8 @@ class _Meters:
         self._scene.add(found.scene)
         for fault in found.faults:
             self._log.add(fault)
+        if found.jpeg is not None:
+            self._jpegs.append(found.jpeg)
         if found.objects is not None:
             self._object_images += found.objects_share
             for index, part in found.objects.items():
@@ -291,6 +292,9 @@ class _Meters:
 
     def survey(self, records: Sequence[Record]) -> Survey:
         """Return the result."""
+        if self._jpegs:
+            known = self._dataset.value_to_index
+            self._log.add(faults.jpeg_masks(self._jpegs, len(self._summaries), known))
         usable = tuple(record for record in records if record.id not in self._unusable)
         dataset = replace(self._dataset, records=usable, faults=self._log.sorted())
         return Survey(dataset, self._summaries, self._intensity, self._objects, self._scene, self._object_images)
