@@ -60,6 +60,11 @@ def test_names(tmp_path, names):
     assert read_dataset(tmp_path / "data.yaml").classes.names == ("background", "a", "b")
 
 
+def test_a_name_that_stands_twice_is_refused_with_its_file(tmp_path):
+    with pytest.raises(MaskwrightError, match=r"data\.yaml: the class name 'a' stands twice"):
+        read_dataset(make(tmp_path, names="[a, a]"))
+
+
 def test_a_class_called_background_comes_first(tmp_path):
     dataset = read_dataset(make(tmp_path, names="[crack, background]"))
     assert dataset.classes.names == ("background", "crack")

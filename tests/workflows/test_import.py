@@ -67,7 +67,14 @@ def test_a_list_of_names_and_a_missing_file_are_told_apart(
     assert "nowhere.txt cannot be read" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"\n \n", "names no class"), (b"\xff\xfe\x00", "no text in UTF-8")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\n \n", "names no class"),
+        (b"\xff\xfe\x00", "no text in UTF-8"),
+        (b"a\nb\na\n", r"names\.txt: the class name 'a' stands twice"),
+    ],
+)
 def test_a_file_of_names_that_is_none_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "names.txt").write_bytes(content)
     with pytest.raises(MaskwrightError, match=message):

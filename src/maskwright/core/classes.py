@@ -7,6 +7,7 @@ ids were in somebody's files is the business of `data.formats` alone.
 from __future__ import annotations
 
 import colorsys
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ import numpy as np
 from maskwright.core.errors import MaskwrightError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 IGNORE = 255
@@ -44,9 +48,7 @@ class Classes:
                 f"{len(self.names)} classes were found, and at most {MAX_CLASSES} fit: are the masks instance ids, "
                 "or photographs? Force the reading with --format or name the classes in classes.txt"
             )
-        if len(set(self.names)) != len(self.names):
-            twice = next(name for name in self.names if self.names.count(name) > 1)
-            raise MaskwrightError(f"the class name {twice!r} stands twice: rename one of them")
+        require_distinct(self.names)
         if len(self.colors) != len(self.names):
             raise MaskwrightError(f"{len(self.names)} class names but {len(self.colors)} colours")
 
@@ -70,6 +72,18 @@ class Classes:
         table[: len(self.colors)] = self.colors
         table[IGNORE] = 128
         return table
+
+
+def require_distinct(names: Sequence[str], source: Path | None = None) -> None:
+    """Refuse a class name that stands twice, in the file `source` where one gives the names.
+
+    Raises:
+        MaskwrightError: one does.
+    """
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        where = "" if source is None else f"{source}: "
+        raise MaskwrightError(f"{where}the class name {twice!r} stands twice: rename one of them")
 
 
 def default_palette(count: int) -> tuple[tuple[int, int, int], ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maskwright.core.classes import require_distinct
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import check_file
 from maskwright.models import bundle
@@ -61,7 +62,7 @@ def read_names(path: Path) -> list[str]:
     """Read class names, one a line; empty lines do not count.
 
     Raises:
-        MaskwrightError: missing, no text, or empty.
+        MaskwrightError: missing, no text, empty, or with a name twice.
     """
     try:
         names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
@@ -71,4 +72,5 @@ def read_names(path: Path) -> list[str]:
         raise MaskwrightError(f"{path} is no text in UTF-8: write one class name a line") from None
     if not names:
         raise MaskwrightError(f"{path} names no class: write one class name a line")
+    require_distinct(names, path)
     return names

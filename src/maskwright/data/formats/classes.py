@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from maskwright.core.classes import IGNORE, Classes, default_palette
+from maskwright.core.classes import IGNORE, Classes, default_palette, require_distinct
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats.scan import FEW_STRAYS
 from maskwright.data.formats.tables import ClassTable, Color, Entry
@@ -176,21 +176,25 @@ def _named_values(table: ClassTable, scan: Scan, options: ReadOptions, aside: fr
         notes.append(_black_and_white(aside or frozenset(), entries[1].name))
         if scan.soft:
             values = {value: int(value > 127) for value in range(256)} | dict.fromkeys(options.ignored(), IGNORE)
-            classes = Classes.named(tuple(entry.name for entry in entries))
+            classes = _classes(entries, table.path)
             return Meaning("index", classes, values, notes=(*notes, "grey edges cut at 128"), soft=True)
-        return _indexed(entries, options, tuple(notes), aside or ())
-    return _indexed(entries, options, tuple(notes))
+        return _indexed(entries, options, tuple(notes), aside or (), table.path)
+    return _indexed(entries, options, tuple(notes), source=table.path)
 
 
 def _indexed(
-    entries: tuple[Entry, ...], options: ReadOptions, notes: tuple[str, ...] = (), aside: Iterable[int] = ()
+    entries: tuple[Entry, ...],
+    options: ReadOptions,
+    notes: tuple[str, ...] = (),
+    aside: Iterable[int] = (),
+    source: Path | None = None,
 ) -> Meaning:
     """Give the entries that are not ignored their class indices, in the order of their ids; ignore 255 and `aside`."""
     kept, ignored, note = split_ignored(entries, options)
     values = {entry.id: index for index, entry in enumerate(kept)}
     values |= {entry.id: IGNORE for entry in ignored} | dict.fromkeys(options.ignored(), IGNORE)
     values = dict.fromkeys((255, *aside), IGNORE) | values
-    return Meaning("index", _classes(kept), with_map(values, options), notes=(*notes, *note))
+    return Meaning("index", _classes(kept, source), with_map(values, options), notes=(*notes, *note))
 
 
 def _colors(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: Path) -> Meaning:
@@ -215,7 +219,7 @@ def _colors(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: P
             notes = (*notes, f"{table.path.name} names no colours, so it was not used")
     colors = {entry.color: index for index, entry in enumerate(kept) if entry.color is not None}
     colors |= {entry.color: IGNORE for entry in ignored if entry.color is not None}
-    return Meaning("color", _classes(kept), colors=colors, notes=notes)
+    return Meaning("color", _classes(kept, None if table is None else table.path), colors=colors, notes=notes)
 
 
 def _found_colors(scan: Scan) -> tuple[Entry, ...]:
@@ -267,8 +271,9 @@ def with_map(values: dict[int, int], options: ReadOptions) -> dict[int, int]:
     return mapped
 
 
-def _classes(entries: tuple[Entry, ...]) -> Classes:
+def _classes(entries: tuple[Entry, ...], source: Path | None) -> Classes:
     """Take the table's colours where it has all of them, the default palette otherwise."""
     names = tuple(entry.name for entry in entries)
+    require_distinct(names, source)
     colors = [entry.color for entry in entries if entry.color is not None]
     return Classes(names, tuple(colors) if len(colors) == len(names) else default_palette(len(names)))

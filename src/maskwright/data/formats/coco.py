@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from maskwright.core.classes import IGNORE, Classes
+from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, Record, Shapes
 from maskwright.data.formats.classes import split_ignored, with_map
@@ -130,7 +130,12 @@ def _classes(parts: list[_Part], options: ReadOptions) -> tuple[Classes, dict[in
     kept, ignored, notes = split_ignored(tuple(entries), options)
     values = {entry.id: index for index, entry in enumerate(kept)} | {entry.id: IGNORE for entry in ignored}
     values |= dict.fromkeys(options.ignored(), IGNORE)
-    return Classes.named(tuple(entry.name for entry in kept)), with_map(values, options), notes
+    found = tuple(entry.name for entry in kept)
+    lists = {part.file.path: tuple(part.file.categories.values()) for part in parts}
+    require_distinct(
+        found, next((path for path, own in lists.items() if len(set(own)) < len(own)), parts[-1].file.path)
+    )
+    return Classes.named(found), with_map(values, options), notes
 
 
 def _records(base: Path, parts: list[_Part], values: dict[int, int]) -> tuple[list[Record], list[Fault]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from maskwright.core.classes import IGNORE, Classes
+from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, Record, Shape, Shapes
 from maskwright.data.formats import folder
@@ -33,11 +33,12 @@ _YAML_KEYS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", 
 
 
 class _Layout(NamedTuple):
-    """Where the images are, by split; the names of the classes by number; the yaml, if there is one."""
+    """Where the images are, by split; the names of the classes by number, and their file; the yaml."""
 
     base: Path
     images: dict[Path, Split | None]
     names: dict[int, str]
+    names_file: Path | None
     yaml: Path | None
 
 
@@ -97,7 +98,7 @@ def _layout(root: Path, classes: Path | None) -> _Layout | None:
         table = read_table(classes) if classes else from_names(path, data["names"])
         base = _base(path, data)
         images = _images_of(base, path, data) or _images_beside_labels(base)
-        return _Layout(base, images, {entry.id: entry.name for entry in table.entries}, path)
+        return _Layout(base, images, {entry.id: entry.name for entry in table.entries}, table.path, path)
     if not root.is_dir():
         return None
     images = _images_beside_labels(root)
@@ -106,7 +107,9 @@ def _layout(root: Path, classes: Path | None) -> _Layout | None:
     found = (
         read_table(classes) if classes else find_table([root, *dict.fromkeys(_label_path(p).parent for p in images)])
     )
-    return _Layout(root, images, {entry.id: entry.name for entry in found.entries} if found else {}, None)
+    if found is None:
+        return _Layout(root, images, {}, None, None)
+    return _Layout(root, images, {entry.id: entry.name for entry in found.entries}, found.path, None)
 
 
 def _yaml_below(root: Path) -> Path | None:
@@ -221,7 +224,9 @@ def _classes(layout: _Layout, options: ReadOptions) -> tuple[Classes, dict[int, 
     kept = tuple(sorted(kept, key=lambda entry: entry.name.lower() != "background"))
     values = {entry.id: index for index, entry in enumerate(kept)} | {entry.id: IGNORE for entry in ignored}
     values |= dict.fromkeys(options.ignored(), IGNORE)
-    return Classes.named(tuple(entry.name for entry in kept)), with_map(values, options), (*notes, *more)
+    found = tuple(entry.name for entry in kept)
+    require_distinct(found, layout.names_file)
+    return Classes.named(found), with_map(values, options), (*notes, *more)
 
 
 def _class_numbers(layout: _Layout) -> set[int]:
