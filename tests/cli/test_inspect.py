@@ -29,6 +29,16 @@ def test_tables_say_what_was_measured(stand_in, fingerprint, capsys: pytest.Capt
         assert words in out, words
 
 
+def test_one_image_is_no_images(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:
+    found = fingerprint(images=1, dtypes={"uint8": 2, "uint16": 1}, near_duplicates=1)
+    stand_in("maskwright.workflows.inspect", inspect=lambda *args: found)
+    assert run(["inspect", "data"]) == 0
+    out = capsys.readouterr().out
+    assert "uint8 in 2 images, uint16 in 1 image\n" in "\n".join(line.rstrip() for line in out.splitlines()) + "\n"
+    assert "1 image, kept on one side" in out
+    assert "Training can work, on 1 image." in out
+
+
 @pytest.mark.parametrize("width", [30, 50, 80, 120, 200])
 def test_every_width_is_kept(
     width: int, stand_in, fingerprint, fault, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,6 +9,8 @@ import pytest
 
 from maskwright.cli.main import run
 from maskwright.cli.options import parse_map
+from maskwright.cli.scores import score_tables
+from maskwright.cli.terminal import console
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Saved, Stage
 from maskwright.core.plan_file import read_plan
@@ -153,6 +156,22 @@ def test_evaluate(stand_in, result, scores, capsys: pytest.CaptureFixture[str]) 
     capsys.readouterr()
     assert run(["evaluate", "runs/one", "data", "--refit"]) == 2
     assert "give --crf too" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("images", "groups", "split", "words"),
+    [
+        (6, 0, "all", "Scores on all 6 images, by class"),
+        (1, 0, "all", "Scores on 1 image, by class"),
+        (1, 1, "test", "Scores on 1 test image in 1 group, by class"),
+        (3, 2, "held-out", "Scores on 3 held-out images in 2 groups, by class"),
+    ],
+)
+def test_scores_say_on_what(
+    images: int, groups: int, split: str, words: str, scores: Scores, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console().print(*score_tables(replace(scores, images=images, groups=groups), split, 120))
+    assert words in capsys.readouterr().out
 
 
 def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str]) -> None:

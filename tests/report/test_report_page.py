@@ -157,6 +157,22 @@ def test_the_headline_says_what_was_judged(split: str, words: str) -> None:
     assert words in Page(render(make_data(split=split))).text
 
 
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        ("test", "Mean IoU on one held-out test image "),
+        ("all", "Mean IoU on one image of the folder "),
+        ("site B", "Mean IoU on one image of site B "),
+        ("", "Mean IoU on one image "),
+    ],
+)
+def test_the_headline_says_that_it_was_one_image(split: str, words: str) -> None:
+    data = make_data(split=split)
+    page = Page(render(replace(data, scores=replace(data.scores, images=1))))
+    assert words in page.text
+    assert "1 images" not in page.text
+
+
 def test_the_least_there_can_be() -> None:
     page = Page(render(make_data()))
     assert sections(page) == {"summary", "findings", "classes", "means", "confusion"}

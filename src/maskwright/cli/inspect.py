@@ -10,6 +10,7 @@ from maskwright.cli.errors import DONE, YOURS
 from maskwright.cli.options import AsJson, ClassNames, Data, Format, GroupBy, Ignore, Map, Seed, read_options
 from maskwright.cli.tables import Column, number, pairs, percent, table
 from maskwright.cli.terminal import Terminal
+from maskwright.report.numbers import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,7 @@ def _summary(fingerprint: Fingerprint) -> list[tuple[str, str]]:
     if fingerprint.groups:
         rows.insert(2, ("groups", f"{fingerprint.groups}, never split"))
     if fingerprint.near_duplicates:
-        rows.insert(2, ("near-duplicates", f"{fingerprint.near_duplicates} images, kept on one side"))
+        rows.insert(2, ("near-duplicates", f"{plural(fingerprint.near_duplicates, 'image')}, kept on one side"))
     return rows
 
 
@@ -100,7 +101,7 @@ def _range(spread: Spread) -> str:
 def _counted(counts: dict[int, int] | dict[str, int]) -> str:
     if len(counts) == 1:
         return str(next(iter(counts)))
-    return ", ".join(f"{key} in {count} images" for key, count in counts.items()) or "none"
+    return ", ".join(f"{key} in {plural(count, 'image')}" for key, count in counts.items()) or "none"
 
 
 def _intensity(fingerprint: Fingerprint, width: int) -> RenderableType:
@@ -186,5 +187,5 @@ def _verdict(fingerprint: Fingerprint) -> RenderableType:
         one = "1 fault of the kind error leaves its file out"
         several = f"{errors} faults of the kind error leave their files out"
         left_out = "" if not errors else f"; {one if errors == 1 else several}"
-        return Text(f"\nTraining can work, on {fingerprint.images} images{left_out}.", style="bold green")
+        return Text(f"\nTraining can work, on {plural(fingerprint.images, 'image')}{left_out}.", style="bold green")
     return Text(f"\nTraining cannot work: {fingerprint.obstacle}.", style="bold red")

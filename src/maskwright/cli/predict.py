@@ -10,6 +10,7 @@ import typer
 from maskwright.cli.errors import DONE, YOURS
 from maskwright.cli.options import AsJson, Crf, Device, OutputStride, Run, comma_list
 from maskwright.cli.terminal import Terminal
+from maskwright.report.numbers import plural
 
 Sources = Annotated[
     list[str],
@@ -64,10 +65,6 @@ def predict(
         terminal.say(f"note: {remark}")
     for failure in result.failures:
         terminal.say(f"left out: {failure.reason}")
-    left_out = f"; {_images(len(failures))} left out" if failures else ""
-    terminal.show(f"{_images(len(images))} predicted, results in {out}{left_out}")
+    left_out = f"; {plural(len(failures), 'image')} left out" if failures else ""
+    terminal.show(f"{plural(len(images), 'image')} predicted, results in {out}{left_out}")
     return YOURS if failures else DONE
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from maskwright.cli.tables import Column, table
+from maskwright.report.numbers import plural
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -16,9 +17,11 @@ def score_tables(scores: Scores, split: str, width: int) -> list[RenderableType]
     """Draw the per-class table, the means with their intervals, and the calibration in one line."""
     from rich.text import Text
 
-    groups = f" in {scores.groups} groups" if scores.groups else ""
+    groups = f" in {plural(scores.groups, 'group')}" if scores.groups else ""
+    kind = "image" if split == "all" else f"{split} image"
+    judged = f"{'all ' if split == 'all' and scores.images > 1 else ''}{plural(scores.images, kind)}"
     return [
-        _classes(scores, f"Scores on {scores.images} {split} images{groups}, by class over all pixels", width),
+        _classes(scores, f"Scores on {judged}{groups}, by class over all pixels", width),
         _means(scores, width),
         Text(f"pixel accuracy {interval(scores.pixel_accuracy)}{_calibration(scores)}"),
         Text("In brackets: 95 % bootstrap interval over images. '-': undefined, the class is absent.", style="dim"),

@@ -59,7 +59,8 @@ def normalisation(facts: Facts, _plan: Plan) -> list[Decision]:
     gain = [255.0 / (high - low) for low, high in stretch]
     mean = [(entry.clipped_mean - low) * g for entry, (low, _), g in zip(stats, stretch, gain, strict=True)]
     std = [entry.clipped_std * g for entry, g in zip(stats, gain, strict=True)]
-    why = f"measured over {facts.fingerprint.images} images, without the outermost hundredth of the values"
+    seen = facts.fingerprint.images
+    why = f"measured over {seen} image{'s' * (seen > 1)}, without the outermost hundredth of the values"
     return [
         *decisions,
         Decision("data.mean", [round(value, 2) for value in mean], why),

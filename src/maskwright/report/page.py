@@ -90,12 +90,17 @@ def _summary(data: ReportData) -> dict[str, Any]:
         title = f"Mean IoU {words[0]}" + (f", 95% interval {words[1]}" if words[1] else "")
         bar = interval_scale(mean.value, finite(mean.low), finite(mean.high), title=title)
     return {
-        "judged": HELD_OUT.get(data.split, f"images of {data.split}" if data.split else "images"),
+        "judged": _judged(data),
         "headline": words,
         "headline_bar": bar,
         "summary": _key_facts(data),
         "findings": findings(data),
     }
+
+
+def _judged(data: ReportData) -> str:
+    several = HELD_OUT.get(data.split, f"images of {data.split}" if data.split else "images")
+    return several if data.scores.images != 1 else f"one {several.removeprefix('all ').replace('images', 'image', 1)}"
 
 
 def _key_facts(data: ReportData) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.events import Stage
 from maskwright.data.formats import ReadOptions, read_dataset
 from maskwright.data.mosaics import write_mosaics
+from maskwright.report.numbers import plural
 from maskwright.workflows.predict import predict
 from maskwright.workflows.request import PlanRequest
 from maskwright.workflows.train import TrainResult, train
@@ -82,7 +83,7 @@ def demo(
     write_mosaics(data, seed)
     training = train(data, request, out / "run", on_event=on_event)
     test = [str(record.image) for record in read_dataset(data).part("test")]
-    _tell(on_event, "predict", f"{len(test)} test images, into {predictions}")
+    _tell(on_event, "predict", f"{plural(len(test), 'test image')}, into {predictions}")
     predict(training.run, test, predictions, save=("mask", "overlay"), device=device)
     return DemoResult(data, training, predictions)
 

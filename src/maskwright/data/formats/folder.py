@@ -73,8 +73,8 @@ def nothing_pairs(root: Path, pairing: Pairing) -> MaskwrightError:
         return MaskwrightError(f"{root} holds no images: point at a folder with images and masks")
     if not pairing.masks:
         return MaskwrightError(
-            f"{root} holds {pairing.images} images but no masks: put the masks in a folder masks/ beside images/, with "
-            "the same names, or name them like image_mask.png"
+            f"{root} holds {pairing.images} image{'s' * (pairing.images > 1)} but no masks: put the masks in a folder "
+            "masks/ beside images/, with the same names, or name them like image_mask.png"
         )
     return MaskwrightError(
         f"{root} holds {pairing.images} images and {pairing.masks} masks, and no name of one is a name of the other "
