@@ -94,6 +94,11 @@ def test_resume_needs_no_data(stand_in, result) -> None:
         ("plan data --steps 9999999999", "--steps is 9999999999, and it must be a whole number"),
         ("train data --steps -3", "--steps is -3, and it must be a whole number above 0"),
         ("train data --budget 0s", "longer than nothing"),
+        (
+            "train data --budget 9.5s",
+            "--budget is 9.5 s, and it must be 10 s or more, as getting ready takes that long",
+        ),
+        ("plan data --budget 5", "--budget is 5 s, and it must be 10 s or more"),
     ],
 )
 def test_contradictions_are_refused(line: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -262,6 +267,7 @@ def test_demo_tells_where_everything_is(stand_in, result, capsys: pytest.Capture
         (["--steps", "5", "--budget", "1m"], "--budget and --steps each say how long training lasts: keep one"),
         (["--steps", "0"], "--steps is 0, and it must be a whole number above 0"),
         (["--budget", "soon"], "'soon' is no duration"),
+        (["--budget", "5s"], "--budget is 5 s, and it must be 10 s or more"),
         (["--data-only", "--steps", "5"], "--data-only trains nothing, and --steps says how long"),
     ],
 )

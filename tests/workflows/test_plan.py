@@ -75,6 +75,16 @@ def test_steps_that_are_set_leave_no_budget() -> None:
         wishes(PlanRequest(settings=("train.steps=7", "train.budget_seconds=9")))
 
 
+def test_a_hopeless_budget_is_refused_before_the_data_is_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(MaskwrightError, match=r"^budget_seconds is 9 s, and it must be 10 s or more"):
+        PlanRequest(budget_seconds=9)
+    file = tmp_path / "plan.yaml"
+    file.write_text("train: {budget_seconds: 5}\n")
+    for request in (PlanRequest(plan_file=file), PlanRequest(settings=("train.budget_seconds=5",))):
+        with pytest.raises(MaskwrightError, match=r"^train\.budget_seconds is 5 s, and it must be 10 s or more"):
+            planning.make_plan(tmp_path / "nowhere", request)
+
+
 def test_a_partial_plan_pins_what_it_names_and_no_more(tmp_path: Path) -> None:
     file = tmp_path / "plan.yaml"
     file.write_text("optim: {lr: 0.02}\n")

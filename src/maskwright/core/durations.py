@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 LONGEST = 1e9
 """Of seconds, steps and epochs: 30 years. What is counted from more leaves the range of numbers."""
+SHORTEST = 10.0
+"""Of a budget, in seconds: what importing, looking at the data and measuring a step take before anything is learnt."""
 _TERM = re.compile(r"(\d+(?:\.\d+)?)\s*(hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)\s*", re.IGNORECASE)
 
 
@@ -52,7 +54,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def check_lengths(lengths: Mapping[str, object]) -> None:
-    """Refuse more than one length of a training, and one that is no number to count to.
+    """Refuse more than one length of a training, one that is no number to count to, and a hopeless budget.
 
     Args:
         lengths: seconds, steps and epochs by the names that the user knows them by (`steps`, `--steps`); None where
@@ -70,6 +72,11 @@ def check_lengths(lengths: Mapping[str, object]) -> None:
         if not 0 < count <= LONGEST:
             rule = f"a {'whole ' if whole else ''}number above 0, and {LONGEST:.0e} at most"
             raise MaskwrightError(f"{name} is {value!r}, and it must be {rule}: give e.g. {name}=20")
+        if "budget" in name and count < SHORTEST:
+            raise MaskwrightError(
+                f"{name} is {count:g} s, and it must be {SHORTEST:g} s or more, as getting ready takes that long: give "
+                "a minute or more, or a number of steps instead"
+            )
 
 
 def _bare_number(words: str) -> float | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from maskwright import models
+from maskwright.core.durations import check_lengths
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.plan import Plan
 from maskwright.core.plan_file import BY_HAND, named, overridden, read_plan
@@ -75,9 +76,10 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     """
     started = time.monotonic() if request.started is None else request.started
     pinned, pins = wishes(request)
+    budget = pinned.train.budget_seconds
+    check_lengths({"train.budget_seconds": budget})
     machine = probe(request.device)
     dataset = read_dataset(root, request.read)
-    budget = pinned.train.budget_seconds
     seen = survey(dataset, None if budget is None else budget * SURVEY_SHARE, on_progress)
     placed = _divided(dataset, seen, pinned)
     print_of = fingerprint(seen, placed)
