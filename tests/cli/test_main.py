@@ -115,10 +115,40 @@ def test_ctrl_c_before_the_work_says_that_nothing_was_written(stand_in, capsys: 
     assert capsys.readouterr() == ("", "interrupted: nothing was written\n")
 
 
-def test_json_errors_leave_stdout_empty(stand_in, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("error", "code", "words"), [(MaskwrightError("Käfer.png: no"), 2, "Käfer.png: no"), (ValueError("odd"), 1, "odd")]
+)
+def test_with_json_an_error_is_a_document_too(
+    error: Exception, code: int, words: str, stand_in, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in("maskwright.workflows.inspect", inspect=failing(error))
+    assert run(["inspect", "data", "--json"]) == code
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert list(document) == ["error"]
+    assert words in document["error"]
+    assert err.removeprefix("maskwright: ").rstrip(".\n") == document["error"].rstrip(".")
+
+
+def test_with_json_a_wrong_line_is_a_document_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", "--json"]) == 2
+    assert "DATA" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_with_json_only_the_first_process_writes_its_error(
+    stand_in, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
     stand_in("maskwright.workflows.inspect", inspect=failing(MaskwrightError("no")))
     assert run(["inspect", "data", "--json"]) == 2
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "maskwright: no.\n")
+
+
+def test_an_error_outlives_a_reader_that_has_gone(stand_in, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in("maskwright.workflows.inspect", inspect=failing(MaskwrightError("no")))
+    monkeypatch.setattr("maskwright.cli.main.json.dumps", failing(BrokenPipeError()))
+    assert run(["inspect", "data", "--json"]) == 2
+    assert capsys.readouterr().err == "maskwright: no.\n"
 
 
 @pytest.mark.parametrize(

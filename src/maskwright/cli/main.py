@@ -5,6 +5,8 @@ Exit codes: 0 done, 1 our fault, 2 yours, 130 interrupted. Each verb has a file 
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import sys
 import traceback
@@ -66,26 +68,27 @@ def _options(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code; what went wrong stands on stderr.
+    """Run one command line and return its exit code; what went wrong stands on stderr, with `--json` on stdout too.
 
     Args:
         arguments: what follows the program's name.
     """
     debug = "--debug" in arguments or bool(os.environ.get("MASKWRIGHT_DEBUG"))
     arguments = [argument for argument in arguments if argument != "--debug"]
+    as_json = "--json" in arguments
     try:
         with warnings.catch_warnings():
             if not debug and not sys.warnoptions:
                 _hush_libraries()
             code = _main(arguments)
     except typer.TyperException as error:
-        _complain(_usage(error))
+        _complain(_usage(error), as_json=as_json)
         return YOURS
     except Exception as error:  # noqa: BLE001 (the one place where every error becomes words)
         if debug:
             traceback.print_exc()
         exit_code, paragraph = explain(error)
-        _complain(paragraph)
+        _complain(paragraph, as_json=as_json)
         return exit_code
     return int(code or DONE)
 
@@ -123,8 +126,12 @@ def _usage(error: typer.TyperException) -> str:
     return f"{message}. See `{command} --help`"
 
 
-def _complain(paragraph: str) -> None:
-    """Write one paragraph on stderr; the last resort, so it needs nothing but the stream."""
+def _complain(paragraph: str, *, as_json: bool) -> None:
+    """Write one paragraph on stderr, and as a document on stdout; the last resort, so it needs nothing but streams."""
+    if as_json and os.environ.get("RANK", "0") == "0":
+        with contextlib.suppress(BrokenPipeError):  # nobody reads there any more, and stderr says it all
+            sys.stdout.write(json.dumps({"error": paragraph}, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
     sys.stderr.write(f"maskwright: {paragraph if paragraph.endswith('?') else paragraph.rstrip('.') + '.'}\n")
 
 
