@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,13 +12,13 @@ from tests.workflows import toy_data as toy
 from torch import nn
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+from maskwright.core.plan import CrfPlan, DataPlan, ModelPlan, PredictPlan
 from maskwright.data.formats import ReadOptions, read_dataset
 from maskwright.data.labels import read_pair
 from maskwright.inference.predictor import Predictor
 from maskwright.metrics.judge import Judge
 from maskwright.models.bundle import Card, CardClasses
-from maskwright.workflows import judging
+from maskwright.workflows import crf, judging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,6 +171,22 @@ def test_what_cannot_be_read_is_told_and_left_out(data: Dataset) -> None:
     assert progress == sorted(progress)
     assert judging.sample(predictor, data, [data.records[3]]) is None
     assert judging.seconds_each(predictor, data, [data.records[3]], 1.0) == 0
+
+
+def test_images_of_a_type_that_the_model_does_not_fit_are_told_and_left_out(data: Dataset) -> None:
+    deep = predictor_of(data, dtypes=["uint16"])
+    deep.card.data.value_range = [(96, 4080)] * 3
+    words = r"none of the 12 images can be judged; the first: .*\d\d\.png: the image holds uint8 .* type \(uint16\)"
+    with pytest.raises(MaskwrightError, match=words):
+        judging.judge(deep, data, data.records)
+    assert crf.fit(deep, data, data.records, CrfPlan()) is None
+    wide = cv2.imread(str(data.records[3].image)).astype(np.uint16) * 16
+    assert cv2.imwrite(str(data.records[3].image), wide)
+    told: list[str] = []
+    scores = judging.judge(deep, data, data.records, on_fault=lambda record, error: told.append(str(error)))
+    assert scores.images == 1
+    assert len(told) == 11
+    assert str(data.records[4].image) in " ".join(told)
 
 
 def test_nothing_readable_is_an_error_that_names_the_first(data: Dataset) -> None:

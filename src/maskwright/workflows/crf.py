@@ -64,9 +64,10 @@ def fit(
 
 
 def _sample(predictor: Predictor, dataset: Dataset, record: Record, random: np.random.Generator) -> Sample | None:
-    """Predict a record, or a window of it; None where it cannot be read."""
+    """Predict a record, or a window of it; None where it cannot be read or does not fit the model."""
     try:
         image, truth = read_pair(dataset, record)
+        predictor.check(image)
         top, left = (int(random.integers(max(side - WINDOW, 0) + 1)) for side in truth.shape)
         window = slice(top, top + WINDOW), slice(left, left + WINDOW)
         image, truth = image[window], truth[window]

@@ -1,7 +1,7 @@
 """Judge a model on held-out records: samples to fit on, scores, examples. Knows no training and writes nothing.
 
 Each part takes a `deadline`, in seconds of `time.monotonic()`, and does less rather than pass it. A file that cannot
-be read is told to `on_fault` and left out.
+be read, or does not fit the model, is told to `on_fault` and left out.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def sample(
     each = min(SAMPLE_PIXELS, SAMPLE_VALUES // classes) // max(min(len(records), SAMPLE_IMAGES), 1)
     scores: list[NDArray[np.float32]] = []
     truths: list[NDArray[np.uint8]] = []
-    for record, image, truth in islice(_pairs(dataset, records, on_fault), SAMPLE_IMAGES):
+    for record, image, truth in islice(_pairs(predictor, dataset, records, on_fault), SAMPLE_IMAGES):
         known = np.flatnonzero(truth.ravel() < classes)
         if len(known) > each:
             known = generator(0, "sample", record.id).choice(known, each, replace=False)
@@ -138,7 +138,7 @@ def judge(
         on_fault(record, error)
 
     predictor = _untempered(predictor)
-    for record, image, truth in _pairs(dataset, records, missed):
+    for record, image, truth in _pairs(predictor, dataset, records, missed):
         _put(judging, predictor, record, (image, truth))
         clock.done += 1
         if on_progress is not None:
@@ -159,7 +159,7 @@ def seconds_each(predictor: Predictor, dataset: Dataset, records: Sequence[Recor
     taken = 0.0
     predictor = _untempered(predictor)
     started = time.monotonic()
-    for record, image, truth in islice(_pairs(dataset, records, ignore_fault), 2):
+    for record, image, truth in islice(_pairs(predictor, dataset, records, ignore_fault), 2):
         _put(Judge(dataset.classes.names), predictor, record, (image, truth))
         taken = time.monotonic() - started
         if taken > enough:
@@ -260,15 +260,29 @@ def _probabilities_at(predictor: Predictor, image: NDArray[Any], places: NDArray
     return found
 
 
+def _pair_for(predictor: Predictor, dataset: Dataset, record: Record) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """Decode a record that the model can be asked about.
+
+    Raises:
+        MaskwrightError: it cannot be read, or its pixel type is not one that the model fits.
+    """
+    image, truth = read_pair(dataset, record)
+    try:
+        predictor.check(image)
+    except MaskwrightError as error:
+        raise MaskwrightError(f"{record.image}: {error}") from error
+    return image, truth
+
+
 def _pairs(
-    dataset: Dataset, records: Sequence[Record], on_fault: OnFault
+    predictor: Predictor, dataset: Dataset, records: Sequence[Record], on_fault: OnFault
 ) -> Iterator[tuple[Record, NDArray[Any], NDArray[np.uint8]]]:
-    """Decode the records, shuffled by a fixed seed, but for those that cannot be read."""
+    """Decode the records, shuffled by a fixed seed, but for those that cannot be read or do not fit the model."""
     ordered = sorted(records, key=lambda record: record.id)
     for place in generator(0, "judge").permutation(len(ordered)):
         record = ordered[place]
         try:
-            image, truth = read_pair(dataset, record)
+            image, truth = _pair_for(predictor, dataset, record)
         except MaskwrightError as error:
             on_fault(record, error)
             continue
