@@ -159,6 +159,24 @@ def test_a_logger_that_is_not_there_is_named_before_any_work(data: Path, tmp_pat
         )
 
 
+@pytest.mark.parametrize("made", [True, False])
+def test_a_logger_that_fails_takes_back_the_run_and_not_the_user_s_folder(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: bool
+) -> None:
+    def create(_names: object, run: Path, _settings: object) -> None:
+        (run / "tensorboard").mkdir()
+        raise MaskwrightError("wandb could not begin a run")
+
+    monkeypatch.setattr("maskwright.training.loggers.create", create)
+    run = tmp_path / "run"
+    if made:
+        run.mkdir()
+    with pytest.raises(MaskwrightError, match="wandb could not begin"):
+        train(data, toy.request(steps=1), run)
+    assert run.exists() == made
+    assert not made or list(run.iterdir()) == []
+
+
 # Data at the edge
 
 

@@ -79,10 +79,11 @@ def train(
     """
     started = time.monotonic() if request.started is None else request.started
     logging.check(loggers)
+    there = out is not None and out.is_dir()
     task = _task(root, request, out, resume, (started, on_event or (lambda _event: None)))
     task.on_event(Stage("train", f"{task.plan.train.steps} steps of {task.plan.sampling.batch} crops, into {task.run}"))
     with _resumable(task.run):
-        writers = _writers(task, loggers, begun=resume is None)
+        writers = _writers(task, loggers, begun=resume is None, keep=there)
         with contextlib.ExitStack() as closing:
             for writer in writers:
                 closing.callback(writer.close)
@@ -93,15 +94,15 @@ def train(
     return TrainResult(task.run, scores, time.monotonic() - started, pace.step, score)
 
 
-def _writers(task: Task, names: tuple[str, ...], *, begun: bool) -> list[logging.Logger]:
-    """Build the loggers; where that fails, a run that has just begun is taken back."""
+def _writers(task: Task, names: tuple[str, ...], *, begun: bool, keep: bool) -> list[logging.Logger]:
+    """Build the loggers; where that fails, a run that has just begun is taken back, but for a folder to `keep`."""
     if not task.fabric.is_global_zero:
         return []
     try:
         return logging.create(names, task.run, task.plan.model_dump())
     except MaskwrightError:
         if begun:
-            folder.undo(task.run, keep=False)
+            folder.undo(task.run, keep=keep)
         raise
 
 
