@@ -76,6 +76,15 @@ def test_too_few_images_are_a_fault_and_not_an_error(tmp_path, count):
     assert "cannot be divided" in print_.obstacle
 
 
+def test_no_image_at_all_is_one_fault_beside_its_causes(tmp_path):
+    root = folder(tmp_path, 4)
+    for path in root.rglob("images/*"):
+        path.write_bytes(b"no picture")
+    print_ = inspect(root)
+    assert kinds(print_) == {"no-images": 1, "unreadable": 4}
+    assert print_.obstacle.startswith("no image with a usable annotation is left")
+
+
 def test_fewer_groups_than_parts_cannot_train(tmp_path):
     print_ = inspect(folder(tmp_path, 6), split=SplitPlan(group_by="(0x)"))
     assert not print_.trainable

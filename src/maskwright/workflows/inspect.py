@@ -47,6 +47,8 @@ def inspect(
     try:
         divided = with_splits(seen.dataset, split or SplitPlan(), seed, seen)
     except TooFewImagesError as error:
-        fault = Fault("too-few-images", "error", dataset.root, error.message, error.cure)
-        divided = replace(seen.dataset, faults=(*seen.dataset.faults, fault))
+        divided = seen.dataset
+        if divided.records:  # that there is none at all is a fault of its own, and says more
+            fault = Fault("too-few-images", "error", dataset.root, error.message, error.cure)
+            divided = replace(divided, faults=(*divided.faults, fault))
     return fingerprint(seen, divided)
