@@ -85,6 +85,23 @@ def test_a_hopeless_budget_is_refused_before_the_data_is_looked_at(tmp_path: Pat
             planning.make_plan(tmp_path / "nowhere", request)
 
 
+@pytest.mark.parametrize(
+    ("wish", "setting", "words"),
+    [
+        ({"model": "unet"}, "model.name=fcn", "--model unet and --set model.name=fcn contradict"),
+        ({"steps": 5}, "train.steps = 7", "--steps 5 and --set train.steps=7 contradict"),
+        ({"budget_seconds": 60.0}, "train.budget_seconds=90", "--budget 60 and --set train.budget_seconds=90 contr"),
+        ({"seed": 0}, "seed=1", "--seed 0 and --set seed=1 contradict"),
+        ({"group_by": "p(.)"}, "split.group_by=q(.)", r"--group-by p(.) and --set split.group_by=q(.) contradict"),
+    ],
+)
+def test_an_option_and_a_setting_must_not_contradict(wish: dict[str, Any], setting: str, words: str) -> None:
+    with pytest.raises(MaskwrightError, match=re.escape(words)):
+        PlanRequest(settings=(setting,), **wish)
+    ((_, value),) = wish.items()
+    PlanRequest(settings=(f"{setting.partition('=')[0]}={value}",), **wish)
+
+
 def test_a_partial_plan_pins_what_it_names_and_no_more(tmp_path: Path) -> None:
     file = tmp_path / "plan.yaml"
     file.write_text("optim: {lr: 0.02}\n")
@@ -118,7 +135,7 @@ def test_a_seed_beats_that_of_the_plan(tmp_path: Path, seed: int | None, expecte
         ({"settings": ("optim.freezer=1",), "plan_file": "held"}, "optim.freeze", "optim.freeze of held"),
         ({"settings": ("a.b=1",), "typed": {"a.b=1": "--b 1"}}, "a.b", "--b 1"),
         ({"model": "unte"}, "model.name", "--model unte"),
-        ({"model": "unet", "settings": ("model.name=unte",)}, "model.name", "--set model.name=unte"),
+        ({"model": "unte", "settings": ("model.name=unte",)}, "model.name", "--set model.name=unte"),
         ({"plan_file": "held"}, "optim.lr", "optim.lr"),
     ],
 )

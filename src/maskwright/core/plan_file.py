@@ -61,7 +61,7 @@ def overridden(plan: Plan, settings: Sequence[str], typed: Mapping[str, str] | N
         if not equals:
             raise MaskwrightError(f"--set {setting}: write it as section.key=value, e.g. --set optim.lr=3e-4")
         keys.append(key.strip())
-        _put(values, keys[-1], _yaml_value(text), setting)
+        _put(values, keys[-1], yaml_value(text), setting)
         values["reasons"][keys[-1]] = BY_HAND
     if "data.channels" in keys:
         _fit_channels(values["data"], plan.data.channels, keys)
@@ -111,6 +111,14 @@ def named(plan: Plan) -> frozenset[str]:
 def meets(key: str, where: str) -> bool:
     """Whether a setting's key and the place of an error lie on one path."""
     return f"{where}.".startswith(f"{key}.") or f"{key}.".startswith(f"{where}.")
+
+
+def yaml_value(text: str) -> Any:
+    """Read the value of a setting; YAML 1.1 takes `3e-4` for text, people do not."""
+    try:
+        return float(text) if text.lower().count("e") == 1 and text[:1] in "+-.0123456789" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError):
+        return text
 
 
 def write_plan(path: Path, plan: Plan) -> None:
@@ -193,11 +201,3 @@ def _as_yaml(key: str, value: Any) -> str:
     for section in reversed(sections):
         text = f"{section}: {{{text}}}"
     return f"`{text}`"
-
-
-def _yaml_value(text: str) -> Any:
-    """Read one value; YAML 1.1 takes `3e-4` for text, people do not."""
-    try:
-        return float(text) if text.lower().count("e") == 1 and text[:1] in "+-.0123456789" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError):
-        return text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.durations import check_lengths
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.plan_file import meets, named, read_plan
+from maskwright.core.plan_file import meets, named, read_plan, yaml_value
 from maskwright.data.formats import ReadOptions
 
 if TYPE_CHECKING:
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_BUDGET_SECONDS = 600.0
+_SAME = (
+    ("model", "--model", "model.name"),
+    ("steps", "--steps", "train.steps"),
+    ("budget_seconds", "--budget", "train.budget_seconds"),
+    ("seed", "--seed", "seed"),
+    ("group_by", "--group-by", "split.group_by"),
+)
+"""Wishes that `--set` can say too: field, option, key of the plan."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class PlanRequest:
     started: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse two lengths, and numbers that mean nothing.
+        """Refuse two lengths, two values for one key, and numbers that mean nothing.
 
         Raises:
             MaskwrightError: such a wish.
@@ -61,6 +69,14 @@ class PlanRequest:
         check_lengths({name: getattr(self, name) for name in ("budget_seconds", "steps", "epochs")})
         if self.seed is not None and self.seed < 0:
             raise MaskwrightError(f"seed is {self.seed}, and it must be 0 or more: leave it out, or give e.g. 0")
+        values = {key.strip(): text.strip() for key, _, text in (setting.partition("=") for setting in self.settings)}
+        for name, option, key in _SAME:
+            wish = getattr(self, name)
+            if wish is not None and key in values and yaml_value(values[key]) != wish:
+                said = f"{wish:g}" if isinstance(wish, float) else wish
+                raise MaskwrightError(
+                    f"{option} {said} and --set {key}={values[key]} contradict each other: keep one of them"
+                )
 
     def said(self, key: str) -> str:
         """Return how the user set `key`: `--freeze backbone`, `--set lora.rank=4`; or where else it comes from."""
