@@ -29,6 +29,15 @@ def test_tables_say_what_was_measured(stand_in, fingerprint, capsys: pytest.Capt
         assert words in out, words
 
 
+def test_what_is_left_out_is_counted(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:
+    stand_in("maskwright.workflows.inspect", inspect=lambda *args: fingerprint(annotated=5))
+    assert run(["inspect", "data"]) == 0
+    assert "3 of 5 annotated are usable (train 2, val 1, test 0)" in capsys.readouterr().out
+    stand_in("maskwright.workflows.inspect", inspect=lambda *args: fingerprint(annotated=3))
+    assert run(["inspect", "data"]) == 0
+    assert "3 usable (train 2" in capsys.readouterr().out
+
+
 def test_one_image_is_no_images(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:
     found = fingerprint(images=1, dtypes={"uint8": 2, "uint16": 1}, near_duplicates=1)
     stand_in("maskwright.workflows.inspect", inspect=lambda *args: found)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import psutil
 import pytest
 
@@ -76,3 +79,20 @@ def test_version_1_has_a_tree_a_controller(cgroups) -> None:
 def test_this_machine() -> None:
     assert resources.cores() >= 1
     assert 0 < resources.free_memory() <= psutil.virtual_memory().total
+
+
+def test_what_is_in_flight_is_bounded_by_its_bytes():
+    gate = resources.Gate(100)
+    inside, most = [], []
+
+    def work(size):
+        with gate.passing(size):
+            inside.append(size)
+            most.append(sum(inside))
+            time.sleep(0.002)
+            inside.remove(size)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, [40, 50, 30, 500, 60, 20, 90, 10] * 4))
+    assert max(most) == 500
+    assert max(total for total in most if total != 500) <= 100

@@ -66,4 +66,4 @@ def imagined(root, names, classes, looks=None, splits=None, groups=None):
     dataset = Dataset(
         root, "folder", "made up", Classes.named([f"class {index}" for index in range(count)]), tuple(records)
     )
-    return dataset, Survey(dataset, summaries, {}, (), MirrorMeter(), 0)
+    return dataset, Survey(dataset, summaries, {}, (), MirrorMeter(), 0, len(records))

@@ -82,6 +82,7 @@ def test_no_image_at_all_is_one_fault_beside_its_causes(tmp_path):
         path.write_bytes(b"no picture")
     print_ = inspect(root)
     assert kinds(print_) == {"no-images": 1, "unreadable": 4}
+    assert (print_.images, print_.annotated) == (0, 4)
     assert print_.obstacle.startswith("no image with a usable annotation is left")
 
 

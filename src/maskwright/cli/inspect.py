@@ -83,7 +83,7 @@ def _summary(fingerprint: Fingerprint) -> list[tuple[str, str]]:
 
 def _images(fingerprint: Fingerprint) -> str:
     parts = ", ".join(f"{name} {count}" for name, count in fingerprint.splits.items())
-    return f"{fingerprint.images} usable" + (f" ({parts})" if parts else "")
+    return fingerprint.usable() + (f" ({parts})" if parts else "")
 
 
 def _sizes(fingerprint: Fingerprint) -> str:

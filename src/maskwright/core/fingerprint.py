@@ -87,6 +87,7 @@ class Fingerprint:
         decode_seconds: median seconds to read and decode one image and its mask, on this machine.
         faults: everything found wrong, worst first.
         obstacle: why training cannot work at all, and what helps; None where it can.
+        annotated: images with an annotation, usable or not; None where that was not counted.
     """
 
     root: str
@@ -109,11 +110,18 @@ class Fingerprint:
     decode_seconds: float
     faults: tuple[Fault, ...] = field(default=())
     obstacle: str | None = None
+    annotated: int | None = None
 
     @property
     def trainable(self) -> bool:
         """Whether training can work at all."""
         return self.obstacle is None
+
+    def usable(self) -> str:
+        """Say how many images can be used, and of how many where that is not all of them."""
+        if self.annotated is None or self.annotated == self.images:
+            return f"{self.images:,} usable"
+        return f"{self.images:,} of {self.annotated:,} annotated are usable"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types only, fit for `json.dumps`."""

@@ -1,4 +1,4 @@
-"""How many cores and how much memory this process may use, containers' limits included. Knows no device.
+"""How many cores and how much memory this process may use, containers' limits included, and how threads share it.
 
 Linux containers do not hide the machine they run on: the limits stand in the control groups (cgroups, version 2 and
 1) that the process belongs to, and every group above it limits it as well.
@@ -6,11 +6,17 @@ Linux containers do not hide the machine they run on: the limits stand in the co
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _GROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
@@ -27,6 +33,27 @@ def free_memory() -> int:
     """Return the bytes that this process may still take without swapping or being killed."""
     rooms = [room for folder in _folders("memory") if (room := _room(folder)) is not None]
     return max(0, min([psutil.virtual_memory().available, *rooms]))
+
+
+class Gate:
+    """Lets work through as long as its bytes fit; a piece that is larger than everything goes alone."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._inside = most, 0
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def passing(self, needed: int) -> Iterator[None]:
+        """Wait until `needed` bytes fit, and hold them."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._inside or self._inside + needed <= self._most)
+            self._inside += needed
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= needed
+                self._changed.notify_all()
 
 
 def _folders(controller: str) -> list[Path]:

@@ -65,6 +65,7 @@ def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:
         decode_seconds=float(np.median([entry.seconds for entry in entries])) if entries else 0.0,
         faults=found,
         obstacle=faults.obstacle(found),
+        annotated=seen.annotated,
     )
 
 

@@ -7,8 +7,6 @@ seeded shuffled order, so that whatever was seen when the time is up is an even 
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskwright.core.records import Fault, MaskFile
-from maskwright.core.resources import cores, free_memory
+from maskwright.core.resources import Gate, cores, free_memory
 from maskwright.core.seeds import generator
 from maskwright.data import faults
 from maskwright.data.clusters import Gallery, gallery
@@ -99,6 +97,7 @@ class Survey:
         objects: by class index.
         scene: of whole masks, for the mirror test.
         object_images: images that went into `objects`, those of which a piece did by its share.
+        annotated: records that there were, usable or not.
     """
 
     dataset: Dataset
@@ -107,6 +106,7 @@ class Survey:
     objects: tuple[ObjectMeter, ...]
     scene: MirrorMeter
     object_images: float
+    annotated: int
 
     @cached_property
     def gallery(self) -> Gallery:
@@ -160,7 +160,7 @@ def _examined(
     """Yield what is found, in the order of `records`; a few images are in flight at a time, so memory stays flat."""
     deadline = None if seconds is None else time.monotonic() + seconds
     threads = min(_MOST_THREADS, cores())
-    gate = _Gate(free_memory() // 2)
+    gate = Gate(free_memory() // 2)
     with_objects = _object_images(records, len(dataset.classes))
     waiting: deque[tuple[Record, Future[_Examined | Fault]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
@@ -190,28 +190,7 @@ def _object_images(records: Sequence[Record], classes: int) -> int:
     return OBJECT_IMAGES
 
 
-class _Gate:
-    """Lets images through as long as their bytes fit; one that is larger than everything goes alone."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._inside = most, 0
-        self._changed = threading.Condition()
-
-    @contextlib.contextmanager
-    def passing(self, needed: int) -> Iterator[None]:
-        """Wait until `needed` bytes fit, and hold them."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._inside or self._inside + needed <= self._most)
-            self._inside += needed
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside -= needed
-                self._changed.notify_all()
-
-
-def _try_examine(dataset: Dataset, record: Record, gate: _Gate, with_objects: bool) -> _Examined | Fault:
+def _try_examine(dataset: Dataset, record: Record, gate: Gate, with_objects: bool) -> _Examined | Fault:
     try:
         height, width = image_size(record.image)
         with gate.passing(_BYTES_A_PIXEL * height * width):
@@ -297,4 +276,12 @@ class _Meters:
             self._log.add(faults.jpeg_masks(self._jpegs, len(self._summaries), known))
         usable = tuple(record for record in records if record.id not in self._unusable)
         dataset = replace(self._dataset, records=usable, faults=self._log.sorted())
-        return Survey(dataset, self._summaries, self._intensity, self._objects, self._scene, self._object_images)
+        return Survey(
+            dataset,
+            self._summaries,
+            self._intensity,
+            self._objects,
+            self._scene,
+            self._object_images,
+            len(records),
+        )

@@ -124,7 +124,7 @@ def data_facts(fingerprint: Fingerprint) -> list[tuple[str, str]]:
     facts = [
         ("Folder", fingerprint.root),
         ("Format", f"{fingerprint.format} ({fingerprint.layout})"),
-        ("Images", count(fingerprint.images)),
+        ("Images", fingerprint.usable()),
         ("Splits", ", ".join(f"{name} {count(images)}" for name, images in fingerprint.splits.items())),
         ("Groups", count(fingerprint.groups) if fingerprint.groups else ""),
         ("Sizes (height x width)", _counted({size.replace("x", " x "): n for size, n in fingerprint.sizes.items()})),
