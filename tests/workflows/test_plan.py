@@ -21,6 +21,7 @@ from maskwright.planning.measure import StepCost, pixels
 from maskwright.training import optimizers
 from maskwright.workflows import plan as planning
 from maskwright.workflows.demo import demo
+from maskwright.workflows.network import plain
 from maskwright.workflows.plan import _check_heeded, _own_backbone, wishes
 from maskwright.workflows.request import PlanRequest
 
@@ -210,7 +211,7 @@ def test_a_training_from_our_weights_takes_over_their_network(weights: Path) -> 
     assert {"model.name", "model.backbone", "model.options", "data.channels"} <= pins
     assert plan.reasons["model.name"] == f"as in {weights}"
     assert plan.optim.name == "muon"
-    models.create_from_plan(plan.model, 5, plan.data.channels)
+    models.create_from_plan(plain(plan.model), 5, plan.data.channels)
 
 
 def test_a_network_named_beside_the_weights_is_kept(weights: Path) -> None:
