@@ -66,3 +66,10 @@ def test_large_images_go_through_in_pieces(
         assert block.probabilities.shape[1] <= 64 * 1.25
     assert (covered == 1).all()
     assert (predictor.labels(image) == whole).mean() > 0.97, "pieces see nearly what the whole sees"
+
+
+@pytest.mark.parametrize(
+    ("classes", "channels", "share"), [(2, 1, 1), (21, 3, 1), (42, 3, 1 / 2), (21, 9, 1 / 2), (84, 9, 1 / 8)]
+)
+def test_pieces_shrink_with_classes_and_channels_as_the_memory_grows(classes: int, channels: int, share: float) -> None:
+    assert refined.whole(classes, channels) == refined.WHOLE * share

@@ -131,6 +131,20 @@ def test_classes_that_are_nowhere_cost_nothing_and_change_nothing(monkeypatch: p
     np.testing.assert_allclose(lumped, whole, atol=2e-3)
 
 
+def test_many_rare_classes_do_not_win_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unsure network: forty classes share nine tenths, and a hundred and ten that are nowhere 1/1000 the rest."""
+    random = np.random.default_rng(0)
+    common = random.uniform(0.5, 1.5, (40, 20, 30))
+    rare = np.full((110, 20, 30), 9e-4)
+    many = np.concatenate([common / common.sum(0) * (1 - rare.sum(0)), rare]).astype(np.float32)
+    image = np.zeros((20, 30, 3), np.uint8)
+    image[:, 15:] = 180
+    lumped = refine(many, image, SETTINGS).argmax(0)
+    monkeypatch.setattr(crf, "NEGLIGIBLE", 0.0)
+    assert (lumped == refine(many, image, SETTINGS).argmax(0)).mean() > 0.99
+    assert lumped.max() < 40
+
+
 def test_weights_beyond_what_exp_can_take() -> None:
     probabilities, image = scene()
     heavy = SETTINGS.model_copy(update={"w1": 100.0, "w2": 100.0})

@@ -1,13 +1,15 @@
 """A network's blocks through the dense CRF, which needs probabilities of the whole image. Knows no network.
 
-In an image of up to `WHOLE` pixels every pixel is joined to every other one, as in the paper. A larger one is cut into
-overlapping pieces, each predicted and refined on its own, of which only the middle is kept: so memory is bounded, and
-pixels further apart than a piece do not ask each other. The overlap is four standard deviations of the position, two
-on either side of the cut, as far as it stays within half a piece.
+In an image of up to `WHOLE` pixels every pixel is joined to every other one, as in the paper; fewer where there are
+more than 21 classes or 3 channels, whose numbers the memory grows with. A larger one is cut into overlapping pieces,
+each predicted and refined on its own, of which only the middle is kept: so memory is bounded, and pixels further apart
+than a piece do not ask each other. The overlap is four standard deviations of the position, two on either side of the
+cut, as far as it stays within half a piece.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from maskwright.core.plan import CrfPlan
     from maskwright.models.bundle import Card
 
-WHOLE = 1 << 21  # pixels: an HD frame; at 21 classes the CRF holds about 1.5 GB then
+WHOLE = 1 << 21  # pixels: an HD frame; the CRF holds 2 GB then on a smooth image, 6 GB on pure noise
+CLASSES, CHANNELS = 21, 3  # for which that holds
 PIECE = 1280  # side of a piece of something larger
 
 
@@ -45,7 +48,8 @@ def refined_blocks(
         MaskwrightError: channels or values that the model was not trained for.
     """
     points = card.data.model_copy(update={"scale": 1.0})
-    for (outer_rows, rows), (outer_columns, columns) in _pieces(image.shape[0], image.shape[1], settings):
+    most = whole(len(card.classes.names), card.data.channels)
+    for (outer_rows, rows), (outer_columns, columns) in _pieces(image.shape[0], image.shape[1], settings, most):
         part = image[outer_rows, outer_columns]
         probabilities = np.empty((len(card.classes.names), *part.shape[:2]), np.float32)
         for block in blocks(part):
@@ -58,9 +62,16 @@ def refined_blocks(
         yield Block(rows, columns, torch.from_numpy(refine(probabilities, pixels, settings)[:, *inner]))
 
 
-def _pieces(height: int, width: int, settings: CrfPlan) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+def whole(classes: int, channels: int) -> int:
+    """Return how many pixels go through in one piece: the lattice has a value a class at C + 3 corners of each."""
+    return int(WHOLE * CLASSES / max(classes, CLASSES) * (CHANNELS + 3) / max(channels + 3, CHANNELS + 3))
+
+
+def _pieces(
+    height: int, width: int, settings: CrfPlan, most: int
+) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
     """Yield rows and columns of each piece: what is looked at, and what of it is kept."""
-    piece = max(height, width) if height * width <= WHOLE else PIECE
+    piece = max(height, width) if height * width <= most else min(PIECE, math.isqrt(most))
     overlap = min(4 * settings.theta_alpha / piece, 0.5)
     for rows in _along(height, piece, overlap):
         for columns in _along(width, piece, overlap):

@@ -20,8 +20,8 @@ authors report (Chen et al. 2015, table 1); ours on held-out images stand in doc
 agree.
 
 Where we differ: a pixel also counts itself, as in the authors' code and unlike the paper's i < j. Classes that nowhere
-have a probability of 1/1000 go through as one, and share what it ends with as they shared what it began with. Images
-of any number of channels. A single class is set against its complement.
+have a probability of 1/1000, and together nowhere 1/100, go through as one, and share what it ends with as they shared
+what it began with. Images of any number of channels. A single class is set against its complement.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from maskwright.core.plan import CrfPlan
 
 FLOOR = 1e-5  # least probability that the network is believed
-NEGLIGIBLE = 1e-3  # classes that nowhere reach it go through as one
+NEGLIGIBLE = 1e-3  # classes that nowhere reach it go through as one,
+TOGETHER = 1e-2  # as long as their sum nowhere reaches this: else it would win where none of them does
 STEEPEST = 80.0  # exp() of more overflows float32
 
 
@@ -111,15 +112,27 @@ def refine(probabilities: NDArray[np.float32], image: NDArray[np.uint8], setting
 
 def _lumped(flat: Tensor, kernels: Kernels, iterations: int) -> Tensor:
     """Run the mean field on probabilities (K, N), the negligible classes as one."""
-    rest = flat.amax(dim=1) < NEGLIGIBLE
+    rest, before = _negligible(flat)
     if int(rest.sum()) < 2:
         return mean_field(flat, kernels, iterations)
-    before = flat[rest].sum(dim=0, keepdim=True)
     refined = mean_field(torch.cat([flat[~rest], before]), kernels, iterations)
     result = torch.empty_like(flat)
     result[~rest] = refined[:-1]
     result[rest] = flat[rest] * (refined[-1:] / before.clamp(min=1e-30))
     return result.div_(result.sum(dim=0))
+
+
+def _negligible(flat: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which classes (K,) are negligible, and their sum (1, N): the rarest first, as long as it stays small."""
+    most = flat.amax(dim=1)
+    rest = torch.zeros(len(flat), dtype=torch.bool)
+    together = torch.zeros_like(flat[:1])
+    for place in most.argsort().tolist():
+        summed = together + flat[place]
+        if most[place] >= NEGLIGIBLE or summed.max() >= TOGETHER:
+            break
+        rest[place], together = True, summed
+    return rest, together
 
 
 def mean_field(probabilities: Tensor, kernels: Kernels, iterations: int) -> Tensor:
