@@ -36,3 +36,30 @@ def close(ours: Tensor, theirs: Tensor) -> None:
     """Compare logits: the largest difference, relative to the largest logit."""
     assert ours.shape == theirs.shape
     assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
+
+
+def weights_of(*modules: nn.Module) -> int:
+    """Count the weights of some modules."""
+    return sum(weight.numel() for module in modules for weight in module.parameters())
+
+
+def receptive_fields(*parts: nn.Module) -> list[tuple[int, int]]:
+    """Return (pixels along a side, stride) after each of `parts`, which come one after the other from the image on.
+
+    By the rule of Long et al. 2015, section 3: a layer of kernel k at stride s and dilation d widens the field by
+    (k - 1) d strides of the layers before it. The layers of a part must stand in a row.
+    """
+    field, stride, found = 1, 1, []
+    for part in parts:
+        for layer in part.modules():
+            if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+                rate = getattr(layer, "dilation", 1)  # an average has none
+                kernel, step, rate = (_side(value) for value in (layer.kernel_size, layer.stride, rate))
+                field += (kernel - 1) * rate * stride
+                stride *= step
+        found.append((field, stride))
+    return found
+
+
+def _side(value: int | tuple[int, ...]) -> int:
+    return value if isinstance(value, int) else value[0]

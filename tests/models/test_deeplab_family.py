@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tests.models.references import receptive_fields, weights_of
 from torch import Tensor, nn
 
 from maskwright import models
@@ -30,10 +31,6 @@ def of_full_size(name: str, backbone: str = "vgg16", **options: Any) -> models.S
         return models.create(name, 21, 3, backbone, **options)
 
 
-def weights_of(module: nn.Module) -> int:
-    return sum(weight.numel() for weight in module.parameters())
-
-
 def test_large_field_of_view_is_that_of_the_paper() -> None:
     # Chen et al. 2015, table 2, DeepLab-CRF-LargeFOV: kernel 3x3, input stride 12, field 224, 20.5M weights.
     model = of_full_size("deeplabv1")
@@ -43,6 +40,39 @@ def test_large_field_of_view_is_that_of_the_paper() -> None:
     assert (seven.kernel_size, seven.out_channels) == ((1, 1), 1024)
     assert model.native_stride == 8
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules())
+
+
+def test_field_of_view_is_that_of_the_paper() -> None:
+    # Chen et al. 2015, table 2: 224 is what fc6 adds, (3 - 1) * 12 * 8, and 32. In the image the average pool5a before
+    # it and VGG-16 below that, 227 pixels at stride 8, come on top.
+    model = of_full_size("deeplabv1")
+    (branch,) = model.decoder.fields.branches
+    *_, last, averaged, field = receptive_fields(*model.backbone.stages, model.decoder.pool, branch)
+    assert (last, averaged) == ((227, 8), (243, 8))
+    assert field[0] - averaged[0] + 32 == 224
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"), [("deeplabv1", [435]), ("deeplabv2", [227 + 2 * rate * 8 for rate in (6, 12, 18, 24)])]
+)
+def test_each_branch_sees_what_its_layers_reckon_up_to(name: str, fields: list[int]) -> None:
+    """By the rule of Long et al. 2015, and by which pixels move the middle score, with an average for each maximum."""
+    model = models.create(name, 2, 1, "vgg16", width_factor=1 / 64)
+    stages, decoder = model.backbone.stages, model.decoder
+    branches = decoder.fields.branches
+    assert [receptive_fields(*stages, decoder.pool, branch)[-1] for branch in branches] == [(f, 8) for f in fields]
+    for stage in stages:
+        pool = stage[-1]
+        stage[-1] = nn.AvgPool2d(pool.kernel_size, pool.stride, pool.padding)
+    for weight in model.parameters():
+        nn.init.constant_(weight, 0.1 * (weight.ndim > 1))
+    image = torch.ones(1, 1, 640, 640, requires_grad=True)
+    last = decoder.pool(model.backbone(image)[-1])
+    for branch, field in zip(branches, fields, strict=True):
+        (gradient,) = torch.autograd.grad(branch(last)[0, 0, 40, 40], image, retain_graph=True)
+        for seen in (gradient.any(2), gradient.any(3)):
+            places = seen.nonzero()[:, -1]
+            assert places.max() - places.min() + 1 == field
 
 
 def test_the_average_before_fc6_is_that_of_the_published_layers() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import safetensors.torch
 import torch
+from tests.models.references import receptive_fields, weights_of
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,34 +23,10 @@ if TYPE_CHECKING:
 NARROW = 1 / 16
 
 
-def receptive_fields(backbone: Backbone) -> list[tuple[int, int]]:
-    """Return (pixels along a side, stride) of each level, by the rule of Long et al. 2015, section 3.
-
-    A layer of kernel k at stride s and dilation d widens the field by (k - 1) d strides of the layers before it.
-    """
-    field, stride, found = 1, 1, []
-    for stage in backbone.stages:
-        for layer in stage.modules():
-            if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
-                kernel, step, rate = (_side(value) for value in (layer.kernel_size, layer.stride, layer.dilation))
-                field += (kernel - 1) * rate * stride
-                stride *= step
-        found.append((field, stride))
-    return found
-
-
-def _side(value: int | tuple[int, ...]) -> int:
-    return value if isinstance(value, int) else value[0]
-
-
 def on_no_memory(**options: object) -> Backbone:
     """Build a backbone of full size without its weights."""
     with torch.device("meta"):
         return vgg.build(3, **options)
-
-
-def weights_of(module: nn.Module) -> int:
-    return sum(weight.numel() for weight in module.parameters())
 
 
 def test_layers_fields_and_weights_are_those_of_fcn_vgg16() -> None:
@@ -59,7 +36,7 @@ def test_layers_fields_and_weights_are_those_of_fcn_vgg16() -> None:
     convolutions = [layer for layer in backbone.modules() if isinstance(layer, nn.Conv2d)]
     assert [layer.out_channels for layer in convolutions] == [64] * 2 + [128] * 2 + [256] * 3 + [512] * 6 + [4096] * 2
     assert [layer.kernel_size[0] for layer in convolutions] == [3] * 13 + [7, 1]
-    assert receptive_fields(backbone) == [(6, 2), (16, 4), (44, 8), (100, 16), (212, 32), (404, 32)]
+    assert receptive_fields(*backbone.stages) == [(6, 2), (16, 4), (44, 8), (100, 16), (212, 32), (404, 32)]
     assert backbone.reductions == (2, 4, 8, 16, 32, 32)
     assert backbone.channels == (64, 128, 256, 512, 512, 4096)
     assert weights_of(backbone) == 134_260_544
