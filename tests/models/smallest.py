@@ -23,9 +23,11 @@ _OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
     "renet": ("patches", {}),
     "segformer": ("mit", {"widths": (4, 6, 8, 10), "depths": (1, 1, 1, 1), "heads": (1, 1, 2, 2)}),
     "ppliteseg": ("stdc1", {"base": 4, "repeats": (1, 1, 1)}),
-    "fcn8s": ("vgg16_narrow", {"width_factor": 1 / 16, "depths": (1, 1, 1, 1, 1)}),
-    "deeplabv1": ("vgg16_narrow", {"width_factor": 1 / 16, "depths": (1, 1, 1, 1, 1)}),
 }
+_OTHERS |= dict.fromkeys(
+    ("fcn32s", "fcn16s", "fcn8s", "deeplabv1", "deeplabv2"),
+    ("vgg16_narrow", {"width_factor": 1 / 16, "depths": (1, 1, 1, 1, 1)}),
+)
 
 
 def smallest(name: str) -> dict[str, Any]:
