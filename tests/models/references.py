@@ -14,14 +14,23 @@ smp_only = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::Fut
 
 
 def shaken(module: nn.Module) -> Any:
-    """Give every norm statistics and weights of its own, so that none of them can be left out unnoticed."""
+    """Give every weight and statistic a value of its own, so that none of them can be left out unnoticed."""
+    for name, tensor in module.state_dict().items():
+        if name.endswith("running_var") or (tensor.ndim == 1 and name.endswith("weight")):
+            nn.init.uniform_(tensor, 0.7, 1.3)
+        elif tensor.ndim == 1 and tensor.is_floating_point():
+            nn.init.normal_(tensor, std=0.1)
+        elif tensor.ndim > 1 and tensor.is_floating_point():
+            nn.init.kaiming_normal_(tensor)
+    return module.eval()
+
+
+def awake(module: nn.Module) -> Any:
+    """Let every branch take part: blocks that start as the identity pass nothing back to their convolutions."""
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
-            for tensor in (layer.weight, layer.running_var):
-                nn.init.uniform_(tensor, 0.7, 1.3)
-            for tensor in (layer.bias, layer.running_mean):
-                nn.init.normal_(tensor, std=0.1)
-    return module.eval()
+            nn.init.uniform_(layer.weight, 0.5, 1.5)
+    return module
 
 
 def same(target: nn.Module, source: nn.Module | Iterable[nn.Module]) -> None:

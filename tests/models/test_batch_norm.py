@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from tests.models.references import awake
 from torch import Tensor, nn
 
 from maskwright import models
@@ -120,9 +121,7 @@ def _trained(batch: Tensor) -> dict[str, Tensor]:
     torch.manual_seed(5)
     model = models.create("swiftnet", 2, 3, "compact", **SMALL).double().train()
     model.set_gradient_checkpointing(enable=True)
-    for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            nn.init.uniform_(layer.weight, 0.5, 1.5)
+    awake(model)
     model(batch.flip(1)).square().sum().backward()
     logits = model(batch, upsample=False)
     logits.square().sum().backward()

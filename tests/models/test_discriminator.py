@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from pydantic import ValidationError
+from tests.models.references import weights_of
 
 from maskwright.core.plan import AdversarialPlan
 from maskwright.models.discriminator import NETWORKS, Discriminator
@@ -51,7 +52,7 @@ def test_parameters_are_those_of_the_papers_layers(
     """On the 21 classes of VOC and the 8 of Stanford Background, by hand; one verdict instead of two."""
     by_hand = sum(taps * inputs * outputs + outputs for taps, inputs, outputs in layers)
     network = Discriminator(name, classes, 3, 96, "labels")
-    assert sum(weight.numel() for weight in network.parameters()) == by_hand == total
+    assert weights_of(network) == by_hand == total
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tests.models.references import awake
 from tests.models.smallest import smallest
 
 from maskwright import models
@@ -34,6 +35,7 @@ def test_an_odd_size_with_few_or_many_channels_and_classes(name: str, channels: 
     model = models.create(name, classes, channels, **smallest(name)).eval()
     with torch.no_grad():
         logits = model(torch.randn(1, channels, 333, 257))
+    assert (model.classes, model.in_channels) == (classes, channels)
     assert logits.shape == (1, classes, 333, 257)
     assert torch.isfinite(logits).all()
 
@@ -50,11 +52,7 @@ def test_a_batch_of_one_trains_and_leaves_finite_statistics(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_gradient_reaches_every_parameter(name: str) -> None:
-    model = models.create(name, 3, 3, **smallest(name)).train()
-    for layer in model.modules():
-        # Blocks that start as the identity pass nothing back to their convolutions.
-        if isinstance(layer, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
+    model = awake(models.create(name, 3, 3, **smallest(name))).train()
     outputs = model(torch.randn(2, 3, 96, 64), with_aux=True)
     sum(output.square().sum() for output in outputs).backward()
     asleep = [key for key, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]

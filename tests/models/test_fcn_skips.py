@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tests.models.references import weights_of
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,7 +30,7 @@ def small(name: str, classes: int = 3, **options: Any) -> models.Segmenter:
     return models.create(name, classes, 3, "vgg16", **{**SMALL, **options})
 
 
-def shaken(model: models.Segmenter) -> models.Segmenter:
+def with_skips(model: models.Segmenter) -> models.Segmenter:
     """Give the skips and all biases values of their own."""
     for name, weight in model.named_parameters():
         if "skips" in name or name.endswith("bias"):
@@ -72,7 +73,7 @@ def published(name: str, model: models.Segmenter, image: Tensor) -> Tensor:
 @pytest.mark.parametrize("size", [(186, 218), (218, 154)])
 @torch.no_grad()
 def test_they_are_the_networks_that_the_authors_published(name: str, size: tuple[int, int]) -> None:
-    model, image = shaken(small(name)), torch.randn(1, 3, *size)
+    model, image = with_skips(small(name)), torch.randn(1, 3, *size)
     expected = published(name, model, image)
     # With the authors' frame of zeros, at sizes that make it a multiple of 32, our grid lies where theirs does. Their
     # coarsest scores begin 12 pixels inside the image, and what is interpolated from beyond differs.
@@ -88,7 +89,7 @@ def test_weights_and_layers_are_those_of_the_authors(name: str) -> None:
     with torch.device("meta"):
         model = models.create(name, 21, 3, "vgg16")
     scores = 21 * 4097 + {"fcn32s": 0, "fcn16s": 21 * (513 + 16), "fcn8s": 21 * (513 + 257 + 2 * 16)}[name]
-    assert sum(weight.numel() for weight in model.parameters()) == 134_260_544 + scores
+    assert weights_of(model) == 134_260_544 + scores
     levels = {"fcn32s": (5,), "fcn16s": (5, 3), "fcn8s": (5, 3, 2)}[name]
     assert model.decoder.levels == levels
     assert [model.backbone.reductions[level] for level in levels] == [32, 16, 8][: len(levels)]
@@ -130,7 +131,7 @@ def test_staged_skips_learn_one_after_the_other(progress: float) -> None:
 
 
 def test_a_finer_network_starts_from_a_coarser_one(tmp_path: Path) -> None:
-    before = shaken(small("fcn32s"))
+    before = with_skips(small("fcn32s"))
     coarse, fine = (ModelPlan(name=name, backbone="vgg16", options=SMALL) for name in ("fcn32s", "fcn16s"))
     names = ["a", "b", "c"]
     card = bundle.Card(model=coarse, classes=bundle.CardClasses.of(Classes.named(names)), data=DataPlan())
@@ -149,7 +150,7 @@ def test_a_finer_network_starts_from_a_coarser_one(tmp_path: Path) -> None:
 def test_the_last_constants_move_every_logit_alike() -> None:
     # What is fitted on validation images is added there.
     for name in FAMILY:
-        model, image = shaken(small(name)), torch.randn(1, 3, 70, 50)
+        model, image = with_skips(small(name)), torch.randn(1, 3, 70, 50)
         before = model(image)
         with torch.no_grad():
             model.head.bias.add_(torch.tensor([1.0, -2.0, 0.5]))

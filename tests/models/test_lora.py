@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.models.references import weights_of
 from torch import nn
 
 from maskwright import models
@@ -87,7 +88,7 @@ def test_only_changes_vectors_and_last_layers_are_trained(backbone: str, decoder
     for name, weight in segmenter.named_parameters():
         assert (weight.grad is not None) == weight.requires_grad, name
     share = lora.share_of(segmenter)
-    assert share.whole == sum(weight.numel() for weight in network(backbone).parameters())
+    assert share.whole == weights_of(network(backbone))
     assert share.trained == sum(weight.numel() for weight in segmenter.parameters() if weight.requires_grad)
 
 

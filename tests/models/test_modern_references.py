@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tests.models.references import close, same
+from tests.models.references import close, same, shaken, weights_of
 from torch import Tensor, nn
 
 from maskwright import models
@@ -78,18 +78,6 @@ def _taken_over(ours: nn.Module, tensors: dict[str, Tensor], fuse: Tensor, *, re
     ours.load_state_dict(tensors)
 
 
-def _shaken(module: nn.Module) -> Any:
-    """Give every weight a value of its own, so that none of them can be left out unnoticed."""
-    for name, tensor in module.state_dict().items():
-        if name.endswith("running_var") or (tensor.ndim == 1 and name.endswith("weight")):
-            nn.init.uniform_(tensor, 0.7, 1.3)
-        elif tensor.ndim == 1:
-            nn.init.normal_(tensor, std=0.1)
-        elif tensor.ndim > 1:
-            nn.init.normal_(tensor, std=(2 / tensor[0].numel()) ** 0.5)
-    return module.eval()
-
-
 @torch.no_grad()
 def test_segformer_is_that_of_transformers() -> None:
     transformers = pytest.importorskip("transformers", reason="the judge, transformers, is not installed")
@@ -97,7 +85,7 @@ def test_segformer_is_that_of_transformers() -> None:
         num_labels=5, hidden_sizes=[8, 16, 24, 32], depths=[1, 2, 1, 1], num_attention_heads=[1, 2, 3, 4]
     )
     config.decoder_hidden_size = 12
-    reference = _shaken(transformers.SegformerForSemanticSegmentation(config))
+    reference = shaken(transformers.SegformerForSemanticSegmentation(config))
     state = dict(reference.state_dict())
     for key in [name for name in state if "attention.k_proj" in name]:
         value = state.pop(key.replace("k_proj", "v_proj"))
@@ -113,7 +101,7 @@ def test_segformer_is_that_of_transformers() -> None:
 @torch.no_grad()
 def test_segformer_is_that_of_segmentation_models_pytorch() -> None:
     smp = pytest.importorskip("segmentation_models_pytorch", reason="the judge is only in the extra `bench`")
-    reference = _shaken(smp.Segformer("mit_b0", encoder_weights=None, classes=5, decoder_segmentation_channels=12))
+    reference = shaken(smp.Segformer("mit_b0", encoder_weights=None, classes=5, decoder_segmentation_channels=12))
     state = dict(reference.state_dict())
     fuse = state.pop("decoder.fuse_stage.0.weight")
     numbered = {
@@ -139,7 +127,7 @@ def test_the_mix_transformers_have_the_papers_parameters(number: int, millions: 
     """Xie et al. 2021, table 1a, encoder."""
     with torch.device("meta"):
         backbone = models.BACKBONES[f"mit_b{number}"].builder(3)
-    assert sum(weight.numel() for weight in backbone.parameters()) / 1e6 == pytest.approx(millions, abs=0.1)
+    assert weights_of(backbone) / 1e6 == pytest.approx(millions, abs=0.1)
 
 
 @pytest.mark.parametrize(("number", "width", "millions"), [(0, 256, 0.4), (1, 256, 0.6), (2, 768, 3.3)])
@@ -147,14 +135,13 @@ def test_segformers_decoder_has_the_papers_parameters(number: int, width: int, m
     """Xie et al. 2021, table 1a, decoder."""
     with torch.device("meta"):
         model = models.create("segformer", 150, 3, f"mit_b{number}", width=width)
-    count = sum(weight.numel() for part in (model.decoder, model.head) for weight in part.parameters())
-    assert count / 1e6 == pytest.approx(millions, abs=0.1)
+    assert weights_of(model.decoder, model.head) / 1e6 == pytest.approx(millions, abs=0.1)
 
 
 @torch.no_grad()
 def test_upernet_is_that_of_segmentation_models_pytorch() -> None:
     smp = pytest.importorskip("segmentation_models_pytorch", reason="the judge is only in the extra `bench`")
-    reference = _shaken(smp.UPerNet("resnet18", encoder_weights=None, classes=4, decoder_channels=16))
+    reference = shaken(smp.UPerNet("resnet18", encoder_weights=None, classes=4, decoder_channels=16))
     ours = models.create("upernet", 4, 3, "resnet18", width=16, level_norm=True).eval()
     ours.backbone.network.load_state_dict(reference.encoder.state_dict())
     theirs, decoder = reference.decoder, ours.decoder
@@ -184,7 +171,7 @@ def test_upernet_is_that_of_transformers() -> None:
     config = transformers.UperNetConfig(
         backbone_config=backbone, hidden_size=16, num_labels=4, use_auxiliary_head=False
     )
-    reference = _shaken(transformers.UperNetForSemanticSegmentation(config))
+    reference = shaken(transformers.UperNetForSemanticSegmentation(config))
     small = {"widths": backbone.hidden_sizes, "depths": (1, 1, 1, 1)}
     ours = models.create("upernet", 4, 3, "compact", width=16, **small).eval()
     head = reference.decode_head
@@ -205,7 +192,7 @@ def test_upernet_is_that_of_transformers() -> None:
 @torch.no_grad()
 def test_fpn_is_that_of_segmentation_models_pytorch() -> None:
     smp = pytest.importorskip("segmentation_models_pytorch", reason="the judge is only in the extra `bench`")
-    reference = _shaken(
+    reference = shaken(
         smp.FPN(
             "resnet18", encoder_weights=None, classes=4, decoder_pyramid_channels=16, decoder_segmentation_channels=128
         )
@@ -234,13 +221,13 @@ def test_fpn_has_the_papers_form() -> None:
     # P2..P5 of Lin et al. 2017: a 1x1 from 256, 512, 1024, 2048 channels and a 3x3 each, all to 256 and with bias.
     pyramid = 256 * (256 + 512 + 1024 + 2048 + 4) + 4 * (256 * 256 * 9 + 256)
     climbs = 4 * 256 * 128 * 9 + 3 * 128 * 128 * 9 + 7 * 2 * 128
-    assert sum(weight.numel() for weight in decoder.parameters()) == pyramid + climbs
+    assert weights_of(decoder) == pyramid + climbs
 
 
 @torch.no_grad()
 def test_lraspp_is_torchvisions() -> None:
     segmentation = pytest.importorskip("torchvision").models.segmentation
-    reference = _shaken(segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=4))
+    reference = shaken(segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=4))
     ours = models.create("lraspp", 4, 3, "mobilenet_v3_large").eval()
     same(ours.backbone, reference.backbone)
     same(ours.decoder.block, reference.classifier.cbr)

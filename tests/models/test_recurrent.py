@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tests.models.references import awake, weights_of
 from torch import nn
 
 from maskwright import models
@@ -118,20 +119,16 @@ def test_reseg_has_the_layers_of_its_authors() -> None:
     with torch.device("meta"):
         model = models.create("reseg", 11, backbone="timm:vgg16")
     widths = [3, 64, 64, 128, 128, 256, 256, 256]
-    assert _size(model.backbone) == sum(9 * a * b + b for a, b in itertools.pairwise(widths))
+    assert weights_of(model.backbone) == sum(9 * a * b + b for a, b in itertools.pairwise(widths))
     assert (model.backbone.reductions, model.backbone.channels) == ((1, 2, 4), (64, 128, 256))
     sweeps = [sweep for layer in model.decoder.sweeps for sweep in (layer.vertical, layer.horizontal)]
     assert [type(sweep) for sweep in sweeps] == [nn.GRU] * 4
-    assert [_size(sweep) for sweep in sweeps] == [2 * 3 * 100 * (i + 100 + 2) for i in (256, 200, 200, 200)]
+    assert [weights_of(sweep) for sweep in sweeps] == [2 * 3 * 100 * (i + 100 + 2) for i in (256, 200, 200, 200)]
     steps = [layer for layer in model.decoder.upsampling if isinstance(layer, nn.ConvTranspose2d)]
     table = [(layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride) for layer in steps]
     assert table == [(200, 50, (2, 2), (2, 2)), (50, 50, (2, 2), (2, 2))]
     assert model.native_stride == 1
-    assert _size(model) == 1735488 + 214800 + 3 * 181200 + 40000 + 10000 + 2 * 2 * 50 + 51 * 11
-
-
-def _size(module: nn.Module) -> int:
-    return sum(weight.numel() for weight in module.parameters())
+    assert weights_of(model) == 1735488 + 214800 + 3 * 181200 + 40000 + 10000 + 2 * 2 * 50 + 51 * 11
 
 
 @pytest.mark.parametrize("name", ["reseg", "renet"])
@@ -142,10 +139,7 @@ def test_over_their_own_backbones(name: str, cell: str) -> None:
     assert model.native_stride == (2 if name == "reseg" else 1)
     for size in [(1, 1), (37, 50)]:
         assert model(torch.randn(1, 2, *size)).shape == (1, 3, *size)
-    for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            nn.init.ones_(layer.weight)  # blocks that start as the identity pass nothing back to their convolutions
-    model(torch.randn(2, 2, 33, 20)).square().sum().backward()
+    awake(model)(torch.randn(2, 2, 33, 20)).square().sum().backward()
     assert all(weight.grad is not None and weight.grad.any() for weight in model.parameters())
     assert not list(model.backbone.parameters()) or name == "reseg"
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.models.references import shaken, smp_only
+from tests.models.references import awake, shaken, smp_only, weights_of
 from torch import nn
 
 from maskwright import models
@@ -44,7 +44,7 @@ def test_the_original_is_as_large_as_the_paper_says() -> None:
         by_hand += 4 * (2 * width) * width + width  # up-convolution, halving the channels
         by_hand += 9 * (2 * width) * width + width + 9 * width * width + width  # after the copy was put beside
     by_hand += 64 * 2 + 2
-    assert sum(weight.numel() for weight in model.parameters()) == by_hand == 31_030_658
+    assert weights_of(model) == by_hand == 31_030_658
 
 
 def test_without_padding_the_sizes_are_those_of_figure_1() -> None:
@@ -166,10 +166,7 @@ def test_nested_skips_are_those_of_equation_1() -> None:
 
 @pytest.mark.parametrize(("finest", "stem"), [(1, 4), (4, 4), (2, 2)])
 def test_deep_supervision_gives_auxiliary_logits(small: Build, finest: int, stem: int) -> None:
-    model = small("unet++", deep_supervision=True, finest=finest, stem=stem, channels=(6, 5, 4)).train()
-    for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            nn.init.uniform_(layer.weight, 0.5, 1.5)
+    model = awake(small("unet++", deep_supervision=True, finest=finest, stem=stem, channels=(6, 5, 4))).train()
     outputs = model(torch.randn(2, 3, 33, 40), with_aux=True)
     assert [tuple(output.shape) for output in outputs] == [(2, 3, 33, 40)] * len(outputs)
     assert len(outputs) == len(model.decoder.levels) - 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import safetensors.torch
 import torch
-from tests.models.references import receptive_fields, weights_of
+from tests.models.references import receptive_fields, shaken, weights_of
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -70,13 +70,7 @@ def test_levels_lie_exactly_on_the_image(stride: int, batch_norm: bool) -> None:
 def test_torchvisions_layers_load_and_agree(tmp_path: Path, *, batch_norm: bool, size: tuple[int, int]) -> None:
     make_layers = pytest.importorskip("torchvision.models.vgg").make_layers
     widths = [4, 4, "M", 8, 8, "M", 16, 16, 16, "M", 32, 32, 32, "M", 32, 32, 32, "M"]
-    reference = make_layers(widths, batch_norm=batch_norm).eval()
-    for layer in reference:
-        if isinstance(layer, nn.BatchNorm2d):
-            nn.init.uniform_(layer.running_var, 0.7, 1.3)
-            nn.init.normal_(layer.running_mean, std=0.1)
-        elif isinstance(layer, nn.Conv2d):
-            nn.init.normal_(layer.bias, std=0.1)
+    reference = shaken(make_layers(widths, batch_norm=batch_norm))
     tensors = {f"features.{key}": value for key, value in reference.state_dict().items()}
     safetensors.torch.save_file(tensors, tmp_path / "w.safetensors")
     ours = vgg.build(3, tmp_path / "w.safetensors", width_factor=NARROW, batch_norm=batch_norm).eval()
