@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.models.references import weights_of
 from torch import nn
 
 from maskwright import models
@@ -54,6 +55,16 @@ def test_the_formula_is_what_torch_counts_step_by_step() -> None:
     with torch.no_grad(), cost.FlopCounterMode(display=False) as counter:
         layer(torch.empty(1, 3, 6, 6))
     assert counter.get_total_flops() // 2 == cost.count(layer, side=6).multiply_adds
+
+
+def test_the_default_network_costs_what_its_paper_says() -> None:
+    # Orsic et al. 2019, SwiftNetRN-18, single scale, on Cityscapes at 1024x2048: 11.8M weights, 104.0 billion
+    # multiply-adds (called FLOPs there); 128 channels as in the paper.
+    with torch.device("meta"), cost.FlopCounterMode(display=False) as counter:
+        network = models.create("swiftnet", 19, 3, "resnet18", width=128).eval()
+        network(torch.empty(1, 3, 1024, 2048))
+    assert weights_of(network) / 1e6 == pytest.approx(11.8, abs=0.05)
+    assert counter.get_total_flops() / 2e9 == pytest.approx(104.0, abs=0.5)
 
 
 def test_an_architecture_costs_on_meta_what_it_costs_for_real() -> None:
