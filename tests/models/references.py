@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,6 +46,11 @@ def close(ours: Tensor, theirs: Tensor) -> None:
     """Compare logits: the largest difference, relative to the largest logit."""
     assert ours.shape == theirs.shape
     assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
+
+
+def continued(image: Tensor, step: int) -> Tensor:
+    """Continue an image by its edge, right and below, to a multiple of `step`, as our networks do inside."""
+    return F.pad(image, (0, -image.shape[3] % step, 0, -image.shape[2] % step), mode="replicate")
 
 
 def weights_of(*modules: nn.Module) -> int:

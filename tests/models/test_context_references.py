@@ -11,7 +11,6 @@ import pytest
 import torch
 from tests.models.references import close, shaken, smp_only
 from torch import nn
-from torch.nn import functional as F
 
 from maskwright import models
 
@@ -236,38 +235,6 @@ def test_pyramid_decoder_of_segmentation_models_pytorch() -> None:
         for size in [(12, 18), (7, 6)]:
             level = torch.randn(2, 64, *size)
             torch.testing.assert_close(ours([level]), theirs([level]), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("align_corners", [False, True])
-def test_pspnet_is_what_the_paper_draws(align_corners: bool) -> None:
-    """Figure 3 written down a second time, by loops over cells and weights looked up by name."""
-    model = shaken(models.create("pspnet", 3, 3, "timm:resnet10t", output_stride=32, align_corners=align_corners))
-    state = {name: tensor.double() for name, tensor in model.state_dict().items()}
-
-    def unit(x: Tensor, name: str, padding: int) -> Tensor:
-        x = F.conv2d(x, state[f"{name}.0.weight"], padding=padding)
-        scale = state[f"{name}.1.weight"] / (state[f"{name}.1.running_var"] + 1e-5).sqrt()
-        shift = state[f"{name}.1.bias"] - state[f"{name}.1.running_mean"] * scale
-        return (x * scale[:, None, None] + shift[:, None, None]).clamp_min(0)
-
-    def by_hand(image: Tensor) -> Tensor:
-        level = model.backbone(image)[-1].double()
-        height, width = level.shape[2:]
-        parts = [level]
-        for place, cells in enumerate((1, 2, 3, 6)):
-            grid = torch.zeros(1, level.shape[1], cells, cells, dtype=torch.double)
-            for row in range(cells):
-                for column in range(cells):
-                    rows = slice(row * height // cells, -(-(row + 1) * height // cells))
-                    columns = slice(column * width // cells, -(-(column + 1) * width // cells))
-                    grid[:, :, row, column] = level[:, :, rows, columns].mean((2, 3))
-            pooled = unit(grid, f"decoder.pooling.branches.{place}", 0)
-            parts.append(F.interpolate(pooled, (height, width), mode="bilinear", align_corners=align_corners))
-        x = unit(torch.cat(parts, dim=1), "decoder.block", 1)
-        x = F.conv2d(x, state["head.1.weight"], state["head.1.bias"])
-        return F.interpolate(x, image.shape[2:], mode="bilinear", align_corners=align_corners).float()
-
-    agree(model, by_hand, [(192, 256), (64, 96)])
 
 
 def test_pspnet_stands_on_the_last_of_four_stages_at_stride_8() -> None:
