@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from tests.models.references import close, shaken, smp_only
+from tests.models.references import close, continued, shaken, smp_only
 from torch import nn
 
 from maskwright import models
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SIZES = [(64, 48), (48, 80)]
+ODD = (333, 257)
 
 FCN = {
     "backbone.": "backbone.network.",
@@ -115,11 +116,13 @@ def _quick_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @torch.no_grad()
-def agree(ours: Callable[[Tensor], Tensor], theirs: Callable[[Tensor], Tensor], sizes: Any = SIZES) -> None:
-    """Compare the logits of images of some sizes."""
-    for size in sizes:
-        image = torch.randn(1, 3, *size)
-        close(ours(image), theirs(image))
+def agree(
+    ours: Callable[[Tensor], Tensor], theirs: Callable[[Tensor], Tensor], sizes: Any = SIZES, step: int = 1
+) -> None:
+    """Compare the logits of images of some sizes, continued for the other implementation to a multiple of `step`."""
+    for height, width in sizes:
+        image = torch.randn(1, 3, height, width)
+        close(ours(image), theirs(continued(image, step))[:, :, :height, :width])
 
 
 def torchvisions(name: str, **settings: Any) -> nn.Module:
@@ -143,9 +146,20 @@ def test_residual_networks_of_torchvision(
     reference = torchvisions(f"{name}_resnet{depth}", aux_loss=True)
     ours = models.create(name, 4, 3, f"resnet{depth}", auxiliary=True, **options).eval()
     ours.load_state_dict(renamed(reference.state_dict(), {**AUX, **table}))
-    agree(ours, lambda image: reference(image)["out"], SIZES)
+    agree(ours, lambda image: reference(image)["out"])
     if depth == 50:
+        agree(ours, lambda image: reference(image)["out"], [(101, 77)], 8)
         agree(lambda image: ours(image, with_aux=True)[1], lambda image: reference(image)["aux"], SIZES[:1])
+
+
+def test_fcn_of_torchvision_on_a_large_odd_image() -> None:
+    """Over a smaller network at stride 32, as the published one takes seconds for it."""
+    zoo = pytest.importorskip("torchvision").models
+    trunk = zoo._utils.IntermediateLayerGetter(zoo.resnet18(), {"layer4": "out"})
+    reference = shaken(zoo.segmentation.FCN(trunk, zoo.segmentation.fcn.FCNHead(512, 4)))
+    ours = models.create("fcn", 4, 3, "resnet18", output_stride=32, auxiliary=False).eval()
+    ours.load_state_dict(renamed(reference.state_dict(), FCN))
+    agree(ours, lambda image: reference(image)["out"], [ODD], 32)
 
 
 def test_deeplabv3_mobilenet_of_torchvision() -> None:
@@ -157,7 +171,7 @@ def test_deeplabv3_mobilenet_of_torchvision() -> None:
     for key in [key for key in tensors if key.endswith("running_var") and key.startswith("backbone.")]:
         tensors[key] = tensors[key] + (0.001 - 1e-5)  # its norms add 0.001 to the variance, ours 0.00001
     ours.load_state_dict(renamed(tensors, {**mobilenet_names(tensors), **DEEPLABV3}))
-    agree(ours, lambda image: reference(image)["out"])
+    agree(ours, lambda image: reference(image)["out"], [*SIZES, ODD], 16)
 
 
 @smp_only

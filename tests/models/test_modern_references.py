@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tests.models.references import close, same, shaken, weights_of
+from tests.models.references import close, continued, same, shaken, weights_of
 from torch import Tensor, nn
 
 from maskwright import models
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SIZES = [(64, 96), (32, 64)]
+ODD = (333, 257)
 TINY = {"widths": (8, 16, 24, 32), "depths": (1, 2, 1, 1), "heads": (1, 2, 3, 4)}
 
 # Names of others -> ours, applied in this order.
@@ -93,9 +94,10 @@ def test_segformer_is_that_of_transformers() -> None:
     fuse = state.pop("decode_head.linear_fuse.weight")
     ours = models.create("segformer", 5, 3, "mit", width=12, **TINY).eval()
     _taken_over(ours, _renamed(state, FROM_TRANSFORMERS), fuse, reverse=False)
-    for size in SIZES:
+    for size in [*SIZES, ODD]:
         image = torch.randn(2, 3, *size)
-        close(ours(image, upsample=False), reference(image).logits)
+        logits = ours(image, upsample=False)
+        close(logits, reference(continued(image, 32)).logits[:, :, : logits.shape[2], : logits.shape[3]])
 
 
 @torch.no_grad()
@@ -112,10 +114,11 @@ def test_segformer_is_that_of_segmentation_models_pytorch() -> None:
     rest = {key: value for key, value in state.items() if not key.startswith("encoder.")}
     ours = models.create("segformer", 5, 3, "mit_b0", width=12).eval()
     _taken_over(ours, _renamed({**numbered, **rest}, FROM_SMP), fuse, reverse=True)
-    for size in SIZES:
+    for size in [*SIZES, ODD]:
         image = torch.randn(2, 3, *size)
-        expected = reference.segmentation_head[0](reference.decoder(reference.encoder(image)))
-        close(ours(image, upsample=False), expected)
+        logits = ours(image, upsample=False)
+        expected = reference.segmentation_head[0](reference.decoder(reference.encoder(continued(image, 32))))
+        close(logits, expected[:, :, : logits.shape[2], : logits.shape[3]])
 
 
 def _counted_from_zero(match: re.Match[str]) -> str:
@@ -235,9 +238,9 @@ def test_lraspp_is_torchvisions() -> None:
     low, high = reference.classifier.low_classifier, reference.classifier.high_classifier
     ours.head[1].weight.copy_(torch.cat([high.weight, low.weight], dim=1))
     ours.head[1].bias.copy_(high.bias + low.bias)
-    for size in SIZES:
-        image = torch.randn(2, 3, *size)
-        close(ours(image), reference(image)["out"])
+    for height, width in [*SIZES, ODD]:
+        image = torch.randn(2, 3, height, width)
+        close(ours(image), reference(continued(image, 16))["out"][:, :, :height, :width])
 
 
 def test_lraspp_averages_over_the_papers_windows() -> None:
