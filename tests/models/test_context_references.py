@@ -105,7 +105,7 @@ def _quick_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = torch.randn(100_003)
 
     def draw(weight: Tensor, *_args: Any, **_settings: Any) -> Tensor:
-        spread = (2 * weight.shape[1] / weight.numel()) ** 0.5
+        spread = (2 / weight[0].numel()) ** 0.5
         with torch.no_grad():
             return weight.copy_(
                 (pool * spread).repeat(weight.numel() // len(pool) + 1)[: weight.numel()].view_as(weight)
