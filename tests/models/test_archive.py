@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.importers import import_model
-from maskwright.models.importers.archive import read_weights
-from maskwright.models.importers.opcodes import KINDS
+from maskwright.models.opcodes import KINDS
+from maskwright.models.weights import read_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ def same(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
 
 def judged(path: Path) -> dict[str, Tensor]:
     """Read a file, compare with torch's own reading of it, and return ours."""
-    found = read_weights(path)
+    found = read_tensors(path)
     same(found, torch.load(path, weights_only=True))
     return found
 
@@ -57,7 +57,7 @@ def test_dtypes_views_and_shared_storages(tmp_path: Path, settings: dict[str, An
     state |= {"scalar": torch.tensor(3.5), "none": torch.empty(0, 4), "weight": nn.Parameter(torch.ones(2))}
     torch.save(state, tmp_path / "w.pth", **settings)
     # The judge knows protocol 2 alone.
-    found = read_weights(tmp_path / "w.pth") if "pickle_protocol" in settings else judged(tmp_path / "w.pth")
+    found = read_tensors(tmp_path / "w.pth") if "pickle_protocol" in settings else judged(tmp_path / "w.pth")
     same(found, state)
     found["base"][2, 1] = 7
     assert found["corner"][0, 0] == 7, "one storage stays one"
@@ -130,7 +130,7 @@ def test_a_program_is_refused_by_its_name_and_never_run(tmp_path: Path, settings
     with pytest.raises(
         MaskwrightError, match=r"w\.pth holds (posix|nt)\.system, and nothing .* is run here.*save_file"
     ):
-        read_weights(tmp_path / "w.pth")
+        read_tensors(tmp_path / "w.pth")
     assert not (tmp_path / "ran").exists()
 
 
@@ -138,7 +138,7 @@ def test_a_program_is_refused_by_its_name_and_never_run(tmp_path: Path, settings
 def test_a_bare_pickle_is_no_file_of_weights(tmp_path: Path, protocol: int) -> None:
     (tmp_path / "w.pkl").write_bytes(pickle.dumps(Bomb(tmp_path / "ran"), protocol))
     with pytest.raises(MaskwrightError, match=r"w\.pkl holds "):
-        read_weights(tmp_path / "w.pkl")
+        read_tensors(tmp_path / "w.pkl")
     assert not (tmp_path / "ran").exists()
 
 
@@ -146,7 +146,7 @@ def test_a_checkpoint_with_one_state_dict_is_that_state_dict(tmp_path: Path) -> 
     state, optimiser = {"x": torch.ones(2)}, {"state": {0: {"step": torch.ones(1)}}, "lr": [0.1, None, True, -5]}
     for options in FORMATS:
         torch.save({"optimizer": optimiser, "model": state, "epoch": 3}, tmp_path / "w.pth", **options)
-        same(read_weights(tmp_path / "w.pth"), state)
+        same(read_tensors(tmp_path / "w.pth"), state)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_checkpoint_with_one_state_dict_is_that_state_dict(tmp_path: Path) -> 
 def test_what_is_no_state_dict_is_named(tmp_path: Path, content: Any, message: str) -> None:
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(MaskwrightError, match=message):
-        read_weights(tmp_path / "w.pth")
+        read_tensors(tmp_path / "w.pth")
 
 
 @pytest.mark.parametrize("options", FORMATS[:2])
@@ -177,11 +177,11 @@ def test_a_file_that_was_cut_or_changed_never_does_worse_than_say_so(tmp_path: P
     for length in range(0, len(whole) - 1, 7):
         path.write_bytes(whole[:length])
         with pytest.raises(MaskwrightError, match=r"no whole file of torch\.save"):
-            read_weights(path)
+            read_tensors(path)
     for place in range(len(whole)):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         try:
-            found = read_weights(path)
+            found = read_tensors(path)
         except MaskwrightError as error:
             assert "w.pth" in str(error)  # noqa: PT017 - either outcome is right
         else:
@@ -210,15 +210,15 @@ def reaching(tmp_path: Path, old: bytes, new: bytes) -> Path:
 )
 def test_no_tensor_reaches_beyond_its_storage(tmp_path: Path, old: bytes, new: bytes, message: str) -> None:
     with pytest.raises(MaskwrightError, match=message):
-        read_weights(reaching(tmp_path, old, new))
+        read_tensors(reaching(tmp_path, old, new))
 
 
 def test_compressed_parts_and_strange_orders_are_refused(tmp_path: Path) -> None:
     torch.save({"x": torch.ones(2)}, tmp_path / "w.pth")
     with pytest.raises(MaskwrightError, match="compressed parts"):
-        read_weights(rewritten(tmp_path / "w.pth", {}, zipfile.ZIP_DEFLATED))
+        read_tensors(rewritten(tmp_path / "w.pth", {}, zipfile.ZIP_DEFLATED))
     with pytest.raises(MaskwrightError, match="byte order 'middle'"):
-        read_weights(rewritten(tmp_path / "w.pth", {"byteorder": b"middle"}))
+        read_tensors(rewritten(tmp_path / "w.pth", {"byteorder": b"middle"}))
 
 
 def test_parts_on_top_of_one_another_are_refused(tmp_path: Path) -> None:
@@ -230,9 +230,9 @@ def test_parts_on_top_of_one_another_are_refused(tmp_path: Path) -> None:
     twice = whole.replace(second.to_bytes(4, "little"), first.to_bytes(4, "little"))
     (tmp_path / "w.pth").write_bytes(twice[:second] + twice[second + 16384 :])
     with pytest.raises(MaskwrightError, match="parts that lie on top of one another"):
-        read_weights(tmp_path / "w.pth")
+        read_tensors(tmp_path / "w.pth")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(MaskwrightError, match=r"none\.pth does not exist"):
-        read_weights(tmp_path / "none.pth")
+        read_tensors(tmp_path / "none.pth")

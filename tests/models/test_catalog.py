@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import email.message
 import inspect
+import math
+import re
 import sys
 import time
 import urllib.error
@@ -232,10 +234,43 @@ def test_timm_weights_that_do_not_fit_are_refused(tmp_path: Path, content: str) 
         models.create("swiftnet", 2, backbone="resnet18", weights=tmp_path / "w.safetensors")
 
 
-def test_pickled_weights_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "w.pth").write_bytes(b"anything")
-    with pytest.raises(MaskwrightError, match=r"w\.pth is a pickle by its name"):
-        models.create("swiftnet", 2, backbone="resnet18", weights=tmp_path / "w.pth")
+@pytest.mark.parametrize("lost", ["conv1.0.weight", "conv1.1.running_mean", "layer4.0.conv2.weight"])
+def test_timm_weights_that_lack_a_part_are_refused(tmp_path: Path, lost: str) -> None:
+    timm = pytest.importorskip("timm")
+    state = {name: tensor + 0.1 for name, tensor in timm.create_model("test_resnet").state_dict().items()}
+    safetensors.torch.save_file(
+        {name: value for name, value in state.items() if name != lost}, tmp_path / "w.safetensors"
+    )
+    assert lost in state
+    with pytest.raises(MaskwrightError, match=rf"does not fit timm's test_resnet: 1 of .* \(.*{re.escape(lost)}\)"):
+        models.create("swiftnet", 2, backbone="timm:test_resnet", weights=tmp_path / "w.safetensors", width=8)
+
+
+@pytest.mark.parametrize("wrapped", ["alone", "in a checkpoint", "by data parallelism"])
+def test_weights_of_torch_save_are_read_as_data(small: Build, tmp_path: Path, wrapped: str) -> None:
+    before = small().backbone
+    state: dict[str, object] = dict(before.state_dict())
+    if wrapped == "by data parallelism":
+        state = {f"module.{name}": tensor for name, tensor in state.items()}
+    torch.save({"epoch": 3, "state_dict": state} if wrapped == "in a checkpoint" else state, tmp_path / "w.pth")
+    after = models.create("unet", 2, backbone="compact", weights=tmp_path / "w.pth", **SMALL).backbone
+    assert all(torch.equal(after.state_dict()[key], value) for key, value in before.state_dict().items())
+
+
+def test_weights_that_are_no_numbers_are_refused(small: Build, tmp_path: Path) -> None:
+    state = small().backbone.state_dict()
+    name = next(iter(state))
+    state[name][0] = math.nan
+    safetensors.torch.save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(MaskwrightError, match=rf"w\.safetensors: {re.escape(name)} holds values that are no finite"):
+        models.create("unet", 2, backbone="compact", weights=tmp_path / "w.safetensors", **SMALL)
+
+
+def test_weights_of_another_backbone_name_the_one_that_there_is(tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    safetensors.torch.save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "w.safetensors")
+    with pytest.raises(MaskwrightError, match=r"does not fit .* The backbone here is compact: .*--backbone resnet18"):
+        models.create("swiftnet", 2, weights=tmp_path / "w.safetensors")
 
 
 @pytest.fixture
@@ -266,7 +301,7 @@ def test_a_proxy_that_refuses_is_no_hub(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.usefixtures("_empty_cache")
 def test_pretrained_weights_out_of_reach_are_an_error_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(MaskwrightError, match=r"HF_HUB_OFFLINE is set\. Train from scratch .*model\.weights=FILE"):
+    with pytest.raises(MaskwrightError, match=r"HF_HUB_OFFLINE is set\. Train from scratch .*--weights FILE"):
         models.create("swiftnet", 2, backbone="resnet18", pretrained=True)
 
 

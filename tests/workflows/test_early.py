@@ -58,10 +58,12 @@ def test_a_wrong_path_is_refused_before_torch_is_imported(tmp_path: Path) -> Non
 def test_what_is_there_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"")
     (tmp_path / "plan.yaml").write_text("seed: 0\n")
-    check_training(tmp_path, tmp_path, tmp_path, tmp_path / "new")
+    check_training(tmp_path, tmp_path, tmp_path, tmp_path / "plan.yaml", tmp_path / "new")
     monkeypatch.setenv("RANK", "1")
-    check_training(tmp_path, tmp_path, tmp_path, tmp_path)  # what the first process has begun meanwhile
+    check_training(tmp_path, tmp_path, tmp_path, None, tmp_path)  # what the first process has begun meanwhile
     check_resuming(tmp_path, tmp_path)
     check_model(tmp_path, tmp_path, tmp_path / "new")
     with pytest.raises(MaskwrightError, match="does not exist either"):
         check_training(tmp_path / "a" / "b", None, None)
+    with pytest.raises(MaskwrightError, match=r"w\.pth does not exist"):
+        check_training(tmp_path, None, None, tmp_path / "w.pth")

@@ -283,3 +283,19 @@ def test_the_demo_takes_one_length_and_writes_nothing_before(tmp_path: Path) -> 
     with pytest.raises(MaskwrightError, match="each say how long training lasts"):
         demo(tmp_path / "never", steps=5, budget_seconds=60.0)
     assert not (tmp_path / "never").exists()
+
+
+def test_backbone_and_weights_are_wishes_like_the_model(tmp_path: Path) -> None:
+    file = tmp_path / "w.pth"
+    torch.save({}, file)
+    request = PlanRequest(model="unet", backbone="resnet18", weights=file)
+    plan, pins = wishes(request)
+    assert (plan.model.backbone, plan.model.weights) == ("resnet18", str(file.resolve()))
+    assert {"model.name", "model.backbone", "model.weights"} <= pins
+    assert request.said("model.backbone") == "--backbone resnet18"
+    with pytest.raises(MaskwrightError, match=r"--backbone resnet19: .*did you mean"):
+        wishes(PlanRequest(backbone="resnet19"))
+    with pytest.raises(MaskwrightError, match=r"--backbone resnet18 and --set model.backbone=mit contradict"):
+        PlanRequest(backbone="resnet18", settings=("model.backbone=mit",))
+    with pytest.raises(MaskwrightError, match=r"--from run and --weights .* each say what to start from"):
+        PlanRequest(weights=file, from_run=Path("run"))

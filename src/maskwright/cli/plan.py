@@ -22,6 +22,7 @@ from maskwright.cli.options import (
     PlanSeed,
 )
 from maskwright.cli.requests import (
+    Backbone,
     Budget,
     Epochs,
     Freeze,
@@ -31,6 +32,7 @@ from maskwright.cli.requests import (
     PlanFile,
     Settings,
     Steps,
+    Weights,
     plan_request,
 )
 from maskwright.cli.tables import Column, number, table
@@ -51,6 +53,8 @@ def plan(
     steps: Steps = None,
     epochs: Epochs = None,
     model: Model = None,
+    backbone: Backbone = None,
+    weights: Weights = None,
     settings: Settings = None,
     plan_file: PlanFile = None,
     from_run: FromRun = None,
@@ -76,7 +80,7 @@ def plan(
         check_file(out, "plan.yaml")
     from maskwright.workflows.early import check_training
 
-    check_training(data, plan_file, from_run)
+    check_training(data, plan_file, from_run, weights)
     from maskwright.core.plan_file import write_plan
     from maskwright.workflows.plan import make_plan
 

@@ -28,6 +28,13 @@ Epochs = Annotated[
     typer.Option(metavar="N", help="As many steps as show each training image so many times, instead of a budget."),
 ]
 Model = Annotated[str | None, typer.Option(metavar="NAME", help="Architecture; `maskwright models` lists them.")]
+Backbone = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Backbone under it, or timm:NAME for any of timm's.")
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Start the backbone from this file: safetensors, or a state dict in a .pth."),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one value of the plan: optim.lr=3e-4. Repeatable."),
@@ -51,7 +58,7 @@ Lora = Annotated[
     typer.Option(metavar="RANK", help="Train changes of this rank (LoRA, e.g. 8) instead of the weights themselves."),
 ]
 
-TAKEN_OVER = ("steps", "epochs", "model", "plan_file", "from_run", "device", "seed", "group_by")
+TAKEN_OVER = ("steps", "epochs", "model", "backbone", "weights", "plan_file", "from_run", "device", "seed", "group_by")
 """Options that are wishes as they stand."""
 
 

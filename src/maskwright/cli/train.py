@@ -11,6 +11,7 @@ import typer
 from maskwright.cli.errors import DONE, NOTHING_WRITTEN
 from maskwright.cli.options import AsJson, ClassNames, Device, Format, GroupBy, Ignore, Map, PlanSeed
 from maskwright.cli.requests import (
+    Backbone,
     Budget,
     Epochs,
     Freeze,
@@ -20,6 +21,7 @@ from maskwright.cli.requests import (
     PlanFile,
     Settings,
     Steps,
+    Weights,
     plan_request,
 )
 from maskwright.cli.terminal import Terminal
@@ -51,6 +53,8 @@ def train(
     steps: Steps = None,
     epochs: Epochs = None,
     model: Model = None,
+    backbone: Backbone = None,
+    weights: Weights = None,
     settings: Settings = None,
     plan_file: PlanFile = None,
     from_run: FromRun = None,
@@ -80,7 +84,7 @@ def train(
     if resume is not None:
         check_resuming(resume, data)
     elif data is not None:
-        check_training(data, plan_file, from_run, out)
+        check_training(data, plan_file, from_run, weights, out)
     from maskwright.workflows.train import train as fit
 
     with terminal.working(farewell) as watch:

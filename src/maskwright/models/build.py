@@ -69,13 +69,26 @@ def create(
         _check_own_heads(name, backbone, settings)
     path = _starting_weights(backbone, pretrained, weights)
     source = find_backbone(backbone)
-    network = source.builder(in_channels, path, **_taken(settings, source.builder))
+    network = _backbone(source.builder, in_channels, path, backbone, _taken(settings, source.builder))
     _bring_to_stride(network, source.builder, settings)
     segmenter = entry.builder(network, classes, dropout, **_taken(settings, entry.builder))
     segmenter.align_corners = settings["align_corners"]
     if aux_levels is not None:
         segmenter.aux = aux_heads(network, aux_levels, classes, dropout)
     return segmenter
+
+
+def _backbone(
+    builder: Callable[..., Backbone], in_channels: int, path: Path | None, name: str, settings: Mapping[str, Any]
+) -> Backbone:
+    try:
+        return builder(in_channels, path, **settings)
+    except MaskwrightError as error:
+        if path is None:
+            raise
+        raise MaskwrightError(
+            f"{error}. The backbone here is {name}: for weights of another one give its name, e.g. --backbone resnet18"
+        ) from None
 
 
 def create_from_plan(plan: ModelPlan, classes: int, in_channels: int) -> Segmenter:

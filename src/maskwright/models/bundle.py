@@ -141,7 +141,7 @@ def _card(metadata: dict[str, str], source: str) -> Card:
         raise MaskwrightError(
             f"{source} is a safetensors file, but no maskwright bundle: it has no card. Give a model.safetensors that "
             "maskwright train wrote, or make one of another library's weights by maskwright import; a training "
-            "starts from a backbone's with --set model.weights=FILE"
+            "starts from a backbone's with --weights FILE"
         )
     try:
         values = json.loads(metadata[CARD_KEY])

@@ -1,4 +1,4 @@
-"""Weights in safetensors files: read, compared with a network by name and shape, then loaded. Never opens a pickle."""
+"""Weights in files: read as data, compared with a network by name and shape, then loaded. Never runs a pickle."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.models.archive import read_archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -16,24 +17,39 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 CARD_KEY = "maskwright"
+PARALLEL = "module."
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".tar"}
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a safetensors file onto the CPU, by name.
+    """Read the tensors of a safetensors file, or of a file of `torch.save`, onto the CPU, by name.
+
+    Names lose the `module.` that data parallelism puts before all of them.
 
     Raises:
-        MaskwrightError: missing, a pickle, cut off, or no safetensors file.
+        MaskwrightError: missing, cut off, neither of the two, more than tensors by name, or values that are no numbers.
     """
-    with _opened(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+    path = Path(path)
+    if _of_torch_save(path):
+        tensors = read_archive(path)
+    else:
+        with _opened(path) as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise MaskwrightError(
+                f"{path}: {name} holds values that are no finite numbers, so the training that wrote it had failed: "
+                "give a file of an earlier step, or train anew"
+            )
+    parallel = bool(tensors) and all(name.startswith(PARALLEL) for name in tensors)
+    return {name.removeprefix(PARALLEL) if parallel else name: tensor for name, tensor in tensors.items()}
 
 
 def read_metadata(path: Path) -> dict[str, str]:
     """Read the metadata of a safetensors file, and none of its tensors.
 
     Raises:
-        MaskwrightError: missing, a pickle, cut off, or no safetensors file.
+        MaskwrightError: missing, a file of torch.save, cut off, or no safetensors file.
     """
     with _opened(path) as file:
         return file.metadata() or {}
@@ -46,15 +62,11 @@ def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise MaskwrightError(f"{path} {what}: give the path of a .safetensors file")
-    if path.suffix.lower() in PICKLES:
+    if _of_torch_save(path):
         raise MaskwrightError(
-            f"{path} is a pickle by its name, and loading a pickle runs whatever code is in it: convert it once, where "
-            "you trust it, with safetensors.torch.save_file(state_dict, 'weights.safetensors'), and give that file"
-        )
-    if _pickled(path):
-        raise MaskwrightError(
-            f"{path} is a pickle, whatever its name says, and a pickle is never opened, as that runs whatever code is "
-            "in it: convert it where you trust it, with safetensors.torch.save_file(state_dict, 'weights.safetensors')"
+            f"{path} is a pickle, as torch.save writes: it is no model file of ours, and running what is in it would "
+            "not make it one. Give a model.safetensors that maskwright train wrote, or make one of another library's "
+            "weights by maskwright import"
         )
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
@@ -68,8 +80,10 @@ def _opened(path: Path) -> Iterator[Any]:
         raise MaskwrightError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def _pickled(path: Path) -> bool:
-    """Tell by its first bytes what `torch.save` writes: a bare pickle, or a zip archive around one."""
+def _of_torch_save(path: Path) -> bool:
+    """Tell by its name, or by its first bytes, what `torch.save` writes: a bare pickle, or a zip archive around one."""
+    if path.suffix.lower() in PICKLES:
+        return path.is_file()
     with contextlib.suppress(OSError), path.open("rb") as file:
         start = file.read(4)
         # A length of safetensors may begin with 0x80 too; its header then stands 8 bytes on, and is JSON.
@@ -114,9 +128,9 @@ def is_whole_model(path: Path) -> bool:
     """Tell a bundle of ours (a whole segmenter) from a file of backbone weights.
 
     Raises:
-        MaskwrightError: missing, a pickle, cut off, or no safetensors file.
+        MaskwrightError: missing, cut off, or no file of weights.
     """
-    return CARD_KEY in read_metadata(path)
+    return not _of_torch_save(path) and CARD_KEY in read_metadata(path)
 
 
 def _differences(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:

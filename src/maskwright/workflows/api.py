@@ -229,7 +229,7 @@ def _request(*, budget: str | float | None = None, settings: Sequence[str] = (),
     _check_keywords(fields, {"budget", *PlanRequest.__dataclass_fields__})
     if budget is not None:
         fields["budget_seconds"] = parse_seconds(budget)
-    for name in ("plan_file", "from_run"):
+    for name in ("plan_file", "from_run", "weights"):
         if isinstance(fields.get(name), str):
             fields[name] = Path(fields[name])
     return PlanRequest(settings=tuple(settings), **{"read": ReadOptions(), **fields})

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def check_training(root: Path, plan_file: Path | None, from_run: Path | None, out: Path | None = None) -> None:
+def check_training(
+    root: Path, plan_file: Path | None, from_run: Path | None, weights: Path | None = None, out: Path | None = None
+) -> None:
     """Check what a training is planned from, and where it shall be written.
 
     Raises:
@@ -24,6 +26,8 @@ def check_training(root: Path, plan_file: Path | None, from_run: Path | None, ou
         read_plan(plan_file)
     if from_run is not None:
         model_file(from_run, "--from ")
+    if weights is not None:
+        existing(weights)
     if out is not None and os.environ.get("RANK", "0") == "0":  # the others may come when the first has begun the run
         check_out(out)
 

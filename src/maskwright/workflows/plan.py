@@ -127,10 +127,12 @@ def wishes(request: PlanRequest) -> tuple[Plan, frozenset[str]]:
         base, pins = _from_file(request.plan_file)
     if request.seed is not None:
         base.seed = request.seed
-    if request.model is not None:
-        base.model.name = request.model
-        base.reasons["model.name"] = BY_HAND
-        pins.add("model.name")
+    weights = None if request.weights is None else str(request.weights.resolve())  # to resume from any folder
+    for key, wish in (("name", request.model), ("backbone", request.backbone), ("weights", weights)):
+        if wish is not None:
+            setattr(base.model, key, wish)
+            base.reasons[f"model.{key}"] = BY_HAND
+            pins.add(f"model.{key}")
     if request.group_by is not None:
         base.split.group_by = request.group_by
         base.reasons["split.group_by"] = BY_HAND

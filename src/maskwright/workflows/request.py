@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 DEFAULT_BUDGET_SECONDS = 600.0
 _SAME = (
     ("model", "--model", "model.name"),
+    ("backbone", "--backbone", "model.backbone"),
+    ("weights", "--weights", "model.weights"),
     ("steps", "--steps", "train.steps"),
     ("budget_seconds", "--budget", "train.budget_seconds"),
     ("seed", "--seed", "seed"),
@@ -35,6 +37,8 @@ class PlanRequest:
         steps: exactly so many optimiser steps.
         epochs: as many steps as show every training image so often.
         model: name of the architecture.
+        backbone: its name, or `timm:NAME`.
+        weights: file of the backbone's weights to start from: safetensors, or what `torch.save` wrote.
         settings: `section.key=value`, as in `--set`.
         typed: setting -> the option by which the user gave it, where that was not `--set`; for messages.
         plan_file: take what this plan names, or that of this run folder; what it leaves out is planned.
@@ -50,6 +54,8 @@ class PlanRequest:
     steps: int | None = None
     epochs: float | None = None
     model: str | None = None
+    backbone: str | None = None
+    weights: Path | None = None
     settings: tuple[str, ...] = ()
     typed: Mapping[str, str] = field(default_factory=dict)
     plan_file: Path | None = None
@@ -70,8 +76,13 @@ class PlanRequest:
         if self.seed is not None and self.seed < 0:
             raise MaskwrightError(f"seed is {self.seed}, and it must be 0 or more: leave it out, or give e.g. 0")
         values = {key.strip(): text.strip() for key, _, text in (setting.partition("=") for setting in self.settings)}
+        if self.from_run is not None and self.weights is not None:
+            raise MaskwrightError(
+                f"--from {self.from_run} and --weights {self.weights} each say what to start from: keep one of them"
+            )
         for name, option, key in _SAME:
             wish = getattr(self, name)
+            wish = str(wish) if name == "weights" and wish is not None else wish
             if wish is not None and key in values and yaml_value(values[key]) != wish:
                 said = f"{wish:g}" if isinstance(wish, float) else wish
                 raise MaskwrightError(
@@ -83,8 +94,9 @@ class PlanRequest:
         for setting in reversed(self.settings):  # the last one holds
             if meets(setting.partition("=")[0].strip(), key):
                 return self.typed.get(setting, f"--set {setting}")
-        if key == "model.name" and self.model is not None:
-            return f"--model {self.model}"
+        for name, option, same in _SAME:
+            if same == key and getattr(self, name) is not None:
+                return f"{option} {getattr(self, name)}"
         if self.plan_file is not None and any(meets(held, key) for held in named(read_plan(self.plan_file))):
             return f"{key} of {self.plan_file}"
         return key

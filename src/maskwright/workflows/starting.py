@@ -146,7 +146,7 @@ def check(plan: Plan, request: PlanRequest) -> None:
             raise MaskwrightError(
                 f"{request.said(key)} leaves weights as they are, and here they would be random"
                 f"{f' (model.pretrained is false: {why})' if why else ''}: start from a model with --from RUN, from a "
-                "backbone's weights with --set model.weights=FILE, or leave it out"
+                "backbone's weights with --weights FILE, or leave it out"
             )
 
 

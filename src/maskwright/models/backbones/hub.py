@@ -56,7 +56,7 @@ def pretrained_file(backbone: str) -> Path:
     if not available:
         raise MaskwrightError(
             f"{backbone} cannot start from pretrained weights: {reason}. Train from scratch with "
-            "model.pretrained=false, or give a local safetensors file with model.weights=FILE"
+            "model.pretrained=false, or give a local file with --weights FILE"
         )
     name = find_backbone(backbone).timm
     config = _config(name or "")
@@ -174,7 +174,7 @@ def _fetched(repository: str) -> Path:
     except Exception as error:
         raise MaskwrightError(
             f"the weights {repository} could not be fetched ({error}): try again, train from scratch with "
-            "model.pretrained=false, or give a local safetensors file with model.weights=FILE"
+            "model.pretrained=false, or give a local file with --weights FILE"
         ) from error
 
 

@@ -28,6 +28,8 @@ _ANY_SIZE: dict[str, dict[str, Any]] = {
     "vit_": {"dynamic_img_size": True},
     "deit": {"dynamic_img_size": True},
 }
+RGB = 3
+_POSITIONS = ("pos_embed", "relative_position")
 # What timm raises for networks and settings that do not go together.
 _FAILURES = (TypeError, AssertionError, RuntimeError, LookupError, AttributeError)
 
@@ -188,18 +190,28 @@ def _cannot_build(name: str, output_stride: int, weights: Path | None, error: Ex
 
 
 def _check_taken_over(network: nn.Module, tensors: dict[str, Tensor], source: str, name: str) -> None:
-    """Refuse weights that timm let pass although the network holds hardly any of them.
+    """Refuse weights of which timm let something pass that the network holds and the file does not.
 
     timm loads without insisting on every name, and some families rename or reshape on the way, so names prove nothing:
-    we look for each weight's values in the file. One in ten may differ (a first layer adapted to other channels).
+    we look for each tensor's values in the file. Two kinds may differ: a first layer that timm adapted to other
+    channels, and position codes that it brought to another size.
     """
-    known = {
-        (tensor.numel(), float(tensor.double().sum())) for tensor in tensors.values() if tensor.is_floating_point()
-    }
-    own = {key: value.detach() for key, value in network.named_parameters()}
-    strange = [key for key, value in own.items() if (value.numel(), float(value.double().sum())) not in known]
-    if len(strange) * 10 > max(len(own), 10):
+    known = {(tensor.numel(), _sum(tensor)) for tensor in tensors.values() if tensor.is_floating_point()}
+    shapes = {tuple(tensor.shape) for tensor in tensors.values()}
+    strange = [
+        key
+        for key, value in network.state_dict().items()
+        if value.is_floating_point()
+        and (value.numel(), _sum(value)) not in known
+        and (value.ndim != 4 or (value.shape[0], RGB, *value.shape[2:]) not in shapes or value.shape[1] == RGB)
+        and not any(part in key and key in tensors for part in _POSITIONS)
+    ]
+    if strange:
         raise MaskwrightError(
-            f"{source} does not fit timm's {name}: {len(strange)} of its {len(own)} weights are not in the file "
+            f"{source} does not fit timm's {name}: {len(strange)} of its tensors are not in the file "
             f"({', '.join(strange[:3])}): give a file that was saved from this network"
         )
+
+
+def _sum(tensor: Tensor) -> float:
+    return float(tensor.detach().double().sum())

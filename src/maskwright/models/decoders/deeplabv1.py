@@ -9,7 +9,7 @@ Connected CRFs", sections 3.1 and 5 (DeepLab-LargeFOV, tables 1 and 2); layers a
 A dense CRF comes after the network (section 4): `--crf` when predicting.
 
 Expected: 62.25 mIoU on PASCAL VOC 2012 val, 67.64 with the CRF (their table 1), 20.5 million weights (table 2), on
-pretrained weights: `--set model.backbone=vgg16` with `model.pretrained=true` or `model.weights=FILE`.
+pretrained weights: `--backbone vgg16` with `--set model.pretrained=true` or `--weights FILE`.
 
 Where we differ: fc6 and fc7 start fresh, where the authors take every so many weights of VGG-16's own; by default
 VGG-16 has a quarter of its width and batch normalisation, to train from scratch on a CPU (`vgg16` is the paper's); the

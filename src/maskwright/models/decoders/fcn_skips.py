@@ -14,7 +14,7 @@ one training goes the paper's way from 32s over 16s to 8s, each for its share of
 network's bundle with `--from RUN --model fcn16s`.
 
 Expected: 59.4, 62.4 and 62.7 mIoU on a part of PASCAL VOC 2011 val (their table 2; 63.6, 65.0 and 65.5 as retrained by
-the authors), on pretrained weights: `--set model.backbone=vgg16` with `model.pretrained=true` or `model.weights=FILE`.
+the authors), on pretrained weights: `--backbone vgg16` with `--set model.pretrained=true` or `--weights FILE`.
 
 Where we differ: fc6 is padded and the image continued to a multiple of 32, instead of padding it by 100 pixels and
 cropping (away from the edge that is the same network, but for a small shift; a test holds it to the authors' layers);

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones import hub
-from maskwright.models.importers.archive import read_weights
 from maskwright.models.weights import read_tensors
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def find(name: str, weights: Path | None) -> Published:
     """
     folder = Path(name)
     if weights is not None:
-        tensors = read_weights(weights)
+        tensors = read_tensors(weights)
         place = next((place for place in (weights.parent, folder) if (place / CONFIG).is_file()), None)
         if place is None and not _is_repository(name):
             raise MaskwrightError(

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.errors import unknown_name
 from maskwright.core.plan import ModelPlan, PredictPlan
 from maskwright.models.backbones import hub
-from maskwright.models.importers.archive import read_weights
 from maskwright.models.importers.naming import renamed
 from maskwright.models.importers.recipe import Recipe, eight_bit, rows_of
+from maskwright.models.weights import read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,7 +131,7 @@ def recipe(name: str, weights: Path | None) -> Recipe:
     network = NETWORKS[name]
     published = getattr(segmentation, network.weights).DEFAULT
     file = hub.torch_archive(published.url) if weights is None else weights
-    tensors, origin = read_weights(file), file.name if weights is None else str(file)
+    tensors, origin = read_tensors(file), file.name if weights is None else str(file)
     count = rows_of(tensors, network.last, origin)
     categories = tuple(published.meta["categories"])
     options = dict(network.options)

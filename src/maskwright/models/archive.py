@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import torch
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.importers.opcodes import ForeignError, Storage, View, parse
-from maskwright.models.weights import PICKLES, read_tensors
+from maskwright.models.opcodes import ForeignError, Storage, View, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,14 +45,12 @@ _DAMAGED = (
 _NESTED = "a state dict, or a dictionary that holds one and only one"
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a safetensors file, or of a file of `torch.save` by its ending, by name.
+def read_archive(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a file of `torch.save`, by name.
 
     Raises:
-        MaskwrightError: missing, damaged, or more than tensors by name.
+        MaskwrightError: damaged, or more than tensors by name.
     """
-    if path.suffix.lower() not in PICKLES or not path.is_file():
-        return read_tensors(path)
     with _explained(path), path.open("rb") as file:
         if file.read(len(_ZIP)) == _ZIP:
             with zipfile.ZipFile(file) as archive:
