@@ -62,7 +62,7 @@ def imagined(root, names, classes, looks=None, splits=None, groups=None):
         pixels = np.zeros(count + 1, np.int64)
         pixels[list(classes[place])] = 10
         image = picture(f"{place}".encode()[0] * 1000 + place) if looks is None else looks[place]
-        summaries[name] = RecordSummary(64, 80, 3, "uint8", pixels, look(image), 0.001)
+        summaries[name] = RecordSummary(64, 80, 3, "uint8", pixels, look(image), 0.001, np.zeros_like(pixels[:-1]), 0.0)
     dataset = Dataset(
         root, "folder", "made up", Classes.named([f"class {index}" for index in range(count)]), tuple(records)
     )

@@ -299,3 +299,22 @@ def test_backbone_and_weights_are_wishes_like_the_model(tmp_path: Path) -> None:
         PlanRequest(backbone="resnet18", settings=("model.backbone=mit",))
     with pytest.raises(MaskwrightError, match=r"--from run and --weights .* each say what to start from"):
         PlanRequest(weights=file, from_run=Path("run"))
+
+
+@pytest.mark.usefixtures("quiet_machine")
+@pytest.mark.parametrize("way", ["inverse-sqrt", "median-frequency", "class-balanced"])
+def test_the_labels_of_held_out_images_decide_nothing(tmp_path: Path, way: str) -> None:
+    request = PlanRequest(steps=2, settings=(*toy.SETTINGS, f"loss.class_weighting={way}"))
+    root = toy.write(tmp_path / "toy")
+    before = planning.make_plan(root, request)
+    for path in (*root.glob("masks/test/*.png"), *root.glob("masks/val/*.png")):
+        mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        mask[:20] = 2
+        cv2.imwrite(str(path), mask)
+    after = planning.make_plan(root, request)
+    assert before.fingerprint.class_stats[2].share < after.fingerprint.class_stats[2].share
+    for plan in (before.plan, after.plan):
+        assert plan.loss.class_weights is not None
+    assert before.plan.loss == after.plan.loss
+    assert before.plan.sampling.class_odds == after.plan.sampling.class_odds
+    assert before.plan.reasons["sampling.rare_share"] == after.plan.reasons["sampling.rare_share"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,6 +68,37 @@ def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:
         obstacle=faults.obstacle(found),
         annotated=seen.annotated,
     )
+
+
+def for_training(found: Fingerprint, seen: Survey, dataset: Dataset) -> Fingerprint:
+    """Return a fingerprint whose classes are those of the training images alone: held-out labels shall decide nothing.
+
+    How large and thick objects are stays that of all images, as do the images' own statistics, which need no label.
+
+    Args:
+        found: of all images.
+        seen: the survey.
+        dataset: the surveyed data set with its splits.
+    """
+    chosen = [entry for record in dataset.part("train") if (entry := seen.summaries.get(record.id)) is not None]
+    pixels = sum((entry.pixels for entry in chosen), np.zeros(len(dataset.classes) + 1, np.int64))
+    if not pixels[:-1].any():  # of a large set only a sample was seen, and none of these in it
+        return found
+    images = len(dataset.part("train"))
+    factor, labelled = images / len(chosen), int(pixels[:-1].sum())
+    objects = sum((entry.objects for entry in chosen), np.zeros(len(dataset.classes), np.int64))
+    looked_at = sum(entry.objects_share for entry in chosen)
+    stats = tuple(
+        replace(
+            entry,
+            pixels=round(factor * int(pixels[index])),
+            share=float(pixels[index] / labelled),
+            images={"train": entry.images.get("train", 0)},
+            objects=round(images / looked_at * int(objects[index])) if looked_at else entry.objects,
+        )
+        for index, entry in enumerate(found.class_stats)
+    )
+    return replace(found, class_stats=stats)
 
 
 def _split_sizes(dataset: Dataset) -> dict[str, int]:

@@ -61,6 +61,8 @@ class RecordSummary:
         pixels: (K + 1,) pixels by class index; the ignored ones last.
         look: to find near-duplicates by.
         seconds: to read and decode both.
+        objects: (K,) objects by class index that were found in the share of it that was looked at for them.
+        objects_share: of the image, 0..1.
     """
 
     height: int
@@ -70,6 +72,8 @@ class RecordSummary:
     pixels: NDArray[np.int64]
     look: Look
     seconds: float
+    objects: NDArray[np.int64]
+    objects_share: float
 
 
 class ObjectMeter:
@@ -148,8 +152,7 @@ class _Examined:
     summary: RecordSummary
     intensities: Intensities
     scene: Mirrored
-    objects: dict[int, ClassObjects] | None
-    objects_share: float
+    objects: dict[int, ClassObjects]
     faults: tuple[Fault, ...]
     jpeg: Path | None
 
@@ -208,13 +211,13 @@ def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examin
     pixels = np.append(by_value[:count], by_value[count:].sum())
     mask = record.annotation.path if record.annotation is not None else record.image
     height, width, channels = image.shape
-    objects, share = _objects(dataset, record, label) if with_objects else (None, 0.0)
+    objects, share = _objects(dataset, record, label) if with_objects else ({}, 0.0)
+    counts = np.array([len(objects[index].sizes) if index in objects else 0 for index in range(count)], np.int64)
     return _Examined(
-        RecordSummary(height, width, channels, str(image.dtype), pixels, look(image), seconds),
+        RecordSummary(height, width, channels, str(image.dtype), pixels, look(image), seconds, counts, share),
         intensities(image),
         mirrored(occupancy(label, count)[None]),
         objects,
-        share,
         tuple(faults.mask_faults(record, mask, pixels, dataset.classes)),
         mask if isinstance(record.annotation, MaskFile) and is_lossy(mask) else None,
     )
@@ -264,10 +267,9 @@ class _Meters:
             self._log.add(fault)
         if found.jpeg is not None:
             self._jpegs.append(found.jpeg)
-        if found.objects is not None:
-            self._object_images += found.objects_share
-            for index, part in found.objects.items():
-                self._objects[index].add(part)
+        self._object_images += summary.objects_share
+        for index, part in found.objects.items():
+            self._objects[index].add(part)
 
     def survey(self, records: Sequence[Record]) -> Survey:
         """Return the result."""

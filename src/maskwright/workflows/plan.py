@@ -11,7 +11,7 @@ from maskwright.core.durations import check_lengths
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.plan import Plan
 from maskwright.core.plan_file import BY_HAND, named, overridden, read_plan
-from maskwright.data.fingerprint import fingerprint
+from maskwright.data.fingerprint import fingerprint, for_training
 from maskwright.data.formats import read_dataset
 from maskwright.data.split import TooFewImagesError, with_splits
 from maskwright.data.survey import survey
@@ -86,7 +86,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     check_trainable(print_of)
     left = None if budget is None else budget * (1 - EVALUATION_SHARE) - (time.monotonic() - started)
     known = _pretrained(pinned, machine, pins)
-    facts = Facts(print_of, machine, len(placed.part("train")), left, known, request.epochs)
+    facts = Facts(for_training(print_of, seen, placed), machine, len(placed.part("train")), left, known, request.epochs)
     plan = planner.make(facts, pinned, pins, optimizers.create, adversary.create)
     _check_heeded(plan, request)
     starting.check(plan, request)
