@@ -166,6 +166,26 @@ def test_running_out_of_memory_on_one_image_is_a_failure(
     assert "9 TiB" in result.failures[0].reason
 
 
+@pytest.mark.parametrize(("said", "left_out"), [("[enforce fail] can't allocate memory: 9 TiB", True), ("odd", False)])
+def test_torch_out_of_memory_on_one_image_is_a_failure_and_nothing_else_of_its_kind(
+    run_folder: Path, images: Path, tmp_path: Path, monkeypatch, said: str, left_out: bool
+) -> None:
+    whole = Predictor.blocks
+
+    def starved(self: Predictor, image: np.ndarray) -> object:
+        if image.shape[0] == module.read_image(images / "b.jpg").shape[0]:
+            raise RuntimeError(said)
+        return whole(self, image)
+
+    monkeypatch.setattr(Predictor, "blocks", starved)
+    if left_out:
+        result = predict(run_folder, [images], tmp_path / "out", device="cpu")
+        assert "9 TiB" in result.failures[0].reason
+        return
+    with pytest.raises(RuntimeError, match="odd"):
+        predict(run_folder, [images], tmp_path / "out", device="cpu")
+
+
 def test_results_are_not_taken_for_images(run_folder: Path, images: Path) -> None:
     save = ("mask", "overlay", "probabilities")
     first = predict(run_folder, [images], images / "out", save=save, device="cpu")

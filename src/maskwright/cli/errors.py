@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from maskwright.core.errors import MaskwrightError
+from maskwright.core.errors import MaskwrightError, out_of_memory
 from maskwright.core.files import write_error
 
 DONE, OURS, YOURS, INTERRUPTED = 0, 1, 2, 130
@@ -64,7 +64,7 @@ def explain(error: BaseException) -> tuple[int, str]:
         return YOURS, str(write_error(Path(str(error.filename or "a file")), error))
     if isinstance(error, OSError) and error.errno in _OTHERS:
         return YOURS, f"{error.filename or 'a file'} could not be opened, as {_OTHERS[error.errno]}"
-    if _out_of_memory(error):
+    if out_of_memory(error):
         return YOURS, (
             f"the memory of this machine is not enough ({_first_line(error)}): make the work smaller, "
             "e.g. with --set sampling.batch=2 or --set sampling.crop=[192,192] when training, or "
@@ -91,14 +91,6 @@ def bad_value(error: BaseException) -> str | None:
     rule = _RULES.get(found["type"]) or (None if limit is None else f"it must be {limit} or more")
     least = 8 if getattr(option, "min", None) is None else option.min
     return None if rule is None else f"{option.opts[0]} {found['input']}: {rule.format(least=least)}"
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
-    )
 
 
 def _first_line(error: BaseException) -> str:

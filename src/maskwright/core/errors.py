@@ -33,6 +33,15 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> MaskwrightError:
     return MaskwrightError(f"{name!r} is no {kind}: {hint}the known ones are {', '.join(names)}")
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out: Python's and NumPy's, or torch's on a device or on the CPU."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+
+
 def first_problem(error: ValidationError) -> str:
     """Say on one line where the first fault of checked values lies, and which rule it breaks."""
     first = error.errors(include_url=False)[0]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.core.errors import MaskwrightError, out_of_memory, unknown_name
 from maskwright.core.files import write_error
 from maskwright.core.paths import check_folder
 from maskwright.data.readers import read_image
@@ -256,13 +256,16 @@ class _Job:
         try:
             self.predictor.check(image)
             yield from self.predictor.blocks(image)
-        except (MaskwrightError, MemoryError) as error:
+        except (MaskwrightError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not out_of_memory(error):
+                raise
             raise _unusable(picture, error) from error
 
 
 def _unusable(picture: Picture, error: Exception) -> _Unusable:
-    if isinstance(error, MemoryError):
-        return _Unusable(f"{picture.path} needs more memory than is free: cut it into parts ({error})")
+    if out_of_memory(error):
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        return _Unusable(f"{picture.path} needs more memory than is free: cut it into parts ({first})")
     message = str(error)
     return _Unusable(message if str(picture.path) in message else f"{picture.path}: {message}")
 
