@@ -90,6 +90,14 @@ def test_bands_are_not_made_into_others() -> None:
         rules_data.normalisation(facts(channels=5), plan())
 
 
+def test_a_model_for_other_bands_is_named_and_not_a_setting_that_nobody_made() -> None:
+    given = plan()
+    given.model.weights = "run/model.safetensors"
+    given.reasons["data.channels"] = "as in run/model.safetensors"
+    with pytest.raises(MaskwrightError, match=r"^run/model\.safetensors takes images of 5 channels, and these have 3"):
+        rules_data.normalisation(facts(channels=5), given)
+
+
 def test_a_constant_channel_is_stretched_over_something() -> None:
     found = fingerprint(channels={1: 12}, dtypes={"float32": 12}, intensity=(ChannelStats(7, 7, 7, 0, 7, 7, 7, 0),))
     (low, high) = values(rules_data.normalisation(facts(found), plan()))["data.value_range"][0]

@@ -41,11 +41,11 @@ UNORIENTED = 0.95
 """Likeness of the masks to their mirror image from which on no direction is special."""
 
 
-def normalisation(facts: Facts, _plan: Plan) -> list[Decision]:
+def normalisation(facts: Facts, plan: Plan) -> list[Decision]:
     """Feed the network with zero mean and unit variance, measured; stretch 16-bit and float images first."""
     counts, dtypes = facts.fingerprint.channels, facts.fingerprint.dtypes
     channels = facts.channels or max(counts, key=lambda count: counts[count])
-    stats = _converted(facts.fingerprint.intensity, channels)
+    stats = _converted(facts.fingerprint.intensity, channels, plan)
     kind = max(dtypes, key=lambda name: dtypes[name])
     decisions = [Decision("data.channels", channels, f"{channels} channel{'s' * (channels > 1)} in most images")]
     words = "all images are" if len(dtypes) == 1 else f"{dtypes[kind]} of {sum(dtypes.values())} images are"
@@ -68,7 +68,7 @@ def normalisation(facts: Facts, _plan: Plan) -> list[Decision]:
     ]
 
 
-def _converted(stats: Sequence[ChannelStats], channels: int) -> list[ChannelStats]:
+def _converted(stats: Sequence[ChannelStats], channels: int, plan: Plan) -> list[ChannelStats]:
     """Return the statistics of images brought to `channels`, as `ops.images.to_channels` does it.
 
     Raises:
@@ -85,6 +85,12 @@ def _converted(stats: Sequence[ChannelStats], channels: int) -> list[ChannelStat
         colours = [asdict(entry) for entry in stats[: 3 if len(stats) > 2 else 1]]
         mixed = {name: float(np.mean([entry[name] for entry in colours])) for name in colours[0]}
         return [ChannelStats(**mixed)]
+    why = plan.reasons.get("data.channels", "")
+    if plan.model.weights is not None and plan.model.weights in why:  # nobody set it: the model says so
+        raise MaskwrightError(
+            f"{plan.model.weights} takes images of {channels} channels, and these have {len(stats)}: only grey and RGB "
+            "are converted into one another. Train without it, or start from a model for such images"
+        )
     raise MaskwrightError(
         f"data.channels is {channels}, and the images have {len(stats)}: only grey and RGB are converted into one "
         f"another. Leave the setting out, or set it to {len(stats)}"
