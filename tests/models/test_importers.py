@@ -10,7 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 from huggingface_hub import errors as hub_errors
-from tests.models.references import close, continued, shaken, smp_only
+from tests.models.references import close, continued, shaken, smp_only, unnoticed
 from torch import nn
 
 from maskwright.core.errors import MaskwrightError
@@ -180,6 +180,18 @@ def test_weights_that_lack_a_part_are_refused(tmp_path: Path) -> None:
     safetensors.torch.save_file(state, tmp_path / "w.safetensors")
     with pytest.raises(MaskwrightError, match=r"w\.safetensors \(.*is not as its library writes it .*high\.bias"):
         import_model("torchvision:lraspp_mobilenet_v3_large", tmp_path / "w.safetensors")
+
+
+@torch.no_grad()
+def test_no_tensor_of_a_reference_can_be_wrong_unnoticed(tmp_path: Path) -> None:
+    small_segformer().save_pretrained(tmp_path / "segformer")
+    ours, _ = import_model(f"transformers:{tmp_path / 'segformer'}")
+    assert unnoticed(ours, torch.randn(1, 3, 64, 96)) == []
+    smp_model("FPN", encoder_name="tu-test_resnet", classes=3, decoder_pyramid_channels=24).save_pretrained(
+        tmp_path / "fpn"
+    )
+    ours, _ = import_model(f"smp:{tmp_path / 'fpn'}")
+    assert unnoticed(ours, torch.randn(1, 3, 64, 96)) == []
 
 
 def test_upernet_of_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
