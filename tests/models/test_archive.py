@@ -134,6 +134,12 @@ def test_a_program_is_refused_by_its_name_and_never_run(tmp_path: Path, settings
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_pickle_of_nothing_but_beginnings_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "w.pth").write_bytes(b"(" * 5_000_000)
+    with pytest.raises(MaskwrightError, match="holds more than 1000 things within one another"):
+        read_tensors(tmp_path / "w.pth")
+
+
 @pytest.mark.parametrize("protocol", range(5))
 def test_a_bare_pickle_is_no_file_of_weights(tmp_path: Path, protocol: int) -> None:
     (tmp_path / "w.pkl").write_bytes(pickle.dumps(Bomb(tmp_path / "ran"), protocol))

@@ -32,6 +32,7 @@ _TENSOR = "torch._utils._rebuild_tensor_v2"
 _PARAMETER = "torch._utils._rebuild_parameter"
 _NAMES = {*KINDS, _DICT, _TENSOR, _PARAMETER}
 _SHOWN = 80
+_DEEPEST = 1000  # what torch.save writes goes some ten levels down
 
 
 class ForeignError(ValueError):
@@ -110,6 +111,8 @@ class _Machine:
         return self.stack[len(self.stack) - count :]
 
     def mark(self, _: Any) -> None:
+        if len(self._below) == _DEEPEST:
+            raise ForeignError(f"more than {_DEEPEST} things within one another")
         self._below.append(self.stack)
         self.stack = []
 
