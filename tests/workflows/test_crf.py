@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from dataclasses import replace
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,7 @@ from maskwright.models import bundle
 from maskwright.postprocess import search
 from maskwright.workflows import crf
 from maskwright.workflows import run as folder
-from maskwright.workflows.finishing import _postprocess
+from maskwright.workflows.finishing import _as_it_went, _postprocess
 from maskwright.workflows.fit import Task, _evaluation_seconds, crf_seconds
 from maskwright.workflows.predict import opened
 from maskwright.workflows.train import train
@@ -74,6 +75,17 @@ def test_training_fits_it_and_says_what_it_brings(fitted: Path) -> None:
     assert sum(gains) > 0, "what does not help is not kept"
     assert found["helps"]
     assert found["images"] == 2
+
+
+def test_the_report_of_the_training_tells_of_it(fitted: Path) -> None:
+    settings = bundle.read_card(fitted / "model.safetensors").postprocess.crf
+    assert settings is not None
+    text = unescape((fitted / "report.html").read_text())
+    assert "Dense CRF fitted on 2 validation images" in text
+    assert f"without the dense CRF: `maskwright evaluate {fitted}" in text
+    row = text.partition("<code>postprocess.crf</code>")[2].partition("</tr>")[0]
+    assert f"w1 {settings.w1:g}," in row, "as fitted, and not as it began"
+    assert "fitted on validation images, from w1 4," in row
 
 
 def test_evaluation_shows_scores_without_and_with_it(fitted: Path, data: Path, tmp_path: Path) -> None:
@@ -181,9 +193,12 @@ def test_what_nobody_fitted_is_not_saved_as_if(fitted: Path, settings: CrfPlan) 
     notes: list[Any] = []
     one = task(fitted, budget=None, notes=notes)
     one = replace(one, plan=one.plan.model_copy(update={"postprocess": PostprocessPlan(crf=settings)}))
-    kept, scores = _postprocess(one, mw.load(fitted, "cpu"), [])
-    assert kept == PostprocessPlan(crf=None if settings == CrfPlan() else settings)
-    assert scores == {}
+    behind = _postprocess(one, mw.load(fitted, "cpu"), [])
+    assert behind.kept == PostprocessPlan(crf=None if settings == CrfPlan() else settings)
+    assert behind.found == {}
+    assert not any("--crf" in note for note in behind.notes), "it would find nothing to fit on either"
+    shown = _as_it_went(one.plan, behind).postprocess
+    assert shown == behind.kept
     assert ("no parameters" if settings == CrfPlan() else "plan's own values") in notes[0].text
 
 
@@ -191,9 +206,10 @@ def test_a_training_keeps_none_that_does_not_help(fitted: Path, monkeypatch: pyt
     no_help(monkeypatch)
     notes: list[Any] = []
     one = task(fitted, budget=None, notes=notes)
-    kept, scores = _postprocess(one, mw.load(fitted, "cpu"), one.part("val"))
-    assert kept == PostprocessPlan()
-    assert not scores["crf"]["helps"]
+    behind = _postprocess(one, mw.load(fitted, "cpu"), one.part("val"))
+    assert behind.kept == PostprocessPlan()
+    assert not behind.found["crf"]["helps"]
+    assert _as_it_went(one.plan, behind).reasons["postprocess.crf"].startswith("the model keeps none")
     assert "did not help, and the model keeps no parameters" in notes[0].text
 
 

@@ -13,6 +13,7 @@ from maskwright.core.seeds import generator
 from maskwright.data.labels import read_pair
 from maskwright.ops.images import prepare
 from maskwright.postprocess.search import Found, Sample, search
+from maskwright.report.numbers import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,8 +89,8 @@ def said(found: Found) -> str:
     tried = "the time allowed one setting only" if found.tried == 1 else f"{found.tried} settings tried"
     text = (
         f"dense CRF fitted on {found.images} validation image{'s' * (found.images != 1)} ({tried}): "
-        f"{describe(found.settings)}; IoU {found.without.iou:.3f} -> {found.quality.iou:.3f}, "
-        f"boundary IoU {found.without.boundary_iou:.3f} -> {found.quality.boundary_iou:.3f} on these"
+        f"{describe(found.settings)}; IoU {percent(found.without.iou)} -> {percent(found.quality.iou)}, "
+        f"boundary IoU {percent(found.without.boundary_iou)} -> {percent(found.quality.boundary_iou)} on these"
     )
     return text if found.helps else f"{text}: the CRF did not help"
 

@@ -27,11 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from maskwright import models
+    from maskwright.core.plan import Plan
     from maskwright.core.records import Record
     from maskwright.metrics.scores import Scores
     from maskwright.models.lora import Share
     from maskwright.training.loop import Best
     from maskwright.training.pace import Pace
+
+FITTED = "fitted on validation images, from"
 
 
 def finish(task: Task, best: Best, pace: Pace) -> Scores | None:
@@ -44,7 +47,8 @@ def finish(task: Task, best: Best, pace: Pace) -> Scores | None:
     held_out, split = (test, "test") if test else (val, "val")
     task.on_event(Stage("evaluate", f"{plural(len(held_out), 'image')} that the training has not seen"))
     model.temperature = _adjusted(task, segmenter, len(held_out))
-    model.postprocess, extra = _postprocess(task, Predictor(segmenter, model, task.fabric.device), val)
+    behind = _postprocess(task, Predictor(segmenter, model, task.fabric.device), val)
+    model.postprocess = behind.kept
     if not held_out:
         task.on_event(Note("no image was held out: nothing is known about how good the model is"))
         bundle.save(task.run / MODEL_FILE, segmenter, model)
@@ -69,7 +73,7 @@ def finish(task: Task, best: Best, pace: Pace) -> Scores | None:
     iou = scores.mean["iou"].value
     model.summary = {"split": split, "iou": iou, "images": scores.images, "steps": pace.step}
     bundle.save(task.run / MODEL_FILE, segmenter, model)
-    _report(task, predictor, scores, Judged(held_out, split, best, pace, share, tuple(faults), extra))
+    _report(task, predictor, scores, Judged(held_out, split, best, pace, share, tuple(faults), behind))
     return scores
 
 
@@ -78,21 +82,54 @@ def _before_report(task: Task) -> float | None:
     return None if task.deadline is None else task.deadline - REPORT_SECONDS
 
 
-def _postprocess(task: Task, predictor: Predictor, val: Sequence[Record]) -> tuple[PostprocessPlan, dict[str, Any]]:
-    """Fit what the plan wants behind the network; return what the model shall keep of it, and the scores."""
+@dataclass(frozen=True)
+class Behind:
+    """What comes after the network.
+
+    Attributes:
+        kept: what the model shall hold of it.
+        found: scores of the search on validation images, for the metrics; empty without a search.
+        notes: sentences for the report.
+    """
+
+    kept: PostprocessPlan
+    found: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def _postprocess(task: Task, predictor: Predictor, val: Sequence[Record]) -> Behind:
+    """Fit what the plan wants behind the network."""
     start = task.plan.postprocess.crf
     if start is None:
-        return PostprocessPlan(), {}
+        return Behind(PostprocessPlan(), {}, ())
     end = _before_report(task)
     deadline = None if end is None else min(time.monotonic() + crf_seconds(task), end)
     found = crf.fit(predictor, task.material.dataset, val, start, deadline)
     if found is None:
-        by_hand = start != CrfPlan()
-        keeps = "the plan's own values" if by_hand else "no parameters"
-        task.on_event(Note(f"no validation image to fit the dense CRF on can be read: the model keeps {keeps}"))
-        return PostprocessPlan(crf=start if by_hand else None), {}
-    task.on_event(Note(crf.said(found) + ("" if found.helps else ", and the model keeps no parameters")))
-    return PostprocessPlan(crf=found.settings if found.helps else None), {"crf": crf.to_json(found)}
+        kept = start if start != CrfPlan() else None
+        keeps = "no parameters" if kept is None else "the plan's own values"
+        said = f"no validation image to fit the dense CRF on can be read: the model keeps {keeps}"
+    else:
+        kept = found.settings if found.helps else None
+        said = crf.said(found) + ("" if found.helps else ", and the model keeps no parameters")
+    task.on_event(Note(said))
+    compare = f"`maskwright evaluate {task.run} {task.material.dataset.root} --crf` compares"
+    return Behind(
+        PostprocessPlan(crf=kept),
+        {} if found is None else {"crf": crf.to_json(found)},
+        (said, "the scores here are without the dense CRF" + ("" if found is None else f": {compare}")),
+    )
+
+
+def _as_it_went(plan: Plan, behind: Behind) -> Plan:
+    """Return the plan for the report, with the parameters that were fitted instead of those it began with."""
+    start = plan.postprocess.crf
+    if start is None or (behind.kept.crf == start and not behind.found):
+        return plan
+    why = "the model keeps none: see the notes above; the plan had" if behind.kept.crf is None else FITTED
+    reasons = {key: reason for key, reason in plan.reasons.items() if not key.startswith("postprocess.crf")}
+    reasons["postprocess.crf"] = f"{why} {crf.describe(start)}"
+    return plan.model_copy(update={"postprocess": behind.kept, "reasons": reasons})
 
 
 def _adjusted(task: Task, segmenter: models.Segmenter, held_out: int) -> float:
@@ -131,7 +168,7 @@ class Judged:
     pace: Pace
     share: Share
     notes: tuple[str, ...]
-    extra: dict[str, Any]
+    behind: Behind
 
 
 def _report(task: Task, predictor: Predictor, scores: Scores, judged: Judged) -> None:
@@ -145,7 +182,7 @@ def _report(task: Task, predictor: Predictor, scores: Scores, judged: Judged) ->
         "parameters": asdict(judged.share),
         "training_seconds": round(pace.spent_seconds, 1),
         "seconds": round(time.monotonic() - task.started, 1),
-        **judged.extra,
+        **judged.behind.found,
         "scores": scores.to_json(),
     }
     folder.write_metrics(task.run, metrics)
@@ -159,11 +196,11 @@ def _report(task: Task, predictor: Predictor, scores: Scores, judged: Judged) ->
             scores=scores,
             classes=dataset.classes,
             split=judged.split,
-            plan=task.plan,
+            plan=_as_it_went(task.plan, judged.behind),
             fingerprint=task.found or folder.read_fingerprint(task.run),
             history=folder.read_history(task.run / folder.HISTORY),
             examples=judging.examples(predictor, dataset, judged.held_out, scores, deadline=_before_report(task)),
-            notes=(*judged.notes, *moved),
+            notes=(*judged.notes, *judged.behind.notes, *moved),
             environment={key: str(value) for key, value in folder.read_json(task.run / folder.ENVIRONMENT).items()},
         ),
     )
