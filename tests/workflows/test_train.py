@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -66,6 +67,7 @@ def test_the_run_folder_holds_all_that_was_promised(finished: Path) -> None:
     assert (finished / "history.csv").read_text().count("\n") == 7
     assert [path.name for path in (finished / "checkpoint").iterdir()] == ["step-00000006.safetensors"]
     assert toy.plan_of(finished).reasons["train.steps"] == "set by hand"
+    assert "swiftnet on compact, from scratch" in (finished / "report.html").read_text()
 
 
 def test_the_bundle_predicts_at_the_image_s_own_size(finished: Path) -> None:
@@ -189,7 +191,10 @@ def test_one_image_is_too_few_to_judge_on_and_enough_without(tmp_path: Path) -> 
     result = train(single, alone, tmp_path / "run", on_event=events.append)
     assert result.scores is None
     assert result.validation_iou is None
-    assert any("nothing is known about how good" in event.text for event in events if isinstance(event, Note))
+    told = [event.text for event in events if isinstance(event, Note)]
+    assert any("nothing is known about how good" in text for text in told)
+    said = re.compile(r"model swiftnet on compact, 0\.\d+ M parameters, from scratch")
+    assert any(said.fullmatch(text) for text in told)
     assert mw.load(result.run).predict(np.zeros((20, 20, 3), np.uint8)).labels.shape == (20, 20)
 
 

@@ -147,7 +147,7 @@ def _classes(data: ReportData) -> str:
 
 
 def _model(plan: Plan) -> str:
-    backbone = f" with {plan.model.backbone}" if plan.model.backbone else ""
+    backbone = f" on {plan.model.backbone}" if plan.model.backbone else ""
     start = ", pretrained" if plan.model.pretrained or plan.model.weights else ", from scratch"
     return f"{plan.model.name}{backbone}{start}"
 

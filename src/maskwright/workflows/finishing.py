@@ -14,6 +14,7 @@ from maskwright.core.plan import CrfPlan, PostprocessPlan
 from maskwright.inference.predictor import Predictor
 from maskwright.metrics.calibration import fit_temperature
 from maskwright.models import bundle
+from maskwright.models.build import resolved
 from maskwright.report.content import ReportData
 from maskwright.report.numbers import plural
 from maskwright.report.page import write_report
@@ -122,7 +123,9 @@ def _postprocess(task: Task, predictor: Predictor, val: Sequence[Record]) -> Beh
 
 
 def _as_it_went(plan: Plan, behind: Behind) -> Plan:
-    """Return the plan for the report, with the parameters that were fitted instead of those it began with."""
+    """Return the plan for the report: with the backbone named, and what was fitted instead of what that began with."""
+    network = plan.model.model_copy(update={"backbone": resolved(plan.model).backbone})
+    plan = plan.model_copy(update={"model": network})
     start = plan.postprocess.crf
     if start is None or (behind.kept.crf == start and not behind.found):
         return plan

@@ -18,7 +18,9 @@ from maskwright.core.seeds import generator
 from maskwright.data.cache import DecodedCache
 from maskwright.data.loader import Batches, Samples, Share
 from maskwright.inference.predictor import Predictor
+from maskwright.models.build import resolved
 from maskwright.models.bundle import Card, CardClasses
+from maskwright.models.lora import share_of
 from maskwright.training import checkpoint
 from maskwright.training.loop import Batch, Best, Job, Trainer
 from maskwright.training.pace import Pace
@@ -77,8 +79,9 @@ def fit(task: Task, writers: list[Logger]) -> tuple[Best, Pace]:
     """Run the loop to its end."""
     plan, dataset = task.plan, task.material.dataset
     torch.manual_seed(int(generator(plan.seed, "weights").integers(2**62)))
-    segmenter, told = beginning(plan, dataset.classes.names, resumed=checkpoint.exists(task.run))
-    for sentence in told:
+    resumed = checkpoint.exists(task.run)
+    segmenter, told = beginning(plan, dataset.classes.names, resumed=resumed)
+    for sentence in (_network(plan, share_of(segmenter).whole, resumed=resumed), *told):
         task.on_event(Note(sentence))
     if plan.predict.output_stride is not None:
         segmenter.try_output_stride(plan.predict.output_stride)
@@ -101,6 +104,14 @@ def fit(task: Task, writers: list[Logger]) -> tuple[Best, Pace]:
     )
     trainer = Trainer(job, Pace(plan.train.steps, budget_seconds=_seconds_for_steps(task)))
     return trainer.fit(), trainer.pace
+
+
+def _network(plan: Plan, parameters: int, *, resumed: bool) -> str:
+    """Say in one line which network is trained."""
+    pretrained = "pretrained" if plan.model.pretrained else "from scratch"
+    start = "from the checkpoint" if resumed else f"from {plan.model.weights}" if plan.model.weights else pretrained
+    backbone = resolved(plan.model).backbone
+    return f"model {plan.model.name} on {backbone}, {parameters / 1e6:.3g} M parameters, {start}"
 
 
 @contextlib.contextmanager
