@@ -30,6 +30,7 @@ class Result:
     validation_iou: float | None = 0.88
     scores: Scores | None = None
     notes: tuple[str, ...] = ()
+    gain: None = None
 
 
 @pytest.fixture

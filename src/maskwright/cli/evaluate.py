@@ -64,9 +64,10 @@ def evaluate(
 
     Per class and on average, with 95 % intervals; writes metrics-PART.json and report-PART.html.
     """
-    from maskwright.cli.scores import score_tables
+    from maskwright.cli.scores import gain_table, score_tables
     from maskwright.cli.tables import pairs
     from maskwright.data.formats import ReadOptions
+    from maskwright.report.gain import losses
     from maskwright.workflows.request import EvaluateRequest
 
     if refit and not crf:
@@ -91,7 +92,11 @@ def evaluate(
     if crf:
         found["crf"] = result.gain
     terminal.answer(found)
-    terminal.show(*score_tables(result.scores, split, terminal.width))
+    if result.gain is not None:
+        terminal.show(gain_table(result.gain, terminal.width))
+        for loss in losses(result.gain):
+            terminal.say(f"warning: {loss}")
+    terminal.show(*score_tables(result.scores, split, terminal.width, crf=crf))
     for note in result.notes:
         terminal.say(f"note: {note}")
     terminal.show(pairs("Files", [("report", str(result.report))]))

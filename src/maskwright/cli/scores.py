@@ -5,23 +5,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from maskwright.cli.tables import Column, table
+from maskwright.report.gain import rows
 from maskwright.report.numbers import plural
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from maskwright.metrics.scores import Estimate, Scores
+    from maskwright.report.content import Gain
 
 
-def score_tables(scores: Scores, split: str, width: int) -> list[RenderableType]:
+def gain_table(gain: Gain, width: int) -> RenderableType:
+    """Draw what the dense CRF changes, with a digit more than elsewhere: it is little."""
+    found = rows(gain, "{:.4f}".format)
+    return table(
+        "What the dense CRF changes",
+        [
+            Column("mean over classes", [row.measure for row in found], kind="name"),
+            Column("without", [row.without for row in found]),
+            Column("with the dense CRF", [row.with_it for row in found]),
+            Column("difference", [row.difference for row in found]),
+        ],
+        width,
+    )
+
+
+def score_tables(scores: Scores, split: str, width: int, *, crf: bool = False) -> list[RenderableType]:
     """Draw the per-class table, the means with their intervals, and the calibration in one line."""
     from rich.text import Text
 
     groups = f" in {plural(scores.groups, 'group')}" if scores.groups else ""
     kind = "image" if split == "all" else f"{split} image"
+    how = " with the dense CRF" if crf else ""
     judged = f"{'all ' if split == 'all' and scores.images > 1 else ''}{plural(scores.images, kind)}"
     return [
-        _classes(scores, f"Scores on {judged}{groups}, by class over all pixels", width),
+        _classes(scores, f"Scores{how} on {judged}{groups}, by class over all pixels", width),
         _means(scores, width),
         Text(f"pixel accuracy {interval(scores.pixel_accuracy)}{_calibration(scores)}"),
         Text("In brackets: 95 % bootstrap interval over images. '-': undefined, the class is absent.", style="dim"),

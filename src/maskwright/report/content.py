@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
     from maskwright.metrics.scores import Scores
 
+Gain = dict[str, dict[str, float | None]]
+"""What the dense CRF changes: key of `Scores.mean` -> `without`, `with`, `gain`."""
+
 
 @dataclass(frozen=True)
 class Example:
@@ -51,6 +54,7 @@ class ReportData:
             what a kind of training adds (`fooling_loss`, `adversary_loss`).
         examples: the worst images in the first half, the best in the second.
         environment: versions, revision and hashes, by name.
+        gain: what the dense CRF changes, where the scores are of the model with one.
         notes: sentences on how the scores came about that a reader should know: files left out, a split guessed.
     """
 
@@ -63,4 +67,5 @@ class ReportData:
     history: Sequence[Mapping[str, float | None]] = ()
     examples: Sequence[Example] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    gain: Gain = field(default_factory=dict)
     notes: Sequence[str] = ()

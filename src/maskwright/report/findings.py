@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from maskwright.report.curves import column
+from maskwright.report.gain import losses
 from maskwright.report.numbers import count, listing, percent, plural
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def findings(data: ReportData) -> list[Finding]:
     """Return all that matters, warnings first, in the order of the rules."""
     found = [
         *_split(data),
+        *(Finding("warning", f"{loss[:1].upper()}{loss[1:]}.") for loss in losses(data.gain)),
         *_interval(data.scores),
         *_unseen(data.scores),
         *_low(data.scores),

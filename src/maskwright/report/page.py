@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from maskwright.core.durations import format_seconds
 from maskwright.core.files import write_text
-from maskwright.report import facts, matrix, pictures, tables
+from maskwright.report import facts, gain, matrix, pictures, tables
 from maskwright.report.charts import interval_scale, reliability
 from maskwright.report.content import Example, ReportData
 from maskwright.report.curves import curves
@@ -91,6 +91,7 @@ def _summary(data: ReportData) -> dict[str, Any]:
         bar = interval_scale(mean.value, finite(mean.low), finite(mean.high), title=title)
     return {
         "judged": _judged(data),
+        "gain": gain.rows(data.gain, gain.in_percent),
         "headline": words,
         "headline_bar": bar,
         "summary": _key_facts(data),
@@ -99,8 +100,10 @@ def _summary(data: ReportData) -> dict[str, Any]:
 
 
 def _judged(data: ReportData) -> str:
+    with_crf = ", with the dense CRF" if data.gain else ""
     several = HELD_OUT.get(data.split, f"images of {data.split}" if data.split else "images")
-    return several if data.scores.images != 1 else f"one {several.removeprefix('all ').replace('images', 'image', 1)}"
+    one = f"one {several.removeprefix('all ').replace('images', 'image', 1)}"
+    return f"{one if data.scores.images == 1 else several}{with_crf}"
 
 
 def _key_facts(data: ReportData) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from maskwright.core.events import OnProgress
     from maskwright.core.records import Dataset, Record
     from maskwright.metrics.scores import Scores
+    from maskwright.report.content import Gain
     from maskwright.workflows.request import EvaluateRequest
 
 
@@ -37,7 +38,7 @@ class EvaluateResult:
     scores: Scores
     report: Path
     notes: tuple[str, ...] = ()
-    gain: dict[str, dict[str, float | None]] | None = None
+    gain: Gain | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ class Case:
             )
         return scores
 
-    def written(self, scores: Scores, predictor: Predictor, more: dict[str, Any] | None = None) -> EvaluateResult:
+    def written(
+        self, scores: Scores, predictor: Predictor, more: dict[str, Any] | None = None, gain: Gain | None = None
+    ) -> EvaluateResult:
         """Write metrics and report; what there is `more` goes into the metrics, and `-crf` into the files' names."""
         split, out = self.request.split, self.request.out or _home(self.run)
         name = split if predictor.crf is None else f"{split}-crf"
@@ -98,9 +101,10 @@ class Case:
                 examples=judging.examples(predictor, self.dataset, self.records, scores),
                 environment=origin.environment(self.dataset),
                 notes=self.notes,
+                gain=gain or {},
             ),
         )
-        return EvaluateResult(scores, report, tuple(self.notes))
+        return EvaluateResult(scores, report, tuple(self.notes), gain)
 
 
 def opened(run: Path, root: Path, request: EvaluateRequest) -> Case:

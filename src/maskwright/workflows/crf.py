@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import Dataset, Record
     from maskwright.inference.predictor import Predictor
     from maskwright.metrics.scores import Scores
+    from maskwright.report.content import Gain
 
 IMAGES = 8
 WINDOW = 384  # side of what is cut from a larger validation image
@@ -100,23 +101,11 @@ def to_json(found: Found) -> dict[str, Any]:
     return {**asdict(found), "settings": found.settings.model_dump(), "helps": found.helps}
 
 
-def gain(without: Scores, with_crf: Scores) -> dict[str, dict[str, float | None]]:
+def gain(without: Scores, with_crf: Scores) -> Gain:
     """Compare the means without and with the CRF: measure -> without, with, gain."""
-    table: dict[str, dict[str, float | None]] = {}
+    table: Gain = {}
     for key in ("iou", "boundary_iou"):
         before, after = without.mean[key].value, with_crf.mean[key].value
         change = None if before is None or after is None else after - before
         table[key] = {"without": before, "with": after, "gain": change}
     return table
-
-
-def gain_lines(table: dict[str, dict[str, float | None]]) -> list[str]:
-    """Say the comparison in words, one line a measure."""
-    lines = []
-    for key, row in table.items():
-        if row["gain"] is not None:
-            lines.append(
-                f"{key.replace('_', ' ')} without the dense CRF {row['without']:.3f}, with it {row['with']:.3f} "
-                f"({row['gain']:+.3f})"
-            )
-    return lines

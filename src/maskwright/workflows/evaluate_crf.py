@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from maskwright.core.errors import MaskwrightError
@@ -45,11 +44,9 @@ def judged_with_crf(case: Case, on_progress: OnProgress | None) -> EvaluateResul
 
     plain, refined = case.judged(case.predictor, first), case.judged(with_crf, second)
     gain = crf.gain(plain, refined)
-    case.notes.extend(crf.gain_lines(gain))
     fitted = None if found is None else crf.to_json(found)
     more: dict[str, Any] = {"crf": {"settings": settings.model_dump(), "fitted": fitted, "means": gain}}
-    result = case.written(refined, with_crf, more)
-    return replace(result, gain=gain)
+    return case.written(refined, with_crf, more, gain)
 
 
 def _settings(case: Case) -> tuple[CrfPlan, Found | None]:
