@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maskwright.cli.models import _architectures
 from maskwright.cli.tables import Column, fitting, number, percent, table
 from maskwright.cli.terminal import console, plain
 
@@ -23,6 +24,25 @@ def columns() -> list[Column]:
 )
 def test_the_highest_rank_goes_first(width: int, kept: list[str]) -> None:
     assert [column.header for column in fitting(columns(), width)] == kept
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_what_architectures_cost_stays_and_their_summary_goes(measured: bool) -> None:
+    row = {
+        "summary": "a ladder " * 9,
+        "year": 2019,
+        "default_backbone": "vgg16_narrow",
+        "paper": "A, B",
+        "url": "u" * 32,
+    }
+    row |= {"parameters": 2_950_000, "multiply_adds": 3_170_000_000} | ({"milliseconds": 12.3} if measured else {})
+    screen = console()
+    with screen.capture() as shown:
+        screen.print(_architectures({"attention_unet": row}, 80))
+    lines = shown.get().splitlines()
+    milliseconds = ["ms"] if measured else []
+    assert lines[2].split() == ["name", "parameters", "multiply-adds", *milliseconds, "year", "backbone"]
+    assert lines[-1].startswith("no room for: what it is, paper, url")
 
 
 def test_what_was_left_out_is_said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,16 +65,16 @@ def _architectures(rows: dict[str, dict[str, Any]], width: int) -> RenderableTyp
     entries = list(rows.values())
     columns = [
         Column("name", list(rows), kind="name"),
-        Column("what it is", [row["summary"] for row in entries], kind="prose"),
         Column("parameters", [f"{number(row['parameters'] / 1e6)} M" for row in entries], rank=1),
-        Column("multiply-adds", [f"{number(row['multiply_adds'] / 1e9)} G" for row in entries], rank=2),
-        Column("year", [str(row["year"]) for row in entries], rank=1),
+        Column("multiply-adds", [f"{number(row['multiply_adds'] / 1e9)} G" for row in entries], rank=1),
+        Column("year", [str(row["year"]) for row in entries], rank=2),
         Column("backbone", [row["default_backbone"] for row in entries], rank=3, kind="name"),
-        Column("paper", [row["paper"] for row in entries], kind="prose", rank=4),
-        Column("url", [row["url"] for row in entries], rank=5, kind="name"),
+        Column("what it is", [row["summary"] for row in entries], kind="prose", rank=4),
+        Column("paper", [row["paper"] for row in entries], kind="prose", rank=5),
+        Column("url", [row["url"] for row in entries], rank=6, kind="name"),
     ]
     if "milliseconds" in entries[0]:
-        columns.insert(2, Column("ms", [number(row["milliseconds"]) for row in entries]))
+        columns.insert(3, Column("ms", [number(row["milliseconds"]) for row in entries]))
     return table("Architectures (--model NAME, or --set model.name=NAME)", columns, width)
 
 
