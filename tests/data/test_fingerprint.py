@@ -407,6 +407,24 @@ def test_a_class_that_validation_does_not_see(tmp_path):
     assert fault.message == "class b is shown in no val image: the choice of the model does not see it"
 
 
+def test_many_classes_that_a_part_lacks_are_one_fault(tmp_path):
+    everywhere = (1, 1, 4, 4, 1)
+    rest = [(6 * k, 10, 5, 5, k) for k in range(2, 6)]
+    masks = [mask_with(everywhere, *rest, (0, 40, 5, 5, 6), (10, 40, 5, 5, 7)), mask_with(everywhere)]
+    masks.append(mask_with(everywhere, *rest))
+    pairs = [(picture(n), mask) for n, mask in enumerate(masks)]
+    names = ("background", *"abcdefg")
+    found = measure(write_dataset(tmp_path, pairs, names=names, splits=["train", "val", "test"])).faults
+    assert [(fault.kind, fault.message) for fault in found] == [
+        ("class-in-one-split", "2 classes are shown in train only (f, g): their scores cannot be measured"),
+        (
+            "class-not-in-split",
+            "4 classes are shown in no val image (b, c, d, e): the choice of the model does not see them",
+        ),
+    ]
+    assert found[0].cure == "label more images of them, or move some to the other parts"
+
+
 def test_near_duplicates_across_the_layouts_splits(tmp_path):
     pairs = [(picture(n), mask_with((n, n, 20, 20, 1))) for n in range(12)]
     pairs.append((cv2.resize(picture(4), (160, 128)), mask_with((8, 8, 40, 40, 1), height=128, width=160)))

@@ -6,14 +6,13 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from maskwright.core.records import SPLITS, Fault
+from maskwright.core.records import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from maskwright.core.classes import Classes
@@ -95,78 +94,6 @@ def jpeg_masks(masks: Sequence[Path], of: int, known: Mapping[int, int]) -> Faul
         first.parent,
         f"{len(masks)} of {of} masks {what}, such as {first.name}: {harm}",
         "export the masks again as PNG from where they were drawn; these files, saved as PNG, would stay wrong",
-    )
-
-
-def class_faults(
-    dataset: Dataset, images: NDArray[np.int64], pixels: NDArray[np.int64], *, whole: bool
-) -> Iterator[Fault]:
-    """Yield what is odd about the classes.
-
-    Args:
-        dataset: with or without splits.
-        images: (K, 3) images that show the class, in train, val and test.
-        pixels: (K,) labelled pixels.
-        whole: every image was seen; of a sample it is not certain that no other holds more.
-    """
-    names = dataset.classes.names
-    shown = np.flatnonzero(pixels)
-    if not len(shown) and dataset.records:
-        yield Fault(
-            "no-labels",
-            "error" if whole else "warning",
-            dataset.root,
-            "no mask labels a single pixel: all are ignored",
-            "label some pixels of each class, and check --ignore and --map",
-        )
-    if len(shown) == 1:
-        yield Fault(
-            "one-class",
-            "error" if whole or len(names) == 1 else "warning",
-            dataset.root,
-            f"every labelled pixel is {names[shown[0]]}: there is nothing to tell apart",
-            "label the rest as a class of its own, such as background, and check that no value is mapped away",
-        )
-    absent = [name for name, count in zip(names, pixels, strict=True) if not count]
-    if absent and len(shown):
-        yield Fault(
-            "absent-class",
-            "note",
-            dataset.root,
-            f"{len(absent)} of {len(names)} classes occur in no mask: {_listed(absent)}",
-            "label some, or take the names out of the list of classes",
-        )
-    used = [place for place, part in enumerate(SPLITS) if any(record.split == part for record in dataset.records)]
-    for index in shown if len(used) > 1 else ():
-        having = [SPLITS[place] for place in used if images[index, place]]
-        if len(having) == 1:
-            yield _one_split(dataset.root, names[index], having[0], int(images[index].sum()))
-        elif having and "train" not in having and 0 in used:
-            yield _one_split(dataset.root, names[index], " and ".join(having), int(images[index].sum()))
-        elif missing := [SPLITS[place] for place in used if not images[index, place]]:
-            yield _not_in(dataset.root, names[index], missing[0])
-
-
-def _one_split(root: Path, name: str, part: str, images: int) -> Fault:
-    count = f"{images} image" if images == 1 else f"{images} images"
-    missed = "it cannot be learnt" if "train" not in part else "its score cannot be measured"
-    return Fault(
-        "class-in-one-split",
-        "warning",
-        root,
-        f"class {name} is shown in {part} only ({count}): {missed}",
-        "label more images of it, or move some to the other parts",
-    )
-
-
-def _not_in(root: Path, name: str, part: str) -> Fault:
-    blind = {"val": "the choice of the model does not see it", "test": "its score cannot be measured"}[part]
-    return Fault(
-        "class-not-in-split",
-        "warning",
-        root,
-        f"class {name} is shown in no {part} image: {blind}",
-        "label more images of it, or move some to the other parts",
     )
 
 
@@ -294,7 +221,3 @@ def sampled(root: Path, seen: int, total: int, objects: float) -> Iterator[Fault
             f"object sizes were measured on {objects:.3g} of {total} images, and object counts are scaled up from them",
             "nothing needs to be done",
         )
-
-
-def _listed(names: Sequence[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

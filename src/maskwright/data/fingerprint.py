@@ -11,6 +11,7 @@ import numpy as np
 from maskwright.core.fingerprint import ClassStats, Fingerprint
 from maskwright.core.records import SPLITS
 from maskwright.data import faults
+from maskwright.data.faults_classes import class_faults
 from maskwright.data.mirror import alikeness
 from maskwright.data.statistics import spread
 
@@ -184,7 +185,7 @@ def _faults(
     found = (
         *faults.size_faults(dataset),
         *faults.type_faults(dataset.root, _types(seen, dataset)),
-        *faults.class_faults(dataset, by_part, pixels[:-1], whole=len(seen.summaries) >= len(dataset.records)),
+        *class_faults(dataset, by_part, pixels[:-1], whole=len(seen.summaries) >= len(dataset.records)),
         *faults.leaks(dataset.records, seen.dataset.records, seen.gallery.id_pairs()),
         *faults.sampled(dataset.root, len(seen.summaries), len(dataset.records), seen.object_images),
     )

@@ -1,0 +1,104 @@
+"""Faults of the classes of a data set: missing, alone, or not in every part. Tells from numbers, opens no file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from maskwright.core.records import SPLITS, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.records import Dataset
+
+
+def class_faults(
+    dataset: Dataset, images: NDArray[np.int64], pixels: NDArray[np.int64], *, whole: bool
+) -> Iterator[Fault]:
+    """Yield what is odd about the classes.
+
+    Args:
+        dataset: with or without splits.
+        images: (K, 3) images that show the class, in train, val and test.
+        pixels: (K,) labelled pixels.
+        whole: every image was seen; of a sample it is not certain that no other holds more.
+    """
+    names = dataset.classes.names
+    shown = np.flatnonzero(pixels)
+    if not len(shown) and dataset.records:
+        yield Fault(
+            "no-labels",
+            "error" if whole else "warning",
+            dataset.root,
+            "no mask labels a single pixel: all are ignored",
+            "label some pixels of each class, and check --ignore and --map",
+        )
+    if len(shown) == 1:
+        yield Fault(
+            "one-class",
+            "error" if whole or len(names) == 1 else "warning",
+            dataset.root,
+            f"every labelled pixel is {names[shown[0]]}: there is nothing to tell apart",
+            "label the rest as a class of its own, such as background, and check that no value is mapped away",
+        )
+    absent = [name for name, count in zip(names, pixels, strict=True) if not count]
+    if absent and len(shown):
+        yield Fault(
+            "absent-class",
+            "note",
+            dataset.root,
+            f"{len(absent)} of {len(names)} classes occur in no mask: {_listed(absent)}",
+            "label some, or take the names out of the list of classes",
+        )
+    yield from _parts_faults(dataset, shown, images)
+
+
+def _parts_faults(dataset: Dataset, shown: NDArray[np.int64], images: NDArray[np.int64]) -> Iterator[Fault]:
+    """Yield one fault for all classes that the same parts lack: there may be hundreds of them."""
+    used = [place for place, part in enumerate(SPLITS) if any(record.split == part for record in dataset.records)]
+    only: dict[str, list[int]] = {}
+    lacking: dict[str, list[int]] = {}
+    for index in shown if len(used) > 1 else ():
+        having = [SPLITS[place] for place in used if images[index, place]]
+        if len(having) == 1 or (having and "train" not in having and 0 in used):
+            only.setdefault(" and ".join(having), []).append(index)
+        elif missing := [SPLITS[place] for place in used if not images[index, place]]:
+            lacking.setdefault(missing[0], []).append(index)
+    names = dataset.classes.names
+    for part, indices in only.items():
+        known = [(names[index], int(images[index].sum())) for index in indices]
+        yield _fault(dataset, "class-in-one-split", _only_in(part, known), len(indices))
+    for part, indices in lacking.items():
+        yield _fault(dataset, "class-not-in-split", _not_in(part, [names[index] for index in indices]), len(indices))
+
+
+def _fault(dataset: Dataset, kind: str, message: str, classes: int) -> Fault:
+    cure = f"label more images of {'it' if classes == 1 else 'them'}, or move some to the other parts"
+    return Fault(kind, "warning", dataset.root, message, cure)
+
+
+def _only_in(part: str, known: Sequence[tuple[str, int]]) -> str:
+    """Say that classes, each with its number of images, are shown in one part only."""
+    if len(known) == 1:
+        name, images = known[0]
+        missed = "it cannot be learnt" if "train" not in part else "its score cannot be measured"
+        return f"class {name} is shown in {part} only ({images} image{'s' * (images != 1)}): {missed}"
+    missed = "they cannot be learnt" if "train" not in part else "their scores cannot be measured"
+    return f"{len(known)} classes are shown in {part} only ({_listed([name for name, _ in known])}): {missed}"
+
+
+def _not_in(part: str, names: Sequence[str]) -> str:
+    """Say that classes are shown in no image of a part."""
+    if len(names) == 1:
+        blind = {"val": "the choice of the model does not see it", "test": "its score cannot be measured"}[part]
+        return f"class {names[0]} is shown in no {part} image: {blind}"
+    blind = {"val": "the choice of the model does not see them", "test": "their scores cannot be measured"}[part]
+    return f"{len(names)} classes are shown in no {part} image ({_listed(names)}): {blind}"
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
