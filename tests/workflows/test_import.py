@@ -48,6 +48,7 @@ def test_python_imports_and_predicts_as_the_library_does(saved: Path, tmp_path: 
 
     result = mw.import_model(f"smp:{saved}", tmp_path / "m.safetensors", classes=NAMES)
     assert result.card.classes.names == NAMES
+    assert result.card.summary["imported"]["notes"] == []
     image = toy.picture(0)[0][:32, :64]
     probabilities = mw.load(result.path).predict(image).probabilities
     reference = smp.from_pretrained(saved).eval()
@@ -55,6 +56,14 @@ def test_python_imports_and_predicts_as_the_library_does(saved: Path, tmp_path: 
     with torch.no_grad():
         expected = reference(((torch.tensor(image) - mean) / std).permute(2, 0, 1)[None].float()).softmax(1)[0]
     np.testing.assert_allclose(probabilities, expected.numpy(), atol=1e-4)
+
+
+def test_names_that_nobody_gave_are_owned_up_to(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["import", f"smp:{saved}", "--out", str(tmp_path / "m.safetensors")]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "called class_0 to class_2: give their names with --classes" in said
 
 
 def test_a_list_of_names_and_a_missing_file_are_told_apart(

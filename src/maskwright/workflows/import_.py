@@ -54,8 +54,16 @@ def import_model(
     check_file(out, f"model{SUFFIX}")
     names = read_names(classes) if isinstance(classes, Path) else classes
     segmenter, card = build(source, weights, names)
+    card.summary["imported"]["notes"] += _invented(card.classes.names) if names is None else []
     bundle.save(out, segmenter, card)
     return ImportResult(out, card, sum(weight.numel() for weight in segmenter.parameters()))
+
+
+def _invented(names: Sequence[str]) -> list[str]:
+    """Say that classes are called by their numbers, if they are."""
+    if list(names) != [f"class_{index}" for index in range(len(names))]:
+        return []
+    return [f"nothing names the classes, so they are called class_0 to {names[-1]}: give their names with --classes"]
 
 
 def read_names(path: Path) -> list[str]:
