@@ -49,7 +49,7 @@ def test_it_runs_as_a_module_too() -> None:
         (["trian"], ["No such command 'trian'", "Did you mean 'train'?"]),
         (["train", "--bugdet", "3m"], ["--bugdet", "--budget"]),
         (["inspect"], ["DATA", "maskwright inspect --help"]),
-        (["evaluate", "a", "b", "--split", "half"], ["--split", "'half'"]),
+        (["evaluate", "a", "b", "--split", "half"], ["--split: 'half' is not one of 'train',"]),
         (["train", "data", "--steps", "0"], ["--steps", "0"]),
         (["train", "data", "--budget", "soon"], ["'soon' is no duration"]),
         (["plan", "data", "--map", "a=b"], ["--map a=b", "--map 37=ignore"]),

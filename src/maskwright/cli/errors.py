@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from maskwright.core.errors import MaskwrightError, out_of_memory
+from maskwright.core.errors import MaskwrightError, out_of_memory, plainly
 from maskwright.core.files import write_error
 
 DONE, OURS, YOURS, INTERRUPTED = 0, 1, 2, 130
@@ -87,6 +87,8 @@ def bad_value(error: BaseException) -> str | None:
     if option is None or not isinstance(cause, ValueError) or not hasattr(cause, "errors"):
         return None
     found = cause.errors()[0]
+    if found["type"] == "value_error":
+        return f"{option.opts[0]}: {plainly(found['msg'])}"
     limit = found.get("ctx", {}).get("ge")
     rule = _RULES.get(found["type"]) or (None if limit is None else f"it must be {limit} or more")
     least = 8 if getattr(option, "min", None) is None else option.min

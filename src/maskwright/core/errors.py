@@ -42,7 +42,12 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
+def plainly(message: str) -> str:
+    """Take pydantic's word for programmers off a message that is for people."""
+    return message.removeprefix("Value error, ")
+
+
 def first_problem(error: ValidationError) -> str:
     """Say on one line where the first fault of checked values lies, and which rule it breaks."""
     first = error.errors(include_url=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return f"{'.'.join(str(part) for part in first['loc'])}: {plainly(first['msg'])}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.core.errors import MaskwrightError, plainly, unknown_name
 from maskwright.core.files import write_text
 from maskwright.core.plan import DataPlan, Plan
 from maskwright.core.plan_rules import in_yaml, keys_called, place_at
@@ -169,7 +169,7 @@ def _refusal(first: ErrorDetails, source: str, example: Callable[[str, Any], str
     if first["type"] == "extra_forbidden":
         return _unknown_key(location, f"{source}: {where}")
     if first["type"] == "value_error":  # ours: it names key, value, rule and cure
-        return MaskwrightError(f"{source}: {first['msg'].removeprefix('Value error, ')}")
+        return MaskwrightError(f"{source}: {plainly(first['msg'])}")
     if first["input"] is None and ":" in str(location[-1:]):
         raise MaskwrightError(f"{source}: {where} has no value: YAML wants a blank after the colon, as in {{dice: 1}}")
     place = place_at(location)
