@@ -40,6 +40,11 @@ def test_options_become_the_request(stand_in, plan) -> None:
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
+        (
+            ["--lora", "-1"],
+            "--lora -1: the rank must be a whole number, 0 or more and 1024 or less: write e.g. --lora 8",
+        ),
+        (["--lora", "100000"], "or less: write e.g. --lora 8, or leave it out"),
         (["--lora", "8", "--set", "lora.rank=4"], "--lora 8 and --set lora.rank say the same: keep one"),
         (["--freeze", "none", "--set", "optim.freeze=backbone"], "--freeze none and --set optim.freeze say the same"),
         (["--resume", "runs/one", "--from", "runs/a"], "leave out --from"),

@@ -104,13 +104,29 @@ def _typed(settings: Sequence[str], freeze: str | None, lora: int | None) -> dic
     """Return the settings that `--freeze` and `--lora` stand for, each with how it was typed.
 
     Raises:
-        MaskwrightError: an option and a `--set` of the same.
+        MaskwrightError: an option and a `--set` of the same, or a rank that is none.
     """
     said = {setting.partition("=")[0].strip() for setting in settings}
     typed = {}
+    if lora is not None:
+        _check_rank(lora)
     for option, key, value in (("--freeze", "optim.freeze", freeze), ("--lora", "lora.rank", lora)):
         if value is not None:
             if key in said:
                 raise MaskwrightError(f"{option} {value} and --set {key} say the same: keep one of them")
             typed[f"{key}={value}"] = f"{option} {value}"
     return typed
+
+
+def _check_rank(lora: int) -> None:
+    """Refuse here what the plan would refuse as `lora.rank`, of which who typed `--lora` need not know."""
+    from pydantic import ValidationError
+
+    from maskwright.core.plan import LoraPlan
+    from maskwright.core.plan_rules import place_at
+
+    try:
+        LoraPlan(rank=lora)
+    except ValidationError:
+        rule = place_at(("lora", "rank")).words
+        raise MaskwrightError(f"--lora {lora}: the rank must be {rule}: write e.g. --lora 8, or leave it out") from None
