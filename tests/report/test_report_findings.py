@@ -107,6 +107,14 @@ def test_confidence_counts_as_it_will_be_given() -> None:
     assert texts(scored(class_scores("a"), calibration=calibration(ece=0.14))) == []
 
 
+def test_a_temperature_that_does_harm_is_said() -> None:
+    worse = replace(calibration(ece=0.026), ece_scaled=0.035)
+    (text,) = texts(scored(class_scores("a"), calibration=worse))
+    assert text.endswith("raises the calibration error on these images: 2.6% without it, 3.5% with it.")
+    as_good = replace(worse, ece_scaled=0.0262)
+    assert texts(scored(class_scores("a"), calibration=as_good)) == []
+
+
 def test_records_that_could_not_be_used() -> None:
     faults = (fault("a.png"), fault("b.png"), fault("c.png", severity="warning"))
     found = texts(make_data(fingerprint=make_fingerprint("a", faults=faults)))

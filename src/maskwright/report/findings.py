@@ -140,11 +140,16 @@ def _calibration(data: ReportData) -> list[Finding]:
     calibration = data.scores.calibration
     if calibration is None:
         return []
-    error = calibration.ece if calibration.ece_scaled is None else calibration.ece_scaled
-    if error <= MISCALIBRATED:
-        return []
-    text = f"Confidences cannot be taken at their word: they are off by {percent(error, 0)} on average."
-    return [Finding("warning", text)]
+    raw, scaled = calibration.ece, calibration.ece_scaled
+    error = raw if scaled is None else scaled
+    found = []
+    if error > MISCALIBRATED:
+        text = f"Confidences cannot be taken at their word: they are off by {percent(error, 0)} on average."
+        found.append(Finding("warning", text))
+    if error > raw and percent(error) != percent(raw):
+        text = f"the calibration error on these images: {percent(raw)} without it, {percent(error)} with it."
+        found.append(Finding("note", f"The temperature, fitted on validation images, raises {text}"))
+    return found
 
 
 def _faults(data: ReportData) -> list[Finding]:
