@@ -70,6 +70,15 @@ def test_a_layer_gets_the_rank_that_it_has_room_for(shape: tuple[int, ...], rank
     assert lora.rank_of(torch.empty(shape), 8) == rank
 
 
+def test_a_change_is_scaled_by_the_rank_of_its_own_layer() -> None:
+    segmenter = models.create("swiftnet", 3)
+    lora.adapt(segmenter, LoraPlan(rank=8, alpha=16.0, decoder=True))
+    changes = [module for module in segmenter.modules() if isinstance(module, lora.LowRank)]
+    assert {len(change.first) for change in changes} > {1, 8}
+    for change in changes:
+        assert change.scale * len(change.first) == 16.0
+
+
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("decoder", [True, False])
 def test_only_changes_vectors_and_last_layers_are_trained(backbone: str, decoder: bool) -> None:

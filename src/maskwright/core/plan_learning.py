@@ -135,7 +135,7 @@ class LoraPlan(Section):
 
     Attributes:
         rank: of the change, the same for every layer that has room for it; 0 trains the weights themselves.
-        alpha: the change is scaled by alpha / rank.
+        alpha: the change is scaled by alpha / rank, the rank that the layer has room for.
         decoder: change the decoder in this way too, because it starts from weights that know something; otherwise it
             is trained whole.
     """

@@ -11,10 +11,11 @@ a small segmenter gains and loses stands in docs/benchmarks.md.
 
 Where we differ: A is drawn as torch draws the weights of a linear layer (their code does, the paper says Gaussian).
 Small layers have no room for a full rank: the rank is cut until the change takes `ROOM` of the numbers of its weight or
-less, but not below 1, which may take more; a layer whose weight has no more numbers than a change of rank 1 is left
-alone and frozen. So is every weight of two axes or more outside linear layers and convolutions (the matrices of
-recurrent layers and of torch's own attention, position codes). Biases and the scale and shift of norms are trained as
-they are, and norms go on measuring; the heads, and without `lora.decoder` the decoder, are trained whole.
+less, but not below 1, which may take more; r is then the layer's own rank. A layer whose weight has no more numbers
+than a change of rank 1 is left alone and frozen. So is every weight of two axes or more outside linear layers and
+convolutions (the matrices of recurrent layers and of torch's own attention, position codes). Biases and the scale and
+shift of norms are trained as they are, and norms go on measuring; the heads, and without `lora.decoder` the decoder,
+are trained whole.
 
 Ours and not the library `peft` (0.21): that would bring transformers, accelerate, tokenizers and regex along, 70 MB
 unpacked, for models and loops that we do not have. What we need is a parametrisation of a weight, which torch has:
@@ -101,7 +102,7 @@ def adapt(segmenter: Segmenter, plan: LoraPlan) -> None:
             weight = cast("nn.Parameter", layer.weight)
             rank = rank_of(weight, plan.rank)
             if rank:
-                change = LowRank(weight, rank, plan.alpha / plan.rank)
+                change = LowRank(weight, rank, plan.alpha / rank)
                 parametrize.register_parametrization(layer, "weight", change)
                 adapted += 1
     if not adapted:
