@@ -82,6 +82,13 @@ def test_it_stays_within_the_rules_of_the_plan(monkeypatch: pytest.MonkeyPatch) 
     CrfPlan.model_validate(best.model_dump())
 
 
+def test_it_says_which_parameters_ended_at_a_limit() -> None:
+    quality = Quality(0.5, 0.3)
+    ended = START.model_copy(update={"w2": 0.01, "theta_beta": 255.0})
+    assert Found(ended, quality, quality, 1, 9).at_limit == ("theta_beta", "w2")
+    assert Found(START, quality, quality, 1, 9).at_limit == ()
+
+
 def test_quality_by_hand() -> None:
     truth = np.zeros((4, 8), np.uint8)
     truth[:, 4:] = 1

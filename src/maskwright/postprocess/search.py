@@ -1,8 +1,10 @@
 """The dense CRF's parameters by search on validation images. Knows probabilities and truth, and no model.
 
-Chen et al. 2015, section 5: the smoothness kernel is kept, and w1, theta_alpha and theta_beta are searched on
-validation images, coarse to fine. Here a coordinate search that doubles or halves one parameter at a time, then goes
-by the root of two; what it raises is the mean of IoU and boundary IoU.
+Chen et al. 2015, section 5: w1, theta_alpha and theta_beta are searched on validation images, coarse to fine, by IoU;
+the smoothness kernel is kept at w2 = 3, theta_gamma = 3.
+
+Where we differ: w2 is searched too, theta_gamma alone stays; a coordinate search that doubles or halves one parameter
+at a time, then goes by the root of two; what it raises is the mean of IoU and boundary IoU.
 """
 
 from __future__ import annotations
@@ -82,6 +84,12 @@ class Found:
     def helps(self) -> bool:
         """Whether the best settings are better than no CRF at all."""
         return self.quality.value > self.without.value
+
+    @property
+    def at_limit(self) -> tuple[str, ...]:
+        """Parameters that ended at the least or the most that is tried: better ones may lie beyond."""
+        ended = self.settings.model_dump()
+        return tuple(axis for axis in AXES if ended[axis] in {LEAST[axis], MOST[axis]})
 
 
 def search(samples: Sequence[Sample], start: CrfPlan, deadline: float | None = None) -> Found:
