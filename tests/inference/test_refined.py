@@ -69,7 +69,8 @@ def test_large_images_go_through_in_pieces(
 
 
 @pytest.mark.parametrize(
-    ("classes", "channels", "share"), [(2, 1, 1), (21, 3, 1), (42, 3, 1 / 2), (21, 9, 1 / 2), (84, 9, 1 / 8)]
+    ("classes", "channels", "share"),
+    [(2, 1, 1), (21, 3, 1), (42, 3, 1 / 2), (21, 5, 3 / 4), (84, 5, 3 / 16), (21, 9, 1)],
 )
 def test_pieces_shrink_with_classes_and_channels_as_the_memory_grows(classes: int, channels: int, share: float) -> None:
     assert refined.whole(classes, channels) == refined.WHOLE * share

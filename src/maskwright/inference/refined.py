@@ -1,10 +1,10 @@
 """A network's blocks through the dense CRF, which needs probabilities of the whole image. Knows no network.
 
 In an image of up to `WHOLE` pixels every pixel is joined to every other one, as in the paper; fewer where there are
-more than 21 classes or 3 channels, whose numbers the memory grows with. A larger one is cut into overlapping pieces,
-each predicted and refined on its own, of which only the middle is kept: so memory is bounded, and pixels further apart
-than a piece do not ask each other. The overlap is four standard deviations of the position, two on either side of the
-cut, as far as it stays within half a piece.
+more than 21 classes, or where the CRF sees more than 3 channels (`crf.axes_of`), whose numbers the memory grows with. A
+larger one is cut into overlapping pieces, each predicted and refined on its own, of which only the middle is kept: so
+memory is bounded, and pixels further apart than a piece do not ask each other. The overlap is four standard deviations
+of the position, two on either side of the cut, as far as it stays within half a piece.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from maskwright.inference.blend import Block
 from maskwright.ops.images import prepare
 from maskwright.ops.tiles import cover
-from maskwright.postprocess.crf import refine
+from maskwright.postprocess.crf import axes_of, refine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +64,8 @@ def refined_blocks(
 
 def whole(classes: int, channels: int) -> int:
     """Return how many pixels go through in one piece: the lattice has a value a class at C + 3 corners of each."""
-    return int(WHOLE * CLASSES / max(classes, CLASSES) * (CHANNELS + 3) / max(channels + 3, CHANNELS + 3))
+    corners = max(axes_of(channels), CHANNELS) + 3
+    return int(WHOLE * CLASSES / max(classes, CLASSES) * (CHANNELS + 3) / corners)
 
 
 def _pieces(

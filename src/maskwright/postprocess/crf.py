@@ -21,7 +21,9 @@ agree.
 
 Where we differ: a pixel also counts itself, as in the authors' code and unlike the paper's i < j. Classes that nowhere
 have a probability of 1/1000, and together nowhere 1/100, go through as one, and share what it ends with as they shared
-what it began with. Images of any number of channels. A single class is set against its complement.
+what it began with. Images of any number of channels: of more than `MOST_CHANNELS` the appearance kernel sees the first
+`COMPONENTS` principal components (each image's own, in units of its values), since the lattice's corners would have no
+numbers. A single class is set against its complement.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 FLOOR = 1e-5  # least probability that the network is believed
 NEGLIGIBLE = 1e-3  # classes that nowhere reach it go through as one,
 TOGETHER = 1e-2  # as long as their sum nowhere reaches this: else it would win where none of them does
+MOST_CHANNELS = 6  # theta_alpha 40 and theta_beta 5 leave room for as many, whatever the image
+COMPONENTS = 3
 STEEPEST = 80.0  # exp() of more overflows float32
 
 
@@ -168,7 +172,24 @@ def _positions(height: int, width: int, theta: float) -> NDArray[np.float32]:
 
 
 def _appearance(image: NDArray[np.uint8], settings: CrfPlan) -> NDArray[np.float32]:
-    """Return position and colour of every pixel (2 + C, H W), in standard deviations."""
+    """Return position and colour of every pixel (2 + `axes_of`, H W), in standard deviations."""
     height, width, channels = image.shape
-    colors = np.asarray(image.reshape(-1, channels).T / settings.theta_beta, np.float32)
+    seen = image if axes_of(channels) == channels else _principal(image)
+    colors = np.asarray(seen.reshape(height * width, -1).T / settings.theta_beta, np.float32)
     return np.concatenate([_positions(height, width, settings.theta_alpha), colors])
+
+
+def axes_of(channels: int) -> int:
+    """Return how many numbers a pixel's colour has in the appearance kernel."""
+    return channels if channels <= MOST_CHANNELS else COMPONENTS
+
+
+def _principal(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the first components (H, W, `COMPONENTS`) of uint8 (H, W, C); their signs do not matter to distances."""
+    mean = image.mean(axis=(0, 1))
+    spread = np.zeros((image.shape[2], image.shape[2]))
+    for row in image:  # one at a time: as floats, an image of 200 channels is large
+        centred = row - mean
+        spread += centred.T @ centred
+    axes = np.linalg.eigh(spread).eigenvectors[:, -COMPONENTS:]
+    return np.stack([(row - mean) @ axes for row in image]).astype(np.float32)
