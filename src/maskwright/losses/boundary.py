@@ -3,13 +3,14 @@
 Kervadec, Bouchtaoui, Desrosiers, Granger, Dolz, Ben Ayed 2019, "Boundary loss for highly unbalanced segmentation": with
 phi the signed distance to the boundary of the true region g, below 0 inside, and s the predicted probability, half the
 distance between the two boundaries is the sum of phi (s - g) over all pixels. It says little while the prediction is
-far off: put it beside a region loss. They begin with that alone and let this one's share grow.
+far off: put it beside a region loss. They begin with that nearly alone and let this one's share grow by the epoch.
 
-Where we differ: g stays in the sum, a constant that puts the minimum at 0; distances run to the edge between two pixels
-and count as a share of the map's diagonal, so that a weight means the same at every size; several classes are summed
-and halved, since what one class wrongly has another one lacks. Ignored pixels have no part: a boundary in their midst
-is measured from the labelled pixels on either side. A class that an image does not show, or that fills it, has no
-boundary there and costs nothing. The exact distance transforms run on the CPU, at the stride of the logits.
+Where we differ: its share is its weight in `loss.terms`, the same from the first step to the last; g stays in the sum,
+a constant that puts the minimum at 0; distances run to the edge between two pixels and count as a share of the map's
+diagonal, so that a weight means the same at every size; several classes are summed and halved, since what one class
+wrongly has another one lacks. Ignored pixels have no part: a boundary in their midst is measured from the labelled
+pixels on either side. A class that an image does not show, or that fills it, has no boundary there and costs nothing.
+The exact distance transforms run on the CPU, at the stride of the logits.
 """
 
 from __future__ import annotations
