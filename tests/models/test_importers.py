@@ -89,6 +89,20 @@ def test_segmentation_models_pytorch(tmp_path: Path, case: str) -> None:
         close(ours(image), reference(image))
 
 
+@smp_only
+@pytest.mark.parametrize(
+    ("name", "encoder", "message"),
+    [
+        ("DeepLabV3Plus", "mit_b0", "mit_b0 under DeepLabV3. at output stride 16, "),
+        ("UnetPlusPlus", "tu-test_convnext", "tu-test_convnext under UNet.., whose finest level has stride 4: "),
+    ],
+)
+def test_the_encoder_that_stands_in_the_way_is_named(tmp_path: Path, name: str, encoder: str, message: str) -> None:
+    smp_model(name, encoder_name=encoder).save_pretrained(tmp_path)
+    with pytest.raises(MaskwrightError, match=message):
+        import_model(f"smp:{tmp_path}")
+
+
 @pytest.mark.parametrize(
     ("name", "settings"),
     [("deeplabv3_resnet50", {"aux_loss": True}), ("lraspp_mobilenet_v3_large", {})],

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.plan import ModelPlan
+from maskwright.models.backbones import find_backbone
 from maskwright.models.importers.naming import renamed, sliced
 from maskwright.models.importers.published import find
 from maskwright.models.importers.recipe import (
@@ -22,6 +25,17 @@ from maskwright.models.importers.recipe import (
     eight_bit,
     option,
     rows_of,
+)
+from maskwright.models.importers.smp_names import (
+    DEEPLABV3PLUS,
+    FPN,
+    FUSE,
+    HEAD,
+    MIT,
+    SEGFORMER,
+    UNET,
+    UNETPLUSPLUS,
+    UPERNET,
 )
 
 if TYPE_CHECKING:
@@ -34,84 +48,24 @@ if TYPE_CHECKING:
 
 _LAST = "segmentation_head.0.weight"
 _CHANNELS = (256, 128, 64, 32, 16)
-_HEAD = {"segmentation_head.0.": "head.1."}
-_UNET = {
-    "decoder.blocks.{n}.conv1.": "decoder.blocks.{n}.0.",
-    "decoder.blocks.{n}.conv2.": "decoder.blocks.{n}.1.",
-}
-# x_D_L there is on the diagonal that starts at skip L, counted from the coarsest, D places in from the outermost.
-_UNETPLUSPLUS = {
-    f"decoder.blocks.x_{depth}_{layer}.conv{half + 1}.": f"decoder.blocks.{3 - layer}_{layer - depth + 1}.{half}."
-    for layer in range(4)
-    for depth in range(layer + 1)
-    for half in range(2)
-} | {f"decoder.blocks.x_0_4.conv{half + 1}.": f"decoder.finish.0.{half}." for half in range(2)}
-_DEEPLABV3PLUS = {
-    "decoder.aspp.0.convs.0.": "decoder.pooling.branches.0.",
-    **{
-        f"decoder.aspp.0.convs.{branch}.{theirs}.": f"decoder.pooling.branches.{branch}.{ours}."
-        for branch in (1, 2, 3)
-        for theirs, ours in (("0.0", "0.0"), ("0.1", "1.0"), ("1", "1.1"))
-    },
-    "decoder.aspp.0.convs.4.1.": "decoder.pooling.image.0.",
-    "decoder.aspp.0.convs.4.2.": "decoder.pooling.image.1.",
-    "decoder.aspp.0.project.": "decoder.pooling.project.",
-    "decoder.aspp.1.0.": "decoder.refine.0.0.",
-    "decoder.aspp.1.1.": "decoder.refine.1.0.",
-    "decoder.aspp.2.": "decoder.refine.1.1.",
-    "decoder.block1.": "decoder.reduce.",
-    "decoder.block2.0.0.": "decoder.blend.0.0.0.",
-    "decoder.block2.0.1.": "decoder.blend.0.1.0.",
-    "decoder.block2.1.": "decoder.blend.0.1.1.",
-}
-_FPN = {
-    "decoder.p5.": "decoder.laterals.3.",
-    **{f"decoder.p{level + 2}.skip_conv.": f"decoder.laterals.{level}." for level in range(3)},
-    **{
-        f"decoder.seg_blocks.{3 - level}.block.{step}.block.{part}.": f"decoder.climbs.{level}.{4 * step + part}."
-        for level in range(4)
-        for step in range(max(level, 1))
-        for part in range(2)
-    },
-}
-_UPERNET = {
-    "decoder.feature_norms.{n}.": "decoder.norms.{n}.",
-    "decoder.psp.blocks.{n}.1.": "decoder.pooling.branches.{n}.",
-    "decoder.psp.out_conv.": "decoder.bottleneck.",
-    **{f"decoder.fpn_lateral_blocks.{2 - level}.conv_norm_relu.": f"decoder.laterals.{level}." for level in range(3)},
-    **{f"decoder.fpn_conv_blocks.{2 - level}.": f"decoder.blends.{level}." for level in range(3)},
-    "decoder.fusion_block.": "decoder.fuse.",
-}
-_FUSE = "decoder.fuse_stage.0.weight"
-_SEGFORMER = {
-    **{f"decoder.mlp_stage.{3 - level}.linear.": f"decoder.linears.{level}." for level in range(4)},
-    _FUSE: _FUSE,
-    "decoder.fuse_stage.1.": "decoder.norm.",
-}
-_MIT = {
-    theirs.format(stage + 1): f"backbone.stages.{stage}.{ours}"
-    for stage in range(4)
-    for theirs, ours in {
-        "encoder.patch_embed{}.proj.": "embedding.project.",
-        "encoder.patch_embed{}.norm.": "embedding.norm.",
-        "encoder.block{}.{{n}}.norm": "blocks.{n}.norm",
-        "encoder.block{}.{{n}}.attn.q.": "blocks.{n}.attention.query.",
-        "encoder.block{}.{{n}}.attn.kv.": "blocks.{n}.attention.key_value.",
-        "encoder.block{}.{{n}}.attn.sr.": "blocks.{n}.attention.shorten.",
-        "encoder.block{}.{{n}}.attn.norm.": "blocks.{n}.attention.norm.",
-        "encoder.block{}.{{n}}.attn.proj.": "blocks.{n}.attention.project.",
-        "encoder.block{}.{{n}}.mlp.fc1.": "blocks.{n}.ffn.expand.",
-        "encoder.block{}.{{n}}.mlp.dwconv.dwconv.": "blocks.{n}.ffn.mix.",
-        "encoder.block{}.{{n}}.mlp.fc2.": "blocks.{n}.ffn.reduce.",
-        "encoder.norm{}.": "norm.",
-    }.items()
-}
 
 
 def _unet(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
     option(config, "decoder_attention_type", (None,), origin)
     option(config, "decoder_interpolation", ("nearest",), origin)
     return {"channels": list(config.get("decoder_channels", _CHANNELS)), "layout": "smp"}
+
+
+def _unetplusplus(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    name = _encoder_name(config)
+    with torch.device("meta"):
+        finest = find_backbone(_encoder(name, origin)[0]).builder(3, None).reductions[0]
+    if finest > 2:
+        raise MaskwrightError(
+            f"{origin} has the encoder {name} under UNet++, whose finest level has stride {finest}: the triangle is "
+            "then another there, and only encoders with a level of stride 2 can be imported"
+        )
+    return _unet(config, origin)
 
 
 def _deeplabv3plus(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
@@ -123,15 +77,20 @@ def _deeplabv3plus(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
             f"{origin} has the rates {list(config['decoder_atrous_rates'])} at output stride {stride}: only three, at "
             "stride 8 even ones, can be imported"
         )
-    # Its own encoders dilate the first block of a stage too, as DeepLab does; timm's do not.
-    of_timm = str(config.get("encoder_name", "")).startswith(_TIMM)
+    name = _encoder_name(config)
+    if name in _MIXED:
+        raise MaskwrightError(
+            f"{origin} has the encoder {name} under DeepLabV3+ at output stride {stride}, and MiT has no stride but 32 "
+            "here: it cannot be imported"
+        )
     return {
         **_aligned(config, origin),
         "layout": "smp",
         "width": int(config.get("decoder_channels", 256)),
         "rates": [rate // 16 for rate in rates],
         "output_stride": stride,
-        "multi_grid": [] if of_timm else [1],
+        # Its own encoders dilate the first block of a stage too, as DeepLab does; timm's do not.
+        "multi_grid": [1] if name in _AS_IN_TIMM else [],
     }
 
 
@@ -157,10 +116,10 @@ def _upernet(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
 
 
 def _segformer(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    if config.get("encoder_name") not in _MIXED:
+    if _encoder_name(config) not in _MIXED:
         raise MaskwrightError(
-            f"{origin} has the encoder {config.get('encoder_name')} under SegFormer's decoder, which then reads a "
-            f"level more than ours: only {', '.join(sorted(_MIXED))} can be imported"
+            f"{origin} has the encoder {_encoder_name(config)} under SegFormer's decoder, which then reads a level "
+            f"more than ours: only {', '.join(sorted(_MIXED))} can be imported"
         )
     return {**_aligned(config, origin), "width": int(config.get("decoder_segmentation_channels", 256))}
 
@@ -192,16 +151,16 @@ class _Architecture:
 
 
 ARCHITECTURES = {
-    "Unet": _Architecture("unet", _UNET, _unet),
-    "UnetPlusPlus": _Architecture("unet++", _UNETPLUSPLUS, _unet),
-    "DeepLabV3Plus": _Architecture("deeplabv3plus", _DEEPLABV3PLUS, _deeplabv3plus),
-    "FPN": _Architecture("fpn", _FPN, _fpn),
-    "UPerNet": _Architecture("upernet", _UPERNET, _upernet),
+    "Unet": _Architecture("unet", UNET, _unet),
+    "UnetPlusPlus": _Architecture("unet++", UNETPLUSPLUS, _unetplusplus),
+    "DeepLabV3Plus": _Architecture("deeplabv3plus", DEEPLABV3PLUS, _deeplabv3plus),
+    "FPN": _Architecture("fpn", FPN, _fpn),
+    "UPerNet": _Architecture("upernet", UPERNET, _upernet),
     "Segformer": _Architecture(
         "segformer",
-        _SEGFORMER,
+        SEGFORMER,
         _segformer,
-        partial(sliced, name=_FUSE, pattern="decoder.fuse.{n}.weight", count=4),
+        partial(sliced, name=FUSE, pattern="decoder.fuse.{n}.weight", count=4),
     ),
 }
 # Encoders of the library's own whose tensors are named as in timm's network of that name.
@@ -216,9 +175,9 @@ def recipe(name: str, weights: Path | None) -> Recipe:
     config, origin = published.config, published.origin
     architecture = _architecture(config, origin)
     _check(config, origin)
-    backbone, encoder = _encoder(str(config.get("encoder_name", "resnet34")), origin)
+    backbone, encoder = _encoder(_encoder_name(config), origin)
     options = architecture.options(config, origin)
-    tensors = architecture.finish(renamed(published.tensors, {**encoder, **architecture.table, **_HEAD}, origin))
+    tensors = architecture.finish(renamed(published.tensors, {**encoder, **architecture.table, **HEAD}, origin))
     count, names = rows_of(published.tensors, _LAST, origin), None
     if count == 1:
         tensors = binary_as_two(tensors, ("head.1.weight", "head.1.bias"))
@@ -258,12 +217,16 @@ def _check(config: Mapping[str, Any], origin: str) -> None:
         )
 
 
+def _encoder_name(config: Mapping[str, Any]) -> str:
+    return str(config.get("encoder_name", "resnet34"))
+
+
 def _encoder(name: str, origin: str) -> tuple[str, dict[str, str]]:
     """Return our backbone for an encoder, and the table of its names."""
     if name in _AS_IN_TIMM:
         return name, {"encoder.": "backbone.network."}
     if name in _MIXED:
-        return name, _MIT
+        return name, MIT
     if name.startswith(_TIMM):
         return f"timm:{name.removeprefix(_TIMM)}", {"encoder.model.": "backbone.network."}
     raise MaskwrightError(
