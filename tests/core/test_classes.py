@@ -14,12 +14,20 @@ from maskwright.core.errors import MaskwrightError
     [
         ([], "at least one class"),
         (["a", "b", "a"], "'a' stands twice"),
+        (["a", "b\x1b[31m"], r"'b\\x1b\[31m' holds the control character '\\x1b', .* rename the class"),
+        (["a\nb", "c"], r"'a\\nb' holds the control character '\\n'"),
+        (["a\u2028b"], "control character"),
         ([str(number) for number in range(256)], "256 classes were found, and at most 255"),
     ],
 )
 def test_what_no_label_map_can_hold_is_refused(names: list[str], message: str) -> None:
     with pytest.raises(MaskwrightError, match=message):
         Classes.named(names)
+
+
+def test_a_name_may_be_of_any_script() -> None:
+    names = ("Stra\u00dfe", "\u9053\u8def", "\u067e\u06cc\u0627\u062f\u0647\u200c\u0631\u0648", "a\u00a0b")
+    assert Classes.named(names).names == names
 
 
 def test_each_class_has_a_colour() -> None:

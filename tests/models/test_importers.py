@@ -147,6 +147,16 @@ def test_segformer_of_transformers(tmp_path: Path, names: str) -> None:
         close(ours(image, upsample=False), reference(image).logits)
 
 
+def test_a_name_with_escape_sequences_is_refused(tmp_path: Path) -> None:
+    small_segformer().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    config["id2label"]["1"] = "\x1b[31mscreen\n"
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(MaskwrightError, match=r"screen.n' holds the control character .* or with --classes"):
+        import_model(f"transformers:{tmp_path}")
+    assert import_model(f"transformers:{tmp_path}", classes=["a", "b", "c"])[1].classes.names == ["a", "b", "c"]
+
+
 WILD = [None, 0, -1, "x", [], {}, [0], [None] * 4, float("nan"), True, 1.5, {"a": 1}]
 
 

@@ -7,6 +7,7 @@ ids were in somebody's files is the business of `data.formats` alone.
 from __future__ import annotations
 
 import colorsys
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -49,6 +50,7 @@ class Classes:
                 "or photographs? Force the reading with --format or name the classes in classes.txt"
             )
         require_distinct(self.names)
+        _require_one_line(self.names)
         if len(self.colors) != len(self.names):
             raise MaskwrightError(f"{len(self.names)} class names but {len(self.colors)} colours")
 
@@ -84,6 +86,17 @@ def require_distinct(names: Sequence[str], source: Path | None = None) -> None:
     if twice is not None:
         where = "" if source is None else f"{source}: "
         raise MaskwrightError(f"{where}the class name {twice!r} stands twice: rename one of them")
+
+
+def _require_one_line(names: Sequence[str]) -> None:
+    """Refuse control characters and breaks of lines: names are printed on terminals, and end up in files of lines."""
+    for name in names:
+        wrong = next((sign for sign in name if unicodedata.category(sign) in {"Cc", "Zl", "Zp"}), None)
+        if wrong is not None:
+            raise MaskwrightError(
+                f"the class name {name!r} holds the control character {wrong!r}, and a name is one line of plain text: "
+                "rename the class where it comes from, or with --classes"
+            )
 
 
 def default_palette(count: int) -> tuple[tuple[int, int, int], ...]:
