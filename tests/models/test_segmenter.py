@@ -90,10 +90,22 @@ def test_upsampled_logits_are_the_native_ones_interpolated(small: Build) -> None
     assert torch.equal(model(image), bigger)
 
 
-@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 4, 32, 32)])
-def test_a_wrong_shape_is_named(small: Build, shape: tuple[int, ...]) -> None:
-    with pytest.raises(MaskwrightError, match=r"images \(N, 3, H, W\).*convert the images to 3 channels"):
+@pytest.mark.parametrize(
+    ("shape", "cure"),
+    [
+        ((1, 4, 32, 32), "convert the images to 3 channels"),
+        ((3, 32, 32), r"given \(3, 32, 32\): add the axis N of the batch, x\[None\]"),
+        ((32, 32), "give a batch of images, four axes"),
+    ],
+)
+def test_a_wrong_shape_is_named(small: Build, shape: tuple[int, ...], cure: str) -> None:
+    with pytest.raises(MaskwrightError, match=rf"images \(N, 3, H, W\).*{cure}"):
         small()(torch.zeros(shape))
+
+
+def test_whole_numbers_are_refused(small: Build) -> None:
+    with pytest.raises(MaskwrightError, match=r"was given torch.uint8: convert them, \(x.float\(\) - mean\) / std"):
+        small()(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize("backbone", ["compact", "resnet18", "timm:mobilenetv3_small_050", "timm:test_vit"])

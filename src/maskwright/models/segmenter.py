@@ -113,20 +113,16 @@ class Segmenter(nn.Module):
         """Compute logits, in float32 whatever the precision inside.
 
         Args:
-            x: images (N, C, H, W).
+            x: images (N, C, H, W), floating point, normalised as in the training.
             with_aux: return a tuple (logits, one more for each auxiliary head, then for each scale where
                 there are several), also where there are none of these.
             upsample: bring the logits to H x W, bilinearly; otherwise all are
                 (N, K, ceil(H / native_stride), ceil(W / native_stride)).
 
         Raises:
-            MaskwrightError: `x` has no four axes, or another number of channels.
+            MaskwrightError: `x` has no four axes, another number of channels, or whole numbers.
         """
-        if x.ndim != 4 or x.shape[1] != self.in_channels:
-            raise MaskwrightError(
-                f"the model takes images (N, {self.in_channels}, H, W), and was given {tuple(x.shape)}: "
-                f"convert the images to {self.in_channels} channels"
-            )
+        self._check(x)
         height, width = x.shape[2], x.shape[3]
         x = self._padded(x)
         with moving_statistics():
@@ -165,6 +161,21 @@ class Segmenter(nn.Module):
     def follow(self, progress: float) -> None:
         """Be told the share of the training done, 0..1, before each step."""
         self.head.follow(progress)
+
+    def _check(self, x: Tensor) -> None:
+        """Refuse what is no batch of images for this network; see `forward`."""
+        if x.ndim != 4 or x.shape[1] != self.in_channels:
+            cure = f"convert the images to {self.in_channels} channels"
+            if x.ndim != 4:
+                cure = "add the axis N of the batch, x[None]" if x.ndim == 3 else "give a batch of images, four axes"
+            raise MaskwrightError(
+                f"the model takes images (N, {self.in_channels}, H, W), and was given {tuple(x.shape)}: {cure}"
+            )
+        if not x.is_floating_point():
+            raise MaskwrightError(
+                f"the model takes images as floating point, normalised as in its training, and was given {x.dtype}: "
+                "convert them, (x.float() - mean) / std, or give arrays or files to maskwright.load(MODEL).predict"
+            )
 
     def _scores(self, x: Tensor, with_aux: bool) -> tuple[Tensor, list[Tensor]]:
         """Return the logits of a padded image at the head's stride, and the auxiliary ones where they are wanted."""
