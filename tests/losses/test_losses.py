@@ -372,3 +372,14 @@ def test_errors_say_what_to_do() -> None:
         create("ohem", min_kept=2)(*batch(0, 3))
     with pytest.raises(MaskwrightError, match="above 0"):
         create("tversky", alpha=0)(*batch(0, 3))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(("classes", "label"), [(1, 2), (3, 3), (3, -100)])
+def test_a_label_without_a_channel_is_refused(name: str, classes: int, label: int) -> None:
+    target = torch.zeros(1, 2, 2, dtype=torch.int64)
+    target[0, 1, 1] = label
+    with pytest.raises(
+        MaskwrightError, match=rf"label {label}, .* of labels 0 to {max(classes, 2) - 1}: ignored .* 255"
+    ):
+        create(name)(torch.zeros(1, classes, 2, 2), target)

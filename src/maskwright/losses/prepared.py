@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
 from maskwright.losses.reduce import across_processes, global_ratio
 from maskwright.losses.softmax import SoftmaxParts
 
@@ -29,7 +30,11 @@ class Prepared:
     """
 
     def __init__(self, logits: Tensor, target: Tensor) -> None:
-        """Take `logits` (N, K, H, W) and `target` (N, H, W) with 0..K-1 (0 and 1 for K = 1) or `IGNORE`."""
+        """Take `logits` (N, K, H, W) and `target` (N, H, W) with 0..K-1 (0 and 1 for K = 1) or `IGNORE`.
+
+        Raises:
+            MaskwrightError: another label, on a CPU; elsewhere a look at the labels would wait for the device.
+        """
         assert logits.ndim == 4, f"logits have shape {tuple(logits.shape)}, not (N, K, H, W)"
         expected = (logits.shape[0], *logits.shape[2:])
         assert target.shape == expected, f"target has shape {tuple(target.shape)}, but the logits need {expected}"
@@ -38,6 +43,8 @@ class Prepared:
         self.logits = logits
         self.mask = valid.to(torch.float64 if logits.dtype == torch.float64 else torch.float32)
         self.labels = target.to(torch.int64).masked_fill(~valid, 0)
+        if self.labels.device.type == "cpu":
+            _check_labels(self.labels, max(logits.shape[1], 2))
 
     @property
     def binary(self) -> bool:
@@ -92,3 +99,13 @@ class Prepared:
         width = values.shape[-1]
         rows = values.new_zeros(values.numel() // width, self.logits.shape[1])
         return rows.scatter_add(1, self.labels.view(-1, width), values.reshape(-1, width)).sum(0)
+
+
+def _check_labels(labels: Tensor, count: int) -> None:
+    """Refuse labels outside 0..count - 1: with one channel they would be a number that means nothing."""
+    least, most = (int(end) for end in labels.aminmax()) if labels.numel() else (0, 0)
+    if least < 0 or most >= count:
+        raise MaskwrightError(
+            f"the target holds label {least if least < 0 else most}, and the logits are of labels 0 to {count - 1}: "
+            f"ignored pixels are {IGNORE}, every other class needs a channel of its own"
+        )
