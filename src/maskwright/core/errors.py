@@ -28,8 +28,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> MaskwrightError:
         known: every name there is.
     """
     names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(name, names)
+    hint = f"did you mean {near!r}? " if near else ""
     return MaskwrightError(f"{name!r} is no {kind}: {hint}the known ones are {', '.join(names)}")
 
 
@@ -45,6 +45,21 @@ def out_of_memory(error: BaseException) -> bool:
 def plainly(message: str) -> str:
     """Take pydantic's word for programmers off a message that is for people."""
     return message.removeprefix("Value error, ")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that one most likely meant, None where none is near.
+
+    Case, blanks, `-` and `_` do not count, and `+` is read as plus. What stands before a colon is not guessed at.
+    """
+    source, colon, _ = name.partition(":")
+    plain = {_plain(entry): entry for entry in known if not colon or entry.startswith(f"{source}:")}
+    near = get_close_matches(_plain(name), plain, n=1, cutoff=0.5)
+    return plain[near[0]] if near else None
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("+", "plus").translate(dict.fromkeys(map(ord, " -_")))
 
 
 def first_problem(error: ValidationError) -> str:
