@@ -241,6 +241,13 @@ def test_a_stride_that_no_network_has_is_refused_by_its_value(tmp_path: Path) ->
         Predictor.load(tmp_path, "cpu", output_stride=5)
 
 
+def test_a_network_that_cannot_have_a_stride_is_named_with_it(tmp_path: Path) -> None:
+    saved(tmp_path)
+    words = r"^output stride 8 cannot be had of this swiftnet: its decoder .* \(--output-stride\); .* fcn and pspnet$"
+    with pytest.raises(MaskwrightError, match=words):
+        Predictor.load(tmp_path, "cpu", output_stride=8)
+
+
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     saved(tmp_path)
     whole = (tmp_path / "model.safetensors").read_bytes()

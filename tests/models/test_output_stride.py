@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from tests.models.smallest import smallest
 from torch import nn
 
 from maskwright import models
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones import find_backbone
 from maskwright.models.backbones.dilation import shapes_of
+from maskwright.models.segmenter import Decoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,8 +151,8 @@ def test_the_rates_of_the_pyramid_are_doubled_at_8(small: Build) -> None:
 @pytest.mark.parametrize(
     ("name", "stride", "message"),
     [
-        ("swiftnet", 8, "SwiftNetDecoder is built for the strides of its backbone"),
-        ("unet", 16, "UNetDecoder is built for the strides"),
+        ("swiftnet", 8, r"its decoder is built for the strides 2, 4, 8, 16, 32 of .*: leave predict\.output_stride"),
+        ("unet", 16, "its decoder is built for the strides"),
         ("fcn", 5, r"output_stride is 5 and multi_grid \[\]: the first must be one of 4, 8, 16, 32"),
     ],
 )
@@ -160,6 +163,20 @@ def test_what_cannot_be_changed_says_so_and_stays(small: Build, name: str, strid
     with pytest.raises(MaskwrightError, match=message):
         model.set_output_stride(stride)
     assert torch.equal(model(image), before)
+
+
+def test_those_that_can_be_changed_are_named(small: Build) -> None:
+    with pytest.raises(MaskwrightError, match="can be changed") as refused:
+        small("swiftnet").set_output_stride(8)
+    named = set(re.findall(r"[a-z0-9_+]+", str(refused.value).partition("which are")[2])) - {"and"}
+    able = {name for name in models.MODELS if _can_be_changed(name)}
+    assert named == able
+
+
+def _can_be_changed(name: str) -> bool:
+    with torch.device("meta"):
+        model = models.create(name, 2, **smallest(name))
+    return type(model.decoder).adapt is not Decoder.adapt
 
 
 def test_trying_a_stride_changes_nothing(small: Build) -> None:

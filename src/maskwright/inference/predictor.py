@@ -104,7 +104,7 @@ class Predictor:
         self.card, self.fast, self.crf = card, fast, crf
         self.classes = card.classes.table()
         if card.predict.output_stride is not None:
-            cast("Segmenter", segmenter).set_output_stride(card.predict.output_stride)
+            _bring_to_stride(cast("Segmenter", segmenter), card)
         self.segmenter = segmenter.to(self.device).to(memory_format=torch.channels_last).eval()
         shape = (1, card.data.channels, 1, 1)
         self._mean = torch.tensor(card.data.mean, device=self.device).reshape(shape)
@@ -237,6 +237,15 @@ class Predictor:
                 stack.enter_context(exact)
             stack.enter_context(torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.fast))
             yield
+
+
+def _bring_to_stride(segmenter: Segmenter, card: Card) -> None:
+    stride = card.predict.output_stride
+    assert stride is not None
+    try:
+        segmenter.set_output_stride(stride)
+    except MaskwrightError as error:
+        raise MaskwrightError(f"output stride {stride} cannot be had of this {card.model.name}: {error}") from None
 
 
 def tempered(probabilities: Tensor, temperature: float) -> Tensor:

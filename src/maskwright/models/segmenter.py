@@ -54,8 +54,9 @@ class Decoder(nn.Module, ABC):
             MaskwrightError: this decoder's shape hangs on the strides that it was built for.
         """
         raise MaskwrightError(
-            f"{type(self).__name__} is built for the strides of its backbone, and cannot go to {tuple(reductions)}: "
-            "leave predict.output_stride out; decoders that read the last level for its context can be changed"
+            f"its decoder is built for the strides {', '.join(map(str, reductions))} of its backbone: leave "
+            "predict.output_stride out (--output-stride); those that read the last level for its context can be "
+            "changed, which are deeplabv3, deeplabv3plus, fcn and pspnet"
         )
 
 
