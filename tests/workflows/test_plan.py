@@ -21,8 +21,9 @@ from maskwright.planning.measure import StepCost, pixels
 from maskwright.training import optimizers
 from maskwright.workflows import plan as planning
 from maskwright.workflows.demo import demo
+from maskwright.workflows.heeded import check_heeded
 from maskwright.workflows.network import plain
-from maskwright.workflows.plan import _check_heeded, _own_backbone, wishes
+from maskwright.workflows.plan import _own_backbone, wishes
 from maskwright.workflows.request import PlanRequest
 
 if TYPE_CHECKING:
@@ -166,9 +167,9 @@ def test_momentum_is_not_dropped_in_silence() -> None:
     request = PlanRequest(settings=("optim.momentum=0.8",))
     plan, _ = wishes(request)
     with pytest.raises(MaskwrightError, match=r"optim.momentum: adamw takes none"):
-        _check_heeded(plan, request)
+        check_heeded(plan, request)
     plan.optim.name = "sgd"
-    _check_heeded(plan, request)
+    check_heeded(plan, request)
 
 
 @pytest.mark.parametrize(
@@ -178,15 +179,16 @@ def test_momentum_is_not_dropped_in_silence() -> None:
         (("lora.alpha=8",), r"lora.alpha: lora.rank is 0", "lora.rank=4"),
         (("lora.decoder=true",), r"lora.decoder: lora.rank is 0", "lora.rank=4"),
         (("loss.class_balance=0.9",), r"inverse-sqrt takes none", "loss.class_weighting=class-balanced"),
+        (("loss.auxiliary=0.9",), "swiftnet has no auxiliary heads", "model.aux_levels=[-2]"),
         (("loss.class_weights=[1,1]", "loss.class_weighting=none"), "keep one", None),
     ],
 )
 def test_nor_is_what_has_nothing_to_act_on(settings: tuple[str, ...], message: str, cure: str | None) -> None:
     request = PlanRequest(settings=settings)
     with pytest.raises(MaskwrightError, match=message):
-        _check_heeded(wishes(request)[0], request)
+        check_heeded(wishes(request)[0], request)
     cured = PlanRequest(settings=(*settings, cure) if cure else settings[:1])
-    _check_heeded(wishes(cured)[0], cured)
+    check_heeded(wishes(cured)[0], cured)
 
 
 @pytest.fixture

@@ -93,6 +93,8 @@ def said(found: Found) -> str:
         f"{describe(found.settings)}; IoU {percent(found.without.iou)} -> {percent(found.quality.iou)}, "
         f"boundary IoU {percent(found.without.boundary_iou)} -> {percent(found.quality.boundary_iou)} on these"
     )
+    if found.at_limit:
+        text += f"; {' and '.join(found.at_limit)} ended at the limit of the search"
     return text if found.helps else f"{text}: the CRF did not help"
 
 

@@ -24,6 +24,7 @@ from maskwright.planning.facts import Facts, Pretrained
 from maskwright.planning.machine import Machine, probe
 from maskwright.training import adversary, optimizers
 from maskwright.workflows import starting
+from maskwright.workflows.heeded import check_heeded
 from maskwright.workflows.request import DEFAULT_BUDGET_SECONDS
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 SURVEY_SHARE = 0.1
 """Part of the budget that looking at the data may take."""
 EVALUATION_SHARE = rules_time.EVALUATION_SHARE
-MOMENTUM = {"sgd", "rmsprop"}
-"""Optimisers that take one."""
 PUBLISHED = {"cpu": "timm:resnet18", "mps": "timm:resnet18", "cuda": "timm:resnet50"}
 
 
@@ -88,7 +87,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     known = _pretrained(pinned, machine, pins)
     facts = Facts(for_training(print_of, seen, placed), machine, len(placed.part("train")), left, known, request.epochs)
     plan = planner.make(facts, pinned, pins, optimizers.create, adversary.create)
-    _check_heeded(plan, request)
+    check_heeded(plan, request)
     starting.check(plan, request)
     return PlanResult(plan, print_of, placed, seen, machine)
 
@@ -209,38 +208,6 @@ def _set_length(base: Plan, pins: set[str], request: PlanRequest) -> None:
     elif not pins & {"train.steps", "train.budget_seconds"}:
         base.train.budget_seconds = DEFAULT_BUDGET_SECONDS
         base.reasons["train.budget_seconds"] = "the usual time; --budget gives another"
-
-
-def _check_heeded(plan: Plan, request: PlanRequest) -> None:
-    """Refuse settings that the plan has no use for, rather than drop them in silence.
-
-    Raises:
-        MaskwrightError: such a setting.
-    """
-    keys = {setting.partition("=")[0].strip() for setting in request.settings}
-    if "optim.momentum" in keys and plan.optim.name not in MOMENTUM:
-        raise MaskwrightError(
-            f"--set optim.momentum: {plan.optim.name} takes none. Leave it out, or add --set optim.name=sgd"
-        )
-    opposing = sorted(key for key in keys if key.startswith("adversarial.") and key != "adversarial.weight")
-    if opposing and not plan.adversarial.weight:
-        raise MaskwrightError(
-            f"--set {opposing[0]}: adversarial.weight is 0, so there is no opponent. Leave it out, or add "
-            "--set adversarial.weight=0.1"
-        )
-    changing = sorted(keys & {"lora.alpha", "lora.decoder"})
-    if changing and not plan.lora.rank:
-        raise MaskwrightError(
-            f"--set {changing[0]}: lora.rank is 0, so there is no LoRA. Leave it out, or add --lora 8"
-        )
-    by_hand, way = "loss.class_weights" in keys, plan.loss.class_weighting
-    if by_hand and "loss.class_weighting" in keys:
-        raise MaskwrightError("--set loss.class_weights and loss.class_weighting both weigh the classes: keep one")
-    if "loss.class_balance" in keys and (by_hand or way != "class-balanced"):
-        raise MaskwrightError(
-            f"--set loss.class_balance: {'the weights set by hand take' if by_hand else f'{way} takes'} none. Leave it "
-            "out, or add --set loss.class_weighting=class-balanced"
-        )
 
 
 def check_trainable(found: Fingerprint) -> None:

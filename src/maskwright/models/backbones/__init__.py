@@ -6,11 +6,10 @@ Nothing here imports timm before a timm backbone is asked for, nor transformers 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING
 
-from maskwright.core.errors import MaskwrightError
+from maskwright.core.errors import MaskwrightError, nearest
 from maskwright.models.backbones import (
     compact,
     mit,
@@ -119,8 +118,8 @@ def find_backbone(name: str) -> BackboneEntry:
     if timm.is_model(bare.partition(".")[0]):
         plain = timm.models.is_model_in_modules(bare, vit.FAMILIES)
         return _vit(bare, f"timm's {bare}") if plain else _timm(bare, f"timm's {bare}")
-    near = get_close_matches(bare, [*BACKBONES, *timm.list_models()], n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(bare, timm.list_models() if name.startswith(TIMM) else [*BACKBONES, *timm.list_models()])
+    hint = f"did you mean {near!r}? " if near else ""
     raise MaskwrightError(
         f"{name!r} is no backbone: {hint}the ones to start with are {', '.join(BACKBONES)}, and any timm network with "
         "features_only works as timm:NAME"
