@@ -274,19 +274,22 @@ def test_colours_are_left_alone_where_there_are_none() -> None:
 
 
 def test_the_network_suits_the_machine() -> None:
-    assert values(rules_learning.architecture(facts(), plan())) == {"model.name": "swiftnet"}
+    own = {"model.name": "swiftnet", "model.backbone": "compact"}
+    assert values(rules_learning.architecture(facts(), plan())) == own
     decided = rules_learning.architecture(facts(machine=CUDA, pretrained=HERE), plan())
     assert values(decided) == {"model.name": "deeplabv3plus", "model.backbone": "timm:resnet18"}
     assert "a GPU" in reason(decided, "model.name")
     decided = rules_learning.architecture(facts(machine=CUDA), plan())
-    assert values(decided) == {"model.name": "swiftnet", "model.options.widths": [64, 128, 256, 512]}
+    assert values(decided) == {**own, "model.options.widths": [64, 128, 256, 512]}
 
 
 @pytest.mark.parametrize(("name", "backbone"), [("fcn8s", None), ("deeplabv3plus", None), ("unet", "vgg16")])
 def test_only_the_compact_backbone_is_made_wider_or_narrower(name: str, backbone: str | None) -> None:
     chosen = plan(model=ModelPlan(name=name, backbone=backbone))
     assert not rules_learning.compact(chosen)
-    assert values(rules_learning.architecture(facts(machine=CUDA), chosen)) == {"model.name": "swiftnet"}
+    decided = values(rules_learning.architecture(facts(machine=CUDA), chosen))
+    own = {} if backbone else {"model.backbone": models.MODELS[name].default_backbone}
+    assert decided == {"model.name": "swiftnet", **own}
     assert rules_learning.compact(plan(model=ModelPlan(name=name, backbone="compact")))
     assert rules_learning.compact(plan(model=ModelPlan(name="unet")))
 

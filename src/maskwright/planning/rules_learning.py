@@ -48,7 +48,9 @@ def architecture(facts: Facts, plan: Plan) -> list[Decision]:
     elif machine.device == "cpu" and plan.model.backbone is None and published and not plan.model.weights:
         why = f"from scratch on {machine.cores} cores: {usual} would make too few steps"
         decisions.append(Decision("model.backbone", "compact", why))
-    elif machine.device == "cuda" and widths_are_open(plan):
+    elif plan.model.backbone is None:
+        decisions.append(Decision("model.backbone", usual, f"what {plan.model.name} stands on of its own"))
+    if not pretrained.available and machine.device == "cuda" and widths_are_open(plan):
         decisions.append(Decision("model.options.widths", WIDE, f"twice the usual widths: {machine.name} affords them"))
     return decisions
 
