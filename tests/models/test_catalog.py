@@ -246,6 +246,30 @@ def test_timm_weights_that_lack_a_part_are_refused(tmp_path: Path, lost: str) ->
         models.create("swiftnet", 2, backbone="timm:test_resnet", weights=tmp_path / "w.safetensors", width=8)
 
 
+@pytest.mark.parametrize("channels", [3, 1])
+def test_nothing_passes_for_the_first_layer_that_only_has_its_size(tmp_path: Path, channels: int) -> None:
+    timm = pytest.importorskip("timm")
+    state = timm.create_model("mobilenetv2_035").state_dict()
+    assert state["blocks.0.0.conv_dw.weight"].shape[0] == state["conv_stem.weight"].shape[0], "or it proves nothing"
+    del state["blocks.0.0.conv_dw.weight"]
+    safetensors.torch.save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(MaskwrightError, match=r"does not fit timm's mobilenetv2_035: 1 of .*conv_dw"):
+        models.create("fcn", 2, channels, "timm:mobilenetv2_035", weights=tmp_path / "w.safetensors", output_stride=32)
+
+
+@pytest.mark.parametrize("kind", ["channels_last", "float64", "float16"])
+def test_weights_are_the_same_in_any_order_of_memory_and_precision(tmp_path: Path, kind: str) -> None:
+    timm = pytest.importorskip("timm")
+    published = timm.create_model("test_resnet")
+    if kind == "channels_last":
+        published.to(memory_format=torch.channels_last)
+    else:
+        published.to(getattr(torch, kind))
+    torch.save(published.state_dict(), tmp_path / "w.pth")
+    model = models.create("swiftnet", 2, 3, "timm:test_resnet", weights=tmp_path / "w.pth", width=8)
+    assert torch.equal(model.backbone.network.conv1[0].weight, published.conv1[0].weight.float().contiguous())
+
+
 @pytest.mark.parametrize("wrapped", ["alone", "in a checkpoint", "by data parallelism"])
 def test_weights_of_torch_save_are_read_as_data(small: Build, tmp_path: Path, wrapped: str) -> None:
     before = small().backbone
@@ -262,14 +286,14 @@ def test_weights_that_are_no_numbers_are_refused(small: Build, tmp_path: Path) -
     name = next(iter(state))
     state[name][0] = math.nan
     safetensors.torch.save_file(state, tmp_path / "w.safetensors")
-    with pytest.raises(MaskwrightError, match=rf"w\.safetensors: {re.escape(name)} holds values that are no finite"):
+    with pytest.raises(MaskwrightError, match=rf"w\.safetensors: {re.escape(name)} holds values that are no numbers"):
         models.create("unet", 2, backbone="compact", weights=tmp_path / "w.safetensors", **SMALL)
 
 
 def test_weights_of_another_backbone_name_the_one_that_there_is(tmp_path: Path) -> None:
     timm = pytest.importorskip("timm")
     safetensors.torch.save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "w.safetensors")
-    with pytest.raises(MaskwrightError, match=r"does not fit .* The backbone here is compact: .*--backbone resnet18"):
+    with pytest.raises(MaskwrightError, match=r"does not fit .* The backbone here is compact: .* with --backbone"):
         models.create("swiftnet", 2, weights=tmp_path / "w.safetensors")
 
 

@@ -112,6 +112,16 @@ def test_other_channels_are_named(tmp_path: Path) -> None:
         started(path, plan(), NAMES)
 
 
+def test_deeplab_v2_does_not_continue_v1_although_the_names_are_the_same(tmp_path: Path) -> None:
+    options = {"width_factor": 1 / 16}
+    plans = [ModelPlan(name=name, backbone="vgg16", options=options) for name in ("deeplabv1", "deeplabv2")]
+    before, after = (models.create(plan.name, 2, backbone="vgg16", **options) for plan in plans)
+    names = bundle.CardClasses.of(Classes.named(["a", "b"]))
+    bundle.save(tmp_path / "m.safetensors", before, bundle.Card(model=plans[0], classes=names, data=DataPlan()))
+    taken = transfer.take_over(after, plans[1], ["a", "b"], tmp_path / "m.safetensors")
+    assert (taken.decoder, taken.kept, taken.fresh) == (False, (), ("a", "b"))
+
+
 def test_the_random_state_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     saved(path, plan(), NAMES)

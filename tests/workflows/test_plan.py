@@ -179,6 +179,7 @@ def test_momentum_is_not_dropped_in_silence() -> None:
         (("lora.alpha=8",), r"lora.alpha: lora.rank is 0", "lora.rank=4"),
         (("lora.decoder=true",), r"lora.decoder: lora.rank is 0", "lora.rank=4"),
         (("loss.class_balance=0.9",), r"inverse-sqrt takes none", "loss.class_weighting=class-balanced"),
+        (("loss={auxiliary: 0.9}",), "swiftnet has no auxiliary heads", "model.aux_levels=[-2]"),
         (("loss.auxiliary=0.9",), "swiftnet has no auxiliary heads", "model.aux_levels=[-2]"),
         (("loss.class_weights=[1,1]", "loss.class_weighting=none"), "keep one", None),
     ],
@@ -305,7 +306,7 @@ def test_backbone_and_weights_are_wishes_like_the_model(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("quiet_machine")
 @pytest.mark.parametrize("way", ["inverse-sqrt", "median-frequency", "class-balanced"])
-def test_the_labels_of_held_out_images_decide_nothing(tmp_path: Path, way: str) -> None:
+def test_the_labels_of_held_out_images_weigh_no_class(tmp_path: Path, way: str) -> None:
     request = PlanRequest(steps=2, settings=(*toy.SETTINGS, f"loss.class_weighting={way}"))
     root = toy.write(tmp_path / "toy")
     before = planning.make_plan(root, request)

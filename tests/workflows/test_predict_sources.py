@@ -37,6 +37,7 @@ def test_an_image_that_is_met_twice_is_taken_once(tmp_path: Path) -> None:
 
 LAYOUTS = {
     "folders": (("images/a.jpg", "images/b.jpg"), ("masks/a.png",)),
+    "unlabelled beside": (("images/a.jpg", "test/b.jpg"), ("masks/a.png",)),
     "splits": (("train/a.png", "test/b.png"), ("trainannot/a.png", "testannot/b.png")),
     "side by side": (("a.jpg", "b.jpg"), ("a_mask.png", "b_mask.png")),
     "voc": (("JPEGImages/a.jpg", "JPEGImages/b.jpg"), ("SegmentationClass/a.png", "SegmentationObject/a.png")),

@@ -121,6 +121,21 @@ def yaml_value(text: str) -> Any:
         return text
 
 
+def set_keys(settings: Sequence[str]) -> set[str]:
+    """Return the dotted keys that settings name, those inside of a whole section too.
+
+    >>> sorted(set_keys(["seed=1", "loss={auxiliary: 0.3}"]))
+    ['loss.auxiliary', 'seed']
+    """
+    found = set()
+    for setting in settings:
+        key, _, text = setting.partition("=")
+        value = yaml_value(text)
+        inner = [f".{name}" for name in value] if isinstance(value, dict) else [""]
+        found |= {f"{key.strip()}{name}" for name in inner}
+    return found
+
+
 def write_plan(path: Path, plan: Plan) -> None:
     """Write `plan.yaml` atomically."""
     write_text(path, yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False, width=110, allow_unicode=True))

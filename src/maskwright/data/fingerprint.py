@@ -72,9 +72,10 @@ def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:
 
 
 def for_training(found: Fingerprint, seen: Survey, dataset: Dataset) -> Fingerprint:
-    """Return a fingerprint whose classes are those of the training images alone: held-out labels shall decide nothing.
+    """Return a fingerprint in which the training images alone tell how often each class occurs.
 
-    How large and thick objects are stays that of all images, as do the images' own statistics, which need no label.
+    Held-out labels shall not weigh the losses. How large and thick objects are, and whether they have a direction, is
+    still that of all images, as are the images' own statistics.
 
     Args:
         found: of all images.

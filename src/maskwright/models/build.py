@@ -14,7 +14,7 @@ from maskwright.models.backbones import find_backbone
 from maskwright.models.backbones.dilation import STRIDES
 from maskwright.models.catalog import ModelEntry, find_model
 from maskwright.models.heads.pixel import aux_heads
-from maskwright.models.weights import check_fits, is_whole_model, load_exactly
+from maskwright.models.weights import MisfitError, check_fits, is_whole_model, load_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,11 +83,9 @@ def _backbone(
 ) -> Backbone:
     try:
         return builder(in_channels, path, **settings)
-    except MaskwrightError as error:
-        if path is None:
-            raise
-        raise MaskwrightError(
-            f"{error}. The backbone here is {name}: for weights of another one give its name, e.g. --backbone resnet18"
+    except MisfitError as error:
+        raise MisfitError(
+            f"{error}. The backbone here is {name}: for weights of another one give its name with --backbone"
         ) from None
 
 

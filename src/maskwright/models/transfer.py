@@ -138,9 +138,15 @@ def class_axes(segmenter: Segmenter, plan: ModelPlan) -> Axes:
 def _continues(own: Mapping[str, Tensor], axes: Axes, tensors: Mapping[str, Tensor]) -> bool:
     """Whether a network holds all of another one's tensors; auxiliary heads do not count, nor the number of classes."""
     return all(
-        name.startswith("aux.") or (name in own and (name in axes or own[name].shape == tensor.shape))
+        name.startswith("aux.") or (name in own and _alike(own[name], tensor, axes.get(name, ())))
         for name, tensor in tensors.items()
     )
+
+
+def _alike(one: Tensor, other: Tensor, free: tuple[int, ...]) -> bool:
+    """Whether two tensors have the same sizes, but for those along the axes that are free."""
+    pairs = enumerate(zip(one.shape, other.shape, strict=False))
+    return one.ndim == other.ndim and all(axis in free or a == b for axis, (a, b) in pairs)
 
 
 def _may_stay_fresh(name: str, fresh: Tensor, tensors: Mapping[str, Tensor], *, alike: bool) -> bool:

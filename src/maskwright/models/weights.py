@@ -21,6 +21,10 @@ PARALLEL = "module."
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".tar"}
 
 
+class MisfitError(MaskwrightError):
+    """Weights and a network that do not belong together."""
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a safetensors file, or of a file of `torch.save`, onto the CPU, by name.
 
@@ -36,10 +40,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         with _opened(path) as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not tensor.isfinite().all():
+        if tensor.is_floating_point() and tensor.isnan().any():
             raise MaskwrightError(
-                f"{path}: {name} holds values that are no finite numbers, so the training that wrote it had failed: "
-                "give a file of an earlier step, or train anew"
+                f"{path}: {name} holds values that are no numbers, most likely of a training that failed: give a file "
+                "of an earlier step, or train anew"
             )
     parallel = bool(tensors) and all(name.startswith(PARALLEL) for name in tensors)
     return {name.removeprefix(PARALLEL) if parallel else name: tensor for name, tensor in tensors.items()}
@@ -61,7 +65,7 @@ def _opened(path: Path) -> Iterator[Any]:
     path = Path(path)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise MaskwrightError(f"{path} {what}: give the path of a .safetensors file")
+        raise MaskwrightError(f"{path} {what}: give the path of a file")
     if _of_torch_save(path):
         raise MaskwrightError(
             f"{path} is a pickle, as torch.save writes: it is no model file of ours, and running what is in it would "
@@ -105,11 +109,11 @@ def check_fits(module: nn.Module, tensors: Mapping[str, Tensor], source: str) ->
     """Compare `tensors` with those of `module`, which may be one without memory.
 
     Raises:
-        MaskwrightError: a name or shape differs; the first few are named.
+        MisfitError: a name or shape differs; the first few are named.
     """
     problems = _differences(module.state_dict(), tensors)
     if problems:
-        raise MaskwrightError(
+        raise MisfitError(
             f"{source} does not fit the network ({_few(problems)}): it belongs to another architecture, or to other "
             "options or another number of channels. Give the file of this architecture"
         )

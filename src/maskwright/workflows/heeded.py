@@ -8,6 +8,7 @@ import torch
 
 from maskwright import models
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan_file import set_keys
 from maskwright.workflows.network import plain
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def check_heeded(plan: Plan, request: PlanRequest) -> None:
     Raises:
         MaskwrightError: such a setting.
     """
-    keys = {setting.partition("=")[0].strip() for setting in request.settings}
+    keys = set_keys(request.settings)
     if "optim.momentum" in keys and plan.optim.name not in MOMENTUM:
         raise MaskwrightError(
             f"--set optim.momentum: {plan.optim.name} takes none. Leave it out, or add --set optim.name=sgd"

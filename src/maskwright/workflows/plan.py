@@ -141,6 +141,11 @@ def wishes(request: PlanRequest) -> tuple[Plan, frozenset[str]]:
     _set_length(base, pins, request)
     plan = overridden(base, request.settings, request.typed)
     _check_names(plan, request)
+    if plan.model.pretrained and plan.model.weights:
+        raise MaskwrightError(
+            f"{request.said('model.weights')} and {request.said('model.pretrained')} each say what to start from: keep "
+            "one of them"
+        )
     return starting.like_its_weights(plan, pins)
 
 

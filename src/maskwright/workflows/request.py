@@ -83,7 +83,7 @@ class PlanRequest:
         for name, option, key in _SAME:
             wish = getattr(self, name)
             wish = str(wish) if name == "weights" and wish is not None else wish
-            if wish is not None and key in values and yaml_value(values[key]) != wish:
+            if wish is not None and key in values and wish not in (values[key], yaml_value(values[key])):
                 said = f"{wish:g}" if isinstance(wish, float) else wish
                 raise MaskwrightError(
                     f"{option} {said} and --set {key}={values[key]} contradict each other: keep one of them"

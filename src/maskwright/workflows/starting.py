@@ -6,11 +6,13 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
 from maskwright.core.plan_file import validated
 from maskwright.models import bundle
-from maskwright.models.build import backbone_has_weights, backbone_options_of, options_of
+from maskwright.models.build import backbone_has_weights, backbone_options_of, create_from_plan, options_of
 from maskwright.models.freezing import until_step
 from maskwright.models.transfer import check_channels
 from maskwright.models.weights import is_whole_model
@@ -84,7 +86,7 @@ def like_its_weights(plan: Plan, pins: set[str]) -> tuple[Plan, frozenset[str]]:
     if "model.options" not in asked:
         options = _options(values["model"], card)
         values["reasons"]["model.options"] = f"as in {path}, but for what is set by hand"
-        # Of another architecture only the backbone is taken over: the options of its decoder may yet be planned.
+        # Of another architecture the options of the decoder may yet be planned.
         alike = values["model"]["name"] == card.model.name
         pins |= {"model.options"} if alike else {f"model.options.{key}" for key in options}
         values["model"]["options"] = {**options, **values["model"]["options"]}
@@ -134,10 +136,14 @@ def check(plan: Plan, request: PlanRequest) -> None:
         request: that it was planned for; the message names what is refused as the user said it.
 
     Raises:
-        MaskwrightError: a frozen backbone or LoRA from scratch, a backbone without weights, one that never thaws.
+        MaskwrightError: a frozen backbone or LoRA from scratch, a backbone without weights, one that never thaws, a
+            file of weights that does not fit.
     """
     _check_backbone(plan, request)
     _check_thaw(plan, request)
+    if plan.model.weights and not is_whole_model(Path(plan.model.weights)):
+        with torch.random.fork_rng(devices=[]):  # now, before anything is written
+            create_from_plan(plan.model, 2, plan.data.channels)
     if plan.model.pretrained or plan.model.weights:
         return
     for key, asked in (("optim.freeze", plan.optim.freeze != "none"), ("lora.rank", plan.lora.rank > 0)):

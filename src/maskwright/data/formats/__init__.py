@@ -9,7 +9,7 @@ from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.paths import existing
 from maskwright.data.formats import cityscapes, coco, folder, voc, yolo
 from maskwright.data.formats.options import Format, ReadOptions
-from maskwright.data.formats.pairs import find_pairs, images_among
+from maskwright.data.formats.pairs import find_pairs, not_masks
 from maskwright.data.formats.walk import is_image, walk
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def images_of(root: Path, files: list[Path]) -> list[Path]:
         root: a folder.
         files: image-like ones below it.
     """
-    images = images_among(root, files)
+    images = not_masks(root, files)
     if len(images) == len(files) or find_pairs(root, files).pairs:
         return images
     others = (entry for entry in FORMATS.values() if entry.detect is not folder.detect)

@@ -76,9 +76,10 @@ def find_pairs(root: Path, paths: list[Path]) -> Pairing:
     )
 
 
-def images_among(root: Path, paths: list[Path]) -> list[Path]:
-    """Return those of the image-like files below `root` that are images and not masks, paired or not."""
-    return [file.path for file in _divided(root, paths)[0]]
+def not_masks(root: Path, paths: list[Path]) -> list[Path]:
+    """Return the image-like files below `root` without those that are masks, of an image here or not."""
+    masks = {file.path for file in _divided(root, paths)[1]}
+    return [path for path in paths if path not in masks]
 
 
 def _divided(root: Path, paths: list[Path]) -> tuple[list[_File], list[_File], str | None]:

@@ -14,7 +14,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import Backbone
 from maskwright.models.backbones.dilation import PROBE, shapes_of
 from maskwright.models.layers.norm import convert_batch_norm
-from maskwright.models.weights import read_tensors
+from maskwright.models.weights import MisfitError, read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,7 +150,7 @@ def create(name: str, in_channels: int, weights: Path | None, **settings: Any) -
     except _FAILURES as error:
         raise _cannot_build(name, output_stride, weights, error) from None
     if tensors is not None:
-        _check_taken_over(network, tensors, f"{weights}", name)
+        _check_taken_over(network, tensors, in_channels, f"{weights}", name)
     return TimmBackbone(name, network, in_channels)
 
 
@@ -174,7 +174,7 @@ def _cannot_build(name: str, output_stride: int, weights: Path | None, error: Ex
     """Say which of the settings timm stumbled over."""
     if weights is not None and isinstance(error, RuntimeError | KeyError):
         lines = str(error).splitlines()
-        return MaskwrightError(
+        return MisfitError(
             f"{weights} does not fit timm's {name} ({' '.join(line.strip() for line in lines[:3])}): give a file that "
             "was saved from this network"
         )
@@ -189,7 +189,7 @@ def _cannot_build(name: str, output_stride: int, weights: Path | None, error: Ex
     )
 
 
-def _check_taken_over(network: nn.Module, tensors: dict[str, Tensor], source: str, name: str) -> None:
+def _check_taken_over(network: nn.Module, tensors: dict[str, Tensor], in_channels: int, source: str, name: str) -> None:
     """Refuse weights of which timm let something pass that the network holds and the file does not.
 
     timm loads without insisting on every name, and some families rename or reshape on the way, so names prove nothing:
@@ -203,15 +203,23 @@ def _check_taken_over(network: nn.Module, tensors: dict[str, Tensor], source: st
         for key, value in network.state_dict().items()
         if value.is_floating_point()
         and (value.numel(), _sum(value)) not in known
-        and (value.ndim != 4 or (value.shape[0], RGB, *value.shape[2:]) not in shapes or value.shape[1] == RGB)
         and not any(part in key and key in tensors for part in _POSITIONS)
     ]
+    if strange and _adapted(network.state_dict()[strange[0]], shapes, in_channels):
+        del strange[0]
     if strange:
-        raise MaskwrightError(
+        raise MisfitError(
             f"{source} does not fit timm's {name}: {len(strange)} of its tensors are not in the file "
             f"({', '.join(strange[:3])}): give a file that was saved from this network"
         )
 
 
+def _adapted(value: Tensor, shapes: set[tuple[int, ...]], in_channels: int) -> bool:
+    """Whether a weight is a first layer of three channels that timm adapted to others."""
+    others = in_channels != RGB and value.ndim == 4 and value.shape[1] == in_channels
+    return others and (value.shape[0], RGB, *value.shape[2:]) in shapes
+
+
 def _sum(tensor: Tensor) -> float:
-    return float(tensor.detach().double().sum())
+    # In the order of the axes, not of the memory, and in the precision that the network has.
+    return float(tensor.detach().float().contiguous().double().sum())

@@ -11,9 +11,9 @@ Peng et al. 2022, "PP-LiteSeg: A Superior Real-Time Semantic Segmentation Model"
 
 Expected: 72.0 mIoU on Cityscapes test at 512x1024 (PP-LiteSeg-T, STDC1; their table 2), weights pretrained on ImageNet.
 
-Chosen among four, measured once (one seed; the scripts are not kept) at 512x512 with 19 classes,
-batch of one, one thread of an AVX-512 EPYC, channels_last; mIoU on the demo data after 150 equal steps from scratch (6
-crops of 192x192, AdamW, peak 0.002):
+Chosen among four, measured once (one seed; the scripts are not kept) at 512x512 with 19 classes, batch of one, one
+thread of an AVX-512 EPYC, channels_last; mIoU on the demo data after 150 equal steps from scratch (6 crops of 192x192,
+AdamW, peak 0.002):
 
     model           parameters  multiply-adds  float32   bf16    mIoU
     PP-LiteSeg-T        8.03 M         5.71 G   130 ms    72 ms  0.77

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from maskwright.core.errors import MaskwrightError, first_problem, unknown_name
+from maskwright.core.errors import MaskwrightError, first_problem, out_of_memory, unknown_name
 from maskwright.models.build import restore
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.models.importers import smp, torchvision, transformers
@@ -87,7 +87,9 @@ def _explained(source: str) -> Iterator[None]:
     """
     try:
         yield
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise
         said = first_problem(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
         raise MaskwrightError(
             f"{source} is not as its library writes it ({type(error).__name__}: {said}): give the weights and the "
