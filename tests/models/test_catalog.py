@@ -246,6 +246,17 @@ def test_timm_weights_that_lack_a_part_are_refused(tmp_path: Path, lost: str) ->
         models.create("swiftnet", 2, backbone="timm:test_resnet", weights=tmp_path / "w.safetensors", width=8)
 
 
+def test_weights_of_a_deeper_network_and_fresh_ones_without_statistics_are_refused(tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    torch.save(timm.create_model("resnet34").state_dict(), tmp_path / "deeper.pth")
+    with pytest.raises(MaskwrightError, match=r"does not fit timm's resnet18: the file holds \d+ more \(layer1\.2\."):
+        models.create("fcn", 2, backbone="resnet18", weights=tmp_path / "deeper.pth")
+    state = timm.create_model("resnet18").state_dict()
+    torch.save({name: value for name, value in state.items() if "running" not in name}, tmp_path / "half.pth")
+    with pytest.raises(MaskwrightError, match=r"40 of its tensors are not in the file .*running_mean"):
+        models.create("fcn", 2, backbone="resnet18", weights=tmp_path / "half.pth")
+
+
 @pytest.mark.parametrize("channels", [3, 1])
 def test_nothing_passes_for_the_first_layer_that_only_has_its_size(tmp_path: Path, channels: int) -> None:
     timm = pytest.importorskip("timm")

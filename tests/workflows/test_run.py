@@ -59,6 +59,13 @@ def test_of_two_trainings_into_one_folder_the_second_is_refused(tmp_path):
         folder.claimed(out, Path("cells")).__enter__()
 
 
+def test_a_run_that_is_trained_is_not_resumed_beside_it(tmp_path):
+    with folder.locked(tmp_path), pytest.raises(MaskwrightError, match="another training is writing to"):
+        folder.locked(tmp_path).__enter__()
+    with folder.locked(tmp_path):
+        pass
+
+
 def test_where_folders_have_no_locks_a_training_does_without(tmp_path, monkeypatch):
     fcntl = pytest.importorskip("fcntl")
     for number, raised in ((errno.ENOLCK, None), (errno.EIO, OSError)):

@@ -151,11 +151,15 @@ class Predictor:
         return Prediction(self.labels(pixels), self.classes, pixels, self)
 
     def check(self, image: NDArray[Any]) -> None:
-        """Refuse an image whose pixel type cannot hold the values of the training: it would pass for a dark one.
+        """Refuse an image without pixels, or whose type cannot hold the values of the training: it would seem dark.
 
         Raises:
             MaskwrightError: with the type, the range and the cure.
         """
+        if image.ndim not in {2, 3} or not image.size:
+            raise MaskwrightError(
+                f"an image is (H, W) or (H, W, C), none of them 0, and this one is {image.shape}: give pixels"
+            )
         data, kind = self.card.data, image.dtype
         if data.value_range is None or kind.name in self.card.dtypes or not np.issubdtype(kind, np.integer):
             return

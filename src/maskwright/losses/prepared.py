@@ -33,11 +33,14 @@ class Prepared:
         """Take `logits` (N, K, H, W) and `target` (N, H, W) with 0..K-1 (0 and 1 for K = 1) or `IGNORE`.
 
         Raises:
-            MaskwrightError: another label, on a CPU; elsewhere a look at the labels would wait for the device.
+            MaskwrightError: other shapes; on a CPU another label too: elsewhere a look at them would wait.
         """
-        assert logits.ndim == 4, f"logits have shape {tuple(logits.shape)}, not (N, K, H, W)"
         expected = (logits.shape[0], *logits.shape[2:])
-        assert target.shape == expected, f"target has shape {tuple(target.shape)}, but the logits need {expected}"
+        if logits.ndim != 4 or target.shape != expected or not logits.numel():
+            raise MaskwrightError(
+                f"a loss takes logits (N, K, H, W) and labels (N, H, W), none of them 0, and was given "
+                f"{tuple(logits.shape)} and {tuple(target.shape)}: bring both to the same batch and size"
+            )
         target = target.contiguous()
         valid = target != IGNORE
         self.logits = logits

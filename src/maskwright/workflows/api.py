@@ -185,7 +185,7 @@ def import_model(
     out: StrPath = "model.safetensors",
     *,
     weights: StrPath | None = None,
-    classes: Sequence[str] | None = None,
+    classes: Sequence[str] | str | None = None,
 ) -> ImportResult:
     """Turn another library's weights into a model file; `mw.load` and `mw.predict` take it.
 
@@ -193,12 +193,14 @@ def import_model(
         source: `torchvision:NAME`, `smp:REPOSITORY` or `transformers:REPOSITORY`; a folder stands for a repository.
         out: file to write.
         weights: safetensors file in that library's names; None for the published ones.
-        classes: names in the order of the weights; None for the source's own.
+        classes: names in the order of the weights, also as one text with commas; None for the source's own.
 
     Raises:
         MaskwrightError: an unknown source, one without a counterpart here, weights that are out of reach or do not
             fit, or a file that cannot be written.
     """
+    if isinstance(classes, str):  # as the command line takes them
+        classes = [name.strip() for name in classes.split(",")]
     return importing.import_model(
         source, Path(out), weights=None if weights is None else Path(weights), classes=classes
     )

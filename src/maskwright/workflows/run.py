@@ -60,7 +60,8 @@ def claimed(out: Path | None, root: Path) -> Iterator[Path]:
     """
     there = out is not None and out.is_dir()
     run = new_folder(out, root)
-    with _alone(run):
+    with locked(run):
+        check_out(run)  # another one may have been quick
         try:
             yield run
         except BaseException:
@@ -69,8 +70,12 @@ def claimed(out: Path | None, root: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _alone(run: Path) -> Iterator[None]:
-    """Hold a lock on the folder itself: it ends with the process, however that ends. Windows has none on folders."""
+def locked(run: Path) -> Iterator[None]:
+    """Hold a lock on the folder itself: it ends with the process, however that ends. Windows has none on folders.
+
+    Raises:
+        MaskwrightError: another training holds it.
+    """
     if sys.platform == "win32":
         yield
         return
@@ -81,11 +86,10 @@ def _alone(run: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise MaskwrightError(f"another training is writing to {run}: choose another --out") from None
+            raise MaskwrightError(f"another training is writing to {run}: choose another --out, or wait") from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
-        check_out(run)  # the other one may have been quick
         yield
     finally:
         os.close(descriptor)

@@ -82,7 +82,8 @@ def train(
     there = out is not None and out.is_dir()
     task = _task(root, request, out, resume, (started, on_event or (lambda _event: None)))
     task.on_event(Stage("train", f"{task.plan.train.steps} steps of {task.plan.sampling.batch} crops, into {task.run}"))
-    with _resumable(task.run):
+    alone = folder.locked(task.run) if task.fabric.is_global_zero else contextlib.nullcontext()
+    with alone, _resumable(task.run):
         writers = _writers(task, loggers, begun=resume is None, keep=there)
         with contextlib.ExitStack() as closing:
             for writer in writers:

@@ -190,34 +190,54 @@ def _cannot_build(name: str, output_stride: int, weights: Path | None, error: Ex
 
 
 def _check_taken_over(network: nn.Module, tensors: dict[str, Tensor], in_channels: int, source: str, name: str) -> None:
-    """Refuse weights of which timm let something pass that the network holds and the file does not.
+    """Refuse weights of which timm let something pass that the network holds and the file does not, or the reverse.
 
-    timm loads without insisting on every name, and some families rename or reshape on the way, so names prove nothing:
-    we look for each tensor's values in the file. Two kinds may differ: a first layer that timm adapted to other
-    channels, and position codes that it brought to another size.
+    timm loads without insisting on every name, and some families rename or reshape on the way, so names alone prove
+    nothing: we look for each tensor's values in the file. What is constant may be anything, and needs its name. Two
+    kinds may differ: a first layer that timm adapted to other channels, and position codes that it brought to another
+    size. The file may hold more, such as a classifier, but not a tenth more than timm's whole network has.
     """
+    own = {key: value for key, value in network.state_dict().items() if value.is_floating_point()}
     known = {(tensor.numel(), _sum(tensor)) for tensor in tensors.values() if tensor.is_floating_point()}
-    shapes = {tuple(tensor.shape) for tensor in tensors.values()}
+    given = {_plain(key): tuple(tensor.shape) for key, tensor in tensors.items()}
+    named = 2 * sum(_plain(key) in given for key in own) > len(own)
     strange = [
         key
-        for key, value in network.state_dict().items()
-        if value.is_floating_point()
-        and (value.numel(), _sum(value)) not in known
+        for key, value in own.items()
+        if ((value.numel(), _sum(value)) not in known or (named and _plain(key) not in given and _constant(value)))
         and not any(part in key and key in tensors for part in _POSITIONS)
     ]
-    if strange and _adapted(network.state_dict()[strange[0]], shapes, in_channels):
-        del strange[0]
-    if strange:
+    if in_channels != RGB:
+        strange = [key for key in strange if (_plain(key), _in_colour(own[key])) not in given.items()]
+    more = sorted(given.keys() - _whole(name)) if named else []
+    if strange or 10 * len(more) > len(given):
+        what = f"{len(strange)} of its tensors are not in the file" if strange else f"the file holds {len(more)} more"
         raise MisfitError(
-            f"{source} does not fit timm's {name}: {len(strange)} of its tensors are not in the file "
-            f"({', '.join(strange[:3])}): give a file that was saved from this network"
+            f"{source} does not fit timm's {name}: {what} ({', '.join((strange or more)[:3])}): give a file that was "
+            "saved from this network"
         )
 
 
-def _adapted(value: Tensor, shapes: set[tuple[int, ...]], in_channels: int) -> bool:
-    """Whether a weight is a first layer of three channels that timm adapted to others."""
-    others = in_channels != RGB and value.ndim == 4 and value.shape[1] == in_channels
-    return others and (value.shape[0], RGB, *value.shape[2:]) in shapes
+def _plain(key: str) -> str:
+    """Return the name of a tensor without what `features_only` makes of it: a prefix, and `_` for some dots."""
+    return key.removeprefix("model.").replace("_", ".")
+
+
+def _constant(value: Tensor) -> bool:
+    return bool((value == value.flatten()[0]).all())
+
+
+def _whole(name: str) -> set[str]:
+    """Return the names of all tensors of a network of timm's, its classifier included."""
+    import timm
+
+    with torch.device("meta"):
+        return {_plain(key) for key in timm.create_model(name).state_dict()}
+
+
+def _in_colour(value: Tensor) -> tuple[int, ...]:
+    """Return the shape that a weight had on images of three channels."""
+    return (value.shape[0], RGB, *value.shape[2:]) if value.ndim == 4 else ()
 
 
 def _sum(tensor: Tensor) -> float:

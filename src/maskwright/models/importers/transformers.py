@@ -91,6 +91,7 @@ CONVNEXT = {
     ((3, 3, 27, 3), (256, 512, 1024, 2048)): "convnext_xlarge",
 }
 DEFAULT_TILE = 512
+_DEPTHS = ("depths", "num_hidden_layers", "encoder_layers", "decoder_layers")
 
 
 def recipe(name: str, weights: Path | None) -> Recipe:
@@ -102,6 +103,7 @@ def recipe(name: str, weights: Path | None) -> Recipe:
             f"{published.origin} is of the type {kind!r}, which has no counterpart here: from transformers "
             f"{', '.join(ARCHITECTURES)} can be imported"
         )
+    _check_depths(published)
     model, tensors, count = ARCHITECTURES[kind](published)
     data, predict, notes = _preprocessing(published)
     return Recipe(
@@ -114,6 +116,24 @@ def recipe(name: str, weights: Path | None) -> Recipe:
         predict=predict,
         notes=notes,
     )
+
+
+def _check_depths(published: Published) -> None:
+    """Refuse more blocks than there are tensors, before they are built one by one.
+
+    Raises:
+        MaskwrightError: so it is.
+    """
+    inner = published.config.get("backbone_config")
+    for config in (published.config, inner if isinstance(inner, dict) else {}):
+        for key in _DEPTHS:
+            value = config.get(key, 0)
+            numbers = value if isinstance(value, list) else [value]
+            if any(isinstance(number, int) and number > len(published.tensors) for number in numbers):
+                raise MaskwrightError(
+                    f"{published.origin} says {key}={value!r}, and its weights are {len(published.tensors)} tensors: "
+                    "give the config.json that was saved with them"
+                )
 
 
 def _segformer(published: Published) -> tuple[ModelPlan, dict[str, Tensor], int]:
