@@ -94,6 +94,12 @@ def test_any_size(make: Make, small_net: nn.Module, size: tuple[int, int]) -> No
     np.testing.assert_allclose(prediction.probabilities.sum(0), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(0, 30, 3), (30, 0), (5,), (1, 3, 8, 8)])
+def test_what_is_no_image_is_refused(make: Make, small_net: nn.Module, shape: tuple[int, ...]) -> None:
+    with pytest.raises(MaskwrightError, match=r"an image is \(H, W\) or \(H, W, C\), none of them 0, and this one is"):
+        make(small_net).predict(np.zeros(shape, np.uint8))
+
+
 def test_labels_are_the_likeliest_class(make: Make, small_net: nn.Module) -> None:
     predictor, image = make(small_net, tile=(64, 64), scale=0.7), photo()
     np.testing.assert_array_equal(predictor.labels(image), predictor.probabilities(image).argmax(0))

@@ -383,3 +383,15 @@ def test_a_label_without_a_channel_is_refused(name: str, classes: int, label: in
         MaskwrightError, match=rf"label {label}, .* of labels 0 to {max(classes, 2) - 1}: ignored .* 255"
     ):
         create(name)(torch.zeros(1, classes, 2, 2), target)
+
+
+@pytest.mark.parametrize(
+    ("logits", "target"),
+    [((2, 3, 4, 4), (2, 8, 8)), ((2, 3, 4, 4), (2, 1, 4, 4)), ((2, 3, 4, 4), (1, 4, 4)), ((0, 3, 4, 4), (0, 4, 4))],
+)
+@pytest.mark.parametrize("name", LOSSES)
+def test_shapes_that_do_not_go_together_are_told(name, logits, target):
+    with pytest.raises(
+        MaskwrightError, match=r"a loss takes logits \(N, K, H, W\) and labels \(N, H, W\), none of them 0"
+    ):
+        create(name)(torch.zeros(logits), torch.zeros(target, dtype=torch.int64))

@@ -46,7 +46,7 @@ def test_the_command_line_imports_and_predicts(saved: Path, tmp_path: Path, caps
 def test_python_imports_and_predicts_as_the_library_does(saved: Path, tmp_path: Path) -> None:
     import segmentation_models_pytorch as smp
 
-    result = mw.import_model(f"smp:{saved}", tmp_path / "m.safetensors", classes=NAMES)
+    result = mw.import_model(f"smp:{saved}", tmp_path / "m.safetensors", classes=", ".join(NAMES))
     assert result.card.classes.names == NAMES
     assert result.card.summary["imported"]["notes"] == []
     image = toy.picture(0)[0][:32, :64]
