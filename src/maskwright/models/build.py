@@ -52,7 +52,7 @@ def create(
         in_channels: of the image.
         backbone: in `BACKBONES`, `timm:NAME`, or None for the architecture's own.
         pretrained: start the backbone from published weights; the only thing that ever touches the network.
-        weights: local safetensors file with the backbone's weights, to start from.
+        weights: local file with the backbone's weights, of safetensors or `torch.save`, to start from.
         dropout: before the last layer, 0..1.
         options: of the architecture and of the backbone; `options_of` lists them. `aux_levels`, for any architecture:
             the levels of the backbone that get an auxiliary head, in place of what the architecture has of its own.

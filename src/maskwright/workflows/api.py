@@ -192,7 +192,7 @@ def import_model(
     Args:
         source: `torchvision:NAME`, `smp:REPOSITORY` or `transformers:REPOSITORY`; a folder stands for a repository.
         out: file to write.
-        weights: safetensors file in that library's names; None for the published ones.
+        weights: file of safetensors or `torch.save` in that library's names; None for the published ones.
         classes: names in the order of the weights, also as one text with commas; None for the source's own.
 
     Raises:
