@@ -6,7 +6,7 @@ Coordinates are continuous and in (x, y) order: pixel i covers [i, i + 1). Nothi
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -151,17 +151,24 @@ def warp_labels(labels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
     Returns:
         uint8 (height, width).
     """
-    rows, columns = _window(labels.shape, view, 1)
-    matrix = _matrix(view, (columns.start, rows.start))
-    warped = cv2.warpAffine(
-        labels[rows, columns],
-        matrix,
+    return np.asarray(_warp_nearest(labels, view, IGNORE), np.uint8)
+
+
+def warp_values(values: NDArray[np.float32], view: View) -> NDArray[np.float32]:
+    """Cut the same view out of measured values float32 (H, W): nearest pixel, NaN beyond the edge."""
+    return np.asarray(_warp_nearest(values, view, np.nan), np.float32)
+
+
+def _warp_nearest(plane: NDArray[Any], view: View, beyond: float) -> NDArray[Any]:
+    rows, columns = _window(plane.shape, view, 1)
+    return cv2.warpAffine(
+        plane[rows, columns],
+        _matrix(view, (columns.start, rows.start)),
         view.crop[::-1],
         flags=NEAREST,
         borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(IGNORE,),
+        borderValue=(beyond,),
     )
-    return np.asarray(warped, np.uint8)
 
 
 def _averaging(view: View) -> int:

@@ -6,28 +6,33 @@ and however the slots are shared out among processes.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import cv2
 import numpy as np
 
-from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.seeds import generator
 from maskwright.data.augment import crop_sample
 from maskwright.data.sampling import Sampler
+from maskwright.data.targets import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from maskwright.core.plan import Plan
+    from maskwright.core.targets import Target
     from maskwright.data.cache import DecodedCache
+    from maskwright.data.sampling import Draw
+
+    Encoded = dict[str, NDArray[Any]]
 
 # Batches made ahead: enough to hide one slow file, few enough to hold.
 DEPTH = 4
@@ -39,12 +44,12 @@ class Batch(NamedTuple):
     Attributes:
         step: optimiser step.
         images: uint8 (N, h, w, C).
-        labels: uint8 (N, h, w).
+        targets: name -> (N, h, w) or (N, K, h, w), as the task encodes them.
     """
 
     step: int
     images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
+    targets: Encoded
 
 
 class Source(Protocol):
@@ -52,8 +57,8 @@ class Source(Protocol):
 
     batch: int
 
-    def sample(self, step: int, slot: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return image uint8 (h, w, C) and labels uint8 (h, w)."""
+    def sample(self, step: int, slot: int) -> tuple[NDArray[np.uint8], Encoded]:
+        """Return image uint8 (h, w, C) and its encoded target, name -> (h, w) or (K, h, w)."""
         ...
 
 
@@ -68,13 +73,16 @@ class Samples:
         faults: a sentence for each image found unreadable, to be taken out by whoever tells people.
     """
 
-    def __init__(self, cache: DecodedCache, presence: Sequence[frozenset[int]], plan: Plan) -> None:
+    def __init__(
+        self, cache: DecodedCache, presence: Sequence[frozenset[int]], plan: Plan, encode: Callable[[Target], Encoded]
+    ) -> None:
         """Bind images to decisions.
 
         Args:
             cache: the training records.
             presence: one entry a record of `cache`: the class indices it contains.
             plan: its `sampling`, `augment` and `seed` are used.
+            encode: turns the target of a crop into what the loss compares; see `tasks.base.Task.encode`.
         """
         assert len(presence) == len(cache)
         self.batch = plan.sampling.batch
@@ -83,10 +91,11 @@ class Samples:
         self._lock = threading.Lock()
         self._cache = cache
         self._plan = plan
+        self._encode = encode
         self._sampler = Sampler(presence, plan.sampling, plan.seed)
 
-    def sample(self, step: int, slot: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return image uint8 (h, w, C) and labels uint8 (h, w) for one slot of one step.
+    def sample(self, step: int, slot: int) -> tuple[NDArray[np.uint8], Encoded]:
+        """Return image uint8 (h, w, C) and the encoded target for one slot of one step.
 
         Raises:
             MaskwrightError: half of the images cannot be read; the message names one.
@@ -94,18 +103,22 @@ class Samples:
         draw = self._sampler.draw(step, slot)
         rng = generator(self._plan.seed, "sample", step, slot)
         try:
-            if draw.record in self._bad:
-                return self._nothing()
-            try:
-                image, labels = self._cache.get(draw.record)
-                focus = None if draw.wanted is None else self._focus(draw.record, draw.wanted, rng)
-            except MaskwrightError as error:
-                self._leave_out(draw.record, error)
-                return self._nothing()
-            return crop_sample(image, labels, focus, self._plan.sampling, self._plan.augment, rng)
+            pixels, target = self._cropped(draw, rng)
+            return pixels, self._encode(target)
         except Exception as error:
             error.add_note(f"while making crop {slot} of step {step} from {self._cache.records[draw.record].image}")
             raise
+
+    def _cropped(self, draw: Draw, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Target]:
+        if draw.record in self._bad:
+            return self._nothing()
+        try:
+            image, target = self._cache.get(draw.record)
+            focus = None if draw.wanted is None else self._focus(draw.record, draw.wanted, rng)
+        except MaskwrightError as error:
+            self._leave_out(draw.record, error)
+            return self._nothing()
+        return crop_sample(image, target, focus, self._plan.sampling, self._plan.augment, rng)
 
     def _leave_out(self, record: int, error: MaskwrightError) -> None:
         """Remember a record that cannot be read, and put it among the faults once.
@@ -120,11 +133,19 @@ class Samples:
         if 2 * len(self._bad) >= len(self._cache):
             raise error
 
-    def _nothing(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def _nothing(self) -> tuple[NDArray[np.uint8], Target]:
         """Return a crop of which no loss sees a pixel."""
         height, width = self._plan.sampling.crop
         image = np.zeros((height, width, self._plan.data.channels), np.uint8)
-        return image, np.full((height, width), IGNORE, np.uint8)
+        return image, unknown(self._readable(), (height, width))
+
+    def _readable(self) -> Target:
+        """Return the target of some record that can be read: it says which arrays there are."""
+        for number in range(len(self._cache)):
+            if number not in self._bad:
+                with contextlib.suppress(MaskwrightError):
+                    return self._cache.get(number)[1]
+        raise MaskwrightError("not one training image can be read any more: put the data back")
 
     def _focus(self, record: int, index: int, rng: np.random.Generator) -> tuple[int, int] | None:
         points = self._cache.points(record, index)
@@ -220,9 +241,11 @@ class Batches:
 
     def _make(self, step: int) -> Batch:
         pairs = [self._sample(step, slot) for slot in self._slots]
-        return Batch(step, np.stack([image for image, _ in pairs]), np.stack([labels for _, labels in pairs]))
+        names = pairs[0][1]
+        targets = {name: np.stack([target[name] for _, target in pairs]) for name in names}
+        return Batch(step, np.stack([image for image, _ in pairs]), targets)
 
-    def _sample(self, step: int, slot: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def _sample(self, step: int, slot: int) -> tuple[NDArray[np.uint8], Encoded]:
         if self._stopped.is_set():
             # Nobody waits for this batch any more.
             raise CancelledError

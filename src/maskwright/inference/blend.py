@@ -7,11 +7,12 @@ the image's own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
+from maskwright.tasks.base import Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,21 +22,6 @@ if TYPE_CHECKING:
     from maskwright.ops.tiles import Axis
 
 CHUNK = 1 << 24  # values of one block handed out, at most (64 MiB)
-
-
-@dataclass(frozen=True)
-class Block:
-    """A finished part of the image.
-
-    Attributes:
-        rows: where it lies, in pixels of the image.
-        columns: likewise.
-        probabilities: (K, rows, columns) float32, on the predictor's device; one sigmoid where K is 1.
-    """
-
-    rows: slice
-    columns: slice
-    probabilities: Tensor
 
 
 class Blend:

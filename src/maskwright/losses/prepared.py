@@ -6,6 +6,7 @@ Knows how logits become probabilities (softmax over K channels, sigmoid of one) 
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,25 +17,31 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.losses.reduce import across_processes, global_ratio
 from maskwright.losses.softmax import SoftmaxParts
 
+if TYPE_CHECKING:
+    from maskwright.core.channels import Activation
+
 
 class Prepared:
     """Logits and target of one batch, with what several losses share.
 
-    With one channel the logit is that of label 1 against label 0; the per-class quantities then have one entry, for
+    With `sigmoid` the one logit is that of label 1 against label 0; the per-class quantities then have one entry, for
     label 1. Everything is computed in float32, or in float64 where the logits are.
 
     Attributes:
         logits: (N, K, H, W), as given.
+        binary: whether the one channel is for label 1 against label 0.
         mask: (N, H, W), 1 for a labelled pixel and 0 for an ignored one, in the type of the computation.
         labels: (N, H, W) int64; ignored pixels hold 0 and the mask says so.
     """
 
-    def __init__(self, logits: Tensor, target: Tensor) -> None:
-        """Take `logits` (N, K, H, W) and `target` (N, H, W) with 0..K-1 (0 and 1 for K = 1) or `IGNORE`.
+    def __init__(self, logits: Tensor, target: Tensor, activation: Activation = "softmax") -> None:
+        """Take `logits` (N, K, H, W) and `target` (N, H, W) with 0..K-1 (0 and 1 for a sigmoid) or `IGNORE`.
 
         Raises:
-            MaskwrightError: other shapes; on a CPU another label too: elsewhere a look at them would wait.
+            MaskwrightError: other shapes, or channels that do not go with the activation; on a CPU another label too:
+                elsewhere a look at them would wait.
         """
+        _check_channels(logits, activation)
         expected = (logits.shape[0], *logits.shape[2:])
         if logits.ndim != 4 or target.shape != expected or not logits.numel():
             raise MaskwrightError(
@@ -44,15 +51,11 @@ class Prepared:
         target = target.contiguous()
         valid = target != IGNORE
         self.logits = logits
+        self.binary = activation == "sigmoid"
         self.mask = valid.to(torch.float64 if logits.dtype == torch.float64 else torch.float32)
         self.labels = target.to(torch.int64).masked_fill(~valid, 0)
         if self.labels.device.type == "cpu":
             _check_labels(self.labels, max(logits.shape[1], 2))
-
-    @property
-    def binary(self) -> bool:
-        """Whether there is one channel, for label 1 against label 0."""
-        return self.logits.shape[1] == 1
 
     @cached_property
     def scores(self) -> Tensor:
@@ -102,6 +105,20 @@ class Prepared:
         width = values.shape[-1]
         rows = values.new_zeros(values.numel() // width, self.logits.shape[1])
         return rows.scatter_add(1, self.labels.view(-1, width), values.reshape(-1, width)).sum(0)
+
+
+def _check_channels(logits: Tensor, activation: Activation) -> None:
+    """Refuse channels that the activation does not go with: what one channel means is stated, not guessed."""
+    if logits.ndim != 4 or not logits.numel():
+        return  # the shapes are refused next
+    if activation == "softmax" and logits.shape[1] == 1:
+        raise MaskwrightError(
+            "the logits have one channel, which has no softmax: give activation='sigmoid' for label 1 against label 0"
+        )
+    if activation == "sigmoid" and logits.shape[1] != 1:
+        raise MaskwrightError(
+            f"the logits have {logits.shape[1]} channels, and activation='sigmoid' takes one: give activation='softmax'"
+        )
 
 
 def _check_labels(labels: Tensor, count: int) -> None:

@@ -22,6 +22,7 @@ from maskwright.losses.prepared import Prepared
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from maskwright.core.channels import Activation, Channels
     from maskwright.core.plan import LossPlan
 
 
@@ -109,16 +110,17 @@ LOSSES: dict[str, LossEntry] = {
 class Criterion(nn.Module):
     """One loss with its options: `criterion(logits (N, K, H, W), target (N, H, W)) -> scalar`."""
 
-    def __init__(self, function: Callable[..., Tensor], **options: Any) -> None:
+    def __init__(self, function: Callable[..., Tensor], activation: Activation = "softmax", **options: Any) -> None:
         """Bind `options` to `function`, a pure function of a `Prepared` batch."""
         super().__init__()
         self.function = function
+        self.activation = activation
         self.options = options
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss; `target` holds class indices or `IGNORE`."""
         with torch.autocast(logits.device.type, enabled=False):
-            return self.of(Prepared(logits, target))
+            return self.of(Prepared(logits, target, self.activation))
 
     def of(self, batch: Prepared) -> Tensor:
         """Return the loss of a batch that other losses may share."""
@@ -128,24 +130,26 @@ class Criterion(nn.Module):
 class WeightedSum(nn.Module):
     """A weighted sum of losses on one shared softmax: `weighted(logits, target) -> scalar`."""
 
-    def __init__(self, terms: list[tuple[float, Criterion]]) -> None:
+    def __init__(self, terms: list[tuple[float, Criterion]], activation: Activation = "softmax") -> None:
         """Take (weight, criterion) pairs; at least one."""
         super().__init__()
         self.terms = terms
+        self.activation = activation
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the sum; `target` holds class indices or `IGNORE`."""
         with torch.autocast(logits.device.type, enabled=False):
-            batch = Prepared(logits, target)
+            batch = Prepared(logits, target, self.activation)
             terms = [weight * criterion.of(batch) for weight, criterion in self.terms]
             return torch.stack(terms).sum()
 
 
-def create(name: str, **options: Any) -> Criterion:
+def create(name: str, activation: Activation = "softmax", **options: Any) -> Criterion:
     """Build a loss by name.
 
     Args:
         name: in `LOSSES`.
+        activation: `softmax` over K channels, or `sigmoid` of one channel: label 1 against label 0.
         options: the keyword arguments of that loss's function.
 
     Raises:
@@ -162,21 +166,21 @@ def create(name: str, **options: Any) -> Criterion:
                 if known
                 else MaskwrightError(f"the loss {name} takes no options, and {option!r} was given")
             )
-    return Criterion(builder, **options)
+    return Criterion(builder, activation, **options)
 
 
-def weighted_sum(plan: LossPlan, classes: int) -> WeightedSum:
+def weighted_sum(plan: LossPlan, group: Channels) -> WeightedSum:
     """Build the loss that a plan asks for; class weights and label smoothing go to the terms that take them.
 
     Args:
         plan: terms, their weights and options; a term of weight 0 is left out.
-        classes: number of classes. With 1 the weights are of label 0 and label 1.
+        group: channels that are compared. The weights of a sigmoid are those of label 0 and label 1.
 
     Raises:
         MaskwrightError: an unknown term or option, a negative weight, nothing to minimise, or too few or many class
             weights.
     """
-    labels = max(classes, 2)
+    labels = max(group.count, 2)
     if plan.class_weights is not None and len(plan.class_weights) != labels:
         raise MaskwrightError(
             f"loss.class_weights has {len(plan.class_weights)} entries, but there are {labels} labels: give one each"
@@ -195,10 +199,11 @@ def weighted_sum(plan: LossPlan, classes: int) -> WeightedSum:
         plain = create(name)
         taken = {option: value for option, value in given.items() if option in _options(plain.function)}
         if weight > 0:
-            terms.append((weight, create(name, **taken, **plan.options.get(name, {}))))
+            options: dict[str, Any] = {**taken, **plan.options.get(name, {})}
+            terms.append((weight, create(name, group.activation, **options)))
     if not terms:
         raise MaskwrightError(f"loss.terms is {plan.terms}: give at least one loss a weight above 0")
-    return WeightedSum(terms)
+    return WeightedSum(terms, group.activation)
 
 
 def _options(function: Callable[..., Tensor]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from maskwright.core.channels import total
 from maskwright.core.classes import MAX_CLASSES
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.models.backbones import find_backbone
@@ -17,10 +18,11 @@ from maskwright.models.heads.pixel import aux_heads
 from maskwright.models.weights import MisfitError, check_fits, is_whole_model, load_exactly
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
+    from maskwright.core.channels import Channels
     from maskwright.core.plan import ModelPlan
     from maskwright.models.backbones.base import Backbone
     from maskwright.models.segmenter import Segmenter
@@ -36,7 +38,7 @@ SHARED_MEANINGS: Mapping[str, str] = {
 
 def create(
     name: str,
-    classes: int,
+    classes: int | Sequence[Channels],
     in_channels: int = 3,
     backbone: str | None = None,
     pretrained: bool = False,
@@ -48,7 +50,7 @@ def create(
 
     Args:
         name: in `MODELS`, or in `catalog.IMPORTED`.
-        classes: number of logits a pixel, 1..255.
+        classes: number of classes a pixel, 1..255; or the channel groups that the network shall emit.
         in_channels: of the image.
         backbone: in `BACKBONES`, `timm:NAME`, or None for the architecture's own.
         pretrained: start the backbone from published weights; the only thing that ever touches the network.
@@ -62,7 +64,8 @@ def create(
             not fit.
     """
     entry, backbone = _find(name, backbone)
-    _check_numbers(classes, in_channels, dropout)
+    count = classes if isinstance(classes, int) else total(classes)
+    _check_numbers(count, in_channels, dropout)
     aux_levels = options.pop("aux_levels", None)
     settings = _checked_options(name, backbone, options)
     if aux_levels is not None:
@@ -71,10 +74,12 @@ def create(
     source = find_backbone(backbone)
     network = _backbone(source.builder, in_channels, path, backbone, _taken(settings, source.builder))
     _bring_to_stride(network, source.builder, settings)
-    segmenter = entry.builder(network, classes, dropout, **_taken(settings, entry.builder))
+    segmenter = entry.builder(network, count, dropout, **_taken(settings, entry.builder))
+    if not isinstance(classes, int):
+        segmenter.groups = tuple(classes)
     segmenter.align_corners = settings["align_corners"]
     if aux_levels is not None:
-        segmenter.aux = aux_heads(network, aux_levels, classes, dropout)
+        segmenter.aux = aux_heads(network, aux_levels, count, dropout)
     return segmenter
 
 
@@ -89,7 +94,7 @@ def _backbone(
         ) from None
 
 
-def create_from_plan(plan: ModelPlan, classes: int, in_channels: int) -> Segmenter:
+def create_from_plan(plan: ModelPlan, classes: int | Sequence[Channels], in_channels: int) -> Segmenter:
     """Build the segmenter that a plan describes; see `create`."""
     return create(
         plan.name,
@@ -105,7 +110,11 @@ def create_from_plan(plan: ModelPlan, classes: int, in_channels: int) -> Segment
 
 
 def restore(
-    plan: ModelPlan, classes: int, in_channels: int, fitted: Callable[[Segmenter], Mapping[str, Tensor]], source: str
+    plan: ModelPlan,
+    classes: int | Sequence[Channels],
+    in_channels: int,
+    fitted: Callable[[Segmenter], Mapping[str, Tensor]],
+    source: str,
 ) -> Segmenter:
     """Build the segmenter that a plan describes and fill it with weights, in evaluation mode.
 
@@ -114,7 +123,7 @@ def restore(
 
     Args:
         plan: of the network, without weights of its own.
-        classes: K.
+        classes: K, or the channel groups.
         in_channels: C.
         fitted: all tensors, by the names and in the shapes of the segmenter that it is given.
         source: of the tensors, for messages.

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import torch
 from pydantic import Field, ValidationError, model_validator
 
+from maskwright.core.channels import Channels, class_channels
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError, first_problem
 from maskwright.core.files import write_bytes
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
     from maskwright.models.segmenter import Segmenter
 
-FORMAT = 1
+FORMAT = 2
+"""1 had class offsets in the weights and no channel groups; it is not read any more."""
 
 
 class CardClasses(Section):
@@ -65,28 +67,36 @@ class Card(Section):
     Attributes:
         format: version of this layout; a reader refuses a newer one.
         maskwright: version that wrote the bundle.
-        task: what the model was trained for.
+        task: what the model was trained for, a name of `tasks.TASKS`.
+        channels: what the channels of the network's output mean, in order; left out, one group of the classes.
         model: architecture, backbone and options, written out in full when saved.
         classes: names and colours.
         data: how files become the network's input.
         dtypes: pixel types of the training's images, `uint8` and the like; empty where that is not known.
         predict: how whole images are predicted.
         postprocess: what may follow the network; its CRF is used when it is asked for.
-        temperature: logits are divided by it before the softmax.
+        decoding: numbers that decoding takes beside the network's output, by the task's names: the `temperature` that
+            logits are divided by, the class `offsets` that are added to them.
         summary: scores and circumstances of the training, for people; plain JSON.
     """
 
     format: int = FORMAT
     maskwright: str = Field(default_factory=lambda: version("maskwright"))
-    task: Literal["semantic"] = "semantic"
+    task: str = "semantic"
+    channels: tuple[Channels, ...] = ()
     model: ModelPlan
     classes: CardClasses
     data: DataPlan
     dtypes: list[str] = Field(default_factory=list)
     predict: PredictPlan = PredictPlan()
     postprocess: PostprocessPlan = PostprocessPlan()
-    temperature: float = Field(1.0, gt=0)
+    decoding: dict[str, float | list[float]] = Field(default_factory=dict)
     summary: dict[str, Any] = Field(default_factory=dict)
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        if not self.channels:
+            self.channels = class_channels(len(self.classes.names))
 
 
 def save(path: Path, segmenter: Segmenter, card: Card) -> None:
@@ -100,8 +110,8 @@ def save(path: Path, segmenter: Segmenter, card: Card) -> None:
     Raises:
         MaskwrightError: the file cannot be written.
     """
-    assert segmenter.classes == len(card.classes.names), "the card and the segmenter differ in their classes"
-    assert segmenter.in_channels == card.data.channels, "the card and the segmenter differ in their channels"
+    assert segmenter.groups == card.channels, "the card and the segmenter differ in their channels"
+    assert segmenter.in_channels == card.data.channels, "the card and the segmenter differ in their input channels"
     whole = card.model_copy(update={"model": resolved(card.model)})
     tensors = {name: _plain(tensor) for name, tensor in segmenter.state_dict().items()}
     write_bytes(path, safetensors.torch.save(tensors, {CARD_KEY: whole.model_dump_json()}))
@@ -117,7 +127,7 @@ def load(path: Path) -> tuple[Segmenter, Card]:
     """
     card = read_card(path)
     tensors = read_tensors(path)
-    return restore(card.model, len(card.classes.names), card.data.channels, lambda _: tensors, str(path)), card
+    return restore(card.model, card.channels, card.data.channels, lambda _: tensors, str(path)), card
 
 
 def read_card(path: Path) -> Card:
@@ -148,6 +158,11 @@ def _card(metadata: dict[str, str], source: str) -> Card:
         written, by = int(values["format"]), str(values["maskwright"])
     except (ValueError, KeyError, TypeError):
         raise MaskwrightError(f"{source}: the card is damaged: copy the file again, or train anew") from None
+    if written < FORMAT:
+        raise MaskwrightError(
+            f"{source} was written by maskwright {by} in format {written}, and this version reads format {FORMAT}: "
+            "train the model again, or use the version that wrote it"
+        )
     if written > FORMAT:
         raise MaskwrightError(
             f"{source} was written by maskwright {by} in format {written}, and this version reads up to {FORMAT}: "

@@ -27,13 +27,15 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise MaskwrightError(f"{name!r} is no device: give auto, cpu, cuda, cuda:N or mps") from None
+        raise MaskwrightError(f"unknown device {name!r}: give auto, cpu, cuda, cuda:N or mps", "device") from None
     if device.type not in {"cpu", "cuda", "mps"}:
-        raise MaskwrightError(f"{name!r} is no device that maskwright runs on: give auto, cpu, cuda, cuda:N or mps")
+        raise MaskwrightError(f"maskwright does not run on {name!r}: give auto, cpu, cuda, cuda:N or mps", "device")
     if not _present(device.type):
-        raise MaskwrightError(f"--device {name}: PyTorch finds no {device.type} device here. Use --device cpu or auto")
+        raise MaskwrightError(f"PyTorch finds no {device.type} device here: use cpu or auto", "device")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise MaskwrightError(f"--device {name}: this machine has {torch.cuda.device_count()} of them, counted from 0")
+        raise MaskwrightError(
+            f"the device {name} does not exist: this machine has {torch.cuda.device_count()}, counted from 0", "device"
+        )
     return device
 
 

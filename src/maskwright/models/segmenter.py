@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from maskwright.core.channels import class_channels
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.layers.blocks import height_width, mirror, resize
 from maskwright.models.layers.norm import BatchNorm2d, moving_statistics
@@ -79,6 +80,7 @@ class Segmenter(nn.Module):
 
     Attributes:
         classes: K.
+        groups: what the K channels mean; `build.create` states it.
         in_channels: C.
         native_stride: stride of the logits before they are brought to the size of the image.
         align_corners: how they are brought there; see `resize`.
@@ -106,6 +108,7 @@ class Segmenter(nn.Module):
         self.head = head
         self.aux = nn.ModuleList(aux)
         self.classes = classes
+        self.groups = class_channels(classes)
         self.scales = tuple(sorted(scales))
         self.in_channels = backbone.in_channels
         self.native_stride = decoder.stride

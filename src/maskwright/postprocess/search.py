@@ -10,12 +10,13 @@ at a time, then goes by the root of two; what it raises is the mean of IoU and b
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from maskwright.core.classes import IGNORE
+from maskwright.core.text import percent, plural
 from maskwright.metrics.boundary import boundary_counts
 from maskwright.metrics.confusion import confusion_matrix, iou, mean_defined, per_class
 from maskwright.metrics.judge import most_likely
@@ -27,26 +28,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.plan import CrfPlan
+    from maskwright.postprocess.base import Sample
 
 START_SHARE = 0.25  # of the time, at most, for the start: on fewer samples where all would take longer
 AXES = ("w1", "theta_beta", "w2", "theta_alpha")
 FACTORS = (2.0, 2**0.5)
 LEAST = {"theta_alpha": 1.0, "theta_beta": 1.0, "w1": 0.01, "w2": 0.01}
 MOST = {"theta_alpha": 1000.0, "theta_beta": 255.0, "w1": 100.0, "w2": 100.0}
-
-
-class Sample(NamedTuple):
-    """One validation image.
-
-    Attributes:
-        probabilities: (K, H, W) float16 or float32, K at least 2.
-        image: uint8 (H, W, C).
-        truth: class indices or `IGNORE` (H, W).
-    """
-
-    probabilities: NDArray[np.float16] | NDArray[np.float32]
-    image: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -63,7 +51,7 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class Found:
+class CrfFit:
     """What the search found.
 
     Attributes:
@@ -91,8 +79,29 @@ class Found:
         ended = self.settings.model_dump()
         return tuple(axis for axis in AXES if ended[axis] in {LEAST[axis], MOST[axis]})
 
+    def sentence(self) -> str:
+        """Say what the search found."""
+        tried = "the time allowed one setting only" if self.tried == 1 else f"{self.tried} settings tried"
+        text = (
+            f"dense CRF fitted on {plural(self.images, 'validation image')} ({tried}): {describe(self.settings)}; "
+            f"IoU {percent(self.without.iou)} -> {percent(self.quality.iou)}, boundary IoU "
+            f"{percent(self.without.boundary_iou)} -> {percent(self.quality.boundary_iou)} on these"
+        )
+        if self.at_limit:
+            text += f"; {' and '.join(self.at_limit)} ended at the limit of the search"
+        return text if self.helps else f"{text}: the CRF did not help"
 
-def search(samples: Sequence[Sample], start: CrfPlan, deadline: float | None = None) -> Found:
+    def to_json(self) -> dict[str, Any]:
+        """Return the fit as plain JSON."""
+        return {**asdict(self), "settings": self.settings.model_dump(), "helps": self.helps}
+
+
+def describe(settings: CrfPlan) -> str:
+    """Write the parameters in one line."""
+    return ", ".join(f"{name} {value:g}" for name, value in settings.model_dump().items())
+
+
+def search(samples: Sequence[Sample], start: CrfPlan, deadline: float | None = None) -> CrfFit:
     """Search the parameters.
 
     Args:
@@ -113,7 +122,7 @@ def search(samples: Sequence[Sample], start: CrfPlan, deadline: float | None = N
                 best, improved = _along(axis, direction, best, (known, samples, deadline, began))
                 if improved:
                     break
-    return Found(best, without, known[_key(best)], len(samples), len(known))
+    return CrfFit(best, without, known[_key(best)], len(samples), len(known))
 
 
 _Search = tuple[dict[tuple[float, ...], Quality], "Sequence[Sample]", float | None, float]

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.paths import existing
+from maskwright.core.read_options import ReadOptions
 from maskwright.data.formats import cityscapes, coco, folder, voc, yolo
-from maskwright.data.formats.options import Format, ReadOptions
+from maskwright.data.formats.options import Format
 from maskwright.data.formats.pairs import find_pairs, not_masks
 from maskwright.data.formats.walk import is_image, walk
 

@@ -16,7 +16,7 @@ from maskwright.data.formats.walk import images_below, record_id
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from maskwright.data.formats.options import ReadOptions
+    from maskwright.core.read_options import ReadOptions
 
 # Label id, name, colour: the classes that count, by train id 0..18 (Cordts et al. 2016, table of the label policy).
 _CLASSES: tuple[tuple[int, str, tuple[int, int, int]], ...] = (

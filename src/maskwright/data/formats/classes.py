@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-    from maskwright.data.formats.options import ReadOptions
+    from maskwright.core.read_options import ReadOptions
     from maskwright.data.formats.scan import Scan
 
 _IGNORED_NAMES = frozenset(

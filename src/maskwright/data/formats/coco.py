@@ -22,8 +22,8 @@ from maskwright.data.readers import DecodeError, image_size
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Split
-    from maskwright.data.formats.options import ReadOptions
 
 _MARKS = (b'"images"', b'"annotations"', b'"categories"', b'"segmentation"')
 _MOST_FILES = 50

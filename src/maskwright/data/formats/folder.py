@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Split
-    from maskwright.data.formats.options import ReadOptions
     from maskwright.data.formats.scan import Scan
     from maskwright.data.formats.tables import ClassTable
 

@@ -16,8 +16,8 @@ from maskwright.data.formats.walk import is_image, record_id
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Split
-    from maskwright.data.formats.options import ReadOptions
     from maskwright.data.formats.scan import Scan
 
 VOC_NAMES: tuple[str, ...] = (

@@ -25,8 +25,8 @@ from maskwright.data.formats.tables import Entry, find_table, from_names, read_t
 from maskwright.data.formats.walk import images_below, record_id
 
 if TYPE_CHECKING:
+    from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Split
-    from maskwright.data.formats.options import ReadOptions
 
 _BOX_NUMBERS = 4
 _YAML_KEYS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}

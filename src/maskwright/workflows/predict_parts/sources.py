@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
+from maskwright.core.text import plural
 from maskwright.data.formats import images_of
 from maskwright.data.readers import IMAGE_SUFFIXES
-from maskwright.report.numbers import plural
-from maskwright.workflows.predict_parts.outputs import written_by_us
+from maskwright.tasks.files import written_by_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -9,7 +9,7 @@ from maskwright.core.plan import SplitPlan
 from maskwright.core.records import SPLITS
 from maskwright.data.formats import ReadOptions
 from maskwright.data.split import with_splits
-from maskwright.report.numbers import plural
+from maskwright.core.text import plural
 from maskwright.workflows.runs import run_folder
 
 if TYPE_CHECKING:
