@@ -1,12 +1,12 @@
-"""Backbones of the transformers library behind our interface: Swin, and the vision transformer of DPT. No task.
+"""Backbones of the transformers library with our interface: Swin, and the vision transformer of DPT. Knows no task.
 
 Liu et al. 2021, "Swin Transformer", and Ranftl, Bochkovskiy, Koltun 2021, "Vision Transformers for Dense Prediction":
-of DPT the transformer and the reassembling of its tokens into maps of four strides belong here.
+this file holds the transformer of DPT and the step that reassembles its tokens into maps of four strides.
 
-They come with imported weights: `config` is the description (`models.library`) that an import writes. Swin fills the
-windows at the border of each map with zeros, whatever the size; DPT's codes of the positions are for one size, and are
-interpolated to any other, so its masks are the paper's at the size that it was trained on and close to them elsewhere.
-The library's own model takes squares alone; ours any size.
+Both need imported weights: `config` is the description (see `models.weights.transformers_config`) that an import
+writes. Swin pads the windows at the border of each map with zeros, whatever the size. DPT's position embeddings belong
+to one size and are interpolated to any other, so its masks equal the paper's at the size it was trained on and are
+close to them elsewhere. The library's own model accepts square images only; ours accepts any size.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import Backbone
 from maskwright.models.layers.norm import convert_batch_norm
-from maskwright.models.library import building, library, settings_of
 from maskwright.models.weights import load_backbone
+from maskwright.models.weights.transformers_config import build_config, explain_build_errors, import_library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ class Swin(LibraryBackbone):
     """
 
     def __init__(self, swin: Any, settings: Any) -> None:
-        network = library().SwinBackbone(swin)
+        network = import_library().SwinBackbone(swin)
         stages = [swin.stage_names.index(name) for name in swin.out_features]
         if not stages or stages[0] == 0:
             raise MaskwrightError(f"{_HERE}: out_features is {swin.out_features}, and must name stages, without a stem")
@@ -98,7 +98,7 @@ class Dpt(LibraryBackbone):
                 f"{_HERE}: reassemble_factors {list(settings.reassemble_factors)} must fall, and be as many as "
                 f"neck_hidden_sizes {list(widths)} and backbone_out_indices {list(blocks)}"
             )
-        network = library().DPTModel(settings, add_pooling_layer=False)
+        network = import_library().DPTModel(settings, add_pooling_layer=False)
         super().__init__(network, settings, settings.num_channels, widths, reductions)
         self.reassemble = DPTReassembleStage(settings)
 
@@ -121,9 +121,9 @@ def build(in_channels: int, weights: Path | None = None, *, config: dict[str, An
     Raises:
         MaskwrightError: the library is not installed, a description that makes no network, or weights that do not fit.
     """
-    settings = settings_of(config, _HERE)
+    settings = build_config(config, _HERE)
     kind = config["model_type"]
-    with building(kind, _HERE):
+    with explain_build_errors(kind, _HERE):
         if kind == "dpt":
             network: LibraryBackbone = Dpt(settings)
         else:

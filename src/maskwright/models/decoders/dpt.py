@@ -21,8 +21,8 @@ from maskwright.models.backbones.transformers_backbone import described
 from maskwright.models.heads.pixel import PixelHead
 from maskwright.models.layers.blocks import ConvNormAct, initialise
 from maskwright.models.layers.norm import convert_batch_norm
-from maskwright.models.library import building
 from maskwright.models.segmenter import Decoder, Segmenter
+from maskwright.models.weights.transformers_config import explain_build_errors
 
 if TYPE_CHECKING:
     from maskwright.models.backbones.base import Backbone
@@ -70,6 +70,6 @@ def build(backbone: Backbone, classes: int, dropout: float = 0.0) -> Segmenter:
         MaskwrightError: another backbone, or strides that do not go together.
     """
     settings = described(backbone, "dpt")
-    with building("dpt", "dpt"):
+    with explain_build_errors("dpt", "dpt"):
         decoder = DptDecoder(backbone, settings)
     return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes)

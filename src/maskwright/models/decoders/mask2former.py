@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from maskwright.models.backbones.transformers_backbone import described
 from maskwright.models.heads.pixel import Head
 from maskwright.models.layers.blocks import height_width, resize
-from maskwright.models.library import building
 from maskwright.models.segmenter import Decoder, Segmenter
+from maskwright.models.weights.transformers_config import explain_build_errors
 
 if TYPE_CHECKING:
     from maskwright.models.backbones.base import Backbone
@@ -110,6 +110,6 @@ def build(backbone: Backbone, classes: int, dropout: float = 0.0) -> Segmenter:
     """
     settings = described(backbone, "mask2former")
     head = QueryHead(settings.hidden_dim, classes, settings.common_stride, dropout)
-    with building("mask2former", "mask2former"):
+    with explain_build_errors("mask2former", "mask2former"):
         decoder = Mask2FormerDecoder(backbone, settings)
     return Segmenter(backbone, decoder, head, classes)

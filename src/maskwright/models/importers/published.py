@@ -1,7 +1,7 @@
 """Where weights and their description are found: a file, a folder, or a repository of the hub. Knows no library.
 
 Two files are read, both as data: `config.json` and `model.safetensors`, or a file of `torch.save` that is given
-(`archive`). Code beside them is never run.
+(`weights.torch_file`). Code beside them is never run.
 """
 
 from __future__ import annotations

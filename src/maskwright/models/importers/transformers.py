@@ -4,9 +4,9 @@ What its `save_pretrained` writes is read: `config.json` and `preprocessor_confi
 `model.safetensors`. Its processors squeeze every image into one size; we predict at the image's own resolution, in
 tiles of that size.
 
-SegFormer, and UPerNet over ConvNeXt, become networks of ours. DPT, Mask2Former, and the Swin below UPerNet, stay the
-library's own inside ours (`adapted`), so that their model files need the library too: timm's Swin cuts windows
-otherwise at sizes that are no multiple of them, and the masks would differ.
+SegFormer, and UPerNet over ConvNeXt, become our networks. DPT, Mask2Former, and the Swin backbone of UPerNet keep the
+library's layers (`transformers_networks`), so their model files need the library too: timm's Swin places windows
+differently when the image size is not a multiple of the window, and the masks would differ.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
-from maskwright.models.importers.adapted import UPER_HEAD, UPER_LAST, adapt
 from maskwright.models.importers.naming import joined, renamed, sliced
 from maskwright.models.importers.published import Published, find
 from maskwright.models.importers.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe, eight_bit, option, rows_of
+from maskwright.models.importers.transformers_networks import UPER_HEAD, UPER_LAST, adapt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

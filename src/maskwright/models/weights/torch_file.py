@@ -3,7 +3,7 @@
 Two formats are read. The present one is a zip archive, stored and not compressed: `NAME/data.pkl` is the pickle,
 `NAME/data/KEY` a storage, `NAME/byteorder` how its numbers lie. The one before torch 1.6, in which most of what
 torchvision publishes still is, is five pickles in a row (magic number, version, system, the object, the keys of its
-storages) and then the storages, each after the number of its elements. `opcodes` reads the pickles as data.
+storages) and then the storages, each after the number of its elements. `pickle_reader` reads the pickles as data.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import torch
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.opcodes import ForeignError, Storage, View, parse
+from maskwright.models.weights.pickle_reader import ForeignError, Storage, View, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ _DAMAGED = (
 _NESTED = "a state dict, or a dictionary that holds one and only one"
 
 
-def read_archive(path: Path) -> dict[str, Tensor]:
+def read_torch_file(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a file of `torch.save`, by name.
 
     Raises:

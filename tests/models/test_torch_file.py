@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.importers import import_model
-from maskwright.models.opcodes import KINDS
 from maskwright.models.weights import read_tensors
+from maskwright.models.weights.pickle_reader import KINDS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.archive import read_archive
+from maskwright.models.weights.torch_file import read_torch_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -35,7 +35,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     path = Path(path)
     if _of_torch_save(path):
-        tensors = read_archive(path)
+        tensors = read_torch_file(path)
     else:
         with _opened(path) as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary

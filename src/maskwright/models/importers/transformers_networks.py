@@ -1,7 +1,7 @@
-"""Networks of transformers that are taken as they are: DPT, Mask2Former, and UPerNet over Swin. Builds them to rename.
+"""Networks of transformers that we use unchanged: DPT, Mask2Former, and UPerNet over Swin. Built here to rename them.
 
-The library itself puts the weights in: it knows the names that its older versions gave them. Nothing is fetched by
-that, as the description holds nothing that could be (see `models.library`), and the weights are read already.
+The library itself loads the weights, because it knows the tensor names of its older versions. This fetches nothing: the
+description cannot name anything to fetch (see `models.weights.transformers_config`), and the weights are already read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ from maskwright.core.plan import ModelPlan
 from maskwright.models.backbones.transformers_backbone import NAME
 from maskwright.models.importers.naming import SHOWN, renamed
 from maskwright.models.importers.recipe import option, rows_of
-from maskwright.models.library import INNER, building, description, library, settings_of
+from maskwright.models.weights.transformers_config import (
+    INNER,
+    build_config,
+    describe_config,
+    explain_build_errors,
+    import_library,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -123,8 +129,8 @@ def adapt(published: Published) -> tuple[ModelPlan, dict[str, Tensor], int]:
     if kind == "upernet":
         model, settings = _upernet(config, origin)
     else:
-        model = ModelPlan(name=kind, backbone=NAME, options={"config": description(config, origin)})
-        settings = settings_of(model.options["config"], origin)
+        model = ModelPlan(name=kind, backbone=NAME, options={"config": describe_config(config, origin)})
+        settings = build_config(model.options["config"], origin)
     settings.num_labels, settings.use_auxiliary_head = count, False
     if kind == "dpt":
         model.options["align_corners"] = True  # the last doubling of DPT's head is the segmenter's
@@ -133,12 +139,12 @@ def adapt(published: Published) -> tuple[ModelPlan, dict[str, Tensor], int]:
 
 
 def _upernet(config: Mapping[str, Any], origin: str) -> tuple[ModelPlan, Any]:
-    swin = description(config[INNER], origin)
+    swin = describe_config(config[INNER], origin)
     width, grids = int(config.get("hidden_size", 512)), list(config.get("pool_scales", (1, 2, 3, 6)))
     model = ModelPlan(name="upernet", backbone=NAME, options={"config": swin, "width": width, "grids": grids})
-    inner = settings_of(swin, origin)
-    with building("upernet", origin):
-        return model, library().UperNetConfig(backbone_config=inner, hidden_size=width, pool_scales=grids)
+    inner = build_config(swin, origin)
+    with explain_build_errors("upernet", origin):
+        return model, import_library().UperNetConfig(backbone_config=inner, hidden_size=width, pool_scales=grids)
 
 
 def _refuse_fetching(config: Mapping[str, Any], origin: str) -> None:
@@ -156,8 +162,8 @@ def _in_memory(builder: str, settings: Any, published: Published) -> dict[str, T
     Raises:
         MaskwrightError: they do not fit.
     """
-    module, kind = library(), str(published.config["model_type"])
-    with building(kind, published.origin), _quiet(module), torch.random.fork_rng(devices=[]):
+    module, kind = import_library(), str(published.config["model_type"])
+    with explain_build_errors(kind, published.origin), _quiet(module), torch.random.fork_rng(devices=[]):
         network, found = getattr(module, builder).from_pretrained(
             None,
             config=settings,

@@ -16,9 +16,10 @@ import maskwright as mw
 from maskwright import models
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import ModelPlan
-from maskwright.models import bundle, library
+from maskwright.models import bundle
 from maskwright.models.importers import import_model
 from maskwright.models.transfer import take_over
+from maskwright.models.weights import transformers_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -255,7 +256,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = saved(reference("dpt"), tmp_path)
     bundle.save(tmp_path / "m.safetensors", *import_model(source))
-    monkeypatch.setattr(library, "find_spec", lambda _name: None)
+    monkeypatch.setattr(transformers_config, "find_spec", lambda _name: None)
     for act in (lambda: import_model(source), lambda: bundle.load(tmp_path / "m.safetensors")):
         with pytest.raises(MaskwrightError, match=r'not installed: pip install "maskwright\[transformers\]"'):
             act()

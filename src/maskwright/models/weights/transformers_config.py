@@ -43,7 +43,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
 }
 
 
-def library() -> Any:
+def import_library() -> Any:
     """Return the module transformers.
 
     Raises:
@@ -59,7 +59,7 @@ def library() -> Any:
     return transformers
 
 
-def settings_of(config: Mapping[str, Any], origin: str) -> Any:
+def build_config(config: Mapping[str, Any], origin: str) -> Any:
     """Turn a description into the library's own object.
 
     Args:
@@ -83,17 +83,17 @@ def settings_of(config: Mapping[str, Any], origin: str) -> Any:
         )
     given = {key: value for key, value in config.items() if key != "model_type"}
     if kind == "mask2former":
-        given[INNER] = settings_of(_inner(config, origin), origin)
+        given[INNER] = build_config(_inner(config, origin), origin)
     if not isinstance(given.get("patch_size", 1), int):
         raise MaskwrightError(
             f"{origin}: patch_size is {given['patch_size']!r}, and only squares, one number, are taken"
         )
-    with building(kind, origin):
-        return getattr(library(), CONFIGS[kind])(**given)
+    with explain_build_errors(kind, origin):
+        return getattr(import_library(), CONFIGS[kind])(**given)
 
 
 @contextlib.contextmanager
-def building(kind: str, origin: str) -> Iterator[None]:
+def explain_build_errors(kind: str, origin: str) -> Iterator[None]:
     """Say in words what the library stumbles over while it builds from a description.
 
     Raises:
@@ -111,17 +111,17 @@ def building(kind: str, origin: str) -> Iterator[None]:
         ) from None
 
 
-def description(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
+def describe_config(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
     """Take what a published `config.json` says of the network, with the library's defaults written out.
 
     Raises:
-        MaskwrightError: as `settings_of`.
+        MaskwrightError: as `build_config`.
     """
     kind = config.get("model_type")
     kept = {key: config[key] for key in SETTINGS.get(str(kind), ()) if key in config}
     if kind == "mask2former":
-        kept[INNER] = description(_inner(config, origin), origin)
-    found = settings_of({"model_type": kind, **kept}, origin).to_dict()
+        kept[INNER] = describe_config(_inner(config, origin), origin)
+    found = build_config({"model_type": kind, **kept}, origin).to_dict()
     whole = {key: found[key] for key in SETTINGS[str(kind)] if key != INNER}
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in whole.items()}
     return {"model_type": kind, **plain, **({INNER: kept[INNER]} if INNER in kept else {})}
