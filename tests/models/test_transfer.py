@@ -33,7 +33,7 @@ def saved(path: Path, model: ModelPlan, names: list[str], channels: int = 3) -> 
     return segmenter
 
 
-def started(path: Path, model: ModelPlan, names: list[str]) -> tuple[models.Segmenter, transfer.Taken]:
+def started(path: Path, model: ModelPlan, names: list[str]) -> tuple[models.Segmenter, transfer.TransferSummary]:
     torch.manual_seed(6)
     segmenter = models.create_from_plan(model, len(names), 3)
     return segmenter, transfer.take_over(segmenter, model, names, path)

@@ -33,7 +33,7 @@ Axes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Taken:
+class TransferSummary:
     """What a network started with.
 
     Attributes:
@@ -60,7 +60,7 @@ class Taken:
         return f"weights from {self.source}: backbone and decoder; last layers {' and '.join(classes)}"
 
 
-def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path: Path) -> Taken:
+def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path: Path) -> TransferSummary:
     """Fill `segmenter` from a bundle; of an architecture that it does not continue only the backbone is taken.
 
     Args:
@@ -93,7 +93,7 @@ def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path:
     filled.update({name: tensor for name, tensor in tensors.items() if not name.startswith("aux.")})
     load_exactly(segmenter, filled, str(path))
     kept = [names[new] for _, new in pairs] if whole else []
-    return Taken(str(path), whole, tuple(kept), tuple(name for name in names if name not in kept))
+    return TransferSummary(str(path), whole, tuple(kept), tuple(name for name in names if name not in kept))
 
 
 def check_channels(card: bundle.Card, channels: int, source: str) -> None:
