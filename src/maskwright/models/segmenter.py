@@ -159,9 +159,9 @@ class Segmenter(nn.Module):
         shared = {id(tensor): tensor for tensor in (*self.parameters(), *self.buffers())}
         copy.deepcopy(self, shared).set_output_stride(output_stride)
 
-    def follow(self, progress: float) -> None:
+    def set_progress(self, progress: float) -> None:
         """Be told the share of the training done, 0..1, before each step."""
-        self.head.follow(progress)
+        self.head.set_progress(progress)
 
     def _check(self, x: Tensor) -> None:
         """Refuse what is no batch of images for this network; see `forward`."""

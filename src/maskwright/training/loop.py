@@ -133,7 +133,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.pace.learning_rate(plan.optim) * group["factor"]
         self._set_modes()
-        self.job.segmenter.follow(self.pace.progress)
+        self.job.segmenter.set_progress(self.pace.progress)
         # As many on every process, however many crops it has: each part is one exchange between them.
         parts = max(min(plan.optim.accumulate, plan.sampling.batch // self.job.fabric.world_size), 1)
         total = torch.zeros((), device=self.job.fabric.device)

@@ -72,7 +72,7 @@ def ended(plan: Plan, classes: int, weights: Mapping[str, Tensor], steps: int) -
     share = lora.share_of(segmenter)
     segmenter.load_state_dict(dict(weights))
     lora.merge(segmenter)
-    segmenter.follow(1.0)  # what grows with the training is whole now, also where the budget ended it early
+    segmenter.set_progress(1.0)  # what grows with the training is whole now, also where the budget ended it early
     return segmenter, share
 
 

@@ -27,7 +27,7 @@ class Head(nn.Module, ABC):
     def bias(self) -> Tensor:
         """The constants (K,) of the logits: what is added here is added to every pixel's logits."""
 
-    def follow(self, progress: float) -> None:
+    def set_progress(self, progress: float) -> None:
         """Be told the share of the training done, 0..1, before each step; only heads that grow with it listen."""
 
 

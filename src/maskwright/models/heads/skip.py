@@ -67,7 +67,7 @@ class SkipHead(Head):
         """The constants (K,) of the logits: those of the finest scores."""
         return cast("Tensor", self.skips[-1].bias) if len(self.skips) else self.score.bias
 
-    def follow(self, progress: float) -> None:
+    def set_progress(self, progress: float) -> None:
         """Be told the share of the training done."""
         self.progress = progress
 
