@@ -45,7 +45,7 @@ _LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
 
 
 @dataclass(frozen=True)
-class Share:
+class TrainedShare:
     """How much of a network is trained.
 
     Attributes:
@@ -127,11 +127,11 @@ def merge(segmenter: nn.Module) -> None:
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
 
 
-def share_of(segmenter: nn.Module) -> Share:
+def trained_share(segmenter: nn.Module) -> TrainedShare:
     """Count what is trained of a network, adapted or not."""
     added = {id(weight) for module in segmenter.modules() if _is_ours(module) for weight in module.parameters()}
     trained = sum(weight.numel() for weight in segmenter.parameters() if weight.requires_grad)
-    return Share(trained, sum(weight.numel() for weight in segmenter.parameters() if id(weight) not in added))
+    return TrainedShare(trained, sum(weight.numel() for weight in segmenter.parameters() if id(weight) not in added))
 
 
 def _is_ours(module: nn.Module) -> bool:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
     from maskwright.core.records import Record
     from maskwright.metrics.scores import Scores
-    from maskwright.models.lora import Share
+    from maskwright.models.lora import TrainedShare
     from maskwright.training.loop import Best
     from maskwright.training.pace import Pace
 
@@ -169,7 +169,7 @@ class Judged:
     split: str
     best: Best
     pace: Pace
-    share: Share
+    share: TrainedShare
     notes: tuple[str, ...]
     behind: Behind
 

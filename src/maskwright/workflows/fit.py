@@ -20,7 +20,7 @@ from maskwright.data.loader import Batches, Samples, Share
 from maskwright.inference.predictor import Predictor
 from maskwright.models.build import resolved
 from maskwright.models.bundle import Card, CardClasses
-from maskwright.models.lora import share_of
+from maskwright.models.lora import trained_share
 from maskwright.training import checkpoint
 from maskwright.training.loop import Batch, Best, Job, Trainer
 from maskwright.training.pace import Pace
@@ -81,7 +81,7 @@ def fit(task: Task, writers: list[Logger]) -> tuple[Best, Pace]:
     torch.manual_seed(int(generator(plan.seed, "weights").integers(2**62)))
     resumed = checkpoint.exists(task.run)
     segmenter, told = beginning(plan, dataset.classes.names, resumed=resumed)
-    for sentence in (_network(plan, share_of(segmenter).whole, resumed=resumed), *told):
+    for sentence in (_network(plan, trained_share(segmenter).whole, resumed=resumed), *told):
         task.on_event(Note(sentence))
     if plan.predict.output_stride is not None:
         segmenter.try_output_stride(plan.predict.output_stride)
