@@ -74,8 +74,6 @@ class Segmenter(nn.Module):
         head: map to logits, at the decoder's stride.
         classes: K.
         aux: auxiliary heads, each on one level of the pyramid, or on a further map of the decoder.
-        scales: of the image; where there is more than one, the same network sees the image at each, and the logits are
-            the largest of all (Chen et al. 2017, "DeepLab", section 3.2); those of each count as auxiliary ones.
 
     Attributes:
         classes: K.
@@ -93,7 +91,6 @@ class Segmenter(nn.Module):
         head: Head,
         classes: int,
         aux: Sequence[AuxHead] = (),
-        scales: Sequence[float] = (1.0,),
     ) -> None:
         super().__init__()
         if backbone.valid and not decoder.margin:
@@ -106,9 +103,13 @@ class Segmenter(nn.Module):
         self.head = head
         self.aux = nn.ModuleList(aux)
         self.classes = classes
-        self.scales = tuple(sorted(scales))
         self.in_channels = backbone.in_channels
         self.native_stride = decoder.stride
+
+    @property
+    def auxiliary_count(self) -> int:
+        """Number of auxiliary logits that `forward` returns after the main ones."""
+        return len(self.aux)
 
     def forward(self, x: Tensor, *, with_aux: bool = False, upsample: bool = True) -> Tensor | tuple[Tensor, ...]:
         """Compute logits, in float32 whatever the precision inside.
@@ -127,7 +128,7 @@ class Segmenter(nn.Module):
         height, width = x.shape[2], x.shape[3]
         x = self._padded(x)
         with moving_statistics():
-            main, others = self._scores(x, with_aux)
+            main, others = self.scores(x, with_aux=with_aux)
         stride = 1 if upsample else self.native_stride
         lost = 2 * self.decoder.margin
         whole = ((x.shape[2] - lost) // stride, (x.shape[3] - lost) // stride)
@@ -178,28 +179,21 @@ class Segmenter(nn.Module):
                 "convert them, (x.float() - mean) / std, or give arrays or files to maskwright.load(MODEL).predict"
             )
 
-    def _scores(self, x: Tensor, with_aux: bool) -> tuple[Tensor, list[Tensor]]:
-        """Return the logits of a padded image at the head's stride, and the auxiliary ones where they are wanted."""
-        pyramids = [self.backbone(self._scaled(x, scale)) for scale in self.scales]
-        scores: list[Tensor] = []
-        further: list[Tensor] = []
-        for features in pyramids:
-            found = self.decoder(features)
-            found, further = found if isinstance(found, tuple) else (found, [])
-            scores.append(self.head(found))
-        others = [head([*pyramids[-1], *further]) for head in self.aux] if with_aux else []
-        if len(scores) == 1:
-            return scores[0], others
-        size = height_width(scores[-1])
-        fused = torch.stack([resize(score, size) for score in scores]).amax(dim=0)
-        return fused, others + scores if with_aux else others
+    def scores(self, x: Tensor, *, with_aux: bool) -> tuple[Tensor, list[Tensor]]:
+        """Compute logits at the head's stride, before they are resized.
 
-    def _scaled(self, x: Tensor, scale: float) -> Tensor:
-        """Stretch `x` to `scale` times its size, or to the next larger one that the backbone divides."""
-        if scale == 1:
-            return x
-        height, width = (self.backbone.fitted(max(int(side * scale + 0.5), 1)) for side in height_width(x))
-        return resize(x, (height, width))
+        Args:
+            x: images (N, C, H, W), H and W sizes that the backbone divides.
+            with_aux: compute the auxiliary logits too; otherwise their list is empty.
+
+        Returns:
+            logits (N, K, h, w), and the auxiliary logits (N, K, h', w'), each at its own stride.
+        """
+        features = self.backbone(x)
+        found = self.decoder(features)
+        maps, further = found if isinstance(found, tuple) else (found, [])
+        main = self.head(maps)
+        return main, [head([*features, *further]) for head in self.aux] if with_aux else []
 
     def set_gradient_checkpointing(self, enable: bool) -> None:
         """Trade time for memory: recompute the backbone's activations in the backward pass. The result is the same."""

@@ -23,9 +23,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.decoders.deeplabv1 import FieldsOfViewDecoder
 from maskwright.models.heads.pixel import AtrousHead, Head, PixelHead
+from maskwright.models.layers.blocks import height_width, resize
 from maskwright.models.segmenter import Decoder, Segmenter
 
 if TYPE_CHECKING:
@@ -45,6 +48,46 @@ class LastLevel(Decoder):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return a map (N, channels, H / stride, W / stride)."""
         return features[-1]
+
+
+class MultiScaleSegmenter(Segmenter):
+    """A segmenter that sees the image at several scales; each logit is the largest of all scales (section 3.2).
+
+    The logits of each scale also count as auxiliary logits, after those of the auxiliary heads.
+
+    Args:
+        backbone, decoder, head, classes: as for `Segmenter`.
+        scales: factors on the height and width of the image.
+    """
+
+    def __init__(self, backbone: Backbone, decoder: Decoder, head: Head, classes: int, scales: Sequence[float]) -> None:
+        super().__init__(backbone, decoder, head, classes)
+        self.scales = tuple(sorted(scales))
+
+    @property
+    def auxiliary_count(self) -> int:
+        """Number of auxiliary logits: one for each auxiliary head, and one for each of several scales."""
+        return len(self.aux) + (len(self.scales) if len(self.scales) > 1 else 0)
+
+    def scores(self, x: Tensor, *, with_aux: bool) -> tuple[Tensor, list[Tensor]]:
+        """Compute logits at the head's stride; the auxiliary heads see the largest scale. See `Segmenter.scores`."""
+        scores: list[Tensor] = []
+        others: list[Tensor] = []
+        for place, scale in enumerate(self.scales, start=1):
+            main, others = super().scores(self._scaled(x, scale), with_aux=with_aux and place == len(self.scales))
+            scores.append(main)
+        if len(scores) == 1:
+            return scores[0], others
+        size = height_width(scores[-1])
+        fused = torch.stack([resize(score, size) for score in scores]).amax(dim=0)
+        return fused, others + scores if with_aux else others
+
+    def _scaled(self, x: Tensor, scale: float) -> Tensor:
+        """Resize `x` (N, C, H, W) to `scale` times its size, rounded up to a size that the backbone divides."""
+        if scale == 1:
+            return x
+        height, width = (self.backbone.fitted(max(int(side * scale + 0.5), 1)) for side in height_width(x))
+        return resize(x, (height, width))
 
 
 def build(
@@ -89,4 +132,4 @@ def build(
     else:
         decoder = FieldsOfViewDecoder(backbone, width, rates)
         head = PixelHead(decoder.channels, classes, dropout)
-    return Segmenter(backbone, decoder, head, classes, scales=scales)
+    return MultiScaleSegmenter(backbone, decoder, head, classes, scales)
