@@ -1,1 +1,1 @@
-"""Probabilities to cleaner ones: the dense CRF and the search for its parameters. Knows no network and no file."""
+"""Refines probabilities: the dense CRF, and the search for its parameters. Knows no network and no file."""
