@@ -1,4 +1,4 @@
-"""DeepLab v2: atrous spatial pyramid pooling by sums, and the image at three scales of which the strongest wins.
+"""DeepLab v2: atrous spatial pyramid pooling by sums; the image is seen at three scales, and the largest score wins.
 
 Chen, Papandreou, Kokkinos, Murphy, Yuille 2017 (first 2016), "DeepLab: Semantic Image Segmentation with Deep
 Convolutional Nets, Atrous Convolution, and Fully Connected CRFs", section 3.2 (figure 7b, ASPP-L) and section 4.1.
@@ -6,17 +6,17 @@ Convolutional Nets, Atrous Convolution, and Fully Connected CRFs", section 3.2 (
     scores(x) = sum over rates r of fc8_r(fc7_r(fc6_r(x))), fc6_r a 3x3 convolution of rate r = 6, 12, 18, 24
     logits    = max over s of scores(image scaled by s), s = 0.5, 0.75, 1
 
-On ResNet-101 a branch is one 3x3 convolution straight to the classes, as in the authors' published network:
-`--set model.backbone=resnet101 --set model.options.direct=true`. In training the scores of each scale have
-losses of their own. A dense CRF comes after the network (section 3.3): `--crf` when predicting.
+On ResNet-101 a branch is one 3x3 convolution to the classes, as in the authors' published network:
+`--set model.backbone=resnet101 --set model.options.direct=true`. During training the scores of each scale have their
+own loss. The paper applies a dense CRF to the result (section 3.3): `--crf` when predicting.
 
 Expected: 68.96 mIoU on PASCAL VOC 2012 val with VGG-16, one scale, and 71.57 with the CRF (their table 3, ASPP-L);
 76.35 and 77.69 with ResNet-101, three scales and COCO (table 4).
 
-Where we differ: the losses of the scales count `loss.auxiliary` together, where the paper adds all alike; the learning
-rate is planned; an image is stretched to the smaller scales, to sizes that the backbone divides; on a ResNet the first
-block of a dilated stage keeps the rate before it, as in torchvision, unless `multi_grid=[1]` gives it the stage's, as
-in ports of the authors' network; on VGG-16 what stands under deeplabv1 holds here too.
+Where we differ: `loss.auxiliary` weights the losses of the scales together, where the paper adds all with equal weight;
+the learning rate is planned; for the smaller scales the image is resized to sizes that the backbone divides; on a
+ResNet the first block of a dilated stage keeps the previous rate, as in torchvision, unless `multi_grid=[1]` gives it
+the rate of the stage, as in ports of the authors' network; on VGG-16 the differences of deeplabv1 apply too.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class LastLevel(Decoder):
-    """Hand on the last level as it is."""
+    """Pass on the last level unchanged."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__(backbone.channels[-1], backbone.reductions[-1])
@@ -109,8 +109,8 @@ def build(
         width: channels of fc6 and fc7 of each branch; 0 for twice those of the last level, which is 1024 on VGG-16.
             With `direct` it stays 0.
         rates: dilation of each branch.
-        scales: at which the network sees the image; one of 1.0 alone costs about half.
-        direct: no fc6 and fc7: from the last level straight to the classes, as on ResNet-101.
+        scales: of the image; [1.0] alone costs about half.
+        direct: omit fc6 and fc7: one convolution from the last level to the classes, as on ResNet-101.
 
     Raises:
         MaskwrightError: an option outside its rule.
@@ -119,8 +119,8 @@ def build(
         raise MaskwrightError(f"deeplabv2: width {width} must be 0 or more, and rates {list(rates)} 1 or more each")
     if direct and width:
         raise MaskwrightError(
-            f"deeplabv2: width is {width}, and with direct=true there are no fc6 and fc7 that it could widen: leave "
-            "width at 0, or set direct=false"
+            f"deeplabv2: width is {width}, but direct=true omits fc6 and fc7, whose width it is: leave width at 0, or "
+            "set direct=false"
         )
     if not scales or min(scales) < 0.1 or max(scales) > 2:
         raise MaskwrightError(f"deeplabv2: scales {list(scales)} must be 0.1 to 2 each, and at least one is needed")
