@@ -53,7 +53,7 @@ class DeepLabV3PlusDecoder(Decoder):
         stride = backbone.reductions[last]
         if low == last:
             raise MaskwrightError(
-                f"deeplabv3plus needs a level finer than the last, but all of this backbone have stride {stride}: "
+                f"deeplabv3plus needs a level finer than the last, but this backbone has only stride {stride}: "
                 "choose a backbone with a pyramid, such as resnet18"
             )
         super().__init__(width, backbone.reductions[low])

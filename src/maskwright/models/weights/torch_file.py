@@ -42,7 +42,7 @@ _DAMAGED = (
     OverflowError,
     MemoryError,
 )
-_NESTED = "a state dict, or a dictionary with exactly one state dict in it"
+_NESTED = "one state dict, alone or in a dictionary with plain values"
 
 
 def read_torch_file(path: Path) -> dict[str, Tensor]:
@@ -65,8 +65,8 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except ForeignError as error:
         raise MaskwrightError(
-            f"{path} contains {error}, and maskwright runs no code from a file of weights: it reads only {_NESTED} and "
-            "plain values, as data. If you trust the file, load it with torch, and save model.state_dict() alone with "
+            f"{path} contains {error}, and maskwright runs no code from a file of weights: it reads only {_NESTED}. "
+            "If you trust the file, load it with torch, and save model.state_dict() alone with "
             "safetensors.torch.save_file"
         ) from None
     except OSError as error:
