@@ -147,5 +147,5 @@ def test_rank_zero_changes_nothing_and_no_layer_is_an_error() -> None:
     lora.adapt(segmenter, LoraPlan())
     assert lora.trained_share(segmenter).trained == lora.trained_share(segmenter).whole
     segmenter.backbone = nn.BatchNorm2d(3)  # type: ignore[assignment]
-    with pytest.raises(MaskwrightError, match=r"lora.rank is 2, and the backbone has no linear .* set lora.rank=0"):
+    with pytest.raises(MaskwrightError, match=r"lora.rank is 2, but the backbone has no linear .* set lora.rank=0"):
         lora.adapt(segmenter, LoraPlan(rank=2))

@@ -104,7 +104,7 @@ def test_a_wrong_shape_is_named(small: Build, shape: tuple[int, ...], cure: str)
 
 
 def test_whole_numbers_are_refused(small: Build) -> None:
-    with pytest.raises(MaskwrightError, match=r"was given torch.uint8: convert them, \(x.float\(\) - mean\) / std"):
+    with pytest.raises(MaskwrightError, match=r"but got torch.uint8: use \(x.float\(\) - mean\) / std"):
         small()(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
 
 

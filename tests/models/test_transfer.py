@@ -108,7 +108,7 @@ def test_a_part_that_does_not_fit_is_refused(tmp_path: Path, other: ModelPlan) -
 def test_other_channels_are_named(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     saved(path, plan(), NAMES, channels=1)
-    with pytest.raises(MaskwrightError, match=r"takes images of 1 channels, and data.channels is 3: leave the setting"):
+    with pytest.raises(MaskwrightError, match=r"takes images of 1 channels, but data.channels is 3: leave the setting"):
         started(path, plan(), NAMES)
 
 

@@ -156,7 +156,7 @@ def test_a_setting_outside_its_rule_is_named(name: str, options: dict[str, Any],
 
 def test_a_transformer_too_shallow_to_spread_over_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vit, "_depth", lambda _name: 3)
-    with pytest.raises(MaskwrightError, match="test_vit has 3 blocks, and spread=true needs 4 or more"):
+    with pytest.raises(MaskwrightError, match="test_vit has 3 blocks, but spread=true needs 4 or more"):
         find_backbone("timm:test_vit").builder(3, spread=True)
 
 

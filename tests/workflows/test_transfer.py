@@ -55,7 +55,7 @@ def test_a_run_is_fine_tuned_by_lora_and_saved_without_a_trace(data: Path, base:
     told = [event.text for event in events if isinstance(event, Note)]
     assert told[0].startswith("model swiftnet on compact, ")
     assert told[0].endswith(f" parameters, from {toy.plan_of(tmp_path / 'run').model.weights}")
-    assert told[1].endswith("backbone and decoder; last layers taken over for class-0, class-1, class-2")
+    assert told[1].endswith("backbone and decoder; last layers copied for class-0, class-1, class-2")
     assert told[2].startswith("trains ")
     before, after = (load_file(run / "model.safetensors") for run in (base, tmp_path / "run"))
     assert before.keys() == after.keys()

@@ -1,6 +1,6 @@
 """The catalog: every architecture by name. `build` makes them.
 
-A new architecture is one file in `decoders/` with a `build(backbone, classes, dropout, *, options)`, and one entry here.
+A new architecture is a file in `decoders/` with a `build(backbone, classes, dropout, *, options)`, and one entry here.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ class Segmenter(nn.Module):
             )
         if not x.is_floating_point():
             raise MaskwrightError(
-                f"the model takes floating-point images, normalised as in its training, but got {x.dtype}: convert them, "
+                f"the model takes floating-point images, normalised as in its training, but got {x.dtype}: use "
                 "(x.float() - mean) / std, or pass arrays or files to maskwright.load(MODEL).predict"
             )
 

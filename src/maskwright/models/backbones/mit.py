@@ -191,8 +191,8 @@ def build(
         weights: safetensors file with this backbone's weights to start from.
         widths: channels of each stage; their number is the number of stages.
         depths: blocks of each stage.
-        heads: of each stage's attention; a stage's width is a multiple of its heads.
-        expansions: of each stage's Mix-FFN.
+        heads: number of attention heads of each stage; a stage's width is a multiple of its heads.
+        expansions: expansion factor of each stage's Mix-FFN.
         drop_path: probability of skipping a branch in the last block; it rises linearly from 0 in the first.
 
     Raises:

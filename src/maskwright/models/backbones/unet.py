@@ -82,7 +82,7 @@ def build(
         in_channels: of the image.
         weights: safetensors file with this backbone's weights to start from.
         base: channels of the first level; they double at each further one.
-        levels: of the pyramid, one more than the number of poolings.
+        levels: number of levels of the pyramid, one more than the number of poolings.
         norm: batch normalisation after each convolution, and in U-Net's expansive path.
         valid: convolutions without padding, as in the paper; the segmenter then extends the image by reflection.
         drop: share of the values dropped after each of the two deepest levels.

@@ -109,7 +109,7 @@ def build(
         width: channels of fc6 and fc7 of each branch; 0 for twice those of the last level, which is 1024 on VGG-16.
             With `direct` it stays 0.
         rates: dilation of each branch.
-        scales: of the image; [1.0] alone costs about half.
+        scales: factors on the image size; [1.0] alone costs about half.
         direct: omit fc6 and fc7: one convolution from the last level to the classes, as on ResNet-101.
 
     Raises:

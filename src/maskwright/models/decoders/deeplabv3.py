@@ -81,7 +81,7 @@ def build(
         classes: number of logits.
         dropout: before the last layers.
         width: channels of ASPP.
-        rates: of ASPP at output stride 16; adjusted to the backbone's.
+        rates: dilations of ASPP at output stride 16; adjusted to the backbone's.
         refine: add a 3x3 convolution between ASPP and the logits.
         auxiliary: add an auxiliary classifier on the level before the last.
 

@@ -97,7 +97,7 @@ def build(
         dropout: before the last layer.
         width: channels of ASPP and of the decoder.
         low_width: channels that the level at stride 4 is reduced to.
-        rates: of ASPP at output stride 16; adjusted to the backbone's.
+        rates: dilations of ASPP at output stride 16; adjusted to the backbone's.
         layout: `paper`, or `smp` for the arrangement of segmentation_models.pytorch.
 
     Raises:

@@ -95,7 +95,7 @@ def build(
         dropout: before the last layer.
         width: channels of the gated map.
         window: side of the window that the gate averages over, in pixels of the last level; 0 for the whole map.
-        steps: of the window, along height and width; only with a window above 0.
+        steps: strides of the window, along height and width; only with a window above 0.
 
     Raises:
         MaskwrightError: an option outside its rule, or a backbone without a pyramid.

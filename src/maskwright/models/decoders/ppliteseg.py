@@ -144,7 +144,7 @@ def build(
         backbone: image to pyramid.
         classes: number of logits.
         dropout: before the last layers.
-        channels: of the decoder, the finest first: 32, 64, 128 for PP-LiteSeg-T; 64, 96, 128, on STDC2, for B.
+        channels: widths of the decoder, the finest first: 32, 64, 128 for PP-LiteSeg-T; 64, 96, 128, on STDC2, for B.
         grids: cells of the pooling.
         auxiliary: add a classifier on every map of the decoder except the finest.
 

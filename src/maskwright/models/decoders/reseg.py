@@ -157,11 +157,11 @@ def build(
         backbone: image to pyramid; its last level is swept.
         classes: number of logits.
         dropout: before the last layer.
-        units: of each direction, for each ReNet layer.
+        units: recurrent units per direction, for each ReNet layer.
         patches: side of the patches, for each ReNet layer.
         cell: vanilla (tanh), lstm or gru.
-        filters: of each transposed convolution; those beyond the size of the image are left out, and if there are too
-            few, the logits keep the remaining stride.
+        filters: channels of each transposed convolution; those beyond the size of the image are left out, and if there
+            are too few, the logits keep the remaining stride.
 
     Raises:
         MaskwrightError: an option outside its rule.

@@ -52,7 +52,7 @@ class UNetDecoder(Decoder):
 
     Args:
         backbone: its levels are the input.
-        channels: of each block, coarsest first; the last one repeats if there are more blocks.
+        channels: output channels of each block, coarsest first; the last repeats if there are more blocks.
         finest: stride of the result.
         transposed: upsample by a learned convolution to the channels of the block.
         attention: add a gate to each skip except the finest.
@@ -139,7 +139,7 @@ def build(
         backbone: image to pyramid.
         classes: number of logits.
         dropout: before the last layer.
-        channels: of each block, coarsest first; the last one repeats if there are more blocks.
+        channels: output channels of each block, coarsest first; the last repeats if there are more blocks.
         finest: stride of the last block, and the native stride: 1, 2, 4 ...; larger is cheaper and coarser.
         layout: `modern`; `paper` for up-convolutions instead of nearest-neighbour upsampling; `smp` for a last
             convolution of 3x3, as in segmentation_models.pytorch.

@@ -45,7 +45,7 @@ class NestedDecoder(Decoder):
 
     Args:
         backbone: its levels are the input.
-        channels: of the outermost diagonal, coarsest first, and of the blocks after it; the last one repeats.
+        channels: widths of the outermost diagonal, coarsest first, and of the blocks after it; the last repeats.
         finest: stride of the result.
 
     Attributes:
@@ -104,7 +104,7 @@ def build(
         backbone: image to pyramid.
         classes: number of logits.
         dropout: before the last layer.
-        channels: of the outermost diagonal, coarsest first, and of the blocks after it; the last one repeats.
+        channels: widths of the outermost diagonal, coarsest first, and of the blocks after it; the last repeats.
         finest: stride of the result, and the native stride: 1, 2, 4 ...; larger is cheaper and coarser.
         deep_supervision: add an auxiliary classifier on each column of the finest level.
         layout: `paper`, or `smp` for a last convolution of 3x3, as in segmentation_models.pytorch.
