@@ -391,7 +391,7 @@ def test_a_label_without_a_channel_is_refused(name: str, classes: int, label: in
     [((2, 3, 4, 4), (2, 8, 8)), ((2, 3, 4, 4), (2, 1, 4, 4)), ((2, 3, 4, 4), (1, 4, 4)), ((0, 3, 4, 4), (0, 4, 4))],
 )
 @pytest.mark.parametrize("name", LOSSES)
-def test_shapes_that_do_not_go_together_are_told(name, logits, target):
+def test_shapes_that_do_not_match_are_refused(name, logits, target):
     with pytest.raises(
         MaskwrightError, match=r"a loss needs logits \(N, K, H, W\) and labels \(N, H, W\), no axis empty"
     ):

@@ -140,7 +140,7 @@ def test_what_contradicts_a_start_is_refused(base: Path, tmp_path: Path) -> None
         requested_plan(request(tmp_path))
     with pytest.raises(MaskwrightError, match=r"^--from .*gone does not exist: give the folder of a run"):
         requested_plan(request(tmp_path / "gone"))
-    with pytest.raises(MaskwrightError, match=r"takes images of 3 channels, and data\.channels is 1"):
+    with pytest.raises(MaskwrightError, match=r"takes images of 3 channels, but data\.channels is 1"):
         requested_plan(request(base, "data.channels=1"))
 
 

@@ -27,7 +27,7 @@ class SoftmaxParts(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Compute the four parts; saves the probabilities for the backward pass."""
+        """Compute the four parts (shapes as above) and save the probabilities for the backward pass."""
         count, classes = logits.shape[:2]
         scores = logits.to(mask.dtype, memory_format=torch.contiguous_format)
         log_probabilities = scores.log_softmax(1)
@@ -45,7 +45,7 @@ class SoftmaxParts(torch.autograd.Function):
     def backward(
         ctx: Any, by_true: Tensor | None, by_sum: Tensor | None, by_class: Tensor | None, by_each: Tensor | None
     ) -> tuple[Tensor, None, None]:
-        """Combine the gradients of the parts into that of the logits: p * (g - <g, p>), g being their sum."""
+        """Combine the gradients of the parts, g, into that of the logits (N, K, H, W): p * (g - <g, p>)."""
         probabilities, labels, mask = ctx.saved_tensors
         with torch.autocast(probabilities.device.type, enabled=False):
             shift = torch.zeros_like(mask) if by_sum is None else by_sum.clone()

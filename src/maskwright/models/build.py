@@ -68,9 +68,9 @@ def create(
         _check_own_heads(name, backbone, settings)
     path = _starting_weights(backbone, pretrained, weights)
     source = find_backbone(backbone)
-    network = _backbone(source.builder, in_channels, path, backbone, _taken(settings, source.builder))
+    network = _backbone(source.builder, in_channels, path, backbone, _options_for(settings, source.builder))
     _bring_to_stride(network, source.builder, settings)
-    segmenter = entry.builder(network, classes, dropout, **_taken(settings, entry.builder))
+    segmenter = entry.builder(network, classes, dropout, **_options_for(settings, entry.builder))
     segmenter.align_corners = settings["align_corners"]
     if aux_levels is not None:
         segmenter.aux = aux_heads(network, aux_levels, classes, dropout)
@@ -166,7 +166,7 @@ def backbone_has_weights(plan: ModelPlan, in_channels: int) -> bool:
     """
     _, backbone = _find(plan.name, plan.backbone)
     builder = find_backbone(backbone).builder
-    settings = _taken(_checked_options(plan.name, backbone, plan.options), builder)
+    settings = _options_for(_checked_options(plan.name, backbone, plan.options), builder)
     with torch.random.fork_rng(devices=[]):
         return any(True for _ in builder(in_channels, None, **settings).parameters())
 
@@ -213,7 +213,7 @@ def _keywords(builder: Callable[..., Any]) -> dict[str, Any]:
     return {entry.name: entry.default for entry in parameters if entry.kind is entry.KEYWORD_ONLY}
 
 
-def _taken(settings: Mapping[str, Any], builder: Callable[..., Any]) -> dict[str, Any]:
+def _options_for(settings: Mapping[str, Any], builder: Callable[..., Any]) -> dict[str, Any]:
     """Return the settings that `builder` has."""
     return {key: settings[key] for key in _keywords(builder)}
 

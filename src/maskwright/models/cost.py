@@ -116,9 +116,9 @@ def milliseconds(network: Segmenter, side: int = SIDE, repeats: int = REPEATS) -
     seconds = []
     with torch.inference_mode():
         for _ in range(repeats + 1):
-            begun = time.perf_counter()
+            start = time.perf_counter()
             network(image)
-            seconds.append(time.perf_counter() - begun)
+            seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[1:]) * 1000
 
 

@@ -112,7 +112,7 @@ def adapt(segmenter: Segmenter, plan: LoraPlan) -> None:
 
 
 def rank_of(weight: Tensor, rank: int) -> int:
-    """Return the rank that `weight` has room for, at most `rank`; 0 if even rank 1 has more numbers than the weight."""
+    """Return the rank that `weight` (any shape) has room for, up to `rank`; 0 if even rank 1 is larger than it."""
     rows, columns = _matrix(weight)
     room = int(ROOM * rows * columns / (rows + columns))
     fits = min(rank, max(room, 1))

@@ -71,7 +71,7 @@ def build(backbone: Backbone, classes: int, dropout: float = 0.0, *, width: int 
         rate: dilation of fc6.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     if width < 0 or rate < 1:
         raise MaskwrightError(f"deeplabv1: width {width} must be 0 or more, and rate {rate} 1 or more")

@@ -70,7 +70,7 @@ class MultiScaleSegmenter(Segmenter):
         return len(self.aux) + (len(self.scales) if len(self.scales) > 1 else 0)
 
     def scores(self, x: Tensor, *, with_aux: bool) -> tuple[Tensor, list[Tensor]]:
-        """Compute logits at the head's stride; the auxiliary heads see the largest scale. See `Segmenter.scores`."""
+        """Compute logits (N, K, h, w) from `x` (N, C, H, W); the auxiliary heads see the largest scale."""
         scores: list[Tensor] = []
         others: list[Tensor] = []
         for place, scale in enumerate(self.scales, start=1):
@@ -113,7 +113,7 @@ def build(
         direct: omit fc6 and fc7: one convolution from the last level to the classes, as on ResNet-101.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     if width < 0 or not rates or min(rates) < 1:
         raise MaskwrightError(f"deeplabv2: width {width} must be 0 or more, and rates {list(rates)} 1 or more each")

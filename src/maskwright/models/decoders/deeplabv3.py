@@ -86,7 +86,7 @@ def build(
         auxiliary: add an auxiliary classifier on the level before the last.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     if min(width, *rates, 1) < 1:
         raise MaskwrightError(f"deeplabv3: width {width} and rates {list(rates)} must all be 1 or more")

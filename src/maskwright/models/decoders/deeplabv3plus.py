@@ -101,7 +101,7 @@ def build(
         layout: `paper`, or `smp` for the arrangement of segmentation_models.pytorch.
 
     Raises:
-        MaskwrightError: an option outside its rule, or a backbone without a pyramid.
+        MaskwrightError: an invalid option, or a backbone without a pyramid.
     """
     if min(width, low_width, *rates, 1) < 1:
         raise MaskwrightError(

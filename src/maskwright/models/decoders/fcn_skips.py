@@ -81,7 +81,7 @@ def build(
         staged: train the skips one after the other, the finest last; not for fcn32s, which has none.
 
     Raises:
-        MaskwrightError: an option outside its rule, or a level that the backbone lacks.
+        MaskwrightError: an invalid option, or a level that the backbone lacks.
     """
     name = f"fcn{stride}s"
     if finest not in {1, 2, 4, 8}:

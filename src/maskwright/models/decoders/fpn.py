@@ -117,7 +117,7 @@ def build(
         align_corners: align the corner pixels' centres when the branches upsample.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     if width < 1 or branch_width < 4:
         raise MaskwrightError(f"fpn: width {width} must be 1 or more, and branch_width {branch_width} 4 or more")

@@ -98,7 +98,7 @@ def build(
         steps: strides of the window, along height and width; only with a window above 0.
 
     Raises:
-        MaskwrightError: an option outside its rule, or a backbone without a pyramid.
+        MaskwrightError: an invalid option, or a backbone without a pyramid.
     """
     if width < 1 or window < 0 or len(steps) != 2 or min(steps) < 1:
         raise MaskwrightError(

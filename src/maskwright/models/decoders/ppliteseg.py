@@ -149,7 +149,7 @@ def build(
         auxiliary: add a classifier on every map of the decoder except the finest.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     if not channels or not grids or min(*channels, *grids) < 1:
         raise MaskwrightError(

@@ -50,6 +50,6 @@ def build(
             are too few, the logits keep the remaining stride.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     return compose("renet", backbone, classes, dropout, Settings(units, patches, cell, filters))

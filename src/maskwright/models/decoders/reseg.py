@@ -54,7 +54,7 @@ class Settings:
         """Refuse options that cannot be built on a map of stride `coarsest`.
 
         Raises:
-            MaskwrightError: an option outside its rule.
+            MaskwrightError: an invalid option.
         """
         check_cell(model, self.cell)
         if len(self.units) != len(self.patches) or not self.units or min(*self.units, *self.patches) < 1:
@@ -134,7 +134,7 @@ def compose(model: str, backbone: Backbone, classes: int, dropout: float, settin
         settings: of the decoder.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     settings.check(model, backbone.reductions[-1])
     decoder = RecurrentDecoder(backbone, settings)
@@ -164,6 +164,6 @@ def build(
             are too few, the logits keep the remaining stride.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     return compose("reseg", backbone, classes, dropout, Settings(units, patches, cell, filters))

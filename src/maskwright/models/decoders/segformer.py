@@ -72,7 +72,7 @@ def build(backbone: Backbone, classes: int, dropout: float = 0.0, *, width: int 
         width: C, the channels of the decoder.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     if width < 1:
         raise MaskwrightError(f"segformer: width is {width}, but must be 1 or more")

@@ -89,7 +89,7 @@ def build(
         grids: cells of the spatial pyramid pooling.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     if width < 1 or finest < 1 or not grids or min(grids) < 1:
         raise MaskwrightError(

@@ -69,15 +69,15 @@ class UNetDecoder(Decoder):
         self.deepest = deepest
         self.skips = [level for _, level in steps]
         self.factors = [coarse // fine for coarse, fine in pairwise(strides)]
-        beside = [None if level is None else backbone.channels[level] for level in self.skips]
+        skip_channels = [None if level is None else backbone.channels[level] for level in self.skips]
         self.transposed = transposed
         self.ups, self.blocks = nn.ModuleList(), nn.ModuleList()
-        for inputs, skip, width, factor in zip(before, beside, widths, self.factors, strict=False):
+        for inputs, skip, width, factor in zip(before, skip_channels, widths, self.factors, strict=False):
             # Nearest-neighbour upsampling has no layer; the identity keeps the tensor names in files.
             self.ups.append(nn.ConvTranspose2d(inputs, width, factor, factor) if transposed else nn.Identity())
             arriving = (width if transposed else inputs) + (skip or 0)
             self.blocks.append(DoubleConv(arriving, width, norm=backbone.normalised, valid=backbone.valid))
-        self.gates = gates(beside if attention else [None] * len(steps), before, self.factors)
+        self.gates = gates(skip_channels if attention else [None] * len(steps), before, self.factors)
         initialise(self, "fan_out" if backbone.normalised else "fan_in")
         if backbone.valid:
             self.margin = self._lost(backbone)
@@ -113,7 +113,7 @@ def check_decoder_options(
     """Refuse options that no U-Net can be built from; see `build` for each.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     if not channels or min(channels) < 1 or finest not in {1, 2, 4, 8, 16}:
         raise MaskwrightError(
@@ -146,7 +146,7 @@ def build(
         attention: add a gate to each skip except the finest.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     check_decoder_options("unet", channels, finest, layout, LAYOUTS)
     decoder = UNetDecoder(backbone, channels, finest, transposed=layout == "paper", attention=attention)

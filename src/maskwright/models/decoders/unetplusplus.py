@@ -80,8 +80,8 @@ class NestedDecoder(Decoder):
         for column in range(1, len(rows)):
             for level in range(len(rows) - column):
                 block = cast("DoubleConv", self.blocks[f"{level}_{column}"])
-                beside = torch.cat(rows[level][::-1], dim=1)
-                rows[level].append(block.joined(rows[level + 1][column - 1], beside, self.factors[level]))
+                skip = torch.cat(rows[level][::-1], dim=1)
+                rows[level].append(block.joined(rows[level + 1][column - 1], skip, self.factors[level]))
         x = rows[0][-1]
         for finish in self.finish:
             x = cast("DoubleConv", finish).joined(x, None)
@@ -110,7 +110,7 @@ def build(
         layout: `paper`, or `smp` for a last convolution of 3x3, as in segmentation_models.pytorch.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     check_decoder_options("unet++", channels, finest, layout, LAYOUTS)
     decoder = NestedDecoder(backbone, channels, finest)

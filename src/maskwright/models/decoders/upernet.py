@@ -94,7 +94,7 @@ def build(
         auxiliary: add an auxiliary classifier on the level before the last.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     if width < 1 or not grids or min(grids) < 1:
         raise MaskwrightError(

@@ -91,15 +91,15 @@ class DoubleConv(nn.Sequential):
             steps.append(nn.Sequential(convolution, *norms, nn.ReLU(inplace=True)))
         super().__init__(*steps)
 
-    def joined(self, coarse: Tensor, beside: Tensor | None, factor: int = 2) -> Tensor:
-        """Return this block's output for `coarse`, upsampled by nearest neighbour and concatenated with `beside`.
+    def joined(self, coarse: Tensor, skip: Tensor | None, factor: int = 2) -> Tensor:
+        """Return this block's output for `coarse`, upsampled by nearest neighbour and concatenated with `skip`.
 
         A convolution sums over its input channels, so each part can be convolved on its own; with few upsampled
         channels this is faster from the coarse map (`enlarged_convolution`). Only for blocks with padding.
 
         Args:
             coarse: (N, C, H / factor, W / factor).
-            beside: (N, D, H, W), C + D being the inputs of this block; None if D is 0.
+            skip: (N, D, H, W), C + D being the inputs of this block; None if D is 0.
             factor: of the upsampling.
 
         Returns:
@@ -107,12 +107,12 @@ class DoubleConv(nn.Sequential):
         """
         if factor != 2 or coarse.shape[1] > FEW_CHANNELS:
             enlarged = F.interpolate(coarse, scale_factor=factor, mode="nearest")
-            return cast("Tensor", self(enlarged if beside is None else torch.cat([enlarged, beside], dim=1)))
+            return cast("Tensor", self(enlarged if skip is None else torch.cat([enlarged, skip], dim=1)))
         convolution, *rest = cast("nn.Sequential", self[0])
         weight, bias = cast("Tensor", convolution.weight), cast("Tensor | None", convolution.bias)
         x = enlarged_convolution(coarse, weight[:, : coarse.shape[1]], bias)
-        if beside is not None:
-            x = x + F.conv2d(beside, weight[:, coarse.shape[1] :], padding=1)
+        if skip is not None:
+            x = x + F.conv2d(skip, weight[:, coarse.shape[1] :], padding=1)
         for layer in rest:
             x = layer(x)
         return cast("Tensor", self[1](x))

@@ -38,7 +38,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         tensors = read_torch_file(path)
     else:
         with _opened(path) as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is not a dictionary
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and tensor.isnan().any():
             raise MaskwrightError(
