@@ -95,7 +95,7 @@ LOSSES: dict[str, LossEntry] = {
         boundary,
         "Kervadec et al., Boundary Loss for Highly Unbalanced Segmentation",
         2019,
-        "Wrong probability times its distance to the true boundary: against distant errors, with a region loss.",
+        "Wrong probability times its distance to the true boundary: add it to a region loss, against distant errors.",
     ),
     "mean_squared_error": LossEntry(
         mean_squared_error,
