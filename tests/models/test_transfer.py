@@ -53,8 +53,7 @@ def test_classes_of_the_same_name_keep_what_they_had_learnt(tmp_path: Path) -> N
         assert all(torch.equal(value, theirs[key]) for key, value in getattr(segmenter, part).state_dict().items())
     assert taken.kept == ("traffic light", "SKY")
     assert str(taken) == (
-        f"weights from {path}: backbone and decoder; last layers taken over for traffic light, SKY and fresh for "
-        "tree, car"
+        f"weights from {path}: backbone and decoder; last layers copied for traffic light, SKY and random for tree, car"
     )
 
 
@@ -94,7 +93,7 @@ def test_of_another_architecture_only_the_backbone_is_taken(tmp_path: Path) -> N
     segmenter, taken = started(path, plan("unet"), NAMES)
     theirs = before.backbone.state_dict()
     assert all(torch.equal(value, theirs[key]) for key, value in segmenter.backbone.state_dict().items())
-    assert str(taken) == f"weights from {path}: the backbone; decoder and last layers are fresh"
+    assert str(taken) == f"weights from {path}: backbone only; decoder and last layers start at random"
 
 
 @pytest.mark.parametrize("other", [plan(width=9), plan(widths=[4, 6, 8, 12]), plan("unet", widths=[4, 6, 8, 12])])

@@ -144,7 +144,7 @@ def test_stochastic_depth_skips_branches_in_training_only() -> None:
     ("name", "options", "message"),
     [
         ("mit", {"heads": (3, 2, 5, 8)}, "each width must be a multiple of its heads"),
-        ("mit", {"depths": (2, 2)}, "do not go together"),
+        ("mit", {"depths": (2, 2)}, "do not match"),
         ("mit", {"drop_path": 1.0}, "drop_path is 1.0"),
         ("mobilenet_v3_large", {"output_stride": 8}, "must be 16 or 32"),
     ],

@@ -90,7 +90,7 @@ MODELS: dict[str, ModelEntry] = {
         2015,
         "https://arxiv.org/abs/1505.04597",
         "unet",
-        "the original network with its contracting path of 64 to 1024 channels: 31 million weights, slow on a CPU",
+        "the original network, contracting path of 64 to 1024 channels: 31 million weights, slow on a CPU",
         slim={"base": 16, "channels": [128, 64, 32, 16], "norm": True},
     ),
     "unet++": ModelEntry(
@@ -117,7 +117,7 @@ MODELS: dict[str, ModelEntry] = {
         2017,
         "https://arxiv.org/abs/1706.05587",
         "resnet18",
-        "context from dilated convolutions and the whole image; can predict at a finer stride than it trained at",
+        "context from dilated convolutions and the whole image; can predict at a finer stride than trained",
         backbone_options={"output_stride": 16, "multi_grid": (1, 2, 4)},
     ),
     "deeplabv3plus": ModelEntry(
