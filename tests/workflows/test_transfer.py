@@ -103,7 +103,7 @@ def test_two_processes_thaw_and_adapt_as_one_does(data: Path, base: Path, tmp_pa
 def test_another_decoder_stands_on_the_backbone_of_a_run(data: Path, base: Path, tmp_path: Path) -> None:
     events: list[Event] = []
     train(data, request(base, model="unet"), tmp_path / "run", on_event=events.append)
-    assert any(": the backbone; decoder and last layers are fresh" in str(event) for event in events)
+    assert any(": backbone only; decoder and last layers start at random" in str(event) for event in events)
     plan = toy.plan_of(tmp_path / "run")
     assert (plan.model.name, plan.model.options["widths"]) == ("unet", [8, 8, 16, 16])
     assert "width" not in plan.model.options, "it is the decoder's, and its fellow in unet means something else"
