@@ -45,7 +45,7 @@ def test_wishes_are_told_as_set_by_hand() -> None:
         ("optim.name=adma", "'adma' is no optimiser: did you mean 'adam'"),
         ("loss.terms={dicee: 1}", "'dicee' is no loss: did you mean 'dice'"),
         ("loss.options={focall: {gamma: 1}}", "'focall' is no loss: did you mean 'focal'"),
-        ("model.backbone=resnett", "'resnett' is no backbone: did you mean 'resnet"),
+        ("model.backbone=resnett", "unknown backbone 'resnett'; did you mean 'resnet"),
     ],
 )
 def test_an_unknown_name_is_refused_with_its_key(setting: str, words: str, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""The bundle: one safetensors file that holds all that prediction needs. Reading it runs no code and needs no network.
+"""The bundle: one safetensors file with everything that prediction needs. Reading it runs no code and needs no network.
 
-Weights are stored as float32 (whole numbers as they are), the card as JSON in the file's metadata.
+Weights are stored as float32 (integers unchanged), the card as JSON in the file's metadata.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class CardClasses(Section):
     """The labels, by class index.
 
     Attributes:
-        names: one a class.
-        colors: one RGB triple (0..255) a class.
+        names: one per class.
+        colors: one RGB triple (0..255) per class.
     """
 
     names: list[str]
@@ -53,16 +53,16 @@ class CardClasses(Section):
 
     @classmethod
     def of(cls, classes: Classes) -> CardClasses:
-        """Take over a data set's labels."""
+        """Adopt a data set's labels."""
         return cls(names=list(classes.names), colors=list(classes.colors))
 
     def table(self) -> Classes:
-        """Return the labels as the rest of the house knows them."""
+        """Return the labels as `core.classes.Classes`."""
         return Classes(tuple(self.names), tuple(self.colors))
 
 
 class Card(Section):
-    """What a bundle says about its model.
+    """The description of the model in a bundle.
 
     Attributes:
         format: version of this layout; a reader refuses a newer one.
@@ -72,7 +72,7 @@ class Card(Section):
         model: architecture, backbone and options, written out in full when saved.
         classes: names and colours.
         data: how files become the network's input.
-        dtypes: pixel types of the training's images, `uint8` and the like; empty where that is not known.
+        dtypes: pixel types of the training's images, `uint8` and the like; empty if unknown.
         predict: how whole images are predicted.
         postprocess: what may follow the network; its CRF is used when it is asked for.
         decoding: numbers that decoding takes beside the network's output, by the task's names: the `temperature` that
@@ -103,9 +103,9 @@ def save(path: Path, segmenter: Segmenter, card: Card) -> None:
     """Write a bundle, atomically.
 
     Args:
-        path: of the file; its folder is made.
+        path: of the file; its folder is created.
         segmenter: any mode, device and memory layout; it is not changed.
-        card: its `model` must be what `segmenter` was created from.
+        card: its `model` must be the plan that `segmenter` was created from.
 
     Raises:
         MaskwrightError: the file cannot be written.
@@ -120,10 +120,10 @@ def save(path: Path, segmenter: Segmenter, card: Card) -> None:
 def load(path: Path) -> tuple[Segmenter, Card]:
     """Read a bundle: the segmenter, on the CPU and in evaluation mode, and its card.
 
-    torch's random state is as it was afterwards.
+    torch's random state is unchanged afterwards.
 
     Raises:
-        MaskwrightError: missing, cut off, no safetensors, not ours, of a newer format, or damaged.
+        MaskwrightError: missing, truncated, not safetensors, not a bundle, of a newer format, or damaged.
     """
     card = read_card(path)
     tensors = read_tensors(path)
@@ -131,16 +131,16 @@ def load(path: Path) -> tuple[Segmenter, Card]:
 
 
 def read_card(path: Path) -> Card:
-    """Read what a bundle says about its model, without building it or reading its weights.
+    """Read the card of a bundle, without building the model or reading its weights.
 
     Raises:
-        MaskwrightError: missing, cut off, no safetensors, not ours, of a newer format, or damaged.
+        MaskwrightError: missing, truncated, not safetensors, not a bundle, of a newer format, or damaged.
     """
     return _card(read_metadata(path), str(path))
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    """Copy to the CPU, packed, floats as float32; a copy, as two names may share one memory."""
+    """Copy to the CPU, contiguous, floats as float32; a copy, because two names may share memory."""
     dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
     return tensor.detach().to("cpu", dtype, copy=True).contiguous()
 
@@ -149,9 +149,9 @@ def _card(metadata: dict[str, str], source: str) -> Card:
     """Check a file's metadata."""
     if CARD_KEY not in metadata:
         raise MaskwrightError(
-            f"{source} is a safetensors file, but no maskwright bundle: it has no card. Give a model.safetensors that "
-            "maskwright train wrote, or make one of another library's weights by maskwright import; a training "
-            "starts from a backbone's with --weights FILE"
+            f"{source} is a safetensors file, but not a maskwright bundle: it has no card. Give a model.safetensors "
+            "that maskwright train wrote, or convert another library's weights with maskwright import; to start a "
+            "training from a backbone's weights, use --weights FILE"
         )
     try:
         values = json.loads(metadata[CARD_KEY])
@@ -165,13 +165,13 @@ def _card(metadata: dict[str, str], source: str) -> Card:
         )
     if written > FORMAT:
         raise MaskwrightError(
-            f"{source} was written by maskwright {by} in format {written}, and this version reads up to {FORMAT}: "
-            "update maskwright"
+            f"{source} was written by maskwright {by} in format {written}, but this version reads formats up to "
+            f"{FORMAT}: update maskwright"
         )
     try:
         return Card.model_validate(values)
     except ValidationError as error:
         raise MaskwrightError(
-            f"{source}: the card is damaged, or was changed by hand ({first_problem(error)}): copy the file again, or "
-            "train anew"
+            f"{source}: the card is damaged, or was edited by hand ({first_problem(error)}): copy the file again, or "
+            "train again"
         ) from None

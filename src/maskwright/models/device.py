@@ -1,4 +1,4 @@
-"""Which processor a network runs on, and in which precision. Knows no network."""
+"""The device a network runs on, and its precision. Knows no network."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": t
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
-    """Turn `auto`, `cpu`, `cuda`, `cuda:1` or `mps` into a device that is there.
+    """Turn `auto`, `cpu`, `cuda`, `cuda:1` or `mps` into an available device.
 
     Raises:
-        MaskwrightError: no such device, or this machine (or this build of PyTorch) has none.
+        MaskwrightError: an unknown device, or one that this machine (or this build of PyTorch) lacks.
     """
     if isinstance(name, torch.device):
         return name
@@ -40,7 +40,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Return the context in which a network computes as Fabric has it compute in this precision."""
+    """Return the autocast context that Fabric uses for this precision."""
     return torch.autocast(device.type, _DTYPES[precision], enabled=precision != "32-true")
 
 

@@ -1,10 +1,11 @@
-"""The dense CRF's parameters by search on validation images. Knows probabilities and truth, and no model.
+"""Searches the dense CRF's parameters on validation images. Knows probabilities and truth, and no model.
 
 Chen et al. 2015, section 5: w1, theta_alpha and theta_beta are searched on validation images, coarse to fine, by IoU;
-the smoothness kernel is kept at w2 = 3, theta_gamma = 3.
+the smoothness kernel stays at w2 = 3, theta_gamma = 3.
 
-Where we differ: w2 is searched too, theta_gamma alone stays; a coordinate search that doubles or halves one parameter
-at a time, then goes by the root of two; what it raises is the mean of IoU and boundary IoU.
+Where we differ: w2 is searched too, and only theta_gamma stays fixed; a coordinate search doubles or halves one
+parameter at a time, then multiplies or divides by the square root of two; it maximises the mean of IoU and boundary
+IoU.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from maskwright.core.plan import CrfPlan
     from maskwright.postprocess.base import Sample
 
-START_SHARE = 0.25  # of the time, at most, for the start: on fewer samples where all would take longer
+START_SHARE = 0.25  # of the time, at most, for the starting point: on fewer samples if all would take longer
 AXES = ("w1", "theta_beta", "w2", "theta_alpha")
 FACTORS = (2.0, 2**0.5)
 LEAST = {"theta_alpha": 1.0, "theta_beta": 1.0, "w1": 0.01, "w2": 0.01}
@@ -46,7 +47,7 @@ class Quality:
 
     @property
     def value(self) -> float:
-        """What the search raises."""
+        """The quantity that the search maximises."""
         return (self.iou + self.boundary_iou) / 2
 
 
@@ -58,8 +59,8 @@ class CrfFit:
         settings: the best that were tried.
         without: quality of the network's own labels.
         quality: with `settings`.
-        images: samples that it was searched on.
-        tried: how many settings were.
+        images: number of samples searched on.
+        tried: number of settings tried.
     """
 
     settings: CrfPlan
@@ -70,12 +71,12 @@ class CrfFit:
 
     @property
     def helps(self) -> bool:
-        """Whether the best settings are better than no CRF at all."""
+        """Whether the best settings beat no CRF at all."""
         return self.quality.value > self.without.value
 
     @property
     def at_limit(self) -> tuple[str, ...]:
-        """Parameters that ended at the least or the most that is tried: better ones may lie beyond."""
+        """Parameters that ended at the smallest or largest value tried: better ones may lie beyond."""
         ended = self.settings.model_dump()
         return tuple(axis for axis in AXES if ended[axis] in {LEAST[axis], MOST[axis]})
 
@@ -107,8 +108,8 @@ def search(samples: Sequence[Sample], start: CrfPlan, deadline: float | None = N
     Args:
         samples: at least one.
         start: where to begin; its `theta_gamma` and `iterations` stay.
-        deadline: in seconds of `time.monotonic()`: nothing is begun that would probably not be done by then, but for
-            the start on the first sample. Samples that the start has no time for are left out. None for no limit.
+        deadline: in seconds of `time.monotonic()`; None for no limit. Nothing starts that would probably end after it,
+            except the starting point on the first sample. Samples that the starting point has no time for are left out.
     """
     began = time.monotonic()
     refined = _refined(start, samples, None if deadline is None else began + START_SHARE * (deadline - began))
@@ -153,13 +154,13 @@ def _key(settings: CrfPlan) -> tuple[float, ...]:
 
 
 def _with(settings: CrfPlan, samples: Sequence[Sample], deadline: float | None) -> Quality | None:
-    """Judge settings on all samples; None where time does not allow it."""
+    """Evaluate settings on all samples; None if time does not allow it."""
     refined = _refined(settings, samples, deadline)
     return _quality(refined, samples) if len(refined) == len(samples) else None
 
 
 def _refined(settings: CrfPlan, samples: Sequence[Sample], deadline: float | None) -> list[NDArray[np.uint8]]:
-    """Return the labels of the first sample, and of those after it that are probably done by the deadline."""
+    """Return the labels (H, W) of the first sample, and of those after it that will probably finish in time."""
     labels: list[NDArray[np.uint8]] = []
     began = time.monotonic()
     for sample in samples:
@@ -171,7 +172,7 @@ def _refined(settings: CrfPlan, samples: Sequence[Sample], deadline: float | Non
 
 
 def _quality(labels: list[NDArray[np.uint8]], samples: Sequence[Sample]) -> Quality:
-    """Judge label maps (H, W), one a sample."""
+    """Score label maps (H, W), one per sample."""
     classes = len(samples[0].probabilities)
     regions = np.zeros((classes, classes), np.int64)
     edges = np.zeros((classes, 3), np.int64)

@@ -25,7 +25,7 @@ from maskwright.tasks.label_judge import LabelJudge
 from maskwright.tasks.label_map import LabelMap, decide
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
     from maskwright.core.plan import Plan
     from maskwright.core.records import Dataset, Record
-    from maskwright.tasks.base import Adjustments, Block, Decoding, Legend, Painted, Seen
+    from maskwright.tasks.base import Adjustments, Block, Decoding, Legend, Painted, Seen, Writer
 
 GROUP = "classes"
 
@@ -42,9 +42,9 @@ GROUP = "classes"
 class Semantic:
     """The task `semantic`; see `tasks.base.Task` for what each method does."""
 
-    annotation: Literal["labels"] = "labels"
+    annotation: Literal["labels", "values"] = "labels"
     headline = LABEL_METRICS[0]
-    writers = label_files.WRITERS
+    writers: Mapping[str, Writer] = label_files.WRITERS
 
     def channels(self, classes: Classes) -> tuple[Channels, ...]:
         """Return one softmax group, or one sigmoid channel for a single class."""

@@ -52,4 +52,4 @@ def _has_auxiliary(plan: Plan) -> bool:
     """Whether the planned network gives auxiliary logits; it is built without memory to see."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         segmenter = models.create_from_plan(plan.model.plain(), 2, plan.data.channels)
-    return len(segmenter.aux) > 0 or len(segmenter.scales) > 1
+    return segmenter.auxiliary_count > 0

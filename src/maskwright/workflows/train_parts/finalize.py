@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
     from maskwright.core.records import Record
     from maskwright.metrics.scores import Scores
-    from maskwright.models.lora import Share
+    from maskwright.models.lora import TrainedShare
     from maskwright.training.loop import Best
     from maskwright.training.schedule import Schedule
     from maskwright.workflows.train_parts.training_run import TrainingRun
@@ -38,7 +38,7 @@ class Outcome:
 
     best: Best
     schedule: Schedule
-    share: Share
+    share: TrainedShare
     held_out: Sequence[Record]
     split: str
     fitted: PostprocessFit

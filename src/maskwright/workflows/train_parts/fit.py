@@ -20,7 +20,7 @@ from maskwright.data.loader import Batches, Samples, Share
 from maskwright.inference.engine import TorchEngine
 from maskwright.inference.predictor import Predictor
 from maskwright.models.build import resolved
-from maskwright.models.lora import share_of
+from maskwright.models.lora import trained_share
 from maskwright.training import checkpoint
 from maskwright.training.loop import Best, Trainer, TrainerInputs
 from maskwright.training.measure import as_target
@@ -50,7 +50,7 @@ def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
     torch.manual_seed(int(generator(plan.seed, "weights").integers(2**62)))
     resumed = checkpoint.exists(training.run)
     segmenter, notes = first_network(plan, training.groups, dataset.classes.names, resumed=resumed)
-    for sentence in (_network(plan, share_of(segmenter).whole, resumed=resumed), *notes):
+    for sentence in (_network(plan, trained_share(segmenter).whole, resumed=resumed), *notes):
         training.on_event(Note(sentence))
     if plan.predict.output_stride is not None:
         segmenter.try_output_stride(plan.predict.output_stride)

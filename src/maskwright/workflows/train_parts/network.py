@@ -53,17 +53,17 @@ def trained_parts(segmenter: models.Segmenter, plan: Plan) -> str:
     """Say how much of a network is trained, and until when."""
     freezer = Freezer(segmenter, plan.optim.freeze)
     freezer.at(0)
-    first = lora.share_of(segmenter)
+    first = lora.trained_share(segmenter)
     freezer.at(math.inf)
     if freezer.until in {0, math.inf}:
         return f"trains {first}"
     late = f" (about {plan.train.steps} steps are planned)" if freezer.until >= plan.train.steps else ""
-    return f"trains {first} up to step {freezer.until}{late}, and then {lora.share_of(segmenter)}"
+    return f"trains {first} up to step {freezer.until}{late}, and then {lora.trained_share(segmenter)}"
 
 
 def last_network(
     plan: Plan, groups: Sequence[Channels], weights: Mapping[str, Tensor], steps: int
-) -> tuple[models.Segmenter, lora.Share]:
+) -> tuple[models.Segmenter, lora.TrainedShare]:
     """Build the network that a training ended with, and count what of it was trained; LoRA is merged.
 
     Args:
@@ -75,8 +75,8 @@ def last_network(
     segmenter = models.create_from_plan(plan.model.plain(), groups, plan.data.channels)
     lora.adapt(segmenter, plan.lora)
     Freezer(segmenter, plan.optim.freeze).at(steps - 1)
-    share = lora.share_of(segmenter)
+    share = lora.trained_share(segmenter)
     segmenter.load_state_dict(dict(weights))
     lora.merge(segmenter)
-    segmenter.follow(1.0)  # what grows with the training is whole now, also where the budget ended it early
+    segmenter.set_progress(1.0)  # what grows with the training is whole now, also where the budget ended it early
     return segmenter, share
