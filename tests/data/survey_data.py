@@ -8,7 +8,7 @@ import numpy as np
 from maskwright.core.classes import Classes
 from maskwright.core.records import Dataset, MaskFile, Record
 from maskwright.data.fingerprint import fingerprint
-from maskwright.data.mirror import MirrorMeter
+from maskwright.data.flip_symmetry import FlipMeter
 from maskwright.data.similarity import look
 from maskwright.data.survey import RecordSummary, Survey, survey
 
@@ -66,4 +66,4 @@ def imagined(root, names, classes, looks=None, splits=None, groups=None):
     dataset = Dataset(
         root, "folder", "made up", Classes.named([f"class {index}" for index in range(count)]), tuple(records)
     )
-    return dataset, Survey(dataset, summaries, {}, (), MirrorMeter(), 0, len(records))
+    return dataset, Survey(dataset, summaries, {}, (), FlipMeter(), 0, len(records))

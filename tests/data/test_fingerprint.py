@@ -22,10 +22,10 @@ from maskwright.data import faults
 from maskwright.data import objects as objects_module
 from maskwright.data import survey as survey_module
 from maskwright.data.fingerprint import fingerprint
-from maskwright.data.mirror import MirrorMeter, alikeness, mirrored, occupancy
+from maskwright.data.flip_symmetry import FlipMeter, flip_difference, occupancy, symmetry
 from maskwright.data.objects import annotated, regions
 from maskwright.data.split import with_splits
-from maskwright.data.statistics import IntensityMeter, Sample, intensities, spread
+from maskwright.data.statistics import IntensityMeter, ValueSample, intensities, spread
 from maskwright.data.survey import survey
 
 
@@ -52,7 +52,7 @@ class TestStatistics:
         assert spread([]) == Spread(0, 0, 0, 0, 0)
 
     def test_sample_keeps_everything_until_it_is_full(self):
-        sample = Sample(most=100)
+        sample = ValueSample(most=100)
         sample.add(np.arange(40))
         sample.add(np.arange(40, 101 - 1))
         assert sample.count == 100
@@ -60,7 +60,7 @@ class TestStatistics:
 
     def test_a_full_sample_is_even_bounded_and_independent_of_the_pieces(self):
         values = np.random.default_rng(0).permutation(10_000)
-        whole, pieces = Sample(most=1000), Sample(most=1000)
+        whole, pieces = ValueSample(most=1000), ValueSample(most=1000)
         whole.add(values)
         for piece in np.array_split(values, 77):
             pieces.add(piece)
@@ -71,7 +71,7 @@ class TestStatistics:
         assert whole.spread().median == pytest.approx(5000, abs=400)
 
     def test_nothing_has_no_spread(self):
-        assert Sample().spread() is None
+        assert ValueSample().spread() is None
 
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
     def test_intensities_against_numpy(self, dtype):
@@ -159,10 +159,10 @@ class TestObjects:
 
 
 def alike(grids, axis):
-    meter = MirrorMeter()
+    meter = FlipMeter()
     for grid in grids:
-        meter.add(mirrored(grid[None]))
-    return alikeness([meter], axis)
+        meter.add(flip_difference(grid[None]))
+    return symmetry([meter], axis)
 
 
 class TestMirror:
@@ -194,7 +194,7 @@ class TestMirror:
         assert alike(grids, "horizontal") > 0.8
 
     def test_without_evidence_it_is_one(self):
-        assert alikeness([], "vertical") == 1
+        assert symmetry([], "vertical") == 1
         assert alike([np.ones((2, 8, 8), np.float32)] * 3, "vertical") == 1
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from maskwright.core.plan import AugmentPlan, SamplingPlan
 
 
-def crop_sample(
+def augmented_crop(
     image: NDArray[np.uint8],
     labels: NDArray[np.uint8],
     focus: tuple[int, int] | None,

@@ -12,7 +12,7 @@ from maskwright.core.fingerprint import ClassStats, Fingerprint
 from maskwright.core.records import SPLITS
 from maskwright.data import faults
 from maskwright.data.faults_classes import class_faults
-from maskwright.data.mirror import alikeness
+from maskwright.data.flip_symmetry import symmetry
 from maskwright.data.statistics import spread
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _flip(seen: Survey, axis: str) -> float:
         return 0.0
     nothing = seen.dataset.classes.background
     shapes = [meter.shapes for index, meter in enumerate(seen.objects) if index != nothing]
-    return min(alikeness([seen.scene], axis), alikeness(shapes, axis))
+    return min(symmetry([seen.scene], axis), symmetry(shapes, axis))
 
 
 def _faults(

@@ -32,7 +32,7 @@ LINEAR = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 NEAREST = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
 
 
-class View(NamedTuple):
+class CropView(NamedTuple):
     """A crop's place in its source.
 
     Attributes:
@@ -93,7 +93,7 @@ def placed(
     crop: tuple[int, int],
     focus: tuple[int, int] | None,
     draws: Sequence[float],
-) -> View:
+) -> CropView:
     """Choose where in the source the crop lies.
 
     The crop stays inside the source where it fits, and holds the whole source where it does not. Its upper left corner
@@ -113,10 +113,10 @@ def placed(
     else:
         wish = (focus[1] + 0.5, focus[0] + 0.5) + (np.asarray(draws) - 0.5) * extent / 2.0
         start = np.clip(wish - extent / 2.0, np.minimum(room, 0.0), np.maximum(room, 0.0))
-    return View(linear, np.floor(start + 0.5) + extent / 2.0, crop)
+    return CropView(linear, np.floor(start + 0.5) + extent / 2.0, crop)
 
 
-def warp_image(image: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+def warp_image(image: NDArray[np.uint8], view: CropView) -> NDArray[np.uint8]:
     """Cut a view out of an image: linear interpolation, the mean of whole pixels first where it is zoomed far out.
 
     Beyond the image's edge its mirror image stands: grey or black borders would be a texture of their own.
@@ -139,7 +139,7 @@ def warp_image(image: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
     return joined(groups)
 
 
-def warp_labels(labels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+def warp_labels(labels: NDArray[np.uint8], view: CropView) -> NDArray[np.uint8]:
     """Cut the same view out of a label map: nearest pixel, `IGNORE` beyond the edge.
 
     Nobody labelled what the mirror shows there, so no loss may see it.
@@ -164,7 +164,7 @@ def warp_labels(labels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
     return np.asarray(warped, np.uint8)
 
 
-def _averaging(view: View) -> int:
+def _averaging(view: CropView) -> int:
     """Return the side of the squares of source pixels to average before the linear look-up, 1 for none.
 
     It becomes 2 at zoom 0.53 and 3 at zoom 0.31. Measured on CamVid, turned by 4 degrees, root mean square distance in
@@ -175,7 +175,7 @@ def _averaging(view: View) -> int:
     return max(1, int(0.75 * scale + 0.6))
 
 
-def _window(source: tuple[int, ...], view: View, shrink: int) -> tuple[slice, slice]:
+def _window(source: tuple[int, ...], view: CropView, shrink: int) -> tuple[slice, slice]:
     """Return the rows and columns that the view reads.
 
     Warping only these keeps sources above 32,767 pixels, which OpenCV refuses, within its limits.
@@ -192,7 +192,7 @@ def _window(source: tuple[int, ...], view: View, shrink: int) -> tuple[slice, sl
     return slices[0], slices[1]
 
 
-def _matrix(view: View, origin: tuple[int, int]) -> Floats:
+def _matrix(view: CropView, origin: tuple[int, int]) -> Floats:
     """Return OpenCV's 2x3 matrix, from pixel indices of the crop to pixel indices counted from `origin` (x, y)."""
     middle = np.array([view.crop[1] / 2.0 - 0.5, view.crop[0] / 2.0 - 0.5])
     offset = view.center - origin - 0.5 - view.linear @ middle

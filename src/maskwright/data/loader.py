@@ -18,7 +18,7 @@ import numpy as np
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.seeds import generator
-from maskwright.data.augment import crop_sample
+from maskwright.data.augment import augmented_crop
 from maskwright.data.sampling import Sampler
 
 if TYPE_CHECKING:
@@ -47,17 +47,17 @@ class Batch(NamedTuple):
     labels: NDArray[np.uint8]
 
 
-class Source(Protocol):
-    """Where crops come from: `Samples`, or anything that makes one for (step, slot)."""
+class CropSource(Protocol):
+    """Where crops come from: `TrainingCrops`, or anything that makes one for (step, slot)."""
 
     batch: int
 
-    def sample(self, step: int, slot: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def crop(self, step: int, slot: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return image uint8 (h, w, C) and labels uint8 (h, w)."""
         ...
 
 
-class Samples:
+class TrainingCrops:
     """The training crops of a plan.
 
     A file that cannot be read any more costs its crops and not the training: they come without a label. Where half of
@@ -85,7 +85,7 @@ class Samples:
         self._plan = plan
         self._sampler = Sampler(presence, plan.sampling, plan.seed)
 
-    def sample(self, step: int, slot: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def crop(self, step: int, slot: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return image uint8 (h, w, C) and labels uint8 (h, w) for one slot of one step.
 
         Raises:
@@ -102,7 +102,7 @@ class Samples:
             except MaskwrightError as error:
                 self._leave_out(draw.record, error)
                 return self._nothing()
-            return crop_sample(image, labels, focus, self._plan.sampling, self._plan.augment, rng)
+            return augmented_crop(image, labels, focus, self._plan.sampling, self._plan.augment, rng)
         except Exception as error:
             error.add_note(f"while making crop {slot} of step {step} from {self._cache.records[draw.record].image}")
             raise
@@ -136,7 +136,7 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class Share:
+class ProcessShare:
     """Which process this is, of how many."""
 
     rank: int = 0
@@ -166,7 +166,9 @@ class Batches:
     workers they would only fight each other for the cores.
     """
 
-    def __init__(self, source: Source, start: int, end: int, *, threads: int = 1, share: Share | None = None) -> None:
+    def __init__(
+        self, source: CropSource, start: int, end: int, *, threads: int = 1, share: ProcessShare | None = None
+    ) -> None:
         """Start making batches at once.
 
         Args:
@@ -179,7 +181,7 @@ class Batches:
         self._opencv_threads: int | None = cv2.getNumThreads()
         cv2.setNumThreads(1)
         self._source = source
-        self._slots = (share or Share()).slots(source.batch)
+        self._slots = (share or ProcessShare()).slots(source.batch)
         self._steps = iter(range(start, end))
         self._stopped = threading.Event()
         self._pending: deque[Future[Batch]] = deque()
@@ -226,4 +228,4 @@ class Batches:
         if self._stopped.is_set():
             # Nobody waits for this batch any more.
             raise CancelledError
-        return self._source.sample(step, slot)
+        return self._source.crop(step, slot)

@@ -15,7 +15,7 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.seeds import generator
-from maskwright.data.mirror import box_grid, mirrored
+from maskwright.data.flip_symmetry import box_grid, flip_difference
 from maskwright.ops.images import count_labels
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from maskwright.data.mirror import Mirrored
+    from maskwright.data.flip_symmetry import FlipDifference
 
     Grid = NDArray[np.float32]
 
@@ -45,7 +45,7 @@ class ClassObjects:
 
     sizes: NDArray[np.float64]
     thickness: NDArray[np.float64]
-    shapes: Mirrored | None
+    shapes: FlipDifference | None
 
 
 def piece(label: NDArray[np.uint8], key: str) -> NDArray[np.uint8]:
@@ -116,7 +116,7 @@ def _specks(areas: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _summary(areas: NDArray[Any], distances: NDArray[Any], crops: list[Grid]) -> ClassObjects:
-    shapes = mirrored(np.stack(crops)) if crops else None
+    shapes = flip_difference(np.stack(crops)) if crops else None
     return ClassObjects(np.sqrt(areas), 4 * distances / areas, shapes)
 
 

@@ -31,7 +31,7 @@ def spread(values: Sequence[float] | NDArray[Any]) -> Spread:
     return Spread(*(float(value) for value in np.percentile(numbers, [0, 10, 50, 90, 100])))
 
 
-class Sample:
+class ValueSample:
     """At most `most` of all values seen, evenly spread over the order they came in; smallest and largest exactly.
 
     When it is full, every second value is let go and from then on every second, fourth, eighth ... is taken.
@@ -130,7 +130,7 @@ class IntensityMeter:
         self.images = 0
         self._sums: dict[str, NDArray[Any]] = {}
         self._counts: NDArray[Any] | None = None
-        self._samples: list[Sample] = []
+        self._samples: list[ValueSample] = []
 
     def add(self, part: Intensities) -> None:
         """Take one image."""
@@ -143,7 +143,7 @@ class IntensityMeter:
         if part.dtype in _BINS:
             self._counts = part.values if self._counts is None else self._counts + part.values
             return
-        self._samples = self._samples or [Sample(1 << 17) for _ in part.values]
+        self._samples = self._samples or [ValueSample(1 << 17) for _ in part.values]
         for sample, values in zip(self._samples, part.values, strict=True):
             sample.add(values[np.isfinite(values)])
 

@@ -21,12 +21,12 @@ from maskwright.core.resources import Gate, cores, free_memory
 from maskwright.core.seeds import generator
 from maskwright.data import faults
 from maskwright.data.clusters import Gallery, gallery
+from maskwright.data.flip_symmetry import FlipMeter, flip_difference, occupancy
 from maskwright.data.labels import read_objects, read_pair
-from maskwright.data.mirror import MirrorMeter, mirrored, occupancy
 from maskwright.data.objects import LARGE_PIXELS, annotated, piece, regions
 from maskwright.data.readers import DecodeError, image_size, is_lossy
 from maskwright.data.similarity import look
-from maskwright.data.statistics import IntensityMeter, Sample, intensities
+from maskwright.data.statistics import IntensityMeter, ValueSample, intensities
 from maskwright.ops.images import count_labels
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.events import OnProgress
     from maskwright.core.records import Dataset, Record
-    from maskwright.data.mirror import Mirrored
+    from maskwright.data.flip_symmetry import FlipDifference
     from maskwright.data.objects import ClassObjects
     from maskwright.data.similarity import Look
     from maskwright.data.statistics import Intensities
@@ -80,7 +80,7 @@ class ObjectMeter:
     """Objects of one class over the images that were looked at for objects."""
 
     def __init__(self) -> None:
-        self.sizes, self.thickness, self.shapes = Sample(), Sample(), MirrorMeter()
+        self.sizes, self.thickness, self.shapes = ValueSample(), ValueSample(), FlipMeter()
 
     def add(self, part: ClassObjects) -> None:
         """Take one image."""
@@ -108,7 +108,7 @@ class Survey:
     summaries: dict[str, RecordSummary]
     intensity: dict[tuple[int, str], IntensityMeter]
     objects: tuple[ObjectMeter, ...]
-    scene: MirrorMeter
+    scene: FlipMeter
     object_images: float
     annotated: int
 
@@ -151,7 +151,7 @@ class _Examined:
 
     summary: RecordSummary
     intensities: Intensities
-    scene: Mirrored
+    scene: FlipDifference
     objects: dict[int, ClassObjects]
     faults: tuple[Fault, ...]
     jpeg: Path | None
@@ -216,7 +216,7 @@ def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examin
     return _Examined(
         RecordSummary(height, width, channels, str(image.dtype), pixels, look(image), seconds, counts, share),
         intensities(image),
-        mirrored(occupancy(label, count)[None]),
+        flip_difference(occupancy(label, count)[None]),
         objects,
         tuple(faults.mask_faults(record, mask, pixels, dataset.classes)),
         mask if isinstance(record.annotation, MaskFile) and is_lossy(mask) else None,
@@ -247,7 +247,7 @@ class _Meters:
         self._summaries: dict[str, RecordSummary] = {}
         self._intensity: dict[tuple[int, str], IntensityMeter] = {}
         self._objects = tuple(ObjectMeter() for _ in dataset.classes.names)
-        self._scene = MirrorMeter()
+        self._scene = FlipMeter()
         self._object_images = 0.0
         self._log = faults.FaultLog(dataset.faults)
         self._unusable: set[str] = set()

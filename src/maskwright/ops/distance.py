@@ -52,7 +52,9 @@ def band(labels: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
     return near
 
 
-def nearest(first: NDArray[np.intp], second: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def nearest_distances(
+    first: NDArray[np.intp], second: NDArray[np.intp]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Measure from every point to the nearest one of the other set, exactly.
 
     Args:
@@ -70,7 +72,7 @@ def nearest(first: NDArray[np.intp], second: NDArray[np.intp]) -> tuple[NDArray[
     return _by_transform(first, second, (height, width)), _by_transform(second, first, (height, width))
 
 
-def signed(inside: NDArray[np.bool_], outside: NDArray[np.bool_]) -> NDArray[np.float32]:
+def signed_distance(inside: NDArray[np.bool_], outside: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Measure from every pixel of a region, and of what lies around it, to the edge between the two, exactly.
 
     Args:

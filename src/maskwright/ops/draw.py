@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
 
 # Okabe and Ito's palette (2008), told apart under every kind of colour blindness; the three differ in lightness too.
-MISSED = (240, 228, 66)
-INVENTED = (86, 180, 233)
-CONFUSED = (213, 94, 0)
+FALSE_NEGATIVE = (240, 228, 66)
+FALSE_POSITIVE = (86, 180, 233)
+WRONG_CLASS = (213, 94, 0)
 CORRECT = (150, 160, 156)
 
 SAMPLE = 1_000_000  # pixels that the display range is estimated from
@@ -78,9 +78,9 @@ def errors(
 ) -> NDArray[np.uint8]:
     """Show where a prediction is wrong, on a dimmed grey image.
 
-    `MISSED` (yellow): the truth has a class, the prediction background. `INVENTED` (blue): the reverse. `CONFUSED`
-    (vermilion): one class taken for another. Found regions are outlined in a pale `CORRECT`. Pixels that the truth
-    ignores stay dim.
+    `FALSE_NEGATIVE` (yellow): the truth has a class, the prediction background. `FALSE_POSITIVE` (blue): the
+    reverse. `WRONG_CLASS` (vermilion): the prediction has another class. Correct regions are outlined in a pale
+    `CORRECT`. Pixels that the truth ignores stay dim.
 
     Args:
         image: (H, W) or (H, W, C), any real dtype; see `to_rgb8`.
@@ -104,9 +104,9 @@ def errors(
     found = (truth == prediction) & ~empty_truth & outlines(truth)
     for where, color in (
         (found, CORRECT),
-        (wrong & empty_prediction, MISSED),
-        (wrong & empty_truth, INVENTED),
-        (wrong & ~empty_truth & ~empty_prediction, CONFUSED),
+        (wrong & empty_prediction, FALSE_NEGATIVE),
+        (wrong & empty_truth, FALSE_POSITIVE),
+        (wrong & ~empty_truth & ~empty_prediction, WRONG_CLASS),
     ):
         # Some of the image shines through, so that one sees what was mistaken for what.
         picture[where] = (0.86 * np.array(color) + 0.14 * grey[where][:, None]).astype(np.uint8)

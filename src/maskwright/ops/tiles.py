@@ -20,7 +20,7 @@ SLACK = 1.25  # up to a quarter more than a tile goes through in one pass, which
 
 
 @dataclass(frozen=True)
-class Axis:
+class TileAxis:
     """The tiles along one axis.
 
     Attributes:
@@ -49,7 +49,7 @@ class Axis:
         return np.stack([window / total[start : start + self.tile] for start in self.starts]).astype(np.float32)
 
 
-def cover(size: int, tile: int, overlap: float) -> Axis:
+def cover(size: int, tile: int, overlap: float) -> TileAxis:
     """Lay tiles evenly along one axis.
 
     Args:
@@ -65,7 +65,7 @@ def cover(size: int, tile: int, overlap: float) -> Axis:
     assert tile >= 1, tile
     assert 0 <= overlap <= 0.5, overlap
     if size <= tile * SLACK:
-        return Axis(size, size, (0,))
+        return TileAxis(size, size, (0,))
     stride = max(1, math.floor(tile * (1 - overlap)))
     align = ALIGN if stride >= ALIGN else 1
     stride -= stride % align
@@ -73,4 +73,4 @@ def cover(size: int, tile: int, overlap: float) -> Axis:
     steps = math.ceil(last / stride)
     # Rounding each start up keeps every step at most `stride`, because `stride` is itself a multiple of `align`.
     aligned = (align * math.ceil(index * last / (steps * align)) for index in range(steps))
-    return Axis(size, tile, tuple(sorted({*(start for start in aligned if start < last), last})))
+    return TileAxis(size, tile, tuple(sorted({*(start for start in aligned if start < last), last})))

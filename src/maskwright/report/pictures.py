@@ -110,9 +110,13 @@ def _labels(example: Example) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 def error_legend(classes: Classes) -> list[tuple[str, str]]:
     """Return what the colours of the picture of errors mean, as (words, CSS colour)."""
-    entries = [("taken for another class", draw.CONFUSED)]
+    entries = [("taken for another class", draw.WRONG_CLASS)]
     if classes.background is not None:
-        entries = [("missed", draw.MISSED), ("made up", draw.INVENTED), *(entries if len(classes) > 2 else [])]
+        entries = [
+            ("missed", draw.FALSE_NEGATIVE),
+            ("made up", draw.FALSE_POSITIVE),
+            *(entries if len(classes) > 2 else []),
+        ]
     return [(words, "#{:02x}{:02x}{:02x}".format(*color)) for words, color in entries]
 
 

@@ -16,7 +16,7 @@ from maskwright.core.events import Note
 from maskwright.core.resources import free_memory
 from maskwright.core.seeds import generator
 from maskwright.data.cache import DecodedCache
-from maskwright.data.loader import Batches, Samples, Share
+from maskwright.data.loader import Batches, ProcessShare, TrainingCrops
 from maskwright.inference.predictor import Predictor
 from maskwright.models.build import resolved
 from maskwright.models.bundle import Card, CardClasses
@@ -88,7 +88,7 @@ def fit(task: Task, writers: list[Logger]) -> tuple[Best, Pace]:
     free = int(free_memory() * CACHE_SHARE / task.fabric.world_size)
     cache = DecodedCache(dataset, task.part("train"), plan.data, free)
     presence = [task.material.presence[record.id] for record in cache.records]
-    samples = Samples(cache, presence, plan)
+    samples = TrainingCrops(cache, presence, plan)
     fast = plan.train.precision == "bf16-mixed"
     validator = Validator(_validation_pairs(task), card(task), task.fabric.device, writers, fast=fast)
     job = Job(
@@ -115,10 +115,10 @@ def _network(plan: Plan, parameters: int, *, resumed: bool) -> str:
 
 
 @contextlib.contextmanager
-def _stream(task: Task, samples: Samples, step: int) -> Iterator[Iterator[Batch]]:
+def _stream(task: Task, samples: TrainingCrops, step: int) -> Iterator[Iterator[Batch]]:
     """Open the stream of batches from a step on, as normalised tensors on the device."""
     fabric, data = task.fabric, task.plan.data
-    share = Share(fabric.global_rank, fabric.world_size)
+    share = ProcessShare(fabric.global_rank, fabric.world_size)
     mean = torch.tensor(data.mean, device=fabric.device).reshape(1, -1, 1, 1)
     std = torch.tensor(data.std, device=fabric.device).reshape(1, -1, 1, 1)
     layout = torch.channels_last if task.plan.train.channels_last else torch.contiguous_format

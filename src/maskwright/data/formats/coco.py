@@ -12,7 +12,7 @@ from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, Record, Shapes
 from maskwright.data.formats.classes import split_ignored, with_map
-from maskwright.data.formats.coco_json import CocoFile, load, shapes_of
+from maskwright.data.formats.coco_json import CocoAnnotations, load, shapes_of
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.naming import split_word
 from maskwright.data.formats.tables import Entry
@@ -33,7 +33,7 @@ _SIZE_CHECKS = 200
 class _Part(NamedTuple):
     """One JSON file with the split that its name, or its folder's, gives."""
 
-    file: CocoFile
+    file: CocoAnnotations
     split: Split | None
 
 

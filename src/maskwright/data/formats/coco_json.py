@@ -33,7 +33,7 @@ class _Object(NamedTuple):
 
 
 @dataclass
-class CocoFile:
+class CocoAnnotations:
     """What one file holds.
 
     Attributes:
@@ -51,7 +51,7 @@ class CocoFile:
     faults: list[Fault] = field(default_factory=list)
 
 
-def load(path: Path) -> CocoFile:
+def load(path: Path) -> CocoAnnotations:
     """Parse and check one file.
 
     Raises:
@@ -65,7 +65,7 @@ def load(path: Path) -> CocoFile:
         images = [CocoImage(entry["id"], str(entry["file_name"]), _size(entry)) for entry in data["images"]]
         categories = {int(entry["id"]): str(entry["name"]) for entry in data["categories"]}
         annotations = data["annotations"]
-        file = CocoFile(path, images, categories)
+        file = CocoAnnotations(path, images, categories)
         unusable = [entry.get("id") for entry in annotations if not _add(file, entry)]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"no key {error}" if isinstance(error, KeyError) else str(error)
@@ -89,7 +89,7 @@ def load(path: Path) -> CocoFile:
 
 
 def shapes_of(
-    file: CocoFile, image: CocoImage, values: dict[int, int], path: Path
+    file: CocoAnnotations, image: CocoImage, values: dict[int, int], path: Path
 ) -> tuple[tuple[Shape, ...] | None, Fault | None]:
     """Return the shapes of one image in the order of painting, or the fault that makes it unusable.
 
@@ -117,7 +117,7 @@ def _size(entry: dict[str, Any]) -> tuple[int, int] | None:
     return (int(height), int(width)) if height and width else None
 
 
-def _add(file: CocoFile, entry: dict[str, Any]) -> bool:
+def _add(file: CocoAnnotations, entry: dict[str, Any]) -> bool:
     """Add one annotation; False if it has no usable outline."""
     drawn = entry.get("segmentation")
     polygons: tuple[tuple[float, ...], ...] = ()

@@ -49,7 +49,7 @@ def box_grid(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class Mirrored:
+class FlipDifference:
     """What one image adds: the mean grid of its items, and the energies of the single items.
 
     Attributes:
@@ -66,14 +66,14 @@ class Mirrored:
     structure: float
 
 
-def mirrored(grids: NDArray[np.float32]) -> Mirrored:
+def flip_difference(grids: NDArray[np.float32]) -> FlipDifference:
     """Summarise the grids (items, K, CELLS, CELLS) of one image."""
     flat = grids - grids.mean(axis=(2, 3), keepdims=True)
     difference = {name: float(((grids - np.flip(grids, axis)) ** 2).sum()) for name, axis in _AXES.items()}
-    return Mirrored(grids.mean(axis=0), len(grids), difference, 2 * float((flat**2).sum()))
+    return FlipDifference(grids.mean(axis=0), len(grids), difference, 2 * float((flat**2).sum()))
 
 
-class MirrorMeter:
+class FlipMeter:
     """The systematic part of mirror differences over many images, of one scene or one class of objects."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class MirrorMeter:
         self._difference = dict.fromkeys(_AXES, 0.0)
         self._structure = 0.0
 
-    def add(self, part: Mirrored) -> None:
+    def add(self, part: FlipDifference) -> None:
         """Take one image."""
         self.images += 1
         self.items += part.items
@@ -107,7 +107,7 @@ class MirrorMeter:
         return max(chance, 0.0) + _NEGLIGIBLE * self._structure / self.items
 
 
-def alikeness(meters: Iterable[MirrorMeter], axis: str) -> float:
+def symmetry(meters: Iterable[FlipMeter], axis: str) -> float:
     """Return 0..1: 1 when no meter saw a difference beyond chance along `axis` (`horizontal` or `vertical`).
 
     Meters of fewer than two images say nothing; when none says anything, the answer is 1.
