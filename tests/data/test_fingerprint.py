@@ -17,7 +17,7 @@ from tests.data.survey_data import measure, picture, write_dataset
 from maskwright.core.classes import Classes
 from maskwright.core.fingerprint import Fingerprint, Spread
 from maskwright.core.plan import SplitPlan
-from maskwright.core.records import Fault, MaskFile, Shape, Shapes
+from maskwright.core.records import Fault, ImageRef, MaskFile, Shape, Shapes
 from maskwright.data import faults
 from maskwright.data import objects as objects_module
 from maskwright.data import survey as survey_module
@@ -300,7 +300,7 @@ def repaint(value):
 def test_a_planted_error_is_found_and_the_record_dropped(tmp_path, folder, harm, kind):
     dataset = good(tmp_path)
     victim = dataset.records[2]
-    path = victim.image if folder == "images" else victim.annotation.path
+    path = victim.image.path if folder == "images" else victim.annotation.path
     harm(path)
     seen = survey(dataset)
     assert victim.id not in {record.id for record in seen.dataset.records}
@@ -350,7 +350,7 @@ def test_an_empty_mask_needs_a_background(tmp_path):
 
 def test_mixed_pixel_types_are_a_warning(tmp_path):
     dataset = good(tmp_path)
-    path = dataset.records[4].image
+    path = dataset.records[4].image.path
     cv2.imwrite(str(path), picture(4).astype(np.uint16) * 200)
     (fault,) = measure(dataset).faults
     assert (fault.kind, fault.severity) == ("mixed-types", "warning")
@@ -360,7 +360,7 @@ def test_mixed_pixel_types_are_a_warning(tmp_path):
 def as_jpeg(record):
     path = record.annotation.path.with_suffix(".jpg")
     cv2.imwrite(str(path), cv2.imread(str(record.annotation.path), cv2.IMREAD_UNCHANGED))
-    return replace(record, annotation=MaskFile(path, "index"))
+    return replace(record, annotation=MaskFile(ImageRef(path), "index"))
 
 
 def test_jpeg_masks_are_one_warning_for_all(tmp_path):
@@ -518,7 +518,7 @@ def test_worst_comes_first(tmp_path):
     dataset = good(tmp_path)
     repaint(0)(dataset.records[0].annotation.path)
     cv2.imwrite(str(dataset.records[1].annotation.path), np.full((64, 80), 255, np.uint8))
-    cut(dataset.records[5].image)
+    cut(dataset.records[5].image.path)
     found = measure(replace(dataset, value_to_index={0: 0, 1: 1, 255: 255})).faults
     assert [fault.severity for fault in found] == ["error", "warning", "note"]
 

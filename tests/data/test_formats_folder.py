@@ -104,7 +104,7 @@ def test_hidden_files_and_links_in_a_circle(tmp_path):
     photo(tmp_path / "__MACOSX" / "images" / "x.jpg")
     (tmp_path / "images" / "loop").symlink_to(tmp_path)
     dataset = read_dataset(tmp_path)
-    assert {record.image.name for record in dataset.records} == {"00.jpg", "01.jpg", "02.jpg"}
+    assert {record.image.path.name for record in dataset.records} == {"00.jpg", "01.jpg", "02.jpg"}
 
 
 def test_semantic_masks_win_over_instances(tmp_path):

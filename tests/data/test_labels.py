@@ -15,7 +15,7 @@ from tests.data.layouts import labels, palette_mask, photo, write
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import Dataset, MaskFile, Record, Shape, Shapes
+from maskwright.core.records import Dataset, ImageRef, MaskFile, Record, Shape, Shapes
 from maskwright.data.labels import read_label, read_objects, read_pair
 from maskwright.data.readers import DecodeError
 
@@ -30,7 +30,7 @@ COLORS = {(0, 0, 0): 0, (250, 0, 0): 1, (0, 0, 240): 2, (9, 9, 9): IGNORE}
 def dataset(root: Path, mask: Path, kind: str = "index", **tables: object) -> Dataset:
     image = photo(root / "image.png")
     values = {value: value for value in range(12)} | {255: IGNORE}
-    record = Record("image.png", image, MaskFile(mask, kind))
+    record = Record("image.png", ImageRef(image), MaskFile(ImageRef(mask), kind))
     return Dataset(root, "folder", "", NAMES, (record,), **({"value_to_index": values} | tables))
 
 
@@ -94,10 +94,11 @@ def test_a_mask_in_the_other_orientation_names_the_tag(tmp_path):
     Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(tmp_path / "turned.jpg", exif=exif)
     path = write(tmp_path / "m.png", labels([0, 1]))
     data = dataset(tmp_path, path)
-    record = Record("turned.jpg", tmp_path / "turned.jpg", MaskFile(path, "index"))
+    record = Record("turned.jpg", ImageRef(tmp_path / "turned.jpg"), MaskFile(ImageRef(path), "index"))
     with pytest.raises(DecodeError, match="EXIF tag"):
         read_pair(data, record)
-    upright = Record("turned.jpg", record.image, MaskFile(write(tmp_path / "u.png", labels([0, 1], (8, 6))), "index"))
+    straight = write(tmp_path / "u.png", labels([0, 1], (8, 6)))
+    upright = Record("turned.jpg", record.image, MaskFile(ImageRef(straight), "index"))
     assert read_pair(data, upright)[0].shape == (8, 6, 3)
 
 
@@ -188,14 +189,14 @@ def test_shapes_outside_and_without_corners_paint_nothing(tmp_path):
     away = (50.0, 50.0, 60.0, 50.0, 60.0, 60.0)
     above = (-9.0, -9.0, -5.0, -9.0, -5.0, -5.0)
     shapes = Shapes(tmp_path / "a.json", (Shape(1, (away,)), Shape(1), Shape(1, (above,))))
-    record = Record("image.png", image, shapes)
+    record = Record("image.png", ImageRef(image), shapes)
     data = Dataset(tmp_path, "coco", "", NAMES, (record,))
     assert read_label(data, record, SIZE).max() == 0
     assert list(read_objects(data, record, SIZE)) == []
 
 
 def test_no_annotation(tmp_path):
-    record = Record("image.png", photo(tmp_path / "image.png"))
+    record = Record("image.png", ImageRef(photo(tmp_path / "image.png")))
     data = Dataset(tmp_path, "folder", "", NAMES, (record,))
     with pytest.raises(MaskwrightError, match="has no annotation"):
         read_pair(data, record)

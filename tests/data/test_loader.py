@@ -8,7 +8,7 @@ import pytest
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, Plan, SamplingPlan
-from maskwright.core.records import Dataset, MaskFile, Record
+from maskwright.core.records import Dataset, ImageRef, MaskFile, Record
 from maskwright.data.cache import DecodedCache
 from maskwright.data.loader import DEPTH, Batches, ProcessShare, TrainingCrops
 
@@ -34,7 +34,7 @@ def cache(tmp_path):
         image, mask = tmp_path / f"{number}.png", tmp_path / f"{number}_mask.png"
         cv2.imwrite(str(image), rng.integers(0, 256, (31, 27 + number, 3), np.uint8))
         cv2.imwrite(str(mask), rng.integers(0, 3, (31, 27 + number), np.uint8))
-        records.append(Record(image.name, image, MaskFile(mask, "index"), "train"))
+        records.append(Record(image.name, ImageRef(image), MaskFile(ImageRef(mask), "index"), "train"))
     table = {0: 0, 1: 1, 2: 2}
     dataset = Dataset(tmp_path, "folder", "test", Classes.named(["a", "b", "c"]), tuple(records), table)
     return DecodedCache(dataset, dataset.records, DataPlan(), 10**9)
@@ -126,7 +126,7 @@ def test_an_error_comes_at_its_batch_and_names_the_file():
 
 def test_a_fault_in_the_files_names_image_and_crop(samples, cache):
     for record in cache.records:
-        record.image.write_bytes(b"no picture")
+        record.image.path.write_bytes(b"no picture")
     with Batches(samples, 0, 9) as batches, pytest.raises(MaskwrightError, match=r"\d\.png") as caught:
         list(batches)
     assert any("while making crop" in note and ".png" in note for note in caught.value.__notes__)
@@ -180,7 +180,7 @@ def test_opencv_has_one_thread_meanwhile_and_its_own_again_afterwards():
 
 def test_a_file_that_broke_costs_its_crops_and_is_named_once(samples, cache):
     whole = collected(samples, 0, 12)
-    cache.records[2].image.write_bytes(b"no picture")
+    cache.records[2].image.path.write_bytes(b"no picture")
     for threads in (1, 3):
         broken = TrainingCrops(
             DecodedCache(cache._dataset, cache.records, PLAN.data, 0), [frozenset({0, 1, 2, 3})] * 5, PLAN

@@ -402,5 +402,5 @@ def test_complex_numbers_are_refused(tmp_path):
 def test_a_decode_error_becomes_a_fault(tmp_path):
     error = fails(tmp_path / "gone.png", "unreadable")
     assert error.fault("warning") == Fault(
-        "unreadable", "warning", error.path, "gone.png does not exist", "check the path"
+        "unreadable", "warning", error.image.path, "gone.png does not exist", "check the path"
     )

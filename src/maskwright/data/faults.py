@@ -181,7 +181,7 @@ def leaks(records: Sequence[Record], before: Sequence[Record], pairs: Iterable[t
             yield Fault(
                 "group-leak",
                 "warning",
-                first_of[group].image.parent,
+                first_of[group].image.path.parent,
                 f"group {group} stands in {' and '.join(sorted(parts))}, so scores may be too good",
                 "keep each group on one side of the split",
             )
@@ -193,12 +193,16 @@ def _twin(first: Record, second: Record, *, ours: bool) -> Fault:
         return Fault(
             "near-duplicate-at-cut",
             "note",
-            first.image,
+            first.image.path,
             f"{met}: there was no better place to divide what belongs together",
             "give the layout a test part of its own, from another video or another day",
         )
     return Fault(
-        "near-duplicate", "warning", first.image, f"{met}, so scores are too good", "move both to one side of the split"
+        "near-duplicate",
+        "warning",
+        first.image.path,
+        f"{met}, so scores are too good",
+        "move both to one side of the split",
     )
 
 

@@ -162,7 +162,9 @@ def _intensity(seen: Survey) -> tuple[ChannelStats, ...]:
 
 
 def _types(seen: Survey, dataset: Dataset) -> dict[Path, str]:
-    return {record.image: seen.summaries[record.id].dtype for record in dataset.records if record.id in seen.summaries}
+    return {
+        record.image.path: seen.summaries[record.id].dtype for record in dataset.records if record.id in seen.summaries
+    }
 
 
 def _flip(seen: Survey, axis: str) -> float:

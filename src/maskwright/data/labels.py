@@ -20,11 +20,10 @@ from maskwright.data.readers import DecodeError, RawMask, read_image, read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from maskwright.core.records import Dataset, Record
+    from maskwright.core.records import Dataset, ImageRef, Record
 
 # Farther than this from every known value or colour (0..255 a channel, Euclidean), a pixel of a JPEG mask is ignored;
 # a mask where more than `_JPEG_LOST` of the pixels are that far is no mask in these classes at all.
@@ -52,7 +51,7 @@ def read_label(dataset: Dataset, record: Record, size: tuple[int, int]) -> NDArr
         raise MaskwrightError(f"{record.image} has no annotation: pair it with a mask, or use it for prediction only")
     if isinstance(annotation, Shapes):
         return paint(annotation, size, record.image)
-    return _from_mask(dataset, annotation, _sized_mask(annotation.path, record, size))
+    return _from_mask(dataset, annotation, _sized_mask(annotation.file, record, size))
 
 
 def read_pair(dataset: Dataset, record: Record) -> tuple[NDArray[Any], NDArray[np.uint8]]:
@@ -81,11 +80,11 @@ def read_objects(dataset: Dataset, record: Record, size: tuple[int, int]) -> Ite
     if isinstance(annotation, Shapes):
         yield from paint_objects(annotation, size, record.image)
     elif isinstance(annotation, MaskFile) and annotation.kind == "instance":
-        yield from _instances(dataset, _values(annotation.path, _sized_mask(annotation.path, record, size)))
+        yield from _instances(dataset, _values(annotation.file, _sized_mask(annotation.file, record, size)))
 
 
-def _sized_mask(path: Path, record: Record, size: tuple[int, int]) -> RawMask:
-    raw = read_mask(path)
+def _sized_mask(mask: ImageRef, record: Record, size: tuple[int, int]) -> RawMask:
+    raw = read_mask(mask)
     if raw.size == size:
         return raw
     seen, wanted = f"{raw.size[1]}x{raw.size[0]}", f"{size[1]}x{size[0]}"
@@ -95,40 +94,42 @@ def _sized_mask(path: Path, record: Record, size: tuple[int, int]) -> RawMask:
         cure = "turn the mask too, or save the image upright without the tag"
     else:
         cure = "save the mask at the size of its image, without interpolation"
-    raise DecodeError("size-mismatch", path, message, cure)
+    raise DecodeError("size-mismatch", mask, message, cure)
 
 
 def _from_mask(dataset: Dataset, annotation: MaskFile, raw: RawMask) -> NDArray[np.uint8]:
     if annotation.kind == "color":
-        return _from_colors(dataset, annotation.path, raw)
-    values = _values(annotation.path, raw)
+        return _from_colors(dataset, annotation.file, raw)
+    values = _values(annotation.file, raw)
     table = tuple(sorted(dataset.value_to_index.items()))
     if annotation.kind == "instance":
         labels = (values != 0).astype(np.uint8)
         for value, index in table:
             labels[values == value] = index
         return labels
-    return _look_up(annotation.path, values, table, lossy=raw.lossy)
+    return _look_up(annotation.file, values, table, lossy=raw.lossy)
 
 
-def _values(path: Path, raw: RawMask) -> NDArray[Any]:
+def _values(mask: ImageRef, raw: RawMask) -> NDArray[Any]:
     values = raw.indices()
     if values is None:
         raise DecodeError(
             "unknown-label",
-            path,
+            mask,
             "is a colour picture, but the masks of this data set hold class ids",
             "save it as the others are, or name the colours in classes.csv (name,r,g,b)",
         )
     return values
 
 
-def _look_up(path: Path, values: NDArray[Any], table: tuple[tuple[int, int], ...], *, lossy: bool) -> NDArray[np.uint8]:
+def _look_up(
+    mask: ImageRef, values: NDArray[Any], table: tuple[tuple[int, int], ...], *, lossy: bool
+) -> NDArray[np.uint8]:
     """Map values to class indices by table; unknown ones are an error, or snapped in JPEG masks."""
     if values.dtype not in (np.uint8, np.uint16):
         low, high = int(values.min()), int(values.max())
         if low < 0 or high > 65535:
-            raise _unknown_value(path, low if low < 0 else high, table, int(((values < 0) | (values > 65535)).sum()))
+            raise _unknown_value(mask, low if low < 0 else high, table, int(((values < 0) | (values > 65535)).sum()))
         values = values.astype(np.uint16)
     indices, known = _tables(table, values.dtype.itemsize)
     if values.dtype == np.uint8:
@@ -138,9 +139,9 @@ def _look_up(path: Path, values: NDArray[Any], table: tuple[tuple[int, int], ...
         strange, labels = 1 - known[values], indices[values]
     count = int(np.count_nonzero(strange))
     if count and lossy:
-        return _snapped(path, values[..., None].astype(np.float32), [(key,) for key, _ in table], table)
+        return _snapped(mask, values[..., None].astype(np.float32), [(key,) for key, _ in table], table)
     if count:
-        raise _unknown_value(path, int(values[strange.astype(bool)][0]), table, count)
+        raise _unknown_value(mask, int(values[strange.astype(bool)][0]), table, count)
     return labels
 
 
@@ -155,7 +156,7 @@ def _tables(table: tuple[tuple[int, int], ...], itemsize: int) -> tuple[NDArray[
     return indices, known
 
 
-def _from_colors(dataset: Dataset, path: Path, raw: RawMask) -> NDArray[np.uint8]:
+def _from_colors(dataset: Dataset, mask: ImageRef, raw: RawMask) -> NDArray[np.uint8]:
     colors = raw.colors()
     table = tuple(sorted((_packed(color), index) for color, index in dataset.color_to_index.items()))
     codes = np.array([code for code, _ in table], np.uint32)
@@ -166,8 +167,8 @@ def _from_colors(dataset: Dataset, path: Path, raw: RawMask) -> NDArray[np.uint8
     if strange.any():
         known = [(code >> 16, code >> 8 & 255, code & 255) for code, _ in table]
         if raw.lossy:
-            return _snapped(path, colors.astype(np.float32), known, table)
-        raise _unknown_color(path, int(pixels[strange][0]), int(strange.sum()), len(known))
+            return _snapped(mask, colors.astype(np.float32), known, table)
+        raise _unknown_color(mask, int(pixels[strange][0]), int(strange.sum()), len(known))
     return np.array([index for _, index in table], np.uint8)[found]
 
 
@@ -176,7 +177,7 @@ def _packed(color: tuple[int, int, int]) -> int:
 
 
 def _snapped(
-    path: Path,
+    mask: ImageRef,
     pixels: NDArray[np.float32],
     known: Sequence[tuple[int, ...]],
     table: tuple[tuple[int, int], ...],
@@ -192,7 +193,7 @@ def _snapped(
     if far.mean() > _JPEG_LOST:
         raise DecodeError(
             "unknown-color" if pixels.shape[2] == 3 else "unknown-label",
-            path,
+            mask,
             f"is JPEG-compressed, and {far.mean():.0%} of it is far from every known class",
             "save the mask as PNG, from its source",
         )
@@ -204,20 +205,20 @@ def _pixels(count: int) -> str:
     return "1 pixel" if count == 1 else f"{count:,} pixels"
 
 
-def _unknown_value(path: Path, value: int, table: tuple[tuple[int, int], ...], count: int) -> DecodeError:
+def _unknown_value(mask: ImageRef, value: int, table: tuple[tuple[int, int], ...], count: int) -> DecodeError:
     return DecodeError(
         "unknown-label",
-        path,
+        mask,
         f"holds label {value} ({_pixels(count)}), but the known ones are {_spans([key for key, _ in table])}",
         f"add a name for {value} to classes.txt, or map it with --map {value}=ignore",
     )
 
 
-def _unknown_color(path: Path, code: int, count: int, known: int) -> DecodeError:
+def _unknown_color(mask: ImageRef, code: int, count: int, known: int) -> DecodeError:
     red, green, blue = code >> 16, code >> 8 & 255, code & 255
     return DecodeError(
         "unknown-color",
-        path,
+        mask,
         f"holds the colour {red},{green},{blue} ({_pixels(count)}), which is none of the {known} known ones",
         f"add a line NAME,{red},{green},{blue} to the table of colours (classes.csv and the like), or save the mask "
         "without interpolation",

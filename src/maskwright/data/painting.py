@@ -13,6 +13,7 @@ from pycocotools import mask as coco
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.records import ImageRef
 from maskwright.data.readers.errors import DecodeError
 from maskwright.ops import rle as rle_codes
 
@@ -36,13 +37,13 @@ class _Patch(NamedTuple):
     pixels: NDArray[np.bool_]
 
 
-def paint(shapes: Shapes, size: tuple[int, int], image: Path) -> NDArray[np.uint8]:
+def paint(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> NDArray[np.uint8]:
     """Paint all shapes in their order on background 0.
 
     Args:
         shapes: the annotation of one image.
         size: (height, width) of the image.
-        image: its file, for messages.
+        image: where it is, for messages.
 
     Returns:
         (H, W) of class indices and `IGNORE`.
@@ -58,7 +59,7 @@ def paint(shapes: Shapes, size: tuple[int, int], image: Path) -> NDArray[np.uint
     return labels
 
 
-def paint_objects(shapes: Shapes, size: tuple[int, int], image: Path) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+def paint_objects(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> Iterator[tuple[int, NDArray[np.bool_]]]:
     """Yield (class index, bool (h, w) in its bounding box) for each shape that is neither ignored nor empty.
 
     Raises:
@@ -73,7 +74,7 @@ def paint_objects(shapes: Shapes, size: tuple[int, int], image: Path) -> Iterato
             yield shape.index, pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _patch(shape: Shape, shapes: Shapes, size: tuple[int, int], image: Path) -> _Patch:
+def _patch(shape: Shape, shapes: Shapes, size: tuple[int, int], image: ImageRef) -> _Patch:
     if shape.rle is not None:
         return _Patch(0, 0, _from_rle(shape.rle, shapes.path, size, image))
     scale = np.array([size[1], size[0]] if shapes.normalized else [1, 1], np.float64)
@@ -96,12 +97,12 @@ def _span(coordinates: NDArray[np.float64], length: int) -> tuple[int, int]:
     return max(0, math.floor(low) - _MARGIN), min(length, math.ceil(high) + _MARGIN)
 
 
-def _from_rle(rle: dict[str, Any], path: Path, size: tuple[int, int], image: Path) -> NDArray[np.bool_]:
+def _from_rle(rle: dict[str, Any], path: Path, size: tuple[int, int], image: ImageRef) -> NDArray[np.bool_]:
     height, width = (int(length) for length in rle["size"])
     if (height, width) != size:
         raise DecodeError(
             "size-mismatch",
-            path,
+            ImageRef(path),
             f"codes a mask of {width}x{height} pixels for {image.name}, which is {size[1]}x{size[0]}",
             "export the annotations again for this image, or use the image they were made for",
         )
@@ -109,4 +110,4 @@ def _from_rle(rle: dict[str, Any], path: Path, size: tuple[int, int], image: Pat
         return rle_codes.decode(rle)
     except MaskwrightError as error:
         message = f"holds a damaged outline for {image.name} ({error})"
-        raise DecodeError("unreadable", path, message, "export the annotations again") from None
+        raise DecodeError("unreadable", ImageRef(path), message, "export the annotations again") from None

@@ -209,7 +209,7 @@ def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examin
     count = len(dataset.classes)
     by_value = count_labels(label)
     pixels = np.append(by_value[:count], by_value[count:].sum())
-    mask = record.annotation.path if record.annotation is not None else record.image
+    mask = record.annotation.path if record.annotation is not None else record.image.path
     height, width, channels = image.shape
     objects, share = _objects(dataset, record, label) if with_objects else ({}, 0.0)
     counts = np.array([len(objects[index].sizes) if index in objects else 0 for index in range(count)], np.int64)

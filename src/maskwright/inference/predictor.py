@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from maskwright.core.classes import Classes
+    from maskwright.core.records import ImageRef
     from maskwright.inference.blend import Block
     from maskwright.models.bundle import Card
     from maskwright.models.segmenter import Segmenter
@@ -140,13 +141,13 @@ class Predictor:
             card = card.model_copy(update={"predict": wanted})
         return cls(segmenter, card, device, fast=fast, crf=card.postprocess.crf or CrfPlan() if crf else None)
 
-    def predict(self, image: NDArray[Any] | str | Path) -> Prediction:
-        """Predict an image, given as an array (H, W) or (H, W, C) of any real dtype, or as a file.
+    def predict(self, image: NDArray[Any] | ImageRef | str | Path) -> Prediction:
+        """Predict an image, given as an array (H, W) or (H, W, C) of any real dtype, or a file, or a page of one.
 
         Raises:
             MaskwrightError: an unreadable file, or channels or values that the model was not trained for.
         """
-        pixels = image if isinstance(image, np.ndarray) else read_image(Path(image))
+        pixels = image if isinstance(image, np.ndarray) else read_image(image)
         self.check(pixels)
         return Prediction(self.labels(pixels), self.classes, pixels, self)
 

@@ -61,14 +61,16 @@ class Predicted:
     """What was written for one image.
 
     Attributes:
-        source: the image.
+        source: the image file.
         files: kind -> file.
         pixels: class name -> number of pixels, for the classes that occur.
+        page: of a stack, counted from 0; None for a file that is one image.
     """
 
     source: Path
     files: dict[str, Path]
     pixels: dict[str, int]
+    page: int | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def predict(
     predictor = run_or_bundle
     if not isinstance(predictor, Predictor):
         predictor = Predictor.load(predictor, device, fast=fast)
-    pictures, missing, notes = find_images(sources)
+    pictures, missing, notes = find_images(sources, predictor.card.data.channels)
     if not pictures:
         raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given to predict")
     failures = [Failure(path, reason) for path, reason in missing]
@@ -155,7 +157,7 @@ def predict(
         try:
             images.append(job.run(picture, _within(tell, done, len(pictures))))
         except _Unusable as error:
-            failures.append(Failure(picture.path, str(error)))
+            failures.append(Failure(picture.image.path, str(error)))
     tell(len(pictures), len(pictures))
     outputs = [file for image in images for file in image.files.values()]
     return PredictResult((*outputs, *job.finish()), failures, tuple(images), notes)
@@ -235,9 +237,8 @@ class _Job:
         if self.coco is not None and confidence is not None:
             self.coco.add(str(picture.relative), labels, confidence)
         counts = count_pixels(labels)
-        return Predicted(
-            picture.path, files, {name: int(n) for name, n in zip(classes.names, counts, strict=False) if n}
-        )
+        pixels = {name: int(n) for name, n in zip(classes.names, counts, strict=False) if n}
+        return Predicted(picture.image.path, files, pixels, picture.image.page)
 
     def finish(self) -> tuple[Path, ...]:
         """Write what speaks of all images."""
@@ -248,7 +249,7 @@ class _Job:
 
     def _read(self, picture: Picture) -> NDArray[Any]:
         try:
-            return read_image(picture.path)
+            return read_image(picture.image)
         except (MaskwrightError, MemoryError) as error:
             raise _unusable(picture, error) from error
 
@@ -265,9 +266,9 @@ class _Job:
 def _unusable(picture: Picture, error: Exception) -> _Unusable:
     if out_of_memory(error):
         first = next(iter(str(error).splitlines()), type(error).__name__)
-        return _Unusable(f"{picture.path} needs more memory than is free: cut it into parts ({first})")
+        return _Unusable(f"{picture.image} needs more memory than is free: cut it into parts ({first})")
     message = str(error)
-    return _Unusable(message if str(picture.path) in message else f"{picture.path}: {message}")
+    return _Unusable(message if str(picture.image) in message else f"{picture.image}: {message}")
 
 
 def _checked(save: Sequence[str]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import Dataset, Fault, MaskFile, Record
+from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
 from maskwright.data.formats.classes import with_map
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.naming import split_word
@@ -113,7 +113,8 @@ def _paired(root: Path, kind: str) -> tuple[str, list[Record], list[Fault]]:
         used.add(name)
         folders = image.relative_to(root / "leftImg8bit").parts[:-1]
         split = split_word(folders[0]) if folders else None
-        records.append(Record(record_id(root, image), image, MaskFile(masks[name], "index"), split))
+        mask = MaskFile(ImageRef(masks[name]), "index")
+        records.append(Record(record_id(root, image), ImageRef(image), mask, split))
     for name in sorted(set(masks) - used):
         message = f"{masks[name].name} has no image in leftImg8bit/"
         faults.append(Fault("unpaired", "warning", masks[name], message, "add the image, or remove the labels"))
@@ -125,7 +126,7 @@ def _paired(root: Path, kind: str) -> tuple[str, list[Record], list[Fault]]:
 def _labelled(records: list[Record], values: dict[int, int], folder: Path) -> tuple[list[Record], tuple[Fault, ...]]:
     """Leave out the test part if its labels are the blank ones that Cityscapes ships in place of the secret ones."""
     masks = [
-        record.annotation.path
+        record.annotation.file
         for record in records
         if record.split == "test" and isinstance(record.annotation, MaskFile)
     ]

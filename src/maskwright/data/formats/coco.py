@@ -10,7 +10,7 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import Dataset, Fault, Record, Shapes
+from maskwright.core.records import Dataset, Fault, ImageRef, Record, Shapes
 from maskwright.data.formats.classes import split_ignored, with_map
 from maskwright.data.formats.coco_json import CocoAnnotations, load, shapes_of
 from maskwright.data.formats.folder import meaningful_splits
@@ -157,7 +157,8 @@ def _records(base: Path, parts: list[_Part], values: dict[int, int]) -> tuple[li
                 if shapes is not None:
                     sizes[image] = entry.size
                     annotation = Shapes(part.file.path, shapes)
-                    records[image] = Record(record_id(base, image), image, annotation, part.split if splits else None)
+                    split = part.split if splits else None
+                    records[image] = Record(record_id(base, image), ImageRef(image), annotation, split)
         if missing:
             message = f"{len(missing)} of {len(part.file.images)} images, such as {missing[0]}, are not there"
             faults.append(Fault("unpaired", "warning", part.file.path, message, "add them, or remove their entries"))

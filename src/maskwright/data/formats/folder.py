@@ -10,14 +10,15 @@ from maskwright.core.records import Dataset, Fault, MaskFile, Record
 from maskwright.data.formats.classes import Meaning, meaning_of
 from maskwright.data.formats.pairs import Pairing, find_pairs
 from maskwright.data.formats.scan import FEW_STRAYS, MOST_MASKS, scan_masks
+from maskwright.data.formats.stacks import image_pairs
 from maskwright.data.formats.tables import find_table, read_table
-from maskwright.data.formats.walk import images_below, record_id
+from maskwright.data.formats.walk import images_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from maskwright.core.records import Split
+    from maskwright.core.records import ImageRef, Split
     from maskwright.data.formats.options import ReadOptions
     from maskwright.data.formats.scan import Scan
     from maskwright.data.formats.tables import ClassTable
@@ -41,19 +42,17 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     pairing = find_pairs(root, images_below(root))
     if not pairing.pairs:
         raise nothing_pairs(root, pairing)
-    masks = [pair.mask for pair in pairing.pairs]
+    pairs, stack_faults = image_pairs(root, pairing.pairs)
+    if not pairs:
+        raise MaskwrightError(f"{root}: {stack_faults[0].message}: {stack_faults[0].cure}")
+    masks = [pair.mask for pair in pairs]
     table = table_for(root, masks, options)
     scan = scan_masks(masks, _FEW_MASKS if pairing.instances or (table and len(table.entries) > 2) else MOST_MASKS)
-    meaning = meaning_of(table, scan, options, masks[0].parent, instances=pairing.instances)
-    splits = meaningful_splits(pair.split for pair in pairing.pairs)
+    meaning = meaning_of(table, scan, options, masks[0].path.parent, instances=pairing.instances)
+    splits = meaningful_splits(pair.split for pair in pairs)
     records = tuple(
-        Record(
-            record_id(root, pair.image),
-            pair.image,
-            MaskFile(pair.mask, meaning.kind),
-            pair.split if splits else None,
-        )
-        for pair in pairing.pairs
+        Record(pair.id, pair.image, MaskFile(pair.mask, meaning.kind), pair.split if splits else None, pair.group)
+        for pair in pairs
     )
     return Dataset(
         root,
@@ -63,7 +62,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         tuple(sorted(records, key=lambda record: record.id)),
         meaning.values,
         meaning.colors,
-        (*pairing.faults, *mask_faults(meaning, scan, masks[0].parent)),
+        (*pairing.faults, *stack_faults, *mask_faults(meaning, scan, masks[0].path.parent)),
     )
 
 
@@ -82,11 +81,11 @@ def nothing_pairs(root: Path, pairing: Pairing) -> MaskwrightError:
     )
 
 
-def table_for(root: Path, masks: list[Path], options: ReadOptions) -> ClassTable | None:
+def table_for(root: Path, masks: list[ImageRef], options: ReadOptions) -> ClassTable | None:
     """Read the table of names that the user gives, or that lies in the root, in a mask folder or just above one."""
     if options.classes is not None:
         return read_table(options.classes)
-    folders = dict.fromkeys([root, *(path.parent for path in masks[:1]), *(path.parent for path in masks[-1:])])
+    folders = dict.fromkeys([root, *(mask.path.parent for mask in (masks[0], masks[-1]))])
     above = [folder.parent for folder in folders if folder != root]
     return find_table(dict.fromkeys([*folders, *above]))
 
@@ -124,7 +123,7 @@ def mask_faults(meaning: Meaning, scan: Scan, folder: Path) -> tuple[Fault, ...]
 
 
 def _stray(value: int, meaning: Meaning, scan: Scan, more: int) -> Fault:
-    pixels, holders, path = scan.values[value], scan.holders[value], scan.first[value]
+    pixels, holders, mask = scan.values[value], scan.holders[value], scan.first[value]
     fill = "1 pixel" if pixels == 1 else f"{pixels:,} pixels"
     masks = f"{holders} of {scan.looked} masks" + (" looked at" if scan.looked < scan.masks else "")
     first = "" if holders == 1 else ", this one the first"
@@ -135,8 +134,8 @@ def _stray(value: int, meaning: Meaning, scan: Scan, more: int) -> Fault:
     return Fault(
         "stray-value",
         "warning",
-        path,
-        f"{path.name} holds the value {value}, which is rare ({fill} in {masks}{first}) and {now}{others}",
+        mask.path,
+        f"{mask.name} holds the value {value}, which is rare ({fill} in {masks}{first}) and {now}{others}",
         f"if it is a slip, mend the mask, or give --map {value}=ignore{black}; if it is a class, name all classes in "
         "classes.txt",
     )

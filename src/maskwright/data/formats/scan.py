@@ -12,8 +12,8 @@ from maskwright.data.readers import DecodeError, read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
-    from pathlib import Path
 
+    from maskwright.core.records import ImageRef
     from maskwright.data.formats.tables import Color
     from maskwright.data.readers import RawMask
 
@@ -51,7 +51,7 @@ class Scan:
     indexed: int = 0
     values: Counter[int] = field(default_factory=Counter)
     holders: Counter[int] = field(default_factory=Counter)
-    first: dict[int, Path] = field(default_factory=dict)
+    first: dict[int, ImageRef] = field(default_factory=dict)
     colors: Counter[Color] = field(default_factory=Counter)
     palette: dict[int, Color] = field(default_factory=dict)
     palettes: int = 0
@@ -105,34 +105,34 @@ class Scan:
         return self.indexed > 0 and min(self.wide, self.contiguous) >= most and max(self.values, default=0) >= 32
 
 
-def scan_masks(paths: list[Path], most: int = MOST_MASKS) -> Scan:
-    """Look into at most `most` masks, evenly spread over `paths`.
+def scan_masks(masks: list[ImageRef], most: int = MOST_MASKS) -> Scan:
+    """Look into at most `most` masks, evenly spread over `masks`.
 
     A mask that cannot be decoded is left out here; the fingerprint reports it, as it opens every one.
 
     Raises:
         DecodeError: not one could be decoded; the first one's error.
     """
-    scan = Scan(masks=len(paths))
-    for path in _spread(paths, most):
+    scan = Scan(masks=len(masks))
+    for mask in _spread(masks, most):
         try:
-            raw = read_mask(path)
+            raw = read_mask(mask)
         except DecodeError as error:
             scan.error = scan.error or error
             continue
-        _count(scan, raw, path)
+        _count(scan, raw, mask)
     if scan.error is not None and not scan.looked:
         raise scan.error
     return scan
 
 
-def _spread(paths: list[Path], most: int) -> list[Path]:
-    if len(paths) <= most:
-        return paths
-    return [paths[place] for place in np.linspace(0, len(paths) - 1, most).round().astype(int)]
+def _spread(masks: list[ImageRef], most: int) -> list[ImageRef]:
+    if len(masks) <= most:
+        return masks
+    return [masks[place] for place in np.linspace(0, len(masks) - 1, most).round().astype(int)]
 
 
-def _count(scan: Scan, raw: RawMask, path: Path) -> None:
+def _count(scan: Scan, raw: RawMask, mask: ImageRef) -> None:
     scan.looked += 1
     scan.lossy += raw.lossy
     values = raw.indices()
@@ -146,7 +146,7 @@ def _count(scan: Scan, raw: RawMask, path: Path) -> None:
     scan.values.update(counted)
     scan.holders.update(counted.keys())
     for value in counted:
-        scan.first.setdefault(value, path)
+        scan.first.setdefault(value, mask)
     if raw.palette is not None:
         scan.palettes += 1
         for value in counted:

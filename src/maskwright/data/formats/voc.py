@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import Dataset, Fault, MaskFile, Record
+from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
 from maskwright.data.formats.classes import meaning_of
 from maskwright.data.formats.folder import mask_faults, mask_words, meaningful_splits, table_for
 from maskwright.data.formats.naming import split_word
@@ -58,19 +58,19 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             f"{root} holds no pair of JPEGImages/NAME.jpg and SegmentationClass/NAME.png: give both the same name, and "
             "list the names in ImageSets/Segmentation/train.txt and val.txt"
         )
-    masks = [base.masks[stem] for base, stem in found]
+    masks = [ImageRef(base.masks[stem]) for base, stem in found]
     scan = scan_masks(masks)
     table = table_for(root, masks, options) or _voc_table(root, scan)
-    meaning = meaning_of(table, scan, options, masks[0].parent, instances=False)
+    meaning = meaning_of(table, scan, options, masks[0].path.parent, instances=False)
     splits = meaningful_splits(base.listed[stem] for base, stem in found)
     records = [
         Record(
             record_id(root, base.images[stem]),
-            base.images[stem],
-            MaskFile(base.masks[stem], meaning.kind),
+            ImageRef(base.images[stem]),
+            MaskFile(mask, meaning.kind),
             base.listed[stem] if splits else None,
         )
-        for base, stem in found
+        for (base, stem), mask in zip(found, masks, strict=True)
     ]
     where = ", ".join(record_id(root, base.folder) for base in bases)
     prefix = "" if where == "." else f"{where}: "
@@ -82,7 +82,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         tuple(sorted(records, key=lambda record: record.id)),
         meaning.values,
         meaning.colors,
-        (*(fault for base in bases for fault in base.faults), *mask_faults(meaning, scan, masks[0].parent)),
+        (*(fault for base in bases for fault in base.faults), *mask_faults(meaning, scan, masks[0].path.parent)),
     )
 
 

@@ -15,7 +15,7 @@ import yaml
 
 from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import Dataset, Fault, Record, Shape, Shapes
+from maskwright.core.records import Dataset, Fault, ImageRef, Record, Shape, Shapes
 from maskwright.data.formats import folder
 from maskwright.data.formats.classes import split_ignored, with_map
 from maskwright.data.formats.folder import meaningful_splits
@@ -75,7 +75,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             faults.append(fault)
         elif shapes is not None:
             annotation = Shapes(text, shapes, normalized=True)
-            records.append(Record(record_id(layout.base, image), image, annotation, split if splits else None))
+            records.append(
+                Record(record_id(layout.base, image), ImageRef(image), annotation, split if splits else None)
+            )
     _require_outlines(root, tally, len(layout.images))
     where = layout.yaml.name if layout.yaml else "images/ + labels/"
     return Dataset(

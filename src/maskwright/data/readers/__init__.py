@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from maskwright.core.records import ImageRef
 from maskwright.data.readers import npy, raster, tiff
 from maskwright.data.readers.arrays import MAX_PIXELS, RawMask
 from maskwright.data.readers.errors import DecodeError
+from maskwright.data.readers.tiff import Pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    Image = ImageRef | Path | str
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "DecodeError",
+    "Pages",
     "RawMask",
+    "count_pages",
     "image_size",
     "is_lossy",
     "read_image",
@@ -29,14 +35,15 @@ IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"}
     | {".tif", ".tiff", ".npy"}
 )
+TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 
 
 class Reader(NamedTuple):
-    """How one family of files is read; each function takes the path and the kind that was recognised."""
+    """How one family of files is read; each function takes the image and the kind that was recognised."""
 
-    size: Callable[[Path, str], tuple[int, int]]
-    image: Callable[[Path, str], NDArray[Any]]
-    mask: Callable[[Path, str], RawMask]
+    size: Callable[[ImageRef, str], tuple[int, int]]
+    image: Callable[[ImageRef, str], NDArray[Any]]
+    mask: Callable[[ImageRef, str], RawMask]
 
 
 _RASTER = Reader(raster.size, raster.image, raster.mask)
@@ -73,70 +80,87 @@ READERS: dict[str, Reader] = {
 }
 
 
-def read_image(path: Path | str) -> NDArray[Any]:
-    """Decode an image file, turned upright by its EXIF orientation.
+def read_image(image: Image) -> NDArray[Any]:
+    """Decode an image file, or one page of a stack, and turn it upright by its EXIF orientation.
 
     Returns:
         (H, W, C) in uint8, uint16 or float32; grey has one channel, RGB red first; palette, 1-bit and CMYK pictures
         become RGB, and what the file calls alpha is left out.
 
     Raises:
-        DecodeError: missing, no image, cut off, too large, or not finite; `kind` says which.
+        DecodeError: missing, no image, cut off, too large, not finite, or without such a page; `kind` says which.
     """
-    path = Path(path)
-    kind = _kind(path)
-    return READERS[kind].image(path, kind)
+    ref, kind = _recognised(image)
+    return READERS[kind].image(ref, kind)
 
 
-def image_size(path: Path | str) -> tuple[int, int]:
-    """Return (height, width) as displayed, from the header alone.
+def image_size(image: Image) -> tuple[int, int]:
+    """Return (height, width) in pixels after the EXIF orientation is applied, from the header alone.
+
+    Raises:
+        DecodeError: missing, no image, or without such a page.
+    """
+    ref, kind = _recognised(image)
+    return READERS[kind].size(ref, kind)
+
+
+def read_mask(image: Image) -> RawMask:
+    """Decode a mask file, or one page of a stack, to its values or colours; palette pictures give their indices.
+
+    Raises:
+        DecodeError: missing, no picture, cut off, too large, no whole numbers, or without such a page; `kind` says
+            which.
+    """
+    ref, kind = _recognised(image)
+    return READERS[kind].mask(ref, kind)
+
+
+def count_pages(path: Path) -> Pages:
+    """Count the pages of a file, from its header alone; only a TIFF, by its suffix, may have more than one.
 
     Raises:
         DecodeError: missing or no image.
     """
-    path = Path(path)
-    kind = _kind(path)
-    return READERS[kind].size(path, kind)
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        return Pages(1)
+    ref, kind = _recognised(path)
+    return tiff.pages(ref, kind) if kind == "tiff" else Pages(1)
 
 
-def read_mask(path: Path | str) -> RawMask:
-    """Decode a mask file to its values or colours as stored; palette pictures give their indices.
-
-    Raises:
-        DecodeError: missing, no picture, cut off, too large, or no whole numbers; `kind` says which.
-    """
-    path = Path(path)
-    kind = _kind(path)
-    return READERS[kind].mask(path, kind)
-
-
-def is_lossy(path: Path | str) -> bool:
+def is_lossy(image: Image) -> bool:
     """Tell whether a file is JPEG-compressed, which blurs the labels of a mask.
 
     Raises:
         DecodeError: missing or no image.
     """
-    return _kind(Path(path)) == "jpeg"
+    return _recognised(image)[1] == "jpeg"
 
 
-def _kind(path: Path) -> str:
+def _recognised(image: Image) -> tuple[ImageRef, str]:
+    ref = ImageRef.of(image)
     try:
-        with path.open("rb") as stream:
+        with ref.path.open("rb") as stream:
             head = stream.read(16)
     except FileNotFoundError:
-        raise DecodeError("unreadable", path, "does not exist", "check the path") from None
+        raise DecodeError("unreadable", ref, "does not exist", "check the path") from None
     except OSError as error:
-        raise DecodeError("unreadable", path, f"cannot be opened ({error.strerror})", "check its permissions") from None
+        raise DecodeError("unreadable", ref, f"cannot be opened ({error.strerror})", "check its permissions") from None
     if not head:
         raise DecodeError(
-            "unreadable", path, "is empty (0 bytes)", "copy it again from where it came from, or remove it"
+            "unreadable", ref, "is empty (0 bytes)", "copy it again from where it came from, or remove it"
         )
+    kind = _kind(head)
+    if kind is None:
+        known = ", ".join(sorted(READERS))
+        raise DecodeError(
+            "unreadable", ref, f"is no image: it begins with {head[:8]!r}", f"save it as one of {known}, or remove it"
+        )
+    if ref.page is not None and kind != "tiff":
+        raise DecodeError("unreadable", ref, f"is no page: a {kind.upper()} holds one image", "leave out the page")
+    return ref, kind
+
+
+def _kind(head: bytes) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
-    for magic, kind in _MAGIC:
-        if head.startswith(magic):
-            return kind
-    known = ", ".join(sorted(READERS))
-    raise DecodeError(
-        "unreadable", path, f"is no image: it begins with {head[:8]!r}", f"save it as one of {known}, or remove it"
-    )
+    return next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)

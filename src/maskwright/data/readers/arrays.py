@@ -13,9 +13,9 @@ from maskwright.core.resources import free_memory
 from maskwright.data.readers.errors import DecodeError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
+
+    from maskwright.core.records import ImageRef
 
 MAX_PIXELS = 1_000_000_000
 _SMALL_BYTES = 1 << 26
@@ -60,11 +60,11 @@ class RawMask:
         return np.repeat(values[..., None], 3, axis=2)
 
 
-def require_room(path: Path, size: tuple[int, int], bytes_per_pixel: int) -> None:
+def require_room(ref: ImageRef, size: tuple[int, int], bytes_per_pixel: int) -> None:
     """Refuse what is too large to decode, from the header alone.
 
     Args:
-        path: the file, for the message.
+        ref: the image, for the message.
         size: (height, width) in pixels.
         bytes_per_pixel: after decoding.
 
@@ -73,11 +73,11 @@ def require_room(path: Path, size: tuple[int, int], bytes_per_pixel: int) -> Non
     """
     height, width = size
     if height < 1 or width < 1:
-        raise DecodeError("unreadable", path, f"is {width}x{height} pixels", "save it again with at least one pixel")
+        raise DecodeError("unreadable", ref, f"is {width}x{height} pixels", "save it again with at least one pixel")
     if height * width > MAX_PIXELS:
         raise DecodeError(
             "bomb",
-            path,
+            ref,
             f"claims {width}x{height} pixels, and at most {MAX_PIXELS:,} are decoded",
             "cut it into tiles, or remove it if it is not one of your images",
         )
@@ -85,7 +85,7 @@ def require_room(path: Path, size: tuple[int, int], bytes_per_pixel: int) -> Non
     if needed > _SMALL_BYTES and needed > (free := free_memory()):
         raise DecodeError(
             "bomb",
-            path,
+            ref,
             f"needs {needed / 2**30:.1f} GiB to decode, and {free / 2**30:.1f} GiB of memory are free",
             "cut it into tiles, or use a machine with more memory",
         )
@@ -140,7 +140,7 @@ def bands_last(array: NDArray[Any]) -> NDArray[Any]:
     return np.moveaxis(array, 0, 2) if first <= _MAX_BANDS and first < last else array
 
 
-def plain_pixels(path: Path, array: NDArray[Any]) -> NDArray[Any]:
+def plain_pixels(ref: ImageRef, array: NDArray[Any]) -> NDArray[Any]:
     """Return (H, W, C) contiguous in uint8, uint16 or float32: whatever else was stored becomes float32.
 
     Raises:
@@ -151,7 +151,7 @@ def plain_pixels(path: Path, array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype in (np.dtype("u1"), np.dtype("u2"), np.dtype(">u2")):
         return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
     if array.dtype.kind not in "iuf":
-        raise DecodeError("unreadable", path, f"holds {array.dtype} values, not numbers", "save it as uint8 or float32")
+        raise DecodeError("unreadable", ref, f"holds {array.dtype} values, not numbers", "save it as uint8 or float32")
     with np.errstate(over="ignore"):  # What does not fit becomes infinite, and is refused below.
         numbers = np.ascontiguousarray(array, dtype=np.float32)
     # The sum is finite only if every value is, short of overflow; it costs a fraction of an element-wise test.
@@ -161,14 +161,14 @@ def plain_pixels(path: Path, array: NDArray[Any]) -> NDArray[Any]:
         bad = int(numbers.size - np.count_nonzero(np.isfinite(numbers)))
         raise DecodeError(
             "nan",
-            path,
+            ref,
             f"holds {bad:,} {'value' if bad == 1 else 'values'} of NaN or infinity, and every pixel must be a number",
             "replace them before, e.g. by numpy.nan_to_num, or remove the image",
         )
     return numbers
 
 
-def plain_mask(path: Path, array: NDArray[Any]) -> NDArray[Any]:
+def plain_mask(ref: ImageRef, array: NDArray[Any]) -> NDArray[Any]:
     """Return integers (H, W), or colours (H, W, 3) in uint8, from what an array file holds.
 
     Raises:
@@ -181,7 +181,7 @@ def plain_mask(path: Path, array: NDArray[Any]) -> NDArray[Any]:
         array = bands_last(array)
     if array.ndim not in {2, 3} or (array.ndim == 3 and array.shape[2] not in {3, 4}):
         raise DecodeError(
-            "unreadable", path, f"has shape {shape}, and a mask is HxW values or HxWx3 colours", "save it so"
+            "unreadable", ref, f"has shape {shape}, and a mask is HxW values or HxWx3 colours", "save it so"
         )
     if array.ndim == 3:
         return np.ascontiguousarray(array[..., :3].astype(np.uint8, copy=False))
@@ -191,11 +191,11 @@ def plain_mask(path: Path, array: NDArray[Any]) -> NDArray[Any]:
         whole = np.rint(array)
         if not np.array_equal(whole, array):
             raise DecodeError(
-                "unreadable", path, "holds fractions, and a mask holds whole numbers", "save it as uint8 class ids"
+                "unreadable", ref, "holds fractions, and a mask holds whole numbers", "save it as uint8 class ids"
             )
         array = whole.astype(np.int64)
     if array.dtype.kind not in "iu":
-        raise DecodeError("unreadable", path, f"holds {array.dtype} values, not class ids", "save it as uint8")
+        raise DecodeError("unreadable", ref, f"holds {array.dtype} values, not class ids", "save it as uint8")
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
 
 
