@@ -19,7 +19,7 @@ from maskwright.data.labels import read_pair
 from maskwright.data.readers import DecodeError, Pages, count_pages, image_size, read_image, read_mask
 from maskwright.data.split import TooFewImagesError, with_splits
 from maskwright.data.survey import survey
-from maskwright.workflows.origin import data_hash
+from maskwright.workflows.runs.provenance import data_hash
 
 RNG = np.random.default_rng(5)
 GREY = RNG.integers(0, 256, (6, 40, 50), dtype=np.uint8)
@@ -187,11 +187,11 @@ def test_pages_become_records_in_one_group(tmp_path: Path) -> None:
         expected = stack_of(3, 0)
         np.testing.assert_array_equal(image[..., 0], expected[0][page])
         np.testing.assert_array_equal(label, expected[1][page] // 255)
-    assert [(fault.kind, fault.severity, fault.path.name) for fault in dataset.faults] == [
-        ("stack", "note", "a.tif"),
-        ("stack", "note", "b.tif"),
-    ]
-    assert "images/a.tif is a stack of 3 pages" in dataset.faults[0].message
+    (note,) = dataset.faults
+    assert (note.kind, note.severity, note.path) == ("stack", "note", root)
+    assert note.message.startswith(
+        "2 files are stacks with 5 pages, such as images/a.tif with 3: each page is one image"
+    )
 
 
 def test_other_numbers_of_pages_are_an_error(tmp_path: Path) -> None:
@@ -260,6 +260,7 @@ def test_one_stack_can_be_split_if_the_user_wants_it(tmp_path: Path) -> None:
     with pytest.raises(TooFewImagesError, match="1 group"):
         with_splits(read_dataset(root), SplitPlan(), 0)
     (note,) = (fault for fault in read_dataset(root).faults if fault.kind == "stack")
+    assert note.message.startswith("images/a.tif is a stack of 12 pages: ")
     assert "`split.group_by` to '.+'" in note.cure
     dataset = with_splits(read_dataset(root), SplitPlan(group_by=".+"), 0)
     assert {record.split for record in dataset.records} == {"train", "val", "test"}

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskwright.core.records import ImageRef
-from maskwright.workflows.sources import _named, find_images
+from maskwright.workflows.predict_parts.sources import _named, find_images
 
 if TYPE_CHECKING:
     from pathlib import Path

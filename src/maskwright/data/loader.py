@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 DEPTH = 4
 
 
-class Batch(NamedTuple):
+class CropBatch(NamedTuple):
     """What one process sees of one step.
 
     Attributes:
@@ -184,7 +184,7 @@ class Batches:
         self._slots = (share or ProcessShare()).slots(source.batch)
         self._steps = iter(range(start, end))
         self._stopped = threading.Event()
-        self._pending: deque[Future[Batch]] = deque()
+        self._pending: deque[Future[CropBatch]] = deque()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="maskwright-batches")
         for _ in range(max(DEPTH, threads)):
             self._submit()
@@ -195,10 +195,10 @@ class Batches:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[CropBatch]:
         return self
 
-    def __next__(self) -> Batch:
+    def __next__(self) -> CropBatch:
         if not self._pending:
             self.close()
             raise StopIteration
@@ -220,9 +220,9 @@ class Batches:
         if step is not None:
             self._pending.append(self._pool.submit(self._make, step))
 
-    def _make(self, step: int) -> Batch:
+    def _make(self, step: int) -> CropBatch:
         pairs = [self._sample(step, slot) for slot in self._slots]
-        return Batch(step, np.stack([image for image, _ in pairs]), np.stack([labels for _, labels in pairs]))
+        return CropBatch(step, np.stack([image for image, _ in pairs]), np.stack([labels for _, labels in pairs]))
 
     def _sample(self, step: int, slot: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         if self._stopped.is_set():

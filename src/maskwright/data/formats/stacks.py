@@ -40,15 +40,16 @@ def image_pairs(root: Path, pairs: Iterable[Pair]) -> tuple[list[ImagePair], lis
     are its channels, unless the file says otherwise; the pages of a mask of one image are its colours.
 
     Returns:
-        The pairs, a note for each stack, and an error for each pair of files with different numbers of pages.
+        The pairs, an error for each pair of files with different numbers of pages, and a note on the stacks.
     """
     found: list[ImagePair] = []
     faults: list[Fault] = []
+    stacks: dict[str, int] = {}
     for pair in pairs:
         name = record_id(root, pair.image)
         images, masks = _pages(pair.image), _pages(pair.mask)
         if images.number == masks.number > 1:
-            faults.append(_stack(pair.image, name, images.number))
+            stacks[name] = images.number
             found.extend(
                 ImagePair(f"{name}#{page}", ImageRef(pair.image, page), ImageRef(pair.mask, page), pair.split, name)
                 for page in range(images.number)
@@ -57,7 +58,7 @@ def image_pairs(root: Path, pairs: Iterable[Pair]) -> tuple[list[ImagePair], lis
             found.append(ImagePair(name, ImageRef(pair.image), ImageRef(pair.mask), pair.split))
         else:
             faults.append(_mismatch(pair, images.number, masks.number))
-    return found, faults
+    return found, [*faults, *([_note(root, stacks)] if stacks else [])]
 
 
 def _pages(path: Path) -> Pages:
@@ -74,13 +75,18 @@ def _is_one_image(images: Pages, masks: Pages) -> bool:
     return one_image and one_mask and 1 in {images.number, masks.number}
 
 
-def _stack(path: Path, name: str, number: int) -> Fault:
+def _note(root: Path, stacks: dict[str, int]) -> Fault:
+    first, number = next(iter(stacks.items()))
+    if len(stacks) == 1:
+        what = f"{first} is a stack of {number} pages"
+    else:
+        what = f"{len(stacks)} files are stacks with {sum(stacks.values())} pages, such as {first} with {number}"
     return Fault(
         "stack",
         "note",
-        path,
-        f"{name} is a stack of {number} pages: each page is one image, and the pages stay together in the split",
-        "nothing needs to be done; to split the pages of one stack, set `split.group_by` to '.+'",
+        root,
+        f"{what}: each page is one image, and the split keeps the pages of a stack together",
+        "nothing needs to be done; to split the pages of a stack too, set `split.group_by` to '.+'",
     )
 
 

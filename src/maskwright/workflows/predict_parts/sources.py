@@ -13,7 +13,7 @@ from maskwright.core.records import ImageRef
 from maskwright.data.formats import images_of
 from maskwright.data.readers import IMAGE_SUFFIXES, DecodeError, count_pages
 from maskwright.report.numbers import plural
-from maskwright.workflows.outputs import written_by_us
+from maskwright.workflows.predict_parts.outputs import written_by_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
