@@ -384,7 +384,7 @@ def test_black_and_white_in_jpeg_loses_edges(tmp_path):
     records = (as_jpeg(dataset.records[0]), *dataset.records[1:])
     (fault,) = measure(replace(dataset, records=records)).faults
     assert fault.message.startswith("1 of 6 masks is a JPEG")
-    assert "given the nearest class" in fault.message
+    assert "each pixel there becomes the nearest class" in fault.message
 
 
 def test_a_class_of_one_split_only(tmp_path):
@@ -393,7 +393,7 @@ def test_a_class_of_one_split_only(tmp_path):
     dataset = write_dataset(tmp_path, pairs, names=("background", "a", "b", "c"), splits=["train", "val", "val"])
     found = measure(dataset).faults
     assert kinds(found) == {"class-in-one-split": 1, "absent-class": 1}
-    assert "class b is shown in val only (1 image): it cannot be learnt" in found[0].message
+    assert "class b occurs in val only (1 image): it cannot be learnt" in found[0].message
     assert found[1].message == "1 of 4 classes occur in no mask: c"
 
 
@@ -404,7 +404,7 @@ def test_a_class_that_validation_does_not_see(tmp_path):
     dataset = write_dataset(tmp_path, pairs, names=("background", "a", "b"), splits=["train", "val", "test"])
     (fault,) = measure(dataset).faults
     assert (fault.kind, fault.severity) == ("class-not-in-split", "warning")
-    assert fault.message == "class b is shown in no val image: the choice of the model does not see it"
+    assert fault.message == "class b occurs in no val image: model selection does not see it"
 
 
 def test_many_classes_that_a_part_lacks_are_one_fault(tmp_path):
@@ -416,13 +416,13 @@ def test_many_classes_that_a_part_lacks_are_one_fault(tmp_path):
     names = ("background", *"abcdefg")
     found = measure(write_dataset(tmp_path, pairs, names=names, splits=["train", "val", "test"])).faults
     assert [(fault.kind, fault.message) for fault in found] == [
-        ("class-in-one-split", "2 classes are shown in train only (f, g): their scores cannot be measured"),
+        ("class-in-one-split", "2 classes occur in train only (f, g): their scores cannot be measured"),
         (
             "class-not-in-split",
-            "4 classes are shown in no val image (b, c, d, e): the choice of the model does not see them",
+            "4 classes occur in no val image (b, c, d, e): model selection does not see them",
         ),
     ]
-    assert found[0].cure == "label more images of them, or move some to the other parts"
+    assert found[0].cure == "label more images of them, or move some to the other splits"
 
 
 def test_near_duplicates_across_the_layouts_splits(tmp_path):
@@ -460,7 +460,7 @@ def test_one_class_only(tmp_path):
     print_ = measure(dataset)
     assert kinds(print_.faults) == {"one-class": 1, "absent-class": 1}
     assert not print_.trainable
-    assert "every labelled pixel is thing: there is nothing to tell apart. Label the rest" in print_.obstacle
+    assert "every labelled pixel is thing: there is no second class to learn. Label the other pixels" in print_.obstacle
 
 
 def test_one_class_in_a_sample_is_a_warning_unless_it_is_the_only_name(tmp_path):
@@ -484,7 +484,7 @@ def test_an_empty_train_part_cannot_train(tmp_path):
     pairs = [(picture(n), mask_with((0, 0, 9, 9, 1))) for n in range(4)]
     print_ = measure(write_dataset(tmp_path, pairs, splits=["val", "val", "test", "test"]))
     assert not print_.trainable
-    assert "none of the 4 usable images is in the train part" in print_.obstacle
+    assert "none of the 4 usable images is in the train split" in print_.obstacle
 
 
 @pytest.mark.parametrize(("count", "kind"), [(1, "one-image"), (2, "two-images")])
@@ -499,7 +499,7 @@ def test_nothing_left_is_an_error_and_no_crash(tmp_path):
     shutil.rmtree(tmp_path / "good" / "masks")
     print_ = measure(dataset)
     assert kinds(print_.faults) == {"no-images": 1, "unreadable": 6}
-    assert print_.obstacle.startswith("no image with a usable annotation is left. Mend the files")
+    assert print_.obstacle.startswith("no image with a usable annotation is left. Correct the files")
     assert Fingerprint.from_json(json.loads(json.dumps(print_.to_json()))) == print_
     json.dumps(print_.to_json())
 

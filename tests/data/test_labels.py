@@ -68,10 +68,14 @@ def test_a_value_that_no_table_knows(tmp_path, dtype):
     np.save(tmp_path / "m.npy", labels([0, 37]).astype(dtype))
     data = dataset(tmp_path, tmp_path / "m.npy")
     fails(
-        data, "unknown-label", "m.npy holds label 37 (24 pixels)", "the known ones are 0..11, 255:", "--map 37=ignore"
+        data,
+        "unknown-label",
+        "m.npy holds label 37 (24 pixels)",
+        "the known labels are 0..11, 255:",
+        "`read.map` 37=ignore",
     )
     data = dataset(tmp_path, tmp_path / "m.npy", value_to_index={value: value for value in range(12)})
-    fails(data, "unknown-label", "the known ones are 0..11", "add a name for 37 to classes.txt")
+    fails(data, "unknown-label", "the known labels are 0..11", "add a name for 37 to classes.txt")
 
 
 @pytest.mark.parametrize("value", [-1, 70_000])
@@ -122,12 +126,12 @@ def test_a_color_that_no_table_knows(tmp_path):
     picture = np.zeros((*SIZE, 3), np.uint8)
     picture[2, 3] = (1, 2, 3)
     data = dataset(tmp_path, write(tmp_path / "m.png", picture), "color", color_to_index=COLORS)
-    fails(data, "unknown-color", "the colour 1,2,3 (1 pixel)", "none of the 4 known", "NAME,1,2,3")
+    fails(data, "unknown-color", "the colour 1,2,3 (1 pixel)", "is not one of the 4 known colours", "NAME,1,2,3")
 
 
 def test_a_color_picture_among_index_masks(tmp_path):
     data = dataset(tmp_path, photo(tmp_path / "m.png", 5))
-    fails(data, "unknown-label", "is a colour picture")
+    fails(data, "unknown-label", "is a colour image")
 
 
 def test_grey_saved_as_rgb_is_an_index_mask(tmp_path):

@@ -133,7 +133,7 @@ def test_a_page_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DecodeError, match="the file holds page 0 only"):
         read_image(ImageRef(tmp_path / "b.tif", 1))
     Image.fromarray(GREY[0]).save(tmp_path / "c.png")
-    with pytest.raises(DecodeError, match=r"c\.png, page 0 is no page: a PNG holds one image"):
+    with pytest.raises(DecodeError, match=r"c\.png, page 0 cannot be read: a PNG file holds one image"):
         read_image(ImageRef(tmp_path / "c.png", 0))
 
 
@@ -261,7 +261,7 @@ def test_one_stack_can_be_split_if_the_user_wants_it(tmp_path: Path) -> None:
         with_splits(read_dataset(root), SplitPlan(), 0)
     (note,) = (fault for fault in read_dataset(root).faults if fault.kind == "stack")
     assert note.message.startswith("images/a.tif is a stack of 12 pages: ")
-    assert "`split.group_by` to '.+'" in note.cure
+    assert "use `split.group_by` '.+'" in note.cure
     dataset = with_splits(read_dataset(root), SplitPlan(group_by=".+"), 0)
     assert {record.split for record in dataset.records} == {"train", "val", "test"}
 

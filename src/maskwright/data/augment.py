@@ -1,7 +1,8 @@
-"""One training crop: where it lies, how it is turned, how its colours change. Knows no files and no classes.
+"""One augmented training crop: its place, its geometry, its colours. Knows no files and no classes.
 
-All geometry is one affine and one warp each for image and labels (`data.geometry`); all colour is one matrix and one
-table (`data.color`). Every random number is drawn first, in one call, so a crop is a function of its generator's state.
+All geometry is one affine map with one warp each for image and labels (`data.geometry`); all colour is one matrix and
+one table (`data.color`). All random numbers are drawn first, in one call, so a crop is a function of its generator's
+state.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ def augmented_crop(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Cut one augmented crop out of an image and its label map.
 
-    Where the crop is larger than the image, the image's mirror image fills the pixels and `IGNORE` the labels.
+    If the crop is larger than the image, the rest is the mirrored image, and its labels are `IGNORE`.
 
     Args:
         image: uint8 (H, W, C), at working resolution.
         labels: uint8 (H, W).
-        focus: (row, column) of a pixel that the middle half of the crop shall show, or None for anywhere.
+        focus: (row, column) of a pixel that the middle half of the crop shows, or None for anywhere.
         sampling: `crop` is used.
         augment: the limits.
-        rng: what the crop depends on.
+        rng: seeds the crop.
 
     Returns:
         image uint8 (h, w, C) and labels uint8 (h, w), with (h, w) = `sampling.crop`.

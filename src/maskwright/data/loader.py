@@ -1,7 +1,7 @@
-"""Batches for the training loop, made ahead on background threads. Knows no torch: it yields numpy arrays.
+"""Batches for the training loop, prepared in advance by background threads. Knows no torch: it yields numpy arrays.
 
 Every crop is a pure function of (seed, step, slot), so a batch is the same for any number of threads, after any resume,
-and however the slots are shared out among processes.
+and for any distribution of the slots over processes.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
     from maskwright.data.cache import DecodedCache
 
-# Batches made ahead: enough to hide one slow file, few enough to hold.
+# Batches prepared in advance: enough to hide one slow file, few enough for memory.
 DEPTH = 4
 
 
 class CropBatch(NamedTuple):
-    """What one process sees of one step.
+    """The crops of one step for one process.
 
     Attributes:
         step: optimiser step.
@@ -48,7 +48,7 @@ class CropBatch(NamedTuple):
 
 
 class CropSource(Protocol):
-    """Where crops come from: `TrainingCrops`, or anything that makes one for (step, slot)."""
+    """A source of crops: `TrainingCrops`, or any other class that returns one for (step, slot)."""
 
     batch: int
 
@@ -60,16 +60,16 @@ class CropSource(Protocol):
 class TrainingCrops:
     """The training crops of a plan.
 
-    A file that cannot be read any more costs its crops and not the training: they come without a label. Where half of
-    the images are like that, it is no accident of a file, and an error.
+    A file that can no longer be read does not stop the training: its crops have no labels. If half of the images cannot
+    be read, that is an error.
 
     Attributes:
         batch: crops in a batch, over all processes.
-        faults: a sentence for each image found unreadable, to be taken out by whoever tells people.
+        faults: a sentence for each unreadable image; whoever reports them removes them.
     """
 
     def __init__(self, cache: DecodedCache, presence: Sequence[frozenset[int]], plan: Plan) -> None:
-        """Bind images to decisions.
+        """Prepare the crops.
 
         Args:
             cache: the training records.
@@ -89,7 +89,7 @@ class TrainingCrops:
         """Return image uint8 (h, w, C) and labels uint8 (h, w) for one slot of one step.
 
         Raises:
-            MaskwrightError: half of the images cannot be read; the message names one.
+            MaskwrightError: half of the images cannot be read; the message names one of them.
         """
         draw = self._sampler.draw(step, slot)
         rng = generator(self._plan.seed, "sample", step, slot)
@@ -108,20 +108,20 @@ class TrainingCrops:
             raise
 
     def _leave_out(self, record: int, error: MaskwrightError) -> None:
-        """Remember a record that cannot be read, and put it among the faults once.
+        """Remember a record that cannot be read, and add it to the faults once.
 
         Raises:
-            MaskwrightError: half of all the records are such.
+            MaskwrightError: half of all records cannot be read.
         """
         with self._lock:
             if record not in self._bad:
                 self._bad.add(record)
-                self.faults.append(f"an image is left out of the training: {error}")
+                self.faults.append(f"training continues without an image: {error}")
         if 2 * len(self._bad) >= len(self._cache):
             raise error
 
     def _nothing(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return a crop of which no loss sees a pixel."""
+        """Return a crop whose pixels are all ignored by the losses."""
         height, width = self._plan.sampling.crop
         image = np.zeros((height, width, self._plan.data.channels), np.uint8)
         return image, np.full((height, width), IGNORE, np.uint8)
@@ -129,7 +129,7 @@ class TrainingCrops:
     def _focus(self, record: int, index: int, rng: np.random.Generator) -> tuple[int, int] | None:
         points = self._cache.points(record, index)
         if not len(points):
-            # The class is in the file, but too small to be left at working resolution.
+            # The class is in the file, but vanishes at working resolution.
             return None
         row, column = points[rng.integers(len(points))]
         return int(row), int(column)
@@ -137,46 +137,46 @@ class TrainingCrops:
 
 @dataclass(frozen=True)
 class ProcessShare:
-    """Which process this is, of how many."""
+    """The rank of this process, and the number of processes."""
 
     rank: int = 0
     world_size: int = 1
 
     def slots(self, batch: int) -> range:
-        """Return this process's slots: contiguous, and as even as the batch divides.
+        """Return the slots of this process: contiguous, and an equal share as far as possible.
 
         Raises:
-            MaskwrightError: fewer crops in a batch than processes.
+            MaskwrightError: a batch has fewer crops than there are processes.
         """
         if batch < self.world_size:
             raise MaskwrightError(
-                f"sampling.batch is {batch}, and {self.world_size} processes train together: "
-                f"each needs at least one crop, so set sampling.batch to {self.world_size} or more"
+                f"sampling.batch is {batch}, but {self.world_size} processes train together and each needs at least "
+                f"one crop: set sampling.batch to {self.world_size} or more"
             )
         return range(batch * self.rank // self.world_size, batch * (self.rank + 1) // self.world_size)
 
 
 class Batches:
-    """Iterates over the batches of steps `start`..`end - 1`, in order, `DEPTH` of them made ahead.
+    """Iterates over the batches of steps `start`..`end - 1`, in order, and prepares `DEPTH` of them in advance.
 
-    Use it in a `with` block: leaving the block stops the threads, wherever the iteration stands. An error on a thread
-    is raised in the consumer, at the batch it belongs to.
+    Use it in a `with` block: leaving the block stops the threads at any point of the iteration. An error in a thread is
+    raised in the consumer, at the batch it belongs to.
 
-    Meanwhile OpenCV's own threads are switched off for the whole process (`cv2.setNumThreads(1)`), for with several
-    workers they would only fight each other for the cores.
+    Meanwhile OpenCV's threads are switched off for the whole process (`cv2.setNumThreads(1)`): with several workers
+    they would only compete for the cores.
     """
 
     def __init__(
         self, source: CropSource, start: int, end: int, *, threads: int = 1, share: ProcessShare | None = None
     ) -> None:
-        """Start making batches at once.
+        """Start to prepare batches immediately.
 
         Args:
-            source: makes a crop for (step, slot).
+            source: returns a crop for (step, slot).
             start: first step.
             end: one past the last step.
-            threads: that make batches.
-            share: which slots of each batch this process makes; None for all.
+            threads: number of threads that prepare batches.
+            share: the share of this process in each batch; None for all slots.
         """
         self._opencv_threads: int | None = cv2.getNumThreads()
         cv2.setNumThreads(1)
@@ -207,7 +207,7 @@ class Batches:
         return batch
 
     def close(self) -> None:
-        """Stop the threads and wait for them; further iteration ends at once."""
+        """Stop the threads and wait for them; the iteration then ends."""
         self._stopped.set()
         self._pending.clear()
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -226,6 +226,6 @@ class Batches:
 
     def _sample(self, step: int, slot: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         if self._stopped.is_set():
-            # Nobody waits for this batch any more.
+            # The batch is no longer needed.
             raise CancelledError
         return self._source.crop(step, slot)

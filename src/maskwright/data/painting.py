@@ -1,6 +1,6 @@
-"""Annotated shapes to pixels, exactly as pycocotools paints them, but only inside each shape's own box.
+"""Annotated shapes to pixels, exactly as pycocotools paints them, but only inside each shape's bounding box.
 
-Knows no file format: coordinates are pixels of the image, or shares of it where the annotation says so.
+Knows no file format: coordinates are pixels of the image, or fractions of its sides if the annotation is normalized.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from maskwright.core.records import Shape, Shapes
 
-# How far pycocotools may paint beyond a polygon's corners, generously.
+# An upper bound on how far pycocotools paints beyond a polygon's corners.
 _MARGIN = 2
 
 
 class _Patch(NamedTuple):
-    """A painted shape: its pixels, bool (h, w), and where they begin in the image."""
+    """A painted shape: its pixels, bool (h, w), and the place of its upper left corner in the image."""
 
     top: int
     left: int
@@ -38,7 +38,7 @@ class _Patch(NamedTuple):
 
 
 def paint(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> NDArray[np.uint8]:
-    """Paint all shapes in their order on background 0.
+    """Paint all shapes, in their order, on background 0.
 
     Args:
         shapes: the annotation of one image.
@@ -49,7 +49,7 @@ def paint(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> NDArray[np.
         (H, W) of class indices and `IGNORE`.
 
     Raises:
-        DecodeError: a run-length code is of another size or damaged.
+        DecodeError: a run-length code is damaged or has another size.
     """
     labels = np.zeros(size, np.uint8)
     for shape in shapes.shapes:
@@ -60,10 +60,10 @@ def paint(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> NDArray[np.
 
 
 def paint_objects(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Yield (class index, bool (h, w) in its bounding box) for each shape that is neither ignored nor empty.
+    """Yield (class index, bool (h, w) in its bounding box) for each shape that is not ignored and not empty.
 
     Raises:
-        DecodeError: a run-length code is of another size or damaged.
+        DecodeError: a run-length code is damaged or has another size.
     """
     for shape in shapes.shapes:
         if shape.index == IGNORE:
@@ -92,7 +92,7 @@ def _patch(shape: Shape, shapes: Shapes, size: tuple[int, int], image: ImageRef)
 
 
 def _span(coordinates: NDArray[np.float64], length: int) -> tuple[int, int]:
-    """Return the pixels first..last+1 that a shape may touch along one axis, within the image."""
+    """Return the range (first, last + 1) of pixels that a shape may touch along one axis of the image."""
     low, high = float(coordinates.min()), float(coordinates.max())
     return max(0, math.floor(low) - _MARGIN), min(length, math.ceil(high) + _MARGIN)
 
@@ -103,8 +103,8 @@ def _from_rle(rle: dict[str, Any], path: Path, size: tuple[int, int], image: Ima
         raise DecodeError(
             "size-mismatch",
             ImageRef(path),
-            f"codes a mask of {width}x{height} pixels for {image.name}, which is {size[1]}x{size[0]}",
-            "export the annotations again for this image, or use the image they were made for",
+            f"holds a run-length code of {width}x{height} pixels for {image.name}, which is {size[1]}x{size[0]}",
+            "export the annotations of this image again, or use the image that was annotated",
         )
     try:
         return rle_codes.decode(rle)

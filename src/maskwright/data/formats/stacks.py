@@ -36,8 +36,8 @@ class ImagePair(NamedTuple):
 def image_pairs(root: Path, pairs: Iterable[Pair]) -> tuple[list[ImagePair], list[Fault]]:
     """Return the images with their masks, stacks page by page, in the order of the files and their pages.
 
-    An image file of many pages and a mask file of as many are stacks. With a mask of one page, the pages of an image
-    are its channels, unless the file says otherwise; the pages of a mask of one image are its colours.
+    An image file of many pages and a mask file of as many are stacks. If the mask has one page, the pages of the image
+    are its channels, unless the file calls them slices or times.
 
     Returns:
         The pairs, an error for each pair of files with different numbers of pages, and a note on the stacks.
@@ -86,7 +86,7 @@ def _note(root: Path, stacks: dict[str, int]) -> Fault:
         "note",
         root,
         f"{what}: each page is one image, and the split keeps the pages of a stack together",
-        "nothing needs to be done; to split the pages of a stack too, set `split.group_by` to '.+'",
+        "nothing needs to be done; to split the pages of a stack too, use `split.group_by` '.+'",
     )
 
 

@@ -39,7 +39,7 @@ TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 
 
 class Reader(NamedTuple):
-    """How one family of files is read; each function takes the image and the kind that was recognised."""
+    """How one family of files is read; each function takes the image and the kind of file that was recognised."""
 
     size: Callable[[ImageRef, str], tuple[int, int]]
     image: Callable[[ImageRef, str], NDArray[Any]]
@@ -50,7 +50,7 @@ _RASTER = Reader(raster.size, raster.image, raster.mask)
 _TIFF = Reader(tiff.size, tiff.image, tiff.mask)
 _NPY = Reader(npy.size, npy.image, npy.mask)
 
-# What a file begins with -> its kind. The content decides, not the suffix: a PNG named .jpg is read as what it is.
+# First bytes of a file -> its kind. The content decides and not the suffix: a PNG named .jpg is read as a PNG.
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"\xff\xd8\xff", "jpeg"),
@@ -84,11 +84,12 @@ def read_image(image: Image) -> NDArray[Any]:
     """Decode an image file, or one page of a stack, and turn it upright by its EXIF orientation.
 
     Returns:
-        (H, W, C) in uint8, uint16 or float32; grey has one channel, RGB red first; palette, 1-bit and CMYK pictures
-        become RGB, and what the file calls alpha is left out.
+        (H, W, C) in uint8, uint16 or float32; grey has one channel, RGB red first; palette, 1-bit and CMYK images
+        become RGB, and alpha channels are dropped.
 
     Raises:
-        DecodeError: missing, no image, cut off, too large, not finite, or without such a page; `kind` says which.
+        DecodeError: the file is missing, not an image, truncated or too large, holds NaN or infinity, or has no such
+            page; `kind` tells which.
     """
     ref, kind = _recognised(image)
     return READERS[kind].image(ref, kind)
@@ -98,18 +99,21 @@ def image_size(image: Image) -> tuple[int, int]:
     """Return (height, width) in pixels after the EXIF orientation is applied, from the header alone.
 
     Raises:
-        DecodeError: missing, no image, or without such a page.
+        DecodeError: the file is missing or not an image, or has no such page.
     """
     ref, kind = _recognised(image)
     return READERS[kind].size(ref, kind)
 
 
 def read_mask(image: Image) -> RawMask:
-    """Decode a mask file, or one page of a stack, to its values or colours; palette pictures give their indices.
+    """Decode a mask file, or one page of a stack, to its values or colours; palette images give their indices.
+
+    Returns:
+        Integers (H, W), or colours (H, W, 3) in uint8.
 
     Raises:
-        DecodeError: missing, no picture, cut off, too large, no whole numbers, or without such a page; `kind` says
-            which.
+        DecodeError: the file is missing, not an image, truncated or too large, holds fractions, or has no such page;
+            `kind` tells which.
     """
     ref, kind = _recognised(image)
     return READERS[kind].mask(ref, kind)
@@ -119,7 +123,7 @@ def count_pages(path: Path) -> Pages:
     """Count the pages of a file, from its header alone; only a TIFF, by its suffix, may have more than one.
 
     Raises:
-        DecodeError: missing or no image.
+        DecodeError: the file is missing or not an image.
     """
     if path.suffix.lower() not in TIFF_SUFFIXES:
         return Pages(1)
@@ -131,7 +135,7 @@ def is_lossy(image: Image) -> bool:
     """Tell whether a file is JPEG-compressed, which blurs the labels of a mask.
 
     Raises:
-        DecodeError: missing or no image.
+        DecodeError: the file is missing or not an image.
     """
     return _recognised(image)[1] == "jpeg"
 
@@ -146,17 +150,14 @@ def _recognised(image: Image) -> tuple[ImageRef, str]:
     except OSError as error:
         raise DecodeError("unreadable", ref, f"cannot be opened ({error.strerror})", "check its permissions") from None
     if not head:
-        raise DecodeError(
-            "unreadable", ref, "is empty (0 bytes)", "copy it again from where it came from, or remove it"
-        )
+        raise DecodeError("unreadable", ref, "is empty (0 bytes)", "copy it again from its source, or remove it")
     kind = _kind(head)
     if kind is None:
-        known = ", ".join(sorted(READERS))
-        raise DecodeError(
-            "unreadable", ref, f"is no image: it begins with {head[:8]!r}", f"save it as one of {known}, or remove it"
-        )
+        message, known = f"is not an image: it starts with {head[:8]!r}", ", ".join(sorted(READERS))
+        raise DecodeError("unreadable", ref, message, f"save it as one of {known}, or remove it")
     if ref.page is not None and kind != "tiff":
-        raise DecodeError("unreadable", ref, f"is no page: a {kind.upper()} holds one image", "leave out the page")
+        message = f"cannot be read: a {kind.upper()} file holds one image"
+        raise DecodeError("unreadable", ref, message, "leave out the page")
     return ref, kind
 
 

@@ -1,4 +1,4 @@
-"""Errors of decoding, with a short kind each so that the fingerprint can count them. Decodes nothing itself."""
+"""Decoding errors, each with a short kind so that the fingerprint can count them. Decodes nothing itself."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class DecodeError(MaskwrightError):
     Attributes:
         kind: short and stable: `unreadable`, `truncated`, `bomb` (too large to decode), `nan`, `size-mismatch`,
             `unknown-label`, `unknown-color`.
-        image: the file at fault, or the page of it.
-        message: value and rule, in one clause.
+        image: the faulty file, or the faulty page of it.
+        message: value and rule, in one clause without a subject.
         cure: what to do, in the imperative.
     """
 
@@ -32,5 +32,5 @@ class DecodeError(MaskwrightError):
         self.cure = cure
 
     def fault(self, severity: Severity = "error") -> Fault:
-        """Return the same as a `Fault`."""
+        """Return this error as a `Fault`."""
         return Fault(self.kind, severity, self.image.path, f"{self.image.name} {self.message}", self.cure)

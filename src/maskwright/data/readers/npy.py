@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def size(ref: ImageRef, kind: str) -> tuple[int, int]:
-    """Return (height, width) from the header alone."""
+    """Return (height, width) in pixels, from the header alone."""
     array = bands_last(_mapped(ref, kind))
     return array.shape[0], array.shape[1]
 
 
 def image(ref: ImageRef, kind: str) -> NDArray[Any]:
     """Read (H, W), (H, W, C) or (C, H, W) as (H, W, C)."""
-    # A copy: pixels that lived in the file would change with it.
+    # A copy: mapped pixels would change with the file.
     return plain_pixels(ref, bands_last(np.array(_mapped(ref, kind))))
 
 
@@ -39,12 +39,12 @@ def _mapped(ref: ImageRef, kind: str) -> NDArray[Any]:
         raise DecodeError(
             "truncated" if "mmap length" in str(error) else "unreadable",
             ref,
-            f"is no readable {kind} array ({error})",
+            f"cannot be read as a {kind} array ({error})",
             "save it with numpy.save as plain numbers, or remove it",
         ) from None
     if array.ndim not in {2, 3}:
-        shape = "x".join(str(length) for length in array.shape)
-        raise DecodeError("unreadable", ref, f"has shape {shape}", "save images as HxW or HxWxC")
+        message = f"has shape {'x'.join(str(length) for length in array.shape)}, but an image is HxW or HxWxC"
+        raise DecodeError("unreadable", ref, message, "save it in one of these shapes")
     last = bands_last(array)
     require_room(ref, last.shape[:2], last.shape[2] * max(4, array.dtype.itemsize))
     return array

@@ -1,7 +1,7 @@
-"""PNG, JPEG, BMP, WebP, GIF and PNM: header by Pillow, pixels by OpenCV where it keeps them whole. Knows no labels.
+"""PNG, JPEG, BMP, WebP, GIF and PNM: Pillow reads the header, OpenCV the pixels if it loses none. Knows no labels.
 
-OpenCV decodes JPEG faster and keeps 16-bit RGB, which Pillow does not; but it draws truncated JPEGs half grey without
-a word and loses palette indices. So each file goes to the one that reads it right.
+OpenCV decodes JPEG faster and keeps 16-bit RGB, which Pillow does not; but it decodes truncated JPEGs to half-grey
+images without an error and drops palette indices. So each file goes to the library that reads it correctly.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import ImageRef
 
 # Opened by class and not by `Image.open`, which warns or fails above a process-wide number of pixels: 20,000 x 20,000
-# must be readable, and the limit here is our own (`arrays.require_room`).
+# must be readable, and we have our own limit (`arrays.require_room`).
 _OPENERS: dict[str, Callable[[Any], ImageFile]] = {
     "png": PngImagePlugin.PngImageFile,
     "jpeg": JpegImagePlugin.JpegImageFile,
@@ -57,12 +57,12 @@ _PILLOW_ERRORS = (
     zlib.error,
 )
 _SAVE_AGAIN = "open it in an image editor and save it again, or remove it"
-_COPY_AGAIN = "copy it again from where it came from, or remove it"
+_COPY_AGAIN = "copy it again from its source, or remove it"
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """A file whose header has been read: `picture` is Pillow's, its pixels not yet decoded."""
+    """A file whose header has been read: `picture` is Pillow's image, its pixels not yet decoded."""
 
     ref: ImageRef
     kind: str
@@ -72,7 +72,7 @@ class _Opened:
 
 
 def size(ref: ImageRef, kind: str) -> tuple[int, int]:
-    """Return (height, width) as displayed, from the header alone."""
+    """Return (height, width) in pixels after the EXIF orientation is applied, from the header alone."""
     with ref.path.open("rb") as stream:
         picture = _header(ref, kind, stream)
         width, height = picture.size
@@ -80,10 +80,10 @@ def size(ref: ImageRef, kind: str) -> tuple[int, int]:
 
 
 def image(ref: ImageRef, kind: str) -> NDArray[Any]:
-    """Decode to (H, W, C) in uint8 or uint16, upright; palette and 1-bit pictures and CMYK become RGB.
+    """Decode to (H, W, C) in uint8 or uint16, upright; palette, 1-bit and CMYK images become RGB.
 
-    None of these formats has a fourth band that is not alpha, which says how to show a picture and not what is in it;
-    so it is left out here, and grey with alpha, which OpenCV decodes to four channels, is grey again.
+    In these formats a fourth channel is always alpha, which describes how to display an image and not its content. It
+    is dropped; grey with alpha, which OpenCV decodes to four channels, becomes grey again.
     """
     opened = _open(ref, kind)
     mode = opened.picture.mode
@@ -99,7 +99,7 @@ def image(ref: ImageRef, kind: str) -> NDArray[Any]:
 
 
 def mask(ref: ImageRef, kind: str) -> RawMask:
-    """Decode to values or colours as stored: palette pictures give their indices, 1-bit ones 0 and 1."""
+    """Decode to values (H, W) or colours (H, W, 3) as stored: palette images give their indices, 1-bit ones 0 and 1."""
     opened = _open(ref, kind)
     mode = opened.picture.mode
     if mode in {"CMYK", "PA", "LA", "La", "RGBa", "RGBX", "F"}:
@@ -130,14 +130,14 @@ def _header(ref: ImageRef, kind: str, stream: Any) -> ImageFile:
     try:
         return _OPENERS[kind](stream)
     except _PILLOW_ERRORS as error:
-        raise DecodeError("unreadable", ref, f"is no readable {kind.upper()} ({error})", _SAVE_AGAIN) from None
+        raise DecodeError("unreadable", ref, f"cannot be read as {kind.upper()} ({error})", _SAVE_AGAIN) from None
 
 
 def _require_whole(ref: ImageRef, kind: str, data: bytes) -> None:
-    """Find a cut-off file by its missing end marker, before any decoder papers over it."""
+    """Refuse a truncated file, which lacks its end marker, before a decoder hides the damage."""
     if kind == "jpeg":
         # Inside the coded pixels 0xFF is always followed by 0x00 or a restart marker, so an end marker after the last
-        # start of scan is a true one; the thumbnail's own end marker lies before.
+        # start of scan is a true one; the end marker of the thumbnail comes before it.
         whole = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
     elif kind == "png":
         whole = b"IEND" in data[-64:] or b"IEND" in data
@@ -147,7 +147,7 @@ def _require_whole(ref: ImageRef, kind: str, data: bytes) -> None:
         raise DecodeError(
             "truncated",
             ref,
-            f"is cut off after {len(data):,} bytes: the end of a {kind.upper()} is missing",
+            f"is truncated after {len(data):,} bytes: the end marker of a {kind.upper()} is missing",
             _COPY_AGAIN,
         )
 
@@ -167,7 +167,7 @@ def _by_opencv(opened: _Opened, flags: int) -> NDArray[Any]:
     except cv2.error as error:
         raise DecodeError("unreadable", opened.ref, f"cannot be decoded ({error.err})", _SAVE_AGAIN) from None
     if pixels is None:
-        _decoded(opened)  # Pillow says why, if it cannot either.
+        _decoded(opened)  # If Pillow fails too, its error says why.
         raise DecodeError("unreadable", opened.ref, "cannot be decoded", _SAVE_AGAIN)
     return rgb_from_bgr(pixels)
 
@@ -180,7 +180,7 @@ def _palette(flat: list[int] | None) -> NDArray[np.uint8]:
 
 
 def _unscaled(array: NDArray[Any], opened: _Opened) -> NDArray[Any]:
-    """Undo the stretch to 0..255 that decoders give to grey PNGs of 2 and 4 bits: a mask means its own values."""
+    """Undo the scaling to 0..255 that decoders apply to grey PNGs of 2 and 4 bits: a mask needs the stored values."""
     if opened.kind != "png" or array.ndim != 2:
         return array
     depth, color_type = opened.data[24], opened.data[25]

@@ -1,6 +1,6 @@
 """TIFF of any kind that images come in: 8, 16 and 32 bits, floats, many bands, palettes, pages. Knows no labels.
 
-tifffile reads the layout and the plain codecs; LZW, JPEG and fax codecs go to OpenCV or Pillow, which carry libtiff.
+tifffile reads the layout and the simple codecs; OpenCV and Pillow, which include libtiff, decode LZW, JPEG and fax.
 
 The pages of a stack are counted over its axes of slices, times and positions, in the order of the file; the axes of
 rows, columns, channels and samples belong to one page. Pages of equal size and type that each stand alone are a stack
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 _ERRORS = (OSError, ValueError, IndexError, KeyError, TypeError, RuntimeError, struct.error, zlib.error)
 _MIN_IS_WHITE, _PALETTE, _SEPARATED, _YCBCR = 0, 3, 5, 6
-_ALPHA = {1, 2}  # of the tag ExtraSamples: associated and unassociated; 0 is a band like any other
-_COPY_AGAIN = "copy it again from where it came from, or remove it"
+_ALPHA = {1, 2}  # values of the tag ExtraSamples: associated and unassociated alpha; 0 is an ordinary channel
+_COPY_AGAIN = "copy it again from its source, or remove it"
 
 
-# More pages than this are not the channels of one image, whoever wrote them without naming their axis.
+# Unnamed pages are at most so many channels of one image; more of them are a stack.
 _MOST_CHANNELS = 32
 
 
@@ -50,8 +50,8 @@ class Pages(NamedTuple):
 
     Attributes:
         number: of pages, 1 or more.
-        may_be_channels: the pages may as well be the channels of one image, as the file does not say that they are
-            slices or times.
+        may_be_channels: the pages may instead be the channels of one image: the file does not call them slices or
+            times.
     """
 
     number: int
@@ -65,17 +65,17 @@ def pages(ref: ImageRef, kind: str) -> Pages:
 
 
 def size(ref: ImageRef, kind: str) -> tuple[int, int]:
-    """Return (height, width) after the orientation is applied, from the header alone."""
+    """Return (height, width) in pixels after the orientation is applied, from the header alone."""
     with _Tiff(ref, kind) as tiff:
         tiff.check()
         return upright_size(tiff.size, tiff.orientation)
 
 
 def image(ref: ImageRef, kind: str) -> NDArray[Any]:
-    """Decode to (H, W, C), upright; palette, 1-bit and CMYK pictures become RGB.
+    """Decode to (H, W, C), upright; palette, 1-bit and CMYK images become RGB.
 
-    Of a whole file, pages of one size become channels. A band that the file calls alpha is left out: it says how to
-    show a picture and not what is in it.
+    The pages of a whole file become channels. Alpha channels are dropped: they describe how to display an image and
+    not its content.
     """
     with _Tiff(ref, kind) as tiff:
         tiff.check()
@@ -93,7 +93,7 @@ def image(ref: ImageRef, kind: str) -> NDArray[Any]:
 
 
 def mask(ref: ImageRef, kind: str) -> RawMask:
-    """Decode to values or colours as stored; palette pictures give their indices."""
+    """Decode to values (H, W) or colours (H, W, 3) as stored; palette images give their indices."""
     with _Tiff(ref, kind) as tiff:
         tiff.check()
         array = plain_mask(ref, _values(tiff))
@@ -102,14 +102,14 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
 
 
 class _Tiff:
-    """An open TIFF: a whole file or one page of it, header read, pixels not yet."""
+    """An open TIFF, a whole file or one page of it: its header is read, its pixels are not."""
 
     def __init__(self, ref: ImageRef, kind: str) -> None:
-        # Here and not above: tifffile takes longer to import than most commands to answer.
+        # Imported here, because importing tifffile takes longer than most commands take to answer.
         import tifffile
 
         self.ref = ref
-        # Opened here, because TiffFile leaves a file that it cannot read open behind it.
+        # Opened here, because TiffFile does not close a file that it cannot read.
         self._stream = ref.path.open("rb")
         try:
             self._file = tifffile.TiffFile(self._stream)
@@ -130,7 +130,7 @@ class _Tiff:
             raise
         except (*_ERRORS, tifffile.TiffFileError) as error:
             self._stream.close()
-            raise DecodeError("unreadable", ref, f"is no readable {kind.upper()} ({error})", _COPY_AGAIN) from None
+            raise DecodeError("unreadable", ref, f"cannot be read as {kind.upper()} ({error})", _COPY_AGAIN) from None
         self.orientation = turned if 1 <= turned <= 8 else 1
         self.lossy = self.compression in {6, 7}
 
@@ -167,7 +167,7 @@ class _Tiff:
         offset, size = self.series.dataoffset, int(np.prod(self.series.keyframe.shape))
         if offset is None:
             found = self._file.asarray(key=self.frames, series=self.series)
-        else:  # Plain pixels one after another, of which the file may describe the first page only (ImageJ, 4 GB).
+        else:  # Uncompressed and contiguous: the file may describe the first page only (ImageJ above 4 GB).
             dtype, file = np.dtype(self._file.byteorder + self.series.dtype.char), self._file.filehandle
             starts = [offset + frame * size * dtype.itemsize for frame in self.frames]
             found = np.stack([file.read_array(dtype, size, start) for start in starts])
@@ -185,7 +185,7 @@ class _Tiff:
         return table
 
     def without_alpha(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Return (H, W, C) without the bands that the tag ExtraSamples, which speaks of the last ones, calls alpha."""
+        """Return (H, W, C) without the channels that the tag ExtraSamples, which lists the last ones, calls alpha."""
         first = pixels.shape[2] - len(self._extra)
         alpha = [first + place for place, kind in enumerate(self._extra) if kind in _ALPHA]
         return np.delete(pixels, alpha, axis=2) if alpha and first > 0 else pixels
@@ -194,7 +194,7 @@ class _Tiff:
         """Refuse what is not one image, or too large to decode.
 
         Raises:
-            DecodeError: a stack, or no room.
+            DecodeError: the file is a stack, or too large.
         """
         stack = self._whole and self.pages.number > 1 and not self.pages.may_be_channels
         if stack or len(self.shape) not in {2, 3} or "Y" not in self.axes or "X" not in self.axes:
@@ -241,7 +241,7 @@ def _channels_last(axes: str, shape: tuple[int, ...]) -> bool:
 
 
 def _values(tiff: _Tiff) -> NDArray[Any]:
-    """Decode the pixels as stored, whichever library can."""
+    """Decode the pixels as stored, (H, W) or (H, W, C), with the library that can."""
     try:
         array = tiff.array()
     except _ERRORS as error:
@@ -273,8 +273,8 @@ def _by_libtiff(tiff: _Tiff) -> NDArray[Any]:
         raise DecodeError(
             "unreadable",
             tiff.ref,
-            f"is {bands} bands under TIFF compression {tiff.compression}, which is not read here",
-            "run pip install imagecodecs, or save it without compression, or with deflate",
+            f"holds {bands} bands with TIFF compression {tiff.compression}, which needs imagecodecs",
+            "run pip install imagecodecs, or save it uncompressed or with deflate",
         )
     pixels = rgb_from_bgr(pixels)
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
