@@ -57,7 +57,10 @@ def predict(
         terminal.say(f"note: {note}")
     with terminal.working() as watch:
         result = segment(model, sources, out, save=comma_list(save), on_progress=watch.counting("predict"))
-    images = [{"source": image.source, "files": image.files, "summary": image.summary} for image in result.images]
+    images = [
+        {"source": image.source, "page": image.page, "files": image.files, "summary": image.summary}
+        for image in result.images
+    ]
     failures = [{"path": failure.path, "reason": failure.reason} for failure in result.failures]
     notes = [*([note] if note else []), *result.notes]
     terminal.answer({"out": out, "outputs": result.outputs, "images": images, "failures": failures, "notes": notes})

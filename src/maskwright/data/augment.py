@@ -1,4 +1,4 @@
-"""One training crop: where it lies, how it is turned, how its colours change. Knows no files and no classes.
+"""One augmented training crop: its place, its geometry, its colours. Knows no files and no classes.
 
 All geometry is one affine and one warp each for image and target (`data.geometry`); all colour is one matrix and one
 table (`data.color`). Every random number is drawn first, in one call, so a crop is a function of its generator's state.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from maskwright.core.targets import Target
 
 
-def crop_sample(
+def augmented_crop(
     image: NDArray[np.uint8],
     target: Target,
     focus: tuple[int, int] | None,
@@ -38,7 +38,7 @@ def crop_sample(
         focus: (row, column) of a pixel that the middle half of the crop shall show, or None for anywhere.
         sampling: `crop` is used.
         augment: the limits.
-        rng: what the crop depends on.
+        rng: seeds the crop.
 
     Returns:
         image uint8 (h, w, C) and its target, with (h, w) = `sampling.crop`.

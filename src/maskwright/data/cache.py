@@ -1,8 +1,8 @@
 """Decoded images and targets at working resolution, in memory up to a limit. Knows no crops and no network.
 
-Images are kept at exactly the working resolution, made by the same `ops.images.prepare` that prediction uses, so a
-crop without zoom is, pixel for pixel, what the trained network will be shown. Keeping more, for zooming in sharply,
-would cost up to (largest zoom)^2 of the memory and show the network pictures that it never meets in use.
+Images are kept at exactly the working resolution, computed by the same `ops.images.prepare` that prediction uses, so a
+crop without zoom is, pixel for pixel, the input of the trained network in use. A higher resolution, for sharper zoom,
+would need up to (largest zoom)^2 times the memory and show the network images that do not occur in use.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     Pair = tuple[NDArray[np.uint8], Target]
     Points = dict[int, NDArray[np.int32]]
 
-# Pixels remembered a class and record, for crops centred on a class.
+# Number of pixels stored for each class of a record, for crops centred on a class.
 POINTS = 64
 
 
 class DecodedCache:
-    """Decodes each record once and keeps it while there is room; after that, decodes again at each call.
+    """Decodes each record once and keeps it while there is memory; decodes the other records at each call.
 
-    What fits first stays: every image is asked for equally often, so throwing one out for another would gain nothing.
+    The first records that fit stay: every image is used equally often, so replacing one by another would gain nothing.
     All methods may be called from several threads at once.
     """
 
@@ -49,7 +49,7 @@ class DecodedCache:
 
         Args:
             dataset: how annotations are read.
-            records: those to serve, by their place here.
+            records: the records to serve, by their index here.
             data: channels, value range and working resolution.
             max_bytes: of pixels and targets kept in memory.
             read: reads an annotation.
@@ -75,7 +75,7 @@ class DecodedCache:
         """Return the image uint8 (H, W, C) and the target of a record, both read-only.
 
         Raises:
-            MaskwrightError: a file cannot be read, or does not fit the plan; the message names it.
+            MaskwrightError: a file cannot be read or does not fit the plan; the message names it.
         """
         pair = self._pairs.get(number)
         if pair is None:
@@ -84,9 +84,9 @@ class DecodedCache:
         return pair
 
     def points(self, number: int, index: int) -> NDArray[np.int32]:
-        """Return up to `POINTS` pixels (n, 2) as (row, column) that show class `index`; none where it is absent.
+        """Return up to `POINTS` pixels (n, 2) as (row, column) that show class `index`; n is 0 if it is absent.
 
-        They are drawn evenly over the class's pixels and depend on the record alone.
+        They are drawn uniformly from the pixels of the class and depend only on the record.
         """
         if number not in self._points:
             _, target = self.get(number)
@@ -114,7 +114,7 @@ def class_points(labels: NDArray[np.uint8], key: str) -> Points:
 
     Args:
         labels: uint8 (H, W).
-        key: what the draw depends on, besides the labels.
+        key: seeds the draw, together with the labels.
 
     Returns:
         class index -> int32 (n, 2) of (row, column), n from 1 to `POINTS`.
@@ -131,7 +131,7 @@ def class_points(labels: NDArray[np.uint8], key: str) -> Points:
 
 
 def _ranked(where: NDArray[np.bool_], ranks: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Return the places (n, 2) of the set pixels with these ranks (n,), counted row by row; lists no other pixel."""
+    """Return (row, column) (n, 2) of the set pixels with these ranks (n,), counted row by row, without listing all."""
     ends = np.cumsum(np.count_nonzero(where, axis=1))
     rows = np.searchsorted(ends, ranks, side="right")
     before = ends[rows] - np.count_nonzero(where[rows], axis=1)

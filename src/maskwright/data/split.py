@@ -188,7 +188,7 @@ def _torn(records: Sequence[Record], strictness: Strictness) -> Fault:
     return Fault(
         "near-duplicate-split",
         "warning",
-        records[0].image.parent,
+        records[0].image.path.parent,
         f"most of these {len(records)} images look alike, so {which} had to fall on different sides of the split, "
         "and scores may be too good",
         "say what belongs together with --group-by PATTERN (patient, site, day), or give train, val and test folders",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.records import Dataset, Record
-    from maskwright.data.geometry import View
+    from maskwright.data.geometry import CropView
 
     ReadTarget = Callable[[Dataset, Record, tuple[int, int]], Target]
     """What reads the annotation of a record whose image has a size (height, width): `tasks.base.Task.target`."""
@@ -33,7 +33,7 @@ def shrunk(target: Target, size: tuple[int, int]) -> Target:
     return Target(shrink_labels(target.labels, size), values)
 
 
-def warped(target: Target, view: View) -> Target:
+def warped(target: Target, view: CropView) -> Target:
     """Cut the view of a crop out of a target: nearest pixel, and nothing known beyond the edge."""
     values = None if target.values is None else np.stack([warp_values(plane, view) for plane in target.values])
     return Target(warp_labels(target.labels, view), values)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from maskwright.ops.tiles import Axis
+    from maskwright.ops.tiles import TileAxis
 
 CHUNK = 1 << 24  # values of one block handed out, at most (64 MiB)
 
@@ -27,7 +27,7 @@ CHUNK = 1 << 24  # values of one block handed out, at most (64 MiB)
 class Blend:
     """The weighted sum of overlapping tiles, finished block by finished block."""
 
-    def __init__(self, rows: Axis, columns: Axis) -> None:
+    def __init__(self, rows: TileAxis, columns: TileAxis) -> None:
         self.rows, self.columns = rows, columns
         self._weights = torch.from_numpy(rows.weights()), torch.from_numpy(columns.weights())
         self._below: Tensor | None = None

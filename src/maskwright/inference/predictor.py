@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from maskwright.core.classes import Classes
+    from maskwright.core.records import ImageRef
     from maskwright.inference.engine import Engine
     from maskwright.models.bundle import Card
     from maskwright.models.segmenter import Segmenter
@@ -157,13 +158,13 @@ class Predictor:
         """Return the same network with something else behind it."""
         return Predictor(self.engine, self.card, postprocessor)
 
-    def predict(self, image: NDArray[Any] | str | Path) -> Prediction:
-        """Predict an image, given as an array (H, W) or (H, W, C) of any real dtype, or as a file.
+    def predict(self, image: NDArray[Any] | ImageRef | str | Path) -> Prediction:
+        """Predict an image, given as an array (H, W) or (H, W, C) of any real dtype, or a file, or a page of one.
 
         Raises:
             MaskwrightError: an unreadable file, or channels or values that the model was not trained for.
         """
-        pixels = image if isinstance(image, np.ndarray) else read_image(Path(image))
+        pixels = image if isinstance(image, np.ndarray) else read_image(image)
         self.check(pixels)
         return Prediction(self.result(pixels), pixels, self)
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from maskwright.ops.distance import signed
+from maskwright.ops.distance import signed_distance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,5 +54,5 @@ def signed_fields(batch: Prepared) -> Tensor:
         for label in np.unique(labels[number][known[number]]).tolist():
             if label or not batch.binary:
                 inside = known[number] & (labels[number] == label)
-                fields[number, 0 if batch.binary else label] = signed(inside, known[number] & ~inside)
+                fields[number, 0 if batch.binary else label] = signed_distance(inside, known[number] & ~inside)
     return torch.from_numpy(fields).to(batch.mask) / math.hypot(*shape[2:])

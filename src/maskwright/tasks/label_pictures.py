@@ -43,11 +43,11 @@ def legend(maps: Iterable[NDArray[np.uint8]], classes: Classes) -> Legend:
     """Return the colours of the classes painted in any of the label maps, and of the kinds of errors."""
     seen = {int(value) for labels in maps for value in np.unique(labels)}
     shown = sorted(index for index in seen if index < len(classes) and index != classes.background)
-    errors = [("wrong class", draw.CONFUSED)]
+    errors = [("wrong class", draw.WRONG_CLASS)]
     if classes.background is not None:
         errors = [
-            ("false negative", draw.MISSED),
-            ("false positive", draw.INVENTED),
+            ("false negative", draw.FALSE_NEGATIVE),
+            ("false positive", draw.FALSE_POSITIVE),
             *(errors if len(classes) > 2 else []),
         ]
     return Legend(tuple((classes.names[index], classes.colors[index]) for index in shown), tuple(errors))

@@ -42,14 +42,16 @@ class Predicted:
     """What was written for one image.
 
     Attributes:
-        source: the image.
+        source: the image file.
         files: kind -> file.
         summary: the result as plain numbers by name; of a label map class name -> pixels.
+        page: of a stack, counted from 0; None for a file that is one image.
     """
 
     source: Path
     files: dict[str, Path]
     summary: dict[str, int | float]
+    page: int | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def predict(
     if not isinstance(predictor, Predictor):
         predictor = Predictor.load(predictor, device, fast=fast)
     kinds = _checked(save, predictor.task.writers)
-    pictures, missing, notes = find_images(sources)
+    pictures, missing, notes = find_images(sources, predictor.card.data.channels)
     if not pictures:
         raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given to predict")
     failures = [Failure(path, reason) for path, reason in missing]
@@ -142,7 +144,7 @@ def predict(
         try:
             images.append(writing.run(picture, _within(report, done, len(pictures))))
         except _Unusable as error:
-            failures.append(Failure(picture.path, str(error)))
+            failures.append(Failure(picture.image.path, str(error)))
     report(len(pictures), len(pictures))
     outputs = [file for image in images for file in image.files.values()]
     return PredictResult((*outputs, *writing.finish()), failures, tuple(images), notes)
@@ -214,7 +216,7 @@ class _Writing:
                 writer.write(files[kind], image, result, classes)
         for collector in self.collectors.values():
             collector.add(str(picture.relative), result)
-        return Predicted(picture.path, files, task.describe(result, classes))
+        return Predicted(picture.image.path, files, task.describe(result, classes), picture.image.page)
 
     def finish(self) -> tuple[Path, ...]:
         """Write the files about all images."""
@@ -241,7 +243,7 @@ class _Writing:
 
     def _read(self, picture: Picture) -> NDArray[Any]:
         try:
-            return read_image(picture.path)
+            return read_image(picture.image)
         except (MaskwrightError, MemoryError) as error:
             raise _unusable(picture, error) from error
 
@@ -258,9 +260,9 @@ class _Writing:
 def _unusable(picture: Picture, error: Exception) -> _Unusable:
     if out_of_memory(error):
         first = next(iter(str(error).splitlines()), type(error).__name__)
-        return _Unusable(f"{picture.path} needs more memory than is free: cut it into parts ({first})")
+        return _Unusable(f"{picture.image} needs more memory than is free: cut it into parts ({first})")
     message = str(error)
-    return _Unusable(message if str(picture.path) in message else f"{picture.path}: {message}")
+    return _Unusable(message if str(picture.image) in message else f"{picture.image}: {message}")
 
 
 def _checked(save: Sequence[str], known: Mapping[str, Writer]) -> dict[str, Writer]:

@@ -16,9 +16,9 @@ class Format(NamedTuple):
     """One way of laying out a data set.
 
     Attributes:
-        summary: what it looks like on disk, for people.
-        detect: root -> what was seen, or None; decodes nothing.
-        read: root, options -> the data set; raises `MaskwrightError` if it is not laid out so.
+        summary: what it looks like on disk, in words.
+        detect: root -> what was recognised, in words, or None; decodes nothing.
+        read: root, options -> the data set; raises `MaskwrightError` if the layout is another.
     """
 
     summary: str

@@ -16,7 +16,7 @@ from maskwright.core.resources import CACHE_SHARE, free_memory
 from maskwright.core.seeds import generator
 from maskwright.core.time_budget import REPORT_SECONDS
 from maskwright.data.cache import DecodedCache
-from maskwright.data.loader import Batches, Samples, Share
+from maskwright.data.loader import Batches, TrainingCrops
 from maskwright.inference.engine import TorchEngine
 from maskwright.inference.predictor import Predictor
 from maskwright.models.build import resolved
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.plan import Plan
     from maskwright.core.targets import Target
-    from maskwright.data.loader import Batch as Crops
+    from maskwright.data.loader import CropBatch
     from maskwright.training.loggers import Logger
     from maskwright.training.step import Batch
     from maskwright.workflows.train_parts.training_run import TrainingRun
@@ -73,12 +73,12 @@ def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
     return trainer.fit(), trainer.schedule
 
 
-def _samples(training: TrainingRun) -> Samples:
+def _samples(training: TrainingRun) -> TrainingCrops:
     plan, dataset, task = training.plan, training.material.dataset, training.task
     free = int(free_memory() * CACHE_SHARE / training.fabric.world_size)
     cache = DecodedCache(dataset, training.part("train"), plan.data, free, task.target)
     presence = [training.material.presence[record.id] for record in cache.records]
-    return Samples(cache, presence, plan, lambda target: task.encode(target, dataset.classes))
+    return TrainingCrops(cache, presence, plan, lambda target: task.encode(target, dataset.classes))
 
 
 def _network(plan: Plan, parameters: int, *, resumed: bool) -> str:
@@ -90,15 +90,15 @@ def _network(plan: Plan, parameters: int, *, resumed: bool) -> str:
 
 
 @contextlib.contextmanager
-def _stream(training: TrainingRun, samples: Samples, step: int) -> Iterator[Iterator[Batch]]:
+def _stream(training: TrainingRun, samples: TrainingCrops, step: int) -> Iterator[Iterator[Batch]]:
     """Open the stream of batches from a step on, as normalised tensors on the device."""
     fabric, data = training.fabric, training.plan.data
-    share = Share(fabric.global_rank, fabric.world_size)
+    share = ProcessShare(fabric.global_rank, fabric.world_size)
     mean = torch.tensor(data.mean, device=fabric.device).reshape(1, -1, 1, 1)
     std = torch.tensor(data.std, device=fabric.device).reshape(1, -1, 1, 1)
     layout = torch.channels_last if training.plan.train.channels_last else torch.contiguous_format
 
-    def tensors(crops: Crops) -> Batch:
+    def tensors(crops: CropBatch) -> Batch:
         images = torch.from_numpy(crops.images).to(fabric.device).permute(0, 3, 1, 2).float()
         targets = {
             name: as_target(torch.from_numpy(target).to(fabric.device)) for name, target in crops.targets.items()
