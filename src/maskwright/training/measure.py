@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 
 from maskwright import models
 from maskwright.core.targets import Target
 from maskwright.models import lora
 from maskwright.planning.cost import StepCost
 from maskwright.tasks import find_task
+from maskwright.training.processes import alone
 from maskwright.training.step import TrainingStep
 
 if TYPE_CHECKING:
@@ -66,11 +66,7 @@ class _Bench:
 
     def __init__(self, plan: Plan, classes: Classes, device: torch.device) -> None:
         task = find_task(plan.task)
-        fabric = Fabric(
-            accelerator=device.type,
-            devices=1 if device.index is None else [device.index],
-            precision=plan.train.precision,
-        )
+        fabric = alone(device, plan.train.precision)
         segmenter = models.create_from_plan(plan.model.plain(), task.channels(classes), plan.data.channels)
         lora.adapt(segmenter, plan.lora)
         self.step = TrainingStep(segmenter, plan, task.loss(plan, classes).to(device), fabric)
@@ -96,7 +92,7 @@ class _Bench:
 
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
             loss = self.step.loss(*self.batch)
-        loss.backward()
+        self.step.fabric.backward(loss)
         own = sum(kept.values())
         kept.clear()
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
@@ -107,7 +103,7 @@ class _Bench:
     def timed(self) -> tuple[float, float]:
         """Return the seconds of forward and backward of all objectives, and of the optimiser."""
         times = [self._now()]
-        self.step.loss(*self.batch).backward()
+        self.step.fabric.backward(self.step.loss(*self.batch))
         self._objectives()
         times.append(self._now())
         self.step.update()

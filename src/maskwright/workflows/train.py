@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import time
 from dataclasses import dataclass
-from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from lightning_fabric import Fabric
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Stage
@@ -21,6 +17,7 @@ from maskwright.core.text import plural
 from maskwright.core.time_budget import TimeBudget
 from maskwright.models.device import resolve_device
 from maskwright.training import loggers
+from maskwright.training.processes import is_first, together
 from maskwright.workflows.plan import make_plan
 from maskwright.workflows.request import PlanRequest, check_resume
 from maskwright.workflows.runs import run_folder
@@ -34,7 +31,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.events import OnEvent
     from maskwright.core.fingerprint import Fingerprint
-    from maskwright.core.plan import Plan, Precision
+    from maskwright.core.plan import Plan
     from maskwright.metrics.scores import Scores
 
 
@@ -144,7 +141,7 @@ class _Begun:
         They meet only after the planning: the steps that it measures would wait for the others' part of their sums.
         """
         resolve_device(self.request.device)
-        if not _is_first():
+        if not is_first():
             return self._opened(None, root, None)
         if root is None:
             raise MaskwrightError("train needs a folder of images and masks, or a run to `resume`")
@@ -162,39 +159,16 @@ class _Begun:
 
     def _opened(self, run: Path | None, root: Path | None, made: tuple[Plan, Material] | None) -> TrainingRun:
         """Launch the processes and give each the plan and the data, read back where it did not make them itself."""
-        launcher = _fabric(self.request.device, "32-true")
+        place = resolve_device(self.request.device)
+        launcher = together(place, "32-true")
         launcher.launch()
         run = Path(launcher.broadcast(str(run)))
         plan, material = run_folder.reopen(run, root) if made is None else made
-        fabric = _fabric(self.request.device, plan.train.precision)
+        fabric = together(place, plan.train.precision)
         fabric.launch()
         on_event = self.on_event if fabric.is_global_zero else (lambda _event: None)
         budget = TimeBudget.of(plan.train.budget_seconds, self.started)
         return TrainingRun(run, plan, material, fabric, budget, on_event)
-
-
-def _is_first() -> bool:
-    """Say whether this is the only process, or the first of those that `torchrun` started."""
-    return not torch.distributed.is_torchelastic_launched() or os.environ["RANK"] == "0"
-
-
-def _fabric(device: str, precision: Precision) -> Fabric:
-    """Set up device and processes: one process, or as many as `torchrun` started, each on a device of its own."""
-    getLogger("lightning_fabric").setLevel("WARNING")
-    place = resolve_device(device)
-    if not torch.distributed.is_torchelastic_launched():
-        devices = 1 if place.index is None else [place.index]
-        return Fabric(accelerator=place.type, devices=devices, precision=precision)
-    if place.index is not None:
-        raise MaskwrightError(
-            f"the device {device} names one device, and torchrun gives each process another: use {place.type}, and "
-            "CUDA_VISIBLE_DEVICES to choose among them",
-            "device",
-        )
-    here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
-    return Fabric(
-        accelerator=place.type, devices=here, num_nodes=everywhere // here, strategy="ddp", precision=precision
-    )
 
 
 def _report_plan(plan: Plan, found: Fingerprint, on_event: OnEvent) -> None:

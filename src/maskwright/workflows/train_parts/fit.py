@@ -16,7 +16,7 @@ from maskwright.core.resources import CACHE_SHARE, free_memory
 from maskwright.core.seeds import generator
 from maskwright.core.time_budget import REPORT_SECONDS
 from maskwright.data.cache import DecodedCache
-from maskwright.data.loader import Batches, TrainingCrops
+from maskwright.data.loader import Batches, ProcessShare, TrainingCrops
 from maskwright.inference.engine import TorchEngine
 from maskwright.inference.predictor import Predictor
 from maskwright.models.build import resolved
