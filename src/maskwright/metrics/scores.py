@@ -27,10 +27,10 @@ DESCRIPTIONS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % bootstrap interval over images, or over groups where there are groups.
+    """A value with its 95 % interval (`metrics.intervals`) over images, or over groups where there are groups.
 
     All three are None where the value is undefined: the class is in no truth and no prediction; for a recall, in no
-    truth. The bounds alone are None where one image, or one group, is all there is.
+    truth. The bounds alone are None where fewer than four images, or groups, know the value.
     """
 
     value: float | None
