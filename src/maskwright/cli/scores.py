@@ -35,6 +35,9 @@ def score_tables(scores: Scores, split: str, width: int, *, crf: bool = False) -
     from rich.text import Text
 
     groups = f" in {plural(scores.groups, 'group')}" if scores.groups else ""
+    over = "groups" if scores.groups else "images"
+    known = scores.pixel_accuracy.low is not None
+    how_sure = f"In brackets: 95 % interval over {over}." if known else f"No intervals: they take four {over} or more."
     kind = "image" if split == "all" else f"{split} image"
     how = " with the dense CRF" if crf else ""
     judged = f"{'all ' if split == 'all' and scores.images > 1 else ''}{plural(scores.images, kind)}"
@@ -42,7 +45,8 @@ def score_tables(scores: Scores, split: str, width: int, *, crf: bool = False) -
         _classes(scores, f"Scores{how} on {judged}{groups}, by class over all pixels", width),
         _means(scores, width),
         Text(f"pixel accuracy {interval(scores.pixel_accuracy)}{_calibration(scores)}"),
-        Text("In brackets: 95 % bootstrap interval over images. '-': undefined, the class is absent.", style="dim"),
+        Text(f"{how_sure} '-': undefined, the class is absent.", style="dim"),
+        *([Text(scores.scope, style="yellow")] if scores.scope else []),
     ]
 
 

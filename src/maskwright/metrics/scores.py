@@ -120,6 +120,7 @@ class Scores:
         calibration: None where only label maps were judged, without probabilities.
         confusion: pixels, row truth, column prediction.
         per_image: one entry an image, in the order judged.
+        scope: what the scores say nothing about, in a sentence; None where they speak for new images.
     """
 
     images: int
@@ -130,6 +131,7 @@ class Scores:
     calibration: Calibration | None
     confusion: tuple[tuple[int, ...], ...]
     per_image: tuple[ImageScore, ...]
+    scope: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types only, fit for `json.dumps` with `allow_nan=False`."""
@@ -150,6 +152,7 @@ class Scores:
             calibration=None if calibration is None else _calibration(calibration),
             confusion=tuple(tuple(row) for row in plain["confusion"]),
             per_image=tuple(ImageScore(**entry) for entry in plain["per_image"]),
+            scope=plain["scope"],
         )
 
 

@@ -91,6 +91,7 @@ def _summary(data: ReportData) -> dict[str, Any]:
         bar = interval_scale(mean.value, finite(mean.low), finite(mean.high), title=title)
     return {
         "judged": _judged(data),
+        "scope": data.scores.scope,
         "gain": gain.rows(data.gain, gain.in_percent),
         "headline": words,
         "headline_bar": bar,

@@ -122,6 +122,8 @@ def opened(run: Path, root: Path, request: EvaluateRequest) -> Case:
     records = tuple(record for record in dataset.records if record.annotation and split in {"all", record.split})
     if not records:
         raise MaskwrightError(f"{root} has no labelled image in its {split} part: choose another with --split")
+    records, more = split_lookup.with_groups(home, records)
+    notes += more
     if any(record.split == "train" for record in records):
         notes.append(f"--split {split} takes in what a training may have learnt from: such images flatter its model")
     return Case(run, predictor, dataset, records, request, notes)

@@ -7,7 +7,7 @@ be read, or does not fit the model, is told to `on_fault` and left out.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import numpy as np
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.seeds import generator
 from maskwright.data.labels import read_pair
+from maskwright.data.sequences import scope
 from maskwright.inference.predictor import Predictor, decide
 from maskwright.metrics.judge import Judge
 from maskwright.ops.draw import to_rgb8
@@ -119,7 +120,7 @@ def judge(
 
     Args:
         predictor: the model, its temperature fitted.
-        dataset: how annotations are read.
+        dataset: how annotations are read, and which images the training saw.
         records: that neither training nor model selection saw.
         deadline: no image is begun after which there would be no time left for some `examples`, except the first four;
             the order is shuffled by a fixed seed, so that what was judged is an even sample. None for all of them.
@@ -132,6 +133,7 @@ def judge(
     clock = _Clock(deadline)
     judging = Judge(dataset.classes.names, temperature=1.0 if predictor.crf else predictor.card.temperature)
     faults: list[MaskwrightError] = []
+    judged: list[Record] = []
 
     def missed(record: Record, error: MaskwrightError) -> None:
         faults.append(error)
@@ -140,6 +142,7 @@ def judge(
     predictor = _untempered(predictor)
     for record, image, truth in _pairs(predictor, dataset, records, missed):
         _put(judging, predictor, record, (image, truth))
+        judged.append(record)
         clock.done += 1
         if on_progress is not None:
             on_progress(clock.done + len(faults), len(records))
@@ -147,7 +150,7 @@ def judge(
             break
     if not clock.done and faults:
         raise MaskwrightError(f"none of the {len(records)} images can be judged; the first: {faults[0]}")
-    return judging.compute()
+    return replace(judging.compute(), scope=scope(judged, dataset.part("train")))
 
 
 def seconds_each(predictor: Predictor, dataset: Dataset, records: Sequence[Record], enough: float) -> float:
