@@ -71,7 +71,7 @@ def test_faults_come_with_file_and_cure(stand_in, fingerprint, fault, capsys: py
     assert out.count("warning, jpeg-mask") == SHOWN_OF_A_KIND
     assert "and 7 more of this kind" in out
     assert "Training can work, on 3 images; 1 fault of the kind error leaves its file out." in out
-    assert "2, never split" in out
+    assert "groups 2, each on one side of the split where possible" in out
     assert "near-duplicates 4 images" in out
 
 

@@ -179,6 +179,17 @@ def test_scores_say_on_what(
     assert words in capsys.readouterr().out
 
 
+def test_scores_say_of_which_scenes_alone_they_speak(scores: Scores, capsys: pytest.CaptureFixture[str]) -> None:
+    console().print(*score_tables(scores, "test", 120))
+    assert "In brackets: 95 % interval over images." in " ".join(capsys.readouterr().out.split())
+    unsure = replace(scores.pixel_accuracy, low=None, high=None)
+    few = replace(scores, groups=2, pixel_accuracy=unsure, scope="These two scenes only.")
+    console().print(*score_tables(few, "test", 120))
+    out = " ".join(capsys.readouterr().out.split())
+    assert "No intervals: they take four groups or more." in out
+    assert "These two scenes only." in out
+
+
 def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str]) -> None:
     image = SimpleNamespace(source=Path("a.png"), page=None, files={"mask": Path("p/masks/a.png")}, pixels={"Sky": 4})
     failure = SimpleNamespace(path=Path("b.png"), reason="b.png cannot be read: it is cut")

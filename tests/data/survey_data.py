@@ -9,7 +9,7 @@ from maskwright.core.classes import Classes
 from maskwright.core.records import Dataset, ImageRef, MaskFile, Record
 from maskwright.data.fingerprint import fingerprint
 from maskwright.data.flip_symmetry import FlipMeter
-from maskwright.data.similarity import look
+from maskwright.data.similarity import thumbnail
 from maskwright.data.survey import RecordSummary, Survey, survey
 
 
@@ -64,7 +64,9 @@ def imagined(root, names, classes, looks=None, splits=None, groups=None):
         pixels = np.zeros(count + 1, np.int64)
         pixels[list(classes[place])] = 10
         image = picture(f"{place}".encode()[0] * 1000 + place) if looks is None else looks[place]
-        summaries[name] = RecordSummary(64, 80, 3, "uint8", pixels, look(image), 0.001, np.zeros_like(pixels[:-1]), 0.0)
+        summaries[name] = RecordSummary(
+            64, 80, 3, "uint8", pixels, thumbnail(image), 0.001, np.zeros_like(pixels[:-1]), 0.0
+        )
     dataset = Dataset(
         root, "folder", "made up", Classes.named([f"class {index}" for index in range(count)]), tuple(records)
     )

@@ -115,6 +115,19 @@ def test_one_image_has_no_interval() -> None:
     assert (estimate.low, estimate.high) == (None, None)
 
 
+def test_an_interval_of_distances_is_in_pixels_and_one_of_shares_ends_at_one() -> None:
+    judge = Judge(NAMES)
+    for index in range(6):
+        truth = np.zeros((32, 32), np.uint8)
+        truth[4:12, 4:12] = 1
+        judge.update(str(index), np.roll(truth, 3 + index, 1), truth)
+    scores = judge.compute()
+    for estimate in (scores.classes[1].hd95, scores.mean["hd95"]):
+        assert 3 < estimate.low < estimate.value < estimate.high < 16
+    for estimate in (scores.classes[1].iou, scores.mean["iou"], scores.mean["nsd"], scores.pixel_accuracy):
+        assert 0 < estimate.low < estimate.value < estimate.high < 1
+
+
 def test_intervals_are_over_groups_where_there_are_groups() -> None:
     random = np.random.default_rng(0)
     alone, together = Judge(NAMES, surfaces=False), Judge(NAMES, surfaces=False)
@@ -123,9 +136,9 @@ def test_intervals_are_over_groups_where_there_are_groups() -> None:
         noise = random.random((8, 8)) < (0.5 if index < 20 else 0.1)
         prediction = np.where(noise, (truth + 1) % 3, truth).astype(np.uint8)
         alone.update(str(index), prediction, truth)
-        together.update(str(index), prediction, truth, group="a" if index < 10 else "b" if index < 20 else "c")
+        together.update(str(index), prediction, truth, group="abcd"[index // 10])
     one, other = alone.compute(), together.compute()
-    assert (one.groups, other.groups) == (0, 3)
+    assert (one.groups, other.groups) == (0, 4)
     assert one.mean["iou"].value == other.mean["iou"].value
     assert other.mean["iou"].high - other.mean["iou"].low > 1.5 * (one.mean["iou"].high - one.mean["iou"].low)
     assert one.mean["iou"].low < one.mean["iou"].value < one.mean["iou"].high

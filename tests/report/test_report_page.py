@@ -173,6 +173,13 @@ def test_the_headline_says_that_it_was_one_image(split: str, words: str) -> None
     assert "1 images" not in page.text
 
 
+def test_the_first_lines_say_of_which_scenes_alone_the_score_speaks() -> None:
+    data = make_data()
+    page = Page(render(replace(data, scores=replace(data.scores, scope="Only <these> scenes."))))
+    assert page.text.index("Only <these> scenes.") < page.text.index("Before you trust it")
+    assert "Nothing stands out" not in page.text
+
+
 def test_the_least_there_can_be() -> None:
     page = Page(render(make_data()))
     assert sections(page) == {"summary", "findings", "classes", "means", "confusion"}

@@ -11,6 +11,7 @@ from tests.workflows import toy_data as toy
 
 import maskwright as mw
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan_file import read_plan, write_plan
 from maskwright.data.formats import ReadOptions
 from maskwright.workflows.train import train
 
@@ -100,6 +101,49 @@ def test_unknown_data_are_all_unseen(run: Path, tmp_path: Path) -> None:
         for path in (new / folder).glob("*.png"):
             path.rename(path.with_name(f"new-{path.name}"))
     assert len(ids(mw.evaluate(run, new, out=tmp_path))) == 3
+
+
+def test_frames_left_out_at_a_cut_are_no_test_images(run: Path, heap: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(run, tmp_path / "run")
+    entries = json.loads((own / "split.json").read_text())
+    left_out = min(held_out(run))
+    entries[left_out]["split"] = None
+    (own / "split.json").write_text(json.dumps(entries))
+    assert ids(mw.evaluate(own, heap, out=tmp_path)) == held_out(run) - {left_out}
+    assert left_out in ids(mw.evaluate(own, heap, split="all", out=tmp_path))
+
+
+def film(root: Path, count: int = 12) -> Path:
+    """Write frames of one scene that moves to the right, under names that the training has not seen."""
+    image, mask = toy.picture(77)
+    image = cv2.GaussianBlur(image, (0, 0), 5)
+    for number in range(count):
+        for folder, array in (("images", image), ("masks", mask)):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(root / folder / f"cam_{number:02}.png"), np.roll(array, 2 * number, 1))
+    return root
+
+
+def test_frames_of_a_film_count_as_one(run: Path, tmp_path: Path) -> None:
+    found = mw.evaluate(run, film(tmp_path / "film"), out=tmp_path)
+    assert (found.scores.images, found.scores.groups) == (12, 1)
+    assert found.scores.scope is not None
+    assert (
+        "from one group of related images (images/cam_#): the score speaks of these scenes only" in found.scores.scope
+    )
+    assert found.notes[-1].startswith("12 images are frames of 1 sequence (images/cam_#)")
+    assert json.loads((tmp_path / "metrics-test.json").read_text())["scores"]["scope"] == found.scores.scope
+    assert "nothing is known beyond them" in (tmp_path / "report-test.html").read_text()
+
+
+def test_groups_are_those_of_the_training_s_pattern_where_it_fits(run: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(run, tmp_path / "run")
+    plan = read_plan(own / "plan.yaml")
+    plan.split.group_by = "cam_0"
+    write_plan(own / "plan.yaml", plan)
+    found = mw.evaluate(own, film(tmp_path / "film"), out=tmp_path)
+    assert [entry.group for entry in found.scores.per_image].count("cam_0") == 10
+    assert [entry.group for entry in found.scores.per_image].count(None) == 2
 
 
 def test_a_model_without_its_run_says_that_nobody_knows(run: Path, heap: Path, tmp_path: Path) -> None:

@@ -80,6 +80,19 @@ def test_the_scores_are_those_of_whole_probabilities(data: Dataset, temperature:
     assert {entry.id: entry for entry in found.per_image} == {entry.id: entry for entry in expected.per_image}
 
 
+def test_scores_say_of_which_scenes_alone_they_speak(data: Dataset) -> None:
+    assert scoring.judge(predictor_of(data), data, data.records).scope is None
+    film = tuple(
+        replace(record, group="film", split="train" if n < 6 else "test") for n, record in enumerate(data.records)
+    )
+    data = replace(data, records=film)
+    scores = scoring.judge(predictor_of(data), data, data.part("test"))
+    assert scores.groups == 1
+    assert scores.mean["iou"].low is None
+    assert scores.scope is not None
+    assert "(film), and training images come from the same" in scores.scope
+
+
 def test_the_sample_is_what_the_network_says_at_labelled_pixels(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring, "SAMPLE_PIXELS", 12 * 200)
     predictor = predictor_of(data)

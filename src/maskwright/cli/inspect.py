@@ -75,9 +75,11 @@ def _summary(fingerprint: Fingerprint) -> list[tuple[str, str]]:
         ("decoding", f"{1000 * fingerprint.decode_seconds:.1f} ms an image"),
     ]
     if fingerprint.groups:
-        rows.insert(2, ("groups", f"{fingerprint.groups}, never split"))
+        rows.insert(2, ("groups", f"{fingerprint.groups}, each on one side of the split where possible"))
     if fingerprint.near_duplicates:
-        rows.insert(2, ("near-duplicates", f"{plural(fingerprint.near_duplicates, 'image')}, kept on one side"))
+        rows.insert(
+            2, ("near-duplicates", f"{plural(fingerprint.near_duplicates, 'image')}, kept on one side where possible")
+        )
     return rows
 
 

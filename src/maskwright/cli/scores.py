@@ -42,8 +42,11 @@ def score_tables(scores: Scores, split: str, width: int, postprocessor: str | No
     if scores.classes:
         parts.insert(0, _classes(scores, f"Scores{how} on {scored}{groups}, by class over all pixels", width))
     parts += [Text(line) for line in (_calibration(scores),) if line]
-    undefined = "In brackets: 95 % bootstrap interval over images. '-': undefined, the class is absent."
-    return [*parts, Text(undefined, style="dim")]
+    over = "groups" if scores.groups else "images"
+    known = any(estimate.low is not None for estimate in scores.mean.values())
+    how_sure = f"In brackets: 95 % interval over {over}." if known else f"No intervals: they take four {over} or more."
+    parts.append(Text(f"{how_sure} '-': undefined, the class is absent.", style="dim"))
+    return [*parts, *([Text(scores.scope, style="yellow")] if scores.scope else [])]
 
 
 def _classes(scores: Scores, title: str, width: int) -> RenderableType:

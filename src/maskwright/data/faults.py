@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from maskwright.core.records import Fault
+from maskwright.core.records import SPLITS, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -168,21 +168,20 @@ def leaks(records: Sequence[Record], before: Sequence[Record], pairs: Iterable[t
     layout = {record.id: record.split for record in before}
     for one, other in pairs:
         first, second = by_id.get(one), by_id.get(other)
-        if first is not None and second is not None and first.split != second.split:
+        if first and second and first.split and second.split and first.split != second.split:
             yield _twin(first, second, ours=layout.get(one) == layout.get(other))
-    sides: dict[str, set[str]] = defaultdict(set)
-    first_of: dict[str, Record] = {}
+    members: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         if record.group is not None and record.split is not None:
-            sides[record.group].add(record.split)
-            first_of.setdefault(record.group, record)
-    for group, parts in sides.items():
-        if len(parts) > 1:
+            members[record.group].append(record)
+    for group, those in members.items():
+        if len({layout.get(record.id) for record in those}) > 1:
+            parts = [part for part in SPLITS if any(record.split == part for record in those)]
             yield Fault(
                 "group-leak",
                 "warning",
-                first_of[group].image.path.parent,
-                f"group {group} is in {' and '.join(sorted(parts))}, so scores may be too high",
+                those[0].image.path.parent,
+                f"{', '.join(parts[:-1])} and {parts[-1]} share group {group}, so scores may be too high",
                 "keep each group in one split",
             )
 

@@ -63,7 +63,7 @@ def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:
         flip_horizontal=_flip(seen, "horizontal"),
         flip_vertical=_flip(seen, "vertical"),
         groups=len({record.group for record in dataset.records if record.group is not None}),
-        near_duplicates=len({name for pair in seen.gallery.id_pairs() for name in pair}),
+        near_duplicates=len({name for pair in seen.similarity.near_duplicates for name in pair}),
         decode_seconds=float(np.median([entry.seconds for entry in entries])) if entries else 0.0,
         faults=found,
         obstacle=faults.obstacle(found),
@@ -119,7 +119,10 @@ def _pixels(seen: Survey) -> NDArray[np.int64]:
 def _images_by_split(seen: Survey, dataset: Dataset) -> dict[str, NDArray[np.int64]]:
     """Return the number of read images (K,) that show each class, by split, or as `all` if there are no splits."""
     counts: dict[str, NDArray[np.int64]] = {}
+    divided = any(record.split for record in dataset.records)
     for record in dataset.records:
+        if divided and record.split is None:  # left out where a sequence was cut
+            continue
         shown = counts.setdefault(record.split or "all", np.zeros(len(dataset.classes), np.int64))
         shown += seen.shown(record.id)
     return counts
@@ -189,7 +192,7 @@ def _faults(
         *faults.size_faults(dataset),
         *faults.type_faults(dataset.root, _types(seen, dataset)),
         *class_faults(dataset, by_part, pixels[:-1], whole=len(seen.summaries) >= len(dataset.records)),
-        *faults.leaks(dataset.records, seen.dataset.records, seen.gallery.id_pairs()),
+        *faults.leaks(dataset.records, seen.dataset.records, seen.similarity.near_duplicates),
         *faults.sampled(dataset.root, len(seen.summaries), len(dataset.records), seen.object_images),
     )
     for fault in found:

@@ -20,12 +20,11 @@ from maskwright.core.records import Fault, MaskFile
 from maskwright.core.resources import Gate, cores, free_memory
 from maskwright.core.seeds import generator
 from maskwright.data import faults
-from maskwright.data.clusters import Gallery, gallery
 from maskwright.data.flip_symmetry import FlipMeter, flip_difference, occupancy
 from maskwright.data.labels import read_objects, read_pair
 from maskwright.data.objects import LARGE_PIXELS, annotated, piece, regions
 from maskwright.data.readers import DecodeError, image_size, is_lossy
-from maskwright.data.similarity import look
+from maskwright.data.similarity import SimilarityIndex, thumbnail
 from maskwright.data.statistics import IntensityMeter, ValueSample, intensities
 from maskwright.ops.images import count_labels
 
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import Dataset, Record
     from maskwright.data.flip_symmetry import FlipDifference
     from maskwright.data.objects import ClassObjects
-    from maskwright.data.similarity import Look
+    from maskwright.data.similarity import Thumbnail
     from maskwright.data.statistics import Intensities
 
 OBJECT_IMAGES = 200
@@ -59,7 +58,7 @@ class RecordSummary:
         height, width, channels: of the image.
         dtype: name of the pixel type.
         pixels: (K + 1,) number of pixels by class index; the ignored ones last.
-        look: thumbnail and checksum, to find near-duplicates.
+        thumbnail: to compare it with other images.
         seconds: to read and decode both.
         objects: (K,) number of objects by class index, in the searched part of the image.
         objects_share: area of the searched part as a share of the image, 0..1.
@@ -70,7 +69,7 @@ class RecordSummary:
     channels: int
     dtype: str
     pixels: NDArray[np.int64]
-    look: Look
+    thumbnail: Thumbnail
     seconds: float
     objects: NDArray[np.int64]
     objects_share: float
@@ -113,9 +112,9 @@ class Survey:
     annotated: int
 
     @cached_property
-    def gallery(self) -> Gallery:
+    def similarity(self) -> SimilarityIndex:
         """The images read, compared with one another."""
-        return gallery({name: entry.look for name, entry in self.summaries.items()})
+        return SimilarityIndex({name: entry.thumbnail for name, entry in self.summaries.items()})
 
     def shown(self, name: str) -> NDArray[np.bool_]:
         """Return which classes (K,) a record shows; all False for a record that was not read."""
@@ -214,7 +213,7 @@ def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examin
     objects, share = _objects(dataset, record, label) if with_objects else ({}, 0.0)
     counts = np.array([len(objects[index].sizes) if index in objects else 0 for index in range(count)], np.int64)
     return _Examined(
-        RecordSummary(height, width, channels, str(image.dtype), pixels, look(image), seconds, counts, share),
+        RecordSummary(height, width, channels, str(image.dtype), pixels, thumbnail(image), seconds, counts, share),
         intensities(image),
         flip_difference(occupancy(label, count)[None]),
         objects,

@@ -35,10 +35,10 @@ class Metric:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % bootstrap interval over images, or over groups where there are groups.
+    """A value with its 95 % interval (`metrics.intervals`) over images, or over groups where there are groups.
 
     All three are None where the value is undefined: the class is in no truth and no prediction; for a recall, in no
-    truth. The bounds alone are None where one image, or one group, is all there is.
+    truth. The bounds alone are None where fewer than four images, or groups, know the value.
     """
 
     value: float | None
@@ -130,6 +130,7 @@ class Scores:
         per_image: one entry an image, in the order scored.
         calibration: None where no probabilities were scored.
         confusion: pixels, row truth, column prediction; empty for a task without classes.
+        scope: what the scores say nothing about, in a sentence; None where they speak for new images.
     """
 
     task: str
@@ -143,6 +144,7 @@ class Scores:
     per_image: tuple[ImageScore, ...]
     calibration: Calibration | None = None
     confusion: tuple[tuple[int, ...], ...] = field(default=())
+    scope: str | None = None
 
     @property
     def headline_metric(self) -> Metric:
@@ -185,6 +187,7 @@ class Scores:
             per_image=tuple(_image_score(entry) for entry in plain["per_image"]),
             calibration=None if plain["calibration"] is None else _calibration(plain["calibration"]),
             confusion=tuple(tuple(row) for row in plain["confusion"]),
+            scope=plain["scope"],
         )
 
 

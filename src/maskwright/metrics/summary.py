@@ -1,6 +1,6 @@
 """From the counts of single images to the scores of a data set, with their intervals. Knows no pixels.
 
-Everything that is scored is a function of sums over images, so one bootstrap serves all of it.
+Everything that is scored is a function of sums over images, so one kind of interval serves all of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskwright.metrics.confusion import RATES, dice, iou, mean_defined, pixel_accuracy, ratio
-from maskwright.metrics.intervals import bootstrap, by_group
+from maskwright.metrics.intervals import by_group, intervals
 from maskwright.metrics.label_metrics import BY_CLASS, IMAGE_METRICS, LABEL_METRICS, OF_ALL, PER_IMAGE
 from maskwright.metrics.scores import ClassScores, Estimate, ImageScore, Scores
 
@@ -48,7 +48,6 @@ def summarize(
     images: Sequence[ImageCounts],
     matrix: NDArray[np.int64],
     calibration: Calibration | None,
-    seed: int,
 ) -> Scores:
     """Turn counts into scores.
 
@@ -57,15 +56,14 @@ def summarize(
         images: at least one.
         matrix: (K, K) confusion matrix of all images.
         calibration: passed on.
-        seed: of the bootstrap.
     """
     classes = len(names)
     per_image = tuple(_image_score(image) for image in images)
     sums = np.stack([_sums(image) for image in images])
-    rows = by_group(sums, [image.group for image in images])
+    rows, sizes = by_group(sums, [image.group for image in images])
     measure = partial(_values, classes=classes)
     values = measure(sums.sum(0, keepdims=True))[0]
-    low, high = bootstrap(rows, measure, seed)
+    low, high = intervals(rows, sizes, measure, _top(classes))
     estimates = [_estimate(*bounds) for bounds in zip(values, low, high, strict=True)]
     by_class = {key: estimates[index * classes : (index + 1) * classes] for index, key in enumerate(BY_CLASS)}
     keys = (*BY_CLASS, *PER_IMAGE, *OF_ALL)
@@ -117,6 +115,12 @@ def _values(sums: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
     by_class += [iou(bands), *ratio(totals, numbers).reshape(resamples, 2, classes).swapaxes(0, 1)]
     means = np.stack([mean_defined(values) for values in by_class], 1)
     return np.concatenate([*by_class, means, ratio(whole, wholes), pixel_accuracy(counts)[:, None]], axis=1)
+
+
+def _top(classes: int) -> NDArray[np.float64]:
+    """Return the largest possible value of each score, in the order of `_values`: a distance has none."""
+    by_class = np.array([np.inf if key == "hd95" else 1.0 for key in BY_CLASS])
+    return np.concatenate([by_class.repeat(classes), by_class, np.ones(len(PER_IMAGE) + 1)])
 
 
 def _estimate(value: float, low: float, high: float) -> Estimate:

@@ -92,6 +92,7 @@ def _summary(data: ReportData) -> dict[str, Any]:
     return {
         "headline_label": metric.label,
         "scored": _scored(data),
+        "scope": data.scores.scope,
         "postprocessor": data.postprocessor,
         "gain": gain.rows(data.gain, gain.in_percent),
         "headline": words,

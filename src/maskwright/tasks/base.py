@@ -73,8 +73,8 @@ class Judge(Protocol):
     def score(self) -> float | None:
         """Return the headline metric of all images so far; None where it is undefined."""
 
-    def compute(self, seed: int = 0) -> Scores:
-        """Return all scores with intervals; `seed` is that of the bootstrap."""
+    def compute(self) -> Scores:
+        """Return all scores with their intervals."""
 
 
 class Panel(NamedTuple):

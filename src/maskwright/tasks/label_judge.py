@@ -61,11 +61,11 @@ class LabelJudge:
             return None
         return float(mean_defined(iou(per_class(self._total))))
 
-    def compute(self, seed: int = 0) -> Scores:
+    def compute(self) -> Scores:
         """Return all scores.
 
         Raises:
             MaskwrightError: nothing was scored.
         """
         assert self._judge is not None, "a quick judge has no more than `score`"
-        return self._judge.compute(seed)
+        return self._judge.compute()

@@ -124,6 +124,8 @@ def opened(run: Path, root: Path, request: EvaluateRequest) -> Evaluation:
     records = tuple(record for record in dataset.records if record.annotation and split in {"all", record.split})
     if not records:
         raise MaskwrightError(f"{root} has no labelled image in its {split} split: choose another `split`")
+    records, more = split_lookup.with_groups(home, records)
+    notes += more
     if any(record.split == "train" for record in records):
         notes.append(
             f"the split {split} contains images that the training may have learned from: the scores are too good"

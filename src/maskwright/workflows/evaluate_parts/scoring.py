@@ -7,12 +7,14 @@ be read, or does not fit the model, is passed to `on_fault` and left out.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.seeds import generator
 from maskwright.data.readers import read_image
+from maskwright.data.sequences import scope
 from maskwright.ops.draw import to_rgb8
 from maskwright.report.content import Example
 from maskwright.report.pictures import reduced
@@ -83,7 +85,7 @@ def score(
 
     Args:
         predictor: the model, its decoding fitted.
-        dataset: how annotations are read.
+        dataset: how annotations are read, and which images the training saw.
         records: that neither training nor model selection saw.
         deadline: no image is begun after which there would be no time left for some `examples`, except the first four;
             the order is shuffled by a fixed seed, so that what was scored is an even sample. None for all of them.
@@ -97,6 +99,7 @@ def score(
     decoding = {} if predictor.postprocessor else predictor.card.decoding
     judge = predictor.task.judge(dataset.classes, decoding)
     faults: list[MaskwrightError] = []
+    scored: list[Record] = []
 
     def missed(record: Record, error: MaskwrightError) -> None:
         faults.append(error)
@@ -105,6 +108,7 @@ def score(
     predictor = _uncalibrated(predictor)
     for record, image, target in _pairs(predictor, dataset, records, missed):
         judge.update(record.id, predictor.blocks(image), target, record.group)
+        scored.append(record)
         clock.done += 1
         if on_progress is not None:
             on_progress(clock.done + len(faults), len(records))
@@ -112,7 +116,7 @@ def score(
             break
     if not clock.done and faults:
         raise MaskwrightError(f"none of the {len(records)} images can be scored; the first: {faults[0]}")
-    return judge.compute()
+    return replace(judge.compute(), scope=scope(scored, dataset.part("train")))
 
 
 def seconds_each(predictor: Predictor, dataset: Dataset, records: Sequence[Record], enough: float) -> float:
