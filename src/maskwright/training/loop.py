@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from maskwright.core.allocator import keep_freed_memory
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Saved
 from maskwright.training import checkpoint
@@ -97,6 +98,7 @@ class Trainer:
         self._loss: torch.Tensor | None = None
         self._marks = Marks(inputs.plan.train.validations)
 
+    @keep_freed_memory()
     def fit(self) -> Best:
         """Train to the last step, or until patience ends, and return the best weights found.
 

@@ -11,6 +11,23 @@ from torch.nn import functional as F
 
 from maskwright.models.layers.norm import BatchNorm2d
 
+FEWEST_STRIDED = 8
+"""Input channels from which a strided 1x1 convolution may be left to oneDNN; see `StridedPointwise`."""
+
+
+class StridedPointwise(nn.Conv2d):
+    """A 1x1 convolution with a stride, computed as one without it on every `stride`-th pixel: the same sums.
+
+    On processors with AVX2 but without AVX-512, the backward pass of oneDNN 3.13 (in torch 2.15) writes past the end of
+    the input's gradient if the convolution has a stride, a 1x1 kernel and fewer than 8 input channels, in float32 and
+    channels_last. The heap is corrupted and the process dies. Kernels without a stride are not affected.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that torch gives it
+        """Return a map (N, outputs, H / stride, W / stride) of `input` (N, inputs, H, W), sizes rounded up."""
+        down, across = self.stride
+        return F.conv2d(input[:, :, ::down, ::across], self.weight, self.bias, groups=self.groups)
+
 
 class ConvNormAct(nn.Sequential):
     """Convolution without bias, batch normalisation, ReLU; padding keeps the size at stride 1.
@@ -34,8 +51,9 @@ class ConvNormAct(nn.Sequential):
         act: bool = True,
     ) -> None:
         padding = dilation * (kernel // 2)
+        convolution = StridedPointwise if kernel == 1 < stride and inputs < FEWEST_STRIDED else nn.Conv2d
         layers: list[nn.Module] = [
-            nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False),
+            convolution(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False),
             BatchNorm2d(outputs),
         ]
         super().__init__(*layers, *([nn.ReLU(inplace=True)] if act else []))
