@@ -344,6 +344,17 @@ def test_published_weights_only_where_the_backbone_has_them() -> None:
     assert reason(decided, "model.pretrained") == "the hub is out of reach"
 
 
+def test_pretrained_weights_bring_their_normalisation() -> None:
+    known = facts(pretrained=replace(HERE, mean=[120.0, 110.0, 100.0], std=[60.0, 50.0, 40.0]))
+    started = ModelPlan(pretrained=True)
+    decided = rules_data.weights_normalisation(known, plan(model=started))
+    assert values(decided) == {"data.mean": [120.0, 110.0, 100.0], "data.std": [60.0, 50.0, 40.0]}
+    five = DataPlan(channels=5, mean=[0.0] * 5, std=[1.0] * 5)
+    decided = rules_data.weights_normalisation(known, plan(model=started, data=five))
+    assert values(decided) == {"data.mean": [110.0] * 5, "data.std": [50.0] * 5}
+    assert rules_data.weights_normalisation(known, plan()) == []
+
+
 def weights_of(*shares: float) -> list[float]:
     found = fingerprint(class_stats=tuple(kind(f"class-{number}", share) for number, share in enumerate(shares)))
     decided = rules_classes.class_weights(facts(found), plan())

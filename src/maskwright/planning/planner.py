@@ -27,6 +27,7 @@ FIRST_RULES: Rules = (
     rules_data.colour,
     rules_learning.architecture,
     rules_learning.starting_weights,
+    rules_data.weights_normalisation,
     rules_learning.loss,
     rules_learning.opponent,
     rules_learning.optimiser,

@@ -17,7 +17,7 @@ from maskwright.data.split import TooFewImagesError, with_splits
 from maskwright.data.survey import survey
 from maskwright.losses import LOSSES
 from maskwright.models.backbones import find_backbone
-from maskwright.models.backbones.hub import pretrained_file
+from maskwright.models.backbones.hub import normalisation_of, pretrained_file
 from maskwright.models.catalog import find_model
 from maskwright.planning import planner, rules_time
 from maskwright.planning.facts import Facts, Pretrained
@@ -243,14 +243,20 @@ def _pretrained(pinned: Plan, machine: Machine, pins: frozenset[str]) -> Pretrai
     if "model.pretrained" in pins:
         if pinned.model.pretrained:
             pretrained_file(backbone)
-        return Pretrained(backbone, available=pinned.model.pretrained, reason="set by hand")
+            return _available(backbone, "set by hand")
+        return Pretrained(backbone, available=False, reason="set by hand")
     available, reason = models.pretrained_available(backbone)
     if available:
         try:
             pretrained_file(backbone)
         except MaskwrightError as error:
             available, reason = False, f"from scratch: {error}"
-    return Pretrained(backbone, available, reason)
+    return _available(backbone, reason) if available else Pretrained(backbone, available=False, reason=reason)
+
+
+def _available(backbone: str, reason: str) -> Pretrained:
+    mean, std = normalisation_of(backbone)
+    return Pretrained(backbone, available=True, reason=reason, mean=mean, std=std)
 
 
 def _own_backbone(name: str) -> str | None:
