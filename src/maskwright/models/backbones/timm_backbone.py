@@ -14,6 +14,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import Backbone
 from maskwright.models.backbones.dilation import PROBE, shapes_of
 from maskwright.models.backbones.timm_weights import check_loaded, in_timm_names, load_by_name
+from maskwright.models.layers.depthwise import convert_depthwise
 from maskwright.models.layers.norm import convert_batch_norm
 from maskwright.models.weights import MisfitError, read_tensors
 
@@ -49,6 +50,7 @@ class TimmBackbone(Backbone):
         self.network = network
         self.channels_at_end = str(getattr(network, "output_fmt", "NCHW")).endswith("NHWC")
         convert_batch_norm(self)
+        _make_depthwise_fast(self)
         self._try_out()
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -85,6 +87,13 @@ class TimmBackbone(Backbone):
                 f"timm's {self.name} gives features {shapes} for an image of {side}x{side}, where its description "
                 f"promises {promised}: choose another backbone"
             )
+
+
+def _make_depthwise_fast(network: nn.Module) -> None:
+    from timm.layers import Conv2dSame
+    from timm.layers.padding import pad_same
+
+    convert_depthwise(network, {torch.nn.Conv2d: None, Conv2dSame: pad_same})
 
 
 def build(
