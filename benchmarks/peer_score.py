@@ -28,7 +28,7 @@ from maskwright.data.formats import read_dataset
 from maskwright.data.labels import read_pair
 from maskwright.metrics.confusion import confusion_matrix, iou, mean_defined, per_class
 from maskwright.ops.draw import to_rgb8
-from maskwright.workflows.known_split import like_training, reading
+from maskwright.workflows.runs.split_lookup import like_training, reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

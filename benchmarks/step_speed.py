@@ -21,7 +21,7 @@ from torch import nn
 
 from maskwright import losses, models
 from maskwright.core.plan import LossPlan
-from maskwright.training.loop import thinned
+from maskwright.training.loop import strided
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ def our_step() -> Callable[[], None]:
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(images, upsample=False)
-        loss_of(logits.float(), thinned(labels, logits)).backward()
+        loss_of(logits.float(), strided(labels, logits)).backward()
         optimizer.step()
         optimizer.zero_grad()
 

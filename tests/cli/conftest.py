@@ -50,7 +50,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Stand:
 def _any_path(stand_in: Stand) -> None:
     """Let every path pass: the workflows stand in here, and nothing is on disk."""
     names = ("check_training", "check_resuming", "check_model")
-    stand_in("maskwright.workflows.early", **{name: lambda *_, **__: None for name in names})
+    stand_in("maskwright.workflows.runs.preflight", **{name: lambda *_, **__: None for name in names})
 
 
 @pytest.fixture(autouse=True)

@@ -110,7 +110,7 @@ def test_ctrl_c_ends_with_130(stand_in, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_ctrl_c_before_the_work_says_that_nothing_was_written(stand_in, capsys: pytest.CaptureFixture[str]) -> None:
     interrupted = failing(KeyboardInterrupt())
-    stand_in("maskwright.workflows.early", check_training=interrupted, check_resuming=interrupted)
+    stand_in("maskwright.workflows.runs.preflight", check_training=interrupted, check_resuming=interrupted)
     assert run(["train", "data"]) == 130
     assert capsys.readouterr() == ("", "interrupted: nothing was written\n")
 

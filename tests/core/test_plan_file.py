@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import Plan
 from maskwright.core.plan_file import named, overridden, read_plan, write_plan
-from maskwright.core.plan_rules import in_yaml, place_at
+from maskwright.core.plan_schema import in_yaml, place_at
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from maskwright.core.plan import DataPlan, ModelPlan, Plan
 from maskwright.models import bundle
 from maskwright.models.heads.skip import BilinearUp, SkipHead
 from maskwright.models.transfer import take_over
-from maskwright.workflows import network
+from maskwright.workflows.train_parts import network
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from maskwright.core.plan_file import overridden
 from maskwright.planning import measure, planner
 from maskwright.planning.facts import Decision
 from maskwright.planning.measure import StepCost, pixels, sample_size, step_cost
-from maskwright.training import adversary
+from maskwright.training import adversarial
 
 
 def build(network: torch.nn.Module, _plan: Plan) -> torch.optim.Optimizer:
@@ -255,7 +255,7 @@ def test_an_opponent_counts_in_time_and_memory() -> None:
     assert calls[:2] == ["challenge", "learn"]
     assert len(calls) >= 4
     assert opposed.activation_bytes(plan) >= 4 << 22 > alone.activation_bytes(plan)
-    real = step_cost(plan, 3, "cpu", build, adversary.create)
+    real = step_cost(plan, 3, "cpu", build, adversarial.create)
     assert real.activation_bytes(plan) > alone.activation_bytes(plan)
 
 

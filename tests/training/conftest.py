@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from maskwright.core.plan import LoraPlan, ModelPlan, OptimPlan, Plan, TrainPlan
 from maskwright.models import lora
 from maskwright.training.loop import Job, Trainer
-from maskwright.training.pace import Pace
+from maskwright.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,7 +122,7 @@ class Bench:
             loggers=self.loggers,
             on_event=self.events.append,
         )
-        return Trainer(job, Pace(plan.train.steps, budget_seconds=plan.train.budget_seconds))
+        return Trainer(job, Schedule(plan.train.steps, budget_seconds=plan.train.budget_seconds))
 
 
 @pytest.fixture

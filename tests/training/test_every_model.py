@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from maskwright import models
 from maskwright.core.plan import ModelPlan, OptimPlan, Plan, TrainPlan
 from maskwright.training.loop import Job, Trainer
-from maskwright.training.pace import Pace
+from maskwright.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def trainer(run: Path, name: str, killed_at: int | None = None) -> Trainer:
         run=run,
         fabric=Fabric(accelerator="cpu", devices=1),
     )
-    return Trainer(job, Pace(STEPS, budget_seconds=None))
+    return Trainer(job, Schedule(STEPS, budget_seconds=None))
 
 
 @pytest.mark.parametrize("name", sorted(models.MODELS))

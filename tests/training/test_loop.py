@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Saved
 from maskwright.training import checkpoint
+from maskwright.training.label_stride import strided
 from maskwright.training.optimizers import OPTIMIZERS
-from maskwright.training.pace import Marks
-from maskwright.training.thinning import thinned
+from maskwright.training.schedule import Marks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ def test_it_learns_and_says_how_far_it_is(bench: Bench) -> None:
     trainer = bench.trainer(bench.plan(steps=30))
     best = trainer.fit()
     losses = [row["loss"] for row in trainer.history]
-    assert trainer.pace.step == 30
+    assert trainer.schedule.step == 30
     assert losses[-1] is not None
     assert losses[0] is not None
     assert losses[-1] < 0.8 * losses[0]
@@ -167,7 +167,7 @@ def test_a_scorer_that_changes_the_memory_format_changes_no_bit(bench: Bench, tm
 
     trainer = bench.trainer(plan, reformat)
     trainer.fit()
-    assert trainer.average.model.decoder.weight.is_contiguous()  # type: ignore[union-attr,operator]
+    assert trainer.ema.model.decoder.weight.is_contiguous()  # type: ignore[union-attr,operator]
 
 
 def test_a_finished_run_resumes_to_what_it_is(bench: Bench) -> None:
@@ -176,7 +176,7 @@ def test_a_finished_run_resumes_to_what_it_is(bench: Bench) -> None:
     best = first.fit()
     again = bench.trainer(plan, killed_at(12))
     end = again.fit()
-    assert again.pace.step == 12
+    assert again.schedule.step == 12
     assert same(best.weights, end.weights)
     assert same(weights(first), weights(again))
 
@@ -188,7 +188,7 @@ def test_patience_ends_a_training_that_no_longer_gets_better(bench: Bench) -> No
     assert (best.score, best.step, best.stale) == (0.5, 2, 2)
     again = bench.trainer(plan, lambda _model, _step: next(scores))
     assert again.fit().step == 2
-    assert again.pace.step == 4
+    assert again.schedule.step == 4
 
 
 def test_the_best_weights_are_the_averaged_ones_of_their_step(bench: Bench) -> None:
@@ -208,7 +208,7 @@ def test_without_a_score_the_newest_weights_are_kept(bench: Bench) -> None:
     trainer = bench.trainer(bench.plan(patience=1), lambda _model, _step: None)
     best = trainer.fit()
     assert (best.step, best.score, best.stale) == (12, -1.0, 0)
-    assert same(best.weights, trainer.average.model.state_dict())
+    assert same(best.weights, trainer.ema.model.state_dict())
 
 
 class NaNs(nn.Module):
@@ -230,7 +230,7 @@ def test_a_loss_that_is_no_number_ends_it_with_a_cure_and_no_checkpoint(bench: B
         trainer.fit()
     found = checkpoint.load(bench.run)
     assert found is not None
-    assert found.state["pace"]["step"] == 4
+    assert found.state["schedule"]["step"] == 4
     assert all(value.isfinite().all() for value in found.tensors.values())
 
 
@@ -242,7 +242,7 @@ def test_no_checkpoint_is_made_of_what_is_no_number(bench: Bench, monkeypatch: p
         bench.trainer(bench.plan(checkpoint_seconds=1e-9, validations=1)).fit()
     found = checkpoint.load(bench.run)
     assert found is not None
-    assert found.state["pace"]["step"] == 4
+    assert found.state["schedule"]["step"] == 4
 
 
 def test_a_full_disk_ends_it_with_the_last_good_checkpoint(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,7 +263,7 @@ def test_a_full_disk_ends_it_with_the_last_good_checkpoint(bench: Bench, monkeyp
         bench.trainer(bench.plan(checkpoint_seconds=1e-9)).fit()
     found = checkpoint.load(bench.run)
     assert found is not None
-    assert found.state["pace"]["step"] == 3
+    assert found.state["schedule"]["step"] == 3
 
 
 @pytest.mark.parametrize("parts", [2, 3, 8, 50])
@@ -350,9 +350,9 @@ def test_a_budget_corrects_the_number_of_steps(bench: Bench, monkeypatch: pytest
     monkeypatch.setattr("maskwright.training.loop.time.monotonic", lambda: next(seconds))
     trainer = bench.trainer(bench.plan(steps=50, budget_seconds=40.0, validations=2))
     trainer.fit()
-    assert 17 <= trainer.pace.step <= 23
-    assert trainer.pace.progress == pytest.approx(1.0)
-    assert [row["step"] for row in trainer.history if row["val_iou"] is not None][-1] == trainer.pace.step
+    assert 17 <= trainer.schedule.step <= 23
+    assert trainer.schedule.progress == pytest.approx(1.0)
+    assert [row["step"] for row in trainer.history if row["val_iou"] is not None][-1] == trainer.schedule.step
 
 
 def test_a_changed_plan_is_not_gone_on_with(bench: Bench) -> None:
@@ -381,7 +381,7 @@ def test_marks_passed_together_count_as_one() -> None:
 def test_a_label_for_each_logit_is_the_middle_of_its_block(height: int, width: int, stride: int) -> None:
     labels = torch.arange(height * width).reshape(1, height, width)
     rows, columns = -(-height // stride), -(-width // stride)
-    kept = thinned(labels, torch.zeros(1, 3, rows, columns))
+    kept = strided(labels, torch.zeros(1, 3, rows, columns))
     assert kept.shape == (1, rows, columns)
     places = [(int(value) // width, int(value) % width) for value in kept.flatten()]
     assert len(set(places)) == rows * columns
@@ -391,9 +391,9 @@ def test_a_label_for_each_logit_is_the_middle_of_its_block(height: int, width: i
 
 def test_middles_by_hand() -> None:
     labels = torch.arange(100).reshape(1, 10, 10)
-    assert thinned(labels, torch.zeros(1, 1, 10, 10)) is labels
-    assert thinned(labels, torch.zeros(1, 1, 5, 5))[0, 0].tolist() == [11, 13, 15, 17, 19]
-    assert thinned(labels, torch.zeros(1, 1, 3, 3))[0].tolist() == [[22, 26, 29], [62, 66, 69], [92, 96, 99]]
+    assert strided(labels, torch.zeros(1, 1, 10, 10)) is labels
+    assert strided(labels, torch.zeros(1, 1, 5, 5))[0, 0].tolist() == [11, 13, 15, 17, 19]
+    assert strided(labels, torch.zeros(1, 1, 3, 3))[0].tolist() == [[22, 26, 29], [62, 66, 69], [92, 96, 99]]
 
 
 def test_a_resume_with_other_threads_or_a_damaged_checkpoint_says_so(bench: Bench) -> None:

@@ -12,7 +12,7 @@ from tests.training.test_loop import Killed, same, stream_until, weights
 
 from maskwright import models
 from maskwright.training.loop import Trainer
-from maskwright.training.pace import Pace
+from maskwright.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ def trainer(bench: Bench) -> Trainer:
     plan = bench.plan(steps=9, checkpoint_seconds=1e-9)
     torch.manual_seed(0)
     network = models.create("fcn8s", 2, 3, "vgg16", width_factor=1 / 64, staged=True)
-    return Trainer(replace(bench.trainer(plan).job, segmenter=network), Pace(plan.train.steps))
+    return Trainer(replace(bench.trainer(plan).job, segmenter=network), Schedule(plan.train.steps))
 
 
 def moved(one: Trainer) -> list[bool]:

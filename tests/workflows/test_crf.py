@@ -19,12 +19,12 @@ from maskwright.core.plan import CrfPlan, Plan, PostprocessPlan
 from maskwright.core.plan_file import overridden
 from maskwright.models import bundle
 from maskwright.postprocess import search
-from maskwright.workflows import crf
-from maskwright.workflows import run as folder
-from maskwright.workflows.finishing import _as_it_went, _postprocess
-from maskwright.workflows.fit import Task, _evaluation_seconds, crf_seconds
+from maskwright.workflows.evaluate_parts import crf
 from maskwright.workflows.predict import opened
+from maskwright.workflows.runs import run_folder
 from maskwright.workflows.train import train
+from maskwright.workflows.train_parts.finalize import _as_it_went, _postprocess
+from maskwright.workflows.train_parts.fit import TrainingRun, _evaluation_seconds, crf_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,11 +172,11 @@ def test_the_stride_of_an_evaluation_does_not_stay_in_the_file(data: Path, tmp_p
     assert coarse.to_json() != fine.to_json()
 
 
-def task(run: Path, *, budget: float | None, notes: list[Any]) -> Task:
+def task(run: Path, *, budget: float | None, notes: list[Any]) -> TrainingRun:
     """The training that left this run, as if it had so many seconds."""
-    plan, material = folder.reopen(run, None)
+    plan, material = run_folder.reopen(run, None)
     plan = plan.model_copy(update={"train": plan.train.model_copy(update={"budget_seconds": budget})})
-    return Task(run, plan, material, Fabric(accelerator="cpu"), None, time.monotonic(), notes.append)
+    return TrainingRun(run, plan, material, Fabric(accelerator="cpu"), None, time.monotonic(), notes.append)
 
 
 def test_the_budget_has_a_share_for_the_fit(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from maskwright.workflows.train import train
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from maskwright.workflows.case import EvaluateResult
+    from maskwright.workflows.evaluate_parts.evaluation import EvaluateResult
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")

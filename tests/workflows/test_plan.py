@@ -21,21 +21,21 @@ from maskwright.planning.measure import StepCost, pixels
 from maskwright.training import optimizers
 from maskwright.workflows import plan as planning
 from maskwright.workflows.demo import demo
-from maskwright.workflows.heeded import check_heeded
-from maskwright.workflows.network import plain
-from maskwright.workflows.plan import _own_backbone, wishes
+from maskwright.workflows.plan import _own_backbone, requested_plan
+from maskwright.workflows.plan_parts.unused_settings import check_unused_settings
 from maskwright.workflows.request import PlanRequest
+from maskwright.workflows.train_parts.network import plain
 
 if TYPE_CHECKING:
     from maskwright.planning.machine import Machine
 
 
 def test_wishes_are_told_as_set_by_hand() -> None:
-    plan, pins = wishes(PlanRequest(budget_seconds=60, group_by="p(.)", model="unet", settings=("optim.lr=1",)))
+    plan, pins = requested_plan(PlanRequest(budget_seconds=60, group_by="p(.)", model="unet", settings=("optim.lr=1",)))
     for key in ("train.budget_seconds", "split.group_by", "model.name", "optim.lr"):
         assert plan.reasons[key] == "set by hand"
     assert pins == {"model.name", "optim.lr"}
-    assert wishes(PlanRequest(steps=5))[0].reasons == {"train.steps": "set by hand"}
+    assert requested_plan(PlanRequest(steps=5))[0].reasons == {"train.steps": "set by hand"}
 
 
 @pytest.mark.parametrize(
@@ -50,13 +50,13 @@ def test_wishes_are_told_as_set_by_hand() -> None:
 )
 def test_an_unknown_name_is_refused_with_its_key(setting: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(MaskwrightError, match="^" + re.escape(f"--set {setting}: {words}")):
-        wishes(PlanRequest(settings=(setting,)))
+        requested_plan(PlanRequest(settings=(setting,)))
     key, _, value = setting.partition("=")
     section, name = key.split(".")
     file = tmp_path / "mine.yaml"
     file.write_text(f"{section}: {{{name}: {value}}}\n")
     with pytest.raises(MaskwrightError, match=rf"^{key}(\.\w+)? of {file}: {re.escape(words)}"):
-        wishes(PlanRequest(plan_file=file))
+        requested_plan(PlanRequest(plan_file=file))
 
 
 def test_too_few_images_are_told_with_the_fault_that_makes_them_few(tmp_path: Path) -> None:
@@ -70,11 +70,11 @@ def test_too_few_images_are_told_with_the_fault_that_makes_them_few(tmp_path: Pa
 
 
 def test_steps_that_are_set_leave_no_budget() -> None:
-    plan, pins = wishes(PlanRequest(budget_seconds=60, settings=("train.steps=7",)))
+    plan, pins = requested_plan(PlanRequest(budget_seconds=60, settings=("train.steps=7",)))
     assert (plan.train.budget_seconds, plan.train.steps) == (None, 7)
     assert "train.steps" in pins
     with pytest.raises(MaskwrightError, match="each say how long training lasts"):
-        wishes(PlanRequest(settings=("train.steps=7", "train.budget_seconds=9")))
+        requested_plan(PlanRequest(settings=("train.steps=7", "train.budget_seconds=9")))
 
 
 def test_a_hopeless_budget_is_refused_before_the_data_is_looked_at(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_an_option_and_a_setting_must_not_contradict(wish: dict[str, Any], setti
 def test_a_partial_plan_pins_what_it_names_and_no_more(tmp_path: Path) -> None:
     file = tmp_path / "plan.yaml"
     file.write_text("optim: {lr: 0.02}\n")
-    plan, pins = wishes(PlanRequest(plan_file=file))
+    plan, pins = requested_plan(PlanRequest(plan_file=file))
     assert pins == {"optim.lr"}
     assert plan.reasons["optim.lr"] == f"from {file}"
     assert plan.train.budget_seconds == 600
@@ -115,10 +115,10 @@ def test_a_partial_plan_pins_what_it_names_and_no_more(tmp_path: Path) -> None:
 
 def test_a_whole_plan_keeps_its_reasons_and_needs_no_more(tmp_path: Path) -> None:
     write_plan(tmp_path / "plan.yaml", Plan(reasons={"optim.lr": "what suits it"}))
-    plan, pins = wishes(PlanRequest(plan_file=tmp_path, steps=3))
+    plan, pins = requested_plan(PlanRequest(plan_file=tmp_path, steps=3))
     assert plan.reasons == {"optim.lr": "what suits it", "train.steps": "set by hand"}
     assert {"sampling.crop", "train.steps", "data.mean"} <= pins
-    plan, pins = wishes(PlanRequest(plan_file=tmp_path, budget_seconds=30))
+    plan, pins = requested_plan(PlanRequest(plan_file=tmp_path, budget_seconds=30))
     assert plan.train.budget_seconds == 30
     assert "train.steps" not in pins
 
@@ -126,7 +126,7 @@ def test_a_whole_plan_keeps_its_reasons_and_needs_no_more(tmp_path: Path) -> Non
 @pytest.mark.parametrize(("seed", "expected"), [(None, 4), (0, 0), (9, 9)])
 def test_a_seed_beats_that_of_the_plan(tmp_path: Path, seed: int | None, expected: int) -> None:
     write_plan(tmp_path / "plan.yaml", Plan(seed=4))
-    assert wishes(PlanRequest(plan_file=tmp_path, seed=seed))[0].seed == expected
+    assert requested_plan(PlanRequest(plan_file=tmp_path, seed=seed))[0].seed == expected
 
 
 @pytest.mark.parametrize(
@@ -160,16 +160,16 @@ def test_a_message_names_what_the_user_gave_last(
 )
 def test_a_name_that_is_none_is_told_by_its_option(asked: dict[str, Any], words: str) -> None:
     with pytest.raises(MaskwrightError, match=words):
-        wishes(PlanRequest(**asked))
+        requested_plan(PlanRequest(**asked))
 
 
 def test_momentum_is_not_dropped_in_silence() -> None:
     request = PlanRequest(settings=("optim.momentum=0.8",))
-    plan, _ = wishes(request)
+    plan, _ = requested_plan(request)
     with pytest.raises(MaskwrightError, match=r"optim.momentum: adamw takes none"):
-        check_heeded(plan, request)
+        check_unused_settings(plan, request)
     plan.optim.name = "sgd"
-    check_heeded(plan, request)
+    check_unused_settings(plan, request)
 
 
 @pytest.mark.parametrize(
@@ -187,9 +187,9 @@ def test_momentum_is_not_dropped_in_silence() -> None:
 def test_nor_is_what_has_nothing_to_act_on(settings: tuple[str, ...], message: str, cure: str | None) -> None:
     request = PlanRequest(settings=settings)
     with pytest.raises(MaskwrightError, match=message):
-        check_heeded(wishes(request)[0], request)
+        check_unused_settings(requested_plan(request)[0], request)
     cured = PlanRequest(settings=(*settings, cure) if cure else settings[:1])
-    check_heeded(wishes(cured)[0], cured)
+    check_unused_settings(requested_plan(cured)[0], cured)
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def weights(tmp_path: Path) -> Path:
 
 
 def test_a_training_from_our_weights_takes_over_their_network(weights: Path) -> None:
-    plan, pins = wishes(PlanRequest(settings=(f"model.weights={weights}",)))
+    plan, pins = requested_plan(PlanRequest(settings=(f"model.weights={weights}",)))
     assert (plan.model.name, plan.model.backbone, plan.data.channels) == ("unet", "compact", 1)
     assert plan.model.options["widths"] == [8, 8]
     assert {"model.name", "model.backbone", "model.options", "data.channels"} <= pins
@@ -218,7 +218,7 @@ def test_a_training_from_our_weights_takes_over_their_network(weights: Path) -> 
 
 
 def test_a_network_named_beside_the_weights_is_kept(weights: Path) -> None:
-    plan, _ = wishes(PlanRequest(model="fcn", settings=(f"model.weights={weights}",)))
+    plan, _ = requested_plan(PlanRequest(model="fcn", settings=(f"model.weights={weights}",)))
     assert plan.model.name == "fcn"
     assert plan.reasons["model.name"] == "set by hand"
 
@@ -238,7 +238,7 @@ def planned(name: str | None, machine: Machine, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(models, "pretrained_available", available)
     monkeypatch.setattr(planning, "pretrained_file", lambda _backbone: None)
     monkeypatch.setattr(planner, "step_cost", lambda plan, *_: StepCost(0.5 / pixels(plan), 0.0, 0.0))
-    pinned, pins = wishes(PlanRequest(model=name))
+    pinned, pins = requested_plan(PlanRequest(model=name))
     known = planning._pretrained(pinned, machine, pins)
     return planner.make(facts(machine=machine, pretrained=known, train_seconds=40.0), pinned, pins, optimizers.create)
 
@@ -292,12 +292,12 @@ def test_backbone_and_weights_are_wishes_like_the_model(tmp_path: Path) -> None:
     file = tmp_path / "w.pth"
     torch.save({}, file)
     request = PlanRequest(model="unet", backbone="resnet18", weights=file)
-    plan, pins = wishes(request)
+    plan, pins = requested_plan(request)
     assert (plan.model.backbone, plan.model.weights) == ("resnet18", str(file.resolve()))
     assert {"model.name", "model.backbone", "model.weights"} <= pins
     assert request.said("model.backbone") == "--backbone resnet18"
     with pytest.raises(MaskwrightError, match=r"--backbone resnet19: .*did you mean"):
-        wishes(PlanRequest(backbone="resnet19"))
+        requested_plan(PlanRequest(backbone="resnet19"))
     with pytest.raises(MaskwrightError, match=r"--backbone resnet18 and --set model.backbone=mit contradict"):
         PlanRequest(backbone="resnet18", settings=("model.backbone=mit",))
     with pytest.raises(MaskwrightError, match=r"--from run and --weights .* each say what to start from"):

@@ -24,8 +24,8 @@ from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.workflows import predict as module
-from maskwright.workflows.outputs import count_pixels, write_mask
 from maskwright.workflows.predict import predict
+from maskwright.workflows.predict_parts.outputs import count_pixels, write_mask
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskwright.workflows.sources import _named, find_images
+from maskwright.workflows.predict_parts.sources import _named, find_images
 
 if TYPE_CHECKING:
     from pathlib import Path

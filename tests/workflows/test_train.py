@@ -22,7 +22,7 @@ import maskwright as mw
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Saved, Stage
 from maskwright.training import checkpoint, loggers
-from maskwright.workflows.plan import make_plan, wishes
+from maskwright.workflows.plan import make_plan, requested_plan
 from maskwright.workflows.request import PlanRequest
 from maskwright.workflows.train import train
 
@@ -242,7 +242,7 @@ def test_twelve_seconds_are_refused_with_a_cure_where_the_start_took_ten(data: P
 
 def test_options_settings_and_plan_file_say_how_long(tmp_path: Path) -> None:
     def length(**wish: object) -> tuple[float | None, int | None]:
-        plan, pins = wishes(PlanRequest(**wish))  # type: ignore[arg-type]
+        plan, pins = requested_plan(PlanRequest(**wish))  # type: ignore[arg-type]
         return plan.train.budget_seconds, plan.train.steps if "train.steps" in pins else None
 
     assert length() == (600, None)
@@ -360,7 +360,7 @@ def test_a_full_disk_ends_it_and_a_free_one_lets_it_go_on(
     monkeypatch.undo()
     found = checkpoint.load(run)
     assert found is not None
-    assert found.state["pace"]["step"] == 2
+    assert found.state["schedule"]["step"] == 2
     train(None, PlanRequest(device="cpu"), resume=run)
     assert toy.differing(finished / "model.safetensors", run / "model.safetensors") == []
 

@@ -16,11 +16,11 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note
 from maskwright.core.plan import ModelPlan, Plan
 from maskwright.models import bundle
-from maskwright.workflows import starting
-from maskwright.workflows.network import beginning
-from maskwright.workflows.plan import wishes
+from maskwright.workflows.plan import requested_plan
+from maskwright.workflows.plan_parts import warm_start
 from maskwright.workflows.request import PlanRequest
 from maskwright.workflows.train import train
+from maskwright.workflows.train_parts.network import beginning
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,34 +114,34 @@ def test_one_option_set_by_hand_leaves_the_others_as_in_the_run(data: Path, base
     train(data, request_of, tmp_path / "run")
     options = toy.plan_of(tmp_path / "run").model.options
     assert (options["align_corners"], options["widths"], options["width"]) == (True, [8, 8, 16, 16], 16)
-    plan, pins = wishes(request(base, "model.options.finest=2"))
+    plan, pins = requested_plan(request(base, "model.options.finest=2"))
     assert (plan.model.options["finest"], plan.model.options["widths"]) == (2, [8, 8, 16, 16])
     assert "model.options" in pins, "no rule may widen what weights are there for"
 
 
 def test_of_another_decoder_the_options_may_yet_be_planned(base: Path) -> None:
-    pins = wishes(request(base, model="fcn"))[1]
+    pins = requested_plan(request(base, model="fcn"))[1]
     assert "model.options.widths" in pins
     assert "model.options" not in pins
-    plan = wishes(request(base, model="deeplabv3plus"))[0]
+    plan = requested_plan(request(base, model="deeplabv3plus"))[0]
     assert "output_stride" not in plan.model.options, "it changes no weight, and the decoder has a wish of its own"
 
 
 def test_a_section_set_by_hand_is_left_as_it_is(base: Path) -> None:
-    assert wishes(request(base, "optim={name: sgd}"))[0].optim.name == "sgd"
+    assert requested_plan(request(base, "optim={name: sgd}"))[0].optim.name == "sgd"
 
 
 def test_what_contradicts_a_start_is_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(MaskwrightError, match=r"--from .* and --set model.weights each say what to start from"):
-        wishes(request(base, "model.weights=a.safetensors"))
+        requested_plan(request(base, "model.weights=a.safetensors"))
     with pytest.raises(MaskwrightError, match=r"--from .* and --set model each say what to start from"):
-        wishes(request(base, "model={name: unet}"))
+        requested_plan(request(base, "model={name: unet}"))
     with pytest.raises(MaskwrightError, match=r"^--from .* holds no model\.safetensors: give the folder of a finished"):
-        wishes(request(tmp_path))
+        requested_plan(request(tmp_path))
     with pytest.raises(MaskwrightError, match=r"^--from .*gone does not exist: give the folder of a run"):
-        wishes(request(tmp_path / "gone"))
+        requested_plan(request(tmp_path / "gone"))
     with pytest.raises(MaskwrightError, match=r"takes images of 3 channels, and data\.channels is 1"):
-        wishes(request(base, "data.channels=1"))
+        requested_plan(request(base, "data.channels=1"))
 
 
 @pytest.mark.parametrize("named", ["weights: other.safetensors", "pretrained: true"])
@@ -150,37 +150,39 @@ def test_a_plan_that_starts_elsewhere_contradicts_it_too(base: Path, tmp_path: P
     file.write_text(f"model: {{{named}}}\n")
     key = named.partition(":")[0]
     with pytest.raises(MaskwrightError, match=rf"--from .* and model\.{key} in the file of --plan each say"):
-        wishes(request(base, plan_file=file))
+        requested_plan(request(base, plan_file=file))
     file.write_text(f"model: {{weights: {base / 'model.safetensors'}}}\n")
-    assert wishes(request(base, plan_file=file))[0].model.weights == str(base / "model.safetensors"), "they agree"
+    assert requested_plan(request(base, plan_file=file))[0].model.weights == str(base / "model.safetensors"), (
+        "they agree"
+    )
 
 
 def test_published_weights_that_were_imported_get_their_own_optimiser(base: Path, tmp_path: Path) -> None:
-    assert wishes(request(base))[0].optim.name == "muon"
+    assert requested_plan(request(base))[0].optim.name == "muon"
     segmenter, card = bundle.load(base / "model.safetensors")
     card.summary = {"imported": {"source": "torchvision:fcn_resnet50"}}
     bundle.save(tmp_path / "model.safetensors", segmenter, card)
-    plan, pins = wishes(request(tmp_path))
+    plan, pins = requested_plan(request(tmp_path))
     assert "optim.name" not in pins
     assert plan.model.name == "swiftnet"
 
 
 def test_the_decoder_is_adapted_where_it_was_taken_over(base: Path) -> None:
-    assert wishes(request(base, "lora.rank=2"))[0].lora.decoder
-    assert not wishes(request(base, "lora.rank=2", model="unet"))[0].lora.decoder
-    assert not wishes(request(base, "lora.rank=2", "lora.decoder=false"))[0].lora.decoder
-    assert not wishes(request(base))[0].lora.decoder
+    assert requested_plan(request(base, "lora.rank=2"))[0].lora.decoder
+    assert not requested_plan(request(base, "lora.rank=2", model="unet"))[0].lora.decoder
+    assert not requested_plan(request(base, "lora.rank=2", "lora.decoder=false"))[0].lora.decoder
+    assert not requested_plan(request(base))[0].lora.decoder
 
 
 @pytest.mark.parametrize("setting", ["optim.freeze=backbone", "optim.freeze=until-step=5", "lora.rank=4"])
 def test_random_weights_are_not_worth_keeping(setting: str) -> None:
     asked = PlanRequest(settings=(setting,))
-    plan = wishes(asked)[0]
+    plan = requested_plan(asked)[0]
     words = f"^--set {setting} leaves weights as they are, and here they would be random: .*--from"
     with pytest.raises(MaskwrightError, match=words):
-        starting.check(plan, asked)
-    starting.check(plan.model_copy(update={"model": ModelPlan(pretrained=True)}), asked)
-    starting.check(Plan(), asked)
+        warm_start.check(plan, asked)
+    warm_start.check(plan.model_copy(update={"model": ModelPlan(pretrained=True)}), asked)
+    warm_start.check(Plan(), asked)
 
 
 def typed(freeze: str) -> PlanRequest:
@@ -191,35 +193,35 @@ def typed(freeze: str) -> PlanRequest:
 
 def test_what_is_refused_is_named_as_it_was_typed_with_why_the_weights_are_random(tmp_path: Path) -> None:
     asked = typed("backbone")
-    plan = wishes(asked)[0]
+    plan = requested_plan(asked)[0]
     plan.reasons["model.pretrained"] = "the hub is out of reach: no answer"
     words = (
         r"^--freeze backbone leaves .* random \(model.pretrained is false: the hub is out of reach: no answer\): start"
     )
     with pytest.raises(MaskwrightError, match=words):
-        starting.check(plan, asked)
+        warm_start.check(plan, asked)
     with pytest.raises(MaskwrightError, match=r"^--freeze thaw: optim.freeze is 'thaw'"):
-        wishes(typed("thaw"))
+        requested_plan(typed("thaw"))
     mine = tmp_path / "mine.yaml"
     mine.write_text("optim: {freeze: backbone}")
     with pytest.raises(MaskwrightError, match=f"^optim.freeze of {mine} leaves"):
-        starting.check(plan, PlanRequest(plan_file=mine))
+        warm_start.check(plan, PlanRequest(plan_file=mine))
 
 
 @pytest.mark.parametrize("setting", ["optim.freeze=backbone", "optim.freeze=until-step=5", "optim.backbone_lr=0.1"])
 def test_a_backbone_without_weights_cannot_be_treated_otherwise(setting: str) -> None:
     asked = PlanRequest(settings=(setting, "model.name=renet", "train.steps=9"))
     with pytest.raises(MaskwrightError, match=f"^--set {setting}: the backbone of renet has no weights"):
-        starting.check(wishes(asked)[0], asked)
+        warm_start.check(requested_plan(asked)[0], asked)
 
 
 def test_a_backbone_that_never_thaws_is_refused_and_told_of_under_a_budget(base: Path) -> None:
     asked = request(base, "optim.freeze=until-step=7", steps=7)
     with pytest.raises(MaskwrightError, match=r"until-step=7: the training ends after 7 steps, .*never"):
-        starting.check(wishes(asked)[0], asked)
-    starting.check(wishes(replace(asked, steps=8))[0], asked)
-    plan = wishes(replace(asked, steps=None, budget_seconds=60))[0]
+        warm_start.check(requested_plan(asked)[0], asked)
+    warm_start.check(requested_plan(replace(asked, steps=8))[0], asked)
+    plan = requested_plan(replace(asked, steps=None, budget_seconds=60))[0]
     plan.train.steps = 5
-    starting.check(plan, asked)
+    warm_start.check(plan, asked)
     told = beginning(plan, ["a", "b"], resumed=False)[1]
     assert "up to step 7 (about 5 steps are planned), and then" in told[-1]

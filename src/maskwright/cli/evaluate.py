@@ -72,7 +72,7 @@ def evaluate(
 
     if refit and not crf:
         raise MaskwrightError("--refit fits the dense CRF: give --crf too, or leave it out")
-    from maskwright.workflows.early import check_model
+    from maskwright.workflows.runs.preflight import check_model
 
     check_model(run, data, out)
     from maskwright.workflows.evaluate import evaluate as judge

@@ -78,7 +78,7 @@ def plan(
     terminal = Terminal(as_json=as_json)
     if out is not None:
         check_file(out, "plan.yaml")
-    from maskwright.workflows.early import check_training
+    from maskwright.workflows.runs.preflight import check_training
 
     check_training(data, plan_file, from_run, weights)
     from maskwright.core.plan_file import write_plan

@@ -45,7 +45,7 @@ def predict(
     Of a data set only the images are taken. A file that cannot be read is reported and the rest go on; the exit code
     is 2 then.
     """
-    from maskwright.workflows.early import check_model
+    from maskwright.workflows.runs.preflight import check_model
 
     check_model(run, out=out)
     from maskwright.workflows.predict import opened

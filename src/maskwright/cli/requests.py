@@ -123,7 +123,7 @@ def _check_rank(lora: int) -> None:
     from pydantic import ValidationError
 
     from maskwright.core.plan import LoraPlan
-    from maskwright.core.plan_rules import place_at
+    from maskwright.core.plan_schema import place_at
 
     try:
         LoraPlan(rank=lora)

@@ -79,7 +79,7 @@ def train(
     _check_resume(context, data, resume)
     request = plan_request(locals(), time.monotonic())  # first: until a name is bound, locals() are the options
     terminal = Terminal(as_json=as_json)
-    from maskwright.workflows.early import check_resuming, check_training
+    from maskwright.workflows.runs.preflight import check_resuming, check_training
 
     if resume is not None:
         check_resuming(resume, data)

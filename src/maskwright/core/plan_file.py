@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from maskwright.core.errors import MaskwrightError, plainly, unknown_name
 from maskwright.core.files import write_text
 from maskwright.core.plan import DataPlan, Plan
-from maskwright.core.plan_rules import in_yaml, keys_called, place_at
+from maskwright.core.plan_schema import in_yaml, keys_called, place_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -24,8 +24,8 @@ from maskwright.core.paths import model_file
 from maskwright.core.plan import CrfPlan
 from maskwright.data.readers import read_image
 from maskwright.inference.blend import Blend, Enlarge
-from maskwright.inference.refined import refined_blocks
-from maskwright.inference.source import Source
+from maskwright.inference.crf_tiles import crf_blocks
+from maskwright.inference.prepared_image import PreparedImage
 from maskwright.models import bundle
 from maskwright.models.device import resolve_device
 from maskwright.ops import draw
@@ -196,11 +196,11 @@ class Predictor:
         """
         if self.crf is None:
             return self._blocks(image)
-        return refined_blocks(self._blocks, image, self.card, self.crf)
+        return crf_blocks(self._blocks, image, self.card, self.crf)
 
     def _blocks(self, image: NDArray[Any]) -> Iterator[Block]:
         """Yield what the network says, its temperature applied."""
-        source = Source(image, self.card.data)
+        source = PreparedImage(image, self.card.data)
         tile, overlap = self.card.predict.tile, self.card.predict.overlap
         rows, columns = (cover(side, length, overlap) for side, length in zip(source.working, tile, strict=True))
         blend, enlarge = Blend(rows, columns), Enlarge(source.working, source.size)

@@ -1,1 +1,1 @@
-"""Fit a model: the loop, optimisers, pace, averaged weights, checkpoints, loggers. Knows no command line."""
+"""Fit a model: the loop, optimisers, schedule, averaged weights, checkpoints, loggers. Knows no command line."""

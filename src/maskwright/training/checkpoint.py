@@ -39,7 +39,7 @@ class Checkpoint:
     Attributes:
         tensors: by name; `model.`, `average.`, `best.` and `optimizer.` stand in front, with an opponent also
             `adversary.` and `adversary_optimizer.`.
-        state: plain types: the pace, the best score, the history, whatever the loop wants back.
+        state: plain types: the schedule, the best score, the history, whatever the loop wants back.
         damaged: newer checkpoints that could not be read.
     """
 

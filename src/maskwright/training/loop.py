@@ -18,11 +18,11 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Saved
 from maskwright.core.seeds import generator
 from maskwright.models.freezing import Freezer
-from maskwright.training import adversary, checkpoint, optimizers
-from maskwright.training.average import Average
+from maskwright.training import adversarial, checkpoint, optimizers
+from maskwright.training.ema import EMA
+from maskwright.training.label_stride import strided
 from maskwright.training.loggers import Logger, Row, write_history
-from maskwright.training.pace import Marks, Pace
-from maskwright.training.thinning import thinned
+from maskwright.training.schedule import Marks, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,17 +81,17 @@ class Trainer:
     """One training, from wherever its run folder says it stands, to its end.
 
     Attributes:
-        pace: steps, progress and clock.
+        schedule: steps, progress and clock.
         average: the averaged weights; after `fit`, the best ones.
         history: rows of `history.csv`.
     """
 
-    def __init__(self, job: Job, pace: Pace) -> None:
+    def __init__(self, job: Job, schedule: Schedule) -> None:
         self.job = job
-        self.pace = pace
+        self.schedule = schedule
         self.best = Best()
         self.history: list[Row] = []
-        self.average = Average(job.segmenter, job.plan.optim.ema)
+        self.ema = EMA(job.segmenter, job.plan.optim.ema)
         self._layout = torch.channels_last if job.plan.train.channels_last else torch.contiguous_format
         network = job.segmenter.to(memory_format=self._layout)
         network.set_gradient_checkpointing(job.plan.train.gradient_checkpointing)
@@ -99,8 +99,8 @@ class Trainer:
         self._freezer = Freezer(network, job.plan.optim.freeze)
         self._freezer.at(0)
         self.model, self.optimizer = job.fabric.setup(network, optimizer)
-        self.adversary = adversary.create(job.segmenter, job.plan, job.fabric.device, job.fabric)
-        self.average.model.to(device=job.fabric.device).to(memory_format=self._layout)
+        self.adversary = adversarial.create(job.segmenter, job.plan, job.fabric.device, job.fabric)
+        self.ema.model.to(device=job.fabric.device).to(memory_format=self._layout)
         self._loss: torch.Tensor | None = None
         self._marks = Marks(job.plan.train.validations)
 
@@ -111,12 +111,12 @@ class Trainer:
             MaskwrightError: the loss is no longer a number, or the disk takes no more.
         """
         self._restore()
-        started = time.monotonic() - self.pace.spent_seconds
+        started = time.monotonic() - self.schedule.spent_seconds
         saved = time.monotonic()
-        with self.job.batches(self.pace.step) as batches:
-            while not self.pace.done and not self._out_of_patience():
+        with self.job.batches(self.schedule.step) as batches:
+            while not self.schedule.done and not self._out_of_patience():
                 self._step(next(batches))
-                self.pace.spent_seconds = time.monotonic() - started
+                self.schedule.spent_seconds = time.monotonic() - started
                 self._follow()
                 if time.monotonic() - saved > self.job.plan.train.checkpoint_seconds:
                     self._save()
@@ -128,12 +128,12 @@ class Trainer:
         """Move the weights once, over `accumulate` micro-batches."""
         plan = self.job.plan
         torch.manual_seed(
-            int(generator(plan.seed, "step", self.pace.step, self.job.fabric.global_rank).integers(2**62))
+            int(generator(plan.seed, "step", self.schedule.step, self.job.fabric.global_rank).integers(2**62))
         )
         for group in self.optimizer.param_groups:
-            group["lr"] = self.pace.learning_rate(plan.optim) * group["factor"]
+            group["lr"] = self.schedule.learning_rate(plan.optim) * group["factor"]
         self._set_modes()
-        self.job.segmenter.follow(self.pace.progress)
+        self.job.segmenter.follow(self.schedule.progress)
         # As many on every process, however many crops it has: each part is one exchange between them.
         parts = max(min(plan.optim.accumulate, plan.sampling.batch // self.job.fabric.world_size), 1)
         total = torch.zeros((), device=self.job.fabric.device)
@@ -149,14 +149,14 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.adversary is not None:
-            self.adversary.learn(self.pace.learning_rate(plan.optim) / plan.optim.lr)
-        self.average.update(self.job.segmenter, self.pace.step)
-        self.pace.advance()
+            self.adversary.learn(self.schedule.learning_rate(plan.optim) / plan.optim.lr)
+        self.ema.update(self.job.segmenter, self.schedule.step)
+        self.schedule.advance()
         self._loss = total if self._loss is None else self._loss.lerp(total, 0.05)
 
     def _set_modes(self) -> None:
         """Put into training mode what the coming step trains, and into evaluation mode what it leaves alone."""
-        if self._freezer.at(self.pace.step) and self.job.fabric.world_size > 1:
+        if self._freezer.at(self.schedule.step) and self.job.fabric.world_size > 1:
             del self.model  # What exchanges gradients between processes knows but the weights that it was made with.
             self.model = self.job.fabric.setup_module(self.job.segmenter)
         self.model.train()
@@ -165,34 +165,34 @@ class Trainer:
     def _scored(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the loss of one micro-batch, auxiliary heads included."""
         main, *others = self.model(images, with_aux=True, upsample=self.job.plan.loss.full_size)
-        loss: torch.Tensor = self.job.loss(main.float(), thinned(labels, main))
+        loss: torch.Tensor = self.job.loss(main.float(), strided(labels, main))
         if self.adversary is not None:
-            loss = loss + self.adversary.challenge(images, main.float(), thinned(labels, main))
+            loss = loss + self.adversary.challenge(images, main.float(), strided(labels, main))
         for other in others:
             weight = self.job.plan.loss.auxiliary / len(others)
-            loss = loss + weight * self.job.loss(other.float(), thinned(labels, other))
+            loss = loss + weight * self.job.loss(other.float(), strided(labels, other))
         return loss
 
     def _follow(self) -> None:
-        """After a step: validate, keep the history, correct the pace, tell who watches."""
+        """After a step: validate, keep the history, correct the schedule, tell who watches."""
         score = None
-        if self._marks.passed(self.pace.progress):
+        if self._marks.passed(self.schedule.progress):
             score = self._validated()
-        every = max(self.pace.total // ROWS, 1)
-        if score is not None or self.pace.done or self.pace.step % every == 0:
+        every = max(self.schedule.total // ROWS, 1)
+        if score is not None or self.schedule.done or self.schedule.step % every == 0:
             self._note(score)
         alone = self.job.fabric.world_size == 1
-        if self.pace.due(alone=alone):
-            self.pace.retime()
+        if self.schedule.due(alone=alone):
+            self.schedule.retime()
             if not alone:
-                self.pace.total = self.job.fabric.broadcast(self.pace.total)
+                self.schedule.total = self.job.fabric.broadcast(self.schedule.total)
 
     def _note(self, score: float | None) -> None:
         loss = self._finite_loss()
-        rate = self.pace.step / max(self.pace.spent_seconds, 1e-9)
+        rate = self.schedule.step / max(self.schedule.spent_seconds, 1e-9)
         row: Row = {
-            "step": self.pace.step,
-            "seconds": round(self.pace.spent_seconds, 2),
+            "step": self.schedule.step,
+            "seconds": round(self.schedule.spent_seconds, 2),
             "loss": loss,
             "lr": self.optimizer.param_groups[0]["lr"],
             "val_iou": score,
@@ -202,8 +202,8 @@ class Trainer:
         for logger in self.job.loggers:
             logger.numbers(row)
         best = self.best.score if self.best.score >= 0 else None
-        left = (self.pace.total - self.pace.step) / rate
-        self.job.on_event(Progress(self.pace.step, self.pace.total, left, loss, best, rate))
+        left = (self.schedule.total - self.schedule.step) / rate
+        self.job.on_event(Progress(self.schedule.step, self.schedule.total, left, loss, best, rate))
 
     def _finite_loss(self) -> float | None:
         """Return the smoothed loss, None before the first step.
@@ -214,7 +214,7 @@ class Trainer:
         loss = None if self._loss is None else float(self._loss)
         if loss is not None and not math.isfinite(loss):
             raise MaskwrightError(
-                f"the loss became {loss} at step {self.pace.step}: lower the learning rate, e.g. "
+                f"the loss became {loss} at step {self.schedule.step}: lower the learning rate, e.g. "
                 f"--set optim.lr={self.job.plan.optim.lr / 4:g}, or train in --set train.precision=32-true"
             )
         return loss
@@ -226,14 +226,14 @@ class Trainer:
         while the others wait for it.
         """
         fabric = self.job.fabric
-        score = self.job.validate(self.average.model, self.pace.step) if fabric.is_global_zero else None
+        score = self.job.validate(self.ema.model, self.schedule.step) if fabric.is_global_zero else None
         if fabric.world_size > 1:
             score = fabric.broadcast(score)
         # Whoever scores may have changed the memory format, and averages round differently in another one.
-        self.average.model.to(memory_format=self._layout)
+        self.ema.model.to(memory_format=self._layout)
         if score is None or score > self.best.score:
-            weights = {name: value.clone() for name, value in self.average.model.state_dict().items()}
-            self.best = Best(-1.0 if score is None else score, self.pace.step, 0, weights)
+            weights = {name: value.clone() for name, value in self.ema.model.state_dict().items()}
+            self.best = Best(-1.0 if score is None else score, self.schedule.step, 0, weights)
         else:
             self.best.stale += 1
         return score
@@ -248,7 +248,7 @@ class Trainer:
             return
         state: dict[str, Any] = {
             "plan": checkpoint.essence(self.job.plan),
-            "pace": self.pace.to_json(),
+            "schedule": self.schedule.to_json(),
             "best": {"score": self.best.score, "step": self.best.step, "stale": self.best.stale},
             "marks": self._marks.next,
             "loss": self._finite_loss(),
@@ -258,14 +258,14 @@ class Trainer:
         }
         point = checkpoint.Checkpoint(state=state)
         point.add("model", self.job.segmenter.state_dict())
-        point.add("average", self.average.model.state_dict())
+        point.add("average", self.ema.model.state_dict())
         point.add("best", self.best.weights)
         point.add("optimizer", checkpoint.optimizer_tensors(self.optimizer.optimizer))
         if self.adversary is not None:
             self.adversary.save(point)
-        checkpoint.save(self.job.run, point, self.pace.step)
+        checkpoint.save(self.job.run, point, self.schedule.step)
         write_history(self.job.run / "history.csv", self.history)
-        self.job.on_event(Saved(self.job.run, self.pace.step))
+        self.job.on_event(Saved(self.job.run, self.schedule.step))
 
     def _restore(self) -> None:
         """Go back to where the newest checkpoint stands, if there is one."""
@@ -275,7 +275,7 @@ class Trainer:
             return
         checkpoint.check_plan(self.job.run, point, self.job.plan)
         checkpoint.restore_model(self.job.segmenter, point.part("model"))
-        checkpoint.restore_model(self.average.model, point.part("average"))
+        checkpoint.restore_model(self.ema.model, point.part("average"))
         checkpoint.restore_optimizer(self.optimizer.optimizer, point.part("optimizer"))
         if self.adversary is not None:
             self.adversary.restore(point)
@@ -283,11 +283,11 @@ class Trainer:
             self.job.fabric.strategy.precision.load_state_dict(point.state["precision"])
         for difference in checkpoint.differences(point):
             self.job.on_event(Note(difference))
-        self.pace = Pace.from_json(point.state["pace"])
+        self.schedule = Schedule.from_json(point.state["schedule"])
         self.best = Best(**point.state["best"], weights=point.part("best"))
         self._marks.next = point.state["marks"]
         loss = point.state["loss"]
         self._loss = None if loss is None else torch.tensor(loss, device=self.job.fabric.device)
         self.history = point.state["history"]
         for logger in self.job.loggers:
-            logger.resumed(self.pace.step)
+            logger.resumed(self.schedule.step)

@@ -19,7 +19,7 @@ Groups = list[dict[str, Any]]
 
 ADAM_SHARE = 0.2
 """Learning rate of what Muon leaves to AdamW, as a share of Muon's own."""
-DEAREST = 1e10
+MAX_MUON_COST = 1e10
 """Multiply-adds that Muon may spend on one matrix a step, about a tenth of a second on two cores. A 3x3 convolution of
 512 channels takes 4e9, a transformer's 768x3072 just as much as is allowed; the 4096x25088 of VGG-16's fc6 would take
 2e12, a hundred times the network itself, and is left to AdamW."""
@@ -78,7 +78,7 @@ def create(segmenter: Segmenter, plan: Plan) -> torch.optim.Optimizer:
     matrices = [weight for weight in trainable if weight.ndim > 1]
     if name == "muon":
         edges = edge_weights(segmenter)
-        dear = [weight for weight in matrices if id(weight) not in edges and muon_cost(weight) > DEAREST]
+        dear = [weight for weight in matrices if id(weight) not in edges and muon_cost(weight) > MAX_MUON_COST]
         known = edges | {id(weight) for weight in dear}
         inner = [weight for weight in matrices if id(weight) not in known]
         outer = [weight for weight in matrices if id(weight) in edges]

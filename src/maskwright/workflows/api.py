@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from maskwright.core.events import OnEvent, OnProgress, OnShare
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan
-    from maskwright.workflows.case import EvaluateResult
+    from maskwright.workflows.evaluate_parts.evaluation import EvaluateResult
     from maskwright.workflows.import_ import ImportResult
     from maskwright.workflows.predict import PredictResult
     from maskwright.workflows.train import TrainResult

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.workflows.case import opened
-from maskwright.workflows.evaluate_crf import judged_with_crf
+from maskwright.workflows.evaluate_parts.evaluate_crf import judged_with_crf
+from maskwright.workflows.evaluate_parts.evaluation import opened
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.events import OnProgress
-    from maskwright.workflows.case import EvaluateResult
+    from maskwright.workflows.evaluate_parts.evaluation import EvaluateResult
     from maskwright.workflows.request import EvaluateRequest
 
 

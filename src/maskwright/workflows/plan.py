@@ -22,9 +22,9 @@ from maskwright.models.catalog import find_model
 from maskwright.planning import planner, rules_time
 from maskwright.planning.facts import Facts, Pretrained
 from maskwright.planning.machine import Machine, probe
-from maskwright.training import adversary, optimizers
-from maskwright.workflows import starting
-from maskwright.workflows.heeded import check_heeded
+from maskwright.training import adversarial, optimizers
+from maskwright.workflows.plan_parts import warm_start
+from maskwright.workflows.plan_parts.unused_settings import check_unused_settings
 from maskwright.workflows.request import DEFAULT_BUDGET_SECONDS
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
         MaskwrightError: the data cannot be trained on, a wish cannot be met, or the budget is too short.
     """
     started = time.monotonic() if request.started is None else request.started
-    pinned, pins = wishes(request)
+    pinned, pins = requested_plan(request)
     budget = pinned.train.budget_seconds
     check_lengths({"train.budget_seconds": budget})
     machine = probe(request.device)
@@ -86,9 +86,9 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     left = None if budget is None else budget * (1 - EVALUATION_SHARE) - (time.monotonic() - started)
     known = _pretrained(pinned, machine, pins)
     facts = Facts(for_training(print_of, seen, placed), machine, len(placed.part("train")), left, known, request.epochs)
-    plan = planner.make(facts, pinned, pins, optimizers.create, adversary.create)
-    check_heeded(plan, request)
-    starting.check(plan, request)
+    plan = planner.make(facts, pinned, pins, optimizers.create, adversarial.create)
+    check_unused_settings(plan, request)
+    warm_start.check(plan, request)
     return PlanResult(plan, print_of, placed, seen, machine)
 
 
@@ -112,7 +112,7 @@ def _divided(dataset: Dataset, seen: Survey, plan: Plan) -> Dataset:
         ) from None
 
 
-def wishes(request: PlanRequest) -> tuple[Plan, frozenset[str]]:
+def requested_plan(request: PlanRequest) -> tuple[Plan, frozenset[str]]:
     """Return a plan that holds the user's own values, and the dotted keys of those.
 
     How long: what the settings say; else the options; else the plan file; else the usual time.
@@ -136,7 +136,7 @@ def wishes(request: PlanRequest) -> tuple[Plan, frozenset[str]]:
         base.split.group_by = request.group_by
         base.reasons["split.group_by"] = BY_HAND
     if request.from_run is not None:
-        starting.start_from(request.from_run, request.settings, base, pins)
+        warm_start.start_from(request.from_run, request.settings, base, pins)
     pins |= {setting.partition("=")[0].strip() for setting in request.settings}
     _set_length(base, pins, request)
     plan = overridden(base, request.settings, request.typed)
@@ -146,7 +146,7 @@ def wishes(request: PlanRequest) -> tuple[Plan, frozenset[str]]:
             f"{request.said('model.weights')} and {request.said('model.pretrained')} each say what to start from: keep "
             "one of them"
         )
-    return starting.like_its_weights(plan, pins)
+    return warm_start.like_its_weights(plan, pins)
 
 
 def _check_names(plan: Plan, request: PlanRequest) -> None:

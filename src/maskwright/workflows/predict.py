@@ -14,8 +14,8 @@ from maskwright.core.files import write_error
 from maskwright.core.paths import check_folder
 from maskwright.data.readers import read_image
 from maskwright.inference import Predictor, decide
-from maskwright.workflows.crf import describe
-from maskwright.workflows.outputs import (
+from maskwright.workflows.evaluate_parts.crf import describe
+from maskwright.workflows.predict_parts.outputs import (
     CocoFile,
     count_pixels,
     probability_file,
@@ -23,7 +23,7 @@ from maskwright.workflows.outputs import (
     write_overlay,
     written_by_us,
 )
-from maskwright.workflows.sources import find_images
+from maskwright.workflows.predict_parts.sources import find_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.events import OnShare
     from maskwright.inference import Block
-    from maskwright.workflows.sources import Picture
+    from maskwright.workflows.predict_parts.sources import Picture
 
 # What can be saved -> folder below the output folder, and suffix.
 KINDS = {

@@ -20,12 +20,12 @@ from maskwright.core.events import Note, Progress, Stage
 from maskwright.models.device import resolve_device
 from maskwright.report.numbers import plural
 from maskwright.training import loggers as logging
-from maskwright.workflows import run as folder
-from maskwright.workflows.finishing import finish
-from maskwright.workflows.fit import Task, fit
 from maskwright.workflows.plan import make_plan
 from maskwright.workflows.request import PlanRequest, check_resume
-from maskwright.workflows.run import Material
+from maskwright.workflows.runs import run_folder
+from maskwright.workflows.runs.run_folder import Material
+from maskwright.workflows.train_parts.finalize import finish
+from maskwright.workflows.train_parts.fit import TrainingRun, fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,30 +80,34 @@ def train(
     started = time.monotonic() if request.started is None else request.started
     logging.check(loggers)
     there = out is not None and out.is_dir()
-    task = _task(root, request, out, resume, (started, on_event or (lambda _event: None)))
-    task.on_event(Stage("train", f"{task.plan.train.steps} steps of {task.plan.sampling.batch} crops, into {task.run}"))
-    alone = folder.locked(task.run) if task.fabric.is_global_zero else contextlib.nullcontext()
-    with alone, _resumable(task.run):
-        writers = _writers(task, loggers, begun=resume is None, keep=there)
+    training = _training_run(root, request, out, resume, (started, on_event or (lambda _event: None)))
+    training.on_event(
+        Stage(
+            "train", f"{training.plan.train.steps} steps of {training.plan.sampling.batch} crops, into {training.run}"
+        )
+    )
+    alone = run_folder.locked(training.run) if training.fabric.is_global_zero else contextlib.nullcontext()
+    with alone, _resumable(training.run):
+        writers = _writers(training, loggers, begun=resume is None, keep=there)
         with contextlib.ExitStack() as closing:
             for writer in writers:
                 closing.callback(writer.close)
-            best, pace = fit(task, writers)
-        scores = finish(task, best, pace) if task.fabric.is_global_zero else None
-    task.fabric.barrier()
+            best, schedule = fit(training, writers)
+        scores = finish(training, best, schedule) if training.fabric.is_global_zero else None
+    training.fabric.barrier()
     score = best.score if best.score >= 0 else None
-    return TrainResult(task.run, scores, time.monotonic() - started, pace.step, score)
+    return TrainResult(training.run, scores, time.monotonic() - started, schedule.step, score)
 
 
-def _writers(task: Task, names: tuple[str, ...], *, begun: bool, keep: bool) -> list[logging.Logger]:
+def _writers(training: TrainingRun, names: tuple[str, ...], *, begun: bool, keep: bool) -> list[logging.Logger]:
     """Build the loggers; where that fails, a run that has just begun is taken back, but for a folder to `keep`."""
-    if not task.fabric.is_global_zero:
+    if not training.fabric.is_global_zero:
         return []
     try:
-        return logging.create(names, task.run, task.plan.model_dump())
+        return logging.create(names, training.run, training.plan.model_dump())
     except MaskwrightError:
         if begun:
-            folder.undo(task.run, keep=keep)
+            run_folder.undo(training.run, keep=keep)
         raise
 
 
@@ -114,15 +118,19 @@ def _resumable(run: Path) -> Iterator[None]:
         yield
     except MaskwrightError as error:
         cause = error.__cause__
-        if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT} and (run / folder.PLAN).exists():
+        if (
+            isinstance(cause, OSError)
+            and cause.errno in {errno.ENOSPC, errno.EDQUOT}
+            and (run / run_folder.PLAN).exists()
+        ):
             words = f"{error}; once there is room, `maskwright train --resume {run}` goes on"
             raise MaskwrightError(words) from cause
         raise
 
 
-def _task(
+def _training_run(
     root: Path | None, request: PlanRequest, out: Path | None, resume: Path | None, watch: tuple[float, OnEvent]
-) -> Task:
+) -> TrainingRun:
     """Plan, or reopen a run; of several processes the first one plans and the others read what it wrote.
 
     They meet only after the planning: the steps that it measures would wait for the others' part of their sums.
@@ -136,7 +144,7 @@ def _task(
     if resume is None and _is_first():
         if root is None:
             raise MaskwrightError("train needs a folder of images and masks, or --resume RUN")
-        with folder.claimed(out, root) as run:
+        with run_folder.claimed(out, root) as run:
             on_event(Stage("plan", f"looking at {root}"))
             made = make_plan(root, request, lambda done, total: on_event(Progress(done, total)))
             found = made.fingerprint
@@ -145,15 +153,15 @@ def _task(
                 for record in made.dataset.records
             }
             _tell_plan(made.plan, found, on_event)
-            folder.begin(run, made.plan, found, Material(made.dataset, presence), request.read)
+            run_folder.begin(run, made.plan, found, Material(made.dataset, presence), request.read)
     launcher = _fabric(request.device, "32-true")
     launcher.launch()
     run = Path(launcher.broadcast(str(run)))
-    plan, material = folder.reopen(run, root)
+    plan, material = run_folder.reopen(run, root)
     fabric = _fabric(request.device, plan.train.precision)
     fabric.launch()
     on_event = on_event if fabric.is_global_zero else (lambda _event: None)
-    return Task(run, plan, material, fabric, found, started, on_event)
+    return TrainingRun(run, plan, material, fabric, found, started, on_event)
 
 
 def _is_first() -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.workflows.early import check_model, check_resuming, check_training
+from maskwright.workflows.runs.preflight import check_model, check_resuming, check_training
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -98,14 +98,14 @@ class Adversary:
         self._shown.append((truth * mask, predicted.detach() * mask, small, mask))
         return self.plan.adversarial.weight * loss
 
-    def learn(self, pace: float = 1.0) -> None:
+    def learn(self, schedule: float = 1.0) -> None:
         """Move the opponent once, by all maps since it last moved.
 
         Args:
-            pace: learning rate as a share of the highest one.
+            schedule: learning rate as a share of the highest one.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.adversarial.lr * pace
+            group["lr"] = self.plan.adversarial.lr * schedule
         self.network.requires_grad_(requires_grad=True)
         count = sum(len(truth) for truth, *_ in self._shown)
         losses = torch.zeros(2, device=self.device)

@@ -21,14 +21,14 @@ from maskwright.inference.predictor import Predictor
 from maskwright.models.build import resolved
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.models.lora import share_of
+from maskwright.planning.rules_time import EVALUATION_SHARE
 from maskwright.training import checkpoint
 from maskwright.training.loop import Batch, Best, Job, Trainer
-from maskwright.training.pace import Pace
+from maskwright.training.schedule import Schedule
 from maskwright.training.validation import Validator
-from maskwright.workflows import crf, judging
-from maskwright.workflows import run as folder
-from maskwright.workflows.network import beginning, plain
-from maskwright.workflows.plan import EVALUATION_SHARE
+from maskwright.workflows.evaluate_parts import crf, scoring
+from maskwright.workflows.runs import run_folder
+from maskwright.workflows.train_parts.network import beginning, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import Record
     from maskwright.data.loader import Batch as Crops
     from maskwright.training.loggers import Logger
-    from maskwright.workflows.run import Material
+    from maskwright.workflows.runs.run_folder import Material
 
 ENDLESS = 1 << 40
 CACHE_SHARE = 0.4
@@ -53,7 +53,7 @@ REPORT_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingRun:
     """One training, ready to run."""
 
     run: Path
@@ -75,35 +75,35 @@ class Task:
         return tuple(record for record in self.material.dataset.records if record.split == split)
 
 
-def fit(task: Task, writers: list[Logger]) -> tuple[Best, Pace]:
+def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
     """Run the loop to its end."""
-    plan, dataset = task.plan, task.material.dataset
+    plan, dataset = training.plan, training.material.dataset
     torch.manual_seed(int(generator(plan.seed, "weights").integers(2**62)))
-    resumed = checkpoint.exists(task.run)
+    resumed = checkpoint.exists(training.run)
     segmenter, told = beginning(plan, dataset.classes.names, resumed=resumed)
     for sentence in (_network(plan, share_of(segmenter).whole, resumed=resumed), *told):
-        task.on_event(Note(sentence))
+        training.on_event(Note(sentence))
     if plan.predict.output_stride is not None:
         segmenter.try_output_stride(plan.predict.output_stride)
-    free = int(free_memory() * CACHE_SHARE / task.fabric.world_size)
-    cache = DecodedCache(dataset, task.part("train"), plan.data, free)
-    presence = [task.material.presence[record.id] for record in cache.records]
+    free = int(free_memory() * CACHE_SHARE / training.fabric.world_size)
+    cache = DecodedCache(dataset, training.part("train"), plan.data, free)
+    presence = [training.material.presence[record.id] for record in cache.records]
     samples = Samples(cache, presence, plan)
     fast = plan.train.precision == "bf16-mixed"
-    validator = Validator(_validation_pairs(task), card(task), task.fabric.device, writers, fast=fast)
+    validator = Validator(_validation_pairs(training), card(training), training.fabric.device, writers, fast=fast)
     job = Job(
         plan=plan,
         segmenter=segmenter,
-        loss=losses.weighted_sum(plan.loss, len(dataset.classes)).to(task.fabric.device),
-        batches=lambda step: _stream(task, samples, step),
+        loss=losses.weighted_sum(plan.loss, len(dataset.classes)).to(training.fabric.device),
+        batches=lambda step: _stream(training, samples, step),
         validate=validator,
-        run=task.run,
-        fabric=task.fabric,
+        run=training.run,
+        fabric=training.fabric,
         loggers=writers,
-        on_event=task.on_event,
+        on_event=training.on_event,
     )
-    trainer = Trainer(job, Pace(plan.train.steps, budget_seconds=_seconds_for_steps(task)))
-    return trainer.fit(), trainer.pace
+    trainer = Trainer(job, Schedule(plan.train.steps, budget_seconds=_seconds_for_steps(training)))
+    return trainer.fit(), trainer.schedule
 
 
 def _network(plan: Plan, parameters: int, *, resumed: bool) -> str:
@@ -115,77 +115,77 @@ def _network(plan: Plan, parameters: int, *, resumed: bool) -> str:
 
 
 @contextlib.contextmanager
-def _stream(task: Task, samples: Samples, step: int) -> Iterator[Iterator[Batch]]:
+def _stream(training: TrainingRun, samples: Samples, step: int) -> Iterator[Iterator[Batch]]:
     """Open the stream of batches from a step on, as normalised tensors on the device."""
-    fabric, data = task.fabric, task.plan.data
+    fabric, data = training.fabric, training.plan.data
     share = Share(fabric.global_rank, fabric.world_size)
     mean = torch.tensor(data.mean, device=fabric.device).reshape(1, -1, 1, 1)
     std = torch.tensor(data.std, device=fabric.device).reshape(1, -1, 1, 1)
-    layout = torch.channels_last if task.plan.train.channels_last else torch.contiguous_format
+    layout = torch.channels_last if training.plan.train.channels_last else torch.contiguous_format
 
     def tensors(crops: Crops) -> Batch:
         images = torch.from_numpy(crops.images).to(fabric.device).permute(0, 3, 1, 2).float()
         labels = torch.from_numpy(crops.labels).to(fabric.device).long()
         while samples.faults:
-            task.on_event(Note(samples.faults.popleft()))
+            training.on_event(Note(samples.faults.popleft()))
         return ((images - mean) / std).contiguous(memory_format=layout), labels
 
-    with Batches(samples, step, ENDLESS, threads=task.plan.train.threads, share=share) as batches:
+    with Batches(samples, step, ENDLESS, threads=training.plan.train.threads, share=share) as batches:
         yield map(tensors, batches)
 
 
-def _validation_pairs(task: Task) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+def _validation_pairs(training: TrainingRun) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """Decode an evenly spread part of the validation images, at the working resolution."""
-    records = task.part("val")
-    most = task.plan.train.validation_images
+    records = training.part("val")
+    most = training.plan.train.validation_images
     chosen = [records[place] for place in np.linspace(0, len(records) - 1, min(most, len(records))).round().astype(int)]
-    cache = DecodedCache(task.material.dataset, chosen, task.plan.data, 0)
+    cache = DecodedCache(training.material.dataset, chosen, training.plan.data, 0)
     pairs = []
     for number in range(len(chosen)):
         try:
             pairs.append(cache.get(number))
         except MaskwrightError as error:
-            task.on_event(Note(judging.left_out(error)))
+            training.on_event(Note(scoring.left_out(error)))
     return pairs
 
 
-def _seconds_for_steps(task: Task) -> float | None:
+def _seconds_for_steps(training: TrainingRun) -> float | None:
     """Return what the budget leaves for the steps, after what has been spent and before the evaluation."""
-    budget = task.plan.train.budget_seconds
-    if budget is None or task.deadline is None:
+    budget = training.plan.train.budget_seconds
+    if budget is None or training.deadline is None:
         return None
-    reserve = _evaluation_seconds(task, budget)
-    return task.deadline - reserve - time.monotonic()
+    reserve = _evaluation_seconds(training, budget)
+    return training.deadline - reserve - time.monotonic()
 
 
-def _evaluation_seconds(task: Task, budget: float) -> float:
+def _evaluation_seconds(training: TrainingRun, budget: float) -> float:
     """Estimate the evaluation by doing it, untrained, on two images.
 
     With the fit of the CRF it gets at most its share of the budget, but always enough for the fewest images judged.
     """
-    records, val = task.part("test") or task.part("val"), task.part("val")
+    records, val = training.part("test") or training.part("val"), training.part("val")
     if not records:
         return REPORT_SECONDS
-    plan, dataset = task.plan, task.material.dataset
+    plan, dataset = training.plan, training.material.dataset
     with torch.random.fork_rng(devices=[]):
         segmenter = models.create_from_plan(plain(plan.model), len(dataset.classes), plan.data.channels)
-    predictor = Predictor(segmenter, card(task), task.fabric.device)
-    each = judging.seconds_each(predictor, dataset, records, budget / 100)
-    images = len(records) + min(len(val), judging.SAMPLE_IMAGES) + 2 * judging.EXAMPLES
-    fewest = min(judging.LEAST_IMAGES, len(records)) + min(2, len(val)) + 2
-    fitting = crf_seconds(task)
+    predictor = Predictor(segmenter, card(training), training.fabric.device)
+    each = scoring.seconds_each(predictor, dataset, records, budget / 100)
+    images = len(records) + min(len(val), scoring.SAMPLE_IMAGES) + 2 * scoring.EXAMPLES
+    fewest = min(scoring.LEAST_IMAGES, len(records)) + min(2, len(val)) + 2
+    fitting = crf_seconds(training)
     judged = max(min(each * images, EVALUATION_SHARE * budget - fitting), each * fewest)
     return judged + fitting + REPORT_SECONDS
 
 
-def crf_seconds(task: Task) -> float:
+def crf_seconds(training: TrainingRun) -> float:
     """Return what the fit of the dense CRF may take: 0 where the plan wants none, or there is nothing to fit it on."""
-    wanted = task.plan.postprocess.crf is not None and task.part("val")
-    return crf.seconds(task.plan.train.budget_seconds) if wanted else 0.0
+    wanted = training.plan.postprocess.crf is not None and training.part("val")
+    return crf.seconds(training.plan.train.budget_seconds) if wanted else 0.0
 
 
-def card(task: Task) -> Card:
+def card(training: TrainingRun) -> Card:
     """Describe the model of a training."""
-    plan, classes = task.plan, task.material.dataset.classes
-    dtypes = sorted((task.found or folder.read_fingerprint(task.run)).dtypes)
+    plan, classes = training.plan, training.material.dataset.classes
+    dtypes = sorted((training.found or run_folder.read_fingerprint(training.run)).dtypes)
     return Card(model=plan.model, classes=CardClasses.of(classes), data=plan.data, dtypes=dtypes, predict=plan.predict)

@@ -10,7 +10,7 @@ from maskwright.core.records import SPLITS
 from maskwright.data.formats import ReadOptions
 from maskwright.data.split import with_splits
 from maskwright.report.numbers import plural
-from maskwright.workflows import run as folder
+from maskwright.workflows.runs import run_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 def reading(home: Path) -> ReadOptions:
     """Return how the run read its data; no options where the folder holds no run."""
-    if not (home / folder.DATA).exists():
+    if not (home / run_folder.DATA).exists():
         return ReadOptions()
-    return folder.read_options(folder.read_json(home / folder.DATA))
+    return run_folder.read_options(run_folder.read_json(home / run_folder.DATA))
 
 
 def like_training(home: Path, dataset: Dataset) -> tuple[Dataset, list[str]]:
@@ -42,10 +42,10 @@ def like_training(home: Path, dataset: Dataset) -> tuple[Dataset, list[str]]:
     Returns:
         The records with their parts and groups, and what one should know about how they came by them.
     """
-    if not (home / folder.SPLIT).exists():
+    if not (home / run_folder.SPLIT).exists():
         note = "what the model was trained on is unknown here; if it saw some of these images, the scores are too good"
         return with_splits(dataset, SplitPlan(), 0), [note]
-    entries = folder.read_json(home / folder.SPLIT)
+    entries = run_folder.read_json(home / run_folder.SPLIT)
     endings = _endings(entries)
     found = {record.id: _entry(record, entries, endings) for record in dataset.records}
     unseen = [record for record in dataset.records if found[record.id] is None]
@@ -53,7 +53,7 @@ def like_training(home: Path, dataset: Dataset) -> tuple[Dataset, list[str]]:
         return _all_unseen(dataset)
     records = tuple(_placed(record, found[record.id]) for record in dataset.records)
     notes = []
-    if folder.read_json(home / folder.DATA)["root"] != str(dataset.root.resolve()):
+    if run_folder.read_json(home / run_folder.DATA)["root"] != str(dataset.root.resolve()):
         known = len(dataset.records) - len(unseen)
         notes.append(f"{plural(known, 'image')} taken for the training's own, by their names; --split all judges all")
     if unseen:

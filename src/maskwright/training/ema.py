@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Average:
+class EMA:
     """Keep `model`, a copy of the trained one whose weights trail behind it.
 
     The decay starts small and rises to its full value, so that the random beginning is soon forgotten:

@@ -9,7 +9,7 @@ import torch
 from maskwright import models
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan_file import set_keys
-from maskwright.workflows.network import plain
+from maskwright.workflows.train_parts.network import plain
 
 if TYPE_CHECKING:
     from maskwright.core.plan import Plan
@@ -19,7 +19,7 @@ MOMENTUM = {"sgd", "rmsprop"}
 """Optimisers that take one."""
 
 
-def check_heeded(plan: Plan, request: PlanRequest) -> None:
+def check_unused_settings(plan: Plan, request: PlanRequest) -> None:
     """Refuse settings that the plan has no use for, rather than drop them in silence.
 
     Raises:

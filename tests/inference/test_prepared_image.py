@@ -7,8 +7,8 @@ import pytest
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan
-from maskwright.inference import source as module
-from maskwright.inference.source import Source
+from maskwright.inference import prepared_image as module
+from maskwright.inference.prepared_image import PreparedImage
 from maskwright.ops.images import prepare
 
 
@@ -18,7 +18,7 @@ def test_rows_are_those_of_the_prepared_image(monkeypatch, dtype: str, channels:
     monkeypatch.setattr(module, "BAND", 7)
     image = (np.random.default_rng(0).random((50, 41, channels)) * 250).astype(dtype)
     data = DataPlan(scale=scale, value_range=None if dtype == "uint8" else [(10, 200)] * 3)
-    source, whole = Source(image, data), prepare(image, data)
+    source, whole = PreparedImage(image, data), prepare(image, data)
     assert source.size == (50, 41)
     assert source.working == whole.shape[:2]
     for start, stop in ((0, 5), (3, 18), (source.working[0] - 4, source.working[0])):
@@ -29,11 +29,11 @@ def test_rows_are_those_of_the_prepared_image(monkeypatch, dtype: str, channels:
 
 def test_an_8_bit_image_at_its_own_scale_is_never_copied() -> None:
     image = np.zeros((40, 30, 3), np.uint8)
-    assert np.shares_memory(Source(image, DataPlan()).rows(5, 20), image)
+    assert np.shares_memory(PreparedImage(image, DataPlan()).rows(5, 20), image)
 
 
 def test_grey_without_channel_axis() -> None:
-    source = Source(np.full((5, 4), 9, np.uint8), DataPlan())
+    source = PreparedImage(np.full((5, 4), 9, np.uint8), DataPlan())
     assert source.rows(0, 5).tolist() == np.full((5, 4, 3), 9).tolist()
 
 
@@ -41,4 +41,4 @@ def test_grey_without_channel_axis() -> None:
 def test_what_does_not_fit_the_plan_is_refused(scale: float) -> None:
     for image in (np.zeros((8, 8, 7), np.uint8), np.zeros((8, 8, 3), np.uint16)):
         with pytest.raises(MaskwrightError):
-            Source(image, DataPlan(scale=scale)).rows(0, 8)
+            PreparedImage(image, DataPlan(scale=scale)).rows(0, 8)

@@ -20,7 +20,7 @@ from maskwright.core.fingerprint import Fingerprint
 from maskwright.core.paths import MODEL_FILE, check_folder
 from maskwright.core.plan_file import read_plan, write_plan
 from maskwright.data.formats import ReadOptions, read_dataset
-from maskwright.workflows.origin import data_hash, environment
+from maskwright.workflows.runs.provenance import data_hash, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -276,6 +276,11 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_fingerprint(run: Path) -> Fingerprint:
     """Read back the fingerprint that the plan was made from."""
     return Fingerprint.from_json(read_json(run / FINGERPRINT))
+
+
+def read_environment(run: Path) -> dict[str, str]:
+    """Read back versions, machine and data hash, as text."""
+    return {key: str(value) for key, value in read_json(run / ENVIRONMENT).items()}
 
 
 def read_history(path: Path) -> list[dict[str, float | None]]:

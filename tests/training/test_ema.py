@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from maskwright.training.average import Average
+from maskwright.training.ema import EMA
 
 
 def network(value: float) -> nn.Module:
@@ -22,19 +22,19 @@ def floats(model: nn.Module) -> list[float]:
 
 @pytest.mark.parametrize(("step", "decay"), [(0, 1 / 10), (8, 9 / 18), (990, 0.9)])
 def test_the_decay_rises_to_its_full_value(step: int, decay: float) -> None:
-    average = Average(network(0.0), 0.9)
+    average = EMA(network(0.0), 0.9)
     average.update(network(1.0), step)
     assert floats(average.model) == pytest.approx([1 - decay] * 6)
 
 
 def test_without_decay_it_copies() -> None:
-    average = Average(network(0.0), 0.0)
+    average = EMA(network(0.0), 0.0)
     average.update(network(3.0), 500)
     assert floats(average.model) == [3.0] * 6
 
 
 def test_statistics_are_averaged_and_counters_copied() -> None:
-    average = Average(network(1.0), 0.5)
+    average = EMA(network(1.0), 0.5)
     average.update(network(5.0), 1000)
     norm = average.model[1]
     assert float(norm.running_mean) == pytest.approx(3.0)
@@ -43,7 +43,7 @@ def test_statistics_are_averaged_and_counters_copied() -> None:
 
 def test_it_is_a_copy_that_neither_trains_nor_is_trained() -> None:
     model = network(2.0).train()
-    average = Average(model, 0.9)
+    average = EMA(model, 0.9)
     assert not average.model.training
     assert not any(weight.requires_grad for weight in average.model.parameters())
     assert all(weight.requires_grad for weight in model.parameters())
@@ -52,7 +52,7 @@ def test_it_is_a_copy_that_neither_trains_nor_is_trained() -> None:
 
 
 def test_many_updates_converge_to_the_model() -> None:
-    average, model = Average(network(0.0), 0.9), network(1.0)
+    average, model = EMA(network(0.0), 0.9), network(1.0)
     for step in range(200):
         average.update(model, step)
     assert floats(average.model) == pytest.approx([1.0] * 6, abs=1e-6)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from maskwright.core.plan import CrfPlan
-from maskwright.inference import Predictor, refined
+from maskwright.inference import Predictor, crf_tiles
 from maskwright.ops.images import resize_image
 from maskwright.postprocess.crf import refine
 
@@ -58,8 +58,8 @@ def test_large_images_go_through_in_pieces(
 ) -> None:
     predictor, image = with_crf(make(small_net)), pixels(*size)
     whole = predictor.labels(image)
-    monkeypatch.setattr(refined, "WHOLE", 64 * 64)
-    monkeypatch.setattr(refined, "PIECE", 64)
+    monkeypatch.setattr(crf_tiles, "WHOLE", 64 * 64)
+    monkeypatch.setattr(crf_tiles, "PIECE", 64)
     covered = torch.zeros(size, dtype=torch.int)
     for block in predictor.blocks(image):
         covered[block.rows, block.columns] += 1
@@ -73,4 +73,4 @@ def test_large_images_go_through_in_pieces(
     [(2, 1, 1), (21, 3, 1), (42, 3, 1 / 2), (21, 5, 3 / 4), (84, 5, 3 / 16), (21, 9, 1)],
 )
 def test_pieces_shrink_with_classes_and_channels_as_the_memory_grows(classes: int, channels: int, share: float) -> None:
-    assert refined.whole(classes, channels) == refined.WHOLE * share
+    assert crf_tiles.whole(classes, channels) == crf_tiles.WHOLE * share

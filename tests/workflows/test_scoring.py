@@ -18,7 +18,7 @@ from maskwright.data.labels import read_pair
 from maskwright.inference.predictor import Predictor
 from maskwright.metrics.judge import Judge
 from maskwright.models.bundle import Card, CardClasses
-from maskwright.workflows import crf, judging
+from maskwright.workflows.evaluate_parts import crf, scoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ def test_the_scores_are_those_of_whole_probabilities(data: Dataset, temperature:
     for record in data.records:
         image, truth = read_pair(data, record)
         whole.update(record.id, plain.probabilities(image), truth, group=record.group)
-    found = judging.judge(predictor_of(data, temperature=temperature), data, data.records)
+    found = scoring.judge(predictor_of(data, temperature=temperature), data, data.records)
     expected = whole.compute()
     assert found.confusion == expected.confusion
     assert found.calibration == expected.calibration
@@ -81,9 +81,9 @@ def test_the_scores_are_those_of_whole_probabilities(data: Dataset, temperature:
 
 
 def test_the_sample_is_what_the_network_says_at_labelled_pixels(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "SAMPLE_PIXELS", 12 * 200)
+    monkeypatch.setattr(scoring, "SAMPLE_PIXELS", 12 * 200)
     predictor = predictor_of(data)
-    seen = judging.sample(predictor, data, data.records)
+    seen = scoring.sample(predictor, data, data.records)
     assert seen is not None
     assert seen.scores.shape == (2400, 3)
     assert np.bincount(seen.images).tolist() == [200] * 12
@@ -91,12 +91,12 @@ def test_the_sample_is_what_the_network_says_at_labelled_pixels(data: Dataset, m
     image, _ = read_pair(data, data.records[0])
     known = np.array([0, 63, 64, 47 * 64 + 63, 1000])
     expected = predictor.probabilities(image).reshape(3, -1)[:, known].T
-    np.testing.assert_array_equal(judging._probabilities_at(predictor, image, known), expected)
+    np.testing.assert_array_equal(scoring._probabilities_at(predictor, image, known), expected)
 
 
 def test_many_classes_are_sampled_less(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "SAMPLE_VALUES", 12 * 3 * 50)
-    seen = judging.sample(predictor_of(data), data, data.records)
+    monkeypatch.setattr(scoring, "SAMPLE_VALUES", 12 * 3 * 50)
+    seen = scoring.sample(predictor_of(data), data, data.records)
     assert seen is not None
     assert len(seen.scores) == 12 * 50
 
@@ -113,10 +113,10 @@ def test_judging_leaves_time_for_examples_before_the_deadline(
     data: Dataset, monkeypatch: pytest.MonkeyPatch, seconds: float, images: int
 ) -> None:
     clock = Clock(monkeypatch, each=10.0)
-    scores = judging.judge(predictor_of(data), data, data.records, deadline=clock.now + seconds)
+    scores = scoring.judge(predictor_of(data), data, data.records, deadline=clock.now + seconds)
     assert (scores.images, clock.predicted) == (images, images)
     if seconds:
-        judging.examples(predictor_of(data), data, data.records, scores, deadline=100.0 + seconds)
+        scoring.examples(predictor_of(data), data, data.records, scores, deadline=100.0 + seconds)
         assert clock.now <= 100.0 + seconds
 
 
@@ -124,7 +124,7 @@ def test_sampling_ends_before_its_deadline_but_takes_one(data: Dataset, monkeypa
     clock = Clock(monkeypatch, each=10.0)
     for seconds, images in ((0.0, 1), (35.0, 3), (999.0, 12)):
         clock.predicted = 0
-        seen = judging.sample(predictor_of(data), data, data.records, deadline=clock.now + seconds)
+        seen = scoring.sample(predictor_of(data), data, data.records, deadline=clock.now + seconds)
         assert seen is not None
         assert (clock.predicted, len(np.unique(seen.images))) == (images, images)
 
@@ -133,14 +133,14 @@ def test_examples_are_the_worst_and_the_best_and_fewer_when_it_is_late(
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predictor = predictor_of(data)
-    scores = judging.judge(predictor, data, data.records)
+    scores = scoring.judge(predictor, data, data.records)
     ranked = [entry.id for entry in sorted(scores.per_image, key=lambda entry: entry.iou or 0)]
-    found = judging.examples(predictor, data, data.records, scores)
+    found = scoring.examples(predictor, data, data.records, scores)
     assert [entry.id for entry in found] == [*ranked[:4], *ranked[:-5:-1]]
     clock = Clock(monkeypatch, each=10.0)
-    late = judging.examples(predictor, data, data.records, scores, deadline=clock.now)
+    late = scoring.examples(predictor, data, data.records, scores, deadline=clock.now)
     assert [entry.id for entry in late] == [ranked[0], ranked[-1]]
-    some = judging.examples(predictor, data, data.records, scores, deadline=clock.now + 45)
+    some = scoring.examples(predictor, data, data.records, scores, deadline=clock.now + 45)
     assert [entry.id for entry in some] == [*ranked[:2], *ranked[:-3:-1]]
 
 
@@ -148,9 +148,9 @@ def test_the_cost_of_an_image_is_measured_on_the_second_unless_the_first_was_dea
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch, each=10.0)
-    assert judging.seconds_each(predictor_of(data), data, data.records, enough=20.0) == 10.0
+    assert scoring.seconds_each(predictor_of(data), data, data.records, enough=20.0) == 10.0
     assert clock.predicted == 2
-    assert judging.seconds_each(predictor_of(data), data, data.records, enough=5.0) == 10.0
+    assert scoring.seconds_each(predictor_of(data), data, data.records, enough=5.0) == 10.0
     assert clock.predicted == 3
 
 
@@ -159,7 +159,7 @@ def test_what_cannot_be_read_is_told_and_left_out(data: Dataset) -> None:
     told: list[Record] = []
     progress: list[int] = []
     predictor = predictor_of(data)
-    scores = judging.judge(
+    scores = scoring.judge(
         predictor,
         data,
         data.records,
@@ -169,8 +169,8 @@ def test_what_cannot_be_read_is_told_and_left_out(data: Dataset) -> None:
     assert told == [data.records[3]]
     assert scores.images == 11
     assert progress == sorted(progress)
-    assert judging.sample(predictor, data, [data.records[3]]) is None
-    assert judging.seconds_each(predictor, data, [data.records[3]], 1.0) == 0
+    assert scoring.sample(predictor, data, [data.records[3]]) is None
+    assert scoring.seconds_each(predictor, data, [data.records[3]], 1.0) == 0
 
 
 def test_images_of_a_type_that_the_model_does_not_fit_are_told_and_left_out(data: Dataset) -> None:
@@ -178,12 +178,12 @@ def test_images_of_a_type_that_the_model_does_not_fit_are_told_and_left_out(data
     deep.card.data.value_range = [(96, 4080)] * 3
     words = r"none of the 12 images can be judged; the first: .*\d\d\.png: the image holds uint8 .* type \(uint16\)"
     with pytest.raises(MaskwrightError, match=words):
-        judging.judge(deep, data, data.records)
+        scoring.judge(deep, data, data.records)
     assert crf.fit(deep, data, data.records, CrfPlan()) is None
     wide = cv2.imread(str(data.records[3].image)).astype(np.uint16) * 16
     assert cv2.imwrite(str(data.records[3].image), wide)
     told: list[str] = []
-    scores = judging.judge(deep, data, data.records, on_fault=lambda record, error: told.append(str(error)))
+    scores = scoring.judge(deep, data, data.records, on_fault=lambda record, error: told.append(str(error)))
     assert scores.images == 1
     assert len(told) == 11
     assert str(data.records[4].image) in " ".join(told)
@@ -193,11 +193,11 @@ def test_nothing_readable_is_an_error_that_names_the_first(data: Dataset) -> Non
     for record in data.records:
         record.image.write_bytes(b"no picture")
     with pytest.raises(MaskwrightError, match=r"none of the 12 images can be judged; the first: .*\d\d\.png"):
-        judging.judge(predictor_of(data), data, data.records)
+        scoring.judge(predictor_of(data), data, data.records)
 
 
 def test_one_image_is_one_example(data: Dataset) -> None:
     predictor = predictor_of(data)
     single = replace(data, records=data.records[:1])
-    scores = judging.judge(predictor, single, single.records)
-    assert len(judging.examples(predictor, single, single.records, scores)) == 1
+    scores = scoring.judge(predictor, single, single.records)
+    assert len(scoring.examples(predictor, single, single.records, scores)) == 1

@@ -33,7 +33,7 @@ CLASSES, CHANNELS = 21, 3  # for which that holds
 PIECE = 1280  # side of a piece of something larger
 
 
-def refined_blocks(
+def crf_blocks(
     blocks: Callable[[NDArray[Any]], Iterator[Block]], image: NDArray[Any], card: Card, settings: CrfPlan
 ) -> Iterator[Block]:
     """Yield the refined probabilities of an image in pieces that cover it once.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.paths import check_folder, existing, model_file
 from maskwright.core.plan_file import read_plan
-from maskwright.workflows.run import check_out, check_run
+from maskwright.workflows.runs.run_folder import check_out, check_run
 
 if TYPE_CHECKING:
     from pathlib import Path

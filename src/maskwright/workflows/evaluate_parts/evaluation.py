@@ -11,8 +11,8 @@ from maskwright.data.formats import read_dataset
 from maskwright.inference.predictor import Predictor
 from maskwright.report.content import ReportData
 from maskwright.report.page import write_report
-from maskwright.workflows import judging, known_split, origin
-from maskwright.workflows import run as folder
+from maskwright.workflows.evaluate_parts import scoring
+from maskwright.workflows.runs import provenance, run_folder, split_lookup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,10 +69,10 @@ class Case:
         """
 
         def missed(_record: Record, error: MaskwrightError) -> None:
-            if judging.left_out(error) not in self.notes:
-                self.notes.append(judging.left_out(error))
+            if scoring.left_out(error) not in self.notes:
+                self.notes.append(scoring.left_out(error))
 
-        scores = judging.judge(predictor, self.dataset, self.records, on_progress=on_progress, on_fault=missed)
+        scores = scoring.judge(predictor, self.dataset, self.records, on_progress=on_progress, on_fault=missed)
         if scores.mean["iou"].value is None:
             raise MaskwrightError(
                 f"{self.dataset.root} has no labelled pixel in its {self.request.split} part, so there is nothing to "
@@ -90,7 +90,7 @@ class Case:
         stride = predictor.card.predict.output_stride
         metrics = {"split": split, "data": str(self.dataset.root), "output_stride": stride, "notes": self.notes}
         metrics |= more or {}
-        folder.write_metrics(out, {**metrics, "scores": scores.to_json()}, f"metrics-{name}.json")
+        run_folder.write_metrics(out, {**metrics, "scores": scores.to_json()}, f"metrics-{name}.json")
         write_report(
             report,
             ReportData(
@@ -98,8 +98,8 @@ class Case:
                 scores=scores,
                 classes=self.dataset.classes,
                 split=split,
-                examples=judging.examples(predictor, self.dataset, self.records, scores),
-                environment=origin.environment(self.dataset),
+                examples=scoring.examples(predictor, self.dataset, self.records, scores),
+                environment=provenance.environment(self.dataset),
                 notes=self.notes,
                 gain=gain or {},
             ),
@@ -117,7 +117,7 @@ def opened(run: Path, root: Path, request: EvaluateRequest) -> Case:
     if split not in (*SPLITS, "all"):
         raise MaskwrightError(f"--split {split}: it is one of {', '.join(SPLITS)}, or all")
     predictor = Predictor.load(run, request.device, output_stride=request.output_stride)
-    dataset, notes = known_split.like_training(home, read_dataset(root, request.read or known_split.reading(home)))
+    dataset, notes = split_lookup.like_training(home, read_dataset(root, request.read or split_lookup.reading(home)))
     check_classes(predictor, dataset)
     records = tuple(record for record in dataset.records if record.annotation and split in {"all", record.split})
     if not records:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from maskwright.data.formats import images_of
 from maskwright.data.readers import IMAGE_SUFFIXES
 from maskwright.report.numbers import plural
-from maskwright.workflows.outputs import written_by_us
+from maskwright.workflows.predict_parts.outputs import written_by_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -19,10 +19,10 @@ from maskwright.report.content import ReportData
 from maskwright.report.numbers import plural
 from maskwright.report.page import write_report
 from maskwright.training.offsets import fit_offsets
-from maskwright.workflows import crf, judging
-from maskwright.workflows import run as folder
-from maskwright.workflows.fit import REPORT_SECONDS, Task, card, crf_seconds
-from maskwright.workflows.network import ended
+from maskwright.workflows.evaluate_parts import crf, scoring
+from maskwright.workflows.runs import run_folder
+from maskwright.workflows.train_parts.fit import REPORT_SECONDS, TrainingRun, card, crf_seconds
+from maskwright.workflows.train_parts.network import ended
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,58 +33,58 @@ if TYPE_CHECKING:
     from maskwright.metrics.scores import Scores
     from maskwright.models.lora import Share
     from maskwright.training.loop import Best
-    from maskwright.training.pace import Pace
+    from maskwright.training.schedule import Schedule
 
 FITTED = "fitted on validation images, from"
 
 
-def finish(task: Task, best: Best, pace: Pace) -> Scores | None:
+def finish(training: TrainingRun, best: Best, schedule: Schedule) -> Scores | None:
     """Save the chosen weights, make their probabilities honest, judge them and write the report."""
-    plan, dataset = task.plan, task.material.dataset
-    segmenter, share = ended(plan, len(dataset.classes), best.weights, pace.step)
-    model = card(task)
-    bundle.save(task.run / MODEL_FILE, segmenter, model)
-    val, test = task.part("val"), task.part("test")
+    plan, dataset = training.plan, training.material.dataset
+    segmenter, share = ended(plan, len(dataset.classes), best.weights, schedule.step)
+    model = card(training)
+    bundle.save(training.run / MODEL_FILE, segmenter, model)
+    val, test = training.part("val"), training.part("test")
     held_out, split = (test, "test") if test else (val, "val")
-    task.on_event(Stage("evaluate", f"{plural(len(held_out), 'image')} that the training has not seen"))
-    model.temperature = _adjusted(task, segmenter, len(held_out))
-    behind = _postprocess(task, Predictor(segmenter, model, task.fabric.device), val)
+    training.on_event(Stage("evaluate", f"{plural(len(held_out), 'image')} that the training has not seen"))
+    model.temperature = _adjusted(training, segmenter, len(held_out))
+    behind = _postprocess(training, Predictor(segmenter, model, training.fabric.device), val)
     model.postprocess = behind.kept
     if not held_out:
-        task.on_event(Note("no image was held out: nothing is known about how good the model is"))
-        bundle.save(task.run / MODEL_FILE, segmenter, model)
+        training.on_event(Note("no image was held out: nothing is known about how good the model is"))
+        bundle.save(training.run / MODEL_FILE, segmenter, model)
         return None
-    predictor = Predictor(segmenter, model, task.fabric.device)
+    predictor = Predictor(segmenter, model, training.fabric.device)
     faults: list[str] = []
-    scores = judging.judge(
+    scores = scoring.judge(
         predictor,
         dataset,
         held_out,
-        deadline=_before_report(task),
-        on_progress=lambda done, of: task.on_event(Progress(done, of)),
-        on_fault=lambda _record, error: faults.append(judging.left_out(error)),
+        deadline=_before_report(training),
+        on_progress=lambda done, of: training.on_event(Progress(done, of)),
+        on_fault=lambda _record, error: faults.append(scoring.left_out(error)),
     )
     for fault in faults:
-        task.on_event(Note(fault))
+        training.on_event(Note(fault))
     if scores.images + len(faults) < len(held_out):
         faults.append(
             f"the time allowed to judge {scores.images} of {len(held_out)} images: `maskwright evaluate` takes all"
         )
-        task.on_event(Note(faults[-1]))
+        training.on_event(Note(faults[-1]))
     iou = scores.mean["iou"].value
-    model.summary = {"split": split, "iou": iou, "images": scores.images, "steps": pace.step}
-    bundle.save(task.run / MODEL_FILE, segmenter, model)
-    _report(task, predictor, scores, Judged(held_out, split, best, pace, share, tuple(faults), behind))
+    model.summary = {"split": split, "iou": iou, "images": scores.images, "steps": schedule.step}
+    bundle.save(training.run / MODEL_FILE, segmenter, model)
+    _report(training, predictor, scores, Judged(held_out, split, best, schedule, share, tuple(faults), behind))
     return scores
 
 
-def _before_report(task: Task) -> float | None:
+def _before_report(training: TrainingRun) -> float | None:
     """Return when predicting must end, so that the page is written in time."""
-    return None if task.deadline is None else task.deadline - REPORT_SECONDS
+    return None if training.deadline is None else training.deadline - REPORT_SECONDS
 
 
 @dataclass(frozen=True)
-class Behind:
+class PostprocessFit:
     """What comes after the network.
 
     Attributes:
@@ -98,14 +98,14 @@ class Behind:
     notes: tuple[str, ...]
 
 
-def _postprocess(task: Task, predictor: Predictor, val: Sequence[Record]) -> Behind:
+def _postprocess(training: TrainingRun, predictor: Predictor, val: Sequence[Record]) -> PostprocessFit:
     """Fit what the plan wants behind the network."""
-    start = task.plan.postprocess.crf
+    start = training.plan.postprocess.crf
     if start is None:
-        return Behind(PostprocessPlan(), {}, ())
-    end = _before_report(task)
-    deadline = None if end is None else min(time.monotonic() + crf_seconds(task), end)
-    found = crf.fit(predictor, task.material.dataset, val, start, deadline)
+        return PostprocessFit(PostprocessPlan(), {}, ())
+    end = _before_report(training)
+    deadline = None if end is None else min(time.monotonic() + crf_seconds(training), end)
+    found = crf.fit(predictor, training.material.dataset, val, start, deadline)
     if found is None:
         kept = start if start != CrfPlan() else None
         keeps = "no parameters" if kept is None else "the plan's own values"
@@ -113,16 +113,16 @@ def _postprocess(task: Task, predictor: Predictor, val: Sequence[Record]) -> Beh
     else:
         kept = found.settings if found.helps else None
         said = crf.said(found) + ("" if found.helps else ", and the model keeps no parameters")
-    task.on_event(Note(said))
-    compare = f"`maskwright evaluate {task.run} {task.material.dataset.root} --crf` compares"
-    return Behind(
+    training.on_event(Note(said))
+    compare = f"`maskwright evaluate {training.run} {training.material.dataset.root} --crf` compares"
+    return PostprocessFit(
         PostprocessPlan(crf=kept),
         {} if found is None else {"crf": crf.to_json(found)},
         (said, "the scores here are without the dense CRF" + ("" if found is None else f": {compare}")),
     )
 
 
-def _as_it_went(plan: Plan, behind: Behind) -> Plan:
+def _as_it_went(plan: Plan, behind: PostprocessFit) -> Plan:
     """Return the plan for the report: with the backbone named, and what was fitted instead of what that began with."""
     network = plan.model.model_copy(update={"backbone": resolved(plan.model).backbone})
     plan = plan.model_copy(update={"model": network})
@@ -135,29 +135,29 @@ def _as_it_went(plan: Plan, behind: Behind) -> Plan:
     return plan.model_copy(update={"postprocess": behind.kept, "reasons": reasons})
 
 
-def _adjusted(task: Task, segmenter: models.Segmenter, held_out: int) -> float:
+def _adjusted(training: TrainingRun, segmenter: models.Segmenter, held_out: int) -> float:
     """Move the class offsets and return the temperature that validation images ask for; 1 where there are none.
 
     Of the time left, but for that of the CRF, the validation images get their share, and at most half: `held_out`
     images are yet to be judged.
     """
-    val, end = task.part("val"), _before_report(task)
-    predictor = Predictor(segmenter, card(task), task.fabric.device)
+    val, end = training.part("val"), _before_report(training)
+    predictor = Predictor(segmenter, card(training), training.fabric.device)
     if end is not None:
-        end -= crf_seconds(task)
-        sampled = min(len(val), judging.SAMPLE_IMAGES)
-        share = min(sampled / max(sampled + held_out + 2 * judging.EXAMPLES, 1), 0.5)
+        end -= crf_seconds(training)
+        sampled = min(len(val), scoring.SAMPLE_IMAGES)
+        share = min(sampled / max(sampled + held_out + 2 * scoring.EXAMPLES, 1), 0.5)
         end = time.monotonic() + share * (end - time.monotonic())
-    seen = judging.sample(predictor, task.material.dataset, val, deadline=end)
+    seen = scoring.sample(predictor, training.material.dataset, val, deadline=end)
     if seen is None or segmenter.classes == 1:
         return 1.0
-    offsets = fit_offsets(seen.scores, seen.truth, seen.images, task.deadline)
+    offsets = fit_offsets(seen.scores, seen.truth, seen.images, training.deadline)
     with torch.no_grad():
         segmenter.head.bias.add_(torch.from_numpy(offsets).to(segmenter.head.bias))
     if offsets.any():
-        names = task.material.dataset.classes.names
+        names = training.material.dataset.classes.names
         moved = ", ".join(f"{name} {value:+.2f}" for name, value in zip(names, offsets, strict=True))
-        task.on_event(Note(f"class offsets, fitted on validation images: {moved}"))
+        training.on_event(Note(f"class offsets, fitted on validation images: {moved}"))
     return fit_temperature(seen.scores + offsets, seen.truth)
 
 
@@ -168,42 +168,44 @@ class Judged:
     held_out: Sequence[Record]
     split: str
     best: Best
-    pace: Pace
+    schedule: Schedule
     share: Share
     notes: tuple[str, ...]
-    behind: Behind
+    behind: PostprocessFit
 
 
-def _report(task: Task, predictor: Predictor, scores: Scores, judged: Judged) -> None:
-    best, pace = judged.best, judged.pace
-    task.on_event(Stage("report", str(task.run / folder.REPORT)))
+def _report(training: TrainingRun, predictor: Predictor, scores: Scores, judged: Judged) -> None:
+    best, schedule = judged.best, judged.schedule
+    training.on_event(Stage("report", str(training.run / run_folder.REPORT)))
     metrics = {
         "split": judged.split,
         "validation_iou": best.score if best.score >= 0 else None,
         "best_step": best.step,
-        "steps": pace.step,
+        "steps": schedule.step,
         "parameters": asdict(judged.share),
-        "training_seconds": round(pace.spent_seconds, 1),
-        "seconds": round(time.monotonic() - task.started, 1),
+        "training_seconds": round(schedule.spent_seconds, 1),
+        "seconds": round(time.monotonic() - training.started, 1),
         **judged.behind.found,
         "scores": scores.to_json(),
     }
-    folder.write_metrics(task.run, metrics)
-    dataset = task.material.dataset
+    run_folder.write_metrics(training.run, metrics)
+    dataset = training.material.dataset
     share = judged.share
     moved = [f"the training moved {share}"] if share.trained < share.whole else []  # of all there is nothing to say
     write_report(
-        task.run / folder.REPORT,
+        training.run / run_folder.REPORT,
         ReportData(
             title=dataset.root.resolve().name,
             scores=scores,
             classes=dataset.classes,
             split=judged.split,
-            plan=_as_it_went(task.plan, judged.behind),
-            fingerprint=task.found or folder.read_fingerprint(task.run),
-            history=folder.read_history(task.run / folder.HISTORY),
-            examples=judging.examples(predictor, dataset, judged.held_out, scores, deadline=_before_report(task)),
+            plan=_as_it_went(training.plan, judged.behind),
+            fingerprint=training.found or run_folder.read_fingerprint(training.run),
+            history=run_folder.read_history(training.run / run_folder.HISTORY),
+            examples=scoring.examples(predictor, dataset, judged.held_out, scores, deadline=_before_report(training)),
             notes=(*judged.notes, *judged.behind.notes, *moved),
-            environment={key: str(value) for key, value in folder.read_json(task.run / folder.ENVIRONMENT).items()},
+            environment={
+                key: str(value) for key, value in run_folder.read_json(training.run / run_folder.ENVIRONMENT).items()
+            },
         ),
     )

@@ -15,14 +15,13 @@ from tests.data.survey_data import picture, write_dataset
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, MaskFile, Record
-from maskwright.workflows import origin
-from maskwright.workflows import run as folder
+from maskwright.workflows.runs import provenance, run_folder
 
 
 def test_trainings_begun_together_get_folders_of_their_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with ThreadPoolExecutor(16) as pool:
-        runs = list(pool.map(lambda _: folder.new_folder(None, Path("data/cells")), range(64)))
+        runs = list(pool.map(lambda _: run_folder.new_folder(None, Path("data/cells")), range(64)))
     assert len(set(runs)) == 64
     assert sorted(runs)[0] == Path("runs/cells-001")
     assert all(run.is_dir() for run in runs)
@@ -31,18 +30,18 @@ def test_trainings_begun_together_get_folders_of_their_own(tmp_path, monkeypatch
 def test_what_fails_at_once_leaves_no_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for out in (None, tmp_path / "deep" / "run"):
-        with contextlib.suppress(KeyboardInterrupt), folder.claimed(out, Path("cells")) as run:
+        with contextlib.suppress(KeyboardInterrupt), run_folder.claimed(out, Path("cells")) as run:
             assert run.is_dir()
             raise KeyboardInterrupt
         assert not run.exists()
     mine = tmp_path / "mine"
     mine.mkdir()
-    with pytest.raises(ValueError, match="no"), folder.claimed(mine, Path("cells")):
+    with pytest.raises(ValueError, match="no"), run_folder.claimed(mine, Path("cells")):
         raise ValueError("no")
     assert mine.is_dir()
     (mine / "notes.txt").write_text("mine")
-    with contextlib.suppress(ValueError), folder.claimed(mine, Path("cells")) as run:
-        (run / folder.SPLIT).write_text("")
+    with contextlib.suppress(ValueError), run_folder.claimed(mine, Path("cells")) as run:
+        (run / run_folder.SPLIT).write_text("")
         (run / "tensorboard").mkdir()
         raise ValueError("no")
     assert [path.name for path in mine.iterdir()] == ["notes.txt"]
@@ -50,19 +49,19 @@ def test_what_fails_at_once_leaves_no_empty_folder(tmp_path, monkeypatch):
 
 def test_of_two_trainings_into_one_folder_the_second_is_refused(tmp_path):
     out = tmp_path / "both"
-    with folder.claimed(out, Path("cells")) as run:
+    with run_folder.claimed(out, Path("cells")) as run:
         with pytest.raises(MaskwrightError, match=r"another training is writing to .*both: choose another --out"):
-            folder.claimed(out, Path("cells")).__enter__()
-        (run / folder.PLAN).write_text("")
-    assert (out / folder.PLAN).exists()
+            run_folder.claimed(out, Path("cells")).__enter__()
+        (run / run_folder.PLAN).write_text("")
+    assert (out / run_folder.PLAN).exists()
     with pytest.raises(MaskwrightError, match="holds a run already"):
-        folder.claimed(out, Path("cells")).__enter__()
+        run_folder.claimed(out, Path("cells")).__enter__()
 
 
 def test_a_run_that_is_trained_is_not_resumed_beside_it(tmp_path):
-    with folder.locked(tmp_path), pytest.raises(MaskwrightError, match="another training is writing to"):
-        folder.locked(tmp_path).__enter__()
-    with folder.locked(tmp_path):
+    with run_folder.locked(tmp_path), pytest.raises(MaskwrightError, match="another training is writing to"):
+        run_folder.locked(tmp_path).__enter__()
+    with run_folder.locked(tmp_path):
         pass
 
 
@@ -71,43 +70,43 @@ def test_where_folders_have_no_locks_a_training_does_without(tmp_path, monkeypat
     for number, raised in ((errno.ENOLCK, None), (errno.EIO, OSError)):
         monkeypatch.setattr(fcntl, "flock", lambda *_args, number=number: (_ for _ in ()).throw(OSError(number, "no")))
         with pytest.raises(raised) if raised else contextlib.nullcontext():
-            folder.claimed(tmp_path / "run", Path("cells")).__enter__()
+            run_folder.claimed(tmp_path / "run", Path("cells")).__enter__()
 
 
 def test_a_half_begun_folder_is_begun_anew_but_a_file_of_the_users_is_not_taken_for_one(tmp_path):
-    for name in folder.BEGUN:  # as a kill leaves them behind, in the order in which they are written
+    for name in run_folder.BEGUN:  # as a kill leaves them behind, in the order in which they are written
         (tmp_path / name).write_text('{"a.png": {"split": "train", "group": null, "classes": []}}')
-        folder.check_out(tmp_path)
-    (tmp_path / folder.SPLIT).write_text('{"train": ["a.png"]}')
+        run_folder.check_out(tmp_path)
+    (tmp_path / run_folder.SPLIT).write_text('{"train": ["a.png"]}')
     with pytest.raises(MaskwrightError, match=r"holds split.json, .*which a run would write over"):
-        folder.check_out(tmp_path)
-    (tmp_path / folder.SPLIT).unlink()
+        run_folder.check_out(tmp_path)
+    (tmp_path / run_folder.SPLIT).unlink()
     with pytest.raises(MaskwrightError, match=r"holds data.json, .*which a run would write over"):
-        folder.check_out(tmp_path)
+        run_folder.check_out(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["report.html", "checkpoint"])
 def test_what_a_run_would_write_over_is_refused(tmp_path, name):
     (tmp_path / name).mkdir()
     with pytest.raises(MaskwrightError, match=f"holds {name}, which a run would write over: move it away"):
-        folder.check_out(tmp_path)
+        run_folder.check_out(tmp_path)
 
 
 def test_folders_that_cannot_be(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     (tmp_path / "old").mkdir()
-    (tmp_path / "old" / folder.PLAN).write_text("")
+    (tmp_path / "old" / run_folder.PLAN).write_text("")
     for out, words in (
         ("file", "file is a file: name a folder"),
         ("file/run", "cannot be made, as .*file is a file"),
         ("old", "holds a run already: go on with it by --resume"),
     ):
         with pytest.raises(MaskwrightError, match=words):
-            folder.new_folder(tmp_path / out, Path("cells"))
+            run_folder.new_folder(tmp_path / out, Path("cells"))
     (tmp_path / "runs").write_text("")
     with pytest.raises(MaskwrightError, match="runs/cells-001 cannot be made, as runs is a file"):
-        folder.new_folder(None, Path("cells"))
+        run_folder.new_folder(None, Path("cells"))
 
 
 def test_a_distribution_of_another_name_is_unknown(tmp_path, monkeypatch):
@@ -116,28 +115,28 @@ def test_a_distribution_of_another_name_is_unknown(tmp_path, monkeypatch):
             raise PackageNotFoundError(name)
         return "1.2"
 
-    monkeypatch.setattr(origin, "version", version)
+    monkeypatch.setattr(provenance, "version", version)
     pixels = picture(0)
-    found = origin.environment(write_dataset(tmp_path, [(pixels, pixels[..., 0] // 200)]))
+    found = provenance.environment(write_dataset(tmp_path, [(pixels, pixels[..., 0] // 200)]))
     assert found["opencv-python-headless"] == "unknown"
     assert found["torch"] == "1.2"
 
 
 def test_the_hash_covers_what_it_says(tmp_path):
-    assert origin.HASHED_BYTES == 65536
-    assert "first 64 KiB" in origin.HASHED
+    assert provenance.HASHED_BYTES == 65536
+    assert "first 64 KiB" in provenance.HASHED
     image, mask = tmp_path / "a.png", tmp_path / "m.png"
     image.write_bytes(b"i" * 10)
     mask.write_bytes(b"m" * 70_000)
     record = Record("a.png", image, MaskFile(mask, "index"))
     dataset = Dataset(tmp_path, "folder", "", Classes.named(("a", "b")), (record,))
-    before = origin.data_hash(dataset)
+    before = provenance.data_hash(dataset)
     mask.write_bytes(b"m" * 65_536 + b"x" * 4_464)
-    assert origin.data_hash(dataset) == before
+    assert provenance.data_hash(dataset) == before
     for content in (b"m" * 65_535 + b"x" * 4_465, b"m" * 70_001):
         mask.write_bytes(content)
-        assert origin.data_hash(dataset) != before
+        assert provenance.data_hash(dataset) != before
     mask.write_bytes(b"m" * 70_000)
     moved = replace(dataset, records=(replace(record, id="b.png"),))
-    assert origin.data_hash(moved) != before
-    assert origin.environment(dataset)["data_hash_of"] == origin.HASHED
+    assert provenance.data_hash(moved) != before
+    assert provenance.environment(dataset)["data_hash_of"] == provenance.HASHED

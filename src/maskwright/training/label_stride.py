@@ -7,7 +7,7 @@ import torch
 STRIDES = (1, 2, 4, 8, 16, 32)  # tried in this order, as more than one can explain a small map
 
 
-def thinned(labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+def strided(labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
     """Take one label (N, H, W) for each logit (N, K, H / n, W / n), rounded up: the middle one of its n x n block.
 
     A block that the edge cuts off before its middle gives its last label.

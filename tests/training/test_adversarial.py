@@ -13,8 +13,8 @@ from tests.training.test_loop import Killed, killed_at, same, stream_until, weig
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import AdversarialPlan, Plan
-from maskwright.training import adversary, checkpoint
-from maskwright.training.adversary import Adversary, probabilities, softened, verdict_loss
+from maskwright.training import adversarial, checkpoint
+from maskwright.training.adversarial import Adversary, probabilities, softened, verdict_loss
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def opposed(
 
 def opponent(**wanted: Any) -> Adversary:
     plan = Plan(adversarial=AdversarialPlan(**{"weight": 0.5, "width": 6, **wanted}))
-    made = adversary.create(Tiny(), plan, "cpu")  # type: ignore[arg-type]
+    made = adversarial.create(Tiny(), plan, "cpu")  # type: ignore[arg-type]
     assert made is not None
     return made
 

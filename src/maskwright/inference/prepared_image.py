@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 BAND = 256  # rows of the image that are converted at a time
 
 
-class Source:
+class PreparedImage:
     """An image of any dtype and size, seen as uint8 rows at working resolution.
 
     At scale 1 the rows are prepared on demand, so that no second copy of the image is made. At any other scale the

@@ -20,7 +20,7 @@ CORRECTIONS = 50
 
 
 @dataclass
-class Pace:
+class Schedule:
     """The state of the schedule; all of it is saved with a checkpoint.
 
     Attributes:
@@ -97,7 +97,7 @@ class Pace:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Pace:
+    def from_json(cls, values: dict[str, Any]) -> Schedule:
         """Restore what `to_json` returned."""
         return cls(**{**values, "marks": [(step, seconds) for step, seconds in values["marks"]]})
 

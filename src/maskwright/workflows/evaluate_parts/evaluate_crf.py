@@ -9,13 +9,13 @@ from maskwright.core.paths import model_file
 from maskwright.core.plan import CrfPlan, PostprocessPlan
 from maskwright.inference.predictor import Predictor
 from maskwright.models import bundle
-from maskwright.workflows import crf
+from maskwright.workflows.evaluate_parts import crf
 
 if TYPE_CHECKING:
     from maskwright.core.events import OnProgress
     from maskwright.models.segmenter import Segmenter
     from maskwright.postprocess.search import Found
-    from maskwright.workflows.case import Case, EvaluateResult
+    from maskwright.workflows.evaluate_parts.evaluation import Case, EvaluateResult
 
 
 def judged_with_crf(case: Case, on_progress: OnProgress | None) -> EvaluateResult:

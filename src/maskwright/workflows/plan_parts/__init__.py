@@ -1,0 +1,1 @@
+"""What `plan` is made of: the requested values, the starting weights, settings without a use."""

@@ -1,0 +1,1 @@
+"""What `predict` is made of: which images, and which files are written."""
