@@ -355,6 +355,37 @@ def test_pretrained_weights_bring_their_normalisation() -> None:
     assert rules_data.weights_normalisation(known, plan()) == []
 
 
+LITE = Pretrained("timm:tf_efficientnet_lite0", available=True, reason="the weights are on this machine")
+
+
+def test_a_processor_starts_from_the_weights_of_the_package() -> None:
+    decided = rules_learning.architecture(facts(pretrained=LITE), plan())
+    assert values(decided) == {"model.name": "swiftnet", "model.backbone": LITE.backbone}
+    assert "81.5 against 62.3 from scratch on pedestrians" in reason(decided, "model.backbone")
+    started = plan(model=ModelPlan(backbone=LITE.backbone, pretrained=True))
+    assert values(rules_learning.optimiser(facts(), started))["optim.name"] == "muon"
+    by_muon = started.model_copy(update={"optim": OptimPlan(name="muon")})
+    assert values(rules_learning.backbone_rate(facts(), by_muon)) == {"optim.backbone_lr": 0.1}
+    assert values(rules_learning.fineness(facts(), started)) == {"model.options.finest": 2}
+    assert not rules_learning.widths_are_open(started)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ModelPlan(),
+        ModelPlan(backbone=LITE.backbone),
+        ModelPlan(backbone=LITE.backbone, weights="w.pth"),
+        ModelPlan(backbone="timm:resnet18", pretrained=True),
+    ],
+)
+def test_other_backbones_learn_at_the_rate_of_all(model: ModelPlan) -> None:
+    assert not rules_learning.lite(plan(model=model))
+    assert rules_learning.backbone_rate(facts(), plan(model=model)) == []
+    adam = plan(model=ModelPlan(backbone=LITE.backbone, pretrained=True), optim=OptimPlan(name="adamw"))
+    assert rules_learning.backbone_rate(facts(), adam) == []
+
+
 def weights_of(*shares: float) -> list[float]:
     found = fingerprint(class_stats=tuple(kind(f"class-{number}", share) for number, share in enumerate(shares)))
     decided = rules_classes.class_weights(facts(found), plan())

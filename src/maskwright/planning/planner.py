@@ -31,6 +31,7 @@ FIRST_RULES: Rules = (
     rules_learning.loss,
     rules_learning.opponent,
     rules_learning.optimiser,
+    rules_learning.backbone_rate,
     rules_time.precision,
     rules_time.usual_batch,
 )

