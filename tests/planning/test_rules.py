@@ -344,6 +344,48 @@ def test_published_weights_only_where_the_backbone_has_them() -> None:
     assert reason(decided, "model.pretrained") == "the hub is out of reach"
 
 
+def test_pretrained_weights_bring_their_normalisation() -> None:
+    known = facts(pretrained=replace(HERE, mean=[120.0, 110.0, 100.0], std=[60.0, 50.0, 40.0]))
+    started = ModelPlan(pretrained=True)
+    decided = rules_data.weights_normalisation(known, plan(model=started))
+    assert values(decided) == {"data.mean": [120.0, 110.0, 100.0], "data.std": [60.0, 50.0, 40.0]}
+    five = DataPlan(channels=5, mean=[0.0] * 5, std=[1.0] * 5)
+    decided = rules_data.weights_normalisation(known, plan(model=started, data=five))
+    assert values(decided) == {"data.mean": [110.0] * 5, "data.std": [50.0] * 5}
+    assert rules_data.weights_normalisation(known, plan()) == []
+
+
+LITE = Pretrained("timm:tf_efficientnet_lite0", available=True, reason="the weights are on this machine")
+
+
+def test_a_processor_starts_from_the_weights_of_the_package() -> None:
+    decided = rules_learning.architecture(facts(pretrained=LITE), plan())
+    assert values(decided) == {"model.name": "swiftnet", "model.backbone": LITE.backbone}
+    assert "81.5 against 62.3 from scratch on pedestrians" in reason(decided, "model.backbone")
+    started = plan(model=ModelPlan(backbone=LITE.backbone, pretrained=True))
+    assert values(rules_learning.optimiser(facts(), started))["optim.name"] == "muon"
+    by_muon = started.model_copy(update={"optim": OptimPlan(name="muon")})
+    assert values(rules_learning.backbone_rate(facts(), by_muon)) == {"optim.backbone_lr": 0.1}
+    assert values(rules_learning.fineness(facts(), started)) == {"model.options.finest": 2}
+    assert not rules_learning.widths_are_open(started)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ModelPlan(),
+        ModelPlan(backbone=LITE.backbone),
+        ModelPlan(backbone=LITE.backbone, weights="w.pth"),
+        ModelPlan(backbone="timm:resnet18", pretrained=True),
+    ],
+)
+def test_other_backbones_learn_at_the_rate_of_all(model: ModelPlan) -> None:
+    assert not rules_learning.lite(plan(model=model))
+    assert rules_learning.backbone_rate(facts(), plan(model=model)) == []
+    adam = plan(model=ModelPlan(backbone=LITE.backbone, pretrained=True), optim=OptimPlan(name="adamw"))
+    assert rules_learning.backbone_rate(facts(), adam) == []
+
+
 def weights_of(*shares: float) -> list[float]:
     found = fingerprint(class_stats=tuple(kind(f"class-{number}", share) for number, share in enumerate(shares)))
     decided = rules_classes.class_weights(facts(found), plan())

@@ -229,6 +229,27 @@ def test_published_weights_do_not_put_another_backbone_under_what_has_its_own() 
     assert _own_backbone("deeplabv3plus") is None
 
 
+@pytest.mark.parametrize(
+    ("settings", "machine", "backbone"),
+    [
+        ((), CPU, "timm:tf_efficientnet_lite0"),
+        ((), CUDA, "timm:resnet50"),
+        (("model.name=unet",), CPU, "timm:resnet18"),
+        (("model.name=unet", "model.pretrained=true"), CPU, "timm:tf_efficientnet_lite0"),
+        (("model.name=fcn8s",), CPU, "vgg16_narrow"),
+        (("model.backbone=resnet34",), CPU, "resnet34"),
+    ],
+)
+def test_whose_weights_are_looked_for(
+    settings: tuple[str, ...], machine: Machine, backbone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    pinned, pins = requested_plan(PlanRequest(settings=settings))
+    known = planning._pretrained(pinned, machine, pins)
+    assert known.backbone == backbone
+    assert known.available == (backbone == "timm:tf_efficientnet_lite0")
+
+
 def planned(name: str | None, machine: Machine, monkeypatch: pytest.MonkeyPatch, *, published: bool) -> Plan:
     """Plan a short training of an architecture, where published weights are on this machine or none can be had."""
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.classes import Classes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from maskwright.core.fingerprint import ClassStats, Fingerprint
     from maskwright.core.plan import Plan
     from maskwright.planning.machine import Machine
@@ -25,11 +27,15 @@ class Pretrained:
         backbone: whose weights, as in `model.backbone`.
         available: whether they are on this machine by now.
         reason: why, or why not.
+        mean, std: for red, green and blue, 0..255: what the weights expect to be subtracted from images, and what
+            these are divided by.
     """
 
     backbone: str
     available: bool
     reason: str
+    mean: Sequence[float] = ()
+    std: Sequence[float] = ()
 
 
 @dataclass(frozen=True)

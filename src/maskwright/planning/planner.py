@@ -25,8 +25,11 @@ FIRST_RULES: Rules = (
     rules_data.colour,
     rules_learning.architecture,
     rules_learning.starting_weights,
+    rules_data.weights_normalisation,
     rules_learning.discriminator,
     rules_learning.optimiser,
+    rules_learning.backbone_rate,
+    rules_learning.backbone_rate,
     rules_time.precision,
     rules_time.usual_batch,
 )

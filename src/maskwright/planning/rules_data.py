@@ -60,6 +60,18 @@ def normalisation(facts: Facts, plan: Plan) -> list[Decision]:
     ]
 
 
+def weights_normalisation(facts: Facts, plan: Plan) -> list[Decision]:
+    """Normalise images as those were that pretrained weights come from; other channels by the mean of the colours."""
+    known, channels = facts.pretrained, plan.data.channels
+    if not plan.model.pretrained or not known.mean:
+        return []
+    why = f"as the images on which {known.backbone} was pretrained"
+    return [
+        Decision(f"data.{name}", list(values) if channels == 3 else [sum(values) / 3] * channels, why)
+        for name, values in (("mean", known.mean), ("std", known.std))
+    ]
+
+
 def _converted(stats: Sequence[ChannelStats], channels: int, plan: Plan) -> list[ChannelStats]:
     """Return the statistics of images brought to `channels`, as `ops.images.to_channels` does it.
 
