@@ -21,6 +21,7 @@ from maskwright.training import checkpoint
 from maskwright.training.label_stride import strided
 from maskwright.training.optimizers import OPTIMIZERS
 from maskwright.training.schedule import Marks
+from maskwright.training.step import TrainingStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
 
     from maskwright.training.loggers import Row
     from maskwright.training.loop import Trainer
+    from maskwright.training.objective import Targets
+    from maskwright.training.step import Batch
 
 
 def weights(trainer: Trainer) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in trainer.job.segmenter.state_dict().items()}
+    return {name: value.clone() for name, value in trainer.inputs.segmenter.state_dict().items()}
 
 
 def same(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
@@ -43,10 +46,10 @@ def same(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
 
 
 @contextlib.contextmanager
-def stream_until(step: int, last: int) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+def stream_until(step: int, last: int) -> Iterator[Iterator[Batch]]:
     """Yield the batches from `step` on, and die for want of that of `last`."""
 
-    def some() -> Iterator[tuple[Tensor, Tensor]]:
+    def some() -> Iterator[Batch]:
         yield from map(batch_of, range(step, last))
         raise Killed
 
@@ -130,7 +133,7 @@ def test_killed_and_resumed_it_ends_in_the_same_bits(
     assert (best.score, best.step, best.stale) == (end.score, end.step, end.stale)
     drop_seconds = [[{**row, "seconds": 0} for row in trainer.history] for trainer in (whole, again)]
     assert drop_seconds[0] == drop_seconds[1]
-    one, two = checkpoint.load(whole.job.run), checkpoint.load(again.job.run)
+    one, two = checkpoint.load(whole.inputs.run), checkpoint.load(again.inputs.run)
     assert one is not None
     assert two is not None
     assert same(one.tensors, two.tensors)
@@ -152,22 +155,10 @@ def test_the_scale_of_half_precision_goes_on_where_it_stood(bench: Bench, tmp_pa
     bench.batches = stream
     again = bench.trainer(plan)
     again.fit()
-    one, two = (trainer.job.fabric.strategy.precision.state_dict() for trainer in (whole, again))
+    one, two = (trainer.inputs.fabric.strategy.precision.state_dict() for trainer in (whole, again))
     assert (one["scale"], one["_growth_tracker"]) == (32.0, 1)
     assert one == two
     assert same(weights(whole), weights(again))
-
-
-def test_a_scorer_that_changes_the_memory_format_changes_no_bit(bench: Bench, tmp_path: Path) -> None:
-    plan = bench.plan({"ema": 0.9}, channels_last=False, validations=4, checkpoint_seconds=1e-9)
-
-    def reformat(model: nn.Module, step: int) -> float:
-        model.to(memory_format=torch.channels_last)
-        return step / 100
-
-    trainer = bench.trainer(plan, reformat)
-    trainer.fit()
-    assert trainer.ema.model.decoder.weight.is_contiguous()  # type: ignore[union-attr,operator]
 
 
 def test_a_finished_run_resumes_to_what_it_is(bench: Bench) -> None:
@@ -207,7 +198,7 @@ def test_the_best_weights_are_the_averaged_ones_of_their_step(bench: Bench) -> N
 def test_without_a_score_the_newest_weights_are_kept(bench: Bench) -> None:
     trainer = bench.trainer(bench.plan(patience=1), lambda _model, _step: None)
     best = trainer.fit()
-    assert (best.step, best.score, best.stale) == (12, -1.0, 0)
+    assert (best.step, best.score, best.stale) == (12, None, 0)
     assert same(best.weights, trainer.ema.model.state_dict())
 
 
@@ -226,7 +217,10 @@ class NaNs(nn.Module):
 def test_a_loss_that_is_no_number_ends_it_with_a_cure_and_no_checkpoint(bench: Bench) -> None:
     bench.loss = NaNs(good=2 * 4)  # each step asks twice: the head, and the auxiliary one
     trainer = bench.trainer(bench.plan(checkpoint_seconds=1e-9))
-    with pytest.raises(MaskwrightError, match=r"the loss became nan at step 5: .* --set optim\.lr=0\.005"):
+    with pytest.raises(
+        MaskwrightError,
+        match=r"the loss became nan at step 5: .* `optim\.lr=0\.005`, or train with `train\.precision=32-true`",
+    ):
         trainer.fit()
     found = checkpoint.load(bench.run)
     assert found is not None
@@ -300,7 +294,7 @@ def test_auxiliary_heads_count_by_their_weight(bench: Bench) -> None:
     bench.loss = Recorded()
     trainer = bench.trainer(bench.plan(steps=1))
     trainer.fit()
-    assert trainer.history[-1]["loss"] == pytest.approx(1.0 + trainer.job.plan.loss.auxiliary)
+    assert trainer.history[-1]["loss"] == pytest.approx(1.0 + trainer.inputs.plan.loss.auxiliary)
 
 
 def test_chance_is_new_at_every_step_and_the_same_in_every_run(bench: Bench, tmp_path: Path) -> None:
@@ -423,12 +417,15 @@ def test_every_process_cuts_its_crops_into_equally_many_parts(
         trainer = bench.trainer(plan)
         seen: list[int] = []
 
-        def counted(images: Tensor, labels: Tensor, trainer: Trainer = trainer, seen: list[int] = seen) -> Tensor:
+        def counted(
+            images: Tensor, targets: Targets, step: TrainingStep = trainer.step, seen: list[int] = seen
+        ) -> Tensor:
+            assert len(targets["classes"]) == len(images)
             seen.append(len(images))
-            return type(trainer)._scored(trainer, images, labels)
+            return TrainingStep.loss(step, images, targets)
 
-        monkeypatch.setattr(trainer, "_scored", counted)
-        monkeypatch.setattr(type(trainer.job.fabric), "world_size", world)
+        monkeypatch.setattr(trainer.step, "loss", counted)
+        monkeypatch.setattr(type(trainer.inputs.fabric), "world_size", world)
         trainer._step(batch_of(0, size))
         assert len(seen) == parts
         assert sum(seen) == size

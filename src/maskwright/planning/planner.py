@@ -29,7 +29,6 @@ FIRST_RULES: Rules = (
     rules_learning.discriminator,
     rules_learning.optimiser,
     rules_learning.backbone_rate,
-    rules_learning.backbone_rate,
     rules_time.precision,
     rules_time.usual_batch,
 )

@@ -78,7 +78,7 @@ class AdversarialObjective:
         if group is None:
             raise MaskwrightError(
                 f"adversarial.weight is {plan.adversarial.weight:g}, and adversarial training compares class "
-                f"probabilities, which a network for {plan.task} does not emit: set adversarial.weight=0"
+                f"probabilities, which a network for {plan.task} does not emit: set `adversarial.weight=0`"
             )
         self.activation = group.activation
         wanted = plan.adversarial
@@ -145,7 +145,7 @@ class AdversarialObjective:
             if not math.isfinite(value):
                 raise MaskwrightError(
                     f"adversarial training: {name} became {value}: lower the discriminator's learning rate, e.g. "
-                    f"adversarial.lr={self.plan.adversarial.lr / 4:g}"
+                    f"`adversarial.lr={self.plan.adversarial.lr / 4:g}`"
                 )
         return dict(values)
 
