@@ -4,7 +4,6 @@ import contextlib
 import csv
 import errno
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -18,7 +17,6 @@ from torch import Tensor, nn
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Saved
 from maskwright.training import checkpoint
-from maskwright.training.label_stride import strided
 from maskwright.training.optimizers import OPTIMIZERS
 from maskwright.training.schedule import Marks
 from maskwright.training.step import TrainingStep
@@ -369,25 +367,6 @@ def test_every_mark_is_passed_once_and_the_last_at_the_end(count: int, steps: in
 def test_marks_passed_together_count_as_one() -> None:
     marks = Marks(4)
     assert [marks.passed(progress) for progress in (0.2, 0.6, 0.7, 0.75, 1.0)] == [False, True, False, True, True]
-
-
-@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 2, 4, 8]))
-def test_a_label_for_each_logit_is_the_middle_of_its_block(height: int, width: int, stride: int) -> None:
-    labels = torch.arange(height * width).reshape(1, height, width)
-    rows, columns = -(-height // stride), -(-width // stride)
-    kept = strided(labels, torch.zeros(1, 3, rows, columns))
-    assert kept.shape == (1, rows, columns)
-    places = [(int(value) // width, int(value) % width) for value in kept.flatten()]
-    assert len(set(places)) == rows * columns
-    for first, second in pairwise(sorted({row for row, _ in places})):
-        assert 0 < second - first <= stride
-
-
-def test_middles_by_hand() -> None:
-    labels = torch.arange(100).reshape(1, 10, 10)
-    assert strided(labels, torch.zeros(1, 1, 10, 10)) is labels
-    assert strided(labels, torch.zeros(1, 1, 5, 5))[0, 0].tolist() == [11, 13, 15, 17, 19]
-    assert strided(labels, torch.zeros(1, 1, 3, 3))[0].tolist() == [[22, 26, 29], [62, 66, 69], [92, 96, 99]]
 
 
 def test_a_resume_with_other_threads_or_a_damaged_checkpoint_says_so(bench: Bench) -> None:

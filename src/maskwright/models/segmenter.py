@@ -60,8 +60,8 @@ class Decoder(nn.Module, ABC):
         """
         raise MaskwrightError(
             f"its decoder is built for the strides {', '.join(map(str, reductions))} of its backbone: leave "
-            "predict.output_stride out (--output-stride); only deeplabv3, deeplabv3plus, fcn and pspnet, whose "
-            "decoders use the last level for context, can change it"
+            "`output_stride` out; only deeplabv3, deeplabv3plus, fcn and pspnet, whose decoders use the last level for "
+            "context, can change it"
         )
 
 
