@@ -110,3 +110,13 @@ def test_options_reach_the_workflow(stand_in, fingerprint) -> None:
     assert run(line.split()) == 0
     options = ReadOptions(format="voc", classes=Path("names.txt"), ignore=11, map={37: "ignore", 3: 2})
     assert seen == [(Path("data"), options, SplitPlan(group_by=r"^p\d+"), 4)]
+
+
+def test_cures_and_obstacles_name_options(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:
+    faults = (Fault("unknown-label", "error", Path("a.png"), "label 37", "map it with `read.map` 37=ignore"),)
+    found = fingerprint(faults=faults, obstacle="one class is left. Check `read.ignore`")
+    stand_in("maskwright.workflows.inspect", inspect=lambda *args: found)
+    assert run(["inspect", "data"]) == 2
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Cure: map it with --map 37=ignore" in out
+    assert "Training cannot work: one class is left. Check --ignore." in out

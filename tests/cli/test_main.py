@@ -51,7 +51,7 @@ def test_it_runs_as_a_module_too() -> None:
         (["inspect"], ["DATA", "maskwright inspect --help"]),
         (["evaluate", "a", "b", "--split", "half"], ["--split: 'half' is not one of 'train',"]),
         (["train", "data", "--steps", "0"], ["--steps", "0"]),
-        (["train", "data", "--budget", "soon"], ["'soon' is no duration"]),
+        (["train", "data", "--budget", "soon"], ["'soon' is not a duration"]),
         (["plan", "data", "--map", "a=b"], ["--map a=b", "--map 37=ignore"]),
         (["train", "data", "--steps", "many"], ["--steps many: give a whole number, e.g. 8"]),
         (["train", "data", "--steps", "2.5"], ["--steps 2.5: give a whole number, e.g. 8"]),
@@ -98,7 +98,8 @@ def test_a_failure_of_ours_asks_for_a_report(stand_in, capsys: pytest.CaptureFix
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "ValueError: odd shape (at " in err
-    assert "our fault" in err
+    assert "internal error" in err
+    assert "Please report it" in err
     assert "--debug" in err
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import fields
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from maskwright.core.read_options import ReadOptions
@@ -41,7 +42,7 @@ def in_flags(message: str) -> str:
         if value is None:
             known = FLAGS.get(name)
             return known or (f"--set {name}" if "." in name else found[0])
-        if name in FLAGS and name not in REQUEST_OPTIONS:
+        if name in OTHERS or name.startswith("read."):
             return f"{FLAGS[name]} {shlex.quote(value[1:])}"
         return f"--set {shlex.quote(name + value)}"
 
@@ -51,8 +52,8 @@ def in_flags(message: str) -> str:
 def typed_as(arguments: Sequence[str], key: str) -> str | None:
     """Return how a key was given, `--freeze backbone` or `--set lora.rank=4`; None where it was not."""
     wanted = FLAGS.get(key)
-    for place, word in reversed(list(enumerate(arguments[:-1]))):
-        value = arguments[place + 1]
+    words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    for word, value in reversed(list(pairwise(words))):
         setting = value.partition("=")[0].strip()
         within = f"{key}.".startswith(f"{setting}.") or setting.startswith(f"{key}.")
         if word == wanted or (word == "--set" and within):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskwright.cli.errors import DONE, YOURS
+from maskwright.cli.flags import in_flags
 from maskwright.cli.options import AsJson, ClassNames, Data, Format, GroupBy, Ignore, Map, Seed, read_options
 from maskwright.cli.tables import Column, number, pairs, percent, table
 from maskwright.cli.terminal import Terminal
@@ -162,7 +163,7 @@ def fault_lines(faults: Sequence[Fault], root: str) -> list[RenderableType]:
         same = list(entries)
         for fault in same[:SHOWN_OF_A_KIND]:
             head = Text(f"{severity}, {kind}: ", style=styles[severity])
-            lines.append(head + Text(f"{_sentence(fault, root)}. Cure: {fault.cure}", style="default"))
+            lines.append(head + Text(in_flags(f"{_sentence(fault, root)}. Cure: {fault.cure}"), style="default"))
         if len(same) > SHOWN_OF_A_KIND:
             more = len(same) - SHOWN_OF_A_KIND
             lines.append(Text(f"  and {more} more of this kind; --json lists them all", style="dim"))
@@ -190,4 +191,4 @@ def _verdict(fingerprint: Fingerprint) -> RenderableType:
         several = f"{errors} faults of the kind error leave their files out"
         left_out = "" if not errors else f"; {one if errors == 1 else several}"
         return Text(f"\nTraining can work, on {plural(fingerprint.images, 'image')}{left_out}.", style="bold green")
-    return Text(f"\nTraining cannot work: {fingerprint.obstacle}.", style="bold red")
+    return Text(in_flags(f"\nTraining cannot work: {fingerprint.obstacle}."), style="bold red")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskwright.cli.errors import DONE
+from maskwright.cli.flags import in_flags
 from maskwright.cli.options import AsJson, Data
 from maskwright.cli.requests import takes_request
 from maskwright.cli.tables import Column, number, table
@@ -63,7 +64,7 @@ def plan_tables(made: Plan, width: int) -> list[RenderableType]:
             [
                 Column("decision", [key for key, _, _ in rows], kind="name"),
                 Column("value", [short(value) for _, value, _ in rows], kind="prose"),
-                Column("because", [reason for _, _, reason in rows], kind="prose"),
+                Column("because", [in_flags(reason) for _, _, reason in rows], kind="prose"),
             ],
             width,
         )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from maskwright.cli.errors import interruption_code
+from maskwright.cli.flags import in_flags
 from maskwright.cli.watch import Watch
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ class Terminal:
             self._out.print(part, soft_wrap=False)
 
     def say(self, text: str) -> None:
-        """Print a remark on stderr, in either mode."""
-        self._err.print(text)
+        """Print a remark on stderr, in either mode; settings in backticks become options."""
+        self._err.print(in_flags(text))
 
     def answer(self, document: Any) -> None:
         """Print the JSON document; nothing without `--json`."""

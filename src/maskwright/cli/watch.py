@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from maskwright.cli.flags import in_flags
 from maskwright.core.durations import format_seconds
 from maskwright.core.events import Event, Note, Progress, Saved, Stage
 
@@ -55,7 +56,7 @@ class Watch:
         elif isinstance(event, Progress):
             self._progress(event)
         elif isinstance(event, Note):
-            self._console.print(f"note: {event.text}")
+            self._console.print(f"note: {in_flags(event.text)}")
         else:
             self.saved = event
 

@@ -169,7 +169,8 @@ class Scores:
         plain = asdict(self)
         plain["confusion"] = [list(row) for row in self.confusion]
         for key in ("classes", "per_image"):
-            plain[key] = [{**entry, **entry.pop("values")} for entry in plain[key]]
+            for entry in plain[key]:
+                entry.update(entry.pop("values"))
         return plain
 
     @classmethod

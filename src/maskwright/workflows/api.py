@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.plan import SplitPlan
@@ -18,7 +18,7 @@ from maskwright.workflows import train as training
 from maskwright.workflows.request import EvaluateRequest, PlanRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Sequence
 
     from maskwright.core.events import OnEvent, OnProgress, OnShare
     from maskwright.core.fingerprint import Fingerprint
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from maskwright.workflows.train import TrainResult
 
 StrPath = str | Path
+Request = TypeVar("Request", PlanRequest, EvaluateRequest)
 
 
 def inspect(
@@ -68,7 +69,7 @@ def plan(
     Raises:
         MaskwrightError: the data cannot be trained on, or a value breaks its rule.
     """
-    return planning.make_plan(Path(data), _request(request, fields), on_progress).plan
+    return planning.make_plan(Path(data), _request(PlanRequest, request, fields), on_progress).plan
 
 
 def train(
@@ -97,7 +98,7 @@ def train(
     """
     return training.train(
         None if data is None else Path(data),
-        _request(request, fields),
+        _request(PlanRequest, request, fields),
         None if out is None else Path(out),
         resume=None if resume is None else Path(resume),
         log=tuple(log),
@@ -125,10 +126,7 @@ def evaluate(
     Raises:
         MaskwrightError: no model, no data, or classes that do not match.
     """
-    _check_keywords(fields, EvaluateRequest.__dataclass_fields__)
-    if isinstance(fields.get("out"), str):
-        fields["out"] = Path(fields["out"])
-    return evaluating.evaluate(Path(run), Path(data), request or EvaluateRequest(**fields), on_progress)
+    return evaluating.evaluate(Path(run), Path(data), _request(EvaluateRequest, request, fields), on_progress)
 
 
 def predict(
@@ -212,24 +210,16 @@ def load(
     return Predictor.load(run, device, output_stride=output_stride, postprocess=postprocess)
 
 
-def _request(request: PlanRequest | None, fields: dict[str, Any]) -> PlanRequest:
-    """Return the request given, or build it from keyword arguments.
+def _request(kind: type[Request], request: Request | None, fields: dict[str, Any]) -> Request:
+    """Return the request given, or build one of its kind from keyword arguments.
 
     Raises:
-        MaskwrightError: both, or a keyword that is no field of the request.
+        MaskwrightError: both, or a keyword that is no field of the request; the nearest one is named.
     """
-    _check_keywords(fields, PlanRequest.__dataclass_fields__)
-    if request is not None and fields:
-        raise MaskwrightError(f"both a request and {min(fields)} are given: put it into the request")
-    return request or PlanRequest(**fields)
-
-
-def _check_keywords(names: Iterable[str], known: Collection[str]) -> None:
-    """Refuse a keyword that is no field of the request.
-
-    Raises:
-        MaskwrightError: with the nearest known one.
-    """
-    for name in names:
+    known = kind.__dataclass_fields__
+    for name in fields:
         if name not in known:
             raise unknown_name("keyword", name, known)
+    if request is not None and fields:
+        raise MaskwrightError(f"both a request and {min(fields)} are given: put it into the request")
+    return request or kind(**fields)

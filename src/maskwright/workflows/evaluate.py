@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from maskwright.core.errors import MaskwrightError
 from maskwright.workflows.evaluate_parts.evaluation import opened
 from maskwright.workflows.evaluate_parts.postprocess_comparison import scored_with_postprocessor
 
@@ -29,8 +28,6 @@ def evaluate(run: Path, root: Path, request: EvaluateRequest, on_progress: OnPro
         MaskwrightError: no model, no such split, other classes than the model's, or a stride that it cannot have;
             or a postprocessor is to be fitted, and there is no validation image.
     """
-    if request.refit and request.postprocess is None:
-        raise MaskwrightError("`refit` fits a postprocessor: name one with `postprocess` too")
     evaluation = opened(run, root, request)
     if request.postprocess is not None:
         return scored_with_postprocessor(evaluation, request.postprocess, on_progress)

@@ -191,6 +191,9 @@ class EvaluateRequest:
         postprocess: name in `postprocess.POSTPROCESSORS`: let it follow the network, and compare. Where the model holds
             no settings for it, they are fitted on validation images, and the model file is rewritten to keep them.
         refit: with `postprocess`: fit the settings, also where the model holds some.
+
+    Raises:
+        MaskwrightError: `refit` without a postprocessor.
     """
 
     split: str = "test"
@@ -200,6 +203,12 @@ class EvaluateRequest:
     output_stride: int | None = None
     postprocess: str | None = None
     refit: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.out, str):
+            object.__setattr__(self, "out", Path(self.out))
+        if self.refit and self.postprocess is None:
+            raise MaskwrightError("`refit` fits a postprocessor: name one with `postprocess` too")
 
 
 RESUMABLE = frozenset({"device", "started"})
