@@ -23,9 +23,9 @@ from maskwright.core.plan import (
     SamplingPlan,
     TrainPlan,
 )
-from maskwright.planning import rules_classes, rules_data, rules_learning, rules_time
+from maskwright.planning import rules_classes, rules_data, rules_learning, rules_semantic, rules_time
+from maskwright.planning.cost import StepCost
 from maskwright.planning.facts import Pretrained
-from maskwright.planning.measure import StepCost
 
 HERE = Pretrained("timm:resnet18", available=True, reason="the weights are on this machine")
 
@@ -183,7 +183,7 @@ def test_a_crop_of_very_flat_images_is_flatter_still_rather_than_padded() -> Non
 
 def test_rare_classes_are_sought() -> None:
     found = fingerprint(class_stats=(kind("a", 0.81), kind("b", 0.09), kind("gone", 0.0), kind("c", 0.01)))
-    decided = rules_data.rare_classes(facts(found), plan())
+    decided = rules_semantic.rare_classes(facts(found), plan())
     odds = values(decided)["sampling.class_odds"]
     assert values(decided)["sampling.rare_share"] == 0.5
     assert sum(odds) == pytest.approx(1, abs=1e-4)
@@ -193,7 +193,7 @@ def test_rare_classes_are_sought() -> None:
     assert "c, the rarest class, fills 1.00%" in reason(decided, "sampling.rare_share")
     alike = fingerprint(class_stats=(kind("a", 0.6), kind("b", 0.4)))
     assert "b, the rarest class, fills 40.00% of the pixels: none is rare" in reason(
-        rules_data.rare_classes(facts(alike), plan()), "sampling.rare_share"
+        rules_semantic.rare_classes(facts(alike), plan()), "sampling.rare_share"
     )
     weighed_alike = reason(rules_classes.class_weights(facts(alike), plan()), "loss.class_weights")
     assert "has 1.5 times the pixels" in weighed_alike
@@ -201,12 +201,16 @@ def test_rare_classes_are_sought() -> None:
 
 def test_nothing_is_sought_beyond_measure() -> None:
     stats = [kind(f"common-{number}", 0.1) for number in range(9)] + [kind("rare", 1e-5)]
-    odds = values(rules_data.rare_classes(facts(fingerprint(class_stats=tuple(stats))), plan()))["sampling.class_odds"]
+    odds = values(rules_semantic.rare_classes(facts(fingerprint(class_stats=tuple(stats))), plan()))[
+        "sampling.class_odds"
+    ]
     assert sum(odds) == pytest.approx(1, abs=1e-4)
     assert odds[-1] == pytest.approx(0.5, abs=1e-4)  # five times a tenth
     assert odds[0] == pytest.approx(0.5 / 9, abs=1e-4)
     stats[-1] = replace(stats[-1], images={"train": 2, "val": 7})
-    odds = values(rules_data.rare_classes(facts(fingerprint(class_stats=tuple(stats))), plan()))["sampling.class_odds"]
+    odds = values(rules_semantic.rare_classes(facts(fingerprint(class_stats=tuple(stats))), plan()))[
+        "sampling.class_odds"
+    ]
     assert odds[-1] == pytest.approx(0.1, abs=1e-4)  # two images would be learnt by heart
 
 
@@ -216,14 +220,14 @@ def test_odds_sum_to_one_within_their_limits(shares: list[float], images: list[i
         replace(kind(f"class-{number}", share / sum(shares)), images={"train": images[number]})
         for number, share in enumerate(shares)
     )
-    odds = values(rules_data.rare_classes(facts(fingerprint(class_stats=stats)), plan()))["sampling.class_odds"]
+    odds = values(rules_semantic.rare_classes(facts(fingerprint(class_stats=stats)), plan()))["sampling.class_odds"]
     assert sum(odds) == pytest.approx(1, abs=1e-3)
-    assert max(odds) <= rules_data.MOST_ODDS / len(shares) + 1e-4
+    assert max(odds) <= rules_semantic.MOST_ODDS / len(shares) + 1e-4
 
 
 def test_with_one_class_there_is_nothing_rare() -> None:
     found = facts(fingerprint(class_stats=(kind("a", 1.0), kind("b", 0.0))))
-    assert values(rules_data.rare_classes(found, plan())) == {"sampling.rare_share": 0.0}
+    assert values(rules_semantic.rare_classes(found, plan())) == {"sampling.rare_share": 0.0}
     assert values(rules_classes.class_weights(found, plan())) == {"loss.class_weights": None}
 
 
@@ -366,7 +370,9 @@ def test_a_processor_starts_from_the_weights_of_the_package() -> None:
     assert values(rules_learning.optimiser(facts(), started))["optim.name"] == "muon"
     by_muon = started.model_copy(update={"optim": OptimPlan(name="muon")})
     assert values(rules_learning.backbone_rate(facts(), by_muon)) == {"optim.backbone_lr": 0.1}
-    assert values(rules_learning.fineness(facts(), started)) == {"model.options.finest": 2}
+    for thickness, finest in ((11.0, 2), (12.0, 4)):
+        found = fingerprint(class_stats=(kind("ground", 0.9), kind("leaf", 0.1, thickness)))
+        assert values(rules_learning.fineness(facts(found), started)) == {"model.options.finest": finest}
     assert not rules_learning.widths_are_open(started)
 
 
@@ -435,17 +441,17 @@ def test_no_weighting_is_none() -> None:
     assert weighed("none") == (None, "loss.class_weighting is none: every class weighs the same")
 
 
-def test_an_opponent_is_as_wide_as_the_machine_affords() -> None:
+def test_a_discriminator_is_as_wide_as_the_machine_affords() -> None:
     asked = plan(adversarial=AdversarialPlan(weight=0.1))
-    assert rules_learning.opponent(facts(), plan()) == []
-    assert values(rules_learning.opponent(facts(), asked)) == {"adversarial.width": 24}
-    assert values(rules_learning.opponent(facts(machine=CUDA), asked)) == {"adversarial.width": 96}
+    assert rules_learning.discriminator(facts(), plan()) == []
+    assert values(rules_learning.discriminator(facts(), asked)) == {"adversarial.width": 24}
+    assert values(rules_learning.discriminator(facts(machine=CUDA), asked)) == {"adversarial.width": 96}
 
 
 @pytest.mark.parametrize(("classes", "dice"), [(2, 1.0), (50, 1.0), (51, 0.5)])
 def test_dice_counts_half_where_batches_lack_most_classes(classes: int, dice: float) -> None:
     found = facts(fingerprint(class_stats=tuple(kind(f"class-{number}", 1 / classes) for number in range(classes))))
-    decided = rules_learning.loss(found, plan())
+    decided = rules_semantic.loss(found, plan())
     assert values(decided) == {"loss.terms": {"cross_entropy": 1.0, "dice": dice}}
     assert f"{1 / classes:.2%}" in decided[0].reason or f"{classes} classes" in decided[0].reason
 
@@ -550,8 +556,10 @@ def test_epochs_count_by_the_batch_that_is_used(batch: int, steps: int) -> None:
 def test_a_budget_too_short_names_one_that_is_not(seconds: float, least: str) -> None:
     """17 s more for the steps are 20 s more of budget: 15% of it are for the evaluation."""
     wanted = plan(train=TrainPlan(budget_seconds=5.0))
-    with pytest.raises(MaskwrightError, match=rf"--budget 5s leaves {max(seconds, 0):.0f} s .* give {least} or more"):
+    words = rf"^the budget of 5 s leaves {max(seconds, 0):.0f} s .* give {least} or more$"
+    with pytest.raises(MaskwrightError, match=words) as refused:
         rules_time.steps(facts(train_seconds=seconds), wanted, costing(1.0))
+    assert refused.value.key == "train.budget_seconds"
 
 
 def test_too_few_steps_are_made_cheaper() -> None:
@@ -668,8 +676,8 @@ def test_spreads_of_sizes_use_the_median_and_the_ninetieth_percentile() -> None:
 def test_few_classes_are_compared_at_full_size() -> None:
     few = facts(fingerprint(class_stats=tuple(kind(name, 0.25) for name in "abcd")))
     many = facts(fingerprint(class_stats=tuple(kind(name, 0.2) for name in "abcde")))
-    assert values(rules_learning.label_stride(few, plan())) == {"loss.full_size": True}
-    assert values(rules_learning.label_stride(many, plan())) == {"loss.full_size": False}
-    assert "5 classes: " in reason(rules_learning.label_stride(many, plan()), "loss.full_size")
+    assert values(rules_semantic.label_stride(few, plan())) == {"loss.full_size": True}
+    assert values(rules_semantic.label_stride(many, plan())) == {"loss.full_size": False}
+    assert "5 classes: " in reason(rules_semantic.label_stride(many, plan()), "loss.full_size")
     opposed = plan(adversarial=AdversarialPlan(weight=0.1))
-    assert values(rules_learning.label_stride(few, opposed)) == {"loss.full_size": False}
+    assert values(rules_semantic.label_stride(few, opposed)) == {"loss.full_size": False}
