@@ -170,7 +170,7 @@ def test_a_path_to_the_json_itself(tmp_path):
 def test_a_category_that_stands_twice_is_refused_with_its_file(tmp_path):
     twice = [{"id": 3, "name": "cat"}, {"id": 7, "name": "cat"}]
     make(tmp_path, [annotation(1, 3, [BIG])], categories=twice)
-    with pytest.raises(MaskwrightError, match=r"instances\.json: the class name 'cat' stands twice"):
+    with pytest.raises(MaskwrightError, match=r"instances\.json: the class name 'cat' occurs twice"):
         read_dataset(tmp_path)
 
 

@@ -318,12 +318,12 @@ def test_a_name_that_stands_twice_is_refused_with_its_file_unless_it_is_ignored(
     table = tmp_path / "classes.txt"
     table.write_text("sky\nroad\nsky\n")
     for options in (ReadOptions(), ReadOptions(classes=table)):
-        with pytest.raises(MaskwrightError, match=r"classes\.txt: the class name 'sky' stands twice: rename one"):
+        with pytest.raises(MaskwrightError, match=r"classes\.txt: the class name 'sky' occurs twice: rename one"):
             read_dataset(tmp_path, options)
     assert meaning(tmp_path, map={2: 0})[0] == ("sky", "road")
     colored(tmp_path / "colors")
     (tmp_path / "colors" / "classes.csv").write_text("name,r,g,b\na,0,0,0\nb,200,0,0\nb,0,9,255\n")
-    with pytest.raises(MaskwrightError, match=r"classes\.csv: the class name 'b' stands twice"):
+    with pytest.raises(MaskwrightError, match=r"classes\.csv: the class name 'b' occurs twice"):
         read_dataset(tmp_path / "colors")
 
 

@@ -61,7 +61,7 @@ def test_names(tmp_path, names):
 
 
 def test_a_name_that_stands_twice_is_refused_with_its_file(tmp_path):
-    with pytest.raises(MaskwrightError, match=r"data\.yaml: the class name 'a' stands twice"):
+    with pytest.raises(MaskwrightError, match=r"data\.yaml: the class name 'a' occurs twice"):
         read_dataset(make(tmp_path, names="[a, a]"))
 
 

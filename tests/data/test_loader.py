@@ -11,9 +11,15 @@ from maskwright.core.plan import DataPlan, Plan, SamplingPlan
 from maskwright.core.records import Dataset, ImageRef, MaskFile, Record
 from maskwright.data.cache import DecodedCache
 from maskwright.data.loader import DEPTH, Batches, ProcessShare, TrainingCrops
+from maskwright.tasks import find_task
 
+SEMANTIC = find_task("semantic")
 BATCH = 6
 PLAN = Plan(seed=3, sampling=SamplingPlan(crop=(16, 24), batch=BATCH, rare_share=0.5))
+
+
+def encode(target):
+    return SEMANTIC.encode(target, Classes.named(["a", "b", "c"]))
 
 
 def workers():
@@ -37,13 +43,13 @@ def cache(tmp_path):
         records.append(Record(image.name, ImageRef(image), MaskFile(ImageRef(mask), "index"), "train"))
     table = {0: 0, 1: 1, 2: 2}
     dataset = Dataset(tmp_path, "folder", "test", Classes.named(["a", "b", "c"]), tuple(records), table)
-    return DecodedCache(dataset, dataset.records, DataPlan(), 10**9)
+    return DecodedCache(dataset, dataset.records, DataPlan(), 10**9, SEMANTIC.target)
 
 
 @pytest.fixture
 def samples(cache):
     # Class 3 is said to be there but is not: too small for the working resolution.
-    return TrainingCrops(cache, [frozenset({0, 1, 2, 3})] * 5, PLAN)
+    return TrainingCrops(cache, [frozenset({0, 1, 2, 3})] * 5, PLAN, encode)
 
 
 class Counting:
@@ -59,7 +65,10 @@ class Counting:
         self.made.append((step, slot))
         if step == self.fail_at:
             raise MaskwrightError("images/7.png is broken")
-        return np.full((2, 2, 3), step, np.uint8), np.full((2, 2), slot, np.uint8)
+        return np.full((2, 2, 3), step, np.uint8), {
+            "classes": np.full((2, 2), slot, np.uint8),
+            "depth": np.full((1, 2, 2), -slot, np.float32),
+        }
 
 
 def collected(source, start, end, **options):
@@ -71,7 +80,7 @@ def same(left, right):
     assert [batch.step for batch in left] == [batch.step for batch in right]
     for one, other in zip(left, right, strict=True):
         assert np.array_equal(one.images, other.images)
-        assert np.array_equal(one.labels, other.labels)
+        assert np.array_equal(one.targets["classes"], other.targets["classes"])
 
 
 def test_batches_come_in_order_with_all_their_slots():
@@ -80,7 +89,9 @@ def test_batches_come_in_order_with_all_their_slots():
     for batch in batches:
         assert batch.images.shape == (4, 2, 2, 3)
         assert set(np.unique(batch.images)) == {batch.step}
-        assert batch.labels[:, 0, 0].tolist() == [0, 1, 2, 3]
+        assert batch.targets["classes"][:, 0, 0].tolist() == [0, 1, 2, 3]
+        assert batch.targets["depth"].shape == (4, 1, 2, 2)
+        assert batch.targets["depth"][:, 0, 0, 0].tolist() == [0, -1, -2, -3]
 
 
 def test_the_number_of_threads_changes_nothing(samples):
@@ -89,7 +100,7 @@ def test_the_number_of_threads_changes_nothing(samples):
 
 def test_a_resume_continues_exactly(samples, cache):
     whole = collected(samples, 0, 6)
-    fresh = TrainingCrops(cache, [frozenset({0, 1, 2, 3})] * 5, PLAN)
+    fresh = TrainingCrops(cache, [frozenset({0, 1, 2, 3})] * 5, PLAN, encode)
     same(whole[4:], collected(fresh, 4, 6))
 
 
@@ -99,16 +110,18 @@ def test_processes_share_one_batch(samples, world_size):
     parts = [collected(samples, 0, 3, share=ProcessShare(rank, world_size)) for rank in range(world_size)]
     for step, batch in enumerate(whole):
         assert np.array_equal(np.concatenate([part[step].images for part in parts]), batch.images)
-        assert np.array_equal(np.concatenate([part[step].labels for part in parts]), batch.labels)
+        assert np.array_equal(
+            np.concatenate([part[step].targets["classes"] for part in parts]), batch.targets["classes"]
+        )
 
 
 def test_samples_may_be_asked_for_in_any_order(samples):
     places = [(step, slot) for step in range(3) for slot in range(BATCH)]
     forward = {place: samples.crop(*place) for place in places}
     for place in reversed(places):
-        image, labels = samples.crop(*place)
+        image, targets = samples.crop(*place)
         assert np.array_equal(image, forward[place][0])
-        assert np.array_equal(labels, forward[place][1])
+        assert np.array_equal(targets["classes"], forward[place][1]["classes"])
 
 
 def test_slots_are_contiguous_and_even():
@@ -182,12 +195,14 @@ def test_a_file_that_broke_costs_its_crops_and_is_named_once(samples, cache):
     whole = collected(samples, 0, 12)
     cache.records[2].image.path.write_bytes(b"no picture")
     for threads in (1, 3):
-        broken = TrainingCrops(
-            DecodedCache(cache._dataset, cache.records, PLAN.data, 0), [frozenset({0, 1, 2, 3})] * 5, PLAN
-        )
+        empty = DecodedCache(cache._dataset, cache.records, PLAN.data, 0, SEMANTIC.target)
+        broken = TrainingCrops(empty, [frozenset({0, 1, 2, 3})] * 5, PLAN, encode)
         batches = collected(broken, 0, 12, threads=threads)
         lost = [
-            (batch.step, slot) for batch in batches for slot in range(BATCH) if (batch.labels[slot] == IGNORE).all()
+            (batch.step, slot)
+            for batch in batches
+            for slot in range(BATCH)
+            if (batch.targets["classes"][slot] == IGNORE).all()
         ]
         assert lost == [
             (step, slot) for step in range(12) for slot in range(BATCH) if samples._sampler.draw(step, slot).record == 2

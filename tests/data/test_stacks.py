@@ -19,6 +19,7 @@ from maskwright.data.labels import read_pair
 from maskwright.data.readers import DecodeError, Pages, count_pages, image_size, read_image, read_mask
 from maskwright.data.split import TooFewImagesError, with_splits
 from maskwright.data.survey import survey
+from maskwright.tasks import find_task
 from maskwright.workflows.runs.provenance import data_hash
 
 RNG = np.random.default_rng(5)
@@ -273,12 +274,14 @@ def test_survey_fingerprint_and_cache_see_every_page(tmp_path: Path) -> None:
     assert len(seen.summaries) == 12
     found = fingerprint(seen)
     assert (found.images, found.groups, found.channels, found.sizes) == (12, 3, {1: 12}, {"48x64": 12})
-    cache = DecodedCache(dataset, dataset.records, DataPlan(channels=1, mean=[0], std=[1]), 1 << 20)
+    cache = DecodedCache(
+        dataset, dataset.records, DataPlan(channels=1, mean=[0], std=[1]), 1 << 20, find_task("semantic").target
+    )
     expected = stack_of(4, 1)
     for number in (5, 4):
-        image, labels = cache.get(number)
+        image, target = cache.get(number)
         np.testing.assert_array_equal(image[..., 0], expected[0][number - 4])
-        np.testing.assert_array_equal(labels, expected[1][number - 4] // 255)
+        np.testing.assert_array_equal(target.labels, expected[1][number - 4] // 255)
 
 
 def test_the_data_hash_knows_pages(tmp_path: Path) -> None:
