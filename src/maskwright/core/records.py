@@ -72,11 +72,12 @@ class MaskFile:
     Attributes:
         file: the mask file, or one page of it.
         kind: `index` (value -> class by `Dataset.value_to_index`), `color` (RGB -> class by
-            `Dataset.color_to_index`), `instance` (0 is background, every other value one object of class 1).
+            `Dataset.color_to_index`), `instance` (0 is background, every other value one object of class 1), `values`
+            (measured numbers, NaN where unknown).
     """
 
     file: ImageRef
-    kind: Literal["index", "color", "instance"]
+    kind: Literal["index", "color", "instance", "values"]
 
     @property
     def path(self) -> Path:
@@ -160,6 +161,12 @@ class Dataset:
     value_to_index: dict[int, int] = field(default_factory=dict)
     color_to_index: dict[tuple[int, int, int], int] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+
+    @property
+    def measured(self) -> bool:
+        """Whether the mask files hold measured numbers and not classes."""
+        found = (entry.annotation for entry in self.records)
+        return any(isinstance(entry, MaskFile) and entry.kind == "values" for entry in found)
 
     def part(self, split: Split) -> tuple[Record, ...]:
         """Return the records of one split."""

@@ -37,7 +37,7 @@ def class_faults(
             "no mask labels a single pixel: all are ignored",
             "label some pixels of each class, and check `read.ignore` and `read.map`",
         )
-    if len(shown) == 1:
+    if len(shown) == 1 and not dataset.measured:
         yield Fault(
             "one-class",
             "error" if whole or len(names) == 1 else "warning",

@@ -51,7 +51,36 @@ def read_label(dataset: Dataset, record: Record, size: tuple[int, int]) -> NDArr
         raise MaskwrightError(f"{record.image} has no annotation: add a mask, or use the image for prediction only")
     if isinstance(annotation, Shapes):
         return paint(annotation, size, record.image)
+    if annotation.kind == "values":
+        known = np.isfinite(read_values(record, size)).any(axis=0)
+        return np.where(known, 0, IGNORE).astype(np.uint8)
     return _from_mask(dataset, annotation, _sized_mask(annotation.file, record, size))
+
+
+def read_values(record: Record, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Read the measured values of one record.
+
+    Args:
+        record: with an annotation of the kind `values`.
+        size: (height, width) of its upright image, in pixels.
+
+    Returns:
+        float32 (C, H, W), as stored; NaN where unknown.
+
+    Raises:
+        DecodeError: the file cannot be read, or has another size.
+        MaskwrightError: the annotation holds classes and no measured values.
+    """
+    annotation = record.annotation
+    if not isinstance(annotation, MaskFile) or annotation.kind != "values":
+        raise MaskwrightError(
+            f"{record.image}: its annotation holds classes, and this task needs measured values: give images/ and "
+            "masks/ with one file of numbers (TIFF, PNG or .npy) for each image"
+        )
+    values = read_image(annotation.file)
+    if values.shape[:2] != size:
+        raise _wrong_size(annotation.file, record, (values.shape[0], values.shape[1]), size)
+    return np.ascontiguousarray(np.moveaxis(values, -1, 0), np.float32)
 
 
 def read_pair(dataset: Dataset, record: Record) -> tuple[NDArray[Any], NDArray[np.uint8]]:
@@ -87,14 +116,18 @@ def _sized_mask(mask: ImageRef, record: Record, size: tuple[int, int]) -> RawMas
     raw = read_mask(mask)
     if raw.size == size:
         return raw
-    seen, wanted = f"{raw.size[1]}x{raw.size[0]}", f"{size[1]}x{size[0]}"
+    raise _wrong_size(mask, record, raw.size, size)
+
+
+def _wrong_size(mask: ImageRef, record: Record, found: tuple[int, int], size: tuple[int, int]) -> DecodeError:
+    seen, wanted = f"{found[1]}x{found[0]}", f"{size[1]}x{size[0]}"
     message = f"is {seen} pixels, but its image {record.image.name} is {wanted}"
-    if raw.size == (size[1], size[0]):
+    if found == (size[1], size[0]):
         message += " after its EXIF orientation is applied"
         cure = "rotate the mask too, or save the image upright without the EXIF tag"
     else:
         cure = "save the mask at the size of its image, without interpolation"
-    raise DecodeError("size-mismatch", mask, message, cure)
+    return DecodeError("size-mismatch", mask, message, cure)
 
 
 def _from_mask(dataset: Dataset, annotation: MaskFile, raw: RawMask) -> NDArray[np.uint8]:

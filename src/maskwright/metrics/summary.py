@@ -17,7 +17,7 @@ from maskwright.metrics.label_metrics import BY_CLASS, IMAGE_METRICS, LABEL_METR
 from maskwright.metrics.scores import ClassScores, Estimate, ImageScore, Scores
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -60,11 +60,8 @@ def summarize(
     classes = len(names)
     per_image = tuple(_image_score(image) for image in images)
     sums = np.stack([_sums(image) for image in images])
-    rows, sizes = by_group(sums, [image.group for image in images])
     measure = partial(_values, classes=classes)
-    values = measure(sums.sum(0, keepdims=True))[0]
-    low, high = intervals(rows, sizes, measure, _top(classes))
-    estimates = [_estimate(*bounds) for bounds in zip(values, low, high, strict=True)]
+    estimates = estimated(sums, [image.group for image in images], measure, _top(classes))
     by_class = {key: estimates[index * classes : (index + 1) * classes] for index, key in enumerate(BY_CLASS)}
     keys = (*BY_CLASS, *PER_IMAGE, *OF_ALL)
     means = dict(zip(keys, estimates[len(BY_CLASS) * classes :], strict=True))
@@ -123,8 +120,24 @@ def _top(classes: int) -> NDArray[np.float64]:
     return np.concatenate([by_class.repeat(classes), by_class, np.ones(len(PER_IMAGE) + 1)])
 
 
-def _estimate(value: float, low: float, high: float) -> Estimate:
-    return Estimate(*(_number(bound) for bound in (value, low, high)))
+def estimated(
+    sums: NDArray[np.float64],
+    groups: Sequence[str | None],
+    measure: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    top: NDArray[np.float64],
+) -> list[Estimate]:
+    """Compute values from sums over images, each with its 95 % interval over images or groups.
+
+    Args:
+        sums: (n, M), one row an image.
+        groups: (n) the group of each image, or None.
+        measure: totals (R, M) to values (R, J) within 0..top, NaN where undefined.
+        top: (J,) the largest possible value, or infinity.
+    """
+    rows, sizes = by_group(sums, groups)
+    values = measure(sums.sum(0, keepdims=True))[0]
+    low, high = intervals(rows, sizes, measure, top)
+    return [Estimate(*(_number(bound) for bound in bounds)) for bounds in zip(values, low, high, strict=True)]
 
 
 def _number(value: float | NDArray[np.float64]) -> float | None:

@@ -133,6 +133,8 @@ class Writer:
 class Task(Protocol):
     """What a mask means. `tasks.semantic` is the first; CONTRIBUTING.md shows how to add another.
 
+    A task derives from it, so that it need not define what it has no use for: `adjust`, `fit` and `uncalibrated`.
+
     Attributes:
         annotation: how mask files are read: `labels`, classes by value or colour; `values`, measured numbers.
         headline: the metric that models are compared by.
@@ -160,10 +162,17 @@ class Task(Protocol):
         """Return a module: (group -> raw maps (N, C, h, w), group -> encoded target (N, [C,] h, w)) to a scalar."""
 
     def adjust(self, maps: Tensor, decoding: Decoding) -> Tensor:
-        """Apply what was fitted to finished maps (C, h, w), after tiles and flips were averaged."""
+        """Apply what was fitted to finished maps (C, h, w), after tiles and flips were averaged; by default nothing."""
+        return maps
 
-    def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
-        """Fit decoding on validation images.
+    def fit(
+        self,
+        seen: Iterator[Seen],
+        images: int,
+        classes: Classes,
+        deadline: float | None,
+    ) -> Adjustments:
+        """Fit decoding on validation images; by default there is nothing to fit.
 
         Args:
             seen: predictions without any decoding yet.
@@ -171,6 +180,7 @@ class Task(Protocol):
             classes: of the data set.
             deadline: in seconds of `time.monotonic()`, for the fit alone; None for no limit.
         """
+        return Adjustments()
 
     def decode(
         self, blocks: Iterable[Block], size: tuple[int, int], classes: Classes, *, confidence: bool = False
@@ -179,6 +189,7 @@ class Task(Protocol):
 
     def uncalibrated(self, decoding: Decoding) -> Decoding:
         """Return the decoding that predictions must have for `judge`, which compares with and without the rest."""
+        return decoding
 
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> Judge:
         """Return a judge; a `quick` one computes the headline metric only."""

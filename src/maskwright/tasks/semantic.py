@@ -20,6 +20,7 @@ from maskwright.data.labels import read_label
 from maskwright.metrics.label_metrics import LABEL_METRICS
 from maskwright.ops import draw
 from maskwright.tasks import label_files, label_pictures
+from maskwright.tasks.base import Task
 from maskwright.tasks.label_fit import fit_labels
 from maskwright.tasks.label_judge import LabelJudge
 from maskwright.tasks.label_map import LabelMap, decide
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 GROUP = "classes"
 
 
-class Semantic:
+class Semantic(Task):
     """The task `semantic`; see `tasks.base.Task` for what each method does."""
 
     annotation: Literal["labels", "values"] = "labels"
@@ -76,7 +77,7 @@ class Semantic:
         self,
         blocks: Iterable[Block],
         size: tuple[int, int],
-        classes: Classes,  # noqa: ARG002 - the channels say it all
+        classes: Classes,
         *,
         confidence: bool = False,
     ) -> LabelMap:

@@ -63,7 +63,7 @@ def _invented(names: Sequence[str]) -> list[str]:
     """Say that classes are called by their numbers, if they are."""
     if list(names) != [f"class_{index}" for index in range(len(names))]:
         return []
-    return [f"nothing names the classes, so they are called class_0 to {names[-1]}: give their names with --classes"]
+    return [f"nothing names the classes, so they are called class_0 to {names[-1]}: give their names with `classes`"]
 
 
 def read_names(path: Path) -> list[str]:

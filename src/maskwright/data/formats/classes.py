@@ -53,7 +53,7 @@ class Meaning:
             are left.
     """
 
-    kind: Literal["index", "color", "instance"]
+    kind: Literal["index", "color", "instance", "values"]
     classes: Classes
     values: dict[int, int] = field(default_factory=dict)
     colors: dict[Color, int] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from maskwright.core.classes import IGNORE
+from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, MaskFile, Record
 from maskwright.data.formats.classes import Meaning, meaning_of
@@ -15,12 +15,13 @@ from maskwright.data.formats.tables import find_table, read_table
 from maskwright.data.formats.walk import images_below
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import ImageRef, Split
     from maskwright.data.formats.scan import Scan
+    from maskwright.data.formats.stacks import ImagePair
     from maskwright.data.formats.tables import ClassTable
 
 # With a table of names the masks are scanned only to see how they are coded, for which a few suffice.
@@ -46,9 +47,21 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     if not pairs:
         raise MaskwrightError(f"{root}: {stack_faults[0].message}: {stack_faults[0].cure}")
     masks = [pair.mask for pair in pairs]
+    if options.values:
+        meaning, coded = Meaning("values", Classes.named(("value",))), "files of measured values"
+        return _dataset(root, pairing, pairs, (meaning, coded), stack_faults)
     table = table_for(root, masks, options)
     scan = scan_masks(masks, _FEW_MASKS if pairing.instances or (table and len(table.entries) > 2) else MOST_MASKS)
     meaning = meaning_of(table, scan, options, masks[0].path.parent, instances=pairing.instances)
+    faults = (*stack_faults, *mask_faults(meaning, scan, masks[0].path.parent))
+    return _dataset(root, pairing, pairs, (meaning, mask_words(meaning, scan)), faults)
+
+
+def _dataset(
+    root: Path, pairing: Pairing, pairs: Sequence[ImagePair], coded: tuple[Meaning, str], faults: Sequence[Fault]
+) -> Dataset:
+    """Put the pairs together; `coded` is what the masks mean, as a table and in words."""
+    meaning, words = coded
     splits = meaningful_splits(pair.split for pair in pairs)
     records = tuple(
         Record(pair.id, pair.image, MaskFile(pair.mask, meaning.kind), pair.split if splits else None, pair.group)
@@ -57,12 +70,12 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     return Dataset(
         root,
         "folder",
-        f"{pairing.layout}: {mask_words(meaning, scan)}",
+        f"{pairing.layout}: {words}",
         meaning.classes,
         tuple(sorted(records, key=lambda record: record.id)),
         meaning.values,
         meaning.colors,
-        (*pairing.faults, *stack_faults, *mask_faults(meaning, scan, masks[0].path.parent)),
+        (*pairing.faults, *faults),
     )
 
 
