@@ -112,7 +112,7 @@ def test_an_annotation_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     image = {"id": 1, "file_name": "a.png", "width": mask.shape[1], "height": mask.shape[0]}
     content = {"images": [image], "annotations": [entry], "categories": [{"id": 1, "name": "thing"}]}
     (data / "annotations/instances.json").write_text(json.dumps(content))
-    with pytest.raises(MaskwrightError, match="needs measured values|cannot be trained on|takes at least"):
+    with pytest.raises(MaskwrightError, match=r"needs measured values|cannot be trained on|takes at least"):
         mw.plan(data, task="height", steps=2)
 
 
