@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from maskwright import losses, metrics, models
     from maskwright.core.errors import MaskwrightError
     from maskwright.workflows.api import evaluate, import_model, inspect, load, plan, predict, train
+    from maskwright.workflows.request import EvaluateRequest, PlanRequest
 
 __all__ = [
+    "EvaluateRequest",
     "MaskwrightError",
+    "PlanRequest",
     "evaluate",
     "import_model",
     "inspect",
@@ -38,6 +41,8 @@ def __getattr__(name: str) -> Any:
         return import_module(f"maskwright.{name}")
     if name == "MaskwrightError":
         return import_module("maskwright.core.errors").MaskwrightError
+    if name in {"EvaluateRequest", "PlanRequest"}:
+        return getattr(import_module("maskwright.workflows.request"), name)
     if name in __all__:
         return getattr(import_module("maskwright.workflows.api"), name)
     raise AttributeError(f"module 'maskwright' has no attribute {name!r}")

@@ -191,7 +191,7 @@ def test_scores_say_of_which_scenes_alone_they_speak(scores: Scores, capsys: pyt
 
 
 def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str]) -> None:
-    image = SimpleNamespace(source=Path("a.png"), files={"mask": Path("p/masks/a.png")}, pixels={"Sky": 4})
+    image = SimpleNamespace(source=Path("a.png"), page=None, files={"mask": Path("p/masks/a.png")}, pixels={"Sky": 4})
     failure = SimpleNamespace(path=Path("b.png"), reason="b.png cannot be read: it is cut")
     calls: list = []
     outcome = SimpleNamespace(
@@ -214,7 +214,9 @@ def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str
     assert run(["predict", "runs/one", "a.png", "b.png", "--json"]) == 2
     document = json.loads(capsys.readouterr().out)
     assert document["outputs"] == ["p/masks/a.png"]
-    assert document["images"] == [{"source": "a.png", "files": {"mask": "p/masks/a.png"}, "pixels": {"Sky": 4}}]
+    assert document["images"] == [
+        {"source": "a.png", "page": None, "files": {"mask": "p/masks/a.png"}, "pixels": {"Sky": 4}}
+    ]
     assert document["failures"] == [{"path": "b.png", "reason": "b.png cannot be read: it is cut"}]
     assert document["notes"] == ["d is a data set"]
 

@@ -7,7 +7,7 @@ import pytest
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan
-from maskwright.core.records import Dataset, MaskFile, Record
+from maskwright.core.records import Dataset, ImageRef, MaskFile, Record
 from maskwright.core.seeds import generator
 from maskwright.data import cache as cache_module
 from maskwright.data.cache import POINTS, DecodedCache, class_points
@@ -27,7 +27,7 @@ def dataset(tmp_path):
         labels[3, 4:7] = 2
         labels[0] = 9
         cv2.imwrite(str(mask), labels)
-        records.append(Record(image.name, image, MaskFile(mask, "index"), "train"))
+        records.append(Record(image.name, ImageRef(image), MaskFile(ImageRef(mask), "index"), "train"))
     table = {0: 0, 1: 1, 2: 2, 9: IGNORE}
     return Dataset(tmp_path, "folder", "test", Classes.named(["a", "b", "c"]), tuple(records), table)
 
@@ -48,7 +48,7 @@ def decoded(monkeypatch):
 
 def test_a_record_comes_as_its_files_say(dataset):
     image, labels = DecodedCache(dataset, dataset.records, DataPlan(), 10**9).get(1)
-    assert np.array_equal(image, cv2.imread(str(dataset.records[1].image))[:, :, ::-1])
+    assert np.array_equal(image, cv2.imread(str(dataset.records[1].image.path))[:, :, ::-1])
     assert labels[0].tolist() == [IGNORE] * 30
     assert labels[3, 4:7].tolist() == [2, 2, 2]
     assert labels[5, 5] == 1
@@ -137,7 +137,7 @@ def test_many_threads_see_the_same(dataset):
 
 
 def test_a_broken_file_is_named(dataset):
-    dataset.records[2].image.write_bytes(b"nothing")
+    dataset.records[2].image.path.write_bytes(b"nothing")
     with pytest.raises(MaskwrightError, match=r"2\.png"):
         DecodedCache(dataset, dataset.records, DataPlan(), 10**9).get(2)
 

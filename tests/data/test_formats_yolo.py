@@ -91,7 +91,7 @@ def test_paths_in_the_yaml(tmp_path, text):
 def test_a_wrong_path_in_the_yaml(tmp_path):
     make(tmp_path)
     (tmp_path / "data.yaml").write_text("train: images/trian\nval: images/val\nnames: [a, b]\n")
-    with pytest.raises(MaskwrightError, match="train: images/trian is not there"):
+    with pytest.raises(MaskwrightError, match="train: images/trian does not exist"):
         read_dataset(tmp_path)
 
 

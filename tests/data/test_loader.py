@@ -8,9 +8,9 @@ import pytest
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, Plan, SamplingPlan
-from maskwright.core.records import Dataset, MaskFile, Record
+from maskwright.core.records import Dataset, ImageRef, MaskFile, Record
 from maskwright.data.cache import DecodedCache
-from maskwright.data.loader import DEPTH, Batches, Samples, Share
+from maskwright.data.loader import DEPTH, Batches, ProcessShare, TrainingCrops
 
 BATCH = 6
 PLAN = Plan(seed=3, sampling=SamplingPlan(crop=(16, 24), batch=BATCH, rare_share=0.5))
@@ -34,7 +34,7 @@ def cache(tmp_path):
         image, mask = tmp_path / f"{number}.png", tmp_path / f"{number}_mask.png"
         cv2.imwrite(str(image), rng.integers(0, 256, (31, 27 + number, 3), np.uint8))
         cv2.imwrite(str(mask), rng.integers(0, 3, (31, 27 + number), np.uint8))
-        records.append(Record(image.name, image, MaskFile(mask, "index"), "train"))
+        records.append(Record(image.name, ImageRef(image), MaskFile(ImageRef(mask), "index"), "train"))
     table = {0: 0, 1: 1, 2: 2}
     dataset = Dataset(tmp_path, "folder", "test", Classes.named(["a", "b", "c"]), tuple(records), table)
     return DecodedCache(dataset, dataset.records, DataPlan(), 10**9)
@@ -43,7 +43,7 @@ def cache(tmp_path):
 @pytest.fixture
 def samples(cache):
     # Class 3 is said to be there but is not: too small for the working resolution.
-    return Samples(cache, [frozenset({0, 1, 2, 3})] * 5, PLAN)
+    return TrainingCrops(cache, [frozenset({0, 1, 2, 3})] * 5, PLAN)
 
 
 class Counting:
@@ -54,7 +54,7 @@ class Counting:
     def __init__(self, fail_at=None, delay=0.0):
         self.fail_at, self.delay, self.made = fail_at, delay, []
 
-    def sample(self, step, slot):
+    def crop(self, step, slot):
         time.sleep(self.delay)
         self.made.append((step, slot))
         if step == self.fail_at:
@@ -89,14 +89,14 @@ def test_the_number_of_threads_changes_nothing(samples):
 
 def test_a_resume_continues_exactly(samples, cache):
     whole = collected(samples, 0, 6)
-    fresh = Samples(cache, [frozenset({0, 1, 2, 3})] * 5, PLAN)
+    fresh = TrainingCrops(cache, [frozenset({0, 1, 2, 3})] * 5, PLAN)
     same(whole[4:], collected(fresh, 4, 6))
 
 
 @pytest.mark.parametrize("world_size", [2, 3, 4])
 def test_processes_share_one_batch(samples, world_size):
     whole = collected(samples, 0, 3)
-    parts = [collected(samples, 0, 3, share=Share(rank, world_size)) for rank in range(world_size)]
+    parts = [collected(samples, 0, 3, share=ProcessShare(rank, world_size)) for rank in range(world_size)]
     for step, batch in enumerate(whole):
         assert np.array_equal(np.concatenate([part[step].images for part in parts]), batch.images)
         assert np.array_equal(np.concatenate([part[step].labels for part in parts]), batch.labels)
@@ -104,17 +104,17 @@ def test_processes_share_one_batch(samples, world_size):
 
 def test_samples_may_be_asked_for_in_any_order(samples):
     places = [(step, slot) for step in range(3) for slot in range(BATCH)]
-    forward = {place: samples.sample(*place) for place in places}
+    forward = {place: samples.crop(*place) for place in places}
     for place in reversed(places):
-        image, labels = samples.sample(*place)
+        image, labels = samples.crop(*place)
         assert np.array_equal(image, forward[place][0])
         assert np.array_equal(labels, forward[place][1])
 
 
 def test_slots_are_contiguous_and_even():
-    assert [list(Share(rank, 3).slots(7)) for rank in range(3)] == [[0, 1], [2, 3], [4, 5, 6]]
+    assert [list(ProcessShare(rank, 3).slots(7)) for rank in range(3)] == [[0, 1], [2, 3], [4, 5, 6]]
     with pytest.raises(MaskwrightError, match=r"sampling\.batch is 2.*3 processes"):
-        Share(0, 3).slots(2)
+        ProcessShare(0, 3).slots(2)
 
 
 def test_an_error_comes_at_its_batch_and_names_the_file():
@@ -126,7 +126,7 @@ def test_an_error_comes_at_its_batch_and_names_the_file():
 
 def test_a_fault_in_the_files_names_image_and_crop(samples, cache):
     for record in cache.records:
-        record.image.write_bytes(b"no picture")
+        record.image.path.write_bytes(b"no picture")
     with Batches(samples, 0, 9) as batches, pytest.raises(MaskwrightError, match=r"\d\.png") as caught:
         list(batches)
     assert any("while making crop" in note and ".png" in note for note in caught.value.__notes__)
@@ -180,9 +180,11 @@ def test_opencv_has_one_thread_meanwhile_and_its_own_again_afterwards():
 
 def test_a_file_that_broke_costs_its_crops_and_is_named_once(samples, cache):
     whole = collected(samples, 0, 12)
-    cache.records[2].image.write_bytes(b"no picture")
+    cache.records[2].image.path.write_bytes(b"no picture")
     for threads in (1, 3):
-        broken = Samples(DecodedCache(cache._dataset, cache.records, PLAN.data, 0), [frozenset({0, 1, 2, 3})] * 5, PLAN)
+        broken = TrainingCrops(
+            DecodedCache(cache._dataset, cache.records, PLAN.data, 0), [frozenset({0, 1, 2, 3})] * 5, PLAN
+        )
         batches = collected(broken, 0, 12, threads=threads)
         lost = [
             (batch.step, slot) for batch in batches for slot in range(BATCH) if (batch.labels[slot] == IGNORE).all()

@@ -119,7 +119,7 @@ def test_a_cut_file_is_named(saved: Path, share: float) -> None:
     whole = saved.read_bytes()
     cut = saved.parent / "cut.safetensors"
     cut.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(MaskwrightError, match=r"cut\.safetensors is no whole safetensors file.*Copy it again"):
+    with pytest.raises(MaskwrightError, match=r"cut\.safetensors is not a complete safetensors file.*Copy it again"):
         bundle.load(cut)
 
 
@@ -142,19 +142,19 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["m.pt", "m.pth", "m.bin", "M.PTH"])
 def test_a_pickle_is_never_opened(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(pickle.dumps(_Bomb()))
-    with pytest.raises(MaskwrightError, match=r"is a pickle, .* no model file of ours"):
+    with pytest.raises(MaskwrightError, match=r"is a pickle .* not a maskwright model file"):
         bundle.load(tmp_path / name)
 
 
 def test_a_pickle_under_another_name_is_never_opened(tmp_path: Path) -> None:
     (tmp_path / "m.safetensors").write_bytes(pickle.dumps(_Bomb()))
-    with pytest.raises(MaskwrightError, match=r"is a pickle, .* no model file of ours"):
+    with pytest.raises(MaskwrightError, match=r"is a pickle .* not a maskwright model file"):
         bundle.load(tmp_path / "m.safetensors")
 
 
 def test_somebody_elses_safetensors_is_told_apart(tmp_path: Path) -> None:
     safetensors.torch.save_file({"weight": torch.zeros(2)}, tmp_path / "m.safetensors")
-    with pytest.raises(MaskwrightError, match="no maskwright bundle: it has no card"):
+    with pytest.raises(MaskwrightError, match="not a maskwright bundle: it has no card"):
         bundle.load(tmp_path / "m.safetensors")
 
 
@@ -193,7 +193,7 @@ def test_a_damaged_card_is_named(saved: Path, tmp_path: Path, text: str) -> None
 )
 def test_a_card_changed_by_hand_is_named(saved: Path, tmp_path: Path, change: dict[str, Any], where: str) -> None:
     path = _changed(saved, tmp_path / "m.safetensors", change)
-    with pytest.raises(MaskwrightError, match=f"damaged, or was changed by hand .*{where}"):
+    with pytest.raises(MaskwrightError, match=f"damaged, or was edited by hand .*{where}"):
         bundle.load(path)
 
 

@@ -54,7 +54,7 @@ class Tiny(nn.Module):
             outputs = [nn.functional.interpolate(output, size=x.shape[2:], mode="bilinear") for output in outputs]
         return tuple(outputs) if with_aux else outputs[0]
 
-    def follow(self, progress: float) -> None:
+    def set_progress(self, progress: float) -> None:
         self.progress = progress
 
     def set_gradient_checkpointing(self, enable: bool) -> None:

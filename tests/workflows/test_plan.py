@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import pytest
 import torch
+from maskwright.planning.measure import StepCost, pixels
 from tests.planning.facts_by_hand import CPU, CUDA, facts
 from tests.workflows import toy_data as toy
 
@@ -17,7 +18,6 @@ from maskwright.core.plan import DataPlan, ModelPlan, Plan
 from maskwright.core.plan_file import write_plan
 from maskwright.models import bundle
 from maskwright.planning import planner
-from maskwright.planning.measure import StepCost, pixels
 from maskwright.training import optimizers
 from maskwright.workflows import plan as planning
 from maskwright.workflows.demo import demo
@@ -45,7 +45,7 @@ def test_wishes_are_told_as_set_by_hand() -> None:
         ("optim.name=adma", "'adma' is no optimiser: did you mean 'adam'"),
         ("loss.terms={dicee: 1}", "'dicee' is no loss: did you mean 'dice'"),
         ("loss.options={focall: {gamma: 1}}", "'focall' is no loss: did you mean 'focal'"),
-        ("model.backbone=resnett", "'resnett' is no backbone: did you mean 'resnet"),
+        ("model.backbone=resnett", "unknown backbone 'resnett'; did you mean 'resnet"),
     ],
 )
 def test_an_unknown_name_is_refused_with_its_key(setting: str, words: str, tmp_path: Path) -> None:

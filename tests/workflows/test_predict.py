@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from maskwright.workflows.predict_parts.outputs import count_pixels, write_mask
 from PIL import Image
 from pycocotools import mask as coco
 
@@ -19,13 +20,13 @@ from maskwright import models
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+from maskwright.core.records import ImageRef
 from maskwright.data.readers import read_mask
 from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.workflows import predict as module
 from maskwright.workflows.predict import predict
-from maskwright.workflows.predict_parts.outputs import count_pixels, write_mask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,6 +94,31 @@ def test_probabilities_and_overlays(run_folder: Path, images: Path, tmp_path: Pa
     overlay = np.array(Image.open(result.outputs[0]), float)
     assert np.abs(overlay - expected.overlay()).mean() < 6
     assert [path.name for path in (tmp_path / "out/probabilities").iterdir()] == ["b.npz"]
+
+
+def test_a_stack_leaves_one_mask_a_page(run_folder: Path, images: Path, tmp_path: Path) -> None:
+    pages = np.stack([cv2.imread(str(images / "a.png"), cv2.IMREAD_GRAYSCALE)[:, ::step] for step in (1, -1)])
+    stack = tmp_path / "stack.tif"
+    tifffile.imwrite(stack, pages, photometric="minisblack")
+    result = predict(run_folder, [stack], tmp_path / "out", save=["mask", "coco"], device="cpu")
+    assert result.failures == []
+    assert [(entry.source, entry.page) for entry in result.images] == [(stack, 0), (stack, 1)]
+    assert result.outputs[:2] == tuple(tmp_path / "out/masks/stack.tif" / name for name in ("0.png", "1.png"))
+    predictor = Predictor.load(run_folder, "cpu")
+    for page, entry in enumerate(result.images):
+        expected = predictor.predict(pages[page]).labels
+        np.testing.assert_array_equal(read_mask(entry.files["mask"]).array, expected)
+        np.testing.assert_array_equal(predictor.predict(ImageRef(stack, page)).labels, expected)
+    content = json.loads((tmp_path / "out/predictions.json").read_text(encoding="utf-8"))
+    assert [entry["file_name"] for entry in content["images"]] == ["stack.tif#0", "stack.tif#1"]
+
+
+def test_a_bad_page_stops_no_other(run_folder: Path, tmp_path: Path) -> None:
+    stack = tmp_path / "stack.tif"
+    tifffile.imwrite(stack, np.zeros((2, 60, 90, 5), np.uint8), photometric="minisblack", planarconfig="contig")
+    result = predict(run_folder, [stack], tmp_path / "out", device="cpu")
+    assert [failure.path for failure in result.failures] == [stack, stack]
+    assert "stack.tif, page 1: the image has 5 channels" in result.failures[1].reason
 
 
 @pytest.mark.parametrize("kind", ["coco", "coco-polygons"])
@@ -264,7 +290,7 @@ def test_a_full_disk_stops_the_work_and_leaves_nothing_half(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("maskwright.workflows.outputs.os.posix_fallocate", full, raising=False)
+    monkeypatch.setattr("maskwright.workflows.predict_parts.outputs.os.posix_fallocate", full, raising=False)
     with pytest.raises(MaskwrightError, match="disk is full"):
         predict(run_folder, [images], tmp_path / "out", save=["probabilities"], device="cpu")
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []

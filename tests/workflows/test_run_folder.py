@@ -14,7 +14,7 @@ from tests.data.survey_data import picture, write_dataset
 
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import Dataset, MaskFile, Record
+from maskwright.core.records import Dataset, ImageRef, MaskFile, Record
 from maskwright.workflows.runs import provenance, run_folder
 
 
@@ -128,7 +128,7 @@ def test_the_hash_covers_what_it_says(tmp_path):
     image, mask = tmp_path / "a.png", tmp_path / "m.png"
     image.write_bytes(b"i" * 10)
     mask.write_bytes(b"m" * 70_000)
-    record = Record("a.png", image, MaskFile(mask, "index"))
+    record = Record("a.png", ImageRef(image), MaskFile(ImageRef(mask), "index"))
     dataset = Dataset(tmp_path, "folder", "", Classes.named(("a", "b")), (record,))
     before = provenance.data_hash(dataset)
     mask.write_bytes(b"m" * 65_536 + b"x" * 4_464)

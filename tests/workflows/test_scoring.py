@@ -168,7 +168,7 @@ def test_the_cost_of_an_image_is_measured_on_the_second_unless_the_first_was_dea
 
 
 def test_what_cannot_be_read_is_told_and_left_out(data: Dataset) -> None:
-    data.records[3].image.write_bytes(b"no picture")
+    data.records[3].image.path.write_bytes(b"no picture")
     told: list[Record] = []
     progress: list[int] = []
     predictor = predictor_of(data)
@@ -204,7 +204,7 @@ def test_images_of_a_type_that_the_model_does_not_fit_are_told_and_left_out(data
 
 def test_nothing_readable_is_an_error_that_names_the_first(data: Dataset) -> None:
     for record in data.records:
-        record.image.write_bytes(b"no picture")
+        record.image.path.write_bytes(b"no picture")
     with pytest.raises(MaskwrightError, match=r"none of the 12 images can be judged; the first: .*\d\d\.png"):
         scoring.judge(predictor_of(data), data, data.records)
 

@@ -55,7 +55,7 @@ def test_a_run_is_fine_tuned_by_lora_and_saved_without_a_trace(data: Path, base:
     told = [event.text for event in events if isinstance(event, Note)]
     assert told[0].startswith("model swiftnet on compact, ")
     assert told[0].endswith(f" parameters, from {toy.plan_of(tmp_path / 'run').model.weights}")
-    assert told[1].endswith("backbone and decoder; last layers taken over for class-0, class-1, class-2")
+    assert told[1].endswith("backbone and decoder; last layers copied for class-0, class-1, class-2")
     assert told[2].startswith("trains ")
     before, after = (load_file(run / "model.safetensors") for run in (base, tmp_path / "run"))
     assert before.keys() == after.keys()
@@ -103,7 +103,7 @@ def test_two_processes_thaw_and_adapt_as_one_does(data: Path, base: Path, tmp_pa
 def test_another_decoder_stands_on_the_backbone_of_a_run(data: Path, base: Path, tmp_path: Path) -> None:
     events: list[Event] = []
     train(data, request(base, model="unet"), tmp_path / "run", on_event=events.append)
-    assert any(": the backbone; decoder and last layers are fresh" in str(event) for event in events)
+    assert any(": backbone only; decoder and last layers start at random" in str(event) for event in events)
     plan = toy.plan_of(tmp_path / "run")
     assert (plan.model.name, plan.model.options["widths"]) == ("unet", [8, 8, 16, 16])
     assert "width" not in plan.model.options, "it is the decoder's, and its fellow in unet means something else"
@@ -140,7 +140,7 @@ def test_what_contradicts_a_start_is_refused(base: Path, tmp_path: Path) -> None
         requested_plan(request(tmp_path))
     with pytest.raises(MaskwrightError, match=r"^--from .*gone does not exist: give the folder of a run"):
         requested_plan(request(tmp_path / "gone"))
-    with pytest.raises(MaskwrightError, match=r"takes images of 3 channels, and data\.channels is 1"):
+    with pytest.raises(MaskwrightError, match=r"takes images of 3 channels, but data\.channels is 1"):
         requested_plan(request(base, "data.channels=1"))
 
 

@@ -10,10 +10,14 @@ import errno
 import signal
 import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from maskwright.cli.flags import in_flags, typed_as
 from maskwright.core.errors import MaskwrightError, out_of_memory, plainly
 from maskwright.core.files import write_error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DONE, OURS, YOURS, INTERRUPTED = 0, 1, 2, 130
 NOTHING_WRITTEN = "interrupted: nothing was written"
@@ -39,7 +43,7 @@ class Stopped(KeyboardInterrupt):
         self.exit_code = 128 + number
 
 
-def heed_signals() -> None:
+def install_signal_handlers() -> None:
     """Let a scheduler's SIGTERM and a closed terminal's SIGHUP end a verb as Ctrl-C does."""
 
     def stop(number: int, _frame: object) -> NoReturn:
@@ -56,12 +60,18 @@ def interruption_code(error: BaseException | None) -> int:
     return error.exit_code if isinstance(error, Stopped) else INTERRUPTED
 
 
-def explain(error: BaseException) -> tuple[int, str]:
-    """Return the exit code and the paragraph for an exception that ended a verb."""
+def explain(error: BaseException, arguments: Sequence[str] = ()) -> tuple[int, str]:
+    """Return the exit code and the paragraph for an exception that ended a verb.
+
+    Args:
+        error: the exception.
+        arguments: the command line, to name the option that set what is at fault.
+    """
     if isinstance(error, MaskwrightError):
-        return YOURS, str(error)
+        typed = None if error.key is None else typed_as(arguments, error.key)
+        return YOURS, in_flags(str(error)) if typed is None else f"{typed}: {in_flags(str(error))}"
     if isinstance(error, OSError) and error.errno in _WRITING:
-        return YOURS, str(write_error(Path(str(error.filename or "a file")), error))
+        return YOURS, in_flags(str(write_error(Path(str(error.filename or "a file")), error)))
     if isinstance(error, OSError) and error.errno in _OTHERS:
         return YOURS, f"{error.filename or 'a file'} could not be opened, as {_OTHERS[error.errno]}"
     if out_of_memory(error):
@@ -71,9 +81,8 @@ def explain(error: BaseException) -> tuple[int, str]:
             "--set predict.tile=[256,256] for whole images"
         )
     return OURS, (
-        f"maskwright failed in a way it should not: {type(error).__name__}: {_first_line(error)} "
-        f"(at {_place(error)}). This is our fault and not yours. Please report it, with what the same command "
-        "prints when --debug is added"
+        f"internal error: {type(error).__name__}: {_first_line(error)} (at {_place(error)}). Please report it, with "
+        "the output of the same command with --debug"
     )
 
 
@@ -97,7 +106,7 @@ def bad_value(error: BaseException) -> str | None:
 
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else "no further word"
+    return lines[0] if lines else "no message"
 
 
 def _place(error: BaseException) -> str:

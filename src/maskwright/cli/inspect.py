@@ -10,7 +10,7 @@ from maskwright.cli.errors import DONE, YOURS
 from maskwright.cli.options import AsJson, ClassNames, Data, Format, GroupBy, Ignore, Map, Seed, read_options
 from maskwright.cli.tables import Column, number, pairs, percent, table
 from maskwright.cli.terminal import Terminal
-from maskwright.report.numbers import plural
+from maskwright.core.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ def inspect(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> int:
-    """Say what the data holds and what is wrong.
+    """Describe a data set and list its faults.
 
     Measures images and masks and lists every fault with its cure. Exit code 2 when training cannot work.
     """

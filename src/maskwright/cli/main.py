@@ -17,7 +17,15 @@ import typer
 from typer.main import get_command
 
 from maskwright.cli import demo, evaluate, import_, inspect, losses, models, plan, predict, train
-from maskwright.cli.errors import DONE, NOTHING_WRITTEN, YOURS, bad_value, explain, heed_signals, interruption_code
+from maskwright.cli.errors import (
+    DONE,
+    NOTHING_WRITTEN,
+    YOURS,
+    bad_value,
+    explain,
+    install_signal_handlers,
+    interruption_code,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +45,7 @@ VERBS: dict[str, Callable[..., int]] = {
 # Rich's help pages cost 0.2 s of imports, and plain ones read as well in a pipe.
 app = typer.Typer(
     name="maskwright",
-    help="From a folder of images and masks to a segmentation model one can trust.",
+    help="From a folder of images and masks to a segmentation model you can trust.",
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -87,7 +95,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 (the one place where every error becomes words)
         if debug:
             traceback.print_exc()
-        exit_code, paragraph = explain(error)
+        exit_code, paragraph = explain(error, arguments)
         _complain(paragraph, as_json=as_json)
         return exit_code
     return int(code or DONE)
@@ -108,7 +116,7 @@ def _main(arguments: list[str]) -> Any:
 
 def main() -> None:
     """Run the command line of this process, and end the process with its exit code."""
-    heed_signals()
+    install_signal_handlers()
     sys.exit(run(sys.argv[1:]))
 
 

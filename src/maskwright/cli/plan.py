@@ -3,41 +3,18 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from maskwright.cli.errors import DONE
-from maskwright.cli.options import (
-    AsJson,
-    ClassNames,
-    Data,
-    Device,
-    Format,
-    GroupBy,
-    Ignore,
-    Map,
-    PlanSeed,
-)
-from maskwright.cli.requests import (
-    Backbone,
-    Budget,
-    Epochs,
-    Freeze,
-    FromRun,
-    Lora,
-    Model,
-    PlanFile,
-    Settings,
-    Steps,
-    Weights,
-    plan_request,
-)
+from maskwright.cli.options import AsJson, Data
+from maskwright.cli.requests import takes_request
 from maskwright.cli.tables import Column, number, table
 from maskwright.cli.terminal import Terminal
 from maskwright.core.paths import check_file
+from maskwright.workflows.request import PlanRequest
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -47,40 +24,18 @@ if TYPE_CHECKING:
 Out = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan here, for `maskwright train --plan`.")]
 
 
-def plan(
-    data: Data,
-    budget: Budget = None,
-    steps: Steps = None,
-    epochs: Epochs = None,
-    model: Model = None,
-    backbone: Backbone = None,
-    weights: Weights = None,
-    settings: Settings = None,
-    plan_file: PlanFile = None,
-    from_run: FromRun = None,
-    freeze: Freeze = None,
-    lora: Lora = None,
-    out: Out = None,
-    format_name: Format = None,
-    classes: ClassNames = None,
-    ignore: Ignore = None,
-    mapping: Map = None,
-    group_by: GroupBy = None,
-    device: Device = "auto",
-    seed: PlanSeed = None,
-    as_json: AsJson = False,
-) -> int:
-    """Decide a training and give every reason.
+@takes_request
+def plan(data: Data, request: PlanRequest, out: Out = None, as_json: AsJson = False) -> int:
+    """Plan a training and give every reason.
 
     Measures the data and this machine, prints each decision with its value and reason, and trains nothing.
     """
-    request = plan_request(locals(), time.monotonic())  # first: until a name is bound, locals() are the options
     terminal = Terminal(as_json=as_json)
     if out is not None:
         check_file(out, "plan.yaml")
     from maskwright.workflows.runs.preflight import check_training
 
-    check_training(data, plan_file, from_run, weights)
+    check_training(data, request)
     from maskwright.core.plan_file import write_plan
     from maskwright.workflows.plan import make_plan
 
@@ -114,7 +69,7 @@ def plan_tables(made: Plan, width: int) -> list[RenderableType]:
         )
     ]
     rest = sum(1 for key in values if not any(key.startswith(reason) for reason in made.reasons))
-    parts.append(Text(f"{rest} further settings stand at their defaults; --json or --out plan.yaml shows them."))
+    parts.append(Text(f"{rest} further settings have their default values; --json or --out plan.yaml shows them."))
     return parts
 
 

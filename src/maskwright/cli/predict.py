@@ -1,4 +1,4 @@
-"""`maskwright predict`: masks for images, files going wrong one by one and not all at once. Predicts nothing itself."""
+"""`maskwright predict`: masks for images; a file that fails does not stop the others. Predicts nothing itself."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from maskwright.cli.errors import DONE, YOURS
-from maskwright.cli.options import AsJson, Crf, Device, OutputStride, Run, comma_list
+from maskwright.cli.options import AsJson, Device, OutputStride, Postprocess, Run, comma_list
 from maskwright.cli.terminal import Terminal
-from maskwright.report.numbers import plural
+from maskwright.core.text import plural
 
 Sources = Annotated[
     list[str],
@@ -37,7 +37,7 @@ def predict(
     device: Device = "auto",
     fast: Fast = False,
     output_stride: OutputStride = None,
-    crf: Crf = False,
+    postprocess: Postprocess = None,
     as_json: AsJson = False,
 ) -> int:
     """Write masks for images.
@@ -52,12 +52,15 @@ def predict(
     from maskwright.workflows.predict import predict as segment
 
     terminal = Terminal(as_json=as_json)
-    model, note = opened(run, device, fast=fast, output_stride=output_stride, crf=crf)
+    model, note = opened(run, device, fast=fast, output_stride=output_stride, postprocess=postprocess)
     if note:
         terminal.say(f"note: {note}")
     with terminal.working() as watch:
         result = segment(model, sources, out, save=comma_list(save), on_progress=watch.counting("predict"))
-    images = [{"source": image.source, "files": image.files, "pixels": image.pixels} for image in result.images]
+    images = [
+        {"source": image.source, "page": image.page, "files": image.files, "summary": image.summary}
+        for image in result.images
+    ]
     failures = [{"path": failure.path, "reason": failure.reason} for failure in result.failures]
     notes = [*([note] if note else []), *result.notes]
     terminal.answer({"out": out, "outputs": result.outputs, "images": images, "failures": failures, "notes": notes})

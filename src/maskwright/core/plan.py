@@ -95,10 +95,10 @@ class PostprocessPlan(Section):
 
 
 class Plan(Section):
-    """Every decision about one training; `reasons` maps a dotted key (`data.scale`) to why it is so."""
+    """Every decision about one training; `task` is in `tasks.TASKS`; `reasons` maps a dotted key to why it is so."""
 
     version: Literal[1] = 1
-    task: Literal["semantic"] = "semantic"
+    task: str = "semantic"
     seed: int = Field(0, ge=0)
     data: DataPlan = DataPlan()
     split: SplitPlan = SplitPlan()

@@ -36,6 +36,10 @@ class ModelPlan(Section):
     aux_levels: list[int] | None = None
     options: dict[str, Any] = {}
 
+    def plain(self) -> ModelPlan:
+        """Return the same network without starting weights, to be filled with weights that are there already."""
+        return self.model_copy(update={"pretrained": False, "weights": None})
+
 
 class LossPlan(Section):
     """What is minimised.

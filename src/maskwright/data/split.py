@@ -233,7 +233,7 @@ def _cut(records: Sequence[Record], cut: Frames, left_out: int, parts: Sequence[
     return Fault(
         "sequence-cut",
         "warning",
-        records[0].image.parent,
+        records[0].image.path.parent,
         f"{_count(len(cut), 'sequence')} cannot give {_listed(parts)} whole sequences, so each was cut into contiguous "
         f"blocks{gap}: the scores speak of these scenes only",
         "add images of other scenes, or a test folder with other scenes",
@@ -245,7 +245,7 @@ def _torn(records: Sequence[Record], strictness: Strictness) -> Fault:
     return Fault(
         "near-duplicate-split",
         "warning",
-        records[0].image.parent,
+        records[0].image.path.parent,
         f"most of these {len(records)} images look alike, so {which} had to fall on different sides of the split, "
         "and scores may be too good",
         "say what belongs together with --group-by PATTERN (patient, site, day), or give train, val and test folders",

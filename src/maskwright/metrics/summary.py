@@ -13,6 +13,7 @@ import numpy as np
 
 from maskwright.metrics.confusion import RATES, dice, iou, mean_defined, pixel_accuracy, ratio
 from maskwright.metrics.intervals import by_group, intervals
+from maskwright.metrics.label_metrics import BY_CLASS, IMAGE_METRICS, LABEL_METRICS, OF_ALL, PER_IMAGE
 from maskwright.metrics.scores import ClassScores, Estimate, ImageScore, Scores
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.metrics.scores import Calibration
-
-BY_CLASS = (*RATES, "boundary_iou", "hd95", "nsd")
-PER_IMAGE = ("iou_per_image", "dice_per_image")
 
 
 @dataclass(frozen=True)
@@ -68,31 +66,33 @@ def summarize(
     low, high = intervals(rows, sizes, measure, _top(classes))
     estimates = [_estimate(*bounds) for bounds in zip(values, low, high, strict=True)]
     by_class = {key: estimates[index * classes : (index + 1) * classes] for index, key in enumerate(BY_CLASS)}
-    rest = dict(zip((*BY_CLASS, *PER_IMAGE, "pixel_accuracy"), estimates[len(BY_CLASS) * classes :], strict=True))
+    keys = (*BY_CLASS, *PER_IMAGE, *OF_ALL)
+    means = dict(zip(keys, estimates[len(BY_CLASS) * classes :], strict=True))
     shown = np.sum([image.counts[:, 2] > 0 for image in images], axis=0)
     return Scores(
+        task="semantic",
+        metrics=LABEL_METRICS,
+        image_metrics=IMAGE_METRICS,
+        headline="iou",
         images=len(images),
         groups=len({image.group for image in images} - {None}),
         classes=tuple(
             ClassScores(
-                name=name,
-                pixels=int(matrix[index].sum()),
-                images=int(shown[index]),
-                **{key: by_class[key][index] for key in BY_CLASS},
+                name, int(matrix[index].sum()), int(shown[index]), {key: by_class[key][index] for key in BY_CLASS}
             )
             for index, name in enumerate(names)
         ),
-        mean={key: rest[key] for key in (*BY_CLASS, *PER_IMAGE)},
-        pixel_accuracy=rest["pixel_accuracy"],
+        mean={metric.key: means[metric.key] for metric in LABEL_METRICS},
+        per_image=per_image,
         calibration=calibration,
         confusion=tuple(tuple(row) for row in matrix.tolist()),
-        per_image=per_image,
     )
 
 
 def _image_score(image: ImageCounts) -> ImageScore:
     means = (mean_defined(iou(image.counts)), mean_defined(dice(image.counts)), pixel_accuracy(image.counts))
-    return ImageScore(image.id, image.group, *(_number(value) for value in means))
+    values = {metric.key: _number(value) for metric, value in zip(IMAGE_METRICS, means, strict=True)}
+    return ImageScore(image.id, image.group, values)
 
 
 def _sums(image: ImageCounts) -> NDArray[np.float64]:
@@ -120,7 +120,7 @@ def _values(sums: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
 def _top(classes: int) -> NDArray[np.float64]:
     """Return the largest possible value of each score, in the order of `_values`: a distance has none."""
     by_class = np.array([np.inf if key == "hd95" else 1.0 for key in BY_CLASS])
-    return np.concatenate([by_class.repeat(classes), by_class, np.ones(len(PER_IMAGE) + 1)])
+    return np.concatenate([by_class.repeat(classes), by_class, np.ones(len(PER_IMAGE) + len(OF_ALL))])
 
 
 def _estimate(value: float, low: float, high: float) -> Estimate:

@@ -18,8 +18,6 @@ from maskwright.planning.facts import Decision
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from maskwright.core.plan import Plan
     from maskwright.planning.facts import Facts
 
@@ -28,12 +26,6 @@ LONG_SIDE = {"cpu": 768, "mps": 1024, "cuda": 1536}
 DETAIL = 4.0
 """Pixels that the thinnest class keeps of its median thickness at the working resolution."""
 CROP_PIXELS = {"cpu": 256 * 320, "mps": 384 * 384, "cuda": 512 * 512}
-MOST_ODDS = 5.0
-"""Most that a class may be sought, as a multiple of all classes alike."""
-RARE = 0.05
-"""Share of the pixels up to which a class is called rare; words alone follow from it."""
-FEW_IMAGES = 3
-"""Below so many training images a class is not sought more than others: it would be learnt by heart."""
 MULTIPLE = 32
 MIRRORED = 0.6
 """Likeness of the masks to their left-right mirror image from which a flip shows nothing impossible."""
@@ -148,42 +140,6 @@ def crop_size(height: float, width: float, most: float) -> tuple[int, int]:
     elif across > width:
         down, across = min(pixels / max(width, least), height), width
     return max(round(down / MULTIPLE) * MULTIPLE, least), max(round(across / MULTIPLE) * MULTIPLE, least)
-
-
-def rare_classes(facts: Facts, _plan: Plan) -> list[Decision]:
-    """Centre half of the crops on a class drawn more often the rarer it is (odds: frequency to the power -1/2)."""
-    stats = facts.fingerprint.class_stats
-    shares = np.array([entry.share for entry in stats])
-    present = shares > 0
-    if present.sum() < 2:
-        return [Decision("sampling.rare_share", 0.0, "one class only: no crop is better than another")]
-    uniform = 1.0 / present.sum()
-    images = [entry.images.get("train", sum(entry.images.values())) for entry in stats]
-    most = np.where(np.array(images) < FEW_IMAGES, uniform, MOST_ODDS * uniform)
-    odds = _capped(np.where(present, np.maximum(shares, 1e-7) ** -0.5, 0.0), np.where(present, most, 0.0))
-    rarest = int(np.argmin(np.where(present, shares, np.inf)))
-    name = stats[rarest].name
-    why = "plain crops show little of it" if shares[rarest] <= RARE else "none is rare, so seeking them changes little"
-    reason = f"{name}, the rarest class, fills {shares[rarest]:.2%} of the pixels: {why}"
-    limits = f"inverse square root of the frequency, none above {MOST_ODDS:.0f} times the mean"
-    return [
-        Decision("sampling.rare_share", 0.5, reason),
-        Decision("sampling.class_odds", [round(float(odd), 5) for odd in odds], limits),
-    ]
-
-
-def _capped(odds: NDArray[np.float64], most: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale odds to sum 1 with none above its limit: what one gives up, the free ones share."""
-    fixed = np.zeros(len(odds), bool)
-    for _ in odds:
-        free = ~fixed & (odds > 0)
-        left = 1.0 - most[fixed].sum()
-        scaled = np.where(fixed, most, odds * (left / odds[free].sum() if free.any() else 0.0))
-        over = free & (scaled > most)
-        if not over.any():
-            return scaled / scaled.sum()
-        fixed |= over
-    return most / most.sum()
 
 
 def flips(facts: Facts, _plan: Plan) -> list[Decision]:

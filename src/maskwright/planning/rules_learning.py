@@ -1,4 +1,4 @@
-"""Rules about learning: network, starting weights, loss, opponent, optimiser, learning rate.
+"""Rules about learning: network, starting weights, discriminator, optimiser, learning rate.
 
 Each rule takes the facts and the plan so far and returns decisions. Knows no clock.
 """
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
     from maskwright.planning.facts import Facts
 
-MANY_CLASSES = 50
-FEW_CLASSES = 4
 RATES = {"adam": 2e-3, "adamw": 2e-3, "muon": 0.02, "rmsprop": 1e-3, "sgd": 0.05}
 """Highest learning rate of each optimiser, from scratch, at `RATED_BATCH` crops a step."""
 RATED_BATCH = 8
@@ -110,33 +108,8 @@ def starting_weights(facts: Facts, plan: Plan) -> list[Decision]:
     return [Decision("model.pretrained", usable, why)]
 
 
-def loss(facts: Facts, _plan: Plan) -> list[Decision]:
-    """Add Dice, which is close to the score, to cross-entropy; less where a batch lacks most classes."""
-    present = [entry for entry in facts.fingerprint.class_stats if entry.share > 0]
-    rarest = min(present, key=lambda entry: entry.share, default=None)
-    many = len(present) > MANY_CLASSES
-    if rarest is None or many:
-        why = f"{len(present)} classes, most of them absent from any one batch: Dice counts half"
-    else:
-        fills = f"{rarest.name}, the rarest class, fills {rarest.share:.2%} of the pixels"
-        why = f"{fills}; Dice counts each class alike, cross-entropy each pixel"
-    return [Decision("loss.terms", {"cross_entropy": 1.0, "dice": 0.5 if many else 1.0}, why)]
-
-
-def label_stride(facts: Facts, plan: Plan) -> list[Decision]:
-    """Compare every label where that costs little: what is thinner than the stride is lost between the others."""
-    count = len(facts.fingerprint.class_stats)
-    if plan.adversarial.weight:
-        return [Decision("loss.full_size", value=False, reason="the opponent judges maps at the decoder's own stride")]
-    if count <= FEW_CLASSES:
-        why = "logits at full size cost little, and cracks gained 3.8 points of IoU by them (docs/benchmarks.md)"
-    else:
-        why = "logits at full size take an eighth more time, and gained nothing on CamVid (docs/benchmarks.md)"
-    return [Decision("loss.full_size", value=count <= FEW_CLASSES, reason=f"{count} classes: {why}")]
-
-
-def opponent(facts: Facts, plan: Plan) -> list[Decision]:
-    """Where adversarial training is asked for, make the opponent as narrow as the machine needs it."""
+def discriminator(facts: Facts, plan: Plan) -> list[Decision]:
+    """Where adversarial training is asked for, make the discriminator as narrow as the machine needs it."""
     if not plan.adversarial.weight:
         return []
     if facts.machine.device == "cuda":

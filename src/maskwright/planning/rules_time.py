@@ -9,15 +9,17 @@ import math
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.resources import CACHE_SHARE
+from maskwright.core.time_budget import EVALUATION_SHARE
+from maskwright.planning.cost import pixels
 from maskwright.planning.facts import Decision
-from maskwright.planning.measure import pixels
 from maskwright.planning.rules_data import MIRRORED, crop_size, detail_reason, detail_scale
 from maskwright.planning.rules_learning import slimmer
 
 if TYPE_CHECKING:
     from maskwright.core.plan import Plan
+    from maskwright.planning.cost import StepCost
     from maskwright.planning.facts import Facts
-    from maskwright.planning.measure import StepCost
 
 BATCH = {"cpu": 8, "mps": 8, "cuda": 16}
 MEMORY_SHARE = 0.5
@@ -27,10 +29,6 @@ ENOUGH_STEPS = 300
 """Fewer than these are too few: then a step is made cheaper."""
 PASSES = 15
 """How often all training pixels should be seen; at less than half of it, images are shrunk."""
-EVALUATION_SHARE = 0.15
-"""Part of the budget that the honest evaluation at the end may take; it looks at fewer images when that is short."""
-CACHE_SHARE = 0.4
-"""Part of the free memory that decoded images may fill."""
 VALIDATION_SHARE = 0.03
 FORWARD_SHARE = 0.4
 """Time of a forward pass as a share of a training step's, a pixel each."""
@@ -151,8 +149,9 @@ def steps(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
         assert plan.train.budget_seconds is not None
         enough = plan.train.budget_seconds + short / (1 - EVALUATION_SHARE)
         raise MaskwrightError(
-            f"--budget {plan.train.budget_seconds:.0f}s leaves {max(facts.train_seconds, 0):.0f} s for training, "
-            f"and a step takes {seconds:.2f} s here: give {_rounded(enough)} or more"
+            f"the budget of {plan.train.budget_seconds:.0f} s leaves {max(facts.train_seconds, 0):.0f} s for training, "
+            f"and a step takes {seconds:.2f} s here: give {_rounded(enough)} or more",
+            "train.budget_seconds",
         )
     seen = count * plan.sampling.batch / max(facts.train_images, 1)
     reason = f"{facts.train_seconds:.0f} s at {seconds:.3f} s a step (measured), about {seen:.0f} crops an image"

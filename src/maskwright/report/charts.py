@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from maskwright.report.numbers import percent, share
+from maskwright.core.text import percent, share
 from maskwright.report.svg import Scale, Svg, nice_ticks, number, path, picture, tag
 
 if TYPE_CHECKING:

@@ -1,22 +1,22 @@
-"""What the dense CRF changes, as rows of a table and in words. Knows no HTML and no terminal."""
+"""What a postprocessor changes, as rows of a table and in words. Knows no HTML and no terminal."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from maskwright.report.numbers import points
-from maskwright.report.tables import CLASS_METRICS
+from maskwright.core.text import points
+from maskwright.metrics.label_metrics import LABEL_METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from maskwright.report.content import Gain
 
-LABELS = {metric.key: metric.label for metric in CLASS_METRICS}
+LABELS = {metric.key: metric.label for metric in LABEL_METRICS}
 
 
 class Row(NamedTuple):
-    """One measure without and with the CRF, and the difference, all written."""
+    """One metric without and with the postprocessor, and the difference, all written."""
 
     measure: str
     without: str
@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 
 def in_percent(share: float) -> str:
-    """Write a share 0..1 in percent with a digit more than elsewhere: what a CRF changes is small."""
+    """Write a share 0..1 in percent with a digit more than elsewhere: what a postprocessor changes is small."""
     return points(share, 2)
 
 
@@ -45,7 +45,7 @@ def rows(gain: Gain, write: Callable[[float], str]) -> list[Row]:
     return found
 
 
-def losses(gain: Gain) -> list[str]:
-    """Name each measure that the CRF makes worse, as far as the numbers shown tell."""
+def losses(gain: Gain, label: str) -> list[str]:
+    """Name each metric that the postprocessor called `label` makes worse, as far as the numbers shown tell."""
     worse = [row.measure for row in rows(gain, in_percent) if row.difference.startswith("-")]
-    return [f"on these images the dense CRF makes the mean {measure} worse" for measure in worse]
+    return [f"on these images the {label} lowers the mean {measure}" for measure in worse]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
 
 FOLDER = "checkpoint"
-MARK, VERSION = "maskwright-checkpoint", "2"
+MARK, VERSION = "maskwright-checkpoint", "3"
 KEEP = 2
 _NAME = re.compile(r"step-(\d{8})\.safetensors")
 
@@ -37,8 +37,7 @@ class Checkpoint:
     """The state of a training.
 
     Attributes:
-        tensors: by name; `model.`, `average.`, `best.` and `optimizer.` stand in front, with an opponent also
-            `adversary.` and `adversary_optimizer.`.
+        tensors: by name, with a prefix: `model.`, `ema.`, `best.`, `optimizer.`, and those of further objectives.
         state: plain types: the schedule, the best score, the history, whatever the loop wants back.
         damaged: newer checkpoints that could not be read.
     """
@@ -89,7 +88,8 @@ def load(run: Path) -> Checkpoint | None:
             return replace(_read(path), damaged=tuple(reversed(paths[len(paths) - number :])))
     if paths:
         raise MaskwrightError(
-            f"{run / FOLDER} holds {len(paths)} checkpoints and none can be read: train anew with --out"
+            f"{run / FOLDER} holds {len(paths)} checkpoints and none can be read: start a new training with "
+            "another `out`"
         )
     return None
 
@@ -122,7 +122,8 @@ def check_plan(run: Path, checkpoint: Checkpoint, plan: Plan) -> None:
         if before.get(name) != value:
             raise MaskwrightError(
                 f"{run / 'plan.yaml'} was changed after the training had begun ({name}: {before.get(name)} became "
-                f"{value}): put it back, or train anew with --plan {run / 'plan.yaml'} and another --out"
+                f"{value}): put it back, or start a new training with `plan_file` {run / 'plan.yaml'} "
+                "and another `out`"
             )
 
 
@@ -179,8 +180,8 @@ def _read(path: Path) -> Checkpoint:
         metadata = file.metadata() or {}
         if metadata[MARK] != VERSION:
             raise MaskwrightError(
-                f"{path} is a checkpoint of the form {metadata[MARK]}, and this version reads {VERSION}: go on "
-                "with the version that began the training, or train anew with --out"
+                f"{path} is a checkpoint of format {metadata[MARK]}, and this version reads format {VERSION}: continue "
+                "with the version that began the training, or start a new training with another `out`"
             )
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     return Checkpoint(tensors, json.loads(metadata["state"]))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any
 
-from maskwright.core.durations import parse_seconds
-from maskwright.core.errors import unknown_name
+from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.plan import SplitPlan
 from maskwright.data.formats import ReadOptions
 from maskwright.inference.predictor import Predictor
@@ -32,17 +31,6 @@ if TYPE_CHECKING:
 StrPath = str | Path
 
 
-class EvaluateOptions(TypedDict, total=False):
-    """Further keywords of `evaluate`, which says what each means."""
-
-    split: str
-    crf: bool
-    refit: bool
-    read: ReadOptions | None
-    device: str
-    output_stride: int | None
-
-
 def inspect(
     data: StrPath,
     *,
@@ -58,7 +46,7 @@ def inspect(
         read: how to read it, where recognising it by itself would be wrong.
         group_by: regular expression on the file name; what it captures is never split.
         seed: of the split.
-        on_progress: told (images done, images in all).
+        on_progress: called with (images done, images in all).
 
     Raises:
         MaskwrightError: there is no such folder, or nothing in it that is known.
@@ -66,49 +54,53 @@ def inspect(
     return inspecting.inspect(Path(data), read or ReadOptions(), SplitPlan(group_by=group_by), seed, on_progress)
 
 
-def plan(data: StrPath, *, on_progress: OnProgress | None = None, **request: Any) -> Plan:
+def plan(
+    data: StrPath, request: PlanRequest | None = None, *, on_progress: OnProgress | None = None, **fields: Any
+) -> Plan:
     """Decide everything about a training; `plan.reasons` says why.
 
     Args:
         data: folder (or file) of images and masks.
-        on_progress: told (images done, images in all).
-        **request: `budget` ("10m" or seconds), or any field of `workflows.request.PlanRequest`.
+        request: what you want of the training; None for one made of `fields`.
+        on_progress: called with (images done, images in all).
+        **fields: of a `PlanRequest`, instead of `request`: `budget="10m"`, `model="unet"`.
 
     Raises:
-        MaskwrightError: the data cannot be trained on, or a setting is none.
+        MaskwrightError: the data cannot be trained on, or a value breaks its rule.
     """
-    return planning.make_plan(Path(data), _request(**request), on_progress).plan
+    return planning.make_plan(Path(data), _request(request, fields), on_progress).plan
 
 
 def train(
     data: StrPath | None = None,
+    request: PlanRequest | None = None,
     *,
     out: StrPath | None = None,
     resume: StrPath | None = None,
-    loggers: Sequence[str] = (),
+    log: Sequence[str] = (),
     on_event: OnEvent | None = None,
-    **request: Any,
+    **fields: Any,
 ) -> TrainResult:
-    """Plan, train within the time given, and judge the result on held-out images.
+    """Plan, train within the time given, and score the result on held-out images.
 
     Args:
         data: folder (or file) of images and masks; not needed with `resume`.
+        request: what you want of the training; None for one made of `fields`.
         out: run folder to write; None for a new one below `runs/`.
-        resume: go on with this run from its last checkpoint, by its own plan: of the rest only `device` may be given.
-        loggers: `wandb`, beside CSV and TensorBoard.
-        on_event: told how far the work is (`core.events`).
-        **request: `budget` ("10m" or seconds), or any field of `workflows.request.PlanRequest`, e.g. `steps`,
-            `model`, `from_run`, `settings=["optim.lr=3e-4"]`.
+        resume: continue this run from its last checkpoint, by its own plan: of the rest only `device` may be given.
+        log: `wandb`, in addition to CSV and TensorBoard.
+        on_event: called with progress and notes (`core.events`).
+        **fields: of a `PlanRequest`, instead of `request`: `budget="10m"`, `steps=200`, `settings=["optim.lr=3e-4"]`.
 
     Raises:
-        MaskwrightError: the data cannot be trained on, a setting is none, or `out` cannot be written.
+        MaskwrightError: the data cannot be trained on, a value breaks its rule, or `out` cannot be written.
     """
     return training.train(
         None if data is None else Path(data),
-        _request(**request),
+        _request(request, fields),
         None if out is None else Path(out),
         resume=None if resume is None else Path(resume),
-        loggers=tuple(loggers),
+        log=tuple(log),
         on_event=on_event,
     )
 
@@ -116,32 +108,27 @@ def train(
 def evaluate(
     run: StrPath,
     data: StrPath,
+    request: EvaluateRequest | None = None,
     *,
-    out: StrPath | None = None,
     on_progress: OnProgress | None = None,
-    **options: Unpack[EvaluateOptions],
+    **fields: Any,
 ) -> EvaluateResult:
-    """Score a trained model on one part of a data set, and write a report.
+    """Score a trained model on one split of a data set, and write a report.
 
     Args:
         run: run folder, or its `model.safetensors`.
         data: folder (or file) of images and masks.
-        out: folder for `metrics-SPLIT.json` and `report-SPLIT.html`; None for the run folder.
-        on_progress: told (images done, images in all).
-        split: `train`, `val` or `test` (the default); `all` for every labelled image.
-        crf: let a dense CRF follow the network, and compare. Where the model holds no parameters of it, they are
-            fitted on validation images, and the model file is written anew to keep them.
-        refit: with `crf`: fit them, also where the model holds some.
-        read: how to read the data; as the training read its own, if left out.
-        device: `auto` (the default), `cpu`, `cuda`, `cuda:N` or `mps`.
-        output_stride: of the network, where that can be changed: 4, 8, 16 or 32.
+        request: how to evaluate; None for one made of `fields`.
+        on_progress: called with (images done, images in all).
+        **fields: of an `EvaluateRequest`, instead of `request`: `split="all"`, `postprocess="crf"`.
 
     Raises:
         MaskwrightError: no model, no data, or classes that do not match.
     """
-    _check_keywords(options, EvaluateRequest.__dataclass_fields__)
-    request = EvaluateRequest(out=None if out is None else Path(out), **options)
-    return evaluating.evaluate(Path(run), Path(data), request, on_progress)
+    _check_keywords(fields, EvaluateRequest.__dataclass_fields__)
+    if isinstance(fields.get("out"), str):
+        fields["out"] = Path(fields["out"])
+    return evaluating.evaluate(Path(run), Path(data), request or EvaluateRequest(**fields), on_progress)
 
 
 def predict(
@@ -160,10 +147,10 @@ def predict(
         run: run folder, or its `model.safetensors`, or what `load` returned.
         sources: images, folders or globs.
         out: folder for what is written.
-        save: of `mask`, `overlay`, `probabilities`, `coco`, `coco-polygons`.
+        save: kinds of files; of label maps `mask`, `overlay`, `probabilities`, `coco`, `coco-polygons`.
         device: `auto`, `cpu`, `cuda`, ...
         fast: bfloat16: about twice as fast where the processor has it; a few pixels differ.
-        on_progress: told (images done, images in all); within a large image the first is a fraction, such as 2.25.
+        on_progress: called with (images done, images in all); within a large image 2.25 is a quarter of the third.
 
     Raises:
         MaskwrightError: no model, no image, or `out` cannot be written.
@@ -206,7 +193,9 @@ def import_model(
     )
 
 
-def load(run: StrPath, device: str = "auto", output_stride: int | None = None, *, crf: bool = False) -> Predictor:
+def load(
+    run: StrPath, device: str = "auto", output_stride: int | None = None, *, postprocess: str | None = None
+) -> Predictor:
     """Load a trained model: `mw.load(run).predict(array_or_path)`.
 
     Args:
@@ -214,27 +203,25 @@ def load(run: StrPath, device: str = "auto", output_stride: int | None = None, *
         device: `auto`, `cpu`, `cuda`, ...
         output_stride: of the network, where that can be changed (DeepLabV3: trained at 16, predicting at 8); None for
             the one that it was trained at.
-        crf: let a dense CRF follow the network, with the parameters that the model holds, or else the usual ones.
+        postprocess: what shall follow the network, `crf` for the dense CRF, with the settings that the model holds or
+            else the default ones.
 
     Raises:
-        MaskwrightError: there is no model, or the file is cut, not ours or of a newer version.
+        MaskwrightError: there is no model, or the file is cut off, not ours or of another version.
     """
-    return Predictor.load(run, device, output_stride=output_stride, crf=crf)
+    return Predictor.load(run, device, output_stride=output_stride, postprocess=postprocess)
 
 
-def _request(*, budget: str | float | None = None, settings: Sequence[str] = (), **fields: Any) -> PlanRequest:
-    """Build the request from keyword arguments.
+def _request(request: PlanRequest | None, fields: dict[str, Any]) -> PlanRequest:
+    """Return the request given, or build it from keyword arguments.
 
     Raises:
-        MaskwrightError: a keyword that is no field of the request.
+        MaskwrightError: both, or a keyword that is no field of the request.
     """
-    _check_keywords(fields, {"budget", *PlanRequest.__dataclass_fields__})
-    if budget is not None:
-        fields["budget_seconds"] = parse_seconds(budget)
-    for name in ("plan_file", "from_run", "weights"):
-        if isinstance(fields.get(name), str):
-            fields[name] = Path(fields[name])
-    return PlanRequest(settings=tuple(settings), **{"read": ReadOptions(), **fields})
+    _check_keywords(fields, PlanRequest.__dataclass_fields__)
+    if request is not None and fields:
+        raise MaskwrightError(f"both a request and {min(fields)} are given: put it into the request")
+    return request or PlanRequest(**fields)
 
 
 def _check_keywords(names: Iterable[str], known: Collection[str]) -> None:
@@ -245,4 +232,4 @@ def _check_keywords(names: Iterable[str], known: Collection[str]) -> None:
     """
     for name in names:
         if name not in known:
-            raise unknown_name("keyword here", name, known)
+            raise unknown_name("keyword", name, known)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskwright.core.events import Stage
-from maskwright.data.formats import ReadOptions, read_dataset
+from maskwright.core.text import plural
+from maskwright.data.formats import read_dataset
 from maskwright.data.mosaics import write_mosaics
-from maskwright.report.numbers import plural
 from maskwright.workflows.predict import predict
 from maskwright.workflows.request import PlanRequest
 from maskwright.workflows.train import TrainResult, train
@@ -76,7 +76,7 @@ def demo(
     """
     if budget_seconds is None and steps is None:
         budget_seconds = USUAL_SECONDS
-    request = PlanRequest(budget_seconds=budget_seconds, steps=steps, seed=seed, device=device, read=ReadOptions())
+    request = PlanRequest(budget=budget_seconds, steps=steps, seed=seed, device=device)
     out = out or free_folder()
     data, predictions = out / "data", out / "predictions"
     _tell(on_event, "data", f"mosaics of photographed textures, into {data}")

@@ -1,8 +1,8 @@
-"""A pickle read as data: what a plain state dict consists of, and nothing else. Knows no file and no torch.
+"""Reads a pickle as data: the contents of a plain state dict, and nothing else. Knows no file and no torch.
 
-A pickle is a program for a small stack machine. The one here never imports and never calls what the program names: the
-few names that `torch.save` writes for a dictionary of tensors stand for records, and any other is refused by its name.
-The opcodes are those of protocol 2 to 5 that such a dictionary needs (`pickletools` describes them).
+A pickle is a program for a small stack machine. The machine here never imports or calls what the program names: the few
+names that `torch.save` writes for a dictionary of tensors become records, and any other name is refused. It supports
+the opcodes of protocols 2 to 5 that such a dictionary needs (`pickletools` describes them).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Kind of storage in torch -> its dtype there.
+# Storage class in torch -> its dtype.
 KINDS = {
     "torch.DoubleStorage": "float64",
     "torch.FloatStorage": "float32",
@@ -32,23 +32,23 @@ _TENSOR = "torch._utils._rebuild_tensor_v2"
 _PARAMETER = "torch._utils._rebuild_parameter"
 _NAMES = {*KINDS, _DICT, _TENSOR, _PARAMETER}
 _SHOWN = 80
-_DEEPEST = 1000  # what torch.save writes goes some ten levels down
+_DEEPEST = 1000  # torch.save nests about ten levels
 
 
 class ForeignError(ValueError):
-    """The pickle holds what no plain state dict does; the text says what."""
+    """The pickle contains something that a plain state dict does not; the text says what."""
 
 
 @dataclass(frozen=True)
 class Name:
-    """One of the names that may stand in a pickle; never looked up."""
+    """An allowed name in a pickle; it is never looked up."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Storage:
-    """Numbers that lie beside the pickle: their dtype, under which key, and how many."""
+    """Numbers stored outside the pickle: their dtype, key and count."""
 
     dtype: str
     key: str
@@ -57,7 +57,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class View:
-    """A tensor: which numbers of its storage, counted in elements."""
+    """A tensor as a view of its storage; offset and strides count elements."""
 
     storage: Storage
     offset: int
@@ -66,13 +66,13 @@ class View:
 
 
 def parse(stream: BinaryIO) -> tuple[Any, dict[str, Storage]]:
-    """Read one pickle, and leave the stream behind it.
+    """Read one pickle, and leave the stream at its end.
 
     Returns:
         numbers, text, tuples, lists, dictionaries and `View`s; and every storage, by its key.
 
     Raises:
-        ForeignError: it holds something else.
+        ForeignError: it contains anything else.
         ValueError, IndexError, KeyError: it is damaged.
     """
     machine = _Machine()
@@ -83,7 +83,7 @@ def parse(stream: BinaryIO) -> tuple[Any, dict[str, Storage]]:
 
 
 class _Machine:
-    """Stack, marks and memo, as the opcodes want them."""
+    """The stack, marks and memo that the opcodes work on."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -92,7 +92,7 @@ class _Machine:
         self._memo: dict[int, Any] = {}
 
     def step(self, opcode: str, value: Any) -> None:
-        """Do what one opcode says."""
+        """Execute one opcode."""
         if opcode in _VALUES:
             self.stack.append(value)
         elif opcode in _CONSTANTS:
@@ -107,12 +107,12 @@ class _Machine:
 
     def _top(self, count: int) -> list[Any]:
         if len(self.stack) < count:
-            raise IndexError("nothing is left on the stack")
+            raise IndexError("the stack is empty")
         return self.stack[len(self.stack) - count :]
 
     def mark(self, _: Any) -> None:
         if len(self._below) == _DEEPEST:
-            raise ForeignError(f"more than {_DEEPEST} things within one another")
+            raise ForeignError(f"more than {_DEEPEST} nested objects")
         self._below.append(self.stack)
         self.stack = []
 
@@ -132,7 +132,7 @@ class _Machine:
 
     def _extend(self, items: list[Any]) -> None:
         if not isinstance(self.stack[-1], list):
-            raise ForeignError(f"something appended to a {type(self.stack[-1]).__name__}")
+            raise ForeignError(f"an append to a {type(self.stack[-1]).__name__}")
         self.stack[-1].extend(items)
 
     def set_item(self, _: Any) -> None:
@@ -144,10 +144,10 @@ class _Machine:
 
     def _update(self, flat: list[Any]) -> None:
         if not isinstance(self.stack[-1], dict):
-            raise ForeignError(f"entries of a {type(self.stack[-1]).__name__}")
+            raise ForeignError(f"entries for a {type(self.stack[-1]).__name__}")
         for key, value in zip(flat[::2], flat[1::2], strict=True):
             if not isinstance(key, str | int):
-                raise ForeignError(f"a {type(key).__name__} as the key of a dictionary")
+                raise ForeignError(f"a {type(key).__name__} as a dictionary key")
             self.stack[-1][key] = value
 
     def remember(self, place: int) -> None:
@@ -164,7 +164,7 @@ class _Machine:
 
     def name_on_stack(self, _: Any) -> None:
         name, module = self.stack.pop(), self.stack.pop()
-        self._named(f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else "a name that is none")
+        self._named(f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else "an invalid name")
 
     def _named(self, text: str) -> None:
         if text not in _NAMES:
@@ -172,18 +172,18 @@ class _Machine:
         self.stack.append(Name(text))
 
     def storage(self, _: Any) -> None:
-        """Take a persistent id; the legacy format adds the view of the storage, which newer files have not."""
+        """Resolve a persistent id; the legacy format appends the view of the storage, newer files do not."""
         match self.stack.pop():
             case ("storage", Name(kind), str(key), str(), int(numel), *view) if kind in KINDS and view in ([], [None]):
                 found = Storage(KINDS[kind], key, numel)
             case _:
-                raise ForeignError("a persistent id that names no storage")
+                raise ForeignError("a persistent id that does not name a storage")
         if numel < 0 or self.storages.setdefault(key, found) != found:
-            raise ForeignError(f"two descriptions of the storage {key[:_SHOWN]!r}, or one that cannot be")
+            raise ForeignError(f"two descriptions of the storage {key[:_SHOWN]!r}, or an impossible one")
         self.stack.append(found)
 
     def call(self, _: Any) -> None:
-        """Write down what a call would make, for the three calls that are known."""
+        """Record the result of a call, for the three calls that are allowed."""
         given, callee = self.stack.pop(), self.stack.pop()
         match callee, given:
             case Name(text), () if text == _DICT:
@@ -192,15 +192,15 @@ class _Machine:
                 self.stack.append(tensor)
             case Name(text), (Storage() as storage, offset, tuple(size), tuple(stride), bool(), *more) if (
                 text == _TENSOR and not any(more) and all(type(n) is int for n in (offset, *size, *stride))
-            ):  # more: hooks and metadata (a view that negates, or conjugates), both empty
+            ):  # more: hooks and metadata (whether the view negates or conjugates), both empty
                 self.stack.append(View(storage, offset, size, stride))
             case _:
                 raise ForeignError(
-                    f"a call of {callee.text if isinstance(callee, Name) else 'no name'} with strange arguments"
+                    f"a call of {callee.text if isinstance(callee, Name) else 'no name'} with unexpected arguments"
                 )
 
     def build(self, _: Any) -> None:
-        """Let go of the versions of the layers, which a module's `state_dict()` carries as an attribute."""
+        """Drop the version numbers of layers, which a module's `state_dict()` carries as an attribute."""
         state = self.stack.pop()
         if not (isinstance(self.stack[-1], dict) and isinstance(state, dict) and state.keys() <= {"_metadata"}):
             raise ForeignError("an object with attributes")

@@ -1,7 +1,7 @@
-"""Networks of transformers that are taken as they are: DPT, Mask2Former, and UPerNet over Swin. Builds them to rename.
+"""Networks of transformers that we use unchanged: DPT, Mask2Former, and UPerNet over Swin. Built here to rename them.
 
-The library itself puts the weights in: it knows the names that its older versions gave them. Nothing is fetched by
-that, as the description holds nothing that could be (see `models.library`), and the weights are read already.
+The library itself loads the weights, because it knows the tensor names of its older versions. This fetches nothing: the
+description cannot name anything to fetch (see `models.weights.transformers_config`), and the weights are already read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ from maskwright.core.plan import ModelPlan
 from maskwright.models.backbones.transformers_backbone import NAME
 from maskwright.models.importers.naming import SHOWN, renamed
 from maskwright.models.importers.recipe import option, rows_of
-from maskwright.models.library import INNER, building, description, library, settings_of
+from maskwright.models.weights.transformers_config import (
+    INNER,
+    build_config,
+    describe_config,
+    explain_build_errors,
+    import_library,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,18 +44,18 @@ UPER_HEAD = {
     "decode_head.fpn_bottleneck.conv.": "decoder.fuse.0.",
     "decode_head.fpn_bottleneck.batch_norm.": "decoder.fuse.1.",
     "decode_head.classifier.": "head.1.",
-    # Of use in training alone, and of another width than ours.
+    # Used in training only, and of another width than ours.
     "auxiliary_head.": "",
 }
-"""UPerNet's decoder and head, whatever the backbone."""
+"""UPerNet's decoder and head, for any backbone."""
 UPER_LAST = "decode_head.classifier.weight"
 _SWIN = {"use_absolute_embeddings": False}
-# Left out of a file, or in it for nothing: what only a loss or another output reads, and what is reckoned anew.
+# Ignored if missing from a file, or in it: read only by a loss or another output, or computed anew.
 _IDLE = ("auxiliary_head.", "criterion.", "swin.layernorm.", "relative_position_index")
 _FETCHES = {
-    "auto_map": "code that lies beside the weights",
-    "trust_remote_code": "code that lies beside the weights",
-    "use_timm_backbone": "a backbone of timm's",
+    "auto_map": "code shipped with the weights",
+    "trust_remote_code": "code shipped with the weights",
+    "use_timm_backbone": "a backbone from timm",
     "use_pretrained_backbone": "the published weights of a backbone",
     "backbone": "a backbone by its name",
 }
@@ -61,9 +67,9 @@ class _Network:
 
     Attributes:
         builder: the library's class.
-        table: its names in memory -> ours.
+        table: its names in memory -> our names.
         last: the weight whose rows are the classes.
-        fixed: settings that must be these, which the description does not hold.
+        fixed: settings that must have these values, which the description does not contain.
     """
 
     builder: str
@@ -103,11 +109,11 @@ NETWORKS = {
 
 
 def adapt(published: Published) -> tuple[ModelPlan, dict[str, Tensor], int]:
-    """Return the model that a network of `NETWORKS` becomes, its tensors by our names, and the number of its classes.
+    """Return our model of a network in `NETWORKS`, its tensors by our names, and the number of its classes.
 
     Raises:
-        MaskwrightError: the library is not installed, the description asks for what is never fetched or run here, or
-            it or the weights do not fit.
+        MaskwrightError: the library is not installed, the description requests something to fetch or run, or it or the
+            weights do not fit.
     """
     config, origin = published.config, published.origin
     kind = str(config["model_type"])
@@ -123,41 +129,41 @@ def adapt(published: Published) -> tuple[ModelPlan, dict[str, Tensor], int]:
     if kind == "upernet":
         model, settings = _upernet(config, origin)
     else:
-        model = ModelPlan(name=kind, backbone=NAME, options={"config": description(config, origin)})
-        settings = settings_of(model.options["config"], origin)
+        model = ModelPlan(name=kind, backbone=NAME, options={"config": describe_config(config, origin)})
+        settings = build_config(model.options["config"], origin)
     settings.num_labels, settings.use_auxiliary_head = count, False
     if kind == "dpt":
-        model.options["align_corners"] = True  # the last doubling of DPT's head is the segmenter's
+        model.options["align_corners"] = True  # the segmenter does the last doubling of DPT's head
     tensors = renamed(_in_memory(network.builder, settings, published), network.table, origin)
     return model, _rows_apart(tensors) if kind == "mask2former" else tensors, count
 
 
 def _upernet(config: Mapping[str, Any], origin: str) -> tuple[ModelPlan, Any]:
-    swin = description(config[INNER], origin)
+    swin = describe_config(config[INNER], origin)
     width, grids = int(config.get("hidden_size", 512)), list(config.get("pool_scales", (1, 2, 3, 6)))
     model = ModelPlan(name="upernet", backbone=NAME, options={"config": swin, "width": width, "grids": grids})
-    inner = settings_of(swin, origin)
-    with building("upernet", origin):
-        return model, library().UperNetConfig(backbone_config=inner, hidden_size=width, pool_scales=grids)
+    inner = build_config(swin, origin)
+    with explain_build_errors("upernet", origin):
+        return model, import_library().UperNetConfig(backbone_config=inner, hidden_size=width, pool_scales=grids)
 
 
 def _refuse_fetching(config: Mapping[str, Any], origin: str) -> None:
     for key, what in _FETCHES.items():
         if config.get(key):
             raise MaskwrightError(
-                f"{origin} was made with {key}={config[key]!r}, which asks for {what}: nothing is fetched or run to "
-                f"build a network here. Save the model anew, in a version of transformers that writes {INNER} out"
+                f"{origin} was made with {key}={config[key]!r}, which requests {what}: maskwright fetches and runs "
+                f"nothing to build a network. Save the model again with a version of transformers that writes {INNER}"
             )
 
 
 def _in_memory(builder: str, settings: Any, published: Published) -> dict[str, Tensor]:
-    """Return the weights by the names that the library gives them now.
+    """Return the weights by the names that the installed library uses.
 
     Raises:
         MaskwrightError: they do not fit.
     """
-    module, kind = library(), str(published.config["model_type"])
-    with building(kind, published.origin), _quiet(module), torch.random.fork_rng(devices=[]):
+    module, kind = import_library(), str(published.config["model_type"])
+    with explain_build_errors(kind, published.origin), _quiet(module), torch.random.fork_rng(devices=[]):
         network, found = getattr(module, builder).from_pretrained(
             None,
             config=settings,
@@ -171,7 +177,7 @@ def _in_memory(builder: str, settings: Any, published: Published) -> dict[str, T
         for key, word in (
             ("mismatched_keys", "has another shape"),
             ("missing_keys", "is missing"),
-            ("unexpected_keys", "is not known"),
+            ("unexpected_keys", "is unknown"),
         )
         for part in sorted(found[key])
         if not any(idle in str(part) for idle in _IDLE)
@@ -186,7 +192,7 @@ def _in_memory(builder: str, settings: Any, published: Published) -> dict[str, T
 
 
 def _rows_apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Part the rows of Mask2Former's classes from the last one, "no object"."""
+    """Separate the rows of Mask2Former's classes from the last one, "no object"."""
     for name in ("weight", "bias"):
         whole = tensors[f"head.classes.{name}"]
         tensors[f"head.classes.{name}"], tensors[f"head.nothing.{name}"] = whole[:-1], whole[-1:]
@@ -195,7 +201,7 @@ def _rows_apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @contextlib.contextmanager
 def _quiet(module: Any) -> Iterator[None]:
-    """Keep the library's bars and reports off the terminal: what they say is checked, and said, here."""
+    """Silence the library's progress bars and reports: we check the same things and report them ourselves."""
     logging = module.utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)

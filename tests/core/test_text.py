@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from maskwright.report.numbers import compact, count, decimal, finite, listing, percent, plural, points, share
+from maskwright.core.text import compact, count, decimal, finite, listing, percent, plural, points, share
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.6318, "63.2%"), (0.0, "0.0%"), (1.0, "100.0%")])

@@ -1,7 +1,7 @@
-"""The files that a prediction leaves: masks, overlays, probabilities and COCO annotations. Knows no network.
+"""The files that a prediction of label maps writes: masks, overlays, probabilities, COCO annotations. Knows no network.
 
-Every file carries a mark, so that a later prediction over the same folders neither takes results for images nor
-overwrites anything that is not a result.
+Every file carries the mark of `tasks.files`, so that a later prediction over the same folders neither takes results for
+images nor overwrites anything that is not a result.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import zipfile
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -18,39 +19,26 @@ from PIL import Image, PngImagePlugin
 
 from maskwright.core.files import replacing, write_text
 from maskwright.ops import draw, polygons, rle
+from maskwright.ops.images import count_labels
+from maskwright.tasks.base import Writer
+from maskwright.tasks.files import MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from maskwright.core.classes import Classes
+    from maskwright.tasks.base import Block
+    from maskwright.tasks.label_map import LabelMap
 
-MARK = "maskwright-prediction"
 OVERLAY_SIDE = 8192  # longer pictures are made smaller: an overlay is there to be looked at
 
 
-def written_by_us(path: Path) -> bool:
-    """Tell whether a file is a result of a prediction, by the mark near its start or at its end."""
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(4096)
-            stream.seek(max(0, os.fstat(stream.fileno()).st_size - 64))
-            return MARK.encode() in head + stream.read()
-    except OSError:
-        return False  # whoever reads the file for its content will say what is wrong with it
-
-
-def count_pixels(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return how often each value 0..255 occurs; band by band, because `bincount` makes eight bytes of every pixel."""
-    bands = (labels[start : start + 256].ravel() for start in range(0, labels.shape[0], 256))
-    return np.sum([np.bincount(band, minlength=256) for band in bands], axis=0)
-
-
-def write_mask(path: Path, labels: NDArray[np.uint8], classes: Classes) -> None:
+def write_mask(path: Path, _image: NDArray[Any], result: LabelMap, classes: Classes) -> None:
     """Write a label map (H, W) as a palette PNG: the values are class indices, the colours those of the classes."""
-    picture = Image.fromarray(labels)
+    picture = Image.fromarray(result.labels)
     picture.putpalette(classes.palette().tobytes())
     notes = PngImagePlugin.PngInfo()
     notes.add_text("Software", MARK)
@@ -59,17 +47,17 @@ def write_mask(path: Path, labels: NDArray[np.uint8], classes: Classes) -> None:
         picture.save(temporary, format="PNG", pnginfo=notes)
 
 
-def write_overlay(path: Path, image: NDArray[Any], labels: NDArray[np.uint8], classes: Classes) -> None:
+def write_overlay(path: Path, image: NDArray[Any], result: LabelMap, classes: Classes) -> None:
     """Write an image (H, W, C) under its label map (H, W) as JPEG, at most `OVERLAY_SIDE` pixels a side."""
-    step = -(-max(labels.shape) // OVERLAY_SIDE)
-    picture = draw.overlay(image[::step, ::step], labels[::step, ::step], classes)
+    step = -(-max(result.labels.shape) // OVERLAY_SIDE)
+    picture = draw.overlay(image[::step, ::step], result.labels[::step, ::step], classes)
     with replacing(path) as temporary:
         Image.fromarray(picture).save(temporary, format="JPEG", quality=92, subsampling=0, comment=MARK)
 
 
 @contextlib.contextmanager
-def probability_file(path: Path, size: tuple[int, int], classes: Classes) -> Iterator[NDArray[np.float16]]:
-    """Yield an array (K, H, W) float16 on disk to fill in; on success it becomes `path`, an .npz file.
+def probability_file(path: Path, size: tuple[int, int], classes: Classes) -> Iterator[Callable[[Block], None]]:
+    """Yield a function that takes the blocks of an image; on success `path` is an .npz file of (K, H, W) float16.
 
     `numpy.load(path)` gives `probabilities` (K, H, W) and `classes` (K names). It is no bare .npy because those are
     read as images, and results must not be taken for images.
@@ -77,7 +65,12 @@ def probability_file(path: Path, size: tuple[int, int], classes: Classes) -> Ite
     with replacing(path) as temporary:
         raw = temporary.with_suffix(".raw")
         try:
-            yield _array_on_disk(raw, (len(classes), *size))
+            array = _array_on_disk(raw, (len(classes), *size))
+
+            def put(block: Block) -> None:
+                array[:, block.rows, block.columns] = block.maps.cpu().numpy()
+
+            yield put
             with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
                 archive.write(raw, "probabilities.npy")
                 with archive.open("classes.npy", "w") as member:
@@ -96,7 +89,7 @@ def _array_on_disk(path: Path, shape: tuple[int, ...]) -> NDArray[np.float16]:
     return array
 
 
-class CocoFile:
+class CocoWriter:
     """COCO annotations of many images: every connected region of a class is one object, scored by its probability.
 
     Category ids are class indices. A class that means background is left out. Regions are run-length codes; with
@@ -110,18 +103,14 @@ class CocoFile:
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
 
-    def add(self, file_name: str, labels: NDArray[np.uint8], confidence: NDArray[np.floating[Any]]) -> None:
-        """Add one image.
-
-        Args:
-            file_name: as it shall stand in the file.
-            labels: class indices (H, W).
-            confidence: probability (H, W) of those.
-        """
+    def add(self, name: str, result: LabelMap) -> None:
+        """Add one image: its name in the file, and its labels with their confidence."""
+        labels, confidence = result.labels, result.confidence
+        assert confidence is not None
         image_id = len(self._images) + 1
         height, width = labels.shape
-        self._images.append({"id": image_id, "file_name": file_name, "width": width, "height": height})
-        present = count_pixels(labels)
+        self._images.append({"id": image_id, "file_name": name, "width": width, "height": height})
+        present = count_labels(labels)
         for index in self._names:
             if present[index]:
                 self._add_regions(image_id, index, labels == index, confidence)
@@ -163,3 +152,13 @@ class CocoFile:
             if not any(polygon.holes for polygon in outlines):
                 return [(polygon.outer + origin[::-1]).ravel().tolist() for polygon in outlines]
         return rle.encode(mask, (size[0], size[1]), origin)
+
+
+WRITERS: dict[str, Writer] = {
+    "mask": Writer("masks", ".png", write=write_mask),
+    "overlay": Writer("overlays", ".jpg", write=write_overlay),
+    "probabilities": Writer("probabilities", ".npz", stream=probability_file),
+    "coco": Writer("predictions.json", collect=CocoWriter, confidence=True),
+    "coco-polygons": Writer("predictions.json", collect=partial(CocoWriter, as_polygons=True), confidence=True),
+}
+"""What `predict --save` can write of label maps."""

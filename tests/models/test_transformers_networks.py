@@ -16,9 +16,10 @@ import maskwright as mw
 from maskwright import models
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import ModelPlan
-from maskwright.models import bundle, library
+from maskwright.models import bundle
 from maskwright.models.importers import import_model
 from maskwright.models.transfer import take_over
+from maskwright.models.weights import transformers_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -218,21 +219,25 @@ CODE = {"auto_map": {"AutoModel": "evil.Model"}}
 @pytest.mark.parametrize(
     ("kind", "changed", "message"),
     [
-        ("dpt", CODE, r"auto_map=.*asks for code that lies beside the weights: nothing is fetched or run"),
+        ("dpt", CODE, r"auto_map=.*requests code shipped with the weights: maskwright fetches and runs nothing"),
         ("upernet", {"trust_remote_code": True}, "trust_remote_code=True"),
-        ("mask2former", {"use_timm_backbone": True}, "use_timm_backbone=True, which asks for a backbone of timm's"),
-        ("upernet", {"use_pretrained_backbone": True}, "asks for the published weights of a backbone"),
-        ("dpt", {"backbone": "owner/name"}, "backbone='owner/name', which asks for a backbone by its name"),
+        ("mask2former", {"use_timm_backbone": True}, "use_timm_backbone=True, which requests a backbone from timm"),
+        ("upernet", {"use_pretrained_backbone": True}, "requests the published weights of a backbone"),
+        ("dpt", {"backbone": "owner/name"}, "backbone='owner/name', which requests a backbone by its name"),
         ("dpt", {"is_hybrid": True}, "is_hybrid=True, which has no counterpart"),
         ("dpt", {"backbone_config": {"model_type": "swinv2"}}, "backbone_config="),
-        ("dpt", {"hidden_size": "wide"}, "the description of dpt makes no network .*hidden_size"),
-        ("dpt", {"hidden_size": 17}, "the description of dpt makes no network .*17"),
+        ("dpt", {"hidden_size": "wide"}, "no network can be built from the description of dpt .*hidden_size"),
+        ("dpt", {"hidden_size": 17}, "no network can be built from the description of dpt .*17"),
         ("dpt", {"patch_size": [16, 16]}, r"patch_size is \[16, 16\]"),
-        ("mask2former", {"num_attention_heads": 5}, "the description of mask2former makes no network"),
+        ("mask2former", {"num_attention_heads": 5}, "no network can be built from the description of mask2former"),
         ("dpt", {"hidden_size": 18}, r"does not fit its description \(.* has another shape"),
         ("dpt", {"num_hidden_layers": 5}, r"does not fit its description \(.* is missing; .* and \d+ more\)"),
-        ("mask2former", {"backbone_config": {"model_type": "resnet"}}, "backbone 'resnet': only a described swin"),
-        ("mask2former", {"backbone_config": None}, "backbone None: only a described swin"),
+        (
+            "mask2former",
+            {"backbone_config": {"model_type": "resnet"}},
+            "backbone 'resnet': only Swin, described in full",
+        ),
+        ("mask2former", {"backbone_config": None}, "backbone None: only Swin, described in full"),
         ("upernet", {"backbone_config": {"model_type": "swin", **CODE}}, "auto_map="),
         ("upernet", {"backbone_config": {"model_type": "swin", "use_absolute_embeddings": True}}, "absolute"),
         ("upernet", {"backbone_config": {"model_type": "resnet"}}, "only 'convnext' or 'swin' can be imported"),
@@ -248,14 +253,14 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     source = saved(network, tmp_path)
     tensors = {**network.state_dict(), "strange": torch.zeros(1)}
     safetensors.torch.save_file(tensors, tmp_path / "model.safetensors")
-    with pytest.raises(MaskwrightError, match=r"does not fit its description \(strange is not known\)"):
+    with pytest.raises(MaskwrightError, match=r"does not fit its description \(strange is unknown\)"):
         import_model(source)
 
 
 def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = saved(reference("dpt"), tmp_path)
     bundle.save(tmp_path / "m.safetensors", *import_model(source))
-    monkeypatch.setattr(library, "find_spec", lambda _name: None)
+    monkeypatch.setattr(transformers_config, "find_spec", lambda _name: None)
     for act in (lambda: import_model(source), lambda: bundle.load(tmp_path / "m.safetensors")):
         with pytest.raises(MaskwrightError, match=r'not installed: pip install "maskwright\[transformers\]"'):
             act()
@@ -264,15 +269,20 @@ def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("name", "backbone", "config", "message"),
     [
-        ("dpt", None, {}, "needs its description, .* starts from that file with --from"),
+        ("dpt", None, {}, "needs its description, .* start a training from that file with --from"),
         (
             "dpt",
             None,
             {"model_type": "dpt", "_attn_implementation": "owner/kernel"},
-            "_attn_implementation is no setting",
+            "_attn_implementation is not a setting",
         ),
-        ("dpt", None, {"model_type": "dpt", "reassemble_factors": [1, 2, 4, 0.5]}, "reassemble_factors .* must fall"),
-        ("dpt", None, {"model_type": "swin", "out_features": ["stage1"]}, "dpt stands on the backbone transformers"),
+        (
+            "dpt",
+            None,
+            {"model_type": "dpt", "reassemble_factors": [1, 2, 4, 0.5]},
+            "reassemble_factors .* must decrease",
+        ),
+        ("dpt", None, {"model_type": "swin", "out_features": ["stage1"]}, "dpt needs the backbone transformers"),
         ("swiftnet", "transformers", {"model_type": "swin", "out_features": ["stem", "stage1"]}, "without a stem"),
         ("swiftnet", "transformers", {"model_type": "swin", "num_channels": 4}, "images of 4 channels, not 3"),
     ],
@@ -288,5 +298,5 @@ def test_any_decoder_stands_on_an_imported_backbone(tmp_path: Path) -> None:
     _, card = import_model(saved(reference("mask2former"), tmp_path))
     model = models.create("swiftnet", 2, backbone="transformers", config=card.model.options["config"], width=8)
     model(torch.randn(1, 3, 40, 70)).sum().backward()
-    with pytest.raises(MaskwrightError, match="since it was built for one"):
+    with pytest.raises(MaskwrightError, match="because its stride is built in"):
         models.create("fcn", 2, backbone="transformers", config=card.model.options["config"])

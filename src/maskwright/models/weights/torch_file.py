@@ -1,9 +1,9 @@
 """Files of `torch.save` (`.pth`, `.pt`, `.bin`): the tensors in them, without unpickling. Knows no network.
 
-Two formats are read. The present one is a zip archive, stored and not compressed: `NAME/data.pkl` is the pickle,
-`NAME/data/KEY` a storage, `NAME/byteorder` how its numbers lie. The one before torch 1.6, in which most of what
-torchvision publishes still is, is five pickles in a row (magic number, version, system, the object, the keys of its
-storages) and then the storages, each after the number of its elements. `opcodes` reads the pickles as data.
+Two formats are read. The current one is an uncompressed zip archive: `NAME/data.pkl` is the pickle, `NAME/data/KEY` a
+storage, `NAME/byteorder` the byte order. The format before torch 1.6, which most of torchvision's published weights
+still use, is five pickles in a row (magic number, version, system, the object, the keys of its storages) followed by
+the storages, each preceded by its number of elements. `pickle_reader` reads the pickles as data.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import torch
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.opcodes import ForeignError, Storage, View, parse
+from maskwright.models.weights.pickle_reader import ForeignError, Storage, View, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,19 +37,19 @@ _DAMAGED = (
     ValueError,
     LookupError,
     EOFError,
-    NotImplementedError,  # a zip of another kind
-    RuntimeError,  # an encrypted one, or sizes that torch does not take
+    NotImplementedError,  # another kind of zip
+    RuntimeError,  # an encrypted zip, or sizes that torch rejects
     OverflowError,
     MemoryError,
 )
-_NESTED = "a state dict, or a dictionary that holds one and only one"
+_NESTED = "one state dict, alone or in a dictionary with plain values"
 
 
-def read_archive(path: Path) -> dict[str, Tensor]:
+def read_torch_file(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a file of `torch.save`, by name.
 
     Raises:
-        MaskwrightError: damaged, or more than tensors by name.
+        MaskwrightError: damaged, or with contents other than named tensors.
     """
     with _explained(path), path.open("rb") as file:
         if file.read(len(_ZIP)) == _ZIP:
@@ -60,20 +60,20 @@ def read_archive(path: Path) -> dict[str, Tensor]:
 
 @contextlib.contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Say of what was raised which file it is about, which rule it breaks and what helps."""
+    """Turn what is raised inside into an error that names the file, the rule it breaks and the cure."""
     try:
         yield
     except ForeignError as error:
         raise MaskwrightError(
-            f"{path} holds {error}, and nothing in a file of weights is run here: only {_NESTED} beside plain values, "
-            "is read, as data. Where you trust the file, load it with torch, and save model.state_dict() alone, with "
+            f"{path} contains {error}, and maskwright runs no code from a file of weights: it reads only {_NESTED}. "
+            "If you trust the file, load it with torch, and save model.state_dict() alone with "
             "safetensors.torch.save_file"
         ) from None
     except OSError as error:
         raise MaskwrightError(f"{path} cannot be read: {error.strerror or error}") from None
     except _DAMAGED as error:
         raise MaskwrightError(
-            f"{path} is no whole file of torch.save ({error}): it was cut off on its way, or is something else. Copy "
+            f"{path} is not a complete file of torch.save ({error}): it was truncated, or has another format. Copy "
             "or download it again"
         ) from None
 
@@ -82,12 +82,12 @@ def _zipped(archive: zipfile.ZipFile, size: int) -> dict[str, Tensor]:
     entries = {entry.filename: entry for entry in archive.infolist()}
     roots = [name.removesuffix("data.pkl") for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(roots) != 1:
-        raise ValueError("there is no data.pkl in it")
+        raise ValueError("it contains no data.pkl")
     root = roots[0]
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
-        raise ForeignError("compressed parts, as torch.save never writes")  # a few bytes may become any number
+        raise ForeignError("compressed parts, which torch.save never writes")  # few bytes could expand to any number
     if sum(entry.file_size for entry in entries.values()) > size:
-        raise ForeignError("parts that lie on top of one another")  # the same bytes may be read any number of times
+        raise ForeignError("overlapping parts")  # the same bytes could be read any number of times
     tree, _ = parse(io.BytesIO(archive.read(root + "data.pkl")))
     order = archive.read(root + "byteorder").decode() if root + "byteorder" in entries else "little"
     if order not in {"little", "big"}:
@@ -99,8 +99,8 @@ def _legacy(stream: BinaryIO) -> dict[str, Tensor]:
     magic, _ = parse(stream)
     version, _ = parse(stream)
     if magic != _MAGIC or version != _VERSION:
-        raise ValueError("it does not begin as one")
-    parse(stream)  # of the machine that wrote it: the storages are little-endian on any
+        raise ValueError("its start is wrong")
+    parse(stream)  # the system that wrote it, unused: storages are little-endian on every system
     tree, storages = parse(stream)
     keys, _ = parse(stream)
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
@@ -115,11 +115,11 @@ def _legacy(stream: BinaryIO) -> dict[str, Tensor]:
 
 
 def _state_dict(tree: Any) -> dict[str, View]:
-    """Return the one dictionary of tensors by name that `tree` is, or holds: checkpoints carry other things beside."""
+    """Return the one dictionary of named tensors that `tree` is, or contains: checkpoints hold other entries too."""
     inner = tree.values() if isinstance(tree, dict) else ()
     found = [entry for entry in (tree, *inner) if _is_state_dict(entry)]
     if len(found) != 1:
-        raise ForeignError(f"{len(found) or 'no'} dictionaries of tensors by name")
+        raise ForeignError(f"{len(found) or 'no'} dictionaries of named tensors")
     return found[0]
 
 
@@ -132,7 +132,7 @@ def _is_state_dict(value: Any) -> bool:
 
 
 def _tensors(views: dict[str, View], read: Callable[[Storage], bytes], order: str) -> dict[str, Tensor]:
-    """Make the tensors; those that shared a storage still do."""
+    """Create the tensors; tensors that shared a storage still share it."""
     flat = {storage: _flat(storage, read(storage), order) for storage in {view.storage for view in views.values()}}
     return {name: _viewed(name, view, flat[view.storage]) for name, view in views.items()}
 
@@ -155,15 +155,15 @@ def _flat(storage: Storage, raw: bytes, order: str) -> Tensor:
 
 
 def _viewed(name: str, view: View, flat: Tensor) -> Tensor:
-    """Cut a tensor out of its storage, and never beyond: `as_strided` takes the numbers at their word."""
+    """Return the tensor that a view describes, checked against its storage: `as_strided` itself does not check."""
     numbers = (view.offset, *view.size, *view.stride)
     if len(view.size) != len(view.stride) or min(numbers) < 0 or max(numbers) > _LARGEST:
-        raise ValueError(f"{name} has a size or a stride that cannot be")
+        raise ValueError(f"{name} has an invalid size or stride")
     if 0 in view.size:  # wherever it may begin
         return flat.new_empty(0).as_strided(view.size, view.stride)
     last = view.offset + sum((size - 1) * stride for size, stride in zip(view.size, view.stride, strict=True))
     if last >= flat.numel():
-        raise ValueError(f"{name} reaches beyond its storage")
+        raise ValueError(f"{name} extends beyond its storage")
     if math.prod(view.size) > flat.numel():
-        raise ForeignError(f"{name}, which repeats its few numbers as a tensor of the size {list(view.size)}")
+        raise ForeignError(f"{name}, which repeats its few numbers as a tensor of size {list(view.size)}")
     return flat.as_strided(view.size, view.stride, view.offset)

@@ -1,4 +1,4 @@
-"""Numbers as people read them: percentages, counts, lists. Knows nothing of scores or HTML."""
+"""Numbers and lists as people read them: percentages, counts, sentences. Knows nothing of scores or HTML."""
 
 from __future__ import annotations
 

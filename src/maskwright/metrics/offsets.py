@@ -2,8 +2,7 @@
 
 A network trained with weighted classes knows which pixels are rather pole than sky, but draws the line where the
 weights put it, not where IoU is best (Lipton et al. 2014 show for F1 that the best threshold is not 1/2). One constant
-a class, fitted after training, moves the lines; it is folded into the bias of the last layer, so that nothing else
-need know.
+a class, fitted after training, moves the lines.
 
 Fitted on two halves of the images; kept, as their mean, only when each half's constants help the other half.
 """

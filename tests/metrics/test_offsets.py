@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskwright.training.offsets import CANDIDATES, Top, ascend, fit_offsets, mean_iou, mean_iou_by_offset
+from maskwright.metrics.offsets import CANDIDATES, Top, ascend, fit_offsets, mean_iou, mean_iou_by_offset
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,10 +1,11 @@
-"""Networks of the transformers library, described by plain JSON that a model file can keep. Knows no segmenter.
+"""Networks of the transformers library, described by plain JSON that a model file can store. Knows no segmenter.
 
-A description holds the settings below and nothing else: what shapes the network. All that could make the library fetch
-something or run code (`auto_map`, a backbone by name, an attention kernel from a hub) has no place in it, so building a
-network from it touches neither the network nor code that lies beside weights. Backbones are described in full, inside.
+A description contains only the settings below, which shape the network. Everything that could make the library fetch
+something or run code (`auto_map`, a backbone by name, an attention kernel from a hub) is excluded, so building a
+network from a description uses no internet access and no code shipped with the weights. It includes the full
+description of its backbone.
 
-The library is imported when such a network is asked for, and not before: the import takes seconds.
+The library is imported only when such a network is built, because the import takes seconds.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 EXTRA = "transformers"
 CONFIGS = {"swin": "SwinConfig", "dpt": "DPTConfig", "mask2former": "Mask2FormerConfig"}
-"""Type of a description -> the library's class for it."""
+"""Type of a description -> class of its configuration in the library."""
 INNER = "backbone_config"
-# One list a type. Kinds of activation and attention are names that the library knows, no code.
+# One list per type. Activation and attention kinds are names that the library knows, not code.
 SETTINGS: dict[str, tuple[str, ...]] = {
     "swin": (
         *("image_size", "patch_size", "num_channels", "embed_dim", "depths", "num_heads", "window_size", "mlp_ratio"),
@@ -43,7 +44,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
 }
 
 
-def library() -> Any:
+def import_library() -> Any:
     """Return the module transformers.
 
     Raises:
@@ -51,53 +52,52 @@ def library() -> Any:
     """
     if find_spec("transformers") is None:
         raise MaskwrightError(
-            "this network is one of the transformers library, which is not installed: pip install "
-            f'"maskwright[{EXTRA}]"'
+            f'this network needs the transformers library, which is not installed: pip install "maskwright[{EXTRA}]"'
         )
     import transformers
 
     return transformers
 
 
-def settings_of(config: Mapping[str, Any], origin: str) -> Any:
-    """Turn a description into the library's own object.
+def build_config(config: Mapping[str, Any], origin: str) -> Any:
+    """Build the library's configuration object from a description.
 
     Args:
-        config: with a `model_type` of `CONFIGS`, and settings of that type.
+        config: a `model_type` in `CONFIGS`, and settings of that type.
         origin: of the description, for messages.
 
     Raises:
-        MaskwrightError: the library is not installed, or a setting is unknown or out of its rule.
+        MaskwrightError: the library is not installed, or a setting is unknown or invalid.
     """
     kind = config.get("model_type")
     if kind not in SETTINGS:
         raise MaskwrightError(
-            f"{origin}: a network of the transformers library needs its description, of the type "
+            f"{origin}: a network of the transformers library needs its description, of type "
             f"{' or '.join(SETTINGS)}, not {kind!r}: maskwright import transformers:REPOSITORY writes a model file "
-            "with it, and a training starts from that file with --from"
+            "that contains it; start a training from that file with --from"
         )
     strange = sorted(set(config) - {"model_type", *SETTINGS[kind]})
     if strange:
         raise MaskwrightError(
-            f"{origin}: {strange[0]} is no setting of {kind} that a description may hold: import the weights again"
+            f"{origin}: {strange[0]} is not a setting that a description of {kind} may have: import the weights again"
         )
     given = {key: value for key, value in config.items() if key != "model_type"}
     if kind == "mask2former":
-        given[INNER] = settings_of(_inner(config, origin), origin)
+        given[INNER] = build_config(_inner(config, origin), origin)
     if not isinstance(given.get("patch_size", 1), int):
         raise MaskwrightError(
-            f"{origin}: patch_size is {given['patch_size']!r}, and only squares, one number, are taken"
+            f"{origin}: patch_size is {given['patch_size']!r}; only square patches, given as one number, are supported"
         )
-    with building(kind, origin):
-        return getattr(library(), CONFIGS[kind])(**given)
+    with explain_build_errors(kind, origin):
+        return getattr(import_library(), CONFIGS[kind])(**given)
 
 
 @contextlib.contextmanager
-def building(kind: str, origin: str) -> Iterator[None]:
-    """Say in words what the library stumbles over while it builds from a description.
+def explain_build_errors(kind: str, origin: str) -> Iterator[None]:
+    """Turn what the library raises while it builds a network into an error with its origin and the cure.
 
     Raises:
-        MaskwrightError: it did.
+        MaskwrightError: the library raised.
     """
     from huggingface_hub.errors import StrictDataclassError
 
@@ -106,22 +106,22 @@ def building(kind: str, origin: str) -> Iterator[None]:
     except (StrictDataclassError, TypeError, ValueError, LookupError, ArithmeticError, RuntimeError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise MaskwrightError(
-            f"{origin}: the description of {kind} makes no network ({said}): import the weights again, with the "
-            "config.json that was saved with them"
+            f"{origin}: no network can be built from the description of {kind} ({said}): import the weights again, "
+            "with the config.json that was saved with them"
         ) from None
 
 
-def description(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    """Take what a published `config.json` says of the network, with the library's defaults written out.
+def describe_config(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """Extract the description from a published `config.json`, with the library's defaults written out.
 
     Raises:
-        MaskwrightError: as `settings_of`.
+        MaskwrightError: as `build_config`.
     """
     kind = config.get("model_type")
     kept = {key: config[key] for key in SETTINGS.get(str(kind), ()) if key in config}
     if kind == "mask2former":
-        kept[INNER] = description(_inner(config, origin), origin)
-    found = settings_of({"model_type": kind, **kept}, origin).to_dict()
+        kept[INNER] = describe_config(_inner(config, origin), origin)
+    found = build_config({"model_type": kind, **kept}, origin).to_dict()
     whole = {key: found[key] for key in SETTINGS[str(kind)] if key != INNER}
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in whole.items()}
     return {"model_type": kind, **plain, **({INNER: kept[INNER]} if INNER in kept else {})}
@@ -132,5 +132,5 @@ def _inner(config: Mapping[str, Any], origin: str) -> Mapping[str, Any]:
     inner = config.get(INNER)
     if not isinstance(inner, dict) or inner.get("model_type") != "swin":
         kind = inner.get("model_type") if isinstance(inner, dict) else inner
-        raise MaskwrightError(f"{origin} stands on the backbone {kind!r}: only a described swin can be imported")
+        raise MaskwrightError(f"{origin} uses the backbone {kind!r}: only Swin, described in full, can be imported")
     return inner

@@ -1,0 +1,46 @@
+"""Which published weights a training can start from here. Decides nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maskwright import models
+from maskwright.core.errors import MaskwrightError
+from maskwright.models.backbones import find_backbone
+from maskwright.models.backbones.hub import pretrained_file
+from maskwright.models.catalog import find_model
+from maskwright.planning.facts import Pretrained
+
+if TYPE_CHECKING:
+    from maskwright.core.plan import Plan
+    from maskwright.planning.machine import Machine
+
+PUBLISHED = {"cpu": "timm:resnet18", "mps": "timm:resnet18", "cuda": "timm:resnet50"}
+
+
+def find_pretrained(pinned: Plan, machine: Machine, pins: frozenset[str]) -> Pretrained:
+    """Get published weights onto this machine if that can be done, and say so if not; never fail half-way.
+
+    Raises:
+        MaskwrightError: the user insists on them and they are out of reach.
+    """
+    backbone = pinned.model.backbone or _own_backbone(pinned.model.name) or PUBLISHED[machine.device]
+    if pinned.model.weights:
+        return Pretrained(backbone, available=False, reason=f"starts from {pinned.model.weights}")
+    if "model.pretrained" in pins:
+        if pinned.model.pretrained:
+            pretrained_file(backbone)
+        return Pretrained(backbone, available=pinned.model.pretrained, reason="set by hand")
+    available, reason = models.pretrained_available(backbone)
+    if available:
+        try:
+            pretrained_file(backbone)
+        except MaskwrightError as error:
+            available, reason = False, f"from scratch: {error}"
+    return Pretrained(backbone, available, reason)
+
+
+def _own_backbone(name: str) -> str | None:
+    """Return the backbone without which an architecture is not itself, or None where any will do: VGG-16 for FCN-8s."""
+    usual = find_model(name).default_backbone
+    return usual if usual != "compact" and find_backbone(usual).timm is None else None
