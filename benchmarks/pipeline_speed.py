@@ -22,6 +22,7 @@ import numpy as np
 
 from maskwright.core.plan import AugmentPlan, SamplingPlan
 from maskwright.core.seeds import generator
+from maskwright.core.targets import Target
 from maskwright.data.augment import augmented_crop
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def picture(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 def ours(size: tuple[int, int], crop: tuple[int, int]) -> Callable[[int], Any]:
     image, labels = picture(size)
-    sampling = SamplingPlan(crop=crop)
-    return lambda number: augmented_crop(image, labels, None, sampling, AUGMENT, generator(0, "sample", number))
+    sampling, target = SamplingPlan(crop=crop), Target(labels)
+    return lambda number: augmented_crop(image, target, None, sampling, AUGMENT, generator(0, "sample", number))
 
 
 def theirs(size: tuple[int, int], crop: tuple[int, int], *, crop_first: bool) -> Callable[[int], Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.data.survey_data import picture, write_dataset
 
-from maskwright.core.records import Record
+from maskwright.core.records import ImageRef, Record
 from maskwright.data.sequences import find_sequences, read_sequences, scope, sequences_note, with_sequences
 from maskwright.data.similarity import SimilarityIndex, thumbnail
 
@@ -115,7 +115,7 @@ def test_images_are_read_where_nobody_looked_yet(tmp_path):
     for n, image in enumerate(film(12)):
         cv2.imwrite(str(tmp_path / f"cam_{n:02d}.png"), image)
     (tmp_path / "cam_12.png").write_bytes(b"no image")
-    records = [Record(f"cam_{n:02d}.png", tmp_path / f"cam_{n:02d}.png") for n in range(13)]
+    records = [Record(f"cam_{n:02d}.png", ImageRef(tmp_path / f"cam_{n:02d}.png")) for n in range(13)]
     frames = read_sequences(records)
     assert frames == {"cam_#": tuple(record.id for record in records)}
     made = with_sequences(records, frames)
@@ -125,7 +125,7 @@ def test_images_are_read_where_nobody_looked_yet(tmp_path):
 
 
 def judged(*groups):
-    return [Record(f"{n}", Path(f"{n}"), group=group) for n, group in enumerate(groups)]
+    return [Record(f"{n}", ImageRef(Path(f"{n}")), group=group) for n, group in enumerate(groups)]
 
 
 def test_the_scope_of_scores():
@@ -160,7 +160,7 @@ def test_real_data(folder, names):
     root = REAL / folder
     paths = sorted(path for path in root.rglob("*") if path.suffix in {".jpg", ".png"})
     records = [
-        Record(path.relative_to(root).as_posix(), path)
+        Record(path.relative_to(root).as_posix(), ImageRef(path))
         for path in paths
         if path.parent.name in {"train", "val", "test", "images", "train2017", "val2017"}
     ]

@@ -198,7 +198,7 @@ def _card(classes: int) -> bundle.Card:
 
 def test_a_whole_model_is_not_taken_for_a_backbone(small: Build, tmp_path: Path) -> None:
     bundle.save(tmp_path / "m.safetensors", small(classes=3), _card(3))
-    with pytest.raises(MaskwrightError, match=r"m\.safetensors contains a whole model, .* with --from"):
+    with pytest.raises(MaskwrightError, match=r"m\.safetensors contains a whole model, .* with `from_run`"):
         models.create("swiftnet", 3, backbone="compact", weights=tmp_path / "m.safetensors", **SMALL)
 
 
@@ -306,7 +306,7 @@ def test_weights_that_are_no_numbers_are_refused(small: Build, tmp_path: Path) -
 def test_weights_of_another_backbone_name_the_one_that_there_is(tmp_path: Path) -> None:
     timm = pytest.importorskip("timm")
     safetensors.torch.save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "w.safetensors")
-    with pytest.raises(MaskwrightError, match=r"does not fit .* The backbone is compact: .* with --backbone"):
+    with pytest.raises(MaskwrightError, match=r"does not fit .* The backbone is compact: .* with `backbone`"):
         models.create("swiftnet", 2, weights=tmp_path / "w.safetensors")
 
 
@@ -338,7 +338,7 @@ def test_a_proxy_that_refuses_is_no_hub(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.usefixtures("_empty_cache")
 def test_pretrained_weights_out_of_reach_are_an_error_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(MaskwrightError, match=r"HF_HUB_OFFLINE is set\. Train from scratch .*--weights FILE"):
+    with pytest.raises(MaskwrightError, match=r"HF_HUB_OFFLINE is set\. Train from scratch .*`weights`"):
         models.create("swiftnet", 2, backbone="resnet18", pretrained=True)
 
 

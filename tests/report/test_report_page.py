@@ -23,7 +23,8 @@ from tests.report.report_samples import (
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import Plan
-from maskwright.metrics.scores import DESCRIPTIONS, Estimate
+from maskwright.metrics.label_metrics import LABEL_METRICS
+from maskwright.metrics.scores import Estimate
 from maskwright.report.page import render, write_report
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def test_the_numbers_are_those_of_the_scores() -> None:
     assert "ECE 8.0%" in page.text
     assert "ECE 1.0%" in page.text
     shown = [str(entry["data-sort"]) for entry in page.all("td") if "data-sort" in entry]
-    expected = [crack.iou, crack.dice, crack.precision, crack.recall, crack.boundary_iou, crack.hd95, crack.nsd]
+    expected = [crack[key] for key in ("iou", "dice", "precision", "recall", "boundary_iou", "hd95", "nsd")]
     assert shown[9:18] == [str(crack.pixels), str(crack.images), *(str(entry.value) for entry in expected)]
 
 
@@ -219,7 +220,7 @@ def test_eighty_classes_fit_the_page() -> None:
 def test_undefined_values_are_dashes_that_say_why() -> None:
     scores = make_scores(absent("a"), absent("b"), confusion=((0, 0), (0, 0)))
     scores = replace(scores, mean=dict.fromkeys(scores.mean, Estimate(None, None, None)))
-    page = Page(render(make_data("a", "b", scores=replace(scores, pixel_accuracy=Estimate(None, None, None)))))
+    page = Page(render(make_data("a", "b", scores=scores)))
     dashes = [entry for entry in page.all("span") if entry.get("class") == "missing"]
     assert len(dashes) == 1 + 2 * 7 + 11
     assert {entry["title"] for entry in dashes} == {"not in the data"}
@@ -235,7 +236,7 @@ def test_an_interval_may_be_missing() -> None:
 
 def test_every_metric_is_defined_on_the_page() -> None:
     text = Page(render(make_data())).text
-    assert all(sentence in text for sentence in DESCRIPTIONS.values())
+    assert all(metric.description in text for metric in LABEL_METRICS)
 
 
 def test_few_images_are_called_every_image() -> None:

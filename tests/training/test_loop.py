@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Saved
+from maskwright.metrics.scores import Metric
 from maskwright.training import checkpoint
 from maskwright.training.optimizers import OPTIMIZERS
 from maskwright.training.schedule import Marks
@@ -191,6 +192,28 @@ def test_the_best_weights_are_the_averaged_ones_of_their_step(bench: Bench) -> N
     best = bench.trainer(bench.plan(), validate).fit()
     assert best.step == 8
     assert same(best.weights, kept[8])
+
+
+def test_of_a_metric_that_should_be_low_the_lowest_is_the_best(bench: Bench) -> None:
+    bench.metric = Metric("rmse", "RMSE", "Root of the mean squared error.", unit="", higher_is_better=False)
+    scores = iter([0.7, 0.5, 0.5, 0.6, 0.1])
+    plan = bench.plan(steps=10, validations=10, patience=2)
+    trainer = bench.trainer(plan, lambda _model, _step: next(scores))
+    best = trainer.fit()
+    assert (best.score, best.step, best.stale) == (0.5, 2, 2)
+    assert [row["val_rmse"] for row in trainer.history] == [0.7, 0.5, 0.5, 0.6]
+    with (bench.run / "history.csv").open(newline="") as file:
+        assert next(csv.reader(file)) == ["step", "seconds", "loss", "lr", "val_rmse"]
+    assert [event.score for event in bench.events if isinstance(event, Progress)] == [0.7, 0.5, 0.5, 0.5]
+
+
+def test_before_the_first_validation_there_is_no_best(bench: Bench) -> None:
+    bench.batches = partial(stream_until, last=3)
+    trainer = bench.trainer(bench.plan(steps=12, validations=1))
+    assert (trainer.best.score, trainer.best.weights) == (None, {})
+    with pytest.raises(Killed):
+        trainer.fit()
+    assert [event.score for event in bench.events if isinstance(event, Progress)] == [None] * 3
 
 
 def test_without_a_score_the_newest_weights_are_kept(bench: Bench) -> None:

@@ -46,7 +46,7 @@ def score_tables(scores: Scores, split: str, width: int, postprocessor: str | No
     known = any(estimate.low is not None for estimate in scores.mean.values())
     how_sure = f"In brackets: 95 % interval over {over}." if known else f"No intervals: they take four {over} or more."
     parts.append(Text(f"{how_sure} '-': undefined, the class is absent.", style="dim"))
-    return [*parts, *([Text(scores.scope, style="yellow")] if scores.scope else [])]
+    return [*parts, Text(scores.scope, style="yellow")] if scores.scope else parts
 
 
 def _classes(scores: Scores, title: str, width: int) -> RenderableType:

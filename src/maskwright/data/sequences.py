@@ -8,9 +8,9 @@ another pair of the same sequence in 75 % of the cases. Sequences of fewer than 
 
 Measured (median correlation of neighbours; how often neighbours are more alike than others):
 
-- CamVid, 1 frame a second: 0.83 and 95 %, 0.74 and 87 %, 0.72 and 94 %; CamVid, 15 frames a second: 0.99 and 99.6 %;
-- photographs that are merely numbered: cracks 0.25 and 66 %, people in streets 0.09 and 64 %, 0.04 and 58 %, COCO 0.03
-  and 54 %, outdoor photographs (BSDS500) 0.02 and 54 %.
+- CamVid, 1 frame a second: 0.83 and 95 %, 0.73 and 87 %, 0.72 and 94 %; CamVid, 15 frames a second: 0.99 and 99.6 %;
+- photographs that are merely numbered: cracks 0.25 and 67 %, people in streets 0.09 and 65 %, 0.04 and 57 %, COCO 0.02
+  and 51 %, outdoor photographs (BSDS500) 0.01 and 50 %.
 
 The second condition keeps out series that are all alike, such as parts on one fixture. One name is one sequence, even
 where the scene changes within it: whether the same street comes again cannot be seen from two frames.
@@ -140,7 +140,7 @@ def sequences_note(found: Frames, root: Path) -> Fault:
         root,
         f"{describe(found)}. A sequence is a group: it stays on one side of the split where possible, and intervals "
         "are over sequences",
-        "nothing, if that is right; otherwise say what belongs together with --group-by PATTERN (with '.*' each image "
+        "nothing, if that is right; otherwise say what belongs together with `split.group_by` (with '.*' each image "
         "is its own group)",
     )
 

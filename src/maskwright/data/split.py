@@ -119,14 +119,14 @@ def grouped(records: Sequence[Record], group_by: str | None) -> list[Record]:
         pattern = re.compile(group_by)
     except re.error as error:
         raise MaskwrightError(
-            f"split.group_by is {group_by!r}, which is no regular expression ({error}): give one, e.g. "
-            "--group-by '(patient\\d+)_'"
+            f"split.group_by is {group_by!r}, which is not a valid regular expression ({error}): give one such as "
+            "`split.group_by=(patient\\d+)_`"
         ) from None
     matches = [pattern.search(record.id) for record in records]
     if records and not any(matches):
         raise MaskwrightError(
-            f"split.group_by is {group_by!r} and fits none of the {len(records)} images: "
-            f"it is searched for in names such as {records[0].id!r}. Mend the pattern, or leave --group-by out"
+            f"split.group_by is {group_by!r} and matches none of the {len(records)} images: it is searched for in "
+            f"names such as {records[0].id!r}. Correct the pattern, or leave `split.group_by` out"
         )
     return [
         replace(record, group=(match[1] if pattern.groups else match[0]) or None) if match else record
@@ -229,7 +229,7 @@ def _division(present: set[Split], split: SplitPlan) -> _Division | None:
 
 
 def _cut(records: Sequence[Record], cut: Frames, left_out: int, parts: Sequence[str]) -> Fault:
-    gap = f", and {_count(left_out, 'frame')} beside the cuts left out" if left_out else ""
+    gap = f" and {_count(left_out, 'frame')} at the cuts left out" if left_out else ""
     return Fault(
         "sequence-cut",
         "warning",
@@ -246,9 +246,9 @@ def _torn(records: Sequence[Record], strictness: Strictness) -> Fault:
         "near-duplicate-split",
         "warning",
         records[0].image.path.parent,
-        f"most of these {len(records)} images look alike, so {which} had to fall on different sides of the split, "
-        "and scores may be too good",
-        "say what belongs together with --group-by PATTERN (patient, site, day), or give train, val and test folders",
+        f"most of these {len(records)} images look alike, so {which} had to be put into different splits, and scores "
+        "may be too high",
+        "say what belongs together with `split.group_by` (patient, site, day), or give train, val and test folders",
     )
 
 
@@ -257,16 +257,15 @@ def _no_test(dataset: Dataset) -> Fault:
         "no-test",
         "warning",
         dataset.root,
-        "val holds a single image, which cannot both choose the model and judge it, so there is no test part",
-        "add images to val, or a test folder",
+        "val has only one image, which cannot both select the model and test it, so there is no test split",
+        "add images to val, or add a test folder",
     )
 
 
 def _too_few(what: str, needed: int) -> TooFewImagesError:
     return TooFewImagesError(
         f"{what}, which takes at least {needed}",
-        "add more, or do without a part: `maskwright train` and `plan` take --set split.test=0, and for training "
-        "without any check --set split.val=0 too",
+        "add more, or leave a split out: set `split.test=0`, and for training without any validation `split.val=0` too",
     )
 
 

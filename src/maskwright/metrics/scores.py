@@ -130,7 +130,7 @@ class Scores:
         per_image: one entry an image, in the order scored.
         calibration: None where no probabilities were scored.
         confusion: pixels, row truth, column prediction; empty for a task without classes.
-        scope: what the scores say nothing about, in a sentence; None where they speak for new images.
+        scope: which scenes the scores are limited to, in a sentence; None where they hold for new images.
     """
 
     task: str

@@ -117,7 +117,7 @@ def _values(sums: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
 def _top(classes: int) -> NDArray[np.float64]:
     """Return the largest possible value of each score, in the order of `_values`: a distance has none."""
     by_class = np.array([np.inf if key == "hd95" else 1.0 for key in BY_CLASS])
-    return np.concatenate([by_class.repeat(classes), by_class, np.ones(len(PER_IMAGE) + 1)])
+    return np.concatenate([by_class.repeat(classes), by_class, np.ones(len(PER_IMAGE) + len(OF_ALL))])
 
 
 def estimated(

@@ -89,7 +89,7 @@ def _backbone(
         return builder(in_channels, path, **settings)
     except MisfitError as error:
         raise MisfitError(
-            f"{error}. The backbone is {name}: to use weights of another one, give its name with --backbone"
+            f"{error}. The backbone is {name}: to use weights of another one, give its name with `backbone`"
         ) from None
 
 
@@ -277,6 +277,6 @@ def _starting_weights(backbone: str, pretrained: bool, weights: str | Path | Non
     if weights is not None and is_whole_model(Path(weights)):
         raise MaskwrightError(
             f"{weights} contains a whole model, but weights of a backbone are needed here: load the model with "
-            "maskwright.load, or start a training from it with --from"
+            "maskwright.load, or start a training from it with `from_run`"
         )
     return Path(weights) if weights is not None else None

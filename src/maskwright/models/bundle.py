@@ -151,7 +151,7 @@ def _card(metadata: dict[str, str], source: str) -> Card:
         raise MaskwrightError(
             f"{source} is a safetensors file, but not a maskwright bundle: it has no card. Give a model.safetensors "
             "that maskwright train wrote, or convert another library's weights with maskwright import; to start a "
-            "training from a backbone's weights, use --weights FILE"
+            "training from a backbone's weights, use `weights`"
         )
     try:
         values = json.loads(metadata[CARD_KEY])

@@ -113,7 +113,7 @@ def _corners(
     if float(np.prod(sides.astype(np.float64))) >= 2.0**62:
         raise MaskwrightError(
             f"the dense CRF's kernel is too narrow for {dimensions} dimensions (position and channels): give larger "
-            "values of postprocess.crf.theta_alpha and theta_beta (--set, in a training), or leave the CRF out"
+            "values of `postprocess.crf.theta_alpha` and `postprocess.crf.theta_beta`, or leave the CRF out"
         )
     steps = np.concatenate([[1], np.cumprod(sides[:-1])]).astype(np.int64)
     keys = np.empty((dimensions + 1, points), np.int64)

@@ -87,7 +87,7 @@ def pretrained_file(backbone: str) -> Path:
     if not available:
         raise MaskwrightError(
             f"{backbone} cannot start from pretrained weights: {reason}. Train from scratch with "
-            "model.pretrained=false, or give a local file with --weights FILE"
+            "model.pretrained=false, or give a local file with `weights`"
         )
     if installed(backbone):
         return checked_file(PACKAGES[name])
@@ -116,7 +116,7 @@ def published_file(repository: str, file: str) -> Path:
     cached = _cached(repository, file)
     if cached is not None:
         return cached
-    cure = "give local files with --weights FILE (and the config.json beside it)"
+    cure = "give local files with `weights` (and the config.json beside it)"
     problem = _out_of_reach(_endpoint())
     if problem is not None:
         raise MaskwrightError(
@@ -156,7 +156,7 @@ def torch_archive(url: str) -> Path:
     target = Path(torch.hub.get_dir()) / "checkpoints" / name
     named = re.search(r"-([0-9a-f]{8,})\.\w+$", name)
     assert named, f"{name} carries no hash"
-    cure = f"put {name} into {target.parent}, or give a file with --weights FILE"
+    cure = f"put {name} into {target.parent}, or give a file with `weights`"
     if target.is_file():
         with target.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -206,7 +206,7 @@ def _fetched(repository: str) -> Path:
     except Exception as error:
         raise MaskwrightError(
             f"the weights {repository} could not be fetched ({error}): try again, train from scratch with "
-            "model.pretrained=false, or give a local file with --weights FILE"
+            "model.pretrained=false, or give a local file with `weights`"
         ) from error
 
 

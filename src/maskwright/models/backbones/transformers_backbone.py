@@ -149,7 +149,7 @@ def described(backbone: Backbone, kind: str) -> Any:
     settings = getattr(backbone, "settings", None)
     if not isinstance(backbone, LibraryBackbone) or getattr(settings, "model_type", None) != kind:
         raise MaskwrightError(
-            f"{kind} needs {_HERE} with its own type of description: start from an imported model with --from, and "
+            f"{kind} needs {_HERE} with its own type of description: start from an imported model with `from_run`, and "
             "leave model.backbone out"
         )
     return settings

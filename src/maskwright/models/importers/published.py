@@ -75,7 +75,7 @@ def find(name: str, weights: Path | None) -> Published:
     if not _is_repository(name):
         raise MaskwrightError(
             f"{name} is neither a folder nor a repository OWNER/NAME of the hub: give a folder with {CONFIG} and "
-            f"{WEIGHTS}, or a file with --weights FILE"
+            f"{WEIGHTS}, or a file with `weights`"
         )
     config = read_json(hub.published_file(name, CONFIG))
     return Published(config, read_tensors(hub.published_file(name, WEIGHTS)), name, name)

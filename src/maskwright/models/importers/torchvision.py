@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _NAMED = (
     "the file has no class names; as it has {count} classes, they are assumed to be those of torchvision's published "
-    "weights; pass other names with --classes"
+    "weights; pass other names with `classes`"
 )
 # They were trained on images of about 520 pixels: a 3:2 photograph of that height fits into one tile.
 _TILE = 768

@@ -58,7 +58,7 @@ def like_training(home: Path, dataset: Dataset) -> tuple[Dataset, list[str]]:
     notes = []
     if run_folder.read_json(home / run_folder.DATA)["root"] != str(dataset.root.resolve()):
         known = len(dataset.records) - len(unseen)
-        notes.append(f"{plural(known, 'image')} taken for the training's own, by their names; --split all judges all")
+        notes.append(f"{plural(known, 'image')} taken for the training's own, by their names; `split=all` scores all")
     if unseen:
         notes.append(f"{plural(len(unseen), 'image')} unknown to the training, taken as test images")
     return replace(dataset, records=records), notes
