@@ -366,7 +366,7 @@ def test_a_processor_starts_from_the_weights_of_the_package() -> None:
     assert values(rules_learning.optimiser(facts(), started))["optim.name"] == "muon"
     by_muon = started.model_copy(update={"optim": OptimPlan(name="muon")})
     assert values(rules_learning.backbone_rate(facts(), by_muon)) == {"optim.backbone_lr": 0.1}
-    assert values(rules_learning.fineness(facts(), started)) == {"model.options.finest": 2}
+    assert values(rules_learning.fineness(facts(), started)) == {"model.options.finest": 4}, "all is 30 pixels thick"
     assert not rules_learning.widths_are_open(started)
 
 
