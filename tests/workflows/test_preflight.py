@@ -20,7 +20,7 @@ LINES = {
     "train data --out data/file": "--out data/file is a file: name a folder",
     "train data --out run": "run holds a run already: continue it with --resume, or choose another --out",
     "train data --plan gone.yaml": "gone.yaml does not exist: give a plan.yaml",
-    "train data --from gone": "--from gone does not exist: give the folder of a run",
+    "train data --from gone": "gone does not exist: give the folder of a run, or a model.safetensors",
     "train --resume gone": "--resume gone does not exist",
     "train --resume data": "data holds no plan.yaml, so no training can be resumed there: train one with --out data",
     "plan gone": "gone does not exist: check the path",
