@@ -264,7 +264,7 @@ def test_a_full_disk_stops_the_work_and_leaves_nothing_half(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("maskwright.workflows.outputs.os.posix_fallocate", full, raising=False)
+    monkeypatch.setattr("maskwright.workflows.predict_parts.outputs.os.posix_fallocate", full, raising=False)
     with pytest.raises(MaskwrightError, match="disk is full"):
         predict(run_folder, [images], tmp_path / "out", save=["probabilities"], device="cpu")
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
