@@ -180,12 +180,12 @@ def task(run: Path, *, budget: float | None, notes: list[Any]) -> TrainingRun:
 
 
 def test_the_budget_has_a_share_for_the_fit(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maskwright.workflows.judging.seconds_each", lambda *_: 0.5)
+    monkeypatch.setattr("maskwright.workflows.evaluate_parts.scoring.seconds_each", lambda *_: 0.5)
     wanted = task(fitted, budget=100, notes=[])
     assert crf_seconds(wanted) == 5
     assert crf_seconds(task(fitted, budget=None, notes=[])) == crf.seconds(3600) == 60
     assert _evaluation_seconds(wanted, 100) == 0.5 * 12 + 5 + 3
-    monkeypatch.setattr("maskwright.workflows.judging.seconds_each", lambda *_: 1.5)
+    monkeypatch.setattr("maskwright.workflows.evaluate_parts.scoring.seconds_each", lambda *_: 1.5)
     assert _evaluation_seconds(wanted, 100) == 0.15 * 100 + 3, "no more than the planner knows of"
     plain = replace(wanted, plan=wanted.plan.model_copy(update={"postprocess": PostprocessPlan()}))
     assert crf_seconds(plain) == 0
