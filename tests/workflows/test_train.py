@@ -202,7 +202,7 @@ def test_one_image_is_too_few_to_judge_on_and_enough_without(tmp_path: Path) -> 
 
 def test_one_class_only_is_nothing_to_tell_apart(tmp_path: Path) -> None:
     plain = toy.write(tmp_path / "data", values=(0, 0, 0))
-    with pytest.raises(MaskwrightError, match=r"every labelled pixel is \w+: there is nothing to tell apart"):
+    with pytest.raises(MaskwrightError, match=r"every labelled pixel is \w+: there is no second class to learn"):
         train(plain, toy.request(steps=2), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
