@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import pytest
 import torch
-from maskwright.planning.measure import StepCost, pixels
 from tests.planning.facts_by_hand import CPU, CUDA, facts
 from tests.workflows import toy_data as toy
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from maskwright.workflows.predict_parts.outputs import count_pixels, write_mask
 from PIL import Image
 from pycocotools import mask as coco
 

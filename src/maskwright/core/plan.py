@@ -21,7 +21,7 @@ from maskwright.core.plan_learning import (
     TrainPlan,
     Weighting,
 )
-from maskwright.core.plan_section import Precision, Section, Side
+from maskwright.core.plan_section import Precision, Section, Sides, image_size
 
 __all__ = [
     "AdversarialPlan",
@@ -50,17 +50,22 @@ class PredictPlan(Section):
     """How whole images are predicted.
 
     Attributes:
-        tile: (height, width) of one pass through the network.
+        tile: sides of one pass through the network, in the order of the axes of the data.
         overlap: of neighbouring tiles, as a share of their side.
         flip: average with the mirrored image's prediction.
         output_stride: 4, 8, 16 or 32: largest stride of the network, where that can be changed after training; None for
             the stride that it was trained at.
     """
 
-    tile: tuple[Side, Side] = (512, 512)
+    tile: Sides = (512, 512)
     overlap: float = Field(0.25, ge=0, le=0.5)
     flip: bool = False
     output_stride: Literal[4, 8, 16, 32] | None = None
+
+    @property
+    def tile_size(self) -> tuple[int, int]:
+        """(height, width) of the tile of an image; MaskwrightError where the tile has other axes."""
+        return image_size(self.tile, "predict.tile")
 
 
 class CrfPlan(Section):

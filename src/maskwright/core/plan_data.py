@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from maskwright.core.plan_section import Deviation, Factor, Level, Section, Side, Weight
+from maskwright.core.plan_section import Deviation, Factor, Level, Section, Sides, Weight, image_size
 
 
 class DataPlan(Section):
@@ -58,16 +58,21 @@ class SamplingPlan(Section):
     """What a batch is made of.
 
     Attributes:
-        crop: (height, width) of a training crop.
+        crop: sides of a training crop, in the order of the axes of the data.
         batch: crops a step, over all processes.
         rare_share: part of the crops that are centred on a pixel of a class drawn by `class_odds`.
         class_odds: one a class, sum 1; None for equal odds.
     """
 
-    crop: tuple[Side, Side] = (256, 256)
+    crop: Sides = (256, 256)
     batch: int = Field(8, ge=1)
     rare_share: float = Field(0.5, ge=0, le=1)
     class_odds: list[Weight] | None = None
+
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """(height, width) of a crop of an image; MaskwrightError where the crop has other axes."""
+        return image_size(self.crop, "sampling.crop")
 
 
 class AugmentPlan(Section):

@@ -46,6 +46,6 @@ def augmented_crop(
     draws = rng.random(LINEAR_DRAWS + PLACE_DRAWS + COLOR_DRAWS).tolist()
     linear = linear_part(augment, draws[:LINEAR_DRAWS])
     place = draws[LINEAR_DRAWS : LINEAR_DRAWS + PLACE_DRAWS]
-    view = placed(linear, target.size, sampling.crop, focus, place)
+    view = placed(linear, target.size, sampling.crop_size, focus, place)
     pixels = recolored(warp_image(image, view), augment, draws[-COLOR_DRAWS:])
     return pixels, warped(target, view)

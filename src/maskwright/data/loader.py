@@ -135,7 +135,7 @@ class TrainingCrops:
 
     def _nothing(self) -> tuple[NDArray[np.uint8], Target]:
         """Return a crop of which no loss sees a pixel."""
-        height, width = self._plan.sampling.crop
+        height, width = self._plan.sampling.crop_size
         image = np.zeros((height, width, self._plan.data.channels), np.uint8)
         return image, unknown(self._readable(), (height, width))
 

@@ -221,7 +221,7 @@ class Predictor:
     def _blocks(self, image: NDArray[Any]) -> Iterator[Block]:
         """Yield what the network says, with the card's decoding applied."""
         source = PreparedImage(image, self.card.data)
-        tile, overlap = self.card.predict.tile, self.card.predict.overlap
+        tile, overlap = self.card.predict.tile_size, self.card.predict.overlap
         rows, columns = (cover(side, length, overlap) for side, length in zip(source.working, tile, strict=True))
         blend, enlarge = Blend(rows, columns), Enlarge(source.working, source.size)
         for row, top in enumerate(rows.starts):

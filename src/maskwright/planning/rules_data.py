@@ -179,7 +179,7 @@ def flips(facts: Facts, _plan: Plan) -> list[Decision]:
 def zoom(facts: Facts, plan: Plan) -> list[Decision]:
     """Zoom out further where a crop is smaller than the image, so that whole scenes are seen too."""
     height, width = facts.working_size(plan)
-    crop_height, crop_width = plan.sampling.crop
+    crop_height, crop_width = plan.sampling.crop_size
     whole = min(crop_height / height, crop_width / width)
     low = round(min(max(whole * 0.8, 0.4), 0.75), 2)
     reason = f"a crop shows {min(whole, 1):.0%} of an image's side at working resolution: from scenes to details"

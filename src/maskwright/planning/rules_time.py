@@ -105,7 +105,7 @@ def smaller_crop(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     count = _steps(facts, plan, cost)
     if count is None or count >= ENOUGH_STEPS:
         return []
-    height, width = plan.sampling.crop
+    height, width = plan.sampling.crop_size
     size = crop_size(height, width, height * width / 2)
     reason = f"half of {height}x{width}: only {count} steps of that fit, {cost.seconds(plan):.2f} s each (measured)"
     return [Decision("sampling.crop", size, reason)]
@@ -214,7 +214,7 @@ def tiles(facts: Facts, plan: Plan) -> list[Decision]:
     reason = f"nine of ten images are at most {height:.0f}x{width:.0f} at the working resolution"
     mirror = facts.fingerprint.flip_horizontal >= MIRRORED
     alike = f"mirrored masks are {facts.fingerprint.flip_horizontal:.0%} alike"
-    gain = f"{alike}: the mean with the mirror image's prediction gains about 0.7 points of IoU for twice the time"
+    gain = f"{alike}: the mean with the mirror image's prediction is more accurate, and takes twice the time"
     return [
         Decision("predict.tile", tile, reason),
         Decision("predict.flip", mirror, gain if mirror else f"{alike}: their predictions should not be mixed"),

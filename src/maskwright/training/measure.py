@@ -148,7 +148,7 @@ def as_target(target: Tensor) -> Tensor:
 
 def sample_size(plan: Plan, most: int) -> tuple[int, int, int]:
     """Return (count, height, width) of a micro-batch of the plan, cut down to at most about `most` pixels."""
-    height, width = plan.sampling.crop
+    height, width = plan.sampling.crop_size
     if height * width > most:
         shrink = math.sqrt(most / (height * width))
         return 1, max(round(height * shrink / 32), 1) * 32, max(round(width * shrink / 32), 1) * 32
