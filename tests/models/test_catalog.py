@@ -57,7 +57,7 @@ def _function(builder: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def test_an_unknown_model_is_named_with_the_nearest() -> None:
-    with pytest.raises(MaskwrightError, match=r"'swifnet' is no model: did you mean 'swiftnet'\?"):
+    with pytest.raises(MaskwrightError, match=r"unknown model 'swifnet': did you mean 'swiftnet'\?"):
         models.create("swifnet", 2)
 
 
@@ -71,7 +71,7 @@ def test_an_unknown_backbone_is_named_with_the_nearest(name: str, near: str) -> 
 
 def test_an_unknown_option_is_named_with_the_known_ones() -> None:
     with pytest.raises(
-        MaskwrightError, match=r"'widht' is no option of swiftnet with compact: did you mean 'width'\?"
+        MaskwrightError, match=r"unknown option of swiftnet with compact 'widht': did you mean 'width'\?"
     ) as hit:
         models.create("swiftnet", 2, widht=3)
     assert all(option in str(hit.value) for option in ("finest", "grids", "depths", "stem"))

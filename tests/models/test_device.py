@@ -28,7 +28,7 @@ def test_what_is_not_there_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for name, words in (
         ("cuda", "finds no cuda"),
-        ("gpu0", "'gpu0' is not a device"),
+        ("gpu0", "unknown device 'gpu0': give auto, cpu, cuda, cuda:N or mps"),
         ("meta", "does not run on the device 'meta'"),
     ):
         with pytest.raises(MaskwrightError, match=words):

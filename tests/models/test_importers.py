@@ -152,7 +152,7 @@ def test_a_name_with_escape_sequences_is_refused(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     config["id2label"]["1"] = "\x1b[31mscreen\n"
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(MaskwrightError, match=r"screen.n' holds the control character .* or with --classes"):
+    with pytest.raises(MaskwrightError, match=r"screen.n' holds the control character .* or with `read.classes`"):
         import_model(f"transformers:{tmp_path}")
     assert import_model(f"transformers:{tmp_path}", classes=["a", "b", "c"])[1].classes.names == ["a", "b", "c"]
 
@@ -279,7 +279,7 @@ def described(tmp_path: Path) -> Callable[..., str]:
     ("config", "message"),
     [
         ({}, "has no _model_class"),
-        ({"_model_class": "Unett"}, r"'Unett' is no architecture .* did you mean 'Unet'\?"),
+        ({"_model_class": "Unett"}, r"unknown architecture of .* 'Unett': did you mean 'Unet'\?"),
         ({"_model_class": "Unet", "encoder_name": "vgg99"}, "uses the encoder vgg99, which has no counterpart"),
         ({"_model_class": "Unet", "encoder_depth": 4}, "encoder_depth=4, which has no counterpart here: only 5"),
         ({"_model_class": "Unet", "decoder_attention_type": "scse"}, "decoder_attention_type='scse'"),

@@ -149,7 +149,7 @@ def test_a_model_file_predicts_as_the_library_does(tmp_path: Path, kind: str) ->
     mean, std = (torch.tensor(SEEN[key]) for key in ("image_mean", "image_std"))
     with torch.no_grad():
         expected = judged(network, kind, ((torch.tensor(image) / 255 - mean) / std).permute(2, 0, 1)[None].float())
-    np.testing.assert_allclose(model.predict(image).probabilities, expected[0].softmax(0), atol=1e-4)
+    np.testing.assert_allclose(model.predict(image).maps, expected[0].softmax(0), atol=1e-4)
     assert model.predict(image[:33, :57]).labels.shape == (33, 57)
 
 

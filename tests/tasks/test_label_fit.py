@@ -79,8 +79,8 @@ def test_what_is_fitted_is_what_the_metrics_fit() -> None:
     assert found.decoding["temperature"] == pytest.approx(fit_temperature(scores + offsets, truth))
     assert found.decoding["temperature"] > 1.2
     (note,) = found.notes
-    assert note.startswith("class offsets fitted on validation images: road -")
-    assert f"car +{offsets[1]:.2f}" in note
+    assert note.startswith(f"class offsets fitted on validation images: road {offsets[0]:+.2f}, ")
+    assert f"car {offsets[1]:+.2f}" in note
 
 
 def test_without_gain_there_is_a_temperature_alone() -> None:
