@@ -6,6 +6,7 @@ Weights are stored as float32 (integers unchanged), the card as JSON in the file
 from __future__ import annotations
 
 import json
+import math
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,16 @@ class Card(Section):
     postprocess: PostprocessPlan = PostprocessPlan()
     decoding: dict[str, float | list[float]] = Field(default_factory=dict)
     summary: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _decodable(self) -> Card:
+        temperature, offsets = self.decoding.get("temperature", 1.0), self.decoding.get("offsets")
+        if not isinstance(temperature, float) or not 0 < temperature < math.inf:
+            raise ValueError(f"decoding.temperature is {temperature}, and it must be a finite number above 0")
+        count = len(self.classes.names)
+        if offsets is not None and not (isinstance(offsets, list) and len(offsets) == count):
+            raise ValueError(f"decoding.offsets is {offsets}, and it must be a list of one number per class ({count})")
+        return self
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)

@@ -6,7 +6,7 @@ Connected CRFs", sections 3.1 and 5 (DeepLab-LargeFOV, tables 1 and 2); layers a
     VGG-16, pool4 and pool5 at stride 1, conv5 atrous of rate 2;  pool5a: average over 3x3
     fc6: 3x3, rate 12, 1024 channels;  fc7: 1x1, 1024;  fc8: 1x1 to the classes;  all at stride 8
 
-The paper applies a dense CRF to the result (section 4): `--crf` when predicting.
+The paper applies a dense CRF to the result (section 4): `--postprocess crf` when predicting.
 
 Expected: 62.25 mIoU on PASCAL VOC 2012 val, 67.64 with the CRF (their table 1), 20.5 million weights (table 2), with
 pretrained weights: `--backbone vgg16` with `--set model.pretrained=true` or `--weights FILE`.

@@ -8,7 +8,7 @@ Convolutional Nets, Atrous Convolution, and Fully Connected CRFs", section 3.2 (
 
 On ResNet-101 a branch is one 3x3 convolution to the classes, as in the authors' published network:
 `--set model.backbone=resnet101 --set model.options.direct=true`. During training the scores of each scale have their
-own loss. The paper applies a dense CRF to the result (section 3.3): `--crf` when predicting.
+own loss. The paper applies a dense CRF to the result (section 3.3): `--postprocess crf` when predicting.
 
 Expected: 68.96 mIoU on PASCAL VOC 2012 val with VGG-16, one scale, and 71.57 with the CRF (their table 3, ASPP-L);
 76.35 and 77.69 with ResNet-101, three scales and COCO (table 4).
