@@ -29,7 +29,7 @@ def test_what_is_not_there_is_refused(monkeypatch) -> None:
     for name, words in (
         ("cuda", "finds no cuda"),
         ("gpu0", "unknown device 'gpu0': give auto, cpu, cuda, cuda:N or mps"),
-        ("meta", "does not run on the device 'meta'"),
+        ("meta", "maskwright does not run on 'meta': give auto, cpu, cuda, cuda:N or mps"),
     ):
         with pytest.raises(MaskwrightError, match=words):
             resolve_device(name)
