@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tests.report.report_samples import Page, full_data
 
 from maskwright.cli.scores import gain_table
 from maskwright.cli.terminal import console
-from maskwright.report.content import ReportData
 from maskwright.report.findings import findings
 from maskwright.report.gain import in_percent, losses, rows
 from maskwright.report.page import render
+
+if TYPE_CHECKING:
+    from maskwright.report.content import ReportData
 
 GAIN = {
     "iou": {"without": 0.35774, "with": 0.35506, "gain": -0.00268},
