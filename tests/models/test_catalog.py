@@ -65,7 +65,7 @@ def test_an_unknown_model_is_named_with_the_nearest() -> None:
     ("name", "near"), [("resnet19", "resnet18"), ("compct", "compact"), ("timm:resnet1", "resnet1")]
 )
 def test_an_unknown_backbone_is_named_with_the_nearest(name: str, near: str) -> None:
-    with pytest.raises(MaskwrightError, match=f"unknown backbone '{name}'; did you mean '{near}"):
+    with pytest.raises(MaskwrightError, match=f"unknown backbone '{name}': did you mean '{near}"):
         models.create("swiftnet", 2, backbone=name)
 
 

@@ -36,5 +36,5 @@ def test_what_is_not_there_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert resolve_device("cuda:1") == torch.device("cuda:1")
-    with pytest.raises(MaskwrightError, match="has 2 CUDA devices"):
+    with pytest.raises(MaskwrightError, match="the device cuda:2 does not exist: this machine has 2, counted from 0"):
         resolve_device("cuda:2")
