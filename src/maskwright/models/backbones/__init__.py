@@ -119,7 +119,7 @@ def find_backbone(name: str) -> BackboneEntry:
         plain = timm.models.is_model_in_modules(bare, vit.FAMILIES)
         return _vit(bare, f"timm's {bare}") if plain else _timm(bare, f"timm's {bare}")
     near = nearest(bare, timm.list_models() if name.startswith(TIMM) else [*BACKBONES, *timm.list_models()])
-    hint = f"; did you mean {near!r}?" if near else "."
+    hint = f": did you mean {near!r}?" if near else ":"
     raise MaskwrightError(
         f"unknown backbone {name!r}{hint} Available: {', '.join(BACKBONES)}, and any timm network with features_only "
         "as timm:NAME"
