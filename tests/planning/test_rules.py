@@ -94,7 +94,9 @@ def test_a_model_for_other_bands_is_named_and_not_a_setting_that_nobody_made() -
     given = plan()
     given.model.weights = "run/model.safetensors"
     given.reasons["data.channels"] = "as in run/model.safetensors"
-    with pytest.raises(MaskwrightError, match=r"^run/model\.safetensors takes images of 5 channels, and these have 3"):
+    with pytest.raises(
+        MaskwrightError, match=r"^run/model\.safetensors takes images with 5 channels, and these have 3"
+    ):
         rules_data.normalisation(facts(channels=5), given)
 
 
@@ -132,7 +134,7 @@ def test_working_resolution(long_side: float, thickness: float | None, scale: fl
 
 def test_the_reason_of_the_resolution_has_its_figure() -> None:
     thin = fingerprint(2000, 4000, class_stats=(kind("ground", 0.9), kind("crack", 0.1, 8.0)))
-    assert "crack, 8.0 px thick" in reason(rules_data.working_resolution(facts(thin), plan()), "data.scale")
+    assert "crack is 8.0 px thick" in reason(rules_data.working_resolution(facts(thin), plan()), "data.scale")
     assert "4000 px" in reason(rules_data.working_resolution(facts(fingerprint(2000, 4000)), plan()), "data.scale")
 
 
@@ -192,7 +194,7 @@ def test_rare_classes_are_sought() -> None:
     assert odds[3] / odds[1] == pytest.approx(3, rel=1e-3)
     assert "c, the rarest class, fills 1.00%" in reason(decided, "sampling.rare_share")
     alike = fingerprint(class_stats=(kind("a", 0.6), kind("b", 0.4)))
-    assert "b, the rarest class, fills 40.00% of the pixels: none is rare" in reason(
+    assert "b, the rarest class, fills 40.00% of the pixels: no class is rare" in reason(
         rules_semantic.rare_classes(facts(alike), plan()), "sampling.rare_share"
     )
     weighed_alike = reason(rules_classes.class_weights(facts(alike), plan()), "loss.class_weights")
@@ -322,7 +324,7 @@ def test_stride_two_unless_all_is_thick_or_large(p10: float, side: int, scale: f
     figure = (
         "1001x1000"
         if side > 1000
-        else f"organ, the thinnest class: a tenth of its objects is below {p10 * scale:.1f} px"
+        else f"10% of the objects of organ, the thinnest class, are below {p10 * scale:.1f} px"
     )
     assert figure in reason(decided, "model.options.finest")
 
@@ -365,7 +367,7 @@ LITE = Pretrained("timm:tf_efficientnet_lite0", available=True, reason="the weig
 def test_a_processor_starts_from_the_weights_of_the_package() -> None:
     decided = rules_learning.architecture(facts(pretrained=LITE), plan())
     assert values(decided) == {"model.name": "swiftnet", "model.backbone": LITE.backbone}
-    assert "81.5 against 62.3 from scratch on pedestrians" in reason(decided, "model.backbone")
+    assert "81.5 on pedestrians, against 62.3 from scratch" in reason(decided, "model.backbone")
     started = plan(model=ModelPlan(backbone=LITE.backbone, pretrained=True))
     assert values(rules_learning.optimiser(facts(), started))["optim.name"] == "muon"
     by_muon = started.model_copy(update={"optim": OptimPlan(name="muon")})
@@ -438,7 +440,7 @@ def test_class_balanced_by_hand() -> None:
 
 
 def test_no_weighting_is_none() -> None:
-    assert weighed("none") == (None, "loss.class_weighting is none: every class weighs the same")
+    assert weighed("none") == (None, "loss.class_weighting is none: all classes have equal weight")
 
 
 def test_a_discriminator_is_as_wide_as_the_machine_affords() -> None:
@@ -537,8 +539,8 @@ def test_steps_fill_the_time() -> None:
     made = facts(train_seconds=100.0)
     decided = rules_time.steps(made, plan(), costing(0.5))
     assert values(decided) == {"train.steps": 200}
-    assert "100 s at 0.500 s a step" in reason(decided, "train.steps")
-    assert "200 crops an image" in reason(decided, "train.steps")
+    assert "100 s at 0.500 s per step" in reason(decided, "train.steps")
+    assert "200 crops per image" in reason(decided, "train.steps")
     assert rules_time.steps(facts(), plan(), costing(0.5)) == []
     smaller = plan(sampling=SamplingPlan(batch=4))
     assert values(rules_time.steps(made, smaller, costing(0.5))) == {"train.steps": 400}
@@ -599,7 +601,7 @@ def test_images_shrink_where_they_or_the_steps_would_be_few(
     made = facts(fingerprint(side, side, class_stats=stats), train_seconds=seconds, train_images=images)
     decided = rules_time.resolution(made, plan(), costing(1.0))
     assert values(decided).get("data.scale") == scale
-    cause = f"only {seconds:.0f} steps fit" if 0 < seconds < 150 else "all pixels would be seen"
+    cause = f"only {seconds:.0f} steps fit" if 0 < seconds < 150 else "each pixel would be seen"
     assert all(cause in decision.reason for decision in decided)
     assert rules_time.resolution(replace(made, train_seconds=None), plan(), costing(1.0)) == []
 

@@ -439,9 +439,9 @@ def test_kill_9_and_resume_end_in_the_same_bits(data: Path, tmp_path: Path, name
 
 def test_two_processes_do_what_one_does_with_the_whole_batch(data: Path, tmp_path: Path) -> None:
     """To rounding, and so soon, as steps magnify it: weights moved by 1e-7 in one process are 1.3e-3 off after 5."""
-    # Adam divides by the gradient's own size, however small: the opponent's rate is low, its moments are compared.
-    opponent = ("adversarial.weight=0.1", "adversarial.width=12", "adversarial.lr=1e-5")
-    settings = ("optim.name=sgd", "optim.lr=0.02", "optim.warmup=0", "train.validations=1", *opponent)
+    # Adam divides by the gradient's own size, however small: the discriminator's rate is low, its moments are compared.
+    adversarial = ("adversarial.weight=0.1", "adversarial.width=12", "adversarial.lr=1e-5")
+    settings = ("optim.name=sgd", "optim.lr=0.02", "optim.warmup=0", "train.validations=1", *adversarial)
     one, two = tmp_path / "one", tmp_path / "two"
     train(data, toy.request(*settings, steps=2), one)
     done = toy.run("train", data, *toy.arguments(*settings, steps=2), "--out", two, processes=2)

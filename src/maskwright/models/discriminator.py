@@ -28,12 +28,12 @@ from maskwright.models.layers.blocks import initialise
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from maskwright.core.plan import Opponent, OpponentInput
+    from maskwright.core.plan import DiscriminatorInput, DiscriminatorName
 
 Groups = tuple[tuple[tuple[int, int], ...], ...]
 
 PAPER_WIDTH = 96
-NETWORKS: dict[Opponent, Groups] = {
+NETWORKS: dict[DiscriminatorName, Groups] = {
     "large-fov": (((3, 96), (3, 128), (3, 128)), ((3, 256), (3, 256)), ((3, 512), (3, 1))),
     "large-fov-light": (((3, 96), (3, 128), (3, 128)), ((3, 128), (3, 128)), ((3, 256), (3, 1))),
     "small-fov": (((3, 96), (1, 128)), ((3, 256), (1, 256)), ((3, 512), (1, 1))),
@@ -59,7 +59,9 @@ class Discriminator(nn.Module):
         looks: whether it uses the images at all.
     """
 
-    def __init__(self, name: Opponent, classes: int, channels: int, width: int, shown: OpponentInput) -> None:
+    def __init__(
+        self, name: DiscriminatorName, classes: int, channels: int, width: int, shown: DiscriminatorInput
+    ) -> None:
         super().__init__()
         self.shown, branches = shown, name == "two-branch"
         self.looks = branches or shown == "product"

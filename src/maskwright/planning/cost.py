@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
 
     Measure = Callable[[Plan], "StepCost"]
-    """Measures the step of a plan on this machine: `training.measure.step_cost`, or a stand-in."""
+    """Measures a step of a plan on this machine: `training.measure.step_cost`, or a substitute in tests."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class StepCost:
     """What training costs with one network, precision and optimiser.
 
     Attributes:
-        pixel_seconds: forward and backward of all objectives, a training pixel.
-        update_seconds: of the optimiser, a step.
-        pixel_bytes: of activations kept for the backward pass, a pixel of a micro-batch.
-        spent_seconds: that the measuring took.
-        busy: how many times longer a step took than it kept our threads computing; 1 on an idle machine.
+        pixel_seconds: forward and backward passes of all objectives, per training pixel.
+        update_seconds: of the optimiser, per step.
+        pixel_bytes: of activations kept for the backward pass, per pixel of a micro-batch.
+        spent_seconds: time that the measurement took.
+        busy: wall time of a step divided by the time that our threads computed; 1 on an idle machine.
     """
 
     pixel_seconds: float
@@ -34,7 +34,7 @@ class StepCost:
     busy: float = 1.0
 
     def undisturbed(self) -> StepCost:
-        """Return the cost on an idle machine, for decisions that a passing load must not change."""
+        """Return the cost on an idle machine, for decisions that a temporary load must not change."""
         quiet = (self.pixel_seconds / self.busy, self.update_seconds / self.busy)
         return replace(self, pixel_seconds=quiet[0], update_seconds=quiet[1], busy=1.0)
 
@@ -43,7 +43,7 @@ class StepCost:
         return pixels(plan) * self.pixel_seconds + self.update_seconds
 
     def activation_bytes(self, plan: Plan) -> float:
-        """Return the bytes that one micro-batch of `plan` keeps: `optim.accumulate` splits the batch."""
+        """Return the bytes of activations of one micro-batch of `plan`: `optim.accumulate` splits the batch."""
         return pixels(plan) * self.pixel_bytes / min(plan.optim.accumulate, plan.sampling.batch)
 
 

@@ -1,4 +1,4 @@
-"""Apply the rules in order and keep what the user pinned. Knows no rule's inside."""
+"""Apply the rules in order and keep the values that the user pinned. Knows no rule in detail."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ LAST_RULES: Rules = (rules_learning.learning_rate, rules_time.averaging, rules_t
 
 
 def make(facts: Facts, pinned: Plan, pins: frozenset[str], measure: Measure) -> Plan:
-    """Decide everything that the user left open.
+    """Decide everything that the user did not set.
 
     Args:
-        facts: what is known; the time that the measuring takes goes off its `train_seconds`.
-        pinned: a plan that holds the user's own values.
-        pins: the dotted keys that are the user's; a pin on a section holds for all of it.
-        measure: measures a step of a plan.
+        facts: what is known; the time spent on measuring is subtracted from its `train_seconds`.
+        pinned: a plan that holds the user's values.
+        pins: the dotted keys that the user set; a pin on a section applies to all of it.
+        measure: measures one step of a plan.
 
     Returns:
         The plan, with a reason for each decision.
 
     Raises:
-        MaskwrightError: the time is too short, or the pinned values do not go together.
+        MaskwrightError: the time is too short, or the pinned values contradict each other.
     """
     if "data.channels" in pins:
         facts = replace(facts, channels=pinned.data.channels)
@@ -66,10 +66,10 @@ def make(facts: Facts, pinned: Plan, pins: frozenset[str], measure: Measure) -> 
 
 
 def _affordable(plan: Plan, facts: Facts, pins: frozenset[str], measure: Measure) -> tuple[Plan, Facts, StepCost]:
-    """Measure a step and make it cheaper where too few of them fit; a narrower network is measured again.
+    """Measure a step and make it cheaper if too few fit; a narrower network is measured again.
 
-    What other programs took while it was measured does not count here: they may be gone the next moment, and the
-    network and its resolution stay.
+    The load from other programs during the measurement is ignored: it may be gone a moment later, while the network
+    and its resolution stay.
     """
 
     def measured(facts: Facts) -> tuple[Facts, StepCost]:
@@ -97,7 +97,7 @@ def _decided(plan: Plan, rules: Rules, facts: Facts, pins: frozenset[str]) -> Pl
 
 
 def applied(plan: Plan, decisions: Sequence[Decision], pins: frozenset[str]) -> Plan:
-    """Return the plan with the decisions that no pin forbids."""
+    """Return the plan with all decisions whose keys are not pinned."""
     values = plan.model_dump(mode="json")
     for decision in decisions:
         if any(

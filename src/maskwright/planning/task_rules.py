@@ -1,4 +1,4 @@
-"""The rules that belong to a task: one file a task, and the table of them. Knows no rule's inside."""
+"""The rules of each task: one file per task, and the table of them. Knows no rule in detail."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class TaskRules:
     """Rules of one task.
 
     Attributes:
-        first: that ask for nothing but the facts and the user's own values.
-        cropped: that come after the crop is decided.
+        first: rules that need only the facts and the user's values.
+        cropped: rules that apply after the crop is decided.
     """
 
     first: Rules = ()
@@ -39,7 +39,7 @@ def rules_of(task: str) -> TaskRules:
     """Return the rules of a task.
 
     Raises:
-        MaskwrightError: there are none for it.
+        MaskwrightError: there are no rules for this task.
     """
     if task not in RULES:
         raise unknown_name("task with planning rules", task, RULES)
