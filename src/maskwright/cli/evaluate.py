@@ -93,8 +93,8 @@ def evaluate(
         from maskwright.postprocess import find_postprocessor
 
         label = find_postprocessor(postprocess).label
-        terminal.show(gain_table(result.gain, label, terminal.width))
-        for loss in losses(result.gain, label):
+        terminal.show(gain_table(result.gain, result.scores.metrics, label, terminal.width))
+        for loss in losses(result.gain, result.scores.metrics, label):
             terminal.say(f"warning: {loss}")
     terminal.show(*score_tables(result.scores, split, terminal.width, label))
     for note in result.notes:

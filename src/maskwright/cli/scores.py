@@ -9,15 +9,17 @@ from maskwright.core.text import plural
 from maskwright.report.gain import rows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import RenderableType
 
     from maskwright.metrics.scores import Estimate, Metric, Scores
     from maskwright.report.content import Gain
 
 
-def gain_table(gain: Gain, label: str, width: int) -> RenderableType:
+def gain_table(gain: Gain, metrics: Iterable[Metric], label: str, width: int) -> RenderableType:
     """Draw what the postprocessor called `label` changes, with a digit more than elsewhere: it is little."""
-    found = rows(gain, "{:.4f}".format)
+    found = rows(gain, metrics, "{:.4f}".format)
     return table(
         f"What the {label} changes",
         [

@@ -56,10 +56,12 @@ class Postprocessor(Protocol):
     Attributes:
         label: the method's name in a sentence: `dense CRF`.
         settings: the method's section of the plan.
+        improves: keys of the metrics that a fit tries to raise.
         reach: pixels that one pixel may have an influence on, in each direction.
     """
 
     label: str
+    improves: tuple[str, ...]
     settings: Any
 
     def __init__(self, settings: Section | None = None) -> None:

@@ -26,6 +26,7 @@ class DenseCrf:
     """The dense CRF; see `postprocess.base.Postprocessor`. Every pixel is joined to every other one of its piece."""
 
     label = "dense CRF"
+    improves: tuple[str, ...] = ("iou", "boundary_iou")
 
     def __init__(self, settings: Section | None = None) -> None:
         assert settings is None or isinstance(settings, CrfPlan)

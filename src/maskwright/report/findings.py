@@ -40,7 +40,7 @@ def findings(data: ReportData) -> list[Finding]:
         *_split(data),
         *(
             Finding("warning", f"{loss[:1].upper()}{loss[1:]}.")
-            for loss in losses(data.gain, data.postprocessor or "postprocessor")
+            for loss in losses(data.gain, data.scores.metrics, data.postprocessor or "postprocessor")
         ),
         *_interval(data.scores),
         *_unseen(data.scores),

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.text import points
-from maskwright.metrics.label_metrics import LABEL_METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from maskwright.metrics.scores import Metric
     from maskwright.report.content import Gain
-
-LABELS = {metric.key: metric.label for metric in LABEL_METRICS}
 
 
 class Row(NamedTuple):
@@ -29,11 +27,12 @@ def in_percent(share: float) -> str:
     return points(share, 2)
 
 
-def rows(gain: Gain, write: Callable[[float], str]) -> list[Row]:
+def rows(gain: Gain, metrics: Iterable[Metric], write: Callable[[float], str]) -> list[Row]:
     """Return the measures that are defined, each share written by `write`.
 
     The difference is that of the numbers shown, so that nobody finds another one by hand.
     """
+    labels = {metric.key: metric.label for metric in metrics}
     found = []
     for key, entry in gain.items():
         without, with_it = entry["without"], entry["with"]
@@ -41,11 +40,11 @@ def rows(gain: Gain, write: Callable[[float], str]) -> list[Row]:
             before, after = write(without), write(with_it)
             digits = len(before.partition(".")[2])
             change = round(float(after) - float(before), digits)
-            found.append(Row(LABELS[key], before, after, f"{change:+.{digits}f}" if change else "none"))
+            found.append(Row(labels[key], before, after, f"{change:+.{digits}f}" if change else "none"))
     return found
 
 
-def losses(gain: Gain, label: str) -> list[str]:
+def losses(gain: Gain, metrics: Iterable[Metric], label: str) -> list[str]:
     """Name each metric that the postprocessor called `label` makes worse, as far as the numbers shown tell."""
-    worse = [row.measure for row in rows(gain, in_percent) if row.difference.startswith("-")]
+    worse = [row.measure for row in rows(gain, metrics, in_percent) if row.difference.startswith("-")]
     return [f"on these images the {label} lowers the mean {measure}" for measure in worse]

@@ -94,7 +94,7 @@ def _summary(data: ReportData) -> dict[str, Any]:
         "scored": _scored(data),
         "scope": data.scores.scope,
         "postprocessor": data.postprocessor,
-        "gain": gain.rows(data.gain, gain.in_percent),
+        "gain": gain.rows(data.gain, data.scores.metrics, gain.in_percent),
         "headline": words,
         "headline_bar": bar,
         "summary": _key_facts(data),

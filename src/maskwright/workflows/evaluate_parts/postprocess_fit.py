@@ -10,7 +10,7 @@ import numpy as np
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.seeds import generator
 from maskwright.core.time_budget import POSTPROCESS_SECONDS
-from maskwright.data.labels import read_pair
+from maskwright.data.readers import read_image
 from maskwright.ops.images import prepare
 from maskwright.postprocess import Sample, find_postprocessor
 
@@ -67,8 +67,9 @@ def fit(
 def _sample(predictor: Predictor, dataset: Dataset, record: Record, random: np.random.Generator) -> Sample | None:
     """Predict a record, or a window of it; None where it cannot be read or does not fit the model."""
     try:
-        image, truth = read_pair(dataset, record)
+        image = read_image(record.image)
         predictor.check(image)
+        truth = predictor.task.target(dataset, record, (image.shape[0], image.shape[1])).labels
         top, left = (int(random.integers(max(side - WINDOW, 0) + 1)) for side in truth.shape)
         window = slice(top, top + WINDOW), slice(left, left + WINDOW)
         image, truth = image[window], truth[window]
@@ -79,10 +80,10 @@ def _sample(predictor: Predictor, dataset: Dataset, record: Record, random: np.r
         return None  # scoring and training report it
 
 
-def gain(without: Scores, with_it: Scores) -> Gain:
-    """Compare the means over classes without and with a postprocessor: metric -> without, with, gain."""
+def gain(without: Scores, with_it: Scores, keys: Sequence[str]) -> Gain:
+    """Compare the means of some metrics without and with a postprocessor: key -> without, with, gain."""
     table: Gain = {}
-    for key in ("iou", "boundary_iou"):
+    for key in keys:
         before, after = without.mean[key].value, with_it.mean[key].value
         change = None if before is None or after is None else after - before
         table[key] = {"without": before, "with": after, "gain": change}
