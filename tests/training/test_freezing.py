@@ -90,7 +90,7 @@ def test_words_for_freezing(bench: Bench) -> None:
     for text, until in (("none", 0), ("until-step=7", 7), ("until-step 7", 7)):
         assert until_step(overridden(plan, [f"optim.freeze={text}"]).optim.freeze) == until
     assert until_step("backbone") > 1e9
-    with pytest.raises(MaskwrightError, match=r"^optim\.freeze is 'head': it is none, backbone") as refused:
+    with pytest.raises(MaskwrightError, match=r"^optim\.freeze is 'head', and must be none, backbone or") as refused:
         overridden(plan, ["optim.freeze=head"])
     assert refused.value.key == "optim.freeze"
 
