@@ -70,8 +70,11 @@ def test_a_bad_setting_is_refused_by_its_name(settings: list[str], message: str)
         ),
         ("train.channels_last=perhaps", "'perhaps', and it must be true or false: "),
         ("model.name=3", "3, and it must be text: "),
-        ("sampling.crop=[32]", "[32], and it must be a list of 2 entries, each of them a whole number, 8 or more: "),
-        ("sampling.crop=32", "32, and it must be a list of 2 entries, each of them a whole number, 8 or more: "),
+        (
+            "sampling.crop=[32]",
+            "[32], and it must be a list of 2 or 3 entries, each of them a whole number, 8 or more: ",
+        ),
+        ("sampling.crop=32", "32, and it must be a list of 2 or 3 entries, each of them a whole number, 8 or more: "),
         (
             "loss.terms=3",
             "3, and it must be a table {NAME: VALUE}, each VALUE a number, 0 or more: write e.g. `loss.terms={cross",
@@ -89,6 +92,13 @@ def test_a_bad_value_is_answered_with_the_rule_and_an_example(setting: str, rule
     with pytest.raises(MaskwrightError, match="^" + re.escape(f"{key} is {rule}")) as caught:
         overridden(Plan(), [setting])
     assert caught.value.key == key
+
+
+@pytest.mark.parametrize("sides", [(64, 96), (16, 64, 96)])
+def test_a_crop_has_the_axes_of_images_or_of_volumes(sides: tuple[int, ...]) -> None:
+    assert overridden(Plan(), [f"sampling.crop={list(sides)}"]).sampling.crop == sides
+    with pytest.raises(MaskwrightError, match="a list of 2 or 3 entries"):
+        overridden(Plan(), ["sampling.crop=[8, 8, 8, 8]"])
 
 
 def test_every_example_keeps_its_own_rule() -> None:

@@ -110,8 +110,9 @@ def _words(schema: Schema, sections: dict[str, Schema]) -> str:
         return " or ".join(map(in_yaml, schema.get("enum", [schema.get("const")])))
     if schema["type"] == "array":
         entries = schema.get("prefixItems", [schema.get("items", {})])
-        count = f"a list of {len(entries)} entries" if "prefixItems" in schema else "a list"
-        return f"{count}, each of them {_words(entries[0], sections)}"
+        least, most = schema.get("minItems"), schema.get("maxItems")
+        counts = " or ".join(map(str, range(least, most + 1))) if least is not None and most is not None else ""
+        return f"a list{counts and f' of {counts} entries'}, each of them {_words(entries[0], sections)}"
     if schema["type"] == "object":
         inner = schema.get("additionalProperties")
         return "a table {NAME: VALUE}" + (f", each VALUE {_words(inner, sections)}" if isinstance(inner, dict) else "")
