@@ -157,8 +157,12 @@ def test_an_error_outlives_a_reader_that_has_gone(stand_in, capsys, monkeypatch:
     [
         (OSError(errno.ENOSPC, "full", "runs/a.csv"), 2, "runs/a.csv could not be written: the disk is full"),
         (OSError(errno.EROFS, "no", "runs/a.csv"), 2, "runs/a.csv could not be written: the folder is read-only"),
-        (PermissionError(errno.EACCES, "no", "data/a.png"), 2, "data/a.png could not be opened, as permission was"),
-        (OSError(errno.EMFILE, "many", "data/a.png"), 2, "data/a.png could not be opened, as this process has too"),
+        (PermissionError(errno.EACCES, "no", "data/a.png"), 2, "data/a.png could not be opened: permission was"),
+        (
+            OSError(errno.EMFILE, "many", "data/a.png"),
+            2,
+            "data/a.png could not be opened: this process has too many open files",
+        ),
         (MemoryError(), 2, "sampling.batch"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"), 2, "predict.tile"),
         (RuntimeError("shapes differ"), 1, "RuntimeError: shapes differ"),

@@ -86,7 +86,7 @@ def test_resume_needs_no_data(stand_in, result) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("train", "no data is given: name a folder"),
+        ("train", "no data was given: name a folder"),
         ("train --resume runs/one --steps 5 --set optim.lr=1", "leave out --steps, --set"),
         ("train data --steps 5 --budget 3m", "--budget and --steps each say how long"),
         ("train data --epochs 0", "--epochs is 0.0, and it must be a number above 0"),
@@ -186,7 +186,7 @@ def test_scores_say_of_which_scenes_alone_they_speak(scores: Scores, capsys: pyt
     few = replace(scores, groups=2, mean=unsure, scope="These two scenes only.")
     console().print(*score_tables(few, "test", 120))
     out = " ".join(capsys.readouterr().out.split())
-    assert "No intervals: they take four groups or more." in out
+    assert "No intervals: they need at least four groups." in out
     assert "These two scenes only." in out
 
 
@@ -281,7 +281,7 @@ def test_demo_tells_where_everything_is(stand_in, result, capsys: pytest.Capture
         (["--steps", "0"], "--steps is 0, and it must be a whole number above 0"),
         (["--budget", "soon"], "'soon' is not a duration"),
         (["--budget", "5s"], "--budget is 5 s, and it must be 10 s or more"),
-        (["--data-only", "--steps", "5"], "--data-only trains nothing, and --steps says how long"),
+        (["--data-only", "--steps", "5"], "--data-only does not train, and --steps sets how long to train"),
     ],
 )
 def test_the_demo_refuses_what_it_could_not_honour(
