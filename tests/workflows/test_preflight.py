@@ -26,7 +26,7 @@ LINES = {
     "plan gone": "gone does not exist: check the path",
     "train data --out data/file/run": "--out data/file/run cannot be made, as data/file is a file",
     "plan data --out data/file/plan.yaml": "--out data/file/plan.yaml cannot be made, as data/file is a file",
-    "plan data --out data": "--out data is a folder: name a file, e.g. --out data/plan.yaml",
+    "plan data --out data": "--out data is a folder: name a file, e.g. data/plan.yaml",
     "predict gone images": "gone does not exist: give the folder of a run",
     "predict run images": "run holds no model.safetensors: give the folder of a finished run",
     "evaluate gone data": "gone does not exist: give the folder of a run",
