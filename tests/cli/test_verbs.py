@@ -160,7 +160,7 @@ def test_evaluate(stand_in, result, scores, capsys: pytest.CaptureFixture[str]) 
     assert [request.output_stride for (_, _, request, _), _ in calls] == [None, None, 8]
     capsys.readouterr()
     assert run(["evaluate", "runs/one", "data", "--refit"]) == 2
-    assert "--refit fits a postprocessor: name one with --postprocess too" in capsys.readouterr().err
+    assert "--refit fits a postprocessor again: name one with --postprocess" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

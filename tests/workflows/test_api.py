@@ -37,7 +37,7 @@ def test_an_unknown_keyword_is_refused_with_the_known_ones() -> None:
 
 
 def test_a_request_and_its_fields_are_not_both_taken() -> None:
-    with pytest.raises(mw.MaskwrightError, match="both a request and model are given: put it into the request"):
+    with pytest.raises(mw.MaskwrightError, match="both a request and model are given: put model into the request"):
         mw.plan("data", mw.PlanRequest(steps=3), model="unet")
     with pytest.raises(mw.MaskwrightError, match="both a request and steps are given"):
         mw.train("data", mw.PlanRequest(), steps=3)

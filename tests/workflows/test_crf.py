@@ -103,7 +103,7 @@ def test_evaluation_shows_scores_without_and_with_it(fitted: Path, data: Path, t
     assert set(metrics["crf"]["means"]) == {"iou", "boundary_iou"}
     assert result.gain == metrics["crf"]["means"]
     text = (tmp_path / "report-test-crf.html").read_text()
-    assert ">IoU on held-out test images, with the dense CRF<" in text
+    assert ">Mean IoU on held-out test images, with the dense CRF<" in text
     assert f"{100 * plain.scores.mean['iou'].value:.2f}%" in text.partition('id="crf"')[2].partition("</section>")[0]
     assert "with the dense CRF" not in (tmp_path / "report-test.html").read_text()
     assert (fitted / "model.safetensors").read_bytes() == before, "what is fitted is fitted"
@@ -146,7 +146,7 @@ def test_refit_searches_anew(fitted: Path, data: Path, tmp_path: Path, monkeypat
     result = mw.evaluate(run, data, postprocess="crf", refit=True, device="cpu")
     assert "was rewritten, without the settings that it held" in result.notes[1]
     assert bundle.read_card(run / "model.safetensors").postprocess.crf is None
-    with pytest.raises(MaskwrightError, match="`refit` fits a postprocessor: name one with `postprocess` too"):
+    with pytest.raises(MaskwrightError, match="`refit` fits a postprocessor again: name one with `postprocess`"):
         mw.evaluate(run, data, refit=True)
 
 

@@ -71,7 +71,7 @@ def test_too_few_images_are_told_with_the_fault_that_makes_them_few(tmp_path: Pa
     for path in sorted((root / "masks").glob("*.png"))[1:]:
         mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         assert cv2.imwrite(str(path), mask[1:])
-    words = r"^1 image cannot be .* as 5 of 6 are left out. The first: .*png: .* pixels.*inspect .*data` lists"
+    words = r"^1 image cannot be .*, since 5 of 6 are left out. The first: .*png: .* pixels.*inspect .*data` lists"
     with pytest.raises(MaskwrightError, match=words):
         planning.make_plan(root, PlanRequest(steps=2))
 

@@ -302,7 +302,7 @@ def test_wrong_requests_are_refused_before_any_work(run_folder: Path, images: Pa
     wrong = (
         (["masks"], "did you mean 'mask'"),
         (["coco", "coco-polygons"], "same file"),
-        ([], "`save` names no kind of file, so nothing would be written"),
+        ([], "`save` is empty, so nothing would be written"),
     )
     for save, words in wrong:
         with pytest.raises(MaskwrightError, match=words):

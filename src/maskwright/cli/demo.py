@@ -1,4 +1,4 @@
-"""`maskwright demo`: the whole way from data to predictions, on data that is included. The work is in workflows."""
+"""`maskwright demo`: the whole way from data to predictions, on included data. The work is done in workflows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Budget = Annotated[
     str | None, typer.Option(metavar="TIME", help="Time for the training, e.g. 90s or 10m.  [default: 3m]")
 ]
 Steps = Annotated[int | None, typer.Option(metavar="N", help=REQUEST_OPTIONS["steps"].help)]
-DataOnly = Annotated[bool, typer.Option("--data-only", help="Write the data into the folder, and train nothing.")]
+DataOnly = Annotated[bool, typer.Option("--data-only", help="Only write the data into the folder, without training.")]
 
 
 def demo(
@@ -41,14 +41,14 @@ def demo(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> int:
-    """Train, evaluate and predict on data that is included.
+    """Train, evaluate and predict on included data.
 
     Writes mosaics of photographed textures, trains a model, evaluates it and predicts. Needs the extra `demo`.
     """
     seconds = None if budget is None else parse_seconds(budget)
     if data_only and (budget is not None or steps is not None):
         raise MaskwrightError(
-            f"--data-only trains nothing, and {'--steps' if budget is None else '--budget'} says how long to train: "
+            f"--data-only does not train, and {'--steps' if budget is None else '--budget'} sets how long to train: "
             "keep one of them"
         )
     from maskwright.workflows.demo import demo as travel
@@ -62,7 +62,7 @@ def demo(
         terminal.answer({"data": folder})
         terminal.show(f"data written to {folder}: try `maskwright inspect {folder}`")
         return DONE
-    # Before the training begins, data may have been written.
+    # Before training starts, data may already have been written.
     with terminal.working(lambda watch: farewell(watch) if "train" in watch.stages else "interrupted") as watch:
         result = travel(out, budget_seconds=seconds, steps=steps, seed=seed, device=device, on_event=watch.on_event)
     terminal.answer({"data": result.data, "predictions": result.predictions, **summary(result.training)})
@@ -71,7 +71,7 @@ def demo(
 
 
 def _show(terminal: Terminal, result: DemoResult) -> None:
-    """Print the scores, and where to look first."""
+    """Print the scores and where the results are."""
     from maskwright.cli.scores import score_tables
     from maskwright.cli.tables import pairs
 

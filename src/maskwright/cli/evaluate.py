@@ -1,4 +1,4 @@
-"""`maskwright evaluate`: scores of a trained model on held-out images. Scores nothing itself."""
+"""`maskwright evaluate`: score a trained model on held-out images. Computes nothing itself."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ Postprocess = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Compare with a postprocessor after the network: crf. If the model holds no settings for it, they are "
-        "fitted on validation images, and the model file is rewritten to keep them.",
+        help="Compare with a postprocessor after the network: crf. If the model has no settings for it, they are "
+        "fitted on validation images and saved in the model file.",
     ),
 ]
 Refit = Annotated[
-    bool, typer.Option("--refit", help="With --postprocess: fit its settings again, and rewrite the model file.")
+    bool, typer.Option("--refit", help="With --postprocess: fit its settings again and save them in the model file.")
 ]
 
 
@@ -61,7 +61,7 @@ def evaluate(
 ) -> int:
     """Score a model on held-out images.
 
-    Per class and on average, with 95 % intervals; writes metrics-SPLIT.json and report-SPLIT.html.
+    Scores each class and the mean, with 95 % intervals. Writes metrics-SPLIT.json and report-SPLIT.html.
     """
     from maskwright.cli.scores import gain_table, score_tables
     from maskwright.cli.tables import pairs

@@ -1,4 +1,4 @@
-"""Which flag sets a field or a key, and messages of the library in the words of the command line."""
+"""Flags of fields and keys, and messages of the library rewritten for the command line."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ READ_OPTIONS: dict[str, Option] = {
     entry.name: entry.metadata["option"] for entry in fields(ReadOptions) if "option" in entry.metadata
 }
 OTHERS = ("classes", "log", "out", "output_stride", "postprocess", "refit", "resume", "save", "split")
-"""Fields of other verbs, whose flags are their names."""
+"""Fields of other verbs; their flags have the same names."""
 FLAGS: dict[str, str] = {
     **{name: f"--{name.replace('_', '-')}" for name in OTHERS},
     **{name: option.flag for name, option in REQUEST_OPTIONS.items()},
     **{option.key: option.flag for option in REQUEST_OPTIONS.values() if option.key},
     **{f"read.{name}": option.flag for name, option in READ_OPTIONS.items()},
 }
-"""Name of a field, or dotted key of the plan, -> the flag that sets it."""
+"""Name of a field, or dotted key of the plan -> the flag that sets it."""
 _SETTING = re.compile(r"`([a-z_]+(?:\.[a-z_]+)*)(=[^`]*)?`")
 
 
@@ -50,7 +50,7 @@ def in_flags(message: str) -> str:
 
 
 def typed_as(arguments: Sequence[str], key: str) -> str | None:
-    """Return how a key was given, `--freeze backbone` or `--set lora.rank=4`; None where it was not."""
+    """Return how a key was given, `--freeze backbone` or `--set lora.rank=4`; None if it was not given."""
     wanted = FLAGS.get(key)
     words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
     for word, value in reversed(list(pairwise(words))):

@@ -1,4 +1,4 @@
-"""`maskwright plan`: every decision about a training, its value and its reason. Decides nothing itself."""
+"""`maskwright plan`: every decision about a training, with its value and reason. Decides nothing itself."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 
     from maskwright.core.plan import Plan
 
-Out = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan here, for `maskwright train --plan`.")]
+Out = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write the plan to this file, for `maskwright train --plan`.")
+]
 
 
 @takes_request
 def plan(data: Data, request: PlanRequest, out: Out = None, as_json: AsJson = False) -> int:
     """Plan a training and give every reason.
 
-    Measures the data and this machine, prints each decision with its value and reason, and trains nothing.
+    Measures the data and this machine, and prints each decision with its value and reason. Does not train.
     """
     terminal = Terminal(as_json=as_json)
     if out is not None:
@@ -51,7 +53,7 @@ def plan(data: Data, request: PlanRequest, out: Out = None, as_json: AsJson = Fa
 
 
 def plan_tables(made: Plan, width: int) -> list[RenderableType]:
-    """Draw one row a reason, in the order of the plan's sections."""
+    """Draw one row per decision, in the order of the sections of the plan."""
     from rich.text import Text
 
     values = leaves(made.model_dump(mode="json", exclude={"reasons"}))
@@ -70,12 +72,12 @@ def plan_tables(made: Plan, width: int) -> list[RenderableType]:
         )
     ]
     rest = sum(1 for key in values if not any(key.startswith(reason) for reason in made.reasons))
-    parts.append(Text(f"{rest} further settings have their default values; --json or --out plan.yaml shows them."))
+    parts.append(Text(f"{rest} other settings have their default values; --json or --out plan.yaml shows them."))
     return parts
 
 
 def leaves(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested sections, and the model's options, to dotted keys, in order.
+    """Flatten nested sections and the options of the model to dotted keys, in order.
 
     >>> leaves({"optim": {"lr": 0.1}, "seed": 0})
     {'optim.lr': 0.1, 'seed': 0}
@@ -90,7 +92,7 @@ def leaves(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def short(value: Any) -> str:
-    """Write a value in few characters: floats with three digits, long lists with their first entries."""
+    """Write a value briefly: floats with three digits, long lists with their first entries."""
     if isinstance(value, float):
         return number(value)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""`maskwright predict`: masks for images; a file that fails does not stop the others. Predicts nothing itself."""
+"""`maskwright predict`: write masks for images; a file that fails does not stop the others. Predicts nothing itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Sources = Annotated[
     list[str],
     typer.Argument(metavar="SOURCE", help="Images, folders of images, or quoted globs.", show_default=False),
 ]
-Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for what is written.")]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]
 Save = Annotated[
     str,
     typer.Option(
@@ -25,7 +25,8 @@ Save = Annotated[
 ]
 
 Fast = Annotated[
-    bool, typer.Option("--fast", help="bfloat16: about twice as fast where the processor has it; a few pixels differ.")
+    bool,
+    typer.Option("--fast", help="Use bfloat16: about twice as fast if the processor supports it; a few pixels differ."),
 ]
 
 
@@ -42,8 +43,8 @@ def predict(
 ) -> int:
     """Write masks for images.
 
-    Of a data set only the images are taken. A file that cannot be read is reported and the rest go on; the exit code
-    is 2 then.
+    From a data set, only the images are used. A file that cannot be read is reported and left out; the exit code is
+    then 2.
     """
     from maskwright.workflows.runs.preflight import check_model
 

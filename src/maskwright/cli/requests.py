@@ -1,4 +1,4 @@
-"""The options of `plan` and `train`, derived from the fields of `PlanRequest`. Knows no workflow's inside."""
+"""The options of `plan` and `train`, derived from the fields of `PlanRequest`. Knows no workflow in detail."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from maskwright.core.options import Option
 
 TYPES = {"budget": str, "steps": int, "epochs": float, "lora": int, "seed": int, "ignore": int}
-"""Of the values; the others are text, or paths where the metavar says FILE or RUN."""
+"""Types of the options; the others are text, or paths if the metavar is FILE or RUN."""
 
 
 def takes_request(verb: Callable[..., int]) -> Callable[..., int]:
-    """Give a verb that takes a `request` the options that make one up, one for each field of `PlanRequest`.
+    """Give a verb that takes a `request` one option for each field of `PlanRequest`.
 
-    The budget begins to run when the verb does, so even its imports count.
+    The budget starts when the verb starts, so even its imports count.
     """
     own = inspect.signature(verb, eval_str=True).parameters
     options = {**_parameters(REQUEST_OPTIONS), **_parameters(READ_OPTIONS)}
@@ -40,7 +40,7 @@ def takes_request(verb: Callable[..., int]) -> Callable[..., int]:
     before = [entry for entry in own.values() if entry.default is entry.empty and entry.name != "request"]
     after = [entry for entry in own.values() if entry.default is not entry.empty]
     parameters = [*before, *after, *options.values()]
-    parameters.sort(key=lambda entry: entry.default is not entry.empty)  # positional ones first; the order stays
+    parameters.sort(key=lambda entry: entry.default is not entry.empty)  # positional ones first; else in order
     signature = inspect.Signature(parameters, return_annotation=int)
     run.__signature__ = signature  # type: ignore[attr-defined]
     run.__annotations__ = {entry.name: entry.annotation for entry in parameters}

@@ -1,4 +1,4 @@
-"""Scores for the terminal: one table a class and one of the means. Computes nothing; `metrics` did."""
+"""Scores for the terminal: a table of the classes and one of the means. Computes nothing; `metrics` did."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def gain_table(gain: Gain, metrics: Iterable[Metric], label: str, width: int) -> RenderableType:
-    """Draw what the postprocessor called `label` changes, with a digit more than elsewhere: it is little."""
+    """Draw the effect of the postprocessor `label`, with one digit more than elsewhere, since it is small."""
     found = rows(gain, metrics, "{:.4f}".format)
     return table(
-        f"What the {label} changes",
+        f"Effect of the {label}",
         [
             Column("mean over classes", [row.measure for row in found], kind="name"),
             Column("without", [row.without for row in found]),
@@ -46,7 +46,7 @@ def score_tables(scores: Scores, split: str, width: int, postprocessor: str | No
     parts += [Text(line) for line in (_calibration(scores),) if line]
     over = "groups" if scores.groups else "images"
     known = any(estimate.low is not None for estimate in scores.mean.values())
-    how_sure = f"In brackets: 95 % interval over {over}." if known else f"No intervals: they take four {over} or more."
+    how_sure = f"In brackets: 95 % interval over {over}." if known else f"No intervals: they need at least four {over}."
     parts.append(Text(f"{how_sure} '-': undefined, the class is absent.", style="dim"))
     return [*parts, Text(scores.scope, style="yellow")] if scores.scope else parts
 

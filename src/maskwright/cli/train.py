@@ -1,4 +1,4 @@
-"""`maskwright train`: plan, fit, evaluate, save. The terminal's side of it: options, live progress, farewell."""
+"""`maskwright train`: plan, fit, evaluate, save. Options, live progress and the final message."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OptionalData = Annotated[
     typer.Argument(metavar="DATA", help="Folder (or file) of images and masks; not needed with --resume."),
 ]
 Resume = Annotated[
-    Path | None, typer.Option(metavar="RUN", help="Continue this run from its last checkpoint, by its own plan.")
+    Path | None, typer.Option(metavar="RUN", help="Continue this run from its last checkpoint, with its plan.")
 ]
 Out = Annotated[Path | None, typer.Option(metavar="RUN", help="Run folder to write.  [default: a new one below runs/]")]
 Log = Annotated[
@@ -42,9 +42,9 @@ def train(
     log: Log = None,
     as_json: AsJson = False,
 ) -> int:
-    """Plan, train within the time given, and evaluate.
+    """Plan, train within a time budget, and evaluate.
 
-    The scores come from images that neither the training nor the choice of the model has seen.
+    The scores come from images that were used neither for training nor for choosing the model.
     """
     terminal = Terminal(as_json=as_json)
     from maskwright.workflows.runs.preflight import check_resuming, check_training
@@ -55,7 +55,7 @@ def train(
         check_training(data, request, out)
     else:
         raise MaskwrightError(
-            "no data is given: name a folder, as in `maskwright train DATA`, or continue a run with --resume RUN"
+            "no data was given: name a folder, as in `maskwright train DATA`, or continue a run with --resume RUN"
         )
     from maskwright.workflows.train import train as fit
 
@@ -67,7 +67,7 @@ def train(
 
 
 def show_result(terminal: Terminal, result: TrainResult) -> None:
-    """Print the scores and where everything is."""
+    """Print the scores and where the results are."""
     from maskwright.cli.scores import score_tables
     from maskwright.cli.tables import pairs
 
@@ -95,12 +95,12 @@ def summary(result: TrainResult) -> dict[str, Any]:
 
 
 def farewell(watch: Watch) -> str:
-    """Say what is left after Ctrl-C, and how to go on."""
+    """Return the message after Ctrl-C: what was saved, and how to continue."""
     saved = watch.saved
-    if "train" not in watch.stages:  # the run folder is written when that one begins
+    if "train" not in watch.stages:  # the run folder is written when this stage begins
         return NOTHING_WRITTEN
     if saved is None:
-        return "interrupted before the first checkpoint: nothing was saved, and nothing can be resumed"
+        return "interrupted before the first checkpoint: nothing was saved, so there is nothing to resume"
     return (
         f"interrupted: step {saved.step} is saved in {saved.run}. Continue with: maskwright train --resume {saved.run}"
     )

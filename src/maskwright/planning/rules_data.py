@@ -111,7 +111,7 @@ def working_resolution(facts: Facts, _plan: Plan) -> list[Decision]:
     elif by_detail > by_size:
         reason = detail_reason(facts)
     else:
-        reason = f"reduces the median long side from {long_side:.0f} to {most} px; no class is too thin for that"
+        reason = f"reduces the median long side from {long_side:.0f} px to {most} px; no class is too thin for that"
     return [Decision("data.scale", round(max(by_size, by_detail), 3), reason)]
 
 

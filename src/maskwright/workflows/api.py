@@ -1,4 +1,4 @@
-"""The Python face: the verbs with keyword arguments, as `import maskwright as mw` offers them. Prints nothing."""
+"""The Python API: the verbs as functions, exported by `import maskwright as mw`. Prints nothing."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def inspect(
 
     Args:
         data: folder (or file) of images and masks.
-        read: how to read it, where recognising it by itself would be wrong.
-        group_by: regular expression on the file name; what it captures is never split.
+        read: how to read it, if it would not be recognised correctly.
+        group_by: regular expression on the file name; images with the same match stay in one split.
         seed: of the split.
         on_progress: called with (images done, images in all).
 
     Raises:
-        MaskwrightError: there is no such folder, or nothing in it that is known.
+        MaskwrightError: there is no such folder, or no known layout in it.
     """
     return inspecting.inspect(Path(data), read or ReadOptions(), SplitPlan(group_by=group_by), seed, on_progress)
 
@@ -58,7 +58,7 @@ def inspect(
 def plan(
     data: StrPath, request: PlanRequest | None = None, *, on_progress: OnProgress | None = None, **fields: Any
 ) -> Plan:
-    """Decide everything about a training; `plan.reasons` says why.
+    """Decide everything about a training; `plan.reasons` has the reasons.
 
     Args:
         data: folder (or file) of images and masks.
@@ -88,7 +88,7 @@ def train(
         data: folder (or file) of images and masks; not needed with `resume`.
         request: what you want of the training; None for one made of `fields`.
         out: run folder to write; None for a new one below `runs/`.
-        resume: continue this run from its last checkpoint, by its own plan: of the rest only `device` may be given.
+        resume: continue this run from its last checkpoint, with its own plan; only `device` may be given too.
         log: `wandb`, in addition to CSV and TensorBoard.
         on_event: called with progress and notes (`core.events`).
         **fields: of a `PlanRequest`, instead of `request`: `budget="10m"`, `steps=200`, `settings=["optim.lr=3e-4"]`.
@@ -145,10 +145,10 @@ def predict(
         run: run folder, or its `model.safetensors`, or what `load` returned.
         sources: images, folders or globs.
         out: folder for what is written.
-        save: kinds of files; of label maps `mask`, `overlay`, `probabilities`, `coco`, `coco-polygons`.
+        save: kinds of files; for label maps `mask`, `overlay`, `probabilities`, `coco`, `coco-polygons`.
         device: `auto`, `cpu`, `cuda`, ...
-        fast: bfloat16: about twice as fast where the processor has it; a few pixels differ.
-        on_progress: called with (images done, images in all); within a large image 2.25 is a quarter of the third.
+        fast: use bfloat16: about twice as fast if the processor supports it; a few pixels differ.
+        on_progress: called with (images done, images in all); 2.25 means a quarter of the third image is done.
 
     Raises:
         MaskwrightError: no model, no image, or `out` cannot be written.
@@ -172,17 +172,17 @@ def import_model(
     weights: StrPath | None = None,
     classes: Sequence[str] | str | None = None,
 ) -> ImportResult:
-    """Turn another library's weights into a model file; `mw.load` and `mw.predict` take it.
+    """Convert the weights of another library to a model file, for `mw.load` and `mw.predict`.
 
     Args:
-        source: `torchvision:NAME`, `smp:REPOSITORY` or `transformers:REPOSITORY`; a folder stands for a repository.
+        source: `torchvision:NAME`, `smp:REPOSITORY` or `transformers:REPOSITORY`; REPOSITORY may be a local folder.
         out: file to write.
-        weights: file of safetensors or `torch.save` in that library's names; None for the published ones.
-        classes: names in the order of the weights, also as one text with commas; None for the source's own.
+        weights: file of that library, safetensors or `torch.save`; None for the published weights.
+        classes: names in the order of the weights, also as one comma-separated text; None for those of the source.
 
     Raises:
-        MaskwrightError: an unknown source, one without a counterpart here, weights that are out of reach or do not
-            fit, or a file that cannot be written.
+        MaskwrightError: an unknown source, a network that maskwright does not have, weights that are unavailable or do
+            not fit, or a file that cannot be written.
     """
     if isinstance(classes, str):  # as the command line takes them
         classes = [name.strip() for name in classes.split(",")]
@@ -199,27 +199,27 @@ def load(
     Args:
         run: run folder, or its `model.safetensors`.
         device: `auto`, `cpu`, `cuda`, ...
-        output_stride: of the network, where that can be changed (DeepLabV3: trained at 16, predicting at 8); None for
-            the one that it was trained at.
-        postprocess: what shall follow the network, `crf` for the dense CRF, with the settings that the model holds or
-            else the default ones.
+        output_stride: of the network, if it can be changed (DeepLabV3: trained at 16, predicting at 8); None for the
+            stride that it was trained at.
+        postprocess: postprocessor after the network, `crf` for the dense CRF, with the settings in the model or
+            else the defaults.
 
     Raises:
-        MaskwrightError: there is no model, or the file is cut off, not ours or of another version.
+        MaskwrightError: there is no model, or the file is truncated, from another program or from another version.
     """
     return Predictor.load(run, device, output_stride=output_stride, postprocess=postprocess)
 
 
 def _request(kind: type[Request], request: Request | None, fields: dict[str, Any]) -> Request:
-    """Return the request given, or build one of its kind from keyword arguments.
+    """Return the given request, or build one of its type from keyword arguments.
 
     Raises:
-        MaskwrightError: both, or a keyword that is no field of the request; the nearest one is named.
+        MaskwrightError: both are given, or a keyword is not a field of the request; the message names the nearest one.
     """
     known = kind.__dataclass_fields__
     for name in fields:
         if name not in known:
             raise unknown_name("keyword", name, known)
     if request is not None and fields:
-        raise MaskwrightError(f"both a request and {min(fields)} are given: put it into the request")
+        raise MaskwrightError(f"both a request and {min(fields)} are given: put {min(fields)} into the request")
     return request or kind(**fields)

@@ -21,12 +21,12 @@ def evaluate(run: Path, root: Path, request: EvaluateRequest, on_progress: OnPro
     Args:
         run: the run folder, or a model file.
         root: folder (or file) of images and masks.
-        request: which split, how it is read, how the model is set up, and where the results go.
+        request: which split, how to read it, how to set up the model, and where to write the results.
         on_progress: called with (images done, images in all).
 
     Raises:
-        MaskwrightError: no model, no such split, other classes than the model's, or a stride that it cannot have;
-            or a postprocessor is to be fitted, and there is no validation image.
+        MaskwrightError: no model, no such split, other classes than the model has, or a stride that it cannot have;
+            or a postprocessor must be fitted, and there is no validation image.
     """
     evaluation = opened(run, root, request)
     if request.postprocess is not None:

@@ -1,4 +1,4 @@
-"""Plan a training: read the data once, look at the machine, decide. Prints nothing and writes nothing."""
+"""Plan a training: read the data once, probe the machine, decide. Prints and writes nothing."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlanResult:
-    """The plan and what it was made from.
+    """The plan and what it is based on.
 
     Attributes:
         plan: every decision, with reasons.
         fingerprint: of the data.
         dataset: usable records, each with its split.
-        survey: what was seen of each record.
-        machine: that the plan was made for.
+        survey: what was measured of each record.
+        machine: that the plan is for.
     """
 
     plan: Plan
@@ -60,11 +60,11 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
 
     Args:
         root: folder (or file) of images and masks.
-        request: what the user wants.
-        on_progress: called with (images looked at, images in all).
+        request: what the user requests.
+        on_progress: called with (images read, images in all).
 
     Raises:
-        MaskwrightError: the data cannot be trained on, a request cannot be met, or the budget is too short.
+        MaskwrightError: the data cannot be trained on, the request cannot be met, or the budget is too short.
     """
     started = TimeBudget.of(None, request.started).started
     pinned, pins = requested_plan(request)
@@ -88,10 +88,10 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
 
 
 def _divided(dataset: Dataset, seen: Survey, plan: Plan) -> Dataset:
-    """Split the images that can be used.
+    """Split the usable images.
 
     Raises:
-        MaskwrightError: they are too few; where others had to be left out, naming the first of these.
+        MaskwrightError: there are too few; if others were left out, the message names the first of them.
     """
     try:
         return with_splits(seen.dataset, plan.split, plan.seed, seen)
@@ -102,16 +102,16 @@ def _divided(dataset: Dataset, seen: Survey, plan: Plan) -> Dataset:
             raise
         first = causes[0]
         raise MaskwrightError(
-            f"{error.message}, as {all_of - fewer} of {all_of} are left out. The first: {first.path}: {first.message}: "
-            f"{first.cure}. `maskwright inspect {dataset.root}` lists all"
+            f"{error.message}, since {all_of - fewer} of {all_of} are left out. The first: {first.path}: "
+            f"{first.message}: {first.cure}. `maskwright inspect {dataset.root}` lists all"
         ) from None
 
 
 def check_trainable(found: Fingerprint) -> None:
-    """Refuse data that no training can use.
+    """Refuse data that cannot be trained on.
 
     Raises:
-        MaskwrightError: with what stands in the way, and the first fault that explains it.
+        MaskwrightError: with the reason, and the first fault that explains it.
     """
     if found.obstacle is None:
         return

@@ -29,8 +29,8 @@ class Failure(NamedTuple):
     """An image, or a source, without a result.
 
     Attributes:
-        path: of it.
-        reason: value, rule and cure, with the path in it.
+        path: of the image or source.
+        reason: path, value, rule and cure.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class Predicted:
     Attributes:
         source: the image file.
         files: kind -> file.
-        summary: the result as plain numbers by name; of a label map class name -> pixels.
+        summary: the result as plain numbers by name; for a label map class name -> pixels.
         page: of a stack, counted from 0; None for a file that is one image.
     """
 
@@ -56,13 +56,13 @@ class Predicted:
 
 @dataclass(frozen=True)
 class PredictResult:
-    """What a prediction did.
+    """Result of a prediction.
 
     Attributes:
         outputs: every file written.
         failures: every image or source without a result.
-        images: one entry an image that was predicted, in order.
-        notes: what was passed over that one might have expected.
+        images: one entry per predicted image, in order.
+        notes: what was left out although one might expect it.
     """
 
     outputs: tuple[Path, ...]
@@ -79,7 +79,7 @@ def opened(
     output_stride: int | None = None,
     postprocess: str | None = None,
 ) -> tuple[Predictor, str | None]:
-    """Load a model as `Predictor.load` does, and say so where the settings of its postprocessor were not fitted.
+    """Load a model as `Predictor.load` does, with a note if the settings of its postprocessor were not fitted.
 
     Raises:
         MaskwrightError: no usable model, no such device, or a stride that the model cannot have.
@@ -89,7 +89,7 @@ def opened(
     if follows is None or postprocess is None or getattr(predictor.card.postprocess, postprocess) is not None:
         return predictor, None
     return predictor, (
-        f"the model holds no settings of a {follows.label}, so the default ones are used ({follows.describe()}): "
+        f"the model has no settings for a {follows.label}, so the defaults are used ({follows.describe()}): "
         f"`maskwright evaluate RUN DATA --postprocess {postprocess}` fits them, or finds that none are better"
     )
 
@@ -107,25 +107,25 @@ def predict(
     """Predict images and write the results below `out`.
 
     Args:
-        run_or_bundle: folder of a run, or a model file; or a model that is loaded already, with what it was loaded for.
-        sources: image files, folders (searched all the way down) and globs.
-        out: folder for the results: `masks/`, `overlays/`, `probabilities/`, `predictions.json`. Results keep their
-            images' paths below the sources.
-        save: kinds of files that the model's task can write; of label maps `mask` (palette PNG of class indices),
+        run_or_bundle: folder of a run, or a model file; or a loaded model with its device and options.
+        sources: image files, folders (searched recursively) and globs.
+        out: folder for the results: `masks/`, `overlays/`, `probabilities/`, `predictions.json`. Results keep the
+            paths of their images below the sources.
+        save: kinds of files that the task of the model can write; for label maps `mask` (palette PNG of class indices),
             `overlay` (JPEG to look at), `probabilities` (.npz, float16 (K, H, W)), `coco` (one JSON of run-length
             codes), `coco-polygons` (the same, as polygons where a region has no holes).
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        fast: bfloat16: about twice as fast where the processor has it, a few pixels differ.
-        on_progress: called with (images behind us, images in all); within an image of several tiles the first number
-            is a fraction, 2.25 for a quarter of the third.
+        fast: use bfloat16: about twice as fast if the processor supports it; a few pixels differ.
+        on_progress: called with (images done, images in all); the first number may be a fraction: 2.25 means that a
+            quarter of the third image is done.
 
     Returns:
-        What was written. An image that cannot be read or does not fit the model is reported there, and the others
-        go on.
+        What was written. An image that cannot be read or does not fit the model is reported there; the others are
+        predicted.
 
     Raises:
-        MaskwrightError: no usable model, no image at all, an unknown kind, a file in the way that is not a result of
-            maskwright, or a folder that cannot be written.
+        MaskwrightError: no usable model, no image, an unknown kind, an existing file that maskwright did not write, or
+            a folder that cannot be written.
     """
     predictor = run_or_bundle
     if not isinstance(predictor, Predictor):
@@ -151,7 +151,7 @@ def predict(
 
 
 def _within(report: OnShare, done: int, total: int) -> Callable[[float], None]:
-    """Report how far the image after the first `done` is."""
+    """Report the progress within the image after the first `done`."""
     return lambda share: report(done + share, total)
 
 
@@ -160,7 +160,7 @@ class _Unusable(Exception):  # noqa: N818 (it never leaves this file)
 
 
 class _Writing:
-    """One call of `predict`: what stays the same from image to image."""
+    """One call of `predict`: what is the same for all images."""
 
     def __init__(self, predictor: Predictor, out: Path, kinds: dict[str, Writer]) -> None:
         self.predictor, self.out, self.kinds = predictor, out, kinds
@@ -179,7 +179,7 @@ class _Writing:
         }
 
     def make_room(self, pictures: list[Picture]) -> None:
-        """Make the output folder, and refuse to overwrite anything that is not a result of ours."""
+        """Make the output folder, and refuse to overwrite a file that maskwright did not write."""
         check_folder(self.out)
         try:
             self.out.mkdir(parents=True, exist_ok=True)
@@ -189,11 +189,11 @@ class _Writing:
         for file in [*targets, *self.collectors]:
             if file.exists() and not written_by_us(file):
                 raise MaskwrightError(
-                    f"{file} exists and was not written by a prediction, so it is left alone: choose another `out`"
+                    f"{file} exists and was not written by a prediction, so it is not overwritten: choose another `out`"
                 )
 
     def run(self, picture: Picture, on_share: Callable[[float], None]) -> Predicted:
-        """Predict one image and write its results; `on_share` gets how much of it is done, tile by tile.
+        """Predict one image and write its results; `on_share` gets the share done after each tile.
 
         Raises:
             _Unusable: it cannot be read, or does not fit the model.
@@ -231,7 +231,7 @@ class _Writing:
         size: tuple[int, int],
         on_share: Callable[[float], None],
     ) -> Iterator[Block]:
-        """Hand every block to the sinks on its way, and report how much of the image is done."""
+        """Pass every block to the sinks, and report how much of the image is done."""
         done, pixels = 0, size[0] * size[1]
         for block in blocks:
             for sink in sinks:
@@ -273,12 +273,12 @@ def _checked(save: Sequence[str], known: Mapping[str, Writer]) -> dict[str, Writ
     """
     kinds = [kind.strip() for text in ([save] if isinstance(save, str) else save) for kind in text.split(",")]
     if not kinds:
-        raise MaskwrightError(f"`save` names no kind of file, so nothing would be written: give {' or '.join(known)}")
+        raise MaskwrightError(f"`save` is empty, so nothing would be written: give {' or '.join(known)}")
     for kind in kinds:
         if kind not in known:
             raise unknown_name("kind of file", kind, known, "save")
     files = [known[kind].folder for kind in kinds if known[kind].collect is not None]
     if len(files) > len(set(files)):
         shared = [kind for kind in kinds if known[kind].collect is not None]
-        raise MaskwrightError(f"{' and '.join(shared)} go into the same file: save one of them")
+        raise MaskwrightError(f"{' and '.join(shared)} would be written to the same file: save one of them")
     return {kind: known[kind] for kind in kinds}

@@ -1,6 +1,6 @@
-"""What a user asks for, before anything is decided. The command line derives its options from these fields.
+"""What a user requests, before anything is decided. The command line derives its options from these fields.
 
-Importing it is quick: what needs YAML or the plan's schema is imported when it is used.
+Importing this module is quick: YAML and the schema of the plan are imported on first use.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ def _option(*arguments: Any, **settings: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What the user wants of a training; what is left open is planned.
+    """What the user requests of a training; everything else is planned.
 
     Attributes:
-        budget: time for the whole command, `10m` or seconds. At most one of `budget`, `steps` and `epochs` is given;
-            without any, what `settings` or `plan_file` say; without those, ten minutes.
-        steps: exactly so many optimiser steps.
-        epochs: as many steps as show every training image so often.
+        budget: time for the whole command, `10m` or seconds. Give at most one of `budget`, `steps` and `epochs`;
+            without any, `settings` or `plan_file` decide; without those, ten minutes.
+        steps: exact number of optimiser steps.
+        epochs: how often to show every training image.
         task: name in `tasks.TASKS`.
         model: name of the architecture.
         backbone: its name, or `timm:NAME`.
         weights: file of the backbone's weights to start from: safetensors, or what `torch.save` wrote.
         settings: `section.key=value` in YAML, for any value of the plan.
-        plan_file: take what this plan names, or that of this run folder; what it leaves out is planned.
-        from_run: start from the model of this run (its folder, or a `model.safetensors`); its classes may be others.
+        plan_file: plan, or run folder with one, whose values are used; values that it leaves out are planned.
+        from_run: start from the model of this run (its folder, or a `model.safetensors`); its classes may differ.
         freeze: `none`, `backbone`, or `until-step=N`.
-        lora: rank of low-rank updates to train instead of the weights themselves.
+        lora: rank of low-rank updates to train instead of the weights.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        seed: of everything random; None for the plan file's, or 0.
+        seed: random seed; None for the seed of the plan file, or 0.
         group_by: regular expression that finds the group in a record's id.
         read: how to read the data.
-        started: `time.monotonic()` at which the budget began to run; now, when None.
+        started: `time.monotonic()` at which the budget started; None for now.
 
     Raises:
-        MaskwrightError: two lengths, two values for one key, and numbers that mean nothing.
+        MaskwrightError: two lengths, two values for one key, or an invalid number.
     """
 
     budget: str | float | None = field(
@@ -64,13 +64,11 @@ class PlanRequest:
     )
     steps: int | None = field(
         default=None,
-        metadata=_option("--steps", "N", "Exactly so many optimiser steps, instead of a time budget.", "train.steps"),
+        metadata=_option("--steps", "N", "Exact number of optimiser steps, instead of a time budget.", "train.steps"),
     )
     epochs: float | None = field(
         default=None,
-        metadata=_option(
-            "--epochs", "N", "As many steps as show each training image so many times, instead of a budget."
-        ),
+        metadata=_option("--epochs", "N", "Times to show each training image, instead of a time budget."),
     )
     task: str | None = field(
         default=None, metadata=_option("--task", "NAME", "What the masks mean.  [default: semantic]", "task")
@@ -80,7 +78,7 @@ class PlanRequest:
     )
     backbone: str | None = field(
         default=None,
-        metadata=_option("--backbone", "NAME", "Backbone name, or timm:NAME for any of timm's.", "model.backbone"),
+        metadata=_option("--backbone", "NAME", "Backbone name, or timm:NAME for a timm backbone.", "model.backbone"),
     )
     weights: Path | None = field(
         default=None,
@@ -94,41 +92,42 @@ class PlanRequest:
     settings: tuple[str, ...] = field(
         default=(),
         metadata=_option(
-            "--set", "KEY=VALUE", "Override one value of the plan: optim.lr=3e-4. Repeatable.", repeatable=True
+            "--set", "KEY=VALUE", "Set one value of the plan, e.g. optim.lr=3e-4. Repeatable.", repeatable=True
         ),
     )
     plan_file: Path | None = field(
         default=None,
-        metadata=_option("--plan", "FILE", "Start from this plan.yaml instead of planning from scratch."),
+        metadata=_option("--plan", "FILE", "Take the values in this plan.yaml, and plan the others."),
     )
     from_run: Path | None = field(
         default=None,
         metadata=_option(
-            "--from", "RUN", "Start from the model of this run, or a model.safetensors; classes may differ."
+            "--from", "RUN", "Start from the model of this run (or a model.safetensors); classes may differ."
         ),
     )
     freeze: str | None = field(
         default=None,
         metadata=_option(
-            "--freeze", "WHAT", "Freeze the backbone: none, backbone, or until-step=N for N steps.", "optim.freeze"
+            "--freeze",
+            "WHAT",
+            "What to freeze: none, backbone, or until-step=N (the backbone for N steps).",
+            "optim.freeze",
         ),
     )
     lora: int | None = field(
         default=None,
         metadata=_option(
-            "--lora", "RANK", "Train low-rank updates (LoRA, e.g. 8) instead of the weights themselves.", "lora.rank"
+            "--lora", "RANK", "Rank of low-rank updates (LoRA) to train instead of the weights, e.g. 8.", "lora.rank"
         ),
     )
     device: str = field(default="auto", metadata=_option("--device", "NAME", "auto, cpu, cuda, cuda:1 or mps."))
-    seed: int | None = field(
-        default=None, metadata=_option("--seed", "N", "Seed of everything random.", "seed", least=0)
-    )
+    seed: int | None = field(default=None, metadata=_option("--seed", "N", "Random seed.", "seed", least=0))
     group_by: str | None = field(
         default=None,
         metadata=_option(
             "--group-by",
             "PATTERN",
-            "Regular expression on the file name; what it captures (patient, video, site) is never split.",
+            "Regular expression on the file name; images with the same match (patient, video, site) stay together.",
             "split.group_by",
         ),
     )
@@ -153,11 +152,11 @@ class PlanRequest:
 
     @property
     def budget_seconds(self) -> float | None:
-        """The budget in seconds, or None where none is given."""
+        """The budget in seconds, or None if none is given."""
         return None if self.budget is None else parse_seconds(self.budget)
 
     def values(self) -> Iterator[tuple[str, str, Any]]:
-        """Yield (field, key of the plan, value) of every field that sets a key and is given."""
+        """Yield (field, key of the plan, value) for every given field that sets a key."""
         for entry in fields(self):
             option = entry.metadata.get("option")
             value = getattr(self, entry.name)
@@ -180,17 +179,17 @@ class PlanRequest:
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """On what a trained model is scored, and how.
+    """What to score a trained model on, and how.
 
     Attributes:
         split: `train`, `val`, `test`, or `all` for every labelled image.
-        read: how to read the data; None for how the training read its own.
+        read: how to read the data; None to read it as in the training.
         out: folder for `metrics-SPLIT.json` and `report-SPLIT.html`; None for the run folder.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        output_stride: of the network, where that can be changed; None for what the model says.
-        postprocess: name in `postprocess.POSTPROCESSORS`: let it follow the network, and compare. Where the model holds
-            no settings for it, they are fitted on validation images, and the model file is rewritten to keep them.
-        refit: with `postprocess`: fit the settings, also where the model holds some.
+        output_stride: of the network, if it can be changed; None for the stride that the model says.
+        postprocess: name in `postprocess.POSTPROCESSORS`: apply it after the network, and compare. If the model has no
+            settings for it, they are fitted on validation images and saved in the model file.
+        refit: with `postprocess`: fit the settings even if the model has some.
 
     Raises:
         MaskwrightError: `refit` without a postprocessor.
@@ -208,18 +207,18 @@ class EvaluateRequest:
         if isinstance(self.out, str):
             object.__setattr__(self, "out", Path(self.out))
         if self.refit and self.postprocess is None:
-            raise MaskwrightError("`refit` fits a postprocessor: name one with `postprocess` too")
+            raise MaskwrightError("`refit` fits a postprocessor again: name one with `postprocess`")
 
 
 RESUMABLE = frozenset({"device", "started"})
-"""Fields that a resumed training may be given."""
+"""Fields that may be set when a training is resumed."""
 
 
 def check_resume(request: PlanRequest, out: Path | None) -> None:
-    """Refuse what a resumed run, which keeps its own plan and folder, could not honour.
+    """Refuse settings that a resumed run, which keeps its plan and folder, cannot use.
 
     Raises:
-        MaskwrightError: more than the device is given.
+        MaskwrightError: a setting other than the device is given.
     """
     usual = PlanRequest()
     names = [entry.name for entry in fields(PlanRequest) if entry.name not in RESUMABLE]
@@ -229,6 +228,6 @@ def check_resume(request: PlanRequest, out: Path | None) -> None:
         given.append("out")
     if given:
         raise MaskwrightError(
-            "`resume` continues the run by its own plan, so that the result stays the same: leave out "
+            "`resume` continues the run with its own plan, so that the result stays the same: leave out "
             f"{', '.join(f'`{name}`' for name in given)}, or start a new run without `resume`"
         )

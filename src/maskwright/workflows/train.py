@@ -1,4 +1,4 @@
-"""Train: plan, fit, judge on held-out images, and leave a run folder behind. Prints nothing."""
+"""Train: plan, fit, evaluate on held-out images, and write a run folder. Prints nothing."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training left behind.
+    """Result of a training.
 
     Attributes:
         run: the run folder.
-        scores: on the test part, or None when there was nothing held out.
+        scores: on the test split, or None if no image was held out.
         seconds: of the whole command.
-        steps: optimiser steps made.
-        validation_score: headline metric of the weights chosen, or None without validation images.
+        steps: number of optimiser steps.
+        validation_score: headline metric of the chosen weights, or None without validation images.
     """
 
     run: Path
@@ -63,18 +63,18 @@ def train(
     log: tuple[str, ...] = (),
     on_event: OnEvent | None = None,
 ) -> TrainResult:
-    """Train on a folder, within the time given, and score the result.
+    """Train on a folder within a time budget, and score the result.
 
     Args:
-        root: folder (or file) of images and masks; with `resume`, only needed when the data was moved.
-        request: what the user wants; with `resume` only its device may be given.
+        root: folder (or file) of images and masks; with `resume`, only needed if the data was moved.
+        request: what the user requests; with `resume`, only its device may be given.
         out: the run folder; None for a new one below `runs/`.
-        resume: a run folder to continue, from its last checkpoint and by its own plan.
-        log: names of more loggers than CSV and TensorBoard: `wandb`.
-        on_event: gets progress and notes.
+        resume: a run folder to continue from its last checkpoint, with its own plan.
+        log: names of loggers in addition to CSV and TensorBoard: `wandb`.
+        on_event: called with progress and notes.
 
     Raises:
-        MaskwrightError: the data cannot be trained on, a request cannot be met, the folder cannot be written.
+        MaskwrightError: the data cannot be trained on, the request cannot be met, or the folder cannot be written.
     """
     started = time.monotonic() if request.started is None else request.started
     loggers.check(log)
@@ -82,7 +82,9 @@ def train(
     begun = _Begun(request, started, on_event or (lambda _event: None))
     training = begun.resumed(resume, root, out) if resume is not None else begun.fresh(root, out)
     plan = training.plan
-    training.on_event(Stage("train", f"{plan.train.steps} steps of {plan.sampling.batch} crops, into {training.run}"))
+    training.on_event(
+        Stage("train", f"{plan.train.steps} steps with {plan.sampling.batch} crops each, to {training.run}")
+    )
     alone = run_folder.locked(training.run) if training.fabric.is_global_zero else contextlib.nullcontext()
     with alone, _resumable(training.run):
         writers = _writers(training, log, new=resume is None, keep=there)
@@ -96,7 +98,7 @@ def train(
 
 
 def _writers(training: TrainingRun, names: tuple[str, ...], *, new: bool, keep: bool) -> list[loggers.Logger]:
-    """Build the loggers; where that fails, a run that has just begun is removed, but for a folder to `keep`."""
+    """Build the loggers; if that fails, remove a run that has just begun, except a folder to `keep`."""
     if not training.fabric.is_global_zero:
         return []
     try:
@@ -109,21 +111,21 @@ def _writers(training: TrainingRun, names: tuple[str, ...], *, new: bool, keep: 
 
 @contextlib.contextmanager
 def _resumable(run: Path) -> Iterator[None]:
-    """Say of a full disk that the training can be continued."""
+    """Add to the error of a full disk that the training can be resumed."""
     try:
         yield
     except MaskwrightError as error:
         cause = error.__cause__
         full = isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}
         if full and (run / run_folder.PLAN).exists():
-            words = f"{error}; once there is room, `maskwright train --resume {run}` continues"
+            words = f"{error}; once there is space, `maskwright train --resume {run}` continues"
             raise MaskwrightError(words) from cause
         raise
 
 
 @dataclass(frozen=True)
 class _Begun:
-    """A training that has been asked for, and not yet planned or reopened."""
+    """A requested training, not yet planned or reopened."""
 
     request: PlanRequest
     started: float
@@ -138,15 +140,15 @@ class _Begun:
     def fresh(self, root: Path | None, out: Path | None) -> TrainingRun:
         """Plan; of several processes the first one plans and the others read what it wrote.
 
-        They meet only after the planning: the steps that it measures would wait for the others' part of their sums.
+        They synchronise only after planning: the steps that it measures would wait for sums from the others.
         """
         resolve_device(self.request.device)
         if not is_first():
             return self._opened(None, root, None)
         if root is None:
-            raise MaskwrightError("train needs a folder of images and masks, or a run to `resume`")
+            raise MaskwrightError("a training needs a folder of images and masks, or a run to `resume`")
         with run_folder.claimed(out, root) as run:
-            self.on_event(Stage("plan", f"looking at {root}"))
+            self.on_event(Stage("plan", f"reading {root}"))
             made = make_plan(root, self.request, lambda done, total: self.on_event(Progress(done, total)))
             presence = {
                 record.id: frozenset(int(index) for index in np.flatnonzero(made.survey.shown(record.id)))
@@ -158,7 +160,7 @@ class _Begun:
         return self._opened(run, root, (made.plan, material))
 
     def _opened(self, run: Path | None, root: Path | None, made: tuple[Plan, Material] | None) -> TrainingRun:
-        """Launch the processes and give each the plan and the data, read back where it did not make them itself."""
+        """Launch the processes and give each one the plan and the data, read back if another process made them."""
         place = resolve_device(self.request.device)
         launcher = together(place, "32-true")
         launcher.launch()
@@ -178,6 +180,6 @@ def _report_plan(plan: Plan, found: Fingerprint, on_event: OnEvent) -> None:
         text = (
             f"{plural(len(worst), 'fault')} in the data{rest}, the first: {first.path}: {first.message}: {first.cure}"
         )
-        on_event(Note(f"{text}. The training has {plural(found.images, 'image')}; what cannot be used is left out"))
+        on_event(Note(f"{text}. The training uses {plural(found.images, 'image')} and leaves out the rest"))
     if not plan.model.pretrained and not plan.model.weights and "model.pretrained" in plan.reasons:
         on_event(Note(f"training starts from scratch: {plan.reasons['model.pretrained']}"))
