@@ -370,3 +370,21 @@ def test_an_unreadable_file_is_named(make: Make, small_net: nn.Module, tmp_path:
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(MaskwrightError, match=r"a\.png"):
         make(small_net).predict(tmp_path / "a.png")
+
+
+def test_maps_of_another_shape_than_the_tiles_are_refused(make: Make, small_net: nn.Module) -> None:
+    predictor = make(small_net)
+
+    class Half(Counting):
+        def forward(self, tiles: np.ndarray) -> torch.Tensor:
+            return predictor.engine.forward(tiles)[..., ::2, ::2]
+
+    with pytest.raises(MaskwrightError, match=r"gives maps of shape .* belongs to another network"):
+        Predictor(Half(), predictor.card).maps(photo())
+
+
+def test_a_model_for_an_unknown_task_is_refused_with_its_file(tmp_path: Path) -> None:
+    network, card = saved(tmp_path)
+    bundle.save(tmp_path / "model.safetensors", network, card.model_copy(update={"task": "height"}))
+    with pytest.raises(MaskwrightError, match=r"model\.safetensors is for the task 'height'"):
+        Predictor.load(tmp_path)

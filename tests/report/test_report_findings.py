@@ -57,10 +57,10 @@ def test_a_wide_interval_names_what_it_rests_on() -> None:
 
 def test_no_interval_and_no_value() -> None:
     assert texts(with_mean(Estimate(0.5, None, None), images=1)) == [
-        "There is no interval around the IoU: it rests on only 1 image."
+        "There is no interval around the mean IoU: it rests on only 1 image."
     ]
     assert texts(with_mean(UNDEFINED)) == [
-        "No IoU could be computed: nothing that is labelled occurs in the images scored."
+        "No mean IoU could be computed: nothing that is labelled occurs in the images scored."
     ]
 
 

@@ -44,7 +44,7 @@ def test_a_loss_is_a_warning_and_a_gain_is_none() -> None:
 
 def test_the_page_begins_with_it() -> None:
     text = Page(render(data())).text
-    assert "IoU on held-out test images, with the dense CRF" in text
+    assert "Mean IoU on held-out test images, with the dense CRF" in text
     assert text.index("IoU 35.77% 35.51% -0.26") < text.index("Before you trust it")
     assert "dense CRF" not in Page(render(full_data())).text
 

@@ -109,7 +109,7 @@ def test_the_numbers_are_those_of_the_scores() -> None:
     data = full_data()
     page = Page(render(data))
     crack = data.scores.classes[1]
-    assert "IoU on held-out test images 80.0%" in page.text
+    assert "Mean IoU on held-out test images 80.0%" in page.text
     assert "95% interval 78.0% to 82.0%" in page.text
     assert "IoU per image 80.0%" in page.text
     assert "Pixel accuracy 90.0%" in page.text
@@ -147,11 +147,11 @@ def test_groups_are_named_where_there_are_any() -> None:
 @pytest.mark.parametrize(
     ("split", "words"),
     [
-        ("val", "Confusion IoU on validation images"),
-        ("train", "Confusion IoU on training images"),
-        ("all", "Confusion IoU on all images of the folder"),
-        ("site B", "Confusion IoU on images of site B"),
-        ("", "Confusion IoU on images 80.0%"),
+        ("val", "Confusion Mean IoU on validation images"),
+        ("train", "Confusion Mean IoU on training images"),
+        ("all", "Confusion Mean IoU on all images of the folder"),
+        ("site B", "Confusion Mean IoU on images of site B"),
+        ("", "Confusion Mean IoU on images 80.0%"),
     ],
 )
 def test_the_headline_says_what_was_judged(split: str, words: str) -> None:
@@ -161,10 +161,10 @@ def test_the_headline_says_what_was_judged(split: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("split", "words"),
     [
-        ("test", "Confusion IoU on one held-out test image "),
-        ("all", "Confusion IoU on one image of the folder "),
-        ("site B", "Confusion IoU on one image of site B "),
-        ("", "Confusion IoU on one image "),
+        ("test", "Confusion Mean IoU on one held-out test image "),
+        ("all", "Confusion Mean IoU on one image of the folder "),
+        ("site B", "Confusion Mean IoU on one image of site B "),
+        ("", "Confusion Mean IoU on one image "),
     ],
 )
 def test_the_headline_says_that_it_was_one_image(split: str, words: str) -> None:

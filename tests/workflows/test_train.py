@@ -360,7 +360,7 @@ def test_a_full_disk_ends_it_and_a_free_one_lets_it_go_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "write_bytes", third_time_full)
-        with pytest.raises(MaskwrightError, match=r"the disk is full.* once there is space, `maskwright train --resume"):
+        with pytest.raises(MaskwrightError, match=r"the disk is full.* once there is space, `maskwright train"):
             train(data, toy.request("train.checkpoint_seconds=1e-9", steps=6), run)
     monkeypatch.undo()
     found = checkpoint.load(run)

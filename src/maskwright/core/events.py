@@ -32,7 +32,7 @@ class Progress:
         total: steps in all, as estimated now; it may move while a time budget is kept.
         seconds_left: of this stage, or None while nobody knows.
         loss: smoothed training loss, or None.
-        score: latest validation score, 0..1, or None before the first validation.
+        score: best validation score so far, or None before the first validation.
         rate: steps (or images) a second, or None.
         share: of the image in hand, 0..1, where it takes long enough to be asked about; 0 otherwise.
     """

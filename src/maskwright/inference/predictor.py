@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from maskwright.core.channels import total
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
 from maskwright.data.readers import read_image
@@ -28,7 +29,7 @@ from maskwright.inference.prepared_image import PreparedImage
 from maskwright.models import bundle
 from maskwright.ops.tiles import cover
 from maskwright.postprocess import held_by
-from maskwright.tasks import find_task
+from maskwright.tasks import TASKS, find_task
 from maskwright.tasks.label_map import LabelMap
 
 if TYPE_CHECKING:
@@ -139,11 +140,17 @@ class Predictor:
                 the bundle holds or else the default ones; None for nothing.
 
         Raises:
-            MaskwrightError: no such file, not a bundle, or a damaged one; no such device; a stride that cannot be.
+            MaskwrightError: no such file, not a bundle, a damaged one, or one for an unknown task; no such device; a
+                stride that the network cannot have.
         """
         if output_stride not in {None, *STRIDES}:
             raise MaskwrightError(f"output_stride is {output_stride}, and it must be 4, 8, 16 or 32: or leave it out")
-        segmenter, card = bundle.load(model_file(Path(path)))
+        file = model_file(Path(path))
+        segmenter, card = bundle.load(file)
+        if card.task not in TASKS:
+            raise MaskwrightError(
+                f"{file} is for the task {card.task!r}, and this maskwright has {', '.join(TASKS)}: install a newer one"
+            )
         if output_stride is not None:
             wanted = card.predict.model_copy(update={"output_stride": output_stride})
             card = card.model_copy(update={"predict": wanted})
@@ -237,8 +244,19 @@ class Predictor:
     def _tiles(self, pixels: NDArray[np.uint8]) -> Tensor:
         """Return activated maps (N, C, h, w) of prepared tiles uint8 (N, h, w, channels), averaged over the flip."""
         groups = self.card.channels
-        maps = activated(self.engine.forward(pixels), groups)
+        maps = activated(self._forward(pixels), groups)
         if self.card.predict.flip:
-            mirrored = activated(self.engine.forward(np.ascontiguousarray(pixels[:, :, ::-1])), groups)
+            mirrored = activated(self._forward(np.ascontiguousarray(pixels[:, :, ::-1])), groups)
             maps = maps.add_(flipped(mirrored, groups)).div_(2)
+        return maps
+
+    def _forward(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Run the engine, and check that it gives every channel at the size of the tiles."""
+        maps = self.engine.forward(pixels)
+        wanted = (len(pixels), total(self.card.channels), *pixels.shape[1:3])
+        if tuple(maps.shape) != wanted:
+            raise MaskwrightError(
+                f"the network gives maps of shape {tuple(maps.shape)} for tiles that need {wanted}: the model's card "
+                "belongs to another network"
+            )
         return maps

@@ -152,6 +152,11 @@ class Scores:
         return next(metric for metric in self.metrics if metric.key == self.headline)
 
     @property
+    def headline_words(self) -> str:
+        """The headline metric within a sentence: `mean IoU` over classes, `RMSE` without classes."""
+        return f"mean {self.headline_metric.label}" if len(self.classes) > 1 else self.headline_metric.label
+
+    @property
     def image_headline(self) -> Metric:
         """The metric that images are ranked by: the one of the same name, or else the first."""
         return next((metric for metric in self.image_metrics if metric.key == self.headline), self.image_metrics[0])

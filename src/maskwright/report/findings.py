@@ -73,11 +73,12 @@ def _split(data: ReportData) -> list[Finding]:
 def _interval(scores: Scores) -> list[Finding]:
     metric, mean = scores.headline_metric, scores.score
     if mean.value is None:
-        text = f"No {metric.label} could be computed: nothing that is labelled occurs in the images scored."
+        text = f"No {scores.headline_words} could be computed: nothing that is labelled occurs in the images scored."
         return [Finding("warning", text)]
     scored = _scored(scores)
     if mean.low is None or mean.high is None:
-        return [Finding("warning", f"There is no interval around the {metric.label}: it rests on only {scored}.")]
+        text = f"There is no interval around the {scores.headline_words}: it rests on only {scored}."
+        return [Finding("warning", text)]
     if metric.unit != "share" or mean.high - mean.low <= WIDE:
         return []
     text = f"The interval is wide ({percent(mean.low)} to {percent(mean.high)}): it rests on only {scored}."

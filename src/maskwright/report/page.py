@@ -85,12 +85,14 @@ def _engine() -> Environment:
 def _summary(data: ReportData) -> dict[str, Any]:
     metric, mean = data.scores.headline_metric, data.scores.score
     words = tables.headline(data.scores)
+    name = data.scores.headline_words
+    name = name[:1].upper() + name[1:]
     bar = None
     if mean.value is not None and words is not None and metric.unit == "share":
-        title = f"{metric.label} {words[0]}" + (f", 95% interval {words[1]}" if words[1] else "")
+        title = f"{name} {words[0]}" + (f", 95% interval {words[1]}" if words[1] else "")
         bar = interval_scale(mean.value, finite(mean.low), finite(mean.high), title=title)
     return {
-        "headline_label": metric.label,
+        "headline_label": name,
         "scored": _scored(data),
         "scope": data.scores.scope,
         "postprocessor": data.postprocessor,
