@@ -161,7 +161,7 @@ def opponent(facts: Facts, plan: Plan) -> list[Decision]:
 def optimiser(_facts: Facts, plan: Plan) -> list[Decision]:
     """Take Muon from scratch and over a pretrained EfficientNet-Lite, AdamW from other weights."""
     if lite(plan):
-        name, why = "muon", "the fresh decoder learns faster by it than by AdamW, and thin classes are not lost"
+        name, why = "muon", "as from scratch: with it thin classes gained too on CamVid (docs/benchmarks.md)"
     elif plan.model.pretrained or plan.model.weights:
         name, why = "adamw", "weights that know something are moved gently"
     else:
