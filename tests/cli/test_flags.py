@@ -132,9 +132,9 @@ def test_a_message_begins_with_the_option_that_is_at_fault() -> None:
         (["--freeze", "thaw"], "maskwright: --freeze thaw: optim.freeze is 'thaw'"),
         (
             ["--freeze", "backbone", "--set", "model.pretrained=false"],
-            "maskwright: --freeze backbone: optim.freeze keeps weights as they are, and here they would be random",
+            "maskwright: --freeze backbone: optim.freeze keeps weights unchanged, but here they would be random",
         ),
-        (["--steps", "5", "--budget", "3m"], "maskwright: --budget and --steps each say how long training lasts"),
+        (["--steps", "5", "--budget", "3m"], "maskwright: --budget and --steps each set the length of the training"),
         (
             ["--model", "unet", "--set", "model.name=fcn"],
             "maskwright: --model unet and --set model.name=fcn contradict",

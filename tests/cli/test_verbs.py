@@ -88,7 +88,7 @@ def test_resume_needs_no_data(stand_in, result) -> None:
     [
         ("train", "no data was given: name a folder"),
         ("train --resume runs/one --steps 5 --set optim.lr=1", "leave out --steps, --set"),
-        ("train data --steps 5 --budget 3m", "--budget and --steps each say how long"),
+        ("train data --steps 5 --budget 3m", "--budget and --steps each set the length"),
         ("train data --epochs 0", "--epochs is 0.0, and it must be a number above 0"),
         ("train data --epochs inf", "--epochs is inf, and it must be a number above 0, and 1e+09 at most"),
         ("plan data --steps 9999999999", "--steps is 9999999999, and it must be a whole number"),
@@ -96,7 +96,7 @@ def test_resume_needs_no_data(stand_in, result) -> None:
         ("train data --budget 0s", "must be longer than zero"),
         (
             "train data --budget 9.5s",
-            "--budget is 9.5 s, and it must be 10 s or more, as preparation takes that long",
+            "--budget is 9.5 s, and it must be 10 s or more, because preparation takes that long",
         ),
         ("plan data --budget 5", "--budget is 5 s, and it must be 10 s or more"),
     ],
@@ -277,7 +277,7 @@ def test_demo_tells_where_everything_is(stand_in, result, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (["--steps", "5", "--budget", "1m"], "--budget and --steps each say how long training lasts: keep one"),
+        (["--steps", "5", "--budget", "1m"], "--budget and --steps each set the length of the training: keep one"),
         (["--steps", "0"], "--steps is 0, and it must be a whole number above 0"),
         (["--budget", "soon"], "'soon' is not a duration"),
         (["--budget", "5s"], "--budget is 5 s, and it must be 10 s or more"),
@@ -311,10 +311,10 @@ def test_map_refuses_a_value_twice() -> None:
 
 
 def test_notes_and_reasons_name_options(stand_in, plan, result, capsys: pytest.CaptureFixture[str]) -> None:
-    plan.reasons["train.budget_seconds"] = "the default time; `budget` gives another"
+    plan.reasons["train.budget_seconds"] = "the default time; change it with `budget`"
     stand_in("maskwright.workflows.plan", make_plan=record([], SimpleNamespace(plan=plan)))
     assert run(["plan", "data"]) == 0
-    assert "the default time; --budget gives another" in " ".join(capsys.readouterr().out.split())
+    assert "the default time; change it with --budget" in " ".join(capsys.readouterr().out.split())
 
     def fit(*args, on_event, **kwargs):
         on_event(Note("choose another `out`"))

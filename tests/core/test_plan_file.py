@@ -32,7 +32,7 @@ def test_the_number_of_channels_can_be_set_alone(channels: int) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["optim.lr"], "^`optim.lr` is no setting: write section.key=value, e.g. `optim.lr=3e-4`"),
+        (["optim.lr"], "^`optim.lr` is not a setting: write section.key=value, e.g. `optim.lr=3e-4`"),
         (["optim.lr=3e-4", "optim.warmup=2"], r"^optim.warmup is 2, .*0 or more and below 1: "),
         (["optm.lr=1"], "^optm: unknown key of the plan 'optm': did you mean 'optim'"),
         (["optim.lrr=1"], "^optim.lrr: unknown key of the plan 'lrr': did you mean 'lr'"),
@@ -51,7 +51,7 @@ def test_the_number_of_channels_can_be_set_alone(channels: int) -> None:
         (["optim.lr=.nan"], "optim.lr is nan, and it must be a finite number, above 0"),
         (["model.freeze=backbone"], r"^model.freeze: this section has no key 'freeze': did you mean optim.freeze\?"),
         (["loss.terms={1: 1}"], "loss.terms names 1, and every name must be text"),
-        (["reasons=3"], "reasons are written by planning"),
+        (["reasons=3"], "planning writes the reasons"),
     ],
 )
 def test_a_bad_setting_is_refused_by_its_name(settings: list[str], message: str) -> None:
@@ -159,7 +159,7 @@ def test_a_plan_knows_what_it_was_made_with(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "plan.yaml is empty: correct it, or let `maskwright plan DATA --out plan.yaml` write one"),
-        ("loss: {terms: {dice:1}}", "dice:1 has no value: YAML wants a blank after the colon"),
+        ("loss: {terms: {dice:1}}", "dice:1 has no value: YAML needs a space after the colon"),
         ("data: {value_range: [1]}", "entry 1 of data.value_range is 1, and it must be a list of 2"),
         ("- 1\n- 2\n", "holds list, not the sections of a plan"),
         ("{", "cannot be read as YAML"),

@@ -251,7 +251,7 @@ def test_class_offsets_move_the_labels(make: Make, small_net: nn.Module) -> None
 
 def test_a_result_that_is_no_label_map_has_no_labels(make: Make, small_net: nn.Module) -> None:
     prediction = Prediction({"mean": 3.5}, photo(8, 8), make(small_net))
-    with pytest.raises(MaskwrightError, match=r"^a model for semantic gives no label map: use `result`$"):
+    with pytest.raises(MaskwrightError, match=r"^a model for semantic has no label map: use `result`$"):
         _ = prediction.labels
 
 
@@ -359,7 +359,7 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     for name, words in (
         ("cut.safetensors", "cut"),
         ("other.safetensors", "other.safetensors"),
-        ("empty", "holds no model.safetensors"),
+        ("empty", "has no model.safetensors"),
         ("missing", "does not exist"),
     ):
         with pytest.raises(MaskwrightError, match=words):

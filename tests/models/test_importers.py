@@ -152,7 +152,7 @@ def test_a_name_with_escape_sequences_is_refused(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     config["id2label"]["1"] = "\x1b[31mscreen\n"
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(MaskwrightError, match=r"screen.n' holds the control character .* or with `read.classes`"):
+    with pytest.raises(MaskwrightError, match=r"screen.n' contains the control character .* or with `read.classes`"):
         import_model(f"transformers:{tmp_path}")
     assert import_model(f"transformers:{tmp_path}", classes=["a", "b", "c"])[1].classes.names == ["a", "b", "c"]
 

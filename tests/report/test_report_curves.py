@@ -40,7 +40,7 @@ def test_thinning_takes_means_of_runs() -> None:
 def test_three_charts_for_a_whole_history() -> None:
     found = curves(make_history(40), IOU)
     assert [entry.title for entry in found] == ["Training loss", "Validation IoU", "Learning rate"]
-    assert found[1].note == "Best 54.0% at step 40 (ring): that model was kept."
+    assert found[1].note == "Best: 54.0% at step 40 (ring). This model was kept."
 
 
 def test_the_validation_line_by_hand() -> None:
@@ -71,8 +71,8 @@ def test_adversarial_training_has_two_charts_more() -> None:
     rows = [{**row, "adversarial_loss": 0.8, "discriminator_loss": 1.2} for row in make_history(10)]
     found = {entry.title: entry.note for entry in curves(rows, IOU)}
     assert list(found)[3:] == ["Adversarial loss", "Discriminator loss"]
-    assert found["Adversarial loss"].startswith("Each step (faint) and smoothed. At the end 0.8. 0.69 where")
-    assert "At the end 1.2. 1.39 where" in found["Discriminator loss"]
+    assert found["Adversarial loss"].startswith("Raw (faint) and smoothed. Final value 0.8. 0.69 when")
+    assert "Final value 1.2. 1.39 when" in found["Discriminator loss"]
 
 
 def test_of_a_metric_that_falls_the_least_value_is_the_best() -> None:
@@ -80,5 +80,5 @@ def test_of_a_metric_that_falls_the_least_value_is_the_best() -> None:
     history = [{"step": 10, "val_mae": 4.0}, {"step": 20, "val_mae": 2.5}, {"step": 30, "val_mae": 3.0}]
     (chart,) = curves(history, error)
     assert chart.title == "Validation Mean absolute error"
-    assert chart.note == "Best 2.5 px at step 20 (ring): that model was kept."
+    assert chart.note == "Best: 2.5 px at step 20 (ring). This model was kept."
     assert "%" not in chart.svg

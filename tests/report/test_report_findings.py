@@ -43,25 +43,25 @@ def test_training_images_are_a_warning_and_validation_images_a_note() -> None:
     (warning,) = findings(make_data(split="train"))
     assert (warning.level, "trained on" in warning.text) == ("warning", True)
     (note,) = findings(make_data(split="val"))
-    assert (note.level, "slightly too good" in note.text) == ("note", True)
+    assert (note.level, "slightly too high" in note.text) == ("note", True)
     (note,) = findings(make_data(split="all"))
-    assert (note.level, "too good" in note.text) == ("note", True)
+    assert (note.level, "too high" in note.text) == ("note", True)
 
 
 def test_a_wide_interval_names_what_it_rests_on() -> None:
     wide = Estimate(0.5, 0.4, 0.6)
-    assert texts(with_mean(wide, images=12)) == ["The interval is wide (40.0% to 60.0%): it rests on only 12 images."]
+    assert texts(with_mean(wide, images=12)) == [
+        "The interval is wide (40.0% to 60.0%): it is based on only 12 images."
+    ]
     assert "only 40 images in 3 groups." in texts(with_mean(wide, groups=3))[0]
     assert texts(with_mean(Estimate(0.5, 0.46, 0.55))) == []
 
 
 def test_no_interval_and_no_value() -> None:
     assert texts(with_mean(Estimate(0.5, None, None), images=1)) == [
-        "There is no interval around the mean IoU: it rests on only 1 image."
+        "There is no interval for the mean IoU: it is based on only 1 image."
     ]
-    assert texts(with_mean(UNDEFINED)) == [
-        "No mean IoU could be computed: nothing that is labelled occurs in the images scored."
-    ]
+    assert texts(with_mean(UNDEFINED)) == ["No mean IoU could be computed: the scored images have no labelled pixels."]
 
 
 def test_a_length_has_no_width_that_is_too_wide_and_no_points() -> None:
@@ -96,7 +96,7 @@ def test_a_class_that_is_never_found() -> None:
 
 def test_a_class_that_is_made_up() -> None:
     found = texts(scored(class_scores("car", precision=estimate(0.46))))
-    assert found == ["Of the pixels called car, only 46% are car."]
+    assert found == ["Of the pixels predicted as car, only 46% are car."]
 
 
 def test_many_weak_classes_are_summed_up() -> None:
@@ -111,13 +111,13 @@ def test_many_weak_classes_are_summed_up() -> None:
 def test_an_unseen_class_is_a_warning() -> None:
     found = findings(scored(class_scores("a"), absent("ghost")))
     assert [(entry.level, entry.text) for entry in found] == [
-        ("warning", "Class ghost does not occur in the images scored: how well it is found is unknown.")
+        ("warning", "Class ghost does not occur in the scored images: how well it is found is unknown.")
     ]
 
 
 def test_classes_seen_in_few_images() -> None:
     rare = class_scores("rare", images=2)
-    assert texts(scored(rare)) == ["Judged on fewer than 5 images: rare (2). Their numbers are guesses."]
+    assert texts(scored(rare)) == ["Scored on fewer than 5 images: rare (2). Their scores are unreliable."]
     assert texts(scored(rare, images=4)) == []
 
 
@@ -138,7 +138,7 @@ def test_a_temperature_that_does_harm_is_said() -> None:
 def test_records_that_could_not_be_used() -> None:
     faults = (fault("a.png"), fault("b.png"), fault("c.png", severity="warning"))
     found = texts(make_data(fingerprint=make_fingerprint("a", faults=faults)))
-    assert found == ["2 records of the data could not be used; see the faults of the data below."]
+    assert found == ["2 records of the data could not be used; see the faults in the data below."]
 
 
 def test_a_score_that_was_still_rising() -> None:

@@ -149,7 +149,7 @@ def test_groups_are_named_where_there_are_any() -> None:
     [
         ("val", "Confusion Mean IoU on validation images"),
         ("train", "Confusion Mean IoU on training images"),
-        ("all", "Confusion Mean IoU on all images of the folder"),
+        ("all", "Confusion Mean IoU on all images in the folder"),
         ("site B", "Confusion Mean IoU on images of site B"),
         ("", "Confusion Mean IoU on images 80.0%"),
     ],
@@ -162,7 +162,7 @@ def test_the_headline_says_what_was_judged(split: str, words: str) -> None:
     ("split", "words"),
     [
         ("test", "Confusion Mean IoU on one held-out test image "),
-        ("all", "Confusion Mean IoU on one image of the folder "),
+        ("all", "Confusion Mean IoU on one image in the folder "),
         ("site B", "Confusion Mean IoU on one image of site B "),
         ("", "Confusion Mean IoU on one image "),
     ],
@@ -184,7 +184,7 @@ def test_the_first_lines_say_of_which_scenes_alone_the_score_speaks() -> None:
 def test_the_least_there_can_be() -> None:
     page = Page(render(make_data()))
     assert sections(page) == {"summary", "findings", "classes", "means", "confusion"}
-    assert "No warnings: no class is badly missed" in page.text
+    assert "No warnings: every class is found" in page.text
 
 
 @pytest.mark.parametrize(

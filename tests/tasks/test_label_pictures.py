@@ -37,15 +37,15 @@ def test_a_background_lets_the_image_show_through() -> None:
 
 
 def test_the_largest_error_in_words() -> None:
-    assert largest_error(TRUTH, TRUTH, ["a", "b"]) == "No labelled pixel is wrong."
+    assert largest_error(TRUTH, TRUTH, ["a", "b"]) == "All labelled pixels are correct."
     assert largest_error(TRUTH, PREDICTION, ["a", "b"]) == (
         "75.0% of the pixels are wrong; most often b is predicted as a (50.0%)."
     )
     nothing = np.full_like(TRUTH, IGNORE)
     assert largest_error(TRUTH, nothing, ["a", "b"]) == (
-        "100.0% of the pixels are wrong; most often a is left without a class (50.0%)."
+        "100.0% of the pixels are wrong; most often a is not assigned a class (50.0%)."
     )
-    assert largest_error(nothing, TRUTH, ["a", "b"]) == "No labelled pixel is wrong."
+    assert largest_error(nothing, TRUTH, ["a", "b"]) == "All labelled pixels are correct."
 
 
 def test_the_legend_holds_what_is_painted() -> None:

@@ -282,7 +282,7 @@ def test_it_judges_the_class_channels_alone() -> None:
 def test_a_network_without_classes_is_refused() -> None:
     plan = Plan(adversarial=AdversarialPlan(weight=0.5))
     with pytest.raises(
-        MaskwrightError, match=r"adversarial\.weight is 0\.5, .* does not emit: set `adversarial\.weight=0`$"
+        MaskwrightError, match=r"adversarial\.weight is 0\.5, .* does not output: set `adversarial\.weight=0`$"
     ):
         adversarial.create(Heights(), plan, alone(torch.device("cpu"), "32-true"))  # type: ignore[arg-type]
 

@@ -164,7 +164,7 @@ def test_another_plan_is_refused_and_other_reasons_are_not(tmp_path: Path) -> No
     assert found is not None
     checkpoint.check_plan(tmp_path, found, plan.model_copy(update={"reasons": {}}))
     other = plan.model_copy(update={"optim": OptimPlan(lr=0.5)})
-    with pytest.raises(MaskwrightError, match=r"plan\.yaml was changed after the training had begun \(optim: .*0\.5"):
+    with pytest.raises(MaskwrightError, match=r"plan\.yaml was changed after the training began \(optim: .*0\.5"):
         checkpoint.check_plan(tmp_path, found, other)
 
 

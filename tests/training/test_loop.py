@@ -372,7 +372,7 @@ def test_a_budget_corrects_the_number_of_steps(bench: Bench, monkeypatch: pytest
 
 def test_a_changed_plan_is_not_gone_on_with(bench: Bench) -> None:
     bench.trainer(bench.plan()).fit()
-    with pytest.raises(MaskwrightError, match="was changed after the training had begun"):
+    with pytest.raises(MaskwrightError, match="was changed after the training began"):
         bench.trainer(bench.plan({"name": "sgd"})).fit()
 
 
@@ -405,7 +405,7 @@ def test_a_resume_with_other_threads_or_a_damaged_checkpoint_says_so(bench: Benc
     torch.set_num_threads(1)
     damaged, threads = (event.text for event in bench.events if isinstance(event, Note))
     assert damaged.startswith(f"{newest} is damaged")
-    assert "began with 1 threads and goes on with 2" in threads
+    assert "began with 1 threads and continues with 2" in threads
 
 
 @pytest.mark.parametrize(("batch", "world", "parts"), [(8, 1, 3), (7, 3, 2), (3, 3, 1)])

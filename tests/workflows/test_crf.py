@@ -107,7 +107,7 @@ def test_evaluation_shows_scores_without_and_with_it(fitted: Path, data: Path, t
     assert f"{100 * plain.scores.mean['iou'].value:.2f}%" in text.partition('id="crf"')[2].partition("</section>")[0]
     assert "with the dense CRF" not in (tmp_path / "report-test.html").read_text()
     assert (fitted / "model.safetensors").read_bytes() == before, "what is fitted is fitted"
-    assert not any("its gain is too good" in note for note in result.notes)
+    assert not any("its gain is overestimated" in note for note in result.notes)
 
 
 def test_evaluation_fits_what_no_training_did(bare: Path, data: Path) -> None:
@@ -121,7 +121,8 @@ def test_evaluation_fits_what_no_training_did(bare: Path, data: Path) -> None:
 def test_images_that_it_was_fitted_on_do_not_judge_it_silently(bare: Path, data: Path) -> None:
     for _ in range(2):
         assert any(
-            "its gain is too good" in note for note in mw.evaluate(bare, data, split="val", postprocess="crf").notes
+            "its gain is overestimated" in note
+            for note in mw.evaluate(bare, data, split="val", postprocess="crf").notes
         )
 
 
@@ -144,7 +145,7 @@ def test_refit_searches_anew(fitted: Path, data: Path, tmp_path: Path, monkeypat
     run = shutil.copytree(fitted, tmp_path / "run")
     no_help(monkeypatch)
     result = mw.evaluate(run, data, postprocess="crf", refit=True, device="cpu")
-    assert "was rewritten, without the settings that it held" in result.notes[1]
+    assert "was rewritten without its settings" in result.notes[1]
     assert bundle.read_card(run / "model.safetensors").postprocess.crf is None
     with pytest.raises(MaskwrightError, match="`refit` fits a postprocessor again: name one with `postprocess`"):
         mw.evaluate(run, data, refit=True)
@@ -158,7 +159,7 @@ def test_a_file_that_cannot_be_written_does_not_lose_the_fit(
 
     monkeypatch.setattr(bundle, "save", refuse)
     result = mw.evaluate(bare, data, postprocess="crf")
-    assert f"{bare / 'model.safetensors'} could not keep the settings, as it cannot be written" in result.notes[1]
+    assert f"{bare / 'model.safetensors'} could not keep the settings, because it cannot be written" in result.notes[1]
     assert json.loads((bare / "metrics-test-crf.json").read_text())["crf"]["fitted"]["images"] == 2
 
 

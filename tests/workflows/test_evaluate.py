@@ -90,7 +90,7 @@ def test_new_images_beside_known_ones_are_test_images(run: Path, heap: Path, tmp
         assert cv2.imwrite(str(grown / name), array)
     found = mw.evaluate(run, grown, out=tmp_path)
     assert ids(found) == held_out(run) | {"images/99.png"}
-    assert "1 image unknown to the training, taken as test images" in found.notes
+    assert "1 image not in the training run, scored as test images" in found.notes
     assert "taken as test images" in (tmp_path / "report-test.html").read_text()
     assert json.loads((tmp_path / "metrics-test.json").read_text())["notes"] == list(found.notes)
 
@@ -167,9 +167,7 @@ def test_a_damaged_image_is_left_out_and_reported(run: Path, heap: Path, tmp_pat
 def test_all_of_it_can_judge(run: Path, heap: Path, tmp_path: Path) -> None:
     found = mw.evaluate(run, heap, split="all", out=tmp_path)
     assert found.scores.images == 12
-    assert (
-        "the split all contains images that the training may have learned from: the scores are too good" in found.notes
-    )
+    assert "the split all contains images that the model was trained on: the scores are too high" in found.notes
     assert not any("too good" in note for note in mw.evaluate(run, heap, out=tmp_path).notes)
     assert (tmp_path / "metrics-all.json").exists()
     assert np.isfinite(mw.evaluate(run, heap, split="train", out=tmp_path).scores.mean["iou"].value or 0)

@@ -92,7 +92,7 @@ def test_a_file_of_names_that_is_none_is_refused(tmp_path: Path, content: bytes,
 
 def test_a_place_that_cannot_be_written_is_refused_before_any_weights_are_fetched(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(MaskwrightError, match=r"cannot be made, as .*file is a file: choose another `out`"):
+    with pytest.raises(MaskwrightError, match=r"cannot be created, because .*file is a file: choose another `out`"):
         mw.import_model("torchvision:fcn_resnet50", tmp_path / "file" / "model.safetensors")
 
 

@@ -92,7 +92,7 @@ def test_it_trains_scores_and_predicts(heights: Path, tmp_path: Path, capsys: py
     assert "IoU" not in page
     found = mw.load(result.run).predict(heights / "images/test/00.tif")
     assert found.result.heights.shape == (48, 64)
-    with pytest.raises(MaskwrightError, match="a model for height gives no label map"):
+    with pytest.raises(MaskwrightError, match="a model for height has no label map"):
         found.labels  # noqa: B018
     command = ["predict", result.run, heights / "images/test", "--out", tmp_path / "out", "--save", "heights"]
     assert run([str(word) for word in command]) == 0

@@ -80,7 +80,7 @@ def test_steps_that_are_set_leave_no_budget() -> None:
     plan, pins = requested_plan(PlanRequest(budget=60, settings=("train.steps=7",)))
     assert (plan.train.budget_seconds, plan.train.steps) == (None, 7)
     assert "train.steps" in pins
-    with pytest.raises(MaskwrightError, match="each say how long training lasts"):
+    with pytest.raises(MaskwrightError, match="each set the length of the training"):
         requested_plan(PlanRequest(settings=("train.steps=7", "train.budget_seconds=9")))
 
 
@@ -182,7 +182,7 @@ def test_momentum_is_not_dropped_in_silence() -> None:
     plan, _ = requested_plan(request)
     with pytest.raises(
         MaskwrightError,
-        match=r"^optim.momentum has no use here: adamw takes none. Leave it out, or add `optim.name=sgd`",
+        match=r"^optim.momentum has no effect here: adamw takes none. Leave it out, or add `optim.name=sgd`",
     ):
         check_unused_settings(plan, request)
     plan.optim.name = "sgd"
@@ -194,11 +194,11 @@ def test_momentum_is_not_dropped_in_silence() -> None:
     [
         (
             ("adversarial.lr=1e-3",),
-            r"adversarial.lr has no use here: adversarial.weight is 0",
+            r"adversarial.lr has no effect here: adversarial.weight is 0",
             "adversarial.weight=0.1",
         ),
-        (("lora.alpha=8",), r"lora.alpha has no use here: lora.rank is 0", "lora.rank=4"),
-        (("lora.decoder=true",), r"lora.decoder has no use here: lora.rank is 0", "lora.rank=4"),
+        (("lora.alpha=8",), r"lora.alpha has no effect here: lora.rank is 0", "lora.rank=4"),
+        (("lora.decoder=true",), r"lora.decoder has no effect here: lora.rank is 0", "lora.rank=4"),
         (("loss.class_balance=0.9",), r"inverse-sqrt takes none", "loss.class_weighting=class-balanced"),
         (("loss={auxiliary: 0.9}",), "swiftnet has no auxiliary heads", "model.aux_levels=[-2]"),
         (("loss.auxiliary=0.9",), "swiftnet has no auxiliary heads", "model.aux_levels=[-2]"),
@@ -308,7 +308,7 @@ def test_every_architecture_is_planned_on_a_backbone_that_it_can_stand_on(
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"steps": 5, "budget": 60.0}, "`budget` and `steps` each say how long training lasts: keep one"),
+        ({"steps": 5, "budget": 60.0}, "`budget` and `steps` each set the length of the training: keep one"),
         ({"steps": 0}, "`steps` is 0, and it must be a whole number above 0"),
         ({"steps": 2.5}, "`steps` is 2.5, and it must be a whole number"),
         ({"steps": "5"}, "`steps` is '5', and it must be a whole number"),
@@ -327,7 +327,7 @@ def test_a_request_that_means_nothing_is_refused_from_python_too(asked: dict[str
 
 
 def test_the_demo_takes_one_length_and_writes_nothing_before(tmp_path: Path) -> None:
-    with pytest.raises(MaskwrightError, match="each say how long training lasts"):
+    with pytest.raises(MaskwrightError, match="each set the length of the training"):
         demo(tmp_path / "never", steps=5, budget_seconds=60.0)
     assert not (tmp_path / "never").exists()
 

@@ -274,7 +274,7 @@ def test_a_folder_that_cannot_be_written_is_named(run_folder: Path, images: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(MaskwrightError, match="file is a file: name a folder"):
         predict(run_folder, [images], tmp_path / "file", device="cpu")
-    with pytest.raises(MaskwrightError, match=r"below cannot be made, as .*file is a file: choose"):
+    with pytest.raises(MaskwrightError, match=r"below cannot be created, because .*file is a file: choose"):
         predict(run_folder, [images], tmp_path / "file" / "below", device="cpu")
 
     def refuse(*_: object, **__: object) -> None:
@@ -310,7 +310,7 @@ def test_wrong_requests_are_refused_before_any_work(run_folder: Path, images: Pa
     for sources, words in (([], "no image"), (["nowhere"], "does not exist"), ([str(images / "*.gif")], "matches no")):
         with pytest.raises(MaskwrightError, match=words):
             predict(run_folder, sources, out, device="cpu")
-    with pytest.raises(MaskwrightError, match="holds no model"):
+    with pytest.raises(MaskwrightError, match="has no model"):
         predict(tmp_path, [images], out, device="cpu")
     assert not out.exists()
 

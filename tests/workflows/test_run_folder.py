@@ -54,7 +54,7 @@ def test_of_two_trainings_into_one_folder_the_second_is_refused(tmp_path):
             run_folder.claimed(out, Path("cells")).__enter__()
         (run / run_folder.PLAN).write_text("")
     assert (out / run_folder.PLAN).exists()
-    with pytest.raises(MaskwrightError, match="holds a run already"):
+    with pytest.raises(MaskwrightError, match="already holds a run"):
         run_folder.claimed(out, Path("cells")).__enter__()
 
 
@@ -99,13 +99,13 @@ def test_folders_that_cannot_be(tmp_path, monkeypatch):
     (tmp_path / "old" / run_folder.PLAN).write_text("")
     for out, words in (
         ("file", "file is a file: name a folder"),
-        ("file/run", "cannot be made, as .*file is a file"),
-        ("old", "holds a run already: continue it with `resume`"),
+        ("file/run", "cannot be created, because .*file is a file"),
+        ("old", "already holds a run: continue it with `resume`"),
     ):
         with pytest.raises(MaskwrightError, match=words):
             run_folder.new_folder(tmp_path / out, Path("cells"))
     (tmp_path / "runs").write_text("")
-    with pytest.raises(MaskwrightError, match="runs/cells-001 cannot be made, as runs is a file"):
+    with pytest.raises(MaskwrightError, match="runs/cells-001 cannot be created, because runs is a file"):
         run_folder.new_folder(None, Path("cells"))
 
 

@@ -119,7 +119,7 @@ def test_other_classes_are_not_judged(finished: Path, tmp_path: Path) -> None:
     other = toy.write(tmp_path / "other", values=(0, 1, 1))
     with pytest.raises(
         MaskwrightError,
-        match=r"has the classes background, foreground, and the model knows class-0, class-1, class-2: "
+        match=r"has the classes background, foreground, and the model has class-0, class-1, class-2: "
         r"give them the same names in the same order with `read\.classes`",
     ):
         mw.evaluate(finished, other)
@@ -131,7 +131,7 @@ def test_other_classes_are_not_judged(finished: Path, tmp_path: Path) -> None:
 def test_a_folder_with_a_run_is_not_written_over(finished: Path, data: Path) -> None:
     before = (finished / "model.safetensors").read_bytes()
     with pytest.raises(
-        MaskwrightError, match=r"holds a run already: continue it with `resume`, or choose another `out`"
+        MaskwrightError, match=r"already holds a run: continue it with `resume`, or choose another `out`"
     ):
         train(data, toy.request(), finished)
     assert (finished / "model.safetensors").read_bytes() == before
@@ -194,7 +194,7 @@ def test_one_image_is_too_few_to_judge_on_and_enough_without(tmp_path: Path) -> 
     assert result.scores is None
     assert result.validation_score is None
     told = [event.text for event in events if isinstance(event, Note)]
-    assert any("no image was held out: how good the model is remains unknown" in text for text in told)
+    assert any("no image was held out, so the quality of the model is unknown" in text for text in told)
     said = re.compile(r"model swiftnet on compact, 0\.\d+ M parameters, from scratch")
     assert any(said.fullmatch(text) for text in told)
     assert mw.load(result.run).predict(np.zeros((20, 20, 3), np.uint8)).labels.shape == (20, 20)
@@ -312,7 +312,7 @@ def test_changed_data_are_not_gone_on_with(finished: Path, data: Path, tmp_path:
         image, labels = toy.picture(77)
         cv2.imwrite(str(changed / "images" / "train" / "98.png"), image)
         cv2.imwrite(str(changed / "masks" / "train" / "98.png"), labels + 1)
-    with pytest.raises(MaskwrightError, match=r"changed since .* began: a resumed training would not be the same one"):
+    with pytest.raises(MaskwrightError, match=r"changed since .* began, so a resumed training would not be the same"):
         train(changed, PlanRequest(device="cpu"), resume=run)
 
 
@@ -320,7 +320,7 @@ def test_a_plan_changed_by_hand_is_not_gone_on_with(finished: Path, tmp_path: Pa
     run = shutil.copytree(finished, tmp_path / "run")
     text = (run / "plan.yaml").read_text()
     (run / "plan.yaml").write_text(text.replace("label_smoothing: 0.0", "label_smoothing: 0.1"))
-    with pytest.raises(MaskwrightError, match=r"plan\.yaml was changed after the training had begun \(loss"):
+    with pytest.raises(MaskwrightError, match=r"plan\.yaml was changed after the training began \(loss"):
         train(None, PlanRequest(device="cpu"), resume=run)
 
 

@@ -81,7 +81,7 @@ def test_a_frozen_backbone_is_saved_as_it_came(base: Path, tmp_path: Path) -> No
     assert all(same.values())
     assert after["head.1.weight"].shape[0] == 2
     plan = toy.plan_of(tmp_path / "run")
-    assert plan.reasons["model.weights"].startswith(f"weights from {base}, a model of 3 classes (class-0, ")
+    assert plan.reasons["model.weights"].startswith(f"weights from {base}, a model with 3 classes (class-0, ")
     assert plan.data.mean == toy.plan_of(base).data.mean, "the normalisation is that of the weights"
 
 
@@ -137,7 +137,7 @@ def test_what_contradicts_a_start_is_refused(base: Path, tmp_path: Path) -> None
         requested_plan(request(base, "model.weights=a.safetensors"))
     with pytest.raises(MaskwrightError, match=r"`from_run` .* and `model` each say what to start from"):
         requested_plan(request(base, "model={name: unet}"))
-    with pytest.raises(MaskwrightError, match=r"^.* holds no model\.safetensors: give the folder of a finished"):
+    with pytest.raises(MaskwrightError, match=r"^.* has no model\.safetensors: give the folder of a finished"):
         requested_plan(request(tmp_path))
     with pytest.raises(MaskwrightError, match=r"gone does not exist: give the folder of a run"):
         requested_plan(request(tmp_path / "gone"))
@@ -180,7 +180,7 @@ def test_random_weights_are_not_worth_keeping(setting: str) -> None:
     asked = PlanRequest(settings=(setting,))
     plan = requested_plan(asked)[0]
     key = setting.partition("=")[0]
-    words = f"^{key} keeps weights as they are, and here they would be random: .*`from_run`"
+    words = f"^{key} keeps weights unchanged, but here they would be random: .*`from_run`"
     with pytest.raises(MaskwrightError, match=words) as refused:
         warm_start.check(plan)
     assert refused.value.key == key

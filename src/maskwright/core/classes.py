@@ -94,8 +94,8 @@ def _require_one_line(names: Sequence[str]) -> None:
         wrong = next((sign for sign in name if unicodedata.category(sign) in {"Cc", "Zl", "Zp"}), None)
         if wrong is not None:
             raise MaskwrightError(
-                f"the class name {name!r} holds the control character {wrong!r}, and a name is one line of plain text: "
-                "rename the class where it comes from, or with `read.classes`"
+                f"the class name {name!r} contains the control character {wrong!r}, but a name must be one line of "
+                "plain text: rename the class where it comes from, or with `read.classes`"
             )
 
 

@@ -66,7 +66,7 @@ def check_lengths(lengths: Mapping[str, object]) -> None:
     given = {name: value for name, value in lengths.items() if value is not None}
     if len(given) > 1:
         names = " and ".join(f"`{name}`" for name in given)
-        raise MaskwrightError(f"{names} each say how long training lasts: keep one of them")
+        raise MaskwrightError(f"{names} each set the length of the training: keep one of them")
     for name, value in given.items():
         whole = name.endswith("steps")
         count = value if isinstance(value, int) or (isinstance(value, float) and not whole) else 0
@@ -75,8 +75,8 @@ def check_lengths(lengths: Mapping[str, object]) -> None:
             raise MaskwrightError(f"`{name}` is {value!r}, and it must be {rule}: give e.g. 20")
         if "budget" in name and count < SHORTEST:
             raise MaskwrightError(
-                f"`{name}` is {count:g} s, and it must be {SHORTEST:g} s or more, as preparation takes that long: give "
-                "a minute or more, or a number of steps instead"
+                f"`{name}` is {count:g} s, and it must be {SHORTEST:g} s or more, because preparation takes that long: "
+                "give a minute or more, or a number of steps instead"
             )
 
 

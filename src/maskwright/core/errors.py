@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class MaskwrightError(Exception):
-    """The user's data, settings or machine stand in the way, and the message says what to do about it.
+    """A problem with the data, the settings or the machine of the user; the message says what to do about it.
 
     The message is one paragraph: which file, which value, which rule, which cure. The command line prints it
     without a traceback and exits with 2.
 
     Attributes:
-        key: dotted key of the setting at fault (`optim.freeze`), where there is one: the command line says by which
-            option the user set it.
+        key: dotted key of the setting at fault (`optim.freeze`), where there is one: the command line names the
+            option that set it.
     """
 
     def __init__(self, message: str = "", key: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Writing without ever leaving half a file: beside, flushed to disk, then renamed."""
+"""Atomic writing: to a temporary file in the same folder, flushed to disk, then renamed."""
 
 from __future__ import annotations
 

@@ -8,11 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Option:
-    """What the command line says of a field.
+    """How the command line offers a field.
 
     Attributes:
-        flag: as typed, `--budget`.
-        metavar: stands for the value in the help.
+        flag: for example `--budget`.
+        metavar: placeholder of the value in the help.
         help: one sentence.
         key: dotted key of the plan that the field sets, or None where it sets none.
         least: smallest number allowed, or None.

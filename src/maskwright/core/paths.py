@@ -32,7 +32,7 @@ def model_file(run: Path) -> Path:
     """
     if run.is_dir():
         if not (run / MODEL_FILE).is_file():
-            raise MaskwrightError(f"{run} holds no {MODEL_FILE}: give the folder of a finished run, or a model file")
+            raise MaskwrightError(f"{run} has no {MODEL_FILE}: give the folder of a finished run, or a model file")
         return run / MODEL_FILE
     if not run.exists():
         raise MaskwrightError(f"{run} does not exist: give the folder of a run, or a {MODEL_FILE}")
@@ -64,4 +64,4 @@ def check_file(out: Path, example: str) -> None:
 def _check_above(out: Path) -> None:
     above = next(place for place in (out, *out.parents) if place.exists())
     if above != out and not above.is_dir():
-        raise MaskwrightError(f"`out` {out} cannot be made, as {above} is a file: choose another `out`")
+        raise MaskwrightError(f"`out` {out} cannot be created, because {above} is a file: choose another `out`")

@@ -1,4 +1,4 @@
-"""The plan as text: `plan.yaml`, and settings `section.key=value`. An unknown key is refused, the nearest one named."""
+"""The plan as text: `plan.yaml`, and settings `section.key=value`. Refuses unknown keys and names the nearest one."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def overridden(plan: Plan, settings: Sequence[str], given: Mapping[str, Any] | N
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
-            raise MaskwrightError(f"`{setting}` is no setting: write section.key=value, e.g. `optim.lr=3e-4`")
+            raise MaskwrightError(f"`{setting}` is not a setting: write section.key=value, e.g. `optim.lr=3e-4`")
         wanted.append((key.strip(), yaml_value(text), setting))
     for key, value, setting in wanted:
         _put(values, key, value, setting)
@@ -100,7 +100,7 @@ def read_plan(path: Path) -> Plan:
 
 
 def named(plan: Plan) -> frozenset[str]:
-    """Return the dotted keys (`optim.lr`) that a plan was made with; the others stand at their defaults."""
+    """Return the dotted keys (`optim.lr`) that a plan was made with; the others have their defaults."""
     sections = {name: getattr(plan, name) for name in plan.model_fields_set}
     return frozenset(
         f"{name}.{key}"
@@ -154,7 +154,7 @@ def _put(values: dict[str, Any], key: str, value: Any, setting: str) -> None:
     target = values
     *path, last = key.split(".")
     if key.partition(".")[0] == "reasons":
-        raise MaskwrightError(f"`{setting}`: reasons are written by planning, and decide nothing: leave it out")
+        raise MaskwrightError(f"`{setting}`: planning writes the reasons, and they have no effect: leave it out")
     for part in path:
         if target.get(part) is None:  # a section that may be absent begins with its defaults
             target[part] = {}
@@ -191,7 +191,7 @@ def _refusal(
     if first["type"] == "value_error":  # ours: it names key, value, rule and cure
         return MaskwrightError(f"{source}{plainly(first['msg'])}", guilty)
     if first["input"] is None and ":" in str(location[-1:]):
-        text = f"{source}{where} has no value: YAML wants a blank after the colon, as in {{dice: 1}}"
+        text = f"{source}{where} has no value: YAML needs a space after the colon, as in {{dice: 1}}"
         return MaskwrightError(text, guilty)
     place = place_at(location)
     if isinstance(location[-1], int) and place.words.startswith("a list"):

@@ -77,7 +77,7 @@ class Prediction:
             MaskwrightError: the model's task gives no label map.
         """
         if not isinstance(self.result, LabelMap):
-            raise MaskwrightError(f"a model for {self.predictor.card.task} gives no label map: use `result`")
+            raise MaskwrightError(f"a model for {self.predictor.card.task} has no label map: use `result`")
         return self.result.labels
 
     @cached_property

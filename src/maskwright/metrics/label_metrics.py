@@ -5,7 +5,7 @@ from __future__ import annotations
 from maskwright.metrics.scores import Metric
 
 _ALL = "all images together, averaged over classes"
-_SHOWN = "averaged over the images that show the class in truth or prediction, then over classes"
+_SHOWN = "averaged over the images with the class in truth or prediction, then over classes"
 
 LABEL_METRICS = (
     Metric("iou", "IoU", f"Intersection over union by class, {_ALL}."),
@@ -15,7 +15,7 @@ LABEL_METRICS = (
     Metric(
         "accuracy",
         "Class accuracy",
-        "Share of all labelled pixels that are rightly put in or out of a class, averaged over classes.",
+        "Share of all labelled pixels correctly assigned to a class or not, averaged over classes.",
         rank=6,
     ),
     Metric(
@@ -27,8 +27,8 @@ LABEL_METRICS = (
     Metric(
         "hd95",
         "HD95",
-        f"95th percentile of the distances between true and predicted edge, in pixels of the image, {_SHOWN}; a missed "
-        "object and a false one each cost the image diagonal.",
+        f"95th percentile of the distances between the true and the predicted edge, in pixels of the image, {_SHOWN}; "
+        "a false negative or false positive object scores the image diagonal.",
         unit="px",
         higher_is_better=False,
         rank=4,
@@ -37,25 +37,25 @@ LABEL_METRICS = (
         "nsd",
         "NSD",
         "Normalised surface distance: share of the true and the predicted edge that lies within the tolerance of the "
-        f"other, {_SHOWN}; a missed object and a false one each score 0.",
+        f"other, {_SHOWN}; a false negative or false positive object scores 0.",
         rank=4,
     ),
     Metric(
         "pixel_accuracy",
         "Pixel accuracy",
-        "Share of all labelled pixels that carry the right class, all images together.",
+        "Share of all labelled pixels with the correct class, all images together.",
         rank=5,
     ),
     Metric(
         "iou_per_image",
         "IoU per image",
-        "IoU averaged over the classes that one image shows in truth or prediction, then over images.",
+        "IoU averaged over the classes in truth or prediction of an image, then over images.",
         rank=5,
     ),
     Metric(
         "dice_per_image",
         "Dice per image",
-        "Dice averaged over the classes that one image shows in truth or prediction, then over images.",
+        "Dice averaged over the classes in truth or prediction of an image, then over images.",
         rank=5,
     ),
 )
@@ -68,8 +68,8 @@ BY_CLASS = tuple(metric.key for metric in LABEL_METRICS if metric.key not in (*P
 IMAGE_METRICS = tuple(
     Metric(key, label, description)
     for key, label, description in (
-        ("iou", "IoU", "IoU averaged over the classes that the image shows in truth or prediction."),
-        ("dice", "Dice", "Dice averaged over the classes that the image shows in truth or prediction."),
-        ("accuracy", "Pixel accuracy", "Share of the labelled pixels of the image that carry the right class."),
+        ("iou", "IoU", "IoU averaged over the classes in truth or prediction of the image."),
+        ("dice", "Dice", "Dice averaged over the classes in truth or prediction of the image."),
+        ("accuracy", "Pixel accuracy", "Share of the labelled pixels of the image with the correct class."),
     )
 )

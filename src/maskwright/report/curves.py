@@ -1,4 +1,4 @@
-"""The rows of `history.csv` to learning curves: smoothing, thinning out, a chart each. Knows no metric by name."""
+"""The rows of `history.csv` to learning curves: smoothing, subsampling, one chart each. Knows no metric by name."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SMOOTHING = 0.02
 WILD = 2.0
 
 FURTHER = {
-    "adversarial_loss": ("Adversarial loss", "0.69 where the discriminator guesses, more where it is right."),
+    "adversarial_loss": ("Adversarial loss", "0.69 when the discriminator guesses at chance, more when it is right."),
     "discriminator_loss": (
         "Discriminator loss",
-        "1.39 where the discriminator guesses, 0 where it recognises every predicted map.",
+        "1.39 when the discriminator guesses at chance, 0 when it recognises every predicted map.",
     ),
 }
 """Losses of further objectives: column -> title and what the values mean."""
@@ -99,12 +99,12 @@ def _loss(points: list[Point], name: str = "Training loss", note: str = "") -> C
     line = thinned([(x, y) for (x, _), y in zip(points, smooth, strict=True)])
     raw = thinned(points)
     heights = sorted(y for _, y in raw + line)
-    # A few wild steps would flatten everything else: they are drawn at the upper edge.
+    # A few outliers would flatten everything else: they are drawn at the upper edge.
     usual = heights[int(len(heights) * 0.98)]
     y_axis = Axis(min(0.0, heights[0]), min(heights[-1], WILD * abs(usual)), _plain)
     title = f"{name} over {compact(points[-1][0])} steps, from {smooth[0]:.2f} to {smooth[-1]:.2f}"
     svg = line_chart(title, [Series(tuple(raw), "faint"), Series(tuple(line))], _steps(points), y_axis)
-    return Curve(name, f"Each step (faint) and smoothed. At the end {smooth[-1]:.3g}. {note}".rstrip(), svg)
+    return Curve(name, f"Raw (faint) and smoothed. Final value {smooth[-1]:.3g}. {note}".rstrip(), svg)
 
 
 def _score(points: list[Point], metric: Metric) -> Curve | None:
@@ -118,7 +118,7 @@ def _score(points: list[Point], metric: Metric) -> Curve | None:
     y_axis = Axis(0, top, (lambda value: percent(value, 0)) if metric.unit == "share" else _plain)
     x_axis = Axis(0, points[-1][0], compact, "step")
     svg = line_chart(title, [Series(tuple(points), "dotted")], x_axis, y_axis, mark=(step, best))
-    return Curve(f"Validation {metric.label}", f"Best {words} at step {step:,.0f} (ring): that model was kept.", svg)
+    return Curve(f"Validation {metric.label}", f"Best: {words} at step {step:,.0f} (ring). This model was kept.", svg)
 
 
 def _rate(points: list[Point]) -> Curve | None:
@@ -128,7 +128,7 @@ def _rate(points: list[Point]) -> Curve | None:
     line = Series(tuple(thinned(points)))
     title = f"Learning rate over {compact(points[-1][0])} steps, at most {highest:g}"
     svg = line_chart(title, [line], _steps(points), Axis(0, highest, _plain))
-    return Curve("Learning rate", f"At most {highest:.3g}.", svg)
+    return Curve("Learning rate", f"Peak {highest:.3g}.", svg)
 
 
 def _steps(points: list[Point]) -> Axis:

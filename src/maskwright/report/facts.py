@@ -48,7 +48,7 @@ LABELS = {
     "train.steps": "Steps",
     "train.budget_seconds": "Time budget (s)",
     "train.precision": "Precision",
-    "predict.tile": "Tile for prediction",
+    "predict.tile": "Prediction tile",
     "predict.flip": "Flip averaging in prediction",
     "split.val": "Validation share",
     "split.test": "Test share",

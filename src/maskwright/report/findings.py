@@ -1,4 +1,4 @@
-"""What one must know before trusting the numbers, in plain words. Knows the rules, not how they are shown."""
+"""What to know before trusting the scores, in plain words. Knows the rules, not how they are shown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Finding:
     """One sentence for the head of the page.
 
     Attributes:
-        level: `warning` when the numbers or the model must not be taken as they are, `note` when one should know.
+        level: `warning` if the scores or the model are not reliable as they are, `note` for other facts to know.
         text: the sentence.
     """
 
@@ -35,7 +35,7 @@ class Finding:
 
 
 def findings(data: ReportData) -> list[Finding]:
-    """Return all that matters, warnings first, in the order of the rules."""
+    """Return all findings, warnings first, in the order of the rules."""
     found = [
         *_split(data),
         *(
@@ -56,15 +56,15 @@ def findings(data: ReportData) -> list[Finding]:
 
 def _split(data: ReportData) -> list[Finding]:
     if data.split == "train":
-        text = "The model was trained on these images: on new images it will do worse."
+        text = "The model was trained on these images: its scores on new images will be lower."
         return [Finding("warning", text)]
     if data.split == "all":
-        text = "If the model was trained on some of these images, the numbers are too good."
+        text = "If the model was trained on some of these images, the scores are too high."
         return [Finding("note", text)]
     if data.split == "val":
         text = (
-            "The best state of the model was chosen on the validation images, so the numbers are slightly too good; "
-            "test images do not have that flaw."
+            "The best checkpoint was chosen on the validation images, so the scores are slightly too high; "
+            "scores on test images are not affected."
         )
         return [Finding("note", text)]
     return []
@@ -73,15 +73,15 @@ def _split(data: ReportData) -> list[Finding]:
 def _interval(scores: Scores) -> list[Finding]:
     metric, mean = scores.headline_metric, scores.score
     if mean.value is None:
-        text = f"No {scores.headline_words} could be computed: nothing that is labelled occurs in the images scored."
+        text = f"No {scores.headline_words} could be computed: the scored images have no labelled pixels."
         return [Finding("warning", text)]
     scored = _scored(scores)
     if mean.low is None or mean.high is None:
-        text = f"There is no interval around the {scores.headline_words}: it rests on only {scored}."
+        text = f"There is no interval for the {scores.headline_words}: it is based on only {scored}."
         return [Finding("warning", text)]
     if metric.unit != "share" or mean.high - mean.low <= WIDE:
         return []
-    text = f"The interval is wide ({percent(mean.low)} to {percent(mean.high)}): it rests on only {scored}."
+    text = f"The interval is wide ({percent(mean.low)} to {percent(mean.high)}): it is based on only {scored}."
     return [Finding("warning", text)]
 
 
@@ -95,7 +95,7 @@ def _unseen(scores: Scores) -> list[Finding]:
     if not names:
         return []
     verb, how = ("does", "it is") if len(names) == 1 else ("do", "they are")
-    text = f"{_classes(names)} {verb} not occur in the images scored: how well {how} found is unknown."
+    text = f"{_classes(names)} {verb} not occur in the scored images: how well {how} found is unknown."
     return [Finding("warning", text)]
 
 
@@ -118,11 +118,11 @@ def _low(scores: Scores) -> list[Finding]:
         if (value := _value(entry, "precision")) is not None and 0 < value < LOW
     )
     texts += [
-        f"Of the pixels called {name}, only {percent(value, 0)} are {name}." for value, name in false[:MOST_NAMED]
+        f"Of the pixels predicted as {name}, only {percent(value, 0)} are {name}." for value, name in false[:MOST_NAMED]
     ]
     if len(false) > MOST_NAMED:
         others = plural(len(false) - MOST_NAMED, "more class", "more classes")
-        texts.append(f"The same holds for {others}: less than half of the pixels given to them are right.")
+        texts.append(f"The same holds for {others}: less than half of the pixels predicted as them are correct.")
     return [Finding("warning", text) for text in texts]
 
 
@@ -137,7 +137,7 @@ def _few_images(scores: Scores) -> list[Finding]:
     if not few:
         return []
     names = [f"{entry.name} ({count(entry.images)})" for entry in few]
-    text = f"Judged on fewer than {FEW_IMAGES} images: {listing(names, 6)}. Their numbers are guesses."
+    text = f"Scored on fewer than {FEW_IMAGES} images: {listing(names, 6)}. Their scores are unreliable."
     return [Finding("note", text)]
 
 
@@ -153,7 +153,7 @@ def _calibration(data: ReportData) -> list[Finding]:
         found.append(Finding("warning", text))
     if error > raw and percent(error) != percent(raw):
         text = f"the calibration error on these images: {percent(raw)} without it, {percent(error)} with it."
-        found.append(Finding("note", f"The temperature that was fitted on validation images raises {text}"))
+        found.append(Finding("note", f"The temperature fitted on validation images raises {text}"))
     return found
 
 
@@ -164,7 +164,7 @@ def _faults(data: ReportData) -> list[Finding]:
     if not bad:
         return []
     return [
-        Finding("note", f"{plural(bad, 'record')} of the data could not be used; see the faults of the data below.")
+        Finding("note", f"{plural(bad, 'record')} of the data could not be used; see the faults in the data below.")
     ]
 
 
@@ -178,7 +178,7 @@ def _unfinished(data: ReportData) -> list[Finding]:
     if gain <= STILL_RISING:
         return []
     text = f"Validation {metric.label} was still improving at the end (by {gain * 100:.1f} points since the validation "
-    return [Finding("note", text + "before): a longer training would probably do better.")]
+    return [Finding("note", text + "before): a longer training would probably give a better model.")]
 
 
 def _value(entry: ClassScores, key: str) -> float | None:

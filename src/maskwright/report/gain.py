@@ -1,4 +1,4 @@
-"""What a postprocessor changes, as rows of a table and in words. Knows no HTML and no terminal."""
+"""The effect of a postprocessor, as rows of a table and in words. Knows no HTML and no terminal."""
 
 from __future__ import annotations
 

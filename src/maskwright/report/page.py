@@ -1,7 +1,7 @@
-"""The page itself: one HTML file that needs nothing but a browser. Knows which parts there are, not what they say.
+"""The report page: one HTML file that needs only a browser. Knows which parts there are, not what they say.
 
-Everything of the user's passes through the template engine's escaping or through `svg.tag`; and a content security
-policy forbids the page to load anything or to run any script but its own, whatever its text may hold.
+All user data is escaped by the template engine or by `svg.tag`; in addition, a content security policy forbids the page
+to load anything or to run any script but its own, whatever its text contains.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HELD_OUT = {
     "test": "held-out test images",
     "val": "validation images",
     "train": "training images",
-    "all": "all images of the folder",
+    "all": "all images in the folder",
 }
 
 
@@ -49,7 +49,7 @@ def write_report(path: Path, data: ReportData) -> None:
     Raises:
         MaskwrightError: the file cannot be written.
     """
-    # A file name that is no text in its own system's encoding must not keep the page from being written.
+    # A file name that cannot be decoded must not prevent the page from being written.
     write_text(path, render(data).encode("utf-8", "replace").decode("utf-8"))
 
 
@@ -133,7 +133,7 @@ def _key_facts(data: ReportData) -> list[tuple[str, str]]:
 
 
 def _without_background(data: ReportData) -> list[tuple[str, str]]:
-    """Return the headline metric without the background, which is large and easy and raises the mean."""
+    """Return the headline metric without the background, which is large and easy, and so raises the mean."""
     nothing, metric = data.classes.background, data.scores.headline_metric
     values = [
         (entry.name, value)

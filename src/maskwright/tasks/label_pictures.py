@@ -57,13 +57,13 @@ def largest_error(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], names
     """Say which two classes are confused most, by pixels (H, W)."""
     known = (truth != IGNORE) & (truth != prediction)
     if not known.any():
-        return "No labelled pixel is wrong."
+        return "All labelled pixels are correct."
     labelled = int((truth != IGNORE).sum())
     pairs = truth[known].astype(np.int64) * 256 + prediction[known]
     codes, pixels = np.unique(pairs, return_counts=True)
     worst = int(pixels.argmax())
     predicted = int(codes[worst] % 256)
-    called = f"predicted as {names[predicted]}" if predicted < len(names) else "left without a class"
+    called = f"predicted as {names[predicted]}" if predicted < len(names) else "not assigned a class"
     part, wrong = share(float(pixels[worst]) / labelled), percent(float(known.sum()) / labelled)
     return f"{wrong} of the pixels are wrong; most often {names[int(codes[worst] // 256)]} is {called} ({part})."
 

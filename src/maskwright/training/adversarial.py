@@ -78,7 +78,7 @@ class AdversarialObjective:
         if group is None:
             raise MaskwrightError(
                 f"adversarial.weight is {plan.adversarial.weight:g}, and adversarial training compares class "
-                f"probabilities, which a network for {plan.task} does not emit: set `adversarial.weight=0`"
+                f"probabilities, which a network for {plan.task} does not output: set `adversarial.weight=0`"
             )
         self.activation = group.activation
         wanted = plan.adversarial

@@ -1,7 +1,7 @@
 """Checkpoints: everything a training needs to go on as if it had never stopped, in safetensors and JSON.
 
 A checkpoint is one file, written beside and renamed, so that a kill or a full disk leaves the last good one. Two are
-kept: should the newest be damaged by the disk itself, the one before it still stands. Knows no loop.
+kept: should the newest be damaged by the disk itself, the one before it remains. Knows no loop.
 """
 
 from __future__ import annotations
@@ -121,19 +121,19 @@ def check_plan(run: Path, checkpoint: Checkpoint, plan: Plan) -> None:
     for name, value in now.items():
         if before.get(name) != value:
             raise MaskwrightError(
-                f"{run / 'plan.yaml'} was changed after the training had begun ({name}: {before.get(name)} became "
-                f"{value}): put it back, or start a new training with `plan_file` {run / 'plan.yaml'} "
+                f"{run / 'plan.yaml'} was changed after the training began ({name}: {before.get(name)} became "
+                f"{value}): restore it, or start a new training with `plan_file` {run / 'plan.yaml'} "
                 "and another `out`"
             )
 
 
 def differences(checkpoint: Checkpoint) -> list[str]:
     """Say what keeps the rest of a training from ending in the very bits that it would have ended in."""
-    found = [f"{path} is damaged: the training goes on from the one before it" for path in checkpoint.damaged]
+    found = [f"{path} is damaged: training continues from the previous checkpoint" for path in checkpoint.damaged]
     before, now = checkpoint.state["threads"], torch.get_num_threads()
     if before != now:
         found.append(
-            f"the training began with {before} threads and goes on with {now}: sums are rounded otherwise, so the "
+            f"training began with {before} threads and continues with {now}: sums are rounded differently, so the "
             f"weights will differ in their last bits; OMP_NUM_THREADS={before} avoids that"
         )
     return found

@@ -33,7 +33,7 @@ def together(place: torch.device, precision: Precision) -> Fabric:
     getLogger("lightning_fabric").setLevel("WARNING")
     if place.index is not None:
         raise MaskwrightError(
-            f"the device {place} is one device, and torchrun gives each process another: use {place.type}, and "
+            f"the device {place} is one device, but torchrun gives each process its own: use {place.type}, and "
             "CUDA_VISIBLE_DEVICES to choose among them",
             "device",
         )

@@ -127,9 +127,7 @@ def opened(run: Path, root: Path, request: EvaluateRequest) -> Evaluation:
     records, more = split_lookup.with_groups(home, records)
     notes += more
     if any(record.split == "train" for record in records):
-        notes.append(
-            f"the split {split} contains images that the training may have learned from: the scores are too good"
-        )
+        notes.append(f"the split {split} contains images that the model was trained on: the scores are too high")
     return Evaluation(run, predictor, dataset, records, request, notes)
 
 
@@ -147,6 +145,6 @@ def check_classes(predictor: Predictor, dataset: Dataset) -> None:
     mine, theirs = predictor.classes.names, dataset.classes.names
     if mine != theirs:
         raise MaskwrightError(
-            f"{dataset.root} has the classes {', '.join(theirs)}, and the model knows {', '.join(mine)}: "
+            f"{dataset.root} has the classes {', '.join(theirs)}, and the model has {', '.join(mine)}: "
             "give them the same names in the same order with `read.classes`"
         )

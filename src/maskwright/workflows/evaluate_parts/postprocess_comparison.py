@@ -30,7 +30,7 @@ def scored_with_postprocessor(evaluation: Evaluation, name: str, on_progress: On
     label = postprocessor.label
     if evaluation.request.split in {"val", "all"}:
         evaluation.notes.append(
-            f"the {label} was fitted on validation images, and some of these are scored here: its gain is too good"
+            f"the {label} was fitted on validation images, and some of them are scored here: its gain is overestimated"
         )
     evaluation.notes.append(
         f"after the {label}, probabilities are not calibrated: the temperature belongs to the network alone"
@@ -81,10 +81,10 @@ def _keep(evaluation: Evaluation, name: str, settings: Any) -> str:
     try:
         bundle.save(file, segmenter, card.model_copy(update={"postprocess": postprocess}))
     except MaskwrightError:
-        held = "still holds its old ones" if settings is None else "could not keep the settings"
-        return f"{file} {held}, as it cannot be written"
+        held = "still has its old settings" if settings is None else "could not keep the settings"
+        return f"{file} {held}, because it cannot be written"
     stride = evaluation.predictor.card.predict.output_stride
     if settings is None:
-        return f"{file} was rewritten, without the settings that it held"
+        return f"{file} was rewritten without its settings"
     fitted = "" if stride == card.predict.output_stride else f", fitted at output stride {stride}"
-    return f"{file} was rewritten and keeps the settings{fitted}"
+    return f"{file} was rewritten with the settings{fitted}"

@@ -1,4 +1,4 @@
-"""The user's own values as a plan, and which keys they are: options, settings, a plan file, starting weights."""
+"""The values that the user set, as a plan, and their keys: options, settings, a plan file, starting weights."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ LENGTHS = ("train.budget_seconds", "train.steps")
 
 
 def requested_plan(request: PlanRequest) -> tuple[Plan, frozenset[str]]:
-    """Return a plan that holds the user's own values, and the dotted keys of those.
+    """Return a plan with the values that the user set, and their dotted keys.
 
-    How long: what the settings say; else the fields; else the plan file; else the default time.
+    The length of the training comes from the settings, else the fields, else the plan file, else the default time.
 
     Raises:
         MaskwrightError: an unknown key, model or value, or two that contradict each other.
@@ -98,7 +98,7 @@ def _set_length(base: Plan, pins: set[str], request: PlanRequest, keys: set[str]
     """Put into `base` how long the training lasts; steps that are given leave no room for a budget."""
     if set(LENGTHS) <= keys:
         raise MaskwrightError(
-            "`train.steps` and `train.budget_seconds` each say how long training lasts: keep one of them"
+            "`train.steps` and `train.budget_seconds` each set the length of the training: keep one of them"
         )
     if "train.steps" in keys or request.steps is not None or request.epochs is not None:
         base.train.budget_seconds = None
@@ -117,4 +117,4 @@ def _set_length(base: Plan, pins: set[str], request: PlanRequest, keys: set[str]
         base.reasons["train.budget_seconds"] = BY_HAND
     elif not pins & set(LENGTHS):
         base.train.budget_seconds = DEFAULT_BUDGET_SECONDS
-        base.reasons["train.budget_seconds"] = "the default time; `budget` gives another"
+        base.reasons["train.budget_seconds"] = "the default time; change it with `budget`"

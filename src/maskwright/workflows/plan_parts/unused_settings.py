@@ -1,4 +1,4 @@
-"""What a user set and the plan has no use for is refused, rather than dropped in silence."""
+"""Refuse settings that the plan does not use, instead of ignoring them silently."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOMENTUM = {"sgd", "rmsprop"}
 
 
 def check_unused_settings(plan: Plan, request: PlanRequest) -> None:
-    """Refuse settings that the plan has no use for, rather than drop them in silence.
+    """Refuse settings that the plan does not use, instead of ignoring them silently.
 
     Raises:
         MaskwrightError: such a setting.
@@ -45,7 +45,7 @@ def check_unused_settings(plan: Plan, request: PlanRequest) -> None:
 
 
 def _unused(key: str, why: str, cure: str) -> MaskwrightError:
-    return MaskwrightError(f"{key} has no use here: {why}. Leave it out, or add `{cure}`", key)
+    return MaskwrightError(f"{key} has no effect here: {why}. Leave it out, or add `{cure}`", key)
 
 
 def _has_auxiliary(plan: Plan) -> bool:

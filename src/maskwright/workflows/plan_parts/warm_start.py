@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DILATIONS = {"output_stride", "multi_grid"}
 """Options of a backbone that change none of its weights."""
 MUON = (
-    "from a model trained here it learns faster than AdamW: 74.0 against 65.7 on validation images, one seed "
+    "learns faster than AdamW from a maskwright model: 74.0 against 65.7 on validation images, one seed "
     "(docs/benchmarks.md)"
 )
 
@@ -55,7 +55,7 @@ def start_from(run: Path, settings: Sequence[str], base: Plan, pins: set[str]) -
     base.model.weights = str(path.resolve())
     base.model.pretrained = False
     classes = ", ".join(card.classes.names[:3]) + (", ..." if len(card.classes.names) > 3 else "")
-    base.reasons["model.weights"] = f"weights from {run}, a model of {len(card.classes.names)} classes ({classes})"
+    base.reasons["model.weights"] = f"weights from {run}, a model with {len(card.classes.names)} classes ({classes})"
     pins |= {"model.weights", "model.pretrained"}
 
 
@@ -84,7 +84,7 @@ def like_its_weights(plan: Plan, pins: set[str]) -> tuple[Plan, frozenset[str]]:
             pins.add(decision.key)
     if "model.options" not in asked:
         options = _options(values["model"], card)
-        values["reasons"]["model.options"] = f"as in {path}, but for what is set by hand"
+        values["reasons"]["model.options"] = f"as in {path}, except what is set by hand"
         # Of another architecture the options of the decoder may yet be planned.
         alike = values["model"]["name"] == card.model.name
         pins |= {"model.options"} if alike else {f"model.options.{key}" for key in options}
@@ -145,7 +145,7 @@ def check(plan: Plan) -> None:
         if asked:
             why = plan.reasons.get("model.pretrained")
             raise MaskwrightError(
-                f"{key} keeps weights as they are, and here they would be random"
+                f"{key} keeps weights unchanged, but here they would be random"
                 f"{f' (model.pretrained is false: {why})' if why else ''}: start from a model with `from_run`, from a "
                 "backbone's weights with `weights`, or leave it out",
                 key,

@@ -140,7 +140,7 @@ def check_out(out: Path) -> None:
     """
     check_folder(out)
     if (out / PLAN).exists():
-        raise MaskwrightError(f"{out} holds a run already: continue it with `resume`, or choose another `out`")
+        raise MaskwrightError(f"{out} already holds a run: continue it with `resume`, or choose another `out`")
     taken = [name for name in (*FILES, *FOLDERS) if (out / name).exists()]
     half_begun = SPLIT in taken and set(taken) <= set(BEGUN) and _is_split(out / SPLIT)  # by a training that was killed
     if taken and not half_begun:
@@ -167,7 +167,7 @@ def check_run(run: Path) -> None:
     if not run.exists():
         raise MaskwrightError(f"`resume` {run} does not exist: name the folder of a run that was interrupted")
     if not (run / PLAN).exists():
-        raise MaskwrightError(f"{run} holds no {PLAN}, so no training can be resumed there: train one with `out` {run}")
+        raise MaskwrightError(f"{run} has no {PLAN}, so there is no training to resume: start one with `out` {run}")
 
 
 def _next_free(name: str) -> Path:
@@ -179,7 +179,9 @@ def _next_free(name: str) -> Path:
             run.mkdir()
         except FileExistsError:
             if not run.parent.is_dir():
-                raise MaskwrightError(f"{run} cannot be made, as {run.parent} is a file: choose an `out`") from None
+                raise MaskwrightError(
+                    f"{run} cannot be created, because {run.parent} is a file: choose an `out`"
+                ) from None
         except OSError as error:
             raise write_error(run, error) from None
         else:
@@ -229,8 +231,8 @@ def reopen(run: Path, root: Path | None = None) -> tuple[Plan, Material]:
     dataset = with_known_splits(dataset, entries)
     if data_hash(dataset) != data["hash"]:
         raise MaskwrightError(
-            f"{dataset.root} changed since {run} began: a resumed training would not be the same one. "
-            "Put the data back as they were, or start a new training"
+            f"{dataset.root} changed since {run} began, so a resumed training would not be the same. "
+            "Restore the data, or start a new training"
         )
     _clear_strays(run)
     return plan, Material(dataset, {name: frozenset(entry["classes"]) for name, entry in entries.items()})
@@ -269,7 +271,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise MaskwrightError(f"{path} is missing: the run folder is incomplete, start a new training") from None
+        raise MaskwrightError(f"{path} is missing, so the run folder is incomplete: start a new training") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise MaskwrightError(f"{path} is damaged ({error}): start a new training") from None
 

@@ -46,7 +46,7 @@ def like_training(home: Path, dataset: Dataset) -> tuple[Dataset, list[str]]:
         The records with their parts and groups, and what one should know about how they came by them.
     """
     if not (home / run_folder.SPLIT).exists():
-        note = "what the model was trained on is unknown here; if it saw some of these images, the scores are too good"
+        note = "the training images of this model are unknown; if some of these are among them, the scores are too high"
         return with_splits(dataset, SplitPlan(), 0), [note]
     entries = run_folder.read_json(home / run_folder.SPLIT)
     endings = _endings(entries)
@@ -58,9 +58,11 @@ def like_training(home: Path, dataset: Dataset) -> tuple[Dataset, list[str]]:
     notes = []
     if run_folder.read_json(home / run_folder.DATA)["root"] != str(dataset.root.resolve()):
         known = len(dataset.records) - len(unseen)
-        notes.append(f"{plural(known, 'image')} taken for the training's own, by their names; `split=all` scores all")
+        notes.append(
+            f"{plural(known, 'image')} recognised by name as images of the training run; `split=all` scores all"
+        )
     if unseen:
-        notes.append(f"{plural(len(unseen), 'image')} unknown to the training, taken as test images")
+        notes.append(f"{plural(len(unseen), 'image')} not in the training run, scored as test images")
     return replace(dataset, records=records), notes
 
 

@@ -53,13 +53,13 @@ def finish(training: TrainingRun, best: Best, schedule: Schedule) -> Scores | No
     bundle.save(file, segmenter, card)
     val, test = training.part("val"), training.part("test")
     held_out, split = (test, "test") if test else (val, "val")
-    training.on_event(Stage("evaluate", f"{plural(len(held_out), 'image')} that the training has not seen"))
+    training.on_event(Stage("evaluate", f"{plural(len(held_out), 'image')} not seen in training"))
     predictor = Predictor(TorchEngine(segmenter, card, training.fabric.device), card)
     predictor = predictor.with_decoding(_decoding(training, predictor, len(held_out)))
     fitted = fit_postprocessors(training, predictor)
     card.decoding, card.postprocess = predictor.card.decoding, fitted.kept
     if not held_out:
-        training.on_event(Note("no image was held out: how good the model is remains unknown"))
+        training.on_event(Note("no image was held out, so the quality of the model is unknown"))
         bundle.save(file, segmenter, card)
         return None
     outcome = Outcome(best, schedule, share, held_out, split, fitted)
@@ -105,7 +105,7 @@ def _scored(training: TrainingRun, predictor: Predictor, outcome: Outcome) -> Sc
     missing = len(outcome.held_out) - scores.images - len(outcome.notes)
     if missing > 0:
         outcome.notes.append(
-            f"the time was enough to score {scores.images} of {len(outcome.held_out)} images: `maskwright evaluate` "
+            f"there was time to score {scores.images} of {len(outcome.held_out)} images: `maskwright evaluate` "
             "scores all"
         )
     for note in outcome.notes:
@@ -140,7 +140,7 @@ def _write(training: TrainingRun, predictor: Predictor, scores: Scores, outcome:
         "scores": scores.to_json(),
     }
     run_folder.write_metrics(training.run, metrics)
-    trained = [f"the training changed {share}"] if share.trained < share.whole else []  # of all there is nothing to say
+    trained = [f"training changed {share}"] if share.trained < share.whole else []  # of all there is nothing to say
     dataset = training.material.dataset
     deadline = training.budget.report_deadline
     write_report(

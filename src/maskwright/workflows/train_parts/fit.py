@@ -86,7 +86,7 @@ def _network(plan: Plan, parameters: int, *, resumed: bool) -> str:
     pretrained = "pretrained" if plan.model.pretrained else "from scratch"
     start = "from the checkpoint" if resumed else f"from {plan.model.weights}" if plan.model.weights else pretrained
     backbone = resolved(plan.model).backbone
-    return f"model {plan.model.name} on {backbone}, {parameters / 1e6:.3g} M parameters, {start}"
+    return f"model {plan.model.name} with backbone {backbone}, {parameters / 1e6:.3g} M parameters, {start}"
 
 
 @contextlib.contextmanager
