@@ -261,7 +261,7 @@ def test_a_model_without_settings_says_so(bare: Path) -> None:
     assert predictor.postprocessor is not None
     assert predictor.postprocessor.settings == CrfPlan()
     assert note is not None
-    assert "so the default ones are used (" in note
+    assert "so the defaults are used (" in note
     assert "`maskwright evaluate RUN DATA --postprocess crf` fits them" in note
 
 

@@ -65,7 +65,7 @@ def test_moved_data_are_known_by_their_names(run: Path, heap: Path, tmp_path: Pa
     moved = shutil.copytree(heap, tmp_path / "elsewhere")
     found = mw.evaluate(run, moved, out=tmp_path)
     assert ids(found) == held_out(run)
-    assert "by their names" in found.notes[0]
+    assert "recognised by name" in found.notes[0]
 
 
 def test_a_folder_above_the_training_s_is_known_too(run: Path, heap: Path, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_new_images_beside_known_ones_are_test_images(run: Path, heap: Path, tmp
     found = mw.evaluate(run, grown, out=tmp_path)
     assert ids(found) == held_out(run) | {"images/99.png"}
     assert "1 image not in the training run, scored as test images" in found.notes
-    assert "taken as test images" in (tmp_path / "report-test.html").read_text()
+    assert "scored as test images" in (tmp_path / "report-test.html").read_text()
     assert json.loads((tmp_path / "metrics-test.json").read_text())["notes"] == list(found.notes)
 
 
@@ -150,7 +150,7 @@ def test_a_model_without_its_run_says_that_nobody_knows(run: Path, heap: Path, t
     shutil.copy(run / "model.safetensors", tmp_path)
     read = ReadOptions(classes=heap.parent / "names.txt")
     found = mw.evaluate(tmp_path / "model.safetensors", heap, read=read)
-    assert "what the model was trained on is unknown here" in found.notes[0]
+    assert "the training images of this model are unknown" in found.notes[0]
 
 
 def test_a_damaged_image_is_left_out_and_reported(run: Path, heap: Path, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_all_of_it_can_judge(run: Path, heap: Path, tmp_path: Path) -> None:
     found = mw.evaluate(run, heap, split="all", out=tmp_path)
     assert found.scores.images == 12
     assert "the split all contains images that the model was trained on: the scores are too high" in found.notes
-    assert not any("too good" in note for note in mw.evaluate(run, heap, out=tmp_path).notes)
+    assert not any("too high" in note for note in mw.evaluate(run, heap, out=tmp_path).notes)
     assert (tmp_path / "metrics-all.json").exists()
     assert np.isfinite(mw.evaluate(run, heap, split="train", out=tmp_path).scores.mean["iou"].value or 0)
 

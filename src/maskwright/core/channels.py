@@ -46,9 +46,9 @@ class Channels(Section):
 
 
 def class_channels(count: int) -> tuple[Channels, ...]:
-    """Return the one group of a network that labels each pixel with one of `count` classes.
+    """Return the channel group of a network that gives each pixel one of `count` classes.
 
-    A single class is a question of yes or no: the channel is the logit of that class against everything else.
+    A single class is a binary problem: the channel is the logit of that class against everything else.
     """
     return (Channels(name="classes", count=count, activation="softmax" if count > 1 else "sigmoid"),)
 

@@ -29,7 +29,7 @@ class DataPlan(Section):
             value = getattr(self, name)
             if value is not None and len(value) != self.channels:
                 raise ValueError(
-                    f"data.{name} has {len(value)} entries, but data.channels is {self.channels}: give one a "
+                    f"data.{name} has {len(value)} entries, but data.channels is {self.channels}: give one per "
                     "channel, or leave it out"
                 )
         for low, high in self.value_range or []:
@@ -41,7 +41,7 @@ class DataPlan(Section):
 
 
 class SplitPlan(Section):
-    """Which images train, which choose the model, and which judge it; used where the layout does not say.
+    """How to split images into training, validation and test; used if the layout has no splits.
 
     Attributes:
         val, test: shares of the images, 0..1.
@@ -55,13 +55,13 @@ class SplitPlan(Section):
 
 
 class SamplingPlan(Section):
-    """What a batch is made of.
+    """How a batch is sampled.
 
     Attributes:
         crop: sides of a training crop, in the order of the axes of the data.
-        batch: crops a step, over all processes.
+        batch: crops per step, over all processes.
         rare_share: part of the crops that are centred on a pixel of a class drawn by `class_odds`.
-        class_odds: one a class, sum 1; None for equal odds.
+        class_odds: one per class, sum 1; None for equal odds.
     """
 
     crop: Sides = (256, 256)
@@ -76,7 +76,7 @@ class SamplingPlan(Section):
 
 
 class AugmentPlan(Section):
-    """How a training crop is changed.
+    """How training crops are augmented.
 
     Attributes:
         zoom: factors on the working resolution, drawn log-uniformly.

@@ -1,7 +1,7 @@
-"""What a place in the plan may hold, in words, read from the plan's own schema. Knows no file and no option.
+"""Which values a place in the plan accepts, in words, from the schema of the plan. Knows no file and no option.
 
-The words come from the same declarations that pydantic checks, so that a message never says another rule than the one
-that was broken.
+The words come from the same declarations that pydantic checks, so a message always states the rule that was
+broken.
 """
 
 from __future__ import annotations

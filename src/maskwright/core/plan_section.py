@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from maskwright.core.errors import MaskwrightError
 
 Side = Annotated[int, Field(ge=8)]
-"""Of a crop or a tile, in pixels: below 8 a network sees nothing."""
+"""Side of a crop or a tile, in pixels: a network needs at least 8."""
 Sides = Annotated[tuple[Side, ...], Field(min_length=2, max_length=3)]
 """Of a crop or a tile along the axes of the data: (height, width) of images, (depth, height, width) of volumes."""
 Weight = Annotated[float, Field(ge=0)]

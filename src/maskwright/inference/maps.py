@@ -1,4 +1,4 @@
-"""Raw maps to what they stand for, group by group, and what a flip and another size do to vectors. Knows no network."""
+"""Raw maps to activated maps, group by group, and the effect of flips and resizing on vectors. Knows no network."""
 
 from __future__ import annotations
 

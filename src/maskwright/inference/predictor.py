@@ -55,8 +55,8 @@ class Prediction:
     """The result for one image.
 
     Attributes:
-        result: what the model's task makes of it, a `tasks.label_map.LabelMap` for semantic segmentation.
-        image: as it was given, (H, W) or (H, W, C).
+        result: of the task of the model, a `tasks.label_map.LabelMap` for semantic segmentation.
+        image: as given, (H, W) or (H, W, C).
         predictor: for what is computed on demand.
     """
 
@@ -162,7 +162,7 @@ class Predictor:
         return Predictor(self.engine, self.card.model_copy(update={"decoding": decoding}), self.postprocessor)
 
     def with_postprocessor(self, postprocessor: Postprocessor | None) -> Predictor:
-        """Return the same network with something else behind it."""
+        """Return the same network with another postprocessor."""
         return Predictor(self.engine, self.card, postprocessor)
 
     def predict(self, image: NDArray[Any] | ImageRef | str | Path) -> Prediction:

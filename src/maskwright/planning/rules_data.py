@@ -159,7 +159,11 @@ def flips(facts: Facts, _plan: Plan) -> list[Decision]:
     fingerprint = facts.fingerprint
     horizontal, vertical = fingerprint.flip_horizontal, fingerprint.flip_vertical
     free = horizontal >= UNORIENTED and vertical >= UNORIENTED
-    square = "no preferred orientation: all eight are used" if free else "the masks have a preferred orientation"
+    square = (
+        "no preferred orientation: all eight orientations are used"
+        if free
+        else "the masks have a preferred orientation"
+    )
     return [
         Decision(
             "augment.flip_horizontal",

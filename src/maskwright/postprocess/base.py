@@ -1,4 +1,4 @@
-"""The seam for postprocessors: what follows a network, fitted on validation images. Knows no method."""
+"""The interface of postprocessors: applied after a network, fitted on validation images. Knows no method."""
 
 from __future__ import annotations
 

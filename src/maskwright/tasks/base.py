@@ -1,4 +1,4 @@
-"""The seam for tasks: everything that the rest of the house asks of one. Knows no task.
+"""The interface of tasks: everything that the rest of the package needs from one. Knows no task.
 
 A task says which channels a network emits, how an annotation becomes a target and a loss, how maps become a result,
 how results are scored, drawn and written. Everything else (networks, tiles, the loop, budgets, reports) is shared.

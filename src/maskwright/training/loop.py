@@ -1,4 +1,4 @@
-"""The training loop: batch in, weights moved, scored now and then, saved all the while.
+"""The training loop: updates the weights batch by batch, and validates and saves at intervals.
 
 It knows no data format, no task and no network: it gets a step, a stream of batches and a function that scores.
 Killed at any moment it goes on from its last checkpoint to bit-identical weights (same machine, same threads), since
@@ -79,7 +79,7 @@ class Best:
 
 
 class Trainer:
-    """One training, from wherever its run folder says it stands, to its end.
+    """One training, from the state in its run folder to its end.
 
     Attributes:
         schedule: steps, progress and clock.
@@ -120,7 +120,7 @@ class Trainer:
         return self.best
 
     def _step(self, batch: Batch) -> None:
-        """Move the weights once, and their average after them."""
+        """Make one step, then update the averaged weights."""
         rate = self.schedule.learning_rate(self.inputs.plan.optim)
         total = self.step(batch, self.schedule.step, self.schedule.progress, rate)
         self.ema.update(self.inputs.segmenter, self.schedule.step)
@@ -220,7 +220,7 @@ class Trainer:
         self.inputs.on_event(Saved(self.inputs.run, self.schedule.step))
 
     def _restore(self) -> None:
-        """Go back to where the newest checkpoint stands, if there is one."""
+        """Restore the newest checkpoint, if there is one."""
         checkpoint.clear(self.inputs.run)
         point = checkpoint.load(self.inputs.run)
         if point is None:

@@ -1,4 +1,4 @@
-"""The table of what may be minimised beside the task's loss. A feature is one file and one line here."""
+"""The table of objectives besides the loss of the task. A feature is one file and one line here."""
 
 from __future__ import annotations
 
