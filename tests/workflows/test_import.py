@@ -63,7 +63,7 @@ def test_names_that_nobody_gave_are_owned_up_to(
 ) -> None:
     assert run(["import", f"smp:{saved}", "--out", str(tmp_path / "m.safetensors")]) == 0
     said = " ".join(capsys.readouterr().err.split())
-    assert "called class_0 to class_2: give their names with --classes" in said
+    assert "class_0 to class_2: give names with --classes" in said
 
 
 def test_a_list_of_names_and_a_missing_file_are_told_apart(
@@ -79,8 +79,8 @@ def test_a_list_of_names_and_a_missing_file_are_told_apart(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\n \n", "names no class"),
-        (b"\xff\xfe\x00", "no text in UTF-8"),
+        (b"\n \n", "has no class names"),
+        (b"\xff\xfe\x00", "is not UTF-8 text"),
         (b"a\nb\na\n", r"names\.txt: the class name 'a' occurs twice"),
     ],
 )
@@ -97,5 +97,5 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_weights_are_fetche
 
 
 def test_a_model_file_needs_its_ending(tmp_path: Path) -> None:
-    with pytest.raises(MaskwrightError, match=r"let it end in \.safetensors"):
+    with pytest.raises(MaskwrightError, match=r"end it in \.safetensors"):
         mw.import_model("torchvision:fcn_resnet50", tmp_path / "model.pt")

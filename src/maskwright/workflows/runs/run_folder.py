@@ -179,9 +179,7 @@ def _next_free(name: str) -> Path:
             run.mkdir()
         except FileExistsError:
             if not run.parent.is_dir():
-                raise MaskwrightError(
-                    f"{run} cannot be created, because {run.parent} is a file: choose an `out`"
-                ) from None
+                raise MaskwrightError(f"{run} cannot be created, because {run.parent} is a file: set `out`") from None
         except OSError as error:
             raise write_error(run, error) from None
         else:
