@@ -195,7 +195,7 @@ def test_one_image_is_too_few_to_judge_on_and_enough_without(tmp_path: Path) -> 
     assert result.validation_score is None
     told = [event.text for event in events if isinstance(event, Note)]
     assert any("no image was held out, so the quality of the model is unknown" in text for text in told)
-    said = re.compile(r"model swiftnet on compact, 0\.\d+ M parameters, from scratch")
+    said = re.compile(r"model swiftnet with backbone compact, 0\.\d+ M parameters, from scratch")
     assert any(said.fullmatch(text) for text in told)
     assert mw.load(result.run).predict(np.zeros((20, 20, 3), np.uint8)).labels.shape == (20, 20)
 

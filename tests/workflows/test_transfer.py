@@ -54,7 +54,7 @@ def test_a_run_is_fine_tuned_by_lora_and_saved_without_a_trace(data: Path, base:
     events: list[Event] = []
     train(data, request(base, "lora.rank=2", steps=3), tmp_path / "run", on_event=events.append)
     told = [event.text for event in events if isinstance(event, Note)]
-    assert told[0].startswith("model swiftnet on compact, ")
+    assert told[0].startswith("model swiftnet with backbone compact, ")
     assert told[0].endswith(f" parameters, from {toy.plan_of(tmp_path / 'run').model.weights}")
     assert told[1].endswith("backbone and decoder; last layers copied for class-0, class-1, class-2")
     assert told[2].startswith("trains ")
