@@ -52,7 +52,7 @@ def models(measure: Measure = False, as_json: AsJson = False) -> int:
             "Backbones (--set model.backbone=NAME)",
             [
                 Column("name", list(backbones), kind="name"),
-                Column("what it is", [str(row["summary"]) for row in backbones.values()], kind="prose"),
+                Column("description", [str(row["summary"]) for row in backbones.values()], kind="prose"),
             ],
             terminal.width,
         ),
@@ -70,7 +70,7 @@ def _architectures(rows: dict[str, dict[str, Any]], width: int) -> RenderableTyp
         Column("multiply-adds", [f"{number(row['multiply_adds'] / 1e9)} G" for row in entries], rank=1),
         Column("year", [str(row["year"]) for row in entries], rank=2),
         Column("backbone", [row["default_backbone"] for row in entries], rank=3, kind="name"),
-        Column("what it is", [row["summary"] for row in entries], kind="prose", rank=4),
+        Column("description", [row["summary"] for row in entries], kind="prose", rank=4),
         Column("paper", [row["paper"] for row in entries], kind="prose", rank=5),
         Column("url", [row["url"] for row in entries], rank=6, kind="name"),
     ]
