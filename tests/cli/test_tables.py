@@ -42,7 +42,7 @@ def test_what_architectures_cost_stays_and_their_summary_goes(measured: bool) ->
     lines = shown.get().splitlines()
     milliseconds = ["ms"] if measured else []
     assert lines[2].split() == ["name", "parameters", "multiply-adds", *milliseconds, "year", "backbone"]
-    assert lines[-1].startswith("columns that did not fit: what it is, paper, url")
+    assert lines[-1].startswith("columns that did not fit: description, paper, url")
 
 
 def test_what_was_left_out_is_said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
