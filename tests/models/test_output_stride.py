@@ -151,7 +151,7 @@ def test_the_rates_of_the_pyramid_are_doubled_at_8(small: Build) -> None:
 @pytest.mark.parametrize(
     ("name", "stride", "message"),
     [
-        ("swiftnet", 8, r"its decoder is built for the strides 2, 4, 8, 16, 32 of .*: leave predict\.output_stride"),
+        ("swiftnet", 8, r"its decoder is built for the strides 2, 4, 8, 16, 32 of .*: leave `output_stride`"),
         ("unet", 16, "its decoder is built for the strides"),
         ("fcn", 5, r"output_stride is 5 and multi_grid \[\]: output_stride must be one of 4, 8, 16, 32"),
     ],
@@ -186,7 +186,7 @@ def test_trying_a_stride_changes_nothing(small: Build) -> None:
     before = model(image)
     model.try_output_stride(8)
     assert torch.equal(model(image), before)
-    with pytest.raises(MaskwrightError, match=r"leave predict\.output_stride out"):
+    with pytest.raises(MaskwrightError, match=r"leave `output_stride` out"):
         small("unet").try_output_stride(8)
 
 

@@ -77,7 +77,8 @@ def test_what_is_ignored_does_not_count() -> None:
 def test_where_nothing_can_be_told_there_is_no_score() -> None:
     assert score() is None
     assert score(halves(IGNORE, IGNORE)) is None
-    assert score(halves(0, 0), of=card(classes=1)) is None
+    single = Validator([pair(halves(0, 0))], card(classes=1), torch.device("cpu"))
+    assert single(nn.Conv2d(3, 1, 1), 7) is None
 
 
 def test_the_pairs_are_prepared_already() -> None:
