@@ -37,7 +37,7 @@ def test_the_error_names_the_nearest_and_all() -> None:
     assert str(unknown_name("loss", "Dicee", ["focal", "dice"])) == (
         "unknown loss 'Dicee': did you mean 'dice'? Available: dice, focal"
     )
-    assert str(unknown_name("loss", "zebra", ["focal"])) == "unknown loss 'zebra': Available: focal"
+    assert str(unknown_name("loss", "zebra", ["focal"])) == "unknown loss 'zebra'. Available: focal"
 
 
 def test_an_error_carries_the_key_of_its_setting() -> None:

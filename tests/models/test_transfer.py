@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from maskwright import models
+from maskwright.core.channels import Channels
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan
@@ -130,3 +131,21 @@ def test_the_random_state_is_left_alone(tmp_path: Path) -> None:
     drawn = torch.rand(3)
     torch.manual_seed(9)
     assert torch.equal(torch.rand(3), drawn)
+
+
+def test_channels_of_another_meaning_are_not_classes(tmp_path: Path) -> None:
+    """As many channels as classes, but a distance and an offset: their rows belong to no class of the same name."""
+    path = tmp_path / "m.safetensors"
+    before = saved(path, plan(), NAMES)
+    groups = (Channels(name="heat", count=len(NAMES), activation="sigmoid"),)
+    other = models.create_from_plan(plan(), len(NAMES), 3)
+    other.load_state_dict(before.state_dict())
+    other.groups = groups
+    card = bundle.read_card(path).model_copy(update={"channels": groups})
+    bundle.save(path, other, card)
+    segmenter, taken = started(path, plan(), NAMES)
+    torch.manual_seed(6)
+    fresh = models.create_from_plan(plan(), len(NAMES), 3)
+    assert taken.kept == ()
+    assert torch.equal(segmenter.head[1].weight, fresh.head[1].weight)
+    assert torch.equal(segmenter.head[1].bias, fresh.head[1].bias)

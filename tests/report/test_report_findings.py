@@ -43,9 +43,9 @@ def test_training_images_are_a_warning_and_validation_images_a_note() -> None:
     (warning,) = findings(make_data(split="train"))
     assert (warning.level, "trained on" in warning.text) == ("warning", True)
     (note,) = findings(make_data(split="val"))
-    assert (note.level, "slightly too high" in note.text) == ("note", True)
+    assert (note.level, "slightly too good" in note.text) == ("note", True)
     (note,) = findings(make_data(split="all"))
-    assert (note.level, "too high" in note.text) == ("note", True)
+    assert (note.level, "too good" in note.text) == ("note", True)
 
 
 def test_a_wide_interval_names_what_it_rests_on() -> None:

@@ -90,14 +90,20 @@ def test_it_trains_scores_and_predicts(heights: Path, tmp_path: Path, capsys: py
     page = (tmp_path / "run/report.html").read_text()
     assert "RMSE on held-out test images" in page
     assert "IoU" not in page
+    assert not re.search(r">\s*None\b", page)
     found = mw.load(result.run).predict(heights / "images/test/00.tif")
     assert found.result.heights.shape == (48, 64)
     with pytest.raises(MaskwrightError, match="a model for height has no label map"):
         found.labels  # noqa: B018
-    command = ["predict", result.run, heights / "images/test", "--out", tmp_path / "out", "--save", "heights"]
+    command = ["predict", result.run, heights / "images/test", "--out", tmp_path / "out"]
     assert run([str(word) for word in command]) == 0
     written = tifffile.imread(tmp_path / "out/heights/00.tif")
     assert np.allclose(written, found.result.heights)
+    for verb in ("evaluate", "predict"):
+        assert run([verb, str(result.run), str(heights), "--postprocess", "crf"]) == 2
+        assert "needs a softmax over classes, and this model emits height" in capsys.readouterr().err
+    with pytest.raises(MaskwrightError, match="needs a softmax over classes"):
+        mw.plan(heights, task="height", steps=2, settings=["postprocess.crf={}"])
     assert run(["evaluate", str(result.run), str(heights)]) == 0
     assert "RMSE" in capsys.readouterr().out
 

@@ -319,11 +319,22 @@ def test_every_architecture_is_planned_on_a_backbone_that_it_can_stand_on(
         ({"budget": "soon"}, "'soon' is not a duration"),
         ({"budget": "5s"}, "`budget` is 5 s, and it must be 10 s or more"),
         ({"seed": -1}, "seed is -1, and it must be 0 or more"),
+        ({"seed": "1"}, "`seed` is '1', and it must be a whole number"),
+        ({"lora": True}, "`lora` is True, and it must be a whole number"),
+        ({"settings": "optim.lr=1"}, r"settings is 'optim.lr=1', and it must be a list"),
+        ({"settings": {"optim.lr": 1}}, r"settings is \{'optim.lr': 1\}, and it must be a list"),
     ],
 )
 def test_a_request_that_means_nothing_is_refused_from_python_too(asked: dict[str, Any], words: str) -> None:
     with pytest.raises(MaskwrightError, match=words):
         PlanRequest(**asked)
+
+
+@pytest.mark.parametrize("key", ["predict.tile", "sampling.crop"])
+def test_sides_of_a_volume_are_refused_before_anything_is_read(tmp_path: Path, key: str) -> None:
+    with pytest.raises(MaskwrightError, match=f"{key} has 3 sides, but images have 2 axes") as refused:
+        make_plan(tmp_path, PlanRequest(steps=2, settings=(f"{key}=[64, 64, 64]",)))
+    assert refused.value.key == key
 
 
 def test_the_demo_takes_one_length_and_writes_nothing_before(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def in_flags(message: str) -> str:
             return f"{FLAGS[name]} {shlex.quote(value[1:])}"
         return f"--set {shlex.quote(name + value)}"
 
-    return _SETTING.sub(flag, message)
+    # "set `data.scale=1`" is a sentence of the library; "set --set data.scale=1" is none.
+    return _SETTING.sub(flag, message).replace("set --set ", "use --set ")
 
 
 def typed_as(arguments: Sequence[str], key: str) -> str | None:

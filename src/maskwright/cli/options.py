@@ -53,7 +53,7 @@ def parse_map(items: list[str]) -> dict[int, int | Literal["ignore"]]:
         source, equals, target = (part.strip() for part in item.partition("="))
         if not (equals and source.isdecimal() and (target.isdecimal() or target == "ignore")):
             raise MaskwrightError(
-                f"--map {item}: write VALUE=VALUE or VALUE=ignore with whole numbers, e.g. --map 37=ignore"
+                f"--map {item}: write FROM=TO or FROM=ignore with whole numbers, e.g. --map 37=ignore"
             )
         if int(source) in mapping:
             raise MaskwrightError(f"--map {item}: the value {source} is mapped twice: keep one of the two")

@@ -18,9 +18,10 @@ Sources = Annotated[
 ]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]
 Save = Annotated[
-    str,
+    str | None,
     typer.Option(
-        metavar="KINDS", help="What to write, separated by commas: mask, overlay, probabilities, coco, coco-polygons."
+        metavar="KINDS",
+        help="What to write, separated by commas: mask, overlay, probabilities, coco, coco-polygons.  [default: mask]",
     ),
 ]
 
@@ -34,7 +35,7 @@ def predict(
     run: Run,
     sources: Sources,
     out: Out = Path("predictions"),
-    save: Save = "mask",
+    save: Save = None,
     device: Device = "auto",
     fast: Fast = False,
     output_stride: OutputStride = None,
@@ -57,7 +58,8 @@ def predict(
     if note:
         terminal.say(f"note: {note}")
     with terminal.working() as watch:
-        result = segment(model, sources, out, save=comma_list(save), on_progress=watch.counting("predict"))
+        kinds = None if save is None else comma_list(save)
+        result = segment(model, sources, out, save=kinds, on_progress=watch.counting("predict"))
     images = [
         {"source": image.source, "page": image.page, "files": image.files, "summary": image.summary}
         for image in result.images

@@ -40,7 +40,6 @@ def takes_request(verb: Callable[..., int]) -> Callable[..., int]:
     before = [entry for entry in own.values() if entry.default is entry.empty and entry.name != "request"]
     after = [entry for entry in own.values() if entry.default is not entry.empty]
     parameters = [*before, *after, *options.values()]
-    parameters.sort(key=lambda entry: entry.default is not entry.empty)  # positional ones first; else in order
     signature = inspect.Signature(parameters, return_annotation=int)
     run.__signature__ = signature  # type: ignore[attr-defined]
     run.__annotations__ = {entry.name: entry.annotation for entry in parameters}

@@ -41,8 +41,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str], key: str | None = N
     """
     names = sorted(known)
     near = nearest(name, names)
-    hint = f"did you mean {near!r}? " if near else ""
-    return MaskwrightError(f"unknown {kind} {name!r}: {hint}Available: {', '.join(names)}", key)
+    hint = f": did you mean {near!r}?" if near else "."
+    return MaskwrightError(f"unknown {kind} {name!r}{hint} Available: {', '.join(names)}", key)
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -32,5 +32,5 @@ def image_size(sides: tuple[int, ...], key: str) -> tuple[int, int]:
         MaskwrightError: they have another number of axes than images have.
     """
     if len(sides) != 2:
-        raise MaskwrightError(f"`{key}` has {len(sides)} sides, but images have 2 axes: give [height, width]", key)
+        raise MaskwrightError(f"{key} has {len(sides)} sides, but images have 2 axes: give [height, width]", key)
     return sides[0], sides[1]

@@ -181,7 +181,7 @@ def leaks(records: Sequence[Record], before: Sequence[Record], pairs: Iterable[t
                 "group-leak",
                 "warning",
                 those[0].image.path.parent,
-                f"{', '.join(parts[:-1])} and {parts[-1]} share group {group}, so scores may be too high",
+                f"{', '.join(parts[:-1])} and {parts[-1]} share group {group}, so scores may be too good",
                 "keep each group in one split",
             )
 
@@ -200,7 +200,7 @@ def _twin(first: Record, second: Record, *, ours: bool) -> Fault:
         "near-duplicate",
         "warning",
         first.image.path,
-        f"{met}, so scores are too high",
+        f"{met}, so scores are too good",
         "move both into one split",
     )
 

@@ -28,7 +28,7 @@ from maskwright.inference.postprocess_tiles import postprocessed_blocks
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.models import bundle
 from maskwright.ops.tiles import cover
-from maskwright.postprocess import held_by
+from maskwright.postprocess import check_channels, held_by
 from maskwright.tasks import TASKS, find_task
 from maskwright.tasks.label_map import LabelMap
 
@@ -154,7 +154,10 @@ class Predictor:
         if output_stride is not None:
             wanted = card.predict.model_copy(update={"output_stride": output_stride})
             card = card.model_copy(update={"predict": wanted})
-        follows = None if postprocess is None else held_by(card.postprocess, postprocess)
+        follows = None
+        if postprocess is not None:
+            check_channels(postprocess, card.channels)
+            follows = held_by(card.postprocess, postprocess)
         return cls(TorchEngine(segmenter, card, device, fast=fast), card, follows)
 
     def with_decoding(self, decoding: dict[str, Any]) -> Predictor:
@@ -183,7 +186,7 @@ class Predictor:
         """
         if image.ndim not in {2, 3} or not image.size:
             raise MaskwrightError(
-                f"an image is (H, W) or (H, W, C), none of them 0, and this one is {image.shape}: give pixels"
+                f"an image is an array (H, W) or (H, W, C) of at least one pixel, and this one is {image.shape}"
             )
         data, kind = self.card.data, image.dtype
         if data.value_range is None or kind.name in self.card.dtypes or not np.issubdtype(kind, np.integer):

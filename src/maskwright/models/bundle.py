@@ -179,6 +179,8 @@ def _card(metadata: dict[str, str], source: str) -> Card:
             f"{source} was written by maskwright {by} in format {written}, but this version reads formats up to "
             f"{FORMAT}: update maskwright"
         )
+    if not {"task", "channels"} <= values.keys():  # they have defaults, for cards that are made
+        raise MaskwrightError(f"{source}: the card is damaged: copy the file again, or train anew")
     try:
         return Card.model_validate(values)
     except ValidationError as error:

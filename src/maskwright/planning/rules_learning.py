@@ -164,6 +164,8 @@ def learning_rate(_facts: Facts, plan: Plan) -> list[Decision]:
         start = "for LoRA updates, which start at zero,"
     elif (plan.model.pretrained or plan.model.weights) and name != "muon":
         rate, start = rate / 6, "for pretrained weights, which need a smaller learning rate,"
+    elif plan.model.pretrained or plan.model.weights:
+        start = "for a new decoder"
     why = f"suits {name} {start} with {RATED_BATCH} crops per step"
     if size != RATED_BATCH:
         why += f", times the square root of {size}/{RATED_BATCH}"

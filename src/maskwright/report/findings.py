@@ -59,11 +59,11 @@ def _split(data: ReportData) -> list[Finding]:
         text = "The model was trained on these images: its scores on new images will be lower."
         return [Finding("warning", text)]
     if data.split == "all":
-        text = "If the model was trained on some of these images, the scores are too high."
+        text = "If the model was trained on some of these images, the scores are too good."
         return [Finding("note", text)]
     if data.split == "val":
         text = (
-            "The best checkpoint was chosen on the validation images, so the scores are slightly too high; "
+            "The best checkpoint was chosen on the validation images, so the scores are slightly too good; "
             "scores on test images are not affected."
         )
         return [Finding("note", text)]

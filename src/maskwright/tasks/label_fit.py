@@ -27,8 +27,8 @@ LEAST_PROBABILITY = 1e-12
 
 def fit_labels(seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
     """Fit offsets, then the temperature; see `tasks.base.Task.fit`. Nothing is fitted for a single class."""
-    sampled = sample(seen, images, len(classes))
-    if sampled is None or len(classes) == 1:
+    sampled = sample(seen, images, len(classes)) if len(classes) > 1 else None
+    if sampled is None:
         return Adjustments()
     scores, truth, places = sampled
     offsets = fit_offsets(scores, truth, places, deadline)

@@ -134,7 +134,7 @@ def predict(
     sources: StrPath | Sequence[StrPath],
     *,
     out: StrPath = "predictions",
-    save: Sequence[str] = ("mask",),
+    save: Sequence[str] | None = None,
     device: str = "auto",
     fast: bool = False,
     on_progress: OnShare | None = None,
@@ -145,7 +145,8 @@ def predict(
         run: run folder, or its `model.safetensors`, or what `load` returned.
         sources: images, folders or globs.
         out: folder for what is written.
-        save: kinds of files; for label maps `mask`, `overlay`, `probabilities`, `coco`, `coco-polygons`.
+        save: kinds of files, None for the first that the task can write; for label maps `mask`, `overlay`,
+            `probabilities`, `coco`, `coco-polygons`.
         device: `auto`, `cpu`, `cuda`, ...
         fast: use bfloat16: about twice as fast if the processor supports it; a few pixels differ.
         on_progress: called with (images done, images in all); 2.25 means a quarter of the third image is done.
@@ -158,7 +159,7 @@ def predict(
         run if isinstance(run, Predictor) else Path(run),
         [str(source) for source in several],
         Path(out),
-        save=tuple(save),
+        save=save,
         device=device,
         fast=fast,
         on_progress=on_progress,
@@ -222,4 +223,6 @@ def _request(kind: type[Request], request: Request | None, fields: dict[str, Any
             raise unknown_name("keyword", name, known)
     if request is not None and fields:
         raise MaskwrightError(f"both a request and {min(fields)} are given: put {min(fields)} into the request")
+    if request is not None and not isinstance(request, kind):
+        raise MaskwrightError(f"request is {request!r}, and it must be a {kind.__name__}: or give keywords")
     return request or kind(**fields)

@@ -18,6 +18,7 @@ from maskwright.data.survey import survey
 from maskwright.planning import planner
 from maskwright.planning.facts import Facts
 from maskwright.planning.machine import Machine, probe
+from maskwright.postprocess import POSTPROCESSORS, check_channels
 from maskwright.tasks import find_task
 from maskwright.training.measure import step_cost
 from maskwright.workflows.plan_parts import warm_start
@@ -83,6 +84,9 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     measure = partial(step_cost, classes=dataset.classes, device=torch.device(machine.place))
     plan = planner.make(facts, pinned, pins, measure)
     check_unused_settings(plan, request)
+    for name in POSTPROCESSORS:
+        if getattr(plan.postprocess, name) is not None:
+            check_channels(name, task.channels(dataset.classes))
     warm_start.check(plan)
     return PlanResult(plan, found, divided, seen, machine)
 

@@ -98,7 +98,7 @@ def predict(
     run_or_bundle: str | Path | Predictor,
     sources: Sequence[str | Path],
     out: str | Path,
-    save: Sequence[str] = ("mask",),
+    save: Sequence[str] | None = None,
     device: str = "auto",
     *,
     fast: bool = False,
@@ -111,9 +111,9 @@ def predict(
         sources: image files, folders (searched recursively) and globs.
         out: folder for the results: `masks/`, `overlays/`, `probabilities/`, `predictions.json`. Results keep the
             paths of their images below the sources.
-        save: kinds of files that the task of the model can write; for label maps `mask` (palette PNG of class indices),
-            `overlay` (JPEG to look at), `probabilities` (.npz, float16 (K, H, W)), `coco` (one JSON of run-length
-            codes), `coco-polygons` (the same, as polygons where a region has no holes).
+        save: kinds of files that the task of the model can write, None for the first; for label maps `mask` (palette
+            PNG of class indices), `overlay` (JPEG to look at), `probabilities` (.npz, float16 (K, H, W)), `coco` (one
+            JSON of run-length codes), `coco-polygons` (the same, as polygons where a region has no holes).
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         fast: use bfloat16: about twice as fast if the processor supports it; a few pixels differ.
         on_progress: called with (images done, images in all); the first number may be a fraction: 2.25 means that a
@@ -130,7 +130,8 @@ def predict(
     predictor = run_or_bundle
     if not isinstance(predictor, Predictor):
         predictor = Predictor.load(predictor, device, fast=fast)
-    kinds = _checked(save, predictor.task.writers)
+    writers = predictor.task.writers
+    kinds = _checked([next(iter(writers))] if save is None else save, writers)
     pictures, missing, notes = find_images(sources, predictor.card.data.channels)
     if not pictures:
         raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given to predict")

@@ -5,6 +5,7 @@ Importing this module is quick: YAML and the schema of the plan are imported on 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -139,8 +140,13 @@ class PlanRequest:
             value = getattr(self, name)
             if isinstance(value, str):
                 object.__setattr__(self, name, Path(value))
-        if isinstance(self.settings, list):
-            object.__setattr__(self, "settings", tuple(self.settings))
+        if isinstance(self.settings, str | Mapping):
+            raise MaskwrightError(f"settings is {self.settings!r}, and it must be a list: ['optim.lr=3e-4']")
+        object.__setattr__(self, "settings", tuple(str(setting) for setting in self.settings))
+        for name in ("seed", "lora"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise MaskwrightError(f"`{name}` is {value!r}, and it must be a whole number", name)
         check_lengths({"budget": self.budget_seconds, "steps": self.steps, "epochs": self.epochs})
         if self.seed is not None and self.seed < 0:
             raise MaskwrightError(f"seed is {self.seed}, and it must be 0 or more: leave it out, or give 0", "seed")

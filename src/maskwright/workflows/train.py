@@ -180,6 +180,6 @@ def _report_plan(plan: Plan, found: Fingerprint, on_event: OnEvent) -> None:
         text = (
             f"{plural(len(worst), 'fault')} in the data{rest}, the first: {first.path}: {first.message}: {first.cure}"
         )
-        on_event(Note(f"{text}. The training uses {plural(found.images, 'image')} and leaves out the rest"))
+        on_event(Note(text))
     if not plan.model.pretrained and not plan.model.weights and "model.pretrained" in plan.reasons:
         on_event(Note(f"training starts from scratch: {plan.reasons['model.pretrained']}"))

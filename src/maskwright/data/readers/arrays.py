@@ -189,7 +189,7 @@ def plain_mask(ref: ImageRef, array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind == "f":
         whole = np.rint(array)
         if not np.array_equal(whole, array):
-            message = "holds fractions, but the values of a mask are whole numbers"
+            message = "holds fractions, but a mask of classes holds whole numbers"
             raise DecodeError("unreadable", ref, message, "save it as uint8 class ids")
         array = whole.astype(np.int64)
     if array.dtype.kind not in "iu":

@@ -127,7 +127,7 @@ def opened(run: Path, root: Path, request: EvaluateRequest) -> Evaluation:
     records, more = split_lookup.with_groups(home, records)
     notes += more
     if any(record.split == "train" for record in records):
-        notes.append(f"the split {split} contains images that the model was trained on: the scores are too high")
+        notes.append(f"the split {split} contains images that the model was trained on: the scores are too good")
     return Evaluation(run, predictor, dataset, records, request, notes)
 
 

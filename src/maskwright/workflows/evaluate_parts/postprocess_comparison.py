@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
 from maskwright.models import bundle
-from maskwright.postprocess import find_postprocessor
+from maskwright.postprocess import check_channels, find_postprocessor
 from maskwright.workflows.evaluate_parts import postprocess_fit
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ def scored_with_postprocessor(evaluation: Evaluation, name: str, on_progress: On
     them for `predict`: unless the network alone is better, for then it keeps none.
 
     Raises:
-        MaskwrightError: there is something to fit and no validation image.
+        MaskwrightError: there is something to fit and no validation image, or the maps are not class probabilities.
     """
+    check_channels(name, evaluation.predictor.card.channels)
     postprocessor, found = _fitted(evaluation, name)
     label = postprocessor.label
     if evaluation.request.split in {"val", "all"}:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.plan import Plan
 from maskwright.core.plan_file import BY_HAND, named, overridden, read_plan
+from maskwright.core.plan_section import image_size
 from maskwright.losses import LOSSES
 from maskwright.models.backbones import find_backbone
 from maskwright.models.catalog import find_model
@@ -42,6 +43,8 @@ def requested_plan(request: PlanRequest) -> tuple[Plan, frozenset[str]]:
     plan = overridden(base, request.settings, given)
     plan.reasons.pop("seed", None)
     _check_names(plan)
+    image_size(plan.sampling.crop, "sampling.crop")
+    image_size(plan.predict.tile, "predict.tile")
     if plan.model.pretrained and plan.model.weights:
         raise MaskwrightError(
             "`model.weights` and `model.pretrained` each say what to start from: keep one of them", "model.pretrained"

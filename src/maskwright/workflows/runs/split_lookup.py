@@ -46,7 +46,7 @@ def like_training(home: Path, dataset: Dataset) -> tuple[Dataset, list[str]]:
         The records with their parts and groups, and what one should know about how they came by them.
     """
     if not (home / run_folder.SPLIT).exists():
-        note = "the training images of this model are unknown; if some of these are among them, the scores are too high"
+        note = "the training images of this model are unknown; if some of these are among them, the scores are too good"
         return with_splits(dataset, SplitPlan(), 0), [note]
     entries = run_folder.read_json(home / run_folder.SPLIT)
     endings = _endings(entries)
