@@ -333,7 +333,7 @@ def test_a_request_that_means_nothing_is_refused_from_python_too(asked: dict[str
 @pytest.mark.parametrize("key", ["predict.tile", "sampling.crop"])
 def test_sides_of_a_volume_are_refused_before_anything_is_read(tmp_path: Path, key: str) -> None:
     with pytest.raises(MaskwrightError, match=f"{key} has 3 sides, but images have 2 axes") as refused:
-        make_plan(tmp_path, PlanRequest(steps=2, settings=(f"{key}=[64, 64, 64]",)))
+        planning.make_plan(tmp_path, PlanRequest(steps=2, settings=(f"{key}=[64, 64, 64]",)))
     assert refused.value.key == key
 
 
