@@ -10,11 +10,10 @@ from maskwright.core.plan import Plan
 from maskwright.core.plan_file import overridden
 from maskwright.planning import planner, rules_semantic, task_rules
 from maskwright.planning.cost import StepCost, pixels
-from maskwright.planning.facts import Decision, Facts, Pretrained
+from maskwright.planning.facts import Decision, Facts
 from maskwright.tasks import TASKS
 
 if TYPE_CHECKING:
-    from maskwright.core.fingerprint import Fingerprint
     from maskwright.planning.cost import Measure
 
 
@@ -238,29 +237,3 @@ def test_pins_hold_for_the_rules_of_the_task() -> None:
     assert (plan.loss.full_size, plan.sampling.rare_share) == (False, 0.25)
     assert plan.reasons["loss.full_size"] == plan.reasons["sampling.rare_share"] == "set by hand"
     assert (made().loss.full_size, made().sampling.rare_share) == (True, 0.5)
-
-
-BACKBONE = "timm:tf_efficientnet_lite0"
-LITE = Pretrained(BACKBONE, available=True, reason="they are on this machine", mean=[127.0] * 3, std=[128.0] * 3)
-CRACKS = fingerprint(class_stats=(kind("ground", 0.98), kind("crack", 0.02, 2.0)))
-
-
-def with_lite(found: Fingerprint, seconds: float, *settings: str) -> Plan:
-    return made(*settings, found=found, train_seconds=seconds, pretrained=LITE)
-
-
-def test_few_steps_on_thin_rare_classes_are_not_spent_on_pretrained_weights() -> None:
-    """Half a second a step: 199 steps are too few, 200 are enough; other classes and pins keep the weights."""
-    short = with_lite(CRACKS, 99.9)
-    assert (short.model.pretrained, short.model.backbone, short.optim.backbone_lr) == (False, "compact", 1)
-    assert "only 199 steps" in short.reasons["model.pretrained"]
-    assert "crack" in short.reasons["model.pretrained"]
-    assert list(short.data.mean) != list(LITE.mean)
-    assert with_lite(CRACKS, 100).model.backbone == LITE.backbone
-    for entry in (kind("crack", 0.06, 2.0), kind("crack", 0.02, 5.0), kind("crack", 0.02, None)):
-        found = fingerprint(class_stats=(kind("ground", 0.9), entry))
-        assert with_lite(found, 99.9).model.backbone == LITE.backbone
-    most = (kind("ground", 0.9), kind("crack", 0.02, 2.0), kind("leaf", 0.08))
-    assert with_lite(fingerprint(class_stats=most), 99.9).model.backbone == LITE.backbone, "half of the score is thick"
-    kept = with_lite(CRACKS, 99.9, "model.pretrained=true")
-    assert (kept.model.pretrained, kept.model.backbone) == (True, LITE.backbone)

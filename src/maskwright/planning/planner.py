@@ -57,22 +57,20 @@ def make(facts: Facts, pinned: Plan, pins: frozenset[str], measure: Measure) -> 
         facts = replace(facts, channels=pinned.data.channels)
     own = rules_of(pinned.task)
     first = (*own.first, *FIRST_RULES, *SIZED_RULES, *CROPPED_RULES, *own.cropped)
-    plan, facts, cost = _affordable(pinned, first, facts, pins, measure)
+    plan = _decided(pinned, first, facts, pins)
+    plan, facts, cost = _affordable(plan, facts, pins, measure)
     plan = _decided(plan, own.cropped, facts, pins)
     for rule in LENGTH_RULES:
         plan = applied(plan, rule(facts, plan, cost), pins)
     return _decided(plan, LAST_RULES, facts, pins)
 
 
-def _affordable(
-    pinned: Plan, rules: Rules, facts: Facts, pins: frozenset[str], measure: Measure
-) -> tuple[Plan, Facts, StepCost]:
-    """Apply the rules, measure a step and make it cheaper if too few fit; another network is measured again.
+def _affordable(plan: Plan, facts: Facts, pins: frozenset[str], measure: Measure) -> tuple[Plan, Facts, StepCost]:
+    """Measure a step and make it cheaper if too few fit; a narrower network is measured again.
 
     The load from other programs during the measurement is ignored: it may be gone a moment later, while the network
     and its resolution stay.
     """
-    plan = _decided(pinned, rules, facts, pins)
 
     def measured(facts: Facts) -> tuple[Facts, StepCost]:
         cost = measure(plan)
@@ -80,11 +78,6 @@ def _affordable(
         return replace(facts, train_seconds=left), cost
 
     facts, cost = measured(facts)
-    withdrawn = rules_time.withdrawn(facts, plan, cost.undisturbed())
-    if withdrawn is not None and not pins & {"model", "model.backbone", "model.pretrained"}:
-        facts = replace(facts, pretrained=withdrawn)
-        plan = _decided(pinned, rules, facts, pins)
-        facts, cost = measured(facts)
     usual = plan.model
     plan = applied(plan, rules_time.widths(facts, plan, cost.undisturbed()), pins)
     if plan.model != usual:

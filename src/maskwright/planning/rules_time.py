@@ -6,22 +6,20 @@ The cost of a step is measured on this machine and passed in.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.resources import CACHE_SHARE
 from maskwright.core.time_budget import EVALUATION_SHARE
-from maskwright.planning import rules_learning
 from maskwright.planning.cost import pixels
 from maskwright.planning.facts import Decision
 from maskwright.planning.rules_data import MIRRORED, crop_size, detail_reason, detail_scale
+from maskwright.planning.rules_learning import slimmer
 
 if TYPE_CHECKING:
-    from maskwright.core.fingerprint import ClassStats
     from maskwright.core.plan import Plan
     from maskwright.planning.cost import StepCost
-    from maskwright.planning.facts import Facts, Pretrained
+    from maskwright.planning.facts import Facts
 
 BATCH = {"cpu": 8, "mps": 8, "cuda": 16}
 MEMORY_SHARE = 0.5
@@ -29,9 +27,6 @@ MEMORY_SHARE = 0.5
 LEAST_STEPS = 20
 ENOUGH_STEPS = 300
 """With fewer steps than this, each step is made cheaper."""
-FINDING_STEPS = 200
-RARE, THIN = 0.05, 4.0
-"""Share of the pixels and thickness in pixels below which a pretrained network finds a class after `FINDING_STEPS`."""
 PASSES = 15
 """How often all training pixels should be seen; below half of this, images are shrunk."""
 VALIDATION_SHARE = 0.03
@@ -56,31 +51,6 @@ def usual_batch(facts: Facts, _plan: Plan) -> list[Decision]:
     return [Decision("sampling.batch", usual, f"the default on {facts.machine.device}")]
 
 
-def withdrawn(facts: Facts, plan: Plan, cost: StepCost) -> Pretrained | None:
-    """Withdraw the pretrained weights if too few steps fit for the thin, rare classes that most of the score rests on.
-
-    On 20 images of cracks 111 pretrained steps found no crack, and 160 steps from scratch, in less time, reached 65.0;
-    on 82 images 205 pretrained steps reached 71.0, and 294 from scratch 68.1 (docs/benchmarks.md).
-    """
-    count = _steps(facts, plan, cost)
-    if count is None or count >= FINDING_STEPS or not rules_learning.lite(plan):
-        return None
-    classes = facts.foreground()
-    fine = [entry.name for entry in classes if entry.share < RARE and _thickness(entry, plan) < THIN]
-    if 2 * len(fine) <= len(classes):
-        return None
-    reason = (
-        f"only {count} steps would fit with pretrained weights (measured), and they find thin, rare classes such as "
-        f"{fine[0]} only after about {FINDING_STEPS} (docs/benchmarks.md)"
-    )
-    return replace(facts.pretrained, available=False, reason=reason)
-
-
-def _thickness(entry: ClassStats, plan: Plan) -> float:
-    """Return the 10th percentile of the thickness at the working resolution, in pixels; infinite if unknown."""
-    return math.inf if entry.thickness is None else entry.thickness.p10 * plan.data.scale
-
-
 def widths(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     """Make the network narrower if too few steps with the usual widths fit into the time."""
     count = _steps(facts, plan, cost)
@@ -89,7 +59,7 @@ def widths(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     reason = (
         f"only {count} steps with the usual widths fit, {cost.seconds(plan):.2f} s each (measured): narrower is faster"
     )
-    return [Decision(f"model.options.{key}", value, reason) for key, value in rules_learning.slimmer(plan).items()]
+    return [Decision(f"model.options.{key}", value, reason) for key, value in slimmer(plan).items()]
 
 
 def resolution(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
