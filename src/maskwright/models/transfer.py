@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from maskwright.core.channels import Channels
     from maskwright.core.plan import ModelPlan
     from maskwright.models.segmenter import Segmenter
 
@@ -73,7 +72,7 @@ def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path:
     card = bundle.read_card(path)
     check_channels(card, segmenter.in_channels, str(path))
     tensors, alike = read_tensors(path), card.model.name == plan.name
-    same = [_kind(group) for group in card.channels] == [_kind(group) for group in segmenter.groups]
+    same = [group.name for group in card.channels] == [group.name for group in segmenter.groups]
     pairs = same_names(card.classes.names, names) if same else []
     own, axes = segmenter.state_dict(), class_axes(segmenter, plan)
     whole = alike or _continues(own, axes, tensors)
@@ -171,11 +170,6 @@ def _with_classes(
     filled = fresh.clone()
     filled[tuple(places[1])] = old[tuple(places[0])].to(fresh.dtype)
     return filled
-
-
-def _kind(group: Channels) -> tuple[str, str, bool]:
-    """Return what the channels of a group mean, however many there are."""
-    return group.name, group.activation, group.vector
 
 
 def _key(name: str) -> str:
