@@ -328,7 +328,7 @@ def test_a_plan_changed_by_hand_is_not_gone_on_with(finished: Path, tmp_path: Pa
 def test_a_folder_that_was_never_whole_says_train_anew(finished: Path, tmp_path: Path, name: str) -> None:
     run = shutil.copytree(finished, tmp_path / "run")
     (run / name).unlink()
-    with pytest.raises(MaskwrightError, match=r"start a new training|train one with `out`"):
+    with pytest.raises(MaskwrightError, match=r"start a new training|start one with `out`"):
         train(None, PlanRequest(device="cpu"), resume=run)
 
 
