@@ -119,7 +119,7 @@ def main() -> None:
         settings = [USUAL, *filter(None, [predictor.card.postprocess.crf])]
         for path in arguments.images:
             image = read_image(path)
-            unary = (path.name, predictor.probabilities(image), np.ascontiguousarray(image))
+            unary = (path.name, predictor.maps(image), np.ascontiguousarray(image))
             results += [measured(unary, one, arguments.repeats) for one in settings]
     print(json.dumps(results) if arguments.json else "\n".join(map(line, results)))
 

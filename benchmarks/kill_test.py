@@ -176,7 +176,7 @@ def wait(process: subprocess.Popen[str], seconds: float) -> None:
 def must_say_train_anew(life: Life) -> None:
     words = [sys.executable, "-m", "maskwright", "train", "--resume", str(life.run), "--device", "cpu"]
     answer = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
-    said = "Train one with --out" if life.run.exists() else "does not exist"
+    said = "train one with --out" if life.run.exists() else "does not exist"
     if answer.returncode != 2 or said not in answer.stderr:
         sys.exit(f"a half-made run folder was answered by {answer.returncode}: {answer.stderr}")
 

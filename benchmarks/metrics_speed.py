@@ -23,7 +23,7 @@ from torchmetrics.functional.segmentation import hausdorff_distance, mean_iou
 from maskwright.metrics.confusion import confusion_matrix, iou, per_class
 from maskwright.metrics.judge import Judge
 from maskwright.metrics.surface import surface_scores
-from maskwright.ops.distance import contour, nearest
+from maskwright.ops.distance import contour, nearest_distances
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +71,7 @@ def surface(repeats: int) -> list[dict[str, object]]:
     theirs = [torch.from_numpy(mask).long()[None] for mask in masks]
     options = {"include_background": False, "input_format": "index"}
     edges = [np.argwhere(contour(mask) & (mask > 0)) for mask in masks]
-    assert max(part.max() for part in nearest(*edges)) == float(hausdorff_distance(*theirs, 2, **options))
+    assert max(part.max() for part in nearest_distances(*edges)) == float(hausdorff_distance(*theirs, 2, **options))
     ours = milliseconds(lambda: surface_scores(*masks, 2), repeats)
     peer = milliseconds(lambda: hausdorff_distance(*theirs, 2, **options), min(repeats, 3))
     return [row("surface distance, 512x512, a disc of radius 40", ours, peer)]

@@ -1,8 +1,10 @@
 """The score of a competent hand-written loop around segmentation_models.pytorch, on the images that a run of ours used.
 
-U-Net over ResNet-18 from scratch, cross-entropy plus Dice, AdamW with cosine, albumentations, bfloat16 and
-channels_last; images decoded once; the last weights are judged. It trains on the training images of RUN (what our run
-chose by, it does not need) and is judged on RUN's held-out images, whole and unmirrored, by our own confusion matrix.
+U-Net over ResNet-18 from scratch, or with `--pretrained` over EfficientNet-Lite0 with the ImageNet weights that our
+default starts from (the encoder at a third of the rate); cross-entropy plus Dice, AdamW with cosine, albumentations,
+bfloat16 and channels_last; images decoded once; the last weights are judged. It trains on the training images of RUN,
+not on those that our run chose its model by, and is judged on RUN's held-out images, whole and unmirrored, by our own
+confusion matrix.
 Run: python benchmarks/peer_score.py RUN DATA --seconds 600 [--json], then maskwright evaluate RUN DATA for ours.
 """
 
@@ -27,6 +29,9 @@ from maskwright.core.classes import IGNORE
 from maskwright.data.formats import read_dataset
 from maskwright.data.labels import read_pair
 from maskwright.metrics.confusion import confusion_matrix, iou, mean_defined, per_class
+from maskwright.models.backbones.hub import pretrained_file
+from maskwright.models.backbones.timm_weights import in_timm_names, load_by_name
+from maskwright.models.weights import read_tensors
 from maskwright.ops.draw import to_rgb8
 from maskwright.workflows.runs.split_lookup import like_training, reading
 
@@ -35,7 +40,8 @@ if TYPE_CHECKING:
 
     Pairs = list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 
-MEAN, STD = np.float32([123.7, 116.3, 103.5]), np.float32([58.4, 57.1, 57.4])
+MEAN, STD = np.float32([127, 127, 127]), np.float32([128, 128, 128])
+LITE = "tf_efficientnet_lite0"
 RATE, BATCH = 1e-3, 8
 
 
@@ -77,15 +83,30 @@ def crops(train: Pairs, size: tuple[int, int], seed: int) -> Any:
         yield ready.get()
 
 
-def trained(train: Pairs, classes: int, size: tuple[int, int], seconds: float) -> tuple[torch.nn.Module, int]:
-    """Train for so many seconds; return the network and its steps."""
-    network = smp.Unet("resnet18", encoder_weights=None, classes=classes).train().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.01, fused=True)
+def unet(classes: int, *, pretrained: bool) -> torch.nn.Module:
+    """Return the peer's network."""
+    if not pretrained:
+        return smp.Unet("resnet18", encoder_weights=None, classes=classes)
+    network = smp.Unet(f"tu-{LITE}", encoder_weights=None, classes=classes)
+    tensors = in_timm_names(LITE, read_tensors(pretrained_file(f"timm:{LITE}")))
+    assert load_by_name(network.encoder.model, tensors, 3), "not all weights fit"
+    return network
+
+
+def trained(
+    train: Pairs, network: torch.nn.Module, size: tuple[int, int], seconds: float, encoder_rate: float
+) -> tuple[torch.nn.Module, int]:
+    """Train for so many seconds, the encoder at a share of the rate; return the network and its steps."""
+    network = network.train().to(memory_format=torch.channels_last)
+    encoder = list(network.encoder.parameters())
+    others = [*network.decoder.parameters(), *network.segmentation_head.parameters()]
+    groups = [{"params": encoder, "share": encoder_rate}, {"params": others, "share": 1.0}]
+    optimizer = torch.optim.AdamW(groups, lr=RATE, weight_decay=0.01, fused=True)
     dice = smp.losses.DiceLoss("multiclass", ignore_index=IGNORE)
     batches, started, steps = crops(train, size, 0), time.monotonic(), 0
     while (gone := (time.monotonic() - started) / seconds) < 1:
         for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1.0, (steps + 1) / 50) * 0.5 * (1 + math.cos(math.pi * gone))
+            group["lr"] = group["share"] * RATE * min(1.0, (steps + 1) / 50) * 0.5 * (1 + math.cos(math.pi * gone))
         images, labels = next(batches)
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(images)
@@ -120,12 +141,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--crop", type=int, nargs=2, default=(256, 320))
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--pretrained", action="store_true")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     found, names = pairs(arguments.run, arguments.data)
-    network, steps = trained(found["train"], len(names), tuple(arguments.crop), arguments.seconds)
+    network = unet(len(names), pretrained=arguments.pretrained)
+    share = 1 / 3 if arguments.pretrained else 1.0
+    network, steps = trained(found["train"], network, tuple(arguments.crop), arguments.seconds, share)
     values = judged(network, found["test"] or found["val"], len(names))
     classes = dict(zip(names, values.tolist(), strict=True))
     result = {"iou": float(mean_defined(values)), "steps": steps, "classes": classes}

@@ -22,7 +22,8 @@ import numpy as np
 
 from maskwright.core.plan import AugmentPlan, SamplingPlan
 from maskwright.core.seeds import generator
-from maskwright.data.augment import crop_sample
+from maskwright.core.targets import Target
+from maskwright.data.augment import augmented_crop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +44,8 @@ def picture(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 def ours(size: tuple[int, int], crop: tuple[int, int]) -> Callable[[int], Any]:
     image, labels = picture(size)
-    sampling = SamplingPlan(crop=crop)
-    return lambda number: crop_sample(image, labels, None, sampling, AUGMENT, generator(0, "sample", number))
+    sampling, target = SamplingPlan(crop=crop), Target(labels)
+    return lambda number: augmented_crop(image, target, None, sampling, AUGMENT, generator(0, "sample", number))
 
 
 def theirs(size: tuple[int, int], crop: tuple[int, int], *, crop_first: bool) -> Callable[[int], Any]:

@@ -20,8 +20,9 @@ import torch
 from torch import nn
 
 from maskwright import losses, models
+from maskwright.core.channels import class_channels
 from maskwright.core.plan import LossPlan
-from maskwright.training.loop import strided
+from maskwright.training.label_stride import strided
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +53,7 @@ def our_step() -> Callable[[], None]:
     network = models.create("unet", CLASSES, backbone="timm:resnet18", layout="smp").train()
     network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
-    loss_of = losses.weighted_sum(LossPlan(terms={"cross_entropy": 1.0}), CLASSES)
+    loss_of = losses.weighted_sum(LossPlan(terms={"cross_entropy": 1.0}), class_channels(CLASSES)[0])
     images = torch.randn(BATCH, 3, *SIZE).to(memory_format=torch.channels_last)
     labels = torch.randint(0, CLASSES, (BATCH, *SIZE))
 

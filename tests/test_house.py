@@ -88,6 +88,55 @@ def test_a_file_says_first_what_it_is(file: Path) -> None:
     assert ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
 
 
+COMMAND = re.compile(r"`maskwright [a-z]+ [^`]*`|pip install [^`]*")
+
+
+def texts(file: Path) -> list[tuple[int, str]]:
+    """Return line and text of every string in a file but for those that stand alone, the docstrings among them."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    found = []
+    for node in ast.walk(tree):
+        if id(node) in alone | inside:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            found.append(
+                (node.lineno, "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values))
+            )
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append((node.lineno, node.value))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("choose another `out`", False),
+        ("run `maskwright evaluate RUN DATA --postprocess crf` for it", False),
+        ("choose another --out", True),
+        ("leave it out (--set lora.rank=0)", True),
+        ("`maskwright train` takes `--out`", True),
+    ],
+)
+def test_options_in_texts_are_found(text: str, names: bool) -> None:
+    assert bool(names_option(text)) == names
+
+
+def names_option(text: str) -> list[str]:
+    return re.findall(r"[ (`]--[a-z]", COMMAND.sub("", text))
+
+
+@pytest.mark.parametrize(
+    "file",
+    [file for file in SOURCES if "cli" not in file.relative_to(ROOT / "src/maskwright").parts],
+    ids=lambda file: file.relative_to(ROOT / "src/maskwright").as_posix(),
+)
+def test_the_library_names_no_option_of_the_command_line(file: Path) -> None:
+    named = [f"{file.name}:{line}: {text}" for line, text in texts(file) if names_option(text)]
+    assert named == [], "name the key in backticks, as in `out`: cli/flags.py turns it into an option"
+
+
 def test_no_registry_is_named() -> None:
     assert holding(HOSTS, tracked()) == []
 

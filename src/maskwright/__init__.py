@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from maskwright import losses, metrics, models
     from maskwright.core.errors import MaskwrightError
+    from maskwright.core.read_options import ReadOptions
     from maskwright.workflows.api import evaluate, import_model, inspect, load, plan, predict, train
+    from maskwright.workflows.request import EvaluateRequest, PlanRequest
 
 __all__ = [
+    "EvaluateRequest",
     "MaskwrightError",
+    "PlanRequest",
+    "ReadOptions",
     "evaluate",
     "import_model",
     "inspect",
@@ -38,6 +43,10 @@ def __getattr__(name: str) -> Any:
         return import_module(f"maskwright.{name}")
     if name == "MaskwrightError":
         return import_module("maskwright.core.errors").MaskwrightError
+    if name == "ReadOptions":
+        return import_module("maskwright.core.read_options").ReadOptions
+    if name in {"EvaluateRequest", "PlanRequest"}:
+        return getattr(import_module("maskwright.workflows.request"), name)
     if name in __all__:
         return getattr(import_module("maskwright.workflows.api"), name)
     raise AttributeError(f"module 'maskwright' has no attribute {name!r}")

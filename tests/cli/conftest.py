@@ -14,6 +14,7 @@ import pytest
 from maskwright.core.fingerprint import ChannelStats, ClassStats, Fingerprint, Spread
 from maskwright.core.plan import Plan
 from maskwright.core.records import Fault
+from maskwright.metrics.label_metrics import BY_CLASS, IMAGE_METRICS, LABEL_METRICS
 from maskwright.metrics.scores import Bin, Calibration, ClassScores, Estimate, ImageScore, Scores
 
 Stand = Callable[..., ModuleType]
@@ -27,7 +28,7 @@ class Result:
     report: Path = Path("runs/one/report.html")
     steps: int = 120
     seconds: float = 61.0
-    validation_iou: float | None = 0.88
+    validation_score: float | None = 0.88
     scores: Scores | None = None
     notes: tuple[str, ...] = ()
     gain: None = None
@@ -96,18 +97,21 @@ def make_fault(kind: str = "unpaired", severity: Any = "error", path: str = "ima
 
 def make_scores() -> Scores:
     some, none = Estimate(0.8712, 0.8521, 0.8883), Estimate(None, None, None)
-    sky = ClassScores("Sky", 100, 3, *([some] * 6), Estimate(4.25, 3.0, 6.0), some)
-    absent = ClassScores("Bicyclist", 0, 0, *([none] * 8))
+    sky = ClassScores("Sky", 100, 3, {**dict.fromkeys(BY_CLASS, some), "hd95": Estimate(4.25, 3.0, 6.0)})
+    absent = ClassScores("Bicyclist", 0, 0, dict.fromkeys(BY_CLASS, none))
     bins = (Bin(0.9, 0.8, 1.0),)
     return Scores(
+        task="semantic",
+        metrics=LABEL_METRICS,
+        image_metrics=IMAGE_METRICS,
+        headline="iou",
         images=3,
         groups=0,
         classes=(sky, absent),
-        mean={"iou": some, "hd95": Estimate(4.25, None, None), "iou_per_image": some},
-        pixel_accuracy=some,
+        mean={"iou": some, "hd95": Estimate(4.25, None, None), "pixel_accuracy": some, "iou_per_image": some},
         calibration=Calibration(0.04, 0.01, 1.3, bins, bins),
         confusion=((100, 0), (0, 0)),
-        per_image=(ImageScore("a.png", None, 0.9, 0.95, 0.97),),
+        per_image=(ImageScore("a.png", None, {"iou": 0.9, "dice": 0.95, "accuracy": 0.97}),),
     )
 
 

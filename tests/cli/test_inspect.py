@@ -24,7 +24,7 @@ def test_tables_say_what_was_measured(stand_in, fingerprint, capsys: pytest.Capt
         "97 % left to right, 31 % upside down",
         "10 (4..30)",
         "Faults: none found",
-        "Training can work, on 3 images.",
+        "Training is possible, with 3 images.",
     ):
         assert words in out, words
 
@@ -44,8 +44,8 @@ def test_one_image_is_no_images(stand_in, fingerprint, capsys: pytest.CaptureFix
     assert run(["inspect", "data"]) == 0
     out = capsys.readouterr().out
     assert "uint8 in 2 images, uint16 in 1 image\n" in "\n".join(line.rstrip() for line in out.splitlines()) + "\n"
-    assert "1 image, kept on one side" in out
-    assert "Training can work, on 1 image." in out
+    assert "1 image, kept in the same split where possible" in out
+    assert "Training is possible, with 1 image." in out
 
 
 @pytest.mark.parametrize("width", [30, 50, 80, 120, 200])
@@ -70,8 +70,8 @@ def test_faults_come_with_file_and_cure(stand_in, fingerprint, fault, capsys: py
     assert "error, unpaired: images/0007.png: the image has no mask. Cure: add masks/0007.png or remove" in out
     assert out.count("warning, jpeg-mask") == SHOWN_OF_A_KIND
     assert "and 7 more of this kind" in out
-    assert "Training can work, on 3 images; 1 fault of the kind error leaves its file out." in out
-    assert "2, never split" in out
+    assert "Training is possible, with 3 images; 1 fault of severity error leaves its file out." in out
+    assert "groups 2, each kept in one split where possible" in out
     assert "near-duplicates 4 images" in out
 
 
@@ -90,7 +90,7 @@ def test_a_file_is_named_from_the_root_on(stand_in, fingerprint, capsys: pytest.
 def test_what_cannot_be_trained_on_ends_with_2(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:
     stand_in("maskwright.workflows.inspect", inspect=lambda *args: fingerprint(obstacle="no image is left. Mend some"))
     assert run(["inspect", "data"]) == 2
-    assert "Training cannot work: no image is left. Mend some." in capsys.readouterr().out
+    assert "Training is not possible: no image is left. Mend some." in capsys.readouterr().out
     assert run(["inspect", "data", "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["trainable"] is False
 
@@ -110,3 +110,13 @@ def test_options_reach_the_workflow(stand_in, fingerprint) -> None:
     assert run(line.split()) == 0
     options = ReadOptions(format="voc", classes=Path("names.txt"), ignore=11, map={37: "ignore", 3: 2})
     assert seen == [(Path("data"), options, SplitPlan(group_by=r"^p\d+"), 4)]
+
+
+def test_cures_and_obstacles_name_options(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:
+    faults = (Fault("unknown-label", "error", Path("a.png"), "label 37", "map it with `read.map` 37=ignore"),)
+    found = fingerprint(faults=faults, obstacle="one class is left. Check `read.ignore`")
+    stand_in("maskwright.workflows.inspect", inspect=lambda *args: found)
+    assert run(["inspect", "data"]) == 2
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Cure: map it with --map 37=ignore" in out
+    assert "Training is not possible: one class is left. Check --ignore." in out

@@ -51,7 +51,7 @@ def test_it_runs_as_a_module_too() -> None:
         (["inspect"], ["DATA", "maskwright inspect --help"]),
         (["evaluate", "a", "b", "--split", "half"], ["--split: 'half' is not one of 'train',"]),
         (["train", "data", "--steps", "0"], ["--steps", "0"]),
-        (["train", "data", "--budget", "soon"], ["'soon' is no duration"]),
+        (["train", "data", "--budget", "soon"], ["'soon' is not a duration"]),
         (["plan", "data", "--map", "a=b"], ["--map a=b", "--map 37=ignore"]),
         (["train", "data", "--steps", "many"], ["--steps many: give a whole number, e.g. 8"]),
         (["train", "data", "--steps", "2.5"], ["--steps 2.5: give a whole number, e.g. 8"]),
@@ -98,7 +98,8 @@ def test_a_failure_of_ours_asks_for_a_report(stand_in, capsys: pytest.CaptureFix
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "ValueError: odd shape (at " in err
-    assert "our fault" in err
+    assert "internal error" in err
+    assert "Please report it" in err
     assert "--debug" in err
 
 
@@ -156,8 +157,12 @@ def test_an_error_outlives_a_reader_that_has_gone(stand_in, capsys, monkeypatch:
     [
         (OSError(errno.ENOSPC, "full", "runs/a.csv"), 2, "runs/a.csv could not be written: the disk is full"),
         (OSError(errno.EROFS, "no", "runs/a.csv"), 2, "runs/a.csv could not be written: the folder is read-only"),
-        (PermissionError(errno.EACCES, "no", "data/a.png"), 2, "data/a.png could not be opened, as permission was"),
-        (OSError(errno.EMFILE, "many", "data/a.png"), 2, "data/a.png could not be opened, as this process has too"),
+        (PermissionError(errno.EACCES, "no", "data/a.png"), 2, "data/a.png could not be opened: permission was"),
+        (
+            OSError(errno.EMFILE, "many", "data/a.png"),
+            2,
+            "data/a.png could not be opened: this process has too many open files",
+        ),
         (MemoryError(), 2, "sampling.batch"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"), 2, "predict.tile"),
         (RuntimeError("shapes differ"), 1, "RuntimeError: shapes differ"),

@@ -42,14 +42,14 @@ def test_what_architectures_cost_stays_and_their_summary_goes(measured: bool) ->
     lines = shown.get().splitlines()
     milliseconds = ["ms"] if measured else []
     assert lines[2].split() == ["name", "parameters", "multiply-adds", *milliseconds, "year", "backbone"]
-    assert lines[-1].startswith("no room for: what it is, paper, url")
+    assert lines[-1].startswith("columns that did not fit: description, paper, url")
 
 
 def test_what_was_left_out_is_said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "31")
     console().print(table("T", columns(), 31))
     out = capsys.readouterr().out
-    assert "no room for: also" in out
+    assert "columns that did not fit: also" in out
     assert all(len(line) <= 31 for line in out.splitlines())
 
 

@@ -64,7 +64,7 @@ def test_train_shows_scores_and_files(stand_in, result, capsys: pytest.CaptureFi
         assert words in out, words
     (root, request, run_folder), options = calls[0]
     assert (root, run_folder, request.steps, request.device) == (Path("data"), Path("runs/one"), 120, "cpu")
-    assert (options["loggers"], options["resume"]) == (("wandb",), None)
+    assert (options["log"], options["resume"]) == (("wandb",), None)
 
 
 def test_train_json(stand_in, result, scores, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,7 +72,7 @@ def test_train_json(stand_in, result, scores, capsys: pytest.CaptureFixture[str]
     assert run(["train", "data", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert Scores.from_json(document.pop("scores")) == scores
-    assert document == {"run": "runs/one", "steps": 120, "seconds": 61.0, "validation_iou": 0.88}
+    assert document == {"run": "runs/one", "steps": 120, "seconds": 61.0, "validation_score": 0.88}
 
 
 def test_resume_needs_no_data(stand_in, result) -> None:
@@ -86,17 +86,17 @@ def test_resume_needs_no_data(stand_in, result) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("train", "no data was named"),
+        ("train", "no data was given: name a folder"),
         ("train --resume runs/one --steps 5 --set optim.lr=1", "leave out --steps, --set"),
-        ("train data --steps 5 --budget 3m", "--budget and --steps each say how long"),
+        ("train data --steps 5 --budget 3m", "--budget and --steps each set the length"),
         ("train data --epochs 0", "--epochs is 0.0, and it must be a number above 0"),
         ("train data --epochs inf", "--epochs is inf, and it must be a number above 0, and 1e+09 at most"),
         ("plan data --steps 9999999999", "--steps is 9999999999, and it must be a whole number"),
         ("train data --steps -3", "--steps is -3, and it must be a whole number above 0"),
-        ("train data --budget 0s", "longer than nothing"),
+        ("train data --budget 0s", "must be longer than zero"),
         (
             "train data --budget 9.5s",
-            "--budget is 9.5 s, and it must be 10 s or more, as getting ready takes that long",
+            "--budget is 9.5 s, and it must be 10 s or more, because preparation takes that long",
         ),
         ("plan data --budget 5", "--budget is 5 s, and it must be 10 s or more"),
     ],
@@ -117,7 +117,7 @@ def test_ctrl_c_says_what_is_saved_and_how_to_go_on(saved: bool, stand_in, capsy
     stand_in("maskwright.workflows.train", train=fit)
     assert run(["train", "data"]) == 130
     out, err = capsys.readouterr()
-    words = "step 320 is saved in runs/one. Go on from there with: maskwright train --resume runs/one"
+    words = "step 320 is saved in runs/one. Continue with: maskwright train --resume runs/one"
     assert out == ""
     assert (words in err) == saved
     assert ("nothing was saved" in err) != saved
@@ -160,7 +160,7 @@ def test_evaluate(stand_in, result, scores, capsys: pytest.CaptureFixture[str]) 
     assert [request.output_stride for (_, _, request, _), _ in calls] == [None, None, 8]
     capsys.readouterr()
     assert run(["evaluate", "runs/one", "data", "--refit"]) == 2
-    assert "give --crf too" in capsys.readouterr().err
+    assert "--refit fits a postprocessor again: name one with --postprocess" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,19 @@ def test_scores_say_on_what(
     assert words in capsys.readouterr().out
 
 
+def test_scores_say_of_which_scenes_alone_they_speak(scores: Scores, capsys: pytest.CaptureFixture[str]) -> None:
+    console().print(*score_tables(scores, "test", 120))
+    assert "In brackets: 95 % interval over images." in " ".join(capsys.readouterr().out.split())
+    unsure = {key: replace(estimate, low=None, high=None) for key, estimate in scores.mean.items()}
+    few = replace(scores, groups=2, mean=unsure, scope="These two scenes only.")
+    console().print(*score_tables(few, "test", 120))
+    out = " ".join(capsys.readouterr().out.split())
+    assert "No intervals: they need at least four groups." in out
+    assert "These two scenes only." in out
+
+
 def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str]) -> None:
-    image = SimpleNamespace(source=Path("a.png"), files={"mask": Path("p/masks/a.png")}, pixels={"Sky": 4})
+    image = SimpleNamespace(source=Path("a.png"), page=None, files={"mask": Path("p/masks/a.png")}, summary={"Sky": 4})
     failure = SimpleNamespace(path=Path("b.png"), reason="b.png cannot be read: it is cut")
     calls: list = []
     outcome = SimpleNamespace(
@@ -196,14 +207,16 @@ def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str
     args, options = calls[0]
     assert args == ("model", ["a.png", "b.png"], Path("p"))
     assert options["save"] == ("mask", "overlay")
-    assert asked[0] == ((Path("runs/one"), "auto"), {"fast": True, "output_stride": None, "crf": False})
-    assert run(["predict", "runs/one", "a.png", "--output-stride", "8", "--crf"]) == 2
-    assert asked[1][1] == {"fast": False, "output_stride": 8, "crf": True}
+    assert asked[0] == ((Path("runs/one"), "auto"), {"fast": True, "output_stride": None, "postprocess": None})
+    assert run(["predict", "runs/one", "a.png", "--output-stride", "8", "--postprocess", "crf"]) == 2
+    assert asked[1][1] == {"fast": False, "output_stride": 8, "postprocess": "crf"}
     capsys.readouterr()
     assert run(["predict", "runs/one", "a.png", "b.png", "--json"]) == 2
     document = json.loads(capsys.readouterr().out)
     assert document["outputs"] == ["p/masks/a.png"]
-    assert document["images"] == [{"source": "a.png", "files": {"mask": "p/masks/a.png"}, "pixels": {"Sky": 4}}]
+    assert document["images"] == [
+        {"source": "a.png", "page": None, "files": {"mask": "p/masks/a.png"}, "summary": {"Sky": 4}}
+    ]
     assert document["failures"] == [{"path": "b.png", "reason": "b.png cannot be read: it is cut"}]
     assert document["notes"] == ["d is a data set"]
 
@@ -264,21 +277,22 @@ def test_demo_tells_where_everything_is(stand_in, result, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (["--steps", "5", "--budget", "1m"], "--budget and --steps each say how long training lasts: keep one"),
+        (["--steps", "5", "--budget", "1m"], "--budget and --steps each set the length of the training: keep one"),
         (["--steps", "0"], "--steps is 0, and it must be a whole number above 0"),
-        (["--budget", "soon"], "'soon' is no duration"),
+        (["--budget", "soon"], "'soon' is not a duration"),
         (["--budget", "5s"], "--budget is 5 s, and it must be 10 s or more"),
-        (["--data-only", "--steps", "5"], "--data-only trains nothing, and --steps says how long"),
+        (["--data-only", "--steps", "5"], "--data-only does not train, and --steps sets how long to train"),
     ],
 )
 def test_the_demo_refuses_what_it_could_not_honour(
-    line: list[str], words: str, stand_in, capsys: pytest.CaptureFixture[str]
+    line: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: list = []
-    stand_in("maskwright.workflows.demo", demo=record(calls, None), write_data=record(calls, None), free_folder=None)
-    assert run(["demo", "--out", "d", *line]) == 2
+    monkeypatch.setattr("maskwright.workflows.demo.write_mosaics", record(calls, None))
+    assert run(["demo", "--out", str(tmp_path / "d"), *line]) == 2
     assert words in capsys.readouterr().err
     assert not calls
+    assert not (tmp_path / "d").exists()
 
 
 def test_map_is_read() -> None:
@@ -294,3 +308,22 @@ def test_map_refuses_the_rest(item: str) -> None:
 def test_map_refuses_a_value_twice() -> None:
     with pytest.raises(MaskwrightError, match="mapped twice"):
         parse_map(["1=2", "1=3"])
+
+
+def test_notes_and_reasons_name_options(stand_in, plan, result, capsys: pytest.CaptureFixture[str]) -> None:
+    plan.reasons["train.budget_seconds"] = "the default time; change it with `budget`"
+    stand_in("maskwright.workflows.plan", make_plan=record([], SimpleNamespace(plan=plan)))
+    assert run(["plan", "data"]) == 0
+    assert "the default time; change it with --budget" in " ".join(capsys.readouterr().out.split())
+
+    def fit(*args, on_event, **kwargs):
+        on_event(Note("choose another `out`"))
+        return result
+
+    stand_in("maskwright.workflows.train", train=fit)
+    assert run(["train", "data"]) == 0
+    assert capsys.readouterr().err == "note: choose another --out\n"
+    noted = replace(result, notes=("give them with `read.classes`",))
+    stand_in("maskwright.workflows.evaluate", evaluate=record([], noted))
+    assert run(["evaluate", "runs/one", "data"]) == 0
+    assert capsys.readouterr().err == "note: give them with --classes\n"

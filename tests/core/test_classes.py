@@ -13,9 +13,9 @@ from maskwright.core.errors import MaskwrightError
     ("names", "message"),
     [
         ([], "at least one class"),
-        (["a", "b", "a"], "'a' stands twice"),
-        (["a", "b\x1b[31m"], r"'b\\x1b\[31m' holds the control character '\\x1b', .* rename the class"),
-        (["a\nb", "c"], r"'a\\nb' holds the control character '\\n'"),
+        (["a", "b", "a"], "the class name 'a' occurs twice: rename one of them"),
+        (["a", "b\x1b[31m"], r"'b\\x1b\[31m' contains the control character '\\x1b', .* rename the class"),
+        (["a\nb", "c"], r"'a\\nb' contains the control character '\\n'"),
         (["a\u2028b"], "control character"),
         ([str(number) for number in range(256)], "256 classes were found, and at most 255"),
     ],

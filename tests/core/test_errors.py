@@ -35,6 +35,12 @@ def test_what_stands_before_a_colon_is_not_guessed_at() -> None:
 
 def test_the_error_names_the_nearest_and_all() -> None:
     assert str(unknown_name("loss", "Dicee", ["focal", "dice"])) == (
-        "'Dicee' is no loss: did you mean 'dice'? the known ones are dice, focal"
+        "unknown loss 'Dicee': did you mean 'dice'? Available: dice, focal"
     )
-    assert str(unknown_name("loss", "zebra", ["focal"])) == "'zebra' is no loss: the known ones are focal"
+    assert str(unknown_name("loss", "zebra", ["focal"])) == "unknown loss 'zebra'. Available: focal"
+
+
+def test_an_error_carries_the_key_of_its_setting() -> None:
+    assert unknown_name("loss", "zebra", ["focal"]).key is None
+    error = unknown_name("loss", "zebra", ["focal"], "loss.terms")
+    assert (error.key, "loss.terms" in str(error)) == ("loss.terms", False)

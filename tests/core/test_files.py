@@ -32,7 +32,11 @@ def test_the_old_file_stays_when_writing_fails(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("number", "message"),
-    [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "--out"), (errno.EIO, "could not be written: ")],
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EROFS, "the folder is read-only. Choose another `out`"),
+        (errno.EIO, "could not be written: "),
+    ],
 )
 def test_a_failed_write_says_what_helps(tmp_path: Path, number: int, message: str) -> None:
     path = tmp_path / "a.txt"

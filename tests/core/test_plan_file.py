@@ -32,14 +32,14 @@ def test_the_number_of_channels_can_be_set_alone(channels: int) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["optim.lr"], "--set optim.lr: write it as section.key=value"),
-        (["optim.lr=3e-4", "optim.warmup=2"], r"^--set optim.warmup=2: optim.warmup is 2, .*0 or more and below 1: "),
-        (["optm.lr=1"], "^--set optm.lr=1: optm: .* did you mean 'optim'"),
-        (["optim.lrr=1"], "^--set optim.lrr=1: optim.lrr: .* did you mean 'lr'"),
-        (["optim.lr.fast=1"], "'lr' holds a value and no keys of its own"),
+        (["optim.lr"], "^`optim.lr` is not a setting: write section.key=value, e.g. `optim.lr=3e-4`"),
+        (["optim.lr=3e-4", "optim.warmup=2"], r"^optim.warmup is 2, .*0 or more and below 1: "),
+        (["optm.lr=1"], "^optm: unknown key of the plan 'optm': did you mean 'optim'"),
+        (["optim.lrr=1"], "^optim.lrr: unknown key of the plan 'lrr': did you mean 'lr'"),
+        (["optim.lr.fast=1"], "^`optim.lr.fast=1`: 'lr' holds a value and has no keys: shorten the key"),
         (["data.channels=2", "data.mean=[1]"], "data.mean has 1 entries, but data.channels is 2"),
-        (["data.channels=many"], "^--set data.channels=many: data.channels is 'many'"),
-        (["sampling.crop=[0, -5]"], r"^--set sampling.crop=\[0, -5\]: sampling.crop.0 is 0"),
+        (["data.channels=many"], "^data.channels is 'many'"),
+        (["sampling.crop=[0, -5]"], r"^sampling.crop.0 is 0"),
         (["predict.tile=[0, 0]"], "predict.tile.0 is 0"),
         (["data.std=[0, 0, 0]"], "data.std.0 is 0"),
         (["data.value_range=[[5, 1], [0, 1], [0, 1]]"], r"data.value_range holds \(5, 1\)"),
@@ -49,9 +49,9 @@ def test_the_number_of_channels_can_be_set_alone(channels: int) -> None:
         (["sampling.class_odds=[1, -1]"], "sampling.class_odds.1 is -1"),
         (["optim.lr=.inf"], "optim.lr is inf"),
         (["optim.lr=.nan"], "optim.lr is nan, and it must be a finite number, above 0"),
-        (["model.freeze=backbone"], r"'freeze' is no key of this section: did you mean optim.freeze\?"),
+        (["model.freeze=backbone"], r"^model.freeze: this section has no key 'freeze': did you mean optim.freeze\?"),
         (["loss.terms={1: 1}"], "loss.terms names 1, and every name must be text"),
-        (["reasons=3"], "reasons are written by planning"),
+        (["reasons=3"], "planning writes the reasons"),
     ],
 )
 def test_a_bad_setting_is_refused_by_its_name(settings: list[str], message: str) -> None:
@@ -62,26 +62,43 @@ def test_a_bad_setting_is_refused_by_its_name(settings: list[str], message: str)
 @pytest.mark.parametrize(
     ("setting", "rule"),
     [
-        ("optim.lr=abc", "'abc', and it must be a number, above 0: write e.g. --set optim.lr=0.002, or leave it out"),
-        ("sampling.batch=-1", "-1, and it must be a whole number, 1 or more: write e.g. --set sampling.batch=8"),
-        ("optim.schedule=linear", "'linear', and it must be cosine or poly or constant: write e.g. --set optim.sch"),
+        ("optim.lr=abc", "'abc', and it must be a number, above 0: write e.g. `optim.lr=0.002`, or leave it out"),
+        ("sampling.batch=-1", "-1, and it must be a whole number, 1 or more: write e.g. `sampling.batch=8`"),
+        (
+            "optim.schedule=linear",
+            "'linear', and it must be cosine or poly or constant: write e.g. `optim.sch",
+        ),
         ("train.channels_last=perhaps", "'perhaps', and it must be true or false: "),
         ("model.name=3", "3, and it must be text: "),
-        ("sampling.crop=[32]", "[32], and it must be a list of 2 entries, each of them a whole number, 8 or more: "),
-        ("sampling.crop=32", "32, and it must be a list of 2 entries, each of them a whole number, 8 or more: "),
+        (
+            "sampling.crop=[32]",
+            "[32], and it must be a list of 2 or 3 entries, each of them a whole number, 8 or more: ",
+        ),
+        ("sampling.crop=32", "32, and it must be a list of 2 or 3 entries, each of them a whole number, 8 or more: "),
         (
             "loss.terms=3",
-            "3, and it must be a table {NAME: VALUE}, each VALUE a number, 0 or more: write e.g. --set 'l",
+            "3, and it must be a table {NAME: VALUE}, each VALUE a number, 0 or more: write e.g. `loss.terms={cross",
         ),
-        ("predict.output_stride=7", "7, and it must be 4 or 8 or 16 or 32, or null: mend it, or leave it out"),
+        ("predict.output_stride=7", "7, and it must be 4 or 8 or 16 or 32, or null: correct it, or leave it out"),
         ("postprocess.crf.w1=-1", "-1, and it must be a number, 0 or more and 100 or less: "),
-        ("predict=3", "3, and it must be a section with the keys tile, overlap, flip, output_stride: write e.g. --set"),
+        (
+            "predict=3",
+            "3, and it must be a section with the keys tile, overlap, flip, output_stride: write e.g. `pr",
+        ),
     ],
 )
 def test_a_bad_value_is_answered_with_the_rule_and_an_example(setting: str, rule: str) -> None:
     key = setting.partition("=")[0]
-    with pytest.raises(MaskwrightError, match="^" + re.escape(f"--set {setting}: {key} is {rule}")):
+    with pytest.raises(MaskwrightError, match="^" + re.escape(f"{key} is {rule}")) as caught:
         overridden(Plan(), [setting])
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize("sides", [(64, 96), (16, 64, 96)])
+def test_a_crop_has_the_axes_of_images_or_of_volumes(sides: tuple[int, ...]) -> None:
+    assert overridden(Plan(), [f"sampling.crop={list(sides)}"]).sampling.crop == sides
+    with pytest.raises(MaskwrightError, match="a list of 2 or 3 entries"):
+        overridden(Plan(), ["sampling.crop=[8, 8, 8, 8]"])
 
 
 def test_every_example_keeps_its_own_rule() -> None:
@@ -93,9 +110,25 @@ def test_every_example_keeps_its_own_rule() -> None:
                 overridden(Plan(), [f"{place.key}={in_yaml(place.usual)}"])
 
 
-def test_a_setting_is_named_as_it_was_typed() -> None:
-    with pytest.raises(MaskwrightError, match=r"^--freeze banana: optim.freeze is 'banana'"):
-        overridden(Plan(), ["optim.lr=1", "optim.freeze=banana"], {"optim.freeze=banana": "--freeze banana"})
+@pytest.mark.parametrize(
+    ("settings", "given", "key"),
+    [
+        (["optim.lr=1"], {"optim.freeze": "banana"}, "optim.freeze"),
+        (["optim.freeze=banana", "optim.lr=1"], {}, "optim.freeze"),
+        (["sampling.batch=2", "optim={lr: -1}"], {}, "optim"),  # as the user wrote it, not where the fault lies in it
+        (["data.channels=2", "data.mean=[1]", "seed=1"], {}, "data.mean"),  # a rule about two keys
+    ],
+)
+def test_an_error_carries_the_key_that_the_user_set(settings: list[str], given: dict[str, str], key: str) -> None:
+    with pytest.raises(MaskwrightError) as caught:
+        overridden(Plan(), settings, given)
+    assert caught.value.key == key
+
+
+def test_settings_beat_what_is_given_by_key() -> None:
+    plan = overridden(Plan(), ["optim.lr=0.5"], {"optim.lr": 0.1, "optim.freeze": "backbone"})
+    assert (plan.optim.lr, plan.optim.freeze) == (0.5, "backbone")
+    assert plan.reasons == dict.fromkeys(("optim.lr", "optim.freeze"), "set by hand")
 
 
 @pytest.mark.parametrize(("text", "value"), [("3e-4", 3e-4), ("1E3", 1000.0), ("0.1", 0.1), ("2", 2.0)])
@@ -125,16 +158,16 @@ def test_a_plan_knows_what_it_was_made_with(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "plan.yaml is empty: mend it"),
-        ("loss: {terms: {dice:1}}", "dice:1 has no value: YAML wants a blank after the colon"),
+        ("", "plan.yaml is empty: correct it, or let `maskwright plan DATA --out plan.yaml` write one"),
+        ("loss: {terms: {dice:1}}", "dice:1 has no value: YAML needs a space after the colon"),
         ("data: {value_range: [1]}", "entry 1 of data.value_range is 1, and it must be a list of 2"),
         ("- 1\n- 2\n", "holds list, not the sections of a plan"),
         ("{", "cannot be read as YAML"),
         ("optim: {lrr: 1}", "optim.lrr: .* did you mean 'lr'"),
         ("version: 2", "version is 2"),
         ("sampling:\n  batch: -1", r"plan.yaml: sampling.batch is -1, .* write e.g. `sampling: \{batch: 8\}`"),
-        ("lr: 0.1", "'lr' is no key of this section: did you mean adversarial.lr or optim.lr"),
-        ("a: [1\n", r"plan.yaml cannot be read as YAML \([^\n]*\): mend it, or let `maskwright plan"),
+        ("lr: 0.1", "lr: this section has no key 'lr': did you mean adversarial.lr or optim.lr"),
+        ("a: [1\n", r"plan.yaml cannot be read as YAML \([^\n]*\): correct it, or let `maskwright plan"),
     ],
 )
 def test_what_is_no_plan_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 
 from maskwright.core.classes import Classes
-from maskwright.core.records import Dataset, MaskFile, Record
+from maskwright.core.records import Dataset, ImageRef, MaskFile, Record
 from maskwright.data.fingerprint import fingerprint
-from maskwright.data.mirror import MirrorMeter
-from maskwright.data.similarity import look
+from maskwright.data.flip_symmetry import FlipMeter
+from maskwright.data.similarity import thumbnail
 from maskwright.data.survey import RecordSummary, Survey, survey
 
 
@@ -37,7 +37,7 @@ def write_dataset(root, pairs, names=("background", "thing"), kind="index", tabl
             turned = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 and pixels.shape[2] == 3 else pixels
             assert cv2.imwrite(str(path), turned)
         split = None if splits is None else splits[place]
-        records.append(Record(f"images/{name}", paths[0], MaskFile(paths[1], kind), split))
+        records.append(Record(f"images/{name}", ImageRef(paths[0]), MaskFile(ImageRef(paths[1]), kind), split))
     table = {index: index for index in range(len(names))} if table is None else table
     records.sort(key=lambda record: record.id)
     return Dataset(root, "folder", "images/ + masks/", Classes.named(names), tuple(records), table)
@@ -58,12 +58,16 @@ def imagined(root, names, classes, looks=None, splits=None, groups=None):
     for place, name in enumerate(names):
         split = None if splits is None else splits[place]
         group = None if groups is None else groups[place]
-        records.append(Record(name, root / name, MaskFile(root / f"{name}.mask", "index"), split, group))
+        records.append(
+            Record(name, ImageRef(root / name), MaskFile(ImageRef(root / f"{name}.mask"), "index"), split, group)
+        )
         pixels = np.zeros(count + 1, np.int64)
         pixels[list(classes[place])] = 10
         image = picture(f"{place}".encode()[0] * 1000 + place) if looks is None else looks[place]
-        summaries[name] = RecordSummary(64, 80, 3, "uint8", pixels, look(image), 0.001, np.zeros_like(pixels[:-1]), 0.0)
+        summaries[name] = RecordSummary(
+            64, 80, 3, "uint8", pixels, thumbnail(image), 0.001, np.zeros_like(pixels[:-1]), 0.0
+        )
     dataset = Dataset(
         root, "folder", "made up", Classes.named([f"class {index}" for index in range(count)]), tuple(records)
     )
-    return dataset, Survey(dataset, summaries, {}, (), MirrorMeter(), 0, len(records))
+    return dataset, Survey(dataset, summaries, {}, (), FlipMeter(), 0, len(records))

@@ -17,15 +17,15 @@ from tests.data.survey_data import measure, picture, write_dataset
 from maskwright.core.classes import Classes
 from maskwright.core.fingerprint import Fingerprint, Spread
 from maskwright.core.plan import SplitPlan
-from maskwright.core.records import Fault, MaskFile, Shape, Shapes
+from maskwright.core.records import Fault, ImageRef, MaskFile, Shape, Shapes
 from maskwright.data import faults
 from maskwright.data import objects as objects_module
 from maskwright.data import survey as survey_module
 from maskwright.data.fingerprint import fingerprint
-from maskwright.data.mirror import MirrorMeter, alikeness, mirrored, occupancy
+from maskwright.data.flip_symmetry import FlipMeter, flip_difference, occupancy, symmetry
 from maskwright.data.objects import annotated, regions
 from maskwright.data.split import with_splits
-from maskwright.data.statistics import IntensityMeter, Sample, intensities, spread
+from maskwright.data.statistics import IntensityMeter, ValueSample, intensities, spread
 from maskwright.data.survey import survey
 
 
@@ -52,7 +52,7 @@ class TestStatistics:
         assert spread([]) == Spread(0, 0, 0, 0, 0)
 
     def test_sample_keeps_everything_until_it_is_full(self):
-        sample = Sample(most=100)
+        sample = ValueSample(most=100)
         sample.add(np.arange(40))
         sample.add(np.arange(40, 101 - 1))
         assert sample.count == 100
@@ -60,7 +60,7 @@ class TestStatistics:
 
     def test_a_full_sample_is_even_bounded_and_independent_of_the_pieces(self):
         values = np.random.default_rng(0).permutation(10_000)
-        whole, pieces = Sample(most=1000), Sample(most=1000)
+        whole, pieces = ValueSample(most=1000), ValueSample(most=1000)
         whole.add(values)
         for piece in np.array_split(values, 77):
             pieces.add(piece)
@@ -71,7 +71,7 @@ class TestStatistics:
         assert whole.spread().median == pytest.approx(5000, abs=400)
 
     def test_nothing_has_no_spread(self):
-        assert Sample().spread() is None
+        assert ValueSample().spread() is None
 
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
     def test_intensities_against_numpy(self, dtype):
@@ -159,10 +159,10 @@ class TestObjects:
 
 
 def alike(grids, axis):
-    meter = MirrorMeter()
+    meter = FlipMeter()
     for grid in grids:
-        meter.add(mirrored(grid[None]))
-    return alikeness([meter], axis)
+        meter.add(flip_difference(grid[None]))
+    return symmetry([meter], axis)
 
 
 class TestMirror:
@@ -194,7 +194,7 @@ class TestMirror:
         assert alike(grids, "horizontal") > 0.8
 
     def test_without_evidence_it_is_one(self):
-        assert alikeness([], "vertical") == 1
+        assert symmetry([], "vertical") == 1
         assert alike([np.ones((2, 8, 8), np.float32)] * 3, "vertical") == 1
 
 
@@ -300,7 +300,7 @@ def repaint(value):
 def test_a_planted_error_is_found_and_the_record_dropped(tmp_path, folder, harm, kind):
     dataset = good(tmp_path)
     victim = dataset.records[2]
-    path = victim.image if folder == "images" else victim.annotation.path
+    path = victim.image.path if folder == "images" else victim.annotation.path
     harm(path)
     seen = survey(dataset)
     assert victim.id not in {record.id for record in seen.dataset.records}
@@ -350,7 +350,7 @@ def test_an_empty_mask_needs_a_background(tmp_path):
 
 def test_mixed_pixel_types_are_a_warning(tmp_path):
     dataset = good(tmp_path)
-    path = dataset.records[4].image
+    path = dataset.records[4].image.path
     cv2.imwrite(str(path), picture(4).astype(np.uint16) * 200)
     (fault,) = measure(dataset).faults
     assert (fault.kind, fault.severity) == ("mixed-types", "warning")
@@ -360,7 +360,7 @@ def test_mixed_pixel_types_are_a_warning(tmp_path):
 def as_jpeg(record):
     path = record.annotation.path.with_suffix(".jpg")
     cv2.imwrite(str(path), cv2.imread(str(record.annotation.path), cv2.IMREAD_UNCHANGED))
-    return replace(record, annotation=MaskFile(path, "index"))
+    return replace(record, annotation=MaskFile(ImageRef(path), "index"))
 
 
 def test_jpeg_masks_are_one_warning_for_all(tmp_path):
@@ -384,7 +384,7 @@ def test_black_and_white_in_jpeg_loses_edges(tmp_path):
     records = (as_jpeg(dataset.records[0]), *dataset.records[1:])
     (fault,) = measure(replace(dataset, records=records)).faults
     assert fault.message.startswith("1 of 6 masks is a JPEG")
-    assert "given the nearest class" in fault.message
+    assert "each pixel there becomes the nearest class" in fault.message
 
 
 def test_a_class_of_one_split_only(tmp_path):
@@ -393,7 +393,7 @@ def test_a_class_of_one_split_only(tmp_path):
     dataset = write_dataset(tmp_path, pairs, names=("background", "a", "b", "c"), splits=["train", "val", "val"])
     found = measure(dataset).faults
     assert kinds(found) == {"class-in-one-split": 1, "absent-class": 1}
-    assert "class b is shown in val only (1 image): it cannot be learnt" in found[0].message
+    assert "class b occurs in val only (1 image): it cannot be learnt" in found[0].message
     assert found[1].message == "1 of 4 classes occur in no mask: c"
 
 
@@ -404,7 +404,7 @@ def test_a_class_that_validation_does_not_see(tmp_path):
     dataset = write_dataset(tmp_path, pairs, names=("background", "a", "b"), splits=["train", "val", "test"])
     (fault,) = measure(dataset).faults
     assert (fault.kind, fault.severity) == ("class-not-in-split", "warning")
-    assert fault.message == "class b is shown in no val image: the choice of the model does not see it"
+    assert fault.message == "class b occurs in no val image: model selection does not see it"
 
 
 def test_many_classes_that_a_part_lacks_are_one_fault(tmp_path):
@@ -416,13 +416,13 @@ def test_many_classes_that_a_part_lacks_are_one_fault(tmp_path):
     names = ("background", *"abcdefg")
     found = measure(write_dataset(tmp_path, pairs, names=names, splits=["train", "val", "test"])).faults
     assert [(fault.kind, fault.message) for fault in found] == [
-        ("class-in-one-split", "2 classes are shown in train only (f, g): their scores cannot be measured"),
+        ("class-in-one-split", "2 classes occur in train only (f, g): their scores cannot be measured"),
         (
             "class-not-in-split",
-            "4 classes are shown in no val image (b, c, d, e): the choice of the model does not see them",
+            "4 classes occur in no val image (b, c, d, e): model selection does not see them",
         ),
     ]
-    assert found[0].cure == "label more images of them, or move some to the other parts"
+    assert found[0].cure == "label more images of them, or move some to the other splits"
 
 
 def test_near_duplicates_across_the_layouts_splits(tmp_path):
@@ -452,7 +452,9 @@ def test_a_group_on_two_sides(tmp_path):
     assert print_.groups == 2
     assert print_.faults == ()
     made = replace(dataset, records=tuple(replace(record, group="p") for record in dataset.records))
-    assert kinds(measure(made).faults) == {"group-leak": 1}
+    (fault,) = measure(made).faults
+    assert fault.kind == "group-leak"
+    assert "train, val and test share group p" in fault.message
 
 
 def test_one_class_only(tmp_path):
@@ -460,7 +462,7 @@ def test_one_class_only(tmp_path):
     print_ = measure(dataset)
     assert kinds(print_.faults) == {"one-class": 1, "absent-class": 1}
     assert not print_.trainable
-    assert "every labelled pixel is thing: there is nothing to tell apart. Label the rest" in print_.obstacle
+    assert "every labelled pixel is thing: there is no second class to learn. Label the other pixels" in print_.obstacle
 
 
 def test_one_class_in_a_sample_is_a_warning_unless_it_is_the_only_name(tmp_path):
@@ -484,7 +486,7 @@ def test_an_empty_train_part_cannot_train(tmp_path):
     pairs = [(picture(n), mask_with((0, 0, 9, 9, 1))) for n in range(4)]
     print_ = measure(write_dataset(tmp_path, pairs, splits=["val", "val", "test", "test"]))
     assert not print_.trainable
-    assert "none of the 4 usable images is in the train part" in print_.obstacle
+    assert "none of the 4 usable images is in the train split" in print_.obstacle
 
 
 @pytest.mark.parametrize(("count", "kind"), [(1, "one-image"), (2, "two-images")])
@@ -499,7 +501,7 @@ def test_nothing_left_is_an_error_and_no_crash(tmp_path):
     shutil.rmtree(tmp_path / "good" / "masks")
     print_ = measure(dataset)
     assert kinds(print_.faults) == {"no-images": 1, "unreadable": 6}
-    assert print_.obstacle.startswith("no image with a usable annotation is left. Mend the files")
+    assert print_.obstacle.startswith("no image with a usable annotation is left. Correct the files")
     assert Fingerprint.from_json(json.loads(json.dumps(print_.to_json()))) == print_
     json.dumps(print_.to_json())
 
@@ -518,7 +520,7 @@ def test_worst_comes_first(tmp_path):
     dataset = good(tmp_path)
     repaint(0)(dataset.records[0].annotation.path)
     cv2.imwrite(str(dataset.records[1].annotation.path), np.full((64, 80), 255, np.uint8))
-    cut(dataset.records[5].image)
+    cut(dataset.records[5].image.path)
     found = measure(replace(dataset, value_to_index={0: 0, 1: 1, 255: 255})).faults
     assert [fault.severity for fault in found] == ["error", "warning", "note"]
 

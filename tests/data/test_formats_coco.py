@@ -170,7 +170,7 @@ def test_a_path_to_the_json_itself(tmp_path):
 def test_a_category_that_stands_twice_is_refused_with_its_file(tmp_path):
     twice = [{"id": 3, "name": "cat"}, {"id": 7, "name": "cat"}]
     make(tmp_path, [annotation(1, 3, [BIG])], categories=twice)
-    with pytest.raises(MaskwrightError, match=r"instances\.json: the class name 'cat' stands twice"):
+    with pytest.raises(MaskwrightError, match=r"instances\.json: the class name 'cat' occurs twice"):
         read_dataset(tmp_path)
 
 
@@ -181,7 +181,7 @@ def test_options(tmp_path):
     assert set(np.unique(read_pair(joined, joined.records[0])[1])) == {0, 1}
     ignored = read_dataset(tmp_path, ReadOptions(ignore=7))
     assert np.unique(read_pair(ignored, ignored.records[0])[1]).tolist() == [0, 1, IGNORE]
-    with pytest.raises(MaskwrightError, match="drop --classes"):
+    with pytest.raises(MaskwrightError, match=r"cannot be used: leave out `read\.classes`"):
         read_dataset(tmp_path, ReadOptions(classes=tmp_path))
 
 
@@ -224,7 +224,7 @@ def test_annotations_of_images_that_are_not_listed(tmp_path):
     strays = [annotation(n, 3, [BIG], image_id=40 + n) for n in (2, 3)]
     (fault,) = read_dataset(make(tmp_path, [annotation(1, 3, [BIG]), *strays])).faults
     assert (fault.kind, fault.path.name) == ("unpaired", "instances.json")
-    assert fault.message == "2 annotations are of images, such as id 42, that it does not list"
+    assert fault.message == "2 annotations belong to images, such as id 42, that the file does not list"
 
 
 def test_an_image_of_another_size_is_left_out(tmp_path):
@@ -236,7 +236,7 @@ def test_an_image_of_another_size_is_left_out(tmp_path):
     dataset = read_dataset(tmp_path)
     assert [record.id for record in dataset.records] == ["images/1.jpg"]
     fault = next(fault for fault in dataset.faults if fault.kind == "size-mismatch")
-    assert "2.jpg is 20x30 pixels (does its EXIF tag turn it?), but was annotated at 30x20" in fault.message
+    assert "2.jpg is 20x30 pixels after its EXIF orientation is applied, but it was annotated at 30x20" in fault.message
 
 
 def test_run_lengths_of_another_size_and_damaged_ones(tmp_path):
@@ -271,7 +271,7 @@ def test_an_unknown_category_makes_the_image_unusable(tmp_path):
     assert [record.id for record in dataset.records] == ["images/2.jpg"]
     fault = next(fault for fault in dataset.faults if fault.kind == "unknown-label")
     assert "category 99" in fault.message
-    assert "--map 99=ignore" in fault.cure
+    assert "`read.map` 99=ignore" in fault.cure
     assert len(read_dataset(tmp_path, ReadOptions(map={99: "ignore"})).records) == 2
 
 
@@ -280,7 +280,7 @@ def test_an_unknown_category_makes_the_image_unusable(tmp_path):
     [
         ('{"categories": [], "images": [], "annotations": [{"segmentation": ', "cannot be read as JSON"),
         ('{"categories": [], "images": [{}], "annotations": [], "segmentation": 1}', "no key 'id'"),
-        ('["images", "annotations", "categories", "segmentation"]', "no COCO annotation file"),
+        ('["images", "annotations", "categories", "segmentation"]', "is not a COCO annotation file"),
     ],
 )
 def test_damaged_json(tmp_path, text, words):

@@ -104,7 +104,7 @@ def test_hidden_files_and_links_in_a_circle(tmp_path):
     photo(tmp_path / "__MACOSX" / "images" / "x.jpg")
     (tmp_path / "images" / "loop").symlink_to(tmp_path)
     dataset = read_dataset(tmp_path)
-    assert {record.image.name for record in dataset.records} == {"00.jpg", "01.jpg", "02.jpg"}
+    assert {record.image.path.name for record in dataset.records} == {"00.jpg", "01.jpg", "02.jpg"}
 
 
 def test_semantic_masks_win_over_instances(tmp_path):
@@ -113,7 +113,7 @@ def test_semantic_masks_win_over_instances(tmp_path):
         write(tmp_path / "instances" / f"{number:02}.png", labels([0, 1, 2, 3]))
     dataset = read_dataset(tmp_path)
     assert {record.annotation.kind for record in dataset.records} == {"index"}
-    assert "instances left aside" in dataset.layout
+    assert "instances not used" in dataset.layout
 
 
 # ---------------------------------------------------------------- what finds no partner
@@ -196,8 +196,8 @@ def test_a_rare_value_is_told_of_with_its_file(tmp_path):
     (fault,) = dataset.faults
     assert (fault.kind, fault.severity, fault.path) == ("stray-value", "warning", tmp_path / "masks" / "03.png")
     assert fault.message == ("03.png holds the value 37, which is rare (1 pixel in 1 of 12 masks) and is ignored")
-    assert "0 and 255 but for 37, so 255 is foreground" in dataset.layout
-    assert "--map 37=ignore or --map 37=0" in fault.cure
+    assert "0 and 255 except for 37, so 255 is foreground" in dataset.layout
+    assert "`read.map` 37=ignore or `read.map` 37=0" in fault.cure
     assert "classes.txt" in fault.cure
 
 
@@ -229,9 +229,9 @@ def test_a_value_mapped_to_a_class_says_that_the_masks_hold_ids(tmp_path):
 def test_what_the_options_take_out_may_leave_a_white_foreground_and_a_note(tmp_path, options):
     dataset = read_dataset(pairs(tmp_path, [0, 1, 255]), ReadOptions(**options))
     assert dataset.value_to_index == {0: 0, 1: IGNORE if "ignore" in options else 0, 255: 1}
-    assert "0 and 255 but for 1, so 255 is foreground" in dataset.layout
+    assert "0 and 255 except for 1, so 255 is foreground" in dataset.layout
     (tmp_path / "classes.txt").write_text("ground\ncrack\n")
-    assert "0 and 255 but for 1, so 255 is crack" in read_dataset(tmp_path, ReadOptions(**options)).layout
+    assert "0 and 255 except for 1, so 255 is crack" in read_dataset(tmp_path, ReadOptions(**options)).layout
 
 
 def drawn_once(root: Path, common: list[int], rare: list[int], count: int = 12) -> Path:
@@ -264,8 +264,8 @@ def test_a_long_tail_of_rare_values_is_classes_and_many_slips_are_one_fault(tmp_
     assert len(tail.classes.names) == 7
     white = read_dataset(drawn_once(tmp_path / "white", [0, 255], [5, 6, 7, 8]))
     (fault,) = white.faults
-    assert "is ignored; so it is with 3 other values" in fault.message
-    assert "0 and 255 but for 4 other values, so 255 is foreground" in white.layout
+    assert "is ignored; 3 other values are treated the same" in fault.message
+    assert "0 and 255 except for 4 other values, so 255 is foreground" in white.layout
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_ignore_and_map(tmp_path):
     names, values = meaning(tmp_path, map={7: 3, 9: "ignore"})
     assert names == ("class-0", "class-3")
     assert values == {0: 0, 3: 1, 7: 1, 9: IGNORE, 255: IGNORE}
-    with pytest.raises(MaskwrightError, match="--map 7=5: 5 is no value with a class; these are: 0, 3"):
+    with pytest.raises(MaskwrightError, match=r"`read\.map` 7=5: 5 has no class: map to one of 0, 3"):
         meaning(tmp_path, map={7: 5})
     (tmp_path / "classes.txt").write_text("only\n")
     with pytest.raises(MaskwrightError, match="every class is ignored"):
@@ -318,12 +318,12 @@ def test_a_name_that_stands_twice_is_refused_with_its_file_unless_it_is_ignored(
     table = tmp_path / "classes.txt"
     table.write_text("sky\nroad\nsky\n")
     for options in (ReadOptions(), ReadOptions(classes=table)):
-        with pytest.raises(MaskwrightError, match=r"classes\.txt: the class name 'sky' stands twice: rename one"):
+        with pytest.raises(MaskwrightError, match=r"classes\.txt: the class name 'sky' occurs twice: rename one"):
             read_dataset(tmp_path, options)
     assert meaning(tmp_path, map={2: 0})[0] == ("sky", "road")
     colored(tmp_path / "colors")
     (tmp_path / "colors" / "classes.csv").write_text("name,r,g,b\na,0,0,0\nb,200,0,0\nb,0,9,255\n")
-    with pytest.raises(MaskwrightError, match=r"classes\.csv: the class name 'b' stands twice"):
+    with pytest.raises(MaskwrightError, match=r"classes\.csv: the class name 'b' occurs twice"):
         read_dataset(tmp_path / "colors")
 
 
@@ -401,7 +401,7 @@ def test_instances_by_folder_and_by_content(tmp_path):
         dataset = read_dataset(root)
         assert dataset.classes.names == ("background", "object")
         assert {record.annotation.kind for record in dataset.records} == {"instance"}
-        assert "one id an object" in dataset.layout
+        assert "one id per object" in dataset.layout
         assert read_pair(dataset, dataset.records[0])[1].sum() == 39
     (tmp_path / "a" / "classes.txt").write_text("nucleus\n")
     assert read_dataset(tmp_path / "a").classes.names == ("background", "nucleus")
@@ -473,7 +473,7 @@ def test_palette_masks_are_indices_unless_their_colors_are_named(tmp_path):
 
 
 def test_options_for_values_are_refused_for_colors(tmp_path):
-    with pytest.raises(MaskwrightError, match="speak of values"):
+    with pytest.raises(MaskwrightError, match=r"`read\.ignore` and `read\.map` apply to values"):
         read_dataset(colored(tmp_path), ReadOptions(ignore=3))
 
 
@@ -481,7 +481,7 @@ def test_names_without_colors_are_left_unused_for_colored_masks(tmp_path):
     (colored(tmp_path) / "classes.txt").write_text("a\nb\nc\n")
     dataset = read_dataset(tmp_path)
     assert dataset.classes.names == ("background", "class-1", "class-2")
-    assert "classes.txt names no colours" in dataset.layout
+    assert "classes.txt lists no colours and was not used" in dataset.layout
 
 
 def test_jpeg_masks_without_a_table_are_refused_but_black_and_white_is_read(tmp_path):

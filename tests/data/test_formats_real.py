@@ -44,7 +44,7 @@ def test_instances(name, count):
     dataset = read_dataset(DATA / name)
     assert dataset.classes.names == ("background", "object")
     assert len(dataset.records) == count
-    assert "one id an object" in dataset.layout
+    assert "one id per object" in dataset.layout
     record = dataset.records[0]
     label = read_pair(dataset, record)[1]
     areas = [int(mask.sum()) for _, mask in read_objects(dataset, record, label.shape)]

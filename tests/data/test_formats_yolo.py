@@ -61,7 +61,7 @@ def test_names(tmp_path, names):
 
 
 def test_a_name_that_stands_twice_is_refused_with_its_file(tmp_path):
-    with pytest.raises(MaskwrightError, match=r"data\.yaml: the class name 'a' stands twice"):
+    with pytest.raises(MaskwrightError, match=r"data\.yaml: the class name 'a' occurs twice"):
         read_dataset(make(tmp_path, names="[a, a]"))
 
 
@@ -91,7 +91,7 @@ def test_paths_in_the_yaml(tmp_path, text):
 def test_a_wrong_path_in_the_yaml(tmp_path):
     make(tmp_path)
     (tmp_path / "data.yaml").write_text("train: images/trian\nval: images/val\nnames: [a, b]\n")
-    with pytest.raises(MaskwrightError, match="train: images/trian is not there"):
+    with pytest.raises(MaskwrightError, match="train: images/trian does not exist"):
         read_dataset(tmp_path)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import AugmentPlan
-from maskwright.data.geometry import View, extent_of, linear_part, placed, warp_image, warp_labels
+from maskwright.data.geometry import CropView, extent_of, linear_part, placed, warp_image, warp_labels
 
 NEVER = AugmentPlan(zoom=(1, 1), stretch=0, rotate=0, flip_horizontal=0, flip_vertical=0, transpose=0)
 MIDDLE = [0.5] * 6
@@ -20,7 +20,7 @@ def ramp(height, width, bands=3):
 
 
 def identity_at(row, column, crop):
-    return View(np.eye(2), np.array([column + crop[1] / 2, row + crop[0] / 2]), crop)
+    return CropView(np.eye(2), np.array([column + crop[1] / 2, row + crop[0] / 2]), crop)
 
 
 def test_no_change_gives_the_unit_matrix():
@@ -112,14 +112,14 @@ def test_the_identity_copies_pixels_untouched(height, width, bands, x, y):
 )
 def test_all_orientations_are_exact(linear, expected):
     image = ramp(9, 9)
-    view = View(np.array(linear, float), np.array([4.5, 4.5]), (9, 9))
+    view = CropView(np.array(linear, float), np.array([4.5, 4.5]), (9, 9))
     assert np.array_equal(warp_image(image, view), expected(image))
     assert np.array_equal(warp_labels(image[:, :, 0], view), expected(image[:, :, 0]))
 
 
 def test_zooming_in_twice_is_what_resizing_does():
     image = ramp(12, 16)
-    view = View(np.eye(2) / 2, np.array([8.0, 6.0]), (24, 32))
+    view = CropView(np.eye(2) / 2, np.array([8.0, 6.0]), (24, 32))
     resized = cv2.resize(image, (32, 24), interpolation=cv2.INTER_LINEAR)
     # The border differs: a resize repeats the last pixel, a warp mirrors it.
     difference = np.abs(warp_image(image, view).astype(int) - resized)[1:-1, 1:-1]
@@ -129,7 +129,7 @@ def test_zooming_in_twice_is_what_resizing_does():
 
 def test_zooming_out_twice_averages_squares():
     image = ramp(12, 16)
-    view = View(np.eye(2) * 2, np.array([8.0, 6.0]), (6, 8))
+    view = CropView(np.eye(2) * 2, np.array([8.0, 6.0]), (6, 8))
     expected = image.reshape(6, 2, 8, 2, 3).mean(axis=(1, 3))
     assert np.abs(warp_image(image, view) - expected).max() <= 1
 
@@ -137,7 +137,7 @@ def test_zooming_out_twice_averages_squares():
 def test_zooming_out_six_times_leaves_no_stripes():
     # Stripes of one pixel are grey from afar. A look-up without averaging shows black and white.
     image = np.tile(np.array([0, 255], np.uint8), (120, 60))[:, :, None]
-    view = View(np.eye(2) * 6, np.array([60.0, 60.0]), (20, 20))
+    view = CropView(np.eye(2) * 6, np.array([60.0, 60.0]), (20, 20))
     assert np.abs(warp_image(image, view).astype(int) - 127.5).max() < 45
 
 

@@ -15,7 +15,7 @@ from tests.data.layouts import labels, palette_mask, photo, write
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import Dataset, MaskFile, Record, Shape, Shapes
+from maskwright.core.records import Dataset, ImageRef, MaskFile, Record, Shape, Shapes
 from maskwright.data.labels import read_label, read_objects, read_pair
 from maskwright.data.readers import DecodeError
 
@@ -30,7 +30,7 @@ COLORS = {(0, 0, 0): 0, (250, 0, 0): 1, (0, 0, 240): 2, (9, 9, 9): IGNORE}
 def dataset(root: Path, mask: Path, kind: str = "index", **tables: object) -> Dataset:
     image = photo(root / "image.png")
     values = {value: value for value in range(12)} | {255: IGNORE}
-    record = Record("image.png", image, MaskFile(mask, kind))
+    record = Record("image.png", ImageRef(image), MaskFile(ImageRef(mask), kind))
     return Dataset(root, "folder", "", NAMES, (record,), **({"value_to_index": values} | tables))
 
 
@@ -68,10 +68,14 @@ def test_a_value_that_no_table_knows(tmp_path, dtype):
     np.save(tmp_path / "m.npy", labels([0, 37]).astype(dtype))
     data = dataset(tmp_path, tmp_path / "m.npy")
     fails(
-        data, "unknown-label", "m.npy holds label 37 (24 pixels)", "the known ones are 0..11, 255:", "--map 37=ignore"
+        data,
+        "unknown-label",
+        "m.npy holds label 37 (24 pixels)",
+        "the known labels are 0..11, 255:",
+        "`read.map` 37=ignore",
     )
     data = dataset(tmp_path, tmp_path / "m.npy", value_to_index={value: value for value in range(12)})
-    fails(data, "unknown-label", "the known ones are 0..11", "add a name for 37 to classes.txt")
+    fails(data, "unknown-label", "the known labels are 0..11", "add a name for 37 to classes.txt")
 
 
 @pytest.mark.parametrize("value", [-1, 70_000])
@@ -94,10 +98,11 @@ def test_a_mask_in_the_other_orientation_names_the_tag(tmp_path):
     Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(tmp_path / "turned.jpg", exif=exif)
     path = write(tmp_path / "m.png", labels([0, 1]))
     data = dataset(tmp_path, path)
-    record = Record("turned.jpg", tmp_path / "turned.jpg", MaskFile(path, "index"))
+    record = Record("turned.jpg", ImageRef(tmp_path / "turned.jpg"), MaskFile(ImageRef(path), "index"))
     with pytest.raises(DecodeError, match="EXIF tag"):
         read_pair(data, record)
-    upright = Record("turned.jpg", record.image, MaskFile(write(tmp_path / "u.png", labels([0, 1], (8, 6))), "index"))
+    straight = write(tmp_path / "u.png", labels([0, 1], (8, 6)))
+    upright = Record("turned.jpg", record.image, MaskFile(ImageRef(straight), "index"))
     assert read_pair(data, upright)[0].shape == (8, 6, 3)
 
 
@@ -121,12 +126,12 @@ def test_a_color_that_no_table_knows(tmp_path):
     picture = np.zeros((*SIZE, 3), np.uint8)
     picture[2, 3] = (1, 2, 3)
     data = dataset(tmp_path, write(tmp_path / "m.png", picture), "color", color_to_index=COLORS)
-    fails(data, "unknown-color", "the colour 1,2,3 (1 pixel)", "none of the 4 known", "NAME,1,2,3")
+    fails(data, "unknown-color", "the colour 1,2,3 (1 pixel)", "is not one of the 4 known colours", "NAME,1,2,3")
 
 
 def test_a_color_picture_among_index_masks(tmp_path):
     data = dataset(tmp_path, photo(tmp_path / "m.png", 5))
-    fails(data, "unknown-label", "is a colour picture")
+    fails(data, "unknown-label", "is a colour image")
 
 
 def test_grey_saved_as_rgb_is_an_index_mask(tmp_path):
@@ -188,14 +193,14 @@ def test_shapes_outside_and_without_corners_paint_nothing(tmp_path):
     away = (50.0, 50.0, 60.0, 50.0, 60.0, 60.0)
     above = (-9.0, -9.0, -5.0, -9.0, -5.0, -5.0)
     shapes = Shapes(tmp_path / "a.json", (Shape(1, (away,)), Shape(1), Shape(1, (above,))))
-    record = Record("image.png", image, shapes)
+    record = Record("image.png", ImageRef(image), shapes)
     data = Dataset(tmp_path, "coco", "", NAMES, (record,))
     assert read_label(data, record, SIZE).max() == 0
     assert list(read_objects(data, record, SIZE)) == []
 
 
 def test_no_annotation(tmp_path):
-    record = Record("image.png", photo(tmp_path / "image.png"))
+    record = Record("image.png", ImageRef(photo(tmp_path / "image.png")))
     data = Dataset(tmp_path, "folder", "", NAMES, (record,))
     with pytest.raises(MaskwrightError, match="has no annotation"):
         read_pair(data, record)

@@ -340,7 +340,7 @@ def test_no_image_at_all(tmp_path, reader):
     (tmp_path / "empty.png").write_bytes(b"")
     fails(tmp_path / "empty.png", "unreadable", "0 bytes", reader=reader)
     (tmp_path / "text.png").write_text("not an image")
-    fails(tmp_path / "text.png", "unreadable", "no image", reader=reader)
+    fails(tmp_path / "text.png", "unreadable", "is not an image", reader=reader)
     for magic in (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"BM", b"GIF89a", b"P6", b"\x93NUMPY"):
         (tmp_path / "head.png").write_bytes(magic + b"rubbish" * 9)
         fails(tmp_path / "head.png", "unreadable", reader=reader)
@@ -384,7 +384,7 @@ def test_values_that_are_no_numbers(tmp_path, bad):
     values = np.ones((4, 5), np.float32)
     values[1, 2] = bad
     tifffile.imwrite(tmp_path / "a.tif", values)
-    fails(tmp_path / "a.tif", "nan", "1 value of NaN or infinity", "nan_to_num")
+    fails(tmp_path / "a.tif", "nan", "1 NaN or infinite value,", "nan_to_num")
     np.save(tmp_path / "a.npy", values.astype(np.float64))
     fails(tmp_path / "a.npy", "nan")
 
@@ -402,5 +402,5 @@ def test_complex_numbers_are_refused(tmp_path):
 def test_a_decode_error_becomes_a_fault(tmp_path):
     error = fails(tmp_path / "gone.png", "unreadable")
     assert error.fault("warning") == Fault(
-        "unreadable", "warning", error.path, "gone.png does not exist", "check the path"
+        "unreadable", "warning", error.image.path, "gone.png does not exist", "check the path"
     )

@@ -10,15 +10,19 @@ from hypothesis import strategies as st
 from tests.data.survey_data import picture
 
 from maskwright.data import similarity
-from maskwright.data.similarity import GRID, Likeness, look
+from maskwright.data.similarity import GRID, SimilarityIndex, thumbnail
 
 
 def crowd(count=12):
     return [picture(seed) for seed in range(100, 100 + count)]
 
 
+def index_of(images):
+    return SimilarityIndex({f"{place:04d}": thumbnail(image) for place, image in enumerate(images)})
+
+
 def pairs_of(images):
-    return Likeness([look(image) for image in images]).pairs()
+    return [(int(one), int(other)) for one, other in index_of(images).near_duplicates]
 
 
 def jpeg(image, quality=60):
@@ -53,7 +57,7 @@ def test_parts_on_one_fixture_are_no_pairs_but_a_copy_is():
     for _ in range(20):
         part = fixture + cv2.resize(rng.uniform(-20, 20, (8, 10, 3)).astype(np.float32), (80, 64))
         images.append(part.clip(0, 255).astype(np.uint8))
-    plain = np.corrcoef([np.frombuffer(look(image).thumbnail, np.uint8) for image in images])
+    plain = np.corrcoef([np.frombuffer(thumbnail(image).pixels, np.uint8) for image in images])
     assert plain.min() > 0.96  # so that the plain correlation alone would call all of them duplicates
     assert pairs_of(images) == []
     assert pairs_of([*images, jpeg(images[7], 90)]) == [(7, 20)]
@@ -66,9 +70,9 @@ def test_flat_images_are_like_nothing_but_their_own_copies():
 
 def test_all_copies_are_linked():
     images = [picture(1)] * 4
-    likeness = Likeness([look(image) for image in images])
-    assert likeness.identical() == [(0, 1), (0, 2), (0, 3)]
-    assert len(likeness.pairs()) == 6
+    index = index_of(images)
+    assert index.identical == [("0000", "0001"), ("0000", "0002"), ("0000", "0003")]
+    assert len(index.near_duplicates) == 6
 
 
 def test_thumbnail_by_hand():
@@ -76,7 +80,7 @@ def test_thumbnail_by_hand():
     image[:, 16:] = 100
     expected = np.zeros((GRID, GRID), np.uint8)
     expected[:, 8:] = 255
-    assert look(image).thumbnail == expected.tobytes()
+    assert thumbnail(image).pixels == expected.tobytes()
 
 
 def test_any_number_of_bands():
@@ -84,19 +88,19 @@ def test_any_number_of_bands():
     large = np.tile(grey, (3, 3, 1))
     assert large.shape[0] > 128
     for bands in (2, 5, 7):
-        assert look(np.repeat(large, bands, axis=2)).thumbnail == look(large).thumbnail
+        assert thumbnail(np.repeat(large, bands, axis=2)).pixels == thumbnail(large).pixels
 
 
 def test_not_a_number_does_no_harm():
     image = picture(3).astype(np.float32)
     image[0, 0] = np.nan
-    assert np.isfinite(np.frombuffer(look(image).thumbnail, np.uint8)).all()
-    assert len(set(look(image).thumbnail)) > 100
+    assert np.isfinite(np.frombuffer(thumbnail(image).pixels, np.uint8)).all()
+    assert len(set(thumbnail(image).pixels)) > 100
 
 
 def test_checksum_tells_shape_and_type_apart():
     zeros = np.zeros((4, 6, 1), np.uint8)
-    sums = {look(array).checksum for array in (zeros, zeros.reshape(6, 4, 1), zeros.view(np.int8))}
+    sums = {thumbnail(array).checksum for array in (zeros, zeros.reshape(6, 4, 1), zeros.view(np.int8))}
     assert len(sums) == 3
 
 
@@ -110,8 +114,7 @@ def test_blocks_change_nothing(monkeypatch):
 
 def test_a_folder_of_copies_stays_small_and_connected():
     count = 300
-    likeness = Likeness([look(picture(1))] * count + [look(image) for image in crowd()])
-    pairs = likeness.pairs()
+    pairs = pairs_of([picture(1)] * count + crowd())
     assert len(pairs) <= (similarity._MOST_PARTNERS + 1) * count
     assert {place for pair in pairs for place in pair} == set(range(count))
     assert {(n, n + 1) for n in range(count - 1)} <= set(pairs)

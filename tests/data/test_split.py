@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import cv2
@@ -95,8 +95,8 @@ def test_too_few_images_is_an_error_with_a_cure(count):
     dataset, seen = imagined(ROOT, ["a", "b"][:count], [{0}] * count)
     with pytest.raises(
         TooFewImagesError,
-        match=rf"^{count} images? cannot be divided into train, val and test, which takes at least 3: add more, or do "
-        "without a part: `maskwright train` and `plan` take --set split.test=0",
+        match=rf"^{count} images? cannot be divided into train, val and test, which takes at least 3: add more, or "
+        "leave a split out: set `split.test=0`",
     ):
         with_splits(dataset, PLAN, 0, seen)
 
@@ -187,9 +187,9 @@ def test_groups_come_from_the_first_parenthesis_or_the_whole_match():
 
 def test_a_group_by_that_fits_nothing_is_an_error_that_shows_a_name():
     dataset, seen = imagined(ROOT, ["images/p1_a.png", "x", "y"], [{0}] * 3)
-    with pytest.raises(MaskwrightError, match=r"fits none of the 3 images.*images/p1_a\.png"):
+    with pytest.raises(MaskwrightError, match=r"matches none of the 3 images.*images/p1_a\.png"):
         with_splits(dataset, SplitPlan(group_by="site([0-9])_"), 0, seen)
-    with pytest.raises(MaskwrightError, match="no regular expression"):
+    with pytest.raises(MaskwrightError, match="not a valid regular expression"):
         with_splits(dataset, SplitPlan(group_by="site([0-9]_"), 0, seen)
 
 
@@ -199,16 +199,83 @@ def test_fewer_groups_than_parts_is_an_error():
         with_splits(dataset, PLAN, 0, seen)
 
 
-def test_a_film_is_halved_in_two_contiguous_blocks():
+def test_a_film_is_halved_in_two_contiguous_blocks_with_a_gap():
     frames = film(40)
     names = [f"val/cam_{10 + 2 * n:05d}.png" for n in range(40)]
     train = [f"train/x{chr(97 + n)}.png" for n in range(12)]
     looks = [picture(n) for n in range(12)] + frames
     dataset, seen = imagined(ROOT, train + names, [{0}] * 52, looks, ["train"] * 12 + ["val"] * 40)
-    made = sides(with_splits(dataset, PLAN, 0, seen))
-    order = [made[name] for name in names]
-    assert sum(one != other for one, other in pairwise(order)) == 1
-    assert abs(order.count("val") - 20) <= 5
+    made = with_splits(dataset, PLAN, 0, seen)
+    order = [sides(made)[name] for name in names]
+    blocks = [side for side, _ in groupby(order)]
+    assert blocks in (["val", None, "test"], ["test", None, "val"])
+    assert abs(order.count("val") - order.count("test")) <= 10
+    gap = order.count(None)
+    assert 1 <= gap <= 5  # a quarter of the shorter block, at most
+    first = order.index(None)
+    beside = seen.similarity.centred([(names[first - 1], names[first + gap])])
+    assert gap == 5 or beside[0] < 0.5
+    assert {record.group for record in made.records if record.id in names} == {"cam_#"}
+    note, warning = made.faults
+    assert (note.kind, note.severity, warning.kind, warning.severity) == (
+        *("sequences", "note"),
+        *("sequence-cut", "warning"),
+    )
+    assert "40 images are frames of 1 sequence (cam_#)" in note.message
+    assert f"and {gap} frame" in warning.message
+    assert "these scenes only" in warning.message
+
+
+def drives(*lengths):
+    """Return names and frames of several drives."""
+    names = [f"drive{drive}_{n:03d}.png" for drive, length in enumerate(lengths) for n in range(length)]
+    return names, [frame for drive, length in enumerate(lengths) for frame in film(length, seed=drive)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sequences_stay_whole_where_there_are_enough(seed):
+    names, frames = drives(20, 14, 12, 10)
+    dataset, seen = imagined(ROOT, names, [{0}] * len(names), frames)
+    made = with_splits(dataset, PLAN, seed, seen)
+    for drive in range(4):
+        assert len({record.split for record in made.records if f"drive{drive}_" in record.id}) == 1
+    assert set(sides(made).values()) == set(SPLITS)
+    assert [fault.kind for fault in made.faults] == ["sequences"]
+
+
+def test_two_sequences_are_cut_and_three_parts_get_their_blocks():
+    names, frames = drives(40, 40)
+    dataset, seen = imagined(ROOT, names, [{0}] * 80, frames)
+    made = with_splits(dataset, PLAN, 0, seen)
+    counts = Counter(sides(made).values())
+    assert counts["train"] >= 40
+    assert min(counts["val"], counts["test"]) >= 6
+    assert [fault.kind for fault in made.faults] == ["sequences", "sequence-cut"]
+    for drive in range(2):
+        order = [side for name, side in sides(made).items() if f"drive{drive}_" in name]
+        assert all(None in pair or pair[0] == pair[1] for pair in pairwise(order))  # never side by side
+
+
+def test_what_the_user_says_belongs_together_wins():
+    names, frames = drives(40, 40)
+    dataset, seen = imagined(ROOT, names, [{0}] * 80, frames)
+    made = with_splits(dataset, SplitPlan(group_by=".*"), 0, seen)
+    assert len({record.group for record in made.records}) == 80
+    assert None not in sides(made).values()
+    assert "sequences" not in {fault.kind for fault in made.faults}
+    said, _ = imagined(ROOT, names, [{0}] * 80, frames, groups=["a"] * 40 + ["b"] * 20 + ["c"] * 20)
+    made = with_splits(said, PLAN, 0, seen)
+    assert {record.group for record in made.records} == {"a", "b", "c"}
+    assert made.faults == ()
+
+
+def test_the_layouts_parts_are_kept_and_their_sequences_named():
+    names, frames = drives(20, 20)
+    splits = [("train", "val", "test")[n % 3] for n in range(40)]
+    dataset, seen = imagined(ROOT, names, [{0}] * 40, frames, splits)
+    made = with_splits(dataset, PLAN, 0, seen)
+    assert list(sides(made).values()) == splits
+    assert {record.group for record in made.records} == {"drive0_#", "drive1_#"}
 
 
 def test_a_film_is_cut_where_the_scene_changes():

@@ -41,7 +41,7 @@ def make() -> Make:
             predict=PredictPlan(**parts["predict"]),
             **parts["card"],
         )
-        return Predictor(net, card, "cpu")
+        return Predictor.of(net, card, "cpu")  # type: ignore[arg-type]
 
     return build
 

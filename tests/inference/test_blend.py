@@ -25,7 +25,7 @@ def assemble(values: torch.Tensor, size: tuple[int, int], tile: tuple[int, int],
         for column, left in enumerate(columns.starts):
             piece = values[:, top : top + rows.tile, left : left + columns.tile].clone()
             for block in enlarge.push(*blend.add(row, column, piece)):
-                result[:, block.rows, block.columns] = block.probabilities
+                result[:, block.rows, block.columns] = block.maps
                 times[block.rows, block.columns] += 1
     assert np.all(times == 1)
     return result
@@ -58,4 +58,4 @@ def test_large_blocks_leave_in_chunks(monkeypatch) -> None:
     torch.testing.assert_close(assemble(values, (41, 37), (20, 20), 0), judge, atol=1e-5, rtol=0)
     pieces = list(Enlarge((20, 20), (41, 37)).push(0, 0, values))
     assert len(pieces) == 41
-    assert all(piece.probabilities.numel() <= 3 * 37 for piece in pieces)
+    assert all(piece.maps.numel() <= 3 * 37 for piece in pieces)

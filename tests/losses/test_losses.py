@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
+from maskwright.core.channels import Channels, class_channels
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import LossPlan
-from maskwright.losses import LOSSES, create, weighted_sum
+from maskwright.losses import LOSSES, WeightedSum, create, weighted_sum
 
 OVERLAPS = ["dice", "jaccard", "tversky"]
 
@@ -24,6 +25,15 @@ def batch(seed: int, classes: int, shape: tuple[int, int, int] = (2, 4, 5), dtyp
     target = torch.randint(0, max(classes, 2), shape, generator=random)
     target[torch.rand(shape, generator=random) < 0.2] = IGNORE
     return logits.to(dtype), target
+
+
+def activation(classes: int) -> str:
+    """What the channels of a network for so many classes mean."""
+    return class_channels(classes)[0].activation
+
+
+def planned(plan: LossPlan, classes: int) -> WeightedSum:
+    return weighted_sum(plan, class_channels(classes)[0])
 
 
 def one_row(*probabilities: float) -> torch.Tensor:
@@ -56,14 +66,15 @@ def test_golden_number(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if name != "lovasz"])
 def test_golden_number_of_one_channel(name: str) -> None:
-    loss = create(name)(torch.tensor([[[[math.log(3), -math.log(3)]]]], dtype=torch.float64), torch.tensor([[[1, 0]]]))
+    logits = torch.tensor([[[[math.log(3), -math.log(3)]]]], dtype=torch.float64)
+    loss = create(name, "sigmoid")(logits, torch.tensor([[[1, 0]]]))
     golden = math.log(4 / 3) if name == "binary_cross_entropy" else GOLDEN[name]
     assert loss.item() == pytest.approx(golden, abs=1e-12)
 
 
 def test_lovasz_hinge_golden_number() -> None:
     # Margins: 1 - 3 < 0 -> 0 for the true pixel, 1 + 0.5 for the false one, which alone costs 1 - 1/2.
-    loss = create("lovasz")(torch.tensor([[[[3.0, 0.5]]]]), torch.tensor([[[1, 0]]]))
+    loss = create("lovasz", "sigmoid")(torch.tensor([[[[3.0, 0.5]]]]), torch.tensor([[[1, 0]]]))
     assert loss.item() == pytest.approx(1.5 * 0.5)
 
 
@@ -92,7 +103,8 @@ def test_one_channel_is_a_softmax_of_two(smoothing: float) -> None:
         ("cross_entropy", {"label_smoothing": smoothing, "class_weights": [0.3, 1.7]}),
         ("focal", {}),
     ]:
-        torch.testing.assert_close(create(name, **options)(logits, target), create(name, **options)(two, target))
+        one = create(name, "sigmoid", **options)(logits, target)
+        torch.testing.assert_close(one, create(name, **options)(two, target))
 
 
 @pytest.mark.parametrize("weights", [None, [0.5, 2.0, 1.0]])
@@ -110,7 +122,7 @@ def test_focal_agrees_with_torchvision() -> None:
     logits, target = batch(3, 1)
     keep = target != IGNORE
     theirs = sigmoid_focal_loss(logits[:, 0][keep], target[keep].double(), alpha=0.25, gamma=2, reduction="mean")
-    torch.testing.assert_close(create("focal", gamma=2, class_weights=[0.75, 0.25])(logits, target), theirs)
+    torch.testing.assert_close(create("focal", "sigmoid", gamma=2, class_weights=[0.75, 0.25])(logits, target), theirs)
 
 
 @pytest.mark.parametrize("classes", [1, 2, 4])
@@ -132,7 +144,8 @@ def test_overlap_agrees_with_plain_numpy(name: str, classes: int) -> None:
                 "mean_squared_error": ((t - q) ** 2).mean(),
             }[name]
         )
-    assert create(name)(logits, target).item() == pytest.approx(np.mean(costs), rel=1e-12)
+    found = create(name, activation(classes))(logits, target).item()
+    assert found == pytest.approx(np.mean(costs), rel=1e-12)
 
 
 @pytest.mark.parametrize("name", OVERLAPS)
@@ -158,7 +171,7 @@ def test_image_without_the_class_still_pays_for_it() -> None:
     wrong = torch.tensor([5.0, 5.0]).view(2, 1, 1, 1).expand(2, 1, 1, 2)
     right = torch.tensor([5.0, -5.0]).view(2, 1, 1, 1).expand(2, 1, 1, 2)
     for name in OVERLAPS:
-        assert create(name)(wrong, target) > create(name)(right, target) + 0.2
+        assert create(name, "sigmoid")(wrong, target) > create(name, "sigmoid")(right, target) + 0.2
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -166,7 +179,7 @@ def test_image_without_the_class_still_pays_for_it() -> None:
 @pytest.mark.parametrize("name", LOSSES)
 def test_nothing_labelled_costs_nothing(name: str, classes: int, dtype: torch.dtype) -> None:
     logits = (torch.randn(2, classes, 3, 4) * 50).to(dtype).requires_grad_()
-    loss = create(name)(logits, torch.full((2, 3, 4), IGNORE))
+    loss = create(name, activation(classes))(logits, torch.full((2, 3, 4), IGNORE))
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(logits.grad, torch.zeros_like(logits))
@@ -192,7 +205,7 @@ def test_half_precision_is_computed_in_single(name: str) -> None:
 def test_extreme_logits_stay_finite(name: str, classes: int) -> None:
     logits = torch.tensor([3e4, -3e4]).repeat(2, classes, 3, 2).requires_grad_()
     target = torch.tensor([0, 1, 1, 0]).repeat(2, 3, 1)
-    loss = create(name)(logits, target)
+    loss = create(name, activation(classes))(logits, target)
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(logits.grad).all()
@@ -202,7 +215,7 @@ def test_extreme_logits_stay_finite(name: str, classes: int) -> None:
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradient(name: str, classes: int) -> None:
     logits, target = batch(7, classes, (2, 2, 3))
-    assert torch.autograd.gradcheck(lambda x: create(name)(x, target), logits.requires_grad_())
+    assert torch.autograd.gradcheck(lambda x: create(name, activation(classes))(x, target), logits.requires_grad_())
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy", "focal"])
@@ -216,7 +229,7 @@ def test_gradient_with_weights(name: str) -> None:
 def test_gradient_of_all_losses_at_once(classes: int) -> None:
     logits, target = batch(9, classes, (2, 2, 3))
     plan = LossPlan(terms={name: 0.5 + index for index, name in enumerate(LOSSES)}, label_smoothing=0.1)
-    loss = weighted_sum(plan, classes)
+    loss = planned(plan, classes)
     assert torch.autograd.gradcheck(lambda x: loss(x, target), logits.requires_grad_())
 
 
@@ -224,7 +237,7 @@ def test_gradient_of_all_losses_at_once(classes: int) -> None:
 def test_memory_format_does_not_matter(layout: torch.memory_format) -> None:
     logits, target = batch(10, 3, (2, 6, 5), torch.float32)
     plain, laid = logits.clone().requires_grad_(), logits.contiguous(memory_format=layout).requires_grad_()
-    loss = weighted_sum(LossPlan(), 3)
+    loss = planned(LossPlan(), 3)
     loss(plain, target.contiguous()).backward()
     loss(laid, target.transpose(1, 2).contiguous().transpose(1, 2)).backward()
     torch.testing.assert_close(plain.grad, laid.grad)
@@ -234,7 +247,7 @@ def test_memory_format_does_not_matter(layout: torch.memory_format) -> None:
 @given(seed=st.integers(0, 10**6), classes=st.integers(1, 4), name=st.sampled_from(list(LOSSES)))
 def test_ignored_pixels_are_never_seen(seed: int, classes: int, name: str) -> None:
     logits, target = batch(seed, classes)
-    loss = create(name)
+    loss = create(name, activation(classes))
     changed = torch.where((target == IGNORE)[:, None], torch.randn_like(logits) * 30, logits).requires_grad_()
     value = loss(changed, target)
     value.backward()
@@ -246,7 +259,7 @@ def test_ignored_pixels_are_never_seen(seed: int, classes: int, name: str) -> No
 @given(seed=st.integers(0, 10**6), classes=st.integers(1, 4), name=st.sampled_from(list(LOSSES)))
 def test_order_within_the_batch_does_not_matter(seed: int, classes: int, name: str) -> None:
     logits, target = batch(seed, classes, (3, 3, 4))
-    loss = create(name)
+    loss = create(name, activation(classes))
     torch.testing.assert_close(loss(logits, target), loss(logits[[2, 0, 1]], target[[2, 0, 1]]))
 
 
@@ -256,9 +269,13 @@ def test_no_loss_at_the_truth_and_some_elsewhere(seed: int, classes: int, name: 
     _, target = batch(seed, classes)
     channels = [1] if classes == 1 else range(classes)
     perfect = torch.stack([torch.where(target == channel, 1e3, -1e3) for channel in channels], 1)
-    assert create(name)(perfect, target).item() == pytest.approx(0, abs=1e-9)
+    assert create(name, activation(classes))(perfect, target).item() == pytest.approx(0, abs=1e-9)
     if name != "boundary":  # where an image shows one class alone there is none
-        assert create(name)(-perfect, target).item() > 0.1 or not (target != IGNORE).any() or classes == 1
+        assert (
+            create(name, activation(classes))(-perfect, target).item() > 0.1
+            or not (target != IGNORE).any()
+            or classes == 1
+        )
 
 
 # Hard pixels
@@ -305,7 +322,7 @@ def test_the_boundary_loss_by_hand() -> None:
 def test_one_channel_has_the_boundary_of_two() -> None:
     logits, target = batch(12, 1)
     two = torch.cat([torch.zeros_like(logits), logits], 1)
-    torch.testing.assert_close(create("boundary")(logits, target), create("boundary")(two, target))
+    torch.testing.assert_close(create("boundary", "sigmoid")(logits, target), create("boundary")(two, target))
 
 
 def test_an_ignored_strip_is_no_boundary_of_its_own() -> None:
@@ -334,11 +351,11 @@ def test_a_class_without_a_boundary_costs_nothing() -> None:
 def test_settings_of_a_loss_reach_it_through_the_plan() -> None:
     logits, target = batch(14, 3)
     plan = LossPlan(terms={"focal": 1.0}, options={"focal": {"gamma": 0.5}})
-    torch.testing.assert_close(weighted_sum(plan, 3)(logits, target), create("focal", gamma=0.5)(logits, target))
-    with pytest.raises(MaskwrightError, match=r"loss.options.dice is given, but loss.terms holds focal"):
-        weighted_sum(LossPlan(terms={"focal": 1.0}, options={"dice": {"a": 1}}), 3)
+    torch.testing.assert_close(planned(plan, 3)(logits, target), create("focal", gamma=0.5)(logits, target))
+    with pytest.raises(MaskwrightError, match=r"loss.options.dice is set, but loss.terms contains only focal"):
+        planned(LossPlan(terms={"focal": 1.0}, options={"dice": {"a": 1}}), 3)
     with pytest.raises(MaskwrightError, match="did you mean 'gamma'"):
-        weighted_sum(LossPlan(terms={"focal": 1.0}, options={"focal": {"gama": 1}}), 3)
+        planned(LossPlan(terms={"focal": 1.0}, options={"focal": {"gama": 1}}), 3)
 
 
 def test_weighted_sum_is_the_sum() -> None:
@@ -348,7 +365,7 @@ def test_weighted_sum_is_the_sum() -> None:
     )
     cross_entropy = create("cross_entropy", class_weights=[1, 0.5, 1.5], label_smoothing=0.1)
     expected = 2 * cross_entropy(logits, target) + 0.5 * create("dice")(logits, target)
-    torch.testing.assert_close(weighted_sum(plan, 3)(logits, target), expected)
+    torch.testing.assert_close(planned(plan, 3)(logits, target), expected)
 
 
 def test_errors_say_what_to_do() -> None:
@@ -358,17 +375,17 @@ def test_errors_say_what_to_do() -> None:
         create("focal", gama=1)
     with pytest.raises(MaskwrightError, match="takes no options"):
         create("dice", smooth=1)
-    with pytest.raises(MaskwrightError, match="2 entries, but there are 3 labels"):
-        weighted_sum(LossPlan(class_weights=[1, 1]), 3)
+    with pytest.raises(MaskwrightError, match="2 entries for 3 labels"):
+        planned(LossPlan(class_weights=[1, 1]), 3)
     with pytest.raises(MaskwrightError, match="at least one loss"):
-        weighted_sum(LossPlan(terms={"dice": 0}), 3)
+        planned(LossPlan(terms={"dice": 0}), 3)
     with pytest.raises(MaskwrightError, match="0 or more"):
-        weighted_sum(LossPlan.model_construct(terms={"dice": -1.0}, class_weights=None, label_smoothing=0.0), 3)
+        planned(LossPlan.model_construct(terms={"dice": -1.0}, class_weights=None, label_smoothing=0.0), 3)
     with pytest.raises(MaskwrightError, match="2 class weights were given"):
         create("focal", class_weights=[1, 1])(*batch(0, 3))
     with pytest.raises(MaskwrightError, match="gamma is -1"):
         create("focal", gamma=-1)(*batch(0, 3))
-    with pytest.raises(MaskwrightError, match=r"ohem's threshold is 0.7 and min_kept 2"):
+    with pytest.raises(MaskwrightError, match=r"ohem: threshold is 0.7 and min_kept 2"):
         create("ohem", min_kept=2)(*batch(0, 3))
     with pytest.raises(MaskwrightError, match="above 0"):
         create("tversky", alpha=0)(*batch(0, 3))
@@ -380,9 +397,10 @@ def test_a_label_without_a_channel_is_refused(name: str, classes: int, label: in
     target = torch.zeros(1, 2, 2, dtype=torch.int64)
     target[0, 1, 1] = label
     with pytest.raises(
-        MaskwrightError, match=rf"label {label}, .* of labels 0 to {max(classes, 2) - 1}: ignored .* 255"
+        MaskwrightError,
+        match=rf"label {label}, but the logits have labels 0 to {max(classes, 2) - 1}: mark ignored pixels with 255",
     ):
-        create(name)(torch.zeros(1, classes, 2, 2), target)
+        create(name, activation(classes))(torch.zeros(1, classes, 2, 2), target)
 
 
 @pytest.mark.parametrize(
@@ -390,8 +408,28 @@ def test_a_label_without_a_channel_is_refused(name: str, classes: int, label: in
     [((2, 3, 4, 4), (2, 8, 8)), ((2, 3, 4, 4), (2, 1, 4, 4)), ((2, 3, 4, 4), (1, 4, 4)), ((0, 3, 4, 4), (0, 4, 4))],
 )
 @pytest.mark.parametrize("name", LOSSES)
-def test_shapes_that_do_not_go_together_are_told(name, logits, target):
+def test_shapes_that_do_not_match_are_refused(name, logits, target):
     with pytest.raises(
-        MaskwrightError, match=r"a loss takes logits \(N, K, H, W\) and labels \(N, H, W\), none of them 0"
+        MaskwrightError, match=r"a loss needs logits \(N, K, H, W\) and labels \(N, H, W\), no axis empty"
     ):
         create(name)(torch.zeros(logits), torch.zeros(target, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_what_one_channel_means_is_stated_and_not_guessed(name: str) -> None:
+    target = torch.zeros(1, 2, 2, dtype=torch.int64)
+    with pytest.raises(MaskwrightError, match="one channel, which has no softmax: give activation='sigmoid'"):
+        create(name)(torch.zeros(1, 1, 2, 2), target)
+    with pytest.raises(MaskwrightError, match=r"3 channels, and activation='sigmoid' takes one: give .*='softmax'"):
+        create(name, "sigmoid")(torch.zeros(1, 3, 2, 2), target)
+
+
+def test_a_weighted_sum_takes_the_activation_of_its_group() -> None:
+    """A sigmoid has two labels, and so two weights, whatever the group is called."""
+    logits, target = batch(15, 1)
+    plan = LossPlan(terms={"cross_entropy": 1.0, "dice": 1.0}, class_weights=[0.5, 2.0])
+    found = weighted_sum(plan, Channels(name="foreground", count=1, activation="sigmoid"))(logits, target)
+    cross_entropy = create("cross_entropy", "sigmoid", class_weights=[0.5, 2.0])(logits, target)
+    torch.testing.assert_close(found, cross_entropy + create("dice", "sigmoid")(logits, target))
+    with pytest.raises(MaskwrightError, match="1 entries for 2 labels"):
+        planned(LossPlan(class_weights=[1]), 1)

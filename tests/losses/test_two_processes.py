@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from maskwright.core.channels import class_channels
 from maskwright.core.classes import IGNORE
 from maskwright.core.plan import LossPlan
 from maskwright.losses import LOSSES, across_processes, weighted_sum
@@ -19,6 +20,7 @@ WORKER = """
 import sys
 import torch
 from torch import distributed
+from maskwright.core.channels import class_channels
 from maskwright.core.plan import LossPlan
 from maskwright.losses import weighted_sum
 rank, folder = int(sys.argv[1]), sys.argv[2]
@@ -28,7 +30,7 @@ for case in torch.load(f"{folder}/cases.pt"):
     logits = case["logits"].chunk(2)[rank].clone().requires_grad_()
     scale = torch.ones((), dtype=logits.dtype, requires_grad=True)
     plan = LossPlan(terms=case["terms"], class_weights=case["weights"])
-    loss = weighted_sum(plan, logits.shape[1])(logits * scale, case["target"].chunk(2)[rank])
+    loss = weighted_sum(plan, class_channels(logits.shape[1])[0])(logits * scale, case["target"].chunk(2)[rank])
     loss.backward()
     distributed.all_reduce(scale.grad)
     results.append((loss.detach(), scale.grad / 2))
@@ -68,7 +70,7 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path: Path) -> None:
     for index, case in enumerate(cases()):
         scale = torch.ones((), requires_grad=True)
         plan = LossPlan(terms=case["terms"], class_weights=case["weights"])
-        loss = weighted_sum(plan, case["logits"].shape[1])(case["logits"] * scale, case["target"])
+        loss = weighted_sum(plan, class_channels(case["logits"].shape[1])[0])(case["logits"] * scale, case["target"])
         loss.backward()
         for rank in (0, 1):
             value, gradient = results[rank][index]

@@ -12,7 +12,7 @@ from scipy.spatial.distance import directed_hausdorff
 from maskwright.metrics.boundary import band_width, boundary_counts
 from maskwright.metrics.confusion import iou
 from maskwright.metrics.surface import surface_scores
-from maskwright.ops.distance import nearest
+from maskwright.ops.distance import nearest_distances
 
 
 def blobs(seed: int, size: tuple[int, int] = (30, 40)) -> np.ndarray:
@@ -90,7 +90,7 @@ def test_surfaces_agree_with_scipy(seed: int, tolerance: int) -> None:
         near = (there <= tolerance).sum() + (back <= tolerance).sum()
         assert nsd[label] == pytest.approx(near / (len(there) + len(back)))
         points = [np.argwhere(edge) for edge in edges]
-        assert nearest(*points)[0].max() == pytest.approx(directed_hausdorff(*points)[0], rel=1e-5)
+        assert nearest_distances(*points)[0].max() == pytest.approx(directed_hausdorff(*points)[0], rel=1e-5)
 
 
 @settings(max_examples=20, deadline=None)

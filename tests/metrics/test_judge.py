@@ -12,7 +12,8 @@ from sklearn.metrics import jaccard_score
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.metrics.judge import Judge, most_likely
-from maskwright.metrics.scores import DESCRIPTIONS, Scores
+from maskwright.metrics.label_metrics import BY_CLASS, IMAGE_METRICS, LABEL_METRICS
+from maskwright.metrics.scores import Scores
 
 NAMES = ("road", "car", "sky")
 
@@ -44,30 +45,30 @@ def test_by_hand() -> None:
     assert scores.confusion == ((8, 2, 0), (1, 4, 0), (0, 0, 0))
     road, car, sky = scores.classes
     assert (road.pixels, road.images, car.pixels, car.images, sky.pixels, sky.images) == (10, 2, 5, 2, 0, 0)
-    assert road.iou.value == pytest.approx(8 / 11)
-    assert car.iou.value == pytest.approx(4 / 7)
-    assert car.dice.value == pytest.approx(8 / 11)
-    assert car.precision.value == pytest.approx(4 / 6)
-    assert car.recall.value == pytest.approx(4 / 5)
-    assert car.accuracy.value == pytest.approx(12 / 15)
-    assert scores.pixel_accuracy.value == pytest.approx(12 / 15)
+    assert road["iou"].value == pytest.approx(8 / 11)
+    assert car["iou"].value == pytest.approx(4 / 7)
+    assert car["dice"].value == pytest.approx(8 / 11)
+    assert car["precision"].value == pytest.approx(4 / 6)
+    assert car["recall"].value == pytest.approx(4 / 5)
+    assert car["accuracy"].value == pytest.approx(12 / 15)
+    assert scores.mean["pixel_accuracy"].value == pytest.approx(12 / 15)
     assert scores.mean["iou"].value == pytest.approx((8 / 11 + 4 / 7) / 2)
     # Image 0: road 2/4, car 4/6. Image 1: road 6/7, car 0.
-    assert [image.iou for image in scores.per_image] == pytest.approx([(1 / 2 + 2 / 3) / 2, (6 / 7 + 0) / 2])
-    assert scores.mean["iou_per_image"].value == pytest.approx(np.mean([image.iou for image in scores.per_image]))
-    assert [image.accuracy for image in scores.per_image] == pytest.approx([6 / 8, 6 / 7])
+    assert [image.values["iou"] for image in scores.per_image] == pytest.approx([(1 / 2 + 2 / 3) / 2, (6 / 7 + 0) / 2])
+    assert scores.mean["iou_per_image"].value == pytest.approx(((1 / 2 + 2 / 3) / 2 + 6 / 7 / 2) / 2)
+    assert [image.values["accuracy"] for image in scores.per_image] == pytest.approx([6 / 8, 6 / 7])
     # Image 0: one column of edge 1 away out of 3 (all pixels are edge); image 1: missed, the diagonal.
-    assert car.hd95.value == pytest.approx((1 + hypot(2, 4)) / 2)
-    assert car.nsd.value == pytest.approx((1 + 0) / 2)
+    assert car["hd95"].value == pytest.approx((1 + hypot(2, 4)) / 2)
+    assert car["nsd"].value == pytest.approx((1 + 0) / 2)
     # The band is one pixel wide, so everything here is edge.
-    assert car.boundary_iou.value == pytest.approx(4 / 7)
+    assert car["boundary_iou"].value == pytest.approx(4 / 7)
     assert (scores.images, scores.groups) == (2, 0)
 
 
 def test_class_that_is_nowhere_is_left_out() -> None:
     sky = judged().classes[2]
     for key in ("iou", "dice", "precision", "recall", "accuracy", "boundary_iou", "hd95", "nsd"):
-        estimate = getattr(sky, key)
+        estimate = sky[key]
         assert (estimate.value, estimate.low, estimate.high) == (None, None, None)
 
 
@@ -103,8 +104,29 @@ def test_goes_to_json_and_back() -> None:
     assert Scores.from_json(json.loads(json.dumps(scores.to_json(), allow_nan=False))) == scores
 
 
-def test_every_measure_is_described() -> None:
-    assert set(DESCRIPTIONS) == {*judged().mean, "pixel_accuracy"}
+def test_scores_carry_the_table_of_their_metrics() -> None:
+    scores = judged()
+    assert (scores.task, scores.metrics, scores.image_metrics) == ("semantic", LABEL_METRICS, IMAGE_METRICS)
+    assert list(scores.mean) == [metric.key for metric in LABEL_METRICS]
+    assert all(list(entry.values) == list(BY_CLASS) for entry in scores.classes)
+    assert all(list(entry.values) == [metric.key for metric in IMAGE_METRICS] for entry in scores.per_image)
+    assert scores.scope is None
+
+
+def test_the_headline_is_the_mean_iou() -> None:
+    scores = judged()
+    assert scores.headline_metric == LABEL_METRICS[0]
+    assert scores.image_headline == IMAGE_METRICS[0]
+    assert scores.score == scores.mean["iou"]
+    assert scores.score.value == pytest.approx((8 / 11 + 4 / 7) / 2)
+
+
+def test_values_stand_beside_the_name_in_json() -> None:
+    plain = judged().to_json()
+    assert plain["classes"][1]["iou"]["value"] == pytest.approx(4 / 7)
+    assert plain["per_image"][0]["accuracy"] == pytest.approx(6 / 8)
+    assert plain["confusion"] == [[8, 2, 0], [1, 4, 0], [0, 0, 0]]
+    assert plain["metrics"][0]["key"] == plain["headline"] == "iou"
 
 
 def test_one_image_has_no_interval() -> None:
@@ -115,6 +137,19 @@ def test_one_image_has_no_interval() -> None:
     assert (estimate.low, estimate.high) == (None, None)
 
 
+def test_an_interval_of_distances_is_in_pixels_and_one_of_shares_ends_at_one() -> None:
+    judge = Judge(NAMES)
+    for index in range(6):
+        truth = np.zeros((32, 32), np.uint8)
+        truth[4:12, 4:12] = 1
+        judge.update(str(index), np.roll(truth, 3 + index, 1), truth)
+    scores = judge.compute()
+    for estimate in (scores.classes[1]["hd95"], scores.mean["hd95"]):
+        assert 3 < estimate.low < estimate.value < estimate.high < 16
+    for estimate in (scores.classes[1]["iou"], scores.mean["iou"], scores.mean["nsd"], scores.mean["pixel_accuracy"]):
+        assert 0 < estimate.low < estimate.value < estimate.high < 1
+
+
 def test_intervals_are_over_groups_where_there_are_groups() -> None:
     random = np.random.default_rng(0)
     alone, together = Judge(NAMES, surfaces=False), Judge(NAMES, surfaces=False)
@@ -123,9 +158,9 @@ def test_intervals_are_over_groups_where_there_are_groups() -> None:
         noise = random.random((8, 8)) < (0.5 if index < 20 else 0.1)
         prediction = np.where(noise, (truth + 1) % 3, truth).astype(np.uint8)
         alone.update(str(index), prediction, truth)
-        together.update(str(index), prediction, truth, group="a" if index < 10 else "b" if index < 20 else "c")
+        together.update(str(index), prediction, truth, group="abcd"[index // 10])
     one, other = alone.compute(), together.compute()
-    assert (one.groups, other.groups) == (0, 3)
+    assert (one.groups, other.groups) == (0, 4)
     assert one.mean["iou"].value == other.mean["iou"].value
     assert other.mean["iou"].high - other.mean["iou"].low > 1.5 * (one.mean["iou"].high - one.mean["iou"].low)
     assert one.mean["iou"].low < one.mean["iou"].value < one.mean["iou"].high
@@ -138,7 +173,7 @@ def test_nothing_labelled_is_undefined_but_counted() -> None:
     scores = judge.compute()
     assert scores.mean["iou"].value is None
     assert scores.mean["hd95"].value is None
-    assert scores.per_image[0].iou is None
+    assert scores.per_image[0].values["iou"] is None
     assert scores.calibration is None
 
 

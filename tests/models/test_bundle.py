@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskwright import models
+from maskwright.core.channels import Channels
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan
@@ -30,7 +31,11 @@ def _made(name: str = "swiftnet", backbone: str | None = "compact", **options: A
     plan = ModelPlan(name=name, backbone=backbone, options={key: _plain(value) for key, value in options.items()})
     data = DataPlan(channels=2, mean=[1.0, 2.0], std=[3.0, 4.0])
     card = Card(
-        model=plan, classes=CardClasses.of(Classes.named(NAMES)), data=data, temperature=1.3, summary={"iou": 0.5}
+        model=plan,
+        classes=CardClasses.of(Classes.named(NAMES)),
+        data=data,
+        decoding={"temperature": 1.3, "offsets": [0.5, -0.25, -0.25]},
+        summary={"iou": 0.5},
     )
     model = models.create_from_plan(plan, len(NAMES), 2)
     model.train()(torch.randn(2, 2, 32, 32))
@@ -58,7 +63,7 @@ def test_a_bundle_gives_back_the_same_weights_outputs_and_card(tmp_path: Path, n
     assert all(torch.equal(loaded.state_dict()[key], value) for key, value in model.state_dict().items())
     image = torch.randn(1, 2, 33, 45)
     assert torch.allclose(loaded(image), model.eval()(image), atol=1e-5)
-    kept = ("classes", "data", "predict", "temperature", "summary", "task")
+    kept = ("channels", "classes", "data", "predict", "postprocess", "decoding", "summary", "task")
     assert all(getattr(read, key) == getattr(card, key) for key in kept)
     assert read.classes.table().names == tuple(NAMES)
     assert bundle.read_card(tmp_path / "m.safetensors") == read
@@ -119,7 +124,7 @@ def test_a_cut_file_is_named(saved: Path, share: float) -> None:
     whole = saved.read_bytes()
     cut = saved.parent / "cut.safetensors"
     cut.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(MaskwrightError, match=r"cut\.safetensors is no whole safetensors file.*Copy it again"):
+    with pytest.raises(MaskwrightError, match=r"cut\.safetensors is not a complete safetensors file.*Copy it again"):
         bundle.load(cut)
 
 
@@ -142,19 +147,19 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["m.pt", "m.pth", "m.bin", "M.PTH"])
 def test_a_pickle_is_never_opened(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(pickle.dumps(_Bomb()))
-    with pytest.raises(MaskwrightError, match=r"is a pickle, .* no model file of ours"):
+    with pytest.raises(MaskwrightError, match=r"is a pickle .* not a maskwright model file"):
         bundle.load(tmp_path / name)
 
 
 def test_a_pickle_under_another_name_is_never_opened(tmp_path: Path) -> None:
     (tmp_path / "m.safetensors").write_bytes(pickle.dumps(_Bomb()))
-    with pytest.raises(MaskwrightError, match=r"is a pickle, .* no model file of ours"):
+    with pytest.raises(MaskwrightError, match=r"is a pickle .* not a maskwright model file"):
         bundle.load(tmp_path / "m.safetensors")
 
 
 def test_somebody_elses_safetensors_is_told_apart(tmp_path: Path) -> None:
     safetensors.torch.save_file({"weight": torch.zeros(2)}, tmp_path / "m.safetensors")
-    with pytest.raises(MaskwrightError, match="no maskwright bundle: it has no card"):
+    with pytest.raises(MaskwrightError, match="not a maskwright bundle: it has no card"):
         bundle.load(tmp_path / "m.safetensors")
 
 
@@ -168,12 +173,41 @@ def _changed(saved: Path, target: Path, change: dict[str, Any], drop: str = "", 
 
 
 def test_a_newer_format_asks_for_an_update(saved: Path, tmp_path: Path) -> None:
-    path = _changed(saved, tmp_path / "m.safetensors", {"format": 2, "maskwright": "9.9", "wonders": 1})
-    with pytest.raises(MaskwrightError, match=r"written by maskwright 9\.9 in format 2.*up to 1: update maskwright"):
+    path = _changed(saved, tmp_path / "m.safetensors", {"format": 3, "maskwright": "9.9", "wonders": 1})
+    with pytest.raises(MaskwrightError, match=r"written by maskwright 9\.9 in format 3.*up to 2: update maskwright"):
         bundle.load(path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"format": null, "maskwright": "1"}', '{"format": 1}'])
+def test_an_older_format_asks_for_a_new_training(saved: Path, tmp_path: Path) -> None:
+    path = _changed(saved, tmp_path / "m.safetensors", {"format": 1, "maskwright": "0.1", "temperature": 1.3})
+    with pytest.raises(
+        MaskwrightError, match=r"maskwright 0\.1 in format 1, and this version reads format 2: train the model again"
+    ):
+        bundle.read_card(path)
+
+
+@pytest.mark.parametrize(("names", "activation"), [(["there"], "sigmoid"), (NAMES, "softmax")])
+def test_a_card_without_channels_has_those_of_its_classes(names: list[str], activation: str) -> None:
+    card = Card(model=ModelPlan(), classes=CardClasses.of(Classes.named(names)), data=DataPlan())
+    (group,) = card.channels
+    assert (group.name, group.count, group.activation) == ("classes", len(names), activation)
+
+
+def test_channel_groups_of_another_task_come_back(tmp_path: Path) -> None:
+    groups = (
+        Channels(name="foreground", count=1, activation="sigmoid"),
+        Channels(name="offset", count=2, activation="none", vector=True),
+    )
+    plan = ModelPlan(name="swiftnet", backbone="compact", options={key: _plain(value) for key, value in SMALL.items()})
+    card = Card(model=plan, channels=groups, classes=CardClasses.of(Classes.named(["cell"])), data=DataPlan())
+    model = models.create_from_plan(plan, groups, 3)
+    bundle.save(tmp_path / "m.safetensors", model, card)
+    loaded, read = bundle.load(tmp_path / "m.safetensors")
+    assert read.channels == loaded.groups == groups
+    assert loaded(torch.zeros(1, 3, 32, 32)).shape == (1, 3, 32, 32)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"format": null, "maskwright": "1"}', '{"format": 2}'])
 def test_a_damaged_card_is_named(saved: Path, tmp_path: Path, text: str) -> None:
     path = _changed(saved, tmp_path / "m.safetensors", {}, text=text)
     with pytest.raises(MaskwrightError, match=r"m\.safetensors: the card is damaged"):
@@ -183,17 +217,22 @@ def test_a_damaged_card_is_named(saved: Path, tmp_path: Path, text: str) -> None
 @pytest.mark.parametrize(
     ("change", "where"),
     [
-        ({"temperature": 0.0}, "temperature"),
+        ({"temperature": 1.5}, "temperature"),  # its place in format 1
+        ({"decoding": {"temperature": 0.0}}, "decoding.temperature is 0.0"),
+        ({"decoding": {"temperature": [1.0]}}, "decoding.temperature is \\[1.0\\]"),
+        ({"decoding": {"offsets": [0.1]}}, "decoding.offsets is .*one number per class .3."),
+        ({"decoding": {"temperature": "warm"}}, "decoding.temperature"),
+        ({"channels": [{"name": "classes", "count": 1, "activation": "softmax"}]}, "a softmax needs 2 channels"),
         ({"surprise": 1}, "surprise"),
-        ({"classes": {"names": ["a", "a"], "colors": [(0, 0, 0)] * 2}}, "classes.*stands twice"),
+        ({"classes": {"names": ["a", "a"], "colors": [(0, 0, 0)] * 2}}, "classes.*occurs twice"),
         ({"classes": {"names": ["a"], "colors": []}}, "1 class names but 0 colours"),
         ({"classes": {"names": [], "colors": []}}, "at least one class"),
-        ({"task": "poetry"}, "task"),
+        ({"task": 3}, "task"),
     ],
 )
 def test_a_card_changed_by_hand_is_named(saved: Path, tmp_path: Path, change: dict[str, Any], where: str) -> None:
     path = _changed(saved, tmp_path / "m.safetensors", change)
-    with pytest.raises(MaskwrightError, match=f"damaged, or was changed by hand .*{where}"):
+    with pytest.raises(MaskwrightError, match=f"damaged, or was edited by hand .*{where}"):
         bundle.load(path)
 
 

@@ -26,11 +26,15 @@ def test_a_device_is_passed_on() -> None:
 
 def test_what_is_not_there_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    for name, words in (("cuda", "finds no cuda"), ("gpu0", "no device"), ("meta", "no device that maskwright")):
+    for name, words in (
+        ("cuda", "finds no cuda"),
+        ("gpu0", "unknown device 'gpu0': give auto, cpu, cuda, cuda:N or mps"),
+        ("meta", "maskwright does not run on 'meta': give auto, cpu, cuda, cuda:N or mps"),
+    ):
         with pytest.raises(MaskwrightError, match=words):
             resolve_device(name)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert resolve_device("cuda:1") == torch.device("cuda:1")
-    with pytest.raises(MaskwrightError, match="has 2 of them"):
+    with pytest.raises(MaskwrightError, match="the device cuda:2 does not exist: this machine has 2, counted from 0"):
         resolve_device("cuda:2")

@@ -11,7 +11,7 @@ from maskwright.core.plan import AdversarialPlan
 from maskwright.models.discriminator import NETWORKS, Discriminator
 
 if TYPE_CHECKING:
-    from maskwright.core.plan import Opponent, OpponentInput
+    from maskwright.core.plan import DiscriminatorInput, DiscriminatorName
 
 # Luc et al. 2016 (Pascal VOC): fields of view of 34x34 and 18x18 positions of the label map. That of two branches
 # follows from its layers: 5 and 3 at stride 1, 3 at 2, twice 3 at 4, and two poolings.
@@ -19,7 +19,7 @@ WINDOWS = {"large-fov": 34, "large-fov-light": 34, "small-fov": 18, "small-fov-l
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_window_is_the_papers_and_no_pixel_more(name: Opponent) -> None:
+def test_the_window_is_the_papers_and_no_pixel_more(name: DiscriminatorName) -> None:
     """By the gradient of one verdict in the middle of a map: what it depends on is a square of that side."""
     torch.manual_seed(0)
     network = Discriminator(name, 2, 3, 12, "labels").double()
@@ -47,7 +47,7 @@ BRANCHES = [(25, 8, 64), (25, 3, 16), (25, 16, 64), (9, 128, 128), (9, 128, 256)
     [("large-fov", 21, LARGE, 2_346_561), ("two-branch", 8, BRANCHES, 1_667_265)],
 )
 def test_parameters_are_those_of_the_papers_layers(
-    name: Opponent, classes: int, layers: list[tuple[int, int, int]], total: int
+    name: DiscriminatorName, classes: int, layers: list[tuple[int, int, int]], total: int
 ) -> None:
     """On the 21 classes of VOC and the 8 of Stanford Background, by hand; one verdict instead of two."""
     by_hand = sum(taps * inputs * outputs + outputs for taps, inputs, outputs in layers)
@@ -60,7 +60,7 @@ def test_parameters_are_those_of_the_papers_layers(
 )
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 9), (16, 17)])
 def test_every_block_of_four_gets_a_verdict_and_every_weight_a_gradient(
-    name: Opponent, shown: OpponentInput, height: int, width: int
+    name: DiscriminatorName, shown: DiscriminatorInput, height: int, width: int
 ) -> None:
     torch.manual_seed(0)
     network = Discriminator(name, 3, 2, 12, shown)
@@ -83,5 +83,5 @@ def test_two_branches_see_the_image_as_it_is_and_no_product() -> None:
     network = Discriminator("two-branch", 3, 2, 12, "labels")
     labels, images = torch.rand(1, 3, 8, 8), torch.rand(1, 2, 8, 8)
     assert not torch.equal(network(labels, images), network(labels, 1 - images))
-    with pytest.raises(ValidationError, match=r"adversarial\.input is product, and the network two-branch has"):
+    with pytest.raises(ValidationError, match=r"adversarial\.input is product, but the network two-branch already has"):
         AdversarialPlan(network="two-branch", input="product")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskwright import models
+from maskwright.core.channels import class_channels
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, Plan
@@ -120,7 +121,7 @@ def test_skips_start_at_nothing() -> None:
 def test_staged_skips_learn_one_after_the_other(progress: float) -> None:
     head = SkipHead((8, 6, 4), 2, 0.0, staged=True)
     maps = [torch.randn(1, 8, 2, 2), torch.randn(1, 6, 4, 4), torch.randn(1, 4, 8, 8)]
-    head.follow(progress)
+    head.set_progress(progress)
     head(maps).square().sum().backward()
     moving = [bool(skip.weight.grad.any()) for skip in head.skips]
     assert moving == [progress >= 1 / 3, progress >= 2 / 3]
@@ -178,12 +179,12 @@ def test_what_does_not_fit_is_named(name: str, options: dict[str, Any], message:
         small(name, **options)
 
 
-def test_offsets_of_a_training_that_ended_early_count() -> None:
+def test_a_training_that_ended_early_gives_a_network_with_all_its_skips() -> None:
     """What is judged and saved has all its skips, wherever the training stopped: the last bias is the logits'."""
     plan = Plan(model=ModelPlan(name="fcn8s", backbone="vgg16", options={"width_factor": 1 / 64, "staged": True}))
     stopped = models.create_from_plan(plan.model, 2, 3)
-    stopped.follow(0.2)
-    segmenter, _ = network.ended(plan, 2, stopped.state_dict(), 1)
+    stopped.set_progress(0.2)
+    segmenter, _ = network.last_network(plan, class_channels(2), stopped.state_dict(), 1)
     image = torch.randn(1, 3, 32, 32)
     before = segmenter.eval()(image)
     with torch.no_grad():

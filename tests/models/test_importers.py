@@ -93,8 +93,8 @@ def test_segmentation_models_pytorch(tmp_path: Path, case: str) -> None:
 @pytest.mark.parametrize(
     ("name", "encoder", "message"),
     [
-        ("DeepLabV3Plus", "mit_b0", "mit_b0 under DeepLabV3. at output stride 16, "),
-        ("UnetPlusPlus", "tu-test_convnext", "tu-test_convnext under UNet.., whose finest level has stride 4: "),
+        ("DeepLabV3Plus", "mit_b0", "mit_b0 with DeepLabV3. at output stride 16, "),
+        ("UnetPlusPlus", "tu-test_convnext", "tu-test_convnext with UNet.., and its finest level has stride 4: "),
     ],
 )
 def test_the_encoder_that_stands_in_the_way_is_named(tmp_path: Path, name: str, encoder: str, message: str) -> None:
@@ -152,7 +152,7 @@ def test_a_name_with_escape_sequences_is_refused(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     config["id2label"]["1"] = "\x1b[31mscreen\n"
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(MaskwrightError, match=r"screen.n' holds the control character .* or with --classes"):
+    with pytest.raises(MaskwrightError, match=r"screen.n' contains the control character .* or with `read.classes`"):
         import_model(f"transformers:{tmp_path}")
     assert import_model(f"transformers:{tmp_path}", classes=["a", "b", "c"])[1].classes.names == ["a", "b", "c"]
 
@@ -193,7 +193,7 @@ def test_a_description_gets_no_more_memory_than_its_weights_fill(tmp_path: Path,
     (tmp_path / "config.json").write_text(json.dumps({**config, key: value}), encoding="utf-8")
     # A billion of billions: had it been built, no machine would have come this far.
     with pytest.raises(
-        MaskwrightError, match=r"does not fit the network \(.* and \d+ more|says depths=.* are \d+ tensors"
+        MaskwrightError, match=r"does not fit the network \(.* and \d+ more|has depths=.* only \d+ weight tensors"
     ):
         import_model(f"transformers:{tmp_path}")
 
@@ -201,7 +201,7 @@ def test_a_description_gets_no_more_memory_than_its_weights_fill(tmp_path: Path,
 @pytest.mark.parametrize("rows", [(), (0, 512), (257, 512)], ids=str)
 def test_a_last_layer_without_a_number_of_classes_is_refused(tmp_path: Path, rows: tuple[int, ...]) -> None:
     safetensors.torch.save_file({"classifier.4.weight": torch.zeros(rows)}, tmp_path / "w.safetensors")
-    with pytest.raises(MaskwrightError, match=r"w\.safetensors, the last layer, has the shape .*holds 1 to 255"):
+    with pytest.raises(MaskwrightError, match=r"w\.safetensors, the last layer, has shape .*can have 1 to 255"):
         import_model("torchvision:fcn_resnet50", tmp_path / "w.safetensors")
 
 
@@ -210,7 +210,9 @@ def test_weights_that_lack_a_part_are_refused(tmp_path: Path) -> None:
     state = build(weights=None, weights_backbone=None, num_classes=3).state_dict()
     del state["classifier.high_classifier.bias"]
     safetensors.torch.save_file(state, tmp_path / "w.safetensors")
-    with pytest.raises(MaskwrightError, match=r"w\.safetensors \(.*is not as its library writes it .*high\.bias"):
+    with pytest.raises(
+        MaskwrightError, match=r"w\.safetensors \(.*is not in the form that its library writes .*high\.bias"
+    ):
         import_model("torchvision:lraspp_mobilenet_v3_large", tmp_path / "w.safetensors")
 
 
@@ -245,7 +247,9 @@ def test_upernet_of_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("kind", ["maskformer", None])
 def test_transformers_without_a_counterpart_are_refused(described: Callable[..., str], kind: str | None) -> None:
-    with pytest.raises(MaskwrightError, match=rf"of the type {kind!r}, .* upernet, dpt, mask2former can be imported"):
+    with pytest.raises(
+        MaskwrightError, match=rf"has the type {kind!r}, .* can be imported .* upernet, dpt, mask2former"
+    ):
         import_model(described("transformers", model_type=kind))
 
 
@@ -274,9 +278,9 @@ def described(tmp_path: Path) -> Callable[..., str]:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({}, "names no _model_class"),
-        ({"_model_class": "Unett"}, r"'Unett' is no architecture .* did you mean 'Unet'\?"),
-        ({"_model_class": "Unet", "encoder_name": "vgg99"}, "has the encoder vgg99, which has no counterpart"),
+        ({}, "has no _model_class"),
+        ({"_model_class": "Unett"}, r"unknown architecture of .* 'Unett': did you mean 'Unet'\?"),
+        ({"_model_class": "Unet", "encoder_name": "vgg99"}, "uses the encoder vgg99, which has no counterpart"),
         ({"_model_class": "Unet", "encoder_depth": 4}, "encoder_depth=4, which has no counterpart here: only 5"),
         ({"_model_class": "Unet", "decoder_attention_type": "scse"}, "decoder_attention_type='scse'"),
         ({"_model_class": "Unet", "activation": "sigmoid", "classes": 3}, "lets classes overlap"),
@@ -284,8 +288,8 @@ def described(tmp_path: Path) -> Callable[..., str]:
         ({"_model_class": "FPN", "decoder_merge_policy": "cat"}, "decoder_merge_policy='cat'"),
         ({"_model_class": "UPerNet", "upsampling": 8}, "upsampling=8"),
         ({"_model_class": "Segformer", "encoder_name": "resnet18"}, "only mit_b0, mit_b1"),
-        ({"_model_class": "DeepLabV3Plus", "decoder_atrous_rates": [1, 2]}, "only three, at stride 8 even ones"),
-        ({"_model_class": "Unet", "encoder_name": "resnet18"}, r"tensors that this architecture does not know \(x\)"),
+        ({"_model_class": "DeepLabV3Plus", "decoder_atrous_rates": [1, 2]}, "only three rates, at stride 8 even ones"),
+        ({"_model_class": "Unet", "encoder_name": "resnet18"}, r"tensors that this architecture does not have \(x\)"),
     ],
 )
 def test_what_has_no_counterpart_is_refused(
@@ -301,7 +305,7 @@ def test_what_has_no_counterpart_is_refused(
         ("fcn_resnet50", "write LIBRARY:NAME"),
         ("torchvison:fcn_resnet50", r"did you mean 'torchvision'\?"),
         ("torchvision:fcn_resnet5", r"did you mean 'fcn_resnet50'\?"),
-        ("smp:nowhere", "neither a folder here nor a repository"),
+        ("smp:nowhere", "neither a folder nor a repository"),
     ],
 )
 def test_an_unknown_source_is_named(source: str, message: str) -> None:
@@ -311,14 +315,16 @@ def test_an_unknown_source_is_named(source: str, message: str) -> None:
 
 def test_weights_without_a_description_say_what_is_missing(tmp_path: Path) -> None:
     safetensors.torch.save_file({"x": torch.zeros(1)}, tmp_path / "w.safetensors")
-    with pytest.raises(MaskwrightError, match=r"no config\.json beside it"):
+    with pytest.raises(MaskwrightError, match=r"no config\.json next to it"):
         import_model("smp:Unet", tmp_path / "w.safetensors")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"x"', "[" * 100_000])
 def test_a_damaged_description_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text, encoding="utf-8")
-    with pytest.raises(MaskwrightError, match=r"config\.json (is no description|holds no JSON object)"):
+    with pytest.raises(
+        MaskwrightError, match=r"config\.json (is not a valid description|does not contain a JSON object)"
+    ):
         import_model(f"smp:{tmp_path}")
 
 
@@ -335,7 +341,7 @@ def test_a_file_with_as_many_classes_as_torchvisions_says_whose_names_it_got(tmp
         state = build(weights=None, weights_backbone=None, num_classes=count).state_dict()
         safetensors.torch.save_file(state, tmp_path / "w.safetensors")
         notes = import_model("torchvision:lraspp_mobilenet_v3_large", tmp_path / "w.safetensors")[1].summary
-        assert ("having 21, they are taken to be" in str(notes)) is told
+        assert ("as it has 21 classes, they are assumed to be" in str(notes)) is told
 
 
 @pytest.mark.parametrize(
@@ -367,7 +373,7 @@ def test_published_files_come_from_the_cache_first(tmp_path: Path, monkeypatch: 
 
 def test_class_names_must_be_as_many_as_the_classes(tmp_path: Path) -> None:
     smp_model("Unet", encoder_name="tu-resnet10t", classes=3).save_pretrained(tmp_path)
-    with pytest.raises(MaskwrightError, match=r"2 class names were given, and .* has 3 classes"):
+    with pytest.raises(MaskwrightError, match=r"2 class names were given, but .* has 3 classes"):
         import_model(f"smp:{tmp_path}", classes=["a", "b"])
     again = import_model(f"smp:{tmp_path}", classes=["a", "b", "c"])
     bundle.save(tmp_path / "m.safetensors", *again)
@@ -379,5 +385,5 @@ def test_names_are_turned_by_the_first_row_that_fits() -> None:
     table = {"a.{n}.b{n}.": "x.{n}.{n}.", "a.": "y.", "gone.": ""}
     found = renamed({"a.1.b23.weight": zero, "a.bias": zero, "gone.now": zero}, table, "it")
     assert list(found) == ["x.1.23.weight", "y.bias"]
-    with pytest.raises(MaskwrightError, match=r"it holds tensors .* \(b\.1, c, d and 1 more\)"):
+    with pytest.raises(MaskwrightError, match=r"it contains tensors .* \(b\.1, c, d and 1 more\)"):
         renamed({"b.1": zero, "c": zero, "d": zero, "e": zero}, table, "it")

@@ -96,7 +96,7 @@ def test_only_changes_vectors_and_last_layers_are_trained(backbone: str, decoder
     segmenter.train()(images).square().mean().backward()
     for name, weight in segmenter.named_parameters():
         assert (weight.grad is not None) == weight.requires_grad, name
-    share = lora.share_of(segmenter)
+    share = lora.trained_share(segmenter)
     assert share.whole == weights_of(network(backbone))
     assert share.trained == sum(weight.numel() for weight in segmenter.parameters() if weight.requires_grad)
 
@@ -126,7 +126,7 @@ def test_merged_it_answers_alike_and_nothing_tells_of_it(backbone: str, tmp_path
 def test_our_default_trains_less_than_a_twentieth_at_rank_eight() -> None:
     segmenter = models.create("swiftnet", 2)
     lora.adapt(segmenter, LoraPlan(rank=8, decoder=True))
-    share = lora.share_of(segmenter)
+    share = lora.trained_share(segmenter)
     assert share.trained < 0.05 * share.whole
     assert str(share).endswith("parameters (4.4%)")
 
@@ -145,7 +145,7 @@ def test_bfloat16_does_not_blur_the_change() -> None:
 def test_rank_zero_changes_nothing_and_no_layer_is_an_error() -> None:
     segmenter = network("compact")
     lora.adapt(segmenter, LoraPlan())
-    assert lora.share_of(segmenter).trained == lora.share_of(segmenter).whole
+    assert lora.trained_share(segmenter).trained == lora.trained_share(segmenter).whole
     segmenter.backbone = nn.BatchNorm2d(3)  # type: ignore[assignment]
-    with pytest.raises(MaskwrightError, match=r"lora.rank is 2, and the backbone has no linear .* set lora.rank=0"):
+    with pytest.raises(MaskwrightError, match=r"lora.rank is 2, but the backbone has no linear .* set lora.rank=0"):
         lora.adapt(segmenter, LoraPlan(rank=2))

@@ -115,7 +115,7 @@ def test_over_its_own_backbone_at_any_size() -> None:
     [
         ({"channels": []}, r"ppliteseg: channels \[\] and grids \[1, 2, 4\] must be 1 or more each"),
         ({"grids": [0]}, r"grids \[0\] must be 1 or more"),
-        ({"base": 3}, "base is 3, and it must be an even number"),
+        ({"base": 3}, "base is 3, but must be an even number"),
         ({"repeats": [2, 0]}, r"repeats \[2, 0\] must be 1 or more each"),
     ],
 )

@@ -162,12 +162,12 @@ def test_transposed_convolutions_lead_towards_the_image(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"cell": "rnn"}, "cell is 'rnn', and it must be one of vanilla, lstm, gru"),
-        ({"units": [4]}, r"units \[4\] and patches \[1, 1\] do not go together"),
+        ({"cell": "rnn"}, "cell is 'rnn', but must be one of vanilla, lstm, gru"),
+        ({"units": [4]}, r"units \[4\] and patches \[1, 1\] do not match"),
         ({"units": [4, 0]}, "1 or more, for each ReNet layer"),
         ({"filters": [0]}, r"filters \[0\] must be 1 or more each"),
         ({"filters": [], "patches": [2, 1]}, "the result has stride 16, coarser than the backbone's 8: give more"),
-        ({"backbone": "patches", "patch": 3}, "patch is 3, and it must be 1, 2, 4, 8 or 16"),
+        ({"backbone": "patches", "patch": 3}, "patch is 3, but must be 1, 2, 4, 8 or 16"),
         ({"backbone": "resnet18", "levels": -1}, "levels is -1, and it must be 0, for all, or more"),
     ],
 )

@@ -94,8 +94,8 @@ def test_upsampled_logits_are_the_native_ones_interpolated(small: Build) -> None
     ("shape", "cure"),
     [
         ((1, 4, 32, 32), "convert the images to 3 channels"),
-        ((3, 32, 32), r"given \(3, 32, 32\): add the axis N of the batch, x\[None\]"),
-        ((32, 32), "give a batch of images, four axes"),
+        ((3, 32, 32), r"but got shape \(3, 32, 32\): add the batch axis N, x\[None\]"),
+        ((32, 32), "give a batch of images, with four axes"),
     ],
 )
 def test_a_wrong_shape_is_named(small: Build, shape: tuple[int, ...], cure: str) -> None:
@@ -104,7 +104,7 @@ def test_a_wrong_shape_is_named(small: Build, shape: tuple[int, ...], cure: str)
 
 
 def test_whole_numbers_are_refused(small: Build) -> None:
-    with pytest.raises(MaskwrightError, match=r"was given torch.uint8: convert them, \(x.float\(\) - mean\) / std"):
+    with pytest.raises(MaskwrightError, match=r"but got torch.uint8: use \(x.float\(\) - mean\) / std"):
         small()(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
 
 

@@ -79,7 +79,7 @@ def test_one_command_imports_what_torchvision_publishes(
 
 def test_a_file_of_another_hash_is_not_kept(tmp_path: Path, cache: Path, server: str) -> None:
     name = served(tmp_path, b"something else", "01234567")
-    with pytest.raises(MaskwrightError, match=rf"{name} could not be fetched \(.*hash.*--weights FILE"):
+    with pytest.raises(MaskwrightError, match=rf"{name} could not be fetched \(.*hash.*`weights`"):
         hub.torch_archive(f"{server}/{name}")
     assert list(cache.iterdir()) == []
 

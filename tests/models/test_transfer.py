@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from maskwright import models
+from maskwright.core.channels import Channels
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan
@@ -33,7 +34,7 @@ def saved(path: Path, model: ModelPlan, names: list[str], channels: int = 3) -> 
     return segmenter
 
 
-def started(path: Path, model: ModelPlan, names: list[str]) -> tuple[models.Segmenter, transfer.Taken]:
+def started(path: Path, model: ModelPlan, names: list[str]) -> tuple[models.Segmenter, transfer.TransferSummary]:
     torch.manual_seed(6)
     segmenter = models.create_from_plan(model, len(names), 3)
     return segmenter, transfer.take_over(segmenter, model, names, path)
@@ -53,8 +54,7 @@ def test_classes_of_the_same_name_keep_what_they_had_learnt(tmp_path: Path) -> N
         assert all(torch.equal(value, theirs[key]) for key, value in getattr(segmenter, part).state_dict().items())
     assert taken.kept == ("traffic light", "SKY")
     assert str(taken) == (
-        f"weights from {path}: backbone and decoder; last layers taken over for traffic light, SKY and fresh for "
-        "tree, car"
+        f"weights from {path}: backbone and decoder; last layers copied for traffic light, SKY and random for tree, car"
     )
 
 
@@ -94,7 +94,7 @@ def test_of_another_architecture_only_the_backbone_is_taken(tmp_path: Path) -> N
     segmenter, taken = started(path, plan("unet"), NAMES)
     theirs = before.backbone.state_dict()
     assert all(torch.equal(value, theirs[key]) for key, value in segmenter.backbone.state_dict().items())
-    assert str(taken) == f"weights from {path}: the backbone; decoder and last layers are fresh"
+    assert str(taken) == f"weights from {path}: backbone only; decoder and last layers start at random"
 
 
 @pytest.mark.parametrize("other", [plan(width=9), plan(widths=[4, 6, 8, 12]), plan("unet", widths=[4, 6, 8, 12])])
@@ -108,7 +108,7 @@ def test_a_part_that_does_not_fit_is_refused(tmp_path: Path, other: ModelPlan) -
 def test_other_channels_are_named(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     saved(path, plan(), NAMES, channels=1)
-    with pytest.raises(MaskwrightError, match=r"takes images of 1 channels, and data.channels is 3: leave the setting"):
+    with pytest.raises(MaskwrightError, match=r"takes images of 1 channels, but data.channels is 3: leave the setting"):
         started(path, plan(), NAMES)
 
 
@@ -131,3 +131,21 @@ def test_the_random_state_is_left_alone(tmp_path: Path) -> None:
     drawn = torch.rand(3)
     torch.manual_seed(9)
     assert torch.equal(torch.rand(3), drawn)
+
+
+def test_channels_of_another_meaning_are_not_classes(tmp_path: Path) -> None:
+    """As many channels as classes, but a distance and an offset: their rows belong to no class of the same name."""
+    path = tmp_path / "m.safetensors"
+    before = saved(path, plan(), NAMES)
+    groups = (Channels(name="heat", count=len(NAMES), activation="sigmoid"),)
+    other = models.create_from_plan(plan(), len(NAMES), 3)
+    other.load_state_dict(before.state_dict())
+    other.groups = groups
+    card = bundle.read_card(path).model_copy(update={"channels": groups})
+    bundle.save(path, other, card)
+    segmenter, taken = started(path, plan(), NAMES)
+    torch.manual_seed(6)
+    fresh = models.create_from_plan(plan(), len(NAMES), 3)
+    assert taken.kept == ()
+    assert torch.equal(segmenter.head[1].weight, fresh.head[1].weight)
+    assert torch.equal(segmenter.head[1].bias, fresh.head[1].bias)

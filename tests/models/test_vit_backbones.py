@@ -144,7 +144,7 @@ def test_stochastic_depth_skips_branches_in_training_only() -> None:
     ("name", "options", "message"),
     [
         ("mit", {"heads": (3, 2, 5, 8)}, "each width must be a multiple of its heads"),
-        ("mit", {"depths": (2, 2)}, "do not go together"),
+        ("mit", {"depths": (2, 2)}, "do not match"),
         ("mit", {"drop_path": 1.0}, "drop_path is 1.0"),
         ("mobilenet_v3_large", {"output_stride": 8}, "must be 16 or 32"),
     ],
@@ -156,7 +156,7 @@ def test_a_setting_outside_its_rule_is_named(name: str, options: dict[str, Any],
 
 def test_a_transformer_too_shallow_to_spread_over_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vit, "_depth", lambda _name: 3)
-    with pytest.raises(MaskwrightError, match="test_vit has 3 blocks, and spread=true needs 4 or more"):
+    with pytest.raises(MaskwrightError, match="test_vit has 3 blocks, but spread=true needs 4 or more"):
         find_backbone("timm:test_vit").builder(3, spread=True)
 
 

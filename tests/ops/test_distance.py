@@ -38,7 +38,7 @@ def test_contour_and_band_are_what_erosion_takes_away(seed: int, height: int, wi
 
 
 def test_nearest_by_hand() -> None:
-    there, back = distance.nearest(np.array([[0, 0], [10, 10]]), np.array([[3, 4], [10, 10], [0, 1]]))
+    there, back = distance.nearest_distances(np.array([[0, 0], [10, 10]]), np.array([[3, 4], [10, 10], [0, 1]]))
     assert there.tolist() == [1, 0]
     assert back.tolist() == pytest.approx([5, 0, 1])
 
@@ -53,14 +53,14 @@ def test_both_ways_are_exact(pairs: int, seed: int, size: int, count: int) -> No
     exact = cdist(first, second)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distance, "PAIRS_A_PIXEL", pairs)
-        there, back = distance.nearest(first, second)
+        there, back = distance.nearest_distances(first, second)
     np.testing.assert_allclose(there, exact.min(1), rtol=1e-5)
     np.testing.assert_allclose(back, exact.min(0), rtol=1e-5)
 
 
 def test_a_box_too_long_for_exact_products_is_transformed() -> None:
     first, second = np.array([[0, 0], [30_000, 1]]), np.array([[1, 0], [30_000, 0]])
-    there, back = distance.nearest(first, second)
+    there, back = distance.nearest_distances(first, second)
     assert there.tolist() == back.tolist() == [1, 1]
 
 
@@ -68,9 +68,9 @@ def test_signed_by_hand() -> None:
     """Two pixels of a region, one of which nothing is known, two around it: the edge lies between pixels."""
     inside = np.array([[True, True, False, False, False]])
     outside = np.array([[False, False, False, True, True]])
-    assert distance.signed(inside, outside).tolist() == [[-2.5, -1.5, 0, 1.5, 2.5]]
-    assert not distance.signed(inside, np.zeros_like(inside)).any()
-    assert not distance.signed(np.zeros_like(inside), outside).any()
+    assert distance.signed_distance(inside, outside).tolist() == [[-2.5, -1.5, 0, 1.5, 2.5]]
+    assert not distance.signed_distance(inside, np.zeros_like(inside)).any()
+    assert not distance.signed_distance(np.zeros_like(inside), outside).any()
 
 
 @settings(max_examples=40, deadline=None)
@@ -78,7 +78,7 @@ def test_signed_by_hand() -> None:
 def test_signed_is_the_distance_to_the_nearest_of_the_other_kind(seed: int, height: int, width: int) -> None:
     labels = np.random.default_rng(seed).integers(0, 3, (height, width))
     inside, outside = labels == 0, labels == 1
-    field = distance.signed(inside, outside)
+    field = distance.signed_distance(inside, outside)
     assert (field[labels == 2] == 0).all()
     if inside.any() and outside.any():
         there = cdist(np.argwhere(outside), np.argwhere(inside))

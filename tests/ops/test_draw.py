@@ -47,7 +47,7 @@ def test_errors_tells_missed_invented_and_confused_apart() -> None:
     prediction = np.array([[0, 1, 2, 1]] * 4, np.uint8)
     classes = Classes.named(("background", "a", "b"))
     picture = draw.errors(image, truth, prediction, classes)
-    for column, color in enumerate((draw.MISSED, draw.INVENTED, draw.CONFUSED)):
+    for column, color in enumerate((draw.FALSE_NEGATIVE, draw.FALSE_POSITIVE, draw.WRONG_CLASS)):
         np.testing.assert_allclose(picture[0, column], 0.86 * np.array(color), atol=1)
     assert picture[0, 3].tolist() == [16, 16, 16]
     np.testing.assert_array_equal(draw.errors(image, truth, prediction), picture)
@@ -56,11 +56,13 @@ def test_errors_tells_missed_invented_and_confused_apart() -> None:
 def test_errors_without_background_are_confusions() -> None:
     truth = np.zeros((3, 3), np.uint8)
     picture = draw.errors(np.zeros((3, 3)), truth, truth + 1, SCENE)
-    np.testing.assert_allclose(picture[1, 1], 0.86 * np.array(draw.CONFUSED), atol=1)
+    np.testing.assert_allclose(picture[1, 1], 0.86 * np.array(draw.WRONG_CLASS), atol=1)
 
 
 def test_the_colours_of_errors_differ_in_lightness_too() -> None:
-    lightness = sorted(float(np.dot(c, (0.2126, 0.7152, 0.0722))) for c in (draw.MISSED, draw.INVENTED, draw.CONFUSED))
+    lightness = sorted(
+        float(np.dot(c, (0.2126, 0.7152, 0.0722))) for c in (draw.FALSE_NEGATIVE, draw.FALSE_POSITIVE, draw.WRONG_CLASS)
+    )
     assert min(np.diff(lightness)) > 30
 
 

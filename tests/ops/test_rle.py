@@ -67,16 +67,16 @@ def test_long_runs_and_differences() -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ({"size": [2, 3], "counts": [1, 2, 1]}, "cannot fill 2x3"),
-        ({"size": [2, 2], "counts": [5, -1]}, "cannot fill"),
+        ({"size": [2, 3], "counts": [1, 2, 1]}, "does not fill 2x3"),
+        ({"size": [2, 2], "counts": [5, -1]}, "does not fill"),
         ({"size": [2, 2], "counts": "\x7f"}, "byte 127"),
-        ({"size": [2, 2], "counts": "o"}, "cut"),
+        ({"size": [2, 2], "counts": "o"}, "is truncated"),
         ({"size": [2, 2], "counts": 1.5}, "float"),
-        ({"size": [2, 2], "counts": [1.0, 3.0]}, "whole numbers"),
+        ({"size": [2, 2], "counts": [1.0, 3.0]}, "a list of integers"),
         ({"size": [0, 2], "counts": []}, "at least 1"),
-        ({"size": [2], "counts": []}, "no run-length code"),
-        ({"counts": []}, "no run-length code"),
-        ({"size": [2, 2]}, "no run-length code"),
+        ({"size": [2], "counts": []}, "is not a run-length code"),
+        ({"counts": []}, "is not a run-length code"),
+        ({"size": [2, 2]}, "is not a run-length code"),
     ],
 )
 def test_damage_is_named(code: dict[str, Any], words: str) -> None:

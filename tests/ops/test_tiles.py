@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskwright.ops.tiles import ALIGN, SLACK, Axis, cover
+from maskwright.ops.tiles import ALIGN, SLACK, TileAxis, cover
 
 sizes = st.integers(1, 3000)
 tiles = st.integers(1, 700)
 overlaps = st.floats(0, 0.5)
 
 
-def total(axis: Axis) -> np.ndarray:
+def total(axis: TileAxis) -> np.ndarray:
     covered = np.zeros(axis.size)
     for start, weights in zip(axis.starts, axis.weights(), strict=True):
         covered[start : start + axis.tile] += weights
@@ -61,7 +61,7 @@ def test_a_grid_by_hand() -> None:
 def test_what_fits_is_one_tile_with_weight_one() -> None:
     for size in (1, 100, 512, 640):
         axis = cover(size, 512, 0.25)
-        assert axis == Axis(size, size, (0,))
+        assert axis == TileAxis(size, size, (0,))
         np.testing.assert_array_equal(axis.weights(), 1)
     assert len(cover(641, 512, 0.25)) == 2
 

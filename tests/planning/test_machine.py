@@ -19,8 +19,9 @@ def test_this_machine_is_one() -> None:
 
 def test_a_device_that_is_not_there_is_refused_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(MaskwrightError, match=r"--device cuda: PyTorch finds no cuda device here. Use --device cpu"):
+    with pytest.raises(MaskwrightError, match=r"^PyTorch finds no cuda device here: use cpu or auto$") as refused:
         machine.probe("cuda")
+    assert refused.value.key == "device"
 
 
 @pytest.mark.parametrize(("cuda", "mps", "device"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])

@@ -1,41 +1,31 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 from tests.planning.facts_by_hand import facts, fingerprint, kind
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import Plan
 from maskwright.core.plan_file import overridden
-from maskwright.planning import measure, planner
-from maskwright.planning.facts import Decision
-from maskwright.planning.measure import StepCost, pixels, sample_size, step_cost
-from maskwright.training import adversarial
+from maskwright.planning import planner, rules_semantic, task_rules
+from maskwright.planning.cost import StepCost, pixels
+from maskwright.planning.facts import Decision, Facts
+from maskwright.tasks import TASKS
+
+if TYPE_CHECKING:
+    from maskwright.planning.cost import Measure
 
 
-def build(network: torch.nn.Module, _plan: Plan) -> torch.optim.Optimizer:
-    return torch.optim.SGD(network.parameters(), lr=1e-6)
+def half_a_second(plan: Plan) -> StepCost:
+    """A machine of known speed."""
+    return StepCost(0.5 / pixels(plan), 0.0, 2**20 / pixels(plan))
 
 
-def made(*settings: str, pins: frozenset[str] | None = None, **changes: Any) -> Plan:
+def made(*settings: str, pins: frozenset[str] | None = None, measure: Measure = half_a_second, **changes: Any) -> Plan:
     """Plan with `--set` options, as the workflow does it."""
     pinned = frozenset(setting.partition("=")[0] for setting in settings) if pins is None else pins
-    return planner.make(facts(**changes), overridden(Plan(), list(settings)), pinned, build)
-
-
-@pytest.fixture(autouse=True)
-def measured(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
-    """A machine of known speed; what was measured is kept."""
-    seen: list[Plan] = []
-
-    def cost(plan: Plan, *_: object) -> StepCost:
-        seen.append(plan)
-        return StepCost(0.5 / pixels(plan), 0.0, 2**20 / pixels(plan))
-
-    monkeypatch.setattr(planner, "step_cost", cost)
-    return seen
+    return planner.make(facts(**changes), overridden(Plan(), list(settings)), pinned, measure)
 
 
 def value_at(plan: Plan, key: str) -> Any:
@@ -120,9 +110,15 @@ def test_rules_see_what_the_user_set() -> None:
     assert made("data.scale=0.5").predict.tile[0] < made().predict.tile[0]
 
 
-def test_a_step_is_measured_as_it_will_be_made(measured: list[Plan]) -> None:
-    plan = made("sampling.crop=[64,64]", train_seconds=200.0)
-    seen = measured[0]
+def test_a_step_is_measured_as_it_will_be_made() -> None:
+    measured: list[Plan] = []
+
+    def measure(plan: Plan) -> StepCost:
+        measured.append(plan)
+        return half_a_second(plan)
+
+    plan = made("sampling.crop=[64,64]", measure=measure, train_seconds=200.0)
+    (seen,) = measured
     assert seen.sampling.crop == (64, 64)
     assert seen.train.precision == plan.train.precision
     assert plan.train.steps == 400
@@ -140,8 +136,9 @@ def test_large_images_of_thin_things_stay_large() -> None:
 
 
 def test_too_little_time_is_an_error_that_names_enough() -> None:
-    with pytest.raises(MaskwrightError, match=r"--budget 5s leaves 0 s .* give 10s or more"):
+    with pytest.raises(MaskwrightError, match=r"^the budget of 5 s leaves 0 s .* give 10s or more$") as refused:
         made("train.budget_seconds=5", train_seconds=0.2)
+    assert refused.value.key == "train.budget_seconds"
 
 
 def test_channels_can_be_set() -> None:
@@ -150,26 +147,24 @@ def test_channels_can_be_set() -> None:
     assert plan.reasons["data.channels"] == "set by hand"
 
 
-def test_few_steps_make_the_network_narrow_and_the_measuring_is_taken_off(
-    measured: list[Plan], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def cost(plan: Plan, *_: object) -> StepCost:
+def test_few_steps_make_the_network_narrow_and_the_measuring_is_taken_off() -> None:
+    measured: list[Plan] = []
+
+    def measure(plan: Plan) -> StepCost:
         measured.append(plan)
         return StepCost((0.5 if len(measured) == 1 else 0.25) / pixels(plan), 0.0, 0.0, spent_seconds=10.0)
 
-    monkeypatch.setattr(planner, "step_cost", cost)
-    plan = made(train_seconds=120.0)
+    plan = made(measure=measure, train_seconds=120.0)
     assert [entry.model.options.get("widths") for entry in measured] == [None, [24, 48, 96, 160]]
     assert plan.train.steps == 400
     assert "100 s at 0.250 s" in plan.reasons["train.steps"]
 
 
-def test_a_passing_load_decides_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def cost(plan: Plan, *_: object) -> StepCost:
+def test_a_passing_load_decides_no_network() -> None:
+    def measure(plan: Plan) -> StepCost:
         return StepCost(2.0 / pixels(plan), 0.0, 0.0, busy=10.0)
 
-    monkeypatch.setattr(planner, "step_cost", cost)
-    plan = made(train_seconds=100.0)
+    plan = made(measure=measure, train_seconds=100.0)
     assert "widths" not in plan.model.options
     assert plan.sampling.crop == (256, 320)
     assert (plan.data.scale, plan.train.steps) == (1.0, 50)
@@ -189,95 +184,56 @@ def test_images_that_shrink_have_smaller_crops_and_more_steps() -> None:
     assert plan.train.steps == pytest.approx(100 * 256 * 320 / (128 * 192), abs=1)
 
 
-# Measuring
+def test_no_rule_is_applied_twice_in_a_row() -> None:
+    for rules in (planner.FIRST_RULES, planner.SIZED_RULES, planner.CROPPED_RULES, planner.LAST_RULES):
+        assert len(set(rules)) == len(rules)
+    assert len(set(planner.LENGTH_RULES)) == len(planner.LENGTH_RULES)
 
 
-@pytest.mark.parametrize("crop", ["[32,32]", "[30,50]"])
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_a_real_step_costs_something(crop: str, precision: str) -> None:
-    settings = [f"sampling.crop={crop}", "sampling.batch=2", "model.options={widths: [8, 8, 8, 8], width: 8}"]
-    plan = overridden(Plan(), [*settings, f"train.precision={precision}"])
-    larger = overridden(plan, ["sampling.batch=8"])
-    small, large = (step_cost(entry, 3, "cpu", build) for entry in (plan, larger))
-    assert min(small.pixel_seconds, small.update_seconds, small.spent_seconds) > 0
-    # Activations grow with the batch; the weights, which are saved for the backward pass too, do not.
-    assert 1.5 < large.activation_bytes(larger) / small.activation_bytes(plan) <= 4.01
+# Rules of the task
 
 
-def test_recomputing_keeps_less_and_heads_keep_more() -> None:
-    plain = overridden(
-        Plan(), ["sampling.crop=[64,64]", "sampling.batch=2", "model.name=fcn", "model.backbone=compact"]
-    )
-
-    def kept(*settings: str) -> float:
-        return step_cost(overridden(plain, list(settings)), 3, "cpu", build).pixel_bytes
-
-    assert kept("train.gradient_checkpointing=true") < 0.8 * kept()
+def test_every_task_has_rules() -> None:
+    assert task_rules.RULES.keys() == TASKS.keys()
+    own = task_rules.rules_of("semantic")
+    assert own == task_rules.TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED)
+    assert not set(own.first) & set(own.cropped)
 
 
-@pytest.mark.parametrize(("freeze", "trained"), [("backbone", False), ("until-step=2000", True), ("none", True)])
-def test_a_step_is_measured_as_the_last_ones_will_be(
-    freeze: str, trained: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[bool] = []
-
-    def step(bench: Any) -> tuple[float, float]:
-        seen.append(any(weight.requires_grad for weight in bench.segmenter.backbone.parameters()))
-        return 1.0, 1.0
-
-    monkeypatch.setattr(measure._Bench, "step", step)
-    base = ["sampling.crop=[32,32]", "sampling.batch=1", "model.options={widths: [8, 8, 8, 8], width: 8}"]
-    step_cost(overridden(Plan(), [*base, f"optim.freeze={freeze}"]), 3, "cpu", build)
-    assert seen[0] is trained
+def test_a_task_without_rules_is_refused() -> None:
+    words = r"^unknown task with planning rules 'semantics': did you mean 'semantic'\? Available: semantic$"
+    with pytest.raises(MaskwrightError, match=words):
+        task_rules.rules_of("semantics")
 
 
-def test_an_opponent_counts_in_time_and_memory() -> None:
-    base = ["sampling.crop=[64,64]", "sampling.batch=2", "model.options={widths: [8, 8, 8, 8], width: 8}"]
-    plan = overridden(Plan(), [*base, "adversarial.weight=0.1"])
-    calls: list[str] = []
+def test_rules_of_the_task_come_first_and_again_after_the_crop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So they see the user's own values, and then the network and the crop of the whole plan, and of the affordable."""
+    seen: list[tuple[str, str, tuple[int, int]]] = []
 
-    class Foe:
-        def __init__(self) -> None:
-            self.weight = torch.ones(1, requires_grad=True)
+    def first(_facts: Facts, plan: Plan) -> list[Decision]:
+        seen.append(("first", plan.model.name, plan.sampling.crop))
+        return [Decision("loss.terms", {"focal": 1.0}, "as this task wants it")]
 
-        def challenge(self, images: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-            assert len(images) == len(logits) == len(labels)
-            calls.append("challenge")
-            return logits.square().mean()
+    def cropped(_facts: Facts, plan: Plan) -> list[Decision]:
+        seen.append(("cropped", plan.model.name, plan.sampling.crop))
+        assert plan.loss.terms == {"focal": 1.0}
+        height, width = plan.sampling.crop
+        return [Decision("loss.full_size", value=height * width < 200 * 200, reason="as the crop allows it")]
 
-        def learn(self) -> None:
-            calls.append("learn")
-            kept = (torch.ones(1 << 22) * self.weight).square().sum()
-            kept.backward()
-
-    alone = step_cost(plan, 3, "cpu", build)
-    opposed = step_cost(plan, 3, "cpu", build, lambda _segmenter, _plan, _device: Foe())
-    assert calls[:2] == ["challenge", "learn"]
-    assert len(calls) >= 4
-    assert opposed.activation_bytes(plan) >= 4 << 22 > alone.activation_bytes(plan)
-    real = step_cost(plan, 3, "cpu", build, adversarial.create)
-    assert real.activation_bytes(plan) > alone.activation_bytes(plan)
+    monkeypatch.setitem(task_rules.RULES, "semantic", task_rules.TaskRules((first,), (cropped,)))
+    plan = made(train_seconds=50.0)
+    assert seen == [
+        ("first", Plan().model.name, Plan().sampling.crop),
+        ("cropped", "swiftnet", (256, 320)),
+        ("cropped", "swiftnet", (128, 192)),
+    ]
+    assert plan.loss.full_size
+    assert plan.reasons["loss.full_size"] == "as the crop allows it"
+    assert "sampling.rare_share" not in plan.reasons, "the rules of another task are not applied"
 
 
-def test_measuring_leaves_torchs_randomness_alone() -> None:
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    plan = overridden(
-        Plan(), ["sampling.crop=[32,32]", "sampling.batch=1", "model.options={widths: [8, 8], depths: [1, 1]}"]
-    )
-    step_cost(plan, 3, "cpu", build)
-    assert torch.equal(torch.rand(3), expected)
-
-
-@pytest.mark.parametrize(
-    ("settings", "size"),
-    [
-        ([], (8, 256, 256)),
-        (["optim.accumulate=3"], (3, 256, 256)),
-        (["sampling.batch=100"], (16, 256, 256)),
-        (["sampling.crop=[2048,2048]"], (1, 1024, 1024)),
-    ],
-)
-def test_what_is_measured_is_never_huge(settings: list[str], size: tuple[int, int, int]) -> None:
-    assert sample_size(overridden(Plan(), settings), 1 << 20) == size
+def test_pins_hold_for_the_rules_of_the_task() -> None:
+    plan = made("loss.full_size=false", "sampling.rare_share=0.25")
+    assert (plan.loss.full_size, plan.sampling.rare_share) == (False, 0.25)
+    assert plan.reasons["loss.full_size"] == plan.reasons["sampling.rare_share"] == "set by hand"
+    assert (made().loss.full_size, made().sampling.rare_share) == (True, 0.5)

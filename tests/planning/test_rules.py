@@ -23,9 +23,9 @@ from maskwright.core.plan import (
     SamplingPlan,
     TrainPlan,
 )
-from maskwright.planning import rules_classes, rules_data, rules_learning, rules_time
+from maskwright.planning import rules_classes, rules_data, rules_learning, rules_semantic, rules_time
+from maskwright.planning.cost import StepCost
 from maskwright.planning.facts import Pretrained
-from maskwright.planning.measure import StepCost
 
 HERE = Pretrained("timm:resnet18", available=True, reason="the weights are on this machine")
 
@@ -94,7 +94,9 @@ def test_a_model_for_other_bands_is_named_and_not_a_setting_that_nobody_made() -
     given = plan()
     given.model.weights = "run/model.safetensors"
     given.reasons["data.channels"] = "as in run/model.safetensors"
-    with pytest.raises(MaskwrightError, match=r"^run/model\.safetensors takes images of 5 channels, and these have 3"):
+    with pytest.raises(
+        MaskwrightError, match=r"^run/model\.safetensors takes images with 5 channels, and these have 3"
+    ):
         rules_data.normalisation(facts(channels=5), given)
 
 
@@ -132,7 +134,7 @@ def test_working_resolution(long_side: float, thickness: float | None, scale: fl
 
 def test_the_reason_of_the_resolution_has_its_figure() -> None:
     thin = fingerprint(2000, 4000, class_stats=(kind("ground", 0.9), kind("crack", 0.1, 8.0)))
-    assert "crack, 8.0 px thick" in reason(rules_data.working_resolution(facts(thin), plan()), "data.scale")
+    assert "crack is 8.0 px thick" in reason(rules_data.working_resolution(facts(thin), plan()), "data.scale")
     assert "4000 px" in reason(rules_data.working_resolution(facts(fingerprint(2000, 4000)), plan()), "data.scale")
 
 
@@ -183,7 +185,7 @@ def test_a_crop_of_very_flat_images_is_flatter_still_rather_than_padded() -> Non
 
 def test_rare_classes_are_sought() -> None:
     found = fingerprint(class_stats=(kind("a", 0.81), kind("b", 0.09), kind("gone", 0.0), kind("c", 0.01)))
-    decided = rules_data.rare_classes(facts(found), plan())
+    decided = rules_semantic.rare_classes(facts(found), plan())
     odds = values(decided)["sampling.class_odds"]
     assert values(decided)["sampling.rare_share"] == 0.5
     assert sum(odds) == pytest.approx(1, abs=1e-4)
@@ -192,8 +194,8 @@ def test_rare_classes_are_sought() -> None:
     assert odds[3] / odds[1] == pytest.approx(3, rel=1e-3)
     assert "c, the rarest class, fills 1.00%" in reason(decided, "sampling.rare_share")
     alike = fingerprint(class_stats=(kind("a", 0.6), kind("b", 0.4)))
-    assert "b, the rarest class, fills 40.00% of the pixels: none is rare" in reason(
-        rules_data.rare_classes(facts(alike), plan()), "sampling.rare_share"
+    assert "b, the rarest class, fills 40.00% of the pixels: no class is rare" in reason(
+        rules_semantic.rare_classes(facts(alike), plan()), "sampling.rare_share"
     )
     weighed_alike = reason(rules_classes.class_weights(facts(alike), plan()), "loss.class_weights")
     assert "has 1.5 times the pixels" in weighed_alike
@@ -201,12 +203,16 @@ def test_rare_classes_are_sought() -> None:
 
 def test_nothing_is_sought_beyond_measure() -> None:
     stats = [kind(f"common-{number}", 0.1) for number in range(9)] + [kind("rare", 1e-5)]
-    odds = values(rules_data.rare_classes(facts(fingerprint(class_stats=tuple(stats))), plan()))["sampling.class_odds"]
+    odds = values(rules_semantic.rare_classes(facts(fingerprint(class_stats=tuple(stats))), plan()))[
+        "sampling.class_odds"
+    ]
     assert sum(odds) == pytest.approx(1, abs=1e-4)
     assert odds[-1] == pytest.approx(0.5, abs=1e-4)  # five times a tenth
     assert odds[0] == pytest.approx(0.5 / 9, abs=1e-4)
     stats[-1] = replace(stats[-1], images={"train": 2, "val": 7})
-    odds = values(rules_data.rare_classes(facts(fingerprint(class_stats=tuple(stats))), plan()))["sampling.class_odds"]
+    odds = values(rules_semantic.rare_classes(facts(fingerprint(class_stats=tuple(stats))), plan()))[
+        "sampling.class_odds"
+    ]
     assert odds[-1] == pytest.approx(0.1, abs=1e-4)  # two images would be learnt by heart
 
 
@@ -216,14 +222,14 @@ def test_odds_sum_to_one_within_their_limits(shares: list[float], images: list[i
         replace(kind(f"class-{number}", share / sum(shares)), images={"train": images[number]})
         for number, share in enumerate(shares)
     )
-    odds = values(rules_data.rare_classes(facts(fingerprint(class_stats=stats)), plan()))["sampling.class_odds"]
+    odds = values(rules_semantic.rare_classes(facts(fingerprint(class_stats=stats)), plan()))["sampling.class_odds"]
     assert sum(odds) == pytest.approx(1, abs=1e-3)
-    assert max(odds) <= rules_data.MOST_ODDS / len(shares) + 1e-4
+    assert max(odds) <= rules_semantic.MOST_ODDS / len(shares) + 1e-4
 
 
 def test_with_one_class_there_is_nothing_rare() -> None:
     found = facts(fingerprint(class_stats=(kind("a", 1.0), kind("b", 0.0))))
-    assert values(rules_data.rare_classes(found, plan())) == {"sampling.rare_share": 0.0}
+    assert values(rules_semantic.rare_classes(found, plan())) == {"sampling.rare_share": 0.0}
     assert values(rules_classes.class_weights(found, plan())) == {"loss.class_weights": None}
 
 
@@ -318,7 +324,7 @@ def test_stride_two_unless_all_is_thick_or_large(p10: float, side: int, scale: f
     figure = (
         "1001x1000"
         if side > 1000
-        else f"organ, the thinnest class: a tenth of its objects is below {p10 * scale:.1f} px"
+        else f"10% of the objects of organ, the thinnest class, are below {p10 * scale:.1f} px"
     )
     assert figure in reason(decided, "model.options.finest")
 
@@ -342,6 +348,50 @@ def test_published_weights_only_where_the_backbone_has_them() -> None:
     assert not pretrained(ModelPlan(backbone="timm:resnet18", weights="mine.safetensors"))
     decided = rules_learning.starting_weights(facts(), plan())
     assert reason(decided, "model.pretrained") == "the hub is out of reach"
+
+
+def test_pretrained_weights_bring_their_normalisation() -> None:
+    known = facts(pretrained=replace(HERE, mean=[120.0, 110.0, 100.0], std=[60.0, 50.0, 40.0]))
+    started = ModelPlan(pretrained=True)
+    decided = rules_data.weights_normalisation(known, plan(model=started))
+    assert values(decided) == {"data.mean": [120.0, 110.0, 100.0], "data.std": [60.0, 50.0, 40.0]}
+    five = DataPlan(channels=5, mean=[0.0] * 5, std=[1.0] * 5)
+    decided = rules_data.weights_normalisation(known, plan(model=started, data=five))
+    assert values(decided) == {"data.mean": [110.0] * 5, "data.std": [50.0] * 5}
+    assert rules_data.weights_normalisation(known, plan()) == []
+
+
+LITE = Pretrained("timm:tf_efficientnet_lite0", available=True, reason="the weights are on this machine")
+
+
+def test_a_processor_starts_from_the_weights_of_the_package() -> None:
+    decided = rules_learning.architecture(facts(pretrained=LITE), plan())
+    assert values(decided) == {"model.name": "swiftnet", "model.backbone": LITE.backbone}
+    assert "81.5 on pedestrians, against 62.3 from scratch" in reason(decided, "model.backbone")
+    started = plan(model=ModelPlan(backbone=LITE.backbone, pretrained=True))
+    assert values(rules_learning.optimiser(facts(), started))["optim.name"] == "muon"
+    by_muon = started.model_copy(update={"optim": OptimPlan(name="muon")})
+    assert values(rules_learning.backbone_rate(facts(), by_muon)) == {"optim.backbone_lr": 0.1}
+    for thickness, finest in ((11.0, 2), (12.0, 4)):
+        found = fingerprint(class_stats=(kind("ground", 0.9), kind("leaf", 0.1, thickness)))
+        assert values(rules_learning.fineness(facts(found), started)) == {"model.options.finest": finest}
+    assert not rules_learning.widths_are_open(started)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ModelPlan(),
+        ModelPlan(backbone=LITE.backbone),
+        ModelPlan(backbone=LITE.backbone, weights="w.pth"),
+        ModelPlan(backbone="timm:resnet18", pretrained=True),
+    ],
+)
+def test_other_backbones_learn_at_the_rate_of_all(model: ModelPlan) -> None:
+    assert not rules_learning.lite(plan(model=model))
+    assert rules_learning.backbone_rate(facts(), plan(model=model)) == []
+    adam = plan(model=ModelPlan(backbone=LITE.backbone, pretrained=True), optim=OptimPlan(name="adamw"))
+    assert rules_learning.backbone_rate(facts(), adam) == []
 
 
 def weights_of(*shares: float) -> list[float]:
@@ -390,20 +440,20 @@ def test_class_balanced_by_hand() -> None:
 
 
 def test_no_weighting_is_none() -> None:
-    assert weighed("none") == (None, "loss.class_weighting is none: every class weighs the same")
+    assert weighed("none") == (None, "loss.class_weighting is none: all classes have equal weight")
 
 
-def test_an_opponent_is_as_wide_as_the_machine_affords() -> None:
+def test_a_discriminator_is_as_wide_as_the_machine_affords() -> None:
     asked = plan(adversarial=AdversarialPlan(weight=0.1))
-    assert rules_learning.opponent(facts(), plan()) == []
-    assert values(rules_learning.opponent(facts(), asked)) == {"adversarial.width": 24}
-    assert values(rules_learning.opponent(facts(machine=CUDA), asked)) == {"adversarial.width": 96}
+    assert rules_learning.discriminator(facts(), plan()) == []
+    assert values(rules_learning.discriminator(facts(), asked)) == {"adversarial.width": 24}
+    assert values(rules_learning.discriminator(facts(machine=CUDA), asked)) == {"adversarial.width": 96}
 
 
 @pytest.mark.parametrize(("classes", "dice"), [(2, 1.0), (50, 1.0), (51, 0.5)])
 def test_dice_counts_half_where_batches_lack_most_classes(classes: int, dice: float) -> None:
     found = facts(fingerprint(class_stats=tuple(kind(f"class-{number}", 1 / classes) for number in range(classes))))
-    decided = rules_learning.loss(found, plan())
+    decided = rules_semantic.loss(found, plan())
     assert values(decided) == {"loss.terms": {"cross_entropy": 1.0, "dice": dice}}
     assert f"{1 / classes:.2%}" in decided[0].reason or f"{classes} classes" in decided[0].reason
 
@@ -489,8 +539,8 @@ def test_steps_fill_the_time() -> None:
     made = facts(train_seconds=100.0)
     decided = rules_time.steps(made, plan(), costing(0.5))
     assert values(decided) == {"train.steps": 200}
-    assert "100 s at 0.500 s a step" in reason(decided, "train.steps")
-    assert "200 crops an image" in reason(decided, "train.steps")
+    assert "100 s at 0.500 s per step" in reason(decided, "train.steps")
+    assert "200 crops per image" in reason(decided, "train.steps")
     assert rules_time.steps(facts(), plan(), costing(0.5)) == []
     smaller = plan(sampling=SamplingPlan(batch=4))
     assert values(rules_time.steps(made, smaller, costing(0.5))) == {"train.steps": 400}
@@ -508,8 +558,10 @@ def test_epochs_count_by_the_batch_that_is_used(batch: int, steps: int) -> None:
 def test_a_budget_too_short_names_one_that_is_not(seconds: float, least: str) -> None:
     """17 s more for the steps are 20 s more of budget: 15% of it are for the evaluation."""
     wanted = plan(train=TrainPlan(budget_seconds=5.0))
-    with pytest.raises(MaskwrightError, match=rf"--budget 5s leaves {max(seconds, 0):.0f} s .* give {least} or more"):
+    words = rf"^the budget of 5 s leaves {max(seconds, 0):.0f} s .* give {least} or more$"
+    with pytest.raises(MaskwrightError, match=words) as refused:
         rules_time.steps(facts(train_seconds=seconds), wanted, costing(1.0))
+    assert refused.value.key == "train.budget_seconds"
 
 
 def test_too_few_steps_are_made_cheaper() -> None:
@@ -549,7 +601,7 @@ def test_images_shrink_where_they_or_the_steps_would_be_few(
     made = facts(fingerprint(side, side, class_stats=stats), train_seconds=seconds, train_images=images)
     decided = rules_time.resolution(made, plan(), costing(1.0))
     assert values(decided).get("data.scale") == scale
-    cause = f"only {seconds:.0f} steps fit" if 0 < seconds < 150 else "all pixels would be seen"
+    cause = f"only {seconds:.0f} steps fit" if 0 < seconds < 150 else "each pixel would be seen"
     assert all(cause in decision.reason for decision in decided)
     assert rules_time.resolution(replace(made, train_seconds=None), plan(), costing(1.0)) == []
 
@@ -626,8 +678,8 @@ def test_spreads_of_sizes_use_the_median_and_the_ninetieth_percentile() -> None:
 def test_few_classes_are_compared_at_full_size() -> None:
     few = facts(fingerprint(class_stats=tuple(kind(name, 0.25) for name in "abcd")))
     many = facts(fingerprint(class_stats=tuple(kind(name, 0.2) for name in "abcde")))
-    assert values(rules_learning.label_stride(few, plan())) == {"loss.full_size": True}
-    assert values(rules_learning.label_stride(many, plan())) == {"loss.full_size": False}
-    assert "5 classes: " in reason(rules_learning.label_stride(many, plan()), "loss.full_size")
+    assert values(rules_semantic.label_stride(few, plan())) == {"loss.full_size": True}
+    assert values(rules_semantic.label_stride(many, plan())) == {"loss.full_size": False}
+    assert "5 classes: " in reason(rules_semantic.label_stride(many, plan()), "loss.full_size")
     opposed = plan(adversarial=AdversarialPlan(weight=0.1))
-    assert values(rules_learning.label_stride(few, opposed)) == {"loss.full_size": False}
+    assert values(rules_semantic.label_stride(few, opposed)) == {"loss.full_size": False}

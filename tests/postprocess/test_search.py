@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ import pytest
 from maskwright.core.classes import IGNORE
 from maskwright.core.plan import CrfPlan
 from maskwright.postprocess import search as module
-from maskwright.postprocess.search import Found, Quality, Sample, search
+from maskwright.postprocess.base import Sample
+from maskwright.postprocess.search import CrfFit, Quality, describe, search
 
 START = CrfPlan(w1=4, theta_alpha=10, theta_beta=10, w2=1, theta_gamma=1, iterations=2)
 
@@ -46,8 +49,8 @@ def test_without_time_the_start_is_judged_and_kept() -> None:
 
 def test_it_helps_only_where_it_is_better_than_none() -> None:
     worse, better = Quality(0.5, 0.3), Quality(0.5, 0.4)
-    assert [Found(START, better, quality, 1, 9).helps for quality in (worse, better)] == [False, False]
-    assert Found(START, worse, better, 1, 9).helps
+    assert [CrfFit(START, better, quality, 1, 9).helps for quality in (worse, better)] == [False, False]
+    assert CrfFit(START, worse, better, 1, 9).helps
 
 
 def test_the_deadline_is_not_passed_by_all_samples(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,8 +88,31 @@ def test_it_stays_within_the_rules_of_the_plan(monkeypatch: pytest.MonkeyPatch) 
 def test_it_says_which_parameters_ended_at_a_limit() -> None:
     quality = Quality(0.5, 0.3)
     ended = START.model_copy(update={"w2": 0.01, "theta_beta": 255.0})
-    assert Found(ended, quality, quality, 1, 9).at_limit == ("theta_beta", "w2")
-    assert Found(START, quality, quality, 1, 9).at_limit == ()
+    assert CrfFit(ended, quality, quality, 1, 9).at_limit == ("theta_beta", "w2")
+    assert CrfFit(START, quality, quality, 1, 9).at_limit == ()
+
+
+def test_a_fit_in_words() -> None:
+    fit = CrfFit(START, Quality(0.5, 0.3), Quality(0.6321, 0.4), 1, 9)
+    assert fit.sentence() == (
+        f"dense CRF fitted on 1 validation image (9 settings tried): {describe(START)}; "
+        "IoU 50.0% -> 63.2%, boundary IoU 30.0% -> 40.0% on these"
+    )
+    assert "(the time allowed one setting only)" in replace(fit, tried=1).sentence()
+    useless = replace(fit, quality=fit.without, settings=START.model_copy(update={"w2": 0.01, "theta_beta": 255.0}))
+    assert useless.sentence().endswith("; theta_beta and w2 ended at the limit of the search: the CRF did not help")
+
+
+def test_a_fit_as_json() -> None:
+    fit = CrfFit(START, Quality(0.5, 0.3), Quality(0.6, 0.4), 3, 9)
+    assert json.loads(json.dumps(fit.to_json())) == {
+        "settings": START.model_dump(),
+        "without": {"iou": 0.5, "boundary_iou": 0.3},
+        "quality": {"iou": 0.6, "boundary_iou": 0.4},
+        "images": 3,
+        "tried": 9,
+        "helps": True,
+    }
 
 
 def test_quality_by_hand() -> None:

@@ -13,10 +13,13 @@ from maskwright.core.classes import Classes
 from maskwright.core.fingerprint import ChannelStats, ClassStats, Fingerprint, Spread
 from maskwright.core.plan import Plan
 from maskwright.core.records import Fault
+from maskwright.metrics.label_metrics import BY_CLASS, IMAGE_METRICS, LABEL_METRICS
 from maskwright.metrics.scores import Bin, Calibration, ClassScores, Estimate, ImageScore, Scores
 from maskwright.report.content import Example, ReportData
+from maskwright.tasks import label_pictures
 
 UNDEFINED = Estimate(None, None, None)
+CRACK = Classes.named(["background", "crack"])
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
@@ -61,31 +64,35 @@ def estimate(value: float, width: float = 0.02) -> Estimate:
 
 
 def class_scores(name: str, value: float = 0.8, **changes: Any) -> ClassScores:
-    """One class whose every share is `value` and whose HD95 is 5 px."""
-    share = estimate(value)
-    shares = dict.fromkeys(("iou", "dice", "precision", "recall", "accuracy", "boundary_iou", "nsd"), share)
-    scores = ClassScores(name=name, pixels=1000, images=20, hd95=Estimate(5.0, 4.0, 6.0), **shares)
-    return replace(scores, **changes)
+    """One class whose every share is `value` and whose HD95 is 5 px; `changes` are fields or values by key."""
+    values = {**dict.fromkeys(BY_CLASS, estimate(value)), "hd95": Estimate(5.0, 4.0, 6.0)}
+    values.update({key: changes.pop(key) for key in list(changes) if key in values})
+    return replace(ClassScores(name=name, pixels=1000, images=20, values=values), **changes)
 
 
 def absent(name: str) -> ClassScores:
-    keys = ("iou", "dice", "precision", "recall", "accuracy", "boundary_iou", "hd95", "nsd")
-    return ClassScores(name=name, pixels=0, images=0, **dict.fromkeys(keys, UNDEFINED))
+    return ClassScores(name=name, pixels=0, images=0, values=dict.fromkeys(BY_CLASS, UNDEFINED))
 
 
 def make_scores(*classes: ClassScores, **changes: Any) -> Scores:
-    keys = ("iou", "dice", "precision", "recall", "accuracy", "boundary_iou", "nsd", "iou_per_image", "dice_per_image")
+    mean = dict.fromkeys([metric.key for metric in LABEL_METRICS], estimate(0.8))
+    mean.update(hd95=Estimate(5.0, 4.0, 6.0), pixel_accuracy=estimate(0.9))
     count = len(classes)
     confusion = tuple(tuple(90 if row == column else 10 for column in range(count)) for row in range(count))
     scores = Scores(
+        task="semantic",
+        metrics=LABEL_METRICS,
+        image_metrics=IMAGE_METRICS,
+        headline="iou",
         images=40,
         groups=0,
         classes=classes,
-        mean={**dict.fromkeys(keys, estimate(0.8)), "hd95": Estimate(5.0, 4.0, 6.0)},
-        pixel_accuracy=estimate(0.9),
+        mean=mean,
         calibration=None,
         confusion=confusion,
-        per_image=tuple(ImageScore(f"{index}.png", None, 0.8, 0.9, 0.9) for index in range(40)),
+        per_image=tuple(
+            ImageScore(f"{index}.png", None, {"iou": 0.8, "dice": 0.9, "accuracy": 0.9}) for index in range(40)
+        ),
     )
     return replace(scores, **changes)
 
@@ -134,14 +141,20 @@ def fault(name: str = "a.png", *, severity: Any = "error", cure: str = "delete i
     return Fault("unpaired", severity, Path("/data/cracks/images") / name, "has no mask", cure)
 
 
-def make_example(name: str = "a.png", iou: float | None = 0.75, size: tuple[int, int] = (12, 16)) -> Example:
+def make_example(
+    name: str = "a.png",
+    score: float | None = 0.75,
+    size: tuple[int, int] = (12, 16),
+    classes: Classes = CRACK,
+) -> Example:
     """An image whose left half is class 1, of which one column is missed."""
     truth = np.zeros(size, np.uint8)
     truth[:, : size[1] // 2] = 1
     prediction = truth.copy()
     prediction[:, 0] = 0
     image = np.full((*size, 3), 120, np.uint8)
-    return Example(name, image, truth, prediction, iou)
+    panels, note = label_pictures.paint(image, truth, prediction, classes)
+    return Example(name, score, panels, note, label_pictures.legend((truth, prediction), classes))
 
 
 def make_history(steps: int = 40) -> list[dict[str, float | None]]:

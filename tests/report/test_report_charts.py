@@ -84,4 +84,4 @@ def test_a_reliability_diagram_by_hand() -> None:
     page = Page(svg)
     assert [(c["cx"], c["cy"], c["r"]) for c in page.all("circle")] == [("170", "205", "5.5"), ("300", "10", "8")]
     assert [(r["y"], r["height"]) for r in page.all("rect")] == [("303", "7"), ("282", "28")]
-    assert "confidence 50.0%: right in 25.0%; 20.0% of the pixels" in page.text
+    assert "confidence 50.0%: correct in 25.0%; 20.0% of the pixels" in page.text

@@ -8,7 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.report.report_samples import make_history
 
+from maskwright.metrics.label_metrics import LABEL_METRICS
+from maskwright.metrics.scores import Metric
 from maskwright.report.curves import column, curves, smoothed, thinned
+
+IOU = LABEL_METRICS[0]
 
 
 def test_a_column_leaves_out_what_is_missing() -> None:
@@ -34,38 +38,47 @@ def test_thinning_takes_means_of_runs() -> None:
 
 
 def test_three_charts_for_a_whole_history() -> None:
-    found = curves(make_history(40))
+    found = curves(make_history(40), IOU)
     assert [entry.title for entry in found] == ["Training loss", "Validation IoU", "Learning rate"]
-    assert found[1].note == "Best 54.0% at step 40 (ring): that model was kept."
+    assert found[1].note == "Best: 54.0% at step 40 (ring). This model was kept."
 
 
 def test_the_validation_line_by_hand() -> None:
     """Steps 0..20 over x 46..348, IoU 0..60% over y 184..12."""
     history = [{"step": 10, "val_iou": 0.3}, {"step": 20, "val_iou": 0.6}]
-    (chart,) = curves(history)
+    (chart,) = curves(history, IOU)
     assert re.findall(r'points="([^"]*)"', chart.svg) == ["197,98 348,12"]
 
 
 def test_a_hundred_thousand_steps_stay_small() -> None:
     history = [{"step": step, "loss": 1.0 + step % 7, "lr": 0.001} for step in range(100_000)]
-    assert sum(len(entry.svg) for entry in curves(history)) < 30_000
+    assert sum(len(entry.svg) for entry in curves(history, IOU)) < 30_000
 
 
 def test_a_wild_start_does_not_flatten_the_rest() -> None:
     history = [{"step": 0, "loss": 1e6}, *({"step": step, "loss": 1.0} for step in range(1, 20_000))]
-    (chart,) = curves(history)
+    (chart,) = curves(history, IOU)
     assert ">2</text>" in chart.svg
     assert ">3</text>" not in chart.svg
 
 
 def test_no_history_no_charts() -> None:
-    assert curves([]) == []
-    assert curves([{"step": 1, "loss": 2.0, "lr": 0.1}]) == []
+    assert curves([], IOU) == []
+    assert curves([{"step": 1, "loss": 2.0, "lr": 0.1}], IOU) == []
 
 
 def test_adversarial_training_has_two_charts_more() -> None:
-    rows = [{**row, "fooling_loss": 0.8, "adversary_loss": 1.2} for row in make_history(10)]
-    found = {entry.title: entry.note for entry in curves(rows)}
-    assert list(found)[3:] == ["Network against opponent", "Opponent's loss"]
-    assert found["Network against opponent"].startswith("Each step (faint) and smoothed. At the end 0.8. 0.69 where")
-    assert "At the end 1.2." in found["Opponent's loss"]
+    rows = [{**row, "adversarial_loss": 0.8, "discriminator_loss": 1.2} for row in make_history(10)]
+    found = {entry.title: entry.note for entry in curves(rows, IOU)}
+    assert list(found)[3:] == ["Adversarial loss", "Discriminator loss"]
+    assert found["Adversarial loss"].startswith("Raw (faint) and smoothed. Final value 0.8. 0.69 when")
+    assert "Final value 1.2. 1.39 when" in found["Discriminator loss"]
+
+
+def test_of_a_metric_that_falls_the_least_value_is_the_best() -> None:
+    error = Metric("mae", "Mean absolute error", "", unit="px", higher_is_better=False)
+    history = [{"step": 10, "val_mae": 4.0}, {"step": 20, "val_mae": 2.5}, {"step": 30, "val_mae": 3.0}]
+    (chart,) = curves(history, error)
+    assert chart.title == "Validation Mean absolute error"
+    assert chart.note == "Best: 2.5 px at step 20 (ring). This model was kept."
+    assert "%" not in chart.svg

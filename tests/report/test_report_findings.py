@@ -51,15 +51,35 @@ def test_training_images_are_a_warning_and_validation_images_a_note() -> None:
 def test_a_wide_interval_names_what_it_rests_on() -> None:
     wide = Estimate(0.5, 0.4, 0.6)
     assert texts(with_mean(wide, images=12)) == [
-        "The interval is wide (40.0% to 60.0%) because it rests on only 12 images."
+        "The interval is wide (40.0% to 60.0%): it is based on only 12 images."
     ]
     assert "only 40 images in 3 groups." in texts(with_mean(wide, groups=3))[0]
     assert texts(with_mean(Estimate(0.5, 0.46, 0.55))) == []
 
 
 def test_no_interval_and_no_value() -> None:
-    assert "no interval" in texts(with_mean(Estimate(0.5, None, None), images=1))[0]
-    assert "No mean IoU" in texts(with_mean(UNDEFINED))[0]
+    assert texts(with_mean(Estimate(0.5, None, None), images=1)) == [
+        "There is no interval for the mean IoU: it is based on only 1 image."
+    ]
+    assert texts(with_mean(UNDEFINED)) == ["No mean IoU could be computed: the scored images have no labelled pixels."]
+
+
+def test_a_length_has_no_width_that_is_too_wide_and_no_points() -> None:
+    """Only shares have a scale: 10 px are much on one image and little on another."""
+    scores = make_scores(class_scores("a"), class_scores("b"), headline="hd95")
+    wide = replace(scores, mean={**scores.mean, "hd95": Estimate(5.0, 1.0, 60.0)})
+    falling = [{"step": step, "val_hd95": 9.0 - step} for step in (1, 2, 3)]
+    assert texts(make_data("a", "b", scores=wide, history=falling)) == []
+
+
+def test_a_task_without_classes_is_judged_by_its_headline_alone() -> None:
+    scores = make_scores(class_scores("a"), headline="iou")
+    assert texts(make_data("a", scores=replace(scores, classes=(), confusion=()))) == []
+
+
+def test_a_class_without_recall_and_precision_is_not_called_missed() -> None:
+    bare = replace(class_scores("a"), values={"iou": estimate(0.1)})
+    assert texts(scored(bare)) == []
 
 
 def test_a_class_that_is_missed_is_named_with_its_share() -> None:
@@ -76,7 +96,7 @@ def test_a_class_that_is_never_found() -> None:
 
 def test_a_class_that_is_made_up() -> None:
     found = texts(scored(class_scores("car", precision=estimate(0.46))))
-    assert found == ["Of the pixels called car, only 46% are car."]
+    assert found == ["Of the pixels predicted as car, only 46% are car."]
 
 
 def test_many_weak_classes_are_summed_up() -> None:
@@ -91,19 +111,19 @@ def test_many_weak_classes_are_summed_up() -> None:
 def test_an_unseen_class_is_a_warning() -> None:
     found = findings(scored(class_scores("a"), absent("ghost")))
     assert [(entry.level, entry.text) for entry in found] == [
-        ("warning", "Class ghost does not occur in the images scored: how well it is found is unknown.")
+        ("warning", "Class ghost does not occur in the scored images: how well it is found is unknown.")
     ]
 
 
 def test_classes_seen_in_few_images() -> None:
     rare = class_scores("rare", images=2)
-    assert texts(scored(rare)) == ["Judged on fewer than 5 images: rare (2). Their numbers are guesses."]
+    assert texts(scored(rare)) == ["Scored on fewer than 5 images: rare (2). Their scores are unreliable."]
     assert texts(scored(rare, images=4)) == []
 
 
 def test_confidence_counts_as_it_will_be_given() -> None:
     raw = scored(class_scores("a"), calibration=calibration(scaled=False, ece=0.14))
-    assert texts(raw) == ["Confidences cannot be taken at their word: they are off by 14% on average."]
+    assert texts(raw) == ["Probabilities are poorly calibrated: they are off by 14% on average (ECE)."]
     assert texts(scored(class_scores("a"), calibration=calibration(ece=0.14))) == []
 
 
@@ -118,12 +138,14 @@ def test_a_temperature_that_does_harm_is_said() -> None:
 def test_records_that_could_not_be_used() -> None:
     faults = (fault("a.png"), fault("b.png"), fault("c.png", severity="warning"))
     found = texts(make_data(fingerprint=make_fingerprint("a", faults=faults)))
-    assert found == ["2 records of the data could not be used; see the faults of the data below."]
+    assert found == ["2 records of the data could not be used; see the faults in the data below."]
 
 
 def test_a_score_that_was_still_rising() -> None:
     rising = [{"step": step, "val_iou": step / 10} for step in (1, 2, 3)]
-    assert "by 10.0 points" in texts(make_data(history=rising))[0]
+    assert texts(make_data(history=rising))[0].startswith(
+        "Validation IoU was still improving at the end (by 10.0 points since the validation before)"
+    )
     settled = [{"step": step, "val_iou": value} for step, value in ((1, 0.1), (2, 0.4), (3, 0.405))]
     assert texts(make_data(history=settled)) == []
     fallen = [{"step": step, "val_iou": value} for step, value in ((1, 0.5), (2, 0.1), (3, 0.4))]

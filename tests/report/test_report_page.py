@@ -23,7 +23,8 @@ from tests.report.report_samples import (
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import Plan
-from maskwright.metrics.scores import DESCRIPTIONS, Estimate
+from maskwright.metrics.label_metrics import LABEL_METRICS
+from maskwright.metrics.scores import Estimate
 from maskwright.report.page import render, write_report
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def test_the_numbers_are_those_of_the_scores() -> None:
     assert "ECE 8.0%" in page.text
     assert "ECE 1.0%" in page.text
     shown = [str(entry["data-sort"]) for entry in page.all("td") if "data-sort" in entry]
-    expected = [crack.iou, crack.dice, crack.precision, crack.recall, crack.boundary_iou, crack.hd95, crack.nsd]
+    expected = [crack[key] for key in ("iou", "dice", "precision", "recall", "boundary_iou", "hd95", "nsd")]
     assert shown[9:18] == [str(crack.pixels), str(crack.images), *(str(entry.value) for entry in expected)]
 
 
@@ -134,7 +135,7 @@ def test_background_does_not_hide_what_one_looks_for() -> None:
     classes = class_scores("background", 0.99), class_scores("crack", 0.6), class_scores("hole", 0.5)
     assert "IoU of crack 60.0%" in Page(render(make_data(scores=make_scores(*classes[:2])))).text
     three = make_data("background", "crack", "hole", scores=make_scores(*classes))
-    assert "Mean IoU without background 55.0%" in Page(render(three)).text
+    assert "IoU without background 55.0%" in Page(render(three)).text
     assert "without background" not in Page(render(make_data("road", "crack", "hole"))).text
 
 
@@ -146,11 +147,11 @@ def test_groups_are_named_where_there_are_any() -> None:
 @pytest.mark.parametrize(
     ("split", "words"),
     [
-        ("val", "Mean IoU on validation images"),
-        ("train", "Mean IoU on training images"),
-        ("all", "Mean IoU on all images of the folder"),
-        ("site B", "Mean IoU on images of site B"),
-        ("", "Mean IoU on images "),
+        ("val", "Confusion Mean IoU on validation images"),
+        ("train", "Confusion Mean IoU on training images"),
+        ("all", "Confusion Mean IoU on all images in the folder"),
+        ("site B", "Confusion Mean IoU on images of site B"),
+        ("", "Confusion Mean IoU on images 80.0%"),
     ],
 )
 def test_the_headline_says_what_was_judged(split: str, words: str) -> None:
@@ -160,10 +161,10 @@ def test_the_headline_says_what_was_judged(split: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("split", "words"),
     [
-        ("test", "Mean IoU on one held-out test image "),
-        ("all", "Mean IoU on one image of the folder "),
-        ("site B", "Mean IoU on one image of site B "),
-        ("", "Mean IoU on one image "),
+        ("test", "Confusion Mean IoU on one held-out test image "),
+        ("all", "Confusion Mean IoU on one image in the folder "),
+        ("site B", "Confusion Mean IoU on one image of site B "),
+        ("", "Confusion Mean IoU on one image "),
     ],
 )
 def test_the_headline_says_that_it_was_one_image(split: str, words: str) -> None:
@@ -173,10 +174,17 @@ def test_the_headline_says_that_it_was_one_image(split: str, words: str) -> None
     assert "1 images" not in page.text
 
 
+def test_the_first_lines_say_of_which_scenes_alone_the_score_speaks() -> None:
+    data = make_data()
+    page = Page(render(replace(data, scores=replace(data.scores, scope="Only <these> scenes."))))
+    assert page.text.index("Only <these> scenes.") < page.text.index("Before you trust it")
+    assert "No warnings" not in page.text
+
+
 def test_the_least_there_can_be() -> None:
     page = Page(render(make_data()))
     assert sections(page) == {"summary", "findings", "classes", "means", "confusion"}
-    assert "Nothing stands out" in page.text
+    assert "No warnings: every class is found" in page.text
 
 
 @pytest.mark.parametrize(
@@ -212,7 +220,7 @@ def test_eighty_classes_fit_the_page() -> None:
 def test_undefined_values_are_dashes_that_say_why() -> None:
     scores = make_scores(absent("a"), absent("b"), confusion=((0, 0), (0, 0)))
     scores = replace(scores, mean=dict.fromkeys(scores.mean, Estimate(None, None, None)))
-    page = Page(render(make_data("a", "b", scores=replace(scores, pixel_accuracy=Estimate(None, None, None)))))
+    page = Page(render(make_data("a", "b", scores=scores)))
     dashes = [entry for entry in page.all("span") if entry.get("class") == "missing"]
     assert len(dashes) == 1 + 2 * 7 + 11
     assert {entry["title"] for entry in dashes} == {"not in the data"}
@@ -228,7 +236,7 @@ def test_an_interval_may_be_missing() -> None:
 
 def test_every_metric_is_defined_on_the_page() -> None:
     text = Page(render(make_data())).text
-    assert all(sentence in text for sentence in DESCRIPTIONS.values())
+    assert all(metric.description in text for metric in LABEL_METRICS)
 
 
 def test_few_images_are_called_every_image() -> None:

@@ -11,9 +11,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from maskwright.core.channels import class_channels
 from maskwright.core.plan import LoraPlan, ModelPlan, OptimPlan, Plan, TrainPlan
+from maskwright.metrics.label_metrics import LABEL_METRICS
 from maskwright.models import lora
-from maskwright.training.loop import Job, Trainer
+from maskwright.training.loop import Trainer, TrainerInputs
 from maskwright.training.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from lightning_fabric.plugins import Precision
 
     from maskwright.core.events import Event
+    from maskwright.metrics.scores import Metric
     from maskwright.training.loggers import Logger
+    from maskwright.training.step import Batch
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +39,7 @@ class Tiny(nn.Module):
     """Two convolutions in the shape of a segmenter: stride 2 inside, two classes, one auxiliary head."""
 
     native_stride = 2
-    classes = 2
+    groups = class_channels(2)
     in_channels = 3
 
     def __init__(self, dropout: float = 0.0, *, norm: bool = False) -> None:
@@ -54,24 +58,35 @@ class Tiny(nn.Module):
             outputs = [nn.functional.interpolate(output, size=x.shape[2:], mode="bilinear") for output in outputs]
         return tuple(outputs) if with_aux else outputs[0]
 
-    def follow(self, progress: float) -> None:
+    def set_progress(self, progress: float) -> None:
         self.progress = progress
 
     def set_gradient_checkpointing(self, enable: bool) -> None:
         assert not enable
 
 
-def batch_of(step: int, size: int = 8) -> tuple[Tensor, Tensor]:
+def batch_of(step: int, size: int = 8) -> Batch:
     """Pixels whose brightness says their class: a pure function of the step, as the loop wants it."""
     random = torch.Generator().manual_seed(step)
     labels = torch.randint(0, 2, (size, 8, 8), generator=random)
     images = torch.randn((size, 3, 8, 8), generator=random) + 2.0 * labels[:, None]
-    return images, labels
+    return images, {"classes": labels}
+
+
+class OnClasses(nn.Module):
+    """A loss of logits and labels as one of maps and targets, which is what the loop wants."""
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, maps: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
+        return self.loss(maps["classes"], targets["classes"])
 
 
 @contextlib.contextmanager
-def stream(step: int) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
-    def endless() -> Iterator[tuple[Tensor, Tensor]]:
+def stream(step: int) -> Iterator[Iterator[Batch]]:
+    def endless() -> Iterator[Batch]:
         number = step
         while True:
             yield batch_of(number)
@@ -89,6 +104,7 @@ class Bench:
     loggers: list[Logger] = field(default_factory=list)
     batches: Any = stream
     loss: nn.Module = field(default_factory=nn.CrossEntropyLoss)
+    metric: Metric = LABEL_METRICS[0]
     precision: Callable[[], Precision | None] = lambda: None
 
     def plan(
@@ -111,18 +127,19 @@ class Bench:
         torch.manual_seed(0)
         network = Tiny(plan.model.dropout, norm=norm)
         lora.adapt(network, plan.lora)  # type: ignore[arg-type]
-        job = Job(
+        inputs = TrainerInputs(
             plan=plan,
             segmenter=network,  # type: ignore[arg-type]
-            loss=self.loss,
+            loss=OnClasses(self.loss),
             batches=self.batches,
             validate=validate,
+            metric=self.metric,
             run=self.run,
             fabric=Fabric(accelerator="cpu", devices=1, plugins=self.precision()),
             loggers=self.loggers,
             on_event=self.events.append,
         )
-        return Trainer(job, Schedule(plan.train.steps, budget_seconds=plan.train.budget_seconds))
+        return Trainer(inputs, Schedule(plan.train.steps, budget_seconds=plan.train.budget_seconds))
 
 
 @pytest.fixture

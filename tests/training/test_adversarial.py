@@ -10,11 +10,13 @@ import torch
 from tests.training.conftest import Tiny, stream
 from tests.training.test_loop import Killed, killed_at, same, stream_until, weights
 
+from maskwright.core.channels import Channels, class_channels
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import AdversarialPlan, Plan
 from maskwright.training import adversarial, checkpoint
-from maskwright.training.adversarial import Adversary, probabilities, softened, verdict_loss
+from maskwright.training.adversarial import AdversarialObjective, probabilities, softened, verdict_loss
+from maskwright.training.processes import alone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 LN2 = math.log(2)
 
 
-def opposed(
+def adversarial_plan(
     bench: Bench, optim: dict[str, Any] | None = None, train: dict[str, Any] | None = None, **wanted: Any
 ) -> Plan:
     plan = bench.plan(optim, {"dropout": 0.3}, **(train or {}))
@@ -34,16 +36,25 @@ def opposed(
     return plan
 
 
-def opponent(**wanted: Any) -> Adversary:
+def discriminator(**wanted: Any) -> AdversarialObjective:
     plan = Plan(adversarial=AdversarialPlan(**{"weight": 0.5, "width": 6, **wanted}))
-    made = adversarial.create(Tiny(), plan, "cpu")  # type: ignore[arg-type]
+    made = adversarial.create(Tiny(), plan, alone(torch.device("cpu"), "32-true"))  # type: ignore[arg-type]
     assert made is not None
     return made
 
 
-def of_opponent(trainer: Trainer) -> dict[str, torch.Tensor]:
-    assert trainer.adversary is not None
-    return {name: value.clone() for name, value in trainer.adversary.network.state_dict().items()}
+def adversary(trainer: Trainer) -> AdversarialObjective:
+    _, objective = trainer.step.objectives
+    assert isinstance(objective, AdversarialObjective)
+    return objective
+
+
+def of_discriminator(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in adversary(trainer).network.state_dict().items()}
+
+
+def shown(foe: AdversarialObjective, images: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return foe.loss(images, [logits], {"classes": labels})
 
 
 def maps(seed: int = 0, size: int = 8, channels: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -72,7 +83,7 @@ def test_a_prediction_without_doubt_is_left_as_it_is() -> None:
 
 
 def test_one_channel_is_two_classes() -> None:
-    found = probabilities(torch.tensor([[[[math.log(3)]]]]))
+    found = probabilities(torch.tensor([[[[math.log(3)]]]]), "sigmoid")
     assert found.flatten().tolist() == pytest.approx([0.25, 0.75])
 
 
@@ -105,10 +116,10 @@ def test_ignored_pixels_are_masked_on_both_sides(settings: dict[str, Any]) -> No
         changed = logits.clone()
         changed[:, :, :3] = torch.randn(2, 2, 3, 8, generator=torch.Generator().manual_seed(seed)) * 9
         changed.requires_grad_()
-        foe = opponent(**settings)
-        loss = foe.challenge(images, changed, labels)
+        foe = discriminator(**settings)
+        loss = shown(foe, images, changed, labels)
         loss.backward()
-        foe.learn()
+        foe.after_step(1.0)
         found.append((loss.detach(), foe.network.state_dict()))
         assert changed.grad is not None
         assert (changed.grad[:, :, :3] == 0).all()
@@ -119,41 +130,41 @@ def test_ignored_pixels_are_masked_on_both_sides(settings: dict[str, Any]) -> No
 
 def test_nothing_labelled_moves_nobody() -> None:
     images, logits, labels = maps()
-    foe = opponent()
+    foe = discriminator()
     before = {name: value.clone() for name, value in foe.network.state_dict().items()}
-    assert foe.challenge(images, logits, torch.full_like(labels, IGNORE)).item() == 0
-    foe.learn()
+    assert shown(foe, images, logits, torch.full_like(labels, IGNORE)).item() == 0
+    foe.after_step(1.0)
     assert same(before, foe.network.state_dict())
 
 
-def test_the_network_learns_from_the_verdict_and_the_opponent_does_not() -> None:
+def test_the_network_learns_from_the_verdict_and_the_discriminator_does_not() -> None:
     images, logits, labels = maps()
-    foe = opponent()
+    foe = discriminator()
     logits.requires_grad_()
-    foe.challenge(images, logits, labels).backward()
+    shown(foe, images, logits, labels).backward()
     assert logits.grad is not None
     assert logits.grad.abs().max() > 0
     assert all(weight.grad is None for weight in foe.network.parameters())
     before = {name: value.clone() for name, value in foe.network.state_dict().items()}
-    foe.learn()
+    foe.after_step(1.0)
     assert not same(before, foe.network.state_dict())
 
 
 def test_the_weight_scales_what_it_adds() -> None:
     images, logits, labels = maps()
-    one, two = (opponent(weight=weight).challenge(images, logits, labels) for weight in (0.5, 1.0))
+    one, two = (shown(discriminator(weight=weight), images, logits, labels) for weight in (0.5, 1.0))
     torch.testing.assert_close(2 * one, two)
 
 
 def test_it_tells_noise_from_truth_and_the_losses_say_so() -> None:
-    foe = opponent(lr=5e-3, width=12)
+    foe = discriminator(lr=5e-3, width=12)
     for seed in range(60):
         images, logits, labels = maps(seed)
-        foe.challenge(images, logits, torch.zeros_like(labels))
-        foe.learn()
+        shown(foe, images, logits, torch.zeros_like(labels))
+        foe.after_step(1.0)
     row = foe.row()
-    assert row["adversary_loss"] < LN2  # at chance 2 log 2
-    assert row["fooling_loss"] > 2 * LN2  # at chance log 2
+    assert row["discriminator_loss"] < LN2  # at chance 2 log 2
+    assert row["adversarial_loss"] > 2 * LN2  # at chance log 2
 
 
 # In the loop
@@ -162,7 +173,7 @@ def test_it_tells_noise_from_truth_and_the_losses_say_so() -> None:
 @pytest.mark.parametrize("channels_last", [True, False])
 def test_killed_and_resumed_both_end_in_the_same_bits(bench: Bench, tmp_path: Path, channels_last: bool) -> None:
     train = {"validations": 4, "checkpoint_seconds": 1e-9, "channels_last": channels_last}
-    plan = opposed(bench, {"ema": 0.9, "accumulate": 2}, train, input="product")
+    plan = adversarial_plan(bench, {"ema": 0.9, "accumulate": 2}, train, input="product")
     whole = bench.trainer(plan)
     whole.fit()
     bench.run = tmp_path / "second"
@@ -176,67 +187,117 @@ def test_killed_and_resumed_both_end_in_the_same_bits(bench: Bench, tmp_path: Pa
     again = bench.trainer(plan)
     again.fit()
     assert same(weights(whole), weights(again))
-    assert same(of_opponent(whole), of_opponent(again))
+    assert same(of_discriminator(whole), of_discriminator(again))
     drop_seconds = [[{**row, "seconds": 0} for row in trainer.history] for trainer in (whole, again)]
     assert drop_seconds[0] == drop_seconds[1]
-    one, two = checkpoint.load(whole.job.run), checkpoint.load(again.job.run)
+    one, two = checkpoint.load(whole.inputs.run), checkpoint.load(again.inputs.run)
     assert one is not None
     assert two is not None
     assert same(one.tensors, two.tensors)
-    assert one.state["adversary"] == two.state["adversary"]
-    assert any(name.startswith("adversary_optimizer.0.exp_avg") for name in one.tensors)
+    assert one.state["discriminator"] == two.state["discriminator"]
+    assert any(name.startswith("discriminator_optimizer.0.exp_avg") for name in one.tensors)
 
 
-def test_without_weight_there_is_no_opponent_and_nothing_else_changes(bench: Bench, tmp_path: Path) -> None:
+def test_without_weight_there_is_no_discriminator_and_nothing_else_changes(bench: Bench, tmp_path: Path) -> None:
     trainers = []
     for wanted in ({"weight": 0.0}, {"weight": 0.0, "lr": 0.5}, {"weight": 0.5}):
         bench.run = tmp_path / str(len(trainers))
-        trainer = bench.trainer(opposed(bench, **wanted))
+        trainer = bench.trainer(adversarial_plan(bench, **wanted))
         trainer.fit()
         trainers.append(trainer)
     without, still, opposing = trainers
-    assert without.adversary is None
+    assert [type(objective).__name__ for objective in without.step.objectives] == ["Supervised"]
     assert list(without.history[0]) == ["step", "seconds", "loss", "lr", "val_iou"]
     assert same(weights(without), weights(still))
     assert not same(weights(without), weights(opposing))
 
 
 def test_both_losses_reach_history_and_loggers(bench: Bench) -> None:
-    trainer = bench.trainer(opposed(bench))
+    trainer = bench.trainer(adversarial_plan(bench))
     trainer.fit()
     with (bench.run / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0])[5:] == ["fooling_loss", "adversary_loss"]
-    assert float(rows[0]["fooling_loss"]) == pytest.approx(LN2, abs=0.4)
-    assert float(rows[0]["adversary_loss"]) == pytest.approx(2 * LN2, abs=0.6)
-    assert all(float(row["adversary_loss"]) > 0 for row in rows)
+    assert list(rows[0])[5:] == ["adversarial_loss", "discriminator_loss"]
+    assert float(rows[0]["adversarial_loss"]) == pytest.approx(LN2, abs=0.4)
+    assert float(rows[0]["discriminator_loss"]) == pytest.approx(2 * LN2, abs=0.6)
+    assert all(float(row["discriminator_loss"]) > 0 for row in rows)
 
 
-def test_the_opponents_rate_follows_the_schedule(bench: Bench) -> None:
-    trainer = bench.trainer(opposed(bench, {"warmup": 0, "schedule": "cosine"}, {"steps": 2}))
+def test_the_discriminators_rate_follows_the_schedule(bench: Bench) -> None:
+    trainer = bench.trainer(adversarial_plan(bench, {"warmup": 0, "schedule": "cosine"}, {"steps": 2}))
     trainer.fit()
-    assert trainer.adversary is not None
-    assert trainer.adversary.optimizer.param_groups[0]["lr"] == pytest.approx(1e-3)
+    assert adversary(trainer).optimizer.param_groups[0]["lr"] == pytest.approx(1e-3)
 
 
 def test_micro_batches_teach_as_one_batch_does(bench: Bench, tmp_path: Path) -> None:
     ends = []
     for accumulate in (1, 4):
         bench.run = tmp_path / str(accumulate)
-        plan = opposed(bench, {"name": "sgd", "lr": 0.1, "accumulate": accumulate}, {"steps": 3})
+        plan = adversarial_plan(bench, {"name": "sgd", "lr": 0.1, "accumulate": accumulate}, {"steps": 3})
         plan.model.dropout = 0.0
         trainer = bench.trainer(plan)
         trainer.fit()
-        ends.append((of_opponent(trainer), [row["adversary_loss"] for row in trainer.history]))
+        ends.append((of_discriminator(trainer), [row["discriminator_loss"] for row in trainer.history]))
     assert ends[0][1] == pytest.approx(ends[1][1], rel=1e-4)
     for name, value in ends[0][0].items():
         torch.testing.assert_close(value, ends[1][0][name], rtol=1e-3, atol=1e-4)
 
 
-def test_an_opponent_that_is_no_number_ends_it_before_it_is_saved(bench: Bench) -> None:
-    trainer = bench.trainer(opposed(bench, train={"steps": 2}))
-    assert trainer.adversary is not None
-    torch.nn.init.constant_(trainer.adversary.network.layers[-1].bias, math.nan)
-    with pytest.raises(MaskwrightError, match=r"became nan"):
+def test_a_discriminator_that_is_no_number_ends_it_before_it_is_saved(bench: Bench) -> None:
+    trainer = bench.trainer(adversarial_plan(bench, train={"steps": 2}))
+    torch.nn.init.constant_(adversary(trainer).network.layers[-1].bias, math.nan)
+    with pytest.raises(MaskwrightError, match=r"^the loss became nan at step 1: "):
         trainer.fit()
     assert checkpoint.load(bench.run) is None
+    words = r"^adversarial training: adversarial_loss became nan: lower .* `adversarial\.lr=0\.0005`$"
+    with pytest.raises(MaskwrightError, match=words):
+        adversary(trainer).row()
+
+
+# The maps of several groups
+
+
+class TwoGroups(Tiny):
+    groups = (Channels(name="height", count=1, activation="none"), *class_channels(2))
+
+
+class Heights(Tiny):
+    groups = (Channels(name="height", count=1, activation="none"),)
+
+
+def test_it_judges_the_class_channels_alone() -> None:
+    images, logits, labels = maps()
+    fabric = alone(torch.device("cpu"), "32-true")
+    plan = Plan(adversarial=AdversarialPlan(weight=0.5, width=6))
+    foe = AdversarialObjective(TwoGroups(), plan, fabric)  # type: ignore[arg-type]
+    both = torch.cat([torch.full_like(logits[:, :1], math.inf), logits], 1).requires_grad_()
+    loss = shown(foe, images, both, labels)
+    assert loss.item() == shown(discriminator(), images, logits, labels).item()
+    loss.backward()
+    assert both.grad is not None
+    assert (both.grad[:, 0] == 0).all()
+    assert (both.grad[:, 1:].abs().amax((0, 2, 3)) > 0).all()
+
+
+def test_a_network_without_classes_is_refused() -> None:
+    plan = Plan(adversarial=AdversarialPlan(weight=0.5))
+    with pytest.raises(
+        MaskwrightError, match=r"adversarial\.weight is 0\.5, .* does not output: set `adversarial\.weight=0`$"
+    ):
+        adversarial.create(Heights(), plan, alone(torch.device("cpu"), "32-true"))  # type: ignore[arg-type]
+
+
+def test_auxiliary_outputs_are_not_judged() -> None:
+    images, logits, labels = maps()
+    loss = discriminator().loss(images, [logits, torch.full_like(logits, math.nan)], {"classes": labels})
+    assert loss.item() == shown(discriminator(), images, logits, labels).item()
+
+
+def test_before_the_first_step_there_is_nothing_to_tell() -> None:
+    images, logits, labels = maps()
+    foe = discriminator()
+    shown(foe, images, logits, labels)
+    assert foe.row() == {}
+    foe.after_step(0.25)
+    assert list(foe.row()) == ["adversarial_loss", "discriminator_loss"]
+    assert foe.optimizer.param_groups[0]["lr"] == pytest.approx(0.25 * foe.plan.adversarial.lr)

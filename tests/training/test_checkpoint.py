@@ -105,7 +105,9 @@ def test_an_unreadable_later_one_does_not_outlive_the_next_good_one(tmp_path: Pa
 def test_when_all_are_damaged_it_says_so(tmp_path: Path) -> None:
     for path in filled(tmp_path, 1, 2):
         path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(MaskwrightError, match="holds 2 checkpoints and none can be read: train anew"):
+    with pytest.raises(
+        MaskwrightError, match="holds 2 checkpoints and none can be read: start a new training with another `out`"
+    ):
         checkpoint.load(tmp_path)
 
 
@@ -118,10 +120,9 @@ def full_disk(path: Path, content: bytes) -> NoReturn:
 
 def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(tmp_path, 5)
-    monkeypatch.setattr(checkpoint, "VERSION", "3")
-    with pytest.raises(
-        MaskwrightError, match=r"step-00000005.safetensors is a checkpoint of the form 2, .* reads 3: go"
-    ):
+    monkeypatch.setattr(checkpoint, "VERSION", "4")
+    words = r"step-00000005\.safetensors is a checkpoint of format 3, and this version reads format 4: continue with"
+    with pytest.raises(MaskwrightError, match=words):
         checkpoint.load(tmp_path)
 
 
@@ -163,7 +164,7 @@ def test_another_plan_is_refused_and_other_reasons_are_not(tmp_path: Path) -> No
     assert found is not None
     checkpoint.check_plan(tmp_path, found, plan.model_copy(update={"reasons": {}}))
     other = plan.model_copy(update={"optim": OptimPlan(lr=0.5)})
-    with pytest.raises(MaskwrightError, match=r"plan\.yaml was changed after the training had begun \(optim: .*0\.5"):
+    with pytest.raises(MaskwrightError, match=r"plan\.yaml was changed after the training began \(optim: .*0\.5"):
         checkpoint.check_plan(tmp_path, found, other)
 
 

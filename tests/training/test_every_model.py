@@ -9,16 +9,20 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 from tests.models.smallest import smallest
-from torch import Tensor, nn
+from tests.training.conftest import OnClasses
+from torch import nn
 
 from maskwright import models
 from maskwright.core.plan import ModelPlan, OptimPlan, Plan, TrainPlan
-from maskwright.training.loop import Job, Trainer
+from maskwright.metrics.label_metrics import LABEL_METRICS
+from maskwright.training.loop import Trainer, TrainerInputs
 from maskwright.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from maskwright.training.step import Batch
 
 STEPS = 4
 SIZE = 32
@@ -29,12 +33,12 @@ class Killed(BaseException):
 
 
 @contextlib.contextmanager
-def stream(step: int) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
-    def endless() -> Iterator[tuple[Tensor, Tensor]]:
+def stream(step: int) -> Iterator[Iterator[Batch]]:
+    def endless() -> Iterator[Batch]:
         for number in range(step, 1000):
             random = torch.Generator().manual_seed(number)
             labels = torch.randint(0, 2, (2, SIZE, SIZE), generator=random)
-            yield torch.randn((2, 3, SIZE, SIZE), generator=random) + labels[:, None], labels
+            yield torch.randn((2, 3, SIZE, SIZE), generator=random) + labels[:, None], {"classes": labels}
 
     yield endless()
 
@@ -51,16 +55,17 @@ def trainer(run: Path, name: str, killed_at: int | None = None) -> Trainer:
         train=TrainPlan(steps=STEPS, validations=2, checkpoint_seconds=1e-9),
         model=ModelPlan(name=name, dropout=0.3),
     )
-    job = Job(
+    inputs = TrainerInputs(
         plan=plan,
         segmenter=models.create(name, 2, 3, dropout=0.3, **smallest(name)),
-        loss=nn.CrossEntropyLoss(),
+        loss=OnClasses(nn.CrossEntropyLoss()),
         batches=stream,
         validate=validate,
+        metric=LABEL_METRICS[0],
         run=run,
         fabric=Fabric(accelerator="cpu", devices=1),
     )
-    return Trainer(job, Schedule(STEPS, budget_seconds=None))
+    return Trainer(inputs, Schedule(STEPS, budget_seconds=None))
 
 
 @pytest.mark.parametrize("name", sorted(models.MODELS))
@@ -78,4 +83,4 @@ def test_killed_and_resumed_it_ends_in_the_same_bits(tmp_path: Path, name: str) 
 
 
 def weights(one: Trainer) -> dict[str, Any]:
-    return one.job.segmenter.state_dict()
+    return one.inputs.segmenter.state_dict()

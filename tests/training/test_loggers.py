@@ -37,9 +37,9 @@ def test_history_is_a_table_with_gaps_where_nothing_was_measured(tmp_path: Path)
     assert [row["step"] for row in rows] == ["5", "10"]
 
 
-def test_history_of_nothing_is_a_heading(tmp_path: Path) -> None:
+def test_history_of_nothing_is_a_heading_without_what_is_not_known_yet(tmp_path: Path) -> None:
     loggers.write_history(tmp_path / "history.csv", [])
-    assert (tmp_path / "history.csv").read_text() == "step,seconds,loss,lr,val_iou\n"
+    assert (tmp_path / "history.csv").read_text() == "step,seconds,loss,lr\n"
 
 
 def events(folder: Path) -> list[Any]:
@@ -133,7 +133,9 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_logger_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(MaskwrightError, match="'wandbb' is no logger: did you mean 'wandb'"):
+    with pytest.raises(
+        MaskwrightError, match=r"^unknown logger 'wandbb': did you mean 'wandb'\? Available: tensorboard, wandb$"
+    ):
         loggers.create(("wandbb",), tmp_path, {})
     assert list(tmp_path.iterdir()) == []
 
@@ -153,7 +155,7 @@ def test_wandb_without_a_login_is_refused_before_anything_is_written(tmp_path: P
     code = "from maskwright.training import loggers; loggers.check(('wandb',))"
     words = [sys.executable, "-c", code]
     done = subprocess.run(words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    assert "MaskwrightError: --log wandb: " in done.stderr
+    assert "MaskwrightError: the logger wandb: Weights & Biases cannot be used (" in done.stderr
     assert "log in with `wandb login`, or set WANDB_MODE=offline" in done.stderr
     subprocess.run(words, env=environment | {"WANDB_MODE": "offline"}, stdin=subprocess.DEVNULL, check=True)
 

@@ -4,7 +4,6 @@ import contextlib
 import csv
 import errno
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -17,10 +16,11 @@ from torch import Tensor, nn
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Saved
+from maskwright.metrics.scores import Metric
 from maskwright.training import checkpoint
-from maskwright.training.label_stride import strided
 from maskwright.training.optimizers import OPTIMIZERS
 from maskwright.training.schedule import Marks
+from maskwright.training.step import TrainingStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,10 +32,12 @@ if TYPE_CHECKING:
 
     from maskwright.training.loggers import Row
     from maskwright.training.loop import Trainer
+    from maskwright.training.objective import Targets
+    from maskwright.training.step import Batch
 
 
 def weights(trainer: Trainer) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in trainer.job.segmenter.state_dict().items()}
+    return {name: value.clone() for name, value in trainer.inputs.segmenter.state_dict().items()}
 
 
 def same(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
@@ -43,10 +45,10 @@ def same(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
 
 
 @contextlib.contextmanager
-def stream_until(step: int, last: int) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+def stream_until(step: int, last: int) -> Iterator[Iterator[Batch]]:
     """Yield the batches from `step` on, and die for want of that of `last`."""
 
-    def some() -> Iterator[tuple[Tensor, Tensor]]:
+    def some() -> Iterator[Batch]:
         yield from map(batch_of, range(step, last))
         raise Killed
 
@@ -130,7 +132,7 @@ def test_killed_and_resumed_it_ends_in_the_same_bits(
     assert (best.score, best.step, best.stale) == (end.score, end.step, end.stale)
     drop_seconds = [[{**row, "seconds": 0} for row in trainer.history] for trainer in (whole, again)]
     assert drop_seconds[0] == drop_seconds[1]
-    one, two = checkpoint.load(whole.job.run), checkpoint.load(again.job.run)
+    one, two = checkpoint.load(whole.inputs.run), checkpoint.load(again.inputs.run)
     assert one is not None
     assert two is not None
     assert same(one.tensors, two.tensors)
@@ -152,22 +154,10 @@ def test_the_scale_of_half_precision_goes_on_where_it_stood(bench: Bench, tmp_pa
     bench.batches = stream
     again = bench.trainer(plan)
     again.fit()
-    one, two = (trainer.job.fabric.strategy.precision.state_dict() for trainer in (whole, again))
+    one, two = (trainer.inputs.fabric.strategy.precision.state_dict() for trainer in (whole, again))
     assert (one["scale"], one["_growth_tracker"]) == (32.0, 1)
     assert one == two
     assert same(weights(whole), weights(again))
-
-
-def test_a_scorer_that_changes_the_memory_format_changes_no_bit(bench: Bench, tmp_path: Path) -> None:
-    plan = bench.plan({"ema": 0.9}, channels_last=False, validations=4, checkpoint_seconds=1e-9)
-
-    def reformat(model: nn.Module, step: int) -> float:
-        model.to(memory_format=torch.channels_last)
-        return step / 100
-
-    trainer = bench.trainer(plan, reformat)
-    trainer.fit()
-    assert trainer.ema.model.decoder.weight.is_contiguous()  # type: ignore[union-attr,operator]
 
 
 def test_a_finished_run_resumes_to_what_it_is(bench: Bench) -> None:
@@ -204,10 +194,32 @@ def test_the_best_weights_are_the_averaged_ones_of_their_step(bench: Bench) -> N
     assert same(best.weights, kept[8])
 
 
+def test_of_a_metric_that_should_be_low_the_lowest_is_the_best(bench: Bench) -> None:
+    bench.metric = Metric("rmse", "RMSE", "Root of the mean squared error.", unit="", higher_is_better=False)
+    scores = iter([0.7, 0.5, 0.5, 0.6, 0.1])
+    plan = bench.plan(steps=10, validations=10, patience=2)
+    trainer = bench.trainer(plan, lambda _model, _step: next(scores))
+    best = trainer.fit()
+    assert (best.score, best.step, best.stale) == (0.5, 2, 2)
+    assert [row["val_rmse"] for row in trainer.history] == [0.7, 0.5, 0.5, 0.6]
+    with (bench.run / "history.csv").open(newline="") as file:
+        assert next(csv.reader(file)) == ["step", "seconds", "loss", "lr", "val_rmse"]
+    assert [event.score for event in bench.events if isinstance(event, Progress)] == [0.7, 0.5, 0.5, 0.5]
+
+
+def test_before_the_first_validation_there_is_no_best(bench: Bench) -> None:
+    bench.batches = partial(stream_until, last=3)
+    trainer = bench.trainer(bench.plan(steps=12, validations=1))
+    assert (trainer.best.score, trainer.best.weights) == (None, {})
+    with pytest.raises(Killed):
+        trainer.fit()
+    assert [event.score for event in bench.events if isinstance(event, Progress)] == [None] * 3
+
+
 def test_without_a_score_the_newest_weights_are_kept(bench: Bench) -> None:
     trainer = bench.trainer(bench.plan(patience=1), lambda _model, _step: None)
     best = trainer.fit()
-    assert (best.step, best.score, best.stale) == (12, -1.0, 0)
+    assert (best.step, best.score, best.stale) == (12, None, 0)
     assert same(best.weights, trainer.ema.model.state_dict())
 
 
@@ -226,7 +238,10 @@ class NaNs(nn.Module):
 def test_a_loss_that_is_no_number_ends_it_with_a_cure_and_no_checkpoint(bench: Bench) -> None:
     bench.loss = NaNs(good=2 * 4)  # each step asks twice: the head, and the auxiliary one
     trainer = bench.trainer(bench.plan(checkpoint_seconds=1e-9))
-    with pytest.raises(MaskwrightError, match=r"the loss became nan at step 5: .* --set optim\.lr=0\.005"):
+    with pytest.raises(
+        MaskwrightError,
+        match=r"the loss became nan at step 5: .* `optim\.lr=0\.005`, or train with `train\.precision=32-true`",
+    ):
         trainer.fit()
     found = checkpoint.load(bench.run)
     assert found is not None
@@ -300,7 +315,7 @@ def test_auxiliary_heads_count_by_their_weight(bench: Bench) -> None:
     bench.loss = Recorded()
     trainer = bench.trainer(bench.plan(steps=1))
     trainer.fit()
-    assert trainer.history[-1]["loss"] == pytest.approx(1.0 + trainer.job.plan.loss.auxiliary)
+    assert trainer.history[-1]["loss"] == pytest.approx(1.0 + trainer.inputs.plan.loss.auxiliary)
 
 
 def test_chance_is_new_at_every_step_and_the_same_in_every_run(bench: Bench, tmp_path: Path) -> None:
@@ -357,7 +372,7 @@ def test_a_budget_corrects_the_number_of_steps(bench: Bench, monkeypatch: pytest
 
 def test_a_changed_plan_is_not_gone_on_with(bench: Bench) -> None:
     bench.trainer(bench.plan()).fit()
-    with pytest.raises(MaskwrightError, match="was changed after the training had begun"):
+    with pytest.raises(MaskwrightError, match="was changed after the training began"):
         bench.trainer(bench.plan({"name": "sgd"})).fit()
 
 
@@ -377,25 +392,6 @@ def test_marks_passed_together_count_as_one() -> None:
     assert [marks.passed(progress) for progress in (0.2, 0.6, 0.7, 0.75, 1.0)] == [False, True, False, True, True]
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 2, 4, 8]))
-def test_a_label_for_each_logit_is_the_middle_of_its_block(height: int, width: int, stride: int) -> None:
-    labels = torch.arange(height * width).reshape(1, height, width)
-    rows, columns = -(-height // stride), -(-width // stride)
-    kept = strided(labels, torch.zeros(1, 3, rows, columns))
-    assert kept.shape == (1, rows, columns)
-    places = [(int(value) // width, int(value) % width) for value in kept.flatten()]
-    assert len(set(places)) == rows * columns
-    for first, second in pairwise(sorted({row for row, _ in places})):
-        assert 0 < second - first <= stride
-
-
-def test_middles_by_hand() -> None:
-    labels = torch.arange(100).reshape(1, 10, 10)
-    assert strided(labels, torch.zeros(1, 1, 10, 10)) is labels
-    assert strided(labels, torch.zeros(1, 1, 5, 5))[0, 0].tolist() == [11, 13, 15, 17, 19]
-    assert strided(labels, torch.zeros(1, 1, 3, 3))[0].tolist() == [[22, 26, 29], [62, 66, 69], [92, 96, 99]]
-
-
 def test_a_resume_with_other_threads_or_a_damaged_checkpoint_says_so(bench: Bench) -> None:
     plan = bench.plan(steps=4, checkpoint_seconds=1e-9)
     bench.trainer(plan).fit()
@@ -409,7 +405,7 @@ def test_a_resume_with_other_threads_or_a_damaged_checkpoint_says_so(bench: Benc
     torch.set_num_threads(1)
     damaged, threads = (event.text for event in bench.events if isinstance(event, Note))
     assert damaged.startswith(f"{newest} is damaged")
-    assert "began with 1 threads and goes on with 2" in threads
+    assert "began with 1 threads and continues with 2" in threads
 
 
 @pytest.mark.parametrize(("batch", "world", "parts"), [(8, 1, 3), (7, 3, 2), (3, 3, 1)])
@@ -423,12 +419,15 @@ def test_every_process_cuts_its_crops_into_equally_many_parts(
         trainer = bench.trainer(plan)
         seen: list[int] = []
 
-        def counted(images: Tensor, labels: Tensor, trainer: Trainer = trainer, seen: list[int] = seen) -> Tensor:
+        def counted(
+            images: Tensor, targets: Targets, step: TrainingStep = trainer.step, seen: list[int] = seen
+        ) -> Tensor:
+            assert len(targets["classes"]) == len(images)
             seen.append(len(images))
-            return type(trainer)._scored(trainer, images, labels)
+            return TrainingStep.loss(step, images, targets)
 
-        monkeypatch.setattr(trainer, "_scored", counted)
-        monkeypatch.setattr(type(trainer.job.fabric), "world_size", world)
+        monkeypatch.setattr(trainer.step, "loss", counted)
+        monkeypatch.setattr(type(trainer.inputs.fabric), "world_size", world)
         trainer._step(batch_of(0, size))
         assert len(seen) == parts
         assert sum(seen) == size

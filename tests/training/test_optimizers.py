@@ -80,7 +80,7 @@ def test_the_plan_reaches_the_optimiser() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
-    with pytest.raises(MaskwrightError, match="'adamm' is no optimiser: did you mean 'adam"):
+    with pytest.raises(MaskwrightError, match=r"^unknown optimiser 'adamm': did you mean 'adam'"):
         optimizers.create(segmenter(), plan("adamm"))
 
 

@@ -24,11 +24,11 @@ def trainer(bench: Bench) -> Trainer:
     plan = bench.plan(steps=9, checkpoint_seconds=1e-9)
     torch.manual_seed(0)
     network = models.create("fcn8s", 2, 3, "vgg16", width_factor=1 / 64, staged=True)
-    return Trainer(replace(bench.trainer(plan).job, segmenter=network), Schedule(plan.train.steps))
+    return Trainer(replace(bench.trainer(plan).inputs, segmenter=network), Schedule(plan.train.steps))
 
 
 def moved(one: Trainer) -> list[bool]:
-    return [bool(skip.weight.any()) for skip in one.job.segmenter.head.skips]
+    return [bool(skip.weight.any()) for skip in one.inputs.segmenter.head.skips]
 
 
 def test_a_staged_training_goes_on_bit_by_bit(bench: Bench, tmp_path: Path) -> None:

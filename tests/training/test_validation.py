@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+from maskwright.core.targets import Target
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.training.validation import PICTURES, Validator
 
@@ -42,11 +43,11 @@ def card(classes: int = 3, **sections: Any) -> Card:
     )
 
 
-def pair(truth: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def pair(truth: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Target]:
     """An image whose upper half is bright, with a truth."""
     image = np.zeros((8, 12, 3), np.uint8)
     image[:4] = 200
-    return image, truth
+    return image, Target(truth)
 
 
 def halves(upper: int, lower: int) -> NDArray[np.uint8]:
@@ -76,7 +77,8 @@ def test_what_is_ignored_does_not_count() -> None:
 def test_where_nothing_can_be_told_there_is_no_score() -> None:
     assert score() is None
     assert score(halves(IGNORE, IGNORE)) is None
-    assert score(halves(0, 0), of=card(classes=1)) is None
+    single = Validator([pair(halves(0, 0))], card(classes=1), torch.device("cpu"))
+    assert single(nn.Conv2d(3, 1, 1), 7) is None
 
 
 def test_the_pairs_are_prepared_already() -> None:
@@ -84,7 +86,7 @@ def test_the_pairs_are_prepared_already() -> None:
     settings = {"data": {"scale": 0.25, "value_range": [(0.0, 1.0)] * 3}, "predict": {"flip": True}}
     stripes = np.tile(np.array([0, 1], np.uint8), (8, 6))
     image = np.repeat(200 * stripes[..., None], 3, axis=2)
-    assert Validator([(image, stripes)], card(**settings), torch.device("cpu"))(Bright(), 1) == 1.0
+    assert Validator([(image, Target(stripes))], card(**settings), torch.device("cpu"))(Bright(), 1) == 1.0
     calls: list[int] = []
 
     class Counted(Bright):
@@ -94,6 +96,28 @@ def test_the_pairs_are_prepared_already() -> None:
 
     Validator([pair(halves(1, 0))], card(**settings), torch.device("cpu"))(Counted(), 1)
     assert len(calls) == 1
+
+
+def test_the_network_in_training_stays_as_it_is() -> None:
+    """Prediction runs a copy: a memory format that changed would change the sums of the average, and so its bits."""
+
+    class Trained(Bright):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 3, padding=1)
+            self.norm = nn.BatchNorm2d(3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.norm(self.conv(x))
+
+    network = Trained().train()
+    strides, before = network.conv.weight.stride(), {key: value.clone() for key, value in network.state_dict().items()}
+    assert Validator([pair(halves(1, 0))], card(), torch.device("cpu"))(network, 1) is not None
+    assert network.training
+    assert network.norm.training
+    assert network.conv.weight.stride() == strides
+    assert network.conv.weight.is_contiguous()
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
 def test_the_first_pictures_are_shown_truth_beside_prediction() -> None:

@@ -17,36 +17,53 @@ small = partial(write_mosaics, train=4, val=2, test=2, size=64)
 
 
 def test_keywords_become_a_request() -> None:
-    request = api._request(budget="1h30m", settings=["optim.lr=1e-3"], model="unet", plan_file="a.yaml", seed=3)
+    given = {"budget": "1h30m", "settings": ["optim.lr=1e-3"], "model": "unet", "plan_file": "a.yaml", "seed": 3}
+    request = api._request(PlanRequest, None, given)
     assert request == PlanRequest(
-        budget_seconds=5400, settings=("optim.lr=1e-3",), model="unet", plan_file=Path("a.yaml"), seed=3
+        budget="1h30m", settings=("optim.lr=1e-3",), model="unet", plan_file=Path("a.yaml"), seed=3
     )
+    assert request.budget_seconds == 5400
     assert request.read == ReadOptions()
+    assert api._request(EvaluateRequest, None, {"out": "there"}) == EvaluateRequest(out=Path("there"))
 
 
 def test_an_unknown_keyword_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(mw.MaskwrightError, match="'bugdet' is no keyword here: did you mean 'budget'"):
-        api._request(bugdet="3m")
+    with pytest.raises(mw.MaskwrightError, match="unknown keyword 'bugdet': did you mean 'budget'"):
+        mw.plan("data", bugdet="3m")
+    with pytest.raises(mw.MaskwrightError, match="unknown keyword 'bugdet': did you mean 'budget'"):
+        mw.train("data", bugdet="3m")
+    with pytest.raises(mw.MaskwrightError, match="unknown keyword 'spilt': did you mean 'split'"):
+        mw.evaluate("run", "data", spilt="val")
 
 
-def test_evaluate_takes_and_explains_every_wish_by_name(tmp_path: Path) -> None:
-    assert api.EvaluateOptions.__annotations__.keys() | {"out"} == EvaluateRequest.__dataclass_fields__.keys()
-    assert all(f"\n        {name}: " in str(mw.evaluate.__doc__) for name in EvaluateRequest.__dataclass_fields__)
-    with pytest.raises(mw.MaskwrightError, match="'spilt' is no keyword here: did you mean 'split'"):
-        mw.evaluate(tmp_path, tmp_path, spilt="val")  # type: ignore[call-arg]
+def test_a_request_and_its_fields_are_not_both_taken() -> None:
+    with pytest.raises(mw.MaskwrightError, match="both a request and model are given: put model into the request"):
+        mw.plan("data", mw.PlanRequest(steps=3), model="unet")
+    with pytest.raises(mw.MaskwrightError, match="both a request and steps are given"):
+        mw.train("data", mw.PlanRequest(), steps=3)
+    with pytest.raises(mw.MaskwrightError, match="both a request and split are given"):
+        mw.evaluate("run", "data", mw.EvaluateRequest(), split="val")
+
+
+@pytest.mark.parametrize("request_type", [PlanRequest, EvaluateRequest])
+def test_every_field_of_a_request_is_explained(request_type: type) -> None:
+    assert all(f"\n        {name}: " in str(request_type.__doc__) for name in request_type.__dataclass_fields__)
 
 
 @pytest.mark.parametrize(
     ("wish", "name"),
     [
-        ({"from_run": "base"}, "from_run"),
-        ({"settings": ["optim.lr=1"]}, "settings"),
-        ({"steps": 5, "read": ReadOptions(ignore=3)}, "steps, read"),
-        ({"out": "elsewhere"}, "out"),
+        ({"from_run": "base"}, "`from_run`"),
+        ({"settings": ["optim.lr=1"]}, "`settings`"),
+        ({"steps": 5, "read": ReadOptions(ignore=3)}, "`steps`, `read.ignore`"),
+        ({"freeze": "backbone", "lora": 4, "task": "semantic"}, "`task`, `freeze`, `lora`"),
+        ({"out": "elsewhere"}, "`out`"),
     ],
 )
 def test_a_resumed_run_drops_no_wish_in_silence(tmp_path: Path, wish: dict[str, Any], name: str) -> None:
-    with pytest.raises(mw.MaskwrightError, match=f"own plan, .*: leave out {name}, or start a new run"):
+    with pytest.raises(
+        mw.MaskwrightError, match=f"own plan, .*: leave out {name}, or start a new run without `resume`"
+    ):
         mw.train(resume=tmp_path, device="cpu", **wish)
 
 
@@ -71,8 +88,10 @@ def test_the_verbs_from_python(tmp_path: Path) -> None:
     data, run = tmp_path / "data", tmp_path / "run"
     small(data)
     assert mw.inspect(str(data)).images == 8
-    assert mw.plan(data, steps=2, model="unet").model.name == "unet"
-    result = mw.train(data, steps=2, out=run, settings=["sampling.batch=2", "sampling.crop=[64,64]"])
+    assert mw.plan(data, mw.PlanRequest(steps=2, model="unet")).model.name == "unet"
+    result = mw.train(
+        data, steps=2, out=run, settings=["sampling.batch=2", "sampling.crop=[64,64]", "model.pretrained=false"]
+    )
     assert result.run == run
     judged = mw.evaluate(run, data, split="val", out=tmp_path / "report")
     assert judged.scores.images == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from dataclasses import replace
 from html import unescape
 from typing import TYPE_CHECKING, Any
@@ -17,14 +16,18 @@ import maskwright as mw
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import CrfPlan, Plan, PostprocessPlan
 from maskwright.core.plan_file import overridden
+from maskwright.core.time_budget import POSTPROCESS_SECONDS, TimeBudget
 from maskwright.models import bundle
 from maskwright.postprocess import search
-from maskwright.workflows.evaluate_parts import crf
+from maskwright.postprocess.dense_crf import DenseCrf
+from maskwright.workflows.evaluate_parts import scoring
 from maskwright.workflows.predict import opened
 from maskwright.workflows.runs import run_folder
 from maskwright.workflows.train import train
-from maskwright.workflows.train_parts.finalize import _as_it_went, _postprocess
-from maskwright.workflows.train_parts.fit import TrainingRun, _evaluation_seconds, crf_seconds
+from maskwright.workflows.train_parts.finalize import _as_it_went
+from maskwright.workflows.train_parts.fit import _evaluation_seconds
+from maskwright.workflows.train_parts.postprocess import fit_postprocessors
+from maskwright.workflows.train_parts.training_run import TrainingRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,12 +80,12 @@ def test_training_fits_it_and_says_what_it_brings(fitted: Path) -> None:
     assert found["images"] == 2
 
 
-def test_the_report_of_the_training_tells_of_it(fitted: Path) -> None:
+def test_the_report_of_the_training_tells_of_it(fitted: Path, data: Path) -> None:
     settings = bundle.read_card(fitted / "model.safetensors").postprocess.crf
     assert settings is not None
     text = unescape((fitted / "report.html").read_text())
     assert "Dense CRF fitted on 2 validation images" in text
-    assert f"without the dense CRF: `maskwright evaluate {fitted}" in text
+    assert f"without the dense CRF: `maskwright evaluate {fitted} {data} --postprocess crf` compares" in text
     row = text.partition("<code>postprocess.crf</code>")[2].partition("</tr>")[0]
     assert f"w1 {settings.w1:g}," in row, "as fitted, and not as it began"
     assert "fitted on validation images, from w1 4," in row
@@ -90,7 +93,7 @@ def test_the_report_of_the_training_tells_of_it(fitted: Path) -> None:
 
 def test_evaluation_shows_scores_without_and_with_it(fitted: Path, data: Path, tmp_path: Path) -> None:
     before = (fitted / "model.safetensors").read_bytes()
-    result = mw.evaluate(fitted, data, out=tmp_path, crf=True)
+    result = mw.evaluate(fitted, data, out=tmp_path, postprocess="crf")
     plain = mw.evaluate(fitted, data, out=tmp_path)
     metrics = json.loads((tmp_path / "metrics-test-crf.json").read_text())
     for measure, row in metrics["crf"]["means"].items():
@@ -100,24 +103,27 @@ def test_evaluation_shows_scores_without_and_with_it(fitted: Path, data: Path, t
     assert set(metrics["crf"]["means"]) == {"iou", "boundary_iou"}
     assert result.gain == metrics["crf"]["means"]
     text = (tmp_path / "report-test-crf.html").read_text()
-    assert "Mean IoU on held-out test images, with the dense CRF" in text
+    assert ">Mean IoU on held-out test images, with the dense CRF<" in text
     assert f"{100 * plain.scores.mean['iou'].value:.2f}%" in text.partition('id="crf"')[2].partition("</section>")[0]
     assert "with the dense CRF" not in (tmp_path / "report-test.html").read_text()
     assert (fitted / "model.safetensors").read_bytes() == before, "what is fitted is fitted"
-    assert not any("flattered" in note for note in result.notes)
+    assert not any("its gain is overestimated" in note for note in result.notes)
 
 
 def test_evaluation_fits_what_no_training_did(bare: Path, data: Path) -> None:
-    result = mw.evaluate(bare, data, crf=True)
+    result = mw.evaluate(bare, data, postprocess="crf")
     assert "fitted on 2 validation images" in result.notes[0]
     kept = bundle.read_card(bare / "model.safetensors").postprocess.crf
     assert json.loads((bare / "metrics-test-crf.json").read_text())["crf"]["settings"] == kept.model_dump()
-    assert opened(bare, "cpu", crf=True)[1] is None
+    assert opened(bare, "cpu", postprocess="crf")[1] is None
 
 
 def test_images_that_it_was_fitted_on_do_not_judge_it_silently(bare: Path, data: Path) -> None:
     for _ in range(2):
-        assert any("flattered" in note for note in mw.evaluate(bare, data, split="val", crf=True).notes)
+        assert any(
+            "its gain is overestimated" in note
+            for note in mw.evaluate(bare, data, split="val", postprocess="crf").notes
+        )
 
 
 def no_help(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +134,7 @@ def no_help(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_does_not_help_is_not_kept(bare: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     no_help(monkeypatch)
-    result = mw.evaluate(bare, data, crf=True)
+    result = mw.evaluate(bare, data, postprocess="crf")
     assert "the CRF did not help" in result.notes[0]
     assert "stays as it is" in result.notes[1]
     assert bundle.read_card(bare / "model.safetensors").postprocess.crf is None
@@ -138,10 +144,10 @@ def test_what_does_not_help_is_not_kept(bare: Path, data: Path, monkeypatch: pyt
 def test_refit_searches_anew(fitted: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = shutil.copytree(fitted, tmp_path / "run")
     no_help(monkeypatch)
-    result = mw.evaluate(run, data, crf=True, refit=True, device="cpu")
-    assert "without the parameters that it held" in result.notes[1]
+    result = mw.evaluate(run, data, postprocess="crf", refit=True, device="cpu")
+    assert "was rewritten without its settings" in result.notes[1]
     assert bundle.read_card(run / "model.safetensors").postprocess.crf is None
-    with pytest.raises(MaskwrightError, match="give crf=True"):
+    with pytest.raises(MaskwrightError, match="`refit` fits a postprocessor again: name one with `postprocess`"):
         mw.evaluate(run, data, refit=True)
 
 
@@ -152,8 +158,8 @@ def test_a_file_that_cannot_be_written_does_not_lose_the_fit(
         raise MaskwrightError("read-only")
 
     monkeypatch.setattr(bundle, "save", refuse)
-    result = mw.evaluate(bare, data, crf=True)
-    assert f"{bare / 'model.safetensors'} could not keep the parameters" in result.notes[1]
+    result = mw.evaluate(bare, data, postprocess="crf")
+    assert f"{bare / 'model.safetensors'} could not keep the settings, because it cannot be written" in result.notes[1]
     assert json.loads((bare / "metrics-test-crf.json").read_text())["crf"]["fitted"]["images"] == 2
 
 
@@ -162,7 +168,9 @@ def test_the_stride_of_an_evaluation_does_not_stay_in_the_file(data: Path, tmp_p
     train(data, toy.request("model.name=fcn", "model.backbone=compact", options, steps=1), tmp_path / "run")
     file = tmp_path / "run/model.safetensors"
     before, weights = bundle.read_card(file), toy.tensors(file)
-    assert any("calibrated" in note for note in mw.evaluate(tmp_path / "run", data, crf=True, output_stride=8).notes)
+    assert any(
+        "calibrated" in note for note in mw.evaluate(tmp_path / "run", data, postprocess="crf", output_stride=8).notes
+    )
     found = json.loads((tmp_path / "run/metrics-test-crf.json").read_text())
     assert found["output_stride"] == 8
     after = bundle.read_card(file)
@@ -176,74 +184,85 @@ def task(run: Path, *, budget: float | None, notes: list[Any]) -> TrainingRun:
     """The training that left this run, as if it had so many seconds."""
     plan, material = run_folder.reopen(run, None)
     plan = plan.model_copy(update={"train": plan.train.model_copy(update={"budget_seconds": budget})})
-    return TrainingRun(run, plan, material, Fabric(accelerator="cpu"), None, time.monotonic(), notes.append)
+    return TrainingRun(run, plan, material, Fabric(accelerator="cpu"), TimeBudget.of(budget), notes.append)
 
 
 def test_the_budget_has_a_share_for_the_fit(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maskwright.workflows.judging.seconds_each", lambda *_: 0.5)
+    monkeypatch.setattr(scoring, "seconds_each", lambda *_: 0.5)
     wanted = task(fitted, budget=100, notes=[])
-    assert crf_seconds(wanted) == 5
-    assert crf_seconds(task(fitted, budget=None, notes=[])) == crf.seconds(3600) == 60
-    assert _evaluation_seconds(wanted, 100) == 0.5 * 12 + 5 + 3
-    monkeypatch.setattr("maskwright.workflows.judging.seconds_each", lambda *_: 1.5)
-    assert _evaluation_seconds(wanted, 100) == 0.15 * 100 + 3, "no more than the planner knows of"
+    assert wanted.postprocessors() == ["crf"]
+    assert wanted.budget.postprocess_seconds() == 5
+    unlimited = task(fitted, budget=None, notes=[]).budget
+    assert unlimited.postprocess_seconds() == TimeBudget.of(3600).postprocess_seconds() == POSTPROCESS_SECONDS == 60
+    assert _evaluation_seconds(wanted) == 0.5 * 12 + 5 + 3
     plain = replace(wanted, plan=wanted.plan.model_copy(update={"postprocess": PostprocessPlan()}))
-    assert crf_seconds(plain) == 0
+    assert plain.postprocessors() == []
+    assert _evaluation_seconds(plain) == 0.5 * 12 + 3
+    monkeypatch.setattr(scoring, "seconds_each", lambda *_: 1.5)
+    assert _evaluation_seconds(wanted) == 0.15 * 100 + 3, "no more than the planner knows of"
 
 
 @pytest.mark.parametrize("settings", [CrfPlan(), CrfPlan(w1=9)])
 def test_what_nobody_fitted_is_not_saved_as_if(fitted: Path, settings: CrfPlan) -> None:
     notes: list[Any] = []
     one = task(fitted, budget=None, notes=notes)
-    one = replace(one, plan=one.plan.model_copy(update={"postprocess": PostprocessPlan(crf=settings)}))
-    behind = _postprocess(one, mw.load(fitted, "cpu"), [])
+    blind = replace(one.material.dataset, records=one.part("test"))
+    one = replace(
+        one,
+        plan=one.plan.model_copy(update={"postprocess": PostprocessPlan(crf=settings)}),
+        material=replace(one.material, dataset=blind),
+    )
+    behind = fit_postprocessors(one, mw.load(fitted, "cpu"))
     assert behind.kept == PostprocessPlan(crf=None if settings == CrfPlan() else settings)
-    assert behind.found == {}
-    assert not any("--crf" in note for note in behind.notes), "it would find nothing to fit on either"
+    assert behind.metrics == {}
+    assert not any("--postprocess" in note for note in behind.notes), "it would find nothing to fit on either"
     shown = _as_it_went(one.plan, behind).postprocess
     assert shown == behind.kept
-    assert ("no parameters" if settings == CrfPlan() else "plan's own values") in notes[0].text
+    assert ("no settings" if settings == CrfPlan() else "plan's own settings") in notes[0].text
 
 
 def test_a_training_keeps_none_that_does_not_help(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     no_help(monkeypatch)
     notes: list[Any] = []
     one = task(fitted, budget=None, notes=notes)
-    behind = _postprocess(one, mw.load(fitted, "cpu"), one.part("val"))
+    behind = fit_postprocessors(one, mw.load(fitted, "cpu"))
     assert behind.kept == PostprocessPlan()
-    assert not behind.found["crf"]["helps"]
+    assert not behind.metrics["crf"]["helps"]
     assert _as_it_went(one.plan, behind).reasons["postprocess.crf"].startswith("the model keeps none")
-    assert "did not help, and the model keeps no parameters" in notes[0].text
+    assert "did not help, and the model keeps no settings" in notes[0].text
 
 
 def test_one_setting_is_no_search() -> None:
     quality = search.Quality(0.5, 0.5)
-    found = search.Found(CrfPlan(), search.Quality(0.4, 0.4), quality, 1, 1)
-    assert "1 validation image (the time allowed one setting only)" in crf.said(found)
-    assert "9 settings tried" in crf.said(replace(found, tried=9))
+    found = search.CrfFit(CrfPlan(), search.Quality(0.4, 0.4), quality, 1, 1)
+    assert "1 validation image (the time allowed one setting only)" in found.sentence()
+    assert "9 settings tried" in replace(found, tried=9).sentence()
 
 
 def test_nothing_to_fit_on_is_an_error(bare: Path, data: Path, tmp_path: Path) -> None:
     shutil.copytree(data / "images/test", tmp_path / "few/images/test")
     shutil.copytree(data / "masks/test", tmp_path / "few/masks/test")
     with pytest.raises(MaskwrightError, match="no readable validation image"):
-        mw.evaluate(bare, tmp_path / "few", crf=True)
+        mw.evaluate(bare, tmp_path / "few", postprocess="crf")
 
 
 def test_prediction_uses_what_the_model_holds(fitted: Path, data: Path, tmp_path: Path) -> None:
-    model = mw.load(fitted, "cpu", crf=True)
-    assert model.crf == bundle.read_card(fitted / "model.safetensors").postprocess.crf
+    model = mw.load(fitted, "cpu", postprocess="crf")
+    assert isinstance(model.postprocessor, DenseCrf)
+    assert model.postprocessor.settings == bundle.read_card(fitted / "model.safetensors").postprocess.crf
     result = mw.predict(model, data / "images/test", out=tmp_path)
     assert len(result.images) == 2
-    assert mw.load(fitted, "cpu").crf is None
+    assert mw.load(fitted, "cpu").postprocessor is None
 
 
-def test_a_model_without_parameters_says_so(bare: Path) -> None:
+def test_a_model_without_settings_says_so(bare: Path) -> None:
     assert opened(bare, "cpu")[1] is None
-    predictor, note = opened(bare, "cpu", crf=True)
-    assert predictor.crf == CrfPlan()
+    predictor, note = opened(bare, "cpu", postprocess="crf")
+    assert predictor.postprocessor is not None
+    assert predictor.postprocessor.settings == CrfPlan()
     assert note is not None
-    assert "usual ones" in note
+    assert "so the defaults are used (" in note
+    assert "`maskwright evaluate RUN DATA --postprocess crf` fits them" in note
 
 
 def test_the_plan_s_section_can_be_set_key_by_key() -> None:

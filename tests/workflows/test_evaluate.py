@@ -11,6 +11,7 @@ from tests.workflows import toy_data as toy
 
 import maskwright as mw
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan_file import read_plan, write_plan
 from maskwright.data.formats import ReadOptions
 from maskwright.workflows.train import train
 
@@ -64,7 +65,7 @@ def test_moved_data_are_known_by_their_names(run: Path, heap: Path, tmp_path: Pa
     moved = shutil.copytree(heap, tmp_path / "elsewhere")
     found = mw.evaluate(run, moved, out=tmp_path)
     assert ids(found) == held_out(run)
-    assert "by their names" in found.notes[0]
+    assert "recognised by name" in found.notes[0]
 
 
 def test_a_folder_above_the_training_s_is_known_too(run: Path, heap: Path, tmp_path: Path) -> None:
@@ -89,8 +90,8 @@ def test_new_images_beside_known_ones_are_test_images(run: Path, heap: Path, tmp
         assert cv2.imwrite(str(grown / name), array)
     found = mw.evaluate(run, grown, out=tmp_path)
     assert ids(found) == held_out(run) | {"images/99.png"}
-    assert "1 image unknown to the training, taken as test images" in found.notes
-    assert "taken as test images" in (tmp_path / "report-test.html").read_text()
+    assert "1 image not in the training run, scored as test images" in found.notes
+    assert "scored as test images" in (tmp_path / "report-test.html").read_text()
     assert json.loads((tmp_path / "metrics-test.json").read_text())["notes"] == list(found.notes)
 
 
@@ -102,11 +103,54 @@ def test_unknown_data_are_all_unseen(run: Path, tmp_path: Path) -> None:
     assert len(ids(mw.evaluate(run, new, out=tmp_path))) == 3
 
 
+def test_frames_left_out_at_a_cut_are_no_test_images(run: Path, heap: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(run, tmp_path / "run")
+    entries = json.loads((own / "split.json").read_text())
+    left_out = min(held_out(run))
+    entries[left_out]["split"] = None
+    (own / "split.json").write_text(json.dumps(entries))
+    assert ids(mw.evaluate(own, heap, out=tmp_path)) == held_out(run) - {left_out}
+    assert left_out in ids(mw.evaluate(own, heap, split="all", out=tmp_path))
+
+
+def film(root: Path, count: int = 12) -> Path:
+    """Write frames of one scene that moves to the right, under names that the training has not seen."""
+    image, mask = toy.picture(77)
+    image = cv2.GaussianBlur(image, (0, 0), 5)
+    for number in range(count):
+        for folder, array in (("images", image), ("masks", mask)):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(root / folder / f"cam_{number:02}.png"), np.roll(array, 2 * number, 1))
+    return root
+
+
+def test_frames_of_a_film_count_as_one(run: Path, tmp_path: Path) -> None:
+    found = mw.evaluate(run, film(tmp_path / "film"), out=tmp_path)
+    assert (found.scores.images, found.scores.groups) == (12, 1)
+    assert found.scores.scope is not None
+    assert (
+        "from one group of related images (images/cam_#): the score speaks of these scenes only" in found.scores.scope
+    )
+    assert found.notes[-1].startswith("12 images are frames of 1 sequence (images/cam_#)")
+    assert json.loads((tmp_path / "metrics-test.json").read_text())["scores"]["scope"] == found.scores.scope
+    assert "nothing is known beyond them" in (tmp_path / "report-test.html").read_text()
+
+
+def test_groups_are_those_of_the_training_s_pattern_where_it_fits(run: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(run, tmp_path / "run")
+    plan = read_plan(own / "plan.yaml")
+    plan.split.group_by = "cam_0"
+    write_plan(own / "plan.yaml", plan)
+    found = mw.evaluate(own, film(tmp_path / "film"), out=tmp_path)
+    assert [entry.group for entry in found.scores.per_image].count("cam_0") == 10
+    assert [entry.group for entry in found.scores.per_image].count(None) == 2
+
+
 def test_a_model_without_its_run_says_that_nobody_knows(run: Path, heap: Path, tmp_path: Path) -> None:
     shutil.copy(run / "model.safetensors", tmp_path)
     read = ReadOptions(classes=heap.parent / "names.txt")
     found = mw.evaluate(tmp_path / "model.safetensors", heap, read=read)
-    assert "what the model was trained on is unknown here" in found.notes[0]
+    assert "the training images of this model are unknown" in found.notes[0]
 
 
 def test_a_damaged_image_is_left_out_and_reported(run: Path, heap: Path, tmp_path: Path) -> None:
@@ -123,8 +167,8 @@ def test_a_damaged_image_is_left_out_and_reported(run: Path, heap: Path, tmp_pat
 def test_all_of_it_can_judge(run: Path, heap: Path, tmp_path: Path) -> None:
     found = mw.evaluate(run, heap, split="all", out=tmp_path)
     assert found.scores.images == 12
-    assert "--split all takes in what a training may have learnt from: such images flatter its model" in found.notes
-    assert not any("flatter" in note for note in mw.evaluate(run, heap, out=tmp_path).notes)
+    assert "the split all contains images that the model was trained on: the scores are too good" in found.notes
+    assert not any("too good" in note for note in mw.evaluate(run, heap, out=tmp_path).notes)
     assert (tmp_path / "metrics-all.json").exists()
     assert np.isfinite(mw.evaluate(run, heap, split="train", out=tmp_path).scores.mean["iou"].value or 0)
 
@@ -134,6 +178,7 @@ def test_nothing_labelled_is_an_error(run: Path, heap: Path, tmp_path: Path) -> 
     for path in (blank / "masks").glob("*.png"):
         assert cv2.imwrite(str(path), np.full_like(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), 255))
     with pytest.raises(
-        MaskwrightError, match=r"blank has no labelled pixel in its test part, .*: label some, or choose"
+        MaskwrightError,
+        match=r"blank has no labelled pixel in its test split, .*: label some, or choose another `split`",
     ):
         mw.evaluate(run, blank, out=tmp_path)

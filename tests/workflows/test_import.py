@@ -50,7 +50,7 @@ def test_python_imports_and_predicts_as_the_library_does(saved: Path, tmp_path: 
     assert result.card.classes.names == NAMES
     assert result.card.summary["imported"]["notes"] == []
     image = toy.picture(0)[0][:32, :64]
-    probabilities = mw.load(result.path).predict(image).probabilities
+    probabilities = mw.load(result.path).predict(image).maps
     reference = smp.from_pretrained(saved).eval()
     mean, std = (255 * torch.tensor(value) for value in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
     with torch.no_grad():
@@ -63,7 +63,7 @@ def test_names_that_nobody_gave_are_owned_up_to(
 ) -> None:
     assert run(["import", f"smp:{saved}", "--out", str(tmp_path / "m.safetensors")]) == 0
     said = " ".join(capsys.readouterr().err.split())
-    assert "called class_0 to class_2: give their names with --classes" in said
+    assert "class_0 to class_2: give names with --classes" in said
 
 
 def test_a_list_of_names_and_a_missing_file_are_told_apart(
@@ -79,9 +79,9 @@ def test_a_list_of_names_and_a_missing_file_are_told_apart(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\n \n", "names no class"),
-        (b"\xff\xfe\x00", "no text in UTF-8"),
-        (b"a\nb\na\n", r"names\.txt: the class name 'a' stands twice"),
+        (b"\n \n", "has no class names"),
+        (b"\xff\xfe\x00", "is not UTF-8 text"),
+        (b"a\nb\na\n", r"names\.txt: the class name 'a' occurs twice"),
     ],
 )
 def test_a_file_of_names_that_is_none_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
@@ -92,10 +92,10 @@ def test_a_file_of_names_that_is_none_is_refused(tmp_path: Path, content: bytes,
 
 def test_a_place_that_cannot_be_written_is_refused_before_any_weights_are_fetched(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(MaskwrightError, match=r"cannot be made, as .*file is a file: choose another --out"):
+    with pytest.raises(MaskwrightError, match=r"cannot be created, because .*file is a file: choose another `out`"):
         mw.import_model("torchvision:fcn_resnet50", tmp_path / "file" / "model.safetensors")
 
 
 def test_a_model_file_needs_its_ending(tmp_path: Path) -> None:
-    with pytest.raises(MaskwrightError, match=r"let it end in \.safetensors"):
+    with pytest.raises(MaskwrightError, match=r"end it in \.safetensors"):
         mw.import_model("torchvision:fcn_resnet50", tmp_path / "model.pt")

@@ -17,46 +17,53 @@ from maskwright.core.plan import DataPlan, ModelPlan, Plan
 from maskwright.core.plan_file import write_plan
 from maskwright.models import bundle
 from maskwright.planning import planner
-from maskwright.planning.measure import StepCost, pixels
-from maskwright.training import optimizers
+from maskwright.planning.cost import StepCost, pixels
 from maskwright.workflows import plan as planning
 from maskwright.workflows.demo import demo
-from maskwright.workflows.plan import _own_backbone, requested_plan
+from maskwright.workflows.plan_parts import pretrained
+from maskwright.workflows.plan_parts.pretrained import find_pretrained
+from maskwright.workflows.plan_parts.requested import requested_plan
 from maskwright.workflows.plan_parts.unused_settings import check_unused_settings
 from maskwright.workflows.request import PlanRequest
-from maskwright.workflows.train_parts.network import plain
 
 if TYPE_CHECKING:
     from maskwright.planning.machine import Machine
 
 
 def test_wishes_are_told_as_set_by_hand() -> None:
-    plan, pins = requested_plan(PlanRequest(budget_seconds=60, group_by="p(.)", model="unet", settings=("optim.lr=1",)))
+    plan, pins = requested_plan(PlanRequest(budget=60, group_by="p(.)", model="unet", settings=("optim.lr=1",)))
     for key in ("train.budget_seconds", "split.group_by", "model.name", "optim.lr"):
         assert plan.reasons[key] == "set by hand"
     assert pins == {"model.name", "optim.lr"}
     assert requested_plan(PlanRequest(steps=5))[0].reasons == {"train.steps": "set by hand"}
+    plan, pins = requested_plan(PlanRequest(steps=5, freeze="until-step=3", lora=4, task="semantic"))
+    assert (plan.optim.freeze, plan.lora.rank, plan.task) == ("until-step=3", 4, "semantic")
+    assert pins == {"train.steps", "optim.freeze", "lora.rank"}
+    assert plan.reasons.keys() == {"train.steps", "optim.freeze", "lora.rank", "task"}
 
 
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("model.name=unte", "'unte' is no model: did you mean 'unet'"),
-        ("optim.name=adma", "'adma' is no optimiser: did you mean 'adam'"),
-        ("loss.terms={dicee: 1}", "'dicee' is no loss: did you mean 'dice'"),
-        ("loss.options={focall: {gamma: 1}}", "'focall' is no loss: did you mean 'focal'"),
-        ("model.backbone=resnett", "'resnett' is no backbone: did you mean 'resnet"),
+        ("model.name=unte", "unknown model 'unte': did you mean 'unet'?"),
+        ("optim.name=adma", "unknown optimiser 'adma': did you mean 'adam'?"),
+        ("loss.terms={dicee: 1}", "unknown loss 'dicee': did you mean 'dice'?"),
+        ("loss.options={focall: {gamma: 1}}", "unknown loss 'focall': did you mean 'focal'?"),
+        ("model.backbone=resnett", "unknown backbone 'resnett': did you mean 'resnet"),
+        ("task=semantics", "unknown task 'semantics': did you mean 'semantic'?"),
     ],
 )
 def test_an_unknown_name_is_refused_with_its_key(setting: str, words: str, tmp_path: Path) -> None:
-    with pytest.raises(MaskwrightError, match="^" + re.escape(f"--set {setting}: {words}")):
+    with pytest.raises(MaskwrightError, match="^" + re.escape(words)) as refused:
         requested_plan(PlanRequest(settings=(setting,)))
     key, _, value = setting.partition("=")
-    section, name = key.split(".")
+    assert f"{refused.value.key}.".startswith(f"{key}.")
+    section, _, name = key.partition(".")
     file = tmp_path / "mine.yaml"
-    file.write_text(f"{section}: {{{name}: {value}}}\n")
-    with pytest.raises(MaskwrightError, match=rf"^{key}(\.\w+)? of {file}: {re.escape(words)}"):
+    file.write_text(f"{section}: {{{name}: {value}}}\n" if name else f"{section}: {value}\n")
+    with pytest.raises(MaskwrightError, match="^" + re.escape(words)) as refused:
         requested_plan(PlanRequest(plan_file=file))
+    assert f"{refused.value.key}.".startswith(f"{key}.")
 
 
 def test_too_few_images_are_told_with_the_fault_that_makes_them_few(tmp_path: Path) -> None:
@@ -64,43 +71,47 @@ def test_too_few_images_are_told_with_the_fault_that_makes_them_few(tmp_path: Pa
     for path in sorted((root / "masks").glob("*.png"))[1:]:
         mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         assert cv2.imwrite(str(path), mask[1:])
-    words = r"^1 image cannot be .* as 5 of 6 are left out. The first: .*png: .* pixels.*inspect .*data` lists"
+    words = r"^1 image cannot be .*, since 5 of 6 are left out. The first: .*png: .* pixels.*inspect .*data` lists"
     with pytest.raises(MaskwrightError, match=words):
         planning.make_plan(root, PlanRequest(steps=2))
 
 
 def test_steps_that_are_set_leave_no_budget() -> None:
-    plan, pins = requested_plan(PlanRequest(budget_seconds=60, settings=("train.steps=7",)))
+    plan, pins = requested_plan(PlanRequest(budget=60, settings=("train.steps=7",)))
     assert (plan.train.budget_seconds, plan.train.steps) == (None, 7)
     assert "train.steps" in pins
-    with pytest.raises(MaskwrightError, match="each say how long training lasts"):
+    with pytest.raises(MaskwrightError, match="each set the length of the training"):
         requested_plan(PlanRequest(settings=("train.steps=7", "train.budget_seconds=9")))
 
 
 def test_a_hopeless_budget_is_refused_before_the_data_is_looked_at(tmp_path: Path) -> None:
-    with pytest.raises(MaskwrightError, match=r"^budget_seconds is 9 s, and it must be 10 s or more"):
-        PlanRequest(budget_seconds=9)
+    with pytest.raises(MaskwrightError, match=r"^`budget` is 9 s, and it must be 10 s or more"):
+        PlanRequest(budget=9)
     file = tmp_path / "plan.yaml"
     file.write_text("train: {budget_seconds: 5}\n")
     for request in (PlanRequest(plan_file=file), PlanRequest(settings=("train.budget_seconds=5",))):
-        with pytest.raises(MaskwrightError, match=r"^train\.budget_seconds is 5 s, and it must be 10 s or more"):
+        with pytest.raises(MaskwrightError, match=r"^`train\.budget_seconds` is 5 s, and it must be 10 s or more"):
             planning.make_plan(tmp_path / "nowhere", request)
 
 
 @pytest.mark.parametrize(
     ("wish", "setting", "words"),
     [
-        ({"model": "unet"}, "model.name=fcn", "--model unet and --set model.name=fcn contradict"),
-        ({"steps": 5}, "train.steps = 7", "--steps 5 and --set train.steps=7 contradict"),
-        ({"budget_seconds": 60.0}, "train.budget_seconds=90", "--budget 60 and --set train.budget_seconds=90 contr"),
-        ({"seed": 0}, "seed=1", "--seed 0 and --set seed=1 contradict"),
-        ({"group_by": "p(.)"}, "split.group_by=q(.)", r"--group-by p(.) and --set split.group_by=q(.) contradict"),
+        ({"model": "unet"}, "model.name=fcn", "`model` unet and `model.name=fcn` contradict"),
+        ({"steps": 5}, "train.steps = 7", "`steps` 5 and `train.steps=7` contradict"),
+        ({"budget": 60.0}, "train.budget_seconds=90", "`budget` 60 and `train.budget_seconds=90` contradict"),
+        ({"budget": "1m"}, "train.budget_seconds=90", "`budget` 60 and `train.budget_seconds=90` contradict"),
+        ({"lora": 8}, "lora.rank=4", "`lora` 8 and `lora.rank=4` contradict"),
+        ({"freeze": "none"}, "optim.freeze=backbone", "`freeze` none and `optim.freeze=backbone` contradict"),
+        ({"weights": Path("a.pth")}, "model.weights=b.pth", "`weights` a.pth and `model.weights=b.pth` contradict"),
+        ({"seed": 0}, "seed=1", "`seed` 0 and `seed=1` contradict"),
+        ({"group_by": "p(.)"}, "split.group_by=q(.)", "`group_by` p(.) and `split.group_by=q(.)` contradict"),
     ],
 )
 def test_an_option_and_a_setting_must_not_contradict(wish: dict[str, Any], setting: str, words: str) -> None:
     with pytest.raises(MaskwrightError, match=re.escape(words)):
         PlanRequest(settings=(setting,), **wish)
-    ((_, value),) = wish.items()
+    value = 60 if "budget" in wish else next(iter(wish.values()))
     PlanRequest(settings=(f"{setting.partition('=')[0]}={value}",), **wish)
 
 
@@ -118,7 +129,7 @@ def test_a_whole_plan_keeps_its_reasons_and_needs_no_more(tmp_path: Path) -> Non
     plan, pins = requested_plan(PlanRequest(plan_file=tmp_path, steps=3))
     assert plan.reasons == {"optim.lr": "what suits it", "train.steps": "set by hand"}
     assert {"sampling.crop", "train.steps", "data.mean"} <= pins
-    plan, pins = requested_plan(PlanRequest(plan_file=tmp_path, budget_seconds=30))
+    plan, pins = requested_plan(PlanRequest(plan_file=tmp_path, budget=30))
     assert plan.train.budget_seconds == 30
     assert "train.steps" not in pins
 
@@ -130,43 +141,49 @@ def test_a_seed_beats_that_of_the_plan(tmp_path: Path, seed: int | None, expecte
 
 
 @pytest.mark.parametrize(
-    ("asked", "key", "said"),
+    ("asked", "key", "words"),
     [
-        ({"settings": ("optim.freeze=none", "optim.freeze=backbone")}, "optim.freeze", "--set optim.freeze=backbone"),
-        ({"settings": ("optim={freeze: backbone}",)}, "optim.freeze", "--set optim={freeze: backbone}"),
-        ({"settings": ("optim.freezer=1",), "plan_file": "held"}, "optim.freeze", "optim.freeze of held"),
-        ({"settings": ("a.b=1",), "typed": {"a.b=1": "--b 1"}}, "a.b", "--b 1"),
-        ({"model": "unte"}, "model.name", "--model unte"),
-        ({"model": "unte", "settings": ("model.name=unte",)}, "model.name", "--set model.name=unte"),
-        ({"plan_file": "held"}, "optim.lr", "optim.lr"),
+        ({"settings": ("loss.terms.dicee=1", "loss.terms.ce=1")}, "loss.terms.dicee", "unknown loss 'dicee'"),
+        ({"settings": ("loss.options={dicee: {}}",)}, "loss.options.dicee", "unknown loss 'dicee'"),
+        ({"model": "unte"}, "model.name", "unknown model 'unte': did you mean 'unet'"),
+        ({"backbone": "resnet19"}, "model.backbone", "unknown backbone 'resnet19': did you mean 'resnet"),
+        ({"task": "semantics"}, "task", "unknown task 'semantics': did you mean 'semantic'"),
+        ({"freeze": "thaw"}, "optim.freeze", "optim.freeze is 'thaw'"),
+        ({"lora": -1}, "lora.rank", "lora.rank is -1, and it must be a whole number"),
+        ({"settings": ("optim={lr: -1}",)}, "optim", "optim.lr is -1, and it must be"),
+        ({"settings": ("optim.lrr=1",)}, "optim.lrr", "optim.lrr: unknown key of the plan 'lrr'"),
     ],
 )
-def test_a_message_names_what_the_user_gave_last(
-    asked: dict[str, Any], key: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("held").write_text("optim: {freeze: backbone}")
-    request = PlanRequest(**{**asked, "plan_file": Path(asked["plan_file"]) if "plan_file" in asked else None})
-    assert request.said(key) == said
-
-
-@pytest.mark.parametrize(
-    ("asked", "words"),
-    [
-        ({"settings": ("loss.terms.dicee=1", "loss.terms.ce=1")}, "^--set loss.terms.dicee=1: 'dicee' is no loss"),
-        ({"settings": ("loss.options={dicee: {}}",)}, "^--set loss.options={dicee: {}}: 'dicee' is no loss"),
-        ({"model": "unte"}, "^--model unte: 'unte' is no model: did you mean 'unet'"),
-    ],
-)
-def test_a_name_that_is_none_is_told_by_its_option(asked: dict[str, Any], words: str) -> None:
-    with pytest.raises(MaskwrightError, match=words):
+def test_an_error_carries_the_key_at_fault(asked: dict[str, Any], key: str, words: str) -> None:
+    with pytest.raises(MaskwrightError, match="^" + re.escape(words)) as refused:
         requested_plan(PlanRequest(**asked))
+    assert refused.value.key == key
+
+
+def test_the_fields_that_set_a_key_are_told_with_their_values() -> None:
+    request = PlanRequest(budget="1h30m", model="unet", lora=4, seed=0, device="cpu", settings=("optim.lr=1",))
+    assert list(request.values()) == [
+        ("budget", "train.budget_seconds", 5400.0),
+        ("model", "model.name", "unet"),
+        ("lora", "lora.rank", 4),
+        ("seed", "seed", 0),
+    ]
+    assert list(PlanRequest().values()) == []
+
+
+def test_text_becomes_paths_and_a_list_of_settings_a_tuple() -> None:
+    request = PlanRequest(plan_file="a.yaml", weights="w.pth", settings=["optim.lr=1"])  # type: ignore[arg-type]
+    assert (request.plan_file, request.weights, request.settings) == (Path("a.yaml"), Path("w.pth"), ("optim.lr=1",))
+    assert PlanRequest(from_run="runs/a").from_run == Path("runs/a")  # type: ignore[arg-type]
 
 
 def test_momentum_is_not_dropped_in_silence() -> None:
     request = PlanRequest(settings=("optim.momentum=0.8",))
     plan, _ = requested_plan(request)
-    with pytest.raises(MaskwrightError, match=r"optim.momentum: adamw takes none"):
+    with pytest.raises(
+        MaskwrightError,
+        match=r"^optim.momentum has no effect here: adamw takes none. Leave it out, or add `optim.name=sgd`",
+    ):
         check_unused_settings(plan, request)
     plan.optim.name = "sgd"
     check_unused_settings(plan, request)
@@ -175,9 +192,13 @@ def test_momentum_is_not_dropped_in_silence() -> None:
 @pytest.mark.parametrize(
     ("settings", "message", "cure"),
     [
-        (("adversarial.lr=1e-3",), r"adversarial.lr: adversarial.weight is 0", "adversarial.weight=0.1"),
-        (("lora.alpha=8",), r"lora.alpha: lora.rank is 0", "lora.rank=4"),
-        (("lora.decoder=true",), r"lora.decoder: lora.rank is 0", "lora.rank=4"),
+        (
+            ("adversarial.lr=1e-3",),
+            r"adversarial.lr has no effect here: adversarial.weight is 0",
+            "adversarial.weight=0.1",
+        ),
+        (("lora.alpha=8",), r"lora.alpha has no effect here: lora.rank is 0", "lora.rank=4"),
+        (("lora.decoder=true",), r"lora.decoder has no effect here: lora.rank is 0", "lora.rank=4"),
         (("loss.class_balance=0.9",), r"inverse-sqrt takes none", "loss.class_weighting=class-balanced"),
         (("loss={auxiliary: 0.9}",), "swiftnet has no auxiliary heads", "model.aux_levels=[-2]"),
         (("loss.auxiliary=0.9",), "swiftnet has no auxiliary heads", "model.aux_levels=[-2]"),
@@ -214,7 +235,7 @@ def test_a_training_from_our_weights_takes_over_their_network(weights: Path) -> 
     assert {"model.name", "model.backbone", "model.options", "data.channels"} <= pins
     assert plan.reasons["model.name"] == f"as in {weights}"
     assert plan.optim.name == "muon"
-    models.create_from_plan(plain(plan.model), 5, plan.data.channels)
+    models.create_from_plan(plan.model.plain(), 5, plan.data.channels)
 
 
 def test_a_network_named_beside_the_weights_is_kept(weights: Path) -> None:
@@ -224,9 +245,30 @@ def test_a_network_named_beside_the_weights_is_kept(weights: Path) -> None:
 
 
 def test_published_weights_do_not_put_another_backbone_under_what_has_its_own() -> None:
-    assert _own_backbone("fcn8s") == "vgg16_narrow"
-    assert _own_backbone("swiftnet") is None
-    assert _own_backbone("deeplabv3plus") is None
+    assert pretrained._own_backbone("fcn8s") == "vgg16_narrow"
+    assert pretrained._own_backbone("swiftnet") is None
+    assert pretrained._own_backbone("deeplabv3plus") is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "machine", "backbone"),
+    [
+        ((), CPU, "timm:tf_efficientnet_lite0"),
+        ((), CUDA, "timm:resnet50"),
+        (("model.name=unet",), CPU, "timm:resnet18"),
+        (("model.name=unet", "model.pretrained=true"), CPU, "timm:tf_efficientnet_lite0"),
+        (("model.name=fcn8s",), CPU, "vgg16_narrow"),
+        (("model.backbone=resnet34",), CPU, "resnet34"),
+    ],
+)
+def test_whose_weights_are_looked_for(
+    settings: tuple[str, ...], machine: Machine, backbone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    pinned, pins = requested_plan(PlanRequest(settings=settings))
+    known = find_pretrained(pinned, machine, pins)
+    assert known.backbone == backbone
+    assert known.available == (backbone == "timm:tf_efficientnet_lite0")
 
 
 def planned(name: str | None, machine: Machine, monkeypatch: pytest.MonkeyPatch, *, published: bool) -> Plan:
@@ -236,11 +278,11 @@ def planned(name: str | None, machine: Machine, monkeypatch: pytest.MonkeyPatch,
         return published and models.backbones.find_backbone(backbone).timm is not None, "as the test says"
 
     monkeypatch.setattr(models, "pretrained_available", available)
-    monkeypatch.setattr(planning, "pretrained_file", lambda _backbone: None)
-    monkeypatch.setattr(planner, "step_cost", lambda plan, *_: StepCost(0.5 / pixels(plan), 0.0, 0.0))
+    monkeypatch.setattr(pretrained, "pretrained_file", lambda _backbone: None)
     pinned, pins = requested_plan(PlanRequest(model=name))
-    known = planning._pretrained(pinned, machine, pins)
-    return planner.make(facts(machine=machine, pretrained=known, train_seconds=40.0), pinned, pins, optimizers.create)
+    known = find_pretrained(pinned, machine, pins)
+    given = facts(machine=machine, pretrained=known, train_seconds=40.0)
+    return planner.make(given, pinned, pins, lambda plan: StepCost(0.5 / pixels(plan), 0.0, 0.0))
 
 
 @pytest.mark.parametrize("published", [True, False])
@@ -266,15 +308,21 @@ def test_every_architecture_is_planned_on_a_backbone_that_it_can_stand_on(
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"steps": 5, "budget_seconds": 60.0}, "budget_seconds and steps each say how long training lasts: keep one"),
-        ({"steps": 0}, "steps is 0, and it must be a whole number above 0"),
-        ({"steps": 2.5}, "steps is 2.5, and it must be a whole number"),
-        ({"steps": "5"}, "steps is '5', and it must be a whole number"),
-        ({"epochs": -1.0}, "epochs is -1.0, and it must be a number above 0"),
-        ({"epochs": float("inf")}, "epochs is inf, and it must be"),
-        ({"epochs": float("nan")}, "epochs is nan, and it must be"),
-        ({"budget_seconds": float("inf")}, "budget_seconds is inf, and it must be"),
+        ({"steps": 5, "budget": 60.0}, "`budget` and `steps` each set the length of the training: keep one"),
+        ({"steps": 0}, "`steps` is 0, and it must be a whole number above 0"),
+        ({"steps": 2.5}, "`steps` is 2.5, and it must be a whole number"),
+        ({"steps": "5"}, "`steps` is '5', and it must be a whole number"),
+        ({"epochs": -1.0}, "`epochs` is -1.0, and it must be a number above 0"),
+        ({"epochs": float("inf")}, "`epochs` is inf, and it must be"),
+        ({"epochs": float("nan")}, "`epochs` is nan, and it must be"),
+        ({"budget": float("inf")}, "the duration 'inf' must be longer than zero"),
+        ({"budget": "soon"}, "'soon' is not a duration"),
+        ({"budget": "5s"}, "`budget` is 5 s, and it must be 10 s or more"),
         ({"seed": -1}, "seed is -1, and it must be 0 or more"),
+        ({"seed": "1"}, "`seed` is '1', and it must be a whole number"),
+        ({"lora": True}, "`lora` is True, and it must be a whole number"),
+        ({"settings": "optim.lr=1"}, r"settings is 'optim.lr=1', and it must be a list"),
+        ({"settings": {"optim.lr": 1}}, r"settings is \{'optim.lr': 1\}, and it must be a list"),
     ],
 )
 def test_a_request_that_means_nothing_is_refused_from_python_too(asked: dict[str, Any], words: str) -> None:
@@ -282,8 +330,15 @@ def test_a_request_that_means_nothing_is_refused_from_python_too(asked: dict[str
         PlanRequest(**asked)
 
 
+@pytest.mark.parametrize("key", ["predict.tile", "sampling.crop"])
+def test_sides_of_a_volume_are_refused_before_anything_is_read(tmp_path: Path, key: str) -> None:
+    with pytest.raises(MaskwrightError, match=f"{key} has 3 sides, but images have 2 axes") as refused:
+        planning.make_plan(tmp_path, PlanRequest(steps=2, settings=(f"{key}=[64, 64, 64]",)))
+    assert refused.value.key == key
+
+
 def test_the_demo_takes_one_length_and_writes_nothing_before(tmp_path: Path) -> None:
-    with pytest.raises(MaskwrightError, match="each say how long training lasts"):
+    with pytest.raises(MaskwrightError, match="each set the length of the training"):
         demo(tmp_path / "never", steps=5, budget_seconds=60.0)
     assert not (tmp_path / "never").exists()
 
@@ -295,12 +350,9 @@ def test_backbone_and_weights_are_wishes_like_the_model(tmp_path: Path) -> None:
     plan, pins = requested_plan(request)
     assert (plan.model.backbone, plan.model.weights) == ("resnet18", str(file.resolve()))
     assert {"model.name", "model.backbone", "model.weights"} <= pins
-    assert request.said("model.backbone") == "--backbone resnet18"
-    with pytest.raises(MaskwrightError, match=r"--backbone resnet19: .*did you mean"):
-        requested_plan(PlanRequest(backbone="resnet19"))
-    with pytest.raises(MaskwrightError, match=r"--backbone resnet18 and --set model.backbone=mit contradict"):
+    with pytest.raises(MaskwrightError, match=r"`backbone` resnet18 and `model.backbone=mit` contradict"):
         PlanRequest(backbone="resnet18", settings=("model.backbone=mit",))
-    with pytest.raises(MaskwrightError, match=r"--from run and --weights .* each say what to start from"):
+    with pytest.raises(MaskwrightError, match=r"`from_run` run and `weights` .* each name weights to start from"):
         PlanRequest(weights=file, from_run=Path("run"))
 
 

@@ -19,13 +19,15 @@ from maskwright import models
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+from maskwright.core.records import ImageRef
 from maskwright.data.readers import read_mask
 from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
+from maskwright.tasks.label_files import write_mask
+from maskwright.tasks.label_map import LabelMap
 from maskwright.workflows import predict as module
 from maskwright.workflows.predict import predict
-from maskwright.workflows.predict_parts.outputs import count_pixels, write_mask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +80,7 @@ def test_masks_keep_their_place_size_and_colours(run_folder: Path, images: Path,
         np.testing.assert_array_equal(np.array(picture.convert("RGB")), np.array(CLASSES.colors, np.uint8)[expected])
         np.testing.assert_array_equal(read_mask(entry.files["mask"]).array, expected)
         counts = np.bincount(expected.ravel(), minlength=3)
-        assert entry.pixels == {name: n for name, n in zip(CLASSES.names, counts, strict=True) if n}
+        assert entry.summary == {name: n for name, n in zip(CLASSES.names, counts, strict=True) if n}
     assert json.loads(picture.info["Classes"]) == list(CLASSES.names)
 
 
@@ -88,11 +90,36 @@ def test_probabilities_and_overlays(run_folder: Path, images: Path, tmp_path: Pa
     expected = Predictor.load(run_folder, "cpu").predict(images / "b.jpg")
     with np.load(result.outputs[1]) as archive:
         assert archive["probabilities"].dtype == np.float16
-        np.testing.assert_allclose(archive["probabilities"], expected.probabilities, atol=1e-3)
+        np.testing.assert_allclose(archive["probabilities"], expected.maps, atol=1e-3)
         assert archive["classes"].tolist() == list(CLASSES.names)
     overlay = np.array(Image.open(result.outputs[0]), float)
     assert np.abs(overlay - expected.overlay()).mean() < 6
     assert [path.name for path in (tmp_path / "out/probabilities").iterdir()] == ["b.npz"]
+
+
+def test_a_stack_leaves_one_mask_a_page(run_folder: Path, images: Path, tmp_path: Path) -> None:
+    pages = np.stack([cv2.imread(str(images / "a.png"), cv2.IMREAD_GRAYSCALE)[:, ::step] for step in (1, -1)])
+    stack = tmp_path / "stack.tif"
+    tifffile.imwrite(stack, pages, photometric="minisblack")
+    result = predict(run_folder, [stack], tmp_path / "out", save=["mask", "coco"], device="cpu")
+    assert result.failures == []
+    assert [(entry.source, entry.page) for entry in result.images] == [(stack, 0), (stack, 1)]
+    assert result.outputs[:2] == tuple(tmp_path / "out/masks/stack.tif" / name for name in ("0.png", "1.png"))
+    predictor = Predictor.load(run_folder, "cpu")
+    for page, entry in enumerate(result.images):
+        expected = predictor.predict(pages[page]).labels
+        np.testing.assert_array_equal(read_mask(entry.files["mask"]).array, expected)
+        np.testing.assert_array_equal(predictor.predict(ImageRef(stack, page)).labels, expected)
+    content = json.loads((tmp_path / "out/predictions.json").read_text(encoding="utf-8"))
+    assert [entry["file_name"] for entry in content["images"]] == ["stack.tif#0", "stack.tif#1"]
+
+
+def test_a_bad_page_stops_no_other(run_folder: Path, tmp_path: Path) -> None:
+    stack = tmp_path / "stack.tif"
+    tifffile.imwrite(stack, np.zeros((2, 60, 90, 5), np.uint8), photometric="minisblack", planarconfig="contig")
+    result = predict(run_folder, [stack], tmp_path / "out", device="cpu")
+    assert [failure.path for failure in result.failures] == [stack, stack]
+    assert "stack.tif, page 1: the image has 5 channels" in result.failures[1].reason
 
 
 @pytest.mark.parametrize("kind", ["coco", "coco-polygons"])
@@ -105,7 +132,7 @@ def test_coco_says_what_the_masks_say(run_folder: Path, images: Path, tmp_path: 
     predictor = Predictor.load(run_folder, "cpu")
     for entry, done in zip(content["images"], result.images, strict=True):
         labels = read_mask(done.files["mask"]).array
-        probabilities = predictor.predict(done.source).probabilities
+        probabilities = predictor.predict(done.source).maps
         assert (entry["height"], entry["width"]) == labels.shape
         painted = np.zeros_like(labels)
         for annotation in content["annotations"]:
@@ -247,7 +274,7 @@ def test_a_folder_that_cannot_be_written_is_named(run_folder: Path, images: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(MaskwrightError, match="file is a file: name a folder"):
         predict(run_folder, [images], tmp_path / "file", device="cpu")
-    with pytest.raises(MaskwrightError, match=r"below cannot be made, as .*file is a file: choose"):
+    with pytest.raises(MaskwrightError, match=r"below cannot be created, because .*file is a file: choose"):
         predict(run_folder, [images], tmp_path / "file" / "below", device="cpu")
 
     def refuse(*_: object, **__: object) -> None:
@@ -264,7 +291,7 @@ def test_a_full_disk_stops_the_work_and_leaves_nothing_half(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("maskwright.workflows.outputs.os.posix_fallocate", full, raising=False)
+    monkeypatch.setattr("maskwright.tasks.label_files.os.posix_fallocate", full, raising=False)
     with pytest.raises(MaskwrightError, match="disk is full"):
         predict(run_folder, [images], tmp_path / "out", save=["probabilities"], device="cpu")
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
@@ -272,14 +299,18 @@ def test_a_full_disk_stops_the_work_and_leaves_nothing_half(
 
 def test_wrong_requests_are_refused_before_any_work(run_folder: Path, images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    wrong = ((["masks"], "did you mean 'mask'"), (["coco", "coco-polygons"], "same file"), ([], "nothing to save"))
+    wrong = (
+        (["masks"], "did you mean 'mask'"),
+        (["coco", "coco-polygons"], "same file"),
+        ([], "`save` is empty, so nothing would be written"),
+    )
     for save, words in wrong:
         with pytest.raises(MaskwrightError, match=words):
             predict(run_folder, [images], out, save=save, device="cpu")
     for sources, words in (([], "no image"), (["nowhere"], "does not exist"), ([str(images / "*.gif")], "matches no")):
         with pytest.raises(MaskwrightError, match=words):
             predict(run_folder, sources, out, device="cpu")
-    with pytest.raises(MaskwrightError, match="holds no model"):
+    with pytest.raises(MaskwrightError, match="has no model"):
         predict(tmp_path, [images], out, device="cpu")
     assert not out.exists()
 
@@ -293,8 +324,9 @@ def test_after_the_network_no_result_takes_memory_beyond_a_few_copies(tmp_path: 
     labels = np.zeros((4000, 3000), np.uint8)
     labels[1000:2000, 500:900] = 2
     tracemalloc.start()
-    assert count_pixels(labels)[[0, 1, 2]].tolist() == [11_600_000, 0, 400_000]
-    write_mask(tmp_path / "mask.png", labels, CLASSES)
+    result = LabelMap(labels)
+    assert result.pixels(CLASSES) == {"background": 11_600_000, "Käfer": 400_000}
+    write_mask(tmp_path / "mask.png", labels, result, CLASSES)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 2 * labels.nbytes

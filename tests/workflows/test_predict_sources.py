@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maskwright.core.records import ImageRef
 from maskwright.workflows.predict_parts.sources import _named, find_images
 
 if TYPE_CHECKING:
@@ -99,6 +102,36 @@ def test_collisions_are_told_apart_by_folder_then_by_suffix(tmp_path: Path) -> N
         "day2/c.jpg",
         "day2/c.png",
     ]
+
+
+def test_a_stack_is_one_image_a_page(tmp_path: Path) -> None:
+    stack = tmp_path / "x" / "stack.tif"
+    stack.parent.mkdir()
+    tifffile.imwrite(stack, np.zeros((11, 40, 50), np.uint8), photometric="minisblack")
+    touch(tmp_path, "x/stack/03.png", "broken.tif")
+    found = find_images([tmp_path], channels=1).pictures
+    assert [str(picture.name) for picture in found] == [
+        *(
+            "broken",
+            "x/stack/03",
+            "x/stack.tif/00",
+            "x/stack.tif/01",
+            "x/stack.tif/02",
+            "x/stack.tif/03",
+            "x/stack.tif/04",
+        ),
+        *("x/stack.tif/05", "x/stack.tif/06", "x/stack.tif/07", "x/stack.tif/08", "x/stack.tif/09", "x/stack.tif/10"),
+    ]
+    assert (found[5].image, str(found[5].relative)) == (ImageRef(stack, 3), "x/stack.tif#3")
+    assert names(stack)[10] == "stack.tif/10"
+
+
+def test_pages_are_channels_where_the_model_takes_as_many(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 40, 50), np.uint8), photometric="minisblack")
+    tifffile.imwrite(tmp_path / "b.tif", np.zeros((5, 40, 50), np.uint8), imagej=True, metadata={"axes": "ZYX"})
+    found = find_images([tmp_path], channels=5).pictures
+    assert [picture.image.page for picture in found] == [None, 0, 1, 2, 3, 4]
+    assert len(find_images([tmp_path], channels=3).pictures) == 10
 
 
 def test_reasons_for_sources_without_images(tmp_path: Path) -> None:

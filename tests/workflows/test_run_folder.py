@@ -14,7 +14,7 @@ from tests.data.survey_data import picture, write_dataset
 
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import Dataset, MaskFile, Record
+from maskwright.core.records import Dataset, ImageRef, MaskFile, Record
 from maskwright.workflows.runs import provenance, run_folder
 
 
@@ -50,11 +50,11 @@ def test_what_fails_at_once_leaves_no_empty_folder(tmp_path, monkeypatch):
 def test_of_two_trainings_into_one_folder_the_second_is_refused(tmp_path):
     out = tmp_path / "both"
     with run_folder.claimed(out, Path("cells")) as run:
-        with pytest.raises(MaskwrightError, match=r"another training is writing to .*both: choose another --out"):
+        with pytest.raises(MaskwrightError, match=r"another training is writing to .*both: choose another `out`"):
             run_folder.claimed(out, Path("cells")).__enter__()
         (run / run_folder.PLAN).write_text("")
     assert (out / run_folder.PLAN).exists()
-    with pytest.raises(MaskwrightError, match="holds a run already"):
+    with pytest.raises(MaskwrightError, match="already holds a run"):
         run_folder.claimed(out, Path("cells")).__enter__()
 
 
@@ -78,17 +78,17 @@ def test_a_half_begun_folder_is_begun_anew_but_a_file_of_the_users_is_not_taken_
         (tmp_path / name).write_text('{"a.png": {"split": "train", "group": null, "classes": []}}')
         run_folder.check_out(tmp_path)
     (tmp_path / run_folder.SPLIT).write_text('{"train": ["a.png"]}')
-    with pytest.raises(MaskwrightError, match=r"holds split.json, .*which a run would write over"):
+    with pytest.raises(MaskwrightError, match=r"holds split.json, .*which a run would overwrite"):
         run_folder.check_out(tmp_path)
     (tmp_path / run_folder.SPLIT).unlink()
-    with pytest.raises(MaskwrightError, match=r"holds data.json, .*which a run would write over"):
+    with pytest.raises(MaskwrightError, match=r"holds data.json, .*which a run would overwrite"):
         run_folder.check_out(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["report.html", "checkpoint"])
 def test_what_a_run_would_write_over_is_refused(tmp_path, name):
     (tmp_path / name).mkdir()
-    with pytest.raises(MaskwrightError, match=f"holds {name}, which a run would write over: move it away"):
+    with pytest.raises(MaskwrightError, match=f"holds {name}, which a run would overwrite: move it away"):
         run_folder.check_out(tmp_path)
 
 
@@ -99,13 +99,13 @@ def test_folders_that_cannot_be(tmp_path, monkeypatch):
     (tmp_path / "old" / run_folder.PLAN).write_text("")
     for out, words in (
         ("file", "file is a file: name a folder"),
-        ("file/run", "cannot be made, as .*file is a file"),
-        ("old", "holds a run already: go on with it by --resume"),
+        ("file/run", "cannot be created, because .*file is a file"),
+        ("old", "already holds a run: continue it with `resume`"),
     ):
         with pytest.raises(MaskwrightError, match=words):
             run_folder.new_folder(tmp_path / out, Path("cells"))
     (tmp_path / "runs").write_text("")
-    with pytest.raises(MaskwrightError, match="runs/cells-001 cannot be made, as runs is a file"):
+    with pytest.raises(MaskwrightError, match="runs/cells-001 cannot be created, because runs is a file"):
         run_folder.new_folder(None, Path("cells"))
 
 
@@ -128,7 +128,7 @@ def test_the_hash_covers_what_it_says(tmp_path):
     image, mask = tmp_path / "a.png", tmp_path / "m.png"
     image.write_bytes(b"i" * 10)
     mask.write_bytes(b"m" * 70_000)
-    record = Record("a.png", image, MaskFile(mask, "index"))
+    record = Record("a.png", ImageRef(image), MaskFile(ImageRef(mask), "index"))
     dataset = Dataset(tmp_path, "folder", "", Classes.named(("a", "b")), (record,))
     before = provenance.data_hash(dataset)
     mask.write_bytes(b"m" * 65_536 + b"x" * 4_464)

@@ -18,7 +18,8 @@ from maskwright.data.labels import read_pair
 from maskwright.inference.predictor import Predictor
 from maskwright.metrics.judge import Judge
 from maskwright.models.bundle import Card, CardClasses
-from maskwright.workflows.evaluate_parts import crf, scoring
+from maskwright.tasks import label_fit
+from maskwright.workflows.evaluate_parts import postprocess_fit, scoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +36,8 @@ def data(tmp_path: Path) -> Dataset:
 def predictor_of(data: Dataset, **card: Any) -> Predictor:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 3, 3, padding=1))
-    return Predictor(
-        net,
+    return Predictor.of(
+        net,  # type: ignore[arg-type]
         Card(
             model=ModelPlan(),
             classes=CardClasses.of(data.classes),
@@ -46,6 +47,12 @@ def predictor_of(data: Dataset, **card: Any) -> Predictor:
         ),
         "cpu",
     )
+
+
+def sampled(predictor: Predictor, data: Dataset) -> Any:
+    """Sample all records, as the fit of the decoding does."""
+    seen = scoring._seen(predictor, data, data.records, None)
+    return label_fit.sample(seen, len(data.records), len(data.classes))
 
 
 class Clock:
@@ -72,33 +79,49 @@ def test_the_scores_are_those_of_whole_probabilities(data: Dataset, temperature:
     plain = predictor_of(data)
     for record in data.records:
         image, truth = read_pair(data, record)
-        whole.update(record.id, plain.probabilities(image), truth, group=record.group)
-    found = scoring.judge(predictor_of(data, temperature=temperature), data, data.records)
+        whole.update(record.id, plain.maps(image), truth, group=record.group)
+    decoding = {} if temperature == 1 else {"temperature": temperature}
+    found = scoring.score(predictor_of(data, decoding=decoding), data, data.records)
     expected = whole.compute()
     assert found.confusion == expected.confusion
     assert found.calibration == expected.calibration
     assert {entry.id: entry for entry in found.per_image} == {entry.id: entry for entry in expected.per_image}
 
 
+def test_scores_say_of_which_scenes_alone_they_speak(data: Dataset) -> None:
+    assert scoring.score(predictor_of(data), data, data.records).scope is None
+    film = tuple(
+        replace(record, group="film", split="train" if n < 6 else "test") for n, record in enumerate(data.records)
+    )
+    data = replace(data, records=film)
+    scores = scoring.score(predictor_of(data), data, data.part("test"))
+    assert scores.groups == 1
+    assert scores.mean["iou"].low is None
+    assert scores.scope is not None
+    assert "(film), and training images come from the same" in scores.scope
+
+
 def test_the_sample_is_what_the_network_says_at_labelled_pixels(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "SAMPLE_PIXELS", 12 * 200)
+    monkeypatch.setattr(label_fit, "SAMPLE_PIXELS", 12 * 200)
     predictor = predictor_of(data)
-    seen = scoring.sample(predictor, data, data.records)
+    seen = sampled(predictor, data)
     assert seen is not None
-    assert seen.scores.shape == (2400, 3)
-    assert np.bincount(seen.images).tolist() == [200] * 12
-    np.testing.assert_allclose(np.exp(seen.scores).sum(axis=1), 1, rtol=1e-5)
+    scores, truth, images = seen
+    assert scores.shape == (2400, 3)
+    assert truth.shape == (2400,)
+    assert np.bincount(images).tolist() == [200] * 12
+    np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, rtol=1e-5)
     image, _ = read_pair(data, data.records[0])
     known = np.array([0, 63, 64, 47 * 64 + 63, 1000])
-    expected = predictor.probabilities(image).reshape(3, -1)[:, known].T
-    np.testing.assert_array_equal(scoring._probabilities_at(predictor, image, known), expected)
+    expected = predictor.maps(image).reshape(3, -1)[:, known].T
+    np.testing.assert_array_equal(label_fit.probabilities_at(predictor.blocks(image), known, 64, 3), expected)
 
 
 def test_many_classes_are_sampled_less(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "SAMPLE_VALUES", 12 * 3 * 50)
-    seen = scoring.sample(predictor_of(data), data, data.records)
+    monkeypatch.setattr(label_fit, "SAMPLE_VALUES", 12 * 3 * 50)
+    seen = sampled(predictor_of(data), data)
     assert seen is not None
-    assert len(seen.scores) == 12 * 50
+    assert len(seen[0]) == 12 * 50
 
 
 @pytest.mark.parametrize(
@@ -113,28 +136,49 @@ def test_judging_leaves_time_for_examples_before_the_deadline(
     data: Dataset, monkeypatch: pytest.MonkeyPatch, seconds: float, images: int
 ) -> None:
     clock = Clock(monkeypatch, each=10.0)
-    scores = scoring.judge(predictor_of(data), data, data.records, deadline=clock.now + seconds)
+    scores = scoring.score(predictor_of(data), data, data.records, deadline=clock.now + seconds)
     assert (scores.images, clock.predicted) == (images, images)
     if seconds:
         scoring.examples(predictor_of(data), data, data.records, scores, deadline=100.0 + seconds)
         assert clock.now <= 100.0 + seconds
 
 
-def test_sampling_ends_before_its_deadline_but_takes_one(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fitting_ends_before_its_deadline_but_takes_one(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch, each=10.0)
+    taken: list[int] = []
+
+    def fit(scores: Any, truth: Any, images: Any, deadline: float | None) -> Any:
+        taken.append(len(np.unique(images)))
+        return np.zeros(3, np.float32)
+
+    monkeypatch.setattr(label_fit, "fit_offsets", fit)
     for seconds, images in ((0.0, 1), (35.0, 3), (999.0, 12)):
         clock.predicted = 0
-        seen = scoring.sample(predictor_of(data), data, data.records, deadline=clock.now + seconds)
-        assert seen is not None
-        assert (clock.predicted, len(np.unique(seen.images))) == (images, images)
+        found = scoring.fit(predictor_of(data), data, data.records, deadline=clock.now + seconds)
+        assert found.decoding.keys() == {"temperature"}
+        assert (clock.predicted, taken.pop()) == (images, images)
+
+
+def test_what_is_fitted_is_kept_and_noted(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines: list[float | None] = []
+
+    def fit(scores: Any, truth: Any, images: Any, deadline: float | None) -> Any:
+        deadlines.append(deadline)
+        return np.array([0.5, 0, -0.25], np.float32)
+
+    monkeypatch.setattr(label_fit, "fit_offsets", fit)
+    found = scoring.fit(predictor_of(data), data, data.records, fit_deadline=7.0)
+    assert deadlines == [7.0]
+    assert found.decoding["offsets"] == [0.5, 0.0, -0.25]
+    assert found.notes == ("class offsets fitted on validation images: class-0 +0.50, class-1 +0.00, class-2 -0.25",)
 
 
 def test_examples_are_the_worst_and_the_best_and_fewer_when_it_is_late(
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predictor = predictor_of(data)
-    scores = scoring.judge(predictor, data, data.records)
-    ranked = [entry.id for entry in sorted(scores.per_image, key=lambda entry: entry.iou or 0)]
+    scores = scoring.score(predictor, data, data.records)
+    ranked = [entry.id for entry in sorted(scores.per_image, key=lambda entry: entry.values["iou"] or 0)]
     found = scoring.examples(predictor, data, data.records, scores)
     assert [entry.id for entry in found] == [*ranked[:4], *ranked[:-5:-1]]
     clock = Clock(monkeypatch, each=10.0)
@@ -155,11 +199,11 @@ def test_the_cost_of_an_image_is_measured_on_the_second_unless_the_first_was_dea
 
 
 def test_what_cannot_be_read_is_told_and_left_out(data: Dataset) -> None:
-    data.records[3].image.write_bytes(b"no picture")
+    data.records[3].image.path.write_bytes(b"no picture")
     told: list[Record] = []
     progress: list[int] = []
     predictor = predictor_of(data)
-    scores = scoring.judge(
+    scores = scoring.score(
         predictor,
         data,
         data.records,
@@ -169,21 +213,21 @@ def test_what_cannot_be_read_is_told_and_left_out(data: Dataset) -> None:
     assert told == [data.records[3]]
     assert scores.images == 11
     assert progress == sorted(progress)
-    assert scoring.sample(predictor, data, [data.records[3]]) is None
+    assert scoring.fit(predictor, data, [data.records[3]]).decoding == {}
     assert scoring.seconds_each(predictor, data, [data.records[3]], 1.0) == 0
 
 
 def test_images_of_a_type_that_the_model_does_not_fit_are_told_and_left_out(data: Dataset) -> None:
     deep = predictor_of(data, dtypes=["uint16"])
     deep.card.data.value_range = [(96, 4080)] * 3
-    words = r"none of the 12 images can be judged; the first: .*\d\d\.png: the image holds uint8 .* type \(uint16\)"
+    words = r"none of the 12 images can be scored; the first: .*\d\d\.png: the image holds uint8 .* type \(uint16\)"
     with pytest.raises(MaskwrightError, match=words):
-        scoring.judge(deep, data, data.records)
-    assert crf.fit(deep, data, data.records, CrfPlan()) is None
+        scoring.score(deep, data, data.records)
+    assert postprocess_fit.fit("crf", deep, data, data.records, CrfPlan()) is None
     wide = cv2.imread(str(data.records[3].image)).astype(np.uint16) * 16
     assert cv2.imwrite(str(data.records[3].image), wide)
     told: list[str] = []
-    scores = scoring.judge(deep, data, data.records, on_fault=lambda record, error: told.append(str(error)))
+    scores = scoring.score(deep, data, data.records, on_fault=lambda record, error: told.append(str(error)))
     assert scores.images == 1
     assert len(told) == 11
     assert str(data.records[4].image) in " ".join(told)
@@ -191,13 +235,13 @@ def test_images_of_a_type_that_the_model_does_not_fit_are_told_and_left_out(data
 
 def test_nothing_readable_is_an_error_that_names_the_first(data: Dataset) -> None:
     for record in data.records:
-        record.image.write_bytes(b"no picture")
-    with pytest.raises(MaskwrightError, match=r"none of the 12 images can be judged; the first: .*\d\d\.png"):
-        scoring.judge(predictor_of(data), data, data.records)
+        record.image.path.write_bytes(b"no picture")
+    with pytest.raises(MaskwrightError, match=r"none of the 12 images can be scored; the first: .*\d\d\.png"):
+        scoring.score(predictor_of(data), data, data.records)
 
 
 def test_one_image_is_one_example(data: Dataset) -> None:
     predictor = predictor_of(data)
     single = replace(data, records=data.records[:1])
-    scores = scoring.judge(predictor, single, single.records)
+    scores = scoring.score(predictor, single, single.records)
     assert len(scoring.examples(predictor, single, single.records, scores)) == 1

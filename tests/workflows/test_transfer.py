@@ -12,15 +12,16 @@ from safetensors.numpy import load_file
 from tests.workflows import toy_data as toy
 
 import maskwright as mw
+from maskwright.core.channels import class_channels
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note
 from maskwright.core.plan import ModelPlan, Plan
 from maskwright.models import bundle
-from maskwright.workflows.plan import requested_plan
 from maskwright.workflows.plan_parts import warm_start
+from maskwright.workflows.plan_parts.requested import requested_plan
 from maskwright.workflows.request import PlanRequest
 from maskwright.workflows.train import train
-from maskwright.workflows.train_parts.network import beginning
+from maskwright.workflows.train_parts.network import first_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,9 +54,9 @@ def test_a_run_is_fine_tuned_by_lora_and_saved_without_a_trace(data: Path, base:
     events: list[Event] = []
     train(data, request(base, "lora.rank=2", steps=3), tmp_path / "run", on_event=events.append)
     told = [event.text for event in events if isinstance(event, Note)]
-    assert told[0].startswith("model swiftnet on compact, ")
+    assert told[0].startswith("model swiftnet with backbone compact, ")
     assert told[0].endswith(f" parameters, from {toy.plan_of(tmp_path / 'run').model.weights}")
-    assert told[1].endswith("backbone and decoder; last layers taken over for class-0, class-1, class-2")
+    assert told[1].endswith("backbone and decoder; last layers copied for class-0, class-1, class-2")
     assert told[2].startswith("trains ")
     before, after = (load_file(run / "model.safetensors") for run in (base, tmp_path / "run"))
     assert before.keys() == after.keys()
@@ -66,8 +67,8 @@ def test_a_run_is_fine_tuned_by_lora_and_saved_without_a_trace(data: Path, base:
     assert 0 < metrics["parameters"]["trained"] < metrics["parameters"]["whole"]
     whole = sum(value.size for key, value in after.items() if not key.endswith(("running_mean", "running_var")))
     assert metrics["parameters"]["whole"] == whole - sum(key.endswith("num_batches_tracked") for key in after)
-    assert f"The training moved {metrics['parameters']['trained']:,} of" in (tmp_path / "run/report.html").read_text()
-    assert "The training moved" not in (base / "report.html").read_text(), "all of them: nothing to say"
+    assert f"Training changed {metrics['parameters']['trained']:,} of" in (tmp_path / "run/report.html").read_text()
+    assert "Training changed" not in (base / "report.html").read_text(), "all of them: nothing to say"
     assert mw.load(tmp_path / "run").predict(np.zeros((20, 30, 3), np.uint8)).labels.shape == (20, 30)
 
 
@@ -80,7 +81,7 @@ def test_a_frozen_backbone_is_saved_as_it_came(base: Path, tmp_path: Path) -> No
     assert all(same.values())
     assert after["head.1.weight"].shape[0] == 2
     plan = toy.plan_of(tmp_path / "run")
-    assert plan.reasons["model.weights"].startswith(f"weights from {base}, which tells 3 classes (class-0, ")
+    assert plan.reasons["model.weights"].startswith(f"weights from {base}, a model with 3 classes (class-0, ")
     assert plan.data.mean == toy.plan_of(base).data.mean, "the normalisation is that of the weights"
 
 
@@ -103,7 +104,7 @@ def test_two_processes_thaw_and_adapt_as_one_does(data: Path, base: Path, tmp_pa
 def test_another_decoder_stands_on_the_backbone_of_a_run(data: Path, base: Path, tmp_path: Path) -> None:
     events: list[Event] = []
     train(data, request(base, model="unet"), tmp_path / "run", on_event=events.append)
-    assert any(": the backbone; decoder and last layers are fresh" in str(event) for event in events)
+    assert any(": backbone only; decoder and last layers start at random" in str(event) for event in events)
     plan = toy.plan_of(tmp_path / "run")
     assert (plan.model.name, plan.model.options["widths"]) == ("unet", [8, 8, 16, 16])
     assert "width" not in plan.model.options, "it is the decoder's, and its fellow in unet means something else"
@@ -132,15 +133,15 @@ def test_a_section_set_by_hand_is_left_as_it_is(base: Path) -> None:
 
 
 def test_what_contradicts_a_start_is_refused(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(MaskwrightError, match=r"--from .* and --set model.weights each say what to start from"):
+    with pytest.raises(MaskwrightError, match=r"`from_run` .* and `model.weights` each say what to start from"):
         requested_plan(request(base, "model.weights=a.safetensors"))
-    with pytest.raises(MaskwrightError, match=r"--from .* and --set model each say what to start from"):
+    with pytest.raises(MaskwrightError, match=r"`from_run` .* and `model` each say what to start from"):
         requested_plan(request(base, "model={name: unet}"))
-    with pytest.raises(MaskwrightError, match=r"^--from .* holds no model\.safetensors: give the folder of a finished"):
+    with pytest.raises(MaskwrightError, match=r"^.* has no model\.safetensors: give the folder of a finished"):
         requested_plan(request(tmp_path))
-    with pytest.raises(MaskwrightError, match=r"^--from .*gone does not exist: give the folder of a run"):
+    with pytest.raises(MaskwrightError, match=r"gone does not exist: give the folder of a run"):
         requested_plan(request(tmp_path / "gone"))
-    with pytest.raises(MaskwrightError, match=r"takes images of 3 channels, and data\.channels is 1"):
+    with pytest.raises(MaskwrightError, match=r"takes images of 3 channels, but data\.channels is 1"):
         requested_plan(request(base, "data.channels=1"))
 
 
@@ -149,7 +150,7 @@ def test_a_plan_that_starts_elsewhere_contradicts_it_too(base: Path, tmp_path: P
     file = tmp_path / "plan.yaml"
     file.write_text(f"model: {{{named}}}\n")
     key = named.partition(":")[0]
-    with pytest.raises(MaskwrightError, match=rf"--from .* and model\.{key} in the file of --plan each say"):
+    with pytest.raises(MaskwrightError, match=rf"`from_run` .* and model\.{key} in the `plan_file` each say"):
         requested_plan(request(base, plan_file=file))
     file.write_text(f"model: {{weights: {base / 'model.safetensors'}}}\n")
     assert requested_plan(request(base, plan_file=file))[0].model.weights == str(base / "model.safetensors"), (
@@ -178,50 +179,43 @@ def test_the_decoder_is_adapted_where_it_was_taken_over(base: Path) -> None:
 def test_random_weights_are_not_worth_keeping(setting: str) -> None:
     asked = PlanRequest(settings=(setting,))
     plan = requested_plan(asked)[0]
-    words = f"^--set {setting} leaves weights as they are, and here they would be random: .*--from"
-    with pytest.raises(MaskwrightError, match=words):
-        warm_start.check(plan, asked)
-    warm_start.check(plan.model_copy(update={"model": ModelPlan(pretrained=True)}), asked)
-    warm_start.check(Plan(), asked)
+    key = setting.partition("=")[0]
+    words = f"^{key} keeps weights unchanged, but here they would be random: .*`from_run`"
+    with pytest.raises(MaskwrightError, match=words) as refused:
+        warm_start.check(plan)
+    assert refused.value.key == key
+    warm_start.check(plan.model_copy(update={"model": ModelPlan(pretrained=True)}))
+    warm_start.check(Plan())
 
 
-def typed(freeze: str) -> PlanRequest:
-    """What the command line asks for by `--freeze`."""
-    setting = f"optim.freeze={freeze}"
-    return PlanRequest(settings=(setting,), typed={setting: f"--freeze {freeze}"})
-
-
-def test_what_is_refused_is_named_as_it_was_typed_with_why_the_weights_are_random(tmp_path: Path) -> None:
-    asked = typed("backbone")
-    plan = requested_plan(asked)[0]
+def test_what_is_refused_says_why_the_weights_are_random() -> None:
+    plan = requested_plan(PlanRequest(freeze="backbone"))[0]
     plan.reasons["model.pretrained"] = "the hub is out of reach: no answer"
-    words = (
-        r"^--freeze backbone leaves .* random \(model.pretrained is false: the hub is out of reach: no answer\): start"
-    )
-    with pytest.raises(MaskwrightError, match=words):
-        warm_start.check(plan, asked)
-    with pytest.raises(MaskwrightError, match=r"^--freeze thaw: optim.freeze is 'thaw'"):
-        requested_plan(typed("thaw"))
-    mine = tmp_path / "mine.yaml"
-    mine.write_text("optim: {freeze: backbone}")
-    with pytest.raises(MaskwrightError, match=f"^optim.freeze of {mine} leaves"):
-        warm_start.check(plan, PlanRequest(plan_file=mine))
+    words = r"^optim.freeze keeps .* random \(model.pretrained is false: the hub is out of reach: no answer\): start"
+    with pytest.raises(MaskwrightError, match=words) as refused:
+        warm_start.check(plan)
+    assert refused.value.key == "optim.freeze"
 
 
 @pytest.mark.parametrize("setting", ["optim.freeze=backbone", "optim.freeze=until-step=5", "optim.backbone_lr=0.1"])
 def test_a_backbone_without_weights_cannot_be_treated_otherwise(setting: str) -> None:
     asked = PlanRequest(settings=(setting, "model.name=renet", "train.steps=9"))
-    with pytest.raises(MaskwrightError, match=f"^--set {setting}: the backbone of renet has no weights"):
-        warm_start.check(requested_plan(asked)[0], asked)
+    key = setting.partition("=")[0]
+    with pytest.raises(MaskwrightError, match=f"^{key}: the backbone of renet has no weights") as refused:
+        warm_start.check(requested_plan(asked)[0])
+    assert refused.value.key == key
 
 
 def test_a_backbone_that_never_thaws_is_refused_and_told_of_under_a_budget(base: Path) -> None:
     asked = request(base, "optim.freeze=until-step=7", steps=7)
-    with pytest.raises(MaskwrightError, match=r"until-step=7: the training ends after 7 steps, .*never"):
-        warm_start.check(requested_plan(asked)[0], asked)
-    warm_start.check(requested_plan(replace(asked, steps=8))[0], asked)
-    plan = requested_plan(replace(asked, steps=None, budget_seconds=60))[0]
+    with pytest.raises(
+        MaskwrightError, match=r"^optim.freeze is until-step=7: the training ends after 7 steps, .*never"
+    ) as refused:
+        warm_start.check(requested_plan(asked)[0])
+    assert refused.value.key == "optim.freeze"
+    warm_start.check(requested_plan(replace(asked, steps=8))[0])
+    plan = requested_plan(replace(asked, steps=None, budget="1m"))[0]
     plan.train.steps = 5
-    warm_start.check(plan, asked)
-    told = beginning(plan, ["a", "b"], resumed=False)[1]
+    warm_start.check(plan)
+    told = first_network(plan, class_channels(2), ["a", "b"], resumed=False)[1]
     assert "up to step 7 (about 5 steps are planned), and then" in told[-1]

@@ -1,1 +1,1 @@
-"""The front door for the terminal: options, tables, progress and error text. What is done is decided in workflows."""
+"""The command line: options, tables, progress and error text. The work is done in workflows."""

@@ -1,4 +1,4 @@
-"""`maskwright demo`: the whole journey on data that comes along. The journey itself is in workflows."""
+"""`maskwright demo`: the whole way from data to predictions, on included data. The work is done in workflows."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maskwright.cli.errors import DONE
+from maskwright.cli.flags import REQUEST_OPTIONS
 from maskwright.cli.options import AsJson, Device, Seed
-from maskwright.cli.requests import Steps, budget_seconds
 from maskwright.cli.terminal import Terminal
 from maskwright.cli.train import farewell, summary
-from maskwright.core.durations import format_seconds
+from maskwright.core.durations import format_seconds, parse_seconds
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import MODEL_FILE
 
@@ -28,7 +28,8 @@ Out = Annotated[
 Budget = Annotated[
     str | None, typer.Option(metavar="TIME", help="Time for the training, e.g. 90s or 10m.  [default: 3m]")
 ]
-DataOnly = Annotated[bool, typer.Option("--data-only", help="Write the data into the folder, and train nothing.")]
+Steps = Annotated[int | None, typer.Option(metavar="N", help=REQUEST_OPTIONS["steps"].help)]
+DataOnly = Annotated[bool, typer.Option("--data-only", help="Only write the data into the folder, without training.")]
 
 
 def demo(
@@ -40,14 +41,14 @@ def demo(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> int:
-    """Go the whole way on data that comes along.
+    """Train, evaluate and predict on included data.
 
-    Writes mosaics of photographed textures, trains, judges and predicts. Needs the extra `demo`.
+    Writes mosaics of photographed textures, trains a model, evaluates it and predicts. Needs the extra `demo`.
     """
-    seconds = budget_seconds(budget, steps)
+    seconds = None if budget is None else parse_seconds(budget)
     if data_only and (budget is not None or steps is not None):
         raise MaskwrightError(
-            f"--data-only trains nothing, and {'--steps' if budget is None else '--budget'} says how long to train: "
+            f"--data-only does not train, and {'--steps' if budget is None else '--budget'} sets how long to train: "
             "keep one of them"
         )
     from maskwright.workflows.demo import demo as travel
@@ -61,7 +62,7 @@ def demo(
         terminal.answer({"data": folder})
         terminal.show(f"data written to {folder}: try `maskwright inspect {folder}`")
         return DONE
-    # Before the training begins, data may have been written.
+    # Before training starts, data may already have been written.
     with terminal.working(lambda watch: farewell(watch) if "train" in watch.stages else "interrupted") as watch:
         result = travel(out, budget_seconds=seconds, steps=steps, seed=seed, device=device, on_event=watch.on_event)
     terminal.answer({"data": result.data, "predictions": result.predictions, **summary(result.training)})
@@ -70,7 +71,7 @@ def demo(
 
 
 def _show(terminal: Terminal, result: DemoResult) -> None:
-    """Print the scores, and where to look first."""
+    """Print the scores and where the results are."""
     from maskwright.cli.scores import score_tables
     from maskwright.cli.tables import pairs
 
@@ -80,7 +81,7 @@ def _show(terminal: Terminal, result: DemoResult) -> None:
     rows = [
         (
             "trained",
-            f"{result.training.steps} steps; {format_seconds(result.training.seconds)} with planning and judging",
+            f"{result.training.steps} steps; {format_seconds(result.training.seconds)} with planning and evaluation",
         ),
         ("data", str(result.data)),
         ("model", str(run / MODEL_FILE)),

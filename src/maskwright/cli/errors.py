@@ -1,7 +1,7 @@
-"""What went wrong, in one paragraph, and whose fault it is. Knows exceptions and exit codes, and no verb.
+"""What went wrong, in one paragraph, and the exit code. Knows exceptions and exit codes, and no verb.
 
-Exit codes: 0 done, 1 our fault, 2 yours (the data, the options, the machine), 130 interrupted, 129 and 143 by
-SIGHUP and SIGTERM.
+Exit codes: 0 success, 1 internal error, 2 user error (the data, the options, the machine), 130 interrupted, 129 and 143
+ended by SIGHUP and SIGTERM.
 """
 
 from __future__ import annotations
@@ -10,10 +10,14 @@ import errno
 import signal
 import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from maskwright.cli.flags import in_flags, typed_as
 from maskwright.core.errors import MaskwrightError, out_of_memory, plainly
 from maskwright.core.files import write_error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DONE, OURS, YOURS, INTERRUPTED = 0, 1, 2, 130
 NOTHING_WRITTEN = "interrupted: nothing was written"
@@ -24,61 +28,66 @@ _RULES = {
     "float_parsing": "give a number, e.g. 8 or 0.5",
 }
 _OTHERS = {
-    errno.EACCES: "permission was denied: give yourself the right to read it (and to write it, if it is to be written)",
-    errno.EPERM: "the system does not permit it: check who owns it, and what protects it",
-    errno.EMFILE: "this process has too many files open: raise the limit, e.g. with `ulimit -n 4096`",
-    errno.ENFILE: "this machine has too many files open: end other programs, or raise the system's limit",
+    errno.EACCES: "permission was denied: give yourself read permission (and write permission, if it is an output)",
+    errno.EPERM: "the system does not permit it: check its owner and its protection",
+    errno.EMFILE: "this process has too many open files: raise the limit, e.g. with `ulimit -n 4096`",
+    errno.ENFILE: "this machine has too many open files: close other programs, or raise the system limit",
 }
 
 
 class Stopped(KeyboardInterrupt):
-    """SIGTERM or SIGHUP: an end like Ctrl-C, but for the exit code."""
+    """SIGTERM or SIGHUP: handled like Ctrl-C, with another exit code."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
         self.exit_code = 128 + number
 
 
-def heed_signals() -> None:
-    """Let a scheduler's SIGTERM and a closed terminal's SIGHUP end a verb as Ctrl-C does."""
+def install_signal_handlers() -> None:
+    """Make SIGTERM (from a scheduler) and SIGHUP (a closed terminal) end a verb like Ctrl-C."""
 
     def stop(number: int, _frame: object) -> NoReturn:
         raise Stopped(number)
 
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP: so be it
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP: keep it so
             signal.signal(number, stop)
 
 
 def interruption_code(error: BaseException | None) -> int:
-    """Return the exit code of an interruption: 130, or that of its signal."""
+    """Return the exit code of an interruption: 130, or the code of its signal."""
     return error.exit_code if isinstance(error, Stopped) else INTERRUPTED
 
 
-def explain(error: BaseException) -> tuple[int, str]:
-    """Return the exit code and the paragraph for an exception that ended a verb."""
+def explain(error: BaseException, arguments: Sequence[str] = ()) -> tuple[int, str]:
+    """Return the exit code and the message for an exception that ended a verb.
+
+    Args:
+        error: the exception.
+        arguments: the command line, to name the option at fault.
+    """
     if isinstance(error, MaskwrightError):
-        return YOURS, str(error)
+        typed = None if error.key is None else typed_as(arguments, error.key)
+        return YOURS, in_flags(str(error)) if typed is None else f"{typed}: {in_flags(str(error))}"
     if isinstance(error, OSError) and error.errno in _WRITING:
-        return YOURS, str(write_error(Path(str(error.filename or "a file")), error))
+        return YOURS, in_flags(str(write_error(Path(str(error.filename or "a file")), error)))
     if isinstance(error, OSError) and error.errno in _OTHERS:
-        return YOURS, f"{error.filename or 'a file'} could not be opened, as {_OTHERS[error.errno]}"
+        return YOURS, f"{error.filename or 'a file'} could not be opened: {_OTHERS[error.errno]}"
     if out_of_memory(error):
         return YOURS, (
-            f"the memory of this machine is not enough ({_first_line(error)}): make the work smaller, "
+            f"this machine does not have enough memory ({_first_line(error)}): reduce the memory needed, "
             "e.g. with --set sampling.batch=2 or --set sampling.crop=[192,192] when training, or "
             "--set predict.tile=[256,256] for whole images"
         )
     return OURS, (
-        f"maskwright failed in a way it should not: {type(error).__name__}: {_first_line(error)} "
-        f"(at {_place(error)}). This is our fault and not yours. Please report it, with what the same command "
-        "prints when --debug is added"
+        f"internal error: {type(error).__name__}: {_first_line(error)} (at {_place(error)}). Please report it, with "
+        "the output of the same command with --debug"
     )
 
 
 def bad_value(error: BaseException) -> str | None:
-    """Say what is wrong with an option's value, where the checks behind it say so in words for programmers.
+    """Describe an invalid option value in plain words, where the validation error is written for programmers.
 
     Returns:
         Option, value and rule; None for an error of another kind.
@@ -97,11 +106,11 @@ def bad_value(error: BaseException) -> str | None:
 
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else "no further word"
+    return lines[0] if lines else "no message"
 
 
 def _place(error: BaseException) -> str:
-    """Name the innermost line of maskwright itself that the exception passed."""
+    """Name the innermost line of maskwright in the traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "maskwright" in Path(frame.filename).parts] or list(frames)
     if not ours:

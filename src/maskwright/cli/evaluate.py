@@ -1,4 +1,4 @@
-"""`maskwright evaluate`: honest scores of a trained model on held-out images. Scores nothing itself."""
+"""`maskwright evaluate`: score a trained model on held-out images. Computes nothing itself."""
 
 from __future__ import annotations
 
@@ -21,27 +21,26 @@ from maskwright.cli.options import (
     read_options,
 )
 from maskwright.cli.terminal import Terminal
-from maskwright.core.errors import MaskwrightError
 
 Split = Annotated[
     Literal["train", "val", "test", "all"],
-    typer.Option(metavar="PART", help="Which part of the data judges: train, val, test, or all of it."),
+    typer.Option(metavar="SPLIT", help="Split to evaluate on: train, val, test, or all."),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Folder for metrics-PART.json and report-PART.html.  [default: in the run]"),
+    typer.Option(metavar="DIR", help="Folder for metrics-SPLIT.json and report-SPLIT.html.  [default: in the run]"),
 ]
 
-Crf = Annotated[
-    bool,
+Postprocess = Annotated[
+    str | None,
     typer.Option(
-        "--crf",
-        help="Compare with a dense CRF after the network. If the model holds no parameters of it, they are fitted on "
-        "validation images, and the model file is rewritten to keep them.",
+        metavar="NAME",
+        help="Compare with a postprocessor after the network: crf. If the model has no settings for it, they are "
+        "fitted on validation images and saved in the model file.",
     ),
 ]
 Refit = Annotated[
-    bool, typer.Option("--refit", help="With --crf: fit its parameters anew, and rewrite the model file.")
+    bool, typer.Option("--refit", help="With --postprocess: fit its settings again and save them in the model file.")
 ]
 
 
@@ -52,7 +51,7 @@ def evaluate(
     out: Out = None,
     device: Device = "auto",
     output_stride: OutputStride = None,
-    crf: Crf = False,
+    postprocess: Postprocess = None,
     refit: Refit = False,
     format_name: Format = None,
     classes: ClassNames = None,
@@ -62,16 +61,13 @@ def evaluate(
 ) -> int:
     """Score a model on held-out images.
 
-    Per class and on average, with 95 % intervals; writes metrics-PART.json and report-PART.html.
+    Scores each class and the mean, with 95 % intervals. Writes metrics-SPLIT.json and report-SPLIT.html.
     """
     from maskwright.cli.scores import gain_table, score_tables
     from maskwright.cli.tables import pairs
     from maskwright.data.formats import ReadOptions
     from maskwright.report.gain import losses
     from maskwright.workflows.request import EvaluateRequest
-
-    if refit and not crf:
-        raise MaskwrightError("--refit fits the dense CRF: give --crf too, or leave it out")
     from maskwright.workflows.runs.preflight import check_model
 
     check_model(run, data, out)
@@ -80,7 +76,7 @@ def evaluate(
     terminal = Terminal(as_json=as_json)
     options = read_options(format_name, classes, ignore, mapping)
     read = None if options == ReadOptions() else options
-    request = EvaluateRequest(split, read, out, device, output_stride, crf, refit)
+    request = EvaluateRequest(split, read, out, device, output_stride, postprocess, refit)
     with terminal.working() as watch:
         result = judge(run, data, request, watch.counting("evaluate"))
     found: dict[str, object] = {
@@ -89,14 +85,18 @@ def evaluate(
         "notes": list(result.notes),
         "scores": result.scores.to_json(),
     }
-    if crf:
-        found["crf"] = result.gain
+    if postprocess is not None:
+        found[postprocess] = result.gain
     terminal.answer(found)
-    if result.gain is not None:
-        terminal.show(gain_table(result.gain, terminal.width))
-        for loss in losses(result.gain):
+    label = None
+    if result.gain is not None and postprocess is not None:
+        from maskwright.postprocess import find_postprocessor
+
+        label = find_postprocessor(postprocess).label
+        terminal.show(gain_table(result.gain, result.scores.metrics, label, terminal.width))
+        for loss in losses(result.gain, result.scores.metrics, label):
             terminal.say(f"warning: {loss}")
-    terminal.show(*score_tables(result.scores, split, terminal.width, crf=crf))
+    terminal.show(*score_tables(result.scores, split, terminal.width, label))
     for note in result.notes:
         terminal.say(f"note: {note}")
     terminal.show(pairs("Files", [("report", str(result.report))]))

@@ -1,4 +1,4 @@
-"""`maskwright import`: another library's weights become a model file of ours. Knows no library."""
+"""`maskwright import`: convert the weights of another library to a model file. Knows no library."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="torchvision:NAME, smp:REPOSITORY or transformers:REPOSITORY; a local folder stands for a repository.",
+        help="torchvision:NAME, smp:REPOSITORY or transformers:REPOSITORY; REPOSITORY may be a local folder.",
         show_default=False,
     ),
 ]
@@ -23,13 +23,15 @@ Weights = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="A file in that library's names (.safetensors, .pth, .bin), instead of the published weights.",
+        help="Weights file of that library (.safetensors, .pth, .bin), instead of the published weights.",
     ),
 ]
 Names = Annotated[
     str | None,
     typer.Option(
-        "--classes", metavar="FILE|NAMES", help="Class names: a text file with one a line, or a list with commas."
+        "--classes",
+        metavar="FILE|NAMES",
+        help="Class names: a text file with one name per line, or a comma-separated list.",
     ),
 ]
 Out = Annotated[Path, typer.Option(metavar="FILE", help="Model file to write.")]
@@ -42,9 +44,9 @@ def import_(
     out: Out = Path("model.safetensors"),
     as_json: AsJson = False,
 ) -> int:
-    """Turn another library's weights into a model file that predicts.
+    """Convert the weights of another library to a model file.
 
-    Classes and preprocessing are taken over. Needs the network only for published weights that are not in the cache.
+    Keeps classes and preprocessing. Downloads published weights only if they are not in the cache.
     """
     from maskwright.workflows.import_ import import_model
 

@@ -1,4 +1,4 @@
-"""`maskwright inspect`: what the data is, and what is wrong with it. The measuring is done in workflows."""
+"""`maskwright inspect`: what the data contains, and what is wrong with it. Measures nothing itself."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskwright.cli.errors import DONE, YOURS
+from maskwright.cli.flags import in_flags
 from maskwright.cli.options import AsJson, ClassNames, Data, Format, GroupBy, Ignore, Map, Seed, read_options
 from maskwright.cli.tables import Column, number, pairs, percent, table
 from maskwright.cli.terminal import Terminal
-from maskwright.report.numbers import plural
+from maskwright.core.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,9 +34,9 @@ def inspect(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> int:
-    """Say what the data holds and what is wrong.
+    """Describe a data set and list its faults.
 
-    Measures images and masks and lists every fault with its cure. Exit code 2 when training cannot work.
+    Measures images and masks, and lists every fault with its cure. The exit code is 2 if the data cannot be trained on.
     """
     from maskwright.core.plan import SplitPlan
     from maskwright.workflows.inspect import inspect as measure
@@ -50,7 +51,7 @@ def inspect(
 
 
 def fingerprint_tables(fingerprint: Fingerprint, width: int) -> list[RenderableType]:
-    """Draw everything that was measured, the faults last, where the eye rests."""
+    """Draw everything that was measured, with the faults last."""
     parts = [pairs(fingerprint.root, _summary(fingerprint))]
     if fingerprint.intensity:
         parts.append(_intensity(fingerprint, width))
@@ -69,15 +70,21 @@ def _summary(fingerprint: Fingerprint) -> list[tuple[str, str]]:
         ("ignored", f"{percent(fingerprint.ignore_share)} of the pixels"),
         (
             "flips",
-            f"masks are alike their mirror images: {percent(fingerprint.flip_horizontal)} left to right, "
+            f"similarity of masks to their mirror images: {percent(fingerprint.flip_horizontal)} left to right, "
             f"{percent(fingerprint.flip_vertical)} upside down",
         ),
-        ("decoding", f"{1000 * fingerprint.decode_seconds:.1f} ms an image"),
+        ("decoding", f"{1000 * fingerprint.decode_seconds:.1f} ms per image"),
     ]
     if fingerprint.groups:
-        rows.insert(2, ("groups", f"{fingerprint.groups}, never split"))
+        rows.insert(2, ("groups", f"{fingerprint.groups}, each kept in one split where possible"))
     if fingerprint.near_duplicates:
-        rows.insert(2, ("near-duplicates", f"{plural(fingerprint.near_duplicates, 'image')}, kept on one side"))
+        rows.insert(
+            2,
+            (
+                "near-duplicates",
+                f"{plural(fingerprint.near_duplicates, 'image')}, kept in the same split where possible",
+            ),
+        )
     return rows
 
 
@@ -107,7 +114,7 @@ def _counted(counts: dict[int, int] | dict[str, int]) -> str:
 def _intensity(fingerprint: Fingerprint, width: int) -> RenderableType:
     stats = fingerprint.intensity
     return table(
-        "Intensity, in the files' own units",
+        "Intensity, in the units of the files",
         [
             Column("channel", [str(index) for index in range(len(stats))]),
             Column("mean", [number(entry.mean) for entry in stats]),
@@ -124,7 +131,7 @@ def _intensity(fingerprint: Fingerprint, width: int) -> RenderableType:
 def _classes(stats: Sequence[ClassStats], width: int) -> RenderableType:
     splits = list(dict.fromkeys(split for entry in stats for split in entry.images))
     return table(
-        "Classes, with their share of the labelled pixels",
+        "Classes and their share of the labelled pixels",
         [
             Column("class", [entry.name for entry in stats], kind="name"),
             Column("share", [percent(entry.share) for entry in stats]),
@@ -149,7 +156,7 @@ def _spread(spread: Spread | None) -> str:
 
 
 def fault_lines(faults: Sequence[Fault], root: str) -> list[RenderableType]:
-    """Write each fault with its file and cure; of one kind only the first few."""
+    """Write each fault with its file and cure; of each kind only the first few."""
     from rich.text import Text
 
     if not faults:
@@ -160,7 +167,7 @@ def fault_lines(faults: Sequence[Fault], root: str) -> list[RenderableType]:
         same = list(entries)
         for fault in same[:SHOWN_OF_A_KIND]:
             head = Text(f"{severity}, {kind}: ", style=styles[severity])
-            lines.append(head + Text(f"{_sentence(fault, root)}. Cure: {fault.cure}", style="default"))
+            lines.append(head + Text(in_flags(f"{_sentence(fault, root)}. Cure: {fault.cure}"), style="default"))
         if len(same) > SHOWN_OF_A_KIND:
             more = len(same) - SHOWN_OF_A_KIND
             lines.append(Text(f"  and {more} more of this kind; --json lists them all", style="dim"))
@@ -168,7 +175,7 @@ def fault_lines(faults: Sequence[Fault], root: str) -> list[RenderableType]:
 
 
 def _sentence(fault: Fault, root: str) -> str:
-    """Write the message with its file from the root on: an image and its mask often have one name in two folders."""
+    """Write the message with its path below the root: an image and its mask often have the same file name."""
     path = fault.path
     shown = str(path.relative_to(root)) if path.is_relative_to(root) and path != Path(root) else str(path)
     begun = f"{path.name} "
@@ -184,8 +191,10 @@ def _verdict(fingerprint: Fingerprint) -> RenderableType:
 
     errors = sum(fault.severity == "error" for fault in fingerprint.faults)
     if fingerprint.trainable:
-        one = "1 fault of the kind error leaves its file out"
-        several = f"{errors} faults of the kind error leave their files out"
+        one = "1 fault of severity error leaves its file out"
+        several = f"{errors} faults of severity error leave their files out"
         left_out = "" if not errors else f"; {one if errors == 1 else several}"
-        return Text(f"\nTraining can work, on {plural(fingerprint.images, 'image')}{left_out}.", style="bold green")
-    return Text(f"\nTraining cannot work: {fingerprint.obstacle}.", style="bold red")
+        return Text(
+            f"\nTraining is possible, with {plural(fingerprint.images, 'image')}{left_out}.", style="bold green"
+        )
+    return Text(in_flags(f"\nTraining is not possible: {fingerprint.obstacle}."), style="bold red")

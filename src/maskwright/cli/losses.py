@@ -1,4 +1,4 @@
-"""`maskwright losses`: the losses there are. The catalog lives in `losses`."""
+"""`maskwright losses`: list the losses. The catalog is in `losses`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from maskwright.cli.terminal import Terminal
 def losses(as_json: AsJson = False) -> int:
     """List the losses.
 
-    Any weighted sum of them can be minimised.
+    Training can minimise any weighted sum of them.
     """
     from maskwright.losses import LOSSES
 
@@ -26,7 +26,7 @@ def losses(as_json: AsJson = False) -> int:
             "Losses",
             [
                 Column("name", list(entries), kind="name"),
-                Column("what it is", [str(row["summary"]) for row in rows], kind="prose"),
+                Column("description", [str(row["summary"]) for row in rows], kind="prose"),
                 Column("year", [str(row["year"]) for row in rows], rank=1),
                 Column("paper", [str(row["paper"]) for row in rows], kind="prose", rank=2),
             ],

@@ -1,6 +1,6 @@
-"""The entry: which verbs there are, and what every error ends in. Imports nothing that is slow to import.
+"""The entry point: the verbs, and the handling of every error. Imports nothing that is slow to import.
 
-Exit codes: 0 done, 1 our fault, 2 yours, 130 interrupted. Each verb has a file of its own, named after it.
+Exit codes: 0 success, 1 internal error, 2 user error, 130 interrupted. Each verb has its own file, named after it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ import typer
 from typer.main import get_command
 
 from maskwright.cli import demo, evaluate, import_, inspect, losses, models, plan, predict, train
-from maskwright.cli.errors import DONE, NOTHING_WRITTEN, YOURS, bad_value, explain, heed_signals, interruption_code
+from maskwright.cli.errors import (
+    DONE,
+    NOTHING_WRITTEN,
+    YOURS,
+    bad_value,
+    explain,
+    install_signal_handlers,
+    interruption_code,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,10 +42,10 @@ VERBS: dict[str, Callable[..., int]] = {
     "demo": demo.demo,
 }
 
-# Rich's help pages cost 0.2 s of imports, and plain ones read as well in a pipe.
+# Rich help pages cost 0.2 s of imports, and plain ones also read well in a pipe.
 app = typer.Typer(
     name="maskwright",
-    help="From a folder of images and masks to a segmentation model one can trust.",
+    help="From a folder of images and masks to a segmentation model you can trust.",
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -61,17 +69,17 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks; works anywhere on the line, as does MASKWRIGHT_DEBUG=1.")
+        bool, typer.Option("--debug", help="Show tracebacks. Works anywhere on the line; or set MASKWRIGHT_DEBUG=1.")
     ] = False,
 ) -> None:
-    """Take what stands before the verb; `--version` acts by its callback, `--debug` is read in `run`."""
+    """Accept the options before the verb; a callback handles `--version`, and `run` reads `--debug`."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code; what went wrong stands on stderr, with `--json` on stdout too.
+    """Run one command line and return its exit code; errors go to stderr, and with `--json` to stdout too.
 
     Args:
-        arguments: what follows the program's name.
+        arguments: everything after the name of the program.
     """
     debug = "--debug" in arguments or bool(os.environ.get("MASKWRIGHT_DEBUG"))
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -87,14 +95,14 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 (the one place where every error becomes words)
         if debug:
             traceback.print_exc()
-        exit_code, paragraph = explain(error)
+        exit_code, paragraph = explain(error, arguments)
         _complain(paragraph, as_json=as_json)
         return exit_code
     return int(code or DONE)
 
 
 def _main(arguments: list[str]) -> Any:
-    """Run the verb. An interruption comes through here only from before its work: `Terminal.working` has the rest."""
+    """Run the verb. Only an interruption before its work arrives here: `Terminal.working` handles the others."""
     command = get_command(app)
     try:
         with command.make_context("maskwright", arguments) as context:
@@ -107,19 +115,19 @@ def _main(arguments: list[str]) -> Any:
 
 
 def main() -> None:
-    """Run the command line of this process, and end the process with its exit code."""
-    heed_signals()
+    """Run the command line of this process, and exit with its code."""
+    install_signal_handlers()
     sys.exit(run(sys.argv[1:]))
 
 
 def _hush_libraries() -> None:
-    """Keep other libraries' warnings to developers out of users' terminals; --debug shows them."""
+    """Hide developer warnings of other libraries from users; --debug shows them."""
     for category in (DeprecationWarning, FutureWarning, UserWarning, ResourceWarning):
         warnings.simplefilter("ignore", category)
 
 
 def _usage(error: typer.TyperException) -> str:
-    """Write a usage error in one paragraph, with the help that would answer it."""
+    """Write a usage error in one paragraph that refers to the matching help page."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "maskwright"
     message = (bad_value(error) or error.format_message()).strip().rstrip(".")
@@ -127,9 +135,9 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def _complain(paragraph: str, *, as_json: bool) -> None:
-    """Write one paragraph on stderr, and as a document on stdout; the last resort, so it needs nothing but streams."""
+    """Write the message on stderr, and as a JSON document on stdout; depends on nothing but the streams."""
     if as_json and os.environ.get("RANK", "0") == "0":
-        with contextlib.suppress(BrokenPipeError):  # nobody reads there any more, and stderr says it all
+        with contextlib.suppress(BrokenPipeError):  # nobody reads stdout any more, and stderr has the message
             sys.stdout.write(json.dumps({"error": paragraph}, ensure_ascii=False) + "\n")
             sys.stdout.flush()
     sys.stderr.write(f"maskwright: {paragraph if paragraph.endswith('?') else paragraph.rstrip('.') + '.'}\n")

@@ -1,4 +1,4 @@
-"""`maskwright models`: the architectures and backbones there are, and what they cost. The catalogs live in `models`."""
+"""`maskwright models`: list architectures and backbones with their cost. The catalogs are in `models`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Measure = Annotated[
-    bool, typer.Option("--measure", help="Time a prediction with each on this machine, at 512x512 in float32.")
+    bool,
+    typer.Option("--measure", help="Time a prediction with each architecture on this machine, at 512x512 in float32."),
 ]
 
 
 def models(measure: Measure = False, as_json: AsJson = False) -> int:
-    """List the architectures with their cost, and the backbones."""
+    """List the architectures, with their cost, and the backbones."""
     from maskwright.models import BACKBONES, MODELS, cost
 
     terminal = Terminal(as_json=as_json)
@@ -44,14 +45,14 @@ def models(measure: Measure = False, as_json: AsJson = False) -> int:
     terminal.answer({"models": architectures, "backbones": backbones, "cost": measured})
     terminal.show(
         _architectures(architectures, terminal.width),
-        f"parameters and multiply-adds: to predict one image of {cost.SIDE}x{cost.SIDE}, {cost.CLASSES} classes, with "
+        f"parameters and multiply-adds: for one image of {cost.SIDE}x{cost.SIDE} and {cost.CLASSES} classes, with "
         "the default backbone",
         *([f"ms: median of {cost.REPEATS} predictions, {_threads(cost.threads())}, float32"] if measure else []),
         table(
             "Backbones (--set model.backbone=NAME)",
             [
                 Column("name", list(backbones), kind="name"),
-                Column("what it is", [str(row["summary"]) for row in backbones.values()], kind="prose"),
+                Column("description", [str(row["summary"]) for row in backbones.values()], kind="prose"),
             ],
             terminal.width,
         ),
@@ -69,7 +70,7 @@ def _architectures(rows: dict[str, dict[str, Any]], width: int) -> RenderableTyp
         Column("multiply-adds", [f"{number(row['multiply_adds'] / 1e9)} G" for row in entries], rank=1),
         Column("year", [str(row["year"]) for row in entries], rank=2),
         Column("backbone", [row["default_backbone"] for row in entries], rank=3, kind="name"),
-        Column("what it is", [row["summary"] for row in entries], kind="prose", rank=4),
+        Column("description", [row["summary"] for row in entries], kind="prose", rank=4),
         Column("paper", [row["paper"] for row in entries], kind="prose", rank=5),
         Column("url", [row["url"] for row in entries], rank=6, kind="name"),
     ]

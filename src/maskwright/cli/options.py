@@ -1,67 +1,44 @@
-"""Options that several verbs share, and how their text becomes values. Knows no workflow."""
+"""Options that several verbs share, and how their text is parsed. Knows no workflow."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from maskwright.cli.flags import READ_OPTIONS, REQUEST_OPTIONS
 from maskwright.core.errors import MaskwrightError
-
-if TYPE_CHECKING:
-    from maskwright.data.formats import ReadOptions
+from maskwright.core.read_options import ReadOptions
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder (or file) of images and masks.", show_default=False)]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that training wrote, or its model.safetensors.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of tables.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of a training, or its model.safetensors.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
-Crf = Annotated[
-    bool,
-    typer.Option("--crf", help="Let a dense CRF follow the network, with parameters fitted on validation images."),
+Postprocess = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Postprocessor after the network: crf, a dense CRF fitted on validation images."),
 ]
 OutputStride = Annotated[
     int | None,
     typer.Option(
         metavar="N",
-        help="Largest stride of the network, 4, 8, 16 or 32, where it can be changed: a finer one is sharper, slower.",
+        help="Output stride of the network, if it can be changed: 4, 8, 16 or 32. Smaller is sharper and slower.",
         show_default=False,
     ),
 ]
-Seed = Annotated[int, typer.Option(metavar="N", help="Of everything random.", min=0)]
-PlanSeed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Of everything random.", min=0)]
-Format = Annotated[
-    str | None, typer.Option("--format", metavar="NAME", help="Read the data as this format instead of recognising it.")
-]
-ClassNames = Annotated[
-    Path | None,
-    typer.Option(
-        "--classes", metavar="FILE", help="File with the class names (and colours), instead of the data's own."
-    ),
-]
-Ignore = Annotated[
-    int | None, typer.Option(metavar="VALUE", help="Value in the masks that no loss or metric sees.", min=0)
-]
-Map = Annotated[
-    list[str] | None,
-    typer.Option("--map", metavar="FROM=TO", help="Read mask value FROM as TO, e.g. 37=ignore or 3=2. Repeatable."),
-]
-GroupBy = Annotated[
-    str | None,
-    typer.Option(
-        "--group-by",
-        metavar="PATTERN",
-        help="Regular expression on the file name; what it captures (patient, video, site) is never split.",
-    ),
-]
+Seed = Annotated[int, typer.Option(metavar="N", help="Random seed.", min=0)]
+Format = Annotated[str | None, typer.Option("--format", metavar="NAME", help=READ_OPTIONS["format"].help)]
+ClassNames = Annotated[Path | None, typer.Option("--classes", metavar="FILE", help=READ_OPTIONS["classes"].help)]
+Ignore = Annotated[int | None, typer.Option(metavar="VALUE", help=READ_OPTIONS["ignore"].help, min=0)]
+Map = Annotated[list[str] | None, typer.Option("--map", metavar="FROM=TO", help=READ_OPTIONS["map"].help)]
+GroupBy = Annotated[str | None, typer.Option("--group-by", metavar="PATTERN", help=REQUEST_OPTIONS["group_by"].help)]
 
 
 def read_options(
     format_name: str | None, classes: Path | None, ignore: int | None, mapping: list[str] | None
 ) -> ReadOptions:
-    """Bundle the options that say how the data is to be read."""
-    from maskwright.data.formats import ReadOptions
-
+    """Bundle the options for reading the data."""
     return ReadOptions(format=format_name, classes=classes, ignore=ignore, map=parse_map(mapping or []))
 
 
@@ -69,17 +46,17 @@ def parse_map(items: list[str]) -> dict[int, int | Literal["ignore"]]:
     """Read `--map 37=ignore --map 3=2`.
 
     Raises:
-        MaskwrightError: no `=`, no whole number, or one value mapped twice.
+        MaskwrightError: no `=`, not a whole number, or a value that is mapped twice.
     """
     mapping: dict[int, int | Literal["ignore"]] = {}
     for item in items:
         source, equals, target = (part.strip() for part in item.partition("="))
         if not (equals and source.isdecimal() and (target.isdecimal() or target == "ignore")):
             raise MaskwrightError(
-                f"--map {item}: write it as VALUE=VALUE or VALUE=ignore, in whole numbers, e.g. --map 37=ignore"
+                f"--map {item}: write FROM=TO or FROM=ignore with whole numbers, e.g. --map 37=ignore"
             )
         if int(source) in mapping:
-            raise MaskwrightError(f"--map {item}: the value {source} is mapped twice; keep one of the two")
+            raise MaskwrightError(f"--map {item}: the value {source} is mapped twice: keep one of the two")
         mapping[int(source)] = "ignore" if target == "ignore" else int(target)
     return mapping
 

@@ -1,86 +1,44 @@
-"""`maskwright plan`: every decision about a training, its value and its reason. Decides nothing itself."""
+"""`maskwright plan`: every decision about a training, with its value and reason. Decides nothing itself."""
 
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from maskwright.cli.errors import DONE
-from maskwright.cli.options import (
-    AsJson,
-    ClassNames,
-    Data,
-    Device,
-    Format,
-    GroupBy,
-    Ignore,
-    Map,
-    PlanSeed,
-)
-from maskwright.cli.requests import (
-    Backbone,
-    Budget,
-    Epochs,
-    Freeze,
-    FromRun,
-    Lora,
-    Model,
-    PlanFile,
-    Settings,
-    Steps,
-    Weights,
-    plan_request,
-)
+from maskwright.cli.flags import in_flags
+from maskwright.cli.options import AsJson, Data
+from maskwright.cli.requests import takes_request
 from maskwright.cli.tables import Column, number, table
 from maskwright.cli.terminal import Terminal
 from maskwright.core.paths import check_file
+from maskwright.workflows.request import PlanRequest
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from maskwright.core.plan import Plan
 
-Out = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan here, for `maskwright train --plan`.")]
+Out = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write the plan to this file, for `maskwright train --plan`.")
+]
 
 
-def plan(
-    data: Data,
-    budget: Budget = None,
-    steps: Steps = None,
-    epochs: Epochs = None,
-    model: Model = None,
-    backbone: Backbone = None,
-    weights: Weights = None,
-    settings: Settings = None,
-    plan_file: PlanFile = None,
-    from_run: FromRun = None,
-    freeze: Freeze = None,
-    lora: Lora = None,
-    out: Out = None,
-    format_name: Format = None,
-    classes: ClassNames = None,
-    ignore: Ignore = None,
-    mapping: Map = None,
-    group_by: GroupBy = None,
-    device: Device = "auto",
-    seed: PlanSeed = None,
-    as_json: AsJson = False,
-) -> int:
-    """Decide a training and give every reason.
+@takes_request
+def plan(data: Data, request: PlanRequest, out: Out = None, as_json: AsJson = False) -> int:
+    """Plan a training and give every reason.
 
-    Measures the data and this machine, prints each decision with its value and reason, and trains nothing.
+    Measures the data and this machine, and prints each decision with its value and reason. Does not train.
     """
-    request = plan_request(locals(), time.monotonic())  # first: until a name is bound, locals() are the options
     terminal = Terminal(as_json=as_json)
     if out is not None:
         check_file(out, "plan.yaml")
     from maskwright.workflows.runs.preflight import check_training
 
-    check_training(data, plan_file, from_run, weights)
+    check_training(data, request)
     from maskwright.core.plan_file import write_plan
     from maskwright.workflows.plan import make_plan
 
@@ -95,7 +53,7 @@ def plan(
 
 
 def plan_tables(made: Plan, width: int) -> list[RenderableType]:
-    """Draw one row a reason, in the order of the plan's sections."""
+    """Draw one row per decision, in the order of the sections of the plan."""
     from rich.text import Text
 
     values = leaves(made.model_dump(mode="json", exclude={"reasons"}))
@@ -108,18 +66,18 @@ def plan_tables(made: Plan, width: int) -> list[RenderableType]:
             [
                 Column("decision", [key for key, _, _ in rows], kind="name"),
                 Column("value", [short(value) for _, value, _ in rows], kind="prose"),
-                Column("because", [reason for _, _, reason in rows], kind="prose"),
+                Column("because", [in_flags(reason) for _, _, reason in rows], kind="prose"),
             ],
             width,
         )
     ]
     rest = sum(1 for key in values if not any(key.startswith(reason) for reason in made.reasons))
-    parts.append(Text(f"{rest} further settings stand at their defaults; --json or --out plan.yaml shows them."))
+    parts.append(Text(f"{rest} other settings have their default values; --json or --out plan.yaml shows them."))
     return parts
 
 
 def leaves(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested sections, and the model's options, to dotted keys, in order.
+    """Flatten nested sections and the options of the model to dotted keys, in order.
 
     >>> leaves({"optim": {"lr": 0.1}, "seed": 0})
     {'optim.lr': 0.1, 'seed': 0}
@@ -134,7 +92,7 @@ def leaves(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def short(value: Any) -> str:
-    """Write a value in few characters: floats with three digits, long lists with their first entries."""
+    """Write a value briefly: floats with three digits, long lists with their first entries."""
     if isinstance(value, float):
         return number(value)
     if isinstance(value, list):

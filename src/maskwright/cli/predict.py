@@ -1,4 +1,4 @@
-"""`maskwright predict`: masks for images, files going wrong one by one and not all at once. Predicts nothing itself."""
+"""`maskwright predict`: write masks for images; a file that fails does not stop the others. Predicts nothing itself."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ from typing import Annotated
 import typer
 
 from maskwright.cli.errors import DONE, YOURS
-from maskwright.cli.options import AsJson, Crf, Device, OutputStride, Run, comma_list
+from maskwright.cli.options import AsJson, Device, OutputStride, Postprocess, Run, comma_list
 from maskwright.cli.terminal import Terminal
-from maskwright.report.numbers import plural
+from maskwright.core.text import plural
 
 Sources = Annotated[
     list[str],
     typer.Argument(metavar="SOURCE", help="Images, folders of images, or quoted globs.", show_default=False),
 ]
-Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for what is written.")]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]
 Save = Annotated[
-    str,
+    str | None,
     typer.Option(
-        metavar="KINDS", help="What to write, separated by commas: mask, overlay, probabilities, coco, coco-polygons."
+        metavar="KINDS",
+        help="What to write, separated by commas: mask, overlay, probabilities, coco, coco-polygons.  [default: mask]",
     ),
 ]
 
 Fast = Annotated[
-    bool, typer.Option("--fast", help="bfloat16: about twice as fast where the processor has it; a few pixels differ.")
+    bool,
+    typer.Option("--fast", help="Use bfloat16: about twice as fast if the processor supports it; a few pixels differ."),
 ]
 
 
@@ -33,17 +35,17 @@ def predict(
     run: Run,
     sources: Sources,
     out: Out = Path("predictions"),
-    save: Save = "mask",
+    save: Save = None,
     device: Device = "auto",
     fast: Fast = False,
     output_stride: OutputStride = None,
-    crf: Crf = False,
+    postprocess: Postprocess = None,
     as_json: AsJson = False,
 ) -> int:
     """Write masks for images.
 
-    Of a data set only the images are taken. A file that cannot be read is reported and the rest go on; the exit code
-    is 2 then.
+    From a data set, only the images are used. A file that cannot be read is reported and left out; the exit code is
+    then 2.
     """
     from maskwright.workflows.runs.preflight import check_model
 
@@ -52,12 +54,16 @@ def predict(
     from maskwright.workflows.predict import predict as segment
 
     terminal = Terminal(as_json=as_json)
-    model, note = opened(run, device, fast=fast, output_stride=output_stride, crf=crf)
+    model, note = opened(run, device, fast=fast, output_stride=output_stride, postprocess=postprocess)
     if note:
         terminal.say(f"note: {note}")
     with terminal.working() as watch:
-        result = segment(model, sources, out, save=comma_list(save), on_progress=watch.counting("predict"))
-    images = [{"source": image.source, "files": image.files, "pixels": image.pixels} for image in result.images]
+        kinds = None if save is None else comma_list(save)
+        result = segment(model, sources, out, save=kinds, on_progress=watch.counting("predict"))
+    images = [
+        {"source": image.source, "page": image.page, "files": image.files, "summary": image.summary}
+        for image in result.images
+    ]
     failures = [{"path": failure.path, "reason": failure.reason} for failure in result.failures]
     notes = [*([note] if note else []), *result.notes]
     terminal.answer({"out": out, "outputs": result.outputs, "images": images, "failures": failures, "notes": notes})

@@ -1,65 +1,64 @@
-"""Scores for the terminal: one table a class and one of the means. Computes nothing; `metrics` did."""
+"""Scores for the terminal: a table of the classes and one of the means. Computes nothing; `metrics` did."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from maskwright.cli.tables import Column, table
+from maskwright.core.text import plural
 from maskwright.report.gain import rows
-from maskwright.report.numbers import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import RenderableType
 
-    from maskwright.metrics.scores import Estimate, Scores
+    from maskwright.metrics.scores import Estimate, Metric, Scores
     from maskwright.report.content import Gain
 
 
-def gain_table(gain: Gain, width: int) -> RenderableType:
-    """Draw what the dense CRF changes, with a digit more than elsewhere: it is little."""
-    found = rows(gain, "{:.4f}".format)
+def gain_table(gain: Gain, metrics: Iterable[Metric], label: str, width: int) -> RenderableType:
+    """Draw the effect of the postprocessor `label`, with one digit more than elsewhere, since it is small."""
+    found = rows(gain, metrics, "{:.4f}".format)
     return table(
-        "What the dense CRF changes",
+        f"Effect of the {label}",
         [
             Column("mean over classes", [row.measure for row in found], kind="name"),
             Column("without", [row.without for row in found]),
-            Column("with the dense CRF", [row.with_it for row in found]),
+            Column(f"with the {label}", [row.with_it for row in found]),
             Column("difference", [row.difference for row in found]),
         ],
         width,
     )
 
 
-def score_tables(scores: Scores, split: str, width: int, *, crf: bool = False) -> list[RenderableType]:
+def score_tables(scores: Scores, split: str, width: int, postprocessor: str | None = None) -> list[RenderableType]:
     """Draw the per-class table, the means with their intervals, and the calibration in one line."""
     from rich.text import Text
 
     groups = f" in {plural(scores.groups, 'group')}" if scores.groups else ""
     kind = "image" if split == "all" else f"{split} image"
-    how = " with the dense CRF" if crf else ""
-    judged = f"{'all ' if split == 'all' and scores.images > 1 else ''}{plural(scores.images, kind)}"
-    return [
-        _classes(scores, f"Scores{how} on {judged}{groups}, by class over all pixels", width),
-        _means(scores, width),
-        Text(f"pixel accuracy {interval(scores.pixel_accuracy)}{_calibration(scores)}"),
-        Text("In brackets: 95 % bootstrap interval over images. '-': undefined, the class is absent.", style="dim"),
-    ]
+    how = f" with the {postprocessor}" if postprocessor else ""
+    scored = f"{'all ' if split == 'all' and scores.images > 1 else ''}{plural(scores.images, kind)}"
+    parts = [_means(scores, f"Scores{how} on {scored}{groups}" if not scores.classes else "Means", width)]
+    if scores.classes:
+        parts.insert(0, _classes(scores, f"Scores{how} on {scored}{groups}, by class over all pixels", width))
+    parts += [Text(line) for line in (_calibration(scores),) if line]
+    over = "groups" if scores.groups else "images"
+    known = any(estimate.low is not None for estimate in scores.mean.values())
+    how_sure = f"In brackets: 95 % interval over {over}." if known else f"No intervals: they need at least four {over}."
+    parts.append(Text(f"{how_sure} '-': undefined, the class is absent.", style="dim"))
+    return [*parts, Text(scores.scope, style="yellow")] if scores.scope else parts
 
 
 def _classes(scores: Scores, title: str, width: int) -> RenderableType:
     entries = scores.classes
+    metrics = [metric for metric in scores.metrics if metric.key in entries[0].values]
     return table(
         title,
         [
             Column("class", [entry.name for entry in entries], kind="name"),
-            Column("IoU", [interval(entry.iou) for entry in entries]),
-            Column("Dice", [value(entry.dice) for entry in entries]),
-            Column("precision", [value(entry.precision) for entry in entries], rank=1),
-            Column("recall", [value(entry.recall) for entry in entries], rank=1),
-            Column("accuracy", [value(entry.accuracy) for entry in entries], rank=6),
-            Column("boundary IoU", [value(entry.boundary_iou) for entry in entries], rank=3),
-            Column("HD95 px", [value(entry.hd95, digits=1) for entry in entries], rank=4),
-            Column("NSD", [value(entry.nsd) for entry in entries], rank=4),
+            *(_column(metric, scores) for metric in metrics),
             Column("images", [str(entry.images) for entry in entries], rank=2),
             Column("pixels", [str(entry.pixels) for entry in entries], rank=5),
         ],
@@ -67,23 +66,34 @@ def _classes(scores: Scores, title: str, width: int) -> RenderableType:
     )
 
 
-def _means(scores: Scores, width: int) -> RenderableType:
-    keys = list(scores.mean)
+def _column(metric: Metric, scores: Scores) -> Column:
+    """Draw one metric of every class; the headline metric with its interval."""
+    write = interval if metric.key == scores.headline else value
+    label = metric.label + (f" {metric.unit}" if metric.unit == "px" else "")
+    return Column(label, [write(entry[metric.key], _digits(metric)) for entry in scores.classes], rank=metric.rank)
+
+
+def _means(scores: Scores, title: str, width: int) -> RenderableType:
+    metrics = [metric for metric in scores.metrics if metric.key in scores.mean]
     return table(
-        "Means over classes; those per image are means over images (the report says what each is)",
+        title,
         [
-            Column("mean", [key.replace("_", " ") for key in keys], kind="name"),
-            Column("value", [interval(scores.mean[key], 1 if key == "hd95" else 3) for key in keys]),
+            Column("metric", [metric.label for metric in metrics], kind="name"),
+            Column("value", [interval(scores.mean[metric.key], _digits(metric)) for metric in metrics]),
         ],
         width,
     )
+
+
+def _digits(metric: Metric) -> int:
+    return 1 if metric.unit == "px" else 3
 
 
 def _calibration(scores: Scores) -> str:
     if scores.calibration is None:
         return ""
     scaled = scores.calibration.ece_scaled
-    text = f"; calibration error {scores.calibration.ece:.3f}"
+    text = f"calibration error {scores.calibration.ece:.3f}"
     return text if scaled is None else f"{text}, {scaled:.3f} with the fitted temperature"
 
 

@@ -1,4 +1,4 @@
-"""Tables that fit the terminal: the columns one can do without go first. Knows no verb."""
+"""Tables that fit the terminal: the least important columns are dropped first. Knows no verb."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Column:
 
     Attributes:
         header: its title.
-        cells: one text a row.
-        rank: 0 is always shown; of the others the highest goes first when the room is short.
-        kind: `number` is set to the right, `name` to the left, `prose` to the left and broken where it must.
+        cells: one text per row.
+        rank: 0 is always shown; of the others, the highest is dropped first if the table is too wide.
+        kind: `number` is right-aligned, `name` left-aligned, `prose` left-aligned and wrapped where needed.
     """
 
     header: str
@@ -32,13 +32,13 @@ class Column:
 
     @property
     def needs(self) -> int:
-        """Columns of the terminal that it takes; prose can be broken, names and numbers cannot."""
+        """Width in characters; prose can be wrapped, names and numbers cannot."""
         longest = max(len(text) for text in (self.header, *self.cells))
         return (min(longest, LEAST_PROSE) if self.kind == "prose" else longest) + GAP
 
 
 def fitting(columns: Sequence[Column], width: int) -> list[Column]:
-    """Leave out columns, highest rank first and rightmost among equals, until the rest fits into `width`."""
+    """Drop columns, highest rank first and rightmost among equals, until the rest fits into `width`."""
     kept = list(columns)
     while sum(column.needs for column in kept) - GAP > width and any(column.rank for column in kept):
         worst = max(range(len(kept)), key=lambda index: (kept[index].rank, index))
@@ -73,12 +73,12 @@ def table(title: str, columns: Sequence[Column], width: int) -> RenderableType:
     parts: list[RenderableType] = [Text(f"\n{title}", style="bold"), drawn]
     if len(kept) < len(columns):
         hidden = ", ".join(column.header for column in columns if column not in kept)
-        parts.append(Text(f"no room for: {hidden} (widen the terminal, or use --json)", style="dim"))
+        parts.append(Text(f"columns that did not fit: {hidden} (widen the terminal, or use --json)", style="dim"))
     return Group(*parts)
 
 
 def pairs(title: str, rows: Sequence[tuple[str, str]]) -> RenderableType:
-    """Draw names and values beside each other, values wrapped."""
+    """Draw names and values side by side, with wrapped values."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -92,12 +92,12 @@ def pairs(title: str, rows: Sequence[tuple[str, str]]) -> RenderableType:
 
 
 def number(value: float) -> str:
-    """Write a figure with three significant digits and no exponent where people would not: `0.0123`, `12.3`, `1234`."""
+    """Write a number with three significant digits, without an exponent if possible: `0.0123`, `12.3`, `1234`."""
     if value == 0 or abs(value) >= 100:
         return f"{value:.0f}"
     return f"{value:.3g}"
 
 
 def percent(share: float) -> str:
-    """Write a share of 0..1 in percent: `0.02 %`, `3.4 %`, `62 %`."""
+    """Write a share 0..1 in percent: `0.02 %`, `3.4 %`, `62 %`."""
     return f"{number(100 * share)} %"

@@ -1,8 +1,7 @@
-"""The two streams: the answer on stdout, everything else on stderr. Knows no verb.
+"""The two streams: results on stdout, everything else on stderr. Knows no verb.
 
-With `--json` stdout carries one JSON document and nothing else, whatever a library prints on the way. Colours are
-left out when the stream is no terminal or NO_COLOR is set (Rich sees to it). Of several processes only the first
-one speaks.
+With `--json` stdout gets one JSON document and nothing else, whatever other libraries print. There are no colours if
+the stream is not a terminal or NO_COLOR is set (handled by Rich). Of several processes, only the first one prints.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from maskwright.cli.errors import interruption_code
+from maskwright.cli.flags import in_flags
 from maskwright.cli.watch import Watch
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 
 def console(*, stderr: bool = False, quiet: bool = False) -> Console:
-    """Return a Rich console that takes text as it is: no markup in file names, no emoji, no guessed highlights."""
+    """Return a Rich console that prints text unchanged: no markup in file names, no emoji, no highlighting."""
     from rich.console import Console
 
     return Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
 
 
 class Terminal:
-    """What a verb speaks to.
+    """Where a verb prints.
 
     Attributes:
         as_json: one JSON document instead of tables.
@@ -48,7 +48,7 @@ class Terminal:
 
     @property
     def width(self) -> int:
-        """Columns that a table may take."""
+        """Width available to a table, in characters."""
         return self._out.width
 
     def show(self, *parts: RenderableType) -> None:
@@ -57,8 +57,8 @@ class Terminal:
             self._out.print(part, soft_wrap=False)
 
     def say(self, text: str) -> None:
-        """Print a remark on stderr, in either mode."""
-        self._err.print(text)
+        """Print a note on stderr, in both modes; settings in backticks become options."""
+        self._err.print(in_flags(text))
 
     def answer(self, document: Any) -> None:
         """Print the JSON document; nothing without `--json`."""
@@ -68,13 +68,13 @@ class Terminal:
 
     @contextlib.contextmanager
     def working(self, farewell: Callable[[Watch], str] = lambda _: "interrupted") -> Iterator[Watch]:
-        """Yield what a workflow reports its progress to; meanwhile stray prints of libraries go to stderr.
+        """Yield the receiver of a workflow's progress; meanwhile, stray prints of libraries go to stderr.
 
         Args:
-            farewell: what to say after Ctrl-C, given what was reported.
+            farewell: returns the message after Ctrl-C, given what was reported.
 
         Raises:
-            Exit: with 130 after Ctrl-C, 129 or 143 after SIGHUP or SIGTERM.
+            Exit: with code 130 after Ctrl-C, 129 or 143 after SIGHUP or SIGTERM.
         """
         stray = contextlib.redirect_stdout(sys.stderr) if self.as_json else contextlib.nullcontext()
         with stray, Watch(self._err) as watch:
@@ -87,7 +87,7 @@ class Terminal:
 
 
 def plain(value: Any) -> Any:
-    """Turn paths into text, tuples into lists, NumPy scalars into numbers, and what is not finite into null."""
+    """Turn paths into text, tuples into lists, NumPy scalars into numbers, and non-finite numbers into null."""
     if isinstance(value, dict):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

@@ -1,10 +1,11 @@
-"""Progress for people, on stderr: a live bar on a terminal, a line now and then in a log. Knows no workflow."""
+"""Progress on stderr: a live bar on a terminal, an occasional line in a log. Knows no workflow."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
 
+from maskwright.cli.flags import in_flags
 from maskwright.core.durations import format_seconds
 from maskwright.core.events import Event, Note, Progress, Saved, Stage
 
@@ -18,15 +19,15 @@ if TYPE_CHECKING:
 
 LOG_LINES = 10
 LOG_LEAST_SECONDS, LOG_MOST_SECONDS = 2.0, 30.0
-LONG_SECONDS = 2.0  # an item that takes longer shows how far it is; with shorter ones the figures would flicker
+LONG_SECONDS = 2.0  # items that take longer show their own progress; with shorter ones the figures would flicker
 
 
 class Watch:
-    """Shows events as they come; a context manager, because a live bar must give the terminal back.
+    """Shows events as they arrive; a context manager, because a live bar must release the terminal.
 
     Attributes:
-        saved: the last checkpoint that was reported, for the word of farewell after Ctrl-C.
-        stages: that have begun, for the same.
+        saved: the last checkpoint that was reported, for the message after Ctrl-C.
+        stages: that have begun, for the same message.
     """
 
     def __init__(self, console: Console) -> None:
@@ -49,20 +50,20 @@ class Watch:
         self.close()
 
     def on_event(self, event: Event) -> None:
-        """Take one event of a long job."""
+        """Show one event of a long job."""
         if isinstance(event, Stage):
             self._begin(event)
         elif isinstance(event, Progress):
             self._progress(event)
         elif isinstance(event, Note):
-            self._console.print(f"note: {event.text}")
+            self._console.print(f"note: {in_flags(event.text)}")
         else:
             self.saved = event
 
     def counting(self, name: str) -> Callable[[float, int], None]:
-        """Return a callback (done, total) that shows as a stage called `name`; the time left is estimated here.
+        """Return a callback (done, total) that shows progress of a stage `name`; the time left is estimated here.
 
-        `done` may lie within an item: 2.25 is a quarter of the third.
+        `done` may be a fraction: 2.25 is a quarter of the third item.
         """
         item, since = -1, 0.0
 
@@ -97,7 +98,7 @@ class Watch:
             self._console.print(f"  {self._stage} {event.done}/{event.total}  {figures(event)}".rstrip())
 
     def _due(self, event: Progress) -> bool:
-        """Whether a log, which cannot be redrawn, should get another line."""
+        """Whether it is time for another line in a log, which cannot be redrawn."""
         now = time.monotonic()
         part = int((event.done + event.share) * LOG_LINES) // max(event.total, 1)
         quiet = now - self._logged_at
@@ -117,14 +118,14 @@ class Watch:
         self._bar.update(self._task, completed=event.done + event.share, total=event.total, figures=text)
 
     def close(self) -> None:
-        """Take the live bar away, if there is one."""
+        """Remove the live bar, if there is one."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
 
 def figures(event: Progress, room: int = 1000) -> str:
-    """Write what is known, most wanted first, as far as `room` characters go.
+    """Write the known figures, most important first, in at most `room` characters.
 
     >>> figures(Progress(5, 10, seconds_left=30, loss=0.5, score=0.25, rate=2))
     '30 s left  loss 0.500  score 0.250  2.0/s'
@@ -146,7 +147,7 @@ def figures(event: Progress, room: int = 1000) -> str:
 
 
 def _bar_width(console: Console) -> int:
-    """Return the characters that the bar itself takes: none where the figures need the room."""
+    """Return the width of the bar in characters: 0 if the figures need the space."""
     return min(30, console.width // 6) if console.width >= 60 else 0
 
 

@@ -47,7 +47,7 @@ class Classes:
         if len(self.names) > MAX_CLASSES:
             raise MaskwrightError(
                 f"{len(self.names)} classes were found, and at most {MAX_CLASSES} fit: are the masks instance ids, "
-                "or photographs? Force the reading with --format or name the classes in classes.txt"
+                "or photographs? Force the format with `read.format`, or name the classes in classes.txt"
             )
         require_distinct(self.names)
         _require_one_line(self.names)
@@ -77,7 +77,7 @@ class Classes:
 
 
 def require_distinct(names: Sequence[str], source: Path | None = None) -> None:
-    """Refuse a class name that stands twice, in the file `source` where one gives the names.
+    """Refuse a class name that occurs twice, in the file `source` where one gives the names.
 
     Raises:
         MaskwrightError: one does.
@@ -85,7 +85,7 @@ def require_distinct(names: Sequence[str], source: Path | None = None) -> None:
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
         where = "" if source is None else f"{source}: "
-        raise MaskwrightError(f"{where}the class name {twice!r} stands twice: rename one of them")
+        raise MaskwrightError(f"{where}the class name {twice!r} occurs twice: rename one of them")
 
 
 def _require_one_line(names: Sequence[str]) -> None:
@@ -94,8 +94,8 @@ def _require_one_line(names: Sequence[str]) -> None:
         wrong = next((sign for sign in name if unicodedata.category(sign) in {"Cc", "Zl", "Zp"}), None)
         if wrong is not None:
             raise MaskwrightError(
-                f"the class name {name!r} holds the control character {wrong!r}, and a name is one line of plain text: "
-                "rename the class where it comes from, or with --classes"
+                f"the class name {name!r} contains the control character {wrong!r}, but a name must be one line of "
+                "plain text: rename the class where it comes from, or with `read.classes`"
             )
 
 

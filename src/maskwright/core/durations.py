@@ -34,10 +34,10 @@ def parse_seconds(text: str | float) -> float:
         seconds = _sum_of_terms(words)
     if seconds is None:
         raise MaskwrightError(
-            f"{words!r} is no duration: write 90s, 10m or 1h30m, or a bare number of seconds such as 600"
+            f"{words!r} is not a duration: write 90s, 10m or 1h30m, or a number of seconds such as 600"
         )
     if not math.isfinite(seconds) or seconds <= 0:
-        raise MaskwrightError(f"{words!r} is no usable duration: it must be longer than nothing, e.g. 10m")
+        raise MaskwrightError(f"the duration {words!r} must be longer than zero: give e.g. 10m")
     return seconds
 
 
@@ -54,28 +54,29 @@ def format_seconds(seconds: float) -> str:
 
 
 def check_lengths(lengths: Mapping[str, object]) -> None:
-    """Refuse more than one length of a training, one that is no number to count to, and a hopeless budget.
+    """Refuse more than one length of a training, one that is not a number above 0, and a hopeless budget.
 
     Args:
-        lengths: seconds, steps and epochs by the names that the user knows them by (`steps`, `--steps`); None where
-            not given. Steps are whole.
+        lengths: seconds, steps and epochs by the keys that set them (`steps`, `train.budget_seconds`); None where not
+            given. Steps are whole.
 
     Raises:
-        MaskwrightError: so it is.
+        MaskwrightError: two lengths are given, or one breaks its rule.
     """
     given = {name: value for name, value in lengths.items() if value is not None}
     if len(given) > 1:
-        raise MaskwrightError(f"{' and '.join(given)} each say how long training lasts: keep one of them")
+        names = " and ".join(f"`{name}`" for name in given)
+        raise MaskwrightError(f"{names} each set the length of the training: keep one of them")
     for name, value in given.items():
         whole = name.endswith("steps")
         count = value if isinstance(value, int) or (isinstance(value, float) and not whole) else 0
         if not 0 < count <= LONGEST:
             rule = f"a {'whole ' if whole else ''}number above 0, and {LONGEST:.0e} at most"
-            raise MaskwrightError(f"{name} is {value!r}, and it must be {rule}: give e.g. {name}=20")
+            raise MaskwrightError(f"`{name}` is {value!r}, and it must be {rule}: give e.g. 20")
         if "budget" in name and count < SHORTEST:
             raise MaskwrightError(
-                f"{name} is {count:g} s, and it must be {SHORTEST:g} s or more, as getting ready takes that long: give "
-                "a minute or more, or a number of steps instead"
+                f"`{name}` is {count:g} s, and it must be {SHORTEST:g} s or more, because preparation takes that long: "
+                "give a minute or more, or a number of steps instead"
             )
 
 

@@ -1,4 +1,7 @@
-"""Errors that people read: the value, the rule, the cure and the file. Nothing here knows who raises them."""
+"""Errors that people read: the value, the rule, the cure and the file. Nothing here knows who raises them.
+
+Messages name settings by their keys in backticks, `out` or `optim.lr=0.001`; the command line turns these into options.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +15,34 @@ if TYPE_CHECKING:
 
 
 class MaskwrightError(Exception):
-    """The user's data, settings or machine stand in the way, and the message says what to do about it.
+    """A problem with the data, the settings or the machine of the user; the message says what to do about it.
 
     The message is one paragraph: which file, which value, which rule, which cure. The command line prints it
     without a traceback and exits with 2.
+
+    Attributes:
+        key: dotted key of the setting at fault (`optim.freeze`), where there is one: the command line names the
+            option that set it.
     """
 
+    def __init__(self, message: str = "", key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> MaskwrightError:
+
+def unknown_name(kind: str, name: str, known: Iterable[str], key: str | None = None) -> MaskwrightError:
     """Build the error for a name that no table holds, with the nearest known one.
 
     Args:
         kind: what the name should have been, in the singular ("model", "loss").
         name: the value given.
         known: every name there is.
+        key: of the setting that holds the name.
     """
     names = sorted(known)
     near = nearest(name, names)
-    hint = f"did you mean {near!r}? " if near else ""
-    return MaskwrightError(f"{name!r} is no {kind}: {hint}the known ones are {', '.join(names)}")
+    hint = f": did you mean {near!r}?" if near else "."
+    return MaskwrightError(f"unknown {kind} {name!r}{hint} Available: {', '.join(names)}", key)
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -43,14 +55,14 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def plainly(message: str) -> str:
-    """Take pydantic's word for programmers off a message that is for people."""
+    """Take pydantic's prefix off a message that is for people."""
     return message.removeprefix("Value error, ")
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that one most likely meant, None where none is near.
+    """Return the known name that was most likely meant, None where none is near.
 
-    Case, blanks, `-` and `_` do not count, and `+` is read as plus. What stands before a colon is not guessed at.
+    Case, blanks, `-` and `_` do not count, and `+` is read as plus. What comes before a colon is not guessed at.
     """
     source, colon, _ = name.partition(":")
     plain = {_plain(entry): entry for entry in known if not colon or entry.startswith(f"{source}:")}

@@ -1,4 +1,4 @@
-"""Events: what a long job tells whoever watches it. Nothing here knows a terminal, a browser or a log file."""
+"""Events: the progress and notes of a long job. Knows no terminal, browser or log file."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Progress:
     """How far the current stage is.
 
     Attributes:
-        done: steps (or images) behind us.
+        done: steps (or images) done.
         total: steps in all, as estimated now; it may move while a time budget is kept.
-        seconds_left: of this stage, or None while nobody knows.
+        seconds_left: of this stage, or None while it is unknown.
         loss: smoothed training loss, or None.
-        score: latest validation score, 0..1, or None before the first validation.
+        score: best validation score so far, or None before the first validation.
         rate: steps (or images) a second, or None.
-        share: of the image in hand, 0..1, where it takes long enough to be asked about; 0 otherwise.
+        share: of the current image that is done, 0..1; 0 if images are too quick to report it.
     """
 
     done: int

@@ -1,4 +1,4 @@
-"""Writing without ever leaving half a file: beside, flushed to disk, then renamed."""
+"""Atomic writing: to a temporary file in the same folder, flushed to disk, then renamed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def write_error(path: Path, error: OSError) -> MaskwrightError:
             f"{path} could not be written: your disk quota is used up. Free some space; nothing was half-written"
         )
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return MaskwrightError(f"{path} could not be written: the folder is read-only. Choose another one with --out")
+        return MaskwrightError(f"{path} could not be written: the folder is read-only. Choose another `out`")
     return MaskwrightError(f"{path} could not be written: {error.strerror or error}")
 
 

@@ -11,7 +11,7 @@ from maskwright.core.records import Fault
 
 @dataclass(frozen=True)
 class Spread:
-    """Smallest, 10th percentile, median, 90th percentile and largest of some quantity."""
+    """Minimum, 10th percentile, median, 90th percentile and maximum of a quantity."""
 
     low: float
     p10: float

@@ -24,24 +24,18 @@ def existing(root: Path) -> Path:
     return root
 
 
-def model_file(run: Path, option: str = "") -> Path:
+def model_file(run: Path) -> Path:
     """Return the file of a model: the one in a run folder, or `run` itself.
-
-    Args:
-        run: what the user named.
-        option: how it was given, with a blank behind it, to begin the message with.
 
     Raises:
         MaskwrightError: it is not there.
     """
     if run.is_dir():
         if not (run / MODEL_FILE).is_file():
-            raise MaskwrightError(
-                f"{option}{run} holds no {MODEL_FILE}: give the folder of a finished run, or a model file"
-            )
+            raise MaskwrightError(f"{run} has no {MODEL_FILE}: give the folder of a finished run, or a model file")
         return run / MODEL_FILE
     if not run.exists():
-        raise MaskwrightError(f"{option}{run} does not exist: give the folder of a run, or a {MODEL_FILE}")
+        raise MaskwrightError(f"{run} does not exist: give the folder of a run, or a {MODEL_FILE}")
     return run
 
 
@@ -52,7 +46,7 @@ def check_folder(out: Path) -> None:
         MaskwrightError: it is a file, or lies below one.
     """
     if out.exists() and not out.is_dir():
-        raise MaskwrightError(f"--out {out} is a file: name a folder")
+        raise MaskwrightError(f"`out` {out} is a file: name a folder")
     _check_above(out)
 
 
@@ -63,11 +57,11 @@ def check_file(out: Path, example: str) -> None:
         MaskwrightError: it is a folder, or lies below a file.
     """
     if out.is_dir():
-        raise MaskwrightError(f"--out {out} is a folder: name a file, e.g. --out {out / example}")
+        raise MaskwrightError(f"`out` {out} is a folder: name a file, e.g. {out / example}")
     _check_above(out)
 
 
 def _check_above(out: Path) -> None:
     above = next(place for place in (out, *out.parents) if place.exists())
     if above != out and not above.is_dir():
-        raise MaskwrightError(f"--out {out} cannot be made, as {above} is a file: choose another --out")
+        raise MaskwrightError(f"`out` {out} cannot be created, because {above} is a file: choose another `out`")

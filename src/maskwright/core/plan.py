@@ -1,6 +1,6 @@
-"""The plan: every decision about one training, as data. `planning` makes it, everything above obeys it.
+"""The plan: every decision about one training, as data. `planning` makes it, everything above follows it.
 
-Lengths are in pixels of the working resolution unless said. `core.plan_file` reads and writes it.
+Lengths are in pixels of the working resolution unless stated otherwise. `core.plan_file` reads and writes it.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from pydantic import Field, model_validator
 from maskwright.core.plan_data import AugmentPlan, DataPlan, SamplingPlan, SplitPlan
 from maskwright.core.plan_learning import (
     AdversarialPlan,
+    DiscriminatorInput,
+    DiscriminatorName,
     LoraPlan,
     LossPlan,
     ModelPlan,
-    Opponent,
-    OpponentInput,
     OptimPlan,
     TrainPlan,
     Weighting,
 )
-from maskwright.core.plan_section import Precision, Section, Side
+from maskwright.core.plan_section import Precision, Section, Sides, image_size
 
 __all__ = [
     "AdversarialPlan",
     "AugmentPlan",
     "CrfPlan",
     "DataPlan",
+    "DiscriminatorInput",
+    "DiscriminatorName",
     "LoraPlan",
     "LossPlan",
     "ModelPlan",
-    "Opponent",
-    "OpponentInput",
     "OptimPlan",
     "Plan",
     "PostprocessPlan",
@@ -50,17 +50,22 @@ class PredictPlan(Section):
     """How whole images are predicted.
 
     Attributes:
-        tile: (height, width) of one pass through the network.
+        tile: size of the network input, in the order of the axes of the data.
         overlap: of neighbouring tiles, as a share of their side.
-        flip: average with the mirrored image's prediction.
-        output_stride: 4, 8, 16 or 32: largest stride of the network, where that can be changed after training; None for
-            the stride that it was trained at.
+        flip: average with the prediction for the flipped image.
+        output_stride: 4, 8, 16 or 32: largest stride of the network, if it can be changed after training; None for the
+            stride that it was trained at.
     """
 
-    tile: tuple[Side, Side] = (512, 512)
+    tile: Sides = (512, 512)
     overlap: float = Field(0.25, ge=0, le=0.5)
     flip: bool = False
     output_stride: Literal[4, 8, 16, 32] | None = None
+
+    @property
+    def tile_size(self) -> tuple[int, int]:
+        """(height, width) of the tile of an image; MaskwrightError if the tile has other axes."""
+        return image_size(self.tile, "predict.tile")
 
 
 class CrfPlan(Section):
@@ -84,21 +89,21 @@ class CrfPlan(Section):
 
 
 class PostprocessPlan(Section):
-    """What may follow the network.
+    """Postprocessing after the network.
 
     Attributes:
-        crf: where a search for the dense CRF's parameters starts, or what it found; None: no training looks for them,
-            and what asks for a CRF later starts from the defaults.
+        crf: parameters of the dense CRF: where their search starts, or what it found. None: training does not search
+            for them, and a CRF that is requested later starts from the defaults.
     """
 
     crf: CrfPlan | None = None
 
 
 class Plan(Section):
-    """Every decision about one training; `reasons` maps a dotted key (`data.scale`) to why it is so."""
+    """Every decision about one training; `task` is in `tasks.TASKS`; `reasons` maps a dotted key to why it is so."""
 
     version: Literal[1] = 1
-    task: Literal["semantic"] = "semantic"
+    task: str = "semantic"
     seed: int = Field(0, ge=0)
     data: DataPlan = DataPlan()
     split: SplitPlan = SplitPlan()

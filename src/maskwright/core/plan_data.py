@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from maskwright.core.plan_section import Deviation, Factor, Level, Section, Side, Weight
+from maskwright.core.plan_section import Deviation, Factor, Level, Section, Sides, Weight, image_size
 
 
 class DataPlan(Section):
@@ -29,7 +29,7 @@ class DataPlan(Section):
             value = getattr(self, name)
             if value is not None and len(value) != self.channels:
                 raise ValueError(
-                    f"data.{name} has {len(value)} entries, but data.channels is {self.channels}: give one a "
+                    f"data.{name} has {len(value)} entries, but data.channels is {self.channels}: give one per "
                     "channel, or leave it out"
                 )
         for low, high in self.value_range or []:
@@ -41,7 +41,7 @@ class DataPlan(Section):
 
 
 class SplitPlan(Section):
-    """Which images train, which choose the model, and which judge it; used where the layout does not say.
+    """How to split images into training, validation and test; used if the layout has no splits.
 
     Attributes:
         val, test: shares of the images, 0..1.
@@ -55,23 +55,28 @@ class SplitPlan(Section):
 
 
 class SamplingPlan(Section):
-    """What a batch is made of.
+    """How a batch is sampled.
 
     Attributes:
-        crop: (height, width) of a training crop.
-        batch: crops a step, over all processes.
+        crop: sides of a training crop, in the order of the axes of the data.
+        batch: crops per step, over all processes.
         rare_share: part of the crops that are centred on a pixel of a class drawn by `class_odds`.
-        class_odds: one a class, sum 1; None for equal odds.
+        class_odds: one per class, sum 1; None for equal odds.
     """
 
-    crop: tuple[Side, Side] = (256, 256)
+    crop: Sides = (256, 256)
     batch: int = Field(8, ge=1)
     rare_share: float = Field(0.5, ge=0, le=1)
     class_odds: list[Weight] | None = None
 
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """(height, width) of a crop of an image; MaskwrightError where the crop has other axes."""
+        return image_size(self.crop, "sampling.crop")
+
 
 class AugmentPlan(Section):
-    """How a training crop is changed.
+    """How training crops are augmented.
 
     Attributes:
         zoom: factors on the working resolution, drawn log-uniformly.

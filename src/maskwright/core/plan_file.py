@@ -1,8 +1,7 @@
-"""The plan as text: `plan.yaml` and `--set section.key=value`. An unknown key is refused, the nearest one named."""
+"""The plan as text: `plan.yaml`, and settings `section.key=value`. Refuses unknown keys and names the nearest one."""
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 BY_HAND = "set by hand"
 FILE_NAME = "plan.yaml"
-_ANEW = "mend it, or let `maskwright plan DATA --out plan.yaml` write one"
+_ANEW = "correct it, or let `maskwright plan DATA --out plan.yaml` write one"
 _LONGEST = 80
 
 
@@ -38,31 +37,33 @@ def validated(values: dict[str, Any], source: str) -> Plan:
     try:
         return Plan.model_validate(values)
     except ValidationError as error:
-        raise _refusal(error.errors()[0], source, _as_yaml) from None
+        raise _refusal(error.errors()[0], f"{source}: ", _as_yaml) from None
 
 
-def overridden(plan: Plan, settings: Sequence[str], typed: Mapping[str, str] | None = None) -> Plan:
-    """Apply `--set` options, `section.key=value` with the value in YAML: all of them, and only then check the whole.
+def overridden(plan: Plan, settings: Sequence[str], given: Mapping[str, Any] | None = None) -> Plan:
+    """Apply values of the user, all of them, and only then check the whole.
 
-    With another number of `data.channels`, what is given per channel and not set along goes back to its default.
+    With another number of `data.channels`, values per channel that are not set along go back to their defaults.
 
     Args:
         plan: what they override.
-        settings: one a key.
-        typed: setting -> how the user said it, where that was not `--set`: `--freeze backbone`.
+        settings: `section.key=value` with the value in YAML.
+        given: dotted key -> value; `settings` beat them.
 
     Raises:
-        MaskwrightError: no `=`, an unknown key or a value outside its rule; the setting at fault is named.
+        MaskwrightError: no `=`, an unknown key or a value outside its rule; its `key` is the one at fault.
     """
     values = plan.model_dump(mode="json")
-    keys: list[str] = []
+    wanted: list[tuple[str, Any, str]] = [(key, value, f"{key}={value}") for key, value in (given or {}).items()]
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
-            raise MaskwrightError(f"--set {setting}: write it as section.key=value, e.g. --set optim.lr=3e-4")
-        keys.append(key.strip())
-        _put(values, keys[-1], yaml_value(text), setting)
-        values["reasons"][keys[-1]] = BY_HAND
+            raise MaskwrightError(f"`{setting}` is not a setting: write section.key=value, e.g. `optim.lr=3e-4`")
+        wanted.append((key.strip(), yaml_value(text), setting))
+    for key, value, setting in wanted:
+        _put(values, key, value, setting)
+        values["reasons"][key] = BY_HAND
+    keys = [key for key, _, _ in wanted]
     if "data.channels" in keys:
         _fit_channels(values["data"], plan.data.channels, keys)
     try:
@@ -70,9 +71,10 @@ def overridden(plan: Plan, settings: Sequence[str], typed: Mapping[str, str] | N
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        guilty = [setting for key, setting in zip(keys, settings, strict=True) if meets(key, where)]
-        said = [(typed or {}).get(setting, f"--set {setting}") for setting in guilty or settings]
-        raise _refusal(first, " ".join(said), _as_setting) from None
+        guilty = next((key for key in reversed(keys) if meets(key, where)), None)
+        if guilty is None and keys:  # a rule about several keys names them itself
+            guilty = next((key for key in reversed(keys) if key in plainly(first["msg"])), keys[-1])
+        raise _refusal(first, "", _as_setting, guilty) from None
 
 
 def read_plan(path: Path) -> Plan:
@@ -98,7 +100,7 @@ def read_plan(path: Path) -> Plan:
 
 
 def named(plan: Plan) -> frozenset[str]:
-    """Return the dotted keys (`optim.lr`) that a plan was made with; the others stand at their defaults."""
+    """Return the dotted keys (`optim.lr`) that a plan was made with; the others have their defaults."""
     sections = {name: getattr(plan, name) for name in plan.model_fields_set}
     return frozenset(
         f"{name}.{key}"
@@ -152,13 +154,13 @@ def _put(values: dict[str, Any], key: str, value: Any, setting: str) -> None:
     target = values
     *path, last = key.split(".")
     if key.partition(".")[0] == "reasons":
-        raise MaskwrightError(f"--set {setting}: reasons are written by planning, and decide nothing: leave it out")
+        raise MaskwrightError(f"`{setting}`: planning writes the reasons, and they have no effect: leave it out")
     for part in path:
         if target.get(part) is None:  # a section that may be absent begins with its defaults
             target[part] = {}
         target = target[part]
         if not isinstance(target, dict):
-            raise MaskwrightError(f"--set {setting}: {part!r} holds a value and no keys of its own: shorten the key")
+            raise MaskwrightError(f"`{setting}`: {part!r} holds a value and has no keys: shorten the key")
     target[last] = value
 
 
@@ -174,39 +176,44 @@ def _fit_channels(data: dict[str, Any], before: int, keys: list[str]) -> None:
         data["value_range"] = None
 
 
-def _refusal(first: ErrorDetails, source: str, example: Callable[[str, Any], str]) -> MaskwrightError:
+def _refusal(
+    first: ErrorDetails, source: str, example: Callable[[str, Any], str], guilty: str | None = None
+) -> MaskwrightError:
     """Say in words what pydantic found: the key, its value, the rule, and an example that keeps it."""
     if first["loc"][-1:] == ("[key]",):  # YAML reads 1 and yes as no text
         name = f"{'.'.join(str(part) for part in first['loc'][:-2])} names {first['input']!r}"
-        return MaskwrightError(f"{source}: {name}, and every name must be text: put it in quotes, or leave it out")
+        text = f"{source}{name}, and every name must be text: put it in quotes, or leave it out"
+        return MaskwrightError(text, guilty)
     location = first["loc"][:-1] if first["type"] == "missing" else first["loc"]  # a list that is too short
     where = ".".join(str(part) for part in location) or "plan"
     if first["type"] == "extra_forbidden":
-        return _unknown_key(location, f"{source}: {where}")
+        return _unknown_key(location, f"{source}{where}", guilty)
     if first["type"] == "value_error":  # ours: it names key, value, rule and cure
-        return MaskwrightError(f"{source}: {plainly(first['msg'])}")
+        return MaskwrightError(f"{source}{plainly(first['msg'])}", guilty)
     if first["input"] is None and ":" in str(location[-1:]):
-        raise MaskwrightError(f"{source}: {where} has no value: YAML wants a blank after the colon, as in {{dice: 1}}")
+        text = f"{source}{where} has no value: YAML needs a space after the colon, as in {{dice: 1}}"
+        return MaskwrightError(text, guilty)
     place = place_at(location)
     if isinstance(location[-1], int) and place.words.startswith("a list"):
         where = f"entry {location[-1] + 1} of {'.'.join(str(part) for part in location[:-1])}"
     words = place.words.replace("a number", "a finite number") if first["type"] == "finite_number" else place.words
-    cure = "mend it" if place.usual is None else f"write e.g. {example(place.key, place.usual)}"
+    cure = "correct it" if place.usual is None else f"write e.g. {example(place.key, place.usual)}"
     text = repr(first["input"])
     value = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-    return MaskwrightError(f"{source}: {where} is {value}, and it must be {words}: {cure}, or leave it out")
+    return MaskwrightError(f"{source}{where} is {value}, and it must be {words}: {cure}, or leave it out", guilty)
 
 
-def _unknown_key(location: tuple[int | str, ...], where: str) -> MaskwrightError:
+def _unknown_key(location: tuple[int | str, ...], where: str, guilty: str | None) -> MaskwrightError:
     name = str(location[-1])
     elsewhere = keys_called(name)
     if elsewhere:
-        return MaskwrightError(f"{where}: {name!r} is no key of this section: did you mean {' or '.join(elsewhere)}?")
-    return MaskwrightError(f"{where}: {unknown_name('key of the plan', name, place_at(location[:-1]).keys)}")
+        words = f"{where}: this section has no key {name!r}: did you mean {' or '.join(elsewhere)}?"
+        return MaskwrightError(words, guilty)
+    return MaskwrightError(f"{where}: {unknown_name('key of the plan', name, place_at(location[:-1]).keys)}", guilty)
 
 
 def _as_setting(key: str, value: Any) -> str:
-    return f"--set {shlex.quote(f'{key}={in_yaml(value)}')}"
+    return f"`{key}={in_yaml(value)}`"
 
 
 def _as_yaml(key: str, value: Any) -> str:

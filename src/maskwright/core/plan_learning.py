@@ -1,4 +1,4 @@
-"""The plan's sections about learning: network, loss, opponent, optimiser, length. See `core.plan`."""
+"""The plan's sections about learning: network, loss, discriminator, optimiser, length. See `core.plan`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from maskwright.core.plan_section import Precision, Section, Weight
 
-Opponent = Literal["large-fov", "large-fov-light", "small-fov", "small-fov-light", "two-branch"]
-OpponentInput = Literal["labels", "product"]
+DiscriminatorName = Literal["large-fov", "large-fov-light", "small-fov", "small-fov-light", "two-branch"]
+DiscriminatorInput = Literal["labels", "product"]
 Weighting = Literal["inverse-sqrt", "median-frequency", "class-balanced", "none"]
 
 
@@ -24,7 +24,7 @@ class ModelPlan(Section):
         weights: a local file of weights to start from.
         dropout: before the last layer.
         aux_levels: levels of the backbone's pyramid, 0 the finest and -1 the coarsest, that get an auxiliary head;
-            None for what the architecture has of its own.
+            None for the default of the architecture.
         options: keyword arguments of the architecture's builder.
     """
 
@@ -36,6 +36,10 @@ class ModelPlan(Section):
     aux_levels: list[int] | None = None
     options: dict[str, Any] = {}
 
+    def plain(self) -> ModelPlan:
+        """Return the same network without starting weights, for a model whose weights are loaded afterwards."""
+        return self.model_copy(update={"pretrained": False, "weights": None})
+
 
 class LossPlan(Section):
     """What is minimised.
@@ -43,14 +47,14 @@ class LossPlan(Section):
     Attributes:
         terms: loss name in `losses.LOSSES` -> weight in the sum.
         options: loss name -> its own settings, such as `focal: {gamma: 1.5}`.
-        class_weights: one a class, mean 1, for the losses that take them; None for equal weights.
-        class_weighting: how planning reckons `class_weights` from the data: `inverse-sqrt` of the frequency,
+        class_weights: one per class, mean 1, for the losses that take them; None for equal weights.
+        class_weighting: how planning computes `class_weights` from the data: `inverse-sqrt` of the frequency,
             `median-frequency`, `class-balanced` by the effective number of objects, or `none`.
-        class_balance: beta of `class-balanced`: 0 weighs all classes alike, towards 1 by their number of objects.
+        class_balance: beta of `class-balanced`: 0 weights all classes equally, close to 1 by their number of objects.
         label_smoothing: of the cross-entropy.
         auxiliary: weight of the loss on auxiliary heads.
         full_size: enlarge the logits to the size of the crop and compare them with every label; otherwise they stay at
-            the decoder's own stride and are compared with every `stride`-th label.
+            the stride of the decoder and are compared with every `stride`-th label.
     """
 
     terms: dict[str, Weight] = {"cross_entropy": 1.0, "dice": 1.0}
@@ -64,21 +68,21 @@ class LossPlan(Section):
 
 
 class AdversarialPlan(Section):
-    """An opponent that learns to tell predicted label maps from true ones, for the network to fool.
+    """A discriminator that learns to tell predicted label maps from true ones, while the network learns to fool it.
 
     Attributes:
-        weight: of the opponent's verdict in the loss; 0 for no opponent.
+        weight: of the adversarial loss; 0 trains without a discriminator.
         network: in `models.discriminator.NETWORKS`.
-        width: scales its channels, those of the paper with 96.
-        input: `labels` alone, or their `product` with the image; `two-branch` sees both as they are.
-        tau: least probability that the true class has in the true map that it is shown; 1 shows the labels as they are.
-        lr: its highest learning rate; it follows `optim.schedule`.
+        width: scales its channels; 96 gives those of the paper.
+        input: `labels` alone, or their `product` with the image; `two-branch` takes both unchanged.
+        tau: smallest probability of the true class in the true map that it gets; 1 for one-hot labels.
+        lr: its peak learning rate; it follows `optim.schedule`.
     """
 
     weight: float = Field(0.0, ge=0)
-    network: Opponent = "large-fov"
+    network: DiscriminatorName = "large-fov"
     width: int = Field(96, ge=1)
-    input: OpponentInput = "labels"
+    input: DiscriminatorInput = "labels"
     tau: float = Field(0.9, gt=0, le=1)
     lr: float = Field(2e-4, gt=0)
 
@@ -86,8 +90,8 @@ class AdversarialPlan(Section):
     def _one_image(self) -> Self:
         if self.network == "two-branch" and self.input == "product":
             raise ValueError(
-                "adversarial.input is product, and the network two-branch has the image in a branch of its own: "
-                "leave the input at labels, or choose another adversarial.network"
+                "adversarial.input is product, but the network two-branch already has a branch for the image: "
+                "set it to labels, or choose another adversarial.network"
             )
         return self
 
@@ -96,24 +100,24 @@ def _freeze(text: str) -> str:
     """Check `optim.freeze`; `until-step 200` is written `until-step=200`."""
     found = re.fullmatch(r"none|backbone|until-step[ =](\d+)", text.strip())
     if found is None:
-        raise ValueError(f"optim.freeze is {text!r}: it is none, backbone, or until-step=N, e.g. until-step=200")
+        raise ValueError(f"optim.freeze is {text!r}, and must be none, backbone or until-step=N, e.g. until-step=200")
     return text.strip() if found[1] is None else f"until-step={int(found[1])}"
 
 
 class OptimPlan(Section):
-    """How the weights move.
+    """How the weights are updated.
 
     Attributes:
         name: optimiser in `training.OPTIMIZERS`.
-        lr: highest learning rate.
+        lr: peak learning rate.
         weight_decay: not applied to norms and biases.
         momentum: of SGD and RMSprop.
-        clip: largest norm of the gradient; 0 for none.
-        accumulate: micro-batches a step.
+        clip: largest norm of the gradient; 0 for no clipping.
+        accumulate: micro-batches per step.
         schedule: `cosine`, `poly` (power 0.9) or `constant`.
         warmup: share of the training in which the learning rate rises from 0.
-        ema: decay of the averaged weights that are validated and saved; 0 for none.
-        freeze: `none`; `backbone`: it stays as it is, statistics of norms included; `until-step=N`: so for N steps.
+        ema: EMA decay of the averaged weights, which are validated and saved; 0 for no averaging.
+        freeze: `none`; `backbone`: it does not change, nor do the statistics of its norms; `until-step=N`: for N steps.
         backbone_lr: learning rate of the backbone, as a factor on `lr`.
     """
 
@@ -131,13 +135,13 @@ class OptimPlan(Section):
 
 
 class LoraPlan(Section):
-    """Train low-rank changes of the weights instead of the weights; see `models.lora`.
+    """Train low-rank updates (LoRA) of the weights instead of the weights; see `models.lora`.
 
     Attributes:
-        rank: of the change, the same for every layer that has room for it; 0 trains the weights themselves.
-        alpha: the change is scaled by alpha / rank, the rank that the layer has room for.
-        decoder: change the decoder in this way too, because it starts from weights that know something; otherwise it
-            is trained whole.
+        rank: of the updates, the same for every layer that is large enough; 0 trains the weights themselves.
+        alpha: each update is scaled by alpha / rank, with the rank that the layer has.
+        decoder: train low-rank updates of the decoder too, because it starts from trained weights; otherwise all of
+            its weights are trained.
     """
 
     rank: int = Field(0, ge=0, le=1024)
@@ -146,19 +150,19 @@ class LoraPlan(Section):
 
 
 class TrainPlan(Section):
-    """How long, how fast, how careful.
+    """Length, precision, validation and checkpoints of a training.
 
     Attributes:
         steps: optimiser steps.
-        budget_seconds: of the whole command; steps then follow the clock. None: exactly `steps`.
+        budget_seconds: for the whole command; the number of steps is then adjusted to the time. None: exactly `steps`.
         precision: Fabric's name: `32-true`, `bf16-mixed` or `16-mixed`.
         channels_last: memory format of images and weights.
         gradient_checkpointing: recompute activations to save memory.
         validations: how many times the model is scored on validation data.
-        validation_images: at most so many of them each time.
-        patience: stop after so many validations without a better score; 0 for never.
-        checkpoint_seconds: between two checkpoints.
-        threads: that decode and augment.
+        validation_images: largest number of images in each validation.
+        patience: stop after this many validations without a better score; 0 to never stop early.
+        checkpoint_seconds: seconds between two checkpoints.
+        threads: number of threads that decode and augment.
     """
 
     steps: int = Field(1000, ge=1)

@@ -1,7 +1,7 @@
-"""What a place in the plan may hold, in words, read from the plan's own schema. Knows no file and no option.
+"""Which values a place in the plan accepts, in words, from the schema of the plan. Knows no file and no option.
 
-The words come from the same declarations that pydantic checks, so that a message never says another rule than the one
-that was broken.
+The words come from the same declarations that pydantic checks, so a message always states the rule that was
+broken.
 """
 
 from __future__ import annotations
@@ -110,8 +110,9 @@ def _words(schema: Schema, sections: dict[str, Schema]) -> str:
         return " or ".join(map(in_yaml, schema.get("enum", [schema.get("const")])))
     if schema["type"] == "array":
         entries = schema.get("prefixItems", [schema.get("items", {})])
-        count = f"a list of {len(entries)} entries" if "prefixItems" in schema else "a list"
-        return f"{count}, each of them {_words(entries[0], sections)}"
+        least, most = schema.get("minItems"), schema.get("maxItems")
+        counts = " or ".join(map(str, range(least, most + 1))) if least is not None and most is not None else ""
+        return f"a list{counts and f' of {counts} entries'}, each of them {_words(entries[0], sections)}"
     if schema["type"] == "object":
         inner = schema.get("additionalProperties")
         return "a table {NAME: VALUE}" + (f", each VALUE {_words(inner, sections)}" if isinstance(inner, dict) else "")

@@ -6,8 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from maskwright.core.errors import MaskwrightError
+
 Side = Annotated[int, Field(ge=8)]
-"""Of a crop or a tile, in pixels: below 8 a network sees nothing."""
+"""Side of a crop or a tile, in pixels: a network needs at least 8."""
+Sides = Annotated[tuple[Side, ...], Field(min_length=2, max_length=3)]
+"""Of a crop or a tile along the axes of the data: (height, width) of images, (depth, height, width) of volumes."""
 Weight = Annotated[float, Field(ge=0)]
 Level = Annotated[float, Field(ge=-255, le=510)]
 Deviation = Annotated[float, Field(gt=0)]
@@ -19,3 +23,14 @@ class Section(BaseModel):
     """A part of the plan: unknown keys are refused, values are checked on assignment too."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
+
+
+def image_size(sides: tuple[int, ...], key: str) -> tuple[int, int]:
+    """Return the sides of a crop or a tile as (height, width).
+
+    Raises:
+        MaskwrightError: they have another number of axes than images have.
+    """
+    if len(sides) != 2:
+        raise MaskwrightError(f"{key} has {len(sides)} sides, but images have 2 axes: give [height, width]", key)
+    return sides[0], sides[1]

@@ -6,11 +6,10 @@ Nothing here opens a file. `data.formats` makes records, `data.readers` decodes 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from maskwright.core.classes import Classes
 
 Split = Literal["train", "val", "test"]
@@ -41,17 +40,49 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class ImageRef:
+    """Where one image is: a file, or one page of a file that holds a stack of images.
+
+    Attributes:
+        path: the file.
+        page: number of the page, counted from 0; None for a file that is read as one image.
+    """
+
+    path: Path
+    page: int | None = None
+
+    @classmethod
+    def of(cls, image: Self | Path | str) -> Self:
+        """Return the reference itself, or one to a whole file."""
+        return cls(Path(image)) if isinstance(image, Path | str) else image
+
+    @property
+    def name(self) -> str:
+        """The file's name, and the page: `stack.tif, page 3`."""
+        return self.path.name if self.page is None else f"{self.path.name}, page {self.page}"
+
+    def __str__(self) -> str:
+        return str(self.path) if self.page is None else f"{self.path}, page {self.page}"
+
+
+@dataclass(frozen=True)
 class MaskFile:
     """An annotation that is a picture: one value, or one colour, a pixel.
 
     Attributes:
-        path: the mask file.
+        file: the mask file, or one page of it.
         kind: `index` (value -> class by `Dataset.value_to_index`), `color` (RGB -> class by
-            `Dataset.color_to_index`), `instance` (0 is background, every other value one object of class 1).
+            `Dataset.color_to_index`), `instance` (0 is background, every other value one object of class 1), `values`
+            (measured numbers, NaN where unknown).
     """
 
-    path: Path
-    kind: Literal["index", "color", "instance"]
+    file: ImageRef
+    kind: Literal["index", "color", "instance", "values"]
+
+    @property
+    def path(self) -> Path:
+        """The mask file."""
+        return self.file.path
 
 
 @dataclass(frozen=True)
@@ -92,15 +123,16 @@ class Record:
     """One image with its annotation, not yet decoded.
 
     Attributes:
-        id: unique and stable in the data set: the path of the image below the root, in POSIX form.
-        image: the image file.
+        id: unique and stable in the data set: the path of the image file below the root, in POSIX form, and `#3` for
+            page 3 of a stack.
+        image: the image file, or one page of it.
         annotation: the truth, or None where there is none (prediction).
         split: where the layout, or the split made by us, puts it.
         group: what must not be torn apart by a split (patient, video, site).
     """
 
     id: str
-    image: Path
+    image: ImageRef
     annotation: Annotation | None = None
     split: Split | None = None
     group: str | None = None
@@ -129,6 +161,12 @@ class Dataset:
     value_to_index: dict[int, int] = field(default_factory=dict)
     color_to_index: dict[tuple[int, int, int], int] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+
+    @property
+    def measured(self) -> bool:
+        """Whether the mask files hold measured numbers and not classes."""
+        found = (entry.annotation for entry in self.records)
+        return any(isinstance(entry, MaskFile) and entry.kind == "values" for entry in found)
 
     def part(self, split: Split) -> tuple[Record, ...]:
         """Return the records of one split."""

@@ -18,6 +18,9 @@ import psutil
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CACHE_SHARE = 0.4
+"""Part of the free memory that decoded images may fill."""
+
 _GROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 

@@ -1,8 +1,8 @@
-"""Decoded images and label maps at working resolution, in memory up to a limit. Knows no crops and no network.
+"""Decoded images and targets at working resolution, in memory up to a limit. Knows no crops and no network.
 
-Images are kept at exactly the working resolution, made by the same `ops.images.prepare` that prediction uses, so a
-crop without zoom is, pixel for pixel, what the trained network will be shown. Keeping more, for zooming in sharply,
-would cost up to (largest zoom)^2 of the memory and show the network pictures that it never meets in use.
+Images are kept at exactly the working resolution, computed by the same `ops.images.prepare` that prediction uses, so a
+crop without zoom is, pixel for pixel, the input of the trained network in use. A higher resolution, for sharper zoom,
+would need up to (largest zoom)^2 times the memory and show the network images that do not occur in use.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.seeds import generator
-from maskwright.data.labels import read_pair
-from maskwright.ops.images import count_labels, prepare, shrink_labels
+from maskwright.data.readers import read_image
+from maskwright.data.targets import frozen, shrunk
+from maskwright.ops.images import count_labels, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,33 +25,39 @@ if TYPE_CHECKING:
 
     from maskwright.core.plan import DataPlan
     from maskwright.core.records import Dataset, Record
+    from maskwright.core.targets import Target
+    from maskwright.data.targets import ReadTarget
 
-    Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    Pair = tuple[NDArray[np.uint8], Target]
     Points = dict[int, NDArray[np.int32]]
 
-# Pixels remembered a class and record, for crops centred on a class.
+# Number of pixels stored for each class of a record, for crops centred on a class.
 POINTS = 64
 
 
 class DecodedCache:
-    """Decodes each record once and keeps it while there is room; after that, decodes again at each call.
+    """Decodes each record once and keeps it while there is memory; decodes the other records at each call.
 
-    What fits first stays: every image is asked for equally often, so throwing one out for another would gain nothing.
+    The first records that fit stay: every image is used equally often, so replacing one by another would gain nothing.
     All methods may be called from several threads at once.
     """
 
-    def __init__(self, dataset: Dataset, records: Sequence[Record], data: DataPlan, max_bytes: int) -> None:
+    def __init__(
+        self, dataset: Dataset, records: Sequence[Record], data: DataPlan, max_bytes: int, read: ReadTarget
+    ) -> None:
         """Start empty.
 
         Args:
             dataset: how annotations are read.
-            records: those to serve, by their place here.
+            records: the records to serve, by their index here.
             data: channels, value range and working resolution.
-            max_bytes: of pixels and labels kept in memory.
+            max_bytes: of pixels and targets kept in memory.
+            read: reads an annotation.
         """
         self.records = tuple(records)
         self._dataset = dataset
         self._data = data
+        self._read = read
         self._room = max_bytes
         self._pairs: dict[int, Pair] = {}
         self._points: dict[int, Points] = {}
@@ -65,10 +72,10 @@ class DecodedCache:
         return len(self._pairs)
 
     def get(self, number: int) -> Pair:
-        """Return the image uint8 (H, W, C) and label map uint8 (H, W) of a record, both read-only.
+        """Return the image uint8 (H, W, C) and the target of a record, both read-only.
 
         Raises:
-            MaskwrightError: a file cannot be read, or does not fit the plan; the message names it.
+            MaskwrightError: a file cannot be read or does not fit the plan; the message names it.
         """
         pair = self._pairs.get(number)
         if pair is None:
@@ -77,22 +84,22 @@ class DecodedCache:
         return pair
 
     def points(self, number: int, index: int) -> NDArray[np.int32]:
-        """Return up to `POINTS` pixels (n, 2) as (row, column) that show class `index`; none where it is absent.
+        """Return up to `POINTS` pixels (n, 2) as (row, column) that show class `index`; n is 0 if it is absent.
 
-        They are drawn evenly over the class's pixels and depend on the record alone.
+        They are drawn uniformly from the pixels of the class and depend only on the record.
         """
         if number not in self._points:
-            _, labels = self.get(number)
-            self._points.setdefault(number, class_points(labels, self.records[number].id))
+            _, target = self.get(number)
+            self._points.setdefault(number, class_points(target.labels, self.records[number].id))
         return self._points[number].get(index, np.empty((0, 2), np.int32))
 
     def _decoded(self, number: int) -> Pair:
-        image, labels = read_pair(self._dataset, self.records[number])
+        record = self.records[number]
+        image = read_image(record.image)
+        target = self._read(self._dataset, record, (image.shape[0], image.shape[1]))
         pixels = prepare(image, self._data)
-        small = shrink_labels(labels, (pixels.shape[0], pixels.shape[1]))
-        for array in (pixels, small):
-            array.flags.writeable = False
-        return pixels, small
+        pixels.flags.writeable = False
+        return pixels, frozen(shrunk(target, (pixels.shape[0], pixels.shape[1])))
 
     def _keep(self, number: int, pair: Pair) -> None:
         size = pair[0].nbytes + pair[1].nbytes
@@ -107,7 +114,7 @@ def class_points(labels: NDArray[np.uint8], key: str) -> Points:
 
     Args:
         labels: uint8 (H, W).
-        key: what the draw depends on, besides the labels.
+        key: seeds the draw, together with the labels.
 
     Returns:
         class index -> int32 (n, 2) of (row, column), n from 1 to `POINTS`.
@@ -124,7 +131,7 @@ def class_points(labels: NDArray[np.uint8], key: str) -> Points:
 
 
 def _ranked(where: NDArray[np.bool_], ranks: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Return the places (n, 2) of the set pixels with these ranks (n,), counted row by row; lists no other pixel."""
+    """Return (row, column) (n, 2) of the set pixels with these ranks (n,), counted row by row, without listing all."""
     ends = np.cumsum(np.count_nonzero(where, axis=1))
     rows = np.searchsorted(ends, ranks, side="right")
     before = ends[rows] - np.count_nonzero(where[rows], axis=1)

@@ -1,7 +1,7 @@
-"""How a training crop's values change: one colour mix, one look-up table, sometimes blur and noise. Knows no geometry.
+"""Colour augmentation of a training crop: one matrix, one look-up table, sometimes blur and noise. Knows no geometry.
 
-All of brightness, contrast and gamma is one table of 256 entries for all channels; saturation and the shift between
-channels are one 3x4 matrix before it (30 us), because a table a channel costs twice the single one (140 against 67 us).
+Brightness, contrast and gamma are one table of 256 entries for all channels; saturation and the shift between channels
+are one 3x4 matrix before it (30 us), because one table a channel takes twice as long as a single one (140 and 67 us).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.plan import AugmentPlan
 
-# Uniform numbers that `recolored` consumes.
+# Number of uniform random numbers that `recolored` uses.
 COLOR_DRAWS = 11
 
 # The table of noise holds 128 + NOISE_UNIT * N(0, 1).
@@ -33,11 +33,11 @@ NOISE_TABLE = 1 << 20
 def recolored(image: NDArray[np.uint8], augment: AugmentPlan, draws: Sequence[float]) -> NDArray[np.uint8]:
     """Change brightness, contrast, gamma, saturation and the balance of channels; blur and add noise.
 
-    Saturation and balance need three channels and leave other images alone.
+    Saturation and balance need three channels and do not change other images.
 
     Args:
         image: uint8 (H, W, C).
-        augment: the limits; all zero returns the image unchanged.
+        augment: the limits; if all are zero, the image does not change.
         draws: `COLOR_DRAWS` uniform numbers in [0, 1).
 
     Returns:
@@ -46,22 +46,22 @@ def recolored(image: NDArray[np.uint8], augment: AugmentPlan, draws: Sequence[fl
     if image.shape[2] == 3 and (augment.saturation or augment.hue):
         image = np.asarray(cv2.transform(image, _mix(augment, draws[0:4])), np.uint8)
     if augment.brightness or augment.contrast or augment.gamma:
-        # OpenCV drops the channel axis where there is one channel.
+        # OpenCV drops the channel axis if there is one channel.
         flat = _flat(image)
         image = np.asarray(cv2.LUT(flat, tone_table(augment, flat, draws[4:7])), np.uint8).reshape(image.shape)
     if draws[7] < augment.blur:
         sigma = 0.4 + 0.8 * draws[8]
         image = joined([cv2.GaussianBlur(group, (5, 5), sigma) for group in channel_groups(image)])
     sigma = augment.noise * draws[9]
-    # Below half the rounding step noise is all rounded away.
+    # Weaker noise vanishes when values are rounded.
     return _noisy(image, sigma, draws[10]) if sigma > 0.25 else image
 
 
 def tone_table(augment: AugmentPlan, flat: NDArray[np.uint8], draws: Sequence[float]) -> NDArray[np.uint8]:
     """Compose gamma, contrast and brightness, in this order, into one table (256,).
 
-    Contrast turns around the crop's own mean, and brightness blends with black or with white: turning around mid grey,
-    or adding a constant, would push a dark image, as microscopes make, into black altogether.
+    Contrast scales around the mean of the crop, and brightness blends with black or with white: scaling around mid
+    grey, or adding a constant, would turn a dark image, as from a microscope, completely black.
 
     Args:
         augment: the limits.
@@ -79,7 +79,7 @@ def tone_table(augment: AugmentPlan, flat: NDArray[np.uint8], draws: Sequence[fl
 
 
 def _mix(augment: AugmentPlan, draws: Sequence[float]) -> NDArray[np.float32]:
-    """Return (3, 4): saturation as a blend with luma, and each channel's shift of at most half of `hue`."""
+    """Return (3, 4): saturation as a blend with luma, and a shift of each channel by at most half of `hue`."""
     saturation = 1.0 + augment.saturation * (2.0 * draws[0] - 1.0)
     shifts = 255.0 * augment.hue * (np.asarray(draws[1:4]) - 0.5)
     blend = saturation * np.eye(3) + (1.0 - saturation) * np.asarray(LUMA)[None, :]
@@ -87,7 +87,7 @@ def _mix(augment: AugmentPlan, draws: Sequence[float]) -> NDArray[np.float32]:
 
 
 def _noisy(image: NDArray[np.uint8], sigma: float, draw: float) -> NDArray[np.uint8]:
-    """Add Gaussian noise of standard deviation `sigma`, read from a table at a random place."""
+    """Add Gaussian noise of standard deviation `sigma`, read from a table at a random offset."""
     flat = _flat(image)
     table = _noise(max(NOISE_TABLE, 1 << (2 * flat.size - 1).bit_length()))
     start = int(draw * (table.size - flat.size))
@@ -104,5 +104,5 @@ def _noise(size: int) -> NDArray[np.uint8]:
 
 
 def _flat(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """View (H, W, C) as (H, W * C): one channel is the fastest way through functions that treat all alike."""
+    """View (H, W, C) as (H, W * C): functions that treat all channels alike are fastest with one channel."""
     return np.ascontiguousarray(image).reshape(image.shape[0], -1)

@@ -1,4 +1,4 @@
-"""Faults of a data set: a log that stays bounded, and what can be told from numbers alone. Opens no file."""
+"""Faults of a data set: a log of bounded size, and the faults that numbers alone reveal. Opens no file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from maskwright.core.records import Fault
+from maskwright.core.records import SPLITS, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 MOST_OF_A_KIND = 200
 _RANK = {"error": 0, "warning": 1, "note": 2}
 OBSTACLES = ("no-images", "no-labels", "one-class", "too-few-images", "no-training-images")
-"""Kinds of error that concern the whole data set: with any of them, training cannot work."""
+"""Kinds of error that concern the whole data set: each of them makes training impossible."""
 
 
 class FaultLog:
-    """Faults as they come: each message once a file; of a kind at most `MOST_OF_A_KIND` are kept, the rest counted."""
+    """Collects faults: each message once per file; keeps at most `MOST_OF_A_KIND` of a kind and counts the rest."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         self._kept: dict[str, dict[tuple[Path, str], Fault]] = defaultdict(dict)
@@ -34,7 +34,7 @@ class FaultLog:
             self.add(fault)
 
     def add(self, fault: Fault) -> None:
-        """Keep or count one."""
+        """Keep or count a fault."""
         kept = self._kept[fault.kind]
         key = (fault.path, fault.message)
         if key in kept:
@@ -45,7 +45,7 @@ class FaultLog:
             self._more[fault.kind] += 1
 
     def sorted(self) -> tuple[Fault, ...]:
-        """Return them worst first, then by kind and file; the last of an overfull kind says how many more there are."""
+        """Return the faults, worst first, then by kind and file; the last of a full kind tells how many follow."""
         found: list[Fault] = []
         for kind, kept in self._kept.items():
             ordered = sorted(kept.values(), key=_place)
@@ -61,7 +61,7 @@ def _place(fault: Fault) -> tuple[str, str]:
 
 
 def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: Classes) -> Iterator[Fault]:
-    """Yield what is odd about one mask, from its pixels by class (K + 1,), the ignored ones last."""
+    """Yield the faults of one mask, from its pixels by class (K + 1,), the ignored ones last."""
     labelled = int(pixels[:-1].sum())
     nothing = classes.background
     if not labelled:
@@ -70,35 +70,35 @@ def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: 
             "warning",
             mask,
             f"the mask of {record.image.name} labels no pixel: all are ignored",
-            "label it or remove it: nothing can be learnt from it",
+            "label it or remove it: training cannot use it",
         )
     elif nothing is not None and pixels[nothing] == labelled:
         yield Fault(
             "empty-mask",
             "note",
             mask,
-            f"the mask of {record.image.name} shows nothing but {classes.names[nothing]}",
-            "check that it holds nothing to find; if so, it is a useful counter-example",
+            f"the mask of {record.image.name} shows only {classes.names[nothing]}",
+            "check that the image shows no object; if so, it is a useful negative example",
         )
 
 
 def jpeg_masks(masks: Sequence[Path], of: int, known: Mapping[int, int]) -> Fault:
-    """Return the fault of masks saved with loss; black and white, cut in the middle or not, survives that best."""
-    harm = "JPEG smears every edge, and each pixel there is given the nearest class, which may be the wrong one"
+    """Return the fault of JPEG-compressed masks; black and white masks suffer least from the compression."""
+    harm = "JPEG blurs every edge, and each pixel there becomes the nearest class, which may be the wrong one"
     if not set(known) <= {0, 255} and len(known) < 256:
-        harm = "JPEG changes ids: from 0 to 2 an edge passes through 1, which is another class, so such masks are wrong"
+        harm = "JPEG changes ids: an edge from 0 to 2 passes through 1, which is another class, so such masks are wrong"
     first, what = min(masks), "is a JPEG" if len(masks) == 1 else "are JPEGs"
     return Fault(
         "jpeg-mask",
         "warning",
         first.parent,
         f"{len(masks)} of {of} masks {what}, such as {first.name}: {harm}",
-        "export the masks again as PNG from where they were drawn; these files, saved as PNG, would stay wrong",
+        "export the masks again as PNG from the annotation tool; converting these files to PNG does not correct them",
     )
 
 
 def size_faults(dataset: Dataset) -> Iterator[Fault]:
-    """Yield what is odd about the number of usable images."""
+    """Yield the faults in the number of usable images."""
     count = len(dataset.records)
     if count == 0:
         yield Fault(
@@ -106,15 +106,15 @@ def size_faults(dataset: Dataset) -> Iterator[Fault]:
             "error",
             dataset.root,
             "no image with a usable annotation is left",
-            "mend the files named here, or see in the documentation which layouts are recognised",
+            "correct the files listed here, or look up the recognised layouts in the documentation",
         )
     elif not _training_images(dataset):
         yield Fault(
             "no-training-images",
             "error",
             dataset.root,
-            f"none of the {count} usable images is in the train part",
-            "move some there, or leave the division to maskwright by giving one folder of images and one of masks",
+            f"none of the {count} usable images is in the train split",
+            "move some there, or give one folder of images and one of masks, which maskwright then splits itself",
         )
     elif count < 3 and all(fault.kind != "too-few-images" for fault in dataset.faults):
         yield Fault(
@@ -127,7 +127,7 @@ def size_faults(dataset: Dataset) -> Iterator[Fault]:
 
 
 def type_faults(root: Path, types: Mapping[Path, str]) -> Iterator[Fault]:
-    """Yield a warning where images differ in pixel type (by file): one range of values has to serve them all."""
+    """Yield a warning if images differ in pixel type (by file): one range of values must fit all of them."""
     counts = Counter(types.values()).most_common()
     if len(counts) > 1:
         usual = counts[0][0]
@@ -138,86 +138,89 @@ def type_faults(root: Path, types: Mapping[Path, str]) -> Iterator[Fault]:
             "warning",
             root,
             f"the pixel types are mixed ({listed}; {odd.name} is {types[odd]}), and all images are read on the "
-            f"scale of the {usual} ones, so the others come out too bright or too dark",
+            f"scale of the {usual} ones, so the others become too bright or too dark",
             f"save all images as {usual}, on one scale",
         )
 
 
 def obstacle(found: Iterable[Fault]) -> str | None:
-    """Say why training cannot work at all, and what helps, or None where it can."""
+    """Return why training is impossible, and the cure; None if it is possible."""
     stopping = [fault for fault in found if fault.severity == "error" and fault.kind in OBSTACLES]
     first = min(stopping, key=lambda fault: OBSTACLES.index(fault.kind), default=None)
     return None if first is None else f"{first.message}. {first.cure[:1].upper()}{first.cure[1:]}"
 
 
 def _training_images(dataset: Dataset) -> bool:
-    """Whether some image trains, or there are no parts yet."""
+    """Tell whether there is a training image, or no split yet."""
     parts = {record.split for record in dataset.records}
     return parts == {None} or "train" in parts
 
 
 def leaks(records: Sequence[Record], before: Sequence[Record], pairs: Iterable[tuple[str, str]]) -> Iterator[Fault]:
-    """Yield near-duplicates and groups that stand on two sides of the split.
+    """Yield a fault for near-duplicates and groups that are in more than one split.
 
     Args:
         records: with their final splits.
-        before: the same with the splits that the layout had.
+        before: the same records with the splits of the layout.
         pairs: near-duplicates, as record ids.
     """
     by_id = {record.id: record for record in records}
     layout = {record.id: record.split for record in before}
     for one, other in pairs:
         first, second = by_id.get(one), by_id.get(other)
-        if first is not None and second is not None and first.split != second.split:
+        if first and second and first.split and second.split and first.split != second.split:
             yield _twin(first, second, ours=layout.get(one) == layout.get(other))
-    sides: dict[str, set[str]] = defaultdict(set)
-    first_of: dict[str, Record] = {}
+    members: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         if record.group is not None and record.split is not None:
-            sides[record.group].add(record.split)
-            first_of.setdefault(record.group, record)
-    for group, parts in sides.items():
-        if len(parts) > 1:
+            members[record.group].append(record)
+    for group, those in members.items():
+        if len({layout.get(record.id) for record in those}) > 1:
+            parts = [part for part in SPLITS if any(record.split == part for record in those)]
             yield Fault(
                 "group-leak",
                 "warning",
-                first_of[group].image.parent,
-                f"group {group} stands in {' and '.join(sorted(parts))}, so scores may be too good",
-                "keep each group on one side of the split",
+                those[0].image.path.parent,
+                f"{', '.join(parts[:-1])} and {parts[-1]} share group {group}, so scores may be too good",
+                "keep each group in one split",
             )
 
 
 def _twin(first: Record, second: Record, *, ours: bool) -> Fault:
-    met = f"{first.id} ({first.split}) is nearly the same picture as {second.id} ({second.split})"
+    met = f"{first.id} ({first.split}) is nearly the same image as {second.id} ({second.split})"
     if ours:
         return Fault(
             "near-duplicate-at-cut",
             "note",
-            first.image,
-            f"{met}: there was no better place to divide what belongs together",
-            "give the layout a test part of its own, from another video or another day",
+            first.image.path,
+            f"{met}: no split keeps all similar images together",
+            "add a separate test split to the data, from another video or another day",
         )
     return Fault(
-        "near-duplicate", "warning", first.image, f"{met}, so scores are too good", "move both to one side of the split"
+        "near-duplicate",
+        "warning",
+        first.image.path,
+        f"{met}, so scores are too good",
+        "move both into one split",
     )
 
 
 def sampled(root: Path, seen: int, total: int, objects: float) -> Iterator[Fault]:
-    """Yield a note on what was measured on a part of the images only."""
+    """Yield a note on what was measured on some of the images only."""
     if seen < total:
         yield Fault(
             "sampled",
             "note",
             root,
-            f"{seen} of {total} images were read in the time allowed; counts are scaled up, and near-duplicates and "
-            "faults among the others were not looked for",
-            "run `maskwright inspect` to have all of them read",
+            f"{seen} of {total} images were read in the time available; counts are scaled up, and the other images "
+            "were not searched for near-duplicates and faults",
+            "inspect the data set, which reads all images",
         )
     elif objects < total:
         yield Fault(
             "sampled",
             "note",
             root,
-            f"object sizes were measured on {objects:.3g} of {total} images, and object counts are scaled up from them",
+            f"object sizes were measured on {objects:.3g} of {total} images, and object counts are scaled up",
             "nothing needs to be done",
         )

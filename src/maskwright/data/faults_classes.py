@@ -1,4 +1,4 @@
-"""Faults of the classes of a data set: missing, alone, or not in every part. Tells from numbers, opens no file."""
+"""Faults of the classes of a data set: missing, alone, or not in every split. Needs numbers only, opens no file."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 def class_faults(
     dataset: Dataset, images: NDArray[np.int64], pixels: NDArray[np.int64], *, whole: bool
 ) -> Iterator[Fault]:
-    """Yield what is odd about the classes.
+    """Yield the faults of the classes.
 
     Args:
         dataset: with or without splits.
-        images: (K, 3) images that show the class, in train, val and test.
-        pixels: (K,) labelled pixels.
-        whole: every image was seen; of a sample it is not certain that no other holds more.
+        images: (K, 3) number of images that show the class, in train, val and test.
+        pixels: (K,) number of labelled pixels.
+        whole: every image was read; after a sample, the other images may still show a class.
     """
     names = dataset.classes.names
     shown = np.flatnonzero(pixels)
@@ -35,15 +35,15 @@ def class_faults(
             "error" if whole else "warning",
             dataset.root,
             "no mask labels a single pixel: all are ignored",
-            "label some pixels of each class, and check --ignore and --map",
+            "label some pixels of each class, and check `read.ignore` and `read.map`",
         )
-    if len(shown) == 1:
+    if len(shown) == 1 and not dataset.measured:
         yield Fault(
             "one-class",
             "error" if whole or len(names) == 1 else "warning",
             dataset.root,
-            f"every labelled pixel is {names[shown[0]]}: there is nothing to tell apart",
-            "label the rest as a class of its own, such as background, and check that no value is mapped away",
+            f"every labelled pixel is {names[shown[0]]}: there is no second class to learn",
+            "label the other pixels as another class, such as background, and check that `read.map` removes no class",
         )
     absent = [name for name, count in zip(names, pixels, strict=True) if not count]
     if absent and len(shown):
@@ -52,13 +52,13 @@ def class_faults(
             "note",
             dataset.root,
             f"{len(absent)} of {len(names)} classes occur in no mask: {_listed(absent)}",
-            "label some, or take the names out of the list of classes",
+            "label some pixels of them, or remove the names from the list of classes",
         )
     yield from _parts_faults(dataset, shown, images)
 
 
 def _parts_faults(dataset: Dataset, shown: NDArray[np.int64], images: NDArray[np.int64]) -> Iterator[Fault]:
-    """Yield one fault for all classes that the same parts lack: there may be hundreds of them."""
+    """Yield one fault for all classes that the same splits lack: there may be hundreds of them."""
     used = [place for place, part in enumerate(SPLITS) if any(record.split == part for record in dataset.records)]
     only: dict[str, list[int]] = {}
     lacking: dict[str, list[int]] = {}
@@ -77,27 +77,27 @@ def _parts_faults(dataset: Dataset, shown: NDArray[np.int64], images: NDArray[np
 
 
 def _fault(dataset: Dataset, kind: str, message: str, classes: int) -> Fault:
-    cure = f"label more images of {'it' if classes == 1 else 'them'}, or move some to the other parts"
+    cure = f"label more images of {'it' if classes == 1 else 'them'}, or move some to the other splits"
     return Fault(kind, "warning", dataset.root, message, cure)
 
 
 def _only_in(part: str, known: Sequence[tuple[str, int]]) -> str:
-    """Say that classes, each with its number of images, are shown in one part only."""
+    """Return the message for classes, each with its number of images, that are in some of the splits only."""
     if len(known) == 1:
         name, images = known[0]
         missed = "it cannot be learnt" if "train" not in part else "its score cannot be measured"
-        return f"class {name} is shown in {part} only ({images} image{'s' * (images != 1)}): {missed}"
+        return f"class {name} occurs in {part} only ({images} image{'s' * (images != 1)}): {missed}"
     missed = "they cannot be learnt" if "train" not in part else "their scores cannot be measured"
-    return f"{len(known)} classes are shown in {part} only ({_listed([name for name, _ in known])}): {missed}"
+    return f"{len(known)} classes occur in {part} only ({_listed([name for name, _ in known])}): {missed}"
 
 
 def _not_in(part: str, names: Sequence[str]) -> str:
-    """Say that classes are shown in no image of a part."""
+    """Return the message for classes that are in no image of a split."""
     if len(names) == 1:
-        blind = {"val": "the choice of the model does not see it", "test": "its score cannot be measured"}[part]
-        return f"class {names[0]} is shown in no {part} image: {blind}"
-    blind = {"val": "the choice of the model does not see them", "test": "their scores cannot be measured"}[part]
-    return f"{len(names)} classes are shown in no {part} image ({_listed(names)}): {blind}"
+        blind = {"val": "model selection does not see it", "test": "its score cannot be measured"}[part]
+        return f"class {names[0]} occurs in no {part} image: {blind}"
+    blind = {"val": "model selection does not see them", "test": "their scores cannot be measured"}[part]
+    return f"{len(names)} classes occur in no {part} image ({_listed(names)}): {blind}"
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:

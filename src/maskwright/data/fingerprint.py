@@ -1,4 +1,4 @@
-"""The fingerprint of a data set, from a survey of it. Opens no file itself and decides nothing."""
+"""The fingerprint of a data set, from its survey. Opens no file and decides nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from maskwright.core.fingerprint import ClassStats, Fingerprint
 from maskwright.core.records import SPLITS
 from maskwright.data import faults
 from maskwright.data.faults_classes import class_faults
-from maskwright.data.mirror import alikeness
+from maskwright.data.flip_symmetry import symmetry
 from maskwright.data.statistics import spread
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ _COMMONEST_SIZES = 10
 
 
 def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:
-    """Return the fingerprint of what was surveyed.
+    """Return the fingerprint of a surveyed data set.
 
     Args:
         seen: the survey.
-        dataset: the surveyed data set after `with_splits`; None for the splits that the layout has.
+        dataset: the surveyed data set after `with_splits`; None for the splits of the layout.
 
     Returns:
-        The fingerprint. Where only a sample was seen, pixels, images by class and objects are scaled up to all.
+        The fingerprint. If only a sample was read, pixels, images by class and objects are scaled up to all images.
     """
     dataset = seen.dataset if dataset is None else dataset
     summaries = seen.summaries
@@ -63,7 +63,7 @@ def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:
         flip_horizontal=_flip(seen, "horizontal"),
         flip_vertical=_flip(seen, "vertical"),
         groups=len({record.group for record in dataset.records if record.group is not None}),
-        near_duplicates=len({name for pair in seen.gallery.id_pairs() for name in pair}),
+        near_duplicates=len({name for pair in seen.similarity.near_duplicates for name in pair}),
         decode_seconds=float(np.median([entry.seconds for entry in entries])) if entries else 0.0,
         faults=found,
         obstacle=faults.obstacle(found),
@@ -72,10 +72,10 @@ def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:
 
 
 def for_training(found: Fingerprint, seen: Survey, dataset: Dataset) -> Fingerprint:
-    """Return a fingerprint in which the training images alone tell how often each class occurs.
+    """Return a fingerprint whose class frequencies come from the training images alone.
 
-    Held-out labels shall not weigh the losses. How large and thick objects are, and whether they have a direction, is
-    still that of all images, as are the images' own statistics.
+    Held-out labels must not influence the weights of the losses. Size, thickness and orientation of the objects, and
+    the statistics of the pixels, are still those of all images.
 
     Args:
         found: of all images.
@@ -84,7 +84,7 @@ def for_training(found: Fingerprint, seen: Survey, dataset: Dataset) -> Fingerpr
     """
     chosen = [entry for record in dataset.part("train") if (entry := seen.summaries.get(record.id)) is not None]
     pixels = sum((entry.pixels for entry in chosen), np.zeros(len(dataset.classes) + 1, np.int64))
-    if not pixels[:-1].any():  # of a large set only a sample was seen, and none of these in it
+    if not pixels[:-1].any():  # only a sample of a large set was read, without any training image
         return found
     images = len(dataset.part("train"))
     factor, labelled = images / len(chosen), int(pixels[:-1].sum())
@@ -109,7 +109,7 @@ def _split_sizes(dataset: Dataset) -> dict[str, int]:
 
 
 def _pixels(seen: Survey) -> NDArray[np.int64]:
-    """Return the pixels (K + 1,) by class in the images seen, the ignored ones last."""
+    """Return the number of pixels (K + 1,) by class in the images read, the ignored ones last."""
     total = np.zeros(len(seen.dataset.classes) + 1, np.int64)
     for entry in seen.summaries.values():
         total += entry.pixels
@@ -117,9 +117,12 @@ def _pixels(seen: Survey) -> NDArray[np.int64]:
 
 
 def _images_by_split(seen: Survey, dataset: Dataset) -> dict[str, NDArray[np.int64]]:
-    """Return the images seen (K,) that show each class, by split, or as `all` when there are no splits."""
+    """Return the number of read images (K,) that show each class, by split, or as `all` if there are no splits."""
     counts: dict[str, NDArray[np.int64]] = {}
+    divided = any(record.split for record in dataset.records)
     for record in dataset.records:
+        if divided and record.split is None:  # left out where a sequence was cut
+            continue
         shown = counts.setdefault(record.split or "all", np.zeros(len(dataset.classes), np.int64))
         shown += seen.shown(record.id)
     return counts
@@ -150,7 +153,7 @@ def _by_part(item: tuple[str, object]) -> int:
 
 
 def _intensity(seen: Survey) -> tuple[ChannelStats, ...]:
-    """Return the statistics of the commonest kind of image: number of channels first, then pixel type."""
+    """Return the statistics of the most common kind of image: by number of channels, then by pixel type."""
     if not seen.intensity:
         return ()
     by_channels: Counter[int] = Counter()
@@ -162,19 +165,21 @@ def _intensity(seen: Survey) -> tuple[ChannelStats, ...]:
 
 
 def _types(seen: Survey, dataset: Dataset) -> dict[Path, str]:
-    return {record.image: seen.summaries[record.id].dtype for record in dataset.records if record.id in seen.summaries}
+    return {
+        record.image.path: seen.summaries[record.id].dtype for record in dataset.records if record.id in seen.summaries
+    }
 
 
 def _flip(seen: Survey, axis: str) -> float:
-    """Return how alike masks are to their mirror images: as whole scenes and as single objects, whichever is less.
+    """Return the flip symmetry 0..1 of the masks: that of whole scenes or of single objects, whichever is lower.
 
-    One image says nothing about orientation, and then nothing should be flipped.
+    One image tells nothing about orientation, so its symmetry is 0.
     """
     if len(seen.summaries) < 2:
         return 0.0
     nothing = seen.dataset.classes.background
     shapes = [meter.shapes for index, meter in enumerate(seen.objects) if index != nothing]
-    return min(alikeness([seen.scene], axis), alikeness(shapes, axis))
+    return min(symmetry([seen.scene], axis), symmetry(shapes, axis))
 
 
 def _faults(
@@ -187,7 +192,7 @@ def _faults(
         *faults.size_faults(dataset),
         *faults.type_faults(dataset.root, _types(seen, dataset)),
         *class_faults(dataset, by_part, pixels[:-1], whole=len(seen.summaries) >= len(dataset.records)),
-        *faults.leaks(dataset.records, seen.dataset.records, seen.gallery.id_pairs()),
+        *faults.leaks(dataset.records, seen.dataset.records, seen.similarity.near_duplicates),
         *faults.sampled(dataset.root, len(seen.summaries), len(dataset.records), seen.object_images),
     )
     for fault in found:

@@ -1,4 +1,4 @@
-"""Where a training crop comes from: zoom, stretch, rotation, flips and placement as ONE affine, applied in ONE warp.
+"""Geometry of a training crop: zoom, stretch, rotation, flips and position as ONE affine map, applied in ONE warp.
 
 Coordinates are continuous and in (x, y) order: pixel i covers [i, i + 1). Nothing here knows classes or files.
 """
@@ -6,7 +6,7 @@ Coordinates are continuous and in (x, y) order: pixel i covers [i, i + 1). Nothi
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-# Uniform numbers that `linear_part` and `placed` consume.
+# Number of uniform random numbers that `linear_part` and `placed` use.
 LINEAR_DRAWS = 6
 PLACE_DRAWS = 2
 
@@ -32,11 +32,11 @@ LINEAR = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 NEAREST = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
 
 
-class View(NamedTuple):
-    """A crop's place in its source.
+class CropView(NamedTuple):
+    """The place of a crop in its source image.
 
     Attributes:
-        linear: (2, 2), an offset from the crop's centre -> the offset in the source.
+        linear: (2, 2), from an offset to the centre of the crop to the offset in the source.
         center: (x, y) of the crop's centre in the source.
         crop: (height, width) of the crop.
     """
@@ -63,10 +63,10 @@ def linear_part(augment: AugmentPlan, draws: Sequence[float]) -> Floats:
         draws: `LINEAR_DRAWS` uniform numbers in [0, 1).
 
     Returns:
-        (2, 2); exactly a signed permutation where there is no zoom, stretch or rotation.
+        (2, 2); exactly a signed permutation if there is no zoom, stretch or rotation.
 
     Raises:
-        MaskwrightError: the zoom's limits are not 0 < low <= high.
+        MaskwrightError: the limits of the zoom are not 0 < low <= high.
     """
     low, high = augment.zoom
     if not 0 < low <= high:
@@ -93,11 +93,11 @@ def placed(
     crop: tuple[int, int],
     focus: tuple[int, int] | None,
     draws: Sequence[float],
-) -> View:
-    """Choose where in the source the crop lies.
+) -> CropView:
+    """Choose the place of the crop in the source.
 
-    The crop stays inside the source where it fits, and holds the whole source where it does not. Its upper left corner
-    falls on whole pixels, so that a crop without zoom, stretch or rotation copies pixels untouched.
+    The crop stays inside the source if it fits, and contains the whole source if it does not. Its upper left corner is
+    at whole pixels, so that a crop without zoom, stretch or rotation copies pixels unchanged.
 
     Args:
         linear: from `linear_part`.
@@ -111,19 +111,19 @@ def placed(
     if focus is None:
         start = np.asarray(draws) * room
     else:
-        wish = (focus[1] + 0.5, focus[0] + 0.5) + (np.asarray(draws) - 0.5) * extent / 2.0
-        start = np.clip(wish - extent / 2.0, np.minimum(room, 0.0), np.maximum(room, 0.0))
-    return View(linear, np.floor(start + 0.5) + extent / 2.0, crop)
+        wanted = (focus[1] + 0.5, focus[0] + 0.5) + (np.asarray(draws) - 0.5) * extent / 2.0
+        start = np.clip(wanted - extent / 2.0, np.minimum(room, 0.0), np.maximum(room, 0.0))
+    return CropView(linear, np.floor(start + 0.5) + extent / 2.0, crop)
 
 
-def warp_image(image: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
-    """Cut a view out of an image: linear interpolation, the mean of whole pixels first where it is zoomed far out.
+def warp_image(image: NDArray[np.uint8], view: CropView) -> NDArray[np.uint8]:
+    """Cut a view out of an image by linear interpolation, after averaging whole pixels if it is zoomed far out.
 
-    Beyond the image's edge its mirror image stands: grey or black borders would be a texture of their own.
+    Beyond the edge the image is mirrored: grey or black borders would be an additional texture.
 
     Args:
         image: uint8 (H, W, C), any number of channels.
-        view: what to show.
+        view: the place of the crop.
 
     Returns:
         uint8 (height, width, C).
@@ -139,46 +139,53 @@ def warp_image(image: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
     return joined(groups)
 
 
-def warp_labels(labels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
-    """Cut the same view out of a label map: nearest pixel, `IGNORE` beyond the edge.
+def warp_labels(labels: NDArray[np.uint8], view: CropView) -> NDArray[np.uint8]:
+    """Cut the same view out of a label map by the nearest pixel, with `IGNORE` beyond the edge.
 
-    Nobody labelled what the mirror shows there, so no loss may see it.
+    The mirrored pixels there have no labels of their own, so the losses must ignore them.
 
     Args:
         labels: uint8 (H, W).
-        view: what to show.
+        view: the place of the crop.
 
     Returns:
         uint8 (height, width).
     """
-    rows, columns = _window(labels.shape, view, 1)
-    matrix = _matrix(view, (columns.start, rows.start))
-    warped = cv2.warpAffine(
-        labels[rows, columns],
-        matrix,
+    return np.asarray(_warp_nearest(labels, view, IGNORE), np.uint8)
+
+
+def warp_values(values: NDArray[np.float32], view: CropView) -> NDArray[np.float32]:
+    """Cut the same view out of measured values float32 (H, W): nearest pixel, NaN beyond the edge."""
+    return np.asarray(_warp_nearest(values, view, np.nan), np.float32)
+
+
+def _warp_nearest(plane: NDArray[Any], view: CropView, beyond: float) -> NDArray[Any]:
+    rows, columns = _window(plane.shape, view, 1)
+    return cv2.warpAffine(
+        plane[rows, columns],
+        _matrix(view, (columns.start, rows.start)),
         view.crop[::-1],
         flags=NEAREST,
         borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(IGNORE,),
+        borderValue=(beyond,),
     )
-    return np.asarray(warped, np.uint8)
 
 
-def _averaging(view: View) -> int:
-    """Return the side of the squares of source pixels to average before the linear look-up, 1 for none.
+def _averaging(view: CropView) -> int:
+    """Return the side of the squares of source pixels to average before the linear interpolation, 1 for none.
 
-    It becomes 2 at zoom 0.53 and 3 at zoom 0.31. Measured on CamVid, turned by 4 degrees, root mean square distance in
-    grey levels from the exact area average at zoom 0.5, 0.42, 0.35, 0.25: look-up alone 6.1, 7.4, 8.9, 11.6; with
-    this 4.8, 4.1, 3.8, 4.1.
+    It becomes 2 at zoom 0.53 and 3 at zoom 0.31. Measured on CamVid, rotated by 4 degrees, root mean square distance in
+    grey levels from the exact area average at zoom 0.5, 0.42, 0.35, 0.25: interpolation alone 6.1, 7.4, 8.9, 11.6; with
+    averaging 4.8, 4.1, 3.8, 4.1.
     """
     scale = math.sqrt(abs(np.linalg.det(view.linear)))
     return max(1, int(0.75 * scale + 0.6))
 
 
-def _window(source: tuple[int, ...], view: View, shrink: int) -> tuple[slice, slice]:
+def _window(source: tuple[int, ...], view: CropView, shrink: int) -> tuple[slice, slice]:
     """Return the rows and columns that the view reads.
 
-    Warping only these keeps sources above 32,767 pixels, which OpenCV refuses, within its limits.
+    OpenCV refuses to warp images above 32,767 pixels a side; warping only these rows and columns avoids that limit.
     """
     margin = 2 * shrink + 1
     half = view.extent() / 2.0
@@ -192,7 +199,7 @@ def _window(source: tuple[int, ...], view: View, shrink: int) -> tuple[slice, sl
     return slices[0], slices[1]
 
 
-def _matrix(view: View, origin: tuple[int, int]) -> Floats:
+def _matrix(view: CropView, origin: tuple[int, int]) -> Floats:
     """Return OpenCV's 2x3 matrix, from pixel indices of the crop to pixel indices counted from `origin` (x, y)."""
     middle = np.array([view.crop[1] / 2.0 - 0.5, view.crop[0] / 2.0 - 0.5])
     offset = view.center - origin - 0.5 - view.linear @ middle
@@ -200,7 +207,7 @@ def _matrix(view: View, origin: tuple[int, int]) -> Floats:
 
 
 def _averaged(piece: NDArray[np.uint8], matrix: Floats, shrink: int) -> tuple[NDArray[np.uint8], Floats]:
-    """Shrink a piece by a whole factor, and the matrix with it."""
+    """Shrink a piece (h, w, C) by a whole factor, and adapt the matrix (2, 3)."""
     height, width = (-(-side // shrink) for side in piece.shape[:2])
     factor = np.array([width / piece.shape[1], height / piece.shape[0]])
     small = joined(
@@ -212,7 +219,7 @@ def _averaged(piece: NDArray[np.uint8], matrix: Floats, shrink: int) -> tuple[ND
 
 
 def _warp_pixels(pixels: NDArray[np.uint8], matrix: Floats, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Warp up to four channels. OpenCV warps four twice as fast as three (204 against 408 us, conversion included)."""
+    """Warp (h, w, C) with up to four channels. OpenCV warps four twice as fast as three (204 us, not 408 us)."""
     three = pixels.shape[2] == 3
     if three:
         pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2RGBA), np.uint8)

@@ -1,9 +1,9 @@
 """Demo data with real pixels and exact masks: photographed textures cut into mosaics. Knows no training.
 
-The photographs are those that scikit-image ships inside its package; nothing is downloaded. All are made grey, slow
-changes of light are taken out, and every region gets a mean and a spread of its own, so that texture decides and not
-tone. Each photograph is cut into three strips, one each for training, validation and test: no pixel that a model is
-judged on was ever seen in training.
+The photographs are part of the scikit-image package; nothing is downloaded. All are converted to grey, slow changes of
+light are removed, and every region gets its own mean and standard deviation, so that texture and not brightness tells
+the classes apart. Each photograph is cut into three strips, for training, validation and test, so a model is never
+evaluated on pixels that it was trained on.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 
 class Texture(NamedTuple):
-    """A photograph, and which part of it is texture.
+    """A photograph, and the part of it that is texture.
 
     Attributes:
         name: of the class.
         file: in scikit-image's data folder.
-        scale: brings details of all textures to about the same size.
-        inset: share of the sides to leave out at each edge.
+        scale: makes the details of all textures about the same size.
+        inset: share of each side to crop at each edge.
     """
 
     name: str
@@ -53,12 +53,12 @@ TEXTURES = (
     Texture("retina", "retina.jpg", scale=0.45, inset=0.19),
 )
 
-# Strips of each photograph's width, with a gap between them.
+# Parts of the width of each photograph, with a gap between them.
 STRIPS = {"train": (0.0, 0.46), "val": (0.48, 0.7), "test": (0.72, 1.0)}
 
 MEAN, SPREAD = 120.0, 40.0
 
-# Standard deviation in pixels of the blur whose result counts as light, not texture.
+# Standard deviation in pixels of the blur whose result is light and not texture.
 LIGHT = 32.0
 
 
@@ -78,11 +78,11 @@ def write_mosaics(
         size: side of an image in pixels.
 
     Raises:
-        MaskwrightError: scikit-image is missing, or the folder is not empty or cannot be written.
+        MaskwrightError: scikit-image is not installed, or the folder is not empty or cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise MaskwrightError(f"{folder} is there already and not empty: name a new folder for the demo data")
+        raise MaskwrightError(f"{folder} exists and is not empty: give a new folder for the demo data")
     photographs = [photograph(texture) for texture in TEXTURES]
     counts = {"train": train, "val": val, "test": test}
     for split in SPLITS:
@@ -96,10 +96,10 @@ def write_mosaics(
 
 
 def photograph(texture: Texture) -> Pixels:
-    """Read one texture as uint8 (H, W): grey, evenly lit, with mean `MEAN` and standard deviation `SPREAD`.
+    """Read one texture as uint8 (H, W): grey, without slow changes of light, mean `MEAN`, standard deviation `SPREAD`.
 
     Raises:
-        MaskwrightError: scikit-image, or the file in it, is missing.
+        MaskwrightError: scikit-image is not installed, or lacks the file.
     """
     spec = find_spec("skimage")
     places = [Path(place) / "data" / texture.file for place in (spec.submodule_search_locations or [])] if spec else []
@@ -107,7 +107,7 @@ def photograph(texture: Texture) -> Pixels:
     if path is None:
         found = f"has no {texture.file}" if spec else "is not installed"
         raise MaskwrightError(
-            f'the demo data is made from photographs in scikit-image, which {found}: run pip install "maskwright[demo]"'
+            f'the demo data uses photographs from scikit-image, which {found}: run pip install "maskwright[demo]"'
         )
     grey = to_channels(read_image(path), 1)
     rows, columns = (round(side * texture.inset) for side in grey.shape[:2])
@@ -120,9 +120,9 @@ def mosaic(strips: list[Pixels], size: int, rng: np.random.Generator) -> tuple[P
     """Compose one mosaic: straight-edged or round regions, each filled from one strip.
 
     Args:
-        strips: a texture a class, uint8 (H, W); at least five.
+        strips: one texture a class, uint8 (H, W); at least five.
         size: side in pixels.
-        rng: what the mosaic depends on.
+        rng: seeds the mosaic.
 
     Returns:
         image uint8 (size, size) and labels uint8 (size, size).
@@ -151,15 +151,15 @@ def _cells(count: int, size: int, rng: np.random.Generator) -> NDArray[np.intp]:
 
 def _blobs(count: int, size: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Return round regions (size, size): where each of `count` smooth random fields is the largest."""
-    # Smoothed small and enlarged: the same blobs as at full size, in a fraction of the time.
+    # Smoothed at a small size and enlarged: the same blobs in a fraction of the time.
     fields = cv2.GaussianBlur(rng.standard_normal((48, 48, count), np.float32), (0, 0), 7.0)
     return np.argmax(cv2.resize(fields, (size, size), interpolation=cv2.INTER_CUBIC), axis=2)
 
 
 def _patch(strip: Pixels, shape: tuple[int, int], rng: np.random.Generator) -> Pixels:
-    """Cut a random piece of a shape out of a strip, in one of eight orientations and a tone of its own.
+    """Cut a random piece of a given shape out of a strip, in one of eight orientations and with random brightness.
 
-    A strip that is too narrow is continued by its mirror image.
+    A strip that is too narrow is extended by its mirror image.
     """
     turned, mirrored, upside_down = rng.random(3) < 0.5
     wanted = shape[::-1] if turned else shape
@@ -173,7 +173,7 @@ def _patch(strip: Pixels, shape: tuple[int, int], rng: np.random.Generator) -> P
 
 
 def _toned(pixels: NDArray[Any], mean: float, spread: float) -> Pixels:
-    """Give pixels a mean and a standard deviation, clipped to 0..255."""
+    """Scale pixels to a mean and a standard deviation, clipped to 0..255."""
     values = pixels.astype(np.float64)
     scaled = (values - values.mean()) * (spread / max(values.std(), 1.0)) + mean
     return np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)

@@ -1,7 +1,7 @@
-"""Objects of one image: how many, how large, how thick, and their shape in their own box. Knows no file.
+"""Objects of one image: their number, size, thickness, and shape in their bounding box. Knows no file.
 
-An object is an annotated one where the format knows objects, else an 8-connected region of one class; the smallest
-regions, which together make up less than 1% of the class in the image, are slips of the brush and not counted.
+Objects are those of the annotation if the format has objects, otherwise the 8-connected regions of each class. The
+smallest regions, which together are less than 1% of the class in the image, are annotation noise and do not count.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.seeds import generator
-from maskwright.data.mirror import box_grid, mirrored
+from maskwright.data.flip_symmetry import box_grid, flip_difference
 from maskwright.ops.images import count_labels
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from maskwright.data.mirror import Mirrored
+    from maskwright.data.flip_symmetry import FlipDifference
 
     Grid = NDArray[np.float32]
 
@@ -40,16 +40,16 @@ class ClassObjects:
     Attributes:
         sizes: (n,) square root of the area, in pixels.
         thickness: (n,) 4 x the mean distance to the edge, in pixels.
-        shapes: their occupancy in their own boxes, or None when none is large enough.
+        shapes: flip differences of their occupancy in their bounding boxes, or None if no object is large enough.
     """
 
     sizes: NDArray[np.float64]
     thickness: NDArray[np.float64]
-    shapes: Mirrored | None
+    shapes: FlipDifference | None
 
 
 def piece(label: NDArray[np.uint8], key: str) -> NDArray[np.uint8]:
-    """Cut at most `LARGE_PIXELS` out of a label map, square where it is large enough, at a place drawn by `key`."""
+    """Cut at most `LARGE_PIXELS` out of a label map (H, W), square if possible, at a random place that `key` seeds."""
     height, width = label.shape
     if label.size <= LARGE_PIXELS:
         return label
@@ -61,16 +61,16 @@ def piece(label: NDArray[np.uint8], key: str) -> NDArray[np.uint8]:
 
 
 def regions(label: NDArray[np.uint8], known: Collection[int] = ()) -> dict[int, ClassObjects]:
-    """Return the connected regions of a label map (H, W) by class index, but for the classes in `known`."""
+    """Return the connected regions of a label map (H, W) by class index, without the classes in `known`."""
     present = np.flatnonzero(count_labels(label)).tolist()
     wanted = [index for index in present if index != IGNORE and index not in known]
     return {index: _class_regions(_cropped((label == index).view(np.uint8))) for index in wanted}
 
 
 def annotated(objects: Iterable[tuple[int, NDArray[np.bool_]]]) -> dict[int, ClassObjects]:
-    """Return the given objects, (class index, mask (h, w) in its own bounding box), by class index.
+    """Return the given objects, (class index, mask (h, w) in its bounding box), by class index.
 
-    Where in the image a mask stood is not known here, so the image's border counts as the edge of an object it cuts.
+    The place of a mask in the image is not known here, so the image border counts as an edge of an object that it cuts.
     """
     areas: dict[int, list[int]] = {}
     distances: dict[int, list[float]] = {}
@@ -88,7 +88,7 @@ def annotated(objects: Iterable[tuple[int, NDArray[np.bool_]]]) -> dict[int, Cla
 
 
 def _cropped(binary: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Cut out all that is set, with one pixel around it where the image goes on: all else costs time only."""
+    """Crop (H, W) to the set pixels and one pixel around them, inside the image: the rest only costs time."""
     x, y, width, height = cv2.boundingRect(binary)
     return np.ascontiguousarray(binary[max(y - 1, 0) : y + height + 1, max(x - 1, 0) : x + width + 1])
 
@@ -108,7 +108,7 @@ def _class_regions(binary: NDArray[np.uint8]) -> ClassObjects:
 
 
 def _specks(areas: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell which regions are slips of the brush: the smallest ones that together make up under 1% of the class."""
+    """Tell which regions (n,) are noise: the smallest ones that together are less than 1% of the class."""
     order = np.argsort(areas, kind="stable")
     specks = np.empty(len(areas), np.bool_)
     specks[order] = np.cumsum(areas[order]) < _SPECKS * areas.sum()
@@ -116,14 +116,14 @@ def _specks(areas: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _summary(areas: NDArray[Any], distances: NDArray[Any], crops: list[Grid]) -> ClassObjects:
-    shapes = mirrored(np.stack(crops)) if crops else None
+    shapes = flip_difference(np.stack(crops)) if crops else None
     return ClassObjects(np.sqrt(areas), 4 * distances / areas, shapes)
 
 
 def _distance(binary: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return each pixel's distance to the edge of its region: half a pixel less than to the next pixel's centre.
+    """Return the distance (H, W) of each pixel to the edge of its region: half a pixel less than to the next pixel.
 
-    The border of the image is no edge, since things go on behind it, unless there is no other.
+    The image border is not an edge, since objects continue beyond it, unless there is no other edge.
     """
     if cv2.countNonZero(binary) == binary.size:
         return _distance(np.pad(binary, 1))[1:-1, 1:-1]
@@ -131,7 +131,7 @@ def _distance(binary: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _whole(box: tuple[int, int, int, int], shape: tuple[int, ...]) -> bool:
-    """Tell whether a box (x, y, width, height) is large enough to have a shape and is not cut by the image's border."""
+    """Tell whether a box (x, y, width, height) is large enough to have a shape and the image border does not cut it."""
     x, y, width, height = box
     inside = x > 0 and y > 0 and x + width < shape[1] and y + height < shape[0]
     return inside and min(width, height) >= _SMALLEST_SIDE

@@ -1,6 +1,6 @@
-"""Annotated shapes to pixels, exactly as pycocotools paints them, but only inside each shape's own box.
+"""Annotated shapes to pixels, exactly as pycocotools paints them, but only inside each shape's bounding box.
 
-Knows no file format: coordinates are pixels of the image, or shares of it where the annotation says so.
+Knows no file format: coordinates are pixels of the image, or fractions of its sides if the annotation is normalized.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pycocotools import mask as coco
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.records import ImageRef
 from maskwright.data.readers.errors import DecodeError
 from maskwright.ops import rle as rle_codes
 
@@ -24,31 +25,31 @@ if TYPE_CHECKING:
 
     from maskwright.core.records import Shape, Shapes
 
-# How far pycocotools may paint beyond a polygon's corners, generously.
+# An upper bound on how far pycocotools paints beyond a polygon's corners.
 _MARGIN = 2
 
 
 class _Patch(NamedTuple):
-    """A painted shape: its pixels, bool (h, w), and where they begin in the image."""
+    """A painted shape: its pixels, bool (h, w), and the place of its upper left corner in the image."""
 
     top: int
     left: int
     pixels: NDArray[np.bool_]
 
 
-def paint(shapes: Shapes, size: tuple[int, int], image: Path) -> NDArray[np.uint8]:
-    """Paint all shapes in their order on background 0.
+def paint(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> NDArray[np.uint8]:
+    """Paint all shapes, in their order, on background 0.
 
     Args:
         shapes: the annotation of one image.
         size: (height, width) of the image.
-        image: its file, for messages.
+        image: where it is, for messages.
 
     Returns:
         (H, W) of class indices and `IGNORE`.
 
     Raises:
-        DecodeError: a run-length code is of another size or damaged.
+        DecodeError: a run-length code is damaged or has another size.
     """
     labels = np.zeros(size, np.uint8)
     for shape in shapes.shapes:
@@ -58,11 +59,11 @@ def paint(shapes: Shapes, size: tuple[int, int], image: Path) -> NDArray[np.uint
     return labels
 
 
-def paint_objects(shapes: Shapes, size: tuple[int, int], image: Path) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Yield (class index, bool (h, w) in its bounding box) for each shape that is neither ignored nor empty.
+def paint_objects(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yield (class index, bool (h, w) in its bounding box) for each shape that is not ignored and not empty.
 
     Raises:
-        DecodeError: a run-length code is of another size or damaged.
+        DecodeError: a run-length code is damaged or has another size.
     """
     for shape in shapes.shapes:
         if shape.index == IGNORE:
@@ -73,7 +74,7 @@ def paint_objects(shapes: Shapes, size: tuple[int, int], image: Path) -> Iterato
             yield shape.index, pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _patch(shape: Shape, shapes: Shapes, size: tuple[int, int], image: Path) -> _Patch:
+def _patch(shape: Shape, shapes: Shapes, size: tuple[int, int], image: ImageRef) -> _Patch:
     if shape.rle is not None:
         return _Patch(0, 0, _from_rle(shape.rle, shapes.path, size, image))
     scale = np.array([size[1], size[0]] if shapes.normalized else [1, 1], np.float64)
@@ -91,22 +92,22 @@ def _patch(shape: Shape, shapes: Shapes, size: tuple[int, int], image: Path) -> 
 
 
 def _span(coordinates: NDArray[np.float64], length: int) -> tuple[int, int]:
-    """Return the pixels first..last+1 that a shape may touch along one axis, within the image."""
+    """Return the range (first, last + 1) of pixels that a shape may touch along one axis of the image."""
     low, high = float(coordinates.min()), float(coordinates.max())
     return max(0, math.floor(low) - _MARGIN), min(length, math.ceil(high) + _MARGIN)
 
 
-def _from_rle(rle: dict[str, Any], path: Path, size: tuple[int, int], image: Path) -> NDArray[np.bool_]:
+def _from_rle(rle: dict[str, Any], path: Path, size: tuple[int, int], image: ImageRef) -> NDArray[np.bool_]:
     height, width = (int(length) for length in rle["size"])
     if (height, width) != size:
         raise DecodeError(
             "size-mismatch",
-            path,
-            f"codes a mask of {width}x{height} pixels for {image.name}, which is {size[1]}x{size[0]}",
-            "export the annotations again for this image, or use the image they were made for",
+            ImageRef(path),
+            f"holds a run-length code of {width}x{height} pixels for {image.name}, which is {size[1]}x{size[0]}",
+            "export the annotations of this image again, or use the image that was annotated",
         )
     try:
         return rle_codes.decode(rle)
     except MaskwrightError as error:
         message = f"holds a damaged outline for {image.name} ({error})"
-        raise DecodeError("unreadable", path, message, "export the annotations again") from None
+        raise DecodeError("unreadable", ImageRef(path), message, "export the annotations again") from None

@@ -1,9 +1,9 @@
 """Which record a training crop comes from, and which class it is centred on: a pure function of (seed, step, slot).
 
-Crops are numbered through the training: position = step * batch + slot. A fixed pattern gives every position to one of
-two kinds. *Class* positions (a share of `sampling.rare_share`) draw a class, then a record that contains it. *Plain*
-positions walk through a fresh permutation of all records each time round, so each image comes once before any comes
-again. Knows no pixels.
+Crops are numbered through the training: position = step * batch + slot. A fixed pattern assigns every position to one
+of two kinds. *Class* positions (a share of `sampling.rare_share`) draw a class, then a record that contains it. *Plain*
+positions go through a new permutation of all records in each epoch, so each image comes once before any comes again.
+Knows no pixels.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Draw(NamedTuple):
-    """A record by its place in the list, and the class to centre on (None: anywhere)."""
+    """A record, by its index in the list, and the class to centre the crop on (None: anywhere)."""
 
     record: int
     wanted: int | None
@@ -35,7 +35,7 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True)
 class _Table:
-    """Classes that can be drawn, their cumulated odds, and the records that contain each."""
+    """The classes that can be drawn, their cumulated odds, and the records that contain each."""
 
     classes: tuple[int, ...]
     cumulated: tuple[float, ...]
@@ -46,18 +46,18 @@ class Sampler:
     """Draws a record and a class for every position of a training."""
 
     def __init__(self, presence: Sequence[frozenset[int]], sampling: SamplingPlan, seed: int) -> None:
-        """Take what the survey knows.
+        """Prepare the draws.
 
         Args:
             presence: one entry a record: the indices of the classes it contains.
             sampling: batch, share and odds.
-            seed: the run's.
+            seed: of the run.
 
         Raises:
-            MaskwrightError: no records, or odds that do not cover the classes or are negative.
+            MaskwrightError: there are no records, or the odds do not cover all classes or are negative.
         """
         if not presence:
-            raise MaskwrightError("there is no image to train on: put labelled images into the training part")
+            raise MaskwrightError("there is no image to train on: put labelled images into the train split")
         self.count = len(presence)
         self.batch = sampling.batch
         self.seed = seed
@@ -69,7 +69,7 @@ class Sampler:
 
         Args:
             step: optimiser step, from 0.
-            slot: place in the global batch, 0..batch-1.
+            slot: index in the global batch, 0..batch-1.
         """
         position = step * self.batch + slot
         class_positions = math.floor(position * self._share)
@@ -90,11 +90,11 @@ class Sampler:
 
 
 def _class_table(presence: Sequence[frozenset[int]], odds: Sequence[float] | None) -> _Table:
-    """List the classes that some record contains and that have odds above 0, with the odds scaled to sum 1."""
+    """List the classes that some record contains and whose odds are above 0, with the odds scaled to sum to 1."""
     present = sorted(set().union(*presence))
     if odds is not None and (min(odds, default=0.0) < 0 or (present and len(odds) <= present[-1])):
         raise MaskwrightError(
-            f"sampling.class_odds is {list(odds)}, and the training images show classes up to index "
+            f"sampling.class_odds is {list(odds)}, but the training images show classes up to index "
             f"{present[-1] if present else 0}: give one number for each class, none below 0"
         )
     weights = {index: 1.0 if odds is None else odds[index] for index in present}

@@ -1,7 +1,7 @@
-"""Running statistics that stay small however much they are fed: samples, intensities, mirror differences. No files.
+"""Running statistics of bounded size: samples of values, and intensities. Opens no file.
 
-Each meter is fed small summaries of one image at a time, in a fixed order, so the same data gives the same numbers
-however many threads decode it.
+Each meter adds small summaries of one image at a time, in a fixed order, so the same data gives the same numbers for
+any number of decoding threads.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _BINS = {np.dtype(np.uint8): 1 << 8, np.dtype(np.uint16): 1 << 16}
 
 
 def spread(values: Sequence[float] | NDArray[Any]) -> Spread:
-    """Return smallest, 10th percentile, median, 90th percentile and largest; all 0 of nothing."""
+    """Return minimum, 10th percentile, median, 90th percentile and maximum of (n,) values; all 0 if there are none."""
     numbers = np.asarray(values, np.float64)
     if not numbers.size:
         return Spread(0.0, 0.0, 0.0, 0.0, 0.0)
     return Spread(*(float(value) for value in np.percentile(numbers, [0, 10, 50, 90, 100])))
 
 
-class Sample:
-    """At most `most` of all values seen, evenly spread over the order they came in; smallest and largest exactly.
+class ValueSample:
+    """At most `most` of all values added, evenly spread over their order; the minimum and maximum are exact.
 
-    When it is full, every second value is let go and from then on every second, fourth, eighth ... is taken.
+    When it is full, every second value is dropped, and from then on only every second, fourth, eighth ... is kept.
     """
 
     def __init__(self, most: int = 1 << 15) -> None:
@@ -44,7 +44,7 @@ class Sample:
         self._low, self._high = np.inf, -np.inf
 
     def add(self, values: NDArray[Any]) -> None:
-        """Take a one-dimensional array of finite values."""
+        """Add finite values (n,)."""
         if not values.size:
             return
         numbers = values.astype(np.float64)
@@ -57,11 +57,11 @@ class Sample:
 
     @property
     def kept(self) -> NDArray[np.float64]:
-        """The values kept (n,)."""
+        """The kept values (n,)."""
         return self._kept
 
     def spread(self) -> Spread | None:
-        """Return the spread, or None of nothing."""
+        """Return the spread, or None if no value was added."""
         if not self.count:
             return None
         p10, median, p90 = (float(value) for value in np.percentile(self._kept, [10, 50, 90]))
@@ -70,13 +70,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Intensities:
-    """The values of one image.
+    """Statistics of the pixel values of one image.
 
     Attributes:
         dtype: of the image.
-        minimum, maximum, total, squares: (C,) of the finite pixels looked at.
-        count: (C,) of those.
-        values: (C, bins) histogram of integers, (C, n) evenly spread values of floats, NaN where not finite.
+        minimum, maximum, total, squares: (C,) over the finite pixels that were read.
+        count: (C,) number of these pixels.
+        values: histogram (C, bins) of integers, or evenly spread values (C, n) of floats, NaN where not finite.
     """
 
     dtype: np.dtype[Any]
@@ -89,7 +89,7 @@ class Intensities:
 
 
 def intensities(image: NDArray[Any]) -> Intensities:
-    """Summarise an image (H, W, C); of more than a million pixels, an even grid of about a million is looked at."""
+    """Summarise an image (H, W, C); above a million pixels, an even grid of about a million is read."""
     step = max(1, round((image.shape[0] * image.shape[1] / _MOST_PIXELS) ** 0.5))
     planes = np.moveaxis(image[::step, ::step], 2, 0).reshape(image.shape[2], -1)
     bins = _BINS.get(image.dtype)
@@ -124,16 +124,16 @@ def _float_intensities(planes: NDArray[np.float64], dtype: np.dtype[Any]) -> Int
 
 
 class IntensityMeter:
-    """Intensities of all images that have one pixel type and one number of channels."""
+    """Intensities of all images with the same pixel type and number of channels."""
 
     def __init__(self) -> None:
         self.images = 0
         self._sums: dict[str, NDArray[Any]] = {}
         self._counts: NDArray[Any] | None = None
-        self._samples: list[Sample] = []
+        self._samples: list[ValueSample] = []
 
     def add(self, part: Intensities) -> None:
-        """Take one image."""
+        """Add one image."""
         self.images += 1
         sums = self._sums
         sums["low"] = np.minimum(sums.get("low", np.inf), part.minimum)
@@ -143,12 +143,12 @@ class IntensityMeter:
         if part.dtype in _BINS:
             self._counts = part.values if self._counts is None else self._counts + part.values
             return
-        self._samples = self._samples or [Sample(1 << 17) for _ in part.values]
+        self._samples = self._samples or [ValueSample(1 << 17) for _ in part.values]
         for sample, values in zip(self._samples, part.values, strict=True):
             sample.add(values[np.isfinite(values)])
 
     def stats(self) -> tuple[ChannelStats, ...]:
-        """Return one entry a channel; a channel without a finite pixel is all 0."""
+        """Return one entry a channel; all values are 0 for a channel without a finite pixel."""
         return tuple(self._channel(index) for index in range(len(self._sums["count"])))
 
     def _channel(self, index: int) -> ChannelStats:

@@ -1,8 +1,9 @@
-"""Sharing things out so that each part gets its size and each class: greedy, rarest class first. Knows only numbers.
+"""Stratified assignment of clusters to parts: each part gets its size and each class. Greedy; knows only numbers.
 
-After Sechidis et al., "On the Stratification of Multi-Label Data" (ECML 2011), section 3, on clusters of images
-instead of single images, and with two rules added: a part that has no image of the class yet comes first, and in the
-end clusters of one size are exchanged where that gives a part a class that it lacks and takes none from any.
+After Sechidis et al., "On the Stratification of Multi-Label Data" (ECML 2011), section 3: the rarest class is assigned
+first. Here clusters of images are assigned instead of single images, and two rules are added: a part without any image
+of the class comes first; at the end, clusters of equal size are exchanged where that gives a part a class that it lacks
+and no part loses a class.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def part_targets(count: int, shares: Sequence[float]) -> list[int]:
-    """Divide `count` images by `shares` into whole numbers: largest remainder, and no part with a share left empty.
+    """Divide `count` images by `shares` into whole numbers, by largest remainder; no part with a share stays empty.
 
     Args:
         count: images, at least as many as there are positive shares.
@@ -45,17 +46,17 @@ def assign(
         presence: (clusters, classes) images of the cluster that show the class.
         sizes: (clusters,) images of the cluster.
         targets: images that each part should get.
-        order: (clusters,) a permutation that decides between equals: the seed's only influence.
+        order: (clusters,) a permutation that breaks ties: the only influence of the seed.
 
     Returns:
-        The part, 0..parts-1, of each cluster. No part with a target stays empty while there are clusters enough.
+        The part, 0..parts-1, of each cluster. No part with a target stays empty if there are enough clusters.
     """
     state = _Assignment(presence, sizes, np.asarray(targets, np.float64))
     rank = np.argsort(order)
     smallest = min(target for target in targets if target > 0)
     giants = [cluster for cluster in range(len(sizes)) if sizes[cluster] > smallest]
     for cluster in sorted(giants, key=lambda entry: (-sizes[entry], rank[entry])):
-        state.give(cluster, int(np.argmax(state.room)))  # before the small ones take the room that they need
+        state.give(cluster, int(np.argmax(state.room)))  # first, while there is room for them
     clusters_with = np.count_nonzero(presence, axis=0)
     for index in sorted(range(presence.shape[1]), key=lambda entry: (clusters_with[entry], entry)):
         having = [cluster for cluster in state.open() if presence[cluster, index]]
@@ -64,12 +65,12 @@ def assign(
     for cluster in sorted(state.open(), key=lambda entry: (-sizes[entry], rank[entry])):
         state.give(cluster, int(np.argmax(state.room)))
     state.fill_empty()
-    state.mend()
+    state.exchange()
     return state.part.tolist()
 
 
 class _Assignment:
-    """Who has what so far."""
+    """The clusters assigned so far, and what each part has and still wants."""
 
     def __init__(self, presence: NDArray[np.int64], sizes: NDArray[np.int64], targets: NDArray[np.float64]) -> None:
         self.presence, self.sizes, self.targets = presence, sizes, targets
@@ -79,17 +80,17 @@ class _Assignment:
         self.wants = np.outer(targets / targets.sum(), presence.sum(axis=0))
 
     def open(self) -> list[int]:
-        """Return the clusters that have no part yet."""
+        """Return the clusters without a part."""
         return np.flatnonzero(self.part < 0).tolist()
 
     def give(self, cluster: int, part: int) -> None:
-        """Put a cluster into a part."""
+        """Assign a cluster to a part."""
         self.part[cluster] = part
         self.room[part] -= self.sizes[cluster]
         self.has[part] += self.presence[cluster]
 
     def neediest(self, cluster: int, index: int) -> int:
-        """Return the part with room that lacks class `index` (largest first), else that lacks most of its share."""
+        """Return the part with room that has no image of class `index` (largest first), or else needs it most."""
         fits = self.room >= self.sizes[cluster] / 2
         if not fits.any():
             return int(np.argmax(self.room))
@@ -101,7 +102,7 @@ class _Assignment:
         return max(range(len(keys)), key=lambda part: keys[part])
 
     def fill_empty(self) -> None:
-        """Move the smallest cluster out of the fullest part into each part that got none but should have some."""
+        """Move the smallest cluster of the fullest part into each part that is empty and should not be."""
         for part in np.flatnonzero(self.targets > 0):
             if (self.part == part).any():
                 continue
@@ -116,14 +117,14 @@ class _Assignment:
             self.room[donor] += self.sizes[moved]
             self.give(moved, int(part))
 
-    def mend(self) -> None:
-        """Exchange clusters of one size where that gives a part a class that it lacks."""
+    def exchange(self) -> None:
+        """Exchange clusters of equal size where that gives a part a class that it lacks."""
         for part, index in np.argwhere(self.has == 0).tolist():
             if self.targets[part] > 0 and self.has[part, index] == 0:
                 self._exchange(part, index)
 
     def _exchange(self, part: int, index: int) -> None:
-        """Bring a cluster with the class into the part for one without it, where no part loses a class by that."""
+        """Exchange a cluster with the class for one without it, if no part loses a class."""
         here = np.flatnonzero(self.part == part)
         for coming in np.flatnonzero((self.part != part) & (self.presence[:, index] > 0)):
             there = int(self.part[coming])

@@ -1,8 +1,8 @@
-"""One pass over a data set: each image and mask is decoded once, summed up and let go. Knows no split and no plan.
+"""One pass over a data set: decodes each image and mask once and summarises it. Knows no split and no plan.
 
-What is kept of an image is a `RecordSummary` of about a kilobyte; pixels are kept of none. Images are visited in one
-seeded shuffled order, so that whatever was seen when the time is up is an even sample, and the first `OBJECT_IMAGES`
-(fewer where they are large) are one for the costlier statistics of objects.
+Of an image only a `RecordSummary` of about a kilobyte stays in memory, and no pixels. Images are visited in a seeded
+shuffled order, so that the images read before the time is up are an unbiased sample, and so are the first
+`OBJECT_IMAGES` (fewer if they are large), on which the more costly statistics of objects are measured.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from maskwright.core.records import Fault, MaskFile
 from maskwright.core.resources import Gate, cores, free_memory
 from maskwright.core.seeds import generator
 from maskwright.data import faults
-from maskwright.data.clusters import Gallery, gallery
+from maskwright.data.flip_symmetry import FlipMeter, flip_difference, occupancy
 from maskwright.data.labels import read_objects, read_pair
-from maskwright.data.mirror import MirrorMeter, mirrored, occupancy
 from maskwright.data.objects import LARGE_PIXELS, annotated, piece, regions
 from maskwright.data.readers import DecodeError, image_size, is_lossy
-from maskwright.data.similarity import look
-from maskwright.data.statistics import IntensityMeter, Sample, intensities
+from maskwright.data.similarity import SimilarityIndex, thumbnail
+from maskwright.data.statistics import IntensityMeter, ValueSample, intensities
 from maskwright.ops.images import count_labels
 
 if TYPE_CHECKING:
@@ -37,9 +36,9 @@ if TYPE_CHECKING:
 
     from maskwright.core.events import OnProgress
     from maskwright.core.records import Dataset, Record
-    from maskwright.data.mirror import Mirrored
+    from maskwright.data.flip_symmetry import FlipDifference
     from maskwright.data.objects import ClassObjects
-    from maskwright.data.similarity import Look
+    from maskwright.data.similarity import Thumbnail
     from maskwright.data.statistics import Intensities
 
 OBJECT_IMAGES = 200
@@ -53,16 +52,16 @@ _BYTES_A_PIXEL = 16  # image, mask, and what is computed from them
 
 @dataclass(frozen=True, eq=False)
 class RecordSummary:
-    """What is remembered of one image and its mask.
+    """Summary of one image and its mask.
 
     Attributes:
         height, width, channels: of the image.
         dtype: name of the pixel type.
-        pixels: (K + 1,) pixels by class index; the ignored ones last.
-        look: to find near-duplicates by.
+        pixels: (K + 1,) number of pixels by class index; the ignored ones last.
+        thumbnail: to compare it with other images.
         seconds: to read and decode both.
-        objects: (K,) objects by class index that were found in the share of it that was looked at for them.
-        objects_share: of the image, 0..1.
+        objects: (K,) number of objects by class index, in the searched part of the image.
+        objects_share: area of the searched part as a share of the image, 0..1.
     """
 
     height: int
@@ -70,20 +69,20 @@ class RecordSummary:
     channels: int
     dtype: str
     pixels: NDArray[np.int64]
-    look: Look
+    thumbnail: Thumbnail
     seconds: float
     objects: NDArray[np.int64]
     objects_share: float
 
 
 class ObjectMeter:
-    """Objects of one class over the images that were looked at for objects."""
+    """Sizes, thickness and shapes of the objects of one class."""
 
     def __init__(self) -> None:
-        self.sizes, self.thickness, self.shapes = Sample(), Sample(), MirrorMeter()
+        self.sizes, self.thickness, self.shapes = ValueSample(), ValueSample(), FlipMeter()
 
     def add(self, part: ClassObjects) -> None:
-        """Take one image."""
+        """Add one image."""
         self.sizes.add(part.sizes)
         self.thickness.add(part.thickness)
         if part.shapes is not None:
@@ -92,47 +91,47 @@ class ObjectMeter:
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What one pass over a data set saw.
+    """Result of one pass over a data set.
 
     Attributes:
-        dataset: the records that can be used (and those not seen, when time ran out), with all faults found.
-        summaries: by record id, of the records seen.
+        dataset: the usable records (and those not read when time ran out), with all faults.
+        summaries: by record id, of the records read.
         intensity: by (channels, pixel type).
         objects: by class index.
-        scene: of whole masks, for the mirror test.
-        object_images: images that went into `objects`, those of which a piece did by its share.
-        annotated: records that there were, usable or not.
+        scene: flip differences of whole masks.
+        object_images: number of images searched for objects; a partly searched image counts by its share.
+        annotated: number of records with an annotation, usable or not.
     """
 
     dataset: Dataset
     summaries: dict[str, RecordSummary]
     intensity: dict[tuple[int, str], IntensityMeter]
     objects: tuple[ObjectMeter, ...]
-    scene: MirrorMeter
+    scene: FlipMeter
     object_images: float
     annotated: int
 
     @cached_property
-    def gallery(self) -> Gallery:
-        """The images seen, compared with one another."""
-        return gallery({name: entry.look for name, entry in self.summaries.items()})
+    def similarity(self) -> SimilarityIndex:
+        """The images read, compared with one another."""
+        return SimilarityIndex({name: entry.thumbnail for name, entry in self.summaries.items()})
 
     def shown(self, name: str) -> NDArray[np.bool_]:
-        """Return which classes (K,) a record shows; none of a record that was not seen."""
+        """Return which classes (K,) a record shows; all False for a record that was not read."""
         entry = self.summaries.get(name)
         return np.zeros(len(self.dataset.classes), np.bool_) if entry is None else entry.pixels[:-1] > 0
 
 
 def survey(dataset: Dataset, seconds: float | None = None, on_progress: OnProgress | None = None) -> Survey:
-    """Look at every annotated image once.
+    """Read every annotated image once.
 
     Args:
         dataset: as read from a layout.
-        seconds: after these no further image is begun (a few are seen in any case); None for all of them.
-        on_progress: called with (images done, images in all) after each image.
+        seconds: after this time no other image is started (a few are always read); None to read all images.
+        on_progress: called with (images done, total images) after each image.
 
     Returns:
-        The survey. What cannot be used becomes a fault of `Survey.dataset` and is no record of it.
+        The survey. An unusable image becomes a fault of `Survey.dataset` instead of a record.
     """
     records = sorted((record for record in dataset.records if record.annotation is not None), key=lambda item: item.id)
     order = generator(0, "survey").permutation(len(records))
@@ -147,11 +146,11 @@ def survey(dataset: Dataset, seconds: float | None = None, on_progress: OnProgre
 
 @dataclass(frozen=True, eq=False)
 class _Examined:
-    """All that is taken from one image before its pixels are let go."""
+    """All results from one image, without its pixels."""
 
     summary: RecordSummary
     intensities: Intensities
-    scene: Mirrored
+    scene: FlipDifference
     objects: dict[int, ClassObjects]
     faults: tuple[Fault, ...]
     jpeg: Path | None
@@ -160,7 +159,7 @@ class _Examined:
 def _examined(
     dataset: Dataset, records: Sequence[Record], seconds: float | None
 ) -> Iterator[tuple[Record, _Examined | Fault]]:
-    """Yield what is found, in the order of `records`; a few images are in flight at a time, so memory stays flat."""
+    """Yield the results in the order of `records`; only a few images are in memory at a time."""
     deadline = None if seconds is None else time.monotonic() + seconds
     threads = min(_MOST_THREADS, cores())
     gate = Gate(free_memory() // 2)
@@ -180,7 +179,7 @@ def _examined(
 
 
 def _object_images(records: Sequence[Record], classes: int) -> int:
-    """Return how many of the first images are measured for objects: that costs several times what decoding does."""
+    """Return how many of the first images to search for objects, which takes several times as long as decoding."""
     work = 0
     for place, record in enumerate(records[:OBJECT_IMAGES]):
         try:
@@ -209,14 +208,14 @@ def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examin
     count = len(dataset.classes)
     by_value = count_labels(label)
     pixels = np.append(by_value[:count], by_value[count:].sum())
-    mask = record.annotation.path if record.annotation is not None else record.image
+    mask = record.annotation.path if record.annotation is not None else record.image.path
     height, width, channels = image.shape
     objects, share = _objects(dataset, record, label) if with_objects else ({}, 0.0)
     counts = np.array([len(objects[index].sizes) if index in objects else 0 for index in range(count)], np.int64)
     return _Examined(
-        RecordSummary(height, width, channels, str(image.dtype), pixels, look(image), seconds, counts, share),
+        RecordSummary(height, width, channels, str(image.dtype), pixels, thumbnail(image), seconds, counts, share),
         intensities(image),
-        mirrored(occupancy(label, count)[None]),
+        flip_difference(occupancy(label, count)[None]),
         objects,
         tuple(faults.mask_faults(record, mask, pixels, dataset.classes)),
         mask if isinstance(record.annotation, MaskFile) and is_lossy(mask) else None,
@@ -224,12 +223,12 @@ def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examin
 
 
 def _objects(dataset: Dataset, record: Record, label: NDArray[np.uint8]) -> tuple[dict[int, ClassObjects], float]:
-    """Return annotated objects where the format knows them, with the rest of the label map as regions.
+    """Return the annotated objects if the format has them, and the regions of all other classes of the label map.
 
-    Regions take some 30 bytes a pixel to measure: of a larger image, a piece drawn at random is looked at.
+    Regions take some 30 bytes a pixel to measure: of a large image only a random piece is searched.
 
     Returns:
-        The objects by class index, and the share of the image that they are from.
+        The objects by class index, and the share of the image that was searched.
     """
     height, width = label.shape
     if not isinstance(record.annotation, MaskFile) or record.annotation.kind == "instance":
@@ -240,21 +239,21 @@ def _objects(dataset: Dataset, record: Record, label: NDArray[np.uint8]) -> tupl
 
 
 class _Meters:
-    """The running sums of a survey."""
+    """Running sums of a survey."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
         self._summaries: dict[str, RecordSummary] = {}
         self._intensity: dict[tuple[int, str], IntensityMeter] = {}
         self._objects = tuple(ObjectMeter() for _ in dataset.classes.names)
-        self._scene = MirrorMeter()
+        self._scene = FlipMeter()
         self._object_images = 0.0
         self._log = faults.FaultLog(dataset.faults)
         self._unusable: set[str] = set()
         self._jpegs: list[Path] = []
 
     def add(self, record: Record, found: _Examined | Fault) -> None:
-        """Take one image, or what is wrong with it."""
+        """Add one image, or its fault."""
         if isinstance(found, Fault):
             self._unusable.add(record.id)
             self._log.add(found)

@@ -1,8 +1,8 @@
-"""Image in, mask out: the predictor and how it takes large images apart. Knows no data set, no metric, no training."""
+"""Image in, result out: predictor, engine, tiles of large images. Knows no data set, no metric, no training."""
 
 from __future__ import annotations
 
-from maskwright.inference.blend import Block
-from maskwright.inference.predictor import Prediction, Predictor, decide
+from maskwright.inference.engine import Engine, TorchEngine
+from maskwright.inference.predictor import Prediction, Predictor
 
-__all__ = ["Block", "Prediction", "Predictor", "decide"]
+__all__ = ["Engine", "Prediction", "Predictor", "TorchEngine"]

@@ -7,41 +7,27 @@ the image's own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
+from maskwright.tasks.base import Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
-    from maskwright.ops.tiles import Axis
+    from maskwright.ops.tiles import TileAxis
 
 CHUNK = 1 << 24  # values of one block handed out, at most (64 MiB)
-
-
-@dataclass(frozen=True)
-class Block:
-    """A finished part of the image.
-
-    Attributes:
-        rows: where it lies, in pixels of the image.
-        columns: likewise.
-        probabilities: (K, rows, columns) float32, on the predictor's device; one sigmoid where K is 1.
-    """
-
-    rows: slice
-    columns: slice
-    probabilities: Tensor
 
 
 class Blend:
     """The weighted sum of overlapping tiles, finished block by finished block."""
 
-    def __init__(self, rows: Axis, columns: Axis) -> None:
+    def __init__(self, rows: TileAxis, columns: TileAxis) -> None:
         self.rows, self.columns = rows, columns
         self._weights = torch.from_numpy(rows.weights()), torch.from_numpy(columns.weights())
         self._below: Tensor | None = None

@@ -1,7 +1,7 @@
 """The Lovasz losses: a convex surrogate of the IoU itself (Berman, Rannen Triki and Blaschko 2018).
 
-Taken image by image, over the classes that the image's truth shows (for one channel: over the images that show label
-1), then averaged over the images that have any. Sorts every class's errors: the slowest loss here.
+Computed for each image over the classes that are present in its truth (for one channel: for each image that contains
+label 1), then averaged over those images. It sorts the errors of every class, so it is the slowest loss here.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 
 def lovasz(batch: Prepared) -> Tensor:
-    """Return the Lovasz-softmax loss, or with one channel the Lovasz hinge."""
-    # Empty sums of both keep the graph, and with it a zero gradient, where no image counts.
+    """Return the Lovasz-softmax loss, or with one channel the Lovasz hinge.
+
+    Args:
+        batch: logits (N, K, H, W) and labels (N, H, W).
+    """
+    # Empty sums of both keep the graph, and with it a zero gradient, when no image counts.
     losses = [batch.scores[:0].sum(), batch.probabilities[:0].sum()]
     images = 0
     for index in range(len(batch.labels)):
@@ -46,7 +50,7 @@ def _image(batch: Prepared, index: int, keep: Tensor, labels: Tensor, present: l
 
 
 def lovasz_extension(errors: Tensor, truth: Tensor) -> Tensor:
-    """Extend the Jaccard loss from sets of wrong pixels to errors between: algorithm 1 of the paper.
+    """Extend the Jaccard loss from sets of wrong pixels to real-valued errors: algorithm 1 of the paper.
 
     Args:
         errors: (C, P), 0 or more, of each pixel in each class.

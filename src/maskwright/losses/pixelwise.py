@@ -1,7 +1,7 @@
-"""Losses that are means over pixels: cross-entropy (of all, of hard ones, binary), focal, squared error.
+"""Losses that are means over pixels: cross-entropy (all pixels, hard pixels, binary), focal, squared error.
 
-Each is a pure function of a `Prepared` batch. Ignored pixels have no part in the mean, and a batch without a labelled
-pixel costs 0. An absent class needs no special care here: it has no pixels of its own.
+Each is a pure function of a `Prepared` batch. Ignored pixels do not count, and a batch without a labelled pixel costs
+0. An absent class needs no special case: it has no pixels.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def cross_entropy(
     """Return the weighted mean of -log p(label), as `torch.nn.functional.cross_entropy` defines it.
 
     Args:
-        batch: K channels, or one (then the same as `binary_cross_entropy`).
-        class_weights: one a class (for one channel: of label 0 and label 1). The mean is divided by the sum of the
+        batch: logits (N, K, H, W); with K = 1 the same as `binary_cross_entropy`.
+        class_weights: one per class (for one channel: of label 0 and label 1). The mean is divided by the sum of the
             weights of all labelled pixels, over all processes.
         label_smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016).
     """
@@ -43,12 +43,12 @@ def cross_entropy(
 
 
 def binary_cross_entropy(batch: Prepared, class_weights: Sequence[float] | None = None) -> Tensor:
-    """Return the mean of the sigmoid cross-entropy: of the one channel, or of each class against the rest.
+    """Return the mean sigmoid cross-entropy of the one channel, or of each class against the rest.
 
     Args:
-        batch: any number of channels.
-        class_weights: for one channel the weights of label 0 and label 1, by pixel; for several the weight of each
-            channel in the mean over channels.
+        batch: logits (N, K, H, W), any K.
+        class_weights: for one channel the weights of label 0 and label 1, applied to pixels; for several the weight of
+            each channel in the mean over channels.
     """
     if batch.binary:
         return cross_entropy(batch, class_weights)
@@ -64,19 +64,19 @@ def binary_cross_entropy(batch: Prepared, class_weights: Sequence[float] | None 
 def focal(batch: Prepared, gamma: float = 2.0, class_weights: Sequence[float] | None = None) -> Tensor:
     """Return the mean of -w (1 - p)^gamma log p, with p the probability of the label (Lin et al. 2017, equation 5).
 
-    Divided by the number of labelled pixels, whatever the weights.
+    The sum is divided by the number of labelled pixels, not by the sum of the weights.
 
     Args:
-        batch: K channels (softmax) or one (sigmoid).
+        batch: logits (N, K, H, W), softmax for K > 1, sigmoid for K = 1.
         gamma: how much easy pixels are discounted; 0 gives the cross-entropy.
-        class_weights: the paper's alpha, one a class; for one channel (1 - alpha, alpha).
+        class_weights: the paper's alpha, one per class; for one channel (1 - alpha, alpha).
 
     Raises:
         MaskwrightError: a negative gamma.
     """
     if gamma < 0:
-        raise MaskwrightError(f"the focal loss's gamma is {gamma}, and must be 0 or more: 2 is usual")
-    # Kept off 0, where a power below 1 has no finite slope.
+        raise MaskwrightError(f"focal: gamma is {gamma}, and must be 0 or more; 2 is usual")
+    # Kept above 0: a power below 1 has no finite slope there.
     missing = (-torch.expm1(batch.log_true)).clamp_min(1e-12)
     loss = -(missing**gamma) * batch.log_true
     weights = _weights(batch, class_weights)
@@ -86,24 +86,23 @@ def focal(batch: Prepared, gamma: float = 2.0, class_weights: Sequence[float] | 
 def ohem(
     batch: Prepared, threshold: float = 0.7, min_kept: float = 1 / 16, class_weights: Sequence[float] | None = None
 ) -> Tensor:
-    """Return the cross-entropy of the hard pixels alone: those whose label has a probability of `threshold` or less.
+    """Return the cross-entropy of the hard pixels: those whose label has a probability of `threshold` or less.
 
-    Online hard example mining (Shrivastava et al. 2016) by pixel, as Wu et al. 2016 bootstrap them: where too few are
+    Online hard example mining (Shrivastava et al. 2016) on pixels, as Wu et al. 2016 bootstrap them: if too few are
     hard, the hardest `min_kept` of all labelled pixels count, over the whole batch and all processes.
 
     Args:
-        batch: K channels (softmax) or one (sigmoid).
+        batch: logits (N, K, H, W), softmax for K > 1, sigmoid for K = 1.
         threshold: probability of the label above which a pixel is easy.
         min_kept: share of the labelled pixels that always count, 0..1.
-        class_weights: one a class; the mean is divided by the sum of the weights of the pixels that count.
+        class_weights: one per class; the mean is divided by the sum of the weights of the pixels that count.
 
     Raises:
         MaskwrightError: a share outside 0..1.
     """
     if not 0 < threshold <= 1 or not 0 <= min_kept <= 1:
         raise MaskwrightError(
-            f"ohem's threshold is {threshold} and min_kept {min_kept}, and both are shares from 0 to 1: "
-            "0.7 and 0.0625, say"
+            f"ohem: threshold is {threshold} and min_kept {min_kept}; both are shares from 0 to 1, e.g. 0.7 and 0.0625"
         )
     losses = -batch.log_true
     least = reached_by(losses.detach()[batch.mask > 0], min_kept).clamp_max(-math.log(threshold))
@@ -114,7 +113,11 @@ def ohem(
 
 
 def mean_squared_error(batch: Prepared) -> Tensor:
-    """Return the mean over pixels and channels of (p - y)^2, with y 1 for the label and 0 else (Brier 1950)."""
+    """Return the mean over pixels and channels of (p - y)^2, y being 1 for the label and 0 otherwise (Brier 1950).
+
+    Args:
+        batch: logits (N, K, H, W) and labels (N, H, W).
+    """
     wrong = batch.probabilities
     if batch.binary:
         wrong = wrong - batch.labels[:, None]
@@ -125,7 +128,7 @@ def mean_squared_error(batch: Prepared) -> Tensor:
 
 
 def _mean_log(batch: Prepared, weights: Tensor | None) -> Tensor:
-    """Return the mean over classes (N, H, W) of w log p."""
+    """Return the mean over classes of w log p, (N, H, W)."""
     if batch.binary:
         score = batch.scores[:, 0]
         low, high = (1.0, 1.0) if weights is None else weights.unbind()
@@ -143,5 +146,5 @@ def _weights(batch: Prepared, given: Sequence[float] | None) -> Tensor | None:
         return None
     labels = 2 if batch.binary else batch.logits.shape[1]
     if len(given) != labels:
-        raise MaskwrightError(f"{len(given)} class weights were given, but there are {labels} labels: give one each")
+        raise MaskwrightError(f"{len(given)} class weights were given for {labels} labels: give one weight per label")
     return batch.mask.new_tensor(given)

@@ -1,8 +1,8 @@
 """Sums over every process of a training. Knows that there may be several processes, and nothing about any loss.
 
-The convention: every process computes the same GLOBAL loss, global sums over global counts. The gradient that reaches a
-process's own logits is then as many times too large as there are processes, and the mean over processes that
-`DistributedDataParallel` takes makes it exact: N processes train as one with N times the batch.
+Convention: every process computes the same GLOBAL loss, global sums over global counts. The gradient of a process's own
+logits is then too large by a factor of the number of processes, and the mean over processes that
+`DistributedDataParallel` takes corrects it exactly: N processes train as one process with N times the batch.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from torch import Tensor, distributed
 
 
 def across_processes(tensor: Tensor) -> Tensor:
-    """Return the sum of `tensor` over all processes, differentiably; the tensor itself where there is one process.
+    """Return the sum of `tensor` (any shape) over all processes, differentiably; with one process, `tensor` itself.
 
-    Every process has to call this equally often and in the same order.
+    Every process must call this the same number of times and in the same order.
     """
     if _alone():
         return tensor
@@ -26,11 +26,11 @@ def across_processes(tensor: Tensor) -> Tensor:
 
 
 def global_ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """Divide one scalar by another after summing both over all processes; 0, with zero gradient, where nothing counts.
+    """Divide one scalar by another after summing both over all processes; 0, with zero gradient, if nothing counts.
 
     Args:
-        numerator: local sum.
-        denominator: local count or sum of weights, 0 or more.
+        numerator: local sum, shape ().
+        denominator: local count or sum of weights, shape (), 0 or more.
     """
     top, bottom = across_processes(torch.stack([numerator, denominator.to(numerator.dtype)])).unbind()
     return top / torch.where(bottom > 0, bottom, torch.ones_like(bottom))
@@ -38,7 +38,7 @@ def global_ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
 
 @torch.no_grad()
 def reached_by(values: Tensor, share: float) -> Tensor:
-    """Return the largest value that at least `share` of the values of all processes reach; infinity without values.
+    """Return the largest value that at least `share` of the values of all processes reach; infinity if there are none.
 
     Args:
         values: (P,), of this process; P may be 0.

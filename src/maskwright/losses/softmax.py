@@ -1,7 +1,8 @@
 """The softmax that all losses of a sum share: one pass forward, one pass backward. Knows labels, and no loss.
 
-Written out by hand because the loss is a real share of a training step on a CPU: autograd's own chain (log_softmax,
-gather, exp, masked sum, and each of them again backward) moves the whole (N, K, H, W) array about three times as often.
+Written by hand because the loss takes a noticeable share of a training step on a CPU: autograd's own chain
+(log_softmax, gather, exp, masked sum, and the backward pass of each) moves the whole (N, K, H, W) array about three
+times as often.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ from torch.autograd.function import once_differentiable
 
 
 class SoftmaxParts(torch.autograd.Function):
-    """Everything that losses need of a softmax over classes.
+    """Everything that losses need from a softmax over classes.
 
     `apply(logits (N, K, H, W), labels (N, H, W) int64 within 0..K-1, mask (N, H, W) 0 or 1)` returns
     `log_true (N, H, W)`: log-probability of the labelled class, 0 where the mask is 0;
     `log_sum (N, H, W)`: log of the sum of exponentials of the logits;
     `class_sums (K,)`: sum of each class's probability over the pixels in the mask;
     `probabilities (N, K, H, W)`.
-    Half-precision logits are computed in float32, and their gradient returns in their own type.
+    Half-precision logits are computed in float32; their gradient is returned in their own dtype.
     """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Compute the four parts; keeps the probabilities for the way back."""
+        """Compute the four parts (shapes as above) and save the probabilities for the backward pass."""
         count, classes = logits.shape[:2]
         scores = logits.to(mask.dtype, memory_format=torch.contiguous_format)
         log_probabilities = scores.log_softmax(1)
@@ -44,7 +45,7 @@ class SoftmaxParts(torch.autograd.Function):
     def backward(
         ctx: Any, by_true: Tensor | None, by_sum: Tensor | None, by_class: Tensor | None, by_each: Tensor | None
     ) -> tuple[Tensor, None, None]:
-        """Collect the gradients by part into that of the logits: p * (g - <g, p>) with all of them folded into g."""
+        """Combine the gradients of the parts, g, into that of the logits (N, K, H, W): p * (g - <g, p>)."""
         probabilities, labels, mask = ctx.saved_tensors
         with torch.autocast(probabilities.device.type, enabled=False):
             shift = torch.zeros_like(mask) if by_sum is None else by_sum.clone()

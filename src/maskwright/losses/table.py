@@ -1,4 +1,4 @@
-"""Every loss by name, and the weighted sum that a plan asks for. Knows each loss's options, and not how it is computed.
+"""Every loss by name, and the weighted sum that a plan describes. Knows each loss's options, and not how it works.
 
 A new loss is a pure function of a `Prepared` batch and one line in `LOSSES`.
 """
@@ -22,6 +22,7 @@ from maskwright.losses.prepared import Prepared
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from maskwright.core.channels import Activation, Channels
     from maskwright.core.plan import LossPlan
 
 
@@ -30,10 +31,10 @@ class LossEntry:
     """One loss.
 
     Attributes:
-        builder: the pure function: a `Prepared` batch and options to a scalar. `create` binds the options.
-        paper: where it comes from.
+        builder: the pure function: a `Prepared` batch and options in, a scalar out. `create` binds the options.
+        paper: authors and short title.
         year: of the paper.
-        summary: what it is good for, in one sentence.
+        summary: when to use it, in one sentence.
     """
 
     builder: Callable[..., Tensor]
@@ -47,55 +48,55 @@ LOSSES: dict[str, LossEntry] = {
         cross_entropy,
         "Long, Shelhamer and Darrell, Fully Convolutional Networks for Semantic Segmentation",
         2015,
-        "Log-likelihood of the labels: the steady default; gives calibrated probabilities.",
+        "Log-likelihood of the labels: the robust default; gives calibrated probabilities.",
     ),
     "binary_cross_entropy": LossEntry(
         binary_cross_entropy,
         "Ronneberger, Fischer and Brox, U-Net",
         2015,
-        "Log-likelihood of one class against the rest, by sigmoid.",
+        "Log-likelihood of each class against the rest, by sigmoid.",
     ),
     "focal": LossEntry(
         focal,
         "Lin et al., Focal Loss for Dense Object Detection",
         2017,
-        "Cross-entropy that discounts easy pixels: for rare classes among much background.",
+        "Cross-entropy that discounts easy pixels: for rare classes in front of much background.",
     ),
     "ohem": LossEntry(
         ohem,
         "Wu, Shen and van den Hengel, Very Deep Fully Convolutional Networks",
         2016,
-        "Cross-entropy of the hard pixels alone: where most of the image is easy.",
+        "Cross-entropy of the hard pixels only: when most of the image is easy.",
     ),
     "dice": LossEntry(
         dice,
         "Milletari, Navab and Ahmadi, V-Net",
         2016,
-        "Overlap by class: every class counts the same, however few its pixels.",
+        "Overlap of each class: every class counts the same, however few its pixels.",
     ),
     "jaccard": LossEntry(
         jaccard,
         "Rahman and Wang, Optimizing Intersection-Over-Union in Deep Neural Networks",
         2016,
-        "Soft IoU by class: as dice, harder on what is still wrong.",
+        "Soft IoU of each class: like dice, but penalises remaining errors more.",
     ),
     "tversky": LossEntry(
         tversky,
         "Salehi, Erdogmus and Gholipour, Tversky Loss Function",
         2017,
-        "Dice with separate costs of false positives and false negatives: for objects that must not be missed.",
+        "Dice with separate costs for false positives and false negatives: for objects that must not be missed.",
     ),
     "lovasz": LossEntry(
         lovasz,
         "Berman, Rannen Triki and Blaschko, The Lovasz-Softmax Loss",
         2018,
-        "The IoU's own convex surrogate, image by image: for the last points of IoU; slow.",
+        "Convex surrogate of the IoU, image by image: for the last points of IoU; slow.",
     ),
     "boundary": LossEntry(
         boundary,
         "Kervadec et al., Boundary Loss for Highly Unbalanced Segmentation",
         2019,
-        "Wrong probability by its distance to the true boundary: beside a region loss, against far-off mistakes.",
+        "Wrong probability times its distance to the true boundary: add it to a region loss, against distant errors.",
     ),
     "mean_squared_error": LossEntry(
         mean_squared_error,
@@ -109,47 +110,50 @@ LOSSES: dict[str, LossEntry] = {
 class Criterion(nn.Module):
     """One loss with its options: `criterion(logits (N, K, H, W), target (N, H, W)) -> scalar`."""
 
-    def __init__(self, function: Callable[..., Tensor], **options: Any) -> None:
+    def __init__(self, function: Callable[..., Tensor], activation: Activation = "softmax", **options: Any) -> None:
         """Bind `options` to `function`, a pure function of a `Prepared` batch."""
         super().__init__()
         self.function = function
+        self.activation = activation
         self.options = options
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the loss; `target` holds class indices or `IGNORE`."""
+        """Return the loss (a scalar) of logits (N, K, H, W) and a target (N, H, W) of class indices or `IGNORE`."""
         with torch.autocast(logits.device.type, enabled=False):
-            return self.of(Prepared(logits, target))
+            return self.of(Prepared(logits, target, self.activation))
 
     def of(self, batch: Prepared) -> Tensor:
-        """Return the loss of a batch that other losses may share."""
+        """Return the loss of a batch (logits (N, K, H, W)) that other losses may share."""
         return self.function(batch, **self.options)
 
 
 class WeightedSum(nn.Module):
     """A weighted sum of losses on one shared softmax: `weighted(logits, target) -> scalar`."""
 
-    def __init__(self, terms: list[tuple[float, Criterion]]) -> None:
+    def __init__(self, terms: list[tuple[float, Criterion]], activation: Activation = "softmax") -> None:
         """Take (weight, criterion) pairs; at least one."""
         super().__init__()
         self.terms = terms
+        self.activation = activation
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the sum; `target` holds class indices or `IGNORE`."""
+        """Return the sum (a scalar) for logits (N, K, H, W) and a target (N, H, W) of class indices or `IGNORE`."""
         with torch.autocast(logits.device.type, enabled=False):
-            batch = Prepared(logits, target)
+            batch = Prepared(logits, target, self.activation)
             terms = [weight * criterion.of(batch) for weight, criterion in self.terms]
             return torch.stack(terms).sum()
 
 
-def create(name: str, **options: Any) -> Criterion:
+def create(name: str, activation: Activation = "softmax", **options: Any) -> Criterion:
     """Build a loss by name.
 
     Args:
         name: in `LOSSES`.
+        activation: `softmax` over K channels, or `sigmoid` of one channel: label 1 against label 0.
         options: the keyword arguments of that loss's function.
 
     Raises:
-        MaskwrightError: no such loss, or no such option of it.
+        MaskwrightError: an unknown loss, or an option it does not have.
     """
     if name not in LOSSES:
         raise unknown_name("loss", name, LOSSES)
@@ -160,45 +164,46 @@ def create(name: str, **options: Any) -> Criterion:
             raise (
                 unknown_name(f"option of the loss {name}", option, known)
                 if known
-                else MaskwrightError(f"the loss {name} takes no options, and {option!r} was given")
+                else MaskwrightError(f"the loss {name} takes no options, but {option!r} was given: leave it out")
             )
-    return Criterion(builder, **options)
+    return Criterion(builder, activation, **options)
 
 
-def weighted_sum(plan: LossPlan, classes: int) -> WeightedSum:
+def weighted_sum(plan: LossPlan, group: Channels) -> WeightedSum:
     """Build the loss that a plan asks for; class weights and label smoothing go to the terms that take them.
 
     Args:
         plan: terms, their weights and options; a term of weight 0 is left out.
-        classes: number of classes. With 1 the weights are of label 0 and label 1.
+        group: channels that are compared. The weights of a sigmoid are those of label 0 and label 1.
 
     Raises:
-        MaskwrightError: an unknown term or option, a negative weight, nothing to minimise, or too few or many class
+        MaskwrightError: an unknown term or option, a negative weight, nothing to minimise, or a wrong number of class
             weights.
     """
-    labels = max(classes, 2)
+    labels = max(group.count, 2)
     if plan.class_weights is not None and len(plan.class_weights) != labels:
         raise MaskwrightError(
-            f"loss.class_weights has {len(plan.class_weights)} entries, but there are {labels} labels: give one each"
+            f"loss.class_weights has {len(plan.class_weights)} entries for {labels} labels: give one per label"
         )
     unused = sorted(set(plan.options) - set(plan.terms))
     if unused:
         raise MaskwrightError(
-            f"loss.options.{unused[0]} is given, but loss.terms holds {', '.join(plan.terms)}: add it to the terms, "
-            "or leave its options out"
+            f"loss.options.{unused[0]} is set, but loss.terms contains only {', '.join(plan.terms)}: add the loss to "
+            "loss.terms, or remove its options"
         )
     given = {"class_weights": plan.class_weights, "label_smoothing": plan.label_smoothing}
     terms = []
     for name, weight in plan.terms.items():
         if weight < 0:
-            raise MaskwrightError(f"loss.terms.{name} is {weight}, and a weight must be 0 or more")
+            raise MaskwrightError(f"loss.terms.{name} is {weight}, but a weight must be 0 or more")
         plain = create(name)
         taken = {option: value for option, value in given.items() if option in _options(plain.function)}
         if weight > 0:
-            terms.append((weight, create(name, **taken, **plan.options.get(name, {}))))
+            options: dict[str, Any] = {**taken, **plan.options.get(name, {})}
+            terms.append((weight, create(name, group.activation, **options)))
     if not terms:
         raise MaskwrightError(f"loss.terms is {plan.terms}: give at least one loss a weight above 0")
-    return WeightedSum(terms)
+    return WeightedSum(terms, group.activation)
 
 
 def _options(function: Callable[..., Tensor]) -> list[str]:

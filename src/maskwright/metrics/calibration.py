@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: reliability bins, the calibration error, and the temperature that helps.
+"""Calibration of probabilities: reliability bins, the expected calibration error, and the fitted temperature.
 
 After Guo et al. 2017, "On Calibration of Modern Neural Networks". Knows arrays of probabilities, and no images.
 """

@@ -1,7 +1,19 @@
-"""Bootstrap intervals of values that are computed from sums over images. Knows sums, and not what they mean.
+"""95 % intervals of values that are computed from sums over images. Knows sums, and not what they mean.
 
-Images (or groups of images that belong together: a patient, a video) are drawn with replacement, their sums added up
-and the value computed anew; the 2.5th and 97.5th percentiles of a thousand such values bound it (Efron 1979).
+The rows are images, or groups of images that depend on one another: the frames of a video, the slices of a patient.
+Each value is computed anew with one row left out at a time (the jackknife), which says how much each row moves it and
+so how much other rows would. The interval is that of Student's t on the logit scale (the log scale for a value without
+an upper end), so it stays within the value's range and is wider towards the middle of it.
+
+A percentile bootstrap of the same rows is too narrow where rows are few: in `benchmarks/interval_coverage.py` its 95 %
+cover 80 to 85 % with five sequences, and 75 to 88 % for a rare class. The degrees of freedom here are what brings the
+coverage to 93 to 97 %: fewer where a few rows dominate, as large groups and the images of a rare class do.
+
+With two or three rows there is no interval. It would be between a third and three quarters of the whole range wide, and
+rest on a normal distribution that so few rows cannot check.
+
+Sources: Efron and Stein 1981, "The Jackknife Estimate of Variance"; Satterthwaite 1946, "An Approximate Distribution of
+Estimates of Variance Components".
 """
 
 from __future__ import annotations
@@ -10,65 +22,106 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskwright.core.seeds import generator
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-RESAMPLES = 1000
+FEWEST_ROWS = 4
+"""Images or groups without which there is no interval."""
 AT_ONCE = 100
-"""Resamples drawn together: bounds the memory."""
+"""Rows left out together in one call of the measure: bounds the memory."""
+FREEDOM = 1.5
+"""Degrees of freedom = FREEDOM (sum u^2)^2 / sum u^4. Satterthwaite gives 2; with fewer than ten rows the sum of fourth
+powers is itself too small on average, and 1.5 covers in all settings of the benchmark."""
+_T_FREEDOM = (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 15, 30, np.inf)
+_T_VALUE = (12.7062, 8.028, 6.0167, 4.3027, 3.5747, 3.1824, 2.7764, 2.5706, 2.3646, 2.2281, 2.1314, 2.0423, 1.96)
+_TAIL = 0.025
 
 
-def by_group(sums: NDArray[np.float64], groups: Sequence[str | None]) -> NDArray[np.float64]:
+def by_group(
+    sums: NDArray[np.float64], groups: Sequence[str | None]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Add up the rows (n, M) of each group; a row without a group stays by itself.
 
     Args:
         sums: one row an image.
         groups: one entry a row.
+
+    Returns:
+        Sums (G, M) by group, and the number of images (G,) of each.
     """
     keys = [("image", str(index)) if group is None else ("group", group) for index, group in enumerate(groups)]
     place = {key: index for index, key in enumerate(dict.fromkeys(keys))}
+    places = [place[key] for key in keys]
     totals = np.zeros((len(place), sums.shape[1]))
-    np.add.at(totals, [place[key] for key in keys], sums)
-    return totals
+    np.add.at(totals, places, sums)
+    return totals, np.bincount(places, minlength=len(place)).astype(np.float64)
 
 
-def bootstrap(
+def intervals(
     sums: NDArray[np.float64],
+    sizes: NDArray[np.float64],
     measure: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    seed: int,
-    resamples: int = RESAMPLES,
+    top: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Bound each of several values by its 95 % percentile interval.
+    """Bound each of several values by its 95 % interval.
 
     Args:
-        sums: (n, M), one row for each image or group.
-        measure: totals (R, M) of R resamples to values (R, J), NaN where undefined.
-        seed: of the resampling.
-        resamples: how many.
+        sums: (G, M), one row for each image or group.
+        sizes: (G,) images of each row.
+        measure: totals (R, M) to values (R, J) within 0..top, NaN where undefined.
+        top: (J,) the largest possible value, 1 or infinity.
 
     Returns:
-        Lower and upper bounds (J,), over the resamples in which the value is defined; NaN where it never is, and
-        everywhere with fewer than two rows, which say nothing about how much others would differ.
+        Lower and upper bounds (J,). NaN where fewer than `FEWEST_ROWS` rows define the value.
     """
-    totals = np.concatenate(list(_resampled(sums, seed, resamples)))
-    values = measure(totals)
-    low, high = np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
-    defined = ~np.isnan(values).all(0)
-    if len(sums) > 1 and defined.any():
-        low[defined], high[defined] = np.nanpercentile(values[:, defined], [2.5, 97.5], axis=0)
+    value = measure(sums.sum(0, keepdims=True))[0]
+    starts = range(0, len(sums), AT_ONCE)
+    alone = np.concatenate([~np.isnan(measure(sums[start : start + AT_ONCE])) for start in starts])
+    without = np.concatenate([measure(sums.sum(0) - sums[start : start + AT_ONCE]) for start in starts])
+    rows = np.count_nonzero(alone, axis=0)
+    error, freedom = _jackknife(np.where(np.isnan(without), value, without), sizes)
+    half = _student(np.clip(np.minimum(freedom, rows - 1), 1, None)) * error
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        low, high = _bounds(value, half, top)
+        # The same extreme in all rows: a share p of other rows would have escaped them with probability (1 - p)^rows.
+        reach = top * _TAIL ** (1 / np.clip(rows, 1, _effective(sizes)))
+        low = np.where(value == top, reach, np.where(value == 0, 0.0, low))
+        high = np.where(value == top, top, np.where(value == 0, top - reach, high))
+    known = (rows >= FEWEST_ROWS) & np.isfinite(low) & np.isfinite(high)
+    return np.where(known, low, np.nan), np.where(known, high, np.nan)
+
+
+def _jackknife(
+    without: NDArray[np.float64], sizes: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the standard error (J,) of values, and its degrees of freedom, from the values (G, J) without each row."""
+    count = len(without)
+    moved = np.square((count - 1) * (without - without.mean(0)))
+    total, fourth = moved.sum(0), np.square(moved).sum(0)
+    error = np.sqrt(total / (count * max(count - 1, 1)))
+    freedom = np.divide(FREEDOM * np.square(total), fourth, out=np.ones_like(total), where=fourth > 0)
+    return error, np.minimum(freedom, _effective(sizes) - 1)
+
+
+def _effective(sizes: NDArray[np.float64]) -> float:
+    """Return how many rows of one size would say as much as these (Kish 1965)."""
+    return float(np.square(sizes.sum()) / np.square(sizes).sum())
+
+
+def _student(freedom: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the 97.5th percentile of Student's t, within 0.4 % of its value, for 1 and more degrees of freedom."""
+    inverse = [1 / value for value in reversed(_T_FREEDOM)]
+    return np.exp(np.interp(1 / freedom, inverse, np.log(_T_VALUE[::-1])))
+
+
+def _bounds(
+    value: NDArray[np.float64], half: NDArray[np.float64], top: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Go `half` of the value's own scale to both sides of it, on the logit scale; on the log scale without a top."""
+    odds = np.where(np.isinf(top), value, value / (top - value))
+    step = np.exp(half / value * np.where(np.isinf(top), 1.0, top / (top - value)))
+    ends = (odds / step, odds * step)
+    low, high = (np.where(np.isinf(top), end, top / (1 + 1 / end)) for end in ends)
     return low, high
-
-
-def _resampled(sums: NDArray[np.float64], seed: int, resamples: int) -> Iterator[NDArray[np.float64]]:
-    """Yield totals (R, M) of resamples: how often each row was drawn, times the rows."""
-    rows = len(sums)
-    random = generator(seed, "bootstrap")
-    for start in range(0, resamples, AT_ONCE):
-        count = min(AT_ONCE, resamples - start)
-        drawn = random.integers(0, rows, (count, rows)) + np.arange(count)[:, None] * rows
-        times = np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows)
-        yield times.astype(np.float64) @ sums

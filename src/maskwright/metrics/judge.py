@@ -100,15 +100,15 @@ class Judge:
             summary.ImageCounts(id, group, per_class(matrix), boundary_counts(seen, truth, classes), hd95, nsd)
         )
 
-    def compute(self, seed: int = 0) -> Scores:
-        """Return the scores of everything judged so far; `seed` is that of the bootstrap.
+    def compute(self) -> Scores:
+        """Return the scores of everything judged so far.
 
         Raises:
             MaskwrightError: nothing was judged.
         """
         if not self._images:
             raise MaskwrightError("there is nothing to score: no image with a truth was judged")
-        return summary.summarize(self.names, self._images, self._matrix, self._calibration(), seed)
+        return summary.summarize(self.names, self._images, self._matrix, self._calibration())
 
     def _labels(self, name: str, prediction: NDArray[Any], truth: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the label map (H, W) of a prediction, checked against the truth."""

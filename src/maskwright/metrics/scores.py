@@ -1,36 +1,44 @@
-"""What an evaluation found, as plain data: values, intervals and what each of them means. Computes nothing."""
+"""What an evaluation found, as plain data that carries its own table of metrics. Computes nothing, knows no task."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
-DESCRIPTIONS: dict[str, str] = {
-    "iou": "Intersection over union by class, from the pixels of all images together, averaged over classes.",
-    "dice": "Dice coefficient (F1) by class, from the pixels of all images together, averaged over classes.",
-    "precision": "Share of the pixels predicted as a class that are of it, all images together, averaged over classes.",
-    "recall": "Share of the pixels of a class that are predicted as it, all images together, averaged over classes.",
-    "accuracy": "Share of all labelled pixels that are rightly put in or out of a class, averaged over classes.",
-    "boundary_iou": "IoU of the bands along the edges (2 % of the image diagonal wide), all images together, averaged "
-    "over classes.",
-    "hd95": "95th percentile of the distances between true and predicted edge, in pixels of the image, averaged "
-    "over the images that show the class in truth or prediction, then over classes; an object missed or made up costs "
-    "the image diagonal.",
-    "nsd": "Share of the true and the predicted edge that lies within the tolerance of the other, averaged over the "
-    "images that show the class in truth or prediction, then over classes; an object missed or made up scores 0.",
-    "iou_per_image": "IoU averaged over the classes that one image shows in truth or prediction, then over images.",
-    "dice_per_image": "Dice averaged over the classes that one image shows in truth or prediction, then over images.",
-    "pixel_accuracy": "Share of all labelled pixels that carry the right class, all images together.",
-}
-"""One sentence a measure: the keys of `Scores.mean`, and `pixel_accuracy`."""
+Unit = Literal["share", "px", ""]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric: the only place that says how it is named, written and compared.
+
+    Attributes:
+        key: in `Scores.mean`, `ClassScores.values`, `ImageScore.values`, JSON and `history.csv` (`val_KEY`).
+        label: for people.
+        description: what it means, in one sentence.
+        unit: `share` of 0..1, shown in percent; `px`, a length in pixels of the image; empty for a plain number.
+        higher_is_better: whether a model with a higher value is the better one.
+        rank: 0 is always shown; of the others the highest give way first where the room is short.
+    """
+
+    key: str
+    label: str
+    description: str
+    unit: Unit = "share"
+    higher_is_better: bool = True
+    rank: int = 0
+
+    def improves(self, value: float, best: float | None) -> bool:
+        """Whether `value` is better than the best so far (None: there is none)."""
+        return best is None or (value > best if self.higher_is_better else value < best)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % bootstrap interval over images, or over groups where there are groups.
+    """A value with its 95 % interval (`metrics.intervals`) over images, or over groups where there are groups.
 
     All three are None where the value is undefined: the class is in no truth and no prediction; for a recall, in no
-    truth. The bounds alone are None where one image, or one group, is all there is.
+    truth. The bounds alone are None where fewer than four images, or groups, know the value.
     """
 
     value: float | None
@@ -46,32 +54,31 @@ class ClassScores:
         name: of the class.
         pixels: that the truth gives to it.
         images: whose truth shows it.
-        iou, dice, precision, recall, accuracy, boundary_iou, hd95, nsd: see `DESCRIPTIONS`, before the mean over
-            classes. `accuracy` is (TP + TN) / all.
+        values: metric key -> estimate.
     """
 
     name: str
     pixels: int
     images: int
-    iou: Estimate
-    dice: Estimate
-    precision: Estimate
-    recall: Estimate
-    accuracy: Estimate
-    boundary_iou: Estimate
-    hd95: Estimate
-    nsd: Estimate
+    values: dict[str, Estimate]
+
+    def __getitem__(self, key: str) -> Estimate:
+        return self.values[key]
 
 
 @dataclass(frozen=True)
 class ImageScore:
-    """One image: means over the classes that its truth or prediction shows; None where no pixel is labelled."""
+    """One image.
+
+    Attributes:
+        id: of the record.
+        group: that it belongs to, or None.
+        values: metric key -> value, None where it is undefined (no pixel is labelled).
+    """
 
     id: str
     group: str | None
-    iou: float | None
-    dice: float | None
-    accuracy: float | None
+    values: dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -107,57 +114,98 @@ class Calibration:
     bins_scaled: tuple[Bin, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scores:
     """Everything an evaluation found.
 
     Attributes:
-        images: judged.
+        task: that was evaluated, a name of `tasks.TASKS`.
+        metrics: of `mean` and of `classes`, in the order to show them.
+        image_metrics: of `per_image`, in the order to show them.
+        headline: key of the metric that models are compared by.
+        images: scored.
         groups: that they fall into; 0 where there are none.
-        classes: one entry a class, by index.
-        mean: measure -> mean over classes (or images); the keys stand in `DESCRIPTIONS`.
-        pixel_accuracy: share of all labelled pixels that are right.
-        calibration: None where only label maps were judged, without probabilities.
-        confusion: pixels, row truth, column prediction.
-        per_image: one entry an image, in the order judged.
+        classes: one entry a class, by index; empty for a task without classes.
+        mean: metric key -> its mean over classes, or over images.
+        per_image: one entry an image, in the order scored.
+        calibration: None where no probabilities were scored.
+        confusion: pixels, row truth, column prediction; empty for a task without classes.
+        scope: which scenes the scores are limited to, in a sentence; None where they hold for new images.
     """
 
+    task: str
+    metrics: tuple[Metric, ...]
+    image_metrics: tuple[Metric, ...]
+    headline: str
     images: int
     groups: int
     classes: tuple[ClassScores, ...]
     mean: dict[str, Estimate]
-    pixel_accuracy: Estimate
-    calibration: Calibration | None
-    confusion: tuple[tuple[int, ...], ...]
     per_image: tuple[ImageScore, ...]
+    calibration: Calibration | None = None
+    confusion: tuple[tuple[int, ...], ...] = field(default=())
+    scope: str | None = None
+
+    @property
+    def headline_metric(self) -> Metric:
+        """The metric that models are compared by."""
+        return next(metric for metric in self.metrics if metric.key == self.headline)
+
+    @property
+    def headline_words(self) -> str:
+        """The headline metric within a sentence: `mean IoU` over classes, `RMSE` without classes."""
+        return f"mean {self.headline_metric.label}" if len(self.classes) > 1 else self.headline_metric.label
+
+    @property
+    def image_headline(self) -> Metric:
+        """The metric that images are ranked by: the one of the same name, or else the first."""
+        return next((metric for metric in self.image_metrics if metric.key == self.headline), self.image_metrics[0])
+
+    @property
+    def score(self) -> Estimate:
+        """The estimate of the headline metric."""
+        return self.mean[self.headline]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types only, fit for `json.dumps` with `allow_nan=False`."""
+        """Return plain types only, fit for `json.dumps` with `allow_nan=False`.
+
+        The values of a class and of an image stand beside its name: `classes[0]["iou"]["value"]`.
+        """
         plain = asdict(self)
         plain["confusion"] = [list(row) for row in self.confusion]
+        for key in ("classes", "per_image"):
+            for entry in plain[key]:
+                entry.update(entry.pop("values"))
         return plain
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Scores:
         """Read back what `to_json` gave, also after a trip through JSON text."""
-        calibration = plain["calibration"]
         return cls(
+            task=plain["task"],
+            metrics=tuple(Metric(**entry) for entry in plain["metrics"]),
+            image_metrics=tuple(Metric(**entry) for entry in plain["image_metrics"]),
+            headline=plain["headline"],
             images=plain["images"],
             groups=plain["groups"],
             classes=tuple(_class_scores(entry) for entry in plain["classes"]),
             mean={key: Estimate(**value) for key, value in plain["mean"].items()},
-            pixel_accuracy=Estimate(**plain["pixel_accuracy"]),
-            calibration=None if calibration is None else _calibration(calibration),
+            per_image=tuple(_image_score(entry) for entry in plain["per_image"]),
+            calibration=None if plain["calibration"] is None else _calibration(plain["calibration"]),
             confusion=tuple(tuple(row) for row in plain["confusion"]),
-            per_image=tuple(ImageScore(**entry) for entry in plain["per_image"]),
+            scope=plain["scope"],
         )
 
 
 def _class_scores(plain: dict[str, Any]) -> ClassScores:
-    values: dict[str, Any] = {
-        key: Estimate(**value) if isinstance(value, dict) else value for key, value in plain.items()
-    }
-    return ClassScores(**values)
+    own = {key: plain[key] for key in ("name", "pixels", "images")}
+    return ClassScores(**own, values={key: Estimate(**value) for key, value in plain.items() if key not in own})
+
+
+def _image_score(plain: dict[str, Any]) -> ImageScore:
+    return ImageScore(
+        plain["id"], plain["group"], {key: value for key, value in plain.items() if key not in {"id", "group"}}
+    )
 
 
 def _calibration(plain: dict[str, Any]) -> Calibration:

@@ -1,6 +1,6 @@
 """From the counts of single images to the scores of a data set, with their intervals. Knows no pixels.
 
-Everything that is scored is a function of sums over images, so one bootstrap serves all of it.
+Everything that is scored is a function of sums over images, so one kind of interval serves all of it.
 """
 
 from __future__ import annotations
@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskwright.metrics.confusion import RATES, dice, iou, mean_defined, pixel_accuracy, ratio
-from maskwright.metrics.intervals import bootstrap, by_group
+from maskwright.metrics.intervals import by_group, intervals
+from maskwright.metrics.label_metrics import BY_CLASS, IMAGE_METRICS, LABEL_METRICS, OF_ALL, PER_IMAGE
 from maskwright.metrics.scores import ClassScores, Estimate, ImageScore, Scores
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from maskwright.metrics.scores import Calibration
-
-BY_CLASS = (*RATES, "boundary_iou", "hd95", "nsd")
-PER_IMAGE = ("iou_per_image", "dice_per_image")
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,6 @@ def summarize(
     images: Sequence[ImageCounts],
     matrix: NDArray[np.int64],
     calibration: Calibration | None,
-    seed: int,
 ) -> Scores:
     """Turn counts into scores.
 
@@ -59,42 +56,40 @@ def summarize(
         images: at least one.
         matrix: (K, K) confusion matrix of all images.
         calibration: passed on.
-        seed: of the bootstrap.
     """
     classes = len(names)
     per_image = tuple(_image_score(image) for image in images)
     sums = np.stack([_sums(image) for image in images])
-    rows = by_group(sums, [image.group for image in images])
     measure = partial(_values, classes=classes)
-    values = measure(sums.sum(0, keepdims=True))[0]
-    low, high = bootstrap(rows, measure, seed)
-    estimates = [_estimate(*bounds) for bounds in zip(values, low, high, strict=True)]
+    estimates = estimated(sums, [image.group for image in images], measure, _top(classes))
     by_class = {key: estimates[index * classes : (index + 1) * classes] for index, key in enumerate(BY_CLASS)}
-    rest = dict(zip((*BY_CLASS, *PER_IMAGE, "pixel_accuracy"), estimates[len(BY_CLASS) * classes :], strict=True))
+    keys = (*BY_CLASS, *PER_IMAGE, *OF_ALL)
+    means = dict(zip(keys, estimates[len(BY_CLASS) * classes :], strict=True))
     shown = np.sum([image.counts[:, 2] > 0 for image in images], axis=0)
     return Scores(
+        task="semantic",
+        metrics=LABEL_METRICS,
+        image_metrics=IMAGE_METRICS,
+        headline="iou",
         images=len(images),
         groups=len({image.group for image in images} - {None}),
         classes=tuple(
             ClassScores(
-                name=name,
-                pixels=int(matrix[index].sum()),
-                images=int(shown[index]),
-                **{key: by_class[key][index] for key in BY_CLASS},
+                name, int(matrix[index].sum()), int(shown[index]), {key: by_class[key][index] for key in BY_CLASS}
             )
             for index, name in enumerate(names)
         ),
-        mean={key: rest[key] for key in (*BY_CLASS, *PER_IMAGE)},
-        pixel_accuracy=rest["pixel_accuracy"],
+        mean={metric.key: means[metric.key] for metric in LABEL_METRICS},
+        per_image=per_image,
         calibration=calibration,
         confusion=tuple(tuple(row) for row in matrix.tolist()),
-        per_image=per_image,
     )
 
 
 def _image_score(image: ImageCounts) -> ImageScore:
     means = (mean_defined(iou(image.counts)), mean_defined(dice(image.counts)), pixel_accuracy(image.counts))
-    return ImageScore(image.id, image.group, *(_number(value) for value in means))
+    values = {metric.key: _number(value) for metric, value in zip(IMAGE_METRICS, means, strict=True)}
+    return ImageScore(image.id, image.group, values)
 
 
 def _sums(image: ImageCounts) -> NDArray[np.float64]:
@@ -119,8 +114,30 @@ def _values(sums: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
     return np.concatenate([*by_class, means, ratio(whole, wholes), pixel_accuracy(counts)[:, None]], axis=1)
 
 
-def _estimate(value: float, low: float, high: float) -> Estimate:
-    return Estimate(*(_number(bound) for bound in (value, low, high)))
+def _top(classes: int) -> NDArray[np.float64]:
+    """Return the largest possible value of each score, in the order of `_values`: a distance has none."""
+    by_class = np.array([np.inf if key == "hd95" else 1.0 for key in BY_CLASS])
+    return np.concatenate([by_class.repeat(classes), by_class, np.ones(len(PER_IMAGE) + len(OF_ALL))])
+
+
+def estimated(
+    sums: NDArray[np.float64],
+    groups: Sequence[str | None],
+    measure: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    top: NDArray[np.float64],
+) -> list[Estimate]:
+    """Compute values from sums over images, each with its 95 % interval over images or groups.
+
+    Args:
+        sums: (n, M), one row an image.
+        groups: (n) the group of each image, or None.
+        measure: totals (R, M) to values (R, J) within 0..top, NaN where undefined.
+        top: (J,) the largest possible value, or infinity.
+    """
+    rows, sizes = by_group(sums, groups)
+    values = measure(sums.sum(0, keepdims=True))[0]
+    low, high = intervals(rows, sizes, measure, top)
+    return [Estimate(*(_number(bound) for bound in bounds)) for bounds in zip(values, low, high, strict=True)]
 
 
 def _number(value: float | NDArray[np.float64]) -> float | None:

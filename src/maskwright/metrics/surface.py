@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskwright.ops.distance import contour, nearest
+from maskwright.ops.distance import contour, nearest_distances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +37,7 @@ def surface_scores(
     ours, theirs = _edges(prediction, classes), _edges(truth, classes)
     for index, (predicted, true) in enumerate(zip(ours, theirs, strict=True)):
         if len(predicted) and len(true):
-            there, back = nearest(predicted, true)
+            there, back = nearest_distances(predicted, true)
             hd95[index] = max(_percentile95(there), _percentile95(back))
             near = np.count_nonzero(there <= tolerance) + np.count_nonzero(back <= tolerance)
             nsd[index] = near / (len(there) + len(back))

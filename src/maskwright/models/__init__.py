@@ -1,4 +1,4 @@
-"""Models: image to logits. They never see a loss, a data set or a plan beyond their own part of it."""
+"""Models: image to logits. They know no loss and no data set, and of a plan only their own part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a name of the catalog to a network: options checked, backbone and decoder built, starting weights loaded."""
+"""Builds a network from a name of the catalog: checks options, builds backbone and decoder, loads starting weights."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from maskwright.core.channels import total
 from maskwright.core.classes import MAX_CLASSES
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.models.backbones import find_backbone
@@ -17,10 +18,11 @@ from maskwright.models.heads.pixel import aux_heads
 from maskwright.models.weights import MisfitError, check_fits, is_whole_model, load_exactly
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
+    from maskwright.core.channels import Channels
     from maskwright.core.plan import ModelPlan
     from maskwright.models.backbones.base import Backbone
     from maskwright.models.segmenter import Segmenter
@@ -29,14 +31,14 @@ STRIDE = "output_stride"
 SHARED: Mapping[str, Any] = {"align_corners": False}
 """Options of every model, with their defaults (see `layers.blocks.resize`)."""
 SHARED_MEANINGS: Mapping[str, str] = {
-    "align_corners": "let the corner pixels' centres coincide when the logits are brought to the size of the image.",
+    "align_corners": "align the centres of the corner pixels when the logits are resized to the size of the image.",
 }
-"""What they mean, for the pages of docs/models."""
+"""Their meanings, for the pages of docs/models."""
 
 
 def create(
     name: str,
-    classes: int,
+    classes: int | Sequence[Channels],
     in_channels: int = 3,
     backbone: str | None = None,
     pretrained: bool = False,
@@ -48,33 +50,35 @@ def create(
 
     Args:
         name: in `MODELS`, or in `catalog.IMPORTED`.
-        classes: number of logits a pixel, 1..255.
+        classes: number of classes a pixel, 1..255; or the channel groups that the network shall emit.
         in_channels: of the image.
-        backbone: in `BACKBONES`, `timm:NAME`, or None for the architecture's own.
-        pretrained: start the backbone from published weights; the only thing that ever touches the network.
+        backbone: in `BACKBONES`, `timm:NAME`, or None for the architecture's default.
+        pretrained: start the backbone from published weights; the only option that ever uses the internet.
         weights: local file with the backbone's weights, of safetensors or `torch.save`, to start from.
-        dropout: before the last layer, 0..1.
+        dropout: before the last layer, at least 0 and below 1.
         options: of the architecture and of the backbone; `options_of` lists them. `aux_levels`, for any architecture:
-            the levels of the backbone that get an auxiliary head, in place of what the architecture has of its own.
+            the levels of the backbone that get an auxiliary head, instead of the architecture's own auxiliary heads.
 
     Raises:
-        MaskwrightError: an unknown name or option, a value outside its rule, weights that are out of reach or that do
-            not fit.
+        MaskwrightError: an unknown name or option, an invalid value, or weights that are unreachable or do not fit.
     """
     entry, backbone = _find(name, backbone)
-    _check_numbers(classes, in_channels, dropout)
+    count = classes if isinstance(classes, int) else total(classes)
+    _check_numbers(count, in_channels, dropout)
     aux_levels = options.pop("aux_levels", None)
     settings = _checked_options(name, backbone, options)
     if aux_levels is not None:
         _check_own_heads(name, backbone, settings)
     path = _starting_weights(backbone, pretrained, weights)
     source = find_backbone(backbone)
-    network = _backbone(source.builder, in_channels, path, backbone, _taken(settings, source.builder))
+    network = _backbone(source.builder, in_channels, path, backbone, _options_for(settings, source.builder))
     _bring_to_stride(network, source.builder, settings)
-    segmenter = entry.builder(network, classes, dropout, **_taken(settings, entry.builder))
+    segmenter = entry.builder(network, count, dropout, **_options_for(settings, entry.builder))
+    if not isinstance(classes, int):
+        segmenter.groups = tuple(classes)
     segmenter.align_corners = settings["align_corners"]
     if aux_levels is not None:
-        segmenter.aux = aux_heads(network, aux_levels, classes, dropout)
+        segmenter.aux = aux_heads(network, aux_levels, count, dropout)
     return segmenter
 
 
@@ -85,11 +89,11 @@ def _backbone(
         return builder(in_channels, path, **settings)
     except MisfitError as error:
         raise MisfitError(
-            f"{error}. The backbone here is {name}: for weights of another one give its name with --backbone"
+            f"{error}. The backbone is {name}: to use weights of another one, give its name with `backbone`"
         ) from None
 
 
-def create_from_plan(plan: ModelPlan, classes: int, in_channels: int) -> Segmenter:
+def create_from_plan(plan: ModelPlan, classes: int | Sequence[Channels], in_channels: int) -> Segmenter:
     """Build the segmenter that a plan describes; see `create`."""
     return create(
         plan.name,
@@ -105,18 +109,22 @@ def create_from_plan(plan: ModelPlan, classes: int, in_channels: int) -> Segment
 
 
 def restore(
-    plan: ModelPlan, classes: int, in_channels: int, fitted: Callable[[Segmenter], Mapping[str, Tensor]], source: str
+    plan: ModelPlan,
+    classes: int | Sequence[Channels],
+    in_channels: int,
+    fitted: Callable[[Segmenter], Mapping[str, Tensor]],
+    source: str,
 ) -> Segmenter:
-    """Build the segmenter that a plan describes and fill it with weights, in evaluation mode.
+    """Build the segmenter that a plan describes and load weights into it, in evaluation mode.
 
-    First without memory, to compare: a description that asks for more than its weights are shall not get it. torch's
-    random state is as it was afterwards.
+    Shapes are first compared on the meta device, so that a description cannot allocate more memory than its weights
+    take. torch's random state is unchanged afterwards.
 
     Args:
         plan: of the network, without weights of its own.
-        classes: K.
+        classes: K, or the channel groups.
         in_channels: C.
-        fitted: all tensors, by the names and in the shapes of the segmenter that it is given.
+        fitted: returns all tensors, with the names and shapes of the segmenter that it receives.
         source: of the tensors, for messages.
 
     Raises:
@@ -134,8 +142,8 @@ def restore(
 def options_of(name: str, backbone: str | None = None) -> dict[str, Any]:
     """Return every option of an architecture and its backbone, with its default.
 
-    An option that several know (`align_corners`) goes to all of them. The output stride that an architecture asks for
-    is one of any backbone: where its builder does not know it, `create` changes the network after it is built.
+    An option that several parts have (`align_corners`) is passed to all of them. An architecture can set the output
+    stride of any backbone: if its builder has no such option, `create` changes the network after it is built.
 
     Raises:
         MaskwrightError: an unknown name.
@@ -149,7 +157,7 @@ def options_of(name: str, backbone: str | None = None) -> dict[str, Any]:
 
 
 def backbone_options_of(name: str, backbone: str | None = None) -> dict[str, Any]:
-    """Return those options of `options_of` that belong to the backbone alone, with their defaults.
+    """Return the options of `options_of` that belong only to the backbone, with their defaults.
 
     Raises:
         MaskwrightError: an unknown name.
@@ -160,22 +168,22 @@ def backbone_options_of(name: str, backbone: str | None = None) -> dict[str, Any
 
 
 def backbone_has_weights(plan: ModelPlan, in_channels: int) -> bool:
-    """Whether there is anything to train in a plan's backbone; it is built to see, and torch's random state is kept.
+    """Whether a plan's backbone has anything to train; it is built to find out, and torch's random state is kept.
 
     Raises:
         MaskwrightError: an unknown name or option.
     """
     _, backbone = _find(plan.name, plan.backbone)
     builder = find_backbone(backbone).builder
-    settings = _taken(_checked_options(plan.name, backbone, plan.options), builder)
+    settings = _options_for(_checked_options(plan.name, backbone, plan.options), builder)
     with torch.random.fork_rng(devices=[]):
         return any(True for _ in builder(in_channels, None, **settings).parameters())
 
 
 def resolved(plan: ModelPlan) -> ModelPlan:
-    """Write out what `plan` leaves to defaults, so that it builds the same network after a default has changed.
+    """Write out the defaults of `plan`, so that it builds the same network after a default has changed.
 
-    Where the weights came from is left out: it is of no use once they are there.
+    The origin of the weights is left out: it is no longer needed once they are loaded.
 
     Raises:
         MaskwrightError: an unknown name or option.
@@ -193,19 +201,19 @@ def _find(name: str, backbone: str | None) -> tuple[ModelEntry, str]:
 
 def _check_numbers(classes: int, in_channels: int, dropout: float) -> None:
     if not 1 <= classes <= MAX_CLASSES:
-        raise MaskwrightError(f"a model has 1 to {MAX_CLASSES} classes, not {classes}")
+        raise MaskwrightError(f"classes is {classes}, but a model has 1 to {MAX_CLASSES} classes")
     if in_channels < 1:
-        raise MaskwrightError(f"a model takes images of 1 channel or more, not {in_channels}")
+        raise MaskwrightError(f"in_channels is {in_channels}, but a model takes images of 1 channel or more")
     if not 0 <= dropout < 1:
-        raise MaskwrightError(f"dropout is a share from 0 up to, but not including, 1, not {dropout}")
+        raise MaskwrightError(f"dropout is {dropout}, but must be at least 0 and below 1")
 
 
 def _check_own_heads(name: str, backbone: str, settings: Mapping[str, Any]) -> None:
-    """Refuse heads of the architecture's own that were asked for, where `aux_levels` replaces them."""
+    """Refuse auxiliary heads of the architecture that were requested along with `aux_levels`, which replaces them."""
     usual = options_of(name, backbone)
     for key in ("deep_supervision", "auxiliary"):
         if settings.get(key) and not usual[key]:
-            raise MaskwrightError(f"model.aux_levels replaces the heads of {key}: keep one of them")
+            raise MaskwrightError(f"model.aux_levels replaces the heads of {key}: set only one of them")
 
 
 def _keywords(builder: Callable[..., Any]) -> dict[str, Any]:
@@ -214,26 +222,26 @@ def _keywords(builder: Callable[..., Any]) -> dict[str, Any]:
     return {entry.name: entry.default for entry in parameters if entry.kind is entry.KEYWORD_ONLY}
 
 
-def _taken(settings: Mapping[str, Any], builder: Callable[..., Any]) -> dict[str, Any]:
-    """Return those of the settings that `builder` knows."""
+def _options_for(settings: Mapping[str, Any], builder: Callable[..., Any]) -> dict[str, Any]:
+    """Return the settings that `builder` has."""
     return {key: settings[key] for key in _keywords(builder)}
 
 
 def _checked_options(name: str, backbone: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all options, the given ones checked against the type of their default."""
+    """Return all options, checking the type of the given ones against that of their default."""
     known = options_of(name, backbone)
     for key, value in options.items():
         if key not in known:
             raise unknown_name(f"option of {name} with {backbone}", key, known)
         if not _fits(value, known[key]):
             raise MaskwrightError(
-                f"option {key} of {name} with {backbone} is {value!r}: give it like its default, {known[key]!r}"
+                f"option {key} of {name} with {backbone} is {value!r}: give it the type of its default, {known[key]!r}"
             )
     return {**known, **options}
 
 
 def _fits(value: Any, default: Any) -> bool:
-    """Whether `value` is of the kind of `default`; a list stands for a tuple, as YAML has no tuples."""
+    """Whether `value` has the kind of `default`; a list counts as a tuple, as YAML has no tuples."""
     if isinstance(default, tuple):
         return isinstance(value, list | tuple) and all(_fits(item, default[0] if default else 1) for item in value)
     if isinstance(default, bool) or isinstance(value, bool):
@@ -244,10 +252,10 @@ def _fits(value: Any, default: Any) -> bool:
 
 
 def _bring_to_stride(network: Backbone, builder: Callable[..., Any], settings: Mapping[str, Any]) -> None:
-    """Dilate a network whose builder knows no output stride, where one is asked for that is finer than its own.
+    """Dilate a network whose builder has no output stride, if one finer than its own is requested.
 
     Raises:
-        MaskwrightError: it cannot be changed: better no network than one that sees another stride than its paper's.
+        MaskwrightError: it cannot be changed; a network with another stride than its paper's is not built.
     """
     if STRIDE not in settings or STRIDE in _keywords(builder):
         return
@@ -256,10 +264,10 @@ def _bring_to_stride(network: Backbone, builder: Callable[..., Any], settings: M
 
 
 def _starting_weights(backbone: str, pretrained: bool, weights: str | Path | None) -> Path | None:
-    """Return the file to start from, fetched where it is published weights."""
+    """Return the file to start from, downloaded if it contains published weights."""
     if pretrained and weights is not None:
         raise MaskwrightError(
-            f"both pretrained weights and the file {weights} are asked for: set model.pretrained=false to start from "
+            f"both pretrained weights and the file {weights} were requested: set model.pretrained=false to start from "
             "the file, or leave the file out"
         )
     if pretrained:
@@ -268,7 +276,7 @@ def _starting_weights(backbone: str, pretrained: bool, weights: str | Path | Non
         return pretrained_file(backbone)
     if weights is not None and is_whole_model(Path(weights)):
         raise MaskwrightError(
-            f"{weights} holds a whole model, and a backbone's weights are wanted here: maskwright.load of it gives the "
-            "model as it is, and a training starts from it with --from"
+            f"{weights} contains a whole model, but weights of a backbone are needed here: load the model with "
+            "maskwright.load, or start a training from it with `from_run`"
         )
     return Path(weights) if weights is not None else None

@@ -1,18 +1,20 @@
-"""The bundle: one safetensors file that holds all that prediction needs. Reading it runs no code and needs no network.
+"""The bundle: one safetensors file with everything that prediction needs. Reading it runs no code and needs no network.
 
-Weights are stored as float32 (whole numbers as they are), the card as JSON in the file's metadata.
+Weights are stored as float32 (integers unchanged), the card as JSON in the file's metadata.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import torch
 from pydantic import Field, ValidationError, model_validator
 
+from maskwright.core.channels import Channels, class_channels
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError, first_problem
 from maskwright.core.files import write_bytes
@@ -27,15 +29,16 @@ if TYPE_CHECKING:
 
     from maskwright.models.segmenter import Segmenter
 
-FORMAT = 1
+FORMAT = 2
+"""1 had class offsets in the weights and no channel groups; it is not read any more."""
 
 
 class CardClasses(Section):
     """The labels, by class index.
 
     Attributes:
-        names: one a class.
-        colors: one RGB triple (0..255) a class.
+        names: one per class.
+        colors: one RGB triple (0..255) per class.
     """
 
     names: list[str]
@@ -51,57 +54,75 @@ class CardClasses(Section):
 
     @classmethod
     def of(cls, classes: Classes) -> CardClasses:
-        """Take over a data set's labels."""
+        """Adopt a data set's labels."""
         return cls(names=list(classes.names), colors=list(classes.colors))
 
     def table(self) -> Classes:
-        """Return the labels as the rest of the house knows them."""
+        """Return the labels as `core.classes.Classes`."""
         return Classes(tuple(self.names), tuple(self.colors))
 
 
 class Card(Section):
-    """What a bundle says about its model.
+    """The description of the model in a bundle.
 
     Attributes:
         format: version of this layout; a reader refuses a newer one.
         maskwright: version that wrote the bundle.
-        task: what the model was trained for.
+        task: what the model was trained for, a name of `tasks.TASKS`.
+        channels: what the channels of the network's output mean, in order; left out, one group of the classes.
         model: architecture, backbone and options, written out in full when saved.
         classes: names and colours.
         data: how files become the network's input.
-        dtypes: pixel types of the training's images, `uint8` and the like; empty where that is not known.
+        dtypes: pixel types of the training's images, `uint8` and the like; empty if unknown.
         predict: how whole images are predicted.
         postprocess: what may follow the network; its CRF is used when it is asked for.
-        temperature: logits are divided by it before the softmax.
+        decoding: numbers that decoding takes beside the network's output, by the task's names: the `temperature` that
+            logits are divided by, the class `offsets` that are added to them.
         summary: scores and circumstances of the training, for people; plain JSON.
     """
 
     format: int = FORMAT
     maskwright: str = Field(default_factory=lambda: version("maskwright"))
-    task: Literal["semantic"] = "semantic"
+    task: str = "semantic"
+    channels: tuple[Channels, ...] = ()
     model: ModelPlan
     classes: CardClasses
     data: DataPlan
     dtypes: list[str] = Field(default_factory=list)
     predict: PredictPlan = PredictPlan()
     postprocess: PostprocessPlan = PostprocessPlan()
-    temperature: float = Field(1.0, gt=0)
+    decoding: dict[str, float | list[float]] = Field(default_factory=dict)
     summary: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _decodable(self) -> Card:
+        temperature, offsets = self.decoding.get("temperature", 1.0), self.decoding.get("offsets")
+        if not isinstance(temperature, float) or not 0 < temperature < math.inf:
+            raise ValueError(f"decoding.temperature is {temperature}, and it must be a finite number above 0")
+        count = len(self.classes.names)
+        if offsets is not None and not (isinstance(offsets, list) and len(offsets) == count):
+            raise ValueError(f"decoding.offsets is {offsets}, and it must be a list of one number per class ({count})")
+        return self
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        if not self.channels:
+            self.channels = class_channels(len(self.classes.names))
 
 
 def save(path: Path, segmenter: Segmenter, card: Card) -> None:
     """Write a bundle, atomically.
 
     Args:
-        path: of the file; its folder is made.
+        path: of the file; its folder is created.
         segmenter: any mode, device and memory layout; it is not changed.
-        card: its `model` must be what `segmenter` was created from.
+        card: its `model` must be the plan that `segmenter` was created from.
 
     Raises:
         MaskwrightError: the file cannot be written.
     """
-    assert segmenter.classes == len(card.classes.names), "the card and the segmenter differ in their classes"
-    assert segmenter.in_channels == card.data.channels, "the card and the segmenter differ in their channels"
+    assert segmenter.groups == card.channels, "the card and the segmenter differ in their channels"
+    assert segmenter.in_channels == card.data.channels, "the card and the segmenter differ in their input channels"
     whole = card.model_copy(update={"model": resolved(card.model)})
     tensors = {name: _plain(tensor) for name, tensor in segmenter.state_dict().items()}
     write_bytes(path, safetensors.torch.save(tensors, {CARD_KEY: whole.model_dump_json()}))
@@ -110,27 +131,27 @@ def save(path: Path, segmenter: Segmenter, card: Card) -> None:
 def load(path: Path) -> tuple[Segmenter, Card]:
     """Read a bundle: the segmenter, on the CPU and in evaluation mode, and its card.
 
-    torch's random state is as it was afterwards.
+    torch's random state is unchanged afterwards.
 
     Raises:
-        MaskwrightError: missing, cut off, no safetensors, not ours, of a newer format, or damaged.
+        MaskwrightError: missing, truncated, not safetensors, not a bundle, of a newer format, or damaged.
     """
     card = read_card(path)
     tensors = read_tensors(path)
-    return restore(card.model, len(card.classes.names), card.data.channels, lambda _: tensors, str(path)), card
+    return restore(card.model, card.channels, card.data.channels, lambda _: tensors, str(path)), card
 
 
 def read_card(path: Path) -> Card:
-    """Read what a bundle says about its model, without building it or reading its weights.
+    """Read the card of a bundle, without building the model or reading its weights.
 
     Raises:
-        MaskwrightError: missing, cut off, no safetensors, not ours, of a newer format, or damaged.
+        MaskwrightError: missing, truncated, not safetensors, not a bundle, of a newer format, or damaged.
     """
     return _card(read_metadata(path), str(path))
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    """Copy to the CPU, packed, floats as float32; a copy, as two names may share one memory."""
+    """Copy to the CPU, contiguous, floats as float32; a copy, because two names may share memory."""
     dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
     return tensor.detach().to("cpu", dtype, copy=True).contiguous()
 
@@ -139,24 +160,31 @@ def _card(metadata: dict[str, str], source: str) -> Card:
     """Check a file's metadata."""
     if CARD_KEY not in metadata:
         raise MaskwrightError(
-            f"{source} is a safetensors file, but no maskwright bundle: it has no card. Give a model.safetensors that "
-            "maskwright train wrote, or make one of another library's weights by maskwright import; a training "
-            "starts from a backbone's with --weights FILE"
+            f"{source} is a safetensors file, but not a maskwright bundle: it has no card. Give a model.safetensors "
+            "that maskwright train wrote, or convert another library's weights with maskwright import; to start a "
+            "training from a backbone's weights, use `weights`"
         )
     try:
         values = json.loads(metadata[CARD_KEY])
         written, by = int(values["format"]), str(values["maskwright"])
     except (ValueError, KeyError, TypeError):
         raise MaskwrightError(f"{source}: the card is damaged: copy the file again, or train anew") from None
+    if written < FORMAT:
+        raise MaskwrightError(
+            f"{source} was written by maskwright {by} in format {written}, and this version reads format {FORMAT}: "
+            "train the model again, or use the version that wrote it"
+        )
     if written > FORMAT:
         raise MaskwrightError(
-            f"{source} was written by maskwright {by} in format {written}, and this version reads up to {FORMAT}: "
-            "update maskwright"
+            f"{source} was written by maskwright {by} in format {written}, but this version reads formats up to "
+            f"{FORMAT}: update maskwright"
         )
+    if not {"task", "channels"} <= values.keys():  # they have defaults, for cards that are made
+        raise MaskwrightError(f"{source}: the card is damaged: copy the file again, or train anew")
     try:
         return Card.model_validate(values)
     except ValidationError as error:
         raise MaskwrightError(
-            f"{source}: the card is damaged, or was changed by hand ({first_problem(error)}): copy the file again, or "
-            "train anew"
+            f"{source}: the card is damaged, or was edited by hand ({first_problem(error)}): copy the file again, or "
+            "train again"
         ) from None

@@ -1,6 +1,6 @@
 """The catalog: every architecture by name. `build` makes them.
 
-A newcomer writes one file in `decoders/` with a `build(backbone, classes, dropout, *, options)` and adds one line here.
+A new architecture is a file in `decoders/` with a `build(backbone, classes, dropout, *, options)`, and one entry here.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class ModelEntry:
         year: of publication.
         url: of the paper.
         default_backbone: in `BACKBONES`.
-        summary: what it is and when to take it, in a few words.
-        backbone_options: what this architecture asks of any backbone that knows it, unless told otherwise.
-        own: what it asks of its default backbone alone: another one's widths and depths are its own business.
-        slim: options that make it, on its default backbone, light enough where the time is short.
+        summary: what it is and when to use it, in a few words.
+        backbone_options: defaults that this architecture sets on any backbone that has these options.
+        own: defaults that it sets on its default backbone only, such as widths and depths.
+        slim: options that make it light enough for short trainings, on its default backbone.
     """
 
     builder: Callable[..., Segmenter]
@@ -73,7 +73,7 @@ MODELS: dict[str, ModelEntry] = {
         2019,
         "https://arxiv.org/abs/1903.08469",
         "compact",
-        "light ladder over spatial pyramid pooling: fast on a CPU, our default",
+        "light decoder with spatial pyramid pooling: fast on a CPU, our default",
     ),
     "unet": ModelEntry(
         unet.build,
@@ -81,7 +81,7 @@ MODELS: dict[str, ModelEntry] = {
         2015,
         "https://arxiv.org/abs/1505.04597",
         "compact",
-        "ladder of concatenations down to full resolution: fine structures, few images",
+        "skips by concatenation, up to full resolution: fine structures, few images",
         slim={"finest": 2},
     ),
     "unet2015": ModelEntry(
@@ -90,7 +90,7 @@ MODELS: dict[str, ModelEntry] = {
         2015,
         "https://arxiv.org/abs/1505.04597",
         "unet",
-        "the original with its own contracting path, 64 to 1024 channels: 31 million weights, slow on a CPU",
+        "the original network, contracting path of 64 to 1024 channels: 31 million weights, slow on a CPU",
         slim={"base": 16, "channels": [128, 64, 32, 16], "norm": True},
     ),
     "unet++": ModelEntry(
@@ -99,7 +99,7 @@ MODELS: dict[str, ModelEntry] = {
         2018,
         "https://arxiv.org/abs/1807.10165",
         "compact",
-        "nested dense skips, deep supervision as an option: a finer and slower U-Net",
+        "nested dense skips, optional deep supervision: a finer and slower U-Net",
         slim={"finest": 2},
     ),
     "attention_unet": ModelEntry(
@@ -108,7 +108,7 @@ MODELS: dict[str, ModelEntry] = {
         2018,
         "https://arxiv.org/abs/1804.03999",
         "compact",
-        "U-Net with gates on its skips: small things in large images",
+        "U-Net with attention gates on its skips: small objects in large images",
         slim={"finest": 2},
     ),
     "deeplabv3": ModelEntry(
@@ -117,7 +117,7 @@ MODELS: dict[str, ModelEntry] = {
         2017,
         "https://arxiv.org/abs/1706.05587",
         "resnet18",
-        "context by dilated convolutions and the whole image; may predict at a finer stride than it trained",
+        "context from dilated convolutions and the whole image; can predict at a finer stride than trained",
         backbone_options={"output_stride": 16, "multi_grid": (1, 2, 4)},
     ),
     "deeplabv3plus": ModelEntry(
@@ -126,7 +126,7 @@ MODELS: dict[str, ModelEntry] = {
         2018,
         "https://arxiv.org/abs/1802.02611",
         "resnet18",
-        "context by dilated convolutions, with a small decoder: strong with pretrained weights",
+        "context from dilated convolutions, with a small decoder: strong with pretrained weights",
         backbone_options={"output_stride": 16},
     ),
     "pspnet": ModelEntry(
@@ -135,7 +135,7 @@ MODELS: dict[str, ModelEntry] = {
         2017,
         "https://arxiv.org/abs/1612.01105",
         "resnet18",
-        "context by averages over grids, at stride 8: scenes with large regions",
+        "context from averages over grids, at stride 8: scenes with large regions",
         backbone_options={"output_stride": 8},
     ),
     "fcn": ModelEntry(
@@ -162,7 +162,7 @@ MODELS: dict[str, ModelEntry] = {
         2018,
         "https://arxiv.org/abs/1807.10221",
         "compact",
-        "pyramid pooling, feature pyramid and fusion: the usual decoder over Swin and ConvNeXt",
+        "pyramid pooling, feature pyramid and fusion: the usual decoder for Swin and ConvNeXt",
     ),
     "fpn": ModelEntry(
         fpn.build,
@@ -170,7 +170,7 @@ MODELS: dict[str, ModelEntry] = {
         2019,
         "https://arxiv.org/abs/1901.02446",
         "compact",
-        "sum of a feature pyramid's levels: light, any backbone, no batch statistics in the decoder",
+        "sum of a feature pyramid's levels: light, for any backbone, no batch statistics in the decoder",
     ),
     "lraspp": ModelEntry(
         lraspp.build,
@@ -187,7 +187,7 @@ MODELS: dict[str, ModelEntry] = {
         2015,
         "https://arxiv.org/abs/1511.00561",
         "plain",
-        "plain encoder-decoder without skips: shows what they are worth",
+        "plain encoder-decoder without skips: a baseline that shows what skips are worth",
     ),
     **{
         f"fcn{stride}s": ModelEntry(
@@ -196,7 +196,7 @@ MODELS: dict[str, ModelEntry] = {
             2015,
             "https://arxiv.org/abs/1411.4038",
             "vgg16_narrow",
-            f"VGG-16 made convolutional, scores down to stride {stride}: {what}",
+            f"fully convolutional VGG-16, scores down to stride {stride}: {what}",
             {"fully": True},
         )
         for stride, what in ((32, "coarse"), (16, "one skip"), (8, "two skips, the classic"))
@@ -207,7 +207,7 @@ MODELS: dict[str, ModelEntry] = {
         2015,
         "https://arxiv.org/abs/1412.7062",
         "vgg16_narrow",
-        "LargeFOV: one atrous convolution of rate 12 on VGG-16 at stride 8; wants a dense CRF after it",
+        "LargeFOV: one atrous convolution of rate 12 on VGG-16 at stride 8; use it with a dense CRF",
         backbone_options={"output_stride": 8},
     ),
     "deeplabv2": ModelEntry(
@@ -216,7 +216,7 @@ MODELS: dict[str, ModelEntry] = {
         2017,
         "https://arxiv.org/abs/1606.00915",
         "vgg16_narrow",
-        "atrous convolutions of four rates summed, the image at three scales; wants a CRF after it",
+        "sum of atrous convolutions of four rates, on the image at three scales; use it with a CRF",
         backbone_options={"output_stride": 8},
     ),
     "ppliteseg": ModelEntry(
@@ -225,7 +225,7 @@ MODELS: dict[str, ModelEntry] = {
         2022,
         "https://arxiv.org/abs/2204.02681",
         "stdc1",
-        "real time on a CPU: levels blended by attention, over a network of dense convolutions",
+        "real time on a CPU: levels blended by attention, on a backbone of dense convolutions",
         slim={"base": 32},
     ),
     "reseg": ModelEntry(
@@ -234,7 +234,7 @@ MODELS: dict[str, ModelEntry] = {
         2016,
         "https://arxiv.org/abs/1511.07053",
         "compact",
-        "recurrent layers sweep the features in four directions: context of the whole image",
+        "recurrent layers that sweep the features in four directions: context from the whole image",
         backbone_options={"levels": 3},
         own={"widths": (64, 128), "depths": (2, 2)},
     ),
@@ -244,7 +244,7 @@ MODELS: dict[str, ModelEntry] = {
         2015,
         "https://arxiv.org/abs/1505.00393",
         "patches",
-        "recurrent layers straight from pixel patches, no convolution: to compare with",
+        "recurrent layers directly on pixel patches, no convolution: for comparison",
         backbone_options={"patch": 4},
         slim={"patch": 8},
     ),
@@ -268,14 +268,14 @@ IMPORTED: dict[str, ModelEntry] = {
         "queries, each with a class and a mask",
     ),
 }
-"""Architectures that come with imported weights alone, on a network of another library: not offered for a start."""
+"""Architectures that come only with imported weights, on another library's network: not offered for new trainings."""
 
 
 def find_model(name: str) -> ModelEntry:
-    """Look up an architecture, an imported one too.
+    """Look up an architecture, including those that come only with imported weights.
 
     Raises:
-        MaskwrightError: neither table holds the name.
+        MaskwrightError: neither table has the name.
     """
     entry = MODELS.get(name) or IMPORTED.get(name)
     if entry is None:

@@ -1,13 +1,13 @@
-"""What a network costs: weights and multiply-adds, counted, and milliseconds, measured. Knows no architecture.
+"""The cost of a network: weights and multiply-adds, counted, and milliseconds, measured. Knows no architecture.
 
-Counting builds the network on torch's meta device, where tensors have shapes and no values: no weights are drawn, no
-arithmetic is done, and the count is exact for every convolution and matrix product, recurrent steps and attention
-included. Additions, norms and activations are not counted, as is usual. Counted is what runs: a convolution of an
-enlarged map is done on the small one (`layers.blocks.enlarged_convolution`), and a counter of U-Net's plain form finds
-a fifth more.
+Counting builds the network on torch's meta device, where tensors have shapes but no values: no weights are drawn, no
+arithmetic is done, and the count is exact for every convolution and matrix product, including recurrent steps and
+attention. Additions, norms and activations are not counted, as is usual. The count covers the operations that really
+run: a convolution of an upsampled map runs on the small map (`layers.blocks.enlarged_convolution`); counting U-Net's
+textbook form gives a fifth more.
 
-A recurrent layer is counted by formula and not run, since its thousands of small steps take seconds to count one by
-one: with I inputs, H units and G gates each step of each direction costs G * H * (I + H).
+A recurrent layer is counted by formula and not run, because counting its thousands of small steps one by one takes
+seconds: with I inputs, H units and G gates each step of each direction costs G * H * (I + H).
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ REPEATS = 5
 
 @dataclass(frozen=True)
 class Cost:
-    """What one network costs to predict one image.
+    """The cost of one network for one image.
 
     Attributes:
-        parameters: weights that take part; auxiliary heads do not.
+        parameters: weights used in prediction, without auxiliary heads.
         multiply_adds: of one image.
     """
 
@@ -52,7 +52,7 @@ def count(network: nn.Module, channels: int = 3, side: int = SIDE) -> Cost:
     """Count the cost of one image of `channels` x `side` x `side`.
 
     Args:
-        network: takes a tensor (1, channels, side, side); on the meta device, or on any other, which takes longer.
+        network: takes a tensor (1, channels, side, side); on the meta device, or slower on any other.
         channels: of the image.
         side: height and width of the image.
     """
@@ -70,7 +70,7 @@ def count(network: nn.Module, channels: int = 3, side: int = SIDE) -> Cost:
 
 @contextlib.contextmanager
 def _recurrent_by_formula(network: nn.Module) -> Iterator[list[int]]:
-    """Let the recurrent layers of `network` give zeros, and yield the list that their multiply-adds go to."""
+    """Make the recurrent layers of `network` return zeros, and yield the list that collects their multiply-adds."""
     done: list[int] = []
     layers = [layer for layer in network.modules() if isinstance(layer, nn.RNNBase)]
     for layer in layers:
@@ -83,7 +83,7 @@ def _recurrent_by_formula(network: nn.Module) -> Iterator[list[int]]:
 
 
 def _counted(layer: nn.RNNBase, done: list[int], x: Tensor) -> tuple[Tensor, None]:
-    """Stand in for the forward pass of one recurrent layer over `x` (steps, lines, inputs)."""
+    """Replace the forward pass of one recurrent layer over `x` (steps, lines, inputs) by a count."""
     matrices = sum(weight.numel() for name, weight in layer.named_parameters() if name.startswith("weight"))
     done.append(x.shape[0] * x.shape[1] * matrices)
     return x.new_zeros(*x.shape[:2], layer.hidden_size * (1 + layer.bidirectional)), None
@@ -100,7 +100,7 @@ def cost_of(name: str, backbone: str | None = None, classes: int = CLASSES, side
 
 
 def milliseconds_of(name: str, backbone: str | None = None, classes: int = CLASSES, side: int = SIDE) -> float:
-    """Measure a prediction of one image on the CPU, with torch's present number of threads, in float32.
+    """Measure the prediction of one image on the CPU, with torch's current number of threads, in float32.
 
     Raises:
         MaskwrightError: an unknown name.
@@ -110,15 +110,15 @@ def milliseconds_of(name: str, backbone: str | None = None, classes: int = CLASS
 
 
 def milliseconds(network: Segmenter, side: int = SIDE, repeats: int = REPEATS) -> float:
-    """Return the median of `repeats` predictions of one image of `side` x `side`, after one to warm up."""
+    """Return the median time of `repeats` predictions of one image of `side` x `side`, in ms, after one to warm up."""
     network = network.eval().to(memory_format=torch.channels_last)
     image = torch.zeros(1, network.in_channels, side, side).contiguous(memory_format=torch.channels_last)
     seconds = []
     with torch.inference_mode():
         for _ in range(repeats + 1):
-            begun = time.perf_counter()
+            start = time.perf_counter()
             network(image)
-            seconds.append(time.perf_counter() - begun)
+            seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[1:]) * 1000
 
 

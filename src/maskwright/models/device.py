@@ -1,4 +1,4 @@
-"""Which processor a network runs on, and in which precision. Knows no network."""
+"""The device a network runs on, and its precision. Knows no network."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": t
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
-    """Turn `auto`, `cpu`, `cuda`, `cuda:1` or `mps` into a device that is there.
+    """Turn `auto`, `cpu`, `cuda`, `cuda:1` or `mps` into an available device.
 
     Raises:
-        MaskwrightError: no such device, or this machine (or this build of PyTorch) has none.
+        MaskwrightError: an unknown device, or one that this machine (or this build of PyTorch) lacks.
     """
     if isinstance(name, torch.device):
         return name
@@ -27,18 +27,20 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise MaskwrightError(f"{name!r} is no device: give auto, cpu, cuda, cuda:N or mps") from None
+        raise MaskwrightError(f"unknown device {name!r}: give auto, cpu, cuda, cuda:N or mps", "device") from None
     if device.type not in {"cpu", "cuda", "mps"}:
-        raise MaskwrightError(f"{name!r} is no device that maskwright runs on: give auto, cpu, cuda, cuda:N or mps")
+        raise MaskwrightError(f"maskwright does not run on {name!r}: give auto, cpu, cuda, cuda:N or mps", "device")
     if not _present(device.type):
-        raise MaskwrightError(f"--device {name}: PyTorch finds no {device.type} device here. Use --device cpu or auto")
+        raise MaskwrightError(f"PyTorch finds no {device.type} device here: use cpu or auto", "device")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise MaskwrightError(f"--device {name}: this machine has {torch.cuda.device_count()} of them, counted from 0")
+        raise MaskwrightError(
+            f"the device {name} does not exist: this machine has {torch.cuda.device_count()}, counted from 0", "device"
+        )
     return device
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Return the context in which a network computes as Fabric has it compute in this precision."""
+    """Return the autocast context that Fabric uses for this precision."""
     return torch.autocast(device.type, _DTYPES[precision], enabled=precision != "32-true")
 
 

@@ -1,8 +1,8 @@
-"""A backbone that stands still for a while: no gradient, no update, no moving statistics. Knows no optimiser.
+"""Freezes a backbone for part of a training: no gradient, no update, no moving statistics. Knows no optimiser.
 
-Whether it stands still is a function of the step alone, so that a resumed training does what the whole one did. While
-its weights want no gradient, autograd keeps nothing of it and goes back no further than the decoder: that is the time
-saved. The optimiser holds its weights all along and passes over what has no gradient: no step, no decay, no momentum.
+Whether it is frozen depends on the step alone, so that a resumed training does what an uninterrupted one does. While
+its weights require no gradient, autograd stores nothing for it and stops at the decoder, which saves the time. The
+optimiser always holds its weights, and skips those without a gradient: no step, no decay, no momentum.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def until_step(freeze: str) -> float:
-    """Return the step from which on the backbone is trained: 0 from the first, infinity never.
+    """Return the first step that trains the backbone: 0 for all steps, infinity for none.
 
     Args:
         freeze: `optim.freeze` of a plan.
@@ -25,17 +25,17 @@ def until_step(freeze: str) -> float:
 
 
 class Freezer:
-    """Holds the backbone of a segmenter still while the step is below `until`.
+    """Keeps the backbone of a segmenter frozen while the step is below `until`.
 
-    Made after LoRA and before the training: what wants no gradient by then never will.
+    Create it after LoRA and before the training: weights that require no gradient at that time stay frozen.
 
     Args:
         segmenter: whose backbone.
         freeze: `optim.freeze` of a plan.
 
     Attributes:
-        until: step from which on the backbone is trained.
-        frozen: whether it stands still now.
+        until: the first step that trains the backbone.
+        frozen: whether it is frozen now.
     """
 
     def __init__(self, segmenter: Segmenter, freeze: str) -> None:
@@ -45,10 +45,10 @@ class Freezer:
         self._weights = [weight for weight in self._backbone.parameters() if weight.requires_grad]
 
     def at(self, step: float) -> bool:
-        """Freeze or thaw as a step wants it, and say whether that was a change.
+        """Freeze or unfreeze as a step requires, and return whether that was a change.
 
         Args:
-            step: 0-based; infinity for what comes after all.
+            step: 0-based; infinity for after the training.
         """
         wanted = step < self.until
         changed = wanted != self.frozen

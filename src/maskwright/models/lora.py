@@ -1,26 +1,25 @@
-"""LoRA: train a low-rank change of a network's weights and leave the weights alone. Knows no optimiser.
+"""LoRA: trains a low-rank change of a network's weights and leaves the weights unchanged. Knows no optimiser.
 
 Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.1, equation 3: a layer's weight W0
-(d x k) stays as it is, and W0 + (alpha / r) B A takes its place, with B (d x r) beginning at zero and A (r x k) at
-random, so that training starts from the very network. The paper adapts linear layers; a convolution's weight is taken
-as the matrix (out) x (in / groups * height * width), whatever its groups, a transposed one's likewise by its first
-axis.
+(d x k) is frozen and replaced by W0 + (alpha / r) B A, with B (d x r) initialised to zero and A (r x k) at random, so
+that training starts from the same network. The paper adapts linear layers; a convolution's weight is treated as the
+matrix (out) x (in / groups * height * width), whatever its groups, that of a transposed one likewise by its first axis.
 
-Expected: about as good as fine-tuning, or better, with 0.003 or 0.02 % of the parameters of GPT-3 (table 4); what
-a small segmenter gains and loses stands in docs/benchmarks.md.
+Expected: about as good as fine-tuning, or better, with 0.003 or 0.02 % of the parameters of GPT-3 (table 4);
+docs/benchmarks.md shows what a small segmenter gains and loses.
 
-Where we differ: A is drawn as torch draws the weights of a linear layer (their code does, the paper says Gaussian).
-Small layers have no room for a full rank: the rank is cut until the change takes `ROOM` of the numbers of its weight or
-less, but not below 1, which may take more; r is then the layer's own rank. A layer whose weight has no more numbers
-than a change of rank 1 is left alone and frozen. So is every weight of two axes or more outside linear layers and
-convolutions (the matrices of recurrent layers and of torch's own attention, position codes). Biases and the scale and
-shift of norms are trained as they are, and norms go on measuring; the heads, and without `lora.decoder` the decoder,
-are trained whole.
+Where we differ: A is drawn as torch draws the weights of a linear layer (as in the authors' code; the paper says
+Gaussian). Small layers have no room for the full rank: the rank is reduced until the change has at most `ROOM` of the
+numbers of its weight, but not below 1, which may have more; r is then the layer's own rank. A layer whose weight has no
+more numbers than a change of rank 1 is not adapted, and frozen. So is every weight of two axes or more outside linear
+layers and convolutions (the matrices of recurrent layers and of torch's own attention, position embeddings). Biases and
+the scale and shift of norms are trained directly, and norms keep updating their statistics; the heads, and without
+`lora.decoder` the decoder, are trained in full.
 
-Ours and not the library `peft` (0.21): that would bring transformers, accelerate, tokenizers and regex along, 70 MB
-unpacked, for models and loops that we do not have. What we need is a parametrisation of a weight, which torch has:
-training, averaging and checkpoints see parameters like any other. With the same A and B both give the same logits: 6e-7
-of the largest, rank 4 on all 21 convolutions of a compact backbone.
+We do not use the library `peft` (0.21): it would add transformers, accelerate, tokenizers and regex, 70 MB unpacked,
+for models and loops that we do not have. We need only a parametrisation of a weight, which torch has: training,
+averaging and checkpoints see ordinary parameters. With the same A and B both give the same logits, up to 6e-7 of the
+largest (rank 4 on all 21 convolutions of a compact backbone).
 """
 
 from __future__ import annotations
@@ -40,17 +39,17 @@ if TYPE_CHECKING:
     from maskwright.models.segmenter import Segmenter
 
 ROOM = 1 / 16
-"""Largest part of a weight's numbers that a change of rank 2 or more may have."""
+"""Largest share of a weight's numbers that a change of rank 2 or more may have."""
 _LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
 
 
 @dataclass(frozen=True)
-class Share:
+class TrainedShare:
     """How much of a network is trained.
 
     Attributes:
-        trained: numbers that the optimiser moves.
-        whole: numbers of the network itself, without what LoRA adds.
+        trained: number of parameters that the optimiser updates.
+        whole: number of parameters of the network itself, without those that LoRA adds.
     """
 
     trained: int
@@ -78,15 +77,15 @@ class LowRank(nn.Module):
         self.second = nn.Parameter(weight.new_zeros(rows, rank))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Return the changed weight, in full precision whatever the network computes in."""
+        """Return the changed weight (shape of `weight`), in full precision whatever the precision of the network."""
         with torch.autocast(weight.device.type, enabled=False):
             return weight + (self.scale * (self.second @ self.first)).view(weight.shape)
 
 
 def adapt(segmenter: Segmenter, plan: LoraPlan) -> None:
-    """Put LoRA on every linear layer and convolution of the backbone (and the decoder, where the plan says so).
+    """Add LoRA to every linear layer and convolution of the backbone (and the decoder, if the plan says so).
 
-    What is not adapted there is frozen, but for vectors: biases and norms. Rank 0 does nothing.
+    All other weights of these parts are frozen, except vectors: biases and norms. Rank 0 does nothing.
 
     Raises:
         MaskwrightError: no layer has room for it.
@@ -107,13 +106,13 @@ def adapt(segmenter: Segmenter, plan: LoraPlan) -> None:
                 adapted += 1
     if not adapted:
         raise MaskwrightError(
-            f"lora.rank is {plan.rank}, and the backbone has no linear layer or convolution with room for a change: "
-            "set lora.rank=0 and train it whole, or with optim.freeze=backbone not at all"
+            f"lora.rank is {plan.rank}, but the backbone has no linear layer or convolution with room for a change: "
+            "set lora.rank=0 to train it in full, or optim.freeze=backbone not to train it"
         )
 
 
 def rank_of(weight: Tensor, rank: int) -> int:
-    """Return the rank that `weight` has room for, `rank` at most; 0 where even 1 would cost more than the weight."""
+    """Return the rank that `weight` (any shape) has room for, up to `rank`; 0 if even rank 1 is larger than it."""
     rows, columns = _matrix(weight)
     room = int(ROOM * rows * columns / (rows + columns))
     fits = min(rank, max(room, 1))
@@ -121,17 +120,17 @@ def rank_of(weight: Tensor, rank: int) -> int:
 
 
 def merge(segmenter: nn.Module) -> None:
-    """Write every change into its weight: afterwards nothing tells that there was LoRA. Others stay as they are."""
+    """Add every change to its weight and remove LoRA; modules without LoRA are unchanged."""
     for layer in list(segmenter.modules()):
         if parametrize.is_parametrized(layer, "weight") and any(map(_is_ours, layer.parametrizations.weight)):  # type: ignore[union-attr,arg-type]
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
 
 
-def share_of(segmenter: nn.Module) -> Share:
-    """Count what is trained of a network, adapted or not."""
+def trained_share(segmenter: nn.Module) -> TrainedShare:
+    """Count the trained parameters of a network, with or without LoRA."""
     added = {id(weight) for module in segmenter.modules() if _is_ours(module) for weight in module.parameters()}
     trained = sum(weight.numel() for weight in segmenter.parameters() if weight.requires_grad)
-    return Share(trained, sum(weight.numel() for weight in segmenter.parameters() if id(weight) not in added))
+    return TrainedShare(trained, sum(weight.numel() for weight in segmenter.parameters() if id(weight) not in added))
 
 
 def _is_ours(module: nn.Module) -> bool:
@@ -139,5 +138,5 @@ def _is_ours(module: nn.Module) -> bool:
 
 
 def _matrix(weight: Tensor) -> tuple[int, int]:
-    """Return rows and columns of a weight taken as a matrix."""
+    """Return rows and columns of a weight, treated as a matrix."""
     return weight.shape[0], weight.numel() // weight.shape[0]

@@ -1,4 +1,4 @@
-"""The segmenter: backbone, decoder and head in a row, for images of any size. Knows no architecture and no loss."""
+"""The segmenter: backbone, decoder and head in sequence, for images of any size. Knows no architecture and no loss."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from maskwright.core.channels import class_channels
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.layers.blocks import height_width, mirror, resize
 from maskwright.models.layers.norm import BatchNorm2d, moving_statistics
@@ -22,15 +23,15 @@ if TYPE_CHECKING:
 
 
 class Decoder(nn.Module, ABC):
-    """Base class: `forward(features)` turns a backbone's pyramid, finest level first, into what the head reads.
+    """Base class: `forward(features)` turns a backbone's pyramid, finest level first, into the input of the head.
 
-    That is one map, or a list of maps for a head that takes several. It may give further maps of its own, for auxiliary
-    heads to read.
+    That is one map, or a list of maps for a head that takes several. It may also return further maps for auxiliary
+    heads.
 
     Attributes:
         channels: of the map.
         stride: at which the logits are compared with the labels; that of the map, unless the head says otherwise.
-        margin: pixels of the image that the map has lost on each side, where convolutions have no padding.
+        margin: pixels of the image that the map has lost on each side, if convolutions have no padding.
     """
 
     margin = 0
@@ -44,29 +45,33 @@ class Decoder(nn.Module, ABC):
     def forward(self, features: list[Tensor]) -> Tensor | list[Tensor] | tuple[Tensor, list[Tensor]]:
         """Return a map (N, channels, H / stride, W / stride), or several in a list.
 
-        A tuple is of these and of further maps for auxiliary heads.
+        Args:
+            features: one map (N, C_i, H / s_i, W / s_i) per level of the backbone.
+
+        Returns:
+            the map or maps; as a tuple, followed by the further maps for auxiliary heads.
         """
 
     def adapt(self, reductions: Sequence[int]) -> None:
-        """Follow a backbone whose strides became `reductions`, in place.
+        """Adapt to a backbone whose strides became `reductions`, in place.
 
         Raises:
-            MaskwrightError: this decoder's shape hangs on the strides that it was built for.
+            MaskwrightError: the structure of this decoder depends on the strides it was built for.
         """
         raise MaskwrightError(
             f"its decoder is built for the strides {', '.join(map(str, reductions))} of its backbone: leave "
-            "predict.output_stride out (--output-stride); those that read the last level for its context can be "
-            "changed, which are deeplabv3, deeplabv3plus, fcn and pspnet"
+            "`output_stride` out; only deeplabv3, deeplabv3plus, fcn and pspnet, whose decoders use the last level for "
+            "context, can change it"
         )
 
 
 class Segmenter(nn.Module):
-    """Image (N, C, H, W) to logits (N, K, H, W), K the number of classes, H and W anything from 1 on.
+    """Image (N, C, H, W) to logits (N, K, H, W), K being the number of classes, for any H and W from 1.
 
-    Inside, the image is continued to the right and below (by repeating its edge) to a multiple of the backbone's
-    largest stride, so that every level lies exactly on the one below it; what was added is cut off the logits. Where
-    convolutions have no padding, the context that they use up is mirrored on all sides, so that the logits are as
-    large as the image all the same (Ronneberger et al. 2015, figure 2).
+    Internally the image is padded at the right and bottom (by repeating its edge) to a multiple of the backbone's
+    largest stride, so that all levels are aligned; the logits are cropped. If convolutions have no padding, the image
+    is extended by reflection on all sides instead, so that the logits still have its size (Ronneberger et al. 2015,
+    figure 2).
 
     Args:
         backbone: image to pyramid.
@@ -74,14 +79,13 @@ class Segmenter(nn.Module):
         head: map to logits, at the decoder's stride.
         classes: K.
         aux: auxiliary heads, each on one level of the pyramid, or on a further map of the decoder.
-        scales: of the image; where there is more than one, the same network sees the image at each, and the logits are
-            the largest of all (Chen et al. 2017, "DeepLab", section 3.2); those of each count as auxiliary ones.
 
     Attributes:
         classes: K.
+        groups: what the K channels mean; `build.create` states it.
         in_channels: C.
-        native_stride: stride of the logits before they are brought to the size of the image.
-        align_corners: how they are brought there; see `resize`.
+        native_stride: stride of the logits before they are resized to the size of the image.
+        align_corners: how they are resized; see `resize`.
     """
 
     align_corners = False
@@ -93,41 +97,44 @@ class Segmenter(nn.Module):
         head: Head,
         classes: int,
         aux: Sequence[AuxHead] = (),
-        scales: Sequence[float] = (1.0,),
     ) -> None:
         super().__init__()
         if backbone.valid and not decoder.margin:
             raise MaskwrightError(
-                f"valid is true, and {type(decoder).__name__} does not crop the levels that such a backbone makes: set "
-                "valid=false, or choose unet"
+                f"valid is true, but {type(decoder).__name__} does not crop the levels of a backbone without padding: "
+                "set valid=false, or choose unet"
             )
         self.backbone = backbone
         self.decoder = decoder
         self.head = head
         self.aux = nn.ModuleList(aux)
         self.classes = classes
-        self.scales = tuple(sorted(scales))
+        self.groups = class_channels(classes)
         self.in_channels = backbone.in_channels
         self.native_stride = decoder.stride
 
+    @property
+    def auxiliary_count(self) -> int:
+        """Number of auxiliary logits that `forward` returns after the main ones."""
+        return len(self.aux)
+
     def forward(self, x: Tensor, *, with_aux: bool = False, upsample: bool = True) -> Tensor | tuple[Tensor, ...]:
-        """Compute logits, in float32 whatever the precision inside.
+        """Compute logits, returned as float32 whatever the internal precision.
 
         Args:
             x: images (N, C, H, W), floating point, normalised as in the training.
-            with_aux: return a tuple (logits, one more for each auxiliary head, then for each scale where
-                there are several), also where there are none of these.
-            upsample: bring the logits to H x W, bilinearly; otherwise all are
+            with_aux: return a tuple of the logits and `auxiliary_count` auxiliary logits, all of the same shape.
+            upsample: resize the logits to (N, K, H, W), bilinearly; otherwise all are
                 (N, K, ceil(H / native_stride), ceil(W / native_stride)).
 
         Raises:
-            MaskwrightError: `x` has no four axes, another number of channels, or whole numbers.
+            MaskwrightError: `x` does not have four axes, has another number of channels, or integer values.
         """
         self._check(x)
         height, width = x.shape[2], x.shape[3]
         x = self._padded(x)
         with moving_statistics():
-            main, others = self._scores(x, with_aux)
+            main, others = self.scores(x, with_aux=with_aux)
         stride = 1 if upsample else self.native_stride
         lost = 2 * self.decoder.margin
         whole = ((x.shape[2] - lost) // stride, (x.shape[3] - lost) // stride)
@@ -137,69 +144,62 @@ class Segmenter(nn.Module):
         return logits if with_aux else logits[0]
 
     def set_output_stride(self, output_stride: int) -> None:
-        """Change the output stride of a built, or trained, network: the weights stay, dilations make up for it.
+        """Change the output stride of a built or trained network: the weights stay, dilations compensate.
 
         Chen et al. 2017, sections 4.1 and 4.3: train at 16, where it is fast, and predict at 8, where maps are finer.
 
         Raises:
-            MaskwrightError: a stride outside its rule, or a network that cannot be changed.
+            MaskwrightError: an invalid stride, or a network that cannot be changed.
         """
-        self.decoder.adapt(self.backbone.reductions)  # refuses first, before anything has changed
+        self.decoder.adapt(self.backbone.reductions)  # raises, if it must, before anything has changed
         self.backbone.set_output_stride(output_stride)
         self.decoder.adapt(self.backbone.reductions)
         self.native_stride = self.decoder.stride
 
     def try_output_stride(self, output_stride: int) -> None:
-        """See whether `set_output_stride` can be done later, and leave the network as it was.
+        """Check whether `set_output_stride` is possible later, without changing the network.
 
         Raises:
             MaskwrightError: it cannot.
         """
-        # On a copy that shares the weights: the way back might be barred, as where the stride is outside the rule.
+        # On a copy that shares the weights: it may be impossible to change the stride back.
         shared = {id(tensor): tensor for tensor in (*self.parameters(), *self.buffers())}
         copy.deepcopy(self, shared).set_output_stride(output_stride)
 
-    def follow(self, progress: float) -> None:
-        """Be told the share of the training done, 0..1, before each step."""
-        self.head.follow(progress)
+    def set_progress(self, progress: float) -> None:
+        """Set the share of the training that is done, 0..1; called before each step."""
+        self.head.set_progress(progress)
 
     def _check(self, x: Tensor) -> None:
-        """Refuse what is no batch of images for this network; see `forward`."""
+        """Refuse anything but a batch of images for this network; see `forward`."""
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             cure = f"convert the images to {self.in_channels} channels"
             if x.ndim != 4:
-                cure = "add the axis N of the batch, x[None]" if x.ndim == 3 else "give a batch of images, four axes"
+                cure = "add the batch axis N, x[None]" if x.ndim == 3 else "give a batch of images, with four axes"
             raise MaskwrightError(
-                f"the model takes images (N, {self.in_channels}, H, W), and was given {tuple(x.shape)}: {cure}"
+                f"the model takes images (N, {self.in_channels}, H, W), but got shape {tuple(x.shape)}: {cure}"
             )
         if not x.is_floating_point():
             raise MaskwrightError(
-                f"the model takes images as floating point, normalised as in its training, and was given {x.dtype}: "
-                "convert them, (x.float() - mean) / std, or give arrays or files to maskwright.load(MODEL).predict"
+                f"the model takes floating-point images, normalised as in its training, but got {x.dtype}: use "
+                "(x.float() - mean) / std, or pass arrays or files to maskwright.load(MODEL).predict"
             )
 
-    def _scores(self, x: Tensor, with_aux: bool) -> tuple[Tensor, list[Tensor]]:
-        """Return the logits of a padded image at the head's stride, and the auxiliary ones where they are wanted."""
-        pyramids = [self.backbone(self._scaled(x, scale)) for scale in self.scales]
-        scores: list[Tensor] = []
-        further: list[Tensor] = []
-        for features in pyramids:
-            found = self.decoder(features)
-            found, further = found if isinstance(found, tuple) else (found, [])
-            scores.append(self.head(found))
-        others = [head([*pyramids[-1], *further]) for head in self.aux] if with_aux else []
-        if len(scores) == 1:
-            return scores[0], others
-        size = height_width(scores[-1])
-        fused = torch.stack([resize(score, size) for score in scores]).amax(dim=0)
-        return fused, others + scores if with_aux else others
+    def scores(self, x: Tensor, *, with_aux: bool) -> tuple[Tensor, list[Tensor]]:
+        """Compute logits at the head's stride, before they are resized.
 
-    def _scaled(self, x: Tensor, scale: float) -> Tensor:
-        """Stretch `x` to `scale` times its size, or to the next larger one that the backbone divides."""
-        if scale == 1:
-            return x
-        height, width = (self.backbone.fitted(max(int(side * scale + 0.5), 1)) for side in height_width(x))
-        return resize(x, (height, width))
+        Args:
+            x: images (N, C, H, W), H and W sizes that the backbone divides.
+            with_aux: compute the auxiliary logits too; otherwise their list is empty.
+
+        Returns:
+            logits (N, K, h, w), and the auxiliary logits (N, K, h', w'), each at its own stride.
+        """
+        features = self.backbone(x)
+        found = self.decoder(features)
+        maps, further = found if isinstance(found, tuple) else (found, [])
+        main = self.head(maps)
+        return main, [head([*features, *further]) for head in self.aux] if with_aux else []
 
     def set_gradient_checkpointing(self, enable: bool) -> None:
         """Trade time for memory: recompute the backbone's activations in the backward pass. The result is the same."""
@@ -209,7 +209,7 @@ class Segmenter(nn.Module):
                 layer.recomputed = enable
 
     def _padded(self, x: Tensor) -> Tensor:
-        """Continue `x` to a size that the backbone divides, and by the margin that the network uses up."""
+        """Extend `x` (N, C, H, W) to a size that the backbone divides, plus the margin of the decoder."""
         margin = self.decoder.margin
         height, width = (self.backbone.fitted(length + 2 * margin) for length in x.shape[2:])
         if (height, width) == height_width(x):

@@ -1,10 +1,9 @@
-"""Start a segmenter from a bundle of ours whose classes may be others. Knows no data set and no training.
+"""Starts a segmenter from a bundle, whose classes may differ. Knows no data set and no training.
 
-Backbone and decoder are taken over as they are, also into an architecture that holds all of that network and more
-(FCN-16s after FCN-32s, gates on a U-Net); from any other one the backbone alone. Of what depends on the number of
-classes, each class takes over what the class of the same name had learnt, and the others begin afresh. Which weights
-these are is asked of the architecture, by building it once more with another number of classes: no layer has to be
-told.
+Backbone and decoder are copied, also into an architecture that contains the whole network of the bundle and more
+(FCN-16s after FCN-32s, gates on a U-Net); from any other architecture only the backbone is copied. In weights that
+depend on the number of classes, each class starts from the class of the same name, and the others start at random.
+To find these weights, the architecture is built again with another number of classes, so no layer has to declare them.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ Axes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What a network started with.
+class TransferSummary:
+    """What a network started from.
 
     Attributes:
         source: the bundle.
-        decoder: whether the decoder was taken over, not only the backbone.
-        kept: classes whose last layers were taken over.
-        fresh: classes whose last layers begin at random.
+        decoder: whether the decoder was copied too, not only the backbone.
+        kept: classes whose last layers were copied.
+        fresh: classes whose last layers start at random.
     """
 
     source: str
@@ -51,31 +50,30 @@ class Taken:
     def __str__(self) -> str:
         """Say it in one line."""
         if not self.decoder:
-            return f"weights from {self.source}: the backbone; decoder and last layers are fresh"
+            return f"weights from {self.source}: backbone only; decoder and last layers start at random"
         classes = [
-            f"{word} for {', '.join(names)}"
-            for word, names in (("taken over", self.kept), ("fresh", self.fresh))
-            if names
+            f"{word} for {', '.join(names)}" for word, names in (("copied", self.kept), ("random", self.fresh)) if names
         ]
         return f"weights from {self.source}: backbone and decoder; last layers {' and '.join(classes)}"
 
 
-def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path: Path) -> Taken:
-    """Fill `segmenter` from a bundle; of an architecture that it does not continue only the backbone is taken.
+def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path: Path) -> TransferSummary:
+    """Load a bundle into `segmenter`; only the backbone, unless its architecture contains that of the bundle.
 
     Args:
-        segmenter: with fresh weights; what is not taken over keeps them.
+        segmenter: with random weights; parts that are not copied keep them.
         plan: that it was created from.
         names: of its classes.
         path: of the bundle.
 
     Raises:
-        MaskwrightError: no bundle, another number of channels, or a backbone or decoder that does not fit.
+        MaskwrightError: not a bundle, another number of channels, or a backbone or decoder that does not fit.
     """
     card = bundle.read_card(path)
     check_channels(card, segmenter.in_channels, str(path))
     tensors, alike = read_tensors(path), card.model.name == plan.name
-    pairs = same_names(card.classes.names, names)
+    same = [group.name for group in card.channels] == [group.name for group in segmenter.groups]
+    pairs = same_names(card.classes.names, names) if same else []
     own, axes = segmenter.state_dict(), class_axes(segmenter, plan)
     whole = alike or _continues(own, axes, tensors)
     if not whole:
@@ -93,24 +91,24 @@ def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path:
     filled.update({name: tensor for name, tensor in tensors.items() if not name.startswith("aux.")})
     load_exactly(segmenter, filled, str(path))
     kept = [names[new] for _, new in pairs] if whole else []
-    return Taken(str(path), whole, tuple(kept), tuple(name for name in names if name not in kept))
+    return TransferSummary(str(path), whole, tuple(kept), tuple(name for name in names if name not in kept))
 
 
 def check_channels(card: bundle.Card, channels: int, source: str) -> None:
-    """Refuse images that the first layer was not made for.
+    """Refuse images with a number of channels that the first layer does not take.
 
     Raises:
         MaskwrightError: the numbers differ.
     """
     if card.data.channels != channels:
         raise MaskwrightError(
-            f"{source} takes images of {card.data.channels} channels, and data.channels is {channels}: leave the "
-            "setting out (grey and RGB are converted into one another), or train without these weights"
+            f"{source} takes images of {card.data.channels} channels, but data.channels is {channels}: leave the "
+            "setting out (grey and RGB images are converted to each other), or train without these weights"
         )
 
 
 def same_names(before: Sequence[str], now: Sequence[str]) -> list[tuple[int, int]]:
-    """Pair the classes of the same name, without regard to case, blanks, `-` and `_`.
+    """Pair the classes of the same name, ignoring case, blanks, `-` and `_`.
 
     >>> same_names(["sky", "Traffic-light"], ["traffic light", "road"])
     [(1, 0)]
@@ -120,7 +118,7 @@ def same_names(before: Sequence[str], now: Sequence[str]) -> list[tuple[int, int
 
 
 def class_axes(segmenter: Segmenter, plan: ModelPlan) -> Axes:
-    """Return the weights that have one entry a class, each with the axes that do; the random state stays as it was."""
+    """Return the weights that have one entry per class, with the axes of those entries; the random state is kept."""
     classes = segmenter.classes
     other = classes + 1 if classes < MAX_CLASSES else classes - 1
     plain = plan.model_copy(update={"pretrained": False, "weights": None})
@@ -136,7 +134,7 @@ def class_axes(segmenter: Segmenter, plan: ModelPlan) -> Axes:
 
 
 def _continues(own: Mapping[str, Tensor], axes: Axes, tensors: Mapping[str, Tensor]) -> bool:
-    """Whether a network holds all of another one's tensors; auxiliary heads do not count, nor the number of classes."""
+    """Whether a network contains all tensors of another one, ignoring auxiliary heads and the number of classes."""
     return all(
         name.startswith("aux.") or (name in own and _alike(own[name], tensor, axes.get(name, ())))
         for name, tensor in tensors.items()
@@ -144,13 +142,13 @@ def _continues(own: Mapping[str, Tensor], axes: Axes, tensors: Mapping[str, Tens
 
 
 def _alike(one: Tensor, other: Tensor, free: tuple[int, ...]) -> bool:
-    """Whether two tensors have the same sizes, but for those along the axes that are free."""
+    """Whether two tensors have the same shape, except along the free axes."""
     pairs = enumerate(zip(one.shape, other.shape, strict=False))
     return one.ndim == other.ndim and all(axis in free or a == b for axis, (a, b) in pairs)
 
 
 def _may_stay_fresh(name: str, fresh: Tensor, tensors: Mapping[str, Tensor], *, alike: bool) -> bool:
-    """Whether a weight is none that must fit: an auxiliary head, or what another architecture has not."""
+    """Whether a weight need not be in the bundle: an auxiliary head, or one that the other architecture lacks."""
     if name.startswith("aux."):
         return name not in tensors or tensors[name].shape != fresh.shape
     return not alike and name not in tensors and not name.startswith("backbone.")
@@ -159,7 +157,7 @@ def _may_stay_fresh(name: str, fresh: Tensor, tensors: Mapping[str, Tensor], *, 
 def _with_classes(
     fresh: Tensor, old: Tensor | None, axes: tuple[int, ...], before: int, pairs: Sequence[tuple[int, int]]
 ) -> Tensor:
-    """Return `fresh` with the entries of the classes that `old` knows by name, along each of `axes`."""
+    """Return `fresh` with the entries of the classes that `old` has by name, along each of `axes`."""
     expected = [before if axis in axes else size for axis, size in enumerate(fresh.shape)]
     if old is None or list(old.shape) != expected:
         return fresh

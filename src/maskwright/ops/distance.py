@@ -1,4 +1,4 @@
-"""Edges of regions and exact distances between them. Knows label maps and points, and nothing of classes or scores."""
+"""Edges of regions and exact distances between them. Knows label maps and points, no classes and no scores."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PAIRS_A_PIXEL = 64
-"""Comparing all pairs of points costs as much as two distance transforms at about so many pairs a pixel of the box."""
+"""Number of pairs per pixel of the box at which comparing all pairs takes as long as two distance transforms."""
 PAIRS_AT_ONCE = 1 << 16
-"""Block that stays in the cache: 256 KiB of float32."""
+"""Pairs compared in one block, which fits into the processor cache: 256 KiB of float32."""
 LONGEST_SIDE = 2048
-"""Squared distances in a box of this side are whole numbers below 2^24, exact in float32 however they are summed."""
+"""Squared distances in a box of this side are whole numbers below 2^24, which float32 adds exactly in any order."""
 
 
 def contour(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Mark the pixels (H, W) that touch another label, by one of their four sides, or the border of the image.
+    """Mark the pixels (H, W) that touch another label on one of four sides, or touch the image border.
 
-    For each label these are the pixels that an erosion by a cross takes away.
+    For each label these are the pixels that an erosion by a cross removes.
+
+    Args:
+        labels: label map (H, W).
     """
     edge = np.zeros(labels.shape, np.bool_)
     down, across = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
@@ -35,12 +38,12 @@ def contour(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def band(labels: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
-    """Mark the pixels (H, W) within `width` of another label or of the border, diagonal steps counting as one.
+    """Mark the pixels (H, W) within `width` of another label or of the border; a diagonal step counts as one.
 
-    For each label these are the pixels that `width` erosions by a 3x3 square take away.
+    For each label these are the pixels that `width` erosions by a 3x3 square remove.
 
     Args:
-        labels: label map.
+        labels: label map (H, W).
         width: in pixels, 1 or more.
     """
     square = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
@@ -52,8 +55,10 @@ def band(labels: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
     return near
 
 
-def nearest(first: NDArray[np.intp], second: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Measure from every point to the nearest one of the other set, exactly.
+def nearest_distances(
+    first: NDArray[np.intp], second: NDArray[np.intp]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the exact distance from every point to the nearest point of the other set.
 
     Args:
         first: (n, 2) rows and columns, n > 0.
@@ -70,16 +75,16 @@ def nearest(first: NDArray[np.intp], second: NDArray[np.intp]) -> tuple[NDArray[
     return _by_transform(first, second, (height, width)), _by_transform(second, first, (height, width))
 
 
-def signed(inside: NDArray[np.bool_], outside: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Measure from every pixel of a region, and of what lies around it, to the edge between the two, exactly.
+def signed_distance(inside: NDArray[np.bool_], outside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the exact signed distance of the pixels inside and outside a region to the edge of the region.
 
     Args:
         inside: (H, W), pixels of the region.
-        outside: (H, W), pixels around it; a pixel in neither is not measured, and nothing is measured to it.
+        outside: (H, W), pixels around the region; pixels in neither have no distance, and none is measured to them.
 
     Returns:
-        (H, W): distance to the nearest pixel of the other kind less half a pixel, above 0 outside and below 0 inside;
-        0 elsewhere, and everywhere when there is no pixel of one kind.
+        (H, W), in pixels: distance to the nearest pixel of the other kind minus half a pixel, positive outside and
+        negative inside; 0 elsewhere, and everywhere if one kind has no pixel.
     """
     field = np.zeros(inside.shape, np.float32)
     if inside.any() and outside.any():
@@ -90,13 +95,13 @@ def signed(inside: NDArray[np.bool_], outside: NDArray[np.bool_]) -> NDArray[np.
 
 
 def _field(to: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the distance (H, W) of each pixel to the nearest one that is set."""
+    """Return the distance (H, W) of each pixel to the nearest pixel that is set."""
     away = np.where(to, 0, 1).astype(np.uint8)
     return np.asarray(cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
 
 
 def _by_transform(points: NDArray[np.intp], to: NDArray[np.intp], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Look the distances up in the exact distance transform (Felzenszwalb and Huttenlocher 2012) of `to`."""
+    """Read the distances (n,) from the exact distance transform (Felzenszwalb and Huttenlocher 2012) of `to`."""
     there = np.zeros(size, np.bool_)
     there[to[:, 0], to[:, 1]] = True
     return _field(there)[points[:, 0], points[:, 1]]

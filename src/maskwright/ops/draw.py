@@ -1,7 +1,6 @@
-"""Pictures for people: label maps in colour, masks laid over images, mistakes made plain. Knows no file.
+"""Visualisations: label maps in colour, overlays of masks on images, maps of errors. Knows no file.
 
-All pictures are uint8 RGB (H, W, 3). A class called "background" (or the like) is not tinted: what is left of the
-image there is the image.
+All of them are uint8 RGB (H, W, 3). A class named "background" (or similar) is not tinted: it shows the image.
 """
 
 from __future__ import annotations
@@ -18,22 +17,22 @@ if TYPE_CHECKING:
 
     from maskwright.core.classes import Classes
 
-# Okabe and Ito's palette (2008), told apart under every kind of colour blindness; the three differ in lightness too.
-MISSED = (240, 228, 66)
-INVENTED = (86, 180, 233)
-CONFUSED = (213, 94, 0)
+# Okabe and Ito's palette (2008), distinct under every kind of colour blindness; the three differ in lightness too.
+FALSE_NEGATIVE = (240, 228, 66)
+FALSE_POSITIVE = (86, 180, 233)
+WRONG_CLASS = (213, 94, 0)
 CORRECT = (150, 160, 156)
 
-SAMPLE = 1_000_000  # pixels that the display range is estimated from
+SAMPLE = 1_000_000  # pixels from which the display range is estimated
 
 
 def to_rgb8(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """Make any image fit to look at.
+    """Convert any image to RGB for display.
 
     Args:
-        image: (H, W) or (H, W, C), any real dtype. Grey becomes RGB, alpha is dropped, of more channels than four
-            the first three are shown. Anything but uint8 is stretched, each channel from its 0.5th to its 99.5th
-            percentile; what is not finite becomes black.
+        image: (H, W) or (H, W, C), any real dtype. Grey becomes RGB, alpha is dropped, and of more than four channels
+            the first three are shown. Other types than uint8 are stretched, each channel from its 0.5th to its 99.5th
+            percentile; values that are not finite become black.
 
     Returns:
         RGB (H, W, 3).
@@ -47,18 +46,18 @@ def to_rgb8(image: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def colorize(labels: NDArray[np.uint8], classes: Classes) -> NDArray[np.uint8]:
-    """Paint a label map (H, W) in the classes' colours; what is ignored is mid grey."""
+    """Paint a label map (H, W) in the colours of the classes; ignored pixels are mid grey."""
     return classes.palette()[labels]
 
 
 def overlay(image: NDArray[Any], labels: NDArray[np.uint8], classes: Classes, alpha: float = 0.5) -> NDArray[np.uint8]:
-    """Tint an image by its label map and outline every region.
+    """Tint an image with the colours of its label map and outline every region.
 
     Args:
         image: (H, W) or (H, W, C), any real dtype; see `to_rgb8`.
-        labels: (H, W) class indices; `IGNORE` and the background stay untouched.
-        classes: for the colours.
-        alpha: share of the tint, 0 (image only, outlined) to 1 (colours only).
+        labels: (H, W) class indices; `IGNORE` and the background are not tinted.
+        classes: their colours.
+        alpha: opacity of the tint, from 0 (image with outlines only) to 1 (colours only).
 
     Returns:
         RGB (H, W, 3).
@@ -78,15 +77,15 @@ def errors(
 ) -> NDArray[np.uint8]:
     """Show where a prediction is wrong, on a dimmed grey image.
 
-    `MISSED` (yellow): the truth has a class, the prediction background. `INVENTED` (blue): the reverse. `CONFUSED`
-    (vermilion): one class taken for another. Found regions are outlined in a pale `CORRECT`. Pixels that the truth
-    ignores stay dim.
+    `FALSE_NEGATIVE` (yellow): the truth has a class, the prediction background. `FALSE_POSITIVE` (blue): the
+    reverse. `WRONG_CLASS` (vermilion): the prediction has another class. Correct regions are outlined in a pale
+    `CORRECT`. Pixels that the truth ignores stay dim.
 
     Args:
         image: (H, W) or (H, W, C), any real dtype; see `to_rgb8`.
         truth: (H, W) class indices or `IGNORE`.
         prediction: (H, W) class indices.
-        classes: tells which class is background, if any is; None: class 0 is.
+        classes: their names tell which class is the background, if any; None for class 0.
 
     Returns:
         RGB (H, W, 3).
@@ -104,24 +103,24 @@ def errors(
     found = (truth == prediction) & ~empty_truth & outlines(truth)
     for where, color in (
         (found, CORRECT),
-        (wrong & empty_prediction, MISSED),
-        (wrong & empty_truth, INVENTED),
-        (wrong & ~empty_truth & ~empty_prediction, CONFUSED),
+        (wrong & empty_prediction, FALSE_NEGATIVE),
+        (wrong & empty_truth, FALSE_POSITIVE),
+        (wrong & ~empty_truth & ~empty_prediction, WRONG_CLASS),
     ):
-        # Some of the image shines through, so that one sees what was mistaken for what.
+        # Part of the image remains visible, so that one sees what was confused.
         picture[where] = (0.86 * np.array(color) + 0.14 * grey[where][:, None]).astype(np.uint8)
     return picture
 
 
 def outlines(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Mark the pixels (H, W) just inside the edge of every region: one pixel wide, wider on large images."""
+    """Mark the pixels (H, W) along the edge of every region: a line of one pixel, wider on large images."""
     width = max(1, round(min(labels.shape) / 500))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
     return np.asarray(cv2.dilate(labels, kernel) != cv2.erode(labels, kernel))
 
 
 def _shown(classes: Classes) -> NDArray[np.bool_]:
-    """Return a table (256,): which values of a label map are tinted."""
+    """Return a table (256,) of the label values that are tinted."""
     shown = np.arange(256) < len(classes)
     nothing = classes.background
     if nothing is not None:
@@ -130,12 +129,12 @@ def _shown(classes: Classes) -> NDArray[np.bool_]:
 
 
 def _outline_palette(classes: Classes) -> NDArray[np.uint8]:
-    """Return the colours (256, 3) of outlines: the class's own, half way to white, to stand out from its tint."""
+    """Return the colours (256, 3) of outlines: that of the class, half way to white, to contrast with its tint."""
     return (classes.palette() // 2 + 127).astype(np.uint8)
 
 
 def _stretched(channel: NDArray[Any]) -> NDArray[np.uint8]:
-    """Map the bulk of one channel (H, W) to 0..255."""
+    """Map one channel (H, W) from its 0.5th..99.5th percentile to 0..255."""
     step = max(1, int(np.sqrt(channel.size / SAMPLE)))
     sample = channel[::step, ::step].astype(np.float64)
     finite = sample[np.isfinite(sample)]

@@ -1,8 +1,8 @@
-"""Masks to polygons with holes, without loss. Knows no file and no class.
+"""Lossless conversion of masks to polygons with holes. Knows no file and no class.
 
 Polygons run along the edges of pixels, not through their centres: pixel (row, column) is the unit square from
-(column, row) to (column + 1, row + 1), in x, y. A ring therefore encloses exactly the pixels' area, and painting it
-gives back the mask it came from.
+(column, row) to (column + 1, row + 1), in x, y. So a ring encloses exactly the area of the pixels, and painting it
+restores the mask.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Polygon:
     """One connected region (pixels that touch at a corner are connected).
 
     Attributes:
-        outer: its outer ring (n, 2) of x, y; the last point is joined to the first.
-        holes: the rings of its holes.
+        outer: the outer ring (n, 2) of x, y; the last point connects to the first.
+        holes: the rings (n, 2) of the holes.
     """
 
     outer: NDArray[np.int32]
@@ -36,18 +36,18 @@ class Polygon:
 
     @property
     def area(self) -> float:
-        """Area inside, in pixels: exactly the number of pixels for a polygon made by `from_mask`."""
+        """Area in pixels; for a polygon from `from_mask`, exactly its number of pixels."""
         return _ring_area(self.outer) - sum(_ring_area(hole) for hole in self.holes)
 
 
 def from_mask(mask: NDArray[Any]) -> list[Polygon]:
-    """Outline the connected regions of a mask (H, W), where everything but 0 counts as inside.
+    """Outline the connected regions of a mask (H, W), in which every value but 0 is inside.
 
-    OpenCV traces the centres of border pixels. On a picture of twice the size, every such centre lies a quarter pixel
-    inside of one corner of the original pixel, so that rounding moves it there.
+    OpenCV traces the centres of border pixels. In a mask of twice the size, each such centre is a quarter pixel inside
+    a corner of the original pixel, so that rounding moves it to the corner.
 
     Returns:
-        One polygon a region; its area is the number of its pixels.
+        One polygon per region; its area is the number of its pixels.
     """
     double = np.repeat(np.repeat((mask != 0).astype(np.uint8), 2, axis=0), 2, axis=1)
     contours, hierarchy = cv2.findContours(double, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
@@ -62,7 +62,7 @@ def from_mask(mask: NDArray[Any]) -> list[Polygon]:
 
 
 def _corners(contour: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Move the border of the doubled picture to the pixels' corners, and keep the points where it turns."""
+    """Move the border (n, 1, 2) of the doubled mask to pixel corners (m, 2), and keep the points where it turns."""
     ring = (contour.reshape(-1, 2) + 1) // 2
     ring = ring[np.any(ring != np.roll(ring, 1, axis=0), axis=1)]
     before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring

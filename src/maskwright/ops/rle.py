@@ -1,4 +1,4 @@
-"""COCO run-length codes of masks, made and read by pycocotools. Knows no file and no class.
+"""COCO run-length codes of masks, encoded by pycocotools. Knows no file and no class.
 
 A code is `{"size": [height, width], "counts": text}`: the lengths of alternating runs of 0 and 1, column by column.
 """
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 def encode(mask: NDArray[Any], size: tuple[int, int] | None = None, origin: tuple[int, int] = (0, 0)) -> dict[str, Any]:
-    """Encode a mask (h, w), where everything but 0 counts as inside, or a cut-out of a larger mask.
+    """Encode a mask (h, w), in which every value but 0 is inside, or a part of a larger mask.
 
     Args:
         mask: the mask, or the part of it around one object.
-        size: (H, W) of the whole mask, all outside where `mask` does not reach; None for the mask's own.
-        origin: (row, column) of the cut-out in the whole mask. The time taken follows the cut-out alone.
+        size: (H, W) of the whole mask, which is outside beyond `mask`; None for that of `mask`.
+        origin: (row, column) of `mask` in the whole mask. The time depends on the size of `mask` only.
 
     Returns:
-        `{"size": [H, W], "counts": str}`, plain types fit for JSON.
+        `{"size": [H, W], "counts": str}`, of types that JSON can hold.
     """
     height, width = size or mask.shape[:2]
     top, left = origin
@@ -37,7 +37,7 @@ def encode(mask: NDArray[Any], size: tuple[int, int] | None = None, origin: tupl
     padded[:, 1:-1] = (mask != 0).T
     column, row = np.nonzero(np.diff(padded, axis=1))
     edges = (column + left).astype(np.int64) * height + row + top
-    # A run that reaches the foot of one column goes on at the head of the next: its two edges there are no edges.
+    # A run that reaches the bottom of a column continues at the top of the next, where its two edges cancel out.
     places, times = np.unique(edges, return_counts=True)
     places = places[times == 1]
     places = np.concatenate([[0], places[places < height * width], [height * width]])
@@ -52,21 +52,21 @@ def decode(code: Mapping[str, Any]) -> NDArray[np.bool_]:
         The mask (H, W).
 
     Raises:
-        MaskwrightError: the runs do not fill the stated size, or are no runs at all.
+        MaskwrightError: the runs do not fill the given size, or are not valid runs.
     """
     height, width = _size(code)
     runs = _runs(code["counts"])
     if any(run < 0 for run in runs) or sum(runs) != height * width:
         raise MaskwrightError(
-            f"a run-length code of {sum(runs)} pixels cannot fill {height}x{width} = {height * width}: "
-            "it is cut, or its size is [width, height] instead of [height, width]"
+            f"a run-length code of {sum(runs)} pixels does not fill {height}x{width} = {height * width}: "
+            "it is truncated, or its size is [width, height] instead of [height, width]"
         )
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape(width, height).T
 
 
 def area(code: Mapping[str, Any]) -> int:
-    """Return the number of pixels inside."""
+    """Return the number of pixels inside the mask."""
     return sum(_runs(code["counts"])[1::2])
 
 
@@ -75,31 +75,33 @@ def _size(code: Mapping[str, Any]) -> tuple[int, int]:
         height, width = (int(side) for side in code["size"])
         _ = code["counts"]
     except (KeyError, TypeError, ValueError):
-        raise MaskwrightError(f'{dict(code)} is no run-length code: it needs "size": [h, w] and "counts"') from None
+        raise MaskwrightError(f'{dict(code)} is not a run-length code: it needs "size": [h, w] and "counts"') from None
     if height < 1 or width < 1:
-        raise MaskwrightError(f"a run-length code has the size {height}x{width}: both sides must be at least 1")
+        raise MaskwrightError(f"a run-length code has the size {height}x{width}, but both sides must be at least 1")
     return height, width
 
 
 def _runs(counts: object) -> list[int]:
-    """Return the runs; compressed ones are read here because pycocotools trusts whatever it is given."""
+    """Return the runs; compressed ones are decoded here because pycocotools does not check its input."""
     if isinstance(counts, str):
         counts = counts.encode("ascii", errors="replace")
     if isinstance(counts, bytes):
         return _decompress(counts)
     if isinstance(counts, list) and all(isinstance(run, int) for run in counts):
         return counts
-    raise MaskwrightError(f"the counts of a run-length code are {type(counts).__name__}: give text or whole numbers")
+    raise MaskwrightError(
+        f"the counts of a run-length code are {type(counts).__name__}: give text or a list of integers"
+    )
 
 
 def _decompress(counts: bytes) -> list[int]:
-    """Read COCO's variable-length numbers: 5 bits a byte, bit 6 for "more", from the third on as differences."""
+    """Decode COCO's variable-length numbers: 5 bits a byte, bit 6 for "more", from the third on as differences."""
     runs: list[int] = []
     value = shift = 0
     for byte in counts:
         bits = byte - 48
         if not 0 <= bits < 64:
-            raise MaskwrightError(f"the counts of a run-length code hold the byte {byte}, and only 48..111 occur")
+            raise MaskwrightError(f"the counts of a run-length code hold the byte {byte}, but only 48..111 are valid")
         value |= (bits & 31) << shift
         shift += 5
         if bits & 32:
@@ -109,5 +111,5 @@ def _decompress(counts: bytes) -> list[int]:
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))
         value = shift = 0
     if shift:
-        raise MaskwrightError("the counts of a run-length code end in the middle of a number: the text is cut")
+        raise MaskwrightError("the counts of a run-length code end in the middle of a number: the text is truncated")
     return runs

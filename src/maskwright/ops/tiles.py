@@ -1,7 +1,7 @@
 """Tiles that cover an area of any size, and the weights that blend them without seams. Knows no pixels.
 
-The grid is a product of two axes, so the weight of a pixel is the product of one weight a row and one a column. Both
-sum to one over the tiles that cover a pixel, hence so does their product: nothing is divided at the end.
+The grid is a product of two axes, so the weight of a pixel is the product of a weight of its row and one of its column.
+Both sum to one over the tiles that cover a pixel, hence so does their product, and no final division is needed.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ALIGN = 32  # the coarsest stride of the usual backbones: aligned tiles see the same sampling grid as the whole image
-SLACK = 1.25  # up to a quarter more than a tile goes through in one pass, which costs less than two overlapping tiles
+ALIGN = 32  # the coarsest stride of the usual backbones: aligned tiles have the same sampling grid as the whole image
+SLACK = 1.25  # up to 1.25 tiles are processed in one pass, which takes less time than two overlapping tiles
 
 
 @dataclass(frozen=True)
-class Axis:
+class TileAxis:
     """The tiles along one axis.
 
     Attributes:
         size: length covered, in pixels.
         tile: length of every tile, at most `size`.
-        starts: first pixel of each tile, strictly rising; the first tile starts at 0, the last one ends at `size`.
+        starts: first pixel of each tile, strictly increasing; the first tile starts at 0, the last one ends at `size`.
     """
 
     size: int
@@ -37,11 +37,11 @@ class Axis:
         return len(self.starts)
 
     def finished(self, index: int) -> int:
-        """Return how many pixels from the start are complete once tile `index` is done: no later tile has a part."""
+        """Return how many pixels from the start are complete after tile `index`: no later tile covers them."""
         return self.starts[index + 1] if index + 1 < len(self.starts) else self.size
 
     def weights(self) -> NDArray[np.float32]:
-        """Return the blending weights (tiles, tile): positive, and summing to one at every pixel."""
+        """Return the blending weights (tiles, tile): they are positive and sum to one at every pixel."""
         window = np.sin(np.pi * (np.arange(self.tile) + 0.5) / self.tile) ** 2
         total = np.zeros(self.size)
         for start in self.starts:
@@ -49,23 +49,23 @@ class Axis:
         return np.stack([window / total[start : start + self.tile] for start in self.starts]).astype(np.float32)
 
 
-def cover(size: int, tile: int, overlap: float) -> Axis:
-    """Lay tiles evenly along one axis.
+def cover(size: int, tile: int, overlap: float) -> TileAxis:
+    """Place tiles evenly along one axis.
 
     Args:
         size: length to cover, in pixels, 1 or more.
-        tile: wanted length of a tile; what is hardly longer than that (`SLACK`) gets one longer tile.
-        overlap: least overlap of neighbours as a share of the tile, 0..0.5.
+        tile: length of a tile, in pixels; a slightly longer `size` (`SLACK`) gets one longer tile.
+        overlap: minimum overlap of neighbours as a share of the tile, 0..0.5.
 
     Returns:
-        As few tiles as the overlap allows. All but the last start at multiples of `ALIGN` where the tiles are large
-        enough for that; the last one is shifted inward to end where the area ends.
+        As few tiles as the overlap allows. All but the last start at multiples of `ALIGN` if the tiles are large enough
+        for that; the last one is shifted inward to end at `size`.
     """
     assert size >= 1, size
     assert tile >= 1, tile
     assert 0 <= overlap <= 0.5, overlap
     if size <= tile * SLACK:
-        return Axis(size, size, (0,))
+        return TileAxis(size, size, (0,))
     stride = max(1, math.floor(tile * (1 - overlap)))
     align = ALIGN if stride >= ALIGN else 1
     stride -= stride % align
@@ -73,4 +73,4 @@ def cover(size: int, tile: int, overlap: float) -> Axis:
     steps = math.ceil(last / stride)
     # Rounding each start up keeps every step at most `stride`, because `stride` is itself a multiple of `align`.
     aligned = (align * math.ceil(index * last / (steps * align)) for index in range(steps))
-    return Axis(size, tile, tuple(sorted({*(start for start in aligned if start < last), last})))
+    return TileAxis(size, tile, tuple(sorted({*(start for start in aligned if start < last), last})))

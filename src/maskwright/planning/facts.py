@@ -1,4 +1,4 @@
-"""What the rules decide from, and the form of what they decide. Knows no rule."""
+"""The input of the rules, and the form of their decisions. Knows no rule."""
 
 from __future__ import annotations
 
@@ -8,28 +8,33 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.classes import Classes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from maskwright.core.fingerprint import ClassStats, Fingerprint
     from maskwright.core.plan import Plan
     from maskwright.planning.machine import Machine
 
 BACKGROUND_SHARE = 0.7
 OBJECTS = 5
-"""Objects from which on the thickness of a class is known."""
+"""Fewest objects for which the thickness of a class counts as measured."""
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Whether published weights can be had.
+    """Whether published weights are available.
 
     Attributes:
-        backbone: whose weights, as in `model.backbone`.
-        available: whether they are on this machine by now.
+        backbone: that the weights are for, as in `model.backbone`.
+        available: whether they are on this machine now.
         reason: why, or why not.
+        mean, std: normalisation that the weights expect, for red, green and blue, on the scale 0..255.
     """
 
     backbone: str
     available: bool
     reason: str
+    mean: Sequence[float] = ()
+    std: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -37,13 +42,13 @@ class Facts:
     """Everything known before the first decision.
 
     Attributes:
-        fingerprint: of the data, its splits made.
-        machine: at hand.
-        train_images: in the training part.
-        train_seconds: for the steps alone, or None when the number of steps is given.
-        pretrained: whether published weights can be had.
-        epochs: how often to show every training image, where the user said so.
-        channels: of the network's input, where the user said so.
+        fingerprint: of the data, after it was split.
+        machine: to train on.
+        train_images: number of images in the training split.
+        train_seconds: for the steps alone, or None if the number of steps is given.
+        pretrained: whether published weights are available.
+        epochs: how often to show every training image, if the user set it.
+        channels: of the network's input, if the user set it.
     """
 
     fingerprint: Fingerprint
@@ -55,9 +60,9 @@ class Facts:
     channels: int | None = None
 
     def foreground(self) -> list[ClassStats]:
-        """Return the classes that are something: all but the background, where there is one.
+        """Return all classes except the background, if there is one.
 
-        That is the class called so, or one that fills more than 70% of the pixels.
+        The background is the class with that name, or else one that fills more than 70% of the pixels.
         """
         stats = self.fingerprint.class_stats
         nothing = Classes.named([entry.name for entry in stats]).background
@@ -66,9 +71,9 @@ class Facts:
         return [entry for index, entry in enumerate(stats) if index != nothing]
 
     def thinnest(self) -> ClassStats | None:
-        """Return the foreground class with the smallest median thickness, of those with enough objects to tell.
+        """Return the foreground class with the smallest median thickness, among those with enough objects.
 
-        The median, as the tenth percentile of a class is often specks of its labelling.
+        The median, because the 10th percentile of a class is often specks in its labels.
         """
         measured = [entry for entry in self.foreground() if entry.thickness is not None and entry.objects >= OBJECTS]
         return min(measured, key=lambda entry: entry.thickness.median if entry.thickness else 0.0, default=None)
@@ -81,12 +86,12 @@ class Facts:
 
 @dataclass(frozen=True)
 class Decision:
-    """One value of the plan and why it is so.
+    """One value of the plan and the reason for it.
 
     Attributes:
         key: dotted, as in `--set` (`data.scale`).
-        value: what the plan's schema takes there.
-        reason: one sentence with the figure it was taken from.
+        value: as the plan's schema takes it.
+        reason: one sentence with the figure that it is based on.
     """
 
     key: str

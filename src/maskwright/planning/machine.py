@@ -1,4 +1,4 @@
-"""What the machine at hand can do: device, cores, memory, low precision. Decides nothing."""
+"""What this machine can do: device, cores, memory, low precision. Decides nothing."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from maskwright.models.device import resolve_device
 
 @dataclass(frozen=True)
 class Machine:
-    """One machine, as far as a plan cares.
+    """What planning needs to know about a machine.
 
     Attributes:
         device: `cpu`, `cuda` or `mps`.
-        name: of the processor, for people.
+        name: of the processor, for display.
         cores: that this process may use.
-        memory_bytes: free for us: on the device when there is one, else of the machine.
+        memory_bytes: free memory, of the GPU if there is one, else of the machine.
         bfloat16: whether the device multiplies bfloat16 in hardware.
-        index: which of several devices of the kind, or None for the first.
+        index: which of several devices of this kind, or None for the first.
     """
 
     device: str
@@ -34,18 +34,18 @@ class Machine:
 
     @property
     def place(self) -> str:
-        """Return the device as torch names it: `cpu`, `cuda`, `cuda:1`."""
+        """The name of the device in torch: `cpu`, `cuda`, `cuda:1`."""
         return self.device if self.index is None else f"{self.device}:{self.index}"
 
 
 def probe(device: str = "auto") -> Machine:
-    """Look at the machine.
+    """Detect what the machine can do.
 
     Args:
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; `auto` takes CUDA, then Apple's MPS, then the CPU.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; `auto` prefers CUDA, then Apple's MPS, then the CPU.
 
     Raises:
-        MaskwrightError: the device asked for is not there.
+        MaskwrightError: the machine does not have this device.
     """
     found = resolve_device(device)
     cores = resources.cores()
@@ -58,7 +58,7 @@ def probe(device: str = "auto") -> Machine:
 
 
 def _cpu_bfloat16() -> bool:
-    """Tell from the kernel's list of processor flags; where there is none (macOS, Windows) say no."""
+    """Look it up in the processor flags that the kernel lists; False if there is no list (macOS, Windows)."""
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:

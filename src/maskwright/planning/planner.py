@@ -1,4 +1,4 @@
-"""Apply the rules in order and keep what the user pinned. Knows no rule's inside."""
+"""Apply the rules in order and keep the values that the user pinned. Knows no rule in detail."""
 
 from __future__ import annotations
 
@@ -6,82 +6,74 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.plan_file import validated
-from maskwright.planning import rules_classes, rules_data, rules_learning, rules_time
-from maskwright.planning.measure import step_cost
+from maskwright.planning import rules_data, rules_learning, rules_time
+from maskwright.planning.task_rules import Rules, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from maskwright.core.plan import Plan
+    from maskwright.planning.cost import Measure, StepCost
     from maskwright.planning.facts import Decision, Facts
-    from maskwright.planning.measure import MakeOpponent, MakeOptimizer, StepCost
 
-Rules = tuple["Callable[[Facts, Plan], list[Decision]]", ...]
 MeasuredRules = tuple["Callable[[Facts, Plan, StepCost], list[Decision]]", ...]
 
 FIRST_RULES: Rules = (
     rules_data.normalisation,
     rules_data.working_resolution,
-    rules_data.rare_classes,
     rules_data.flips,
     rules_data.colour,
     rules_learning.architecture,
     rules_learning.starting_weights,
-    rules_learning.loss,
-    rules_learning.opponent,
+    rules_data.weights_normalisation,
+    rules_learning.discriminator,
     rules_learning.optimiser,
+    rules_learning.backbone_rate,
     rules_time.precision,
     rules_time.usual_batch,
 )
 SIZED_RULES: Rules = (rules_data.crop, rules_learning.fineness)
-CROPPED_RULES: Rules = (rules_data.zoom, rules_classes.class_weights, rules_learning.label_stride)
+CROPPED_RULES: Rules = (rules_data.zoom,)
 LENGTH_RULES: MeasuredRules = (rules_time.batch, rules_time.steps, rules_time.validations, rules_time.threads)
 LAST_RULES: Rules = (rules_learning.learning_rate, rules_time.averaging, rules_time.tiles)
 
 
-def make(
-    facts: Facts,
-    pinned: Plan,
-    pins: frozenset[str],
-    make_optimizer: MakeOptimizer,
-    make_opponent: MakeOpponent = lambda _segmenter, _plan, _device: None,
-) -> Plan:
-    """Decide everything that the user left open.
+def make(facts: Facts, pinned: Plan, pins: frozenset[str], measure: Measure) -> Plan:
+    """Decide everything that the user did not set.
 
     Args:
-        facts: what is known; the time that the measuring takes goes off its `train_seconds`.
-        pinned: a plan that holds the user's own values.
-        pins: the dotted keys that are the user's; a pin on a section holds for all of it.
-        make_optimizer: builds the planned optimiser, for the timing of a step.
-        make_opponent: builds the planned opponent of adversarial training, for the same.
+        facts: what is known; the time spent on measuring is subtracted from its `train_seconds`.
+        pinned: a plan that holds the user's values.
+        pins: the dotted keys that the user set; a pin on a section applies to all of it.
+        measure: measures one step of a plan.
 
     Returns:
         The plan, with a reason for each decision.
 
     Raises:
-        MaskwrightError: the time is too short, or the pinned values do not go together.
+        MaskwrightError: the time is too short, or the pinned values contradict each other.
     """
     if "data.channels" in pins:
         facts = replace(facts, channels=pinned.data.channels)
-    plan = _decided(pinned, (*FIRST_RULES, *SIZED_RULES, *CROPPED_RULES), facts, pins)
-    plan, facts, cost = _affordable(plan, facts, pins, make_optimizer, make_opponent)
+    own = rules_of(pinned.task)
+    first = (*own.first, *FIRST_RULES, *SIZED_RULES, *CROPPED_RULES, *own.cropped)
+    plan = _decided(pinned, first, facts, pins)
+    plan, facts, cost = _affordable(plan, facts, pins, measure)
+    plan = _decided(plan, own.cropped, facts, pins)
     for rule in LENGTH_RULES:
         plan = applied(plan, rule(facts, plan, cost), pins)
     return _decided(plan, LAST_RULES, facts, pins)
 
 
-def _affordable(
-    plan: Plan, facts: Facts, pins: frozenset[str], make_optimizer: MakeOptimizer, make_opponent: MakeOpponent
-) -> tuple[Plan, Facts, StepCost]:
-    """Measure a step and make it cheaper where too few of them fit; a narrower network is measured again.
+def _affordable(plan: Plan, facts: Facts, pins: frozenset[str], measure: Measure) -> tuple[Plan, Facts, StepCost]:
+    """Measure a step and make it cheaper if too few fit; a narrower network is measured again.
 
-    What other programs took while it was measured does not count here: they may be gone the next moment, and the
-    network and its resolution stay.
+    The load from other programs during the measurement is ignored: it may be gone a moment later, while the network
+    and its resolution stay.
     """
 
     def measured(facts: Facts) -> tuple[Facts, StepCost]:
-        classes = len(facts.fingerprint.class_stats)
-        cost = step_cost(plan, classes, facts.machine.place, make_optimizer, make_opponent)
+        cost = measure(plan)
         left = None if facts.train_seconds is None else facts.train_seconds - cost.spent_seconds
         return replace(facts, train_seconds=left), cost
 
@@ -105,7 +97,7 @@ def _decided(plan: Plan, rules: Rules, facts: Facts, pins: frozenset[str]) -> Pl
 
 
 def applied(plan: Plan, decisions: Sequence[Decision], pins: frozenset[str]) -> Plan:
-    """Return the plan with the decisions that no pin forbids."""
+    """Return the plan with all decisions whose keys are not pinned."""
     values = plan.model_dump(mode="json")
     for decision in decisions:
         if any(

@@ -18,31 +18,23 @@ from maskwright.planning.facts import Decision
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from maskwright.core.plan import Plan
     from maskwright.planning.facts import Facts
 
 LONG_SIDE = {"cpu": 768, "mps": 1024, "cuda": 1536}
-"""Largest long side at the working resolution unless fine detail asks for more, in pixels."""
+"""Largest long side at the working resolution, in pixels, unless thin classes need more."""
 DETAIL = 4.0
-"""Pixels that the thinnest class keeps of its median thickness at the working resolution."""
+"""Smallest median thickness of the thinnest class at the working resolution, in pixels."""
 CROP_PIXELS = {"cpu": 256 * 320, "mps": 384 * 384, "cuda": 512 * 512}
-MOST_ODDS = 5.0
-"""Most that a class may be sought, as a multiple of all classes alike."""
-RARE = 0.05
-"""Share of the pixels up to which a class is called rare; words alone follow from it."""
-FEW_IMAGES = 3
-"""Below so many training images a class is not sought more than others: it would be learnt by heart."""
 MULTIPLE = 32
 MIRRORED = 0.6
-"""Likeness of the masks to their left-right mirror image from which a flip shows nothing impossible."""
+"""Similarity of the masks to their left-right mirror image above which a horizontal flip is realistic."""
 UNORIENTED = 0.95
-"""Likeness of the masks to their mirror image from which on no direction is special."""
+"""Similarity of the masks to their mirror images above which they have no preferred orientation."""
 
 
 def normalisation(facts: Facts, plan: Plan) -> list[Decision]:
-    """Feed the network with zero mean and unit variance, measured; stretch 16-bit and float images first."""
+    """Normalise the input to zero mean and unit variance, as measured; stretch 16-bit and float images first."""
     counts, dtypes = facts.fingerprint.channels, facts.fingerprint.dtypes
     channels = facts.channels or max(counts, key=lambda count: counts[count])
     stats = _converted(facts.fingerprint.intensity, channels, plan)
@@ -54,13 +46,13 @@ def normalisation(facts: Facts, plan: Plan) -> list[Decision]:
         decisions.append(Decision("data.value_range", None if len(dtypes) == 1 else stretch, f"{words} 8-bit"))
     else:
         stretch = [(entry.p_low, max(entry.p_high, entry.p_low + 1e-6)) for entry in stats]
-        words = f"{words} {kind}; their 0.5th and 99.5th percentile become 0 and 255"
+        words = f"{words} {kind}; their 0.5th and 99.5th percentiles become 0 and 255"
         decisions.append(Decision("data.value_range", stretch, words))
     gain = [255.0 / (high - low) for low, high in stretch]
     mean = [(entry.clipped_mean - low) * g for entry, (low, _), g in zip(stats, stretch, gain, strict=True)]
     std = [entry.clipped_std * g for entry, g in zip(stats, gain, strict=True)]
     seen = facts.fingerprint.images
-    why = f"measured over {seen} image{'s' * (seen > 1)}, without the outermost hundredth of the values"
+    why = f"measured over {seen} image{'s' * (seen > 1)}, without the most extreme 1% of the values"
     return [
         *decisions,
         Decision("data.mean", [round(value, 2) for value in mean], why),
@@ -68,8 +60,20 @@ def normalisation(facts: Facts, plan: Plan) -> list[Decision]:
     ]
 
 
+def weights_normalisation(facts: Facts, plan: Plan) -> list[Decision]:
+    """Normalise images as in pretraining; use the mean over the colours where the channels are not RGB."""
+    known, channels = facts.pretrained, plan.data.channels
+    if not plan.model.pretrained or not known.mean:
+        return []
+    why = f"same as in the pretraining of {known.backbone}"
+    return [
+        Decision(f"data.{name}", list(values) if channels == 3 else [sum(values) / 3] * channels, why)
+        for name, values in (("mean", known.mean), ("std", known.std))
+    ]
+
+
 def _converted(stats: Sequence[ChannelStats], channels: int, plan: Plan) -> list[ChannelStats]:
-    """Return the statistics of images brought to `channels`, as `ops.images.to_channels` does it.
+    """Return the statistics of images converted to `channels`, as in `ops.images.to_channels`.
 
     Raises:
         MaskwrightError: no such conversion.
@@ -88,12 +92,12 @@ def _converted(stats: Sequence[ChannelStats], channels: int, plan: Plan) -> list
     why = plan.reasons.get("data.channels", "")
     if plan.model.weights is not None and plan.model.weights in why:  # nobody set it: the model says so
         raise MaskwrightError(
-            f"{plan.model.weights} takes images of {channels} channels, and these have {len(stats)}: only grey and RGB "
-            "are converted into one another. Train without it, or start from a model for such images"
+            f"{plan.model.weights} takes images with {channels} channels, and these have {len(stats)}: only grey and "
+            "RGB can be converted into each other. Train without it, or start from a model for such images"
         )
     raise MaskwrightError(
-        f"data.channels is {channels}, and the images have {len(stats)}: only grey and RGB are converted into one "
-        f"another. Leave the setting out, or set it to {len(stats)}"
+        f"data.channels is {channels}, and the images have {len(stats)}: only grey and RGB can be converted into each "
+        f"other. Leave the setting out, or set it to {len(stats)}"
     )
 
 
@@ -103,26 +107,26 @@ def working_resolution(facts: Facts, _plan: Plan) -> list[Decision]:
     most = LONG_SIDE[facts.machine.device]
     by_size, by_detail = min(1.0, most / long_side), detail_scale(facts)
     if by_size == 1.0:
-        reason = f"the images' median long side is {long_side:.0f} px: small enough as it is"
+        reason = f"the median long side of the images is {long_side:.0f} px: no need to shrink them"
     elif by_detail > by_size:
         reason = detail_reason(facts)
     else:
-        reason = f"brings the median long side of {long_side:.0f} px to {most}; no class is too thin for that"
+        reason = f"reduces the median long side from {long_side:.0f} px to {most} px; no class is too thin for that"
     return [Decision("data.scale", round(max(by_size, by_detail), 3), reason)]
 
 
 def detail_scale(facts: Facts) -> float:
-    """Return the smallest scale that leaves `DETAIL` pixels of the thinnest class, at most 1; 0 where none is known."""
+    """Return the smallest scale that leaves `DETAIL` pixels of the thinnest class, at most 1; 0 if none is known."""
     thin = facts.thinnest()
     return 0.0 if thin is None or thin.thickness is None else min(1.0, DETAIL / max(thin.thickness.median, 1.0))
 
 
 def detail_reason(facts: Facts) -> str:
-    """Say which class keeps the scale up."""
+    """Say which class needs a scale this large."""
     thin = facts.thinnest()
     assert thin is not None
     assert thin.thickness is not None
-    return f"{thin.name}, {thin.thickness.median:.1f} px thick in the images (median), needs {DETAIL:.0f} px"
+    return f"{thin.name} is {thin.thickness.median:.1f} px thick in the images (median) and needs {DETAIL:.0f} px"
 
 
 def crop(facts: Facts, plan: Plan) -> list[Decision]:
@@ -136,9 +140,9 @@ def crop(facts: Facts, plan: Plan) -> list[Decision]:
 
 
 def crop_size(height: float, width: float, most: float) -> tuple[int, int]:
-    """Return the crop nearest to `most` pixels, or to the image where that is smaller, in its shape.
+    """Return the crop nearest to `most` pixels, or to the image if that is smaller, with the aspect ratio of the image.
 
-    The shape goes up to 1:2, and beyond it only where the image itself ends: what a crop has more is padding.
+    The aspect ratio is at most 1:2, and larger only where the image itself ends: beyond it, a crop has only padding.
     """
     aspect, least = min(max(height / width, 0.5), 2.0), 2 * MULTIPLE
     pixels = min(most, height * width)
@@ -150,58 +154,26 @@ def crop_size(height: float, width: float, most: float) -> tuple[int, int]:
     return max(round(down / MULTIPLE) * MULTIPLE, least), max(round(across / MULTIPLE) * MULTIPLE, least)
 
 
-def rare_classes(facts: Facts, _plan: Plan) -> list[Decision]:
-    """Centre half of the crops on a class drawn more often the rarer it is (odds: frequency to the power -1/2)."""
-    stats = facts.fingerprint.class_stats
-    shares = np.array([entry.share for entry in stats])
-    present = shares > 0
-    if present.sum() < 2:
-        return [Decision("sampling.rare_share", 0.0, "one class only: no crop is better than another")]
-    uniform = 1.0 / present.sum()
-    images = [entry.images.get("train", sum(entry.images.values())) for entry in stats]
-    most = np.where(np.array(images) < FEW_IMAGES, uniform, MOST_ODDS * uniform)
-    odds = _capped(np.where(present, np.maximum(shares, 1e-7) ** -0.5, 0.0), np.where(present, most, 0.0))
-    rarest = int(np.argmin(np.where(present, shares, np.inf)))
-    name = stats[rarest].name
-    why = "plain crops show little of it" if shares[rarest] <= RARE else "none is rare, so seeking them changes little"
-    reason = f"{name}, the rarest class, fills {shares[rarest]:.2%} of the pixels: {why}"
-    limits = f"inverse square root of the frequency, none above {MOST_ODDS:.0f} times the mean"
-    return [
-        Decision("sampling.rare_share", 0.5, reason),
-        Decision("sampling.class_odds", [round(float(odd), 5) for odd in odds], limits),
-    ]
-
-
-def _capped(odds: NDArray[np.float64], most: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale odds to sum 1 with none above its limit: what one gives up, the free ones share."""
-    fixed = np.zeros(len(odds), bool)
-    for _ in odds:
-        free = ~fixed & (odds > 0)
-        left = 1.0 - most[fixed].sum()
-        scaled = np.where(fixed, most, odds * (left / odds[free].sum() if free.any() else 0.0))
-        over = free & (scaled > most)
-        if not over.any():
-            return scaled / scaled.sum()
-        fixed |= over
-    return most / most.sum()
-
-
 def flips(facts: Facts, _plan: Plan) -> list[Decision]:
-    """Flip only where the masks look the same when flipped."""
+    """Flip only where flipped masks look like the masks."""
     fingerprint = facts.fingerprint
     horizontal, vertical = fingerprint.flip_horizontal, fingerprint.flip_vertical
     free = horizontal >= UNORIENTED and vertical >= UNORIENTED
-    square = "no direction is special: all eight orientations" if free else "some direction matters to the masks"
+    square = (
+        "no preferred orientation: all eight orientations are used"
+        if free
+        else "the masks have a preferred orientation"
+    )
     return [
         Decision(
             "augment.flip_horizontal",
             0.5 if horizontal >= MIRRORED else 0.0,
-            f"mirrored masks are {horizontal:.0%} alike",
+            f"masks and their left-right mirror images are {horizontal:.0%} alike",
         ),
         Decision(
             "augment.flip_vertical",
             0.5 if vertical >= UNORIENTED else 0.0,
-            f"masks upside down are {vertical:.0%} alike",
+            f"masks and their upside-down mirror images are {vertical:.0%} alike",
         ),
         Decision("augment.transpose", 0.5 if free else 0.0, square),
         Decision("augment.rotate", 15.0 if free else 5.0, square),
@@ -209,22 +181,22 @@ def flips(facts: Facts, _plan: Plan) -> list[Decision]:
 
 
 def zoom(facts: Facts, plan: Plan) -> list[Decision]:
-    """Zoom out further where a crop is smaller than the image, so that whole scenes are seen too."""
+    """Zoom out further where a crop is smaller than the image, so that some crops show whole scenes."""
     height, width = facts.working_size(plan)
-    crop_height, crop_width = plan.sampling.crop
+    crop_height, crop_width = plan.sampling.crop_size
     whole = min(crop_height / height, crop_width / width)
     low = round(min(max(whole * 0.8, 0.4), 0.75), 2)
-    reason = f"a crop shows {min(whole, 1):.0%} of an image's side at working resolution: from scenes to details"
+    reason = f"a crop covers {min(whole, 1):.0%} of the image side at the working resolution: zoom shows more of it"
     return [Decision("augment.zoom", (low, 1.25), reason)]
 
 
 def colour(_facts: Facts, plan: Plan) -> list[Decision]:
-    """Change colours gently where there are any, and leave measured bands (more than RGB) nearly alone."""
+    """Change intensities less without colours, and least in images with measured bands (more channels than RGB)."""
     if plan.data.channels == 3:
         return []
     mild = 0.1 if plan.data.channels > 3 else 0.2
     count = f"{plan.data.channels} channel{'s' * (plan.data.channels > 1)}"
-    gently = "measured bands keep their meaning" if mild < 0.2 else "without colours their values tell more"
+    why = "the values of measured bands have a meaning" if mild < 0.2 else "grey values are the only cue"
     names = ("brightness", "contrast", "gamma")
-    still = [Decision(f"augment.{name}", 0.0, f"{count}: no hue to turn") for name in ("hue", "saturation")]
-    return still + [Decision(f"augment.{name}", mild, f"{count}: changed gently, {gently}") for name in names]
+    still = [Decision(f"augment.{name}", 0.0, f"{count}: no colours to change") for name in ("hue", "saturation")]
+    return still + [Decision(f"augment.{name}", mild, f"{count}: small changes only, since {why}") for name in names]

@@ -1,6 +1,6 @@
-"""Rules about the machine and the clock: precision, batch, steps, averaging, validations, tiles.
+"""Rules about the machine and the time: precision, batch, steps, EMA decay, validations, tiles.
 
-The cost of a step is measured on this machine and handed in.
+The cost of a step is measured on this machine and passed in.
 """
 
 from __future__ import annotations
@@ -9,39 +9,37 @@ import math
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.resources import CACHE_SHARE
+from maskwright.core.time_budget import EVALUATION_SHARE
+from maskwright.planning.cost import pixels
 from maskwright.planning.facts import Decision
-from maskwright.planning.measure import pixels
 from maskwright.planning.rules_data import MIRRORED, crop_size, detail_reason, detail_scale
 from maskwright.planning.rules_learning import slimmer
 
 if TYPE_CHECKING:
     from maskwright.core.plan import Plan
+    from maskwright.planning.cost import StepCost
     from maskwright.planning.facts import Facts
-    from maskwright.planning.measure import StepCost
 
 BATCH = {"cpu": 8, "mps": 8, "cuda": 16}
 MEMORY_SHARE = 0.5
-"""Part of the free memory that activations may fill."""
+"""Share of the free memory that activations may fill."""
 LEAST_STEPS = 20
 ENOUGH_STEPS = 300
-"""Fewer than these are too few: then a step is made cheaper."""
+"""With fewer steps than this, each step is made cheaper."""
 PASSES = 15
-"""How often all training pixels should be seen; at less than half of it, images are shrunk."""
-EVALUATION_SHARE = 0.15
-"""Part of the budget that the honest evaluation at the end may take; it looks at fewer images when that is short."""
-CACHE_SHARE = 0.4
-"""Part of the free memory that decoded images may fill."""
+"""How often all training pixels should be seen; below half of this, images are shrunk."""
 VALIDATION_SHARE = 0.03
 FORWARD_SHARE = 0.4
-"""Time of a forward pass as a share of a training step's, a pixel each."""
+"""Time of a forward pass as a share of the time of a training step, per pixel."""
 TILE_PIXELS = 1024 * 1024
 
 
 def precision(facts: Facts, _plan: Plan) -> list[Decision]:
-    """Multiply in bfloat16 wherever the hardware does: the same score in less than half the time."""
+    """Use bfloat16 if the hardware supports it: the same score in less than half the time."""
     machine = facts.machine
     if machine.bfloat16 and machine.device != "mps":
-        reason = f"{machine.device} has bfloat16 units: more than twice the steps (docs/benchmarks.md)"
+        reason = f"{machine.device} has bfloat16 units: more than twice as many steps (docs/benchmarks.md)"
         return [Decision("train.precision", "bf16-mixed", reason)]
     value = "16-mixed" if machine.device == "cuda" else "32-true"
     return [Decision("train.precision", value, f"{machine.device} has no bfloat16 units")]
@@ -50,24 +48,24 @@ def precision(facts: Facts, _plan: Plan) -> list[Decision]:
 def usual_batch(facts: Facts, _plan: Plan) -> list[Decision]:
     """Start from the batch that suits the device."""
     usual = BATCH[facts.machine.device]
-    return [Decision("sampling.batch", usual, f"usual on {facts.machine.device}")]
+    return [Decision("sampling.batch", usual, f"the default on {facts.machine.device}")]
 
 
 def widths(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
-    """Make the network narrower where the time holds too few steps of the usual one."""
+    """Make the network narrower if too few steps with the usual widths fit into the time."""
     count = _steps(facts, plan, cost)
     if count is None or count >= ENOUGH_STEPS:
         return []
     reason = (
-        f"only {count} steps of the usual widths fit, {cost.seconds(plan):.2f} s each (measured): narrower is faster"
+        f"only {count} steps with the usual widths fit, {cost.seconds(plan):.2f} s each (measured): narrower is faster"
     )
     return [Decision(f"model.options.{key}", value, reason) for key, value in slimmer(plan).items()]
 
 
 def resolution(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
-    """Shrink further, to half at most, where the images would be seen too few times, or too few steps fit.
+    """Shrink further, to half at most, if the images would be seen too few times, or if too few steps fit.
 
-    The thinnest class, of those with objects enough to measure, forbids it.
+    The thinnest class, among those with enough objects to measure, limits it.
     """
     count = _steps(facts, plan, cost)
     if facts.train_seconds is None or count is None:
@@ -81,21 +79,22 @@ def resolution(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     if scale == now:
         return []
     if by_passes <= by_steps:
-        reason = f"at {now:g} all pixels would be seen {passes:.1f} times in {facts.train_seconds:.0f} s (measured), "
-        reason += f"here about {passes * (now / scale) ** 2:.0f} times"
+        reason = f"at scale {now:g} each pixel would be seen {passes:.1f} times in {facts.train_seconds:.0f} s "
+        reason += f"(measured), at this one about {passes * (now / scale) ** 2:.0f} times"
     else:
-        reason = f"at {now:g} only {count} steps fit into {facts.train_seconds:.0f} s (measured): smaller images make "
-        reason += "smaller crops, and more steps"
+        reason = f"at scale {now:g} only {count} steps fit into {facts.train_seconds:.0f} s (measured): smaller images "
+        reason += "allow smaller crops, and so more steps"
     if scale == round(least, 3):
         reason += f"; {detail_reason(facts)}"
     return [Decision("data.scale", scale, reason)]
 
 
 def _shrinking(count: int, crop: int, image: float) -> float:
-    """Return by how much to shrink images of so many pixels so that enough steps fit, or 1 where that is of no use.
+    """Return the factor by which to shrink images of `image` pixels so that enough steps fit; 1 if that does not help.
 
-    A step becomes cheaper only where its crop, at most as large as the image, shrinks too. On the demo data `unet2015`
-    with 8 channels at first reached 44 by 150 steps at full size, in 35 s, and 66 by 350 at half the size, in 46 s.
+    A step becomes cheaper only if its crop, at most as large as the image, shrinks too. On the demo data `unet2015`
+    with 8 channels in its first stage reached 44 with 150 steps at full size in 35 s, and 66 with 350 steps at half
+    size in 46 s.
     """
     if count >= ENOUGH_STEPS / 2 or image / 4 >= crop:
         return 1.0
@@ -103,27 +102,27 @@ def _shrinking(count: int, crop: int, image: float) -> float:
 
 
 def smaller_crop(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
-    """Halve the crop's area where the time still holds too few steps."""
+    """Halve the area of the crop if still too few steps fit into the time."""
     count = _steps(facts, plan, cost)
     if count is None or count >= ENOUGH_STEPS:
         return []
-    height, width = plan.sampling.crop
+    height, width = plan.sampling.crop_size
     size = crop_size(height, width, height * width / 2)
-    reason = f"half of {height}x{width}: only {count} steps of that fit, {cost.seconds(plan):.2f} s each (measured)"
+    reason = f"half of {height}x{width}: only {count} steps with that fit, {cost.seconds(plan):.2f} s each (measured)"
     return [Decision("sampling.crop", size, reason)]
 
 
 def batch(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     """Keep the usual batch unless its activations would not fit in half of the free memory.
 
-    Where not even one crop fits, activations are recomputed instead of kept.
+    If not even one crop fits, activations are recomputed instead of kept.
     """
     usual = plan.sampling.batch
     need = cost.activation_bytes(plan)
     room = facts.machine.memory_bytes * MEMORY_SHARE
     fits = max(int(usual * min(1.0, room / max(need, 1))), 1)
     used, free = need / 2**20, facts.machine.memory_bytes / 2**20
-    reason = f"{usual} crops keep {used:.0f} MiB of activations, of {free:.0f} MiB free (measured)"
+    reason = f"the activations of {usual} crops take {used:.0f} MiB; {free:.0f} MiB are free (measured)"
     decisions = [Decision("sampling.batch", fits, reason)]
     if need / usual > room:
         decisions.append(
@@ -133,14 +132,14 @@ def batch(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
 
 
 def steps(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
-    """Fill the time for training with steps of the measured length, or count the epochs that the user asked for.
+    """Fill the training time with steps of the measured length, or compute the steps from the number of epochs.
 
     Raises:
         MaskwrightError: the budget leaves no time for training.
     """
     if facts.epochs is not None:
         count = max(math.ceil(facts.epochs * facts.train_images / plan.sampling.batch), 1)
-        reason = f"{facts.epochs:g} epochs, set by hand: {facts.train_images} images, {plan.sampling.batch} a step"
+        reason = f"{facts.epochs:g} epochs, set by hand: {facts.train_images} images, {plan.sampling.batch} per step"
         return [Decision("train.steps", count, reason)]
     count_or_none = _steps(facts, plan, cost)
     if facts.train_seconds is None or count_or_none is None:
@@ -151,16 +150,17 @@ def steps(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
         assert plan.train.budget_seconds is not None
         enough = plan.train.budget_seconds + short / (1 - EVALUATION_SHARE)
         raise MaskwrightError(
-            f"--budget {plan.train.budget_seconds:.0f}s leaves {max(facts.train_seconds, 0):.0f} s for training, "
-            f"and a step takes {seconds:.2f} s here: give {_rounded(enough)} or more"
+            f"the budget of {plan.train.budget_seconds:.0f} s leaves {max(facts.train_seconds, 0):.0f} s for training, "
+            f"and a step takes {seconds:.2f} s on this machine: give {_rounded(enough)} or more",
+            "train.budget_seconds",
         )
     seen = count * plan.sampling.batch / max(facts.train_images, 1)
-    reason = f"{facts.train_seconds:.0f} s at {seconds:.3f} s a step (measured), about {seen:.0f} crops an image"
+    reason = f"{facts.train_seconds:.0f} s at {seconds:.3f} s per step (measured), about {seen:.0f} crops per image"
     return [Decision("train.steps", count, reason)]
 
 
 def _steps(facts: Facts, plan: Plan, cost: StepCost) -> int | None:
-    """Return how many steps fit into the time, or None where the time is free."""
+    """Return how many steps fit into the time, or None if there is no time limit."""
     return None if facts.train_seconds is None else max(int(facts.train_seconds / cost.seconds(plan)), 0)
 
 
@@ -168,7 +168,7 @@ def averaging(_facts: Facts, plan: Plan) -> list[Decision]:
     """Average the weights over about the last twentieth of the training, a few hundred steps at most."""
     window = min(max(plan.train.steps / 20, 1.0), 200.0)
     decay = round(1.0 - 1.0 / (window + 1.0), 4)
-    return [Decision("optim.ema", decay, f"an average over about {window:.0f} of {plan.train.steps} steps")]
+    return [Decision("optim.ema", decay, f"averages the weights over about {window:.0f} of {plan.train.steps} steps")]
 
 
 def validations(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
@@ -179,7 +179,7 @@ def validations(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     room = VALIDATION_SHARE * plan.train.steps * cost.seconds(plan)
     images = int(min(there, max(room / (4 * each), 8), 64))
     count = int(min(max(room / (images * each), 1), 10, max(plan.train.steps // 5, 1)))
-    reason = f"about {each:.2g} s an image: {VALIDATION_SHARE:.0%} of the training time"
+    reason = f"about {each:.2g} s per image: validation gets {VALIDATION_SHARE:.0%} of the training time"
     return [
         Decision("train.validation_images", images, reason),
         Decision("train.validations", count, reason),
@@ -187,38 +187,38 @@ def validations(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
 
 
 def threads(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
-    """Take as many threads beside a computing CPU as reading the images asks for, and all cores beside a GPU."""
+    """Use as many threads as reading the images needs when training on a CPU, and all cores but one with a GPU."""
     cores = facts.machine.cores
     if facts.machine.device != "cpu":
         count = max(cores - 1, 1)
-        return [Decision("train.threads", count, f"{cores} cores, one of which feeds the {facts.machine.device}")]
+        return [Decision("train.threads", count, f"{cores} cores, one of which drives the {facts.machine.device}")]
     height, width = facts.working_size(plan)
     decoded = facts.train_images * height * width * (plan.data.channels + 1)
     room = facts.machine.memory_bytes * CACHE_SHARE
     if decoded <= room:
-        why = f"the decoded images take {decoded / 2**20:.0f} MiB and stay in memory: one thread makes the crops"
+        why = f"the decoded images take {decoded / 2**20:.0f} MiB and stay in memory: one thread is enough"
         return [Decision("train.threads", 1, why)]
     again = 1 - room / decoded
     reading = again * plan.sampling.batch * facts.fingerprint.decode_seconds
     count = min(max(math.ceil(reading / cost.seconds(plan)), 1), cores)
     seconds = facts.fingerprint.decode_seconds
-    why = f"{again:.0%} of the images do not stay in memory, and each takes {seconds:.3f} s to read"
+    why = f"{again:.0%} of the images do not fit in memory, and each takes {seconds:.3f} s to read"
     return [Decision("train.threads", count, why)]
 
 
 def tiles(facts: Facts, plan: Plan) -> list[Decision]:
-    """Predict whole images in one pass where they are of common size, and large ones in tiles of that size."""
+    """Predict images of the common size in one pass, and larger ones in tiles of that size."""
     height = facts.fingerprint.heights.p90 * plan.data.scale
     width = facts.fingerprint.widths.p90 * plan.data.scale
     shrink = min(1.0, math.sqrt(TILE_PIXELS / (height * width)))
     tile = tuple(max(math.ceil(side * shrink / 32) * 32, 64) for side in (height, width))
-    reason = f"nine of ten images are at most {height:.0f}x{width:.0f} at the working resolution"
+    reason = f"90% of the images are at most {height:.0f}x{width:.0f} at the working resolution"
     mirror = facts.fingerprint.flip_horizontal >= MIRRORED
-    alike = f"mirrored masks are {facts.fingerprint.flip_horizontal:.0%} alike"
-    gain = f"{alike}: the mean with the mirror image's prediction gains about 0.7 points of IoU for twice the time"
+    alike = f"masks and their left-right mirror images are {facts.fingerprint.flip_horizontal:.0%} alike"
+    gain = f"{alike}: averaging with the prediction for the flipped image is more accurate, and takes twice the time"
     return [
         Decision("predict.tile", tile, reason),
-        Decision("predict.flip", mirror, gain if mirror else f"{alike}: their predictions should not be mixed"),
+        Decision("predict.flip", mirror, gain if mirror else f"{alike}: their predictions should not be averaged"),
     ]
 
 

@@ -1,1 +1,59 @@
-"""Probabilities to cleaner ones: the dense CRF and the search for its parameters. Knows no network and no file."""
+"""Maps to cleaner ones: one file a method, and `POSTPROCESSORS`, the one table of them. Knows no network and no file.
+
+A method's name is its key in the plan's section `postprocess` too, where its settings lie.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.postprocess.base import Fitted, Postprocessor, Sample
+from maskwright.postprocess.dense_crf import DenseCrf
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from maskwright.core.channels import Channels
+    from maskwright.core.plan import PostprocessPlan
+
+__all__ = ["POSTPROCESSORS", "Fitted", "Postprocessor", "Sample", "check_channels", "find_postprocessor", "held_by"]
+
+POSTPROCESSORS: dict[str, type[Postprocessor]] = {
+    "crf": DenseCrf,
+}
+
+
+def find_postprocessor(name: str) -> type[Postprocessor]:
+    """Return a method by name.
+
+    Raises:
+        MaskwrightError: there is none of that name.
+    """
+    if name not in POSTPROCESSORS:
+        raise unknown_name("postprocessor", name, POSTPROCESSORS)
+    return POSTPROCESSORS[name]
+
+
+def check_channels(name: str, groups: Sequence[Channels]) -> None:
+    """Refuse a method for maps that are not class probabilities alone.
+
+    Raises:
+        MaskwrightError: the network emits other channels.
+    """
+    if [(group.name, group.activation) for group in groups] != [("classes", "softmax")]:
+        emitted = ", ".join(group.name for group in groups)
+        raise MaskwrightError(
+            f"a {find_postprocessor(name).label} needs a softmax over classes, and this model emits {emitted}: leave "
+            f"`postprocess` out",
+            f"postprocess.{name}",
+        )
+
+
+def held_by(plan: PostprocessPlan, name: str) -> Postprocessor:
+    """Return a method with the settings that a plan or a bundle holds, or else the default ones.
+
+    Raises:
+        MaskwrightError: there is no method of that name.
+    """
+    return find_postprocessor(name)(getattr(plan, name))

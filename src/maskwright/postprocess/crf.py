@@ -1,7 +1,7 @@
-"""The dense CRF: every pixel asks every other one, and those near it or like it count; edges snap to the image's.
+"""The dense CRF: pixels that are close or similar in colour share their labels, so label edges follow image edges.
 
-Krähenbühl, Koltun 2011, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials", algorithm
-1; used after the network by Chen et al. 2015 and 2016 (DeepLab v1 and v2).
+Krähenbühl, Koltun 2011, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials", algorithm 1;
+applied after the network by Chen et al. 2015 and 2016 (DeepLab v1 and v2).
 
 The energy of labels x over pixels with position p and colour I, the unary term being -log of the network's probability:
 
@@ -10,20 +10,20 @@ The energy of labels x over pixels with position p and colour I, the unary term 
               + w2 exp(-|p_i - p_j|^2 / 2 theta_gamma^2)                                   smoothness
 
 Mean field: Q starts as the network's probabilities; in each iteration every class is filtered by both kernels (on the
-permutohedral lattice, built once an image, that of the positions once a size), added to the log-probabilities, and the
-softmax is taken. Each kernel k is normalised symmetrically, D^-1/2 k D^-1/2 with D its row sums, as pydensecrf does
-unless told otherwise.
+permutohedral lattice, built once per image, for positions once per image size), added to the log-probabilities, and the
+softmax is taken. Each kernel k is normalised symmetrically, D^-1/2 k D^-1/2 with D its row sums, the default of
+pydensecrf.
 
 Expected: on VOC 2012 val DeepLab 59.80 mIoU without and 63.74 with the CRF, DeepLab-LargeFOV 62.25 and 67.64, as the
-authors report (Chen et al. 2015, table 1); ours on held-out images stand in docs/benchmarks.md (boundary IoU 0.305 to
-0.410 on pedestrians). Compared with pydensecrf, which wraps the authors' C++ code, by benchmarks/crf_speed.py: labels
-agree.
+authors report (Chen et al. 2015, table 1); docs/benchmarks.md lists ours on held-out images (boundary IoU 0.305 to
+0.410 on pedestrians). benchmarks/crf_speed.py compares it with pydensecrf, which wraps the authors' C++ code: the
+labels agree.
 
-Where we differ: a pixel also counts itself, as in the authors' code and unlike the paper's i < j. Classes that nowhere
-have a probability of 1/1000, and together nowhere 1/100, go through as one, and share what it ends with as they shared
-what it began with. Images of any number of channels: of more than `MOST_CHANNELS` the appearance kernel sees the first
-`COMPONENTS` principal components (each image's own, in units of its values), since the lattice's corners would have no
-numbers. A single class is set against its complement.
+Where we differ: a pixel also counts itself, as in the authors' code and unlike the paper's i < j. Classes whose
+probability reaches 1/1000 nowhere, and whose sum reaches 1/100 nowhere, are processed as one class, and divide its
+result in the proportions they started with. Images may have any number of channels: above `MOST_CHANNELS` the
+appearance kernel uses the first `COMPONENTS` principal components (of each image, in units of its values), because
+otherwise the lattice points could not be numbered in 64 bits. A single class is treated against its complement.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
 
     from maskwright.core.plan import CrfPlan
 
-FLOOR = 1e-5  # least probability that the network is believed
-NEGLIGIBLE = 1e-3  # classes that nowhere reach it go through as one,
-TOGETHER = 1e-2  # as long as their sum nowhere reaches this: else it would win where none of them does
-MOST_CHANNELS = 6  # theta_alpha 40 and theta_beta 5 leave room for as many, whatever the image
+FLOOR = 1e-5  # lower limit of the network's probabilities
+NEGLIGIBLE = 1e-3  # classes that reach it nowhere are processed as one,
+TOGETHER = 1e-2  # as long as their sum reaches this nowhere: otherwise the sum could win where none of them does
+MOST_CHANNELS = 6  # theta_alpha 40 and theta_beta 5 leave room for this many, whatever the image
 COMPONENTS = 3
 STEEPEST = 80.0  # exp() of more overflows float32
 
@@ -55,14 +55,14 @@ STEEPEST = 80.0  # exp() of more overflows float32
 class Kernels:
     """The sum of weighted Gaussian kernels between all points, each of them symmetrically normalised.
 
-    All of them splat in one go and slice in one go: values at the points are large, and are best read and written once.
+    All kernels splat together and slice together: the values at the points are large, and are read and written once.
 
     Attributes:
-        reach: most that it can add to a log-probability.
+        reach: largest amount that it can add to a log-probability.
     """
 
     def __init__(self, lattices: list[Lattice], weights: list[float]) -> None:
-        """Join the lattices of the kernels, all around the same points."""
+        """Join the lattices of the kernels, all built on the same points."""
         self._lattices = lattices
         rows = np.cumsum([0, *(lattice.corners + 1 for lattice in lattices)])
         given = np.cumsum([0, *(len(lattice.order) for lattice in lattices)])
@@ -76,7 +76,7 @@ class Kernels:
         self.reach = float(self.apply(torch.ones(lattices[0].points, 1)).max())
 
     def apply(self, values: Tensor) -> Tensor:
-        """Filter values (N, K) by all kernels and add up."""
+        """Filter values (N, K) by all kernels and return the sum (N, K)."""
         splat = F.embedding_bag(self._order, values, self._begin, mode="sum", per_sample_weights=self._give)
         parts = splat.split([lattice.corners + 1 for lattice in self._lattices])
         blurred = torch.cat([lattice.blur(part) for lattice, part in zip(self._lattices, parts, strict=True)])
@@ -88,14 +88,14 @@ def refine(probabilities: NDArray[np.float32], image: NDArray[np.uint8], setting
 
     Args:
         probabilities: (K, H, W) float32 that add up to 1; with K = 1, of the one class against the rest.
-        image: uint8 (H, W, C), what `theta_beta` is measured on.
+        image: uint8 (H, W, C); `theta_beta` is in units of its values.
         settings: weights, standard deviations and iterations.
 
     Returns:
-        Likewise (K, H, W) float32.
+        refined probabilities (K, H, W) float32.
 
     Raises:
-        MaskwrightError: sizes that differ, or a kernel too narrow for so many channels.
+        MaskwrightError: the sizes differ, or a kernel is too narrow for so many channels.
     """
     if probabilities.shape[1:] != image.shape[:2]:
         raise MaskwrightError(
@@ -115,7 +115,7 @@ def refine(probabilities: NDArray[np.float32], image: NDArray[np.uint8], setting
 
 
 def _lumped(flat: Tensor, kernels: Kernels, iterations: int) -> Tensor:
-    """Run the mean field on probabilities (K, N), the negligible classes as one."""
+    """Run the mean field on probabilities (K, N), with the negligible classes merged into one."""
     rest, before = _negligible(flat)
     if int(rest.sum()) < 2:
         return mean_field(flat, kernels, iterations)
@@ -127,7 +127,7 @@ def _lumped(flat: Tensor, kernels: Kernels, iterations: int) -> Tensor:
 
 
 def _negligible(flat: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which classes (K,) are negligible, and their sum (1, N): the rarest first, as long as it stays small."""
+    """Return a mask (K,) of the negligible classes, and their sum (1, N): the rarest first, while the sum is small."""
     most = flat.amax(dim=1)
     rest = torch.zeros(len(flat), dtype=torch.bool)
     together = torch.zeros_like(flat[:1])
@@ -140,7 +140,7 @@ def _negligible(flat: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def mean_field(probabilities: Tensor, kernels: Kernels, iterations: int) -> Tensor:
-    """Run algorithm 1 on probabilities (K, N) float32; return the last Q, likewise."""
+    """Run algorithm 1 on probabilities (K, N) float32; return the final Q (K, N)."""
     logs = probabilities.T.clamp(min=FLOOR).log_().contiguous()
     ones = logs.new_ones(logs.shape[1], 1)
     beliefs = _normalised(logs.clone(), ones)
@@ -151,9 +151,9 @@ def mean_field(probabilities: Tensor, kernels: Kernels, iterations: int) -> Tens
 
 
 def _normalised(energy: Tensor, ones: Tensor) -> Tensor:
-    """Take the softmax of (N, K) in place, without its maxima: they are known to be between -log K and STEEPEST.
+    """Take the softmax of (N, K) in place, without subtracting maxima: they lie between -log K and STEEPEST.
 
-    torch's own takes 3 to 20 times as long on rows as short as these.
+    torch's own softmax takes 3 to 20 times as long on rows this short.
     """
     energy.exp_()
     return energy.div_(energy @ ones)
@@ -161,7 +161,7 @@ def _normalised(energy: Tensor, ones: Tensor) -> Tensor:
 
 @lru_cache(maxsize=1)
 def _smoothness(height: int, width: int, theta: float) -> Lattice:
-    """Return the lattice of the positions alone, kept for the next image of this size: 100 MB for an HD frame."""
+    """Return the lattice of the positions alone, cached for the next image of this size: 100 MB for an HD frame."""
     return Lattice(_positions(height, width, theta))
 
 
@@ -180,12 +180,12 @@ def _appearance(image: NDArray[np.uint8], settings: CrfPlan) -> NDArray[np.float
 
 
 def axes_of(channels: int) -> int:
-    """Return how many numbers a pixel's colour has in the appearance kernel."""
+    """Return the number of colour dimensions of a pixel in the appearance kernel."""
     return channels if channels <= MOST_CHANNELS else COMPONENTS
 
 
 def _principal(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the first components (H, W, `COMPONENTS`) of uint8 (H, W, C); their signs do not matter to distances."""
+    """Return the first components (H, W, `COMPONENTS`) of uint8 (H, W, C); their signs do not affect distances."""
     mean = image.mean(axis=(0, 1))
     spread = np.zeros((image.shape[2], image.shape[2]))
     for row in image:  # one at a time: as floats, an image of 200 channels is large

@@ -1,15 +1,15 @@
 """The permutohedral lattice: Gaussian filtering in many dimensions, in time linear in the points. Knows no image.
 
-Adams, Baek, Davis 2010, "Fast High-Dimensional Filtering Using the Permutohedral Lattice". A point
-gives its values to the d + 1 corners of the simplex it lies in, by barycentric weights (splat); the corners are blurred
-by (1/2, 1, 1/2) along each of the d + 1 axes; each point reads its corners back by the same weights (slice).
+Adams, Baek, Davis 2010, "Fast High-Dimensional Filtering Using the Permutohedral Lattice". A point distributes its
+values to the d + 1 corners of its simplex, by barycentric weights (splat); the corners are blurred by (1/2, 1, 1/2)
+along each of the d + 1 axes; each point gathers from its corners by the same weights (slice).
 
 Where we differ: not in the lattice, but in how it is found. In the basis of its first d axes the lattice is Z^d, and
-its simplices are those of Freudenthal: the corners of a point t are floor(t) and what is reached from there by one
+its simplices are those of Freudenthal: the corners of a point t are floor(t) and the points reached from there by one
 step along each axis in turn, the axis with the largest fraction first. So there is no search for the nearest
-remainder-0 point, corners are numbers of 64 bits, and neighbours are those numbers plus a constant. Splat and slice are
-weighted sums of rows (`embedding_bag`), the fastest that was measured: 2 to 10 ms for 1.1 million corners of 21 values
-on one core, SciPy's and MKL's sparse products 12 to 21.
+remainder-0 point, corners are 64-bit numbers, and neighbours are those numbers plus a constant. Splat and slice are
+weighted sums of rows (`embedding_bag`), the fastest way measured: 2 to 10 ms for 1.1 million corners of 21 values on
+one core, against 12 to 21 for the sparse products of SciPy and MKL.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-TABLE = 1 << 26  # corners are numbered by a table up to so many possible ones, by sorting above
+TABLE = 1 << 26  # up to this many possible corners are numbered by a table, more by sorting
 FRACTION = 1 << 27  # steps that a fraction is rounded to while the axes are ordered
-AXIS_BITS = 10  # for the number of the axis beside it
+AXIS_BITS = 10  # for the number of the axis, in the bits below the fraction
 
 
 def basis(dimensions: int) -> NDArray[np.float64]:
-    """Return the matrix (d, d) that takes a point, in standard deviations, to the coordinates in which we floor.
+    """Return the matrix (d, d) from a point, in standard deviations, to the coordinates in which we take the floor.
 
-    Adams et al.: the point is turned into the plane of d + 1 coordinates that add up to 0, and scaled so
-    that splat, blur and slice together have the variance 1. Along the axis i of the lattice, which is
-    (1, .., 1, -d, 1, .., 1), the coordinate is (x_d - x_i) / (d + 1).
+    Adams et al.: the point is rotated into the plane of d + 1 coordinates that add up to 0, and scaled so that splat,
+    blur and slice together have variance 1. Along axis i of the lattice, which is (1, .., 1, -d, 1, .., 1), the
+    coordinate is (x_d - x_i) / (d + 1).
     """
     column = np.arange(dimensions)
     scale = np.sqrt(2 / 3) * (dimensions + 1) / np.sqrt((column + 1) * (column + 2))
@@ -51,15 +51,15 @@ def basis(dimensions: int) -> NDArray[np.float64]:
 class Lattice:
     """The lattice around given points, ready to filter values at them.
 
-    Values at corners have one row more than there are corners: the last one stays 0, for neighbours that do not exist.
+    Arrays of values at corners have one row more than there are corners: the last row stays 0, for missing neighbours.
 
     Attributes:
         points: N.
-        corners: M, distinct corners of all simplices.
+        corners: M, number of distinct corners of all simplices.
         index: int32 (N, d + 1), the corners of each point.
         weight: float32 (N, d + 1), their barycentric weights.
         order: int32 (N (d + 1)), the points of each corner, corner by corner.
-        begin: int32 (M + 1), where in `order` those of a corner begin; the last corner has none.
+        begin: int32 (M + 1), where the points of each corner start in `order`; the last corner has none.
         order_weight: float32 (N (d + 1)), the weights in that order.
     """
 
@@ -67,7 +67,7 @@ class Lattice:
         """Place the points (d, N) float32, in standard deviations of the Gaussian.
 
         Raises:
-            MaskwrightError: so many dimensions, or so narrow a Gaussian, that the corners have no 64-bit numbers.
+            MaskwrightError: too many dimensions, or too narrow a Gaussian, to number the corners in 64 bits.
         """
         dimensions, self.points = features.shape
         keys, weights, steps = _corners(features)
@@ -86,14 +86,14 @@ class Lattice:
         self._blur[-1] = 0
 
     def blur(self, values: Tensor) -> Tensor:
-        """Blur values (M + 1, K) along every axis; a corner that is not there counts as 0."""
+        """Blur values (M + 1, K) along every axis; a missing corner counts as 0."""
         for neighbours in self._neighbours:
             values = F.embedding_bag(neighbours, values, mode="sum", per_sample_weights=self._blur)
         return values
 
     @cached_property
     def scale(self) -> Tensor:
-        """D^-1/2 (N,), D the sum of the kernel from each point to all, itself included."""
+        """D^-1/2 (N,), D being the sum of the kernel from each point to all points, itself included."""
         ones = torch.ones(self.points, 1)
         splat = F.embedding_bag(self.order, ones, self.begin, mode="sum", per_sample_weights=self.order_weight)
         degrees = F.embedding_bag(self.index, self.blur(splat), mode="sum", per_sample_weights=self.weight)[:, 0]
@@ -103,7 +103,7 @@ class Lattice:
 def _corners(
     features: NDArray[np.float32],
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """Return the numbers (d + 1, N) of each point's corners, their weights likewise, and what a step adds (d)."""
+    """Return the numbers (d + 1, N) of each point's corners, their weights (d + 1, N), and the step per axis (d,)."""
     dimensions, points = features.shape
     place = basis(dimensions).astype(np.float32) @ features
     floor = np.floor(place)
@@ -113,7 +113,7 @@ def _corners(
     if float(np.prod(sides.astype(np.float64))) >= 2.0**62:
         raise MaskwrightError(
             f"the dense CRF's kernel is too narrow for {dimensions} dimensions (position and channels): give larger "
-            "values of postprocess.crf.theta_alpha and theta_beta (--set, in a training), or leave the CRF out"
+            "values of `postprocess.crf.theta_alpha` and `postprocess.crf.theta_beta`, or leave the CRF out"
         )
     steps = np.concatenate([[1], np.cumprod(sides[:-1])]).astype(np.int64)
     keys = np.empty((dimensions + 1, points), np.int64)
@@ -129,9 +129,9 @@ def _corners(
 
 
 def _descending(fractions: NDArray[np.float32]) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Sort the fractions (d, N) of each point: per turn the axis (N,) and the fraction (N,), the largest first.
+    """Sort the fractions (d, N) of each point: for each rank the axis (N,) and the fraction (N,), largest first.
 
-    A sorting network over whole rows, with the axis in the low bits: d is small, and N is not.
+    A sorting network over whole rows, with the axis in the low bits: d is small, N is large.
     """
     rows = list((fractions * FRACTION).astype(np.int64) << AXIS_BITS | np.arange(len(fractions))[:, None])
     for last in range(len(rows) - 1, 0, -1):
@@ -146,7 +146,7 @@ def _descending(fractions: NDArray[np.float32]) -> list[tuple[NDArray[np.int64],
 
 
 def _numbered(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return the distinct keys, rising, and the place of each key (n,) among them."""
+    """Return the distinct keys, ascending, and the place of each key (n,) among them."""
     span = int(keys.max()) + 1
     if span > TABLE:
         known, ids = np.unique(keys, return_inverse=True)
@@ -168,7 +168,7 @@ def _by_corner(ids: NDArray[np.int32]) -> NDArray[np.int64]:
 
 
 def _neighbours(known: NDArray[np.int64], step: np.int64) -> Tensor:
-    """Return int32 (M + 1, 3): each corner, the next one along an axis and the one before; M where there is none."""
+    """Return int32 (M + 1, 3): each corner, the next one along an axis and the previous one; M if there is none."""
     count = len(known)
     found = np.full((count + 1, 3), count, np.int32)
     found[:count, 0] = np.arange(count)

@@ -1,1 +1,1 @@
-"""Numbers to pictures and one self-contained HTML page. Knows no network, neither the one that learns nor the other."""
+"""Results as charts, tables and one self-contained HTML page. Knows no model; the page loads nothing."""

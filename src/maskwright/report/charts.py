@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from maskwright.report.numbers import percent, share
+from maskwright.core.text import percent, share
 from maskwright.report.svg import Scale, Svg, nice_ticks, number, path, picture, tag
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Series:
 
     Attributes:
         points: (x, y) in the units of the axes; a None in y breaks the line.
-        style: `faint` for raw values, `strong` for what one should look at, `dotted` with a dot at each point.
+        style: `faint` for raw values, `strong` for the main line, `dotted` with a dot at each point.
     """
 
     points: tuple[tuple[float, float | None], ...]
@@ -49,7 +49,7 @@ def line_chart(
     """Draw lines over a common x axis, with horizontal grid lines only.
 
     Args:
-        title: what is seen, in words, for those who cannot see it.
+        title: what the chart shows, for screen readers.
         series: drawn in this order, so that the last lies on top.
         x: from left to right.
         y: from below; widened to round values, and what lies outside is drawn at the edge.
@@ -111,7 +111,7 @@ def share_bar(part: float, *, most: float = 1.0, title: str) -> Svg:
 
 
 def reliability(title: str, bins: Sequence[tuple[float, float, float]]) -> Svg:
-    """Draw how often predictions of each confidence are right; on the diagonal, confidence can be taken at its word.
+    """Draw how often predictions of each confidence are correct; on the diagonal, confidence equals accuracy.
 
     Args:
         title: what is seen, in words.
@@ -135,7 +135,7 @@ def reliability(title: str, bins: Sequence[tuple[float, float, float]]) -> Svg:
 
 def _reliability_bin(x: float, upward: Scale, entry: tuple[float, float, float], most: float) -> list[Svg]:
     confidence, accuracy, part = entry
-    words = f"confidence {percent(confidence)}: right in {percent(accuracy)}; {share(part)} of the pixels"
+    words = f"confidence {percent(confidence)}: correct in {percent(accuracy)}; {share(part)} of the pixels"
     gap = tag("path", class_="gap", d=f"M{number(x)} {number(upward(confidence))}V{number(upward(accuracy))}")
     dot = tag("circle", tag("title", words), class_="point", cx=x, cy=upward(accuracy), r=3 + 5 * (part / most) ** 0.5)
     tall = max(28 * part / most, 0.75)

@@ -8,35 +8,33 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from maskwright.core.classes import Classes
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan
     from maskwright.metrics.scores import Scores
+    from maskwright.tasks import Legend, Panel
 
 Gain = dict[str, dict[str, float | None]]
-"""What the dense CRF changes: key of `Scores.mean` -> `without`, `with`, `gain`."""
+"""What a postprocessor changes: key of `Scores.mean` -> `without`, `with`, `gain`."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One held-out image with what was true and what was said.
+    """One held-out image, drawn by its task.
 
     Attributes:
         id: of the record.
-        image: RGB, uint8 (H, W, 3).
-        truth: label map, uint8 (H, W), `IGNORE` where nothing is known.
-        prediction: label map, uint8 (H, W).
-        iou: the image's mean IoU, 0..1, or None where it is undefined.
+        score: the image's headline metric, or None where it is undefined.
+        panels: image, truth, prediction and the like.
+        note: the largest error in one sentence.
+        legend: what the colours of the panels mean.
     """
 
     id: str
-    image: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
-    prediction: NDArray[np.uint8]
-    iou: float | None
+    score: float | None
+    panels: tuple[Panel, ...]
+    note: str
+    legend: Legend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +48,12 @@ class ReportData:
         split: which images were scored: `test`, `val`, `train`, `all`, or a place in words.
         plan: of the training.
         fingerprint: of the data.
-        history: rows of `history.csv`: step, seconds, loss, lr, val_iou where a validation took place, and
-            what a kind of training adds (`fooling_loss`, `adversary_loss`).
+        history: rows of `history.csv`: step, seconds, loss, lr, the headline metric (`val_KEY`) where a validation took
+            place, and what further objectives add.
         examples: the worst images in the first half, the best in the second.
         environment: versions, revision and hashes, by name.
-        gain: what the dense CRF changes, where the scores are of the model with one.
+        postprocessor: name in a sentence of what follows the network in these scores, or None.
+        gain: what it changes.
         notes: sentences on how the scores came about that a reader should know: files left out, a split guessed.
     """
 
@@ -67,5 +66,6 @@ class ReportData:
     history: Sequence[Mapping[str, float | None]] = ()
     examples: Sequence[Example] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    postprocessor: str | None = None
     gain: Gain = field(default_factory=dict)
     notes: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""The rows of `history.csv` to learning curves: smoothing, thinning out, a chart each. Knows no score but val_iou."""
+"""The rows of `history.csv` to learning curves: smoothing, subsampling, one chart each. Knows no metric by name."""
 
 from __future__ import annotations
 
@@ -6,26 +6,28 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from maskwright.core.text import compact, finite, percent
 from maskwright.report.charts import Axis, Series, line_chart
-from maskwright.report.numbers import compact, finite, percent
+from maskwright.report.tables import unit, write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from maskwright.metrics.scores import Metric
     from maskwright.report.svg import Svg
 
 MOST_POINTS = 240
 SMOOTHING = 0.02
 WILD = 2.0
 
-OPPOSED = {
-    "fooling_loss": ("Network against opponent", "0.69 where the opponent guesses, more where it sees through."),
-    "adversary_loss": (
-        "Opponent's loss",
-        "1.39 where it guesses, 0 where it tells every predicted map from a true one.",
+FURTHER = {
+    "adversarial_loss": ("Adversarial loss", "0.69 when the discriminator guesses at chance, more when it is right."),
+    "discriminator_loss": (
+        "Discriminator loss",
+        "1.39 when the discriminator guesses at chance, 0 when it recognises every predicted map.",
     ),
 }
-"""Losses of adversarial training: column -> title and what the values mean."""
+"""Losses of further objectives: column -> title and what the values mean."""
 
 Point = tuple[float, float]
 
@@ -39,10 +41,19 @@ class Curve:
     svg: Svg
 
 
-def curves(history: Sequence[Mapping[str, float | None]]) -> list[Curve]:
-    """Draw training loss, validation IoU, learning rate and an opponent's losses, as far as the history holds them."""
-    built = [_loss(column(history, "loss")), _iou(column(history, "val_iou")), _rate(column(history, "lr"))]
-    built += [_loss(column(history, key), title, note) for key, (title, note) in OPPOSED.items()]
+def curves(history: Sequence[Mapping[str, float | None]], metric: Metric) -> list[Curve]:
+    """Draw training loss, validation score, learning rate and further losses, as far as the history holds them.
+
+    Args:
+        history: rows of `history.csv`.
+        metric: that validation computes; its column is `val_KEY`.
+    """
+    built = [
+        _loss(column(history, "loss")),
+        _score(column(history, f"val_{metric.key}"), metric),
+        _rate(column(history, "lr")),
+        *(_loss(column(history, key), title, note) for key, (title, note) in FURTHER.items()),
+    ]
     return [entry for entry in built if entry is not None]
 
 
@@ -88,23 +99,26 @@ def _loss(points: list[Point], name: str = "Training loss", note: str = "") -> C
     line = thinned([(x, y) for (x, _), y in zip(points, smooth, strict=True)])
     raw = thinned(points)
     heights = sorted(y for _, y in raw + line)
-    # A few wild steps would flatten everything else: they are drawn at the upper edge.
+    # A few outliers would flatten everything else: they are drawn at the upper edge.
     usual = heights[int(len(heights) * 0.98)]
     y_axis = Axis(min(0.0, heights[0]), min(heights[-1], WILD * abs(usual)), _plain)
     title = f"{name} over {compact(points[-1][0])} steps, from {smooth[0]:.2f} to {smooth[-1]:.2f}"
     svg = line_chart(title, [Series(tuple(raw), "faint"), Series(tuple(line))], _steps(points), y_axis)
-    return Curve(name, f"Each step (faint) and smoothed. At the end {smooth[-1]:.3g}. {note}".rstrip(), svg)
+    return Curve(name, f"Raw (faint) and smoothed. Final value {smooth[-1]:.3g}. {note}".rstrip(), svg)
 
 
-def _iou(points: list[Point]) -> Curve | None:
+def _score(points: list[Point], metric: Metric) -> Curve | None:
     if not points:
         return None
-    step, best = max(points, key=lambda point: point[1])
-    title = f"Mean IoU on validation images, best {percent(best)} at step {step:.0f}"
-    y_axis = Axis(0, max(best, 0.1), lambda value: percent(value, 0))
+    best_of = max if metric.higher_is_better else min
+    step, best = best_of(points, key=lambda point: point[1])
+    words = f"{write(metric, best)}{unit(metric)}"
+    title = f"{metric.label} on validation images, best {words} at step {step:.0f}"
+    top = max(0.1, *(value for _, value in points))
+    y_axis = Axis(0, top, (lambda value: percent(value, 0)) if metric.unit == "share" else _plain)
     x_axis = Axis(0, points[-1][0], compact, "step")
     svg = line_chart(title, [Series(tuple(points), "dotted")], x_axis, y_axis, mark=(step, best))
-    return Curve("Validation IoU", f"Best {percent(best)} at step {step:,.0f} (ring): that model was kept.", svg)
+    return Curve(f"Validation {metric.label}", f"Best: {words} at step {step:,.0f} (ring). This model was kept.", svg)
 
 
 def _rate(points: list[Point]) -> Curve | None:
@@ -114,7 +128,7 @@ def _rate(points: list[Point]) -> Curve | None:
     line = Series(tuple(thinned(points)))
     title = f"Learning rate over {compact(points[-1][0])} steps, at most {highest:g}"
     svg = line_chart(title, [line], _steps(points), Axis(0, highest, _plain))
-    return Curve("Learning rate", f"At most {highest:.3g}.", svg)
+    return Curve("Learning rate", f"Peak {highest:.3g}.", svg)
 
 
 def _steps(points: list[Point]) -> Axis:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from maskwright.core.plan import Plan
+from maskwright.core.text import count, decimal, plural, share
 from maskwright.report.charts import share_bar
-from maskwright.report.numbers import count, decimal, plural, share
 from maskwright.report.tables import css
 
 if TYPE_CHECKING:
@@ -31,25 +31,25 @@ LABELS = {
     "data.scale": "Working resolution",
     "data.value_range": "Intensity range",
     "data.mean": "Normalisation: mean",
-    "data.std": "Normalisation: spread",
+    "data.std": "Normalisation: standard deviation",
     "loss.terms": "Loss",
     "loss.class_weights": "Class weights",
     "sampling.crop": "Training crop",
     "sampling.batch": "Batch",
     "sampling.rare_share": "Crops centred on a class",
-    "sampling.class_odds": "Odds of the classes",
+    "sampling.class_odds": "Class odds",
     "augment.zoom": "Zoom",
-    "augment.flip_horizontal": "Mirroring, left to right",
-    "augment.flip_vertical": "Mirroring, upside down",
+    "augment.flip_horizontal": "Horizontal flip",
+    "augment.flip_vertical": "Vertical flip",
     "augment.rotate": "Rotation",
     "optim.name": "Optimiser",
     "optim.lr": "Learning rate",
-    "optim.ema": "Averaging of the weights",
+    "optim.ema": "EMA decay",
     "train.steps": "Steps",
     "train.budget_seconds": "Time budget (s)",
     "train.precision": "Precision",
-    "predict.tile": "Tile for prediction",
-    "predict.flip": "Mirrored prediction",
+    "predict.tile": "Prediction tile",
+    "predict.flip": "Flip averaging in prediction",
     "split.val": "Validation share",
     "split.test": "Test share",
     "split.group_by": "Grouping",

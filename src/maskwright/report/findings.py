@@ -1,13 +1,13 @@
-"""What one must know before trusting the numbers, in plain words. Knows the rules, not how they are shown."""
+"""What to know before trusting the scores, in plain words. Knows the rules, not how they are shown."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from maskwright.core.text import count, listing, percent, plural
 from maskwright.report.curves import column
 from maskwright.report.gain import losses
-from maskwright.report.numbers import count, listing, percent, plural
 
 if TYPE_CHECKING:
     from maskwright.metrics.scores import ClassScores, Scores
@@ -26,7 +26,7 @@ class Finding:
     """One sentence for the head of the page.
 
     Attributes:
-        level: `warning` when the numbers or the model must not be taken as they are, `note` when one should know.
+        level: `warning` if the scores or the model are not reliable as they are, `note` for other facts to know.
         text: the sentence.
     """
 
@@ -35,10 +35,13 @@ class Finding:
 
 
 def findings(data: ReportData) -> list[Finding]:
-    """Return all that matters, warnings first, in the order of the rules."""
+    """Return all findings, warnings first, in the order of the rules."""
     found = [
         *_split(data),
-        *(Finding("warning", f"{loss[:1].upper()}{loss[1:]}.") for loss in losses(data.gain)),
+        *(
+            Finding("warning", f"{loss[:1].upper()}{loss[1:]}.")
+            for loss in losses(data.gain, data.scores.metrics, data.postprocessor or "postprocessor")
+        ),
         *_interval(data.scores),
         *_unseen(data.scores),
         *_low(data.scores),
@@ -53,34 +56,36 @@ def findings(data: ReportData) -> list[Finding]:
 
 def _split(data: ReportData) -> list[Finding]:
     if data.split == "train":
-        text = "These are the images that the model was trained on: on new images it will do worse than this."
+        text = "The model was trained on these images: its scores on new images will be lower."
         return [Finding("warning", text)]
     if data.split == "all":
-        text = "If the model was trained on some of these images, the numbers are too good."
+        text = "If the model was trained on some of these images, the scores are too good."
         return [Finding("note", text)]
     if data.split == "val":
         text = (
-            "The validation images also chose the best state of the model, so the numbers are slightly too good; "
-            "test images would not have that flaw."
+            "The best checkpoint was chosen on the validation images, so the scores are slightly too good; "
+            "scores on test images are not affected."
         )
         return [Finding("note", text)]
     return []
 
 
 def _interval(scores: Scores) -> list[Finding]:
-    mean = scores.mean.get("iou")
-    if mean is None or mean.value is None:
-        return [Finding("warning", "No mean IoU could be computed: no labelled class occurs in the images scored.")]
-    judged = _judged(scores)
+    metric, mean = scores.headline_metric, scores.score
+    if mean.value is None:
+        text = f"No {scores.headline_words} could be computed: the scored images have no labelled pixels."
+        return [Finding("warning", text)]
+    scored = _scored(scores)
     if mean.low is None or mean.high is None:
-        return [Finding("warning", f"There is no interval around the mean IoU, because it rests on only {judged}.")]
-    if mean.high - mean.low <= WIDE:
+        text = f"There is no interval for the {scores.headline_words}: it is based on only {scored}."
+        return [Finding("warning", text)]
+    if metric.unit != "share" or mean.high - mean.low <= WIDE:
         return []
-    text = f"The interval is wide ({percent(mean.low)} to {percent(mean.high)}) because it rests on only {judged}."
+    text = f"The interval is wide ({percent(mean.low)} to {percent(mean.high)}): it is based on only {scored}."
     return [Finding("warning", text)]
 
 
-def _judged(scores: Scores) -> str:
+def _scored(scores: Scores) -> str:
     images = plural(scores.images, "image")
     return images if scores.groups in {0, scores.images} else f"{images} in {plural(scores.groups, 'group')}"
 
@@ -90,13 +95,13 @@ def _unseen(scores: Scores) -> list[Finding]:
     if not names:
         return []
     verb, how = ("does", "it is") if len(names) == 1 else ("do", "they are")
-    text = f"{_classes(names)} {verb} not occur in the images scored: how well {how} found is unknown."
+    text = f"{_classes(names)} {verb} not occur in the scored images: how well {how} found is unknown."
     return [Finding("warning", text)]
 
 
 def _low(scores: Scores) -> list[Finding]:
-    """Name the classes that are missed or made up, worst first, a few one by one and the rest by number."""
-    missed = [(entry.recall.value, entry.name) for entry in _present(scores) if entry.recall.value is not None]
+    """Name the classes with many false negatives or false positives, worst first, a few by name, the rest by number."""
+    missed = [(value, entry.name) for entry in _present(scores) if (value := _value(entry, "recall")) is not None]
     missed = sorted(pair for pair in missed if pair[0] < LOW)
     never = [name for value, name in missed if value == 0]
     texts = [f"{_classes(never)} {'is' if len(never) == 1 else 'are'} never found."] if never else []
@@ -108,16 +113,16 @@ def _low(scores: Scores) -> list[Finding]:
         rest = len(partly) - MOST_NAMED
         texts.append(f"{plural(rest, 'more class', 'more classes')} {_found(rest)} in less than half of their pixels.")
     false = sorted(
-        (entry.precision.value, entry.name)
+        (value, entry.name)
         for entry in _present(scores)
-        if entry.precision.value is not None and 0 < entry.precision.value < LOW
+        if (value := _value(entry, "precision")) is not None and 0 < value < LOW
     )
     texts += [
-        f"Of the pixels called {name}, only {percent(value, 0)} are {name}." for value, name in false[:MOST_NAMED]
+        f"Of the pixels predicted as {name}, only {percent(value, 0)} are {name}." for value, name in false[:MOST_NAMED]
     ]
     if len(false) > MOST_NAMED:
         others = plural(len(false) - MOST_NAMED, "more class", "more classes")
-        texts.append(f"The same holds for {others}: less than half of the pixels given to them are right.")
+        texts.append(f"The same holds for {others}: less than half of the pixels predicted as them are correct.")
     return [Finding("warning", text) for text in texts]
 
 
@@ -132,7 +137,7 @@ def _few_images(scores: Scores) -> list[Finding]:
     if not few:
         return []
     names = [f"{entry.name} ({count(entry.images)})" for entry in few]
-    text = f"Judged on fewer than {FEW_IMAGES} images: {listing(names, 6)}. Their numbers are guesses."
+    text = f"Scored on fewer than {FEW_IMAGES} images: {listing(names, 6)}. Their scores are unreliable."
     return [Finding("note", text)]
 
 
@@ -144,11 +149,11 @@ def _calibration(data: ReportData) -> list[Finding]:
     error = raw if scaled is None else scaled
     found = []
     if error > MISCALIBRATED:
-        text = f"Confidences cannot be taken at their word: they are off by {percent(error, 0)} on average."
+        text = f"Probabilities are poorly calibrated: they are off by {percent(error, 0)} on average (ECE)."
         found.append(Finding("warning", text))
     if error > raw and percent(error) != percent(raw):
         text = f"the calibration error on these images: {percent(raw)} without it, {percent(error)} with it."
-        found.append(Finding("note", f"The temperature, fitted on validation images, raises {text}"))
+        found.append(Finding("note", f"The temperature fitted on validation images raises {text}"))
     return found
 
 
@@ -159,19 +164,27 @@ def _faults(data: ReportData) -> list[Finding]:
     if not bad:
         return []
     return [
-        Finding("note", f"{plural(bad, 'record')} of the data could not be used; see the faults of the data below.")
+        Finding("note", f"{plural(bad, 'record')} of the data could not be used; see the faults in the data below.")
     ]
 
 
 def _unfinished(data: ReportData) -> list[Finding]:
-    points = column(data.history, "val_iou")
-    if len(points) < 3 or points[-1][1] < max(value for _, value in points):
+    metric = data.scores.headline_metric
+    points = [value for _, value in column(data.history, f"val_{metric.key}")]
+    sign = 1 if metric.higher_is_better else -1
+    if metric.unit != "share" or len(points) < 3 or sign * points[-1] < max(sign * value for value in points):
         return []
-    rise = points[-1][1] - points[-2][1]
-    if rise <= STILL_RISING:
+    gain = sign * (points[-1] - points[-2])
+    if gain <= STILL_RISING:
         return []
-    text = f"Validation IoU was still rising at the end (by {rise * 100:.1f} points since the validation before): "
-    return [Finding("note", text + "a longer training would probably do better.")]
+    text = f"Validation {metric.label} was still improving at the end (by {gain * 100:.1f} points since the validation "
+    return [Finding("note", text + "before): a longer training would probably give a better model.")]
+
+
+def _value(entry: ClassScores, key: str) -> float | None:
+    """Return a class's value, None where it is undefined or the task has no such metric."""
+    estimate = entry.values.get(key)
+    return None if estimate is None else estimate.value
 
 
 def _present(scores: Scores) -> list[ClassScores]:

@@ -1,22 +1,20 @@
-"""What the dense CRF changes, as rows of a table and in words. Knows no HTML and no terminal."""
+"""The effect of a postprocessor, as rows of a table and in words. Knows no HTML and no terminal."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from maskwright.report.numbers import points
-from maskwright.report.tables import CLASS_METRICS
+from maskwright.core.text import points
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from maskwright.metrics.scores import Metric
     from maskwright.report.content import Gain
-
-LABELS = {metric.key: metric.label for metric in CLASS_METRICS}
 
 
 class Row(NamedTuple):
-    """One measure without and with the CRF, and the difference, all written."""
+    """One metric without and with the postprocessor, and the difference, all written."""
 
     measure: str
     without: str
@@ -25,15 +23,16 @@ class Row(NamedTuple):
 
 
 def in_percent(share: float) -> str:
-    """Write a share 0..1 in percent with a digit more than elsewhere: what a CRF changes is small."""
+    """Write a share 0..1 in percent with a digit more than elsewhere: what a postprocessor changes is small."""
     return points(share, 2)
 
 
-def rows(gain: Gain, write: Callable[[float], str]) -> list[Row]:
+def rows(gain: Gain, metrics: Iterable[Metric], write: Callable[[float], str]) -> list[Row]:
     """Return the measures that are defined, each share written by `write`.
 
     The difference is that of the numbers shown, so that nobody finds another one by hand.
     """
+    labels = {metric.key: metric.label for metric in metrics}
     found = []
     for key, entry in gain.items():
         without, with_it = entry["without"], entry["with"]
@@ -41,11 +40,11 @@ def rows(gain: Gain, write: Callable[[float], str]) -> list[Row]:
             before, after = write(without), write(with_it)
             digits = len(before.partition(".")[2])
             change = round(float(after) - float(before), digits)
-            found.append(Row(LABELS[key], before, after, f"{change:+.{digits}f}" if change else "none"))
+            found.append(Row(labels[key], before, after, f"{change:+.{digits}f}" if change else "none"))
     return found
 
 
-def losses(gain: Gain) -> list[str]:
-    """Name each measure that the CRF makes worse, as far as the numbers shown tell."""
-    worse = [row.measure for row in rows(gain, in_percent) if row.difference.startswith("-")]
-    return [f"on these images the dense CRF makes the mean {measure} worse" for measure in worse]
+def losses(gain: Gain, metrics: Iterable[Metric], label: str) -> list[str]:
+    """Name each metric that the postprocessor called `label` makes worse, as far as the numbers shown tell."""
+    worse = [row.measure for row in rows(gain, metrics, in_percent) if row.difference.startswith("-")]
+    return [f"on these images the {label} lowers the mean {measure}" for measure in worse]

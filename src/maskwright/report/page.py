@@ -1,7 +1,7 @@
-"""The page itself: one HTML file that needs nothing but a browser. Knows which parts there are, not what they say.
+"""The report page: one HTML file that needs only a browser. Knows which parts there are, not what they say.
 
-Everything of the user's passes through the template engine's escaping or through `svg.tag`; and a content security
-policy forbids the page to load anything or to run any script but its own, whatever its text may hold.
+All user data is escaped by the template engine or by `svg.tag`; in addition, a content security policy forbids the page
+to load anything or to run any script but its own, whatever its text contains.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from maskwright.core.durations import format_seconds
 from maskwright.core.files import write_text
+from maskwright.core.text import count, finite, percent, plural
 from maskwright.report import facts, gain, matrix, pictures, tables
 from maskwright.report.charts import interval_scale, reliability
 from maskwright.report.content import Example, ReportData
 from maskwright.report.curves import curves
 from maskwright.report.findings import findings
-from maskwright.report.numbers import count, finite, percent, plural
 from maskwright.report.svg import Svg
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ HELD_OUT = {
     "test": "held-out test images",
     "val": "validation images",
     "train": "training images",
-    "all": "all images of the folder",
+    "all": "all images in the folder",
 }
 
 
@@ -49,7 +49,7 @@ def write_report(path: Path, data: ReportData) -> None:
     Raises:
         MaskwrightError: the file cannot be written.
     """
-    # A file name that is no text in its own system's encoding must not keep the page from being written.
+    # A file name that cannot be decoded must not prevent the page from being written.
     write_text(path, render(data).encode("utf-8", "replace").decode("utf-8"))
 
 
@@ -83,15 +83,20 @@ def _engine() -> Environment:
 
 
 def _summary(data: ReportData) -> dict[str, Any]:
-    mean = data.scores.mean.get("iou")
-    words = tables.headline(mean)
+    metric, mean = data.scores.headline_metric, data.scores.score
+    words = tables.headline(data.scores)
+    name = data.scores.headline_words
+    name = name[:1].upper() + name[1:]
     bar = None
-    if mean is not None and mean.value is not None and words is not None:
-        title = f"Mean IoU {words[0]}" + (f", 95% interval {words[1]}" if words[1] else "")
+    if mean.value is not None and words is not None and metric.unit == "share":
+        title = f"{name} {words[0]}" + (f", 95% interval {words[1]}" if words[1] else "")
         bar = interval_scale(mean.value, finite(mean.low), finite(mean.high), title=title)
     return {
-        "judged": _judged(data),
-        "gain": gain.rows(data.gain, gain.in_percent),
+        "headline_label": name,
+        "scored": _scored(data),
+        "scope": data.scores.scope,
+        "postprocessor": data.postprocessor,
+        "gain": gain.rows(data.gain, data.scores.metrics, gain.in_percent),
         "headline": words,
         "headline_bar": bar,
         "summary": _key_facts(data),
@@ -99,22 +104,19 @@ def _summary(data: ReportData) -> dict[str, Any]:
     }
 
 
-def _judged(data: ReportData) -> str:
-    with_crf = ", with the dense CRF" if data.gain else ""
+def _scored(data: ReportData) -> str:
+    behind = f", with the {data.postprocessor}" if data.postprocessor else ""
     several = HELD_OUT.get(data.split, f"images of {data.split}" if data.split else "images")
     one = f"one {several.removeprefix('all ').replace('images', 'image', 1)}"
-    return f"{one if data.scores.images == 1 else several}{with_crf}"
+    return f"{one if data.scores.images == 1 else several}{behind}"
 
 
 def _key_facts(data: ReportData) -> list[tuple[str, str]]:
     scores = data.scores
-    judged = plural(scores.images, "image")
+    scored = plural(scores.images, "image")
     if scores.groups not in {0, scores.images}:
-        judged += f" in {plural(scores.groups, 'group')}"
-    found = [("Judged on", f"{judged}, split {data.split}" if data.split else judged)]
-    accuracy = finite(scores.pixel_accuracy.value)
-    if accuracy is not None:
-        found.append(("Pixel accuracy", percent(accuracy)))
+        scored += f" in {plural(scores.groups, 'group')}"
+    found = [("Scored on", f"{scored}, split {data.split}" if data.split else scored)]
     found += _without_background(data)
     if data.plan is not None:
         found.append(("Model", _model(data.plan)))
@@ -122,7 +124,7 @@ def _key_facts(data: ReportData) -> list[tuple[str, str]]:
     if seconds is not None:
         steps = finite(data.history[-1].get("step"))
         steps_made = f"{count(steps)} steps in " if steps else ""
-        found.append(("Training", f"{steps_made}{format_seconds(seconds)}, without planning and judging"))
+        found.append(("Training", f"{steps_made}{format_seconds(seconds)}, without planning and evaluation"))
     if data.fingerprint is not None:
         found.append(("Data", f"{plural(data.fingerprint.images, 'image')}, {_classes(data)}"))
     else:
@@ -131,18 +133,19 @@ def _key_facts(data: ReportData) -> list[tuple[str, str]]:
 
 
 def _without_background(data: ReportData) -> list[tuple[str, str]]:
-    """Return the mean IoU of what one looks for: background is large and easy, and lifts the mean."""
-    nothing = data.classes.background
+    """Return the headline metric without the background, which is large and easy, and so raises the mean."""
+    nothing, metric = data.classes.background, data.scores.headline_metric
     values = [
-        (entry.name, entry.iou.value)
+        (entry.name, value)
         for index, entry in enumerate(data.scores.classes)
-        if index != nothing and entry.iou.value is not None
+        if index != nothing and (value := entry[metric.key].value) is not None
     ]
-    if nothing is None or not values:
+    if nothing is None or not values or metric.unit != "share":
         return []
     if len(values) == 1:
-        return [(f"IoU of {values[0][0]}", percent(values[0][1]))]
-    return [("Mean IoU without background", percent(sum(value for _, value in values) / len(values)))]
+        return [(f"{metric.label} of {values[0][0]}", percent(values[0][1]))]
+    mean = sum(value for _, value in values) / len(values)
+    return [(f"{metric.label} without background", percent(mean))]
 
 
 def _classes(data: ReportData) -> str:
@@ -160,11 +163,10 @@ def _scores(data: ReportData) -> dict[str, Any]:
     rows = data.scores.confusion
     drawable = len(rows) > 1 and any(any(row) for row in rows)
     return {
-        "means": tables.mean_rows(data.scores, (*tables.WIDE_METRICS, tables.PIXEL_ACCURACY)),
-        "image_means": tables.mean_rows(data.scores, tables.IMAGE_METRICS),
-        "class_metrics": tables.CLASS_METRICS,
+        "means": tables.mean_rows(data.scores),
+        "class_metrics": tables.class_metrics(data.scores),
         "class_rows": tables.class_rows(data.scores, data.classes),
-        "definitions": tables.definitions(),
+        "definitions": data.scores.metrics,
         "heat_map": matrix.heat_map(rows, names) if drawable else None,
         "heat_shades": [(label, matrix.shade(part)) for label, part in matrix.LEGEND],
         "heat_left_out": len(rows) - len(matrix.shown_classes(rows)) if drawable else 0,
@@ -177,9 +179,9 @@ def _calibration(calibration: Calibration | None) -> list[tuple[str, str, Svg]]:
     """Return the diagrams as (heading, error, drawing): none where no confidences were measured."""
     if calibration is None or not any(entry.share for entry in calibration.bins):
         return []
-    diagrams = [_diagram("As the network says it", calibration.ece, calibration.bins)]
+    diagrams = [_diagram("Before temperature scaling", calibration.ece, calibration.bins)]
     if calibration.ece_scaled is not None and calibration.bins_scaled:
-        heading = f"After temperature {calibration.temperature:.2f}"
+        heading = f"After temperature scaling (T = {calibration.temperature:.2f})"
         diagrams.append(_diagram(heading, calibration.ece_scaled, calibration.bins_scaled))
     return diagrams
 
@@ -193,24 +195,27 @@ def _diagram(heading: str, error: float, bins: tuple[Bin, ...]) -> tuple[str, st
 
 
 def _examples(data: ReportData) -> dict[str, Any]:
-    shown = pictures.pictures(data.examples, data.classes)
+    shown = pictures.pictures(data.examples)
     middle = (len(shown) + 1) // 2
     every = len(shown) >= data.scores.images
     if every or len(shown) < 2:
         groups = [("Every image scored" if every else "An image", shown)] if shown else []
     else:
         groups = [("The worst images", shown[:middle]), ("The best images", shown[middle:])]
-    seen = pictures.classes_seen(data.examples, data.classes) if shown else []
+    metric = data.scores.image_headline
+    classes, errors = pictures.legends(data.examples)
     return {
         "examples": groups,
-        "class_legend": [(data.classes.names[index], tables.css(data.classes, index)) for index in seen],
-        "error_legend": pictures.error_legend(data.classes),
+        "example_metric": metric,
+        "written": lambda value: f"{tables.write(metric, value)}{tables.unit(metric)}",
+        "class_legend": [(words, tables.css_of(color)) for words, color in classes],
+        "error_legend": [(words, tables.css_of(color)) for words, color in errors],
     }
 
 
 def _training(data: ReportData) -> dict[str, Any]:
     reasoned, rest = facts.decisions(data.plan) if data.plan is not None else ([], [])
-    return {"curves": curves(data.history), "decisions": reasoned, "settings": rest}
+    return {"curves": curves(data.history, data.scores.headline_metric), "decisions": reasoned, "settings": rest}
 
 
 def _data(data: ReportData) -> dict[str, Any]:

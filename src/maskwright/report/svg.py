@@ -11,12 +11,12 @@ from html import escape
 
 
 class Svg(str):
-    """Markup that is finished: everything of the user's in it is escaped already."""
+    """Finished markup: all user data in it is already escaped."""
 
     __slots__ = ()
 
     def __html__(self) -> str:
-        """Tell the template engine to take it as it is."""
+        """Tell the template engine not to escape it again."""
         return self
 
 

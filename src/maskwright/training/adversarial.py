@@ -1,21 +1,21 @@
-"""Adversarial training: an opponent learns to tell predicted label maps from true ones, the network to fool it.
+"""Adversarial training: a discriminator learns to tell predicted label maps from true ones, the network to fool it.
 
 Luc, Couprie, Chintala, Verbeek 2016, "Semantic Segmentation using Adversarial Networks". With s(x) the predicted class
-probabilities, y the true map and a(.) the opponent's probability that a map is true:
+probabilities, y the true map and a(.) the discriminator's probability that a map is true:
 
-    the opponent minimises   -log a(y) - log(1 - a(s(x)))            `adversary_loss`
-    the network minimises    its own loss - weight * log a(s(x))     `fooling_loss` times the weight
+    the discriminator minimises   -log a(y) - log(1 - a(s(x)))            `discriminator_loss`
+    the network minimises         its own loss - weight * log a(s(x))     `adversarial_loss` times the weight
 
-The latter is the form that they use in practice, since log(1 - a) has no slope while the opponent wins. At chance the
-two are 2 log 2 = 1.39 and log 2 = 0.69. Both move in every step: the network by the opponent of the step before, then
-the opponent by the very maps that it was shown. So that hard zeros and ones do not give the truth away, the true map is
+The latter is the form that they use in practice, since log(1 - a) has no slope while the discriminator wins. At chance
+the two are 2 log 2 = 1.39 and log 2 = 0.69. Both move in every step: the network by the discriminator of the step
+before, then the discriminator by the same maps. So that hard zeros and ones do not give the truth away, the true map is
 softened by `tau` (their section 3.2, Scaling):
 
     y'_l = max(tau, s_l) for the true class l,   y'_c = s_c (1 - y'_l) / (1 - s_l) for the others
 
-Where we differ: they found turns of many steps the best; ignored pixels are 0 in both maps, and a verdict counts by
-the labelled share of its block; the images that the opponent may be shown are the network's own input, normalised; Adam
-(beta 0.5, Radford et al. 2016) moves the opponent. Knows no network but the opponent, and no clock.
+Where we differ: they found turns of many steps best; ignored pixels are 0 in both maps, and a verdict counts by the
+labelled share of its block; images, where the discriminator sees them, are the network's own normalised input; Adam
+(beta 0.5, Radford et al. 2016) trains the discriminator. Knows no clock.
 """
 
 from __future__ import annotations
@@ -34,86 +34,96 @@ from maskwright.losses.reduce import global_ratio
 from maskwright.models.device import autocast
 from maskwright.models.discriminator import Discriminator
 from maskwright.training import checkpoint
+from maskwright.training.label_stride import strided
+from maskwright.training.objective import by_group
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lightning_fabric import Fabric
 
+    from maskwright.core.channels import Activation
     from maskwright.core.plan import Plan
     from maskwright.models import Segmenter
+    from maskwright.training.objective import Targets
 
-NAMES = ("fooling_loss", "adversary_loss")
+NAMES = ("adversarial_loss", "discriminator_loss")
+GROUP = "classes"
 SMOOTHING = 0.05
 
 
-def create(
-    segmenter: Segmenter, plan: Plan, device: str | torch.device, fabric: Fabric | None = None
-) -> Adversary | None:
-    """Build the opponent that a plan asks for, None where it asks for none.
+def create(segmenter: Segmenter, plan: Plan, fabric: Fabric) -> AdversarialObjective | None:
+    """Build the discriminator that a plan asks for, None where it asks for none.
 
     Args:
-        segmenter: what it will play against.
-        plan: its own section, and precision, memory format, seed.
-        device: to put it on.
-        fabric: of the training; None outside of one, where a step is measured.
+        segmenter: whose maps it will judge.
+        plan: its section `adversarial`, precision, memory format and seed.
+        fabric: device and processes.
+
+    Raises:
+        MaskwrightError: the network emits no class probabilities.
     """
-    return Adversary(segmenter, plan, torch.device(device), fabric) if plan.adversarial.weight > 0 else None
+    return AdversarialObjective(segmenter, plan, fabric) if plan.adversarial.weight > 0 else None
 
 
-class Adversary:
-    """The opponent with its optimiser; a step is `challenge` for each micro-batch, then `learn` once.
+class AdversarialObjective:
+    """The discriminator with its optimiser: `loss` for each micro-batch, then `after_step` trains it once.
 
     Several processes start from the same weights, since the plan's seed draws them, and move by the mean gradient.
     """
 
-    def __init__(self, segmenter: Segmenter, plan: Plan, device: torch.device, fabric: Fabric | None) -> None:
-        self.plan, self.fabric, self.device = plan, fabric, device
+    def __init__(self, segmenter: Segmenter, plan: Plan, fabric: Fabric) -> None:
+        self.plan, self.fabric, self.groups = plan, fabric, segmenter.groups
+        group = next((group for group in segmenter.groups if group.name == GROUP), None)
+        if group is None:
+            raise MaskwrightError(
+                f"adversarial.weight is {plan.adversarial.weight:g}, and adversarial training compares class "
+                f"probabilities, which a network for {plan.task} does not output: set `adversarial.weight=0`"
+            )
+        self.activation = group.activation
         wanted = plan.adversarial
         layout = torch.channels_last if plan.train.channels_last else torch.contiguous_format
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(generator(plan.seed, "adversary").integers(2**62)))
             self.network = Discriminator(
-                wanted.network, max(segmenter.classes, 2), segmenter.in_channels, wanted.width, wanted.input
+                wanted.network, max(group.count, 2), segmenter.in_channels, wanted.width, wanted.input
             )
-        self.network.to(device=device).to(memory_format=layout)
+        self.network.to(device=fabric.device).to(memory_format=layout)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=wanted.lr, betas=(0.5, 0.999), fused=True)
-        self._step: Any = self.optimizer if fabric is None else fabric.setup_optimizers(self.optimizer)
+        self._step: Any = fabric.setup_optimizers(self.optimizer)
         self._shown: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self._losses: Tensor | None = None
 
-    def challenge(self, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return what the opponent's verdict adds to the network's loss, and keep the maps for `learn`.
-
-        Args:
-            images: (N, C, H, W), as the network was shown them.
-            logits: (N, K, h, w), of the network.
-            labels: (N, h, w) of classes or `IGNORE`.
-        """
+    def loss(self, images: Tensor, outputs: Sequence[Tensor], targets: Targets) -> Tensor:
+        """Return what the discriminator's verdict adds to the network's loss, and keep the maps for `after_step`."""
+        logits = by_group(outputs[0].float(), self.groups)[GROUP]
+        labels = strided(targets[GROUP], logits)
         mask = (labels != IGNORE).to(logits.dtype)[:, None]
-        predicted = probabilities(logits)
+        predicted = probabilities(logits, self.activation)
         truth = softened(labels.masked_fill(labels == IGNORE, 0), predicted.detach(), self.plan.adversarial.tau)
         small = F.interpolate(images, size=labels.shape[1:], mode="area") if self.network.looks else images[:, :0]
-        # The verdict's gradient passes through the opponent and leaves none there.
+        # The verdict's gradient passes through the discriminator and leaves none there.
         self.network.requires_grad_(requires_grad=False)
         loss = verdict_loss(self._verdicts(predicted * mask, small), mask, true=True)
         self._shown.append((truth * mask, predicted.detach() * mask, small, mask))
         return self.plan.adversarial.weight * loss
 
-    def learn(self, schedule: float = 1.0) -> None:
-        """Move the opponent once, by all maps since it last moved.
+    def after_step(self, pace: float) -> None:
+        """Train the discriminator once, on all maps since it was last trained.
 
         Args:
-            schedule: learning rate as a share of the highest one.
+            pace: learning rate as a share of the highest one.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.adversarial.lr * schedule
+            group["lr"] = self.plan.adversarial.lr * pace
         self.network.requires_grad_(requires_grad=True)
         count = sum(len(truth) for truth, *_ in self._shown)
-        losses = torch.zeros(2, device=self.device)
+        losses = torch.zeros(2, device=self.fabric.device)
         for truth, predicted, images, mask in self._shown:
             share = len(truth) / count
             on_truth, on_predicted = self._verdicts(torch.cat([truth, predicted]), torch.cat([images, images])).chunk(2)
             loss = verdict_loss(on_truth, mask, true=True) + verdict_loss(on_predicted, mask, true=False)
-            self._backward(loss * share)
+            self.fabric.backward(loss * share)
             with torch.no_grad():
                 losses += share * torch.stack([verdict_loss(on_predicted, mask, true=True), loss])
         losses = self._synchronise(losses)
@@ -126,7 +136,7 @@ class Adversary:
         """Return both losses, smoothed; nothing before the first step.
 
         Raises:
-            MaskwrightError: one is no number any more.
+            MaskwrightError: one is not finite any more.
         """
         if self._losses is None:
             return {}
@@ -134,34 +144,28 @@ class Adversary:
         for name, value in values.items():
             if not math.isfinite(value):
                 raise MaskwrightError(
-                    f"adversarial training: {name} became {value}: lower the opponent's learning rate, e.g. "
-                    f"--set adversarial.lr={self.plan.adversarial.lr / 4:g}"
+                    f"adversarial training: {name} became {value}: lower the discriminator's learning rate, e.g. "
+                    f"`adversarial.lr={self.plan.adversarial.lr / 4:g}`"
                 )
-        return values
+        return dict(values)
 
     def save(self, point: checkpoint.Checkpoint) -> None:
         """Put weights, optimiser and losses into a checkpoint."""
-        point.add("adversary", self.network.state_dict())
-        point.add("adversary_optimizer", checkpoint.optimizer_tensors(self.optimizer))
-        point.state["adversary"] = list(self.row().values())
+        point.add("discriminator", self.network.state_dict())
+        point.add("discriminator_optimizer", checkpoint.optimizer_tensors(self.optimizer))
+        point.state["discriminator"] = list(self.row().values())
 
     def restore(self, point: checkpoint.Checkpoint) -> None:
         """Take back what `save` put in."""
-        checkpoint.restore_model(self.network, point.part("adversary"))
-        checkpoint.restore_optimizer(self.optimizer, point.part("adversary_optimizer"))
-        losses = point.state["adversary"]
-        self._losses = torch.tensor(losses, device=self.device) if losses else None
+        checkpoint.restore_model(self.network, point.part("discriminator"))
+        checkpoint.restore_optimizer(self.optimizer, point.part("discriminator_optimizer"))
+        losses = point.state["discriminator"]
+        self._losses = torch.tensor(losses, device=self.fabric.device) if losses else None
 
     def _verdicts(self, labels: Tensor, images: Tensor) -> Tensor:
-        with autocast(self.device, self.plan.train.precision):
+        with autocast(self.fabric.device, self.plan.train.precision):
             verdicts: Tensor = self.network(labels, images)
         return verdicts.float()
-
-    def _backward(self, loss: Tensor) -> None:
-        if self.fabric is None:
-            loss.backward()
-        else:
-            self.fabric.backward(loss)
 
     def _synchronise(self, losses: Tensor) -> Tensor:
         """Give every process the mean gradient of all, as data parallelism gives the network its own.
@@ -169,7 +173,7 @@ class Adversary:
         Returns:
             The mean losses, so that all processes see alike when one of them is no number any more.
         """
-        if self.fabric is None or self.fabric.world_size == 1:
+        if self.fabric.world_size == 1:
             return losses
         for weight in self.network.parameters():
             assert weight.grad is not None
@@ -178,9 +182,9 @@ class Adversary:
         return cast("Tensor", self.fabric.all_reduce(losses, reduce_op="mean"))
 
 
-def probabilities(logits: Tensor) -> Tensor:
-    """Return the class probabilities (N, K, h, w) of logits; of one channel those of label 0 and label 1."""
-    if logits.shape[1] > 1:
+def probabilities(logits: Tensor, activation: Activation) -> Tensor:
+    """Return the class probabilities (N, K, h, w) of logits; of a sigmoid those of label 0 and label 1."""
+    if activation == "softmax":
         return logits.softmax(1)
     return torch.cat([-logits, logits], 1).sigmoid()
 

@@ -1,7 +1,7 @@
 """Checkpoints: everything a training needs to go on as if it had never stopped, in safetensors and JSON.
 
 A checkpoint is one file, written beside and renamed, so that a kill or a full disk leaves the last good one. Two are
-kept: should the newest be damaged by the disk itself, the one before it still stands. Knows no loop.
+kept: should the newest be damaged by the disk itself, the one before it remains. Knows no loop.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
 
 FOLDER = "checkpoint"
-MARK, VERSION = "maskwright-checkpoint", "2"
+MARK, VERSION = "maskwright-checkpoint", "3"
 KEEP = 2
 _NAME = re.compile(r"step-(\d{8})\.safetensors")
 
@@ -37,8 +37,7 @@ class Checkpoint:
     """The state of a training.
 
     Attributes:
-        tensors: by name; `model.`, `average.`, `best.` and `optimizer.` stand in front, with an opponent also
-            `adversary.` and `adversary_optimizer.`.
+        tensors: by name, with a prefix: `model.`, `ema.`, `best.`, `optimizer.`, and those of further objectives.
         state: plain types: the schedule, the best score, the history, whatever the loop wants back.
         damaged: newer checkpoints that could not be read.
     """
@@ -89,7 +88,8 @@ def load(run: Path) -> Checkpoint | None:
             return replace(_read(path), damaged=tuple(reversed(paths[len(paths) - number :])))
     if paths:
         raise MaskwrightError(
-            f"{run / FOLDER} holds {len(paths)} checkpoints and none can be read: train anew with --out"
+            f"{run / FOLDER} holds {len(paths)} checkpoints and none can be read: start a new training with "
+            "another `out`"
         )
     return None
 
@@ -121,18 +121,19 @@ def check_plan(run: Path, checkpoint: Checkpoint, plan: Plan) -> None:
     for name, value in now.items():
         if before.get(name) != value:
             raise MaskwrightError(
-                f"{run / 'plan.yaml'} was changed after the training had begun ({name}: {before.get(name)} became "
-                f"{value}): put it back, or train anew with --plan {run / 'plan.yaml'} and another --out"
+                f"{run / 'plan.yaml'} was changed after the training began ({name}: {before.get(name)} became "
+                f"{value}): restore it, or start a new training with `plan_file` {run / 'plan.yaml'} "
+                "and another `out`"
             )
 
 
 def differences(checkpoint: Checkpoint) -> list[str]:
     """Say what keeps the rest of a training from ending in the very bits that it would have ended in."""
-    found = [f"{path} is damaged: the training goes on from the one before it" for path in checkpoint.damaged]
+    found = [f"{path} is damaged: training continues from the previous checkpoint" for path in checkpoint.damaged]
     before, now = checkpoint.state["threads"], torch.get_num_threads()
     if before != now:
         found.append(
-            f"the training began with {before} threads and goes on with {now}: sums are rounded otherwise, so the "
+            f"training began with {before} threads and continues with {now}: sums are rounded differently, so the "
             f"weights will differ in their last bits; OMP_NUM_THREADS={before} avoids that"
         )
     return found
@@ -179,8 +180,8 @@ def _read(path: Path) -> Checkpoint:
         metadata = file.metadata() or {}
         if metadata[MARK] != VERSION:
             raise MaskwrightError(
-                f"{path} is a checkpoint of the form {metadata[MARK]}, and this version reads {VERSION}: go on "
-                "with the version that began the training, or train anew with --out"
+                f"{path} is a checkpoint of format {metadata[MARK]}, and this version reads format {VERSION}: continue "
+                "with the version that began the training, or start a new training with another `out`"
             )
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     return Checkpoint(tensors, json.loads(metadata["state"]))

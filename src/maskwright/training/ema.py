@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class EMA:
-    """Keep `model`, a copy of the trained one whose weights trail behind it.
+    """The moving average `model`, a copy of the trained model.
 
-    The decay starts small and rises to its full value, so that the random beginning is soon forgotten:
+    The decay starts small and rises to its full value, so that the random initial weights are soon forgotten:
     min(decay, (1 + step) / (10 + step)).
 
     Args:
-        model: the one trained.
-        decay: of each step, 0..1; 0 copies.
+        model: the trained model.
+        decay: EMA decay per step, 0..1; 0 copies the weights.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, float | int | None]
 FLUSH_SECONDS = 30.0
-COLUMNS = ("step", "seconds", "loss", "lr", "val_iou")
+COLUMNS = ("step", "seconds", "loss", "lr")
 
 
 class Logger(Protocol):
@@ -157,7 +157,7 @@ def check(names: tuple[str, ...]) -> None:
         if name not in LOGGERS:
             raise unknown_name("logger", name, LOGGERS)
     if "wandb" in names and find_spec("wandb") is None:
-        raise MaskwrightError('--log wandb needs the package wandb: pip install "maskwright[wandb]"')
+        raise MaskwrightError('the logger wandb needs the package wandb: pip install "maskwright[wandb]"')
     if "wandb" in names and os.environ.get("RANK", "0") == "0":  # of several processes only the first one logs
         _check_login()
 
@@ -179,8 +179,8 @@ def _explained() -> Iterator[None]:
         yield
     except Error as error:
         raise MaskwrightError(
-            f"--log wandb: Weights & Biases cannot be used ({' '.join(str(error).split()).rstrip('.')}): log in with "
-            "`wandb login`, or set WANDB_MODE=offline and send the numbers later with `wandb sync`"
+            f"the logger wandb: Weights & Biases cannot be used ({' '.join(str(error).split()).rstrip('.')}): log in "
+            "with `wandb login`, or set WANDB_MODE=offline and send the numbers later with `wandb sync`"
         ) from error
 
 
@@ -195,9 +195,9 @@ def create(names: tuple[str, ...], run: Path, config: dict[str, Any]) -> list[Lo
 
 
 def write_history(path: Path, rows: list[Row]) -> None:
-    """Write `history.csv` atomically: one row every so many steps, `val_iou` only where it was measured.
+    """Write `history.csv` atomically: one row every so many steps, the validation score only where it was measured.
 
-    Columns of a kind of training stand behind those of all.
+    Columns that not every training has come last.
     """
     text = io.StringIO()
     columns = list(dict.fromkeys((*COLUMNS, *(name for row in rows for name in row))))

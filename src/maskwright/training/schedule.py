@@ -1,4 +1,4 @@
-"""How far the training is: steps done, progress 0..1, and the clock. Knows no model.
+"""Progress of the training: steps done, share done 0..1, and the time spent. Knows no model.
 
 The learning rate follows `progress`, not the step count, so that the number of steps may be corrected on the way
 (a laptop that throttles, a machine that gets busy) without a jump: each step moves progress by an equal share of what

@@ -1,14 +1,12 @@
-"""Score a network while it trains: mean IoU on validation images at working resolution. Never the last judgement."""
+"""Score a network while it trains: the headline metric at working resolution. Never the final score."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from maskwright.inference.predictor import Predictor
-from maskwright.metrics.confusion import confusion_matrix, iou, mean_defined, per_class
-from maskwright.ops import draw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from maskwright.core.targets import Target
     from maskwright.models.bundle import Card
+    from maskwright.models.segmenter import Segmenter
     from maskwright.training.loggers import Logger
 
 PICTURES = 4
@@ -27,16 +27,16 @@ class Validator:
     """Predicts the validation images, each already at the working resolution, and compares.
 
     Args:
-        pairs: images uint8 (H, W, C) as `ops.images.prepare` makes them, with their label maps uint8 (H, W).
+        pairs: images uint8 (H, W, C) as `ops.images.prepare` makes them, with their targets.
         card: of the model in training.
         device: to run on.
-        loggers: given the first few pictures of truth and prediction each time.
+        loggers: get the first few pictures of truth and prediction each time.
         fast: in bfloat16, as the training itself.
     """
 
     def __init__(
         self,
-        pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
+        pairs: Sequence[tuple[NDArray[np.uint8], Target]],
         card: Card,
         device: torch.device,
         loggers: Sequence[Logger] = (),
@@ -52,26 +52,18 @@ class Validator:
         self._fast = fast
 
     def __call__(self, model: nn.Module, step: int) -> float | None:
-        """Return the mean IoU (0..1) over the classes that are there.
-
-        None where nothing can be told: without a labelled pixel, or with a single class, which is right everywhere.
-        """
-        count = len(self._card.classes.names)
-        if count == 1 or not any((truth < count).any() for _, truth in self._pairs):
-            return None
-        predictor = Predictor(model, self._card, self._device, fast=self._fast)
-        total = np.zeros((count, count), np.int64)
-        for number, (image, truth) in enumerate(self._pairs):
-            labels = predictor.labels(image)
-            total += confusion_matrix(labels, truth, count)
-            if number < PICTURES:
-                self._show(number, image, truth, labels, step)
-        return float(mean_defined(iou(per_class(total))))
-
-    def _show(
-        self, number: int, image: NDArray[np.uint8], truth: NDArray[np.uint8], labels: NDArray[np.uint8], step: int
-    ) -> None:
-        classes = self._card.classes.table()
-        picture = np.hstack([draw.overlay(image, truth, classes), draw.overlay(image, labels, classes)])
-        for logger in self._loggers:
-            logger.picture(f"validation/{number}-truth-and-prediction", picture, step)
+        """Return the headline metric of the task; None where the images say nothing about it."""
+        predictor = Predictor.of(cast("Segmenter", model), self._card, self._device, fast=self._fast)
+        task, classes = predictor.task, predictor.classes
+        judge = task.judge(classes, {}, quick=True)
+        for number, (image, target) in enumerate(self._pairs):
+            if number >= PICTURES or not self._loggers:
+                judge.update(str(number), predictor.blocks(image), target)
+            else:
+                blocks = list(predictor.blocks(image))
+                judge.update(str(number), blocks, target)
+                results = task.truth(target), task.decode(blocks, target.size, classes)
+                picture = np.hstack([task.overlay(image, result, classes) for result in results])
+                for logger in self._loggers:
+                    logger.picture(f"validation/{number}-truth-and-prediction", picture, step)
+        return judge.score()

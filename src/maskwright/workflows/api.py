@@ -1,12 +1,11 @@
-"""The Python face: the verbs with keyword arguments, as `import maskwright as mw` offers them. Prints nothing."""
+"""The Python API: the verbs as functions, exported by `import maskwright as mw`. Prints nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from maskwright.core.durations import parse_seconds
-from maskwright.core.errors import unknown_name
+from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.plan import SplitPlan
 from maskwright.data.formats import ReadOptions
 from maskwright.inference.predictor import Predictor
@@ -19,7 +18,7 @@ from maskwright.workflows import train as training
 from maskwright.workflows.request import EvaluateRequest, PlanRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Sequence
 
     from maskwright.core.events import OnEvent, OnProgress, OnShare
     from maskwright.core.fingerprint import Fingerprint
@@ -30,17 +29,7 @@ if TYPE_CHECKING:
     from maskwright.workflows.train import TrainResult
 
 StrPath = str | Path
-
-
-class EvaluateOptions(TypedDict, total=False):
-    """Further keywords of `evaluate`, which says what each means."""
-
-    split: str
-    crf: bool
-    refit: bool
-    read: ReadOptions | None
-    device: str
-    output_stride: int | None
+Request = TypeVar("Request", PlanRequest, EvaluateRequest)
 
 
 def inspect(
@@ -55,60 +44,64 @@ def inspect(
 
     Args:
         data: folder (or file) of images and masks.
-        read: how to read it, where recognising it by itself would be wrong.
-        group_by: regular expression on the file name; what it captures is never split.
+        read: how to read it, if it would not be recognised correctly.
+        group_by: regular expression on the file name; images with the same match stay in one split.
         seed: of the split.
-        on_progress: told (images done, images in all).
+        on_progress: called with (images done, images in all).
 
     Raises:
-        MaskwrightError: there is no such folder, or nothing in it that is known.
+        MaskwrightError: there is no such folder, or no known layout in it.
     """
     return inspecting.inspect(Path(data), read or ReadOptions(), SplitPlan(group_by=group_by), seed, on_progress)
 
 
-def plan(data: StrPath, *, on_progress: OnProgress | None = None, **request: Any) -> Plan:
-    """Decide everything about a training; `plan.reasons` says why.
+def plan(
+    data: StrPath, request: PlanRequest | None = None, *, on_progress: OnProgress | None = None, **fields: Any
+) -> Plan:
+    """Decide everything about a training; `plan.reasons` has the reasons.
 
     Args:
         data: folder (or file) of images and masks.
-        on_progress: told (images done, images in all).
-        **request: `budget` ("10m" or seconds), or any field of `workflows.request.PlanRequest`.
+        request: what you want of the training; None for one made of `fields`.
+        on_progress: called with (images done, images in all).
+        **fields: of a `PlanRequest`, instead of `request`: `budget="10m"`, `model="unet"`.
 
     Raises:
-        MaskwrightError: the data cannot be trained on, or a setting is none.
+        MaskwrightError: the data cannot be trained on, or a value breaks its rule.
     """
-    return planning.make_plan(Path(data), _request(**request), on_progress).plan
+    return planning.make_plan(Path(data), _request(PlanRequest, request, fields), on_progress).plan
 
 
 def train(
     data: StrPath | None = None,
+    request: PlanRequest | None = None,
     *,
     out: StrPath | None = None,
     resume: StrPath | None = None,
-    loggers: Sequence[str] = (),
+    log: Sequence[str] = (),
     on_event: OnEvent | None = None,
-    **request: Any,
+    **fields: Any,
 ) -> TrainResult:
-    """Plan, train within the time given, and judge the result on held-out images.
+    """Plan, train within the time given, and score the result on held-out images.
 
     Args:
         data: folder (or file) of images and masks; not needed with `resume`.
+        request: what you want of the training; None for one made of `fields`.
         out: run folder to write; None for a new one below `runs/`.
-        resume: go on with this run from its last checkpoint, by its own plan: of the rest only `device` may be given.
-        loggers: `wandb`, beside CSV and TensorBoard.
-        on_event: told how far the work is (`core.events`).
-        **request: `budget` ("10m" or seconds), or any field of `workflows.request.PlanRequest`, e.g. `steps`,
-            `model`, `from_run`, `settings=["optim.lr=3e-4"]`.
+        resume: continue this run from its last checkpoint, with its own plan; only `device` may be given too.
+        log: `wandb`, in addition to CSV and TensorBoard.
+        on_event: called with progress and notes (`core.events`).
+        **fields: of a `PlanRequest`, instead of `request`: `budget="10m"`, `steps=200`, `settings=["optim.lr=3e-4"]`.
 
     Raises:
-        MaskwrightError: the data cannot be trained on, a setting is none, or `out` cannot be written.
+        MaskwrightError: the data cannot be trained on, a value breaks its rule, or `out` cannot be written.
     """
     return training.train(
         None if data is None else Path(data),
-        _request(**request),
+        _request(PlanRequest, request, fields),
         None if out is None else Path(out),
         resume=None if resume is None else Path(resume),
-        loggers=tuple(loggers),
+        log=tuple(log),
         on_event=on_event,
     )
 
@@ -116,32 +109,24 @@ def train(
 def evaluate(
     run: StrPath,
     data: StrPath,
+    request: EvaluateRequest | None = None,
     *,
-    out: StrPath | None = None,
     on_progress: OnProgress | None = None,
-    **options: Unpack[EvaluateOptions],
+    **fields: Any,
 ) -> EvaluateResult:
-    """Score a trained model on one part of a data set, and write a report.
+    """Score a trained model on one split of a data set, and write a report.
 
     Args:
         run: run folder, or its `model.safetensors`.
         data: folder (or file) of images and masks.
-        out: folder for `metrics-SPLIT.json` and `report-SPLIT.html`; None for the run folder.
-        on_progress: told (images done, images in all).
-        split: `train`, `val` or `test` (the default); `all` for every labelled image.
-        crf: let a dense CRF follow the network, and compare. Where the model holds no parameters of it, they are
-            fitted on validation images, and the model file is written anew to keep them.
-        refit: with `crf`: fit them, also where the model holds some.
-        read: how to read the data; as the training read its own, if left out.
-        device: `auto` (the default), `cpu`, `cuda`, `cuda:N` or `mps`.
-        output_stride: of the network, where that can be changed: 4, 8, 16 or 32.
+        request: how to evaluate; None for one made of `fields`.
+        on_progress: called with (images done, images in all).
+        **fields: of an `EvaluateRequest`, instead of `request`: `split="all"`, `postprocess="crf"`.
 
     Raises:
         MaskwrightError: no model, no data, or classes that do not match.
     """
-    _check_keywords(options, EvaluateRequest.__dataclass_fields__)
-    request = EvaluateRequest(out=None if out is None else Path(out), **options)
-    return evaluating.evaluate(Path(run), Path(data), request, on_progress)
+    return evaluating.evaluate(Path(run), Path(data), _request(EvaluateRequest, request, fields), on_progress)
 
 
 def predict(
@@ -149,7 +134,7 @@ def predict(
     sources: StrPath | Sequence[StrPath],
     *,
     out: StrPath = "predictions",
-    save: Sequence[str] = ("mask",),
+    save: Sequence[str] | None = None,
     device: str = "auto",
     fast: bool = False,
     on_progress: OnShare | None = None,
@@ -160,10 +145,11 @@ def predict(
         run: run folder, or its `model.safetensors`, or what `load` returned.
         sources: images, folders or globs.
         out: folder for what is written.
-        save: of `mask`, `overlay`, `probabilities`, `coco`, `coco-polygons`.
+        save: kinds of files, None for the first that the task can write; for label maps `mask`, `overlay`,
+            `probabilities`, `coco`, `coco-polygons`.
         device: `auto`, `cpu`, `cuda`, ...
-        fast: bfloat16: about twice as fast where the processor has it; a few pixels differ.
-        on_progress: told (images done, images in all); within a large image the first is a fraction, such as 2.25.
+        fast: use bfloat16: about twice as fast if the processor supports it; a few pixels differ.
+        on_progress: called with (images done, images in all); 2.25 means a quarter of the third image is done.
 
     Raises:
         MaskwrightError: no model, no image, or `out` cannot be written.
@@ -173,7 +159,7 @@ def predict(
         run if isinstance(run, Predictor) else Path(run),
         [str(source) for source in several],
         Path(out),
-        save=tuple(save),
+        save=save,
         device=device,
         fast=fast,
         on_progress=on_progress,
@@ -187,17 +173,17 @@ def import_model(
     weights: StrPath | None = None,
     classes: Sequence[str] | str | None = None,
 ) -> ImportResult:
-    """Turn another library's weights into a model file; `mw.load` and `mw.predict` take it.
+    """Convert the weights of another library to a model file, for `mw.load` and `mw.predict`.
 
     Args:
-        source: `torchvision:NAME`, `smp:REPOSITORY` or `transformers:REPOSITORY`; a folder stands for a repository.
+        source: `torchvision:NAME`, `smp:REPOSITORY` or `transformers:REPOSITORY`; REPOSITORY may be a local folder.
         out: file to write.
-        weights: file of safetensors or `torch.save` in that library's names; None for the published ones.
-        classes: names in the order of the weights, also as one text with commas; None for the source's own.
+        weights: file of that library, safetensors or `torch.save`; None for the published weights.
+        classes: names in the order of the weights, also as one comma-separated text; None for those of the source.
 
     Raises:
-        MaskwrightError: an unknown source, one without a counterpart here, weights that are out of reach or do not
-            fit, or a file that cannot be written.
+        MaskwrightError: an unknown source, a network that maskwright does not have, weights that are unavailable or do
+            not fit, or a file that cannot be written.
     """
     if isinstance(classes, str):  # as the command line takes them
         classes = [name.strip() for name in classes.split(",")]
@@ -206,43 +192,37 @@ def import_model(
     )
 
 
-def load(run: StrPath, device: str = "auto", output_stride: int | None = None, *, crf: bool = False) -> Predictor:
+def load(
+    run: StrPath, device: str = "auto", output_stride: int | None = None, *, postprocess: str | None = None
+) -> Predictor:
     """Load a trained model: `mw.load(run).predict(array_or_path)`.
 
     Args:
         run: run folder, or its `model.safetensors`.
         device: `auto`, `cpu`, `cuda`, ...
-        output_stride: of the network, where that can be changed (DeepLabV3: trained at 16, predicting at 8); None for
-            the one that it was trained at.
-        crf: let a dense CRF follow the network, with the parameters that the model holds, or else the usual ones.
+        output_stride: of the network, if it can be changed (DeepLabV3: trained at 16, predicting at 8); None for the
+            stride that it was trained at.
+        postprocess: postprocessor after the network, `crf` for the dense CRF, with the settings in the model or
+            else the defaults.
 
     Raises:
-        MaskwrightError: there is no model, or the file is cut, not ours or of a newer version.
+        MaskwrightError: there is no model, or the file is truncated, from another program or from another version.
     """
-    return Predictor.load(run, device, output_stride=output_stride, crf=crf)
+    return Predictor.load(run, device, output_stride=output_stride, postprocess=postprocess)
 
 
-def _request(*, budget: str | float | None = None, settings: Sequence[str] = (), **fields: Any) -> PlanRequest:
-    """Build the request from keyword arguments.
+def _request(kind: type[Request], request: Request | None, fields: dict[str, Any]) -> Request:
+    """Return the given request, or build one of its type from keyword arguments.
 
     Raises:
-        MaskwrightError: a keyword that is no field of the request.
+        MaskwrightError: both are given, or a keyword is not a field of the request; the message names the nearest one.
     """
-    _check_keywords(fields, {"budget", *PlanRequest.__dataclass_fields__})
-    if budget is not None:
-        fields["budget_seconds"] = parse_seconds(budget)
-    for name in ("plan_file", "from_run", "weights"):
-        if isinstance(fields.get(name), str):
-            fields[name] = Path(fields[name])
-    return PlanRequest(settings=tuple(settings), **{"read": ReadOptions(), **fields})
-
-
-def _check_keywords(names: Iterable[str], known: Collection[str]) -> None:
-    """Refuse a keyword that is no field of the request.
-
-    Raises:
-        MaskwrightError: with the nearest known one.
-    """
-    for name in names:
+    known = kind.__dataclass_fields__
+    for name in fields:
         if name not in known:
-            raise unknown_name("keyword here", name, known)
+            raise unknown_name("keyword", name, known)
+    if request is not None and fields:
+        raise MaskwrightError(f"both a request and {min(fields)} are given: put {min(fields)} into the request")
+    if request is not None and not isinstance(request, kind):
+        raise MaskwrightError(f"request is {request!r}, and it must be a {kind.__name__}: or give keywords")
+    return request or kind(**fields)

@@ -1,4 +1,4 @@
-"""The demo: data that comes along, then the same steps that anybody's own folder goes through. Prints nothing."""
+"""The demo: included data, then the same steps as for any other data. Prints nothing."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskwright.core.events import Stage
-from maskwright.data.formats import ReadOptions, read_dataset
+from maskwright.core.text import plural
+from maskwright.data.formats import read_dataset
 from maskwright.data.mosaics import write_mosaics
-from maskwright.report.numbers import plural
 from maskwright.workflows.predict import predict
 from maskwright.workflows.request import PlanRequest
 from maskwright.workflows.train import TrainResult, train
@@ -22,7 +22,7 @@ USUAL_SECONDS = 180.0
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo leaves behind.
+    """Results of the demo.
 
     Attributes:
         data: folder of the mosaics.
@@ -61,29 +61,29 @@ def demo(
     device: str = "auto",
     on_event: OnEvent | None = None,
 ) -> DemoResult:
-    """Write the data, train on it, judge the model and use it.
+    """Write the data, train on it, evaluate the model and predict.
 
     Args:
         out: folder for `data`, `run` and `predictions`; None for a new one below `runs/`.
-        budget_seconds: for the training with its evaluation; three minutes where `steps` are not given either.
-        steps: exactly so many optimiser steps, instead of a budget.
+        budget_seconds: for training and evaluation; three minutes if `steps` is not given either.
+        steps: exact number of optimiser steps, instead of a budget.
         seed: of the data and of the training.
         device: `auto`, `cpu`, `cuda`, ...
-        on_event: told how far the work is.
+        on_event: called with progress and notes.
 
     Raises:
-        MaskwrightError: both lengths, the extra `demo` is not installed, or `out` cannot be written.
+        MaskwrightError: both lengths are given, the extra `demo` is not installed, or `out` cannot be written.
     """
     if budget_seconds is None and steps is None:
         budget_seconds = USUAL_SECONDS
-    request = PlanRequest(budget_seconds=budget_seconds, steps=steps, seed=seed, device=device, read=ReadOptions())
+    request = PlanRequest(budget=budget_seconds, steps=steps, seed=seed, device=device)
     out = out or free_folder()
     data, predictions = out / "data", out / "predictions"
-    _tell(on_event, "data", f"mosaics of photographed textures, into {data}")
+    _tell(on_event, "data", f"mosaics of photographed textures, to {data}")
     write_mosaics(data, seed)
     training = train(data, request, out / "run", on_event=on_event)
     test = [str(record.image) for record in read_dataset(data).part("test")]
-    _tell(on_event, "predict", f"{plural(len(test), 'test image')}, into {predictions}")
+    _tell(on_event, "predict", f"{plural(len(test), 'test image')}, to {predictions}")
     predict(training.run, test, predictions, save=("mask", "overlay"), device=device)
     return DemoResult(data, training, predictions)
 

@@ -1,4 +1,4 @@
-"""Import: another library's weights in, a model file of ours out. Prints nothing; the result says what it is."""
+"""Import: convert the weights of another library to a model file. Prints nothing."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What an import made.
+    """Result of an import.
 
     Attributes:
         path: of the model file.
-        card: what the file says about its model.
+        card: description of the model in the file.
         parameters: number of weights.
     """
 
@@ -38,19 +38,19 @@ class ImportResult:
 def import_model(
     source: str, out: Path, *, weights: Path | None = None, classes: Sequence[str] | Path | None = None
 ) -> ImportResult:
-    """Write another library's weights as a model file that predicts.
+    """Convert the weights of another library to a model file.
 
     Args:
-        source: `torchvision:NAME`, `smp:REPOSITORY` or `transformers:REPOSITORY`; a folder stands for a repository.
+        source: `torchvision:NAME`, `smp:REPOSITORY` or `transformers:REPOSITORY`; REPOSITORY may be a local folder.
         out: file to write.
-        weights: file of safetensors or `torch.save` in that library's names; None for the published ones.
-        classes: names in the order of the weights, or a text file with one a line; None for the source's own.
+        weights: file of that library, safetensors or `torch.save`; None for the published weights.
+        classes: names in the order of the weights, or a text file with one per line; None for those of the source.
 
     Raises:
-        MaskwrightError: what `models.importers.import_model` refuses, or a file that cannot be read or written.
+        MaskwrightError: see `models.importers.import_model`; or a file cannot be read or written.
     """
     if out.suffix != SUFFIX:
-        raise MaskwrightError(f"{out} is no name for a model file: let it end in {SUFFIX}")
+        raise MaskwrightError(f"{out} is not a valid name for a model file: end it in {SUFFIX}")
     check_file(out, f"model{SUFFIX}")
     names = read_names(classes) if isinstance(classes, Path) else classes
     segmenter, card = build(source, weights, names)
@@ -60,25 +60,25 @@ def import_model(
 
 
 def _invented(names: Sequence[str]) -> list[str]:
-    """Say that classes are called by their numbers, if they are."""
+    """Return a note if the classes are named by their numbers."""
     if list(names) != [f"class_{index}" for index in range(len(names))]:
         return []
-    return [f"nothing names the classes, so they are called class_0 to {names[-1]}: give their names with --classes"]
+    return [f"the source has no class names, so they are class_0 to {names[-1]}: give names with `classes`"]
 
 
 def read_names(path: Path) -> list[str]:
-    """Read class names, one a line; empty lines do not count.
+    """Read class names, one per line; empty lines are ignored.
 
     Raises:
-        MaskwrightError: missing, no text, empty, or with a name twice.
+        MaskwrightError: the file is missing, not text or empty, or has a name twice.
     """
     try:
         names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except OSError as error:
         raise MaskwrightError(f"{path} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise MaskwrightError(f"{path} is no text in UTF-8: write one class name a line") from None
+        raise MaskwrightError(f"{path} is not UTF-8 text: write one class name per line") from None
     if not names:
-        raise MaskwrightError(f"{path} names no class: write one class name a line")
+        raise MaskwrightError(f"{path} has no class names: write one class name per line")
     require_distinct(names, path)
     return names

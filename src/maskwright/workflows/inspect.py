@@ -1,4 +1,4 @@
-"""Look a data set over: what is in it, what is wrong, and how it would be divided. Trains and prints nothing."""
+"""Inspect a data set: what it contains, what is wrong with it, and how it would be split. Trains and prints nothing."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def inspect(
     seed: int = 0,
     on_progress: OnProgress | None = None,
 ) -> Fingerprint:
-    """Read every image and mask once and return the fingerprint, with all that was found wrong.
+    """Read every image and mask once and return the fingerprint, with all faults found.
 
     Args:
         root: folder, or file, of the data set.
-        options: how to read it where that cannot be told from the files.
-        split: how it would be divided where the layout does not say; None for the defaults.
-        seed: of the division.
+        options: how to read it, where its files do not tell.
+        split: how to split it, if the layout has no splits; None for the defaults.
+        seed: of the split.
         on_progress: called with (images done, images in all).
 
     Returns:
-        The fingerprint; `Fingerprint.obstacle` says why training cannot work, if it cannot. Too few images to divide
-        are a fault here, not an error.
+        The fingerprint; `Fingerprint.obstacle` says why training is impossible, if it is. Too few images to split are
+        a fault here, not an error.
 
     Raises:
         MaskwrightError: no layout was recognised, or the options contradict the data.
@@ -48,7 +48,7 @@ def inspect(
         divided = with_splits(seen.dataset, split or SplitPlan(), seed, seen)
     except TooFewImagesError as error:
         divided = seen.dataset
-        if divided.records:  # that there is none at all is a fault of its own, and says more
+        if divided.records:  # that there are none at all is a separate fault, which says more
             fault = Fault("too-few-images", "error", dataset.root, error.message, error.cure)
             divided = replace(divided, faults=(*divided.faults, fault))
     return fingerprint(seen, divided)

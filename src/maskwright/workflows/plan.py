@@ -1,58 +1,52 @@
-"""Plan a training: read the data once, look at the machine, decide. Prints nothing and writes nothing."""
+"""Plan a training: read the data once, probe the machine, decide. Prints and writes nothing."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from maskwright import models
+import torch
+
 from maskwright.core.durations import check_lengths
-from maskwright.core.errors import MaskwrightError, unknown_name
-from maskwright.core.plan import Plan
-from maskwright.core.plan_file import BY_HAND, named, overridden, read_plan
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.time_budget import TimeBudget
 from maskwright.data.fingerprint import fingerprint, for_training
 from maskwright.data.formats import read_dataset
 from maskwright.data.split import TooFewImagesError, with_splits
 from maskwright.data.survey import survey
-from maskwright.losses import LOSSES
-from maskwright.models.backbones import find_backbone
-from maskwright.models.backbones.hub import pretrained_file
-from maskwright.models.catalog import find_model
-from maskwright.planning import planner, rules_time
-from maskwright.planning.facts import Facts, Pretrained
+from maskwright.planning import planner
+from maskwright.planning.facts import Facts
 from maskwright.planning.machine import Machine, probe
-from maskwright.training import adversarial, optimizers
+from maskwright.postprocess import POSTPROCESSORS, check_channels
+from maskwright.tasks import find_task
+from maskwright.training.measure import step_cost
 from maskwright.workflows.plan_parts import warm_start
+from maskwright.workflows.plan_parts.pretrained import find_pretrained
+from maskwright.workflows.plan_parts.requested import requested_plan
 from maskwright.workflows.plan_parts.unused_settings import check_unused_settings
-from maskwright.workflows.request import DEFAULT_BUDGET_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from maskwright.core.events import OnProgress
     from maskwright.core.fingerprint import Fingerprint
+    from maskwright.core.plan import Plan
     from maskwright.core.records import Dataset
     from maskwright.data.survey import Survey
     from maskwright.workflows.request import PlanRequest
 
-SURVEY_SHARE = 0.1
-"""Part of the budget that looking at the data may take."""
-EVALUATION_SHARE = rules_time.EVALUATION_SHARE
-PUBLISHED = {"cpu": "timm:resnet18", "mps": "timm:resnet18", "cuda": "timm:resnet50"}
-
 
 @dataclass(frozen=True)
 class PlanResult:
-    """The plan and what it was made from.
+    """The plan and what it is based on.
 
     Attributes:
         plan: every decision, with reasons.
         fingerprint: of the data.
         dataset: usable records, each with its split.
-        survey: what was seen of each record.
-        machine: that the plan was made for.
+        survey: what was measured of each record.
+        machine: that the plan is for.
     """
 
     plan: Plan
@@ -67,36 +61,41 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
 
     Args:
         root: folder (or file) of images and masks.
-        request: the user's wishes.
-        on_progress: called with (images looked at, images in all).
+        request: what the user requests.
+        on_progress: called with (images read, images in all).
 
     Raises:
-        MaskwrightError: the data cannot be trained on, a wish cannot be met, or the budget is too short.
+        MaskwrightError: the data cannot be trained on, the request cannot be met, or the budget is too short.
     """
-    started = time.monotonic() if request.started is None else request.started
+    started = TimeBudget.of(None, request.started).started
     pinned, pins = requested_plan(request)
-    budget = pinned.train.budget_seconds
-    check_lengths({"train.budget_seconds": budget})
+    budget = TimeBudget.of(pinned.train.budget_seconds, started)
+    check_lengths({"train.budget_seconds": budget.seconds})
+    task = find_task(pinned.task)
     machine = probe(request.device)
-    dataset = read_dataset(root, request.read)
-    seen = survey(dataset, None if budget is None else budget * SURVEY_SHARE, on_progress)
-    placed = _divided(dataset, seen, pinned)
-    print_of = fingerprint(seen, placed)
-    check_trainable(print_of)
-    left = None if budget is None else budget * (1 - EVALUATION_SHARE) - (time.monotonic() - started)
-    known = _pretrained(pinned, machine, pins)
-    facts = Facts(for_training(print_of, seen, placed), machine, len(placed.part("train")), left, known, request.epochs)
-    plan = planner.make(facts, pinned, pins, optimizers.create, adversarial.create)
+    dataset = read_dataset(root, replace(request.read, values=task.annotation == "values"))
+    seen = survey(dataset, budget.survey_seconds(), on_progress)
+    divided = _divided(dataset, seen, pinned)
+    found = fingerprint(seen, divided)
+    check_trainable(found)
+    left = budget.training_seconds()
+    known = find_pretrained(pinned, machine, pins)
+    facts = Facts(for_training(found, seen, divided), machine, len(divided.part("train")), left, known, request.epochs)
+    measure = partial(step_cost, classes=dataset.classes, device=torch.device(machine.place))
+    plan = planner.make(facts, pinned, pins, measure)
     check_unused_settings(plan, request)
-    warm_start.check(plan, request)
-    return PlanResult(plan, print_of, placed, seen, machine)
+    for name in POSTPROCESSORS:
+        if getattr(plan.postprocess, name) is not None:
+            check_channels(name, task.channels(dataset.classes))
+    warm_start.check(plan)
+    return PlanResult(plan, found, divided, seen, machine)
 
 
 def _divided(dataset: Dataset, seen: Survey, plan: Plan) -> Dataset:
-    """Divide the images that can be used.
+    """Split the usable images.
 
     Raises:
-        MaskwrightError: they are too few; where others had to be left out, naming the first of these.
+        MaskwrightError: there are too few; if others were left out, the message names the first of them.
     """
     try:
         return with_splits(seen.dataset, plan.split, plan.seed, seen)
@@ -107,119 +106,16 @@ def _divided(dataset: Dataset, seen: Survey, plan: Plan) -> Dataset:
             raise
         first = causes[0]
         raise MaskwrightError(
-            f"{error.message}, as {all_of - fewer} of {all_of} are left out. The first: {first.path}: {first.message}: "
-            f"{first.cure}. `maskwright inspect {dataset.root}` lists all"
+            f"{error.message}, since {all_of - fewer} of {all_of} are left out. The first: {first.path}: "
+            f"{first.message}: {first.cure}. `maskwright inspect {dataset.root}` lists all"
         ) from None
 
 
-def requested_plan(request: PlanRequest) -> tuple[Plan, frozenset[str]]:
-    """Return a plan that holds the user's own values, and the dotted keys of those.
-
-    How long: what the settings say; else the options; else the plan file; else the usual time.
-
-    Raises:
-        MaskwrightError: an unknown key, model or value, or two that contradict each other.
-    """
-    if request.plan_file is None:
-        base, pins = Plan(), set[str]()
-    else:
-        base, pins = _from_file(request.plan_file)
-    if request.seed is not None:
-        base.seed = request.seed
-    weights = None if request.weights is None else str(request.weights.resolve())  # to resume from any folder
-    for key, wish in (("name", request.model), ("backbone", request.backbone), ("weights", weights)):
-        if wish is not None:
-            setattr(base.model, key, wish)
-            base.reasons[f"model.{key}"] = BY_HAND
-            pins.add(f"model.{key}")
-    if request.group_by is not None:
-        base.split.group_by = request.group_by
-        base.reasons["split.group_by"] = BY_HAND
-    if request.from_run is not None:
-        warm_start.start_from(request.from_run, request.settings, base, pins)
-    pins |= {setting.partition("=")[0].strip() for setting in request.settings}
-    _set_length(base, pins, request)
-    plan = overridden(base, request.settings, request.typed)
-    _check_names(plan, request)
-    if plan.model.pretrained and plan.model.weights:
-        raise MaskwrightError(
-            f"{request.said('model.weights')} and {request.said('model.pretrained')} each say what to start from: keep "
-            "one of them"
-        )
-    return warm_start.like_its_weights(plan, pins)
-
-
-def _check_names(plan: Plan, request: PlanRequest) -> None:
-    """Refuse names that no table holds, by the key that they were given for.
-
-    Raises:
-        MaskwrightError: such a name.
-    """
-    named_by: tuple[tuple[str, str, str, Mapping[str, object]], ...] = (
-        ("optim.name", "optimiser", plan.optim.name, optimizers.OPTIMIZERS),
-        *((f"loss.terms.{name}", "loss", name, LOSSES) for name in plan.loss.terms),
-        *((f"loss.options.{name}", "loss", name, LOSSES) for name in plan.loss.options),
-    )
-    for key, kind, name, table in named_by:
-        if name not in table:
-            raise MaskwrightError(f"{request.said(key)}: {unknown_name(kind, name, table)}")
-    for key, find, given in (
-        ("model.name", find_model, plan.model.name),
-        ("model.backbone", find_backbone, plan.model.backbone),
-    ):
-        try:
-            if given is not None:
-                find(given)
-        except MaskwrightError as error:
-            raise MaskwrightError(f"{request.said(key)}: {error}") from None
-
-
-def _from_file(path: Path) -> tuple[Plan, set[str]]:
-    """Read a plan and what it pins: all that it names. What it gives no reason for is its own decision."""
-    base = read_plan(path)
-    pins = set(named(base))
-    explained = bool(base.reasons)
-    usual = Plan().model_dump()
-    values = base.model_dump()
-    for key in sorted(pins):
-        section, name = key.split(".")
-        if key not in base.reasons and (not explained or values[section][name] != usual[section][name]):
-            base.reasons[key] = f"from {path}"
-    return base, pins
-
-
-def _set_length(base: Plan, pins: set[str], request: PlanRequest) -> None:
-    """Put into `base` how long the training lasts; steps that are given leave no room for a budget."""
-    keys = {setting.partition("=")[0].strip() for setting in request.settings}
-    if {"train.steps", "train.budget_seconds"} <= keys:
-        raise MaskwrightError(
-            "--set train.steps and --set train.budget_seconds each say how long training lasts: keep one of them"
-        )
-    if "train.steps" in keys:
-        base.train.budget_seconds = None
-        base.reasons.pop("train.budget_seconds", None)
-    elif request.steps is not None or request.epochs is not None:
-        base.train.budget_seconds = None
-        base.reasons.pop("train.budget_seconds", None)
-        pins.discard("train.steps")
-        if request.steps is not None:
-            base.train.steps = request.steps
-            base.reasons["train.steps"] = BY_HAND
-            pins.add("train.steps")
-    elif request.budget_seconds is not None or "train.budget_seconds" in keys:
-        pins.discard("train.steps")
-        base.train.budget_seconds = request.budget_seconds or DEFAULT_BUDGET_SECONDS
-        base.reasons["train.budget_seconds"] = BY_HAND
-    elif not pins & {"train.steps", "train.budget_seconds"}:
-        base.train.budget_seconds = DEFAULT_BUDGET_SECONDS
-        base.reasons["train.budget_seconds"] = "the usual time; --budget gives another"
-
-
 def check_trainable(found: Fingerprint) -> None:
-    """Refuse data that no training can use.
+    """Refuse data that cannot be trained on.
 
     Raises:
-        MaskwrightError: with what stands in the way, and the first fault that explains it.
+        MaskwrightError: with the reason, and the first fault that explains it.
     """
     if found.obstacle is None:
         return
@@ -229,31 +125,3 @@ def check_trainable(found: Fingerprint) -> None:
     raise MaskwrightError(
         f"{found.root} cannot be trained on: {found.obstacle}.{why} `maskwright inspect {found.root}` lists all faults"
     )
-
-
-def _pretrained(pinned: Plan, machine: Machine, pins: frozenset[str]) -> Pretrained:
-    """Get published weights onto this machine if that can be done, and say so if not; never fail half-way.
-
-    Raises:
-        MaskwrightError: the user insists on them and they cannot be had.
-    """
-    backbone = pinned.model.backbone or _own_backbone(pinned.model.name) or PUBLISHED[machine.device]
-    if pinned.model.weights:
-        return Pretrained(backbone, available=False, reason=f"starts from {pinned.model.weights}")
-    if "model.pretrained" in pins:
-        if pinned.model.pretrained:
-            pretrained_file(backbone)
-        return Pretrained(backbone, available=pinned.model.pretrained, reason="set by hand")
-    available, reason = models.pretrained_available(backbone)
-    if available:
-        try:
-            pretrained_file(backbone)
-        except MaskwrightError as error:
-            available, reason = False, f"from scratch: {error}"
-    return Pretrained(backbone, available, reason)
-
-
-def _own_backbone(name: str) -> str | None:
-    """Return the backbone without which an architecture is not itself, or None where any will do: VGG-16 for FCN-8s."""
-    usual = find_model(name).default_backbone
-    return usual if usual != "compact" and find_backbone(usual).timm is None else None

@@ -1,120 +1,204 @@
-"""What a user asks for, before anything is decided. Knows no rule."""
+"""What a user requests, before anything is decided. The command line derives its options from these fields.
+
+Importing this module is quick: YAML and the schema of the plan are imported on first use.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskwright.core.durations import check_lengths
+from maskwright.core.durations import check_lengths, parse_seconds
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.plan_file import meets, named, read_plan, yaml_value
-from maskwright.data.formats import ReadOptions
+from maskwright.core.options import Option
+from maskwright.core.read_options import ReadOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterator
+    from typing import Any
 
 DEFAULT_BUDGET_SECONDS = 600.0
-_SAME = (
-    ("model", "--model", "model.name"),
-    ("backbone", "--backbone", "model.backbone"),
-    ("weights", "--weights", "model.weights"),
-    ("steps", "--steps", "train.steps"),
-    ("budget_seconds", "--budget", "train.budget_seconds"),
-    ("seed", "--seed", "seed"),
-    ("group_by", "--group-by", "split.group_by"),
-)
-"""Wishes that `--set` can say too: field, option, key of the plan."""
+
+
+def _option(*arguments: Any, **settings: Any) -> dict[str, Any]:
+    return Option(*arguments, **settings).metadata
 
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """The user's wishes; what is left open is planned.
+    """What the user requests of a training; everything else is planned.
 
     Attributes:
-        budget_seconds: for the whole command. At most one of `budget_seconds`, `steps` and `epochs` is given; without
-            any, what `settings` or `plan_file` say; without those, ten minutes.
-        steps: exactly so many optimiser steps.
-        epochs: as many steps as show every training image so often.
+        budget: time for the whole command, `10m` or seconds. Give at most one of `budget`, `steps` and `epochs`;
+            without any, `settings` or `plan_file` decide; without those, ten minutes.
+        steps: exact number of optimiser steps.
+        epochs: how often to show every training image.
+        task: name in `tasks.TASKS`.
         model: name of the architecture.
         backbone: its name, or `timm:NAME`.
         weights: file of the backbone's weights to start from: safetensors, or what `torch.save` wrote.
-        settings: `section.key=value`, as in `--set`.
-        typed: setting -> the option by which the user gave it, where that was not `--set`; for messages.
-        plan_file: take what this plan names, or that of this run folder; what it leaves out is planned.
-        from_run: start from the model of this run (its folder, or a `model.safetensors`); its classes may be others.
+        settings: `section.key=value` in YAML, for any value of the plan.
+        plan_file: plan, or run folder with one, whose values are used; values that it leaves out are planned.
+        from_run: start from the model of this run (its folder, or a `model.safetensors`); its classes may differ.
+        freeze: `none`, `backbone`, or `until-step=N`.
+        lora: rank of low-rank updates to train instead of the weights.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        seed: of everything random; None for the plan file's, or 0.
+        seed: random seed; None for the seed of the plan file, or 0.
         group_by: regular expression that finds the group in a record's id.
         read: how to read the data.
-        started: `time.monotonic()` at which the budget began to run; now, when None.
+        started: `time.monotonic()` at which the budget started; None for now.
+
+    Raises:
+        MaskwrightError: two lengths, two values for one key, or an invalid number.
     """
 
-    budget_seconds: float | None = None
-    steps: int | None = None
-    epochs: float | None = None
-    model: str | None = None
-    backbone: str | None = None
-    weights: Path | None = None
-    settings: tuple[str, ...] = ()
-    typed: Mapping[str, str] = field(default_factory=dict)
-    plan_file: Path | None = None
-    from_run: Path | None = None
-    device: str = "auto"
-    seed: int | None = None
-    group_by: str | None = None
+    budget: str | float | None = field(
+        default=None,
+        metadata=_option(
+            "--budget",
+            "TIME",
+            "Time for the whole command, e.g. 90s, 10m, 1h30m.  [default: 10m]",
+            "train.budget_seconds",
+        ),
+    )
+    steps: int | None = field(
+        default=None,
+        metadata=_option("--steps", "N", "Exact number of optimiser steps, instead of a time budget.", "train.steps"),
+    )
+    epochs: float | None = field(
+        default=None,
+        metadata=_option("--epochs", "N", "Times to show each training image, instead of a time budget."),
+    )
+    task: str | None = field(
+        default=None, metadata=_option("--task", "NAME", "What the masks mean.  [default: semantic]", "task")
+    )
+    model: str | None = field(
+        default=None, metadata=_option("--model", "NAME", "Architecture; `maskwright models` lists them.", "model.name")
+    )
+    backbone: str | None = field(
+        default=None,
+        metadata=_option("--backbone", "NAME", "Backbone name, or timm:NAME for a timm backbone.", "model.backbone"),
+    )
+    weights: Path | None = field(
+        default=None,
+        metadata=_option(
+            "--weights",
+            "FILE",
+            "Start the backbone from this file: safetensors, or a state dict in a .pth.",
+            "model.weights",
+        ),
+    )
+    settings: tuple[str, ...] = field(
+        default=(),
+        metadata=_option(
+            "--set", "KEY=VALUE", "Set one value of the plan, e.g. optim.lr=3e-4. Repeatable.", repeatable=True
+        ),
+    )
+    plan_file: Path | None = field(
+        default=None,
+        metadata=_option("--plan", "FILE", "Take the values in this plan.yaml, and plan the others."),
+    )
+    from_run: Path | None = field(
+        default=None,
+        metadata=_option(
+            "--from", "RUN", "Start from the model of this run (or a model.safetensors); classes may differ."
+        ),
+    )
+    freeze: str | None = field(
+        default=None,
+        metadata=_option(
+            "--freeze",
+            "WHAT",
+            "What to freeze: none, backbone, or until-step=N (the backbone for N steps).",
+            "optim.freeze",
+        ),
+    )
+    lora: int | None = field(
+        default=None,
+        metadata=_option(
+            "--lora", "RANK", "Rank of low-rank updates (LoRA) to train instead of the weights, e.g. 8.", "lora.rank"
+        ),
+    )
+    device: str = field(default="auto", metadata=_option("--device", "NAME", "auto, cpu, cuda, cuda:1 or mps."))
+    seed: int | None = field(default=None, metadata=_option("--seed", "N", "Random seed.", "seed", least=0))
+    group_by: str | None = field(
+        default=None,
+        metadata=_option(
+            "--group-by",
+            "PATTERN",
+            "Regular expression on the file name; images with the same match (patient, video, site) stay together.",
+            "split.group_by",
+        ),
+    )
     read: ReadOptions = field(default_factory=ReadOptions)
     started: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse two lengths, two values for one key, and numbers that mean nothing.
-
-        Raises:
-            MaskwrightError: such a wish.
-        """
-        check_lengths({name: getattr(self, name) for name in ("budget_seconds", "steps", "epochs")})
+        for name in ("plan_file", "from_run", "weights"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                object.__setattr__(self, name, Path(value))
+        if isinstance(self.settings, str | Mapping):
+            raise MaskwrightError(f"settings is {self.settings!r}, and it must be a list: ['optim.lr=3e-4']")
+        object.__setattr__(self, "settings", tuple(str(setting) for setting in self.settings))
+        for name in ("seed", "lora"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise MaskwrightError(f"`{name}` is {value!r}, and it must be a whole number", name)
+        check_lengths({"budget": self.budget_seconds, "steps": self.steps, "epochs": self.epochs})
         if self.seed is not None and self.seed < 0:
-            raise MaskwrightError(f"seed is {self.seed}, and it must be 0 or more: leave it out, or give e.g. 0")
-        values = {key.strip(): text.strip() for key, _, text in (setting.partition("=") for setting in self.settings)}
+            raise MaskwrightError(f"seed is {self.seed}, and it must be 0 or more: leave it out, or give 0", "seed")
         if self.from_run is not None and self.weights is not None:
             raise MaskwrightError(
-                f"--from {self.from_run} and --weights {self.weights} each say what to start from: keep one of them"
+                f"`from_run` {self.from_run} and `weights` {self.weights} each name weights to start from: keep one"
             )
-        for name, option, key in _SAME:
-            wish = getattr(self, name)
-            wish = str(wish) if name == "weights" and wish is not None else wish
-            if wish is not None and key in values and wish not in (values[key], yaml_value(values[key])):
-                said = f"{wish:g}" if isinstance(wish, float) else wish
-                raise MaskwrightError(
-                    f"{option} {said} and --set {key}={values[key]} contradict each other: keep one of them"
-                )
+        self._check_settings()
 
-    def said(self, key: str) -> str:
-        """Return how the user set `key`: `--freeze backbone`, `--set lora.rank=4`; or where else it comes from."""
-        for setting in reversed(self.settings):  # the last one holds
-            if meets(setting.partition("=")[0].strip(), key):
-                return self.typed.get(setting, f"--set {setting}")
-        for name, option, same in _SAME:
-            if same == key and getattr(self, name) is not None:
-                return f"{option} {getattr(self, name)}"
-        if self.plan_file is not None and any(meets(held, key) for held in named(read_plan(self.plan_file))):
-            return f"{key} of {self.plan_file}"
-        return key
+    @property
+    def budget_seconds(self) -> float | None:
+        """The budget in seconds, or None if none is given."""
+        return None if self.budget is None else parse_seconds(self.budget)
+
+    def values(self) -> Iterator[tuple[str, str, Any]]:
+        """Yield (field, key of the plan, value) for every given field that sets a key."""
+        for entry in fields(self):
+            option = entry.metadata.get("option")
+            value = getattr(self, entry.name)
+            if option is not None and option.key is not None and value is not None:
+                yield entry.name, option.key, self.budget_seconds if entry.name == "budget" else value
+
+    def _check_settings(self) -> None:
+        """Refuse a field and a setting of the same key with different values."""
+        from maskwright.core.plan_file import yaml_value
+
+        given = {key.strip(): text.strip() for key, _, text in (setting.partition("=") for setting in self.settings)}
+        for name, key, value in self.values():
+            plain = str(value) if isinstance(value, Path) else value
+            if key in given and plain not in (given[key], yaml_value(given[key])):
+                shown = f"{plain:g}" if isinstance(plain, float) else plain
+                raise MaskwrightError(
+                    f"`{name}` {shown} and `{key}={given[key]}` contradict each other: keep one of them"
+                )
 
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """On what a trained model is judged, and how.
+    """What to score a trained model on, and how.
 
     Attributes:
         split: `train`, `val`, `test`, or `all` for every labelled image.
-        read: how to read the data; None for how the training read its own.
+        read: how to read the data; None to read it as in the training.
         out: folder for `metrics-SPLIT.json` and `report-SPLIT.html`; None for the run folder.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        output_stride: of the network, where that can be changed; None for what the model says.
-        crf: let a dense CRF follow the network, and compare. Where the model holds no parameters of it, they are
-            fitted on validation images, and the model file is written anew to keep them.
-        refit: with `crf`: fit them, also where the model holds some.
+        output_stride: of the network, if it can be changed; None for the stride that the model says.
+        postprocess: name in `postprocess.POSTPROCESSORS`: apply it after the network, and compare. If the model has no
+            settings for it, they are fitted on validation images and saved in the model file.
+        refit: with `postprocess`: fit the settings even if the model has some.
+
+    Raises:
+        MaskwrightError: `refit` without a postprocessor.
     """
 
     split: str = "test"
@@ -122,23 +206,34 @@ class EvaluateRequest:
     out: Path | None = None
     device: str = "auto"
     output_stride: int | None = None
-    crf: bool = False
+    postprocess: str | None = None
     refit: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.out, str):
+            object.__setattr__(self, "out", Path(self.out))
+        if self.refit and self.postprocess is None:
+            raise MaskwrightError("`refit` fits a postprocessor again: name one with `postprocess`")
+
+
+RESUMABLE = frozenset({"device", "started"})
+"""Fields that may be set when a training is resumed."""
 
 
 def check_resume(request: PlanRequest, out: Path | None) -> None:
-    """Refuse what a resumed run, which keeps its own plan and folder, could not honour.
+    """Refuse settings that a resumed run, which keeps its plan and folder, cannot use.
 
     Raises:
-        MaskwrightError: a wish beyond the device, or a folder.
+        MaskwrightError: a setting other than the device is given.
     """
-    usual, heeded = PlanRequest(), {"device", "started"}
-    names = [entry.name for entry in fields(PlanRequest) if entry.name not in heeded]
-    given = [name for name in names if getattr(request, name) != getattr(usual, name)]
+    usual = PlanRequest()
+    names = [entry.name for entry in fields(PlanRequest) if entry.name not in RESUMABLE]
+    given = [name for name in names if name != "read" and getattr(request, name) != getattr(usual, name)]
+    given += [f"read.{entry.name}" for entry in fields(ReadOptions) if getattr(request.read, entry.name)]
     if out is not None:
         given.append("out")
     if given:
         raise MaskwrightError(
-            f"resume goes on with the run's own plan, so that the result stays the same: leave out {', '.join(given)}, "
-            "or start a new run without resume"
+            "`resume` continues the run with its own plan, so that the result stays the same: leave out "
+            f"{', '.join(f'`{name}`' for name in given)}, or start a new run without `resume`"
         )

@@ -1,4 +1,4 @@
-"""Layouts on disk to data sets: the table of formats, recognising one, and saying what was seen. Decodes no image."""
+"""Layouts on disk to data sets: the table of formats, and how one is recognised and read. Decodes no image."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.paths import existing
+from maskwright.core.read_options import ReadOptions
 from maskwright.data.formats import cityscapes, coco, folder, voc, yolo
-from maskwright.data.formats.options import Format, ReadOptions
+from maskwright.data.formats.options import Format
 from maskwright.data.formats.pairs import find_pairs, not_masks
 from maskwright.data.formats.walk import is_image, walk
 
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "Format", "ReadOptions", "images_of", "read_dataset"]
 
-# In the order in which they are tried: the more particular first.
+# In the order in which they are tried: the more specific first.
 FORMATS: dict[str, Format] = {
     "cityscapes": Format(
-        "leftImg8bit/ with gtFine/ or gtCoarse/, pictures that end in _labelIds", cityscapes.detect, cityscapes.read
+        "leftImg8bit/ with gtFine/ or gtCoarse/, whose images end in _labelIds", cityscapes.detect, cityscapes.read
     ),
     "voc": Format("JPEGImages/ with SegmentationClass/ and ImageSets/Segmentation/", voc.detect, voc.read),
-    "coco": Format("a JSON with images, categories and annotations with segmentation", coco.detect, coco.read),
-    "yolo": Format("images/ with labels/*.txt of outlines, and a data.yaml with names", yolo.detect, yolo.read),
+    "coco": Format("a JSON file with images, categories and annotations with segmentation", coco.detect, coco.read),
+    "yolo": Format("images/ with outlines in labels/*.txt, and a data.yaml with names", yolo.detect, yolo.read),
     "folder": Format("images and mask files in two folders, or side by side", folder.detect, folder.read),
 }
 
@@ -34,13 +35,13 @@ def read_dataset(root: Path | str, options: ReadOptions | None = None) -> Datase
 
     Args:
         root: a folder, a COCO JSON file or a YOLO data.yaml.
-        options: what the user forces; `ReadOptions()` if None.
+        options: settings that override what is recognised; `ReadOptions()` if None.
 
     Returns:
-        The data set: `format` and `layout` say what was seen, `faults` what was wrong with it.
+        The data set: `format` and `layout` tell what was recognised, `faults` what is wrong with it.
 
     Raises:
-        MaskwrightError: the path is missing or empty, no format fits, or the one that fits is damaged.
+        MaskwrightError: the path is missing or empty, no format fits, or the data of the format that fits is damaged.
     """
     root, options = existing(Path(root)), options or ReadOptions()
     if options.format is not None:
@@ -54,11 +55,11 @@ def read_dataset(root: Path | str, options: ReadOptions | None = None) -> Datase
 
 
 def images_of(root: Path, files: list[Path]) -> list[Path]:
-    """Return the images without the masks where `root` is laid out as a data set, and all files where it is not.
+    """Return the images without the masks if `root` is laid out as a data set, and all files otherwise.
 
     Args:
         root: a folder.
-        files: image-like ones below it.
+        files: the image files below it.
     """
     images = not_masks(root, files)
     if len(images) == len(files) or find_pairs(root, files).pairs:
@@ -68,18 +69,18 @@ def images_of(root: Path, files: list[Path]) -> list[Path]:
 
 
 def _nothing_fits(root: Path) -> MaskwrightError:
-    """Say what was looked for and what was found."""
+    """Build the error that tells what was looked for and what was found."""
     looked = "; ".join(f"{name} ({entry.summary})" for name, entry in FORMATS.items())
     if root.is_file():
-        return MaskwrightError(f"{root} is a file in no known format: point at a folder. Looked for: {looked}")
+        return MaskwrightError(f"{root} is a file in no known format: give a folder. Looked for: {looked}")
     files = list(walk(root))
     if not files:
-        return MaskwrightError(f"{root} is empty: point at a folder with images and masks")
+        return MaskwrightError(f"{root} is empty: give a folder with images and masks")
     images = sum(is_image(path) for path in files)
     if not images:
         suffixes = ", ".join(sorted({path.suffix.lower() or path.name for path in files})[:8])
         return MaskwrightError(
-            f"{root} holds {len(files)} files but no images ({suffixes}): point at a folder with images and masks. "
+            f"{root} holds {len(files)} files but no images ({suffixes}): give a folder with images and masks. "
             f"Looked for: {looked}"
         )
     try:

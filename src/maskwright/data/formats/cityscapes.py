@@ -1,4 +1,4 @@
-"""Cityscapes: leftImg8bit/SPLIT/CITY/ and gtFine/SPLIT/CITY/, its 34 label ids to the 19 classes it is judged by."""
+"""Cityscapes: leftImg8bit/SPLIT/CITY/ and gtFine/SPLIT/CITY/; maps its 34 label ids to its 19 evaluation classes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import Dataset, Fault, MaskFile, Record
+from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
 from maskwright.data.formats.classes import with_map
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.naming import split_word
@@ -16,7 +16,7 @@ from maskwright.data.formats.walk import images_below, record_id
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from maskwright.data.formats.options import ReadOptions
+    from maskwright.core.read_options import ReadOptions
 
 # Label id, name, colour: the classes that count, by train id 0..18 (Cordts et al. 2016, table of the label policy).
 _CLASSES: tuple[tuple[int, str, tuple[int, int, int]], ...] = (
@@ -57,10 +57,12 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """Read Cityscapes; the class ids that its own benchmark leaves out are ignored.
 
     Raises:
-        MaskwrightError: the folders are not there, or no image has labels.
+        MaskwrightError: a folder is missing, or no image has labels.
     """
     if options.classes is not None:
-        raise MaskwrightError(f"the classes of Cityscapes are fixed, so {options.classes} is of no use: drop --classes")
+        raise MaskwrightError(
+            f"the classes of Cityscapes are fixed, so {options.classes} cannot be used: leave out `read.classes`"
+        )
     kind = _label_folder(root)
     if kind is None:
         raise MaskwrightError(f"{root} is not laid out as Cityscapes: it needs leftImg8bit/ and gtFine/")
@@ -93,13 +95,13 @@ def _label_folder(root: Path) -> str | None:
 
 
 def _paired(root: Path, kind: str) -> tuple[str, list[Record], list[Fault]]:
-    """Pair images and labels by their names without the ends that Cityscapes gives them."""
+    """Pair images and labels by their names without the endings of Cityscapes."""
     files = images_below(root / kind)
     coding = next((name for name in _CODINGS if any(path.stem.endswith(f"_{name}") for path in files)), None)
     if coding is None:
         raise MaskwrightError(
-            f"{root / kind} holds no picture that ends in _labelIds or _labelTrainIds: make them from the polygons "
-            "with the Cityscapes scripts, or copy them along"
+            f"{root / kind} holds no image whose name ends in _labelIds or _labelTrainIds: make them from the polygons "
+            "with the Cityscapes scripts, or copy them here"
         )
     end = f"_{kind}_{coding}"
     masks = {path.stem.removesuffix(end): path for path in files if path.stem.endswith(end)}
@@ -113,7 +115,8 @@ def _paired(root: Path, kind: str) -> tuple[str, list[Record], list[Fault]]:
         used.add(name)
         folders = image.relative_to(root / "leftImg8bit").parts[:-1]
         split = split_word(folders[0]) if folders else None
-        records.append(Record(record_id(root, image), image, MaskFile(masks[name], "index"), split))
+        mask = MaskFile(ImageRef(masks[name]), "index")
+        records.append(Record(record_id(root, image), ImageRef(image), mask, split))
     for name in sorted(set(masks) - used):
         message = f"{masks[name].name} has no image in leftImg8bit/"
         faults.append(Fault("unpaired", "warning", masks[name], message, "add the image, or remove the labels"))
@@ -123,9 +126,9 @@ def _paired(root: Path, kind: str) -> tuple[str, list[Record], list[Fault]]:
 
 
 def _labelled(records: list[Record], values: dict[int, int], folder: Path) -> tuple[list[Record], tuple[Fault, ...]]:
-    """Leave out the test part if its labels are the blank ones that Cityscapes ships in place of the secret ones."""
+    """Leave out the test split if it has the blank labels that Cityscapes ships instead of the secret ones."""
     masks = [
-        record.annotation.path
+        record.annotation.file
         for record in records
         if record.split == "test" and isinstance(record.annotation, MaskFile)
     ]
@@ -134,6 +137,7 @@ def _labelled(records: list[Record], values: dict[int, int], folder: Path) -> tu
     scan = scan_masks(masks, _FEW_MASKS)
     if any(values.get(value) != IGNORE for value in scan.values):
         return records, ()
-    message = f"the {len(masks)} labels of test are blank, as Cityscapes ships them, and are left out"
-    fault = Fault("empty-mask", "note", folder / "test", message, "nothing: part of val is used for testing instead")
+    message = f"the {len(masks)} masks of the test split are blank, as Cityscapes ships them, and are not used"
+    cure = "nothing needs to be done: part of val is used for testing instead"
+    fault = Fault("empty-mask", "note", folder / "test", message, cure)
     return [record for record in records if record.split != "test"], (fault,)

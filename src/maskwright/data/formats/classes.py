@@ -1,14 +1,14 @@
-"""A table of names and a look into the masks to classes: what every value and colour in the files means.
+"""From a table of names and a scan of the masks to classes: what every value and colour in the files means.
 
-Rules, in the order in which they speak:
+Rules, in order of precedence:
 
-1. `ReadOptions.ignore` and `ReadOptions.map` beat everything.
+1. `ReadOptions.ignore` and `ReadOptions.map` override everything else.
 2. A class named unlabelled, unlabeled, void, ignore, ignored, unannotated or don't care (in any case and
    punctuation) is ignored, and so is its colour; unless fewer than two classes would be left.
-3. 255 in an index mask that no table names is ignored, unless the masks hold nothing but 0 and 255.
-4. Masks of 0 and 255 (or of 0 and 1, without a table) are background and foreground. Values that the options make 0,
-   255 or ignored do not count here, nor do slips (`Scan.strays`) that no table names, which are ignored; a value
-   mapped to any other says that these are class ids.
+3. 255 in an index mask is ignored if no table names it, unless the masks hold only 0 and 255.
+4. Masks of 0 and 255 (or of 0 and 1, without a table) are background and foreground. Values that the options map to
+   0, to 255 or to ignore do not count here, nor do likely annotation errors (`Scan.strays`) that no table names, which
+   are ignored; a value that is mapped to any other value means that the masks hold class ids.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-    from maskwright.data.formats.options import ReadOptions
+    from maskwright.core.read_options import ReadOptions
     from maskwright.data.formats.scan import Scan
 
 _IGNORED_NAMES = frozenset(
     {"unlabelled", "unlabeled", "void", "ignore", "ignored", "ignoreregion", "unannotated", "dontcare", "donotcare"}
 )
-# More values than this, unnamed, are taken for photographs or object ids and not for classes.
+# More unnamed values than this are photographs or object ids, and not classes.
 _MOST_FOUND = 180
 _BINARY = (Entry(0, "background"), Entry(1, "foreground"))
 
@@ -43,16 +43,17 @@ class Meaning:
     """What the files' values and colours mean.
 
     Attributes:
-        kind: how the mask files are to be read (`core.records.MaskFile.kind`).
+        kind: how to read the mask files (`core.records.MaskFile.kind`).
         classes: names and colours by index.
         values: value -> class index or `IGNORE`.
         colors: colour -> class index or `IGNORE`.
         notes: what was decided and why, for `Dataset.layout`.
-        soft: the masks are black and white with grey edges, and are cut at 128.
-        strays: values that may be slips, as no table and no option names them and two classes are left without them.
+        soft: the masks are black and white with grey edges, and are thresholded at 128.
+        strays: values that may be annotation errors: no table and no option names them, and without them two classes
+            are left.
     """
 
-    kind: Literal["index", "color", "instance"]
+    kind: Literal["index", "color", "instance", "values"]
     classes: Classes
     values: dict[int, int] = field(default_factory=dict)
     colors: dict[Color, int] = field(default_factory=dict)
@@ -62,7 +63,7 @@ class Meaning:
 
 
 def means_ignore(name: str) -> bool:
-    """Tell whether a class of this name is to be ignored (rule 2)."""
+    """Tell whether a class with this name is ignored (rule 2)."""
     return re.sub(r"[^a-z]", "", name.lower()) in _IGNORED_NAMES
 
 
@@ -70,17 +71,17 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
     """Decide what the values and colours of mask files mean.
 
     Args:
-        table: the names that the layout carries, if any.
+        table: the names that the layout gives, if any.
         scan: what the masks hold.
-        options: what the user forces.
+        options: the user's settings.
         masks: the masks' folder, for messages.
-        instances: the layout says that the values are object ids.
+        instances: the layout tells that the values are object ids.
 
     Raises:
-        MaskwrightError: the masks are no masks (photographs, JPEG without a table), or the options contradict them.
+        MaskwrightError: the files are not masks (photographs, JPEG without a table), or the options contradict them.
     """
     if instances or (table is None and not scan.colored and scan.instances):
-        return _instances(table, options, named=instances)
+        return _instances(table, options, masks, named=instances)
     if _by_color(table, scan):
         return _colors(table, scan, options, masks)
     known = {*options.map, *options.ignored(), *(entry.id for entry in (table.entries if table else ()))}
@@ -94,17 +95,17 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
 
 
 def _aside(scan: Scan, options: ReadOptions, strays: AbstractSet[int]) -> frozenset[int] | None:
-    """Return the values that do not count, where the masks are of 0 and 255 but for them (rule 4); None elsewhere."""
-    told = options.ignored() | set(options.map)
+    """Return the values that do not count if the rest of the masks is 0 and 255 (rule 4); None if it is not."""
+    named = options.ignored() | set(options.map)
     targets = {target for value, target in options.map.items() if value in scan.values}
-    if 255 in told or not targets <= {"ignore", 0, 255}:
+    if 255 in named or not targets <= {"ignore", 0, 255}:
         return None
-    besides = told if 255 in scan.rare() else told | strays
-    return frozenset(scan.values) - {0, 255} if scan.binary(besides) else None
+    excluded = named if 255 in scan.rare() else named | strays
+    return frozenset(scan.values) - {0, 255} if scan.binary(excluded) else None
 
 
 def _by_color(table: ClassTable | None, scan: Scan) -> bool:
-    """Tell whether colours decide: real ones, or those of a palette or of greys where the table names just these."""
+    """Tell whether colours give the class: real colours, or those of a palette or greys that the table lists."""
     if scan.colored:
         return True
     if table is None or not table.colored:
@@ -116,7 +117,7 @@ def _by_color(table: ClassTable | None, scan: Scan) -> bool:
     return {color for value, color in shown.items() if value != 255 or value not in scan.palette} <= known
 
 
-def _instances(table: ClassTable | None, options: ReadOptions, *, named: bool) -> Meaning:
+def _instances(table: ClassTable | None, options: ReadOptions, masks: Path, *, named: bool) -> Meaning:
     names = [entry.name for entry in table.entries if not means_ignore(entry.name)] if table else []
     pair = ("background", "object")
     if len(names) == 1:
@@ -124,22 +125,25 @@ def _instances(table: ClassTable | None, options: ReadOptions, *, named: bool) -
     elif len(names) == 2:
         pair = (names[0], names[1])
     if any(target != "ignore" for target in options.map.values()):
-        raise MaskwrightError("the masks hold object ids, and --map joins classes: drop it, or write --map ID=ignore")
-    why = "one id an object" if named else "16-bit masks that count 0, 1, 2, ... without gaps: one id an object"
+        raise MaskwrightError(
+            f"{masks} holds object ids, which cannot be mapped to classes: leave out `read.map`, or use `read.map` "
+            "ID=ignore"
+        )
+    why = "one id per object" if named else "16-bit masks with the values 0, 1, 2, ... without gaps: one id per object"
     values = dict.fromkeys(options.ignored(), IGNORE)
     return Meaning("instance", Classes.named(pair), values, notes=(why,))
 
 
 def _found_values(scan: Scan, options: ReadOptions, masks: Path, aside: frozenset[int] | None) -> Meaning:
-    """Name the classes by the values found: rules 1, 3 and 4."""
+    """Name the classes after the values in the masks: rules 1, 3 and 4."""
     if scan.soft:
         values = {value: int(value > 127) for value in range(256)} | dict.fromkeys(options.ignored(), IGNORE)
-        note = "black and white with grey edges, cut at 128"
+        note = "black and white with grey edges, thresholded at 128"
         return Meaning("index", Classes.named(("background", "foreground")), values, notes=(note,), soft=True)
     if scan.lossy * 2 > scan.looked:
         raise MaskwrightError(
-            f"{masks} holds JPEG-compressed masks, whose values are blurred, and no table names the true ones: "
-            "save the masks as PNG from their source, or add a classes.csv (name,r,g,b)"
+            f"{masks} holds JPEG-compressed masks, whose values are blurred, and no table lists the true values: "
+            "export the masks again as PNG, or add a classes.csv (name,r,g,b)"
         )
     if aside is not None:
         black_and_white = (Entry(0, "background"), Entry(255, "foreground"))
@@ -150,7 +154,7 @@ def _found_values(scan: Scan, options: ReadOptions, masks: Path, aside: frozense
     if len(present) > _MOST_FOUND:
         raise MaskwrightError(
             f"{masks} holds {len(present)} different values, and no table names them: if they are object ids, name the "
-            "folder instances/; if they are classes, add a classes.txt; if they are photographs, these are no masks"
+            "folder instances/; if they are classes, add a classes.txt; if the files are photographs, give masks"
         )
     entries = tuple(Entry(value, f"class-{value}") for value in sorted(present))
     return _indexed(entries, options, notes=(f"{len(entries)} classes found in the masks",))
@@ -160,7 +164,7 @@ def _black_and_white(aside: frozenset[int], white: str) -> str:
     if not aside:
         return "0 and 255"
     others = ", ".join(map(str, sorted(aside))) if len(aside) <= FEW_STRAYS else f"{len(aside)} other values"
-    return f"0 and 255 but for {others}, so 255 is {white}"
+    return f"0 and 255 except for {others}, so 255 is {white}"
 
 
 def _named_values(table: ClassTable, scan: Scan, options: ReadOptions, aside: frozenset[int] | None) -> Meaning:
@@ -177,7 +181,7 @@ def _named_values(table: ClassTable, scan: Scan, options: ReadOptions, aside: fr
         if scan.soft:
             values = {value: int(value > 127) for value in range(256)} | dict.fromkeys(options.ignored(), IGNORE)
             classes = _classes(entries, table.path)
-            return Meaning("index", classes, values, notes=(*notes, "grey edges cut at 128"), soft=True)
+            return Meaning("index", classes, values, notes=(*notes, "grey edges thresholded at 128"), soft=True)
         return _indexed(entries, options, tuple(notes), aside or (), table.path)
     return _indexed(entries, options, tuple(notes), source=table.path)
 
@@ -189,7 +193,7 @@ def _indexed(
     aside: Iterable[int] = (),
     source: Path | None = None,
 ) -> Meaning:
-    """Give the entries that are not ignored their class indices, in the order of their ids; ignore 255 and `aside`."""
+    """Give class indices, in the order of ids, to the entries that are not ignored; ignore 255 and `aside`."""
     kept, ignored, note = split_ignored(entries, options)
     values = {entry.id: index for index, entry in enumerate(kept)}
     values |= {entry.id: IGNORE for entry in ignored} | dict.fromkeys(options.ignored(), IGNORE)
@@ -200,8 +204,8 @@ def _indexed(
 def _colors(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: Path) -> Meaning:
     if options.ignore is not None or options.map:
         raise MaskwrightError(
-            f"{masks} holds colour masks, and --ignore and --map speak of values: name the colours in classes.csv "
-            "(name,r,g,b) and call the one to ignore 'void'"
+            f"{masks} holds colour masks, but `read.ignore` and `read.map` apply to values: list the colours in "
+            "classes.csv (name,r,g,b) and name the one to ignore 'void'"
         )
     if table is not None and table.colored:
         kept, ignored, note = split_ignored(table.entries, options)
@@ -210,20 +214,20 @@ def _colors(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: P
         if scan.lossy * 2 > scan.looked or len(scan.colors) > 255:
             raise MaskwrightError(
                 f"{masks} holds {'over ' if len(scan.colors) > 4000 else ''}{len(scan.colors)} different colours, and "
-                "no table says which are classes: are these photographs, or masks saved as JPEG or resized with "
-                "interpolation? Save them as PNG from their source, or add a classes.csv (name,r,g,b)"
+                "no table lists the classes: the files may be photographs, or masks saved as JPEG or resized with "
+                "interpolation. Export the masks again as PNG, or add a classes.csv (name,r,g,b)"
             )
         kept, ignored = _found_colors(scan), ()
         notes = (f"{len(kept)} colours found in the masks",)
         if table is not None:
-            notes = (*notes, f"{table.path.name} names no colours, so it was not used")
+            notes = (*notes, f"{table.path.name} lists no colours and was not used")
     colors = {entry.color: index for index, entry in enumerate(kept) if entry.color is not None}
     colors |= {entry.color: IGNORE for entry in ignored if entry.color is not None}
     return Meaning("color", _classes(kept, None if table is None else table.path), colors=colors, notes=notes)
 
 
 def _found_colors(scan: Scan) -> tuple[Entry, ...]:
-    """Name the colours found `class-1`, `class-2`, ... in the order of their values; black is the background."""
+    """Name the colours `class-1`, `class-2`, ... in the order of their values; black is the background."""
     entries: list[Entry] = []
     for color in sorted(scan.colors):
         number = len(entries) + (0 if (0, 0, 0) in scan.colors else 1)
@@ -234,10 +238,13 @@ def _found_colors(scan: Scan) -> tuple[Entry, ...]:
 def split_ignored(
     entries: tuple[Entry, ...], options: ReadOptions
 ) -> tuple[tuple[Entry, ...], tuple[Entry, ...], tuple[str, ...]]:
-    """Part the classes from what is ignored by option or by name.
+    """Separate the classes from the entries that are ignored by option or by name.
 
     Returns:
-        The classes kept, those ignored, and a note about these for people.
+        The classes, the ignored entries, and a note on each of these for `Dataset.layout`.
+
+    Raises:
+        MaskwrightError: no class is left.
     """
     forced = options.ignored()
     ignored = [entry for entry in entries if entry.id in forced]
@@ -248,17 +255,18 @@ def split_ignored(
     kept = tuple(entry for entry in entries if entry not in ignored and entry.id not in gone)
     if not kept:
         raise MaskwrightError(
-            "every class is ignored or mapped away, and training needs one: drop an --ignore or --map"
+            "every class is ignored or mapped away, but training needs one: leave out `read.ignore` or an entry of "
+            "`read.map`"
         )
     notes = tuple(f"{entry.name!r} ({entry.id}) is ignored" for entry in ignored)
     return kept, tuple(ignored), notes
 
 
 def with_map(values: dict[int, int], options: ReadOptions) -> dict[int, int]:
-    """Add the values that `--map A=B` tells to treat as another.
+    """Add the values that `options.map` reads as another value.
 
     Raises:
-        MaskwrightError: B means nothing.
+        MaskwrightError: that value has no class.
     """
     mapped = dict(values)
     for value, target in options.map.items():
@@ -266,13 +274,13 @@ def with_map(values: dict[int, int], options: ReadOptions) -> dict[int, int]:
             continue
         if target not in values:
             known = ", ".join(str(key) for key in sorted(values))
-            raise MaskwrightError(f"--map {value}={target}: {target} is no value with a class; these are: {known}")
+            raise MaskwrightError(f"`read.map` {value}={target}: {target} has no class: map to one of {known}")
         mapped[value] = values[target]
     return mapped
 
 
 def _classes(entries: tuple[Entry, ...], source: Path | None) -> Classes:
-    """Take the table's colours where it has all of them, the default palette otherwise."""
+    """Take the table's colours if it has all of them, the default palette otherwise."""
     names = tuple(entry.name for entry in entries)
     require_distinct(names, source)
     colors = [entry.color for entry in entries if entry.color is not None]

@@ -1,4 +1,4 @@
-"""COCO: one JSON a split, with images, categories and an outline or run-length code for each object. Paints nothing."""
+"""COCO: one JSON file a split, with images, categories and a polygon or run-length code an object. Paints nothing."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import Dataset, Fault, Record, Shapes
+from maskwright.core.records import Dataset, Fault, ImageRef, Record, Shapes
 from maskwright.data.formats.classes import split_ignored, with_map
-from maskwright.data.formats.coco_json import CocoFile, load, shapes_of
+from maskwright.data.formats.coco_json import CocoAnnotations, load, shapes_of
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.naming import split_word
 from maskwright.data.formats.tables import Entry
@@ -22,8 +22,8 @@ from maskwright.data.readers import DecodeError, image_size
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Split
-    from maskwright.data.formats.options import ReadOptions
 
 _MARKS = (b'"images"', b'"annotations"', b'"categories"', b'"segmentation"')
 _MOST_FILES = 50
@@ -31,14 +31,14 @@ _SIZE_CHECKS = 200
 
 
 class _Part(NamedTuple):
-    """One JSON file with the split that its name, or its folder's, gives."""
+    """One JSON file, and the split in its name or in that of its folder."""
 
-    file: CocoFile
+    file: CocoAnnotations
     split: Split | None
 
 
 def detect(root: Path) -> str | None:
-    """Say which JSON files hold COCO's keys; they are searched for these, not parsed."""
+    """Name the JSON files that hold COCO's keys; the files are searched for the keys and not parsed."""
     names = [record_id(root, path) if path != root else path.name for path in _json_files(root)]
     return ", ".join(names) or None
 
@@ -47,15 +47,17 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """Read COCO annotations: background and the categories; crowds are ignored.
 
     Raises:
-        MaskwrightError: no such JSON, a damaged one, categories that contradict each other, or no image found.
+        MaskwrightError: no COCO JSON file, a damaged one, contradictory categories, or no image found.
     """
     if options.classes is not None:
-        raise MaskwrightError(f"COCO names its categories itself, so {options.classes} is of no use: drop --classes")
+        raise MaskwrightError(
+            f"a COCO file names its categories itself, so {options.classes} cannot be used: leave out `read.classes`"
+        )
     paths = _json_files(root)
     if not paths:
         raise MaskwrightError(
-            f"{root} holds no COCO JSON with outlines (keys images, annotations with segmentation, categories): point "
-            "at the file itself, or at the folder that holds annotations/"
+            f"{root} holds no COCO JSON file with outlines (keys images, annotations with segmentation, categories): "
+            "give the file itself, or the folder that holds annotations/"
         )
     parts = [_Part(load(path), split_word(path.stem) or split_word(path.parent.name)) for path in paths]
     classes, values, notes = _classes(parts, options)
@@ -63,8 +65,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     records, faults = _records(base, parts, values)
     if not records:
         raise MaskwrightError(
-            f"none of the images that {paths[0]} lists, such as {_first_name(parts)}, lies below {base}: "
-            "put the images beside the annotations/ folder"
+            f"none of the images that {paths[0]} lists, such as {_first_name(parts)}, was found below {base}: "
+            "put the images next to the annotations/ folder"
         )
     faults += [fault for part in parts for fault in part.file.faults]
     text = ", ".join(record_id(base, path) for path in paths)
@@ -80,7 +82,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
 
 
 def _base(root: Path) -> Path:
-    """Return the folder below which the images are looked for."""
+    """Return the folder in which the images are searched."""
     if root.is_dir():
         return root
     return root.parent.parent if root.parent.name.lower() in {"annotations", "annotation", "labels"} else root.parent
@@ -96,7 +98,7 @@ def _json_files(root: Path) -> list[Path]:
 
 
 def _few(root: Path, pattern: str) -> list[Path]:
-    """Return the files of a pattern, unless a folder holds so many that they must be one an image."""
+    """Return the files that match a pattern, except from folders with so many that they must be one an image."""
     by_folder: defaultdict[Path, list[Path]] = defaultdict(list)
     for path in root.glob(pattern):
         if not any(part.startswith(".") for part in path.relative_to(root).parts) and path.is_file():
@@ -121,8 +123,8 @@ def _classes(parts: list[_Part], options: ReadOptions) -> tuple[Classes, dict[in
         for category, name in part.file.categories.items():
             if names.setdefault(category, name) != name:
                 raise MaskwrightError(
-                    f"{part.file.path} calls category {category} {name!r}, another file {names[category]!r}: "
-                    "export them from one project, or point at one file"
+                    f"{part.file.path} names category {category} {name!r}, but another file names it "
+                    f"{names[category]!r}: export the files from one project, or give one file only"
                 )
     ground = next((category for category, name in names.items() if name.strip().lower() == "background"), None)
     entries = [Entry(category, name) for category, name in sorted(names.items()) if category != ground]
@@ -157,9 +159,10 @@ def _records(base: Path, parts: list[_Part], values: dict[int, int]) -> tuple[li
                 if shapes is not None:
                     sizes[image] = entry.size
                     annotation = Shapes(part.file.path, shapes)
-                    records[image] = Record(record_id(base, image), image, annotation, part.split if splits else None)
+                    split = part.split if splits else None
+                    records[image] = Record(record_id(base, image), ImageRef(image), annotation, split)
         if missing:
-            message = f"{len(missing)} of {len(part.file.images)} images, such as {missing[0]}, are not there"
+            message = f"{len(missing)} of {len(part.file.images)} listed images, such as {missing[0]}, do not exist"
             faults.append(Fault("unpaired", "warning", part.file.path, message, "add them, or remove their entries"))
         for fault in _wrong_sizes(sizes):
             records.pop(fault.path)
@@ -168,7 +171,7 @@ def _records(base: Path, parts: list[_Part], values: dict[int, int]) -> tuple[li
 
 
 def _located(name: str, by_name: dict[str, list[Path]], base: Path, part: _Part) -> Path | None:
-    """Find an image by the end of its path; of several, the one in a folder of the same split, or the nearest."""
+    """Find an image by the end of its path; of several, take the one in a folder of the same split, or the nearest."""
     wanted = name.replace("\\", "/").removeprefix("./")
     paths = by_name.get(wanted.rpartition("/")[2], [])
     if len(paths) < 2:
@@ -186,9 +189,9 @@ def _located(name: str, by_name: dict[str, list[Path]], base: Path, part: _Part)
 
 
 def _wrong_sizes(sizes: dict[Path, tuple[int, int] | None]) -> list[Fault]:
-    """Compare sizes in the JSON with those of the files: a sample, and all of them if one of the sample differs.
+    """Compare the sizes in the JSON with those of the files: in a sample, and in all if one of the sample differs.
 
-    Outlines of another size would be painted in the wrong place without a word.
+    Outlines made for another size would be painted in the wrong place without any error.
     """
     known = {path: size for path, size in sizes.items() if size is not None}
     paths = list(known)
@@ -203,16 +206,17 @@ def _size_fault(path: Path, size: tuple[int, int]) -> Fault | None:
     try:
         seen = image_size(path)
     except DecodeError:
-        return None  # Whoever decodes it reports it.
+        return None  # Reported when the pixels are decoded.
     if seen == size:
         return None
-    turned = " (does its EXIF tag turn it?)" if seen == (size[1], size[0]) else ""
-    message = f"{path.name} is {seen[1]}x{seen[0]} pixels{turned}, but was annotated at {size[1]}x{size[0]}"
-    return Fault("size-mismatch", "error", path, message, "use the image it was annotated on, or export again")
+    turned = " after its EXIF orientation is applied" if seen == (size[1], size[0]) else ""
+    message = f"{path.name} is {seen[1]}x{seen[0]} pixels{turned}, but it was annotated at {size[1]}x{size[0]}"
+    cure = "use the image that was annotated, or export the annotations again"
+    return Fault("size-mismatch", "error", path, message, cure)
 
 
 def _unlisted(by_name: dict[str, list[Path]], used: set[Path], parts: list[_Part]) -> list[Fault]:
-    """Report images that lie beside listed ones and stand in no JSON."""
+    """Report images in the folders of listed ones that no JSON file lists."""
     listed = {entry.name.replace("\\", "/").rpartition("/")[2] for part in parts for entry in part.file.images}
     folders = {path.parent for path in used}
     extra: defaultdict[Path, list[str]] = defaultdict(list)
@@ -225,7 +229,7 @@ def _unlisted(by_name: dict[str, list[Path]], used: set[Path], parts: list[_Part
             "unpaired",
             "warning",
             folder,
-            f"{len(names)} images in {folder.name}/, such as {min(names)}, stand in no JSON",
+            f"no JSON file lists {len(names)} images in {folder.name}/, such as {min(names)}",
             "annotate them, or move them away",
         )
         for folder, names in sorted(extra.items())

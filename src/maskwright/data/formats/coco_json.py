@@ -1,4 +1,4 @@
-"""One COCO JSON file: its images, categories and objects, checked. Looks for no image and paints nothing."""
+"""One COCO JSON file: its images, categories and objects, checked. Opens no image and paints nothing."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class _Object(NamedTuple):
 
 
 @dataclass
-class CocoFile:
+class CocoAnnotations:
     """What one file holds.
 
     Attributes:
         path: the file.
-        images: in its order.
+        images: in the order of the file.
         categories: id -> name.
         objects: image id -> objects.
         faults: annotations that could not be used.
@@ -51,11 +51,11 @@ class CocoFile:
     faults: list[Fault] = field(default_factory=list)
 
 
-def load(path: Path) -> CocoFile:
+def load(path: Path) -> CocoAnnotations:
     """Parse and check one file.
 
     Raises:
-        MaskwrightError: no JSON, keys that are missing, or boxes only.
+        MaskwrightError: the file is not JSON, lacks a key, or holds boxes only.
     """
     try:
         data = json.loads(path.read_bytes())
@@ -65,33 +65,31 @@ def load(path: Path) -> CocoFile:
         images = [CocoImage(entry["id"], str(entry["file_name"]), _size(entry)) for entry in data["images"]]
         categories = {int(entry["id"]): str(entry["name"]) for entry in data["categories"]}
         annotations = data["annotations"]
-        file = CocoFile(path, images, categories)
+        file = CocoAnnotations(path, images, categories)
         unusable = [entry.get("id") for entry in annotations if not _add(file, entry)]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        what = f"no key {error}" if isinstance(error, KeyError) else str(error)
+        what = f"there is no key {error}" if isinstance(error, KeyError) else str(error)
         raise MaskwrightError(
-            f"{path} is no COCO annotation file ({what}): export it again as COCO instances"
+            f"{path} is not a COCO annotation file ({what}): export it again as COCO instances"
         ) from None
     if annotations and len(unusable) == len(annotations):
-        raise MaskwrightError(
-            f"{path} holds boxes only, and a segmentation needs outlines: export it with segmentations"
-        )
+        raise MaskwrightError(f"{path} holds boxes only, but segmentation needs outlines: export it with segmentations")
     if unusable:
-        message = f"{len(unusable)} annotations, such as id {unusable[0]}, have no usable outline and are left out"
+        message = f"{len(unusable)} annotations, such as id {unusable[0]}, have no usable outline and are skipped"
         cure = "redraw them with at least three corners, or remove them"
         file.faults.append(Fault("bad-outline", "warning", path, message, cure))
     strays = file.objects.keys() - {image.id for image in images}
     if strays:
         count, first = sum(len(file.objects[image]) for image in strays), min(map(str, strays))
-        message = f"{count} annotations are of images, such as id {first}, that it does not list"
+        message = f"{count} annotations belong to images, such as id {first}, that the file does not list"
         file.faults.append(Fault("unpaired", "warning", path, message, "list the images, or remove the annotations"))
     return file
 
 
 def shapes_of(
-    file: CocoFile, image: CocoImage, values: dict[int, int], path: Path
+    file: CocoAnnotations, image: CocoImage, values: dict[int, int], path: Path
 ) -> tuple[tuple[Shape, ...] | None, Fault | None]:
-    """Return the shapes of one image in the order of painting, or the fault that makes it unusable.
+    """Return the shapes of one image in painting order, or the fault that makes it unusable.
 
     Args:
         file: the annotations.
@@ -103,9 +101,9 @@ def shapes_of(
     for entry in file.objects.get(image.id, ()):
         if entry.category not in values:
             message = (
-                f"{file.path.name} gives {path.name} an object of category {entry.category}, which it does not name"
+                f"{file.path.name} gives {path.name} an object of category {entry.category}, which it does not define"
             )
-            cure = f"add the category, or map it with --map {entry.category}=ignore"
+            cure = f"add the category, or map it with `read.map` {entry.category}=ignore"
             return None, Fault("unknown-label", "error", path, message, cure)
         index = IGNORE if entry.crowd else values[entry.category]
         found.append((entry.area, entry.crowd, Shape(index, entry.polygons, entry.rle)))
@@ -117,7 +115,7 @@ def _size(entry: dict[str, Any]) -> tuple[int, int] | None:
     return (int(height), int(width)) if height and width else None
 
 
-def _add(file: CocoFile, entry: dict[str, Any]) -> bool:
+def _add(file: CocoAnnotations, entry: dict[str, Any]) -> bool:
     """Add one annotation; False if it has no usable outline."""
     drawn = entry.get("segmentation")
     polygons: tuple[tuple[float, ...], ...] = ()
@@ -137,7 +135,7 @@ def _add(file: CocoFile, entry: dict[str, Any]) -> bool:
 
 
 def _rle(drawn: dict[str, Any]) -> dict[str, object] | None:
-    """Check a run-length code: compressed text, or a list of runs."""
+    """Check a run-length code: compressed text, or a list of runs; None if it is neither."""
     size, counts = drawn.get("size"), drawn.get("counts")
     if not isinstance(size, list) or len(size) != 2:
         return None

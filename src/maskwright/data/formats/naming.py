@@ -1,4 +1,4 @@
-"""What names of folders and files tell: image or mask, which split, which pair. Opens no file."""
+"""What the names of folders and files mean: image or mask, which split, which pair. Opens no file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Role = Literal["image", "mask", "instance"]
 
-# Several folders of masks for the same images: the one named first here wins, of those that pair the most images.
+# Of several mask folders for the same images, take the one that pairs the most images, then the first of this list.
 MASK_WORDS: tuple[str, ...] = (
     *("masks", "mask", "labels", "label", "annotations", "annotation", "annots", "annot", "anno", "gts", "gt"),
     *("groundtruth", "groundtruths", "segmentationclass", "segmentations", "segmentation", "segmaps", "segmap"),
@@ -53,7 +53,7 @@ _SEPARATORS = re.compile(r"[\s_\-.]+")
 
 
 class Folder(NamedTuple):
-    """What the name of a folder says: its role, the word that says so, and a split; None where it says nothing."""
+    """What the name of a folder means: its role, the word for it, and a split; None where the name does not tell."""
 
     role: Role | None
     word: str | None
@@ -61,13 +61,13 @@ class Folder(NamedTuple):
 
 
 class Place(NamedTuple):
-    """What the path of a file below the root says.
+    """What the path of a file below the root means.
 
     Attributes:
-        role: of the nearest folder that names one.
-        word: the word of that folder that names it.
-        split: of the nearest folder that names one.
-        key: what an image and its mask share: split, remaining folders, and the stem.
+        role: of the nearest folder whose name tells one.
+        word: the word for the role in that name.
+        split: of the nearest folder whose name tells one.
+        key: what an image and its mask have in common: split, remaining folders, and the stem.
     """
 
     role: Role | None
@@ -77,7 +77,7 @@ class Place(NamedTuple):
 
 
 def folder_meaning(name: str) -> Folder:
-    """Read `trainannot`, `images_val`, `Train-Masks`, `train2017`, `gt`, ... ; anything else means nothing."""
+    """Read `trainannot`, `images_val`, `Train-Masks`, `train2017`, `gt`, ... ; other names mean nothing."""
     match = _FOLDER.fullmatch(_SEPARATORS.sub("", name.lower()))
     if match is None or not match.group(0):
         return Folder(None, None, None)
@@ -87,7 +87,7 @@ def folder_meaning(name: str) -> Folder:
 
 
 def split_word(name: str) -> Split | None:
-    """Find a split in a file's or folder's name: `instances_val2017`, `train`, `my-test-set`; the last one counts."""
+    """Find a split in the name of a file or folder: `instances_val2017`, `my-test-set`; the last one counts."""
     found = [_SPLITS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in _SPLITS]
     return found[-1] if found else None
 
@@ -100,7 +100,7 @@ def place(parts: tuple[str, ...]) -> Place:
 
 @lru_cache(maxsize=4096)
 def _folders(parts: tuple[str, ...]) -> Place:
-    """Read the folders alone: a data set has few of them and many files."""
+    """Read the folders only, cached: a data set has few folders and many files."""
     role: Role | None = None
     word: str | None = None
     split: Split | None = None
@@ -116,16 +116,16 @@ def _folders(parts: tuple[str, ...]) -> Place:
 
 
 def stem(name: str) -> str:
-    """Return a file's name without its suffix, and without a second one of an image (`a.jpg.png` -> `a`)."""
+    """Return the name of a file without its suffix, and without a second image suffix (`a.jpg.png` -> `a`)."""
     name = name.rpartition(".")[0] or name
     inner = name.rpartition(".")
     return inner[0] if f".{inner[2].lower()}" in IMAGE_SUFFIXES and inner[0] else name
 
 
 def bare_stem(name: str) -> str:
-    """Drop the words for image or mask at either end of a stem: `img_07`, `mask_07`, `07_sat` and `07_label` -> `07`.
+    """Remove the words for image or mask at either end of a stem: `img_07`, `mask_07`, `07_sat`, `07_label` -> `07`.
 
-    Nothing is left of `image` or `mask` alone.
+    The result is empty for `image` or `mask` alone.
     """
     parts = _parts(name)
     while parts and _is_role_word(parts[-1]):
@@ -136,7 +136,7 @@ def bare_stem(name: str) -> str:
 
 
 def mask_owner(name: str) -> str | None:
-    """Return the stem of the image that a mask beside it belongs to: `a_mask`, `mask_a` -> `a`; None if no mask's."""
+    """Return the stem of the image of a mask in the same folder: `a_mask`, `mask_a` -> `a`; None for an image."""
     parts = _parts(name)
     if parts and _is_mask_word(parts[-1]):
         return "".join(parts[:-2])
@@ -153,5 +153,5 @@ def _is_mask_word(part: str) -> bool:
 
 
 def _is_role_word(part: str) -> bool:
-    # "L" is how the original CamVid marks its label pictures.
+    # The original CamVid marks its label images with "L".
     return part.lower() in _ROLES or part in {"L", "labelIds", "leftImg8bit"}

@@ -1,7 +1,7 @@
-"""Images and the masks that belong to them, by what their paths tell; what finds no partner becomes a fault.
+"""Images and their masks, paired by their paths; a file without a partner becomes a fault. Opens no file.
 
-One rule covers the common arrangements: strip the words for a role (`images`, `masks`, `annot`, ...) and for a split
-(`train`, ...) from the path, and what is left must be the same for an image and its mask. Opens no file.
+One rule covers the common layouts: the words for a role (`images`, `masks`, `annot`, ...) and for a split (`train`,
+...) are removed from the path, and the rest must be the same for an image and its mask.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MANY = 5
 
 
 class Pair(NamedTuple):
-    """An image, its mask, and where the layout puts them."""
+    """An image file, its mask file, and the split that the layout gives them."""
 
     image: Path
     mask: Path
@@ -36,10 +36,10 @@ class Pairing(NamedTuple):
 
     Attributes:
         pairs: sorted by image.
-        images, masks: how many of each were seen, paired or not.
-        instances: the masks' folder says that they hold one id an object.
-        layout: the folders seen, in words.
-        faults: what found no partner.
+        images, masks: how many of each there are, paired or not.
+        instances: the name of the masks' folder tells that the masks hold one id per object.
+        layout: the folders, in words.
+        faults: files without a partner.
     """
 
     pairs: tuple[Pair, ...]
@@ -59,8 +59,8 @@ def find_pairs(root: Path, paths: list[Path]) -> Pairing:
     """Pair images and masks among the files below `root`.
 
     Args:
-        root: the folder the user pointed at; its own name and those above say nothing.
-        paths: every image-like file below it.
+        root: the folder that the user gave; its name and those above it are not read.
+        paths: every image file below it.
     """
     images, masks, how = _divided(root, paths)
     chosen, aside = _chosen(images, masks)
@@ -77,13 +77,13 @@ def find_pairs(root: Path, paths: list[Path]) -> Pairing:
 
 
 def not_masks(root: Path, paths: list[Path]) -> list[Path]:
-    """Return the image-like files below `root` without those that are masks, of an image here or not."""
+    """Return the image files below `root` that are not masks, whether or not the masks have an image."""
     masks = {file.path for file in _divided(root, paths)[1]}
     return [path for path in paths if path not in masks]
 
 
 def _divided(root: Path, paths: list[Path]) -> tuple[list[_File], list[_File], str | None]:
-    """Tell images from masks by their folders, or else side by side."""
+    """Tell images from masks by their folders, or by their names if they share a folder."""
     skip = len(root.parts)
     files = [_File(path, naming.place(path.parts[skip:])) for path in paths]
     masks = [file for file in files if file.place.role in {"mask", "instance"}]
@@ -103,7 +103,7 @@ def _side_by_side(files: list[_File]) -> tuple[list[_File], list[_File], str | N
             masks.append(_File(file.path, file.place._replace(key=(*file.place.key[:-1], owner))))
     if masks:
         taken = {file.path for file in masks}
-        return [file for file in files if file.path not in taken], masks, "masks beside the images"
+        return [file for file in files if file.path not in taken], masks, "masks in the same folder"
     twins: defaultdict[tuple[str, ...], list[_File]] = defaultdict(list)
     for file in files:
         twins[file.place.key].append(file)
@@ -111,7 +111,8 @@ def _side_by_side(files: list[_File]) -> tuple[list[_File], list[_File], str | N
     lossless = [file for group in couples for file in group if not _is_lossy(file)]
     if len(lossless) >= 0.8 * len(twins):
         taken = {file.path for file in lossless}
-        return [file for file in files if file.path not in taken], lossless, "masks beside the images, by their suffix"
+        how = "masks in the same folder, with another suffix"
+        return [file for file in files if file.path not in taken], lossless, how
     return files, [], None
 
 
@@ -120,7 +121,7 @@ def _is_lossy(file: _File) -> bool:
 
 
 def _chosen(images: list[_File], masks: list[_File]) -> tuple[list[_File], tuple[str, ...]]:
-    """Keep the kind of mask folder that pairs the most images, where there are several, and name the others."""
+    """Keep the kind of mask folder that pairs the most images if there are several, and name the others."""
     by_word: defaultdict[str, list[_File]] = defaultdict(list)
     for mask in masks:
         by_word[mask.place.word or ""].append(mask)
@@ -129,14 +130,14 @@ def _chosen(images: list[_File], masks: list[_File]) -> tuple[list[_File], tuple
     order = ("", *naming.MASK_WORDS, *naming.INSTANCE_WORDS)
     exact = [{mask.place.key for mask in by_word[word]} for word in by_word]
     shared = any(first & second for place, first in enumerate(exact) for second in exact[place + 1 :])
-    if not shared:  # `trainannot/` beside `val_labels/`: together they cover the images.
+    if not shared:  # `trainannot/` and `val_labels/`: together they cover the images.
         return masks, ()
     best = min(by_word, key=lambda word: (-len(_matched(images, by_word[word])), order.index(word)))
     return by_word[best], tuple(sorted(word for word in by_word if word != best))
 
 
 def _matched(images: list[_File], masks: list[_File]) -> list[tuple[_File, _File]]:
-    """Pair by equal keys, from the strictest to the loosest; the looser ones only where nothing else pairs."""
+    """Pair by equal keys, from the strictest to the loosest; the looser ones only if nothing else pairs."""
     pairs, images, masks = _joined(images, masks, _exact)
     more, images, masks = _joined(images, masks, _bare, unique_masks=True)
     pairs += more
@@ -178,7 +179,7 @@ def _joined(
     unique_masks: bool = False,
     unique_images: bool = False,
 ) -> tuple[list[tuple[_File, _File]], list[_File], list[_File]]:
-    """Return the pairs of equal keys, the images left and the masks left; of masks with one key the first counts."""
+    """Return the pairs of equal keys and the unpaired images and masks; of masks with one key the first counts."""
     by_key: dict[tuple[str, ...], _File] = {}
     for mask in masks:
         by_key.setdefault(key(mask), mask)
@@ -201,14 +202,14 @@ def _same_split(image: _File, mask: _File) -> bool:
 
 
 def _layout(root: Path, pairs: tuple[Pair, ...], how: str | None, aside: tuple[str, ...]) -> str:
-    """Say which folders pair with which, at most four of them."""
+    """Describe which folders pair with which, at most four of them."""
     folders = Counter((_folder(root, pair.image), _folder(root, pair.mask)) for pair in pairs)
     shown = sorted(name for name, _ in folders.most_common(4))
     texts = [image if how else f"{image} + {mask}" for image, mask in shown]
     if len(folders) > 4:
         texts.append(f"{len(folders) - 4} more folders")
     text = ", ".join(texts) + (f" ({how})" if how else "")
-    return text + (f" ({', '.join(aside)} left aside)" if aside else "")
+    return text + (f" ({', '.join(aside)} not used)" if aside else "")
 
 
 def _folder(root: Path, path: Path) -> str:
@@ -216,7 +217,7 @@ def _folder(root: Path, path: Path) -> str:
 
 
 def _unpaired(root: Path, images: list[_File], masks: list[_File], pairs: tuple[Pair, ...]) -> tuple[Fault, ...]:
-    """Report what found no partner: file by file, or by folder where a whole folder has none."""
+    """Report the files without a partner one by one, or by folder if no file of a folder has one."""
     paired = {pair.image for pair in pairs} | {pair.mask for pair in pairs}
     faults: list[Fault] = []
     for what, other, files in (("image", "mask", images), ("mask", "image", masks)):
@@ -230,7 +231,7 @@ def _unpaired(root: Path, images: list[_File], masks: list[_File], pairs: tuple[
 
 
 def _lonely(root: Path, folder: Path, alone: list[Path], *, what: str, other: str, whole: bool) -> list[Fault]:
-    cure = f"add the {other}, or remove the {what}; a pair has the same name but for the suffix"
+    cure = f"add the {other}, or remove the {what}; an image and its mask have the same name, apart from the suffix"
     severity: Severity = "error" if what == "image" else "warning"
     if whole and len(alone) > _MANY:
         message = f"none of the {len(alone)} {what}s in {_folder(root, folder / 'x')} has a {other}"

@@ -1,4 +1,4 @@
-"""What values and colours the masks hold, from a sample of them in constant memory. Knows no names of classes."""
+"""The values and colours in the masks, counted in a sample of them in constant memory. Knows no names of classes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from maskwright.data.readers import DecodeError, read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
-    from pathlib import Path
 
+    from maskwright.core.records import ImageRef
     from maskwright.data.formats.tables import Color
     from maskwright.data.readers import RawMask
 
 MOST_MASKS = 200
 _MOST_COLORS = 4096
-# What is rare enough for a slip, and how many slips there may be: more are the long tail of many classes.
+# How rare an annotation error is, and how many there may be: more rare values are the long tail of many classes.
 _FEWEST_TO_COMPARE = 5
 _ENOUGH_FOR_TWO = 100
 _STRAY_SHARE = 0.001
@@ -31,18 +31,18 @@ class Scan:
     """What was found in a sample of the masks.
 
     Attributes:
-        masks: how many masks there are.
-        looked: how many were decoded.
-        indexed: how many of these hold values, and not real colours.
+        masks: number of masks.
+        looked: number of decoded masks.
+        indexed: number of decoded masks that hold values, and not real colours.
         values: value -> pixels, over the masks that hold values.
-        holders: value -> how many masks hold it.
+        holders: value -> number of masks that hold it.
         first: value -> the first mask that holds it.
         colors: colour -> pixels, over the masks that hold colours (at most 4096 different ones are counted).
-        palette: colours of the palette for the indices seen in palette pictures.
-        palettes: how many were palette pictures.
-        wide: how many hold more than 8 bits.
-        lossy: how many are JPEG-compressed.
-        contiguous: how many hold the values 0..n and no other.
+        palette: index -> colour of the palette, for the indices found in palette images.
+        palettes: number of palette images.
+        wide: number of masks with more than 8 bits.
+        lossy: number of JPEG-compressed masks.
+        contiguous: number of masks that hold the values 0..n and no other.
         error: the first decoding error, if any.
     """
 
@@ -51,7 +51,7 @@ class Scan:
     indexed: int = 0
     values: Counter[int] = field(default_factory=Counter)
     holders: Counter[int] = field(default_factory=Counter)
-    first: dict[int, Path] = field(default_factory=dict)
+    first: dict[int, ImageRef] = field(default_factory=dict)
     colors: Counter[Color] = field(default_factory=Counter)
     palette: dict[int, Color] = field(default_factory=dict)
     palettes: int = 0
@@ -65,19 +65,19 @@ class Scan:
         """Whether most of the masks hold real colours."""
         return self.indexed * 2 < self.looked
 
-    def binary(self, besides: AbstractSet[int] = frozenset()) -> bool:
-        """Whether the masks hold nothing but 0 and 255, and 255 does occur; values `besides` do not count."""
-        return 255 in self.values and set(self.values) - besides <= {0, 255}
+    def binary(self, excluded: AbstractSet[int] = frozenset()) -> bool:
+        """Whether the masks hold only 0 and 255, and 255 does occur; values `excluded` do not count."""
+        return 255 in self.values and set(self.values) - excluded <= {0, 255}
 
     def strays(self) -> list[int]:
-        """Return the values that look like slips of the hand: rare, and few unless all the rest is 0 and 255."""
+        """Return the values that look like annotation errors: rare, and few unless all the rest is 0 and 255."""
         found = sorted(self.rare() - {0, 255})
         return found if len(found) <= FEW_STRAYS or self.binary(frozenset(found)) else []
 
     def rare(self) -> frozenset[int]:
-        """Return the values with a thousandth of the pixels at most, in one mask, or in two of at least a hundred.
+        """Return the values with at most 0.1% of the pixels, in one mask, or in two of at least a hundred.
 
-        In a sample one mask stands for many, so there it is one.
+        In a sample one mask represents many, so there the limit is one.
         """
         if self.indexed < _FEWEST_TO_COMPARE:
             return frozenset()
@@ -105,34 +105,34 @@ class Scan:
         return self.indexed > 0 and min(self.wide, self.contiguous) >= most and max(self.values, default=0) >= 32
 
 
-def scan_masks(paths: list[Path], most: int = MOST_MASKS) -> Scan:
-    """Look into at most `most` masks, evenly spread over `paths`.
+def scan_masks(masks: list[ImageRef], most: int = MOST_MASKS) -> Scan:
+    """Decode at most `most` masks, evenly spread over `masks`, and count their values and colours.
 
-    A mask that cannot be decoded is left out here; the fingerprint reports it, as it opens every one.
+    A mask that cannot be decoded is skipped here; the fingerprint, which opens every mask, reports it.
 
     Raises:
-        DecodeError: not one could be decoded; the first one's error.
+        DecodeError: no mask could be decoded; the error of the first one.
     """
-    scan = Scan(masks=len(paths))
-    for path in _spread(paths, most):
+    scan = Scan(masks=len(masks))
+    for mask in _spread(masks, most):
         try:
-            raw = read_mask(path)
+            raw = read_mask(mask)
         except DecodeError as error:
             scan.error = scan.error or error
             continue
-        _count(scan, raw, path)
+        _count(scan, raw, mask)
     if scan.error is not None and not scan.looked:
         raise scan.error
     return scan
 
 
-def _spread(paths: list[Path], most: int) -> list[Path]:
-    if len(paths) <= most:
-        return paths
-    return [paths[place] for place in np.linspace(0, len(paths) - 1, most).round().astype(int)]
+def _spread(masks: list[ImageRef], most: int) -> list[ImageRef]:
+    if len(masks) <= most:
+        return masks
+    return [masks[place] for place in np.linspace(0, len(masks) - 1, most).round().astype(int)]
 
 
-def _count(scan: Scan, raw: RawMask, path: Path) -> None:
+def _count(scan: Scan, raw: RawMask, mask: ImageRef) -> None:
     scan.looked += 1
     scan.lossy += raw.lossy
     values = raw.indices()
@@ -146,7 +146,7 @@ def _count(scan: Scan, raw: RawMask, path: Path) -> None:
     scan.values.update(counted)
     scan.holders.update(counted.keys())
     for value in counted:
-        scan.first.setdefault(value, path)
+        scan.first.setdefault(value, mask)
     if raw.palette is not None:
         scan.palettes += 1
         for value in counted:
@@ -155,7 +155,7 @@ def _count(scan: Scan, raw: RawMask, path: Path) -> None:
 
 
 def _histogram(values: Any) -> dict[int, int]:
-    """Count the values, row by row so that large masks need no second array of eight bytes a pixel."""
+    """Count the values of a mask (H, W) in bands of rows, so that it needs no array of eight bytes a pixel."""
     if values.dtype not in (np.uint8, np.uint16):
         found, pixels = np.unique(values, return_counts=True)
         return dict(zip(found.tolist(), pixels.tolist(), strict=True))

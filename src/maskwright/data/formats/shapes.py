@@ -1,4 +1,4 @@
-"""What the formats of drawn shapes share: which outlines count, in which order shapes are painted. Opens no file."""
+"""Shared by the formats of drawn shapes: valid outlines, and the order of painting. Opens no file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FEWEST_NUMBERS = 6
 
 
 def ring(values: Any) -> tuple[float, ...] | None:
-    """Return a closed ring [x0, y0, x1, y1, ...], or None if it is none: fewer than three corners, or not numbers."""
+    """Return a closed ring [x0, y0, x1, y1, ...], or None if it has fewer than three corners or is not of numbers."""
     if not isinstance(values, list | tuple) or len(values) < _FEWEST_NUMBERS or len(values) % 2:
         return None
     try:
@@ -32,9 +32,9 @@ def ring_area(numbers: tuple[float, ...]) -> float:
 
 
 def painting_order(shapes: Iterable[tuple[float, bool, Shape]]) -> tuple[Shape, ...]:
-    """Order (area, whether it is a crowd, shape) for painting: crowds first, then from large to small.
+    """Sort (area, whether it is a crowd, shape) for painting: crowds first, then from large to small.
 
-    So a small object stands in front of the large one it lies on, and an object within a crowd is not lost.
+    So a small object covers the large one that it lies on, and an object inside a crowd is kept.
     """
     ordered = sorted(shapes, key=lambda entry: (not entry[1], -entry[0]))
     return tuple(shape for *_, shape in ordered)

@@ -1,9 +1,9 @@
-"""Tables of class names in the many forms people write them; finds them in a folder. Knows no masks.
+"""Tables of class names in many forms, and where to find them in a folder. Knows no masks.
 
 Text, one class a line: `name`; `id name` or `id,name` or `id: name`; `name,r,g,b` or `name r g b`; `id,name,r,g,b`;
-`r g b name` (CamVid); `name:r,g,b:parts:actions` (CVAT). CSV with a header that has a column for the name and, if
-any, for the id and red, green, blue. JSON and YAML: a list of names or of objects, a mapping either way, or either
-of them under `names`, `classes`, `categories` or `labels`. Lines that begin with # are skipped.
+`r g b name` (CamVid); `name:r,g,b:parts:actions` (CVAT). CSV with a header that has a column for the name and,
+optionally, for the id and red, green, blue. JSON and YAML: a list of names or of objects, a mapping in either
+direction, or one of these under `names`, `classes`, `categories` or `labels`. Lines that start with # are skipped.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _FORMS = tuple(
 
 @dataclass(frozen=True)
 class Entry:
-    """One class as a table names it: `id` is its value in index masks, `color` its colour in RGB masks."""
+    """One class of a table: `id` is its value in index masks, `color` its colour in RGB masks."""
 
     id: int
     name: str
@@ -63,9 +63,9 @@ class ClassTable:
     """A table of classes.
 
     Attributes:
-        path: where it stood.
+        path: the file.
         entries: in the order of their ids.
-        numbered: the ids were written down, and not merely counted.
+        numbered: the file lists the ids; otherwise they are the line numbers from 0.
     """
 
     path: Path
@@ -79,7 +79,7 @@ class ClassTable:
 
 
 def find_table(folders: Iterable[Path]) -> ClassTable | None:
-    """Return the first table that lies in one of the folders, under one of `FILE_NAMES`; None if there is none."""
+    """Return the first table in one of the folders, under one of `FILE_NAMES`; None if there is none."""
     for folder in folders:
         for name in FILE_NAMES:
             path = folder / name
@@ -94,17 +94,17 @@ def read_table(path: Path) -> ClassTable:
     """Read a table of classes.
 
     Raises:
-        MaskwrightError: missing, no text, or in none of the known forms.
+        MaskwrightError: the file is missing, not UTF-8 text, or in none of the known forms.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise MaskwrightError(f"{path} does not exist: give --classes the file that names the classes") from None
+        raise MaskwrightError(f"{path} does not exist: give a file with class names as `read.classes`") from None
     except UnicodeDecodeError:
         raise MaskwrightError(f"{path} is not UTF-8 text: save it as UTF-8") from None
     except OSError as error:
         raise MaskwrightError(
-            f"{path} cannot be read ({error.strerror}): give --classes a file that names the classes"
+            f"{path} cannot be read ({error.strerror}): give a file with class names as `read.classes`"
         ) from None
     suffix = path.suffix.lower()
     if suffix in {".json", ".yaml", ".yml"}:
@@ -135,7 +135,8 @@ def _require_distinct(path: Path, entries: list[Entry]) -> None:
         if entry.color is None:
             continue
         if max(entry.color) > 255:
-            raise MaskwrightError(f"{path} gives {entry.name!r} the colour {entry.color}, and 255 is the highest value")
+            colour = f"{path} gives {entry.name!r} the colour {entry.color}"
+            raise MaskwrightError(f"{colour}, but 255 is the highest value: correct it")
         if entry.color in colors:
             both = f"{colors[entry.color]!r} and {entry.name!r}"
             raise MaskwrightError(f"{path} gives the colour {entry.color} to {both}: change one")
@@ -155,11 +156,11 @@ def _from_lines(path: Path, lines: list[str]) -> list[tuple[int | None, str, Col
             color = _color(path, [found.get(channel) for channel in "rgb"])
             rows.append((number, found["name"], color))
         return rows
-    raise MaskwrightError(f"{path} is no table of classes: write one name a line")
+    raise MaskwrightError(f"{path} is not a table of classes: write one name a line")
 
 
 def _header(line: str) -> dict[str, str] | None:
-    """Map `name`, `id`, `r`, `g`, `b` to the columns of a CSV's first line; None if it is no header."""
+    """Map `name`, `id`, `r`, `g`, `b` to the columns of a CSV's first line; None if it is not a header."""
     names = [name.strip().strip('"').lower() for name in re.split("[,;\t]", line)]
     name = next((column for column in _NAME_COLUMNS if column in names), None)
     if name is None:
@@ -184,14 +185,15 @@ def _from_csv(path: Path, lines: list[str]) -> list[tuple[int | None, str, Color
         try:
             own_id = int(cells[columns["id"]]) if "id" in columns else None
         except ValueError:
-            raise MaskwrightError(f"{path}, class {number}: the id {cells[columns['id']]!r} is no number") from None
+            wrong = f"{path}, class {number}: the id {cells[columns['id']]!r}"
+            raise MaskwrightError(f"{wrong} is not a whole number: correct it") from None
         color = _color(path, [cells.get(columns[channel]) for channel in "rgb"]) if "r" in columns else None
         rows.append((own_id, cells[columns["name"]], color))
     return rows
 
 
 def _color(path: Path, values: Any) -> Color | None:
-    """Read [r, g, b] or "#rrggbb"; None where there is no colour."""
+    """Read [r, g, b] or "#rrggbb"; None if there is no colour."""
     if isinstance(values, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", values):
         values = list(bytes.fromhex(values[1:]))
     if not isinstance(values, list) or len(values) != 3 or any(value in {None, ""} for value in values):
@@ -199,7 +201,7 @@ def _color(path: Path, values: Any) -> Color | None:
     try:
         red, green, blue = (int(value) for value in values)
     except (TypeError, ValueError):
-        raise MaskwrightError(f"{path} holds the colour {values}: write three whole numbers of 0..255") from None
+        raise MaskwrightError(f"{path} holds the colour {values}: write three whole numbers from 0 to 255") from None
     return red, green, blue
 
 
@@ -212,10 +214,10 @@ def _parsed(path: Path, text: str, *, is_json: bool) -> Any:
 
 
 def from_names(path: Path, names: Any) -> ClassTable:
-    """Make a table of the `names` of a YAML or JSON file: a list, or a mapping either way.
+    """Make a table of the `names` of a YAML or JSON file: a list, or a mapping in either direction.
 
     Raises:
-        MaskwrightError: something else.
+        MaskwrightError: `names` is neither.
     """
     return _table(path, _from_data(path, names))
 
@@ -230,7 +232,7 @@ def _from_data(path: Path, data: Any) -> list[tuple[int | None, str, Color | Non
         return [_from_pair(path, key, value) for key, value in data.items()]
     if isinstance(data, list):
         return [_from_item(path, item) for item in data]
-    raise MaskwrightError(f"{path} holds {type(data).__name__}, not names of classes: write a list of names")
+    raise MaskwrightError(f"{path} holds {type(data).__name__}, not class names: write a list of names")
 
 
 def _from_item(path: Path, item: Any) -> tuple[int | None, str, Color | None]:
@@ -243,7 +245,7 @@ def _from_item(path: Path, item: Any) -> tuple[int | None, str, Color | None]:
             return number, name, _color(path, color)
     elif isinstance(item, str | int | float | bool):
         return None, str(item), None
-    raise MaskwrightError(f"{path} holds {item!r}, which names no class: write a name, or an object with a `name`")
+    raise MaskwrightError(f"{path} holds {item!r}, which is not a class name: write a name, or an object with a `name`")
 
 
 def _from_pair(path: Path, key: Any, value: Any) -> tuple[int | None, str, Color | None]:
@@ -253,4 +255,4 @@ def _from_pair(path: Path, key: Any, value: Any) -> tuple[int | None, str, Color
         return value, str(key), None
     if isinstance(value, list) and len(value) == 3:
         return None, str(key), _color(path, value)
-    raise MaskwrightError(f"{path} holds {key!r}: {value!r}, which names no class: write it as id: name")
+    raise MaskwrightError(f"{path} holds {key!r}: {value!r}, which is not a class: write it as id: name")

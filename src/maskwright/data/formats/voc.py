@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import Dataset, Fault, MaskFile, Record
+from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
 from maskwright.data.formats.classes import meaning_of
 from maskwright.data.formats.folder import mask_faults, mask_words, meaningful_splits, table_for
 from maskwright.data.formats.naming import split_word
@@ -16,8 +16,8 @@ from maskwright.data.formats.walk import is_image, record_id
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Split
-    from maskwright.data.formats.options import ReadOptions
     from maskwright.data.formats.scan import Scan
 
 VOC_NAMES: tuple[str, ...] = (
@@ -28,7 +28,7 @@ _BORDER = (224, 224, 192)
 
 
 class _Base(NamedTuple):
-    """One folder laid out as VOC: its images and masks by stem, and the splits its lists give."""
+    """One folder in VOC layout: its images and masks by stem, and the splits in its lists."""
 
     folder: Path
     images: dict[str, Path]
@@ -38,7 +38,7 @@ class _Base(NamedTuple):
 
 
 def detect(root: Path) -> str | None:
-    """Say that JPEGImages/ and SegmentationClass/ lie in the root, or in VOC2012/ or VOCdevkit/VOC2012/ below it."""
+    """Find JPEGImages/ and SegmentationClass/ in the root, or in VOC2012/ or VOCdevkit/VOC2012/ below it."""
     bases = _bases(root)
     if not bases:
         return None
@@ -49,7 +49,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """Read Pascal VOC.
 
     Raises:
-        MaskwrightError: the folders are not there, or no image has a mask.
+        MaskwrightError: a folder is missing, or no image has a mask.
     """
     bases = [_read_base(folder) for folder in _bases(root)]
     found = [(base, stem) for base in bases for stem in base.listed if stem in base.images and stem in base.masks]
@@ -58,19 +58,19 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             f"{root} holds no pair of JPEGImages/NAME.jpg and SegmentationClass/NAME.png: give both the same name, and "
             "list the names in ImageSets/Segmentation/train.txt and val.txt"
         )
-    masks = [base.masks[stem] for base, stem in found]
+    masks = [ImageRef(base.masks[stem]) for base, stem in found]
     scan = scan_masks(masks)
     table = table_for(root, masks, options) or _voc_table(root, scan)
-    meaning = meaning_of(table, scan, options, masks[0].parent, instances=False)
+    meaning = meaning_of(table, scan, options, masks[0].path.parent, instances=False)
     splits = meaningful_splits(base.listed[stem] for base, stem in found)
     records = [
         Record(
             record_id(root, base.images[stem]),
-            base.images[stem],
-            MaskFile(base.masks[stem], meaning.kind),
+            ImageRef(base.images[stem]),
+            MaskFile(mask, meaning.kind),
             base.listed[stem] if splits else None,
         )
-        for base, stem in found
+        for (base, stem), mask in zip(found, masks, strict=True)
     ]
     where = ", ".join(record_id(root, base.folder) for base in bases)
     prefix = "" if where == "." else f"{where}: "
@@ -82,7 +82,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         tuple(sorted(records, key=lambda record: record.id)),
         meaning.values,
         meaning.colors,
-        (*(fault for base in bases for fault in base.faults), *mask_faults(meaning, scan, masks[0].parent)),
+        (*(fault for base in bases for fault in base.faults), *mask_faults(meaning, scan, masks[0].path.parent)),
     )
 
 
@@ -100,14 +100,14 @@ def _read_base(folder: Path) -> _Base:
     listed: dict[str, Split | None] = {}
     faults: list[Fault] = []
     lists = sorted((folder / "ImageSets" / "Segmentation").glob("*.txt"))
-    # The lists that name a split first: what stands in `trainval` only has none.
+    # The lists that name a split come first: a name that only `trainval` lists has none.
     for path in sorted(lists, key=lambda path: split_word(path.stem) is None):
         faults += _read_list(path, listed, images, masks)
     if not lists:
         listed = dict.fromkeys(sorted(masks))
     extra = sorted(set(masks) - set(listed))
     if extra:
-        message = f"{len(extra)} masks, such as {extra[0]}, stand in no list of ImageSets/Segmentation and are left out"
+        message = f"no list in ImageSets/Segmentation names {len(extra)} masks, such as {extra[0]}; they are not used"
         faults.append(
             Fault("unpaired", "note", folder / "SegmentationClass", message, "add them to train.txt or val.txt")
         )
@@ -120,7 +120,7 @@ def _read_base(folder: Path) -> _Base:
 def _read_list(
     path: Path, listed: dict[str, Split | None], images: dict[str, Path], masks: dict[str, Path]
 ) -> list[Fault]:
-    """Add the names of one list to `listed`; the first split given to a name counts."""
+    """Add the names of one list to `listed`; the first split of a name counts."""
     split = split_word(path.stem)
     stems = [line.split()[0] for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     stems = [stem if stem in masks or stem in images else _plain(stem) for stem in stems]
@@ -134,8 +134,8 @@ def _read_list(
         message = f"{len(without)} of {len(stems)} names in {path.name}, such as {without[0]}, have no mask"
         faults.append(Fault("unpaired", "warning", path, message, "add the masks, or remove the names"))
     if twice:
-        message = f"{len(twice)} names in {path.name}, such as {twice[0]}, stand in another split too"
-        faults.append(Fault("split-overlap", "warning", path, message, "leave each name in one list"))
+        message = f"{len(twice)} names in {path.name}, such as {twice[0]}, are in another split too"
+        faults.append(Fault("split-overlap", "warning", path, message, "keep each name in one list"))
     return faults
 
 
@@ -150,7 +150,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
 
 
 def _voc_table(root: Path, scan: Scan) -> ClassTable | None:
-    """Return the 21 classes of Pascal VOC if that is what the masks hold, and no table says otherwise."""
+    """Return the 21 classes of Pascal VOC if the masks hold them; used only if there is no table."""
     colors = [voc_color(value) for value in range(len(VOC_NAMES))]
     values = set(scan.values) - {255}
     if scan.colored:
@@ -165,7 +165,7 @@ def _voc_table(root: Path, scan: Scan) -> ClassTable | None:
 
 
 def voc_color(value: int) -> tuple[int, int, int]:
-    """Return the colour that Pascal VOC gives to a class: the bits of its number, dealt to R, G and B in turn."""
+    """Return the colour that Pascal VOC gives a class: the bits of its number, distributed over R, G and B in turn."""
     red = green = blue = 0
     for place in range(7, -1, -1):
         red |= (value & 1) << place

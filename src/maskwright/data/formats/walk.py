@@ -1,4 +1,4 @@
-"""Files below a folder, sorted, without opening any. Knows nothing of what they mean."""
+"""The files below a folder, sorted. Opens no file and does not know what the files mean."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SKIPPED = frozenset({"__MACOSX", "__pycache__", "lost+found", "$RECYCLE.BIN"})
 
 
 def walk(root: Path) -> Iterator[Path]:
-    """Yield every file below `root`, folder by folder in sorted order; hidden ones and loops of links are left out.
+    """Yield every file below `root`, folder by folder in sorted order; skip hidden files and cycles of links.
 
     Raises:
         MaskwrightError: a folder cannot be listed.
@@ -43,22 +43,22 @@ def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
 
 
 def is_image(path: Path) -> bool:
-    """Tell by the suffix whether a file may be an image or a mask."""
+    """Tell by its suffix whether a file may be an image or a mask."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def images_below(root: Path) -> list[Path]:
-    """Return every file below `root` whose suffix is an image's, in the order of `walk`."""
+    """Return every file below `root` with the suffix of an image, in the order of `walk`."""
     return [path for path in walk(root) if is_image(path)]
 
 
 def record_id(root: Path, image: Path) -> str:
-    """Return the path of an image below the root in POSIX form; its whole path where it lies elsewhere."""
+    """Return the path of an image below the root in POSIX form; its whole path if it is elsewhere."""
     below = parts_below(root, image)
     return image.as_posix() if below is None else "/".join(below) or "."
 
 
 def parts_below(root: Path, path: Path) -> tuple[str, ...] | None:
-    """Return the names from `root` down to `path`, or None if it lies elsewhere; ten times as fast as `relative_to`."""
+    """Return the names from `root` down to `path`, or None if it is elsewhere; ten times as fast as `relative_to`."""
     count = len(root.parts)
     return path.parts[count:] if path.parts[:count] == root.parts else None

@@ -1,7 +1,7 @@
 """YOLO segmentation: data.yaml, images/ and labels/*.txt with one outline a line. Paints nothing.
 
-A label file holds lines `class x0 y0 x1 y1 ...` in shares of width and height; an image without one shows background
-only, as YOLO has it.
+A label file holds lines `class x0 y0 x1 y1 ...` in fractions of width and height; an image without a label file shows
+background only, as in YOLO.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import yaml
 
 from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import Dataset, Fault, Record, Shape, Shapes
+from maskwright.core.records import Dataset, Fault, ImageRef, Record, Shape, Shapes
 from maskwright.data.formats import folder
 from maskwright.data.formats.classes import split_ignored, with_map
 from maskwright.data.formats.folder import meaningful_splits
@@ -25,15 +25,15 @@ from maskwright.data.formats.tables import Entry, find_table, from_names, read_t
 from maskwright.data.formats.walk import images_below, record_id
 
 if TYPE_CHECKING:
+    from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Split
-    from maskwright.data.formats.options import ReadOptions
 
 _BOX_NUMBERS = 4
 _YAML_KEYS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 class _Layout(NamedTuple):
-    """Where the images are, by split; the names of the classes by number, and their file; the yaml."""
+    """The images with their splits; the class names by number, and the file that lists them; the YAML file."""
 
     base: Path
     images: dict[Path, Split | None]
@@ -43,12 +43,12 @@ class _Layout(NamedTuple):
 
 
 def detect(root: Path) -> str | None:
-    """Say that images have a text file of outlines at the place YOLO gives it."""
+    """Find images that have a text file of outlines where YOLO expects it."""
     layout = _layout(root, None)
     if layout is None:
         return None
     longest = _longest_line(layout.images)
-    # Boxes alone are YOLO too, and `read` says that they do not do; but not where there are masks beside them.
+    # Boxes alone are YOLO too, and `read` refuses them with a reason; but masks, if there are any, are better.
     if longest <= _BOX_NUMBERS and (longest < _BOX_NUMBERS or folder.detect(root) is not None):
         return None
     return f"{layout.yaml.name if layout.yaml else 'labels/'} of {len(layout.images)} images"
@@ -58,11 +58,11 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """Read YOLO segmentation: background and the named classes.
 
     Raises:
-        MaskwrightError: no data.yaml and no labels, a line that is none, or boxes only.
+        MaskwrightError: there is no data.yaml and no label file, a path does not exist, or all labels are boxes.
     """
     layout = _layout(root, options.classes)
     if layout is None or not layout.images:
-        raise MaskwrightError(f"{root} holds no YOLO data: it needs a data.yaml with train, val and names, or labels/")
+        raise MaskwrightError(f"{root} holds no YOLO data: add a data.yaml with train, val and names, or labels/")
     classes, values, notes = _classes(layout, options)
     splits = meaningful_splits(layout.images.values())
     records, tally, faults = [], Counter[str](), []
@@ -75,7 +75,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             faults.append(fault)
         elif shapes is not None:
             annotation = Shapes(text, shapes, normalized=True)
-            records.append(Record(record_id(layout.base, image), image, annotation, split if splits else None))
+            records.append(
+                Record(record_id(layout.base, image), ImageRef(image), annotation, split if splits else None)
+            )
     _require_outlines(root, tally, len(layout.images))
     where = layout.yaml.name if layout.yaml else "images/ + labels/"
     return Dataset(
@@ -118,7 +120,7 @@ def _yaml_below(root: Path) -> Path | None:
 
 
 def _is_data_yaml(path: Path) -> bool:
-    if b"names" not in path.read_bytes():  # Somebody else's, and not ours to complain about.
+    if b"names" not in path.read_bytes():  # Not a data.yaml, so no reason for an error.
         return False
     data = _yaml(path)
     return data is not None and "names" in data and bool(set(_YAML_KEYS) & set(data))
@@ -134,7 +136,7 @@ def _yaml(path: Path) -> dict[str, Any] | None:
 
 
 def _base(path: Path, data: dict[str, Any]) -> Path:
-    """Return the folder that `path:` names, if it is there; people move data sets, so else the yaml's own."""
+    """Return the folder that `path:` names if it exists, or that of the YAML file: data sets get moved."""
     named = data.get("path")
     for candidate in (path.parent / str(named), Path(str(named))) if named else ():
         if candidate.is_dir():
@@ -143,7 +145,7 @@ def _base(path: Path, data: dict[str, Any]) -> Path:
 
 
 def _images_of(base: Path, path: Path, data: dict[str, Any]) -> dict[Path, Split | None]:
-    """Return the images that the yaml's train, val and test name: folders, lists of them, or text files of paths."""
+    """Return the images that train, val and test name: folders, lists of folders, or text files of paths."""
     images: dict[Path, Split | None] = {}
     for key, split in _YAML_KEYS.items():
         places = data.get(key) or []
@@ -151,7 +153,7 @@ def _images_of(base: Path, path: Path, data: dict[str, Any]) -> dict[Path, Split
             found = _resolved(base, path, str(place))
             if found is None and split != "test":
                 raise MaskwrightError(
-                    f"{path}: {key}: {place} is not there: correct the path; it is relative to {base}"
+                    f"{path}: {key}: {place} does not exist: correct the path, which is relative to {base}"
                 )
             for image in _listed(found, base) if found else []:
                 images.setdefault(image, split)
@@ -159,7 +161,7 @@ def _images_of(base: Path, path: Path, data: dict[str, Any]) -> dict[Path, Split
 
 
 def _resolved(base: Path, path: Path, place: str) -> Path | None:
-    """Find a place the yaml names; exports often write ../train/images for what lies beside the yaml."""
+    """Find a path of the YAML file; exports often write ../train/images for a folder next to the file."""
     plain = place
     while plain.startswith("../"):
         plain = plain[3:]
@@ -176,7 +178,7 @@ def _listed(place: Path, base: Path) -> list[Path]:
 
 
 def _images_beside_labels(root: Path) -> dict[Path, Split | None]:
-    """Return all images below the root if any has a label file, with the splits of their folders."""
+    """Return all images below the root, with the splits of their folders, if any has a label file."""
     images = images_below(root)
     if not any(_label_path(image).is_file() for image in images):
         return {}
@@ -198,7 +200,7 @@ def _label_path(image: Path) -> Path:
 
 
 def _longest_line(images: dict[Path, Split | None]) -> int:
-    """Return the most numbers after the class in a line of the first few label files; 0 if they are no labels."""
+    """Return the most numbers after the class in a line of the first label files; 0 if they are not label files."""
     texts = [path for path in map(_label_path, sorted(images)) if path.is_file() and path.stat().st_size]
     lines = [line.split() for path in texts[:20] for line in _text(path).splitlines() if line.strip()]
     lengths = [len(words) - 1 for words in lines if words[0].isdecimal() and _numbers(words[1:]) is not None]
@@ -206,7 +208,7 @@ def _longest_line(images: dict[Path, Split | None]) -> int:
 
 
 def _text(path: Path) -> str:
-    # A byte that is no text makes a line that is none, which is reported with its number.
+    # A byte that is not UTF-8 makes an invalid line, which is reported with its number.
     return path.read_text(encoding="utf-8", errors="replace")
 
 
@@ -216,7 +218,7 @@ def _classes(layout: _Layout, options: ReadOptions) -> tuple[Classes, dict[int, 
     if not names:
         numbers = _class_numbers(layout)
         names = {number: f"class-{number}" for number in numbers - set(options.map) - options.ignored()}
-        notes = ("no names were found",)
+        notes = ("no class names were found",)
     entries = [Entry(number, name) for number, name in sorted(names.items())]
     if not any(entry.name.lower() == "background" for entry in entries):
         entries.insert(0, Entry(-1, "background"))
@@ -236,7 +238,7 @@ def _class_numbers(layout: _Layout) -> set[int]:
 
 
 def _shapes(path: Path, values: dict[int, int], tally: Counter[str]) -> tuple[tuple[Shape, ...] | None, Fault | None]:
-    """Read one label file; a line that is none makes the image unusable, a box is counted and left out."""
+    """Read one label file; an invalid line makes the image unusable, a box is counted and skipped."""
     found = []
     for number, line in enumerate(_text(path).splitlines(), start=1):
         words = line.split()
@@ -244,11 +246,11 @@ def _shapes(path: Path, values: dict[int, int], tally: Counter[str]) -> tuple[tu
             continue
         coordinates = _numbers(words[1:])
         if not words[0].isdecimal() or coordinates is None:
-            message = f"{path.name}, line {number}, reads {line[:40]!r}, and a line is: class x y x y ..."
-            return None, Fault("unreadable", "error", path, message, "correct the line, or export again")
+            message = f"{path.name}, line {number}, is {line[:40]!r}, but a line must be: class x y x y ..."
+            return None, Fault("unreadable", "error", path, message, "correct the line, or export the labels again")
         if int(words[0]) not in values:
             message = f"{path.name}, line {number}, holds class {words[0]}, which has no name"
-            cure = f"add a name for {words[0]} to data.yaml, or map it with --map {words[0]}=ignore"
+            cure = f"add a name for {words[0]} to data.yaml, or map it with `read.map` {words[0]}=ignore"
             return None, Fault("unknown-label", "error", path, message, cure)
         outline = ring(coordinates)
         if outline is None:
@@ -269,22 +271,22 @@ def _numbers(words: list[str]) -> list[float] | None:
 def _require_outlines(root: Path, tally: Counter[str], images: int) -> None:
     if tally["box"] and not tally["outline"]:
         raise MaskwrightError(
-            f"{root} holds boxes only ({tally['box']:,} lines of five numbers), and a segmentation needs outlines: "
+            f"{root} holds boxes only ({tally['box']:,} lines of five numbers), but segmentation needs outlines: "
             "export it for YOLO segmentation"
         )
     if tally["missing"] == images:
-        raise MaskwrightError(f"{root}: none of {images} images has a label file: put them in labels/ beside images/")
+        raise MaskwrightError(f"{root}: none of {images} images has a label file: put them in labels/ next to images/")
 
 
 def _tally_faults(base: Path, tally: Counter[str], images: int) -> list[Fault]:
     faults = []
     if tally["missing"]:
         message = f"{tally['missing']} of {images} images have no label file and count as background"
-        faults.append(Fault("unpaired", "note", base, message, "remove them if they are merely not labelled yet"))
+        faults.append(Fault("unpaired", "note", base, message, "remove them if they are not labelled yet"))
     if tally["box"]:
-        message = f"{tally['box']} lines are boxes, not outlines, and are left out"
+        message = f"{tally['box']} lines are boxes and not outlines, and are skipped"
         faults.append(Fault("bad-outline", "warning", base, message, "draw the outlines, or remove these lines"))
     if tally["bad"]:
-        message = f"{tally['bad']} outlines have fewer than three corners or a number missing, and are left out"
-        faults.append(Fault("bad-outline", "warning", base, message, "redraw them, or remove these lines"))
+        message = f"{tally['bad']} outlines have fewer than three corners or lack a number, and are skipped"
+        faults.append(Fault("bad-outline", "warning", base, message, "draw them again, or remove these lines"))
     return faults

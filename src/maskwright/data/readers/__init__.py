@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from maskwright.core.records import ImageRef
 from maskwright.data.readers import npy, raster, tiff
 from maskwright.data.readers.arrays import MAX_PIXELS, RawMask
 from maskwright.data.readers.errors import DecodeError
+from maskwright.data.readers.tiff import Pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    Image = ImageRef | Path | str
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "DecodeError",
+    "Pages",
     "RawMask",
+    "count_pages",
     "image_size",
     "is_lossy",
     "read_image",
@@ -29,21 +35,22 @@ IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"}
     | {".tif", ".tiff", ".npy"}
 )
+TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 
 
 class Reader(NamedTuple):
-    """How one family of files is read; each function takes the path and the kind that was recognised."""
+    """How one family of files is read; each function takes the image and the kind of file that was recognised."""
 
-    size: Callable[[Path, str], tuple[int, int]]
-    image: Callable[[Path, str], NDArray[Any]]
-    mask: Callable[[Path, str], RawMask]
+    size: Callable[[ImageRef, str], tuple[int, int]]
+    image: Callable[[ImageRef, str], NDArray[Any]]
+    mask: Callable[[ImageRef, str], RawMask]
 
 
 _RASTER = Reader(raster.size, raster.image, raster.mask)
 _TIFF = Reader(tiff.size, tiff.image, tiff.mask)
 _NPY = Reader(npy.size, npy.image, npy.mask)
 
-# What a file begins with -> its kind. The content decides, not the suffix: a PNG named .jpg is read as what it is.
+# First bytes of a file -> its kind. The content decides and not the suffix: a PNG named .jpg is read as a PNG.
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"\xff\xd8\xff", "jpeg"),
@@ -73,70 +80,88 @@ READERS: dict[str, Reader] = {
 }
 
 
-def read_image(path: Path | str) -> NDArray[Any]:
-    """Decode an image file, turned upright by its EXIF orientation.
+def read_image(image: Image) -> NDArray[Any]:
+    """Decode an image file, or one page of a stack, and turn it upright by its EXIF orientation.
 
     Returns:
-        (H, W, C) in uint8, uint16 or float32; grey has one channel, RGB red first; palette, 1-bit and CMYK pictures
-        become RGB, and what the file calls alpha is left out.
+        (H, W, C) in uint8, uint16 or float32; grey has one channel, RGB red first; palette, 1-bit and CMYK images
+        become RGB, and alpha channels are dropped.
 
     Raises:
-        DecodeError: missing, no image, cut off, too large, or not finite; `kind` says which.
+        DecodeError: the file is missing, not an image, truncated or too large, holds NaN or infinity, or has no such
+            page; `kind` tells which.
     """
-    path = Path(path)
-    kind = _kind(path)
-    return READERS[kind].image(path, kind)
+    ref, kind = _recognised(image)
+    return READERS[kind].image(ref, kind)
 
 
-def image_size(path: Path | str) -> tuple[int, int]:
-    """Return (height, width) as displayed, from the header alone.
+def image_size(image: Image) -> tuple[int, int]:
+    """Return (height, width) in pixels after the EXIF orientation is applied, from the header alone.
 
     Raises:
-        DecodeError: missing or no image.
+        DecodeError: the file is missing or not an image, or has no such page.
     """
-    path = Path(path)
-    kind = _kind(path)
-    return READERS[kind].size(path, kind)
+    ref, kind = _recognised(image)
+    return READERS[kind].size(ref, kind)
 
 
-def read_mask(path: Path | str) -> RawMask:
-    """Decode a mask file to its values or colours as stored; palette pictures give their indices.
+def read_mask(image: Image) -> RawMask:
+    """Decode a mask file, or one page of a stack, to its values or colours; palette images give their indices.
+
+    Returns:
+        Integers (H, W), or colours (H, W, 3) in uint8.
 
     Raises:
-        DecodeError: missing, no picture, cut off, too large, or no whole numbers; `kind` says which.
+        DecodeError: the file is missing, not an image, truncated or too large, holds fractions, or has no such page;
+            `kind` tells which.
     """
-    path = Path(path)
-    kind = _kind(path)
-    return READERS[kind].mask(path, kind)
+    ref, kind = _recognised(image)
+    return READERS[kind].mask(ref, kind)
 
 
-def is_lossy(path: Path | str) -> bool:
+def count_pages(path: Path) -> Pages:
+    """Count the pages of a file, from its header alone; only a TIFF, by its suffix, may have more than one.
+
+    Raises:
+        DecodeError: the file is missing or not an image.
+    """
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        return Pages(1)
+    ref, kind = _recognised(path)
+    return tiff.pages(ref, kind) if kind == "tiff" else Pages(1)
+
+
+def is_lossy(image: Image) -> bool:
     """Tell whether a file is JPEG-compressed, which blurs the labels of a mask.
 
     Raises:
-        DecodeError: missing or no image.
+        DecodeError: the file is missing or not an image.
     """
-    return _kind(Path(path)) == "jpeg"
+    return _recognised(image)[1] == "jpeg"
 
 
-def _kind(path: Path) -> str:
+def _recognised(image: Image) -> tuple[ImageRef, str]:
+    ref = ImageRef.of(image)
     try:
-        with path.open("rb") as stream:
+        with ref.path.open("rb") as stream:
             head = stream.read(16)
     except FileNotFoundError:
-        raise DecodeError("unreadable", path, "does not exist", "check the path") from None
+        raise DecodeError("unreadable", ref, "does not exist", "check the path") from None
     except OSError as error:
-        raise DecodeError("unreadable", path, f"cannot be opened ({error.strerror})", "check its permissions") from None
+        raise DecodeError("unreadable", ref, f"cannot be opened ({error.strerror})", "check its permissions") from None
     if not head:
-        raise DecodeError(
-            "unreadable", path, "is empty (0 bytes)", "copy it again from where it came from, or remove it"
-        )
+        raise DecodeError("unreadable", ref, "is empty (0 bytes)", "copy it again from its source, or remove it")
+    kind = _kind(head)
+    if kind is None:
+        message, known = f"is not an image: it starts with {head[:8]!r}", ", ".join(sorted(READERS))
+        raise DecodeError("unreadable", ref, message, f"save it as one of {known}, or remove it")
+    if ref.page is not None and kind != "tiff":
+        message = f"cannot be read: a {kind.upper()} file holds one image"
+        raise DecodeError("unreadable", ref, message, "leave out the page")
+    return ref, kind
+
+
+def _kind(head: bytes) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
-    for magic, kind in _MAGIC:
-        if head.startswith(magic):
-            return kind
-    known = ", ".join(sorted(READERS))
-    raise DecodeError(
-        "unreadable", path, f"is no image: it begins with {head[:8]!r}", f"save it as one of {known}, or remove it"
-    )
+    return next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)

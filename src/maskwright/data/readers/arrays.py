@@ -13,9 +13,9 @@ from maskwright.core.resources import free_memory
 from maskwright.data.readers.errors import DecodeError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
+
+    from maskwright.core.records import ImageRef
 
 MAX_PIXELS = 1_000_000_000
 _SMALL_BYTES = 1 << 26
@@ -26,12 +26,12 @@ _SWAPPED = frozenset({5, 6, 7, 8})
 
 @dataclass(frozen=True)
 class RawMask:
-    """A mask file as it stands, before its values mean anything.
+    """A mask as stored, before its values are mapped to classes.
 
     Attributes:
         array: integers (H, W), or colours (H, W, 3) in uint8.
-        palette: (256, 3) uint8, where the file is a palette picture and `array` holds its indices.
-        lossy: JPEG-compressed, so that values near edges are not what was drawn.
+        palette: colour table (256, 3) in uint8 of a palette image, whose indices `array` holds; None otherwise.
+        lossy: JPEG-compressed, so that values near edges differ from what was drawn.
     """
 
     array: NDArray[Any]
@@ -44,14 +44,14 @@ class RawMask:
         return self.array.shape[0], self.array.shape[1]
 
     def indices(self) -> NDArray[Any] | None:
-        """Return the values (H, W), or None for a picture with real colours. Grey saved as RGB counts as values."""
+        """Return the values (H, W), or None for an image with real colours. Grey saved as RGB counts as values."""
         if self.array.ndim == 2:
             return self.array
         red, green, blue = (self.array[..., channel] for channel in range(3))
         return np.ascontiguousarray(red) if np.array_equal(red, green) and np.array_equal(red, blue) else None
 
     def colors(self) -> NDArray[np.uint8]:
-        """Return the colours (H, W, 3) in uint8: of the palette where there is one, grey otherwise."""
+        """Return the colours (H, W, 3) in uint8: those of the palette if there is one, grey otherwise."""
         if self.array.ndim == 3:
             return self.array
         values = self.array.astype(np.uint8, copy=False)
@@ -60,39 +60,39 @@ class RawMask:
         return np.repeat(values[..., None], 3, axis=2)
 
 
-def require_room(path: Path, size: tuple[int, int], bytes_per_pixel: int) -> None:
-    """Refuse what is too large to decode, from the header alone.
+def require_room(ref: ImageRef, size: tuple[int, int], bytes_per_pixel: int) -> None:
+    """Refuse an image that is too large to decode, given the size in its header.
 
     Args:
-        path: the file, for the message.
+        ref: the image, for the message.
         size: (height, width) in pixels.
         bytes_per_pixel: after decoding.
 
     Raises:
-        DecodeError: `bomb`: more than `MAX_PIXELS`, or more bytes than memory has free. `unreadable`: no pixels.
+        DecodeError: `bomb`: more pixels than `MAX_PIXELS`, or more bytes than are free. `unreadable`: no pixels.
     """
     height, width = size
     if height < 1 or width < 1:
-        raise DecodeError("unreadable", path, f"is {width}x{height} pixels", "save it again with at least one pixel")
+        raise DecodeError("unreadable", ref, f"is {width}x{height} pixels", "save it again with at least one pixel")
     if height * width > MAX_PIXELS:
         raise DecodeError(
             "bomb",
-            path,
-            f"claims {width}x{height} pixels, and at most {MAX_PIXELS:,} are decoded",
+            ref,
+            f"claims to hold {width}x{height} pixels, but at most {MAX_PIXELS:,} are decoded",
             "cut it into tiles, or remove it if it is not one of your images",
         )
     needed = 2 * height * width * bytes_per_pixel
     if needed > _SMALL_BYTES and needed > (free := free_memory()):
         raise DecodeError(
             "bomb",
-            path,
-            f"needs {needed / 2**30:.1f} GiB to decode, and {free / 2**30:.1f} GiB of memory are free",
+            ref,
+            f"needs {needed / 2**30:.1f} GiB to decode, but only {free / 2**30:.1f} GiB of memory is free",
             "cut it into tiles, or use a machine with more memory",
         )
 
 
 def upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Turn an array (H, W, ...) to how a viewer shows it, by its EXIF orientation 1..8."""
+    """Apply an EXIF orientation 1..8 to an array (H, W, ...), so that it is upright."""
     if orientation in _SWAPPED:
         array = np.swapaxes(array, 0, 1)
     if orientation in {3, 4, 7, 8}:
@@ -103,15 +103,14 @@ def upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    """Return (height, width) as a viewer shows them."""
+    """Return (height, width) after an EXIF orientation 1..8 is applied."""
     return (size[1], size[0]) if orientation in _SWAPPED else size
 
 
 def exif_orientation(exif: bytes | None) -> int:
-    """Find the orientation 1..8 in an EXIF block; 1 where the block is absent, damaged or silent.
+    """Read the orientation 1..8 from an EXIF block; 1 if the block is absent, damaged or has none.
 
-    Our own reading of these few bytes, because libraries warn about, or fail on, damage in tags that are of no
-    interest here.
+    We parse these few bytes ourselves because libraries warn about, or fail on, damage in tags that we do not need.
     """
     block = (exif or b"").removeprefix(b"Exif\x00\x00")
     order = {b"II": "<", b"MM": ">"}.get(block[:2])
@@ -132,7 +131,7 @@ def exif_orientation(exif: bytes | None) -> int:
 def bands_last(array: NDArray[Any]) -> NDArray[Any]:
     """Return (H, W, C) from (H, W), (H, W, C) or (C, H, W).
 
-    The first of three axes is the channels if it has at most 32 entries and the last one has more than it.
+    The first of three axes holds the channels if it has at most 32 entries and the last axis has more.
     """
     if array.ndim == 2:
         return array[..., None]
@@ -140,36 +139,37 @@ def bands_last(array: NDArray[Any]) -> NDArray[Any]:
     return np.moveaxis(array, 0, 2) if first <= _MAX_BANDS and first < last else array
 
 
-def plain_pixels(path: Path, array: NDArray[Any]) -> NDArray[Any]:
-    """Return (H, W, C) contiguous in uint8, uint16 or float32: whatever else was stored becomes float32.
+def plain_pixels(ref: ImageRef, array: NDArray[Any]) -> NDArray[Any]:
+    """Return (H, W, C), contiguous, in uint8, uint16 or float32; every other pixel type becomes float32.
 
     Raises:
-        DecodeError: `nan` for values that are not finite, `unreadable` for types that are no numbers.
+        DecodeError: `nan` for values that are not finite, `unreadable` for pixel types that are not numbers.
     """
     if array.dtype == bool:
         return np.ascontiguousarray(array.astype(np.uint8) * 255)
     if array.dtype in (np.dtype("u1"), np.dtype("u2"), np.dtype(">u2")):
         return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
     if array.dtype.kind not in "iuf":
-        raise DecodeError("unreadable", path, f"holds {array.dtype} values, not numbers", "save it as uint8 or float32")
-    with np.errstate(over="ignore"):  # What does not fit becomes infinite, and is refused below.
+        raise DecodeError("unreadable", ref, f"holds {array.dtype} values, not numbers", "save it as uint8 or float32")
+    with np.errstate(over="ignore"):  # Values that do not fit become infinite and are refused below.
         numbers = np.ascontiguousarray(array, dtype=np.float32)
     # The sum is finite only if every value is, short of overflow; it costs a fraction of an element-wise test.
     with np.errstate(over="ignore", invalid="ignore"):
         suspicious = not np.isfinite(numbers.sum(dtype=np.float64))
     if suspicious and not np.isfinite(numbers).all():
         bad = int(numbers.size - np.count_nonzero(np.isfinite(numbers)))
+        values = f"{bad:,} NaN or infinite {'value' if bad == 1 else 'values'}"
         raise DecodeError(
             "nan",
-            path,
-            f"holds {bad:,} {'value' if bad == 1 else 'values'} of NaN or infinity, and every pixel must be a number",
-            "replace them before, e.g. by numpy.nan_to_num, or remove the image",
+            ref,
+            f"holds {values}, but every pixel must be a finite number",
+            "replace them first, e.g. with numpy.nan_to_num, or remove the image",
         )
     return numbers
 
 
-def plain_mask(path: Path, array: NDArray[Any]) -> NDArray[Any]:
-    """Return integers (H, W), or colours (H, W, 3) in uint8, from what an array file holds.
+def plain_mask(ref: ImageRef, array: NDArray[Any]) -> NDArray[Any]:
+    """Return integers (H, W), or colours (H, W, 3) in uint8, from a decoded array.
 
     Raises:
         DecodeError: `unreadable` for another shape or for fractions.
@@ -180,9 +180,8 @@ def plain_mask(path: Path, array: NDArray[Any]) -> NDArray[Any]:
     if array.ndim == 3:
         array = bands_last(array)
     if array.ndim not in {2, 3} or (array.ndim == 3 and array.shape[2] not in {3, 4}):
-        raise DecodeError(
-            "unreadable", path, f"has shape {shape}, and a mask is HxW values or HxWx3 colours", "save it so"
-        )
+        message = f"has shape {shape}, but a mask is HxW values or HxWx3 colours"
+        raise DecodeError("unreadable", ref, message, "save it in one of these shapes")
     if array.ndim == 3:
         return np.ascontiguousarray(array[..., :3].astype(np.uint8, copy=False))
     if array.dtype == bool:
@@ -190,17 +189,16 @@ def plain_mask(path: Path, array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind == "f":
         whole = np.rint(array)
         if not np.array_equal(whole, array):
-            raise DecodeError(
-                "unreadable", path, "holds fractions, and a mask holds whole numbers", "save it as uint8 class ids"
-            )
+            message = "holds fractions, but a mask of classes holds whole numbers"
+            raise DecodeError("unreadable", ref, message, "save it as uint8 class ids")
         array = whole.astype(np.int64)
     if array.dtype.kind not in "iu":
-        raise DecodeError("unreadable", path, f"holds {array.dtype} values, not class ids", "save it as uint8")
+        raise DecodeError("unreadable", ref, f"holds {array.dtype} values, not class ids", "save it as uint8")
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
 
 
 def rgb_from_bgr(array: NDArray[Any]) -> NDArray[Any]:
-    """Return (H, W, C) with red first from what OpenCV decodes."""
+    """Return (H, W, C) with red first from an array that OpenCV decoded."""
     if array.ndim == 2:
         return array[..., None]
     if array.shape[2] == 3:

@@ -1,4 +1,4 @@
-"""Errors of decoding, with a short kind each so that the fingerprint can count them. Decodes nothing itself."""
+"""Decoding errors, each with a short kind so that the fingerprint can count them. Decodes nothing itself."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from maskwright.core.records import Severity
+    from maskwright.core.records import ImageRef, Severity
 
 DecodeKind = Literal["unreadable", "truncated", "bomb", "nan", "size-mismatch", "unknown-label", "unknown-color"]
 
@@ -21,18 +19,18 @@ class DecodeError(MaskwrightError):
     Attributes:
         kind: short and stable: `unreadable`, `truncated`, `bomb` (too large to decode), `nan`, `size-mismatch`,
             `unknown-label`, `unknown-color`.
-        path: the file at fault.
-        message: value and rule, in one clause.
+        image: the faulty file, or the faulty page of it.
+        message: value and rule, in one clause without a subject.
         cure: what to do, in the imperative.
     """
 
-    def __init__(self, kind: DecodeKind, path: Path, message: str, cure: str) -> None:
-        super().__init__(f"{path} {message}: {cure}")
+    def __init__(self, kind: DecodeKind, image: ImageRef, message: str, cure: str) -> None:
+        super().__init__(f"{image} {message}: {cure}")
         self.kind = kind
-        self.path = path
+        self.image = image
         self.message = message
         self.cure = cure
 
     def fault(self, severity: Severity = "error") -> Fault:
-        """Return the same as a `Fault`."""
-        return Fault(self.kind, severity, self.path, f"{self.path.name} {self.message}", self.cure)
+        """Return this error as a `Fault`."""
+        return Fault(self.kind, severity, self.image.path, f"{self.image.name} {self.message}", self.cure)

@@ -10,41 +10,41 @@ from maskwright.data.readers.arrays import RawMask, bands_last, plain_mask, plai
 from maskwright.data.readers.errors import DecodeError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
+    from maskwright.core.records import ImageRef
 
-def size(path: Path, kind: str) -> tuple[int, int]:
-    """Return (height, width) from the header alone."""
-    array = bands_last(_mapped(path, kind))
+
+def size(ref: ImageRef, kind: str) -> tuple[int, int]:
+    """Return (height, width) in pixels, from the header alone."""
+    array = bands_last(_mapped(ref, kind))
     return array.shape[0], array.shape[1]
 
 
-def image(path: Path, kind: str) -> NDArray[Any]:
+def image(ref: ImageRef, kind: str) -> NDArray[Any]:
     """Read (H, W), (H, W, C) or (C, H, W) as (H, W, C)."""
-    # A copy: pixels that lived in the file would change with it.
-    return plain_pixels(path, bands_last(np.array(_mapped(path, kind))))
+    # A copy: mapped pixels would change with the file.
+    return plain_pixels(ref, bands_last(np.array(_mapped(ref, kind))))
 
 
-def mask(path: Path, kind: str) -> RawMask:
+def mask(ref: ImageRef, kind: str) -> RawMask:
     """Read values (H, W) or colours (H, W, 3)."""
-    return RawMask(plain_mask(path, np.array(_mapped(path, kind))))
+    return RawMask(plain_mask(ref, np.array(_mapped(ref, kind))))
 
 
-def _mapped(path: Path, kind: str) -> NDArray[Any]:
+def _mapped(ref: ImageRef, kind: str) -> NDArray[Any]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(ref.path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise DecodeError(
             "truncated" if "mmap length" in str(error) else "unreadable",
-            path,
-            f"is no readable {kind} array ({error})",
+            ref,
+            f"cannot be read as a {kind} array ({error})",
             "save it with numpy.save as plain numbers, or remove it",
         ) from None
     if array.ndim not in {2, 3}:
-        shape = "x".join(str(length) for length in array.shape)
-        raise DecodeError("unreadable", path, f"has shape {shape}", "save images as HxW or HxWxC")
+        message = f"has shape {'x'.join(str(length) for length in array.shape)}, but an image is HxW or HxWxC"
+        raise DecodeError("unreadable", ref, message, "save it in one of these shapes")
     last = bands_last(array)
-    require_room(path, last.shape[:2], last.shape[2] * max(4, array.dtype.itemsize))
+    require_room(ref, last.shape[:2], last.shape[2] * max(4, array.dtype.itemsize))
     return array

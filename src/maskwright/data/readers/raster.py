@@ -1,7 +1,7 @@
-"""PNG, JPEG, BMP, WebP, GIF and PNM: header by Pillow, pixels by OpenCV where it keeps them whole. Knows no labels.
+"""PNG, JPEG, BMP, WebP, GIF and PNM: Pillow reads the header, OpenCV the pixels if it loses none. Knows no labels.
 
-OpenCV decodes JPEG faster and keeps 16-bit RGB, which Pillow does not; but it draws truncated JPEGs half grey without
-a word and loses palette indices. So each file goes to the one that reads it right.
+OpenCV decodes JPEG faster and keeps 16-bit RGB, which Pillow does not; but it decodes truncated JPEGs to half-grey
+images without an error and drops palette indices. So each file goes to the library that reads it correctly.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from maskwright.data.readers.errors import DecodeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from PIL.ImageFile import ImageFile
 
+    from maskwright.core.records import ImageRef
+
 # Opened by class and not by `Image.open`, which warns or fails above a process-wide number of pixels: 20,000 x 20,000
-# must be readable, and the limit here is our own (`arrays.require_room`).
+# must be readable, and we have our own limit (`arrays.require_room`).
 _OPENERS: dict[str, Callable[[Any], ImageFile]] = {
     "png": PngImagePlugin.PngImageFile,
     "jpeg": JpegImagePlugin.JpegImageFile,
@@ -56,35 +57,35 @@ _PILLOW_ERRORS = (
     zlib.error,
 )
 _SAVE_AGAIN = "open it in an image editor and save it again, or remove it"
-_COPY_AGAIN = "copy it again from where it came from, or remove it"
+_COPY_AGAIN = "copy it again from its source, or remove it"
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """A file whose header has been read: `picture` is Pillow's, its pixels not yet decoded."""
+    """A file whose header has been read: `picture` is Pillow's image, its pixels not yet decoded."""
 
-    path: Path
+    ref: ImageRef
     kind: str
     data: bytes
     picture: ImageFile
     orientation: int
 
 
-def size(path: Path, kind: str) -> tuple[int, int]:
-    """Return (height, width) as displayed, from the header alone."""
-    with path.open("rb") as stream:
-        picture = _header(path, kind, stream)
+def size(ref: ImageRef, kind: str) -> tuple[int, int]:
+    """Return (height, width) in pixels after the EXIF orientation is applied, from the header alone."""
+    with ref.path.open("rb") as stream:
+        picture = _header(ref, kind, stream)
         width, height = picture.size
         return upright_size((height, width), exif_orientation(picture.info.get("exif")))
 
 
-def image(path: Path, kind: str) -> NDArray[Any]:
-    """Decode to (H, W, C) in uint8 or uint16, upright; palette and 1-bit pictures and CMYK become RGB.
+def image(ref: ImageRef, kind: str) -> NDArray[Any]:
+    """Decode to (H, W, C) in uint8 or uint16, upright; palette, 1-bit and CMYK images become RGB.
 
-    None of these formats has a fourth band that is not alpha, which says how to show a picture and not what is in it;
-    so it is left out here, and grey with alpha, which OpenCV decodes to four channels, is grey again.
+    In these formats a fourth channel is always alpha, which describes how to display an image and not its content. It
+    is dropped; grey with alpha, which OpenCV decodes to four channels, becomes grey again.
     """
-    opened = _open(path, kind)
+    opened = _open(ref, kind)
     mode = opened.picture.mode
     if mode == "CMYK" or kind == "gif":
         pixels = np.asarray(_decoded(opened).convert("RGB"))
@@ -97,9 +98,9 @@ def image(path: Path, kind: str) -> NDArray[Any]:
     return np.ascontiguousarray(upright(pixels, opened.orientation))
 
 
-def mask(path: Path, kind: str) -> RawMask:
-    """Decode to values or colours as stored: palette pictures give their indices, 1-bit ones 0 and 1."""
-    opened = _open(path, kind)
+def mask(ref: ImageRef, kind: str) -> RawMask:
+    """Decode to values (H, W) or colours (H, W, 3) as stored: palette images give their indices, 1-bit ones 0 and 1."""
+    opened = _open(ref, kind)
     mode = opened.picture.mode
     if mode in {"CMYK", "PA", "LA", "La", "RGBa", "RGBX", "F"}:
         picture = _decoded(opened).convert(
@@ -115,28 +116,28 @@ def mask(path: Path, kind: str) -> RawMask:
     return RawMask(np.ascontiguousarray(upright(array, opened.orientation)), palette, lossy=kind == "jpeg")
 
 
-def _open(path: Path, kind: str) -> _Opened:
-    data = path.read_bytes()
-    picture = _header(path, kind, io.BytesIO(data))
+def _open(ref: ImageRef, kind: str) -> _Opened:
+    data = ref.path.read_bytes()
+    picture = _header(ref, kind, io.BytesIO(data))
     width, height = picture.size
     item_bytes = 4 if picture.mode in {"I", "F"} else 2 if kind == "png" and data[24] == 16 else 1
-    require_room(path, (height, width), item_bytes * len(picture.getbands()))
-    _require_whole(path, kind, data)
-    return _Opened(path, kind, data, picture, exif_orientation(picture.info.get("exif")))
+    require_room(ref, (height, width), item_bytes * len(picture.getbands()))
+    _require_whole(ref, kind, data)
+    return _Opened(ref, kind, data, picture, exif_orientation(picture.info.get("exif")))
 
 
-def _header(path: Path, kind: str, stream: Any) -> ImageFile:
+def _header(ref: ImageRef, kind: str, stream: Any) -> ImageFile:
     try:
         return _OPENERS[kind](stream)
     except _PILLOW_ERRORS as error:
-        raise DecodeError("unreadable", path, f"is no readable {kind.upper()} ({error})", _SAVE_AGAIN) from None
+        raise DecodeError("unreadable", ref, f"cannot be read as {kind.upper()} ({error})", _SAVE_AGAIN) from None
 
 
-def _require_whole(path: Path, kind: str, data: bytes) -> None:
-    """Find a cut-off file by its missing end marker, before any decoder papers over it."""
+def _require_whole(ref: ImageRef, kind: str, data: bytes) -> None:
+    """Refuse a truncated file, which lacks its end marker, before a decoder hides the damage."""
     if kind == "jpeg":
         # Inside the coded pixels 0xFF is always followed by 0x00 or a restart marker, so an end marker after the last
-        # start of scan is a true one; the thumbnail's own end marker lies before.
+        # start of scan is a true one; the end marker of the thumbnail comes before it.
         whole = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
     elif kind == "png":
         whole = b"IEND" in data[-64:] or b"IEND" in data
@@ -145,8 +146,8 @@ def _require_whole(path: Path, kind: str, data: bytes) -> None:
     if not whole:
         raise DecodeError(
             "truncated",
-            path,
-            f"is cut off after {len(data):,} bytes: the end of a {kind.upper()} is missing",
+            ref,
+            f"is truncated after {len(data):,} bytes: the end marker of a {kind.upper()} is missing",
             _COPY_AGAIN,
         )
 
@@ -156,7 +157,7 @@ def _decoded(opened: _Opened) -> ImageFile:
         opened.picture.load()
     except _PILLOW_ERRORS as error:
         kind = "truncated" if "truncated" in str(error) else "unreadable"
-        raise DecodeError(kind, opened.path, f"cannot be decoded ({error})", _COPY_AGAIN) from None  # type: ignore[arg-type]
+        raise DecodeError(kind, opened.ref, f"cannot be decoded ({error})", _COPY_AGAIN) from None  # type: ignore[arg-type]
     return opened.picture
 
 
@@ -164,10 +165,10 @@ def _by_opencv(opened: _Opened, flags: int) -> NDArray[Any]:
     try:
         pixels = cv2.imdecode(np.frombuffer(opened.data, np.uint8), flags)
     except cv2.error as error:
-        raise DecodeError("unreadable", opened.path, f"cannot be decoded ({error.err})", _SAVE_AGAIN) from None
+        raise DecodeError("unreadable", opened.ref, f"cannot be decoded ({error.err})", _SAVE_AGAIN) from None
     if pixels is None:
-        _decoded(opened)  # Pillow says why, if it cannot either.
-        raise DecodeError("unreadable", opened.path, "cannot be decoded", _SAVE_AGAIN)
+        _decoded(opened)  # If Pillow fails too, its error says why.
+        raise DecodeError("unreadable", opened.ref, "cannot be decoded", _SAVE_AGAIN)
     return rgb_from_bgr(pixels)
 
 
@@ -179,7 +180,7 @@ def _palette(flat: list[int] | None) -> NDArray[np.uint8]:
 
 
 def _unscaled(array: NDArray[Any], opened: _Opened) -> NDArray[Any]:
-    """Undo the stretch to 0..255 that decoders give to grey PNGs of 2 and 4 bits: a mask means its own values."""
+    """Undo the scaling to 0..255 that decoders apply to grey PNGs of 2 and 4 bits: a mask needs the stored values."""
     if opened.kind != "png" or array.ndim != 2:
         return array
     depth, color_type = opened.data[24], opened.data[25]

@@ -1,6 +1,6 @@
 """Backbones: image to feature pyramid. The table below names ours and the timm ones worth trying first.
 
-Nothing here imports timm before a timm backbone is asked for, nor transformers before an imported one of it.
+timm is imported only when a timm backbone is built, and transformers only for an imported backbone of that library.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class BackboneEntry:
     Attributes:
         builder: `builder(in_channels, weights, **options)`.
         summary: what it is and when to take it, in a few words.
-        timm: its name in timm, where published weights come from; None for our own.
+        timm: its name in timm, which publishes weights for it; None for our own.
     """
 
     builder: Callable[..., Backbone]
@@ -63,7 +63,7 @@ def _mit(number: int, widths: tuple[int, ...], depths: tuple[int, ...]) -> Backb
 _MIT_WIDTHS = (64, 128, 320, 512)
 
 BACKBONES: dict[str, BackboneEntry] = {
-    "compact": BackboneEntry(compact.build, "small residual network of our own, to train from scratch on a CPU"),
+    "compact": BackboneEntry(compact.build, "our small residual network, to train from scratch on a CPU"),
     "unet": BackboneEntry(unet.build, "contracting path of the original U-Net, for unet2015"),
     "mit": BackboneEntry(mit.build, "small Mix Transformer, to train from scratch on a CPU"),
     "mit_b0": _mit(0, (32, 64, 160, 256), (2, 2, 2, 2)),
@@ -78,11 +78,11 @@ BACKBONES: dict[str, BackboneEntry] = {
     ),
     "vgg16_narrow": BackboneEntry(
         partial(vgg.build, width_factor=0.25, batch_norm=True),
-        "VGG-16 of a quarter of the width, batch normalised: to train from scratch on a CPU",
+        "VGG-16 with a quarter of the width, batch normalised: to train from scratch on a CPU",
     ),
-    "vgg16": BackboneEntry(vgg.build, "VGG-16 as in its paper, without batch normalisation: from weights", "vgg16"),
+    "vgg16": BackboneEntry(vgg.build, "VGG-16 of the paper, without batch normalisation: needs weights", "vgg16"),
     "vgg16_bn": BackboneEntry(partial(vgg.build, batch_norm=True), "VGG-16, batch normalised", "vgg16_bn"),
-    "patches": BackboneEntry(patches.build, "the pixels of the image in patches, and no weights: for renet"),
+    "patches": BackboneEntry(patches.build, "the image cut into patches, without weights: for renet"),
     "stdc1": BackboneEntry(stdc.build, "dense real-time network: for ppliteseg"),
     "stdc2": BackboneEntry(partial(stdc.build, repeats=(4, 5, 3)), "the same, twice as deep"),
     "resnet18": _timm("resnet18", "residual network, 18 layers: the usual choice with pretrained weights"),
@@ -90,7 +90,7 @@ BACKBONES: dict[str, BackboneEntry] = {
     "resnet50": _timm("resnet50", "residual network, 50 layers"),
     "resnet101": _timm("resnet101", "residual network, 101 layers"),
     "mobilenetv3_large_100": _timm("mobilenetv3_large_100", "inverted residuals, for phones"),
-    "mobilenet_v3_large": BackboneEntry(mobilenet.build, "the same in torchvision's form, which its LR-ASPP stands on"),
+    "mobilenet_v3_large": BackboneEntry(mobilenet.build, "the same in torchvision's form, used by its LR-ASPP"),
     "efficientnet_b0": _timm("efficientnet_b0", "inverted residuals with squeeze and excitation"),
     "regnety_004": _timm("regnety_004", "regular network of a designed width, 0.4 GFLOP"),
     "convnext_tiny": _timm("convnext_tiny", "modern convolutions; strong with pretrained weights"),
@@ -103,15 +103,15 @@ BACKBONES: dict[str, BackboneEntry] = {
 def find_backbone(name: str) -> BackboneEntry:
     """Look up a backbone: a name of the table, `timm:NAME`, a bare name that timm knows, or `transformers`.
 
-    The last comes with imported models alone, and so stands in no table.
+    The last comes only with imported models, so it is not in the table.
 
     Raises:
-        MaskwrightError: neither we nor timm know the name.
+        MaskwrightError: neither the table nor timm has the name.
     """
     if name in BACKBONES:
         return BACKBONES[name]
     if name == transformers_backbone.NAME:
-        return BackboneEntry(transformers_backbone.build, "a network of the transformers library, as its weights came")
+        return BackboneEntry(transformers_backbone.build, "a network of the transformers library, from an import")
     import timm
 
     bare = name.removeprefix(TIMM)
@@ -119,8 +119,8 @@ def find_backbone(name: str) -> BackboneEntry:
         plain = timm.models.is_model_in_modules(bare, vit.FAMILIES)
         return _vit(bare, f"timm's {bare}") if plain else _timm(bare, f"timm's {bare}")
     near = nearest(bare, timm.list_models() if name.startswith(TIMM) else [*BACKBONES, *timm.list_models()])
-    hint = f"did you mean {near!r}? " if near else ""
+    hint = f": did you mean {near!r}?" if near else ":"
     raise MaskwrightError(
-        f"{name!r} is no backbone: {hint}the ones to start with are {', '.join(BACKBONES)}, and any timm network with "
-        "features_only works as timm:NAME"
+        f"unknown backbone {name!r}{hint} Available: {', '.join(BACKBONES)}, and any timm network with features_only "
+        "as timm:NAME"
     )

@@ -1,4 +1,4 @@
-"""What a backbone promises: image to feature pyramid, finest level first. Knows no particular network."""
+"""The interface of a backbone: image to feature pyramid, finest level first. Knows no particular network."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 
 class Backbone(nn.Module, ABC):
-    """Base class: `forward(x (N, C, H, W))` returns one feature map a level, finest first.
+    """Base class: `forward(x (N, C, H, W))` returns one feature map per level, finest first.
 
-    Decoders read nothing but the attributes below, so any backbone fits any decoder that finds the strides it needs.
-    H and W are lengths that `fitted` returned (`Segmenter` sees to that), multiples of the largest reduction; level i
-    is then exactly (N, channels[i], H / reductions[i], W / reductions[i]), unless `valid` is set.
+    Decoders use only the attributes below, so any backbone fits any decoder that finds the strides it needs. H and W
+    are lengths returned by `fitted` (`Segmenter` ensures this), multiples of the largest reduction; level i is then
+    exactly (N, channels[i], H / reductions[i], W / reductions[i]), unless `valid` is set.
 
     Attributes:
         in_channels: C.
         channels: of each level.
-        reductions: stride of each level against the image, ascending; a dilated network repeats its last one.
+        reductions: stride of each level relative to the image, ascending; a dilated network repeats its last one.
         multi_grid: see `dilation.arrange`.
         normalised: whether its convolutions are batch normalised; a decoder that continues it may do the same.
-        valid: the convolutions have no padding: each level has lost a margin, `lengths` says how much.
+        valid: the convolutions have no padding: each level has lost a margin; `lengths` returns the sizes.
         checkpointing: see `set_gradient_checkpointing`.
-        settled: the output stride was built in and cannot be changed any more, to a coarser one neither.
+        settled: the output stride is built in and cannot be changed, not even to a coarser one.
     """
 
     normalised = True
@@ -53,10 +53,10 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Return the feature pyramid of `x`."""
+        """Return the feature pyramid of `x` (N, C, H, W): one map (N, C_i, H_i, W_i) per level."""
 
     def run_stages(self, stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
-        """Send `x` through the stages, one after the other, and return the map behind each."""
+        """Pass `x` (N, C, H, W) through the stages in turn, and return the map after each."""
         levels = []
         for stage in stages:
             if self.checkpointing and self.training:
@@ -67,36 +67,36 @@ class Backbone(nn.Module, ABC):
         return levels
 
     def set_gradient_checkpointing(self, enable: bool) -> None:
-        """Keep only each stage's input, and recompute the rest in the backward pass; or stop doing so."""
+        """Keep only the input of each stage, and recompute the rest in the backward pass; or stop doing so."""
         self.checkpointing = enable
 
     def fitted(self, length: int) -> int:
-        """Return the smallest height or width, `length` or more, that this network divides without a rest."""
+        """Return the smallest height or width, `length` or more, that this network divides without remainder."""
         return length + -length % self.reductions[-1]
 
     def lengths(self, length: int) -> list[int]:
-        """Return the height or width of each level for a fitted one of the image."""
+        """Return the height or width of each level, for a fitted one of the image."""
         return [length // step for step in self.reductions]
 
     def set_output_stride(self, output_stride: int, multi_grid: Sequence[int] | None = None) -> None:
-        """Trade strides for dilations, in place, so that no level is coarser than `output_stride`; weights stay.
+        """Replace strides by dilations, in place, so that no level is coarser than `output_stride`; keeps the weights.
 
         Args:
-            output_stride: 4, 8, 16 or 32; one beyond the network's own changes nothing, where it is not `settled`.
-            multi_grid: see `dilation.arrange`; None for what it was.
+            output_stride: 4, 8, 16 or 32; one beyond the network's own changes nothing, unless it is `settled`.
+            multi_grid: see `dilation.arrange`; None keeps the current one.
 
         Raises:
-            MaskwrightError: a value outside its rule, or a network whose strides do not lie in its convolutions.
+            MaskwrightError: an invalid value, or a network whose strides are not in its convolutions.
         """
         grid = self.multi_grid if multi_grid is None else tuple(multi_grid)
         if output_stride not in STRIDES or min(grid, default=1) < 1:
             raise MaskwrightError(
-                f"output_stride is {output_stride} and multi_grid {list(grid)}: the first must be one of "
-                f"{', '.join(map(str, STRIDES))}, and all of the second 1 or more"
+                f"output_stride is {output_stride} and multi_grid {list(grid)}: output_stride must be one of "
+                f"{', '.join(map(str, STRIDES))}, and every number of multi_grid 1 or more"
             )
         if self.settled:
             if (output_stride, grid) != (self.reductions[-1], self.multi_grid):
-                raise self._cannot(output_stride, grid, "it was built for one")
+                raise self._cannot(output_stride, grid, "its stride is built in")
             return
         before = self.reductions, self.multi_grid
         try:
@@ -104,15 +104,15 @@ class Backbone(nn.Module, ABC):
             self._arrange(tuple(min(step, output_stride) for step in self._native), grid)
             if not self._keeps_its_promise():
                 self._arrange(*before)
-                raise Unfit("not all of its strides lie in convolutions")
+                raise Unfit("not all of its strides are in convolutions")
         except Unfit as error:
             raise self._cannot(output_stride, grid, str(error)) from None
 
     def _cannot(self, output_stride: int, multi_grid: tuple[int, ...], why: str) -> MaskwrightError:
         grid = f" with multi_grid {list(multi_grid)}" if multi_grid else ""
-        cure = "multi_grid=[] and, if that does not do, " if multi_grid else ""
+        cure = "multi_grid=[] and, if that is not enough, " if multi_grid else ""
         return MaskwrightError(
-            f"this backbone cannot be brought to output stride {output_stride}{grid}, since {why}: set {cure}"
+            f"the output stride of this backbone cannot be {output_stride}{grid}, because {why}: set {cure}"
             f"output_stride={self.reductions[-1]}, or choose resnet18"
         )
 
@@ -131,11 +131,11 @@ class Backbone(nn.Module, ABC):
 
 
 def pyramid_levels(reductions: Sequence[int], finest: int = 1) -> tuple[int, ...]:
-    """Choose one level a stride: the deepest of each, none finer than `finest`, finest first.
+    """Choose one level per stride: the deepest of each, none finer than `finest`, finest first.
 
     Args:
         reductions: of a backbone, ascending.
-        finest: smallest stride wanted; where the backbone has none so fine, its own finest is first.
+        finest: smallest stride wanted; if the backbone has none that fine, its own finest comes first.
 
     Returns:
         indices into the backbone's levels; never empty.
@@ -145,14 +145,14 @@ def pyramid_levels(reductions: Sequence[int], finest: int = 1) -> tuple[int, ...
 
 
 def ladder(reductions: Sequence[int], finest: int) -> tuple[int, list[tuple[int, int | None]]]:
-    """Plan the steps: one a level of the backbone, then one a halving of the stride, down to `finest`.
+    """Plan the steps of a decoder: one per level of the backbone, then one per halving of the stride, down to `finest`.
 
     Args:
         reductions: of the backbone, ascending.
         finest: stride to end at, or the next coarser one that halving leads to.
 
     Returns:
-        the deepest level, and for each step its stride and the level beside it, None where there is none.
+        the deepest level, and for each step its stride and the level of that stride, None if there is none.
     """
     *fine, deepest = pyramid_levels(reductions, finest)
     steps: list[tuple[int, int | None]] = [(reductions[level], level) for level in reversed(fine)]

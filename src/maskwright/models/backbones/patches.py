@@ -1,7 +1,7 @@
-"""The backbone that is none: the image cut into patches, their pixels put beside each other. It has no weights.
+"""A backbone without weights: the image cut into patches, the pixels of each stacked as channels.
 
-For models that learn straight from pixels, such as ReNet (Visin et al. 2015: the image is split into patches
-that do not overlap, each flattened to a vector).
+For models that learn directly from pixels, such as ReNet (Visin et al. 2015: the image is split into non-overlapping
+patches, each flattened to a vector).
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def build(in_channels: int, weights: Path | None = None, *, patch: int = 2) -> P
         patch: side of a patch in pixels, and the stride of the only level: 1, 2, 4, 8 or 16.
 
     Raises:
-        MaskwrightError: another side, or weights, which it cannot take.
+        MaskwrightError: another side, or weights, of which it has none.
     """
     if patch not in {1, 2, 4, 8, 16}:
-        raise MaskwrightError(f"patches: patch is {patch}, and it must be 1, 2, 4, 8 or 16")
+        raise MaskwrightError(f"patches: patch is {patch}, but must be 1, 2, 4, 8 or 16")
     if weights is not None:
         raise MaskwrightError(
             f"{weights} cannot be loaded: the backbone patches has no weights. Leave the file out, or give a bundle of "

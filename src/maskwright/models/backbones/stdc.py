@@ -1,4 +1,4 @@
-"""STDC: blocks that put ever narrower convolutions beside each other; dense, so fast on a CPU for what it computes.
+"""STDC: blocks that concatenate ever narrower dense convolutions, which are fast on a CPU for their multiply-adds.
 
 Fan, Lai, Huang, Wei, Chai, Luo, Wei 2021, "Rethinking BiSeNet For Real-time Semantic Segmentation", the encoding
 network. A block of M outputs is
@@ -6,8 +6,8 @@ network. A block of M outputs is
     x1 = conv1x1(x)    x2 = conv3x3(x1)    x3 = conv3x3(x2)    x4 = conv3x3(x3)      each with normalisation and ReLU
     block(x) = [x1, x2, x3, x4], of M/2, M/4, M/8 and M/8 channels
 
-and halves the map, where it does, before x2: a depthwise 3x3 of stride 2 on the way to x2, an average over 3x3 for x1.
-Two 3x3 convolutions of stride 2 come first (32 and 64 channels), then stages of 256, 512 and 1024 channels.
+and halves the map, in some blocks, before x2: by a depthwise 3x3 of stride 2 before x2, and a 3x3 average for x1. Two
+3x3 convolutions of stride 2 come first (32 and 64 channels), then stages of 256, 512 and 1024 channels.
 
 Expected: with the authors' classifier 8.44 million parameters and 813 million multiply-adds at 224x224 for STDC1, 12.47
 and 1446 for STDC2; our tests count them.
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-NARROWEST = 8  # the parts of a block are a half, a quarter and two eighths of it
+NARROWEST = 8  # the parts of a block are a half, a quarter and two eighths of its channels
 
 
 class STDCBlock(nn.Module):
-    """Four convolutions in a row whose results are put beside each other.
+    """Four convolutions in a row whose results are concatenated.
 
     Args:
         inputs, outputs: channels; `outputs` is a multiple of 8.
@@ -53,7 +53,7 @@ class STDCBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return a map of the block's outputs and stride."""
+        """Return a map (N, outputs, ceil(H / stride), ceil(W / stride)) for `x` (N, inputs, H, W)."""
         first = self.first(x)
         parts, x = [self.skip(first)], self.down(first)
         for convolution in self.rest:
@@ -96,10 +96,10 @@ def build(in_channels: int, weights: Path | None = None, *, base: int = 64, repe
         repeats: blocks of each stage; 4, 5, 3 for STDC2.
 
     Raises:
-        MaskwrightError: a setting outside its rule, or weights that do not fit.
+        MaskwrightError: an invalid setting, or weights that do not fit.
     """
     if base < 2 or base % (NARROWEST // 4):
-        raise MaskwrightError(f"stdc: base is {base}, and it must be an even number, 2 or more")
+        raise MaskwrightError(f"stdc: base is {base}, but must be an even number, 2 or more")
     if not repeats or min(repeats) < 1:
         raise MaskwrightError(f"stdc: repeats {list(repeats)} must be 1 or more each, and at least one is needed")
     backbone = STDC(in_channels, base, repeats)

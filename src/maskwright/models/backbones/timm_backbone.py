@@ -13,6 +13,8 @@ from torch.utils.checkpoint import checkpoint
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import Backbone
 from maskwright.models.backbones.dilation import PROBE, shapes_of
+from maskwright.models.backbones.timm_weights import check_loaded, in_timm_names, load_by_name
+from maskwright.models.layers.depthwise import convert_depthwise
 from maskwright.models.layers.norm import convert_batch_norm
 from maskwright.models.weights import MisfitError, read_tensors
 
@@ -28,8 +30,6 @@ _ANY_SIZE: dict[str, dict[str, Any]] = {
     "vit_": {"dynamic_img_size": True},
     "deit": {"dynamic_img_size": True},
 }
-RGB = 3
-_POSITIONS = ("pos_embed", "relative_position")
 # What timm raises for networks and settings that do not go together.
 _FAILURES = (TypeError, AssertionError, RuntimeError, LookupError, AttributeError)
 
@@ -50,6 +50,7 @@ class TimmBackbone(Backbone):
         self.network = network
         self.channels_at_end = str(getattr(network, "output_fmt", "NCHW")).endswith("NHWC")
         convert_batch_norm(self)
+        _make_depthwise_fast(self)
         self._try_out()
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -88,6 +89,13 @@ class TimmBackbone(Backbone):
             )
 
 
+def _make_depthwise_fast(network: nn.Module) -> None:
+    from timm.layers import Conv2dSame
+    from timm.layers.padding import pad_same
+
+    convert_depthwise(network, {torch.nn.Conv2d: None, Conv2dSame: pad_same})
+
+
 def build(
     name: str,
     in_channels: int,
@@ -101,7 +109,7 @@ def build(
 
     Args:
         name: in timm, with or without a tag (`resnet18`, `resnet18.a1_in1k`).
-        in_channels: of the image; weights for another number are adapted by timm (summed or repeated).
+        in_channels: of the image; weights for three are adapted to another number (see `timm_weights.adapt_stem`).
         weights: safetensors file in timm's own naming to start from, with or without a classifier.
         output_stride: largest stride, 8, 16 or 32; what lies beyond is dilated, where the network can.
         multi_grid: factors on the dilation of the last stage's blocks, as DeepLab has them; see `dilation`.
@@ -142,15 +150,17 @@ def create(name: str, in_channels: int, weights: Path | None, **settings: Any) -
     import timm
 
     output_stride = settings.get("output_stride", 32)
-    tensors = read_tensors(weights) if weights is not None else None
-    if tensors is not None:
-        settings.update(pretrained=True, pretrained_cfg_overlay={"state_dict": dict(tensors)})
+    settings.update(features_only=True, in_chans=in_channels)
     try:
-        network = timm.create_model(name, features_only=True, in_chans=in_channels, **settings)
+        network = timm.create_model(name, **settings)
+        if weights is not None:
+            tensors = in_timm_names(name, read_tensors(weights))
+            if not load_by_name(network, tensors, in_channels):
+                overlay = {"state_dict": dict(tensors)}
+                network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **settings)
+            check_loaded(network, tensors, in_channels, f"{weights}", name)
     except _FAILURES as error:
         raise _cannot_build(name, output_stride, weights, error) from None
-    if tensors is not None:
-        _check_taken_over(network, tensors, in_channels, f"{weights}", name)
     return TimmBackbone(name, network, in_channels)
 
 
@@ -187,59 +197,3 @@ def _cannot_build(name: str, output_stride: int, weights: Path | None, error: Ex
         f"timm's {name} gives no feature pyramid ({error or type(error).__name__}): choose a backbone that does, such "
         "as resnet18 or convnext_tiny"
     )
-
-
-def _check_taken_over(network: nn.Module, tensors: dict[str, Tensor], in_channels: int, source: str, name: str) -> None:
-    """Refuse weights of which timm let something pass that the network holds and the file does not, or the reverse.
-
-    timm loads without insisting on every name, and some families rename or reshape on the way, so names alone prove
-    nothing: we look for each tensor's values in the file. What is constant may be anything, and needs its name. Two
-    kinds may differ: a first layer that timm adapted to other channels, and position codes that it brought to another
-    size. The file may hold more, such as a classifier, but not a tenth more than timm's whole network has.
-    """
-    own = {key: value for key, value in network.state_dict().items() if value.is_floating_point()}
-    known = {(tensor.numel(), _sum(tensor)) for tensor in tensors.values() if tensor.is_floating_point()}
-    given = {_plain(key): tuple(tensor.shape) for key, tensor in tensors.items()}
-    named = 2 * sum(_plain(key) in given for key in own) > len(own)
-    strange = [
-        key
-        for key, value in own.items()
-        if ((value.numel(), _sum(value)) not in known or (named and _plain(key) not in given and _constant(value)))
-        and not any(part in key and key in tensors for part in _POSITIONS)
-    ]
-    if in_channels != RGB:
-        strange = [key for key in strange if (_plain(key), _in_colour(own[key])) not in given.items()]
-    more = sorted(given.keys() - _whole(name)) if named else []
-    if strange or 10 * len(more) > len(given):
-        what = f"{len(strange)} of its tensors are not in the file" if strange else f"the file holds {len(more)} more"
-        raise MisfitError(
-            f"{source} does not fit timm's {name}: {what} ({', '.join((strange or more)[:3])}): give a file that was "
-            "saved from this network"
-        )
-
-
-def _plain(key: str) -> str:
-    """Return the name of a tensor without what `features_only` makes of it: a prefix, and `_` for some dots."""
-    return key.removeprefix("model.").replace("_", ".")
-
-
-def _constant(value: Tensor) -> bool:
-    return bool((value == value.flatten()[0]).all())
-
-
-def _whole(name: str) -> set[str]:
-    """Return the names of all tensors of a network of timm's, its classifier included."""
-    import timm
-
-    with torch.device("meta"):
-        return {_plain(key) for key in timm.create_model(name).state_dict()}
-
-
-def _in_colour(value: Tensor) -> tuple[int, ...]:
-    """Return the shape that a weight had on images of three channels."""
-    return (value.shape[0], RGB, *value.shape[2:]) if value.ndim == 4 else ()
-
-
-def _sum(tensor: Tensor) -> float:
-    # In the order of the axes, not of the memory, and in the precision that the network has.
-    return float(tensor.detach().float().contiguous().double().sum())

@@ -1,12 +1,12 @@
-"""Backbones of the transformers library behind our interface: Swin, and the vision transformer of DPT. No task.
+"""Backbones of the transformers library with our interface: Swin, and the vision transformer of DPT. Knows no task.
 
 Liu et al. 2021, "Swin Transformer", and Ranftl, Bochkovskiy, Koltun 2021, "Vision Transformers for Dense Prediction":
-of DPT the transformer and the reassembling of its tokens into maps of four strides belong here.
+this file holds the transformer of DPT and the step that reassembles its tokens into maps of four strides.
 
-They come with imported weights: `config` is the description (`models.library`) that an import writes. Swin fills the
-windows at the border of each map with zeros, whatever the size; DPT's codes of the positions are for one size, and are
-interpolated to any other, so its masks are the paper's at the size that it was trained on and close to them elsewhere.
-The library's own model takes squares alone; ours any size.
+Both need imported weights: `config` is the description (see `models.weights.transformers_config`) that an import
+writes. Swin pads the windows at the border of each map with zeros, whatever the size. DPT's position embeddings belong
+to one size and are interpolated to any other, so its masks equal the paper's at the size it was trained on and are
+close to them elsewhere. The library's own model accepts square images only; ours accepts any size.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import Backbone
 from maskwright.models.layers.norm import convert_batch_norm
-from maskwright.models.library import building, library, settings_of
 from maskwright.models.weights import load_backbone
+from maskwright.models.weights.transformers_config import build_config, explain_build_errors, import_library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,13 +35,13 @@ class LibraryBackbone(Backbone):
 
     Args:
         network: of the library.
-        settings: the library's object that describes the whole model, for decoders to read.
+        settings: the library's configuration of the whole model, for decoders to read.
         in_channels: of the image.
         channels, reductions: see `Backbone`.
     """
 
     normalised = False
-    settled = True  # no stride of theirs can be changed
+    settled = True  # its strides cannot be changed
 
     def __init__(
         self, network: nn.Module, settings: Any, in_channels: int, channels: Sequence[int], reductions: Sequence[int]
@@ -63,20 +63,20 @@ class Swin(LibraryBackbone):
     """The maps of Swin's stages, each normalised.
 
     Args:
-        swin: the library's description of it.
+        swin: the library's configuration of it.
         settings: that of the whole model.
     """
 
     def __init__(self, swin: Any, settings: Any) -> None:
-        network = library().SwinBackbone(swin)
+        network = import_library().SwinBackbone(swin)
         stages = [swin.stage_names.index(name) for name in swin.out_features]
         if not stages or stages[0] == 0:
-            raise MaskwrightError(f"{_HERE}: out_features is {swin.out_features}, and must name stages, without a stem")
+            raise MaskwrightError(f"{_HERE}: out_features is {swin.out_features}, but must name stages, without a stem")
         reductions = [swin.patch_size * 2 ** (stage - 1) for stage in stages]
         super().__init__(network, settings, swin.num_channels, network.channels, reductions)
 
     def fitted(self, length: int) -> int:
-        """Return the smallest length that every stage divides, those that give no map too."""
+        """Return the smallest length that every stage divides, including stages that return no map."""
         swin = cast("Any", self.network).config
         return length + -length % (swin.patch_size * 2 ** (len(swin.depths) - 1))
 
@@ -86,7 +86,7 @@ class Swin(LibraryBackbone):
 
 
 class Dpt(LibraryBackbone):
-    """DPT's transformer and its tokens made maps: read out, projected, and brought to a stride each."""
+    """DPT's transformer, whose tokens become maps: read out, projected, and resized to one stride each."""
 
     def __init__(self, settings: Any) -> None:
         from transformers.models.dpt.modeling_dpt import DPTReassembleStage
@@ -95,10 +95,10 @@ class Dpt(LibraryBackbone):
         widths, blocks = settings.neck_hidden_sizes, settings.backbone_out_indices
         if not (reductions == sorted(reductions) and len(reductions) == len(widths) == len(blocks)):
             raise MaskwrightError(
-                f"{_HERE}: reassemble_factors {list(settings.reassemble_factors)} must fall, and be as many as "
+                f"{_HERE}: reassemble_factors {list(settings.reassemble_factors)} must decrease, one for each of "
                 f"neck_hidden_sizes {list(widths)} and backbone_out_indices {list(blocks)}"
             )
-        network = library().DPTModel(settings, add_pooling_layer=False)
+        network = import_library().DPTModel(settings, add_pooling_layer=False)
         super().__init__(network, settings, settings.num_channels, widths, reductions)
         self.reassemble = DPTReassembleStage(settings)
 
@@ -114,16 +114,17 @@ def build(in_channels: int, weights: Path | None = None, *, config: dict[str, An
     """Build a backbone of the library.
 
     Args:
-        in_channels: of the image; the description must say the same.
+        in_channels: of the image; must equal the number in the description.
         weights: safetensors file of such a backbone's weights, to start from.
-        config: description of the network, of the type swin, dpt or mask2former.
+        config: description of the network, of type swin, dpt or mask2former.
 
     Raises:
-        MaskwrightError: the library is not installed, a description that makes no network, or weights that do not fit.
+        MaskwrightError: the library is not installed, no network can be built from the description, or the weights do
+            not fit.
     """
-    settings = settings_of(config, _HERE)
+    settings = build_config(config, _HERE)
     kind = config["model_type"]
-    with building(kind, _HERE):
+    with explain_build_errors(kind, _HERE):
         if kind == "dpt":
             network: LibraryBackbone = Dpt(settings)
         else:
@@ -140,7 +141,7 @@ def build(in_channels: int, weights: Path | None = None, *, config: dict[str, An
 
 
 def described(backbone: Backbone, kind: str) -> Any:
-    """Return the library's settings of a backbone whose description is of the type `kind`.
+    """Return the library's configuration of a backbone whose description has the type `kind`.
 
     Raises:
         MaskwrightError: another backbone.
@@ -148,7 +149,7 @@ def described(backbone: Backbone, kind: str) -> Any:
     settings = getattr(backbone, "settings", None)
     if not isinstance(backbone, LibraryBackbone) or getattr(settings, "model_type", None) != kind:
         raise MaskwrightError(
-            f"{kind} stands on {_HERE} with a description of its own alone: start from an imported model with --from, "
-            "and leave model.backbone out"
+            f"{kind} needs {_HERE} with its own type of description: start from an imported model with `from_run`, and "
+            "leave model.backbone out"
         )
     return settings

@@ -1,12 +1,12 @@
-"""The contracting path of the original U-Net: two 3x3 convolutions a level, 2x2 max pooling between. Knows no task.
+"""The contracting path of the original U-Net: two 3x3 convolutions per level, 2x2 max pooling between. Knows no task.
 
 Ronneberger, Fischer, Brox 2015, "U-Net: Convolutional Networks for Biomedical Image Segmentation", section 2
 (figure 1, left): channels double at each of four poolings, 64 to 1024; convolutions without padding and without
-normalisation, each followed by a ReLU; weights drawn with standard deviation sqrt(2 / N), N the values that a neuron
-sees (section 3).
+normalisation, each followed by a ReLU; weights drawn with standard deviation sqrt(2 / N), N being the number of inputs
+of a neuron (section 3).
 
-Where we differ: padding is on unless `valid` is asked for; the drop-out layers "at the end of the contracting path"
-(section 3.1) are off unless `drop` is given, and stand after its two deepest levels.
+Where we differ: padding is on unless `valid` is set; the drop-out layers "at the end of the contracting path" (section
+3.1) are off unless `drop` is given, and follow its two deepest levels.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ContractingPath(Backbone):
         initialise(self, "fan_in")
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Return the pyramid of `x` (N, C, H, W); with `valid`, level i is as long as `lengths` says."""
+        """Return the pyramid of `x` (N, C, H, W); with `valid`, `lengths` gives the sides of each level."""
         return self.run_stages(self.stages, x)
 
     def fitted(self, length: int) -> int:
@@ -57,7 +57,7 @@ class ContractingPath(Backbone):
         return smallest + -(-max(length - smallest, 0) // self.reductions[-1]) * self.reductions[-1]
 
     def lengths(self, length: int) -> list[int]:
-        """Return the side of each level for a fitted one of the image; without padding, each level loses 4."""
+        """Return the side of each level, for a fitted one of the image; without padding, each level loses 4."""
         if not self.valid:
             return super().lengths(length)
         sides = [length - 4]
@@ -82,13 +82,13 @@ def build(
         in_channels: of the image.
         weights: safetensors file with this backbone's weights to start from.
         base: channels of the first level; they double at each further one.
-        levels: of the pyramid, one more than there are poolings.
+        levels: number of levels of the pyramid, one more than the number of poolings.
         norm: batch normalisation after each convolution, and in U-Net's expansive path.
-        valid: convolutions without padding, as in the paper; the segmenter then mirrors the context that they use up.
+        valid: convolutions without padding, as in the paper; the segmenter then extends the image by reflection.
         drop: share of the values dropped after each of the two deepest levels.
 
     Raises:
-        MaskwrightError: a setting outside its rule, or weights that do not fit.
+        MaskwrightError: an invalid setting, or weights that do not fit.
     """
     if base < 1 or not 2 <= levels <= 8 or not 0 <= drop < 1:
         raise MaskwrightError(

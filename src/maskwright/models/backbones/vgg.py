@@ -1,18 +1,18 @@
-"""VGG: plain stacks of 3x3 convolutions with pooling between them; its fully connected layers as convolutions too.
+"""VGG: plain stacks of 3x3 convolutions with pooling between them; its fully connected layers as convolutions.
 
 Simonyan & Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition", table 1, column D
-(VGG-16): stages of 2, 2, 3, 3, 3 convolutions with 64, 128, 256, 512, 512 channels, each ended by max pooling. fc6 and
-fc7 as convolutions of 7x7 and 1x1, both with 4096 channels, are those of Long et al. 2015, section 3.1. At an output
-stride below 32 it is the network of Chen et al. 2015, "Semantic Image Segmentation with Deep Convolutional Nets and
-Fully Connected CRFs", section 3.1: the last poolings keep the resolution, what follows is dilated, and every pooling
-is 3x3, as in the authors' published layers.
+(VGG-16): stages of 2, 2, 3, 3, 3 convolutions with 64, 128, 256, 512, 512 channels, each followed by max pooling. fc6
+and fc7 as convolutions of 7x7 and 1x1, both with 4096 channels, are those of Long et al. 2015, section 3.1. At an
+output stride below 32 it is the network of Chen et al. 2015, "Semantic Image Segmentation with Deep Convolutional Nets
+and Fully Connected CRFs", section 3.1: the last poolings keep the resolution, the layers after them are dilated, and
+every pooling is 3x3, as in the authors' published layers.
 
-Expected: 14.7 million weights in the convolutions, 134.3 million with fc6 and fc7; torchvision's and timm's weights
-load into it and give their outputs.
+Expected: 14.7 million weights in the convolutions, 134.3 million with fc6 and fc7; the weights of torchvision and timm
+load into it and give the same outputs.
 
-Where we differ: fc6 is padded, so that every level lies exactly on the image; batch normalisation (Ioffe & Szegedy
-2015) and a factor on all widths are options, because the network of the paper hardly learns from scratch and is far
-too slow on a CPU: `vgg16` is the paper's, `vgg16_narrow` ours.
+Where we differ: fc6 is padded, so that every level is aligned with the image; batch normalisation (Ioffe & Szegedy
+2015) and a factor on all widths are options, because the network of the paper hardly learns from scratch and is far too
+slow on a CPU: `vgg16` is the paper's, `vgg16_narrow` ours.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 FIRST, MOST_TIMES = 64, 8
 FULLY = 4096
-# fc6 and fc7: matrices in torchvision's files, convolutions in timm's.
+# fc6 and fc7 are matrices in torchvision's files, convolutions in timm's.
 _FULLY_NAMES = (("classifier.0", "classifier.3"), ("pre_logits.fc1", "pre_logits.fc2"))
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Which VGG it is; see `build`."""
+    """The variant of VGG; see `build`."""
 
     width_factor: float
     depths: Sequence[int]
@@ -56,22 +56,22 @@ class Shape:
 
     @property
     def strides(self) -> list[int]:
-        """Of each stage."""
+        """Stride of each stage."""
         return [min(2 ** (stage + 1), self.output_stride) for stage in range(len(self.depths))]
 
     @property
     def fully_widths(self) -> list[int]:
-        """Channels of fc7, or none; by the square of the factor, or fc6 would hold nine tenths of all weights."""
+        """Channels of fc7, or none; scaled by the factor squared, or fc6 would have nine tenths of all weights."""
         return [max(round(FULLY * self.width_factor**2), 1)] if self.fully else []
 
     @property
     def dense(self) -> bool:
-        """Whether some pooling keeps the resolution."""
+        """Whether any pooling keeps the resolution."""
         return self.output_stride < 2 ** len(self.depths)
 
 
 class VGG(Backbone):
-    """Stages of convolutions, each ended by pooling; one level a stage, and fc7 as one more where asked for."""
+    """Stages of convolutions, each followed by pooling; one level per stage, and fc7 as an optional last level."""
 
     def __init__(self, in_channels: int, shape: Shape) -> None:
         fully = shape.fully_widths
@@ -87,7 +87,7 @@ class VGG(Backbone):
             self.stages.append(nn.Sequential(*layers, nn.MaxPool2d(kernel, step, kernel // 3)))
             inputs, before, dilation = width, stride, dilation * 2 // step
         for width in fully:
-            # Never normalised: neither are those of torchvision's vgg16_bn.
+            # Never normalised, as in torchvision's vgg16_bn.
             self.stages.append(nn.Sequential(ConvAct(inputs, width, 7, dilation=dilation), ConvAct(width, width, 1)))
         initialise(self)
 
@@ -111,21 +111,21 @@ def build(
     Args:
         in_channels: of the image; published weights for another number are averaged over their channels.
         weights: safetensors file to start from: this backbone's own, torchvision's, or timm's.
-        width_factor: on all widths, squared for fc6 and fc7; 1 is the paper's.
+        width_factor: factor on all widths, squared for fc6 and fc7; 1 gives the paper's.
         depths: convolutions of each stage.
         batch_norm: normalise after every convolution of the stages.
         fully: add fc6 and fc7, as convolutions, as the last level.
         output_stride: largest stride, 8, 16 or 32; stages beyond it are dilated instead.
 
     Raises:
-        MaskwrightError: a setting outside its rule, or weights that do not fit.
+        MaskwrightError: an invalid setting, or weights that do not fit.
     """
     if not 0 < width_factor <= 4:
-        raise MaskwrightError(f"vgg: width_factor is {width_factor}, and it must be above 0, and 4 at most")
+        raise MaskwrightError(f"vgg: width_factor is {width_factor}, but must be above 0 and at most 4")
     if not 1 <= len(depths) <= 5 or min(depths) < 1:
         raise MaskwrightError(f"vgg: depths {list(depths)} must be one to five numbers, 1 or more each")
     if output_stride not in {8, 16, 32}:
-        raise MaskwrightError(f"vgg: output_stride is {output_stride}, and it must be 8, 16 or 32")
+        raise MaskwrightError(f"vgg: output_stride is {output_stride}, but must be 8, 16 or 32")
     backbone = VGG(in_channels, Shape(width_factor, depths, batch_norm, fully, output_stride))
     if weights is not None:
         tensors = read_tensors(weights)
@@ -135,7 +135,7 @@ def build(
 
 
 def _renamed(tensors: Mapping[str, Tensor], backbone: VGG) -> dict[str, Tensor]:
-    """Give the tensors of torchvision's or timm's network our names, layer by layer in their order."""
+    """Rename the tensors of torchvision's or timm's network to our names, layer by layer in their order."""
     numbers = [re.fullmatch(r"features\.(\d+)\.weight", name) for name in tensors]
     theirs = [f"features.{n}" for n in sorted(int(n[1]) for n in numbers if n and tensors[n[0]].ndim == 4)]
     for pair in _FULLY_NAMES:
@@ -145,7 +145,7 @@ def _renamed(tensors: Mapping[str, Tensor], backbone: VGG) -> dict[str, Tensor]:
     for (our, layer), their in zip(ours.items(), theirs, strict=False):
         found |= _layer(tensors, our, their)
         weight = found[f"{our}.0.weight"]
-        if weight.ndim == 2:  # as many numbers as the convolution has, in the same order
+        if weight.ndim == 2:  # as many numbers as the convolution, in the same order
             found[f"{our}.0.weight"] = weight.unflatten(1, (-1, *cast("nn.Conv2d", layer).kernel_size))
     first = f"{next(iter(ours))}.0.weight"
     if found[first].shape[1] != backbone.in_channels:
@@ -157,7 +157,7 @@ def _renamed(tensors: Mapping[str, Tensor], backbone: VGG) -> dict[str, Tensor]:
 def _layer(tensors: Mapping[str, Tensor], our: str, their: str) -> dict[str, Tensor]:
     """Return one convolution with its norm, if it has one, under our names.
 
-    A norm takes the bias of the convolution before it out again, so it may as well be taken off the running mean.
+    A norm cancels the bias of the convolution before it, so the bias is subtracted from the running mean instead.
     """
     weight, bias = tensors[f"{their}.weight"], tensors[f"{their}.bias"]
     room, _, number = their.rpartition(".")

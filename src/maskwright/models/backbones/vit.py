@@ -1,20 +1,20 @@
-"""Plain vision transformers (ViT, DINOv2, DINOv3, ...) from timm, their one map of tokens made a pyramid. No task.
+"""Plain vision transformers (ViT, DINOv2, DINOv3, ...) from timm, with a pyramid built from their single map of tokens.
 
 Li, Mao, Girshick, He 2022, "Exploring Plain Vision Transformer Backbones for Object Detection", figure 2, the
 simple feature pyramid. With T the last map, at the stride S of the patches:
 
     stride S/4: deconvolution(GELU(LN(deconvolution(T)))),  S/2: deconvolution(T),  S: T,  2S: maximum over 2x2 of T
 
-`spread` takes the four from the blocks at a quarter, half, three quarters and the end of the depth instead of all from
-the last, much as Bao et al. 2022 (BEiT) do before UPerNet: blocks 4, 6, 8 and 12 of 12.
+`spread` takes the four maps from the blocks at a quarter, half, three quarters and the end of the depth instead of all
+from the last, similar to Bao et al. 2022 (BEiT) before UPerNet: blocks 4, 6, 8 and 12 of 12.
 
-A decoder wants strides that divide each other. Patches of 14 pixels (DINOv2) have a stride of 14, so the image, not the
-map, is resized: to 14/16 of its size, on which the patches lie 16 pixels of the original apart. Position codes are
-interpolated to any size anyway, the tokens stay sharp, and a forward pass costs no more. In general S is the power of
-two at or above the patch.
+A decoder needs strides that divide each other. Patches of 14 pixels (DINOv2) have a stride of 14, so the image, not the
+map, is resized: to 14/16 of its size, where the patches are 16 pixels of the original apart. Position embeddings are
+interpolated to any size anyway, the tokens stay sharp, and a forward pass costs no more. In general S is the smallest
+power of two that is at least the patch size.
 
-Where we differ: the 1x1 and 3x3 convolutions behind each level are left to the decoders, which begin with their own;
-each map is normalised first, as timm's features come from before the last norm.
+Where we differ: the 1x1 and 3x3 convolutions after each level are left to the decoders, which begin with their own;
+each map is normalised first, because timm returns features from before the last norm. Knows no task.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 LEVELS = 4
 FAMILIES = ("vision_transformer", "deit", "eva")
-"""Modules of timm that hold plain transformers."""
+"""Modules of timm that contain plain transformers."""
 
 
 class PlainTransformer(Backbone):
-    """A timm transformer and the pyramid over it.
+    """A timm transformer and the pyramid built from it.
 
     Args:
-        trunk: gives one map, or one for each of the four levels, all at the stride of its patches.
+        trunk: returns one map, or one for each of the four levels, all at the stride of its patches.
         output_stride: coarser levels are left out.
     """
 
@@ -58,7 +58,7 @@ class PlainTransformer(Backbone):
         strides = [step for step in (stride // 4, stride // 2, stride, stride * 2) if step <= output_stride]
         super().__init__(trunk.in_channels, (quarter, half, width, width)[: len(strides)], strides)
         self.patch, self.stride = patch, stride
-        self.settled = len(strides) < LEVELS  # the levels that were left out are not there
+        self.settled = len(strides) < LEVELS  # the levels that were left out do not exist
         self.trunk = trunk
         self.norms = nn.ModuleList(ChannelNorm(width) for _ in trunk.reductions[-len(strides) :])
         up = nn.ConvTranspose2d(half, quarter, 2, 2)
@@ -89,28 +89,28 @@ def build(
 
     Args:
         name: in timm, with or without a tag (`vit_small_patch14_dinov2`, ...).
-        in_channels: of the image; weights for another number are adapted by timm (summed or repeated).
-        weights: safetensors file in timm's own naming to start the transformer from, with or without a classifier.
-        output_stride: largest stride, 16 or 32: decoders that read the last level alone see more at 16.
-        spread: take the levels from four blocks, evenly along the depth, instead of all from the last.
+        in_channels: of the image; timm adapts weights for another number (summed or repeated).
+        weights: safetensors file with timm's names to start the transformer from, with or without a classifier.
+        output_stride: largest stride, 16 or 32: decoders that use only the last level see finer detail at 16.
+        spread: take the levels from four blocks, evenly spaced in depth, instead of all from the last.
 
     Raises:
-        MaskwrightError: no such network, no features, or weights that do not fit.
+        MaskwrightError: an unknown network, one without features, or weights that do not fit.
     """
     if output_stride not in {8, 16, 32}:
-        raise MaskwrightError(f"{name}: output_stride is {output_stride}, and it must be 8, 16 or 32")
+        raise MaskwrightError(f"{name}: output_stride is {output_stride}, but must be 8, 16 or 32")
     indices: list[int] = [-1]
     if spread:
         depth = _depth(name)
         if depth < LEVELS:
-            raise MaskwrightError(f"timm's {name} has {depth} blocks, and spread=true needs {LEVELS} or more")
+            raise MaskwrightError(f"timm's {name} has {depth} blocks, but spread=true needs {LEVELS} or more")
         indices = [depth * (index + 1) // LEVELS - 1 for index in range(LEVELS)]
     trunk = create(name, in_channels, weights, out_indices=indices, dynamic_img_size=True)
     return PlainTransformer(trunk, output_stride)
 
 
 def _depth(name: str) -> int:
-    """Return the number of blocks, without giving any of them memory."""
+    """Return the number of blocks; the network is built on the meta device."""
     import timm
 
     with torch.device("meta"):

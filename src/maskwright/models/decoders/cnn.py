@@ -1,18 +1,17 @@
-"""The plain encoder-decoder: convolutions and pooling down, convolutions and upsampling up, and nothing else.
+"""The plain encoder-decoder: convolutions and pooling on the way down, upsampling and convolutions on the way up.
 
 Badrinarayanan, Kendall, Cipolla 2015 (in print 2017), "SegNet: A Deep Convolutional Encoder-Decoder Architecture for
 Image Segmentation", sections 3 and 3.1: the small network, SegNet-Basic (four encoders, four decoders), without pooling
-indices. No skips, no context, no pretrained weights: the baseline that shows what these are worth.
+indices. No skips, no context, no pretrained weights: a baseline that shows what these are worth.
 
     encoder i: 3x3 convolution, norm, ReLU, 2x2 max pooling
     decoder i: bilinear upsampling by 2, 3x3 convolution, norm, ReLU
 
-Expected: on CamVid test SegNet-Basic has 47.7 mIoU, and 43.3 a network of theirs that upsamples bilinearly and learns
-nothing in doing so (their table 1, median frequency balancing); ours stands between them: it upsamples, then convolves.
+Expected: on CamVid test SegNet-Basic reaches 47.7 mIoU, and a variant with fixed bilinear upsampling 43.3 (their table
+1, median frequency balancing). Ours lies between the two: it upsamples, then convolves.
 
 Where we differ: 3x3 kernels instead of 7x7; 32, 64, 128 and 256 channels instead of 64 throughout, which costs less at
-the fine strides; a ReLU in the decoder, which SegNet-Basic has not; the decoder stops at stride 4 unless `finest`
-says 1.
+the fine strides; a ReLU in the decoder, which SegNet-Basic lacks; the decoder stops at stride 4 unless `finest` is 1.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ if TYPE_CHECKING:
 
 
 class PlainDecoder(Decoder):
-    """Upsample the last level by 2 and convolve, again and again.
+    """Upsample the last level by 2 and convolve, repeatedly.
 
     Args:
-        backbone: whose last level is read; the widths of the way up are those of the way down.
+        backbone: its last level is the input; the decoder has the same widths as the backbone.
         finest: stride of the result.
     """
 
@@ -64,15 +63,15 @@ def build(backbone: Backbone, classes: int, dropout: float = 0.0, *, finest: int
     """Compose the plain encoder-decoder.
 
     Args:
-        backbone: image to pyramid, of which nothing but the last level is read.
+        backbone: image to pyramid; only the last level is used.
         classes: number of logits.
         dropout: before the last layer.
         finest: stride of the last block, and the native stride: 1, 2, 4 ...; larger is cheaper and coarser.
 
     Raises:
-        MaskwrightError: `finest` is none of these.
+        MaskwrightError: `finest` is not one of these.
     """
     if finest not in {1, 2, 4, 8, 16}:
-        raise MaskwrightError(f"cnn: finest is {finest}, and it must be 1, 2, 4, 8 or 16")
+        raise MaskwrightError(f"cnn: finest is {finest}, but must be 1, 2, 4, 8 or 16")
     decoder = PlainDecoder(backbone, finest)
     return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes)

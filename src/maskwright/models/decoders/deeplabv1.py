@@ -1,20 +1,20 @@
 """DeepLab v1 with a large field of view: VGG-16 at stride 8, and one atrous convolution that sees 224 pixels.
 
 Chen, Papandreou, Kokkinos, Murphy, Yuille 2015, "Semantic Image Segmentation with Deep Convolutional Nets and Fully
-Connected CRFs", sections 3.1 and 5 (DeepLab-LargeFOV, tables 1 and 2); layers as the authors published them.
+Connected CRFs", sections 3.1 and 5 (DeepLab-LargeFOV, tables 1 and 2); layers as in the authors' published network.
 
     VGG-16, pool4 and pool5 at stride 1, conv5 atrous of rate 2;  pool5a: average over 3x3
     fc6: 3x3, rate 12, 1024 channels;  fc7: 1x1, 1024;  fc8: 1x1 to the classes;  all at stride 8
 
-A dense CRF comes after the network (section 4): `--crf` when predicting.
+The paper applies a dense CRF to the result (section 4): `--postprocess crf` when predicting.
 
-Expected: 62.25 mIoU on PASCAL VOC 2012 val, 67.64 with the CRF (their table 1), 20.5 million weights (table 2), on
+Expected: 62.25 mIoU on PASCAL VOC 2012 val, 67.64 with the CRF (their table 1), 20.5 million weights (table 2), with
 pretrained weights: `--backbone vgg16` with `--set model.pretrained=true` or `--weights FILE`.
 
-Where we differ: fc6 and fc7 start fresh, where the authors take every so many weights of VGG-16's own; by default
+Where we differ: fc6 and fc7 are initialised at random, where the authors subsample the weights of VGG-16; by default
 VGG-16 has a quarter of its width and batch normalisation, to train from scratch on a CPU (`vgg16` is the paper's); the
-image is continued to a multiple of 8, where the authors want 8n + 1 pixels and align corners; dropout is off unless
-asked for, and drops whole channels of fc7 alone.
+image is padded to a multiple of 8, where the authors require 8n + 1 pixels and align corners; dropout is off by
+default, and drops whole channels of fc7 only.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class FieldsOfViewDecoder(Decoder):
     """fc6 and fc7 on the last level, once for each rate; DeepLab v2 has several.
 
     Args:
-        backbone: whose last level is read, and which says whether to normalise.
+        backbone: its last level is the input; it also says whether to normalise.
         width: channels of fc6 and fc7; 0 for twice those of the last level, which is 1024 on VGG-16.
         rates: dilation of each fc6.
-        averaged: put the average over 3x3 before them that the authors' published layers have in v1.
+        averaged: apply a 3x3 average first, as the authors' published layers do in v1.
     """
 
     def __init__(self, backbone: Backbone, width: int, rates: Sequence[int], *, averaged: bool = False) -> None:
@@ -71,7 +71,7 @@ def build(backbone: Backbone, classes: int, dropout: float = 0.0, *, width: int 
         rate: dilation of fc6.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     if width < 0 or rate < 1:
         raise MaskwrightError(f"deeplabv1: width {width} must be 0 or more, and rate {rate} 1 or more")

@@ -1,4 +1,4 @@
-"""DeepLabV3+: atrous spatial pyramid pooling, and a small decoder that brings the edges back.
+"""DeepLabV3+: atrous spatial pyramid pooling, and a small decoder that restores the edges.
 
 Chen, Zhu, Papandreou, Schroff, Adam 2018, "Encoder-Decoder with Atrous Separable Convolution for Semantic Image
 Segmentation", section 3.1 (figure 2) and section 4.1: low-level features reduced to 48 channels, then two 3x3
@@ -6,11 +6,11 @@ convolutions of 256. The encoder is DeepLabV3, with its rates: 6, 12, 18 at outp
 
 Expected: 78.85 mIoU on PASCAL VOC 2012 val with a ResNet-101 at output stride 16 (their table 3).
 
-Where we differ: the backbone is any, dilated as `backbones.dilation` says, and without the multi-grid that DeepLabV3's
-has, unless `multi_grid=[1, 2, 4]` says otherwise; at output stride 32 the rates are halved, on which the paper is
-silent. With `layout=smp` the decoder is arranged as in segmentation_models.pytorch: one separable convolution behind
-ASPP and one behind the join, no norm between their halves, corners aligned when resizing. Our tests load its weights
-into this network and compare the outputs.
+Where we differ: any backbone, dilated as `backbones.dilation` describes, and without the multi-grid of DeepLabV3 unless
+`multi_grid=[1, 2, 4]` is set; at output stride 32, which the paper does not cover, the rates are halved. `layout=smp`
+arranges the decoder as in segmentation_models.pytorch: one separable convolution after ASPP and one after the
+concatenation, no norm between their halves, corners aligned when resizing. Our tests load its weights into this network
+and compare the outputs.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ LAYOUTS = ("paper", "smp")
 
 
 class DeepLabV3PlusDecoder(Decoder):
-    """ASPP on the last level, joined with a low one.
+    """ASPP on the last level, concatenated with a low one.
 
     Args:
-        backbone: whose levels are read.
+        backbone: its last level and one low level are the input.
         width: channels of ASPP and of the decoder.
         low_width: channels that the low level is reduced to.
         rates: of ASPP at output stride 16.
-        layout: of `LAYOUTS`.
+        layout: in `LAYOUTS`.
     """
 
     def __init__(self, backbone: Backbone, width: int, low_width: int, rates: Sequence[int], layout: str) -> None:
@@ -53,7 +53,7 @@ class DeepLabV3PlusDecoder(Decoder):
         stride = backbone.reductions[last]
         if low == last:
             raise MaskwrightError(
-                f"deeplabv3plus needs a level finer than the last, and all of this backbone's are at stride {stride}: "
+                f"deeplabv3plus needs a level finer than the last, but this backbone has only stride {stride}: "
                 "choose a backbone with a pyramid, such as resnet18"
             )
         super().__init__(width, backbone.reductions[low])
@@ -75,7 +75,7 @@ class DeepLabV3PlusDecoder(Decoder):
         return cast("Tensor", self.blend(torch.cat([context, low], dim=1)))
 
     def adapt(self, reductions: Sequence[int]) -> None:
-        """Fit the rates to a changed output stride."""
+        """Adjust the rates to a changed output stride."""
         self.pooling.fit(reductions[-1])
 
 
@@ -97,17 +97,17 @@ def build(
         dropout: before the last layer.
         width: channels of ASPP and of the decoder.
         low_width: channels that the level at stride 4 is reduced to.
-        rates: of ASPP at output stride 16; fitted to the backbone's.
+        rates: dilations of ASPP at output stride 16; adjusted to the backbone's.
         layout: `paper`, or `smp` for the arrangement of segmentation_models.pytorch.
 
     Raises:
-        MaskwrightError: an option outside its rule, or a backbone without a pyramid.
+        MaskwrightError: an invalid option, or a backbone without a pyramid.
     """
     if min(width, low_width, *rates, 1) < 1:
         raise MaskwrightError(
             f"deeplabv3plus: width {width}, low_width {low_width} and rates {list(rates)} must all be 1 or more"
         )
     if layout not in LAYOUTS:
-        raise MaskwrightError(f"deeplabv3plus: layout is {layout!r}, and it must be one of {', '.join(LAYOUTS)}")
+        raise MaskwrightError(f"deeplabv3plus: layout is {layout!r}, but must be one of {', '.join(LAYOUTS)}")
     decoder = DeepLabV3PlusDecoder(backbone, width, low_width, rates, layout)
     return Segmenter(backbone, decoder, PixelHead(width, classes, dropout), classes)

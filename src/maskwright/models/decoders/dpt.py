@@ -1,13 +1,14 @@
-"""DPT: the maps of a vision transformer, fused from the coarsest to the finest. The transformers library's, adapted.
+"""DPT: the maps of a vision transformer, fused from the coarsest to the finest. Uses the transformers library's layers.
 
-Ranftl, Bochkovskiy, Koltun 2021, "Vision Transformers for Dense Prediction": each map goes through residual convolution
-units and is added to the fused coarser ones, which are then doubled in size; the head for segmentation is a 3x3
-convolution, dropout, a 1x1 convolution and a last doubling.
+Ranftl, Bochkovskiy, Koltun 2021, "Vision Transformers for Dense Prediction": each map passes through residual
+convolution units and is added to the fused coarser maps, which are then upsampled by 2; the segmentation head is a 3x3
+convolution, dropout, a 1x1 convolution and a final upsampling by 2.
 
-Expected: 49.02 mIoU on ADE20K (their abstract), by the hybrid with convolutions, which cannot be imported.
+Expected: 49.02 mIoU on ADE20K (their abstract), with the hybrid of convolutions and transformer, which cannot be
+imported.
 
-Where we differ: nowhere, in the weights' terms: the layers are the library's, and the logits too. The last doubling is
-the segmenter's, which must align corners for it: an import sets align_corners=true. Dropout drops whole channels.
+Where we differ: the layers are the library's, and the logits are equal. The final upsampling is done by the segmenter,
+which must align corners for it: an import sets align_corners=true. Dropout drops whole channels.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from maskwright.models.backbones.transformers_backbone import described
 from maskwright.models.heads.pixel import PixelHead
 from maskwright.models.layers.blocks import ConvNormAct, initialise
 from maskwright.models.layers.norm import convert_batch_norm
-from maskwright.models.library import building
 from maskwright.models.segmenter import Decoder, Segmenter
+from maskwright.models.weights.transformers_config import explain_build_errors
 
 if TYPE_CHECKING:
     from maskwright.models.backbones.base import Backbone
@@ -32,8 +33,8 @@ class DptDecoder(Decoder):
     """Fusion of all levels, and the convolution before the classifier.
 
     Args:
-        backbone: whose levels are read.
-        settings: the library's.
+        backbone: all its levels are the input.
+        settings: the library's configuration.
     """
 
     def __init__(self, backbone: Backbone, settings: Any) -> None:
@@ -42,7 +43,7 @@ class DptDecoder(Decoder):
         width, doublings = settings.fusion_hidden_size, 2 ** len(backbone.channels)
         if backbone.reductions[-1] % doublings:
             raise MaskwrightError(
-                f"dpt: levels of stride {', '.join(map(str, backbone.reductions))} cannot be doubled in size "
+                f"dpt: levels of stride {', '.join(map(str, backbone.reductions))} cannot be upsampled by 2 "
                 f"{len(backbone.channels)} times: the last must be a multiple of {doublings}"
             )
         super().__init__(width, backbone.reductions[-1] // doublings)
@@ -62,14 +63,14 @@ def build(backbone: Backbone, classes: int, dropout: float = 0.0) -> Segmenter:
     """Compose DPT.
 
     Args:
-        backbone: `transformers`, with a description of the type dpt.
+        backbone: `transformers`, with a description of type dpt.
         classes: number of logits.
         dropout: before the last layer.
 
     Raises:
-        MaskwrightError: another backbone, or strides that do not go together.
+        MaskwrightError: another backbone, or strides that do not fit together.
     """
     settings = described(backbone, "dpt")
-    with building("dpt", "dpt"):
+    with explain_build_errors("dpt", "dpt"):
         decoder = DptDecoder(backbone, settings)
     return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes)

@@ -1,15 +1,15 @@
-"""FCN on a dilated backbone: one 3x3 convolution and a classifier at stride 8; the baseline that others are held to.
+"""FCN on a dilated backbone: one 3x3 convolution and a classifier at stride 8; the common baseline.
 
-Long, Shelhamer, Darrell 2015, "Fully Convolutional Networks for Semantic Segmentation", in the form that has taken its
-place: a residual network dilated to output stride 8 (Yu et al. 2017) instead of VGG-16 with skips, a 3x3 block before
-the classifier, and an auxiliary classifier on the level before the last (Zhao et al. 2017, section 4).
+Long, Shelhamer, Darrell 2015, "Fully Convolutional Networks for Semantic Segmentation", in the form that has replaced
+the original: a residual network dilated to output stride 8 (Yu et al. 2017) instead of VGG-16 with skips, a 3x3 block
+before the classifier, and an auxiliary classifier on the level before the last (Zhao et al. 2017, section 4).
 
-Expected: 60.5 mIoU on COCO val2017 with the VOC classes, with a ResNet-50, as torchvision states for its own; our
+Expected: 60.5 mIoU on COCO val2017 with the VOC classes, with a ResNet-50, as torchvision reports for its network; our
 tests load torchvision's weights into this network and compare the outputs.
 
-Where we differ from torchvision: dropout is off unless asked for, and drops whole channels; an image whose size is no
-multiple of the stride is continued to one by its edge, and the logits are cut again, where torchvision lets each level
-round up; the default backbone is a ResNet-18.
+Where we differ from torchvision: dropout is off by default, and drops whole channels; an image whose size is not a
+multiple of the stride is padded to one by its edge, and the logits are cropped, where torchvision rounds up at each
+level; the default backbone is a ResNet-18.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class FCNDecoder(Decoder):
         return cast("Tensor", self.block(features[-1]))
 
     def adapt(self, reductions: Sequence[int]) -> None:
-        """Follow a changed output stride."""
+        """Adopt a changed output stride."""
         self.stride = reductions[-1]
 
 

@@ -1,4 +1,4 @@
-"""FCN-32s, FCN-16s and FCN-8s: the first fully convolutional networks, scores of several levels added up.
+"""FCN-32s, FCN-16s and FCN-8s: the first fully convolutional networks, which add up the scores of several levels.
 
 Long, Shelhamer, Darrell 2015, "Fully Convolutional Networks for Semantic Segmentation", sections 3.1 to 4.2 (figure 3);
 layers as in the authors' published networks (voc-fcn32s, voc-fcn16s, voc-fcn8s).
@@ -9,18 +9,18 @@ layers as in the authors' published networks (voc-fcn32s, voc-fcn16s, voc-fcn8s)
     logits = the last of these, upsampled bilinearly to the image
 
 Scores are 1x1 convolutions; those of pool3 and pool4 start at 0. `up2` is a transposed convolution that starts as
-bilinear interpolation and is learnt (fixed in the published networks); the last upsampling is fixed. With `staged`,
-one training goes the paper's way from 32s over 16s to 8s, each for its share of the steps; or start from the coarser
-network's bundle with `--from RUN --model fcn16s`.
+bilinear interpolation and is learned (fixed in the published networks); the last upsampling is fixed. With `staged`,
+one training follows the paper from 32s to 16s to 8s, each for an equal share of the steps. Alternatively, start from
+the coarser network's bundle with `--from RUN --model fcn16s`.
 
 Expected: 59.4, 62.4 and 62.7 mIoU on a part of PASCAL VOC 2011 val (their table 2; 63.6, 65.0 and 65.5 as retrained by
-the authors), on pretrained weights: `--backbone vgg16` with `--set model.pretrained=true` or `--weights FILE`.
+the authors), with pretrained weights: `--backbone vgg16` with `--set model.pretrained=true` or `--weights FILE`.
 
-Where we differ: fc6 is padded and the image continued to a multiple of 32, instead of padding it by 100 pixels and
-cropping (away from the edge that is the same network, but for a small shift; a test holds it to the authors' layers);
-by default VGG-16 has a quarter of its width and batch normalisation, to train from scratch on a CPU; the loss is taken
-at stride 4 unless `finest` says 1; dropout is off unless asked for, and drops whole channels of fc7 alone; training all
-skips at once is the default, without the factors on pool3 and pool4 of the authors' network for that.
+Where we differ: fc6 is padded and the image is padded to a multiple of 32, instead of padding the image by 100 pixels
+and cropping (away from the edge this is the same network, up to a small shift; a test compares it with the authors'
+layers); by default VGG-16 has a quarter of its width and batch normalisation, to train from scratch on a CPU; the loss
+is computed at stride 4 unless `finest` is 1; dropout is off by default, and drops whole channels of fc7 only; by
+default all skips are trained at once, without the factors on pool3 and pool4 that the authors' network has for that.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ COARSEST = 32
 
 
 class Levels(Decoder):
-    """Hand some levels of the pyramid on to a head that scores each of them.
+    """Pass some levels of the pyramid on to a head that scores each of them.
 
     Args:
-        backbone: whose levels are read.
+        backbone: its levels are the input.
         levels: indices into its pyramid.
         stride: at which the logits are compared with the labels.
     """
@@ -57,7 +57,7 @@ class Levels(Decoder):
         self.levels = tuple(levels)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Return the chosen maps, in the order they were asked for."""
+        """Return the chosen maps (N, C_i, H / s_i, W / s_i), in the order of `levels`."""
         return [features[level] for level in self.levels]
 
 
@@ -78,16 +78,16 @@ def build(
         classes: number of logits.
         dropout: before the score of the last level.
         finest: stride of the logits in the loss: 1 (every pixel, as in the paper), 2, 4 or 8.
-        staged: learn the skips one after the other, the finest last; not for fcn32s, which has none.
+        staged: train the skips one after the other, the finest last; not for fcn32s, which has none.
 
     Raises:
-        MaskwrightError: an option outside its rule, or a level that the backbone lacks.
+        MaskwrightError: an invalid option, or a level that the backbone lacks.
     """
     name = f"fcn{stride}s"
     if finest not in {1, 2, 4, 8}:
-        raise MaskwrightError(f"{name}: finest is {finest}, and it must be 1, 2, 4 or 8")
+        raise MaskwrightError(f"{name}: finest is {finest}, but must be 1, 2, 4 or 8")
     if staged and stride == COARSEST:
-        raise MaskwrightError(f"{name}: staged is true, and there is no skip to stage: leave it out, or choose fcn8s")
+        raise MaskwrightError(f"{name}: staged is true, but fcn32s has no skips: leave it out, or choose fcn8s")
     levels = pyramid_levels(backbone.reductions)[::-1]
     there = {backbone.reductions[level]: level for level in levels}
     last = backbone.reductions[levels[0]]
@@ -97,7 +97,7 @@ def build(
     missing = [number for number in wanted if number not in there]
     if last < stride or missing:
         raise MaskwrightError(
-            f"{name} needs levels from stride 32 to {stride}, each of half the stride of the one before, and this "
+            f"{name} needs levels from stride 32 to {stride}, each of half the stride of the one before, but this "
             f"backbone has {sorted(there)}: choose a backbone with a whole pyramid, such as vgg16_narrow or resnet18, "
             "and output_stride=32"
         )

@@ -1,16 +1,17 @@
-"""FPN for segmentation: a feature pyramid, each level brought to stride 4 by convolutions, and their sum.
+"""FPN for segmentation: the sum of a feature pyramid's levels, each brought to stride 4 by convolutions.
 
 Kirillov, Girshick, He, Dollar 2019, "Panoptic Feature Pyramid Networks", section 3.1 (figure 3), the semantic branch:
-every level passes as many steps of (3x3 convolution, group norm, ReLU, upsampling by 2) as it lies above stride 4, the
-finest one step without upsampling; the results are added and classified. The pyramid under it is Lin, Dollar,
-Girshick, He, Hariharan, Belongie 2017, "Feature Pyramid Networks for Object Detection", section 3 (figure 3):
+every level passes through one step of (3x3 convolution, group norm, ReLU, upsampling by 2) for each doubling from
+stride 4 to its own, the finest level through one step without upsampling; the results are added and classified. The
+pyramid is that of Lin, Dollar, Girshick, He, Hariharan, Belongie 2017, "Feature Pyramid Networks for Object Detection",
+section 3 (figure 3):
 
     P_i = Conv3x3(M_i),  M_i = Conv1x1(C_i) + nearest(M_(i+1)),  M_5 = Conv1x1(C_5)
 
 Expected: 77.7 mIoU on Cityscapes val with a ResNet-101 (their table 1a).
 
-Where we differ: 64 and 32 channels unless told otherwise (width=256, branch_width=128 in the paper), on our compact
-backbone (a ResNet-101 there). segmentation_models.pytorch leaves out Conv3x3 and aligns corners: smooth=false,
+Where we differ: 64 and 32 channels by default (width=256, branch_width=128 in the paper), on our compact backbone (a
+ResNet-101 in the paper). segmentation_models.pytorch omits Conv3x3 and aligns corners: smooth=false,
 align_corners=true.
 """
 
@@ -36,16 +37,16 @@ GROUPS = 32
 
 
 class Climb(nn.Sequential):
-    """(3x3 convolution, group norm, ReLU, upsampling by 2), `steps` times; without the upsampling where `steps` is 0.
+    """(3x3 convolution, group norm, ReLU, upsampling by 2), `steps` times; one step without upsampling if `steps` is 0.
 
     Args:
         inputs, outputs: channels.
-        steps: doublings.
+        steps: number of upsamplings.
         align_corners: of the upsampling.
     """
 
     def __init__(self, inputs: int, outputs: int, steps: int, *, align_corners: bool) -> None:
-        # At least four channels a group: a group of one at one pixel would be normalised to nothing.
+        # At least four channels per group: a group of one channel at one pixel would be normalised to zero.
         groups = math.gcd(GROUPS, max(outputs // 4, 1))
         layers: list[nn.Module] = []
         for _ in range(max(steps, 1)):
@@ -58,13 +59,13 @@ class Climb(nn.Sequential):
 
 
 class FPNDecoder(Decoder):
-    """The pyramid, then a climb for each of its levels.
+    """The pyramid, then a `Climb` for each of its levels.
 
     Args:
-        backbone: whose levels are read.
+        backbone: its levels are the input.
         width: channels of the pyramid.
         branch_width: channels of the climbs.
-        smooth: a 3x3 convolution on each sum.
+        smooth: apply a 3x3 convolution to each sum.
         align_corners: of the climbs.
     """
 
@@ -111,12 +112,12 @@ def build(
         classes: number of logits.
         dropout: before the last layer.
         width: channels of the pyramid.
-        branch_width: channels of the branch that each level climbs by, 4 or more.
-        smooth: a 3x3 convolution on each sum of the pyramid.
-        align_corners: of the branches' upsampling.
+        branch_width: channels of the branch that upsamples each level, 4 or more.
+        smooth: apply a 3x3 convolution to each sum of the pyramid.
+        align_corners: align the corner pixels' centres when the branches upsample.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     if width < 1 or branch_width < 4:
         raise MaskwrightError(f"fpn: width {width} must be 1 or more, and branch_width {branch_width} 4 or more")

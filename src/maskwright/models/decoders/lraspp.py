@@ -1,4 +1,4 @@
-"""LR-ASPP: the lightest decoder there is, for phones: a gate from the whole image, and two classifiers.
+"""LR-ASPP: the lightest decoder here, made for phones: a gate from the whole image, and two classifiers.
 
 Howard, Sandler, Chu, Chen, Chen, Tan, Wang, Zhu, Pang, Vasudevan, Le, Adam 2019, "Searching for MobileNetV3", section
 6.4 (figure 10). With H the map at stride 16, L that at stride 8, and s the sigmoid:
@@ -6,14 +6,14 @@ Howard, Sandler, Chu, Chen, Chen, Tan, Wang, Zhu, Pang, Vasudevan, Le, Adam 2019
     logits = Conv1x1(L) + Conv1x1(upsample(ReLU(BN(Conv1x1(H))) * s(Conv1x1(average(H)))))
 
 Expected: 72.36 mIoU on Cityscapes val with MobileNetV3-Large, its last stage half as wide, and 128 filters (their table
-7, row 8); 57.9 on COCO val2017 with the VOC classes, as torchvision states for its own (last stage at full width),
+7, row 8); 57.9 on COCO val2017 with the VOC classes, as torchvision reports for its network (last stage at full width),
 whose weights our tests load into this network.
 
-Where we differ: the average is over the whole map, as in torchvision; the paper's 49x49 windows in steps of 16 and 20,
-for images of 1024x2048, are window=49. The sum of two classifiers is written as one on both maps side by side, with one
-bias instead of two. An image whose size is no multiple of the stride is continued to one by its edge, and the logits
-are cut again, where torchvision lets each level round up. The default backbone is our compact one. timm's MobileNetV3
-differs from torchvision's in three details; models/backbones/mobilenet.py names them.
+Where we differ: the average is taken over the whole map, as in torchvision; the paper's 49x49 windows in steps of 16
+and 20, for images of 1024x2048, are window=49. The sum of two classifiers is implemented as one classifier on both maps
+concatenated, with one bias instead of two. An image whose size is not a multiple of the stride is padded to one by its
+edge, and the logits are cropped, where torchvision rounds up at each level. The default backbone is our compact one.
+timm's MobileNetV3 differs from torchvision's in three details; models/backbones/mobilenet.py names them.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ STEPS = (16, 20)
 
 
 class LRASPPDecoder(Decoder):
-    """Gated last level beside a low one.
+    """The gated last level, concatenated with a low one.
 
     Args:
-        backbone: whose levels are read.
+        backbone: its last level and one low level are the input.
         width: channels of the gated map.
-        window: side of the average's window, 0 for the whole map.
+        window: side of the window of the average, 0 for the whole map.
         steps: of the window, along height and width.
     """
 
@@ -54,7 +54,7 @@ class LRASPPDecoder(Decoder):
         last = len(backbone.reductions) - 1
         if low == last:
             raise MaskwrightError(
-                "lraspp needs a level finer than the last at stride 8 or more, and this backbone's strides are "
+                "lraspp needs a level finer than the last at stride 8 or more, but this backbone's strides are "
                 f"{list(backbone.reductions)}: choose one with a pyramid, such as mobilenetv3_large_100"
             )
         super().__init__(width + backbone.channels[low], backbone.reductions[low])
@@ -95,10 +95,10 @@ def build(
         dropout: before the last layer.
         width: channels of the gated map.
         window: side of the window that the gate averages over, in pixels of the last level; 0 for the whole map.
-        steps: of the window, along height and width; for a window above 0 alone.
+        steps: strides of the window, along height and width; only with a window above 0.
 
     Raises:
-        MaskwrightError: an option outside its rule, or a backbone without a pyramid.
+        MaskwrightError: an invalid option, or a backbone without a pyramid.
     """
     if width < 1 or window < 0 or len(steps) != 2 or min(steps) < 1:
         raise MaskwrightError(
@@ -107,8 +107,8 @@ def build(
         )
     if not window and tuple(steps) != STEPS:
         raise MaskwrightError(
-            f"lraspp: steps {list(steps)} are those of a window, and window=0 averages over the whole map: set a "
-            "window, such as 49, or leave steps out"
+            f"lraspp: steps {list(steps)} need a window, but window=0 averages over the whole map: set a window, such "
+            "as 49, or leave steps out"
         )
     decoder = LRASPPDecoder(backbone, width, window, steps)
     return Segmenter(backbone, decoder, PixelHead(decoder.channels, classes, dropout), classes)

@@ -1,4 +1,4 @@
-"""PP-LiteSeg: our real-time model for a CPU. A light decoder that blends its levels by attention, over STDC.
+"""PP-LiteSeg: our real-time model for a CPU. A light decoder that blends its levels by attention, on STDC.
 
 Peng et al. 2022, "PP-LiteSeg: A Superior Real-Time Semantic Segmentation Model", section 3 (figure 2):
 
@@ -11,9 +11,9 @@ Peng et al. 2022, "PP-LiteSeg: A Superior Real-Time Semantic Segmentation Model"
 
 Expected: 72.0 mIoU on Cityscapes test at 512x1024 (PP-LiteSeg-T, STDC1; their table 2), weights pretrained on ImageNet.
 
-Chosen among four, measured once (one seed; the scripts are not kept) at 512x512 with 19 classes, batch of one, one
-thread of an AVX-512 EPYC, channels_last; mIoU on the demo data after 150 equal steps from scratch (6 crops of 192x192,
-AdamW, peak 0.002):
+Chosen among four models, measured once (one seed; the scripts are not kept) at 512x512 with 19 classes, batch of one,
+one thread of an AVX-512 EPYC, channels_last; mIoU on the demo data after 150 steps from scratch, the same for all (6
+crops of 192x192, AdamW, peak 0.002):
 
     model           parameters  multiply-adds  float32   bf16    mIoU
     PP-LiteSeg-T        8.03 M         5.71 G   130 ms    72 ms  0.77
@@ -23,13 +23,13 @@ AdamW, peak 0.002):
     swiftnet, ours      2.95 M         3.17 G    73 ms    42 ms  0.68
 
 DDRNet-23-slim is a quarter faster, but without weights pretrained on ImageNet it learns too slowly for minutes on a
-CPU, at this learning rate at least; no other was tried. PIDNet's was trained without its boundary head, which wants
-labels of its own.
+CPU, at least at this learning rate; no other was tried. PIDNet was trained without its boundary head, which needs
+separate labels.
 
-Where we differ: the auxiliary heads on the decoder's coarser maps are in the authors' program, not in the paper; ours
-have a quarter of their map's channels inside instead of 64. The program also blends at stride 32, where the paper has
-two blends; we follow the program. The classifier has a bias. Spatial attention only; the paper's other kind, over
-channels, is in neither PP-LiteSeg-T nor B.
+Where we differ: the auxiliary heads on the decoder's coarser maps are in the authors' code, not in the paper; ours have
+a quarter of their map's channels inside instead of 64. The code also blends at stride 32, where the paper has two
+blends; we follow the code. The classifier has a bias. Spatial attention only; the paper's other kind, over channels, is
+used in neither PP-LiteSeg-T nor B.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 
 class SimplePooling(nn.Module):
-    """Averages over grids, reduced, upsampled and summed (section 3.3): lighter than PSPNet's, which stacks them."""
+    """Averages over grids, reduced, upsampled and summed (section 3.3): lighter than PSPNet's, which concatenates."""
 
     def __init__(self, inputs: int, outputs: int, grids: Sequence[int]) -> None:
         super().__init__()
@@ -72,11 +72,11 @@ class SimplePooling(nn.Module):
 
 
 class AttentionFusion(nn.Module):
-    """Blend a level of the backbone with what comes from below, pixel by pixel (section 3.2).
+    """Blend a level of the backbone with the decoder's coarser map, pixel by pixel (section 3.2).
 
     Args:
         level: channels of the backbone's level.
-        inputs: channels from below.
+        inputs: channels of the coarser map.
         outputs: channels of the result.
     """
 
@@ -98,11 +98,11 @@ class AttentionFusion(nn.Module):
 class PPLiteSegDecoder(Decoder):
     """Pooling on the last level, one fusion for each level, one 3x3 block.
 
-    What each fusion but the last gives is returned too, for the auxiliary heads to read.
+    The results of all fusions except the last are returned too, for the auxiliary heads.
 
     Args:
-        backbone: whose levels of stride 8 and coarser are read.
-        channels: of each fusion's result, the finest first; the last one repeats where there are more levels.
+        backbone: its levels of stride 8 and coarser are the input.
+        channels: of each fusion's result, the finest first; the last one repeats if there are more levels.
         grids: of the pooling.
     """
 
@@ -120,7 +120,7 @@ class PPLiteSegDecoder(Decoder):
         initialise(self)
 
     def forward(self, features: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return a map (N, channels, H / stride, W / stride), and the coarser ones before it, coarsest first."""
+        """Return a map (N, channels, H / stride, W / stride), and the coarser maps before it, coarsest first."""
         x = self.pooling(features[self.levels[-1]])
         results = []
         for level, fusion in zip(self.levels[::-1], self.fusions, strict=True):
@@ -144,17 +144,17 @@ def build(
         backbone: image to pyramid.
         classes: number of logits.
         dropout: before the last layers.
-        channels: of the decoder, the finest first: 32, 64, 128 for PP-LiteSeg-T; 64, 96, 128, over STDC2, for B.
+        channels: widths of the decoder, the finest first: 32, 64, 128 for PP-LiteSeg-T; 64, 96, 128, on STDC2, for B.
         grids: cells of the pooling.
-        auxiliary: add a classifier on every map of the decoder but the finest.
+        auxiliary: add a classifier on every map of the decoder except the finest.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     if not channels or not grids or min(*channels, *grids) < 1:
         raise MaskwrightError(
             f"ppliteseg: channels {list(channels)} and grids {list(grids)} must be 1 or more each, and at least one of "
-            "both is needed"
+            "each is needed"
         )
     decoder = PPLiteSegDecoder(backbone, channels, grids)
     first = len(backbone.channels)

@@ -1,18 +1,19 @@
 """PSPNet: context from averages over grids of several sizes, on a backbone dilated to stride 8.
 
 Zhao, Shi, Qi, Wang, Jia 2017, "Pyramid Scene Parsing Network", section 3.2 (figure 3): grids of 1, 2, 3 and 6 cells,
-each reduced to a quarter of the channels, put beside the features; section 4: an auxiliary classifier on the level
-before the last, with loss weight 0.4 (section 5.1).
+each reduced to a quarter of the channels, concatenated with the features; section 4: an auxiliary classifier on the
+level before the last, with loss weight 0.4 (section 5.1).
 
 Expected: 41.68 mIoU on ADE20K val with a ResNet-50 and the auxiliary loss (their table 1).
 
-Depth: the pooling stands on the last of four stages, dilated to stride 8 (segmentation_models.pytorch cuts the network
-off after the second). The authors' deep stem, three 3x3 convolutions for one 7x7, is the backbone `timm:resnet50s` (or
-`resnet101s`).
+Depth: the pooling follows the last of four stages, dilated to stride 8 (segmentation_models.pytorch cuts the network
+off after the second). The authors' deep stem, three 3x3 convolutions instead of one 7x7, is the backbone
+`timm:resnet50s` (or `resnet101s`).
 
-Where we differ: corners are aligned when resizing only with `align_corners=true` (the authors' code has it so); dropout
-is off unless asked for (0.1 in the authors' code); the first block of a dilated stage keeps the rate before it, as in
-torchvision, unless `multi_grid=[1]` gives it the stage's, as in the authors' code; the default backbone is a ResNet-18.
+Where we differ: corners are aligned when resizing only with `align_corners=true` (the authors' code aligns them);
+dropout is off by default (0.1 in the authors' code); the first block of a dilated stage keeps the previous rate, as in
+torchvision, unless `multi_grid=[1]` gives it the rate of the stage, as in the authors' code; the default backbone is a
+ResNet-18.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class PSPDecoder(Decoder):
     """Pyramid pooling on the last level, then one 3x3 block to a quarter of its channels.
 
     Args:
-        backbone: whose last level is read.
+        backbone: its last level is the input.
         grids: cells along each side.
         align_corners: see `resize`.
     """
@@ -55,7 +56,7 @@ class PSPDecoder(Decoder):
         return cast("Tensor", self.block(self.pooling(features[-1])))
 
     def adapt(self, reductions: Sequence[int]) -> None:
-        """Follow a changed output stride; the grids stay as they are."""
+        """Adopt a changed output stride; the grids do not change."""
         self.stride = reductions[-1]
 
 
@@ -76,7 +77,7 @@ def build(
         dropout: before the last layers.
         grids: cells of the pyramid pooling.
         auxiliary: add the auxiliary classifier on the level before the last.
-        align_corners: when resizing, the logits included.
+        align_corners: align the corner pixels' centres when resizing, the logits included.
 
     Raises:
         MaskwrightError: no grid, or one without cells.

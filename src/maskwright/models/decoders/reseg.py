@@ -1,23 +1,23 @@
-"""ReSeg: recurrent layers sweep the features of a convolutional network in four directions, and are upsampled.
+"""ReSeg: recurrent layers sweep the features of a convolutional network in four directions; the result is upsampled.
 
 Visin, Ciccone, Romero, Kastner, Cho, Bengio, Matteucci, Courville 2016, "ReSeg: A Recurrent Neural Network-based Model
 for Semantic Segmentation":
 
     features of a convolutional network, VGG-16 up to conv3_3 (stride 4, 256 channels)
     -> ReNet layers (see `models.layers.renet`), each with a patch size and a number of units
-    -> transposed convolutions, as wide and as long as their stride, each followed by a ReLU, back to the image
+    -> transposed convolutions, with kernels as large as their stride, each followed by a ReLU, back to the image
     -> 1x1 convolution to the classes
 
-Every position has seen the whole image after one ReNet layer. The authors' published settings for CamVid (the file
-evaluate_camvid_with_cb.py of their repository) are our defaults: conv3_3, two layers of 100 GRUs a direction on patches
-of 1x1, two transposed convolutions 2x2 with 50 filters.
+Every position depends on the whole image after one ReNet layer. The authors' published settings for CamVid (the file
+evaluate_camvid_with_cb.py of their repository) are our defaults: conv3_3, two layers of 100 GRUs per direction on
+patches of 1x1, two transposed convolutions 2x2 with 50 filters.
 
-Expected: 58.8 mIoU on CamVid, 11 classes at 360x480, with weights of ImageNet below.
+Expected: 58.8 mIoU on CamVid, 11 classes at 360x480, on features pretrained on ImageNet.
 
-Where we differ: the default features are those of our compact network, cut at stride 8, to train from scratch; theirs
-are had by `model.backbone=timm:vgg16`, which is run no further than that. Batch normalisation before each of the ReLUs,
-without which little is learnt in minutes, in place of a bias. The cell is an option (GRU there). The first sweep is
-vertical, as in the paper's text; the authors' program begins with the horizontal one.
+Where we differ: the default features are those of our compact network, cut at stride 8, to train from scratch; for the
+authors' features set `model.backbone=timm:vgg16`, which is then computed no further than needed. Batch normalisation
+precedes each ReLU and replaces the bias; without it little is learned in minutes. The cell is an option (GRU in the
+paper). The first sweep is vertical, as in the paper's text; the authors' code begins with the horizontal one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a recurrent decoder is made of; see `build` for each."""
+    """The options of a recurrent decoder; see `build` for each."""
 
     units: Sequence[int]
     patches: Sequence[int]
@@ -51,15 +51,15 @@ class Settings:
     filters: Sequence[int]
 
     def check(self, model: str, coarsest: int) -> None:
-        """Refuse what cannot be built over a map of stride `coarsest`.
+        """Refuse options that cannot be built on a map of stride `coarsest`.
 
         Raises:
-            MaskwrightError: an option outside its rule.
+            MaskwrightError: an invalid option.
         """
         check_cell(model, self.cell)
         if len(self.units) != len(self.patches) or not self.units or min(*self.units, *self.patches) < 1:
             raise MaskwrightError(
-                f"{model}: units {list(self.units)} and patches {list(self.patches)} do not go together: give both one "
+                f"{model}: units {list(self.units)} and patches {list(self.patches)} do not match: give both one "
                 "number, 1 or more, for each ReNet layer"
             )
         if min(self.filters, default=1) < 1:
@@ -72,7 +72,7 @@ class Settings:
             )
 
     def factors(self, coarsest: int) -> list[int]:
-        """Return by how much each transposed convolution enlarges, over a map of stride `coarsest`."""
+        """Return the upsampling factor of each transposed convolution, on a map of stride `coarsest`."""
         return _primes(coarsest * math.prod(self.patches))[: len(self.filters)]
 
     def stride(self, coarsest: int) -> int:
@@ -81,10 +81,10 @@ class Settings:
 
 
 class RecurrentDecoder(Decoder):
-    """ReNet layers on the backbone's last level, then transposed convolutions, towards the image.
+    """ReNet layers on the backbone's last level, then transposed convolutions towards the size of the image.
 
     Args:
-        backbone: whose last level is read.
+        backbone: its last level is the input.
         settings: already checked.
     """
 
@@ -101,19 +101,19 @@ class RecurrentDecoder(Decoder):
         self.upsampling = nn.Sequential()
         for factor, before, after in zip(factors, channels, channels[1:], strict=False):
             step = nn.ConvTranspose2d(before, after, factor, factor, bias=False)
-            # He et al. 2015, equation 10: steps that do not overlap sum over `before` weights, and no more.
+            # He et al. 2015, equation 10: with steps that do not overlap, a result sums over `before` weights.
             nn.init.normal_(step.weight, std=math.sqrt(2 / before))
             self.upsampling.extend([step, BatchNorm2d(after), nn.ReLU(inplace=True)])
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Return a map (N, channels, H / stride, W / stride); what the patches' padding added is cut off."""
+        """Return a map (N, channels, H / stride, W / stride), without what the padding of the patches added."""
         height, width = height_width(features[-1])
         x = cast("Tensor", self.upsampling(self.sweeps(features[-1])))
         return x[:, :, : height * self.gain, : width * self.gain]
 
 
 def _primes(number: int) -> list[int]:
-    """Return the prime factors of `number`, descending: the large steps are made where the map is small."""
+    """Return the prime factors of `number`, descending: large steps belong where the map is small."""
     factors, candidate = [], 2
     while number > 1:
         while number % candidate:
@@ -134,7 +134,7 @@ def compose(model: str, backbone: Backbone, classes: int, dropout: float, settin
         settings: of the decoder.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     settings.check(model, backbone.reductions[-1])
     decoder = RecurrentDecoder(backbone, settings)
@@ -157,13 +157,13 @@ def build(
         backbone: image to pyramid; its last level is swept.
         classes: number of logits.
         dropout: before the last layer.
-        units: of each direction, for each ReNet layer.
+        units: recurrent units per direction, for each ReNet layer.
         patches: side of the patches, for each ReNet layer.
         cell: vanilla (tanh), lstm or gru.
-        filters: of each transposed convolution; those that would go beyond the image are left out, and where there are
-            too few, the logits stay at the stride that is left.
+        filters: channels of each transposed convolution; those beyond the size of the image are left out, and if there
+            are too few, the logits keep the remaining stride.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     return compose("reseg", backbone, classes, dropout, Settings(units, patches, cell, filters))

@@ -1,15 +1,15 @@
-"""SwiftNet: a light ladder over any backbone, for real-time use; our default.
+"""SwiftNet: a light decoder on any backbone, for real-time use; our default.
 
 Orsic, Kreso, Bevandic, Segvic 2019, "In Defense of Pre-trained ImageNet Architectures for Real-Time Semantic
 Segmentation of Road-Driving Images", the single-scale model: spatial pyramid pooling on the coarsest level, then
-upsampling modules that only add a 1x1 lateral and blend with one 3x3 convolution.
+upsampling modules that only add a 1x1 lateral connection and blend with one 3x3 convolution.
 
 Expected: 75.5 mIoU on Cityscapes test with a ResNet-18 pretrained on ImageNet (their abstract), at stride 4, with 11.8
 million weights and 104 billion multiply-adds at 1024x2048; ours with `width=128` has 11.8 and 103.6.
 
-Where we differ: convolution-norm-ReLU instead of norm-ReLU-convolution; laterals from the backbone's outputs after the
-ReLU instead of before it; the finest stride is an option, and below stride 4 the ladder is half as wide, because
-there a channel costs four times as much.
+Where we differ: convolution-norm-ReLU instead of norm-ReLU-convolution; lateral connections from the backbone's outputs
+after the ReLU instead of before it; the finest stride is an option, and below stride 4 the decoder is half as wide,
+because there a channel costs four times as much.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class SwiftNetDecoder(Decoder):
     """Spatial pyramid pooling, then one upsampling module for each finer level.
 
     Args:
-        backbone: whose levels are read.
-        width: channels of the ladder.
-        finest: smallest stride of the ladder.
+        backbone: its levels are the input.
+        width: channels of the decoder.
+        finest: smallest stride of the decoder.
         grids: of the spatial pyramid pooling.
     """
 
@@ -84,12 +84,12 @@ def build(
         backbone: image to pyramid.
         classes: number of logits.
         dropout: before the last layer.
-        width: channels of the ladder (128 in the paper).
-        finest: smallest stride of the ladder, and the native stride; a backbone's own finest where it has none so fine.
+        width: channels of the decoder (128 in the paper).
+        finest: smallest stride of the decoder, and the native stride; the backbone's finest stride if that is larger.
         grids: cells of the spatial pyramid pooling.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     if width < 1 or finest < 1 or not grids or min(grids) < 1:
         raise MaskwrightError(

@@ -1,4 +1,4 @@
-"""U-Net: upsample, put the backbone's level beside, two 3x3 convolutions; down to full resolution.
+"""U-Net: upsample, concatenate with the backbone's level, two 3x3 convolutions; repeated down to stride 1.
 
 Ronneberger, Fischer, Brox 2015, "U-Net: Convolutional Networks for Biomedical Image Segmentation", section 2
 (figure 1). With `attention`: Oktay et al. 2018, "Attention U-Net: Learning Where to Look for the Pancreas",
@@ -7,20 +7,20 @@ figures 1 and 2, additive gates on the skips.
 Three names, one decoder:
 
 - `unet`, the modern form: any backbone, nearest-neighbour upsampling, padded convolutions with batch normalisation,
-  256 to 16 channels. With `layout=smp` it is that of segmentation_models.pytorch; our tests load its weights and
+  256 to 16 channels. With `layout=smp` it equals that of segmentation_models.pytorch; our tests load its weights and
   compare.
-- `unet2015`, the paper's own: the backbone `unet` (64 to 1024 channels), 2x2 up-convolutions that halve the channels,
-  512 to 64 in the expansive path, no normalisation: 23 convolutional layers, 31.0 million parameters. With `valid=true`
-  the convolutions have no padding: 572 x 572 in, 388 x 388 out. The context that is used up is then mirrored around
-  every image or tile (figure 2), so that each pixel gets its label.
-- `attention_unet`, the modern form with gates; the coarser map of the ladder is the gating signal.
+- `unet2015`, the form of the paper: the backbone `unet` (64 to 1024 channels), 2x2 up-convolutions that halve the
+  channels, 512 to 64 in the expansive path, no normalisation: 23 convolutional layers, 31.0 million parameters. With
+  `valid=true` the convolutions have no padding: 572 x 572 in, 388 x 388 out. Every image or tile is then extended by
+  reflection (figure 2), so that each pixel gets its label.
+- `attention_unet`, the modern form with gates; the decoder's coarser map is the gating signal.
 
 Expected: 0.0003529 warping error on the ISBI 2012 challenge (table 1), 0.9203 IoU on PhC-U373 (table 2). Gates: Dice of
 the pancreas on CT-150 0.840 against 0.814 without (Oktay et al., table 1).
 
-Where we differ: the paper's images are mirrored only with `valid`; otherwise they are continued by their edge. The
-paper's weighted loss and elastic deformations are the business of the plan. Gates: two dimensions instead of three, no
-deep supervision, and no convolution or norm around the gate, as the equations have it.
+Where we differ: images are extended by reflection, as in the paper, only with `valid`; otherwise their edge is
+repeated. The plan decides on the paper's weighted loss and elastic deformations. Gates: two dimensions instead of
+three, no deep supervision, and no convolution or norm around the gate, as in the equations.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ LAYOUTS = ("modern", "paper", "smp")
 
 
 class UNetDecoder(Decoder):
-    """One block a halving of the stride, with the backbone's level of that stride where it has one.
+    """One block for each halving of the stride, with the backbone's level of that stride if there is one.
 
     Args:
-        backbone: whose levels are read.
-        channels: of each block, coarsest first; the last one repeats where there are more blocks.
+        backbone: its levels are the input.
+        channels: output channels of each block, coarsest first; the last repeats if there are more blocks.
         finest: stride of the result.
-        transposed: upsample by a learned convolution, which brings the map to the block's channels.
-        attention: a gate on each skip but the finest.
+        transposed: upsample by a learned convolution to the channels of the block.
+        attention: add a gate to each skip except the finest.
     """
 
     def __init__(
@@ -69,21 +69,21 @@ class UNetDecoder(Decoder):
         self.deepest = deepest
         self.skips = [level for _, level in steps]
         self.factors = [coarse // fine for coarse, fine in pairwise(strides)]
-        beside = [None if level is None else backbone.channels[level] for level in self.skips]
+        skip_channels = [None if level is None else backbone.channels[level] for level in self.skips]
         self.transposed = transposed
         self.ups, self.blocks = nn.ModuleList(), nn.ModuleList()
-        for inputs, skip, width, factor in zip(before, beside, widths, self.factors, strict=False):
-            # Nearest neighbours need no layer, but keep the place in the file's names.
+        for inputs, skip, width, factor in zip(before, skip_channels, widths, self.factors, strict=False):
+            # Nearest-neighbour upsampling has no layer; the identity keeps the tensor names in files.
             self.ups.append(nn.ConvTranspose2d(inputs, width, factor, factor) if transposed else nn.Identity())
             arriving = (width if transposed else inputs) + (skip or 0)
             self.blocks.append(DoubleConv(arriving, width, norm=backbone.normalised, valid=backbone.valid))
-        self.gates = gates(beside if attention else [None] * len(steps), before, self.factors)
+        self.gates = gates(skip_channels if attention else [None] * len(steps), before, self.factors)
         initialise(self, "fan_out" if backbone.normalised else "fan_in")
         if backbone.valid:
             self.margin = self._lost(backbone)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Return a map (N, channels, H / stride, W / stride), less the margin where there is one."""
+        """Return a map (N, channels, H / stride, W / stride), without the margin if there is one."""
         x = features[self.deepest]
         rungs = zip(self.skips, self.gates, self.ups, self.factors, self.blocks, strict=True)
         for skip, gate, up, factor, block in rungs:
@@ -99,7 +99,7 @@ class UNetDecoder(Decoder):
         return x
 
     def _lost(self, backbone: Backbone) -> int:
-        """Count the pixels of the image that convolutions without padding use up on each side."""
+        """Count the pixels of the image that convolutions without padding remove on each side."""
         length = backbone.fitted(1)
         side = backbone.lengths(length)[self.deepest]
         for factor in self.factors:
@@ -110,17 +110,17 @@ class UNetDecoder(Decoder):
 def check_decoder_options(
     model: str, channels: Sequence[int], finest: int, layout: str, layouts: Sequence[str]
 ) -> None:
-    """Refuse what no U-Net can be built of; see `build` for each.
+    """Refuse options that no U-Net can be built from; see `build` for each.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     if not channels or min(channels) < 1 or finest not in {1, 2, 4, 8, 16}:
         raise MaskwrightError(
             f"{model}: channels {list(channels)} must be 1 or more each, and finest, {finest}, one of 1, 2, 4, 8 and 16"
         )
     if layout not in layouts:
-        raise MaskwrightError(f"{model}: layout is {layout!r}, and it must be one of {', '.join(layouts)}")
+        raise MaskwrightError(f"{model}: layout is {layout!r}, but must be one of {', '.join(layouts)}")
 
 
 def build(
@@ -139,14 +139,14 @@ def build(
         backbone: image to pyramid.
         classes: number of logits.
         dropout: before the last layer.
-        channels: of each block, coarsest first; the last one repeats where there are more blocks.
+        channels: output channels of each block, coarsest first; the last repeats if there are more blocks.
         finest: stride of the last block, and the native stride: 1, 2, 4 ...; larger is cheaper and coarser.
         layout: `modern`; `paper` for up-convolutions instead of nearest-neighbour upsampling; `smp` for a last
             convolution of 3x3, as in segmentation_models.pytorch.
-        attention: a gate on each skip but the finest.
+        attention: add a gate to each skip except the finest.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     check_decoder_options("unet", channels, finest, layout, LAYOUTS)
     decoder = UNetDecoder(backbone, channels, finest, transposed=layout == "paper", attention=attention)

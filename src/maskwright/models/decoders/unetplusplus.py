@@ -1,20 +1,20 @@
-"""UNet++: U-Net whose skips are themselves small U-Nets, so that the maps that are joined are alike in meaning.
+"""UNet++: U-Net with nested skips, small U-Nets themselves, so that the concatenated maps are semantically similar.
 
 Zhou, Siddiquee, Tajbakhsh, Liang 2018, "UNet++: A Nested U-Net Architecture for Medical Image Segmentation",
 figure 1 and equation 1, i the level (0 the finest), j the column (0 the backbone):
 
     x(i, j) = H([x(i, 0), ..., x(i, j-1), U(x(i+1, j-1))])
 
-H is two 3x3 convolutions, U upsampling; the last x(0, j) is the result. Deep supervision: a 1x1
-convolution on each earlier x(0, j), j > 0, trained beside it (`deep_supervision=true`).
+H is two 3x3 convolutions, U upsampling; the last x(0, j) is the result. Deep supervision: a 1x1 convolution on each
+earlier x(0, j), j > 0, trained along with it (`deep_supervision=true`).
 
 Expected: with deep supervision 3.9 points of IoU more than U-Net, averaged over four medical tasks (their abstract).
 
-Where we differ: any backbone; batch normalisation in H; where the finest level is coarser than `finest`, blocks without
-a skip follow, as in segmentation_models.pytorch, whose widths we have too: the ladder's `channels` on the outermost
-diagonal, and inside it those of the level. With `layout=smp` our tests load its weights into this network and compare.
-What is trained beside has the plan's weight (`loss.auxiliary`; 1 in the paper), and the last column predicts
-instead of the mean of all.
+Where we differ: any backbone; batch normalisation in H; if the finest level is coarser than `finest`, blocks without a
+skip follow, as in segmentation_models.pytorch, whose widths we share: `channels` on the outermost diagonal, and those
+of the level inside it. With `layout=smp` our tests load its weights into this network and compare. Deep supervision is
+weighted by the plan (`loss.auxiliary`; 1 in the paper), and the last column predicts instead of the mean of all
+columns.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ LAYOUTS = ("paper", "smp")
 
 
 class NestedDecoder(Decoder):
-    """The triangle of blocks x(i, j), then blocks without a skip where the result is to be finer.
+    """The triangle of blocks x(i, j), then blocks without a skip if the result should be finer.
 
     Args:
-        backbone: whose levels are read.
-        channels: of the outermost diagonal, coarsest first, and of the blocks behind it; the last one repeats.
+        backbone: its levels are the input.
+        channels: widths of the outermost diagonal, coarsest first, and of the blocks after it; the last repeats.
         finest: stride of the result.
 
     Attributes:
-        columns: channels of x(0, 1), x(0, 2) ..., the last one, which leads to the result, left out.
+        columns: channels of x(0, 1), x(0, 2) ..., without the last one, which leads to the result.
     """
 
     def __init__(self, backbone: Backbone, channels: Sequence[int], finest: int) -> None:
@@ -80,8 +80,8 @@ class NestedDecoder(Decoder):
         for column in range(1, len(rows)):
             for level in range(len(rows) - column):
                 block = cast("DoubleConv", self.blocks[f"{level}_{column}"])
-                beside = torch.cat(rows[level][::-1], dim=1)
-                rows[level].append(block.joined(rows[level + 1][column - 1], beside, self.factors[level]))
+                skip = torch.cat(rows[level][::-1], dim=1)
+                rows[level].append(block.joined(rows[level + 1][column - 1], skip, self.factors[level]))
         x = rows[0][-1]
         for finish in self.finish:
             x = cast("DoubleConv", finish).joined(x, None)
@@ -104,13 +104,13 @@ def build(
         backbone: image to pyramid.
         classes: number of logits.
         dropout: before the last layer.
-        channels: of the outermost diagonal, coarsest first, and of the blocks behind it; the last one repeats.
+        channels: widths of the outermost diagonal, coarsest first, and of the blocks after it; the last repeats.
         finest: stride of the result, and the native stride: 1, 2, 4 ...; larger is cheaper and coarser.
-        deep_supervision: an auxiliary classifier on each column of the finest level.
+        deep_supervision: add an auxiliary classifier on each column of the finest level.
         layout: `paper`, or `smp` for a last convolution of 3x3, as in segmentation_models.pytorch.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     check_decoder_options("unet++", channels, finest, layout, LAYOUTS)
     decoder = NestedDecoder(backbone, channels, finest)

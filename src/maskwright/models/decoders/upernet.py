@@ -1,16 +1,16 @@
-"""UPerNet: pyramid pooling on the coarsest level, a feature pyramid above it, and all levels fused at the finest.
+"""UPerNet: pyramid pooling on the coarsest level, a feature pyramid on top of it, and all levels fused at the finest.
 
 Xiao, Liu, Zhou, Jiang, Sun 2018, "Unified Perceptual Parsing for Scene Understanding", section 3 (figure 4): the
 pyramid pooling module of PSPNet on the last level of the backbone, the top-down pathway of Lin et al. 2017 over the
-others, a 3x3 convolution on each sum, and one more over all of them, enlarged to the finest level and put side by
-side. Of their heads we keep the one for objects and stuff.
+others, a 3x3 convolution on each sum, and one more on all of them, upsampled to the finest level and concatenated. Of
+the paper's heads we keep the one for objects and stuff.
 
 Expected: 41.22 mIoU on ADE20K val with a ResNet-50 (their table 2, objects alone).
 
-Where we differ: 64 channels unless told otherwise (512 in the paper: width=512); upsampling does not align corners.
-level_norm=true normalises the channels of each level first, which Swin, ViT and ConvNeXt backbones want, as timm gives
-their levels before the last norm; segmentation_models.pytorch does it with all. The default backbone is our compact one
-(a ResNet-50 in the paper).
+Where we differ: 64 channels by default (512 in the paper: width=512); upsampling does not align corners.
+level_norm=true first normalises the channels of each level, which Swin, ViT and ConvNeXt backbones need, because timm
+returns their levels before the last norm; segmentation_models.pytorch does it for all backbones. The default backbone
+is our compact one (a ResNet-50 in the paper).
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class UPerNetDecoder(Decoder):
     """Pooling, top-down sums, fusion.
 
     Args:
-        backbone: whose levels are read.
-        width: channels of everything.
+        backbone: its levels are the input.
+        width: channels of all layers.
         grids: cells of the pyramid pooling.
         level_norm: normalise the levels first.
     """
@@ -90,11 +90,11 @@ def build(
         dropout: before the last layers.
         width: channels of the pyramid and of the fusion.
         grids: cells of the pyramid pooling.
-        level_norm: normalise each level's channels first, as transformers and ConvNeXt want.
+        level_norm: normalise each level's channels first, which transformers and ConvNeXt need.
         auxiliary: add an auxiliary classifier on the level before the last.
 
     Raises:
-        MaskwrightError: an option outside its rule.
+        MaskwrightError: an invalid option.
     """
     if width < 1 or not grids or min(grids) < 1:
         raise MaskwrightError(

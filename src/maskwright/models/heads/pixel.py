@@ -1,4 +1,4 @@
-"""Heads that label every pixel: the last 1x1 convolution, and the auxiliary one. They know but the classes' number."""
+"""Heads that label every pixel: the last 1x1 convolution, and the auxiliary head. Know only the number of classes."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Head(nn.Module, ABC):
     @property
     @abstractmethod
     def bias(self) -> Tensor:
-        """The constants (K,) of the logits: what is added here is added to every pixel's logits."""
+        """The bias (K,) of the logits: a constant added here is added to every pixel's logits."""
 
-    def follow(self, progress: float) -> None:
-        """Be told the share of the training done, 0..1, before each step; only heads that grow with it listen."""
+    def set_progress(self, progress: float) -> None:
+        """Receive the share of the training that is done, 0..1, before each step; ignored by most heads."""
 
 
 class PixelHead(nn.Sequential, Head):
@@ -36,9 +36,9 @@ class PixelHead(nn.Sequential, Head):
 
     Args:
         inputs: channels of the decoder's map.
-        classes: logits a pixel.
+        classes: number of logits per pixel.
         dropout: share of the channels that are dropped, 0..1.
-        kernel: side of the convolution, odd, for those who made it larger than 1.
+        kernel: side of the convolution, odd; larger than 1 for some published networks.
     """
 
     def __init__(self, inputs: int, classes: int, dropout: float = 0.0, kernel: int = 1) -> None:
@@ -48,16 +48,16 @@ class PixelHead(nn.Sequential, Head):
 
     @property
     def bias(self) -> Tensor:
-        """The constants (K,) of the logits."""
+        """The bias (K,) of the logits."""
         return cast("Tensor", self[1].bias)
 
 
 class AtrousHead(Head):
-    """Atrous 3x3 convolutions straight to logits, one a rate, added up (DeepLabV2 on ResNet-101).
+    """Parallel atrous 3x3 convolutions to logits, one per rate, summed (DeepLabV2 on ResNet-101).
 
     Args:
         inputs: channels of the decoder's map.
-        classes: logits a pixel.
+        classes: number of logits per pixel.
         rates: dilations.
         dropout: share of the channels that are dropped, 0..1.
     """
@@ -65,7 +65,7 @@ class AtrousHead(Head):
     def __init__(self, inputs: int, classes: int, rates: Sequence[int], dropout: float = 0.0) -> None:
         super().__init__()
         self.dropout = nn.Dropout2d(dropout)
-        # The sum needs one constant, not one a branch.
+        # The sum needs one bias, not one per branch.
         self.branches = nn.ModuleList(
             nn.Conv2d(inputs, classes, 3, padding=rate, dilation=rate, bias=place == 0)
             for place, rate in enumerate(rates)
@@ -76,7 +76,7 @@ class AtrousHead(Head):
 
     @property
     def bias(self) -> Tensor:
-        """The constants (K,) of the logits."""
+        """The bias (K,) of the logits."""
         return cast("Tensor", self.branches[0].bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,11 +89,11 @@ class AuxHead(nn.Module):
     """An auxiliary classifier on one level of the backbone (Zhao et al. 2017, section 4): 3x3, then `PixelHead`.
 
     Args:
-        level: index into the backbone's pyramid; behind it stand the further maps of the decoder, where it has any.
+        level: index into the backbone's pyramid, followed by the further maps of the decoder, if it has any.
         inputs: channels of that level.
-        classes: logits a pixel.
+        classes: number of logits per pixel.
         dropout: share of the channels that are dropped, 0..1.
-        hidden: have the 3x3 convolution; without it the head is a `PixelHead` alone.
+        hidden: include the 3x3 convolution; without it the head is only a `PixelHead`.
 
     Attributes:
         level: as above.
@@ -108,21 +108,21 @@ class AuxHead(nn.Module):
         self.classifier = PixelHead(middle, classes, dropout)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Return logits (N, K, h, w) at the stride of this head's level."""
+        """Return logits (N, K, h, w) at the stride of this head's level; `features` holds maps (N, C_i, h_i, w_i)."""
         return cast("Tensor", self.classifier(self.block(features[self.level])))
 
 
 def aux_heads(backbone: Backbone, levels: Sequence[int], classes: int, dropout: float = 0.0) -> nn.ModuleList:
-    """Put an auxiliary head on each of the levels: deep supervision (Lee et al. 2015) of any architecture.
+    """Add an auxiliary head to each of the levels: deep supervision (Lee et al. 2015) of any architecture.
 
     Args:
         backbone: whose levels are read.
         levels: 0 for the finest, -1 for the coarsest.
-        classes: logits a pixel.
+        classes: number of logits per pixel.
         dropout: share of the channels that are dropped, 0..1.
 
     Raises:
-        MaskwrightError: no such level, or one twice.
+        MaskwrightError: an unknown level, or one given twice.
     """
     count = len(backbone.channels)
     places = [level % count for level in levels if -count <= level < count]
@@ -135,6 +135,6 @@ def aux_heads(backbone: Backbone, levels: Sequence[int], classes: int, dropout: 
 
 
 def aux_before_last(backbone: Backbone, classes: int, dropout: float = 0.0) -> list[AuxHead]:
-    """Put an auxiliary head on the level before the last, as PSPNet has it: `aux_heads` for a `Segmenter`."""
+    """Return an auxiliary head on the level before the last, as in PSPNet: `aux_heads` for a `Segmenter`."""
     level = max(len(backbone.channels) - 2, 0)
     return [AuxHead(level, backbone.channels[level], classes, dropout)]

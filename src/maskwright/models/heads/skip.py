@@ -1,4 +1,4 @@
-"""The head of FCN-32s, 16s and 8s: scores of a coarse level, upsampled and added to those of finer ones."""
+"""The head of FCN-32s, 16s and 8s: scores of a coarse level, upsampled and added to those of finer levels."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class BilinearUp(nn.ConvTranspose2d):
-    """Transposed convolution to twice the size, one kernel a channel, that starts as bilinear interpolation.
+    """Transposed convolution to twice the size, one kernel per channel, initialised as bilinear interpolation.
 
-    The map is continued by repeating its edge, so that at the start it is the interpolation at the edges too (corners
-    not aligned); without that, scores would fade there.
+    The map is extended by repeating its edge, so that initially the result is the interpolation at the edges too
+    (corners not aligned); otherwise scores would fade there.
 
     Args:
-        channels: in and out.
+        channels: of input and output.
     """
 
     def __init__(self, channels: int) -> None:
@@ -38,18 +38,18 @@ class BilinearUp(nn.ConvTranspose2d):
 class SkipHead(Head):
     """Score every level by a 1x1 convolution; upsample the coarser sum by 2 and add, level by level.
 
-    Skips start at 0, so the network starts as the one without them (Long et al. 2015, section 4.2). Staged, the skip
-    number i of n moves from progress i / (n + 1) on: one network after the other in a single training. A skip that may
-    not move yet is 0, so scores do not depend on the stage, and nothing of it has to be saved.
+    Skips start at 0, so the network starts as the one without them (Long et al. 2015, section 4.2). If staged, skip i
+    of n is trained from progress i / (n + 1) on: one network after the other in a single training. A skip that is not
+    trained yet is 0, so scores do not depend on the stage, and no state has to be saved.
 
     Args:
         inputs: channels of each level, coarsest first, each of half the stride of the one before.
-        classes: logits a pixel.
+        classes: number of logits per pixel.
         dropout: share of the coarsest level's channels that are dropped.
-        staged: let the skips in one after the other.
+        staged: train the skips one after the other.
 
     Attributes:
-        progress: share of the training done, 0..1; 1 where nobody tells.
+        progress: share of the training that is done, 0..1; 1 unless set.
     """
 
     def __init__(self, inputs: Sequence[int], classes: int, dropout: float, *, staged: bool) -> None:
@@ -64,18 +64,18 @@ class SkipHead(Head):
 
     @property
     def bias(self) -> Tensor:
-        """The constants (K,) of the logits: those of the finest scores."""
+        """The bias (K,) of the logits: that of the finest scores."""
         return cast("Tensor", self.skips[-1].bias) if len(self.skips) else self.score.bias
 
-    def follow(self, progress: float) -> None:
-        """Be told the share of the training done."""
+    def set_progress(self, progress: float) -> None:
+        """Set the share of the training that is done."""
         self.progress = progress
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """Return logits (N, K, h, w) at the stride of the finest of `maps`, which come coarsest first."""
+        """Return logits (N, K, h, w) at the stride of the finest of `maps` (N, C_i, h_i, w_i), coarsest first."""
         x = self.score(maps[0])
         for number, (up, skip, level) in enumerate(zip(self.ups, self.skips, maps[1:], strict=True), start=1):
-            # Times 0, not left out: every weight keeps a gradient, as training in several processes needs.
+            # Times 0, not left out: every weight keeps a gradient, which training in several processes needs.
             there = not self.staged or self.progress * (len(self.skips) + 1) >= number
             x = up(x) + skip(level) * float(there)
         return cast("Tensor", x)

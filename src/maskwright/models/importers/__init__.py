@@ -1,7 +1,7 @@
-"""Weights of others: a state dict and a description by another library in, a segmenter of ours with its card out.
+"""Imports of other libraries' models: a state dict and a description in, a segmenter and its card out.
 
-A source is `LIBRARY:NAME`. Descriptions are read as data: no library but torchvision has to be installed, and no code
-that lies beside weights is ever run. One file a library; what it makes itself is a table of names (`naming`).
+A source is `LIBRARY:NAME`. Descriptions are read as data: no library except torchvision has to be installed, and no
+code shipped with the weights is ever run. Each library has one file; most of it is a table of names (`naming`).
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ LIBRARIES: dict[str, Callable[[str, Path | None], Recipe]] = {
 def import_model(
     source: str, weights: Path | None = None, classes: Sequence[str] | None = None
 ) -> tuple[Segmenter, Card]:
-    """Turn another library's weights into a segmenter of ours, in evaluation mode, and its card.
+    """Convert another library's weights to a segmenter, in evaluation mode, and its card.
 
-    torch's random state is as it was afterwards.
+    torch's random state is unchanged afterwards.
 
     Args:
-        source: `LIBRARY:NAME`; what NAME may be, each library's file says.
-        weights: file of safetensors or `torch.save` in that library's names; None for the published ones.
-        classes: names, instead of those that the source carries.
+        source: `LIBRARY:NAME`; the file of each library says what NAME may be.
+        weights: file of safetensors or `torch.save` with that library's names; None for the published ones.
+        classes: names, instead of those of the source.
 
     Raises:
-        MaskwrightError: an unknown source, one that has no counterpart here, weights that are out of reach or do not
-            fit, or names of another number.
+        MaskwrightError: an unknown source, one that has no counterpart here, weights that are unreachable or do not
+            fit, or a wrong number of names.
     """
     library, colon, name = source.partition(":")
     if not colon or not name:
         raise MaskwrightError(
-            f"{source!r} names no source: write LIBRARY:NAME, e.g. torchvision:fcn_resnet50; the libraries are "
+            f"{source!r} is not a source: write LIBRARY:NAME, e.g. torchvision:fcn_resnet50, where LIBRARY is one of "
             f"{', '.join(LIBRARIES)}"
         )
     if library not in LIBRARIES:
-        raise unknown_name("library that weights are imported from", library, LIBRARIES)
+        raise unknown_name("library", library, LIBRARIES)
     with _explained(source if weights is None else f"{weights} ({source})"):
         found = LIBRARIES[library](name, weights)
         names = class_table(found, classes, source)
@@ -74,16 +74,16 @@ def _segmenter(found: Recipe) -> Segmenter:
         return restore(found.model, found.count, found.data.channels, found.tensors_for, found.origin)
     except MaskwrightError as error:
         raise MaskwrightError(
-            f"{found.origin} makes no network here: {error}. Give weights and config.json as they were saved together"
+            f"{found.origin} cannot be built: {error}. Give weights and config.json as they were saved together"
         ) from None
 
 
 @contextlib.contextmanager
 def _explained(source: str) -> Iterator[None]:
-    """Say in words that a description or its weights are not what the library writes: either may hold anything.
+    """Report a description or weights that are not what the library writes: either may contain anything.
 
     Raises:
-        MaskwrightError: they are not.
+        MaskwrightError: something inside raised.
     """
     try:
         yield
@@ -92,6 +92,6 @@ def _explained(source: str) -> Iterator[None]:
             raise
         said = first_problem(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
         raise MaskwrightError(
-            f"{source} is not as its library writes it ({type(error).__name__}: {said}): give the weights and the "
-            "description that were saved together, as they were saved"
+            f"{source} is not in the form that its library writes ({type(error).__name__}: {said}): give the weights "
+            "and the description that were saved together, unchanged"
         ) from error

@@ -1,7 +1,7 @@
-"""Names of one library's tensors, turned into ours by a table. Knows no library.
+"""Renames one library's tensors to ours by a table. Knows no library.
 
-A table maps the beginning of a name to what stands there with us; `{n}` is a whole number, and the same one on both
-sides, in order. The first row that fits wins. An empty right side leaves the tensor out.
+A table maps the prefix of a name to our prefix; `{n}` is a whole number, which is the same on both sides, in order.
+The first row that matches wins. An empty right side drops the tensor.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def renamed(tensors: Mapping[str, Tensor], table: Mapping[str, str], origin: str
     """Return `tensors` under our names.
 
     Args:
-        tensors: by the other library's names.
+        tensors: by the other library's names; any shapes.
         table: as described above.
         origin: of the tensors, for messages.
 
     Raises:
-        MaskwrightError: names that no row fits.
+        MaskwrightError: names that no row matches.
     """
     rows = [(_pattern(theirs), ours) for theirs, ours in table.items()]
     found: dict[str, Tensor] = {}
@@ -45,7 +45,7 @@ def renamed(tensors: Mapping[str, Tensor], table: Mapping[str, str], origin: str
     if strange:
         more = f" and {len(strange) - SHOWN} more" if len(strange) > SHOWN else ""
         raise MaskwrightError(
-            f"{origin} holds tensors that this architecture does not know ({', '.join(strange[:SHOWN])}{more}): it "
+            f"{origin} contains tensors that this architecture does not have ({', '.join(strange[:SHOWN])}{more}): it "
             "belongs to another architecture, or was saved with settings that have no counterpart here. Give the file "
             "of this architecture"
         )
@@ -57,19 +57,19 @@ def _pattern(theirs: str) -> re.Pattern[str]:
 
 
 def _filled(ours: str, numbers: tuple[str, ...]) -> str:
-    """Put the numbers in, one a placeholder."""
+    """Insert the numbers, one per placeholder."""
     first, *rest = ours.split(NUMBER)
-    assert len(rest) <= len(numbers), f"{ours} wants more numbers than its row holds"
+    assert len(rest) <= len(numbers), f"{ours} needs more numbers than its row has"
     return first + "".join(number + part for number, part in zip(numbers, rest, strict=False))
 
 
 def joined(tensors: Mapping[str, Tensor], parts: Sequence[str], whole: str) -> dict[str, Tensor]:
-    """Put tensors that are one with us on top of one another: those whose names differ in `parts` alone.
+    """Concatenate, along the first axis, tensors that are one tensor here: those whose names differ only in `parts`.
 
     Args:
         tensors: by our names.
-        parts: what stands in the names, in the order wanted.
-        whole: what stands there in our name.
+        parts: the differing parts of the names, in the order wanted.
+        whole: the part that replaces them in our name.
     """
     kept = {name: tensor for name, tensor in tensors.items() if not any(part in name for part in parts)}
     for name in tensors:
@@ -80,13 +80,13 @@ def joined(tensors: Mapping[str, Tensor], parts: Sequence[str], whole: str) -> d
 
 
 def sliced(tensors: Mapping[str, Tensor], name: str, pattern: str, count: int) -> dict[str, Tensor]:
-    """Cut a convolution over `count` maps, coarsest first, into one for each map, finest first.
+    """Cut a convolution over `count` maps (K, count * C, h, w), coarsest first, into one for each map, finest first.
 
     Args:
         tensors: by our names.
         name: of the convolution's weight.
         pattern: our name, with `{n}` for the number of the map.
-        count: of the maps.
+        count: number of maps.
     """
     kept = {key: tensor for key, tensor in tensors.items() if key != name}
     for number, part in enumerate(reversed(tensors[name].chunk(count, dim=1))):

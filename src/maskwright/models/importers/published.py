@@ -1,7 +1,7 @@
-"""Where weights and their description are found: a file, a folder, or a repository of the hub. Knows no library.
+"""Locates weights and their description: a file, a folder, or a repository of the hub. Knows no library.
 
-Two files are read, both as data: `config.json` and `model.safetensors`, or a file of `torch.save` that is given
-(`archive`). Code beside them is never run.
+Two files are read, both as data: `config.json`, and `model.safetensors` or a given file of `torch.save`
+(`weights.torch_file`). Code next to them is never run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
-LARGEST_JSON = 1 << 24  # a description of more bytes is none
+LARGEST_JSON = 1 << 24  # a larger file is not a description
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Published:
         config: the description.
         tensors: by the library's names.
         origin: where they come from, for messages.
-        place: folder or repository that other files are looked for in.
+        place: folder or repository where other files are looked up.
     """
 
     config: dict[str, Any]
@@ -40,7 +40,7 @@ class Published:
     place: str | Path
 
     def other(self, name: str) -> dict[str, Any]:
-        """Return another JSON file of the same place; empty where there is none."""
+        """Return another JSON file of the same place; empty if there is none."""
         try:
             path = self.place / name if isinstance(self.place, Path) else hub.published_file(self.place, name)
         except hub.NoSuchFile:
@@ -53,10 +53,11 @@ def find(name: str, weights: Path | None) -> Published:
 
     Args:
         name: folder, or repository OWNER/NAME on the hub.
-        weights: a file of safetensors or `torch.save`; described by the `config.json` beside it, or that of `name`.
+        weights: a file of safetensors or `torch.save`; its description is the `config.json` next to it, or that of
+            `name`.
 
     Raises:
-        MaskwrightError: neither is there, or the hub is out of reach.
+        MaskwrightError: either is missing, or the hub is unreachable.
     """
     folder = Path(name)
     if weights is not None:
@@ -64,8 +65,8 @@ def find(name: str, weights: Path | None) -> Published:
         place = next((place for place in (weights.parent, folder) if (place / CONFIG).is_file()), None)
         if place is None and not _is_repository(name):
             raise MaskwrightError(
-                f"{weights} has no {CONFIG} beside it, which says what network it is for: put the one there that was "
-                "saved with it, or name the folder or the repository that holds it, as in smp:FOLDER"
+                f"{weights} has no {CONFIG} next to it to describe the network: put the one that was saved with it "
+                "there, or name the folder or repository that contains it, as in smp:FOLDER"
             )
         config = read_json(hub.published_file(name, CONFIG) if place is None else place / CONFIG)
         return Published(config, tensors, str(weights), name if place is None else place)
@@ -73,8 +74,8 @@ def find(name: str, weights: Path | None) -> Published:
         return Published(read_json(folder / CONFIG), read_tensors(folder / WEIGHTS), name, folder)
     if not _is_repository(name):
         raise MaskwrightError(
-            f"{name} is neither a folder here nor a repository OWNER/NAME of the hub: give a folder with {CONFIG} and "
-            f"{WEIGHTS}, or a file with --weights FILE"
+            f"{name} is neither a folder nor a repository OWNER/NAME of the hub: give a folder with {CONFIG} and "
+            f"{WEIGHTS}, or a file with `weights`"
         )
     config = read_json(hub.published_file(name, CONFIG))
     return Published(config, read_tensors(hub.published_file(name, WEIGHTS)), name, name)
@@ -84,7 +85,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        MaskwrightError: missing, or no JSON object.
+        MaskwrightError: missing, or not a JSON object.
     """
     if not path.is_file():
         raise MaskwrightError(f"{path} does not exist: give the folder that save_pretrained wrote, with {path.name}")
@@ -93,9 +94,9 @@ def read_json(path: Path) -> dict[str, Any]:
             raise ValueError("too long for a description")
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise MaskwrightError(f"{path} is no description ({error}): copy the file again") from None
+        raise MaskwrightError(f"{path} is not a valid description ({error}): copy the file again") from None
     if not isinstance(found, dict):
-        raise MaskwrightError(f"{path} holds no JSON object: copy the file again")
+        raise MaskwrightError(f"{path} does not contain a JSON object: copy the file again")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What every source comes down to: a model of ours, how files become its input, and renamed tensors. No library."""
+"""The common form of every import: our model, how files become its input, and renamed tensors. Knows no library."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Recipe:
     """One import, ready to be built.
 
     Attributes:
-        model: architecture, backbone and options of ours.
+        model: our architecture, backbone and options.
         data: how files become the network's input.
         tensors: by our names.
         count: number of classes.
         origin: where the tensors come from, for messages.
-        names: of the classes, where the source carries them.
+        names: of the classes, if the source has them.
         predict: how whole images are predicted.
-        notes: what people should know about it.
+        notes: what users should know about it.
     """
 
     model: ModelPlan
@@ -44,10 +44,10 @@ class Recipe:
     notes: tuple[str, ...] = ()
 
     def tensors_for(self, segmenter: nn.Module) -> dict[str, Tensor]:
-        """Return the tensors as `segmenter` holds them.
+        """Return the tensors in the form that `segmenter` has.
 
-        Added are the counters that old files lack, for which prediction has no use; a linear layer on pixels becomes
-        the 1x1 convolution that it is.
+        Adds the counters that old files lack and prediction does not need; reshapes a linear layer on pixels (K, C) to
+        the equivalent 1x1 convolution (K, C, 1, 1).
         """
         own = segmenter.state_dict()
         fitted = {name: own[name] for name in own if name.endswith(COUNTER)}
@@ -61,12 +61,12 @@ def class_table(recipe: Recipe, given: Sequence[str] | None, source: str) -> Cla
     """Name the classes: as given, as the source does, or by number.
 
     Raises:
-        MaskwrightError: another number of names than of classes.
+        MaskwrightError: the number of names is not the number of classes.
     """
     if given is not None and len(given) != recipe.count:
         raise MaskwrightError(
-            f"{len(given)} class names were given, and {source} has {recipe.count} classes: give one name a class, in "
-            "the order of the weights"
+            f"{len(given)} class names were given, but {source} has {recipe.count} classes: give one name per class, "
+            "in the order of the weights"
         )
     if given is not None:
         return Classes.named(tuple(given))
@@ -74,32 +74,32 @@ def class_table(recipe: Recipe, given: Sequence[str] | None, source: str) -> Cla
 
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:
-    """Tell classes of one name apart by their index: published tables have such."""
+    """Append their index to classes of the same name: published tables contain such."""
     tidy = [name.strip("_ ") or name for name in names]
     return tuple(f"{name} ({index})" if tidy.index(name) != index else name for index, name in enumerate(tidy))
 
 
 def eight_bit(mean: Sequence[float], std: Sequence[float], channels: int = 3) -> DataPlan:
-    """Bring mean and deviation of values 0..1, one a channel, to our scale of 0..255."""
+    """Convert mean and standard deviation of values 0..1, one per channel, to our scale of 0..255."""
     return DataPlan(channels=channels, mean=[255.0 * value for value in mean], std=[255.0 * value for value in std])
 
 
 def rows_of(tensors: Mapping[str, Tensor], name: str, origin: str) -> int:
-    """Return the number of classes: the rows of the last layer.
+    """Return the number of rows of the last layer, which are the classes.
 
     Raises:
-        MaskwrightError: there is no such tensor, or it has no number of rows that classes can have.
+        MaskwrightError: there is no such tensor, or its number of rows is not a possible number of classes.
     """
     if name not in tensors:
         raise MaskwrightError(
-            f"{origin} holds no {name}, which is the last layer of this architecture: give the file of this "
-            "architecture, in the names of the library that it comes from"
+            f"{origin} does not contain {name}, the last layer of this architecture: give the file of this "
+            "architecture, with the names of the library that it comes from"
         )
     shape = tuple(tensors[name].shape)
     if not shape or not 1 <= shape[0] <= MAX_CLASSES + 1:  # one of them may be "no object"
         raise MaskwrightError(
-            f"{name} in {origin}, the last layer, has the shape {shape}: its rows are the classes, of which a mask "
-            f"holds 1 to {MAX_CLASSES}"
+            f"{name} in {origin}, the last layer, has shape {shape}: its rows are the classes, and a mask can have "
+            f"1 to {MAX_CLASSES} of them"
         )
     return shape[0]
 
@@ -109,7 +109,7 @@ def binary_as_two(tensors: dict[str, Tensor], last: Sequence[str]) -> dict[str, 
 
     Args:
         tensors: by our names.
-        last: names of the last layer's weight and bias.
+        last: names of the last layer's weight (1, C, h, w) and bias (1,), which become (2, C, h, w) and (2,).
     """
     return {**tensors, **{name: _with_zero(tensors[name]) for name in last}}
 
@@ -121,10 +121,10 @@ def _with_zero(tensor: Tensor) -> Tensor:
 
 
 def option(config: Mapping[str, Any], key: str, allowed: Sequence[Any], source: str) -> Any:
-    """Return a setting of a description, by default the first of `allowed`.
+    """Return a setting of a description; its default is the first of `allowed`.
 
     Raises:
-        MaskwrightError: it is none of `allowed`.
+        MaskwrightError: it is not one of `allowed`.
     """
     value = config.get(key, allowed[0])
     if value not in allowed:

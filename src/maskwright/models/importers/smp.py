@@ -1,7 +1,7 @@
 """segmentation_models.pytorch: `smp:REPOSITORY` or `smp:FOLDER`.
 
-What its `save_pretrained` writes is read: `config.json` as data, and `model.safetensors`. A network with one class is
-read through a sigmoid there; here it becomes background and foreground with the same probabilities.
+Reads what its `save_pretrained` writes: `config.json` as data, and `model.safetensors`. There a network with one class
+is read through a sigmoid; here it becomes background and foreground with the same probabilities.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def _unetplusplus(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
         finest = find_backbone(_encoder(name, origin)[0]).builder(3, None).reductions[0]
     if finest > 2:
         raise MaskwrightError(
-            f"{origin} has the encoder {name} under UNet++, whose finest level has stride {finest}: the triangle is "
-            "then another there, and only encoders with a level of stride 2 can be imported"
+            f"{origin} uses the encoder {name} with UNet++, and its finest level has stride {finest}: UNet++ is built "
+            "differently there, so only encoders with a level of stride 2 can be imported"
         )
     return _unet(config, origin)
 
@@ -74,14 +74,14 @@ def _deeplabv3plus(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
     rates = [rate * stride for rate in config.get("decoder_atrous_rates", (12, 24, 36))]
     if len(rates) != 3 or any(rate % 16 for rate in rates):
         raise MaskwrightError(
-            f"{origin} has the rates {list(config['decoder_atrous_rates'])} at output stride {stride}: only three, at "
-            "stride 8 even ones, can be imported"
+            f"{origin} has the rates {list(config['decoder_atrous_rates'])} at output stride {stride}: only three "
+            "rates, at stride 8 even ones, can be imported"
         )
     name = _encoder_name(config)
     if name in _MIXED:
         raise MaskwrightError(
-            f"{origin} has the encoder {name} under DeepLabV3+ at output stride {stride}, and MiT has no stride but 32 "
-            "here: it cannot be imported"
+            f"{origin} uses the encoder {name} with DeepLabV3+ at output stride {stride}, but MiT supports only stride "
+            "32 here: it cannot be imported"
         )
     return {
         **_aligned(config, origin),
@@ -89,7 +89,7 @@ def _deeplabv3plus(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
         "width": int(config.get("decoder_channels", 256)),
         "rates": [rate // 16 for rate in rates],
         "output_stride": stride,
-        # Its own encoders dilate the first block of a stage too, as DeepLab does; timm's do not.
+        # The library's own encoders also dilate the first block of a stage, as DeepLab does; timm's do not.
         "multi_grid": [1] if name in _AS_IN_TIMM else [],
     }
 
@@ -118,7 +118,7 @@ def _upernet(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
 def _segformer(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
     if _encoder_name(config) not in _MIXED:
         raise MaskwrightError(
-            f"{origin} has the encoder {_encoder_name(config)} under SegFormer's decoder, which then reads a level "
+            f"{origin} uses the encoder {_encoder_name(config)} with SegFormer's decoder, which then reads one level "
             f"more than ours: only {', '.join(sorted(_MIXED))} can be imported"
         )
     return {**_aligned(config, origin), "width": int(config.get("decoder_segmentation_channels", 256))}
@@ -135,13 +135,13 @@ def _as_is(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class _Architecture:
-    """One architecture of the library, in our words.
+    """One architecture of the library, and its counterpart here.
 
     Attributes:
-        name: of ours.
-        table: names (`naming`), without the encoder's and the head's.
-        options: what its description becomes; refuses what has no counterpart.
-        finish: what is left to do with the renamed tensors.
+        name: of our architecture.
+        table: names (`naming`), without those of the encoder and the head.
+        options: turns the description into our options; refuses what has no counterpart.
+        finish: final changes to the renamed tensors.
     """
 
     name: str
@@ -163,7 +163,7 @@ ARCHITECTURES = {
         partial(sliced, name=FUSE, pattern="decoder.fuse.{n}.weight", count=4),
     ),
 }
-# Encoders of the library's own whose tensors are named as in timm's network of that name.
+# The library's own encoders whose tensors have the names of timm's network of the same name.
 _AS_IN_TIMM = {"resnet18", "resnet34", "resnet50", "resnet101", "resnet152"}
 _MIXED = {f"mit_b{number}" for number in range(6)}
 _TIMM = "tu-"
@@ -196,23 +196,23 @@ def _architecture(config: Mapping[str, Any], origin: str) -> _Architecture:
     name = config.get("_model_class")
     if name is None:
         raise MaskwrightError(
-            f"the config.json of {origin} names no _model_class, so nobody can say what network it is for: save the "
-            "model with the library's save_pretrained, which writes it"
+            f"the config.json of {origin} has no _model_class, so the network is unknown: save the model with the "
+            "library's save_pretrained, which writes it"
         )
     if name not in ARCHITECTURES:
-        raise unknown_name("architecture of segmentation_models.pytorch that can be imported", str(name), ARCHITECTURES)
+        raise unknown_name("architecture of segmentation_models.pytorch", str(name), ARCHITECTURES)
     return ARCHITECTURES[name]
 
 
 def _check(config: Mapping[str, Any], origin: str) -> None:
-    """Refuse what no architecture here has a counterpart of."""
+    """Refuse settings that have no counterpart here in any architecture."""
     option(config, "encoder_depth", (5,), origin)
     option(config, "decoder_use_norm", ("batchnorm", True), origin)
     option(config, "decoder_use_batchnorm", (True, None), origin)
     option(config, "aux_params", (None,), origin)
     if config.get("activation") == "sigmoid" and int(config.get("classes", 1)) > 1:
         raise MaskwrightError(
-            f"{origin} lets classes overlap (activation='sigmoid' with {config['classes']} classes), and here a pixel "
+            f"{origin} lets classes overlap (activation='sigmoid' with {config['classes']} classes), but here a pixel "
             "has one class: it cannot be imported"
         )
 
@@ -230,13 +230,13 @@ def _encoder(name: str, origin: str) -> tuple[str, dict[str, str]]:
     if name.startswith(_TIMM):
         return f"timm:{name.removeprefix(_TIMM)}", {"encoder.model.": "backbone.network."}
     raise MaskwrightError(
-        f"{origin} has the encoder {name}, which has no counterpart here: those that can be imported are "
+        f"{origin} uses the encoder {name}, which has no counterpart here: the encoders that can be imported are "
         f"{', '.join(sorted(_AS_IN_TIMM | _MIXED))} and timm's (tu-NAME)"
     )
 
 
 def _preprocessing(backbone: str, channels: int) -> DataPlan:
-    """Return what the encoder's published weights were trained with, as the library's own training recipes use it."""
+    """Return the preprocessing of the encoder's published weights, which the library's own training recipes use."""
     import timm
 
     mean: tuple[float, ...] = IMAGENET_MEAN

@@ -7,7 +7,7 @@ UNET = {
     "decoder.blocks.{n}.conv1.": "decoder.blocks.{n}.0.",
     "decoder.blocks.{n}.conv2.": "decoder.blocks.{n}.1.",
 }
-# x_D_L there is on the diagonal that starts at skip L, counted from the coarsest, D places in from the outermost.
+# x_D_L is on the diagonal that starts at skip L, counted from the coarsest, D steps in from the outermost.
 UNETPLUSPLUS = {
     f"decoder.blocks.x_{depth}_{layer}.conv{half + 1}.": f"decoder.blocks.{3 - layer}_{layer - depth + 1}.{half}."
     for layer in range(4)

@@ -1,7 +1,7 @@
-"""torchvision's segmentation networks: `torchvision:fcn_resnet50` and its kin.
+"""torchvision's segmentation networks: `torchvision:fcn_resnet50` and others.
 
-Classes, preprocessing and the address of the weights come from torchvision's own table. Or the weights are a file of
-one's own: such a network's `state_dict()`, with any number of classes.
+Classes, preprocessing and the address of the weights come from torchvision's own table. The weights may also be your
+own file: the `state_dict()` of such a network, with any number of classes.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _NAMED = (
-    "the file names no classes; having {count}, they are taken to be those of torchvision's published weights unless "
-    "others are given with --classes"
+    "the file has no class names; as it has {count} classes, they are assumed to be those of torchvision's published "
+    "weights; pass other names with `classes`"
 )
-# They were trained on images of about 520 pixels: a photograph of 3:2 at that height goes through in one piece.
+# They were trained on images of about 520 pixels: a 3:2 photograph of that height fits into one tile.
 _TILE = 768
 _AUX = {
     "aux_classifier.0.": "aux.0.block.0.",
@@ -68,7 +68,7 @@ def _as_is(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _one_classifier(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Put LR-ASPP's two classifiers, whose results are added, side by side as one."""
+    """Concatenate LR-ASPP's two classifiers, whose results are added, into one."""
     import torch
 
     rest = {name: tensor for name, tensor in tensors.items() if not name.startswith(("low.", "high."))}
@@ -79,16 +79,16 @@ def _one_classifier(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class _Network:
-    """One network of torchvision's, in our words.
+    """One network of torchvision, and its counterpart here.
 
     Attributes:
         weights: name of its table of weights in torchvision.
-        name, backbone: of ours.
+        name, backbone: of our network.
         last: the weight whose rows are the classes.
         table: names (`naming`).
-        options: of ours.
-        finish: what is left to do with the renamed tensors.
-        auxiliary: it can have an auxiliary head.
+        options: of our network.
+        finish: final changes to the renamed tensors.
+        auxiliary: whether it can have an auxiliary head.
     """
 
     weights: str
@@ -101,7 +101,7 @@ class _Network:
     auxiliary: bool = True
 
 
-# Rates 12, 24, 36 at output stride 8, as ours are given for 16; no multi-grid.
+# Rates 12, 24, 36 at output stride 8; our option gives them for 16. No multi-grid.
 _RATES = {"refine": True, "output_stride": 8, "multi_grid": [], "rates": [6, 12, 18]}
 _LAST = "classifier.4.weight"
 NETWORKS = {
@@ -127,7 +127,7 @@ def recipe(name: str, weights: Path | None) -> Recipe:
     from torchvision.models import segmentation
 
     if name not in NETWORKS:
-        raise unknown_name("network of torchvision that can be imported", name, NETWORKS)
+        raise unknown_name("network of torchvision", name, NETWORKS)
     network = NETWORKS[name]
     published = getattr(segmentation, network.weights).DEFAULT
     file = hub.torch_archive(published.url) if weights is None else weights

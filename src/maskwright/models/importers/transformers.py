@@ -1,12 +1,11 @@
-"""transformers: `transformers:REPOSITORY` or `transformers:FOLDER`, SegFormer, UPerNet, DPT, Mask2Former.
+"""transformers: `transformers:REPOSITORY` or `transformers:FOLDER`; SegFormer, UPerNet, DPT, Mask2Former.
 
-What its `save_pretrained` writes is read: `config.json` and `preprocessor_config.json` as data, and
-`model.safetensors`. Its processors squeeze every image into one size; we predict at the image's own resolution, in
-tiles of that size.
+Reads what its `save_pretrained` writes: `config.json` and `preprocessor_config.json` as data, and `model.safetensors`.
+Its processors resize every image to one size; we predict at the image's own resolution, in tiles of that size.
 
-SegFormer, and UPerNet over ConvNeXt, become networks of ours. DPT, Mask2Former, and the Swin below UPerNet, stay the
-library's own inside ours (`adapted`), so that their model files need the library too: timm's Swin cuts windows
-otherwise at sizes that are no multiple of them, and the masks would differ.
+SegFormer, and UPerNet over ConvNeXt, become our networks. DPT, Mask2Former, and the Swin backbone of UPerNet keep the
+library's layers (`transformers_networks`), so their model files need the library too: timm's Swin places windows
+differently when the image size is not a multiple of the window, and the masks would differ.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
-from maskwright.models.importers.adapted import UPER_HEAD, UPER_LAST, adapt
 from maskwright.models.importers.naming import joined, renamed, sliced
 from maskwright.models.importers.published import Published, find
 from maskwright.models.importers.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe, eight_bit, option, rows_of
+from maskwright.models.importers.transformers_networks import UPER_HEAD, UPER_LAST, adapt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 _STAGE = "backbone.stages.{n}."
 _BLOCK = "backbone.stages.{n}.blocks.{n}."
-# Published files have the names of version 4; version 5 has others in memory, which a state_dict() shows.
+# Published files have the names of version 4; version 5 uses others in memory, which its state_dict() has.
 _SEGFORMER_4 = {
     "segformer.encoder.patch_embeddings.{n}.proj.": f"{_STAGE}embedding.project.",
     "segformer.encoder.patch_embeddings.{n}.layer_norm.": f"{_STAGE}embedding.norm.",
@@ -100,8 +99,8 @@ def recipe(name: str, weights: Path | None) -> Recipe:
     kind = published.config.get("model_type")
     if kind not in ARCHITECTURES:
         raise MaskwrightError(
-            f"{published.origin} is of the type {kind!r}, which has no counterpart here: from transformers "
-            f"{', '.join(ARCHITECTURES)} can be imported"
+            f"{published.origin} has the type {kind!r}, which has no counterpart here: the types that can be imported "
+            f"from transformers are {', '.join(ARCHITECTURES)}"
         )
     _check_depths(published)
     model, tensors, count = ARCHITECTURES[kind](published)
@@ -119,10 +118,10 @@ def recipe(name: str, weights: Path | None) -> Recipe:
 
 
 def _check_depths(published: Published) -> None:
-    """Refuse more blocks than there are tensors, before they are built one by one.
+    """Refuse a description of more blocks than there are tensors, before the blocks are built.
 
     Raises:
-        MaskwrightError: so it is.
+        MaskwrightError: there are more blocks than tensors.
     """
     inner = published.config.get("backbone_config")
     for config in (published.config, inner if isinstance(inner, dict) else {}):
@@ -131,7 +130,7 @@ def _check_depths(published: Published) -> None:
             numbers = value if isinstance(value, list) else [value]
             if any(isinstance(number, int) and number > len(published.tensors) for number in numbers):
                 raise MaskwrightError(
-                    f"{published.origin} says {key}={value!r}, and its weights are {len(published.tensors)} tensors: "
+                    f"{published.origin} has {key}={value!r}, but only {len(published.tensors)} weight tensors: "
                     "give the config.json that was saved with them"
                 )
 
@@ -163,8 +162,8 @@ def _upernet(published: Published) -> tuple[ModelPlan, dict[str, Tensor], int]:
     shape = (tuple(backbone.get("depths", (3, 3, 9, 3))), tuple(backbone.get("hidden_sizes", (96, 192, 384, 768))))
     if shape not in CONVNEXT:
         raise MaskwrightError(
-            f"{origin} has a ConvNeXt of depths {list(shape[0])} and widths {list(shape[1])}, which timm has not: only "
-            f"{', '.join(CONVNEXT.values())} can be imported"
+            f"{origin} has a ConvNeXt of depths {list(shape[0])} and widths {list(shape[1])}, which timm does not "
+            f"have: only {', '.join(CONVNEXT.values())} can be imported"
         )
     option(backbone, "hidden_act", ("gelu",), origin)
     options: dict[str, Any] = {
@@ -185,15 +184,15 @@ ARCHITECTURES: dict[str, Callable[[Published], tuple[ModelPlan, dict[str, Tensor
 
 
 def _preprocessing(published: Published) -> tuple[DataPlan, PredictPlan, tuple[str, ...]]:
-    """Return how files become the input, the tile, and what people should know about either."""
+    """Return how files become the input, the tile size, and what users should know about either."""
     config = published.other("preprocessor_config.json")
     inner = published.config.get("backbone_config")
     channels = int((inner if isinstance(inner, dict) else published.config).get("num_channels", 3))
-    notes = () if config else ("there is no preprocessor_config.json: mean and deviation are those of ImageNet",)
+    notes = () if config else ("no preprocessor_config.json found: using the mean and deviation of ImageNet",)
     mean, std = config.get("image_mean", IMAGENET_MEAN), config.get("image_std", IMAGENET_STD)
     if not config.get("do_normalize", True):
         mean, std = [0.0] * channels, [1.0] * channels
-    # Values are multiplied by the factor first; our mean and deviation stand on the scale before that.
+    # The library multiplies values by the factor first; our mean and deviation refer to the values before that.
     factor = float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True) else 1.0
     scale = 1 / (255.0 * factor)
     data = eight_bit([scale * value for value in mean], [scale * value for value in std], channels)
@@ -212,7 +211,7 @@ def _tile(size: Any) -> tuple[int, int]:
 
 
 def _names(config: Mapping[str, Any], count: int) -> tuple[str, ...] | None:
-    """Return the names of the classes, where the description has one for each."""
+    """Return the names of the classes, if the description has one for each."""
     table = config.get("id2label") or {}
     names = tuple(str(table[str(index)]) for index in range(count) if str(index) in table)
     generic = all(name == f"LABEL_{index}" for index, name in enumerate(names))

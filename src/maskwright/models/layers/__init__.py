@@ -1,1 +1,1 @@
-"""Layers that more than one architecture is made of. They know tensors, and neither classes nor files."""
+"""Layers shared by several architectures. They know tensors, and neither classes nor files."""

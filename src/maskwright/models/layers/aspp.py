@@ -1,4 +1,4 @@
-"""Atrous spatial pyramid pooling: context by convolutions of several dilations side by side. Knows no backbone."""
+"""Atrous spatial pyramid pooling: context by parallel convolutions of several dilations. Knows no backbone."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 class AtrousPyramid(nn.Module):
     """ASPP with image-level features (Chen et al. 2017, "Rethinking Atrous Convolution", section 3.3, figure 5).
 
-    One 1x1 convolution, one 3x3 convolution for each rate and one global average, put beside one another and projected.
+    One 1x1 convolution, one 3x3 convolution for each rate and one global average, concatenated and projected.
 
     Args:
         inputs, outputs: channels.
         rates: dilations of the 3x3 convolutions at output stride 16.
-        stride: output stride that they are fitted to.
-        separable: make these depthwise separable, as DeepLabV3+ does.
+        stride: output stride that they are adjusted to.
+        separable: use depthwise separable convolutions, as DeepLabV3+ does.
         between: see `SeparableConv`.
     """
 
@@ -47,7 +47,7 @@ class AtrousPyramid(nn.Module):
         self.fit(stride)
 
     def fit(self, stride: int) -> None:
-        """Fit the dilations to an output stride: doubled at 8 (section 3.3), halved at 32 by us, in place."""
+        """Adjust the dilations to an output stride, in place: doubled at 8 (section 3.3), halved at 32 (ours)."""
         for branch, rate in zip(list(self.branches)[1:], self.rates, strict=True):
             fitted = max(round(rate * 16 / stride), 1)
             for layer in branch.modules():
@@ -62,16 +62,16 @@ class AtrousPyramid(nn.Module):
 
 
 class FieldsOfView(nn.Module):
-    """fc6 and fc7 of DeepLab v1 and v2, once for each rate: an atrous 3x3 and a 1x1 convolution, put side by side.
+    """fc6 and fc7 of DeepLab v1 and v2, once for each rate: an atrous 3x3 and a 1x1 convolution, concatenated.
 
-    One branch is LargeFOV (Chen et al. 2015, section 5), several are ASPP (Chen et al. 2017, "DeepLab", figure 7b);
-    the sum over the branches' scores is one 1x1 convolution over all branches, so it is left to the head.
+    One branch is LargeFOV (Chen et al. 2015, section 5), several are ASPP (Chen et al. 2017, "DeepLab", figure 7b). The
+    sum over the branches' scores is one 1x1 convolution over all branches, so the head computes it.
 
     Args:
         inputs: channels.
         outputs: channels of each branch.
         rates: dilation of each branch's fc6.
-        normalised: with batch normalisation; without, as in the papers.
+        normalised: use batch normalisation; the papers do not.
 
     Attributes:
         channels: of the output, `outputs * len(rates)`.

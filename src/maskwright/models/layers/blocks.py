@@ -1,4 +1,4 @@
-"""The convolution blocks that decoders and backbones are built from, and how they start. Knows no architecture."""
+"""The convolution blocks of decoders and backbones, and their initialisation. Knows no architecture."""
 
 from __future__ import annotations
 
@@ -10,6 +10,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskwright.models.layers.norm import BatchNorm2d
+
+FEWEST_STRIDED = 8
+"""Input channels from which a strided 1x1 convolution may be left to oneDNN; see `StridedPointwise`."""
+
+
+class StridedPointwise(nn.Conv2d):
+    """A 1x1 convolution with a stride, computed as one without it on every `stride`-th pixel: the same sums.
+
+    On processors with AVX2 but without AVX-512, the backward pass of oneDNN 3.13 (in torch 2.15) writes past the end of
+    the input's gradient if the convolution has a stride, a 1x1 kernel and fewer than 8 input channels, in float32 and
+    channels_last. The heap is corrupted and the process dies. Kernels without a stride are not affected.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that torch gives it
+        """Return a map (N, outputs, H / stride, W / stride) of `input` (N, inputs, H, W), sizes rounded up."""
+        down, across = self.stride
+        return F.conv2d(input[:, :, ::down, ::across], self.weight, self.bias, groups=self.groups)
 
 
 class ConvNormAct(nn.Sequential):
@@ -34,15 +51,16 @@ class ConvNormAct(nn.Sequential):
         act: bool = True,
     ) -> None:
         padding = dilation * (kernel // 2)
+        convolution = StridedPointwise if kernel == 1 < stride and inputs < FEWEST_STRIDED else nn.Conv2d
         layers: list[nn.Module] = [
-            nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False),
+            convolution(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False),
             BatchNorm2d(outputs),
         ]
         super().__init__(*layers, *([nn.ReLU(inplace=True)] if act else []))
 
 
 class ConvAct(nn.Sequential):
-    """Convolution with bias and ReLU, as before batch normalisation; padding keeps the size.
+    """Convolution with bias and ReLU, as used before batch normalisation; padding keeps the size.
 
     Args:
         inputs, outputs: channels.
@@ -91,44 +109,47 @@ class DoubleConv(nn.Sequential):
             steps.append(nn.Sequential(convolution, *norms, nn.ReLU(inplace=True)))
         super().__init__(*steps)
 
-    def joined(self, coarse: Tensor, beside: Tensor | None, factor: int = 2) -> Tensor:
-        """Return what this block makes of `coarse`, enlarged by nearest neighbour, with `beside` put beside it.
+    def joined(self, coarse: Tensor, skip: Tensor | None, factor: int = 2) -> Tensor:
+        """Return this block's output for `coarse`, upsampled by nearest neighbour and concatenated with `skip`.
 
-        Convolutions are sums over their input channels, so each part may have its own; that of few enlarged channels
-        is quicker from the coarse map (`enlarged_convolution`). For blocks that pad.
+        A convolution sums over its input channels, so each part can be convolved on its own; with few upsampled
+        channels this is faster from the coarse map (`enlarged_convolution`). Only for blocks with padding.
 
         Args:
             coarse: (N, C, H / factor, W / factor).
-            beside: (N, D, H, W), C + D the inputs of this block; None where D is 0.
-            factor: to enlarge by.
+            skip: (N, D, H, W), C + D being the inputs of this block; None if D is 0.
+            factor: of the upsampling.
+
+        Returns:
+            (N, outputs, H, W).
         """
         if factor != 2 or coarse.shape[1] > FEW_CHANNELS:
             enlarged = F.interpolate(coarse, scale_factor=factor, mode="nearest")
-            return cast("Tensor", self(enlarged if beside is None else torch.cat([enlarged, beside], dim=1)))
+            return cast("Tensor", self(enlarged if skip is None else torch.cat([enlarged, skip], dim=1)))
         convolution, *rest = cast("nn.Sequential", self[0])
         weight, bias = cast("Tensor", convolution.weight), cast("Tensor | None", convolution.bias)
         x = enlarged_convolution(coarse, weight[:, : coarse.shape[1]], bias)
-        if beside is not None:
-            x = x + F.conv2d(beside, weight[:, coarse.shape[1] :], padding=1)
+        if skip is not None:
+            x = x + F.conv2d(skip, weight[:, coarse.shape[1] :], padding=1)
         for layer in rest:
             x = layer(x)
         return cast("Tensor", self[1](x))
 
 
 FEW_CHANNELS = 128
-"""Up to so many, `enlarged_convolution` took a CPU 0.44 to 0.60 of the usual way's time, forward and backward, in
-bfloat16 on one thread; with 256 channels of 16x16 it took 0.95 of it, with 512 of 8x8 2.3 times as much."""
+"""Up to this many channels, `enlarged_convolution` took a CPU 0.44 to 0.60 of the time of the usual way, forward and
+backward, in bfloat16 on one thread; with 256 channels of 16x16 it took 0.95 of it, with 512 of 8x8 2.3 times it."""
 
 
 def enlarged_convolution(coarse: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Convolve a map that was enlarged twice by nearest neighbour, without making it: 16 products instead of 36.
+    """Convolve a map upsampled by 2 (nearest neighbour) without creating that map: 16 products instead of 36.
 
-    Each coarse pixel stands for four alike, so the two steps are one transposed convolution of stride 2, whose 4x4
-    kernel is the 3x3 one, turned, laid on each of the four and summed.
+    Each coarse pixel becomes four equal ones, so the two steps are one transposed convolution of stride 2. Its 4x4
+    kernel is the flipped 3x3 kernel, placed on each of the four and summed.
 
     Args:
         coarse: (N, C, H, W).
-        weight: (K, C, 3, 3), as `conv2d` takes it with a padding of 1.
+        weight: (K, C, 3, 3), as for `conv2d` with a padding of 1.
         bias: (K,).
 
     Returns:
@@ -141,12 +162,12 @@ def enlarged_convolution(coarse: Tensor, weight: Tensor, bias: Tensor | None = N
 
 
 def resize(x: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> Tensor:
-    """Bring `x` (N, C, H, W) to (N, C, *size), bilinearly; a map that fits is returned as is.
+    """Resize `x` (N, C, H, W) to (N, C, *size), bilinearly; a map of that size is returned unchanged.
 
     Args:
         x: the map.
         size: (H, W) wanted.
-        align_corners: let the centres of the corner pixels coincide, instead of their outer corners.
+        align_corners: align the centres of the corner pixels, instead of their outer corners.
     """
     if (x.shape[2], x.shape[3]) == size:
         return x
@@ -154,9 +175,9 @@ def resize(x: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> 
 
 
 def mirror(x: Tensor, before: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Continue `x` (N, C, H, W) by reflection on all sides to (N, C, *size), as often as it takes.
+    """Extend `x` (N, C, H, W) by reflection on all sides to (N, C, *size), as often as needed.
 
-    The pixel at the edge is not repeated; a map one pixel wide is.
+    The pixel at the edge is not repeated, except in a map one pixel wide.
 
     Args:
         x: the map.
@@ -171,7 +192,7 @@ def mirror(x: Tensor, before: tuple[int, int], size: tuple[int, int]) -> Tensor:
 
 
 def crop_centre(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Cut the middle (N, C, *size) out of `x`; a map that fits is returned as is."""
+    """Cut the centre (N, C, *size) out of `x` (N, C, H, W); a map of that size is returned unchanged."""
     top, left = (x.shape[2] - size[0]) // 2, (x.shape[3] - size[1]) // 2
     return x[:, :, top : top + size[0], left : left + size[1]]
 
@@ -184,18 +205,18 @@ def height_width(x: Tensor) -> tuple[int, int]:
 def initialise(module: nn.Module, fan: Literal["fan_in", "fan_out"] = "fan_out") -> None:
     """Draw convolution weights as He et al. 2015, set biases to 0 and norms to the identity.
 
-    Transposed convolutions keep the variance of the values, as no ReLU comes after them here.
+    Transposed convolutions keep the variance of the values, as no ReLU follows them here.
 
     Args:
-        module: whose layers are drawn.
-        fan: keep the spread of the gradients (`fan_out`, equation 14) or of the values (`fan_in`, equation 10).
+        module: whose layers are initialised.
+        fan: keep the variance of the gradients (`fan_out`, equation 14) or of the values (`fan_in`, equation 10).
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode=fan, nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-        elif type(layer) is nn.ConvTranspose2d:  # kinds of it that start as something of their own stay that
+        elif type(layer) is nn.ConvTranspose2d:  # subclasses keep their own initialisation
             _initialise_enlarging(layer)
         elif isinstance(layer, nn.BatchNorm2d):
             nn.init.ones_(layer.weight)
@@ -203,7 +224,7 @@ def initialise(module: nn.Module, fan: Literal["fan_in", "fan_out"] = "fan_out")
 
 
 def _initialise_enlarging(layer: nn.ConvTranspose2d) -> None:
-    """Draw weights for a variance of 1 / N, N what a result sums over: of each kernel, one place in a stride."""
+    """Draw weights of variance 1 / N, N being the terms of a result's sum: one place of each kernel per stride."""
     area = math.prod(layer.kernel_size) / math.prod(layer.stride)
     nn.init.normal_(layer.weight, std=(layer.in_channels / layer.groups * area) ** -0.5)
     if layer.bias is not None:

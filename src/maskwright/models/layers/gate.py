@@ -1,4 +1,4 @@
-"""The additive attention gate: a coarse map says where a fine one is to be heard. Knows no architecture."""
+"""The additive attention gate: a coarse map weights the pixels of a fine one. Knows no architecture."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class AttentionGate(nn.Module):
 
         q = psi^T ReLU(W_x x + W_g g + b_g) + b_psi        (equation 1)
         a = sigmoid(q)                                      (equation 2)
-        result = a x, a brought to the grid of x linearly
+        result = a x, a resized bilinearly to the grid of x
 
-    All of it happens on the grid of the gating signal g: W_x steps by the ratio of the two.
+    The gate is computed on the grid of the gating signal g: W_x has a stride of the ratio of the two.
 
     Args:
         inputs: channels of the fine map x.
         gating: channels of the coarse map g.
-        factor: stride of g over that of x.
+        factor: stride of g divided by that of x.
     """
 
     def __init__(self, inputs: int, gating: int, factor: int) -> None:
@@ -36,18 +36,18 @@ class AttentionGate(nn.Module):
         self.psi = nn.Conv2d(inner, 1, 1)
 
     def forward(self, x: Tensor, gating: Tensor) -> Tensor:
-        """Return `x` (N, inputs, H, W) scaled by what `gating` (N, gating, H / factor, W / factor) makes of it."""
+        """Return `x` (N, inputs, H, W) times the gate computed from `gating` (N, gating, H / factor, W / factor)."""
         seen = torch.relu(self.of_input(x) + self.of_gating(gating))
         return x * resize(torch.sigmoid(self.psi(seen)), height_width(x))
 
 
 def gates(inputs: Sequence[int | None], gating: Sequence[int], factors: Sequence[int]) -> nn.ModuleList:
-    """Build a gate for each skip of a ladder, coarsest first, but for the finest.
+    """Build a gate for each skip of a U-Net decoder, coarsest first, except the finest.
 
-    The finest is left as it is, since its features are too simple to be told apart.
+    The finest skip has no gate, since its features are too simple to select from.
 
     Args:
-        inputs: channels of each skip, None where there is none.
+        inputs: channels of each skip, None if there is none.
         gating: channels of the coarser map of each.
         factors: ratio of their strides.
     """

@@ -1,11 +1,11 @@
 """Batch normalisation that gives the same result in one process and in several. Knows no network.
 
-Ioffe & Szegedy 2015, "Batch Normalization", algorithms 1 and 2. torch's own layer is used wherever it can be; ours
-steps in where it cannot:
+Ioffe & Szegedy 2015, "Batch Normalization", algorithms 1 and 2. torch's own layer does the work wherever possible; ours
+covers the cases where it cannot:
 
-- several processes: statistics are taken over all of them. torch's `SyncBatchNorm` refuses the CPU.
-- one value a channel (a batch of one with a 1x1 map, as in global pooling): see `BatchNorm2d.forward`.
-- gradient checkpointing: a layer that is run twice a step must move its running statistics once.
+- several processes: statistics are taken over all of them. torch's `SyncBatchNorm` does not support the CPU.
+- one value per channel (a batch of one with a 1x1 map, as in global pooling): see `BatchNorm2d.forward`.
+- gradient checkpointing: a layer that runs twice per step must update its running statistics once.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _thread = threading.local()
 
 @contextlib.contextmanager
 def moving_statistics() -> Iterator[None]:
-    """Mark the forward pass proper: inside, layers with `recomputed` set move their running statistics.
+    """Mark the original forward pass: only inside it do layers with `recomputed` set update their running statistics.
 
-    The recomputation of a checkpointed stage happens outside, in the backward pass, on whichever thread that runs.
+    A checkpointed stage is recomputed outside, in the backward pass, on whichever thread that uses.
     """
     before = getattr(_thread, "forward", False)
     _thread.forward = True
@@ -40,7 +40,7 @@ def moving_statistics() -> Iterator[None]:
 
 
 class _AllReduceSum(torch.autograd.Function):
-    """Sum over all processes; the gradient of each summand is the sum of all processes' gradients."""
+    """Sum over all processes; the gradient of each summand is the sum of the gradients of all processes."""
 
     @staticmethod
     def forward(_context: Any, values: Tensor) -> Tensor:
@@ -62,12 +62,12 @@ def _processes() -> int:
 class BatchNorm2d(nn.BatchNorm2d):
     """torch's `BatchNorm2d`, with statistics over all processes while training.
 
-    In one process the result is torch's, bit for bit. In n processes each of which holds a part of a batch, the
-    outputs, the running statistics and (after the mean that data parallelism takes) the gradients are those of one
-    process with the whole batch, to rounding.
+    In one process the result is torch's, bit for bit. In n processes that each hold a part of a batch, the outputs, the
+    running statistics and (after the mean that data parallelism takes) the gradients equal those of one process with
+    the whole batch, up to rounding.
 
     Attributes:
-        recomputed: this layer belongs to a checkpointed stage; running statistics then move only inside
+        recomputed: this layer belongs to a checkpointed stage; running statistics are then updated only inside
             `moving_statistics()`.
     """
 
@@ -76,9 +76,9 @@ class BatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `x` (N, C, H, W).
 
-        With a single value a channel there is no variance: torch raises. We use the running statistics there and leave
-        them as they are, so that a last batch of one, or a very small image, does not end a training of hours: the
-        layer acts as it will in prediction.
+        With a single value per channel there is no variance, and torch raises. We then use the running statistics, and
+        do not update them, so that a last batch of one, or a very small image, does not end a training of hours: the
+        layer does what it will do in prediction.
         """
         if not self.training:
             return super().forward(x)
@@ -87,15 +87,15 @@ class BatchNorm2d(nn.BatchNorm2d):
         if x.numel() == x.shape[1]:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         if self.recomputed and not getattr(_thread, "forward", False):
-            # Copies move instead: checkpointing insists on the same number of saved tensors as before.
+            # Update copies instead: checkpointing requires the same number of saved tensors as before.
             mean, variance = cast("Tensor", self.running_mean).clone(), cast("Tensor", self.running_var).clone()
             return F.batch_norm(x, mean, variance, self.weight, self.bias, training=True, eps=self.eps)
         return super().forward(x)
 
     def _synchronised(self, x: Tensor) -> Tensor:
-        """Normalise by the statistics of all processes: one all-reduce forward, one backward.
+        """Normalise `x` (N, C, H, W) by the statistics of all processes: one all-reduce forward, one backward.
 
-        Sums are taken of x minus the running mean, which is the same everywhere: the variance is then no small
+        Sums are taken of x minus the running mean, which is the same everywhere, so that the variance is not a small
         difference of two large numbers.
         """
         shift = cast("Tensor", self.running_mean).detach().clone()[:, None, None]
@@ -112,7 +112,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         return (centred * scale[:, None, None] + offset[:, None, None]).to(x.dtype)
 
     def _move(self, mean: Tensor, variance: Tensor, number: Tensor) -> None:
-        """Move the running statistics towards those of this batch; `mean` counts from the running mean."""
+        """Move the running statistics towards those of this batch; `mean` (C,) is relative to the running mean."""
         assert self.momentum is not None
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
@@ -148,7 +148,7 @@ class BatchNormAct2d(BatchNorm2d):
 def convert_batch_norm(module: nn.Module) -> None:
     """Replace torch's (and timm's) batch normalisation inside `module` by ours, in place; names and values stay.
 
-    A layer without running statistics, without weights or with a cumulative average is left as it is.
+    A layer without running statistics, without weights or with a cumulative average is left unchanged.
     """
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d) and not isinstance(child, BatchNorm2d):

@@ -1,4 +1,4 @@
-"""Context by pooling over grids: PSPNet's pyramid pooling and SwiftNet's lighter relative. Knows no backbone."""
+"""Context by pooling over grids: PSPNet's pyramid pooling and SwiftNet's lighter variant. Knows no backbone."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class PyramidPooling(nn.Module):
-    """Average over grids of several sizes, reduce, upsample, and put beside the input (Zhao et al. 2017, figure 3c).
+    """Average over grids of several sizes, reduce, upsample, concatenate with the input (Zhao et al. 2017, figure 3c).
 
     Args:
         inputs: channels of the input.
         each: channels of each grid's branch.
         grids: cells along the shorter side of the map.
-        follow_shape: give the longer side more cells, in proportion (as the code of Orsic et al. 2019); otherwise the
-            grids are square, as in PSPNet.
+        follow_shape: give the longer side more cells, in proportion (as in the code of Orsic et al. 2019); otherwise
+            the grids are square, as in PSPNet.
         align_corners: see `resize`.
 
     Attributes:
@@ -55,7 +55,7 @@ class PyramidPooling(nn.Module):
         return torch.cat(parts, dim=1)
 
     def _cells(self, grid: int, size: tuple[int, int]) -> tuple[int, int]:
-        """Return the number of cells along height and width; a shaped grid has at most one a pixel."""
+        """Return the number of cells along height and width; with `follow_shape` at most one per pixel."""
         if not self.follow_shape:
             return grid, grid
         short = min(size)

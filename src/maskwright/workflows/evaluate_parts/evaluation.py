@@ -1,8 +1,8 @@
-"""A trained model and the data that shall judge it: opened, judged, written down. Prints nothing."""
+"""A trained model and the data that it is scored on: opened, scored, written down. Prints nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
@@ -29,10 +29,10 @@ class EvaluateResult:
     """What an evaluation found.
 
     Attributes:
-        scores: on the records judged.
+        scores: on the records scored.
         report: the page.
-        notes: what one should know of the images judged: files left out, images that the training did not know.
-        gain: what the dense CRF changed, if there is one: measure -> `without`, `with`, `gain`.
+        notes: what one should know of the images scored: files left out, images that the training did not know.
+        gain: what a postprocessor changed, if there is one: metric -> `without`, `with`, `gain`.
     """
 
     scores: Scores
@@ -42,16 +42,16 @@ class EvaluateResult:
 
 
 @dataclass(frozen=True)
-class Case:
-    """A model, and the data that shall judge it.
+class Evaluation:
+    """A model, and the data that it is scored on.
 
     Attributes:
         run: the run folder, or a model file.
         predictor: the model.
         dataset: all of the data, its split as the training had it.
-        records: those that judge.
+        records: those to score.
         request: what was asked for.
-        notes: what one should know of the images judged; it grows.
+        notes: what one should know of the images scored; it grows.
     """
 
     run: Path
@@ -61,8 +61,8 @@ class Case:
     request: EvaluateRequest
     notes: list[str]
 
-    def judged(self, predictor: Predictor, on_progress: OnProgress | None) -> Scores:
-        """Score the model, or the same one with something behind it.
+    def scored(self, predictor: Predictor, on_progress: OnProgress | None) -> Scores:
+        """Score the model, or the same one with a postprocessor.
 
         Raises:
             MaskwrightError: nothing is labelled, or no image can be read.
@@ -72,20 +72,20 @@ class Case:
             if scoring.left_out(error) not in self.notes:
                 self.notes.append(scoring.left_out(error))
 
-        scores = scoring.judge(predictor, self.dataset, self.records, on_progress=on_progress, on_fault=missed)
-        if scores.mean["iou"].value is None:
+        scores = scoring.score(predictor, self.dataset, self.records, on_progress=on_progress, on_fault=missed)
+        if scores.score.value is None:
             raise MaskwrightError(
-                f"{self.dataset.root} has no labelled pixel in its {self.request.split} part, so there is nothing to "
-                "judge by: label some, or choose another part with --split"
+                f"{self.dataset.root} has no labelled pixel in its {self.request.split} split, so there is nothing to "
+                "score: label some, or choose another `split`"
             )
         return scores
 
     def written(
         self, scores: Scores, predictor: Predictor, more: dict[str, Any] | None = None, gain: Gain | None = None
     ) -> EvaluateResult:
-        """Write metrics and report; what there is `more` goes into the metrics, and `-crf` into the files' names."""
+        """Write metrics and report; `more` goes into the metrics, and the postprocessor into the files' names."""
         split, out = self.request.split, self.request.out or _home(self.run)
-        name = split if predictor.crf is None else f"{split}-crf"
+        name = split if self.request.postprocess is None else f"{split}-{self.request.postprocess}"
         report = out / f"report-{name}.html"
         stride = predictor.card.predict.output_stride
         metrics = {"split": split, "data": str(self.dataset.root), "output_stride": stride, "notes": self.notes}
@@ -102,29 +102,33 @@ class Case:
                 environment=provenance.environment(self.dataset),
                 notes=self.notes,
                 gain=gain or {},
+                postprocessor=predictor.postprocessor.label if predictor.postprocessor else None,
             ),
         )
         return EvaluateResult(scores, report, tuple(self.notes), gain)
 
 
-def opened(run: Path, root: Path, request: EvaluateRequest) -> Case:
-    """Load the model and the part of the data that shall judge it.
+def opened(run: Path, root: Path, request: EvaluateRequest) -> Evaluation:
+    """Load the model and the split of the data that it is scored on.
 
     Raises:
-        MaskwrightError: no model, no such part, other classes than the model's, or a stride that it cannot have.
+        MaskwrightError: no model, no such split, other classes than the model's, or a stride that it cannot have.
     """
     split, home = request.split, _home(run)
     if split not in (*SPLITS, "all"):
-        raise MaskwrightError(f"--split {split}: it is one of {', '.join(SPLITS)}, or all")
+        raise MaskwrightError(f"`split` is {split!r}, and it must be one of {', '.join(SPLITS)}, or all")
     predictor = Predictor.load(run, request.device, output_stride=request.output_stride)
-    dataset, notes = split_lookup.like_training(home, read_dataset(root, request.read or split_lookup.reading(home)))
+    options = replace(request.read or split_lookup.reading(home), values=predictor.task.annotation == "values")
+    dataset, notes = split_lookup.like_training(home, read_dataset(root, options))
     check_classes(predictor, dataset)
     records = tuple(record for record in dataset.records if record.annotation and split in {"all", record.split})
     if not records:
-        raise MaskwrightError(f"{root} has no labelled image in its {split} part: choose another with --split")
+        raise MaskwrightError(f"{root} has no labelled image in its {split} split: choose another `split`")
+    records, more = split_lookup.with_groups(home, records)
+    notes += more
     if any(record.split == "train" for record in records):
-        notes.append(f"--split {split} takes in what a training may have learnt from: such images flatter its model")
-    return Case(run, predictor, dataset, records, request, notes)
+        notes.append(f"the split {split} contains images that the model was trained on: the scores are too good")
+    return Evaluation(run, predictor, dataset, records, request, notes)
 
 
 def _home(run: Path) -> Path:
@@ -141,6 +145,6 @@ def check_classes(predictor: Predictor, dataset: Dataset) -> None:
     mine, theirs = predictor.classes.names, dataset.classes.names
     if mine != theirs:
         raise MaskwrightError(
-            f"{dataset.root} has the classes {', '.join(theirs)}, and the model knows {', '.join(mine)}: "
-            "name them alike, in the same order, with --classes FILE"
+            f"{dataset.root} has the classes {', '.join(theirs)}, and the model has {', '.join(mine)}: "
+            "give them the same names in the same order with `read.classes`"
         )

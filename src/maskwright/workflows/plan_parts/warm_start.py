@@ -23,12 +23,11 @@ if TYPE_CHECKING:
 
     from maskwright.core.plan import Plan
     from maskwright.models.bundle import Card
-    from maskwright.workflows.request import PlanRequest
 
 DILATIONS = {"output_stride", "multi_grid"}
 """Options of a backbone that change none of its weights."""
 MUON = (
-    "on from a model of ours it learns faster than AdamW: 74.0 against 65.7 on validation images, one seed "
+    "learns faster than AdamW from a maskwright model: 74.0 against 65.7 on validation images, one seed "
     "(docs/benchmarks.md)"
 )
 
@@ -45,18 +44,18 @@ def start_from(run: Path, settings: Sequence[str], base: Plan, pins: set[str]) -
         setting.partition("=")[0].strip() for setting in settings
     }
     if rivals:
-        raise MaskwrightError(f"--from {run} and --set {min(rivals)} each say what to start from: keep one of them")
-    path = model_file(run, "--from ")
+        raise MaskwrightError(f"`from_run` {run} and `{min(rivals)}` each say what to start from: keep one of them")
+    path = model_file(run)
     card, named = bundle.read_card(path), base.model
     if named.pretrained or named.weights not in {None, str(path.resolve())}:
         key = "pretrained" if named.pretrained else "weights"
         raise MaskwrightError(
-            f"--from {run} and model.{key} in the file of --plan each say what to start from: keep one of them"
+            f"`from_run` {run} and model.{key} in the `plan_file` each say what to start from: keep one of them"
         )
     base.model.weights = str(path.resolve())
     base.model.pretrained = False
     classes = ", ".join(card.classes.names[:3]) + (", ..." if len(card.classes.names) > 3 else "")
-    base.reasons["model.weights"] = f"weights from {run}, which tells {len(card.classes.names)} classes ({classes})"
+    base.reasons["model.weights"] = f"weights from {run}, a model with {len(card.classes.names)} classes ({classes})"
     pins |= {"model.weights", "model.pretrained"}
 
 
@@ -85,7 +84,7 @@ def like_its_weights(plan: Plan, pins: set[str]) -> tuple[Plan, frozenset[str]]:
             pins.add(decision.key)
     if "model.options" not in asked:
         options = _options(values["model"], card)
-        values["reasons"]["model.options"] = f"as in {path}, but for what is set by hand"
+        values["reasons"]["model.options"] = f"as in {path}, except what is set by hand"
         # Of another architecture the options of the decoder may yet be planned.
         alike = values["model"]["name"] == card.model.name
         pins |= {"model.options"} if alike else {f"model.options.{key}" for key in options}
@@ -104,7 +103,7 @@ def _decisions(plan: Plan, card: Card, asked: frozenset[str], path: str) -> list
     if "imported" not in card.summary:  # Published weights get the optimiser that suits those: nobody compared.
         taken.append(Decision("optim.name", "muon", MUON))
     if plan.lora.rank and (_open("model.name", asked) or plan.model.name == card.model.name):
-        why = "the decoder starts from weights that know something too"
+        why = "the decoder starts from trained weights too"
         taken.append(Decision("lora.decoder", value=True, reason=why))
     return taken
 
@@ -128,19 +127,15 @@ def _open(key: str, pins: frozenset[str]) -> bool:
     return not any(f"{pin}.".startswith(f"{key}.") or key.startswith(f"{pin}.") for pin in pins)
 
 
-def check(plan: Plan, request: PlanRequest) -> None:
-    """Refuse to leave weights as they are that nobody has trained, and what says nothing about any weight.
-
-    Args:
-        plan: as planned.
-        request: that it was planned for; the message names what is refused as the user said it.
+def check(plan: Plan) -> None:
+    """Refuse to freeze weights that nobody has trained, and settings that concern no weight.
 
     Raises:
         MaskwrightError: a frozen backbone or LoRA from scratch, a backbone without weights, one that never thaws, a
             file of weights that does not fit.
     """
-    _check_backbone(plan, request)
-    _check_thaw(plan, request)
+    _check_backbone(plan)
+    _check_thaw(plan)
     if plan.model.weights and not is_whole_model(Path(plan.model.weights)):
         with torch.random.fork_rng(devices=[]):  # now, before anything is written
             create_from_plan(plan.model, 2, plan.data.channels)
@@ -150,24 +145,26 @@ def check(plan: Plan, request: PlanRequest) -> None:
         if asked:
             why = plan.reasons.get("model.pretrained")
             raise MaskwrightError(
-                f"{request.said(key)} leaves weights as they are, and here they would be random"
-                f"{f' (model.pretrained is false: {why})' if why else ''}: start from a model with --from RUN, from a "
-                "backbone's weights with --weights FILE, or leave it out"
+                f"{key} keeps weights unchanged, but here they would be random"
+                f"{f' (model.pretrained is false: {why})' if why else ''}: start from a model with `from_run`, from a "
+                "backbone's weights with `weights`, or leave it out",
+                key,
             )
 
 
-def _check_backbone(plan: Plan, request: PlanRequest) -> None:
+def _check_backbone(plan: Plan) -> None:
     asked = {"optim.freeze": plan.optim.freeze != "none", "optim.backbone_lr": plan.optim.backbone_lr != 1}
-    key = next((key for key, said in asked.items() if said), None)
+    key = next((key for key, wanted in asked.items() if wanted), None)
     if key is not None and not backbone_has_weights(plan.model, plan.data.channels):
-        raise MaskwrightError(f"{request.said(key)}: the backbone of {plan.model.name} has no weights. Leave it out")
+        raise MaskwrightError(f"{key}: the backbone of {plan.model.name} has no weights. Leave it out", key)
 
 
-def _check_thaw(plan: Plan, request: PlanRequest) -> None:
+def _check_thaw(plan: Plan) -> None:
     until = until_step(plan.optim.freeze)
-    # A budget follows the clock: there the number of steps is a guess, and the training tells of it.
+    # A budget follows the clock: there the number of steps is a guess, and a note of the training says so.
     if plan.train.budget_seconds is None and plan.train.steps <= until < math.inf:
         raise MaskwrightError(
-            f"{request.said('optim.freeze')}: the training ends after {plan.train.steps} steps, so the backbone would "
-            "never be trained. Give a smaller number, more steps, or --freeze backbone"
+            f"optim.freeze is {plan.optim.freeze}: the training ends after {plan.train.steps} steps, so the backbone "
+            "would never be trained. Give a smaller number, more steps, or `optim.freeze=backbone`",
+            "optim.freeze",
         )

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
+from maskwright.core.records import ImageRef
+from maskwright.core.text import plural
 from maskwright.data.formats import images_of
-from maskwright.data.readers import IMAGE_SUFFIXES
-from maskwright.report.numbers import plural
-from maskwright.workflows.predict_parts.outputs import written_by_us
+from maskwright.data.readers import IMAGE_SUFFIXES, DecodeError, count_pages
+from maskwright.tasks.files import written_by_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,12 +24,12 @@ class Picture:
     """One image to predict.
 
     Attributes:
-        path: the file.
-        relative: its path below the source that it was found in, or its file name.
+        image: the file, or one page of it.
+        relative: its path below the source that it was found in, or its file name; `#3` for page 3 of a stack.
         name: what its results are called: a path below the output folder, without suffix, unique among all.
     """
 
-    path: Path
+    image: ImageRef
     relative: PurePosixPath
     name: PurePosixPath
 
@@ -47,12 +48,15 @@ class Found(NamedTuple):
     notes: tuple[str, ...]
 
 
-def find_images(sources: Sequence[str | Path]) -> Found:
+def find_images(sources: Sequence[str | Path], channels: int | None = None) -> Found:
     """Collect the images of all sources, each once, in the order of the sources and sorted within.
 
     Folders are searched all the way down; what is hidden there, no image by its suffix, or a result of an earlier
     prediction is passed over, and so are the masks of a data set. Links are images of their own, under their own names.
     A file given by name is taken whatever it is. A text with `*`, `?` or `[` that is no file is a glob, `**` included.
+
+    A stack (a TIFF of many pages) is one image a page. Where its pages may be the channels of one image, and are as
+    many as `channels`, those of the model, it is one image.
     """
     notes: list[str] = []
     found: dict[str, tuple[Path, PurePosixPath]] = {}
@@ -75,7 +79,27 @@ def find_images(sources: Sequence[str | Path]) -> Found:
             found.setdefault(place, (file, PurePosixPath(file.relative_to(root).as_posix())))
         if not pairs and len(found) == before:
             failures.append((path, _reason(path)))
-    return Found(_named(list(found.values())), failures, tuple(notes))
+    pictures = [image for picture in _named(list(found.values())) for image in _pages(picture, channels)]
+    return Found(pictures, failures, tuple(notes))
+
+
+def _pages(picture: Picture, channels: int | None) -> list[Picture]:
+    """Return one image a page where the file is a stack; the results of its pages go into a folder `stack.tif`."""
+    try:
+        pages = count_pages(picture.image.path)
+    except DecodeError:  # reported when the pixels are asked for
+        return [picture]
+    if pages.number == 1 or (pages.may_be_channels and pages.number == channels):
+        return [picture]
+    digits = len(str(pages.number - 1))
+    return [
+        Picture(
+            ImageRef(picture.image.path, page),
+            PurePosixPath(f"{picture.relative}#{page}"),
+            picture.name.with_name(picture.image.path.name) / f"{page:0{digits}d}",
+        )
+        for page in range(pages.number)
+    ]
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
@@ -132,4 +156,4 @@ def _named(found: list[tuple[Path, PurePosixPath]]) -> list[Picture]:
         names = [name if count[str(name).casefold()] == 1 else longer[index] for index, name in enumerate(names)]
     if len({str(name).casefold() for name in names}) < len(names):
         names = whole
-    return [Picture(path, relative, name) for (path, relative), name in zip(found, names, strict=True)]
+    return [Picture(ImageRef(path), relative, name) for (path, relative), name in zip(found, names, strict=True)]

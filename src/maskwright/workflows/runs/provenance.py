@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from maskwright.core.records import MaskFile, Shapes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from maskwright.core.records import Dataset
 
 PACKAGES = ("maskwright", "torch", "torchvision", "timm", "numpy", "opencv-python-headless", "lightning-fabric")
@@ -34,20 +36,24 @@ def environment(dataset: Dataset) -> dict[str, str]:
 def data_hash(dataset: Dataset) -> str:
     """Sum up the data in eight hex digits: the classes, and each image and annotation.
 
-    Of an image its path below the root counts, of every file its size and its first 64 KiB, and of objects read from
+    Of an image its id counts, of every file its size and its first 64 KiB (of a stack once), and of objects read from
     a table all. Whole files would take longer than all else that a short training does before its first step, where
     the data are large; so a change behind the first 64 KiB that leaves the size alone goes unseen.
     """
     classes = (dataset.classes.names, sorted(dataset.value_to_index.items()), sorted(dataset.color_to_index.items()))
     total = zlib.crc32(repr(classes).encode())
+    summed: set[Path] = set()
     for record in dataset.records:
         total = zlib.crc32(record.id.encode(), total)
-        paths = [record.image]
+        paths = [record.image.path]
         if isinstance(record.annotation, MaskFile):
             paths.append(record.annotation.path)
         elif isinstance(record.annotation, Shapes):
             total = zlib.crc32(repr(record.annotation.shapes).encode(), total)
         for path in paths:
+            if path in summed:
+                continue
+            summed.add(path)
             with path.open("rb") as file:
                 total = zlib.crc32(file.read(HASHED_BYTES), zlib.crc32(str(path.stat().st_size).encode(), total))
     return f"{total:08x}"

@@ -86,7 +86,7 @@ def locked(run: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise MaskwrightError(f"another training is writing to {run}: choose another --out, or wait") from None
+            raise MaskwrightError(f"another training is writing to {run}: choose another `out`, or wait") from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
@@ -140,12 +140,12 @@ def check_out(out: Path) -> None:
     """
     check_folder(out)
     if (out / PLAN).exists():
-        raise MaskwrightError(f"{out} holds a run already: go on with it by --resume {out}, or choose another --out")
+        raise MaskwrightError(f"{out} already holds a run: continue it with `resume`, or choose another `out`")
     taken = [name for name in (*FILES, *FOLDERS) if (out / name).exists()]
     half_begun = SPLIT in taken and set(taken) <= set(BEGUN) and _is_split(out / SPLIT)  # by a training that was killed
     if taken and not half_begun:
         raise MaskwrightError(
-            f"{out} holds {', '.join(taken)}, which a run would write over: move it away, or choose another --out"
+            f"{out} holds {', '.join(taken)}, which a run would overwrite: move it away, or choose another `out`"
         )
 
 
@@ -165,9 +165,9 @@ def check_run(run: Path) -> None:
         MaskwrightError: missing, or no folder that a training began.
     """
     if not run.exists():
-        raise MaskwrightError(f"--resume {run} does not exist: name the folder of a run that was interrupted")
+        raise MaskwrightError(f"`resume` {run} does not exist: name the folder of a run that was interrupted")
     if not (run / PLAN).exists():
-        raise MaskwrightError(f"{run} holds no {PLAN}: it is no run that can be resumed. Train one with --out {run}")
+        raise MaskwrightError(f"{run} has no {PLAN}, so there is no training to resume: start one with `out` {run}")
 
 
 def _next_free(name: str) -> Path:
@@ -179,7 +179,7 @@ def _next_free(name: str) -> Path:
             run.mkdir()
         except FileExistsError:
             if not run.parent.is_dir():
-                raise MaskwrightError(f"{run} cannot be made, as {run.parent} is a file: choose an --out") from None
+                raise MaskwrightError(f"{run} cannot be created, because {run.parent} is a file: set `out`") from None
         except OSError as error:
             raise write_error(run, error) from None
         else:
@@ -204,9 +204,10 @@ def begin(run: Path, plan: Plan, found: Fingerprint, material: Material, read: R
     }
     _write_json(run / SPLIT, records)
     options = {**asdict(read), "classes": None if read.classes is None else str(Path(read.classes).resolve())}
-    _write_json(run / DATA, {"root": str(dataset.root.resolve()), "read": options, "hash": data_hash(dataset)})
+    origin = environment(dataset)
+    _write_json(run / DATA, {"root": origin["data"], "read": options, "hash": origin["data_hash"]})
     _write_json(run / FINGERPRINT, found.to_json())
-    _write_json(run / ENVIRONMENT, environment(dataset))
+    _write_json(run / ENVIRONMENT, origin)
     write_plan(run / PLAN, plan)
 
 
@@ -228,8 +229,8 @@ def reopen(run: Path, root: Path | None = None) -> tuple[Plan, Material]:
     dataset = with_known_splits(dataset, entries)
     if data_hash(dataset) != data["hash"]:
         raise MaskwrightError(
-            f"{dataset.root} changed since {run} began: a resumed training would not be the same one. "
-            "Put the data back as they were, or train anew"
+            f"{dataset.root} changed since {run} began, so a resumed training would not be the same. "
+            "Restore the data, or start a new training"
         )
     _clear_strays(run)
     return plan, Material(dataset, {name: frozenset(entry["classes"]) for name, entry in entries.items()})
@@ -268,9 +269,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise MaskwrightError(f"{path} is missing: the run folder is not whole, train anew") from None
+        raise MaskwrightError(f"{path} is missing, so the run folder is incomplete: start a new training") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise MaskwrightError(f"{path} is damaged ({error}): train anew") from None
+        raise MaskwrightError(f"{path} is damaged ({error}): start a new training") from None
 
 
 def read_fingerprint(run: Path) -> Fingerprint:

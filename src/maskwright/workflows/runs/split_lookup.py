@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maskwright.core.plan import SplitPlan
+from maskwright.core.plan_file import read_plan
 from maskwright.core.records import SPLITS
 from maskwright.data.formats import ReadOptions
-from maskwright.data.split import with_splits
-from maskwright.report.numbers import plural
+from maskwright.data.sequences import describe, read_sequences, with_sequences
+from maskwright.data.split import grouped, with_splits
+from maskwright.core.text import plural
 from maskwright.workflows.runs import run_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -43,7 +46,7 @@ def like_training(home: Path, dataset: Dataset) -> tuple[Dataset, list[str]]:
         The records with their parts and groups, and what one should know about how they came by them.
     """
     if not (home / run_folder.SPLIT).exists():
-        note = "what the model was trained on is unknown here; if it saw some of these images, the scores are too good"
+        note = "the training images of this model are unknown; if some of these are among them, the scores are too good"
         return with_splits(dataset, SplitPlan(), 0), [note]
     entries = run_folder.read_json(home / run_folder.SPLIT)
     endings = _endings(entries)
@@ -55,10 +58,32 @@ def like_training(home: Path, dataset: Dataset) -> tuple[Dataset, list[str]]:
     notes = []
     if run_folder.read_json(home / run_folder.DATA)["root"] != str(dataset.root.resolve()):
         known = len(dataset.records) - len(unseen)
-        notes.append(f"{plural(known, 'image')} taken for the training's own, by their names; --split all judges all")
+        notes.append(
+            f"{plural(known, 'image')} recognised by name as images of the training run; `split=all` scores all"
+        )
     if unseen:
-        notes.append(f"{plural(len(unseen), 'image')} unknown to the training, taken as test images")
+        notes.append(f"{plural(len(unseen), 'image')} not in the training run, scored as test images")
     return replace(dataset, records=records), notes
+
+
+def with_groups(home: Path, records: Sequence[Record]) -> tuple[tuple[Record, ...], list[str]]:
+    """Give groups to those records that have none: by the run's own pattern where it fits, else by sequences found.
+
+    Args:
+        home: the run folder, or where else the model file lies.
+        records: those that judge.
+
+    Returns:
+        The records, and which sequences were found.
+    """
+    loose = [record for record in records if record.group is None]
+    plan = home / run_folder.PLAN
+    pattern = read_plan(plan).split.group_by if plan.exists() else None
+    if pattern is not None and any(re.search(pattern, record.id) for record in loose):
+        named = {record.id: record for record in grouped(loose, pattern)}
+        return tuple(named.get(record.id, record) for record in records), []
+    found = read_sequences(loose)
+    return tuple(with_sequences(records, found)), [describe(found)] if found else []
 
 
 def _all_unseen(dataset: Dataset) -> tuple[Dataset, list[str]]:

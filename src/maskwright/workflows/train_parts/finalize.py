@@ -1,211 +1,160 @@
-"""Finish a training: fit what comes after the network, save it, judge it, write the report. Trains nothing."""
+"""Everything after the last step: fit decoding and postprocessors, save, score, write the report. Trains nothing."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from maskwright.core.events import Note, Progress, Stage
 from maskwright.core.paths import MODEL_FILE
-from maskwright.core.plan import CrfPlan, PostprocessPlan
+from maskwright.core.text import plural
+from maskwright.inference.engine import TorchEngine
 from maskwright.inference.predictor import Predictor
-from maskwright.metrics.calibration import fit_temperature
 from maskwright.models import bundle
 from maskwright.models.build import resolved
 from maskwright.report.content import ReportData
-from maskwright.report.numbers import plural
 from maskwright.report.page import write_report
-from maskwright.training.offsets import fit_offsets
-from maskwright.workflows.evaluate_parts import crf, scoring
+from maskwright.workflows.evaluate_parts import scoring
 from maskwright.workflows.runs import run_folder
-from maskwright.workflows.train_parts.fit import REPORT_SECONDS, TrainingRun, card, crf_seconds
-from maskwright.workflows.train_parts.network import ended
+from maskwright.workflows.train_parts.network import last_network
+from maskwright.workflows.train_parts.postprocess import PostprocessFit, fit_postprocessors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from maskwright import models
     from maskwright.core.plan import Plan
     from maskwright.core.records import Record
     from maskwright.metrics.scores import Scores
-    from maskwright.models.lora import Share
+    from maskwright.models.lora import TrainedShare
     from maskwright.training.loop import Best
     from maskwright.training.schedule import Schedule
+    from maskwright.workflows.train_parts.training_run import TrainingRun
 
-FITTED = "fitted on validation images, from"
+
+@dataclass
+class Outcome:
+    """What a training ended with, as far as metrics and report speak of it."""
+
+    best: Best
+    schedule: Schedule
+    share: TrainedShare
+    held_out: Sequence[Record]
+    split: str
+    fitted: PostprocessFit
+    notes: list[str] = field(default_factory=list)
 
 
 def finish(training: TrainingRun, best: Best, schedule: Schedule) -> Scores | None:
-    """Save the chosen weights, make their probabilities honest, judge them and write the report."""
-    plan, dataset = training.plan, training.material.dataset
-    segmenter, share = ended(plan, len(dataset.classes), best.weights, schedule.step)
-    model = card(training)
-    bundle.save(training.run / MODEL_FILE, segmenter, model)
+    """Save the chosen weights, fit what follows them, score the model and write the report."""
+    segmenter, share = last_network(training.plan, training.groups, best.weights, schedule.step)
+    card = training.card()
+    file = training.run / MODEL_FILE
+    bundle.save(file, segmenter, card)
     val, test = training.part("val"), training.part("test")
     held_out, split = (test, "test") if test else (val, "val")
-    training.on_event(Stage("evaluate", f"{plural(len(held_out), 'image')} that the training has not seen"))
-    model.temperature = _adjusted(training, segmenter, len(held_out))
-    behind = _postprocess(training, Predictor(segmenter, model, training.fabric.device), val)
-    model.postprocess = behind.kept
+    training.on_event(Stage("evaluate", f"{plural(len(held_out), 'image')} not seen in training"))
+    predictor = Predictor(TorchEngine(segmenter, card, training.fabric.device), card)
+    predictor = predictor.with_decoding(_decoding(training, predictor, len(held_out)))
+    fitted = fit_postprocessors(training, predictor)
+    card.decoding, card.postprocess = predictor.card.decoding, fitted.kept
     if not held_out:
-        training.on_event(Note("no image was held out: nothing is known about how good the model is"))
-        bundle.save(training.run / MODEL_FILE, segmenter, model)
+        training.on_event(Note("no image was held out, so the quality of the model is unknown"))
+        bundle.save(file, segmenter, card)
         return None
-    predictor = Predictor(segmenter, model, training.fabric.device)
-    faults: list[str] = []
-    scores = scoring.judge(
-        predictor,
-        dataset,
-        held_out,
-        deadline=_before_report(training),
-        on_progress=lambda done, of: training.on_event(Progress(done, of)),
-        on_fault=lambda _record, error: faults.append(scoring.left_out(error)),
-    )
-    for fault in faults:
-        training.on_event(Note(fault))
-    if scores.images + len(faults) < len(held_out):
-        faults.append(
-            f"the time allowed to judge {scores.images} of {len(held_out)} images: `maskwright evaluate` takes all"
-        )
-        training.on_event(Note(faults[-1]))
-    iou = scores.mean["iou"].value
-    model.summary = {"split": split, "iou": iou, "images": scores.images, "steps": schedule.step}
-    bundle.save(training.run / MODEL_FILE, segmenter, model)
-    _report(training, predictor, scores, Judged(held_out, split, best, schedule, share, tuple(faults), behind))
+    outcome = Outcome(best, schedule, share, held_out, split, fitted)
+    scores = _scored(training, predictor, outcome)
+    card.summary = {
+        "split": split,
+        scores.headline: scores.score.value,
+        "images": scores.images,
+        "steps": schedule.step,
+    }
+    bundle.save(file, segmenter, card)
+    _write(training, predictor, scores, outcome)
     return scores
 
 
-def _before_report(training: TrainingRun) -> float | None:
-    """Return when predicting must end, so that the page is written in time."""
-    return None if training.deadline is None else training.deadline - REPORT_SECONDS
+def _decoding(training: TrainingRun, predictor: Predictor, held_out: int) -> dict[str, Any]:
+    """Fit the task's decoding on validation images; nothing where there are none.
 
-
-@dataclass(frozen=True)
-class PostprocessFit:
-    """What comes after the network.
-
-    Attributes:
-        kept: what the model shall hold of it.
-        found: scores of the search on validation images, for the metrics; empty without a search.
-        notes: sentences for the report.
+    They get their share of the time left, less that of postprocessors, and at most half: `held_out` images are yet to
+    be scored.
     """
+    val = training.part("val")
+    images = min(len(val), scoring.FIT_IMAGES)
+    share = min(images / max(images + held_out + 2 * scoring.EXAMPLES, 1), 0.5)
+    reserved = training.budget.postprocess_seconds() * len(training.postprocessors())
+    deadline = training.budget.share_until_report(share, reserved)
+    dataset = training.material.dataset
+    fitted = scoring.fit(predictor, dataset, val, deadline=deadline, fit_deadline=training.budget.deadline)
+    for note in fitted.notes:
+        training.on_event(Note(note))
+    return fitted.decoding
 
-    kept: PostprocessPlan
-    found: dict[str, Any]
-    notes: tuple[str, ...]
+
+def _scored(training: TrainingRun, predictor: Predictor, outcome: Outcome) -> Scores:
+    scores = scoring.score(
+        predictor,
+        training.material.dataset,
+        outcome.held_out,
+        deadline=training.budget.report_deadline,
+        on_progress=lambda done, total: training.on_event(Progress(done, total)),
+        on_fault=lambda _record, error: outcome.notes.append(scoring.left_out(error)),
+    )
+    missing = len(outcome.held_out) - scores.images - len(outcome.notes)
+    if missing > 0:
+        outcome.notes.append(
+            f"there was time to score {scores.images} of {len(outcome.held_out)} images: `maskwright evaluate` "
+            "scores all"
+        )
+    for note in outcome.notes:
+        training.on_event(Note(note))
+    return scores
 
 
-def _postprocess(training: TrainingRun, predictor: Predictor, val: Sequence[Record]) -> PostprocessFit:
-    """Fit what the plan wants behind the network."""
-    start = training.plan.postprocess.crf
-    if start is None:
-        return PostprocessFit(PostprocessPlan(), {}, ())
-    end = _before_report(training)
-    deadline = None if end is None else min(time.monotonic() + crf_seconds(training), end)
-    found = crf.fit(predictor, training.material.dataset, val, start, deadline)
-    if found is None:
-        kept = start if start != CrfPlan() else None
-        keeps = "no parameters" if kept is None else "the plan's own values"
-        said = f"no validation image to fit the dense CRF on can be read: the model keeps {keeps}"
-    else:
-        kept = found.settings if found.helps else None
-        said = crf.said(found) + ("" if found.helps else ", and the model keeps no parameters")
-    training.on_event(Note(said))
-    compare = f"`maskwright evaluate {training.run} {training.material.dataset.root} --crf` compares"
-    return PostprocessFit(
-        PostprocessPlan(crf=kept),
-        {} if found is None else {"crf": crf.to_json(found)},
-        (said, "the scores here are without the dense CRF" + ("" if found is None else f": {compare}")),
+def _as_it_went(plan: Plan, fitted: PostprocessFit) -> Plan:
+    """Return the plan for the report: with the backbone named, and fitted settings instead of the first ones."""
+    network = plan.model.model_copy(update={"backbone": resolved(plan.model).backbone})
+    reasons = {
+        key: reason for key, reason in plan.reasons.items() if not any(key.startswith(name) for name in fitted.reasons)
+    }
+    return plan.model_copy(
+        update={"model": network, "postprocess": fitted.shown, "reasons": {**reasons, **fitted.reasons}}
     )
 
 
-def _as_it_went(plan: Plan, behind: PostprocessFit) -> Plan:
-    """Return the plan for the report: with the backbone named, and what was fitted instead of what that began with."""
-    network = plan.model.model_copy(update={"backbone": resolved(plan.model).backbone})
-    plan = plan.model_copy(update={"model": network})
-    start = plan.postprocess.crf
-    if start is None or (behind.kept.crf == start and not behind.found):
-        return plan
-    why = "the model keeps none: see the notes above; the plan had" if behind.kept.crf is None else FITTED
-    reasons = {key: reason for key, reason in plan.reasons.items() if not key.startswith("postprocess.crf")}
-    reasons["postprocess.crf"] = f"{why} {crf.describe(start)}"
-    return plan.model_copy(update={"postprocess": behind.kept, "reasons": reasons})
-
-
-def _adjusted(training: TrainingRun, segmenter: models.Segmenter, held_out: int) -> float:
-    """Move the class offsets and return the temperature that validation images ask for; 1 where there are none.
-
-    Of the time left, but for that of the CRF, the validation images get their share, and at most half: `held_out`
-    images are yet to be judged.
-    """
-    val, end = training.part("val"), _before_report(training)
-    predictor = Predictor(segmenter, card(training), training.fabric.device)
-    if end is not None:
-        end -= crf_seconds(training)
-        sampled = min(len(val), scoring.SAMPLE_IMAGES)
-        share = min(sampled / max(sampled + held_out + 2 * scoring.EXAMPLES, 1), 0.5)
-        end = time.monotonic() + share * (end - time.monotonic())
-    seen = scoring.sample(predictor, training.material.dataset, val, deadline=end)
-    if seen is None or segmenter.classes == 1:
-        return 1.0
-    offsets = fit_offsets(seen.scores, seen.truth, seen.images, training.deadline)
-    with torch.no_grad():
-        segmenter.head.bias.add_(torch.from_numpy(offsets).to(segmenter.head.bias))
-    if offsets.any():
-        names = training.material.dataset.classes.names
-        moved = ", ".join(f"{name} {value:+.2f}" for name, value in zip(names, offsets, strict=True))
-        training.on_event(Note(f"class offsets, fitted on validation images: {moved}"))
-    return fit_temperature(seen.scores + offsets, seen.truth)
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What the report is about, besides the scores."""
-
-    held_out: Sequence[Record]
-    split: str
-    best: Best
-    schedule: Schedule
-    share: Share
-    notes: tuple[str, ...]
-    behind: PostprocessFit
-
-
-def _report(training: TrainingRun, predictor: Predictor, scores: Scores, judged: Judged) -> None:
-    best, schedule = judged.best, judged.schedule
+def _write(training: TrainingRun, predictor: Predictor, scores: Scores, outcome: Outcome) -> None:
+    """Write metrics.json and report.html."""
     training.on_event(Stage("report", str(training.run / run_folder.REPORT)))
+    best, schedule, share = outcome.best, outcome.schedule, outcome.share
     metrics = {
-        "split": judged.split,
-        "validation_iou": best.score if best.score >= 0 else None,
+        "split": outcome.split,
+        f"validation_{scores.headline}": best.score,
         "best_step": best.step,
         "steps": schedule.step,
-        "parameters": asdict(judged.share),
+        "parameters": asdict(share),
         "training_seconds": round(schedule.spent_seconds, 1),
-        "seconds": round(time.monotonic() - training.started, 1),
-        **judged.behind.found,
+        "seconds": round(time.monotonic() - training.budget.started, 1),
+        **outcome.fitted.metrics,
         "scores": scores.to_json(),
     }
     run_folder.write_metrics(training.run, metrics)
+    trained = [f"training changed {share}"] if share.trained < share.whole else []  # of all there is nothing to say
     dataset = training.material.dataset
-    share = judged.share
-    moved = [f"the training moved {share}"] if share.trained < share.whole else []  # of all there is nothing to say
+    deadline = training.budget.report_deadline
     write_report(
         training.run / run_folder.REPORT,
         ReportData(
             title=dataset.root.resolve().name,
             scores=scores,
             classes=dataset.classes,
-            split=judged.split,
-            plan=_as_it_went(training.plan, judged.behind),
-            fingerprint=training.found or run_folder.read_fingerprint(training.run),
+            split=outcome.split,
+            plan=_as_it_went(training.plan, outcome.fitted),
+            fingerprint=training.fingerprint,
             history=run_folder.read_history(training.run / run_folder.HISTORY),
-            examples=scoring.examples(predictor, dataset, judged.held_out, scores, deadline=_before_report(training)),
-            notes=(*judged.notes, *judged.behind.notes, *moved),
-            environment={
-                key: str(value) for key, value in run_folder.read_json(training.run / run_folder.ENVIRONMENT).items()
-            },
+            examples=scoring.examples(predictor, dataset, outcome.held_out, scores, deadline=deadline),
+            notes=(*outcome.notes, *outcome.fitted.notes, *trained),
+            environment=run_folder.read_environment(training.run),
         ),
     )

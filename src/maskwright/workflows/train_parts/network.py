@@ -17,65 +17,66 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from maskwright.core.plan import ModelPlan, Plan
+    from maskwright.core.channels import Channels
+    from maskwright.core.plan import Plan
 
 
-def beginning(plan: Plan, names: Sequence[str], *, resumed: bool) -> tuple[models.Segmenter, list[str]]:
+def first_network(
+    plan: Plan, groups: Sequence[Channels], names: Sequence[str], *, resumed: bool
+) -> tuple[models.Segmenter, list[str]]:
     """Build the network that a training begins with, and say in sentences where it comes from and what is trained.
 
     Args:
         plan: of the training.
+        groups: channels that the network emits.
         names: of the classes.
-        resumed: a checkpoint will be written over it: no reason to read weights, or to ask the hub once more.
+        resumed: a checkpoint will overwrite the weights: no reason to read any, or to ask the hub once more.
 
     Raises:
         MaskwrightError: weights that are out of reach or do not fit.
     """
-    told = []
+    notes = []
     weights = None if plan.model.weights is None or resumed else Path(plan.model.weights)
     whole = weights is not None and is_whole_model(weights)
-    model = plain(plan.model) if resumed or whole else plan.model
-    segmenter = models.create_from_plan(model, len(names), plan.data.channels)
+    model = plan.model.plain() if resumed or whole else plan.model
+    segmenter = models.create_from_plan(model, groups, plan.data.channels)
     if whole:
         assert weights is not None
-        told.append(str(take_over(segmenter, plan.model, names, weights)))
+        notes.append(str(take_over(segmenter, plan.model, names, weights)))
     lora.adapt(segmenter, plan.lora)
     if plan.lora.rank or plan.optim.freeze != "none":
-        told.append(trained_parts(segmenter, plan))
-    return segmenter, told
+        notes.append(trained_parts(segmenter, plan))
+    return segmenter, notes
 
 
 def trained_parts(segmenter: models.Segmenter, plan: Plan) -> str:
     """Say how much of a network is trained, and until when."""
     freezer = Freezer(segmenter, plan.optim.freeze)
     freezer.at(0)
-    first = lora.share_of(segmenter)
+    first = lora.trained_share(segmenter)
     freezer.at(math.inf)
     if freezer.until in {0, math.inf}:
         return f"trains {first}"
     late = f" (about {plan.train.steps} steps are planned)" if freezer.until >= plan.train.steps else ""
-    return f"trains {first} up to step {freezer.until}{late}, and then {lora.share_of(segmenter)}"
+    return f"trains {first} up to step {freezer.until}{late}, and then {lora.trained_share(segmenter)}"
 
 
-def ended(plan: Plan, classes: int, weights: Mapping[str, Tensor], steps: int) -> tuple[models.Segmenter, lora.Share]:
+def last_network(
+    plan: Plan, groups: Sequence[Channels], weights: Mapping[str, Tensor], steps: int
+) -> tuple[models.Segmenter, lora.TrainedShare]:
     """Build the network that a training ended with, and count what of it was trained; LoRA is merged.
 
     Args:
         plan: of the training.
-        classes: K.
+        groups: channels that the network emits.
         weights: as the loop kept them.
         steps: that were made.
     """
-    segmenter = models.create_from_plan(plain(plan.model), classes, plan.data.channels)
+    segmenter = models.create_from_plan(plan.model.plain(), groups, plan.data.channels)
     lora.adapt(segmenter, plan.lora)
     Freezer(segmenter, plan.optim.freeze).at(steps - 1)
-    share = lora.share_of(segmenter)
+    share = lora.trained_share(segmenter)
     segmenter.load_state_dict(dict(weights))
     lora.merge(segmenter)
-    segmenter.follow(1.0)  # what grows with the training is whole now, also where the budget ended it early
+    segmenter.set_progress(1.0)  # what grows with the training is whole now, also where the budget ended it early
     return segmenter, share
-
-
-def plain(model: ModelPlan) -> ModelPlan:
-    """Return the same network, to be filled with weights that we have already: it asks nobody for any."""
-    return model.model_copy(update={"pretrained": False, "weights": None})

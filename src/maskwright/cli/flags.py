@@ -1,0 +1,62 @@
+"""Flags of fields and keys, and messages of the library rewritten for the command line."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import fields
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from maskwright.core.read_options import ReadOptions
+from maskwright.workflows.request import PlanRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from maskwright.core.options import Option
+
+REQUEST_OPTIONS: dict[str, Option] = {
+    entry.name: entry.metadata["option"] for entry in fields(PlanRequest) if "option" in entry.metadata
+}
+READ_OPTIONS: dict[str, Option] = {
+    entry.name: entry.metadata["option"] for entry in fields(ReadOptions) if "option" in entry.metadata
+}
+OTHERS = ("classes", "log", "out", "output_stride", "postprocess", "refit", "resume", "save", "split")
+"""Fields of other verbs; their flags have the same names."""
+FLAGS: dict[str, str] = {
+    **{name: f"--{name.replace('_', '-')}" for name in OTHERS},
+    **{name: option.flag for name, option in REQUEST_OPTIONS.items()},
+    **{option.key: option.flag for option in REQUEST_OPTIONS.values() if option.key},
+    **{f"read.{name}": option.flag for name, option in READ_OPTIONS.items()},
+}
+"""Name of a field, or dotted key of the plan -> the flag that sets it."""
+_SETTING = re.compile(r"`([a-z_]+(?:\.[a-z_]+)*)(=[^`]*)?`")
+
+
+def in_flags(message: str) -> str:
+    """Turn settings in backticks into options: `out` into --out, `optim.lr=1` into --set optim.lr=1."""
+
+    def flag(found: re.Match[str]) -> str:
+        name, value = found[1], found[2]
+        if value is None:
+            known = FLAGS.get(name)
+            return known or (f"--set {name}" if "." in name else found[0])
+        if name in OTHERS or name.startswith("read."):
+            return f"{FLAGS[name]} {shlex.quote(value[1:])}"
+        return f"--set {shlex.quote(name + value)}"
+
+    # "set `data.scale=1`" is a sentence of the library; "set --set data.scale=1" is none.
+    return _SETTING.sub(flag, message).replace("set --set ", "use --set ")
+
+
+def typed_as(arguments: Sequence[str], key: str) -> str | None:
+    """Return how a key was given, `--freeze backbone` or `--set lora.rank=4`; None if it was not given."""
+    wanted = FLAGS.get(key)
+    words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    for word, value in reversed(list(pairwise(words))):
+        setting = value.partition("=")[0].strip()
+        within = f"{key}.".startswith(f"{setting}.") or setting.startswith(f"{key}.")
+        if word == wanted or (word == "--set" and within):
+            return f"{word} {shlex.quote(value)}"
+    return None

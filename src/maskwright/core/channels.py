@@ -1,0 +1,71 @@
+"""Channel groups: what the channels of a network's output mean. Knows no network and no task.
+
+A network emits (N, C, H, W); the C channels are divided into named groups, in order. A group says how its raw values
+become what they stand for: `softmax` over the group (one of several classes a pixel), `sigmoid` of each channel by
+itself (there or not there), or `none` (a measured quantity).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from maskwright.core.plan_section import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Activation = Literal["softmax", "sigmoid", "none"]
+
+
+class Channels(Section):
+    """One group of channels.
+
+    Attributes:
+        name: what they are: `classes`, `foreground`, `distance`, `offset`, ...
+        count: how many.
+        activation: turns raw values into probabilities, or leaves them as they are.
+        vector: the channels are the (x, y) components of a vector, which turns when the image is flipped.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = Field(min_length=1)
+    count: int = Field(ge=1)
+    activation: Activation
+    vector: bool = False
+
+    @model_validator(mode="after")
+    def _sound(self) -> Channels:
+        if self.activation == "softmax" and self.count < 2:
+            raise ValueError(f"channel group {self.name}: a softmax needs 2 channels or more, not {self.count}")
+        if self.vector and (self.count != 2 or self.activation != "none"):
+            raise ValueError(f"channel group {self.name}: a vector has 2 channels, x and y, without an activation")
+        return self
+
+
+def class_channels(count: int) -> tuple[Channels, ...]:
+    """Return the channel group of a network that gives each pixel one of `count` classes.
+
+    A single class is a binary problem: the channel is the logit of that class against everything else.
+    """
+    return (Channels(name="classes", count=count, activation="softmax" if count > 1 else "sigmoid"),)
+
+
+def total(groups: Sequence[Channels]) -> int:
+    """Return the number of channels of all groups."""
+    return sum(group.count for group in groups)
+
+
+def places(groups: Sequence[Channels]) -> dict[str, slice]:
+    """Return which channels belong to each group.
+
+    >>> places(class_channels(3))
+    {'classes': slice(0, 3, None)}
+    """
+    found, start = {}, 0
+    for group in groups:
+        found[group.name] = slice(start, start + group.count)
+        start += group.count
+    return found

@@ -1,0 +1,51 @@
+"""How to read a data set, where its layout does not tell. Reads nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path  # noqa: TC003 - the command line reads the types
+from typing import Literal
+
+from maskwright.core.options import Option
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read a data set where its layout does not tell, or is misleading.
+
+    Attributes:
+        format: name in `data.formats.FORMATS`, or None to recognise it.
+        classes: a table of class names (and ids, colours) in any of the forms of `formats.tables`; None to look for
+            one in the folder.
+        ignore: value in the files that losses and metrics ignore.
+        map: value in the files -> the value to treat it as, or "ignore". Values are those of index masks, COCO
+            category ids or YOLO class numbers.
+        values: mask files hold measured numbers, not classes; set by the task (`Task.annotation`).
+    """
+
+    format: str | None = field(
+        default=None,
+        metadata=Option("--format", "NAME", "Format of the data, instead of recognising it.").metadata,
+    )
+    classes: Path | None = field(
+        default=None,
+        metadata=Option(
+            "--classes", "FILE", "File with class names (and colours), instead of those in the data."
+        ).metadata,
+    )
+    ignore: int | None = field(
+        default=None,
+        metadata=Option("--ignore", "VALUE", "Mask value that losses and metrics ignore.", least=0).metadata,
+    )
+    map: dict[int, int | Literal["ignore"]] = field(
+        default_factory=dict,
+        metadata=Option(
+            "--map", "FROM=TO", "Read mask value FROM as TO, e.g. 37=ignore or 3=2. Repeatable.", repeatable=True
+        ).metadata,
+    )
+    values: bool = False
+
+    def ignored(self) -> frozenset[int]:
+        """Return all values that these options say to ignore."""
+        forced = {value for value, target in self.map.items() if target == "ignore"}
+        return frozenset(forced if self.ignore is None else forced | {self.ignore})

@@ -1,0 +1,34 @@
+"""The truth of one image as plain arrays: what a task reads from an annotation, before it is warped and encoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """The annotation of one image; every array has its height and width.
+
+    Attributes:
+        labels: uint8 (H, W), class indices or `IGNORE`. Sampling and statistics read it whatever the task: a task
+            without classes marks with class 0 where something is known.
+        values: float32 (C, H, W), measured quantities, NaN where unknown; None for a task without them.
+    """
+
+    labels: NDArray[np.uint8]
+    values: NDArray[np.float32] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.labels.shape[0], self.labels.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for array in (self.labels, self.values) if array is not None)

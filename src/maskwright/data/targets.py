@@ -1,0 +1,55 @@
+"""Targets follow their image: to the working resolution, into a training crop. Knows no task and no file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.targets import Target
+from maskwright.data.geometry import warp_labels, warp_values
+from maskwright.ops.images import shrink_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.records import Dataset, Record
+    from maskwright.data.geometry import CropView
+
+    ReadTarget = Callable[[Dataset, Record, tuple[int, int]], Target]
+    """What reads the annotation of a record whose image has a size (height, width): `tasks.base.Task.target`."""
+
+
+def shrunk(target: Target, size: tuple[int, int]) -> Target:
+    """Bring a target to `size` (height, width), no larger than it is: every pixel takes its nearest one."""
+    values = target.values
+    if values is not None and target.size != size:
+        planes = [cv2.resize(plane, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT) for plane in values]
+        values = np.stack(planes).astype(np.float32)
+    return Target(shrink_labels(target.labels, size), values)
+
+
+def warped(target: Target, view: CropView) -> Target:
+    """Cut the view of a crop out of a target: nearest pixel, and nothing known beyond the edge."""
+    values = None if target.values is None else np.stack([warp_values(plane, view) for plane in target.values])
+    return Target(warp_labels(target.labels, view), values)
+
+
+def unknown(like: Target, size: tuple[int, int]) -> Target:
+    """Return a target of `size` (height, width) in which nothing is known, with the arrays that `like` has."""
+    values: NDArray[np.float32] | None = None
+    if like.values is not None:
+        values = np.full((len(like.values), *size), np.nan, np.float32)
+    return Target(np.full(size, IGNORE, np.uint8), values)
+
+
+def frozen(target: Target) -> Target:
+    """Make all arrays read-only, and return the target."""
+    for array in (target.labels, target.values):
+        if array is not None:
+            array.flags.writeable = False
+    return target

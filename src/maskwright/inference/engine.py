@@ -1,0 +1,104 @@
+"""What runs a network: prepared tiles in, raw maps out. Knows no image, no tile's place and no task.
+
+`Engine` is all that the predictor asks for, so that another runtime can take the place of PyTorch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.models.device import resolve_device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from maskwright.models.bundle import Card
+    from maskwright.models.segmenter import Segmenter
+
+TILES_ON_DEVICE = 8
+
+
+class Engine(Protocol):
+    """A network with the processor that it runs on.
+
+    Attributes:
+        device: where `forward` leaves its result, as a torch device.
+        batch: tiles that one call should get.
+    """
+
+    @property
+    def device(self) -> torch.device:
+        """Where the maps are."""
+
+    @property
+    def batch(self) -> int:
+        """Tiles that one call should get."""
+
+    def forward(self, tiles: NDArray[np.uint8]) -> Tensor:
+        """Return raw maps float32 (N, C, h, w) of prepared tiles uint8 (N, h, w, channels)."""
+
+
+class TorchEngine:
+    """PyTorch, in evaluation mode, with deterministic kernels.
+
+    Args:
+        segmenter: taken over: its device, mode and output stride are changed. Give a copy of what is still needed.
+        card: normalisation and output stride.
+        device: to run on, as `models.device.resolve_device` takes it.
+        fast: bfloat16 where PyTorch thinks it safe: about twice as fast on processors that have it; masks differ in
+            some pixels at edges.
+
+    Raises:
+        MaskwrightError: no such device, or an output stride that the network cannot have.
+    """
+
+    def __init__(
+        self, segmenter: Segmenter, card: Card, device: str | torch.device = "auto", *, fast: bool = False
+    ) -> None:
+        self.device = resolve_device(device)
+        self.batch = 1 if self.device.type == "cpu" else TILES_ON_DEVICE  # one tile keeps a CPU busy
+        self.fast = fast
+        if card.predict.output_stride is not None:
+            _bring_to_stride(segmenter, card)
+        self.segmenter = segmenter.to(self.device).to(memory_format=torch.channels_last).eval()
+        shape = (1, card.data.channels, 1, 1)
+        self._mean = torch.tensor(card.data.mean, device=self.device).reshape(shape)
+        self._std = torch.tensor(card.data.std, device=self.device).reshape(shape)
+
+    @torch.no_grad()
+    def forward(self, tiles: NDArray[np.uint8]) -> Tensor:
+        """Normalise the tiles and put them through the network; see `Engine`."""
+        pixels = torch.from_numpy(tiles).to(self.device).permute(0, 3, 1, 2).float()
+        pixels = pixels.sub_(self._mean).div_(self._std).contiguous(memory_format=torch.channels_last)
+        with self._precision():
+            maps: Tensor = self.segmenter(pixels)
+        return maps.float()
+
+    @contextlib.contextmanager
+    def _precision(self) -> Iterator[None]:
+        """Fix the arithmetic: the same kernels every time, and no TF32 unless speed was asked for."""
+        with contextlib.ExitStack() as stack:
+            if self.device.type == "cuda":
+                exact = torch.backends.cudnn.flags(
+                    enabled=True, benchmark=False, deterministic=True, allow_tf32=self.fast
+                )
+                stack.enter_context(exact)
+            stack.enter_context(torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.fast))
+            yield
+
+
+def _bring_to_stride(segmenter: Segmenter, card: Card) -> None:
+    stride = card.predict.output_stride
+    assert stride is not None
+    try:
+        segmenter.set_output_stride(stride)
+    except MaskwrightError as error:
+        raise MaskwrightError(f"{card.model.name} cannot have the output stride {stride}: {error}") from None

@@ -1,0 +1,57 @@
+"""Raw maps to activated maps, group by group, and the effect of flips and resizing on vectors. Knows no network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from maskwright.core.channels import places
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from maskwright.core.channels import Activation, Channels
+
+
+def activated(raw: Tensor, groups: Sequence[Channels]) -> Tensor:
+    """Apply each group's activation to raw maps (N, C, h, w); float32."""
+    if len(groups) == 1:
+        return _activated(raw, groups[0].activation)
+    parts = raw.split([group.count for group in groups], dim=1)
+    return torch.cat([_activated(part, group.activation) for part, group in zip(parts, groups, strict=True)], dim=1)
+
+
+def flipped(maps: Tensor, groups: Sequence[Channels]) -> Tensor:
+    """Flip maps (N, C, h, w) left to right; the x component of a vector changes its sign."""
+    maps = maps.flip(-1)
+    for group in groups:
+        if group.vector:
+            maps[:, places(groups)[group.name].start].neg_()
+    return maps
+
+
+def rescaled(maps: Tensor, groups: Sequence[Channels], working: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Bring vectors of maps (C, h, w), in pixels of the working resolution, to pixels of the image.
+
+    Args:
+        maps: changed in place.
+        groups: of the maps.
+        working: (height, width) that the network saw.
+        size: (height, width) of the image.
+    """
+    if working != size:
+        for group in groups:
+            if group.vector:
+                x = places(groups)[group.name].start
+                maps[x].mul_(size[1] / working[1])
+                maps[x + 1].mul_(size[0] / working[0])
+    return maps
+
+
+def _activated(raw: Tensor, activation: Activation) -> Tensor:
+    if activation == "softmax":
+        return raw.softmax(dim=1)
+    return raw.sigmoid() if activation == "sigmoid" else raw.clone()

@@ -1,0 +1,81 @@
+"""A network's blocks through a postprocessor, which needs maps of a whole image. Knows no network and no method.
+
+An image of as many pixels as the postprocessor takes at once goes through whole. A larger one is cut into overlapping
+pieces, each predicted and processed on its own, of which only the middle is kept: so memory is bounded, and pixels
+further apart than a piece do not see each other. The overlap is what the postprocessor reaches, on either side of the
+cut, as far as it stays within half a piece.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from maskwright.core.channels import total
+from maskwright.ops.images import prepare
+from maskwright.ops.tiles import cover
+from maskwright.tasks.base import Block
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from maskwright.models.bundle import Card
+    from maskwright.postprocess import Postprocessor
+
+PIECE = 1280  # side of a piece of a larger image
+
+
+def postprocessed_blocks(
+    blocks: Callable[[NDArray[Any]], Iterator[Block]], image: NDArray[Any], card: Card, postprocessor: Postprocessor
+) -> Iterator[Block]:
+    """Yield the processed maps of an image in pieces that cover it once.
+
+    Args:
+        blocks: what the network says about an image.
+        image: (H, W) or (H, W, C), any real dtype.
+        card: of the network.
+        postprocessor: that follows.
+
+    Raises:
+        MaskwrightError: channels or values that the model was not trained for.
+    """
+    points = card.data.model_copy(update={"scale": 1.0})
+    channels = total(card.channels)
+    most = postprocessor.most_pixels(channels, card.data.channels)
+    size = image.shape[0], image.shape[1]
+    for (outer_rows, rows), (outer_columns, columns) in _pieces(size, postprocessor.reach, most):
+        part = image[outer_rows, outer_columns]
+        maps = np.empty((channels, *part.shape[:2]), np.float32)
+        for block in blocks(part):
+            maps[:, block.rows, block.columns] = block.maps.cpu().numpy()
+        pixels = prepare(part if part.ndim == 3 else part[:, :, None], points)
+        inner = tuple(
+            slice(kept.start - outer.start, kept.stop - outer.start)
+            for kept, outer in ((rows, outer_rows), (columns, outer_columns))
+        )
+        yield Block(rows, columns, torch.from_numpy(postprocessor.apply(maps, pixels)[:, *inner]))
+
+
+def _pieces(
+    size: tuple[int, int], reach: float, most: int
+) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+    """Yield rows and columns of each piece: what is looked at, and what of it is kept."""
+    height, width = size
+    piece = max(height, width) if height * width <= most else min(PIECE, math.isqrt(most))
+    overlap = min(2 * reach / piece, 0.5)
+    for rows in _along(height, piece, overlap):
+        for columns in _along(width, piece, overlap):
+            yield rows, columns
+
+
+def _along(size: int, piece: int, overlap: float) -> list[tuple[slice, slice]]:
+    """Return the pieces along one axis; neighbours meet in the middle of their overlap."""
+    axis = cover(size, piece, overlap)
+    middles = [(after + before + axis.tile) // 2 for before, after in zip(axis.starts, axis.starts[1:], strict=False)]
+    kept = zip([0, *middles], [*middles, size], strict=True)
+    return [(slice(start, start + axis.tile), slice(*ends)) for start, ends in zip(axis.starts, kept, strict=True)]

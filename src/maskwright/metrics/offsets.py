@@ -1,0 +1,145 @@
+"""Class offsets: constants added to the logits so that the likeliest class gives the best mean IoU on validation data.
+
+A network trained with weighted classes knows which pixels are rather pole than sky, but draws the line where the
+weights put it, not where IoU is best (Lipton et al. 2014 show for F1 that the best threshold is not 1/2). One constant
+a class, fitted after training, moves the lines.
+
+Fitted on two halves of the images; kept, as their mean, only when each half's constants help the other half.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from maskwright.metrics.confusion import confusion_matrix, iou, mean_defined, per_class
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CANDIDATES = np.linspace(-2.0, 2.0, 33)
+ROUNDS = 3
+LEAST_GAIN = 0.002
+STRENGTH = np.float32(0.5)
+"""How far to go: the validation images are few and alike. On CamVid's held-out half two networks gained 2.2 and 1.9
+points of mean IoU from going half-way, 2.9 and 1.2 from going all the way."""
+
+
+def fit_offsets(
+    scores: NDArray[np.float32],
+    truth: NDArray[np.uint8],
+    images: NDArray[np.int64],
+    deadline: float | None = None,
+) -> NDArray[np.float32]:
+    """Return one constant a class (K,), all 0 where no constants help.
+
+    Args:
+        scores: logits or log-probabilities (n, K) of sampled pixels.
+        truth: class indices (n,), all below K.
+        images: number of the image that each pixel is from (n,).
+        deadline: in seconds of `time.monotonic()`: after it the climb ends where it stands.
+    """
+    none = np.zeros(scores.shape[1], np.float32)
+    halves = [images % 2 == side for side in (0, 1)]
+    if scores.shape[1] < 2 or not all(half.any() for half in halves):
+        return none
+    found = [ascend(scores[half], truth[half], deadline) for half in halves]
+    for offsets, other in zip(found, reversed(halves), strict=True):
+        gain = mean_iou(scores[other] + offsets, truth[other]) - mean_iou(scores[other], truth[other])
+        if gain < LEAST_GAIN:
+            return none
+    return np.asarray(STRENGTH * np.mean(found, axis=0), np.float32)
+
+
+def ascend(scores: NDArray[np.float32], truth: NDArray[np.uint8], deadline: float | None = None) -> NDArray[np.float32]:
+    """Climb the mean IoU, one class's constant at a time; `scores` (n, K), `truth` (n,); return (K,)."""
+    offsets = np.zeros(scores.shape[1], np.float32)
+    present, places = np.unique(truth, return_inverse=True)
+    if len(present) < len(offsets):
+        # A class that is nowhere true could only lose: pushed away here, it would not be found elsewhere either.
+        offsets[present] = ascend(scores[:, present], places.astype(np.uint8), deadline)
+        return offsets
+    top = Top(scores)
+    for _ in range(ROUNDS):
+        before = offsets.copy()
+        for index in range(len(offsets)):
+            if deadline is not None and time.monotonic() > deadline:
+                break
+            values = mean_iou_by_offset(top, truth, index)
+            best = np.flatnonzero(values >= values.max() - 1e-9)
+            step = CANDIDATES[best[np.argmin(np.abs(CANDIDATES[best]))]]
+            offsets[index] += step
+            top.add(index, step)
+        if np.array_equal(before, offsets):
+            break
+    return offsets - offsets.mean()
+
+
+class Top:
+    """The two likeliest classes of each pixel, kept right while single classes are moved.
+
+    Attributes:
+        scores: (n, K), a copy of those given, with what was added.
+        first, second: class indices (n,).
+    """
+
+    def __init__(self, scores: NDArray[np.float32]) -> None:
+        self.scores = scores.copy()
+        self.first = np.empty(len(scores), np.intp)
+        self.second = np.empty(len(scores), np.intp)
+        self._rank(np.arange(len(scores)))
+
+    def add(self, index: int, offset: float) -> None:
+        """Add to one class, and rank again the pixels that this can concern."""
+        if offset == 0:
+            return
+        self.scores[:, index] += np.float32(offset)
+        bar = np.take_along_axis(self.scores, self.second[:, None], axis=1)[:, 0]
+        among = (self.first == index) | (self.second == index) | (self.scores[:, index] >= bar)
+        self._rank(np.flatnonzero(among))
+
+    def rivals(self, index: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Return the likeliest class other than `index` (n,), and by how much `index` is above it (n,)."""
+        rival = np.where(self.first == index, self.second, self.first)
+        return rival, self.scores[:, index] - np.take_along_axis(self.scores, rival[:, None], axis=1)[:, 0]
+
+    def _rank(self, places: NDArray[np.intp]) -> None:
+        scores = self.scores[places]
+        rows = np.arange(len(places))
+        first = scores.argmax(axis=1)
+        scores[rows, first] = -np.inf
+        self.first[places], self.second[places] = first, scores.argmax(axis=1)
+
+
+def mean_iou_by_offset(top: Top, truth: NDArray[np.uint8], index: int) -> NDArray[np.float64]:
+    """Return the mean IoU for each of `CANDIDATES` added to class `index`, all in one pass.
+
+    A pixel turns to the class at the first candidate above its margin to the best other class, so sums over pixels by
+    that turning point, accumulated, give the counts of every candidate.
+    """
+    classes, steps = top.scores.shape[1], len(CANDIDATES)
+    rival, margin = top.rivals(index)
+    turning = np.searchsorted(CANDIDATES, -margin, side="right")
+
+    def turned(places: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Count by candidate and rival the pixels that have turned, and in the last row all."""
+        counts = np.bincount(places, minlength=(steps + 1) * classes)
+        return counts.reshape(steps + 1, classes).cumsum(axis=0)
+
+    cells = turning * classes + rival
+    gone, gone_right = turned(cells), turned(cells[rival == truth])
+    counts = np.empty((steps, classes, 3), np.int64)
+    counts[..., 0] = gone_right[-1] - gone_right[:-1]
+    counts[..., 1] = gone[-1] - gone[:-1]
+    counts[..., 2] = np.bincount(truth, minlength=classes)
+    won = np.bincount(turning[truth == index], minlength=steps + 1)[:steps]
+    counts[:, index, 0], counts[:, index, 1] = won.cumsum(), gone[:-1].sum(axis=1)
+    return mean_defined(iou(counts))
+
+
+def mean_iou(scores: NDArray[np.float32], truth: NDArray[np.uint8]) -> float:
+    """Return the mean IoU of the likeliest classes over the pixels given."""
+    chosen = scores.argmax(axis=1).astype(np.uint8)
+    return float(mean_defined(iou(per_class(confusion_matrix(chosen, truth, scores.shape[1])))))

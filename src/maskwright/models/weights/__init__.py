@@ -1,0 +1,155 @@
+"""Weights in files: read as data, compared with a network by name and shape, then loaded. Never runs a pickle."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.models.weights.torch_file import read_torch_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from torch import Tensor, nn
+
+CARD_KEY = "maskwright"
+PARALLEL = "module."
+PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".tar"}
+
+
+class MisfitError(MaskwrightError):
+    """Weights that do not fit the network."""
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a safetensors file, or of a file of `torch.save`, onto the CPU, by name.
+
+    Removes the prefix `module.` of data parallelism if all names have it.
+
+    Raises:
+        MaskwrightError: missing, truncated, in another format, more than named tensors, or with NaN values.
+    """
+    path = Path(path)
+    if _of_torch_save(path):
+        tensors = read_torch_file(path)
+    else:
+        with _opened(path) as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is not a dictionary
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.isnan().any():
+            raise MaskwrightError(
+                f"{path}: {name} contains NaN values, probably because the training diverged: use the weights of an "
+                "earlier step, or train again"
+            )
+    parallel = bool(tensors) and all(name.startswith(PARALLEL) for name in tensors)
+    return {name.removeprefix(PARALLEL) if parallel else name: tensor for name, tensor in tensors.items()}
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read the metadata of a safetensors file, and none of its tensors.
+
+    Raises:
+        MaskwrightError: missing, a file of torch.save, truncated, or not a safetensors file.
+    """
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a safetensors file, or explain why it cannot be opened."""
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise MaskwrightError(f"{path} {what}: give the path of a file")
+    if _of_torch_save(path):
+        raise MaskwrightError(
+            f"{path} is a pickle written by torch.save, not a maskwright model file: give a model.safetensors that "
+            "maskwright train wrote, or convert another library's weights with maskwright import"
+        )
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            yield file
+    except SafetensorError as error:
+        raise MaskwrightError(
+            f"{path} is not a complete safetensors file ({error}): it was truncated, or has another format. "
+            "Copy it again, or train again"
+        ) from None
+    except OSError as error:
+        raise MaskwrightError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _of_torch_save(path: Path) -> bool:
+    """Recognise by name, or by first bytes, a file of `torch.save`: a bare pickle, or a zip archive around one."""
+    if path.suffix.lower() in PICKLES:
+        return path.is_file()
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        start = file.read(4)
+        # The length field of safetensors may start with 0x80 too; its header then begins at byte 8, and is JSON.
+        return start == b"PK\x03\x04" or (start[:1] == b"\x80" and file.read(5)[4:] != b"{")
+    return False
+
+
+def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Load `tensors` into `module`; all names and shapes must match.
+
+    Raises:
+        MaskwrightError: a name or shape differs; the first few are named.
+    """
+    check_fits(module, tensors, source)
+    module.load_state_dict(dict(tensors))
+
+
+def check_fits(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Compare `tensors` with those of `module`, which may be on the meta device.
+
+    Raises:
+        MisfitError: a name or shape differs; the first few are named.
+    """
+    problems = _differences(module.state_dict(), tensors)
+    if problems:
+        raise MisfitError(
+            f"{source} does not fit the network ({_few(problems)}): it belongs to another architecture, other options "
+            "or another number of channels. Give the file of this architecture"
+        )
+
+
+def load_backbone(backbone: nn.Module, path: Path) -> None:
+    """Load a file of backbone weights.
+
+    Raises:
+        MaskwrightError: unreadable, or it does not fit.
+    """
+    load_exactly(backbone, read_tensors(path), str(path))
+
+
+def is_whole_model(path: Path) -> bool:
+    """Whether a file is a bundle (a whole segmenter) rather than backbone weights.
+
+    Raises:
+        MaskwrightError: missing, truncated, or not a file of weights.
+    """
+    return not _of_torch_save(path) and CARD_KEY in read_metadata(path)
+
+
+def _differences(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    """List the differences between `given` and `wanted`, shapes first."""
+    shapes = [
+        f"{name} is {list(given[name].shape)} and should be {list(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in given and given[name].shape != tensor.shape
+    ]
+    missing = [f"{name} is missing" for name in wanted if name not in given]
+    unknown = [f"{name} is unknown" for name in given if name not in wanted]
+    return shapes + missing + unknown
+
+
+def _few(items: Iterable[str], count: int = 3) -> str:
+    """Join the first few, and add how many more there are."""
+    listed = list(items)
+    more = f" and {len(listed) - count} more" if len(listed) > count else ""
+    return "; ".join(listed[:count]) + more

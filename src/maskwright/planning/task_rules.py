@@ -1,0 +1,46 @@
+"""The rules of each task: one file per task, and the table of them. Knows no rule in detail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from maskwright.core.errors import unknown_name
+from maskwright.planning import rules_semantic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from maskwright.core.plan import Plan
+    from maskwright.planning.facts import Decision, Facts
+
+Rules = tuple["Callable[[Facts, Plan], list[Decision]]", ...]
+
+
+@dataclass(frozen=True)
+class TaskRules:
+    """Rules of one task.
+
+    Attributes:
+        first: rules that need only the facts and the user's values.
+        cropped: rules that apply after the crop is decided.
+    """
+
+    first: Rules = ()
+    cropped: Rules = ()
+
+
+RULES: dict[str, TaskRules] = {
+    "semantic": TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED),
+}
+
+
+def rules_of(task: str) -> TaskRules:
+    """Return the rules of a task.
+
+    Raises:
+        MaskwrightError: there are no rules for this task.
+    """
+    if task not in RULES:
+        raise unknown_name("task with planning rules", task, RULES)
+    return RULES[task]

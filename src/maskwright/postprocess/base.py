@@ -1,0 +1,91 @@
+"""The interface of postprocessors: applied after a network, fitted on validation images. Knows no method."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from maskwright.core.plan import Section
+
+
+class Sample(NamedTuple):
+    """One validation image, or a window of it.
+
+    Attributes:
+        probabilities: (K, H, W) float16 or float32, K at least 2.
+        image: uint8 (H, W, C).
+        truth: class indices or `IGNORE` (H, W).
+    """
+
+    probabilities: NDArray[np.float16] | NDArray[np.float32]
+    image: NDArray[np.uint8]
+    truth: NDArray[np.uint8]
+
+
+class Fitted(Protocol):
+    """What a fit found.
+
+    Attributes:
+        settings: the best that were tried.
+        helps: whether they are better than no postprocessor at all.
+    """
+
+    @property
+    def settings(self) -> Any:
+        """The best that were tried."""
+
+    @property
+    def helps(self) -> bool:
+        """Whether they are better than no postprocessor at all."""
+
+    def sentence(self) -> str:
+        """Say what was found, for people."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what was found as plain JSON."""
+
+
+class Postprocessor(Protocol):
+    """A method with its settings.
+
+    Attributes:
+        label: the method's name in a sentence: `dense CRF`.
+        settings: the method's section of the plan.
+        improves: keys of the metrics that a fit tries to raise.
+        reach: pixels that one pixel may have an influence on, in each direction.
+    """
+
+    label: str
+    improves: tuple[str, ...]
+    settings: Any
+
+    def __init__(self, settings: Section | None = None) -> None:
+        """Take settings, or the default ones."""
+
+    @property
+    def reach(self) -> float:
+        """Pixels that one pixel may have an influence on, in each direction."""
+
+    def most_pixels(self, maps: int, channels: int) -> int:
+        """Return how many pixels go through at once, with so many maps and image channels: memory bounds it."""
+
+    def apply(self, maps: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return processed maps (C, H, W) float32 of maps (C, H, W) and the image uint8 (H, W, channels)."""
+
+    def describe(self) -> str:
+        """Write the settings in one line."""
+
+    @classmethod
+    def fit(cls, samples: Sequence[Sample], start: Any, deadline: float | None) -> Fitted:
+        """Fit the settings on at least one sample, beginning at `start`.
+
+        Args:
+            samples: of validation images.
+            start: settings to begin with.
+            deadline: in seconds of `time.monotonic()`; None for no limit.
+        """

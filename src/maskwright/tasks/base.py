@@ -1,0 +1,210 @@
+"""The interface of tasks: everything that the rest of the package needs from one. Knows no task.
+
+A task says which channels a network emits, how an annotation becomes a target and a loss, how maps become a result,
+how results are scored, drawn and written. Everything else (networks, tiles, the loop, budgets, reports) is shared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from maskwright.core.channels import Channels
+    from maskwright.core.classes import Classes
+    from maskwright.core.plan import Plan
+    from maskwright.core.records import Dataset, Record
+    from maskwright.core.targets import Target
+    from maskwright.metrics.scores import Metric, Scores
+
+Decoding = dict[str, float | list[float]]
+"""Numbers that decoding takes beside the network's maps; kept in the bundle's card, named by the task."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A finished part of the maps of one image.
+
+    Attributes:
+        rows, columns: where it lies, in pixels of the image.
+        maps: float32 (C, rows, columns), all channel groups, activated.
+    """
+
+    rows: slice
+    columns: slice
+    maps: Tensor
+
+
+class Seen(NamedTuple):
+    """One image with its truth, as `Task.fit` takes it: `blocks` can be iterated once."""
+
+    id: str
+    blocks: Iterable[Block]
+    target: Target
+
+
+@dataclass(frozen=True)
+class Adjustments:
+    """What was fitted on validation images after the last step.
+
+    Attributes:
+        decoding: for the card.
+        notes: sentences for people on what was fitted.
+    """
+
+    decoding: Decoding = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Judge(Protocol):
+    """Scores one image after another and keeps only counts."""
+
+    def update(self, id: str, blocks: Iterable[Block], target: Target, group: str | None = None) -> None:  # noqa: A002
+        """Score one image: its maps (`Task.uncalibrated`), its truth, and the group that it belongs to."""
+
+    def score(self) -> float | None:
+        """Return the headline metric of all images so far; None where it is undefined."""
+
+    def compute(self) -> Scores:
+        """Return all scores with their intervals."""
+
+
+class Panel(NamedTuple):
+    """One picture of an example: its title, whether it is a `photo` or has `flat` colours, and RGB uint8 (H, W, 3)."""
+
+    title: str
+    kind: Literal["photo", "flat"]
+    pixels: NDArray[np.uint8]
+
+
+class Painted(NamedTuple):
+    """An example drawn for the report: its panels, and the largest error in one sentence."""
+
+    panels: tuple[Panel, ...]
+    note: str
+
+
+class Legend(NamedTuple):
+    """What the colours of panels mean: (words, RGB) of the classes painted and of the kinds of errors."""
+
+    classes: tuple[tuple[str, tuple[int, int, int]], ...]
+    errors: tuple[tuple[str, tuple[int, int, int]], ...]
+
+
+class Collector(Protocol):
+    """One file about all images of a prediction."""
+
+    def add(self, name: str, result: Any) -> None:
+        """Take the result of the image called `name`."""
+
+    def write(self, path: Path) -> None:
+        """Write everything added so far."""
+
+
+@dataclass(frozen=True)
+class Writer:
+    """One kind of file that `predict --save` can write; exactly one of the three functions is given.
+
+    Attributes:
+        folder: below the output folder; of a collector's file its name.
+        suffix: of the files; empty for a collector.
+        write: (path, image (H, W, C), result, classes) -> one file an image.
+        stream: (path, (height, width), classes) -> a context that takes the image's blocks as they are finished.
+        collect: classes -> a collector of all images' results.
+        confidence: `Task.decode` must keep what this writer needs besides the result proper.
+    """
+
+    folder: str
+    suffix: str = ""
+    write: Callable[[Path, NDArray[Any], Any, Classes], None] | None = None
+    stream: Callable[[Path, tuple[int, int], Classes], AbstractContextManager[Callable[[Block], None]]] | None = None
+    collect: Callable[[Classes], Collector] | None = None
+    confidence: bool = False
+
+
+class Task(Protocol):
+    """What a mask means. `tasks.semantic` is the first; CONTRIBUTING.md shows how to add another.
+
+    A task derives from it, so that it need not define what it has no use for: `adjust`, `fit` and `uncalibrated`.
+
+    Attributes:
+        annotation: how mask files are read: `labels`, classes by value or colour; `values`, measured numbers.
+        headline: the metric that models are compared by.
+        writers: kind of file -> how `predict --save` writes it; the first is the default.
+    """
+
+    annotation: Literal["labels", "values"]
+    headline: Metric
+    writers: Mapping[str, Writer]
+
+    def channels(self, classes: Classes) -> tuple[Channels, ...]:
+        """Return the channel groups that a network for these classes emits."""
+
+    def target(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
+        """Read the annotation of a record whose image has `size` (height, width).
+
+        Raises:
+            MaskwrightError: it cannot be read, or does not fit this task; with the cure.
+        """
+
+    def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
+        """Turn the target of a crop, after the warp, into what the loss compares: group -> (H, W) or (C, H, W)."""
+
+    def loss(self, plan: Plan, classes: Classes) -> nn.Module:
+        """Return a module: (group -> raw maps (N, C, h, w), group -> encoded target (N, [C,] h, w)) to a scalar."""
+
+    def adjust(self, maps: Tensor, decoding: Decoding) -> Tensor:
+        """Apply what was fitted to finished maps (C, h, w), after tiles and flips were averaged; by default nothing."""
+        return maps
+
+    def fit(
+        self,
+        seen: Iterator[Seen],
+        images: int,
+        classes: Classes,
+        deadline: float | None,
+    ) -> Adjustments:
+        """Fit decoding on validation images; by default there is nothing to fit.
+
+        Args:
+            seen: predictions without any decoding yet.
+            images: how many `seen` will yield at most.
+            classes: of the data set.
+            deadline: in seconds of `time.monotonic()`, for the fit alone; None for no limit.
+        """
+        return Adjustments()
+
+    def decode(
+        self, blocks: Iterable[Block], size: tuple[int, int], classes: Classes, *, confidence: bool = False
+    ) -> Any:
+        """Turn the maps of one image of `size` (height, width) into a result."""
+
+    def uncalibrated(self, decoding: Decoding) -> Decoding:
+        """Return the decoding that predictions must have for `judge`, which compares with and without the rest."""
+        return decoding
+
+    def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> Judge:
+        """Return a judge; a `quick` one computes the headline metric only."""
+
+    def truth(self, target: Target) -> Any:
+        """Return the truth as a result, to draw it."""
+
+    def overlay(self, image: NDArray[Any], result: Any, classes: Classes) -> NDArray[np.uint8]:
+        """Draw a result over its image (H, W, C): RGB uint8 (H, W, 3)."""
+
+    def paint(self, image: NDArray[np.uint8], target: Target, result: Any, classes: Classes) -> Painted:
+        """Draw an example for the report: image RGB (H, W, 3), its truth, its prediction."""
+
+    def legend(self, targets: Iterable[Target], results: Iterable[Any], classes: Classes) -> Legend:
+        """Say what the colours of `paint` mean for these examples."""
+
+    def describe(self, result: Any, classes: Classes) -> dict[str, int | float]:
+        """Sum up a result as plain numbers by name, for JSON."""

@@ -1,0 +1,70 @@
+"""A label map as a result: from blocks of class probabilities to the likeliest class of every pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from maskwright.core.classes import IGNORE
+from maskwright.ops.images import count_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from maskwright.core.classes import Classes
+    from maskwright.tasks.base import Block
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """The class of every pixel.
+
+    Attributes:
+        labels: uint8 (H, W), class indices; `IGNORE` where a single class is not there.
+        confidence: float16 (H, W), the probability of what was chosen, or None where nobody asked for it.
+    """
+
+    labels: NDArray[np.uint8]
+    confidence: NDArray[np.float16] | None = None
+
+    @classmethod
+    def of(cls, blocks: Iterable[Block], size: tuple[int, int], *, confidence: bool = False) -> LabelMap:
+        """Decide every block of an image of `size` (height, width); no probabilities are held at full size."""
+        labels = np.empty(size, np.uint8)
+        chosen = np.empty(size, np.float16) if confidence else None
+        for block in blocks:
+            place = (block.rows, block.columns)
+            labels[place], probability = decide(block.maps)
+            if chosen is not None:
+                chosen[place] = probability
+        return cls(labels, chosen)
+
+    def pixels(self, classes: Classes) -> dict[str, int]:
+        """Return class name -> number of pixels, of the classes that occur."""
+        counts = count_labels(self.labels)
+        return {name: int(count) for name, count in zip(classes.names, counts, strict=False) if count}
+
+
+def decide(probabilities: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Choose the likeliest class of every pixel, the first of equals.
+
+    Args:
+        probabilities: (K, h, w), the softmax of K classes; or (1, h, w), the sigmoid of a single class, which is there
+            where it is at least one half, and `IGNORE` elsewhere.
+
+    Returns:
+        labels uint8 (h, w), and the probability of what was chosen, float32 (h, w).
+    """
+    if len(probabilities) == 1:
+        confidence = probabilities[0]
+        labels = torch.where(confidence >= 0.5, 0, IGNORE)
+        confidence = torch.maximum(confidence, 1 - confidence)
+    else:
+        confidence, labels = probabilities.max(dim=0)
+    return labels.to(torch.uint8).cpu().numpy(), confidence.float().cpu().numpy()

@@ -1,0 +1,90 @@
+"""What a training minimises: the task's loss, and whatever a feature adds to it. Knows no optimiser of the network.
+
+An objective is one file with a `create` and one line in `OBJECTIVES` (`training.objectives`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from maskwright.core.channels import places
+from maskwright.training.label_stride import strided
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor, nn
+
+    from maskwright.core.channels import Channels
+    from maskwright.training.checkpoint import Checkpoint
+
+Targets = dict[str, "Tensor"]
+
+
+class Objective(Protocol):
+    """A term of the loss, with what it needs besides."""
+
+    def loss(self, images: Tensor, outputs: Sequence[Tensor], targets: Targets) -> Tensor:
+        """Return a scalar to minimise.
+
+        Args:
+            images: (N, C, H, W), as the network was shown them.
+            outputs: of the network: raw maps (N, K, h, w), then those of the auxiliary heads.
+            targets: group -> (N, H, W) or (N, C, H, W), at the size of the images.
+        """
+
+    def after_step(self, pace: float) -> None:
+        """Do what follows a step of the network; `pace` is the learning rate as a share of the highest one."""
+
+    def row(self) -> dict[str, float | None]:
+        """Return numbers for the history.
+
+        Raises:
+            MaskwrightError: one of them is not finite any more.
+        """
+
+    def save(self, point: Checkpoint) -> None:
+        """Put the state into a checkpoint."""
+
+    def restore(self, point: Checkpoint) -> None:
+        """Take back what `save` put in."""
+
+
+class Supervised:
+    """The task's loss on the network's output, and `auxiliary` times that on the auxiliary heads together."""
+
+    def __init__(self, loss: nn.Module, groups: Sequence[Channels], auxiliary: float) -> None:
+        self._loss, self._groups, self._auxiliary = loss, groups, auxiliary
+
+    def loss(self, _images: Tensor, outputs: Sequence[Tensor], targets: Targets) -> Tensor:
+        """Compare every output with the targets at its own stride."""
+        main, *others = outputs
+        loss = self._compared(main, targets)
+        for other in others:
+            loss = loss + self._auxiliary / len(others) * self._compared(other, targets)
+        return loss
+
+    def after_step(self, pace: float) -> None:
+        """Do nothing."""
+
+    def row(self) -> dict[str, float | None]:
+        """Return nothing: the loop keeps the loss."""
+        return {}
+
+    def save(self, point: Checkpoint) -> None:
+        """Save nothing."""
+
+    def restore(self, point: Checkpoint) -> None:
+        """Restore nothing."""
+
+    def _compared(self, output: Tensor, targets: Targets) -> Tensor:
+        coarse = {name: strided(target, output) for name, target in targets.items()}
+        loss: Tensor = self._loss(by_group(output.float(), self._groups), coarse)
+        return loss
+
+
+def by_group(maps: Tensor, groups: Sequence[Channels]) -> Mapping[str, Tensor]:
+    """Divide maps (N, C, h, w) into their groups; a single group is the whole, without a copy."""
+    if len(groups) == 1:
+        return {groups[0].name: maps}
+    return {name: maps[:, place] for name, place in places(groups).items()}

@@ -1,0 +1,91 @@
+"""Evaluate a model without and with a postprocessor, fitted where it is not yet. Prints nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.paths import model_file
+from maskwright.models import bundle
+from maskwright.postprocess import check_channels, find_postprocessor
+from maskwright.workflows.evaluate_parts import postprocess_fit
+
+if TYPE_CHECKING:
+    from maskwright.core.events import OnProgress
+    from maskwright.postprocess import Fitted, Postprocessor
+    from maskwright.workflows.evaluate_parts.evaluation import EvaluateResult, Evaluation
+
+
+def scored_with_postprocessor(evaluation: Evaluation, name: str, on_progress: OnProgress | None) -> EvaluateResult:
+    """Score a model with a postprocessor, and compare.
+
+    The files are `metrics-SPLIT-NAME.json` and `report-SPLIT-NAME.html`. Where the model holds no settings yet, or
+    where `refit` is asked for, they are fitted on validation images first, and the model file is rewritten to keep
+    them for `predict`: unless the network alone is better, for then it keeps none.
+
+    Raises:
+        MaskwrightError: there is something to fit and no validation image, or the maps are not class probabilities.
+    """
+    check_channels(name, evaluation.predictor.card.channels)
+    postprocessor, found = _fitted(evaluation, name)
+    label = postprocessor.label
+    if evaluation.request.split in {"val", "all"}:
+        evaluation.notes.append(
+            f"the {label} was fitted on validation images, and some of them are scored here: its gain is overestimated"
+        )
+    evaluation.notes.append(
+        f"after the {label}, probabilities are not calibrated: the temperature belongs to the network alone"
+    )
+    with_it = evaluation.predictor.with_postprocessor(postprocessor)
+    half = len(evaluation.records)
+
+    def first(done: int, _total: int) -> None:
+        if on_progress:
+            on_progress(done, 2 * half)
+
+    def second(done: int, _total: int) -> None:
+        first(half + done, 2 * half)
+
+    plain, refined = evaluation.scored(evaluation.predictor, first), evaluation.scored(with_it, second)
+    gain = postprocess_fit.gain(plain, refined, postprocessor.improves)
+    fitted = None if found is None else found.to_json()
+    more: dict[str, Any] = {name: {"settings": postprocessor.settings.model_dump(), "fitted": fitted, "means": gain}}
+    return evaluation.written(refined, with_it, more, gain)
+
+
+def _fitted(evaluation: Evaluation, name: str) -> tuple[Postprocessor, Fitted | None]:
+    """Return the model's postprocessor, fitted where it has none or a refit is asked for, and what was found then."""
+    method = find_postprocessor(name)
+    held = getattr(evaluation.predictor.card.postprocess, name)
+    if held is not None and not evaluation.request.refit:
+        return method(held), None
+    records = [record for record in evaluation.dataset.records if record.annotation and record.split == "val"]
+    start = method(held).settings
+    found = postprocess_fit.fit(name, evaluation.predictor, evaluation.dataset, records, start)
+    if found is None:
+        cure = f"train with `postprocess.{name}={{}}`" if held is None else "leave `refit` out"
+        raise MaskwrightError(
+            f"{evaluation.dataset.root} has no readable validation image to fit the {method.label} on: give data with "
+            f"a val split, or {cure}"
+        )
+    evaluation.notes.append(found.sentence())
+    kept = found.settings if found.helps else None
+    evaluation.notes.append("the model file stays as it is" if kept == held else _keep(evaluation, name, kept))
+    return method(found.settings), found
+
+
+def _keep(evaluation: Evaluation, name: str, settings: Any) -> str:
+    """Write the settings into the model file, all else unchanged, and say so."""
+    file = model_file(evaluation.run)
+    segmenter, card = bundle.load(file)  # the file's own: the predictor may have another output stride
+    postprocess = card.postprocess.model_copy(update={name: settings})
+    try:
+        bundle.save(file, segmenter, card.model_copy(update={"postprocess": postprocess}))
+    except MaskwrightError:
+        held = "still has its old settings" if settings is None else "could not keep the settings"
+        return f"{file} {held}, because it cannot be written"
+    stride = evaluation.predictor.card.predict.output_stride
+    if settings is None:
+        return f"{file} was rewritten without its settings"
+    fitted = "" if stride == card.predict.output_stride else f", fitted at output stride {stride}"
+    return f"{file} was rewritten with the settings{fitted}"

@@ -1,0 +1,90 @@
+"""Fit a postprocessor on validation images of a trained network, and compare scores with and without it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.seeds import generator
+from maskwright.core.time_budget import POSTPROCESS_SECONDS
+from maskwright.data.readers import read_image
+from maskwright.ops.images import prepare
+from maskwright.postprocess import Sample, find_postprocessor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from maskwright.core.records import Dataset, Record
+    from maskwright.inference.predictor import Predictor
+    from maskwright.metrics.scores import Scores
+    from maskwright.postprocess import Fitted
+    from maskwright.report.content import Gain
+
+IMAGES = 8
+WINDOW = 384  # side of what is cut from a larger validation image
+
+
+def fit(
+    name: str,
+    predictor: Predictor,
+    dataset: Dataset,
+    records: Sequence[Record],
+    start: Any,
+    deadline: float | None = None,
+) -> Fitted | None:
+    """Search the settings of a postprocessor on some validation records.
+
+    Args:
+        name: in `postprocess.POSTPROCESSORS`.
+        predictor: without a postprocessor, its decoding fitted.
+        dataset: how annotations are read.
+        records: not those that the model is scored on.
+        start: settings that the search begins with.
+        deadline: in seconds of `time.monotonic()`, half of the time for predicting; None for `POSTPROCESS_SECONDS`
+            from now.
+
+    Returns:
+        What was found, or None where there is no readable record.
+    """
+    assert predictor.postprocessor is None
+    now = time.monotonic()
+    deadline = now + POSTPROCESS_SECONDS if deadline is None else deadline
+    predicted = now + (deadline - now) / 2
+    random = generator(0, name)
+    ordered = sorted(records, key=lambda record: record.id)
+    samples: list[Sample] = []
+    for place in random.permutation(len(ordered)):
+        if len(samples) == IMAGES or (samples and time.monotonic() > predicted):
+            break
+        sample = _sample(predictor, dataset, ordered[place], random)
+        samples += [] if sample is None else [sample]
+    return find_postprocessor(name).fit(samples, start, deadline) if samples else None
+
+
+def _sample(predictor: Predictor, dataset: Dataset, record: Record, random: np.random.Generator) -> Sample | None:
+    """Predict a record, or a window of it; None where it cannot be read or does not fit the model."""
+    try:
+        image = read_image(record.image)
+        predictor.check(image)
+        truth = predictor.task.target(dataset, record, (image.shape[0], image.shape[1])).labels
+        top, left = (int(random.integers(max(side - WINDOW, 0) + 1)) for side in truth.shape)
+        window = slice(top, top + WINDOW), slice(left, left + WINDOW)
+        image, truth = image[window], truth[window]
+        pixels = image if image.ndim == 3 else image[:, :, None]
+        prepared = prepare(pixels, predictor.card.data.model_copy(update={"scale": 1.0}))
+        return Sample(predictor.maps(image).astype(np.float16), prepared, truth)
+    except MaskwrightError:
+        return None  # scoring and training report it
+
+
+def gain(without: Scores, with_it: Scores, keys: Sequence[str]) -> Gain:
+    """Compare the means of some metrics without and with a postprocessor: key -> without, with, gain."""
+    table: Gain = {}
+    for key in keys:
+        before, after = without.mean[key].value, with_it.mean[key].value
+        change = None if before is None or after is None else after - before
+        table[key] = {"without": before, "with": after, "gain": change}
+    return table

@@ -1,0 +1,63 @@
+"""Which published weights a training can start from here. Decides nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maskwright import models
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import ModelPlan
+from maskwright.models.backbones import find_backbone, packages
+from maskwright.models.backbones.hub import normalisation_of, pretrained_file
+from maskwright.models.catalog import find_model
+from maskwright.planning.facts import Pretrained
+
+if TYPE_CHECKING:
+    from maskwright.core.plan import Plan
+    from maskwright.planning.machine import Machine
+
+PUBLISHED = {"cpu": "timm:resnet18", "mps": "timm:resnet18", "cuda": "timm:resnet50"}
+
+
+def find_pretrained(pinned: Plan, machine: Machine, pins: frozenset[str]) -> Pretrained:
+    """Get published weights onto this machine if that can be done, and say so if not; never fail half-way.
+
+    Raises:
+        MaskwrightError: the user insists on them and they are out of reach.
+    """
+    backbone = pinned.model.backbone or _own_backbone(pinned.model.name) or _published_backbone(pinned, machine)
+    if pinned.model.weights:
+        return Pretrained(backbone, available=False, reason=f"starts from {pinned.model.weights}")
+    if "model.pretrained" in pins:
+        if pinned.model.pretrained:
+            pretrained_file(backbone)
+            return _available(backbone, "set by hand")
+        return Pretrained(backbone, available=False, reason="set by hand")
+    available, reason = models.pretrained_available(backbone)
+    if available:
+        try:
+            pretrained_file(backbone)
+        except MaskwrightError as error:
+            available, reason = False, f"from scratch: {error}"
+    return _available(backbone, reason) if available else Pretrained(backbone, available=False, reason=reason)
+
+
+def _available(backbone: str, reason: str) -> Pretrained:
+    mean, std = normalisation_of(backbone)
+    return Pretrained(backbone, available=True, reason=reason, mean=mean, std=std)
+
+
+def _published_backbone(pinned: Plan, machine: Machine) -> str:
+    """Return the backbone whose published weights suit a machine and an architecture that takes any.
+
+    On a CPU that is the one that comes as a package and was measured there, with the default architecture; another one
+    gets it where the user asks for published weights.
+    """
+    measured = pinned.model.name == ModelPlan().name or pinned.model.pretrained
+    return packages.USUAL if machine.device == "cpu" and measured else PUBLISHED[machine.device]
+
+
+def _own_backbone(name: str) -> str | None:
+    """Return the backbone without which an architecture is not itself, or None where any will do: VGG-16 for FCN-8s."""
+    usual = find_model(name).default_backbone
+    return usual if usual != "compact" and find_backbone(usual).timm is None else None

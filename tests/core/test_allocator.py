@@ -1,0 +1,48 @@
+"""Page faults and resident memory of a process of its own, so that no other test's heap plays a part."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+
+import pytest
+
+COUNT = """
+import json, resource, psutil
+from maskwright.core.allocator import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    block = bytearray(b"x") * (64 << 20)
+    del block
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def resident():
+    return psutil.Process().memory_info().rss
+
+first = resident()
+outside = [faults() for _ in range(3)]
+with keep_freed_memory():
+    inside = [faults() for _ in range(3)]
+    kept = resident() - first
+given_back = resident() - first
+again = [faults() for _ in range(3)]
+print(json.dumps([outside, inside, again, kept, given_back]))
+"""
+MOST = 0.9 * (64 << 20) / 4096  # of the pages of one block
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is set")
+def test_freed_memory_is_kept_inside_and_given_back_afterwards() -> None:
+    done = subprocess.run([sys.executable, "-c", COUNT], capture_output=True, text=True, check=True)
+    outside, inside, again, kept, given_back = json.loads(done.stdout)
+    # Larger pages than 4 KiB would need fewer faults, and nothing here could be told apart.
+    if min(outside) < MOST:
+        pytest.skip(f"{outside} faults for a block of 64 MiB: this system has larger pages")
+    assert inside[0] >= MOST, "the heap has yet to grow"
+    assert max(inside[1:]) < MOST / 10
+    assert min(again) >= MOST
+    assert kept > 60 << 20
+    assert given_back < 8 << 20
