@@ -21,6 +21,30 @@ def test_a_file_is_written_whole_into_a_new_folder(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_text_is_read_in_the_encoding_that_its_byte_order_mark_declares(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("Größe\n道路\n".encode(encoding))
+    assert files.read_text(path) == "Größe\n道路\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("road\nGröße".encode("cp1252"), r"a\.txt is not UTF-8 text \(byte 0xf6 in line 2\): save it as UTF-8"),
+        ("a\nroad".encode("utf-16-le"), r"a\.txt is not UTF-8 text \(a zero byte in line 1\): save it as UTF-8"),
+        (b"\xff\xfea", r"a\.txt is not UTF-16 text \(byte 0x61 in line 1\): save it as UTF-8"),
+        (None, r"a\.txt cannot be read \(No such file or directory\)"),
+    ],
+)
+def test_text_in_another_encoding_is_refused_with_the_cure(tmp_path: Path, content: bytes | None, message: str) -> None:
+    path = tmp_path / "a.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(MaskwrightError, match=message):
+        files.read_text(path)
+
+
 def test_the_old_file_stays_when_writing_fails(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     files.write_text(path, "old")

@@ -1,7 +1,11 @@
-"""Atomic writing: to a temporary file in the same folder, flushed to disk, then renamed."""
+"""Files of the user's: text read in the encoding that it declares, and results written whole or not at all.
+
+Writing is atomic: to a temporary file in the same folder, flushed to disk, then renamed.
+"""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import os
@@ -13,6 +17,41 @@ from maskwright.core.errors import MaskwrightError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8, or in the encoding that its byte order mark declares.
+
+    Raises:
+        MaskwrightError: the file is missing or cannot be read, or is not text in such an encoding.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise MaskwrightError(
+            f"{path} cannot be read ({error.strerror or error}): check that it exists and its permissions"
+        ) from None
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+        place = text.find("\0")
+        wrong = f"a zero byte in line {text.count(chr(10), 0, place) + 1}" if place >= 0 else None
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        wrong = f"byte {content[error.start]:#04x} in line {line}"
+    if wrong is not None:
+        name = encoding.removesuffix("-sig").upper()
+        raise MaskwrightError(f"{path} is not {name} text ({wrong}): save it as UTF-8")
+    return text
 
 
 @contextlib.contextmanager
