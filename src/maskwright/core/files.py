@@ -18,7 +18,7 @@ from maskwright.core.errors import MaskwrightError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
+_LONGEST_OWNER = 100
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
@@ -107,8 +107,12 @@ def write_error(path: Path, error: OSError) -> MaskwrightError:
 
 
 def _new_beside(path: Path) -> Path:
-    """Make an empty file beside `path`, with the rights that the user's umask gives to any new file."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
+    """Make an empty file beside `path`, with the rights that the user's umask gives to any new file.
+
+    Its name tells whose it is, unless that is so long that the file system might not take more.
+    """
+    owner = f"{path.name}." if len(os.fsencode(path.name)) <= _LONGEST_OWNER else ""
+    temporary = path.with_name(f".{owner}{secrets.token_hex(4)}{path.suffix}")
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     return temporary
 
