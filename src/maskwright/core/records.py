@@ -17,6 +17,9 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 Severity = Literal["error", "warning", "note"]
 
+# The channel of a picture that holds a mask: ids in red, a cut-out in alpha.
+Channel = Literal["red", "alpha"]
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -46,10 +49,12 @@ class ImageRef:
     Attributes:
         path: the file.
         page: number of the page, counted from 0; None for a file that is read as one image.
+        more: files of the further channels, in their order, where each channel has a file of its own.
     """
 
     path: Path
     page: int | None = None
+    more: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, image: Self | Path | str) -> Self:
@@ -74,15 +79,48 @@ class MaskFile:
         kind: `index` (value -> class by `Dataset.value_to_index`), `color` (RGB -> class by
             `Dataset.color_to_index`), `instance` (0 is background, every other value one object of class 1), `values`
             (measured numbers, NaN where unknown).
+        channel: the only channel that holds the values; None for all.
     """
 
     file: ImageRef
     kind: Literal["index", "color", "instance", "values"]
+    channel: Channel | None = None
 
     @property
     def path(self) -> Path:
         """The mask file."""
         return self.file.path
+
+
+@dataclass(frozen=True)
+class MaskLayer:
+    """One of several mask files of an image.
+
+    Attributes:
+        mask: the file. `Dataset.value_to_index` tells where it shows background (0), and where to ignore.
+        index: class index of everything else in it; None if its values tell the class.
+    """
+
+    mask: MaskFile
+    index: int | None = None
+
+
+@dataclass(frozen=True)
+class MaskLayers:
+    """An annotation in several mask files. Where classes overlap, the one with fewer pixels in this image counts.
+
+    Attributes:
+        layers: at least one.
+        objects: each file shows one object.
+    """
+
+    layers: tuple[MaskLayer, ...]
+    objects: bool = False
+
+    @property
+    def path(self) -> Path:
+        """The first mask file."""
+        return self.layers[0].mask.path
 
 
 @dataclass(frozen=True)
@@ -115,7 +153,7 @@ class Shapes:
     normalized: bool = False
 
 
-Annotation = MaskFile | Shapes
+Annotation = MaskFile | MaskLayers | Shapes
 
 
 @dataclass(frozen=True)

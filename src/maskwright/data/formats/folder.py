@@ -6,26 +6,30 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import Dataset, Fault, MaskFile, Record
+from maskwright.core.records import Dataset, Fault, Record
 from maskwright.data.formats.classes import Meaning, meaning_of
+from maskwright.data.formats.field_of_view import truth_of
 from maskwright.data.formats.pairs import Pairing, find_pairs
 from maskwright.data.formats.scan import FEW_STRAYS, MOST_MASKS, scan_masks
+from maskwright.data.formats.split_lists import with_lists
 from maskwright.data.formats.stacks import image_pairs
 from maskwright.data.formats.tables import find_table, read_table
-from maskwright.data.formats.walk import images_below
+from maskwright.data.formats.walk import images_below, is_image, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
-    from maskwright.core.records import ImageRef, Split
+    from maskwright.core.records import Channel, ImageRef, Split
     from maskwright.data.formats.scan import Scan
     from maskwright.data.formats.stacks import ImagePair
     from maskwright.data.formats.tables import ClassTable
 
 # With a table of names the masks are scanned only to see how they are coded, for which a few suffice.
 _FEW_MASKS = 24
+# Above it, red is a colour that somebody chose to see, and not a class id.
+_HIGHEST_RED = 63
 
 
 def detect(root: Path) -> str | None:
@@ -40,43 +44,63 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     Raises:
         MaskwrightError: nothing pairs, or the mask files do not hold masks.
     """
-    pairing = find_pairs(root, images_below(root))
+    files = list(walk(root))
+    pairing = truth_of(root, [path for path in files if is_image(path)])
     if not pairing.pairs:
         raise nothing_pairs(root, pairing)
     pairs, stack_faults = image_pairs(root, pairing.pairs)
     if not pairs:
         raise MaskwrightError(f"{root}: {stack_faults[0].message}: {stack_faults[0].cure}")
-    masks = [pair.mask for pair in pairs]
+    pairs, list_faults = with_lists(root, files, pairs)
+    faults = [*pairing.faults, *stack_faults, *list_faults]
     if options.values:
-        meaning, coded = Meaning("values", Classes.named(("value",))), "files of measured values"
-        return _dataset(root, pairing, pairs, (meaning, coded), stack_faults)
+        meaning = Meaning("values", Classes.named(("value",)))
+        return dataset_of(root, pairs, meaning, f"{pairing.layout}: files of measured values", faults)
+    masks = [mask for pair in pairs for mask in (pair.mask, *pair.more)]
     table = table_for(root, masks, options)
-    scan = scan_masks(masks, _FEW_MASKS if pairing.instances or (table and len(table.entries) > 2) else MOST_MASKS)
+    few = pairing.instances or (table is not None and len(table.entries) > 2)
+    scan, channel = scan_with_red(masks, _FEW_MASKS if few else MOST_MASKS, table)
     meaning = meaning_of(table, scan, options, masks[0].path.parent, instances=pairing.instances)
-    faults = (*stack_faults, *mask_faults(meaning, scan, masks[0].path.parent))
-    return _dataset(root, pairing, pairs, (meaning, mask_words(meaning, scan)), faults)
+    layout = f"{pairing.layout}: {mask_words(meaning, scan)}" + (" in the red channel" if channel else "")
+    faults += mask_faults(meaning, scan, masks[0].path.parent)
+    return dataset_of(root, pairs, meaning, layout, faults, channel)
 
 
-def _dataset(
-    root: Path, pairing: Pairing, pairs: Sequence[ImagePair], coded: tuple[Meaning, str], faults: Sequence[Fault]
+def dataset_of(
+    root: Path,
+    pairs: Sequence[ImagePair],
+    meaning: Meaning,
+    layout: str,
+    faults: Sequence[Fault],
+    channel: Channel | None = None,
 ) -> Dataset:
-    """Put the pairs together; `coded` is what the masks mean, as a table and in words."""
-    meaning, words = coded
+    """Put the pairs together; `channel` is the one of the mask files that holds the ids, if not all do."""
     splits = meaningful_splits(pair.split for pair in pairs)
     records = tuple(
-        Record(pair.id, pair.image, MaskFile(pair.mask, meaning.kind), pair.split if splits else None, pair.group)
+        Record(pair.id, pair.image, pair.annotation(meaning.kind, channel), pair.split if splits else None, pair.group)
         for pair in pairs
     )
     return Dataset(
         root,
         "folder",
-        f"{pairing.layout}: {words}",
+        layout,
         meaning.classes,
         tuple(sorted(records, key=lambda record: record.id)),
         meaning.values,
         meaning.colors,
-        (*pairing.faults, *faults),
+        tuple(faults),
     )
+
+
+def scan_with_red(masks: list[ImageRef], most: int, table: ClassTable | None) -> tuple[Scan, Channel | None]:
+    """Scan masks, and only their red channel if no other ever differs from 0 and the values in it are ids."""
+    scan = scan_masks(masks, most)
+    red = {color[0] for color in scan.colors}
+    if table is not None and table.colored or not scan.colored or max(red, default=0) > _HIGHEST_RED:
+        return scan, None
+    if any(green or blue for _, green, blue in scan.colors):
+        return scan, None
+    return scan_masks(masks, most, "red"), "red"
 
 
 def nothing_pairs(root: Path, pairing: Pairing) -> MaskwrightError:
@@ -88,6 +112,9 @@ def nothing_pairs(root: Path, pairing: Pairing) -> MaskwrightError:
             f"{root} holds {pairing.images} image{'s' * (pairing.images > 1)} but no masks: put the masks in a folder "
             "masks/ next to images/, with the same names, or name them like image_mask.png"
         )
+    doubt = next((fault for fault in pairing.faults if fault.kind == "ambiguous"), None)
+    if doubt is not None:
+        return MaskwrightError(f"{root}: {doubt.message}: {doubt.cure}")
     return MaskwrightError(
         f"{root} holds {pairing.images} images and {pairing.masks} masks, but no image and mask have the same name "
         f"({'; '.join(fault.message for fault in pairing.faults[:2])}): give an image and its mask the same name"

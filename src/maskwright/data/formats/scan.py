@@ -13,7 +13,7 @@ from maskwright.data.readers import DecodeError, read_mask
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from maskwright.core.records import ImageRef
+    from maskwright.core.records import Channel, ImageRef
     from maskwright.data.formats.tables import Color
     from maskwright.data.readers import RawMask
 
@@ -105,8 +105,8 @@ class Scan:
         return self.indexed > 0 and min(self.wide, self.contiguous) >= most and max(self.values, default=0) >= 32
 
 
-def scan_masks(masks: list[ImageRef], most: int = MOST_MASKS) -> Scan:
-    """Decode at most `most` masks, evenly spread over `masks`, and count their values and colours.
+def scan_masks(masks: list[ImageRef], most: int = MOST_MASKS, channel: Channel | None = None) -> Scan:
+    """Decode at most `most` masks (or one channel of them), evenly spread, and count their values and colours.
 
     A mask that cannot be decoded is skipped here; the fingerprint, which opens every mask, reports it.
 
@@ -116,7 +116,7 @@ def scan_masks(masks: list[ImageRef], most: int = MOST_MASKS) -> Scan:
     scan = Scan(masks=len(masks))
     for mask in _spread(masks, most):
         try:
-            raw = read_mask(mask)
+            raw = read_mask(mask, channel)
         except DecodeError as error:
             scan.error = scan.error or error
             continue

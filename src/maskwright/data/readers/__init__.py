@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from maskwright.core.records import ImageRef
 from maskwright.data.readers import npy, raster, tiff
 from maskwright.data.readers.arrays import MAX_PIXELS, RawMask
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from maskwright.core.records import Channel
 
     Image = ImageRef | Path | str
 
@@ -92,7 +96,23 @@ def read_image(image: Image) -> NDArray[Any]:
             page; `kind` tells which.
     """
     ref, kind = _recognised(image)
+    if ref.more:
+        return _stacked(ref)
     return READERS[kind].image(ref, kind)
+
+
+def _stacked(ref: ImageRef) -> NDArray[Any]:
+    """Read the channels (H, W, C) that lie in files of their own."""
+    first, *others = (ImageRef(path) for path in (ref.path, *ref.more))
+    channels = [read_image(first)]
+    for other in others:
+        channel = read_image(other)
+        if channel.shape[:2] != channels[0].shape[:2]:
+            found, wanted = (f"{shape[1]}x{shape[0]}" for shape in (channel.shape, channels[0].shape))
+            message = f"is {found} pixels, but the first channel, {first.name}, is {wanted}"
+            raise DecodeError("size-mismatch", other, message, "save all channels of an image at one size")
+        channels.append(channel)
+    return np.concatenate(channels, axis=2)
 
 
 def image_size(image: Image) -> tuple[int, int]:
@@ -105,8 +125,12 @@ def image_size(image: Image) -> tuple[int, int]:
     return READERS[kind].size(ref, kind)
 
 
-def read_mask(image: Image) -> RawMask:
+def read_mask(image: Image, channel: Channel | None = None) -> RawMask:
     """Decode a mask file, or one page of a stack, to its values or colours; palette images give their indices.
+
+    Args:
+        image: the file.
+        channel: the one that holds the values: `red` of an image whose other channels are 0, or `alpha`.
 
     Returns:
         Integers (H, W), or colours (H, W, 3) in uint8.
@@ -116,7 +140,17 @@ def read_mask(image: Image) -> RawMask:
             `kind` tells which.
     """
     ref, kind = _recognised(image)
-    return READERS[kind].mask(ref, kind)
+    if channel == "alpha":
+        return raster.alpha(ref, kind)
+    raw = READERS[kind].mask(ref, kind)
+    return raw if channel is None or raw.array.ndim == 2 else _red(ref, raw)
+
+
+def _red(ref: ImageRef, raw: RawMask) -> RawMask:
+    if raw.array[..., 1:].any():
+        message = "holds colours, but in the other masks of this data set only red differs from 0, and is the class id"
+        raise DecodeError("unknown-label", ref, message, "save it like the other masks")
+    return RawMask(np.ascontiguousarray(raw.array[..., 0]), lossy=raw.lossy)
 
 
 def count_pages(path: Path) -> Pages:
