@@ -15,7 +15,7 @@ import numpy as np
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import MaskFile, MaskLayers, Shapes
-from maskwright.data.layers import layer_objects, paint_layers
+from maskwright.data.layers import layer_objects, overlap, paint_layers
 from maskwright.data.painting import paint, paint_objects
 from maskwright.data.readers import DecodeError, RawMask, read_image, read_mask
 
@@ -116,6 +116,15 @@ def read_objects(dataset: Dataset, record: Record, size: tuple[int, int]) -> Ite
         yield from _instances(dataset, _values(annotation.file, _sized_mask(annotation, record, size)))
     elif isinstance(annotation, MaskLayers) and annotation.objects:
         yield from layer_objects(annotation, lambda mask: _from_mask(dataset, mask, _sized_mask(mask, record, size)))
+
+
+def overlap_of(dataset: Dataset, layers: MaskLayers, record: Record, size: tuple[int, int]) -> tuple[int, int]:
+    """Return how many pixels of a record more than one class claims, and how many any class claims.
+
+    Raises:
+        DecodeError: as `read_label`.
+    """
+    return overlap(layers, lambda mask: _from_mask(dataset, mask, _sized_mask(mask, record, size)))
 
 
 def _sized_mask(mask: MaskFile, record: Record, size: tuple[int, int]) -> RawMask:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.paths import existing
 from maskwright.core.read_options import ReadOptions
-from maskwright.data.formats import cityscapes, coco, folder, voc, yolo
+from maskwright.data.formats import cityscapes, coco, folder, layers, voc, yolo
 from maskwright.data.formats.options import Format
 from maskwright.data.formats.pairs import find_pairs, not_masks
 from maskwright.data.formats.walk import is_image, walk
@@ -26,6 +26,7 @@ FORMATS: dict[str, Format] = {
     "voc": Format("JPEGImages/ with SegmentationClass/ and ImageSets/Segmentation/", voc.detect, voc.read),
     "coco": Format("a JSON file with images, categories and annotations with segmentation", coco.detect, coco.read),
     "yolo": Format("images/ with outlines in labels/*.txt, and a data.yaml with names", yolo.detect, yolo.read),
+    "layers": Format("images with several mask files each: a folder a class, or a file an object", layers.detect, layers.read),
     "folder": Format("images and mask files in two folders, or side by side", folder.detect, folder.read),
 }
 

@@ -96,7 +96,7 @@ def scan_with_red(masks: list[ImageRef], most: int, table: ClassTable | None) ->
     """Scan masks, and only their red channel if no other ever differs from 0 and the values in it are ids."""
     scan = scan_masks(masks, most)
     red = {color[0] for color in scan.colors}
-    if table is not None and table.colored or not scan.colored or max(red, default=0) > _HIGHEST_RED:
+    if (table is not None and table.colored) or not scan.colored or max(red, default=0) > _HIGHEST_RED:
         return scan, None
     if any(green or blue for _, green, blue in scan.colors):
         return scan, None

@@ -1,7 +1,7 @@
 """Which mask is that of which image: files with equal keys, from the strictest rule to the loosest. Opens no file.
 
 A rule pairs only where one image and one mask fit each other. Where several do, the strict rules leave all of them in
-doubt; masks that differ in a number after the word for a mask (`a_mask.png`, `a_mask_1.png`) are all those of one image.
+doubt. Masks that differ in a number after the word for a mask (`a_mask.png`, `a_mask_1.png`) all belong to one image.
 """
 
 from __future__ import annotations

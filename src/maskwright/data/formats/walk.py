@@ -17,7 +17,9 @@ _SKIPPED = frozenset({"__MACOSX", "__pycache__", "lost+found", "$RECYCLE.BIN", "
 
 
 def walk(root: Path) -> Iterator[Path]:
-    """Yield every file below `root`, folder by folder in sorted order; skip what is hidden or left by a system, and cycles of links.
+    """Yield every file below `root`, folder by folder in sorted order.
+
+    What is hidden or left by a system is skipped, and so are cycles of links.
 
     Raises:
         MaskwrightError: a folder cannot be listed.
@@ -59,9 +61,9 @@ def is_junk(part: str) -> bool:
 
 
 def record_id(root: Path, image: Path) -> str:
-    """Return the path of an image below the root in POSIX form; its whole path if it is elsewhere.
+    r"""Return the path of an image below the root in POSIX form; its whole path if it is elsewhere.
 
-    Bytes that are no UTF-8 are written as `\\xe9`, so that every stream takes the result.
+    Bytes that are no UTF-8 are written as `\xe9`, so that every stream takes the result.
     """
     below = parts_below(root, image)
     return printable(image.as_posix() if below is None else "/".join(below) or ".")
@@ -73,7 +75,7 @@ def folder_name(root: Path, folder: Path) -> str:
 
 
 def printable(name: str) -> str:
-    """Return a name as text: bytes that are no UTF-8, which Python keeps as lone surrogates, become `\\xe9`."""
+    r"""Return a name as text: bytes that are no UTF-8, which Python keeps as lone surrogates, become `\xe9`."""
     return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
