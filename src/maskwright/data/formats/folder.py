@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
@@ -53,43 +53,52 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         raise MaskwrightError(f"{root}: {stack_faults[0].message}: {stack_faults[0].cure}")
     pairs, list_faults = with_lists(root, files, pairs)
     faults = [*pairing.faults, *stack_faults, *list_faults]
+    reading = Reading("folder", pairing.layout, faults, instances=pairing.instances)
+    return dataset_of(root, pairs, options, reading)
+
+
+class Reading(NamedTuple):
+    """What a layout of images with one mask file each tells besides the pairs.
+
+    Attributes:
+        format: its name in `FORMATS`.
+        layout: the folders, in words.
+        faults: what was found so far.
+        table: the names that the layout itself gives; None to look for a table.
+        instances: the masks hold one id per object.
+    """
+
+    format: str
+    layout: str
+    faults: Sequence[Fault]
+    table: ClassTable | None = None
+    instances: bool = False
+
+
+def dataset_of(root: Path, pairs: Sequence[ImagePair], options: ReadOptions, reading: Reading) -> Dataset:
+    """Find out what the masks of `pairs` mean, and put everything together.
+
+    Raises:
+        MaskwrightError: the mask files do not hold masks.
+    """
+    faults, channel = [*reading.faults], None
     if options.values:
-        meaning = Meaning("values", Classes.named(("value",)))
-        return dataset_of(root, pairs, meaning, f"{pairing.layout}: files of measured values", faults)
-    masks = [mask for pair in pairs for mask in (pair.mask, *pair.more)]
-    table = table_for(root, masks, options)
-    few = pairing.instances or (table is not None and len(table.entries) > 2)
-    scan, channel = scan_with_red(masks, _FEW_MASKS if few else MOST_MASKS, table)
-    meaning = meaning_of(table, scan, options, masks[0].path.parent, instances=pairing.instances)
-    layout = f"{pairing.layout}: {mask_words(meaning, scan)}" + (" in the red channel" if channel else "")
-    faults += mask_faults(meaning, scan, masks[0].path.parent)
-    return dataset_of(root, pairs, meaning, layout, faults, channel)
-
-
-def dataset_of(
-    root: Path,
-    pairs: Sequence[ImagePair],
-    meaning: Meaning,
-    layout: str,
-    faults: Sequence[Fault],
-    channel: Channel | None = None,
-) -> Dataset:
-    """Put the pairs together; `channel` is the one of the mask files that holds the ids, if not all do."""
+        meaning, coded = Meaning("values", Classes.named(("value",))), "files of measured values"
+    else:
+        masks = [mask for pair in pairs for mask in (pair.mask, *pair.more)]
+        table = table_for(root, masks, options) if reading.table is None or options.classes else reading.table
+        few = reading.instances or (table is not None and len(table.entries) > 2)
+        scan, channel = scan_with_red(masks, _FEW_MASKS if few else MOST_MASKS, table)
+        meaning = meaning_of(table, scan, options, masks[0].path.parent, instances=reading.instances)
+        coded = mask_words(meaning, scan) + (" in the red channel" if channel else "")
+        faults += mask_faults(meaning, scan, masks[0].path.parent)
     splits = meaningful_splits(pair.split for pair in pairs)
     records = tuple(
         Record(pair.id, pair.image, pair.annotation(meaning.kind, channel), pair.split if splits else None, pair.group)
-        for pair in pairs
+        for pair in sorted(pairs, key=lambda pair: pair.id)
     )
-    return Dataset(
-        root,
-        "folder",
-        layout,
-        meaning.classes,
-        tuple(sorted(records, key=lambda record: record.id)),
-        meaning.values,
-        meaning.colors,
-        tuple(faults),
-    )
+    layout = f"{reading.layout}: {coded}"
+    return Dataset(root, reading.format, layout, meaning.classes, records, meaning.values, meaning.colors, tuple(faults))
 
 
 def scan_with_red(masks: list[ImageRef], most: int, table: ClassTable | None) -> tuple[Scan, Channel | None]:
