@@ -79,6 +79,22 @@ def replacing(path: Path) -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
 
 
+def check_name(folder: Path, name: str) -> None:
+    """Refuse a name that the file system of an existing folder does not take.
+
+    Raises:
+        MaskwrightError: it is too long.
+    """
+    try:
+        (folder / name).lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise MaskwrightError(
+                f"{name} has {len(os.fsencode(name))} bytes, which is too long for a file in {folder}: give the "
+                "image a shorter name"
+            ) from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically, in UTF-8."""
     with replacing(path) as temporary:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.paths import existing
 from maskwright.core.read_options import ReadOptions
-from maskwright.data.formats import alpha, cityscapes, coco, folder, layers, nnunet, supervisely, voc, yolo
+from maskwright.data.formats import alpha, cityscapes, coco, folder, layers, nnunet, supervisely_masks, voc, yolo
 from maskwright.data.formats.options import Format
 from maskwright.data.formats.pairs import find_pairs, not_masks
 from maskwright.data.formats.walk import is_image, walk
@@ -25,12 +25,14 @@ FORMATS: dict[str, Format] = {
     ),
     "voc": Format("JPEGImages/ with SegmentationClass/ and ImageSets/Segmentation/", voc.detect, voc.read),
     "nnunet": Format("imagesTr/CASE_0000.png with labelsTr/CASE.png, and dataset.json", nnunet.detect, nnunet.read),
-    "supervisely": Format(
-        "meta.json with DATASET/img/ and DATASET/masks_machine/", supervisely.detect, supervisely.read
+    "supervisely-masks": Format(
+        "meta.json with DATASET/img/ and DATASET/masks_machine/", supervisely_masks.detect, supervisely_masks.read
     ),
     "coco": Format("a JSON file with images, categories and annotations with segmentation", coco.detect, coco.read),
     "yolo": Format("images/ with outlines in labels/*.txt, and a data.yaml with names", yolo.detect, yolo.read),
-    "layers": Format("images with several mask files each: a folder a class, or a file an object", layers.detect, layers.read),
+    "layers": Format(
+        "images with several mask files each: a folder a class, or a file an object", layers.detect, layers.read
+    ),
     "folder": Format("images and mask files in two folders, or side by side", folder.detect, folder.read),
     "alpha": Format("images whose alpha channel is the mask; only if you name this format", alpha.detect, alpha.read),
 }

@@ -38,7 +38,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         raise MaskwrightError(f"{root} holds no images: give a folder of images with transparency")
     if options.map or options.ignore is not None or options.values:
         raise MaskwrightError(
-            "masks of alpha channels have two classes, so `read.map`, `read.ignore` and measured values cannot be used: "
+            "masks in alpha channels show two classes: `read.map`, `read.ignore` and measured values cannot be used; "
             "leave them out, or save the masks as files of their own"
         )
     scan = scan_masks([ImageRef(path) for path in images], channel="alpha")
@@ -54,7 +54,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         Record(
             record_id(root, path),
             ImageRef(path),
-            MaskFile(ImageRef(path), "index", "alpha"),
+            MaskFile(ImageRef(path), "index", channel="alpha"),
             place.split if splits else None,
         )
         for path, place in places.items()

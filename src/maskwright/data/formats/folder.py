@@ -98,7 +98,9 @@ def dataset_of(root: Path, pairs: Sequence[ImagePair], options: ReadOptions, rea
         for pair in sorted(pairs, key=lambda pair: pair.id)
     )
     layout = f"{reading.layout}: {coded}"
-    return Dataset(root, reading.format, layout, meaning.classes, records, meaning.values, meaning.colors, tuple(faults))
+    return Dataset(
+        root, reading.format, layout, meaning.classes, records, meaning.values, meaning.colors, tuple(faults)
+    )
 
 
 def scan_with_red(masks: list[ImageRef], most: int, table: ClassTable | None) -> tuple[Scan, Channel | None]:

@@ -58,7 +58,7 @@ def find_groups(root: Path, paths: list[Path]) -> Groups | None:
 
 
 def _by_class_folder(parts: Divided) -> list[Group]:
-    """Group masks/nut/0.png and masks/bolt/0.png under images/0.png: one folder, the last or the first, is the class."""
+    """Group masks/nut/0.png and masks/bolt/0.png under images/0.png: the last folder, or the first, is the class."""
     by_key = _unique({file: _bare(file) for file in parts.images})
     for place in (-2, 1):
         groups: dict[Path, Group] = {}
@@ -103,4 +103,6 @@ def _are_classes(found: list[Group]) -> bool:
     """Tell whether the files of several images share names that are no numbers: ID/masks/nut.png."""
     names = {name for group in found for name in group.masks}
     repeated = 2 * len(names) <= sum(len(group.masks) for group in found)
-    return len(found) > 1 and repeated and not any(naming.first_number(naming.bare_stem(name))[1] >= 0 for name in names)
+    return (
+        len(found) > 1 and repeated and not any(naming.first_number(naming.bare_stem(name))[1] >= 0 for name in names)
+    )

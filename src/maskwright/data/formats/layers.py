@@ -71,7 +71,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     classes, indices = _classes(root, groups, options)
     pairs, list_faults = with_lists(root, files, _pairs(root, groups))
     splits = meaningful_splits(pair.split for pair in pairs)
-    names = {mask.path: name if groups.classes else "object" for group in groups.found for name, mask in group.masks.items()}
+    names = {
+        mask.path: name if groups.classes else "object" for group in groups.found for name, mask in group.masks.items()
+    }
     kind = parts[0].meaning.kind
 
     def annotation(pair: ImagePair) -> MaskLayers:
@@ -105,8 +107,9 @@ def _part(name: str, masks: list[ImageRef], options: ReadOptions, parts: int) ->
     meaning = meaning_of(None, scan, options, folder, instances=False)
     if len(meaning.classes) > 2 or meaning.kind == "instance":
         raise MaskwrightError(
-            f"the masks of {name!r} in {folder} show {len(meaning.classes)} things, but where an image has several mask "
-            "files, each shows one class and background: keep one of the folders, if they show the same in several ways"
+            f"the masks of {name!r} in {folder} show {len(meaning.classes)} things, but where an image has several "
+            "mask files, each shows one class and background: keep one of the folders if they show the same in several "
+            "ways, or save a file for each class"
         )
     return _Part(name, folder, scan, meaning)
 
@@ -119,7 +122,8 @@ def _agreed(parts: Sequence[_Part]) -> tuple[dict[int, int], dict[tuple[int, int
     """
     if len({part.meaning.kind for part in parts}) > 1:
         raise MaskwrightError(
-            f"the masks in {parts[0].folder} hold {parts[0].meaning.kind} values and others do not: save all as 0 and 255"
+            f"the masks in {parts[0].folder} are read by {parts[0].meaning.kind}, and others are not: save all masks "
+            "as 0 and 255"
         )
     values: dict[int, int] = {}
     for value in sorted({value for part in parts for value in part.meaning.values}):
@@ -128,8 +132,8 @@ def _agreed(parts: Sequence[_Part]) -> tuple[dict[int, int], dict[tuple[int, int
         if len(seen) > 1:
             first, second = list(seen.values())[:2]
             raise MaskwrightError(
-                f"the value {value} means one thing in {first.folder} and another in {second.folder}: save the masks of "
-                "all classes as 0 and 255"
+                f"the value {value} means one thing in {first.folder} and another in {second.folder}: save the masks "
+                "of all classes as 0 and 255"
             )
         values[value] = next(iter(index for index in seen if index is not None), min(said))
     colors = {color: index for part in parts for color, index in part.meaning.colors.items()}
@@ -196,8 +200,8 @@ def _with_overlaps(dataset: Dataset) -> Dataset:
         return dataset
     share = twice / claimed
     message = (
-        f"classes overlap in {images} of {len(places)} images looked at, in {percent(share)} of the pixels of any class; "
-        "there, the class with fewer pixels in the image counts"
+        f"classes overlap in {images} of {len(places)} images looked at, in {percent(share)} of the pixels of any "
+        "class; there, the class with fewer pixels in the image counts"
     )
     cure = "if another class should count, remove these pixels from the mask of the smaller one"
     if share > _SEVERAL:

@@ -19,7 +19,7 @@ MASK_WORDS: tuple[str, ...] = (
     *("masks", "mask", "labels", "label", "annotations", "annotation", "annots", "annot", "anno", "gts", "gt"),
     *("groundtruth", "groundtruths", "segmentationclass", "segmentations", "segmentation", "segmaps", "segmap"),
     *("segs", "seg", "labelmaps", "labelmap", "targets", "target", "lbl", "lbls", "ann", "anns"),
-    *("manual", "1stmanual", "2ndmanual", "manual1", "manual2"),
+    *("manual", "1stmanual", "2ndmanual", "manual1", "manual2", "masksmachine", "maskshuman", "labelstr", "labelsts"),
     *("maskimages", "labelimages", "imagemasks", "imagelabels", "gtimages", "gtmasks", "segmentationmasks", "segmasks"),
 )
 INSTANCE_WORDS: tuple[str, ...] = (
@@ -28,6 +28,7 @@ INSTANCE_WORDS: tuple[str, ...] = (
 _IMAGE_WORDS: tuple[str, ...] = (
     *("images", "image", "imgs", "img", "jpegimages", "pngimages", "photos", "photo", "pictures", "inputs", "input"),
     *("rgb", "raw", "originals", "original", "originalimages", "rawimages", "frames", "scans", "patches", "sat"),
+    *("imagestr", "imagests"),
 )
 _ROLES: dict[str, Role] = {
     **dict.fromkeys(_IMAGE_WORDS, "image"),

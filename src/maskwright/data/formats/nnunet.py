@@ -47,9 +47,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         found, more = _part(root, part, split)
         pairs, faults = [*pairs, *found], [*faults, *more]
     if not pairs:
-        reason = f" ({faults[0].message})" if faults else f": it holds no images, but files of {about.get('file_ending')}"
+        reason = faults[0].message if faults else f"the files are {about.get('file_ending', 'no images')}"
         raise MaskwrightError(
-            f"{root}: no imagesTr/CASE_0000.png has a labelsTr/CASE.png{reason}. Volumes are not read: save their slices "
+            f"{root}: no imagesTr/CASE_0000.png has a labelsTr/CASE.png ({reason}). Volumes are not read: save their slices "
             "as images"
         )
     faults += _contradictions(root, about, pairs)
@@ -95,7 +95,8 @@ def _part(root: Path, part: str, split: Split) -> tuple[list[ImagePair], list[Fa
     cases, faults = _cases(root, images)
     if not labels.is_dir():
         message = f"{plural(len(cases), 'image')} in {images.name}/ have no labels, and can only be predicted"
-        return [], [Fault("unlabelled", "note", images, message, f"nothing needs to be done; labels go into {labels.name}/")]
+        cure = f"nothing needs to be done; if there are labels, put them into {labels.name}/"
+        return [], [Fault("unlabelled", "note", images, message, cure)]
     masks: defaultdict[str, list[Path]] = defaultdict(list)
     for path in images_below(labels):
         masks[path.relative_to(labels).with_suffix("").as_posix()].append(path)
@@ -108,7 +109,9 @@ def _part(root: Path, part: str, split: Split) -> tuple[list[ImagePair], list[Fa
             continue
         what = f"{len(own)} files" if own else "no file"
         message = f"case {case} has {what} of labels in {labels.name}/"
-        faults.append(Fault("unpaired", "error", files[0], message, f"keep one file {labels.name}/{case}{files[0].suffix}"))
+        faults.append(
+            Fault("unpaired", "error", files[0], message, f"keep one file {labels.name}/{case}{files[0].suffix}")
+        )
     for case, (label, *_) in masks.items():
         message = f"{record_id(root, label)} has no image {case}_0000 in {images.name}/"
         faults.append(Fault("unpaired", "warning", label, message, "add the image, or remove the label"))
@@ -156,7 +159,9 @@ def _contradictions(root: Path, about: dict[str, Any], pairs: list[ImagePair]) -
         channels = _channels(pairs[0].image)
         if channels not in {None, len(names)}:
             message = f"dataset.json names {plural(len(names), 'channel')}, but {pairs[0].image.name} has {channels}"
-            faults.append(Fault("dataset-json", "warning", path, message, "add the missing files, or correct channel_names"))
+            faults.append(
+                Fault("dataset-json", "warning", path, message, "add the missing files, or correct channel_names")
+            )
     return faults
 
 

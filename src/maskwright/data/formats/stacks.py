@@ -36,7 +36,7 @@ class ImagePair(NamedTuple):
 
     def annotation(self, kind: Literal["index", "color", "instance", "values"], channel: Channel | None) -> Annotation:
         """Return the mask file, or all mask files in layers."""
-        first, *more = (MaskFile(mask, kind, channel) for mask in (self.mask, *self.more))
+        first, *more = (MaskFile(mask, kind, channel=channel) for mask in (self.mask, *self.more))
         return MaskLayers(tuple(map(MaskLayer, (first, *more)))) if more else first
 
 

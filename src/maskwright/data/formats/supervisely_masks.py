@@ -25,7 +25,7 @@ _COLORS = "obj_class_to_machine_color.json"
 
 
 def detect(root: Path) -> str | None:
-    """Find meta.json, and img/ beside masks_machine/ or ann/ in folders below it."""
+    """Find meta.json, and img/ beside masks_machine/ in folders below it."""
     folders = _folders(root)
     return ", ".join(f"{folder.name}/img/" for folder in folders) if folders else None
 
@@ -38,11 +38,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """
     folders = _folders(root)
     if not folders:
-        raise MaskwrightError(f"{root} is no export of Supervisely: it needs meta.json, and DATASET/img/ below it")
-    if not any((folder / _MASKS).is_dir() for folder in folders):
         raise MaskwrightError(
-            f"{root} is an export of Supervisely without masks: export the project again with its app 'Export as masks', "
-            f"which writes {_MASKS}/ beside img/"
+            f"{root} is no export of Supervisely with masks: it needs meta.json, and DATASET/img/ with "
+            f"DATASET/{_MASKS}/, which the app 'Export as masks' writes"
         )
     pairs: list[ImagePair] = []
     faults: list[Fault] = []
@@ -51,16 +49,16 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         pairs, faults = [*pairs, *found], [*faults, *more]
     if not pairs:
         raise MaskwrightError(f"{root}: {faults[0].message}: {faults[0].cure}" if faults else f"{root} holds no images")
-    reading = Reading("supervisely", f"img/ + {_MASKS}/", faults, _table(root))
+    reading = Reading("supervisely-masks", f"img/ + {_MASKS}/", faults, _table(root))
     return dataset_of(root, pairs, options, reading)
 
 
 def _folders(root: Path) -> list[Path]:
-    """Return the folders of the project that hold img/ and something about it; none without a fitting meta.json."""
+    """Return the folders of the project that hold img/ and masks; none without a fitting meta.json."""
     if not (root / "meta.json").is_file() or not isinstance(_json(root / "meta.json").get("classes"), list):
         return []
     holding = (path.parent for path in sorted(root.glob("*/img")) if path.is_dir())
-    return [folder for folder in holding if (folder / _MASKS).is_dir() or (folder / "ann").is_dir()]
+    return [folder for folder in holding if (folder / _MASKS).is_dir()]
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -77,8 +75,6 @@ def _pairs(root: Path, folder: Path) -> tuple[list[ImagePair], list[Fault]]:
             File(path, naming.place((folder.name, word, *path.relative_to(folder / place).parts)))
             for path in images_below(folder / place)
         ]
-        if (folder / place).is_dir()
-        else []
         for place, word in (("img", "images"), (_MASKS, "masks"))
     )
     found = matched(images, masks, loosely=False)
