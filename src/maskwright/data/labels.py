@@ -15,12 +15,13 @@ import numpy as np
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import MaskFile, MaskLayers, Shapes
-from maskwright.data.layers import layer_objects, overlap, paint_layers
+from maskwright.core.text import plural
+from maskwright.data.layers import layer_objects, paint_layers
 from maskwright.data.painting import paint, paint_objects
 from maskwright.data.readers import DecodeError, RawMask, read_image, read_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -53,7 +54,7 @@ def read_label(dataset: Dataset, record: Record, size: tuple[int, int]) -> NDArr
     if isinstance(annotation, Shapes):
         return paint(annotation, size, record.image)
     if isinstance(annotation, MaskLayers):
-        return paint_layers(annotation, lambda mask: _from_mask(dataset, mask, _sized_mask(mask, record, size)))
+        return paint_layers(annotation, layer_reader(dataset, record, size))
     if annotation.kind == "values":
         known = np.isfinite(read_values(record, size)).any(axis=0)
         return np.where(known, 0, IGNORE).astype(np.uint8)
@@ -100,8 +101,7 @@ def read_pair(dataset: Dataset, record: Record) -> tuple[NDArray[Any], NDArray[n
 def read_objects(dataset: Dataset, record: Record, size: tuple[int, int]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
     """Yield each annotated object of one record, cropped to its bounding box and complete even if others cover it.
 
-    Only instance masks, a mask file an object, COCO and YOLO annotate objects; other records yield nothing. Ignored
-    objects are skipped.
+    Only masks of object ids, a mask file an object, and drawn shapes tell objects; ignored ones are skipped.
 
     Yields:
         (class index, bool (h, w)): the object's pixels within its bounding box, at least one of them set.
@@ -115,16 +115,12 @@ def read_objects(dataset: Dataset, record: Record, size: tuple[int, int]) -> Ite
     elif isinstance(annotation, MaskFile) and annotation.kind == "instance":
         yield from _instances(dataset, _values(annotation.file, _sized_mask(annotation, record, size)))
     elif isinstance(annotation, MaskLayers) and annotation.objects:
-        yield from layer_objects(annotation, lambda mask: _from_mask(dataset, mask, _sized_mask(mask, record, size)))
+        yield from layer_objects(annotation, layer_reader(dataset, record, size))
 
 
-def overlap_of(dataset: Dataset, layers: MaskLayers, record: Record, size: tuple[int, int]) -> tuple[int, int]:
-    """Return how many pixels of a record more than one class claims, and how many any class claims.
-
-    Raises:
-        DecodeError: as `read_label`.
-    """
-    return overlap(layers, lambda mask: _from_mask(dataset, mask, _sized_mask(mask, record, size)))
+def layer_reader(dataset: Dataset, record: Record, size: tuple[int, int]) -> Callable[[MaskFile], NDArray[np.uint8]]:
+    """Return what reads one of several mask files of a record; it raises what `read_label` raises."""
+    return lambda mask: _from_mask(dataset, mask, _sized_mask(mask, record, size))
 
 
 def _sized_mask(mask: MaskFile, record: Record, size: tuple[int, int]) -> RawMask:
@@ -249,15 +245,11 @@ def _snapped(
     return labels
 
 
-def _pixels(count: int) -> str:
-    return "1 pixel" if count == 1 else f"{count:,} pixels"
-
-
 def _unknown_value(mask: ImageRef, value: int, table: tuple[tuple[int, int], ...], count: int) -> DecodeError:
     return DecodeError(
         "unknown-label",
         mask,
-        f"holds label {value} ({_pixels(count)}), but the known labels are {_spans([key for key, _ in table])}",
+        f"holds label {value} ({plural(count, 'pixel')}), but the known labels are {_spans([key for key, _ in table])}",
         f"add a name for {value} to classes.txt, or map it with `read.map` {value}=ignore",
     )
 
@@ -267,7 +259,7 @@ def _unknown_color(mask: ImageRef, code: int, count: int, known: int) -> DecodeE
     return DecodeError(
         "unknown-color",
         mask,
-        f"holds the colour {red},{green},{blue} ({_pixels(count)}), which is not one of the {known} known colours",
+        f"holds the colour {red},{green},{blue} ({plural(count, 'pixel')}), which is not one of the {known} known colours",
         f"add a line NAME,{red},{green},{blue} to the table of colours (such as classes.csv), or save the mask "
         "without interpolation",
     )

@@ -20,7 +20,8 @@ from maskwright.data.formats.scan import MOST_MASKS, scan_masks
 from maskwright.data.formats.split_lists import with_lists
 from maskwright.data.formats.stacks import ImagePair
 from maskwright.data.formats.walk import images_below, is_image, record_id, walk
-from maskwright.data.labels import overlap_of
+from maskwright.data.labels import layer_reader
+from maskwright.data.layers import overlap
 from maskwright.data.readers import DecodeError, image_size
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def _with_overlaps(dataset: Dataset) -> Dataset:
     for record in (dataset.records[place] for place in places):
         assert isinstance(record.annotation, MaskLayers)
         try:
-            both, any_class = overlap_of(dataset, record.annotation, record, image_size(record.image))
+            both, any_class = overlap(record.annotation, layer_reader(dataset, record, image_size(record.image)))
         except DecodeError:  # reported when the pixels are asked for
             continue
         twice, claimed, images = twice + both, claimed + any_class, images + (both > 0)

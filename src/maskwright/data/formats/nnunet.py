@@ -42,7 +42,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     if detect(root) is None:
         raise MaskwrightError(f"{root} is not laid out as raw data of nnU-Net: it needs imagesTr/ and labelsTr/")
     about = _about(root / "dataset.json")
-    pairs, faults = [], []
+    pairs: list[ImagePair] = []
+    faults: list[Fault] = []
     for part, split in _PARTS.items():
         found, more = _part(root, part, split)
         pairs, faults = [*pairs, *found], [*faults, *more]
