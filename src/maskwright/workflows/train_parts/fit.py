@@ -48,7 +48,7 @@ def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
     """Run the loop to its end."""
     plan, dataset, task = training.plan, training.material.dataset, training.task
     torch.manual_seed(int(generator(plan.seed, "weights").integers(2**62)))
-    resumed = checkpoint.exists(training.run)
+    resumed = checkpoint.load(training.run) is not None
     segmenter, notes = first_network(plan, training.groups, dataset.classes.names, resumed=resumed)
     for sentence in (_network(plan, trained_share(segmenter).whole, resumed=resumed), *notes):
         training.on_event(Note(sentence))
