@@ -50,7 +50,7 @@ def _option(name: str, value: str | None) -> str | None:
     """Write a setting as an option; None if `name` is no setting. `value` begins with `=`."""
     if value is None:
         return FLAGS.get(name) or (f"--set {name}" if "." in name else None)
-    if name in OTHERS or name.startswith("read."):
+    if name in FLAGS:
         return f"{FLAGS[name]} {shlex.quote(value[1:])}"
     return f"--set {shlex.quote(name + value)}"
 

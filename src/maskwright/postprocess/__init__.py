@@ -31,7 +31,7 @@ def find_postprocessor(name: str) -> type[Postprocessor]:
         MaskwrightError: there is none of that name.
     """
     if name not in POSTPROCESSORS:
-        raise unknown_name("postprocessor", name, POSTPROCESSORS)
+        raise unknown_name("postprocessor", name, POSTPROCESSORS, "postprocess")
     return POSTPROCESSORS[name]
 
 

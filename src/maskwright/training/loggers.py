@@ -155,7 +155,7 @@ def check(names: tuple[str, ...]) -> None:
     """
     for name in names:
         if name not in LOGGERS:
-            raise unknown_name("logger", name, LOGGERS)
+            raise unknown_name("logger", name, LOGGERS, "log")
     if "wandb" in names and find_spec("wandb") is None:
         raise MaskwrightError('the logger wandb needs the package wandb: pip install "maskwright[wandb]"')
     if "wandb" in names and os.environ.get("RANK", "0") == "0":  # of several processes only the first one logs

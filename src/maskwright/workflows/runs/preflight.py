@@ -26,9 +26,9 @@ def check_training(root: Path, request: PlanRequest, out: Path | None = None) ->
     if request.plan_file is not None:
         read_plan(request.plan_file)
     if request.from_run is not None:
-        model_file(request.from_run)
+        model_file(request.from_run, "from_run")
     if request.weights is not None:
-        existing(request.weights)
+        existing(request.weights, "model.weights")
     if out is not None and os.environ.get("RANK", "0") == "0":  # the others may come when the first has begun the run
         check_out(out)
 
