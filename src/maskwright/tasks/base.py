@@ -139,8 +139,10 @@ class Task(Protocol):
         annotation: how mask files are read: `labels`, classes by value or colour; `values`, measured numbers.
         headline: the metric that models are compared by.
         writers: kind of file -> how `predict --save` writes it; the first is the default.
+        planned_loss: the section `loss` of the plan decides what `loss` returns; if not, settings there are refused.
     """
 
+    planned_loss: bool = False
     annotation: Literal["labels", "values"]
     headline: Metric
     writers: Mapping[str, Writer]

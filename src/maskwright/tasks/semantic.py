@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 class Semantic(Task):
     """The task `semantic`; see `tasks.base.Task` for what each method does."""
 
+    planned_loss = True
     annotation: Literal["labels", "values"] = "labels"
     headline = LABEL_METRICS[0]
     writers: Mapping[str, Writer] = label_files.WRITERS
