@@ -10,7 +10,8 @@ cover 80 to 85 % with five sequences, and 75 to 88 % for a rare class. The degre
 coverage to 93 to 97 %: fewer where a few rows dominate, as large groups and the images of a rare class do.
 
 With two or three rows there is no interval. It would be between a third and three quarters of the whole range wide, and
-rest on a normal distribution that so few rows cannot check.
+rest on a normal distribution that so few rows cannot check. There is none either where no row moves the value, as with
+copies of one image: such rows say nothing about others.
 
 Sources: Efron and Stein 1981, "The Jackknife Estimate of Variance"; Satterthwaite 1946, "An Approximate Distribution of
 Estimates of Variance Components".
@@ -31,6 +32,8 @@ FEWEST_ROWS = 4
 """Images or groups without which there is no interval."""
 AT_ONCE = 100
 """Rows left out together in one call of the measure: bounds the memory."""
+SAME = 1e-12
+"""Standard error, as a share of the value, up to which the rows are all alike: only rounding tells them apart."""
 FREEDOM = 1.5
 """Degrees of freedom = FREEDOM (sum u^2)^2 / sum u^4. Satterthwaite gives 2; with fewer than ten rows the sum of fourth
 powers is itself too small on average, and 1.5 covers in all settings of the benchmark."""
@@ -74,7 +77,8 @@ def intervals(
         top: (J,) the largest possible value, 1 or infinity.
 
     Returns:
-        Lower and upper bounds (J,). NaN where fewer than `FEWEST_ROWS` rows define the value.
+        Lower and upper bounds (J,). NaN where fewer than `FEWEST_ROWS` rows define the value, and where no row moves
+        it, unless it is 0 or the top.
     """
     value = measure(sums.sum(0, keepdims=True))[0]
     starts = range(0, len(sums), AT_ONCE)
@@ -89,7 +93,8 @@ def intervals(
         reach = top * _TAIL ** (1 / np.clip(rows, 1, _effective(sizes)))
         low = np.where(value == top, reach, np.where(value == 0, 0.0, low))
         high = np.where(value == top, top, np.where(value == 0, top - reach, high))
-    known = (rows >= FEWEST_ROWS) & np.isfinite(low) & np.isfinite(high)
+    extreme = (value == 0) | (value == top)
+    known = (rows >= FEWEST_ROWS) & (extreme | (error > SAME * np.abs(value))) & np.isfinite(low) & np.isfinite(high)
     return np.where(known, low, np.nan), np.where(known, high, np.nan)
 
 
