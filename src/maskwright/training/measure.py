@@ -15,6 +15,7 @@ from maskwright.core.targets import Target
 from maskwright.models import lora
 from maskwright.planning.cost import StepCost
 from maskwright.tasks import find_task
+from maskwright.training.ema import EMA
 from maskwright.training.processes import alone
 from maskwright.training.step import TrainingStep
 
@@ -74,7 +75,9 @@ class _Bench:
         fabric = alone(device, plan.train.precision)
         segmenter = models.create_from_plan(plan.model.plain(), task.channels(classes), plan.data.channels)
         lora.adapt(segmenter, plan.lora)
+        self.ema = EMA(segmenter, plan.optim.ema)
         self.step = TrainingStep(segmenter, plan, task.loss(plan, classes).to(device), fabric)
+        self.ema.model.to(device=device).to(memory_format=self.step.layout)
         # As it will be in the end: a backbone that is frozen for a while only gains time.
         self.step.begin(0 if plan.optim.freeze == "backbone" else math.inf, 1.0, plan.optim.lr)
         size = sample_size(plan, MOST_PIXELS[device.type])
@@ -106,12 +109,13 @@ class _Bench:
         return max(own, sum(kept.values()))
 
     def timed(self) -> tuple[float, float]:
-        """Return the seconds of forward and backward of all objectives, and of the optimiser."""
+        """Return the seconds of the passes of all objectives, and of the optimiser with the averaged weights."""
         times = [self._now()]
         self.step.fabric.backward(self.step.loss(*self.batch))
         self._objectives()
         times.append(self._now())
         self.step.update()
+        self.ema.update(self.step.segmenter, step=1)
         times.append(self._now())
         return times[1] - times[0], times[2] - times[1]
 
