@@ -1,7 +1,7 @@
 """What went wrong, in one paragraph, and the exit code. Knows exceptions and exit codes, and no verb.
 
 Exit codes: 0 success, 1 internal error, 2 user error (the data, the options, the machine), 130 interrupted, 129 and 143
-ended by SIGHUP and SIGTERM, 141 nobody reads the output any more (what a shell reports after SIGPIPE).
+ended by SIGHUP and SIGTERM, 141 output closed by its reader (what a shell reports after SIGPIPE).
 """
 
 from __future__ import annotations

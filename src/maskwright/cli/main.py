@@ -1,7 +1,7 @@
 """The entry point: the verbs, and the handling of every error. Imports nothing that is slow to import.
 
-Exit codes: 0 success, 1 internal error, 2 user error, 130 interrupted, 141 nobody reads the output any more. Each verb
-has its own file, named after it.
+Exit codes: 0 success, 1 internal error, 2 user error, 130 interrupted, 141 output closed by its reader. Each verb has
+its own file, named after it.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def run(arguments: Sequence[str]) -> int:
         arguments: everything after the name of the program.
 
     Raises:
-        BrokenPipeError: nobody reads stdout or stderr any more.
+        BrokenPipeError: the reader of stdout or stderr has closed it.
     """
     debug = "--debug" in arguments or bool(os.environ.get("MASKWRIGHT_DEBUG"))
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -150,7 +150,7 @@ def _usage(error: typer.TyperException) -> str:
 def _complain(paragraph: str, *, as_json: bool) -> None:
     """Write the message on stderr, and as a JSON document on stdout; depends on nothing but the streams."""
     if as_json and os.environ.get("RANK", "0") == "0":
-        with contextlib.suppress(BrokenPipeError):  # nobody reads stdout any more, and stderr has the message
+        with contextlib.suppress(BrokenPipeError):  # the reader has closed stdout; stderr has the message
             sys.stdout.write(json.dumps({"error": paragraph}, ensure_ascii=False) + "\n")
             sys.stdout.flush()
     sys.stderr.write(f"maskwright: {paragraph if paragraph.endswith('?') else paragraph.rstrip('.') + '.'}\n")
