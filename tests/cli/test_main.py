@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import importlib.metadata
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -150,6 +152,16 @@ def test_an_error_outlives_a_reader_that_has_gone(stand_in, capsys, monkeypatch:
     monkeypatch.setattr("maskwright.cli.main.json.dumps", failing(BrokenPipeError()))
     assert run(["inspect", "data", "--json"]) == 2
     assert capsys.readouterr().err == "maskwright: no.\n"
+
+
+@pytest.mark.parametrize("line", ["losses", "losses --json", "--help"])
+def test_it_ends_quietly_when_nobody_reads_on(line: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "maskwright", *line.split()]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def test_scores_say_of_which_scenes_alone_they_speak(scores: Scores, capsys: pyt
     few = replace(scores, groups=2, mean=unsure, scope="These two scenes only.")
     console().print(*score_tables(few, "test", 120))
     out = " ".join(capsys.readouterr().out.split())
-    assert "No intervals: they need at least four groups." in out
+    assert "No intervals: they need at least four groups that differ." in out
     assert "These two scenes only." in out
 
 

@@ -336,7 +336,7 @@ def test_the_plan_allows_what_the_network_does(stride: int) -> None:
 
 def test_a_stride_that_no_network_has_is_refused_by_its_value(tmp_path: Path) -> None:
     saved(tmp_path)
-    with pytest.raises(MaskwrightError, match=r"^output_stride is 5, and it must be 4, 8, 16 or 32: or leave it out"):
+    with pytest.raises(MaskwrightError, match=r"^output_stride is 5, and it must be 4, 8, 16 or 32: give one of these"):
         Predictor.load(tmp_path, "cpu", output_stride=5)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.cli.errors import DONE, YOURS
 from maskwright.cli.flags import in_flags
-from maskwright.cli.options import AsJson, ClassNames, Data, Format, GroupBy, Ignore, Map, Seed, read_options
+from maskwright.cli.options import AsJson, ClassNames, Data, Format, GroupBy, Ignore, Map, Seed, Task, read_options
 from maskwright.cli.tables import Column, number, pairs, percent, table
 from maskwright.cli.terminal import Terminal
 from maskwright.core.text import plural
@@ -32,6 +32,7 @@ def inspect(
     mapping: Map = None,
     group_by: GroupBy = None,
     seed: Seed = 0,
+    task: Task = None,
     as_json: AsJson = False,
 ) -> int:
     """Describe a data set and list its faults.
@@ -44,7 +45,7 @@ def inspect(
     terminal = Terminal(as_json=as_json)
     options = read_options(format_name, classes, ignore, mapping)
     with terminal.working() as watch:
-        fingerprint = measure(data, options, SplitPlan(group_by=group_by), seed, watch.counting("inspect"))
+        fingerprint = measure(data, options, SplitPlan(group_by=group_by), seed, watch.counting("inspect"), task)
     terminal.answer(fingerprint.to_json())
     terminal.show(*fingerprint_tables(fingerprint, terminal.width))
     return DONE if fingerprint.trainable else YOURS

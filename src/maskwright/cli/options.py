@@ -32,6 +32,7 @@ Format = Annotated[str | None, typer.Option("--format", metavar="NAME", help=REA
 ClassNames = Annotated[Path | None, typer.Option("--classes", metavar="FILE", help=READ_OPTIONS["classes"].help)]
 Ignore = Annotated[int | None, typer.Option(metavar="VALUE", help=READ_OPTIONS["ignore"].help, min=0)]
 Map = Annotated[list[str] | None, typer.Option("--map", metavar="FROM=TO", help=READ_OPTIONS["map"].help)]
+Task = Annotated[str | None, typer.Option("--task", metavar="NAME", help=REQUEST_OPTIONS["task"].help)]
 GroupBy = Annotated[str | None, typer.Option("--group-by", metavar="PATTERN", help=REQUEST_OPTIONS["group_by"].help)]
 
 

@@ -30,7 +30,11 @@ def console(*, stderr: bool = False, quiet: bool = False) -> Console:
     """Return a Rich console that prints text unchanged: no markup in file names, no emoji, no highlighting."""
     from rich.console import Console
 
-    return Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # Rich would exit with 1
+
+    return Plain(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
 
 
 class Terminal:

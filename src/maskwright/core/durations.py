@@ -19,11 +19,12 @@ SHORTEST = 10.0
 _TERM = re.compile(r"(\d+(?:\.\d+)?)\s*(hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)\s*", re.IGNORECASE)
 
 
-def parse_seconds(text: str | float) -> float:
+def parse_seconds(text: str | float, key: str | None = None) -> float:
     """Read a duration in seconds.
 
     Args:
         text: `90s`, `10m`, `1h30m`, `1.5h`, or a bare number of seconds.
+        key: of the setting that holds it.
 
     Raises:
         MaskwrightError: nothing of that kind, or not above zero.
@@ -34,10 +35,10 @@ def parse_seconds(text: str | float) -> float:
         seconds = _sum_of_terms(words)
     if seconds is None:
         raise MaskwrightError(
-            f"{words!r} is not a duration: write 90s, 10m or 1h30m, or a number of seconds such as 600"
+            f"{words!r} is not a duration: write 90s, 10m or 1h30m, or a number of seconds such as 600", key
         )
     if not math.isfinite(seconds) or seconds <= 0:
-        raise MaskwrightError(f"the duration {words!r} must be longer than zero: give e.g. 10m")
+        raise MaskwrightError(f"the duration {words!r} must be longer than zero: give e.g. 10m", key)
     return seconds
 
 

@@ -1,4 +1,4 @@
-"""Records: one image with its annotation, its split and its group, not yet decoded; and the faults found on the way.
+"""Records: one image with its annotation, its split and its group, not yet decoded; and the faults found while reading.
 
 Nothing here opens a file. `data.formats` makes records, `data.readers` decodes them.
 """
@@ -20,14 +20,14 @@ Severity = Literal["error", "warning", "note"]
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong with the data: what it is, in which file, and what to do about it.
+    """A fault in the data: what is wrong, in which file, and what to do about it.
 
     Attributes:
         kind: a short stable name (`unpaired`, `unreadable`, `size-mismatch`, `unknown-label`, `empty-mask`,
             `jpeg-mask`, `near-duplicate`, `class-in-one-split`, ...).
-        severity: `error` when this record cannot be used, `warning` when it can but the result may suffer,
-            `note` when one should merely know.
-        path: the file, or the folder, at fault.
+        severity: `error` if the record cannot be used, `warning` if it can be used but the result may suffer, `note` if
+            it is only for information.
+        path: the file or folder with the fault.
         message: value and rule, in one sentence.
         cure: what to do, in the imperative.
     """
@@ -41,7 +41,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class ImageRef:
-    """Where one image is: a file, or one page of a file that holds a stack of images.
+    """The location of one image: a file, or one page of a file that holds a stack of images.
 
     Attributes:
         path: the file.
@@ -67,7 +67,7 @@ class ImageRef:
 
 @dataclass(frozen=True)
 class MaskFile:
-    """An annotation that is a picture: one value, or one colour, a pixel.
+    """An annotation that is a picture: one value or colour per pixel.
 
     Attributes:
         file: the mask file, or one page of it.
@@ -102,7 +102,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Shapes:
-    """An annotation that is a list of objects; the mask is painted when it is asked for.
+    """An annotation that is a list of objects; the mask is painted on request.
 
     Attributes:
         path: the file that the shapes were read from.
@@ -127,8 +127,8 @@ class Record:
             page 3 of a stack.
         image: the image file, or one page of it.
         annotation: the truth, or None where there is none (prediction).
-        split: where the layout, or the split made by us, puts it.
-        group: what must not be torn apart by a split (patient, video, site).
+        split: the split that the layout, or our own division, assigns to it.
+        group: records of one group stay in one split (patient, video, site).
     """
 
     id: str
@@ -140,17 +140,17 @@ class Record:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a layout holds: the records and how to turn their files into label maps.
+    """The content of a data set: its records, and how to turn their files into label maps.
 
     Attributes:
-        root: the folder (or file) the user pointed at.
+        root: the folder (or file) that the user gave.
         format: name of the format in `data.formats.FORMATS`.
         layout: what was seen, in words, for people (`train/ + trainannot/, index PNG`).
         classes: names and colours, by class index.
         records: one an image, sorted by id.
         value_to_index: value in an index mask -> class index or `IGNORE`; a value that is missing is a fault.
         color_to_index: colour in an RGB mask -> class index or `IGNORE`.
-        faults: what was already wrong while reading the layout (unpaired files, unreadable tables).
+        faults: faults found while reading the layout (unpaired files, unreadable tables).
     """
 
     root: Path

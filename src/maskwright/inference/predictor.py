@@ -144,7 +144,10 @@ class Predictor:
                 stride that the network cannot have.
         """
         if output_stride not in {None, *STRIDES}:
-            raise MaskwrightError(f"output_stride is {output_stride}, and it must be 4, 8, 16 or 32: or leave it out")
+            raise MaskwrightError(
+                f"output_stride is {output_stride}, and it must be 4, 8, 16 or 32: give one of these, or leave it out",
+                "output_stride",
+            )
         file = model_file(Path(path))
         segmenter, card = bundle.load(file)
         if card.task not in TASKS:

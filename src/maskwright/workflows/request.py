@@ -159,7 +159,7 @@ class PlanRequest:
     @property
     def budget_seconds(self) -> float | None:
         """The budget in seconds, or None if none is given."""
-        return None if self.budget is None else parse_seconds(self.budget)
+        return None if self.budget is None else parse_seconds(self.budget, "budget")
 
     def values(self) -> Iterator[tuple[str, str, Any]]:
         """Yield (field, key of the plan, value) for every given field that sets a key."""
@@ -179,7 +179,7 @@ class PlanRequest:
             if key in given and plain not in (given[key], yaml_value(given[key])):
                 shown = f"{plain:g}" if isinstance(plain, float) else plain
                 raise MaskwrightError(
-                    f"`{name}` {shown} and `{key}={given[key]}` contradict each other: keep one of them"
+                    f"`{name}` {shown} and `settings` {key}={given[key]} contradict each other: keep one of them"
                 )
 
 

@@ -1,4 +1,4 @@
-"""One training, ready to run: what its parts have in common. Trains nothing."""
+"""One training, ready to run: the data that its parts share. Trains nothing."""
 
 from __future__ import annotations
 
