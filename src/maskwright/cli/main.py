@@ -6,12 +6,13 @@ Exit codes: 0 success, 1 internal error, 2 user error, 130 interrupted. Each ver
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
 import traceback
 import warnings
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from typer.main import get_command
@@ -116,8 +117,15 @@ def _main(arguments: list[str]) -> Any:
 
 def main() -> None:
     """Run the command line of this process, and exit with its code."""
+    escape_unprintable(sys.stdout)
     install_signal_handlers()
     sys.exit(run(sys.argv[1:]))
+
+
+def escape_unprintable(stream: TextIO) -> None:
+    r"""Make a stream write `\u80cc` for a character that its encoding lacks; stderr does so by itself."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _hush_libraries() -> None:
@@ -138,7 +146,7 @@ def _complain(paragraph: str, *, as_json: bool) -> None:
     """Write the message on stderr, and as a JSON document on stdout; depends on nothing but the streams."""
     if as_json and os.environ.get("RANK", "0") == "0":
         with contextlib.suppress(BrokenPipeError):  # nobody reads stdout any more, and stderr has the message
-            sys.stdout.write(json.dumps({"error": paragraph}, ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps({"error": paragraph}) + "\n")
             sys.stdout.flush()
     sys.stderr.write(f"maskwright: {paragraph if paragraph.endswith('?') else paragraph.rstrip('.') + '.'}\n")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ def _opened(path: Path) -> Iterator[Any]:
             "maskwright train wrote, or convert another library's weights with maskwright import"
         )
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
+        with open_safetensors(path) as file:
             yield file
     except SafetensorError as error:
         raise MaskwrightError(
@@ -81,6 +82,16 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from None
     except OSError as error:
         raise MaskwrightError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def open_safetensors(path: Path) -> Iterator[Any]:
+    """Open a safetensors file. The library refuses names that are not UTF-8, so such a file is opened by descriptor."""
+    with contextlib.ExitStack() as stack:
+        name = os.fsencode(path)
+        if name != name.decode(errors="ignore").encode():
+            name = b"/dev/fd/%d" % stack.enter_context(path.open("rb")).fileno()
+        yield stack.enter_context(safe_open(os.fsdecode(name), framework="pt", device="cpu"))
 
 
 def _of_torch_save(path: Path) -> bool:
