@@ -33,12 +33,14 @@ class Backbone(nn.Module, ABC):
         valid: the convolutions have no padding: each level has lost a margin; `lengths` returns the sizes.
         checkpointing: see `set_gradient_checkpointing`.
         settled: the output stride is built in and cannot be changed, not even to a coarser one.
+        notes: what was done to read the weights that it started from.
     """
 
     normalised = True
     valid = False
     checkpointing = False
     settled = False
+    notes: tuple[str, ...] = ()
 
     def __init__(self, in_channels: int, channels: Sequence[int], reductions: Sequence[int]) -> None:
         super().__init__()

@@ -171,7 +171,7 @@ _TIMM = "tu-"
 
 def recipe(name: str, weights: Path | None) -> Recipe:
     """Read a saved model of the library; see `importers.import_model`."""
-    published = find(name, weights)
+    published = find(name, weights, {_LAST})
     config, origin = published.config, published.origin
     architecture = _architecture(config, origin)
     _check(config, origin)
@@ -189,6 +189,7 @@ def recipe(name: str, weights: Path | None) -> Recipe:
         count=count,
         origin=origin,
         names=names,
+        notes=published.notes,
     )
 
 
