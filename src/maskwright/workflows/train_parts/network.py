@@ -35,7 +35,7 @@ def first_network(
     Raises:
         MaskwrightError: weights that are out of reach or do not fit.
     """
-    notes = []
+    notes: list[str] = []
     weights = None if plan.model.weights is None or resumed else Path(plan.model.weights)
     whole = weights is not None and is_whole_model(weights)
     model = plan.model.plain() if resumed or whole else plan.model
