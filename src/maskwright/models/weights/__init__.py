@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from maskwright.models.backbones.base import Backbone
     from maskwright.models.weights.parts import Part
     from maskwright.models.weights.torch_file import Choose
 
@@ -186,16 +185,6 @@ def check_fits(module: nn.Module, tensors: Mapping[str, Tensor], source: str) ->
             f"{source} does not fit the network ({_few(problems)}): it belongs to another architecture, other options "
             "or another number of channels. Give the file of this architecture"
         )
-
-
-def load_backbone(backbone: Backbone, path: Path) -> None:
-    """Load a file of backbone weights, and note on the backbone what was done.
-
-    Raises:
-        MaskwrightError: unreadable, or it does not fit.
-    """
-    tensors, backbone.notes = read_network(path, backbone.state_dict().keys())
-    load_exactly(backbone, tensors, str(path))
 
 
 def is_whole_model(path: Path) -> bool:
