@@ -314,6 +314,8 @@ def test_every_architecture_is_planned_on_a_backbone_that_it_can_stand_on(
     [
         ({"steps": 5, "budget": 60.0}, "`budget` and `steps` each set the length of the training: keep one"),
         ({"steps": 0}, "`steps` is 0, and it must be a whole number above 0"),
+        ({"steps": True}, "`steps` is True, and it must be a whole number above 0"),
+        ({"epochs": True}, "`epochs` is True, and it must be a number above 0"),
         ({"steps": 2.5}, "`steps` is 2.5, and it must be a whole number"),
         ({"steps": "5"}, "`steps` is '5', and it must be a whole number"),
         ({"epochs": -1.0}, "`epochs` is -1.0, and it must be a number above 0"),

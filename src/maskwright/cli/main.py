@@ -7,12 +7,13 @@ its own file, named after it.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
 import traceback
 import warnings
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from typer.main import get_command
@@ -123,6 +124,7 @@ def _main(arguments: list[str]) -> Any:
 
 def main() -> None:
     """Run the command line of this process, and exit with its code."""
+    escape_unprintable(sys.stdout)
     install_signal_handlers()
     try:
         code = run(sys.argv[1:])
@@ -131,6 +133,12 @@ def main() -> None:
         # What is still buffered goes nowhere: Python would complain about it while exiting.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
+
+
+def escape_unprintable(stream: TextIO) -> None:
+    r"""Make a stream write `\u80cc` for a character that its encoding lacks; stderr does so by itself."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _hush_libraries() -> None:
@@ -151,7 +159,7 @@ def _complain(paragraph: str, *, as_json: bool) -> None:
     """Write the message on stderr, and as a JSON document on stdout; depends on nothing but the streams."""
     if as_json and os.environ.get("RANK", "0") == "0":
         with contextlib.suppress(BrokenPipeError):  # the reader has closed stdout; stderr has the message
-            sys.stdout.write(json.dumps({"error": paragraph}, ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps({"error": paragraph}) + "\n")
             sys.stdout.flush()
     sys.stderr.write(f"maskwright: {paragraph if paragraph.endswith('?') else paragraph.rstrip('.') + '.'}\n")
 

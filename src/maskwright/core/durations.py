@@ -70,7 +70,8 @@ def check_lengths(lengths: Mapping[str, object]) -> None:
         raise MaskwrightError(f"{names} each set the length of the training: keep one of them")
     for name, value in given.items():
         whole = name.endswith("steps")
-        count = value if isinstance(value, int) or (isinstance(value, float) and not whole) else 0
+        kinds = int if whole else int | float
+        count = value if isinstance(value, kinds) and not isinstance(value, bool) else 0
         if not 0 < count <= LONGEST:
             rule = f"a {'whole ' if whole else ''}number above 0, and {LONGEST:.0e} at most"
             raise MaskwrightError(f"`{name}` is {value!r}, and it must be {rule}: give e.g. 20")

@@ -125,7 +125,7 @@ def save(path: Path, segmenter: Segmenter, card: Card) -> None:
     assert segmenter.in_channels == card.data.channels, "the card and the segmenter differ in their input channels"
     whole = card.model_copy(update={"model": resolved(card.model)})
     tensors = {name: _plain(tensor) for name, tensor in segmenter.state_dict().items()}
-    write_bytes(path, safetensors.torch.save(tensors, {CARD_KEY: whole.model_dump_json()}))
+    write_bytes(path, safetensors.torch.save(tensors, {CARD_KEY: json.dumps(whole.model_dump())}))
 
 
 def load(path: Path) -> tuple[Segmenter, Card]:

@@ -49,8 +49,7 @@ def write_report(path: Path, data: ReportData) -> None:
     Raises:
         MaskwrightError: the file cannot be written.
     """
-    # A file name that cannot be decoded must not prevent the page from being written.
-    write_text(path, render(data).encode("utf-8", "replace").decode("utf-8"))
+    write_text(path, render(data))
 
 
 def render(data: ReportData) -> str:

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save as serialised
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import write_bytes
 from maskwright.core.text import plural
+from maskwright.models.weights import open_safetensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,7 +173,7 @@ def _listed(run: Path) -> list[Path]:
 
 
 def _read(path: Path) -> Checkpoint:
-    with safe_open(path, framework="pt") as file:
+    with open_safetensors(path) as file:
         metadata = file.metadata() or {}
         if metadata[MARK] != VERSION:
             raise MaskwrightError(

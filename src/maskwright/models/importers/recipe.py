@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-COUNTER = "num_batches_tracked"
 _LAST = re.compile(r"(?:head|aux\.\d+\.classifier)\.1\.(?:weight|bias)")
 """Our names of the last layers, whose rows are the classes."""
 
@@ -49,11 +48,10 @@ class Recipe:
     def tensors_for(self, segmenter: nn.Module) -> dict[str, Tensor]:
         """Return the tensors in the form that `segmenter` has.
 
-        Adds the counters that old files lack and prediction does not need; reshapes a linear layer on pixels (K, C) to
-        the equivalent 1x1 convolution (K, C, 1, 1).
+        Reshapes a linear layer on pixels (K, C) to the equivalent 1x1 convolution (K, C, 1, 1).
         """
         own = segmenter.state_dict()
-        fitted = {name: own[name] for name in own if name.endswith(COUNTER)}
+        fitted: dict[str, Tensor] = {}
         for name, tensor in self.tensors.items():
             pointwise = name in own and own[name].shape == (*tensor.shape, 1, 1)
             fitted[name] = tensor[..., None, None] if pointwise else tensor

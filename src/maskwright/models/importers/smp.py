@@ -169,7 +169,7 @@ _TIMM = "tu-"
 
 def recipe(name: str, weights: Path | None) -> Recipe:
     """Read a saved model of the library; see `importers.import_model`."""
-    published = find(name, weights)
+    published = find(name, weights, {_LAST})
     config, origin = published.config, published.origin
     architecture = _architecture(config, origin)
     _check(config, origin)
@@ -182,6 +182,7 @@ def recipe(name: str, weights: Path | None) -> Recipe:
         tensors=tensors,
         count=rows_of(published.tensors, _LAST, origin),
         origin=origin,
+        notes=published.notes,
     )
 
 

@@ -108,6 +108,9 @@ NETWORKS = {
     ),
 }
 
+LAST_LAYERS = frozenset(network.last for network in NETWORKS.values())
+"""One of them is in every network that can be imported; SegFormer's is that of UPerNet."""
+
 
 def adapt(published: Published) -> tuple[ModelPlan, dict[str, Tensor], int]:
     """Return our model of a network in `NETWORKS`, its tensors by our names, and the number of its classes.

@@ -44,7 +44,7 @@ def data_hash(dataset: Dataset) -> str:
     total = zlib.crc32(repr(classes).encode())
     summed: set[Path] = set()
     for record in dataset.records:
-        total = zlib.crc32(record.id.encode(), total)
+        total = zlib.crc32(record.id.encode(errors="surrogatepass"), total)
         paths = [record.image.path]
         if isinstance(record.annotation, MaskFile):
             paths.append(record.annotation.path)

@@ -35,11 +35,12 @@ def first_network(
     Raises:
         MaskwrightError: the weights cannot be had or do not fit.
     """
-    notes = []
+    notes: list[str] = []
     weights = None if plan.model.weights is None or resumed else Path(plan.model.weights)
     whole = weights is not None and is_whole_model(weights)
     model = plan.model.plain() if resumed or whole else plan.model
     segmenter = models.create_from_plan(model, groups, plan.data.channels)
+    notes += [] if resumed else segmenter.backbone.notes
     if whole:
         assert weights is not None
         notes.append(str(take_over(segmenter, plan.model, names, weights)))
