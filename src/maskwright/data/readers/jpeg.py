@@ -11,7 +11,7 @@ import re
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _SCAN, _END = 0xDA, 0xD9
 # Inside the coded pixels 0xFF is followed by 0x00 or is a restart marker, but for the marker that ends them.
-_NEXT_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 # What may follow a scan: tables, another scan, the number of lines, a comment, application data, the end.
 _AFTER_SCAN = frozenset({0xC4, *range(0xD9, 0xDE), 0xFE, *range(0xE0, 0xF0)})
 
