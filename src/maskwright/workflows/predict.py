@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from maskwright.core.errors import MaskwrightError, out_of_memory, unknown_name
 from maskwright.core.files import write_error
 from maskwright.core.paths import check_folder
-from maskwright.data.readers import read_image
 from maskwright.inference import Predictor
 from maskwright.tasks.files import written_by_us
 from maskwright.workflows.predict_parts.sources import find_images
@@ -244,7 +243,7 @@ class _Writing:
 
     def _read(self, picture: Picture) -> NDArray[Any]:
         try:
-            return read_image(picture.image)
+            return self.predictor.read(picture.image)
         except (MaskwrightError, MemoryError) as error:
             raise _unusable(picture, error) from error
 

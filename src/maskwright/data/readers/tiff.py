@@ -7,11 +7,13 @@ stores as 0 is white for every viewer: such values are inverted here, for images
 from __future__ import annotations
 
 from dataclasses import replace
+from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from maskwright.data.readers.arrays import (
+    exif_orientation,
     plain_mask,
     plain_pixels,
     turn,
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Pages", "image", "mask", "orientation", "pages", "size"]
 
+_CLASSIC = {b"*\0", b"\0*"}
+
 
 def pages(ref: ImageRef, kind: str) -> Pages:
     """Count the pages of a file from its header alone."""
@@ -45,6 +49,9 @@ def size(ref: ImageRef, kind: str) -> tuple[int, int]:
 
 def orientation(ref: ImageRef, kind: str) -> int:
     """Return the orientation 1..8 that the header names."""
+    with ref.path.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as block:
+        if block[2:4] in _CLASSIC:  # read directly, since every image of a data set is asked
+            return exif_orientation(block)
     with TiffImage(ref, kind) as tiff:
         return tiff.orientation
 
