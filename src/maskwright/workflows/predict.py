@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from maskwright.workflows.predict_parts.sources import Picture
 
 
+_STORED = "images are read, and masks written, as pixels are stored, without the turn of EXIF: so were the model's"
+
+
 class Failure(NamedTuple):
     """An image, or a source, without a result.
 
@@ -147,6 +150,8 @@ def predict(
             failures.append(Failure(picture.image.path, str(error)))
     report(len(pictures), len(pictures))
     outputs = [file for image in images for file in image.files.values()]
+    if not predictor.card.upright:
+        notes = (*notes, _STORED)
     return PredictResult((*outputs, *writing.finish()), failures, tuple(images), notes)
 
 
