@@ -141,9 +141,8 @@ def _from_mask(dataset: Dataset, annotation: MaskFile, raw: RawMask) -> NDArray[
         labels = (values != 0).astype(np.uint8)
         for value, index in table:
             labels[values == value] = index
-    else:
-        labels = _look_up(annotation.file, values, table, lossy=raw.lossy)
-    return labels if raw.unknown is None else np.where(raw.unknown, np.uint8(IGNORE), labels)
+        return labels
+    return _look_up(annotation.file, values, table, lossy=raw.lossy)
 
 
 def _values(mask: ImageRef, raw: RawMask) -> NDArray[Any]:

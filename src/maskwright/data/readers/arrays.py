@@ -11,7 +11,7 @@ import numpy as np
 
 from maskwright.core.resources import free_memory
 from maskwright.data.readers.errors import DecodeError
-from maskwright.ops.no_data import missing, with_holes, with_nan
+from maskwright.ops.no_data import with_holes, with_nan
 
 if TYPE_CHECKING:
     from mmap import mmap
@@ -25,6 +25,8 @@ _SMALL_BYTES = 1 << 26
 _FEW_BANDS = 32
 _ORIENTATION_TAG = 0x0112
 _SWAPPED = frozenset({5, 6, 7, 8})
+# What stands in a mask of whole numbers for NaN, and for a declared value that no 32-bit integer holds.
+NO_DATA = -(2**31)
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,14 @@ class RawMask:
         array: integers (H, W), or colours (H, W, 3) in uint8.
         palette: colour table (256, 3) in uint8 of a palette image, whose indices `array` holds; None otherwise.
         lossy: JPEG-compressed, so that values near edges differ from what was drawn.
-        unknown: bool (H, W), where the file has NaN or says that there are no data; `array` holds another value of the
-            mask there. None if there are no such pixels.
+        nodata: the value in `array` that means "nothing was recorded here": the one that the file declares, or
+            `NO_DATA` for NaN; None if there is none.
     """
 
     array: NDArray[Any]
     palette: NDArray[np.uint8] | None = None
     lossy: bool = False
-    unknown: NDArray[np.bool_] | None = None
+    nodata: int | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -202,36 +204,55 @@ def plain_pixels(ref: ImageRef, array: NDArray[Any], declared: float | None = No
 
 
 def plain_mask(ref: ImageRef, array: NDArray[Any], declared: float | None = None) -> RawMask:
-    """Return a mask of integers (H, W), or colours (H, W, 3) in uint8.
+    """Return integers (H, W), or colours (H, W, 3) in uint8, from a decoded array.
 
     Args:
-        ref: the mask.
+        ref: the mask, for the message.
         array: (H, W) or (H, W, C), as stored.
-        declared: the value that the file declares for pixels without data. One that can be a class id (0 to 255) is a
-            value like any other: GIS software often declares that of the background.
+        declared: the value that the file declares to mean "no data", if any.
 
     Raises:
         DecodeError: `unreadable` for another number of channels, for fractions, and for colours of more than 8 bits.
     """
+    nodata = None
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.ndim == 3:
         return RawMask(_colours(ref, array))
+    if declared is not None and declared == np.rint(declared) and abs(declared) < -NO_DATA:
+        nodata = int(declared)
     if array.dtype == bool:
-        return RawMask(array.astype(np.uint8))
-    if array.dtype.kind not in "iuf":
+        array = array.astype(np.uint8)
+    elif array.dtype.kind == "f":
+        array, nodata = _whole(ref, array, declared, nodata)
+    if array.dtype.kind not in "iu":
         raise DecodeError("unreadable", ref, f"holds {array.dtype} values, not class ids", "save it as uint8")
-    holed = with_holes(array, None if declared is not None and 0 <= declared <= 255 else declared)
-    gone, values = missing(holed), np.asarray(array)
-    if gone is not None:
-        known = values[~gone]
-        values = np.where(gone, known.min() if known.size else 0, values)
-    if values.dtype.kind == "f":
-        if not np.array_equal(np.rint(values), values):
-            message = "holds fractions, but a mask of classes holds whole numbers"
-            raise DecodeError("unreadable", ref, message, "save it as uint8 class ids")
-        values = values.astype(np.int64)
-    return RawMask(np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("=")), unknown=gone)
+    return RawMask(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")), nodata=nodata)
+
+
+def _whole(
+    ref: ImageRef, array: NDArray[Any], declared: float | None, nodata: int | None
+) -> tuple[NDArray[np.int64], int | None]:
+    """Return whole numbers from floats (H, W), and the number that stands for NaN and the declared value in them."""
+    missing = np.isnan(array)
+    if declared is not None:
+        with np.errstate(over="ignore"):
+            missing |= array == array.dtype.type(declared)
+    if missing.any() and nodata is None:
+        nodata = NO_DATA
+    known = np.where(missing, 0, array)
+    if not np.array_equal(np.rint(known), known) or np.abs(known).max() > -NO_DATA:
+        message = "holds fractions or infinite values, but a mask of classes holds whole numbers"
+        raise DecodeError("unreadable", ref, message, "save it as uint8 class ids")
+    return np.where(missing, nodata or 0, known).astype(np.int64), nodata
+
+
+def number(text: object) -> float | None:
+    """Read a number from a tag; None if it is absent or no number."""
+    try:
+        return None if text is None else float(str(text))
+    except ValueError:
+        return None
 
 
 def _colours(ref: ImageRef, array: NDArray[Any]) -> NDArray[np.uint8]:

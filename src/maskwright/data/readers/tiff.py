@@ -70,7 +70,7 @@ def image(ref: ImageRef, kind: str) -> NDArray[Any]:
         elif tiff.has_palette:
             pixels = tiff.palette()[stored(tiff)]
         else:
-            declared = tiff.nodata
+            declared = _declared(tiff)
             pixels = tiff.without_alpha(np.atleast_3d(_as_seen(tiff)))
             if pixels.dtype == bool:
                 pixels = np.repeat(pixels, 3, axis=2)
@@ -85,12 +85,21 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
         tiff.check()
         array = upright(_as_seen(tiff), turn(ref, tiff.orientation))
         palette = tiff.palette() if tiff.has_palette else None
-        return replace(plain_mask(ref, array, tiff.nodata), palette=palette, lossy=tiff.lossy)
+        return replace(plain_mask(ref, array, _declared(tiff)), palette=palette, lossy=tiff.lossy)
 
 
 def _as_seen(tiff: TiffImage) -> NDArray[Any]:
     """Return the stored numbers, (H, W) or (H, W, C), those of WhiteIsZero inverted; floats have no white to invert."""
     values = stored(tiff)
-    if tiff.photometric != MIN_IS_WHITE or values.dtype.kind not in "bu":
+    if not _is_inverted(tiff):
         return values
     return ~values if values.dtype == bool else values.dtype.type(2**tiff.bits - 1) - values
+
+
+def _declared(tiff: TiffImage) -> float | None:
+    """Return the value that stands for no data among those seen."""
+    return 2**tiff.bits - 1 - tiff.nodata if tiff.nodata is not None and _is_inverted(tiff) else tiff.nodata
+
+
+def _is_inverted(tiff: TiffImage) -> bool:
+    return tiff.photometric == MIN_IS_WHITE and tiff.series.dtype.kind in "bu"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from maskwright.data.readers.arrays import require_room
+from maskwright.data.readers.arrays import number, require_room
 from maskwright.data.readers.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class TiffImage:
         self.photometric_offset = photometric.valueoffset if photometric is not None else None
         self.compression, self.bits = int(page.compression), int(page.bitspersample)
         self.orientation = int(turned.value) if turned is not None and 1 <= int(turned.value) <= 8 else 1
-        self.nodata = None if nodata is None else _number(str(nodata.value))
+        self.nodata = number(getattr(nodata, "value", None))
         self.lossy = self.compression in JPEG
         self._colormap = page.colormap
         self._extra = tuple(int(kind) for kind in page.extrasamples) if page.samplesperpixel > 1 else ()
@@ -221,11 +221,3 @@ def _channels_last(axes: str, shape: tuple[int, ...]) -> bool:
         return False
     first, _, last = shape
     return last <= _MOST_CHANNELS and not (first <= _MOST_CHANNELS and first < last)
-
-
-def _number(text: str) -> float | None:
-    """Read the value that GDAL writes for pixels without data: decimal, `nan`, `-inf`; None for anything else."""
-    try:
-        return float(text.strip().strip("\0"))
-    except ValueError:
-        return None
