@@ -154,7 +154,8 @@ class IntensityMeter:
         for name in ("total", "squares", "count"):
             sums[name] = sums.get(name, 0) + getattr(part, name)
         if part.dtype in _BINS:
-            self._counts = part.values if self._counts is None else self._counts + part.values
+            counts = np.asarray(part.values)
+            self._counts = counts if self._counts is None else self._counts + counts
             return
         self._samples = self._samples or [ValueSample(1 << 17) for _ in part.values]
         for sample, values in zip(self._samples, part.values, strict=True):

@@ -64,7 +64,7 @@ def no_data(image: NDArray[Any]) -> NDArray[np.bool_] | None:
     """Return which pixels (H, W) of an image have no data in any channel; None if there are none."""
     found = missing(image)
     if found is not None and found.ndim == 3:
-        found = found.all(axis=2)
+        found = np.asarray(found.all(axis=2))
     return found if found is not None and found.any() else None
 
 
