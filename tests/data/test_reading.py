@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from maskwright.core.records import ImageRef, Reading
@@ -102,3 +103,10 @@ def test_the_orientation_and_both_sizes_come_from_the_header(tmp_path: Path, nam
     assert image_size(tmp_path / name) == read_image(tmp_path / name).shape[:2] == STORED[::-1]
     assert image_size(stored) == read_image(stored).shape[:2] == STORED
     np.testing.assert_array_equal(np.rot90(read_image(stored), -1), read_image(tmp_path / name))
+
+
+@pytest.mark.parametrize("options", [{"byteorder": ">"}, {"byteorder": "<"}, {"bigtiff": True}])
+def test_the_orientation_of_any_tiff(tmp_path: Path, options: dict[str, object]) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros(STORED, np.uint8), extratags=[(274, "H", 1, 8, True)], **options)
+    assert image_orientation(tmp_path / "a.tif") == 8
+    assert image_size(tmp_path / "a.tif") == STORED[::-1]

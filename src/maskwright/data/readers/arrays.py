@@ -14,8 +14,6 @@ from maskwright.data.readers.errors import DecodeError
 from maskwright.ops.no_data import with_holes, with_nan
 
 if TYPE_CHECKING:
-    from mmap import mmap
-
     from numpy.typing import NDArray
 
     from maskwright.core.records import ImageRef
@@ -120,14 +118,12 @@ def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
     return (size[1], size[0]) if orientation in _SWAPPED else size
 
 
-def exif_orientation(exif: bytes | mmap | None) -> int:
-    """Read the orientation 1..8 from an EXIF block, or a TIFF file, which begins like one; 1 if there is none.
+def exif_orientation(exif: bytes | None) -> int:
+    """Read the orientation 1..8 from an EXIF block, which is built like a TIFF file; 1 if there is none.
 
     We parse these few bytes ourselves because libraries warn about, or fail on, damage in tags that we do not need.
     """
-    block = exif or b""
-    if block[:6] == b"Exif\x00\x00":
-        block = block[6:]
+    block = (exif or b"").removeprefix(b"Exif\x00\x00")
     order = {b"II": "<", b"MM": ">"}.get(block[:2])
     if order is None:
         return 1

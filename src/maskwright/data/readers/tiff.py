@@ -6,8 +6,8 @@ stores as 0 is white for every viewer: such values are inverted here, for images
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
-from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Pages", "image", "mask", "orientation", "pages", "size"]
 
 _CLASSIC = {b"*\0", b"\0*"}
+_TAGS_BYTES = 4096  # they are sorted, and the orientation is among the first
 
 
 def pages(ref: ImageRef, kind: str) -> Pages:
@@ -49,9 +50,12 @@ def size(ref: ImageRef, kind: str) -> tuple[int, int]:
 
 def orientation(ref: ImageRef, kind: str) -> int:
     """Return the orientation 1..8 that the header names."""
-    with ref.path.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as block:
-        if block[2:4] in _CLASSIC:  # read directly, since every image of a data set is asked
-            return exif_orientation(block)
+    with ref.path.open("rb") as stream:
+        head = stream.read(8)
+        order = "<" if head[:2] == b"II" else ">"
+        if len(head) == 8 and head[2:4] in _CLASSIC:  # read directly, since every image of a data set is asked
+            stream.seek(struct.unpack_from(f"{order}I", head, 4)[0])
+            return exif_orientation(head[:4] + struct.pack(f"{order}I", 8) + stream.read(_TAGS_BYTES))
     with TiffImage(ref, kind) as tiff:
         return tiff.orientation
 
