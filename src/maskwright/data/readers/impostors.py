@@ -59,9 +59,9 @@ def described(head: bytes) -> tuple[str, str]:
 
 def _media(brand: bytes) -> tuple[str, str]:
     if brand in _HEIF:
-        return "is a HEIC photograph, whatever its name says", f"convert it to {_RASTERS}: renaming does not"
+        return "is a HEIC photograph, whatever its name says", f"convert it to {_RASTERS}; a new name is not enough"
     if brand in {b"avif", b"avis"}:
-        return "is an AVIF image, whatever its name says", f"convert it to {_RASTERS}: renaming does not"
+        return "is an AVIF image, whatever its name says", f"convert it to {_RASTERS}; a new name is not enough"
     if brand == b"crx ":
         return "is a raw photograph (CR3)", f"export it as {_RASTERS}"
     return "is a video", "save its frames as images"
