@@ -114,7 +114,7 @@ def test_what_stands_in_backticks_can_be_typed(named: str) -> None:
         shown = shlex.split(in_flags(f"`{named}`"))
         assert shown[0].startswith("--"), f"`{named}` is no setting, option or command"
         assert shown[0] in options()[""]
-        if shown[0] == "--set":
+        if shown[0] == "--set" and len(shown) > 1:
             accept(shown[1])
 
 

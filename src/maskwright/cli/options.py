@@ -32,15 +32,20 @@ Format = Annotated[str | None, typer.Option("--format", metavar="NAME", help=REA
 ClassNames = Annotated[Path | None, typer.Option("--classes", metavar="FILE", help=READ_OPTIONS["classes"].help)]
 Ignore = Annotated[int | None, typer.Option(metavar="VALUE", help=READ_OPTIONS["ignore"].help, min=0)]
 Map = Annotated[list[str] | None, typer.Option("--map", metavar="FROM=TO", help=READ_OPTIONS["map"].help)]
+NoData = Annotated[float | None, typer.Option(metavar="VALUE", help=READ_OPTIONS["nodata"].help)]
 Task = Annotated[str | None, typer.Option("--task", metavar="NAME", help=REQUEST_OPTIONS["task"].help)]
 GroupBy = Annotated[str | None, typer.Option("--group-by", metavar="PATTERN", help=REQUEST_OPTIONS["group_by"].help)]
 
 
 def read_options(
-    format_name: str | None, classes: Path | None, ignore: int | None, mapping: list[str] | None
+    format_name: str | None,
+    classes: Path | None,
+    ignore: int | None,
+    mapping: list[str] | None,
+    nodata: float | None,
 ) -> ReadOptions:
     """Bundle the options for reading the data."""
-    return ReadOptions(format=format_name, classes=classes, ignore=ignore, map=parse_map(mapping or []))
+    return ReadOptions(format_name, classes, ignore, parse_map(mapping or []), nodata)
 
 
 def parse_map(items: list[str]) -> dict[int, int | Literal["ignore"]]:

@@ -40,16 +40,31 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How image files are read where they do not tell; the same for all images of a data set, and of a model.
+
+    Attributes:
+        nodata: value that stands for "nothing was measured here", besides the one that a file declares.
+        upright: turn images by their EXIF orientation; False to take the pixels as they are stored.
+    """
+
+    nodata: float | None = None
+    upright: bool = True
+
+
+@dataclass(frozen=True)
 class ImageRef:
     """The location of one image: a file, or one page of a file that holds a stack of images.
 
     Attributes:
         path: the file.
         page: number of the page, counted from 0; None for a file that is read as one image.
+        reading: how to read it.
     """
 
     path: Path
     page: int | None = None
+    reading: Reading = Reading()
 
     @classmethod
     def of(cls, image: Self | Path | str) -> Self:
@@ -161,6 +176,11 @@ class Dataset:
     value_to_index: dict[int, int] = field(default_factory=dict)
     color_to_index: dict[tuple[int, int, int], int] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+
+    @property
+    def reading(self) -> Reading:
+        """How the images are read, which is the same for all of them."""
+        return self.records[0].image.reading if self.records else Reading()
 
     @property
     def measured(self) -> bool:

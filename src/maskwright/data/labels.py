@@ -17,6 +17,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import MaskFile, Shapes
 from maskwright.data.painting import paint, paint_objects
 from maskwright.data.readers import DecodeError, RawMask, read_image, read_mask
+from maskwright.ops.no_data import no_data, with_nan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,18 +81,19 @@ def read_values(record: Record, size: tuple[int, int]) -> NDArray[np.float32]:
     values = read_image(annotation.file)
     if values.shape[:2] != size:
         raise _wrong_size(annotation.file, record, (values.shape[0], values.shape[1]), size)
-    return np.ascontiguousarray(np.moveaxis(values, -1, 0), np.float32)
+    return with_nan(np.moveaxis(values, -1, 0))
 
 
 def read_pair(dataset: Dataset, record: Record) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-    """Decode the image (H, W, C) and the label map (H, W) of one record, which have the same size.
+    """Decode the image (H, W, C) and the label map (H, W) of one record; where the image has no data, it is `IGNORE`.
 
     Raises:
         DecodeError: either cannot be read, their sizes differ, or the mask holds an unknown value or colour.
         MaskwrightError: the record has no annotation.
     """
     image = read_image(record.image)
-    return image, read_label(dataset, record, (image.shape[0], image.shape[1]))
+    label, gone = read_label(dataset, record, (image.shape[0], image.shape[1])), no_data(image)
+    return image, label if gone is None else np.where(gone, np.uint8(IGNORE), label)
 
 
 def read_objects(dataset: Dataset, record: Record, size: tuple[int, int]) -> Iterator[tuple[int, NDArray[np.bool_]]]:

@@ -35,7 +35,7 @@ class Block:
 
     Attributes:
         rows, columns: its position, in pixels of the image.
-        maps: float32 (C, rows, columns), all channel groups, activated.
+        maps: float32 (C, rows, columns), all channel groups, activated; NaN where the image has no data.
     """
 
     rows: slice

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.metrics import Judge
 from maskwright.metrics.confusion import confusion_matrix, iou, mean_defined, per_class
@@ -57,6 +58,7 @@ class LabelJudge:
                 down, across = top * stride - block.rows.start, left * stride - block.columns.start
                 part = block.maps[:, down::stride, across::stride].cpu().numpy()
                 thin[:, top : top + part.shape[1], left : left + part.shape[2]] = part
+        labels[(labels == IGNORE) & (truth == IGNORE)] = 0  # where the image has no data, no class is judged
         if self._judge is not None:
             self._judge.update(id, labels, truth, group=group, thin=thin)
             return

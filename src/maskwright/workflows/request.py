@@ -229,7 +229,8 @@ def check_resume(request: PlanRequest, out: Path | None) -> None:
     usual = PlanRequest()
     names = [entry.name for entry in fields(PlanRequest) if entry.name not in RESUMABLE]
     given = [name for name in names if name != "read" and getattr(request, name) != getattr(usual, name)]
-    given += [f"read.{entry.name}" for entry in fields(ReadOptions) if getattr(request.read, entry.name)]
+    read = [entry.name for entry in fields(ReadOptions)]
+    given += [f"read.{name}" for name in read if getattr(request.read, name) != getattr(usual.read, name)]
     if out is not None:
         given.append("out")
     if given:

@@ -119,6 +119,8 @@ def opened(run: Path, root: Path, request: EvaluateRequest) -> Evaluation:
         raise MaskwrightError(f"`split` is {split!r}, and it must be one of {', '.join(SPLITS)}, or all")
     predictor = Predictor.load(run, request.device, output_stride=request.output_stride)
     options = replace(request.read or split_lookup.reading(home), values=predictor.task.annotation == "values")
+    if options.nodata is None:
+        options = replace(options, nodata=predictor.card.nodata)
     dataset, notes = split_lookup.like_training(home, read_dataset(root, options))
     check_classes(predictor, dataset)
     records = tuple(record for record in dataset.records if record.annotation and split in {"all", record.split})

@@ -10,7 +10,7 @@ import numpy as np
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.seeds import generator
 from maskwright.core.time_budget import POSTPROCESS_SECONDS
-from maskwright.data.readers import read_image
+from maskwright.data.targets import read_sample
 from maskwright.ops.images import prepare
 from maskwright.postprocess import Sample, find_postprocessor
 
@@ -67,9 +67,9 @@ def fit(
 def _sample(predictor: Predictor, dataset: Dataset, record: Record, random: np.random.Generator) -> Sample | None:
     """Predict a record, or a window of it; None if it cannot be read or does not fit the model."""
     try:
-        image = read_image(record.image)
+        image, target = read_sample(dataset, record, predictor.task.target)
         predictor.check(image)
-        truth = predictor.task.target(dataset, record, (image.shape[0], image.shape[1])).labels
+        truth = target.labels
         top, left = (int(random.integers(max(side - WINDOW, 0) + 1)) for side in truth.shape)
         window = slice(top, top + WINDOW), slice(left, left + WINDOW)
         image, truth = image[window], truth[window]

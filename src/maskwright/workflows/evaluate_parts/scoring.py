@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.seeds import generator
-from maskwright.data.readers import read_image
 from maskwright.data.sequences import scope
+from maskwright.data.targets import read_sample
 from maskwright.ops.draw import to_rgb8
 from maskwright.report.content import Example
 from maskwright.report.pictures import reduced
@@ -158,7 +158,7 @@ def examples(
     ranked = _ranked(scores)
 
     def shown(entry: ImageScore) -> Example:
-        image, target = _decoded(predictor, dataset, by_id[entry.id])
+        image, target = read_sample(dataset, by_id[entry.id], predictor.task.target)
         result = predictor.result(image)
         painted = predictor.task.paint(to_rgb8(image), target, result, predictor.classes)
         legend = predictor.task.legend([target], [result], predictor.classes)
@@ -220,18 +220,13 @@ def _seen(predictor: Predictor, dataset: Dataset, records: Sequence[Record], dea
             return
 
 
-def _decoded(predictor: Predictor, dataset: Dataset, record: Record) -> tuple[NDArray[Any], Target]:
-    image = read_image(record.image)
-    return image, predictor.task.target(dataset, record, (image.shape[0], image.shape[1]))
-
-
 def _pair_for(predictor: Predictor, dataset: Dataset, record: Record) -> tuple[NDArray[Any], Target]:
     """Decode a record, and check that it fits the model.
 
     Raises:
         MaskwrightError: it cannot be read, or its pixel type is not one that the model fits.
     """
-    image, target = _decoded(predictor, dataset, record)
+    image, target = read_sample(dataset, record, predictor.task.target)
     try:
         predictor.check(image)
     except MaskwrightError as error:
