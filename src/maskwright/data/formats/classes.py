@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from maskwright.core.classes import IGNORE, Classes, default_palette, require_distinct
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats.scan import FEW_STRAYS
-from maskwright.data.formats.tables import ClassTable, Color, Entry
+from maskwright.data.formats.tables import ClassTable, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.read_options import ReadOptions
     from maskwright.data.formats.scan import Scan
+    from maskwright.data.formats.table_lines import Color
 
 _IGNORED_NAMES = frozenset(
     {"unlabelled", "unlabeled", "void", "ignore", "ignored", "ignoreregion", "unannotated", "dontcare", "donotcare"}
