@@ -22,6 +22,8 @@ _SMALL_BYTES = 1 << 26
 _MAX_BANDS = 32
 _ORIENTATION_TAG = 0x0112
 _SWAPPED = frozenset({5, 6, 7, 8})
+# What stands in a mask of whole numbers for NaN, and for a declared value that no 32-bit integer holds.
+NO_DATA = -(2**31)
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,14 @@ class RawMask:
         array: integers (H, W), or colours (H, W, 3) in uint8.
         palette: colour table (256, 3) in uint8 of a palette image, whose indices `array` holds; None otherwise.
         lossy: JPEG-compressed, so that values near edges differ from what was drawn.
+        nodata: the value in `array` that means "nothing was recorded here": the one that the file declares, or
+            `NO_DATA` for NaN; None if there is none.
     """
 
     array: NDArray[Any]
     palette: NDArray[np.uint8] | None = None
     lossy: bool = False
+    nodata: int | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -168,12 +173,18 @@ def plain_pixels(ref: ImageRef, array: NDArray[Any]) -> NDArray[Any]:
     return numbers
 
 
-def plain_mask(ref: ImageRef, array: NDArray[Any]) -> NDArray[Any]:
+def plain_mask(ref: ImageRef, array: NDArray[Any], declared: float | None = None) -> RawMask:
     """Return integers (H, W), or colours (H, W, 3) in uint8, from a decoded array.
+
+    Args:
+        ref: the mask, for the message.
+        array: as stored.
+        declared: the value that the file declares to mean "no data", if any.
 
     Raises:
         DecodeError: `unreadable` for another shape or for fractions.
     """
+    nodata = None
     shape = "x".join(str(length) for length in array.shape)
     if array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):
         array = array[0] if array.shape[0] == 1 else array[..., 0]
@@ -183,18 +194,41 @@ def plain_mask(ref: ImageRef, array: NDArray[Any]) -> NDArray[Any]:
         message = f"has shape {shape}, but a mask is HxW values or HxWx3 colours"
         raise DecodeError("unreadable", ref, message, "save it in one of these shapes")
     if array.ndim == 3:
-        return np.ascontiguousarray(array[..., :3].astype(np.uint8, copy=False))
+        return RawMask(np.ascontiguousarray(array[..., :3].astype(np.uint8, copy=False)))
+    if declared is not None and declared == np.rint(declared) and abs(declared) < -NO_DATA:
+        nodata = int(declared)
     if array.dtype == bool:
-        return array.astype(np.uint8)
-    if array.dtype.kind == "f":
-        whole = np.rint(array)
-        if not np.array_equal(whole, array):
-            message = "holds fractions, but a mask of classes holds whole numbers"
-            raise DecodeError("unreadable", ref, message, "save it as uint8 class ids")
-        array = whole.astype(np.int64)
+        array = array.astype(np.uint8)
+    elif array.dtype.kind == "f":
+        array, nodata = _whole(ref, array, declared, nodata)
     if array.dtype.kind not in "iu":
         raise DecodeError("unreadable", ref, f"holds {array.dtype} values, not class ids", "save it as uint8")
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    return RawMask(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")), nodata=nodata)
+
+
+def _whole(
+    ref: ImageRef, array: NDArray[Any], declared: float | None, nodata: int | None
+) -> tuple[NDArray[np.int64], int | None]:
+    """Return whole numbers from floats (H, W), and the number that stands for NaN and the declared value in them."""
+    missing = np.isnan(array)
+    if declared is not None:
+        with np.errstate(over="ignore"):
+            missing |= array == array.dtype.type(declared)
+    if missing.any() and nodata is None:
+        nodata = NO_DATA
+    known = np.where(missing, 0, array)
+    if not np.array_equal(np.rint(known), known) or np.abs(known).max() > -NO_DATA:
+        message = "holds fractions or infinite values, but a mask of classes holds whole numbers"
+        raise DecodeError("unreadable", ref, message, "save it as uint8 class ids")
+    return np.where(missing, nodata or 0, known).astype(np.int64), nodata
+
+
+def number(text: object) -> float | None:
+    """Read a number from a tag; None if it is absent or no number."""
+    try:
+        return None if text is None else float(str(text))
+    except ValueError:
+        return None
 
 
 def rgb_from_bgr(array: NDArray[Any]) -> NDArray[Any]:

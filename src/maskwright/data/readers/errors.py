@@ -10,7 +10,9 @@ from maskwright.core.records import Fault
 if TYPE_CHECKING:
     from maskwright.core.records import ImageRef, Severity
 
-DecodeKind = Literal["unreadable", "truncated", "bomb", "nan", "size-mismatch", "unknown-label", "unknown-color"]
+DecodeKind = Literal[
+    "unreadable", "truncated", "bomb", "nan", "size-mismatch", "unknown-label", "unknown-color", "unclear-white"
+]
 
 
 class DecodeError(MaskwrightError):
@@ -18,7 +20,7 @@ class DecodeError(MaskwrightError):
 
     Attributes:
         kind: short and stable: `unreadable`, `truncated`, `bomb` (too large to decode), `nan`, `size-mismatch`,
-            `unknown-label`, `unknown-color`.
+            `unknown-label`, `unknown-color`, `unclear-white` (a mask of 0 and 255 among others).
         image: the faulty file, or the faulty page of it.
         message: value and rule, in one clause without a subject.
         cure: what to do, in the imperative.

@@ -29,7 +29,7 @@ def image(ref: ImageRef, kind: str) -> NDArray[Any]:
 
 def mask(ref: ImageRef, kind: str) -> RawMask:
     """Read values (H, W) or colours (H, W, 3)."""
-    return RawMask(plain_mask(ref, np.array(_mapped(ref, kind))))
+    return plain_mask(ref, np.array(_mapped(ref, kind)))
 
 
 def _mapped(ref: ImageRef, kind: str) -> NDArray[Any]:

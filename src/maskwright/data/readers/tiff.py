@@ -21,6 +21,7 @@ from PIL import TiffImagePlugin
 from maskwright.data.readers.arrays import (
     RawMask,
     bands_last,
+    number,
     plain_mask,
     plain_pixels,
     require_room,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 _ERRORS = (OSError, ValueError, IndexError, KeyError, TypeError, RuntimeError, struct.error, zlib.error)
 _MIN_IS_WHITE, _PALETTE, _SEPARATED, _YCBCR = 0, 3, 5, 6
 _ALPHA = {1, 2}  # values of the tag ExtraSamples: associated and unassociated alpha; 0 is an ordinary channel
+_GDAL_NODATA = 42113
 _COPY_AGAIN = "copy it again from its source, or remove it"
 
 
@@ -96,9 +98,10 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
     """Decode to values (H, W) or colours (H, W, 3) as stored; palette images give their indices."""
     with _Tiff(ref, kind) as tiff:
         tiff.check()
-        array = plain_mask(ref, _values(tiff))
+        raw = plain_mask(ref, _values(tiff), tiff.nodata)
         palette = tiff.palette() if tiff.photometric == _PALETTE else None
-        return RawMask(np.ascontiguousarray(upright(array, tiff.orientation)), palette, lossy=tiff.lossy)
+        array = np.ascontiguousarray(upright(raw.array, tiff.orientation))
+        return RawMask(array, palette, lossy=tiff.lossy, nodata=raw.nodata)
 
 
 class _Tiff:
@@ -120,6 +123,7 @@ class _Tiff:
             self.photometric, self.compression = int(page.photometric), int(page.compression)
             self._colormap = page.colormap
             self._extra = tuple(int(kind) for kind in page.extrasamples) if page.samplesperpixel > 1 else ()
+            self.nodata = number(getattr(page.tags.get(_GDAL_NODATA), "value", None))
             tag = page.tags.get(274)
             turned = int(tag.value) if tag is not None else 1
             self._whole = ref.page is None or (ref.page == 0 and self.pages.number == 1)
