@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.data.formats.classes import means_ignore
+from maskwright.data.formats.entries import means_ignore
 from maskwright.data.formats.tables import Entry, find_table, read_table
 
 PLAIN = (Entry(0, "road"), Entry(1, "traffic light"), Entry(2, "sky"))

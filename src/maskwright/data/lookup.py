@@ -119,7 +119,7 @@ def _with_nodata(known: Mapping[int, int], nodata: int | None) -> Table:
 
 def _look_up(mask: ImageRef, values: NDArray[Any], table: Table, *, lossy: bool) -> NDArray[np.uint8]:
     """Map values (H, W) to class indices by table; an unknown one is an error, or becomes the nearest if `lossy`."""
-    if values.dtype not in (np.uint8, np.uint16) and 0 <= values.min() and values.max() < 65536:
+    if values.dtype not in (np.uint8, np.uint16) and values.min() >= 0 and values.max() < 65536:
         values = values.astype(np.uint16)
     if values.dtype == np.uint8:
         indices, known = _tables(table, 1)
@@ -207,6 +207,8 @@ def _rgb(color: Sequence[int]) -> str:
 def _unclear_white(mask: ImageRef, count: int, others: list[int]) -> DecodeError:
     """Say that nothing tells whether 255 is the foreground or ignored in a mask that holds no other class."""
     first = f", or `read.map` 255={others[0]} if it means what {others[0]} means elsewhere" if others else ""
+    if len(others) == 1:
+        first += f", or `read.map` {others[0]}=ignore if {others[0]} is an error"
     return DecodeError(
         "unclear-white",
         mask,

@@ -82,7 +82,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         tuple(sorted(records, key=lambda record: record.id)),
         meaning.values,
         meaning.colors,
-        (*(fault for base in bases for fault in base.faults), *mask_faults(meaning, scan, masks[0].path.parent)),
+        (*(fault for base in bases for fault in base.faults), *mask_faults(meaning, scan)),
+        meaning.white,
+        meaning.palette,
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from maskwright.core.records import ImageRef
 from maskwright.data.readers import npy, raster, tiff
-from maskwright.data.readers.arrays import MAX_PIXELS, RawMask
+from maskwright.data.readers.arrays import MAX_PIXELS, NO_DATA, RawMask
 from maskwright.data.readers.errors import DecodeError
 from maskwright.data.readers.tiff import Pages
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
+    "NO_DATA",
     "DecodeError",
     "Pages",
     "RawMask",

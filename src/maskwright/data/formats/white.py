@@ -1,0 +1,89 @@
+"""What 255 means in masks of values: white, ignored, or a class; and whether all masks agree. Knows no names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.records import Fault
+from maskwright.data.formats.evidence import fills_regions
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from maskwright.data.formats.scan import Scan
+
+_WHITE = 255
+_MOST_GREYS = 18
+# Ignoring more than this share of the pixels without a word from the user deserves a warning, whatever their shape.
+_MUCH = 0.1
+
+
+class White(NamedTuple):
+    """What an unnamed 255 means in masks that hold other classes.
+
+    Attributes:
+        alone: class index or `IGNORE` in a mask that holds no value but 0 and 255; None where nothing tells.
+        region: it fills regions and does not only outline those of other values.
+    """
+
+    alone: int | None
+    region: bool
+
+
+def two_conventions(scan: Scan, aside: Collection[int]) -> bool:
+    """Tell whether some masks hold 0 and 255, others 0 and 1, and none anything else but values `aside`."""
+    sets = [held.values.keys() - aside for held in scan.held]
+    both = any({0, _WHITE} == values for values in sets) and any(1 in values for values in sets)
+    return both and all(values <= {0, 1} or values <= {0, _WHITE} for values in sets)
+
+
+def evenly_spaced(values: Collection[int]) -> bool:
+    """Tell whether three or more values divide 0..255 evenly, as 0, 127 and 255 do: greys that stand for classes."""
+    steps = len(values) - 1
+    greys = enumerate(sorted(values))
+    return 2 <= steps < _MOST_GREYS and all(abs(value - place * _WHITE / steps) <= 1 for place, value in greys)
+
+
+def unnamed_white(scan: Scan, aside: Collection[int]) -> White:
+    """Judge by the masks that hold both 255 and other classes; values `aside` do not count.
+
+    Where 255 fills regions there, or is a frame, it means the same in all masks. Where it only outlines regions, or
+    occurs in no such mask, a mask of 0 and 255 follows another convention.
+    """
+    among = [held for held in scan.held if _WHITE in held.values and held.values.keys() - aside - {0, _WHITE}]
+    region = bool(among) and fills_regions(among, _WHITE)
+    return White(IGNORE if region else None, region)
+
+
+def white_fault(scan: Scan, white: White, folder: Path) -> tuple[Fault, ...]:
+    """Warn where an unnamed 255 that is ignored fills regions, or much of the masks."""
+    share = scan.values[_WHITE] / max(1, sum(scan.values.values()))
+    if not (white.region or share > _MUCH):
+        return ()
+    return (
+        Fault(
+            "white-ignored",
+            "warning",
+            folder,
+            f"255 {'fills regions' if white.region else 'occurs'} in {scan.holders[_WHITE]} of {scan.looked} "
+            f"{'scanned ' if scan.looked < scan.masks else ''}masks ({share:.1%} of the pixels), and is ignored "
+            "because no table names it",
+            "if it is a class, list all values in classes.txt, one id,name a line, among them 255,NAME; if it is to "
+            "be ignored, say so with `read.ignore` 255",
+        ),
+    )
+
+
+def conventions_fault(scan: Scan, folder: Path) -> Fault:
+    """Tell that two conventions of binary masks were found, and how each is read."""
+    white = scan.holders[_WHITE]
+    return Fault(
+        "two-conventions",
+        "note",
+        folder,
+        f"{white} of {scan.looked} {'scanned ' if scan.looked < scan.masks else ''}masks hold 0 and 255, the others 0 "
+        "and 1: 255 and 1 both count as the foreground",
+        "nothing needs to be done; if 255 is to be ignored, use `read.ignore` 255",
+    )
