@@ -284,12 +284,11 @@ def test_how_many_masks_may_hold_a_slip(masks, looked, holders, rare):
 
 
 def test_a_value_of_several_masks_or_with_a_name_is_no_slip(tmp_path):
-    several = read_dataset(speckled(tmp_path / "several", 37, 2))
-    assert [fault.kind for fault in several.faults] == ["white-ignored"]
+    assert not read_dataset(speckled(tmp_path / "several", 37, 2)).faults
     assert meaning(tmp_path / "several")[1][255] == IGNORE
     named = speckled(tmp_path / "named", 2, 1)
     (named / "classes.txt").write_text("ground\ncrack\npit\n")
-    assert [fault.kind for fault in read_dataset(named).faults] == ["white-ignored"]
+    assert not read_dataset(named).faults
     assert [fault.kind for fault in read_dataset(speckled(tmp_path / "few", 37, 1, count=4)).faults] == [
         "white-ignored"
     ]

@@ -222,6 +222,22 @@ def test_a_few_interpolated_masks_among_clean_ones(tmp_path):
     assert kinds(tmp_path) == ["soft-mask"]
 
 
+def test_a_mask_of_0_and_1_among_interpolated_ones_is_a_fault(tmp_path):
+    soft = [resized(mask) for mask in binary(255, 5)]
+    save(tmp_path, [*soft, *binary(1, 2), np.zeros((SIDE, SIDE), np.uint8)])
+    white = sum(int((mask >= 128).sum()) for mask in soft)
+    assert counts(tmp_path) == {"background": 6 * SIDE**2 - white, "foreground": white, "faults": 2}
+    assert counts(tmp_path, map={1: 255}).get("faults") is None
+
+
+def test_thin_layers_in_the_order_of_their_ids_are_classes(tmp_path):
+    layers = np.zeros((SIDE, SIDE), np.uint8)
+    for value in range(1, 10):
+        layers[10 + 2 * value :] = value
+    save(tmp_path, [layers] * 4)
+    assert counts(tmp_path)["class-5"] == 4 * 2 * SIDE
+
+
 def test_interpolated_masks_of_sixteen_bits(tmp_path):
     masks = [resized(mask).astype(np.uint16) * 257 for mask in binary(255, 6)]
     save(tmp_path, masks)
@@ -243,6 +259,20 @@ def test_interpolated_colours_are_refused(tmp_path):
     save(tmp_path, [resized(colors[drawn(number)]) for number in range(4)])
     with pytest.raises(MaskwrightError, match=r"different colours.*interpolation"):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("channel", [0, 2])
+def test_ids_in_one_channel_get_the_names_of_a_table(tmp_path, channel):
+    masks = []
+    for number in range(4):
+        mask = np.zeros((SIDE, SIDE, 3), np.uint8)
+        mask[..., channel] = drawn(number)
+        masks.append(mask)
+    save(tmp_path, masks)
+    assert counts(tmp_path) == {"class-0": 4 * GROUND, "class-1": 4 * ONE, "class-2": 4 * TWO}
+    (tmp_path / "classes.txt").write_text("a\nb\nc\n")
+    assert counts(tmp_path) == {"a": 4 * GROUND, "b": 4 * ONE, "c": 4 * TWO}
+    assert counts(tmp_path, ignore=2)["ignored"] == 4 * TWO
 
 
 def test_many_rare_classes_and_thin_ones_are_not_interpolated(tmp_path):
@@ -356,6 +386,12 @@ def test_ids_above_sixteen_bits(tmp_path, value):
     assert counts(tmp_path) == {"background": 4 * GROUND, "object": 4 * (ONE + TWO)}
     dataset = read_dataset(tmp_path)
     assert [int(mask.sum()) for _, mask in read_objects(dataset, dataset.records[0], (SIDE, SIDE))] == [ONE, TWO]
+
+
+def test_a_declared_zero_is_the_background_of_objects_too(tmp_path):
+    rasters(tmp_path, lambda mask: mask.astype(np.uint16), "0")
+    (tmp_path / "masks").rename(tmp_path / "instances")
+    assert counts(tmp_path) == {"background": 5 * GROUND, "object": 5 * (ONE + TWO)}
 
 
 def test_negative_ids_of_objects_are_faults_until_they_are_explained(tmp_path):

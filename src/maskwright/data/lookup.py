@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _JPEG_REACH = 128.0
 _JPEG_LOST = 0.05
 _WHITE = 255
+# A table of so many values says where to cut masks with grey edges.
+_CUT = 256
 # More unknown values than this in one mask were not drawn.
 _MOST_DRAWN = 8
 
@@ -48,6 +50,8 @@ def from_values(mask: ImageRef, raw: RawMask, known: Mapping[int, int], white: i
     values = values_of(mask, raw)
     table = _with_nodata(known, raw.nodata)
     labels = _look_up(mask, values, table, lossy=raw.lossy)
+    if len(known) >= _CUT and known[0] == known.get(1) and values.max() == 1 and not raw.lossy:
+        raise _never_reaches(mask, int(np.count_nonzero(values)))
     if white != IGNORE and np.count_nonzero(values) == np.count_nonzero(shown := values == _WHITE) > 0:
         if white is None:
             raise _unclear_white(mask, int(shown.sum()), [value for value, _ in table if value not in {0, _WHITE}])
@@ -61,7 +65,7 @@ def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[ND
     Raises:
         DecodeError: the mask holds colours, or a negative id that nothing explains.
     """
-    values, table = values_of(mask, raw), dict(_with_nodata(known, raw.nodata))
+    values, table = values_of(mask, raw), dict(_with_nodata(known, raw.nodata or None))
     if values.dtype.kind == "i":
         negative = values[values < 0]
         strange = negative[~np.isin(negative, list(table))]
@@ -104,7 +108,7 @@ def require_palette(mask: ImageRef, raw: RawMask, palette: Mapping[int, tuple[in
         own = tuple(raw.palette[value].tolist())
         if own != color and (raw.array == value).any():
             raise DecodeError(
-                "unknown-label",
+                "other-convention",
                 mask,
                 f"shows the value {value} in the colour {_rgb(own)}, but other masks show it in {_rgb(color)}, so it "
                 "is unclear whether values or colours tell the class",
@@ -170,7 +174,7 @@ def from_colors(mask: ImageRef, raw: RawMask, known: Mapping[tuple[int, int, int
         places = [(code >> 16, code >> 8 & 255, code & 255) for code, _ in table]
         if raw.lossy:
             return _snapped(mask, colors.astype(np.float32), places, table)
-        raise _unknown_color(mask, int(pixels[strange][0]), int(strange.sum()), len(places))
+        raise _unknown_color(mask, np.unique(pixels[strange]).tolist(), int(strange.sum()), len(places))
     return labels
 
 
@@ -210,11 +214,21 @@ def _unclear_white(mask: ImageRef, count: int, others: list[int]) -> DecodeError
     if len(others) == 1:
         first += f", or `read.map` {others[0]}=ignore if {others[0]} is an error"
     return DecodeError(
-        "unclear-white",
+        "other-convention",
         mask,
         f"holds only 0 and 255 ({_pixels(count)}), but other masks hold {_spans(others)}, so it is unclear whether 255 "
         "is a class or ignored",
         f"save it like the other masks, or use `read.ignore` 255 if 255 is to be ignored in all masks{first}",
+    )
+
+
+def _never_reaches(mask: ImageRef, count: int) -> DecodeError:
+    """Say that a mask of 0 and 1 is all black among masks with grey edges."""
+    return DecodeError(
+        "other-convention",
+        mask,
+        f"holds only 0 and 1 ({_pixels(count)}), but other masks are black and white with grey edges, where 1 is black",
+        "save it as 0 and 255, or use `read.map` 1=255 if 1 is white in all masks",
     )
 
 
@@ -235,14 +249,16 @@ def _unknown_value(mask: ImageRef, values: list[int], table: Table, count: int) 
     )
 
 
-def _unknown_color(mask: ImageRef, code: int, count: int, known: int) -> DecodeError:
-    red, green, blue = code >> 16, code >> 8 & 255, code & 255
+def _unknown_color(mask: ImageRef, codes: list[int], count: int, known: int) -> DecodeError:
+    first = _rgb((codes[0] >> 16, codes[0] >> 8 & 255, codes[0] & 255))
+    held = f"the colour {first}" if len(codes) == 1 else f"{len(codes)} colours such as {first}"
+    cure = f"add a line NAME,{first} to the table of colours (such as classes.csv), or "
     return DecodeError(
         "unknown-color",
         mask,
-        f"holds the colour {red},{green},{blue} ({_pixels(count)}), which is not one of the {known} known colours",
-        f"add a line NAME,{red},{green},{blue} to the table of colours (such as classes.csv), or save the mask "
-        "without interpolation",
+        f"holds {held} ({_pixels(count)}), which {'is' if len(codes) == 1 else 'are'} not one of the {known} known "
+        "colours",
+        (cure if len(codes) <= _MOST_DRAWN else "") + "save the mask without interpolation",
     )
 
 

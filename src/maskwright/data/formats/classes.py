@@ -14,7 +14,8 @@ Rules, in order of precedence:
    1, the others 0 and 255, and none both 1 and 255, each mask is read by its own convention.
 6. Black and white with interpolated grey edges is cut at half.
 7. 255 is a class where the values divide 0..255 evenly (0, 127, 255) and 255 fills regions.
-8. Any other 255 in an index mask is ignored if no table names it. It is a fault of the mask if that mask holds no
+8. Masks of colours that differ in one channel only, from 0 to at most 63, hold class ids in that channel.
+9. Any other 255 in an index mask is ignored if no table names it. It is a fault of the mask if that mask holds no
    other value but 0, unless 255 fills regions beside other values elsewhere (`Dataset.white`).
 """
 
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
-from maskwright.data.formats.colored import agreed_palette, by_color, meaning_of_colors
+from maskwright.data.formats.colored import agreed_palette, by_color, ids_in_channel, meaning_of_colors
 from maskwright.data.formats.entries import Meaning, classes_of, means_ignore, split_ignored, with_map
 from maskwright.data.formats.plain import no_classes, require_plain, softened, with_nodata
 from maskwright.data.formats.scan import FEW_STRAYS
@@ -71,6 +72,12 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
     """
     if instances or (table is None and not scan.colored and scan.instances):
         return _instances(table, options, masks, named=instances)
+    single = ids_in_channel(scan) if table is None or not table.colored else None
+    if single is not None:
+        meaning = meaning_of(table, single[1], options, masks, instances=False)
+        colors = {_in_channel(single[0], value): index for value, index in meaning.values.items() if 0 <= value < 256}
+        notes = (*meaning.notes, f"ids in the {('red', 'green', 'blue')[single[0]]} channel")
+        return replace(meaning, kind="color", values={}, colors=colors, notes=notes)
     if by_color(table, scan):
         return meaning_of_colors(table, scan, options, masks)
     options, faults = with_nodata(table, scan, options, masks)
@@ -78,6 +85,10 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
     if ends is not None:
         return softened(table, ends, options, masks, faults)
     return _of_values(table, scan, options, masks, faults)
+
+
+def _in_channel(channel: int, value: int) -> tuple[int, int, int]:
+    return (value * (channel == 0), value * (channel == 1), value * (channel == 2))
 
 
 def _of_values(
@@ -104,7 +115,7 @@ def _of_values(
 
 
 def _beside_white(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: Path) -> Meaning:
-    """Decide what values mean where nothing names 255 and it is not white: rules 7 and 8."""
+    """Decide what values mean where nothing names 255 and it is not white: rules 7 and 9."""
     explained = options.ignored() | set(options.map)
     white = unnamed_white(scan, explained)
     values = sorted(set(scan.values) - explained)

@@ -9,17 +9,18 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats.entries import Meaning, classes_of, split_ignored
 from maskwright.data.formats.evidence import has_thin_colors
+from maskwright.data.formats.scan import Scan
 from maskwright.data.formats.tables import Entry
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
-    from maskwright.data.formats.scan import Scan
     from maskwright.data.formats.table_lines import Color
     from maskwright.data.formats.tables import ClassTable
 
 _MOST_COLORS = 255
+_HIGHEST_ID = 63
 
 
 def by_color(table: ClassTable | None, scan: Scan) -> bool:
@@ -76,6 +77,23 @@ def agreed_palette(table: ClassTable | None, scan: Scan) -> dict[int, Color]:
     if (table is not None and table.numbered) or _differing_palettes(scan) is not None:
         return {}
     return scan.palette
+
+
+def ids_in_channel(scan: Scan) -> tuple[int, Scan] | None:
+    """Return the only channel that is not black and its values as a scan, if they are low enough to be class ids.
+
+    Driving simulators write masks in this way.
+    """
+    for channel in range(3) if scan.colored else ():
+        values = Counter({color[channel]: pixels for color, pixels in scan.colors.items()})
+        if (
+            len(scan.painted) == scan.looked
+            and max(values) <= _HIGHEST_ID
+            and all(sum(color) == color[channel] for color in scan.colors)
+        ):
+            holders = Counter(dict.fromkeys(values, scan.looked))
+            return channel, Scan(scan.masks, scan.looked, scan.looked, values, holders)
+    return None
 
 
 def meaning_of_colors(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: Path) -> Meaning:

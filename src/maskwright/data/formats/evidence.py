@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _MOST_MASKS = 24
 # Interpolation gives at least so many values, and more than half of all values, that lie on edges alone.
 _FEWEST_THIN = 5
+# Ids that count from 0 to at most so much were drawn, thin as they may be: layers lie in the order of their ids.
+_COUNTED = set(range(16))
 _THIN_FLAT = 0.02
 _THIN_BETWEEN = 0.9
 _DRAWN = 0.2
@@ -56,7 +58,7 @@ def interpolation(scan: Scan, named: Collection[int]) -> Interpolation | None:
     object ids, do not: they lie in the midst of one other value.
     """
     strange = set(scan.values) - set(named)
-    if len(strange) < _FEWEST_THIN:
+    if len(strange) < _FEWEST_THIN or scan.values.keys() == set(range(len(scan.values))) <= _COUNTED:
         return None
     pixels: Counter[int] = Counter()
     flat: Counter[int] = Counter()

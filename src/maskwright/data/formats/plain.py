@@ -43,15 +43,16 @@ def with_nodata(
         ignored = bool(ids) and 0 not in ids and len(ids) > 1
     mapped = dict.fromkeys(found, "ignore" if ignored else 0)
     options = replace(options, map={**options.map, **mapped})  # type: ignore[dict-item]
-    return options, tuple(_nodata_fault(value, scan, masks, ignored=ignored) for value in sorted(found))
+    black = 0 in scan.values and (not ids or 0 in ids)
+    return options, tuple(_nodata_fault(value, scan, masks, ignored=ignored, black=black) for value in sorted(found))
 
 
-def _nodata_fault(value: int, scan: Scan, masks: Path, *, ignored: bool) -> Fault:
+def _nodata_fault(value: int, scan: Scan, masks: Path, *, ignored: bool, black: bool) -> Fault:
     share = scan.values[value] / sum(scan.values.values())
     what = "are NaN" if value == NO_DATA else f"hold {value}"
     declared = ", which the files declare as no data" if value in scan.nodata and value != NO_DATA else ""
     other = f"`read.map` {value}=0 makes them what 0 is" if ignored else f"`read.ignore` {value} ignores them"
-    cure = "nothing needs to be done" + (f"; {other}" if value != NO_DATA and (not ignored or 0 in scan.values) else "")
+    cure = "nothing needs to be done" + (f"; {other}" if value != NO_DATA and (not ignored or black) else "")
     read = "are ignored" if ignored else "count as the background"
     return Fault("no-data", "note", masks, f"{share:.1%} of the pixels of the masks {what}{declared}, and {read}", cure)
 

@@ -26,10 +26,12 @@ class White(NamedTuple):
     Attributes:
         alone: class index or `IGNORE` in a mask that holds no value but 0 and 255; None where nothing tells.
         region: it fills regions and does not only outline those of other values.
+        pixels: of 255 in masks that hold other classes too.
     """
 
     alone: int | None
     region: bool
+    pixels: int
 
 
 def two_conventions(scan: Scan, aside: Collection[int]) -> bool:
@@ -54,12 +56,12 @@ def unnamed_white(scan: Scan, aside: Collection[int]) -> White:
     """
     among = [held for held in scan.held if _WHITE in held.values and held.values.keys() - aside - {0, _WHITE}]
     region = bool(among) and fills_regions(among, _WHITE)
-    return White(IGNORE if region else None, region)
+    return White(IGNORE if region else None, region, sum(held.values[_WHITE] for held in among))
 
 
 def white_fault(scan: Scan, white: White, folder: Path) -> tuple[Fault, ...]:
     """Warn where an unnamed 255 that is ignored fills regions, or much of the masks."""
-    share = scan.values[_WHITE] / max(1, sum(scan.values.values()))
+    share = white.pixels / max(1, sum(scan.values.values()))
     if not (white.region or share > _MUCH):
         return ()
     return (

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import ImageRef, Severity
 
 DecodeKind = Literal[
-    "unreadable", "truncated", "bomb", "nan", "size-mismatch", "unknown-label", "unknown-color", "unclear-white"
+    "unreadable", "truncated", "bomb", "nan", "size-mismatch", "unknown-label", "unknown-color", "other-convention"
 ]
 
 
@@ -20,7 +20,7 @@ class DecodeError(MaskwrightError):
 
     Attributes:
         kind: short and stable: `unreadable`, `truncated`, `bomb` (too large to decode), `nan`, `size-mismatch`,
-            `unknown-label`, `unknown-color`, `unclear-white` (a mask of 0 and 255 among others).
+            `unknown-label`, `unknown-color`, `other-convention` (values that mean something else in other masks).
         image: the faulty file, or the faulty page of it.
         message: value and rule, in one clause without a subject.
         cure: what to do, in the imperative.
