@@ -88,7 +88,7 @@ def test_each_binary_mask_is_read_by_its_own_convention(tmp_path, ones, whites):
     save(tmp_path, [*binary(1, ones), *binary(255, whites)])
     assert counts(tmp_path) == both(8)
     assert kinds(tmp_path) == ["two-conventions"]
-    assert "0 and 1 in some masks, 0 and 255 in the others" in read_dataset(tmp_path).layout
+    assert "0 and 1 or 0 and 255" in read_dataset(tmp_path).layout
     (tmp_path / "classes.txt").write_text("background\nforeground\n")
     assert counts(tmp_path) == both(8)
     (tmp_path / "classes.txt").write_text("foreground\n")
@@ -100,6 +100,42 @@ def test_each_binary_mask_is_read_by_its_own_convention(tmp_path, ones, whites):
         "foreground": ones * (ONE + TWO),
         "ignored": whites * (ONE + TWO),
     }
+
+
+@pytest.mark.parametrize("values", [(1, 65535), (255, 65535), (1, 255, 65535)])
+def test_white_in_sixteen_bits_is_a_convention_too(tmp_path, values):
+    save(
+        tmp_path, [as_values(0, high, high)[drawn(number)].astype(np.uint16) for high in values for number in range(2)]
+    )
+    assert counts(tmp_path) == both(2 * len(values))
+    assert kinds(tmp_path) == ["two-conventions"]
+
+
+def jpegs(root: Path, others: list[np.ndarray]) -> Path:
+    """Write `others`, and two black and white JPEGs; all of 8 times the size of `drawn`, so that edges are few."""
+    for number, mask in enumerate([*others, *binary(255, 2)]):
+        photo(root / "images" / f"{number}.png", number, (8 * SIDE, 8 * SIDE))
+        suffix = ".png" if number < len(others) else ".jpg"
+        write(root / "masks" / f"{number}{suffix}", np.kron(mask, np.ones((8, 8), np.uint8)), quality=90)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("others", "faults"), [(binary(255, 3), 0), ([*binary(1, 2), *binary(255, 1)], 0), (binary(1, 3), 2)]
+)
+def test_a_few_jpegs_among_other_masks(tmp_path, others, faults):
+    dataset = read_dataset(jpegs(tmp_path, others))
+    shares, refused = [], 0
+    for record in dataset.records:
+        try:
+            label = read_label(dataset, record, (8 * SIDE, 8 * SIDE))
+        except DecodeError:
+            refused += 1
+            continue
+        assert set(np.unique(label)) <= {0, 1}
+        shares.append((label == 1).mean())
+    assert refused == faults
+    assert shares == pytest.approx([(ONE + TWO) / SIDE**2] * (5 - faults), rel=0.01)
 
 
 def test_empty_and_full_masks_fit_either_convention(tmp_path):

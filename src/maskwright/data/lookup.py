@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _JPEG_REACH = 128.0
 _JPEG_LOST = 0.05
 _WHITE = 255
+_NEAR = 16
 # A table of so many values says where to cut masks with grey edges.
 _CUT = 256
 # More unknown values than this in one mask were not drawn.
@@ -48,6 +49,8 @@ def from_values(mask: ImageRef, raw: RawMask, known: Mapping[int, int], white: i
         DecodeError: the mask holds colours or an unknown value, or it is unclear what its 255 means.
     """
     values = values_of(mask, raw)
+    if raw.lossy and white != IGNORE and _is_binary(values):
+        values = np.where(values > _WHITE // 2, np.uint8(_WHITE), np.uint8(0))
     table = _with_nodata(known, raw.nodata)
     labels = _look_up(mask, values, table, lossy=raw.lossy)
     if len(known) >= _CUT and known[0] == known.get(1) and values.max() == 1 and not raw.lossy:
@@ -57,6 +60,12 @@ def from_values(mask: ImageRef, raw: RawMask, known: Mapping[int, int], white: i
             raise _unclear_white(mask, int(shown.sum()), [value for value, _ in table if value not in {0, _WHITE}])
         labels[shown] = white
     return labels
+
+
+def _is_binary(values: NDArray[Any]) -> bool:
+    """Tell whether a JPEG-compressed mask is black and white."""
+    white = np.count_nonzero(values > _WHITE - _NEAR)
+    return white > 0 and white + np.count_nonzero(values < _NEAR) > (1 - _JPEG_LOST) * values.size
 
 
 def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[NDArray[Any], dict[int, int]]:

@@ -11,7 +11,7 @@ Rules, in order of precedence:
 5. Masks of 0 and 255 (or of 0 and 1, without a table) are background and foreground. Values that the options map to
    0, to 255 or to ignore do not count here, nor do likely annotation errors (`Scan.strays`) that no table names, which
    are ignored; a value that is mapped to any other value means that the masks hold class ids. If some masks hold 0 and
-   1, the others 0 and 255, and none both 1 and 255, each mask is read by its own convention.
+   1, others 0 and 255 (or 0 and 65535), and none two of these, each mask is read by its own convention.
 6. Black and white with interpolated grey edges is cut at half.
 7. 255 is a class where the values divide 0..255 evenly (0, 127, 255) and 255 fills regions.
 8. Masks of colours that differ in one channel only, from 0 to at most 63, hold class ids in that channel.
@@ -32,9 +32,10 @@ from maskwright.data.formats.plain import no_classes, require_plain, softened, w
 from maskwright.data.formats.scan import FEW_STRAYS
 from maskwright.data.formats.tables import ClassTable, Entry
 from maskwright.data.formats.white import (
+    HIGHS,
+    conventions,
     conventions_fault,
     evenly_spaced,
-    two_conventions,
     unnamed_white,
     white_fault,
 )
@@ -98,13 +99,17 @@ def _of_values(
     explained = options.ignored() | set(options.map)
     ids = {entry.id for entry in table.entries} if table else set()
     strays = frozenset(scan.strays()) - explained - ids
-    if ids <= {0, 1} and not explained & {1, _WHITE} and two_conventions(scan, (strays | explained) - {1}):
-        meaning = _by_table(table, scan, options) if table else _indexed(_BINARY, options, aside=strays - {1})
-        note = "0 and 1 in some masks, 0 and 255 in the others"
-        faults = (*faults, conventions_fault(scan, masks))
-        return replace(meaning, notes=(*meaning.notes, note), white=meaning.values[1], faults=faults)
+    highs = conventions(scan, (strays | explained) - HIGHS) if ids <= {0, 1} and not explained & HIGHS else ()
+    if highs:
+        meaning = _by_table(table, scan, options) if table else _indexed(_BINARY, options, aside=strays - HIGHS)
+        white = meaning.values[1]
+        values = {**meaning.values, **dict.fromkeys(set(highs) - {_WHITE}, white)}
+        notes = (*meaning.notes, " or ".join(f"0 and {high}" for high in highs))
+        faults = (*faults, conventions_fault(scan, highs, masks))
+        return replace(meaning, values=values, notes=notes, white=white, faults=faults)
     aside = _aside(scan, options, strays)
-    if aside is not None or _WHITE in explained | ids or -1 in ids:
+    given = explained if table is not None and table.guessed else explained | ids
+    if aside is not None or _WHITE in given or -1 in ids:
         meaning = _by_table(table, scan, options, aside) if table else _found(scan, options, masks, aside)
     else:
         meaning = _beside_white(table, scan, options, masks)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from maskwright.data.formats.scan import Held, Scan
 
-_MOST_MASKS = 24
+_MOST_MASKS = 8
 # Interpolation gives at least so many values, and more than half of all values, that lie on edges alone.
 _FEWEST_THIN = 5
 # Ids that count from 0 to at most so much were drawn, thin as they may be: layers lie in the order of their ids.

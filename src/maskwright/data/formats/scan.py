@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from maskwright.data.readers import DecodeError, read_mask
+from maskwright.data.readers import DecodeError, is_lossy, read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -132,13 +132,16 @@ class Scan:
 def scan_masks(masks: list[ImageRef], most: int = MOST_MASKS) -> Scan:
     """Decode at most `most` masks, evenly spread over `masks`, and count their values and colours.
 
-    A mask that cannot be decoded is skipped here; the fingerprint, which opens every mask, reports it.
+    A mask that cannot be decoded is skipped here; the fingerprint, which opens every mask, reports it. So are JPEGs
+    unless they are the majority: their values were not drawn.
 
     Raises:
         DecodeError: no mask could be decoded; the error of the first one.
     """
     scan = Scan(masks=len(masks))
-    for mask in _spread(masks, most):
+    chosen = _spread(masks, most)
+    jpegs = {mask for mask in chosen if _is_jpeg(mask)}
+    for mask in chosen if 2 * len(jpegs) > len(chosen) else [mask for mask in chosen if mask not in jpegs]:
         try:
             raw = read_mask(mask)
         except DecodeError as error:
@@ -148,6 +151,13 @@ def scan_masks(masks: list[ImageRef], most: int = MOST_MASKS) -> Scan:
     if scan.error is not None and not scan.looked:
         raise scan.error
     return scan
+
+
+def _is_jpeg(mask: ImageRef) -> bool:
+    try:
+        return is_lossy(mask)
+    except DecodeError:
+        return False
 
 
 def _spread(masks: list[ImageRef], most: int) -> list[ImageRef]:

@@ -54,11 +54,13 @@ class ClassTable:
         entries: in the order of their ids.
         numbered: the file lists the ids; otherwise they are the line numbers from 0 (from -1 if LabelMe's
             `__ignore__` is the first name).
+        guessed: nobody gave it: the masks look as if it fitted.
     """
 
     path: Path
     entries: tuple[Entry, ...]
     numbered: bool
+    guessed: bool = False
 
     @property
     def colored(self) -> bool:

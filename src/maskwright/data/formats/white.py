@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from maskwright.data.formats.scan import Scan
 
 _WHITE = 255
+HIGHS = frozenset({1, _WHITE, 65535})
+"""The highest values of binary masks, by convention."""
 _MOST_GREYS = 18
 # Ignoring more than this share of the pixels without a word from the user deserves a warning, whatever their shape.
 _MUCH = 0.1
@@ -34,11 +36,15 @@ class White(NamedTuple):
     pixels: int
 
 
-def two_conventions(scan: Scan, aside: Collection[int]) -> bool:
-    """Tell whether some masks hold 0 and 255, others 0 and 1, and none anything else but values `aside`."""
+def conventions(scan: Scan, aside: Collection[int]) -> tuple[int, ...]:
+    """Return the highest values of binary masks: 1, 255 (white) or 65535 (white in 16 bits), two or all three of them.
+
+    Empty if there are not at least two, or if a mask holds any two of them, or anything else but 0 and values `aside`.
+    """
     sets = [held.values.keys() - aside for held in scan.held]
-    both = any({0, _WHITE} == values for values in sets) and any(1 in values for values in sets)
-    return both and all(values <= {0, 1} or values <= {0, _WHITE} for values in sets)
+    highs = {high for high in HIGHS if {0, high} in sets or (high == 1 and {1} in sets)}
+    binary = all(len(values - {0}) < 2 and values <= {0, *highs} for values in sets)
+    return tuple(sorted(highs)) if binary and len(highs) > 1 else ()
 
 
 def evenly_spaced(values: Collection[int]) -> bool:
@@ -78,14 +84,14 @@ def white_fault(scan: Scan, white: White, folder: Path) -> tuple[Fault, ...]:
     )
 
 
-def conventions_fault(scan: Scan, folder: Path) -> Fault:
-    """Tell that two conventions of binary masks were found, and how each is read."""
-    white = scan.holders[_WHITE]
+def conventions_fault(scan: Scan, highs: Collection[int], folder: Path) -> Fault:
+    """Tell that binary masks follow several conventions, and how each is read."""
+    scanned = "scanned " if scan.looked < scan.masks else ""
+    held = [f"{scan.holders[high]} of {scan.looked} {scanned}masks hold 0 and {high}" for high in sorted(highs)]
     return Fault(
         "two-conventions",
         "note",
         folder,
-        f"{white} of {scan.looked} {'scanned ' if scan.looked < scan.masks else ''}masks hold 0 and 255, the others 0 "
-        "and 1: 255 and 1 both count as the foreground",
-        "nothing needs to be done; if 255 is to be ignored, use `read.ignore` 255",
+        f"{', '.join(held)}: each of these values counts as the foreground",
+        "nothing needs to be done; if one of them is to be ignored, use `read.ignore` with it",
     )
