@@ -132,7 +132,8 @@ def _beside_white(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
             source = table.path if table else None
             return _indexed(entries, options, (f"{len(entries)} classes", note), source=source)
     meaning = _by_table(table, scan, options) if table else _found(scan, options, masks)
-    return replace(meaning, white=white.alone, faults=white_fault(scan, white, masks))
+    faults = () if table is not None and table.guessed else white_fault(scan, white, masks)
+    return replace(meaning, white=white.alone, faults=faults)
 
 
 def _aside(scan: Scan, options: ReadOptions, strays: AbstractSet[int]) -> frozenset[int] | None:
