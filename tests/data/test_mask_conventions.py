@@ -204,6 +204,10 @@ def test_a_mask_that_was_not_scanned_and_differs_is_a_fault(tmp_path, monkeypatc
     monkeypatch.setattr("maskwright.data.formats.folder.MOST_MASKS", 3)
     save(tmp_path, [*binary(value, 1), *binary(256 - value, 1), *binary(value, 4)])
     assert counts(tmp_path) == {**both(5), "faults": 1}
+    dataset = read_dataset(tmp_path)
+    with pytest.raises(DecodeError) as caught:
+        read_label(dataset, dataset.records[1], (SIDE, SIDE))
+    assert counts(tmp_path, map=cured(caught.value)) == both(6)
 
 
 # ---------------------------------------------------------------- greys
@@ -286,8 +290,10 @@ def test_interpolated_masks_of_several_classes_are_refused(tmp_path, table, valu
     save(tmp_path, [resized(as_values(*values)[drawn(number)].astype(np.uint8)) for number in range(8)])
     if table:
         (tmp_path / "classes.txt").write_text(table)
-    with pytest.raises(MaskwrightError, match=r"saved with interpolation.*nearest neighbours"):
+    with pytest.raises(MaskwrightError, match=r"saved with interpolation.*nearest neighbours.*classes\.txt"):
         read_dataset(tmp_path)
+    (tmp_path / "classes.txt").write_text("".join(f"{value},class {value}\n" for value in range(255)))
+    assert "faults" not in counts(tmp_path)
 
 
 def test_interpolated_colours_are_refused(tmp_path):

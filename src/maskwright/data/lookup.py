@@ -245,7 +245,9 @@ def _unknown_value(mask: ImageRef, values: list[int], table: Table, count: int) 
     known, first = [key for key, _ in table], values[0]
     named, mapped = ", ".join(map(str, values)), " ".join(f"`read.map` {value}=ignore" for value in values)
     cure = f"add a name for {named} to classes.txt, or map it with {mapped}"
-    if len(values) > _MOST_DRAWN:
+    if known == [0, _WHITE] and values == [1]:
+        cure = "save it as 0 and 255 like the others, or use `read.map` 1=255 if 1 is the foreground"
+    elif len(values) > _MOST_DRAWN:
         cure = "save the mask again without interpolation; if the values are classes, name all of them in classes.txt"
     elif known[:-1] == list(range(len(known) - 1)) and first == len(known) - 1 and known[-1] == _WHITE:
         cure += f". If the masks count from 1, begin each line of classes.txt with its id: 1,NAME to {first},NAME"

@@ -88,7 +88,8 @@ def require_plain(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
             f"{masks} holds masks of several classes that were saved with interpolation (resized, rotated or "
             f"anti-aliased): {found.values} values lie only on edges between a lower and a higher value, so no table "
             "can tell the classes there. Export the masks again at the size of the images, or resize them with nearest "
-            "neighbours; if the files are photographs or measured values, give masks"
+            "neighbours; if the values are classes, list all of them in classes.txt (id,name); if the files are "
+            "photographs or measured values, give masks"
         )
     return found.ends
 
@@ -123,7 +124,8 @@ def softened(
         "warning",
         masks,
         f"the masks hold two values with grey edges (interpolated or compressed); from {cut} on is {classes.names[1]}",
-        "save the masks as 0 and 255 without interpolation, as PNG",
+        "save the masks as 0 and 255 without interpolation, as PNG; if the values are classes, list all of them in "
+        "classes.txt (id,name)",
     )
     return Meaning("index", classes, values, notes=tuple(notes), faults=(*faults, fault))
 
