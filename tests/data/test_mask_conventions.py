@@ -381,6 +381,14 @@ def test_no_data_beside_one_value_is_the_background(tmp_path, value, dtype):
     assert counts(tmp_path) == {"background": 5 * GROUND, "building": 5 * (ONE + TWO)}
 
 
+def test_no_data_around_objects_in_some_masks_is_the_background_there(tmp_path):
+    rasters(tmp_path, lambda mask: np.where(mask > 0, np.float32(1), np.float32(np.nan)), "nan")
+    for number in range(3):
+        photo(tmp_path / "images" / f"x{number}.png", number, (SIDE, SIDE))
+        write(tmp_path / "masks" / f"x{number}.png", binary(255)[0])
+    assert counts(tmp_path) == both(8)
+
+
 def test_a_declared_zero_is_the_background_of_binary_masks(tmp_path):
     rasters(tmp_path / "a", lambda mask: (mask > 0).astype(np.uint8), "0")
     assert counts(tmp_path / "a") == both(5)
@@ -459,6 +467,14 @@ def test_ids_shifted_by_one_are_refused_with_cures_that_work(tmp_path):
     assert counts(tmp_path) == expected
 
 
+def test_a_lone_name_and_masks_that_count_from_one(tmp_path):
+    save(tmp_path, [np.minimum(drawn(number), 1) + 1 for number in range(4)])
+    (tmp_path / "classes.txt").write_text("box\n")
+    with pytest.raises(MaskwrightError, match=r"hold 2 and never 0") as caught:
+        read_dataset(tmp_path)
+    assert counts(tmp_path, map=cured(caught.value)) == {"background": 4 * GROUND, "box": 4 * (ONE + TWO)}
+
+
 def test_a_table_of_colours_that_lacks_one_is_refused_where_colours_count(tmp_path):
     (tmp_path / "classes.csv").write_text("name,r,g,b\na,0,0,0\nb,200,0,0\nc,,,\n")
     colors = np.array([[0, 0, 0], [200, 0, 0], [0, 9, 250]], np.uint8)
@@ -518,6 +534,25 @@ def test_palettes_in_another_order_are_read_by_colour(tmp_path):
     assert counts(tmp_path) == {"background": 6 * GROUND, "class-1": 6 * TWO, "class-2": 6 * ONE}
     (tmp_path / "classes.csv").write_text("id,name,r,g,b\n0,ground,0,0,0\n1,red,200,30,30\n2,green,30,200,30\n")
     assert counts(tmp_path) == {"ground": 6 * GROUND, "red": 6 * ONE, "green": 6 * TWO}
+
+
+def test_a_palette_of_white_before_black_is_read_as_it_is_shown(tmp_path):
+    for number in range(6):
+        photo(tmp_path / "images" / f"{number}.png", number, (SIDE, SIDE))
+        path, mask = tmp_path / "masks" / f"{number}.png", (drawn(number) > 0).astype(np.uint8)
+        if number % 2:
+            palette_mask(path, 1 - mask, [(255, 255, 255), (0, 0, 0)])
+        else:
+            write(path, mask * 255)
+    assert counts(tmp_path) == both(6)
+    for number in range(0, 6, 2):
+        (tmp_path / "images" / f"{number}.png").unlink()
+        (tmp_path / "masks" / f"{number}.png").unlink()
+    assert counts(tmp_path) == both(3)
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity) == ("inverted-palette", "warning")
+    swapped = parse_map(re.findall(r"`read\.map` (\S+=\S+)", fault.cure))
+    assert counts(tmp_path, map=swapped) == {"background": 3 * (ONE + TWO), "foreground": 3 * GROUND}
 
 
 def test_palettes_that_share_no_colours_are_refused_until_a_table_tells(tmp_path):

@@ -53,8 +53,8 @@ def from_values(mask: ImageRef, raw: RawMask, known: Mapping[int, int], white: i
         values = np.where(values > _WHITE // 2, np.uint8(_WHITE), np.uint8(0))
     table = _with_nodata(known, raw.nodata)
     labels = _look_up(mask, values, table, lossy=raw.lossy)
-    if len(known) >= _CUT and known[0] == known.get(1) and values.max() == 1 and not raw.lossy:
-        raise _never_reaches(mask, int(np.count_nonzero(values)))
+    if len(known) >= _CUT and not raw.lossy:
+        _require_white(mask, values, known)
     if white != IGNORE and np.count_nonzero(values) == np.count_nonzero(shown := values == _WHITE) > 0:
         if white is None:
             raise _unclear_white(mask, int(shown.sum()), [value for value, _ in table if value not in {0, _WHITE}])
@@ -231,14 +231,18 @@ def _unclear_white(mask: ImageRef, count: int, others: list[int]) -> DecodeError
     )
 
 
-def _never_reaches(mask: ImageRef, count: int) -> DecodeError:
-    """Say that a mask of 0 and 1 is all black among masks with grey edges."""
-    return DecodeError(
-        "other-convention",
-        mask,
-        f"holds only 0 and 1 ({_pixels(count)}), but other masks are black and white with grey edges, where 1 is black",
-        "save it as 0 and 255, or use `read.map` 1=255 if 1 is white in all masks",
-    )
+def _require_white(mask: ImageRef, values: NDArray[Any], known: Mapping[int, int]) -> None:
+    """Refuse a mask of two values that are both black among masks with grey edges, such as 0 and 1."""
+    high = int(values.max())
+    if high > 0 and known[0] == known.get(high) and len(np.unique(values[values >= 0])) <= 2:
+        count = int(np.count_nonzero(values == high))
+        raise DecodeError(
+            "other-convention",
+            mask,
+            f"holds no value above {high} ({_pixels(count)}), but other masks are black and white with grey edges, "
+            f"where {high} is black",
+            f"save it as 0 and 255, or use `read.map` {high}=255 if {high} is white in all masks",
+        )
 
 
 def _unknown_value(mask: ImageRef, values: list[int], table: Table, count: int) -> DecodeError:

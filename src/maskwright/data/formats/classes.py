@@ -6,8 +6,8 @@ Rules, in order of precedence:
 2. A class named unlabelled, unlabeled, void, ignore, ignored, unannotated or don't care (in any case and
    punctuation) is ignored, and so is its colour; unless fewer than two classes would be left.
 3. An entry with a negative id is a class only if the masks hold it. The id -1 stands for 255 in masks of 8 bits.
-4. A value that the files declare as "no data", NaN, and -1 are ignored if no table names them. Where fewer than two
-   values would be left, a negative one is the background.
+4. A value that the files declare as "no data", NaN, and -1 are ignored if no table names them. Where the masks that
+   hold it hold a single other value, and not 0, a negative one is the background.
 5. Masks of 0 and 255 (or of 0 and 1, without a table) are background and foreground. Values that the options map to
    0, to 255 or to ignore do not count here, nor do likely annotation errors (`Scan.strays`) that no table names, which
    are ignored; a value that is mapped to any other value means that the masks hold class ids. If some masks hold 0 and
@@ -36,6 +36,7 @@ from maskwright.data.formats.white import (
     conventions,
     conventions_fault,
     evenly_spaced,
+    inverted_fault,
     unnamed_white,
     white_fault,
 )
@@ -82,6 +83,7 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
     if by_color(table, scan):
         return meaning_of_colors(table, scan, options, masks)
     options, faults = with_nodata(table, scan, options, masks)
+    faults = (*faults, *inverted_fault(scan, masks))
     ends = require_plain(table, scan, options, masks)
     if ends is not None:
         return softened(table, ends, options, masks, faults)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
@@ -30,24 +30,28 @@ def with_nodata(
     """Map the values that mean "no data", and that neither table nor options name, as if the user had.
 
     Returns:
-        The options with these values ignored, or mapped to 0 where fewer than two values would be left; and a note.
+        The options with these values ignored, or mapped to 0 where they surround the only class; and a note.
     """
     ids = {entry.id for entry in table.entries} if table else set()
     explained = options.ignored() | set(options.map)
     found = (scan.nodata | ({-1} & scan.values.keys())) - ids - explained
-    if not found:
-        return options, ()
-    ignored = len(scan.values.keys() - found - explained) > 1
-    if not ignored:
-        found = {value for value in found if value < 0}
-        ignored = bool(ids) and 0 not in ids and len(ids) > 1
-    mapped = dict.fromkeys(found, "ignore" if ignored else 0)
-    options = replace(options, map={**options.map, **mapped})  # type: ignore[dict-item]
+    mapped: dict[int, int | Literal["ignore"]] = {}
+    for value in sorted(found):
+        beside = {other for held in scan.held if value in held.values for other in held.values} - found - explained
+        if value >= 0:
+            beside = scan.values.keys() - found - explained
+        if len(beside) > 1 or (value < 0 and 0 in beside) or (len(ids) > 1 and 0 not in ids):
+            mapped[value] = "ignore"
+        elif value < 0:
+            mapped[value] = 0
     black = 0 in scan.values and (not ids or 0 in ids)
-    return options, tuple(_nodata_fault(value, scan, masks, ignored=ignored, black=black) for value in sorted(found))
+    notes = tuple(
+        _nodata_fault(value, scan, masks, target == "ignore", black=black) for value, target in mapped.items()
+    )
+    return replace(options, map={**options.map, **mapped}), notes
 
 
-def _nodata_fault(value: int, scan: Scan, masks: Path, *, ignored: bool, black: bool) -> Fault:
+def _nodata_fault(value: int, scan: Scan, masks: Path, ignored: bool, *, black: bool) -> Fault:
     share = scan.values[value] / sum(scan.values.values())
     what = "are NaN" if value == NO_DATA else f"hold {value}"
     declared = ", which the files declare as no data" if value in scan.nodata and value != NO_DATA else ""
@@ -132,13 +136,15 @@ def softened(
 
 def _require_unshifted(table: ClassTable | None, scan: Scan, options: ReadOptions) -> None:
     """Refuse masks that count from 1 to n where a table names 0 to n - 1: each class would get its neighbour's name."""
-    count = len(table.entries) if table else 0
+    single = table is not None and len(table.entries) == 1
+    count = len(table.entries) + single if table else 0
     values = {value for value in scan.values if 0 <= value != _WHITE} - options.ignored() - set(options.map)
-    if table is None or [entry.id for entry in table.entries] != list(range(count)) or count < 2:
+    if table is None or [entry.id for entry in table.entries] != list(range(count - single)) or not count:
         return
     if 0 in scan.values or max(values, default=0) != count:
         return
-    cure = f"begin each line of {table.path.name} with its id, from 1 to {count} (such as 1,{table.entries[0].name})"
+    first = "background" if single else table.entries[0].name
+    cure = f"begin each line of {table.path.name} with its id, from 1 to {count} (the first is 1,{first})"
     if count <= _MOST_MAPPED:
         cure += ", or use " + " ".join(f"`read.map` {value}={value - 1}" for value in range(1, count + 1))
     raise MaskwrightError(

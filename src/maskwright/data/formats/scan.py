@@ -56,6 +56,7 @@ class Scan:
         painted: the masks that hold real colours.
         nodata: values that masks declare to mean "no data".
         palettes: number of palette images.
+        inverted: number of masks whose palette shows 0 in white and 1 in black.
         wide: number of masks with more than 8 bits.
         lossy: number of JPEG-compressed masks.
         contiguous: number of masks that hold the values 0..n and no other.
@@ -73,6 +74,7 @@ class Scan:
     painted: list[ImageRef] = field(default_factory=list)
     nodata: set[int] = field(default_factory=set)
     palettes: int = 0
+    inverted: int = 0
     wide: int = 0
     lossy: int = 0
     contiguous: int = 0
@@ -175,6 +177,7 @@ def _count(scan: Scan, raw: RawMask, mask: ImageRef) -> None:
         _count_colors(scan, raw)
         return
     scan.indexed += 1
+    scan.inverted += raw.inverted
     scan.wide += values.dtype.itemsize > 1
     counted = _histogram(values)
     scan.contiguous += set(counted) == set(range(len(counted)))

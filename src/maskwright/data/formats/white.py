@@ -84,6 +84,22 @@ def white_fault(scan: Scan, white: White, folder: Path) -> tuple[Fault, ...]:
     )
 
 
+def inverted_fault(scan: Scan, folder: Path) -> tuple[Fault, ...]:
+    """Tell that palettes show 0 in white and 1 in black, and that white counts as 1."""
+    if not scan.inverted:
+        return ()
+    return (
+        Fault(
+            "inverted-palette",
+            "warning" if scan.inverted == scan.looked else "note",
+            folder,
+            f"the palettes of {scan.inverted} of {scan.looked} masks show 0 in white and 1 in black; they are read as "
+            "they are shown, with white as 1",
+            "nothing needs to be done; if black is the foreground in all masks, use `read.map` 0=1 `read.map` 1=0",
+        ),
+    )
+
+
 def conventions_fault(scan: Scan, highs: Collection[int], folder: Path) -> Fault:
     """Tell that binary masks follow several conventions, and how each is read."""
     scanned = "scanned " if scan.looked < scan.masks else ""

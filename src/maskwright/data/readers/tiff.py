@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
@@ -101,7 +102,7 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
         raw = plain_mask(ref, _values(tiff), tiff.nodata)
         palette = tiff.palette() if tiff.photometric == _PALETTE else None
         array = np.ascontiguousarray(upright(raw.array, tiff.orientation))
-        return RawMask(array, palette, lossy=tiff.lossy, nodata=raw.nodata)
+        return replace(RawMask.with_palette(array, palette, lossy=tiff.lossy), nodata=raw.nodata)
 
 
 class _Tiff:
