@@ -231,6 +231,32 @@ def test_greys_that_no_mask_shows_together_are_faults(tmp_path):
     assert "faults" not in counts(tmp_path, map={255: 127})
 
 
+def test_greys_beside_ids_are_refused_with_a_cure_that_works(tmp_path):
+    masks = [np.where(drawn(number) == 0, np.eye(SIDE, dtype=np.uint8) * 3, drawn(number)) for number in range(6)]
+    save(tmp_path, [mask * np.uint8(85 if number % 2 else 1) for number, mask in enumerate(masks)])
+    with pytest.raises(MaskwrightError, match=r"hold the values 1, 2, 3, and the others 85, 170, 255") as caught:
+        read_dataset(tmp_path)
+    assert cured(caught.value) == {85: 1, 170: 2, 255: 3}
+    found = counts(tmp_path, map=cured(caught.value))
+    assert found == {f"class-{value}": int(np.sum(np.array(masks) == value)) for value in range(4)}
+
+
+def test_masks_of_0_and_255_beside_a_table_of_more_names_are_faults(tmp_path):
+    save(tmp_path, binary(255))
+    (tmp_path / "classes.txt").write_text("a\nb\nc\n")
+    assert counts(tmp_path) == {"faults": 4}
+    assert counts(tmp_path, map={255: 2}) == {"a": 4 * GROUND, "c": 4 * (ONE + TWO)}
+
+
+def test_a_palette_that_contradicts_a_table_of_colours_is_a_fault(tmp_path):
+    (tmp_path / "classes.csv").parent.mkdir(exist_ok=True)
+    (tmp_path / "classes.csv").write_text("id,name,r,g,b\n0,ground,0,0,0\n1,red,200,30,30\n2,green,30,200,30\n")
+    save(tmp_path, [drawn(number) for number in range(4)])
+    palette_mask(tmp_path / "masks" / "01.png", drawn(1), [(0, 0, 0), GREEN, RED])
+    palette_mask(tmp_path / "masks" / "02.png", drawn(2), [(0, 0, 0), RED, GREEN])
+    assert counts(tmp_path) == {"ground": 3 * GROUND, "red": 3 * ONE, "green": 3 * TWO, "faults": 1}
+
+
 def resized(mask: np.ndarray, mode: int = Image.Resampling.BILINEAR) -> np.ndarray:
     small = Image.fromarray(mask).resize((SIDE // 2, SIDE // 2), mode)
     return np.asarray(small.resize((SIDE, SIDE), mode))

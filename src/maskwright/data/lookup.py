@@ -225,8 +225,8 @@ def _unclear_white(mask: ImageRef, count: int, others: list[int]) -> DecodeError
     return DecodeError(
         "other-convention",
         mask,
-        f"holds only 0 and 255 ({_pixels(count)}), but other masks hold {_spans(others)}, so it is unclear whether 255 "
-        "is a class or ignored",
+        f"holds only 0 and 255 ({_pixels(count)}), but the other labels are {_spans(others)}, so it is unclear "
+        "whether 255 is a class or ignored",
         f"save it like the other masks, or use `read.ignore` 255 if 255 is to be ignored in all masks{first}",
     )
 

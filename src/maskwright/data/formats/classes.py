@@ -37,6 +37,7 @@ from maskwright.data.formats.white import (
     conventions_fault,
     evenly_spaced,
     inverted_fault,
+    scaled,
     unnamed_white,
     white_fault,
 )
@@ -109,7 +110,7 @@ def _of_values(
         notes = (*meaning.notes, " or ".join(f"0 and {high}" for high in highs))
         faults = (*faults, conventions_fault(scan, highs, masks))
         return replace(meaning, values=values, notes=notes, white=white, faults=faults)
-    aside = _aside(scan, options, strays)
+    aside = _aside(scan, options, strays) if len(ids) < 3 or _WHITE in ids else None
     given = explained if table is not None and table.guessed else explained | ids
     if aside is not None or _WHITE in given or -1 in ids:
         meaning = _by_table(table, scan, options, aside) if table else _found(scan, options, masks, aside)
@@ -126,6 +127,13 @@ def _beside_white(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
     explained = options.ignored() | set(options.map)
     white = unnamed_white(scan, explained)
     values = sorted(set(scan.values) - explained)
+    if table is None and not explained and (ids := scaled(scan)):
+        maps = " ".join(f"`read.map` {grey}={value}" for grey, value in ids.items())
+        raise MaskwrightError(
+            f"some masks in {masks} hold the values {', '.join(map(str, ids.values()))}, and the others "
+            f"{', '.join(map(str, ids))}: if these mean the same, use {maps}; if not, list all values in classes.txt "
+            "(id,name)"
+        )
     if white.region and evenly_spaced(values):
         names = [entry.name for entry in table.entries] if table else [f"class-{value}" for value in values]
         if len(names) == len(values) and not (table and table.numbered):

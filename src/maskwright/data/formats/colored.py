@@ -73,7 +73,12 @@ def _differing_palettes(scan: Scan) -> str | None:
 
 
 def agreed_palette(table: ClassTable | None, scan: Scan) -> dict[int, Color]:
-    """Return the colour that each value must have: none where a table lists the values, or palettes differ."""
+    """Return the colour that each value must have.
+
+    It is that of the table if palettes show its colours; none if a table lists the values alone, or palettes differ.
+    """
+    if table is not None and table.colored and set(scan.palette.values()) <= {entry.color for entry in table.entries}:
+        return {entry.id: entry.color for entry in table.entries if entry.color is not None and 0 <= entry.id < 256}
     if (table is not None and table.numbered) or _differing_palettes(scan) is not None:
         return {}
     return scan.palette

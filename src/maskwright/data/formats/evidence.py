@@ -28,8 +28,10 @@ _COUNTED = set(range(16))
 _THIN_FLAT = 0.02
 _THIN_BETWEEN = 0.9
 _DRAWN = 0.2
-# Of the pixels in flat areas, so many hold one of the two values that a mask of two classes was drawn with.
-_FLAT_SHARE = 0.97
+# Flat areas of values other than the two that a mask of two classes was drawn with are at most so large: a share of
+# those of the higher one, or of all.
+_OTHERS_TO_HIGH = 0.1
+_OTHERS_TO_ALL = 0.001
 # The higher of the two has at least so many pixels for each pixel between them: a map of distances has fewer.
 _HIGH_SHARE = 0.25
 _MOST_SIDE = 2048
@@ -80,15 +82,16 @@ def interpolation(scan: Scan, named: Collection[int]) -> Interpolation | None:
 
 
 def _ends(pixels: Counter[int], flat: Counter[int]) -> tuple[int, int] | None:
-    """Return the two values that nearly all flat pixels have, give or take the soft tails of an edge."""
+    """Return the two values that nearly all flat pixels have, give or take the soft tails of an edge, or None."""
     low, high = min(pixels), max(pixels)
     tail = (high - low) // 8
     drawn = [value for value, _ in flat.most_common()]
     ends = [next((v for v in drawn if abs(v - end) <= tail), end) for end in (low, high)]
-    near = sum(count for value, count in flat.items() if min(value - low, high - value) <= tail)
+    others = sum(count for value, count in flat.items() if min(value - low, high - value) > tail)
+    most = _OTHERS_TO_HIGH * sum(count for value, count in flat.items() if high - value <= tail)
     upper = sum(count for value, count in pixels.items() if high - value <= tail)
     middle = sum(count for value, count in pixels.items() if min(value - low, high - value) > tail)
-    drawn_with_two = near >= _FLAT_SHARE * flat.total() and upper >= _HIGH_SHARE * middle
+    drawn_with_two = others <= most + _OTHERS_TO_ALL * flat.total() and upper >= _HIGH_SHARE * middle
     return (ends[0], ends[1]) if drawn_with_two else None
 
 

@@ -18,6 +18,7 @@ _WHITE = 255
 HIGHS = frozenset({1, _WHITE, 65535})
 """The highest values of binary masks, by convention."""
 _MOST_GREYS = 18
+_LOWEST_GREY = 16
 # Ignoring more than this share of the pixels without a word from the user deserves a warning, whatever their shape.
 _MUCH = 0.1
 
@@ -52,6 +53,16 @@ def evenly_spaced(values: Collection[int]) -> bool:
     steps = len(values) - 1
     greys = enumerate(sorted(values))
     return 2 <= steps < _MOST_GREYS and all(abs(value - place * _WHITE / steps) <= 1 for place, value in greys)
+
+
+def scaled(scan: Scan) -> dict[int, int]:
+    """Map greys to ids where some masks hold ids and all others as many evenly spaced greys; empty if none do."""
+    low, high = set(), set()
+    for held in scan.held:
+        values = held.values.keys() - {0}
+        (low if max(values, default=0) < _LOWEST_GREY else high).update(values)
+    alike = len(low) == len(high) > 1 and min(high) >= _LOWEST_GREY and evenly_spaced({0, *high})
+    return dict(zip(sorted(high), sorted(low), strict=True)) if alike else {}
 
 
 def unnamed_white(scan: Scan, aside: Collection[int]) -> White:
