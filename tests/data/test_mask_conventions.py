@@ -493,6 +493,16 @@ def test_ids_shifted_by_one_are_refused_with_cures_that_work(tmp_path):
     assert counts(tmp_path) == expected
 
 
+def test_some_masks_shifted_by_one_are_told_of(tmp_path):
+    save(tmp_path, [drawn(number) + number // 5 for number in range(8)])
+    (tmp_path / "classes.txt").write_text("a\nb\nc\n")
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("shifted-ids", "warning", "05.png")
+    assert fault.message.startswith("3 masks hold 3, which classes.txt does not name, and never 0")
+    assert counts(tmp_path)["faults"] == 3
+    assert kinds(tmp_path, map={3: "ignore"}) == []
+
+
 def test_a_lone_name_and_masks_that_count_from_one(tmp_path):
     save(tmp_path, [np.minimum(drawn(number), 1) + 1 for number in range(4)])
     (tmp_path / "classes.txt").write_text("box\n")

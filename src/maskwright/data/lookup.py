@@ -65,7 +65,7 @@ def from_values(mask: ImageRef, raw: RawMask, known: Mapping[int, int], white: i
 def _is_binary(values: NDArray[Any]) -> bool:
     """Tell whether a JPEG-compressed mask is black and white."""
     white = np.count_nonzero(values > _WHITE - _NEAR)
-    return white > 0 and white + np.count_nonzero(values < _NEAR) > (1 - _JPEG_LOST) * values.size
+    return bool(white > 0 and white + np.count_nonzero(values < _NEAR) > (1 - _JPEG_LOST) * values.size)
 
 
 def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[NDArray[Any], dict[int, int]]:

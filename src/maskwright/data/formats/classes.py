@@ -28,7 +28,7 @@ from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats.colored import agreed_palette, by_color, ids_in_channel, meaning_of_colors
 from maskwright.data.formats.entries import Meaning, classes_of, means_ignore, split_ignored, with_map
-from maskwright.data.formats.plain import no_classes, require_plain, softened, with_nodata
+from maskwright.data.formats.plain import no_classes, require_plain, shift_fault, softened, with_nodata
 from maskwright.data.formats.scan import FEW_STRAYS
 from maskwright.data.formats.tables import ClassTable, Entry
 from maskwright.data.formats.white import (
@@ -84,7 +84,7 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
     if by_color(table, scan):
         return meaning_of_colors(table, scan, options, masks)
     options, faults = with_nodata(table, scan, options, masks)
-    faults = (*faults, *inverted_fault(scan, masks))
+    faults = (*faults, *inverted_fault(scan, masks), *shift_fault(table, scan, options))
     ends = require_plain(table, scan, options, masks)
     if ends is not None:
         return softened(table, ends, options, masks, faults)

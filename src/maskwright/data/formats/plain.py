@@ -134,6 +134,28 @@ def softened(
     return Meaning("index", classes, values, notes=tuple(notes), faults=(*faults, fault))
 
 
+def shift_fault(table: ClassTable | None, scan: Scan, options: ReadOptions) -> tuple[Fault, ...]:
+    """Warn where some masks count from 1 and others from 0: those hold one id too many, and never 0."""
+    count = len(table.entries) if table else 0
+    explained = options.ignored() | set(options.map)
+    if table is None or [entry.id for entry in table.entries] != list(range(count)) or count in explained:
+        return ()
+    high = [held for held in scan.held if count in held.values and max(held.values.keys() - {_WHITE}) == count]
+    if len(high) < 2 or any(0 in held.values for held in high):
+        return ()
+    lacking = sum(0 not in held.values for held in scan.held)
+    return (
+        Fault(
+            "shifted-ids",
+            "warning",
+            high[0].mask.path,
+            f"{len(high)} masks hold {count}, which {table.path.name} does not name, and never 0; they, and perhaps "
+            f"all {lacking} masks without 0, seem to count from 1, so each class would get the name of another",
+            f"subtract 1 from the values in these masks; if {count} is no class, use `read.map` {count}=ignore",
+        ),
+    )
+
+
 def _require_unshifted(table: ClassTable | None, scan: Scan, options: ReadOptions) -> None:
     """Refuse masks that count from 1 to n where a table names 0 to n - 1: each class would get its neighbour's name."""
     single = table is not None and len(table.entries) == 1

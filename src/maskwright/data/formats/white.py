@@ -57,7 +57,8 @@ def evenly_spaced(values: Collection[int]) -> bool:
 
 def scaled(scan: Scan) -> dict[int, int]:
     """Map greys to ids where some masks hold ids and all others as many evenly spaced greys; empty if none do."""
-    low, high = set(), set()
+    low: set[int] = set()
+    high: set[int] = set()
     for held in scan.held:
         values = held.values.keys() - {0}
         (low if max(values, default=0) < _LOWEST_GREY else high).update(values)
