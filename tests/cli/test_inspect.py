@@ -105,11 +105,11 @@ def test_options_reach_the_workflow(stand_in, fingerprint) -> None:
 
     stand_in("maskwright.workflows.inspect", inspect=measure)
     line = (
-        "inspect data --format voc --classes names.txt --ignore 11 --map 37=ignore --map 3=2 --group-by ^p\\d+ --seed 4"
-        " --task semantic"
+        "inspect data --format voc --classes names.txt --ignore -1 --map -9999=ignore --map=-2=3 --map 3=2"
+        " --group-by ^p\\d+ --seed 4 --task semantic"
     )
     assert run(line.split()) == 0
-    options = ReadOptions(format="voc", classes=Path("names.txt"), ignore=11, map={37: "ignore", 3: 2})
+    options = ReadOptions(format="voc", classes=Path("names.txt"), ignore=-1, map={-9999: "ignore", -2: 3, 3: 2})
     assert seen == [(Path("data"), options, SplitPlan(group_by=r"^p\d+"), 4, "semantic")]
 
 

@@ -296,10 +296,10 @@ def test_the_demo_refuses_what_it_could_not_honour(
 
 
 def test_map_is_read() -> None:
-    assert parse_map(["37=ignore", " 3 = 2 "]) == {37: "ignore", 3: 2}
+    assert parse_map(["37=ignore", " 3 = 2 ", "-9999=ignore", "-1=0"]) == {37: "ignore", 3: 2, -9999: "ignore", -1: 0}
 
 
-@pytest.mark.parametrize("item", ["37", "=3", "a=1", "1=b", "1=-1", "1.5=2"])
+@pytest.mark.parametrize("item", ["37", "=3", "a=1", "1=b", "1=--1", "--1=1", "1.5=2"])
 def test_map_refuses_the_rest(item: str) -> None:
     with pytest.raises(MaskwrightError, match="--map 37=ignore"):
         parse_map([item])

@@ -36,7 +36,7 @@ class ReadOptions:
     )
     ignore: int | None = field(
         default=None,
-        metadata=Option("--ignore", "VALUE", "Mask value that losses and metrics ignore.", least=0).metadata,
+        metadata=Option("--ignore", "VALUE", "Mask value that losses and metrics ignore.").metadata,
     )
     map: dict[int, int | Literal["ignore"]] = field(
         default_factory=dict,

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
+from maskwright.core.classes import IGNORE
+
 if TYPE_CHECKING:
     from maskwright.core.classes import Classes
 
@@ -89,10 +91,13 @@ class MaskFile:
         kind: `index` (value -> class by `Dataset.value_to_index`), `color` (RGB -> class by
             `Dataset.color_to_index`), `instance` (0 is background, every other value one object of class 1), `values`
             (measured numbers, NaN where unknown).
+        values: (value, class index or `IGNORE`) of this file where they are its own, instead of
+            `Dataset.value_to_index`.
     """
 
     file: ImageRef
     kind: Literal["index", "color", "instance", "values"]
+    values: tuple[tuple[int, int], ...] | None = None
 
     @property
     def path(self) -> Path:
@@ -166,6 +171,9 @@ class Dataset:
         value_to_index: value in an index mask -> class index or `IGNORE`; a value that is missing is a fault.
         color_to_index: colour in an RGB mask -> class index or `IGNORE`.
         faults: faults found while reading the layout (unpaired files, unreadable tables).
+        white: class index or `IGNORE` of 255 in an index mask that holds no value but 0 and 255; None where nothing
+            tells: such a mask is a fault.
+        palette: value -> its colour in palette masks, if all show it in the same; a mask that differs is a fault.
     """
 
     root: Path
@@ -176,6 +184,8 @@ class Dataset:
     value_to_index: dict[int, int] = field(default_factory=dict)
     color_to_index: dict[tuple[int, int, int], int] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    white: int | None = IGNORE
+    palette: dict[int, tuple[int, int, int]] = field(default_factory=dict)
 
     @property
     def reading(self) -> Reading:

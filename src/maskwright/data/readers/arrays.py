@@ -37,12 +37,21 @@ class RawMask:
         lossy: JPEG-compressed, so that values near edges differ from what was drawn.
         nodata: the value in `array` that means "nothing was recorded here": the one that the file declares, or
             `NO_DATA` for NaN; None if there is none.
+        inverted: the palette showed 0 in white and 1 in black, so `array` holds 1 where it is white.
     """
 
     array: NDArray[Any]
     palette: NDArray[np.uint8] | None = None
     lossy: bool = False
     nodata: int | None = None
+    inverted: bool = False
+
+    @classmethod
+    def with_palette(cls, array: NDArray[Any], palette: NDArray[np.uint8] | None, *, lossy: bool = False) -> RawMask:
+        """Make a mask of palette indices; those of two colours, white before black, become 1 for white."""
+        if palette is not None and palette[0].min() == 255 and not palette[1].any() and array.max() <= 1:
+            return cls(1 - array, lossy=lossy, inverted=True)
+        return cls(array, palette, lossy)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -121,7 +121,8 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
         array = array[..., :3]
     palette = _palette(picture.getpalette("RGB")) if mode == "P" else None
     array = _unscaled(array.astype(np.uint8) if array.dtype == bool else array, opened)
-    return RawMask(np.ascontiguousarray(upright(array, opened.orientation)), palette, lossy=kind == "jpeg")
+    array = np.ascontiguousarray(upright(array, opened.orientation))
+    return RawMask.with_palette(array, palette, lossy=kind == "jpeg")
 
 
 def _open(ref: ImageRef, kind: str) -> _Opened:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskwright.data.readers.arrays import (
+    RawMask,
     exif_orientation,
     plain_mask,
     plain_pixels,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.records import ImageRef
-    from maskwright.data.readers.arrays import RawMask
 
 __all__ = ["Pages", "image", "mask", "orientation", "pages", "size"]
 
@@ -89,7 +89,8 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
         tiff.check()
         array = upright(_as_seen(tiff), turn(ref, tiff.orientation))
         palette = tiff.palette() if tiff.has_palette else None
-        return replace(plain_mask(ref, array, _declared(tiff)), palette=palette, lossy=tiff.lossy)
+        raw = plain_mask(ref, array, _declared(tiff))
+        return replace(RawMask.with_palette(raw.array, palette, lossy=tiff.lossy), nodata=raw.nodata)
 
 
 def _as_seen(tiff: TiffImage) -> NDArray[Any]:
