@@ -329,6 +329,19 @@ def test_interpolated_colours_are_refused(tmp_path):
         read_dataset(tmp_path)
 
 
+def test_a_few_shades_between_two_colours_are_refused(tmp_path):
+    masks = []
+    for number in range(4):
+        rows, columns = np.mgrid[: 2 * SIDE, : 2 * SIDE]
+        disc = np.hypot(rows - 40 - number, columns - 50) < 20
+        share = disc.reshape(SIDE, 2, SIDE, 2).mean((1, 3))
+        masks.append((share[..., None] * (255, 0, 0)).astype(np.uint8))
+    assert len({tuple(color) for mask in masks for color in mask.reshape(-1, 3).tolist()}) <= 5
+    save(tmp_path, masks)
+    with pytest.raises(MaskwrightError, match=r"different colours.*interpolation"):
+        read_dataset(tmp_path)
+
+
 @pytest.mark.parametrize("channel", [0, 2])
 def test_ids_in_one_channel_get_the_names_of_a_table(tmp_path, channel):
     masks = []

@@ -68,7 +68,10 @@ def _differing_palettes(scan: Scan) -> str | None:
             if first[value] != color:
                 other = next(one.mask for one in scan.held if one.colors.get(value) == first[value])
                 shown = ", ".join(map(str, first[value])), ", ".join(map(str, color))
-                return f"{other} shows the value {value} in the colour ({shown[0]}), but {held.mask} in ({shown[1]})"
+                return (
+                    f"the palette of {other} shows the value {value} in the colour ({shown[0]}), but that of "
+                    f"{held.mask} in ({shown[1]})"
+                )
     return None
 
 

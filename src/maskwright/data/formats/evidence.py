@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _MOST_MASKS = 8
 # Interpolation gives at least so many values, and more than half of all values, that lie on edges alone.
 _FEWEST_THIN = 5
+# Colours that lie between two others in all three channels are rarer than such values.
+_FEWEST_THIN_COLORS = 3
 # Ids that count from 0 to at most so much were drawn, thin as they may be: layers lie in the order of their ids.
 _COUNTED = set(range(16))
 _THIN_FLAT = 0.02
@@ -111,7 +113,7 @@ def has_thin_colors(scan: Scan) -> bool:
     pixels: Counter[int] = Counter()
     flat: Counter[int] = Counter()
     between: Counter[int] = Counter()
-    for mask in _spread(scan.painted) if len(scan.colors) >= _FEWEST_THIN else ():
+    for mask in _spread(scan.painted) if len(scan.colors) > _FEWEST_THIN_COLORS else ():
         colors = read_mask(mask).colors()[:_MOST_SIDE, :_MOST_SIDE]
         codes = colors.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
         low, high = _extremes(colors, 5)
@@ -123,7 +125,7 @@ def has_thin_colors(scan: Scan) -> bool:
         inside = ((low < colors) & (colors < high)) | (low == high)
         between.update(_tally(codes[inside.all(axis=2) & (low != high).any(axis=2)]))
     thin = [c for c, n in pixels.items() if flat[c] <= _THIN_FLAT * n and between[c] >= _THIN_BETWEEN * n]
-    return len(thin) >= _FEWEST_THIN and 2 * len(thin) > len(pixels)
+    return len(thin) >= _FEWEST_THIN_COLORS and 2 * len(thin) > len(pixels)
 
 
 def _tally(codes: NDArray[np.int64]) -> dict[int, int]:

@@ -31,6 +31,7 @@ _FORMS = tuple(
     re.compile(form)
     for form in (
         rf"(?P<name>[^:]+):(?:{_RGB})?:[^:]*:[^:]*",
+        rf"{_ID}\s+{_RGB}\s+[\d.]+\s+[01]\s+[01]\s+\"(?P<name>[^\"]+)\"",  # ITK-SNAP
         rf"{_ID}[\s,;:]+(?P<name>\D.*?)[\s,;]+{_RGB}",
         rf"{_RGB}[\s,;]+(?P<name>\D.*)",
         rf"(?P<name>\D.*?)[\s,;:]+{_RGB}",

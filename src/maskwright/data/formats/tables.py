@@ -1,10 +1,10 @@
 """Tables of class names in many forms, and where to find them in a folder. Knows no masks.
 
 Text, one class a line: `name`; `id name` or `id,name` or `id: name`; `name,r,g,b` or `name r g b`; `id,name,r,g,b`;
-`r g b name` (CamVid); `name:r,g,b:parts:actions` (CVAT). With a header: a column for the name and, optionally, for
-the id and the colour (red, green, blue in three columns or in one, or #rrggbb). Ids can be negative. JSON and YAML: a
-list of names or of objects, a mapping in either direction, or one of these under `names`, `classes`, `categories` or
-`labels`. Lines that start with # are skipped.
+`r g b name` (CamVid); `name:r,g,b:parts:actions` (CVAT); the label descriptions of ITK-SNAP. With a header: a column
+for the name and, optionally, for the id and the colour (red, green, blue in three columns or in one, or #rrggbb). Ids
+can be negative. JSON and YAML: a list of names or of objects, a mapping in either direction, or one of these under
+`names`, `classes`, `categories` or `labels`. Lines that start with # are skipped.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _from_item(path: Path, item: Any) -> Row:
     if isinstance(item, dict):
         plain = {str(key).lower(): value for key, value in item.items()}
         name = next((plain[key] for key in NAME_COLUMNS if isinstance(plain.get(key), str)), None)
-        number = next((plain[key] for key in ID_COLUMNS if isinstance(plain.get(key), int)), None)
+        number = next((int(plain[key]) for key in ID_COLUMNS if re.fullmatch(r"-?\d+", str(plain.get(key)))), None)
         color = plain.get("color", plain.get("colour"))
         if name is not None:
             return number, name, color_of(path, color)
