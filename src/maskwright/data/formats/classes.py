@@ -5,7 +5,8 @@ Rules, in order of precedence:
 1. `ReadOptions.ignore` and `ReadOptions.map` override everything else.
 2. A class named unlabelled, unlabeled, void, ignore, ignored, unannotated or don't care (in any case and
    punctuation) is ignored, and so is its colour; unless fewer than two classes would be left.
-3. An entry with a negative id is a class only if the masks hold it. The id -1 stands for 255 in masks of 8 bits.
+3. An entry with a negative id is a class only if the masks hold it. The id -1 stands for 255 in masks of 8 bits, unless
+   the masks hold only 0 and 255, and two other names are given (rule 5).
 4. A value that the files declare as "no data", NaN, and -1 are ignored if no table names them. Where the masks that
    hold it hold a single other value, and not 0, a negative one is the background.
 5. Masks of 0 and 255 (or of 0 and 1, without a table) are background and foreground. Values that the options map to
@@ -110,7 +111,7 @@ def _of_values(
         notes = (*meaning.notes, " or ".join(f"0 and {high}" for high in highs))
         faults = (*faults, conventions_fault(scan, highs, masks))
         return replace(meaning, values=values, notes=notes, white=white, faults=faults)
-    aside = _aside(scan, options, strays) if len(ids) < 3 or _WHITE in ids else None
+    aside = _aside(scan, options, strays) if len(ids - {-1}) < 3 or _WHITE in ids else None
     given = explained if table is not None and table.guessed else explained | ids
     if aside is not None or _WHITE in given or -1 in ids:
         meaning = _by_table(table, scan, options, aside) if table else _found(scan, options, masks, aside)
