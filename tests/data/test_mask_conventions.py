@@ -329,6 +329,18 @@ def test_interpolated_colours_are_refused(tmp_path):
         read_dataset(tmp_path)
 
 
+def test_a_class_with_a_negative_id_does_not_stand_for_white(tmp_path):
+    save(tmp_path, [*binary(1), *binary(255)])
+    (tmp_path / "classes.txt").write_text("-1,license plate\n0,ground\n1,crack\n")
+    assert counts(tmp_path) == {"ground": 8 * GROUND, "crack": 8 * (ONE + TWO)}
+
+
+def test_white_is_a_class_beside_an_ignored_name_where_masks_hold_nothing_else(tmp_path):
+    save(tmp_path, binary(255))
+    (tmp_path / "labels.txt").write_text("__ignore__\nground\ncrack\n")
+    assert counts(tmp_path) == {"ground": 4 * GROUND, "crack": 4 * (ONE + TWO)}
+
+
 def test_a_few_shades_between_two_colours_are_refused(tmp_path):
     masks = []
     for number in range(4):

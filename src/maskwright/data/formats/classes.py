@@ -5,8 +5,8 @@ Rules, in order of precedence:
 1. `ReadOptions.ignore` and `ReadOptions.map` override everything else.
 2. A class named unlabelled, unlabeled, void, ignore, ignored, unannotated or don't care (in any case and
    punctuation) is ignored, and so is its colour; unless fewer than two classes would be left.
-3. An entry with a negative id is a class only if the masks hold it. The id -1 stands for 255 in masks of 8 bits, unless
-   the masks hold only 0 and 255, and two other names are given (rule 5).
+3. An entry with a negative id is a class only if the masks hold it. If -1 has a name that is ignored, it stands for 255
+   in masks of 8 bits, unless all masks hold only 0 and 255, and two other names are given (rule 5).
 4. A value that the files declare as "no data", NaN, and -1 are ignored if no table names them. Where the masks that
    hold it hold a single other value, and not 0, a negative one is the background.
 5. Masks of 0 and 255 (or of 0 and 1, without a table) are background and foreground. Values that the options map to
@@ -101,7 +101,8 @@ def _of_values(
 ) -> Meaning:
     """Decide what values mean, in masks that hold them as they were drawn."""
     explained = options.ignored() | set(options.map)
-    ids = {entry.id for entry in table.entries} if table else set()
+    entries = table.entries if table else ()
+    ids = {entry.id for entry in entries if entry.id != -1 or means_ignore(entry.name)}
     strays = frozenset(scan.strays()) - explained - ids
     highs = conventions(scan, (strays | explained) - HIGHS) if ids <= {0, 1} and not explained & HIGHS else ()
     if highs:
