@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.options import Option
 
-TYPES = {"budget": str, "steps": int, "epochs": float, "lora": int, "seed": int, "ignore": int}
+TYPES = {"budget": str, "steps": int, "epochs": float, "lora": int, "seed": int, "ignore": int, "nodata": float}
 """Types of the options; the others are text, or paths if the metavar is FILE or RUN."""
 
 
@@ -78,6 +78,7 @@ def _request(values: dict[str, Any], started: float) -> PlanRequest:
         classes=values["classes"],
         ignore=values["ignore"],
         map=parse_map(values["map"] or []),
+        nodata=values["nodata"],
     )
     plain = {name: value for name, value in values.items() if name in REQUEST_OPTIONS and value is not None}
     return PlanRequest(**{**plain, "settings": tuple(values["settings"] or ())}, read=read, started=started)

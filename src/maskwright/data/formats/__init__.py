@@ -11,6 +11,7 @@ from maskwright.core.read_options import ReadOptions
 from maskwright.data.formats import alpha, cityscapes, coco, folder, layers, nnunet, supervisely_masks, voc, yolo
 from maskwright.data.formats.options import Format
 from maskwright.data.formats.pairs import find_pairs, not_masks
+from maskwright.data.formats.reading import with_reading
 from maskwright.data.formats.walk import is_image, walk
 
 if TYPE_CHECKING:
@@ -55,10 +56,10 @@ def read_dataset(root: Path | str, options: ReadOptions | None = None) -> Datase
     if options.format is not None:
         if options.format not in FORMATS:
             raise unknown_name("format", options.format, FORMATS)
-        return FORMATS[options.format].read(root, options)
+        return with_reading(FORMATS[options.format].read(root, options), options)
     for entry in FORMATS.values():
         if entry.detect(root) is not None:
-            return entry.read(root, options)
+            return with_reading(entry.read(root, options), options)
     raise _nothing_fits(root)
 
 

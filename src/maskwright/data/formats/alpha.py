@@ -13,6 +13,7 @@ from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.scan import scan_masks
 from maskwright.data.formats.tables import read_table
 from maskwright.data.formats.walk import images_below, parts_below, record_id
+from maskwright.data.readers import read_alpha
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             "masks in alpha channels show two classes: `read.map`, `read.ignore` and measured values cannot be used; "
             "leave them out, or save the masks as files of their own"
         )
-    scan = scan_masks([ImageRef(path) for path in images], channel="alpha")
+    scan = scan_masks([ImageRef(path) for path in images], read=read_alpha)
     if min(scan.values) >= _OPAQUE or max(scan.values) < _OPAQUE:
         what = "opaque" if min(scan.values) >= _OPAQUE else "transparent"
         raise MaskwrightError(
@@ -54,7 +55,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         Record(
             record_id(root, path),
             ImageRef(path),
-            MaskFile(ImageRef(path), "index", channel="alpha"),
+            MaskFile(ImageRef(path), "index", alpha=True),
             place.split if splits else None,
         )
         for path, place in places.items()

@@ -11,8 +11,8 @@ import numpy as np
 from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, ImageRef, Record, Shapes
-from maskwright.data.formats.classes import split_ignored, with_map
 from maskwright.data.formats.coco_json import CocoAnnotations, load, shapes_of
+from maskwright.data.formats.entries import split_ignored, with_map
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.naming import split_word
 from maskwright.data.formats.tables import Entry

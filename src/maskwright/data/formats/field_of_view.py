@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _FEWEST, _MOST, _SIDE = 4, 12, 64
 _SAME = 0.95
 _SHARES = (0.1, 0.99)
+# Where there is nothing else to read, less than this is rather a scene in which little changes.
+_LARGE = 0.5
 
 
 def truth_of(root: Path, files: list[Path]) -> Pairing:
@@ -30,7 +32,8 @@ def truth_of(root: Path, files: list[Path]) -> Pairing:
         The pairing, with a note where a field of view was passed over, and a warning where there is nothing else.
     """
     pairing = find_pairs(root, files)
-    if not _same_everywhere([pair.mask for pair in pairing.pairs]):
+    share = _same_everywhere([pair.mask for pair in pairing.pairs])
+    if not share:
         return pairing
     seen = pairing.pairs[0].mask.parent
     what = f"the masks in {folder_name(root, seen)} are nearly the same for every image"
@@ -41,25 +44,27 @@ def truth_of(root: Path, files: list[Path]) -> Pairing:
         )
         cure = "if they are the truth, move the other folder away"
         return other._replace(faults=(*other.faults, Fault("field-of-view", "note", seen, message, cure)))
+    if share <= _LARGE:
+        return pairing
     message = f"{what}: they may show the field of view of an instrument, and not what is to be learnt"
     cure = "if so, put the true masks into a folder named labels/, with the names of their images"
     return pairing._replace(faults=(*pairing.faults, Fault("field-of-view", "warning", seen, message, cure)))
 
 
-def _same_everywhere(masks: Sequence[Path]) -> bool:
-    """Tell whether masks of two values, looked at in small, share nearly all of their foreground."""
+def _same_everywhere(masks: Sequence[Path]) -> float:
+    """Return the share of foreground if masks of two values, looked at in small, agree on nearly all of it, else 0."""
     if len(masks) < _FEWEST:
-        return False
+        return 0.0
     places = np.unique(np.linspace(0, len(masks) - 1, _MOST).round().astype(int))
     first: NDArray[np.bool_] | None = None
     for place in places:
         small = _small(masks[place])
         if small is None or not _SHARES[0] < small.mean() < _SHARES[1]:
-            return False
+            return 0.0
         first = small if first is None else first
         if (small & first).sum() < _SAME * (small | first).sum():
-            return False
-    return True
+            return 0.0
+    return float(first.mean()) if first is not None else 0.0
 
 
 def _small(mask: Path) -> NDArray[np.bool_] | None:

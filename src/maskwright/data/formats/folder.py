@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, Record
-from maskwright.data.formats.classes import Meaning, meaning_of
+from maskwright.data.formats.classes import meaning_of
+from maskwright.data.formats.entries import Meaning
 from maskwright.data.formats.field_of_view import truth_of
+from maskwright.data.formats.own_tables import Tables, meaning_by_folder, tables_for
 from maskwright.data.formats.pairs import Pairing, find_pairs
 from maskwright.data.formats.scan import FEW_STRAYS, MOST_MASKS, scan_masks
 from maskwright.data.formats.split_lists import with_lists
@@ -17,19 +19,17 @@ from maskwright.data.formats.tables import find_table, read_table
 from maskwright.data.formats.walk import images_below, is_image, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
-    from maskwright.core.records import Channel, ImageRef, Split
+    from maskwright.core.records import ImageRef, Split
     from maskwright.data.formats.scan import Scan
     from maskwright.data.formats.stacks import ImagePair
     from maskwright.data.formats.tables import ClassTable
 
 # With a table of names the masks are scanned only to see how they are coded, for which a few suffice.
 _FEW_MASKS = 24
-# Above it, red is a colour that somebody chose to see, and not a class id.
-_HIGHEST_RED = 63
 
 
 def detect(root: Path) -> str | None:
@@ -53,65 +53,70 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         raise MaskwrightError(f"{root}: {stack_faults[0].message}: {stack_faults[0].cure}")
     pairs, list_faults = with_lists(root, files, pairs)
     faults = [*pairing.faults, *stack_faults, *list_faults]
-    reading = Reading("folder", pairing.layout, faults, instances=pairing.instances)
-    return dataset_of(root, pairs, options, reading)
+    return dataset_of(root, pairs, options, Layout("folder", pairing.layout, faults, instances=pairing.instances))
 
 
-class Reading(NamedTuple):
-    """What a layout of images with one mask file each tells besides the pairs.
+class Layout(NamedTuple):
+    """What a layout of images and mask files tells besides the pairs.
 
     Attributes:
         format: its name in `FORMATS`.
-        layout: the folders, in words.
+        words: the folders.
         faults: what was found so far.
-        table: the names that the layout itself gives; None to look for a table.
+        table: the names that the layout itself gives; None to look for tables.
         instances: the masks hold one id per object.
     """
 
     format: str
-    layout: str
+    words: str
     faults: Sequence[Fault]
     table: ClassTable | None = None
     instances: bool = False
 
 
-def dataset_of(root: Path, pairs: Sequence[ImagePair], options: ReadOptions, reading: Reading) -> Dataset:
+def dataset_of(root: Path, pairs: Sequence[ImagePair], options: ReadOptions, layout: Layout) -> Dataset:
     """Find out what the masks of `pairs` mean, and put everything together.
 
     Raises:
         MaskwrightError: the mask files do not hold masks.
     """
-    faults, channel = [*reading.faults], None
+    masks = [mask for pair in pairs for mask in (pair.mask, *pair.more)]
+    values: Mapping[Path, tuple[tuple[int, int], ...]] = {}
     if options.values:
-        meaning, coded = Meaning("values", Classes.named(("value",))), "files of measured values"
+        meaning, coded, faults = Meaning("values", Classes.named(("value",))), "files of measured values", layout.faults
     else:
-        masks = [mask for pair in pairs for mask in (pair.mask, *pair.more)]
-        table = table_for(root, masks, options) if reading.table is None or options.classes else reading.table
-        few = reading.instances or (table is not None and len(table.entries) > 2)
-        scan, channel = scan_with_red(masks, _FEW_MASKS if few else MOST_MASKS, table)
-        meaning = meaning_of(table, scan, options, masks[0].path.parent, instances=reading.instances)
-        coded = mask_words(meaning, scan) + (" in the red channel" if channel else "")
-        faults += mask_faults(meaning, scan, masks[0].path.parent)
+        given = layout.table is not None and options.classes is None
+        table, own = Tables(layout.table, {}) if given else tables_for(root, masks, options)
+        scan = scan_masks(masks, _FEW_MASKS if layout.instances or own or _names_all(table) else MOST_MASKS)
+        if _names_all(table) and 0 not in scan.values:  # it may be rare, or the masks count from 1
+            scan = scan_masks(masks)
+        if own and not layout.instances:
+            meaning, values = meaning_by_folder(own, scan, options)
+        else:
+            meaning = meaning_of(table, scan, options, masks[0].path.parent, instances=layout.instances)
+        coded, faults = mask_words(meaning, scan), (*layout.faults, *mask_faults(meaning, scan))
     splits = meaningful_splits(pair.split for pair in pairs)
     records = tuple(
-        Record(pair.id, pair.image, pair.annotation(meaning.kind, channel), pair.split if splits else None, pair.group)
+        Record(pair.id, pair.image, pair.annotation(meaning.kind, values), pair.split if splits else None, pair.group)
         for pair in sorted(pairs, key=lambda pair: pair.id)
     )
-    layout = f"{reading.layout}: {coded}"
     return Dataset(
-        root, reading.format, layout, meaning.classes, records, meaning.values, meaning.colors, tuple(faults)
+        root,
+        layout.format,
+        f"{layout.words}: {coded}",
+        meaning.classes,
+        records,
+        meaning.values,
+        meaning.colors,
+        tuple(faults),
+        meaning.white,
+        meaning.palette,
     )
 
 
-def scan_with_red(masks: list[ImageRef], most: int, table: ClassTable | None) -> tuple[Scan, Channel | None]:
-    """Scan masks, and only their red channel if no other ever differs from 0 and the values in it are ids."""
-    scan = scan_masks(masks, most)
-    red = {color[0] for color in scan.colors}
-    if (table is not None and table.colored) or not scan.colored or max(red, default=0) > _HIGHEST_RED:
-        return scan, None
-    if any(green or blue for _, green, blue in scan.colors):
-        return scan, None
-    return scan_masks(masks, most, "red"), "red"
+def _names_all(table: ClassTable | None) -> bool:
+    """Tell whether a table names so many classes that a few masks tell how they are coded."""
+    return table is not None and len(table.entries) > 2
 
 
 def nothing_pairs(root: Path, pairing: Pairing) -> MaskwrightError:
@@ -157,20 +162,11 @@ def mask_words(meaning: Meaning, scan: Scan) -> str:
     return "; ".join((coded, *meaning.notes))
 
 
-def mask_faults(meaning: Meaning, scan: Scan, folder: Path) -> tuple[Fault, ...]:
-    """Report masks that had to be thresholded, and values that may be annotation errors."""
-    if not meaning.soft:
-        shown = meaning.strays if len(meaning.strays) <= FEW_STRAYS else meaning.strays[:1]
-        return tuple(_stray(value, meaning, scan, len(meaning.strays) - len(shown)) for value in shown)
-    return (
-        Fault(
-            "soft-mask",
-            "warning",
-            folder,
-            "the masks are black and white with grey edges (interpolated or compressed); from 128 on is foreground",
-            "save the masks as 0 and 255 without interpolation, as PNG",
-        ),
-    )
+def mask_faults(meaning: Meaning, scan: Scan) -> tuple[Fault, ...]:
+    """Report what the values told, and those that may be annotation errors."""
+    shown = meaning.strays if len(meaning.strays) <= FEW_STRAYS else meaning.strays[:1]
+    strays = tuple(_stray(value, meaning, scan, len(meaning.strays) - len(shown)) for value in shown)
+    return (*meaning.faults, *strays)
 
 
 def _stray(value: int, meaning: Meaning, scan: Scan, more: int) -> Fault:

@@ -10,9 +10,10 @@ import numpy as np
 from maskwright.core.classes import IGNORE, Classes, default_palette
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, MaskLayer, MaskLayers, Record
-from maskwright.core.text import percent
+from maskwright.core.text import percent, plural
 from maskwright.data.formats import pair_faults
-from maskwright.data.formats.classes import meaning_of, means_ignore
+from maskwright.data.formats.classes import meaning_of
+from maskwright.data.formats.entries import means_ignore
 from maskwright.data.formats.folder import mask_faults, meaningful_splits, table_for
 from maskwright.data.formats.grouping import find_groups
 from maskwright.data.formats.naming import alike
@@ -25,11 +26,11 @@ from maskwright.data.layers import overlap
 from maskwright.data.readers import DecodeError, image_size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
-    from maskwright.data.formats.classes import Meaning
+    from maskwright.data.formats.entries import Meaning
     from maskwright.data.formats.grouping import Groups
     from maskwright.data.formats.scan import Scan
 
@@ -41,10 +42,16 @@ _SEVERAL = 0.5
 class _Part(NamedTuple):
     """What the mask files of one class hold: their values, and what these mean."""
 
-    name: str
     folder: Path
     scan: Scan
     meaning: Meaning
+
+    def mask_file(self, file: ImageRef) -> MaskFile:
+        """Return one of the files, with what its values mean: 0 background, 1 the class, or `IGNORE`."""
+        values, white = self.meaning.values, self.meaning.white
+        if white not in {None, IGNORE}:
+            values = {**values, 255: 1}
+        return MaskFile(file, self.meaning.kind, tuple(sorted(values.items())))
 
 
 def detect(root: Path) -> str | None:
@@ -67,18 +74,17 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             "masks/nut/NAME.png and masks/bolt/NAME.png beside images/NAME.jpg"
         )
     masks = _by_name(groups)
-    parts = [_part(name, paths, options, len(masks)) for name, paths in masks.items()]
-    values, colors = _agreed(parts)
+    parts = {name: _part(name, paths, options, len(masks)) for name, paths in masks.items()}
     classes, indices = _classes(root, groups, options)
     pairs, list_faults = with_lists(root, files, _pairs(root, groups))
     splits = meaningful_splits(pair.split for pair in pairs)
     names = {
         mask.path: name if groups.classes else "object" for group in groups.found for name, mask in group.masks.items()
     }
-    kind = parts[0].meaning.kind
 
     def annotation(pair: ImagePair) -> MaskLayers:
-        layers = (MaskLayer(MaskFile(mask, kind), indices[names[mask.path]]) for mask in (pair.mask, *pair.more))
+        shown = ((mask, names[mask.path]) for mask in (pair.mask, *pair.more))
+        layers = (MaskLayer(parts[name].mask_file(mask), indices[name]) for mask, name in shown)
         return MaskLayers(tuple(layers), objects=not groups.classes)
 
     records = tuple(
@@ -86,9 +92,10 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         for pair in sorted(pairs, key=lambda pair: pair.id)
     )
     faults = [*_unused(root, groups), *list_faults]
-    for part in parts:
-        faults += mask_faults(part.meaning, part.scan, part.folder)
-    dataset = Dataset(root, "layers", _layout(groups, parts), classes, records, values, colors, tuple(faults))
+    for part in parts.values():
+        faults += mask_faults(part.meaning, part.scan)
+    colors = _colors(parts.values())
+    dataset = Dataset(root, "layers", _layout(groups, parts), classes, records, {}, colors, tuple(faults))
     return dataset if not groups.classes else _with_overlaps(dataset)
 
 
@@ -106,39 +113,30 @@ def _part(name: str, masks: list[ImageRef], options: ReadOptions, parts: int) ->
     folder = masks[0].path.parent
     scan = scan_masks(masks, max(_FEWEST_MASKS, MOST_MASKS // parts))
     meaning = meaning_of(None, scan, options, folder, instances=False)
-    if len(meaning.classes) > 2 or meaning.kind == "instance":
+    if len(meaning.classes) != 2 or meaning.kind == "instance":
         raise MaskwrightError(
-            f"the masks of {name!r} in {folder} show {len(meaning.classes)} things, but where an image has several "
-            "mask files, each shows one class and background: keep one of the folders if they show the same in several "
-            "ways, or save a file for each class"
+            f"the masks of {name!r} in {folder} show {plural(len(meaning.classes), 'class', 'classes')}, but where an "
+            "image has several mask files, each shows one class and background: keep one of the folders if they show "
+            "the same in several ways, or save a file for each class"
         )
-    return _Part(name, folder, scan, meaning)
+    return _Part(folder, scan, meaning)
 
 
-def _agreed(parts: Sequence[_Part]) -> tuple[dict[int, int], dict[tuple[int, int, int], int]]:
-    """Join what values and colours mean: 0 background, 1 the class of the file, or `IGNORE`.
+def _colors(parts: Iterable[_Part]) -> dict[tuple[int, int, int], int]:
+    """Join what colours mean: 0 background, 1 the class of the file, or `IGNORE`.
 
     Raises:
-        MaskwrightError: a value that occurs means one thing in the masks of one class and another elsewhere.
+        MaskwrightError: a colour is background in the masks of one class, and not in those of another.
     """
-    if len({part.meaning.kind for part in parts}) > 1:
-        raise MaskwrightError(
-            f"the masks in {parts[0].folder} are read by {parts[0].meaning.kind}, and others are not: save all masks "
-            "as 0 and 255"
-        )
-    values: dict[int, int] = {}
-    for value in sorted({value for part in parts for value in part.meaning.values}):
-        said = {part.meaning.values[value]: part for part in parts if value in part.meaning.values}
-        seen = {part.meaning.values.get(value): part for part in parts if value in part.scan.values}
-        if len(seen) > 1:
-            first, second = list(seen.values())[:2]
-            raise MaskwrightError(
-                f"the value {value} means one thing in {first.folder} and another in {second.folder}: save the masks "
-                "of all classes as 0 and 255"
-            )
-        values[value] = next(iter(index for index in seen if index is not None), min(said))
-    colors = {color: index for part in parts for color, index in part.meaning.colors.items()}
-    return values, colors
+    colors: dict[tuple[int, int, int], int] = {}
+    for part in parts:
+        for color, index in part.meaning.colors.items():
+            if colors.setdefault(color, index) != index:
+                raise MaskwrightError(
+                    f"the colour {','.join(map(str, color))} is background in the masks of one class, and not in those "
+                    f"of another ({part.folder}): save the masks of all classes as 0 and 255"
+                )
+    return colors
 
 
 def _classes(root: Path, groups: Groups, options: ReadOptions) -> tuple[Classes, dict[str, int]]:
@@ -179,11 +177,11 @@ def _unused(root: Path, groups: Groups) -> list[Fault]:
     return [*pair_faults.unpaired(root, parts.images, parts.masks, used), *pair_faults.unread(root, parts.others)]
 
 
-def _layout(groups: Groups, parts: Sequence[_Part]) -> str:
+def _layout(groups: Groups, names: Iterable[str]) -> str:
     if not groups.classes:
         files = sum(len(group.masks) for group in groups.found)
         return f"{len(groups.found)} images with {files} mask files: each file is one object"
-    return f"a mask file for each class of an image: {', '.join(part.name for part in parts)}"
+    return f"a mask file for each class of an image: {', '.join(names)}"
 
 
 def _with_overlaps(dataset: Dataset) -> Dataset:

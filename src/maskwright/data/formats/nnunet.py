@@ -11,7 +11,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Dataset, Fault, ImageRef
 from maskwright.core.text import plural
-from maskwright.data.formats.folder import Reading, dataset_of
+from maskwright.data.formats.folder import Layout, dataset_of
 from maskwright.data.formats.stacks import ImagePair
 from maskwright.data.formats.tables import ClassTable, Entry
 from maskwright.data.formats.walk import images_below, record_id
@@ -50,12 +50,12 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     if not pairs:
         reason = faults[0].message if faults else f"the files are {about.get('file_ending', 'no images')}"
         raise MaskwrightError(
-            f"{root}: no imagesTr/CASE_0000.png has a labelsTr/CASE.png ({reason}). Volumes are not read: save their slices "
-            "as images"
+            f"{root}: no imagesTr/CASE_0000.png has a labelsTr/CASE.png ({reason}). Volumes are not read: save their "
+            "slices as images"
         )
     faults += _contradictions(root, about, pairs)
     table = None if options.classes else _table(root / "dataset.json", about)
-    return dataset_of(root, pairs, options, Reading("nnunet", "imagesTr/ + labelsTr/", faults, table))
+    return dataset_of(root, pairs, options, Layout("nnunet", "imagesTr/ + labelsTr/", faults, table))
 
 
 def _about(path: Path) -> dict[str, Any]:
@@ -81,8 +81,8 @@ def _table(path: Path, about: dict[str, Any]) -> ClassTable | None:
         number, name = (value, key) if isinstance(value, int) else (key, value)
         if isinstance(value, list) or not str(number).isdecimal() or not isinstance(name, str):
             raise MaskwrightError(
-                f"{path} gives the label {key!r} the value {value!r}, and only one number for each name is read: list one "
-                "name for each value of the label files in a table, and give it as `read.classes`"
+                f"{path} gives the label {key!r} the value {value!r}, and only one number for each name is read: list "
+                "one name for each value of the label files in a table, and give it as `read.classes`"
             )
         entries.append(Entry(int(number), name))
     return ClassTable(path, tuple(sorted(entries, key=lambda entry: entry.id)), numbered=True)

@@ -9,10 +9,10 @@ from maskwright.data.formats.walk import record_id
 from maskwright.data.readers import DecodeError, Pages, count_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from maskwright.core.records import Annotation, Channel, Split
+    from maskwright.core.records import Annotation, Split
     from maskwright.data.formats.pairs import Pair
 
 
@@ -34,9 +34,19 @@ class ImagePair(NamedTuple):
     group: str | None = None
     more: tuple[ImageRef, ...] = ()
 
-    def annotation(self, kind: Literal["index", "color", "instance", "values"], channel: Channel | None) -> Annotation:
-        """Return the mask file, or all mask files in layers."""
-        first, *more = (MaskFile(mask, kind, channel=channel) for mask in (self.mask, *self.more))
+    def annotation(
+        self,
+        kind: Literal["index", "color", "instance", "values"],
+        values: Mapping[Path, tuple[tuple[int, int], ...]],
+    ) -> Annotation:
+        """Return the mask file, or all mask files in layers.
+
+        Args:
+            kind: how to read them.
+            values: what values mean, by folder, where that differs.
+        """
+        masks = (self.mask, *self.more)
+        first, *more = (MaskFile(mask, kind, values.get(mask.path.parent)) for mask in masks)
         return MaskLayers(tuple(map(MaskLayer, (first, *more)))) if more else first
 
 

@@ -9,7 +9,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Dataset, Fault, ImageRef
 from maskwright.data.formats import naming, pair_faults
-from maskwright.data.formats.folder import Reading, dataset_of
+from maskwright.data.formats.folder import Layout, dataset_of
 from maskwright.data.formats.matching import File, matched
 from maskwright.data.formats.stacks import ImagePair
 from maskwright.data.formats.tables import ClassTable, Entry
@@ -49,8 +49,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         pairs, faults = [*pairs, *found], [*faults, *more]
     if not pairs:
         raise MaskwrightError(f"{root}: {faults[0].message}: {faults[0].cure}" if faults else f"{root} holds no images")
-    reading = Reading("supervisely-masks", f"img/ + {_MASKS}/", faults, _table(root))
-    return dataset_of(root, pairs, options, reading)
+    layout = Layout("supervisely-masks", f"img/ + {_MASKS}/", faults, _table(root))
+    return dataset_of(root, pairs, options, layout)
 
 
 def _folders(root: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, ImageRef, Record, Shape, Shapes
 from maskwright.data.formats import folder
-from maskwright.data.formats.classes import split_ignored, with_map
+from maskwright.data.formats.entries import split_ignored, with_map
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.naming import split_word
 from maskwright.data.formats.shapes import painting_order, ring, ring_area

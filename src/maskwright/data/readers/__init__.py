@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from maskwright.core.records import ImageRef
-from maskwright.data.readers import npy, raster, tiff
-from maskwright.data.readers.arrays import MAX_PIXELS, RawMask
+from maskwright.data.readers import npy, pnm, raster, tiff
+from maskwright.data.readers.arrays import MAX_PIXELS, NO_DATA, RawMask
 from maskwright.data.readers.errors import DecodeError
+from maskwright.data.readers.impostors import HEAD_BYTES, described
 from maskwright.data.readers.tiff import Pages
 
 if TYPE_CHECKING:
@@ -18,19 +20,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from maskwright.core.records import Channel
-
     Image = ImageRef | Path | str
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
+    "NO_DATA",
     "DecodeError",
     "Pages",
     "RawMask",
     "count_pages",
+    "image_orientation",
     "image_size",
     "is_lossy",
+    "read_alpha",
     "read_image",
     "read_mask",
 ]
@@ -48,11 +51,13 @@ class Reader(NamedTuple):
     size: Callable[[ImageRef, str], tuple[int, int]]
     image: Callable[[ImageRef, str], NDArray[Any]]
     mask: Callable[[ImageRef, str], RawMask]
+    orientation: Callable[[ImageRef, str], int] = lambda _image, _kind: 1
 
 
-_RASTER = Reader(raster.size, raster.image, raster.mask)
-_TIFF = Reader(tiff.size, tiff.image, tiff.mask)
+_RASTER = Reader(raster.size, raster.image, raster.mask, raster.orientation)
+_TIFF = Reader(tiff.size, tiff.image, tiff.mask, tiff.orientation)
 _NPY = Reader(npy.size, npy.image, npy.mask)
+_PNM = Reader(pnm.size, pnm.image, pnm.mask)
 
 # First bytes of a file -> its kind. The content decides and not the suffix: a PNG named .jpg is read as a PNG.
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -60,12 +65,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "jpeg"),
     (b"BM", "bmp"),
     (b"GIF8", "gif"),
-    (b"P1", "pnm"),
-    (b"P2", "pnm"),
-    (b"P3", "pnm"),
-    (b"P4", "pnm"),
-    (b"P5", "pnm"),
-    (b"P6", "pnm"),
+    *((b"P%d" % code, "pnm") for code in range(1, 7)),
     (b"II*\x00", "tiff"),
     (b"MM\x00*", "tiff"),
     (b"II+\x00", "tiff"),
@@ -78,7 +78,7 @@ READERS: dict[str, Reader] = {
     "bmp": _RASTER,
     "webp": _RASTER,
     "gif": _RASTER,
-    "pnm": _RASTER,
+    "pnm": _PNM,
     "tiff": _TIFF,
     "npy": _NPY,
 }
@@ -89,11 +89,11 @@ def read_image(image: Image) -> NDArray[Any]:
 
     Returns:
         (H, W, C) in uint8, uint16 or float32; grey has one channel, RGB red first; palette, 1-bit and CMYK images
-        become RGB, and alpha channels are dropped.
+        become RGB, and alpha channels are dropped. Where there are no data, floats are NaN, and integers are masked
+        (`numpy.ma`); see `ops.no_data`.
 
     Raises:
-        DecodeError: the file is missing, not an image, truncated or too large, holds NaN or infinity, or has no such
-            page; `kind` tells which.
+        DecodeError: the file is missing, not an image, truncated or too large, or has no such page; `kind` tells which.
     """
     ref, kind = _recognised(image)
     if ref.more:
@@ -103,7 +103,7 @@ def read_image(image: Image) -> NDArray[Any]:
 
 def _stacked(ref: ImageRef) -> NDArray[Any]:
     """Read the channels (H, W, C) that lie in files of their own."""
-    first, *others = (ImageRef(path) for path in (ref.path, *ref.more))
+    first, *others = (replace(ref, path=path, more=()) for path in (ref.path, *ref.more))
     channels = [read_image(first)]
     for other in others:
         channel = read_image(other)
@@ -112,7 +112,8 @@ def _stacked(ref: ImageRef) -> NDArray[Any]:
             message = f"is {found} pixels, but the first channel, {first.name}, is {wanted}"
             raise DecodeError("size-mismatch", other, message, "save all channels of an image at one size")
         channels.append(channel)
-    return np.concatenate(channels, axis=2)
+    masked = any(isinstance(channel, np.ma.MaskedArray) for channel in channels)
+    return np.ma.concatenate(channels, axis=2) if masked else np.concatenate(channels, axis=2)
 
 
 def image_size(image: Image) -> tuple[int, int]:
@@ -125,12 +126,18 @@ def image_size(image: Image) -> tuple[int, int]:
     return READERS[kind].size(ref, kind)
 
 
-def read_mask(image: Image, channel: Channel | None = None) -> RawMask:
-    """Decode a mask file, or one page of a stack, to its values or colours; palette images give their indices.
+def image_orientation(image: Image) -> int:
+    """Return the EXIF orientation 1..8 of an image, from its header alone; 1 means that it is stored upright.
 
-    Args:
-        image: the file.
-        channel: the one that holds the values: `red` of an image whose other channels are 0, or `alpha`.
+    Raises:
+        DecodeError: the file is missing or not an image, or has no such page.
+    """
+    ref, kind = _recognised(image)
+    return READERS[kind].orientation(ref, kind)
+
+
+def read_mask(image: Image) -> RawMask:
+    """Decode a mask file, or one page of a stack, to its values or colours; palette images give their indices.
 
     Returns:
         Integers (H, W), or colours (H, W, 3) in uint8.
@@ -140,17 +147,17 @@ def read_mask(image: Image, channel: Channel | None = None) -> RawMask:
             `kind` tells which.
     """
     ref, kind = _recognised(image)
-    if channel == "alpha":
-        return raster.alpha(ref, kind)
-    raw = READERS[kind].mask(ref, kind)
-    return raw if channel is None or raw.array.ndim == 2 else _red(ref, raw)
+    return READERS[kind].mask(ref, kind)
 
 
-def _red(ref: ImageRef, raw: RawMask) -> RawMask:
-    if raw.array[..., 1:].any():
-        message = "holds colours, but in the other masks of this data set only red differs from 0, and is the class id"
-        raise DecodeError("unknown-label", ref, message, "save it like the other masks")
-    return RawMask(np.ascontiguousarray(raw.array[..., 0]), lossy=raw.lossy)
+def read_alpha(image: Image) -> RawMask:
+    """Decode the alpha channel of an image, or the transparency of its palette, to values (H, W): 0 is transparent.
+
+    Raises:
+        DecodeError: as `read_mask`; also if the file has no alpha channel.
+    """
+    ref, kind = _recognised(image)
+    return raster.alpha(ref, kind)
 
 
 def count_pages(path: Path) -> Pages:
@@ -178,7 +185,7 @@ def _recognised(image: Image) -> tuple[ImageRef, str]:
     ref = ImageRef.of(image)
     try:
         with ref.path.open("rb") as stream:
-            head = stream.read(16)
+            head = stream.read(HEAD_BYTES)
     except FileNotFoundError:
         raise DecodeError("unreadable", ref, "does not exist", "check the path") from None
     except OSError as error:
@@ -187,8 +194,9 @@ def _recognised(image: Image) -> tuple[ImageRef, str]:
         raise DecodeError("unreadable", ref, "is empty (0 bytes)", "copy it again from its source, or remove it")
     kind = _kind(head)
     if kind is None:
-        message, known = f"is not an image: it starts with {head[:8]!r}", ", ".join(sorted(READERS))
-        raise DecodeError("unreadable", ref, message, f"save it as one of {known}, or remove it")
+        message, cure = described(head)
+        known = ", ".join(sorted(READERS))
+        raise DecodeError("unreadable", ref, message, cure or f"save it as one of {known}, or remove it")
     if ref.page is not None and kind != "tiff":
         message = f"cannot be read: a {kind.upper()} file holds one image"
         raise DecodeError("unreadable", ref, message, "leave out the page")
