@@ -10,8 +10,9 @@ from maskwright.core.records import Dataset, Fault, Record
 from maskwright.data.formats.classes import meaning_of
 from maskwright.data.formats.entries import Meaning
 from maskwright.data.formats.field_of_view import truth_of
+from maskwright.data.formats.no_pairs import nothing_pairs
 from maskwright.data.formats.own_tables import Tables, meaning_by_folder, tables_for
-from maskwright.data.formats.pairs import Pairing, find_pairs
+from maskwright.data.formats.pairs import find_pairs
 from maskwright.data.formats.scan import FEW_STRAYS, MOST_MASKS, scan_masks
 from maskwright.data.formats.split_lists import with_lists
 from maskwright.data.formats.stacks import image_pairs
@@ -117,24 +118,6 @@ def dataset_of(root: Path, pairs: Sequence[ImagePair], options: ReadOptions, lay
 def _names_all(table: ClassTable | None) -> bool:
     """Tell whether a table names so many classes that a few masks tell how they are coded."""
     return table is not None and len(table.entries) > 2
-
-
-def nothing_pairs(root: Path, pairing: Pairing) -> MaskwrightError:
-    """Build the error for a folder in which no image has a mask."""
-    if not pairing.images and not pairing.masks:
-        return MaskwrightError(f"{root} holds no images: give a folder with images and masks")
-    if not pairing.masks:
-        return MaskwrightError(
-            f"{root} holds {pairing.images} image{'s' * (pairing.images > 1)} but no masks: put the masks in a folder "
-            "masks/ next to images/, with the same names, or name them like image_mask.png"
-        )
-    doubt = next((fault for fault in pairing.faults if fault.kind == "ambiguous"), None)
-    if doubt is not None:
-        return MaskwrightError(f"{root}: {doubt.message}: {doubt.cure}")
-    return MaskwrightError(
-        f"{root} holds {pairing.images} images and {pairing.masks} masks, but no image and mask have the same name "
-        f"({'; '.join(fault.message for fault in pairing.faults[:2])}): give an image and its mask the same name"
-    )
 
 
 def table_for(root: Path, masks: list[ImageRef], options: ReadOptions) -> ClassTable | None:

@@ -1,7 +1,11 @@
-"""Which mask files belong to one image where it has several: a folder a class, or a file an object. Opens no file."""
+"""Which mask files belong to one image where it has several. Opens no file.
+
+Each shows a class, which its folder or the end of its name tells, or an object.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from maskwright.data.formats.pairs import Divided
 
     Key = tuple[str, ...]
+
+_GAP = re.compile(r"[\s_\-.]+")
 
 
 class Group(NamedTuple):
@@ -50,7 +56,8 @@ def find_groups(root: Path, paths: list[Path]) -> Groups | None:
     if parts.how is not None or not parts.images or len(parts.masks) < 2:
         return None
     pairs = matched(parts.images, parts.masks, loosely=False).pairs
-    for found, classes in ((_by_class_folder(parts), True), (_by_image_folder(parts), None)):
+    ways = ((_by_class_folder(parts), True), (_by_image_folder(parts), None), (_by_name_end(parts), True))
+    for found, classes in ways:
         grouped = sum(len(group.masks) for group in found)
         if grouped > len(found) and (not pairs or (grouped == len(parts.masks) and 2 * len(pairs) < grouped)):
             return Groups(found, _are_classes(found) if classes is None else classes, parts)
@@ -66,12 +73,35 @@ def _by_class_folder(parts: Divided) -> list[Group]:
             key = _bare(mask)
             if len(key) < 3:
                 continue
-            image = by_key.get((*key[:place], *key[place:][1:]))
+            image, _ = _owner((*key[:place], *key[place:][1:])[:-1], mask, by_key)
             if image is not None:
                 groups.setdefault(image.path, Group(image, {})).masks[mask.place.key[place]] = mask
         if len({name for group in groups.values() for name in group.masks}) > 1:
             return list(groups.values())
     return []
+
+
+def _by_name_end(parts: Divided) -> list[Group]:
+    """Group masks/0_nut.png and masks/0_bolt.png under images/0.png: the end of the name is the class."""
+    by_key = _unique({file: _bare(file) for file in parts.images})
+    groups: dict[Path, Group] = {}
+    for mask in parts.masks:
+        image, end = _owner(_bare(mask)[:-1], mask, by_key)
+        if image is not None and end:
+            groups.setdefault(image.path, Group(image, {})).masks[end] = mask
+    return list(groups.values()) if _are_classes(list(groups.values())) else []
+
+
+def _owner(folders: Key, mask: File, images: dict[Key, File]) -> tuple[File | None, str]:
+    """Return the image in `folders` of a mask, and what the mask's name has behind the image's: a word, no number."""
+    stem = naming.bare_stem(mask.place.key[-1])
+    if (*folders, naming.alike(stem)) in images:
+        return images[*folders, naming.alike(stem)], ""
+    for gap in reversed(list(_GAP.finditer(stem))):
+        image, end = images.get((*folders, naming.alike(stem[: gap.start()]))), stem[gap.end() :]
+        if image is not None and naming.first_number(end)[1] < 0:
+            return image, end
+    return None, ""
 
 
 def _by_image_folder(parts: Divided) -> list[Group]:

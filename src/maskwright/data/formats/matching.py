@@ -6,6 +6,7 @@ doubt. Masks that differ in a number after the word for a mask (`a_mask.png`, `a
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -64,7 +65,7 @@ def matched(images: list[File], masks: list[File], *, loosely: bool = True) -> M
         left = _joined(*left, rule, found)
         if rule is _alike:
             found.alike.extend(found.pairs[before:])
-    for rule in (_without_split, _stem_alone, _folder_alone, _without_split_word) if loosely else ():
+    for rule in (_padded, _without_split, _stem_alone, _folder_alone, _without_split_word) if loosely else ():
         if not found.pairs and not found.doubts:
             left = _joined(*left, rule, found, strict=False)
     _numbered_beside(found, left[1])
@@ -102,6 +103,11 @@ def _bare(file: File) -> Key:
 def _alike(file: File) -> Key:
     """Case and the form of Unicode dropped: IMG_07.JPG, img_07.png."""
     return tuple(map(naming.alike, _bare(file)))
+
+
+def _padded(file: File) -> Key:
+    """Zeros before numbers dropped: images/7.png, masks/007.png."""
+    return tuple(re.sub(r"(?<!\d)0+(?=\d)", "", part) for part in _alike(file))
 
 
 def _without_split(file: File) -> Key:

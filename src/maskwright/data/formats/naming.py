@@ -53,6 +53,7 @@ _FOLDER = re.compile(
     r"(?:set|dir|folder)?(?:19\d\d|20\d\d)?"
 )
 _SEPARATORS = re.compile(r"[\s_\-.]+")
+_NUMBERING = re.compile(r"^(?:\d+|[a-z])[.)]\s+")
 
 
 class Folder(NamedTuple):
@@ -80,8 +81,8 @@ class Place(NamedTuple):
 
 
 def folder_meaning(name: str) -> Folder:
-    """Read `trainannot`, `images_val`, `Train-Masks`, `train2017`, `gt`, ... ; other names mean nothing."""
-    match = _FOLDER.fullmatch(_SEPARATORS.sub("", name.lower()))
+    """Read `trainannot`, `images_val`, `Train-Masks`, `2. Groundtruths`, `gt`, ... ; other names mean nothing."""
+    match = _FOLDER.fullmatch(_SEPARATORS.sub("", _NUMBERING.sub("", name.lower())))
     if match is None or not match.group(0):
         return Folder(None, None, None)
     word = match["role"]

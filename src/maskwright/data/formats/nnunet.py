@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import re
 from collections import defaultdict
@@ -113,7 +114,10 @@ def _part(root: Path, part: str, split: Split) -> tuple[list[ImagePair], list[Fa
         faults.append(
             Fault("unpaired", "error", files[0], message, f"keep one file {labels.name}/{case}{files[0].suffix}")
         )
+    dropped = {fault.path for fault in faults}
     for case, (label, *_) in masks.items():
+        if any(path in dropped for path in images.glob(f"{glob.escape(case)}_[0-9][0-9][0-9][0-9].*")):
+            continue
         message = f"{record_id(root, label)} has no image {case}_0000 in {images.name}/"
         faults.append(Fault("unpaired", "warning", label, message, "add the image, or remove the label"))
     return pairs, faults

@@ -53,6 +53,7 @@ class Scan:
         holders: value -> number of masks that hold it.
         first: value -> the first mask that holds it.
         colors: colour -> pixels, over the masks that hold colours (at most 4096 different ones are counted).
+        color_holders: colour -> number of masks that hold it.
         held: the masks that hold values, one by one.
         painted: the masks that hold real colours.
         nodata: values that masks declare to mean "no data".
@@ -71,6 +72,7 @@ class Scan:
     holders: Counter[int] = field(default_factory=Counter)
     first: dict[int, ImageRef] = field(default_factory=dict)
     colors: Counter[Color] = field(default_factory=Counter)
+    color_holders: Counter[Color] = field(default_factory=Counter)
     held: list[Held] = field(default_factory=list)
     painted: list[ImageRef] = field(default_factory=list)
     nodata: set[int] = field(default_factory=set)
@@ -212,10 +214,13 @@ def _histogram(values: Any) -> dict[int, int]:
 
 def _count_colors(scan: Scan, raw: RawMask) -> None:
     rows = max(1, (1 << 20) // raw.array.shape[1])
+    found: Counter[Color] = Counter()
     for start in range(0, raw.array.shape[0], rows):
         band = raw.array[start : start + rows].astype(np.uint32)
         codes, pixels = np.unique(band[..., 0] << 16 | band[..., 1] << 8 | band[..., 2], return_counts=True)
         for code, count in zip(codes.tolist(), pixels.tolist(), strict=True):
             color = (code >> 16, code >> 8 & 255, code & 255)
-            if color in scan.colors or len(scan.colors) < _MOST_COLORS:
-                scan.colors[color] += count
+            if color in scan.colors or color in found or len(scan.colors) + len(found) < _MOST_COLORS:
+                found[color] += count
+    scan.colors.update(found)
+    scan.color_holders.update(found.keys())

@@ -1,4 +1,4 @@
-"""Lists beside plain folders that say which images train and which judge: train.txt, val.txt, splits/test.txt.
+"""Lists beside plain folders that say which images train and which judge: train.txt, val.txt, splits.csv.
 
 A line names an image by its path, its file name or its stem; what follows it (the path of its mask) is not read.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from maskwright.core.files import read_text
 from maskwright.core.records import SPLITS, Fault
 from maskwright.core.text import plural
-from maskwright.data.formats import naming
+from maskwright.data.formats import naming, split_tables
 from maskwright.data.formats.walk import record_id
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def with_lists(root: Path, files: Iterable[Path], pairs: list[ImagePair]) -> tup
     lists = _lists(files)
     if not lists:
         return pairs, []
-    shown = ", ".join(record_id(root, entry.path) for entry in lists)
+    shown = ", ".join(dict.fromkeys(record_id(root, entry.path) for entry in lists))
     refusal = _not_followed(lists, pairs)
     if refusal is not None:
         severity, why, cure = refusal
@@ -75,13 +75,15 @@ _CURE = "name each image in one of train.txt, val.txt and test.txt, or move the 
 
 
 def _lists(files: Iterable[Path]) -> list[_List]:
-    """Read the files whose names say nothing but a split, the training lists first."""
+    """Read the files whose names say nothing but a split, and tables of splits; the training lists come first."""
     found = []
     for path in files:
         split = _split_of(path.stem) if path.suffix.lower() in _SUFFIXES else None
         if split is not None:
             lines = (line.strip() for line in read_text(path).splitlines())
             found.append(_List(path, split, [line for line in lines if line and not line.startswith("#")]))
+        elif path.suffix.lower() in split_tables.SUFFIXES:
+            found += [_List(path, part, names) for part, names in split_tables.read(path).items()]
     return sorted(found, key=lambda entry: (SPLITS.index(entry.split), entry.path))
 
 
