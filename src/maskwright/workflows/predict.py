@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from maskwright.core.errors import MaskwrightError, out_of_memory, unknown_name
 from maskwright.core.files import check_name, write_error
 from maskwright.core.paths import check_folder
-from maskwright.data.formats.walk import printable
 from maskwright.inference import Predictor
 from maskwright.tasks.files import written_by_us
 from maskwright.workflows.predict_parts.sources import find_images
@@ -223,7 +222,7 @@ class _Writing:
             if writer.write is not None:
                 writer.write(files[kind], image, result, classes)
         for collector in self.collectors.values():
-            collector.add(printable(str(picture.relative)), result)
+            collector.add(str(picture.relative), result)
         return Predicted(picture.image.path, files, task.describe(result, classes), picture.image.page)
 
     def finish(self) -> tuple[Path, ...]:

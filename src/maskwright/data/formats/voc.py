@@ -14,7 +14,7 @@ from maskwright.data.formats.folder import mask_faults, mask_words, meaningful_s
 from maskwright.data.formats.naming import alike, split_word
 from maskwright.data.formats.scan import scan_masks
 from maskwright.data.formats.tables import ClassTable, Entry
-from maskwright.data.formats.walk import images_below, printable, record_id
+from maskwright.data.formats.walk import images_below, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -138,7 +138,7 @@ def _nothing_found(root: Path, bases: list[_Base]) -> MaskwrightError:
 
 def _example(names: Iterable[str]) -> str:
     first = min(names, default=None)
-    return "" if first is None else f" (such as {printable(first)})"
+    return "" if first is None else f" (such as {first})"
 
 
 def _read_base(folder: Path) -> _Base:

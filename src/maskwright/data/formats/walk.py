@@ -61,22 +61,14 @@ def is_junk(part: str) -> bool:
 
 
 def record_id(root: Path, image: Path) -> str:
-    r"""Return the path of an image below the root in POSIX form; its whole path if it is elsewhere.
-
-    Bytes that are no UTF-8 are written as `\xe9`, so that every stream takes the result.
-    """
+    """Return the path of an image below the root in POSIX form; its whole path if it is elsewhere."""
     below = parts_below(root, image)
-    return printable(image.as_posix() if below is None else "/".join(below) or ".")
+    return image.as_posix() if below is None else "/".join(below) or "."
 
 
 def folder_name(root: Path, folder: Path) -> str:
     """Return the path of a folder below the root, with a slash at its end, for messages."""
     return f"{record_id(root, folder)}/"
-
-
-def printable(name: str) -> str:
-    r"""Return a name as text: bytes that are no UTF-8, which Python keeps as lone surrogates, become `\xe9`."""
-    return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def parts_below(root: Path, path: Path) -> tuple[str, ...] | None:

@@ -56,7 +56,7 @@ def find_images(sources: Sequence[str | Path], channels: int | None = None) -> F
         elif path.is_dir():
             pairs = [(file, path) for file in _images_of(path, notes, failures)]
         else:
-            pairs = [(file, root) for file, root in _matches(str(source), notes, failures)]
+            pairs = [(file, root) for file, root in _matches(str(source), failures)]
         before = len(found)
         for file, root in pairs:
             place = os.path.abspath(file)  # noqa: PTH100 (resolve() would follow links)
@@ -93,16 +93,16 @@ def _images_of(folder: Path, notes: list[str], failures: list[tuple[Path, str]])
     except MaskwrightError as error:  # a folder below it cannot be listed
         failures.append((folder, str(error)))
         return []
-    files = _pictures(folder, listed, notes, failures)
+    files = _pictures(listed, failures)
     images = images_of(folder, files)
     if len(images) < len(files):
         notes.append(_masks_left(folder, len(images), len(files) - len(images)))
     return images
 
 
-def _pictures(source: Path, files: Iterable[Path], notes: list[str], failures: list[tuple[Path, str]]) -> list[Path]:
+def _pictures(files: Iterable[Path], failures: list[tuple[Path, str]]) -> list[Path]:
     """Return the files that are images by their suffix, without results of earlier predictions and broken links."""
-    found, ours = [], 0
+    found = []
     for file in files:
         if file.suffix.lower() not in IMAGE_SUFFIXES:
             continue
@@ -110,16 +110,12 @@ def _pictures(source: Path, files: Iterable[Path], notes: list[str], failures: l
             failures.append(
                 (file, f"{file} is a link to a file that does not exist: restore that file, or remove the link")
             )
-        elif file.is_file():
-            earlier = written_by_us(file)
-            ours += earlier
-            found += [] if earlier else [file]
-    if ours:
-        notes.append(f"{source}: {plural(ours, 'result')} of earlier predictions left out (name a file to predict it)")
+        elif file.is_file() and not written_by_us(file):
+            found.append(file)
     return found
 
 
-def _matches(pattern: str, notes: list[str], failures: list[tuple[Path, str]]) -> list[tuple[Path, Path]]:
+def _matches(pattern: str, failures: list[tuple[Path, str]]) -> list[tuple[Path, Path]]:
     """Return the images that a glob matches, with the folder before its first wildcard."""
     if not glob.has_magic(pattern):
         return []
@@ -128,7 +124,7 @@ def _matches(pattern: str, notes: list[str], failures: list[tuple[Path, str]]) -
     root = Path(*parts[:fixed])
     matches = (Path(match) for match in sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207 (may be absolute)
     wanted = (file for file in matches if not any(map(is_junk, file.parts[fixed:])))
-    return [(file, root) for file in _pictures(Path(pattern), wanted, notes, failures)]
+    return [(file, root) for file in _pictures(wanted, failures)]
 
 
 def _masks_left(root: Path, images: int, others: int) -> str:
