@@ -11,6 +11,7 @@ from maskwright.cli.errors import DONE
 from maskwright.cli.options import (
     AsJson,
     ClassNames,
+    Crowd,
     Data,
     Device,
     Format,
@@ -57,6 +58,7 @@ def evaluate(
     classes: ClassNames = None,
     ignore: Ignore = None,
     mapping: Map = None,
+    crowd: Crowd = None,
     as_json: AsJson = False,
 ) -> int:
     """Score a model on held-out images.
@@ -74,7 +76,7 @@ def evaluate(
     from maskwright.workflows.evaluate import evaluate as judge
 
     terminal = Terminal(as_json=as_json)
-    options = read_options(format_name, classes, ignore, mapping)
+    options = read_options(format_name, classes, ignore, mapping, crowd)
     read = None if options == ReadOptions() else options
     request = EvaluateRequest(split, read, out, device, output_stride, postprocess, refit)
     with terminal.working() as watch:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.cli.errors import DONE, YOURS
 from maskwright.cli.flags import in_flags
-from maskwright.cli.options import AsJson, ClassNames, Data, Format, GroupBy, Ignore, Map, Seed, read_options
+from maskwright.cli.options import AsJson, ClassNames, Crowd, Data, Format, GroupBy, Ignore, Map, Seed, read_options
 from maskwright.cli.tables import Column, number, pairs, percent, table
 from maskwright.cli.terminal import Terminal
 from maskwright.core.text import plural
@@ -30,6 +30,7 @@ def inspect(
     classes: ClassNames = None,
     ignore: Ignore = None,
     mapping: Map = None,
+    crowd: Crowd = None,
     group_by: GroupBy = None,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -42,7 +43,7 @@ def inspect(
     from maskwright.workflows.inspect import inspect as measure
 
     terminal = Terminal(as_json=as_json)
-    options = read_options(format_name, classes, ignore, mapping)
+    options = read_options(format_name, classes, ignore, mapping, crowd)
     with terminal.working() as watch:
         fingerprint = measure(data, options, SplitPlan(group_by=group_by), seed, watch.counting("inspect"))
     terminal.answer(fingerprint.to_json())

@@ -32,14 +32,36 @@ Format = Annotated[str | None, typer.Option("--format", metavar="NAME", help=REA
 ClassNames = Annotated[Path | None, typer.Option("--classes", metavar="FILE", help=READ_OPTIONS["classes"].help)]
 Ignore = Annotated[int | None, typer.Option(metavar="VALUE", help=READ_OPTIONS["ignore"].help, min=0)]
 Map = Annotated[list[str] | None, typer.Option("--map", metavar="FROM=TO", help=READ_OPTIONS["map"].help)]
+Crowd = Annotated[str | None, typer.Option(metavar="WORD", help=READ_OPTIONS["crowd"].help)]
 GroupBy = Annotated[str | None, typer.Option("--group-by", metavar="PATTERN", help=REQUEST_OPTIONS["group_by"].help)]
 
 
 def read_options(
-    format_name: str | None, classes: Path | None, ignore: int | None, mapping: list[str] | None
+    format_name: str | None, classes: Path | None, ignore: int | None, mapping: list[str] | None, crowd: str | None
 ) -> ReadOptions:
-    """Bundle the options for reading the data."""
-    return ReadOptions(format=format_name, classes=classes, ignore=ignore, map=parse_map(mapping or []))
+    """Bundle the options for reading the data.
+
+    Raises:
+        MaskwrightError: an option has no such value.
+    """
+    return ReadOptions(
+        format=format_name,
+        classes=classes,
+        ignore=ignore,
+        map=parse_map(mapping or []),
+        crowd=parse_crowd(crowd or "ignore"),
+    )
+
+
+def parse_crowd(word: str) -> Literal["ignore", "keep"]:
+    """Read `--crowd keep`.
+
+    Raises:
+        MaskwrightError: another word.
+    """
+    if word not in {"ignore", "keep"}:
+        raise MaskwrightError(f"--crowd {word}: write ignore or keep")
+    return "keep" if word == "keep" else "ignore"
 
 
 def parse_map(items: list[str]) -> dict[int, int | Literal["ignore"]]:

@@ -20,6 +20,8 @@ class ReadOptions:
         ignore: value in the files that losses and metrics ignore.
         map: value in the files -> the value to treat it as, or "ignore". Values are those of index masks, COCO
             category ids or YOLO class numbers.
+        crowd: what to do with COCO's regions of many objects (`iscrowd`): "ignore" them, or "keep" them like all other
+            objects.
         values: mask files hold measured numbers, not classes; set by the task (`Task.annotation`).
     """
 
@@ -41,6 +43,12 @@ class ReadOptions:
         default_factory=dict,
         metadata=Option(
             "--map", "FROM=TO", "Read mask value FROM as TO, e.g. 37=ignore or 3=2. Repeatable.", repeatable=True
+        ).metadata,
+    )
+    crowd: Literal["ignore", "keep"] = field(
+        default="ignore",
+        metadata=Option(
+            "--crowd", "WORD", "What to do with COCO objects marked iscrowd: ignore (the default) or keep."
         ).metadata,
     )
     values: bool = False

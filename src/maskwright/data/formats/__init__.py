@@ -47,11 +47,18 @@ def read_dataset(root: Path | str, options: ReadOptions | None = None) -> Datase
     if options.format is not None:
         if options.format not in FORMATS:
             raise unknown_name("format", options.format, FORMATS)
-        return FORMATS[options.format].read(root, options)
-    for entry in FORMATS.values():
+        return _read(options.format, root, options)
+    for name, entry in FORMATS.items():
         if entry.detect(root) is not None:
-            return entry.read(root, options)
+            return _read(name, root, options)
     raise _nothing_fits(root)
+
+
+def _read(name: str, root: Path, options: ReadOptions) -> Dataset:
+    """Read one format; refuse an option that means nothing in it."""
+    if options.crowd != "ignore" and name != "coco":
+        raise MaskwrightError(f"`read.crowd` is for COCO, but {root} is read as {name}: leave it out")
+    return FORMATS[name].read(root, options)
 
 
 def images_of(root: Path, files: list[Path]) -> list[Path]:
