@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Fault
+from maskwright.data.formats.pairs import find_pairs
+from maskwright.data.formats.walk import images_below, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,3 +75,14 @@ def unreadable(path: Path, error: MaskwrightError) -> Fault:
     """Return the error of one annotation file as a fault: the others can still be read."""
     message, _, cure = str(error).replace(str(path), path.name).rpartition(": ")
     return Fault("unreadable", "error", path, message, cure)
+
+
+def below(root: Path, *suffixes: str) -> list[Path]:
+    """Return the files with one of the suffixes below a folder, or the file itself."""
+    found = walk(root) if root.is_dir() else [root]
+    return [path for path in found if path.suffix.lower() in suffixes]
+
+
+def masks_pair(root: Path, count: int) -> bool:
+    """Tell whether a folder holds at least so many images with a mask file."""
+    return root.is_dir() and count > 0 and len(find_pairs(root, images_below(root)).pairs) >= count

@@ -34,7 +34,7 @@ PROBLEMS = {
         "are shapes of an unknown kind and are ignored in their boxes",
         "draw them as polygons, or remove them",
     ),
-    "unnamed": ("have no class and are ignored where they lie", "give them a class, or remove them"),
+    "unnamed": ("have no class, or several, and are ignored where they lie", "give each of them one class"),
     "outside": ("lie outside their image and are not painted", "move them into the image, or remove them"),
 }
 """Why an object cannot be painted: what is done with such objects, and the cure."""

@@ -6,6 +6,7 @@ import unicodedata
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import listing, plural
 from maskwright.data.formats.naming import folder_meaning, split_word, stem
@@ -105,12 +106,61 @@ class Images:
         ]
 
 
+class Search:
+    """Takes the image of one annotation after another, and counts those that have none or several."""
+
+    def __init__(self, images: Images) -> None:
+        self.images = images
+        self._used: set[Path] = set()
+        self._mentioned: set[Path] = set()
+        self._missing: list[tuple[Path, str]] = []
+        self._doubtful: dict[tuple[Path, str], list[Path]] = {}
+
+    def one(self, found: list[Path], source: Path, name: str) -> Path | None:
+        """Return the only image found for a name in an annotation file; otherwise remember the fault."""
+        self._mentioned.update(found)
+        if len(found) == 1:
+            self._used.add(found[0])
+            return found[0]
+        if found:
+            self._doubtful[source, name] = found
+        else:
+            self._missing.append((source, name))
+        return None
+
+    def faults(self, what: str) -> list[Fault]:
+        """Return the faults: images missing, names that fit several, and images that `what` does not mention."""
+        faults = self.images.unlisted(self._used, self._mentioned, what)
+        if self._missing:
+            source, name = self._missing[0]
+            message = f"{plural(len(self._missing), 'annotated image')}, such as {name} of {source.name}, do not exist"
+            cure = "add them beside their annotations, or remove these"
+            faults.append(Fault("unpaired", "warning", source, message, cure))
+        if self._doubtful:
+            (source, name), found = next(iter(self._doubtful.items()))
+            faults.append(ambiguous(name, found, source, self.images.base, len(self._doubtful) - 1))
+        return faults
+
+    def nothing_found(self, root: Path) -> MaskwrightError:
+        """Build the error for a data set of which no image was found."""
+        first = next((fault for fault in self.faults("") if fault.path != self.images.base), None)
+        if first is None:
+            return MaskwrightError(f"{root} holds no annotated image: annotate some, and export them again")
+        return MaskwrightError(f"{root}: {first.message}: {first.cure}")
+
+
 def ambiguous(name: str, found: list[Path], source: Path, base: Path, more: int = 0) -> Fault:
     """Report a name that fits several images, and that `more` other names do so too."""
     others = f" ({more} other names do so too)" if more else ""
     paths = [record_id(base, path) for path in found]
     message = f"{source.name} annotates {name}, which fits {listing(paths)} equally{others}; none of them is used"
     return Fault(AMBIGUOUS, "error", source, message, f"write the folder into the name, such as {paths[0]}")
+
+
+def split_of(base: Path, path: Path) -> Split | None:
+    """Return the split that the nearest of the folders above a file names."""
+    folders = (parts_below(base, path) or path.parts)[:-1]
+    return next((found for name in reversed(folders) if (found := split_word(name))), None)
 
 
 def plain(name: str) -> str:
