@@ -77,9 +77,9 @@ def _load(path: Path) -> _File:
         MaskwrightError: it is not XML, or annotates a video.
     """
     try:
-        tree = ElementTree.fromstring(path.read_bytes())
+        tree = ElementTree.fromstring(path.read_bytes())  # noqa: S314 (expat limits how far entities grow)
     except ElementTree.ParseError as error:
-        raise MaskwrightError(f"{path} cannot be read as XML ({error}): export it again") from None
+        raise MaskwrightError(f"{path} cannot be read as XML ({error}): export it again, or save it as UTF-8") from None
     if tree.find("track") is not None:
         raise MaskwrightError(f"{path} annotates a video in tracks: export it as CVAT for images 1.1, with its frames")
     labels = [element.text or "" for element in tree.iterfind("meta//labels/label/name")]

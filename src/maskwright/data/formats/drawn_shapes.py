@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 _SIZE_CHECKS = 200
 _REDRAW = "draw them again, or remove them"
 PROBLEMS = {
-    "flat": ("enclose no area and are ignored in their boxes", _REDRAW),
+    "flat": ("have no outline that encloses an area and are ignored in their boxes", _REDRAW),
     "lost": ("have neither an outline that encloses an area nor a box, and are skipped", _REDRAW),
     "box": ("are boxes without an outline and are ignored in them", "draw the outlines, or remove the boxes"),
-    "line": ("are lines or points, which have no area, and are not painted", "draw areas, or remove them"),
+    "line": ("are lines or points, which have no area, and are ignored in their boxes", "draw areas, or remove them"),
     "unknown": (
         "are shapes of an unknown kind and are ignored in their boxes",
         "draw them as polygons, or remove them",
@@ -74,9 +74,8 @@ def shapes_of(entry: DrawnImage, known: Mapping[Any, int], tally: Tally) -> tupl
     size = (1, 1) if entry.normalized else entry.size or _size_of(entry.image)
     for shape in _grouped(entry.objects):
         if not shape.drawn:
-            placed = shape.box is not None or shape.kind == "line"
-            tally.add(shape.kind if placed else "lost", entry.source, shape)
-            if shape.box is not None and shape.kind != "line":
+            tally.add(shape.kind if shape.box is not None else "lost", entry.source, shape)
+            if shape.box is not None:
                 found.append((0.0, True, Shape(IGNORE, (_touched(shape.box, entry),))))
         elif shape.polygons and size is not None and _outside(shape.polygons, size):
             tally.add("outside", entry.source, shape)

@@ -1,4 +1,4 @@
-"""Label Studio: a JSON file of tasks, with polygons, rectangles and ellipses in percent, and brush masks. Paints nothing.
+"""Label Studio: a JSON file of tasks, with polygons, rectangles, ellipses and brush masks. Paints nothing.
 
 Its export of brush masks as PNG or NumPy files does not tell which image a mask belongs to, and is refused.
 """

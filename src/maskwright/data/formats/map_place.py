@@ -1,4 +1,4 @@
-"""Where an image lies on a map, from the tags of a GeoTIFF or a world file beside it; and outlines from there to pixels.
+"""Where an image lies on a map, by the tags of a GeoTIFF or a world file beside it; outlines from there to pixels.
 
 Decodes no pixel.
 """
@@ -78,8 +78,8 @@ def in_pixels(
     if system and ways == []:
         cure += f" (if they are pixels, remove `crs` from {path.name})"
     raise MaskwrightError(
-        f"{path} has {where}{declared}, which are no pixels of {image.name} ({size[1]}x{size[0]}), and the image does not "
-        f"tell its place on a map: {cure}"
+        f"{path} has {where}{declared}, which are no pixels of {image.name} ({size[1]}x{size[0]}), and the image does "
+        f"not tell its place on a map: {cure}"
     )
 
 
