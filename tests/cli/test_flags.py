@@ -29,11 +29,15 @@ from maskwright.core.plan_schema import place_at
         ("map it: `read.map=37=ignore`", "map it: --map 37=ignore"),
         ("leave out `read.format`", "leave out --format"),
         ("`optim.freeze` is 'thaw'", "--freeze is 'thaw'"),
-        ("`optim.freeze=until-step=9`", "--set optim.freeze=until-step=9"),
-        ("`lora.rank=8`", "--set lora.rank=8"),
+        ("`optim.freeze=until-step=9`", "--freeze until-step=9"),
+        ("`lora.rank=8`", "--lora 8"),
+        ("set `data.scale=1`", "use --set data.scale=1"),
+        ("set `data.scale`", "use --set data.scale"),
+        ("set `labels`, or offset `split=all`", "set `labels`, or offset --split all"),
         ("add `optim.name=sgd`", "add --set optim.name=sgd"),
         ("`loss.class_weights` and `loss.class_weighting`", "--set loss.class_weights and --set loss.class_weighting"),
-        ("`seed=3`", "--set seed=3"),
+        ("`seed=3`", "--seed 3"),
+        (r"`split.group_by=(patient\d+)_`", r"--group-by '(patient\d+)_'"),
         ("`optim={name: sgd}`", "--set 'optim={name: sgd}'"),
         ("`loss.options={ohem: {min_kept: 1}}`", "--set 'loss.options={ohem: {min_kept: 1}}'"),
         ("give `split=all`", "give --split all"),
@@ -128,6 +132,7 @@ def test_a_message_begins_with_the_option_that_is_at_fault() -> None:
         (["--backbone", "resnet19"], "maskwright: --backbone resnet19: unknown backbone 'resnet19'"),
         (["--task", "semantics"], "maskwright: --task semantics: unknown task 'semantics': did you mean 'semantic'?"),
         (["--set", "optim.lrr=1"], "maskwright: --set optim.lrr=1: optim.lrr: unknown key of the plan 'lrr'"),
+        (["--budget", "5x"], "maskwright: --budget 5x: '5x' is not a duration: write 90s, 10m or 1h30m"),
         (["--lora", "-1"], "maskwright: --lora -1: lora.rank is -1, and it must be "),
         (["--freeze", "thaw"], "maskwright: --freeze thaw: optim.freeze is 'thaw'"),
         (
@@ -147,7 +152,7 @@ def test_a_wrong_option_is_named_as_it_was_typed(
     from tests.workflows import toy_data as toy
 
     data = toy.write(tmp_path / "data")
-    length = [] if "--steps" in words else ["--steps", "2"]
+    length = [] if {"--steps", "--budget"} & {*words} else ["--steps", "2"]
     assert run(["plan", str(data), *length, "--device", "cpu", *words]) == 2
     err = " ".join(capsys.readouterr().err.split())
     assert err.startswith(said), err

@@ -98,18 +98,19 @@ def test_what_cannot_be_trained_on_ends_with_2(stand_in, fingerprint, capsys: py
 def test_options_reach_the_workflow(stand_in, fingerprint) -> None:
     seen = []
 
-    def measure(root, options, split, seed, on_progress):
-        seen.append((root, options, split, seed))
+    def measure(root, options, split, seed, on_progress, task):
+        seen.append((root, options, split, seed, task))
         on_progress(1, 2)
         return fingerprint()
 
     stand_in("maskwright.workflows.inspect", inspect=measure)
     line = (
-        "inspect data --format voc --classes names.txt --ignore 11 --map 37=ignore --map 3=2 --group-by ^p\\d+ --seed 4"
+        "inspect data --format voc --classes names.txt --ignore -1 --map -9999=ignore --map=-2=3 --map 3=2"
+        " --group-by ^p\\d+ --seed 4 --task semantic"
     )
     assert run(line.split()) == 0
-    options = ReadOptions(format="voc", classes=Path("names.txt"), ignore=11, map={37: "ignore", 3: 2})
-    assert seen == [(Path("data"), options, SplitPlan(group_by=r"^p\d+"), 4)]
+    options = ReadOptions(format="voc", classes=Path("names.txt"), ignore=-1, map={-9999: "ignore", -2: 3, 3: 2})
+    assert seen == [(Path("data"), options, SplitPlan(group_by=r"^p\d+"), 4, "semantic")]
 
 
 def test_cures_and_obstacles_name_options(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,15 +2,21 @@ from __future__ import annotations
 
 import errno
 import importlib.metadata
+import io
 import json
+import os
+import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+import maskwright.cli.main as main_module
 from maskwright.cli.errors import explain
 from maskwright.cli.main import VERBS, run
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.fingerprint import ClassStats
 
 HEAVY = {"torch", "pydantic", "cv2", "numpy", "rich", "timm", "yaml", "jinja2", "PIL"}
 
@@ -152,6 +158,16 @@ def test_an_error_outlives_a_reader_that_has_gone(stand_in, capsys, monkeypatch:
     assert capsys.readouterr().err == "maskwright: no.\n"
 
 
+@pytest.mark.parametrize("line", ["losses", "losses --json", "--help"])
+def test_it_ends_quietly_when_nobody_reads_on(line: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "maskwright", *line.split()]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
@@ -194,3 +210,32 @@ def test_stray_prints_do_not_spoil_the_json(stand_in, fingerprint, capsys: pytes
     out, err = capsys.readouterr()
     assert json.loads(out)["images"] == 3
     assert "hello" in err
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("ascii", "\\u9053\\u8def"), ("cp1252", "\\u9053\\u8def"), ("gbk", "道路"), ("utf-8", "道路")],
+)
+@pytest.mark.parametrize("line", [["inspect", "data"], ["inspect", "data", "--json"], ["plan", "data"], ["--help"]])
+def test_any_stream_takes_every_name(
+    encoding: str, shown: str, line: list[str], stand_in, fingerprint, plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    road = ClassStats("道路", 9, 1.0, {}, 1, None, None)
+    found = fingerprint(root="caf\udce9", class_stats=(road,))
+    plan.reasons["optim.lr"] = "as in 道路"
+    stand_in("maskwright.workflows.inspect", inspect=lambda *args: found)
+    stand_in("maskwright.workflows.plan", make_plan=lambda *args: SimpleNamespace(plan=plan))
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
+    monkeypatch.setattr(sys, "argv", ["maskwright", *line])
+    monkeypatch.setattr(main_module, "install_signal_handlers", lambda: None)
+    with pytest.raises(SystemExit, match="0"):
+        main_module.main()
+    sys.stdout.flush()
+    text = written.getvalue().decode(encoding)
+    if "--json" in line:
+        assert json.loads(text)["root"] == "caf\udce9"
+        assert text.isascii()
+    elif line != ["--help"]:
+        assert shown in text
+        assert ("\u2500" in text) == (encoding == "utf-8"), "lines of tables are drawn with what the stream has"

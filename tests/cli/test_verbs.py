@@ -186,7 +186,7 @@ def test_scores_say_of_which_scenes_alone_they_speak(scores: Scores, capsys: pyt
     few = replace(scores, groups=2, mean=unsure, scope="These two scenes only.")
     console().print(*score_tables(few, "test", 120))
     out = " ".join(capsys.readouterr().out.split())
-    assert "No intervals: they need at least four groups." in out
+    assert "No intervals: they need at least four groups that differ." in out
     assert "These two scenes only." in out
 
 
@@ -296,10 +296,10 @@ def test_the_demo_refuses_what_it_could_not_honour(
 
 
 def test_map_is_read() -> None:
-    assert parse_map(["37=ignore", " 3 = 2 "]) == {37: "ignore", 3: 2}
+    assert parse_map(["37=ignore", " 3 = 2 ", "-9999=ignore", "-1=0"]) == {37: "ignore", 3: 2, -9999: "ignore", -1: 0}
 
 
-@pytest.mark.parametrize("item", ["37", "=3", "a=1", "1=b", "1=-1", "1.5=2"])
+@pytest.mark.parametrize("item", ["37", "=3", "a=1", "1=b", "1=--1", "--1=1", "1.5=2"])
 def test_map_refuses_the_rest(item: str) -> None:
     with pytest.raises(MaskwrightError, match="--map 37=ignore"):
         parse_map([item])

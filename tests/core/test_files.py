@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,14 @@ def test_a_file_is_written_whole_into_a_new_folder(tmp_path: Path) -> None:
     files.write_bytes(path, b"\0")
     assert path.read_bytes() == b"\0"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_utf_8_lacks_is_escaped_and_json_reads_it_back(tmp_path: Path) -> None:
+    name = "caf\udce9 道"
+    files.write_text(tmp_path / "a.json", json.dumps(name, ensure_ascii=False))
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert text == '"caf\\udce9 道"'
+    assert json.loads(text) == name
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])

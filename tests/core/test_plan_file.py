@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maskwright.core import yaml_text
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import Plan
 from maskwright.core.plan_file import named, overridden, read_plan, write_plan
@@ -42,6 +43,12 @@ def test_the_number_of_channels_can_be_set_alone(channels: int) -> None:
         (["sampling.crop=[0, -5]"], r"^sampling.crop.0 is 0"),
         (["predict.tile=[0, 0]"], "predict.tile.0 is 0"),
         (["data.std=[0, 0, 0]"], "data.std.0 is 0"),
+        (["sampling.crop=[true, 64]"], "^sampling.crop.0 is True, and it must be a whole number, 8 or more: "),
+        (["loss.terms={dice: true}"], "^loss.terms.dice is True, and it must be a number, 0 or more: "),
+        (["loss.options={focal: {gamma: true}}"], "^loss.options.focal.gamma is True, and it must be a number: "),
+        (["model.aux_levels=[false]"], "^model.aux_levels.0 is False, and it must be a whole number: "),
+        (["optim.lr="], "^`optim.lr=` has no value: write one, null if there should be none"),
+        (["loss.terms={dice: 1, dice: 2}"], "^loss.terms is '{dice: 1, dice: 2}', and it must be a table"),
         (["data.value_range=[[5, 1], [0, 1], [0, 1]]"], r"data.value_range holds \(5, 1\)"),
         (["augment.zoom=[2, 1]"], "give the smaller factor first"),
         (["augment.zoom=[0, 1]"], "augment.zoom.0 is 0"),
@@ -69,6 +76,15 @@ def test_a_bad_setting_is_refused_by_its_name(settings: list[str], message: str)
             "'linear', and it must be cosine or poly or constant: write e.g. `optim.sch",
         ),
         ("train.channels_last=perhaps", "'perhaps', and it must be true or false: "),
+        ("train.channels_last=1", "1, and it must be true or false: write e.g. `train.channels_last=true`"),
+        ("train.channels_last='no'", "'no', and it must be true or false: "),
+        ("optim.lr=true", "True, and it must be a number, above 0: write e.g. `optim.lr=0.002`, or leave it out"),
+        ("optim.lr='0.1'", "'0.1', and it must be a number, above 0: "),
+        ("optim.lr=[1]", "[1], and it must be a number, above 0: "),
+        ("optim.lr=1e400", "inf, and it must be a finite number, above 0: "),
+        ("seed=true", "True, and it must be a whole number, 0 or more: "),
+        ("train.steps=8.5", "8.5, and it must be a whole number, 1 or more: "),
+        ("train.budget_seconds=1:30", "'1:30', and it must be a number, above 0, or null: "),
         ("model.name=3", "3, and it must be text: "),
         (
             "sampling.crop=[32]",
@@ -131,9 +147,62 @@ def test_settings_beat_what_is_given_by_key() -> None:
     assert plan.reasons == dict.fromkeys(("optim.lr", "optim.freeze"), "set by hand")
 
 
-@pytest.mark.parametrize(("text", "value"), [("3e-4", 3e-4), ("1E3", 1000.0), ("0.1", 0.1), ("2", 2.0)])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("3e-4", 3e-4), ("1E3", 1000.0), ("0.1", 0.1), ("2", 2.0), (".5", 0.5), ("010", 10.0)],
+)
 def test_numbers_are_read_as_people_write_them(text: str, value: float) -> None:
     assert overridden(Plan(), [f"optim.lr={text}"]).optim.lr == value
+
+
+def test_whole_numbers_may_have_an_exponent_and_a_zero_has_no_sign() -> None:
+    plan = overridden(Plan(), ["train.steps=1e3", "optim.weight_decay=-0.0", "augment.zoom=[5e-1, 1e0]"])
+    assert plan.train.steps == 1000
+    assert str(plan.optim.weight_decay) == "0.0"
+    assert plan.augment.zoom == (0.5, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "optim:\n  lr: 0.1\n  lr: 0.2\n",
+            r"read as YAML \(line 3: the key 'lr' is there twice\): correct it",
+        ),
+        ("optim: {lr: 0.1}\nseed: 1\noptim: {clip: 1}\n", r"line 3: the key 'optim' is there twice"),
+        ("optim:\n\tlr: 0.1\n", r"line 2: found character '\\t' that cannot .*: YAML is indented with blanks"),
+        (
+            "optim: {lr: true}\n",
+            r"optim.lr is True, and it must be a number, above 0: .* `optim: {lr: 0.002}`",
+        ),
+        ("model: {pretrained: 'no'}\n", r"p\.yaml: model.pretrained is 'no', and it must be true or false"),
+        ("[" * 5000, r"cannot be read as YAML \(it is nested too deeply\): correct it"),
+        ("optim: {lr: .inf}\n", r"p\.yaml: optim.lr is inf, and it must be a finite number"),
+        ("seed: 1\n# Größe\n".encode("cp1252"), r"p\.yaml is not UTF-8 text \(byte 0xf6 in line 2\): save it as UTF-8"),
+    ],
+)
+def test_a_plan_file_is_read_strictly(tmp_path: Path, content: str | bytes, message: str) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(MaskwrightError, match=message):
+        read_plan(path)
+
+
+@pytest.mark.parametrize("name", ["1e5", "3e-4", "010", "1:30", "1_000", ".5", "yes", "null", "caf\udce9", "~", "道"])
+def test_text_that_looks_like_something_else_survives_its_file(tmp_path: Path, name: str) -> None:
+    write_plan(tmp_path / "plan.yaml", Plan(split={"group_by": name}))
+    assert read_plan(tmp_path / "plan.yaml").split.group_by == name
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, min_value=0, exclude_min=True))
+def test_every_number_survives_its_text(value: float) -> None:
+    assert yaml_text.load(yaml_text.dump([value, -value])) == [value, -value]
+    assert overridden(Plan(), [f"optim.lr={value!r}"]).optim.lr == value
+
+
+def test_a_plan_file_may_have_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("optim: {lr: 3e-4}\n", encoding="utf-16")
+    assert read_plan(tmp_path / "p.yaml").optim.lr == 3e-4
 
 
 def test_names_with_an_e_stay_names() -> None:

@@ -321,14 +321,16 @@ def test_unknown_colours_are_found(tmp_path):
     assert kinds(found) == {"unknown-color": 1}
 
 
-def test_not_a_number_is_found(tmp_path):
+def test_a_value_that_is_not_a_number_is_no_fault(tmp_path):
     dataset = good(tmp_path)
-    values = np.zeros((64, 80), np.float32)
+    values = np.random.default_rng(0).normal(size=(64, 80)).astype(np.float32)
     values[3, 3] = np.nan
-    path = tmp_path / "bad.npy"
+    path = tmp_path / "holed.npy"
     np.save(path, values)
-    records = (replace(dataset.records[0], image=path), *dataset.records[1:])
-    assert kinds(measure(replace(dataset, records=records)).faults) == {"nan": 1}
+    records = (replace(dataset.records[0], image=ImageRef(path)), *dataset.records[1:])
+    found = measure(replace(dataset, records=records))
+    assert kinds(found.faults) == {"mixed-types": 1}
+    assert found.no_data_share == 1 / (64 * 80 * len(records))
 
 
 def test_all_ignored_is_a_warning_and_nothing_found_a_note(tmp_path):

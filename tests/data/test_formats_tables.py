@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.data.formats.classes import means_ignore
+from maskwright.data.formats.entries import means_ignore
 from maskwright.data.formats.tables import Entry, find_table, read_table
 
 PLAIN = (Entry(0, "road"), Entry(1, "traffic light"), Entry(2, "sky"))
@@ -30,12 +30,27 @@ FORMS = {
         ("road:::\ntraffic light:::\nsky:::", PLAIN),
         ("3,road,1,2,3\n4,traffic light,0,0,0\n9,sky,255,0,7", BOTH),
         ("3 road 1 2 3\n4 traffic light 0 0 0\n9 sky 255 0 7", BOTH),
+        ("3,road,\n4,'traffic light',\n9,\"sky\",", NUMBERED),
+        ('3   1 2 3  1  1 1  "road"\n4   0 0 0  0.5  0 0  "traffic light"\n9   255 0 7  1  1 1  "sky"', BOTH),
+        ("id name\n3 road\n4 traffic light\n9 sky", NUMBERED),
+        ("Wert;Klasse\n3;road\n4;traffic light\n9;sky", NUMBERED),
+        ("Pixel Value, Class\n3, road\n4, traffic light\n9, sky", NUMBERED),
+        ("road\n2 wheeler\nsky\ncar", tuple(map(Entry, range(4), ("road", "2 wheeler", "sky", "car")))),
+        ("7\n8\n9", (Entry(0, "7"), Entry(1, "8"), Entry(2, "9"))),
+    ],
+    "b.txt": [
+        ("0,7\n1,8\n2,9", (Entry(0, "7"), Entry(1, "8"), Entry(2, "9"))),
+        ("-1,plate\n0,road\n1,sky", (Entry(-1, "plate"), Entry(0, "road"), Entry(1, "sky"))),
     ],
     "a.csv": [
         ("name,r,g,b\nroad,1,2,3\ntraffic light,0,0,0\nsky,255,0,7", COLORED),
         ("Name;Red;Green;Blue\nroad;1;2;3\ntraffic light;0;0;0\nsky;255;0;7", COLORED),
         ("id,name,r,g,b\n3,road,1,2,3\n4,traffic light,0,0,0\n9,sky,255,0,7", BOTH),
         ("class\nroad\ntraffic light\nsky", PLAIN),
+        ("Name,Hex\nroad,#010203\ntraffic light,#000000\nsky,#ff0007", COLORED),
+        ('name,rgb\nroad,"1,2,3"\ntraffic light,(0 0 0)\nsky,"[255, 0, 7]"', COLORED),
+        ('"id";"name"\n"3";"road"\n"4";"traffic light"\n"9";"sky"', NUMBERED),
+        ('id,name\n1,"road, wide"\n2,7', (Entry(1, "road, wide"), Entry(2, "7"))),
         ("road\ntraffic light\nsky", PLAIN),
     ],
     "a.json": [
@@ -43,6 +58,7 @@ FORMS = {
         ('{"classes": ["road", "traffic light", "sky"]}', PLAIN),
         ('{"3": "road", "4": "traffic light", "9": "sky"}', NUMBERED),
         ('{"road": 3, "traffic light": 4, "sky": 9}', NUMBERED),
+        ('[{"name": "sky", "id": "9"}, {"name": "road", "id": "3"}, {"name": "traffic light", "id": "4"}]', NUMBERED),
         ('[{"name": "road", "id": 3}, {"name": "traffic light", "id": 4}, {"name": "sky", "id": 9}]', NUMBERED),
         ('{"road": [1, 2, 3], "traffic light": [0, 0, 0], "sky": [255, 0, 7]}', COLORED),
     ],
@@ -59,7 +75,7 @@ def test_forms(tmp_path, name, text, entries):
     (tmp_path / name).write_text(text, encoding="utf-8")
     table = read_table(tmp_path / name)
     assert table.entries == entries
-    assert table.numbered == (entries in (NUMBERED, BOTH))
+    assert table.numbered == (entries in (NUMBERED, BOTH) or name == "b.txt" or "wide" in text)
     assert table.colored == (entries in (COLORED, BOTH))
 
 
@@ -77,6 +93,13 @@ def test_plain_names_round_trip(tmp_path_factory, names):
         ("a.txt", b"a 1 2 3\nb 1 2 3", "gives the colour (1, 2, 3) to 'a' and 'b'"),
         ("a.txt", b"a 1 2 300", "255 is the highest"),
         ("a.txt", b"stra\xdfe", "not UTF-8"),
+        ("a.txt", b"0,ground\n1,disc\nsquare", "line 3: 'square' is written in another way than most"),
+        ("a.txt", b"background\n1,cat\n2,dog", "line 1: 'background' is written in another way"),
+        ("a.txt", b"3,road,1,2,3\n4,light\n9,sky,255,0,7", "line 2: '4,light' is written in another way"),
+        ("a.txt", b"road 1 2 3\n# sky\nsky\npole 0 0 0", "line 3: 'sky' is written in another way"),
+        ("a.txt", b"ground\ndisc\n-1,plate", "line 3: '-1,plate' gives an id, but most lines"),
+        ("a.csv", b"id,name\n0,road\n1,", "line 3: '1,' names no class"),
+        ("a.json", b'[{"name": "road", "id": 3}, {"name": "sky"}]', "gives 'sky' no id"),
         ("a.csv", b"name,id\nroad,x", "the id 'x' is not a whole number"),
         ("a.csv", b"name,r,g,b\nroad,x,1,2", "three whole numbers"),
         ("a.json", b"{", "cannot be read as JSON"),
@@ -92,6 +115,13 @@ def test_tables_that_are_none(tmp_path, name, content, words):
         read_table(tmp_path / name)
     assert words in str(caught.value)
     assert str(tmp_path / name) in str(caught.value)
+
+
+def test_labelmes_list_begins_at_minus_one(tmp_path):
+    (tmp_path / "labels.txt").write_text("__ignore__\n_background_\ncat\n")
+    table = read_table(tmp_path / "labels.txt")
+    assert table.entries == (Entry(-1, "__ignore__"), Entry(0, "_background_"), Entry(1, "cat"))
+    assert means_ignore("__ignore__")
 
 
 def test_a_missing_table(tmp_path):

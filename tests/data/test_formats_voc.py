@@ -11,7 +11,8 @@ from tests.data.layouts import labels, palette_mask, photo, write
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import ReadOptions, cityscapes, read_dataset, voc
-from maskwright.data.labels import read_pair
+from maskwright.data.labels import read_label, read_pair
+from maskwright.data.readers import DecodeError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,3 +171,16 @@ def test_cityscapes_without_label_ids(tmp_path):
     assert cityscapes.detect(tmp_path) == "leftImg8bit/ + gtFine/"
     with pytest.raises(MaskwrightError, match="not laid out as Cityscapes"):
         read_dataset(tmp_path / "gtFine", ReadOptions(format="cityscapes"))
+
+
+def test_a_mask_of_0_and_255_among_those_of_pascal_voc_is_a_fault(tmp_path):
+    for number in range(6):
+        mask = np.zeros((24, 24), np.uint8)
+        mask[4:12, 4:12] = 255 if number == 5 else 1 + number
+        photo(tmp_path / "JPEGImages" / f"{number}.jpg", number, (24, 24))
+        write(tmp_path / "SegmentationClass" / f"{number}.png", mask)
+    dataset = read_dataset(tmp_path)
+    assert "names from Pascal VOC" in dataset.layout
+    assert read_label(dataset, dataset.records[0], (24, 24)).max() == 1
+    with pytest.raises(DecodeError, match="holds only 0 and 255"):
+        read_label(dataset, dataset.records[5], (24, 24))

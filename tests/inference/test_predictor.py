@@ -336,7 +336,7 @@ def test_the_plan_allows_what_the_network_does(stride: int) -> None:
 
 def test_a_stride_that_no_network_has_is_refused_by_its_value(tmp_path: Path) -> None:
     saved(tmp_path)
-    with pytest.raises(MaskwrightError, match=r"^output_stride is 5, and it must be 4, 8, 16 or 32: or leave it out"):
+    with pytest.raises(MaskwrightError, match=r"^output_stride is 5, and it must be 4, 8, 16 or 32: give one of these"):
         Predictor.load(tmp_path, "cpu", output_stride=5)
 
 
@@ -388,3 +388,44 @@ def test_a_model_for_an_unknown_task_is_refused_with_its_file(tmp_path: Path) ->
     bundle.save(tmp_path / "model.safetensors", network, card.model_copy(update={"task": "height"}))
     with pytest.raises(MaskwrightError, match=r"model\.safetensors is for the task 'height'"):
         Predictor.load(tmp_path)
+
+
+def test_nothing_is_said_where_the_image_has_no_data(make: Make, small_net: nn.Module) -> None:
+    image = photo(60, 70).astype(np.float32)
+    whole = make(small_net, tile=(64, 64), value_range=[(0, 255)] * 3)
+    holed = image.copy()
+    holed[:7, 5:30] = np.nan
+    holed[20, 20, 1] = np.nan  # one value of three: the pixel counts
+    predictor = make(small_net, tile=(32, 32), scale=0.5, value_range=[(0, 255)] * 3)
+    for model in (whole, predictor):
+        prediction = model.predict(holed)
+        assert (prediction.labels[:7, 5:30] == IGNORE).all()
+        assert (prediction.labels == IGNORE).sum() == 7 * 25
+        assert np.isnan(prediction.maps[:, :7, 5:30]).all()
+        assert np.isnan(prediction.maps).sum() == 3 * 7 * 25
+        assert prediction.overlay().shape == (60, 70, 3)
+    far = np.ones((60, 70), bool)
+    far[:12, :35] = far[17:24, 17:24] = False
+    np.testing.assert_allclose(whole.maps(holed)[:, far], whole.maps(image)[:, far], atol=1e-5)
+
+
+def test_masked_arrays_and_the_card_say_where_there_are_no_data(make: Make, small_net: nn.Module) -> None:
+    image = photo(40, 50)
+    image[:5] = 0
+    assert (make(small_net).predict(image).labels != IGNORE).all()
+    holes = np.repeat((image == 0).all(axis=2, keepdims=True), 3, axis=2)
+    for labels in (
+        make(small_net).predict(np.ma.masked_array(image, holes)).labels,
+        make(small_net, nodata=0).predict(image).labels,
+    ):
+        assert (labels[:5] == IGNORE).all()
+        np.testing.assert_array_equal(labels == IGNORE, holes[..., 0])
+
+
+def test_a_postprocessor_leaves_pixels_without_data_alone(make: Make, small_net: nn.Module) -> None:
+    image = photo(40, 50).astype(np.float32)
+    image[:5] = np.nan
+    predictor = make(small_net, value_range=[(0, 255)] * 3).with_postprocessor(DenseCrf())
+    maps = predictor.maps(image)
+    assert np.isnan(maps[:, :5]).all()
+    assert np.isfinite(maps[:, 5:]).all()

@@ -105,6 +105,13 @@ def test_rows_that_do_not_know_the_class_do_not_count() -> None:
     assert 0.7 < high[0] < 1
 
 
+@pytest.mark.parametrize("top", [ONE, ENDLESS], ids=["share", "length"])
+def test_rows_that_are_all_alike_bound_nothing(top: np.ndarray) -> None:
+    assert np.isnan(around(np.full(12, 0.3), top)).all()
+    low, high = around(np.array([0.3] * 11 + [0.3001]), top)
+    assert 0.2999 < low < 0.3 < high < 0.3001
+
+
 def test_a_class_that_is_never_found_may_yet_be() -> None:
     # A quarter and more of other images may hold it: (1 - p)^12 = 0.025 at p = 0.2647.
     assert around(np.zeros(12)) == (0, pytest.approx(0.26465, abs=1e-5))

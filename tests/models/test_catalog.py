@@ -84,6 +84,7 @@ def test_an_unknown_option_is_named_with_the_known_ones() -> None:
         ({"classes": 256}, "classes is 256, but a model has 1 to 255 classes"),
         ({"in_channels": 0}, "in_channels is 0, but a model takes images of 1 channel or more"),
         ({"dropout": 1.0}, "dropout is 1.0, but must be at least 0 and below 1"),
+        ({"backbone": "unet", "drop": float("nan")}, "option drop of swiftnet with unet is nan"),
         ({"width": "wide"}, r"option width of swiftnet with compact is 'wide': give it the type of its default, 64"),
         ({"width": True}, "option width .* is True"),
         ({"grids": [1, "a"]}, "option grids"),

@@ -21,7 +21,7 @@ from maskwright.models.importers.naming import renamed
 from maskwright.models.importers.transformers import CONVNEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 
@@ -118,14 +118,14 @@ def test_deeplabv3_and_lraspp_of_torchvision(tmp_path: Path, name: str, settings
         close(ours(image), reference(image)["out"])
 
 
-def small_segformer() -> Any:
+def small_segformer(id2label: Mapping[int, str] = {0: "wall", 1: "screen", 2: "screen"}) -> Any:
     transformers = pytest.importorskip("transformers", reason="the judge is in the extra `dev`")
     config = transformers.SegformerConfig(
         hidden_sizes=[8, 16, 24, 32],
         depths=[1, 2, 1, 1],
         num_attention_heads=[1, 2, 3, 4],
         decoder_hidden_size=12,
-        id2label={0: "wall", 1: "screen", 2: "screen"},
+        id2label=id2label,
     )
     return shaken(transformers.SegformerForSemanticSegmentation(config))
 
@@ -261,6 +261,25 @@ def test_one_logit_becomes_background_and_foreground(tmp_path: Path) -> None:
     assert card.classes.names == ["background", "foreground"]
     image = torch.randn(1, 3, 32, 64)
     torch.testing.assert_close(ours(image).softmax(1)[:, 1], reference(image).sigmoid()[:, 0])
+
+
+def test_one_logit_of_other_libraries_and_of_an_auxiliary_head_does_too(tmp_path: Path) -> None:
+    build = pytest.importorskip("torchvision").models.segmentation.fcn_resnet50
+    reference = shaken(build(weights=None, weights_backbone=None, num_classes=1, aux_loss=True))
+    safetensors.torch.save_file(reference.state_dict(), tmp_path / "w.safetensors")
+    ours, card = import_model("torchvision:fcn_resnet50", tmp_path / "w.safetensors")
+    assert card.classes.names == ["background", "foreground"]
+    assert "read through a sigmoid" in card.summary["imported"]["notes"][-1]
+    image = torch.randn(1, 3, 64, 96)
+    expected = reference(image)
+    for logits, key in zip(ours(image, with_aux=True), ("out", "aux"), strict=True):
+        close(logits[:, 1] - logits[:, 0], expected[key][:, 0])
+    segformer = small_segformer(id2label={0: "crack"})
+    segformer.save_pretrained(tmp_path / "saved")
+    ours, card = import_model(f"transformers:{tmp_path / 'saved'}")
+    assert card.classes.names == ["background", "crack"]
+    logits = ours(image, upsample=False)
+    close(logits[:, 1] - logits[:, 0], segformer(image).logits[:, 0])
 
 
 @pytest.fixture

@@ -248,6 +248,11 @@ def test_what_cannot_be_taken_is_refused(tmp_path: Path, kind: str, changed: dic
         import_model(saved(reference(kind), tmp_path, **changed))
 
 
+def test_mask2former_with_one_class_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MaskwrightError, match="has 1 class, but Mask2Former compares classes, so it needs 2 or more"):
+        import_model(saved(reference("mask2former", classes=1), tmp_path))
+
+
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     network = reference("dpt")
     source = saved(network, tmp_path)

@@ -263,7 +263,7 @@ def test_the_file_is_written_whole(tmp_path: Path) -> None:
 def test_a_file_name_in_no_encoding_does_not_stop_the_page(tmp_path: Path) -> None:
     data: ReportData = make_data(examples=(make_example("bad\udcff.png"),))
     write_report(tmp_path / "report.html", data)
-    assert "bad?.png" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "bad\\udcff.png" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_folder_in_the_way_is_named(tmp_path: Path) -> None:

@@ -77,3 +77,5 @@ def test_a_single_class_has_no_headline_to_choose_by() -> None:
     judge = LabelJudge(Classes.named(["there"]), quick=True)
     judge.update("a", blocks(torch.tensor([[[0.2, 0.9]]])), Target(np.array([[0, 0]], np.uint8)))
     assert judge.score() is None
+    with pytest.raises(MaskwrightError, match="the only class is there, so there is nothing to mistake it for"):
+        LabelJudge(Classes.named(["there"]))

@@ -105,9 +105,7 @@ def test_an_unreadable_later_one_does_not_outlive_the_next_good_one(tmp_path: Pa
 def test_when_all_are_damaged_it_says_so(tmp_path: Path) -> None:
     for path in filled(tmp_path, 1, 2):
         path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(
-        MaskwrightError, match="holds 2 checkpoints and none can be read: start a new training with another `out`"
-    ):
+    with pytest.raises(MaskwrightError, match="holds 2 checkpoints, and none can be read: start a new training with"):
         checkpoint.load(tmp_path)
 
 

@@ -111,6 +111,13 @@ def test_every_objective_counts_in_time_and_memory(monkeypatch: pytest.MonkeyPat
     assert opposed.activation_bytes(plan) >= 4 << 22 > alone.activation_bytes(plan)
 
 
+def test_the_averaged_weights_count_in_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    updates: list[int] = []
+    monkeypatch.setattr(measure.EMA, "update", lambda _self, _model, step: updates.append(step))
+    cost_of(plan_of())
+    assert 1 <= len(updates) <= measure.TIMED, "one for each step that is timed"
+
+
 def test_the_network_of_the_task_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """A single class is a network of one channel, whose targets are 1 where the class is."""
     seen: list[tuple[tuple[int, ...], list[int]]] = []

@@ -56,6 +56,7 @@ def test_every_field_of_a_request_is_explained(request_type: type) -> None:
         ({"from_run": "base"}, "`from_run`"),
         ({"settings": ["optim.lr=1"]}, "`settings`"),
         ({"steps": 5, "read": ReadOptions(ignore=3)}, "`steps`, `read.ignore`"),
+        ({"read": ReadOptions(ignore=0, nodata=0)}, "`read.ignore`, `read.nodata`"),
         ({"freeze": "backbone", "lora": 4, "task": "semantic"}, "`task`, `freeze`, `lora`"),
         ({"out": "elsewhere"}, "`out`"),
     ],

@@ -80,7 +80,7 @@ def test_a_list_of_names_and_a_missing_file_are_told_apart(
     ("content", "message"),
     [
         (b"\n \n", "has no class names"),
-        (b"\xff\xfe\x00", "is not UTF-8 text"),
+        ("Straße".encode("cp1252"), r"is not UTF-8 text \(byte 0xdf in line 1\): save it as UTF-8"),
         (b"a\nb\na\n", r"names\.txt: the class name 'a' occurs twice"),
     ],
 )

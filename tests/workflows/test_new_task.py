@@ -90,6 +90,8 @@ def test_it_trains_scores_and_predicts(heights: Path, tmp_path: Path, capsys: py
     page = (tmp_path / "run/report.html").read_text()
     assert "RMSE on held-out test images" in page
     assert "IoU" not in page
+    assert "1 class" not in page
+    assert "12 images" in page
     assert not re.search(r">\s*None\b", page)
     found = mw.load(result.run).predict(heights / "images/test/00.tif")
     assert found.result.heights.shape == (48, 64)
@@ -104,6 +106,11 @@ def test_it_trains_scores_and_predicts(heights: Path, tmp_path: Path, capsys: py
         assert "needs a softmax over classes, and this model emits height" in capsys.readouterr().err
     with pytest.raises(MaskwrightError, match="needs a softmax over classes"):
         mw.plan(heights, task="height", steps=2, settings=["postprocess.crf={}"])
+    with pytest.raises(
+        MaskwrightError, match=r"loss\.terms\.dice has no effect here: the task height has its own loss"
+    ):
+        mw.plan(heights, task="height", steps=2, settings=["loss.terms.dice=1"])
+    assert run(["inspect", str(heights), "--task", "height"]) == 0
     assert run(["evaluate", str(result.run), str(heights)]) == 0
     assert "RMSE" in capsys.readouterr().out
 

@@ -97,15 +97,19 @@ def test_a_hopeless_budget_is_refused_before_the_data_is_looked_at(tmp_path: Pat
 @pytest.mark.parametrize(
     ("wish", "setting", "words"),
     [
-        ({"model": "unet"}, "model.name=fcn", "`model` unet and `model.name=fcn` contradict"),
-        ({"steps": 5}, "train.steps = 7", "`steps` 5 and `train.steps=7` contradict"),
-        ({"budget": 60.0}, "train.budget_seconds=90", "`budget` 60 and `train.budget_seconds=90` contradict"),
-        ({"budget": "1m"}, "train.budget_seconds=90", "`budget` 60 and `train.budget_seconds=90` contradict"),
-        ({"lora": 8}, "lora.rank=4", "`lora` 8 and `lora.rank=4` contradict"),
-        ({"freeze": "none"}, "optim.freeze=backbone", "`freeze` none and `optim.freeze=backbone` contradict"),
-        ({"weights": Path("a.pth")}, "model.weights=b.pth", "`weights` a.pth and `model.weights=b.pth` contradict"),
-        ({"seed": 0}, "seed=1", "`seed` 0 and `seed=1` contradict"),
-        ({"group_by": "p(.)"}, "split.group_by=q(.)", "`group_by` p(.) and `split.group_by=q(.)` contradict"),
+        ({"model": "unet"}, "model.name=fcn", "`model` unet and `settings` model.name=fcn contradict"),
+        ({"steps": 5}, "train.steps = 7", "`steps` 5 and `settings` train.steps=7 contradict"),
+        ({"budget": 60.0}, "train.budget_seconds=90", "`budget` 60 and `settings` train.budget_seconds=90 contradict"),
+        ({"budget": "1m"}, "train.budget_seconds=90", "`budget` 60 and `settings` train.budget_seconds=90 contradict"),
+        ({"lora": 8}, "lora.rank=4", "`lora` 8 and `settings` lora.rank=4 contradict"),
+        ({"freeze": "none"}, "optim.freeze=backbone", "`freeze` none and `settings` optim.freeze=backbone contradict"),
+        (
+            {"weights": Path("a.pth")},
+            "model.weights=b.pth",
+            "`weights` a.pth and `settings` model.weights=b.pth contradict",
+        ),
+        ({"seed": 0}, "seed=1", "`seed` 0 and `settings` seed=1 contradict"),
+        ({"group_by": "p(.)"}, "split.group_by=q(.)", "`group_by` p(.) and `settings` split.group_by=q(.) contradict"),
     ],
 )
 def test_an_option_and_a_setting_must_not_contradict(wish: dict[str, Any], setting: str, words: str) -> None:
@@ -310,6 +314,8 @@ def test_every_architecture_is_planned_on_a_backbone_that_it_can_stand_on(
     [
         ({"steps": 5, "budget": 60.0}, "`budget` and `steps` each set the length of the training: keep one"),
         ({"steps": 0}, "`steps` is 0, and it must be a whole number above 0"),
+        ({"steps": True}, "`steps` is True, and it must be a whole number above 0"),
+        ({"epochs": True}, "`epochs` is True, and it must be a number above 0"),
         ({"steps": 2.5}, "`steps` is 2.5, and it must be a whole number"),
         ({"steps": "5"}, "`steps` is '5', and it must be a whole number"),
         ({"epochs": -1.0}, "`epochs` is -1.0, and it must be a number above 0"),
@@ -350,7 +356,7 @@ def test_backbone_and_weights_are_wishes_like_the_model(tmp_path: Path) -> None:
     plan, pins = requested_plan(request)
     assert (plan.model.backbone, plan.model.weights) == ("resnet18", str(file.resolve()))
     assert {"model.name", "model.backbone", "model.weights"} <= pins
-    with pytest.raises(MaskwrightError, match=r"`backbone` resnet18 and `model.backbone=mit` contradict"):
+    with pytest.raises(MaskwrightError, match=r"`backbone` resnet18 and `settings` model.backbone=mit contradict"):
         PlanRequest(backbone="resnet18", settings=("model.backbone=mit",))
     with pytest.raises(MaskwrightError, match=r"`from_run` run and `weights` .* each name weights to start from"):
         PlanRequest(weights=file, from_run=Path("run"))

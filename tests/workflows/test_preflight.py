@@ -68,7 +68,9 @@ def test_what_is_there_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     check_model(tmp_path, tmp_path, tmp_path / "new")
     with pytest.raises(MaskwrightError, match="does not exist either"):
         check_training(tmp_path / "a" / "b", PlanRequest())
-    with pytest.raises(MaskwrightError, match=r"w\.pth does not exist"):
-        check_training(tmp_path, PlanRequest(weights=tmp_path / "w.pth"))
+    for field, key in (("weights", "model.weights"), ("from_run", "from_run")):
+        with pytest.raises(MaskwrightError, match=r"w\.pth does not exist") as caught:
+            check_training(tmp_path, PlanRequest(**{field: tmp_path / "w.pth"}))
+        assert caught.value.key == key, "the command line names the option"
     with pytest.raises(MaskwrightError, match="leave out `steps`, or start a new run"):
         check_resuming(tmp_path, None, PlanRequest(steps=3))

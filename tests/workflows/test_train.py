@@ -290,6 +290,18 @@ def test_a_finished_run_resumes_to_itself(finished: Path, data: Path, tmp_path: 
     assert not list(run.glob(".*"))
 
 
+def test_a_run_whose_only_checkpoint_is_cut_off_says_so_at_once(finished: Path, data: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    (point,) = (run / "checkpoint").iterdir()
+    point.write_bytes(point.read_bytes()[:1000])
+    events: list[Event] = []
+    with pytest.raises(MaskwrightError, match=r"holds 1 checkpoint, and none can be read: .* `plan_file` .*plan\.yaml"):
+        train(None, PlanRequest(device="cpu"), resume=run, on_event=events.append)
+    assert not [event for event in events if isinstance(event, Note)], "it does not start from that checkpoint"
+    cure = PlanRequest(plan_file=run / "plan.yaml", device="cpu")
+    assert train(data, cure, tmp_path / "another").steps == 6
+
+
 def test_a_run_goes_on_where_its_data_went(finished: Path, data: Path, tmp_path: Path) -> None:
     run, moved = shutil.copytree(finished, tmp_path / "run"), shutil.copytree(data, tmp_path / "moved")
     described = json.loads((run / "data.json").read_text())

@@ -45,7 +45,7 @@ def demo(
 
     Writes mosaics of photographed textures, trains a model, evaluates it and predicts. Needs the extra `demo`.
     """
-    seconds = None if budget is None else parse_seconds(budget)
+    seconds = None if budget is None else parse_seconds(budget, "budget")
     if data_only and (budget is not None or steps is not None):
         raise MaskwrightError(
             f"--data-only does not train, and {'--steps' if budget is None else '--budget'} sets how long to train: "

@@ -1,7 +1,7 @@
 """What went wrong, in one paragraph, and the exit code. Knows exceptions and exit codes, and no verb.
 
 Exit codes: 0 success, 1 internal error, 2 user error (the data, the options, the machine), 130 interrupted, 129 and 143
-ended by SIGHUP and SIGTERM.
+ended by SIGHUP and SIGTERM, 141 output closed by its reader (what a shell reports after SIGPIPE).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from maskwright.core.files import write_error
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DONE, OURS, YOURS, INTERRUPTED = 0, 1, 2, 130
+DONE, OURS, YOURS, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 NOTHING_WRITTEN = "interrupted: nothing was written"
 _WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _RULES = {

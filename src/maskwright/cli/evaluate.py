@@ -17,6 +17,7 @@ from maskwright.cli.options import (
     Format,
     Ignore,
     Map,
+    NoData,
     OutputStride,
     Run,
     read_options,
@@ -58,6 +59,7 @@ def evaluate(
     classes: ClassNames = None,
     ignore: Ignore = None,
     mapping: Map = None,
+    nodata: NoData = None,
     crowd: Crowd = None,
     as_json: AsJson = False,
 ) -> int:
@@ -76,7 +78,7 @@ def evaluate(
     from maskwright.workflows.evaluate import evaluate as judge
 
     terminal = Terminal(as_json=as_json)
-    options = read_options(format_name, classes, ignore, mapping, crowd)
+    options = read_options(format_name, classes, ignore, mapping, nodata, crowd)
     read = None if options == ReadOptions() else options
     request = EvaluateRequest(split, read, out, device, output_stride, postprocess, refit)
     with terminal.working() as watch:

@@ -31,23 +31,28 @@ FLAGS: dict[str, str] = {
     **{f"read.{name}": option.flag for name, option in READ_OPTIONS.items()},
 }
 """Name of a field, or dotted key of the plan -> the flag that sets it."""
-_SETTING = re.compile(r"`([a-z_]+(?:\.[a-z_]+)*)(=[^`]*)?`")
+_SETTING = re.compile(r"(\bset )?`([a-z_]+(?:\.[a-z_]+)*)(=[^`]*)?`")
 
 
 def in_flags(message: str) -> str:
-    """Turn settings in backticks into options: `out` into --out, `optim.lr=1` into --set optim.lr=1."""
+    """Turn settings in backticks into options: `out` into --out, "set `optim.lr=1`" into "use --set optim.lr=1"."""
 
-    def flag(found: re.Match[str]) -> str:
-        name, value = found[1], found[2]
-        if value is None:
-            known = FLAGS.get(name)
-            return known or (f"--set {name}" if "." in name else found[0])
-        if name in OTHERS or name.startswith("read."):
-            return f"{FLAGS[name]} {shlex.quote(value[1:])}"
-        return f"--set {shlex.quote(name + value)}"
+    def replacement(found: re.Match[str]) -> str:
+        option = _option(found[2], found[3])
+        if option is None:
+            return found[0]
+        return f"use {option}" if found[1] else option
 
-    # "set `data.scale=1`" is a sentence of the library; "set --set data.scale=1" is none.
-    return _SETTING.sub(flag, message).replace("set --set ", "use --set ")
+    return _SETTING.sub(replacement, message)
+
+
+def _option(name: str, value: str | None) -> str | None:
+    """Write a setting as an option; None if `name` is no setting. `value` begins with `=`."""
+    if value is None:
+        return FLAGS.get(name) or (f"--set {name}" if "." in name else None)
+    if name in FLAGS:
+        return f"{FLAGS[name]} {shlex.quote(value[1:])}"
+    return f"--set {shlex.quote(name + value)}"
 
 
 def typed_as(arguments: Sequence[str], key: str) -> str | None:

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING
 
 from maskwright.cli.errors import DONE, YOURS
 from maskwright.cli.flags import in_flags
-from maskwright.cli.options import AsJson, ClassNames, Crowd, Data, Format, GroupBy, Ignore, Map, Seed, read_options
+from maskwright.cli.options import (
+    AsJson,
+    ClassNames,
+    Crowd,
+    Data,
+    Format,
+    GroupBy,
+    Ignore,
+    Map,
+    NoData,
+    Seed,
+    Task,
+    read_options,
+)
 from maskwright.cli.tables import Column, number, pairs, percent, table
 from maskwright.cli.terminal import Terminal
 from maskwright.core.text import plural
@@ -30,9 +43,11 @@ def inspect(
     classes: ClassNames = None,
     ignore: Ignore = None,
     mapping: Map = None,
+    nodata: NoData = None,
     crowd: Crowd = None,
     group_by: GroupBy = None,
     seed: Seed = 0,
+    task: Task = None,
     as_json: AsJson = False,
 ) -> int:
     """Describe a data set and list its faults.
@@ -43,9 +58,9 @@ def inspect(
     from maskwright.workflows.inspect import inspect as measure
 
     terminal = Terminal(as_json=as_json)
-    options = read_options(format_name, classes, ignore, mapping, crowd)
+    options = read_options(format_name, classes, ignore, mapping, nodata, crowd)
     with terminal.working() as watch:
-        fingerprint = measure(data, options, SplitPlan(group_by=group_by), seed, watch.counting("inspect"))
+        fingerprint = measure(data, options, SplitPlan(group_by=group_by), seed, watch.counting("inspect"), task)
     terminal.answer(fingerprint.to_json())
     terminal.show(*fingerprint_tables(fingerprint, terminal.width))
     return DONE if fingerprint.trainable else YOURS
@@ -76,6 +91,8 @@ def _summary(fingerprint: Fingerprint) -> list[tuple[str, str]]:
         ),
         ("decoding", f"{1000 * fingerprint.decode_seconds:.1f} ms per image"),
     ]
+    if fingerprint.no_data_share:
+        rows.insert(6, ("no data", f"{percent(fingerprint.no_data_share)} of the pixels"))
     if fingerprint.groups:
         rows.insert(2, ("groups", f"{fingerprint.groups}, each kept in one split where possible"))
     if fingerprint.near_duplicates:

@@ -1,17 +1,19 @@
 """The entry point: the verbs, and the handling of every error. Imports nothing that is slow to import.
 
-Exit codes: 0 success, 1 internal error, 2 user error, 130 interrupted. Each verb has its own file, named after it.
+Exit codes: 0 success, 1 internal error, 2 user error, 130 interrupted, 141 output closed by its reader. Each verb has
+its own file, named after it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
 import traceback
 import warnings
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from typer.main import get_command
@@ -20,6 +22,7 @@ from maskwright.cli import demo, evaluate, import_, inspect, losses, models, pla
 from maskwright.cli.errors import (
     DONE,
     NOTHING_WRITTEN,
+    UNREAD,
     YOURS,
     bad_value,
     explain,
@@ -80,6 +83,9 @@ def run(arguments: Sequence[str]) -> int:
 
     Args:
         arguments: everything after the name of the program.
+
+    Raises:
+        BrokenPipeError: the reader of stdout or stderr has closed it.
     """
     debug = "--debug" in arguments or bool(os.environ.get("MASKWRIGHT_DEBUG"))
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -92,6 +98,8 @@ def run(arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         _complain(_usage(error), as_json=as_json)
         return YOURS
+    except BrokenPipeError:
+        raise
     except Exception as error:  # noqa: BLE001 (the one place where every error becomes words)
         if debug:
             traceback.print_exc()
@@ -116,8 +124,21 @@ def _main(arguments: list[str]) -> Any:
 
 def main() -> None:
     """Run the command line of this process, and exit with its code."""
+    escape_unprintable(sys.stdout)
     install_signal_handlers()
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+    except BrokenPipeError:
+        code = UNREAD
+        # What is still buffered goes nowhere: Python would complain about it while exiting.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def escape_unprintable(stream: TextIO) -> None:
+    r"""Make a stream write `\u80cc` for a character that its encoding lacks; stderr does so by itself."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _hush_libraries() -> None:
@@ -137,8 +158,8 @@ def _usage(error: typer.TyperException) -> str:
 def _complain(paragraph: str, *, as_json: bool) -> None:
     """Write the message on stderr, and as a JSON document on stdout; depends on nothing but the streams."""
     if as_json and os.environ.get("RANK", "0") == "0":
-        with contextlib.suppress(BrokenPipeError):  # nobody reads stdout any more, and stderr has the message
-            sys.stdout.write(json.dumps({"error": paragraph}, ensure_ascii=False) + "\n")
+        with contextlib.suppress(BrokenPipeError):  # the reader has closed stdout; stderr has the message
+            sys.stdout.write(json.dumps({"error": paragraph}) + "\n")
             sys.stdout.flush()
     sys.stderr.write(f"maskwright: {paragraph if paragraph.endswith('?') else paragraph.rstrip('.') + '.'}\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,27 +31,30 @@ OutputStride = Annotated[
 Seed = Annotated[int, typer.Option(metavar="N", help="Random seed.", min=0)]
 Format = Annotated[str | None, typer.Option("--format", metavar="NAME", help=READ_OPTIONS["format"].help)]
 ClassNames = Annotated[Path | None, typer.Option("--classes", metavar="FILE", help=READ_OPTIONS["classes"].help)]
-Ignore = Annotated[int | None, typer.Option(metavar="VALUE", help=READ_OPTIONS["ignore"].help, min=0)]
+Ignore = Annotated[int | None, typer.Option(metavar="VALUE", help=READ_OPTIONS["ignore"].help)]
 Map = Annotated[list[str] | None, typer.Option("--map", metavar="FROM=TO", help=READ_OPTIONS["map"].help)]
+NoData = Annotated[float | None, typer.Option(metavar="VALUE", help=READ_OPTIONS["nodata"].help)]
+Task = Annotated[str | None, typer.Option("--task", metavar="NAME", help=REQUEST_OPTIONS["task"].help)]
 Crowd = Annotated[str | None, typer.Option(metavar="WORD", help=READ_OPTIONS["crowd"].help)]
 GroupBy = Annotated[str | None, typer.Option("--group-by", metavar="PATTERN", help=REQUEST_OPTIONS["group_by"].help)]
 
+_WHOLE = re.compile(r"-?\d+", re.ASCII)
+
 
 def read_options(
-    format_name: str | None, classes: Path | None, ignore: int | None, mapping: list[str] | None, crowd: str | None
+    format_name: str | None,
+    classes: Path | None,
+    ignore: int | None,
+    mapping: list[str] | None,
+    nodata: float | None,
+    crowd: str | None,
 ) -> ReadOptions:
     """Bundle the options for reading the data.
 
     Raises:
         MaskwrightError: an option has no such value.
     """
-    return ReadOptions(
-        format=format_name,
-        classes=classes,
-        ignore=ignore,
-        map=parse_map(mapping or []),
-        crowd=parse_crowd(crowd or "ignore"),
-    )
+    return ReadOptions(format_name, classes, ignore, parse_map(mapping or []), nodata, parse_crowd(crowd or "ignore"))
 
 
 def parse_crowd(word: str) -> Literal["ignore", "keep"]:
@@ -65,7 +69,7 @@ def parse_crowd(word: str) -> Literal["ignore", "keep"]:
 
 
 def parse_map(items: list[str]) -> dict[int, int | Literal["ignore"]]:
-    """Read `--map 37=ignore --map 3=2`.
+    """Read `--map 37=ignore --map 3=2 --map -1=0`.
 
     Raises:
         MaskwrightError: no `=`, not a whole number, or a value that is mapped twice.
@@ -73,7 +77,7 @@ def parse_map(items: list[str]) -> dict[int, int | Literal["ignore"]]:
     mapping: dict[int, int | Literal["ignore"]] = {}
     for item in items:
         source, equals, target = (part.strip() for part in item.partition("="))
-        if not (equals and source.isdecimal() and (target.isdecimal() or target == "ignore")):
+        if not (equals and _WHOLE.fullmatch(source) and (target == "ignore" or _WHOLE.fullmatch(target))):
             raise MaskwrightError(
                 f"--map {item}: write FROM=TO or FROM=ignore with whole numbers, e.g. --map 37=ignore"
             )

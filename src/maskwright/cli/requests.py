@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.options import Option
 
-TYPES = {"budget": str, "steps": int, "epochs": float, "lora": int, "seed": int, "ignore": int}
+TYPES = {"budget": str, "steps": int, "epochs": float, "lora": int, "seed": int, "ignore": int, "nodata": float}
 """Types of the options; the others are text, or paths if the metavar is FILE or RUN."""
 
 
@@ -72,6 +72,7 @@ def _parameters(options: Mapping[str, Option]) -> dict[str, inspect.Parameter]:
 
 def _request(values: dict[str, Any], started: float) -> PlanRequest:
     """Build the request from the options' values."""
-    read = read_options(values["format"], values["classes"], values["ignore"], values["map"], values["crowd"])
+    reading = ("format", "classes", "ignore", "map", "nodata", "crowd")
+    read = read_options(*(values[name] for name in reading))
     plain = {name: value for name, value in values.items() if name in REQUEST_OPTIONS and value is not None}
     return PlanRequest(**{**plain, "settings": tuple(values["settings"] or ())}, read=read, started=started)

@@ -46,7 +46,11 @@ def score_tables(scores: Scores, split: str, width: int, postprocessor: str | No
     parts += [Text(line) for line in (_calibration(scores),) if line]
     over = "groups" if scores.groups else "images"
     known = any(estimate.low is not None for estimate in scores.mean.values())
-    how_sure = f"In brackets: 95 % interval over {over}." if known else f"No intervals: they need at least four {over}."
+    how_sure = (
+        f"In brackets: 95 % interval over {over}."
+        if known
+        else f"No intervals: they need at least four {over} that differ."
+    )
     parts.append(Text(f"{how_sure} '-': undefined, the class is absent.", style="dim"))
     return [*parts, Text(scores.scope, style="yellow")] if scores.scope else parts
 

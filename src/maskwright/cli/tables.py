@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -32,8 +33,10 @@ class Column:
 
     @property
     def needs(self) -> int:
-        """Width in characters; prose can be wrapped, names and numbers cannot."""
-        longest = max(len(text) for text in (self.header, *self.cells))
+        """Width in columns of the terminal; prose can be wrapped, names and numbers cannot."""
+        from rich.cells import cell_len
+
+        longest = max(cell_len(text) for text in (self.header, *self.cells))
         return (min(longest, LEAST_PROSE) if self.kind == "prose" else longest) + GAP
 
 
@@ -59,6 +62,7 @@ def table(title: str, columns: Sequence[Column], width: int) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
+    columns = [replace(column, cells=[printable(cell) for cell in column.cells]) for column in columns]
     kept = fitting(columns, width)
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in kept:
@@ -87,8 +91,14 @@ def pairs(title: str, rows: Sequence[tuple[str, str]]) -> RenderableType:
     drawn.add_column(no_wrap=True, style="dim")
     drawn.add_column(overflow="fold")
     for name, value in rows:
-        drawn.add_row(Text(name), Text(value))
+        drawn.add_row(Text(name), Text(printable(value)))
     return Group(Text(f"\n{title}", style="bold"), drawn)
+
+
+def printable(text: str) -> str:
+    r"""Escape what stdout cannot encode, before its width counts: `\u65b9` is wider than the character."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def number(value: float) -> str:

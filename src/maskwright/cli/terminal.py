@@ -1,6 +1,7 @@
 """The two streams: results on stdout, everything else on stderr. Knows no verb.
 
-With `--json` stdout gets one JSON document and nothing else, whatever other libraries print. There are no colours if
+With `--json` stdout gets one JSON document, in ASCII for streams of any encoding, and nothing else, whatever other
+libraries print. There are no colours if
 the stream is not a terminal or NO_COLOR is set (handled by Rich). Of several processes, only the first one prints.
 """
 
@@ -30,7 +31,11 @@ def console(*, stderr: bool = False, quiet: bool = False) -> Console:
     """Return a Rich console that prints text unchanged: no markup in file names, no emoji, no highlighting."""
     from rich.console import Console
 
-    return Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # Rich would exit with 1
+
+    return Plain(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
 
 
 class Terminal:
@@ -63,7 +68,7 @@ class Terminal:
     def answer(self, document: Any) -> None:
         """Print the JSON document; nothing without `--json`."""
         if self.as_json and not self._silent:
-            sys.stdout.write(json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+            sys.stdout.write(json.dumps(plain(document), indent=2, allow_nan=False) + "\n")
             sys.stdout.flush()
 
     @contextlib.contextmanager

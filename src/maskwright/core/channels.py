@@ -16,6 +16,8 @@ from maskwright.core.plan_section import Section
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+CLASS_GROUP = "classes"
+"""Name of the channel group that gives each pixel a class."""
 Activation = Literal["softmax", "sigmoid", "none"]
 
 
@@ -50,7 +52,7 @@ def class_channels(count: int) -> tuple[Channels, ...]:
 
     A single class is a binary problem: the channel is the logit of that class against everything else.
     """
-    return (Channels(name="classes", count=count, activation="softmax" if count > 1 else "sigmoid"),)
+    return (Channels(name=CLASS_GROUP, count=count, activation="softmax" if count > 1 else "sigmoid"),)
 
 
 def total(groups: Sequence[Channels]) -> int:

@@ -19,11 +19,12 @@ SHORTEST = 10.0
 _TERM = re.compile(r"(\d+(?:\.\d+)?)\s*(hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)\s*", re.IGNORECASE)
 
 
-def parse_seconds(text: str | float) -> float:
+def parse_seconds(text: str | float, key: str | None = None) -> float:
     """Read a duration in seconds.
 
     Args:
         text: `90s`, `10m`, `1h30m`, `1.5h`, or a bare number of seconds.
+        key: of the setting that holds it.
 
     Raises:
         MaskwrightError: nothing of that kind, or not above zero.
@@ -34,10 +35,10 @@ def parse_seconds(text: str | float) -> float:
         seconds = _sum_of_terms(words)
     if seconds is None:
         raise MaskwrightError(
-            f"{words!r} is not a duration: write 90s, 10m or 1h30m, or a number of seconds such as 600"
+            f"{words!r} is not a duration: write 90s, 10m or 1h30m, or a number of seconds such as 600", key
         )
     if not math.isfinite(seconds) or seconds <= 0:
-        raise MaskwrightError(f"the duration {words!r} must be longer than zero: give e.g. 10m")
+        raise MaskwrightError(f"the duration {words!r} must be longer than zero: give e.g. 10m", key)
     return seconds
 
 
@@ -69,7 +70,8 @@ def check_lengths(lengths: Mapping[str, object]) -> None:
         raise MaskwrightError(f"{names} each set the length of the training: keep one of them")
     for name, value in given.items():
         whole = name.endswith("steps")
-        count = value if isinstance(value, int) or (isinstance(value, float) and not whole) else 0
+        kinds = int if whole else int | float
+        count = value if isinstance(value, kinds) and not isinstance(value, bool) else 0
         if not 0 < count <= LONGEST:
             rule = f"a {'whole ' if whole else ''}number above 0, and {LONGEST:.0e} at most"
             raise MaskwrightError(f"`{name}` is {value!r}, and it must be {rule}: give e.g. 20")

@@ -80,9 +80,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` atomically, in UTF-8."""
+    r"""Write `text` to `path` atomically, in UTF-8.
+
+    Bytes of a file name that are not UTF-8 are surrogates in Python, which UTF-8 cannot hold: they are written as
+    escapes, `\udce9`, which JSON reads back exactly.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_bytes(path: Path, content: bytes) -> None:

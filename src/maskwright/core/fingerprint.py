@@ -88,6 +88,7 @@ class Fingerprint:
         faults: everything found wrong, worst first.
         obstacle: why training cannot work at all, and what helps; None where it can.
         annotated: images with an annotation, usable or not; None where that was not counted.
+        no_data_share: part of all pixels in which the images have no data, 0..1; they are ignored too.
     """
 
     root: str
@@ -111,6 +112,7 @@ class Fingerprint:
     faults: tuple[Fault, ...] = field(default=())
     obstacle: str | None = None
     annotated: int | None = None
+    no_data_share: float = 0.0
 
     @property
     def trainable(self) -> bool:

@@ -12,30 +12,30 @@ if TYPE_CHECKING:
 MODEL_FILE = "model.safetensors"
 
 
-def existing(root: Path) -> Path:
-    """Return the path of data, which is there.
+def existing(root: Path, key: str | None = None) -> Path:
+    """Return the path of data, which is there; `key` is the setting that holds it.
 
     Raises:
         MaskwrightError: it is not.
     """
     if not root.exists():
         near = f", and {root.parent} does not exist either" if not root.parent.exists() else ""
-        raise MaskwrightError(f"{root} does not exist{near}: check the path")
+        raise MaskwrightError(f"{root} does not exist{near}: check the path", key)
     return root
 
 
-def model_file(run: Path) -> Path:
-    """Return the file of a model: the one in a run folder, or `run` itself.
+def model_file(run: Path, key: str | None = None) -> Path:
+    """Return the file of a model: the one in a run folder, or `run` itself; `key` is the setting that holds it.
 
     Raises:
         MaskwrightError: it is not there.
     """
     if run.is_dir():
         if not (run / MODEL_FILE).is_file():
-            raise MaskwrightError(f"{run} has no {MODEL_FILE}: give the folder of a finished run, or a model file")
+            raise MaskwrightError(f"{run} has no {MODEL_FILE}: give the folder of a finished run, or a model file", key)
         return run / MODEL_FILE
     if not run.exists():
-        raise MaskwrightError(f"{run} does not exist: give the folder of a run, or a {MODEL_FILE}")
+        raise MaskwrightError(f"{run} does not exist: give the folder of a run, or a {MODEL_FILE}", key)
     return run
 
 

@@ -21,7 +21,7 @@ from maskwright.core.plan_learning import (
     TrainPlan,
     Weighting,
 )
-from maskwright.core.plan_section import Precision, Section, Sides, image_size
+from maskwright.core.plan_section import Flag, Number, Precision, Section, Sides, Whole, image_size
 
 __all__ = [
     "AdversarialPlan",
@@ -58,8 +58,8 @@ class PredictPlan(Section):
     """
 
     tile: Sides = (512, 512)
-    overlap: float = Field(0.25, ge=0, le=0.5)
-    flip: bool = False
+    overlap: Number = Field(0.25, ge=0, le=0.5)
+    flip: Flag = False
     output_stride: Literal[4, 8, 16, 32] | None = None
 
     @property
@@ -80,12 +80,12 @@ class CrfPlan(Section):
         iterations: of the mean field.
     """
 
-    w1: float = Field(4.0, ge=0, le=100)
-    theta_alpha: float = Field(40.0, ge=1, le=10_000)
-    theta_beta: float = Field(5.0, ge=1, le=255)
-    w2: float = Field(3.0, ge=0, le=100)
-    theta_gamma: float = Field(3.0, ge=0.5, le=10_000)
-    iterations: int = Field(10, ge=1, le=100)
+    w1: Number = Field(4.0, ge=0, le=100)
+    theta_alpha: Number = Field(40.0, ge=1, le=10_000)
+    theta_beta: Number = Field(5.0, ge=1, le=255)
+    w2: Number = Field(3.0, ge=0, le=100)
+    theta_gamma: Number = Field(3.0, ge=0.5, le=10_000)
+    iterations: Whole = Field(10, ge=1, le=100)
 
 
 class PostprocessPlan(Section):
@@ -104,7 +104,7 @@ class Plan(Section):
 
     version: Literal[1] = 1
     task: str = "semantic"
-    seed: int = Field(0, ge=0)
+    seed: Whole = Field(0, ge=0)
     data: DataPlan = DataPlan()
     split: SplitPlan = SplitPlan()
     model: ModelPlan = ModelPlan()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from maskwright.core.plan_section import Deviation, Factor, Level, Section, Sides, Weight, image_size
+from maskwright.core.plan_section import Deviation, Factor, Level, Number, Section, Sides, Weight, Whole, image_size
 
 
 class DataPlan(Section):
@@ -17,9 +17,9 @@ class DataPlan(Section):
         mean, std: per channel, on the scale 0..255, of what the network is fed.
     """
 
-    channels: int = Field(3, ge=1, le=512)
-    scale: float = Field(1.0, gt=0, le=4)
-    value_range: list[tuple[float, float]] | None = None
+    channels: Whole = Field(3, ge=1, le=512)
+    scale: Number = Field(1.0, gt=0, le=4)
+    value_range: list[tuple[Number, Number]] | None = None
     mean: list[Level] = [127.5, 127.5, 127.5]
     std: list[Deviation] = [64.0, 64.0, 64.0]
 
@@ -49,8 +49,8 @@ class SplitPlan(Section):
             one side.
     """
 
-    val: float = Field(0.15, ge=0, lt=1)
-    test: float = Field(0.15, ge=0, lt=1)
+    val: Number = Field(0.15, ge=0, lt=1)
+    test: Number = Field(0.15, ge=0, lt=1)
     group_by: str | None = None
 
 
@@ -65,8 +65,8 @@ class SamplingPlan(Section):
     """
 
     crop: Sides = (256, 256)
-    batch: int = Field(8, ge=1)
-    rare_share: float = Field(0.5, ge=0, le=1)
+    batch: Whole = Field(8, ge=1)
+    rare_share: Number = Field(0.5, ge=0, le=1)
     class_odds: list[Weight] | None = None
 
     @property
@@ -92,18 +92,18 @@ class AugmentPlan(Section):
     """
 
     zoom: tuple[Factor, Factor] = (0.5, 1.5)
-    stretch: float = Field(0.1, ge=0, lt=1)
-    rotate: float = Field(5.0, ge=0, le=180)
-    flip_horizontal: float = Field(0.5, ge=0, le=1)
-    flip_vertical: float = Field(0.0, ge=0, le=1)
-    transpose: float = Field(0.0, ge=0, le=1)
-    brightness: float = Field(0.2, ge=0, le=1)
-    contrast: float = Field(0.2, ge=0, le=1)
-    saturation: float = Field(0.2, ge=0, le=1)
-    hue: float = Field(0.03, ge=0, le=1)
-    gamma: float = Field(0.2, ge=0, lt=1)
-    blur: float = Field(0.1, ge=0, le=1)
-    noise: float = Field(4.0, ge=0)
+    stretch: Number = Field(0.1, ge=0, lt=1)
+    rotate: Number = Field(5.0, ge=0, le=180)
+    flip_horizontal: Number = Field(0.5, ge=0, le=1)
+    flip_vertical: Number = Field(0.0, ge=0, le=1)
+    transpose: Number = Field(0.0, ge=0, le=1)
+    brightness: Number = Field(0.2, ge=0, le=1)
+    contrast: Number = Field(0.2, ge=0, le=1)
+    saturation: Number = Field(0.2, ge=0, le=1)
+    hue: Number = Field(0.03, ge=0, le=1)
+    gamma: Number = Field(0.2, ge=0, lt=1)
+    blur: Number = Field(0.1, ge=0, le=1)
+    noise: Number = Field(4.0, ge=0)
 
     @model_validator(mode="after")
     def _from_low_to_high(self) -> AugmentPlan:

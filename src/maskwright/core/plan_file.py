@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from maskwright.core import yaml_text
 from maskwright.core.errors import MaskwrightError, plainly, unknown_name
-from maskwright.core.files import write_text
+from maskwright.core.files import read_text, write_text
 from maskwright.core.plan import DataPlan, Plan
 from maskwright.core.plan_schema import in_yaml, keys_called, place_at
 
@@ -59,6 +59,8 @@ def overridden(plan: Plan, settings: Sequence[str], given: Mapping[str, Any] | N
         key, equals, text = setting.partition("=")
         if not equals:
             raise MaskwrightError(f"`{setting}` is not a setting: write section.key=value, e.g. `optim.lr=3e-4`")
+        if not text.strip():
+            raise MaskwrightError(f"`{setting}` has no value: write one, null if there should be none", key.strip())
         wanted.append((key.strip(), yaml_value(text), setting))
     for key, value, setting in wanted:
         _put(values, key, value, setting)
@@ -84,12 +86,13 @@ def read_plan(path: Path) -> Plan:
         MaskwrightError: missing, no YAML, an unknown key or a value outside its rule.
     """
     path = path / FILE_NAME if path.is_dir() else path
+    if not path.exists():
+        raise MaskwrightError(f"{path} does not exist: give a plan.yaml or a run folder that holds one")
+    text = read_text(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MaskwrightError(f"{path} does not exist: give a plan.yaml or a run folder that holds one") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise MaskwrightError(f"{path} cannot be read as YAML ({_fault(error)}): {_ANEW}") from None
+        values = yaml_text.load(text)
+    except yaml_text.YAMLError as error:
+        raise MaskwrightError(f"{path} cannot be read as YAML ({yaml_text.fault(error)}): {_ANEW}") from None
     if values is None:
         raise MaskwrightError(f"{path} is empty: {_ANEW}")
     if not isinstance(values, dict):
@@ -116,10 +119,10 @@ def meets(key: str, where: str) -> bool:
 
 
 def yaml_value(text: str) -> Any:
-    """Read the value of a setting; YAML 1.1 takes `3e-4` for text, people do not."""
+    """Read the value of a setting; what is not YAML is text."""
     try:
-        return float(text) if text.lower().count("e") == 1 and text[:1] in "+-.0123456789" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError):
+        return yaml_text.load(text)
+    except yaml_text.YAMLError:
         return text
 
 
@@ -140,14 +143,7 @@ def set_keys(settings: Sequence[str]) -> set[str]:
 
 def write_plan(path: Path, plan: Plan) -> None:
     """Write `plan.yaml` atomically."""
-    write_text(path, yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False, width=110, allow_unicode=True))
-
-
-def _fault(error: Exception) -> str:
-    """Say on one line what is wrong with a file, and where: YAML's own words take several."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1}: {error.problem}"
-    return " ".join(str(error).split())
+    write_text(path, yaml_text.dump(plan.model_dump(mode="json"), width=110, allow_unicode=True))
 
 
 def _put(values: dict[str, Any], key: str, value: Any, setting: str) -> None:

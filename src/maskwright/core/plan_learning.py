@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from maskwright.core.plan_section import Precision, Section, Weight
+from maskwright.core.plan_section import Flag, Number, Precision, Section, Weight, Whole
 
 DiscriminatorName = Literal["large-fov", "large-fov-light", "small-fov", "small-fov-light", "two-branch"]
 DiscriminatorInput = Literal["labels", "product"]
@@ -30,10 +30,10 @@ class ModelPlan(Section):
 
     name: str = "swiftnet"
     backbone: str | None = None
-    pretrained: bool = False
+    pretrained: Flag = False
     weights: str | None = None
-    dropout: float = Field(0.0, ge=0, lt=1)
-    aux_levels: list[int] | None = None
+    dropout: Number = Field(0.0, ge=0, lt=1)
+    aux_levels: list[Whole] | None = None
     options: dict[str, Any] = {}
 
     def plain(self) -> ModelPlan:
@@ -58,13 +58,13 @@ class LossPlan(Section):
     """
 
     terms: dict[str, Weight] = {"cross_entropy": 1.0, "dice": 1.0}
-    options: dict[str, dict[str, float]] = {}
+    options: dict[str, dict[str, Number]] = {}
     class_weights: list[Weight] | None = None
     class_weighting: Weighting = "inverse-sqrt"
-    class_balance: float = Field(0.999, ge=0, lt=1)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    auxiliary: float = Field(0.4, ge=0)
-    full_size: bool = False
+    class_balance: Number = Field(0.999, ge=0, lt=1)
+    label_smoothing: Number = Field(0.0, ge=0, lt=1)
+    auxiliary: Number = Field(0.4, ge=0)
+    full_size: Flag = False
 
 
 class AdversarialPlan(Section):
@@ -79,12 +79,12 @@ class AdversarialPlan(Section):
         lr: its peak learning rate; it follows `optim.schedule`.
     """
 
-    weight: float = Field(0.0, ge=0)
+    weight: Number = Field(0.0, ge=0)
     network: DiscriminatorName = "large-fov"
-    width: int = Field(96, ge=1)
+    width: Whole = Field(96, ge=1)
     input: DiscriminatorInput = "labels"
-    tau: float = Field(0.9, gt=0, le=1)
-    lr: float = Field(2e-4, gt=0)
+    tau: Number = Field(0.9, gt=0, le=1)
+    lr: Number = Field(2e-4, gt=0)
 
     @model_validator(mode="after")
     def _one_image(self) -> Self:
@@ -122,16 +122,16 @@ class OptimPlan(Section):
     """
 
     name: str = "adamw"
-    lr: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(0.02, ge=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    clip: float = Field(1.0, ge=0)
-    accumulate: int = Field(1, ge=1)
+    lr: Number = Field(2e-3, gt=0)
+    weight_decay: Number = Field(0.02, ge=0)
+    momentum: Number = Field(0.9, ge=0, lt=1)
+    clip: Number = Field(1.0, ge=0)
+    accumulate: Whole = Field(1, ge=1)
     schedule: Literal["cosine", "poly", "constant"] = "cosine"
-    warmup: float = Field(0.05, ge=0, lt=1)
-    ema: float = Field(0.99, ge=0, lt=1)
+    warmup: Number = Field(0.05, ge=0, lt=1)
+    ema: Number = Field(0.99, ge=0, lt=1)
     freeze: Annotated[str, AfterValidator(_freeze)] = "none"
-    backbone_lr: float = Field(1.0, gt=0, le=10)
+    backbone_lr: Number = Field(1.0, gt=0, le=10)
 
 
 class LoraPlan(Section):
@@ -144,9 +144,9 @@ class LoraPlan(Section):
             its weights are trained.
     """
 
-    rank: int = Field(0, ge=0, le=1024)
-    alpha: float = Field(16.0, gt=0)
-    decoder: bool = False
+    rank: Whole = Field(0, ge=0, le=1024)
+    alpha: Number = Field(16.0, gt=0)
+    decoder: Flag = False
 
 
 class TrainPlan(Section):
@@ -165,13 +165,13 @@ class TrainPlan(Section):
         threads: number of threads that decode and augment.
     """
 
-    steps: int = Field(1000, ge=1)
-    budget_seconds: float | None = Field(None, gt=0)
+    steps: Whole = Field(1000, ge=1)
+    budget_seconds: Number | None = Field(None, gt=0)
     precision: Precision = "32-true"
-    channels_last: bool = True
-    gradient_checkpointing: bool = False
-    validations: int = Field(8, ge=1)
-    validation_images: int = Field(64, ge=1)
-    patience: int = Field(0, ge=0)
-    checkpoint_seconds: float = Field(60.0, gt=0)
-    threads: int = Field(1, ge=1)
+    channels_last: Flag = True
+    gradient_checkpointing: Flag = False
+    validations: Whole = Field(8, ge=1)
+    validation_images: Whole = Field(64, ge=1)
+    patience: Whole = Field(0, ge=0)
+    checkpoint_seconds: Number = Field(60.0, gt=0)
+    threads: Whole = Field(1, ge=1)

@@ -10,8 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from maskwright.core import yaml_text
 from maskwright.core.plan import Plan
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def keys_called(name: str) -> list[str]:
 def in_yaml(value: Any) -> str:
     """Write a value on one line, as it may stand in a plan or behind `--set KEY=`."""
     if isinstance(value, list | dict):
-        return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000).strip()
+        return yaml_text.dump(value, default_flow_style=True, width=1000).strip()
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict
 
 from maskwright.core.errors import MaskwrightError
 
-Side = Annotated[int, Field(ge=8)]
+# Without Strict, pydantic takes true for 1 and "no" for false.
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+Flag = Annotated[bool, Strict()]
+Side = Annotated[Whole, Field(ge=8)]
 """Side of a crop or a tile, in pixels: a network needs at least 8."""
 Sides = Annotated[tuple[Side, ...], Field(min_length=2, max_length=3)]
 """Of a crop or a tile along the axes of the data: (height, width) of images, (depth, height, width) of volumes."""
-Weight = Annotated[float, Field(ge=0)]
-Level = Annotated[float, Field(ge=-255, le=510)]
-Deviation = Annotated[float, Field(gt=0)]
-Factor = Annotated[float, Field(gt=0, le=16)]
+Weight = Annotated[Number, Field(ge=0)]
+Level = Annotated[Number, Field(ge=-255, le=510)]
+Deviation = Annotated[Number, Field(gt=0)]
+Factor = Annotated[Number, Field(gt=0, le=16)]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 

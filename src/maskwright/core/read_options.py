@@ -20,6 +20,7 @@ class ReadOptions:
         ignore: value in the files that losses and metrics ignore.
         map: value in the files -> the value to treat it as, or "ignore". Values are those of index masks, COCO
             category ids or YOLO class numbers.
+        nodata: value in the images that stands for "nothing was measured here", besides those that files declare.
         crowd: what to do with COCO's regions of many objects (`iscrowd`): "ignore" them, or "keep" them like all other
             objects.
         values: mask files hold measured numbers, not classes; set by the task (`Task.annotation`).
@@ -37,12 +38,18 @@ class ReadOptions:
     )
     ignore: int | None = field(
         default=None,
-        metadata=Option("--ignore", "VALUE", "Mask value that losses and metrics ignore.", least=0).metadata,
+        metadata=Option("--ignore", "VALUE", "Mask value that losses and metrics ignore.").metadata,
     )
     map: dict[int, int | Literal["ignore"]] = field(
         default_factory=dict,
         metadata=Option(
             "--map", "FROM=TO", "Read mask value FROM as TO, e.g. 37=ignore or 3=2. Repeatable.", repeatable=True
+        ).metadata,
+    )
+    nodata: float | None = field(
+        default=None,
+        metadata=Option(
+            "--nodata", "VALUE", "Image value that means no data, where the files do not declare it, e.g. -9999."
         ).metadata,
     )
     crowd: Literal["ignore", "keep"] = field(

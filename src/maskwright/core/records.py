@@ -1,4 +1,4 @@
-"""Records: one image with its annotation, its split and its group, not yet decoded; and the faults found on the way.
+"""Records: one image with its annotation, its split and its group, not yet decoded; and the faults found while reading.
 
 Nothing here opens a file. `data.formats` makes records, `data.readers` decodes them.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
+
+from maskwright.core.classes import IGNORE
 
 if TYPE_CHECKING:
     from maskwright.core.classes import Classes
@@ -20,14 +22,14 @@ Severity = Literal["error", "warning", "note"]
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong with the data: what it is, in which file, and what to do about it.
+    """A fault in the data: what is wrong, in which file, and what to do about it.
 
     Attributes:
         kind: a short stable name (`unpaired`, `unreadable`, `size-mismatch`, `unknown-label`, `empty-mask`,
             `jpeg-mask`, `near-duplicate`, `class-in-one-split`, ...).
-        severity: `error` when this record cannot be used, `warning` when it can but the result may suffer,
-            `note` when one should merely know.
-        path: the file, or the folder, at fault.
+        severity: `error` if the record cannot be used, `warning` if it can be used but the result may suffer, `note` if
+            it is only for information.
+        path: the file or folder with the fault.
         message: value and rule, in one sentence.
         cure: what to do, in the imperative.
     """
@@ -40,16 +42,31 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How image files are read where they do not tell; the same for all images of a data set, and of a model.
+
+    Attributes:
+        nodata: value that stands for "nothing was measured here", besides the one that a file declares.
+        upright: turn images by their EXIF orientation; False to take the pixels as they are stored.
+    """
+
+    nodata: float | None = None
+    upright: bool = True
+
+
+@dataclass(frozen=True)
 class ImageRef:
-    """Where one image is: a file, or one page of a file that holds a stack of images.
+    """The location of one image: a file, or one page of a file that holds a stack of images.
 
     Attributes:
         path: the file.
         page: number of the page, counted from 0; None for a file that is read as one image.
+        reading: how to read it.
     """
 
     path: Path
     page: int | None = None
+    reading: Reading = Reading()
 
     @classmethod
     def of(cls, image: Self | Path | str) -> Self:
@@ -67,17 +84,20 @@ class ImageRef:
 
 @dataclass(frozen=True)
 class MaskFile:
-    """An annotation that is a picture: one value, or one colour, a pixel.
+    """An annotation that is a picture: one value or colour per pixel.
 
     Attributes:
         file: the mask file, or one page of it.
         kind: `index` (value -> class by `Dataset.value_to_index`), `color` (RGB -> class by
             `Dataset.color_to_index`), `instance` (0 is background, every other value one object of class 1), `values`
             (measured numbers, NaN where unknown).
+        values: (value, class index or `IGNORE`) of this file where they are its own, instead of
+            `Dataset.value_to_index`.
     """
 
     file: ImageRef
     kind: Literal["index", "color", "instance", "values"]
+    values: tuple[tuple[int, int], ...] | None = None
 
     @property
     def path(self) -> Path:
@@ -104,7 +124,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Shapes:
-    """An annotation that is a list of objects; the mask is painted when it is asked for.
+    """An annotation that is a list of objects; the mask is painted on request.
 
     Attributes:
         path: the file that the shapes were read from.
@@ -131,8 +151,8 @@ class Record:
             page 3 of a stack.
         image: the image file, or one page of it.
         annotation: the truth, or None where there is none (prediction).
-        split: where the layout, or the split made by us, puts it.
-        group: what must not be torn apart by a split (patient, video, site).
+        split: the split that the layout, or our own division, assigns to it.
+        group: records of one group stay in one split (patient, video, site).
     """
 
     id: str
@@ -144,17 +164,20 @@ class Record:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a layout holds: the records and how to turn their files into label maps.
+    """The content of a data set: its records, and how to turn their files into label maps.
 
     Attributes:
-        root: the folder (or file) the user pointed at.
+        root: the folder (or file) that the user gave.
         format: name of the format in `data.formats.FORMATS`.
         layout: what was seen, in words, for people (`train/ + trainannot/, index PNG`).
         classes: names and colours, by class index.
         records: one an image, sorted by id.
         value_to_index: value in an index mask -> class index or `IGNORE`; a value that is missing is a fault.
         color_to_index: colour in an RGB mask -> class index or `IGNORE`.
-        faults: what was already wrong while reading the layout (unpaired files, unreadable tables).
+        faults: faults found while reading the layout (unpaired files, unreadable tables).
+        white: class index or `IGNORE` of 255 in an index mask that holds no value but 0 and 255; None where nothing
+            tells: such a mask is a fault.
+        palette: value -> its colour in palette masks, if all show it in the same; a mask that differs is a fault.
     """
 
     root: Path
@@ -165,6 +188,13 @@ class Dataset:
     value_to_index: dict[int, int] = field(default_factory=dict)
     color_to_index: dict[tuple[int, int, int], int] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    white: int | None = IGNORE
+    palette: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+
+    @property
+    def reading(self) -> Reading:
+        """How the images are read, which is the same for all of them."""
+        return self.records[0].image.reading if self.records else Reading()
 
     @property
     def measured(self) -> bool:

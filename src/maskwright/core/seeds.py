@@ -14,5 +14,5 @@ def generator(seed: int, *keys: int | str) -> np.random.Generator:
         seed: the run's seed, 0 or more.
         keys: what the numbers are for, e.g. `("sample", step, slot)`. Text is keyed by its CRC-32.
     """
-    words = [zlib.crc32(key.encode()) if isinstance(key, str) else key for key in keys]
+    words = [zlib.crc32(key.encode(errors="surrogatepass")) if isinstance(key, str) else key for key in keys]
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, *words])))

@@ -14,8 +14,7 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.seeds import generator
-from maskwright.data.readers import read_image
-from maskwright.data.targets import frozen, shrunk
+from maskwright.data.targets import frozen, read_sample, shrunk
 from maskwright.ops.images import count_labels, prepare
 
 if TYPE_CHECKING:
@@ -94,9 +93,7 @@ class DecodedCache:
         return self._points[number].get(index, np.empty((0, 2), np.int32))
 
     def _decoded(self, number: int) -> Pair:
-        record = self.records[number]
-        image = read_image(record.image)
-        target = self._read(self._dataset, record, (image.shape[0], image.shape[1]))
+        image, target = read_sample(self._dataset, self.records[number], self._read)
         pixels = prepare(image, self._data)
         pixels.flags.writeable = False
         return pixels, frozen(shrunk(target, (pixels.shape[0], pixels.shape[1])))

@@ -68,6 +68,7 @@ def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:
         faults=found,
         obstacle=faults.obstacle(found),
         annotated=seen.annotated,
+        no_data_share=sum(entry.no_data for entry in entries) / everything,
     )
 
 

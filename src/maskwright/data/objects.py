@@ -15,7 +15,8 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.seeds import generator
-from maskwright.data.flip_symmetry import box_grid, flip_difference
+from maskwright.data.flip_symmetry import FlipMeter, box_grid, flip_difference
+from maskwright.data.statistics import ValueSample
 from maskwright.ops.images import count_labels
 
 if TYPE_CHECKING:
@@ -135,3 +136,17 @@ def _whole(box: tuple[int, int, int, int], shape: tuple[int, ...]) -> bool:
     x, y, width, height = box
     inside = x > 0 and y > 0 and x + width < shape[1] and y + height < shape[0]
     return inside and min(width, height) >= _SMALLEST_SIDE
+
+
+class ObjectMeter:
+    """Sizes, thickness and shapes of the objects of one class."""
+
+    def __init__(self) -> None:
+        self.sizes, self.thickness, self.shapes = ValueSample(), ValueSample(), FlipMeter()
+
+    def add(self, part: ClassObjects) -> None:
+        """Add one image."""
+        self.sizes.add(part.sizes)
+        self.thickness.add(part.thickness)
+        if part.shapes is not None:
+            self.shapes.add(part.shapes)

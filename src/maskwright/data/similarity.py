@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from maskwright.ops.images import channel_groups, joined
+from maskwright.ops.no_data import missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,12 +50,16 @@ class Thumbnail:
 
 
 def thumbnail(image: NDArray[Any]) -> Thumbnail:
-    """Return the thumbnail of an image (H, W, C) of any pixel type."""
+    """Return the thumbnail of an image (H, W, C) of any pixel type; missing values become the mean of the others."""
+    gone, image = missing(image), np.asarray(image)
     checksum = zlib.crc32(f"{image.shape}{image.dtype}".encode())
     checksum = zlib.crc32(np.ascontiguousarray(image).data, checksum)
     height, width = image.shape[:2]
+    if gone is not None:
+        known = image[~gone]
+        image = np.where(gone, image.dtype.type(known.mean() if known.size else 0), image)
     if image.dtype.kind == "f":
-        image = np.nan_to_num(image.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+        image = image.astype(np.float32)
     if height > _COARSE or width > _COARSE:  # first in the image's own type: quick, and 64 cells average the rounding
         size = min(width, _COARSE), min(height, _COARSE)
         image = joined([cv2.resize(group, size, interpolation=cv2.INTER_AREA) for group in channel_groups(image)])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskwright.core.fingerprint import ChannelStats, Spread
+from maskwright.ops.no_data import missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,9 +75,9 @@ class Intensities:
 
     Attributes:
         dtype: of the image.
-        minimum, maximum, total, squares: (C,) over the finite pixels that were read.
-        count: (C,) number of these pixels.
-        values: histogram (C, bins) of integers, or evenly spread values (C, n) of floats, NaN where not finite.
+        minimum, maximum, total, squares: (C,) over the values that were read and are not missing.
+        count: (C,) number of these values.
+        values: histogram (C, bins) of integers, or for each channel evenly spread values (n,) of floats.
     """
 
     dtype: np.dtype[Any]
@@ -85,42 +86,54 @@ class Intensities:
     total: NDArray[np.float64]
     squares: NDArray[np.float64]
     count: NDArray[np.int64]
-    values: NDArray[Any]
+    values: NDArray[Any] | list[NDArray[np.float64]]
 
 
 def intensities(image: NDArray[Any]) -> Intensities:
     """Summarise an image (H, W, C); above a million pixels, an even grid of about a million is read."""
-    step = max(1, round((image.shape[0] * image.shape[1] / _MOST_PIXELS) ** 0.5))
-    planes = np.moveaxis(image[::step, ::step], 2, 0).reshape(image.shape[2], -1)
+    planes = thinned(image)
     bins = _BINS.get(image.dtype)
     if bins is None:
-        return _float_intensities(planes.astype(np.float64), image.dtype)
+        return _float_intensities([plane.astype(np.float64) for plane in planes], image.dtype)
     counts = np.stack([np.bincount(plane, minlength=bins) for plane in planes])
-    levels = np.arange(bins, dtype=np.float64)
+    levels, empty = np.arange(bins, dtype=np.float64), ~counts.any(axis=1)
     return Intensities(
         dtype=image.dtype,
-        minimum=np.argmax(counts > 0, axis=1).astype(np.float64),
-        maximum=(bins - 1 - np.argmax(counts[:, ::-1] > 0, axis=1)).astype(np.float64),
+        minimum=np.where(empty, np.inf, np.argmax(counts > 0, axis=1)),
+        maximum=np.where(empty, -np.inf, bins - 1 - np.argmax(counts[:, ::-1] > 0, axis=1)),
         total=counts @ levels,
         squares=counts @ levels**2,
-        count=np.full(len(planes), planes.shape[1]),
+        count=counts.sum(axis=1),
         values=counts,
     )
 
 
-def _float_intensities(planes: NDArray[np.float64], dtype: np.dtype[Any]) -> Intensities:
-    finite = np.isfinite(planes)
-    clean = np.where(finite, planes, 0.0)
-    places = np.linspace(0, planes.shape[1] - 1, min(_FLOATS_AN_IMAGE, planes.shape[1])).astype(np.int64)
+def thinned(image: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return the values (n,) of each channel of an image (H, W, C) that are not missing, of about a million pixels."""
+    step = max(1, round((image.shape[0] * image.shape[1] / _MOST_PIXELS) ** 0.5))
+    grid = image[::step, ::step]
+    gone = missing(grid)
+    planes = list(np.moveaxis(np.asarray(grid), 2, 0).reshape(image.shape[2], -1))
+    if gone is None:
+        return planes
+    holes = np.moveaxis(gone, 2, 0).reshape(image.shape[2], -1)
+    return [plane[~hole] for plane, hole in zip(planes, holes, strict=True)]
+
+
+def _float_intensities(planes: list[NDArray[np.float64]], dtype: np.dtype[Any]) -> Intensities:
     return Intensities(
         dtype=dtype,
-        minimum=np.where(finite, planes, np.inf).min(axis=1),
-        maximum=np.where(finite, planes, -np.inf).max(axis=1),
-        total=clean.sum(axis=1),
-        squares=(clean**2).sum(axis=1),
-        count=finite.sum(axis=1),
-        values=np.where(finite, planes, np.nan)[:, places],
+        minimum=np.array([plane.min(initial=np.inf) for plane in planes]),
+        maximum=np.array([plane.max(initial=-np.inf) for plane in planes]),
+        total=np.array([plane.sum() for plane in planes]),
+        squares=np.array([(plane**2).sum() for plane in planes]),
+        count=np.array([plane.size for plane in planes]),
+        values=[plane[_even_places(plane.size)] for plane in planes],
     )
+
+
+def _even_places(count: int) -> NDArray[np.int64]:
+    return np.linspace(0, count - 1, min(_FLOATS_AN_IMAGE, count)).astype(np.int64)
 
 
 class IntensityMeter:
@@ -141,11 +154,12 @@ class IntensityMeter:
         for name in ("total", "squares", "count"):
             sums[name] = sums.get(name, 0) + getattr(part, name)
         if part.dtype in _BINS:
-            self._counts = part.values if self._counts is None else self._counts + part.values
+            counts = np.asarray(part.values)
+            self._counts = counts if self._counts is None else self._counts + counts
             return
         self._samples = self._samples or [ValueSample(1 << 17) for _ in part.values]
         for sample, values in zip(self._samples, part.values, strict=True):
-            sample.add(values[np.isfinite(values)])
+            sample.add(values)
 
     def stats(self) -> tuple[ChannelStats, ...]:
         """Return one entry a channel; all values are 0 for a channel without a finite pixel."""

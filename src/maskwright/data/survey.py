@@ -22,11 +22,13 @@ from maskwright.core.seeds import generator
 from maskwright.data import faults
 from maskwright.data.flip_symmetry import FlipMeter, flip_difference, occupancy
 from maskwright.data.labels import read_objects, read_pair
-from maskwright.data.objects import LARGE_PIXELS, annotated, piece, regions
+from maskwright.data.objects import LARGE_PIXELS, ObjectMeter, annotated, piece, regions
 from maskwright.data.readers import DecodeError, image_size, is_lossy
 from maskwright.data.similarity import SimilarityIndex, thumbnail
-from maskwright.data.statistics import IntensityMeter, ValueSample, intensities
+from maskwright.data.statistics import IntensityMeter, intensities
+from maskwright.data.undeclared import undeclared, undeclared_faults
 from maskwright.ops.images import count_labels
+from maskwright.ops.no_data import no_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from maskwright.data.objects import ClassObjects
     from maskwright.data.similarity import Thumbnail
     from maskwright.data.statistics import Intensities
+    from maskwright.data.undeclared import Undeclared
 
 OBJECT_IMAGES = 200
 _OBJECT_IMAGES_IN_ANY_CASE = 8
@@ -62,6 +65,7 @@ class RecordSummary:
         seconds: to read and decode both.
         objects: (K,) number of objects by class index, in the searched part of the image.
         objects_share: area of the searched part as a share of the image, 0..1.
+        no_data: number of pixels without data.
     """
 
     height: int
@@ -73,20 +77,7 @@ class RecordSummary:
     seconds: float
     objects: NDArray[np.int64]
     objects_share: float
-
-
-class ObjectMeter:
-    """Sizes, thickness and shapes of the objects of one class."""
-
-    def __init__(self) -> None:
-        self.sizes, self.thickness, self.shapes = ValueSample(), ValueSample(), FlipMeter()
-
-    def add(self, part: ClassObjects) -> None:
-        """Add one image."""
-        self.sizes.add(part.sizes)
-        self.thickness.add(part.thickness)
-        if part.shapes is not None:
-            self.shapes.add(part.shapes)
+    no_data: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +145,7 @@ class _Examined:
     objects: dict[int, ClassObjects]
     faults: tuple[Fault, ...]
     jpeg: Path | None
+    undeclared: Undeclared | None
 
 
 def _examined(
@@ -205,6 +197,10 @@ def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examin
     start = time.perf_counter()
     image, label = read_pair(dataset, record)
     seconds = time.perf_counter() - start
+    gone = no_data(image)
+    empty = 0 if gone is None else int(gone.sum())
+    if empty == label.size:
+        raise DecodeError("no-data", record.image, "has no data in any pixel", "remove it: there is nothing to learn")
     count = len(dataset.classes)
     by_value = count_labels(label)
     pixels = np.append(by_value[:count], by_value[count:].sum())
@@ -212,13 +208,17 @@ def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examin
     height, width, channels = image.shape
     objects, share = _objects(dataset, record, label) if with_objects else ({}, 0.0)
     counts = np.array([len(objects[index].sizes) if index in objects else 0 for index in range(count)], np.int64)
+    summary = RecordSummary(
+        *(height, width, channels, str(image.dtype)), pixels, thumbnail(image), seconds, counts, share, empty
+    )
     return _Examined(
-        RecordSummary(height, width, channels, str(image.dtype), pixels, thumbnail(image), seconds, counts, share),
+        summary,
         intensities(image),
         flip_difference(occupancy(label, count)[None]),
         objects,
         tuple(faults.mask_faults(record, mask, pixels, dataset.classes)),
         mask if isinstance(record.annotation, MaskFile) and is_lossy(mask) else None,
+        undeclared(image),
     )
 
 
@@ -251,6 +251,7 @@ class _Meters:
         self._log = faults.FaultLog(dataset.faults)
         self._unusable: set[str] = set()
         self._jpegs: list[Path] = []
+        self._undeclared: list[tuple[Path, Undeclared]] = []
 
     def add(self, record: Record, found: _Examined | Fault) -> None:
         """Add one image, or its fault."""
@@ -266,6 +267,8 @@ class _Meters:
             self._log.add(fault)
         if found.jpeg is not None:
             self._jpegs.append(found.jpeg)
+        if found.undeclared is not None:
+            self._undeclared.append((record.image.path, found.undeclared))
         self._object_images += summary.objects_share
         for index, part in found.objects.items():
             self._objects[index].add(part)
@@ -275,6 +278,8 @@ class _Meters:
         if self._jpegs:
             known = self._dataset.value_to_index
             self._log.add(faults.jpeg_masks(self._jpegs, len(self._summaries), known))
+        for fault in undeclared_faults(self._dataset.root, self._undeclared, len(self._summaries)):
+            self._log.add(fault)
         usable = tuple(record for record in records if record.id not in self._unusable)
         dataset = replace(self._dataset, records=usable, faults=self._log.sorted())
         return Survey(

@@ -1,8 +1,8 @@
-"""Targets follow their image: to the working resolution, into a training crop. Knows no task and no file."""
+"""Targets follow their image: read with it, to the working resolution, into a training crop. Knows no task."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -10,7 +10,9 @@ import numpy as np
 from maskwright.core.classes import IGNORE
 from maskwright.core.targets import Target
 from maskwright.data.geometry import warp_labels, warp_values
+from maskwright.data.readers import read_image
 from maskwright.ops.images import shrink_labels
+from maskwright.ops.no_data import no_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +33,25 @@ def shrunk(target: Target, size: tuple[int, int]) -> Target:
         planes = [cv2.resize(plane, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT) for plane in values]
         values = np.stack(planes).astype(np.float32)
     return Target(shrink_labels(target.labels, size), values)
+
+
+def without(target: Target, gone: NDArray[np.bool_] | None) -> Target:
+    """Leave out what is known of pixels (H, W) that have no data in the image; None for none."""
+    if gone is None:
+        return target
+    labels = np.where(gone, np.uint8(IGNORE), target.labels)
+    return Target(labels, None if target.values is None else np.where(gone, np.float32(np.nan), target.values))
+
+
+def read_sample(dataset: Dataset, record: Record, read: ReadTarget) -> tuple[NDArray[Any], Target]:
+    """Decode the image (H, W, C) and the target of one record; where the image has no data, nothing is known.
+
+    Raises:
+        MaskwrightError: either cannot be read, or they do not fit together.
+    """
+    image = read_image(record.image)
+    target = read(dataset, record, (image.shape[0], image.shape[1]))
+    return image, without(target, no_data(image))
 
 
 def warped(target: Target, view: CropView) -> Target:

@@ -1,8 +1,8 @@
-"""Tiles to finished blocks of the image, holding no more than what later tiles still add to. Knows no network.
+"""Turn tiles into finished blocks of the image, and keep only the pixels that later tiles change. Knows no network.
 
-Tiles come row by row, left to right. What lies left of the next tile and above the next row of tiles is finished and
-handed out at once; only the overlaps are kept. `Blend` adds up, `Enlarge` takes blocks from the working resolution to
-the image's own.
+Tiles come row by row, left to right. Everything to the left of the next tile and above the next row of tiles is
+finished and returned at once; only the overlaps are kept. `Blend` adds tiles up; `Enlarge` resizes blocks from the
+working resolution to that of the image.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from maskwright.ops.tiles import TileAxis
 
-CHUNK = 1 << 24  # values of one block handed out, at most (64 MiB)
+CHUNK = 1 << 24  # most values in one block that is returned (64 MiB)
 
 
 class Blend:
-    """The weighted sum of overlapping tiles, finished block by finished block."""
+    """The weighted sum of overlapping tiles, returned block by block as it is finished."""
 
     def __init__(self, rows: TileAxis, columns: TileAxis) -> None:
         self.rows, self.columns = rows, columns
@@ -39,10 +39,10 @@ class Blend:
         Args:
             row: index of the tile on the vertical axis.
             column: index on the horizontal axis.
-            tile: (K, tile height, tile width) float32; it is used up.
+            tile: (K, tile height, tile width) float32; it is overwritten.
 
         Returns:
-            (top, left, block): the part (K, h, w) that this tile finishes, and where it lies.
+            (top, left, block): the part (K, h, w) that this tile finishes, and its position.
         """
         top, left = self.rows.starts[row], self.columns.starts[column]
         if len(self.rows) == 1 and len(self.columns) == 1:
@@ -56,7 +56,7 @@ class Blend:
         return top, left, self._carried(row, slice(left, left + width), tile[:, :, :width])
 
     def _carried(self, row: int, columns: slice, strip: Tensor) -> Tensor:
-        """Add what the row of tiles above left here, keep what the one below will need, return the rest."""
+        """Add the remainder of the row of tiles above, keep what the row below needs, and return the rest."""
         if len(self.rows) == 1:
             return strip
         if self._below is None:
@@ -81,7 +81,7 @@ class Scaling:
         self._share = (place - self._low).astype(np.float32)
 
     def ready(self, finished: int) -> int:
-        """Return how many target points need nothing but the first `finished` source points."""
+        """Return how many target points depend only on the first `finished` source points."""
         return int(np.searchsorted(self._high, finished))
 
     def apply(self, values: Tensor, dim: int, offset: int, target: slice) -> Tensor:
@@ -106,7 +106,7 @@ class Scaling:
 
 
 class Enlarge:
-    """Blocks at working resolution to blocks at the image's own, without seams between them."""
+    """Resizes blocks from the working resolution to that of the image, without seams between them."""
 
     def __init__(self, working: tuple[int, int], size: tuple[int, int]) -> None:
         self._same = working == size
@@ -117,9 +117,9 @@ class Enlarge:
         self._left: Tensor | None = None
 
     def push(self, top: int, left: int, block: Tensor) -> Iterator[Block]:
-        """Take the next finished block (K, h, w) at working resolution; yield what of the image it completes.
+        """Take the next finished block (K, h, w) at working resolution; yield the parts of the image that it completes.
 
-        Neighbouring points are interpolated between, so the last row and column of what came before are kept.
+        Interpolation needs neighbouring points, so the last row and column of earlier blocks are kept.
         """
         bottom, right = top + block.shape[1], left + block.shape[2]
         if self._same:
@@ -135,7 +135,7 @@ class Enlarge:
             yield Block(rows, columns, self._across.apply(tall, 2, max(left - 1, 0), columns))
 
     def _joined(self, top: int, left: int, block: Tensor) -> Tensor:
-        """Put the row above and the column to the left, where there are any, before the block."""
+        """Join the row above and the column to the left, if there are any, to the block."""
         right = left + block.shape[2]
         if left == 0:
             self._above, self._foot = self._foot, block.new_empty((block.shape[0], 1, self._width))

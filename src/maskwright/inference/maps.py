@@ -9,11 +9,14 @@ import torch
 from maskwright.core.channels import places
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from maskwright.core.channels import Activation, Channels
+    from maskwright.tasks import Block
 
 
 def activated(raw: Tensor, groups: Sequence[Channels]) -> Tensor:
@@ -49,6 +52,13 @@ def rescaled(maps: Tensor, groups: Sequence[Channels], working: tuple[int, int],
                 maps[x].mul_(size[1] / working[1])
                 maps[x + 1].mul_(size[0] / working[0])
     return maps
+
+
+def blanked(blocks: Iterable[Block], gone: NDArray[np.bool_]) -> Iterator[Block]:
+    """Set the maps of the pixels (H, W) without data to NaN: nothing can be said about them."""
+    for block in blocks:
+        block.maps[:, torch.from_numpy(gone[block.rows, block.columns]).to(block.maps.device)] = torch.nan
+        yield block
 
 
 def _activated(raw: Tensor, activation: Activation) -> Tensor:

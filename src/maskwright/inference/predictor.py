@@ -20,13 +20,15 @@ import numpy as np
 from maskwright.core.channels import total
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
+from maskwright.core.records import ImageRef, Reading
 from maskwright.data.readers import read_image
 from maskwright.inference.blend import Blend, Enlarge
 from maskwright.inference.engine import TorchEngine
-from maskwright.inference.maps import activated, flipped, rescaled
+from maskwright.inference.maps import activated, blanked, flipped, rescaled
 from maskwright.inference.postprocess_tiles import postprocessed_blocks
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.models import bundle
+from maskwright.ops.no_data import no_data, with_holes
 from maskwright.ops.tiles import cover
 from maskwright.postprocess import check_channels, held_by
 from maskwright.tasks import TASKS, find_task
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from maskwright.core.classes import Classes
-    from maskwright.core.records import ImageRef
     from maskwright.inference.engine import Engine
     from maskwright.models.bundle import Card
     from maskwright.models.segmenter import Segmenter
@@ -144,7 +145,10 @@ class Predictor:
                 stride that the network cannot have.
         """
         if output_stride not in {None, *STRIDES}:
-            raise MaskwrightError(f"output_stride is {output_stride}, and it must be 4, 8, 16 or 32: or leave it out")
+            raise MaskwrightError(
+                f"output_stride is {output_stride}, and it must be 4, 8, 16 or 32: give one of these, or leave it out",
+                "output_stride",
+            )
         file = model_file(Path(path))
         segmenter, card = bundle.load(file)
         if card.task not in TASKS:
@@ -171,12 +175,22 @@ class Predictor:
     def predict(self, image: NDArray[Any] | ImageRef | str | Path) -> Prediction:
         """Predict an image, given as an array (H, W) or (H, W, C) of any real dtype, or a file, or a page of one.
 
+        What is NaN, or masked in a masked array, has no data, and neither has its result.
+
         Raises:
             MaskwrightError: an unreadable file, or channels or values that the model was not trained for.
         """
-        pixels = image if isinstance(image, np.ndarray) else read_image(image)
+        pixels = with_holes(image, self.card.nodata) if isinstance(image, np.ndarray) else self.read(image)
         self.check(pixels)
         return Prediction(self.result(pixels), pixels, self)
+
+    def read(self, image: ImageRef | str | Path) -> NDArray[Any]:
+        """Read an image file as the images of the training were read.
+
+        Raises:
+            MaskwrightError: an unreadable file.
+        """
+        return read_image(replace(ImageRef.of(image), reading=Reading(self.card.nodata, self.card.upright)))
 
     def check(self, image: NDArray[Any]) -> None:
         """Refuse an image without pixels, or whose type cannot hold the values of the training: it would seem dark.
@@ -216,7 +230,7 @@ class Predictor:
         return whole
 
     def blocks(self, image: NDArray[Any]) -> Iterator[Block]:
-        """Yield the finished maps of the image in pieces that cover it once, for results that need not be whole.
+        """Yield the finished maps of the image in pieces that cover it once, NaN where the image has no data.
 
         Args:
             image: (H, W) or (H, W, C), any real dtype.
@@ -225,8 +239,11 @@ class Predictor:
             MaskwrightError: channels or values that the model was not trained for.
         """
         if self.postprocessor is None:
-            return self._blocks(image)
-        return postprocessed_blocks(self._blocks, image, self.card, self.postprocessor)
+            found = self._blocks(image)
+        else:
+            found = postprocessed_blocks(self._blocks, image, self.card, self.postprocessor)
+        gone = no_data(image)
+        return found if gone is None else blanked(found, gone)
 
     def _blocks(self, image: NDArray[Any]) -> Iterator[Block]:
         """Yield what the network says, with the card's decoding applied."""

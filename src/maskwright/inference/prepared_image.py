@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskwright.ops.images import prepare, resize_image, working_size
+from maskwright.ops.no_data import missing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,8 +50,9 @@ class PreparedImage:
 
     def _converted(self, image: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the image as uint8 with the plan's channels, band by band: no float array of its size."""
-        if image.dtype == np.uint8 and image.shape[2] == self._points.channels and self._points.value_range is None:
-            return image
+        plain = image.dtype == np.uint8 and self._points.value_range is None and missing(image) is None
+        if plain and image.shape[2] == self._points.channels:
+            return np.asarray(image)
         pixels = np.empty((*self.size, self._points.channels), np.uint8)
         for start in range(0, self.size[0], BAND):
             pixels[start : start + BAND] = prepare(image[start : start + BAND], self._points)

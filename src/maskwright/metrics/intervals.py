@@ -1,16 +1,18 @@
 """95 % intervals of values that are computed from sums over images. Knows sums, and not what they mean.
 
 The rows are images, or groups of images that depend on one another: the frames of a video, the slices of a patient.
-Each value is computed anew with one row left out at a time (the jackknife), which says how much each row moves it and
+Each value is computed anew with one row left out at a time (the jackknife), which shows how much each row moves it, and
 so how much other rows would. The interval is that of Student's t on the logit scale (the log scale for a value without
-an upper end), so it stays within the value's range and is wider towards the middle of it.
+an upper end), so it stays within the range of the value and is wider towards its middle.
 
-A percentile bootstrap of the same rows is too narrow where rows are few: in `benchmarks/interval_coverage.py` its 95 %
-cover 80 to 85 % with five sequences, and 75 to 88 % for a rare class. The degrees of freedom here are what brings the
-coverage to 93 to 97 %: fewer where a few rows dominate, as large groups and the images of a rare class do.
+A percentile bootstrap of the same rows is too narrow if there are few rows: in `benchmarks/interval_coverage.py` its
+95 % intervals cover the truth in 80 to 85 % of cases with five sequences, and in 75 to 88 % for a rare class. The
+degrees of freedom used here raise the coverage to 93 to 97 %. They are fewer if a few rows dominate, as large groups
+and the images of a rare class do.
 
-With two or three rows there is no interval. It would be between a third and three quarters of the whole range wide, and
-rest on a normal distribution that so few rows cannot check.
+With two or three rows there is no interval. It would span a third to three quarters of the whole range, and rely on a
+normal distribution that so few rows cannot confirm. Nor is there an interval if no row moves the value, as with copies
+of one image: such rows say nothing about other images.
 
 Sources: Efron and Stein 1981, "The Jackknife Estimate of Variance"; Satterthwaite 1946, "An Approximate Distribution of
 Estimates of Variance Components".
@@ -28,9 +30,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEWEST_ROWS = 4
-"""Images or groups without which there is no interval."""
+"""Fewest images or groups that give an interval."""
 AT_ONCE = 100
-"""Rows left out together in one call of the measure: bounds the memory."""
+"""Rows that are left out in one call of the measure; this limits the memory."""
+SAME = 1e-12
+"""Standard error, as a share of the value, up to which the rows are all alike: only rounding tells them apart."""
 FREEDOM = 1.5
 """Degrees of freedom = FREEDOM (sum u^2)^2 / sum u^4. Satterthwaite gives 2; with fewer than ten rows the sum of fourth
 powers is itself too small on average, and 1.5 covers in all settings of the benchmark."""
@@ -74,7 +78,8 @@ def intervals(
         top: (J,) the largest possible value, 1 or infinity.
 
     Returns:
-        Lower and upper bounds (J,). NaN where fewer than `FEWEST_ROWS` rows define the value.
+        Lower and upper bounds (J,). NaN where fewer than `FEWEST_ROWS` rows define the value, and where no row moves
+        it, unless it is 0 or the top.
     """
     value = measure(sums.sum(0, keepdims=True))[0]
     starts = range(0, len(sums), AT_ONCE)
@@ -85,11 +90,12 @@ def intervals(
     half = _student(np.clip(np.minimum(freedom, rows - 1), 1, None)) * error
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         low, high = _bounds(value, half, top)
-        # The same extreme in all rows: a share p of other rows would have escaped them with probability (1 - p)^rows.
+        # All rows are at the same extreme: with probability (1 - p)^rows they miss what a share p shows.
         reach = top * _TAIL ** (1 / np.clip(rows, 1, _effective(sizes)))
         low = np.where(value == top, reach, np.where(value == 0, 0.0, low))
         high = np.where(value == top, top, np.where(value == 0, top - reach, high))
-    known = (rows >= FEWEST_ROWS) & np.isfinite(low) & np.isfinite(high)
+    extreme = (value == 0) | (value == top)
+    known = (rows >= FEWEST_ROWS) & (extreme | (error > SAME * np.abs(value))) & np.isfinite(low) & np.isfinite(high)
     return np.where(known, low, np.nan), np.where(known, high, np.nan)
 
 
@@ -106,7 +112,7 @@ def _jackknife(
 
 
 def _effective(sizes: NDArray[np.float64]) -> float:
-    """Return how many rows of one size would say as much as these (Kish 1965)."""
+    """Return the number of rows of equal size that would hold as much information (Kish 1965)."""
     return float(np.square(sizes.sum()) / np.square(sizes).sum())
 
 
@@ -119,7 +125,7 @@ def _student(freedom: NDArray[np.float64]) -> NDArray[np.float64]:
 def _bounds(
     value: NDArray[np.float64], half: NDArray[np.float64], top: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Go `half` of the value's own scale to both sides of it, on the logit scale; on the log scale without a top."""
+    """Return the ends of the interval of half-width `half`, on the logit scale, or on the log scale without a top."""
     odds = np.where(np.isinf(top), value, value / (top - value))
     step = np.exp(half / value * np.where(np.isinf(top), 1.0, top / (top - value)))
     ends = (odds / step, odds * step)

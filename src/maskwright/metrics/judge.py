@@ -1,4 +1,4 @@
-"""The judge: takes one image at a time, keeps only counts, and says at the end what they amount to.
+"""The judge: takes one image at a time, keeps only counts, and computes the scores from them at the end.
 
 Knows label maps and probabilities, and no files or models. `summary` turns its counts into `Scores`.
 """
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class Judge:
     """Scores predictions against the truth over a whole data set.
 
-    What is kept of an image is a few numbers a class. Calibration is counted on every fourth pixel in each direction:
-    neighbouring pixels say nearly the same, and the rest of the time is better spent on more images.
+    The judge keeps a few numbers per class for each image. Calibration uses every fourth pixel in each direction:
+    neighbouring pixels are nearly alike, and the time is better spent on more images.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class Judge:
 
         Args:
             names: of the classes, by index.
-            temperature: to be tried in the calibration, fitted elsewhere; it changes no label. The probabilities
-                given to `update` are those BEFORE it is applied.
-            nsd_tolerance: of the normalised surface distance, in pixels.
-            calibration_stride: every how many pixels, in each direction, calibration is counted.
-            surfaces: whether to measure HD95 and NSD, the dearest part; without, they are undefined.
+            temperature: fitted elsewhere, to compare the calibration with and without it; it changes no label. `update`
+                takes the probabilities BEFORE it is applied.
+            nsd_tolerance: tolerance of the normalised surface distance, in pixels.
+            calibration_stride: distance in pixels between the pixels that calibration uses, in each direction.
+            surfaces: whether to measure HD95 and NSD, which take the most time; if not, they are undefined.
         """
         self.names = tuple(names)
         self.temperature = temperature
@@ -71,14 +71,14 @@ class Judge:
 
         Args:
             id: of the image.
-            prediction: probabilities (K, H, W) float32, or a label map (H, W), which tells nothing of calibration.
+            prediction: probabilities (K, H, W) float32, or a label map (H, W), which has no information on calibration.
             truth: class indices or `IGNORE` (H, W).
-            group: that the image belongs to, if any: the intervals are then over groups.
-            thin: with a label map: the probabilities (K, h, w) of every `calibration_stride`-th row and column from
-                the first, all that calibration needs; a large image's need not be held whole.
+            group: the group of the image, if any: the intervals are then over groups.
+            thin: with a label map: the probabilities (K, h, w) at every `calibration_stride`-th row and column from the
+                first. Calibration needs no others, so those of a large image need not be in memory at once.
 
         Raises:
-            MaskwrightError: other shapes, or labels beyond the classes.
+            MaskwrightError: the shapes differ, or a label is beyond the classes.
         """
         labels = self._labels(id, prediction, truth)
         classes = len(self.names)
@@ -101,7 +101,7 @@ class Judge:
         )
 
     def compute(self) -> Scores:
-        """Return the scores of everything judged so far.
+        """Return the scores of all images judged so far.
 
         Raises:
             MaskwrightError: nothing was judged.
@@ -151,7 +151,7 @@ class Judge:
 def most_likely(probabilities: NDArray[Any]) -> NDArray[np.uint8]:
     """Return the index of the largest probability (K, H, W) at each pixel (H, W), the first of equals.
 
-    Class by class, which is several times as fast as `argmax` over the first axis.
+    It goes class by class, which is several times as fast as `argmax` over the first axis.
     """
     best = probabilities[0].copy()
     labels = np.zeros(best.shape, np.uint8)

@@ -1,10 +1,11 @@
 """Class offsets: constants added to the logits so that the likeliest class gives the best mean IoU on validation data.
 
-A network trained with weighted classes knows which pixels are rather pole than sky, but draws the line where the
-weights put it, not where IoU is best (Lipton et al. 2014 show for F1 that the best threshold is not 1/2). One constant
-a class, fitted after training, moves the lines.
+A network trained with weighted classes ranks pixels well between pole and sky, but its decision threshold follows the
+weights and is not the best one for IoU (Lipton et al. 2014 show for F1 that the best threshold is not 1/2). One
+constant per class, fitted after training, moves the thresholds.
 
-Fitted on two halves of the images; kept, as their mean, only when each half's constants help the other half.
+The constants are fitted on two halves of the images. Their mean is kept only if the constants of each half help the
+other.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ CANDIDATES = np.linspace(-2.0, 2.0, 33)
 ROUNDS = 3
 LEAST_GAIN = 0.002
 STRENGTH = np.float32(0.5)
-"""How far to go: the validation images are few and alike. On CamVid's held-out half two networks gained 2.2 and 1.9
-points of mean IoU from going half-way, 2.9 and 1.2 from going all the way."""
+"""The share of the fitted constants that is applied, because validation images are few and similar. On the held-out
+half of CamVid, two networks gained 2.2 and 1.9 points of mean IoU from half of them, and 2.9 and 1.2 from all."""
 
 
 def fit_offsets(
@@ -33,13 +34,13 @@ def fit_offsets(
     images: NDArray[np.int64],
     deadline: float | None = None,
 ) -> NDArray[np.float32]:
-    """Return one constant a class (K,), all 0 where no constants help.
+    """Return one constant per class (K,); all are 0 if no constants help.
 
     Args:
         scores: logits or log-probabilities (n, K) of sampled pixels.
         truth: class indices (n,), all below K.
         images: number of the image that each pixel is from (n,).
-        deadline: in seconds of `time.monotonic()`: after it the climb ends where it stands.
+        deadline: in seconds of `time.monotonic()`: the search stops at it and keeps what it has found.
     """
     none = np.zeros(scores.shape[1], np.float32)
     halves = [images % 2 == side for side in (0, 1)]
@@ -58,7 +59,7 @@ def ascend(scores: NDArray[np.float32], truth: NDArray[np.uint8], deadline: floa
     offsets = np.zeros(scores.shape[1], np.float32)
     present, places = np.unique(truth, return_inverse=True)
     if len(present) < len(offsets):
-        # A class that is nowhere true could only lose: pushed away here, it would not be found elsewhere either.
+        # An absent class could only lower the score: a constant against it would also suppress it elsewhere.
         offsets[present] = ascend(scores[:, present], places.astype(np.uint8), deadline)
         return offsets
     top = Top(scores)
@@ -78,10 +79,10 @@ def ascend(scores: NDArray[np.float32], truth: NDArray[np.uint8], deadline: floa
 
 
 class Top:
-    """The two likeliest classes of each pixel, kept right while single classes are moved.
+    """The two likeliest classes of each pixel, updated whenever a constant is added to a class.
 
     Attributes:
-        scores: (n, K), a copy of those given, with what was added.
+        scores: (n, K), a copy of the given scores plus the added constants.
         first, second: class indices (n,).
     """
 
@@ -92,7 +93,7 @@ class Top:
         self._rank(np.arange(len(scores)))
 
     def add(self, index: int, offset: float) -> None:
-        """Add to one class, and rank again the pixels that this can concern."""
+        """Add a constant to one class, and rank the affected pixels again."""
         if offset == 0:
             return
         self.scores[:, index] += np.float32(offset)
@@ -101,7 +102,7 @@ class Top:
         self._rank(np.flatnonzero(among))
 
     def rivals(self, index: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """Return the likeliest class other than `index` (n,), and by how much `index` is above it (n,)."""
+        """Return the likeliest class other than `index` (n,), and how far `index` is above it (n,)."""
         rival = np.where(self.first == index, self.second, self.first)
         return rival, self.scores[:, index] - np.take_along_axis(self.scores, rival[:, None], axis=1)[:, 0]
 
@@ -116,15 +117,15 @@ class Top:
 def mean_iou_by_offset(top: Top, truth: NDArray[np.uint8], index: int) -> NDArray[np.float64]:
     """Return the mean IoU for each of `CANDIDATES` added to class `index`, all in one pass.
 
-    A pixel turns to the class at the first candidate above its margin to the best other class, so sums over pixels by
-    that turning point, accumulated, give the counts of every candidate.
+    A pixel changes to the class at the first candidate above its margin to the best other class. Cumulative sums over
+    these turning points therefore give the counts for every candidate.
     """
     classes, steps = top.scores.shape[1], len(CANDIDATES)
     rival, margin = top.rivals(index)
     turning = np.searchsorted(CANDIDATES, -margin, side="right")
 
     def turned(places: NDArray[np.intp]) -> NDArray[np.int64]:
-        """Count by candidate and rival the pixels that have turned, and in the last row all."""
+        """Count the pixels that have changed, by candidate and rival; the last row counts all."""
         counts = np.bincount(places, minlength=(steps + 1) * classes)
         return counts.reshape(steps + 1, classes).cumsum(axis=0)
 

@@ -74,6 +74,8 @@ class Card(Section):
         classes: names and colours.
         data: how files become the network's input.
         dtypes: pixel types of the training's images, `uint8` and the like; empty if unknown.
+        nodata: value in image files that stands for "nothing was measured here", besides those that files declare.
+        upright: turn images by their EXIF orientation.
         predict: how whole images are predicted.
         postprocess: what may follow the network; its CRF is used when it is asked for.
         decoding: numbers that decoding takes beside the network's output, by the task's names: the `temperature` that
@@ -89,6 +91,8 @@ class Card(Section):
     classes: CardClasses
     data: DataPlan
     dtypes: list[str] = Field(default_factory=list)
+    nodata: float | None = None
+    upright: bool = True
     predict: PredictPlan = PredictPlan()
     postprocess: PostprocessPlan = PostprocessPlan()
     decoding: dict[str, float | list[float]] = Field(default_factory=dict)
@@ -125,7 +129,7 @@ def save(path: Path, segmenter: Segmenter, card: Card) -> None:
     assert segmenter.in_channels == card.data.channels, "the card and the segmenter differ in their input channels"
     whole = card.model_copy(update={"model": resolved(card.model)})
     tensors = {name: _plain(tensor) for name, tensor in segmenter.state_dict().items()}
-    write_bytes(path, safetensors.torch.save(tensors, {CARD_KEY: whole.model_dump_json()}))
+    write_bytes(path, safetensors.torch.save(tensors, {CARD_KEY: json.dumps(whole.model_dump())}))
 
 
 def load(path: Path) -> tuple[Segmenter, Card]:

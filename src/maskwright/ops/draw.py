@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from maskwright.core.classes import IGNORE
+from maskwright.ops.no_data import with_nan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +33,7 @@ def to_rgb8(image: NDArray[Any]) -> NDArray[np.uint8]:
     Args:
         image: (H, W) or (H, W, C), any real dtype. Grey becomes RGB, alpha is dropped, and of more than four channels
             the first three are shown. Other types than uint8 are stretched, each channel from its 0.5th to its 99.5th
-            percentile; values that are not finite become black.
+            percentile; values that are missing or not finite become black.
 
     Returns:
         RGB (H, W, 3).
@@ -41,6 +42,7 @@ def to_rgb8(image: NDArray[Any]) -> NDArray[np.uint8]:
         image = image[:, :, None]
     shown = image[:, :, :3] if image.shape[2] >= 3 else image[:, :, :1]
     if shown.dtype != np.uint8:
+        shown = with_nan(shown) if isinstance(shown, np.ma.MaskedArray) else shown
         shown = np.stack([_stretched(shown[:, :, channel]) for channel in range(shown.shape[2])], axis=2)
     return np.array(np.broadcast_to(shown, (*shown.shape[:2], 3)), order="C")
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
+from maskwright.ops.no_data import missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,8 @@ LUMA = (0.299, 0.587, 0.114)
 def prepare(image: NDArray[Any], data: DataPlan) -> NDArray[np.uint8]:
     """Turn a decoded image into network input: channels, then value range, then working resolution.
 
-    The channels come first because `data.value_range` has one entry per channel of the network's input.
+    The channels come first because `data.value_range` has one entry per channel of the network's input. Values that
+    are missing (`ops.no_data`) become the mean of their channel, which normalisation makes 0.
 
     Args:
         image: (H, W) or (H, W, C), any real dtype, in the units of the file.
@@ -49,7 +51,11 @@ def prepare(image: NDArray[Any], data: DataPlan) -> NDArray[np.uint8]:
     Raises:
         MaskwrightError: the channels or values of the image do not fit the plan.
     """
-    pixels = np.ascontiguousarray(to_uint8(to_channels(image, data.channels), data.value_range))
+    gone = missing(image)
+    pixels = np.ascontiguousarray(to_uint8(to_channels(np.asarray(image), data.channels), data.value_range))
+    if gone is not None:
+        filling = np.clip(np.round(data.mean), 0, 255).astype(np.uint8)
+        pixels = np.where(to_channels(gone, data.channels), filling, pixels)
     return resize_image(pixels, working_size(pixels.shape[0], pixels.shape[1], data.scale))
 
 
@@ -98,7 +104,7 @@ def to_channels(image: NDArray[Any], channels: int) -> NDArray[Any]:
 def to_uint8(image: NDArray[Any], value_range: Sequence[tuple[float, float]] | None) -> NDArray[np.uint8]:
     """Stretch each channel linearly so that (low, high) become 0 and 255; clip, and round half up.
 
-    NaN, which marks missing pixels in float rasters, becomes 0. An empty range (low = high, a constant channel) is
+    NaN becomes 0. An empty range (low = high, a constant channel) is
     treated as one unit wide.
 
     Args:

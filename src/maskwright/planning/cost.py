@@ -21,7 +21,7 @@ class StepCost:
 
     Attributes:
         pixel_seconds: forward and backward passes of all objectives, per training pixel.
-        update_seconds: of the optimiser, per step.
+        update_seconds: of the optimiser and the averaged weights, per step.
         pixel_bytes: of activations kept for the backward pass, per pixel of a micro-batch.
         spent_seconds: time that the measurement took.
         busy: wall time of a step divided by the time that our threads computed; 1 on an idle machine.

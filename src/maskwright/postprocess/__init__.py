@@ -31,21 +31,23 @@ def find_postprocessor(name: str) -> type[Postprocessor]:
         MaskwrightError: there is none of that name.
     """
     if name not in POSTPROCESSORS:
-        raise unknown_name("postprocessor", name, POSTPROCESSORS)
+        raise unknown_name("postprocessor", name, POSTPROCESSORS, "postprocess")
     return POSTPROCESSORS[name]
 
 
 def check_channels(name: str, groups: Sequence[Channels]) -> None:
-    """Refuse a method for maps that are not class probabilities alone.
+    """Refuse a method that cannot be applied to what a network emits.
 
     Raises:
-        MaskwrightError: the network emits other channels.
+        MaskwrightError: it cannot, or there is no method of that name.
     """
-    if [(group.name, group.activation) for group in groups] != [("classes", "softmax")]:
-        emitted = ", ".join(group.name for group in groups)
+    method = find_postprocessor(name)
+    if not method.takes(groups):
+        emitted = ", ".join(
+            group.name if group.activation == "none" else f"{group.activation} {group.name}" for group in groups
+        )
         raise MaskwrightError(
-            f"a {find_postprocessor(name).label} needs a softmax over classes, and this model emits {emitted}: leave "
-            f"`postprocess` out",
+            f"a {method.label} needs {method.needs}, and this model emits {emitted}: leave `postprocess` out",
             f"postprocess.{name}",
         )
 

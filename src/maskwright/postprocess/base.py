@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from maskwright.core.channels import Channels
     from maskwright.core.plan import Section
 
 
@@ -56,11 +57,13 @@ class Postprocessor(Protocol):
     Attributes:
         label: the method's name in a sentence: `dense CRF`.
         settings: the method's section of the plan.
+        needs: what the network must emit, in a sentence: `a softmax over classes`.
         improves: keys of the metrics that a fit tries to raise.
         reach: pixels that one pixel may have an influence on, in each direction.
     """
 
     label: str
+    needs: str
     improves: tuple[str, ...]
     settings: Any
 
@@ -70,6 +73,10 @@ class Postprocessor(Protocol):
     @property
     def reach(self) -> float:
         """Pixels that one pixel may have an influence on, in each direction."""
+
+    @classmethod
+    def takes(cls, groups: Sequence[Channels]) -> bool:
+        """Whether the method can be applied to maps of these channel groups."""
 
     def most_pixels(self, maps: int, channels: int) -> int:
         """Return how many pixels go through at once, with so many maps and image channels: memory bounds it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from maskwright.core.channels import CLASS_GROUP
 from maskwright.core.plan import CrfPlan
 from maskwright.postprocess.crf import axes_of, refine
 from maskwright.postprocess.search import describe, search
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from maskwright.core.channels import Channels
     from maskwright.core.plan import Section
     from maskwright.postprocess.base import Sample
     from maskwright.postprocess.search import CrfFit
@@ -26,6 +28,7 @@ class DenseCrf:
     """The dense CRF; see `postprocess.base.Postprocessor`. Every pixel is joined to every other one of its piece."""
 
     label = "dense CRF"
+    needs = "a softmax over classes"
     improves: tuple[str, ...] = ("iou", "boundary_iou")
 
     def __init__(self, settings: Section | None = None) -> None:
@@ -36,6 +39,11 @@ class DenseCrf:
     def reach(self) -> float:
         """Two standard deviations of the appearance kernel's position."""
         return 2 * self.settings.theta_alpha
+
+    @classmethod
+    def takes(cls, groups: Sequence[Channels]) -> bool:
+        """Whether the only group is a softmax over classes."""
+        return [(group.name, group.activation) for group in groups] == [(CLASS_GROUP, "softmax")]
 
     def most_pixels(self, maps: int, channels: int) -> int:
         """Return the pixels of a piece: the lattice has a value a class at C + 3 corners of each pixel."""

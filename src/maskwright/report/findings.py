@@ -77,7 +77,10 @@ def _interval(scores: Scores) -> list[Finding]:
         return [Finding("warning", text)]
     scored = _scored(scores)
     if mean.low is None or mean.high is None:
-        text = f"There is no interval for the {scores.headline_words}: it is based on only {scored}."
+        text = (
+            f"There is no interval for the {scores.headline_words}: it needs at least four images or groups that "
+            f"differ, and it is based on {scored}."
+        )
         return [Finding("warning", text)]
     if metric.unit != "share" or mean.high - mean.low <= WIDE:
         return []

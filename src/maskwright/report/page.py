@@ -49,8 +49,7 @@ def write_report(path: Path, data: ReportData) -> None:
     Raises:
         MaskwrightError: the file cannot be written.
     """
-    # A file name that cannot be decoded must not prevent the page from being written.
-    write_text(path, render(data).encode("utf-8", "replace").decode("utf-8"))
+    write_text(path, render(data))
 
 
 def render(data: ReportData) -> str:
@@ -126,8 +125,8 @@ def _key_facts(data: ReportData) -> list[tuple[str, str]]:
         steps_made = f"{count(steps)} steps in " if steps else ""
         found.append(("Training", f"{steps_made}{format_seconds(seconds)}, without planning and evaluation"))
     if data.fingerprint is not None:
-        found.append(("Data", f"{plural(data.fingerprint.images, 'image')}, {_classes(data)}"))
-    else:
+        found.append(("Data", ", ".join([plural(data.fingerprint.images, "image"), *_classes(data)])))
+    elif scores.classes:
         found.append(("Classes", count(len(data.classes))))
     return found
 
@@ -148,8 +147,9 @@ def _without_background(data: ReportData) -> list[tuple[str, str]]:
     return [(f"{metric.label} without background", percent(mean))]
 
 
-def _classes(data: ReportData) -> str:
-    return plural(len(data.classes), "class", "classes")
+def _classes(data: ReportData) -> list[str]:
+    """Return the number of classes in words; nothing for a task without classes."""
+    return [plural(len(data.classes), "class", "classes")] if data.scores.classes else []
 
 
 def _model(plan: Plan) -> str:
@@ -223,7 +223,7 @@ def _data(data: ReportData) -> dict[str, Any]:
     return {
         "data_facts": facts.data_facts(found) if found else [],
         "data_splits": facts.split_names(found) if found else [],
-        "data_classes": facts.class_facts(found, data.classes) if found else [],
+        "data_classes": facts.class_facts(found, data.classes) if found and data.scores.classes else [],
         "faults": facts.fault_groups(found.faults, found.root) if found else [],
         "has_data": found is not None,
     }

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from maskwright.metrics.scores import Metric, Scores
 
 Decoding = dict[str, float | list[float]]
-"""Numbers that decoding takes beside the network's maps; kept in the bundle's card, named by the task."""
+"""Numbers that decoding needs in addition to the network's maps. The task names them; the bundle's card holds them."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Block:
     """A finished part of the maps of one image.
 
     Attributes:
-        rows, columns: where it lies, in pixels of the image.
-        maps: float32 (C, rows, columns), all channel groups, activated.
+        rows, columns: its position, in pixels of the image.
+        maps: float32 (C, rows, columns), all channel groups, activated; NaN where the image has no data.
     """
 
     rows: slice
@@ -53,11 +53,11 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Adjustments:
-    """What was fitted on validation images after the last step.
+    """Result of a fit on validation images after the last step.
 
     Attributes:
         decoding: for the card.
-        notes: sentences for people on what was fitted.
+        notes: sentences that tell the user what was fitted.
     """
 
     decoding: Decoding = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Judge(Protocol):
     """Scores one image after another and keeps only counts."""
 
     def update(self, id: str, blocks: Iterable[Block], target: Target, group: str | None = None) -> None:  # noqa: A002
-        """Score one image: its maps (`Task.uncalibrated`), its truth, and the group that it belongs to."""
+        """Score one image, given its maps (`Task.uncalibrated`), its truth and its group."""
 
     def score(self) -> float | None:
         """Return the headline metric of all images so far; None where it is undefined."""
@@ -114,12 +114,12 @@ class Writer:
     """One kind of file that `predict --save` can write; exactly one of the three functions is given.
 
     Attributes:
-        folder: below the output folder; of a collector's file its name.
+        folder: folder below the output folder; for a collector, the name of its file.
         suffix: of the files; empty for a collector.
         write: (path, image (H, W, C), result, classes) -> one file an image.
         stream: (path, (height, width), classes) -> a context that takes the image's blocks as they are finished.
         collect: classes -> a collector of all images' results.
-        confidence: `Task.decode` must keep what this writer needs besides the result proper.
+        confidence: this writer needs the confidence, so `Task.decode` must keep it.
     """
 
     folder: str
@@ -133,14 +133,17 @@ class Writer:
 class Task(Protocol):
     """What a mask means. `tasks.semantic` is the first; CONTRIBUTING.md shows how to add another.
 
-    A task derives from it, so that it need not define what it has no use for: `adjust`, `fit` and `uncalibrated`.
+    A task derives from this class, and inherits the defaults of `adjust`, `fit` and `uncalibrated` if it does not need
+    them.
 
     Attributes:
         annotation: how mask files are read: `labels`, classes by value or colour; `values`, measured numbers.
-        headline: the metric that models are compared by.
+        headline: the metric by which models are compared.
         writers: kind of file -> how `predict --save` writes it; the first is the default.
+        planned_loss: the section `loss` of the plan decides what `loss` returns; if not, settings there are refused.
     """
 
+    planned_loss: bool = False
     annotation: Literal["labels", "values"]
     headline: Metric
     writers: Mapping[str, Writer]
@@ -152,7 +155,7 @@ class Task(Protocol):
         """Read the annotation of a record whose image has `size` (height, width).
 
         Raises:
-            MaskwrightError: it cannot be read, or does not fit this task; with the cure.
+            MaskwrightError: it cannot be read or does not fit this task; the message says what to do.
         """
 
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
@@ -162,7 +165,7 @@ class Task(Protocol):
         """Return a module: (group -> raw maps (N, C, h, w), group -> encoded target (N, [C,] h, w)) to a scalar."""
 
     def adjust(self, maps: Tensor, decoding: Decoding) -> Tensor:
-        """Apply what was fitted to finished maps (C, h, w), after tiles and flips were averaged; by default nothing."""
+        """Apply the fitted numbers to maps (C, h, w), after tiles and flips were averaged; by default, do nothing."""
         return maps
 
     def fit(
@@ -176,7 +179,7 @@ class Task(Protocol):
 
         Args:
             seen: predictions without any decoding yet.
-            images: how many `seen` will yield at most.
+            images: largest number of images that `seen` yields.
             classes: of the data set.
             deadline: in seconds of `time.monotonic()`, for the fit alone; None for no limit.
         """
@@ -188,14 +191,14 @@ class Task(Protocol):
         """Turn the maps of one image of `size` (height, width) into a result."""
 
     def uncalibrated(self, decoding: Decoding) -> Decoding:
-        """Return the decoding that predictions must have for `judge`, which compares with and without the rest."""
+        """Return the part of the decoding that `judge` expects: it compares scores with and without the rest."""
         return decoding
 
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> Judge:
         """Return a judge; a `quick` one computes the headline metric only."""
 
     def truth(self, target: Target) -> Any:
-        """Return the truth as a result, to draw it."""
+        """Return the truth as a result, so that it can be drawn."""
 
     def overlay(self, image: NDArray[Any], result: Any, classes: Classes) -> NDArray[np.uint8]:
         """Draw a result over its image (H, W, C): RGB uint8 (H, W, 3)."""
@@ -207,4 +210,4 @@ class Task(Protocol):
         """Say what the colours of `paint` mean for these examples."""
 
     def describe(self, result: Any, classes: Classes) -> dict[str, int | float]:
-        """Sum up a result as plain numbers by name, for JSON."""
+        """Summarise a result as plain numbers by name, for JSON."""

@@ -42,7 +42,7 @@ def write_mask(path: Path, _image: NDArray[Any], result: LabelMap, classes: Clas
     picture.putpalette(classes.palette().tobytes())
     notes = PngImagePlugin.PngInfo()
     notes.add_text("Software", MARK)
-    notes.add_itxt("Classes", json.dumps(classes.names, ensure_ascii=False))
+    notes.add_itxt("Classes", json.dumps(classes.names))
     with replacing(path) as temporary:
         picture.save(temporary, format="PNG", pnginfo=notes)
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
 from maskwright.metrics import Judge
 from maskwright.metrics.confusion import confusion_matrix, iou, mean_defined, per_class
 from maskwright.tasks.label_map import decide
@@ -26,9 +28,17 @@ class LabelJudge:
         classes: of the data set.
         temperature: to compare the calibration with; predictions come without it.
         quick: compute the mean IoU only.
+
+    Raises:
+        MaskwrightError: there is one class only, and the judge is not quick.
     """
 
     def __init__(self, classes: Classes, temperature: float = 1.0, *, quick: bool = False) -> None:
+        if len(classes) == 1 and not quick:
+            raise MaskwrightError(
+                f"the only class is {classes.names[0]}, so there is nothing to mistake it for and nothing to score: "
+                "label the other pixels as another class, such as background"
+            )
         self._classes = classes
         self._total = np.zeros((len(classes), len(classes)), np.int64)
         self._labelled = False
@@ -48,6 +58,7 @@ class LabelJudge:
                 down, across = top * stride - block.rows.start, left * stride - block.columns.start
                 part = block.maps[:, down::stride, across::stride].cpu().numpy()
                 thin[:, top : top + part.shape[1], left : left + part.shape[2]] = part
+        labels[(labels == IGNORE) & (truth == IGNORE)] = 0  # where the image has no data, no class is judged
         if self._judge is not None:
             self._judge.update(id, labels, truth, group=group, thin=thin)
             return

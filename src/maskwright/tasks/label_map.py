@@ -26,7 +26,7 @@ class LabelMap:
     """The class of every pixel.
 
     Attributes:
-        labels: uint8 (H, W), class indices; `IGNORE` where a single class is not there.
+        labels: uint8 (H, W), class indices; `IGNORE` where a single class is not there, or the image has no data.
         confidence: float16 (H, W), the probability of what was chosen, or None where nobody asked for it.
     """
 
@@ -56,7 +56,7 @@ def decide(probabilities: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32
 
     Args:
         probabilities: (K, h, w), the softmax of K classes; or (1, h, w), the sigmoid of a single class, which is there
-            where it is at least one half, and `IGNORE` elsewhere.
+            where it is at least one half, and `IGNORE` elsewhere. NaN, where the image has no data, is `IGNORE`.
 
     Returns:
         labels uint8 (h, w), and the probability of what was chosen, float32 (h, w).
@@ -67,4 +67,5 @@ def decide(probabilities: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32
         confidence = torch.maximum(confidence, 1 - confidence)
     else:
         confidence, labels = probabilities.max(dim=0)
+        labels = labels.masked_fill(confidence.isnan(), IGNORE)
     return labels.to(torch.uint8).cpu().numpy(), confidence.float().cpu().numpy()

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from maskwright import losses
-from maskwright.core.channels import class_channels
+from maskwright.core.channels import CLASS_GROUP, class_channels
 from maskwright.core.classes import IGNORE
 from maskwright.core.targets import Target
 from maskwright.data.labels import read_label
@@ -37,12 +37,11 @@ if TYPE_CHECKING:
     from maskwright.core.records import Dataset, Record
     from maskwright.tasks.base import Adjustments, Block, Decoding, Legend, Painted, Seen, Writer
 
-GROUP = "classes"
-
 
 class Semantic(Task):
     """The task `semantic`; see `tasks.base.Task` for what each method does."""
 
+    planned_loss = True
     annotation: Literal["labels", "values"] = "labels"
     headline = LABEL_METRICS[0]
     writers: Mapping[str, Writer] = label_files.WRITERS
@@ -58,8 +57,8 @@ class Semantic(Task):
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
         """Return the label map; for a single class 1 where it is and `IGNORE` where nothing is labelled."""
         if len(classes) > 1:
-            return {GROUP: target.labels}
-        return {GROUP: np.where(target.labels == IGNORE, IGNORE, 1).astype(np.uint8)}
+            return {CLASS_GROUP: target.labels}
+        return {CLASS_GROUP: np.where(target.labels == IGNORE, IGNORE, 1).astype(np.uint8)}
 
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
         """Return the weighted sum of losses of the plan, on the class channels."""
@@ -125,7 +124,7 @@ class _ClassLoss(nn.Module):
 
     def forward(self, maps: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
         """Return the loss of logits (N, K, h, w) and labels (N, h, w)."""
-        loss: Tensor = self.loss(maps[GROUP], targets[GROUP])
+        loss: Tensor = self.loss(maps[CLASS_GROUP], targets[CLASS_GROUP])
         return loss
 
 
@@ -153,4 +152,4 @@ def adjusted(probabilities: Tensor, offsets: float | list[float] | None, tempera
     return powers / powers.sum(dim=0)
 
 
-__all__ = ["GROUP", "LabelMap", "Semantic", "adjusted", "decide"]
+__all__ = ["LabelMap", "Semantic", "adjusted", "decide"]

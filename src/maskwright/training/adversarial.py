@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from maskwright.core.channels import CLASS_GROUP
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.seeds import generator
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from maskwright.training.objective import Targets
 
 NAMES = ("adversarial_loss", "discriminator_loss")
-GROUP = "classes"
 SMOOTHING = 0.05
 
 
@@ -74,7 +74,7 @@ class AdversarialObjective:
 
     def __init__(self, segmenter: Segmenter, plan: Plan, fabric: Fabric) -> None:
         self.plan, self.fabric, self.groups = plan, fabric, segmenter.groups
-        group = next((group for group in segmenter.groups if group.name == GROUP), None)
+        group = next((group for group in segmenter.groups if group.name == CLASS_GROUP), None)
         if group is None:
             raise MaskwrightError(
                 f"adversarial.weight is {plan.adversarial.weight:g}, and adversarial training compares class "
@@ -96,8 +96,8 @@ class AdversarialObjective:
 
     def loss(self, images: Tensor, outputs: Sequence[Tensor], targets: Targets) -> Tensor:
         """Return what the discriminator's verdict adds to the network's loss, and keep the maps for `after_step`."""
-        logits = by_group(outputs[0].float(), self.groups)[GROUP]
-        labels = strided(targets[GROUP], logits)
+        logits = by_group(outputs[0].float(), self.groups)[CLASS_GROUP]
+        labels = strided(targets[CLASS_GROUP], logits)
         mask = (labels != IGNORE).to(logits.dtype)[:, None]
         predicted = probabilities(logits, self.activation)
         truth = softened(labels.masked_fill(labels == IGNORE, 0), predicted.detach(), self.plan.adversarial.tau)

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save as serialised
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import write_bytes
+from maskwright.core.text import plural
+from maskwright.models.weights import open_safetensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,15 +90,10 @@ def load(run: Path) -> Checkpoint | None:
             return replace(_read(path), damaged=tuple(reversed(paths[len(paths) - number :])))
     if paths:
         raise MaskwrightError(
-            f"{run / FOLDER} holds {len(paths)} checkpoints and none can be read: start a new training with "
-            "another `out`"
+            f"{run / FOLDER} holds {plural(len(paths), 'checkpoint')}, and none can be read: start a new training "
+            f"with `plan_file` {run / 'plan.yaml'} and another `out`"
         )
     return None
-
-
-def exists(run: Path) -> bool:
-    """Say whether the run has a checkpoint, whole or not."""
-    return bool(_listed(run))
 
 
 def clear(run: Path) -> None:
@@ -176,7 +173,7 @@ def _listed(run: Path) -> list[Path]:
 
 
 def _read(path: Path) -> Checkpoint:
-    with safe_open(path, framework="pt") as file:
+    with open_safetensors(path) as file:
         metadata = file.metadata() or {}
         if metadata[MARK] != VERSION:
             raise MaskwrightError(

@@ -1,4 +1,4 @@
-"""Where a training's numbers go: a CSV file, TensorBoard events, Weights & Biases when asked. Knows no loop."""
+"""Loggers of a training: a CSV file, TensorBoard events and, on request, Weights & Biases. Knows no loop."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ COLUMNS = ("step", "seconds", "loss", "lr")
 
 
 class Logger(Protocol):
-    """Something that keeps numbers and pictures."""
+    """Logs numbers and pictures."""
 
     def numbers(self, row: Row) -> None:
-        """Keep one row of the history."""
+        """Log one row of the history."""
 
     def picture(self, name: str, image: NDArray[np.uint8], step: int) -> None:
-        """Keep one RGB picture (H, W, 3)."""
+        """Log one RGB picture (H, W, 3)."""
 
     def resumed(self, step: int) -> None:
-        """Take note that the training goes on after `step`: rows of later steps come again."""
+        """Prepare for a training that resumes after `step`: rows of later steps are logged again."""
 
     def close(self) -> None:
-        """Write out what is still in hand."""
+        """Write everything that is still buffered."""
 
 
 class TensorBoard:
-    """Event files that `tensorboard --logdir RUN` shows, written by whoever logs.
+    """Event files for `tensorboard --logdir RUN`, written in the thread that logs.
 
-    tensorboardX's own writer leaves that to a thread; a full disk kills the thread, and the next who logs waits for it
-    for ever.
+    tensorboardX's own writer uses a background thread. A full disk kills that thread, and the next call waits for it
+    forever.
 
     Raises:
-        MaskwrightError: by every method: the disk is full, or the folder cannot be written.
+        MaskwrightError: (any method) the disk is full, or the folder cannot be written.
     """
 
     def __init__(self, run: Path) -> None:
@@ -63,13 +63,13 @@ class TensorBoard:
         self._flushed = time.monotonic()
         with self._writing():
             self._folder.mkdir(parents=True, exist_ok=True)
-            # Two writers may begin in the same second, which is all that the usual name tells.
+            # Two writers may start in the same second, and the usual name has no finer time.
             name = f"events.out.tfevents.{int(time.time())}.{platform.node()}.{os.getpid()}.{time.time_ns()}"
             self._file = RecordWriter(str(self._folder / name))
         self._write(0, file_version="brain.Event:2")
 
     def resumed(self, step: int) -> None:
-        """Tell the reader to forget what an earlier process wrote of later steps."""
+        """Tell readers to discard what an earlier process wrote for later steps."""
         start = self._session(status=self._session.START)
         self._write(step + 1, session_log=start)
 
@@ -105,7 +105,7 @@ class TensorBoard:
 
 
 class WandB:
-    """Weights & Biases, in whatever mode the user's environment says (`WANDB_MODE=offline` needs no network)."""
+    """Weights & Biases, in the mode that the user's environment sets (`WANDB_MODE=offline` needs no network)."""
 
     def __init__(self, run: Path, config: dict[str, Any]) -> None:
         import wandb
@@ -125,7 +125,7 @@ class WandB:
             )
 
     def resumed(self, step: int) -> None:
-        """Do nothing: steps that come again are left out by Weights & Biases itself."""
+        """Do nothing: Weights & Biases itself ignores steps that are logged again."""
 
     def numbers(self, row: Row) -> None:
         """Log every number of the row."""
@@ -148,14 +148,14 @@ LOGGERS: dict[str, Callable[[Path, dict[str, Any]], Logger]] = {
 
 
 def check(names: tuple[str, ...]) -> None:
-    """Make sure, before any work is done, that the loggers can be had.
+    """Check, before any work is done, that the loggers are available.
 
     Raises:
         MaskwrightError: no logger has that name, its package is missing, or nobody is logged in.
     """
     for name in names:
         if name not in LOGGERS:
-            raise unknown_name("logger", name, LOGGERS)
+            raise unknown_name("logger", name, LOGGERS, "log")
     if "wandb" in names and find_spec("wandb") is None:
         raise MaskwrightError('the logger wandb needs the package wandb: pip install "maskwright[wandb]"')
     if "wandb" in names and os.environ.get("RANK", "0") == "0":  # of several processes only the first one logs
@@ -172,7 +172,7 @@ def _check_login() -> None:
 
 @contextlib.contextmanager
 def _explained() -> Iterator[None]:
-    """Say in our words what Weights & Biases refuses."""
+    """Turn an error of Weights & Biases into one of ours."""
     from wandb.errors import Error
 
     try:
@@ -185,7 +185,7 @@ def _explained() -> Iterator[None]:
 
 
 def create(names: tuple[str, ...], run: Path, config: dict[str, Any]) -> list[Logger]:
-    """Build TensorBoard's logger, and those asked for by name.
+    """Create the TensorBoard logger and the loggers requested by name.
 
     Raises:
         MaskwrightError: no logger has that name, or its package is missing.
@@ -195,9 +195,9 @@ def create(names: tuple[str, ...], run: Path, config: dict[str, Any]) -> list[Lo
 
 
 def write_history(path: Path, rows: list[Row]) -> None:
-    """Write `history.csv` atomically: one row every so many steps, the validation score only where it was measured.
+    """Write `history.csv` atomically, with one row every so many steps.
 
-    Columns that not every training has come last.
+    The validation score is empty where it was not measured. Columns that only some trainings have come last.
     """
     text = io.StringIO()
     columns = list(dict.fromkeys((*COLUMNS, *(name for row in rows for name in row))))

@@ -1,4 +1,4 @@
-"""Measure what a training step costs on this machine, by making some. Decides nothing."""
+"""Measure the cost of a training step on this machine by running a few. Decides nothing."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from maskwright.core.targets import Target
 from maskwright.models import lora
 from maskwright.planning.cost import StepCost
 from maskwright.tasks import find_task
+from maskwright.training.ema import EMA
 from maskwright.training.processes import alone
 from maskwright.training.step import TrainingStep
 
@@ -27,20 +28,22 @@ if TYPE_CHECKING:
 
 TIMED = 2
 LONGEST = 1.5
-"""Seconds of timed steps after which no further one is timed; building and warming up do not count."""
+"""No further step is timed once the timed steps have taken this many seconds, without building and warm-up."""
 MOST_PIXELS = {"cpu": 1 << 20, "mps": 1 << 21, "cuda": 1 << 23}
-"""Of one timed step: a larger one is scaled up from it, so that no plan fills the memory just to find out."""
+"""Most pixels of a timed step. The cost of a larger step is extrapolated, so that the measurement cannot run out of
+memory."""
 
 
 @keep_freed_memory()
 def step_cost(plan: Plan, classes: Classes, device: torch.device) -> StepCost:
-    """Time a few real steps of the planned network on random pixels: one to warm up and at most `TIMED` more.
+    """Time a few real steps of the planned network on random pixels: one for warm-up and at most `TIMED` more.
 
-    Memory is treated as in the loop (`core.allocator`): otherwise the heap grows over the first three or four steps,
-    and the two that are timed take a fifth longer than later ones.
+    Memory is treated as in the loop (`core.allocator`): otherwise the heap grows during the first three or four steps,
+    and the two timed steps take a fifth longer than later ones.
 
     Args:
-        plan: all that a step is made of: task, network, crop, batch, objectives, optimiser, precision, memory format,
+        plan: everything that a step depends on: task, network, crop, batch, objectives, optimiser, precision, memory
+            format,
             gradient checkpointing.
         classes: of the data set.
         device: to run on.
@@ -59,10 +62,10 @@ def step_cost(plan: Plan, classes: Classes, device: torch.device) -> StepCost:
             updates.append(update)
     count = bench.pixels
     clock, computing = time.perf_counter() - clock, time.process_time() - computing
-    # Beside other programs the threads wait for a core, and the clock runs on while they do not compute.
+    # If other programs use the cores, threads wait for one, and the clock runs while they do not compute.
     busy = max(clock * torch.get_num_threads() / computing, 1.0) if device.type == "cpu" and computing > 0 else 1.0
     spent = time.perf_counter() - begun
-    # The least, not the mean: other programs and first calls only ever add to what a step takes.
+    # The minimum, not the mean: other programs and first calls can only make a step longer.
     return StepCost(min(passes) / count, min(updates), activations / count, spent, busy)
 
 
@@ -74,8 +77,10 @@ class _Bench:
         fabric = alone(device, plan.train.precision)
         segmenter = models.create_from_plan(plan.model.plain(), task.channels(classes), plan.data.channels)
         lora.adapt(segmenter, plan.lora)
+        self.ema = EMA(segmenter, plan.optim.ema)
         self.step = TrainingStep(segmenter, plan, task.loss(plan, classes).to(device), fabric)
-        # As it will be in the end: a backbone that is frozen for a while only gains time.
+        self.ema.model.to(device=device).to(memory_format=self.step.layout)
+        # As at the end of the training: a backbone that is frozen for a while only makes steps shorter.
         self.step.begin(0 if plan.optim.freeze == "backbone" else math.inf, 1.0, plan.optim.lr)
         size = sample_size(plan, MOST_PIXELS[device.type])
         self.batch = _random_batch(plan, classes, size)
@@ -87,7 +92,7 @@ class _Bench:
         self.pixels = math.prod(size)
 
     def activations(self) -> int:
-        """Make one step to warm up, and return the bytes that the forward pass of any objective keeps."""
+        """Run one step for warm-up, and return the most bytes that the forward pass of an objective keeps."""
         kept: dict[int, int] = {}
 
         def count(tensor: Tensor) -> Tensor:
@@ -106,12 +111,13 @@ class _Bench:
         return max(own, sum(kept.values()))
 
     def timed(self) -> tuple[float, float]:
-        """Return the seconds of forward and backward of all objectives, and of the optimiser."""
+        """Return the seconds of the passes of all objectives, and of the optimiser with the averaged weights."""
         times = [self._now()]
         self.step.fabric.backward(self.step.loss(*self.batch))
         self._objectives()
         times.append(self._now())
         self.step.update()
+        self.ema.update(self.step.segmenter, step=1)
         times.append(self._now())
         return times[1] - times[0], times[2] - times[1]
 
@@ -127,7 +133,7 @@ class _Bench:
 
 
 def _random_batch(plan: Plan, classes: Classes, size: tuple[int, int, int]) -> Batch:
-    """Draw images and targets, the latter encoded by the task as real ones are."""
+    """Draw random images and targets; the task encodes the targets as it encodes real ones."""
     task = find_task(plan.task)
     count, height, width = size
     rng = np.random.default_rng(0)
@@ -142,12 +148,12 @@ def _random_batch(plan: Plan, classes: Classes, size: tuple[int, int, int]) -> B
 
 
 def as_target(target: Tensor) -> Tensor:
-    """Return an encoded target as losses take it: whole numbers as int64, others as they are."""
+    """Return an encoded target in the type that losses expect: integers as int64, floats unchanged."""
     return target if target.is_floating_point() else target.long()
 
 
 def sample_size(plan: Plan, most: int) -> tuple[int, int, int]:
-    """Return (count, height, width) of a micro-batch of the plan, cut down to at most about `most` pixels."""
+    """Return (count, height, width) of a micro-batch of the plan, reduced to about `most` pixels at most."""
     height, width = plan.sampling.crop_size
     if height * width > most:
         shrink = math.sqrt(most / (height * width))

@@ -22,36 +22,36 @@ Targets = dict[str, "Tensor"]
 
 
 class Objective(Protocol):
-    """A term of the loss, with what it needs besides."""
+    """A term of the loss, with the state that it needs."""
 
     def loss(self, images: Tensor, outputs: Sequence[Tensor], targets: Targets) -> Tensor:
         """Return a scalar to minimise.
 
         Args:
-            images: (N, C, H, W), as the network was shown them.
-            outputs: of the network: raw maps (N, K, h, w), then those of the auxiliary heads.
+            images: (N, C, H, W), as the network received them.
+            outputs: of the network: raw maps (N, K, h, w), followed by those of the auxiliary heads.
             targets: group -> (N, H, W) or (N, C, H, W), at the size of the images.
         """
 
     def after_step(self, pace: float) -> None:
-        """Do what follows a step of the network; `pace` is the learning rate as a share of the highest one."""
+        """Do whatever must follow a step of the network; `pace` is the learning rate as a share of the highest one."""
 
     def row(self) -> dict[str, float | None]:
         """Return numbers for the history.
 
         Raises:
-            MaskwrightError: one of them is not finite any more.
+            MaskwrightError: one of them is no longer finite.
         """
 
     def save(self, point: Checkpoint) -> None:
         """Put the state into a checkpoint."""
 
     def restore(self, point: Checkpoint) -> None:
-        """Take back what `save` put in."""
+        """Restore the state that `save` stored."""
 
 
 class Supervised:
-    """The task's loss on the network's output, and `auxiliary` times that on the auxiliary heads together."""
+    """The task's loss on the network's output, plus `auxiliary` times its mean over the auxiliary heads."""
 
     def __init__(self, loss: nn.Module, groups: Sequence[Channels], auxiliary: float) -> None:
         self._loss, self._groups, self._auxiliary = loss, groups, auxiliary

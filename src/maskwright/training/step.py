@@ -1,6 +1,6 @@
-"""One training step: forward, losses, backward, clipping, optimiser. The loop makes it, and so does the measurement.
+"""One training step: forward, losses, backward, clipping, optimiser. The loop and the measurement both run it.
 
-Every step seeds torch's randomness by its number, so a resumed training draws what the whole one would have drawn.
+Every step seeds torch's randomness by its number, so a resumed training draws the same numbers as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Batch = tuple["Tensor", "Targets"]
 
 
 class TrainingStep:
-    """A network with its optimiser and objectives, ready to be moved.
+    """A network with its optimiser and objectives, ready to train.
 
     Args:
-        segmenter: on the CPU, with its first weights; it is moved to the device and changed in place.
+        segmenter: on the CPU, with its initial weights; it is moved to the device and trained in place.
         plan: memory format, optimiser, freezing, clipping, accumulation.
-        loss: of the task, see `tasks.base.Task.loss`.
+        loss: the loss of the task; see `tasks.base.Task.loss`.
         fabric: device, precision and processes; already launched.
 
     Attributes:
@@ -54,7 +54,7 @@ class TrainingStep:
         ]
 
     def __call__(self, batch: Batch, step: int, progress: float, rate: float) -> Tensor:
-        """Move the weights once, over `accumulate` micro-batches.
+        """Update the weights once, with gradients from `accumulate` micro-batches.
 
         Args:
             batch: images (N, C, H, W) and targets, on the device.
@@ -68,7 +68,7 @@ class TrainingStep:
         self.begin(step, progress, rate)
         total = torch.zeros((), device=self.fabric.device)
         images, targets = batch
-        # As many on every process, however many crops it has: each part is one exchange between them.
+        # The same number on every process, however many crops it has: processes synchronise once per part.
         accumulate, alike = self.plan.optim.accumulate, self.plan.sampling.batch // self.fabric.world_size
         count = max(min(accumulate, alike), 1)
         parts = {name: target.tensor_split(count) for name, target in targets.items()}
@@ -84,21 +84,21 @@ class TrainingStep:
         return total
 
     def begin(self, step: float, progress: float, rate: float) -> None:
-        """Seed the step, and set learning rates and modes; a step of infinity is one after all freezing."""
+        """Seed the step, and set learning rates and modes; an infinite step is one after all freezing has ended."""
         if step < float("inf"):
             seed = generator(self.plan.seed, "step", int(step), self.fabric.global_rank).integers(2**62)
             torch.manual_seed(int(seed))
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         if self._freezer.at(step) and self.fabric.world_size > 1:
-            del self.model  # what exchanges gradients between processes only knows the weights that it was made with
+            del self.model  # the wrapper exchanges gradients only of the weights that were trainable when it was made
             self.model = self.fabric.setup_module(self.segmenter)
         self.model.train()
         self._freezer.rest()
         self.segmenter.set_progress(progress)
 
     def loss(self, images: Tensor, targets: Targets) -> Tensor:
-        """Return the loss of one micro-batch, all objectives together."""
+        """Return the sum of all objectives on one micro-batch."""
         outputs = self.model(images, with_aux=True, upsample=self.plan.loss.full_size)
         first, *others = (objective.loss(images, outputs, targets) for objective in self.objectives)
         for other in others:
@@ -106,7 +106,7 @@ class TrainingStep:
         return first
 
     def update(self) -> None:
-        """Clip the gradients and move the weights by them."""
+        """Clip the gradients and update the weights."""
         if self.plan.optim.clip:
             self.fabric.clip_gradients(
                 self.model, self.optimizer, max_norm=self.plan.optim.clip, error_if_nonfinite=False

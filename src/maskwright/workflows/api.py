@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.plan import SplitPlan
-from maskwright.data.formats import ReadOptions
 from maskwright.inference.predictor import Predictor
 from maskwright.workflows import evaluate as evaluating
 from maskwright.workflows import import_ as importing
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from maskwright.core.events import OnEvent, OnProgress, OnShare
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan
+    from maskwright.core.read_options import ReadOptions
     from maskwright.workflows.evaluate_parts.evaluation import EvaluateResult
     from maskwright.workflows.import_ import ImportResult
     from maskwright.workflows.predict import PredictResult
@@ -38,6 +38,7 @@ def inspect(
     read: ReadOptions | None = None,
     group_by: str | None = None,
     seed: int = 0,
+    task: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> Fingerprint:
     """Measure a data set and find its faults.
@@ -47,12 +48,13 @@ def inspect(
         read: how to read it, if it would not be recognised correctly.
         group_by: regular expression on the file name; images with the same match stay in one split.
         seed: of the split.
+        task: what the masks mean; None for classes.
         on_progress: called with (images done, images in all).
 
     Raises:
         MaskwrightError: there is no such folder, or no known layout in it.
     """
-    return inspecting.inspect(Path(data), read or ReadOptions(), SplitPlan(group_by=group_by), seed, on_progress)
+    return inspecting.inspect(Path(data), read, SplitPlan(group_by=group_by), seed, on_progress, task)
 
 
 def plan(

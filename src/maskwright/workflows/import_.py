@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.classes import require_distinct
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.files import read_text
 from maskwright.core.paths import check_file
 from maskwright.models import bundle
 from maskwright.models.importers import import_model as build
@@ -72,12 +73,7 @@ def read_names(path: Path) -> list[str]:
     Raises:
         MaskwrightError: the file is missing, not text or empty, or has a name twice.
     """
-    try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except OSError as error:
-        raise MaskwrightError(f"{path} cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise MaskwrightError(f"{path} is not UTF-8 text: write one class name per line") from None
+    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not names:
         raise MaskwrightError(f"{path} has no class names: write one class name per line")
     require_distinct(names, path)

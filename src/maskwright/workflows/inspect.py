@@ -25,6 +25,7 @@ def inspect(
     split: SplitPlan | None = None,
     seed: int = 0,
     on_progress: OnProgress | None = None,
+    task: str | None = None,
 ) -> Fingerprint:
     """Read every image and mask once and return the fingerprint, with all faults found.
 
@@ -34,15 +35,21 @@ def inspect(
         split: how to split it, if the layout has no splits; None for the defaults.
         seed: of the split.
         on_progress: called with (images done, images in all).
+        task: what the masks mean, a name of `tasks.TASKS`; None for classes.
 
     Returns:
         The fingerprint; `Fingerprint.obstacle` says why training is impossible, if it is. Too few images to split are
         a fault here, not an error.
 
     Raises:
-        MaskwrightError: no layout was recognised, or the options contradict the data.
+        MaskwrightError: no layout was recognised, the options contradict the data, or no task has that name.
     """
-    dataset = read_dataset(root, options or ReadOptions())
+    options = options or ReadOptions()
+    if task is not None:
+        from maskwright.tasks import find_task  # imports torch, which takes longer than looking at a small data set
+
+        options = replace(options, values=find_task(task).annotation == "values")
+    dataset = read_dataset(root, options)
     seen = survey(dataset, on_progress=on_progress)
     try:
         divided = with_splits(seen.dataset, split or SplitPlan(), seed, seen)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from maskwright.core.errors import MaskwrightError, out_of_memory, unknown_name
 from maskwright.core.files import write_error
 from maskwright.core.paths import check_folder
-from maskwright.data.readers import read_image
 from maskwright.inference import Predictor
 from maskwright.tasks.files import written_by_us
 from maskwright.workflows.predict_parts.sources import find_images
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     from maskwright.core.events import OnShare
     from maskwright.tasks import Block, Writer
     from maskwright.workflows.predict_parts.sources import Picture
+
+
+_STORED = "images are read, and masks written, as pixels are stored, without the turn of EXIF: so were the model's"
 
 
 class Failure(NamedTuple):
@@ -148,6 +150,8 @@ def predict(
             failures.append(Failure(picture.image.path, str(error)))
     report(len(pictures), len(pictures))
     outputs = [file for image in images for file in image.files.values()]
+    if not predictor.card.upright:
+        notes = (*notes, _STORED)
     return PredictResult((*outputs, *writing.finish()), failures, tuple(images), notes)
 
 
@@ -244,7 +248,7 @@ class _Writing:
 
     def _read(self, picture: Picture) -> NDArray[Any]:
         try:
-            return read_image(picture.image)
+            return self.predictor.read(picture.image)
         except (MaskwrightError, MemoryError) as error:
             raise _unusable(picture, error) from error
 

@@ -159,7 +159,7 @@ class PlanRequest:
     @property
     def budget_seconds(self) -> float | None:
         """The budget in seconds, or None if none is given."""
-        return None if self.budget is None else parse_seconds(self.budget)
+        return None if self.budget is None else parse_seconds(self.budget, "budget")
 
     def values(self) -> Iterator[tuple[str, str, Any]]:
         """Yield (field, key of the plan, value) for every given field that sets a key."""
@@ -179,7 +179,7 @@ class PlanRequest:
             if key in given and plain not in (given[key], yaml_value(given[key])):
                 shown = f"{plain:g}" if isinstance(plain, float) else plain
                 raise MaskwrightError(
-                    f"`{name}` {shown} and `{key}={given[key]}` contradict each other: keep one of them"
+                    f"`{name}` {shown} and `settings` {key}={given[key]} contradict each other: keep one of them"
                 )
 
 
@@ -229,7 +229,8 @@ def check_resume(request: PlanRequest, out: Path | None) -> None:
     usual = PlanRequest()
     names = [entry.name for entry in fields(PlanRequest) if entry.name not in RESUMABLE]
     given = [name for name in names if name != "read" and getattr(request, name) != getattr(usual, name)]
-    given += [f"read.{entry.name}" for entry in fields(ReadOptions) if getattr(request.read, entry.name)]
+    read = [entry.name for entry in fields(ReadOptions)]
+    given += [f"read.{name}" for name in read if getattr(request.read, name) != getattr(usual.read, name)]
     if out is not None:
         given.append("out")
     if given:

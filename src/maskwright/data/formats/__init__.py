@@ -22,6 +22,7 @@ from maskwright.data.formats import (
 )
 from maskwright.data.formats.options import Format
 from maskwright.data.formats.pairs import find_pairs, not_masks
+from maskwright.data.formats.reading import with_reading
 from maskwright.data.formats.walk import is_image, walk
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _read(name: str, root: Path, options: ReadOptions) -> Dataset:
     """Read one format; refuse an option that means nothing in it."""
     if options.crowd != "ignore" and name != "coco":
         raise MaskwrightError(f"`read.crowd` is for COCO, but {root} is read as {name}: leave it out")
-    return FORMATS[name].read(root, options)
+    return with_reading(FORMATS[name].read(root, options), options)
 
 
 def images_of(root: Path, files: list[Path]) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
-from maskwright.data.formats.classes import with_map
+from maskwright.data.formats.entries import with_map
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.naming import split_word
 from maskwright.data.formats.scan import scan_masks

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.records import Dataset, Fault, ImageRef, Record, Shapes
 from maskwright.core.text import plural
-from maskwright.data.formats.classes import split_ignored, with_map
 from maskwright.data.formats.drawn_shapes import Tally, in_fractions, shapes_of, without_wrong_sizes
+from maskwright.data.formats.entries import split_ignored, with_map
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.tables import Entry, find_table, read_table
 from maskwright.data.formats.walk import record_id

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, MaskFile, Record
-from maskwright.data.formats.classes import Meaning, meaning_of
+from maskwright.data.formats.classes import meaning_of
+from maskwright.data.formats.entries import Meaning
+from maskwright.data.formats.own_tables import meaning_by_folder, tables_for
 from maskwright.data.formats.pairs import Pairing, find_pairs
 from maskwright.data.formats.scan import FEW_STRAYS, MOST_MASKS, scan_masks
 from maskwright.data.formats.stacks import image_pairs
@@ -15,7 +17,7 @@ from maskwright.data.formats.tables import find_table, read_table
 from maskwright.data.formats.walk import images_below
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
@@ -50,21 +52,43 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     if options.values:
         meaning, coded = Meaning("values", Classes.named(("value",))), "files of measured values"
         return _dataset(root, pairing, pairs, (meaning, coded), stack_faults)
-    table = table_for(root, masks, options)
-    scan = scan_masks(masks, _FEW_MASKS if pairing.instances or (table and len(table.entries) > 2) else MOST_MASKS)
-    meaning = meaning_of(table, scan, options, masks[0].path.parent, instances=pairing.instances)
-    faults = (*stack_faults, *mask_faults(meaning, scan, masks[0].path.parent))
-    return _dataset(root, pairing, pairs, (meaning, mask_words(meaning, scan)), faults)
+    table, own = tables_for(root, masks, options)
+    scan = scan_masks(masks, _FEW_MASKS if pairing.instances or own or _names_all(table) else MOST_MASKS)
+    if _names_all(table) and 0 not in scan.values:  # it may be rare, or the masks count from 1
+        scan = scan_masks(masks)
+    if own and not pairing.instances:
+        meaning, values = meaning_by_folder(own, scan, options)
+    else:
+        meaning, values = meaning_of(table, scan, options, masks[0].path.parent, instances=pairing.instances), {}
+    faults = (*stack_faults, *mask_faults(meaning, scan))
+    return _dataset(root, pairing, pairs, (meaning, mask_words(meaning, scan)), faults, values)
+
+
+def _names_all(table: ClassTable | None) -> bool:
+    """Tell whether a table names so many classes that a few masks tell how they are coded."""
+    return table is not None and len(table.entries) > 2
 
 
 def _dataset(
-    root: Path, pairing: Pairing, pairs: Sequence[ImagePair], coded: tuple[Meaning, str], faults: Sequence[Fault]
+    root: Path,
+    pairing: Pairing,
+    pairs: Sequence[ImagePair],
+    coded: tuple[Meaning, str],
+    faults: Sequence[Fault],
+    values: Mapping[Path, tuple[tuple[int, int], ...]] | None = None,
 ) -> Dataset:
-    """Put the pairs together; `coded` is what the masks mean, as a table and in words."""
+    """Put the pairs together; `coded` is what the masks mean, as a table and in words, and `values` that by folder."""
     meaning, words = coded
+    own = values or {}
     splits = meaningful_splits(pair.split for pair in pairs)
     records = tuple(
-        Record(pair.id, pair.image, MaskFile(pair.mask, meaning.kind), pair.split if splits else None, pair.group)
+        Record(
+            pair.id,
+            pair.image,
+            MaskFile(pair.mask, meaning.kind, own.get(pair.mask.path.parent)),
+            pair.split if splits else None,
+            pair.group,
+        )
         for pair in pairs
     )
     return Dataset(
@@ -76,6 +100,8 @@ def _dataset(
         meaning.values,
         meaning.colors,
         (*pairing.faults, *faults),
+        meaning.white,
+        meaning.palette,
     )
 
 
@@ -119,20 +145,11 @@ def mask_words(meaning: Meaning, scan: Scan) -> str:
     return "; ".join((coded, *meaning.notes))
 
 
-def mask_faults(meaning: Meaning, scan: Scan, folder: Path) -> tuple[Fault, ...]:
-    """Report masks that had to be thresholded, and values that may be annotation errors."""
-    if not meaning.soft:
-        shown = meaning.strays if len(meaning.strays) <= FEW_STRAYS else meaning.strays[:1]
-        return tuple(_stray(value, meaning, scan, len(meaning.strays) - len(shown)) for value in shown)
-    return (
-        Fault(
-            "soft-mask",
-            "warning",
-            folder,
-            "the masks are black and white with grey edges (interpolated or compressed); from 128 on is foreground",
-            "save the masks as 0 and 255 without interpolation, as PNG",
-        ),
-    )
+def mask_faults(meaning: Meaning, scan: Scan) -> tuple[Fault, ...]:
+    """Report what the values told, and those that may be annotation errors."""
+    shown = meaning.strays if len(meaning.strays) <= FEW_STRAYS else meaning.strays[:1]
+    strays = tuple(_stray(value, meaning, scan, len(meaning.strays) - len(shown)) for value in shown)
+    return (*meaning.faults, *strays)
 
 
 def _stray(value: int, meaning: Meaning, scan: Scan, more: int) -> Fault:

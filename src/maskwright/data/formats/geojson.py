@@ -1,8 +1,6 @@
-"""GeoJSON over an image, as QuPath and QGIS write it: a file an image, in pixels or on a map. Paints nothing.
+"""GeoJSON over an image, as QuPath and QGIS write it: a file an image, with polygons in pixels or on a map.
 
-Coordinates are pixels, unless the file names a coordinate system or they lie outside the image. Then the image must say
-where it lies on the map (GeoTIFF, or a world file beside it). QGIS shows an image that has no place on the map below
-zero: there, y counts down from 0.
+Which of the two they are, `map_place` finds out. Large polygons are painted first. Paints nothing itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where an image lies on a map, by the tags of a GeoTIFF or a world file beside it; outlines from there to pixels.
+"""Where an image lies on a map: from the tags of a GeoTIFF, or from a world file; and outlines turned into pixels.
 
 Decodes no pixel.
 """
@@ -59,6 +59,8 @@ def in_pixels(
     if not boxes:
         return list(objects)
     around = (min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes))
+    if system is None and _fits(around, size) and not _degrees(around, named=False):
+        return list(objects)
     place = place_of(image)
     ways: list[Callable[[float, float], tuple[float, float]]] = [_as_they_are, _upwards]
     if place is not None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from maskwright.data.readers import DecodeError, read_mask
+from maskwright.data.readers import DecodeError, is_lossy, read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from maskwright.core.records import ImageRef
-    from maskwright.data.formats.tables import Color
+    from maskwright.data.formats.table_lines import Color
     from maskwright.data.readers import RawMask
 
 MOST_MASKS = 200
@@ -24,6 +24,20 @@ _FEWEST_TO_COMPARE = 5
 _ENOUGH_FOR_TWO = 100
 _STRAY_SHARE = 0.001
 FEW_STRAYS = 3
+
+
+class Held(NamedTuple):
+    """What one mask of the sample holds.
+
+    Attributes:
+        mask: the file.
+        values: value -> pixels.
+        colors: value -> its colour in the mask's palette; empty without one.
+    """
+
+    mask: ImageRef
+    values: dict[int, int]
+    colors: dict[int, Color]
 
 
 @dataclass
@@ -38,8 +52,11 @@ class Scan:
         holders: value -> number of masks that hold it.
         first: value -> the first mask that holds it.
         colors: colour -> pixels, over the masks that hold colours (at most 4096 different ones are counted).
-        palette: index -> colour of the palette, for the indices found in palette images.
+        held: the masks that hold values, one by one.
+        painted: the masks that hold real colours.
+        nodata: values that masks declare to mean "no data".
         palettes: number of palette images.
+        inverted: number of masks whose palette shows 0 in white and 1 in black.
         wide: number of masks with more than 8 bits.
         lossy: number of JPEG-compressed masks.
         contiguous: number of masks that hold the values 0..n and no other.
@@ -53,8 +70,11 @@ class Scan:
     holders: Counter[int] = field(default_factory=Counter)
     first: dict[int, ImageRef] = field(default_factory=dict)
     colors: Counter[Color] = field(default_factory=Counter)
-    palette: dict[int, Color] = field(default_factory=dict)
+    held: list[Held] = field(default_factory=list)
+    painted: list[ImageRef] = field(default_factory=list)
+    nodata: set[int] = field(default_factory=set)
     palettes: int = 0
+    inverted: int = 0
     wide: int = 0
     lossy: int = 0
     contiguous: int = 0
@@ -88,15 +108,21 @@ class Scan:
         )
 
     @property
-    def soft(self) -> bool:
-        """Whether the masks are black and white with grey edges: interpolated, anti-aliased or JPEG-compressed."""
-        between = {value: pixels for value, pixels in self.values.items() if 0 < value < 255}
+    def palette(self) -> dict[int, Color]:
+        """Value -> colour of the palette, for the values found in palette images; the first colour of each counts."""
+        found: dict[int, Color] = {}
+        for held in self.held:
+            found = {**held.colors, **found}
+        return found
+
+    @property
+    def blurred(self) -> bool:
+        """Whether most masks are JPEG-compressed, black and white, with grey edges."""
         total = sum(self.values.values())
         ends = sum(pixels for value, pixels in self.values.items() if value < 16 or 239 < value < 256)
         white = sum(pixels for value, pixels in self.values.items() if 239 < value < 256)
-        spread = len(between) >= 8 and min(between) < 64 and max(between) > 191
-        blurred = self.lossy * 2 > self.looked or spread
-        return blurred and max(self.values) < 256 and ends > 0.8 * total and white > total - ends
+        lossy = self.lossy * 2 > self.looked
+        return lossy and max(self.values) < 256 and ends > 0.8 * total and white > total - ends
 
     @property
     def instances(self) -> bool:
@@ -108,13 +134,16 @@ class Scan:
 def scan_masks(masks: list[ImageRef], most: int = MOST_MASKS) -> Scan:
     """Decode at most `most` masks, evenly spread over `masks`, and count their values and colours.
 
-    A mask that cannot be decoded is skipped here; the fingerprint, which opens every mask, reports it.
+    A mask that cannot be decoded is skipped here; the fingerprint, which opens every mask, reports it. So are JPEGs
+    unless they are the majority: their values were not drawn.
 
     Raises:
         DecodeError: no mask could be decoded; the error of the first one.
     """
     scan = Scan(masks=len(masks))
-    for mask in _spread(masks, most):
+    chosen = _spread(masks, most)
+    jpegs = {mask for mask in chosen if _is_jpeg(mask)}
+    for mask in chosen if 2 * len(jpegs) > len(chosen) else [mask for mask in chosen if mask not in jpegs]:
         try:
             raw = read_mask(mask)
         except DecodeError as error:
@@ -124,6 +153,13 @@ def scan_masks(masks: list[ImageRef], most: int = MOST_MASKS) -> Scan:
     if scan.error is not None and not scan.looked:
         raise scan.error
     return scan
+
+
+def _is_jpeg(mask: ImageRef) -> bool:
+    try:
+        return is_lossy(mask)
+    except DecodeError:
+        return False
 
 
 def _spread(masks: list[ImageRef], most: int) -> list[ImageRef]:
@@ -137,9 +173,11 @@ def _count(scan: Scan, raw: RawMask, mask: ImageRef) -> None:
     scan.lossy += raw.lossy
     values = raw.indices()
     if values is None:
+        scan.painted.append(mask)
         _count_colors(scan, raw)
         return
     scan.indexed += 1
+    scan.inverted += raw.inverted
     scan.wide += values.dtype.itemsize > 1
     counted = _histogram(values)
     scan.contiguous += set(counted) == set(range(len(counted)))
@@ -147,11 +185,15 @@ def _count(scan: Scan, raw: RawMask, mask: ImageRef) -> None:
     scan.holders.update(counted.keys())
     for value in counted:
         scan.first.setdefault(value, mask)
+    colors: dict[int, Color] = {}
     if raw.palette is not None:
         scan.palettes += 1
         for value in counted:
             red, green, blue = raw.palette[value].tolist()
-            scan.palette.setdefault(value, (red, green, blue))
+            colors[value] = (red, green, blue)
+    scan.held.append(Held(mask, counted, colors))
+    if raw.nodata in counted:
+        scan.nodata.add(raw.nodata)
 
 
 def _histogram(values: Any) -> dict[int, int]:

@@ -82,7 +82,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         tuple(sorted(records, key=lambda record: record.id)),
         meaning.values,
         meaning.colors,
-        (*(fault for base in bases for fault in base.faults), *mask_faults(meaning, scan, masks[0].path.parent)),
+        (*(fault for base in bases for fault in base.faults), *mask_faults(meaning, scan)),
+        meaning.white,
+        meaning.palette,
     )
 
 
@@ -161,7 +163,7 @@ def _voc_table(root: Path, scan: Scan) -> ClassTable | None:
     if not fits:
         return None
     entries = [Entry(value, name, colors[value]) for value, name in enumerate(VOC_NAMES)]
-    return ClassTable(root / "Pascal VOC", (*entries, Entry(255, "void", _BORDER)), numbered=True)
+    return ClassTable(root / "Pascal VOC", (*entries, Entry(255, "void", _BORDER)), numbered=True, guessed=True)
 
 
 def voc_color(value: int) -> tuple[int, int, int]:

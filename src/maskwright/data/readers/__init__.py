@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from maskwright.core.records import ImageRef
-from maskwright.data.readers import npy, raster, tiff
-from maskwright.data.readers.arrays import MAX_PIXELS, RawMask
+from maskwright.data.readers import npy, pnm, raster, tiff
+from maskwright.data.readers.arrays import MAX_PIXELS, NO_DATA, RawMask
 from maskwright.data.readers.errors import DecodeError
+from maskwright.data.readers.impostors import HEAD_BYTES, described
 from maskwright.data.readers.tiff import Pages
 
 if TYPE_CHECKING:
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
+    "NO_DATA",
     "DecodeError",
     "Pages",
     "RawMask",
     "count_pages",
+    "image_orientation",
     "image_size",
     "is_lossy",
     "read_image",
@@ -44,11 +47,13 @@ class Reader(NamedTuple):
     size: Callable[[ImageRef, str], tuple[int, int]]
     image: Callable[[ImageRef, str], NDArray[Any]]
     mask: Callable[[ImageRef, str], RawMask]
+    orientation: Callable[[ImageRef, str], int] = lambda _image, _kind: 1
 
 
-_RASTER = Reader(raster.size, raster.image, raster.mask)
-_TIFF = Reader(tiff.size, tiff.image, tiff.mask)
+_RASTER = Reader(raster.size, raster.image, raster.mask, raster.orientation)
+_TIFF = Reader(tiff.size, tiff.image, tiff.mask, tiff.orientation)
 _NPY = Reader(npy.size, npy.image, npy.mask)
+_PNM = Reader(pnm.size, pnm.image, pnm.mask)
 
 # First bytes of a file -> its kind. The content decides and not the suffix: a PNG named .jpg is read as a PNG.
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -56,12 +61,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "jpeg"),
     (b"BM", "bmp"),
     (b"GIF8", "gif"),
-    (b"P1", "pnm"),
-    (b"P2", "pnm"),
-    (b"P3", "pnm"),
-    (b"P4", "pnm"),
-    (b"P5", "pnm"),
-    (b"P6", "pnm"),
+    *((b"P%d" % code, "pnm") for code in range(1, 7)),
     (b"II*\x00", "tiff"),
     (b"MM\x00*", "tiff"),
     (b"II+\x00", "tiff"),
@@ -74,7 +74,7 @@ READERS: dict[str, Reader] = {
     "bmp": _RASTER,
     "webp": _RASTER,
     "gif": _RASTER,
-    "pnm": _RASTER,
+    "pnm": _PNM,
     "tiff": _TIFF,
     "npy": _NPY,
 }
@@ -85,11 +85,11 @@ def read_image(image: Image) -> NDArray[Any]:
 
     Returns:
         (H, W, C) in uint8, uint16 or float32; grey has one channel, RGB red first; palette, 1-bit and CMYK images
-        become RGB, and alpha channels are dropped.
+        become RGB, and alpha channels are dropped. Where there are no data, floats are NaN, and integers are masked
+        (`numpy.ma`); see `ops.no_data`.
 
     Raises:
-        DecodeError: the file is missing, not an image, truncated or too large, holds NaN or infinity, or has no such
-            page; `kind` tells which.
+        DecodeError: the file is missing, not an image, truncated or too large, or has no such page; `kind` tells which.
     """
     ref, kind = _recognised(image)
     return READERS[kind].image(ref, kind)
@@ -103,6 +103,16 @@ def image_size(image: Image) -> tuple[int, int]:
     """
     ref, kind = _recognised(image)
     return READERS[kind].size(ref, kind)
+
+
+def image_orientation(image: Image) -> int:
+    """Return the EXIF orientation 1..8 of an image, from its header alone; 1 means that it is stored upright.
+
+    Raises:
+        DecodeError: the file is missing or not an image, or has no such page.
+    """
+    ref, kind = _recognised(image)
+    return READERS[kind].orientation(ref, kind)
 
 
 def read_mask(image: Image) -> RawMask:
@@ -144,7 +154,7 @@ def _recognised(image: Image) -> tuple[ImageRef, str]:
     ref = ImageRef.of(image)
     try:
         with ref.path.open("rb") as stream:
-            head = stream.read(16)
+            head = stream.read(HEAD_BYTES)
     except FileNotFoundError:
         raise DecodeError("unreadable", ref, "does not exist", "check the path") from None
     except OSError as error:
@@ -153,8 +163,9 @@ def _recognised(image: Image) -> tuple[ImageRef, str]:
         raise DecodeError("unreadable", ref, "is empty (0 bytes)", "copy it again from its source, or remove it")
     kind = _kind(head)
     if kind is None:
-        message, known = f"is not an image: it starts with {head[:8]!r}", ", ".join(sorted(READERS))
-        raise DecodeError("unreadable", ref, message, f"save it as one of {known}, or remove it")
+        message, cure = described(head)
+        known = ", ".join(sorted(READERS))
+        raise DecodeError("unreadable", ref, message, cure or f"save it as one of {known}, or remove it")
     if ref.page is not None and kind != "tiff":
         message = f"cannot be read: a {kind.upper()} file holds one image"
         raise DecodeError("unreadable", ref, message, "leave out the page")

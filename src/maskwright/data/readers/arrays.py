@@ -11,6 +11,7 @@ import numpy as np
 
 from maskwright.core.resources import free_memory
 from maskwright.data.readers.errors import DecodeError
+from maskwright.ops.no_data import with_holes, with_nan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 1_000_000_000
 _SMALL_BYTES = 1 << 26
-_MAX_BANDS = 32
+_FEW_BANDS = 32
 _ORIENTATION_TAG = 0x0112
 _SWAPPED = frozenset({5, 6, 7, 8})
+# What stands in a mask of whole numbers for NaN, and for a declared value that no 32-bit integer holds.
+NO_DATA = -(2**31)
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,23 @@ class RawMask:
         array: integers (H, W), or colours (H, W, 3) in uint8.
         palette: colour table (256, 3) in uint8 of a palette image, whose indices `array` holds; None otherwise.
         lossy: JPEG-compressed, so that values near edges differ from what was drawn.
+        nodata: the value in `array` that means "nothing was recorded here": the one that the file declares, or
+            `NO_DATA` for NaN; None if there is none.
+        inverted: the palette showed 0 in white and 1 in black, so `array` holds 1 where it is white.
     """
 
     array: NDArray[Any]
     palette: NDArray[np.uint8] | None = None
     lossy: bool = False
+    nodata: int | None = None
+    inverted: bool = False
+
+    @classmethod
+    def with_palette(cls, array: NDArray[Any], palette: NDArray[np.uint8] | None, *, lossy: bool = False) -> RawMask:
+        """Make a mask of palette indices; those of two colours, white before black, become 1 for white."""
+        if palette is not None and palette[0].min() == 255 and not palette[1].any() and array.max() <= 1:
+            return cls(1 - array, lossy=lossy, inverted=True)
+        return cls(array, palette, lossy)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -102,13 +117,18 @@ def upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
     return array
 
 
+def turn(ref: ImageRef, orientation: int) -> int:
+    """Return the EXIF orientation to apply to an image: 1, for none, if it is read as stored."""
+    return orientation if ref.reading.upright else 1
+
+
 def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
     """Return (height, width) after an EXIF orientation 1..8 is applied."""
     return (size[1], size[0]) if orientation in _SWAPPED else size
 
 
 def exif_orientation(exif: bytes | None) -> int:
-    """Read the orientation 1..8 from an EXIF block; 1 if the block is absent, damaged or has none.
+    """Read the orientation 1..8 from an EXIF block, which is built like a TIFF file; 1 if there is none.
 
     We parse these few bytes ourselves because libraries warn about, or fail on, damage in tags that we do not need.
     """
@@ -128,73 +148,128 @@ def exif_orientation(exif: bytes | None) -> int:
     return 1
 
 
-def bands_last(array: NDArray[Any]) -> NDArray[Any]:
+def channel_axis(shape: tuple[int, ...]) -> int | None:
+    """Return which of three axes, 0 or 2, holds the channels of an array without names; None if that is unclear.
+
+    They are few (at most 32), or fewer than rows and columns if they come last, or else the odd axis of a square image.
+    """
+    first, middle, last = shape
+    if first <= _FEW_BANDS and first < last:
+        return 0
+    if last <= _FEW_BANDS or last < min(first, middle) or first == middle:
+        return 2
+    return 0 if middle == last else None
+
+
+def bands_last(ref: ImageRef, array: NDArray[Any]) -> NDArray[Any]:
     """Return (H, W, C) from (H, W), (H, W, C) or (C, H, W).
 
-    The first of three axes holds the channels if it has at most 32 entries and the last axis has more.
+    Raises:
+        DecodeError: it is unclear which axis holds the channels.
     """
     if array.ndim == 2:
         return array[..., None]
-    first, last = array.shape[0], array.shape[2]
-    return np.moveaxis(array, 0, 2) if first <= _MAX_BANDS and first < last else array
+    axis = channel_axis(array.shape)
+    if axis is None:
+        shape = "x".join(map(str, array.shape))
+        raise DecodeError(
+            "unreadable",
+            ref,
+            f"has shape {shape}, and {array.shape[0]} as well as {array.shape[2]} may be the number of channels",
+            "save it as TIFF, whose header says so: tifffile.imwrite(name, array, photometric='minisblack', "
+            "planarconfig='separate'), for channels first, or 'contig', for channels last",
+        )
+    return np.moveaxis(array, axis, 2)
 
 
-def plain_pixels(ref: ImageRef, array: NDArray[Any]) -> NDArray[Any]:
+def plain_pixels(ref: ImageRef, array: NDArray[Any], declared: float | None = None) -> NDArray[Any]:
     """Return (H, W, C), contiguous, in uint8, uint16 or float32; every other pixel type becomes float32.
 
+    Args:
+        ref: the image; its `reading` may name a value for pixels without data.
+        array: (H, W, C), as stored.
+        declared: the value that the file itself declares for them.
+
+    Returns:
+        The pixels; where there are no data, floats are NaN, and integers a masked array (see `ops.no_data`).
+
     Raises:
-        DecodeError: `nan` for values that are not finite, `unreadable` for pixel types that are not numbers.
+        DecodeError: `unreadable` for pixel types that are not numbers.
     """
     if array.dtype == bool:
         return np.ascontiguousarray(array.astype(np.uint8) * 255)
-    if array.dtype in (np.dtype("u1"), np.dtype("u2"), np.dtype(">u2")):
-        return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
     if array.dtype.kind not in "iuf":
         raise DecodeError("unreadable", ref, f"holds {array.dtype} values, not numbers", "save it as uint8 or float32")
-    with np.errstate(over="ignore"):  # Values that do not fit become infinite and are refused below.
-        numbers = np.ascontiguousarray(array, dtype=np.float32)
-    # The sum is finite only if every value is, short of overflow; it costs a fraction of an element-wise test.
-    with np.errstate(over="ignore", invalid="ignore"):
-        suspicious = not np.isfinite(numbers.sum(dtype=np.float64))
-    if suspicious and not np.isfinite(numbers).all():
-        bad = int(numbers.size - np.count_nonzero(np.isfinite(numbers)))
-        values = f"{bad:,} NaN or infinite {'value' if bad == 1 else 'values'}"
-        raise DecodeError(
-            "nan",
-            ref,
-            f"holds {values}, but every pixel must be a finite number",
-            "replace them first, e.g. with numpy.nan_to_num, or remove the image",
-        )
-    return numbers
+    holed = with_holes(array, declared, ref.reading.nodata)
+    if array.dtype in (np.dtype("u1"), np.dtype("u2"), np.dtype(">u2")):
+        native = np.ascontiguousarray(holed.data if isinstance(holed, np.ma.MaskedArray) else holed)
+        native = native.astype(array.dtype.newbyteorder("="), copy=False)
+        return np.ma.masked_array(native, holed.mask) if isinstance(holed, np.ma.MaskedArray) else native
+    return with_nan(holed)
 
 
-def plain_mask(ref: ImageRef, array: NDArray[Any]) -> NDArray[Any]:
+def plain_mask(ref: ImageRef, array: NDArray[Any], declared: float | None = None) -> RawMask:
     """Return integers (H, W), or colours (H, W, 3) in uint8, from a decoded array.
 
+    Args:
+        ref: the mask, for the message.
+        array: (H, W) or (H, W, C), as stored.
+        declared: the value that the file declares to mean "no data", if any.
+
     Raises:
-        DecodeError: `unreadable` for another shape or for fractions.
+        DecodeError: `unreadable` for another number of channels, for fractions, and for colours of more than 8 bits.
     """
-    shape = "x".join(str(length) for length in array.shape)
-    if array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):
-        array = array[0] if array.shape[0] == 1 else array[..., 0]
+    nodata = None
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
     if array.ndim == 3:
-        array = bands_last(array)
-    if array.ndim not in {2, 3} or (array.ndim == 3 and array.shape[2] not in {3, 4}):
-        message = f"has shape {shape}, but a mask is HxW values or HxWx3 colours"
-        raise DecodeError("unreadable", ref, message, "save it in one of these shapes")
-    if array.ndim == 3:
-        return np.ascontiguousarray(array[..., :3].astype(np.uint8, copy=False))
+        return RawMask(_colours(ref, array))
+    if declared is not None and declared == np.rint(declared) and abs(declared) < -NO_DATA:
+        nodata = int(declared)
     if array.dtype == bool:
-        return array.astype(np.uint8)
-    if array.dtype.kind == "f":
-        whole = np.rint(array)
-        if not np.array_equal(whole, array):
-            message = "holds fractions, but a mask of classes holds whole numbers"
-            raise DecodeError("unreadable", ref, message, "save it as uint8 class ids")
-        array = whole.astype(np.int64)
+        array = array.astype(np.uint8)
+    elif array.dtype.kind == "f":
+        array, nodata = _whole(ref, array, declared, nodata)
     if array.dtype.kind not in "iu":
         raise DecodeError("unreadable", ref, f"holds {array.dtype} values, not class ids", "save it as uint8")
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    return RawMask(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")), nodata=nodata)
+
+
+def _whole(
+    ref: ImageRef, array: NDArray[Any], declared: float | None, nodata: int | None
+) -> tuple[NDArray[np.int64], int | None]:
+    """Return whole numbers from floats (H, W), and the number that stands for NaN and the declared value in them."""
+    missing = np.isnan(array)
+    if declared is not None:
+        with np.errstate(over="ignore"):
+            missing |= array == array.dtype.type(declared)
+    if missing.any() and nodata is None:
+        nodata = NO_DATA
+    known = np.where(missing, 0, array)
+    if not np.array_equal(np.rint(known), known) or np.abs(known).max() > -NO_DATA:
+        message = "holds fractions or infinite values, but a mask of classes holds whole numbers"
+        raise DecodeError("unreadable", ref, message, "save it as uint8 class ids")
+    return np.where(missing, nodata or 0, known).astype(np.int64), nodata
+
+
+def number(text: object) -> float | None:
+    """Read a number from a tag; None if it is absent or no number."""
+    try:
+        return None if text is None else float(str(text))
+    except ValueError:
+        return None
+
+
+def _colours(ref: ImageRef, array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return colours (H, W, 3) without their alpha."""
+    if array.shape[2] not in {3, 4}:
+        message = f"has {array.shape[2]} channels, but a mask is HxW values or HxWx3 colours"
+        raise DecodeError("unreadable", ref, message, "save it in one of these shapes")
+    colours = array[..., :3]
+    if colours.dtype != np.uint8 and not np.array_equal(colours, colours.astype(np.uint8)):
+        message = f"holds colours of type {array.dtype} beyond 0 to 255"
+        raise DecodeError("unreadable", ref, message, "save it as PNG, with colours of 8 bits")
+    return np.ascontiguousarray(colours.astype(np.uint8, copy=False))
 
 
 def rgb_from_bgr(array: NDArray[Any]) -> NDArray[Any]:

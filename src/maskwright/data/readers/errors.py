@@ -10,15 +10,24 @@ from maskwright.core.records import Fault
 if TYPE_CHECKING:
     from maskwright.core.records import ImageRef, Severity
 
-DecodeKind = Literal["unreadable", "truncated", "bomb", "nan", "size-mismatch", "unknown-label", "unknown-color"]
+DecodeKind = Literal[
+    "unreadable",
+    "truncated",
+    "bomb",
+    "no-data",
+    "size-mismatch",
+    "unknown-label",
+    "unknown-color",
+    "other-convention",
+]
 
 
 class DecodeError(MaskwrightError):
     """One image or annotation cannot be used.
 
     Attributes:
-        kind: short and stable: `unreadable`, `truncated`, `bomb` (too large to decode), `nan`, `size-mismatch`,
-            `unknown-label`, `unknown-color`.
+        kind: short and stable: `unreadable`, `truncated`, `bomb` (too large to decode), `no-data`, `size-mismatch`,
+            `unknown-label`, `unknown-color`, `other-convention` (values that mean something else in other masks).
         image: the faulty file, or the faulty page of it.
         message: value and rule, in one clause without a subject.
         cure: what to do, in the imperative.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskwright.data.readers.arrays import RawMask, bands_last, plain_mask, plain_pixels, require_room
+from maskwright.data.readers.arrays import RawMask, bands_last, channel_axis, plain_mask, plain_pixels, require_room
 from maskwright.data.readers.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
 
 def size(ref: ImageRef, kind: str) -> tuple[int, int]:
     """Return (height, width) in pixels, from the header alone."""
-    array = bands_last(_mapped(ref, kind))
+    array = bands_last(ref, _mapped(ref, kind))
     return array.shape[0], array.shape[1]
 
 
 def image(ref: ImageRef, kind: str) -> NDArray[Any]:
     """Read (H, W), (H, W, C) or (C, H, W) as (H, W, C)."""
     # A copy: mapped pixels would change with the file.
-    return plain_pixels(ref, bands_last(np.array(_mapped(ref, kind))))
+    return plain_pixels(ref, bands_last(ref, np.array(_mapped(ref, kind))))
 
 
 def mask(ref: ImageRef, kind: str) -> RawMask:
     """Read values (H, W) or colours (H, W, 3)."""
-    return RawMask(plain_mask(ref, np.array(_mapped(ref, kind))))
+    array = np.array(_mapped(ref, kind))
+    return plain_mask(ref, array if array.ndim == 2 else bands_last(ref, array))
 
 
 def _mapped(ref: ImageRef, kind: str) -> NDArray[Any]:
@@ -45,6 +46,7 @@ def _mapped(ref: ImageRef, kind: str) -> NDArray[Any]:
     if array.ndim not in {2, 3}:
         message = f"has shape {'x'.join(str(length) for length in array.shape)}, but an image is HxW or HxWxC"
         raise DecodeError("unreadable", ref, message, "save it in one of these shapes")
-    last = bands_last(array)
-    require_room(ref, last.shape[:2], last.shape[2] * max(4, array.dtype.itemsize))
+    axis = channel_axis(array.shape) if array.ndim == 3 else None
+    sides = [length for place, length in enumerate(array.shape) if place != (2 if axis is None else axis)]
+    require_room(ref, (sides[0], sides[1]), array.size // max(1, sides[0] * sides[1]) * max(4, array.dtype.itemsize))
     return array

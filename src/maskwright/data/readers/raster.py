@@ -1,4 +1,4 @@
-"""PNG, JPEG, BMP, WebP, GIF and PNM: Pillow reads the header, OpenCV the pixels if it loses none. Knows no labels.
+"""PNG, JPEG, BMP, WebP and GIF: Pillow reads the header, OpenCV the pixels if it loses none. Knows no labels.
 
 OpenCV decodes JPEG faster and keeps 16-bit RGB, which Pillow does not; but it decodes truncated JPEGs to half-grey
 images without an error and drops palette indices. So each file goes to the library that reads it correctly.
@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, PpmImagePlugin, WebPImagePlugin
+from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from maskwright.data.readers.arrays import (
     RawMask,
     exif_orientation,
+    plain_pixels,
     require_room,
     rgb_from_bgr,
+    turn,
     upright,
     upright_size,
 )
 from maskwright.data.readers.errors import DecodeError
+from maskwright.data.readers.jpeg import end_of_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +45,6 @@ _OPENERS: dict[str, Callable[[Any], ImageFile]] = {
     "bmp": BmpImagePlugin.BmpImageFile,
     "webp": WebPImagePlugin.WebPImageFile,
     "gif": GifImagePlugin.GifImageFile,
-    "pnm": PpmImagePlugin.PpmImageFile,
 }
 _PILLOW_ERRORS = (
     OSError,
@@ -76,7 +78,13 @@ def size(ref: ImageRef, kind: str) -> tuple[int, int]:
     with ref.path.open("rb") as stream:
         picture = _header(ref, kind, stream)
         width, height = picture.size
-        return upright_size((height, width), exif_orientation(picture.info.get("exif")))
+        return upright_size((height, width), turn(ref, exif_orientation(picture.info.get("exif"))))
+
+
+def orientation(ref: ImageRef, kind: str) -> int:
+    """Return the EXIF orientation 1..8 that the header names."""
+    with ref.path.open("rb") as stream:
+        return exif_orientation(_header(ref, kind, stream).info.get("exif"))
 
 
 def image(ref: ImageRef, kind: str) -> NDArray[Any]:
@@ -95,7 +103,7 @@ def image(ref: ImageRef, kind: str) -> NDArray[Any]:
         pixels = _by_opencv(opened, cv2.IMREAD_UNCHANGED)
         if pixels.shape[2] in {2, 4}:
             pixels = pixels[..., : 1 if mode[0] in "LI" else 3]
-    return np.ascontiguousarray(upright(pixels, opened.orientation))
+    return plain_pixels(ref, upright(pixels, opened.orientation))
 
 
 def mask(ref: ImageRef, kind: str) -> RawMask:
@@ -113,7 +121,8 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
         array = array[..., :3]
     palette = _palette(picture.getpalette("RGB")) if mode == "P" else None
     array = _unscaled(array.astype(np.uint8) if array.dtype == bool else array, opened)
-    return RawMask(np.ascontiguousarray(upright(array, opened.orientation)), palette, lossy=kind == "jpeg")
+    array = np.ascontiguousarray(upright(array, opened.orientation))
+    return RawMask.with_palette(array, palette, lossy=kind == "jpeg")
 
 
 def _open(ref: ImageRef, kind: str) -> _Opened:
@@ -122,8 +131,9 @@ def _open(ref: ImageRef, kind: str) -> _Opened:
     width, height = picture.size
     item_bytes = 4 if picture.mode in {"I", "F"} else 2 if kind == "png" and data[24] == 16 else 1
     require_room(ref, (height, width), item_bytes * len(picture.getbands()))
-    _require_whole(ref, kind, data)
-    return _Opened(ref, kind, data, picture, exif_orientation(picture.info.get("exif")))
+    data = _whole(ref, kind, data)
+    _require_one_frame(ref, kind, picture)
+    return _Opened(ref, kind, data, picture, turn(ref, exif_orientation(picture.info.get("exif"))))
 
 
 def _header(ref: ImageRef, kind: str, stream: Any) -> ImageFile:
@@ -133,23 +143,30 @@ def _header(ref: ImageRef, kind: str, stream: Any) -> ImageFile:
         raise DecodeError("unreadable", ref, f"cannot be read as {kind.upper()} ({error})", _SAVE_AGAIN) from None
 
 
-def _require_whole(ref: ImageRef, kind: str, data: bytes) -> None:
-    """Refuse a truncated file, which lacks its end marker, before a decoder hides the damage."""
+def _whole(ref: ImageRef, kind: str, data: bytes) -> bytes:
+    """Return the bytes of the image alone; refuse a file without its end marker: decoders hide that."""
     if kind == "jpeg":
-        # Inside the coded pixels 0xFF is always followed by 0x00 or a restart marker, so an end marker after the last
-        # start of scan is a true one; the end marker of the thumbnail comes before it.
-        whole = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+        end = end_of_image(data)
     elif kind == "png":
-        whole = b"IEND" in data[-64:] or b"IEND" in data
+        end = len(data) if b"IEND" in data else None
     else:
-        return
-    if not whole:
+        return data
+    if end is None:
         raise DecodeError(
             "truncated",
             ref,
             f"is truncated after {len(data):,} bytes: the end marker of a {kind.upper()} is missing",
             _COPY_AGAIN,
         )
+    return data[:end]
+
+
+def _require_one_frame(ref: ImageRef, kind: str, picture: ImageFile) -> None:
+    """Refuse an animation: which of its frames the annotation belongs to is not known."""
+    frames = 1 if kind == "jpeg" else getattr(picture, "n_frames", 1)
+    if frames > 1:
+        message = f"is an animation of {frames} frames, but an image is one"
+        raise DecodeError("unreadable", ref, message, "save each frame as its own file, or only the one to use")
 
 
 def _decoded(opened: _Opened) -> ImageFile:

@@ -10,9 +10,11 @@ from torch.utils.checkpoint import checkpoint
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.dilation import PROBE, STRIDES, Site, Unfit, arrange, shapes_of, survey
+from maskwright.models.weights import load_exactly, read_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -33,12 +35,14 @@ class Backbone(nn.Module, ABC):
         valid: the convolutions have no padding: each level has lost a margin; `lengths` returns the sizes.
         checkpointing: see `set_gradient_checkpointing`.
         settled: the output stride is built in and cannot be changed, not even to a coarser one.
+        notes: what was done to read the weights that it started from.
     """
 
     normalised = True
     valid = False
     checkpointing = False
     settled = False
+    notes: tuple[str, ...] = ()
 
     def __init__(self, in_channels: int, channels: Sequence[int], reductions: Sequence[int]) -> None:
         super().__init__()
@@ -128,6 +132,16 @@ class Backbone(nn.Module, ABC):
             return shapes_of(self, self.in_channels, side) == wanted
         except RuntimeError:
             return False
+
+
+def load_backbone(backbone: Backbone, path: Path) -> None:
+    """Load a file of backbone weights, and note on the backbone what was done.
+
+    Raises:
+        MaskwrightError: unreadable, or it does not fit.
+    """
+    tensors, backbone.notes = read_network(path, backbone.state_dict().keys())
+    load_exactly(backbone, tensors, str(path))
 
 
 def pyramid_levels(reductions: Sequence[int], finest: int = 1) -> tuple[int, ...]:

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, cast
 from torch import Tensor, nn
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.backbones.base import Backbone
+from maskwright.models.backbones.base import Backbone, load_backbone
 from maskwright.models.layers.blocks import ConvNormAct, initialise
-from maskwright.models.weights import load_backbone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

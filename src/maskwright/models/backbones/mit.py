@@ -25,8 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.backbones.base import Backbone
-from maskwright.models.weights import load_backbone
+from maskwright.models.backbones.base import Backbone, load_backbone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

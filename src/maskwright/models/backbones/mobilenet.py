@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import Backbone
 from maskwright.models.layers.norm import convert_batch_norm
-from maskwright.models.weights import load_exactly, read_tensors
+from maskwright.models.weights import load_exactly, read_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +69,7 @@ def build(in_channels: int, weights: Path | None = None, *, output_stride: int =
     backbone = MobileNet(features, in_channels, output_stride)
     backbone.settled = output_stride != 32
     if weights is not None:
-        tensors = {name: value for name, value in read_tensors(weights).items() if not name.startswith("classifier.")}
+        tensors, backbone.notes = read_network(weights, backbone.state_dict().keys())
+        tensors = {name: value for name, value in tensors.items() if not name.startswith("classifier.")}
         load_exactly(backbone, tensors, str(weights))
     return backbone

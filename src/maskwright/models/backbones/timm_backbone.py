@@ -13,10 +13,10 @@ from torch.utils.checkpoint import checkpoint
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import Backbone
 from maskwright.models.backbones.dilation import PROBE, shapes_of
-from maskwright.models.backbones.timm_weights import check_loaded, in_timm_names, load_by_name
+from maskwright.models.backbones.timm_weights import check_loaded, in_timm_names, load_by_name, whole_state
 from maskwright.models.layers.depthwise import convert_depthwise
 from maskwright.models.layers.norm import convert_batch_norm
-from maskwright.models.weights import MisfitError, read_tensors
+from maskwright.models.weights import MisfitError, read_network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,18 +150,23 @@ def create(name: str, in_channels: int, weights: Path | None, **settings: Any) -
     import timm
 
     output_stride = settings.get("output_stride", 32)
+    notes: tuple[str, ...] = ()
     settings.update(features_only=True, in_chans=in_channels)
     try:
         network = timm.create_model(name, **settings)
         if weights is not None:
-            tensors = in_timm_names(name, read_tensors(weights))
+            own = network.state_dict()
+            found, notes = read_network(weights, {*own, *whole_state(name)}, least=len(own) // 2)
+            tensors = in_timm_names(name, found)
             if not load_by_name(network, tensors, in_channels):
                 overlay = {"state_dict": dict(tensors)}
                 network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **settings)
             check_loaded(network, tensors, in_channels, f"{weights}", name)
     except _FAILURES as error:
         raise _cannot_build(name, output_stride, weights, error) from None
-    return TimmBackbone(name, network, in_channels)
+    backbone = TimmBackbone(name, network, in_channels)
+    backbone.notes = notes
+    return backbone
 
 
 def _first(levels: int, name: str) -> tuple[int, ...]:

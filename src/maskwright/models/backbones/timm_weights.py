@@ -33,7 +33,7 @@ def in_timm_names(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
     """
     if _EFFICIENTNET_STEM not in tensors:
         return dict(tensors)
-    whole = _whole(name)
+    whole = whole_state(name)
     if [value.shape for value in whole.values()] != [value.shape for value in tensors.values()]:
         return dict(tensors)
     return dict(zip(whole, tensors.values(), strict=True))
@@ -92,7 +92,7 @@ def check_loaded(network: nn.Module, tensors: dict[str, Tensor], in_channels: in
     ]
     if in_channels != RGB:
         strange = [key for key in strange if (_plain(key), _in_colour(own[key])) not in given.items()]
-    more = sorted(given.keys() - {_plain(key) for key in _whole(name)}) if named else []
+    more = sorted(given.keys() - {_plain(key) for key in whole_state(name)}) if named else []
     if strange or 10 * len(more) > len(given):
         what = f"{len(strange)} of its tensors are not in the file" if strange else f"the file holds {len(more)} more"
         raise MisfitError(
@@ -110,7 +110,7 @@ def _constant(value: Tensor) -> bool:
     return bool((value == value.flatten()[0]).all())
 
 
-def _whole(name: str) -> dict[str, Tensor]:
+def whole_state(name: str) -> dict[str, Tensor]:
     """Return all tensors of a network of timm's by name, its classifier included; they have shapes and no values."""
     import timm
 

@@ -14,9 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.backbones.base import Backbone
+from maskwright.models.backbones.base import Backbone, load_backbone
 from maskwright.models.layers.norm import convert_batch_norm
-from maskwright.models.weights import load_backbone
 from maskwright.models.weights.transformers_config import build_config, explain_build_errors, import_library
 
 if TYPE_CHECKING:

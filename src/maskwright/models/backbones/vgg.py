@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import Backbone
 from maskwright.models.layers.blocks import ConvAct, ConvNormAct, initialise
-from maskwright.models.weights import load_exactly, read_tensors
+from maskwright.models.weights import load_exactly, read_network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 FIRST, MOST_TIMES = 64, 8
 FULLY = 4096
+_PUBLISHED = "features.0.weight"
 # fc6 and fc7 are matrices in torchvision's files, convolutions in timm's.
 _FULLY_NAMES = (("classifier.0", "classifier.3"), ("pre_logits.fc1", "pre_logits.fc2"))
 
@@ -128,8 +129,8 @@ def build(
         raise MaskwrightError(f"vgg: output_stride is {output_stride}, but must be 8, 16 or 32")
     backbone = VGG(in_channels, Shape(width_factor, depths, batch_norm, fully, output_stride))
     if weights is not None:
-        tensors = read_tensors(weights)
-        published = "features.0.weight" in tensors
+        tensors, backbone.notes = read_network(weights, {*backbone.state_dict(), _PUBLISHED})
+        published = _PUBLISHED in tensors
         load_exactly(backbone, _renamed(tensors, backbone) if published else tensors, str(weights))
     return backbone
 

@@ -15,7 +15,7 @@ from maskwright.core.errors import MaskwrightError, first_problem, out_of_memory
 from maskwright.models.build import restore
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.models.importers import smp, torchvision, transformers
-from maskwright.models.importers.recipe import class_table
+from maskwright.models.importers.recipe import binary_as_two, class_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -56,7 +56,7 @@ def import_model(
     if library not in LIBRARIES:
         raise unknown_name("library", library, LIBRARIES)
     with _explained(source if weights is None else f"{weights} ({source})"):
-        found = LIBRARIES[library](name, weights)
+        found = binary_as_two(LIBRARIES[library](name, weights))
         names = class_table(found, classes, source)
         segmenter = _segmenter(found)
     card = Card(

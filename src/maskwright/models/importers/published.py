@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.files import read_text
 from maskwright.models.backbones import hub
-from maskwright.models.weights import read_tensors
+from maskwright.models.weights import read_network
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from torch import Tensor
 
 CONFIG = "config.json"
@@ -32,12 +35,14 @@ class Published:
         tensors: by the library's names.
         origin: where they come from, for messages.
         place: folder or repository where other files are looked up.
+        notes: what was done to read the weights.
     """
 
     config: dict[str, Any]
     tensors: dict[str, Tensor]
     origin: str
     place: str | Path
+    notes: tuple[str, ...]
 
     def other(self, name: str) -> dict[str, Any]:
         """Return another JSON file of the same place; empty if there is none."""
@@ -48,20 +53,21 @@ class Published:
         return read_json(path) if path.is_file() else {}
 
 
-def find(name: str, weights: Path | None) -> Published:
+def find(name: str, weights: Path | None, known: Collection[str]) -> Published:
     """Find weights and description.
 
     Args:
         name: folder, or repository OWNER/NAME on the hub.
         weights: a file of safetensors or `torch.save`; its description is the `config.json` next to it, or that of
             `name`.
+        known: names of tensors of which the network has one, such as its last layer (`read_network`).
 
     Raises:
         MaskwrightError: either is missing, or the hub is unreachable.
     """
     folder = Path(name)
     if weights is not None:
-        tensors = read_tensors(weights)
+        tensors, notes = read_network(weights, known)
         place = next((place for place in (weights.parent, folder) if (place / CONFIG).is_file()), None)
         if place is None and not _is_repository(name):
             raise MaskwrightError(
@@ -69,16 +75,19 @@ def find(name: str, weights: Path | None) -> Published:
                 "there, or name the folder or repository that contains it, as in smp:FOLDER"
             )
         config = read_json(hub.published_file(name, CONFIG) if place is None else place / CONFIG)
-        return Published(config, tensors, str(weights), name if place is None else place)
+        return Published(config, tensors, str(weights), name if place is None else place, notes)
     if folder.is_dir():
-        return Published(read_json(folder / CONFIG), read_tensors(folder / WEIGHTS), name, folder)
+        config = read_json(folder / CONFIG)
+        tensors, notes = read_network(folder / WEIGHTS, known)
+        return Published(config, tensors, name, folder, notes)
     if not _is_repository(name):
         raise MaskwrightError(
             f"{name} is neither a folder nor a repository OWNER/NAME of the hub: give a folder with {CONFIG} and "
             f"{WEIGHTS}, or a file with `weights`"
         )
     config = read_json(hub.published_file(name, CONFIG))
-    return Published(config, read_tensors(hub.published_file(name, WEIGHTS)), name, name)
+    tensors, notes = read_network(hub.published_file(name, WEIGHTS), known)
+    return Published(config, tensors, name, name, notes)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -92,7 +101,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise ValueError("too long for a description")
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_text(path))
     except (OSError, ValueError, RecursionError) as error:
         raise MaskwrightError(f"{path} is not a valid description ({error}): copy the file again") from None
     if not isinstance(found, dict):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.classes import MAX_CLASSES, Classes
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-COUNTER = "num_batches_tracked"
+_LAST = re.compile(r"(?:head|aux\.\d+\.classifier)\.1\.(?:weight|bias)")
+"""Our names of the last layers, whose rows are the classes."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,10 @@ class Recipe:
     def tensors_for(self, segmenter: nn.Module) -> dict[str, Tensor]:
         """Return the tensors in the form that `segmenter` has.
 
-        Adds the counters that old files lack and prediction does not need; reshapes a linear layer on pixels (K, C) to
-        the equivalent 1x1 convolution (K, C, 1, 1).
+        Reshapes a linear layer on pixels (K, C) to the equivalent 1x1 convolution (K, C, 1, 1).
         """
         own = segmenter.state_dict()
-        fitted = {name: own[name] for name in own if name.endswith(COUNTER)}
+        fitted: dict[str, Tensor] = {}
         for name, tensor in self.tensors.items():
             pointwise = name in own and own[name].shape == (*tensor.shape, 1, 1)
             fitted[name] = tensor[..., None, None] if pointwise else tensor
@@ -104,14 +105,17 @@ def rows_of(tensors: Mapping[str, Tensor], name: str, origin: str) -> int:
     return shape[0]
 
 
-def binary_as_two(tensors: dict[str, Tensor], last: Sequence[str]) -> dict[str, Tensor]:
+def binary_as_two(recipe: Recipe) -> Recipe:
     """Give a network with one logit z, read through a sigmoid, the two logits (0, z): their softmax is that sigmoid.
 
-    Args:
-        tensors: by our names.
-        last: names of the last layer's weight (1, C, h, w) and bias (1,), which become (2, C, h, w) and (2,).
+    A network with more logits stays as it is.
     """
-    return {**tensors, **{name: _with_zero(tensors[name]) for name in last}}
+    if recipe.count != 1:
+        return recipe
+    tensors = {name: _with_zero(value) if _LAST.fullmatch(name) else value for name, value in recipe.tensors.items()}
+    names = ("background", recipe.names[0] if recipe.names else "foreground")
+    note = f"the network has one logit, read through a sigmoid: its classes here are {names[0]} and {names[1]}"
+    return replace(recipe, tensors=tensors, count=2, names=names, notes=(*recipe.notes, note))
 
 
 def _with_zero(tensor: Tensor) -> Tensor:

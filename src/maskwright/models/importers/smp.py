@@ -1,7 +1,6 @@
 """segmentation_models.pytorch: `smp:REPOSITORY` or `smp:FOLDER`.
 
-Reads what its `save_pretrained` writes: `config.json` as data, and `model.safetensors`. There a network with one class
-is read through a sigmoid; here it becomes background and foreground with the same probabilities.
+Reads what its `save_pretrained` writes: `config.json` as data, and `model.safetensors`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from maskwright.models.importers.recipe import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Recipe,
-    binary_as_two,
     eight_bit,
     option,
     rows_of,
@@ -171,24 +169,20 @@ _TIMM = "tu-"
 
 def recipe(name: str, weights: Path | None) -> Recipe:
     """Read a saved model of the library; see `importers.import_model`."""
-    published = find(name, weights)
+    published = find(name, weights, {_LAST})
     config, origin = published.config, published.origin
     architecture = _architecture(config, origin)
     _check(config, origin)
     backbone, encoder = _encoder(_encoder_name(config), origin)
     options = architecture.options(config, origin)
     tensors = architecture.finish(renamed(published.tensors, {**encoder, **architecture.table, **HEAD}, origin))
-    count, names = rows_of(published.tensors, _LAST, origin), None
-    if count == 1:
-        tensors = binary_as_two(tensors, ("head.1.weight", "head.1.bias"))
-        count, names = 2, ("background", "foreground")
     return Recipe(
         model=ModelPlan(name=architecture.name, backbone=backbone, options=options),
         data=_preprocessing(backbone, int(config.get("in_channels", 3))),
         tensors=tensors,
-        count=count,
+        count=rows_of(published.tensors, _LAST, origin),
         origin=origin,
-        names=names,
+        notes=published.notes,
     )
 
 

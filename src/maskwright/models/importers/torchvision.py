@@ -14,7 +14,7 @@ from maskwright.core.plan import ModelPlan, PredictPlan
 from maskwright.models.backbones import hub
 from maskwright.models.importers.naming import renamed
 from maskwright.models.importers.recipe import Recipe, eight_bit, rows_of
-from maskwright.models.weights import read_tensors
+from maskwright.models.weights import read_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,7 +131,8 @@ def recipe(name: str, weights: Path | None) -> Recipe:
     network = NETWORKS[name]
     published = getattr(segmentation, network.weights).DEFAULT
     file = hub.torch_archive(published.url) if weights is None else weights
-    tensors, origin = read_tensors(file), file.name if weights is None else str(file)
+    tensors, notes = read_network(file, {network.last})
+    origin = file.name if weights is None else str(file)
     count = rows_of(tensors, network.last, origin)
     categories = tuple(published.meta["categories"])
     options = dict(network.options)
@@ -146,5 +147,5 @@ def recipe(name: str, weights: Path | None) -> Recipe:
         origin=origin,
         names=categories if len(categories) == count else None,
         predict=PredictPlan(tile=(_TILE, _TILE)),
-        notes=(_NAMED.format(count=count),) if weights is not None and len(categories) == count else (),
+        notes=notes + ((_NAMED.format(count=count),) if weights is not None and len(categories) == count else ()),
     )

@@ -17,7 +17,7 @@ from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
 from maskwright.models.importers.naming import joined, renamed, sliced
 from maskwright.models.importers.published import Published, find
 from maskwright.models.importers.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe, eight_bit, option, rows_of
-from maskwright.models.importers.transformers_networks import UPER_HEAD, UPER_LAST, adapt
+from maskwright.models.importers.transformers_networks import LAST_LAYERS, UPER_HEAD, UPER_LAST, adapt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -95,7 +95,7 @@ _DEPTHS = ("depths", "num_hidden_layers", "encoder_layers", "decoder_layers")
 
 def recipe(name: str, weights: Path | None) -> Recipe:
     """Read a saved model of the library; see `importers.import_model`."""
-    published = find(name, weights)
+    published = find(name, weights, LAST_LAYERS)
     kind = published.config.get("model_type")
     if kind not in ARCHITECTURES:
         raise MaskwrightError(
@@ -113,7 +113,7 @@ def recipe(name: str, weights: Path | None) -> Recipe:
         origin=published.origin,
         names=_names(published.config, count),
         predict=predict,
-        notes=notes,
+        notes=published.notes + notes,
     )
 
 

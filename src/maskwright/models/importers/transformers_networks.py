@@ -14,6 +14,7 @@ import torch
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import ModelPlan
+from maskwright.core.text import plural
 from maskwright.models.backbones.transformers_backbone import NAME
 from maskwright.models.importers.naming import SHOWN, renamed
 from maskwright.models.importers.recipe import option, rows_of
@@ -107,6 +108,9 @@ NETWORKS = {
     ),
 }
 
+LAST_LAYERS = frozenset(network.last for network in NETWORKS.values())
+"""One of them is in every network that can be imported; SegFormer's is that of UPerNet."""
+
 
 def adapt(published: Published) -> tuple[ModelPlan, dict[str, Tensor], int]:
     """Return our model of a network in `NETWORKS`, its tensors by our names, and the number of its classes.
@@ -126,6 +130,11 @@ def adapt(published: Published) -> tuple[ModelPlan, dict[str, Tensor], int]:
     for key, value in network.fixed.items():
         option(config, key, (value,), origin)
     count = rows_of(published.tensors, network.last, origin) - (kind == "mask2former")
+    if kind == "mask2former" and count < 2:  # its logits compare classes: there is no sigmoid
+        raise MaskwrightError(
+            f"{origin} has {plural(count, 'class', 'classes')}, but Mask2Former compares classes, so it needs 2 or "
+            "more: import a network with a class for the background"
+        )
     if kind == "upernet":
         model, settings = _upernet(config, origin)
     else:

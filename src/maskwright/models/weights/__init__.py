@@ -3,42 +3,83 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.models.weights.parts import part_of
 from maskwright.models.weights.torch_file import read_torch_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from torch import Tensor, nn
 
+    from maskwright.models.weights.parts import Part
+    from maskwright.models.weights.torch_file import Choose
+
 CARD_KEY = "maskwright"
 PARALLEL = "module."
+COUNTER = "num_batches_tracked"
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".tar"}
+_OTHERS = {
+    b"version https://git-lfs": "a pointer of Git LFS: get the file itself, with `git lfs pull`",
+    b"<": "a web page: download the file again, and look at the page if it is the same",
+    b"{": "JSON text: download the file again, and look at the text if it is the same",
+}
 
 
 class MisfitError(MaskwrightError):
     """Weights that do not fit the network."""
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_network(path: Path, known: Collection[str], least: int = 1) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Read the weights of one network from a file that may hold more, or hold it wrapped (`weights.parts`).
+
+    Args:
+        path: of a safetensors file, or a file of `torch.save`.
+        known: names of tensors in the network; some are enough.
+        least: this many of them must be in the file under one prefix; otherwise all names are taken as they are.
+
+    Returns:
+        the tensors by the network's names, numbers as float32; and notes on what was done.
+
+    Raises:
+        MaskwrightError: as `read_tensors`, or several networks that fit.
+    """
+    found: list[Part] = []
+
+    def choose(names: Sequence[str]) -> Mapping[str, str] | None:
+        part = part_of(names, known, str(path), least)
+        found.extend([part] if part else [])
+        return part.names if part else None
+
+    tensors = read_tensors(path, choose)
+    numbers = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    return numbers, found[0].notes if found else ()
+
+
+def read_tensors(path: Path, choose: Choose = lambda _: None) -> dict[str, Tensor]:
     """Read the tensors of a safetensors file, or of a file of `torch.save`, onto the CPU, by name.
 
-    Removes the prefix `module.` of data parallelism if all names have it.
+    Args:
+        path: of the file.
+        choose: see `torch_file`. If it returns None, the prefix `module.` of data parallelism is removed if all names
+            have it.
 
     Raises:
         MaskwrightError: missing, truncated, in another format, more than named tensors, or with NaN values.
     """
     path = Path(path)
     if _of_torch_save(path):
-        tensors = read_torch_file(path)
+        tensors = read_torch_file(path, choose)
     else:
         with _opened(path) as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is not a dictionary
+            names = list(file.keys())
+            tensors = {ours: file.get_tensor(name) for name, ours in (choose(names) or _as_is(names)).items()}
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and tensor.isnan().any():
             raise MaskwrightError(
@@ -47,6 +88,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             )
     parallel = bool(tensors) and all(name.startswith(PARALLEL) for name in tensors)
     return {name.removeprefix(PARALLEL) if parallel else name: tensor for name, tensor in tensors.items()}
+
+
+def _as_is(names: Sequence[str]) -> dict[str, str]:
+    return {name: name for name in names}
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -72,7 +117,7 @@ def _opened(path: Path) -> Iterator[Any]:
             "maskwright train wrote, or convert another library's weights with maskwright import"
         )
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
+        with open_safetensors(path) as file:
             yield file
     except SafetensorError as error:
         raise MaskwrightError(
@@ -83,8 +128,23 @@ def _opened(path: Path) -> Iterator[Any]:
         raise MaskwrightError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
+@contextlib.contextmanager
+def open_safetensors(path: Path) -> Iterator[Any]:
+    """Open a safetensors file. The library refuses names that are not UTF-8, so such a file is opened by descriptor."""
+    with contextlib.ExitStack() as stack:
+        name = os.fsencode(path)
+        if name != name.decode(errors="ignore").encode():
+            name = b"/dev/fd/%d" % stack.enter_context(path.open("rb")).fileno()
+        yield stack.enter_context(safe_open(os.fsdecode(name), framework="pt", device="cpu"))
+
+
 def _of_torch_save(path: Path) -> bool:
-    """Recognise by name, or by first bytes, a file of `torch.save`: a bare pickle, or a zip archive around one."""
+    """Recognise by name, or by first bytes, a file of `torch.save`: a bare pickle, or a zip archive around one.
+
+    Raises:
+        MaskwrightError: it is text, which a download or a clone left instead of the file.
+    """
+    _refuse_text(path)
     if path.suffix.lower() in PICKLES:
         return path.is_file()
     with contextlib.suppress(OSError), path.open("rb") as file:
@@ -94,14 +154,23 @@ def _of_torch_save(path: Path) -> bool:
     return False
 
 
+def _refuse_text(path: Path) -> None:
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        start = file.read(64)
+        what = next((what for begins, what in _OTHERS.items() if start.lstrip().startswith(begins)), None)
+        if what is not None and b"\0" not in start:
+            raise MaskwrightError(f"{path} contains no weights, but {what}")
+
+
 def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Load `tensors` into `module`; all names and shapes must match.
+    """Load `tensors` into `module`; all names and shapes must match, save the counters that old files lack.
 
     Raises:
         MaskwrightError: a name or shape differs; the first few are named.
     """
     check_fits(module, tensors, source)
-    module.load_state_dict(dict(tensors))
+    counters = {name: tensor for name, tensor in module.state_dict().items() if name.endswith(COUNTER)}
+    module.load_state_dict({**counters, **tensors})
 
 
 def check_fits(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -116,15 +185,6 @@ def check_fits(module: nn.Module, tensors: Mapping[str, Tensor], source: str) ->
             f"{source} does not fit the network ({_few(problems)}): it belongs to another architecture, other options "
             "or another number of channels. Give the file of this architecture"
         )
-
-
-def load_backbone(backbone: nn.Module, path: Path) -> None:
-    """Load a file of backbone weights.
-
-    Raises:
-        MaskwrightError: unreadable, or it does not fit.
-    """
-    load_exactly(backbone, read_tensors(path), str(path))
 
 
 def is_whole_model(path: Path) -> bool:
@@ -143,7 +203,7 @@ def _differences(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> l
         for name, tensor in wanted.items()
         if name in given and given[name].shape != tensor.shape
     ]
-    missing = [f"{name} is missing" for name in wanted if name not in given]
+    missing = [f"{name} is missing" for name in wanted if name not in given and not name.endswith(COUNTER)]
     unknown = [f"{name} is unknown" for name in given if name not in wanted]
     return shapes + missing + unknown
 

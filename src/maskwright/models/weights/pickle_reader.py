@@ -1,8 +1,8 @@
-"""Reads a pickle as data: the contents of a plain state dict, and nothing else. Knows no file and no torch.
+"""Reads a pickle as data: dictionaries of tensors and plain values. Knows no file and no torch.
 
 A pickle is a program for a small stack machine. The machine here never imports or calls what the program names: the few
-names that `torch.save` writes for a dictionary of tensors become records, and any other name is refused. It supports
-the opcodes of protocols 2 to 5 that such a dictionary needs (`pickletools` describes them).
+names that `torch.save` writes for a dictionary of tensors become records, and an object of any other class becomes its
+name. It supports the opcodes of protocols 2 to 5 that such dictionaries need (`pickletools` describes them).
 """
 
 from __future__ import annotations
@@ -36,12 +36,19 @@ _DEEPEST = 1000  # torch.save nests about ten levels
 
 
 class ForeignError(ValueError):
-    """The pickle contains something that a plain state dict does not; the text says what."""
+    """The pickle contains something that is not read; the text says what."""
 
 
 @dataclass(frozen=True)
 class Name:
-    """An allowed name in a pickle; it is never looked up."""
+    """The name of a class or function in a pickle; it is never looked up."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """An object of another class than those of a state dict: the name of its class, and nothing of its contents."""
 
     text: str
 
@@ -69,10 +76,10 @@ def parse(stream: BinaryIO) -> tuple[Any, dict[str, Storage]]:
     """Read one pickle, and leave the stream at its end.
 
     Returns:
-        numbers, text, tuples, lists, dictionaries and `View`s; and every storage, by its key.
+        numbers, text, tuples, lists, dictionaries, `View`s and `Foreign`s; and every storage, by its key.
 
     Raises:
-        ForeignError: it contains anything else.
+        ForeignError: it contains what the machine does not support.
         ValueError, IndexError, KeyError: it is damaged.
     """
     machine = _Machine()
@@ -131,9 +138,10 @@ class _Machine:
         self._extend(self._above_mark())
 
     def _extend(self, items: list[Any]) -> None:
-        if not isinstance(self.stack[-1], list):
+        if isinstance(self.stack[-1], list):
+            self.stack[-1].extend(items)
+        elif not isinstance(self.stack[-1], Foreign):
             raise ForeignError(f"an append to a {type(self.stack[-1]).__name__}")
-        self.stack[-1].extend(items)
 
     def set_item(self, _: Any) -> None:
         value, key = self.stack.pop(), self.stack.pop()
@@ -143,12 +151,13 @@ class _Machine:
         self._update(self._above_mark())
 
     def _update(self, flat: list[Any]) -> None:
+        if isinstance(self.stack[-1], Foreign):
+            return
         if not isinstance(self.stack[-1], dict):
             raise ForeignError(f"entries for a {type(self.stack[-1]).__name__}")
         for key, value in zip(flat[::2], flat[1::2], strict=True):
-            if not isinstance(key, str | int):
-                raise ForeignError(f"a {type(key).__name__} as a dictionary key")
-            self.stack[-1][key] = value
+            if isinstance(key, str):  # nothing else names a tensor
+                self.stack[-1][key] = value
 
     def remember(self, place: int) -> None:
         self._memo[place] = self.stack[-1]
@@ -167,15 +176,15 @@ class _Machine:
         self._named(f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else "an invalid name")
 
     def _named(self, text: str) -> None:
-        if text not in _NAMES:
-            raise ForeignError(text[:_SHOWN])
-        self.stack.append(Name(text))
+        self.stack.append(Name(text[:_SHOWN]))
 
     def storage(self, _: Any) -> None:
         """Resolve a persistent id; the legacy format appends the view of the storage, newer files do not."""
         match self.stack.pop():
             case ("storage", Name(kind), str(key), str(), int(numel), *view) if kind in KINDS and view in ([], [None]):
                 found = Storage(KINDS[kind], key, numel)
+            case ("storage", Name(kind), *_) if kind not in KINDS:
+                raise ForeignError(kind)
             case _:
                 raise ForeignError("a persistent id that does not name a storage")
         if numel < 0 or self.storages.setdefault(key, found) != found:
@@ -183,9 +192,11 @@ class _Machine:
         self.stack.append(found)
 
     def call(self, _: Any) -> None:
-        """Record the result of a call, for the three calls that are allowed."""
+        """Record the result of a call: of the three that make a state dict, and of any other the name."""
         given, callee = self.stack.pop(), self.stack.pop()
         match callee, given:
+            case Name(text), _ if text not in _NAMES:
+                self.stack.append(Foreign(text))
             case Name(text), () if text == _DICT:
                 self.stack.append({})
             case Name(text), (View() as tensor, bool(), dict(hooks)) if text == _PARAMETER and not hooks:
@@ -199,16 +210,22 @@ class _Machine:
                     f"a call of {callee.text if isinstance(callee, Name) else 'no name'} with unexpected arguments"
                 )
 
+    def call_with_names(self, _: Any) -> None:
+        self.stack.pop()
+        self.call(_)
+
     def build(self, _: Any) -> None:
         """Drop the version numbers of layers, which a module's `state_dict()` carries as an attribute."""
         state = self.stack.pop()
+        if isinstance(self.stack[-1], Foreign):
+            return
         if not (isinstance(self.stack[-1], dict) and isinstance(state, dict) and state.keys() <= {"_metadata"}):
             raise ForeignError("an object with attributes")
 
 
 _INTEGERS = {"BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1", "LONG4"}
 _TEXTS = {"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING"}
-_VALUES = {*_INTEGERS, *_TEXTS, "BINFLOAT"}
+_VALUES = {*_INTEGERS, *_TEXTS, "BINFLOAT", "BINBYTES", "SHORT_BINBYTES"}
 _CONSTANTS: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,
@@ -235,5 +252,7 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "STACK_GLOBAL": _Machine.name_on_stack,
     "BINPERSID": _Machine.storage,
     "REDUCE": _Machine.call,
+    "NEWOBJ": _Machine.call,
+    "NEWOBJ_EX": _Machine.call_with_names,
     "BUILD": _Machine.build,
 }

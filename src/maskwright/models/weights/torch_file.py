@@ -14,15 +14,16 @@ import math
 import struct
 import sys
 import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.weights.pickle_reader import ForeignError, Storage, View, parse
+from maskwright.models.weights.pickle_reader import Foreign, ForeignError, Storage, View, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from torch import Tensor
@@ -42,11 +43,21 @@ _DAMAGED = (
     OverflowError,
     MemoryError,
 )
-_NESTED = "one state dict, alone or in a dictionary with plain values"
+_DEEPEST = 8
+
+Choose = Callable[[Sequence[str]], Mapping[str, str] | None]
+"""Given all names in a file, returns those to read and what to call them, or None if it cannot tell."""
 
 
-def read_torch_file(path: Path) -> dict[str, Tensor]:
+def read_torch_file(path: Path, choose: Choose) -> dict[str, Tensor]:
     """Read the tensors of a file of `torch.save`, by name.
+
+    The name of a tensor in dictionaries within dictionaries is their keys, joined by dots.
+
+    Args:
+        path: of the file.
+        choose: called with the names of all tensors. If it returns None, the file must contain one dictionary of
+            tensors, which is read whole and by its own names.
 
     Raises:
         MaskwrightError: damaged, or with contents other than named tensors.
@@ -54,8 +65,8 @@ def read_torch_file(path: Path) -> dict[str, Tensor]:
     with _explained(path), path.open("rb") as file:
         if file.read(len(_ZIP)) == _ZIP:
             with zipfile.ZipFile(file) as archive:
-                return _zipped(archive, path.stat().st_size)
-        return _legacy(io.BytesIO(path.read_bytes()))
+                return _zipped(archive, path.stat().st_size, choose)
+        return _legacy(io.BytesIO(path.read_bytes()), choose)
 
 
 @contextlib.contextmanager
@@ -65,9 +76,9 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except ForeignError as error:
         raise MaskwrightError(
-            f"{path} contains {error}, and maskwright runs no code from a file of weights: it reads only {_NESTED}. "
-            "If you trust the file, load it with torch, and save model.state_dict() alone with "
-            "safetensors.torch.save_file"
+            f"{path} contains {error}, and maskwright runs no code from a file of weights: it reads only a state dict, "
+            "alone or in a dictionary. If you trust the file, load it with torch, and save model.state_dict() alone "
+            "with safetensors.torch.save_file"
         ) from None
     except OSError as error:
         raise MaskwrightError(f"{path} cannot be read: {error.strerror or error}") from None
@@ -78,7 +89,7 @@ def _explained(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _zipped(archive: zipfile.ZipFile, size: int) -> dict[str, Tensor]:
+def _zipped(archive: zipfile.ZipFile, size: int, choose: Choose) -> dict[str, Tensor]:
     entries = {entry.filename: entry for entry in archive.infolist()}
     roots = [name.removesuffix("data.pkl") for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(roots) != 1:
@@ -92,11 +103,13 @@ def _zipped(archive: zipfile.ZipFile, size: int) -> dict[str, Tensor]:
     order = archive.read(root + "byteorder").decode() if root + "byteorder" in entries else "little"
     if order not in {"little", "big"}:
         raise ForeignError(f"numbers in the byte order {order[:20]!r}")
-    return _tensors(_state_dict(tree), lambda storage: archive.read(f"{root}data/{storage.key}"), order)
+    return _tensors(_chosen(tree, choose), lambda storage: archive.read(f"{root}data/{storage.key}"), order)
 
 
-def _legacy(stream: BinaryIO) -> dict[str, Tensor]:
+def _legacy(stream: BinaryIO, choose: Choose) -> dict[str, Tensor]:
     magic, _ = parse(stream)
+    if isinstance(magic, Foreign):
+        raise ForeignError(magic.text)  # a pickle, but not of torch.save
     version, _ = parse(stream)
     if magic != _MAGIC or version != _VERSION:
         raise ValueError("its start is wrong")
@@ -111,24 +124,44 @@ def _legacy(stream: BinaryIO) -> dict[str, Tensor]:
         if count != storages[key].numel:
             raise ValueError(f"the storage {key} has {count} elements and should have {storages[key].numel}")
         raw[key] = stream.read(count * _dtype(storages[key]).itemsize)
-    return _tensors(_state_dict(tree), lambda storage: raw.pop(storage.key), "little")
+    return _tensors(_chosen(tree, choose), lambda storage: raw.pop(storage.key), "little")
 
 
-def _state_dict(tree: Any) -> dict[str, View]:
-    """Return the one dictionary of named tensors that `tree` is, or contains: checkpoints hold other entries too."""
-    inner = tree.values() if isinstance(tree, dict) else ()
-    found = [entry for entry in (tree, *inner) if _is_state_dict(entry)]
-    if len(found) != 1:
-        raise ForeignError(f"{len(found) or 'no'} dictionaries of named tensors")
-    return found[0]
+def _chosen(tree: Any, choose: Choose) -> dict[str, View]:
+    """Return the tensors to read, by the names to give them."""
+    if isinstance(tree, Foreign):
+        raise ForeignError(f"{tree.text} as a whole")
+    found = {f"{room}{key}": (room, entry) for room, key, entry in _entries(tree, "", set())}
+    views = {name: entry for name, (_, entry) in found.items() if isinstance(entry, View)}
+    foreign = {name: (room, entry.text) for name, (room, entry) in found.items() if isinstance(entry, Foreign)}
+    if not views:
+        raise ForeignError(next((text for _, text in foreign.values()), "no dictionaries of named tensors"))
+    names = choose(list(views)) or _only(views, found)
+    rooms = {found[name][0] for name in names}
+    for room, text in foreign.values():
+        if room in rooms:
+            raise ForeignError(text)
+    return {ours: views[name] for name, ours in names.items()}
 
 
-def _is_state_dict(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and bool(value)
-        and all(isinstance(name, str) and isinstance(entry, View) for name, entry in value.items())
-    )
+def _only(views: Mapping[str, View], found: Mapping[str, tuple[str, Any]]) -> dict[str, str]:
+    """Take the one dictionary of tensors; beside an inner one, tensors in the outermost are counters and the like."""
+    rooms = {found[name][0] for name in views}
+    inner = rooms - {""} or rooms
+    if len(inner) > 1:
+        raise ForeignError(f"{len(inner)} dictionaries of named tensors ({', '.join(sorted(inner))})")
+    (room,) = inner
+    return {name: name.removeprefix(room) for name in views if found[name][0] == room}
+
+
+def _entries(tree: Any, room: str, seen: set[int]) -> Iterator[tuple[str, str, Any]]:
+    """Yield room, key and value of every entry of dictionaries within dictionaries, each dictionary once."""
+    if not isinstance(tree, dict) or id(tree) in seen or room.count(".") > _DEEPEST:
+        return
+    seen.add(id(tree))
+    for key, entry in tree.items():
+        yield room, key, entry
+        yield from _entries(entry, f"{room}{key}.", seen)
 
 
 def _tensors(views: dict[str, View], read: Callable[[Storage], bytes], order: str) -> dict[str, Tensor]:

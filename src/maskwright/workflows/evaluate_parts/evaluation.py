@@ -1,4 +1,4 @@
-"""A trained model and the data that it is scored on: opened, scored, written down. Prints nothing."""
+"""Opens a trained model and the data to score it on, scores it, and writes the results. Prints nothing."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluateResult:
-    """What an evaluation found.
+    """Result of an evaluation.
 
     Attributes:
-        scores: on the records scored.
-        report: the page.
-        notes: what one should know of the images scored: files left out, images that the training did not know.
+        scores: of the model.
+        report: path of the HTML page.
+        notes: remarks on the scored images: files left out, images that the training did not know.
         gain: what a postprocessor changed, if there is one: metric -> `without`, `with`, `gain`.
     """
 
@@ -48,10 +48,10 @@ class Evaluation:
     Attributes:
         run: the run folder, or a model file.
         predictor: the model.
-        dataset: all of the data, its split as the training had it.
+        dataset: all of the data, with the split that the training used.
         records: those to score.
         request: what was asked for.
-        notes: what one should know of the images scored; it grows.
+        notes: remarks on the scored images; scoring adds to them.
     """
 
     run: Path
@@ -119,6 +119,8 @@ def opened(run: Path, root: Path, request: EvaluateRequest) -> Evaluation:
         raise MaskwrightError(f"`split` is {split!r}, and it must be one of {', '.join(SPLITS)}, or all")
     predictor = Predictor.load(run, request.device, output_stride=request.output_stride)
     options = replace(request.read or split_lookup.reading(home), values=predictor.task.annotation == "values")
+    if options.nodata is None:
+        options = replace(options, nodata=predictor.card.nodata)
     dataset, notes = split_lookup.like_training(home, read_dataset(root, options))
     check_classes(predictor, dataset)
     records = tuple(record for record in dataset.records if record.annotation and split in {"all", record.split})

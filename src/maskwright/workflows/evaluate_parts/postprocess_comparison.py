@@ -1,4 +1,4 @@
-"""Evaluate a model without and with a postprocessor, fitted where it is not yet. Prints nothing."""
+"""Evaluate a model without and with a postprocessor, which is fitted first if necessary. Prints nothing."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def scored_with_postprocessor(evaluation: Evaluation, name: str, on_progress: On
     """Score a model with a postprocessor, and compare.
 
     The files are `metrics-SPLIT-NAME.json` and `report-SPLIT-NAME.html`. Where the model holds no settings yet, or
-    where `refit` is asked for, they are fitted on validation images first, and the model file is rewritten to keep
-    them for `predict`: unless the network alone is better, for then it keeps none.
+    where `refit` is asked for, they are fitted on validation images first, and written into the model file for
+    `predict`. If the network alone is better, the file keeps no settings.
 
     Raises:
         MaskwrightError: there is something to fit and no validation image, or the maps are not class probabilities.
@@ -54,7 +54,7 @@ def scored_with_postprocessor(evaluation: Evaluation, name: str, on_progress: On
 
 
 def _fitted(evaluation: Evaluation, name: str) -> tuple[Postprocessor, Fitted | None]:
-    """Return the model's postprocessor, fitted where it has none or a refit is asked for, and what was found then."""
+    """Return the model's postprocessor and the result of its fit, if a missing one or `refit` made a fit necessary."""
     method = find_postprocessor(name)
     held = getattr(evaluation.predictor.card.postprocess, name)
     if held is not None and not evaluation.request.refit:
@@ -75,7 +75,7 @@ def _fitted(evaluation: Evaluation, name: str) -> tuple[Postprocessor, Fitted | 
 
 
 def _keep(evaluation: Evaluation, name: str, settings: Any) -> str:
-    """Write the settings into the model file, all else unchanged, and say so."""
+    """Write the settings into the model file, leave the rest unchanged, and add a note."""
     file = model_file(evaluation.run)
     segmenter, card = bundle.load(file)  # the file's own: the predictor may have another output stride
     postprocess = card.postprocess.model_copy(update={name: settings})

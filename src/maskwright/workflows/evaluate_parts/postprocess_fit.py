@@ -10,7 +10,7 @@ import numpy as np
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.seeds import generator
 from maskwright.core.time_budget import POSTPROCESS_SECONDS
-from maskwright.data.readers import read_image
+from maskwright.data.targets import read_sample
 from maskwright.ops.images import prepare
 from maskwright.postprocess import Sample, find_postprocessor
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from maskwright.report.content import Gain
 
 IMAGES = 8
-WINDOW = 384  # side of what is cut from a larger validation image
+WINDOW = 384  # side of the window cut from a larger validation image
 
 
 def fit(
@@ -35,19 +35,19 @@ def fit(
     start: Any,
     deadline: float | None = None,
 ) -> Fitted | None:
-    """Search the settings of a postprocessor on some validation records.
+    """Search for the settings of a postprocessor on some validation records.
 
     Args:
         name: in `postprocess.POSTPROCESSORS`.
         predictor: without a postprocessor, its decoding fitted.
         dataset: how annotations are read.
         records: not those that the model is scored on.
-        start: settings that the search begins with.
+        start: initial settings.
         deadline: in seconds of `time.monotonic()`, half of the time for predicting; None for `POSTPROCESS_SECONDS`
             from now.
 
     Returns:
-        What was found, or None where there is no readable record.
+        The result, or None if no record can be read.
     """
     assert predictor.postprocessor is None
     now = time.monotonic()
@@ -65,11 +65,11 @@ def fit(
 
 
 def _sample(predictor: Predictor, dataset: Dataset, record: Record, random: np.random.Generator) -> Sample | None:
-    """Predict a record, or a window of it; None where it cannot be read or does not fit the model."""
+    """Predict a record, or a window of it; None if it cannot be read or does not fit the model."""
     try:
-        image = read_image(record.image)
+        image, target = read_sample(dataset, record, predictor.task.target)
         predictor.check(image)
-        truth = predictor.task.target(dataset, record, (image.shape[0], image.shape[1])).labels
+        truth = target.labels
         top, left = (int(random.integers(max(side - WINDOW, 0) + 1)) for side in truth.shape)
         window = slice(top, top + WINDOW), slice(left, left + WINDOW)
         image, truth = image[window], truth[window]

@@ -1,7 +1,7 @@
 """Predict held-out records: samples to fit on, scores, examples. Knows no training and writes nothing.
 
-Each part takes a `deadline`, in seconds of `time.monotonic()`, and does less rather than pass it. A file that cannot
-be read, or does not fit the model, is passed to `on_fault` and left out.
+Each part takes a `deadline`, in seconds of `time.monotonic()`, and does less work rather than exceed it. A file that
+cannot be read, or does not fit the model, is passed to `on_fault` and left out.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.seeds import generator
-from maskwright.data.readers import read_image
 from maskwright.data.sequences import scope
+from maskwright.data.targets import read_sample
 from maskwright.ops.draw import to_rgb8
 from maskwright.report.content import Example
 from maskwright.report.pictures import reduced
@@ -63,7 +63,8 @@ def fit(
         predictor: without any decoding yet.
         dataset: how annotations are read.
         records: not those that the model is scored on.
-        deadline: no image is begun that would probably not be done by then, except the first; None for no limit.
+        deadline: an image is started only if it will probably be finished by then, except for the first; None for no
+            limit.
         fit_deadline: of the fit itself.
     """
     assert not predictor.card.decoding
@@ -87,8 +88,8 @@ def score(
         predictor: the model, its decoding fitted.
         dataset: how annotations are read, and which images the training saw.
         records: that neither training nor model selection saw.
-        deadline: no image is begun after which there would be no time left for some `examples`, except the first four;
-            the order is shuffled by a fixed seed, so that what was scored is an even sample. None for all of them.
+        deadline: an image is started only if time will be left for some `examples`, except for the first four. A fixed
+            seed shuffles the order, so that the scored images are an even sample. None to score all of them.
         on_progress: called with (images done, images in all).
         on_fault: called with each record that cannot be read.
 
@@ -150,14 +151,14 @@ def examples(
         predictor: the model.
         dataset: how annotations are read.
         records: those scored, among others.
-        scores: that they had.
-        deadline: after it there are fewer of each, but at least one.
+        scores: of these records.
+        deadline: if it is too close, there are fewer of each, but at least one.
     """
     by_id = {record.id: record for record in records}
     ranked = _ranked(scores)
 
     def shown(entry: ImageScore) -> Example:
-        image, target = _decoded(predictor, dataset, by_id[entry.id])
+        image, target = read_sample(dataset, by_id[entry.id], predictor.task.target)
         result = predictor.result(image)
         painted = predictor.task.paint(to_rgb8(image), target, result, predictor.classes)
         legend = predictor.task.legend([target], [result], predictor.classes)
@@ -187,7 +188,7 @@ def _ranked(scores: Scores) -> list[ImageScore]:
 
 
 class _Clock:
-    """Tells from the mean time of what is done whether so much more would end after the deadline."""
+    """Predicts from the mean time per item whether more items would end after the deadline."""
 
     def __init__(self, deadline: float | None) -> None:
         self.deadline = deadline
@@ -195,7 +196,7 @@ class _Clock:
         self.done = 0
 
     def over(self, more: int) -> bool:
-        """Say whether `more` of the same would take too long."""
+        """Return whether `more` items would end after the deadline."""
         if self.deadline is None:
             return False
         now = time.monotonic()
@@ -219,18 +220,13 @@ def _seen(predictor: Predictor, dataset: Dataset, records: Sequence[Record], dea
             return
 
 
-def _decoded(predictor: Predictor, dataset: Dataset, record: Record) -> tuple[NDArray[Any], Target]:
-    image = read_image(record.image)
-    return image, predictor.task.target(dataset, record, (image.shape[0], image.shape[1]))
-
-
 def _pair_for(predictor: Predictor, dataset: Dataset, record: Record) -> tuple[NDArray[Any], Target]:
-    """Decode a record that the model can be asked about.
+    """Decode a record, and check that it fits the model.
 
     Raises:
         MaskwrightError: it cannot be read, or its pixel type is not one that the model fits.
     """
-    image, target = _decoded(predictor, dataset, record)
+    image, target = read_sample(dataset, record, predictor.task.target)
     try:
         predictor.check(image)
     except MaskwrightError as error:

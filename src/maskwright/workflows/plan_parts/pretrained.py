@@ -1,4 +1,4 @@
-"""Which published weights a training can start from here. Decides nothing."""
+"""Find the published weights that a training can start from on this machine. Decides nothing."""
 
 from __future__ import annotations
 
@@ -58,6 +58,6 @@ def _published_backbone(pinned: Plan, machine: Machine) -> str:
 
 
 def _own_backbone(name: str) -> str | None:
-    """Return the backbone without which an architecture is not itself, or None where any will do: VGG-16 for FCN-8s."""
+    """Return the backbone that defines an architecture, such as VGG-16 for FCN-8s; None if any backbone will do."""
     usual = find_model(name).default_backbone
     return usual if usual != "compact" and find_backbone(usual).timm is None else None

@@ -58,7 +58,7 @@ def _plain(value: Any) -> Any:
 
 
 def _check_names(plan: Plan) -> None:
-    """Refuse names that no table holds, by the key that they were given for.
+    """Refuse unknown names, and name the key that holds them.
 
     Raises:
         MaskwrightError: such a name.
@@ -84,7 +84,7 @@ def _check_names(plan: Plan) -> None:
 
 
 def _from_file(path: Path) -> tuple[Plan, set[str]]:
-    """Read a plan and what it pins: all that it names. What it gives no reason for is its own decision."""
+    """Read a plan and the keys that it pins, which are all that it names; those without a reason count as its own."""
     base = read_plan(path)
     pins = set(named(base))
     explained = bool(base.reasons)
@@ -98,7 +98,7 @@ def _from_file(path: Path) -> tuple[Plan, set[str]]:
 
 
 def _set_length(base: Plan, pins: set[str], request: PlanRequest, keys: set[str]) -> None:
-    """Put into `base` how long the training lasts; steps that are given leave no room for a budget."""
+    """Set the length of the training in `base`; a given number of steps replaces the budget."""
     if set(LENGTHS) <= keys:
         raise MaskwrightError(
             "`train.steps` and `train.budget_seconds` each set the length of the training: keep one of them"

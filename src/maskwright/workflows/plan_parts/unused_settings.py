@@ -9,6 +9,7 @@ import torch
 from maskwright import models
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan_file import set_keys
+from maskwright.tasks import find_task
 
 if TYPE_CHECKING:
     from maskwright.core.plan import Plan
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 MOMENTUM = {"sgd", "rmsprop"}
 """Optimisers that take one."""
+OF_EVERY_LOSS = {"loss.auxiliary", "loss.full_size"}
+"""Settings of the loss that hold for every task."""
 
 
 def check_unused_settings(plan: Plan, request: PlanRequest) -> None:
@@ -31,6 +34,9 @@ def check_unused_settings(plan: Plan, request: PlanRequest) -> None:
     if discriminator and not plan.adversarial.weight:
         why = "adversarial.weight is 0, so there is no discriminator"
         raise _unused(discriminator[0], why, "adversarial.weight=0.1")
+    own = sorted(key for key in keys if key.startswith("loss.") and key not in OF_EVERY_LOSS)
+    if own and not find_task(plan.task).planned_loss:
+        raise _unused(own[0], f"the task {plan.task} has its own loss", "task=semantic")
     if "loss.auxiliary" in keys and not _has_auxiliary(plan):
         raise _unused("loss.auxiliary", f"{plan.model.name} has no auxiliary heads", "model.aux_levels=[-2]")
     changing = sorted(keys & {"lora.alpha", "lora.decoder"})

@@ -40,7 +40,7 @@ class Found(NamedTuple):
     Attributes:
         pictures: the images.
         failures: each source without any, and the reason.
-        notes: what was passed over that one might have expected.
+        notes: remarks on files that were skipped, though a user might expect them.
     """
 
     pictures: list[Picture]
@@ -51,9 +51,9 @@ class Found(NamedTuple):
 def find_images(sources: Sequence[str | Path], channels: int | None = None) -> Found:
     """Collect the images of all sources, each once, in the order of the sources and sorted within.
 
-    Folders are searched all the way down; what is hidden there, no image by its suffix, or a result of an earlier
-    prediction is passed over, and so are the masks of a data set. Links are images of their own, under their own names.
-    A file given by name is taken whatever it is. A text with `*`, `?` or `[` that is no file is a glob, `**` included.
+    Folders are searched with all their subfolders. Hidden files, files without the suffix of an image, results of
+    earlier predictions and the masks of a data set are skipped. A link counts as an image with its own name. A file
+    given by name is always used. A text with `*`, `?` or `[` that names no file is a glob, which may contain `**`.
 
     A stack (a TIFF of many pages) is one image a page. Where its pages may be the channels of one image, and are as
     many as `channels`, those of the model, it is one image.
@@ -87,7 +87,7 @@ def _pages(picture: Picture, channels: int | None) -> list[Picture]:
     """Return one image a page where the file is a stack; the results of its pages go into a folder `stack.tif`."""
     try:
         pages = count_pages(picture.image.path)
-    except DecodeError:  # reported when the pixels are asked for
+    except DecodeError:  # reported when the pixels are read
         return [picture]
     if pages.number == 1 or (pages.may_be_channels and pages.number == channels):
         return [picture]
@@ -141,9 +141,9 @@ def _reason(path: Path) -> str:
 
 
 def _named(found: list[tuple[Path, PurePosixPath]]) -> list[Picture]:
-    """Give every image a name of its own: short where that is clear, longer only for those that would collide.
+    """Give every image a unique name: short if that is unambiguous, longer only for names that would collide.
 
-    Names are compared without case, because some file systems do not tell it apart.
+    Names are compared without case, because some file systems ignore it.
     """
     if not found:
         return []

@@ -1,4 +1,4 @@
-"""What a verb can refuse by its paths alone. Imports nothing slow, so that a slip of the hand costs no waiting."""
+"""Checks of paths before a verb begins. Imports nothing slow, so that a mistyped path is reported at once."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
 
 def check_training(root: Path, request: PlanRequest, out: Path | None = None) -> None:
-    """Check what a training is planned from, and where it shall be written.
+    """Check the inputs of a training, and the folder that it will write.
 
     Raises:
-        MaskwrightError: no data, no such plan or model, or a run folder that cannot be begun.
+        MaskwrightError: no data, no such plan or model, or a run folder that cannot be used.
     """
     existing(root)
     if request.plan_file is not None:
         read_plan(request.plan_file)
     if request.from_run is not None:
-        model_file(request.from_run)
+        model_file(request.from_run, "from_run")
     if request.weights is not None:
-        existing(request.weights)
-    if out is not None and os.environ.get("RANK", "0") == "0":  # the others may come when the first has begun the run
+        existing(request.weights, "model.weights")
+    if out is not None and os.environ.get("RANK", "0") == "0":  # the first process may have created it already
         check_out(out)
 
 
 def check_resuming(run: Path, root: Path | None, request: PlanRequest, out: Path | None = None) -> None:
-    """Check what a training is resumed from.
+    """Check the run that a training resumes.
 
     Raises:
-        MaskwrightError: no run, no data where they should be, or more than a resumed run can honour.
+        MaskwrightError: no run, no data at the given path, or settings that a resumed run cannot use.
     """
     check_resume(request, out)
     check_run(run)
@@ -46,7 +46,7 @@ def check_resuming(run: Path, root: Path | None, request: PlanRequest, out: Path
 
 
 def check_model(run: Path, root: Path | None = None, out: Path | None = None) -> None:
-    """Check the model that is to be used, the data that it is used on, and the folder for what is written.
+    """Check the model, the data to use it on, and the output folder.
 
     Raises:
         MaskwrightError: no model, no data, or a file in the folder's way.

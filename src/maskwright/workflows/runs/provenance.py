@@ -36,15 +36,15 @@ def environment(dataset: Dataset) -> dict[str, str]:
 def data_hash(dataset: Dataset) -> str:
     """Sum up the data in eight hex digits: the classes, and each image and annotation.
 
-    Of an image its id counts, of every file its size and its first 64 KiB (of a stack once), and of objects read from
-    a table all. Whole files would take longer than all else that a short training does before its first step, where
-    the data are large; so a change behind the first 64 KiB that leaves the size alone goes unseen.
+    The hash covers the id of each image, the size and the first 64 KiB of each file (of a stack once), and all objects
+    read from tables. If the data are large, reading whole files would take longer than everything else before the first
+    step of a short training. So a change after the first 64 KiB that keeps the size goes unnoticed.
     """
     classes = (dataset.classes.names, sorted(dataset.value_to_index.items()), sorted(dataset.color_to_index.items()))
     total = zlib.crc32(repr(classes).encode())
     summed: set[Path] = set()
     for record in dataset.records:
-        total = zlib.crc32(record.id.encode(), total)
+        total = zlib.crc32(record.id.encode(errors="surrogatepass"), total)
         paths = [record.image.path]
         if isinstance(record.annotation, MaskFile):
             paths.append(record.annotation.path)

@@ -1,4 +1,4 @@
-"""The run folder: what one training writes, and how a later command finds its way back in. Trains nothing."""
+"""The run folder: the files of one training, and how later commands read them. Trains nothing."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ FILES = (PLAN, SPLIT, DATA, FINGERPRINT, ENVIRONMENT, METRICS, MODEL_FILE, REPOR
 BEGUN = (SPLIT, DATA, FINGERPRINT, ENVIRONMENT)
 """What `begin` writes, in this order, before the plan makes it a run."""
 FOLDERS = ("checkpoint", "tensorboard", "wandb")
-# Some file systems, of the network or of FUSE, have no locks: there two trainings are not told apart.
+# Some network and FUSE file systems have no locks: two trainings in one folder go unnoticed there.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 @dataclass(frozen=True)
 class Material:
-    """What a training feeds on.
+    """The data of a training.
 
     Attributes:
         dataset: usable records, each with its split.
@@ -53,15 +53,15 @@ class Material:
 
 @contextlib.contextmanager
 def claimed(out: Path | None, root: Path) -> Iterator[Path]:
-    """Yield `new_folder`, meanwhile ours alone; what fails in there leaves nothing behind.
+    """Yield `new_folder`, locked for this process; after an error inside, nothing remains of it.
 
     Raises:
-        MaskwrightError: see `new_folder`; or another training begins there.
+        MaskwrightError: see `new_folder`; or another training has just started there.
     """
     there = out is not None and out.is_dir()
     run = new_folder(out, root)
     with locked(run):
-        check_out(run)  # another one may have been quick
+        check_out(run) # another training may have been faster
         try:
             yield run
         except BaseException:
@@ -71,7 +71,7 @@ def claimed(out: Path | None, root: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Hold a lock on the folder itself: it ends with the process, however that ends. Windows has none on folders.
+    """Hold a lock on the folder itself, which the system releases when the process ends. Windows cannot lock folders.
 
     Raises:
         MaskwrightError: another training holds it.
@@ -96,7 +96,7 @@ def locked(run: Path) -> Iterator[None]:
 
 
 def undo(run: Path, *, keep: bool) -> None:
-    """Remove what was begun in a folder that held nothing of the kind before (`check_out`).
+    """Remove the files of a run from a folder that held no run before (`check_out`).
 
     Args:
         run: the folder.
@@ -107,15 +107,15 @@ def undo(run: Path, *, keep: bool) -> None:
     for name in FOLDERS:
         shutil.rmtree(run / name, ignore_errors=True)
     if not keep:
-        with contextlib.suppress(OSError):  # Somebody else's file came in meanwhile.
+        with contextlib.suppress(OSError): # Another program has created a file there meanwhile.
             run.rmdir()
 
 
 def new_folder(out: Path | None, root: Path) -> Path:
     """Make a run folder that holds no run yet: `out`, or the next free one below `runs/`.
 
-    It is made at once: of two trainings begun together each gets its own, and a place that cannot be written is
-    better heard of now than after the planning.
+    The folder is created at once, so that two trainings started together get one each, and a folder that cannot be
+    written is reported before the planning.
 
     Raises:
         MaskwrightError: `out` holds a run already, is a file, or cannot be written.
@@ -150,7 +150,7 @@ def check_out(out: Path) -> None:
 
 
 def _is_split(path: Path) -> bool:
-    """Tell a split of ours, which is always whole, from a file of the user's by what is in it."""
+    """Return whether a file is a split of ours, which is always complete, and not a file of the user's."""
     try:
         entries = read_json(path).values()
     except (MaskwrightError, OSError, TypeError, ValueError):
@@ -159,7 +159,7 @@ def _is_split(path: Path) -> bool:
 
 
 def check_run(run: Path) -> None:
-    """Refuse to resume what is no run.
+    """Refuse to resume a folder that is not a run.
 
     Raises:
         MaskwrightError: missing, or no folder that a training began.
@@ -171,7 +171,7 @@ def check_run(run: Path) -> None:
 
 
 def _next_free(name: str) -> Path:
-    """Make the first of runs/NAME-001, runs/NAME-002 ... that is not there."""
+    """Create the first of runs/NAME-001, runs/NAME-002, ... that does not exist."""
     for number in itertools.count(1):
         run = Path("runs", f"{name}-{number:03d}")
         try:
@@ -188,7 +188,7 @@ def _next_free(name: str) -> Path:
 
 
 def begin(run: Path, plan: Plan, found: Fingerprint, material: Material, read: ReadOptions) -> None:
-    """Write down, before the first step, all that a resumed training needs.
+    """Write, before the first step, everything that a resumed training needs.
 
     Raises:
         MaskwrightError: the folder cannot be written.
@@ -212,7 +212,7 @@ def begin(run: Path, plan: Plan, found: Fingerprint, material: Material, read: R
 
 
 def reopen(run: Path, root: Path | None = None) -> tuple[Plan, Material]:
-    """Read back what `begin` wrote.
+    """Read the files that `begin` wrote.
 
     Args:
         run: the folder.
@@ -244,14 +244,14 @@ def read_options(data: Mapping[str, Any]) -> ReadOptions:
 
 
 def _clear_strays(run: Path) -> None:
-    """Remove what a kill left of files that were being written (`core.files`); the files themselves are whole."""
+    """Remove the temporary files that a killed process left (`core.files`); the files themselves are complete."""
     for stray in run.glob(".*"):
         if any(stray.name.startswith(f".{name}.") for name in FILES):
             stray.unlink(missing_ok=True)
 
 
 def with_known_splits(dataset: Dataset, entries: Mapping[str, Mapping[str, Any]]) -> Dataset:
-    """Keep the records that a run used, each in the part and group that the run had it in."""
+    """Keep the records that a run used, each with the split and group that it had there."""
     records = tuple(
         replace(record, split=entries[record.id]["split"], group=entries[record.id]["group"])
         for record in dataset.records

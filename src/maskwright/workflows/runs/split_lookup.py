@@ -1,4 +1,4 @@
-"""Which images a training has seen, told from its run folder when it is judged later. Predicts nothing."""
+"""Find out from a run folder which images its training has seen. Predicts nothing."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def reading(home: Path) -> ReadOptions:
 
 
 def like_training(home: Path, dataset: Dataset) -> tuple[Dataset, list[str]]:
-    """Put each record into the part in which the training had it, so that no image it saw is called a test image.
+    """Give each record the split that it had in the training, so that no image it saw counts as a test image.
 
-    Records are recognised by their ids, wherever the data lie now, also from a folder above or below the training's.
-    One that the training did not know is unseen, and a test image.
+    Records are recognised by their ids, wherever the data are now, also from a folder above or below that of the
+    training. A record that the training did not know is a test image.
 
     Args:
         home: the run folder, or where else the model file lies.
         dataset: as it was read.
 
     Returns:
-        The records with their parts and groups, and what one should know about how they came by them.
+        The records with their splits and groups, and notes on where these come from.
     """
     if not (home / run_folder.SPLIT).exists():
         note = "the training images of this model are unknown; if some of these are among them, the scores are too good"
@@ -67,11 +67,11 @@ def like_training(home: Path, dataset: Dataset) -> tuple[Dataset, list[str]]:
 
 
 def with_groups(home: Path, records: Sequence[Record]) -> tuple[tuple[Record, ...], list[str]]:
-    """Give groups to those records that have none: by the run's own pattern where it fits, else by sequences found.
+    """Give groups to records without one: by the pattern of the run if it matches, otherwise by the sequences found.
 
     Args:
         home: the run folder, or where else the model file lies.
-        records: those that judge.
+        records: those to be scored.
 
     Returns:
         The records, and which sequences were found.
@@ -100,7 +100,7 @@ def _placed(record: Record, entry: Mapping[str, Any] | None) -> Record:
 
 
 def _entry(record: Record, entries: Entries, endings: Entries) -> Mapping[str, Any] | None:
-    """Find what the run says of a record: by its id, by an id that ends in it, or by the end of its own."""
+    """Find the run's entry for a record: by its id, by an id that ends with it, or by the end of its own id."""
     parts = record.id.split("/")
     tails = ("/".join(parts[place:]) for place in range(1, len(parts)))
     exact = entries.get(record.id) or endings.get(record.id)
@@ -108,7 +108,7 @@ def _entry(record: Record, entries: Entries, endings: Entries) -> Mapping[str, A
 
 
 def _endings(entries: Entries) -> Entries:
-    """Return the entries by each shorter ending of their ids; where several share one, the most seen one stands."""
+    """Return the entries by every ending of their ids; if several share one, the one seen most in training wins."""
     found: dict[str, Mapping[str, Any]] = {}
     for split in reversed(SPLITS):
         for name, entry in entries.items():

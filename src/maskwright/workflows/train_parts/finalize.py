@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Outcome:
-    """What a training ended with, as far as metrics and report speak of it."""
+    """Result of a training, as shown in metrics and report."""
 
     best: Best
     schedule: Schedule

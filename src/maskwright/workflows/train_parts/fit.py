@@ -1,4 +1,4 @@
-"""Fit one planned training: network, batches, validation and clock handed to the loop. Scores and reports nothing."""
+"""Fit one planned training: hand network, batches, validation and clock to the loop. Scores and reports nothing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
     """Run the loop to its end."""
     plan, dataset, task = training.plan, training.material.dataset, training.task
     torch.manual_seed(int(generator(plan.seed, "weights").integers(2**62)))
-    resumed = checkpoint.exists(training.run)
+    resumed = checkpoint.load(training.run) is not None
     segmenter, notes = first_network(plan, training.groups, dataset.classes.names, resumed=resumed)
     for sentence in (_network(plan, trained_share(segmenter).whole, resumed=resumed), *notes):
         training.on_event(Note(sentence))
@@ -91,7 +91,7 @@ def _network(plan: Plan, parameters: int, *, resumed: bool) -> str:
 
 @contextlib.contextmanager
 def _stream(training: TrainingRun, samples: TrainingCrops, step: int) -> Iterator[Iterator[Batch]]:
-    """Open the stream of batches from a step on, as normalised tensors on the device."""
+    """Open the stream of batches, beginning at a step, as normalised tensors on the device."""
     fabric, data = training.fabric, training.plan.data
     share = ProcessShare(fabric.global_rank, fabric.world_size)
     mean = torch.tensor(data.mean, device=fabric.device).reshape(1, -1, 1, 1)
@@ -127,7 +127,7 @@ def _validation_pairs(training: TrainingRun) -> list[tuple[NDArray[np.uint8], Ta
 
 
 def _seconds_for_steps(training: TrainingRun) -> float | None:
-    """Return what the budget leaves for the steps, after what has been spent and before the evaluation."""
+    """Return the seconds left for the steps: the budget without the time spent and the evaluation."""
     deadline = training.budget.deadline
     if deadline is None:
         return None
@@ -135,7 +135,7 @@ def _seconds_for_steps(training: TrainingRun) -> float | None:
 
 
 def _evaluation_seconds(training: TrainingRun) -> float:
-    """Estimate the evaluation by doing it, untrained, on two images."""
+    """Estimate the seconds of the evaluation by scoring two images with an untrained network."""
     records, val = training.part("test") or training.part("val"), training.part("val")
     budget = training.budget.seconds
     if not records or budget is None:

@@ -24,22 +24,23 @@ if TYPE_CHECKING:
 def first_network(
     plan: Plan, groups: Sequence[Channels], names: Sequence[str], *, resumed: bool
 ) -> tuple[models.Segmenter, list[str]]:
-    """Build the network that a training begins with, and say in sentences where it comes from and what is trained.
+    """Build the initial network of a training, and describe where its weights come from and what is trained.
 
     Args:
         plan: of the training.
         groups: channels that the network emits.
         names: of the classes.
-        resumed: a checkpoint will overwrite the weights: no reason to read any, or to ask the hub once more.
+        resumed: a checkpoint will overwrite the weights, so none are read and the hub is not asked again.
 
     Raises:
-        MaskwrightError: weights that are out of reach or do not fit.
+        MaskwrightError: the weights cannot be had or do not fit.
     """
-    notes = []
+    notes: list[str] = []
     weights = None if plan.model.weights is None or resumed else Path(plan.model.weights)
     whole = weights is not None and is_whole_model(weights)
     model = plan.model.plain() if resumed or whole else plan.model
     segmenter = models.create_from_plan(model, groups, plan.data.channels)
+    notes += [] if resumed else segmenter.backbone.notes
     if whole:
         assert weights is not None
         notes.append(str(take_over(segmenter, plan.model, names, weights)))
@@ -50,7 +51,7 @@ def first_network(
 
 
 def trained_parts(segmenter: models.Segmenter, plan: Plan) -> str:
-    """Say how much of a network is trained, and until when."""
+    """Describe how much of a network is trained, and until when."""
     freezer = Freezer(segmenter, plan.optim.freeze)
     freezer.at(0)
     first = lora.trained_share(segmenter)
@@ -64,7 +65,7 @@ def trained_parts(segmenter: models.Segmenter, plan: Plan) -> str:
 def last_network(
     plan: Plan, groups: Sequence[Channels], weights: Mapping[str, Tensor], steps: int
 ) -> tuple[models.Segmenter, lora.TrainedShare]:
-    """Build the network that a training ended with, and count what of it was trained; LoRA is merged.
+    """Build the final network of a training, with LoRA merged, and count how much of it was trained.
 
     Args:
         plan: of the training.
@@ -78,5 +79,5 @@ def last_network(
     share = lora.trained_share(segmenter)
     segmenter.load_state_dict(dict(weights))
     lora.merge(segmenter)
-    segmenter.set_progress(1.0)  # what grows with the training is whole now, also where the budget ended it early
+    segmenter.set_progress(1.0)  # what grows with the training is complete now, even if the budget ended it early
     return segmenter, share

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class PostprocessFit:
-    """What was fitted to follow the network.
+    """The postprocessors that were fitted.
 
     Attributes:
-        kept: what the model shall hold of it.
-        shown: what the report's plan shows.
-        metrics: name -> what was found on validation images, for metrics.json.
+        kept: their settings for the model file.
+        shown: their settings in the plan of the report.
+        metrics: name -> result on validation images, for metrics.json.
         notes: sentences for the report.
         reasons: key of the plan -> why it is as shown.
     """
@@ -35,7 +35,7 @@ class PostprocessFit:
 
 
 def fit_postprocessors(training: TrainingRun, predictor: Predictor) -> PostprocessFit:
-    """Fit what the plan wants, each on validation images."""
+    """Fit the postprocessors in the plan on validation images."""
     fit = PostprocessFit()
     for name, start in training.plan.postprocess:
         if start is not None:

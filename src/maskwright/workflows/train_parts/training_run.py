@@ -1,4 +1,4 @@
-"""One training, ready to run: what its parts have in common. Trains nothing."""
+"""One training, ready to run: the data that its parts share. Trains nothing."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class TrainingRun:
 
     def card(self) -> Card:
         """Describe the model."""
-        plan, classes = self.plan, self.material.dataset.classes
+        plan, classes, reading = self.plan, self.material.dataset.classes, self.material.dataset.reading
         return Card(
             task=plan.task,
             channels=self.groups,
@@ -79,5 +79,7 @@ class TrainingRun:
             classes=CardClasses.of(classes),
             data=plan.data,
             dtypes=sorted(self.fingerprint.dtypes),
+            nodata=reading.nodata,
+            upright=reading.upright,
             predict=plan.predict,
         )

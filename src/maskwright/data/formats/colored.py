@@ -1,0 +1,159 @@
+"""Masks whose colours give the class: real colours, or those of palettes. Knows no values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
+from maskwright.data.formats.entries import Meaning, classes_of, split_ignored
+from maskwright.data.formats.evidence import has_thin_colors
+from maskwright.data.formats.scan import Scan
+from maskwright.data.formats.tables import Entry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maskwright.core.read_options import ReadOptions
+    from maskwright.data.formats.table_lines import Color
+    from maskwright.data.formats.tables import ClassTable
+
+_MOST_COLORS = 255
+_HIGHEST_ID = 63
+
+
+def by_color(table: ClassTable | None, scan: Scan) -> bool:
+    """Tell whether colours give the class: real colours, or those of a palette or greys that the table lists.
+
+    Where palettes show one value in several colours, the colours count if the table lists them, or if there is no
+    table and there are no more colours than values; the values count if the table lists these.
+
+    Raises:
+        MaskwrightError: palettes differ, and nothing tells which of the two counts.
+    """
+    if scan.colored:
+        return True
+    differing = _differing_palettes(scan)
+    if table is not None and table.colored and _lists(table, scan):
+        ids = {entry.id for entry in table.entries}
+        return differing is not None or not (table.numbered and set(scan.values) - {255} <= ids)
+    if differing is None or (table is not None and table.numbered):
+        return False
+    colors = {color for held in scan.held for color in held.colors.values()}
+    if table is None and len(colors) <= len(scan.values):
+        return True
+    raise MaskwrightError(
+        f"{differing}, so it is unclear whether values or colours tell the class: if colours do, list them in "
+        "classes.csv (name,r,g,b); if values do, list them in classes.txt (id,name)"
+    )
+
+
+def _lists(table: ClassTable, scan: Scan) -> bool:
+    """Tell whether a table lists every colour that palettes and greys show; 255 in a palette need not be listed."""
+    shown = {
+        held.colors.get(value, (value, value, value))
+        for held in scan.held
+        for value in held.values
+        if value != 255 or not held.colors
+    }
+    return shown <= {entry.color for entry in table.entries}
+
+
+def _differing_palettes(scan: Scan) -> str | None:
+    """Say which two masks show one value in two colours; None if the palettes agree."""
+    first = scan.palette
+    for held in scan.held:
+        for value, color in held.colors.items():
+            if first[value] != color:
+                other = next(one.mask for one in scan.held if one.colors.get(value) == first[value])
+                shown = ", ".join(map(str, first[value])), ", ".join(map(str, color))
+                return (
+                    f"the palette of {other} shows the value {value} in the colour ({shown[0]}), but that of "
+                    f"{held.mask} in ({shown[1]})"
+                )
+    return None
+
+
+def agreed_palette(table: ClassTable | None, scan: Scan) -> dict[int, Color]:
+    """Return the colour that each value must have.
+
+    It is that of the table if palettes show its colours; none if a table lists the values alone, or palettes differ.
+    """
+    if table is not None and table.colored and set(scan.palette.values()) <= {entry.color for entry in table.entries}:
+        return {entry.id: entry.color for entry in table.entries if entry.color is not None and 0 <= entry.id < 256}
+    if (table is not None and table.numbered) or _differing_palettes(scan) is not None:
+        return {}
+    return scan.palette
+
+
+def ids_in_channel(scan: Scan) -> tuple[int, Scan] | None:
+    """Return the only channel that is not black and its values as a scan, if they are low enough to be class ids.
+
+    Driving simulators write masks in this way.
+    """
+    for channel in range(3) if scan.colored else ():
+        values = Counter({color[channel]: pixels for color, pixels in scan.colors.items()})
+        if (
+            len(scan.painted) == scan.looked
+            and max(values) <= _HIGHEST_ID
+            and all(sum(color) == color[channel] for color in scan.colors)
+        ):
+            holders = Counter(dict.fromkeys(values, scan.looked))
+            return channel, Scan(scan.masks, scan.looked, scan.looked, values, holders)
+    return None
+
+
+def meaning_of_colors(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: Path) -> Meaning:
+    """Decide what colours mean.
+
+    Raises:
+        MaskwrightError: options for values, a table without some of the colours, or too many colours without a table.
+    """
+    if options.ignore is not None or options.map:
+        raise MaskwrightError(
+            f"{masks} holds colour masks, but `read.ignore` and `read.map` apply to values: list the colours in "
+            "classes.csv (name,r,g,b) and name the one to ignore 'void'"
+        )
+    if table is not None and table.colored:
+        kept, ignored, note = split_ignored(table.entries, options)
+        notes = (f"{len(table.entries)} names and colours from {table.path.name}", *note)
+    else:
+        _require_complete(table)
+        kept, ignored = _found_colors(scan, masks), ()
+        notes = (f"{len(kept)} colours found in the masks",)
+        if table is not None:
+            notes = (*notes, f"{table.path.name} lists no colours and was not used")
+    colors = {entry.color: index for index, entry in enumerate(kept) if entry.color is not None}
+    colors |= {entry.color: IGNORE for entry in ignored if entry.color is not None}
+    if 255 in scan.palette:
+        colors.setdefault(scan.palette[255], IGNORE)
+    return Meaning("color", classes_of(kept, None if table is None else table.path), colors=colors, notes=notes)
+
+
+def _require_complete(table: ClassTable | None) -> None:
+    without = [entry.name for entry in table.entries if entry.color is None] if table is not None else []
+    if table is not None and len(without) < len(table.entries):
+        raise MaskwrightError(
+            f"{table.path} gives {without[0]!r} no colour, but gives other classes one, and the masks hold colours: "
+            "add it"
+        )
+
+
+def _found_colors(scan: Scan, masks: Path) -> tuple[Entry, ...]:
+    """Name the colours `class-1`, `class-2`, ... in the order of their values; black is the background."""
+    found = Counter(scan.colors)
+    for held in scan.held:
+        found.update(held.colors.values())
+    count = len(found)
+    if scan.lossy * 2 > scan.looked or count > _MOST_COLORS or has_thin_colors(scan):
+        raise MaskwrightError(
+            f"{masks} holds {'over ' if count > 4000 else ''}{count} different colours, and "
+            "no table lists the classes: the files may be photographs, or masks saved as JPEG or resized with "
+            "interpolation. Export the masks again as PNG, or add a classes.csv (name,r,g,b)"
+        )
+    entries: list[Entry] = []
+    for color in sorted(found):
+        number = len(entries) + (0 if (0, 0, 0) in found else 1)
+        entries.append(Entry(len(entries), "background" if not any(color) else f"class-{number}", color))
+    return tuple(entries)

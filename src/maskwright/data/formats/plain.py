@@ -1,0 +1,176 @@
+"""Values that were not drawn as class ids: no data, interpolated edges, ids shifted by one. Knows no colours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from maskwright.core.classes import IGNORE, Classes
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.records import Fault
+from maskwright.data.formats.entries import Meaning, classes_of, with_map
+from maskwright.data.formats.evidence import interpolation
+from maskwright.data.formats.tables import Entry
+from maskwright.data.readers import NO_DATA
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maskwright.core.read_options import ReadOptions
+    from maskwright.data.formats.scan import Scan
+    from maskwright.data.formats.tables import ClassTable
+
+_WHITE = 255
+_MOST_MAPPED = 9
+
+
+def with_nodata(
+    table: ClassTable | None, scan: Scan, options: ReadOptions, masks: Path
+) -> tuple[ReadOptions, tuple[Fault, ...]]:
+    """Map the values that mean "no data", and that neither table nor options name, as if the user had.
+
+    Returns:
+        The options with these values ignored, or mapped to 0 where they surround the only class; and a note.
+    """
+    ids = {entry.id for entry in table.entries} if table else set()
+    explained = options.ignored() | set(options.map)
+    found = (scan.nodata | ({-1} & scan.values.keys())) - ids - explained
+    mapped: dict[int, int | Literal["ignore"]] = {}
+    for value in sorted(found):
+        beside = {other for held in scan.held if value in held.values for other in held.values} - found - explained
+        if value >= 0:
+            beside = scan.values.keys() - found - explained
+        if len(beside) > 1 or (value < 0 and 0 in beside) or (len(ids) > 1 and 0 not in ids):
+            mapped[value] = "ignore"
+        elif value < 0:
+            mapped[value] = 0
+    black = 0 in scan.values and (not ids or 0 in ids)
+    notes = tuple(
+        _nodata_fault(value, scan, masks, target == "ignore", black=black) for value, target in mapped.items()
+    )
+    return replace(options, map={**options.map, **mapped}), notes
+
+
+def _nodata_fault(value: int, scan: Scan, masks: Path, ignored: bool, *, black: bool) -> Fault:
+    share = scan.values[value] / sum(scan.values.values())
+    what = "are NaN" if value == NO_DATA else f"hold {value}"
+    declared = ", which the files declare as no data" if value in scan.nodata and value != NO_DATA else ""
+    other = f"`read.map` {value}=0 makes them what 0 is" if ignored else f"`read.ignore` {value} ignores them"
+    cure = "nothing needs to be done" + (f"; {other}" if value != NO_DATA and (not ignored or black) else "")
+    read = "are ignored" if ignored else "count as the background"
+    return Fault("no-data", "note", masks, f"{share:.1%} of the pixels of the masks {what}{declared}, and {read}", cure)
+
+
+def require_plain(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: Path) -> tuple[int, int] | None:
+    """Check that the masks hold class ids as they were drawn.
+
+    Returns:
+        The two values between which the masks are to be cut; None if they hold class ids.
+
+    Raises:
+        MaskwrightError: the masks are blurred and cannot be cut, or their ids are shifted by one.
+    """
+    _require_unshifted(table, scan, options)
+    cuttable = table is None or len(table.entries) <= 2
+    if scan.lossy * 2 > scan.looked:
+        if scan.blurred and cuttable:
+            return 0, _WHITE
+        if table is None:
+            raise MaskwrightError(
+                f"{masks} holds JPEG-compressed masks, whose values are blurred, and no table lists the true values: "
+                "export the masks again as PNG, or add a classes.csv (name,r,g,b)"
+            )
+        return None
+    named = {_WHITE, *options.map, *options.ignored(), *(entry.id for entry in (table.entries if table else ()))}
+    found = interpolation(scan, named)
+    if found is None:
+        return None
+    if not found.drawn:
+        raise no_classes(masks, f"{len(scan.values.keys() - named)} different values")
+    if found.ends is None or not cuttable:
+        raise MaskwrightError(
+            f"{masks} holds masks of several classes that were saved with interpolation (resized, rotated or "
+            f"anti-aliased): {found.values} values lie only on edges between a lower and a higher value, so no table "
+            "can tell the classes there. Export the masks again at the size of the images, or resize them with nearest "
+            "neighbours; if the values are classes, list all of them in classes.txt (id,name); if the files are "
+            "photographs or measured values, give masks"
+        )
+    return found.ends
+
+
+def no_classes(masks: Path, found: str) -> MaskwrightError:
+    """Build the error for values that cannot be class ids."""
+    return MaskwrightError(
+        f"{masks} holds {found}, and no table names them: if they are object ids, name the folder instances/; if they "
+        "are classes, add a classes.txt; if the files are photographs, give masks"
+    )
+
+
+def softened(
+    table: ClassTable | None, ends: tuple[int, int], options: ReadOptions, masks: Path, faults: tuple[Fault, ...]
+) -> Meaning:
+    """Cut masks of two classes with grey edges at half."""
+    low, high = (0, _WHITE) if ends[0] < 16 and 239 < ends[1] <= _WHITE else ends
+    cut = (low + high + 1) // 2
+    classes = Classes.named(("background", "foreground"))
+    notes = [f"two values with grey edges, thresholded at {cut}"]
+    if table is not None:
+        entries = table.entries
+        notes.insert(0, f"{len(entries)} names from {table.path.name}")
+        if len(entries) == 1:
+            entries = (Entry(0, "background"), *entries)
+            notes.append("background added")
+        classes = classes_of(entries, table.path)
+    values = {value: int(value >= cut) for value in range(256 if high <= _WHITE else 1 << 16)}
+    values = with_map(values | dict.fromkeys(options.ignored(), IGNORE), options)
+    fault = Fault(
+        "soft-mask",
+        "warning",
+        masks,
+        f"the masks hold two values with grey edges (interpolated or compressed); from {cut} on is {classes.names[1]}",
+        "save the masks as 0 and 255 without interpolation, as PNG; if the values are classes, list all of them in "
+        "classes.txt (id,name)",
+    )
+    return Meaning("index", classes, values, notes=tuple(notes), faults=(*faults, fault))
+
+
+def shift_fault(table: ClassTable | None, scan: Scan, options: ReadOptions) -> tuple[Fault, ...]:
+    """Warn where some masks count from 1 and others from 0: those hold one id too many, and never 0."""
+    count = len(table.entries) if table else 0
+    explained = options.ignored() | set(options.map)
+    if table is None or [entry.id for entry in table.entries] != list(range(count)) or count in explained:
+        return ()
+    high = [held for held in scan.held if count in held.values and max(held.values.keys() - {_WHITE}) == count]
+    if len(high) < 2 or any(0 in held.values for held in high):
+        return ()
+    lacking = sum(0 not in held.values for held in scan.held)
+    return (
+        Fault(
+            "shifted-ids",
+            "warning",
+            high[0].mask.path,
+            f"{len(high)} masks hold {count}, which {table.path.name} does not name, and never 0; they, and perhaps "
+            f"all {lacking} masks without 0, seem to count from 1, so each class would get the name of another",
+            f"subtract 1 from the values in these masks; if {count} is no class, use `read.map` {count}=ignore",
+        ),
+    )
+
+
+def _require_unshifted(table: ClassTable | None, scan: Scan, options: ReadOptions) -> None:
+    """Refuse masks that count from 1 to n where a table names 0 to n - 1: each class would get its neighbour's name."""
+    single = table is not None and len(table.entries) == 1
+    count = len(table.entries) + single if table else 0
+    values = {value for value in scan.values if 0 <= value != _WHITE} - options.ignored() - set(options.map)
+    if table is None or [entry.id for entry in table.entries] != list(range(count - single)) or not count:
+        return
+    if 0 in scan.values or max(values, default=0) != count:
+        return
+    first = "background" if single else table.entries[0].name
+    cure = f"begin each line of {table.path.name} with its id, from 1 to {count} (the first is 1,{first})"
+    if count <= _MOST_MAPPED:
+        cure += ", or use " + " ".join(f"`read.map` {value}={value - 1}" for value in range(1, count + 1))
+    raise MaskwrightError(
+        f"{table.path} names the values 0 to {count - 1}, but the masks hold {count} and never 0, so they seem to "
+        f"count from 1, and each class would get the name of another: {cure}; if {count} is no class, use "
+        f"`read.map` {count}=ignore"
+    )

@@ -1,0 +1,97 @@
+"""How the images of a data set are read: the value for no data, and whether EXIF orientations are applied.
+
+Annotation tools differ: most show a photograph upright, and some draw on the pixels as they are stored. The sizes of
+the masks tell, where a photograph lies on its side. All images of a data set are read alike. Decodes no pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from maskwright.core.records import Fault, MaskFile, Reading
+from maskwright.core.resources import cores
+from maskwright.core.text import plural
+from maskwright.data.readers import DecodeError, image_orientation, image_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from maskwright.core.read_options import ReadOptions
+    from maskwright.core.records import Dataset, Record
+
+_STORED = Reading(upright=False)
+_UNTAG = "remove the EXIF orientation from the images (exiftool -Orientation= FILES)"
+
+
+class _Turned(NamedTuple):
+    """A turned image whose annotation is a mask, and which of the two ways of reading it fits the mask's size."""
+
+    record: Record
+    fits_stored: bool
+    fits_upright: bool
+
+
+def with_reading(dataset: Dataset, options: ReadOptions) -> Dataset:
+    """Tell every image how it is read, and add what should be known about that to the faults."""
+    turned = _turned([record for record in dataset.records if isinstance(record.annotation, MaskFile)])
+    as_stored = sum(entry.fits_stored and not entry.fits_upright for entry in turned)
+    as_upright = sum(entry.fits_upright and not entry.fits_stored for entry in turned)
+    upright = as_upright > 0 or as_stored == 0
+    nodata = options.nodata if options.nodata is not None and math.isfinite(options.nodata) else None
+    reading = Reading(nodata, upright)
+    faults = []
+    if not upright:
+        faults = [_stored_note(dataset, len(turned), as_stored)]
+    elif turned and not as_upright:
+        faults = [_unclear(turned)]
+    records = dataset.records
+    if reading != Reading():
+        records = tuple(replace(record, image=replace(record.image, reading=reading)) for record in records)
+    return replace(dataset, records=records, faults=(*dataset.faults, *faults))
+
+
+def _turned(records: Sequence[Record]) -> list[_Turned]:
+    files = {record.image.path: record for record in reversed(records)}  # of a stack, its first page
+    with ThreadPoolExecutor(cores()) as pool:
+        found = list(pool.map(_compared, reversed(files.values())))
+    return [entry for entry in found if entry is not None]
+
+
+def _compared(record: Record) -> _Turned | None:
+    """Compare the sizes of a turned image and its mask; None for an image that is stored upright, or unreadable."""
+    assert isinstance(record.annotation, MaskFile)
+    try:
+        if image_orientation(record.image) == 1:
+            return None
+        wanted = image_size(record.annotation.file)
+        stored = image_size(replace(record.image, reading=_STORED))
+        return _Turned(record, stored == wanted, image_size(record.image) == wanted)
+    except DecodeError:  # reported when the pixels are asked for
+        return None
+
+
+def _stored_note(dataset: Dataset, turned: int, telling: int) -> Fault:
+    return Fault(
+        "read-as-stored",
+        "note",
+        dataset.root,
+        f"{plural(turned, 'image')} would be turned by the EXIF orientation, but the masks fit the pixels as stored "
+        f"(seen by the sizes of {telling}): all images are read as stored, here and by the model",
+        "nothing, if the masks were drawn so; the masks that the model predicts fit the stored pixels too",
+    )
+
+
+def _unclear(turned: Sequence[_Turned]) -> Fault:
+    first = turned[0].record.image
+    are = "1 image is" if len(turned) == 1 else f"{len(turned)} images are"
+    return Fault(
+        "unclear-orientation",
+        "warning",
+        first.path.parent,
+        f"{are} turned by the EXIF orientation (such as {first.name}), and the sizes cannot tell whether the masks "
+        "were drawn on the upright image or on the pixels as stored: upright is assumed",
+        f"compare one of them with its mask; if the mask was drawn on the pixels as stored, {_UNTAG}",
+    )
