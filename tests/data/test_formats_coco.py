@@ -328,6 +328,28 @@ def test_files_over_the_same_images_are_joined(tmp_path):
     assert "in one.json and two.json; all objects are used" in fault.message
 
 
+def test_files_that_contradict_each_other_are_told(tmp_path):
+    photo(tmp_path / "a.jpg", size=SIZE)
+    write_json(tmp_path / "new.json", [annotation(1, 3, [BIG])])
+    write_json(tmp_path / "old.json", [annotation(1, 3, [ELSEWHERE])])
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("annotated-twice", "warning", "old.json")
+    assert "in new.json and old.json, which outline other objects of the same class" in fault.message
+    (tmp_path / "old.json").unlink()
+    assert read_dataset(tmp_path).faults == ()
+
+
+def test_panoptic_masks_are_refused(tmp_path):
+    photo(tmp_path / "images" / "a.jpg", size=SIZE)
+    write(tmp_path / "panoptic" / "a.png", labels([0, 1], SIZE))
+    document = {"images": [], "categories": [], "annotations": [{"file_name": "a.png", "segments_info": []}]}
+    (tmp_path / "panoptic.json").write_text(json.dumps(document))
+    with pytest.raises(MaskwrightError, match=r"panoptic\.json is in COCO's panoptic format"):
+        read_dataset(tmp_path)
+    make(tmp_path, [annotation(1, 3, [BIG])])
+    assert len(read_dataset(tmp_path).records) == 1
+
+
 def test_an_image_in_two_splits_is_told(tmp_path):
     photo(tmp_path / "a.jpg", size=SIZE)
     for split in ("train", "val"):

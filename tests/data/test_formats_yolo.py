@@ -194,6 +194,52 @@ def test_label_files_without_an_image(tmp_path):
     assert (fault.kind, fault.path.name) == ("unpaired", "val1.txt")
 
 
+def test_names_that_do_not_match_are_no_background(tmp_path):
+    make(tmp_path)
+    (tmp_path / "labels" / "val" / "val1.txt").rename(tmp_path / "labels" / "val" / "val 1.txt")
+    dataset = read_dataset(tmp_path)
+    assert [record.image.path.name for record in dataset.records] == ["train0.jpg", "train1.jpg", "val0.jpg"]
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("unpaired", "warning", "val 1.txt")
+    assert "1 image, such as val1.jpg, no label file; none is used" in fault.message
+
+
+@pytest.mark.parametrize("name", ["VAL1.txt", "val1.TXT"])
+def test_label_files_in_another_case(tmp_path, name):
+    make(tmp_path)
+    (tmp_path / "labels" / "val" / "val1.txt").rename(tmp_path / "labels" / "val" / name)
+    dataset = read_dataset(tmp_path)
+    assert dataset.faults == ()
+    assert [int((read_pair(dataset, record)[1] == 2).sum()) for record in dataset.records] == [100] * 4
+
+
+def test_one_label_file_for_two_images(tmp_path):
+    make(tmp_path)
+    photo(tmp_path / "images" / "val" / "val1.png", size=SIZE)
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("ambiguous-name", "warning", "val1.txt")
+    assert "val1.txt is the label file of both val1.jpg and val1.png" in fault.message
+
+
+def test_most_images_without_a_label_file_are_a_warning(tmp_path):
+    make(tmp_path)
+    for name in ("train/train0", "train/train1", "val/val0"):
+        (tmp_path / "labels" / f"{name}.txt").unlink()
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity) == ("unpaired", "warning")
+    assert "3 of 4 images, such as train0.jpg, have no label file and count as background" in fault.message
+
+
+def test_labels_that_count_from_one(tmp_path):
+    text = LEFT.replace("0", "1", 1) + CORNER.replace("1", "2", 1)
+    with pytest.raises(MaskwrightError, match=r"as if they counted from 1: number the names from 1 in data\.yaml"):
+        read_dataset(make(tmp_path, text))
+    dataset = read_dataset(make(tmp_path, text, names="{1: a, 2: b}"))
+    assert dataset.classes.names == ("background", "a", "b")
+    assert dataset.faults == ()
+    assert np.bincount(read_pair(dataset, dataset.records[0])[1].ravel()).tolist() == [400, 300, 100]
+
+
 def test_an_image_in_two_splits_is_told(tmp_path):
     make(tmp_path)
     (tmp_path / "data.yaml").write_text("train: images\nval: images/val\nnames: [a, b]\n")

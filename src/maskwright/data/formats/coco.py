@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import Dataset, Split
 
 _MARKS = ('"images"', '"annotations"', '"categories"', '"segmentation"')
+_PANOPTIC_MARKS = ('"images"', '"annotations"', '"categories"', '"segments_info"')
 
 
 class _Part(NamedTuple):
@@ -38,8 +39,8 @@ class _Part(NamedTuple):
 
 def detect(root: Path) -> str | None:
     """Name the JSON files that hold COCO's keys; the files are searched for the keys and not parsed."""
-    names = [record_id(root, path) if path != root else path.name for path in _json_files(root)]
-    return ", ".join(names) or None
+    paths = _json_files(root) or _json_files(root, _PANOPTIC_MARKS)
+    return ", ".join(record_id(root, path) if path != root else path.name for path in paths) or None
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:
@@ -56,6 +57,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     instances = [path for path in found if path.name.startswith("instances")]
     paths = instances or found
     if not paths:
+        _refuse_panoptic(root)
         raise MaskwrightError(
             f"{root} holds no COCO JSON file with outlines (keys images, annotations with segmentation, categories): "
             "give the file itself, or the folder that holds annotations/"
@@ -82,9 +84,18 @@ def _base(root: Path) -> Path:
     return root.parent.parent if root.parent.name.lower() in {"annotations", "annotation", "labels"} else root.parent
 
 
-def _json_files(root: Path) -> list[Path]:
+def _json_files(root: Path, marks: tuple[str, ...] = _MARKS) -> list[Path]:
     paths = few(root, ".json") if root.is_dir() else [root] if root.suffix.lower() == ".json" else []
-    return [path for path in paths if holds(path, _MARKS)]
+    return [path for path in paths if holds(path, marks)]
+
+
+def _refuse_panoptic(root: Path) -> None:
+    path = next(iter(_json_files(root, _PANOPTIC_MARKS)), None)
+    if path is not None:
+        raise MaskwrightError(
+            f"{path} is in COCO's panoptic format, whose masks number segments and not classes: export COCO instances, "
+            "or give a folder that holds only the images and masks of class ids"
+        )
 
 
 def _nothing_found(base: Path, parts: list[_Part], faults: list[Fault]) -> MaskwrightError:

@@ -6,6 +6,7 @@ Shared by the formats of drawn shapes, each of which reads its own files. Knows 
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from maskwright.core.classes import IGNORE, Classes, require_distinct
@@ -159,17 +160,35 @@ def _joined(drawn: Sequence[DrawnImage]) -> tuple[list[DrawnImage], list[Fault]]
             size = next(iter(sizes), None)
             split = next((entry.split for entry in entries if entry.split), None)
             found.append(first._replace(objects=list(objects.values()), size=size, split=split))
-    if several:
-        message = f"{plural(len(several), 'image')}, such as {several[0][0].image.name}, are annotated more than once"
-        where = f"in {_sources(several[0])}; all objects are used"
-        cure = "if they repeat the same objects, remove one of them"
-        faults.append(Fault("annotated-twice", "note", several[0][-1].source, f"{message}, {where}", cure))
+    faults += _several(several)
     torn = [entries for entries in several if len({entry.split for entry in entries} - {None}) > 1]
     if torn:
         message = f"{plural(len(torn), 'image')}, such as {torn[0][0].image.name}, are in several splits"
         cure = "list each image in one split"
         faults.append(Fault("split-overlap", "warning", torn[0][-1].source, f"{message}; the first one counts", cure))
     return found, faults
+
+
+def _several(joined: Sequence[Sequence[DrawnImage]]) -> Iterable[Fault]:
+    """Report images of several files; files that outline one class differently may be versions of each other."""
+    torn = [entries for entries in joined if _contradict(entries)]
+    for kind, those in (("warning", torn), ("note", [entries for entries in joined if entries not in torn])):
+        if not those:
+            continue
+        message = f"{plural(len(those), 'image')}, such as {those[0][0].image.name}, are annotated more than once"
+        where = f"in {_sources(those[0])}"
+        if kind == "warning":
+            where += ", which outline other objects of the same class"
+        cure = "if one of them is an older version, remove it"
+        yield Fault("annotated-twice", kind, those[0][-1].source, f"{message}, {where}; all objects are used", cure)
+
+
+def _contradict(entries: Sequence[DrawnImage]) -> bool:
+    """Tell whether two entries each hold an object of the same class that the other does not hold."""
+    keys = [{_key(shape) for shape in entry.objects} for entry in entries]
+    return any(
+        {key[0] for key in one - other} & {key[0] for key in other - one} for one, other in combinations(keys, 2)
+    )
 
 
 def _sources(entries: Iterable[DrawnImage]) -> str:

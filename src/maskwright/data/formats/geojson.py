@@ -13,7 +13,7 @@ from maskwright.data.formats.annotation_files import below, masks_pair, parsed, 
 from maskwright.data.formats.drawn import class_list, dataset_of
 from maskwright.data.formats.located import Images, Search, split_of
 from maskwright.data.formats.map_place import in_pixels
-from maskwright.data.formats.shapes import Drawing, DrawnImage, outlined, ring_area
+from maskwright.data.formats.shapes import Drawing, DrawnImage, box_around, outlined, ring_area
 from maskwright.data.readers import image_size
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _MARKS = ('"geometry"', '"coordinates"')
 _CLASS_KEYS = ("classification", "class", "class_name", "classname", "label", "category", "type", "name")
 _UNNAMED = "object"
-_LINES = {"Point", "MultiPoint", "LineString", "MultiLineString"}
 
 Feature = dict[str, Any]
 
@@ -67,8 +66,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             drawn.append(DrawnImage(image, path, moved, size, split_of(search.images.base, image)))
         except MaskwrightError as error:
             faults.append(unreadable(path, error))
-    if not drawn and not faults:
-        raise search.nothing_found(root)
+    if not drawn:
+        raise search.nothing_found(root, faults)
     faults += search.faults("no GeoJSON file belongs to")
     layout = f"{plural(len(found), 'GeoJSON file')}, classes by {key!r}" if key else f"{len(found)} GeoJSON files"
     listed = class_list(drawn, options, (), search.images.base)
@@ -131,7 +130,7 @@ def _object(feature: Feature, key: str | None) -> Drawing:
             f"{feature.get('id', 'a feature')} has damaged coordinates ({error}): draw it again"
         ) from None
     if not parts:
-        return Drawing(label, kind="line" if geometry.get("type") in _LINES else "lost")
+        return Drawing(label, box=box_around(_numbers(geometry.get("coordinates"))), kind="line")
     shape = outlined(label, parts)
     inside = sum(map(ring_area, shape.polygons)) - sum(ring_area(hole) for holes in shape.holes for hole in holes)
     return shape._replace(area=inside)
@@ -144,6 +143,15 @@ def _polygons(geometry: dict[str, Any]) -> list[list[list[list[float]]]]:
     if kind == "Polygon":
         return [geometry["coordinates"]]
     return geometry["coordinates"] if kind == "MultiPolygon" else []
+
+
+def _numbers(coordinates: Any) -> list[float]:
+    """Return x and y of all points of a line, of several lines, or of a point."""
+    if not isinstance(coordinates, list) or not coordinates:
+        return []
+    if isinstance(coordinates[0], list):
+        return [value for part in coordinates for value in _numbers(part)]
+    return coordinates[:2]
 
 
 def _flat(ring: Sequence[Sequence[float]]) -> list[float]:

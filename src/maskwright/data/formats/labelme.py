@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _MARKS = ('"shapes"', '"imagePath"')
 _POLYGONS = {"polygon", "rotation", "oriented_rectangle", "quadrilateral"}
 _LINES = {"line", "linestrip", "point", "points"}
+_MISSING = "add them beside the JSON files (`labelme_export_json FILE` takes a picture out of imageData)"
 
 
 def detect(root: Path) -> str | None:
@@ -46,7 +47,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         MaskwrightError: there is no file of LabelMe, or none has an image.
     """
     files = below(root, ".json")
-    search = Search(Images(root if root.is_dir() else root.parent))
+    search = Search(Images(root if root.is_dir() else root.parent), _MISSING)
     drawn: list[DrawnImage] = []
     faults: list[Fault] = []
     others: list[Path] = []
@@ -56,13 +57,13 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             if not isinstance(document, dict) or not isinstance(document.get("shapes"), list):
                 others.append(path)
                 continue
-            image = search.one(_images(search.images, path, document), path, _name(document))
+            image = search.one(_images(search.images, path, document), path, _name(document) or "the image")
             if image is not None:
                 drawn.append(_drawn(image, path, document, search.images.base))
         except MaskwrightError as error:
             faults.append(unreadable(path, error))
-    if not drawn and not faults:
-        raise search.nothing_found(root)
+    if not drawn:
+        raise search.nothing_found(root, faults)
     if others:
         message = f"{plural(len(others), 'JSON file')}, such as {others[0].name}, hold no shapes and are not read"
         faults.append(Fault("unused", "note", others[0], message, "move them away"))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Dataset
 
-_MARKS = ('"annotations"', '"result"', '"original_width"')
+_MARKS = ('"annotations"', '"result"', '"data"')
 _BRUSH = re.compile(r"task-\d+-annotation-\d+-by-\d+-tag-.*-\d+\.(png|npy)")
 _UPLOAD = re.compile(r"[0-9a-f]{8}-")
 

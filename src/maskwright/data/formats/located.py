@@ -14,7 +14,7 @@ from maskwright.data.formats.walk import images_below, parts_below, record_id
 from maskwright.data.readers import DecodeError, image_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from maskwright.core.records import Split
@@ -107,10 +107,14 @@ class Images:
 
 
 class Search:
-    """Takes the image of one annotation after another, and counts those that have none or several."""
+    """Takes the image of one annotation after another, and counts those that have none or several.
 
-    def __init__(self, images: Images) -> None:
+    `cure` tells what to do about images that are missing.
+    """
+
+    def __init__(self, images: Images, cure: str = "add them beside their annotations, or remove these") -> None:
         self.images = images
+        self._cure = cure
         self._used: set[Path] = set()
         self._mentioned: set[Path] = set()
         self._missing: list[tuple[Path, str]] = []
@@ -134,19 +138,18 @@ class Search:
         if self._missing:
             source, name = self._missing[0]
             message = f"{plural(len(self._missing), 'annotated image')}, such as {name} of {source.name}, do not exist"
-            cure = "add them beside their annotations, or remove these"
-            faults.append(Fault("unpaired", "warning", source, message, cure))
+            faults.append(Fault("unpaired", "warning", source, message, self._cure))
         if self._doubtful:
             (source, name), found = next(iter(self._doubtful.items()))
             faults.append(ambiguous(name, found, source, self.images.base, len(self._doubtful) - 1))
         return faults
 
-    def nothing_found(self, root: Path) -> MaskwrightError:
-        """Build the error for a data set of which no image was found."""
-        first = next((fault for fault in self.faults("") if fault.path != self.images.base), None)
+    def nothing_found(self, root: Path, faults: Sequence[Fault] = ()) -> MaskwrightError:
+        """Build the error for a data set of which no image can be used, because of the first of the faults."""
+        first = next((fault for fault in (*faults, *self.faults("")) if fault.path != self.images.base), None)
         if first is None:
             return MaskwrightError(f"{root} holds no annotated image: annotate some, and export them again")
-        return MaskwrightError(f"{root}: {first.message}: {first.cure}")
+        return MaskwrightError(f"{root} holds no usable image: {first.message}: {first.cure}")
 
 
 def ambiguous(name: str, found: list[Path], source: Path, base: Path, more: int = 0) -> Fault:

@@ -62,12 +62,9 @@ def in_pixels(
     if system is None and _fits(around, size) and not _degrees(around, named=False):
         return list(objects)
     place = place_of(image)
-    ways: list[Callable[[float, float], tuple[float, float]]] = [_as_they_are, _upwards]
-    if place is not None:
-        ways.insert(0 if system is not None else 1, place.pixels)
-    elif _degrees(around, named=system is not None):
-        ways = []
-    for way in ways:
+    degrees = _degrees(around, named=system is not None)
+    ways: list[Callable[[float, float], tuple[float, float]]] = [] if degrees else [_as_they_are, _upwards]
+    for way in ways if place is None else [place.pixels, *ways]:
         (left, top), (right, bottom) = way(around[0], around[1]), way(around[2], around[3])
         if _fits((left, min(top, bottom), right, max(top, bottom)), size):
             return [_moved(shape, way) for shape in objects]
@@ -77,7 +74,7 @@ def in_pixels(
         cure = "export it in the coordinate system of the image, or in pixels"
         raise MaskwrightError(f"{path} has {where}{declared}, which lie neither in {image.name} nor on its map: {cure}")
     cure = "export it in pixels, or use the image as GeoTIFF or with a world file"
-    if system and ways == []:
+    if system and degrees:
         cure += f" (if they are pixels, remove `crs` from {path.name})"
     raise MaskwrightError(
         f"{path} has {where}{declared}, which are no pixels of {image.name} ({size[1]}x{size[0]}), and the image does "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import plural
-from maskwright.data.formats.annotation_files import below, parsed, some, unreadable
+from maskwright.data.formats.annotation_files import below, masks_pair, parsed, some, unreadable
 from maskwright.data.formats.bitmaps import from_picture, pasted
 from maskwright.data.formats.drawn import class_list, dataset_of
 from maskwright.data.formats.located import Images, Search, split_of
@@ -29,12 +29,11 @@ _LINES = {"line", "point", "graph", "cuboid", "cuboid_3d"}
 
 
 def detect(root: Path) -> str | None:
-    """Find ann/ beside img/, unless the masks were exported too (masks_machine/)."""
+    """Find ann/ beside img/, unless the masks were exported too (masks_machine/), or the images have others."""
     folders = _datasets(root)
-    if any((folder / "masks_machine").is_dir() for folder in folders):
-        return None
     found = any(some(below(folder / "ann", ".json"), _MARKS) for folder in folders)
-    return plural(len(folders), "dataset") if found else None
+    exported = any((folder / "masks_machine").is_dir() for folder in folders)
+    return plural(len(folders), "dataset") if found and not exported and not masks_pair(root, 1) else None
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:
@@ -55,8 +54,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
                 drawn.append(_drawn(image, path, document, split_of(root, image)))
         except MaskwrightError as error:
             faults.append(unreadable(path, error))
-    if not drawn and not faults:
-        raise search.nothing_found(root)
+    if not drawn:
+        raise search.nothing_found(root, faults)
     listed = class_list(drawn, options, _class_names(root), root)
     layout = f"img/ + ann/ of {plural(len(files), 'image')}"
     faults += search.faults("no file in ann/ belongs to")

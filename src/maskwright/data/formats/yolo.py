@@ -1,16 +1,13 @@
 """YOLO segmentation: data.yaml, images/ and labels/*.txt with one outline a line. Paints nothing.
 
-A label file holds lines `class x0 y0 x1 y1 ...` in fractions of width and height. An image without one is background.
+A label file holds lines `class x0 y0 x1 y1 ...` in fractions of width and height. An image without one is background,
+unless label files without an image lie there: then their names may just not match.
 """
 
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import yaml
+from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
@@ -19,40 +16,29 @@ from maskwright.core.text import plural
 from maskwright.data.formats import folder
 from maskwright.data.formats.annotation_files import unreadable
 from maskwright.data.formats.drawn import ClassList, dataset_of
-from maskwright.data.formats.naming import split_word
 from maskwright.data.formats.shapes import Drawing, DrawnImage, outlined, ring_area
-from maskwright.data.formats.tables import Entry, find_table, from_names, read_table
-from maskwright.data.formats.walk import images_below
+from maskwright.data.formats.tables import Entry
+from maskwright.data.formats.yolo_layout import find_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
-    from maskwright.core.records import Dataset, Split
+    from maskwright.core.records import Dataset
+    from maskwright.data.formats.yolo_layout import Layout
 
 # Fractions may lie outside the image by so much; more than that are pixels.
 _BEYOND = 0.5
 _BOX_NUMBERS = 4
-_YAML_KEYS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-
-
-class _Layout(NamedTuple):
-    """The images with their splits; the class names by number, and the file that lists them; the YAML file."""
-
-    base: Path
-    images: dict[Path, Split | None]
-    names: dict[int, str]
-    names_file: Path | None
-    yaml: Path | None
-    faults: tuple[Fault, ...] = ()
 
 
 def detect(root: Path) -> str | None:
     """Find images that have a text file of outlines where YOLO expects it."""
-    layout = _layout(root, None)
+    layout = find_layout(root, None)
     if layout is None:
         return None
-    longest = _longest_line([_label_path(image) for image in sorted(layout.images)])
+    longest = _longest_line([layout.labels[image] for image in sorted(layout.images)])
     # Boxes alone are YOLO too, and `read` refuses them with a reason; but masks, if there are any, are better.
     if longest <= _BOX_NUMBERS and (longest < _BOX_NUMBERS or folder.detect(root) is not None):
         return None
@@ -65,144 +51,25 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     Raises:
         MaskwrightError: there is no data.yaml and no label file, a path does not exist, or no label is an outline.
     """
-    layout = _layout(root, options.classes)
+    layout = find_layout(root, options.classes)
     if layout is None or not layout.images:
         raise MaskwrightError(f"{root} holds no YOLO data: add a data.yaml with train, val and names, or labels/")
-    drawn, faults, missing = [], list(layout.faults), []
+    drawn, faults = [], list(layout.faults)
     names = layout.names or _numbered_names(layout, options)
+    left_out, unpaired = _unpaired(layout)
     for image, split in sorted(layout.images.items()):
-        text = _label_path(image)
+        text = layout.labels[image]
         objects, fault = _objects(text, names) if text.is_file() else ([], None)
-        if not text.is_file():
-            missing.append(image)
         if fault is not None:
             faults.append(fault)
-        else:
+        elif image not in left_out:
             drawn.append(DrawnImage(image, text, objects, None, split, normalized=True))
-    _require_outlines(root, drawn, missing)
-    if missing:
-        message = f"{len(missing)} of {len(layout.images)} images, such as {missing[0].name}, have no label file and"
-        cure = "remove them if they are not labelled yet"
-        faults.append(Fault("unpaired", "note", layout.base, f"{message} count as background", cure))
-    faults += _without_image(layout)
+    _require_outlines(root, layout, drawn)
+    _require_same_start(layout, drawn)
     where = layout.yaml.name if layout.yaml else "images/ + labels/"
     where += "" if layout.names else ", where no class names were found"
     listed = ClassList([Entry(number, name) for number, name in sorted(names.items())], layout.names_file)
-    return dataset_of(root, ("yolo", where), drawn, options, listed, faults, layout.base)
-
-
-def _layout(root: Path, classes: Path | None) -> _Layout | None:
-    path = root if root.is_file() else _yaml_below(root)
-    if path is not None:
-        data = _yaml(path) if path.suffix.lower() in {".yaml", ".yml"} else None
-        if data is None or "names" not in data or not set(_YAML_KEYS) & set(data):
-            return None
-        table = read_table(classes) if classes else from_names(path, data["names"])
-        base = _base(path, data)
-        images, faults = _images_of(base, path, data)
-        names = {entry.id: entry.name for entry in table.entries}
-        return _Layout(base, images or _images_beside_labels(base), names, table.path, path, faults)
-    if not root.is_dir():
-        return None
-    images = _images_beside_labels(root)
-    if not images:
-        return None
-    found = (
-        read_table(classes) if classes else find_table([root, *dict.fromkeys(_label_path(p).parent for p in images)])
-    )
-    if found is None:
-        return _Layout(root, images, {}, None, None)
-    return _Layout(root, images, {entry.id: entry.name for entry in found.entries}, found.path, None)
-
-
-def _yaml_below(root: Path) -> Path | None:
-    found = sorted([*root.glob("*.yaml"), *root.glob("*.yml")]) if root.is_dir() else []
-    return next((path for path in found if _is_data_yaml(path)), None)
-
-
-def _is_data_yaml(path: Path) -> bool:
-    if b"names" not in path.read_bytes().replace(b"\0", b""):  # Not a data.yaml, so no reason for an error.
-        return False
-    data = _yaml(path)
-    return data is not None and "names" in data and bool(set(_YAML_KEYS) & set(data))
-
-
-def _yaml(path: Path) -> dict[str, Any] | None:
-    try:
-        data = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        reason = str(error).replace("\n", " ")
-        raise MaskwrightError(f"{path} cannot be read as YAML ({reason}): correct it") from None
-    return data if isinstance(data, dict) else None
-
-
-def _base(path: Path, data: dict[str, Any]) -> Path:
-    """Return the folder that `path:` names if it exists, or that of the YAML file: data sets get moved."""
-    named = data.get("path")
-    for candidate in (path.parent / str(named), Path(str(named))) if named else ():
-        if candidate.is_dir():
-            return candidate
-    return path.parent
-
-
-def _images_of(base: Path, path: Path, data: dict[str, Any]) -> tuple[dict[Path, Split | None], tuple[Fault, ...]]:
-    """Return the images that train, val and test name: folders, lists of folders, or text files of paths."""
-    images: dict[Path, Split | None] = {}
-    torn: list[Path] = []
-    for key, split in _YAML_KEYS.items():
-        places = data.get(key) or []
-        for place in places if isinstance(places, list) else [places]:
-            found = _resolved(base, path, str(place))
-            if found is None and split != "test":
-                raise MaskwrightError(
-                    f"{path}: {key}: {place} does not exist: correct the path, which is relative to {base}"
-                )
-            listed = _listed(found, base) if found else []
-            torn += [image for image in listed if images.setdefault(image, split) != split]
-    if not torn or len(torn) == len(images):  # With one folder for all splits a split is made, and nothing is wrong.
-        return images, ()
-    message = f"{path.name} lists {plural(len(torn), 'image')}, such as {torn[0].name}, in several splits"
-    cure = "list each image in one split"
-    return images, (Fault("split-overlap", "warning", path, f"{message}; the first one counts", cure),)
-
-
-def _resolved(base: Path, path: Path, place: str) -> Path | None:
-    """Find a path of the YAML file; exports often write ../train/images for a folder next to the file."""
-    plain = place
-    while plain.startswith("../"):
-        plain = plain[3:]
-    candidates = (base / place, path.parent / place, base / plain, path.parent / plain)
-    return next((Path(os.path.normpath(candidate)) for candidate in candidates if candidate.exists()), None)
-
-
-def _listed(place: Path, base: Path) -> list[Path]:
-    if place.is_dir():
-        return images_below(place)
-    lines = [line.strip() for line in read_text(place).splitlines() if line.strip()]
-    places = (folder / line for line in lines for folder in (place.parent, base))
-    return [path for path in dict.fromkeys(Path(os.path.normpath(path)) for path in places) if path.is_file()]
-
-
-def _images_beside_labels(root: Path) -> dict[Path, Split | None]:
-    """Return all images below the root, with the splits of their folders, if any has a label file."""
-    images = images_below(root)
-    if not any(_label_path(image).is_file() for image in images):
-        return {}
-    found: dict[Path, Split | None] = {}
-    for image in images:
-        words = [split_word(part) for part in image.relative_to(root).parts[:-1]]
-        found[image] = next((word for word in reversed(words) if word), None)
-    return found
-
-
-def _label_path(image: Path) -> Path:
-    """Return where YOLO keeps the labels of an image: the last `images` folder of its path becomes `labels`."""
-    parts = list(image.with_suffix(".txt").parts)
-    for place in range(len(parts) - 2, -1, -1):
-        if parts[place] == "images":
-            parts[place] = "labels"
-            break
-    return Path(*parts)
+    return dataset_of(root, ("yolo", where), drawn, options, listed, [*faults, *unpaired], layout.base)
 
 
 def _longest_line(paths: Iterable[Path]) -> int:
@@ -221,9 +88,9 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def _numbered_names(layout: _Layout, options: ReadOptions) -> dict[int, str]:
+def _numbered_names(layout: Layout, options: ReadOptions) -> dict[int, str]:
     """Name the classes after their numbers in the label files."""
-    texts = [path for path in map(_label_path, layout.images) if path.is_file()]
+    texts = [path for path in layout.labels.values() if path.is_file()]
     words = {line.split()[0] for path in texts for line in _lines(path) if line.strip()}
     numbers = {int(word) for word in words if word.isdecimal()} - set(options.map) - options.ignored()
     return {number: f"class-{number}" for number in numbers}
@@ -271,10 +138,10 @@ def _numbers(words: list[str]) -> list[float] | None:
     return values if all(map(math.isfinite, values)) else None
 
 
-def _require_outlines(root: Path, drawn: list[DrawnImage], missing: list[Path]) -> None:
-    if len(missing) == len(drawn) and missing:
+def _require_outlines(root: Path, layout: Layout, drawn: Sequence[DrawnImage]) -> None:
+    if not any(label.is_file() for label in layout.labels.values()):
         raise MaskwrightError(
-            f"{root}: none of {len(missing)} images has a label file: put them in labels/ next to images/"
+            f"{root}: none of {len(layout.images)} images has a label file: put them in labels/ next to images/"
         )
     shapes = [shape for entry in drawn for shape in entry.objects]
     if not shapes or any(shape.drawn for shape in shapes):
@@ -287,12 +154,53 @@ def _require_outlines(root: Path, drawn: list[DrawnImage], missing: list[Path]) 
     raise MaskwrightError(f"{root} holds {what}: export it for YOLO segmentation")
 
 
-def _without_image(layout: _Layout) -> list[Fault]:
-    """Report label files that belong to no image."""
-    used = {_label_path(image) for image in layout.images}
-    others = [path for folder in sorted({path.parent for path in used}) for path in sorted(folder.glob("*.txt"))]
-    labels = [path for path in others if path not in used and _longest_line([path]) >= _BOX_NUMBERS]
-    if not labels:
+def _require_same_start(layout: Layout, drawn: Sequence[DrawnImage]) -> None:
+    """Refuse labels that count from 1 where the names count from 0: each would get the name of the next."""
+    count = len(layout.names)
+    used = {shape.label for entry in drawn for shape in entry.objects}
+    if count not in used or layout.names.keys() != set(range(count)) or layout.names[0] in used:
+        return
+    source = layout.names_file or layout.base
+    raise MaskwrightError(
+        f"{source} names the classes 0 to {count - 1}, but the labels hold {count} and never 0, as if they counted "
+        f"from 1: number the names from 1 in {source.name} (`1: {layout.names[0]}`), or add a name for {count}"
+    )
+
+
+def _unpaired(layout: Layout) -> tuple[set[Path], list[Fault]]:
+    """Report images and label files that lack each other: returns the images that cannot be background, and faults."""
+    paired = set(layout.labels.values())
+    folders = sorted({path.parent for path in paired if path.parent.is_dir()})
+    texts = [path for place in folders for path in sorted(place.iterdir()) if path.suffix.lower() == ".txt"]
+    strays = [path for path in texts if path not in paired and _longest_line([path]) >= _BOX_NUMBERS]
+    missing = [image for image, label in sorted(layout.labels.items()) if not label.is_file()]
+    left_out = [image for image in missing if layout.labels[image].parent in {path.parent for path in strays}]
+    plain = [image for image in missing if image not in left_out]
+    faults = []
+    if strays:
+        message = f"{plural(len(strays), 'label file')}, such as {strays[0].name}, have no image"
+        if left_out:
+            message += (
+                f", and {plural(len(left_out), 'image')}, such as {left_out[0].name}, no label file; none is used"
+            )
+        cure = "give each image and its label file the same name, or remove what has no counterpart"
+        faults.append(Fault("unpaired", "warning", strays[0], message, cure))
+    if plain:
+        of_all = f"{len(plain)} of {len(layout.images)} images, such as {plain[0].name}, have no label file"
+        severity = "warning" if 2 * len(plain) > len(layout.images) else "note"
+        cure = "remove them if they are not labelled yet"
+        faults.append(Fault("unpaired", severity, layout.base, f"{of_all} and count as background", cure))
+    return set(left_out), [*faults, *_shared(layout)]
+
+
+def _shared(layout: Layout) -> list[Fault]:
+    """Report label files that belong to two images, such as a.jpg and a.png."""
+    owners: dict[Path, Path] = {}
+    pairs = [(owners.setdefault(label, image), image, label) for image, label in sorted(layout.labels.items())]
+    twice = [pair for pair in pairs if pair[0] != pair[1] and pair[2].is_file()]
+    if not twice:
         return []
-    message = f"{plural(len(labels), 'label file')}, such as {labels[0].name}, have no image"
-    return [Fault("unpaired", "warning", labels[0], message, "add the images, or remove the label files")]
+    first, second, label = twice[0]
+    message = f"{label.name} is the label file of both {first.name} and {second.name}"
+    more = f" ({len(twice) - 1} other files are shared too)" if len(twice) > 1 else ""
+    return [Fault("ambiguous-name", "warning", label, message + more, "remove one of them, or give it another name")]
