@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
+    from maskwright.core.records import Severity
     from maskwright.data.formats.shapes import Drawing, DrawnImage
 
 _BACKGROUND = frozenset({"background", "_background_"})
@@ -171,16 +172,20 @@ def _joined(drawn: Sequence[DrawnImage]) -> tuple[list[DrawnImage], list[Fault]]
 
 def _several(joined: Sequence[Sequence[DrawnImage]]) -> Iterable[Fault]:
     """Report images of several files; files that outline one class differently may be versions of each other."""
-    torn = [entries for entries in joined if _contradict(entries)]
-    for kind, those in (("warning", torn), ("note", [entries for entries in joined if entries not in torn])):
-        if not those:
-            continue
-        message = f"{plural(len(those), 'image')}, such as {those[0][0].image.name}, are annotated more than once"
-        where = f"in {_sources(those[0])}"
-        if kind == "warning":
-            where += ", which outline other objects of the same class"
-        cure = "if one of them is an older version, remove it"
-        yield Fault("annotated-twice", kind, those[0][-1].source, f"{message}, {where}; all objects are used", cure)
+    agreeing: list[Sequence[DrawnImage]] = []
+    torn: list[Sequence[DrawnImage]] = []
+    for entries in joined:
+        (torn if _contradict(entries) else agreeing).append(entries)
+    found: list[tuple[Severity, list[Sequence[DrawnImage]], str]] = [
+        ("warning", torn, ", which outline other objects of the same class"),
+        ("note", agreeing, ""),
+    ]
+    for severity, those, how in found:
+        if those:
+            message = f"{plural(len(those), 'image')}, such as {those[0][0].image.name}, are annotated more than once"
+            where = f"in {_sources(those[0])}{how}; all objects are used"
+            cure = "if one of them is an older version, remove it"
+            yield Fault("annotated-twice", severity, those[0][-1].source, f"{message}, {where}", cure)
 
 
 def _contradict(entries: Sequence[DrawnImage]) -> bool:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
-    from maskwright.core.records import Dataset
+    from maskwright.core.records import Dataset, Severity
     from maskwright.data.formats.yolo_layout import Layout
 
 # Fractions may lie outside the image by so much; more than that are pixels.
@@ -187,7 +187,7 @@ def _unpaired(layout: Layout) -> tuple[set[Path], list[Fault]]:
         faults.append(Fault("unpaired", "warning", strays[0], message, cure))
     if plain:
         of_all = f"{len(plain)} of {len(layout.images)} images, such as {plain[0].name}, have no label file"
-        severity = "warning" if 2 * len(plain) > len(layout.images) else "note"
+        severity: Severity = "warning" if 2 * len(plain) > len(layout.images) else "note"
         cure = "remove them if they are not labelled yet"
         faults.append(Fault("unpaired", severity, layout.base, f"{of_all} and count as background", cure))
     return set(left_out), [*faults, *_shared(layout)]
