@@ -257,19 +257,24 @@ def test_run_lengths_of_another_size_and_damaged_ones(tmp_path):
 
 def test_outlines_that_are_none(tmp_path):
     bad = [annotation(number, 3, drawn) for number, drawn in enumerate(([[1, 2, 3, 4]], [], None, {"size": 3}))]
-    dataset = read_dataset(make(tmp_path / "a", [annotation(1, 3, [BIG]), *bad]))
-    assert [(fault.kind, fault.message.split(",")[0]) for fault in dataset.faults] == [
-        ("bad-outline", "1 object"),
-        ("bad-outline", "3 objects"),
-    ]
-    label = read_pair(dataset, dataset.records[0])[1]
+    dataset = read_dataset(make(tmp_path / "a", [annotation(1, 3, [BIG]), bad[0]]))
     expected = judged([BIG]).astype(np.uint8)
     expected[2:4, 1:3] = np.where(expected[2:4, 1:3], 1, IGNORE)  # the box around the line from (1, 2) to (3, 4)
-    np.testing.assert_array_equal(label, expected)
+    np.testing.assert_array_equal(read_pair(dataset, dataset.records[0])[1], expected)
+    assert [fault.kind for fault in dataset.faults] == ["bad-outline"]
     with pytest.raises(MaskwrightError, match="holds 4 outlines, and none encloses an area"):
         read_dataset(make(tmp_path / "b", bad))
     with pytest.raises(MaskwrightError, match="boxes only"):
         read_dataset(make(tmp_path / "c", bad[1:]))
+
+
+@pytest.mark.parametrize("segmentation", [[], None, {"size": 3}])
+def test_an_object_without_a_place_makes_the_image_unusable(tmp_path, segmentation):
+    dataset = read_dataset(make(tmp_path, [annotation(1, 3, [BIG]), annotation(8, 3, segmentation)]))
+    assert dataset.records == ()
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("bad-outline", "error", "instances.json")
+    assert "an object on a.jpg (id 8) without outline and box, which may be anywhere" in fault.message
 
 
 def test_an_unknown_category_makes_the_image_unusable(tmp_path):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.records import Dataset, Fault, ImageRef, Record, Shapes
 from maskwright.core.text import plural
-from maskwright.data.formats.drawn_shapes import Tally, in_fractions, shapes_of, without_wrong_sizes
+from maskwright.data.formats.drawn_shapes import Tally, in_fractions, lost, shapes_of, without_wrong_sizes
 from maskwright.data.formats.entries import split_ignored, with_map
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.tables import Entry, find_table, read_table
@@ -68,7 +68,7 @@ def dataset_of(
     splits = meaningful_splits(entry.split for entry in images)
     records = []
     for entry in images:
-        problem = _unknown(entry, known, listed.source) or in_fractions(entry)
+        problem = _unknown(entry, known, listed.source) or lost(entry) or in_fractions(entry)
         if problem is not None:
             found.append(problem)
             continue

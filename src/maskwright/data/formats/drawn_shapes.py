@@ -1,6 +1,7 @@
 """From the objects drawn on one image to shapes that can be painted; counts what cannot be. Paints nothing itself.
 
-What cannot be painted must not become background: it is ignored in its box.
+What cannot be painted must not become background: it is ignored in its box, and where nobody knows its place, its image
+is not used.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ _SIZE_CHECKS = 200
 _REDRAW = "draw them again, or remove them"
 PROBLEMS = {
     "flat": ("have no outline that encloses an area and are ignored in their boxes", _REDRAW),
-    "lost": ("have neither an outline that encloses an area nor a box, and are skipped", _REDRAW),
     "box": ("are boxes without an outline and are ignored in them", "draw the outlines, or remove the boxes"),
     "line": ("are lines or points, which have no area, and are ignored in their boxes", "draw areas, or remove them"),
     "unknown": (
@@ -48,8 +48,7 @@ class Tally:
 
     def add(self, kind: str, source: Path, shape: Drawing) -> None:
         """Count one object of a file."""
-        first = shape.name or ("one without a class" if shape.label is None else f"one of class {shape.label!r}")
-        count, path, first = self._found.get(kind, (0, source, first))
+        count, path, first = self._found.get(kind, (0, source, _called(shape)))
         self._found[kind] = (count + 1, path, first)
 
     def faults(self) -> list[Fault]:
@@ -60,6 +59,19 @@ class Tally:
             message = f"{plural(count, 'object')}, such as {first} in {path.name}, {what}"
             faults.append(Fault("bad-outline", "warning", path, message, cure))
         return faults
+
+
+def _called(shape: Drawing) -> str:
+    return shape.name or ("one without a class" if shape.label is None else f"one of class {shape.label!r}")
+
+
+def lost(entry: DrawnImage) -> Fault | None:
+    """Report an object without a place, which makes the image unusable: any pixel may belong to it."""
+    shape = next((shape for shape in entry.objects if not shape.drawn and shape.box is None), None)
+    if shape is None:
+        return None
+    message = f"{entry.source.name} holds an object on {entry.image.name} ({_called(shape)}) without outline and box"
+    return Fault("bad-outline", "error", entry.source, f"{message}, which may be anywhere", _REDRAW)
 
 
 def shapes_of(entry: DrawnImage, known: Mapping[Any, int], tally: Tally) -> tuple[Shape, ...]:
@@ -74,7 +86,7 @@ def shapes_of(entry: DrawnImage, known: Mapping[Any, int], tally: Tally) -> tupl
     size = (1, 1) if entry.normalized else entry.size or _size_of(entry.image)
     for shape in _grouped(entry.objects):
         if not shape.drawn:
-            tally.add(shape.kind if shape.box is not None else "lost", entry.source, shape)
+            tally.add(shape.kind, entry.source, shape)
             if shape.box is not None:
                 found.append((0.0, True, Shape(IGNORE, (_touched(shape.box, entry),))))
         elif shape.polygons and size is not None and _outside(shape.polygons, size):
