@@ -41,6 +41,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "ignore": ("11", 11),
     "map": ("37=ignore", {37: "ignore"}),
     "nodata": ("-9999", -9999.0),
+    "crowd": ("keep", "keep"),
 }
 """Field -> what is typed, and the value that the request holds."""
 

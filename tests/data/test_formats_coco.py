@@ -236,7 +236,9 @@ def test_an_image_of_another_size_is_left_out(tmp_path):
     dataset = read_dataset(tmp_path)
     assert [record.id for record in dataset.records] == ["images/1.jpg"]
     fault = next(fault for fault in dataset.faults if fault.kind == "size-mismatch")
-    assert "2.jpg is 20x30 pixels after its EXIF orientation is applied, but it was annotated at 30x20" in fault.message
+    assert fault.path.name == "2.jpg"
+    words = "is 20x30 pixels after its EXIF orientation is applied, but instances.json was drawn at 30x20"
+    assert words in fault.message
 
 
 def test_run_lengths_of_another_size_and_damaged_ones(tmp_path):
@@ -255,11 +257,24 @@ def test_run_lengths_of_another_size_and_damaged_ones(tmp_path):
 
 def test_outlines_that_are_none(tmp_path):
     bad = [annotation(number, 3, drawn) for number, drawn in enumerate(([[1, 2, 3, 4]], [], None, {"size": 3}))]
-    dataset = read_dataset(make(tmp_path / "a", [annotation(1, 3, [BIG]), *bad]))
-    (fault,) = dataset.faults
-    assert (fault.kind, fault.message[:22]) == ("bad-outline", "4 annotations, such as")
-    with pytest.raises(MaskwrightError, match="boxes only"):
+    dataset = read_dataset(make(tmp_path / "a", [annotation(1, 3, [BIG]), bad[0]]))
+    expected = judged([BIG]).astype(np.uint8)
+    expected[2:4, 1:3] = np.where(expected[2:4, 1:3], 1, IGNORE)  # the box around the line from (1, 2) to (3, 4)
+    np.testing.assert_array_equal(read_pair(dataset, dataset.records[0])[1], expected)
+    assert [fault.kind for fault in dataset.faults] == ["bad-outline"]
+    with pytest.raises(MaskwrightError, match="holds 4 outlines, and none encloses an area"):
         read_dataset(make(tmp_path / "b", bad))
+    with pytest.raises(MaskwrightError, match="boxes only"):
+        read_dataset(make(tmp_path / "c", bad[1:]))
+
+
+@pytest.mark.parametrize("segmentation", [[], None, {"size": 3}])
+def test_an_object_without_a_place_makes_the_image_unusable(tmp_path, segmentation):
+    dataset = read_dataset(make(tmp_path, [annotation(1, 3, [BIG]), annotation(8, 3, segmentation)]))
+    assert dataset.records == ()
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("bad-outline", "error", "instances.json")
+    assert "an object on a.jpg (id 8) without outline and box, which may be anywhere" in fault.message
 
 
 def test_an_unknown_category_makes_the_image_unusable(tmp_path):
@@ -270,7 +285,7 @@ def test_an_unknown_category_makes_the_image_unusable(tmp_path):
     dataset = read_dataset(tmp_path)
     assert [record.id for record in dataset.records] == ["images/2.jpg"]
     fault = next(fault for fault in dataset.faults if fault.kind == "unknown-label")
-    assert "category 99" in fault.message
+    assert "class 99" in fault.message
     assert "`read.map` 99=ignore" in fault.cure
     assert len(read_dataset(tmp_path, ReadOptions(map={99: "ignore"})).records) == 2
 
@@ -289,11 +304,181 @@ def test_damaged_json(tmp_path, text, words):
         read_dataset(tmp_path)
 
 
-def test_categories_that_contradict_each_other(tmp_path):
+def test_categories_that_are_numbered_differently_are_matched_by_name(tmp_path):
     photo(tmp_path / "a.jpg", size=SIZE)
-    write_json(tmp_path / "train.json", [annotation(1, 3, [BIG])])
-    write_json(tmp_path / "val.json", [annotation(1, 3, [BIG])], categories=[{"id": 3, "name": "cow"}])
-    with pytest.raises(MaskwrightError, match="category 3"):
+    write_json(tmp_path / "one.json", [annotation(1, 1, [BIG])], categories=[{"id": 1, "name": "cat"}])
+    two = [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}]
+    write_json(tmp_path / "two.json", [annotation(1, 1, [SMALL]), annotation(2, 2, [ELSEWHERE])], categories=two)
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes.names == ("background", "cat", "dog")
+    expected = (judged([BIG]) | judged([ELSEWHERE])).astype(np.uint8)
+    expected[judged([SMALL])] = 2
+    np.testing.assert_array_equal(read_pair(dataset, dataset.records[0])[1], expected)
+    assert {fault.kind for fault in dataset.faults} == {"categories", "annotated-twice"}
+    with pytest.raises(MaskwrightError, match=r"`read\.map` and `read\.ignore` are ambiguous"):
+        read_dataset(tmp_path, ReadOptions(map={2: 1}))
+
+
+def test_files_over_the_same_images_are_joined(tmp_path):
+    photo(tmp_path / "a.jpg", size=SIZE)
+    write_json(tmp_path / "one.json", [annotation(1, 3, [BIG])])
+    write_json(tmp_path / "two.json", [annotation(1, 7, [SMALL]), annotation(2, 3, [BIG])])
+    dataset = read_dataset(tmp_path)
+    expected = judged([BIG]).astype(np.uint8)
+    expected[judged([SMALL])] = 2
+    np.testing.assert_array_equal(read_pair(dataset, dataset.records[0])[1], expected)
+    assert len(list(read_objects(dataset, dataset.records[0], SIZE))) == 2  # the object in both files counts once
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity) == ("annotated-twice", "note")
+    assert "in one.json and two.json; all objects are used" in fault.message
+
+
+def test_files_that_contradict_each_other_are_told(tmp_path):
+    photo(tmp_path / "a.jpg", size=SIZE)
+    write_json(tmp_path / "new.json", [annotation(1, 3, [BIG])])
+    write_json(tmp_path / "old.json", [annotation(1, 3, [ELSEWHERE])])
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("annotated-twice", "warning", "old.json")
+    assert "in new.json and old.json, which outline other objects of the same class" in fault.message
+    (tmp_path / "old.json").unlink()
+    assert read_dataset(tmp_path).faults == ()
+
+
+def test_panoptic_masks_are_refused(tmp_path):
+    photo(tmp_path / "images" / "a.jpg", size=SIZE)
+    write(tmp_path / "panoptic" / "a.png", labels([0, 1], SIZE))
+    document = {"images": [], "categories": [], "annotations": [{"file_name": "a.png", "segments_info": []}]}
+    (tmp_path / "panoptic.json").write_text(json.dumps(document))
+    with pytest.raises(MaskwrightError, match=r"panoptic\.json is in COCO's panoptic format"):
+        read_dataset(tmp_path)
+    make(tmp_path, [annotation(1, 3, [BIG])])
+    assert len(read_dataset(tmp_path).records) == 1
+
+
+def test_an_image_in_two_splits_is_told(tmp_path):
+    photo(tmp_path / "a.jpg", size=SIZE)
+    for split in ("train", "val"):
+        photo(tmp_path / f"{split}.jpg", size=SIZE)
+        images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": f"{split}.jpg"}]
+        write_json(tmp_path / f"{split}.json", [annotation(1, 3, [BIG])], images=images)
+    dataset = read_dataset(tmp_path)
+    assert [record.split for record in dataset.records] == ["train", "train", "val"]
+    assert "split-overlap" in {fault.kind for fault in dataset.faults}
+
+
+def test_a_name_in_two_folders(tmp_path):
+    """A name without its folder fits both files; with it, with a fitting size, or with a nearer JSON, it fits one."""
+    for folder, size in (("cam1", SIZE), ("cam2", (SIZE[0], SIZE[1] + 2))):
+        photo(tmp_path / folder / "a.jpg", size=size)
+    photo(tmp_path / "b.jpg", size=SIZE)
+    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "a.jpg"}, {"id": 3, "file_name": "b.jpg"}]
+    boxes = [annotation(number, 3, [BIG], image_id=number) for number in (1, 2)]
+    write_json(tmp_path / "all.json", boxes, images=images)
+    dataset = read_dataset(tmp_path)
+    assert [record.id for record in dataset.records] == ["b.jpg"]
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity) == ("ambiguous-name", "error")
+    assert "all.json annotates a.jpg, which fits cam1/a.jpg and cam2/a.jpg equally" in fault.message
+    assert "such as cam1/a.jpg" in fault.cure
+    named = [{"id": 1, "file_name": "cam1/a.jpg"}, {"id": 2, "file_name": "D:\\set\\CAM2\\A.jpg"}]
+    sized = [{"id": 1, "file_name": "a.jpg", "height": SIZE[0], "width": SIZE[1]}]
+    sized += [{"id": 2, "file_name": "a.jpg", "height": SIZE[0], "width": SIZE[1] + 2}]
+    for images in (named, sized):
+        write_json(tmp_path / "all.json", boxes, images=images)
+        assert [record.id for record in read_dataset(tmp_path).records] == ["cam1/a.jpg", "cam2/a.jpg"]
+
+
+def test_two_names_that_only_one_file_fits(tmp_path):
+    photo(tmp_path / "a.jpg", size=SIZE)
+    images = [{"id": number, "file_name": f"cam{number}/a.jpg"} for number in (1, 2)]
+    write_json(tmp_path / "all.json", [annotation(1, 3, [BIG])], images=images)
+    with pytest.raises(MaskwrightError, match=r"a\.jpg, fit names in several folders and are not used"):
+        read_dataset(tmp_path)
+
+
+def test_one_id_for_two_images(tmp_path):
+    for name in "abc":
+        photo(tmp_path / f"{name}.jpg", size=SIZE)
+    images = [{"id": number, "file_name": f"{name}.jpg"} for number, name in ((1, "a"), (1, "b"), (2, "c"))]
+    write_json(tmp_path / "all.json", [annotation(1, 3, [BIG])], images=images)
+    dataset = read_dataset(tmp_path)
+    assert [record.id for record in dataset.records] == ["c.jpg"]
+    assert "1 image id, such as 1 of a.jpg and b.jpg, stand for several images" in dataset.faults[0].message
+
+
+@pytest.mark.parametrize(
+    "segmentation", [BIG, [BIG], [[[2, 2], [20, 2], [20, 16], [2, 16]]], [{"size": [20, 30], "counts": None}]]
+)
+@pytest.mark.parametrize("number", [1, "1", 1.0])
+def test_loose_spellings(tmp_path, segmentation, number):
+    if isinstance(segmentation[0], dict):
+        code = coco.encode(np.asfortranarray(judged([BIG]).astype(np.uint8)))
+        segmentation = [{"size": list(SIZE), "counts": code["counts"].decode()}]
+    own = annotation(1, 3, segmentation, image_id=number, category_id=str(3))
+    dataset = read_dataset(make(tmp_path, [own]))
+    np.testing.assert_array_equal(read_pair(dataset, dataset.records[0])[1], judged([BIG]))
+    assert dataset.faults == ()
+
+
+@pytest.mark.parametrize(
+    "segmentation", [[], [[4, 4, 8, 4, 4, 4]], [[4, 4, 8, 8]], {"size": [20, 30], "counts": [600]}]
+)
+def test_what_cannot_be_drawn_is_ignored_in_its_box(tmp_path, segmentation):
+    flat = annotation(2, 7, segmentation, bbox=[4, 3, 5, 2])
+    dataset = read_dataset(make(tmp_path, [annotation(1, 3, [ELSEWHERE]), flat]))
+    label = read_pair(dataset, dataset.records[0])[1]
+    expected = judged([ELSEWHERE]).astype(np.uint8)
+    expected[3:5, 4:9] = IGNORE
+    np.testing.assert_array_equal(label, expected)
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.path.name) == ("bad-outline", "instances.json")
+    assert fault.message.startswith("1 object, such as id 2 in instances.json,")
+
+
+def test_outlines_that_miss_their_image_are_told(tmp_path):
+    beyond = [40.0, 2.0, 50.0, 2.0, 50.0, 9.0]
+    dataset = read_dataset(make(tmp_path, [annotation(1, 3, [BIG]), annotation(2, 7, [beyond])]))
+    (fault,) = dataset.faults
+    assert "1 object, such as one of class 'dog' in instances.json, lie outside their image" in fault.message
+
+
+def test_outlines_in_fractions_are_told(tmp_path):
+    dataset = read_dataset(make(tmp_path, [annotation(1, 3, [[0.1, 0.1, 0.9, 0.1, 0.9, 0.9]])]))
+    assert dataset.records == ()
+    assert "with numbers from 0 to 1, but they must be pixels" in dataset.faults[0].message
+
+
+def test_crowds_everywhere(tmp_path):
+    make(tmp_path, [annotation(1, 3, [BIG], iscrowd=1), annotation(2, 7, [ELSEWHERE])])
+    dataset = read_dataset(tmp_path)
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.path.name) == ("crowd", "instances.json")
+    assert fault.message == "1 of 2 objects are crowds (`iscrowd`) and are ignored, among them most of cat"
+    assert "`read.crowd=keep`" in fault.cure
+    kept = read_dataset(tmp_path, ReadOptions(crowd="keep"))
+    assert kept.faults == ()
+    np.testing.assert_array_equal(read_pair(kept, kept.records[0])[1] == 1, judged([BIG]))
+    write(tmp_path / "b" / "images" / "a.png", labels([0]))
+    write(tmp_path / "b" / "masks" / "a.png", labels([0, 1]))
+    with pytest.raises(MaskwrightError, match=r"`read\.crowd` is for COCO"):
+        read_dataset(tmp_path / "b", ReadOptions(crowd="keep"))
+
+
+def test_files_beside_instances_are_told(tmp_path):
+    make(tmp_path, [annotation(1, 3, [BIG])])
+    write_json(tmp_path / "annotations" / "stuff.json", [annotation(1, 3, [SMALL])])
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.path.name) == ("unused", "stuff.json")
+
+
+def test_json_in_another_encoding(tmp_path):
+    path = make(tmp_path, [annotation(1, 3, [BIG])]) / "annotations" / "instances.json"
+    text = path.read_text()
+    for encoding in ("utf-16", "utf-8-sig"):
+        path.write_bytes(text.encode(encoding))
+        assert read_dataset(tmp_path).classes.names == ("background", "cat", "dog")
+    path.write_bytes(text.replace('"cat"', '"K\xe4fer"').encode("cp1252"))
+    with pytest.raises(MaskwrightError, match=r"instances\.json is not UTF-8 text .*: save it as UTF-8"):
         read_dataset(tmp_path)
 
 

@@ -128,7 +128,14 @@ def test_images_without_labels_are_background_and_noted(tmp_path):
 def test_boxes(tmp_path):
     box = "0 0.5 0.5 0.2 0.2\n"
     mixed = read_dataset(make(tmp_path / "a", LEFT + box))
-    assert [(fault.kind, fault.message.split()[0]) for fault in mixed.faults] == [("bad-outline", "4")]
+    (fault,) = mixed.faults
+    assert (fault.kind, fault.path.name) == ("bad-outline", "train0.txt")
+    assert fault.message.startswith("4 objects, such as line 2 in train0.txt, are boxes")
+    label = read_pair(mixed, mixed.records[0])[1]
+    expected = np.zeros(SIZE, np.uint8)
+    expected[8:12, 16:24] = IGNORE
+    expected[:, :20] = 1
+    np.testing.assert_array_equal(label, expected)
     with pytest.raises(MaskwrightError, match="boxes only"):
         read_dataset(make(tmp_path / "b", box))
     for split in ("train", "val"):
@@ -137,9 +144,117 @@ def test_boxes(tmp_path):
     assert read_dataset(tmp_path / "b").format == "folder"
 
 
+def test_flat_outlines_are_ignored_in_their_boxes(tmp_path):
+    flat = "1 0.5 0.1 0.75 0.1 0.6 0.1\n"
+    dataset = read_dataset(make(tmp_path / "a", LEFT + flat))
+    label = read_pair(dataset, dataset.records[0])[1]
+    expected = np.zeros(SIZE, np.uint8)
+    expected[:, :20] = 1
+    expected[2, 20:30] = IGNORE
+    np.testing.assert_array_equal(label, expected)
+    with pytest.raises(MaskwrightError, match="holds 4 labels, none of which is an outline that encloses an area"):
+        read_dataset(make(tmp_path / "b", flat))
+
+
+def test_pixels_instead_of_fractions(tmp_path):
+    make(tmp_path)
+    text = tmp_path / "labels" / "train" / "train1.txt"
+    text.write_text(LEFT + "0 3 3 20 3 20 9\n")
+    dataset = read_dataset(tmp_path)
+    assert "images/train/train1.jpg" not in {record.id for record in dataset.records}
+    (fault,) = dataset.faults
+    assert (fault.severity, fault.path.name) == ("error", "train1.txt")
+    assert "train1.txt, line 2, holds 3, but coordinates must be fractions" in fault.message
+    text.write_text("0 -0.02 0 0.5 0 0.5 1.02 -0.02 1.02\n")
+    dataset = read_dataset(tmp_path)
+    assert dataset.faults == ()
+    np.testing.assert_array_equal(read_pair(dataset, dataset.records[1])[1][:, :20], 1)
+
+
+def test_other_encodings(tmp_path):
+    make(tmp_path, names="[K\xe4fer, b]")
+    path, text = tmp_path / "data.yaml", (tmp_path / "data.yaml").read_text()
+    label = tmp_path / "labels" / "val" / "val1.txt"
+    for encoding in ("utf-16", "utf-8-sig"):
+        path.write_bytes(text.encode(encoding))
+        label.write_bytes(LEFT.encode(encoding))
+        dataset = read_dataset(tmp_path)
+        assert (dataset.classes.names, dataset.faults) == (("background", "K\xe4fer", "b"), ())
+    label.write_bytes(b"\xe4")
+    assert read_dataset(tmp_path).faults[0].cure == "save it as UTF-8"
+    path.write_bytes(text.encode("cp1252"))
+    with pytest.raises(MaskwrightError, match=r"data\.yaml is not UTF-8 text .*: save it as UTF-8"):
+        read_dataset(tmp_path)
+
+
+def test_label_files_without_an_image(tmp_path):
+    make(tmp_path)
+    (tmp_path / "images" / "val" / "val1.jpg").unlink()
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.path.name) == ("unpaired", "val1.txt")
+
+
+def test_names_that_do_not_match_are_no_background(tmp_path):
+    make(tmp_path)
+    (tmp_path / "labels" / "val" / "val1.txt").rename(tmp_path / "labels" / "val" / "val 1.txt")
+    dataset = read_dataset(tmp_path)
+    assert [record.image.path.name for record in dataset.records] == ["train0.jpg", "train1.jpg", "val0.jpg"]
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("unpaired", "warning", "val 1.txt")
+    assert "1 image, such as val1.jpg, no label file; none is used" in fault.message
+
+
+@pytest.mark.parametrize("name", ["VAL1.txt", "val1.TXT"])
+def test_label_files_in_another_case(tmp_path, name):
+    make(tmp_path)
+    (tmp_path / "labels" / "val" / "val1.txt").rename(tmp_path / "labels" / "val" / name)
+    dataset = read_dataset(tmp_path)
+    assert dataset.faults == ()
+    assert [int((read_pair(dataset, record)[1] == 2).sum()) for record in dataset.records] == [100] * 4
+
+
+def test_one_label_file_for_two_images(tmp_path):
+    make(tmp_path)
+    photo(tmp_path / "images" / "val" / "val1.png", size=SIZE)
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("ambiguous-name", "warning", "val1.txt")
+    assert "val1.txt is the label file of both val1.jpg and val1.png" in fault.message
+
+
+def test_most_images_without_a_label_file_are_a_warning(tmp_path):
+    make(tmp_path)
+    for name in ("train/train0", "train/train1", "val/val0"):
+        (tmp_path / "labels" / f"{name}.txt").unlink()
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity) == ("unpaired", "warning")
+    assert "3 of 4 images, such as train0.jpg, have no label file and count as background" in fault.message
+
+
+def test_labels_that_count_from_one(tmp_path):
+    text = LEFT.replace("0", "1", 1) + CORNER.replace("1", "2", 1)
+    with pytest.raises(MaskwrightError, match=r"as if they counted from 1: number the names from 1 in data\.yaml"):
+        read_dataset(make(tmp_path, text))
+    dataset = read_dataset(make(tmp_path, text, names="{1: a, 2: b}"))
+    assert dataset.classes.names == ("background", "a", "b")
+    assert dataset.faults == ()
+    assert np.bincount(read_pair(dataset, dataset.records[0])[1].ravel()).tolist() == [400, 300, 100]
+
+
+def test_an_image_in_two_splits_is_told(tmp_path):
+    make(tmp_path)
+    (tmp_path / "data.yaml").write_text("train: images\nval: images/val\nnames: [a, b]\n")
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.path.name) == ("split-overlap", "data.yaml")
+    (tmp_path / "data.yaml").write_text("train: images\nval: images\nnames: [a, b]\n")
+    dataset = read_dataset(tmp_path)
+    assert (dataset.faults, {record.split for record in dataset.records}) == ((), {None})
+
+
 @pytest.mark.parametrize(
     ("line", "kind", "words"),
     [
+        ("0 0 0 0.5 0 0.5\n", "unreadable", "line 3"),
+        ("0\n", "unreadable", "line 3"),
         ("0 0 0 x 0 0.5 1\n", "unreadable", "line 3"),
         ("dog 0 0 0.5 0 0.5 1\n", "unreadable", "line 3"),
         ("9 0 0 0.5 0 0.5 1\n", "unknown-label", "class 9"),

@@ -181,4 +181,4 @@ def test_nothing_labelled_is_an_error(run: Path, heap: Path, tmp_path: Path) -> 
         MaskwrightError,
         match=r"blank has no labelled pixel in its test split, .*: label some, or choose another `split`",
     ):
-        mw.evaluate(run, blank, out=tmp_path)
+        mw.evaluate(run, blank, out=tmp_path, read=ReadOptions(classes=heap.parent / "names.txt", ignore=255))

@@ -222,6 +222,7 @@ def test_validation_without_a_label_chooses_nothing_and_hurts_nothing(tmp_path: 
     root = toy.write(tmp_path / "data")
     for path in (root / "masks" / "val").iterdir():
         cv2.imwrite(str(path), np.full(toy.SIZE, 255, np.uint8))
+    (root / "classes.txt").write_text("0,class-0\n1,class-1\n2,class-2\n255,void\n")
     result = train(root, toy.request(steps=2), tmp_path / "run")
     assert result.validation_score is None
     assert result.scores is not None

@@ -11,6 +11,7 @@ from maskwright.cli.errors import DONE
 from maskwright.cli.options import (
     AsJson,
     ClassNames,
+    Crowd,
     Data,
     Device,
     Format,
@@ -59,6 +60,7 @@ def evaluate(
     ignore: Ignore = None,
     mapping: Map = None,
     nodata: NoData = None,
+    crowd: Crowd = None,
     as_json: AsJson = False,
 ) -> int:
     """Score a model on held-out images.
@@ -76,7 +78,7 @@ def evaluate(
     from maskwright.workflows.evaluate import evaluate as judge
 
     terminal = Terminal(as_json=as_json)
-    options = read_options(format_name, classes, ignore, mapping, nodata)
+    options = read_options(format_name, classes, ignore, mapping, nodata, crowd)
     read = None if options == ReadOptions() else options
     request = EvaluateRequest(split, read, out, device, output_stride, postprocess, refit)
     with terminal.working() as watch:

@@ -11,6 +11,7 @@ from maskwright.cli.flags import in_flags
 from maskwright.cli.options import (
     AsJson,
     ClassNames,
+    Crowd,
     Data,
     Format,
     GroupBy,
@@ -43,6 +44,7 @@ def inspect(
     ignore: Ignore = None,
     mapping: Map = None,
     nodata: NoData = None,
+    crowd: Crowd = None,
     group_by: GroupBy = None,
     seed: Seed = 0,
     task: Task = None,
@@ -56,7 +58,7 @@ def inspect(
     from maskwright.workflows.inspect import inspect as measure
 
     terminal = Terminal(as_json=as_json)
-    options = read_options(format_name, classes, ignore, mapping, nodata)
+    options = read_options(format_name, classes, ignore, mapping, nodata, crowd)
     with terminal.working() as watch:
         fingerprint = measure(data, options, SplitPlan(group_by=group_by), seed, watch.counting("inspect"), task)
     terminal.answer(fingerprint.to_json())

@@ -35,6 +35,7 @@ Ignore = Annotated[int | None, typer.Option(metavar="VALUE", help=READ_OPTIONS["
 Map = Annotated[list[str] | None, typer.Option("--map", metavar="FROM=TO", help=READ_OPTIONS["map"].help)]
 NoData = Annotated[float | None, typer.Option(metavar="VALUE", help=READ_OPTIONS["nodata"].help)]
 Task = Annotated[str | None, typer.Option("--task", metavar="NAME", help=REQUEST_OPTIONS["task"].help)]
+Crowd = Annotated[str | None, typer.Option(metavar="WORD", help=READ_OPTIONS["crowd"].help)]
 GroupBy = Annotated[str | None, typer.Option("--group-by", metavar="PATTERN", help=REQUEST_OPTIONS["group_by"].help)]
 
 _WHOLE = re.compile(r"-?\d+", re.ASCII)
@@ -46,9 +47,25 @@ def read_options(
     ignore: int | None,
     mapping: list[str] | None,
     nodata: float | None,
+    crowd: str | None,
 ) -> ReadOptions:
-    """Bundle the options for reading the data."""
-    return ReadOptions(format_name, classes, ignore, parse_map(mapping or []), nodata)
+    """Bundle the options for reading the data.
+
+    Raises:
+        MaskwrightError: an option has no such value.
+    """
+    return ReadOptions(format_name, classes, ignore, parse_map(mapping or []), nodata, parse_crowd(crowd or "ignore"))
+
+
+def parse_crowd(word: str) -> Literal["ignore", "keep"]:
+    """Read `--crowd keep`.
+
+    Raises:
+        MaskwrightError: another word.
+    """
+    if word not in {"ignore", "keep"}:
+        raise MaskwrightError(f"--crowd {word}: write ignore or keep")
+    return "keep" if word == "keep" else "ignore"
 
 
 def parse_map(items: list[str]) -> dict[int, int | Literal["ignore"]]:

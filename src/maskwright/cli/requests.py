@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maskwright.cli.flags import READ_OPTIONS, REQUEST_OPTIONS
-from maskwright.cli.options import parse_map
-from maskwright.core.read_options import ReadOptions
+from maskwright.cli.options import read_options
 from maskwright.workflows.request import PlanRequest
 
 if TYPE_CHECKING:
@@ -73,12 +72,7 @@ def _parameters(options: Mapping[str, Option]) -> dict[str, inspect.Parameter]:
 
 def _request(values: dict[str, Any], started: float) -> PlanRequest:
     """Build the request from the options' values."""
-    read = ReadOptions(
-        format=values["format"],
-        classes=values["classes"],
-        ignore=values["ignore"],
-        map=parse_map(values["map"] or []),
-        nodata=values["nodata"],
-    )
+    reading = ("format", "classes", "ignore", "map", "nodata", "crowd")
+    read = read_options(*(values[name] for name in reading))
     plain = {name: value for name, value in values.items() if name in REQUEST_OPTIONS and value is not None}
     return PlanRequest(**{**plain, "settings": tuple(values["settings"] or ())}, read=read, started=started)

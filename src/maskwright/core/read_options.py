@@ -21,6 +21,8 @@ class ReadOptions:
         map: value in the files -> the value to treat it as, or "ignore". Values are those of index masks, COCO
             category ids or YOLO class numbers.
         nodata: value in the images that stands for "nothing was measured here", besides those that files declare.
+        crowd: what to do with COCO's regions of many objects (`iscrowd`): "ignore" them, or "keep" them like all other
+            objects.
         values: mask files hold measured numbers, not classes; set by the task (`Task.annotation`).
     """
 
@@ -48,6 +50,12 @@ class ReadOptions:
         default=None,
         metadata=Option(
             "--nodata", "VALUE", "Image value that means no data, where the files do not declare it, e.g. -9999."
+        ).metadata,
+    )
+    crowd: Literal["ignore", "keep"] = field(
+        default="ignore",
+        metadata=Option(
+            "--crowd", "WORD", "What to do with COCO objects marked iscrowd: ignore (the default) or keep."
         ).metadata,
     )
     values: bool = False

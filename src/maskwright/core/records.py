@@ -153,11 +153,13 @@ class Shape:
         index: class index, or `IGNORE` for a region to leave out (a crowd).
         polygons: closed rings [x0, y0, x1, y1, ...]; several rings are several parts of one object.
         rle: COCO run-length code {"size": [h, w], "counts": bytes | list[int]}, instead of polygons.
+        holes: the rings cut out of each polygon, in the order of `polygons`; empty if none has a hole.
     """
 
     index: int
     polygons: tuple[tuple[float, ...], ...] = ()
     rle: dict[str, object] | None = None
+    holes: tuple[tuple[tuple[float, ...], ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,11 +170,13 @@ class Shapes:
         path: the file that the shapes were read from.
         shapes: in the order of painting: a later one covers an earlier one.
         normalized: coordinates run from 0 to 1 instead of in pixels (YOLO).
+        size: (height, width) of the image on which the shapes were drawn, if the file tells.
     """
 
     path: Path
     shapes: tuple[Shape, ...]
     normalized: bool = False
+    size: tuple[int, int] | None = None
 
 
 Annotation = MaskFile | MaskLayers | Shapes

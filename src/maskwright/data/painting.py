@@ -49,8 +49,9 @@ def paint(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> NDArray[np.
         (H, W) of class indices and `IGNORE`.
 
     Raises:
-        DecodeError: a run-length code is damaged or has another size.
+        DecodeError: the shapes were drawn on an image of another size, or a run-length code is damaged.
     """
+    require_size(shapes, size, image)
     labels = np.zeros(size, np.uint8)
     for shape in shapes.shapes:
         patch = _patch(shape, shapes, size, image)
@@ -63,8 +64,9 @@ def paint_objects(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> Ite
     """Yield (class index, bool (h, w) in its bounding box) for each shape that is not ignored and not empty.
 
     Raises:
-        DecodeError: a run-length code is damaged or has another size.
+        DecodeError: as `paint`.
     """
+    require_size(shapes, size, image)
     for shape in shapes.shapes:
         if shape.index == IGNORE:
             continue
@@ -74,11 +76,29 @@ def paint_objects(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> Ite
             yield shape.index, pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
+def require_size(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> None:
+    """Refuse shapes that were drawn on an image of another size: they would be painted in the wrong place.
+
+    Raises:
+        DecodeError: the sizes differ.
+    """
+    if shapes.size is None or shapes.size == size:
+        return
+    turned = " after its EXIF orientation is applied" if shapes.size == size[::-1] else ""
+    drawn = f"{shapes.path.name} was drawn at {shapes.size[1]}x{shapes.size[0]}"
+    raise DecodeError(
+        "size-mismatch",
+        image,
+        f"is {size[1]}x{size[0]} pixels{turned}, but {drawn}",
+        "use the image that was annotated, or export the annotations again",
+    )
+
+
 def _patch(shape: Shape, shapes: Shapes, size: tuple[int, int], image: ImageRef) -> _Patch:
     if shape.rle is not None:
         return _Patch(0, 0, _from_rle(shape.rle, shapes.path, size, image))
     scale = np.array([size[1], size[0]] if shapes.normalized else [1, 1], np.float64)
-    rings = [np.asarray(ring, np.float64).reshape(-1, 2) * scale for ring in shape.polygons]
+    rings = [_points(ring, scale) for ring in shape.polygons]
     points = np.concatenate(rings) if rings else np.zeros((0, 2))
     if not len(points):
         return _Patch(0, 0, np.zeros((0, 0), bool))
@@ -86,9 +106,27 @@ def _patch(shape: Shape, shapes: Shapes, size: tuple[int, int], image: ImageRef)
     top, bottom = _span(points[:, 1], size[0])
     if right <= left or bottom <= top:
         return _Patch(0, 0, np.zeros((0, 0), bool))
-    moved = [(ring - (left, top)).ravel().tolist() for ring in rings]
-    codes = coco.frPyObjects(moved, bottom - top, right - left)
-    return _Patch(top, left, rle_codes.decode(coco.merge(codes)))
+    window = (top, left, bottom - top, right - left)
+    if not any(shape.holes):
+        return _Patch(top, left, _painted(rings, window))
+    pixels = np.zeros(window[2:], bool)
+    for ring, holes in zip(rings, shape.holes, strict=True):
+        part = _painted([ring], window)
+        if holes:
+            part &= ~_painted([_points(hole, scale) for hole in holes], window)
+        pixels |= part
+    return _Patch(top, left, pixels)
+
+
+def _points(ring: tuple[float, ...], scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(ring, np.float64).reshape(-1, 2) * scale
+
+
+def _painted(rings: list[NDArray[np.float64]], window: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    """Paint rings (n, 2) into a window (top, left, height, width) of the image; all of them are inside."""
+    top, left, height, width = window
+    codes = coco.frPyObjects([(ring - (left, top)).ravel().tolist() for ring in rings], height, width)
+    return rle_codes.decode(coco.merge(codes))
 
 
 def _span(coordinates: NDArray[np.float64], length: int) -> tuple[int, int]:

@@ -55,19 +55,30 @@ def decode(code: Mapping[str, Any]) -> NDArray[np.bool_]:
         MaskwrightError: the runs do not fill the given size, or are not valid runs.
     """
     height, width = _size(code)
+    runs = _filling_runs(code)
+    values = np.arange(len(runs)) % 2 == 1
+    return np.repeat(values, runs).reshape(width, height).T
+
+
+def area(code: Mapping[str, Any]) -> int:
+    """Return the number of pixels inside the mask.
+
+    Raises:
+        MaskwrightError: as `decode`.
+    """
+    return sum(_filling_runs(code)[1::2])
+
+
+def _filling_runs(code: Mapping[str, Any]) -> list[int]:
+    """Return the runs, which fill the mask."""
+    height, width = _size(code)
     runs = _runs(code["counts"])
     if any(run < 0 for run in runs) or sum(runs) != height * width:
         raise MaskwrightError(
             f"a run-length code of {sum(runs)} pixels does not fill {height}x{width} = {height * width}: "
             "it is truncated, or its size is [width, height] instead of [height, width]"
         )
-    values = np.arange(len(runs)) % 2 == 1
-    return np.repeat(values, runs).reshape(width, height).T
-
-
-def area(code: Mapping[str, Any]) -> int:
-    """Return the number of pixels inside the mask."""
-    return sum(_runs(code["counts"])[1::2])
+    return runs
 
 
 def _size(code: Mapping[str, Any]) -> tuple[int, int]:

@@ -8,7 +8,22 @@ from typing import TYPE_CHECKING
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.paths import existing
 from maskwright.core.read_options import ReadOptions
-from maskwright.data.formats import alpha, cityscapes, coco, folder, layers, nnunet, supervisely_masks, voc, yolo
+from maskwright.data.formats import (
+    alpha,
+    cityscapes,
+    coco,
+    cvat,
+    folder,
+    geojson,
+    labelme,
+    labelstudio,
+    layers,
+    nnunet,
+    supervisely,
+    supervisely_masks,
+    voc,
+    yolo,
+)
 from maskwright.data.formats.options import Format
 from maskwright.data.formats.pairs import find_pairs, not_masks
 from maskwright.data.formats.reading import with_reading
@@ -30,6 +45,11 @@ FORMATS: dict[str, Format] = {
         "meta.json with DATASET/img/ and DATASET/masks_machine/", supervisely_masks.detect, supervisely_masks.read
     ),
     "coco": Format("a JSON file with images, categories and annotations with segmentation", coco.detect, coco.read),
+    "supervisely": Format("img/ with ann/*.json, and meta.json", supervisely.detect, supervisely.read),
+    "labelme": Format("images with a JSON file each, as LabelMe writes", labelme.detect, labelme.read),
+    "cvat": Format("an XML file of CVAT for images", cvat.detect, cvat.read),
+    "labelstudio": Format("a JSON file of tasks, as Label Studio exports", labelstudio.detect, labelstudio.read),
+    "geojson": Format("images with a GeoJSON file each, as QuPath or QGIS writes", geojson.detect, geojson.read),
     "yolo": Format("images/ with outlines in labels/*.txt, and a data.yaml with names", yolo.detect, yolo.read),
     "layers": Format(
         "images with several mask files each: a folder a class, or a file an object", layers.detect, layers.read
@@ -56,11 +76,18 @@ def read_dataset(root: Path | str, options: ReadOptions | None = None) -> Datase
     if options.format is not None:
         if options.format not in FORMATS:
             raise unknown_name("format", options.format, FORMATS)
-        return with_reading(FORMATS[options.format].read(root, options), options)
-    for entry in FORMATS.values():
+        return _read(options.format, root, options)
+    for name, entry in FORMATS.items():
         if entry.detect(root) is not None:
-            return with_reading(entry.read(root, options), options)
+            return _read(name, root, options)
     raise _nothing_fits(root)
+
+
+def _read(name: str, root: Path, options: ReadOptions) -> Dataset:
+    """Read one format; refuse an option that means nothing in it."""
+    if options.crowd != "ignore" and name != "coco":
+        raise MaskwrightError(f"`read.crowd` is for COCO, but {root} is read as {name}: leave it out")
+    return with_reading(FORMATS[name].read(root, options), options)
 
 
 def images_of(root: Path, files: list[Path]) -> list[Path]:

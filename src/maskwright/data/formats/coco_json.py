@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import Fault, Shape
-from maskwright.data.formats.shapes import painting_order, ring, ring_area
+from maskwright.core.records import Fault
+from maskwright.core.text import listing, plural
+from maskwright.data.formats.annotation_files import parsed
+from maskwright.data.formats.shapes import Box, Drawing, Ring, box_around, ring, ring_area
+from maskwright.ops import rle as rle_codes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
 class CocoImage(NamedTuple):
-    """An entry under `images`: its id, file name and (height, width) if given."""
+    """An entry under `images`: its id as text, file name and (height, width) if given."""
 
-    id: int | str
+    id: str
     name: str
     size: tuple[int, int] | None
-
-
-class _Object(NamedTuple):
-    category: int
-    crowd: bool
-    area: float
-    polygons: tuple[tuple[float, ...], ...]
-    rle: dict[str, object] | None
 
 
 @dataclass
@@ -40,74 +34,58 @@ class CocoAnnotations:
         path: the file.
         images: in the order of the file.
         categories: id -> name.
-        objects: image id -> objects.
-        faults: annotations that could not be used.
+        objects: image id as text -> objects; the label is the category's name, or its id where it has none.
+        shared: image ids that several images have; such images cannot be used.
+        faults: what does not fit together.
     """
 
     path: Path
     images: list[CocoImage]
     categories: dict[int, str]
-    objects: defaultdict[int | str, list[_Object]] = field(default_factory=lambda: defaultdict(list))
+    objects: defaultdict[str, list[Drawing]] = field(default_factory=lambda: defaultdict(list))
+    shared: frozenset[str] = frozenset()
     faults: list[Fault] = field(default_factory=list)
 
 
-def load(path: Path) -> CocoAnnotations:
+def load(path: Path, *, keep_crowds: bool = False) -> CocoAnnotations:
     """Parse and check one file.
+
+    Args:
+        path: the file.
+        keep_crowds: read objects with `iscrowd` like all others.
 
     Raises:
         MaskwrightError: the file is not JSON, lacks a key, or holds boxes only.
     """
+    data = parsed(path)
     try:
-        data = json.loads(path.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise MaskwrightError(f"{path} cannot be read as JSON ({error}): export it again") from None
-    try:
-        images = [CocoImage(entry["id"], str(entry["file_name"]), _size(entry)) for entry in data["images"]]
-        categories = {int(entry["id"]): str(entry["name"]) for entry in data["categories"]}
-        annotations = data["annotations"]
+        images = [CocoImage(_key(entry["id"]), str(entry["file_name"]), _size(entry)) for entry in data["images"]]
+        categories = {_number(entry["id"]): str(entry["name"]) for entry in data["categories"]}
         file = CocoAnnotations(path, images, categories)
-        unusable = [entry.get("id") for entry in annotations if not _add(file, entry)]
+        for entry in data["annotations"]:
+            file.objects[_key(entry["image_id"])].append(_object(entry, categories))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"there is no key {error}" if isinstance(error, KeyError) else str(error)
         raise MaskwrightError(
             f"{path} is not a COCO annotation file ({what}): export it again as COCO instances"
         ) from None
-    if annotations and len(unusable) == len(annotations):
-        raise MaskwrightError(f"{path} holds boxes only, but segmentation needs outlines: export it with segmentations")
-    if unusable:
-        message = f"{len(unusable)} annotations, such as id {unusable[0]}, have no usable outline and are skipped"
-        cure = "redraw them with at least three corners, or remove them"
-        file.faults.append(Fault("bad-outline", "warning", path, message, cure))
-    strays = file.objects.keys() - {image.id for image in images}
-    if strays:
-        count, first = sum(len(file.objects[image]) for image in strays), min(map(str, strays))
-        message = f"{count} annotations belong to images, such as id {first}, that the file does not list"
-        file.faults.append(Fault("unpaired", "warning", path, message, "list the images, or remove the annotations"))
+    _require_outlines(file)
+    file.faults += [*_twins(file), *_strays(file)]
+    if keep_crowds:
+        file.objects = _without_crowds(file.objects)
+    else:
+        file.faults += _crowds(file)
     return file
 
 
-def shapes_of(
-    file: CocoAnnotations, image: CocoImage, values: dict[int, int], path: Path
-) -> tuple[tuple[Shape, ...] | None, Fault | None]:
-    """Return the shapes of one image in painting order, or the fault that makes it unusable.
+def _key(value: object) -> str:
+    """Return an id as text: files hold 3 in one place and "3" in another."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
-    Args:
-        file: the annotations.
-        image: the entry.
-        values: category id -> class index or `IGNORE`.
-        path: of the image, for the fault.
-    """
-    found = []
-    for entry in file.objects.get(image.id, ()):
-        if entry.category not in values:
-            message = (
-                f"{file.path.name} gives {path.name} an object of category {entry.category}, which it does not define"
-            )
-            cure = f"add the category, or map it with `read.map` {entry.category}=ignore"
-            return None, Fault("unknown-label", "error", path, message, cure)
-        index = IGNORE if entry.crowd else values[entry.category]
-        found.append((entry.area, entry.crowd, Shape(index, entry.polygons, entry.rle)))
-    return painting_order(found), None
+
+def _number(value: object) -> int:
+    """Return the id of a category, which must be a whole number, maybe as text."""
+    return int(_key(value))
 
 
 def _size(entry: dict[str, Any]) -> tuple[int, int] | None:
@@ -115,23 +93,49 @@ def _size(entry: dict[str, Any]) -> tuple[int, int] | None:
     return (int(height), int(width)) if height and width else None
 
 
-def _add(file: CocoAnnotations, entry: dict[str, Any]) -> bool:
-    """Add one annotation; False if it has no usable outline."""
+def _object(entry: dict[str, Any], categories: dict[int, str]) -> Drawing:
+    """Read one annotation; without a usable outline it has only the box around what is there."""
+    category = _number(entry["category_id"])
+    label = categories.get(category, category)
+    crowd = bool(int(entry.get("iscrowd") or 0))
+    area = float(entry.get("area") or 0)
     drawn = entry.get("segmentation")
-    polygons: tuple[tuple[float, ...], ...] = ()
-    rle: dict[str, object] | None = None
+    if isinstance(drawn, list) and len(drawn) == 1 and isinstance(drawn[0], dict):
+        drawn = drawn[0]
     if isinstance(drawn, dict):
         rle = _rle(drawn)
-        area = float(entry.get("area") or 0)
+        own = 0.0 if rle is None else area or _rle_area(rle)
+        if own:
+            return Drawing(label, rle=rle, area=own, crowd=crowd)
+        parts = []
     else:
-        rings = [ring(part) for part in drawn] if isinstance(drawn, list) else []
-        polygons = tuple(part for part in rings if part is not None)
-        area = float(entry.get("area") or sum(ring_area(part) for part in polygons))
-    if rle is None and not polygons:
-        return False
-    crowd = bool(entry.get("iscrowd", 0))
-    file.objects[entry["image_id"]].append(_Object(int(entry["category_id"]), crowd, area, polygons, rle))
-    return True
+        parts = _parts(drawn)
+    rings = [part for values in parts if (part := ring(values)) is not None]
+    areas = [ring_area(part) for part in rings]
+    polygons: tuple[Ring, ...] = tuple(part for part, own in zip(rings, areas, strict=True) if own)
+    box = None if polygons else _box(entry.get("bbox")) or box_around(value for part in parts for value in part)
+    kind, name = "flat" if any(parts) else "box", "" if polygons else f"id {entry.get('id')}"
+    return Drawing(label, polygons, box=box, area=area or sum(areas), crowd=crowd, kind=kind, name=name)
+
+
+def _parts(drawn: object) -> list[list[Any]]:
+    """Return the rings as flat lists: people write one ring without its outer list, and points as pairs."""
+    if not isinstance(drawn, list) or not drawn:
+        return []
+    if not isinstance(drawn[0], list):
+        return [drawn]
+    if drawn[0] and isinstance(drawn[0][0], list) and len(drawn[0][0]) == 2:
+        return [[value for point in part for value in point] for part in drawn]
+    return drawn
+
+
+def _box(values: object) -> Box | None:
+    """Return (left, top, right, bottom) of COCO's [left, top, width, height], if it is one."""
+    box = box_around(values) if isinstance(values, list) and len(values) == 4 else None
+    if box is None or not isinstance(values, list):
+        return None
+    left, top, width, height = map(float, values)
+    return (left, top, left + width, top + height) if width > 0 and height > 0 else None
 
 
 def _rle(drawn: dict[str, Any]) -> dict[str, object] | None:
@@ -144,3 +148,72 @@ def _rle(drawn: dict[str, Any]) -> dict[str, object] | None:
     if isinstance(counts, list):
         return {"size": [int(size[0]), int(size[1])], "counts": [int(count) for count in counts]}
     return None
+
+
+def _rle_area(rle: dict[str, object]) -> float:
+    """Return the area of a code; a damaged one gets 1, so that it is painted, and then reported."""
+    try:
+        return float(rle_codes.area(rle))
+    except MaskwrightError:
+        return 1.0
+
+
+def _require_outlines(file: CocoAnnotations) -> None:
+    shapes = [shape for shapes in file.objects.values() for shape in shapes]
+    if not shapes or any(shape.drawn for shape in shapes):
+        return
+    if all(shape.kind == "box" for shape in shapes):
+        raise MaskwrightError(
+            f"{file.path} holds boxes only, but segmentation needs outlines: export it with segmentations"
+        )
+    raise MaskwrightError(
+        f"{file.path} holds {plural(len(shapes), 'outline')}, and none encloses an area, for which three corners are "
+        "needed (x0, y0, x1, y1, x2, y2): export it again as COCO instances"
+    )
+
+
+def _twins(file: CocoAnnotations) -> Iterable[Fault]:
+    """Report ids that several images share: their objects could belong to any of them."""
+    names: defaultdict[str, set[str]] = defaultdict(set)
+    for image in file.images:
+        names[image.id].add(image.name)
+    shared = [number for number, those in names.items() if len(those) > 1]
+    if not shared:
+        return
+    first = shared[0]
+    file.shared = frozenset(shared)
+    message = (
+        f"{plural(len(shared), 'image id')}, such as {first} of {listing(sorted(names[first]))}, stand for several"
+    )
+    cure = "give each image its own id"
+    yield Fault("unpaired", "error", file.path, f"{message} images, which are not used", cure)
+
+
+def _strays(file: CocoAnnotations) -> Iterable[Fault]:
+    strays = file.objects.keys() - {image.id for image in file.images}
+    if strays:
+        count, first = sum(len(file.objects[image]) for image in strays), min(strays)
+        belong = "1 annotation belongs" if count == 1 else f"{count} annotations belong"
+        message = f"{belong} to images, such as id {first}, that the file does not list"
+        yield Fault("unpaired", "warning", file.path, message, "list the images, or remove the annotations")
+
+
+def _crowds(file: CocoAnnotations) -> Iterable[Fault]:
+    """Report categories of which most objects are crowds: an editor may write `iscrowd` for each brush stroke."""
+    crowds, objects = Counter[str | int](), Counter[str | int]()
+    for shapes in file.objects.values():
+        for shape in shapes:
+            if shape.label is not None:
+                objects[shape.label] += 1
+                crowds[shape.label] += shape.crowd
+    mostly = sorted(str(label) for label, count in crowds.items() if 2 * count > objects[label])
+    if mostly:
+        message = f"{sum(crowds.values())} of {sum(objects.values())} objects are crowds (`iscrowd`) and are ignored"
+        message += f", among them most of {listing(mostly)}"
+        cure = "if they are single objects, as CVAT writes brush masks, read them with `read.crowd=keep`"
+        yield Fault("crowd", "warning", file.path, message, cure)
+
+
+def _without_crowds(objects: dict[str, list[Drawing]]) -> defaultdict[str, list[Drawing]]:
+    kept = {image: [shape._replace(crowd=False) for shape in shapes] for image, shapes in objects.items()}
+    return defaultdict(list, kept)

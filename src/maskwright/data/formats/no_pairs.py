@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
     from maskwright.data.formats.pairs import Pairing
 
-_BRUSH = re.compile(r"task-\d+-annotation-\d+-by-\d+-tag-(?P<tag>.+)-\d+\.png")
 _OPAQUE = 128
 
 
@@ -25,13 +23,6 @@ def nothing_pairs(root: Path, pairing: Pairing) -> MaskwrightError:
     paths = images_below(root)
     if not paths:
         return MaskwrightError(f"{root} holds no images: give a folder with images and masks")
-    brushed = next((match for path in paths if (match := _BRUSH.fullmatch(path.name))), None)
-    if brushed is not None:
-        return MaskwrightError(
-            f"{root} holds masks as Label Studio exports those of its brush, such as {brushed[0]}: their names tell a "
-            "task and no image. Put each into a folder named after its tag, with the name of its image, such as "
-            f"masks/{brushed['tag']}/IMAGE.png beside images/IMAGE.jpg"
-        )
     if not pairing.masks:
         clear = "; if their transparency is the mask, use `read.format` alpha" if _are_cut_outs(paths) else ""
         return MaskwrightError(

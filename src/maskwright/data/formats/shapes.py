@@ -3,17 +3,86 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
-    from maskwright.core.records import Shape
+    from maskwright.core.records import Shape, Split
+
+Ring = tuple[float, ...]
+Box = tuple[float, float, float, float]
 
 _FEWEST_NUMBERS = 6
+_FLATNESS = 0.05  # pixels that the chords of a circle may lie inside it
 
 
-def ring(values: Any) -> tuple[float, ...] | None:
+class Drawing(NamedTuple):
+    """One object as an annotation file holds it, in pixels, or in fractions if the whole file is.
+
+    Attributes:
+        label: the name of its class, or its number where the file does not name that; None if it has no class.
+        polygons: the rings that enclose an area; none if nothing can be painted.
+        holes: as in `core.records.Shape`.
+        rle: run-length code instead of polygons.
+        box: (left, top, right, bottom) around the object, if it is known.
+        area: orders the painting, large ones first; 0 to paint in the order of the file.
+        crowd: a region of many objects, which is ignored.
+        group: what the parts of one object have in common, or None.
+        kind: why nothing can be painted: a key of `drawn_shapes.PROBLEMS`.
+        name: for messages, if the label does not tell: `id 5`.
+    """
+
+    label: str | int | None
+    polygons: tuple[Ring, ...] = ()
+    holes: tuple[tuple[Ring, ...], ...] = ()
+    rle: dict[str, object] | None = None
+    box: Box | None = None
+    area: float = 0.0
+    crowd: bool = False
+    group: object = None
+    kind: str = "flat"
+    name: str = ""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether there is something to paint."""
+        return bool(self.polygons) or self.rle is not None
+
+
+class DrawnImage(NamedTuple):
+    """One annotated image.
+
+    Attributes:
+        image: the file.
+        source: the annotation file.
+        objects: in the order of the file.
+        size: (height, width) on which they were drawn, if it is known.
+        split: where the layout puts the image.
+        normalized: coordinates are fractions of the sides.
+    """
+
+    image: Path
+    source: Path
+    objects: Sequence[Drawing]
+    size: tuple[int, int] | None = None
+    split: Split | None = None
+    normalized: bool = False
+
+
+def outlined(label: str | int | None, parts: Sequence[Sequence[Any]], group: object = None) -> Drawing:
+    """Make an object of polygons, each given as its outer ring and the rings of its holes: [outer, hole, ...].
+
+    A ring is flat [x0, y0, x1, y1, ...]. A polygon that encloses nothing is left out; the box is around all.
+    """
+    kept = [(outer, part[1:]) for part in parts if part and (outer := ring(part[0])) and ring_area(outer)]
+    holes = tuple(tuple(hole for values in inner if (hole := ring(values))) for _, inner in kept)
+    box = box_around(value for part in parts if part and isinstance(part[0], list | tuple) for value in part[0])
+    return Drawing(label, tuple(outer for outer, _ in kept), holes if any(holes) else (), box=box, group=group)
+
+
+def ring(values: Any) -> Ring | None:
     """Return a closed ring [x0, y0, x1, y1, ...], or None if it has fewer than three corners or is not of numbers."""
     if not isinstance(values, list | tuple) or len(values) < _FEWEST_NUMBERS or len(values) % 2:
         return None
@@ -24,11 +93,54 @@ def ring(values: Any) -> tuple[float, ...] | None:
     return numbers if all(math.isfinite(number) for number in numbers) else None
 
 
-def ring_area(numbers: tuple[float, ...]) -> float:
+def ring_area(numbers: Ring) -> float:
     """Return the area that a ring encloses, by the shoelace formula."""
     xs, ys = numbers[0::2], numbers[1::2]
     doubled = sum(xs[k - 1] * ys[k] - xs[k] * ys[k - 1] for k in range(len(xs)))
     return abs(doubled) / 2
+
+
+def box_around(values: Iterable[Any]) -> Box | None:
+    """Return the box around points given as a flat list; None if they are not pairs of finite numbers."""
+    try:
+        numbers = [float(value) for value in values]
+    except (TypeError, ValueError):
+        return None
+    if not numbers or len(numbers) % 2 or not all(map(math.isfinite, numbers)):
+        return None
+    xs, ys = numbers[0::2], numbers[1::2]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def box_ring(box: Box) -> Ring:
+    """Return the outline of a box."""
+    left, top, right, bottom = box
+    return left, top, right, top, right, bottom, left, bottom
+
+
+def pixels_ring(box: Box) -> Ring:
+    """Return the outline of all pixels that a box touches; at least one pixel."""
+    left, top = math.floor(box[0]), math.floor(box[1])
+    return box_ring((left, top, max(math.ceil(box[2]), left + 1), max(math.ceil(box[3]), top + 1)))
+
+
+def ellipse(centre: tuple[float, float], radii: tuple[float, float], degrees: float = 0.0) -> Ring:
+    """Return a polygon for an ellipse that is turned clockwise on the screen; for a circle both radii are equal."""
+    largest = max(*radii, 1.0)
+    count = max(16, math.ceil(math.pi / math.acos(1 - _FLATNESS / largest)))
+    angles = [2 * math.pi * place / count for place in range(count)]
+    points = [value for angle in angles for value in (radii[0] * math.cos(angle), radii[1] * math.sin(angle))]
+    return turned([value + centre[k % 2] for k, value in enumerate(points)], centre, degrees)
+
+
+def turned(points: Sequence[float], pivot: tuple[float, float], degrees: float) -> Ring:
+    """Turn a flat list of points about a pivot, clockwise on the screen."""
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    moved = []
+    for x, y in zip(points[0::2], points[1::2], strict=True):
+        right, down = x - pivot[0], y - pivot[1]
+        moved += [pivot[0] + cosine * right - sine * down, pivot[1] + sine * right + cosine * down]
+    return tuple(moved)
 
 
 def painting_order(shapes: Iterable[tuple[float, bool, Shape]]) -> tuple[Shape, ...]:

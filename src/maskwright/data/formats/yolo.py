@@ -1,53 +1,44 @@
 """YOLO segmentation: data.yaml, images/ and labels/*.txt with one outline a line. Paints nothing.
 
-A label file holds lines `class x0 y0 x1 y1 ...` in fractions of width and height; an image without a label file shows
-background only, as in YOLO.
+A label file holds lines `class x0 y0 x1 y1 ...` in fractions of width and height. An image without one is background,
+unless label files without an image lie there: then their names may just not match.
 """
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+import math
+from typing import TYPE_CHECKING
 
-import yaml
-
-from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import Dataset, Fault, ImageRef, Record, Shape, Shapes
+from maskwright.core.files import read_text
+from maskwright.core.records import Fault
+from maskwright.core.text import plural
 from maskwright.data.formats import folder
-from maskwright.data.formats.entries import split_ignored, with_map
-from maskwright.data.formats.folder import meaningful_splits
-from maskwright.data.formats.naming import split_word
-from maskwright.data.formats.shapes import painting_order, ring, ring_area
-from maskwright.data.formats.tables import Entry, find_table, from_names, read_table
-from maskwright.data.formats.walk import images_below, record_id
+from maskwright.data.formats.annotation_files import unreadable
+from maskwright.data.formats.drawn import ClassList, dataset_of
+from maskwright.data.formats.shapes import Drawing, DrawnImage, outlined, ring_area
+from maskwright.data.formats.tables import Entry
+from maskwright.data.formats.yolo_layout import find_layout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
     from maskwright.core.read_options import ReadOptions
-    from maskwright.core.records import Split
+    from maskwright.core.records import Dataset, Severity
+    from maskwright.data.formats.yolo_layout import Layout
 
+# Fractions may lie outside the image by so much; more than that are pixels.
+_BEYOND = 0.5
 _BOX_NUMBERS = 4
-_YAML_KEYS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-
-
-class _Layout(NamedTuple):
-    """The images with their splits; the class names by number, and the file that lists them; the YAML file."""
-
-    base: Path
-    images: dict[Path, Split | None]
-    names: dict[int, str]
-    names_file: Path | None
-    yaml: Path | None
 
 
 def detect(root: Path) -> str | None:
     """Find images that have a text file of outlines where YOLO expects it."""
-    layout = _layout(root, None)
+    layout = find_layout(root, None)
     if layout is None:
         return None
-    longest = _longest_line(layout.images)
+    longest = _longest_line([layout.labels[image] for image in sorted(layout.images)])
     # Boxes alone are YOLO too, and `read` refuses them with a reason; but masks, if there are any, are better.
     if longest <= _BOX_NUMBERS and (longest < _BOX_NUMBERS or folder.detect(root) is not None):
         return None
@@ -58,235 +49,158 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """Read YOLO segmentation: background and the named classes.
 
     Raises:
-        MaskwrightError: there is no data.yaml and no label file, a path does not exist, or all labels are boxes.
+        MaskwrightError: there is no data.yaml and no label file, a path does not exist, or no label is an outline.
     """
-    layout = _layout(root, options.classes)
+    layout = find_layout(root, options.classes)
     if layout is None or not layout.images:
         raise MaskwrightError(f"{root} holds no YOLO data: add a data.yaml with train, val and names, or labels/")
-    classes, values, notes = _classes(layout, options)
-    splits = meaningful_splits(layout.images.values())
-    records, tally, faults = [], Counter[str](), []
+    drawn, faults = [], list(layout.faults)
+    names = layout.names or _numbered_names(layout, options)
+    left_out, unpaired = _unpaired(layout)
     for image, split in sorted(layout.images.items()):
-        text = _label_path(image)
-        if not text.is_file():
-            tally["missing"] += 1
-        shapes, fault = _shapes(text, values, tally) if text.is_file() else ((), None)
+        text = layout.labels[image]
+        objects, fault = _objects(text, names) if text.is_file() else ([], None)
         if fault is not None:
             faults.append(fault)
-        elif shapes is not None:
-            annotation = Shapes(text, shapes, normalized=True)
-            records.append(
-                Record(record_id(layout.base, image), ImageRef(image), annotation, split if splits else None)
-            )
-    _require_outlines(root, tally, len(layout.images))
+        elif image not in left_out:
+            drawn.append(DrawnImage(image, text, objects, None, split, normalized=True))
+    _require_outlines(root, layout, drawn)
+    _require_same_start(layout, drawn)
     where = layout.yaml.name if layout.yaml else "images/ + labels/"
-    return Dataset(
-        root,
-        "yolo",
-        "; ".join((f"{where}: {len(classes)} classes with the background", *notes)),
-        classes,
-        tuple(sorted(records, key=lambda record: record.id)),
-        values,
-        faults=(*faults, *_tally_faults(layout.base, tally, len(layout.images))),
-    )
+    where += "" if layout.names else ", where no class names were found"
+    listed = ClassList([Entry(number, name) for number, name in sorted(names.items())], layout.names_file)
+    return dataset_of(root, ("yolo", where), drawn, options, listed, [*faults, *unpaired], layout.base)
 
 
-def _layout(root: Path, classes: Path | None) -> _Layout | None:
-    path = root if root.is_file() else _yaml_below(root)
-    if path is not None:
-        data = _yaml(path) if path.suffix.lower() in {".yaml", ".yml"} else None
-        if data is None or "names" not in data or not set(_YAML_KEYS) & set(data):
-            return None
-        table = read_table(classes) if classes else from_names(path, data["names"])
-        base = _base(path, data)
-        images = _images_of(base, path, data) or _images_beside_labels(base)
-        return _Layout(base, images, {entry.id: entry.name for entry in table.entries}, table.path, path)
-    if not root.is_dir():
-        return None
-    images = _images_beside_labels(root)
-    if not images:
-        return None
-    found = (
-        read_table(classes) if classes else find_table([root, *dict.fromkeys(_label_path(p).parent for p in images)])
-    )
-    if found is None:
-        return _Layout(root, images, {}, None, None)
-    return _Layout(root, images, {entry.id: entry.name for entry in found.entries}, found.path, None)
-
-
-def _yaml_below(root: Path) -> Path | None:
-    found = sorted([*root.glob("*.yaml"), *root.glob("*.yml")]) if root.is_dir() else []
-    return next((path for path in found if _is_data_yaml(path)), None)
-
-
-def _is_data_yaml(path: Path) -> bool:
-    if b"names" not in path.read_bytes():  # Not a data.yaml, so no reason for an error.
-        return False
-    data = _yaml(path)
-    return data is not None and "names" in data and bool(set(_YAML_KEYS) & set(data))
-
-
-def _yaml(path: Path) -> dict[str, Any] | None:
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).replace("\n", " ")
-        raise MaskwrightError(f"{path} cannot be read as YAML ({reason}): correct it") from None
-    return data if isinstance(data, dict) else None
-
-
-def _base(path: Path, data: dict[str, Any]) -> Path:
-    """Return the folder that `path:` names if it exists, or that of the YAML file: data sets get moved."""
-    named = data.get("path")
-    for candidate in (path.parent / str(named), Path(str(named))) if named else ():
-        if candidate.is_dir():
-            return candidate
-    return path.parent
-
-
-def _images_of(base: Path, path: Path, data: dict[str, Any]) -> dict[Path, Split | None]:
-    """Return the images that train, val and test name: folders, lists of folders, or text files of paths."""
-    images: dict[Path, Split | None] = {}
-    for key, split in _YAML_KEYS.items():
-        places = data.get(key) or []
-        for place in places if isinstance(places, list) else [places]:
-            found = _resolved(base, path, str(place))
-            if found is None and split != "test":
-                raise MaskwrightError(
-                    f"{path}: {key}: {place} does not exist: correct the path, which is relative to {base}"
-                )
-            for image in _listed(found, base) if found else []:
-                images.setdefault(image, split)
-    return images
-
-
-def _resolved(base: Path, path: Path, place: str) -> Path | None:
-    """Find a path of the YAML file; exports often write ../train/images for a folder next to the file."""
-    plain = place
-    while plain.startswith("../"):
-        plain = plain[3:]
-    candidates = (base / place, path.parent / place, base / plain, path.parent / plain)
-    return next((Path(os.path.normpath(candidate)) for candidate in candidates if candidate.exists()), None)
-
-
-def _listed(place: Path, base: Path) -> list[Path]:
-    if place.is_dir():
-        return images_below(place)
-    lines = [line.strip() for line in _text(place).splitlines() if line.strip()]
-    places = (folder / line for line in lines for folder in (place.parent, base))
-    return [path for path in dict.fromkeys(Path(os.path.normpath(path)) for path in places) if path.is_file()]
-
-
-def _images_beside_labels(root: Path) -> dict[Path, Split | None]:
-    """Return all images below the root, with the splits of their folders, if any has a label file."""
-    images = images_below(root)
-    if not any(_label_path(image).is_file() for image in images):
-        return {}
-    found: dict[Path, Split | None] = {}
-    for image in images:
-        words = [split_word(part) for part in image.relative_to(root).parts[:-1]]
-        found[image] = next((word for word in reversed(words) if word), None)
-    return found
-
-
-def _label_path(image: Path) -> Path:
-    """Return where YOLO keeps the labels of an image: the last `images` folder of its path becomes `labels`."""
-    parts = list(image.with_suffix(".txt").parts)
-    for place in range(len(parts) - 2, -1, -1):
-        if parts[place] == "images":
-            parts[place] = "labels"
-            break
-    return Path(*parts)
-
-
-def _longest_line(images: dict[Path, Split | None]) -> int:
+def _longest_line(paths: Iterable[Path]) -> int:
     """Return the most numbers after the class in a line of the first label files; 0 if they are not label files."""
-    texts = [path for path in map(_label_path, sorted(images)) if path.is_file() and path.stat().st_size]
-    lines = [line.split() for path in texts[:20] for line in _text(path).splitlines() if line.strip()]
+    texts = [path for path in paths if path.is_file() and path.stat().st_size]
+    lines = [line.split() for path in texts[:20] for line in _lines(path) if line.strip()]
     lengths = [len(words) - 1 for words in lines if words[0].isdecimal() and _numbers(words[1:]) is not None]
     return max(lengths) if lengths and len(lengths) * 2 > len(lines) else 0
 
 
-def _text(path: Path) -> str:
-    # A byte that is not UTF-8 makes an invalid line, which is reported with its number.
-    return path.read_text(encoding="utf-8", errors="replace")
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a label file; none of one that is not text, which is reported when it is read."""
+    try:
+        return read_text(path).splitlines()
+    except MaskwrightError:
+        return []
 
 
-def _classes(layout: _Layout, options: ReadOptions) -> tuple[Classes, dict[int, int], tuple[str, ...]]:
-    names = layout.names
-    notes: tuple[str, ...] = ()
-    if not names:
-        numbers = _class_numbers(layout)
-        names = {number: f"class-{number}" for number in numbers - set(options.map) - options.ignored()}
-        notes = ("no class names were found",)
-    entries = [Entry(number, name) for number, name in sorted(names.items())]
-    if not any(entry.name.lower() == "background" for entry in entries):
-        entries.insert(0, Entry(-1, "background"))
-    kept, ignored, more = split_ignored(tuple(entries), options)
-    kept = tuple(sorted(kept, key=lambda entry: entry.name.lower() != "background"))
-    values = {entry.id: index for index, entry in enumerate(kept)} | {entry.id: IGNORE for entry in ignored}
-    values |= dict.fromkeys(options.ignored(), IGNORE)
-    found = tuple(entry.name for entry in kept)
-    require_distinct(found, layout.names_file)
-    return Classes.named(found), with_map(values, options), (*notes, *more)
+def _numbered_names(layout: Layout, options: ReadOptions) -> dict[int, str]:
+    """Name the classes after their numbers in the label files."""
+    texts = [path for path in layout.labels.values() if path.is_file()]
+    words = {line.split()[0] for path in texts for line in _lines(path) if line.strip()}
+    numbers = {int(word) for word in words if word.isdecimal()} - set(options.map) - options.ignored()
+    return {number: f"class-{number}" for number in numbers}
 
 
-def _class_numbers(layout: _Layout) -> set[int]:
-    texts = [path for path in map(_label_path, layout.images) if path.is_file()]
-    words = (line.split()[0] for path in texts for line in _text(path).splitlines() if line.strip())
-    return {int(word) for word in words if word.isdecimal()}
-
-
-def _shapes(path: Path, values: dict[int, int], tally: Counter[str]) -> tuple[tuple[Shape, ...] | None, Fault | None]:
-    """Read one label file; an invalid line makes the image unusable, a box is counted and skipped."""
+def _objects(path: Path, names: Mapping[int, str]) -> tuple[list[Drawing], Fault | None]:
+    """Read one label file; an invalid line makes the image unusable."""
+    try:
+        lines = read_text(path).splitlines()
+    except MaskwrightError as error:
+        return [], unreadable(path, error)
     found = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         words = line.split()
         if not words:
             continue
-        coordinates = _numbers(words[1:])
-        if not words[0].isdecimal() or coordinates is None:
-            message = f"{path.name}, line {number}, is {line[:40]!r}, but a line must be: class x y x y ..."
-            return None, Fault("unreadable", "error", path, message, "correct the line, or export the labels again")
-        if int(words[0]) not in values:
-            message = f"{path.name}, line {number}, holds class {words[0]}, which has no name"
-            cure = f"add a name for {words[0]} to data.yaml, or map it with `read.map` {words[0]}=ignore"
-            return None, Fault("unknown-label", "error", path, message, cure)
-        outline = ring(coordinates)
-        if outline is None:
-            tally["box" if len(coordinates) == _BOX_NUMBERS else "bad"] += 1
-            continue
-        tally["outline"] += 1
-        found.append((ring_area(outline), False, Shape(values[int(words[0])], (outline,))))
-    return painting_order(found), None
+        values = _numbers(words[1:])
+        where = f"{path.name}, line {number},"
+        if not words[0].isdecimal() or not values or len(values) % 2:
+            message = f"{where} is {line[:40]!r}, but a line must be: class x y x y ..."
+            return [], Fault("unreadable", "error", path, message, "correct the line, or export the labels again")
+        wrong = next((value for value in values if not -_BEYOND <= value <= 1 + _BEYOND), None)
+        if wrong is not None:
+            message = f"{where} holds {wrong:g}, but coordinates must be fractions of the image's sides, from 0 to 1"
+            return [], Fault("bad-outline", "error", path, message, "divide x by the width, and y by the height")
+        shape = _object(names.get(int(words[0]), int(words[0])), values)
+        found.append(shape._replace(name="" if shape.drawn else f"line {number}"))
+    return found, None
+
+
+def _object(label: str | int, values: list[float]) -> Drawing:
+    """Read an outline, or a box: centre, width and height."""
+    if len(values) == _BOX_NUMBERS:
+        x, y, width, height = values
+        return Drawing(label, box=(x - width / 2, y - height / 2, x + width / 2, y + height / 2), kind="box")
+    shape = outlined(label, [[values]])
+    return shape._replace(area=sum(map(ring_area, shape.polygons)))
 
 
 def _numbers(words: list[str]) -> list[float] | None:
     try:
-        return [float(word) for word in words]
+        values = [float(word) for word in words]
     except ValueError:
         return None
+    return values if all(map(math.isfinite, values)) else None
 
 
-def _require_outlines(root: Path, tally: Counter[str], images: int) -> None:
-    if tally["box"] and not tally["outline"]:
+def _require_outlines(root: Path, layout: Layout, drawn: Sequence[DrawnImage]) -> None:
+    if not any(label.is_file() for label in layout.labels.values()):
         raise MaskwrightError(
-            f"{root} holds boxes only ({tally['box']:,} lines of five numbers), but segmentation needs outlines: "
-            "export it for YOLO segmentation"
+            f"{root}: none of {len(layout.images)} images has a label file: put them in labels/ next to images/"
         )
-    if tally["missing"] == images:
-        raise MaskwrightError(f"{root}: none of {images} images has a label file: put them in labels/ next to images/")
+    shapes = [shape for entry in drawn for shape in entry.objects]
+    if not shapes or any(shape.drawn for shape in shapes):
+        return
+    boxes = sum(shape.kind == "box" for shape in shapes)
+    if boxes == len(shapes):
+        what = f"boxes only ({boxes:,} lines of five numbers), but segmentation needs outlines"
+    else:
+        what = f"{plural(len(shapes), 'label')}, none of which is an outline that encloses an area"
+    raise MaskwrightError(f"{root} holds {what}: export it for YOLO segmentation")
 
 
-def _tally_faults(base: Path, tally: Counter[str], images: int) -> list[Fault]:
+def _require_same_start(layout: Layout, drawn: Sequence[DrawnImage]) -> None:
+    """Refuse labels that count from 1 where the names count from 0: each would get the name of the next."""
+    count = len(layout.names)
+    used = {shape.label for entry in drawn for shape in entry.objects}
+    if count not in used or layout.names.keys() != set(range(count)) or layout.names[0] in used:
+        return
+    source = layout.names_file or layout.base
+    raise MaskwrightError(
+        f"{source} names the classes 0 to {count - 1}, but the labels hold {count} and never 0, as if they counted "
+        f"from 1: number the names from 1 in {source.name} (`1: {layout.names[0]}`), or add a name for {count}"
+    )
+
+
+def _unpaired(layout: Layout) -> tuple[set[Path], list[Fault]]:
+    """Report images and label files that lack each other: returns the images that cannot be background, and faults."""
+    paired = set(layout.labels.values())
+    folders = sorted({path.parent for path in paired if path.parent.is_dir()})
+    texts = [path for place in folders for path in sorted(place.iterdir()) if path.suffix.lower() == ".txt"]
+    strays = [path for path in texts if path not in paired and _longest_line([path]) >= _BOX_NUMBERS]
+    missing = [image for image, label in sorted(layout.labels.items()) if not label.is_file()]
+    left_out = [image for image in missing if layout.labels[image].parent in {path.parent for path in strays}]
+    plain = [image for image in missing if image not in left_out]
     faults = []
-    if tally["missing"]:
-        message = f"{tally['missing']} of {images} images have no label file and count as background"
-        faults.append(Fault("unpaired", "note", base, message, "remove them if they are not labelled yet"))
-    if tally["box"]:
-        message = f"{tally['box']} lines are boxes and not outlines, and are skipped"
-        faults.append(Fault("bad-outline", "warning", base, message, "draw the outlines, or remove these lines"))
-    if tally["bad"]:
-        message = f"{tally['bad']} outlines have fewer than three corners or lack a number, and are skipped"
-        faults.append(Fault("bad-outline", "warning", base, message, "draw them again, or remove these lines"))
-    return faults
+    if strays:
+        message = f"{plural(len(strays), 'label file')}, such as {strays[0].name}, have no image"
+        if left_out:
+            message += (
+                f", and {plural(len(left_out), 'image')}, such as {left_out[0].name}, no label file; none is used"
+            )
+        cure = "give each image and its label file the same name, or remove what has no counterpart"
+        faults.append(Fault("unpaired", "warning", strays[0], message, cure))
+    if plain:
+        of_all = f"{len(plain)} of {len(layout.images)} images, such as {plain[0].name}, have no label file"
+        severity: Severity = "warning" if 2 * len(plain) > len(layout.images) else "note"
+        cure = "remove them if they are not labelled yet"
+        faults.append(Fault("unpaired", severity, layout.base, f"{of_all} and count as background", cure))
+    return set(left_out), [*faults, *_shared(layout)]
+
+
+def _shared(layout: Layout) -> list[Fault]:
+    """Report label files that belong to two images, such as a.jpg and a.png."""
+    owners: dict[Path, Path] = {}
+    pairs = [(owners.setdefault(label, image), image, label) for image, label in sorted(layout.labels.items())]
+    twice = [pair for pair in pairs if pair[0] != pair[1] and pair[2].is_file()]
+    if not twice:
+        return []
+    first, second, label = twice[0]
+    message = f"{label.name} is the label file of both {first.name} and {second.name}"
+    more = f" ({len(twice) - 1} other files are shared too)" if len(twice) > 1 else ""
+    return [Fault("ambiguous-name", "warning", label, message + more, "remove one of them, or give it another name")]

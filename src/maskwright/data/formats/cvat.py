@@ -1,0 +1,133 @@
+"""CVAT for images: XML files with polygons, boxes, ellipses and brush masks of many images. Paints nothing.
+
+Shapes are painted by `z_order`, then in the order of the file, as CVAT shows them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+from xml.etree import ElementTree
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.text import listing
+from maskwright.data.formats.annotation_files import few, holds, masks_pair
+from maskwright.data.formats.bitmaps import from_runs, pasted
+from maskwright.data.formats.drawn import class_list, dataset_of
+from maskwright.data.formats.located import Images, Search, split_of
+from maskwright.data.formats.naming import split_word
+from maskwright.data.formats.shapes import Drawing, DrawnImage, box_around, box_ring, ellipse, outlined, turned
+from maskwright.data.formats.walk import record_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maskwright.core.read_options import ReadOptions
+    from maskwright.core.records import Dataset
+
+_LINES = {"polyline", "points", "cuboid", "skeleton"}
+_SHAPES = {"polygon", "box", "ellipse", "mask", *_LINES}
+
+
+class _File(NamedTuple):
+    """One XML file: its labels, and its images as elements."""
+
+    path: Path
+    labels: list[str]
+    images: list[ElementTree.Element]
+
+
+def detect(root: Path) -> str | None:
+    """Find XML files of CVAT, unless the images have masks."""
+    paths = _xml_files(root)
+    if not paths or masks_pair(root, 1):
+        return None
+    return listing([path.name for path in paths])
+
+
+def read(root: Path, options: ReadOptions) -> Dataset:
+    """Read CVAT's annotations: background and the labels of the project.
+
+    Raises:
+        MaskwrightError: there is no XML file of CVAT, it is damaged or of another kind, or none of its images is there.
+    """
+    paths = _xml_files(root)
+    if not paths:
+        raise MaskwrightError(f"{root} holds no XML file of CVAT: export the annotations as CVAT for images 1.1")
+    files = [_load(path) for path in paths]
+    search = Search(Images(root if root.is_dir() else root.parent))
+    drawn = [entry for file in files for element in file.images if (entry := _drawn(search, file.path, element))]
+    if not drawn:
+        raise search.nothing_found(root)
+    labels = [label for file in files for label in file.labels]
+    listed = class_list(drawn, options, labels, search.images.base)
+    layout = ", ".join(record_id(search.images.base, path) for path in paths)
+    return dataset_of(root, ("cvat", layout), drawn, options, listed, search.faults("no XML file lists"))
+
+
+def _xml_files(root: Path) -> list[Path]:
+    paths = few(root, ".xml") if root.is_dir() else [root] if root.suffix.lower() == ".xml" else []
+    return [path for path in paths if holds(path, ("<annotations", "<meta"))]
+
+
+def _load(path: Path) -> _File:
+    """Parse one file.
+
+    Raises:
+        MaskwrightError: it is not XML, or annotates a video.
+    """
+    try:
+        tree = ElementTree.fromstring(path.read_bytes())  # noqa: S314 (expat limits how far entities grow)
+    except ElementTree.ParseError as error:
+        raise MaskwrightError(f"{path} cannot be read as XML ({error}): export it again, or save it as UTF-8") from None
+    if tree.find("track") is not None:
+        raise MaskwrightError(f"{path} annotates a video in tracks: export it as CVAT for images 1.1, with its frames")
+    labels = [element.text or "" for element in tree.iterfind("meta//labels/label/name")]
+    return _File(path, labels, tree.findall("image"))
+
+
+def _drawn(search: Search, path: Path, element: ElementTree.Element) -> DrawnImage | None:
+    """Read one image; None if its file is not there.
+
+    Raises:
+        MaskwrightError: a number is missing or damaged.
+    """
+    name = element.get("name", "")
+    subset = split_word(element.get("subset") or "")
+    try:
+        size = (int(element.attrib["height"]), int(element.attrib["width"]))
+        layers: defaultdict[int, list[Drawing]] = defaultdict(list)
+        for shape in element:
+            if shape.tag in _SHAPES:
+                layers[int(shape.get("z_order") or 0)].append(_object(shape, size))
+    except (KeyError, ValueError) as error:
+        raise MaskwrightError(f"{path} holds a damaged shape of {name} ({error}): export it again") from None
+    image = search.one(search.images.named(name, path, subset, size), path, name)
+    if image is None:
+        return None
+    objects = [shape for _, shapes in sorted(layers.items()) for shape in shapes]
+    return DrawnImage(image, path, objects, size, subset or split_of(search.images.base, image))
+
+
+def _object(element: ElementTree.Element, size: tuple[int, int]) -> Drawing:
+    label, kind, group = element.get("label") or None, element.tag, element.get("group_id")
+    angle = float(element.get("rotation") or 0)
+    if kind == "mask":
+        top, left, height, width = _numbers(element, "top", "left", "height", "width")
+        runs = [int(run) for run in element.attrib["rle"].split(",")]
+        return pasted(label, from_runs(runs, (int(height), int(width))), (int(top), int(left)), size)
+    if kind == "box":
+        left, top, right, bottom = _numbers(element, "xtl", "ytl", "xbr", "ybr")
+        ring = turned(box_ring((left, top, right, bottom)), ((left + right) / 2, (top + bottom) / 2), angle)
+        return outlined(label, [[ring]], group)
+    if kind == "ellipse":
+        x, y, across, down = _numbers(element, "cx", "cy", "rx", "ry")
+        return outlined(label, [[ellipse((x, y), (across, down), angle)]], group)
+    points = [float(value) for point in element.get("points", "").split(";") if point for value in point.split(",")]
+    if kind in _LINES:
+        return Drawing(label, box=box_around(points), kind="line")
+    return outlined(label, [[points]], group)
+
+
+def _numbers(element: ElementTree.Element, *names: str) -> list[float]:
+    return [float(element.attrib[name]) for name in names]

@@ -1,0 +1,185 @@
+"""From the objects drawn on one image to shapes that can be painted; counts what cannot be. Paints nothing itself.
+
+What cannot be painted must not become background: it is ignored in its box, and where nobody knows its place, its image
+is not used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.records import Fault, Shape, Shapes
+from maskwright.core.text import plural
+from maskwright.data.formats.shapes import painting_order, pixels_ring
+from maskwright.data.painting import require_size
+from maskwright.data.readers import DecodeError, image_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from maskwright.core.records import Record
+    from maskwright.data.formats.shapes import Box, Drawing, DrawnImage, Ring
+
+_SIZE_CHECKS = 200
+_REDRAW = "draw them again, or remove them"
+PROBLEMS = {
+    "flat": ("have no outline that encloses an area and are ignored in their boxes", _REDRAW),
+    "box": ("are boxes without an outline and are ignored in them", "draw the outlines, or remove the boxes"),
+    "line": ("are lines or points, which have no area, and are ignored in their boxes", "draw areas, or remove them"),
+    "unknown": (
+        "are shapes of an unknown kind and are ignored in their boxes",
+        "draw them as polygons, or remove them",
+    ),
+    "unnamed": ("have no class, or several, and are ignored where they lie", "give each of them one class"),
+    "outside": ("lie outside their image and are not painted", "move them into the image, or remove them"),
+}
+"""Why an object cannot be painted: what is done with such objects, and the cure."""
+
+
+class Tally:
+    """Counts objects that cannot be painted, by kind, with the first of each."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[int, Path, str]] = {}
+
+    def add(self, kind: str, source: Path, shape: Drawing) -> None:
+        """Count one object of a file."""
+        count, path, first = self._found.get(kind, (0, source, _called(shape)))
+        self._found[kind] = (count + 1, path, first)
+
+    def faults(self) -> list[Fault]:
+        """Return a fault for each kind, on the first file that holds it."""
+        faults = []
+        for kind, (count, path, first) in self._found.items():
+            what, cure = PROBLEMS[kind]
+            message = f"{plural(count, 'object')}, such as {first} in {path.name}, {what}"
+            faults.append(Fault("bad-outline", "warning", path, message, cure))
+        return faults
+
+
+def _called(shape: Drawing) -> str:
+    return shape.name or ("one without a class" if shape.label is None else f"one of class {shape.label!r}")
+
+
+def lost(entry: DrawnImage) -> Fault | None:
+    """Report an object without a place, which makes the image unusable: any pixel may belong to it."""
+    shape = next((shape for shape in entry.objects if not shape.drawn and shape.box is None), None)
+    if shape is None:
+        return None
+    message = f"{entry.source.name} holds an object on {entry.image.name} ({_called(shape)}) without outline and box"
+    return Fault("bad-outline", "error", entry.source, f"{message}, which may be anywhere", _REDRAW)
+
+
+def shapes_of(entry: DrawnImage, known: Mapping[Any, int], tally: Tally) -> tuple[Shape, ...]:
+    """Return the shapes of one image in the order of painting.
+
+    Args:
+        entry: the image.
+        known: label -> class index or `IGNORE`, for every label that occurs.
+        tally: counts what cannot be painted.
+    """
+    found = []
+    size = (1, 1) if entry.normalized else entry.size or _size_of(entry.image)
+    for shape in _grouped(entry.objects):
+        if not shape.drawn:
+            tally.add(shape.kind, entry.source, shape)
+            if shape.box is not None:
+                found.append((0.0, True, Shape(IGNORE, (_touched(shape.box, entry),))))
+        elif shape.polygons and size is not None and _outside(shape.polygons, size):
+            tally.add("outside", entry.source, shape)
+        else:
+            if shape.label is None:
+                tally.add("unnamed", entry.source, shape)
+            index = IGNORE if shape.crowd or shape.label is None else known[shape.label]
+            found.append((shape.area, shape.crowd, Shape(index, shape.polygons, shape.rle, shape.holes)))
+    return painting_order(found)
+
+
+def _grouped(objects: Iterable[Drawing]) -> list[Drawing]:
+    """Join the polygons of a group to one object, unless another class, which they might cover, lies between them."""
+    found: list[Drawing] = []
+    places: dict[object, int] = {}
+    for shape in objects:
+        if found and found[-1].label != shape.label:
+            places.clear()
+        if shape.group is None or not shape.polygons:
+            found.append(shape)
+        elif shape.group in places:
+            place = places[shape.group]
+            found[place] = _united(found[place], shape)
+        else:
+            places[shape.group] = len(found)
+            found.append(shape)
+    return found
+
+
+def _united(one: Drawing, other: Drawing) -> Drawing:
+    holes: tuple[tuple[Ring, ...], ...] = ()
+    if one.holes or other.holes:
+        holes = (*(one.holes or ((),) * len(one.polygons)), *(other.holes or ((),) * len(other.polygons)))
+    return one._replace(polygons=one.polygons + other.polygons, holes=holes)
+
+
+def _touched(box: Box, entry: DrawnImage) -> Ring:
+    """Return the outline of the pixels that a box touches, in the units of the entry."""
+    if not entry.normalized:
+        return pixels_ring(box)
+    height, width = _size_of(entry.image) or (1, 1)  # Without a size the image is unreadable, and nothing is painted.
+    ring = pixels_ring((box[0] * width, box[1] * height, box[2] * width, box[3] * height))
+    return tuple(value / (width, height)[place % 2] for place, value in enumerate(ring))
+
+
+def _outside(polygons: Sequence[Ring], size: tuple[int, int]) -> bool:
+    return any(
+        max(max(ring[axis::2]) for ring in polygons) <= 0 or min(min(ring[axis::2]) for ring in polygons) >= length
+        for axis, length in enumerate((size[1], size[0]))
+    )
+
+
+def _size_of(image: Path) -> tuple[int, int] | None:
+    try:
+        return image_size(image)
+    except DecodeError:  # reported when the pixels are asked for
+        return None
+
+
+def in_fractions(entry: DrawnImage) -> Fault | None:
+    """Report outlines in fractions of the sides where pixels are expected: they would all lie in one pixel."""
+    rings = [ring for shape in entry.objects for ring in shape.polygons]
+    small = all(min(ring) >= 0 and max(ring) <= 1 for ring in rings)
+    if entry.normalized or not rings or not small or max(entry.size or (2, 2)) < 2:
+        return None
+    message = f"{entry.source.name} outlines the objects of {entry.image.name} with numbers from 0 to 1"
+    cure = "multiply them by the width and height of the image"
+    return Fault("bad-outline", "error", entry.source, f"{message}, but they must be pixels", cure)
+
+
+def without_wrong_sizes(records: list[Record]) -> tuple[list[Record], list[Fault]]:
+    """Leave out images whose outlines were drawn at another size: looks at a sample, and at all if one of it differs.
+
+    What the sample misses is found when the shapes are painted.
+    """
+    places = np.unique(np.linspace(0, len(records) - 1, min(len(records), _SIZE_CHECKS)).round().astype(int))
+    if all(_size_fault(records[place]) is None for place in places):
+        return records, []
+    found = [(record, _size_fault(record)) for record in records]
+    return [record for record, fault in found if fault is None], [fault for _, fault in found if fault is not None]
+
+
+def _size_fault(record: Record) -> Fault | None:
+    assert isinstance(record.annotation, Shapes)
+    if record.annotation.size is None:
+        return None
+    try:
+        size = image_size(record.image)
+    except DecodeError:  # reported when the pixels are asked for
+        return None
+    try:
+        require_size(record.annotation, size, record.image)
+    except DecodeError as error:
+        return error.fault()
+    return None

@@ -1,0 +1,205 @@
+"""Label Studio: a JSON file of tasks, with polygons, rectangles, ellipses and brush masks. Paints nothing.
+
+Its export of brush masks as PNG or NumPy files does not tell which image a mask belongs to, and is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import numpy as np
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.records import Fault
+from maskwright.core.text import listing, plural
+from maskwright.data.formats.annotation_files import few, holds, parsed
+from maskwright.data.formats.bitmaps import pasted
+from maskwright.data.formats.drawn import class_list, dataset_of
+from maskwright.data.formats.located import Images, Search, plain, split_of
+from maskwright.data.formats.shapes import Drawing, DrawnImage, box_ring, ellipse, outlined, turned
+from maskwright.data.formats.walk import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.read_options import ReadOptions
+    from maskwright.core.records import Dataset
+
+_MARKS = ('"annotations"', '"result"', '"data"')
+_BRUSH = re.compile(r"task-\d+-annotation-\d+-by-\d+-tag-.*-\d+\.(png|npy)")
+_UPLOAD = re.compile(r"[0-9a-f]{8}-")
+
+
+def detect(root: Path) -> str | None:
+    """Find a JSON export, or masks of which nobody knows the image."""
+    paths = _json_files(root)
+    if paths:
+        return listing([path.name for path in paths])
+    return "brush masks" if root.is_dir() and any(_BRUSH.fullmatch(path.name) for path in walk(root)) else None
+
+
+def read(root: Path, options: ReadOptions) -> Dataset:
+    """Read Label Studio's JSON: background and the labels.
+
+    Raises:
+        MaskwrightError: there are brush masks only, the JSON is damaged, or none of its images is there.
+    """
+    paths = _json_files(root)
+    if not paths:
+        name = next((path.name for path in walk(root) if _BRUSH.fullmatch(path.name)), None) if root.is_dir() else None
+        if name is None:
+            raise MaskwrightError(f"{root} holds no JSON file of Label Studio: export the project as JSON")
+        raise MaskwrightError(
+            f"{root} holds brush masks of Label Studio, such as {name}, whose names do not tell their images: "
+            "export the project as JSON, and put the file and the images here instead of the masks"
+        )
+    search = Search(Images(root if root.is_dir() else root.parent))
+    drawn: list[DrawnImage] = []
+    faults: list[Fault] = []
+    for path in paths:
+        tasks = _tasks(path)
+        drawn += [entry for task in tasks if (entry := _drawn(search, path, task)) is not None]
+        faults += _counted(path, tasks)
+    if not drawn:
+        raise search.nothing_found(root)
+    layout = listing([path.name for path in paths])
+    listed = class_list(drawn, options, (), search.images.base)
+    faults += search.faults("no JSON file lists")
+    return dataset_of(root, ("labelstudio", layout), drawn, options, listed, faults)
+
+
+def _json_files(root: Path) -> list[Path]:
+    paths = few(root, ".json") if root.is_dir() else [root] if root.suffix.lower() == ".json" else []
+    return [path for path in paths if holds(path, _MARKS)]
+
+
+def _tasks(path: Path) -> list[dict[str, Any]]:
+    tasks = parsed(path)
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) and "data" in task for task in tasks):
+        raise MaskwrightError(f"{path} is not a list of tasks: export the project as JSON")
+    return tasks
+
+
+def _finished(task: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the annotations that were not cancelled, the one that counts last: the ground truth, or the latest."""
+    found = [entry for entry in task.get("annotations") or [] if not entry.get("was_cancelled")]
+    return sorted(found, key=lambda entry: (bool(entry.get("ground_truth")), str(entry.get("updated_at") or "")))
+
+
+def _counted(path: Path, tasks: list[dict[str, Any]]) -> Iterator[Fault]:
+    """Report tasks that nobody annotated, and those that several people did."""
+    none = [task for task in tasks if not _finished(task)]
+    several = [task for task in tasks if len(_finished(task)) > 1]
+    if none:
+        message = f"{plural(len(none), 'task')}, such as {none[0].get('id')}, have no annotation and are not used"
+        yield Fault("unpaired", "warning", path, message, "submit an annotation, also where nothing is to be seen")
+    if several:
+        message = f"{plural(len(several), 'task')}, such as {several[0].get('id')}, have several annotations"
+        cure = "mark the right one as ground truth, or delete the others"
+        yield Fault("annotated-twice", "warning", path, f"{message}, of which the latest counts", cure)
+
+
+def _drawn(search: Search, path: Path, task: dict[str, Any]) -> DrawnImage | None:
+    """Read one task; None if it has no annotation, or its image is not there.
+
+    Raises:
+        MaskwrightError: a result is damaged.
+    """
+    address = next((str(value) for value in task["data"].values() if isinstance(value, str)), "")
+    name = _image_name(address)
+    found = search.images.named(name, path) or search.images.named(_UPLOAD.sub("", name.rpartition("/")[2], 1), path)
+    image = search.one(found, path, name)
+    annotations = _finished(task)
+    if image is None or not annotations:
+        return None
+    try:
+        results = annotations[-1]["result"]
+        sizes = {(int(entry["original_height"]), int(entry["original_width"])) for entry in results if _is_area(entry)}
+        if len(sizes) > 1 or any(entry.get("image_rotation") for entry in results):
+            raise MaskwrightError(
+                f"{path}: the image of task {task.get('id')} was turned while it was annotated: annotate it upright"
+            )
+        objects = [shape for shape in map(_object, _by_id(results)) if shape is not None]
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise MaskwrightError(f"{path}: task {task.get('id')} is damaged ({error}): export the project again") from None
+    return DrawnImage(image, path, objects, next(iter(sizes), None), split_of(search.images.base, image))
+
+
+def _image_name(address: str) -> str:
+    """Return the path that an address means: /data/upload/1/NAME, /data/local-files/?d=PATH, s3://bucket/PATH."""
+    parts = urlsplit(address)
+    local = parse_qs(parts.query).get("d")
+    return plain(unquote(local[0] if local else parts.path))
+
+
+def _is_area(entry: dict[str, Any]) -> bool:
+    return "original_width" in entry and "value" in entry
+
+
+def _by_id(results: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield each shape once: its outline and its label may be two results of one id."""
+    found: dict[object, dict[str, Any]] = {}
+    for number, entry in enumerate(entry for entry in results if _is_area(entry)):
+        key = entry.get("id", number)
+        value = {**found[key]["value"], **entry["value"]} if key in found else entry["value"]
+        found[key] = {**entry, "value": value}
+    yield from found.values()
+
+
+def _object(entry: dict[str, Any]) -> Drawing | None:
+    """Read one shape; None for a result that marks no place, such as a choice."""
+    value = entry["value"]
+    size = int(entry["original_height"]), int(entry["original_width"])
+    across, down = size[1] / 100, size[0] / 100
+    named = [names for key, names in value.items() if key.endswith("labels") and names]
+    label = str(named[0][0]) if named and len(named[0]) == 1 else None
+    if "rle" in value:
+        return pasted(label, _brush(value["rle"], size), (0, 0), size)
+    if "points" in value:
+        points = [
+            number * scale for point in value["points"] for number, scale in zip(point, (across, down), strict=True)
+        ]
+        return outlined(label, [[points]])
+    if "x" not in value:
+        return None
+    x, y = value["x"] * across, value["y"] * down
+    angle = value.get("rotation") or 0
+    if "radiusX" in value:
+        return outlined(label, [[ellipse((x, y), (value["radiusX"] * across, value["radiusY"] * down), angle)]])
+    if "height" not in value:
+        return Drawing(label, box=(x, y, x, y), kind="line")
+    box = (x, y, x + value["width"] * across, y + value["height"] * down)
+    return outlined(label, [[turned(box_ring(box), (x, y), angle)]])
+
+
+def _brush(packed: list[int], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Decode a brush mask: bits that code the bytes of an RGBA picture, of which the last byte of a pixel counts.
+
+    A head of 32 bits tells how many values follow, 5 bits how long each is, and four times 4 bits how long the four
+    kinds of counts are. Then come blocks: a bit that tells a repeated value from single ones, 2 bits for the kind of
+    count, the count less one, and the value or values.
+
+    Raises:
+        ValueError: the bits do not make up a picture of this size.
+    """
+    bits = "".join(f"{byte:08b}" for byte in packed)
+    place = 0
+
+    def read(count: int) -> int:
+        nonlocal place
+        place += count
+        return int(bits[place - count : place], 2)
+
+    total, width = read(32), read(5) + 1
+    counts = [read(4) + 1 for _ in range(4)]
+    values: list[int] = []
+    while len(values) < total:
+        repeated = read(1)
+        count = read(counts[read(2)]) + 1
+        values += [read(width)] * count if repeated else [read(width) for _ in range(count)]
+    return np.array(values[:total]).reshape(*size, 4)[..., 3] > 0

@@ -1,0 +1,120 @@
+"""Supervisely: img/NAME.jpg with ann/NAME.jpg.json in each dataset, and meta.json of the project. Paints nothing.
+
+Shapes are painted in the order of the file, as Supervisely shows them.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.text import plural
+from maskwright.data.formats.annotation_files import below, masks_pair, parsed, some, unreadable
+from maskwright.data.formats.bitmaps import from_picture, pasted
+from maskwright.data.formats.drawn import class_list, dataset_of
+from maskwright.data.formats.located import Images, Search, split_of
+from maskwright.data.formats.shapes import Drawing, DrawnImage, box_around, box_ring, outlined
+from maskwright.data.formats.walk import record_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maskwright.core.read_options import ReadOptions
+    from maskwright.core.records import Dataset, Fault, Split
+
+_MARKS = ('"objects"', '"size"')
+_LINES = {"line", "point", "graph", "cuboid", "cuboid_3d"}
+
+
+def detect(root: Path) -> str | None:
+    """Find ann/ beside img/, unless the masks were exported too (masks_machine/), or the images have others."""
+    folders = _datasets(root)
+    found = any(some(below(folder / "ann", ".json"), _MARKS) for folder in folders)
+    exported = any((folder / "masks_machine").is_dir() for folder in folders)
+    return plural(len(folders), "dataset") if found and not exported and not masks_pair(root, 1) else None
+
+
+def read(root: Path, options: ReadOptions) -> Dataset:
+    """Read Supervisely's annotations: background and the classes of meta.json.
+
+    Raises:
+        MaskwrightError: meta.json is damaged, or no annotation has an image.
+    """
+    files = [path for folder in _datasets(root) for path in below(folder / "ann", ".json")]
+    search = Search(Images(root))
+    drawn: list[DrawnImage] = []
+    faults: list[Fault] = []
+    for path in files:
+        try:
+            document = parsed(path)
+            image = search.one(_images(search.images, path), path, path.stem)
+            if image is not None:
+                drawn.append(_drawn(image, path, document, split_of(root, image)))
+        except MaskwrightError as error:
+            faults.append(unreadable(path, error))
+    if not drawn:
+        raise search.nothing_found(root, faults)
+    listed = class_list(drawn, options, _class_names(root), root)
+    layout = f"img/ + ann/ of {plural(len(files), 'image')}"
+    faults += search.faults("no file in ann/ belongs to")
+    return dataset_of(root, ("supervisely", layout), drawn, options, listed, faults)
+
+
+def _datasets(root: Path) -> list[Path]:
+    """Return the folders that hold both img/ and ann/, down to datasets within datasets."""
+    found = [path.parent for depth in range(4) for path in root.glob("*/" * depth + "ann") if path.is_dir()]
+    return sorted(folder for folder in found if (folder / "img").is_dir())
+
+
+def _class_names(root: Path) -> list[str]:
+    """Return the classes in the order of meta.json, which lies in the project's folder; none if it is not there."""
+    path = next((folder / "meta.json" for folder in (root, root.parent) if (folder / "meta.json").is_file()), None)
+    if path is None:
+        return []
+    try:
+        return [str(entry["title"]) for entry in parsed(path)["classes"]]
+    except (KeyError, TypeError) as error:
+        raise MaskwrightError(f"{path} lists no classes ({error}): export the project again") from None
+
+
+def _images(images: Images, path: Path) -> list[Path]:
+    """Find the image of ann/NAME.jpg.json in img/ beside it; older files are called NAME.json."""
+    folder = path.parent.parent / "img"
+    name = record_id(images.base, folder / path.stem)
+    return images.named(name, path) or [image for image in images.like(path) if image.parent == folder]
+
+
+def _drawn(image: Path, path: Path, document: Any, split: Split | None) -> DrawnImage:
+    """Read the objects of one file.
+
+    Raises:
+        MaskwrightError: an object is damaged.
+    """
+    try:
+        size = (int(document["size"]["height"]), int(document["size"]["width"]))
+        return DrawnImage(image, path, [_object(entry, size) for entry in document["objects"]], size, split)
+    except (KeyError, IndexError, TypeError, ValueError, zlib.error) as error:
+        raise MaskwrightError(f"{path} holds a damaged object ({error}): export it again") from None
+
+
+def _object(entry: dict[str, Any], size: tuple[int, int]) -> Drawing:
+    label = str(entry.get("classTitle") or "") or None
+    kind = entry.get("geometryType") or entry.get("type") or ("bitmap" if entry.get("bitmap") else "polygon")
+    if kind == "bitmap":
+        left, top = entry["bitmap"]["origin"]
+        content = zlib.decompress(base64.b64decode(entry["bitmap"]["data"]))
+        return pasted(label, from_picture(content), (int(top), int(left)), size)
+    parts = entry.get("points") or {}
+    rings = [
+        [value for point in ring for value in point]
+        for ring in (parts.get("exterior", []), *(parts.get("interior") or []))
+    ]
+    box = box_around(rings[0])
+    if kind == "rectangle" and box is not None:
+        left, top, right, bottom = box
+        return outlined(label, [[box_ring((left, top, right + 1, bottom + 1))]])  # The last pixels belong to it.
+    if kind in {"polygon", "rectangle"}:
+        return outlined(label, [rings])
+    return Drawing(label, box=box, kind="line" if kind in _LINES else "unknown")

@@ -1,0 +1,177 @@
+"""Where YOLO keeps things: the data.yaml, the images it lists, and the label file of each. Reads no label."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.files import read_text
+from maskwright.core.records import Fault
+from maskwright.core.text import plural
+from maskwright.data.formats.located import folded
+from maskwright.data.formats.naming import split_word
+from maskwright.data.formats.tables import find_table, from_names, read_table
+from maskwright.data.formats.walk import images_below
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from maskwright.core.records import Split
+
+_YAML_KEYS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+class Layout(NamedTuple):
+    """The images with their splits; the class names by number, and the file that lists them; the YAML file.
+
+    `labels` holds the label file of each image, or the path where it would be.
+    """
+
+    base: Path
+    images: dict[Path, Split | None]
+    labels: dict[Path, Path]
+    names: dict[int, str]
+    names_file: Path | None
+    yaml: Path | None
+    faults: tuple[Fault, ...] = ()
+
+
+def find_layout(root: Path, classes: Path | None) -> Layout | None:
+    """Find the data.yaml, or images beside label files; None if there is neither.
+
+    Args:
+        root: a folder, or the data.yaml itself.
+        classes: the user's table of names, which replaces the others.
+
+    Raises:
+        MaskwrightError: the YAML file or a table is damaged, or names a path that does not exist.
+    """
+    path = root if root.is_file() else _yaml_below(root)
+    if path is not None:
+        data = _yaml(path) if path.suffix.lower() in {".yaml", ".yml"} else None
+        if data is None or "names" not in data or not set(_YAML_KEYS) & set(data):
+            return None
+        table = read_table(classes) if classes else from_names(path, data["names"])
+        base = _base(path, data)
+        images, faults = _images_of(base, path, data)
+        images = images or _images_below(base)
+        names = {entry.id: entry.name for entry in table.entries}
+        return Layout(base, images, _label_files(images), names, table.path, path, faults)
+    if not root.is_dir():
+        return None
+    images = _images_below(root)
+    labels = _label_files(images)
+    if not any(label.is_file() for label in labels.values()):
+        return None
+    found = read_table(classes) if classes else find_table([root, *dict.fromkeys(p.parent for p in labels.values())])
+    if found is None:
+        return Layout(root, images, labels, {}, None, None)
+    return Layout(root, images, labels, {entry.id: entry.name for entry in found.entries}, found.path, None)
+
+
+def _yaml_below(root: Path) -> Path | None:
+    found = sorted([*root.glob("*.yaml"), *root.glob("*.yml")]) if root.is_dir() else []
+    return next((path for path in found if _is_data_yaml(path)), None)
+
+
+def _is_data_yaml(path: Path) -> bool:
+    if b"names" not in path.read_bytes().replace(b"\0", b""):  # Not a data.yaml, so no reason for an error.
+        return False
+    data = _yaml(path)
+    return data is not None and "names" in data and bool(set(_YAML_KEYS) & set(data))
+
+
+def _yaml(path: Path) -> dict[str, Any] | None:
+    try:
+        data = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        reason = str(error).replace("\n", " ")
+        raise MaskwrightError(f"{path} cannot be read as YAML ({reason}): correct it") from None
+    return data if isinstance(data, dict) else None
+
+
+def _base(path: Path, data: dict[str, Any]) -> Path:
+    """Return the folder that `path:` names if it exists, or that of the YAML file: data sets get moved."""
+    named = data.get("path")
+    for candidate in (path.parent / str(named), Path(str(named))) if named else ():
+        if candidate.is_dir():
+            return candidate
+    return path.parent
+
+
+def _images_of(base: Path, path: Path, data: dict[str, Any]) -> tuple[dict[Path, Split | None], tuple[Fault, ...]]:
+    """Return the images that train, val and test name: folders, lists of folders, or text files of paths."""
+    images: dict[Path, Split | None] = {}
+    torn: list[Path] = []
+    for key, split in _YAML_KEYS.items():
+        places = data.get(key) or []
+        for place in places if isinstance(places, list) else [places]:
+            found = _resolved(base, path, str(place))
+            if found is None and split != "test":
+                raise MaskwrightError(
+                    f"{path}: {key}: {place} does not exist: correct the path, which is relative to {base}"
+                )
+            listed = _listed(found, base) if found else []
+            torn += [image for image in listed if images.setdefault(image, split) != split]
+    if not torn or len(torn) == len(images):  # With one folder for all splits a split is made, and nothing is wrong.
+        return images, ()
+    message = f"{path.name} lists {plural(len(torn), 'image')}, such as {torn[0].name}, in several splits"
+    cure = "list each image in one split"
+    return images, (Fault("split-overlap", "warning", path, f"{message}; the first one counts", cure),)
+
+
+def _resolved(base: Path, path: Path, place: str) -> Path | None:
+    """Find a path of the YAML file; exports often write ../train/images for a folder next to the file."""
+    plain = place
+    while plain.startswith("../"):
+        plain = plain[3:]
+    candidates = (base / place, path.parent / place, base / plain, path.parent / plain)
+    return next((Path(os.path.normpath(candidate)) for candidate in candidates if candidate.exists()), None)
+
+
+def _listed(place: Path, base: Path) -> list[Path]:
+    if place.is_dir():
+        return images_below(place)
+    lines = [line.strip() for line in read_text(place).splitlines() if line.strip()]
+    places = (folder / line for line in lines for folder in (place.parent, base))
+    return [path for path in dict.fromkeys(Path(os.path.normpath(path)) for path in places) if path.is_file()]
+
+
+def _images_below(root: Path) -> dict[Path, Split | None]:
+    """Return all images below the root, with the splits of their folders."""
+    found: dict[Path, Split | None] = {}
+    for image in images_below(root):
+        words = [split_word(part) for part in image.relative_to(root).parts[:-1]]
+        found[image] = next((word for word in reversed(words) if word), None)
+    return found
+
+
+def _label_files(images: Iterable[Path]) -> dict[Path, Path]:
+    """Return the label file of each image, also if it is written in another case or Unicode form and no other fits."""
+    expected = {image: _label_path(image) for image in images}
+    taken = set(expected.values())
+    spare: defaultdict[tuple[Path, str], list[Path]] = defaultdict(list)
+    for folder in {path.parent for path in taken}:
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path not in taken:
+                spare[folder, folded(path.name)].append(path)
+    found = {}
+    for image, path in expected.items():
+        others = spare[path.parent, folded(path.name)]
+        found[image] = others[0] if len(others) == 1 and not path.is_file() else path
+    return found
+
+
+def _label_path(image: Path) -> Path:
+    """Return where YOLO keeps the labels of an image: the last `images` folder of its path becomes `labels`."""
+    parts = list(image.with_suffix(".txt").parts)
+    for place in range(len(parts) - 2, -1, -1):
+        if parts[place] == "images":
+            parts[place] = "labels"
+            break
+    return Path(*parts)

@@ -1,0 +1,226 @@
+"""LabelMe: each kind of shape, names and paths that lie, and what cannot be painted."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.draw import ellipse as drawn_ellipse
+from tests.data.layouts import labels, photo, write
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
+from maskwright.data.formats import ReadOptions, read_dataset
+from maskwright.data.labels import read_objects, read_pair
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maskwright.core.records import Dataset
+
+SIZE = (40, 60)
+
+
+def shape(label: str | None, points: list[list[float]], kind: str | None = "polygon", **more: Any) -> dict[str, Any]:
+    own = {"label": label, "points": points, "group_id": None, "flags": {}} | more
+    return own if kind is None else own | {"shape_type": kind}
+
+
+def square(left: int, top: int, side: int = 10) -> list[list[float]]:
+    return [[left, top], [left + side, top], [left + side, top + side], [left, top + side]]
+
+
+def write_json(path: Path, shapes: list[Any], image: str = "", **more: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": image or f"{path.stem}.jpg"}
+    document |= {"imageData": None, "imageHeight": SIZE[0], "imageWidth": SIZE[1]} | more
+    path.write_text(json.dumps(document))
+    return path
+
+
+def make(root: Path, *shapes: Any, name: str = "a", **more: Any) -> Path:
+    photo(root / f"{name}.jpg", size=SIZE)
+    write_json(root / f"{name}.json", list(shapes), **more)
+    return root
+
+
+def label_of(dataset: Dataset, place: int = 0) -> np.ndarray:
+    return read_pair(dataset, dataset.records[place])[1]
+
+
+def png(mask: np.ndarray) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(mask).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def test_polygons_rectangles_and_masks(tmp_path):
+    mask = np.zeros((6, 8), bool)
+    mask[1:5, 2:7] = True
+    mask[2, 3] = False
+    shapes = [
+        shape("cat", square(2, 3)),
+        shape("dog", [[20, 15], [30, 5]], "rectangle"),
+        shape("bird", [[40, 20], [47, 25]], "mask", mask=png(mask)),
+        shape("cat", square(5, 25), None),  # as LabelMe wrote before there were kinds of shapes
+    ]
+    dataset = read_dataset(make(tmp_path, *shapes))
+    assert (dataset.format, dataset.faults) == ("labelme", ())
+    assert dataset.classes.names == ("background", "bird", "cat", "dog")
+    expected = np.zeros(SIZE, np.uint8)
+    expected[3:13, 2:12] = expected[25:35, 5:15] = 2
+    expected[5:15, 20:30] = 3
+    expected[20:26, 40:48][mask] = 1
+    np.testing.assert_array_equal(label_of(dataset), expected)
+
+
+def test_a_circle(tmp_path):
+    dataset = read_dataset(make(tmp_path, shape("disc", [[30, 20], [30, 32]], "circle")))
+    expected = np.zeros(SIZE, np.uint8)
+    expected[drawn_ellipse(19.5, 29.5, 12, 12, SIZE)] = 1  # its pixels are points at half coordinates
+    found = label_of(dataset)
+    assert np.count_nonzero(found != expected) <= 8
+    assert abs(int(found.sum()) - np.pi * 12**2) < 8
+
+
+def test_later_shapes_cover_earlier_ones(tmp_path):
+    dataset = read_dataset(make(tmp_path, shape("a", square(10, 10, 4)), shape("b", square(5, 5, 20))))
+    assert np.unique(label_of(dataset)).tolist() == [0, 2]
+
+
+def test_a_group_is_one_object(tmp_path):
+    parts = [shape("a", square(2, 2), group_id=1), shape("a", square(30, 2), group_id=1), shape("a", square(2, 20))]
+    dataset = read_dataset(make(tmp_path, *parts))
+    areas = [int(mask.sum()) for _, mask in read_objects(dataset, dataset.records[0], SIZE)]
+    assert sorted(areas) == [100, 200]
+    covered = [shape("a", square(2, 2), group_id=1), shape("b", square(2, 2)), shape("a", square(2, 2), group_id=1)]
+    assert np.unique(label_of(read_dataset(make(tmp_path, *covered)))).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        (shape("b", [[20, 5], [30, 25]]), "have no outline that encloses an area"),
+        *((shape("b", [[20, 5], [30, 25]], kind), "are lines or points") for kind in ("line", "linestrip", "points")),
+        (shape("b", [[20, 5], [30, 25]], "blob"), "unknown kind"),
+        (shape(None, [[20, 5], [30, 5], [30, 25], [20, 25]]), "have no class"),
+        (shape("b", [[20, 5], [29, 24]], "mask", mask=png(np.zeros((20, 10), bool))), "have no outline"),
+    ],
+)
+def test_what_cannot_be_painted_is_ignored_in_its_box(tmp_path, odd, words):
+    dataset = read_dataset(make(tmp_path, shape("a", square(2, 2)), odd))
+    expected = np.zeros(SIZE, np.uint8)
+    expected[2:12, 2:12] = 1
+    expected[5:25, 20:30] = IGNORE
+    np.testing.assert_array_equal(label_of(dataset), expected)
+    (fault,) = dataset.faults
+    assert words in fault.message
+    assert fault.path.name == "a.json"
+
+
+def test_the_order_and_the_meaning_of_labels_txt(tmp_path):
+    shapes = [shape("dog", square(2, 2)), shape("cat", square(20, 2)), shape("__ignore__", square(40, 2))]
+    make(tmp_path, *shapes, shape("_background_", square(2, 2, 5)))
+    (tmp_path / "labels.txt").write_text("__ignore__\n_background_\ndog\ncat\n")
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes.names == ("background", "dog", "cat")
+    counts = dict(zip(*np.unique(label_of(dataset), return_counts=True), strict=True))
+    assert counts == {0: 2125, 1: 75, 2: 100, IGNORE: 100}
+    (tmp_path / "labels.txt").write_text("dog\n")
+    (fault, *_) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity) == ("unknown-label", "warning")
+    table = tmp_path / "own.csv"
+    table.write_text("5,cat\n7,dog\n9,__ignore__\n0,_background_\n")
+    assert read_dataset(tmp_path, ReadOptions(classes=table)).classes.names == ("background", "cat", "dog")
+    joined = read_dataset(tmp_path, ReadOptions(classes=table, map={7: 5}))
+    assert np.unique(label_of(joined)).tolist() == [0, 1, IGNORE]
+    table.write_text("5,cat\n")
+    (fault, *_) = read_dataset(tmp_path, ReadOptions(classes=table)).faults
+    assert (fault.kind, fault.severity) == ("unknown-label", "error")
+    assert "own.csv does not name" in fault.message
+
+
+@pytest.mark.parametrize("named", ["../images/a.jpg", "..\\images\\a.jpg", "D:\\photos\\a.jpg", "/home/me/b.jpg", ""])
+def test_images_in_another_folder(tmp_path, named):
+    photo(tmp_path / "images" / "a.jpg", size=SIZE)
+    write_json(tmp_path / "json" / "a.json", [shape("x", square(2, 2))], named)
+    dataset = read_dataset(tmp_path)
+    assert [record.id for record in dataset.records] == ["images/a.jpg"]
+    assert dataset.faults == ()
+
+
+def test_a_json_that_names_another_image_is_refused(tmp_path):
+    make(tmp_path, shape("x", square(2, 2)))
+    make(tmp_path, shape("x", square(2, 2)), name="b", imagePath="a.jpg")
+    dataset = read_dataset(tmp_path)
+    assert [record.id for record in dataset.records] == ["a.jpg"]
+    fault = next(fault for fault in dataset.faults if fault.kind == "unreadable")
+    assert (fault.path.name, fault.cure) == ("b.json", "correct imagePath, or rename the JSON file")
+
+
+def test_two_files_of_one_image_are_joined(tmp_path):
+    make(tmp_path, shape("x", square(2, 2)))
+    write_json(tmp_path / "more.json", [shape("y", square(20, 2))], "a.jpg")
+    dataset = read_dataset(tmp_path)
+    assert np.unique(label_of(dataset), return_counts=True)[1].tolist() == [2200, 100, 100]
+    assert [fault.kind for fault in dataset.faults] == ["annotated-twice"]
+
+
+def test_images_and_files_alone(tmp_path):
+    make(tmp_path, shape("x", square(2, 2)))
+    make(tmp_path, name="empty")
+    photo(tmp_path / "new.jpg", size=SIZE)
+    write_json(tmp_path / "gone.json", [shape("x", square(2, 2))])
+    (tmp_path / "cut.json").write_text('{"shapes": [')
+    (tmp_path / "settings.json").write_text("{}")
+    dataset = read_dataset(tmp_path)
+    assert [record.id for record in dataset.records] == ["a.jpg", "empty.jpg"]
+    assert label_of(dataset, 1).max() == 0
+    assert {(fault.kind, fault.path.name) for fault in dataset.faults} == {
+        ("unreadable", "cut.json"),
+        ("unused", "settings.json"),
+        ("unpaired", tmp_path.name),
+        ("unpaired", "gone.json"),
+    }
+
+
+def test_another_size_is_told(tmp_path):
+    dataset = read_dataset(make(tmp_path, shape("x", square(2, 2)), imageHeight=80))
+    assert dataset.records == ()
+    assert "is 60x40 pixels, but a.json was drawn at 60x80" in dataset.faults[0].message
+
+
+def test_photographs_are_turned_as_labelme_turns_them(tmp_path):
+    turn = Image.Exif()
+    turn[274] = 6
+    write(tmp_path / "a.jpg", np.zeros((*SIZE[::-1], 3), np.uint8), exif=turn)
+    write_json(tmp_path / "a.json", [shape("x", [[50, 2], [60, 2], [60, 12], [50, 12]])])
+    dataset = read_dataset(tmp_path)
+    expected = np.zeros(SIZE, np.uint8)
+    expected[2:12, 50:60] = 1
+    np.testing.assert_array_equal(label_of(dataset), expected)
+
+
+def test_splits_and_one_file(tmp_path):
+    for split in ("train", "val"):
+        make(tmp_path / split, shape("x", square(2, 2)))
+    assert [record.split for record in read_dataset(tmp_path).records] == ["train", "val"]
+    assert [record.id for record in read_dataset(tmp_path / "val" / "a.json").records] == ["a.jpg"]
+
+
+def test_masks_made_of_the_files_come_first(tmp_path):
+    make(tmp_path / "images", shape("x", square(2, 2)))
+    write(tmp_path / "masks" / "a.png", labels([0, 1], SIZE))
+    assert read_dataset(tmp_path).format == "folder"
+    assert read_dataset(tmp_path, ReadOptions(format="labelme")).format == "labelme"
+
+
+def test_nothing_for_labelme(tmp_path):
+    write_json(tmp_path / "a.json", [shape("x", square(2, 2))])
+    with pytest.raises(MaskwrightError, match=r"1 annotated image, such as a\.jpg of a\.json, do not exist"):
+        read_dataset(tmp_path)
