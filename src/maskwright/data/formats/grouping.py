@@ -59,7 +59,7 @@ def find_groups(root: Path, paths: list[Path]) -> Groups | None:
     ways = ((_by_class_folder(parts), True), (_by_image_folder(parts), None), (_by_name_end(parts), True))
     for found, classes in ways:
         grouped = sum(len(group.masks) for group in found)
-        if grouped > len(found) and (not pairs or (grouped == len(parts.masks) and 2 * len(pairs) < grouped)):
+        if grouped > len(found) and (not pairs or (grouped == len(parts.masks) and 2 * len(pairs) <= grouped)):
             return Groups(found, _are_classes(found) if classes is None else classes, parts)
     return None
 

@@ -90,7 +90,8 @@ def find_pairs(root: Path, paths: list[Path], without: Collection[str] = ()) -> 
         *pair_faults.unread(root, others),
         *pair_faults.alike(root, found.alike),
     )
-    word = chosen[0].place.word if chosen else None
+    first = min(found.pairs, key=lambda match: match.image.path, default=None)
+    word = first.masks[0].place.word if first is not None else None
     return Pairing(pairs, len(images), len(chosen), word, _layout(root, pairs, how, aside), faults)
 
 
@@ -148,12 +149,17 @@ def _chosen(images: list[File], masks: list[File]) -> tuple[list[File], tuple[st
     if len(by_word) < 2:
         return masks, ()
     order = ("", *naming.MASK_WORDS, *naming.INSTANCE_WORDS)
-    exact = [{mask.place.key for mask in by_word[word]} for word in by_word]
-    shared = any(first & second for place, first in enumerate(exact) for second in exact[place + 1 :])
+    keys = [{_subject(mask) for mask in by_word[word]} for word in by_word]
+    shared = any(first & second for place, first in enumerate(keys) for second in keys[place + 1 :])
     if not shared:  # `trainannot/` and `val_labels/`: together they cover the images.
         return masks, ()
     best = min(by_word, key=lambda word: (-len(matched(images, by_word[word]).pairs), order.index(word)))
     return by_word[best], tuple(sorted(word for word in by_word if word != best))
+
+
+def _subject(mask: File) -> tuple[str, ...]:
+    """Return what masks of one image share: 1st_manual/21_manual1.gif, mask/21_training_mask.gif."""
+    return (*mask.place.key[:-1], naming.bare_number(mask.place.key[-1]))
 
 
 def _layout(root: Path, pairs: tuple[Pair, ...], how: str | None, aside: tuple[str, ...]) -> str:
