@@ -64,66 +64,6 @@ def test_names_that_pair(tmp_path, case):
     assert paired(tmp_path) == wanted
 
 
-def test_names_that_only_look_alike_are_told(tmp_path):
-    sides(tmp_path, ["images/Été.jpg"], [f"masks/{unicodedata.normalize('NFD', 'été')}.png"])
-    (fault,) = read_dataset(tmp_path).faults
-    assert (fault.kind, fault.severity) == ("alike", "note")
-    assert "differ in case" in fault.message
-
-
-DOUBTS = {
-    "one mask, two images": (["images/a.jpg", "images/a.png"], ["masks/a.png"], "fits images/a.jpg and images/a.png"),
-    "one mask, two folders": (["images/1/a.jpg", "images/2/a.jpg"], ["masks/a.png"], None),
-    "two masks by suffix": (["images/a.jpg"], ["masks/a.png", "masks/a.tif"], "has 2 masks"),
-    "perhaps a second mask": (["images/a.jpg"], ["masks/a.png", "masks/a_1.png"], "has 2 masks"),
-}
-
-
-@pytest.mark.parametrize("case", DOUBTS)
-def test_what_is_in_doubt_is_an_error_and_not_used(tmp_path, case):
-    images, masks, message = DOUBTS[case]
-    sides(tmp_path, [*images, "images/sure.jpg"], [*masks, "masks/sure.png"])
-    dataset = read_dataset(tmp_path)
-    assert [record.id for record in dataset.records] == ["images/sure.jpg"]
-    faults = [fault for fault in dataset.faults if fault.severity == "error"]
-    assert faults
-    assert message is None or (faults[0].kind == "ambiguous" and message in faults[0].message)
-
-
-def test_the_cures_of_doubts_work(tmp_path):
-    sides(tmp_path, ["images/a.jpg", "images/a.png", "images/b.jpg"], ["masks/a.png", "masks/b.png", "masks/b_1.png"])
-    (first, second) = read_dataset_faults(tmp_path)
-    assert "such as a.jpg.png" in first.cure
-    (tmp_path / "masks/a.png").rename(tmp_path / "masks/a.jpg.png")
-    assert "b_mask_1, b_mask_2" in second.cure
-    for number, name in enumerate(("b", "b_1"), start=1):
-        (tmp_path / f"masks/{name}.png").rename(tmp_path / f"masks/b_mask_{number}.png")
-    dataset = read_dataset(tmp_path)
-    assert [record.id for record in dataset.records] == ["images/a.jpg", "images/b.jpg"]
-    assert [fault.message for fault in dataset.faults] == ["images/a.png has no mask"]
-
-
-def read_dataset_faults(root):
-    with pytest.raises(MaskwrightError, match="which belong together cannot be told"):
-        read_dataset(root)
-    sides(root, ["images/sure.jpg"], ["masks/sure.png"])
-    faults = read_dataset(root).faults
-    for name in ("images/sure.jpg", "masks/sure.png"):
-        (root / name).unlink()
-    return faults
-
-
-def test_second_masks_are_joined(tmp_path):
-    first, second = np.zeros(SIZE, np.uint8), np.zeros(SIZE, np.uint8)
-    first[:2], second[4:, :3] = 255, 255
-    photo(tmp_path / "a.png")
-    write(tmp_path / "a_mask.png", first)
-    write(tmp_path / "a_mask_1.png", second)
-    dataset = read_dataset(tmp_path)
-    label = read_label(dataset, dataset.records[0], SIZE)
-    assert label.tolist() == ((first | second) // 255).tolist()
-
-
 def test_classes_that_overlap_in_second_masks_are_told(tmp_path):
     first, second = labels([1]), labels([0, 2])
     photo(tmp_path / "a.png")
@@ -151,24 +91,6 @@ def retina(root, other):
             write(root / f"{other}/{number}.png", vessels)
 
 
-@pytest.mark.parametrize("other", ["manual", "1st_manual", "groundtruth"])
-def test_the_truth_comes_before_the_field_of_view(tmp_path, other):
-    retina(tmp_path, other)
-    dataset = read_dataset(tmp_path)
-    assert {record.annotation.path.parent.name for record in dataset.records} == {other}
-    (fault,) = dataset.faults
-    assert (fault.kind, fault.severity) == ("field-of-view", "note")
-    assert f"mask/ are nearly the same for every image, as those of a field of view are, and not used: {other}/ is" in (
-        fault.message
-    )
-
-
-def test_a_field_of_view_alone_is_a_warning(tmp_path):
-    retina(tmp_path, None)
-    (fault,) = read_dataset(tmp_path).faults
-    assert (fault.kind, fault.severity) == ("field-of-view", "warning")
-
-
 def test_pictures_in_folders_of_other_names_are_a_warning_and_the_cure_works(tmp_path):
     retina(tmp_path, "vessels")
     faults = {fault.kind: fault for fault in read_dataset(tmp_path).faults}
@@ -189,15 +111,6 @@ def test_a_second_kind_of_masks_is_named(tmp_path):
     assert {record.annotation.path.parent.name for record in dataset.records} == {"masks"}
     (fault,) = dataset.faults
     assert (fault.kind, fault.path.name) == ("unused", "labels")
-
-
-def test_thumbnails_of_network_drives_are_no_images(tmp_path):
-    pairs(tmp_path, [0, 1])
-    for folder in ("images", "masks"):
-        photo(tmp_path / folder / "@eaDir/00.jpg/SYNOPHOTO_THUMB_XL.jpg")
-        photo(tmp_path / folder / "#recycle/00.jpg")
-    dataset = read_dataset(tmp_path)
-    assert (len(dataset.records), dataset.faults) == (3, ())
 
 
 def test_transparency_without_masks_is_named(tmp_path):
