@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
 from tests.data.layouts import photo
+from tests.data.trees import trees
 
 from maskwright.data.formats import read_dataset
 from maskwright.data.labels import read_pair
 
+SECTION = "Layouts of outlines"
 SIZE = (20, 40)
 RING = [[10, 5], [20, 5], [20, 10], [10, 10]]
 PIXELS = 50
 IMAGES = {".jpg", ".png"}
-
-
-def trees() -> dict[str, list[str]]:
-    """Return the files of each tree, which stand side by side below their names."""
-    page = (Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")
-    block = page.split("## Layouts of outlines")[1].split("```")[1].removeprefix("text\n")
-    found: dict[str, list[str]] = {}
-    columns: list[re.Match[str]] = []
-    above: dict[str, list[str]] = {}
-    for line in block.splitlines():
-        if re.match(r"\w", line):
-            columns = list(re.finditer(r"\w+", line))
-            continue
-        for place, column in enumerate(columns):
-            end = columns[place + 1].start() if place + 1 < len(columns) else None
-            entry = re.fullmatch(r"([│ ]*)[├└]── (.*?)( \(optional\))?\s*", line[column.start() : end])
-            if entry is None:
-                continue
-            folders = above.setdefault(column[0], [])
-            folders[len(entry[1]) // 4 :] = [entry[2]]
-            if not entry[2].endswith("/"):
-                found.setdefault(column[0], []).append("".join(folders))
-    return found
 
 
 def coco(path: PurePosixPath) -> Any:
@@ -107,12 +85,12 @@ CONTENT = {
 
 
 def test_every_format_of_outlines_has_a_tree():
-    assert set(trees()) == set(CONTENT)
+    assert set(trees(SECTION)) == set(CONTENT)
 
 
 @pytest.mark.parametrize("name", CONTENT)
 def test_the_tree_is_read(tmp_path, name):
-    for seed, entry in enumerate(trees()[name]):
+    for seed, entry in enumerate(trees(SECTION)[name]):
         path = tmp_path / entry
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix in IMAGES:

@@ -230,6 +230,16 @@ def test_results_beside_the_images_make_no_data_set_of_them(run_folder: Path, im
     assert predict(run_folder, [images], images / "out", save=save, device="cpu").notes == ()
 
 
+def test_a_name_too_long_for_its_results_fails_alone(run_folder: Path, images: Path, tmp_path: Path) -> None:
+    write_image(images / f"{'x' * 251}.png")
+    write_image(images / f"{'y' * 251}.bmp")
+    write_image(images / f"{'y' * 251}.png")  # its results are called after the whole name
+    result = predict(run_folder, [images], tmp_path / "out", device="cpu")
+    assert {entry.source.name[0] for entry in result.images} == {"a", "b", "c", "x"}
+    assert {failure.path.name[0] for failure in result.failures} == {"y"}
+    assert "which is too long for a file" in result.failures[0].reason
+
+
 def test_the_masks_of_a_data_set_are_not_predicted(run_folder: Path, images: Path, tmp_path: Path) -> None:
     write_image(tmp_path / "masks" / "a.png")
     result = predict(run_folder, [tmp_path], tmp_path / "out", device="cpu")

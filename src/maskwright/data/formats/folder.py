@@ -11,6 +11,7 @@ from maskwright.data.formats.classes import meaning_of
 from maskwright.data.formats.entries import Meaning
 from maskwright.data.formats.field_of_view import truth_of
 from maskwright.data.formats.no_pairs import nothing_pairs
+from maskwright.data.formats.overlaps import with_overlaps
 from maskwright.data.formats.own_tables import Tables, meaning_by_folder, tables_for
 from maskwright.data.formats.pairs import find_pairs
 from maskwright.data.formats.scan import FEW_STRAYS, MOST_MASKS, scan_masks
@@ -101,7 +102,7 @@ def dataset_of(root: Path, pairs: Sequence[ImagePair], options: ReadOptions, lay
         Record(pair.id, pair.image, pair.annotation(meaning.kind, values), pair.split if splits else None, pair.group)
         for pair in sorted(pairs, key=lambda pair: pair.id)
     )
-    return Dataset(
+    dataset = Dataset(
         root,
         layout.format,
         f"{layout.words}: {coded}",
@@ -113,6 +114,7 @@ def dataset_of(root: Path, pairs: Sequence[ImagePair], options: ReadOptions, lay
         meaning.white,
         meaning.palette,
     )
+    return with_overlaps(dataset)
 
 
 def _names_all(table: ClassTable | None) -> bool:

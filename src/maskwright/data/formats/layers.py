@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
-
-import numpy as np
 
 from maskwright.core.classes import IGNORE, Classes, default_palette
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, MaskLayer, MaskLayers, Record
-from maskwright.core.text import percent, plural
+from maskwright.core.text import plural
 from maskwright.data.formats import pair_faults
 from maskwright.data.formats.classes import meaning_of
 from maskwright.data.formats.entries import means_ignore
 from maskwright.data.formats.folder import mask_faults, meaningful_splits, table_for
 from maskwright.data.formats.grouping import find_groups
 from maskwright.data.formats.naming import alike
+from maskwright.data.formats.overlaps import with_overlaps
 from maskwright.data.formats.scan import MOST_MASKS, scan_masks
 from maskwright.data.formats.split_lists import with_lists
 from maskwright.data.formats.stacks import ImagePair
 from maskwright.data.formats.walk import images_below, is_image, record_id, walk
-from maskwright.data.labels import layer_reader
-from maskwright.data.layers import overlap
-from maskwright.data.readers import DecodeError, image_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,8 +30,6 @@ if TYPE_CHECKING:
     from maskwright.data.formats.scan import Scan
 
 _FEWEST_MASKS = 24
-_MOST_LOOKED_AT = 24
-_SEVERAL = 0.5
 
 
 class _Part(NamedTuple):
@@ -96,7 +89,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         faults += mask_faults(part.meaning, part.scan)
     colors = _colors(parts.values())
     dataset = Dataset(root, "layers", _layout(groups, parts), classes, records, {}, colors, tuple(faults))
-    return dataset if not groups.classes else _with_overlaps(dataset)
+    return with_overlaps(dataset)
 
 
 def _by_name(groups: Groups) -> dict[str, list[ImageRef]]:
@@ -182,28 +175,3 @@ def _layout(groups: Groups, names: Iterable[str]) -> str:
         files = sum(len(group.masks) for group in groups.found)
         return f"{len(groups.found)} images with {files} mask files: each file is one object"
     return f"a mask file for each class of an image: {', '.join(names)}"
-
-
-def _with_overlaps(dataset: Dataset) -> Dataset:
-    """Count, in a sample, the pixels that several classes claim, and tell which class gets them."""
-    twice = claimed = images = 0
-    places = np.unique(np.linspace(0, len(dataset.records) - 1, _MOST_LOOKED_AT).round().astype(int))
-    for record in (dataset.records[place] for place in places):
-        assert isinstance(record.annotation, MaskLayers)
-        try:
-            both, any_class = overlap(record.annotation, layer_reader(dataset, record, image_size(record.image)))
-        except DecodeError:  # reported when the pixels are asked for
-            continue
-        twice, claimed, images = twice + both, claimed + any_class, images + (both > 0)
-    if not twice:
-        return dataset
-    share = twice / claimed
-    message = (
-        f"classes overlap in {images} of {len(places)} images looked at, in {percent(share)} of the pixels of any "
-        "class; there, the class with fewer pixels in the image counts"
-    )
-    cure = "if another class should count, remove these pixels from the mask of the smaller one"
-    if share > _SEVERAL:
-        cure = "if the folders hold several annotations of the same objects, and not classes, keep one of them"
-    fault = Fault("overlap", "warning", dataset.root, message, cure)
-    return replace(dataset, faults=(*dataset.faults, fault))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Dataset, Fault, ImageRef
-from maskwright.core.text import plural
+from maskwright.core.text import listing, plural
 from maskwright.data.formats.folder import Layout, dataset_of
 from maskwright.data.formats.stacks import ImagePair
 from maskwright.data.formats.tables import ClassTable, Entry
@@ -29,9 +29,9 @@ _PARTS: dict[str, Split] = {"Tr": "train", "Ts": "test"}
 
 
 def detect(root: Path) -> str | None:
-    """Find imagesTr/ and labelsTr/ in the root."""
-    found = (root / "imagesTr").is_dir() and (root / "labelsTr").is_dir()
-    return "imagesTr/ + labelsTr/" if found else None
+    """Find imagesTr/ and labelsTr/ in the root, or in a folder in it, such as Dataset004_Plates/."""
+    bases = _bases(root)
+    return ", ".join(f"{record_id(root, base)}: imagesTr/ + labelsTr/" for base in bases) if bases else None
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:
@@ -40,8 +40,13 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     Raises:
         MaskwrightError: a folder is missing, no image has a label, or dataset.json is damaged or names regions.
     """
-    if detect(root) is None:
+    bases = _bases(root)
+    if not bases:
         raise MaskwrightError(f"{root} is not laid out as raw data of nnU-Net: it needs imagesTr/ and labelsTr/")
+    if len(bases) > 1:
+        names = listing([base.name for base in bases])
+        raise MaskwrightError(f"{root} holds several data sets of nnU-Net ({names}): give the folder of one of them")
+    root = bases[0]
     about = _about(root / "dataset.json")
     pairs: list[ImagePair] = []
     faults: list[Fault] = []
@@ -57,6 +62,14 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     faults += _contradictions(root, about, pairs)
     table = None if options.classes else _table(root / "dataset.json", about)
     return dataset_of(root, pairs, options, Layout("nnunet", "imagesTr/ + labelsTr/", faults, table))
+
+
+def _bases(root: Path) -> list[Path]:
+    return [
+        folder
+        for folder in ([root, *sorted(root.iterdir())] if root.is_dir() else [])
+        if (folder / "imagesTr").is_dir() and (folder / "labelsTr").is_dir()
+    ]
 
 
 def _about(path: Path) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def data_hash(dataset: Dataset) -> str:
             paths.append(record.annotation.path)
         elif isinstance(record.annotation, MaskLayers):
             paths += [layer.mask.path for layer in record.annotation.layers]
-            total = zlib.crc32(repr([layer.index for layer in record.annotation.layers]).encode(), total)
+            total = zlib.crc32(repr([(layer.index, layer.mask.values) for layer in record.annotation.layers]).encode(), total)
         elif isinstance(record.annotation, Shapes):
             total = zlib.crc32(repr(record.annotation.shapes).encode(), total)
         for path in paths:

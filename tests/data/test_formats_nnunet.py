@@ -1,0 +1,192 @@
+"""nnU-Net's raw data, Supervisely's masks, and cut-outs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from tests.data.layouts import SIZE, labels, photo, write
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
+from maskwright.data.formats import ReadOptions, read_dataset
+from maskwright.data.labels import read_label, read_pair
+from maskwright.data.readers import DecodeError, read_image
+
+LABELS = {"background": 0, "nut": 1, "bolt": 2}
+
+
+def nnunet(root, channels=2, count=3, **about):
+    """Write cases of `channels` grey files each; the file of channel k of case n holds 10 n + k."""
+    for case in range(count):
+        for channel in range(channels):
+            write(root / f"imagesTr/case_{case}_{channel:04}.png", np.full(SIZE, 10 * case + channel, np.uint8))
+        write(root / f"labelsTr/case_{case}.png", labels([0, 1, 2]))
+    names = {str(channel): "x" for channel in range(channels)}
+    text = {"channel_names": names, "labels": LABELS, "numTraining": count, "file_ending": ".png", **about}
+    (root / "dataset.json").write_text(json.dumps(text))
+    return root
+
+
+def test_channels_are_stacked_in_their_order(tmp_path):
+    dataset = read_dataset(nnunet(tmp_path, channels=3))
+    assert (dataset.format, dataset.faults, dataset.classes.names) == ("nnunet", (), ("background", "nut", "bolt"))
+    assert read_pair(dataset, dataset.records[2])[0][0, 0].tolist() == [20, 21, 22]
+
+
+def test_a_channel_of_another_size_is_an_error(tmp_path):
+    nnunet(tmp_path)
+    write(tmp_path / "imagesTr/case_0_0001.png", np.zeros((3, 3), np.uint8))
+    with pytest.raises(DecodeError, match=r"is 3x3 pixels, but the first channel, case_0_0000\.png, is 8x6"):
+        read_image(read_dataset(tmp_path).records[0].image)
+
+
+def test_labels_of_version_1_and_a_label_to_ignore(tmp_path):
+    old = {"0": "background", "1": "nut", "2": "ignore"}
+    dataset = read_dataset(nnunet(tmp_path, labels=old, modality={"0": "a", "1": "b"}))
+    assert dataset.classes.names == ("background", "nut")
+    label = read_label(dataset, dataset.records[0], SIZE)
+    assert np.unique(label).tolist() == [0, 1, IGNORE]
+
+
+def test_test_images_with_and_without_labels(tmp_path):
+    nnunet(tmp_path, channels=1)
+    write(tmp_path / "imagesTs/case_9_0000.png", np.zeros(SIZE, np.uint8))
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity) == ("unlabelled", "note")
+    write(tmp_path / "labelsTs/case_9.png", labels([0, 1]))
+    dataset = read_dataset(tmp_path)
+    assert {record.split for record in dataset.records} == {"train", "test"}
+    assert dataset.faults == ()
+
+
+def test_a_case_without_all_channels_is_an_error_once(tmp_path):
+    nnunet(tmp_path)
+    (tmp_path / "imagesTr/case_1_0001.png").unlink()
+    (tmp_path / "imagesTr/stray.png").write_bytes((tmp_path / "imagesTr/case_0_0000.png").read_bytes())
+    dataset = read_dataset(tmp_path)
+    assert [record.image.path.name for record in dataset.records] == ["case_0_0000.png", "case_2_0000.png"]
+    assert [(fault.kind, fault.severity, fault.path.name) for fault in dataset.faults] == [
+        ("unpaired", "error", "stray.png"),
+        ("channels", "error", "case_1_0000.png"),
+        ("dataset-json", "warning", "dataset.json"),
+    ]
+
+
+def test_contradictions_of_dataset_json_are_told(tmp_path):
+    dataset = read_dataset(nnunet(tmp_path, numTraining=8, channel_names={"0": "grey"}))
+    assert [fault.message for fault in dataset.faults] == [
+        "dataset.json declares 8 training images, but 3 have labels",
+        "dataset.json names 1 channel, but case_0_0000.png has 2",
+    ]
+
+
+def test_a_data_set_below_the_root(tmp_path):
+    nnunet(tmp_path / "Dataset004_Plates")
+    assert len(read_dataset(tmp_path).records) == 3
+    nnunet(tmp_path / "Dataset005_Bolts")
+    with pytest.raises(MaskwrightError, match=r"several data sets of nnU-Net .*: give the folder of one of them"):
+        read_dataset(tmp_path)
+
+
+def test_regions_are_refused_and_the_cure_works(tmp_path):
+    nnunet(tmp_path, labels={"background": 0, "whole": [1, 2], "bolt": 2})
+    with pytest.raises(MaskwrightError, match=r"'whole' the value .* give it as `read\.classes`"):
+        read_dataset(tmp_path)
+    table = tmp_path / "names.txt"
+    table.write_text("background\nrest\nbolt\n")
+    assert read_dataset(tmp_path, ReadOptions(classes=table)).classes.names == ("background", "rest", "bolt")
+
+
+def test_volumes_are_refused(tmp_path):
+    for folder, name in (("imagesTr", "a_0000.nii.gz"), ("labelsTr", "a.nii.gz")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_bytes(b"x")
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": LABELS, "file_ending": ".nii.gz"}))
+    with pytest.raises(MaskwrightError, match=r"the files are \.nii\.gz\)\. Volumes are not read"):
+        read_dataset(tmp_path)
+
+
+# ---------------------------------------------------------------- Supervisely's masks
+
+
+def supervisely(root, mask, colors=None):
+    (root / "meta.json").write_text(json.dumps({"classes": [{"title": "nut"}, {"title": "bolt"}]}))
+    if colors is not None:
+        (root / "obj_class_to_machine_color.json").write_text(json.dumps(colors))
+    for part in ("train", "val"):
+        photo(root / part / "img" / "a.jpg")
+        write(root / part / "masks_machine" / "a.jpg.png", mask)
+        photo(root / part / "masks_human" / "a.jpg.png")
+    return root
+
+
+@pytest.mark.parametrize(
+    "colors",
+    [None, {"nut": [1, 1, 1], "bolt": [2, 2, 2]}, {"background": [0, 0, 0], "nut": [1, 1, 1], "bolt": [2, 2, 2]}],
+)
+def test_supervisely(tmp_path, colors):
+    dataset = read_dataset(supervisely(tmp_path, labels([0, 1, 2]), colors))
+    assert (dataset.format, dataset.faults) == ("supervisely-masks", ())
+    assert dataset.classes.names == ("background", "nut", "bolt")
+    assert [(record.id, record.split) for record in dataset.records] == [
+        ("train/img/a.jpg", "train"),
+        ("val/img/a.jpg", "val"),
+    ]
+    assert read_label(dataset, dataset.records[0], SIZE).tolist() == labels([0, 1, 2]).tolist()
+
+
+def test_supervisely_in_the_order_of_its_colors(tmp_path):
+    dataset = read_dataset(supervisely(tmp_path, labels([0, 1, 2]), {"bolt": [1, 1, 1], "nut": [2, 2, 2]}))
+    assert dataset.classes.names == ("background", "bolt", "nut")
+
+
+def test_supervisely_in_real_colors(tmp_path):
+    shown = np.array([[0, 0, 0], [250, 0, 0], [0, 9, 90]], np.uint8)[labels([0, 1, 2])]
+    dataset = read_dataset(supervisely(tmp_path, shown, {"nut": [250, 0, 0], "bolt": [0, 9, 90]}))
+    assert dataset.classes.names == ("background", "nut", "bolt")
+    assert read_label(dataset, dataset.records[0], SIZE).tolist() == labels([0, 1, 2]).tolist()
+
+
+# ---------------------------------------------------------------- cut-outs
+
+
+def cut_outs(root, alpha):
+    for seed in range(2):
+        picture = np.random.default_rng(seed).integers(0, 256, (*SIZE, 4), dtype=np.uint8)
+        picture[..., 3] = alpha
+        write(root / f"{seed}.png", picture)
+    return root
+
+
+def test_alpha_is_cut_at_half_and_the_soft_share_is_told(tmp_path):
+    alpha = labels([0, 127, 128, 255])
+    dataset = read_dataset(cut_outs(tmp_path, alpha), ReadOptions(format="alpha"))
+    image, label = read_pair(dataset, dataset.records[0])
+    assert image.shape == (*SIZE, 3)
+    assert label.tolist() == labels([0, 0, 1, 1]).tolist()
+    assert "50.0% of the pixels are partly transparent, and foreground from 128 on" in dataset.layout
+
+
+@pytest.mark.parametrize(("alpha", "what"), [(255, "opaque"), (0, "transparent")])
+def test_alpha_that_marks_nothing_is_refused(tmp_path, alpha, what):
+    with pytest.raises(MaskwrightError, match=f"every image is {what} everywhere"):
+        read_dataset(cut_outs(tmp_path, alpha), ReadOptions(format="alpha"))
+
+
+def test_an_image_without_alpha_is_named(tmp_path):
+    photo(cut_outs(tmp_path, labels([0, 255])) / "x.png")
+    dataset = read_dataset(tmp_path, ReadOptions(format="alpha"))
+    with pytest.raises(DecodeError, match="has no alpha channel, but this data set marks its objects by transparency"):
+        read_label(dataset, dataset.records[-1], SIZE)
+
+
+def test_alpha_takes_two_names(tmp_path):
+    table = cut_outs(tmp_path, labels([0, 255])) / "names.txt"
+    table.write_text("table\nnut\n")
+    dataset = read_dataset(tmp_path, ReadOptions(format="alpha", classes=table))
+    assert dataset.classes.names == ("table", "nut")
+    table.write_text("nut\n")
+    with pytest.raises(MaskwrightError, match="names 1 classes, but alpha shows 2"):
+        read_dataset(tmp_path, ReadOptions(format="alpha", classes=table))

@@ -1,0 +1,193 @@
+"""Several mask files an image: a folder, a name's end or a file name a class, or a file an object."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.data.layouts import SIZE, photo, write
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
+from maskwright.data.formats import ReadOptions, read_dataset
+from maskwright.data.labels import read_label, read_objects
+
+
+def block(top, left, bottom, right, value=255):
+    mask = np.zeros(SIZE, np.uint8)
+    mask[top:bottom, left:right] = value
+    return mask
+
+
+NUT, BOLT = block(0, 0, 2, 4), block(3, 2, 6, 5)
+BOTH = (NUT // 255 + BOLT // 255 * 2).astype(np.uint8)
+
+
+def write_images(root, names, prefix="images/"):
+    for seed, name in enumerate(names):
+        photo(root / f"{prefix}{name}.jpg", seed)
+
+
+def read(root, options=None):
+    dataset = read_dataset(root, options)
+    assert dataset.format == "layers"
+    return dataset, [read_label(dataset, record, SIZE) for record in dataset.records]
+
+
+ARRANGEMENTS = {
+    "a folder a class": ("images/{n}.jpg", "masks/{c}/{n}.png"),
+    "a folder a class, in each split": ("{s}/images/{n}.jpg", "{s}/masks/{c}/{n}.png"),
+    "splits in each class": ("images/{s}/{n}.jpg", "masks/{c}/{s}/{n}.png"),
+    "a class in the name": ("images/{n}.jpg", "masks/{n}_{c}.png"),
+    "a class in folder and name": ("images/{n}.jpg", "masks/{c}/{n}_{c}.png"),
+    "a class as the name": ("images/{n}.jpg", "masks/{n}/{c}.png"),
+    "a class as the name, in a folder an image": ("{n}/images/x{n}.jpg", "{n}/masks/{c}.png"),
+}
+
+
+@pytest.mark.parametrize("name", ARRANGEMENTS)
+def test_classes(tmp_path, name):
+    image, mask = ARRANGEMENTS[name]
+    for number, split in enumerate(["train", "train", "val"]):
+        photo(tmp_path / image.format(n=number, s=split), number)
+        for shown, word in ((NUT, "nut"), (BOLT, "bolt")):
+            write(tmp_path / mask.format(n=number, s=split, c=word), shown)
+    dataset, found = read(tmp_path)
+    assert dataset.classes.names == ("background", "bolt", "nut")
+    assert dataset.faults == ()
+    assert all(label.tolist() == np.array([0, 2, 1])[BOTH].tolist() for label in found)
+    splits = [record.split for record in dataset.records]
+    assert splits == (["train", "train", "val"] if "{s}" in image else [None] * 3)
+    assert list(read_objects(dataset, dataset.records[0], SIZE)) == []
+
+
+def folders(root, nut=NUT, bolt=BOLT, count=3):
+    write_images(root, range(count))
+    for number in range(count):
+        write(root / f"masks/nut/{number}.png", nut)
+        write(root / f"masks/bolt/{number}.png", bolt)
+    return root
+
+
+def test_a_class_without_a_file_is_not_in_the_image(tmp_path):
+    folders(tmp_path)
+    (tmp_path / "masks/bolt/1.png").unlink()
+    assert read(tmp_path)[1][1].tolist() == (2 * (BOTH == 1)).tolist()
+
+
+def test_an_image_without_any_mask_is_an_error(tmp_path):
+    folders(tmp_path)
+    photo(tmp_path / "images/9.jpg")
+    (fault,) = read(tmp_path)[0].faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("unpaired", "error", "9.jpg")
+
+
+def test_each_class_has_its_own_coding(tmp_path):
+    dataset, found = read(folders(tmp_path, nut=NUT // 255))
+    assert dataset.faults == ()
+    assert found[0].tolist() == np.array([0, 2, 1])[BOTH].tolist()
+
+
+def test_conventions_may_differ_within_a_class(tmp_path):
+    folders(tmp_path)
+    write(tmp_path / "masks/nut/1.png", NUT // 255)
+    dataset, found = read(tmp_path)
+    assert [fault.kind for fault in dataset.faults] == ["two-conventions"]
+    assert [label.tolist() for label in found] == [np.array([0, 2, 1])[BOTH].tolist()] * 3
+
+
+def test_colors_of_classes(tmp_path):
+    folders(tmp_path, np.dstack([NUT, 0 * NUT, 0 * NUT]), np.dstack([0 * BOLT, BOLT, BOLT]))
+    assert read(tmp_path)[1][0].tolist() == np.array([0, 2, 1])[BOTH].tolist()
+
+
+def test_a_table_gives_order_and_further_names(tmp_path):
+    folders(tmp_path)
+    (tmp_path / "classes.txt").write_text("background\nnut\nscrew\nbolt\n")
+    dataset, found = read(tmp_path)
+    assert dataset.classes.names == ("background", "nut", "screw", "bolt")
+    assert found[0].tolist() == np.array([0, 1, 3])[BOTH].tolist()
+
+
+def test_a_table_of_the_user_must_name_each_class(tmp_path):
+    folders(tmp_path)
+    table = tmp_path / "mine.txt"
+    table.write_text("background\nnut\n")
+    with pytest.raises(MaskwrightError, match="does not name 'bolt', for which there are masks: add the name"):
+        read(tmp_path, ReadOptions(classes=table))
+    table.write_text("background\nnut\nbolt\n")
+    assert read(tmp_path, ReadOptions(classes=table))[0].classes.names == ("background", "nut", "bolt")
+
+
+def test_a_folder_of_what_to_ignore(tmp_path):
+    write_images(tmp_path, range(2))
+    for number in range(2):
+        for word, mask in (("nut", NUT), ("bolt", BOLT), ("ignore", block(0, 0, 6, 8))):
+            write(tmp_path / f"masks/{word}/{number}.png", mask)
+    dataset, found = read(tmp_path)
+    assert dataset.classes.names == ("background", "bolt", "nut")
+    assert found[0].tolist() == np.array([IGNORE, 2, 1])[BOTH].tolist()
+
+
+def test_overlaps_are_counted_and_the_smaller_class_counts(tmp_path):
+    large, small = block(0, 0, 4, 8), block(2, 0, 5, 4)  # 32 and 12 pixels, 8 of them in both
+    dataset, found = read(folders(tmp_path, large, small))
+    assert np.bincount(found[0].ravel()).tolist() == [12, 12, 24]
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity) == ("overlap", "warning")
+    assert "overlap in 3 of 3 images looked at, in 22.2% of the pixels of any class" in fault.message
+    assert fault.cure.startswith("if another class should count")
+
+
+def test_two_annotators_are_told(tmp_path):
+    write_images(tmp_path, range(2))
+    for number in range(2):
+        for word in ("anna", "bert"):
+            write(tmp_path / f"masks/{word}/{number}.png", NUT)
+    (fault,) = read(tmp_path)[0].faults
+    assert "if the folders hold several annotations of the same objects" in fault.cure
+
+
+def test_a_file_that_shows_several_classes_is_refused(tmp_path):
+    folders(tmp_path, nut=BOTH)
+    with pytest.raises(
+        MaskwrightError, match=r"the masks of 'nut' in .* show 3 classes, but where an image has several"
+    ):
+        read_dataset(tmp_path)
+
+
+def objects(root, folder, names):
+    for number in range(3):
+        photo(root / folder.format(n=number) / "images" / f"{number}.png", number)
+        for name, mask in zip(names, (NUT, BOLT), strict=True):
+            write(root / folder.format(n=number) / "masks" / f"{name.format(n=number)}.png", mask)
+
+
+@pytest.mark.parametrize(
+    ("folder", "names"),
+    [("stage1_train/id{n}", ["a{n}f3", "b7{n}c"]), ("id{n}", ["mask_1", "mask_2"]), ("id{n}", ["{n}_0", "{n}_1"])],
+)
+def test_objects(tmp_path, folder, names):
+    objects(tmp_path, folder, names)
+    dataset, found = read(tmp_path)
+    assert dataset.classes.names == ("background", "object")
+    assert found[0].tolist() == (BOTH > 0).tolist()
+    assert sorted(int(mask.sum()) for _, mask in read_objects(dataset, dataset.records[0], SIZE)) == [8, 9]
+
+
+def test_objects_that_touch_stay_two(tmp_path):
+    objects(tmp_path, "id{n}", ["first", "second"])
+    for number in range(3):
+        for name, mask in (("first", block(0, 0, 3, 8)), ("second", block(2, 0, 6, 8))):
+            (tmp_path / f"id{number}/masks/{name}.png").unlink()
+            write(tmp_path / f"id{number}/masks/{number}{name}.png", mask)
+    dataset, found = read(tmp_path)
+    assert found[0].min() == 1
+    assert sorted(int(mask.sum()) for _, mask in read_objects(dataset, dataset.records[0], SIZE)) == [24, 32]
+
+
+def test_a_mask_of_another_size_is_named(tmp_path):
+    folders(tmp_path)
+    write(tmp_path / "masks/nut/0.png", np.zeros((3, 3), np.uint8))
+    dataset = read_dataset(tmp_path)
+    with pytest.raises(MaskwrightError, match=r"masks/nut/0\.png is 3x3 pixels, but its image 0\.jpg is 8x6"):
+        read_label(dataset, dataset.records[0], SIZE)
