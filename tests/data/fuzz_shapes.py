@@ -212,6 +212,8 @@ WRITERS: dict[str, Callable[[Path, Drawn, ShapeSpec], Path]] = {
     "cvat": _cvat,
     "geojson": _geojson,
 }
+# Where a damaged object keeps a box, none of its pixels may become background.
+WITH_A_BOX = {"coco", "cvat", "yolo"}
 
 
 @st.composite
