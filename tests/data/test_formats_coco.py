@@ -453,7 +453,7 @@ def test_crowds_everywhere(tmp_path):
     dataset = read_dataset(tmp_path)
     (fault,) = dataset.faults
     assert (fault.kind, fault.path.name) == ("crowd", "instances.json")
-    assert fault.message == "1 of 2 objects are crowds (`iscrowd`) and are ignored, among them most of cat"
+    assert fault.message == "1 of 2 objects are crowds (iscrowd) and are ignored, among them most of cat"
     assert "`read.crowd=keep`" in fault.cure
     kept = read_dataset(tmp_path, ReadOptions(crowd="keep"))
     assert kept.faults == ()

@@ -114,8 +114,8 @@ def _aside(paths: list[Path]) -> list[Fault]:
     """Report files with outlines that are not read because others are called instances."""
     if not paths:
         return []
-    message = f"{listing([path.name for path in paths])} are not read, as other files begin with `instances`"
-    return [Fault("unused", "note", paths[0], message, "to join them, let their names begin with `instances` too")]
+    message = f"{listing([path.name for path in paths])} are not read, as other names begin with instances"
+    return [Fault("unused", "note", paths[0], message, "to join them, let their names begin with instances too")]
 
 
 def _class_list(parts: list[_Part], options: ReadOptions) -> ClassList:

@@ -208,7 +208,7 @@ def _crowds(file: CocoAnnotations) -> Iterable[Fault]:
                 crowds[shape.label] += shape.crowd
     mostly = sorted(str(label) for label, count in crowds.items() if 2 * count > objects[label])
     if mostly:
-        message = f"{sum(crowds.values())} of {sum(objects.values())} objects are crowds (`iscrowd`) and are ignored"
+        message = f"{sum(crowds.values())} of {sum(objects.values())} objects are crowds (iscrowd) and are ignored"
         message += f", among them most of {listing(mostly)}"
         cure = "if they are single objects, as CVAT writes brush masks, read them with `read.crowd=keep`"
         yield Fault("crowd", "warning", file.path, message, cure)

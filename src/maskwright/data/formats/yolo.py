@@ -163,7 +163,7 @@ def _require_same_start(layout: Layout, drawn: Sequence[DrawnImage]) -> None:
     source = layout.names_file or layout.base
     raise MaskwrightError(
         f"{source} names the classes 0 to {count - 1}, but the labels hold {count} and never 0, as if they counted "
-        f"from 1: number the names from 1 in {source.name} (`1: {layout.names[0]}`), or add a name for {count}"
+        f"from 1: number the names from 1 in {source.name} (1: {layout.names[0]}), or add a name for {count}"
     )
 
 
