@@ -6,12 +6,13 @@ is not used.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from maskwright.core.classes import IGNORE
-from maskwright.core.records import Fault, Shape, Shapes
+from maskwright.core.records import Fault, Reading, Shape, Shapes
 from maskwright.core.text import plural
 from maskwright.data.formats.shapes import painting_order, pixels_ring
 from maskwright.data.painting import require_size
@@ -175,8 +176,10 @@ def _size_fault(record: Record) -> Fault | None:
     if record.annotation.size is None:
         return None
     try:
-        size = image_size(record.image)
+        size, stored = image_size(record.image), image_size(replace(record.image, reading=Reading(upright=False)))
     except DecodeError:  # reported when the pixels are asked for
+        return None
+    if stored == record.annotation.size:  # `formats.reading` decides which of the two counts.
         return None
     try:
         require_size(record.annotation, size, record.image)
