@@ -68,9 +68,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     ]
     images = Images(_base(root))
     drawn, faults = _drawn(images, parts)
+    faults += [fault for part in parts for fault in part.file.faults]
     if not drawn:
         raise _nothing_found(images.base, parts, faults)
-    faults += [fault for part in parts for fault in part.file.faults]
     faults += _aside([path for path in found if path not in paths])
     text = ", ".join(record_id(images.base, path) for path in paths)
     words = f"{text} (crowds are {'read as objects' if keep else 'ignored'})"

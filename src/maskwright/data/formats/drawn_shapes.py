@@ -36,6 +36,7 @@ PROBLEMS = {
         "draw them as polygons, or remove them",
     ),
     "unnamed": ("have no class, or several, and are ignored where they lie", "give each of them one class"),
+    "part": ("have a part that encloses no area and is not painted", _REDRAW),
     "outside": ("lie outside their image and are not painted", "move them into the image, or remove them"),
 }
 """Why an object cannot be painted: what is done with such objects, and the cure."""
@@ -95,6 +96,8 @@ def shapes_of(entry: DrawnImage, known: Mapping[Any, int], tally: Tally) -> tupl
         else:
             if shape.label is None:
                 tally.add("unnamed", entry.source, shape)
+            if shape.incomplete:
+                tally.add("part", entry.source, shape)
             index = IGNORE if shape.crowd or shape.label is None else known[shape.label]
             found.append((shape.area, shape.crowd, Shape(index, shape.polygons, shape.rle, shape.holes)))
     return painting_order(found)
