@@ -18,7 +18,7 @@ from maskwright.core.errors import MaskwrightError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
+_LONGEST_OWNER = 100
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
@@ -79,6 +79,22 @@ def replacing(path: Path) -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
 
 
+def check_name(folder: Path, name: str) -> None:
+    """Refuse a name that the file system of an existing folder does not take.
+
+    Raises:
+        MaskwrightError: it is too long.
+    """
+    try:
+        (folder / name).lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise MaskwrightError(
+                f"{name} has {len(os.fsencode(name))} bytes, which is too long for a file in {folder}: give the "
+                "image a shorter name"
+            ) from None
+
+
 def write_text(path: Path, text: str) -> None:
     r"""Write `text` to `path` atomically, in UTF-8.
 
@@ -111,8 +127,12 @@ def write_error(path: Path, error: OSError) -> MaskwrightError:
 
 
 def _new_beside(path: Path) -> Path:
-    """Make an empty file beside `path`, with the rights that the user's umask gives to any new file."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
+    """Make an empty file beside `path`, with the rights that the user's umask gives to any new file.
+
+    Its name tells whose it is, unless that is so long that the file system might not take more.
+    """
+    owner = f"{path.name}." if len(os.fsencode(path.name)) <= _LONGEST_OWNER else ""
+    temporary = path.with_name(f".{owner}{secrets.token_hex(4)}{path.suffix}")
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     return temporary
 

@@ -62,11 +62,13 @@ class ImageRef:
         path: the file.
         page: number of the page, counted from 0; None for a file that is read as one image.
         reading: how to read it.
+        more: files of the further channels, in their order, where each channel has a file of its own.
     """
 
     path: Path
     page: int | None = None
     reading: Reading = Reading()
+    more: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, image: Self | Path | str) -> Self:
@@ -93,16 +95,54 @@ class MaskFile:
             (measured numbers, NaN where unknown).
         values: (value, class index or `IGNORE`) of this file where they are its own, instead of
             `Dataset.value_to_index`.
+        alpha: the values are those of the alpha channel.
     """
 
     file: ImageRef
     kind: Literal["index", "color", "instance", "values"]
     values: tuple[tuple[int, int], ...] | None = None
+    alpha: bool = False
 
     @property
     def path(self) -> Path:
         """The mask file."""
         return self.file.path
+
+
+@dataclass(frozen=True)
+class MaskLayer:
+    """One of several mask files of an image.
+
+    Attributes:
+        mask: the file.
+        index: class index of everything else in it; None if its values tell the class.
+    """
+
+    mask: MaskFile
+    index: int | None = None
+
+
+@dataclass(frozen=True)
+class MaskLayers:
+    """An annotation in several mask files. Where classes overlap, the one with fewer pixels in this image counts.
+
+    Attributes:
+        layers: at least one.
+        objects: each file shows one object.
+    """
+
+    layers: tuple[MaskLayer, ...]
+    objects: bool = False
+
+    @property
+    def path(self) -> Path:
+        """The first mask file."""
+        return self.layers[0].mask.path
+
+    @property
+    def file(self) -> ImageRef:
+        """The first mask file, or one page of it."""
+        return self.layers[0].mask.file
 
 
 @dataclass(frozen=True)
@@ -139,7 +179,7 @@ class Shapes:
     size: tuple[int, int] | None = None
 
 
-Annotation = MaskFile | Shapes
+Annotation = MaskFile | MaskLayers | Shapes
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,15 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import MaskFile, Shapes
+from maskwright.core.records import MaskFile, MaskLayers, Shapes
+from maskwright.data.layers import layer_objects, paint_layers
 from maskwright.data.lookup import from_colors, from_ids, from_values, require_palette
 from maskwright.data.painting import paint, paint_objects
-from maskwright.data.readers import DecodeError, read_image, read_mask
+from maskwright.data.readers import DecodeError, read_alpha, read_image, read_mask
 from maskwright.ops.no_data import no_data, with_nan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -46,10 +47,12 @@ def read_label(dataset: Dataset, record: Record, size: tuple[int, int]) -> NDArr
         raise MaskwrightError(f"{record.image} has no annotation: add a mask, or use the image for prediction only")
     if isinstance(annotation, Shapes):
         return paint(annotation, size, record.image)
+    if isinstance(annotation, MaskLayers):
+        return paint_layers(annotation, layer_reader(dataset, record, size))
     if annotation.kind == "values":
         known = np.isfinite(read_values(record, size)).any(axis=0)
         return np.where(known, 0, IGNORE).astype(np.uint8)
-    return _from_mask(dataset, annotation, _sized_mask(annotation.file, record, size))
+    return _from_mask(dataset, annotation, _sized_mask(annotation, record, size))
 
 
 def read_values(record: Record, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -93,7 +96,7 @@ def read_pair(dataset: Dataset, record: Record) -> tuple[NDArray[Any], NDArray[n
 def read_objects(dataset: Dataset, record: Record, size: tuple[int, int]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
     """Yield each annotated object of one record, cropped to its bounding box and complete even if others cover it.
 
-    Only instance masks, COCO and YOLO annotate objects; other records yield nothing. Ignored objects are skipped.
+    Only masks of object ids, a mask file an object, and drawn shapes tell objects; ignored ones are skipped.
 
     Yields:
         (class index, bool (h, w)): the object's pixels within its bounding box, at least one of them set.
@@ -105,15 +108,22 @@ def read_objects(dataset: Dataset, record: Record, size: tuple[int, int]) -> Ite
     if isinstance(annotation, Shapes):
         yield from paint_objects(annotation, size, record.image)
     elif isinstance(annotation, MaskFile) and annotation.kind == "instance":
-        raw = _sized_mask(annotation.file, record, size)
+        raw = _sized_mask(annotation, record, size)
         yield from _instances(*from_ids(annotation.file, raw, dataset.value_to_index))
+    elif isinstance(annotation, MaskLayers) and annotation.objects:
+        yield from layer_objects(annotation, layer_reader(dataset, record, size))
 
 
-def _sized_mask(mask: ImageRef, record: Record, size: tuple[int, int]) -> RawMask:
-    raw = read_mask(mask)
+def layer_reader(dataset: Dataset, record: Record, size: tuple[int, int]) -> Callable[[MaskFile], NDArray[np.uint8]]:
+    """Return what reads one of several mask files of a record; it raises what `read_label` raises."""
+    return lambda mask: _from_mask(dataset, mask, _sized_mask(mask, record, size))
+
+
+def _sized_mask(mask: MaskFile, record: Record, size: tuple[int, int]) -> RawMask:
+    raw = read_alpha(mask.file) if mask.alpha else read_mask(mask.file)
     if raw.size == size:
         return raw
-    raise _wrong_size(mask, record, raw.size, size)
+    raise _wrong_size(mask.file, record, raw.size, size)
 
 
 def _wrong_size(mask: ImageRef, record: Record, found: tuple[int, int], size: tuple[int, int]) -> DecodeError:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from maskwright.core.errors import MaskwrightError, out_of_memory, unknown_name
-from maskwright.core.files import write_error
+from maskwright.core.files import check_name, write_error
 from maskwright.core.paths import check_folder
 from maskwright.inference import Predictor
 from maskwright.tasks.files import written_by_us
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.events import OnShare
     from maskwright.tasks import Block, Writer
-    from maskwright.workflows.predict_parts.sources import Picture
+    from maskwright.workflows.predict_parts.pictures import Picture
 
 
 _STORED = "images are read, and masks written, as pixels are stored, without the turn of EXIF: so were the model's"
@@ -192,7 +193,7 @@ class _Writing:
             raise write_error(self.out, error) from error
         targets = [file for picture in pictures for file in self.files(picture).values()]
         for file in [*targets, *self.collectors]:
-            if file.exists() and not written_by_us(file):
+            if os.path.lexists(file) and not written_by_us(file):
                 raise MaskwrightError(
                     f"{file} exists and was not written by a prediction, so it is not overwritten: choose another `out`"
                 )
@@ -201,9 +202,10 @@ class _Writing:
         """Predict one image and write its results; `on_share` gets the share done after each tile.
 
         Raises:
-            _Unusable: it cannot be read, or does not fit the model.
+            _Unusable: it cannot be read, does not fit the model, or has too long a name for its results.
             MaskwrightError: the results cannot be written.
         """
+        self._check_names(picture)
         image = self._read(picture)
         files, task, classes = self.files(picture), self.predictor.task, self.predictor.classes
         size = image.shape[0], image.shape[1]
@@ -245,6 +247,13 @@ class _Writing:
             done += block.maps.shape[1] * block.maps.shape[2]
             if done < pixels:
                 on_share(done / pixels)
+
+    def _check_names(self, picture: Picture) -> None:
+        try:
+            for part in {part for file in self.files(picture).values() for part in file.relative_to(self.out).parts}:
+                check_name(self.out, part)
+        except MaskwrightError as error:
+            raise _unusable(picture, error) from error
 
     def _read(self, picture: Picture) -> NDArray[Any]:
         try:

@@ -9,6 +9,7 @@ from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.paths import existing
 from maskwright.core.read_options import ReadOptions
 from maskwright.data.formats import (
+    alpha,
     cityscapes,
     coco,
     cvat,
@@ -16,7 +17,10 @@ from maskwright.data.formats import (
     geojson,
     labelme,
     labelstudio,
+    layers,
+    nnunet,
     supervisely,
+    supervisely_masks,
     voc,
     yolo,
 )
@@ -36,6 +40,10 @@ FORMATS: dict[str, Format] = {
         "leftImg8bit/ with gtFine/ or gtCoarse/, whose images end in _labelIds", cityscapes.detect, cityscapes.read
     ),
     "voc": Format("JPEGImages/ with SegmentationClass/ and ImageSets/Segmentation/", voc.detect, voc.read),
+    "nnunet": Format("imagesTr/CASE_0000.png with labelsTr/CASE.png, and dataset.json", nnunet.detect, nnunet.read),
+    "supervisely-masks": Format(
+        "meta.json with DATASET/img/ and DATASET/masks_machine/", supervisely_masks.detect, supervisely_masks.read
+    ),
     "coco": Format("a JSON file with images, categories and annotations with segmentation", coco.detect, coco.read),
     "supervisely": Format("img/ with ann/*.json, and meta.json", supervisely.detect, supervisely.read),
     "labelme": Format("images with a JSON file each, as LabelMe writes", labelme.detect, labelme.read),
@@ -43,7 +51,11 @@ FORMATS: dict[str, Format] = {
     "labelstudio": Format("a JSON file of tasks, as Label Studio exports", labelstudio.detect, labelstudio.read),
     "geojson": Format("images with a GeoJSON file each, as QuPath or QGIS writes", geojson.detect, geojson.read),
     "yolo": Format("images/ with outlines in labels/*.txt, and a data.yaml with names", yolo.detect, yolo.read),
+    "layers": Format(
+        "images with several mask files each: a folder a class, or a file an object", layers.detect, layers.read
+    ),
     "folder": Format("images and mask files in two folders, or side by side", folder.detect, folder.read),
+    "alpha": Format("images whose alpha channel is the mask; only if you name this format", alpha.detect, alpha.read),
 }
 
 

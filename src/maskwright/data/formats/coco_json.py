@@ -114,8 +114,8 @@ def _object(entry: dict[str, Any], categories: dict[int, str]) -> Drawing:
     areas = [ring_area(part) for part in rings]
     polygons: tuple[Ring, ...] = tuple(part for part, own in zip(rings, areas, strict=True) if own)
     box = None if polygons else _box(entry.get("bbox")) or box_around(value for part in parts for value in part)
-    own = Drawing(label, polygons, box=box, area=area or sum(areas), crowd=crowd, name=f"id {entry.get('id')}")
-    return own._replace(kind="flat" if any(parts) else "box", incomplete=0 < len(polygons) < len(parts))
+    shape = Drawing(label, polygons, box=box, area=area or sum(areas), crowd=crowd, name=f"id {entry.get('id')}")
+    return shape._replace(kind="flat" if any(parts) else "box", incomplete=0 < len(polygons) < len(parts))
 
 
 def _parts(drawn: object) -> list[list[Any]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.records import Fault
 from maskwright.data.formats.entries import Meaning, classes_of, split_ignored
 from maskwright.data.formats.evidence import has_thin_colors
 from maskwright.data.formats.scan import Scan
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _MOST_COLORS = 255
 _HIGHEST_ID = 63
+_FEWEST_TO_COMPARE = 5
 
 
 def by_color(table: ClassTable | None, scan: Scan) -> bool:
@@ -128,7 +130,26 @@ def meaning_of_colors(table: ClassTable | None, scan: Scan, options: ReadOptions
     colors |= {entry.color: IGNORE for entry in ignored if entry.color is not None}
     if 255 in scan.palette:
         colors.setdefault(scan.palette[255], IGNORE)
-    return Meaning("color", classes_of(kept, None if table is None else table.path), colors=colors, notes=notes)
+    faults = () if table is not None and table.colored else _objects_fault(scan, masks)
+    classes = classes_of(kept, None if table is None else table.path)
+    return Meaning("color", classes, colors=colors, notes=notes, faults=faults)
+
+
+def _objects_fault(scan: Scan, masks: Path) -> tuple[Fault, ...]:
+    """Warn where most colours occur in a single mask only, as colours do that tell objects apart."""
+    single = sum(holders == 1 for holders in scan.color_holders.values())
+    if len(scan.painted) < _FEWEST_TO_COMPARE or single <= max(_FEWEST_TO_COMPARE, len(scan.colors) / 2):
+        return ()
+    return (
+        Fault(
+            "object-colors",
+            "warning",
+            masks,
+            f"{single} of {len(scan.colors)} colours occur in one of {len(scan.painted)} masks only: they may tell "
+            "objects apart, and each is read as a class",
+            "if they do, save masks of class ids instead; if they are classes, list them in classes.csv (name,r,g,b)",
+        ),
+    )
 
 
 def _require_complete(table: ClassTable | None) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import Dataset, Fault, MaskFile, Record
+from maskwright.core.records import Dataset, Fault, Record
 from maskwright.data.formats.classes import meaning_of
 from maskwright.data.formats.entries import Meaning
-from maskwright.data.formats.own_tables import meaning_by_folder, tables_for
-from maskwright.data.formats.pairs import Pairing, find_pairs
+from maskwright.data.formats.field_of_view import truth_of
+from maskwright.data.formats.no_pairs import nothing_pairs
+from maskwright.data.formats.own_tables import Tables, meaning_by_folder, tables_for
+from maskwright.data.formats.pairs import find_pairs
 from maskwright.data.formats.scan import FEW_STRAYS, MOST_MASKS, scan_masks
+from maskwright.data.formats.split_lists import with_lists
 from maskwright.data.formats.stacks import image_pairs
 from maskwright.data.formats.tables import find_table, read_table
-from maskwright.data.formats.walk import images_below
+from maskwright.data.formats.walk import images_below, is_image, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,82 +45,79 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     Raises:
         MaskwrightError: nothing pairs, or the mask files do not hold masks.
     """
-    pairing = find_pairs(root, images_below(root))
+    files = list(walk(root))
+    pairing = truth_of(root, [path for path in files if is_image(path)])
     if not pairing.pairs:
         raise nothing_pairs(root, pairing)
     pairs, stack_faults = image_pairs(root, pairing.pairs)
     if not pairs:
         raise MaskwrightError(f"{root}: {stack_faults[0].message}: {stack_faults[0].cure}")
-    masks = [pair.mask for pair in pairs]
+    pairs, list_faults = with_lists(root, files, pairs)
+    faults = [*pairing.faults, *stack_faults, *list_faults]
+    return dataset_of(root, pairs, options, Layout("folder", pairing.layout, faults, instances=pairing.instances))
+
+
+class Layout(NamedTuple):
+    """What a layout of images and mask files tells besides the pairs.
+
+    Attributes:
+        format: its name in `FORMATS`.
+        words: the folders.
+        faults: what was found so far.
+        table: the names that the layout itself gives; None to look for tables.
+        instances: the masks hold one id per object.
+    """
+
+    format: str
+    words: str
+    faults: Sequence[Fault]
+    table: ClassTable | None = None
+    instances: bool = False
+
+
+def dataset_of(root: Path, pairs: Sequence[ImagePair], options: ReadOptions, layout: Layout) -> Dataset:
+    """Find out what the masks of `pairs` mean, and put everything together.
+
+    Raises:
+        MaskwrightError: the mask files do not hold masks.
+    """
+    masks = [mask for pair in pairs for mask in (pair.mask, *pair.more)]
+    values: Mapping[Path, tuple[tuple[int, int], ...]] = {}
     if options.values:
-        meaning, coded = Meaning("values", Classes.named(("value",))), "files of measured values"
-        return _dataset(root, pairing, pairs, (meaning, coded), stack_faults)
-    table, own = tables_for(root, masks, options)
-    scan = scan_masks(masks, _FEW_MASKS if pairing.instances or own or _names_all(table) else MOST_MASKS)
-    if _names_all(table) and 0 not in scan.values:  # it may be rare, or the masks count from 1
-        scan = scan_masks(masks)
-    if own and not pairing.instances:
-        meaning, values = meaning_by_folder(own, scan, options)
+        meaning, coded, faults = Meaning("values", Classes.named(("value",))), "files of measured values", layout.faults
     else:
-        meaning, values = meaning_of(table, scan, options, masks[0].path.parent, instances=pairing.instances), {}
-    faults = (*stack_faults, *mask_faults(meaning, scan))
-    return _dataset(root, pairing, pairs, (meaning, mask_words(meaning, scan)), faults, values)
-
-
-def _names_all(table: ClassTable | None) -> bool:
-    """Tell whether a table names so many classes that a few masks tell how they are coded."""
-    return table is not None and len(table.entries) > 2
-
-
-def _dataset(
-    root: Path,
-    pairing: Pairing,
-    pairs: Sequence[ImagePair],
-    coded: tuple[Meaning, str],
-    faults: Sequence[Fault],
-    values: Mapping[Path, tuple[tuple[int, int], ...]] | None = None,
-) -> Dataset:
-    """Put the pairs together; `coded` is what the masks mean, as a table and in words, and `values` that by folder."""
-    meaning, words = coded
-    own = values or {}
+        given = layout.table is not None and options.classes is None
+        table, own = Tables(layout.table, {}) if given else tables_for(root, masks, options)
+        scan = scan_masks(masks, _FEW_MASKS if layout.instances or own or _names_all(table) else MOST_MASKS)
+        if _names_all(table) and 0 not in scan.values:  # it may be rare, or the masks count from 1
+            scan = scan_masks(masks)
+        if own and not layout.instances:
+            meaning, values = meaning_by_folder(own, scan, options)
+        else:
+            meaning = meaning_of(table, scan, options, masks[0].path.parent, instances=layout.instances)
+        coded, faults = mask_words(meaning, scan), (*layout.faults, *mask_faults(meaning, scan))
     splits = meaningful_splits(pair.split for pair in pairs)
     records = tuple(
-        Record(
-            pair.id,
-            pair.image,
-            MaskFile(pair.mask, meaning.kind, own.get(pair.mask.path.parent)),
-            pair.split if splits else None,
-            pair.group,
-        )
-        for pair in pairs
+        Record(pair.id, pair.image, pair.annotation(meaning.kind, values), pair.split if splits else None, pair.group)
+        for pair in sorted(pairs, key=lambda pair: pair.id)
     )
     return Dataset(
         root,
-        "folder",
-        f"{pairing.layout}: {words}",
+        layout.format,
+        f"{layout.words}: {coded}",
         meaning.classes,
-        tuple(sorted(records, key=lambda record: record.id)),
+        records,
         meaning.values,
         meaning.colors,
-        (*pairing.faults, *faults),
+        tuple(faults),
         meaning.white,
         meaning.palette,
     )
 
 
-def nothing_pairs(root: Path, pairing: Pairing) -> MaskwrightError:
-    """Build the error for a folder in which no image has a mask."""
-    if not pairing.images and not pairing.masks:
-        return MaskwrightError(f"{root} holds no images: give a folder with images and masks")
-    if not pairing.masks:
-        return MaskwrightError(
-            f"{root} holds {pairing.images} image{'s' * (pairing.images > 1)} but no masks: put the masks in a folder "
-            "masks/ next to images/, with the same names, or name them like image_mask.png"
-        )
-    return MaskwrightError(
-        f"{root} holds {pairing.images} images and {pairing.masks} masks, but no image and mask have the same name "
-        f"({'; '.join(fault.message for fault in pairing.faults[:2])}): give an image and its mask the same name"
-    )
+def _names_all(table: ClassTable | None) -> bool:
+    """Tell whether a table names so many classes that a few masks tell how they are coded."""
+    return table is not None and len(table.entries) > 2
 
 
 def table_for(root: Path, masks: list[ImageRef], options: ReadOptions) -> ClassTable | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -17,7 +18,8 @@ Role = Literal["image", "mask", "instance"]
 MASK_WORDS: tuple[str, ...] = (
     *("masks", "mask", "labels", "label", "annotations", "annotation", "annots", "annot", "anno", "gts", "gt"),
     *("groundtruth", "groundtruths", "segmentationclass", "segmentations", "segmentation", "segmaps", "segmap"),
-    *("segs", "seg", "labelmaps", "labelmap", "targets", "target", "lbl", "lbls", "ann", "anns", "manual"),
+    *("segs", "seg", "labelmaps", "labelmap", "targets", "target", "lbl", "lbls", "ann", "anns"),
+    *("manual", "1stmanual", "2ndmanual", "manual1", "manual2", "masksmachine", "maskshuman", "labelstr", "labelsts"),
     *("maskimages", "labelimages", "imagemasks", "imagelabels", "gtimages", "gtmasks", "segmentationmasks", "segmasks"),
 )
 INSTANCE_WORDS: tuple[str, ...] = (
@@ -26,6 +28,7 @@ INSTANCE_WORDS: tuple[str, ...] = (
 _IMAGE_WORDS: tuple[str, ...] = (
     *("images", "image", "imgs", "img", "jpegimages", "pngimages", "photos", "photo", "pictures", "inputs", "input"),
     *("rgb", "raw", "originals", "original", "originalimages", "rawimages", "frames", "scans", "patches", "sat"),
+    *("imagestr", "imagests"),
 )
 _ROLES: dict[str, Role] = {
     **dict.fromkeys(_IMAGE_WORDS, "image"),
@@ -44,12 +47,13 @@ def _alternatives(words: dict[str, Role] | dict[str, Split]) -> str:
 
 
 _SPLIT = _alternatives(_SPLITS)
-_CODING = r"(?:(?:semantic|binary|class|index|gr[ae]y|colou?r|fine|png|jpe?g|npy|tiff?|aug|raw)*)"
+_CODING = r"(?:(?:semantic|binary|class|index|gr[ae]y|colou?r|fine|png|jpe?g|npy|tiff?|aug|raw|camera)*)"
 _FOLDER = re.compile(
     rf"(?P<before>{_SPLIT})?(?:{_CODING}(?P<role>{_alternatives(_ROLES)}){_CODING})?(?P<after>{_SPLIT})?"
-    r"(?:set)?(?:19\d\d|20\d\d)?"
+    r"(?:set|dir|folder)?(?:19\d\d|20\d\d)?"
 )
 _SEPARATORS = re.compile(r"[\s_\-.]+")
+_NUMBERING = re.compile(r"^(?:\d+|[a-z])[.)]\s+")
 
 
 class Folder(NamedTuple):
@@ -77,8 +81,8 @@ class Place(NamedTuple):
 
 
 def folder_meaning(name: str) -> Folder:
-    """Read `trainannot`, `images_val`, `Train-Masks`, `train2017`, `gt`, ... ; other names mean nothing."""
-    match = _FOLDER.fullmatch(_SEPARATORS.sub("", name.lower()))
+    """Read `trainannot`, `images_val`, `Train-Masks`, `2. Groundtruths`, `gt`, ... ; other names mean nothing."""
+    match = _FOLDER.fullmatch(_SEPARATORS.sub("", _NUMBERING.sub("", name.lower())))
     if match is None or not match.group(0):
         return Folder(None, None, None)
     word = match["role"]
@@ -135,12 +139,41 @@ def bare_stem(name: str) -> str:
     return re.sub(rf"^(?:{_alternatives(_ROLES)})(?=\d)", "", "".join(parts), flags=re.IGNORECASE)
 
 
+def bare_number(name: str) -> str:
+    """Remove the words for a split too: `21_training`, `21_manual1` -> `21`."""
+    parts = _parts(bare_stem(name))
+    while parts and parts[-1].lower() in _SPLITS:
+        del parts[-2:]
+    while parts and parts[0].lower() in _SPLITS:
+        del parts[:2]
+    return bare_stem("".join(parts))
+
+
+def alike(name: str) -> str:
+    """Return a name without what people do not see in it: case, and how Unicode composes its letters."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def mask_owner(name: str) -> str | None:
     """Return the stem of the image of a mask in the same folder: `a_mask`, `mask_a` -> `a`; None for an image."""
     parts = _parts(name)
     if parts and _is_mask_word(parts[-1]):
         return "".join(parts[:-2])
     return "".join(parts[2:]) if parts and _is_mask_word(parts[0]) else None
+
+
+def numbered_owners(name: str) -> tuple[str, ...]:
+    """Return the stems that the image of a numbered mask may have: `a_mask_1` -> `a_1`, or `a` of several masks."""
+    parts = _parts(name)
+    if len(parts) < 5 or not parts[-1].isdecimal() or not _is_mask_word(parts[-3]):
+        return ()
+    return "".join((*parts[:-4], parts[-2], parts[-1])), "".join(parts[:-4])
+
+
+def first_number(name: str) -> tuple[str, int]:
+    """Split a name into what comes before the number at its end, and that number; -1 without any."""
+    match = re.fullmatch(r"(.*?)[\s_\-.]*\(?(\d+)\)?", name)
+    return (match[1], int(match[2])) if match else (name, -1)
 
 
 def _parts(name: str) -> list[str]:

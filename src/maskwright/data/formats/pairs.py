@@ -9,26 +9,26 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from maskwright.core.records import Fault
-from maskwright.data.formats import naming
-from maskwright.data.formats.walk import record_id
+from maskwright.data.formats import naming, pair_faults
+from maskwright.data.formats.matching import File, matched
+from maskwright.data.formats.walk import folder_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Collection
     from pathlib import Path
 
-    from maskwright.core.records import Severity, Split
+    from maskwright.core.records import Fault, Split
 
 _LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".webp"})
-_MANY = 5
 
 
 class Pair(NamedTuple):
-    """An image file, its mask file, and the split that the layout gives them."""
+    """An image file, its mask file, the split that the layout gives them, and further mask files of the image."""
 
     image: Path
     mask: Path
     split: Split | None
+    more: tuple[Path, ...] = ()
 
 
 class Pairing(NamedTuple):
@@ -37,74 +37,95 @@ class Pairing(NamedTuple):
     Attributes:
         pairs: sorted by image.
         images, masks: how many of each there are, paired or not.
-        instances: the name of the masks' folder tells that the masks hold one id per object.
+        word: the word for masks in the name of their folder; None if they have no folder of their own.
         layout: the folders, in words.
-        faults: files without a partner.
+        faults: files that are not used, or whose partner is in doubt.
     """
 
     pairs: tuple[Pair, ...]
     images: int
     masks: int
-    instances: bool
+    word: str | None
     layout: str
     faults: tuple[Fault, ...]
 
+    @property
+    def instances(self) -> bool:
+        """Whether the name of the masks' folder tells that they hold one id per object."""
+        return self.word in naming.INSTANCE_WORDS
 
-class _File(NamedTuple):
-    path: Path
-    place: naming.Place
+
+class Divided(NamedTuple):
+    """The pictures below a folder by what they are; `how` tells, in words, if images and masks share a folder."""
+
+    images: list[File]
+    masks: list[File]
+    others: list[File]
+    how: str | None = None
 
 
-def find_pairs(root: Path, paths: list[Path]) -> Pairing:
+def find_pairs(root: Path, paths: list[Path], without: Collection[str] = ()) -> Pairing:
     """Pair images and masks among the files below `root`.
 
     Args:
         root: the folder that the user gave; its name and those above it are not read.
         paths: every image file below it.
+        without: words for masks whose folders are passed over.
     """
-    images, masks, how = _divided(root, paths)
-    chosen, aside = _chosen(images, masks)
-    matched = _matched(images, chosen)
-    pairs = tuple(sorted(Pair(image.path, mask.path, image.place.split or mask.place.split) for image, mask in matched))
-    return Pairing(
-        pairs,
-        len(images),
-        len(chosen),
-        bool(chosen) and chosen[0].place.role == "instance",
-        _layout(root, pairs, how, aside),
-        _unpaired(root, images, chosen, pairs),
+    images, masks, others, how = divided(root, paths)
+    chosen, aside = _chosen(images, [mask for mask in masks if mask.place.word not in without])
+    found = matched(images, chosen)
+    pairs = tuple(
+        sorted(
+            Pair(image.path, first.path, image.place.split or first.place.split, tuple(mask.path for mask in more))
+            for image, (first, *more) in found.pairs
+        )
     )
+    used = {file.path for group in found.doubts for side in group for file in side}
+    used.update(path for pair in pairs for path in (pair.image, pair.mask, *pair.more))
+    faults = (
+        *(pair_faults.doubt(root, *group) for group in found.doubts),
+        *pair_faults.unpaired(root, images, chosen, used),
+        *pair_faults.passed_over(root, [mask for mask in masks if mask.place.word in aside]),
+        *pair_faults.unread(root, others),
+        *pair_faults.alike(root, found.alike),
+    )
+    first = min(found.pairs, key=lambda match: match.image.path, default=None)
+    word = first.masks[0].place.word if first is not None else None
+    return Pairing(pairs, len(images), len(chosen), word, _layout(root, pairs, how, aside), faults)
 
 
 def not_masks(root: Path, paths: list[Path]) -> list[Path]:
     """Return the image files below `root` that are not masks, whether or not the masks have an image."""
-    masks = {file.path for file in _divided(root, paths)[1]}
+    masks = {file.path for file in divided(root, paths).masks}
     return [path for path in paths if path not in masks]
 
 
-def _divided(root: Path, paths: list[Path]) -> tuple[list[_File], list[_File], str | None]:
+def divided(root: Path, paths: list[Path]) -> Divided:
     """Tell images from masks by their folders, or by their names if they share a folder."""
     skip = len(root.parts)
-    files = [_File(path, naming.place(path.parts[skip:])) for path in paths]
+    files = [File(path, naming.place(path.parts[skip:])) for path in paths]
     masks = [file for file in files if file.place.role in {"mask", "instance"}]
     if not masks:
         return _side_by_side(files)
     named = any(file.place.role == "image" for file in files)
     images = [file for file in files if file.place.role == "image" or (file.place.role is None and not named)]
-    return images, masks, None
+    others = [file for file in files if file.place.role is None] if named else []
+    return Divided(images, masks, others)
 
 
-def _side_by_side(files: list[_File]) -> tuple[list[_File], list[_File], str | None]:
+def _side_by_side(files: list[File]) -> Divided:
     """Tell images from masks in one folder: by a word in the mask's name, or photo.jpg with photo.png."""
     masks = []
     for file in files:
-        owner = naming.mask_owner(file.place.key[-1])
+        name = file.place.key[-1]
+        owner = next(iter(naming.numbered_owners(name)[1:]), naming.mask_owner(name))
         if owner is not None:
-            masks.append(_File(file.path, file.place._replace(key=(*file.place.key[:-1], owner))))
+            masks.append(File(file.path, file.place._replace(key=(*file.place.key[:-1], owner))))
     if masks:
         taken = {file.path for file in masks}
-        return [file for file in files if file.path not in taken], masks, "masks in the same folder"
-    twins: defaultdict[tuple[str, ...], list[_File]] = defaultdict(list)
+        return Divided([file for file in files if file.path not in taken], masks, [], "masks in the same folder")
+    twins: defaultdict[tuple[str, ...], list[File]] = defaultdict(list)
     for file in files:
         twins[file.place.key].append(file)
     couples = [group for group in twins.values() if len(group) == 2 and sum(map(_is_lossy, group)) == 1]
@@ -112,128 +133,41 @@ def _side_by_side(files: list[_File]) -> tuple[list[_File], list[_File], str | N
     if len(lossless) >= 0.8 * len(twins):
         taken = {file.path for file in lossless}
         how = "masks in the same folder, with another suffix"
-        return [file for file in files if file.path not in taken], lossless, how
-    return files, [], None
+        return Divided([file for file in files if file.path not in taken], lossless, [], how)
+    return Divided(files, [], [])
 
 
-def _is_lossy(file: _File) -> bool:
+def _is_lossy(file: File) -> bool:
     return file.path.suffix.lower() in _LOSSY
 
 
-def _chosen(images: list[_File], masks: list[_File]) -> tuple[list[_File], tuple[str, ...]]:
+def _chosen(images: list[File], masks: list[File]) -> tuple[list[File], tuple[str, ...]]:
     """Keep the kind of mask folder that pairs the most images if there are several, and name the others."""
-    by_word: defaultdict[str, list[_File]] = defaultdict(list)
+    by_word: defaultdict[str, list[File]] = defaultdict(list)
     for mask in masks:
         by_word[mask.place.word or ""].append(mask)
     if len(by_word) < 2:
         return masks, ()
     order = ("", *naming.MASK_WORDS, *naming.INSTANCE_WORDS)
-    exact = [{mask.place.key for mask in by_word[word]} for word in by_word]
-    shared = any(first & second for place, first in enumerate(exact) for second in exact[place + 1 :])
+    keys = [{_subject(mask) for mask in by_word[word]} for word in by_word]
+    shared = any(first & second for place, first in enumerate(keys) for second in keys[place + 1 :])
     if not shared:  # `trainannot/` and `val_labels/`: together they cover the images.
         return masks, ()
-    best = min(by_word, key=lambda word: (-len(_matched(images, by_word[word])), order.index(word)))
+    best = min(by_word, key=lambda word: (-len(matched(images, by_word[word]).pairs), order.index(word)))
     return by_word[best], tuple(sorted(word for word in by_word if word != best))
 
 
-def _matched(images: list[_File], masks: list[_File]) -> list[tuple[_File, _File]]:
-    """Pair by equal keys, from the strictest to the loosest; the looser ones only if nothing else pairs."""
-    pairs, images, masks = _joined(images, masks, _exact)
-    more, images, masks = _joined(images, masks, _bare, unique_masks=True)
-    pairs += more
-    for loose in (_without_split, _stem_alone, _folder_alone):
-        if not pairs:
-            pairs, images, masks = _joined(images, masks, loose, unique_masks=True, unique_images=True)
-    return pairs
-
-
-def _exact(file: _File) -> tuple[str, ...]:
-    return file.place.key
-
-
-def _bare(file: _File) -> tuple[str, ...]:
-    """The words for a role dropped from the stem: images/img_07.jpg, masks/mask_07.png."""
-    return (*file.place.key[:-1], naming.bare_stem(file.place.key[-1]))
-
-
-def _without_split(file: _File) -> tuple[str, ...]:
-    """The split dropped too: test/crack/000.png, ground_truth/crack/000_mask.png."""
-    return _bare(file)[1:]
-
-
-def _stem_alone(file: _File) -> tuple[str, ...]:
-    """The folders dropped: images/cat_1.jpg, annotations/trimaps/cat_1.png."""
-    return _bare(file)[-1:]
-
-
-def _folder_alone(file: _File) -> tuple[str, ...]:
-    """The stem dropped: case7/photo.jpg, case7/mask.png."""
-    return file.place.key[:-1]
-
-
-def _joined(
-    images: list[_File],
-    masks: list[_File],
-    key: Callable[[_File], tuple[str, ...]],
-    *,
-    unique_masks: bool = False,
-    unique_images: bool = False,
-) -> tuple[list[tuple[_File, _File]], list[_File], list[_File]]:
-    """Return the pairs of equal keys and the unpaired images and masks; of masks with one key the first counts."""
-    by_key: dict[tuple[str, ...], _File] = {}
-    for mask in masks:
-        by_key.setdefault(key(mask), mask)
-    mask_counts, image_counts = Counter(map(key, masks)), Counter(map(key, images))
-    pairs, alone, used = [], [], set()
-    for image in images:
-        own = key(image)
-        partner = by_key.get(own)
-        clear = not (unique_masks and mask_counts[own] > 1) and not (unique_images and image_counts[own] > 1)
-        if partner is not None and clear and _same_split(image, partner):
-            pairs.append((image, partner))
-            used.add(partner.path)
-        else:
-            alone.append(image)
-    return pairs, alone, [mask for mask in masks if mask.path not in used]
-
-
-def _same_split(image: _File, mask: _File) -> bool:
-    return image.place.split is None or mask.place.split is None or image.place.split == mask.place.split
+def _subject(mask: File) -> tuple[str, ...]:
+    """Return what masks of one image share: 1st_manual/21_manual1.gif, mask/21_training_mask.gif."""
+    return (*mask.place.key[:-1], naming.bare_number(mask.place.key[-1]))
 
 
 def _layout(root: Path, pairs: tuple[Pair, ...], how: str | None, aside: tuple[str, ...]) -> str:
     """Describe which folders pair with which, at most four of them."""
-    folders = Counter((_folder(root, pair.image), _folder(root, pair.mask)) for pair in pairs)
+    folders = Counter((folder_name(root, pair.image.parent), folder_name(root, pair.mask.parent)) for pair in pairs)
     shown = sorted(name for name, _ in folders.most_common(4))
     texts = [image if how else f"{image} + {mask}" for image, mask in shown]
     if len(folders) > 4:
         texts.append(f"{len(folders) - 4} more folders")
     text = ", ".join(texts) + (f" ({how})" if how else "")
     return text + (f" ({', '.join(aside)} not used)" if aside else "")
-
-
-def _folder(root: Path, path: Path) -> str:
-    return f"{record_id(root, path.parent)}/"
-
-
-def _unpaired(root: Path, images: list[_File], masks: list[_File], pairs: tuple[Pair, ...]) -> tuple[Fault, ...]:
-    """Report the files without a partner one by one, or by folder if no file of a folder has one."""
-    paired = {pair.image for pair in pairs} | {pair.mask for pair in pairs}
-    faults: list[Fault] = []
-    for what, other, files in (("image", "mask", images), ("mask", "image", masks)):
-        by_folder: defaultdict[Path, list[Path]] = defaultdict(list)
-        for file in files:
-            by_folder[file.path.parent].append(file.path)
-        for folder, members in sorted(by_folder.items()):
-            alone = [path for path in members if path not in paired]
-            faults += _lonely(root, folder, alone, what=what, other=other, whole=len(alone) == len(members))
-    return tuple(faults)
-
-
-def _lonely(root: Path, folder: Path, alone: list[Path], *, what: str, other: str, whole: bool) -> list[Fault]:
-    cure = f"add the {other}, or remove the {what}; an image and its mask have the same name, apart from the suffix"
-    severity: Severity = "error" if what == "image" else "warning"
-    if whole and len(alone) > _MANY:
-        message = f"none of the {len(alone)} {what}s in {_folder(root, folder / 'x')} has a {other}"
-        return [Fault("unpaired", severity, folder, message, cure)]
-    return [Fault("unpaired", severity, path, f"{record_id(root, path)} has no {other}", cure) for path in alone]

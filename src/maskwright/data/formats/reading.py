@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from maskwright.core.records import Fault, MaskFile, Reading, Shapes
+from maskwright.core.records import Fault, Reading, Shapes
 from maskwright.core.resources import cores
 from maskwright.core.text import plural
 from maskwright.data.readers import DecodeError, image_orientation, image_size
@@ -45,7 +45,7 @@ def with_reading(dataset: Dataset, options: ReadOptions) -> Dataset:
     faults = []
     if not upright:
         faults = [_stored_note(dataset, len(turned), as_stored)]
-    elif not as_upright and (masks := [entry for entry in turned if isinstance(entry.record.annotation, MaskFile)]):
+    elif not as_upright and (masks := [entry for entry in turned if not isinstance(entry.record.annotation, Shapes)]):
         faults = [_unclear(masks)]
     records = dataset.records
     if reading != Reading():
@@ -56,7 +56,7 @@ def with_reading(dataset: Dataset, options: ReadOptions) -> Dataset:
 def _tells(record: Record) -> bool:
     """Tell whether the size of an annotation is known: that of a mask, or the one on which outlines were drawn."""
     annotation = record.annotation
-    return isinstance(annotation, MaskFile) or (isinstance(annotation, Shapes) and annotation.size is not None)
+    return annotation.size is not None if isinstance(annotation, Shapes) else annotation is not None
 
 
 def _turned(records: Sequence[Record]) -> list[_Turned]:
@@ -73,7 +73,7 @@ def _compared(record: Record) -> _Turned | None:
     try:
         if image_orientation(record.image) == 1:
             return None
-        wanted = image_size(annotation.file) if isinstance(annotation, MaskFile) else annotation.size
+        wanted = annotation.size if isinstance(annotation, Shapes) else image_size(annotation.file)
         stored = image_size(replace(record.image, reading=_STORED))
         return _Turned(record, stored == wanted, image_size(record.image) == wanted)
     except DecodeError:  # reported when the pixels are asked for

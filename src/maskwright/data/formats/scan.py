@@ -11,6 +11,7 @@ import numpy as np
 from maskwright.data.readers import DecodeError, is_lossy, read_mask
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
     from maskwright.core.records import ImageRef
@@ -52,6 +53,7 @@ class Scan:
         holders: value -> number of masks that hold it.
         first: value -> the first mask that holds it.
         colors: colour -> pixels, over the masks that hold colours (at most 4096 different ones are counted).
+        color_holders: colour -> number of masks that hold it.
         held: the masks that hold values, one by one.
         painted: the masks that hold real colours.
         nodata: values that masks declare to mean "no data".
@@ -70,6 +72,7 @@ class Scan:
     holders: Counter[int] = field(default_factory=Counter)
     first: dict[int, ImageRef] = field(default_factory=dict)
     colors: Counter[Color] = field(default_factory=Counter)
+    color_holders: Counter[Color] = field(default_factory=Counter)
     held: list[Held] = field(default_factory=list)
     painted: list[ImageRef] = field(default_factory=list)
     nodata: set[int] = field(default_factory=set)
@@ -131,8 +134,8 @@ class Scan:
         return self.indexed > 0 and min(self.wide, self.contiguous) >= most and max(self.values, default=0) >= 32
 
 
-def scan_masks(masks: list[ImageRef], most: int = MOST_MASKS) -> Scan:
-    """Decode at most `most` masks, evenly spread over `masks`, and count their values and colours.
+def scan_masks(masks: list[ImageRef], most: int = MOST_MASKS, read: Callable[[ImageRef], RawMask] = read_mask) -> Scan:
+    """Decode at most `most` masks with `read`, evenly spread over `masks`, and count their values and colours.
 
     A mask that cannot be decoded is skipped here; the fingerprint, which opens every mask, reports it. So are JPEGs
     unless they are the majority: their values were not drawn.
@@ -145,7 +148,7 @@ def scan_masks(masks: list[ImageRef], most: int = MOST_MASKS) -> Scan:
     jpegs = {mask for mask in chosen if _is_jpeg(mask)}
     for mask in chosen if 2 * len(jpegs) > len(chosen) else [mask for mask in chosen if mask not in jpegs]:
         try:
-            raw = read_mask(mask)
+            raw = read(mask)
         except DecodeError as error:
             scan.error = scan.error or error
             continue
@@ -211,10 +214,13 @@ def _histogram(values: Any) -> dict[int, int]:
 
 def _count_colors(scan: Scan, raw: RawMask) -> None:
     rows = max(1, (1 << 20) // raw.array.shape[1])
+    found: Counter[Color] = Counter()
     for start in range(0, raw.array.shape[0], rows):
         band = raw.array[start : start + rows].astype(np.uint32)
         codes, pixels = np.unique(band[..., 0] << 16 | band[..., 1] << 8 | band[..., 2], return_counts=True)
         for code, count in zip(codes.tolist(), pixels.tolist(), strict=True):
             color = (code >> 16, code >> 8 & 255, code & 255)
-            if color in scan.colors or len(scan.colors) < _MOST_COLORS:
-                scan.colors[color] += count
+            if color in scan.colors or color in found or len(scan.colors) + len(found) < _MOST_COLORS:
+                found[color] += count
+    scan.colors.update(found)
+    scan.color_holders.update(found.keys())

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from maskwright.core.records import Fault, ImageRef
+from maskwright.core.records import Fault, ImageRef, MaskFile, MaskLayer, MaskLayers
 from maskwright.data.formats.walk import record_id
 from maskwright.data.readers import DecodeError, Pages, count_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from maskwright.core.records import Split
+    from maskwright.core.records import Annotation, Split
     from maskwright.data.formats.pairs import Pair
 
 
@@ -24,6 +24,7 @@ class ImagePair(NamedTuple):
         image, mask: whole files, or the same page of two stacks.
         split: where the layout puts them.
         group: the stack that they are pages of, by its id; None for whole files.
+        more: further mask files of the image.
     """
 
     id: str
@@ -31,6 +32,22 @@ class ImagePair(NamedTuple):
     mask: ImageRef
     split: Split | None
     group: str | None = None
+    more: tuple[ImageRef, ...] = ()
+
+    def annotation(
+        self,
+        kind: Literal["index", "color", "instance", "values"],
+        values: Mapping[Path, tuple[tuple[int, int], ...]],
+    ) -> Annotation:
+        """Return the mask file, or all mask files in layers.
+
+        Args:
+            kind: how to read them.
+            values: what values mean, by folder, where that differs.
+        """
+        masks = (self.mask, *self.more)
+        first, *more = (MaskFile(mask, kind, values.get(mask.path.parent)) for mask in masks)
+        return MaskLayers(tuple(map(MaskLayer, (first, *more)))) if more else first
 
 
 def image_pairs(root: Path, pairs: Iterable[Pair]) -> tuple[list[ImagePair], list[Fault]]:
@@ -48,14 +65,15 @@ def image_pairs(root: Path, pairs: Iterable[Pair]) -> tuple[list[ImagePair], lis
     for pair in pairs:
         name = record_id(root, pair.image)
         images, masks = _pages(pair.image), _pages(pair.mask)
-        if images.number == masks.number > 1:
+        if images.number == masks.number > 1 and not pair.more:
             stacks[name] = images.number
             found.extend(
                 ImagePair(f"{name}#{page}", ImageRef(pair.image, page), ImageRef(pair.mask, page), pair.split, name)
                 for page in range(images.number)
             )
         elif _is_one_image(images, masks):
-            found.append(ImagePair(name, ImageRef(pair.image), ImageRef(pair.mask), pair.split))
+            more = tuple(ImageRef(path) for path in pair.more)
+            found.append(ImagePair(name, ImageRef(pair.image), ImageRef(pair.mask), pair.split, more=more))
         else:
             faults.append(_mismatch(pair, images.number, masks.number))
     return found, [*faults, *([_note(root, stacks)] if stacks else [])]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.files import read_text
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
 from maskwright.data.formats.classes import meaning_of
 from maskwright.data.formats.folder import mask_faults, mask_words, meaningful_splits, table_for
-from maskwright.data.formats.naming import split_word
+from maskwright.data.formats.naming import alike, split_word
 from maskwright.data.formats.scan import scan_masks
 from maskwright.data.formats.tables import ClassTable, Entry
-from maskwright.data.formats.walk import is_image, record_id
+from maskwright.data.formats.walk import images_below, record_id
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
@@ -28,7 +32,14 @@ _BORDER = (224, 224, 192)
 
 
 class _Base(NamedTuple):
-    """One folder in VOC layout: its images and masks by stem, and the splits in its lists."""
+    """One folder in VOC layout: its images and masks by name, and the splits in its lists.
+
+    Attributes:
+        folder: holds JPEGImages/ and SegmentationClass/.
+        images, masks: files by their path below these without suffix; a mask has the name of its image.
+        listed: the names that count, with the split of their list.
+        faults: names that contradict one another.
+    """
 
     folder: Path
     images: dict[str, Path]
@@ -46,31 +57,29 @@ def detect(root: Path) -> str | None:
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:
-    """Read Pascal VOC.
+    """Read Pascal VOC, also as CVAT writes it (Segmentation mask 1.1): lists of any name, images in sub-folders.
 
     Raises:
         MaskwrightError: a folder is missing, or no image has a mask.
     """
     bases = [_read_base(folder) for folder in _bases(root)]
-    found = [(base, stem) for base in bases for stem in base.listed if stem in base.images and stem in base.masks]
+    found = [(base, name) for base in bases for name in base.listed if name in base.images and name in base.masks]
     if not found:
-        raise MaskwrightError(
-            f"{root} holds no pair of JPEGImages/NAME.jpg and SegmentationClass/NAME.png: give both the same name, and "
-            "list the names in ImageSets/Segmentation/train.txt and val.txt"
-        )
-    masks = [ImageRef(base.masks[stem]) for base, stem in found]
+        raise _nothing_found(root, bases)
+    masks = [ImageRef(base.masks[name]) for base, name in found]
     scan = scan_masks(masks)
-    table = table_for(root, masks, options) or _voc_table(root, scan)
+    tables = (table_for(folder, masks, options) for folder in dict.fromkeys((root, *(base.folder for base in bases))))
+    table = next((table for table in tables if table is not None), None) or _voc_table(root, scan)
     meaning = meaning_of(table, scan, options, masks[0].path.parent, instances=False)
-    splits = meaningful_splits(base.listed[stem] for base, stem in found)
+    splits = meaningful_splits(base.listed[name] for base, name in found)
     records = [
         Record(
-            record_id(root, base.images[stem]),
-            ImageRef(base.images[stem]),
+            record_id(root, base.images[name]),
+            ImageRef(base.images[name]),
             MaskFile(mask, meaning.kind),
-            base.listed[stem] if splits else None,
+            base.listed[name] if splits else None,
         )
-        for (base, stem), mask in zip(found, masks, strict=True)
+        for (base, name), mask in zip(found, masks, strict=True)
     ]
     where = ", ".join(record_id(root, base.folder) for base in bases)
     prefix = "" if where == "." else f"{where}: "
@@ -89,19 +98,57 @@ def read(root: Path, options: ReadOptions) -> Dataset:
 
 
 def _bases(root: Path) -> list[Path]:
+    """Return the folders in VOC layout; one without images counts only where no pictures lie elsewhere in it."""
     if not root.is_dir():
         return []
     below = [*root.glob("VOC*"), *root.glob("VOCdevkit/*")]
     candidates = [root, *sorted(folder for folder in below if folder.is_dir())]
-    return [path for path in candidates if (path / "JPEGImages").is_dir() and (path / "SegmentationClass").is_dir()]
+    return [
+        path
+        for path in candidates
+        if (path / "SegmentationClass").is_dir() and ((path / "JPEGImages").is_dir() or _lacks_images(path))
+    ]
+
+
+def _lacks_images(folder: Path) -> bool:
+    """Tell whether lists and masks are there, and no picture besides."""
+    if not (folder / "ImageSets").is_dir():
+        return False
+    masks = (folder / "SegmentationClass", folder / "SegmentationObject")
+    return not any(not any(path.is_relative_to(place) for place in masks) for path in images_below(folder))
+
+
+def _nothing_found(root: Path, bases: list[_Base]) -> MaskwrightError:
+    """Say what is there, and why nothing of it fits together."""
+    if not bases:
+        return MaskwrightError(f"{root} is not laid out as Pascal VOC: it needs JPEGImages/ and SegmentationClass/")
+    base = max(bases, key=lambda base: len(base.masks))
+    if not base.images:
+        return MaskwrightError(
+            f"{base.folder} holds {len(base.masks)} masks in SegmentationClass/, but no images: export it again with "
+            "the images, or put them into JPEGImages/ with the names of their masks"
+        )
+    there = f"{len(base.images)} in JPEGImages/{_example(base.images)}, {len(base.masks)} in SegmentationClass/"
+    return MaskwrightError(
+        f"{root} holds no pair of JPEGImages/NAME.jpg and SegmentationClass/NAME.png that a list in "
+        f"ImageSets/Segmentation/ names: {there}{_example(base.masks)}, {len(base.listed)} names listed"
+        f"{_example(base.listed)}. Give an image and its mask the same name, and list that name, or remove the lists"
+    )
+
+
+def _example(names: Iterable[str]) -> str:
+    first = min(names, default=None)
+    return "" if first is None else f" (such as {first})"
 
 
 def _read_base(folder: Path) -> _Base:
-    images = _by_stem(folder / "JPEGImages")
-    masks = _by_stem(folder / "SegmentationClass")
-    listed: dict[str, Split | None] = {}
     faults: list[Fault] = []
-    lists = sorted((folder / "ImageSets" / "Segmentation").glob("*.txt"))
+    images = _by_name(folder, "JPEGImages", faults)
+    masks = _by_name(folder, "SegmentationClass", faults)
+    known = frozenset(images)
+    masks = {name if name in known else _other(name, known, masks): path for name, path in masks.items()}
+    listed: dict[str, Split | None] = {}
+    lists = sorted((folder / "ImageSets" / "Segmentation").rglob("*.txt"))
     # The lists that name a split come first: a name that only `trainval` lists has none.
     for path in sorted(lists, key=lambda path: split_word(path.stem) is None):
         faults += _read_list(path, listed, images, masks)
@@ -113,10 +160,47 @@ def _read_base(folder: Path) -> _Base:
         faults.append(
             Fault("unpaired", "note", folder / "SegmentationClass", message, "add them to train.txt or val.txt")
         )
-    for stem in sorted(set(masks) & set(listed) - set(images)):
-        message = f"{masks[stem].name} has no image in JPEGImages/"
-        faults.append(Fault("unpaired", "warning", masks[stem], message, "add the image, or remove the mask"))
+    for name in sorted(set(masks) & set(listed) - set(images)):
+        message = f"{masks[name].name} has no image in JPEGImages/"
+        faults.append(Fault("unpaired", "warning", masks[name], message, "add the image, or remove the mask"))
     return _Base(folder, images, masks, listed, tuple(faults))
+
+
+def _by_name(folder: Path, part: str, faults: list[Fault]) -> dict[str, Path]:
+    """Return the pictures in a folder by their paths without suffix; two with one name are a fault, and not used."""
+    if not (folder / part).is_dir():
+        return {}
+    named: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in images_below(folder / part):
+        named[path.relative_to(folder / part).with_suffix("").as_posix()].append(path)
+    for paths in named.values():
+        if len(paths) > 1:
+            message = f"{' and '.join(path.name for path in paths)} in {part}/ differ in their suffix only; not used"
+            faults.append(Fault("ambiguous", "error", paths[0], message, "keep one of them"))
+    return {name: paths[0] for name, paths in named.items() if len(paths) == 1}
+
+
+def _other(name: str, images: frozenset[str], masks: Collection[str]) -> str:
+    """Return the name of the image that a mask of another name belongs to; its own where there is none."""
+    image = _like(name, images)
+    return name if image is None or image in masks else image
+
+
+def _like(name: str, names: frozenset[str]) -> str | None:
+    """Return the name among `names` that is this one, or the only one that looks like it (case, Unicode form)."""
+    if name in names:
+        return name
+    found = _lookalikes(names).get(alike(name), ())
+    return found[0] if len(found) == 1 else None
+
+
+@lru_cache(maxsize=4)
+def _lookalikes(names: frozenset[str]) -> dict[str, list[str]]:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names:
+        for key in {alike(name), alike(name).rpartition("/")[2]}:
+            found[key].append(name)
+    return found
 
 
 def _read_list(
@@ -124,16 +208,16 @@ def _read_list(
 ) -> list[Fault]:
     """Add the names of one list to `listed`; the first split of a name counts."""
     split = split_word(path.stem)
-    stems = [line.split()[0] for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    stems = [stem if stem in masks or stem in images else _plain(stem) for stem in stems]
-    without = [stem for stem in stems if stem not in masks]
-    twice = [stem for stem in stems if split is not None and listed.get(stem) not in {None, split}]
-    for stem in stems:
-        if listed.get(stem) is None:
-            listed[stem] = split
+    known = frozenset((*images, *masks))
+    names = [_named(line.strip(), known) for line in read_text(path).splitlines() if line.strip()]
+    without = [name for name in names if name not in masks]
+    twice = [name for name in names if split is not None and listed.get(name) not in {None, split}]
+    for name in names:
+        if listed.get(name) is None:
+            listed[name] = split
     faults = []
     if without:
-        message = f"{len(without)} of {len(stems)} names in {path.name}, such as {without[0]}, have no mask"
+        message = f"{len(without)} of {len(names)} names in {path.name}, such as {without[0]}, have no mask"
         faults.append(Fault("unpaired", "warning", path, message, "add the masks, or remove the names"))
     if twice:
         message = f"{len(twice)} names in {path.name}, such as {twice[0]}, are in another split too"
@@ -141,14 +225,15 @@ def _read_list(
     return faults
 
 
-def _plain(entry: str) -> str:
-    """Return the stem of an entry such as `JPEGImages/a.jpg`."""
-    name = entry.rpartition("/")[2]
-    return name.rpartition(".")[0] or name
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(folder.iterdir()) if is_image(path) and not path.name.startswith(".")}
+def _named(line: str, known: frozenset[str]) -> str:
+    """Return the name in a line of a list: `frame 1`, `cam1/a.jpg`, `JPEGImages/a.jpg SegmentationClass/a.png`."""
+    for text in (line, line.split(maxsplit=1)[0]):
+        path = text.strip("\"'").replace("\\", "/").lstrip("/").removeprefix("JPEGImages/")
+        for name in (path, path.rpartition(".")[0], path.rpartition("/")[2].rpartition(".")[0]):
+            found = _like(name, known) if name else None
+            if found is not None:
+                return found
+    return line
 
 
 def _voc_table(root: Path, scan: Scan) -> ClassTable | None:

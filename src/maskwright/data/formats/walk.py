@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_SKIPPED = frozenset({"__MACOSX", "__pycache__", "lost+found", "$RECYCLE.BIN"})
+# What operating systems and network drives leave in folders; thumbnails among it.
+_SKIPPED = frozenset({"__MACOSX", "__pycache__", "lost+found", "$RECYCLE.BIN", "@eaDir", "#recycle", "#snapshot"})
 
 
 def walk(root: Path) -> Iterator[Path]:
-    """Yield every file below `root`, folder by folder in sorted order; skip hidden files and cycles of links.
+    """Yield every file below `root`, folder by folder in sorted order.
+
+    What is hidden or left by a system is skipped, and so are cycles of links.
 
     Raises:
         MaskwrightError: a folder cannot be listed.
@@ -31,14 +34,14 @@ def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
         if identity in above:
             return
         with os.scandir(folder) as entries:
-            listed = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
+            listed = sorted((entry.name, entry.is_dir()) for entry in entries if not is_junk(entry.name))
     except OSError as error:
         raise MaskwrightError(f"{folder} cannot be listed ({error.strerror}): check its permissions") from None
     for name, is_folder in listed:
         if not is_folder:
             yield folder / name
     for name, is_folder in listed:
-        if is_folder and name not in _SKIPPED:
+        if is_folder:
             yield from _walk(folder / name, above | {identity})
 
 
@@ -52,10 +55,20 @@ def images_below(root: Path) -> list[Path]:
     return [path for path in walk(root) if is_image(path)]
 
 
+def is_junk(part: str) -> bool:
+    """Tell whether a file or folder of this name is none of the user's: hidden, or left by a system."""
+    return part.startswith(".") or part in _SKIPPED
+
+
 def record_id(root: Path, image: Path) -> str:
     """Return the path of an image below the root in POSIX form; its whole path if it is elsewhere."""
     below = parts_below(root, image)
     return image.as_posix() if below is None else "/".join(below) or "."
+
+
+def folder_name(root: Path, folder: Path) -> str:
+    """Return the path of a folder below the root, with a slash at its end, for messages."""
+    return f"{record_id(root, folder)}/"
 
 
 def parts_below(root: Path, path: Path) -> tuple[str, ...] | None:

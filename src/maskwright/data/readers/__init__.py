@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from maskwright.core.records import ImageRef
 from maskwright.data.readers import npy, pnm, raster, tiff
@@ -30,6 +33,7 @@ __all__ = [
     "image_orientation",
     "image_size",
     "is_lossy",
+    "read_alpha",
     "read_image",
     "read_mask",
 ]
@@ -92,7 +96,24 @@ def read_image(image: Image) -> NDArray[Any]:
         DecodeError: the file is missing, not an image, truncated or too large, or has no such page; `kind` tells which.
     """
     ref, kind = _recognised(image)
+    if ref.more:
+        return _stacked(ref)
     return READERS[kind].image(ref, kind)
+
+
+def _stacked(ref: ImageRef) -> NDArray[Any]:
+    """Read the channels (H, W, C) that lie in files of their own."""
+    first, *others = (replace(ref, path=path, more=()) for path in (ref.path, *ref.more))
+    channels = [read_image(first)]
+    for other in others:
+        channel = read_image(other)
+        if channel.shape[:2] != channels[0].shape[:2]:
+            found, wanted = (f"{shape[1]}x{shape[0]}" for shape in (channel.shape, channels[0].shape))
+            message = f"is {found} pixels, but the first channel, {first.name}, is {wanted}"
+            raise DecodeError("size-mismatch", other, message, "save all channels of an image at one size")
+        channels.append(channel)
+    masked = any(isinstance(channel, np.ma.MaskedArray) for channel in channels)
+    return np.ma.concatenate(channels, axis=2) if masked else np.concatenate(channels, axis=2)
 
 
 def image_size(image: Image) -> tuple[int, int]:
@@ -127,6 +148,16 @@ def read_mask(image: Image) -> RawMask:
     """
     ref, kind = _recognised(image)
     return READERS[kind].mask(ref, kind)
+
+
+def read_alpha(image: Image) -> RawMask:
+    """Decode the alpha channel of an image, or the transparency of its palette, to values (H, W): 0 is transparent.
+
+    Raises:
+        DecodeError: as `read_mask`; also if the file has no alpha channel.
+    """
+    ref, kind = _recognised(image)
+    return raster.alpha(ref, kind)
 
 
 def count_pages(path: Path) -> Pages:

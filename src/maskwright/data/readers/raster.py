@@ -125,6 +125,16 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
     return RawMask.with_palette(array, palette, lossy=kind == "jpeg")
 
 
+def alpha(ref: ImageRef, kind: str) -> RawMask:
+    """Decode the alpha channel, or the transparency of a palette, to (H, W) in uint8: 0 is transparent."""
+    opened = _open(ref, kind) if kind in _OPENERS else None
+    if opened is None or not opened.picture.has_transparency_data:
+        message = "has no alpha channel, but this data set marks its objects by transparency"
+        raise DecodeError("unreadable", ref, message, "save it as a PNG with transparency, or remove it")
+    array = np.asarray(_decoded(opened).convert("RGBA"))[..., 3]
+    return RawMask(np.ascontiguousarray(upright(array, opened.orientation)))
+
+
 def _open(ref: ImageRef, kind: str) -> _Opened:
     data = ref.path.read_bytes()
     picture = _header(ref, kind, io.BytesIO(data))

@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import glob
 import os
-from collections import Counter
-from dataclasses import dataclass
+from collections import defaultdict
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
+from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import ImageRef
 from maskwright.core.text import plural
 from maskwright.data.formats import images_of
+from maskwright.data.formats.walk import is_junk, walk
 from maskwright.data.readers import IMAGE_SUFFIXES, DecodeError, count_pages
 from maskwright.tasks.files import written_by_us
+from maskwright.workflows.predict_parts.pictures import Picture, with_channel_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One image to predict.
-
-    Attributes:
-        image: the file, or one page of it.
-        relative: its path below the source that it was found in, or its file name; `#3` for page 3 of a stack.
-        name: what its results are called: a path below the output folder, without suffix, unique among all.
-    """
-
-    image: ImageRef
-    relative: PurePosixPath
-    name: PurePosixPath
+    from collections.abc import Iterable, Sequence
 
 
 class Found(NamedTuple):
@@ -51,9 +38,10 @@ class Found(NamedTuple):
 def find_images(sources: Sequence[str | Path], channels: int | None = None) -> Found:
     """Collect the images of all sources, each once, in the order of the sources and sorted within.
 
-    Folders are searched with all their subfolders. Hidden files, files without the suffix of an image, results of
-    earlier predictions and the masks of a data set are skipped. A link counts as an image with its own name. A file
-    given by name is always used. A text with `*`, `?` or `[` that names no file is a glob, which may contain `**`.
+    Folders are searched with all their subfolders. Hidden files, files that a system left, files without the suffix of
+    an image, results of earlier predictions and the masks of a data set are skipped. A link counts as an image with its
+    own name; a broken one is a failure. A file given by name is always used. A text with `*`, `?` or `[` that names no
+    file is a glob, which may contain `**`.
 
     A stack (a TIFF of many pages) is one image a page. Where its pages may be the channels of one image, and are as
     many as `channels`, those of the model, it is one image.
@@ -66,21 +54,17 @@ def find_images(sources: Sequence[str | Path], channels: int | None = None) -> F
         if path.is_file():
             pairs: Iterable[tuple[Path, Path]] = [(path, path.parent)]
         elif path.is_dir():
-            files = list(_images_below(path))
-            images = images_of(path, files)
-            pairs = [(file, path) for file in images]
-            if len(images) < len(files):
-                notes.append(_masks_left(path, len(images), len(files) - len(images)))
+            pairs = [(file, path) for file in _images_of(path, notes, failures)]
         else:
-            pairs = [(file, root) for file, root in _matches(str(source))]
+            pairs = [(file, root) for file, root in _matches(str(source), failures)]
         before = len(found)
         for file, root in pairs:
             place = os.path.abspath(file)  # noqa: PTH100 (resolve() would follow links)
             found.setdefault(place, (file, PurePosixPath(file.relative_to(root).as_posix())))
-        if not pairs and len(found) == before:
+        if not pairs and len(found) == before and not any(failed.is_relative_to(path) for failed, _ in failures):
             failures.append((path, _reason(path)))
     pictures = [image for picture in _named(list(found.values())) for image in _pages(picture, channels)]
-    return Found(pictures, failures, tuple(notes))
+    return Found(with_channel_files(pictures, channels), failures, tuple(notes))
 
 
 def _pages(picture: Picture, channels: int | None) -> list[Picture]:
@@ -102,24 +86,45 @@ def _pages(picture: Picture, channels: int | None) -> list[Picture]:
     ]
 
 
-def _images_below(folder: Path) -> Iterator[Path]:
-    for file in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-        if file.suffix.lower() in IMAGE_SUFFIXES and not hidden and file.is_file() and not written_by_us(file):
-            yield file
+def _images_of(folder: Path, notes: list[str], failures: list[tuple[Path, str]]) -> list[Path]:
+    """Return the images below a folder; of a data set, without its masks."""
+    try:
+        listed = sorted(walk(folder))
+    except MaskwrightError as error:  # a folder below it cannot be listed
+        failures.append((folder, str(error)))
+        return []
+    files = _pictures(listed, failures)
+    images = images_of(folder, files)
+    if len(images) < len(files):
+        notes.append(_masks_left(folder, len(images), len(files) - len(images)))
+    return images
 
 
-def _matches(pattern: str) -> Iterator[tuple[Path, Path]]:
-    """Yield the images that a glob matches, with the folder before its first wildcard."""
+def _pictures(files: Iterable[Path], failures: list[tuple[Path, str]]) -> list[Path]:
+    """Return the files that are images by their suffix, without results of earlier predictions and broken links."""
+    found = []
+    for file in files:
+        if file.suffix.lower() not in IMAGE_SUFFIXES:
+            continue
+        if file.is_symlink() and not file.exists():
+            failures.append(
+                (file, f"{file} is a link to a file that does not exist: restore that file, or remove the link")
+            )
+        elif file.is_file() and not written_by_us(file):
+            found.append(file)
+    return found
+
+
+def _matches(pattern: str, failures: list[tuple[Path, str]]) -> list[tuple[Path, Path]]:
+    """Return the images that a glob matches, with the folder before its first wildcard."""
     if not glob.has_magic(pattern):
-        return
+        return []
     parts = Path(pattern).parts
     fixed = next(index for index, part in enumerate(parts) if glob.has_magic(part))
     root = Path(*parts[:fixed])
-    for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 (a pattern may be absolute)
-        file = Path(match)
-        if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file() and not written_by_us(file):
-            yield file, root
+    matches = (Path(match) for match in sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207 (may be absolute)
+    wanted = (file for file in matches if not any(map(is_junk, file.parts[fixed:])))
+    return [(file, root) for file in _pictures(wanted, failures)]
 
 
 def _masks_left(root: Path, images: int, others: int) -> str:
@@ -150,10 +155,25 @@ def _named(found: list[tuple[Path, PurePosixPath]]) -> list[Picture]:
     paths = [Path(os.path.abspath(path)) for path, _ in found]  # noqa: PTH100 (resolve() would follow links)
     common = Path(os.path.commonpath([path.parent for path in paths]))
     whole = [PurePosixPath(path.relative_to(common).as_posix()) for path in paths]
-    names = [relative.with_suffix("") for _, relative in found]
-    for longer in ([path.with_suffix("") for path in whole], whole):
-        count = Counter(str(name).casefold() for name in names)
-        names = [name if count[str(name).casefold()] == 1 else longer[index] for index, name in enumerate(names)]
-    if len({str(name).casefold() for name in names}) < len(names):
-        names = whole
+    choices = [
+        (relative.with_suffix(""), path.with_suffix(""), path) for (_, relative), path in zip(found, whole, strict=True)
+    ]
+    levels = [0] * len(found)
+    while clashes := [
+        place for group in _clashing(choices, levels) for place in group if levels[place] < len(choices[place]) - 1
+    ]:
+        for place in clashes:
+            levels[place] += 1
+    names = [choice[level] for choice, level in zip(choices, levels, strict=True)]
+    for group in _clashing(choices, levels):  # whole paths that differ in case
+        for number, place in enumerate(group[1:], start=2):
+            names[place] = names[place].with_name(f"{names[place].name}.{number}")
     return [Picture(ImageRef(path), relative, name) for (path, relative), name in zip(found, names, strict=True)]
+
+
+def _clashing(choices: Sequence[Sequence[PurePosixPath]], levels: Sequence[int]) -> list[list[int]]:
+    """Return the places of the images that would share a name, in groups."""
+    by_name: defaultdict[str, list[int]] = defaultdict(list)
+    for place, level in enumerate(levels):
+        by_name[str(choices[place][level]).casefold()].append(place)
+    return [group for group in by_name.values() if len(group) > 1]

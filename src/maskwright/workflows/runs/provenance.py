@@ -8,7 +8,7 @@ import zlib
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from maskwright.core.records import MaskFile, Shapes
+from maskwright.core.records import MaskFile, MaskLayers, Shapes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,9 +45,12 @@ def data_hash(dataset: Dataset) -> str:
     summed: set[Path] = set()
     for record in dataset.records:
         total = zlib.crc32(record.id.encode(errors="surrogatepass"), total)
-        paths = [record.image.path]
+        paths = [record.image.path, *record.image.more]
         if isinstance(record.annotation, MaskFile):
             paths.append(record.annotation.path)
+        elif isinstance(record.annotation, MaskLayers):
+            paths += [layer.mask.path for layer in record.annotation.layers]
+            total = zlib.crc32(repr([layer.index for layer in record.annotation.layers]).encode(), total)
         elif isinstance(record.annotation, Shapes):
             total = zlib.crc32(repr(record.annotation.shapes).encode(), total)
         for path in paths:

@@ -1,0 +1,138 @@
+"""Which mask files belong to one image where it has several. Opens no file.
+
+Each shows a class, which its folder or the end of its name tells, or an object.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from maskwright.data.formats import naming
+from maskwright.data.formats.matching import matched
+from maskwright.data.formats.pairs import divided
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maskwright.data.formats.matching import File
+    from maskwright.data.formats.pairs import Divided
+
+    Key = tuple[str, ...]
+
+_GAP = re.compile(r"[\s_\-.]+")
+
+
+class Group(NamedTuple):
+    """An image and its mask files by what each shows: the name of a class, or of an object."""
+
+    image: File
+    masks: dict[str, File]
+
+
+class Groups(NamedTuple):
+    """The images with several masks.
+
+    Attributes:
+        found: at least one.
+        classes: the names are those of classes, and not of objects.
+        divided: all pictures.
+    """
+
+    found: list[Group]
+    classes: bool
+    divided: Divided
+
+
+def find_groups(root: Path, paths: list[Path]) -> Groups | None:
+    """Group the masks of each image; None where each image has one mask, or none.
+
+    Args:
+        root: the folder that the user gave.
+        paths: every image file below it.
+    """
+    parts = divided(root, paths)
+    if parts.how is not None or not parts.images or len(parts.masks) < 2:
+        return None
+    pairs = matched(parts.images, parts.masks, loosely=False).pairs
+    ways = ((_by_class_folder(parts), True), (_by_image_folder(parts), None), (_by_name_end(parts), True))
+    for found, classes in ways:
+        grouped = sum(len(group.masks) for group in found)
+        if grouped > len(found) and (not pairs or (grouped == len(parts.masks) and 2 * len(pairs) <= grouped)):
+            return Groups(found, _are_classes(found) if classes is None else classes, parts)
+    return None
+
+
+def _by_class_folder(parts: Divided) -> list[Group]:
+    """Group masks/nut/0.png and masks/bolt/0.png under images/0.png: the last folder, or the first, is the class."""
+    by_key = _unique({file: _bare(file) for file in parts.images})
+    for place in (-2, 1):
+        groups: dict[Path, Group] = {}
+        for mask in parts.masks:
+            key = _bare(mask)
+            if len(key) < 3:
+                continue
+            image, _ = _owner((*key[:place], *key[place:][1:])[:-1], mask, by_key)
+            if image is not None:
+                groups.setdefault(image.path, Group(image, {})).masks[mask.place.key[place]] = mask
+        if len({name for group in groups.values() for name in group.masks}) > 1:
+            return list(groups.values())
+    return []
+
+
+def _by_name_end(parts: Divided) -> list[Group]:
+    """Group masks/0_nut.png and masks/0_bolt.png under images/0.png: the end of the name is the class."""
+    by_key = _unique({file: _bare(file) for file in parts.images})
+    groups: dict[Path, Group] = {}
+    for mask in parts.masks:
+        image, end = _owner(_bare(mask)[:-1], mask, by_key)
+        if image is not None and end:
+            groups.setdefault(image.path, Group(image, {})).masks[end] = mask
+    return list(groups.values()) if _are_classes(list(groups.values())) else []
+
+
+def _owner(folders: Key, mask: File, images: dict[Key, File]) -> tuple[File | None, str]:
+    """Return the image in `folders` of a mask, and what the mask's name has behind the image's: a word, no number."""
+    stem = naming.bare_stem(mask.place.key[-1])
+    if (*folders, naming.alike(stem)) in images:
+        return images[*folders, naming.alike(stem)], ""
+    for gap in reversed(list(_GAP.finditer(stem))):
+        image, end = images.get((*folders, naming.alike(stem[: gap.start()]))), stem[gap.end() :]
+        if image is not None and naming.first_number(end)[1] < 0:
+            return image, end
+    return None, ""
+
+
+def _by_image_folder(parts: Divided) -> list[Group]:
+    """Group ID/masks/*.png under the only image of ID/images/, or masks/ID/*.png under images/ID.png."""
+    by_folder = _unique({file: _bare(file)[:-1] for file in parts.images if len(file.place.key) > 2})
+    by_key = _unique({file: _bare(file) for file in parts.images})
+    groups: dict[Path, Group] = {}
+    for mask in parts.masks:
+        folder = _bare(mask)[:-1]
+        image = by_folder.get(folder) or (by_key.get(folder) if len(folder) > 1 else None)
+        if image is not None:
+            groups.setdefault(image.path, Group(image, {})).masks[mask.place.key[-1]] = mask
+    return list(groups.values())
+
+
+def _unique(keys: dict[File, Key]) -> dict[Key, File]:
+    """Return the files by key, without those that share one."""
+    by_key: defaultdict[Key, list[File]] = defaultdict(list)
+    for file, key in keys.items():
+        by_key[key].append(file)
+    return {key: files[0] for key, files in by_key.items() if len(files) == 1}
+
+
+def _bare(file: File) -> Key:
+    return tuple(naming.alike(part) for part in (*file.place.key[:-1], naming.bare_stem(file.place.key[-1])))
+
+
+def _are_classes(found: list[Group]) -> bool:
+    """Tell whether the files of several images share names that are no numbers: ID/masks/nut.png."""
+    names = {name for group in found for name in group.masks}
+    repeated = 2 * len(names) <= sum(len(group.masks) for group in found)
+    return (
+        len(found) > 1 and repeated and not any(naming.first_number(naming.bare_stem(name))[1] >= 0 for name in names)
+    )

@@ -1,0 +1,209 @@
+"""Several mask files an image: one folder (or file name) a class, or one file an object. Knows no other format."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from maskwright.core.classes import IGNORE, Classes, default_palette
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, MaskLayer, MaskLayers, Record
+from maskwright.core.text import percent, plural
+from maskwright.data.formats import pair_faults
+from maskwright.data.formats.classes import meaning_of
+from maskwright.data.formats.entries import means_ignore
+from maskwright.data.formats.folder import mask_faults, meaningful_splits, table_for
+from maskwright.data.formats.grouping import find_groups
+from maskwright.data.formats.naming import alike
+from maskwright.data.formats.scan import MOST_MASKS, scan_masks
+from maskwright.data.formats.split_lists import with_lists
+from maskwright.data.formats.stacks import ImagePair
+from maskwright.data.formats.walk import images_below, is_image, record_id, walk
+from maskwright.data.labels import layer_reader
+from maskwright.data.layers import overlap
+from maskwright.data.readers import DecodeError, image_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from maskwright.core.read_options import ReadOptions
+    from maskwright.data.formats.entries import Meaning
+    from maskwright.data.formats.grouping import Groups
+    from maskwright.data.formats.scan import Scan
+
+_FEWEST_MASKS = 24
+_MOST_LOOKED_AT = 24
+_SEVERAL = 0.5
+
+
+class _Part(NamedTuple):
+    """What the mask files of one class hold: their values, and what these mean."""
+
+    folder: Path
+    scan: Scan
+    meaning: Meaning
+
+    def mask_file(self, file: ImageRef) -> MaskFile:
+        """Return one of the files, with what its values mean: 0 background, 1 the class, or `IGNORE`."""
+        values, white = self.meaning.values, self.meaning.white
+        if white not in {None, IGNORE}:
+            values = {**values, 255: 1}
+        return MaskFile(file, self.meaning.kind, tuple(sorted(values.items())))
+
+
+def detect(root: Path) -> str | None:
+    """Tell that images have several mask files each, by their names."""
+    groups = find_groups(root, images_below(root)) if root.is_dir() else None
+    return None if groups is None else f"{len(groups.found)} images with several mask files each"
+
+
+def read(root: Path, options: ReadOptions) -> Dataset:
+    """Read images with several mask files.
+
+    Raises:
+        MaskwrightError: no image has several masks, or a mask file shows more than one thing.
+    """
+    files = list(walk(root))
+    groups = find_groups(root, [path for path in files if is_image(path)])
+    if groups is None:
+        raise MaskwrightError(
+            f"{root} holds no image with several mask files: put them into a folder for each class, such as "
+            "masks/nut/NAME.png and masks/bolt/NAME.png beside images/NAME.jpg"
+        )
+    masks = _by_name(groups)
+    parts = {name: _part(name, paths, options, len(masks)) for name, paths in masks.items()}
+    classes, indices = _classes(root, groups, options)
+    pairs, list_faults = with_lists(root, files, _pairs(root, groups))
+    splits = meaningful_splits(pair.split for pair in pairs)
+    names = {
+        mask.path: name if groups.classes else "object" for group in groups.found for name, mask in group.masks.items()
+    }
+
+    def annotation(pair: ImagePair) -> MaskLayers:
+        shown = ((mask, names[mask.path]) for mask in (pair.mask, *pair.more))
+        layers = (MaskLayer(parts[name].mask_file(mask), indices[name]) for mask, name in shown)
+        return MaskLayers(tuple(layers), objects=not groups.classes)
+
+    records = tuple(
+        Record(pair.id, pair.image, annotation(pair), pair.split if splits else None)
+        for pair in sorted(pairs, key=lambda pair: pair.id)
+    )
+    faults = [*_unused(root, groups), *list_faults]
+    for part in parts.values():
+        faults += mask_faults(part.meaning, part.scan)
+    colors = _colors(parts.values())
+    dataset = Dataset(root, "layers", _layout(groups, parts), classes, records, {}, colors, tuple(faults))
+    return dataset if not groups.classes else _with_overlaps(dataset)
+
+
+def _by_name(groups: Groups) -> dict[str, list[ImageRef]]:
+    """Return the mask files of each class; objects are all of one."""
+    masks: dict[str, list[ImageRef]] = {}
+    for group in groups.found:
+        for name, mask in group.masks.items():
+            masks.setdefault(name if groups.classes else "object", []).append(ImageRef(mask.path))
+    return dict(sorted(masks.items()))
+
+
+def _part(name: str, masks: list[ImageRef], options: ReadOptions, parts: int) -> _Part:
+    """Look at the masks of one class, each of which shows that class and background."""
+    folder = masks[0].path.parent
+    scan = scan_masks(masks, max(_FEWEST_MASKS, MOST_MASKS // parts))
+    meaning = meaning_of(None, scan, options, folder, instances=False)
+    if len(meaning.classes) != 2 or meaning.kind == "instance":
+        raise MaskwrightError(
+            f"the masks of {name!r} in {folder} show {plural(len(meaning.classes), 'class', 'classes')}, but where an "
+            "image has several mask files, each shows one class and background: keep one of the folders if they show "
+            "the same in several ways, or save a file for each class"
+        )
+    return _Part(folder, scan, meaning)
+
+
+def _colors(parts: Iterable[_Part]) -> dict[tuple[int, int, int], int]:
+    """Join what colours mean: 0 background, 1 the class of the file, or `IGNORE`.
+
+    Raises:
+        MaskwrightError: a colour is background in the masks of one class, and not in those of another.
+    """
+    colors: dict[tuple[int, int, int], int] = {}
+    for part in parts:
+        for color, index in part.meaning.colors.items():
+            if colors.setdefault(color, index) != index:
+                raise MaskwrightError(
+                    f"the colour {','.join(map(str, color))} is background in the masks of one class, and not in those "
+                    f"of another ({part.folder}): save the masks of all classes as 0 and 255"
+                )
+    return colors
+
+
+def _classes(root: Path, groups: Groups, options: ReadOptions) -> tuple[Classes, dict[str, int]]:
+    """Return the classes, background first, and the index of each name that folders or files have."""
+    names = sorted({name for group in groups.found for name in group.masks}) if groups.classes else ["object"]
+    table = table_for(root, [ImageRef(mask.path) for mask in groups.found[0].masks.values()], options)
+    listed = [entry.name for entry in table.entries] if table is not None else []
+    shown = [name for name in names if not means_ignore(name) and alike(name) != "background"]
+    known = {alike(name): name for name in listed}
+    if not groups.classes:
+        shown = [name for name in listed if alike(name) != "background"][:1] or shown
+    elif set(map(alike, shown)) <= set(known):
+        shown = [name for name in listed if not means_ignore(name) and alike(name) != "background"]
+    elif options.classes is not None:
+        missing = next(name for name in shown if alike(name) not in known)
+        raise MaskwrightError(f"{options.classes} does not name {missing!r}, for which there are masks: add the name")
+    order = {alike(name): index for index, name in enumerate(shown, start=1)}
+    indices = {name: IGNORE if means_ignore(name) else order.get(alike(name), 0) for name in names}
+    if not groups.classes:
+        indices = {"object": 1}
+    classes = ("background", *shown)
+    return Classes(classes, default_palette(len(classes))), indices
+
+
+def _pairs(root: Path, groups: Groups) -> list[ImagePair]:
+    pairs = []
+    for image, masks in groups.found:
+        first, *more = (ImageRef(mask.path) for _, mask in sorted(masks.items()))
+        split = image.place.split or next(iter(masks.values())).place.split
+        pairs.append(ImagePair(record_id(root, image.path), ImageRef(image.path), first, split, more=tuple(more)))
+    return pairs
+
+
+def _unused(root: Path, groups: Groups) -> list[Fault]:
+    used = {mask.path for group in groups.found for mask in group.masks.values()}
+    used |= {group.image.path for group in groups.found}
+    parts = groups.divided
+    return [*pair_faults.unpaired(root, parts.images, parts.masks, used), *pair_faults.unread(root, parts.others)]
+
+
+def _layout(groups: Groups, names: Iterable[str]) -> str:
+    if not groups.classes:
+        files = sum(len(group.masks) for group in groups.found)
+        return f"{len(groups.found)} images with {files} mask files: each file is one object"
+    return f"a mask file for each class of an image: {', '.join(names)}"
+
+
+def _with_overlaps(dataset: Dataset) -> Dataset:
+    """Count, in a sample, the pixels that several classes claim, and tell which class gets them."""
+    twice = claimed = images = 0
+    places = np.unique(np.linspace(0, len(dataset.records) - 1, _MOST_LOOKED_AT).round().astype(int))
+    for record in (dataset.records[place] for place in places):
+        assert isinstance(record.annotation, MaskLayers)
+        try:
+            both, any_class = overlap(record.annotation, layer_reader(dataset, record, image_size(record.image)))
+        except DecodeError:  # reported when the pixels are asked for
+            continue
+        twice, claimed, images = twice + both, claimed + any_class, images + (both > 0)
+    if not twice:
+        return dataset
+    share = twice / claimed
+    message = (
+        f"classes overlap in {images} of {len(places)} images looked at, in {percent(share)} of the pixels of any "
+        "class; there, the class with fewer pixels in the image counts"
+    )
+    cure = "if another class should count, remove these pixels from the mask of the smaller one"
+    if share > _SEVERAL:
+        cure = "if the folders hold several annotations of the same objects, and not classes, keep one of them"
+    fault = Fault("overlap", "warning", dataset.root, message, cure)
+    return replace(dataset, faults=(*dataset.faults, fault))

@@ -1,0 +1,100 @@
+"""What is said of files that were not paired: without a partner, in doubt, or passed over. Opens no file."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from maskwright.core.records import Fault
+from maskwright.core.text import plural
+from maskwright.data.formats import naming
+from maskwright.data.formats.walk import folder_name, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    from maskwright.core.records import Severity
+    from maskwright.data.formats.matching import File, Match
+
+_MANY = 5
+
+
+def unpaired(root: Path, images: list[File], masks: list[File], used: Collection[Path]) -> list[Fault]:
+    """Report the files without a partner one by one, or by folder if no file of a folder has one."""
+    faults: list[Fault] = []
+    for what, other, files in (("image", "mask", images), ("mask", "image", masks)):
+        by_folder: defaultdict[Path, list[Path]] = defaultdict(list)
+        for file in files:
+            by_folder[file.path.parent].append(file.path)
+        for folder, members in sorted(by_folder.items()):
+            alone = [path for path in members if path not in used]
+            faults += _lonely(root, folder, alone, what=what, other=other, whole=len(alone) == len(members))
+    return faults
+
+
+def _lonely(root: Path, folder: Path, alone: list[Path], *, what: str, other: str, whole: bool) -> list[Fault]:
+    cure = f"add the {other}, or remove the {what}; an image and its mask have the same name, apart from the suffix"
+    severity: Severity = "error" if what == "image" else "warning"
+    if whole and len(alone) > _MANY:
+        message = f"none of the {len(alone)} {what}s in {folder_name(root, folder)} has {_a(other)}"
+        return [Fault("unpaired", severity, folder, message, cure)]
+    return [Fault("unpaired", severity, path, f"{record_id(root, path)} has no {other}", cure) for path in alone]
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def doubt(root: Path, images: Sequence[File], masks: Sequence[File]) -> Fault:
+    """Report images and masks that fit each other in more than one way; none of them is used."""
+    first, second = (" and ".join(record_id(root, file.path) for file in files) for files in (images, masks))
+    if len(images) == 1:
+        message = f"{first} has {len(masks)} masks: {second}; which one counts cannot be told, and none is used"
+        stem = naming.stem(images[0].path.name)
+        cure = f"keep one mask, or name masks that show parts of one image {stem}_mask_1, {stem}_mask_2, ..."
+        return Fault("ambiguous", "error", images[0].path, message, cure)
+    fits = "fits" if len(masks) == 1 else "fit"
+    message = f"{second} {fits} {first} by name; which belong together cannot be told, and none is used"
+    suffix = masks[0].path.suffix
+    cure = f"name each mask after its whole image, such as {images[0].path.name}{suffix}, or remove the other images"
+    return Fault("ambiguous", "error", images[0].path, message, cure)
+
+
+def passed_over(root: Path, masks: Sequence[File]) -> list[Fault]:
+    """Tell which folders of masks are not used because another folder has masks of the same images."""
+    cure = "if these are the masks that you mean, move the other folder away"
+    return [
+        Fault("unused", "note", folder, f"{folder_name(root, folder)} is not used: another folder pairs too", cure)
+        for folder in sorted({mask.path.parent for mask in masks})
+    ]
+
+
+def unread(root: Path, others: Sequence[File]) -> list[Fault]:
+    """Report the folders whose names tell neither images nor masks, beside some whose names do."""
+    folders = Counter(file.path.parent for file in others)
+    cure = "put them into folders named images/ and masks/, or move them away"
+    return [
+        Fault(
+            "unused",
+            "warning",
+            folder,
+            f"{plural(count, 'picture')} in {folder_name(root, folder)} {'is' if count == 1 else 'are'} not used: the "
+            "name of the folder tells neither images nor masks",
+            cure,
+        )
+        for folder, count in sorted(folders.items())
+    ]
+
+
+def alike(root: Path, pairs: Sequence[Match]) -> list[Fault]:
+    """Tell of pairs whose names look alike, but are not the same."""
+    if not pairs:
+        return []
+    image, masks = pairs[0]
+    what = "pair has names" if len(pairs) == 1 else "pairs have names"
+    message = (
+        f"{len(pairs)} {what} that differ in case or in the form of their letters (composed or decomposed "
+        f"Unicode), such as {record_id(root, image.path)} and {record_id(root, masks[0].path)}"
+    )
+    return [Fault("alike", "note", root, message, "nothing needs to be done")]

@@ -1,0 +1,113 @@
+"""Supervisely's export as masks: DATASET/img/, DATASET/masks_machine/ with class ids, and names in meta.json."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.files import read_text
+from maskwright.core.records import Dataset, Fault, ImageRef
+from maskwright.data.formats import naming, pair_faults
+from maskwright.data.formats.folder import Layout, dataset_of
+from maskwright.data.formats.matching import File, matched
+from maskwright.data.formats.stacks import ImagePair
+from maskwright.data.formats.tables import ClassTable, Entry
+from maskwright.data.formats.walk import images_below, record_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maskwright.core.read_options import ReadOptions
+
+_MASKS = "masks_machine"
+_COLORS = "obj_class_to_machine_color.json"
+
+
+def detect(root: Path) -> str | None:
+    """Find meta.json, and img/ beside masks_machine/ in folders below it."""
+    folders = _folders(root)
+    return ", ".join(f"{folder.name}/img/" for folder in folders) if folders else None
+
+
+def read(root: Path, options: ReadOptions) -> Dataset:
+    """Read Supervisely's export as masks.
+
+    Raises:
+        MaskwrightError: meta.json or the masks are missing, or meta.json is damaged.
+    """
+    folders = _folders(root)
+    if not folders:
+        raise MaskwrightError(
+            f"{root} is no export of Supervisely with masks: it needs meta.json, and DATASET/img/ with "
+            f"DATASET/{_MASKS}/, which the app 'Export as masks' writes"
+        )
+    pairs: list[ImagePair] = []
+    faults: list[Fault] = []
+    for folder in folders:
+        found, more = _pairs(root, folder)
+        pairs, faults = [*pairs, *found], [*faults, *more]
+    if not pairs:
+        raise MaskwrightError(f"{root}: {faults[0].message}: {faults[0].cure}" if faults else f"{root} holds no images")
+    layout = Layout("supervisely-masks", f"img/ + {_MASKS}/", faults, _table(root))
+    return dataset_of(root, pairs, options, layout)
+
+
+def _folders(root: Path) -> list[Path]:
+    """Return the folders of the project that hold img/ and masks; none without a fitting meta.json."""
+    if not (root / "meta.json").is_file() or not isinstance(_json(root / "meta.json").get("classes"), list):
+        return []
+    holding = (path.parent for path in sorted(root.glob("*/img")) if path.is_dir())
+    return [folder for folder in holding if (folder / _MASKS).is_dir()]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise MaskwrightError(f"{path} cannot be read as JSON: {error}") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _pairs(root: Path, folder: Path) -> tuple[list[ImagePair], list[Fault]]:
+    images, masks = (
+        [
+            File(path, naming.place((folder.name, word, *path.relative_to(folder / place).parts)))
+            for path in images_below(folder / place)
+        ]
+        for place, word in (("img", "images"), (_MASKS, "masks"))
+    )
+    found = matched(images, masks, loosely=False)
+    pairs = [
+        ImagePair(
+            record_id(root, image.path),
+            ImageRef(image.path),
+            ImageRef(own[0].path),
+            image.place.split,
+            more=tuple(ImageRef(mask.path) for mask in own[1:]),
+        )
+        for image, own in found.pairs
+    ]
+    used = {file.path for match in found.pairs for file in (match.image, *match.masks)}
+    used |= {file.path for group in found.doubts for side in group for file in side}
+    doubts = [pair_faults.doubt(root, *group) for group in found.doubts]
+    return pairs, [*doubts, *pair_faults.unpaired(root, images, masks, used)]
+
+
+def _table(root: Path) -> ClassTable:
+    """Return the names by id, or by colour: as the export lists them, or else in the order of meta.json from 1 on."""
+    if (root / _COLORS).is_file():
+        colors = {name: tuple(color) for name, color in _json(root / _COLORS).items()}
+        if all(len(set(color)) == 1 for color in colors.values()):
+            listed = [Entry(color[0], name) for name, color in colors.items()]
+        else:
+            shades = [("background", (0, 0, 0)), *((name, color) for name, color in colors.items() if any(color))]
+            entries = tuple(Entry(place, name, color) for place, (name, color) in enumerate(shades))
+            return ClassTable(root / _COLORS, entries, numbered=False)
+        source = root / _COLORS
+    else:
+        source = root / "meta.json"
+        titles = [str(entry.get("title")) for entry in _json(source)["classes"]]
+        listed = [Entry(number, title) for number, title in enumerate(titles, start=1)]
+    ground = () if any(entry.id == 0 for entry in listed) else (Entry(0, "background"),)
+    return ClassTable(source, (*ground, *sorted(listed, key=lambda entry: entry.id)), numbered=True)

@@ -1,0 +1,66 @@
+"""Several mask files of one image to one label map, or to objects. Opens no file itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from maskwright.core.classes import IGNORE
+from maskwright.ops.images import count_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.records import MaskFile, MaskLayers
+
+    Read = Callable[[MaskFile], NDArray[np.uint8]]
+
+
+def paint_layers(annotation: MaskLayers, read: Read) -> NDArray[np.uint8]:
+    """Make the label map (H, W): a class with fewer pixels covers one with more, and any class covers `IGNORE`.
+
+    Args:
+        annotation: the files, and which class each shows.
+        read: a mask file to its label map, before the class of the file is known.
+    """
+    shown = _by_class(annotation, read)
+    order = sorted(shown, key=lambda index: (index != IGNORE, -np.count_nonzero(shown[index]), index))
+    labels = np.zeros(next(iter(shown.values())).shape, np.uint8)
+    for index in order:
+        labels[shown[index]] = index
+    return labels
+
+
+def overlap(annotation: MaskLayers, read: Read) -> tuple[int, int]:
+    """Return how many pixels more than one class claims, and how many any class claims."""
+    shown = _by_class(annotation, read)
+    claims = sum(np.where(mask, 1, 0) for index, mask in shown.items() if index != IGNORE)
+    return int(np.count_nonzero(np.greater(claims, 1))), int(np.count_nonzero(claims))
+
+
+def layer_objects(annotation: MaskLayers, read: Read) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yield the object of each file that shows one: its class index, and its pixels in their bounding box."""
+    for layer in annotation.layers:
+        labels = read(layer.mask)
+        shown = ((labels != 0) & (labels != IGNORE)).view(np.uint8)
+        left, top, width, height = cv2.boundingRect(shown)
+        index = 1 if layer.index is None else layer.index
+        if width and index != IGNORE:
+            yield index, shown[top : top + height, left : left + width].view(np.bool_)
+
+
+def _by_class(annotation: MaskLayers, read: Read) -> dict[int, NDArray[np.bool_]]:
+    """Join the pixels (H, W) of each class, or of `IGNORE`, over the files; background is what none of them shows."""
+    shown: dict[int, NDArray[np.bool_]] = {}
+    for layer in annotation.layers:
+        labels = read(layer.mask)
+        shown.setdefault(IGNORE, np.zeros(labels.shape, np.bool_))
+        for value in np.flatnonzero(count_labels(labels)).tolist():
+            index = value if layer.index is None or value == IGNORE else layer.index
+            if value != 0:
+                shown[index] = shown[index] | (labels == value) if index in shown else labels == value
+    return shown

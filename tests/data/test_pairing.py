@@ -1,0 +1,274 @@
+"""Which mask is that of which image: the exact name first, nothing in doubt, nothing passed over without a word."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+
+import numpy as np
+import pytest
+from tests.data.layouts import SIZE, labels, pairs, photo, write
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.data.formats import read_dataset
+from maskwright.data.formats.walk import images_below
+from maskwright.data.labels import read_pair
+
+MASK = labels([0, 1])
+
+
+def partners(root) -> dict[str, str]:
+    dataset = read_dataset(root)
+    return {record.id: record.annotation.path.relative_to(root).as_posix() for record in dataset.records}
+
+
+def touch_pair(root, image, mask):
+    photo(root / image)
+    write(root / mask, MASK)
+
+
+# ---------------------------------------------------------------- doubt
+
+
+def test_the_whole_name_counts_before_the_stem(tmp_path):
+    for stem in ("s0", "s1"):
+        touch_pair(tmp_path, f"images/{stem}.png", f"masks/{stem}.png.png")
+        touch_pair(tmp_path, f"images/{stem}.jpg", f"masks/{stem}.jpg.png")
+    assert partners(tmp_path) == {
+        f"images/{name}": f"masks/{name}.png" for name in ("s0.jpg", "s0.png", "s1.jpg", "s1.png")
+    }
+
+
+def test_one_mask_that_fits_two_images_is_an_error_and_the_cure_works(tmp_path):
+    pairs(tmp_path, [0, 1])
+    photo(tmp_path / "images" / "00.png", 9)
+    dataset = read_dataset(tmp_path)
+    assert [record.id for record in dataset.records] == ["images/01.jpg", "images/02.jpg"]
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity) == ("ambiguous", "error")
+    assert fault.message.startswith("masks/00.png fits images/00.jpg and images/00.png by name")
+    assert "such as 00.jpg.png" in fault.cure
+    (tmp_path / "masks" / "00.png").rename(tmp_path / "masks" / "00.jpg.png")
+    assert partners(tmp_path)["images/00.jpg"] == "masks/00.jpg.png"
+    assert [fault.message for fault in read_dataset(tmp_path).faults] == ["images/00.png has no mask"]
+
+
+@pytest.mark.parametrize("second", ["00.bmp", "00_1.png"])
+def test_two_masks_of_one_image_are_an_error_and_the_cure_works(tmp_path, second):
+    pairs(tmp_path, [0, 255])
+    shown = np.zeros(SIZE, np.uint8)
+    shown[:, 0] = 255
+    write(tmp_path / "masks" / second, shown)
+    dataset = read_dataset(tmp_path)
+    assert [record.id for record in dataset.records] == ["images/01.jpg", "images/02.jpg"]
+    (fault,) = dataset.faults
+    assert fault.severity == "error"
+    assert "images/00.jpg has 2 masks" in fault.message
+    (tmp_path / "masks" / "00.png").rename(tmp_path / "masks" / "00_mask_1.png")
+    (tmp_path / "masks" / second).rename(tmp_path / "masks" / f"00_mask_2{second[-4:]}")
+    dataset = read_dataset(tmp_path)
+    assert (len(dataset.records), dataset.faults) == (3, ())
+    assert np.count_nonzero(read_pair(dataset, dataset.records[0])[1]) == 24 + 6  # every other column, and the first
+
+
+def test_where_everything_is_in_doubt_the_message_says_why(tmp_path):
+    touch_pair(tmp_path, "images/a.jpg", "masks/a.png")
+    write(tmp_path / "masks" / "a.bmp", MASK)
+    with pytest.raises(MaskwrightError, match=r"images/a\.jpg has 2 masks: .* keep one mask"):
+        read_dataset(tmp_path)
+
+
+def test_numbers_of_images_are_no_numbers_of_masks(tmp_path):
+    for number in range(3):
+        touch_pair(tmp_path, f"scan_{number}.png", f"scan_mask_{number}.png")
+    assert partners(tmp_path) == {f"scan_{number}.png": f"scan_mask_{number}.png" for number in range(3)}
+
+
+# ---------------------------------------------------------------- names that look alike
+
+
+def test_unicode_forms_and_case_pair_with_a_note(tmp_path):
+    for number in range(2):
+        name = f"Bäume für José {number}"
+        touch_pair(
+            tmp_path,
+            f"images/{unicodedata.normalize('NFC', name)}.jpg",
+            f"masks/{unicodedata.normalize('NFD', name)}.png",
+        )
+        touch_pair(tmp_path, f"images/DSC_{number}.JPG", f"masks/dsc_{number}.png")
+    dataset = read_dataset(tmp_path)
+    assert len(dataset.records) == 4
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity) == ("alike", "note")
+    assert fault.message.startswith("4 pairs have names that differ in case or in the form of their letters")
+
+
+def test_names_that_differ_in_case_alone_pair_exactly_or_not_at_all(tmp_path):
+    touch_pair(tmp_path, "images/A.jpg", "masks/A.png")
+    touch_pair(tmp_path, "images/a.jpg", "masks/a.png")
+    if len(images_below(tmp_path)) < 4:
+        pytest.skip("the file system does not tell case apart")
+    assert partners(tmp_path) == {"images/A.jpg": "masks/A.png", "images/a.jpg": "masks/a.png"}
+    (tmp_path / "masks" / "A.png").rename(tmp_path / "masks" / "b.png")
+    assert partners(tmp_path) == {"images/a.jpg": "masks/a.png"}
+
+
+def test_names_that_are_no_utf8_are_read(tmp_path):
+    pairs(tmp_path, [0, 1], 1)
+    for folder, suffix in ((b"images", b".jpg"), (b"masks", b".png")):
+        root = os.path.join(os.fsencode(tmp_path), folder)  # noqa: PTH118 - bytes are no Path
+        try:
+            os.rename(os.path.join(root, b"00" + suffix), os.path.join(root, b"caf\xe9" + suffix))  # noqa: PTH104, PTH118
+        except OSError:
+            pytest.skip("the file system takes UTF-8 only")
+    dataset = read_dataset(tmp_path)
+    assert [os.fsencode(record.id) for record in dataset.records] == [b"images/caf\xe9.jpg"]
+    assert read_pair(dataset, dataset.records[0])[1].shape == SIZE
+
+
+# ---------------------------------------------------------------- what is passed over
+
+
+def test_thumbnails_of_network_drives_are_no_images(tmp_path):
+    pairs(tmp_path, [0, 1])
+    for folder in ("images", "masks"):
+        photo(tmp_path / folder / "@eaDir" / "00.jpg" / "SYNOPHOTO_THUMB_M.jpg")
+        photo(tmp_path / folder / "._00.jpg")
+    dataset = read_dataset(tmp_path)
+    assert (len(dataset.records), dataset.faults) == (3, ())
+
+
+def test_a_broken_link_fails_its_pair_with_a_reason(tmp_path):
+    pairs(tmp_path, [0, 1])
+    (tmp_path / "masks" / "01.png").unlink()
+    (tmp_path / "masks" / "01.png").symlink_to(tmp_path / "gone.png")
+    dataset = read_dataset(tmp_path)
+    with pytest.raises(MaskwrightError, match=r"01\.png.* does not exist|01\.png.*link"):
+        read_pair(dataset, dataset.records[1])
+
+
+def test_pictures_in_a_folder_of_another_name_are_told_of(tmp_path):
+    pairs(tmp_path, [0, 1])
+    photo(tmp_path / "vessels" / "00.png")
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity, fault.path) == ("unused", "warning", tmp_path / "vessels")
+    assert fault.message.startswith("1 picture in vessels/ is not used")
+
+
+def retina(root, truth: str | None):
+    rows, columns = np.mgrid[:40, :40]
+    view = ((rows - 20) ** 2 + (columns - 20) ** 2 < 18**2).astype(np.uint8) * 255
+    for number in range(21, 27):
+        photo(root / "images" / f"{number}_training.tif", number, (40, 40))
+        write(root / "mask" / f"{number}_training_mask.gif", view)
+        if truth:
+            shown = np.zeros((40, 40), np.uint8)
+            shown[number - 10 : number - 5, 10:20] = 255
+            write(root / truth / f"{number}_manual1.gif", shown)
+
+
+@pytest.mark.parametrize("truth", ["1st_manual", "manual1", "manual"])
+def test_a_field_of_view_gives_way_to_the_truth(tmp_path, truth):
+    retina(tmp_path, truth)
+    dataset = read_dataset(tmp_path)
+    assert {record.annotation.path.parent.name for record in dataset.records} == {truth}
+    assert sum(np.count_nonzero(read_pair(dataset, record)[1] == 1) for record in dataset.records) == 6 * 50
+    (fault,) = [fault for fault in dataset.faults if fault.kind == "field-of-view"]
+    assert (fault.severity, fault.path) == ("note", tmp_path / "mask")
+
+
+def test_the_first_of_two_annotators_counts_and_the_second_is_named(tmp_path):
+    for part in ("training", "test"):
+        retina(tmp_path / part, "1st_manual")
+    for mask in (tmp_path / "test" / "1st_manual").iterdir():
+        write(tmp_path / "test" / "2nd_manual" / mask.name.replace("manual1", "manual2"), np.zeros((40, 40), np.uint8))
+    dataset = read_dataset(tmp_path)
+    assert {record.annotation.path.parent.name for record in dataset.records} == {"1st_manual"}
+    assert [record.split for record in dataset.records] == ["test"] * 6 + ["train"] * 6
+    told = {fault.path.relative_to(tmp_path).as_posix(): fault.kind for fault in dataset.faults}
+    assert told == {"test/2nd_manual": "unused", "test/mask": "field-of-view"}
+
+
+def test_a_field_of_view_alone_is_a_warning(tmp_path):
+    retina(tmp_path, None)
+    dataset = read_dataset(tmp_path)
+    assert len(dataset.records) == 6
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity) == ("field-of-view", "warning")
+
+
+# ---------------------------------------------------------------- lists of splits
+
+
+def listed(root, **lists: str):
+    pairs(root, [0, 1], 4)
+    for name, text in lists.items():
+        path = root / f"{name.replace('__', '/')}.txt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    dataset = read_dataset(root)
+    return {record.image.path.stem: record.split for record in dataset.records}, dataset.faults
+
+
+SPLIT = {"00": "train", "01": "train", "02": "val", "03": "test"}
+
+
+@pytest.mark.parametrize("line", ["{}", "{}.jpg", "images/{}.jpg", "./images/{}.jpg masks/{}.png", "C:\\data\\{}.jpg"])
+@pytest.mark.parametrize("place", ["", "splits__", "ImageSets__"])
+def test_lists_beside_folders_are_followed(tmp_path, line, place):
+    lines = {name: line.replace("{}", name) for name in SPLIT}
+    texts = {
+        f"{place}train": f"{lines['00']}\n{lines['01']}\n",
+        f"{place}val": lines["02"],
+        f"{place}test": lines["03"],
+    }
+    found, (fault,) = listed(tmp_path, **texts)
+    assert found == SPLIT
+    assert fault.severity == "note"
+    assert fault.message.endswith("2 train, 1 val, 1 test")
+
+
+def test_names_that_are_not_there_and_images_in_no_list_are_counted(tmp_path):
+    found, faults = listed(tmp_path, train="00\ngone\n", val="02\n")
+    assert found == {"00": "train", "02": "val"}
+    assert [fault.severity for fault in faults] == ["warning", "note", "warning"]
+    assert "1 of 2 names in train.txt, such as gone, fit no single pair" in faults[0].message
+    assert "2 images, such as images/01.jpg, stand in no list: not used" in faults[2].message
+
+
+def test_a_name_in_two_lists_trains_and_is_told_of(tmp_path):
+    found, faults = listed(tmp_path, train="00\n01\n02", val="02\n03")
+    assert found == {"00": "train", "01": "train", "02": "train", "03": "val"}
+    assert "split-overlap" in {fault.kind for fault in faults}
+
+
+@pytest.mark.parametrize(
+    ("lists", "why"),
+    [
+        ({"train": "00\n01"}, "they name only one part, train"),
+        ({"train": "x\ny", "val": "z"}, "fewer than two of them name images"),
+        ({"a__train": "00", "b__train": "01", "val": "02"}, "several of them are for one part and differ"),
+    ],
+)
+def test_lists_that_tell_no_split_are_a_warning(tmp_path, lists, why):
+    found, faults = listed(tmp_path, **lists)
+    assert found == dict.fromkeys(SPLIT)
+    assert faults[-1].severity == "warning"
+    assert why in faults[-1].message
+
+
+def test_folders_count_before_lists(tmp_path):
+    for split, stem in (("train", "a"), ("val", "b")):
+        touch_pair(tmp_path, f"images/{split}/{stem}.jpg", f"masks/{split}/{stem}.png")
+    (tmp_path / "train.txt").write_text("b\n")
+    (tmp_path / "val.txt").write_text("a\n")
+    dataset = read_dataset(tmp_path)
+    assert [record.split for record in dataset.records] == ["train", "val"]
+    assert [fault.severity for fault in dataset.faults] == ["note"]
+
+
+def test_splits_and_mirrored_folders_are_no_classes(tmp_path):
+    for patient in range(3):
+        touch_pair(tmp_path, f"images/patient{patient}/0.png", f"masks/patient{patient}/0.png")
+    dataset = read_dataset(tmp_path)
+    assert (dataset.format, len(dataset.classes.names), len(dataset.records)) == ("folder", 2, 3)
