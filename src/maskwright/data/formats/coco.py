@@ -68,9 +68,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     ]
     images = Images(_base(root))
     drawn, faults = _drawn(images, parts)
+    faults += [fault for part in parts for fault in part.file.faults]
     if not drawn:
         raise _nothing_found(images.base, parts, faults)
-    faults += [fault for part in parts for fault in part.file.faults]
     faults += _aside([path for path in found if path not in paths])
     text = ", ".join(record_id(images.base, path) for path in paths)
     words = f"{text} (crowds are {'read as objects' if keep else 'ignored'})"
@@ -114,8 +114,8 @@ def _aside(paths: list[Path]) -> list[Fault]:
     """Report files with outlines that are not read because others are called instances."""
     if not paths:
         return []
-    message = f"{listing([path.name for path in paths])} are not read, as other files begin with `instances`"
-    return [Fault("unused", "note", paths[0], message, "to join them, let their names begin with `instances` too")]
+    message = f"{listing([path.name for path in paths])} are not read, as other names begin with instances"
+    return [Fault("unused", "note", paths[0], message, "to join them, let their names begin with instances too")]
 
 
 def _class_list(parts: list[_Part], options: ReadOptions) -> ClassList:

@@ -123,10 +123,20 @@ def _object(element: ElementTree.Element, size: tuple[int, int]) -> Drawing:
     if kind == "ellipse":
         x, y, across, down = _numbers(element, "cx", "cy", "rx", "ry")
         return outlined(label, [[ellipse((x, y), (across, down), angle)]], group)
-    points = [float(value) for point in element.get("points", "").split(";") if point for value in point.split(",")]
     if kind in _LINES:
-        return Drawing(label, box=box_around(points), kind="line")
-    return outlined(label, [[points]], group)
+        corners = [value for part in element.iter() for value in (*_points(part), *_cuboid(part))]
+        return Drawing(label, box=box_around(corners), kind="line")
+    return outlined(label, [[_points(element)]], group)
+
+
+def _points(element: ElementTree.Element) -> list[float]:
+    return [float(value) for point in element.get("points", "").split(";") if point for value in point.split(",")]
+
+
+def _cuboid(element: ElementTree.Element) -> list[float]:
+    """Return the corners of a cuboid, which are attributes such as xtl1 and ytl1."""
+    names = [name[1:] for name in element.attrib if name.startswith("x")]
+    return [float(element.attrib[axis + name]) for name in names for axis in "xy"]
 
 
 def _numbers(element: ElementTree.Element, *names: str) -> list[float]:

@@ -83,7 +83,7 @@ def dataset_of(
         classes,
         tuple(sorted(records, key=lambda record: record.id)),
         values,
-        faults=(*faults, *listed.faults, *found, *wrong, *tally.faults()),
+        faults=(*faults, *listed.faults, *_alike(listed, root), *found, *wrong, *tally.faults()),
     )
 
 
@@ -120,6 +120,17 @@ def class_list(drawn: Sequence[DrawnImage], options: ReadOptions, names: Sequenc
         source,
         (Fault("unknown-label", "warning", first[new[0]], message, "add the name, or correct the label"),),
     )
+
+
+def _alike(listed: ClassList, root: Path) -> Iterable[Fault]:
+    """Report names of classes that differ in case only, which are probably one class."""
+    first: dict[str, str] = {}
+    for entry in listed.entries:
+        other = first.setdefault(entry.name.strip().casefold(), entry.name)
+        if other != entry.name:
+            message = f"{other!r} and {entry.name!r} are two classes, but differ in case or blanks only"
+            cure = "write the name in one way, if it is one class"
+            yield Fault("similar-names", "warning", listed.source or root, message, cure)
 
 
 def classes_of(listed: ClassList, options: ReadOptions) -> tuple[Classes, dict[int, int], tuple[str, ...]]:

@@ -44,7 +44,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     Raises:
         MaskwrightError: there is no such file, or none has an image.
     """
-    search = Search(Images(root if root.is_dir() else root.parent))
+    search = Search(Images(root if root.is_dir() else root.parent), "give each GeoJSON file the name of its image")
     found: list[tuple[Path, Path, str | None, list[Feature]]] = []
     drawn: list[DrawnImage] = []
     faults: list[Fault] = []

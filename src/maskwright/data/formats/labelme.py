@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _MARKS = ('"shapes"', '"imagePath"')
 _POLYGONS = {"polygon", "rotation", "oriented_rectangle", "quadrilateral"}
 _LINES = {"line", "linestrip", "point", "points"}
-_MISSING = "add them beside the JSON files (`labelme_export_json FILE` takes a picture out of imageData)"
+_MISSING = "add them beside the JSON files (labelme_export_json takes a picture out of imageData)"
 
 
 def detect(root: Path) -> str | None:

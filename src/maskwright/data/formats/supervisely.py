@@ -102,7 +102,7 @@ def _drawn(image: Path, path: Path, document: Any, split: Split | None) -> Drawn
 def _object(entry: dict[str, Any], size: tuple[int, int]) -> Drawing:
     label = str(entry.get("classTitle") or "") or None
     kind = entry.get("geometryType") or entry.get("type") or ("bitmap" if entry.get("bitmap") else "polygon")
-    if kind == "bitmap":
+    if kind in {"bitmap", "alpha_mask"}:
         left, top = entry["bitmap"]["origin"]
         content = zlib.decompress(base64.b64decode(entry["bitmap"]["data"]))
         return pasted(label, from_picture(content), (int(top), int(left)), size)
