@@ -8,7 +8,6 @@ import pytest
 
 from maskwright.core import files
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.files import check_name, write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,17 +76,3 @@ def test_a_failed_write_says_what_helps(tmp_path: Path, number: int, message: st
     with pytest.raises(MaskwrightError, match=message), files.replacing(path):
         raise OSError(number, "no")
     assert not path.exists()
-
-
-@pytest.mark.parametrize("name", ["x" * 251 + ".png", "地" * 83 + "ab.txt", "short.png"])
-def test_a_name_as_long_as_the_file_system_takes_is_written(tmp_path: Path, name: str) -> None:
-    write_text(tmp_path / name, "whole")
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-
-
-def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
-    check_name(tmp_path, "x" * 255)
-    with pytest.raises(
-        MaskwrightError, match=r"has 256 bytes, which is too long for a file in .*: give the image a shorter"
-    ):
-        check_name(tmp_path, "x" * 256)

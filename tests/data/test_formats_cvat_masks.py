@@ -65,11 +65,6 @@ def test_lists_of_any_name_keep_their_split(tmp_path):
     assert splits(dataset) == {"a.jpg": "train", "b.jpg": "val", "c.jpg": None}
 
 
-def test_lists_in_utf_16(tmp_path):
-    dataset = read_dataset(export(tmp_path, ["Gerät 1"], {"default": ["Gerät 1"]}, "utf-16"))
-    assert splits(dataset) == {"Gerät 1.jpg": None}
-
-
 def test_one_name_in_two_folders(tmp_path):
     dataset = read_dataset(export(tmp_path, ["a/0", "b/0"], {"default": ["a/0", "b/0"]}))
     assert (list(splits(dataset)), dataset.faults) == (["a/0.jpg", "b/0.jpg"], ())
@@ -78,17 +73,6 @@ def test_one_name_in_two_folders(tmp_path):
 def test_without_lists_every_mask_counts(tmp_path):
     export(tmp_path, ["a", "b"], {})
     assert list(splits(read_dataset(tmp_path))) == ["a.jpg", "b.jpg"]
-
-
-def test_masks_alone_are_refused_and_the_cure_works(tmp_path):
-    export(tmp_path, ["a"], {"default": ["a"]})
-    (tmp_path / "JPEGImages").rename(tmp_path.with_name("elsewhere"))
-    with pytest.raises(
-        MaskwrightError, match="holds 1 masks in SegmentationClass/, but no images: export it again with"
-    ):
-        read_dataset(tmp_path)
-    tmp_path.with_name("elsewhere").rename(tmp_path / "JPEGImages")
-    assert len(read_dataset(tmp_path).records) == 1
 
 
 def test_names_that_do_not_fit_are_shown(tmp_path):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from tests.data.layouts import SIZE, labels, photo, write
 
-from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import ReadOptions, read_dataset
 from maskwright.data.labels import read_label, read_pair
@@ -29,25 +28,11 @@ def nnunet(root, channels=2, count=3, **about):
     return root
 
 
-def test_channels_are_stacked_in_their_order(tmp_path):
-    dataset = read_dataset(nnunet(tmp_path, channels=3))
-    assert (dataset.format, dataset.faults, dataset.classes.names) == ("nnunet", (), ("background", "nut", "bolt"))
-    assert read_pair(dataset, dataset.records[2])[0][0, 0].tolist() == [20, 21, 22]
-
-
 def test_a_channel_of_another_size_is_an_error(tmp_path):
     nnunet(tmp_path)
     write(tmp_path / "imagesTr/case_0_0001.png", np.zeros((3, 3), np.uint8))
     with pytest.raises(DecodeError, match=r"is 3x3 pixels, but the first channel, case_0_0000\.png, is 8x6"):
         read_image(read_dataset(tmp_path).records[0].image)
-
-
-def test_labels_of_version_1_and_a_label_to_ignore(tmp_path):
-    old = {"0": "background", "1": "nut", "2": "ignore"}
-    dataset = read_dataset(nnunet(tmp_path, labels=old, modality={"0": "a", "1": "b"}))
-    assert dataset.classes.names == ("background", "nut")
-    label = read_label(dataset, dataset.records[0], SIZE)
-    assert np.unique(label).tolist() == [0, 1, IGNORE]
 
 
 def test_test_images_with_and_without_labels(tmp_path):
@@ -74,29 +59,12 @@ def test_a_case_without_all_channels_is_an_error_once(tmp_path):
     ]
 
 
-def test_contradictions_of_dataset_json_are_told(tmp_path):
-    dataset = read_dataset(nnunet(tmp_path, numTraining=8, channel_names={"0": "grey"}))
-    assert [fault.message for fault in dataset.faults] == [
-        "dataset.json declares 8 training images, but 3 have labels",
-        "dataset.json names 1 channel, but case_0_0000.png has 2",
-    ]
-
-
 def test_a_data_set_below_the_root(tmp_path):
     nnunet(tmp_path / "Dataset004_Plates")
     assert len(read_dataset(tmp_path).records) == 3
     nnunet(tmp_path / "Dataset005_Bolts")
     with pytest.raises(MaskwrightError, match=r"several data sets of nnU-Net .*: give the folder of one of them"):
         read_dataset(tmp_path)
-
-
-def test_regions_are_refused_and_the_cure_works(tmp_path):
-    nnunet(tmp_path, labels={"background": 0, "whole": [1, 2], "bolt": 2})
-    with pytest.raises(MaskwrightError, match=r"'whole' the value .* give it as `read\.classes`"):
-        read_dataset(tmp_path)
-    table = tmp_path / "names.txt"
-    table.write_text("background\nrest\nbolt\n")
-    assert read_dataset(tmp_path, ReadOptions(classes=table)).classes.names == ("background", "rest", "bolt")
 
 
 def test_volumes_are_refused(tmp_path):
@@ -137,11 +105,6 @@ def test_supervisely(tmp_path, colors):
     assert read_label(dataset, dataset.records[0], SIZE).tolist() == labels([0, 1, 2]).tolist()
 
 
-def test_supervisely_in_the_order_of_its_colors(tmp_path):
-    dataset = read_dataset(supervisely(tmp_path, labels([0, 1, 2]), {"bolt": [1, 1, 1], "nut": [2, 2, 2]}))
-    assert dataset.classes.names == ("background", "bolt", "nut")
-
-
 def test_supervisely_in_real_colors(tmp_path):
     shown = np.array([[0, 0, 0], [250, 0, 0], [0, 9, 90]], np.uint8)[labels([0, 1, 2])]
     dataset = read_dataset(supervisely(tmp_path, shown, {"nut": [250, 0, 0], "bolt": [0, 9, 90]}))
@@ -173,13 +136,6 @@ def test_alpha_is_cut_at_half_and_the_soft_share_is_told(tmp_path):
 def test_alpha_that_marks_nothing_is_refused(tmp_path, alpha, what):
     with pytest.raises(MaskwrightError, match=f"every image is {what} everywhere"):
         read_dataset(cut_outs(tmp_path, alpha), ReadOptions(format="alpha"))
-
-
-def test_an_image_without_alpha_is_named(tmp_path):
-    photo(cut_outs(tmp_path, labels([0, 255])) / "x.png")
-    dataset = read_dataset(tmp_path, ReadOptions(format="alpha"))
-    with pytest.raises(DecodeError, match="has no alpha channel, but this data set marks its objects by transparency"):
-        read_label(dataset, dataset.records[-1], SIZE)
 
 
 def test_alpha_takes_two_names(tmp_path):

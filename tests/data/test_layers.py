@@ -35,11 +35,8 @@ def read(root, options=None):
 
 ARRANGEMENTS = {
     "a folder a class": ("images/{n}.jpg", "masks/{c}/{n}.png"),
-    "a folder a class, in each split": ("{s}/images/{n}.jpg", "{s}/masks/{c}/{n}.png"),
-    "splits in each class": ("images/{s}/{n}.jpg", "masks/{c}/{s}/{n}.png"),
-    "a class in the name": ("images/{n}.jpg", "masks/{n}_{c}.png"),
+    "a class in the name": ("images/{s}/{n}.jpg", "masks/{s}/{n}_{c}.png"),
     "a class in folder and name": ("images/{n}.jpg", "masks/{c}/{n}_{c}.png"),
-    "a class as the name": ("images/{n}.jpg", "masks/{n}/{c}.png"),
     "a class as the name, in a folder an image": ("{n}/images/x{n}.jpg", "{n}/masks/{c}.png"),
 }
 
@@ -68,23 +65,11 @@ def folders(root, nut=NUT, bolt=BOLT, count=3):
     return root
 
 
-def test_a_class_without_a_file_is_not_in_the_image(tmp_path):
-    folders(tmp_path)
-    (tmp_path / "masks/bolt/1.png").unlink()
-    assert read(tmp_path)[1][1].tolist() == (2 * (BOTH == 1)).tolist()
-
-
 def test_an_image_without_any_mask_is_an_error(tmp_path):
     folders(tmp_path)
     photo(tmp_path / "images/9.jpg")
     (fault,) = read(tmp_path)[0].faults
     assert (fault.kind, fault.severity, fault.path.name) == ("unpaired", "error", "9.jpg")
-
-
-def test_each_class_has_its_own_coding(tmp_path):
-    dataset, found = read(folders(tmp_path, nut=NUT // 255))
-    assert dataset.faults == ()
-    assert found[0].tolist() == np.array([0, 2, 1])[BOTH].tolist()
 
 
 def test_conventions_may_differ_within_a_class(tmp_path):
@@ -128,16 +113,6 @@ def test_a_folder_of_what_to_ignore(tmp_path):
     assert found[0].tolist() == np.array([IGNORE, 2, 1])[BOTH].tolist()
 
 
-def test_overlaps_are_counted_and_the_smaller_class_counts(tmp_path):
-    large, small = block(0, 0, 4, 8), block(2, 0, 5, 4)  # 32 and 12 pixels, 8 of them in both
-    dataset, found = read(folders(tmp_path, large, small))
-    assert np.bincount(found[0].ravel()).tolist() == [12, 12, 24]
-    (fault,) = dataset.faults
-    assert (fault.kind, fault.severity) == ("overlap", "warning")
-    assert "overlap in 3 of 3 images looked at, in 22.2% of the pixels of any class" in fault.message
-    assert fault.cure.startswith("if another class should count")
-
-
 def test_two_annotators_are_told(tmp_path):
     write_images(tmp_path, range(2))
     for number in range(2):
@@ -145,14 +120,6 @@ def test_two_annotators_are_told(tmp_path):
             write(tmp_path / f"masks/{word}/{number}.png", NUT)
     (fault,) = read(tmp_path)[0].faults
     assert "if the folders hold several annotations of the same objects" in fault.cure
-
-
-def test_a_file_that_shows_several_classes_is_refused(tmp_path):
-    folders(tmp_path, nut=BOTH)
-    with pytest.raises(
-        MaskwrightError, match=r"the masks of 'nut' in .* show 3 classes, but where an image has several"
-    ):
-        read_dataset(tmp_path)
 
 
 def objects(root, folder, names):

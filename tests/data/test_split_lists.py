@@ -37,7 +37,7 @@ FORMS = {
         "validation.txt": "images/02.jpg,masks/02.png\n",
         "test.txt": "# the rest\n/images/03.jpg\tmasks/03.png\n",
     },
-    "a folder of lists": {"splits/train.txt": "00\n01", "splits/val.txt": "02", "splits/test.txt": "03"},
+    "a folder of lists": {"splits/train.txt": "00\n01", "splits/val.txt": "02", "splits/test.txt": "C:\\data\\03.jpg"},
     "a table": {"splits.csv": "filename,split\n00.jpg,train\n01.jpg,train\n02.jpg,valid\n03.jpg,test\n"},
     "a table without a header": {"split.csv": "00;train\n01;train\n02;val\n03;test\n"},
     "a table of more": {

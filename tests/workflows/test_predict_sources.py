@@ -10,7 +10,6 @@ import pytest
 import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from maskwright.core.records import ImageRef
 from maskwright.workflows.predict_parts.sources import _named, find_images
@@ -166,49 +165,3 @@ def test_names_are_unique_whatever_the_files_are_called(
         found.append((file, PurePosixPath(*below[min(depth, len(below) - 1) :])))
     result = [str(picture.name).casefold() for picture in _named(found)]
     assert len(set(result)) == len(paths)
-
-
-def test_only_names_that_clash_become_longer(tmp_path: Path) -> None:
-    touch(tmp_path, "a.jpg", "a.png", "b.jpg", "sub/c.jpg", "Q.jpg", "q.jpg")
-    assert names(tmp_path) == ["Q.jpg", "a.jpg", "a.png", "b", "q.jpg.2", "sub/c"]
-
-
-def test_what_systems_leave_is_no_image(tmp_path: Path) -> None:
-    touch(
-        tmp_path,
-        "a.jpg",
-        "@eaDir/a.jpg/SYNOPHOTO_THUMB_XL.jpg",
-        "x/#recycle/b.jpg",
-        "__MACOSX/._a.jpg",
-        "$RECYCLE.BIN/c.png",
-    )
-    assert names(tmp_path) == ["a"]
-    assert names(str(tmp_path / "**" / "*.*")) == ["a"]
-
-
-def test_a_broken_link_is_a_failure(tmp_path: Path) -> None:
-    touch(tmp_path, "a.jpg")
-    (tmp_path / "lost.jpg").symlink_to(tmp_path / "gone.jpg")
-    (tmp_path / "lost.txt").symlink_to(tmp_path / "gone.txt")
-    for source in (tmp_path, str(tmp_path / "*")):
-        found = find_images([source])
-        assert [picture.name.name for picture in found.pictures] == ["a"]
-        ((path, reason),) = found.failures
-        assert path == tmp_path / "lost.jpg"
-        assert reason.endswith("is a link to a file that does not exist: restore that file, or remove the link")
-
-
-def channel_files(root: Path, *files: str) -> None:
-    for name in files:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.zeros((4, 5), np.uint8)).save(root / name)
-
-
-def test_files_of_channels_are_one_image_where_the_model_takes_as_many(tmp_path: Path) -> None:
-    channel_files(tmp_path, "a_0000.png", "a_0001.png", "x/b_0001.png", "x/b_0000.png")
-    found = find_images([tmp_path], channels=2).pictures
-    assert [str(picture.name) for picture in found] == ["a", "x/b"]
-    assert [path.name for path in (found[1].image.path, *found[1].image.more)] == ["b_0000.png", "b_0001.png"]
-    assert len(find_images([tmp_path], channels=1).pictures) == 4
-    channel_files(tmp_path, "c_0000.png")
-    assert len(find_images([tmp_path], channels=2).pictures) == 5
