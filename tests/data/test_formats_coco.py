@@ -18,7 +18,7 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Shape, Shapes
 from maskwright.data.formats import ReadOptions, read_dataset
-from maskwright.data.formats.shapes import painting_order, ring, ring_area
+from maskwright.data.formats.outlines.shapes import painting_order, ring, ring_area
 from maskwright.data.labels import read_label, read_objects, read_pair
 from maskwright.data.painting import paint, paint_objects
 from maskwright.data.readers import DecodeError

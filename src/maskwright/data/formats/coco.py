@@ -11,13 +11,13 @@ from maskwright.core.classes import require_distinct
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import listing, plural
-from maskwright.data.formats.annotation_files import few, holds
 from maskwright.data.formats.coco_json import CocoAnnotations, load
-from maskwright.data.formats.drawn import ClassList, dataset_of
-from maskwright.data.formats.located import AMBIGUOUS, Images, ambiguous, folded, plain
-from maskwright.data.formats.naming import split_word
-from maskwright.data.formats.shapes import DrawnImage
-from maskwright.data.formats.tables import Entry
+from maskwright.data.formats.meaning.tables import Entry
+from maskwright.data.formats.outlines.annotation_files import few, holds
+from maskwright.data.formats.outlines.drawn import ClassList, dataset_of
+from maskwright.data.formats.outlines.located import AMBIGUOUS, Images, ambiguous, folded, plain
+from maskwright.data.formats.outlines.shapes import DrawnImage
+from maskwright.data.formats.pairing.naming import split_word
 from maskwright.data.formats.walk import record_id
 
 if TYPE_CHECKING:

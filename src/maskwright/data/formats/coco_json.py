@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import listing, plural
-from maskwright.data.formats.annotation_files import parsed
-from maskwright.data.formats.shapes import Box, Drawing, Ring, box_around, ring, ring_area
+from maskwright.data.formats.outlines.annotation_files import parsed
+from maskwright.data.formats.outlines.shapes import Box, Drawing, Ring, box_around, ring, ring_area
 from maskwright.ops import rle as rle_codes
 
 if TYPE_CHECKING:

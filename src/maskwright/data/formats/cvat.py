@@ -11,12 +11,12 @@ from xml.etree import ElementTree
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import listing
-from maskwright.data.formats.annotation_files import few, holds, masks_pair
-from maskwright.data.formats.bitmaps import from_runs, pasted
-from maskwright.data.formats.drawn import class_list, dataset_of
-from maskwright.data.formats.located import Images, Search, split_of
-from maskwright.data.formats.naming import split_word
-from maskwright.data.formats.shapes import Drawing, DrawnImage, box_around, box_ring, ellipse, outlined, turned
+from maskwright.data.formats.outlines.annotation_files import few, holds, masks_pair
+from maskwright.data.formats.outlines.bitmaps import from_runs, pasted
+from maskwright.data.formats.outlines.drawn import class_list, dataset_of
+from maskwright.data.formats.outlines.located import Images, Search, split_of
+from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, box_ring, ellipse, outlined, turned
+from maskwright.data.formats.pairing.naming import split_word
 from maskwright.data.formats.walk import record_id
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ import numpy as np
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import listing, plural
-from maskwright.data.formats.annotation_files import few, holds, parsed
-from maskwright.data.formats.bitmaps import pasted
-from maskwright.data.formats.drawn import class_list, dataset_of
-from maskwright.data.formats.located import Images, Search, plain, split_of
-from maskwright.data.formats.shapes import Drawing, DrawnImage, box_ring, ellipse, outlined, turned
+from maskwright.data.formats.outlines.annotation_files import few, holds, parsed
+from maskwright.data.formats.outlines.bitmaps import pasted
+from maskwright.data.formats.outlines.drawn import class_list, dataset_of
+from maskwright.data.formats.outlines.located import Images, Search, plain, split_of
+from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_ring, ellipse, outlined, turned
 from maskwright.data.formats.walk import walk
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from maskwright.core.files import read_text
 from maskwright.core.records import Fault
 from maskwright.core.text import plural
 from maskwright.data.formats import folder
-from maskwright.data.formats.annotation_files import unreadable
-from maskwright.data.formats.drawn import ClassList, dataset_of
-from maskwright.data.formats.shapes import Drawing, DrawnImage, outlined, ring_area
-from maskwright.data.formats.tables import Entry
+from maskwright.data.formats.meaning.tables import Entry
+from maskwright.data.formats.outlines.annotation_files import unreadable
+from maskwright.data.formats.outlines.drawn import ClassList, dataset_of
+from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, outlined, ring_area
 from maskwright.data.formats.yolo_layout import find_layout
 
 if TYPE_CHECKING:

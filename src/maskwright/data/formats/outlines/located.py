@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import listing, plural
-from maskwright.data.formats.naming import folder_meaning, split_word, stem
+from maskwright.data.formats.pairing.naming import folder_meaning, split_word, stem
 from maskwright.data.formats.walk import images_below, parts_below, record_id
 from maskwright.data.readers import DecodeError, image_size
 

@@ -14,7 +14,7 @@ import numpy as np
 from maskwright.core.classes import IGNORE
 from maskwright.core.records import Fault, Reading, Shape, Shapes
 from maskwright.core.text import plural
-from maskwright.data.formats.shapes import painting_order, pixels_ring
+from maskwright.data.formats.outlines.shapes import painting_order, pixels_ring
 from maskwright.data.painting import require_size
 from maskwright.data.readers import DecodeError, image_size
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.records import Record
-    from maskwright.data.formats.shapes import Box, Drawing, DrawnImage, Ring
+    from maskwright.data.formats.outlines.shapes import Box, Drawing, DrawnImage, Ring
 
 _SIZE_CHECKS = 200
 _REDRAW = "draw them again, or remove them"

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.records import Dataset, Fault, ImageRef, Record, Shapes
 from maskwright.core.text import plural
-from maskwright.data.formats.drawn_shapes import Tally, in_fractions, lost, shapes_of, without_wrong_sizes
-from maskwright.data.formats.entries import split_ignored, with_map
 from maskwright.data.formats.folder import meaningful_splits
-from maskwright.data.formats.tables import Entry, find_table, read_table
+from maskwright.data.formats.meaning.entries import split_ignored, with_map
+from maskwright.data.formats.meaning.tables import Entry, find_table, read_table
+from maskwright.data.formats.outlines.drawn_shapes import Tally, in_fractions, lost, shapes_of, without_wrong_sizes
 from maskwright.data.formats.walk import record_id
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Severity
-    from maskwright.data.formats.shapes import Drawing, DrawnImage
+    from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage
 
 _BACKGROUND = frozenset({"background", "_background_"})
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
-from maskwright.data.formats.shapes import box_around
+from maskwright.data.formats.outlines.shapes import box_around
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from maskwright.data.formats.shapes import Box, Drawing, Ring
+    from maskwright.data.formats.outlines.shapes import Box, Drawing, Ring
 
 _ERRORS = (OSError, ValueError, IndexError, KeyError, TypeError, RuntimeError, struct.error)
 _TIFF_SUFFIXES = {".tif", ".tiff"}
