@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 SOURCE = Path(__file__).parents[1] / "src" / "maskwright"
 GAP = "\0"
 """Stands for what is put into a message when it is made."""
-OF_OTHERS = {"name", "result", "score", "git lfs pull", "ulimit -n 4096", "wandb login", "wandb sync"}
+OF_OTHERS = {
+    *("name", "result", "score", "instances", "iscrowd", "crs"),
+    *("git lfs pull", "labelme_export_json FILE", "ulimit -n 4096", "wandb login", "wandb sync"),
+}
 """Keys of the user's files, attributes in Python, commands of other programs."""
 SECTIONS = "|".join(name for name in Plan.model_fields if name != "reasons")
 PLAIN = re.compile(rf"(?<![\w.`])((?:{SECTIONS})\.[a-z_.]+=(?:\[[^\]]*\]|\{{[^}}]*\}}|'[^']*'|[^\s,;:)`\"'\]]+))")

@@ -18,7 +18,7 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Shape, Shapes
 from maskwright.data.formats import ReadOptions, read_dataset
-from maskwright.data.formats.shapes import painting_order, ring, ring_area
+from maskwright.data.formats.outlines.shapes import painting_order, ring, ring_area
 from maskwright.data.labels import read_label, read_objects, read_pair
 from maskwright.data.painting import paint, paint_objects
 from maskwright.data.readers import DecodeError
@@ -435,11 +435,21 @@ def test_what_cannot_be_drawn_is_ignored_in_its_box(tmp_path, segmentation):
     assert fault.message.startswith("1 object, such as id 2 in instances.json,")
 
 
+def test_parts_that_enclose_nothing_are_told(tmp_path):
+    dataset = read_dataset(make(tmp_path, [annotation(6, 3, [BIG, [24, 2, 28, 2]])]))
+    np.testing.assert_array_equal(read_pair(dataset, dataset.records[0])[1], judged([BIG]))
+    (fault,) = dataset.faults
+    assert (
+        fault.message
+        == "1 object, such as id 6 in instances.json, have a part that encloses no area and is not painted"
+    )
+
+
 def test_outlines_that_miss_their_image_are_told(tmp_path):
     beyond = [40.0, 2.0, 50.0, 2.0, 50.0, 9.0]
     dataset = read_dataset(make(tmp_path, [annotation(1, 3, [BIG]), annotation(2, 7, [beyond])]))
     (fault,) = dataset.faults
-    assert "1 object, such as one of class 'dog' in instances.json, lie outside their image" in fault.message
+    assert "1 object, such as id 2 in instances.json, lie outside their image" in fault.message
 
 
 def test_outlines_in_fractions_are_told(tmp_path):
@@ -453,7 +463,7 @@ def test_crowds_everywhere(tmp_path):
     dataset = read_dataset(tmp_path)
     (fault,) = dataset.faults
     assert (fault.kind, fault.path.name) == ("crowd", "instances.json")
-    assert fault.message == "1 of 2 objects are crowds (`iscrowd`) and are ignored, among them most of cat"
+    assert fault.message == "1 of 2 objects are crowds (iscrowd) and are ignored, among them most of cat"
     assert "`read.crowd=keep`" in fault.cure
     kept = read_dataset(tmp_path, ReadOptions(crowd="keep"))
     assert kept.faults == ()

@@ -97,6 +97,18 @@ def test_lines_and_unknown_labels(tmp_path):
     assert {fault.path.name for fault in dataset.faults} == {"annotations.xml"}
 
 
+def test_skeletons_and_cuboids_are_ignored_in_their_boxes(tmp_path):
+    skeleton = '<skeleton label="nut"><points label="1" points="2,30"/><points label="2" points="12,35"/></skeleton>'
+    sides = [f'x{name}="{x}" y{name}="{y}"' for name, x, y in (("tl1", 30, 5), ("br1", 40, 15), ("tr2", 45, 8))]
+    label = painted(
+        make(tmp_path, image(f'{POLYGON.format("nut", 0)}{skeleton}<cuboid label="nut" {" ".join(sides)}/>'))
+    )
+    expected = np.zeros(SIZE, np.uint8)
+    expected[5:15, 10:20] = 1
+    expected[30:35, 2:12] = expected[5:15, 30:45] = IGNORE
+    np.testing.assert_array_equal(label, expected)
+
+
 def test_a_label_called_background(tmp_path):
     dataset = read_dataset(make(tmp_path, image(POLYGON.format("nut", 0)), names=("nut", "background", "bolt")))
     assert dataset.classes.names == ("background", "nut", "bolt")

@@ -14,8 +14,8 @@ from tests.data.layouts import SIZE, labels, pairs, palette_mask, photo, write
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import ReadOptions, read_dataset
-from maskwright.data.formats.naming import bare_stem, folder_meaning, mask_owner, place, split_word
-from maskwright.data.formats.scan import Scan
+from maskwright.data.formats.meaning.scan import Scan
+from maskwright.data.formats.pairing.naming import bare_stem, folder_meaning, mask_owner, place, split_word
 from maskwright.data.labels import read_label, read_pair
 
 if TYPE_CHECKING:

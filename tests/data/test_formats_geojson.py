@@ -160,7 +160,7 @@ def test_qgis_counts_below_zero(tmp_path, system):
     [
         (square(690000, 5334000), None, "are no pixels of slide.png .60x40., and the image does not tell its place"),
         (square(11.5, 48.1, 0.01), None, "does not tell its place"),
-        (square(11.5, 38.1, 0.01), WGS84, "if they are pixels, remove `crs` from slide.geojson"),
+        (square(11.5, 38.1, 0.01), WGS84, "if they are pixels, remove crs from slide.geojson"),
     ],
 )
 def test_coordinates_of_a_map_are_refused(tmp_path, ring, system, words):

@@ -189,6 +189,18 @@ def test_images_and_files_alone(tmp_path):
     }
 
 
+def test_pictures_in_other_folders_and_names_that_differ_in_case_are_told(tmp_path):
+    make(tmp_path / "images", shape("Nut", square(2, 2)), shape("nut", square(20, 2)))
+    make(tmp_path / "images", shape("nut", square(2, 2)), name="b")
+    write(tmp_path / "masks" / "a.png", labels([0, 1], SIZE))
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes.names == ("background", "Nut", "nut")
+    assert {(fault.kind, fault.severity, fault.path.name) for fault in dataset.faults} == {
+        ("unpaired", "note", "masks"),
+        ("similar-names", "warning", tmp_path.name),
+    }
+
+
 def test_another_size_is_told(tmp_path):
     dataset = read_dataset(make(tmp_path, shape("x", square(2, 2)), imageHeight=80))
     assert dataset.records == ()

@@ -123,6 +123,22 @@ def test_names_of_images(tmp_path, image):
     assert [record.id for record in read_dataset(make(tmp_path, task(image=image))).records] == ["images/a.jpg"]
 
 
+@pytest.mark.parametrize(
+    ("data", "used"),
+    [
+        ({"title": "b.jpg", "image": "/data/upload/1/a.jpg"}, ["images/a.jpg"]),
+        ({"title": "of a street", "photo": "/data/upload/1/a.jpg"}, ["images/a.jpg"]),
+        ({"title": "b.jpg", "photo": "/data/upload/1/a.jpg"}, []),
+    ],
+)
+def test_texts_beside_the_image(tmp_path, data, used):
+    for name in "bc":
+        photo(tmp_path / "images" / f"{name}.jpg", size=SIZE)
+    dataset = read_dataset(make(tmp_path, task() | {"data": data}, task(image="c.jpg")))
+    assert [record.id for record in dataset.records] == [*used, "images/c.jpg"]
+    assert ("ambiguous-name" in {fault.kind for fault in dataset.faults}) == (not used)
+
+
 def test_several_annotations_and_none(tmp_path):
     photo(tmp_path / "images" / "b.jpg", size=SIZE)
     own = task(result("rectangle", {"x": 20, "y": 10, "width": 20, "height": 50}), updated_at="2026-01-01")

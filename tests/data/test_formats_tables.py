@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.data.formats.entries import means_ignore
-from maskwright.data.formats.tables import Entry, find_table, read_table
+from maskwright.data.formats.meaning.entries import means_ignore
+from maskwright.data.formats.meaning.tables import Entry, find_table, read_table
 
 PLAIN = (Entry(0, "road"), Entry(1, "traffic light"), Entry(2, "sky"))
 NUMBERED = (Entry(3, "road"), Entry(4, "traffic light"), Entry(9, "sky"))

@@ -213,6 +213,19 @@ def test_label_files_in_another_case(tmp_path, name):
     assert [int((read_pair(dataset, record)[1] == 2).sum()) for record in dataset.records] == [100] * 4
 
 
+def test_class_numbers_as_numpy_writes_them(tmp_path):
+    text = "0.0" + LEFT[1:] + "1.000000e+00" + CORNER[1:]
+    dataset = read_dataset(make(tmp_path, text))
+    assert dataset.faults == ()
+    assert np.bincount(read_pair(dataset, dataset.records[0])[1].ravel()).tolist() == [400, 300, 100]
+
+
+def test_damaged_lines_beside_a_data_yaml_are_named(tmp_path):
+    dataset = read_dataset(make(tmp_path, LEFT.replace(" ", ",")))
+    assert (dataset.format, len(dataset.records)) == ("yolo", 0)
+    assert "line 1, is '0,0,0,0.5,0,0.5,1,0,1', but a line must be: class x y x y" in dataset.faults[0].message
+
+
 def test_one_label_file_for_two_images(tmp_path):
     make(tmp_path)
     photo(tmp_path / "images" / "val" / "val1.png", size=SIZE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,6 +52,36 @@ def agreement(data: Dataset) -> float:
 
 def kinds(data: Dataset) -> list[tuple[str, str]]:
     return [(fault.kind, fault.severity) for fault in survey(data).dataset.faults]
+
+
+def outlined(root: Path, turns: list[int], sizes: list[tuple[int, int]]) -> Dataset:
+    """Photographs of a bright box at 6, 4 to 20, 16 of the stored pixels, outlined there in COCO's JSON."""
+    images, objects = [], []
+    for number, (turn, (height, width)) in enumerate(zip(turns, sizes, strict=True)):
+        stored = np.zeros(STORED, np.uint8)
+        stored[4:16, 6:20] = 200
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        Image.fromarray(stored).save(root / f"{number}.jpg", exif=exif, quality=95)
+        images.append({"id": number, "file_name": f"{number}.jpg", "height": height, "width": width})
+        box = [6, 4, 20, 4, 20, 16, 6, 16]
+        objects.append({"id": number, "image_id": number, "category_id": 1, "segmentation": [box], "iscrowd": 0})
+    document = {"images": images, "annotations": objects, "categories": [{"id": 1, "name": "box"}]}
+    (root / "instances.json").write_text(json.dumps(document))
+    return read_dataset(root)
+
+
+def test_outlines_on_the_stored_pixels(tmp_path: Path) -> None:
+    data = outlined(tmp_path, [6, 1, 3], [STORED] * 3)
+    assert data.reading == Reading(upright=False)
+    assert [fault for fault in kinds(data) if fault[0] != "near-duplicate"] == [("read-as-stored", "note")]
+    assert agreement(data) > 0.99
+
+
+def test_outlines_that_disagree_about_turning(tmp_path: Path) -> None:
+    data = outlined(tmp_path, [6, 6], [STORED, STORED[::-1]])
+    assert data.reading == Reading()
+    assert ("size-mismatch", "error") in kinds(data)
 
 
 @pytest.mark.parametrize("turns", [[6, 6, 6], [8, 1, 3], [5, 7, 2, 4]])

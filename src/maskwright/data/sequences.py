@@ -30,7 +30,7 @@ import numpy as np
 from maskwright.core.records import Fault
 from maskwright.core.resources import cores
 from maskwright.core.seeds import generator
-from maskwright.data.formats.naming import folder_meaning, stem
+from maskwright.data.formats.pairing.naming import folder_meaning, stem
 from maskwright.data.readers import DecodeError, read_image
 from maskwright.data.similarity import SimilarityIndex, thumbnail
 

@@ -25,7 +25,7 @@ from maskwright.data.formats import (
     yolo,
 )
 from maskwright.data.formats.options import Format
-from maskwright.data.formats.pairs import find_pairs, not_masks
+from maskwright.data.formats.pairing.pairs import find_pairs, not_masks
 from maskwright.data.formats.reading import with_reading
 from maskwright.data.formats.walk import is_image, walk
 

@@ -8,10 +8,10 @@ from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, ImageRef, MaskFile, Record
 from maskwright.core.text import percent
-from maskwright.data.formats import naming
 from maskwright.data.formats.folder import meaningful_splits
-from maskwright.data.formats.scan import scan_masks
-from maskwright.data.formats.tables import read_table
+from maskwright.data.formats.meaning.scan import scan_masks
+from maskwright.data.formats.meaning.tables import read_table
+from maskwright.data.formats.pairing import naming
 from maskwright.data.formats.walk import images_below, parts_below, record_id
 from maskwright.data.readers import read_alpha
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
-from maskwright.data.formats.entries import with_map
 from maskwright.data.formats.folder import meaningful_splits
-from maskwright.data.formats.naming import split_word
-from maskwright.data.formats.scan import scan_masks
+from maskwright.data.formats.meaning.entries import with_map
+from maskwright.data.formats.meaning.scan import scan_masks
+from maskwright.data.formats.pairing.naming import split_word
 from maskwright.data.formats.walk import images_below, record_id
 
 if TYPE_CHECKING:

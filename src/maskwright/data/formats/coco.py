@@ -11,13 +11,13 @@ from maskwright.core.classes import require_distinct
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import listing, plural
-from maskwright.data.formats.annotation_files import few, holds
 from maskwright.data.formats.coco_json import CocoAnnotations, load
-from maskwright.data.formats.drawn import ClassList, dataset_of
-from maskwright.data.formats.located import AMBIGUOUS, Images, ambiguous, folded, plain
-from maskwright.data.formats.naming import split_word
-from maskwright.data.formats.shapes import DrawnImage
-from maskwright.data.formats.tables import Entry
+from maskwright.data.formats.meaning.tables import Entry
+from maskwright.data.formats.outlines.annotation_files import few, holds
+from maskwright.data.formats.outlines.drawn import ClassList, dataset_of
+from maskwright.data.formats.outlines.located import AMBIGUOUS, Images, ambiguous, folded, plain
+from maskwright.data.formats.outlines.shapes import DrawnImage
+from maskwright.data.formats.pairing.naming import split_word
 from maskwright.data.formats.walk import record_id
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     ]
     images = Images(_base(root))
     drawn, faults = _drawn(images, parts)
+    faults += [fault for part in parts for fault in part.file.faults]
     if not drawn:
         raise _nothing_found(images.base, parts, faults)
-    faults += [fault for part in parts for fault in part.file.faults]
     faults += _aside([path for path in found if path not in paths])
     text = ", ".join(record_id(images.base, path) for path in paths)
     words = f"{text} (crowds are {'read as objects' if keep else 'ignored'})"
@@ -114,8 +114,8 @@ def _aside(paths: list[Path]) -> list[Fault]:
     """Report files with outlines that are not read because others are called instances."""
     if not paths:
         return []
-    message = f"{listing([path.name for path in paths])} are not read, as other files begin with `instances`"
-    return [Fault("unused", "note", paths[0], message, "to join them, let their names begin with `instances` too")]
+    message = f"{listing([path.name for path in paths])} are not read, as other names begin with instances"
+    return [Fault("unused", "note", paths[0], message, "to join them, let their names begin with instances too")]
 
 
 def _class_list(parts: list[_Part], options: ReadOptions) -> ClassList:

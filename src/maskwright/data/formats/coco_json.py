@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import listing, plural
-from maskwright.data.formats.annotation_files import parsed
-from maskwright.data.formats.shapes import Box, Drawing, Ring, box_around, ring, ring_area
+from maskwright.data.formats.outlines.annotation_files import parsed
+from maskwright.data.formats.outlines.shapes import Box, Drawing, Ring, box_around, ring, ring_area
 from maskwright.ops import rle as rle_codes
 
 if TYPE_CHECKING:
@@ -114,8 +114,8 @@ def _object(entry: dict[str, Any], categories: dict[int, str]) -> Drawing:
     areas = [ring_area(part) for part in rings]
     polygons: tuple[Ring, ...] = tuple(part for part, own in zip(rings, areas, strict=True) if own)
     box = None if polygons else _box(entry.get("bbox")) or box_around(value for part in parts for value in part)
-    kind, name = "flat" if any(parts) else "box", "" if polygons else f"id {entry.get('id')}"
-    return Drawing(label, polygons, box=box, area=area or sum(areas), crowd=crowd, kind=kind, name=name)
+    shape = Drawing(label, polygons, box=box, area=area or sum(areas), crowd=crowd, name=f"id {entry.get('id')}")
+    return shape._replace(kind="flat" if any(parts) else "box", incomplete=0 < len(polygons) < len(parts))
 
 
 def _parts(drawn: object) -> list[list[Any]]:
@@ -208,7 +208,7 @@ def _crowds(file: CocoAnnotations) -> Iterable[Fault]:
                 crowds[shape.label] += shape.crowd
     mostly = sorted(str(label) for label, count in crowds.items() if 2 * count > objects[label])
     if mostly:
-        message = f"{sum(crowds.values())} of {sum(objects.values())} objects are crowds (`iscrowd`) and are ignored"
+        message = f"{sum(crowds.values())} of {sum(objects.values())} objects are crowds (iscrowd) and are ignored"
         message += f", among them most of {listing(mostly)}"
         cure = "if they are single objects, as CVAT writes brush masks, read them with `read.crowd=keep`"
         yield Fault("crowd", "warning", file.path, message, cure)

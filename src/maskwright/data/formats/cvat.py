@@ -11,12 +11,12 @@ from xml.etree import ElementTree
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import listing
-from maskwright.data.formats.annotation_files import few, holds, masks_pair
-from maskwright.data.formats.bitmaps import from_runs, pasted
-from maskwright.data.formats.drawn import class_list, dataset_of
-from maskwright.data.formats.located import Images, Search, split_of
-from maskwright.data.formats.naming import split_word
-from maskwright.data.formats.shapes import Drawing, DrawnImage, box_around, box_ring, ellipse, outlined, turned
+from maskwright.data.formats.outlines.annotation_files import few, holds, masks_pair
+from maskwright.data.formats.outlines.bitmaps import from_runs, pasted
+from maskwright.data.formats.outlines.drawn import class_list, dataset_of
+from maskwright.data.formats.outlines.located import Images, Search, split_of
+from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, box_ring, ellipse, outlined, turned
+from maskwright.data.formats.pairing.naming import split_word
 from maskwright.data.formats.walk import record_id
 
 if TYPE_CHECKING:
@@ -123,10 +123,20 @@ def _object(element: ElementTree.Element, size: tuple[int, int]) -> Drawing:
     if kind == "ellipse":
         x, y, across, down = _numbers(element, "cx", "cy", "rx", "ry")
         return outlined(label, [[ellipse((x, y), (across, down), angle)]], group)
-    points = [float(value) for point in element.get("points", "").split(";") if point for value in point.split(",")]
     if kind in _LINES:
-        return Drawing(label, box=box_around(points), kind="line")
-    return outlined(label, [[points]], group)
+        corners = [value for part in element.iter() for value in (*_points(part), *_cuboid(part))]
+        return Drawing(label, box=box_around(corners), kind="line")
+    return outlined(label, [[_points(element)]], group)
+
+
+def _points(element: ElementTree.Element) -> list[float]:
+    return [float(value) for point in element.get("points", "").split(";") if point for value in point.split(",")]
+
+
+def _cuboid(element: ElementTree.Element) -> list[float]:
+    """Return the corners of a cuboid, which are attributes such as xtl1 and ytl1."""
+    names = [name[1:] for name in element.attrib if name.startswith("x")]
+    return [float(element.attrib[axis + name]) for name in names for axis in "xy"]
 
 
 def _numbers(element: ElementTree.Element, *names: str) -> list[float]:

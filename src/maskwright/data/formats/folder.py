@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, Record
-from maskwright.data.formats.classes import meaning_of
-from maskwright.data.formats.entries import Meaning
-from maskwright.data.formats.field_of_view import truth_of
-from maskwright.data.formats.no_pairs import nothing_pairs
-from maskwright.data.formats.overlaps import with_overlaps
-from maskwright.data.formats.own_tables import Tables, meaning_by_folder, tables_for
-from maskwright.data.formats.pairs import find_pairs
-from maskwright.data.formats.scan import FEW_STRAYS, MOST_MASKS, scan_masks
-from maskwright.data.formats.split_lists import with_lists
-from maskwright.data.formats.stacks import image_pairs
-from maskwright.data.formats.tables import find_table, read_table
+from maskwright.data.formats.meaning.classes import meaning_of
+from maskwright.data.formats.meaning.entries import Meaning
+from maskwright.data.formats.meaning.own_tables import Tables, meaning_by_folder, tables_for
+from maskwright.data.formats.meaning.scan import FEW_STRAYS, MOST_MASKS, scan_masks
+from maskwright.data.formats.meaning.tables import find_table, read_table
+from maskwright.data.formats.pairing.field_of_view import truth_of
+from maskwright.data.formats.pairing.no_pairs import nothing_pairs
+from maskwright.data.formats.pairing.overlaps import with_overlaps
+from maskwright.data.formats.pairing.pairs import find_pairs
+from maskwright.data.formats.pairing.split_lists import with_lists
+from maskwright.data.formats.pairing.stacks import image_pairs
 from maskwright.data.formats.walk import images_below, is_image, walk
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import ImageRef, Split
-    from maskwright.data.formats.scan import Scan
-    from maskwright.data.formats.stacks import ImagePair
-    from maskwright.data.formats.tables import ClassTable
+    from maskwright.data.formats.meaning.scan import Scan
+    from maskwright.data.formats.meaning.tables import ClassTable
+    from maskwright.data.formats.pairing.stacks import ImagePair
 
 # With a table of names the masks are scanned only to see how they are coded, for which a few suffice.
 _FEW_MASKS = 24

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import plural
-from maskwright.data.formats.annotation_files import below, masks_pair, parsed, some, unreadable
-from maskwright.data.formats.drawn import class_list, dataset_of
-from maskwright.data.formats.located import Images, Search, split_of
-from maskwright.data.formats.map_place import in_pixels
-from maskwright.data.formats.shapes import Drawing, DrawnImage, box_around, outlined, ring_area
+from maskwright.data.formats.outlines.annotation_files import below, masks_pair, parsed, some, unreadable
+from maskwright.data.formats.outlines.drawn import class_list, dataset_of
+from maskwright.data.formats.outlines.located import Images, Search, split_of
+from maskwright.data.formats.outlines.map_place import in_pixels
+from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, outlined, ring_area
 from maskwright.data.readers import image_size
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     Raises:
         MaskwrightError: there is no such file, or none has an image.
     """
-    search = Search(Images(root if root.is_dir() else root.parent))
+    search = Search(Images(root if root.is_dir() else root.parent), "give each GeoJSON file the name of its image")
     found: list[tuple[Path, Path, str | None, list[Feature]]] = []
     drawn: list[DrawnImage] = []
     faults: list[Fault] = []

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import plural
-from maskwright.data.formats.annotation_files import below, masks_pair, parsed, some, unreadable
-from maskwright.data.formats.bitmaps import from_picture, pasted
-from maskwright.data.formats.drawn import class_list, dataset_of
-from maskwright.data.formats.located import Images, Search, plain, split_of
-from maskwright.data.formats.shapes import Drawing, DrawnImage, box_around, box_ring, ellipse, outlined
+from maskwright.data.formats.outlines.annotation_files import below, masks_pair, parsed, some, unreadable
+from maskwright.data.formats.outlines.bitmaps import from_picture, pasted
+from maskwright.data.formats.outlines.drawn import class_list, dataset_of
+from maskwright.data.formats.outlines.located import Images, Search, plain, split_of
+from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, box_ring, ellipse, outlined
 from maskwright.data.readers import image_size
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _MARKS = ('"shapes"', '"imagePath"')
 _POLYGONS = {"polygon", "rotation", "oriented_rectangle", "quadrilateral"}
 _LINES = {"line", "linestrip", "point", "points"}
-_MISSING = "add them beside the JSON files (`labelme_export_json FILE` takes a picture out of imageData)"
+_MISSING = "add them beside the JSON files (labelme_export_json takes a picture out of imageData)"
 
 
 def detect(root: Path) -> str | None:

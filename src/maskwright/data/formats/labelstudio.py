@@ -14,11 +14,11 @@ import numpy as np
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import listing, plural
-from maskwright.data.formats.annotation_files import few, holds, parsed
-from maskwright.data.formats.bitmaps import pasted
-from maskwright.data.formats.drawn import class_list, dataset_of
-from maskwright.data.formats.located import Images, Search, plain, split_of
-from maskwright.data.formats.shapes import Drawing, DrawnImage, box_ring, ellipse, outlined, turned
+from maskwright.data.formats.outlines.annotation_files import few, holds, parsed
+from maskwright.data.formats.outlines.bitmaps import pasted
+from maskwright.data.formats.outlines.drawn import class_list, dataset_of
+from maskwright.data.formats.outlines.located import Images, Search, plain, split_of
+from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_ring, ellipse, outlined, turned
 from maskwright.data.formats.walk import walk
 
 if TYPE_CHECKING:
@@ -110,10 +110,9 @@ def _drawn(search: Search, path: Path, task: dict[str, Any]) -> DrawnImage | Non
     Raises:
         MaskwrightError: a result is damaged.
     """
-    address = next((str(value) for value in task["data"].values() if isinstance(value, str)), "")
-    name = _image_name(address)
-    found = search.images.named(name, path) or search.images.named(_UPLOAD.sub("", name.rpartition("/")[2], 1), path)
-    image = search.one(found, path, name)
+    names = _image_names(task["data"])
+    found = dict.fromkeys(image for name in names for image in _images(search.images, path, name))
+    image = search.one(list(found), path, " or ".join(names))
     annotations = _finished(task)
     if image is None or not annotations:
         return None
@@ -128,6 +127,17 @@ def _drawn(search: Search, path: Path, task: dict[str, Any]) -> DrawnImage | Non
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise MaskwrightError(f"{path}: task {task.get('id')} is damaged ({error}): export the project again") from None
     return DrawnImage(image, path, objects, next(iter(sizes), None), split_of(search.images.base, image))
+
+
+def _image_names(data: dict[str, Any]) -> list[str]:
+    """Return the path of the image; those of all texts that the task holds, where none is called image."""
+    texts = {key: value for key, value in data.items() if isinstance(value, str)}
+    return [_image_name(texts["image"])] if "image" in texts else [_image_name(text) for text in texts.values()]
+
+
+def _images(images: Images, path: Path, name: str) -> list[Path]:
+    """Find an image by its path, or by its name before it was uploaded."""
+    return images.named(name, path) or images.named(_UPLOAD.sub("", name.rpartition("/")[2], 1), path)
 
 
 def _image_name(address: str) -> str:

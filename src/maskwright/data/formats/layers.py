@@ -8,16 +8,16 @@ from maskwright.core.classes import IGNORE, Classes, default_palette
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, MaskLayer, MaskLayers, Record
 from maskwright.core.text import plural
-from maskwright.data.formats import pair_faults
-from maskwright.data.formats.classes import meaning_of
-from maskwright.data.formats.entries import means_ignore
 from maskwright.data.formats.folder import mask_faults, meaningful_splits, table_for
-from maskwright.data.formats.grouping import find_groups
-from maskwright.data.formats.naming import alike
-from maskwright.data.formats.overlaps import with_overlaps
-from maskwright.data.formats.scan import MOST_MASKS, scan_masks
-from maskwright.data.formats.split_lists import with_lists
-from maskwright.data.formats.stacks import ImagePair
+from maskwright.data.formats.meaning.classes import meaning_of
+from maskwright.data.formats.meaning.entries import means_ignore
+from maskwright.data.formats.meaning.scan import MOST_MASKS, scan_masks
+from maskwright.data.formats.pairing import pair_faults
+from maskwright.data.formats.pairing.grouping import find_groups
+from maskwright.data.formats.pairing.naming import alike
+from maskwright.data.formats.pairing.overlaps import with_overlaps
+from maskwright.data.formats.pairing.split_lists import with_lists
+from maskwright.data.formats.pairing.stacks import ImagePair
 from maskwright.data.formats.walk import images_below, is_image, record_id, walk
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
-    from maskwright.data.formats.entries import Meaning
-    from maskwright.data.formats.grouping import Groups
-    from maskwright.data.formats.scan import Scan
+    from maskwright.data.formats.meaning.entries import Meaning
+    from maskwright.data.formats.meaning.scan import Scan
+    from maskwright.data.formats.pairing.grouping import Groups
 
 _FEWEST_MASKS = 24
 

@@ -13,8 +13,8 @@ from maskwright.core.files import read_text
 from maskwright.core.records import Dataset, Fault, ImageRef
 from maskwright.core.text import listing, plural
 from maskwright.data.formats.folder import Layout, dataset_of
-from maskwright.data.formats.stacks import ImagePair
-from maskwright.data.formats.tables import ClassTable, Entry
+from maskwright.data.formats.meaning.tables import ClassTable, Entry
+from maskwright.data.formats.pairing.stacks import ImagePair
 from maskwright.data.formats.walk import images_below, record_id
 from maskwright.data.readers import DecodeError, read_image
 

@@ -1,7 +1,7 @@
 """How the images of a data set are read: the value for no data, and whether EXIF orientations are applied.
 
 Annotation tools differ: most show a photograph upright, and some draw on the pixels as they are stored. The sizes of
-the masks tell, where a photograph lies on its side. All images of a data set are read alike. Decodes no pixel.
+the annotations tell, where a photograph lies on its side. All images of a data set are read alike. Decodes no pixel.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from maskwright.core.records import Fault, MaskFile, MaskLayers, Reading
+from maskwright.core.records import Fault, Reading, Shapes
 from maskwright.core.resources import cores
 from maskwright.core.text import plural
 from maskwright.data.readers import DecodeError, image_orientation, image_size
@@ -27,7 +27,7 @@ _UNTAG = "remove the EXIF orientation from the images (exiftool -Orientation= FI
 
 
 class _Turned(NamedTuple):
-    """A turned image whose annotation is a mask, and which of the two ways of reading it fits the mask's size."""
+    """A turned image with an annotation, and which of the two ways of reading it fits the annotation's size."""
 
     record: Record
     fits_stored: bool
@@ -36,7 +36,7 @@ class _Turned(NamedTuple):
 
 def with_reading(dataset: Dataset, options: ReadOptions) -> Dataset:
     """Tell every image how it is read, and add what should be known about that to the faults."""
-    turned = _turned([record for record in dataset.records if isinstance(record.annotation, MaskFile | MaskLayers)])
+    turned = _turned([record for record in dataset.records if _tells(record)])
     as_stored = sum(entry.fits_stored and not entry.fits_upright for entry in turned)
     as_upright = sum(entry.fits_upright and not entry.fits_stored for entry in turned)
     upright = as_upright > 0 or as_stored == 0
@@ -45,12 +45,18 @@ def with_reading(dataset: Dataset, options: ReadOptions) -> Dataset:
     faults = []
     if not upright:
         faults = [_stored_note(dataset, len(turned), as_stored)]
-    elif turned and not as_upright:
-        faults = [_unclear(turned)]
+    elif not as_upright and (masks := [entry for entry in turned if not isinstance(entry.record.annotation, Shapes)]):
+        faults = [_unclear(masks)]
     records = dataset.records
     if reading != Reading():
         records = tuple(replace(record, image=replace(record.image, reading=reading)) for record in records)
     return replace(dataset, records=records, faults=(*dataset.faults, *faults))
+
+
+def _tells(record: Record) -> bool:
+    """Tell whether the size of an annotation is known: that of a mask, or the one on which outlines were drawn."""
+    annotation = record.annotation
+    return annotation.size is not None if isinstance(annotation, Shapes) else annotation is not None
 
 
 def _turned(records: Sequence[Record]) -> list[_Turned]:
@@ -61,12 +67,13 @@ def _turned(records: Sequence[Record]) -> list[_Turned]:
 
 
 def _compared(record: Record) -> _Turned | None:
-    """Compare the sizes of a turned image and its mask; None for an image that is stored upright, or unreadable."""
-    assert isinstance(record.annotation, MaskFile | MaskLayers)
+    """Compare the sizes of a turned image and its annotation; None for one that is stored upright, or unreadable."""
+    annotation = record.annotation
+    assert annotation is not None
     try:
         if image_orientation(record.image) == 1:
             return None
-        wanted = image_size(record.annotation.file)
+        wanted = annotation.size if isinstance(annotation, Shapes) else image_size(annotation.file)
         stored = image_size(replace(record.image, reading=_STORED))
         return _Turned(record, stored == wanted, image_size(record.image) == wanted)
     except DecodeError:  # reported when the pixels are asked for
@@ -78,9 +85,9 @@ def _stored_note(dataset: Dataset, turned: int, telling: int) -> Fault:
         "read-as-stored",
         "note",
         dataset.root,
-        f"{plural(turned, 'image')} would be turned by the EXIF orientation, but the masks fit the pixels as stored "
-        f"(seen by the sizes of {telling}): all images are read as stored, here and by the model",
-        "nothing, if the masks were drawn so; the masks that the model predicts fit the stored pixels too",
+        f"{plural(turned, 'image')} would be turned by the EXIF orientation, but the annotations fit the pixels as "
+        f"stored (seen by the sizes of {telling}): all images are read as stored, here and by the model",
+        "nothing, if they were drawn so; the masks that the model predicts fit the stored pixels too",
     )
 
 

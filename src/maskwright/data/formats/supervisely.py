@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import plural
-from maskwright.data.formats.annotation_files import below, masks_pair, parsed, some, unreadable
-from maskwright.data.formats.bitmaps import from_picture, pasted
-from maskwright.data.formats.drawn import class_list, dataset_of
-from maskwright.data.formats.located import Images, Search, split_of
-from maskwright.data.formats.shapes import Drawing, DrawnImage, box_around, box_ring, outlined
+from maskwright.data.formats.outlines.annotation_files import below, masks_pair, parsed, some, unreadable
+from maskwright.data.formats.outlines.bitmaps import from_picture, pasted
+from maskwright.data.formats.outlines.drawn import class_list, dataset_of
+from maskwright.data.formats.outlines.located import Images, Search, split_of
+from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, box_ring, outlined
 from maskwright.data.formats.walk import record_id
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _drawn(image: Path, path: Path, document: Any, split: Split | None) -> Drawn
 def _object(entry: dict[str, Any], size: tuple[int, int]) -> Drawing:
     label = str(entry.get("classTitle") or "") or None
     kind = entry.get("geometryType") or entry.get("type") or ("bitmap" if entry.get("bitmap") else "polygon")
-    if kind == "bitmap":
+    if kind in {"bitmap", "alpha_mask"}:
         left, top = entry["bitmap"]["origin"]
         content = zlib.decompress(base64.b64decode(entry["bitmap"]["data"]))
         return pasted(label, from_picture(content), (int(top), int(left)), size)

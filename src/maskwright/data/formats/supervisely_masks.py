@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Dataset, Fault, ImageRef
-from maskwright.data.formats import naming, pair_faults
 from maskwright.data.formats.folder import Layout, dataset_of
-from maskwright.data.formats.matching import File, matched
-from maskwright.data.formats.stacks import ImagePair
-from maskwright.data.formats.tables import ClassTable, Entry
+from maskwright.data.formats.meaning.tables import ClassTable, Entry
+from maskwright.data.formats.pairing import naming, pair_faults
+from maskwright.data.formats.pairing.matching import File, matched
+from maskwright.data.formats.pairing.stacks import ImagePair
 from maskwright.data.formats.walk import images_below, record_id
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
-from maskwright.data.formats.classes import meaning_of
 from maskwright.data.formats.folder import mask_faults, mask_words, meaningful_splits, table_for
-from maskwright.data.formats.naming import alike, split_word
-from maskwright.data.formats.scan import scan_masks
-from maskwright.data.formats.tables import ClassTable, Entry
+from maskwright.data.formats.meaning.classes import meaning_of
+from maskwright.data.formats.meaning.scan import scan_masks
+from maskwright.data.formats.meaning.tables import ClassTable, Entry
+from maskwright.data.formats.pairing.naming import alike, split_word
 from maskwright.data.formats.walk import images_below, record_id
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Split
-    from maskwright.data.formats.scan import Scan
+    from maskwright.data.formats.meaning.scan import Scan
 
 VOC_NAMES: tuple[str, ...] = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),

@@ -14,10 +14,10 @@ from maskwright.core.files import read_text
 from maskwright.core.records import Fault
 from maskwright.core.text import plural
 from maskwright.data.formats import folder
-from maskwright.data.formats.annotation_files import unreadable
-from maskwright.data.formats.drawn import ClassList, dataset_of
-from maskwright.data.formats.shapes import Drawing, DrawnImage, outlined, ring_area
-from maskwright.data.formats.tables import Entry
+from maskwright.data.formats.meaning.tables import Entry
+from maskwright.data.formats.outlines.annotation_files import unreadable
+from maskwright.data.formats.outlines.drawn import ClassList, dataset_of
+from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, outlined, ring_area
 from maskwright.data.formats.yolo_layout import find_layout
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ def detect(root: Path) -> str | None:
     if layout is None:
         return None
     longest = _longest_line([layout.labels[image] for image in sorted(layout.images)])
-    # Boxes alone are YOLO too, and `read` refuses them with a reason; but masks, if there are any, are better.
-    if longest <= _BOX_NUMBERS and (longest < _BOX_NUMBERS or folder.detect(root) is not None):
+    # Boxes and damaged lines are YOLO too, and `read` refuses them with a reason; but masks, if any, are better.
+    told = longest == _BOX_NUMBERS or (layout.yaml and any(label.is_file() for label in layout.labels.values()))
+    if longest <= _BOX_NUMBERS and (not told or folder.detect(root) is not None):
         return None
     return f"{layout.yaml.name if layout.yaml else 'labels/'} of {len(layout.images)} images"
 
@@ -76,7 +77,7 @@ def _longest_line(paths: Iterable[Path]) -> int:
     """Return the most numbers after the class in a line of the first label files; 0 if they are not label files."""
     texts = [path for path in paths if path.is_file() and path.stat().st_size]
     lines = [line.split() for path in texts[:20] for line in _lines(path) if line.strip()]
-    lengths = [len(words) - 1 for words in lines if words[0].isdecimal() and _numbers(words[1:]) is not None]
+    lengths = [len(words) - 1 for words in lines if _class(words[0]) is not None and _numbers(words[1:]) is not None]
     return max(lengths) if lengths and len(lengths) * 2 > len(lines) else 0
 
 
@@ -92,7 +93,7 @@ def _numbered_names(layout: Layout, options: ReadOptions) -> dict[int, str]:
     """Name the classes after their numbers in the label files."""
     texts = [path for path in layout.labels.values() if path.is_file()]
     words = {line.split()[0] for path in texts for line in _lines(path) if line.strip()}
-    numbers = {int(word) for word in words if word.isdecimal()} - set(options.map) - options.ignored()
+    numbers = {number for word in words if (number := _class(word)) is not None} - set(options.map) - options.ignored()
     return {number: f"class-{number}" for number in numbers}
 
 
@@ -107,16 +108,16 @@ def _objects(path: Path, names: Mapping[int, str]) -> tuple[list[Drawing], Fault
         words = line.split()
         if not words:
             continue
-        values = _numbers(words[1:])
+        number_of_class, values = _class(words[0]), _numbers(words[1:])
         where = f"{path.name}, line {number},"
-        if not words[0].isdecimal() or not values or len(values) % 2:
+        if number_of_class is None or not values or len(values) % 2:
             message = f"{where} is {line[:40]!r}, but a line must be: class x y x y ..."
             return [], Fault("unreadable", "error", path, message, "correct the line, or export the labels again")
         wrong = next((value for value in values if not -_BEYOND <= value <= 1 + _BEYOND), None)
         if wrong is not None:
             message = f"{where} holds {wrong:g}, but coordinates must be fractions of the image's sides, from 0 to 1"
             return [], Fault("bad-outline", "error", path, message, "divide x by the width, and y by the height")
-        shape = _object(names.get(int(words[0]), int(words[0])), values)
+        shape = _object(names.get(number_of_class, number_of_class), values)
         found.append(shape._replace(name="" if shape.drawn else f"line {number}"))
     return found, None
 
@@ -128,6 +129,12 @@ def _object(label: str | int, values: list[float]) -> Drawing:
         return Drawing(label, box=(x - width / 2, y - height / 2, x + width / 2, y + height / 2), kind="box")
     shape = outlined(label, [[values]])
     return shape._replace(area=sum(map(ring_area, shape.polygons)))
+
+
+def _class(word: str) -> int | None:
+    """Read the number of a class; NumPy writes it with a fraction, 1.0 or 1e+00."""
+    number = _numbers([word])
+    return int(number[0]) if number and number[0] >= 0 and number[0].is_integer() else None
 
 
 def _numbers(words: list[str]) -> list[float] | None:
@@ -163,7 +170,7 @@ def _require_same_start(layout: Layout, drawn: Sequence[DrawnImage]) -> None:
     source = layout.names_file or layout.base
     raise MaskwrightError(
         f"{source} names the classes 0 to {count - 1}, but the labels hold {count} and never 0, as if they counted "
-        f"from 1: number the names from 1 in {source.name} (`1: {layout.names[0]}`), or add a name for {count}"
+        f"from 1: number the names from 1 in {source.name} (1: {layout.names[0]}), or add a name for {count}"
     )
 
 

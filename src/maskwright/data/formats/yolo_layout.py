@@ -13,9 +13,9 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Fault
 from maskwright.core.text import plural
-from maskwright.data.formats.located import folded
-from maskwright.data.formats.naming import split_word
-from maskwright.data.formats.tables import find_table, from_names, read_table
+from maskwright.data.formats.meaning.tables import find_table, from_names, read_table
+from maskwright.data.formats.outlines.located import folded
+from maskwright.data.formats.pairing.naming import split_word
 from maskwright.data.formats.walk import images_below
 
 if TYPE_CHECKING:

@@ -32,6 +32,7 @@ class Drawing(NamedTuple):
         group: what the parts of one object have in common, or None.
         kind: why nothing can be painted: a key of `drawn_shapes.PROBLEMS`.
         name: for messages, if the label does not tell: `id 5`.
+        incomplete: some of its parts enclose no area, and are not among the polygons.
     """
 
     label: str | int | None
@@ -44,6 +45,7 @@ class Drawing(NamedTuple):
     group: object = None
     kind: str = "flat"
     name: str = ""
+    incomplete: bool = False
 
     @property
     def drawn(self) -> bool:
@@ -79,7 +81,9 @@ def outlined(label: str | int | None, parts: Sequence[Sequence[Any]], group: obj
     kept = [(outer, part[1:]) for part in parts if part and (outer := ring(part[0])) and ring_area(outer)]
     holes = tuple(tuple(hole for values in inner if (hole := ring(values))) for _, inner in kept)
     box = box_around(value for part in parts if part and isinstance(part[0], list | tuple) for value in part[0])
-    return Drawing(label, tuple(outer for outer, _ in kept), holes if any(holes) else (), box=box, group=group)
+    polygons = tuple(outer for outer, _ in kept)
+    incomplete = 0 < len(polygons) < len(parts)
+    return Drawing(label, polygons, holes if any(holes) else (), box=box, group=group, incomplete=incomplete)
 
 
 def ring(values: Any) -> Ring | None:

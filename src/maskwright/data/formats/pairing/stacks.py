@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.records import Annotation, Split
-    from maskwright.data.formats.pairs import Pair
+    from maskwright.data.formats.pairing.pairs import Pair
 
 
 class ImagePair(NamedTuple):

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Literal
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.data.formats.entries import Meaning, classes_of, with_map
-from maskwright.data.formats.evidence import interpolation
-from maskwright.data.formats.tables import Entry
+from maskwright.data.formats.meaning.entries import Meaning, classes_of, with_map
+from maskwright.data.formats.meaning.evidence import interpolation
+from maskwright.data.formats.meaning.tables import Entry
 from maskwright.data.readers import NO_DATA
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
-    from maskwright.data.formats.scan import Scan
-    from maskwright.data.formats.tables import ClassTable
+    from maskwright.data.formats.meaning.scan import Scan
+    from maskwright.data.formats.meaning.tables import ClassTable
 
 _WHITE = 255
 _MOST_MAPPED = 9

@@ -18,13 +18,13 @@ import yaml
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
-from maskwright.data.formats.table_lines import ID_COLUMNS, NAME_COLUMNS, color_of, from_lines
+from maskwright.data.formats.meaning.table_lines import ID_COLUMNS, NAME_COLUMNS, color_of, from_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from maskwright.data.formats.table_lines import Color, Row
+    from maskwright.data.formats.meaning.table_lines import Color, Row
 
 FILE_NAMES: tuple[str, ...] = (
     *("classes.txt", "classes.csv", "classes.json", "classes.yaml", "labelmap.txt", "label_map.txt", "class_dict.csv"),

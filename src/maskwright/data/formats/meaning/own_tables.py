@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
-from maskwright.data.formats.entries import Meaning, means_ignore
-from maskwright.data.formats.tables import ClassTable, find_table, read_table
+from maskwright.data.formats.meaning.entries import Meaning, means_ignore
+from maskwright.data.formats.meaning.tables import ClassTable, find_table, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import ImageRef
-    from maskwright.data.formats.scan import Scan
+    from maskwright.data.formats.meaning.scan import Scan
 
     Values = tuple[tuple[int, int], ...]
 

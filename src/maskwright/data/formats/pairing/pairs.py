@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from maskwright.data.formats import naming, pair_faults
-from maskwright.data.formats.matching import File, matched
+from maskwright.data.formats.pairing import naming, pair_faults
+from maskwright.data.formats.pairing.matching import File, matched
 from maskwright.data.formats.walk import folder_name
 
 if TYPE_CHECKING:

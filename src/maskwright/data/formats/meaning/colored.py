@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.data.formats.entries import Meaning, classes_of, split_ignored
-from maskwright.data.formats.evidence import has_thin_colors
-from maskwright.data.formats.scan import Scan
-from maskwright.data.formats.tables import Entry
+from maskwright.data.formats.meaning.entries import Meaning, classes_of, split_ignored
+from maskwright.data.formats.meaning.evidence import has_thin_colors
+from maskwright.data.formats.meaning.scan import Scan
+from maskwright.data.formats.meaning.tables import Entry
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
-    from maskwright.data.formats.table_lines import Color
-    from maskwright.data.formats.tables import ClassTable
+    from maskwright.data.formats.meaning.table_lines import Color
+    from maskwright.data.formats.meaning.tables import ClassTable
 
 _MOST_COLORS = 255
 _HIGHEST_ID = 63

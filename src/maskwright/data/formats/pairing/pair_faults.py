@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.records import Fault
 from maskwright.core.text import plural
-from maskwright.data.formats import naming
+from maskwright.data.formats.pairing import naming
 from maskwright.data.formats.walk import folder_name, record_id
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.records import Severity
-    from maskwright.data.formats.matching import File, Match
+    from maskwright.data.formats.pairing.matching import File, Match
 
 _MANY = 5
 

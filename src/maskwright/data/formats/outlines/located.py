@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import listing, plural
-from maskwright.data.formats.naming import folder_meaning, split_word, stem
+from maskwright.data.formats.pairing.naming import folder_meaning, split_word, stem
 from maskwright.data.formats.walk import images_below, parts_below, record_id
 from maskwright.data.readers import DecodeError, image_size
 
@@ -81,7 +81,7 @@ class Images:
         return [path for path, own in zip(paths, ranks, strict=True) if own == max(ranks)]
 
     def unlisted(self, used: Iterable[Path], mentioned: Iterable[Path], what: str) -> list[Fault]:
-        """Report the images beside used ones that no annotation file mentions.
+        """Report the images that no annotation file mentions; those beside used ones deserve a warning.
 
         Args:
             used: images with an annotation.
@@ -92,12 +92,12 @@ class Images:
         known = set(mentioned)
         extra: defaultdict[Path, list[str]] = defaultdict(list)
         for path in self.paths:
-            if path.parent in folders and path not in known:
+            if path not in known:
                 extra[path.parent].append(path.name)
         return [
             Fault(
                 "unpaired",
-                "warning",
+                "warning" if folder in folders else "note",
                 folder,
                 f"{what} {plural(len(names), 'image')} in {folder.name}/, such as {min(names)}",
                 "annotate them, or move them away",
@@ -134,7 +134,10 @@ class Search:
 
     def faults(self, what: str) -> list[Fault]:
         """Return the faults: images missing, names that fit several, and images that `what` does not mention."""
-        faults = self.images.unlisted(self._used, self._mentioned, what)
+        return [*self.images.unlisted(self._used, self._mentioned, what), *self._unfound()]
+
+    def _unfound(self) -> list[Fault]:
+        faults = []
         if self._missing:
             source, name = self._missing[0]
             message = f"{plural(len(self._missing), 'annotated image')}, such as {name} of {source.name}, do not exist"
@@ -146,7 +149,7 @@ class Search:
 
     def nothing_found(self, root: Path, faults: Sequence[Fault] = ()) -> MaskwrightError:
         """Build the error for a data set of which no image can be used, because of the first of the faults."""
-        first = next((fault for fault in (*faults, *self.faults("")) if fault.path != self.images.base), None)
+        first = next(iter((*faults, *self._unfound())), None)
         if first is None:
             return MaskwrightError(f"{root} holds no annotated image: annotate some, and export them again")
         return MaskwrightError(f"{root} holds no usable image: {first.message}: {first.cure}")

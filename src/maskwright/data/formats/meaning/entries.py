@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Fault
-    from maskwright.data.formats.table_lines import Color
-    from maskwright.data.formats.tables import Entry
+    from maskwright.data.formats.meaning.table_lines import Color
+    from maskwright.data.formats.meaning.tables import Entry
 
 _IGNORED_NAMES = frozenset(
     {"unlabelled", "unlabeled", "void", "ignore", "ignored", "ignoreregion", "unannotated", "dontcare", "donotcare"}

@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from maskwright.data.formats import naming
+from maskwright.data.formats.pairing import naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from maskwright.core.records import ImageRef
-    from maskwright.data.formats.table_lines import Color
+    from maskwright.data.formats.meaning.table_lines import Color
     from maskwright.data.readers import RawMask
 
 MOST_MASKS = 200

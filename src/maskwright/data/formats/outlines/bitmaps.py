@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.data.formats.shapes import Drawing
+from maskwright.data.formats.outlines.shapes import Drawing
 from maskwright.ops import rle as rle_codes
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Fault
-from maskwright.data.formats.pairs import find_pairs
+from maskwright.data.formats.pairing.pairs import find_pairs
 from maskwright.data.formats.walk import images_below, walk
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.files import read_text
-from maskwright.data.formats.naming import folder_meaning
+from maskwright.data.formats.pairing.naming import folder_meaning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

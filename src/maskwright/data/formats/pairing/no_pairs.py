@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from maskwright.data.formats.pairs import Pairing
+    from maskwright.data.formats.pairing.pairs import Pairing
 
 _OPAQUE = 128
 

@@ -6,14 +6,15 @@ is not used.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from maskwright.core.classes import IGNORE
-from maskwright.core.records import Fault, Shape, Shapes
+from maskwright.core.records import Fault, Reading, Shape, Shapes
 from maskwright.core.text import plural
-from maskwright.data.formats.shapes import painting_order, pixels_ring
+from maskwright.data.formats.outlines.shapes import painting_order, pixels_ring
 from maskwright.data.painting import require_size
 from maskwright.data.readers import DecodeError, image_size
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.records import Record
-    from maskwright.data.formats.shapes import Box, Drawing, DrawnImage, Ring
+    from maskwright.data.formats.outlines.shapes import Box, Drawing, DrawnImage, Ring
 
 _SIZE_CHECKS = 200
 _REDRAW = "draw them again, or remove them"
@@ -35,6 +36,7 @@ PROBLEMS = {
         "draw them as polygons, or remove them",
     ),
     "unnamed": ("have no class, or several, and are ignored where they lie", "give each of them one class"),
+    "part": ("have a part that encloses no area and is not painted", _REDRAW),
     "outside": ("lie outside their image and are not painted", "move them into the image, or remove them"),
 }
 """Why an object cannot be painted: what is done with such objects, and the cure."""
@@ -94,6 +96,8 @@ def shapes_of(entry: DrawnImage, known: Mapping[Any, int], tally: Tally) -> tupl
         else:
             if shape.label is None:
                 tally.add("unnamed", entry.source, shape)
+            if shape.incomplete:
+                tally.add("part", entry.source, shape)
             index = IGNORE if shape.crowd or shape.label is None else known[shape.label]
             found.append((shape.area, shape.crowd, Shape(index, shape.polygons, shape.rle, shape.holes)))
     return painting_order(found)
@@ -175,8 +179,10 @@ def _size_fault(record: Record) -> Fault | None:
     if record.annotation.size is None:
         return None
     try:
-        size = image_size(record.image)
+        size, stored = image_size(record.image), image_size(replace(record.image, reading=Reading(upright=False)))
     except DecodeError:  # reported when the pixels are asked for
+        return None
+    if stored == record.annotation.size:  # `formats.reading` decides which of the two counts.
         return None
     try:
         require_size(record.annotation, size, record.image)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.records import Dataset, Fault, ImageRef, Record, Shapes
 from maskwright.core.text import plural
-from maskwright.data.formats.drawn_shapes import Tally, in_fractions, lost, shapes_of, without_wrong_sizes
-from maskwright.data.formats.entries import split_ignored, with_map
 from maskwright.data.formats.folder import meaningful_splits
-from maskwright.data.formats.tables import Entry, find_table, read_table
+from maskwright.data.formats.meaning.entries import split_ignored, with_map
+from maskwright.data.formats.meaning.tables import Entry, find_table, read_table
+from maskwright.data.formats.outlines.drawn_shapes import Tally, in_fractions, lost, shapes_of, without_wrong_sizes
 from maskwright.data.formats.walk import record_id
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Severity
-    from maskwright.data.formats.shapes import Drawing, DrawnImage
+    from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage
 
 _BACKGROUND = frozenset({"background", "_background_"})
 
@@ -83,7 +83,7 @@ def dataset_of(
         classes,
         tuple(sorted(records, key=lambda record: record.id)),
         values,
-        faults=(*faults, *listed.faults, *found, *wrong, *tally.faults()),
+        faults=(*faults, *listed.faults, *_alike(listed, root), *found, *wrong, *tally.faults()),
     )
 
 
@@ -120,6 +120,17 @@ def class_list(drawn: Sequence[DrawnImage], options: ReadOptions, names: Sequenc
         source,
         (Fault("unknown-label", "warning", first[new[0]], message, "add the name, or correct the label"),),
     )
+
+
+def _alike(listed: ClassList, root: Path) -> Iterable[Fault]:
+    """Report names of classes that differ in case only, which are probably one class."""
+    first: dict[str, str] = {}
+    for entry in listed.entries:
+        other = first.setdefault(entry.name.strip().casefold(), entry.name)
+        if other != entry.name:
+            message = f"{other!r} and {entry.name!r} are two classes, but differ in case or blanks only"
+            cure = "write the name in one way, if it is one class"
+            yield Fault("similar-names", "warning", listed.source or root, message, cure)
 
 
 def classes_of(listed: ClassList, options: ReadOptions) -> tuple[Classes, dict[int, int], tuple[str, ...]]:

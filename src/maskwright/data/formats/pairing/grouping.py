@@ -9,15 +9,15 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from maskwright.data.formats import naming
-from maskwright.data.formats.matching import matched
-from maskwright.data.formats.pairs import divided
+from maskwright.data.formats.pairing import naming
+from maskwright.data.formats.pairing.matching import matched
+from maskwright.data.formats.pairing.pairs import divided
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from maskwright.data.formats.matching import File
-    from maskwright.data.formats.pairs import Divided
+    from maskwright.data.formats.pairing.matching import File
+    from maskwright.data.formats.pairing.pairs import Divided
 
     Key = tuple[str, ...]
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from maskwright.core.records import Fault, ImageRef
-from maskwright.data.formats.pairs import Pairing, find_pairs
+from maskwright.data.formats.pairing.pairs import Pairing, find_pairs
 from maskwright.data.formats.walk import folder_name
 from maskwright.data.readers import DecodeError, read_mask
 

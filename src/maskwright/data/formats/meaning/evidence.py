@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from maskwright.data.formats.scan import Held, Scan
+    from maskwright.data.formats.meaning.scan import Held, Scan
 
 _MOST_MASKS = 8
 # Interpolation gives at least so many values, and more than half of all values, that lie on edges alone.

@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
-from maskwright.data.formats.colored import agreed_palette, by_color, ids_in_channel, meaning_of_colors
-from maskwright.data.formats.entries import Meaning, classes_of, means_ignore, split_ignored, with_map
-from maskwright.data.formats.plain import no_classes, require_plain, shift_fault, softened, with_nodata
-from maskwright.data.formats.scan import FEW_STRAYS
-from maskwright.data.formats.tables import ClassTable, Entry
-from maskwright.data.formats.white import (
+from maskwright.data.formats.meaning.colored import agreed_palette, by_color, ids_in_channel, meaning_of_colors
+from maskwright.data.formats.meaning.entries import Meaning, classes_of, means_ignore, split_ignored, with_map
+from maskwright.data.formats.meaning.plain import no_classes, require_plain, shift_fault, softened, with_nodata
+from maskwright.data.formats.meaning.scan import FEW_STRAYS
+from maskwright.data.formats.meaning.tables import ClassTable, Entry
+from maskwright.data.formats.meaning.white import (
     HIGHS,
     conventions,
     conventions_fault,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Fault
-    from maskwright.data.formats.scan import Scan
+    from maskwright.data.formats.meaning.scan import Scan
 
 # More unnamed values than this are photographs or object ids, and not classes; and so is one above 16 bits.
 _MOST_FOUND = 180

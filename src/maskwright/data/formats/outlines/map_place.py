@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
-from maskwright.data.formats.shapes import box_around
+from maskwright.data.formats.outlines.shapes import box_around
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from maskwright.data.formats.shapes import Box, Drawing, Ring
+    from maskwright.data.formats.outlines.shapes import Box, Drawing, Ring
 
 _ERRORS = (OSError, ValueError, IndexError, KeyError, TypeError, RuntimeError, struct.error)
 _TIFF_SUFFIXES = {".tif", ".tiff"}
@@ -75,7 +75,7 @@ def in_pixels(
         raise MaskwrightError(f"{path} has {where}{declared}, which lie neither in {image.name} nor on its map: {cure}")
     cure = "export it in pixels, or use the image as GeoTIFF or with a world file"
     if system and degrees:
-        cure += f" (if they are pixels, remove `crs` from {path.name})"
+        cure += f" (if they are pixels, remove crs from {path.name})"
     raise MaskwrightError(
         f"{path} has {where}{declared}, which are no pixels of {image.name} ({size[1]}x{size[0]}), and the image does "
         f"not tell its place on a map: {cure}"

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.records import Fault
-from maskwright.data.formats.evidence import fills_regions
+from maskwright.data.formats.meaning.evidence import fills_regions
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from maskwright.data.formats.scan import Scan
+    from maskwright.data.formats.meaning.scan import Scan
 
 _WHITE = 255
 HIGHS = frozenset({1, _WHITE, 65535})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from maskwright.core.files import read_text
 from maskwright.core.records import SPLITS, Fault
 from maskwright.core.text import plural
-from maskwright.data.formats import naming, split_tables
+from maskwright.data.formats.pairing import naming, split_tables
 from maskwright.data.formats.walk import record_id
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.records import Split
-    from maskwright.data.formats.stacks import ImagePair
+    from maskwright.data.formats.pairing.stacks import ImagePair
 
 _SUFFIXES = frozenset({".txt", ".lst"})
 _OTHER_WORDS = frozenset({"", "set", "list", "files", "images", "image", "names", "ids", "split", "seg"})

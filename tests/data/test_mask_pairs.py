@@ -1,0 +1,208 @@
+"""Which mask belongs to which image: the strictest rule first, nothing in doubt, nothing passed over without a word."""
+
+from __future__ import annotations
+
+import shutil
+import unicodedata
+
+import numpy as np
+import pytest
+from tests.data.layouts import SIZE, labels, pairs, photo, write
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.data.formats import read_dataset
+from maskwright.data.labels import read_label
+
+
+def paired(root):
+    """Return image -> masks, both below the root, of a data set without any fault but notes."""
+    dataset = read_dataset(root)
+    assert not [fault for fault in dataset.faults if fault.severity != "note"]
+    found = {}
+    for record in dataset.records:
+        layers = getattr(record.annotation, "layers", None)
+        files = [layer.mask.path for layer in layers] if layers else [record.annotation.path]
+        found[record.id] = [path.relative_to(root).as_posix() for path in files]
+    return found
+
+
+def sides(root, images, masks):
+    for seed, name in enumerate(images):
+        photo(root / name, seed)
+    for name in masks:
+        write(root / name, labels([0, 1, 2]))
+
+
+# Images, and the masks of each.
+SOUND = {
+    "the whole name comes first": {"images/a.png": ["masks/a.png.png"], "images/a.tif": ["masks/a.tif.png"]},
+    "case tells two images apart": {"images/A1.png": ["masks/A1.png"], "images/a1.png": ["masks/a1.png"]},
+    "case differs": {"images/PLATE_1.JPG": ["masks/plate_1.png"], "images/Plate_2.jpg": ["masks/plate_2.png"]},
+    "Unicode forms differ": {
+        f"images/{unicodedata.normalize('NFC', 'Bäume')}_1.jpg": [
+            f"masks/{unicodedata.normalize('NFD', 'Bäume')}_1.png"
+        ]
+    },
+    "a number is part of the name": {"images/s_1.png": ["masks/s_1.png"], "images/s_1_1.png": ["masks/s_1_1.png"]},
+    "numbers with zeros before": {"images/7.png": ["masks/007.png"], "images/12.png": ["masks/012.png"]},
+    "second masks": {"x (1).png": ["x (1)_mask.png", "x (1)_mask_1.png"], "x (2).png": ["x (2)_mask.png"]},
+    "numbered masks": {"x.jpg": ["x_mask_0.png", "x_mask_1.png"], "y.jpg": ["y_mask_0.png"]},
+    "the number is that of the image": {"scan_1.png": ["scan_mask_1.png"], "scan_2.png": ["scan_mask_2.png"]},
+    "the objects are masks": {
+        "images/face_mask_1.jpg": ["masks/face_mask_1.png"],
+        "images/mask_02_1.jpg": ["masks/mask_02_1.png"],
+    },
+    "folders are sites": {"images/north/0.png": ["masks/north/0.png"], "images/south/0.png": ["masks/south/0.png"]},
+    "numbered folders": {"1. Original Images/a.jpg": ["2. Groundtruths/a.png"]},
+}
+
+
+@pytest.mark.parametrize("case", SOUND)
+def test_names_that_pair(tmp_path, case):
+    wanted = SOUND[case]
+    sides(tmp_path, wanted, [mask for masks in wanted.values() for mask in masks])
+    assert paired(tmp_path) == wanted
+
+
+def test_names_that_only_look_alike_are_told(tmp_path):
+    sides(tmp_path, ["images/Été.jpg"], [f"masks/{unicodedata.normalize('NFD', 'été')}.png"])
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity) == ("alike", "note")
+    assert "differ in case" in fault.message
+
+
+DOUBTS = {
+    "one mask, two images": (["images/a.jpg", "images/a.png"], ["masks/a.png"], "fits images/a.jpg and images/a.png"),
+    "one mask, two folders": (["images/1/a.jpg", "images/2/a.jpg"], ["masks/a.png"], None),
+    "two masks by suffix": (["images/a.jpg"], ["masks/a.png", "masks/a.tif"], "has 2 masks"),
+    "perhaps a second mask": (["images/a.jpg"], ["masks/a.png", "masks/a_1.png"], "has 2 masks"),
+}
+
+
+@pytest.mark.parametrize("case", DOUBTS)
+def test_what_is_in_doubt_is_an_error_and_not_used(tmp_path, case):
+    images, masks, message = DOUBTS[case]
+    sides(tmp_path, [*images, "images/sure.jpg"], [*masks, "masks/sure.png"])
+    dataset = read_dataset(tmp_path)
+    assert [record.id for record in dataset.records] == ["images/sure.jpg"]
+    faults = [fault for fault in dataset.faults if fault.severity == "error"]
+    assert faults
+    assert message is None or (faults[0].kind == "ambiguous" and message in faults[0].message)
+
+
+def test_the_cures_of_doubts_work(tmp_path):
+    sides(tmp_path, ["images/a.jpg", "images/a.png", "images/b.jpg"], ["masks/a.png", "masks/b.png", "masks/b_1.png"])
+    (first, second) = read_dataset_faults(tmp_path)
+    assert "such as a.jpg.png" in first.cure
+    (tmp_path / "masks/a.png").rename(tmp_path / "masks/a.jpg.png")
+    assert "b_mask_1, b_mask_2" in second.cure
+    for number, name in enumerate(("b", "b_1"), start=1):
+        (tmp_path / f"masks/{name}.png").rename(tmp_path / f"masks/b_mask_{number}.png")
+    dataset = read_dataset(tmp_path)
+    assert [record.id for record in dataset.records] == ["images/a.jpg", "images/b.jpg"]
+    assert [fault.message for fault in dataset.faults] == ["images/a.png has no mask"]
+
+
+def read_dataset_faults(root):
+    with pytest.raises(MaskwrightError, match="which belong together cannot be told"):
+        read_dataset(root)
+    sides(root, ["images/sure.jpg"], ["masks/sure.png"])
+    faults = read_dataset(root).faults
+    for name in ("images/sure.jpg", "masks/sure.png"):
+        (root / name).unlink()
+    return faults
+
+
+def test_second_masks_are_joined(tmp_path):
+    first, second = np.zeros(SIZE, np.uint8), np.zeros(SIZE, np.uint8)
+    first[:2], second[4:, :3] = 255, 255
+    photo(tmp_path / "a.png")
+    write(tmp_path / "a_mask.png", first)
+    write(tmp_path / "a_mask_1.png", second)
+    dataset = read_dataset(tmp_path)
+    label = read_label(dataset, dataset.records[0], SIZE)
+    assert label.tolist() == ((first | second) // 255).tolist()
+
+
+def test_classes_that_overlap_in_second_masks_are_told(tmp_path):
+    first, second = labels([1]), labels([0, 2])
+    photo(tmp_path / "a.png")
+    write(tmp_path / "a_mask.png", first)
+    write(tmp_path / "a_mask_1.png", second)
+    dataset = read_dataset(tmp_path)
+    assert read_label(dataset, dataset.records[0], SIZE).tolist() == labels([1, 2]).tolist()
+    assert [fault.kind for fault in dataset.faults] == ["overlap"]
+    assert "in 50.0% of the pixels" in dataset.faults[0].message
+
+
+# ---------------------------------------------------------------- folders that are passed over
+
+
+def retina(root, other):
+    """Write images, masks of a round field of view, and perhaps what is to be learnt."""
+    rows, columns = np.mgrid[:40, :48]
+    view = ((rows - 20) ** 2 + (columns - 24) ** 2 < 19.5**2).astype(np.uint8) * 255
+    for number in range(6):
+        photo(root / f"images/{number}.png", number, (40, 48))
+        write(root / f"mask/{number}.png", view)
+        if other:
+            vessels = np.zeros((40, 48), np.uint8)
+            vessels[5 + 4 * number : 9 + 4 * number, 10:30] = 255
+            write(root / f"{other}/{number}.png", vessels)
+
+
+@pytest.mark.parametrize("other", ["manual", "1st_manual", "groundtruth"])
+def test_the_truth_comes_before_the_field_of_view(tmp_path, other):
+    retina(tmp_path, other)
+    dataset = read_dataset(tmp_path)
+    assert {record.annotation.path.parent.name for record in dataset.records} == {other}
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity) == ("field-of-view", "note")
+    assert f"mask/ are nearly the same for every image, as those of a field of view are, and not used: {other}/ is" in (
+        fault.message
+    )
+
+
+def test_a_field_of_view_alone_is_a_warning(tmp_path):
+    retina(tmp_path, None)
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity) == ("field-of-view", "warning")
+
+
+def test_pictures_in_folders_of_other_names_are_a_warning_and_the_cure_works(tmp_path):
+    retina(tmp_path, "vessels")
+    faults = {fault.kind: fault for fault in read_dataset(tmp_path).faults}
+    assert "6 pictures in vessels/ are not used" in faults["unused"].message
+    assert "labels/" in faults["field-of-view"].cure
+    (tmp_path / "vessels").rename(tmp_path / "labels")
+    assert {record.annotation.path.parent.name for record in read_dataset(tmp_path).records} == {"labels"}
+
+
+def test_a_scene_that_stays_the_same_is_no_field_of_view(tmp_path):
+    assert read_dataset(pairs(tmp_path, [0, 0, 1], count=6)).faults == ()
+
+
+def test_a_second_kind_of_masks_is_named(tmp_path):
+    pairs(tmp_path, [0, 1])
+    shutil.copytree(tmp_path / "masks", tmp_path / "labels")
+    dataset = read_dataset(tmp_path)
+    assert {record.annotation.path.parent.name for record in dataset.records} == {"masks"}
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.path.name) == ("unused", "labels")
+
+
+def test_thumbnails_of_network_drives_are_no_images(tmp_path):
+    pairs(tmp_path, [0, 1])
+    for folder in ("images", "masks"):
+        photo(tmp_path / folder / "@eaDir/00.jpg/SYNOPHOTO_THUMB_XL.jpg")
+        photo(tmp_path / folder / "#recycle/00.jpg")
+    dataset = read_dataset(tmp_path)
+    assert (len(dataset.records), dataset.faults) == (3, ())
+
+
+def test_transparency_without_masks_is_named(tmp_path):
+    cut_out = np.zeros((*SIZE, 4), np.uint8)
+    cut_out[:2, :, 3] = 255
+    write(tmp_path / "a.png", cut_out)
+    with pytest.raises(MaskwrightError, match=r"if their transparency is the mask, use `read[.]format` alpha"):
+        read_dataset(tmp_path)
