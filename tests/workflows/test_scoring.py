@@ -15,6 +15,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import CrfPlan, DataPlan, ModelPlan, PredictPlan
 from maskwright.data.formats import ReadOptions, read_dataset
 from maskwright.data.labels import read_pair
+from maskwright.data.readers import image_size
 from maskwright.inference.predictor import Predictor
 from maskwright.metrics.judge import Judge
 from maskwright.models.bundle import Card, CardClasses
@@ -192,10 +193,19 @@ def test_the_cost_of_an_image_is_measured_on_the_second_unless_the_first_was_dea
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch, each=10.0)
-    assert scoring.seconds_each(predictor_of(data), data, data.records, enough=20.0) == 10.0
+    assert scoring.seconds_each(predictor_of(data), data, data.records, enough=20.0) == 13.0
     assert clock.predicted == 2
-    assert scoring.seconds_each(predictor_of(data), data, data.records, enough=5.0) == 10.0
+    assert scoring.seconds_each(predictor_of(data), data, data.records, enough=5.0) == 13.0
     assert clock.predicted == 3
+
+
+def test_images_of_average_size_are_measured(data: Dataset) -> None:
+    for record, side in zip(data.records[:3], (8, 12, 150), strict=True):  # the others have 48x64
+        assert cv2.imwrite(str(record.image.path), np.zeros((side, side, 3), np.uint8))
+    usual = data.records[3].image
+    typical = scoring._of_average_size(data.records)
+    assert image_size(typical[0].image) == image_size(usual)
+    assert typical[-1] == data.records[2]
 
 
 def test_what_cannot_be_read_is_told_and_left_out(data: Dataset) -> None:
