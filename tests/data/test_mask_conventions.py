@@ -423,6 +423,12 @@ def test_no_data_is_ignored_and_said(tmp_path, value, dtype, tag):
         assert counts(tmp_path, map={value: 0}) == {"ground": 5 * (GROUND + TWO), "box": 5 * ONE}
 
 
+def test_nan_is_ignored_where_the_declared_value_is_a_class(tmp_path):
+    rasters(tmp_path, lambda mask: np.where(mask == 2, np.float32(np.nan), mask.astype(np.float32)), "0")
+    (tmp_path / "classes.txt").write_text("0,ground\n1,box\n")
+    assert counts(tmp_path) == {"ground": 5 * GROUND, "box": 5 * ONE, "ignored": 5 * TWO}
+
+
 @pytest.mark.parametrize(("value", "dtype"), [(-9999, np.float32), (np.nan, np.float32), (-1, np.int8)])
 def test_no_data_beside_one_value_is_the_background(tmp_path, value, dtype):
     rasters(tmp_path, lambda mask: np.where(mask == 0, dtype(value), dtype(1)), None if value == -1 else str(value))

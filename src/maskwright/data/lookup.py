@@ -17,6 +17,7 @@ from maskwright.data.readers import DecodeError, RawMask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from numpy.typing import NDArray
 
@@ -74,7 +75,7 @@ def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[ND
     Raises:
         DecodeError: the mask holds colours, or a negative id that nothing explains.
     """
-    values, table = values_of(mask, raw), dict(_with_nodata(known, raw.nodata or None))
+    values, table = values_of(mask, raw), dict(_with_nodata(known, raw.nodata - {0}))
     if values.dtype.kind == "i":
         negative = values[values < 0]
         strange = negative[~np.isin(negative, list(table))]
@@ -125,9 +126,8 @@ def require_palette(mask: ImageRef, raw: RawMask, palette: Mapping[int, tuple[in
             )
 
 
-def _with_nodata(known: Mapping[int, int], nodata: int | None) -> Table:
-    extra = {} if nodata is None or nodata in known else {nodata: IGNORE}
-    return tuple(sorted({**known, **extra}.items()))
+def _with_nodata(known: Mapping[int, int], nodata: AbstractSet[int]) -> Table:
+    return tuple(sorted({**dict.fromkeys(nodata, IGNORE), **known}.items()))
 
 
 def _look_up(mask: ImageRef, values: NDArray[Any], table: Table, *, lossy: bool) -> NDArray[np.uint8]:

@@ -35,15 +35,15 @@ class RawMask:
         array: integers (H, W), or colours (H, W, 3) in uint8.
         palette: colour table (256, 3) in uint8 of a palette image, whose indices `array` holds; None otherwise.
         lossy: JPEG-compressed, so that values near edges differ from what was drawn.
-        nodata: the value in `array` that means "nothing was recorded here": the one that the file declares, or
-            `NO_DATA` for NaN; None if there is none.
+        nodata: the values in `array` that mean "nothing was recorded here": the one that the file declares, and
+            `NO_DATA` for NaN.
         inverted: the palette showed 0 in white and 1 in black, so `array` holds 1 where it is white.
     """
 
     array: NDArray[Any]
     palette: NDArray[np.uint8] | None = None
     lossy: bool = False
-    nodata: int | None = None
+    nodata: frozenset[int] = frozenset()
     inverted: bool = False
 
     @classmethod
@@ -219,37 +219,33 @@ def plain_mask(ref: ImageRef, array: NDArray[Any], declared: float | None = None
     Raises:
         DecodeError: `unreadable` for another number of channels, for fractions, and for colours of more than 8 bits.
     """
-    nodata = None
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.ndim == 3:
         return RawMask(_colours(ref, array))
-    if declared is not None and declared == np.rint(declared) and abs(declared) < -NO_DATA:
-        nodata = int(declared)
+    fits = declared is not None and declared == np.rint(declared) and abs(declared) < -NO_DATA
+    nodata = {int(declared)} if declared is not None and fits else set()
     if array.dtype == bool:
         array = array.astype(np.uint8)
     elif array.dtype.kind == "f":
-        array, nodata = _whole(ref, array, declared, nodata)
+        array, missing = _whole(ref, array, None if fits else declared)
+        nodata |= {NO_DATA} if missing else set()
     if array.dtype.kind not in "iu":
         raise DecodeError("unreadable", ref, f"holds {array.dtype} values, not class ids", "save it as uint8")
-    return RawMask(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")), nodata=nodata)
+    return RawMask(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")), nodata=frozenset(nodata))
 
 
-def _whole(
-    ref: ImageRef, array: NDArray[Any], declared: float | None, nodata: int | None
-) -> tuple[NDArray[np.int64], int | None]:
-    """Return whole numbers from floats (H, W), and the number that stands for NaN and the declared value in them."""
+def _whole(ref: ImageRef, array: NDArray[Any], declared: float | None) -> tuple[NDArray[np.int64], bool]:
+    """Return whole numbers from floats (H, W), `NO_DATA` for NaN and the declared value, and whether there are any."""
     missing = np.isnan(array)
     if declared is not None:
         with np.errstate(over="ignore"):
             missing |= array == array.dtype.type(declared)
-    if missing.any() and nodata is None:
-        nodata = NO_DATA
     known = np.where(missing, 0, array)
     if not np.array_equal(np.rint(known), known) or np.abs(known).max() > -NO_DATA:
         message = "holds fractions or infinite values, but a mask of classes holds whole numbers"
         raise DecodeError("unreadable", ref, message, "save it as uint8 class ids")
-    return np.where(missing, nodata or 0, known).astype(np.int64), nodata
+    return np.where(missing, NO_DATA, known).astype(np.int64), bool(missing.any())
 
 
 def number(text: object) -> float | None:

@@ -195,8 +195,7 @@ def _count(scan: Scan, raw: RawMask, mask: ImageRef) -> None:
             red, green, blue = raw.palette[value].tolist()
             colors[value] = (red, green, blue)
     scan.held.append(Held(mask, counted, colors))
-    if raw.nodata in counted:
-        scan.nodata.add(raw.nodata)
+    scan.nodata |= raw.nodata & counted.keys()
 
 
 def _histogram(values: Any) -> dict[int, int]:
