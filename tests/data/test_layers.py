@@ -10,6 +10,7 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import ReadOptions, read_dataset
 from maskwright.data.labels import read_label, read_objects
+from maskwright.data.readers import DecodeError
 
 
 def block(top, left, bottom, right, value=255):
@@ -158,3 +159,12 @@ def test_a_mask_of_another_size_is_named(tmp_path):
     dataset = read_dataset(tmp_path)
     with pytest.raises(MaskwrightError, match=r"masks/nut/0\.png is 3x3 pixels, but its image 0\.jpg is 8x6"):
         read_label(dataset, dataset.records[0], SIZE)
+
+
+def test_an_unexplained_255_is_an_error_and_not_ignored(tmp_path):
+    folders(tmp_path, NUT // 255, BOLT // 255, count=300)
+    write(tmp_path / "masks/nut/4.png", NUT)  # outside the sample of masks
+    dataset = read_dataset(tmp_path)
+    (record,) = (record for record in dataset.records if record.id == "images/4.jpg")
+    with pytest.raises(DecodeError, match="255"):
+        read_label(dataset, record, SIZE)

@@ -41,10 +41,8 @@ class _Part(NamedTuple):
 
     def mask_file(self, file: ImageRef) -> MaskFile:
         """Return one of the files, with what its values mean: 0 background, 1 the class, or `IGNORE`."""
-        values, white = self.meaning.values, self.meaning.white
-        if white not in {None, IGNORE}:
-            values = {**values, 255: 1}
-        return MaskFile(file, self.meaning.kind, tuple(sorted(values.items())))
+        meaning = self.meaning
+        return MaskFile(file, meaning.kind, tuple(sorted(meaning.values.items())), meaning.white)
 
 
 def detect(root: Path) -> str | None:
