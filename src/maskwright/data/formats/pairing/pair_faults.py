@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.records import Severity
+    from maskwright.data.formats.pairing.grouping import Group
     from maskwright.data.formats.pairing.matching import File, Match
 
 _MANY = 5
@@ -59,6 +60,16 @@ def doubt(root: Path, images: Sequence[File], masks: Sequence[File]) -> Fault:
     suffix = masks[0].path.suffix
     cure = f"name each mask after its whole image, such as {images[0].path.name}{suffix}, or remove the other images"
     return Fault("ambiguous", "error", images[0].path, message, cure)
+
+
+def doubt_of_parts(root: Path, group: Group) -> Fault:
+    """Report masks of one class that may be parts of it in their image, or not; the image is left out."""
+    image, masks = group.image, group.doubt()
+    first, second = record_id(root, image.path), " and ".join(record_id(root, file.path) for file in masks)
+    stem = naming.stem(masks[0].path.name)
+    message = f"{first} has the masks {second}; whether they belong together cannot be told, and the image is not used"
+    cure = f"keep one of them, or name masks that show parts of one class {stem}_mask_1, {stem}_mask_2, ..."
+    return Fault("ambiguous", "error", image.path, message, cure)
 
 
 def passed_over(root: Path, masks: Sequence[File]) -> list[Fault]:
