@@ -12,7 +12,7 @@ from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
 from maskwright.data.formats.folder import mask_faults, mask_words, meaningful_splits, table_for
 from maskwright.data.formats.meaning.classes import meaning_of
 from maskwright.data.formats.meaning.scan import scan_masks
-from maskwright.data.formats.meaning.tables import ClassTable, Entry
+from maskwright.data.formats.meaning.tables import Entry, table_of
 from maskwright.data.formats.pairing.naming import alike, split_word
 from maskwright.data.formats.walk import images_below, record_id
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Split
     from maskwright.data.formats.meaning.scan import Scan
+    from maskwright.data.formats.meaning.tables import ClassTable
 
 VOC_NAMES: tuple[str, ...] = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -248,7 +249,7 @@ def _voc_table(root: Path, scan: Scan) -> ClassTable | None:
     if not fits:
         return None
     entries = [Entry(value, name, colors[value]) for value, name in enumerate(VOC_NAMES)]
-    return ClassTable(root / "Pascal VOC", (*entries, Entry(255, "void", _BORDER)), numbered=True, guessed=True)
+    return table_of(root / "Pascal VOC", (*entries, Entry(255, "void", _BORDER)), numbered=True, guessed=True)
 
 
 def voc_color(value: int) -> tuple[int, int, int]:
