@@ -195,3 +195,12 @@ def test_two_masks_of_one_class_are_in_doubt_and_never_background(tmp_path, patt
     dataset, found = read(tmp_path)
     assert dataset.faults == ()
     assert [label.tolist() for label in found] == [np.array([0, 2, 1])[BOTH].tolist()] * 3
+
+
+def test_nothing_but_doubts_is_an_error(tmp_path):
+    write_images(tmp_path, range(2))
+    for number in range(2):
+        for name in ("nut/{}", "nut/{}_2", "bolt/{}"):
+            write(tmp_path / f"masks/{name.format(number)}.png", NUT)
+    with pytest.raises(MaskwrightError, match=r"masks/nut/0.png and masks/nut/0_2.png; whether they belong together"):
+        read_dataset(tmp_path)

@@ -65,7 +65,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             "masks/nut/NAME.png and masks/bolt/NAME.png beside images/NAME.jpg"
         )
     if not groups.found:
-        fault = pair_faults.doubt_of_parts(root, groups.doubts[0])
+        fault = pair_faults.doubt_of_parts(root, groups.doubts[0].image, groups.doubts[0].doubt())
         raise MaskwrightError(f"{root}: {fault.message}: {fault.cure}")
     masks = _by_name(groups)
     parts = {name: _part(name, paths, options, len(masks)) for name, paths in masks.items()}
@@ -173,7 +173,7 @@ def _unused(root: Path, groups: Groups) -> list[Fault]:
     both = (*groups.found, *groups.doubts)
     used = {file.path for group in both for file in (group.image, *group.files(), *group.doubt())}
     parts = groups.divided
-    doubts = [pair_faults.doubt_of_parts(root, group) for group in groups.doubts]
+    doubts = [pair_faults.doubt_of_parts(root, group.image, group.doubt()) for group in groups.doubts]
     return [
         *doubts,
         *pair_faults.unpaired(root, parts.images, parts.masks, used),

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.records import Severity
-    from maskwright.data.formats.pairing.grouping import Group
     from maskwright.data.formats.pairing.matching import File, Match
 
 _MANY = 5
@@ -62,9 +61,8 @@ def doubt(root: Path, images: Sequence[File], masks: Sequence[File]) -> Fault:
     return Fault("ambiguous", "error", images[0].path, message, cure)
 
 
-def doubt_of_parts(root: Path, group: Group) -> Fault:
+def doubt_of_parts(root: Path, image: File, masks: Sequence[File]) -> Fault:
     """Report masks of one class that may be parts of it in their image, or not; the image is left out."""
-    image, masks = group.image, group.doubt()
     first, second = record_id(root, image.path), " and ".join(record_id(root, file.path) for file in masks)
     stem = naming.stem(masks[0].path.name)
     message = f"{first} has the masks {second}; whether they belong together cannot be told, and the image is not used"
