@@ -32,7 +32,7 @@ class Tables(NamedTuple):
 
 
 def tables_for(root: Path, masks: list[ImageRef], options: ReadOptions) -> Tables:
-    """Find the table that the user gives, or those in the root, in the folders of masks and in their parents.
+    """Find the table that the user gives, or those in the root, in the folders of masks and above them.
 
     Raises:
         MaskwrightError: tables contradict each other, and one of them is the root's, or a folder has none.
@@ -41,9 +41,9 @@ def tables_for(root: Path, masks: list[ImageRef], options: ReadOptions) -> Table
         return Tables(read_table(options.classes), {})
     top = find_table([root])
     folders = dict.fromkeys(mask.path.parent for mask in masks)
-    below = {place for folder in folders for place in (folder, folder.parent) if root in place.parents}
-    tables = {place: find_table([place]) for place in sorted(below)}
-    found = {folder: tables.get(folder) or tables.get(folder.parent) for folder in folders}
+    above = {folder: [place for place in (folder, *folder.parents) if root in place.parents] for folder in folders}
+    tables = {place: find_table([place]) for place in sorted({place for places in above.values() for place in places})}
+    found = {folder: next(filter(None, map(tables.get, places)), None) for folder, places in above.items()}
     known = [table for table in (top, *found.values()) if table is not None]
     common, rival = (known[0] if known else None), None
     for table in known:
