@@ -201,3 +201,7 @@ def test_each_base_is_read_by_its_own_table(tmp_path):
     with pytest.raises(MaskwrightError, match="name the values differently"):
         read_dataset(tmp_path)
     assert read_dataset(tmp_path, ReadOptions(classes=tmp_path / "classes.txt")).classes.names[1] == "dog"
+    (tmp_path / "classes.txt").unlink()
+    (tmp_path / "VOC2012" / "labelmap.txt").write_text("ground\ndog\ndog\n")
+    with pytest.raises(MaskwrightError, match="dog"):
+        read_dataset(tmp_path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from maskwright.core.classes import IGNORE, Classes
+from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats.meaning.entries import Meaning, means_ignore
 from maskwright.data.formats.meaning.tables import ClassTable, find_table, read_table
@@ -87,7 +87,8 @@ def meaning_by_folder(
     """Join the classes of the tables by name; return them, and what each value means in each folder.
 
     Raises:
-        MaskwrightError: the masks hold colours, or the options map values, which differ from folder to folder.
+        MaskwrightError: the masks hold colours, the options map values, which differ from folder to folder, or a table
+            gives two classes one name.
     """
     first, second = list(tables.values())[:2]
     if scan.colored or options.map:
@@ -96,6 +97,8 @@ def meaning_by_folder(
             f"tables such as {first.path} and {second.path} name the values differently, and {why}: give one table for "
             "all masks as `read.classes`"
         )
+    for table in tables.values():
+        require_distinct([entry.name for entry in table.entries if not means_ignore(entry.name)], table.path)
     entries = [entry for table in tables.values() for entry in table.entries if entry.id >= 0]
     names = dict.fromkeys(entry.name for entry in sorted(entries, key=lambda entry: entry.id))
     kept = [name for name in names if not means_ignore(name)]
