@@ -146,3 +146,18 @@ def test_alpha_takes_two_names(tmp_path):
     table.write_text("nut\n")
     with pytest.raises(MaskwrightError, match="names 1 classes, but alpha shows 2"):
         read_dataset(tmp_path, ReadOptions(format="alpha", classes=table))
+
+
+def test_one_value_with_two_names_is_refused(tmp_path):
+    nnunet(tmp_path, labels={"background": 0, "a": 1, "b": 1})
+    with pytest.raises(MaskwrightError, match="gives id 1 to 'a' and 'b': change one"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("color", "what"), [([1, 1, 1], "id 1 to 'nut' and 'bolt'"), ([9, 0, 0], r"the colour \(9, 0, 0\) to 'nut' and")]
+)
+def test_supervisely_with_one_color_for_two_classes_is_refused(tmp_path, color, what):
+    supervisely(tmp_path, np.zeros((*SIZE, 3), np.uint8), {"nut": color, "bolt": color})
+    with pytest.raises(MaskwrightError, match=what):
+        read_dataset(tmp_path)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from tests.data.layouts import labels, palette_mask, photo, write
+from tests.data.layouts import SIZE, labels, palette_mask, photo, write
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
@@ -184,3 +184,24 @@ def test_a_mask_of_0_and_255_among_those_of_pascal_voc_is_a_fault(tmp_path):
     assert read_label(dataset, dataset.records[0], (24, 24)).max() == 1
     with pytest.raises(DecodeError, match="holds only 0 and 255"):
         read_label(dataset, dataset.records[5], (24, 24))
+
+
+def test_each_base_is_read_by_its_own_table(tmp_path):
+    for year, names in (("VOC2007", ("ground", "cat", "dog")), ("VOC2012", ("ground", "dog", "cat"))):
+        for place in ("a", "cam/b"):
+            photo(tmp_path / year / "JPEGImages" / f"{place}.jpg")
+            write(tmp_path / year / "SegmentationClass" / f"{place}.png", labels([0, 1, 2]))
+        (tmp_path / year / "labelmap.txt").write_text("\n".join(names) + "\n")
+    dataset = read_dataset(tmp_path)
+    assert (dataset.format, dataset.classes.names, len(dataset.records)) == ("voc", ("ground", "cat", "dog"), 4)
+    for record in dataset.records:
+        order = [0, 1, 2] if "VOC2007" in record.id else [0, 2, 1]
+        assert read_label(dataset, record, SIZE).tolist() == np.array(order)[labels([0, 1, 2])].tolist()
+    (tmp_path / "classes.txt").write_text("ground\ndog\ncat\n")
+    with pytest.raises(MaskwrightError, match="name the values differently"):
+        read_dataset(tmp_path)
+    assert read_dataset(tmp_path, ReadOptions(classes=tmp_path / "classes.txt")).classes.names[1] == "dog"
+    (tmp_path / "classes.txt").unlink()
+    (tmp_path / "VOC2012" / "labelmap.txt").write_text("ground\ndog\ndog\n")
+    with pytest.raises(MaskwrightError, match="dog"):
+        read_dataset(tmp_path)

@@ -10,6 +10,7 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import ReadOptions, read_dataset
 from maskwright.data.labels import read_label, read_objects
+from maskwright.data.readers import DecodeError
 
 
 def block(top, left, bottom, right, value=255):
@@ -158,3 +159,48 @@ def test_a_mask_of_another_size_is_named(tmp_path):
     dataset = read_dataset(tmp_path)
     with pytest.raises(MaskwrightError, match=r"masks/nut/0\.png is 3x3 pixels, but its image 0\.jpg is 8x6"):
         read_label(dataset, dataset.records[0], SIZE)
+
+
+def test_an_unexplained_255_is_an_error_and_not_ignored(tmp_path):
+    folders(tmp_path, NUT // 255, BOLT // 255, count=300)
+    write(tmp_path / "masks/nut/4.png", NUT)  # outside the sample of masks
+    dataset = read_dataset(tmp_path)
+    (record,) = (record for record in dataset.records if record.id == "images/4.jpg")
+    with pytest.raises(DecodeError, match="255"):
+        read_label(dataset, record, SIZE)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "first", "second", "parts"),
+    [
+        ("masks/{c}/{n}.png", "masks/nut/0_left.png", "masks/nut/0_right.png", "masks/nut/0_left_mask_{}.png"),
+        ("masks/{c}/{n}.png", "masks/nut/0.png", "masks/nut/0_2.png", "masks/nut/0_mask_{}.png"),
+        ("masks/{n}_{c}.png", "masks/0_nut.png", "masks/0_nut_2.png", "masks/0_nut_mask_{}.png"),
+    ],
+)
+def test_two_masks_of_one_class_are_in_doubt_and_never_background(tmp_path, pattern, first, second, parts):
+    write_images(tmp_path, range(3))
+    for number in range(3):
+        for shown, word in ((NUT, "nut"), (BOLT, "bolt")):
+            write(tmp_path / pattern.format(n=number, c=word), shown)
+    (tmp_path / pattern.format(n=0, c="nut")).unlink()
+    write(tmp_path / first, block(0, 0, 2, 2))
+    write(tmp_path / second, block(0, 2, 2, 4))
+    dataset, found = read(tmp_path)
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity, fault.path.name, len(found)) == ("ambiguous", "error", "0.jpg", 2)
+    for number, path in enumerate((first, second), start=1):
+        assert parts.format(number).rpartition("/")[2][:-4] in fault.cure
+        (tmp_path / path).rename(tmp_path / parts.format(number))
+    dataset, found = read(tmp_path)
+    assert dataset.faults == ()
+    assert [label.tolist() for label in found] == [np.array([0, 2, 1])[BOTH].tolist()] * 3
+
+
+def test_nothing_but_doubts_is_an_error(tmp_path):
+    write_images(tmp_path, range(2))
+    for number in range(2):
+        for name in ("nut/{}", "nut/{}_2", "bolt/{}"):
+            write(tmp_path / f"masks/{name.format(number)}.png", NUT)
+    with pytest.raises(MaskwrightError, match=r"masks/nut/0.png and masks/nut/0_2.png; whether they belong together"):
+        read_dataset(tmp_path)

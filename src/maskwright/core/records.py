@@ -95,12 +95,14 @@ class MaskFile:
             (measured numbers, NaN where unknown).
         values: (value, class index or `IGNORE`) of this file where they are its own, instead of
             `Dataset.value_to_index`.
+        white: stands for `Dataset.white` beside `values`.
         alpha: the values are those of the alpha channel.
     """
 
     file: ImageRef
     kind: Literal["index", "color", "instance", "values"]
     values: tuple[tuple[int, int], ...] | None = None
+    white: int | None = IGNORE
     alpha: bool = False
 
     @property

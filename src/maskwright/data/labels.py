@@ -147,7 +147,7 @@ def _from_mask(dataset: Dataset, annotation: MaskFile, raw: RawMask) -> NDArray[
             labels[ids == value] = index
         return labels
     if annotation.values is not None:
-        return from_values(annotation.file, raw, dict(annotation.values), dataset.white)
+        return from_values(annotation.file, raw, dict(annotation.values), annotation.white)
     require_palette(annotation.file, raw, dataset.palette)
     return from_values(annotation.file, raw, dataset.value_to_index, dataset.white)
 

@@ -99,7 +99,13 @@ def dataset_of(root: Path, pairs: Sequence[ImagePair], options: ReadOptions, lay
         coded, faults = mask_words(meaning, scan), (*layout.faults, *mask_faults(meaning, scan))
     splits = meaningful_splits(pair.split for pair in pairs)
     records = tuple(
-        Record(pair.id, pair.image, pair.annotation(meaning.kind, values), pair.split if splits else None, pair.group)
+        Record(
+            pair.id,
+            pair.image,
+            pair.annotation(meaning.kind, values, meaning.white),
+            pair.split if splits else None,
+            pair.group,
+        )
         for pair in sorted(pairs, key=lambda pair: pair.id)
     )
     dataset = Dataset(

@@ -41,10 +41,8 @@ class _Part(NamedTuple):
 
     def mask_file(self, file: ImageRef) -> MaskFile:
         """Return one of the files, with what its values mean: 0 background, 1 the class, or `IGNORE`."""
-        values, white = self.meaning.values, self.meaning.white
-        if white not in {None, IGNORE}:
-            values = {**values, 255: 1}
-        return MaskFile(file, self.meaning.kind, tuple(sorted(values.items())))
+        meaning = self.meaning
+        return MaskFile(file, meaning.kind, tuple(sorted(meaning.values.items())), meaning.white)
 
 
 def detect(root: Path) -> str | None:
@@ -66,13 +64,19 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             f"{root} holds no image with several mask files: put them into a folder for each class, such as "
             "masks/nut/NAME.png and masks/bolt/NAME.png beside images/NAME.jpg"
         )
+    if not groups.found:
+        fault = pair_faults.doubt_of_parts(root, groups.doubts[0].image, groups.doubts[0].doubt())
+        raise MaskwrightError(f"{root}: {fault.message}: {fault.cure}")
     masks = _by_name(groups)
     parts = {name: _part(name, paths, options, len(masks)) for name, paths in masks.items()}
     classes, indices = _classes(root, groups, options)
     pairs, list_faults = with_lists(root, files, _pairs(root, groups))
     splits = meaningful_splits(pair.split for pair in pairs)
     names = {
-        mask.path: name if groups.classes else "object" for group in groups.found for name, mask in group.masks.items()
+        mask.path: name if groups.classes else "object"
+        for group in groups.found
+        for name, files in group.masks.items()
+        for mask in files
     }
 
     def annotation(pair: ImagePair) -> MaskLayers:
@@ -96,8 +100,9 @@ def _by_name(groups: Groups) -> dict[str, list[ImageRef]]:
     """Return the mask files of each class; objects are all of one."""
     masks: dict[str, list[ImageRef]] = {}
     for group in groups.found:
-        for name, mask in group.masks.items():
-            masks.setdefault(name if groups.classes else "object", []).append(ImageRef(mask.path))
+        for name, files in group.masks.items():
+            refs = [ImageRef(mask.path) for mask in files]
+            masks.setdefault(name if groups.classes else "object", []).extend(refs)
     return dict(sorted(masks.items()))
 
 
@@ -135,7 +140,7 @@ def _colors(parts: Iterable[_Part]) -> dict[tuple[int, int, int], int]:
 def _classes(root: Path, groups: Groups, options: ReadOptions) -> tuple[Classes, dict[str, int]]:
     """Return the classes, background first, and the index of each name that folders or files have."""
     names = sorted({name for group in groups.found for name in group.masks}) if groups.classes else ["object"]
-    table = table_for(root, [ImageRef(mask.path) for mask in groups.found[0].masks.values()], options)
+    table = table_for(root, [ImageRef(mask.path) for mask in groups.found[0].files()], options)
     listed = [entry.name for entry in table.entries] if table is not None else []
     shown = [name for name in names if not means_ignore(name) and alike(name) != "background"]
     known = {alike(name): name for name in listed}
@@ -156,22 +161,28 @@ def _classes(root: Path, groups: Groups, options: ReadOptions) -> tuple[Classes,
 
 def _pairs(root: Path, groups: Groups) -> list[ImagePair]:
     pairs = []
-    for image, masks in groups.found:
-        first, *more = (ImageRef(mask.path) for _, mask in sorted(masks.items()))
-        split = image.place.split or next(iter(masks.values())).place.split
+    for group in groups.found:
+        image, files = group.image, [mask for _, masks in sorted(group.masks.items()) for mask in masks]
+        first, *more = (ImageRef(mask.path) for mask in files)
+        split = image.place.split or files[0].place.split
         pairs.append(ImagePair(record_id(root, image.path), ImageRef(image.path), first, split, more=tuple(more)))
     return pairs
 
 
 def _unused(root: Path, groups: Groups) -> list[Fault]:
-    used = {mask.path for group in groups.found for mask in group.masks.values()}
-    used |= {group.image.path for group in groups.found}
+    both = (*groups.found, *groups.doubts)
+    used = {file.path for group in both for file in (group.image, *group.files(), *group.doubt())}
     parts = groups.divided
-    return [*pair_faults.unpaired(root, parts.images, parts.masks, used), *pair_faults.unread(root, parts.others)]
+    doubts = [pair_faults.doubt_of_parts(root, group.image, group.doubt()) for group in groups.doubts]
+    return [
+        *doubts,
+        *pair_faults.unpaired(root, parts.images, parts.masks, used),
+        *pair_faults.unread(root, parts.others),
+    ]
 
 
 def _layout(groups: Groups, names: Iterable[str]) -> str:
     if not groups.classes:
-        files = sum(len(group.masks) for group in groups.found)
+        files = sum(len(group.files()) for group in groups.found)
         return f"{len(groups.found)} images with {files} mask files: each file is one object"
     return f"a mask file for each class of an image: {', '.join(names)}"

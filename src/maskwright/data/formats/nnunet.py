@@ -13,7 +13,7 @@ from maskwright.core.files import read_text
 from maskwright.core.records import Dataset, Fault, ImageRef
 from maskwright.core.text import listing, plural
 from maskwright.data.formats.folder import Layout, dataset_of
-from maskwright.data.formats.meaning.tables import ClassTable, Entry
+from maskwright.data.formats.meaning.tables import Entry, table_of
 from maskwright.data.formats.pairing.stacks import ImagePair
 from maskwright.data.formats.walk import images_below, record_id
 from maskwright.data.readers import DecodeError, read_image
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Split
+    from maskwright.data.formats.meaning.tables import ClassTable
 
 _CASE = re.compile(r"(.+)_(\d{4})")
 _PARTS: dict[str, Split] = {"Tr": "train", "Ts": "test"}
@@ -99,7 +100,7 @@ def _table(path: Path, about: dict[str, Any]) -> ClassTable | None:
                 "one name for each value of the label files in a table, and give it as `read.classes`"
             )
         entries.append(Entry(int(number), name))
-    return ClassTable(path, tuple(sorted(entries, key=lambda entry: entry.id)), numbered=True)
+    return table_of(path, entries, numbered=True)
 
 
 def _part(root: Path, part: str, split: Split) -> tuple[list[ImagePair], list[Fault]]:

@@ -9,7 +9,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Dataset, Fault, ImageRef
 from maskwright.data.formats.folder import Layout, dataset_of
-from maskwright.data.formats.meaning.tables import ClassTable, Entry
+from maskwright.data.formats.meaning.tables import Entry, table_of
 from maskwright.data.formats.pairing import naming, pair_faults
 from maskwright.data.formats.pairing.matching import File, matched
 from maskwright.data.formats.pairing.stacks import ImagePair
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
+    from maskwright.data.formats.meaning.tables import ClassTable
 
 _MASKS = "masks_machine"
 _COLORS = "obj_class_to_machine_color.json"
@@ -102,12 +103,12 @@ def _table(root: Path) -> ClassTable:
             listed = [Entry(color[0], name) for name, color in colors.items()]
         else:
             shades = [("background", (0, 0, 0)), *((name, color) for name, color in colors.items() if any(color))]
-            entries = tuple(Entry(place, name, color) for place, (name, color) in enumerate(shades))
-            return ClassTable(root / _COLORS, entries, numbered=False)
+            entries = (Entry(place, name, color) for place, (name, color) in enumerate(shades))
+            return table_of(root / _COLORS, entries, numbered=False)
         source = root / _COLORS
     else:
         source = root / "meta.json"
         titles = [str(entry.get("title")) for entry in _json(source)["classes"]]
         listed = [Entry(number, title) for number, title in enumerate(titles, start=1)]
     ground = () if any(entry.id == 0 for entry in listed) else (Entry(0, "background"),)
-    return ClassTable(source, (*ground, *sorted(listed, key=lambda entry: entry.id)), numbered=True)
+    return table_of(source, (*ground, *listed), numbered=True)

@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, NamedTuple
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
-from maskwright.data.formats.folder import mask_faults, mask_words, meaningful_splits, table_for
+from maskwright.data.formats.folder import mask_faults, mask_words, meaningful_splits
 from maskwright.data.formats.meaning.classes import meaning_of
+from maskwright.data.formats.meaning.own_tables import meaning_by_folder, tables_for
 from maskwright.data.formats.meaning.scan import scan_masks
-from maskwright.data.formats.meaning.tables import ClassTable, Entry
+from maskwright.data.formats.meaning.tables import Entry, table_of
 from maskwright.data.formats.pairing.naming import alike, split_word
 from maskwright.data.formats.walk import images_below, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Split
     from maskwright.data.formats.meaning.scan import Scan
+    from maskwright.data.formats.meaning.tables import ClassTable
 
 VOC_NAMES: tuple[str, ...] = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -68,15 +70,18 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         raise _nothing_found(root, bases)
     masks = [ImageRef(base.masks[name]) for base, name in found]
     scan = scan_masks(masks)
-    tables = (table_for(folder, masks, options) for folder in dict.fromkeys((root, *(base.folder for base in bases))))
-    table = next((table for table in tables if table is not None), None) or _voc_table(root, scan)
-    meaning = meaning_of(table, scan, options, masks[0].path.parent, instances=False)
+    table, own = tables_for(root, masks, options)
+    values: Mapping[Path, tuple[tuple[int, int], ...]] = {}
+    if own:
+        meaning, values = meaning_by_folder(own, scan, options)
+    else:
+        meaning = meaning_of(table or _voc_table(root, scan), scan, options, masks[0].path.parent, instances=False)
     splits = meaningful_splits(base.listed[name] for base, name in found)
     records = [
         Record(
             record_id(root, base.images[name]),
             ImageRef(base.images[name]),
-            MaskFile(mask, meaning.kind),
+            MaskFile(mask, meaning.kind, values.get(mask.path.parent), meaning.white),
             base.listed[name] if splits else None,
         )
         for (base, name), mask in zip(found, masks, strict=True)
@@ -248,7 +253,7 @@ def _voc_table(root: Path, scan: Scan) -> ClassTable | None:
     if not fits:
         return None
     entries = [Entry(value, name, colors[value]) for value, name in enumerate(VOC_NAMES)]
-    return ClassTable(root / "Pascal VOC", (*entries, Entry(255, "void", _BORDER)), numbered=True, guessed=True)
+    return table_of(root / "Pascal VOC", (*entries, Entry(255, "void", _BORDER)), numbered=True, guessed=True)
 
 
 def voc_color(value: int) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from maskwright.core.classes import IGNORE, Classes
+from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats.meaning.entries import Meaning, means_ignore
 from maskwright.data.formats.meaning.tables import ClassTable, find_table, read_table
@@ -32,7 +32,7 @@ class Tables(NamedTuple):
 
 
 def tables_for(root: Path, masks: list[ImageRef], options: ReadOptions) -> Tables:
-    """Find the table that the user gives, or those in the root, in the folders of masks and in their parents.
+    """Find the table that the user gives, or those in the root, in the folders of masks and above them.
 
     Raises:
         MaskwrightError: tables contradict each other, and one of them is the root's, or a folder has none.
@@ -41,9 +41,9 @@ def tables_for(root: Path, masks: list[ImageRef], options: ReadOptions) -> Table
         return Tables(read_table(options.classes), {})
     top = find_table([root])
     folders = dict.fromkeys(mask.path.parent for mask in masks)
-    below = {place for folder in folders for place in (folder, folder.parent) if root in place.parents}
-    tables = {place: find_table([place]) for place in sorted(below)}
-    found = {folder: tables.get(folder) or tables.get(folder.parent) for folder in folders}
+    above = {folder: [place for place in (folder, *folder.parents) if root in place.parents] for folder in folders}
+    tables = {place: find_table([place]) for place in sorted({place for places in above.values() for place in places})}
+    found = {folder: next(filter(None, map(tables.get, places)), None) for folder, places in above.items()}
     known = [table for table in (top, *found.values()) if table is not None]
     common, rival = (known[0] if known else None), None
     for table in known:
@@ -87,7 +87,8 @@ def meaning_by_folder(
     """Join the classes of the tables by name; return them, and what each value means in each folder.
 
     Raises:
-        MaskwrightError: the masks hold colours, or the options map values, which differ from folder to folder.
+        MaskwrightError: the masks hold colours, the options map values, which differ from folder to folder, or a table
+            gives two classes one name.
     """
     first, second = list(tables.values())[:2]
     if scan.colored or options.map:
@@ -96,6 +97,8 @@ def meaning_by_folder(
             f"tables such as {first.path} and {second.path} name the values differently, and {why}: give one table for "
             "all masks as `read.classes`"
         )
+    for table in tables.values():
+        require_distinct([entry.name for entry in table.entries if not means_ignore(entry.name)], table.path)
     entries = [entry for table in tables.values() for entry in table.entries if entry.id >= 0]
     names = dict.fromkeys(entry.name for entry in sorted(entries, key=lambda entry: entry.id))
     kept = [name for name in names if not means_ignore(name)]

@@ -106,8 +106,18 @@ def _table(path: Path, rows: list[Row]) -> ClassTable:
         Entry(place if number is None else number, name.strip().strip("'\""), color)
         for place, (number, name, color) in enumerate(rows, start=first)
     ]
-    _require_distinct(path, entries)
-    return ClassTable(path, tuple(sorted(entries, key=lambda entry: entry.id)), numbered)
+    return table_of(path, entries, numbered=numbered)
+
+
+def table_of(path: Path, entries: Iterable[Entry], *, numbered: bool, guessed: bool = False) -> ClassTable:
+    """Make a table of entries in any order.
+
+    Raises:
+        MaskwrightError: two entries have one id or colour, or a colour is too high.
+    """
+    ordered = sorted(entries, key=lambda entry: entry.id)
+    _require_distinct(path, ordered)
+    return ClassTable(path, tuple(ordered), numbered, guessed)
 
 
 def _require_distinct(path: Path, entries: list[Entry]) -> None:

@@ -162,7 +162,7 @@ def _single(images: list[File], masks: list[File]) -> list[Match]:
 
 def _pairs(images: list[File], masks: list[File]) -> Iterator[Match]:
     """Pair one image with its only mask or its numbered masks, or several with masks of the same names."""
-    if len(images) == 1 and (len(masks) == 1 or _are_numbered(masks)):
+    if len(images) == 1 and (len(masks) == 1 or are_numbered(masks)):
         yield Match(images[0], tuple(sorted(masks, key=_number)))
         return
     by_name = {mask.path.name: mask for mask in masks}
@@ -175,7 +175,7 @@ def _number(mask: File) -> tuple[str, int]:
     return naming.first_number(naming.stem(mask.path.name))
 
 
-def _are_numbered(masks: list[File]) -> bool:
+def are_numbered(masks: list[File]) -> bool:
     """Tell whether masks differ in a number after the word for a mask: a_mask, a_mask_1, a_mask_2."""
     names = [naming.stem(mask.path.name) for mask in masks]
     numbered = [name for name in names if naming.numbered_owners(name)]

@@ -61,6 +61,15 @@ def doubt(root: Path, images: Sequence[File], masks: Sequence[File]) -> Fault:
     return Fault("ambiguous", "error", images[0].path, message, cure)
 
 
+def doubt_of_parts(root: Path, image: File, masks: Sequence[File]) -> Fault:
+    """Report masks of one class that may be parts of it in their image, or not; the image is left out."""
+    first, second = record_id(root, image.path), " and ".join(record_id(root, file.path) for file in masks)
+    stem = naming.stem(masks[0].path.name)
+    message = f"{first} has the masks {second}; whether they belong together cannot be told, and the image is not used"
+    cure = f"keep one of them, or name masks that show parts of one class {stem}_mask_1, {stem}_mask_2, ..."
+    return Fault("ambiguous", "error", image.path, message, cure)
+
+
 def passed_over(root: Path, masks: Sequence[File]) -> list[Fault]:
     """Tell which folders of masks are not used because another folder has masks of the same images."""
     cure = "if these are the masks that you mean, move the other folder away"

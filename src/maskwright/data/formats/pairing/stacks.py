@@ -38,15 +38,17 @@ class ImagePair(NamedTuple):
         self,
         kind: Literal["index", "color", "instance", "values"],
         values: Mapping[Path, tuple[tuple[int, int], ...]],
+        white: int | None,
     ) -> Annotation:
         """Return the mask file, or all mask files in layers.
 
         Args:
             kind: how to read them.
             values: what values mean, by folder, where that differs.
+            white: what 255 means beside `values`.
         """
         masks = (self.mask, *self.more)
-        first, *more = (MaskFile(mask, kind, values.get(mask.path.parent)) for mask in masks)
+        first, *more = (MaskFile(mask, kind, values.get(mask.path.parent), white) for mask in masks)
         return MaskLayers(tuple(map(MaskLayer, (first, *more)))) if more else first
 
 
