@@ -35,7 +35,12 @@ _BOX_NUMBERS = 4
 
 def detect(root: Path) -> str | None:
     """Find images that have a text file of outlines where YOLO expects it."""
-    layout = find_layout(root, None)
+    try:
+        layout = find_layout(root, None)
+    except MaskwrightError:
+        if folder.detect(root) is None:
+            raise
+        return None  # The damaged file need not be YOLO's, and there are masks to read.
     if layout is None:
         return None
     longest = _longest_line([layout.labels[image] for image in sorted(layout.images)])
