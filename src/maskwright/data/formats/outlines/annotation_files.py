@@ -34,7 +34,7 @@ def few(root: Path, suffix: str) -> list[Path]:
 
 
 def holds(path: Path, words: Iterable[str]) -> bool:
-    """Tell whether a text file holds all these words; it is searched and not parsed. One that cannot be opened does not."""
+    """Tell whether a text file holds all these words; searched, not parsed. One that cannot be opened does not."""
     try:
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
             encoding = _UTF16.get(content[:2], "utf-8")
