@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -602,3 +603,14 @@ def test_a_folder_named_like_a_yaml_file_is_one(tmp_path):
     pairs(tmp_path, [0, 1])
     (tmp_path / "x.yaml").mkdir()
     assert len(read_dataset(tmp_path).records) == 3
+
+
+def test_a_folder_is_listed_once_a_read_and_anew_in_the_next(tmp_path, monkeypatch):
+    pairs(tmp_path, [0, 1])
+    listed = []
+    walk = import_module("maskwright.data.formats.walk")
+    monkeypatch.setattr(walk, "_walk", lambda root, above, found=walk._walk: listed.append(root) or found(root, above))
+    assert len(read_dataset(tmp_path).records) == 3
+    assert listed.count(tmp_path) == 1
+    pairs(tmp_path, [0, 1], count=4)
+    assert len(read_dataset(tmp_path).records) == 4
