@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -168,8 +169,13 @@ def _label_files(images: Iterable[Path]) -> dict[Path, Path]:
 
 def _label_path(image: Path) -> Path:
     """Return where YOLO keeps the labels of an image: the last `images` folder of its path becomes `labels`."""
-    parts = list(image.with_suffix(".txt").parts)
-    for place in range(len(parts) - 2, -1, -1):
+    return _label_folder(image.parent) / f"{image.stem}.txt"
+
+
+@lru_cache(maxsize=4096)  # A data set has few folders and many files.
+def _label_folder(folder: Path) -> Path:
+    parts = list(folder.parts)
+    for place in range(len(parts) - 1, -1, -1):
         if parts[place] == "images":
             parts[place] = "labels"
             break
