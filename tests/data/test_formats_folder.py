@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -567,3 +568,49 @@ def test_an_image_and_its_mask_share_a_key(stem, split):
 def test_labels_know_the_size_they_must_have(tmp_path):
     dataset = read_dataset(pairs(tmp_path, [0, 1]))
     assert read_label(dataset, dataset.records[0], SIZE).shape == SIZE
+
+
+@pytest.mark.parametrize("name", ["data.yaml", "metadata.csv", "notes.json", "notes.xml", "split.json"])
+def test_a_link_to_nothing_stops_no_set(tmp_path, name):
+    pairs(tmp_path, [0, 1])
+    (tmp_path / name).symlink_to("moved away")
+    dataset = read_dataset(tmp_path)
+    assert (dataset.format, len(dataset.records)) == ("folder", 3)
+    told = [fault.path.name for fault in dataset.faults if fault.path.name == name]
+    assert told == ([name] if name in {"metadata.csv", "split.json"} else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("notes.yaml", "names: [a]\ndate: 2024-13-45\n"),
+        ("notes.yaml", "names: " + "[" * 5000),
+        ("split.json", "[" * 200_000),
+        ("split.json", "{"),
+        ("metadata.csv", 'train "' + "x" * 200_000),
+    ],
+)
+def test_a_damaged_file_of_another_kind_stops_no_set(tmp_path, name, text):
+    pairs(tmp_path, [0, 1])
+    (tmp_path / name).write_text(text)
+    dataset = read_dataset(tmp_path)
+    assert (dataset.format, len(dataset.records)) == ("folder", 3)
+    told = [fault.path.name for fault in dataset.faults if "cannot be read" in fault.message]
+    assert told == ([] if name == "notes.yaml" else [name])
+
+
+def test_a_folder_named_like_a_yaml_file_is_one(tmp_path):
+    pairs(tmp_path, [0, 1])
+    (tmp_path / "x.yaml").mkdir()
+    assert len(read_dataset(tmp_path).records) == 3
+
+
+def test_a_folder_is_listed_once_a_read_and_anew_in_the_next(tmp_path, monkeypatch):
+    pairs(tmp_path, [0, 1])
+    listed = []
+    walk = import_module("maskwright.data.formats.walk")
+    monkeypatch.setattr(walk, "_walk", lambda root, above, found=walk._walk: listed.append(root) or found(root, above))
+    assert len(read_dataset(tmp_path).records) == 3
+    assert listed.count(tmp_path) == 1
+    pairs(tmp_path, [0, 1], count=4)
+    assert len(read_dataset(tmp_path).records) == 4

@@ -11,6 +11,7 @@ from tests.data.layouts import labels, photo, write
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import ReadOptions, read_dataset
+from maskwright.data.formats.outlines import drawn_shapes
 from maskwright.data.labels import read_objects, read_pair
 
 if TYPE_CHECKING:
@@ -142,6 +143,13 @@ def test_boxes(tmp_path):
         for number in range(2):
             write(tmp_path / "b" / "masks" / split / f"{split}{number}.png", labels([0, 1], SIZE))
     assert read_dataset(tmp_path / "b").format == "folder"
+
+
+def test_the_size_of_an_image_is_read_once_for_all_its_boxes(tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(drawn_shapes, "_size_of", lambda image: opened.append(image.name) or SIZE)
+    read_dataset(make(tmp_path, LEFT + "0 0.5 0.5 0.2 0.2\n" * 3))
+    assert sorted(opened) == ["train0.jpg", "train1.jpg", "val0.jpg", "val1.jpg"]
 
 
 def test_flat_outlines_are_ignored_in_their_boxes(tmp_path):

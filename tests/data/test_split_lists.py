@@ -107,5 +107,5 @@ def test_folders_that_tell_the_split_come_first(tmp_path):
     "text", ["name,price\na,3\n", "", "split\ntrain\nval\n", "id,split,set\n00,train,val\n01,val,train\n"]
 )
 def test_other_tables_mean_nothing(tmp_path, text):
-    dataset = write_lists(tmp_path, {"data.csv": text, "split.json": "{]"})
+    dataset = write_lists(tmp_path, {"data.csv": text, "split.json": "[]"})
     assert (splits(dataset), dataset.faults) == (dict.fromkeys(NAMES), ())

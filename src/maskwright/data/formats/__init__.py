@@ -27,7 +27,7 @@ from maskwright.data.formats import (
 from maskwright.data.formats.options import Format
 from maskwright.data.formats.pairing.pairs import find_pairs, not_masks
 from maskwright.data.formats.reading import with_reading
-from maskwright.data.formats.walk import is_image, walk
+from maskwright.data.formats.walk import is_image, walk, walking_once
 
 if TYPE_CHECKING:
     from maskwright.core.records import Dataset
@@ -73,14 +73,13 @@ def read_dataset(root: Path | str, options: ReadOptions | None = None) -> Datase
         MaskwrightError: the path is missing or empty, no format fits, or the data of the format that fits is damaged.
     """
     root, options = existing(Path(root)), options or ReadOptions()
-    if options.format is not None:
-        if options.format not in FORMATS:
-            raise unknown_name("format", options.format, FORMATS)
-        return _read(options.format, root, options)
-    for name, entry in FORMATS.items():
-        if entry.detect(root) is not None:
-            return _read(name, root, options)
-    raise _nothing_fits(root)
+    if options.format is not None and options.format not in FORMATS:
+        raise unknown_name("format", options.format, FORMATS)
+    with walking_once():
+        name = options.format or next((name for name, entry in FORMATS.items() if entry.detect(root) is not None), None)
+        if name is None:
+            raise _nothing_fits(root)
+        return _read(name, root, options)
 
 
 def _read(name: str, root: Path, options: ReadOptions) -> Dataset:

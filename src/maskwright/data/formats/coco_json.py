@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import listing, plural
-from maskwright.data.formats.outlines.annotation_files import parsed
 from maskwright.data.formats.outlines.shapes import Box, Drawing, Ring, box_around, ring, ring_area
 from maskwright.ops import rle as rle_codes
 
@@ -57,7 +57,7 @@ def load(path: Path, *, keep_crowds: bool = False) -> CocoAnnotations:
     Raises:
         MaskwrightError: the file is not JSON, lacks a key, or holds boxes only.
     """
-    data = parsed(path)
+    data = parsed_json(path)
     try:
         images = [CocoImage(_key(entry["id"]), str(entry["file_name"]), _size(entry)) for entry in data["images"]]
         categories = {_number(entry["id"]): str(entry["name"]) for entry in data["categories"]}

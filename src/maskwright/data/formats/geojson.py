@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import plural
-from maskwright.data.formats.outlines.annotation_files import below, masks_pair, parsed, some, unreadable
+from maskwright.data.formats.outlines.annotation_files import below, masks_pair, some, unreadable
 from maskwright.data.formats.outlines.drawn import class_list, dataset_of
 from maskwright.data.formats.outlines.located import Images, Search, split_of
 from maskwright.data.formats.outlines.map_place import in_pixels
@@ -50,7 +51,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     faults: list[Fault] = []
     for path in _files(root):
         try:
-            document = parsed(path)
+            document = parsed_json(path)
             features = _features(path, document)
             image = search.one(search.images.like(path), path, f"an image called {path.stem}")
             if image is not None:

@@ -12,10 +12,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import plural
-from maskwright.data.formats.outlines.annotation_files import below, masks_pair, parsed, some, unreadable
+from maskwright.data.formats.outlines.annotation_files import below, masks_pair, some, unreadable
 from maskwright.data.formats.outlines.bitmaps import from_picture, pasted
 from maskwright.data.formats.outlines.drawn import class_list, dataset_of
 from maskwright.data.formats.outlines.located import Images, Search, plain, split_of
@@ -53,7 +54,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     others: list[Path] = []
     for path in files:
         try:
-            document = parsed(path)
+            document = parsed_json(path)
             if not isinstance(document, dict) or not isinstance(document.get("shapes"), list):
                 others.append(path)
                 continue

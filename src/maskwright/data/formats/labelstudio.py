@@ -11,10 +11,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 
+from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import listing, plural
-from maskwright.data.formats.outlines.annotation_files import few, holds, parsed
+from maskwright.data.formats.outlines.annotation_files import few, holds
 from maskwright.data.formats.outlines.bitmaps import pasted
 from maskwright.data.formats.outlines.drawn import class_list, dataset_of
 from maskwright.data.formats.outlines.located import Images, Search, plain, split_of
@@ -79,7 +80,7 @@ def _json_files(root: Path) -> list[Path]:
 
 
 def _tasks(path: Path) -> list[dict[str, Any]]:
-    tasks = parsed(path)
+    tasks = parsed_json(path)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) and "data" in task for task in tasks):
         raise MaskwrightError(f"{path} is not a list of tasks: export the project as JSON")
     return tasks

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import glob
-import json
 import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.files import read_text
 from maskwright.core.records import Dataset, Fault, ImageRef
 from maskwright.core.text import listing, plural
 from maskwright.data.formats.folder import Layout, dataset_of
@@ -77,10 +76,7 @@ def _about(path: Path) -> dict[str, Any]:
     """Read dataset.json; without one, nothing is known."""
     if not path.is_file():
         return {}
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise MaskwrightError(f"{path} cannot be read as JSON: {error}") from None
+    content = parsed_json(path)
     if not isinstance(content, dict):
         raise MaskwrightError(f"{path} holds no object of settings: write it as nnU-Net does, or remove it")
     return content

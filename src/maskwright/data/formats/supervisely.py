@@ -9,9 +9,10 @@ import base64
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import plural
-from maskwright.data.formats.outlines.annotation_files import below, masks_pair, parsed, some, unreadable
+from maskwright.data.formats.outlines.annotation_files import below, masks_pair, some, unreadable
 from maskwright.data.formats.outlines.bitmaps import from_picture, pasted
 from maskwright.data.formats.outlines.drawn import class_list, dataset_of
 from maskwright.data.formats.outlines.located import Images, Search, split_of
@@ -48,7 +49,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     faults: list[Fault] = []
     for path in files:
         try:
-            document = parsed(path)
+            document = parsed_json(path)
             image = search.one(_images(search.images, path), path, path.stem)
             if image is not None:
                 drawn.append(_drawn(image, path, document, split_of(root, image)))
@@ -74,7 +75,7 @@ def _class_names(root: Path) -> list[str]:
     if path is None:
         return []
     try:
-        return [str(entry["title"]) for entry in parsed(path)["classes"]]
+        return [str(entry["title"]) for entry in parsed_json(path)["classes"]]
     except (KeyError, TypeError) as error:
         raise MaskwrightError(f"{path} lists no classes ({error}): export the project again") from None
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.files import read_text
 from maskwright.core.records import Dataset, Fault, ImageRef
 from maskwright.data.formats.folder import Layout, dataset_of
 from maskwright.data.formats.meaning.tables import Entry, table_of
@@ -63,10 +62,7 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise MaskwrightError(f"{path} cannot be read as JSON: {error}") from None
+    content = parsed_json(path)
     return content if isinstance(content, dict) else {}
 
 

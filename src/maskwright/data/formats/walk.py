@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
@@ -16,6 +18,19 @@ if TYPE_CHECKING:
 _SKIPPED = frozenset({"__MACOSX", "__pycache__", "lost+found", "$RECYCLE.BIN", "@eaDir", "#recycle", "#snapshot"})
 
 
+_kept: ContextVar[dict[Path, tuple[Path, ...]] | None] = ContextVar("_kept", default=None)
+
+
+@contextlib.contextmanager
+def walking_once() -> Iterator[None]:
+    """List each folder once: inside, `walk` keeps what it finds, since every format looks through the same files."""
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
 def walk(root: Path) -> Iterator[Path]:
     """Yield every file below `root`, folder by folder in sorted order.
 
@@ -24,7 +39,13 @@ def walk(root: Path) -> Iterator[Path]:
     Raises:
         MaskwrightError: a folder cannot be listed.
     """
-    yield from _walk(root, frozenset())
+    kept = _kept.get()
+    if kept is None:
+        yield from _walk(root, frozenset())
+        return
+    if root not in kept:
+        kept[root] = tuple(_walk(root, frozenset()))
+    yield from kept[root]
 
 
 def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:

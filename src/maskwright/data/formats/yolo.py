@@ -35,7 +35,12 @@ _BOX_NUMBERS = 4
 
 def detect(root: Path) -> str | None:
     """Find images that have a text file of outlines where YOLO expects it."""
-    layout = find_layout(root, None)
+    try:
+        layout = find_layout(root, None)
+    except MaskwrightError:
+        if folder.detect(root) is None:
+            raise
+        return None  # The damaged file need not be YOLO's, and there are masks to read.
     if layout is None:
         return None
     longest = _longest_line([layout.labels[image] for image in sorted(layout.images)])
@@ -181,8 +186,9 @@ def _unpaired(layout: Layout) -> tuple[set[Path], list[Fault]]:
     texts = [path for place in folders for path in sorted(place.iterdir()) if path.suffix.lower() == ".txt"]
     strays = [path for path in texts if path not in paired and _longest_line([path]) >= _BOX_NUMBERS]
     missing = [image for image, label in sorted(layout.labels.items()) if not label.is_file()]
-    left_out = [image for image in missing if layout.labels[image].parent in {path.parent for path in strays}]
-    plain = [image for image in missing if image not in left_out]
+    places = {path.parent for path in strays}
+    left_out = [image for image in missing if layout.labels[image].parent in places]
+    plain = [image for image in missing if layout.labels[image].parent not in places]
     faults = []
     if strays:
         message = f"{plural(len(strays), 'label file')}, such as {strays[0].name}, have no image"

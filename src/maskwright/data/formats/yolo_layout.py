@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import yaml
-
+from maskwright.core.documents import parsed_yaml
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Fault
@@ -80,18 +80,18 @@ def _yaml_below(root: Path) -> Path | None:
 
 
 def _is_data_yaml(path: Path) -> bool:
-    if b"names" not in path.read_bytes().replace(b"\0", b""):  # Not a data.yaml, so no reason for an error.
+    try:
+        content = path.read_bytes()
+    except OSError:  # a folder, or a link to nothing
+        return False
+    if b"names" not in content.replace(b"\0", b""):  # Not a data.yaml, so no reason for an error.
         return False
     data = _yaml(path)
     return data is not None and "names" in data and bool(set(_YAML_KEYS) & set(data))
 
 
 def _yaml(path: Path) -> dict[str, Any] | None:
-    try:
-        data = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        reason = str(error).replace("\n", " ")
-        raise MaskwrightError(f"{path} cannot be read as YAML ({reason}): correct it") from None
+    data = parsed_yaml(path)
     return data if isinstance(data, dict) else None
 
 
@@ -169,8 +169,13 @@ def _label_files(images: Iterable[Path]) -> dict[Path, Path]:
 
 def _label_path(image: Path) -> Path:
     """Return where YOLO keeps the labels of an image: the last `images` folder of its path becomes `labels`."""
-    parts = list(image.with_suffix(".txt").parts)
-    for place in range(len(parts) - 2, -1, -1):
+    return _label_folder(image.parent) / f"{image.stem}.txt"
+
+
+@lru_cache(maxsize=4096)  # A data set has few folders and many files.
+def _label_folder(folder: Path) -> Path:
+    parts = list(folder.parts)
+    for place in range(len(parts) - 1, -1, -1):
         if parts[place] == "images":
             parts[place] = "labels"
             break

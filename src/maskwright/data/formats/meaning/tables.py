@@ -9,13 +9,11 @@ can be negative. JSON and YAML: a list of names or of objects, a mapping in eith
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from maskwright.core.documents import parsed_json, parsed_yaml
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.data.formats.meaning.table_lines import ID_COLUMNS, NAME_COLUMNS, color_of, from_lines
@@ -88,11 +86,10 @@ def read_table(path: Path) -> ClassTable:
     """
     if not path.exists():
         raise MaskwrightError(f"{path} does not exist: give a file with class names as `read.classes`")
-    text = read_text(path)
     suffix = path.suffix.lower()
     if suffix in {".json", ".yaml", ".yml"}:
-        return _table(path, _from_data(path, _parsed(path, text, is_json=suffix == ".json")))
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
+        return _table(path, _from_data(path, parsed_json(path) if suffix == ".json" else parsed_yaml(path)))
+    lines = [(number, line.strip()) for number, line in enumerate(read_text(path).splitlines(), start=1)]
     return _table(path, from_lines(path, [(number, line) for number, line in lines if line and line[0] != "#"]))
 
 
@@ -136,14 +133,6 @@ def _require_distinct(path: Path, entries: list[Entry]) -> None:
             both = f"{colors[entry.color]!r} and {entry.name!r}"
             raise MaskwrightError(f"{path} gives the colour {entry.color} to {both}: change one")
         colors[entry.color] = entry.name
-
-
-def _parsed(path: Path, text: str, *, is_json: bool) -> Any:
-    try:
-        return json.loads(text) if is_json else yaml.safe_load(text)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
-        reason = str(error).replace("\n", " ")
-        raise MaskwrightError(f"{path} cannot be read as {'JSON' if is_json else 'YAML'}: {reason}") from None
 
 
 def from_names(path: Path, names: Any) -> ClassTable:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import mmap
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from maskwright.core.errors import MaskwrightError
-from maskwright.core.files import read_text
 from maskwright.core.records import Fault
 from maskwright.data.formats.pairing.pairs import find_pairs
 from maskwright.data.formats.walk import images_below, walk
@@ -16,6 +13,8 @@ from maskwright.data.formats.walk import images_below, walk
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from maskwright.core.errors import MaskwrightError
 
 _MOST_FILES = 50
 _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
@@ -35,19 +34,13 @@ def few(root: Path, suffix: str) -> list[Path]:
 
 
 def holds(path: Path, words: Iterable[str]) -> bool:
-    """Tell whether a text file holds all these words; it is searched and not parsed.
-
-    Raises:
-        MaskwrightError: the file cannot be opened.
-    """
+    """Tell whether a text file holds all these words; searched, not parsed. One that cannot be opened does not."""
     try:
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
             encoding = _UTF16.get(content[:2], "utf-8")
             return all(content.find(word.encode(encoding)) >= 0 for word in words)
-    except ValueError:  # An empty file cannot be mapped.
+    except (OSError, ValueError):  # An empty file cannot be mapped.
         return False
-    except OSError as error:
-        raise MaskwrightError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
 
 
 def some(paths: list[Path], words: Iterable[str]) -> bool:
@@ -55,20 +48,6 @@ def some(paths: list[Path], words: Iterable[str]) -> bool:
     wanted = tuple(words)
     step = max(1, len(paths) // _MOST_FILES)
     return any(holds(path, wanted) for path in paths[::step])
-
-
-def parsed(path: Path) -> Any:
-    """Parse a JSON file.
-
-    Raises:
-        MaskwrightError: it is not JSON.
-    """
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise MaskwrightError(f"{path} cannot be read as JSON ({error}): export it again") from None
-    except RecursionError:
-        raise MaskwrightError(f"{path} nests JSON too deeply to be read: export it again") from None
 
 
 def unreadable(path: Path, error: MaskwrightError) -> Fault:

@@ -86,11 +86,14 @@ def shapes_of(entry: DrawnImage, known: Mapping[Any, int], tally: Tally) -> tupl
     """
     found = []
     size = (1, 1) if entry.normalized else entry.size or _size_of(entry.image)
+    boxed = entry.normalized and any(not shape.drawn and shape.box is not None for shape in entry.objects)
+    # Without a size the image is unreadable, and nothing is painted.
+    units = (boxed and _size_of(entry.image)) or (1, 1)
     for shape in _grouped(entry.objects):
         if not shape.drawn:
             tally.add(shape.kind, entry.source, shape)
             if shape.box is not None:
-                found.append((0.0, True, Shape(IGNORE, (_touched(shape.box, entry),))))
+                found.append((0.0, True, Shape(IGNORE, (_touched(shape.box, units),))))
         elif shape.polygons and size is not None and _outside(shape.polygons, size):
             tally.add("outside", entry.source, shape)
         else:
@@ -128,11 +131,9 @@ def _united(one: Drawing, other: Drawing) -> Drawing:
     return one._replace(polygons=one.polygons + other.polygons, holes=holes)
 
 
-def _touched(box: Box, entry: DrawnImage) -> Ring:
-    """Return the outline of the pixels that a box touches, in the units of the entry."""
-    if not entry.normalized:
-        return pixels_ring(box)
-    height, width = _size_of(entry.image) or (1, 1)  # Without a size the image is unreadable, and nothing is painted.
+def _touched(box: Box, units: tuple[int, int]) -> Ring:
+    """Return the outline of the pixels that a box touches, in its own units of so many pixels down and across."""
+    height, width = units
     ring = pixels_ring((box[0] * width, box[1] * height, box[2] * width, box[3] * height))
     return tuple(value / (width, height)[place % 2] for place, value in enumerate(ring))
 

@@ -52,8 +52,11 @@ _FOLDER = re.compile(
     rf"(?P<before>{_SPLIT})?(?:{_CODING}(?P<role>{_alternatives(_ROLES)}){_CODING})?(?P<after>{_SPLIT})?"
     r"(?:set|dir|folder)?(?:19\d\d|20\d\d)?"
 )
+_ROLE_BEFORE_NUMBER = re.compile(rf"^(?:{_alternatives(_ROLES)})(?=\d)", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[\s_\-.]+")
 _NUMBERING = re.compile(r"^(?:\d+|[a-z])[.)]\s+")
+# Each rule of pairing asks for the same names again: those of a large data set fit.
+_NAMES_KEPT = 2**17
 
 
 class Folder(NamedTuple):
@@ -126,6 +129,7 @@ def stem(name: str) -> str:
     return inner[0] if f".{inner[2].lower()}" in IMAGE_SUFFIXES and inner[0] else name
 
 
+@lru_cache(maxsize=_NAMES_KEPT)
 def bare_stem(name: str) -> str:
     """Remove the words for image or mask at either end of a stem: `img_07`, `mask_07`, `07_sat`, `07_label` -> `07`.
 
@@ -136,7 +140,7 @@ def bare_stem(name: str) -> str:
         del parts[-2:]
     while parts and _is_role_word(parts[0]):
         del parts[:2]
-    return re.sub(rf"^(?:{_alternatives(_ROLES)})(?=\d)", "", "".join(parts), flags=re.IGNORECASE)
+    return _ROLE_BEFORE_NUMBER.sub("", "".join(parts))
 
 
 def bare_number(name: str) -> str:
@@ -149,6 +153,7 @@ def bare_number(name: str) -> str:
     return bare_stem("".join(parts))
 
 
+@lru_cache(maxsize=_NAMES_KEPT)
 def alike(name: str) -> str:
     """Return a name without what people do not see in it: case, and how Unicode composes its letters."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

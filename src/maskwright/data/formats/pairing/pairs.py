@@ -7,6 +7,7 @@ One rule covers the common layouts: the words for a role (`images`, `masks`, `an
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.data.formats.pairing import naming, pair_faults
@@ -14,7 +15,7 @@ from maskwright.data.formats.pairing.matching import File, matched
 from maskwright.data.formats.walk import folder_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from maskwright.core.records import Fault, Split
@@ -72,6 +73,11 @@ def find_pairs(root: Path, paths: list[Path], without: Collection[str] = ()) -> 
         paths: every image file below it.
         without: words for masks whose folders are passed over.
     """
+    return _pairing(root, tuple(paths), frozenset(without))
+
+
+@lru_cache(maxsize=1)  # A format is detected and then read from the same files.
+def _pairing(root: Path, paths: tuple[Path, ...], without: frozenset[str]) -> Pairing:
     images, masks, others, how = divided(root, paths)
     chosen, aside = _chosen(images, [mask for mask in masks if mask.place.word not in without])
     found = matched(images, chosen)
@@ -101,7 +107,7 @@ def not_masks(root: Path, paths: list[Path]) -> list[Path]:
     return [path for path in paths if path not in masks]
 
 
-def divided(root: Path, paths: list[Path]) -> Divided:
+def divided(root: Path, paths: Iterable[Path]) -> Divided:
     """Tell images from masks by their folders, or by their names if they share a folder."""
     skip = len(root.parts)
     files = [File(path, naming.place(path.parts[skip:])) for path in paths]

@@ -9,6 +9,7 @@ import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import SPLITS, Fault
 from maskwright.core.text import plural
@@ -43,17 +44,17 @@ def with_lists(root: Path, files: Iterable[Path], pairs: list[ImagePair]) -> tup
     Returns:
         The pairs that the lists name, or all of them if no lists are followed; and what one should know of the lists.
     """
-    lists = _lists(files)
+    lists, faults = _lists(files)
     if not lists:
-        return pairs, []
+        return pairs, faults
     shown = ", ".join(dict.fromkeys(record_id(root, entry.path) for entry in lists))
     refusal = _not_followed(lists, pairs)
     if refusal is not None:
         severity, why, cure = refusal
-        return pairs, [Fault("split-list", severity, lists[0].path, f"the lists {shown} are not followed: {why}", cure)]
+        message = f"the lists {shown} are not followed: {why}"
+        return pairs, [*faults, Fault("split-list", severity, lists[0].path, message, cure)]
     finder = _Finder(pairs)
     splits: dict[str, Split] = {}
-    faults = []
     for entry in lists:
         faults += _assign(entry, finder, splits)
     if len(set(splits.values())) < 2:
@@ -74,17 +75,24 @@ def with_lists(root: Path, files: Iterable[Path], pairs: list[ImagePair]) -> tup
 _CURE = "name each image in one of train.txt, val.txt and test.txt, or move the lists away"
 
 
-def _lists(files: Iterable[Path]) -> list[_List]:
-    """Read the files whose names say nothing but a split, and tables of splits; the training lists come first."""
-    found = []
+def _lists(files: Iterable[Path]) -> tuple[list[_List], list[Fault]]:
+    """Read the files whose names say nothing but a split, and tables of splits; the training lists come first.
+
+    A table that cannot be read becomes a fault: it need not be one of splits.
+    """
+    found, faults = [], []
     for path in files:
         split = _split_of(path.stem) if path.suffix.lower() in _SUFFIXES else None
         if split is not None:
             lines = (line.strip() for line in read_text(path).splitlines())
             found.append(_List(path, split, [line for line in lines if line and not line.startswith("#")]))
         elif path.suffix.lower() in split_tables.SUFFIXES:
-            found += [_List(path, part, names) for part, names in split_tables.read(path).items()]
-    return sorted(found, key=lambda entry: (SPLITS.index(entry.split), entry.path))
+            try:
+                found += [_List(path, part, names) for part, names in split_tables.read(path).items()]
+            except MaskwrightError as error:
+                message, _, cure = str(error).replace(str(path), path.name).rpartition(": ")
+                faults.append(Fault("split-list", "warning", path, f"{message}, and tells no split", cure))
+    return sorted(found, key=lambda entry: (SPLITS.index(entry.split), entry.path)), faults
 
 
 def _split_of(stem: str) -> Split | None:

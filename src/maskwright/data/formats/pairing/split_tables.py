@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from maskwright.core.documents import parsed_json
+from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.data.formats.pairing.naming import folder_meaning
 
@@ -25,20 +26,25 @@ _DELIMITERS = {".csv": ",;\t", ".tsv": "\t"}
 
 
 def read(path: Path) -> Names:
-    """Return the names of the images of each split; empty for a file that is no such table."""
+    """Return the names of the images of each split; empty for a file that is no such table.
+
+    Raises:
+        MaskwrightError: its name is that of such a table, but it cannot be read.
+    """
     if not any(word in path.stem.lower() for word in _WORDS):
         return {}
-    return _from_json(path) if path.suffix.lower() == ".json" else _from_rows(path)
+    try:
+        return _from_json(path) if path.suffix.lower() == ".json" else _from_rows(path)
+    except (OSError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MaskwrightError(f"{path} cannot be read ({reason}): correct it, or move it away") from None
 
 
 def _from_json(path: Path) -> Names:
     """Read {"train": ["a.png", ...], "val": [...]}, also one level down."""
     if "split" not in path.stem.lower():  # it may be large, and anything
         return {}
-    try:
-        content: Any = json.loads(read_text(path))
-    except json.JSONDecodeError:
-        return {}
+    content = parsed_json(path)
     while isinstance(content, dict) and len(content) == 1:
         (content,) = content.values()
     if not isinstance(content, dict):

@@ -1,0 +1,46 @@
+"""JSON and YAML files of the user's, parsed into plain types. Knows no plan and no format of data."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from maskwright.core import yaml_text
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.files import read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def parsed_json(path: Path) -> Any:
+    """Parse a JSON file.
+
+    Raises:
+        MaskwrightError: it cannot be read, is not JSON, or is nested too deeply.
+    """
+    return _parsed(path, "JSON", json.loads)
+
+
+def parsed_yaml(path: Path) -> Any:
+    """Parse a YAML 1.1 file.
+
+    Raises:
+        MaskwrightError: it cannot be read, is not YAML, holds a date that does not exist, or is nested too deeply.
+    """
+    return _parsed(path, "YAML", yaml.safe_load)
+
+
+def _parsed(path: Path, kind: str, load: Callable[[str], Any]) -> Any:
+    try:
+        return load(read_text(path))
+    except yaml.YAMLError as error:
+        reason = yaml_text.fault(error)
+    except ValueError as error:
+        reason = str(error)
+    except RecursionError:
+        reason = "it is nested too deeply"
+    raise MaskwrightError(f"{path} cannot be read as {kind} ({reason}): correct it, or export it again")
