@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import listing, plural
-from maskwright.data.formats.outlines.annotation_files import parsed
+from maskwright.data.formats.outlines.annotation_files import DAMAGE, parsed
 from maskwright.data.formats.outlines.shapes import Box, Drawing, Ring, box_around, ring, ring_area
 from maskwright.ops import rle as rle_codes
 
@@ -64,7 +64,7 @@ def load(path: Path, *, keep_crowds: bool = False) -> CocoAnnotations:
         file = CocoAnnotations(path, images, categories)
         for entry in data["annotations"]:
             file.objects[_key(entry["image_id"])].append(_object(entry, categories))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except DAMAGE as error:
         what = f"there is no key {error}" if isinstance(error, KeyError) else str(error)
         raise MaskwrightError(
             f"{path} is not a COCO annotation file ({what}): export it again as COCO instances"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import plural
-from maskwright.data.formats.outlines.annotation_files import below, masks_pair, parsed, some, unreadable
+from maskwright.data.formats.outlines.annotation_files import DAMAGE, below, masks_pair, parsed, some, unreadable
 from maskwright.data.formats.outlines.bitmaps import from_picture, pasted
 from maskwright.data.formats.outlines.drawn import class_list, dataset_of
 from maskwright.data.formats.outlines.located import Images, Search, plain, split_of
@@ -109,7 +109,7 @@ def _drawn(image: Path, path: Path, document: dict[str, Any], base: Path) -> Dra
     try:
         size = (int(height), int(width)) if height and width else image_size(image)
         objects = [_object(shape, size) for shape in document["shapes"]]
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except DAMAGE as error:
         raise MaskwrightError(f"{path} holds a damaged shape ({error}): draw it again in LabelMe") from None
     return DrawnImage(image, path, objects, size, split_of(base, image))
 

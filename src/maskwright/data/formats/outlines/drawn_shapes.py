@@ -106,17 +106,17 @@ def shapes_of(entry: DrawnImage, known: Mapping[Any, int], tally: Tally) -> tupl
 def _grouped(objects: Iterable[Drawing]) -> list[Drawing]:
     """Join the polygons of a group to one object, unless another class, which they might cover, lies between them."""
     found: list[Drawing] = []
-    places: dict[object, int] = {}
+    places: dict[str, int] = {}
     for shape in objects:
         if found and found[-1].label != shape.label:
             places.clear()
         if shape.group is None or not shape.polygons:
             found.append(shape)
-        elif shape.group in places:
-            place = places[shape.group]
+        elif (group := repr(shape.group)) in places:  # JSON may hold anything there, also what has no hash
+            place = places[group]
             found[place] = _united(found[place], shape)
         else:
-            places[shape.group] = len(found)
+            places[group] = len(found)
             found.append(shape)
     return found
 
