@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import plural
+from maskwright.core.text import agree, plural
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, below, masks_pair, parsed, some, unreadable
 from maskwright.data.formats.outlines.bitmaps import from_picture, pasted
 from maskwright.data.formats.outlines.drawn import class_list, dataset_of
@@ -65,7 +65,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     if not drawn:
         raise search.nothing_found(root, faults)
     if others:
-        message = f"{plural(len(others), 'JSON file')}, such as {others[0].name}, hold no shapes and are not read"
+        hold, are = agree(len(others), "holds", "hold"), agree(len(others), "is", "are")
+        message = f"{plural(len(others), 'JSON file')}, such as {others[0].name}, {hold} no shapes and {are} not read"
         faults.append(Fault("unused", "note", others[0], message, "move them away"))
     layout = f"{plural(len(files) - len(others), 'JSON file')} of LabelMe"
     listed = class_list(drawn, options, (), search.images.base)
