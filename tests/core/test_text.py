@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from maskwright.core.text import compact, count, decimal, finite, listing, percent, plural, points, share
+from maskwright.core.text import agree, compact, count, decimal, finite, listing, percent, plural, points, share
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.6318, "63.2%"), (0.0, "0.0%"), (1.0, "100.0%")])
@@ -32,6 +32,7 @@ def test_a_small_share_does_not_read_as_none() -> None:
 def test_words() -> None:
     assert plural(1, "image") == "1 image"
     assert plural(1200, "class", "classes") == "1,200 classes"
+    assert [agree(number, "has", "have") for number in (0, 1, 2)] == ["have", "has", "have"]
     assert listing(["a"]) == "a"
     assert listing(["a", "b"]) == "a and b"
     assert listing(["a", "b", "c"], most=3) == "a, b and c"

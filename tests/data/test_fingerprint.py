@@ -396,7 +396,7 @@ def test_a_class_of_one_split_only(tmp_path):
     found = measure(dataset).faults
     assert kinds(found) == {"class-in-one-split": 1, "absent-class": 1}
     assert "class b occurs in val only (1 image): it cannot be learnt" in found[0].message
-    assert found[1].message == "1 of 4 classes occur in no mask: c"
+    assert found[1].message == "1 of 4 classes occurs in no mask: c"
 
 
 def test_a_class_that_validation_does_not_see(tmp_path):

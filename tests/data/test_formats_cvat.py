@@ -151,7 +151,7 @@ LONG_MASK = image('<mask label="nut" rle="1, 9" left="0" top="0" width="3" heigh
         ("<annotations><meta/><track id='0'/></annotations>", "annotates a video in tracks"),
         ("<annotations><meta/>", "cannot be read as XML"),
         (f"<annotations><meta/>{DAMAGED}</annotations>", r"holds a damaged shape of a\.jpg"),
-        (f"<annotations><meta/>{LONG_MASK}</annotations>", "mask of 10 pixels that does not fit 3x3"),
+        (f"<annotations><meta/>{LONG_MASK}</annotations>", r"shape of a\.jpg \(a mask of 10 pixels does not fit 3x3\)"),
         (f"<annotations><meta/>{image('', 'gone.jpg')}</annotations>", r"such as gone\.jpg of annotations\.xml"),
     ],
 )
@@ -160,3 +160,13 @@ def test_files_that_cannot_be_used(tmp_path, text, words):
     (tmp_path / "annotations.xml").write_text(text)
     with pytest.raises(MaskwrightError, match=words):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("damaged", [DAMAGED, LONG_MASK])
+def test_a_damaged_image_is_a_fault_and_the_others_are_read(tmp_path, damaged):
+    sound = image(POLYGON.format("nut", 0), "b.jpg")
+    dataset = read_dataset(make(tmp_path, damaged, sound, photos=("a.jpg", "b.jpg")))
+    assert [record.id for record in dataset.records] == ["images/b.jpg"]
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("unreadable", "error", "annotations.xml")
+    assert fault.message.startswith("annotations.xml holds a damaged shape of a.jpg (")

@@ -84,7 +84,7 @@ def test_classes_by_name(tmp_path):
     assert read_dataset(make(tmp_path / "a", feature([square(5, 5)], None))).classes.names == ("background", "object")
     some = read_dataset(make(tmp_path / "b", feature([square(5, 5)], None), feature([square(20, 5)])))
     np.testing.assert_array_equal(read_pair(some, some.records[0])[1], expected((5, 5, 10, IGNORE), (20, 5, 10, 1)))
-    assert "have no class" in some.faults[0].message
+    assert "without a class" in some.faults[0].message
     qgis = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [square(5, 5)]}}
     own = read_dataset(make(tmp_path / "c", qgis | {"properties": {"fid": 1, "Class": "roof", "id": 4}}))
     assert own.classes.names == ("background", "roof")

@@ -105,11 +105,14 @@ def test_a_group_is_one_object(tmp_path):
 @pytest.mark.parametrize(
     ("odd", "words"),
     [
-        (shape("b", [[20, 5], [30, 25]]), "have no outline that encloses an area"),
-        *((shape("b", [[20, 5], [30, 25]], kind), "are lines or points") for kind in ("line", "linestrip", "points")),
+        (shape("b", [[20, 5], [30, 25]]), "without an outline that encloses an area"),
+        *(
+            (shape("b", [[20, 5], [30, 25]], kind), "drawn as a line or points")
+            for kind in ("line", "linestrip", "points")
+        ),
         (shape("b", [[20, 5], [30, 25]], "blob"), "unknown kind"),
-        (shape(None, [[20, 5], [30, 5], [30, 25], [20, 25]]), "have no class"),
-        (shape("b", [[20, 5], [29, 24]], "mask", mask=png(np.zeros((20, 10), bool))), "have no outline"),
+        (shape(None, [[20, 5], [30, 5], [30, 25], [20, 25]]), "without a class"),
+        (shape("b", [[20, 5], [29, 24]], "mask", mask=png(np.zeros((20, 10), bool))), "without an outline"),
     ],
 )
 def test_what_cannot_be_painted_is_ignored_in_its_box(tmp_path, odd, words):
@@ -234,5 +237,5 @@ def test_masks_made_of_the_files_come_first(tmp_path):
 
 def test_nothing_for_labelme(tmp_path):
     write_json(tmp_path / "a.json", [shape("x", square(2, 2))])
-    with pytest.raises(MaskwrightError, match=r"1 annotated image, such as a\.jpg of a\.json, do not exist"):
+    with pytest.raises(MaskwrightError, match=r"1 annotated image, such as a\.jpg of a\.json, does not exist"):
         read_dataset(tmp_path)

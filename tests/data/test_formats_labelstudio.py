@@ -160,6 +160,11 @@ def test_damaged_tasks(tmp_path):
         read_dataset(make(tmp_path, task(turned)))
     with pytest.raises(MaskwrightError, match="task 7 is damaged"):
         read_dataset(make(tmp_path, task(result("brush", {"rle": [1, 2, 3]}))))
+    photo(tmp_path / "images" / "b.jpg", size=SIZE)
+    sound = task(result("rectangle", {"x": 0, "y": 0, "width": 9, "height": 9}), image="b.jpg")
+    dataset = read_dataset(make(tmp_path, task(turned), sound))
+    assert [record.id for record in dataset.records] == ["images/b.jpg"]
+    assert [(fault.kind, fault.severity) for fault in dataset.faults] == [("unreadable", "error")]
 
 
 def test_brush_masks_without_names(tmp_path):

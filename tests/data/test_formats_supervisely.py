@@ -111,3 +111,12 @@ def test_a_damaged_meta(tmp_path):
     (tmp_path / "meta.json").write_text("{}")
     with pytest.raises(MaskwrightError, match=r"meta\.json lists no classes"):
         read_dataset(tmp_path)
+
+
+def test_a_bitmap_that_is_no_picture_is_told_with_its_file(tmp_path):
+    empty = bitmap(np.ones((2, 2), bool), (0, 0), alpha=True)
+    empty["bitmap"]["data"] = base64.b64encode(zlib.compress(b"no picture")).decode()
+    with pytest.raises(
+        MaskwrightError, match=r"a\.jpg\.json holds a damaged object \(a mask is not a PNG\): export it"
+    ):
+        read_dataset(make(tmp_path, empty))

@@ -131,7 +131,7 @@ def test_boxes(tmp_path):
     mixed = read_dataset(make(tmp_path / "a", LEFT + box))
     (fault,) = mixed.faults
     assert (fault.kind, fault.path.name) == ("bad-outline", "train0.txt")
-    assert fault.message.startswith("4 objects, such as line 2 in train0.txt, are boxes")
+    assert fault.message.startswith("4 objects drawn as a box without an outline")
     label = read_pair(mixed, mixed.records[0])[1]
     expected = np.zeros(SIZE, np.uint8)
     expected[8:12, 16:24] = IGNORE

@@ -46,6 +46,11 @@ def plural(number: int, noun: str, many: str | None = None) -> str:
     return f"{count(number)} {noun if number == 1 else many or noun + 's'}"
 
 
+def agree(number: int, one: str, many: str) -> str:
+    """Return the words that agree with a count, e.g. `has` with 1 and `have` with 0 or 2."""
+    return one if number == 1 else many
+
+
 def listing(words: list[str], most: int = 4) -> str:
     """Join words as in a sentence, at most `most` of them: `a, b and 7 more`."""
     if len(words) > most:

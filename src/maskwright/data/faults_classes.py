@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskwright.core.records import SPLITS, Fault
+from maskwright.core.text import agree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,12 +48,14 @@ def class_faults(
         )
     absent = [name for name, count in zip(names, pixels, strict=True) if not count]
     if absent and len(shown):
+        occur = agree(len(absent), "occurs", "occur")
+        them = agree(len(absent), "it, or remove its name", "them, or remove the names")
         yield Fault(
             "absent-class",
             "note",
             dataset.root,
-            f"{len(absent)} of {len(names)} classes occur in no mask: {_listed(absent)}",
-            "label some pixels of them, or remove the names from the list of classes",
+            f"{len(absent)} of {len(names)} classes {occur} in no mask: {_listed(absent)}",
+            f"label some pixels of {them} from the list of classes",
         )
     yield from _parts_faults(dataset, shown, images)
 

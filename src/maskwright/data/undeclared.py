@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from maskwright.core.records import Fault
+from maskwright.core.text import agree, plural
 from maskwright.data.statistics import thinned
 
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ def undeclared_faults(root: Path, found: Sequence[tuple[Path, Undeclared]], imag
             "undeclared-nodata",
             "warning",
             root,
-            f"{len(entries)} of {images} images hold the value {shown} in {part:.1%} of their pixels, far from all "
-            f"their other values (such as {first.name}): it seems to mean that nothing was measured there, and now "
+            f"{len(entries)} of {plural(images, 'image')} {agree(len(entries), 'holds', 'hold')} the value {shown} in "
+            f"{part:.1%} of {agree(len(entries), 'its', 'their')} pixels, far from all other values "
+            f"(such as {first.name}): it seems to mean that nothing was measured there, and now "
             "counts as a measured value",
             f"declare it with `read.nodata={shown}`; if it is a value like any other, nothing needs to be done",
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
+from maskwright.core.text import agree, plural
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.meaning.entries import with_map
 from maskwright.data.formats.meaning.scan import scan_masks
@@ -137,7 +138,8 @@ def _labelled(records: list[Record], values: dict[int, int], folder: Path) -> tu
     scan = scan_masks(masks, _FEW_MASKS)
     if any(values.get(value) != IGNORE for value in scan.values):
         return records, ()
-    message = f"the {len(masks)} masks of the test split are blank, as Cityscapes ships them, and are not used"
+    are, them = agree(len(masks), "is", "are"), agree(len(masks), "it", "them")
+    message = f"{plural(len(masks), 'mask')} of the test split {are} blank, as Cityscapes ships {them}, and not used"
     cure = "nothing needs to be done: part of val is used for testing instead"
     fault = Fault("empty-mask", "note", folder / "test", message, cure)
     return [record for record in records if record.split != "test"], (fault,)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from maskwright.core.classes import require_distinct
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import listing, plural
+from maskwright.core.text import agree, listing, plural
 from maskwright.data.formats.coco_json import CocoAnnotations, load
 from maskwright.data.formats.meaning.tables import Entry
 from maskwright.data.formats.outlines.annotation_files import few, holds
@@ -114,7 +114,8 @@ def _aside(paths: list[Path]) -> list[Fault]:
     """Report files with outlines that are not read because others are called instances."""
     if not paths:
         return []
-    message = f"{listing([path.name for path in paths])} are not read, as other names begin with instances"
+    are = agree(len(paths), "is", "are")
+    message = f"{listing([path.name for path in paths])} {are} not read, as other names begin with instances"
     return [Fault("unused", "note", paths[0], message, "to join them, let their names begin with instances too")]
 
 
@@ -170,15 +171,21 @@ def _drawn(images: Images, parts: list[_Part]) -> tuple[list[DrawnImage], list[F
                     clashing.add(found[0])
                 drawn.append(DrawnImage(found[0], file.path, file.objects.get(entry.id, ()), entry.size, split))
         if missing:
-            message = f"{len(missing)} of {len(file.images)} listed images, such as {missing[0]}, do not exist"
+            some, do = (
+                f"{len(missing)} of {plural(len(file.images), 'listed image')}",
+                agree(len(missing), "does", "do"),
+            )
+            message = f"{some}, such as {missing[0]}, {do} not exist"
             faults.append(Fault("unpaired", "warning", file.path, message, "add them, or remove their entries"))
         if doubtful:
             name, paths = next(iter(doubtful.items()))
             faults.append(ambiguous(name, paths, file.path, images.base, len(doubtful) - 1))
     if clashing:
-        message = f"{plural(len(clashing), 'image')}, such as {min(clashing).name}, fit names in several folders and"
+        fit, are = agree(len(clashing), "fits", "fit"), agree(len(clashing), "is", "are")
+        some = f"{plural(len(clashing), 'image')}, such as {min(clashing).name},"
+        message = f"{some} {fit} names in several folders and {are} not used"
         cure = "put the images into the folders that the JSON names, or correct the names"
-        faults.append(Fault(AMBIGUOUS, "error", min(clashing), f"{message} are not used", cure))
+        faults.append(Fault(AMBIGUOUS, "error", min(clashing), message, cure))
     kept = [entry for entry in drawn if entry.image not in clashing]
     return kept, [*faults, *images.unlisted((entry.image for entry in drawn), mentioned, "no JSON file lists")]
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import listing, plural
+from maskwright.core.text import agree, listing, plural
+from maskwright.data.formats.outlines.annotation_files import DAMAGE
 from maskwright.data.formats.outlines.shapes import Box, Drawing, Ring, box_around, ring, ring_area
 from maskwright.ops import rle as rle_codes
 
@@ -64,7 +65,7 @@ def load(path: Path, *, keep_crowds: bool = False) -> CocoAnnotations:
         file = CocoAnnotations(path, images, categories)
         for entry in data["annotations"]:
             file.objects[_key(entry["image_id"])].append(_object(entry, categories))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except DAMAGE as error:
         what = f"there is no key {error}" if isinstance(error, KeyError) else str(error)
         raise MaskwrightError(
             f"{path} is not a COCO annotation file ({what}): export it again as COCO instances"
@@ -182,8 +183,9 @@ def _twins(file: CocoAnnotations) -> Iterable[Fault]:
         return
     first = shared[0]
     file.shared = frozenset(shared)
+    stand = agree(len(shared), "stands", "stand")
     message = (
-        f"{plural(len(shared), 'image id')}, such as {first} of {listing(sorted(names[first]))}, stand for several"
+        f"{plural(len(shared), 'image id')}, such as {first} of {listing(sorted(names[first]))}, {stand} for several"
     )
     cure = "give each image its own id"
     yield Fault("unpaired", "error", file.path, f"{message} images, which are not used", cure)
@@ -193,7 +195,7 @@ def _strays(file: CocoAnnotations) -> Iterable[Fault]:
     strays = file.objects.keys() - {image.id for image in file.images}
     if strays:
         count, first = sum(len(file.objects[image]) for image in strays), min(strays)
-        belong = "1 annotation belongs" if count == 1 else f"{count} annotations belong"
+        belong = f"{plural(count, 'annotation')} {agree(count, 'belongs', 'belong')}"
         message = f"{belong} to images, such as id {first}, that the file does not list"
         yield Fault("unpaired", "warning", file.path, message, "list the images, or remove the annotations")
 
@@ -208,7 +210,8 @@ def _crowds(file: CocoAnnotations) -> Iterable[Fault]:
                 crowds[shape.label] += shape.crowd
     mostly = sorted(str(label) for label, count in crowds.items() if 2 * count > objects[label])
     if mostly:
-        message = f"{sum(crowds.values())} of {sum(objects.values())} objects are crowds (iscrowd) and are ignored"
+        count, are = sum(crowds.values()), agree(sum(crowds.values()), "is a crowd", "are crowds")
+        message = f"{count} of {plural(sum(objects.values()), 'object')} {are} (iscrowd) and ignored"
         message += f", among them most of {listing(mostly)}"
         cure = "if they are single objects, as CVAT writes brush masks, read them with `read.crowd=keep`"
         yield Fault("crowd", "warning", file.path, message, cure)

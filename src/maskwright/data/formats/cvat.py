@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import listing
-from maskwright.data.formats.outlines.annotation_files import few, holds, masks_pair
+from maskwright.data.formats.outlines.annotation_files import DAMAGE, few, holds, masks_pair, unreadable
 from maskwright.data.formats.outlines.bitmaps import from_runs, pasted
 from maskwright.data.formats.outlines.drawn import class_list, dataset_of
 from maskwright.data.formats.outlines.located import Images, Search, split_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
-    from maskwright.core.records import Dataset
+    from maskwright.core.records import Dataset, Fault
 
 _LINES = {"polyline", "points", "cuboid", "skeleton"}
 _SHAPES = {"polygon", "box", "ellipse", "mask", *_LINES}
@@ -49,20 +49,27 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """Read CVAT's annotations: background and the labels of the project.
 
     Raises:
-        MaskwrightError: there is no XML file of CVAT, it is damaged or of another kind, or none of its images is there.
+        MaskwrightError: there is no XML file of CVAT, it is no XML or of another kind, or none of its images is usable.
     """
     paths = _xml_files(root)
     if not paths:
         raise MaskwrightError(f"{root} holds no XML file of CVAT: export the annotations as CVAT for images 1.1")
     files = [_load(path) for path in paths]
     search = Search(Images(root if root.is_dir() else root.parent))
-    drawn = [entry for file in files for element in file.images if (entry := _drawn(search, file.path, element))]
+    drawn: list[DrawnImage] = []
+    faults: list[Fault] = []
+    for path, element in [(file.path, element) for file in files for element in file.images]:
+        try:
+            entry = _drawn(search, path, element)
+            drawn += [entry] if entry else []
+        except MaskwrightError as error:
+            faults.append(unreadable(path, error))
     if not drawn:
-        raise search.nothing_found(root)
+        raise search.nothing_found(root, faults)
     labels = [label for file in files for label in file.labels]
     listed = class_list(drawn, options, labels, search.images.base)
     layout = ", ".join(record_id(search.images.base, path) for path in paths)
-    return dataset_of(root, ("cvat", layout), drawn, options, listed, search.faults("no XML file lists"))
+    return dataset_of(root, ("cvat", layout), drawn, options, listed, [*faults, *search.faults("no XML file lists")])
 
 
 def _xml_files(root: Path) -> list[Path]:
@@ -96,13 +103,13 @@ def _drawn(search: Search, path: Path, element: ElementTree.Element) -> DrawnIma
     subset = split_word(element.get("subset") or "")
     try:
         size = (int(element.attrib["height"]), int(element.attrib["width"]))
+        image = search.one(search.images.named(name, path, subset, size), path, name)
         layers: defaultdict[int, list[Drawing]] = defaultdict(list)
         for shape in element:
             if shape.tag in _SHAPES:
                 layers[int(shape.get("z_order") or 0)].append(_object(shape, size))
-    except (KeyError, ValueError) as error:
+    except DAMAGE as error:
         raise MaskwrightError(f"{path} holds a damaged shape of {name} ({error}): export it again") from None
-    image = search.one(search.images.named(name, path, subset, size), path, name)
     if image is None:
         return None
     objects = [shape for _, shapes in sorted(layers.items()) for shape in shapes]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import plural
-from maskwright.data.formats.outlines.annotation_files import below, masks_pair, some, unreadable
+from maskwright.data.formats.outlines.annotation_files import DAMAGE, below, masks_pair, some, unreadable
 from maskwright.data.formats.outlines.drawn import class_list, dataset_of
 from maskwright.data.formats.outlines.located import Images, Search, split_of
 from maskwright.data.formats.outlines.map_place import in_pixels
@@ -86,9 +86,14 @@ def _features(path: Path, document: Any) -> list[Feature]:
         MaskwrightError: the document is no GeoJSON.
     """
     features = document.get("features", [document]) if isinstance(document, dict) else document
-    if not isinstance(features, list) or not all(isinstance(entry, dict) and "geometry" in entry for entry in features):
+    if not isinstance(features, list) or not all(map(_is_feature, features)):
         raise MaskwrightError(f"{path} is not GeoJSON, whose features each have a geometry: export it again")
     return features
+
+
+def _is_feature(entry: Any) -> bool:
+    parts = [entry["geometry"], entry.get("properties")] if isinstance(entry, dict) and "geometry" in entry else [()]
+    return all(part is None or isinstance(part, dict) for part in parts)
 
 
 def _system(document: Any) -> str | None:
@@ -112,7 +117,8 @@ def _class_key(features: Sequence[Feature]) -> str | None:
 
 def _name(value: Any) -> str | None:
     if isinstance(value, dict):
-        value = value.get("name") or ": ".join(map(str, value.get("names") or ()))
+        names = value.get("names")
+        value = value.get("name") or ": ".join(map(str, names if isinstance(names, list) else ()))
     return str(value).strip() or None if isinstance(value, str | int) else None
 
 
@@ -126,7 +132,7 @@ def _object(feature: Feature, key: str | None) -> Drawing:
     geometry = feature["geometry"] or {}
     try:
         parts = [[_flat(ring) for ring in polygon] for polygon in _polygons(geometry)]
-    except (KeyError, IndexError, TypeError) as error:
+    except DAMAGE as error:
         raise MaskwrightError(
             f"{feature.get('id', 'a feature')} has damaged coordinates ({error}): draw it again"
         ) from None

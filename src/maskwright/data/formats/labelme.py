@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import plural
-from maskwright.data.formats.outlines.annotation_files import below, masks_pair, some, unreadable
+from maskwright.core.text import agree, plural
+from maskwright.data.formats.outlines.annotation_files import DAMAGE, below, masks_pair, some, unreadable
 from maskwright.data.formats.outlines.bitmaps import from_picture, pasted
 from maskwright.data.formats.outlines.drawn import class_list, dataset_of
 from maskwright.data.formats.outlines.located import Images, Search, plain, split_of
@@ -66,7 +66,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     if not drawn:
         raise search.nothing_found(root, faults)
     if others:
-        message = f"{plural(len(others), 'JSON file')}, such as {others[0].name}, hold no shapes and are not read"
+        hold, are = agree(len(others), "holds", "hold"), agree(len(others), "is", "are")
+        message = f"{plural(len(others), 'JSON file')}, such as {others[0].name}, {hold} no shapes and {are} not read"
         faults.append(Fault("unused", "note", others[0], message, "move them away"))
     layout = f"{plural(len(files) - len(others), 'JSON file')} of LabelMe"
     listed = class_list(drawn, options, (), search.images.base)
@@ -110,7 +111,7 @@ def _drawn(image: Path, path: Path, document: dict[str, Any], base: Path) -> Dra
     try:
         size = (int(height), int(width)) if height and width else image_size(image)
         objects = [_object(shape, size) for shape in document["shapes"]]
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except DAMAGE as error:
         raise MaskwrightError(f"{path} holds a damaged shape ({error}): draw it again in LabelMe") from None
     return DrawnImage(image, path, objects, size, split_of(base, image))
 

@@ -14,8 +14,8 @@ import numpy as np
 from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import listing, plural
-from maskwright.data.formats.outlines.annotation_files import few, holds
+from maskwright.core.text import agree, listing, plural
+from maskwright.data.formats.outlines.annotation_files import DAMAGE, few, holds, unreadable
 from maskwright.data.formats.outlines.bitmaps import pasted
 from maskwright.data.formats.outlines.drawn import class_list, dataset_of
 from maskwright.data.formats.outlines.located import Images, Search, plain, split_of
@@ -63,11 +63,18 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     drawn: list[DrawnImage] = []
     faults: list[Fault] = []
     for path in paths:
-        tasks = _tasks(path)
-        drawn += [entry for task in tasks if (entry := _drawn(search, path, task)) is not None]
-        faults += _counted(path, tasks)
+        sound = []
+        for task in _tasks(path):
+            try:
+                entry = _drawn(search, path, task)
+            except MaskwrightError as error:
+                faults.append(unreadable(path, error))
+                continue
+            sound.append(task)
+            drawn += [entry] if entry else []
+        faults += _counted(path, sound)
     if not drawn:
-        raise search.nothing_found(root)
+        raise search.nothing_found(root, faults)
     layout = listing([path.name for path in paths])
     listed = class_list(drawn, options, (), search.images.base)
     faults += search.faults("no JSON file lists")
@@ -97,10 +104,12 @@ def _counted(path: Path, tasks: list[dict[str, Any]]) -> Iterator[Fault]:
     none = [task for task in tasks if not _finished(task)]
     several = [task for task in tasks if len(_finished(task)) > 1]
     if none:
-        message = f"{plural(len(none), 'task')}, such as {none[0].get('id')}, have no annotation and are not used"
+        have, are = agree(len(none), "has", "have"), agree(len(none), "is", "are")
+        message = f"{plural(len(none), 'task')}, such as {none[0].get('id')}, {have} no annotation and {are} not used"
         yield Fault("unpaired", "warning", path, message, "submit an annotation, also where nothing is to be seen")
     if several:
-        message = f"{plural(len(several), 'task')}, such as {several[0].get('id')}, have several annotations"
+        have = agree(len(several), "has", "have")
+        message = f"{plural(len(several), 'task')}, such as {several[0].get('id')}, {have} several annotations"
         cure = "mark the right one as ground truth, or delete the others"
         yield Fault("annotated-twice", "warning", path, f"{message}, of which the latest counts", cure)
 
@@ -111,13 +120,13 @@ def _drawn(search: Search, path: Path, task: dict[str, Any]) -> DrawnImage | Non
     Raises:
         MaskwrightError: a result is damaged.
     """
-    names = _image_names(task["data"])
-    found = dict.fromkeys(image for name in names for image in _images(search.images, path, name))
-    image = search.one(list(found), path, " or ".join(names))
-    annotations = _finished(task)
-    if image is None or not annotations:
-        return None
     try:
+        names = _image_names(task["data"])
+        found = dict.fromkeys(image for name in names for image in _images(search.images, path, name))
+        image = search.one(list(found), path, " or ".join(names))
+        annotations = _finished(task)
+        if image is None or not annotations:
+            return None
         results = annotations[-1]["result"]
         sizes = {(int(entry["original_height"]), int(entry["original_width"])) for entry in results if _is_area(entry)}
         if len(sizes) > 1 or any(entry.get("image_rotation") for entry in results):
@@ -125,7 +134,7 @@ def _drawn(search: Search, path: Path, task: dict[str, Any]) -> DrawnImage | Non
                 f"{path}: the image of task {task.get('id')} was turned while it was annotated: annotate it upright"
             )
         objects = [shape for shape in map(_object, _by_id(results)) if shape is not None]
-    except (IndexError, KeyError, TypeError, ValueError) as error:
+    except DAMAGE as error:
         raise MaskwrightError(f"{path}: task {task.get('id')} is damaged ({error}): export the project again") from None
     return DrawnImage(image, path, objects, next(iter(sizes), None), split_of(search.images.base, image))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, ImageRef
-from maskwright.core.text import listing, plural
+from maskwright.core.text import agree, listing, plural
 from maskwright.data.formats.folder import Layout, dataset_of
 from maskwright.data.formats.meaning.tables import Entry, table_of
 from maskwright.data.formats.pairing.stacks import ImagePair
@@ -106,7 +106,8 @@ def _part(root: Path, part: str, split: Split) -> tuple[list[ImagePair], list[Fa
         return [], []
     cases, faults = _cases(root, images)
     if not labels.is_dir():
-        message = f"{plural(len(cases), 'image')} in {images.name}/ have no labels, and can only be predicted"
+        have = agree(len(cases), "has", "have")
+        message = f"{plural(len(cases), 'image')} in {images.name}/ {have} no labels, and can only be predicted"
         cure = f"nothing needs to be done; if there are labels, put them into {labels.name}/"
         return [], [Fault("unlabelled", "note", images, message, cure)]
     masks: defaultdict[str, list[Path]] = defaultdict(list)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.records import Fault, Reading, Shapes
 from maskwright.core.resources import cores
-from maskwright.core.text import plural
+from maskwright.core.text import agree, plural
 from maskwright.data.readers import DecodeError, image_orientation, image_size
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _stored_note(dataset: Dataset, turned: int, telling: int) -> Fault:
 
 def _unclear(turned: Sequence[_Turned]) -> Fault:
     first = turned[0].record.image
-    are = "1 image is" if len(turned) == 1 else f"{len(turned)} images are"
+    are = f"{plural(len(turned), 'image')} {agree(len(turned), 'is', 'are')}"
     return Fault(
         "unclear-orientation",
         "warning",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import plural
-from maskwright.data.formats.outlines.annotation_files import below, masks_pair, some, unreadable
+from maskwright.data.formats.outlines.annotation_files import DAMAGE, below, masks_pair, some, unreadable
 from maskwright.data.formats.outlines.bitmaps import from_picture, pasted
 from maskwright.data.formats.outlines.drawn import class_list, dataset_of
 from maskwright.data.formats.outlines.located import Images, Search, split_of
@@ -76,7 +76,7 @@ def _class_names(root: Path) -> list[str]:
         return []
     try:
         return [str(entry["title"]) for entry in parsed_json(path)["classes"]]
-    except (KeyError, TypeError) as error:
+    except DAMAGE as error:
         raise MaskwrightError(f"{path} lists no classes ({error}): export the project again") from None
 
 
@@ -96,7 +96,7 @@ def _drawn(image: Path, path: Path, document: Any, split: Split | None) -> Drawn
     try:
         size = (int(document["size"]["height"]), int(document["size"]["width"]))
         return DrawnImage(image, path, [_object(entry, size) for entry in document["objects"]], size, split)
-    except (KeyError, IndexError, TypeError, ValueError, zlib.error) as error:
+    except (*DAMAGE, zlib.error) as error:
         raise MaskwrightError(f"{path} holds a damaged object ({error}): export it again") from None
 
 

@@ -9,6 +9,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, ImageRef
 from maskwright.data.formats.folder import Layout, dataset_of
 from maskwright.data.formats.meaning.tables import Entry, table_of
+from maskwright.data.formats.outlines.annotation_files import DAMAGE
 from maskwright.data.formats.pairing import naming, pair_faults
 from maskwright.data.formats.pairing.matching import File, matched
 from maskwright.data.formats.pairing.stacks import ImagePair
@@ -92,19 +93,31 @@ def _pairs(root: Path, folder: Path) -> tuple[list[ImagePair], list[Fault]]:
 
 
 def _table(root: Path) -> ClassTable:
-    """Return the names by id, or by colour: as the export lists them, or else in the order of meta.json from 1 on."""
-    if (root / _COLORS).is_file():
-        colors = {name: tuple(color) for name, color in _json(root / _COLORS).items()}
-        if all(len(set(color)) == 1 for color in colors.values()):
-            listed = [Entry(color[0], name) for name, color in colors.items()]
-        else:
-            shades = [("background", (0, 0, 0)), *((name, color) for name, color in colors.items() if any(color))]
-            entries = (Entry(place, name, color) for place, (name, color) in enumerate(shades))
-            return table_of(root / _COLORS, entries, numbered=False)
-        source = root / _COLORS
-    else:
-        source = root / "meta.json"
-        titles = [str(entry.get("title")) for entry in _json(source)["classes"]]
-        listed = [Entry(number, title) for number, title in enumerate(titles, start=1)]
+    """Return the names by id, or by colour: as the export lists them, or else in the order of meta.json from 1 on.
+
+    Raises:
+        MaskwrightError: the file that lists them is damaged.
+    """
+    source = root / _COLORS if (root / _COLORS).is_file() else root / "meta.json"
+    try:
+        if source.name != _COLORS:
+            titles = [str(entry["title"]) for entry in _json(source)["classes"]]
+            return _numbered(source, [Entry(number, title) for number, title in enumerate(titles, start=1)])
+        colors = {name: _color(color) for name, color in _json(source).items()}
+    except DAMAGE as error:
+        raise MaskwrightError(f"{source} is damaged ({error}): export the project again") from None
+    if all(len(set(color)) == 1 for color in colors.values()):
+        return _numbered(source, [Entry(color[0], name) for name, color in colors.items()])
+    shades = [("background", (0, 0, 0)), *((name, color) for name, color in colors.items() if any(color))]
+    entries = (Entry(place, name, color) for place, (name, color) in enumerate(shades))
+    return table_of(source, entries, numbered=False)
+
+
+def _color(values: Any) -> tuple[int, int, int]:
+    red, green, blue = map(int, values)
+    return red, green, blue
+
+
+def _numbered(source: Path, listed: list[Entry]) -> ClassTable:
     ground = () if any(entry.id == 0 for entry in listed) else (Entry(0, "background"),)
     return table_of(source, (*ground, *listed), numbered=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
+from maskwright.core.text import agree, plural
 from maskwright.data.formats.folder import mask_faults, mask_words, meaningful_splits
 from maskwright.data.formats.meaning.classes import meaning_of
 from maskwright.data.formats.meaning.own_tables import meaning_by_folder, tables_for
@@ -161,7 +162,8 @@ def _read_base(folder: Path) -> _Base:
         listed = dict.fromkeys(sorted(masks))
     extra = sorted(set(masks) - set(listed))
     if extra:
-        message = f"no list in ImageSets/Segmentation names {len(extra)} masks, such as {extra[0]}; they are not used"
+        unlisted, they_are = plural(len(extra), "mask"), agree(len(extra), "it is", "they are")
+        message = f"no list in ImageSets/Segmentation names {unlisted}, such as {extra[0]}; {they_are} not used"
         faults.append(
             Fault("unpaired", "note", folder / "SegmentationClass", message, "add them to train.txt or val.txt")
         )
@@ -222,10 +224,12 @@ def _read_list(
             listed[name] = split
     faults = []
     if without:
-        message = f"{len(without)} of {len(names)} names in {path.name}, such as {without[0]}, have no mask"
+        some, have = f"{len(without)} of {plural(len(names), 'name')}", agree(len(without), "has", "have")
+        message = f"{some} in {path.name}, such as {without[0]}, {have} no mask"
         faults.append(Fault("unpaired", "warning", path, message, "add the masks, or remove the names"))
     if twice:
-        message = f"{len(twice)} names in {path.name}, such as {twice[0]}, are in another split too"
+        are = agree(len(twice), "is", "are")
+        message = f"{plural(len(twice), 'name')} in {path.name}, such as {twice[0]}, {are} in another split too"
         faults.append(Fault("split-overlap", "warning", path, message, "keep each name in one list"))
     return faults
 

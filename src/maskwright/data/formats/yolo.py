@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Fault
-from maskwright.core.text import plural
+from maskwright.core.text import agree, plural
 from maskwright.data.formats import folder
 from maskwright.data.formats.meaning.tables import Entry
 from maskwright.data.formats.outlines.annotation_files import unreadable
@@ -191,7 +191,8 @@ def _unpaired(layout: Layout) -> tuple[set[Path], list[Fault]]:
     plain = [image for image in missing if layout.labels[image].parent not in places]
     faults = []
     if strays:
-        message = f"{plural(len(strays), 'label file')}, such as {strays[0].name}, have no image"
+        have = agree(len(strays), "has", "have")
+        message = f"{plural(len(strays), 'label file')}, such as {strays[0].name}, {have} no image"
         if left_out:
             message += (
                 f", and {plural(len(left_out), 'image')}, such as {left_out[0].name}, no label file; none is used"
@@ -199,10 +200,11 @@ def _unpaired(layout: Layout) -> tuple[set[Path], list[Fault]]:
         cure = "give each image and its label file the same name, or remove what has no counterpart"
         faults.append(Fault("unpaired", "warning", strays[0], message, cure))
     if plain:
-        of_all = f"{len(plain)} of {len(layout.images)} images, such as {plain[0].name}, have no label file"
+        have, count = agree(len(plain), "has", "have"), agree(len(plain), "counts", "count")
+        of_all = f"{len(plain)} of {plural(len(layout.images), 'image')}, such as {plain[0].name}, {have} no label file"
         severity: Severity = "warning" if 2 * len(plain) > len(layout.images) else "note"
         cure = "remove them if they are not labelled yet"
-        faults.append(Fault("unpaired", severity, layout.base, f"{of_all} and count as background", cure))
+        faults.append(Fault("unpaired", severity, layout.base, f"{of_all} and {count} as background", cure))
     return set(left_out), [*faults, *_shared(layout)]
 
 
@@ -215,5 +217,6 @@ def _shared(layout: Layout) -> list[Fault]:
         return []
     first, second, label = twice[0]
     message = f"{label.name} is the label file of both {first.name} and {second.name}"
-    more = f" ({len(twice) - 1} other files are shared too)" if len(twice) > 1 else ""
+    others = len(twice) - 1
+    more = f" ({plural(others, 'other file')} {agree(others, 'is', 'are')} shared too)" if others else ""
     return [Fault("ambiguous-name", "warning", label, message + more, "remove one of them, or give it another name")]

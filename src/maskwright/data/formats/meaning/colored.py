@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
+from maskwright.core.text import agree
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, split_ignored
 from maskwright.data.formats.meaning.evidence import has_thin_colors
 from maskwright.data.formats.meaning.scan import Scan
@@ -145,8 +146,8 @@ def _objects_fault(scan: Scan, masks: Path) -> tuple[Fault, ...]:
             "object-colors",
             "warning",
             masks,
-            f"{single} of {len(scan.colors)} colours occur in one of {len(scan.painted)} masks only: they may tell "
-            "objects apart, and each is read as a class",
+            f"{single} of {len(scan.colors)} colours {agree(single, 'occurs', 'occur')} in one of {len(scan.painted)} "
+            "masks only: the colours may tell objects apart, and each is read as a class",
             "if they do, save masks of class ids instead; if they are classes, list them in classes.csv (name,r,g,b)",
         ),
     )

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from maskwright.core.errors import MaskwrightError
 
+DAMAGE = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
+"""What code that reads a parsed file raises where the file holds something else than its format says."""
+
 _MOST_FILES = 50
 _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats.outlines.shapes import Drawing
 from maskwright.ops import rle as rle_codes
 
@@ -21,14 +20,14 @@ def from_picture(content: bytes) -> NDArray[np.bool_]:
     """Decode a PNG to a mask (h, w): where it is opaque if it has an alpha channel, otherwise where it is not 0.
 
     Raises:
-        MaskwrightError: it is not a picture.
+        ValueError: it is not a picture.
     """
     try:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise MaskwrightError("holds a mask that is not a PNG: export it again")
+        raise ValueError("a mask is not a PNG")
     if pixels.ndim == 2:
         return pixels != 0
     return pixels[..., 3] != 0 if pixels.shape[2] == 4 else pixels.any(axis=2)
@@ -38,13 +37,11 @@ def from_runs(runs: Sequence[int], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Decode alternating runs of 0 and 1, row by row, to a mask (h, w); the rest is 0.
 
     Raises:
-        MaskwrightError: the runs are negative, or more than fit.
+        ValueError: the runs are negative, or more than fit.
     """
     count = size[0] * size[1]
     if min(size) < 0 or any(run < 0 for run in runs) or sum(runs) > count:
-        raise MaskwrightError(
-            f"holds a mask of {sum(runs)} pixels that does not fit {size[1]}x{size[0]}: export it again"
-        )
+        raise ValueError(f"a mask of {sum(runs)} pixels does not fit {size[1]}x{size[0]}")
     filled = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return np.pad(filled, (0, count - len(filled))).reshape(size)
 

@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 _SIZE_CHECKS = 200
 _REDRAW = "draw them again, or remove them"
 PROBLEMS = {
-    "flat": ("have no outline that encloses an area and are ignored in their boxes", _REDRAW),
-    "box": ("are boxes without an outline and are ignored in them", "draw the outlines, or remove the boxes"),
-    "line": ("are lines or points, which have no area, and are ignored in their boxes", "draw areas, or remove them"),
+    "flat": ("without an outline that encloses an area, ignored in the box", _REDRAW),
+    "box": ("drawn as a box without an outline, ignored in the box", "draw the outlines, or remove the boxes"),
+    "line": ("drawn as a line or points, without an area, ignored in the box", "draw areas, or remove them"),
     "unknown": (
-        "are shapes of an unknown kind and are ignored in their boxes",
+        "drawn as a shape of an unknown kind, ignored in the box",
         "draw them as polygons, or remove them",
     ),
-    "unnamed": ("have no class, or several, and are ignored where they lie", "give each of them one class"),
-    "part": ("have a part that encloses no area and is not painted", _REDRAW),
-    "outside": ("lie outside their image and are not painted", "move them into the image, or remove them"),
+    "unnamed": ("without a class, or with several, ignored in the outline", "give each of them one class"),
+    "part": ("with a part that encloses no area and is not painted", _REDRAW),
+    "outside": ("outside the image, not painted", "move them into the image, or remove them"),
 }
 """Why an object cannot be painted: what is done with such objects, and the cure."""
 
@@ -58,7 +58,7 @@ class Tally:
         faults = []
         for kind, (count, path, first) in self._found.items():
             what, cure = PROBLEMS[kind]
-            message = f"{plural(count, 'object')}, such as {first} in {path.name}, {what}"
+            message = f"{plural(count, 'object')} {what}, such as {first} in {path.name}"
             faults.append(Fault("bad-outline", "warning", path, message, cure))
         return faults
 
@@ -109,17 +109,17 @@ def shapes_of(entry: DrawnImage, known: Mapping[Any, int], tally: Tally) -> tupl
 def _grouped(objects: Iterable[Drawing]) -> list[Drawing]:
     """Join the polygons of a group to one object, unless another class, which they might cover, lies between them."""
     found: list[Drawing] = []
-    places: dict[object, int] = {}
+    places: dict[str, int] = {}
     for shape in objects:
         if found and found[-1].label != shape.label:
             places.clear()
         if shape.group is None or not shape.polygons:
             found.append(shape)
-        elif shape.group in places:
-            place = places[shape.group]
+        elif (group := repr(shape.group)) in places:  # JSON may hold anything there, also what has no hash
+            place = places[group]
             found[place] = _united(found[place], shape)
         else:
-            places[shape.group] = len(found)
+            places[group] = len(found)
             found.append(shape)
     return found
 

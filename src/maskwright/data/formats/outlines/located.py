@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import listing, plural
+from maskwright.core.text import agree, listing, plural
 from maskwright.data.formats.pairing.naming import folder_meaning, split_word, stem
 from maskwright.data.formats.walk import images_below, parts_below, record_id
 from maskwright.data.readers import DecodeError, image_size
@@ -140,7 +140,10 @@ class Search:
         faults = []
         if self._missing:
             source, name = self._missing[0]
-            message = f"{plural(len(self._missing), 'annotated image')}, such as {name} of {source.name}, do not exist"
+            do = agree(len(self._missing), "does", "do")
+            message = (
+                f"{plural(len(self._missing), 'annotated image')}, such as {name} of {source.name}, {do} not exist"
+            )
             faults.append(Fault("unpaired", "warning", source, message, self._cure))
         if self._doubtful:
             (source, name), found = next(iter(self._doubtful.items()))
@@ -157,7 +160,7 @@ class Search:
 
 def ambiguous(name: str, found: list[Path], source: Path, base: Path, more: int = 0) -> Fault:
     """Report a name that fits several images, and that `more` other names do so too."""
-    others = f" ({more} other names do so too)" if more else ""
+    others = f" ({plural(more, 'other name')} {agree(more, 'does', 'do')} so too)" if more else ""
     paths = [record_id(base, path) for path in found]
     message = f"{source.name} annotates {name}, which fits {listing(paths)} equally{others}; none of them is used"
     return Fault(AMBIGUOUS, "error", source, message, f"write the folder into the name, such as {paths[0]}")

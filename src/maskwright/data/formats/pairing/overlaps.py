@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskwright.core.records import Fault, MaskLayers
-from maskwright.core.text import percent
+from maskwright.core.text import percent, plural
 from maskwright.data.labels import layer_reader
 from maskwright.data.layers import overlap
 from maskwright.data.readers import DecodeError, image_size
@@ -36,8 +36,8 @@ def with_overlaps(dataset: Dataset) -> Dataset:
         return dataset
     share = twice / claimed
     message = (
-        f"classes overlap in {images} of {len(places)} images looked at, in {percent(share)} of the pixels of any "
-        "class; there, the class with fewer pixels in the image counts"
+        f"classes overlap in {images} of {plural(len(places), 'image')} looked at, in {percent(share)} of the pixels "
+        "of any class; there, the class with fewer pixels in the image counts"
     )
     cure = "if another class should count, remove these pixels from the mask of the smaller one"
     if share > _SEVERAL:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from maskwright.core.records import Fault
-from maskwright.core.text import plural
+from maskwright.core.text import agree, plural
 from maskwright.data.formats.pairing import naming
 from maskwright.data.formats.walk import folder_name, record_id
 
@@ -54,7 +54,7 @@ def doubt(root: Path, images: Sequence[File], masks: Sequence[File]) -> Fault:
         stem = naming.stem(images[0].path.name)
         cure = f"keep one mask, or name masks that show parts of one image {stem}_mask_1, {stem}_mask_2, ..."
         return Fault("ambiguous", "error", images[0].path, message, cure)
-    fits = "fits" if len(masks) == 1 else "fit"
+    fits = agree(len(masks), "fits", "fit")
     message = f"{second} {fits} {first} by name; which belong together cannot be told, and none is used"
     suffix = masks[0].path.suffix
     cure = f"name each mask after its whole image, such as {images[0].path.name}{suffix}, or remove the other images"
@@ -88,7 +88,7 @@ def unread(root: Path, others: Sequence[File]) -> list[Fault]:
             "unused",
             "warning",
             folder,
-            f"{plural(count, 'picture')} in {folder_name(root, folder)} {'is' if count == 1 else 'are'} not used: the "
+            f"{plural(count, 'picture')} in {folder_name(root, folder)} {agree(count, 'is', 'are')} not used: the "
             "name of the folder tells neither images nor masks",
             cure,
         )
@@ -101,7 +101,7 @@ def alike(root: Path, pairs: Sequence[Match]) -> list[Fault]:
     if not pairs:
         return []
     image, masks = pairs[0]
-    what = "pair has names" if len(pairs) == 1 else "pairs have names"
+    what = agree(len(pairs), "pair has names", "pairs have names")
     message = (
         f"{len(pairs)} {what} that differ in case or in the form of their letters (composed or decomposed "
         f"Unicode), such as {record_id(root, image.path)} and {record_id(root, masks[0].path)}"

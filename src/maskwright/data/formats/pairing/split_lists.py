@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import SPLITS, Fault
-from maskwright.core.text import plural
+from maskwright.core.text import agree, plural
 from maskwright.data.formats.pairing import naming, split_tables
 from maskwright.data.formats.walk import record_id
 
@@ -67,7 +67,8 @@ def with_lists(root: Path, files: Iterable[Path], pairs: list[ImagePair]) -> tup
     faults.append(Fault("split-list", "note", lists[0].path, message, "nothing needs to be done"))
     unlisted = [pair.id for pair in pairs if pair.id not in splits]
     if unlisted:
-        message = f"{plural(len(unlisted), 'image')}, such as {unlisted[0]}, stand in no list: not used"
+        stand = agree(len(unlisted), "stands", "stand")
+        message = f"{plural(len(unlisted), 'image')}, such as {unlisted[0]}, {stand} in no list: not used"
         faults.append(Fault("split-list", "warning", lists[0].path, message, _CURE))
     return followed, faults
 
@@ -127,11 +128,13 @@ def _assign(entry: _List, finder: _Finder, splits: dict[str, Split]) -> list[Fau
             splits.setdefault(pair, entry.split)
     faults = []
     if missing:
-        message = f"{len(missing)} of {len(found)} names in {entry.path.name}, such as {missing[0]}, fit no single pair"
+        some, fit = f"{len(missing)} of {plural(len(found), 'name')}", agree(len(missing), "fits", "fit")
+        message = f"{some} in {entry.path.name}, such as {missing[0]}, {fit} no single pair"
         cure = "add the images and masks, or remove the names; where folders repeat names, write names with folders"
         faults.append(Fault("split-list", "warning", entry.path, message, cure))
     if twice:
-        message = f"{len(twice)} names in {entry.path.name}, such as {twice[0]}, are in another split too"
+        are = agree(len(twice), "is", "are")
+        message = f"{plural(len(twice), 'name')} in {entry.path.name}, such as {twice[0]}, {are} in another split too"
         faults.append(Fault("split-overlap", "warning", entry.path, message, "keep each name in one list"))
     return faults
 
