@@ -15,7 +15,7 @@ from maskwright.core.records import MaskFile, MaskLayers, Shapes
 from maskwright.data.layers import layer_objects, paint_layers
 from maskwright.data.lookup import from_colors, from_ids, from_values, require_palette
 from maskwright.data.painting import paint, paint_objects
-from maskwright.data.readers import DecodeError, read_alpha, read_image, read_mask
+from maskwright.data.readers import DecodeError, image_orientation, read_alpha, read_image, read_mask
 from maskwright.ops.no_data import no_data, with_nan
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _sized_mask(mask: MaskFile, record: Record, size: tuple[int, int]) -> RawMas
 def _wrong_size(mask: ImageRef, record: Record, found: tuple[int, int], size: tuple[int, int]) -> DecodeError:
     seen, wanted = f"{found[1]}x{found[0]}", f"{size[1]}x{size[0]}"
     message = f"is {seen} pixels, but its image {record.image.name} is {wanted}"
-    if found == (size[1], size[0]):
+    if found == (size[1], size[0]) and image_orientation(record.image) != 1:
         message += " after its EXIF orientation is applied"
         cure = "rotate the mask too, or save the image upright without the EXIF tag"
     else:

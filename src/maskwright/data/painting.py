@@ -14,7 +14,7 @@ from pycocotools import mask as coco
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import ImageRef
-from maskwright.data.readers.errors import DecodeError
+from maskwright.data.readers import DecodeError, image_orientation
 from maskwright.ops import rle as rle_codes
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ def require_size(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> None
     """
     if shapes.size is None or shapes.size == size:
         return
-    turned = " after its EXIF orientation is applied" if shapes.size == size[::-1] else ""
+    is_turned = shapes.size == size[::-1] and image_orientation(image) != 1
+    turned = " after its EXIF orientation is applied" if is_turned else ""
     drawn = f"{shapes.path.name} was drawn at {shapes.size[1]}x{shapes.size[0]}"
     raise DecodeError(
         "size-mismatch",

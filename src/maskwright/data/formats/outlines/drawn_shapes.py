@@ -159,8 +159,8 @@ def in_fractions(entry: DrawnImage) -> Fault | None:
     if entry.normalized or not rings or not small or max(entry.size or (2, 2)) < 2:
         return None
     message = f"{entry.source.name} outlines the objects of {entry.image.name} with numbers from 0 to 1"
-    cure = "multiply them by the width and height of the image"
-    return Fault("bad-outline", "error", entry.source, f"{message}, but they must be pixels", cure)
+    cure = "write them in pixels (in Label Studio's JSON in percent), or export the annotations again"
+    return Fault("bad-outline", "error", entry.source, f"{message}, so all lie within one pixel", cure)
 
 
 def without_wrong_sizes(records: list[Record]) -> tuple[list[Record], list[Fault]]:
