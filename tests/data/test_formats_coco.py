@@ -227,6 +227,16 @@ def test_annotations_of_images_that_are_not_listed(tmp_path):
     assert fault.message == "2 annotations belong to images, such as id 42, that the file does not list"
 
 
+def test_a_file_that_is_cut_off_is_named(tmp_path):
+    make(tmp_path, [annotation(1, 3, [BIG])])
+    write_json(tmp_path / "annotations" / "instances_val.json", [annotation(1, 3, [BIG])])
+    whole = (tmp_path / "annotations" / "instances_val.json").read_text()
+    (tmp_path / "annotations" / "instances_val.json").write_text(whole[: whole.index('"categories"')])
+    (fault,) = [fault for fault in read_dataset(tmp_path).faults if fault.path.name == "instances_val.json"]
+    assert (fault.kind, fault.severity) == ("unreadable", "error")
+    assert "is cut off" in fault.message
+
+
 def test_an_image_of_another_size_is_left_out(tmp_path):
     make(tmp_path, [annotation(1, 3, [BIG])])
     images = [{"id": n, "file_name": f"{n}.jpg", "height": 20, "width": 30} for n in (1, 2)]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from maskwright.core.records import Dataset, Split
 
 _MARKS = ('"images"', '"annotations"', '"categories"', '"segmentation"')
+_LISTED = ('"images"', '"file_name"')
+_TAIL = 64
 _PANOPTIC_MARKS = ('"images"', '"annotations"', '"categories"', '"segments_info"')
 
 
@@ -71,7 +73,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     faults += [fault for part in parts for fault in part.file.faults]
     if not drawn:
         raise _nothing_found(images.base, parts, faults)
-    faults += _aside([path for path in found if path not in paths])
+    faults += [*_aside([path for path in found if path not in paths]), *_cut_off(root, found)]
     text = ", ".join(record_id(images.base, path) for path in paths)
     words = f"{text} (crowds are {'read as objects' if keep else 'ignored'})"
     return dataset_of(root, ("coco", words), drawn, options, _class_list(parts, options), faults, images.base)
@@ -87,6 +89,29 @@ def _base(root: Path) -> Path:
 def _json_files(root: Path, marks: tuple[str, ...] = _MARKS) -> list[Path]:
     paths = few(root, ".json") if root.is_dir() else [root] if root.suffix.lower() == ".json" else []
     return [path for path in paths if holds(path, marks)]
+
+
+def _cut_off(root: Path, found: list[Path]) -> list[Fault]:
+    """Report files that list images but end in the midst: without their last keys they are not recognised."""
+    others = [path for path in (few(root, ".json") if root.is_dir() else []) if path not in found]
+    return [
+        Fault(
+            "unreadable",
+            "error",
+            path,
+            "lists images but is cut off: the JSON does not end, so nothing of it is read",
+            "export or copy it again",
+        )
+        for path in others
+        if holds(path, _LISTED) and not _ends(path)
+    ]
+
+
+def _ends(path: Path) -> bool:
+    """Tell whether a JSON file ends with a closing bracket."""
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - _TAIL))
+        return stream.read().rstrip(b"\0 \t\r\n")[-1:] in {b"}", b"]"}
 
 
 def _refuse_panoptic(root: Path) -> None:
