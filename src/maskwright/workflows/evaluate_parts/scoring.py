@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 FIT_IMAGES = 48
 LEAST_IMAGES = 4
 EXAMPLES = 4
-# A trained network's maps take longer to judge than those of the untrained one that is timed: up to 1.3 times as long
-# on cracks and CamVid.
+# Without a margin, two images of an untrained network foretold too little: of images of one size, 13 of 18 (cracks) and
+# 79 of 101 (CamVid) were scored in time.
 _MARGIN = 1.3
 _SIZES = 100
 
