@@ -24,11 +24,11 @@ check: $(VENV)/.dev
 
 # Each stamp is made again only when what it was installed from has changed.
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet -c constraints.txt -e ".[demo]"
+	$(PIP) install --quiet -c constraints.txt -e .
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet -c constraints.txt -e ".[demo,dev]"
+	$(PIP) install --quiet -c constraints.txt -e ".[dev]"
 	touch $@ $(VENV)/.demo
 
 $(BIN)/python:
@@ -37,7 +37,7 @@ $(BIN)/python:
 
 # Write down what is installed now, after a deliberate upgrade of all extras.
 constraints: | $(BIN)/python
-	$(PIP) install --quiet --upgrade -e ".[demo,dev,wandb,bench]"
+	$(PIP) install --quiet --upgrade -e ".[dev,wandb,bench]"
 	$(BIN)/python -m pip freeze --exclude-editable | LC_ALL=C sort -f > constraints.txt
 
 clean:

@@ -16,6 +16,7 @@ from tests.data.survey_data import measure, picture, write_dataset
 
 from maskwright.core.classes import Classes
 from maskwright.core.fingerprint import Fingerprint, Spread
+from maskwright.core.instances import Instance
 from maskwright.core.plan import SplitPlan
 from maskwright.core.records import Fault, ImageRef, MaskFile, Shape, Shapes
 from maskwright.data import faults
@@ -153,7 +154,8 @@ class TestObjects:
         assert sorted(regions(mask_with((0, 0, 9, 9, 255)))) == [0]
 
     def test_annotated_objects_may_touch(self):
-        found = annotated([(1, np.ones((10, 10), bool)), (1, np.ones((10, 10), bool)), (2, np.ones((4, 30), bool))])
+        square, bar = np.ones((10, 10), bool), np.ones((4, 30), bool)
+        found = annotated(Instance(index, 0, 0, mask) for index, mask in ((1, square), (1, square), (2, bar)))
         assert found[1].sizes.tolist() == [10, 10]
         assert found[2].thickness[0] == pytest.approx(4, rel=0.1)
 

@@ -74,7 +74,7 @@ def test_small_objects_lie_on_large_ones(tmp_path):
         label = read_pair(dataset, dataset.records[0])[1]
         np.testing.assert_array_equal(label == 2, judged([SMALL]))
         np.testing.assert_array_equal(label == 1, judged([BIG]) & ~judged([SMALL]))
-        objects = dict(read_objects(dataset, dataset.records[0], SIZE))
+        objects = {entry.index: entry.mask for entry in read_objects(dataset, dataset.records[0], SIZE)}
         assert objects[1].sum() == judged([BIG]).sum()
         assert objects[2].shape == (4, 4)
 
@@ -95,7 +95,8 @@ def test_run_lengths_with_a_hole_and_a_crowd(tmp_path, compressed):
     label = read_pair(dataset, dataset.records[0])[1]
     np.testing.assert_array_equal(label == 1, ring_mask == 1)
     np.testing.assert_array_equal(label == IGNORE, judged([BIG]) & (ring_mask == 0))
-    ((index, mask),) = read_objects(dataset, dataset.records[0], SIZE)
+    (entry,) = read_objects(dataset, dataset.records[0], SIZE)
+    index, mask = entry.index, entry.mask
     assert (index, mask.shape, mask.sum()) == (1, (12, 14), ring_mask.sum())
 
 
@@ -118,7 +119,7 @@ def test_run_lengths_round_trip(mask):
     for counts in (code["counts"], np.diff([0, *edges, flat.size]).tolist()):
         shapes = Shapes(None, (Shape(4, rle={"size": [7, 5], "counts": counts}),))
         np.testing.assert_array_equal(paint(shapes, (7, 5), None), mask * 4)
-        (found,) = [pixels for _, pixels in paint_objects(shapes, (7, 5), None)] or [np.zeros(0)]
+        (found,) = [entry.mask for entry in paint_objects(shapes, (7, 5), None)] or [np.zeros(0)]
         assert found.sum() == mask.sum()
 
 

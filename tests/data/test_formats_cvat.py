@@ -82,7 +82,7 @@ def test_groups_are_objects(tmp_path):
         f'<box label="nut" group_id="4" xtl="{left}" ytl="5" xbr="{left + 5}" ybr="10"/>' for left in (5, 20)
     )
     dataset = read_dataset(make(tmp_path, image(shapes)))
-    assert [int(mask.sum()) for _, mask in read_objects(dataset, dataset.records[0], SIZE)] == [50]
+    assert [entry.area for entry in read_objects(dataset, dataset.records[0], SIZE)] == [50]
 
 
 def test_lines_and_unknown_labels(tmp_path):

@@ -69,7 +69,7 @@ def test_holes_and_islands_in_them(tmp_path):
     assert (dataset.format, dataset.faults, dataset.classes.names) == ("geojson", (), ("background", "Tumor"))
     right = expected((5, 5, 30, 1), (10, 10, 20, 0), (15, 15, 10, 1), (18, 18, 4, 0))
     np.testing.assert_array_equal(read_pair(dataset, dataset.records[0])[1], right)
-    assert [int(mask.sum()) for _, mask in read_objects(dataset, dataset.records[0], SIZE)] == [right.sum()]
+    assert [entry.area for entry in read_objects(dataset, dataset.records[0], SIZE)] == [right.sum()]
 
 
 def test_small_objects_lie_on_large_ones(tmp_path):

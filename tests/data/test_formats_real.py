@@ -47,7 +47,7 @@ def test_instances(name, count):
     assert "one id per object" in dataset.layout
     record = dataset.records[0]
     label = read_pair(dataset, record)[1]
-    areas = [int(mask.sum()) for _, mask in read_objects(dataset, record, label.shape)]
+    areas = [entry.area for entry in read_objects(dataset, record, label.shape)]
     assert sum(areas) == np.count_nonzero(label == 1)
 
 

@@ -50,7 +50,7 @@ def test_yolo(tmp_path):
     expected[:, :20] = 1
     expected[:10, :10] = 2
     np.testing.assert_array_equal(label, expected)
-    objects = [(index, mask.shape) for index, mask in read_objects(dataset, dataset.records[0], SIZE)]
+    objects = [(entry.index, entry.mask.shape) for entry in read_objects(dataset, dataset.records[0], SIZE)]
     assert objects == [(1, (20, 20)), (2, (10, 10))]
     assert dataset.faults == ()
 

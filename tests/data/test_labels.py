@@ -165,7 +165,7 @@ def test_instances(tmp_path):
     data = dataset(tmp_path, write(tmp_path / "m.png", ids), "instance", value_to_index={65535: IGNORE})
     label = read_label(data, data.records[0], SIZE)
     np.testing.assert_array_equal(label, np.where(ids == 65535, IGNORE, ids != 0))
-    objects = [(index, mask.shape, int(mask.sum())) for index, mask in read_objects(data, data.records[0], SIZE)]
+    objects = [(entry.index, entry.mask.shape, entry.area) for entry in read_objects(data, data.records[0], SIZE)]
     assert objects == [(1, (2, 3), 6), (1, SIZE, 2)]
 
 
@@ -174,9 +174,9 @@ def test_instances(tmp_path):
 def test_objects_have_the_pixels_of_their_ids(tmp_path_factory, ids):
     root = tmp_path_factory.mktemp("m")
     data = dataset(root, write(root / "m.png", ids), "instance", value_to_index={})
-    areas = [int(mask.sum()) for _, mask in read_objects(data, data.records[0], (5, 6))]
+    areas = [entry.area for entry in read_objects(data, data.records[0], (5, 6))]
     assert areas == [int((ids == value).sum()) for value in range(1, 5) if (ids == value).any()]
-    for _, mask in read_objects(data, data.records[0], (5, 6)):
+    for mask in (entry.mask for entry in read_objects(data, data.records[0], (5, 6))):
         assert mask[0].any()
         assert mask[-1].any()
         assert mask[:, 0].any()

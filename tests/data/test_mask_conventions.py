@@ -492,7 +492,7 @@ def test_ids_above_sixteen_bits(tmp_path, value):
     (tmp_path / "masks").rename(tmp_path / "instances")
     assert counts(tmp_path) == {"background": 4 * GROUND, "object": 4 * (ONE + TWO)}
     dataset = read_dataset(tmp_path)
-    assert [int(mask.sum()) for _, mask in read_objects(dataset, dataset.records[0], (SIDE, SIDE))] == [ONE, TWO]
+    assert [entry.area for entry in read_objects(dataset, dataset.records[0], (SIDE, SIDE))] == [ONE, TWO]
 
 
 def test_a_declared_zero_is_the_background_of_objects_too(tmp_path):

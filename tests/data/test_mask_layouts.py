@@ -139,7 +139,7 @@ def test_a_file_an_object(tmp_path, name):
     assert (dataset.format, dataset.classes.names) == ("layers", ("background", "object"))
     assert counts(dataset) == {"background": 90, "object": 54}
     objects = list(read_objects(dataset, dataset.records[0], SIZE))
-    assert sorted((index, shown.shape, int(shown.sum())) for index, shown in objects) == [
+    assert sorted((entry.index, entry.mask.shape, entry.area) for entry in objects) == [
         (1, (3, 2), 6),
         (1, (6, 2), 12),
     ]

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from maskwright.core.instances import Instances
+
 
 @dataclass(frozen=True, eq=False)
 class Target:
@@ -18,10 +20,13 @@ class Target:
         labels: uint8 (H, W), class indices or `IGNORE`. Sampling and statistics read it whatever the task: a task
             without classes marks with class 0 where something is known.
         values: float32 (C, H, W), measured quantities, NaN where unknown; None for a task without them.
+        instances: the objects at full size, for judging and drawing; None for a task without them, and in crops, which
+            are trained on `labels` and `values`.
     """
 
     labels: NDArray[np.uint8]
     values: NDArray[np.float32] | None = None
+    instances: Instances | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -11,11 +11,13 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.instances import Instance
 from maskwright.core.records import MaskFile, MaskLayers, Shapes
 from maskwright.data.layers import layer_objects, paint_layers
 from maskwright.data.lookup import from_colors, from_ids, from_values, require_palette
 from maskwright.data.painting import paint, paint_objects
 from maskwright.data.readers import DecodeError, image_orientation, read_alpha, read_image, read_mask
+from maskwright.ops.instance_maps import pieces
 from maskwright.ops.no_data import no_data, with_nan
 
 if TYPE_CHECKING:
@@ -93,13 +95,10 @@ def read_pair(dataset: Dataset, record: Record) -> tuple[NDArray[Any], NDArray[n
     return image, label if gone is None else np.where(gone, np.uint8(IGNORE), label)
 
 
-def read_objects(dataset: Dataset, record: Record, size: tuple[int, int]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Yield each annotated object of one record, cropped to its bounding box and complete even if others cover it.
+def read_objects(dataset: Dataset, record: Record, size: tuple[int, int]) -> Iterator[Instance]:
+    """Yield each annotated object of one record, complete even if others cover it.
 
     Only masks of object ids, a mask file an object, and drawn shapes tell objects; ignored ones are skipped.
-
-    Yields:
-        (class index, bool (h, w)): the object's pixels within its bounding box, at least one of them set.
 
     Raises:
         DecodeError: as `read_label`.
@@ -152,26 +151,11 @@ def _from_mask(dataset: Dataset, annotation: MaskFile, raw: RawMask) -> NDArray[
     return from_values(annotation.file, raw, dataset.value_to_index, dataset.white)
 
 
-def _instances(values: NDArray[Any], special: Mapping[int, int]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+def _instances(values: NDArray[Any], special: Mapping[int, int]) -> Iterator[Instance]:
     """Yield each object of an instance mask (H, W): all pixels of one id, connected or not."""
     ids, marks = np.unique(values, return_inverse=True)
-    marks = marks.reshape(values.shape).astype(np.int32)
-    rows, columns = np.nonzero(values)
-    boxes = _boxes(marks[rows, columns], rows, columns, len(ids))
-    for mark, value in enumerate(ids.tolist()):
-        index = special.get(value, 1)
-        if value == 0 or index == IGNORE:
-            continue
-        top, left, bottom, right = boxes[mark]
-        yield index, marks[top : bottom + 1, left : right + 1] == mark
-
-
-def _boxes(marks: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any], count: int) -> NDArray[np.int64]:
-    """Return (top, left, bottom, right), inclusive, of each mark: (count, 4), in one pass over the pixels."""
-    boxes = np.empty((count, 4), np.int64)
-    boxes[:, :2], boxes[:, 2:] = np.iinfo(np.int64).max, -1
-    np.minimum.at(boxes[:, 0], marks, rows)
-    np.minimum.at(boxes[:, 1], marks, columns)
-    np.maximum.at(boxes[:, 2], marks, rows)
-    np.maximum.at(boxes[:, 3], marks, columns)
-    return boxes
+    numbers = np.where(ids == 0, 0, np.arange(1, len(ids) + 1))  # ids may be large and far apart
+    for number, top, left, mask in pieces(numbers[marks].reshape(values.shape)):
+        index = special.get(int(ids[number - 1]), 1)
+        if index != IGNORE:
+            yield Instance(index, top, left, mask)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from maskwright.core.classes import IGNORE
+from maskwright.core.instances import Instance
 from maskwright.ops.images import count_labels
+from maskwright.ops.instance_maps import cropped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,15 +43,14 @@ def overlap(annotation: MaskLayers, read: Read) -> tuple[int, int]:
     return int(np.count_nonzero(np.greater(claims, 1))), int(np.count_nonzero(claims))
 
 
-def layer_objects(annotation: MaskLayers, read: Read) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Yield the object of each file that shows one: its class index, and its pixels in their bounding box."""
+def layer_objects(annotation: MaskLayers, read: Read) -> Iterator[Instance]:
+    """Yield the object of each file that shows one."""
     for layer in annotation.layers:
         labels = read(layer.mask)
-        shown = ((labels != 0) & (labels != IGNORE)).view(np.uint8)
-        left, top, width, height = cv2.boundingRect(shown)
+        found = cropped((labels != 0) & (labels != IGNORE))
         index = 1 if layer.index is None else layer.index
-        if width and index != IGNORE:
-            yield index, shown[top : top + height, left : left + width].view(np.bool_)
+        if found is not None and index != IGNORE:
+            yield Instance(index, *found)
 
 
 def _by_class(annotation: MaskLayers, read: Read) -> dict[int, NDArray[np.bool_]]:

@@ -107,7 +107,8 @@ def photograph(texture: Texture) -> Pixels:
     if path is None:
         found = f"has no {texture.file}" if spec else "is not installed"
         raise MaskwrightError(
-            f'the demo data uses photographs from scikit-image, which {found}: run pip install "maskwright[demo]"'
+            f"the demo data uses photographs from scikit-image, which {found}: "
+            "run pip install --force-reinstall scikit-image"
         )
     grey = to_channels(read_image(path), 1)
     rows, columns = (round(side * texture.inset) for side in grey.shape[:2])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from maskwright.core.instances import Instance
     from maskwright.data.flip_symmetry import FlipDifference
 
     Grid = NDArray[np.float32]
@@ -68,15 +69,16 @@ def regions(label: NDArray[np.uint8], known: Collection[int] = ()) -> dict[int, 
     return {index: _class_regions(_cropped((label == index).view(np.uint8))) for index in wanted}
 
 
-def annotated(objects: Iterable[tuple[int, NDArray[np.bool_]]]) -> dict[int, ClassObjects]:
-    """Return the given objects, (class index, mask (h, w) in its bounding box), by class index.
+def annotated(objects: Iterable[Instance]) -> dict[int, ClassObjects]:
+    """Return the given objects by class index.
 
-    The place of a mask in the image is not known here, so the image border counts as an edge of an object that it cuts.
+    The image border counts as an edge of an object that it cuts.
     """
     areas: dict[int, list[int]] = {}
     distances: dict[int, list[float]] = {}
     crops: dict[int, list[Grid]] = {}
-    for index, mask in objects:
+    for entry in objects:
+        index, mask = entry.index, entry.mask
         binary = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
         areas.setdefault(index, []).append(int(np.count_nonzero(mask)))
         distances.setdefault(index, []).append(float(_distance(binary).sum()))

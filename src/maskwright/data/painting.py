@@ -13,9 +13,11 @@ from pycocotools import mask as coco
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.instances import Instance
 from maskwright.core.records import ImageRef
 from maskwright.data.readers import DecodeError, image_orientation
 from maskwright.ops import rle as rle_codes
+from maskwright.ops.instance_maps import cropped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,8 +62,8 @@ def paint(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> NDArray[np.
     return labels
 
 
-def paint_objects(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Yield (class index, bool (h, w) in its bounding box) for each shape that is not ignored and not empty.
+def paint_objects(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> Iterator[Instance]:
+    """Yield each shape that is not ignored and not empty.
 
     Raises:
         DecodeError: as `paint`.
@@ -70,10 +72,10 @@ def paint_objects(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> Ite
     for shape in shapes.shapes:
         if shape.index == IGNORE:
             continue
-        pixels = _patch(shape, shapes, size, image).pixels
-        rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
-        if len(rows):
-            yield shape.index, pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        patch = _patch(shape, shapes, size, image)
+        found = cropped(patch.pixels)
+        if found is not None:
+            yield Instance(shape.index, patch.top + found[0], patch.left + found[1], found[2])
 
 
 def require_size(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> None:

@@ -40,7 +40,8 @@ def without(target: Target, gone: NDArray[np.bool_] | None) -> Target:
     if gone is None:
         return target
     labels = np.where(gone, np.uint8(IGNORE), target.labels)
-    return Target(labels, None if target.values is None else np.where(gone, np.float32(np.nan), target.values))
+    values = None if target.values is None else np.where(gone, np.float32(np.nan), target.values)
+    return Target(labels, values, target.instances)
 
 
 def read_sample(dataset: Dataset, record: Record, read: ReadTarget) -> tuple[NDArray[Any], Target]:

@@ -1,0 +1,58 @@
+"""Objects to instance maps and back. An instance map holds 0 for background and one id for each object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+from maskwright.core.instances import Instance, Instances
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+
+def to_map(objects: Instances) -> NDArray[np.int32]:
+    """Paint objects into an instance map int32 (H, W): object i gets the id i + 1.
+
+    A pixel of several objects goes to the first of them: the one with the highest score in a prediction.
+    """
+    ids = np.zeros(objects.size, np.int32)
+    for number in range(len(objects), 0, -1):
+        entry = objects.objects[number - 1]
+        ids[entry.rows, entry.columns][entry.mask] = number
+    return ids
+
+
+def from_map(ids: NDArray[Any], indices: Sequence[int], scores: Sequence[float] | None = None) -> Instances:
+    """Cut the objects out of an instance map.
+
+    Args:
+        ids: integers (H, W), 0 for background; an id without a pixel gives no object.
+        indices: class index of the ids 1, 2, ...
+        scores: of the same objects; None for 1.
+    """
+    found = []
+    for number, top, left, mask in pieces(ids):
+        score = 1.0 if scores is None else float(scores[number - 1])
+        found.append(Instance(int(indices[number - 1]), top, left, mask, score))
+    return Instances((ids.shape[0], ids.shape[1]), tuple(found))
+
+
+def pieces(ids: NDArray[Any]) -> Iterator[tuple[int, int, int, NDArray[np.bool_]]]:
+    """Yield (id, top, left, mask (h, w)) of every id above 0 in an instance map (H, W), in the order of the ids."""
+    for number, box in enumerate(ndimage.find_objects(ids), start=1):
+        if box is not None:
+            yield number, box[0].start, box[1].start, ids[box] == number
+
+
+def cropped(mask: NDArray[np.bool_]) -> tuple[int, int, NDArray[np.bool_]] | None:
+    """Cut a mask (H, W) to the bounding box of its pixels: (top, left, mask (h, w)), or None without a pixel."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    top, left = int(rows[0]), int(columns[0])
+    return top, left, mask[top : rows[-1] + 1, left : columns[-1] + 1]
