@@ -32,6 +32,7 @@ class TaskRules:
 
 RULES: dict[str, TaskRules] = {
     "semantic": TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED),
+    "instance": TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED),
 }
 
 

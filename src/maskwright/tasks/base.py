@@ -140,10 +140,12 @@ class Task(Protocol):
         annotation: how mask files are read: `labels`, classes by value or colour; `values`, measured numbers.
         headline: the metric by which models are compared.
         writers: kind of file -> how `predict --save` writes it; the first is the default.
+        planes: number of planes of `Target.values`.
         planned_loss: the section `loss` of the plan decides what `loss` returns; if not, settings there are refused.
     """
 
     planned_loss: bool = False
+    planes: int = 0
     annotation: Literal["labels", "values"]
     headline: Metric
     writers: Mapping[str, Writer]
@@ -186,9 +188,15 @@ class Task(Protocol):
         return Adjustments()
 
     def decode(
-        self, blocks: Iterable[Block], size: tuple[int, int], classes: Classes, *, confidence: bool = False
+        self,
+        blocks: Iterable[Block],
+        size: tuple[int, int],
+        classes: Classes,
+        decoding: Decoding,
+        *,
+        confidence: bool = False,
     ) -> Any:
-        """Turn the maps of one image of `size` (height, width) into a result."""
+        """Turn the maps of one image of `size` (height, width), already adjusted, into a result."""
 
     def uncalibrated(self, decoding: Decoding) -> Decoding:
         """Return the part of the decoding that `judge` expects: it compares scores with and without the rest."""

@@ -217,7 +217,7 @@ class _Writing:
             ]
             blocks = self._watched(self._blocks(picture, image), sinks, size, on_share)
             confidence = any(writer.confidence for writer in self.kinds.values())
-            result = task.decode(blocks, size, classes, confidence=confidence)
+            result = task.decode(blocks, size, classes, self.predictor.card.decoding, confidence=confidence)
         for kind, writer in self.kinds.items():
             if writer.write is not None:
                 writer.write(files[kind], image, result, classes)
