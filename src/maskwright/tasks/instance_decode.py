@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from maskwright.ops.separation import Separation
     from maskwright.tasks.base import Block
 
-BAND_PIXELS = 1 << 23
+BAND_PIXELS = 1 << 22
 """Pixels that are decoded at once, at least."""
 
 
