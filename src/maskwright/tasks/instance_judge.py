@@ -1,0 +1,58 @@
+"""Scores objects. Keeps a few numbers of every object and of every pair that overlaps, and no mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
+from maskwright.metrics.object_overlap import compare
+from maskwright.metrics.object_summary import ComparedImage, mean_f1, object_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from maskwright.core.classes import Classes
+    from maskwright.core.instances import Instances
+    from maskwright.core.targets import Target
+    from maskwright.metrics.scores import Scores
+    from maskwright.tasks.base import Block
+
+
+class InstanceJudge:
+    """Scores one image after another; see `tasks.base.Judge`. What takes time is in `compute`, so it is always quick.
+
+    Args:
+        decode: (blocks, (height, width)) -> the objects that they show.
+        classes: of the data set.
+        task: name of the task, for its scores.
+    """
+
+    def __init__(
+        self,
+        decode: Callable[[Iterable[Block], tuple[int, int]], Instances],
+        classes: Classes,
+        task: str = "instance",
+    ) -> None:
+        self._decode, self._classes, self._task = decode, classes, task
+        self._images: list[ComparedImage] = []
+
+    def update(self, id: str, blocks: Iterable[Block], target: Target, group: str | None = None) -> None:  # noqa: A002
+        """Compare the objects of one image with the annotated ones."""
+        assert target.instances is not None
+        found = self._decode(blocks, target.size)
+        self._images.append(ComparedImage(id, group, compare(target.instances, found, target.labels == IGNORE)))
+
+    def score(self) -> float | None:
+        """Return the F1 at IoU 0.5; None where nothing was annotated and nothing predicted."""
+        return mean_f1(self._classes, self._images)
+
+    def compute(self) -> Scores:
+        """Return all scores.
+
+        Raises:
+            MaskwrightError: nothing was scored.
+        """
+        if not self._images:
+            raise MaskwrightError("there is nothing to score: no image with a truth was judged")
+        return object_scores(self._task, self._classes, self._images)
