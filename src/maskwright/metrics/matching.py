@@ -46,7 +46,7 @@ def match_counts(
     counts = []
     for threshold in thresholds:
         hits = best_matches(compared, iou, iou >= threshold)
-        extra = ~compared.found.exempt
+        extra = ~compared.excused
         extra[compared.pairs[hits, 1]] = False
         counts.append((len(hits), np.count_nonzero(extra), true - len(hits)))
     return np.array(counts, np.int64).reshape(-1, 3)

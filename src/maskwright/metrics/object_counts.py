@@ -50,7 +50,7 @@ def object_sums(compared: Comparison, images: int, classes: int) -> Array:
     for size, (least, most) in SIZES.items():
         fields[size] = _by_class(truth, ~truth.exempt & (truth.area >= least) & (truth.area <= most), shape)
     columns = [hits for hits, _ in at] + [extras for _, extras in at] + [fields[name] for name in _FIELDS]
-    return np.stack(columns, axis=-1).astype(np.float64)
+    return np.stack(columns, axis=-1)
 
 
 def object_values(sums: Array) -> dict[str, Array]:
@@ -102,13 +102,13 @@ def _by_class(
 ) -> Array:
     """Count the chosen objects, or add up their weights, by image and class: `shape`."""
     place = objects.image[chosen].astype(np.intp) * shape[1] + objects.index[chosen]
-    return np.bincount(place, weights, minlength=shape[0] * shape[1]).reshape(shape)
+    return np.bincount(place, weights, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
 
 
 def _positives(compared: Comparison, matches: NDArray[np.intp], shape: tuple[int, int]) -> tuple[Array, Array]:
     """Count true and false positives by image and class, given the places of the matched pairs (k,)."""
     found = compared.pairs[matches, 1]
-    extra = ~compared.found.exempt
+    extra = ~compared.excused
     extra[found] = False
     return _by_class(compared.found, found, shape), _by_class(compared.found, extra, shape)
 
@@ -121,7 +121,7 @@ def _jaccard(compared: Comparison, overlap: Array, shape: tuple[int, int]) -> Ar
     true, first = np.unique(compared.pairs[ranked, 0], return_index=True)
     best = ranked[first]
     taken, shared = compared.pairs[best, 1], compared.shared[best]
-    missed, extra = ~truth.exempt, ~found.exempt
+    missed, extra = ~truth.exempt, ~compared.excused
     missed[true] = extra[taken] = False
     union = _by_class(truth, true, shape, truth.area[true] + found.area[taken] - shared)
     union += _by_class(truth, missed, shape, truth.area[missed])

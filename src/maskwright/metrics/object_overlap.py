@@ -31,8 +31,8 @@ class Objects:
         area: int64 (n,), pixels; of a predicted object, without the ignored ones.
         box: int32 (n, 4), top, left, bottom, right.
         score: float64 (n,).
-        exempt: bool (n,), counts neither way unless it is matched: an annotated crowd, or a predicted object of which
-            more than half lies in ignored pixels or in a crowd of its class.
+        exempt: bool (n,), an annotated crowd, or a predicted object of which more than half lies in ignored pixels: it
+            counts neither way unless it is matched.
     """
 
     image: NDArray[np.int32]
@@ -54,12 +54,15 @@ class Comparison:
         truth, found: the objects.
         pairs: int32 (p, 2), place in `truth`, place in `found`.
         shared: int64 (p,), pixels that both masks hold.
+        excused: bool (m,), predicted objects of which more than half lies in ignored pixels or in a crowd of their
+            class. Without a match they are no false positives, except to COCO, which has its own rule for crowds.
     """
 
     truth: Objects
     found: Objects
     pairs: NDArray[np.int32]
     shared: NDArray[np.int64]
+    excused: NDArray[np.bool_]
 
     @property
     def iou(self) -> NDArray[np.float64]:
@@ -85,8 +88,9 @@ def compare(
     shared = np.array([_common(truth.objects[i], found.objects[j]) for i, j in pairs.tolist()], np.int64)
     unseen = _unseen(truth, found, ignored)
     crowded = np.bincount(pairs[:, 1], shared * true.exempt[pairs[:, 0]], minlength=len(predicted))
-    lost = unseen + crowded > MOSTLY * predicted.area
-    return Comparison(true, replace(predicted, area=predicted.area - unseen, exempt=lost), pairs, shared)
+    half = MOSTLY * predicted.area
+    seen = replace(predicted, area=predicted.area - unseen, exempt=unseen > half)
+    return Comparison(true, seen, pairs, shared, excused=unseen + crowded > half)
 
 
 def joined(parts: Sequence[Comparison]) -> Comparison:
@@ -97,6 +101,7 @@ def joined(parts: Sequence[Comparison]) -> Comparison:
         _joined([part.found for part in parts]),
         np.concatenate([part.pairs + start for part, start in zip(parts, starts, strict=False)]),
         np.concatenate([part.shared for part in parts]),
+        np.concatenate([part.excused for part in parts]),
     )
 
 
