@@ -90,7 +90,7 @@ def _means(scores: Scores, title: str, width: int) -> RenderableType:
 
 
 def _digits(metric: Metric) -> int:
-    return 1 if metric.unit == "px" else 3
+    return {"px": 1, "count": 0}.get(metric.unit, 3)
 
 
 def _calibration(scores: Scores) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Unit = Literal["share", "px", ""]
+Unit = Literal["share", "px", "count", ""]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Metric:
         key: in `Scores.mean`, `ClassScores.values`, `ImageScore.values`, JSON and `history.csv` (`val_KEY`).
         label: for people.
         description: what it means, in one sentence.
-        unit: `share` of 0..1, shown in percent; `px`, a length in pixels of the image; empty for a plain number.
+        unit: `share` of 0..1, shown in percent; `px`, a length in pixels of the image; `count`, a whole number; empty
+            for any other.
         higher_is_better: whether a model with a higher value is the better one.
         rank: 0 is always shown; of the others the highest give way first where the room is short.
     """

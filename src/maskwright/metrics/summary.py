@@ -132,7 +132,7 @@ def estimated(
         sums: (n, M), one row an image.
         groups: (n) the group of each image, or None.
         measure: totals (R, M) to values (R, J) within 0..top, NaN where undefined.
-        top: (J,) the largest possible value, or infinity.
+        top: (J,) the largest possible value, or infinity; NaN for a value that may be negative.
     """
     rows, sizes = by_group(sums, groups)
     values = measure(sums.sum(0, keepdims=True))[0]

@@ -61,12 +61,14 @@ def class_metrics(scores: Scores) -> list[Metric]:
 
 def write(metric: Metric, value: float) -> str:
     """Write a value without its unit: shares in percent."""
+    if metric.unit == "count":
+        return count(value)
     return points(value) if metric.unit == "share" else decimal(value)
 
 
 def unit(metric: Metric) -> str:
     """Return what follows a written value."""
-    return {"share": "%", "px": " px", "": ""}[metric.unit]
+    return {"share": "%", "px": " px"}.get(metric.unit, "")
 
 
 def cell(metric: Metric, estimate: Estimate, limit: float = 1.0) -> Cell:

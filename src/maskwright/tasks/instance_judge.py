@@ -1,39 +1,58 @@
-"""temporary"""
+"""Scores objects. Keeps a few numbers of every object and of every pair that overlaps, and no mask."""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
-from maskwright.ops.instance_maps import to_map
+from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
+from maskwright.metrics.object_overlap import compare
+from maskwright.metrics.object_summary import ComparedImage, mean_f1, object_scores
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
-def counts(truth, found, ths):
-    a, b = to_map(truth), to_map(found)
-    n, m = len(truth), len(found)
-    if not n or not m:
-        return [(0, m, n)] * len(ths)
-    inter = np.bincount((a.astype(np.int64) * (m + 1) + b).ravel(), minlength=(n + 1) * (m + 1)).reshape(n + 1, m + 1)
-    iou = inter[1:, 1:] / np.maximum(inter.sum(1)[1:, None] + inter.sum(0)[None, 1:] - inter[1:, 1:], 1)
-    out = []
-    for t in ths:
-        tp = int((iou > t).any(1).sum())
-        out.append((tp, m - tp, n - tp))
-    return out
+    from maskwright.core.classes import Classes
+    from maskwright.core.instances import Instances
+    from maskwright.core.targets import Target
+    from maskwright.metrics.scores import Scores
+    from maskwright.tasks.base import Block
 
 
 class InstanceJudge:
-    def __init__(self, decode):
-        self.decode = decode
-        self.rows = []
+    """Scores one image after another; see `tasks.base.Judge`. What takes time is in `compute`, so it is always quick.
 
-    def update(self, id, blocks, target, group=None):
-        found = self.decode(blocks, target.size)
-        self.rows.append(counts(target.instances, found, np.arange(0.5, 0.95, 0.1)))
+    Args:
+        decode: (blocks, (height, width)) -> the objects that they show.
+        classes: of the data set.
+        task: name of the task, for its scores.
+    """
 
-    def score(self):
-        s = np.array(self.rows).sum(0)[0]
-        return float(2 * s[0] / max(2 * s[0] + s[1] + s[2], 1))
+    def __init__(
+        self,
+        decode: Callable[[Iterable[Block], tuple[int, int]], Instances],
+        classes: Classes,
+        task: str = "instance",
+    ) -> None:
+        self._decode, self._classes, self._task = decode, classes, task
+        self._images: list[ComparedImage] = []
 
-    def all(self):
-        s = np.array(self.rows).sum(0)
-        return (2 * s[:, 0] / (2 * s[:, 0] + s[:, 1] + s[:, 2])).round(3), (s[:, 0] / s.sum(1)).round(3)
+    def update(self, id: str, blocks: Iterable[Block], target: Target, group: str | None = None) -> None:  # noqa: A002
+        """Compare the objects of one image with the annotated ones."""
+        assert target.instances is not None
+        found = self._decode(blocks, target.size)
+        self._images.append(ComparedImage(id, group, compare(target.instances, found, target.labels == IGNORE)))
+
+    def score(self) -> float | None:
+        """Return the F1 at IoU 0.5; None where nothing was annotated and nothing predicted."""
+        return mean_f1(self._classes, self._images)
+
+    def compute(self) -> Scores:
+        """Return all scores.
+
+        Raises:
+            MaskwrightError: nothing was scored.
+        """
+        if not self._images:
+            raise MaskwrightError("there is nothing to score: no image with a truth was judged")
+        return object_scores(self._task, self._classes, self._images)

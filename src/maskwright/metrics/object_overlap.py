@@ -1,0 +1,154 @@
+"""Two sets of objects compared: which of them overlap, and by how many pixels. Keeps numbers, and no mask.
+
+All scores of objects follow from a `Comparison`, so an image's masks can go as soon as it is compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.instances import Instance, Instances
+
+MOSTLY = 0.5
+"""Share of its pixels above which an object lies in what is ignored (Kirillov et al. 2019, section 4.2)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """Numbers of n objects, of one image or of several.
+
+    Attributes:
+        image: int32 (n,), number of the image.
+        index: int32 (n,), class index.
+        area: int64 (n,), pixels; of a predicted object, without the ignored ones.
+        box: int32 (n, 4), top, left, bottom, right.
+        score: float64 (n,).
+        exempt: bool (n,), an annotated crowd, or a predicted object of which more than half lies in ignored pixels: it
+            counts neither way unless it is matched.
+    """
+
+    image: NDArray[np.int32]
+    index: NDArray[np.int32]
+    area: NDArray[np.int64]
+    box: NDArray[np.int32]
+    score: NDArray[np.float64]
+    exempt: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Annotated and predicted objects, and the pairs of one class whose boxes overlap.
+
+    Attributes:
+        truth, found: the objects.
+        pairs: int32 (p, 2), place in `truth`, place in `found`.
+        shared: int64 (p,), pixels that both masks hold.
+        excused: bool (m,), predicted objects of which more than half lies in ignored pixels or in a crowd of their
+            class. Without a match they are no false positives, except to COCO, which has its own rule for crowds.
+    """
+
+    truth: Objects
+    found: Objects
+    pairs: NDArray[np.int32]
+    shared: NDArray[np.int64]
+    excused: NDArray[np.bool_]
+
+    @property
+    def iou(self) -> NDArray[np.float64]:
+        """Intersection over union (p,) of the masks."""
+        true, predicted = self.pairs.T
+        return self.shared / (self.truth.area[true] + self.found.area[predicted] - self.shared)
+
+
+def compare(
+    truth: Instances, found: Instances, ignored: NDArray[np.bool_] | None = None, *, by_class: bool = True
+) -> Comparison:
+    """Compare the objects of one image.
+
+    Args:
+        truth: annotated objects.
+        found: predicted objects.
+        ignored: bool (H, W), pixels that no score sees. Those of annotated objects are seen in any case.
+        by_class: only objects of one class make a pair; if not, the classes do not matter.
+    """
+    true, predicted = (_numbers(objects, by_class) for objects in (truth, found))
+    near = _touching(true.box, predicted.box) & (true.index[:, None] == predicted.index)
+    pairs = np.argwhere(near).astype(np.int32)
+    shared = np.array([_common(truth.objects[i], found.objects[j]) for i, j in pairs.tolist()], np.int64)
+    unseen = _unseen(truth, found, ignored)
+    crowded = np.bincount(pairs[:, 1], shared * true.exempt[pairs[:, 0]], minlength=len(predicted))
+    half = MOSTLY * predicted.area
+    seen = replace(predicted, area=predicted.area - unseen, exempt=unseen > half)
+    return Comparison(true, seen, pairs, shared, excused=unseen + crowded > half)
+
+
+def joined(parts: Sequence[Comparison]) -> Comparison:
+    """Join the comparisons of single images, which are numbered from 0."""
+    starts = np.cumsum([(0, 0), *((len(part.truth), len(part.found)) for part in parts)], axis=0, dtype=np.int32)
+    return Comparison(
+        _joined([part.truth for part in parts]),
+        _joined([part.found for part in parts]),
+        np.concatenate([part.pairs + start for part, start in zip(parts, starts, strict=False)]),
+        np.concatenate([part.shared for part in parts]),
+        np.concatenate([part.excused for part in parts]),
+    )
+
+
+def _joined(parts: Sequence[Objects]) -> Objects:
+    image = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts])
+    rest = ("index", "area", "box", "score", "exempt")
+    return Objects(image, *(np.concatenate([getattr(part, name) for part in parts]) for name in rest))
+
+
+def _numbers(objects: Instances, by_class: bool) -> Objects:
+    """Measure objects of one image; crowds are exempt."""
+    entries = objects.objects
+    box = np.array([(entry.top, entry.left, *entry.mask.shape) for entry in entries], np.int32).reshape(-1, 4)
+    box[:, 2:] += box[:, :2]
+    return Objects(
+        image=np.zeros(len(entries), np.int32),
+        index=np.array([entry.index if by_class else 0 for entry in entries], np.int32),
+        area=np.array([np.count_nonzero(entry.mask) for entry in entries], np.int64),
+        box=box,
+        score=np.array([entry.score for entry in entries], np.float64),
+        exempt=np.array([entry.crowd for entry in entries], np.bool_),
+    )
+
+
+def _touching(ours: NDArray[np.int32], theirs: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Tell which boxes (n, 4) share a pixel with which others (m, 4): (n, m)."""
+    top, left, bottom, right = ours.T[:, :, None]
+    return (top < theirs[:, 2]) & (bottom > theirs[:, 0]) & (left < theirs[:, 3]) & (right > theirs[:, 1])
+
+
+def _common(ours: Instance, theirs: Instance) -> int:
+    """Count the pixels of both masks, whose boxes overlap."""
+    top, left = max(ours.top, theirs.top), max(ours.left, theirs.left)
+    height = min(ours.top + ours.mask.shape[0], theirs.top + theirs.mask.shape[0]) - top
+    width = min(ours.left + ours.mask.shape[1], theirs.left + theirs.mask.shape[1]) - left
+    down, across = top - ours.top, left - ours.left
+    first = ours.mask[down : down + height, across : across + width]
+    down, across = top - theirs.top, left - theirs.left
+    return int(np.count_nonzero(first & theirs.mask[down : down + height, across : across + width]))
+
+
+def _unseen(truth: Instances, found: Instances, ignored: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    """Count the ignored pixels of each predicted object (m,)."""
+    if ignored is None or not ignored.any():
+        return np.zeros(len(found), np.int64)
+    outside = ignored.copy()
+    for entry in truth.objects:
+        outside[entry.rows, entry.columns][entry.mask] = False
+    cut = (outside[entry.rows, entry.columns] & entry.mask for entry in found.objects)
+    return np.array([np.count_nonzero(part) for part in cut], np.int64)
