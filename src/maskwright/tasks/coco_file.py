@@ -67,7 +67,7 @@ class CocoFile:
 
     def _segmentation(self, entry: Instance, size: tuple[int, int]) -> Any:
         if self._as_polygons:
-            outlines = polygons.from_mask(entry.mask)
+            outlines, corner = polygons.from_mask(entry.mask), (entry.left, entry.top)
             if not any(polygon.holes for polygon in outlines):
-                return [(polygon.outer + (entry.left, entry.top)).ravel().tolist() for polygon in outlines]
+                return [(polygon.outer + corner).ravel().tolist() for polygon in outlines]
         return rle.encode(entry.mask, size, (entry.top, entry.left))
