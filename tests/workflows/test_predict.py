@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -18,13 +19,16 @@ from pycocotools import mask as coco
 from maskwright import models
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.pixel_size import PixelSize
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
 from maskwright.core.records import ImageRef
 from maskwright.data.readers import read_image, read_mask
 from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
-from maskwright.tasks.label_files import write_mask
+from maskwright.tasks.base import Writer
+from maskwright.tasks.files import MARK
+from maskwright.tasks.label_files import WRITERS, write_mask
 from maskwright.tasks.label_map import LabelMap
 from maskwright.workflows.predict import predict
 from maskwright.workflows.request import PredictRequest
@@ -298,6 +302,24 @@ def test_progress_moves_within_an_image_of_several_tiles(run_folder: Path, tmp_p
     assert max(np.diff(within)) < 0.2
 
 
+def test_a_kind_that_measures_gets_the_pixel_size(run_folder: Path, images: Path, tmp_path: Path, monkeypatch) -> None:
+    given = []
+
+    def measure(path: Path, _image: object, _result: object, _classes: object, size: PixelSize | None) -> None:
+        given.append(size)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(MARK)
+
+    monkeypatch.setitem(WRITERS, "lengths", Writer("lengths", ".csv", measure=measure))
+    request = PredictRequest(save=["mask", "lengths"], device="cpu", pixel_size="0.5um")
+    result = predict(run_folder, [images / "b.jpg"], tmp_path / "out", request)
+    assert result.images[0].files["lengths"] == tmp_path / "out/lengths/b.csv"
+    predict(run_folder, [images / "b.jpg"], tmp_path / "out", replace(request, pixel_size=None))
+    assert given == [PixelSize(0.5, "um"), None]
+    with pytest.raises(MaskwrightError, match="has no effect, as mask holds no measured lengths: save lengths too, or"):
+        predict(run_folder, [images], tmp_path / "out", replace(request, save=None))
+
+
 def test_a_folder_that_cannot_be_written_is_named(run_folder: Path, images: Path, tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MaskwrightError, match="file is a file: name a folder"):
@@ -332,6 +354,8 @@ def test_wrong_requests_are_refused_before_any_work(run_folder: Path, images: Pa
         (["coco", "coco-polygons"], "same file"),
         ([], "`save` is empty, so nothing would be written"),
     )
+    with pytest.raises(MaskwrightError, match=r"the pixel size 2nm has no effect, as mask .*: leave it out"):
+        predict(run_folder, [images], out, PredictRequest(device="cpu", pixel_size="2nm"))
     for save, words in wrong:
         with pytest.raises(MaskwrightError, match=words):
             predict(run_folder, [images], out, PredictRequest(save=save, device="cpu"))

@@ -21,7 +21,8 @@ Save = Annotated[
     str | None,
     typer.Option(
         metavar="KINDS",
-        help="What to write, separated by commas: mask, overlay, probabilities, coco, coco-polygons.  [default: mask]",
+        help="What to write, separated by commas: mask, overlay, probabilities, coco, coco-polygons; of objects: "
+        "instances, overlay, coco, coco-polygons, geojson, measurements.  [default: the first]",
     ),
 ]
 PixelSize = Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE
-from maskwright.core.text import agree, plural
+from maskwright.core.text import agree, count, plural
 from maskwright.ops import draw, draw_objects
 from maskwright.ops.object_errors import compare
 from maskwright.tasks.base import Legend, Painted, Panel
@@ -73,9 +73,9 @@ def in_words(errors: ObjectErrors, truth: Instances) -> str:
     merged = len({number for covered in errors.merges.values() for number in covered})
     merges, splits, false = len(errors.merges), len(errors.splits), len(errors.false)
     parts = [
-        f"{len(errors.missed)} missed" if errors.missed else "",
+        f"{count(len(errors.missed))} missed" if errors.missed else "",
         f"{plural(len(errors.confused), 'object')} given another class" if errors.confused else "",
-        f"{plural(merged, 'object')} merged into {merges}" if merges else "",
+        f"{plural(merged, 'object')} merged into {count(merges)}" if merges else "",
         f"{plural(splits, 'object')} split" if splits else "",
         plural(false, "false positive") if false else "",
     ]
@@ -83,9 +83,8 @@ def in_words(errors: ObjectErrors, truth: Instances) -> str:
     if not objects:
         return f"The image has no object; {wrong or 'none is predicted'}."
     if not wrong:
-        return f"{agree(objects, 'The only object is', f'All {objects} objects are')} found, and nothing else."
-    found = f"{len(errors.found)} of {plural(objects, 'object')} {agree(len(errors.found), 'is', 'are')} found"
-    return f"{found}; {wrong}."
+        return f"{agree(objects, 'The only object is', f'All {count(objects)} objects are')} found, and nothing else."
+    return f"{count(len(errors.found))} of {plural(objects, 'object')} found; {wrong}."
 
 
 def _errors(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.core.text import agree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +40,7 @@ def _check_pixel_size(pixel_size: str | None, kinds: list[str], known: Mapping[s
     measuring = [kind for kind, writer in known.items() if writer.measure]
     cure = f"save {' or '.join(measuring)} too, or leave it out" if measuring else "leave it out"
     raise MaskwrightError(
-        f"the pixel size {pixel_size} has no effect, as {' and '.join(kinds)} hold no measured lengths: {cure}",
+        f"the pixel size {pixel_size} has no effect, as {' and '.join(kinds)} {agree(len(kinds), 'holds', 'hold')} no "
+        f"measured lengths: {cure}",
         "pixel_size",
     )
