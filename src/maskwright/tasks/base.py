@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.channels import Channels
     from maskwright.core.classes import Classes
+    from maskwright.core.pixel_size import PixelSize
     from maskwright.core.plan import Plan
     from maskwright.core.records import Dataset, Record
     from maskwright.core.targets import Target
@@ -111,12 +112,13 @@ class Collector(Protocol):
 
 @dataclass(frozen=True)
 class Writer:
-    """One kind of file that `predict --save` can write; exactly one of the three functions is given.
+    """One kind of file that `predict --save` can write; exactly one of the four functions is given.
 
     Attributes:
         folder: folder below the output folder; for a collector, the name of its file.
         suffix: of the files; empty for a collector.
         write: (path, image (H, W, C), result, classes) -> one file an image.
+        measure: the same with the size of a pixel, None if nobody gave it.
         stream: (path, (height, width), classes) -> a context that takes the image's blocks as they are finished.
         collect: classes -> a collector of all images' results.
         confidence: this writer needs the confidence, so `Task.decode` must keep it.
@@ -125,6 +127,7 @@ class Writer:
     folder: str
     suffix: str = ""
     write: Callable[[Path, NDArray[Any], Any, Classes], None] | None = None
+    measure: Callable[[Path, NDArray[Any], Any, Classes, PixelSize | None], None] | None = None
     stream: Callable[[Path, tuple[int, int], Classes], AbstractContextManager[Callable[[Block], None]]] | None = None
     collect: Callable[[Classes], Collector] | None = None
     confidence: bool = False
