@@ -233,11 +233,12 @@ def _greedy(
     true: NDArray[np.intp], found: NDArray[np.intp], crowd: NDArray[np.bool_]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Match pairs, which are sorted by the rank of the predicted object, then by its preference."""
+    holder = np.empty(len(crowd), np.intp)
     while True:
         first = np.flatnonzero(np.diff(found, prepend=-1))
         single = first[~crowd[true[first]]]
-        winners = single[np.unique(true[single], return_index=True)[1]]
-        lost = np.setdiff1d(single, winners, assume_unique=True)
+        holder[true[single[::-1]]] = single[::-1]  # of several, the one with the highest score is written last
+        lost = single[holder[true[single]] != single]
         if not len(lost):
             return true[first], found[first]
         true, found = np.delete(true, lost), np.delete(found, lost)
