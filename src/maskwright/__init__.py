@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from maskwright.core.errors import MaskwrightError
     from maskwright.core.read_options import ReadOptions
     from maskwright.workflows.api import evaluate, import_model, inspect, load, plan, predict, train
-    from maskwright.workflows.request import EvaluateRequest, PlanRequest
+    from maskwright.workflows.request import EvaluateRequest, PlanRequest, PredictRequest
 
 __all__ = [
     "EvaluateRequest",
     "MaskwrightError",
     "PlanRequest",
+    "PredictRequest",
     "ReadOptions",
     "evaluate",
     "import_model",
@@ -45,7 +46,7 @@ def __getattr__(name: str) -> Any:
         return import_module("maskwright.core.errors").MaskwrightError
     if name == "ReadOptions":
         return import_module("maskwright.core.read_options").ReadOptions
-    if name in {"EvaluateRequest", "PlanRequest"}:
+    if name in {"EvaluateRequest", "PlanRequest", "PredictRequest"}:
         return getattr(import_module("maskwright.workflows.request"), name)
     if name in __all__:
         return getattr(import_module("maskwright.workflows.api"), name)

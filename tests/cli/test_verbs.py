@@ -15,6 +15,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Saved, Stage
 from maskwright.core.plan_file import read_plan
 from maskwright.metrics.scores import Scores
+from maskwright.workflows.request import PredictRequest
 
 
 def record(calls: list, outcome):
@@ -204,11 +205,13 @@ def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str
     assert out == "1 image predicted, results in p; 1 image left out\n"
     assert "left out: b.png cannot be read: it is cut" in err
     assert "note: d is a data set\n" in err
-    args, options = calls[0]
-    assert args == ("model", ["a.png", "b.png"], Path("p"))
-    assert options["save"] == ("mask", "overlay")
+    args, _ = calls[0]
+    assert args[:3] == ("model", ["a.png", "b.png"], Path("p"))
+    assert args[3] == PredictRequest(("mask", "overlay"), fast=True)
     assert asked[0] == ((Path("runs/one"), "auto"), {"fast": True, "output_stride": None, "postprocess": None})
-    assert run(["predict", "runs/one", "a.png", "--output-stride", "8", "--postprocess", "crf"]) == 2
+    more = ["--output-stride", "8", "--postprocess", "crf", "--pixel-size", "0.25um"]
+    assert run(["predict", "runs/one", "a.png", *more]) == 2
+    assert calls[1][0][3] == PredictRequest(pixel_size="0.25um")
     assert asked[1][1] == {"fast": False, "output_stride": 8, "postprocess": "crf"}
     capsys.readouterr()
     assert run(["predict", "runs/one", "a.png", "b.png", "--json"]) == 2

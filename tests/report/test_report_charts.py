@@ -5,7 +5,17 @@ import re
 import pytest
 from tests.report.report_samples import Page
 
-from maskwright.report.charts import Axis, Series, interval_bar, interval_scale, line_chart, reliability, share_bar
+from maskwright.report.charts import (
+    Axis,
+    Series,
+    interval_bar,
+    interval_scale,
+    line_chart,
+    reliability,
+    scatter,
+    share_bar,
+    stacked_bars,
+)
 
 PLAIN = Axis(0, 10, str), Axis(0, 1, str)
 
@@ -85,3 +95,39 @@ def test_a_reliability_diagram_by_hand() -> None:
     assert [(c["cx"], c["cy"], c["r"]) for c in page.all("circle")] == [("170", "205", "5.5"), ("300", "10", "8")]
     assert [(r["y"], r["height"]) for r in page.all("rect")] == [("303", "7"), ("282", "28")]
     assert "confidence 50.0%: correct in 25.0%; 20.0% of the pixels" in page.text
+
+
+def rectangles(svg: str) -> list[tuple[str, float, float, float, float]]:
+    found = Page(svg).all("rect")
+    return [(r["class"] or "", *(float(r[key] or "") for key in ("x", "y", "width", "height"))) for r in found]
+
+
+def test_stacked_bars_by_hand() -> None:
+    """Two bars of 151 px each, with 1 px of air on either side; the axis ends at 10, so a count is 17.2 px tall."""
+    svg = stacked_bars("t", [2, 2.828, 4], [(5, 5), (0, 1)], ["half", "none"])
+    assert rectangles(svg) == [
+        ("fill", 47, 98, 149, 86),
+        ("fill other", 47, 12, 149, 86),
+        ("fill", 198, 184, 149, 0),
+        ("fill other", 198, 166.8, 149, 17.2),
+    ]
+    assert "0 5 10 2 2.8 4 diameter, px half none" in Page(svg).text
+
+
+def test_many_bars_write_some_of_their_edges() -> None:
+    edges = [2 ** (place / 2) for place in range(25)]
+    text = Page(stacked_bars("t", edges, [(1, 0)] * 24, [""] * 24)).text
+    assert text.endswith("0 1 2 3 4 1 2.8 8 23 64 181 512 1.4k 4.1k diameter, px")
+
+
+def test_a_scatter_by_hand() -> None:
+    """The axes end at 10: 26 px a count. Equal points are one dot, the larger the more there are."""
+    svg = scatter("t", [(0, 0), (10, 10), (5, 10), (5, 10), (5, 10), (5, 10)], ("truth", "predicted"))
+    dots = {(c["cx"], c["cy"], c["r"]) for c in Page(svg).all("circle")}
+    assert dots == {("40", "270", "4.5"), ("300", "10", "4.5"), ("170", "10", "6.5")}
+    assert 'class="diagonal" d="M40 270L300 10"' in svg
+
+
+def test_counts_have_whole_ticks() -> None:
+    assert "0 0 1 1 2 2 3 3 4 4" in Page(scatter("t", [(0, 1)], ("", ""))).text
+    assert "0 1 2 3 4" in Page(stacked_bars("t", [1, 2], [(1, 0)], [""])).text

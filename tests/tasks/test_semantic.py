@@ -59,7 +59,7 @@ def test_a_network_that_learns_a_single_class_finds_it() -> None:
     labels = torch.from_numpy(TASK.encode(Target(np.zeros((2, 2), np.uint8)), ONE)["classes"])[None]
     logits = torch.zeros(1, 1, 2, 2, requires_grad=True)
     TASK.loss(Plan(), ONE)({"classes": logits}, {"classes": labels}).backward()
-    found = TASK.decode(blocks((logits - logits.grad)[0].detach().sigmoid()), (2, 2), ONE)
+    found = TASK.decode(blocks((logits - logits.grad)[0].detach().sigmoid()), (2, 2), ONE, {})
     assert found.labels.tolist() == [[0, 0], [0, 0]]
 
 

@@ -16,7 +16,7 @@ from maskwright.tasks.label_files import write_mask
 from maskwright.tasks.label_map import LabelMap
 from maskwright.workflows.evaluate import evaluate
 from maskwright.workflows.predict import opened, predict
-from maskwright.workflows.request import EvaluateRequest, PlanRequest
+from maskwright.workflows.request import EvaluateRequest, PlanRequest, PredictRequest
 from maskwright.workflows.train import train
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def test_every_verb_works_with_them(tmp_path: Path) -> None:
     assert "caf\\udce9_0" in (run / "report.html").read_text(encoding="utf-8")
     assert evaluate(run, data, EvaluateRequest(device="cpu")).report.is_file()
     model, _ = opened(run, "cpu")
-    made = predict(model, [str(data / "images" / "test")], out, save=("mask", "overlay", "coco"))
+    made = predict(model, [str(data / "images" / "test")], out, PredictRequest(("mask", "overlay", "coco")))
     assert len(made.images) == toy.COUNTS["test"]
     (coco,) = out.glob("*.json")
     names = [image["file_name"] for image in json.loads(coco.read_text(encoding="utf-8"))["images"]]

@@ -16,6 +16,7 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.read_options import ReadOptions
 from maskwright.data.readers import image_size
 from maskwright.workflows.predict import predict
+from maskwright.workflows.request import PredictRequest
 from maskwright.workflows.train import train
 
 if TYPE_CHECKING:
@@ -52,7 +53,12 @@ def test_nothing_but_the_bundle_is_needed_to_leave_them_out_again(tmp_path: Path
     assert 0 <= low < high <= 255
     (tmp_path / "alone").mkdir()
     shutil.copy(tmp_path / "run/model.safetensors", tmp_path / "alone/model.safetensors")
-    done = predict(tmp_path / "alone", [data / "images"], tmp_path / "out", ["mask", "coco", "probabilities"], "cpu")
+    done = predict(
+        tmp_path / "alone",
+        [data / "images"],
+        tmp_path / "out",
+        PredictRequest(["mask", "coco", "probabilities"], "cpu"),
+    )
     assert not done.failures
     for number in range(12):
         labels = np.asarray(Image.open(tmp_path / f"out/masks/{number}.png"))
@@ -75,6 +81,6 @@ def test_a_model_of_stored_pixels_predicts_stored_pixels(tmp_path: Path) -> None
     train(tmp_path / "data", toy.request(steps=2), tmp_path / "run")
     (tmp_path / "alone").mkdir()
     shutil.copy(tmp_path / "run/model.safetensors", tmp_path / "alone/model.safetensors")
-    done = predict(tmp_path / "alone", [tmp_path / "data/images"], tmp_path / "out", device="cpu")
+    done = predict(tmp_path / "alone", [tmp_path / "data/images"], tmp_path / "out", PredictRequest(device="cpu"))
     assert any("as pixels are stored" in note for note in done.notes)
     assert image_size(tmp_path / "out/masks/0.png") == toy.SIZE

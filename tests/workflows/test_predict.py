@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -18,15 +19,19 @@ from pycocotools import mask as coco
 from maskwright import models
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.pixel_size import PixelSize
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
 from maskwright.core.records import ImageRef
 from maskwright.data.readers import read_image, read_mask
 from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
-from maskwright.tasks.label_files import write_mask
+from maskwright.tasks.base import Writer
+from maskwright.tasks.files import MARK
+from maskwright.tasks.label_files import WRITERS, write_mask
 from maskwright.tasks.label_map import LabelMap
 from maskwright.workflows.predict import predict
+from maskwright.workflows.request import PredictRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +72,7 @@ def images(tmp_path: Path) -> Path:
 
 
 def test_masks_keep_their_place_size_and_colours(run_folder: Path, images: Path, tmp_path: Path) -> None:
-    result = predict(run_folder, [images], tmp_path / "out", device="cpu")
+    result = predict(run_folder, [images], tmp_path / "out", PredictRequest(device="cpu"))
     assert result.failures == []
     assert result.outputs == tuple(tmp_path / "out" / "masks" / name for name in ("a.png", "b.png", "deep/er/c.png"))
     predictor = Predictor.load(run_folder, "cpu")
@@ -84,7 +89,12 @@ def test_masks_keep_their_place_size_and_colours(run_folder: Path, images: Path,
 
 
 def test_probabilities_and_overlays(run_folder: Path, images: Path, tmp_path: Path) -> None:
-    result = predict(run_folder, [images / "b.jpg"], tmp_path / "out", save=("overlay", "probabilities"), device="cpu")
+    result = predict(
+        run_folder,
+        [images / "b.jpg"],
+        tmp_path / "out",
+        PredictRequest(save=("overlay", "probabilities"), device="cpu"),
+    )
     assert result.outputs == (tmp_path / "out/overlays/b.jpg", tmp_path / "out/probabilities/b.npz")
     expected = Predictor.load(run_folder, "cpu").predict(images / "b.jpg")
     with np.load(result.outputs[1]) as archive:
@@ -100,7 +110,7 @@ def test_a_stack_leaves_one_mask_a_page(run_folder: Path, images: Path, tmp_path
     pages = np.stack([cv2.imread(str(images / "a.png"), cv2.IMREAD_GRAYSCALE)[:, ::step] for step in (1, -1)])
     stack = tmp_path / "stack.tif"
     tifffile.imwrite(stack, pages, photometric="minisblack")
-    result = predict(run_folder, [stack], tmp_path / "out", save=["mask", "coco"], device="cpu")
+    result = predict(run_folder, [stack], tmp_path / "out", PredictRequest(save=["mask", "coco"], device="cpu"))
     assert result.failures == []
     assert [(entry.source, entry.page) for entry in result.images] == [(stack, 0), (stack, 1)]
     assert result.outputs[:2] == tuple(tmp_path / "out/masks/stack.tif" / name for name in ("0.png", "1.png"))
@@ -116,14 +126,14 @@ def test_a_stack_leaves_one_mask_a_page(run_folder: Path, images: Path, tmp_path
 def test_a_bad_page_stops_no_other(run_folder: Path, tmp_path: Path) -> None:
     stack = tmp_path / "stack.tif"
     tifffile.imwrite(stack, np.zeros((2, 60, 90, 5), np.uint8), photometric="minisblack", planarconfig="contig")
-    result = predict(run_folder, [stack], tmp_path / "out", device="cpu")
+    result = predict(run_folder, [stack], tmp_path / "out", PredictRequest(device="cpu"))
     assert [failure.path for failure in result.failures] == [stack, stack]
     assert "stack.tif, page 1: the image has 5 channels" in result.failures[1].reason
 
 
 @pytest.mark.parametrize("kind", ["coco", "coco-polygons"])
 def test_coco_says_what_the_masks_say(run_folder: Path, images: Path, tmp_path: Path, kind: str) -> None:
-    result = predict(run_folder, [images], tmp_path / "out", save=["mask", kind], device="cpu")
+    result = predict(run_folder, [images], tmp_path / "out", PredictRequest(save=["mask", kind], device="cpu"))
     content = json.loads((tmp_path / "out/predictions.json").read_text(encoding="utf-8"))
     assert content["categories"] == [{"id": 1, "name": "leaf"}, {"id": 2, "name": "Käfer"}]
     assert [entry["file_name"] for entry in content["images"]] == ["a.png", "b.jpg", "deep/er/c.png"]
@@ -165,7 +175,9 @@ def test_bad_files_are_reported_and_the_rest_goes_on(run_folder: Path, images: P
     tifffile.imwrite(images / "bands.tif", np.zeros((20, 20, 7), np.uint8))
     tifffile.imwrite(images / "deep.tif", np.zeros((20, 20), np.uint16))
     save = ("mask", "overlay", "probabilities", "coco")
-    result = predict(run_folder, [images, tmp_path / "gone.png"], tmp_path / "out", save=save, device="cpu")
+    result = predict(
+        run_folder, [images, tmp_path / "gone.png"], tmp_path / "out", PredictRequest(save=save, device="cpu")
+    )
     assert [entry.source.name for entry in result.images] == ["a.png", "b.jpg", "c.png"]
     reasons = {failure.path.name: failure.reason for failure in result.failures}
     assert sorted(reasons) == ["bands.tif", "cut.png", "deep.tif", "empty.jpg", "gone.png", "holes.tif"]
@@ -186,7 +198,7 @@ def test_running_out_of_memory_on_one_image_is_a_failure(
         return read(self, image)
 
     monkeypatch.setattr(Predictor, "read", starved)
-    result = predict(run_folder, [images], tmp_path / "out", device="cpu")
+    result = predict(run_folder, [images], tmp_path / "out", PredictRequest(device="cpu"))
     assert [failure.path.name for failure in result.failures] == ["b.jpg"]
     assert "9 TiB" in result.failures[0].reason
 
@@ -204,37 +216,37 @@ def test_torch_out_of_memory_on_one_image_is_a_failure_and_nothing_else_of_its_k
 
     monkeypatch.setattr(Predictor, "blocks", starved)
     if left_out:
-        result = predict(run_folder, [images], tmp_path / "out", device="cpu")
+        result = predict(run_folder, [images], tmp_path / "out", PredictRequest(device="cpu"))
         assert "9 TiB" in result.failures[0].reason
         return
     with pytest.raises(RuntimeError, match="odd"):
-        predict(run_folder, [images], tmp_path / "out", device="cpu")
+        predict(run_folder, [images], tmp_path / "out", PredictRequest(device="cpu"))
 
 
 def test_results_are_not_taken_for_images(run_folder: Path, images: Path) -> None:
     save = ("mask", "overlay", "probabilities")
-    first = predict(run_folder, [images], images / "out", save=save, device="cpu")
-    again = predict(run_folder, [images], images / "out", save=save, device="cpu")
+    first = predict(run_folder, [images], images / "out", PredictRequest(save=save, device="cpu"))
+    again = predict(run_folder, [images], images / "out", PredictRequest(save=save, device="cpu"))
     assert again.outputs == first.outputs
-    pattern = predict(run_folder, [str(images / "**" / "*.*")], images / "other", device="cpu")
+    pattern = predict(run_folder, [str(images / "**" / "*.*")], images / "other", PredictRequest(device="cpu"))
     assert len(pattern.outputs) == 3
     with pytest.raises(MaskwrightError, match="written by maskwright"):
-        predict(run_folder, [images / "out"], images / "third", device="cpu")
-    named = predict(run_folder, [images / "out" / "masks" / "a.png"], images / "third", device="cpu")
+        predict(run_folder, [images / "out"], images / "third", PredictRequest(device="cpu"))
+    named = predict(run_folder, [images / "out" / "masks" / "a.png"], images / "third", PredictRequest(device="cpu"))
     assert len(named.outputs) == 1
 
 
 def test_results_beside_the_images_make_no_data_set_of_them(run_folder: Path, images: Path) -> None:
     save = ("mask", "overlay")
-    predict(run_folder, [images], images / "out", save=save, device="cpu")
-    assert predict(run_folder, [images], images / "out", save=save, device="cpu").notes == ()
+    predict(run_folder, [images], images / "out", PredictRequest(save=save, device="cpu"))
+    assert predict(run_folder, [images], images / "out", PredictRequest(save=save, device="cpu")).notes == ()
 
 
 def test_a_name_too_long_for_its_results_fails_alone(run_folder: Path, images: Path, tmp_path: Path) -> None:
     write_image(images / f"{'x' * 251}.png")
     write_image(images / f"{'y' * 251}.bmp")
     write_image(images / f"{'y' * 251}.png")  # its results are called after the whole name
-    result = predict(run_folder, [images], tmp_path / "out", device="cpu")
+    result = predict(run_folder, [images], tmp_path / "out", PredictRequest(device="cpu"))
     assert {entry.source.name[0] for entry in result.images} == {"a", "b", "c", "x"}
     assert {failure.path.name[0] for failure in result.failures} == {"y"}
     assert "which is too long for a file" in result.failures[0].reason
@@ -242,7 +254,7 @@ def test_a_name_too_long_for_its_results_fails_alone(run_folder: Path, images: P
 
 def test_the_masks_of_a_data_set_are_not_predicted(run_folder: Path, images: Path, tmp_path: Path) -> None:
     write_image(tmp_path / "masks" / "a.png")
-    result = predict(run_folder, [tmp_path], tmp_path / "out", device="cpu")
+    result = predict(run_folder, [tmp_path], tmp_path / "out", PredictRequest(device="cpu"))
     assert [entry.source.name for entry in result.images] == ["a.png", "b.jpg", "c.png"]
     assert "its 3 images are predicted, and 1 other picture" in result.notes[0]
 
@@ -251,17 +263,23 @@ def test_what_is_not_a_result_is_never_overwritten(run_folder: Path, images: Pat
     write_image(tmp_path / "masks" / "b.png")
     before = (tmp_path / "masks" / "b.png").read_bytes()
     with pytest.raises(MaskwrightError, match=r"masks/b\.png exists"):
-        predict(run_folder, [images], tmp_path, device="cpu")
+        predict(run_folder, [images], tmp_path, PredictRequest(device="cpu"))
     assert (tmp_path / "masks" / "b.png").read_bytes() == before
     assert not (tmp_path / "masks" / "a.png").exists()
     (tmp_path / "predictions.json").write_text("{}")
     with pytest.raises(MaskwrightError, match=r"predictions\.json exists"):
-        predict(run_folder, [images / "a.png"], tmp_path, save=["coco"], device="cpu")
+        predict(run_folder, [images / "a.png"], tmp_path, PredictRequest(save=["coco"], device="cpu"))
 
 
 def test_progress_runs_from_nothing_to_all(run_folder: Path, images: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    predict(run_folder, [images], tmp_path / "out", device="cpu", on_progress=lambda *step: seen.append(step))
+    predict(
+        run_folder,
+        [images],
+        tmp_path / "out",
+        PredictRequest(device="cpu"),
+        on_progress=lambda *step: seen.append(step),
+    )
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
@@ -269,7 +287,13 @@ def test_progress_moves_within_an_image_of_several_tiles(run_folder: Path, tmp_p
     write_image(tmp_path / "a.png")
     write_image(tmp_path / "large.png", (500, 400))
     seen: list[tuple[float, int]] = []
-    predict(run_folder, [tmp_path], tmp_path / "out", device="cpu", on_progress=lambda *step: seen.append(step))
+    predict(
+        run_folder,
+        [tmp_path],
+        tmp_path / "out",
+        PredictRequest(device="cpu"),
+        on_progress=lambda *step: seen.append(step),
+    )
     assert [step for step in seen if step[0] <= 1] == [(0, 2), (1, 2)]
     within = [done for done, _ in seen if 1 < done < 2]
     assert len(within) > 8
@@ -278,19 +302,37 @@ def test_progress_moves_within_an_image_of_several_tiles(run_folder: Path, tmp_p
     assert max(np.diff(within)) < 0.2
 
 
+def test_a_kind_that_measures_gets_the_pixel_size(run_folder: Path, images: Path, tmp_path: Path, monkeypatch) -> None:
+    given = []
+
+    def measure(path: Path, _image: object, _result: object, _classes: object, size: PixelSize | None) -> None:
+        given.append(size)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(MARK)
+
+    monkeypatch.setitem(WRITERS, "lengths", Writer("lengths", ".csv", measure=measure))
+    request = PredictRequest(save=["mask", "lengths"], device="cpu", pixel_size="0.5um")
+    result = predict(run_folder, [images / "b.jpg"], tmp_path / "out", request)
+    assert result.images[0].files["lengths"] == tmp_path / "out/lengths/b.csv"
+    predict(run_folder, [images / "b.jpg"], tmp_path / "out", replace(request, pixel_size=None))
+    assert given == [PixelSize(0.5, "um"), None]
+    with pytest.raises(MaskwrightError, match="has no effect, as mask holds no measured lengths: save lengths too, or"):
+        predict(run_folder, [images], tmp_path / "out", replace(request, save=None))
+
+
 def test_a_folder_that_cannot_be_written_is_named(run_folder: Path, images: Path, tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MaskwrightError, match="file is a file: name a folder"):
-        predict(run_folder, [images], tmp_path / "file", device="cpu")
+        predict(run_folder, [images], tmp_path / "file", PredictRequest(device="cpu"))
     with pytest.raises(MaskwrightError, match=r"below cannot be created, because .*file is a file: choose"):
-        predict(run_folder, [images], tmp_path / "file" / "below", device="cpu")
+        predict(run_folder, [images], tmp_path / "file" / "below", PredictRequest(device="cpu"))
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("maskwright.core.files._new_beside", refuse)
     with pytest.raises(MaskwrightError, match="read-only"):
-        predict(run_folder, [images], tmp_path / "out", device="cpu")
+        predict(run_folder, [images], tmp_path / "out", PredictRequest(device="cpu"))
 
 
 def test_a_full_disk_stops_the_work_and_leaves_nothing_half(
@@ -301,7 +343,7 @@ def test_a_full_disk_stops_the_work_and_leaves_nothing_half(
 
     monkeypatch.setattr("maskwright.tasks.label_files.os.posix_fallocate", full, raising=False)
     with pytest.raises(MaskwrightError, match="disk is full"):
-        predict(run_folder, [images], tmp_path / "out", save=["probabilities"], device="cpu")
+        predict(run_folder, [images], tmp_path / "out", PredictRequest(save=["probabilities"], device="cpu"))
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
 
 
@@ -312,19 +354,23 @@ def test_wrong_requests_are_refused_before_any_work(run_folder: Path, images: Pa
         (["coco", "coco-polygons"], "same file"),
         ([], "`save` is empty, so nothing would be written"),
     )
+    with pytest.raises(MaskwrightError, match=r"the pixel size 2nm has no effect, as mask .*: leave it out"):
+        predict(run_folder, [images], out, PredictRequest(device="cpu", pixel_size="2nm"))
     for save, words in wrong:
         with pytest.raises(MaskwrightError, match=words):
-            predict(run_folder, [images], out, save=save, device="cpu")
+            predict(run_folder, [images], out, PredictRequest(save=save, device="cpu"))
     for sources, words in (([], "no image"), (["nowhere"], "does not exist"), ([str(images / "*.gif")], "matches no")):
         with pytest.raises(MaskwrightError, match=words):
-            predict(run_folder, sources, out, device="cpu")
+            predict(run_folder, sources, out, PredictRequest(device="cpu"))
     with pytest.raises(MaskwrightError, match="has no model"):
-        predict(tmp_path, [images], out, device="cpu")
+        predict(tmp_path, [images], out, PredictRequest(device="cpu"))
     assert not out.exists()
 
 
 def test_kinds_may_come_as_one_text(run_folder: Path, images: Path, tmp_path: Path) -> None:
-    result = predict(run_folder, [images / "a.png"], tmp_path / "out", save="mask, overlay", device="cpu")
+    result = predict(
+        run_folder, [images / "a.png"], tmp_path / "out", PredictRequest(save="mask, overlay", device="cpu")
+    )
     assert [path.parent.name for path in result.outputs] == ["masks", "overlays"]
 
 

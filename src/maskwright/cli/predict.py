@@ -21,8 +21,12 @@ Save = Annotated[
     str | None,
     typer.Option(
         metavar="KINDS",
-        help="What to write, separated by commas: mask, overlay, probabilities, coco, coco-polygons.  [default: mask]",
+        help="What to write, separated by commas: mask, overlay, probabilities, coco, coco-polygons; of objects: "
+        "instances, overlay, coco, coco-polygons, geojson, measurements.  [default: the first]",
     ),
+]
+PixelSize = Annotated[
+    str | None, typer.Option("--pixel-size", metavar="LENGTH", help="Width of a pixel, e.g. 0.25um, for measurements.")
 ]
 
 Fast = Annotated[
@@ -38,6 +42,7 @@ def predict(
     save: Save = None,
     device: Device = "auto",
     fast: Fast = False,
+    pixel_size: PixelSize = None,
     output_stride: OutputStride = None,
     postprocess: Postprocess = None,
     as_json: AsJson = False,
@@ -52,14 +57,15 @@ def predict(
     check_model(run, out=out)
     from maskwright.workflows.predict import opened
     from maskwright.workflows.predict import predict as segment
+    from maskwright.workflows.request import PredictRequest
 
+    request = PredictRequest(None if save is None else comma_list(save), device, fast, pixel_size)
     terminal = Terminal(as_json=as_json)
     model, note = opened(run, device, fast=fast, output_stride=output_stride, postprocess=postprocess)
     if note:
         terminal.say(f"note: {note}")
     with terminal.working() as watch:
-        kinds = None if save is None else comma_list(save)
-        result = segment(model, sources, out, save=kinds, on_progress=watch.counting("predict"))
+        result = segment(model, sources, out, request, watch.counting("predict"))
     images = [
         {"source": image.source, "page": image.page, "files": image.files, "summary": image.summary}
         for image in result.images

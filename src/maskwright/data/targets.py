@@ -12,6 +12,7 @@ from maskwright.core.targets import Target
 from maskwright.data.geometry import warp_labels, warp_values
 from maskwright.data.readers import read_image
 from maskwright.ops.images import shrink_labels
+from maskwright.ops.instance_maps import resized
 from maskwright.ops.no_data import no_data
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ def shrunk(target: Target, size: tuple[int, int]) -> Target:
     if values is not None and target.size != size:
         planes = [cv2.resize(plane, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT) for plane in values]
         values = np.stack(planes).astype(np.float32)
-    return Target(shrink_labels(target.labels, size), values)
+    return Target(
+        shrink_labels(target.labels, size),
+        values,
+        None if target.instances is None else resized(target.instances, size),
+    )
 
 
 def without(target: Target, gone: NDArray[np.bool_] | None) -> Target:

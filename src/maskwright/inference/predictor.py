@@ -216,7 +216,7 @@ class Predictor:
     def result(self, image: NDArray[Any], *, confidence: bool = False) -> Any:
         """Return what the task decodes of an image (H, W) or (H, W, C), at the image's own size."""
         size = image.shape[0], image.shape[1]
-        return self.task.decode(self.blocks(image), size, self.classes, confidence=confidence)
+        return self.task.decode(self.blocks(image), size, self.classes, self.card.decoding, confidence=confidence)
 
     def maps(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Return all activated maps, float32 (C, H, W); class probabilities add up to 1."""

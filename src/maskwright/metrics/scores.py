@@ -115,6 +115,35 @@ class Calibration:
     bins_scaled: tuple[Bin, ...]
 
 
+@dataclass(frozen=True)
+class SizeBin:
+    """The true objects of one size.
+
+    Attributes:
+        low, high: their diameters, that of a circle of the same area, are in low..high (px), `high` excluded.
+        found: by a prediction with an IoU of at least one half.
+        missed: all others.
+    """
+
+    low: float
+    high: float
+    found: int
+    missed: int
+
+
+@dataclass(frozen=True)
+class ObjectScores:
+    """What is known of objects beyond the metrics; crowds do not count.
+
+    Attributes:
+        counts: (true objects, predicted objects) of each image, in the order of `Scores.per_image`.
+        sizes: from the smallest to the largest, without a gap (`metrics.object_sizes`).
+    """
+
+    counts: tuple[tuple[int, int], ...]
+    sizes: tuple[SizeBin, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scores:
     """Everything an evaluation found.
@@ -131,6 +160,7 @@ class Scores:
         per_image: one entry an image, in the order scored.
         calibration: None where no probabilities were scored.
         confusion: pixels, row truth, column prediction; empty for a task without classes.
+        objects: for a task of objects; None for others.
         scope: which scenes the scores are limited to, in a sentence; None where they hold for new images.
     """
 
@@ -145,6 +175,7 @@ class Scores:
     per_image: tuple[ImageScore, ...]
     calibration: Calibration | None = None
     confusion: tuple[tuple[int, ...], ...] = field(default=())
+    objects: ObjectScores | None = None
     scope: str | None = None
 
     @property
@@ -194,6 +225,7 @@ class Scores:
             per_image=tuple(_image_score(entry) for entry in plain["per_image"]),
             calibration=None if plain["calibration"] is None else _calibration(plain["calibration"]),
             confusion=tuple(tuple(row) for row in plain["confusion"]),
+            objects=None if plain["objects"] is None else _objects(plain["objects"]),
             scope=plain["scope"],
         )
 
@@ -212,3 +244,8 @@ def _image_score(plain: dict[str, Any]) -> ImageScore:
 def _calibration(plain: dict[str, Any]) -> Calibration:
     bins = {key: tuple(Bin(**entry) for entry in plain[key]) for key in ("bins", "bins_scaled")}
     return Calibration(plain["ece"], plain["ece_scaled"], plain["temperature"], **bins)
+
+
+def _objects(plain: dict[str, Any]) -> ObjectScores:
+    counts = tuple((true, predicted) for true, predicted in plain["counts"])
+    return ObjectScores(counts, tuple(SizeBin(**entry) for entry in plain["sizes"]))

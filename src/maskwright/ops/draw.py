@@ -94,9 +94,7 @@ def errors(
     """
     assert image.shape[:2] == truth.shape == prediction.shape, (image.shape, truth.shape, prediction.shape)
     nothing = 0 if classes is None else classes.background
-    grey = cv2.cvtColor(to_rgb8(image), cv2.COLOR_RGB2GRAY)
-    dim = (grey.astype(np.float32) * 0.45 + 16).astype(np.uint8)
-    picture = np.repeat(dim[:, :, None], 3, axis=2)
+    grey, picture = _grey(image), dimmed(image)
     wrong = (truth != prediction) & (truth != IGNORE)
     empty_truth = truth == nothing if nothing is not None else np.zeros_like(wrong)
     empty_prediction = ((prediction == nothing) if nothing is not None else np.zeros_like(wrong)) | (
@@ -114,11 +112,21 @@ def errors(
     return picture
 
 
+def dimmed(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return a dark grey copy of an image, RGB (H, W, 3), on which colours stand out; see `to_rgb8`."""
+    dim = (_grey(image).astype(np.float32) * 0.45 + 16).astype(np.uint8)
+    return np.repeat(dim[:, :, None], 3, axis=2)
+
+
 def outlines(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Mark the pixels (H, W) along the edge of every region: a line of one pixel, wider on large images."""
     width = max(1, round(min(labels.shape) / 500))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
     return np.asarray(cv2.dilate(labels, kernel) != cv2.erode(labels, kernel))
+
+
+def _grey(image: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(to_rgb8(image), cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _shown(classes: Classes) -> NDArray[np.bool_]:

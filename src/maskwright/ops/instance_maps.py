@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,3 +57,25 @@ def cropped(mask: NDArray[np.bool_]) -> tuple[int, int, NDArray[np.bool_]] | Non
         return None
     top, left = int(rows[0]), int(columns[0])
     return top, left, mask[top : rows[-1] + 1, left : columns[-1] + 1]
+
+
+def resized(objects: Instances, size: tuple[int, int]) -> Instances:
+    """Bring objects to an image of another `size` (height, width): every pixel takes its nearest one.
+
+    An object that no pixel takes is gone.
+    """
+    if objects.size == size:
+        return objects
+    sources = [((np.arange(new) + 0.5) * (old / new)).astype(int) for new, old in zip(size, objects.size, strict=True)]
+    found = []
+    for entry in objects.objects:
+        taken = [
+            np.flatnonzero((source >= start) & (source < start + length))
+            for source, start, length in zip(sources, (entry.top, entry.left), entry.mask.shape, strict=True)
+        ]
+        rows, columns = taken
+        part = cropped(entry.mask[np.ix_(sources[0][rows] - entry.top, sources[1][columns] - entry.left)])
+        if part is not None:
+            top, left, mask = part
+            found.append(replace(entry, top=int(rows[0]) + top, left=int(columns[0]) + left, mask=mask))
+    return Instances(size, tuple(found))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import unknown_name
-from maskwright.planning import rules_semantic
+from maskwright.planning import rules_instance, rules_semantic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,7 @@ class TaskRules:
 
 RULES: dict[str, TaskRules] = {
     "semantic": TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED),
+    "instance": TaskRules(rules_instance.FIRST, rules_instance.CROPPED),
 }
 
 

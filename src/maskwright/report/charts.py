@@ -1,4 +1,4 @@
-"""Charts as inline SVG: lines over training, an interval, a reliability diagram. Knows no score's name.
+"""Charts as inline SVG: lines over training, intervals, reliability, bars and dots of counts. Knows no score's name.
 
 Every function returns one `<svg>` whose coordinates follow from its arguments alone; the style sheet colours it by
 class name. Lengths are in the drawing's own pixels.
@@ -6,10 +6,11 @@ class name. Lengths are in the drawing's own pixels.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from maskwright.core.text import percent, share
+from maskwright.core.text import compact, percent, share
 from maskwright.report.svg import Scale, Svg, nice_ticks, number, path, picture, tag
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 360.0, 216.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 348.0, 12.0, 184.0
+FEWEST = 4  # the least end of an axis of counts, so that its ticks are whole
 BAR_WIDTH, BAR_HEIGHT, BAR_MARGIN = 76.0, 8.0, 2.0
 
 
@@ -131,6 +133,60 @@ def reliability(title: str, bins: Sequence[tuple[float, float, float]]) -> Svg:
     for entry in full:
         parts += _reliability_bin(across(entry[0]), upward, entry, most)
     return picture(312, 332, title, *parts, class_="chart square")
+
+
+def stacked_bars(title: str, edges: Sequence[float], bars: Sequence[tuple[int, int]], words: Sequence[str]) -> Svg:
+    """Draw bars side by side, each of two counts on top of each other.
+
+    Args:
+        title: what is seen, in words.
+        edges: (n + 1,) values between the bars, written below.
+        bars: (n,) of (lower count, upper count).
+        words: (n,) of what each bar says.
+    """
+    ticks = nice_ticks(0, max(FEWEST, *(sum(bar) for bar in bars)), 5)
+    across, upward = Scale(0, len(bars), LEFT, RIGHT), Scale(0, ticks[-1], BOTTOM, TOP)
+    parts = [_grid_line(upward(tick), compact(tick)) for tick in ticks]
+    every = -(-len(edges) // 12)
+    parts += [
+        _x_tick(across(place), compact(round(edges[place], 1 if edges[place] < 10 else None)))
+        for place in range(0, len(edges), every)
+    ]
+    parts.append(tag("text", "diameter, px", class_="axis-label", x=RIGHT, y=BOTTOM + 30, text_anchor="end"))
+    for place, ((lower, upper), said) in enumerate(zip(bars, words, strict=True)):
+        left, width = across(place) + 1, across(place + 1) - across(place) - 2
+        middle, top = upward(lower), upward(lower + upper)
+        drawn = [
+            tag("rect", class_="fill", x=left, y=middle, width=width, height=BOTTOM - middle),
+            tag("rect", class_="fill other", x=left, y=top, width=width, height=middle - top),
+        ]
+        parts.append(tag("g", tag("title", said), *drawn))
+    return picture(WIDTH, HEIGHT, title, *parts, class_="chart")
+
+
+def scatter(title: str, points: Sequence[tuple[int, int]], labels: tuple[str, str]) -> Svg:
+    """Draw pairs of counts against the diagonal; dots that would lie on each other are one larger dot.
+
+    Args:
+        title: what is seen, in words.
+        points: (x, y).
+        labels: what x and y count.
+    """
+    ticks = nice_ticks(0, max(FEWEST, *(value for point in points for value in point)), 5)
+    across, upward = Scale(0, ticks[-1], 40, 300), Scale(0, ticks[-1], 270, 10)
+    parts = []
+    for tick in ticks:
+        parts.append(tag("path", class_="grid", d=f"M40 {number(upward(tick))}H300"))
+        parts.append(tag("text", compact(tick), class_="tick", x=34, y=upward(tick) + 4, text_anchor="end"))
+        parts.append(tag("text", compact(tick), class_="tick", x=across(tick), y=288, text_anchor="middle"))
+    parts.append(tag("path", class_="diagonal", d="M40 270L300 10"))
+    places = Counter((round(across(x) / 2) * 2, round(upward(y) / 2) * 2) for x, y in points)
+    most = max(places.values(), default=1)
+    for (x, y), times in sorted(places.items(), key=lambda item: -item[1]):
+        parts.append(tag("circle", class_="point", cx=x, cy=y, r=2.5 + 4 * (times / most) ** 0.5 * (most > 1)))
+    parts.append(tag("text", labels[0], class_="axis-label", x=300, y=304, text_anchor="end"))
+    parts.append(tag("text", labels[1], class_="axis-label", x=46, y=20))
+    return picture(312, 310, title, *parts, class_="chart square")
 
 
 def _reliability_bin(x: float, upward: Scale, entry: tuple[float, float, float], most: float) -> list[Svg]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from maskwright.core.text import count, listing, percent, plural
+from maskwright.core.text import agree, count, listing, percent, plural
 from maskwright.report.curves import column
 from maskwright.report.gain import losses
 
@@ -73,7 +73,8 @@ def _split(data: ReportData) -> list[Finding]:
 def _interval(scores: Scores) -> list[Finding]:
     metric, mean = scores.headline_metric, scores.score
     if mean.value is None:
-        text = f"No {scores.headline_words} could be computed: the scored images have no labelled pixels."
+        nothing = "no labelled pixels" if scores.objects is None else "no object, and none is predicted"
+        text = f"No {scores.headline_words} could be computed: the scored images have {nothing}."
         return [Finding("warning", text)]
     scored = _scored(scores)
     if mean.low is None or mean.high is None:
@@ -104,33 +105,32 @@ def _unseen(scores: Scores) -> list[Finding]:
 
 def _low(scores: Scores) -> list[Finding]:
     """Name the classes with many false negatives or false positives, worst first, a few by name, the rest by number."""
+    parts = "pixels" if scores.objects is None else "objects"
     missed = [(value, entry.name) for entry in _present(scores) if (value := _value(entry, "recall")) is not None]
     missed = sorted(pair for pair in missed if pair[0] < LOW)
     never = [name for value, name in missed if value == 0]
     texts = [f"{_classes(never)} {'is' if len(never) == 1 else 'are'} never found."] if never else []
     partly = [(value, name) for value, name in missed if value > 0]
     texts += [
-        f"Class {name} is found in only {percent(value, 0)} of its pixels." for value, name in partly[:MOST_NAMED]
+        f"Class {name} is found in only {percent(value, 0)} of its {parts}." for value, name in partly[:MOST_NAMED]
     ]
     if len(partly) > MOST_NAMED:
         rest = len(partly) - MOST_NAMED
-        texts.append(f"{plural(rest, 'more class', 'more classes')} {_found(rest)} in less than half of their pixels.")
+        more = plural(rest, "more class", "more classes")
+        texts.append(f"{more} {agree(rest, 'is', 'are')} found in less than half of their {parts}.")
     false = sorted(
         (value, entry.name)
         for entry in _present(scores)
         if (value := _value(entry, "precision")) is not None and 0 < value < LOW
     )
     texts += [
-        f"Of the pixels predicted as {name}, only {percent(value, 0)} are {name}." for value, name in false[:MOST_NAMED]
+        f"Of the {parts} predicted as {name}, only {percent(value, 0)} are {name}."
+        for value, name in false[:MOST_NAMED]
     ]
     if len(false) > MOST_NAMED:
         others = plural(len(false) - MOST_NAMED, "more class", "more classes")
-        texts.append(f"The same holds for {others}: less than half of the pixels predicted as them are correct.")
+        texts.append(f"The same holds for {others}: less than half of the {parts} predicted as them are correct.")
     return [Finding("warning", text) for text in texts]
-
-
-def _found(number: int) -> str:
-    return "is found" if number == 1 else "are found"
 
 
 def _few_images(scores: Scores) -> list[Finding]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from maskwright.core.errors import unknown_name
-from maskwright.tasks import semantic
+from maskwright.tasks import instance, semantic
 from maskwright.tasks.base import Adjustments, Block, Judge, Legend, Painted, Panel, Task, Writer
 
 __all__ = ["TASKS", "Adjustments", "Block", "Judge", "Legend", "Painted", "Panel", "Task", "Writer", "find_task"]
 
 TASKS: dict[str, Task] = {
     "semantic": semantic.Semantic(),
+    "instance": instance.InstanceSegmentation(),
 }
 
 

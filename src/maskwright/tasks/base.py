@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.channels import Channels
     from maskwright.core.classes import Classes
+    from maskwright.core.pixel_size import PixelSize
     from maskwright.core.plan import Plan
     from maskwright.core.records import Dataset, Record
     from maskwright.core.targets import Target
@@ -111,12 +112,13 @@ class Collector(Protocol):
 
 @dataclass(frozen=True)
 class Writer:
-    """One kind of file that `predict --save` can write; exactly one of the three functions is given.
+    """One kind of file that `predict --save` can write; exactly one of the four functions is given.
 
     Attributes:
         folder: folder below the output folder; for a collector, the name of its file.
         suffix: of the files; empty for a collector.
         write: (path, image (H, W, C), result, classes) -> one file an image.
+        measure: the same with the size of a pixel, None if nobody gave it.
         stream: (path, (height, width), classes) -> a context that takes the image's blocks as they are finished.
         collect: classes -> a collector of all images' results.
         confidence: this writer needs the confidence, so `Task.decode` must keep it.
@@ -125,6 +127,7 @@ class Writer:
     folder: str
     suffix: str = ""
     write: Callable[[Path, NDArray[Any], Any, Classes], None] | None = None
+    measure: Callable[[Path, NDArray[Any], Any, Classes, PixelSize | None], None] | None = None
     stream: Callable[[Path, tuple[int, int], Classes], AbstractContextManager[Callable[[Block], None]]] | None = None
     collect: Callable[[Classes], Collector] | None = None
     confidence: bool = False
@@ -140,10 +143,12 @@ class Task(Protocol):
         annotation: how mask files are read: `labels`, classes by value or colour; `values`, measured numbers.
         headline: the metric by which models are compared.
         writers: kind of file -> how `predict --save` writes it; the first is the default.
+        planes: number of planes of `Target.values`.
         planned_loss: the section `loss` of the plan decides what `loss` returns; if not, settings there are refused.
     """
 
     planned_loss: bool = False
+    planes: int = 0
     annotation: Literal["labels", "values"]
     headline: Metric
     writers: Mapping[str, Writer]
@@ -186,9 +191,15 @@ class Task(Protocol):
         return Adjustments()
 
     def decode(
-        self, blocks: Iterable[Block], size: tuple[int, int], classes: Classes, *, confidence: bool = False
+        self,
+        blocks: Iterable[Block],
+        size: tuple[int, int],
+        classes: Classes,
+        decoding: Decoding,
+        *,
+        confidence: bool = False,
     ) -> Any:
-        """Turn the maps of one image of `size` (height, width) into a result."""
+        """Turn the maps of one image of `size` (height, width), already adjusted, into a result."""
 
     def uncalibrated(self, decoding: Decoding) -> Decoding:
         """Return the part of the decoding that `judge` expects: it compares scores with and without the rest."""

@@ -1,14 +1,24 @@
-"""The mark that every file of a prediction carries, whatever its task. Writes nothing."""
+"""What the files of a prediction have in common, whatever its task: their mark, and overlays. Draws nothing."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
+from PIL import Image
+
+from maskwright.core.files import replacing
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 MARK = "maskwright-prediction"
+TABLE_HEAD = "id,class,score,touches_border,"
+"""A table has no place for the mark: its first columns are the mark."""
+OVERLAY_SIDE = 8192  # longer pictures are made smaller: an overlay is there to be looked at
 
 
 def written_by_us(path: Path) -> bool:
@@ -17,6 +27,17 @@ def written_by_us(path: Path) -> bool:
         with path.open("rb") as stream:
             head = stream.read(4096)
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - 64))
-            return MARK.encode() in head + stream.read()
+            return MARK.encode() in head + stream.read() or head.startswith(TABLE_HEAD.encode())
     except OSError:
         return False  # whoever reads the file for its content will say what is wrong with it
+
+
+def overlay_step(size: tuple[int, ...]) -> int:
+    """Return which rows and columns of an image of `size` an overlay keeps: every one, every second, ..."""
+    return -(-max(size) // OVERLAY_SIDE)
+
+
+def write_jpeg(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write RGB (H, W, 3) as JPEG."""
+    with replacing(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="JPEG", quality=92, subsampling=0, comment=MARK)

@@ -13,15 +13,15 @@ import zipfile
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from maskwright.core.files import replacing, write_text
-from maskwright.ops import draw, polygons, rle
-from maskwright.ops.images import count_labels
+from maskwright.core.files import replacing
+from maskwright.ops import draw
 from maskwright.tasks.base import Writer
-from maskwright.tasks.files import MARK
+from maskwright.tasks.coco_file import CocoFile
+from maskwright.tasks.files import MARK, overlay_step, write_jpeg
+from maskwright.tasks.label_map import LabelMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
     from maskwright.core.classes import Classes
     from maskwright.tasks.base import Block
-    from maskwright.tasks.label_map import LabelMap
-
-OVERLAY_SIDE = 8192  # longer pictures are made smaller: an overlay is there to be looked at
 
 
 def write_mask(path: Path, _image: NDArray[Any], result: LabelMap, classes: Classes) -> None:
@@ -48,11 +45,9 @@ def write_mask(path: Path, _image: NDArray[Any], result: LabelMap, classes: Clas
 
 
 def write_overlay(path: Path, image: NDArray[Any], result: LabelMap, classes: Classes) -> None:
-    """Write an image (H, W, C) under its label map (H, W) as JPEG, at most `OVERLAY_SIDE` pixels a side."""
-    step = -(-max(result.labels.shape) // OVERLAY_SIDE)
-    picture = draw.overlay(image[::step, ::step], result.labels[::step, ::step], classes)
-    with replacing(path) as temporary:
-        Image.fromarray(picture).save(temporary, format="JPEG", quality=92, subsampling=0, comment=MARK)
+    """Write an image (H, W, C) under its label map (H, W) as JPEG, at most 8192 pixels a side."""
+    step = overlay_step(result.labels.shape)
+    write_jpeg(path, draw.overlay(image[::step, ::step], result.labels[::step, ::step], classes))
 
 
 @contextlib.contextmanager
@@ -89,76 +84,15 @@ def _array_on_disk(path: Path, shape: tuple[int, ...]) -> NDArray[np.float16]:
     return array
 
 
-class CocoWriter:
-    """COCO annotations of many images: every connected region of a class is one object, scored by its probability.
-
-    Category ids are class indices. A class that means background is left out. Regions are run-length codes; with
-    `as_polygons` those without holes are polygons instead (COCO polygons cannot hold holes).
-    """
-
-    def __init__(self, classes: Classes, *, as_polygons: bool = False) -> None:
-        self._as_polygons = as_polygons
-        nothing = classes.background
-        self._names = {index: name for index, name in enumerate(classes.names) if index != nothing}
-        self._images: list[dict[str, Any]] = []
-        self._annotations: list[dict[str, Any]] = []
-
-    def add(self, name: str, result: LabelMap) -> None:
-        """Add one image: its name in the file, and its labels with their confidence."""
-        labels, confidence = result.labels, result.confidence
-        assert confidence is not None
-        image_id = len(self._images) + 1
-        height, width = labels.shape
-        self._images.append({"id": image_id, "file_name": name, "width": width, "height": height})
-        present = count_labels(labels)
-        for index in self._names:
-            if present[index]:
-                self._add_regions(image_id, index, labels == index, confidence)
-
-    def write(self, path: Path) -> None:
-        """Write everything added so far."""
-        content = {
-            "info": {"description": f"{MARK}: category ids are class indices, scores are mean probabilities"},
-            "images": self._images,
-            "categories": [{"id": index, "name": name} for index, name in self._names.items()],
-            "annotations": self._annotations,
-        }
-        write_text(path, json.dumps(content, ensure_ascii=False))
-
-    def _add_regions(
-        self, image_id: int, category: int, inside: NDArray[np.bool_], confidence: NDArray[np.floating[Any]]
-    ) -> None:
-        count, regions, stats, _ = cv2.connectedComponentsWithStats(inside.view(np.uint8), connectivity=8)
-        for index in range(1, count):
-            left, top, width, height, area = (int(value) for value in stats[index])
-            part = (slice(top, top + height), slice(left, left + width))
-            mask = regions[part] == index
-            self._annotations.append(
-                {
-                    "id": len(self._annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": category,
-                    "segmentation": self._segmentation(mask, inside.shape, (top, left)),
-                    "bbox": [left, top, width, height],
-                    "area": area,
-                    "iscrowd": 0,
-                    "score": round(float(confidence[part][mask].mean(dtype=np.float64)), 4),
-                }
-            )
-
-    def _segmentation(self, mask: NDArray[np.bool_], size: tuple[int, ...], origin: tuple[int, int]) -> Any:
-        if self._as_polygons:
-            outlines = polygons.from_mask(mask)
-            if not any(polygon.holes for polygon in outlines):
-                return [(polygon.outer + origin[::-1]).ravel().tolist() for polygon in outlines]
-        return rle.encode(mask, (size[0], size[1]), origin)
+def _coco(classes: Classes, *, as_polygons: bool = False) -> CocoFile:
+    return CocoFile(classes, partial(LabelMap.regions, classes=classes), as_polygons=as_polygons)
 
 
 WRITERS: dict[str, Writer] = {
     "mask": Writer("masks", ".png", write=write_mask),
     "overlay": Writer("overlays", ".jpg", write=write_overlay),
     "probabilities": Writer("probabilities", ".npz", stream=probability_file),
-    "coco": Writer("predictions.json", collect=CocoWriter, confidence=True),
-    "coco-polygons": Writer("predictions.json", collect=partial(CocoWriter, as_polygons=True), confidence=True),
+    "coco": Writer("predictions.json", collect=_coco, confidence=True),
+    "coco-polygons": Writer("predictions.json", collect=partial(_coco, as_polygons=True), confidence=True),
 }
 """What `predict --save` can write of label maps."""

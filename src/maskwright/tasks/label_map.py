@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import torch
 
 from maskwright.core.classes import IGNORE
+from maskwright.core.instances import Instance, Instances
 from maskwright.ops.images import count_labels
 
 if TYPE_CHECKING:
@@ -49,6 +51,23 @@ class LabelMap:
         """Return class name -> number of pixels, of the classes that occur."""
         counts = count_labels(self.labels)
         return {name: int(count) for name, count in zip(classes.names, counts, strict=False) if count}
+
+    def regions(self, classes: Classes) -> Instances:
+        """Return the connected regions of each class but the background as objects, scored by their mean confidence."""
+        assert self.confidence is not None
+        present, objects = count_labels(self.labels), []
+        for index in range(len(classes)):
+            if not present[index] or index == classes.background:
+                continue
+            inside = (self.labels == index).view(np.uint8)
+            count, places, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
+            for number in range(1, count):
+                left, top, width, height = stats[number, :4].tolist()
+                part = (slice(top, top + height), slice(left, left + width))
+                mask = places[part] == number
+                score = float(self.confidence[part][mask].mean(dtype=np.float64))
+                objects.append(Instance(index, top, left, mask, score))
+        return Instances((self.labels.shape[0], self.labels.shape[1]), tuple(objects))
 
 
 def decide(probabilities: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

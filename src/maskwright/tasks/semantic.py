@@ -77,6 +77,7 @@ class Semantic(Task):
         blocks: Iterable[Block],
         size: tuple[int, int],
         classes: Classes,
+        decoding: Decoding,
         *,
         confidence: bool = False,
     ) -> LabelMap:

@@ -140,7 +140,7 @@ def _random_batch(plan: Plan, classes: Classes, size: tuple[int, int, int]) -> B
     encoded = []
     for _ in range(count):
         labels = rng.integers(0, len(classes), (height, width)).astype(np.uint8)
-        values = rng.normal(size=(1, height, width)).astype(np.float32) if task.annotation == "values" else None
+        values = rng.normal(size=(task.planes, height, width)).astype(np.float32) if task.planes else None
         encoded.append(task.encode(Target(labels, values), classes))
     targets = {name: torch.from_numpy(np.stack([one[name] for one in encoded])) for name in encoded[0]}
     images = torch.randn(count, plan.data.channels, height, width)

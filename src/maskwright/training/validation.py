@@ -62,7 +62,7 @@ class Validator:
             else:
                 blocks = list(predictor.blocks(image))
                 judge.update(str(number), blocks, target)
-                results = task.truth(target), task.decode(blocks, target.size, classes)
+                results = task.truth(target), task.decode(blocks, target.size, classes, {})
                 picture = np.hstack([task.overlay(image, result, classes) for result in results])
                 for logger in self._loggers:
                     logger.picture(f"validation/{number}-truth-and-prediction", picture, step)

@@ -14,7 +14,7 @@ from maskwright.workflows import inspect as inspecting
 from maskwright.workflows import plan as planning
 from maskwright.workflows import predict as predicting
 from maskwright.workflows import train as training
-from maskwright.workflows.request import EvaluateRequest, PlanRequest
+from maskwright.workflows.request import EvaluateRequest, PlanRequest, PredictRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from maskwright.workflows.train import TrainResult
 
 StrPath = str | Path
-Request = TypeVar("Request", PlanRequest, EvaluateRequest)
+Request = TypeVar("Request", PlanRequest, EvaluateRequest, PredictRequest)
 
 
 def inspect(
@@ -134,37 +134,32 @@ def evaluate(
 def predict(
     run: StrPath | Predictor,
     sources: StrPath | Sequence[StrPath],
+    request: PredictRequest | None = None,
     *,
     out: StrPath = "predictions",
-    save: Sequence[str] | None = None,
-    device: str = "auto",
-    fast: bool = False,
     on_progress: OnShare | None = None,
+    **fields: Any,
 ) -> PredictResult:
     """Write masks for images; a file that cannot be read is listed in `failures`, and the rest go on.
 
     Args:
         run: run folder, or its `model.safetensors`, or what `load` returned.
         sources: images, folders or globs.
+        request: what to write and how; None for one made of `fields`.
         out: folder for what is written.
-        save: kinds of files, None for the first that the task can write; for label maps `mask`, `overlay`,
-            `probabilities`, `coco`, `coco-polygons`.
-        device: `auto`, `cpu`, `cuda`, ...
-        fast: use bfloat16: about twice as fast if the processor supports it; a few pixels differ.
         on_progress: called with (images done, images in all); 2.25 means a quarter of the third image is done.
+        **fields: of a `PredictRequest`, instead of `request`: `save=["mask", "overlay"]`, `device="cpu"`.
 
     Raises:
-        MaskwrightError: no model, no image, or `out` cannot be written.
+        MaskwrightError: no model, no image, a value that breaks its rule, or `out` cannot be written.
     """
     several = [sources] if isinstance(sources, str | Path) else list(sources)
     return predicting.predict(
         run if isinstance(run, Predictor) else Path(run),
         [str(source) for source in several],
         Path(out),
-        save=save,
-        device=device,
-        fast=fast,
-        on_progress=on_progress,
+        _request(PredictRequest, request, fields),
+        on_progress,
     )
 
 

@@ -11,7 +11,7 @@ from maskwright.core.text import plural
 from maskwright.data.formats import read_dataset
 from maskwright.data.mosaics import write_mosaics
 from maskwright.workflows.predict import predict
-from maskwright.workflows.request import PlanRequest
+from maskwright.workflows.request import PlanRequest, PredictRequest
 from maskwright.workflows.train import TrainResult, train
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def demo(
     training = train(data, request, out / "run", on_event=on_event)
     test = [str(record.image) for record in read_dataset(data).part("test")]
     _tell(on_event, "predict", f"{plural(len(test), 'test image')}, to {predictions}")
-    predict(training.run, test, predictions, save=("mask", "overlay"), device=device)
+    predict(training.run, test, predictions, PredictRequest(("mask", "overlay"), device))
     return DemoResult(data, training, predictions)
 
 

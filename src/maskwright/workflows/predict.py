@@ -8,21 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from maskwright.core.errors import MaskwrightError, out_of_memory, unknown_name
+from maskwright.core.errors import MaskwrightError, out_of_memory
 from maskwright.core.files import check_name, write_error
 from maskwright.core.paths import check_folder
 from maskwright.inference import Predictor
 from maskwright.tasks.files import written_by_us
+from maskwright.workflows.predict_parts.kinds import checked_kinds
 from maskwright.workflows.predict_parts.sources import find_images
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from maskwright.core.events import OnShare
+    from maskwright.core.pixel_size import PixelSize
     from maskwright.tasks import Block, Writer
     from maskwright.workflows.predict_parts.pictures import Picture
+    from maskwright.workflows.request import PredictRequest
 
 
 _STORED = "images are read, and masks written, as pixels are stored, without the turn of EXIF: so were the model's"
@@ -101,24 +104,17 @@ def predict(
     run_or_bundle: str | Path | Predictor,
     sources: Sequence[str | Path],
     out: str | Path,
-    save: Sequence[str] | None = None,
-    device: str = "auto",
-    *,
-    fast: bool = False,
+    request: PredictRequest,
     on_progress: OnShare | None = None,
 ) -> PredictResult:
     """Predict images and write the results below `out`.
 
     Args:
-        run_or_bundle: folder of a run, or a model file; or a loaded model with its device and options.
+        run_or_bundle: folder of a run, or a model file; or a loaded model, which keeps its device and precision.
         sources: image files, folders (searched recursively) and globs.
-        out: folder for the results: `masks/`, `overlays/`, `probabilities/`, `predictions.json`. Results keep the
-            paths of their images below the sources.
-        save: kinds of files that the task of the model can write, None for the first; for label maps `mask` (palette
-            PNG of class indices), `overlay` (JPEG to look at), `probabilities` (.npz, float16 (K, H, W)), `coco` (one
-            JSON of run-length codes), `coco-polygons` (the same, as polygons where a region has no holes).
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        fast: use bfloat16: about twice as fast if the processor supports it; a few pixels differ.
+        out: folder for the results: `masks/`, `overlays/`, `predictions.json`, ... Results keep the paths of their
+            images below the sources.
+        request: what to write, and how.
         on_progress: called with (images done, images in all); the first number may be a fraction: 2.25 means that a
             quarter of the third image is done.
 
@@ -132,14 +128,13 @@ def predict(
     """
     predictor = run_or_bundle
     if not isinstance(predictor, Predictor):
-        predictor = Predictor.load(predictor, device, fast=fast)
-    writers = predictor.task.writers
-    kinds = _checked([next(iter(writers))] if save is None else save, writers)
+        predictor = Predictor.load(predictor, request.device, fast=request.fast)
+    kinds = checked_kinds(request, predictor.task.writers)
     pictures, missing, notes = find_images(sources, predictor.card.data.channels)
     if not pictures:
         raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given to predict")
     failures = [Failure(path, reason) for path, reason in missing]
-    writing = _Writing(predictor, Path(out), kinds)
+    writing = _Writing(predictor, Path(out), kinds, request.scale)
     writing.make_room(pictures)
     images = []
     report = on_progress or (lambda _done, _total: None)
@@ -168,8 +163,8 @@ class _Unusable(Exception):  # noqa: N818 (it never leaves this file)
 class _Writing:
     """One call of `predict`: what is the same for all images."""
 
-    def __init__(self, predictor: Predictor, out: Path, kinds: dict[str, Writer]) -> None:
-        self.predictor, self.out, self.kinds = predictor, out, kinds
+    def __init__(self, predictor: Predictor, out: Path, kinds: dict[str, Writer], scale: PixelSize | None) -> None:
+        self.predictor, self.out, self.kinds, self.scale = predictor, out, kinds, scale
         self.collectors = {
             out / writer.folder: writer.collect(predictor.classes)
             for writer in kinds.values()
@@ -217,10 +212,12 @@ class _Writing:
             ]
             blocks = self._watched(self._blocks(picture, image), sinks, size, on_share)
             confidence = any(writer.confidence for writer in self.kinds.values())
-            result = task.decode(blocks, size, classes, confidence=confidence)
+            result = task.decode(blocks, size, classes, self.predictor.card.decoding, confidence=confidence)
         for kind, writer in self.kinds.items():
             if writer.write is not None:
                 writer.write(files[kind], image, result, classes)
+            if writer.measure is not None:
+                writer.measure(files[kind], image, result, classes, self.scale)
         for collector in self.collectors.values():
             collector.add(str(picture.relative), result)
         return Predicted(picture.image.path, files, task.describe(result, classes), picture.image.page)
@@ -277,22 +274,3 @@ def _unusable(picture: Picture, error: Exception) -> _Unusable:
         return _Unusable(f"{picture.image} needs more memory than is free: cut it into parts ({first})")
     message = str(error)
     return _Unusable(message if str(picture.image) in message else f"{picture.image}: {message}")
-
-
-def _checked(save: Sequence[str], known: Mapping[str, Writer]) -> dict[str, Writer]:
-    """Return the writers of the kinds to save.
-
-    Raises:
-        MaskwrightError: no kind, an unknown one, or two that write the same file.
-    """
-    kinds = [kind.strip() for text in ([save] if isinstance(save, str) else save) for kind in text.split(",")]
-    if not kinds:
-        raise MaskwrightError(f"`save` is empty, so nothing would be written: give {' or '.join(known)}")
-    for kind in kinds:
-        if kind not in known:
-            raise unknown_name("kind of file", kind, known, "save")
-    files = [known[kind].folder for kind in kinds if known[kind].collect is not None]
-    if len(files) > len(set(files)):
-        shared = [kind for kind in kinds if known[kind].collect is not None]
-        raise MaskwrightError(f"{' and '.join(shared)} would be written to the same file: save one of them")
-    return {kind: known[kind] for kind in kinds}

@@ -1,0 +1,73 @@
+"""COCO annotations of predicted objects. Knows no task and no network."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from maskwright.core.files import write_text
+from maskwright.ops import polygons, rle
+from maskwright.tasks.files import MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from maskwright.core.classes import Classes
+    from maskwright.core.instances import Instance, Instances
+
+
+class CocoFile:
+    """Collects the objects of many images; see `tasks.base.Collector`.
+
+    Category ids are class indices. A class that means background is left out. Objects are run-length codes; with
+    `as_polygons` those without holes are polygons instead (COCO polygons cannot hold holes).
+
+    Args:
+        classes: their names.
+        objects_of: result of the task -> its objects.
+        as_polygons: see above.
+    """
+
+    def __init__(self, classes: Classes, objects_of: Callable[[Any], Instances], *, as_polygons: bool = False) -> None:
+        self._objects_of, self._as_polygons = objects_of, as_polygons
+        nothing = classes.background
+        self._categories = [{"id": k, "name": name} for k, name in enumerate(classes.names) if k != nothing]
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+
+    def add(self, name: str, result: Any) -> None:
+        """Add one image: its name in the file, and its result."""
+        objects = self._objects_of(result)
+        height, width = objects.size
+        self._images.append({"id": len(self._images) + 1, "file_name": name, "width": width, "height": height})
+        for entry in objects.objects:
+            self._annotations.append(
+                {
+                    "id": len(self._annotations) + 1,
+                    "image_id": len(self._images),
+                    "category_id": entry.index,
+                    "segmentation": self._segmentation(entry, objects.size),
+                    "bbox": [entry.left, entry.top, entry.mask.shape[1], entry.mask.shape[0]],
+                    "area": entry.area,
+                    "iscrowd": int(entry.crowd),
+                    "score": round(entry.score, 4),
+                }
+            )
+
+    def write(self, path: Path) -> None:
+        """Write everything added so far."""
+        content = {
+            "info": {"description": f"{MARK}: category ids are class indices, scores are probabilities"},
+            "images": self._images,
+            "categories": self._categories,
+            "annotations": self._annotations,
+        }
+        write_text(path, json.dumps(content, ensure_ascii=False))
+
+    def _segmentation(self, entry: Instance, size: tuple[int, int]) -> Any:
+        if self._as_polygons:
+            outlines, corner = polygons.from_mask(entry.mask), (entry.left, entry.top)
+            if not any(polygon.holes for polygon in outlines):
+                return [(polygon.outer + corner).ravel().tolist() for polygon in outlines]
+        return rle.encode(entry.mask, size, (entry.top, entry.left))

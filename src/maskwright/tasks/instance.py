@@ -1,0 +1,136 @@
+"""Instance segmentation by dense maps, for objects that touch but hardly overlap: cells, grains, pores, fruit.
+
+The network says of each pixel which class it has, how deep it lies in its object (1 in the middle, 0 at the edge), and
+whether objects meet there. Decoding takes one seed from each peak of the depth and floods the foreground from the
+seeds, so the maps of tiles are blended as those of any task, and objects are found in the whole image.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from maskwright import losses
+from maskwright.core.channels import CLASS_GROUP, Channels, class_channels
+from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.instances import Instances
+from maskwright.core.targets import Target
+from maskwright.data.labels import read_label, read_objects
+from maskwright.metrics.scores import Metric
+from maskwright.ops import draw
+from maskwright.ops.instance_maps import to_map
+from maskwright.ops.separation import Separation
+from maskwright.tasks import instance_decode
+from maskwright.tasks.base import Legend, Painted, Panel, Task
+from maskwright.tasks.instance_judge import InstanceJudge
+from maskwright.tasks.instance_loss import BORDER_GROUP, DEPTH_GROUP, InstanceLoss
+from maskwright.tasks.instance_target import object_values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from maskwright.core.classes import Classes
+    from maskwright.core.plan import Plan
+    from maskwright.core.records import Dataset, Record
+    from maskwright.tasks.base import Block, Decoding
+
+
+class InstanceSegmentation(Task):
+    """The task `instance`; see `tasks.base.Task` for what each method does."""
+
+    planned_loss = True
+    planes = 2
+    annotation: Literal["labels", "values"] = "labels"
+    headline = Metric("f1", "F1", "")
+    writers = {}
+
+    def channels(self, classes: Classes) -> tuple[Channels, ...]:
+        """Return a softmax over the classes, and a sigmoid each for depth and borders.
+
+        Raises:
+            MaskwrightError: no class is the background.
+        """
+        background_of(classes)
+        return (
+            *class_channels(len(classes)),
+            Channels(name=DEPTH_GROUP, count=1, activation="sigmoid"),
+            Channels(name=BORDER_GROUP, count=1, activation="sigmoid"),
+        )
+
+    def target(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
+        """Read the objects; where they overlap, the label map says which one is trained on."""
+        labels = read_label(dataset, record, size)
+        objects = Instances(size, tuple(read_objects(dataset, record, size)))
+        ids = to_map(Instances(size, objects.objects[::-1]))  # of several objects at a pixel, the last is on top
+        return Target(labels, object_values(ids, labels == IGNORE), objects)
+
+    def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
+        """Return labels, depth and borders."""
+        assert target.values is not None
+        return {CLASS_GROUP: target.labels, DEPTH_GROUP: target.values[:1], BORDER_GROUP: target.values[1:]}
+
+    def loss(self, plan: Plan, classes: Classes) -> nn.Module:
+        """Return the planned loss of the classes with those of depth and borders."""
+        return InstanceLoss(losses.weighted_sum(plan.loss, self.channels(classes)[0]))
+
+    def decode(
+        self,
+        blocks: Iterable[Block],
+        size: tuple[int, int],
+        classes: Classes,
+        decoding: Decoding,
+        *,
+        confidence: bool = False,
+    ) -> Instances:
+        """Separate the objects."""
+        return instance_decode.decode(blocks, size, background_of(classes), separation(decoding))
+
+    def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> InstanceJudge:
+        """Return a judge of objects."""
+        return InstanceJudge(lambda blocks, size: self.decode(blocks, size, classes, decoding))
+
+    def truth(self, target: Target) -> Instances:
+        """Return the annotated objects."""
+        assert target.instances is not None
+        return target.instances
+
+    def overlay(self, image: NDArray[Any], result: Instances, classes: Classes) -> NDArray[np.uint8]:
+        """Outline the objects on the image."""
+        return draw.overlay(image, (to_map(result) % 250).astype(np.uint8), classes)
+
+    def paint(self, image: NDArray[np.uint8], target: Target, result: Instances, classes: Classes) -> Painted:
+        return Painted((Panel("image", "photo", image),), "")
+
+    def legend(self, targets: Iterable[Target], results: Iterable[Instances], classes: Classes) -> Legend:
+        return Legend((), ())
+
+    def describe(self, result: Instances, classes: Classes) -> dict[str, int | float]:
+        """Return class name -> number of objects, of the classes that occur."""
+        counts = Counter(entry.index for entry in result.objects)
+        return {classes.names[index]: counts[index] for index in sorted(counts)}
+
+
+def background_of(classes: Classes) -> int:
+    """Return the index of the class that is no object.
+
+    Raises:
+        MaskwrightError: there is none.
+    """
+    if classes.background is None or len(classes) < 2:
+        names = ", ".join(classes.names)
+        raise MaskwrightError(
+            f"the classes are {names}, and none of them is the background: the task `instance` needs one, with the "
+            "name background"
+        )
+    return classes.background
+
+
+def separation(decoding: Decoding) -> Separation:
+    """Return the fitted thresholds, or the default ones."""
+    return Separation(**{key: value for key, value in decoding.items()})  # type: ignore[arg-type]

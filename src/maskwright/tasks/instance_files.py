@@ -1,0 +1,103 @@
+"""The files that a prediction of objects writes: id maps, overlays, outlines, COCO annotations. Knows no network.
+
+An object has the same id in all files of its image: its position in the result, from 1. Every file carries the mark of
+`tasks.files`.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maskwright.core.files import replacing, write_text
+from maskwright.ops import draw_objects, polygons
+from maskwright.ops.instance_maps import to_map
+from maskwright.tasks.base import Writer
+from maskwright.tasks.coco_file import CocoFile
+from maskwright.tasks.files import MARK, overlay_step, write_jpeg
+from maskwright.tasks.measurements import write_measurements
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.classes import Classes
+    from maskwright.core.instances import Instance, Instances
+
+
+def write_instances(path: Path, _image: NDArray[Any], result: Instances, _classes: Classes) -> None:
+    """Write an id map (H, W) as TIFF: uint16, or uint32 for more than 65,535 objects; 0 is background.
+
+    A pixel of several objects has the id of the one with the highest score. The other files hold objects whole.
+    """
+    import tifffile
+
+    ids = to_map(result).astype(np.uint16 if len(result) <= np.iinfo(np.uint16).max else np.uint32)
+    with replacing(path) as temporary:
+        # Of the tags only the description is always near the start of the file, where the mark is looked for.
+        tifffile.imwrite(temporary, ids, description=MARK, metadata=None, compression="zlib", predictor=True)
+
+
+def write_overlay(path: Path, image: NDArray[Any], result: Instances, classes: Classes) -> None:
+    """Write an image (H, W, C) under its outlined and numbered objects as JPEG, at most 8192 pixels a side."""
+    step = overlay_step(result.size)
+    colors = draw_objects.colors_of(result, classes)
+    write_jpeg(path, draw_objects.overlay(image[::step, ::step], draw_objects.thinned(result, step), colors))
+
+
+def write_geojson(path: Path, _image: NDArray[Any], result: Instances, classes: Classes) -> None:
+    """Write the outlines as GeoJSON polygons with holes, in pixels from the upper left corner of the image.
+
+    QuPath reads `objectType`, `classification` and `measurements`; QGIS shows `id`, `class` and `score` as columns.
+    """
+    features = [_feature(number, entry, classes) for number, entry in enumerate(result.objects, start=1)]
+    content = {"type": "FeatureCollection", "generator": MARK, "features": features}
+    write_text(path, json.dumps(content, ensure_ascii=False))
+
+
+def _feature(number: int, entry: Instance, classes: Classes) -> dict[str, Any]:
+    name, score = classes.names[entry.index], round(entry.score, 4)
+    return {
+        "type": "Feature",
+        "geometry": {"type": "MultiPolygon", "coordinates": _rings(entry)},
+        "properties": {
+            "objectType": "detection",
+            "classification": {"name": name, "color": classes.colors[entry.index]},
+            "measurements": {"score": score},
+            "id": number,
+            "class": name,
+            "score": score,
+        },
+    }
+
+
+def _rings(entry: Instance) -> list[list[list[list[int]]]]:
+    """Return the coordinates of a MultiPolygon, whose rings end where they begin."""
+    corner = (entry.left, entry.top)
+    return [
+        [(np.concatenate([ring, ring[:1]]) + corner).tolist() for ring in polygon.rings]
+        for polygon in polygons.from_mask(entry.mask)
+    ]
+
+
+def _coco(classes: Classes, *, as_polygons: bool = False) -> CocoFile:
+    return CocoFile(classes, _itself, as_polygons=as_polygons)
+
+
+def _itself(result: Instances) -> Instances:
+    return result
+
+
+WRITERS: dict[str, Writer] = {
+    "instances": Writer("instances", ".tif", write=write_instances),
+    "overlay": Writer("overlays", ".jpg", write=write_overlay),
+    "coco": Writer("predictions.json", collect=_coco),
+    "coco-polygons": Writer("predictions.json", collect=partial(_coco, as_polygons=True)),
+    "geojson": Writer("outlines", ".geojson", write=write_geojson),
+    "measurements": Writer("measurements", ".csv", measure=write_measurements),
+}
+"""What `predict --save` can write of objects."""
