@@ -1,11 +1,11 @@
 """How long the scores of objects take, beside faster-coco-eval in one run: medians, and ratios.
 
-Needs the package faster-coco-eval. Run `python benchmarks/instance_scores.py [--images 5000] [--objects 7] [--repeats 3]`.
+Needs the package faster-coco-eval. Run `python benchmarks/instance_scores.py [--images 5000] [--repeats 3]`.
 
 Images of 480x640 pixels with ellipses of one class; nine in ten are predicted, shifted by up to 4 pixels, and one
-prediction in ten is false. Both sides start from what they need: ours from objects in memory, theirs from a COCO data set
-and a list of results with run-length codes, both built beforehand. Ours computes everything, for masks and boxes, with
-intervals; theirs the average precision of masks, and then also that of boxes. Both must agree to 1e-6.
+prediction in ten is false. Ours starts from objects in memory and computes everything for masks and boxes, with
+intervals. Theirs starts from a COCO data set and from results that are already loaded, with run-length codes, and
+computes the average precision of masks, or of masks and boxes. Both must agree to 1e-6.
 """
 
 from __future__ import annotations
@@ -91,10 +91,16 @@ def theirs(data: Pictures) -> Callable[[str], float]:
     results = entries(data, 1)
     truth = COCO({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cell"}]})
 
-    def evaluate(kind: str) -> float:
+    def loaded(kind: str) -> COCO:
         left_out = "bbox" if kind == "segm" else "segmentation"  # the area of a result is that of what is judged
-        rows = [{key: value for key, value in entry.items() if key not in {left_out, "area"}} for entry in results]
-        evaluation = COCOeval_faster(truth, truth.loadRes(rows), kind, print_function=lambda _: None)
+        return truth.loadRes(
+            [{key: value for key, value in entry.items() if key not in {left_out, "area"}} for entry in results]
+        )
+
+    predicted = {kind: loaded(kind) for kind in ("segm", "bbox")}
+
+    def evaluate(kind: str) -> float:
+        evaluation = COCOeval_faster(truth, predicted[kind], kind, print_function=lambda _: None)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
