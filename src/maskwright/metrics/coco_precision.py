@@ -162,7 +162,7 @@ def _curve(
         Of each hit: the predictions counted up to it, the highest precision from it on, and the number of the hit that
         has this precision.
     """
-    counts: NDArray[np.intp] = np.cumsum(counted)[hit]
+    counts = np.cumsum(counted, dtype=np.intp)[hit]
     precision = np.arange(1, len(counts) + 1) / (counts + np.spacing(1))
     highest: NDArray[np.float64] = np.maximum.accumulate(precision[::-1])[::-1]
     peaks = np.flatnonzero(precision == highest)
@@ -177,7 +177,7 @@ def _area_influence(hit: NDArray[np.bool_], counted: NDArray[np.bool_]) -> tuple
         np.append(np.cumsum(np.bincount(top, part, minlength=len(top))[::-1])[::-1], 0.0)
         for part in (weight, weight * highest)
     )
-    before: NDArray[np.intp] = np.cumsum(hit) - hit
+    before = np.cumsum(hit, dtype=np.intp) - hit
     return float(highest.sum()), hit * (np.append(highest, 0.0) + to_hits)[before] - counted * to_counts[before]
 
 
