@@ -30,7 +30,7 @@ class Separation:
     foreground: float = 0.5
     seed: float = 0.5
     smooth: float = 1.0
-    least: int = 4
+    least: float = 4
 
 
 def separated(

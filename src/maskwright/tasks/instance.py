@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from maskwright import losses
 from maskwright.core.channels import CLASS_GROUP, Channels, class_channels
 from maskwright.core.classes import IGNORE
@@ -19,26 +17,28 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.instances import Instances
 from maskwright.core.targets import Target
 from maskwright.data.labels import read_label, read_objects
-from maskwright.metrics.scores import Metric
-from maskwright.ops import draw
+from maskwright.metrics.object_metrics import OBJECT_METRICS
+from maskwright.ops import draw_objects
 from maskwright.ops.instance_maps import to_map
 from maskwright.ops.separation import Separation
-from maskwright.tasks import instance_decode
-from maskwright.tasks.base import Legend, Painted, Panel, Task
+from maskwright.tasks import instance_decode, instance_files, instance_pictures
+from maskwright.tasks.base import Task
+from maskwright.tasks.instance_fit import fit_separation
 from maskwright.tasks.instance_judge import InstanceJudge
 from maskwright.tasks.instance_loss import BORDER_GROUP, DEPTH_GROUP, InstanceLoss
 from maskwright.tasks.instance_target import object_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
     from torch import nn
 
     from maskwright.core.classes import Classes
     from maskwright.core.plan import Plan
     from maskwright.core.records import Dataset, Record
-    from maskwright.tasks.base import Block, Decoding
+    from maskwright.tasks.base import Adjustments, Block, Decoding, Legend, Painted, Seen, Writer
 
 
 class InstanceSegmentation(Task):
@@ -47,8 +47,8 @@ class InstanceSegmentation(Task):
     planned_loss = True
     planes = 2
     annotation: Literal["labels", "values"] = "labels"
-    headline = Metric("f1", "F1", "")
-    writers = {}
+    headline = OBJECT_METRICS[0]
+    writers: Mapping[str, Writer] = instance_files.WRITERS
 
     def channels(self, classes: Classes) -> tuple[Channels, ...]:
         """Return a softmax over the classes, and a sigmoid each for depth and borders.
@@ -91,9 +91,13 @@ class InstanceSegmentation(Task):
         """Separate the objects."""
         return instance_decode.decode(blocks, size, background_of(classes), separation(decoding))
 
+    def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
+        """Fit the thresholds that separate objects."""
+        return fit_separation(seen, background_of(classes), deadline)
+
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> InstanceJudge:
         """Return a judge of objects."""
-        return InstanceJudge(lambda blocks, size: self.decode(blocks, size, classes, decoding))
+        return InstanceJudge(lambda blocks, size: self.decode(blocks, size, classes, decoding), classes)
 
     def truth(self, target: Target) -> Instances:
         """Return the annotated objects."""
@@ -102,13 +106,15 @@ class InstanceSegmentation(Task):
 
     def overlay(self, image: NDArray[Any], result: Instances, classes: Classes) -> NDArray[np.uint8]:
         """Outline the objects on the image."""
-        return draw.overlay(image, (to_map(result) % 250).astype(np.uint8), classes)
+        return draw_objects.overlay(image, result, draw_objects.colors_of(result, classes))
 
     def paint(self, image: NDArray[np.uint8], target: Target, result: Instances, classes: Classes) -> Painted:
-        return Painted((Panel("image", "photo", image),), "")
+        """Draw image, truth, prediction and errors."""
+        return instance_pictures.paint(image, target, result, classes)
 
     def legend(self, targets: Iterable[Target], results: Iterable[Instances], classes: Classes) -> Legend:
-        return Legend((), ())
+        """Return the classes and the kinds of errors."""
+        return instance_pictures.legend(targets, results, classes)
 
     def describe(self, result: Instances, classes: Classes) -> dict[str, int | float]:
         """Return class name -> number of objects, of the classes that occur."""
@@ -133,4 +139,4 @@ def background_of(classes: Classes) -> int:
 
 def separation(decoding: Decoding) -> Separation:
     """Return the fitted thresholds, or the default ones."""
-    return Separation(**{key: value for key, value in decoding.items()})  # type: ignore[arg-type]
+    return Separation(**{key: float(value) for key, value in decoding.items() if isinstance(value, float | int)})

@@ -59,7 +59,8 @@ def fit_separation(seen: Iterator[Seen], background: int, deadline: float | None
                 best, score = tried, found
     note = (
         f"thresholds fitted on {len(images)} validation images: foreground {best.foreground:g}, seed {best.seed:g}, "
-        f"smoothing {best.smooth:g} px, least area {best.least} px (F1 over IoU 0.5 to 0.9: {first:.3f} to {score:.3f})"
+        f"smoothing {best.smooth:g} px, least area {best.least:g} px "
+        f"(F1 over IoU 0.5 to 0.9: {first:.3f} to {score:.3f})"
     )
     return Adjustments({key: float(value) for key, value in asdict(best).items()}, (note,))
 

@@ -1,4 +1,4 @@
-"""What a network learns about objects: how far a pixel lies inside its object, and where objects meet. Knows no file."""
+"""What a network learns about objects: how deep a pixel lies in its object, and where objects meet. Knows no file."""
 
 from __future__ import annotations
 
