@@ -227,7 +227,8 @@ class PredictRequest:
             JSON of run-length codes), `coco-polygons` (the same, as polygons where a region has no holes).
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         fast: use bfloat16: about twice as fast if the processor supports it; a few pixels differ.
-        pixel_size: width of a pixel, `0.25um`, for kinds that measure; None to measure in pixels.
+        pixel_size: width of a pixel, `0.25um`, for kinds that measure; None for what a file says (OME-TIFF, ImageJ), or
+            else pixels.
 
     Raises:
         MaskwrightError: no such pixel size.
