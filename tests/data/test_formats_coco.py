@@ -95,9 +95,10 @@ def test_run_lengths_with_a_hole_and_a_crowd(tmp_path, compressed):
     label = read_pair(dataset, dataset.records[0])[1]
     np.testing.assert_array_equal(label == 1, ring_mask == 1)
     np.testing.assert_array_equal(label == IGNORE, judged([BIG]) & (ring_mask == 0))
-    (entry,) = read_objects(dataset, dataset.records[0], SIZE)
+    crowd, entry = read_objects(dataset, dataset.records[0], SIZE)
+    assert (crowd.index, crowd.crowd, crowd.area) == (2, True, judged([BIG]).sum())
     index, mask = entry.index, entry.mask
-    assert (index, mask.shape, mask.sum()) == (1, (12, 14), ring_mask.sum())
+    assert (index, entry.crowd, mask.shape, mask.sum()) == (1, False, (12, 14), ring_mask.sum())
 
 
 points = st.tuples(st.floats(-5, 35), st.floats(-5, 25))
@@ -353,17 +354,6 @@ def test_files_that_contradict_each_other_are_told(tmp_path):
     assert "in new.json and old.json, which outline other objects of the same class" in fault.message
     (tmp_path / "old.json").unlink()
     assert read_dataset(tmp_path).faults == ()
-
-
-def test_panoptic_masks_are_refused(tmp_path):
-    photo(tmp_path / "images" / "a.jpg", size=SIZE)
-    write(tmp_path / "panoptic" / "a.png", labels([0, 1], SIZE))
-    document = {"images": [], "categories": [], "annotations": [{"file_name": "a.png", "segments_info": []}]}
-    (tmp_path / "panoptic.json").write_text(json.dumps(document))
-    with pytest.raises(MaskwrightError, match=r"panoptic\.json is in COCO's panoptic format"):
-        read_dataset(tmp_path)
-    make(tmp_path, [annotation(1, 3, [BIG])])
-    assert len(read_dataset(tmp_path).records) == 1
 
 
 def test_an_image_in_two_splits_is_told(tmp_path):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from maskwright.core.fingerprint import ClassStats, Fingerprint, Spread
+    from maskwright.core.fingerprint import ClassStats, Fingerprint, ObjectStats, Spread
     from maskwright.core.records import Fault
 
 SHOWN_OF_A_KIND = 4
@@ -77,13 +77,14 @@ def fingerprint_tables(fingerprint: Fingerprint, width: int) -> list[RenderableT
 
 
 def _summary(fingerprint: Fingerprint) -> list[tuple[str, str]]:
+    ignored = ("ignored", f"{percent(fingerprint.ignore_share)} of the pixels")
     rows = [
         ("recognised as", f"{fingerprint.format}: {fingerprint.layout}"),
         ("images", _images(fingerprint)),
         ("sizes", _sizes(fingerprint)),
         ("channels", _counted(fingerprint.channels)),
         ("pixel type", _counted(fingerprint.dtypes)),
-        ("ignored", f"{percent(fingerprint.ignore_share)} of the pixels"),
+        ignored,
         (
             "flips",
             f"similarity of masks to their mirror images: {percent(fingerprint.flip_horizontal)} left to right, "
@@ -91,8 +92,10 @@ def _summary(fingerprint: Fingerprint) -> list[tuple[str, str]]:
         ),
         ("decoding", f"{1000 * fingerprint.decode_seconds:.1f} ms per image"),
     ]
+    if fingerprint.objects is not None:
+        rows[5:5] = _objects(fingerprint.objects)
     if fingerprint.no_data_share:
-        rows.insert(6, ("no data", f"{percent(fingerprint.no_data_share)} of the pixels"))
+        rows.insert(rows.index(ignored) + 1, ("no data", f"{percent(fingerprint.no_data_share)} of the pixels"))
     if fingerprint.groups:
         rows.insert(2, ("groups", f"{fingerprint.groups}, each kept in one split where possible"))
     if fingerprint.near_duplicates:
@@ -104,6 +107,32 @@ def _summary(fingerprint: Fingerprint) -> list[tuple[str, str]]:
             ),
         )
     return rows
+
+
+def _objects(stats: ObjectStats) -> list[tuple[str, str]]:
+    each, crowds = stats.per_image, f", {plural(stats.crowds, 'crowd')}" if stats.crowds else ""
+    rows = [
+        (
+            "objects",
+            f"{plural(stats.objects, 'object')} in {plural(stats.images, 'image')}: {number(each.median)} an image "
+            f"({_range(each)}){crowds}",
+        )
+    ]
+    if stats.diameter is None:
+        return rows
+    lost = f", which costs a map of ids {plural(stats.lost, 'pixel')}" if stats.lost else ""
+    return [
+        *rows,
+        (
+            "diameter",
+            f"{_spread(stats.diameter)} px, from {number(stats.diameter.low)} to {number(stats.diameter.high)}",
+        ),
+        (
+            "contact",
+            f"{percent(stats.touching)} of the objects touch another, {percent(stats.overlapping)} overlap{lost}; the "
+            f"image border cuts {percent(stats.cut)}, {percent(stats.parted)} are in several parts",
+        ),
+    ]
 
 
 def _images(fingerprint: Fingerprint) -> str:

@@ -69,6 +69,7 @@ def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:
         obstacle=faults.obstacle(found),
         annotated=seen.annotated,
         no_data_share=sum(entry.no_data for entry in entries) / everything,
+        objects=seen.instances.stats(),
     )
 
 
@@ -194,6 +195,7 @@ def _faults(
         *faults.type_faults(dataset.root, _types(seen, dataset)),
         *class_faults(dataset, by_part, pixels[:-1], whole=len(seen.summaries) >= len(dataset.records)),
         *faults.leaks(dataset.records, seen.dataset.records, seen.similarity.near_duplicates),
+        *seen.instances.faults(),
         *faults.sampled(dataset.root, len(seen.summaries), len(dataset.records), seen.object_images),
     )
     for fault in found:

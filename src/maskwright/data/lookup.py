@@ -69,26 +69,6 @@ def _is_binary(values: NDArray[Any]) -> bool:
     return bool(white > 0 and white + np.count_nonzero(values < _NEAR) > (1 - _JPEG_LOST) * values.size)
 
 
-def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[NDArray[Any], dict[int, int]]:
-    """Return the object ids of a mask (H, W), and the class index or `IGNORE` of those that are no plain object.
-
-    Raises:
-        DecodeError: the mask holds colours, or a negative id that nothing explains.
-    """
-    values, table = values_of(mask, raw), dict(_with_nodata(known, raw.nodata - {0}))
-    if values.dtype.kind == "i":
-        negative = values[values < 0]
-        strange = negative[~np.isin(negative, list(table))]
-        if len(strange):
-            raise DecodeError(
-                "unknown-label",
-                mask,
-                f"holds the id {strange[0]} ({_pixels(len(strange))}), but an object has an id of 1 or more",
-                f"map it with `read.map` {strange[0]}=ignore, or save the background as 0",
-            )
-    return values, table
-
-
 def values_of(mask: ImageRef, raw: RawMask) -> NDArray[Any]:
     """Return the values (H, W).
 

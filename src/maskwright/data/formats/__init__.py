@@ -19,6 +19,7 @@ from maskwright.data.formats import (
     labelstudio,
     layers,
     nnunet,
+    panoptic,
     supervisely,
     supervisely_masks,
     voc,
@@ -45,6 +46,9 @@ FORMATS: dict[str, Format] = {
         "meta.json with DATASET/img/ and DATASET/masks_machine/", supervisely_masks.detect, supervisely_masks.read
     ),
     "coco": Format("a JSON file with images, categories and annotations with segmentation", coco.detect, coco.read),
+    "panoptic": Format(
+        "a JSON file with segments_info, and a PNG of segment ids for each image", panoptic.detect, panoptic.read
+    ),
     "supervisely": Format("img/ with ann/*.json, and meta.json", supervisely.detect, supervisely.read),
     "labelme": Format("images with a JSON file each, as LabelMe writes", labelme.detect, labelme.read),
     "cvat": Format("an XML file of CVAT for images", cvat.detect, cvat.read),

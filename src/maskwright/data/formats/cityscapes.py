@@ -12,6 +12,7 @@ from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.meaning.entries import with_map
 from maskwright.data.formats.meaning.scan import scan_masks
 from maskwright.data.formats.pairing.naming import split_word
+from maskwright.data.formats.pairing.object_maps import with_object_maps
 from maskwright.data.formats.walk import images_below, record_id
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ _CLASSES: tuple[tuple[int, str, tuple[int, int, int]], ...] = (
     (33, "bicycle", (119, 11, 32)),
 )
 _HIGHEST_ID = 33
+# Label ids whose objects are told apart, as class id x 1000 + n in *_instanceIds.png; a plain class id is a group of
+# them. The other classes have no objects.
+_THINGS = range(24, 34)
 _IMAGE_END = "_leftImg8bit"
 _LABELS = ("gtFine", "gtCoarse")
 _CODINGS = ("labelIds", "labelTrainIds")
@@ -78,7 +82,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     splits = meaningful_splits(record.split for record in records)
     if not splits:
         records = [Record(record.id, record.image, record.annotation) for record in records]
-    return Dataset(
+    dataset = Dataset(
         root,
         "cityscapes",
         f"leftImg8bit/ + {kind}/: {coding}, 19 classes, the other ids are ignored",
@@ -87,6 +91,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         values,
         faults=(*faults, *blank),
     )
+    things = {label: index if label in _THINGS else IGNORE for label, index in values.items()}
+    return with_object_maps(dataset, _instance_ids(records, coding, things))
 
 
 def _label_folder(root: Path) -> str | None:
@@ -124,6 +130,18 @@ def _paired(root: Path, kind: str) -> tuple[str, list[Record], list[Fault]]:
     if not records:
         raise MaskwrightError(f"{root}: no image in leftImg8bit/ has labels in {kind}/: keep the names of Cityscapes")
     return coding, records, faults
+
+
+def _instance_ids(records: list[Record], coding: str, values: dict[int, int]) -> dict[str, MaskFile]:
+    """Return the *_instanceIds.png beside the labels, by record."""
+    found = {}
+    for record in records:
+        assert isinstance(record.annotation, MaskFile)
+        path = record.annotation.path
+        ids = path.with_name(path.name.replace(f"_{coding}", "_instanceIds"))
+        if ids.is_file():
+            found[record.id] = MaskFile(ImageRef(ids), "instance", tuple(values.items()), crowds=tuple(_THINGS))
+    return found
 
 
 def _labelled(records: list[Record], values: dict[int, int], folder: Path) -> tuple[list[Record], tuple[Fault, ...]]:

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Dataset, Split
 
-_MARKS = ('"images"', '"annotations"', '"categories"', '"segmentation"')
+_KEYS = ('"images"', '"annotations"', '"categories"')
+_MARKS = (*_KEYS, '"segmentation"')
+_ANNOTATED = ('"image_id"',)
 _LISTED = ('"images"', '"file_name"')
 _TAIL = 64
-_PANOPTIC_MARKS = ('"images"', '"annotations"', '"categories"', '"segments_info"')
 
 
 class _Part(NamedTuple):
@@ -41,7 +42,7 @@ class _Part(NamedTuple):
 
 def detect(root: Path) -> str | None:
     """Name the JSON files that hold COCO's keys; the files are searched for the keys and not parsed."""
-    paths = _json_files(root) or _json_files(root, _PANOPTIC_MARKS)
+    paths = _json_files(root)
     return ", ".join(record_id(root, path) if path != root else path.name for path in paths) or None
 
 
@@ -59,7 +60,6 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     instances = [path for path in found if path.name.startswith("instances")]
     paths = instances or found
     if not paths:
-        _refuse_panoptic(root)
         raise MaskwrightError(
             f"{root} holds no COCO JSON file with outlines (keys images, annotations with segmentation, categories): "
             "give the file itself, or the folder that holds annotations/"
@@ -68,7 +68,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     parts = [
         _Part(load(path, keep_crowds=keep), split_word(path.stem) or split_word(path.parent.name)) for path in paths
     ]
-    images = Images(_base(root))
+    images = Images(base_of(root))
     drawn, faults = _drawn(images, parts)
     faults += [fault for part in parts for fault in part.file.faults]
     if not drawn:
@@ -79,16 +79,18 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     return dataset_of(root, ("coco", words), drawn, options, _class_list(parts, options), faults, images.base)
 
 
-def _base(root: Path) -> Path:
+def base_of(root: Path) -> Path:
     """Return the folder in which the images are searched."""
     if root.is_dir():
         return root
     return root.parent.parent if root.parent.name.lower() in {"annotations", "annotation", "labels"} else root.parent
 
 
-def _json_files(root: Path, marks: tuple[str, ...] = _MARKS) -> list[Path]:
+def _json_files(root: Path) -> list[Path]:
+    """Return the files with outlines and, beside one of them, those that list images without any annotation."""
     paths = few(root, ".json") if root.is_dir() else [root] if root.suffix.lower() == ".json" else []
-    return [path for path in paths if holds(path, marks)]
+    found = [path for path in paths if holds(path, _MARKS)]
+    return [path for path in paths if path in found or (found and holds(path, _KEYS) and not holds(path, _ANNOTATED))]
 
 
 def _cut_off(root: Path, found: list[Path]) -> list[Fault]:
@@ -112,15 +114,6 @@ def _ends(path: Path) -> bool:
     with path.open("rb") as stream:
         stream.seek(max(0, path.stat().st_size - _TAIL))
         return stream.read().rstrip(b"\0 \t\r\n")[-1:] in {b"}", b"]"}
-
-
-def _refuse_panoptic(root: Path) -> None:
-    path = next(iter(_json_files(root, _PANOPTIC_MARKS)), None)
-    if path is not None:
-        raise MaskwrightError(
-            f"{path} is in COCO's panoptic format, whose masks number segments and not classes: export COCO instances, "
-            "or give a folder that holds only the images and masks of class ids"
-        )
 
 
 def _nothing_found(base: Path, parts: list[_Part], faults: list[Fault]) -> MaskwrightError:

@@ -11,7 +11,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import agree, listing, plural
 from maskwright.data.formats.outlines.annotation_files import DAMAGE
-from maskwright.data.formats.outlines.shapes import Box, Drawing, Ring, box_around, ring, ring_area
+from maskwright.data.formats.outlines.shapes import Box, Drawing, Ring, box_around, encloses, ring, ring_area
 from maskwright.ops import rle as rle_codes
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def load(path: Path, *, keep_crowds: bool = False) -> CocoAnnotations:
     data = parsed_json(path)
     try:
         images = [CocoImage(_key(entry["id"]), str(entry["file_name"]), _size(entry)) for entry in data["images"]]
-        categories = {_number(entry["id"]): str(entry["name"]) for entry in data["categories"]}
+        categories = _categories(path, data["categories"])
         file = CocoAnnotations(path, images, categories)
         for entry in data["annotations"]:
             file.objects[_key(entry["image_id"])].append(_object(entry, categories))
@@ -71,12 +71,28 @@ def load(path: Path, *, keep_crowds: bool = False) -> CocoAnnotations:
             f"{path} is not a COCO annotation file ({what}): export it again as COCO instances"
         ) from None
     _require_outlines(file)
-    file.faults += [*_twins(file), *_strays(file)]
+    file.faults += [*_twins(file), *_strays(file), *_repeated(path, data["annotations"])]
     if keep_crowds:
         file.objects = _without_crowds(file.objects)
     else:
         file.faults += _crowds(file)
     return file
+
+
+def _categories(path: Path, entries: list[dict[str, Any]]) -> dict[int, str]:
+    """Return the names by their ids.
+
+    Raises:
+        MaskwrightError: one id has two names.
+    """
+    names: dict[int, str] = {}
+    for entry in entries:
+        number, name = _number(entry["id"]), str(entry["name"])
+        if names.setdefault(number, name) != name:
+            raise MaskwrightError(
+                f"{path} gives the category id {number} to {names[number]!r} and {name!r}: give each its own id"
+            )
+    return names
 
 
 def _key(value: object) -> str:
@@ -113,7 +129,7 @@ def _object(entry: dict[str, Any], categories: dict[int, str]) -> Drawing:
         parts = _parts(drawn)
     rings = [part for values in parts if (part := ring(values)) is not None]
     areas = [ring_area(part) for part in rings]
-    polygons: tuple[Ring, ...] = tuple(part for part, own in zip(rings, areas, strict=True) if own)
+    polygons: tuple[Ring, ...] = tuple(filter(encloses, rings))
     box = None if polygons else _box(entry.get("bbox")) or box_around(value for part in parts for value in part)
     shape = Drawing(label, polygons, box=box, area=area or sum(areas), crowd=crowd, name=f"id {entry.get('id')}")
     return shape._replace(kind="flat" if any(parts) else "box", incomplete=0 < len(polygons) < len(parts))
@@ -189,6 +205,16 @@ def _twins(file: CocoAnnotations) -> Iterable[Fault]:
     )
     cure = "give each image its own id"
     yield Fault("unpaired", "error", file.path, f"{message} images, which are not used", cure)
+
+
+def _repeated(path: Path, entries: list[dict[str, Any]]) -> Iterable[Fault]:
+    """Note ids that several annotations share; each is an object of its own all the same."""
+    counts = Counter(_key(entry["id"]) for entry in entries if entry.get("id") is not None)
+    shared = [number for number, count in counts.items() if count > 1]
+    if shared:
+        stand = agree(len(shared), "stands", "stand")
+        message = f"{plural(len(shared), 'annotation id')}, such as {shared[0]}, {stand} for several objects, all read"
+        yield Fault("repeated-id", "note", path, message, "give each annotation its own id")
 
 
 def _strays(file: CocoAnnotations) -> Iterable[Fault]:

@@ -14,6 +14,7 @@ from maskwright.data.formats.meaning.scan import FEW_STRAYS, MOST_MASKS, scan_ma
 from maskwright.data.formats.meaning.tables import find_table, read_table
 from maskwright.data.formats.pairing.field_of_view import truth_of
 from maskwright.data.formats.pairing.no_pairs import nothing_pairs
+from maskwright.data.formats.pairing.object_maps import maps_beside, with_object_maps
 from maskwright.data.formats.pairing.overlaps import with_overlaps
 from maskwright.data.formats.pairing.pairs import find_pairs
 from maskwright.data.formats.pairing.split_lists import with_lists
@@ -47,7 +48,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         MaskwrightError: nothing pairs, or the mask files do not hold masks.
     """
     files = list(walk(root))
-    pairing = truth_of(root, [path for path in files if is_image(path)])
+    images = [path for path in files if is_image(path)]
+    pairing = truth_of(root, images)
     if not pairing.pairs:
         raise nothing_pairs(root, pairing)
     pairs, stack_faults = image_pairs(root, pairing.pairs)
@@ -55,7 +57,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         raise MaskwrightError(f"{root}: {stack_faults[0].message}: {stack_faults[0].cure}")
     pairs, list_faults = with_lists(root, files, pairs)
     faults = [*pairing.faults, *stack_faults, *list_faults]
-    return dataset_of(root, pairs, options, Layout("folder", pairing.layout, faults, instances=pairing.instances))
+    layout = Layout("folder", pairing.layout, faults, instances=pairing.instances)
+    dataset = dataset_of(root, pairs, options, layout)
+    return dataset if pairing.instances else with_object_maps(dataset, maps_beside(root, images))
 
 
 class Layout(NamedTuple):
@@ -144,7 +148,12 @@ def meaningful_splits(splits: Iterable[Split | None]) -> bool:
 
 def mask_words(meaning: Meaning, scan: Scan) -> str:
     """Describe the masks for `Dataset.layout`."""
-    kinds = {"index": "masks of class ids", "color": "masks of colours", "instance": "masks of object ids"}
+    kinds = {
+        "index": "masks of class ids",
+        "color": "masks of colours",
+        "instance": "masks of object ids",
+        "regions": "masks of objects",
+    }
     coded = kinds[meaning.kind]
     if scan.palettes * 2 > scan.looked:
         coded += " with a palette"

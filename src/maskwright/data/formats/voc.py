@@ -6,6 +6,7 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
@@ -16,6 +17,7 @@ from maskwright.data.formats.meaning.own_tables import meaning_by_folder, tables
 from maskwright.data.formats.meaning.scan import scan_masks
 from maskwright.data.formats.meaning.tables import Entry, table_of
 from maskwright.data.formats.pairing.naming import alike, split_word
+from maskwright.data.formats.pairing.object_maps import with_object_maps
 from maskwright.data.formats.walk import images_below, record_id
 
 if TYPE_CHECKING:
@@ -32,14 +34,16 @@ VOC_NAMES: tuple[str, ...] = (
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
 _BORDER = (224, 224, 192)
+# 255, or this colour, outlines the objects in SegmentationObject/ too.
+_BORDER_IDS = ((255, IGNORE), (_BORDER[0] | _BORDER[1] << 8 | _BORDER[2] << 16, IGNORE))
 
 
 class _Base(NamedTuple):
     """One folder in VOC layout: its images and masks by name, and the splits in its lists.
 
     Attributes:
-        folder: holds JPEGImages/ and SegmentationClass/.
-        images, masks: files by their path below these without suffix; a mask has the name of its image.
+        folder: holds JPEGImages/ and SegmentationClass/, and maybe SegmentationObject/.
+        images, masks, objects: files by their path below these without suffix; a mask has the name of its image.
         listed: the names that count, with the split of their list.
         faults: names that contradict one another.
     """
@@ -47,6 +51,7 @@ class _Base(NamedTuple):
     folder: Path
     images: dict[str, Path]
     masks: dict[str, Path]
+    objects: dict[str, Path]
     listed: dict[str, Split | None]
     faults: tuple[Fault, ...]
 
@@ -87,9 +92,14 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         )
         for (base, name), mask in zip(found, masks, strict=True)
     ]
+    ids = {
+        record_id(root, base.images[name]): MaskFile(ImageRef(base.objects[name]), "instance", _BORDER_IDS)
+        for base, name in found
+        if name in base.objects
+    }
     where = ", ".join(record_id(root, base.folder) for base in bases)
     prefix = "" if where == "." else f"{where}: "
-    return Dataset(
+    dataset = Dataset(
         root,
         "voc",
         f"{prefix}JPEGImages/ + SegmentationClass/: {mask_words(meaning, scan)}",
@@ -101,6 +111,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         meaning.white,
         meaning.palette,
     )
+    return with_object_maps(dataset, ids)
 
 
 def _bases(root: Path) -> list[Path]:
@@ -150,9 +161,11 @@ def _example(names: Iterable[str]) -> str:
 def _read_base(folder: Path) -> _Base:
     faults: list[Fault] = []
     images = _by_name(folder, "JPEGImages", faults)
-    masks = _by_name(folder, "SegmentationClass", faults)
     known = frozenset(images)
-    masks = {name if name in known else _other(name, known, masks): path for name, path in masks.items()}
+    masks, objects = (
+        {name if name in known else _other(name, known, files): path for name, path in files.items()}
+        for files in (_by_name(folder, part, faults) for part in ("SegmentationClass", "SegmentationObject"))
+    )
     listed: dict[str, Split | None] = {}
     lists = sorted((folder / "ImageSets" / "Segmentation").rglob("*.txt"))
     # The lists that name a split come first: a name that only `trainval` lists has none.
@@ -170,7 +183,7 @@ def _read_base(folder: Path) -> _Base:
     for name in sorted(set(masks) & set(listed) - set(images)):
         message = f"{masks[name].name} has no image in JPEGImages/"
         faults.append(Fault("unpaired", "warning", masks[name], message, "add the image, or remove the mask"))
-    return _Base(folder, images, masks, listed, tuple(faults))
+    return _Base(folder, images, masks, objects, listed, tuple(faults))
 
 
 def _by_name(folder: Path, part: str, faults: list[Fault]) -> dict[str, Path]:

@@ -53,6 +53,9 @@ def data_hash(dataset: Dataset) -> str:
             total = zlib.crc32(repr([(layer.index, layer.mask.values) for layer in record.annotation.layers]).encode(), total)
         elif isinstance(record.annotation, Shapes):
             total = zlib.crc32(repr(record.annotation.shapes).encode(), total)
+        if record.objects is not None:
+            paths.append(record.objects.path)
+            total = zlib.crc32(repr((record.objects.values, record.objects.crowds)).encode(), total)
         for path in paths:
             if path in summed:
                 continue

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats.meaning.colored import agreed_palette, by_color, ids_in_channel, meaning_of_colors
+from maskwright.data.formats.meaning.divided import undivided, undivided_fault
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, means_ignore, split_ignored, with_map
 from maskwright.data.formats.meaning.plain import no_classes, require_plain, shift_fault, softened, with_nodata
 from maskwright.data.formats.meaning.scan import FEW_STRAYS
@@ -75,7 +76,7 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
             the options contradict them.
     """
     if instances or (table is None and not scan.colored and scan.instances):
-        return _instances(table, options, masks, named=instances)
+        return _instances(table, scan, options, masks, named=instances)
     single = ids_in_channel(scan) if table is None or not table.colored else None
     if single is not None:
         meaning = meaning_of(table, single[1], options, masks, instances=False)
@@ -158,7 +159,7 @@ def _aside(scan: Scan, options: ReadOptions, strays: AbstractSet[int]) -> frozen
     return frozenset(scan.values) - {0, _WHITE} if scan.binary(excluded) else None
 
 
-def _instances(table: ClassTable | None, options: ReadOptions, masks: Path, *, named: bool) -> Meaning:
+def _instances(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: Path, *, named: bool) -> Meaning:
     names = [entry.name for entry in table.entries if not means_ignore(entry.name)] if table else []
     pair = ("background", "object")
     if len(names) == 1:
@@ -170,8 +171,16 @@ def _instances(table: ClassTable | None, options: ReadOptions, masks: Path, *, n
             f"{masks} holds object ids, which cannot be mapped to classes: leave out `read.map`, or use `read.map` "
             "ID=ignore"
         )
-    why = "one id per object" if named else "16-bit masks with the values 0, 1, 2, ... without gaps: one id per object"
+    if scan.lossy * 2 > scan.looked:
+        raise MaskwrightError(
+            f"{masks} holds JPEG-compressed maps of objects, and JPEG changes their ids at every edge: export them "
+            "again as PNG or TIFF; converting these files does not correct them"
+        )
     values = dict.fromkeys(options.ignored(), IGNORE)
+    if undivided([held.mask for held in scan.held]):
+        why = "one value for all objects: each connected region is one"
+        return Meaning("regions", Classes.named(pair), values, notes=(why,), faults=(undivided_fault(masks),))
+    why = "one id per object" if named else "16-bit masks with the values 0, 1, 2, ... without gaps: one id per object"
     return Meaning("instance", Classes.named(pair), values, notes=(why,))
 
 

@@ -14,7 +14,7 @@ from maskwright.data.formats.walk import images_below, parts_below, record_id
 from maskwright.data.readers import DecodeError, image_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
     from pathlib import Path
 
     from maskwright.core.records import Split
@@ -23,15 +23,15 @@ AMBIGUOUS = "ambiguous-name"
 
 
 class Images:
-    """The images below a folder.
+    """The images below a folder, without the pictures that are known to be none.
 
     Names are compared in one Unicode form and without regard to case; where several differ in case only, the exact one
     is taken.
     """
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, without: Container[Path] = ()) -> None:
         self.base = base
-        self.paths = images_below(base)
+        self.paths = [path for path in images_below(base) if path not in without]
         self._by_name: defaultdict[str, list[Path]] = defaultdict(list)
         self._by_stem: defaultdict[str, list[Path]] = defaultdict(list)
         for path in self.paths:

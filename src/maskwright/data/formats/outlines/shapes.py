@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
@@ -78,7 +80,7 @@ def outlined(label: str | int | None, parts: Sequence[Sequence[Any]], group: obj
 
     A ring is flat [x0, y0, x1, y1, ...]. A polygon that encloses nothing is left out; the box is around all.
     """
-    kept = [(outer, part[1:]) for part in parts if part and (outer := ring(part[0])) and ring_area(outer)]
+    kept = [(outer, part[1:]) for part in parts if part and (outer := ring(part[0])) and encloses(outer)]
     holes = tuple(tuple(hole for values in inner if (hole := ring(values))) for _, inner in kept)
     box = box_around(value for part in parts if part and isinstance(part[0], list | tuple) for value in part[0])
     polygons = tuple(outer for outer, _ in kept)
@@ -102,6 +104,21 @@ def ring_area(numbers: Ring) -> float:
     xs, ys = numbers[0::2], numbers[1::2]
     doubled = sum(xs[k - 1] * ys[k] - xs[k] * ys[k - 1] for k in range(len(xs)))
     return abs(doubled) / 2
+
+
+def encloses(numbers: Ring) -> bool:
+    """Tell whether a ring encloses an area: the areas on both sides of a crossing may cancel each other out."""
+    return ring_area(numbers) > 0 or crosses_itself(numbers)
+
+
+def crosses_itself(numbers: Ring) -> bool:
+    """Tell whether two sides of a ring cross; sides that only touch do not."""
+    points = np.reshape(numbers, (-1, 2))
+    sides = np.roll(points, -1, axis=0) - points
+    away = points[None] - points[:, None]
+    turns = sides[:, None, 0] * away[..., 1] - sides[:, None, 1] * away[..., 0]
+    parted = turns * np.roll(turns, -1, axis=1) < 0  # the line through the first side has the second on both its sides
+    return bool((parted & parted.T).any())
 
 
 def box_around(values: Iterable[Any]) -> Box | None:

@@ -160,7 +160,14 @@ def _chosen(images: list[File], masks: list[File]) -> tuple[list[File], tuple[st
     if not shared:  # `trainannot/` and `val_labels/`: together they cover the images.
         return masks, ()
     best = min(by_word, key=lambda word: (-len(matched(images, by_word[word]).pairs), order.index(word)))
-    return by_word[best], tuple(sorted(word for word in by_word if word != best))
+    unused = (word for word in by_word if word != best and not _tells_objects(images, by_word[word], best))
+    return by_word[best], tuple(sorted(unused))
+
+
+def _tells_objects(images: list[File], masks: list[File], best: str) -> bool:
+    """Tell whether masks are maps of objects for images whose classes other masks tell."""
+    instances = masks[0].place.word in naming.INSTANCE_WORDS and best not in naming.INSTANCE_WORDS
+    return instances and bool(matched(images, masks).pairs)
 
 
 def _subject(mask: File) -> tuple[str, ...]:

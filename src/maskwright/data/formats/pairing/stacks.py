@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.records import Fault, ImageRef, MaskFile, MaskLayer, MaskLayers
 from maskwright.data.formats.walk import record_id
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from maskwright.core.records import Annotation, Split
+    from maskwright.core.records import Annotation, MaskKind, Split
     from maskwright.data.formats.pairing.pairs import Pair
 
 
@@ -36,7 +36,7 @@ class ImagePair(NamedTuple):
 
     def annotation(
         self,
-        kind: Literal["index", "color", "instance", "values"],
+        kind: MaskKind,
         values: Mapping[Path, tuple[tuple[int, int], ...]],
         white: int | None,
     ) -> Annotation:
