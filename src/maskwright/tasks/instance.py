@@ -131,8 +131,7 @@ def background_of(classes: Classes) -> int:
     if classes.background is None or len(classes) < 2:
         names = ", ".join(classes.names)
         raise MaskwrightError(
-            f"the classes are {names}, and none of them is the background: the task `instance` needs one, with the "
-            "name background"
+            f"the classes are {names}, and none of them is the background: the task needs one, with the name background"
         )
     return classes.background
 

@@ -24,6 +24,7 @@ from maskwright.training.measure import step_cost
 from maskwright.workflows.plan_parts import warm_start
 from maskwright.workflows.plan_parts.pretrained import find_pretrained
 from maskwright.workflows.plan_parts.requested import requested_plan
+from maskwright.workflows.plan_parts.suggested_task import suggested_task
 from maskwright.workflows.plan_parts.unused_settings import check_unused_settings
 
 if TYPE_CHECKING:
@@ -71,9 +72,11 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     pinned, pins = requested_plan(request)
     budget = TimeBudget.of(pinned.train.budget_seconds, started)
     check_lengths({"train.budget_seconds": budget.seconds})
-    task = find_task(pinned.task)
     machine = probe(request.device)
-    dataset = read_dataset(root, replace(request.read, values=task.annotation == "values"))
+    dataset = read_dataset(root, replace(request.read, values=find_task(pinned.task).annotation == "values"))
+    if request.task_is_open:
+        pinned.task, pinned.reasons["task"] = suggested_task(dataset)
+    task = find_task(pinned.task)
     seen = survey(dataset, budget.survey_seconds(), on_progress)
     divided = _divided(dataset, seen, pinned)
     found = fingerprint(seen, divided)
