@@ -11,7 +11,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import agree, listing, plural
 from maskwright.data.formats.outlines.annotation_files import DAMAGE
-from maskwright.data.formats.outlines.shapes import Box, Drawing, Ring, box_around, ring, ring_area
+from maskwright.data.formats.outlines.shapes import Box, Drawing, Ring, box_around, box_of, box_over, ring, ring_area
 from maskwright.ops import rle as rle_codes
 
 if TYPE_CHECKING:
@@ -114,7 +114,11 @@ def _object(entry: dict[str, Any], categories: dict[int, str]) -> Drawing:
     rings = [part for values in parts if (part := ring(values)) is not None]
     areas = [ring_area(part) for part in rings]
     polygons: tuple[Ring, ...] = tuple(part for part, own in zip(rings, areas, strict=True) if own)
-    box = None if polygons else _box(entry.get("bbox")) or box_around(value for part in parts for value in part)
+    box = (
+        box_over(map(box_of, polygons))
+        or _box(entry.get("bbox"))
+        or box_around(value for part in parts for value in part)
+    )
     shape = Drawing(label, polygons, box=box, area=area or sum(areas), crowd=crowd, name=f"id {entry.get('id')}")
     return shape._replace(kind="flat" if any(parts) else "box", incomplete=0 < len(polygons) < len(parts))
 

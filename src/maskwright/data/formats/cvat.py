@@ -18,6 +18,7 @@ from maskwright.data.formats.outlines.located import Images, Search, split_of
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, box_ring, ellipse, outlined, turned
 from maskwright.data.formats.pairing.naming import split_word
 from maskwright.data.formats.walk import record_id
+from maskwright.data.readers import image_size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,8 +103,9 @@ def _drawn(search: Search, path: Path, element: ElementTree.Element) -> DrawnIma
     name = element.get("name", "")
     subset = split_word(element.get("subset") or "")
     try:
-        size = (int(element.attrib["height"]), int(element.attrib["width"]))
-        image = search.one(search.images.named(name, path, subset, size), path, name)
+        told = _size(element)
+        image = search.one(search.images.named(name, path, subset, told), path, name)
+        size = told or (image_size(image) if image is not None else (0, 0))
         layers: defaultdict[int, list[Drawing]] = defaultdict(list)
         for shape in element:
             if shape.tag in _SHAPES:
@@ -113,7 +115,12 @@ def _drawn(search: Search, path: Path, element: ElementTree.Element) -> DrawnIma
     if image is None:
         return None
     objects = [shape for _, shapes in sorted(layers.items()) for shape in shapes]
-    return DrawnImage(image, path, objects, size, subset or split_of(search.images.base, image))
+    return DrawnImage(image, path, objects, told, subset or split_of(search.images.base, image))
+
+
+def _size(element: ElementTree.Element) -> tuple[int, int] | None:
+    height, width = element.get("height"), element.get("width")
+    return (int(height), int(width)) if height and width else None
 
 
 def _object(element: ElementTree.Element, size: tuple[int, int]) -> Drawing:
@@ -125,11 +132,12 @@ def _object(element: ElementTree.Element, size: tuple[int, int]) -> Drawing:
         return pasted(label, from_runs(runs, (int(height), int(width))), (int(top), int(left)), size)
     if kind == "box":
         left, top, right, bottom = _numbers(element, "xtl", "ytl", "xbr", "ybr")
-        ring = turned(box_ring((left, top, right, bottom)), ((left + right) / 2, (top + bottom) / 2), angle)
-        return outlined(label, [[ring]], group)
+        middle = ((left + right) / 2, (top + bottom) / 2)
+        ring = turned(box_ring((left, top, right, bottom)), middle, angle)
+        return outlined(label, [[ring]], group, middle * 2 if angle else None)
     if kind == "ellipse":
         x, y, across, down = _numbers(element, "cx", "cy", "rx", "ry")
-        return outlined(label, [[ellipse((x, y), (across, down), angle)]], group)
+        return outlined(label, [[ellipse((x, y), (across, down), angle)]], group, (x, y, x, y))
     if kind in _LINES:
         corners = [value for part in element.iter() for value in (*_points(part), *_cuboid(part))]
         return Drawing(label, box=box_around(corners), kind="line")

@@ -62,9 +62,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     for path, image, system, features in found:
         try:
             objects = [_object(feature, key) for feature in features]
-            size = image_size(image)
-            moved = in_pixels(path, image, size, objects, system)
-            drawn.append(DrawnImage(image, path, moved, size, split_of(search.images.base, image)))
+            moved = in_pixels(path, image, image_size(image), objects, system)
+            drawn.append(DrawnImage(image, path, moved, None, split_of(search.images.base, image)))
         except MaskwrightError as error:
             faults.append(unreadable(path, error))
     if not drawn:

@@ -109,11 +109,12 @@ def _drawn(image: Path, path: Path, document: dict[str, Any], base: Path) -> Dra
     """
     height, width = document.get("imageHeight"), document.get("imageWidth")
     try:
-        size = (int(height), int(width)) if height and width else image_size(image)
+        told = (int(height), int(width)) if height and width else None
+        size = told or image_size(image)
         objects = [_object(shape, size) for shape in document["shapes"]]
     except DAMAGE as error:
         raise MaskwrightError(f"{path} holds a damaged shape ({error}): draw it again in LabelMe") from None
-    return DrawnImage(image, path, objects, size, split_of(base, image))
+    return DrawnImage(image, path, objects, told, split_of(base, image))
 
 
 def _object(shape: dict[str, Any], size: tuple[int, int]) -> Drawing:
@@ -132,7 +133,7 @@ def _object(shape: dict[str, Any], size: tuple[int, int]) -> Drawing:
         points = list(box_ring(box))
     elif kind not in {*_POLYGONS, "rectangle"}:
         return Drawing(label, box=box, kind="unknown")
-    return outlined(label, [[points]], shape.get("group_id"))
+    return outlined(label, [[points]], shape.get("group_id"), box if kind == "circle" else None)
 
 
 def _mask(label: str | None, shape: dict[str, Any], points: list[float], size: tuple[int, int]) -> Drawing:

@@ -190,11 +190,14 @@ def _object(entry: dict[str, Any]) -> Drawing | None:
     x, y = value["x"] * across, value["y"] * down
     angle = value.get("rotation") or 0
     if "radiusX" in value:
-        return outlined(label, [[ellipse((x, y), (value["radiusX"] * across, value["radiusY"] * down), angle)]])
+        ring = ellipse((x, y), (value["radiusX"] * across, value["radiusY"] * down), angle)
+        return outlined(label, [[ring]], box=(x, y, x, y))
     if "height" not in value:
         return Drawing(label, box=(x, y, x, y), kind="line")
     box = (x, y, x + value["width"] * across, y + value["height"] * down)
-    return outlined(label, [[turned(box_ring(box), (x, y), angle)]])
+    ring = turned(box_ring(box), (x, y), angle)
+    middle = (ring[0] + ring[4]) / 2, (ring[1] + ring[5]) / 2
+    return outlined(label, [[ring]], box=middle * 2 if angle else None)
 
 
 def _brush(packed: list[int], size: tuple[int, int]) -> NDArray[np.bool_]:

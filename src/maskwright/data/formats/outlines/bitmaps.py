@@ -50,7 +50,11 @@ def pasted(label: str | None, mask: NDArray[Any], origin: tuple[int, int], size:
     """Place a mask (h, w) at (row, column) of an image (H, W), and cut off what is outside."""
     top, left = origin
     inside = mask[max(0, -top) : max(0, size[0] - top), max(0, -left) : max(0, size[1] - left)]
-    box = (float(left), float(top), float(left + mask.shape[1]), float(top + mask.shape[0]))
+    if not mask.any():
+        box = (float(left), float(top), float(left + mask.shape[1]), float(top + mask.shape[0]))
+        return Drawing(label, box=box, kind="flat")
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)).tolist() for axis in (1, 0))
+    box = (float(left + columns[0]), float(top + rows[0]), left + columns[-1] + 1.0, top + rows[-1] + 1.0)
     if not inside.any():
-        return Drawing(label, box=box, kind="outside" if mask.any() else "flat")
-    return Drawing(label, rle=rle_codes.encode(inside, size, (max(0, top), max(0, left))))
+        return Drawing(label, box=box, kind="outside")
+    return Drawing(label, rle=rle_codes.encode(inside, size, (max(0, top), max(0, left))), box=box)

@@ -16,6 +16,7 @@ from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.meaning.entries import split_ignored, with_map
 from maskwright.data.formats.meaning.tables import Entry, find_table, read_table
 from maskwright.data.formats.outlines.drawn_shapes import Tally, in_fractions, lost, shapes_of, without_wrong_sizes
+from maskwright.data.formats.outlines.reach import without_misfits
 from maskwright.data.formats.walk import record_id
 
 if TYPE_CHECKING:
@@ -66,12 +67,16 @@ def dataset_of(
     known |= {number: values[number] for number in {*options.map, *options.ignored()} if number in values}
     images, found = _joined(drawn)
     splits = meaningful_splits(entry.split for entry in images)
-    records = []
+    sound = []
     for entry in images:
         problem = _unknown(entry, known, listed.source) or lost(entry) or in_fractions(entry)
-        if problem is not None:
+        if problem is None:
+            sound.append(entry)
+        else:
             found.append(problem)
-            continue
+    sound, misfits = without_misfits(sound)
+    records = []
+    for entry in sound:
         annotation = Shapes(entry.source, shapes_of(entry, known, tally), entry.normalized, entry.size)
         split = entry.split if splits else None
         records.append(Record(record_id(base, entry.image), ImageRef(entry.image), annotation, split))
@@ -83,7 +88,7 @@ def dataset_of(
         classes,
         tuple(sorted(records, key=lambda record: record.id)),
         values,
-        faults=(*faults, *listed.faults, *_alike(listed, root), *found, *wrong, *tally.faults()),
+        faults=(*faults, *listed.faults, *_alike(listed, root), *found, *misfits, *wrong, *tally.faults()),
     )
 
 

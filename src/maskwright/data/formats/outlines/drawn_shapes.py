@@ -14,7 +14,8 @@ import numpy as np
 from maskwright.core.classes import IGNORE
 from maskwright.core.records import Fault, Reading, Shape, Shapes
 from maskwright.core.text import plural
-from maskwright.data.formats.outlines.shapes import painting_order, pixels_ring
+from maskwright.data.formats.outlines.reach import leaves
+from maskwright.data.formats.outlines.shapes import box_over, painting_order, pixels_ring
 from maskwright.data.painting import require_size
 from maskwright.data.readers import DecodeError, image_size
 
@@ -37,6 +38,10 @@ PROBLEMS = {
     ),
     "unnamed": ("without a class, or with several, ignored in the outline", "give each of them one class"),
     "part": ("with a part that encloses no area and is not painted", _REDRAW),
+    "beyond": (
+        "reaching far beyond the image, cut off at its edge",
+        "if they were drawn on an image of another size, export them again",
+    ),
     "outside": ("outside the image, not painted", "move them into the image, or remove them"),
 }
 """Why an object cannot be painted: what is done with such objects, and the cure."""
@@ -101,6 +106,8 @@ def shapes_of(entry: DrawnImage, known: Mapping[Any, int], tally: Tally) -> tupl
                 tally.add("unnamed", entry.source, shape)
             if shape.incomplete:
                 tally.add("part", entry.source, shape)
+            if shape.box is not None and size is not None and leaves(shape.box, size):
+                tally.add("beyond", entry.source, shape)
             index = IGNORE if shape.crowd or shape.label is None else known[shape.label]
             found.append((shape.area, shape.crowd, Shape(index, shape.polygons, shape.rle, shape.holes)))
     return painting_order(found)
@@ -128,7 +135,7 @@ def _united(one: Drawing, other: Drawing) -> Drawing:
     holes: tuple[tuple[Ring, ...], ...] = ()
     if one.holes or other.holes:
         holes = (*(one.holes or ((),) * len(one.polygons)), *(other.holes or ((),) * len(other.polygons)))
-    return one._replace(polygons=one.polygons + other.polygons, holes=holes)
+    return one._replace(polygons=one.polygons + other.polygons, holes=holes, box=box_over((one.box, other.box)))
 
 
 def _touched(box: Box, units: tuple[int, int]) -> Ring:
