@@ -39,7 +39,11 @@ def _parsed(path: Path, kind: str, load: Callable[[str], Any]) -> Any:
         return load(read_text(path))
     except yaml.YAMLError as error:
         reason = yaml_text.fault(error)
-    except ValueError as error:
+    except json.JSONDecodeError as error:
+        if error.pos >= len(error.doc.rstrip()) or not error.doc.rstrip().endswith(("}", "]")):
+            raise MaskwrightError(f"{path} is cut off (its JSON does not end): export or copy it again") from None
+        reason = f"line {error.lineno}, column {error.colno}: {error.msg[0].lower()}{error.msg[1:].removesuffix(' at')}"
+    except ValueError as error:  # a date that does not exist, a number with too many digits
         reason = str(error)
     except RecursionError:
         reason = "it is nested too deeply"

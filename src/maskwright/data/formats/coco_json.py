@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +16,7 @@ from maskwright.data.formats.outlines.shapes import Box, Drawing, Ring, box_arou
 from maskwright.ops import rle as rle_codes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 
@@ -37,6 +38,7 @@ class CocoAnnotations:
         categories: id -> name.
         objects: image id as text -> objects; the label is the category's name, or its id where it has none.
         shared: image ids that several images have; such images cannot be used.
+        named: whether the file names its categories; otherwise they are named after their ids.
         faults: what does not fit together.
     """
 
@@ -45,6 +47,7 @@ class CocoAnnotations:
     categories: dict[int, str]
     objects: defaultdict[str, list[Drawing]] = field(default_factory=lambda: defaultdict(list))
     shared: frozenset[str] = frozenset()
+    named: bool = True
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -59,19 +62,16 @@ def load(path: Path, *, keep_crowds: bool = False) -> CocoAnnotations:
         MaskwrightError: the file is not JSON, lacks a key, or holds boxes only.
     """
     data = parsed_json(path)
-    try:
-        images = [CocoImage(_key(entry["id"]), str(entry["file_name"]), _size(entry)) for entry in data["images"]]
-        categories = {_number(entry["id"]): str(entry["name"]) for entry in data["categories"]}
-        file = CocoAnnotations(path, images, categories)
-        for entry in data["annotations"]:
-            file.objects[_key(entry["image_id"])].append(_object(entry, categories))
-    except DAMAGE as error:
-        what = f"there is no key {error}" if isinstance(error, KeyError) else str(error)
-        raise MaskwrightError(
-            f"{path} is not a COCO annotation file ({what}): export it again as COCO instances"
-        ) from None
+    listed = {key: _list(path, data, key) for key in ("images", "annotations")}
+    named = isinstance(data, dict) and bool(data.get("categories"))
+    categories = _categories(path, _list(path, data, "categories")) if named else _numbered(listed["annotations"])
+    file = CocoAnnotations(
+        path, [image for entry in listed["images"] if (image := _image(entry))], categories, named=named
+    )
+    for entry in listed["annotations"]:
+        file.objects[_key(entry.get("image_id"))].append(_object(entry, categories))
     _require_outlines(file)
-    file.faults += [*_twins(file), *_strays(file)]
+    file.faults += [*_incomplete(file, listed["images"]), *_twins(file), *_strays(file)]
     if keep_crowds:
         file.objects = _without_crowds(file.objects)
     else:
@@ -84,9 +84,49 @@ def _key(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _number(value: object) -> int:
-    """Return the id of a category, which must be a whole number, maybe as text."""
-    return int(_key(value))
+def _number(value: object) -> int | None:
+    """Return the id of a category, which must be a whole number, maybe as text; None if it is not."""
+    try:
+        return int(_key(value))
+    except ValueError:
+        return None
+
+
+def _list(path: Path, data: Any, key: str) -> list[dict[str, Any]]:
+    found = data.get(key) if isinstance(data, dict) else None
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise MaskwrightError(
+            f"{path} is not a COCO annotation file (it has no list {key!r} of objects): "
+            "export it again as COCO instances"
+        )
+    return found
+
+
+def _categories(path: Path, listed: list[dict[str, Any]]) -> dict[int, str]:
+    categories = {}
+    for entry in listed:
+        number, name = _number(entry.get("id")), entry.get("name")
+        if number is None or name is None:
+            raise MaskwrightError(
+                f"{path} has a category {name!r} with the id {entry.get('id')!r}, but each needs a name "
+                "and a whole number: number the categories, and the annotations with them"
+            )
+        categories[number] = str(name)
+    return categories
+
+
+def _numbered(annotations: list[dict[str, Any]]) -> dict[int, str]:
+    """Name the categories after the ids that the annotations hold."""
+    found = (_number(entry.get("category_id")) for entry in annotations)
+    return {number: f"class-{number}" for number in sorted({number for number in found if number is not None})}
+
+
+def _image(entry: dict[str, Any]) -> CocoImage | None:
+    """Read an entry of `images`; None if it lacks its id or the name of its file, or has an odd size."""
+    try:
+        return CocoImage(_key(entry["id"]), str(entry["file_name"]), _size(entry))
+    except DAMAGE:
+        return None
 
 
 def _size(entry: dict[str, Any]) -> tuple[int, int] | None:
@@ -94,12 +134,26 @@ def _size(entry: dict[str, Any]) -> tuple[int, int] | None:
     return (int(height), int(width)) if height and width else None
 
 
+def _label(value: object, categories: dict[int, str]) -> str | int | None:
+    """Return the name of a category given by its id, or by its name; its id if it has no name, None without an id."""
+    if value is None or value == "":
+        return None
+    number = _number(value)
+    return categories.get(number, number) if number is not None else str(value)
+
+
 def _object(entry: dict[str, Any], categories: dict[int, str]) -> Drawing:
-    """Read one annotation; without a usable outline it has only the box around what is there."""
-    category = _number(entry["category_id"])
-    label = categories.get(category, category)
+    """Read one annotation; without a usable outline it has only the box around what is there, if anything."""
+    label, name = _label(entry.get("category_id"), categories), f"id {entry.get('id')}"
+    try:
+        return _drawing(label, entry)._replace(name=name)
+    except DAMAGE:
+        return Drawing(label, name=name)
+
+
+def _drawing(label: str | int | None, entry: dict[str, Any]) -> Drawing:
     crowd = bool(int(entry.get("iscrowd") or 0))
-    area = float(entry.get("area") or 0)
+    area = _area(entry.get("area"))
     drawn = entry.get("segmentation")
     if isinstance(drawn, list) and len(drawn) == 1 and isinstance(drawn[0], dict):
         drawn = drawn[0]
@@ -119,8 +173,17 @@ def _object(entry: dict[str, Any], categories: dict[int, str]) -> Drawing:
         or _box(entry.get("bbox"))
         or box_around(value for part in parts for value in part)
     )
-    shape = Drawing(label, polygons, box=box, area=area or sum(areas), crowd=crowd, name=f"id {entry.get('id')}")
+    shape = Drawing(label, polygons, box=box, area=area or sum(areas), crowd=crowd)
     return shape._replace(kind="flat" if any(parts) else "box", incomplete=0 < len(polygons) < len(parts))
+
+
+def _area(value: object) -> float:
+    """Return the area that the file tells; 0 if it is no number above that."""
+    try:
+        area = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return 0.0
+    return area if 0 < area < math.inf else 0.0
 
 
 def _parts(drawn: object) -> list[list[Any]]:
@@ -175,6 +238,17 @@ def _require_outlines(file: CocoAnnotations) -> None:
         f"{file.path} holds {plural(len(shapes), 'outline')}, and none encloses an area, for which three corners are "
         "needed (x0, y0, x1, y1, x2, y2): export it again as COCO instances"
     )
+
+
+def _incomplete(file: CocoAnnotations, listed: Sequence[object]) -> Iterable[Fault]:
+    """Report images that are not told, and categories without names."""
+    lost = len(listed) - len(file.images)
+    if lost:
+        message = f"{plural(lost, 'entry', 'entries')} of 'images' {agree(lost, 'has', 'have')} no id or no file_name"
+        yield Fault("unpaired", "error", file.path, f"{message}, or an odd size, and cannot be used", "complete them")
+    if not file.named and file.categories:
+        message = "lists no categories, so the classes are named after their ids"
+        yield Fault("unknown-label", "warning", file.path, message, "add the list of categories, or export it again")
 
 
 def _twins(file: CocoAnnotations) -> Iterable[Fault]:
