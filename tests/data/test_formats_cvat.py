@@ -46,7 +46,7 @@ def painted(root: Path) -> np.ndarray:
 
 def test_each_kind_of_shape(tmp_path):
     box = '<box label="bolt" xtl="30" ytl="5" xbr="40" ybr="10"/>'
-    mask = '<mask label="nut" rle="1, 2, 4, 1" left="50" top="20" width="4" height="3"/>'
+    mask = '<mask label="nut" rle="1, 2, 4, 1, 4" left="50" top="20" width="4" height="3"/>'
     dataset = read_dataset(make(tmp_path, image(POLYGON.format("nut", 0) + box + mask)))
     assert (dataset.format, dataset.faults) == ("cvat", ())
     assert dataset.classes.names == ("background", "nut", "bolt")

@@ -13,7 +13,7 @@ from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import plural
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, below, masks_pair, some, unreadable
-from maskwright.data.formats.outlines.bitmaps import from_picture, pasted
+from maskwright.data.formats.outlines.bitmaps import filled, from_picture, pasted
 from maskwright.data.formats.outlines.drawn import class_list, dataset_of
 from maskwright.data.formats.outlines.located import Images, Search, split_of
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, box_ring, outlined
@@ -117,5 +117,9 @@ def _object(entry: dict[str, Any], size: tuple[int, int]) -> Drawing:
         left, top, right, bottom = box
         return outlined(label, [[box_ring((left, top, right + 1, bottom + 1))]])  # The last pixels belong to it.
     if kind in {"polygon", "rectangle"}:
-        return outlined(label, [rings])
+        shape = outlined(label, [rings])
+        kept = [*shape.polygons, *(hole for holes in shape.holes for hole in holes)]
+        # Whole numbers are pixels, which belong to the object, as in the SDK; a fraction is a place between pixels.
+        whole = all(value.is_integer() for ring in kept for value in ring)
+        return filled(label, kept, size) if kept and whole else shape
     return Drawing(label, box=box, kind="line" if kind in _LINES else "unknown")
