@@ -228,3 +228,11 @@ def test_brush_masks_without_names(tmp_path):
         json.dumps([task(result("rectangle", {"x": 0, "y": 0, "width": 9, "height": 9}))])
     )
     assert read_dataset(tmp_path).format == "labelstudio"  # the cure in the message
+
+
+def test_a_damaged_file_does_not_spoil_the_others(tmp_path):
+    make(tmp_path, task(result("rectangle", {"x": 20, "y": 10, "width": 20, "height": 50})))
+    (tmp_path / "more.json").write_text((tmp_path / "project-1.json").read_text()[:-9])
+    assert painted(tmp_path).sum() == 200
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.severity, fault.message) == ("error", "more.json is cut off (its JSON does not end)")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
-from xml.etree import ElementTree
 
+from maskwright.core.documents import parsed_xml
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import listing
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, few, holds, masks_pair, unreadable
@@ -22,6 +22,7 @@ from maskwright.data.readers import image_size
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from xml.etree import ElementTree
 
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Dataset, Fault
@@ -50,15 +51,20 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """Read CVAT's annotations: background and the labels of the project.
 
     Raises:
-        MaskwrightError: there is no XML file of CVAT, it is no XML or of another kind, or none of its images is usable.
+        MaskwrightError: there is no XML file of CVAT, or none of the images is usable.
     """
     paths = _xml_files(root)
     if not paths:
         raise MaskwrightError(f"{root} holds no XML file of CVAT: export the annotations as CVAT for images 1.1")
-    files = [_load(path) for path in paths]
     search = Search(Images(root if root.is_dir() else root.parent))
+    files: list[_File] = []
     drawn: list[DrawnImage] = []
     faults: list[Fault] = []
+    for path in paths:
+        try:
+            files.append(_load(path))
+        except MaskwrightError as error:
+            faults.append(unreadable(path, error))
     for path, element in [(file.path, element) for file in files for element in file.images]:
         try:
             entry = _drawn(search, path, element)
@@ -84,10 +90,7 @@ def _load(path: Path) -> _File:
     Raises:
         MaskwrightError: it is not XML, or annotates a video.
     """
-    try:
-        tree = ElementTree.fromstring(path.read_bytes())  # noqa: S314 (expat limits how far entities grow)
-    except ElementTree.ParseError as error:
-        raise MaskwrightError(f"{path} cannot be read as XML ({error}): export it again, or save it as UTF-8") from None
+    tree = parsed_xml(path)
     if tree.find("track") is not None:
         raise MaskwrightError(f"{path} annotates a video in tracks: export it as CVAT for images 1.1, with its frames")
     labels = [element.text or "" for element in tree.iterfind("meta//labels/label/name")]

@@ -57,6 +57,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             if image is not None:
                 found.append((path, image, _system(document), features))
         except MaskwrightError as error:
+            search.skip(search.images.like(path))
             faults.append(unreadable(path, error))
     key = _class_key([feature for *_, features in found for feature in features])
     for path, image, system, features in found:
@@ -69,7 +70,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     if not drawn:
         raise search.nothing_found(root, faults)
     faults += search.faults("no GeoJSON file belongs to")
-    layout = f"{plural(len(found), 'GeoJSON file')}, classes by {key!r}" if key else f"{len(found)} GeoJSON files"
+    layout = plural(len(found), "GeoJSON file") + (f", classes by {key!r}" if key else "")
     listed = class_list(drawn, options, (), search.images.base)
     return dataset_of(root, ("geojson", layout), drawn, options, listed, faults)
 

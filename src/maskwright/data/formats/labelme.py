@@ -62,6 +62,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             if image is not None:
                 drawn.append(_drawn(image, path, document, search.images.base))
         except MaskwrightError as error:
+            search.skip(search.images.like(path))
             faults.append(unreadable(path, error))
     if not drawn:
         raise search.nothing_found(root, faults)
@@ -126,6 +127,8 @@ def _object(shape: dict[str, Any], size: tuple[int, int]) -> Drawing:
         return _mask(label, shape, points, size)
     if kind in _LINES:
         return Drawing(label, box=box, kind="line")
+    if kind in {"circle", "rectangle"} and len(points) < 4:
+        return Drawing(label, box=box)
     if kind == "circle" and len(points) == 4:
         radius = math.dist(points[:2], points[2:])
         points = list(ellipse((points[0], points[1]), (radius, radius)))

@@ -51,7 +51,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """Read Label Studio's JSON: background and the labels.
 
     Raises:
-        MaskwrightError: there are brush masks only, the JSON is damaged, or none of its images is there.
+        MaskwrightError: there are brush masks only, or none of the images is usable.
     """
     paths = _json_files(root)
     if not paths:
@@ -67,7 +67,12 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     faults: list[Fault] = []
     for path in paths:
         sound = []
-        for task in _tasks(path):
+        try:
+            tasks = _tasks(path)
+        except MaskwrightError as error:
+            faults.append(unreadable(path, error))
+            continue
+        for task in tasks:
             try:
                 entry = _drawn(search, path, task)
             except MaskwrightError as error:

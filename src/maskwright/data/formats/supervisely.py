@@ -54,6 +54,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             if image is not None:
                 drawn.append(_drawn(image, path, document, split_of(root, image)))
         except MaskwrightError as error:
+            search.skip(_images(search.images, path))
             faults.append(unreadable(path, error))
     if not drawn:
         raise search.nothing_found(root, faults)

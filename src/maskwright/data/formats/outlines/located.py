@@ -120,6 +120,10 @@ class Search:
         self._missing: list[tuple[Path, str]] = []
         self._doubtful: dict[tuple[Path, str], list[Path]] = {}
 
+    def skip(self, found: Iterable[Path]) -> None:
+        """Count images as mentioned by an annotation file that cannot be read, which is a fault of its own."""
+        self._mentioned.update(found)
+
     def one(self, found: list[Path], source: Path, name: str) -> Path | None:
         """Return the only image found for a name in an annotation file; otherwise remember the fault."""
         self._mentioned.update(found)

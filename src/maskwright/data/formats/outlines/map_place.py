@@ -69,7 +69,7 @@ def in_pixels(
             moved = [_moved(shape, way) for shape in objects]
             # What is drawn on a map may cross the edge of an image.
             return moved if way in ways else [shape._replace(box=None) if shape.drawn else shape for shape in moved]
-    where = f"coordinates such as {around[0]:.8g}, {around[1]:.8g}"
+    where = f"coordinates from {around[0]:.8g}, {around[1]:.8g} to {around[2]:.8g}, {around[3]:.8g}"
     declared = f" in {system}" if system else ""
     if place is not None:
         cure = "export it in the coordinate system of the image, or in pixels"
