@@ -15,10 +15,10 @@ from maskwright.core.text import agree, listing, plural
 from maskwright.data.formats.coco_json import CocoAnnotations, load
 from maskwright.data.formats.meaning.tables import Entry
 from maskwright.data.formats.outlines.annotation_files import few, holds, unreadable
-from maskwright.data.formats.outlines.drawn import ClassList, dataset_of
-from maskwright.data.formats.outlines.located import AMBIGUOUS, Images, ambiguous, folded, plain
+from maskwright.data.formats.outlines.drawn import ClassList, drawn_dataset
+from maskwright.data.formats.outlines.located import AMBIGUOUS, Images, ambiguous, plain
 from maskwright.data.formats.outlines.shapes import DrawnImage
-from maskwright.data.formats.pairing.naming import split_word
+from maskwright.data.formats.pairing.naming import alike, split_word
 from maskwright.data.formats.walk import record_id
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     faults += [*_aside([path for path in found if path not in read_or_damaged]), *cut_off(root, found)]
     text = ", ".join(record_id(images.base, part.file.path) for part in parts)
     words = f"{text} (crowds are {'read as objects' if keep else 'ignored'})"
-    return dataset_of(root, ("coco", words), drawn, options, _class_list(parts, options), faults, images.base)
+    return drawn_dataset(root, ("coco", words), drawn, options, _class_list(parts, options), faults, images.base)
 
 
 def _base(root: Path) -> Path:
@@ -252,5 +252,5 @@ def _drawn(images: Images, parts: list[_Part]) -> tuple[list[DrawnImage], list[F
 
 def _same(one: str, other: str) -> bool:
     """Tell whether two names can mean one file: they are equal, or one is the end of the other."""
-    first, second = (f"/{folded(plain(name)).lstrip('/')}" for name in (one, other))
+    first, second = (f"/{alike(plain(name)).lstrip('/')}" for name in (one, other))
     return first.endswith(second) or second.endswith(first)

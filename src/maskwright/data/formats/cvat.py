@@ -13,7 +13,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import listing
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, few, holds, masks_pair, unreadable
 from maskwright.data.formats.outlines.bitmaps import from_runs, pasted
-from maskwright.data.formats.outlines.drawn import class_list, dataset_of
+from maskwright.data.formats.outlines.drawn import class_list, drawn_dataset
 from maskwright.data.formats.outlines.located import Images, Search, split_of
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, box_ring, ellipse, outlined, turned
 from maskwright.data.formats.pairing.naming import split_word
@@ -76,7 +76,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     labels = [label for file in files for label in file.labels]
     listed = class_list(drawn, options, labels, search.images.base)
     layout = ", ".join(record_id(search.images.base, path) for path in paths)
-    return dataset_of(root, ("cvat", layout), drawn, options, listed, [*faults, *search.faults("no XML file lists")])
+    return drawn_dataset(root, ("cvat", layout), drawn, options, listed, [*faults, *search.faults("no XML file lists")])
 
 
 def _xml_files(root: Path) -> list[Path]:

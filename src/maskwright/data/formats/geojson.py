@@ -11,7 +11,7 @@ from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import plural
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, below, masks_pair, some, unreadable
-from maskwright.data.formats.outlines.drawn import class_list, dataset_of
+from maskwright.data.formats.outlines.drawn import class_list, drawn_dataset
 from maskwright.data.formats.outlines.located import Images, Search, split_of
 from maskwright.data.formats.outlines.map_place import in_pixels
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, outlined, ring_area
@@ -72,7 +72,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     faults += search.faults("no GeoJSON file belongs to")
     layout = plural(len(found), "GeoJSON file") + (f", classes by {key!r}" if key else "")
     listed = class_list(drawn, options, (), search.images.base)
-    return dataset_of(root, ("geojson", layout), drawn, options, listed, faults)
+    return drawn_dataset(root, ("geojson", layout), drawn, options, listed, faults)
 
 
 def _files(root: Path) -> list[Path]:

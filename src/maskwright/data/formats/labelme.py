@@ -18,7 +18,7 @@ from maskwright.core.records import Fault
 from maskwright.core.text import agree, plural
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, below, masks_pair, some, unreadable
 from maskwright.data.formats.outlines.bitmaps import from_picture, pasted
-from maskwright.data.formats.outlines.drawn import class_list, dataset_of
+from maskwright.data.formats.outlines.drawn import class_list, drawn_dataset
 from maskwright.data.formats.outlines.located import Images, Search, plain, split_of
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, box_ring, ellipse, outlined
 from maskwright.data.readers import image_size
@@ -72,7 +72,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         faults.append(Fault("unused", "note", others[0], message, "move them away"))
     layout = f"{plural(len(files) - len(others), 'JSON file')} of LabelMe"
     listed = class_list(drawn, options, (), search.images.base)
-    return dataset_of(
+    return drawn_dataset(
         root, ("labelme", layout), drawn, options, listed, [*faults, *search.faults("no JSON file names")]
     )
 

@@ -18,7 +18,7 @@ from maskwright.core.records import Fault
 from maskwright.core.text import agree, listing, plural
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, few, holds, unreadable
 from maskwright.data.formats.outlines.bitmaps import pasted
-from maskwright.data.formats.outlines.drawn import class_list, dataset_of
+from maskwright.data.formats.outlines.drawn import class_list, drawn_dataset
 from maskwright.data.formats.outlines.located import Images, Search, plain, split_of
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_ring, ellipse, outlined, turned
 from maskwright.data.formats.walk import walk
@@ -86,7 +86,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     layout = listing([path.name for path in paths])
     listed = class_list(drawn, options, (), search.images.base)
     faults += search.faults("no JSON file lists")
-    return dataset_of(root, ("labelstudio", layout), drawn, options, listed, faults)
+    return drawn_dataset(root, ("labelstudio", layout), drawn, options, listed, faults)
 
 
 def _json_files(root: Path) -> list[Path]:

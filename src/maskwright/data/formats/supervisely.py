@@ -14,7 +14,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import plural
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, below, masks_pair, some, unreadable
 from maskwright.data.formats.outlines.bitmaps import filled, from_picture, pasted
-from maskwright.data.formats.outlines.drawn import class_list, dataset_of
+from maskwright.data.formats.outlines.drawn import class_list, drawn_dataset
 from maskwright.data.formats.outlines.located import Images, Search, split_of
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, box_ring, outlined
 from maskwright.data.formats.walk import record_id
@@ -61,7 +61,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     listed = class_list(drawn, options, _class_names(root), root)
     layout = f"img/ + ann/ of {plural(len(files), 'image')}"
     faults += search.faults("no file in ann/ belongs to")
-    return dataset_of(root, ("supervisely", layout), drawn, options, listed, faults)
+    return drawn_dataset(root, ("supervisely", layout), drawn, options, listed, faults)
 
 
 def _datasets(root: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from maskwright.core.text import agree, plural
 from maskwright.data.formats import folder
 from maskwright.data.formats.meaning.tables import Entry
 from maskwright.data.formats.outlines.annotation_files import unreadable
-from maskwright.data.formats.outlines.drawn import ClassList, dataset_of
+from maskwright.data.formats.outlines.drawn import ClassList, drawn_dataset
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, outlined, ring_area
 from maskwright.data.formats.yolo_layout import find_layout
 
@@ -76,7 +76,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     where = layout.yaml.name if layout.yaml else "images/ + labels/"
     where += "" if layout.names else ", where no class names were found"
     listed = ClassList([Entry(number, name) for number, name in sorted(names.items())], layout.names_file)
-    return dataset_of(root, ("yolo", where), drawn, options, listed, [*faults, *unpaired], layout.base)
+    return drawn_dataset(root, ("yolo", where), drawn, options, listed, [*faults, *unpaired], layout.base)
 
 
 def _longest_line(paths: Iterable[Path]) -> int:
