@@ -66,8 +66,12 @@ def test_each_kind_of_object(tmp_path, alpha):
 
 
 def test_polygons_between_pixels(tmp_path):
-    dataset = read_dataset(make(tmp_path, outline("polygon", [[4.5, 5.0], [24.5, 5.0], [24.5, 25.0], [4.5, 25.0]])))
-    assert int((read_pair(dataset, dataset.records[0])[1] == 2).sum()) == 400
+    objects = [
+        outline("polygon", [[4.5, 5.0], [24.5, 5.0], [24.5, 25.0], [4.5, 25.0]]),
+        outline("rectangle", [[30.5, 5.0], [40.5, 9.0]]),
+    ]
+    dataset = read_dataset(make(tmp_path, *objects))
+    assert int((read_pair(dataset, dataset.records[0])[1] == 2).sum()) == 400 + 40
 
 
 def test_polygons_beyond_the_image(tmp_path):

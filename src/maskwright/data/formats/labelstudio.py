@@ -105,7 +105,7 @@ def _whole(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Make tasks of the entries of JSON-MIN, which holds one for each annotation, with its results as lists."""
     tasks: dict[str, dict[str, Any]] = {}
     for number, entry in enumerate(entries):
-        own = {"id": entry.get("id"), "data": entry, "annotations": []}
+        own: dict[str, Any] = {"id": entry.get("id"), "data": entry, "annotations": []}
         task = tasks.setdefault(str(entry.get("id", f"no id {number}")), own)
         values = [value for found in entry.values() if isinstance(found, list) for value in found]
         results = [{**value, "value": value} for value in values if isinstance(value, dict)]
@@ -272,7 +272,8 @@ def _brush(packed: list[int], size: tuple[int, int]) -> NDArray[np.bool_]:
 
     total, width = read(32), read(5) + 1
     counts = [read(4) + 1 for _ in range(4)]
-    filled, blocks = 0, []
+    filled = 0
+    blocks: list[NDArray[np.bool_]] = []
     while filled < total:
         repeated = read(1)
         count = read(counts[read(2)]) + 1

@@ -114,13 +114,14 @@ def _object(entry: dict[str, Any], size: tuple[int, int]) -> Drawing:
         for ring in (parts.get("exterior", []), *(parts.get("interior") or []))
     ]
     box = box_around(rings[0])
+    # Whole numbers are pixels, which belong to the object, as in the SDK; a fraction is a place between pixels.
     if kind == "rectangle" and box is not None:
         left, top, right, bottom = box
-        return outlined(label, [[box_ring((left, top, right + 1, bottom + 1))]])  # The last pixels belong to it.
+        last = int(all(map(float.is_integer, box)))
+        return outlined(label, [[box_ring((left, top, right + last, bottom + last))]])
     if kind in {"polygon", "rectangle"}:
         shape = outlined(label, [rings])
         kept = [*shape.polygons, *(hole for holes in shape.holes for hole in holes)]
-        # Whole numbers are pixels, which belong to the object, as in the SDK; a fraction is a place between pixels.
         whole = all(value.is_integer() for ring in kept for value in ring)
         return filled(label, kept, size) if kept and whole else shape
     return Drawing(label, box=box, kind="line" if kind in _LINES else "unknown")
