@@ -189,3 +189,13 @@ def test_cvat_without_sizes(tmp_path):
     dataset = read_dataset(tmp_path)
     assert dataset.faults == ()
     np.testing.assert_array_equal(label_of(dataset, 0), painted([(10, 5, 20, 15), (2, 3, 4, 5)]))
+
+
+def test_outlines_that_fit_both_ways_of_a_turned_photograph_are_doubted(tmp_path):
+    coco(tmp_path, [[(10, 20, 30, 40)]])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", SIZE[::-1]).save(tmp_path / "images/0.png", exif=exif)
+    dataset = read_dataset(tmp_path)
+    assert dataset.reading.upright
+    assert [(fault.kind, fault.severity) for fault in dataset.faults] == [("unclear-orientation", "warning")]

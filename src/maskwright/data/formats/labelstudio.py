@@ -280,7 +280,8 @@ def _brush(packed: list[int], size: tuple[int, int]) -> NDArray[np.bool_]:
         if repeated:
             blocks.append(np.full(count, read(width) > 0))
         else:
-            blocks.append(bits[place : place + count * width].reshape(count, width).any(axis=1))
+            values = bits[place : place + count * width].reshape(count, width)
+            blocks.append(np.logical_or.reduce(values, axis=1))
             place += count * width
         filled += count
     return np.concatenate(blocks)[:total].reshape(*size, 4)[..., 3]
