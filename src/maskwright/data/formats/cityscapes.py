@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.naming import Naming
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
 from maskwright.core.text import agree, plural
 from maskwright.data.formats.folder import meaningful_splits
@@ -86,6 +87,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         tuple(sorted(records, key=lambda record: record.id)),
         values,
         faults=(*faults, *blank),
+        naming=Naming(advice="make the labels again with the Cityscapes scripts"),
     )
 
 

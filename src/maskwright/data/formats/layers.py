@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.classes import IGNORE, Classes, default_palette
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.naming import Naming
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, MaskLayer, MaskLayers, Record
 from maskwright.core.text import plural
 from maskwright.data.formats.folder import mask_faults, meaningful_splits, table_for
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from maskwright.data.formats.pairing.grouping import Groups
 
 _FEWEST_MASKS = 24
+_NAMING = Naming(advice="save it with the values of the other masks of its class")
 
 
 class _Part(NamedTuple):
@@ -90,9 +92,11 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     )
     faults = [*_unused(root, groups), *list_faults]
     for part in parts.values():
-        faults += mask_faults(part.meaning, part.scan)
+        faults += mask_faults(part.meaning, part.scan, _NAMING)
     colors = _colors(parts.values())
-    dataset = Dataset(root, "layers", _layout(groups, parts), classes, records, {}, colors, tuple(faults))
+    dataset = Dataset(
+        root, "layers", _layout(groups, parts), classes, records, {}, colors, tuple(faults), naming=_NAMING
+    )
     return with_overlaps(dataset)
 
 

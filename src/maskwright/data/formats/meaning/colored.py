@@ -12,11 +12,12 @@ from maskwright.core.text import agree
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, split_ignored
 from maskwright.data.formats.meaning.evidence import has_thin_colors
 from maskwright.data.formats.meaning.scan import Scan
-from maskwright.data.formats.meaning.tables import Entry
+from maskwright.data.formats.meaning.tables import Entry, naming_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from maskwright.core.naming import Naming
     from maskwright.core.read_options import ReadOptions
     from maskwright.data.formats.meaning.table_lines import Color
     from maskwright.data.formats.meaning.tables import ClassTable
@@ -47,8 +48,8 @@ def by_color(table: ClassTable | None, scan: Scan) -> bool:
     if table is None and len(colors) <= len(scan.values):
         return True
     raise MaskwrightError(
-        f"{differing}, so it is unclear whether values or colours tell the class: if colours do, list them in "
-        "classes.csv (name,r,g,b); if values do, list them in classes.txt (id,name)"
+        f"{differing}, so it is unclear whether values or colours tell the class: if colours do, "
+        f"{naming_of(table).with_colors()}; if values do, list them in classes.txt (id,name)"
     )
 
 
@@ -115,15 +116,15 @@ def meaning_of_colors(table: ClassTable | None, scan: Scan, options: ReadOptions
     """
     if options.ignore is not None or options.map:
         raise MaskwrightError(
-            f"{masks} holds colour masks, but `read.ignore` and `read.map` apply to values: list the colours in "
-            "classes.csv (name,r,g,b) and name the one to ignore 'void'"
+            f"{masks} holds colour masks, but `read.ignore` and `read.map` apply to values: "
+            f"{naming_of(table).with_colors()}, and name the one to ignore 'void'"
         )
     if table is not None and table.colored:
         kept, ignored, note = split_ignored(table.entries, options)
         notes = (f"{len(table.entries)} names and colours from {table.path.name}", *note)
     else:
         _require_complete(table)
-        kept, ignored = _found_colors(scan, masks), ()
+        kept, ignored = _found_colors(scan, masks, naming_of(table)), ()
         notes = (f"{len(kept)} colours found in the masks",)
         if table is not None:
             notes = (*notes, f"{table.path.name} lists no colours and was not used")
@@ -131,12 +132,12 @@ def meaning_of_colors(table: ClassTable | None, scan: Scan, options: ReadOptions
     colors |= {entry.color: IGNORE for entry in ignored if entry.color is not None}
     if 255 in scan.palette:
         colors.setdefault(scan.palette[255], IGNORE)
-    faults = () if table is not None and table.colored else _objects_fault(scan, masks)
+    faults = () if table is not None and table.colored else _objects_fault(scan, masks, naming_of(table))
     classes = classes_of(kept, None if table is None else table.path)
     return Meaning("color", classes, colors=colors, notes=notes, faults=faults)
 
 
-def _objects_fault(scan: Scan, masks: Path) -> tuple[Fault, ...]:
+def _objects_fault(scan: Scan, masks: Path, naming: Naming) -> tuple[Fault, ...]:
     """Warn where most colours occur in a single mask only, as colours do that tell objects apart."""
     single = sum(holders == 1 for holders in scan.color_holders.values())
     if len(scan.painted) < _FEWEST_TO_COMPARE or single <= max(_FEWEST_TO_COMPARE, len(scan.colors) / 2):
@@ -148,7 +149,7 @@ def _objects_fault(scan: Scan, masks: Path) -> tuple[Fault, ...]:
             masks,
             f"{single} of {len(scan.colors)} colours {agree(single, 'occurs', 'occur')} in one of {len(scan.painted)} "
             "masks only: the colours may tell objects apart, and each is read as a class",
-            "if they do, save masks of class ids instead; if they are classes, list them in classes.csv (name,r,g,b)",
+            f"if they do, save masks of class ids instead; if they are classes, {naming.with_colors()}",
         ),
     )
 
@@ -162,7 +163,7 @@ def _require_complete(table: ClassTable | None) -> None:
         )
 
 
-def _found_colors(scan: Scan, masks: Path) -> tuple[Entry, ...]:
+def _found_colors(scan: Scan, masks: Path, naming: Naming) -> tuple[Entry, ...]:
     """Name the colours `class-1`, `class-2`, ... in the order of their values; black is the background."""
     found = Counter(scan.colors)
     for held in scan.held:
@@ -171,8 +172,8 @@ def _found_colors(scan: Scan, masks: Path) -> tuple[Entry, ...]:
     if scan.lossy * 2 > scan.looked or count > _MOST_COLORS or has_thin_colors(scan):
         raise MaskwrightError(
             f"{masks} holds {'over ' if count > 4000 else ''}{count} different colours, and "
-            "no table lists the classes: the files may be photographs, or masks saved as JPEG or resized with "
-            "interpolation. Export the masks again as PNG, or add a classes.csv (name,r,g,b)"
+            "no table lists the colours: the files may be photographs, or masks saved as JPEG or resized with "
+            f"interpolation. Export the masks again as PNG, or {naming.with_colors()}"
         )
     entries: list[Entry] = []
     for color in sorted(found):
