@@ -29,9 +29,10 @@ from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats.meaning.colored import agreed_palette, by_color, ids_in_channel, meaning_of_colors
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, means_ignore, split_ignored, with_map
-from maskwright.data.formats.meaning.plain import no_classes, require_plain, shift_fault, softened, with_nodata
+from maskwright.data.formats.meaning.plain import no_classes, require_plain, softened, with_nodata
 from maskwright.data.formats.meaning.scan import FEW_STRAYS
-from maskwright.data.formats.meaning.tables import ClassTable, Entry
+from maskwright.data.formats.meaning.shifted import require_unshifted, shift_fault
+from maskwright.data.formats.meaning.tables import ClassTable, Entry, naming_of
 from maskwright.data.formats.meaning.white import (
     HIGHS,
     conventions,
@@ -86,6 +87,7 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
         return meaning_of_colors(table, scan, options, masks)
     options, faults = with_nodata(table, scan, options, masks)
     faults = (*faults, *inverted_fault(scan, masks), *shift_fault(table, scan, options))
+    require_unshifted(table, scan, options, masks)
     ends = require_plain(table, scan, options, masks)
     if ends is not None:
         return softened(table, ends, options, masks, faults)
@@ -144,7 +146,7 @@ def _beside_white(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
             source = table.path if table else None
             return _indexed(entries, options, (f"{len(entries)} classes", note), source=source)
     meaning = _by_table(table, scan, options) if table else _found(scan, options, masks)
-    faults = () if table is not None and table.guessed else white_fault(scan, white, masks)
+    faults = () if table is not None and table.guessed else white_fault(scan, white, naming_of(table), masks)
     return replace(meaning, white=white.alone, faults=faults)
 
 
