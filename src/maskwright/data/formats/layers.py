@@ -8,7 +8,7 @@ from maskwright.core.classes import IGNORE, Classes, default_palette
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.naming import Naming
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, MaskLayer, MaskLayers, Record
-from maskwright.core.text import plural
+from maskwright.core.text import agree, plural
 from maskwright.data.formats.folder import mask_faults, meaningful_splits, table_for
 from maskwright.data.formats.meaning.classes import meaning_of
 from maskwright.data.formats.meaning.entries import means_ignore
@@ -93,6 +93,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     faults = [*_unused(root, groups), *list_faults]
     for part in parts.values():
         faults += mask_faults(part.meaning, part.scan, _NAMING)
+    if not groups.classes:
+        faults += _blank(root, parts.values())
     colors = _colors(parts.values())
     dataset = Dataset(
         root, "layers", _layout(groups, parts), classes, records, {}, colors, tuple(faults), naming=_NAMING
@@ -122,6 +124,18 @@ def _part(name: str, masks: list[ImageRef], options: ReadOptions, parts: int) ->
             "the same in several ways, or save a file for each class"
         )
     return _Part(folder, scan, meaning)
+
+
+def _blank(root: Path, parts: Iterable[_Part]) -> list[Fault]:
+    """Tell of files of objects that show none."""
+    held = [entry for part in parts for entry in part.scan.held]
+    blank = [entry.mask for entry in held if entry.values.keys() <= {0}]
+    if not blank:
+        return []
+    shows = agree(len(blank), "shows no object", "show no object")
+    message = f"{len(blank)} of {len(held)} mask files looked at {shows}, such as {record_id(root, blank[0].path)}"
+    cure = "check that nothing was lost when the masks were saved; if not, remove the blank files"
+    return [Fault("empty-object", "warning", blank[0].path, message, cure)]
 
 
 def _colors(parts: Iterable[_Part]) -> dict[tuple[int, int, int], int]:

@@ -28,6 +28,7 @@ from maskwright.data.readers.arrays import (
 )
 from maskwright.data.readers.errors import DecodeError
 from maskwright.data.readers.jpeg import end_of_image
+from maskwright.data.readers.one_hot import without_one_hot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +119,7 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
         picture = _decoded(opened)
     array = np.array(picture)
     if array.ndim == 3:
-        array = array[..., :3]
+        array = without_one_hot(ref, array, alpha=True)[..., :3]
     palette = _palette(picture.getpalette("RGB")) if mode == "P" else None
     array = _unscaled(array.astype(np.uint8) if array.dtype == bool else array, opened)
     array = np.ascontiguousarray(upright(array, opened.orientation))

@@ -21,6 +21,7 @@ from maskwright.data.readers.arrays import (
     upright,
     upright_size,
 )
+from maskwright.data.readers.one_hot import without_one_hot
 from maskwright.data.readers.tiff_file import JPEG, MIN_IS_WHITE, SEPARATED, YCBCR, Pages, TiffImage
 from maskwright.data.readers.tiff_pixels import rgb, stored
 
@@ -87,7 +88,7 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
     """Decode to values (H, W) or colours (H, W, 3) as seen; palette images give their indices."""
     with TiffImage(ref, kind) as tiff:
         tiff.check()
-        array = upright(_as_seen(tiff), turn(ref, tiff.orientation))
+        array = without_one_hot(ref, upright(_as_seen(tiff), turn(ref, tiff.orientation)), alpha=True)
         palette = tiff.palette() if tiff.has_palette else None
         raw = plain_mask(ref, array, _declared(tiff))
         return replace(RawMask.with_palette(raw.array, palette, lossy=tiff.lossy), nodata=raw.nodata)

@@ -11,7 +11,6 @@ from maskwright.core.records import Fault
 from maskwright.core.text import agree
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, split_ignored
 from maskwright.data.formats.meaning.evidence import has_thin_colors
-from maskwright.data.formats.meaning.scan import Scan
 from maskwright.data.formats.meaning.tables import Entry, naming_of
 
 if TYPE_CHECKING:
@@ -19,11 +18,11 @@ if TYPE_CHECKING:
 
     from maskwright.core.naming import Naming
     from maskwright.core.read_options import ReadOptions
+    from maskwright.data.formats.meaning.scan import Scan
     from maskwright.data.formats.meaning.table_lines import Color
     from maskwright.data.formats.meaning.tables import ClassTable
 
 _MOST_COLORS = 255
-_HIGHEST_ID = 63
 _FEWEST_TO_COMPARE = 5
 
 
@@ -89,23 +88,6 @@ def agreed_palette(table: ClassTable | None, scan: Scan) -> dict[int, Color]:
     if (table is not None and table.numbered) or _differing_palettes(scan) is not None:
         return {}
     return scan.palette
-
-
-def ids_in_channel(scan: Scan) -> tuple[int, Scan] | None:
-    """Return the only channel that is not black and its values as a scan, if they are low enough to be class ids.
-
-    Driving simulators write masks in this way.
-    """
-    for channel in range(3) if scan.colored else ():
-        values = Counter({color[channel]: pixels for color, pixels in scan.colors.items()})
-        if (
-            len(scan.painted) == scan.looked
-            and max(values) <= _HIGHEST_ID
-            and all(sum(color) == color[channel] for color in scan.colors)
-        ):
-            holders = Counter(dict.fromkeys(values, scan.looked))
-            return channel, Scan(scan.masks, scan.looked, scan.looked, values, holders)
-    return None
 
 
 def meaning_of_colors(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: Path) -> Meaning:

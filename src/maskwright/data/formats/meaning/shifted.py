@@ -94,7 +94,7 @@ def _require_first(table: ClassTable, values: set[int], scan: Scan, masks: Path)
     first, last, count = names[0], names[-1], len(names)
     if count < 2 or max(values, default=0) != count or first.name.strip().casefold() in BACKGROUND_NAMES:
         return
-    if not any({0, count} <= held.values.keys() for held in scan.held):
+    if scan.held and not any({0, count} <= held.values.keys() for held in scan.held):
         return
     often = ", and 0 is the most frequent" if max(scan.values, key=lambda value: scan.values[value]) == 0 else ""
     raise MaskwrightError(
