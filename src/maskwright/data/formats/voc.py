@@ -254,8 +254,11 @@ def _voc_table(root: Path, scan: Scan) -> ClassTable | None:
     if scan.colored:
         fits = set(scan.colors) <= {*colors, _BORDER}
     else:
-        painted = bool(scan.palette) and all(scan.palette.get(value) == voc_color(value) for value in values)
-        fits = not scan.binary() and max(values, default=0) < len(VOC_NAMES) and (painted or max(values, default=0) > 1)
+        # Palettes of greys, or of black where no colour was set, tell nothing.
+        painted = {value: color for value, color in scan.palette.items() if value != 255 and len(set(color)) > 1}
+        matching = all(color == voc_color(value) for value, color in painted.items())
+        highest = max(values, default=0)
+        fits = matching and not scan.binary() and highest < len(VOC_NAMES) and (bool(painted) or highest > 1)
     if not fits:
         return None
     entries = [Entry(value, name, colors[value]) for value, name in enumerate(VOC_NAMES)]

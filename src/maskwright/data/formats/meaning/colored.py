@@ -81,13 +81,19 @@ def _differing_palettes(scan: Scan) -> str | None:
 def agreed_palette(table: ClassTable | None, scan: Scan) -> dict[int, Color]:
     """Return the colour that each value must have.
 
-    It is that of the table if palettes show its colours; none if a table lists the values alone, or palettes differ.
+    It is that of the table if palettes show its colours, in whichever 255 may be shown; none if a table lists the
+    values alone, or palettes differ.
     """
-    if table is not None and table.colored and set(scan.palette.values()) <= {entry.color for entry in table.entries}:
-        return {entry.id: entry.color for entry in table.entries if entry.color is not None and 0 <= entry.id < 256}
+    shown = scan.palette
+    if table is not None and table.colored:
+        colors = {entry.id: entry.color for entry in table.entries if entry.color is not None and 0 <= entry.id < 256}
+        if colors.get(255) != shown.get(255):
+            colors.pop(255, None)
+        if {color for value, color in shown.items() if value != 255} <= {entry.color for entry in table.entries}:
+            return colors
     if (table is not None and table.numbered) or _differing_palettes(scan) is not None:
         return {}
-    return scan.palette
+    return shown
 
 
 def meaning_of_colors(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: Path) -> Meaning:
