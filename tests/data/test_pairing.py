@@ -15,6 +15,7 @@ from maskwright.data.formats.walk import images_below
 from maskwright.data.labels import read_pair
 
 MASK = labels([0, 1])
+COLORS = np.array([(9, 0, 0), (0, 9, 9), (7, 0, 1)], np.uint8)
 
 
 def partners(root) -> dict[str, str]:
@@ -202,3 +203,28 @@ def test_splits_and_mirrored_folders_are_no_classes(tmp_path):
         touch_pair(tmp_path, f"images/patient{patient}/0.png", f"masks/patient{patient}/0.png")
     dataset = read_dataset(tmp_path)
     assert (dataset.format, len(dataset.classes.names), len(dataset.records)) == ("folder", 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("used", "other"),
+    [("masks", "masks_color"), ("labels", "color_masks"), ("gray_masks", "color_masks"), ("gt", "gt_png")],
+)
+def test_masks_in_another_coding_are_not_used(tmp_path, used, other):
+    for number in range(3):
+        photo(tmp_path / "images" / f"{number}.jpg", number)
+        write(tmp_path / used / f"{number}.png", labels([0, 1, 2]))
+        write(
+            tmp_path / other / f"{number}.png", np.array([(9, 0, 0), (0, 9, 9), (7, 0, 1)], np.uint8)[labels([0, 1, 2])]
+        )
+    dataset = read_dataset(tmp_path)
+    assert [record.annotation.path.parent.name for record in dataset.records] == [used] * 3
+    assert [(fault.kind, fault.path.name) for fault in dataset.faults] == [("unused", other)]
+    assert len(dataset.classes) == 3
+
+
+def test_masks_of_two_codings_for_different_images_are_used_together(tmp_path):
+    for number, folder in enumerate(("train_masks", "train_masks", "val_masks_png")):
+        split = folder.partition("_")[0]
+        photo(tmp_path / split / f"{number}.jpg", number)
+        write(tmp_path / folder / f"{number}.png", labels([0, 1, 2]))
+    assert [record.split for record in read_dataset(tmp_path).records] == ["train", "train", "val"]
