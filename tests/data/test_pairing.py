@@ -228,3 +228,22 @@ def test_masks_of_two_codings_for_different_images_are_used_together(tmp_path):
         photo(tmp_path / split / f"{number}.jpg", number)
         write(tmp_path / folder / f"{number}.png", labels([0, 1, 2]))
     assert [record.split for record in read_dataset(tmp_path).records] == ["train", "train", "val"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("0.mat", r"\.mat files \(MATLAB\) are not read: scipy\.io\.loadmat reads them; save each mask as a PNG"),
+        ("0.nii.gz", r"\.nii\.gz files \(volumes\) are not read: save their slices as images"),
+        ("0.npz", r"\.npz files .*numpy\.load reads them"),
+        ("0.xyz", r"\.xyz files are not read: save each mask as a PNG of class ids, with the name of its image"),
+    ],
+)
+def test_masks_that_are_no_images_are_named(tmp_path, name, words):
+    photo(tmp_path / "images" / "0.jpg")
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / name).write_bytes(b"?")
+    with pytest.raises(MaskwrightError, match=rf"but no masks: masks/ holds {name}, and {words}"):
+        read_dataset(tmp_path)
+    write(tmp_path / "masks" / "0.png", MASK)
+    assert partners(tmp_path) == {"images/0.jpg": "masks/0.png"}
