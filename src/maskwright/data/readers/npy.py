@@ -8,7 +8,7 @@ import numpy as np
 
 from maskwright.data.readers.arrays import RawMask, bands_last, channel_axis, plain_mask, plain_pixels, require_room
 from maskwright.data.readers.errors import DecodeError
-from maskwright.data.readers.one_hot import without_one_hot
+from maskwright.data.readers.mask_channels import without_one_hot
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -28,7 +28,7 @@ from maskwright.data.readers.arrays import (
 )
 from maskwright.data.readers.errors import DecodeError
 from maskwright.data.readers.jpeg import end_of_image
-from maskwright.data.readers.one_hot import without_one_hot
+from maskwright.data.readers.mask_channels import require_shown, without_one_hot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,6 +120,8 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
     array = np.array(picture)
     if array.ndim == 3:
         array = without_one_hot(ref, array, alpha=True)[..., :3]
+    if mode in {"LA", "PA", "RGBA"}:
+        require_shown(ref, array, np.asarray(opened.picture.getchannel("A")))
     palette = _palette(picture.getpalette("RGB")) if mode == "P" else None
     array = _unscaled(array.astype(np.uint8) if array.dtype == bool else array, opened)
     array = np.ascontiguousarray(upright(array, opened.orientation))

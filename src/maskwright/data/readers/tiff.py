@@ -21,7 +21,7 @@ from maskwright.data.readers.arrays import (
     upright,
     upright_size,
 )
-from maskwright.data.readers.one_hot import without_one_hot
+from maskwright.data.readers.mask_channels import require_shown, without_one_hot
 from maskwright.data.readers.tiff_file import JPEG, MIN_IS_WHITE, SEPARATED, YCBCR, Pages, TiffImage
 from maskwright.data.readers.tiff_pixels import rgb, stored
 
@@ -89,6 +89,8 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
     with TiffImage(ref, kind) as tiff:
         tiff.check()
         array = without_one_hot(ref, upright(_as_seen(tiff), turn(ref, tiff.orientation)), alpha=True)
+        if array.ndim == 3 and array.shape[2] == 4:
+            require_shown(ref, array[..., :3], array[..., 3])
         palette = tiff.palette() if tiff.has_palette else None
         raw = plain_mask(ref, array, _declared(tiff))
         return replace(RawMask.with_palette(raw.array, palette, lossy=tiff.lossy), nodata=raw.nodata)

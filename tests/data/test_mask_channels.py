@@ -1,4 +1,4 @@
-"""Masks with a channel for each class: each pixel gets the number of its channel, or the mask is refused."""
+"""Masks with a channel for each class, or with alpha: each pixel gets the class that was drawn, or is refused."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 from tests.data.drawings import GROUND, ONE, SIDE, TWO, counts, drawn, kinds, save
 from tests.data.layouts import photo, write
 
@@ -130,3 +131,32 @@ def test_a_file_of_an_object_that_shows_none_is_told_of(tmp_path):
     assert (said.kind, said.severity) == ("empty-object", "warning")
     assert said.message == "1 of 8 mask files looked at shows no object, such as a2/masks/1b2.png"
     assert counts(tmp_path)["object"] == 3 * (ONE + TWO) + TWO
+
+
+# ---------------------------------------------------------------- alpha
+
+
+@pytest.mark.parametrize("shade", [0, 255])
+@pytest.mark.parametrize(("suffix", "colors"), [(".png", 3), (".png", 1), (".tif", 3)])
+def test_masks_in_alpha_alone_are_refused_with_a_cure_that_works(tmp_path, suffix, colors, shade):
+    plain = np.full((SIDE, SIDE, colors), shade, np.uint8)
+    save(tmp_path, [np.dstack([plain, np.minimum(drawn(number), 1) * 255]) for number in range(4)], suffix)
+    with pytest.raises(MaskwrightError, match=r"one colour everywhere.*getchannel\('A'\)"):
+        read_dataset(tmp_path)
+    for path in (tmp_path / "masks").iterdir():
+        alpha = Image.open(path).getchannel("A")
+        alpha.save(path)
+    assert counts(tmp_path) == {"background": 4 * GROUND, "foreground": 4 * (ONE + TWO)}
+
+
+def test_one_mask_in_alpha_alone_is_a_fault(tmp_path):
+    masks = [np.minimum(drawn(number), 1) * 255 for number in range(5)]
+    last = np.dstack([np.zeros((SIDE, SIDE, 3), np.uint8), masks[4]])
+    save(tmp_path, [*masks[:4], last])
+    assert counts(tmp_path) == {"background": 4 * GROUND, "foreground": 4 * (ONE + TWO), "faults": 1}
+
+
+def test_objects_in_alpha_and_in_color_are_read_by_color(tmp_path):
+    masks = [np.minimum(drawn(number), 1) * 255 for number in range(4)]
+    save(tmp_path, [np.dstack([mask] * 4) for mask in masks])
+    assert counts(tmp_path) == {"background": 4 * GROUND, "foreground": 4 * (ONE + TWO)}

@@ -1,6 +1,6 @@
-"""Masks with a channel for each class, in which one channel alone is not 0 at each pixel, to class ids.
+"""Channels of masks that are more than values or colours: one for each class (one-hot), and alpha.
 
-Three channels may be colours too, which only all masks together can tell (`data.formats.meaning.channels`).
+Three channels may be one-hot or colours, which only all masks together tell (`data.formats.meaning.channels`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.records import ImageRef
+
+_OPAQUE = 128
 
 
 def without_one_hot(ref: ImageRef, array: NDArray[Any], *, alpha: bool) -> NDArray[Any]:
@@ -38,6 +40,26 @@ def without_one_hot(ref: ImageRef, array: NDArray[Any], *, alpha: bool) -> NDArr
         message = "is one-hot in four channels, and files of this kind cannot tell the fourth from alpha"
         raise DecodeError("unreadable", ref, message, "save class ids instead: numpy.argmax(mask, axis=2), as uint8")
     return array if ids is None else ids
+
+
+def require_shown(ref: ImageRef, colors: NDArray[Any], alpha: NDArray[Any]) -> None:
+    """Refuse a mask whose objects differ from the ground in alpha alone, which masks are read without.
+
+    Args:
+        ref: the mask, for the message.
+        colors: (H, W) or (H, W, 3).
+        alpha: (H, W), 0 is transparent.
+
+    Raises:
+        DecodeError: the mask has one colour everywhere, and is opaque in some places only.
+    """
+    if alpha.min() < _OPAQUE <= alpha.max() and (colors == colors[0, 0]).all():
+        message = "has one colour everywhere, and differs in its alpha channel only, which is not read"
+        cure = (
+            "save alpha as the mask: PIL.Image.open(FILE).getchannel('A').save(FILE); if the mask shows no object, "
+            "save it without alpha"
+        )
+        raise DecodeError("unreadable", ref, message, cure)
 
 
 def _ids(array: NDArray[Any]) -> NDArray[np.uint8] | None:
