@@ -175,7 +175,7 @@ def test_a_field_of_view_gives_way_to_the_truth(tmp_path, truth):
     assert {record.annotation.path.parent.name for record in dataset.records} == {truth}
     assert sum(np.count_nonzero(read_pair(dataset, record)[1] == 1) for record in dataset.records) == 6 * 50
     (fault,) = [fault for fault in dataset.faults if fault.kind == "field-of-view"]
-    assert (fault.severity, fault.path) == ("note", tmp_path / "mask")
+    assert (fault.severity, fault.path) == ("warning", tmp_path / "mask")
 
 
 def test_the_first_of_two_annotators_counts_and_the_second_is_named(tmp_path):
