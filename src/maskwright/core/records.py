@@ -98,6 +98,7 @@ class MaskFile:
             `Dataset.value_to_index`.
         white: stands for `Dataset.white` beside `values`.
         alpha: the values are those of the alpha channel.
+        palette: stands for `Dataset.palette` beside `values`.
     """
 
     file: ImageRef
@@ -105,6 +106,7 @@ class MaskFile:
     values: tuple[tuple[int, int], ...] | None = None
     white: int | None = IGNORE
     alpha: bool = False
+    palette: tuple[tuple[int, tuple[int, int, int]], ...] = ()
 
     @property
     def path(self) -> Path:

@@ -147,8 +147,9 @@ def _from_mask(dataset: Dataset, annotation: MaskFile, raw: RawMask) -> NDArray[
             labels[ids == value] = index
         return labels
     if annotation.values is not None:
+        require_palette(annotation.file, raw, dict(annotation.palette), dataset.naming)
         return from_values(annotation.file, raw, dict(annotation.values), annotation.white, dataset.naming)
-    require_palette(annotation.file, raw, dataset.palette)
+    require_palette(annotation.file, raw, dataset.palette, dataset.naming)
     return from_values(annotation.file, raw, dataset.value_to_index, dataset.white, dataset.naming)
 
 

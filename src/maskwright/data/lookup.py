@@ -110,7 +110,7 @@ def values_of(mask: ImageRef, raw: RawMask) -> NDArray[Any]:
     return values
 
 
-def require_palette(mask: ImageRef, raw: RawMask, palette: Mapping[int, tuple[int, int, int]]) -> None:
+def require_palette(mask: ImageRef, raw: RawMask, palette: Mapping[int, tuple[int, int, int]], naming: Naming) -> None:
     """Refuse a palette mask that shows a value in another colour than the other masks do.
 
     Raises:
@@ -126,7 +126,7 @@ def require_palette(mask: ImageRef, raw: RawMask, palette: Mapping[int, tuple[in
                 mask,
                 f"shows the value {value} in the colour {rgb(own)}, but other masks show it in {rgb(color)}, so it "
                 "is unclear whether values or colours tell the class",
-                "list the colours in classes.csv (name,r,g,b), or the values in classes.txt (id,name), if these count",
+                naming.advice or f"{naming.with_colors()}, or the values in classes.txt (id,name), if these count",
             )
 
 

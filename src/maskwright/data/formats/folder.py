@@ -8,6 +8,7 @@ from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.naming import NOWHERE, Naming
 from maskwright.core.records import Dataset, Fault, Record
+from maskwright.core.text import listing
 from maskwright.data.formats.meaning.classes import meaning_of
 from maskwright.data.formats.meaning.entries import Meaning
 from maskwright.data.formats.meaning.own_tables import Tables, meaning_by_folder, naming_in, tables_for
@@ -87,6 +88,7 @@ def dataset_of(root: Path, pairs: Sequence[ImagePair], options: ReadOptions, lay
     values: Mapping[Path, tuple[tuple[int, int], ...]] = {}
     naming = NOWHERE
     if options.values:
+        require_single(pairs)
         meaning, coded, faults = Meaning("values", Classes.named(("value",))), "files of measured values", layout.faults
     else:
         given = layout.table is not None and options.classes is None
@@ -125,6 +127,21 @@ def dataset_of(root: Path, pairs: Sequence[ImagePair], options: ReadOptions, lay
         naming,
     )
     return with_overlaps(dataset)
+
+
+def require_single(pairs: Iterable[ImagePair]) -> None:
+    """Refuse several files of measured values for one image.
+
+    Raises:
+        MaskwrightError: an image has them.
+    """
+    several = next((pair for pair in pairs if pair.more), None)
+    if several is not None:
+        names = listing([mask.name for mask in (several.mask, *several.more)])
+        raise MaskwrightError(
+            f"{several.image} has {len(several.more) + 1} files of measured values ({names}), and one is read for each "
+            "image: keep one, or save them as the channels of one TIFF or .npy file"
+        )
 
 
 def _names_all(table: ClassTable | None) -> bool:
