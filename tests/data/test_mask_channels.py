@@ -160,3 +160,27 @@ def test_objects_in_alpha_and_in_color_are_read_by_color(tmp_path):
     masks = [np.minimum(drawn(number), 1) * 255 for number in range(4)]
     save(tmp_path, [np.dstack([mask] * 4) for mask in masks])
     assert counts(tmp_path) == {"background": 4 * GROUND, "foreground": 4 * (ONE + TWO)}
+
+
+@pytest.mark.parametrize("objects", [3, 200])
+def test_class_ids_in_red_beside_object_ids_are_told_of(tmp_path, objects):
+    for number in range(6):
+        mask = np.zeros((SIDE, SIDE, 3), np.uint8)
+        mask[..., 0] = drawn(number)
+        rows, columns = np.indices((SIDE, SIDE)) // 2
+        mask[..., 1] = np.where(drawn(number) > 0, (rows * 24 + columns) % objects + 1 + number, 0)
+        mask[..., 2] = np.where(drawn(number) > 0, 40 * number + 3, 0)
+        photo(tmp_path / "images" / f"{number}.png", number, (SIDE, SIDE))
+        write(tmp_path / "masks" / f"{number}.png", mask)
+    if objects > 100:
+        with pytest.raises(MaskwrightError) as caught:
+            read_dataset(tmp_path)
+        said = str(caught.value)
+    else:
+        (fault,) = read_dataset(tmp_path).faults
+        said = fault.cure
+    assert "the red channel alone holds class ids (0 to 2), save it as the mask" in said
+    for path in (tmp_path / "masks").iterdir():
+        red = Image.open(path).getchannel("R")
+        red.save(path)
+    assert counts(tmp_path) == {"class-0": 6 * GROUND, "class-1": 6 * ONE, "class-2": 6 * TWO}

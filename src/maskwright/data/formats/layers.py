@@ -45,7 +45,7 @@ class _Part(NamedTuple):
     def mask_file(self, file: ImageRef) -> MaskFile:
         """Return one of the files, with what its values mean: 0 background, 1 the class, or `IGNORE`."""
         meaning = self.meaning
-        values, palette = (tuple(sorted(told.items())) for told in (meaning.values, meaning.palette))
+        values, palette = tuple(sorted(meaning.values.items())), tuple(sorted(meaning.palette.items()))
         return MaskFile(file, meaning.kind, values, meaning.white, palette=palette)
 
     def palette(self) -> Iterator[tuple[Color, int]]:

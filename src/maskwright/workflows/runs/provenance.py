@@ -46,6 +46,7 @@ def data_hash(dataset: Dataset) -> str:
     for record in dataset.records:
         total = zlib.crc32(record.id.encode(errors="surrogatepass"), total)
         paths = [record.image.path, *record.image.more]
+        own: object
         if isinstance(record.annotation, MaskFile):
             paths.append(record.annotation.path)
             own = record.annotation.values and (record.annotation.values, record.annotation.white)

@@ -51,6 +51,15 @@ def _in_one_channel(scan: Scan) -> Coded | None:
     return None
 
 
+def in_red(scan: Scan) -> str:
+    """Return a cure for class ids in the red channel beside object ids in the others; empty if red tells no classes."""
+    reds = {red for red, _, _ in scan.colors}
+    if len(scan.colors) < 2 * len(reds) or not 1 < len(reds) <= max(reds) + 1 <= _HIGHEST_ID + 1:
+        return ""
+    alone = "PIL.Image.open(FILE).getchannel('R').save(FILE)"
+    return f"; if the red channel alone holds class ids ({min(reds)} to {max(reds)}), save it as the mask: {alone}"
+
+
 def _one_hot(scan: Scan, masks: Path) -> Coded | None:
     """Find masks that are 1 in exactly one channel at each pixel, or 255, if all three channels occur."""
     for high in (1, _WHITE):

@@ -9,6 +9,7 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import agree
+from maskwright.data.formats.meaning.channels import in_red
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, split_ignored
 from maskwright.data.formats.meaning.evidence import has_thin_colors
 from maskwright.data.formats.meaning.tables import Entry, naming_of
@@ -137,7 +138,7 @@ def _objects_fault(scan: Scan, masks: Path, naming: Naming) -> tuple[Fault, ...]
             masks,
             f"{single} of {len(scan.colors)} colours {agree(single, 'occurs', 'occur')} in one of {len(scan.painted)} "
             "masks only: the colours may tell objects apart, and each is read as a class",
-            f"if they do, save masks of class ids instead; if they are classes, {naming.with_colors()}",
+            f"if they do, save masks of class ids instead; if they are classes, {naming.with_colors()}" + in_red(scan),
         ),
     )
 
@@ -161,7 +162,7 @@ def _found_colors(scan: Scan, masks: Path, naming: Naming) -> tuple[Entry, ...]:
         raise MaskwrightError(
             f"{masks} holds {'over ' if count > 4000 else ''}{count} different colours, and "
             "no table lists the colours: the files may be photographs, or masks saved as JPEG or resized with "
-            f"interpolation. Export the masks again as PNG, or {naming.with_colors()}"
+            f"interpolation. Export the masks again as PNG, or {naming.with_colors()}{in_red(scan)}"
         )
     entries: list[Entry] = []
     for color in sorted(found):
