@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from maskwright.core.classes import IGNORE
+from maskwright.core.naming import NOWHERE, Naming
 
 if TYPE_CHECKING:
     from maskwright.core.classes import Classes
@@ -97,6 +98,7 @@ class MaskFile:
             `Dataset.value_to_index`.
         white: stands for `Dataset.white` beside `values`.
         alpha: the values are those of the alpha channel.
+        palette: stands for `Dataset.palette` beside `values`.
     """
 
     file: ImageRef
@@ -104,6 +106,7 @@ class MaskFile:
     values: tuple[tuple[int, int], ...] | None = None
     white: int | None = IGNORE
     alpha: bool = False
+    palette: tuple[tuple[int, tuple[int, int, int]], ...] = ()
 
     @property
     def path(self) -> Path:
@@ -220,6 +223,7 @@ class Dataset:
         white: class index or `IGNORE` of 255 in an index mask that holds no value but 0 and 255; None where nothing
             tells: such a mask is a fault.
         palette: value -> its colour in palette masks, if all show it in the same; a mask that differs is a fault.
+        naming: where the names of the classes are written, for cures.
     """
 
     root: Path
@@ -232,6 +236,7 @@ class Dataset:
     faults: tuple[Fault, ...] = ()
     white: int | None = IGNORE
     palette: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    naming: Naming = NOWHERE
 
     @property
     def reading(self) -> Reading:
