@@ -464,7 +464,7 @@ def test_a_group_on_two_sides(tmp_path):
 def test_one_class_only(tmp_path):
     dataset = write_dataset(tmp_path, [(picture(n), mask_with((0, 0, 64, 80, 1))) for n in range(4)])
     print_ = measure(dataset)
-    assert kinds(print_.faults) == {"one-class": 1, "absent-class": 1}
+    assert kinds(print_.faults) == {"one-class": 1, "absent-class": 1, "full-mask": 4}
     assert not print_.trainable
     assert "every labelled pixel is thing: there is no second class to learn. Label the other pixels" in print_.obstacle
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from maskwright.core.classes import IGNORE
+from maskwright.core.naming import NOWHERE, Naming
 
 if TYPE_CHECKING:
     from maskwright.core.classes import Classes
@@ -104,6 +105,7 @@ class MaskFile:
         white: stands for `Dataset.white` beside `values`.
         alpha: the values are those of the alpha channel.
         crowds: the ids of crowds (`core.instances.Instance.crowd`).
+        palette: stands for `Dataset.palette` beside `values`.
     """
 
     file: ImageRef
@@ -112,6 +114,7 @@ class MaskFile:
     white: int | None = IGNORE
     alpha: bool = False
     crowds: tuple[int, ...] = ()
+    palette: tuple[tuple[int, tuple[int, int, int]], ...] = ()
 
     @property
     def path(self) -> Path:
@@ -241,6 +244,7 @@ class Dataset:
         white: class index or `IGNORE` of 255 in an index mask that holds no value but 0 and 255; None where nothing
             tells: such a mask is a fault.
         palette: value -> its colour in palette masks, if all show it in the same; a mask that differs is a fault.
+        naming: where the names of the classes are written, for cures.
     """
 
     root: Path
@@ -253,6 +257,7 @@ class Dataset:
     faults: tuple[Fault, ...] = ()
     white: int | None = IGNORE
     palette: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    naming: Naming = NOWHERE
 
     @property
     def reading(self) -> Reading:

@@ -80,6 +80,15 @@ def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: 
             f"the mask of {record.image.name} shows only {classes.names[nothing]}",
             "check that the image shows no object; if so, it is a useful negative example",
         )
+    elif nothing is not None and pixels[:-1].max() == labelled:
+        yield Fault(
+            "full-mask",
+            "note",
+            mask,
+            f"the mask of {record.image.name} shows only {classes.names[int(pixels[:-1].argmax())]}, and no "
+            f"{classes.names[nothing]}",
+            "check that the object fills the image; if the mask was not drawn, draw it or remove it",
+        )
 
 
 def jpeg_masks(masks: Sequence[Path], of: int, known: Mapping[int, int]) -> Fault:

@@ -153,7 +153,7 @@ def _wrong_size(mask: ImageRef, record: Record, found: tuple[int, int], size: tu
 
 def _from_mask(dataset: Dataset, annotation: MaskFile, raw: RawMask) -> NDArray[np.uint8]:
     if annotation.kind == "color":
-        return from_colors(annotation.file, raw, dataset.color_to_index)
+        return from_colors(annotation.file, raw, dataset.color_to_index, dataset.naming)
     if annotation.kind == "segment":
         return from_segments(annotation.file, raw, dict(annotation.values or ()))
     if annotation.kind in ID_KINDS:
@@ -163,6 +163,7 @@ def _from_mask(dataset: Dataset, annotation: MaskFile, raw: RawMask) -> NDArray[
             labels[ids == value] = index
         return labels
     if annotation.values is not None:
-        return from_values(annotation.file, raw, dict(annotation.values), annotation.white)
-    require_palette(annotation.file, raw, dataset.palette)
-    return from_values(annotation.file, raw, dataset.value_to_index, dataset.white)
+        require_palette(annotation.file, raw, dict(annotation.palette), dataset.naming)
+        return from_values(annotation.file, raw, dict(annotation.values), annotation.white, dataset.naming)
+    require_palette(annotation.file, raw, dataset.palette, dataset.naming)
+    return from_values(annotation.file, raw, dataset.value_to_index, dataset.white, dataset.naming)

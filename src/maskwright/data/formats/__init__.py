@@ -122,6 +122,9 @@ def _nothing_fits(root: Path) -> MaskwrightError:
             f"{root} holds {len(files)} files but no images ({suffixes}): give a folder with images and masks. "
             f"Looked for: {looked}"
         )
+    damaged = next(iter(coco.cut_off(root)), None)
+    if damaged is not None:
+        return MaskwrightError(f"{damaged.path.parent}: {damaged.message}: {damaged.cure}")
     try:
         folder.read(root, ReadOptions())
     except MaskwrightError as error:

@@ -96,7 +96,8 @@ def _table(path: Path, about: dict[str, Any]) -> ClassTable | None:
                 "one name for each value of the label files in a table, and give it as `read.classes`"
             )
         entries.append(Entry(int(number), name))
-    return table_of(path, entries, numbered=True)
+    line = '"{name}": {id}' if isinstance(next(iter(labels.values())), int) else '"{id}": "{name}"'
+    return table_of(path, entries, numbered=True, line=line)
 
 
 def _part(root: Path, part: str, split: Split) -> tuple[list[ImagePair], list[Fault]]:

@@ -13,9 +13,9 @@ from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
 from maskwright.core.text import agree, plural
 from maskwright.data.formats.folder import mask_faults, mask_words, meaningful_splits
 from maskwright.data.formats.meaning.classes import meaning_of
-from maskwright.data.formats.meaning.own_tables import meaning_by_folder, tables_for
+from maskwright.data.formats.meaning.own_tables import meaning_by_folder, naming_in, tables_for
 from maskwright.data.formats.meaning.scan import scan_masks
-from maskwright.data.formats.meaning.tables import Entry, table_of
+from maskwright.data.formats.meaning.tables import Entry, naming_of, table_of
 from maskwright.data.formats.pairing.naming import alike, split_word
 from maskwright.data.formats.pairing.object_maps import with_object_maps
 from maskwright.data.formats.walk import images_below, record_id
@@ -78,6 +78,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     scan = scan_masks(masks)
     table, own = tables_for(root, masks, options)
     values: Mapping[Path, tuple[tuple[int, int], ...]] = {}
+    naming = naming_in(own) if own else naming_of(table)
     if own:
         meaning, values = meaning_by_folder(own, scan, options)
     else:
@@ -107,9 +108,10 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         tuple(sorted(records, key=lambda record: record.id)),
         meaning.values,
         meaning.colors,
-        (*(fault for base in bases for fault in base.faults), *mask_faults(meaning, scan)),
+        (*(fault for base in bases for fault in base.faults), *mask_faults(meaning, scan, naming)),
         meaning.white,
         meaning.palette,
+        naming,
     )
     return with_object_maps(dataset, ids)
 
@@ -265,8 +267,11 @@ def _voc_table(root: Path, scan: Scan) -> ClassTable | None:
     if scan.colored:
         fits = set(scan.colors) <= {*colors, _BORDER}
     else:
-        painted = bool(scan.palette) and all(scan.palette.get(value) == voc_color(value) for value in values)
-        fits = not scan.binary() and max(values, default=0) < len(VOC_NAMES) and (painted or max(values, default=0) > 1)
+        # Palettes of greys, or of black where no colour was set, tell nothing.
+        painted = {value: color for value, color in scan.palette.items() if value != 255 and len(set(color)) > 1}
+        matching = all(color == voc_color(value) for value, color in painted.items())
+        highest = max(values, default=0)
+        fits = matching and not scan.binary() and highest < len(VOC_NAMES) and (bool(painted) or highest > 1)
     if not fits:
         return None
     entries = [Entry(value, name, colors[value]) for value, name in enumerate(VOC_NAMES)]

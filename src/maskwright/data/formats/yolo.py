@@ -16,7 +16,7 @@ from maskwright.core.text import agree, plural
 from maskwright.data.formats import folder
 from maskwright.data.formats.meaning.tables import Entry
 from maskwright.data.formats.outlines.annotation_files import unreadable
-from maskwright.data.formats.outlines.drawn import ClassList, dataset_of
+from maskwright.data.formats.outlines.drawn import ClassList, drawn_dataset
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, outlined, ring_area
 from maskwright.data.formats.yolo_layout import find_layout
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # Fractions may lie outside the image by so much; more than that are pixels.
 _BEYOND = 0.5
 _BOX_NUMBERS = 4
+_LONGEST_WORD = 40
 
 
 def detect(root: Path) -> str | None:
@@ -75,7 +76,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     where = layout.yaml.name if layout.yaml else "images/ + labels/"
     where += "" if layout.names else ", where no class names were found"
     listed = ClassList([Entry(number, name) for number, name in sorted(names.items())], layout.names_file)
-    return dataset_of(root, ("yolo", where), drawn, options, listed, [*faults, *unpaired], layout.base)
+    return drawn_dataset(root, ("yolo", where), drawn, options, listed, [*faults, *unpaired], layout.base)
 
 
 def _longest_line(paths: Iterable[Path]) -> int:
@@ -114,17 +115,36 @@ def _objects(path: Path, names: Mapping[int, str]) -> tuple[list[Drawing], Fault
         if not words:
             continue
         number_of_class, values = _class(words[0]), _numbers(words[1:])
-        where = f"{path.name}, line {number},"
         if number_of_class is None or not values or len(values) % 2:
-            message = f"{where} is {line[:40]!r}, but a line must be: class x y x y ..."
-            return [], Fault("unreadable", "error", path, message, "correct the line, or export the labels again")
+            return [], _damaged(path, number, words)
         wrong = next((value for value in values if not -_BEYOND <= value <= 1 + _BEYOND), None)
         if wrong is not None:
-            message = f"{where} holds {wrong:g}, but coordinates must be fractions of the image's sides, from 0 to 1"
+            message = (
+                f"{path.name} holds {wrong:g} in line {number}, but coordinates must be fractions of the image's "
+                "sides, from 0 to 1"
+            )
             return [], Fault("bad-outline", "error", path, message, "divide x by the width, and y by the height")
         shape = _object(names.get(number_of_class, number_of_class), values)
         found.append(shape._replace(name="" if shape.drawn else f"line {number}"))
     return found, None
+
+
+def _damaged(path: Path, number: int, words: Sequence[str]) -> Fault:
+    """Say what is wrong with a line."""
+    odd = next((word for word in words[1:] if _numbers([word]) is None), None)
+    cure = "write it as: class x y x y ..."
+    if _class(words[0]) is None:
+        what = f"begins line {number} with {words[0][:_LONGEST_WORD]!r}, which is no number of a class"
+    elif odd is not None:
+        what = f"holds {odd[:_LONGEST_WORD]!r} in line {number}, which is no number"
+    elif len(words) == 1:
+        what = f"holds a class without coordinates in line {number}"
+    else:
+        what = f"holds {len(words) - 1} numbers after the class in line {number}, but x and y come in pairs"
+        cure = "complete the line; if its last number is a confidence, remove that"
+    if "," in (odd or words[0]):
+        cure = "write fractions with a point, and blanks between the numbers"
+    return Fault("unreadable", "error", path, f"{path.name} {what}", cure)
 
 
 def _object(label: str | int, values: list[float]) -> Drawing:

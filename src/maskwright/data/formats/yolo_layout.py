@@ -14,8 +14,8 @@ from maskwright.core.files import read_text
 from maskwright.core.records import Fault
 from maskwright.core.text import plural
 from maskwright.data.formats.meaning.tables import find_table, from_names, read_table
-from maskwright.data.formats.outlines.located import folded
-from maskwright.data.formats.pairing.naming import split_word
+from maskwright.data.formats.outlines.located import split_of
+from maskwright.data.formats.pairing.naming import alike
 from maskwright.data.formats.walk import images_below
 
 if TYPE_CHECKING:
@@ -59,12 +59,12 @@ def find_layout(root: Path, classes: Path | None) -> Layout | None:
         table = read_table(classes) if classes else from_names(path, data["names"])
         base = _base(path, data)
         images, faults = _images_of(base, path, data)
-        images = images or _images_below(base)
+        images = images or _with_splits(base)
         names = {entry.id: entry.name for entry in table.entries}
         return Layout(base, images, _label_files(images), names, table.path, path, faults)
     if not root.is_dir():
         return None
-    images = _images_below(root)
+    images = _with_splits(root)
     labels = _label_files(images)
     if not any(label.is_file() for label in labels.values()):
         return None
@@ -142,13 +142,9 @@ def _listed(place: Path, base: Path) -> list[Path]:
     return [path for path in dict.fromkeys(Path(os.path.normpath(path)) for path in places) if path.is_file()]
 
 
-def _images_below(root: Path) -> dict[Path, Split | None]:
+def _with_splits(root: Path) -> dict[Path, Split | None]:
     """Return all images below the root, with the splits of their folders."""
-    found: dict[Path, Split | None] = {}
-    for image in images_below(root):
-        words = [split_word(part) for part in image.relative_to(root).parts[:-1]]
-        found[image] = next((word for word in reversed(words) if word), None)
-    return found
+    return {image: split_of(root, image) for image in images_below(root)}
 
 
 def _label_files(images: Iterable[Path]) -> dict[Path, Path]:
@@ -159,10 +155,10 @@ def _label_files(images: Iterable[Path]) -> dict[Path, Path]:
     for folder in {path.parent for path in taken}:
         for path in folder.iterdir() if folder.is_dir() else ():
             if path not in taken:
-                spare[folder, folded(path.name)].append(path)
+                spare[folder, alike(path.name)].append(path)
     found = {}
     for image, path in expected.items():
-        others = spare[path.parent, folded(path.name)]
+        others = spare[path.parent, alike(path.name)]
         found[image] = others[0] if len(others) == 1 and not path.is_file() else path
     return found
 

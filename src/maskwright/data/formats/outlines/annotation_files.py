@@ -55,7 +55,7 @@ def some(paths: list[Path], words: Iterable[str]) -> bool:
 
 def unreadable(path: Path, error: MaskwrightError) -> Fault:
     """Return the error of one annotation file as a fault: the others can still be read."""
-    message, _, cure = str(error).replace(str(path), path.name).rpartition(": ")
+    message, _, cure = str(error).removeprefix(f"{path}: ").replace(str(path), path.name).rpartition(": ")
     return Fault("unreadable", "error", path, message, cure)
 
 

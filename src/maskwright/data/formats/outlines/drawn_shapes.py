@@ -14,7 +14,8 @@ import numpy as np
 from maskwright.core.classes import IGNORE
 from maskwright.core.records import Fault, Reading, Shape, Shapes
 from maskwright.core.text import plural
-from maskwright.data.formats.outlines.shapes import crosses_itself, painting_order, pixels_ring
+from maskwright.data.formats.outlines.reach import leaves
+from maskwright.data.formats.outlines.shapes import box_over, crosses_itself, painting_order, pixels_ring
 from maskwright.data.painting import require_size
 from maskwright.data.readers import DecodeError, image_size
 
@@ -44,6 +45,10 @@ PROBLEMS = {
         "draw them again without crossings",
     ),
     "twice": ("drawn twice in exactly the same way, counted once", "remove the copies"),
+    "beyond": (
+        "reaching far beyond the image, cut off at its edge",
+        "if they were drawn on an image of another size, export them again",
+    ),
     "outside": ("outside the image, not painted", "move them into the image, or remove them"),
 }
 """Why an object cannot be painted: what is done with such objects, and the cure."""
@@ -117,6 +122,8 @@ def shapes_of(entry: DrawnImage, known: Mapping[Any, int], tally: Tally) -> tupl
             tally.look(entry.source, shape)
             if shape.incomplete:
                 tally.add("part", entry.source, shape)
+            if shape.box is not None and size is not None and leaves(shape.box, size):
+                tally.add("beyond", entry.source, shape)
             index = IGNORE if shape.label is None else known[shape.label]
             crowd = index if shape.crowd and index != IGNORE else None
             painted = IGNORE if shape.crowd else index
@@ -158,7 +165,7 @@ def _united(one: Drawing, other: Drawing) -> Drawing:
     holes: tuple[tuple[Ring, ...], ...] = ()
     if one.holes or other.holes:
         holes = (*(one.holes or ((),) * len(one.polygons)), *(other.holes or ((),) * len(other.polygons)))
-    return one._replace(polygons=one.polygons + other.polygons, holes=holes)
+    return one._replace(polygons=one.polygons + other.polygons, holes=holes, box=box_over((one.box, other.box)))
 
 
 def _touched(box: Box, units: tuple[int, int]) -> Ring:

@@ -92,7 +92,7 @@ def _pairing(root: Path, paths: tuple[Path, ...], without: frozenset[str]) -> Pa
     faults = (
         *(pair_faults.doubt(root, *group) for group in found.doubts),
         *pair_faults.unpaired(root, images, chosen, used),
-        *pair_faults.passed_over(root, [mask for mask in masks if mask.place.word in aside]),
+        *pair_faults.passed_over(root, [mask for mask in masks if mask.place.kind in aside]),
         *pair_faults.unread(root, others),
         *pair_faults.alike(root, found.alike),
     )
@@ -149,25 +149,30 @@ def _is_lossy(file: File) -> bool:
 
 def _chosen(images: list[File], masks: list[File]) -> tuple[list[File], tuple[str, ...]]:
     """Keep the kind of mask folder that pairs the most images if there are several, and name the others."""
-    by_word: defaultdict[str, list[File]] = defaultdict(list)
+    by_kind: defaultdict[str, list[File]] = defaultdict(list)
     for mask in masks:
-        by_word[mask.place.word or ""].append(mask)
-    if len(by_word) < 2:
+        by_kind[mask.place.kind].append(mask)
+    if len(by_kind) < 2:
         return masks, ()
-    order = ("", *naming.MASK_WORDS, *naming.INSTANCE_WORDS)
-    keys = [{_subject(mask) for mask in by_word[word]} for word in by_word]
+    keys = [{_subject(mask) for mask in by_kind[kind]} for kind in by_kind]
     shared = any(first & second for place, first in enumerate(keys) for second in keys[place + 1 :])
     if not shared:  # `trainannot/` and `val_labels/`: together they cover the images.
         return masks, ()
-    best = min(by_word, key=lambda word: (-len(matched(images, by_word[word]).pairs), order.index(word)))
-    unused = (word for word in by_word if word != best and not _tells_objects(images, by_word[word], best))
-    return by_word[best], tuple(sorted(unused))
+    best = min(by_kind, key=lambda kind: (-len(matched(images, by_kind[kind]).pairs), _rank(by_kind[kind][0].place)))
+    unused = (kind for kind in by_kind if kind != best and not _tells_objects(images, by_kind[kind], by_kind[best]))
+    return by_kind[best], tuple(sorted(unused))
 
 
-def _tells_objects(images: list[File], masks: list[File], best: str) -> bool:
+def _tells_objects(images: list[File], masks: list[File], best: list[File]) -> bool:
     """Tell whether masks are maps of objects for images whose classes other masks tell."""
-    instances = masks[0].place.word in naming.INSTANCE_WORDS and best not in naming.INSTANCE_WORDS
+    instances = masks[0].place.word in naming.INSTANCE_WORDS and best[0].place.word not in naming.INSTANCE_WORDS
     return instances and bool(matched(images, masks).pairs)
+
+
+def _rank(place: naming.Place) -> tuple[bool, bool, int, str]:
+    """Order kinds of masks that pair as many images: plain ones first, coloured ones last, then by their word."""
+    order = ("", *naming.MASK_WORDS, *naming.INSTANCE_WORDS)
+    return bool(place.coding), "colo" in place.coding, order.index(place.word or ""), place.coding
 
 
 def _subject(mask: File) -> tuple[str, ...]:
