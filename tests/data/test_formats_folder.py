@@ -614,3 +614,13 @@ def test_a_folder_is_listed_once_a_read_and_anew_in_the_next(tmp_path, monkeypat
     assert listed.count(tmp_path) == 1
     pairs(tmp_path, [0, 1], count=4)
     assert len(read_dataset(tmp_path).records) == 4
+
+
+def test_pairs_are_told_apart_once_and_not_grouped(tmp_path, monkeypatch):
+    pairs(tmp_path, [0, 1], count=6)
+    grouping = import_module("maskwright.data.formats.pairing.grouping")
+    pairing = import_module("maskwright.data.formats.pairing.pairs")
+    monkeypatch.setattr(grouping, "_by_class_folder", lambda parts: pytest.fail(f"{parts} pair"))
+    pairing._divided.cache_clear()
+    assert len(read_dataset(tmp_path).records) == 6
+    assert pairing._divided.cache_info().misses == 1

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import Dataset, Record
 
 _STORED = Reading(upright=False)
+_AT_ONCE = 128  # headers that a thread reads at once: to hand over each takes longer than to read it
 _UNTAG = "remove the EXIF orientation from the images (exiftool -Orientation= FILES)"
 
 
@@ -61,9 +62,14 @@ def _tells(record: Record) -> bool:
 
 def _turned(records: Sequence[Record]) -> list[_Turned]:
     files = {record.image.path: record for record in reversed(records)}  # of a stack, its first page
+    firsts = list(reversed(files.values()))
+    parts = [firsts[start : start + _AT_ONCE] for start in range(0, len(firsts), _AT_ONCE)]
     with ThreadPoolExecutor(cores()) as pool:
-        found = list(pool.map(_compared, reversed(files.values())))
-    return [entry for entry in found if entry is not None]
+        return [entry for part in pool.map(_turned_of, parts) for entry in part]
+
+
+def _turned_of(records: Sequence[Record]) -> list[_Turned]:
+    return [entry for entry in map(_compared, records) if entry is not None]
 
 
 def _compared(record: Record) -> _Turned | None:

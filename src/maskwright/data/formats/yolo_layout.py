@@ -62,7 +62,12 @@ def find_layout(root: Path, classes: Path | None) -> Layout | None:
         images = images or _images_below(base)
         names = {entry.id: entry.name for entry in table.entries}
         return Layout(base, images, _label_files(images), names, table.path, path, faults)
-    if not root.is_dir():
+    return _without_yaml(root, classes) if root.is_dir() else None
+
+
+def _without_yaml(root: Path, classes: Path | None) -> Layout | None:
+    folders = dict.fromkeys(image.parent for image in images_below(root))
+    if not any(_holds_labels(_label_folder(folder)) for folder in folders):
         return None
     images = _images_below(root)
     labels = _label_files(images)
@@ -165,6 +170,10 @@ def _label_files(images: Iterable[Path]) -> dict[Path, Path]:
         others = spare[path.parent, folded(path.name)]
         found[image] = others[0] if len(others) == 1 and not path.is_file() else path
     return found
+
+
+def _holds_labels(folder: Path) -> bool:
+    return folder.is_dir() and any(path.suffix.lower() == ".txt" for path in folder.iterdir())
 
 
 def _label_path(image: Path) -> Path:
