@@ -209,7 +209,7 @@ def test_golden_numbers(tmp_path):
     dataset = write_dataset(tmp_path, [(image + n, mask) for n, mask in enumerate(masks)], table={0: 0, 1: 1, 255: 255})
     print_ = measure(dataset)
     assert (print_.images, print_.splits, print_.channels, print_.dtypes) == (3, {}, {3: 3}, {"uint8": 3})
-    assert print_.sizes == {"64x80": 3}
+    assert print_.sizes == {"80x64": 3}
     assert print_.heights == Spread(64, 64, 64, 64, 64)
     assert print_.ignore_share == pytest.approx(320 / (3 * 5120))
     background, thing = print_.class_stats

@@ -322,7 +322,7 @@ def test_stride_two_unless_all_is_thick_or_large(p10: float, side: int, scale: f
     decided = rules_learning.fineness(facts(found), plan(data=DataPlan(scale=scale)))
     assert values(decided) == {"model.options.finest": finest}
     figure = (
-        "1001x1000"
+        "1000x1001"
         if side > 1000
         else f"10% of the objects of organ, the thinnest class, are below {p10 * scale:.1f} px"
     )

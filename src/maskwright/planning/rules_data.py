@@ -134,7 +134,8 @@ def crop(facts: Facts, plan: Plan) -> list[Decision]:
     height, width = facts.working_size(plan)
     most = CROP_PIXELS[facts.machine.device]
     reason = (
-        f"images of {height:.0f}x{width:.0f} at the working resolution; about {most} pixels on {facts.machine.device}"
+        f"images {width:.0f} wide and {height:.0f} high at the working resolution; about {most} pixels on "
+        f"{facts.machine.device}"
     )
     return [Decision("sampling.crop", crop_size(height, width, most), reason)]
 

@@ -94,7 +94,7 @@ def fineness(facts: Facts, plan: Plan) -> list[Decision]:
     height, width = facts.working_size(plan)
     thin = facts.thinnest()
     if height * width > FINE_PIXELS:
-        finest, why = 4, f"images of {height:.0f}x{width:.0f} are too large for stride 2"
+        finest, why = 4, f"images of {width:.0f}x{height:.0f} are too large for stride 2"
     elif thin is None or thin.thickness is None:
         finest, why = 2, "too few objects to measure their thickness: stride 2 loses none"
     else:

@@ -108,7 +108,7 @@ def smaller_crop(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
         return []
     height, width = plan.sampling.crop_size
     size = crop_size(height, width, height * width / 2)
-    reason = f"half of {height}x{width}: only {count} steps with that fit, {cost.seconds(plan):.2f} s each (measured)"
+    reason = f"half of {width}x{height}: only {count} steps with that fit, {cost.seconds(plan):.2f} s each (measured)"
     return [Decision("sampling.crop", size, reason)]
 
 
@@ -213,7 +213,7 @@ def tiles(facts: Facts, plan: Plan) -> list[Decision]:
     width = facts.fingerprint.widths.p90 * plan.data.scale
     shrink = min(1.0, math.sqrt(TILE_PIXELS / (height * width)))
     tile = tuple(max(math.ceil(side * shrink / 32) * 32, 64) for side in (height, width))
-    reason = f"90% of the images are at most {height:.0f}x{width:.0f} at the working resolution"
+    reason = f"90% of the images are at most {width:.0f} wide and {height:.0f} high at the working resolution"
     mirror = facts.fingerprint.flip_horizontal >= MIRRORED
     alike = f"masks and their left-right mirror images are {facts.fingerprint.flip_horizontal:.0%} alike"
     gain = f"{alike}: averaging with the prediction for the flipped image is more accurate, and takes twice the time"
