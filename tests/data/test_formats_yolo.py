@@ -209,7 +209,7 @@ def test_names_that_do_not_match_are_no_background(tmp_path):
     assert [record.image.path.name for record in dataset.records] == ["train0.jpg", "train1.jpg", "val0.jpg"]
     (fault,) = dataset.faults
     assert (fault.kind, fault.severity, fault.path.name) == ("unpaired", "warning", "val 1.txt")
-    assert "1 image, such as val1.jpg, no label file; none is used" in fault.message
+    assert "1 image, val1.jpg, no label file; none is used" in fault.message
 
 
 @pytest.mark.parametrize("name", ["VAL1.txt", "val1.TXT"])
@@ -231,7 +231,10 @@ def test_class_numbers_as_numpy_writes_them(tmp_path):
 def test_damaged_lines_beside_a_data_yaml_are_named(tmp_path):
     dataset = read_dataset(make(tmp_path, LEFT.replace(" ", ",")))
     assert (dataset.format, len(dataset.records)) == ("yolo", 0)
-    assert "line 1, is '0,0,0,0.5,0,0.5,1,0,1', but a line must be: class x y x y" in dataset.faults[0].message
+    assert (
+        "line 1, is '0,0,0,0.5,0,0.5,1,0,1', but a line must be a class and the x and y of each corner"
+        in dataset.faults[0].message
+    )
 
 
 def test_one_label_file_for_two_images(tmp_path):

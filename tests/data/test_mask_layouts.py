@@ -256,7 +256,7 @@ def test_cvat_lists_of_any_name_blank_folder_and_encoding(tmp_path, name, encodi
 def test_cvat_without_images_says_so(tmp_path):
     write(tmp_path / "SegmentationClass" / "a.png", LEFT)
     (tmp_path / "ImageSets" / "Segmentation").mkdir(parents=True)
-    with pytest.raises(MaskwrightError, match="1 masks in SegmentationClass/, but no images: export it again with the"):
+    with pytest.raises(MaskwrightError, match="1 mask in SegmentationClass/, but no images: export it again with the"):
         read_dataset(tmp_path)
     photo(tmp_path / "JPEGImages" / "a.jpg")  # the cure
     assert counts(read_dataset(tmp_path)) == {"background": 36, "foreground": 12}

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from maskwright.core.classes import IGNORE
+from maskwright.core.text import plural
 from maskwright.data.readers import DecodeError, RawMask
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def _snapped(
 
 
 def _pixels(count: int) -> str:
-    return "1 pixel" if count == 1 else f"{count:,} pixels"
+    return plural(count, "pixel")
 
 
 def _rgb(color: Sequence[int]) -> str:

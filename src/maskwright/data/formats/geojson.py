@@ -70,7 +70,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     if not drawn:
         raise search.nothing_found(root, faults)
     faults += search.faults("no GeoJSON file belongs to")
-    layout = f"{plural(len(found), 'GeoJSON file')}, classes by {key!r}" if key else f"{len(found)} GeoJSON files"
+    layout = plural(len(found), "GeoJSON file") + (f", classes by {key!r}" if key else "")
     listed = class_list(drawn, options, (), search.images.base)
     return dataset_of(root, ("geojson", layout), drawn, options, listed, faults)
 

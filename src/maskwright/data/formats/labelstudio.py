@@ -14,7 +14,7 @@ import numpy as np
 from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import agree, listing, plural
+from maskwright.core.text import agree, listing, plural, such_as
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, few, holds, unreadable
 from maskwright.data.formats.outlines.bitmaps import pasted
 from maskwright.data.formats.outlines.drawn import class_list, dataset_of
@@ -105,11 +105,16 @@ def _counted(path: Path, tasks: list[dict[str, Any]]) -> Iterator[Fault]:
     several = [task for task in tasks if len(_finished(task)) > 1]
     if none:
         have, are = agree(len(none), "has", "have"), agree(len(none), "is", "are")
-        message = f"{plural(len(none), 'task')}, such as {none[0].get('id')}, {have} no annotation and {are} not used"
+        message = (
+            f"{plural(len(none), 'task')}, {such_as(len(none), none[0].get('id'))}, {have} no annotation and {are} "
+            "not used"
+        )
         yield Fault("unpaired", "warning", path, message, "submit an annotation, also where nothing is to be seen")
     if several:
         have = agree(len(several), "has", "have")
-        message = f"{plural(len(several), 'task')}, such as {several[0].get('id')}, {have} several annotations"
+        message = (
+            f"{plural(len(several), 'task')}, {such_as(len(several), several[0].get('id'))}, {have} several annotations"
+        )
         cure = "mark the right one as ground truth, or delete the others"
         yield Fault("annotated-twice", "warning", path, f"{message}, of which the latest counts", cure)
 

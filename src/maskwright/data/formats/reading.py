@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.records import Fault, Reading, Shapes
 from maskwright.core.resources import cores
-from maskwright.core.text import agree, plural
+from maskwright.core.text import agree, plural, such_as
 from maskwright.data.readers import DecodeError, image_orientation, image_size
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _unclear(turned: Sequence[_Turned]) -> Fault:
         "unclear-orientation",
         "warning",
         first.path.parent,
-        f"{are} turned by the EXIF orientation (such as {first.name}), and the sizes cannot tell whether the masks "
-        "were drawn on the upright image or on the pixels as stored: upright is assumed",
+        f"{are} turned by the EXIF orientation ({such_as(len(turned), first.name)}), and the sizes cannot tell "
+        "whether the masks were drawn on the upright image or on the pixels as stored: upright is assumed",
         f"compare one of them with its mask; if the mask was drawn on the pixels as stored, {_UNTAG}",
     )

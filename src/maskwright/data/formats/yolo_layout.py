@@ -12,7 +12,7 @@ from maskwright.core.documents import parsed_yaml
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Fault
-from maskwright.core.text import plural
+from maskwright.core.text import plural, such_as
 from maskwright.data.formats.meaning.tables import find_table, from_names, read_table
 from maskwright.data.formats.outlines.located import folded
 from maskwright.data.formats.pairing.naming import split_word
@@ -125,7 +125,7 @@ def _images_of(base: Path, path: Path, data: dict[str, Any]) -> tuple[dict[Path,
             torn += [image for image in listed if images.setdefault(image, split) != split]
     if not torn or len(torn) == len(images):  # With one folder for all splits a split is made, and nothing is wrong.
         return images, ()
-    message = f"{path.name} lists {plural(len(torn), 'image')}, such as {torn[0].name}, in several splits"
+    message = f"{path.name} lists {plural(len(torn), 'image')}, {such_as(len(torn), torn[0].name)}, in several splits"
     cure = "list each image in one split"
     return images, (Fault("split-overlap", "warning", path, f"{message}; the first one counts", cure),)
 
