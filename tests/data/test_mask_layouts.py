@@ -234,7 +234,11 @@ def test_supervisely_masks(tmp_path):
     assert dataset.format == "supervisely-masks"
     assert counts(dataset) == {"background": 90, "nut": 36, "bolt": 18}
     (tmp_path / "obj_class_to_machine_color.json").write_text(json.dumps({"nut": [2, 2, 2], "bolt": [1, 1, 1]}))
-    assert counts(read_dataset(tmp_path)) == {"background": 90, "nut": 18, "bolt": 36}
+    (tmp_path / "ds" / "img" / "2.jpg").rename(tmp_path / "ds" / "img" / "2.JPG")
+    photo(tmp_path / "ds" / "img" / "3.jpg")
+    dataset = read_dataset(tmp_path)
+    assert counts(dataset) == {"background": 90, "nut": 18, "bolt": 36}
+    assert [(fault.kind, fault.path.name) for fault in dataset.faults] == [("unpaired", "3.jpg")]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

@@ -15,9 +15,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.records import Severity
-    from maskwright.data.formats.pairing.matching import File, Match
+    from maskwright.data.formats.pairing.matching import File, Match, Matches
 
 _MANY = 5
+
+
+def of_matches(root: Path, images: list[File], masks: list[File], found: Matches) -> list[Fault]:
+    """Report what was not paired among images and masks, and pairs whose names only look alike."""
+    used = {file.path for image, own in found.pairs for file in (image, *own)}
+    used |= {file.path for group in found.doubts for side in group for file in side}
+    doubts = [doubt(root, *group) for group in found.doubts]
+    return [*doubts, *unpaired(root, images, masks, used), *alike(root, found.alike)]
 
 
 def unpaired(root: Path, images: list[File], masks: list[File], used: Collection[Path]) -> list[Fault]:

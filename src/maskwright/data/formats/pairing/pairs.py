@@ -87,14 +87,10 @@ def _pairing(root: Path, paths: tuple[Path, ...], without: frozenset[str]) -> Pa
             for image, (first, *more) in found.pairs
         )
     )
-    used = {file.path for group in found.doubts for side in group for file in side}
-    used.update(path for pair in pairs for path in (pair.image, pair.mask, *pair.more))
     faults = (
-        *(pair_faults.doubt(root, *group) for group in found.doubts),
-        *pair_faults.unpaired(root, images, chosen, used),
+        *pair_faults.of_matches(root, images, chosen, found),
         *pair_faults.passed_over(root, [mask for mask in masks if mask.place.word in aside]),
         *pair_faults.unread(root, others),
-        *pair_faults.alike(root, found.alike),
     )
     first = min(found.pairs, key=lambda match: match.image.path, default=None)
     word = first.masks[0].place.word if first is not None else None
