@@ -511,6 +511,12 @@ def costing(seconds: float, gibibytes: float = 0.001) -> StepCost:
     return StepCost(seconds / PIXELS, 0.0, gibibytes * 2**30 / PIXELS)
 
 
+def test_crops_that_a_step_waits_for_are_a_part_of_it() -> None:
+    cost = replace(costing(0.5), update_seconds=0.1, crop_seconds=0.05 / PIXELS, busy=2.0)
+    assert cost.seconds(plan()) == pytest.approx(0.65)
+    assert cost.undisturbed().seconds(plan()) == pytest.approx(0.325)
+
+
 @pytest.mark.parametrize(("device", "usual"), [("cpu", 8), ("mps", 8), ("cuda", 16)])
 def test_the_usual_batch_suits_the_device(device: str, usual: int) -> None:
     made = facts(machine=replace(CPU, device=device))
