@@ -492,7 +492,7 @@ def test_one_id_for_two_images(tmp_path):
     write_json(tmp_path / "all.json", [annotation(1, 3, [BIG])], images=images)
     dataset = read_dataset(tmp_path)
     assert [record.id for record in dataset.records] == ["c.jpg"]
-    assert "1 image id, such as 1 of a.jpg and b.jpg, stands for several images" in dataset.faults[0].message
+    assert "1 image id, 1 of a.jpg and b.jpg, stands for several images" in dataset.faults[0].message
 
 
 @pytest.mark.parametrize(
@@ -521,23 +521,21 @@ def test_what_cannot_be_drawn_is_ignored_in_its_box(tmp_path, segmentation):
     np.testing.assert_array_equal(label, expected)
     (fault,) = dataset.faults
     assert (fault.kind, fault.path.name) == ("bad-outline", "instances.json")
-    assert fault.message.endswith("ignored in the box, such as id 2 in instances.json")
+    assert fault.message.endswith("ignored in the box, id 2 in instances.json")
 
 
 def test_parts_that_enclose_nothing_are_told(tmp_path):
     dataset = read_dataset(make(tmp_path, [annotation(6, 3, [BIG, [24, 2, 28, 2]])]))
     np.testing.assert_array_equal(read_pair(dataset, dataset.records[0])[1], judged([BIG]))
     (fault,) = dataset.faults
-    assert (
-        fault.message == "1 object with a part that encloses no area and is not painted, such as id 6 in instances.json"
-    )
+    assert fault.message == "1 object with a part that encloses no area and is not painted, id 6 in instances.json"
 
 
 def test_outlines_that_miss_their_image_are_told(tmp_path):
     beyond = [40.0, 2.0, 50.0, 2.0, 50.0, 9.0]
     dataset = read_dataset(make(tmp_path, [annotation(1, 3, [BIG]), annotation(2, 7, [beyond])]))
     (fault,) = dataset.faults
-    assert "1 object outside the image, not painted, such as id 2 in instances.json" in fault.message
+    assert "1 object outside the image, not painted, id 2 in instances.json" in fault.message
 
 
 def test_outlines_in_fractions_are_told(tmp_path):

@@ -167,7 +167,10 @@ LONG_MASK = image('<mask label="nut" rle="1, 9" left="0" top="0" width="3" heigh
         ),
         (f"<annotations><meta/>{DAMAGED}</annotations>", r"holds a damaged shape of a\.jpg"),
         (f"<annotations><meta/>{LONG_MASK}</annotations>", r"shape of a\.jpg \(a mask of 10 pixels does not fit 3x3\)"),
-        (f"<annotations><meta/>{image('', 'gone.jpg')}</annotations>", r"such as gone\.jpg of annotations\.xml"),
+        (
+            f"<annotations><meta/>{image('', 'gone.jpg')}</annotations>",
+            r"1 annotated image, gone\.jpg of annotations\.xml",
+        ),
     ],
 )
 def test_files_that_cannot_be_used(tmp_path, text, words):

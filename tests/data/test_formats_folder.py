@@ -149,7 +149,17 @@ def test_nothing_pairs(tmp_path):
         read_dataset(tmp_path)
     for name in ("x", "y"):
         write(tmp_path / "masks" / f"{name}.png", labels([0, 1]))
-    with pytest.raises(MaskwrightError, match=r"2 images and 2 masks.*a.jpg has no mask.*same name"):
+    with pytest.raises(MaskwrightError, match=r"2 images and 2 masks.*a.jpg has no mask.*the same name$"):
+        read_dataset(tmp_path)
+
+
+def test_the_layouts_looked_for_are_listed_only_where_nothing_was_recognised(tmp_path):
+    photo(tmp_path / "images" / "a.jpg")
+    with pytest.raises(MaskwrightError, match=r"1 image but no masks.*Looked for: cityscapes .*; alpha"):
+        read_dataset(tmp_path)
+    for name in ("a.png", "a_1.png"):
+        write(tmp_path / "masks" / name, labels([0, 1]))
+    with pytest.raises(MaskwrightError, match=r"parts of one image a_mask_1 and a_mask_2$"):
         read_dataset(tmp_path)
 
 
@@ -159,9 +169,9 @@ def test_nothing_there(tmp_path):
     with pytest.raises(MaskwrightError, match="is empty"):
         read_dataset(tmp_path)
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(MaskwrightError, match=r"no images \(.txt\).*Looked for: cityscapes"):
+    with pytest.raises(MaskwrightError, match=r"1 file but no images \(.txt\): give a folder with images and masks$"):
         read_dataset(tmp_path)
-    with pytest.raises(MaskwrightError, match="is a file in no known format"):
+    with pytest.raises(MaskwrightError, match=r"is a file in no known format: give .* data\.yaml$"):
         read_dataset(tmp_path / "notes.txt")
     with pytest.raises(MaskwrightError, match="did you mean 'folder'"):
         read_dataset(tmp_path, ReadOptions(format="foldr"))
@@ -614,3 +624,13 @@ def test_a_folder_is_listed_once_a_read_and_anew_in_the_next(tmp_path, monkeypat
     assert listed.count(tmp_path) == 1
     pairs(tmp_path, [0, 1], count=4)
     assert len(read_dataset(tmp_path).records) == 4
+
+
+def test_pairs_are_told_apart_once_and_not_grouped(tmp_path, monkeypatch):
+    pairs(tmp_path, [0, 1], count=6)
+    grouping = import_module("maskwright.data.formats.pairing.grouping")
+    pairing = import_module("maskwright.data.formats.pairing.pairs")
+    monkeypatch.setattr(grouping, "_by_class_folder", lambda parts: pytest.fail(f"{parts} pair"))
+    pairing._divided.cache_clear()
+    assert len(read_dataset(tmp_path).records) == 6
+    assert pairing._divided.cache_info().misses == 1

@@ -237,7 +237,7 @@ def test_masks_made_of_the_files_come_first(tmp_path):
 
 def test_nothing_for_labelme(tmp_path):
     write_json(tmp_path / "a.json", [shape("x", square(2, 2))])
-    with pytest.raises(MaskwrightError, match=r"1 annotated image, such as a\.jpg of a\.json, does not exist"):
+    with pytest.raises(MaskwrightError, match=r"1 annotated image, a\.jpg of a\.json, does not exist"):
         read_dataset(tmp_path)
 
 

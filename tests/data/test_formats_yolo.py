@@ -209,7 +209,7 @@ def test_names_that_do_not_match_are_no_background(tmp_path):
     assert [record.image.path.name for record in dataset.records] == ["train0.jpg", "train1.jpg", "val0.jpg"]
     (fault,) = dataset.faults
     assert (fault.kind, fault.severity, fault.path.name) == ("unpaired", "warning", "val 1.txt")
-    assert "1 image, such as val1.jpg, no label file; none is used" in fault.message
+    assert "1 image, val1.jpg, no label file; none is used" in fault.message
 
 
 @pytest.mark.parametrize("name", ["VAL1.txt", "val1.TXT"])

@@ -322,7 +322,7 @@ def test_stride_two_unless_all_is_thick_or_large(p10: float, side: int, scale: f
     decided = rules_learning.fineness(facts(found), plan(data=DataPlan(scale=scale)))
     assert values(decided) == {"model.options.finest": finest}
     figure = (
-        "1001x1000"
+        "1000x1001"
         if side > 1000
         else f"10% of the objects of organ, the thinnest class, are below {p10 * scale:.1f} px"
     )
@@ -509,6 +509,12 @@ PIXELS = 8 * 256 * 256
 def costing(seconds: float, gibibytes: float = 0.001) -> StepCost:
     """A step of a plan made of defaults that takes so long, and keeps so much."""
     return StepCost(seconds / PIXELS, 0.0, gibibytes * 2**30 / PIXELS)
+
+
+def test_crops_that_a_step_waits_for_are_a_part_of_it() -> None:
+    cost = replace(costing(0.5), update_seconds=0.1, crop_seconds=0.05 / PIXELS, busy=2.0)
+    assert cost.seconds(plan()) == pytest.approx(0.65)
+    assert cost.undisturbed().seconds(plan()) == pytest.approx(0.325)
 
 
 @pytest.mark.parametrize(("device", "usual"), [("cpu", 8), ("mps", 8), ("cuda", 16)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from maskwright.cli.options import (
 )
 from maskwright.cli.tables import Column, number, pairs, percent, table
 from maskwright.cli.terminal import Terminal
-from maskwright.core.text import plural
+from maskwright.core.text import listing, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import Fault
 
 SHOWN_OF_A_KIND = 4
+SHOWN_ALIKE = 6
 
 
 def inspect(
@@ -81,7 +83,7 @@ def _summary(fingerprint: Fingerprint) -> list[tuple[str, str]]:
     rows = [
         ("recognised as", f"{fingerprint.format}: {fingerprint.layout}"),
         ("images", _images(fingerprint)),
-        ("sizes", _sizes(fingerprint)),
+        ("width x height", _sizes(fingerprint)),
         ("channels", _counted(fingerprint.channels)),
         ("pixel type", _counted(fingerprint.dtypes)),
         ignored,
@@ -141,11 +143,10 @@ def _images(fingerprint: Fingerprint) -> str:
 
 
 def _sizes(fingerprint: Fingerprint) -> str:
-    shown = list(fingerprint.sizes.items())[:4]
-    text = ", ".join(f"{size} x{count}" for size, count in shown)
-    if len(fingerprint.sizes) > len(shown):
-        text += f" and more: heights {_range(fingerprint.heights)}, widths {_range(fingerprint.widths)}"
-    return text or "none"
+    shown = dict(list(fingerprint.sizes.items())[:4])
+    if len(shown) == len(fingerprint.sizes):
+        return _counted(shown)
+    return f"{_counted(shown)} and more: widths {_range(fingerprint.widths)}, heights {_range(fingerprint.heights)}"
 
 
 def _range(spread: Spread) -> str:
@@ -203,7 +204,7 @@ def _spread(spread: Spread | None) -> str:
 
 
 def fault_lines(faults: Sequence[Fault], root: str) -> list[RenderableType]:
-    """Write each fault with its file and cure; of each kind only the first few."""
+    """Write each fault with its file and cure, once for files that it says the same of; of each kind only a few."""
     from rich.text import Text
 
     if not faults:
@@ -211,26 +212,41 @@ def fault_lines(faults: Sequence[Fault], root: str) -> list[RenderableType]:
     lines: list[RenderableType] = [Text("\nFaults", style="bold")]
     styles = {"error": "red", "warning": "yellow", "note": "dim"}
     for (severity, kind), entries in groupby(faults, key=lambda fault: (fault.severity, fault.kind)):
-        same = list(entries)
-        for fault in same[:SHOWN_OF_A_KIND]:
+        alike: dict[str, list[Fault]] = {}
+        for fault in entries:
+            alike.setdefault(_pattern(fault), []).append(fault)
+        groups = list(alike.values())
+        for fault, *others in groups[:SHOWN_OF_A_KIND]:
             head = Text(f"{severity}, {kind}: ", style=styles[severity])
             lines.append(head + Text(in_flags(f"{_sentence(fault, root)}. Cure: {fault.cure}"), style="default"))
-        if len(same) > SHOWN_OF_A_KIND:
-            more = len(same) - SHOWN_OF_A_KIND
+            if others:
+                names = listing([_shown(other, root) for other in others], SHOWN_ALIKE)
+                lines.append(Text(f"  likewise {names}", style="dim"))
+        if len(groups) > SHOWN_OF_A_KIND:
+            more = sum(map(len, groups[SHOWN_OF_A_KIND:]))
             lines.append(Text(f"  and {more} more of this kind; --json lists them all", style="dim"))
     return lines
 
 
+def _pattern(fault: Fault) -> str:
+    """Return what a fault says, without the names of its file and without counts of pixels."""
+    stem = re.escape(fault.path.stem)
+    text = f"{fault.message} {fault.cure}".replace(str(fault.path), fault.path.name)
+    return re.sub(rf"(?<!\w){stem}(?=\.[A-Za-z])|(?<=\()[\d,]+(?= pixels?\))", "", text)
+
+
 def _sentence(fault: Fault, root: str) -> str:
     """Write the message with its path below the root: an image and its mask often have the same file name."""
+    shown = _shown(fault, root)
+    for begun in (f"{shown} ", f"{fault.path.name} "):
+        if fault.message.startswith(begun):
+            return f"{shown} {fault.message.removeprefix(begun)}"
+    return f"{shown}: {fault.message}"
+
+
+def _shown(fault: Fault, root: str) -> str:
     path = fault.path
-    shown = str(path.relative_to(root)) if path.is_relative_to(root) and path != Path(root) else str(path)
-    begun = f"{path.name} "
-    return (
-        f"{shown} {fault.message.removeprefix(begun)}"
-        if fault.message.startswith(begun)
-        else f"{shown}: {fault.message}"
-    )
+    return str(path.relative_to(root)) if path.is_relative_to(root) and path != Path(root) else str(path)
 
 
 def _verdict(fingerprint: Fingerprint) -> RenderableType:

@@ -102,7 +102,7 @@ class Fingerprint:
         splits: number of usable images by split (empty before there are splits).
         heights: of the images, in pixels.
         widths: of the images, in pixels.
-        sizes: the commonest sizes, "HxW" -> count (at most ten).
+        sizes: the commonest sizes, "WxH" -> count (at most ten).
         channels: number of channels -> images.
         dtypes: pixel type (`uint8`, `uint16`, `float32`) -> images.
         intensity: one entry a channel, of the commonest number of channels.

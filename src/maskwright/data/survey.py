@@ -115,6 +115,10 @@ class Survey:
         entry = self.summaries.get(name)
         return np.zeros(len(self.dataset.classes), np.bool_) if entry is None else entry.pixels[:-1] > 0
 
+    def present(self, name: str) -> frozenset[int]:
+        """Return the indices of the classes that a record shows."""
+        return frozenset(map(int, np.flatnonzero(self.shown(name))))
+
 
 def survey(dataset: Dataset, seconds: float | None = None, on_progress: OnProgress | None = None) -> Survey:
     """Read every annotated image once.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from maskwright.core.text import plural
 from maskwright.planning.facts import Decision
 from maskwright.planning.rules_classes import class_weights
 
@@ -86,7 +87,9 @@ def label_stride(facts: Facts, plan: Plan) -> list[Decision]:
         why = "full-size logits cost little, and gained 3.8 points of IoU on cracks (docs/benchmarks.md)"
     else:
         why = "full-size logits take an eighth more time, and gained nothing on CamVid (docs/benchmarks.md)"
-    return [Decision("loss.full_size", value=count <= FEW_CLASSES, reason=f"{count} classes: {why}")]
+    return [
+        Decision("loss.full_size", value=count <= FEW_CLASSES, reason=f"{plural(count, 'class', 'classes')}: {why}")
+    ]
 
 
 FIRST = (rare_classes, loss)

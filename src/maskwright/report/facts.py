@@ -127,7 +127,7 @@ def data_facts(fingerprint: Fingerprint) -> list[tuple[str, str]]:
         ("Images", fingerprint.usable()),
         ("Splits", ", ".join(f"{name} {count(images)}" for name, images in fingerprint.splits.items())),
         ("Groups", count(fingerprint.groups) if fingerprint.groups else ""),
-        ("Sizes (height x width)", _counted({size.replace("x", " x "): n for size, n in fingerprint.sizes.items()})),
+        ("Sizes (width x height)", _counted({size.replace("x", " x "): n for size, n in fingerprint.sizes.items()})),
         ("Channels", _counted({str(number): images for number, images in fingerprint.channels.items()})),
         ("Pixel type", _counted(fingerprint.dtypes)),
         ("Unlabelled pixels", share(fingerprint.ignore_share)),

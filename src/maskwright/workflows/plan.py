@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import torch
-
 from maskwright.core.durations import check_lengths
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.time_budget import TimeBudget
@@ -20,10 +18,10 @@ from maskwright.planning.facts import Facts
 from maskwright.planning.machine import Machine, probe
 from maskwright.postprocess import POSTPROCESSORS, check_channels
 from maskwright.tasks import find_task
-from maskwright.training.measure import step_cost
 from maskwright.workflows.plan_parts import warm_start
 from maskwright.workflows.plan_parts.pretrained import find_pretrained
 from maskwright.workflows.plan_parts.requested import requested_plan
+from maskwright.workflows.plan_parts.step import measured
 from maskwright.workflows.plan_parts.suggested_task import suggested_task
 from maskwright.workflows.plan_parts.unused_settings import check_unused_settings
 
@@ -84,7 +82,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     left = budget.training_seconds()
     known = find_pretrained(pinned, machine, pins)
     facts = Facts(for_training(found, seen, divided), machine, len(divided.part("train")), left, known, request.epochs)
-    measure = partial(step_cost, classes=dataset.classes, device=torch.device(machine.place))
+    measure = partial(measured, dataset=divided, seen=seen, machine=machine)
     plan = planner.make(facts, pinned, pins, measure)
     check_unused_settings(plan, request)
     for name in POSTPROCESSORS:

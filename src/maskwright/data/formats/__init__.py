@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.paths import existing
 from maskwright.core.read_options import ReadOptions
+from maskwright.core.text import plural
 from maskwright.data.formats import (
     alpha,
     cityscapes,
@@ -108,19 +109,17 @@ def images_of(root: Path, files: list[Path]) -> list[Path]:
 
 
 def _nothing_fits(root: Path) -> MaskwrightError:
-    """Build the error that tells what was looked for and what was found."""
-    looked = "; ".join(f"{name} ({entry.summary})" for name, entry in FORMATS.items())
+    """Build the error that tells what was found, and what was looked for if images lie there and nothing else."""
     if root.is_file():
-        return MaskwrightError(f"{root} is a file in no known format: give a folder. Looked for: {looked}")
+        return MaskwrightError(f"{root} is a file in no known format: give a folder, a COCO JSON file or a data.yaml")
     files = list(walk(root))
     if not files:
         return MaskwrightError(f"{root} is empty: give a folder with images and masks")
-    images = sum(is_image(path) for path in files)
+    images = [path for path in files if is_image(path)]
     if not images:
         suffixes = ", ".join(sorted({path.suffix.lower() or path.name for path in files})[:8])
         return MaskwrightError(
-            f"{root} holds {len(files)} files but no images ({suffixes}): give a folder with images and masks. "
-            f"Looked for: {looked}"
+            f"{root} holds {plural(len(files), 'file')} but no images ({suffixes}): give a folder with images and masks"
         )
     damaged = next(iter(coco.cut_off(root)), None)
     if damaged is not None:
@@ -128,5 +127,8 @@ def _nothing_fits(root: Path) -> MaskwrightError:
     try:
         folder.read(root, ReadOptions())
     except MaskwrightError as error:
+        if find_pairs(root, images).masks:
+            return error
+        looked = "; ".join(f"{name} ({entry.summary})" for name, entry in FORMATS.items())
         return MaskwrightError(f"{error}. Looked for: {looked}")
     raise AssertionError("folder.detect and folder.read disagree")

@@ -11,7 +11,7 @@ from maskwright.core.classes import require_distinct
 from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import agree, listing, plural
+from maskwright.core.text import agree, listing, plural, such_as
 from maskwright.data.formats.coco_json import CocoAnnotations, load
 from maskwright.data.formats.meaning.tables import Entry
 from maskwright.data.formats.outlines.annotation_files import few, holds, unreadable
@@ -224,14 +224,14 @@ def _drawn(images: Images, parts: list[_Part]) -> tuple[list[DrawnImage], list[F
                 f"{len(missing)} of {plural(len(file.images), 'listed image')}",
                 agree(len(missing), "does", "do"),
             )
-            message = f"{some}, such as {missing[0]}, {do} not exist"
+            message = f"{some}, {such_as(len(missing), missing[0])}, {do} not exist"
             faults.append(Fault("unpaired", "warning", file.path, message, "add them, or remove their entries"))
         if doubtful:
             name, paths = next(iter(doubtful.items()))
             faults.append(ambiguous(name, paths, file.path, images.base, len(doubtful) - 1))
     if clashing:
         fit, are = agree(len(clashing), "fits", "fit"), agree(len(clashing), "is", "are")
-        some = f"{plural(len(clashing), 'image')}, such as {min(clashing).name},"
+        some = f"{plural(len(clashing), 'image')}, {such_as(len(clashing), min(clashing).name)},"
         message = f"{some} {fit} names in several folders and {are} not used"
         cure = "put the images into the folders that the JSON names, or correct the names"
         faults.append(Fault(AMBIGUOUS, "error", min(clashing), message, cure))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import agree, listing, plural
+from maskwright.core.text import agree, listing, plural, such_as
 from maskwright.data.formats.coco_entries import (
     CocoAnnotations,
     CocoImage,
@@ -95,7 +95,8 @@ def _twins(file: CocoAnnotations) -> Iterable[Fault]:
     file.shared = frozenset(shared)
     stand = agree(len(shared), "stands", "stand")
     message = (
-        f"{plural(len(shared), 'image id')}, such as {first} of {listing(sorted(names[first]))}, {stand} for several"
+        f"{plural(len(shared), 'image id')}, {such_as(len(shared), f'{first} of {listing(sorted(names[first]))}')}, "
+        f"{stand} for several"
     )
     cure = "give each image its own id"
     yield Fault("unpaired", "error", file.path, f"{message} images, which are not used", cure)
@@ -107,7 +108,7 @@ def _repeated(path: Path, entries: list[dict[str, Any]]) -> Iterable[Fault]:
     shared = [number for number, count in counts.items() if count > 1]
     if shared:
         stand = agree(len(shared), "stands", "stand")
-        message = f"{plural(len(shared), 'annotation id')}, such as {shared[0]}, {stand} for several objects, all read"
+        message = f"{plural(len(shared), 'annotation id')}, {such_as(len(shared), shared[0])}, {stand} for several objects, all read"
         yield Fault("repeated-id", "note", path, message, "give each annotation its own id")
 
 
@@ -116,7 +117,8 @@ def _strays(file: CocoAnnotations) -> Iterable[Fault]:
     if strays:
         count, first = sum(len(file.objects[image]) for image in strays), min(strays)
         belong = f"{plural(count, 'annotation')} {agree(count, 'belongs', 'belong')}"
-        message = f"{belong} to images, such as id {first}, that the file does not list"
+        whose = f"{agree(len(strays), 'an image', 'images')}, {such_as(len(strays), f'id {first}')},"
+        message = f"{belong} to {whose} that the file does not list"
         yield Fault("unpaired", "warning", file.path, message, "list the images, or remove the annotations")
 
 

@@ -8,7 +8,7 @@ from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.naming import NOWHERE, Naming
 from maskwright.core.records import Dataset, Fault, Record
-from maskwright.core.text import listing
+from maskwright.core.text import agree, listing, plural
 from maskwright.data.formats.meaning.classes import meaning_of
 from maskwright.data.formats.meaning.entries import Meaning
 from maskwright.data.formats.meaning.own_tables import Tables, meaning_by_folder, naming_in, tables_for
@@ -40,7 +40,7 @@ _FEW_MASKS = 24
 def detect(root: Path) -> str | None:
     """Describe the folders that pair, without opening a file; None if nothing pairs."""
     pairing = find_pairs(root, images_below(root)) if root.is_dir() else None
-    return f"{pairing.layout}: {len(pairing.pairs)} pairs" if pairing is not None and pairing.pairs else None
+    return f"{pairing.layout}: {plural(len(pairing.pairs), 'pair')}" if pairing is not None and pairing.pairs else None
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:
@@ -192,12 +192,12 @@ def mask_faults(meaning: Meaning, scan: Scan, naming: Naming) -> tuple[Fault, ..
 
 def _stray(value: int, meaning: Meaning, scan: Scan, naming: Naming, more: int) -> Fault:
     pixels, holders, mask = scan.values[value], scan.holders[value], scan.first[value]
-    fill = "1 pixel" if pixels == 1 else f"{pixels:,} pixels"
-    masks = f"{holders} of {scan.looked} {'scanned ' if scan.looked < scan.masks else ''}masks"
+    fill = plural(pixels, "pixel")
+    masks = f"{holders} of {plural(scan.looked, 'scanned mask' if scan.looked < scan.masks else 'mask')}"
     first = "" if holders == 1 else ", of which this is the first"
     index = meaning.values[value]
     now = "is ignored" if index == IGNORE else f"counts as {meaning.classes.names[index]}"
-    others = f"; {more} other values are treated the same" if more else ""
+    others = f"; {plural(more, 'other value')} {agree(more, 'is', 'are')} treated the same" if more else ""
     black = f" or `read.map` {value}=0" if 0 in meaning.values else ""
     return Fault(
         "stray-value",

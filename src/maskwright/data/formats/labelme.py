@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import agree, plural
+from maskwright.core.text import agree, plural, such_as
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, below, masks_pair, some, unreadable
 from maskwright.data.formats.outlines.bitmaps import from_picture, pasted
 from maskwright.data.formats.outlines.drawn import class_list, drawn_dataset
@@ -68,7 +68,10 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         raise search.nothing_found(root, faults)
     if others:
         hold, are = agree(len(others), "holds", "hold"), agree(len(others), "is", "are")
-        message = f"{plural(len(others), 'JSON file')}, such as {others[0].name}, {hold} no shapes and {are} not read"
+        message = (
+            f"{plural(len(others), 'JSON file')}, {such_as(len(others), others[0].name)}, {hold} no shapes and {are} "
+            "not read"
+        )
         faults.append(Fault("unused", "note", others[0], message, "move them away"))
     layout = f"{plural(len(files) - len(others), 'JSON file')} of LabelMe"
     listed = class_list(drawn, options, (), search.images.base)

@@ -15,7 +15,7 @@ import numpy as np
 from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import agree, listing, plural
+from maskwright.core.text import agree, listing, plural, such_as
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, few, holds, unreadable
 from maskwright.data.formats.outlines.bitmaps import pasted
 from maskwright.data.formats.outlines.drawn import class_list, drawn_dataset
@@ -138,11 +138,14 @@ def _counted(path: Path, tasks: list[dict[str, Any]]) -> Iterator[Fault]:
         (guessed, "has only predictions", "have only predictions", "check them, and submit them as annotations"),
     ):
         if those:
-            message = f"{plural(len(those), 'task')}, such as {those[0].get('id')}, {agree(len(those), one, many)}"
-            yield Fault("unpaired", "warning", path, f"{message} and {agree(len(those), 'is', 'are')} not used", cure)
+            count, verb = len(those), agree(len(those), "is", "are")
+            message = f"{plural(count, 'task')}, {such_as(count, those[0].get('id'))}, {agree(count, one, many)}"
+            yield Fault("unpaired", "warning", path, f"{message} and {verb} not used", cure)
     if several:
         have = agree(len(several), "has", "have")
-        message = f"{plural(len(several), 'task')}, such as {several[0].get('id')}, {have} several annotations"
+        message = (
+            f"{plural(len(several), 'task')}, {such_as(len(several), several[0].get('id'))}, {have} several annotations"
+        )
         cure = "mark the right one as ground truth, or delete the others"
         yield Fault("annotated-twice", "warning", path, f"{message}, of which the latest counts", cure)
 

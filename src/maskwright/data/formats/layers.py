@@ -59,7 +59,7 @@ class _Part(NamedTuple):
 def detect(root: Path) -> str | None:
     """Tell that images have several mask files each, by their names."""
     groups = find_groups(root, images_below(root)) if root.is_dir() else None
-    return None if groups is None else f"{len(groups.found)} images with several mask files each"
+    return None if groups is None else f"{plural(len(groups.found), 'image')} with several mask files each"
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:
@@ -213,5 +213,5 @@ def _unused(root: Path, groups: Groups) -> list[Fault]:
 def _layout(groups: Groups, names: Iterable[str]) -> str:
     if not groups.classes:
         files = sum(len(group.files()) for group in groups.found)
-        return f"{len(groups.found)} images with {files} mask files: each file is one object"
+        return f"{plural(len(groups.found), 'image')} with {plural(files, 'mask file')}: each file is one object"
     return f"a mask file for each class of an image: {', '.join(names)}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.records import Fault, Reading, Shapes
 from maskwright.core.resources import cores
-from maskwright.core.text import agree, plural
+from maskwright.core.text import agree, plural, such_as
 from maskwright.data.readers import DecodeError, image_orientation, image_size
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import Dataset, Record
 
 _STORED = Reading(upright=False)
+_AT_ONCE = 128  # headers that a thread reads at once: to hand over each takes longer than to read it
 _UNTAG = "remove the EXIF orientation from the images (exiftool -Orientation= FILES)"
 
 
@@ -60,9 +61,14 @@ def _upright_by_tool(record: Record) -> bool:
 
 def _turned(records: Sequence[Record]) -> list[_Turned]:
     files = {record.image.path: record for record in reversed(records)}  # of a stack, its first page
+    firsts = list(reversed(files.values()))
+    parts = [firsts[start : start + _AT_ONCE] for start in range(0, len(firsts), _AT_ONCE)]
     with ThreadPoolExecutor(cores()) as pool:
-        found = list(pool.map(_compared, reversed(files.values())))
-    return [entry for entry in found if entry is not None]
+        return [entry for part in pool.map(_turned_of, parts) for entry in part]
+
+
+def _turned_of(records: Sequence[Record]) -> list[_Turned]:
+    return [entry for entry in map(_compared, records) if entry is not None]
 
 
 def _compared(record: Record) -> _Turned | None:
@@ -97,7 +103,7 @@ def _unclear(turned: Sequence[_Turned]) -> Fault:
         "unclear-orientation",
         "warning",
         first.path.parent,
-        f"{are} turned by the EXIF orientation (such as {first.name}), and the sizes cannot tell whether the "
-        "annotations were drawn on the upright image or on the pixels as stored: upright is assumed",
+        f"{are} turned by the EXIF orientation ({such_as(len(turned), first.name)}), and the sizes cannot tell "
+        "whether the annotations were drawn on the upright image or on the pixels as stored: upright is assumed",
         f"compare one of them with its annotation; if that was drawn on the pixels as stored, {_UNTAG}",
     )

@@ -86,10 +86,7 @@ def _pairs(root: Path, folder: Path) -> tuple[list[ImagePair], list[Fault]]:
         )
         for image, own in found.pairs
     ]
-    used = {file.path for match in found.pairs for file in (match.image, *match.masks)}
-    used |= {file.path for group in found.doubts for side in group for file in side}
-    doubts = [pair_faults.doubt(root, *group) for group in found.doubts]
-    return pairs, [*doubts, *pair_faults.unpaired(root, images, masks, used)]
+    return pairs, pair_faults.of_matches(root, images, masks, found)
 
 
 def _table(root: Path) -> ClassTable:

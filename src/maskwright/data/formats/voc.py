@@ -10,7 +10,7 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
-from maskwright.core.text import agree, plural
+from maskwright.core.text import agree, plural, such_as
 from maskwright.data.formats.folder import mask_faults, mask_words, meaningful_splits
 from maskwright.data.formats.meaning.classes import meaning_of
 from maskwright.data.formats.meaning.own_tables import meaning_by_folder, naming_in, tables_for
@@ -21,7 +21,7 @@ from maskwright.data.formats.pairing.object_maps import with_object_maps
 from maskwright.data.formats.walk import images_below, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
@@ -144,20 +144,19 @@ def _nothing_found(root: Path, bases: list[_Base]) -> MaskwrightError:
     base = max(bases, key=lambda base: len(base.masks))
     if not base.images:
         return MaskwrightError(
-            f"{base.folder} holds {len(base.masks)} masks in SegmentationClass/, but no images: export it again with "
-            "the images, or put them into JPEGImages/ with the names of their masks"
+            f"{base.folder} holds {plural(len(base.masks), 'mask')} in SegmentationClass/, but no images: export it "
+            "again with the images, or put them into JPEGImages/ with the names of their masks"
         )
     there = f"{len(base.images)} in JPEGImages/{_example(base.images)}, {len(base.masks)} in SegmentationClass/"
     return MaskwrightError(
         f"{root} holds no pair of JPEGImages/NAME.jpg and SegmentationClass/NAME.png that a list in "
-        f"ImageSets/Segmentation/ names: {there}{_example(base.masks)}, {len(base.listed)} names listed"
+        f"ImageSets/Segmentation/ names: {there}{_example(base.masks)}, {plural(len(base.listed), 'name')} listed"
         f"{_example(base.listed)}. Give an image and its mask the same name, and list that name, or remove the lists"
     )
 
 
-def _example(names: Iterable[str]) -> str:
-    first = min(names, default=None)
-    return "" if first is None else f" (such as {first})"
+def _example(names: Collection[str]) -> str:
+    return f" ({such_as(len(names), min(names))})" if names else ""
 
 
 def _read_base(folder: Path) -> _Base:
@@ -178,7 +177,9 @@ def _read_base(folder: Path) -> _Base:
     extra = sorted(set(masks) - set(listed))
     if extra:
         unlisted, they_are = plural(len(extra), "mask"), agree(len(extra), "it is", "they are")
-        message = f"no list in ImageSets/Segmentation names {unlisted}, such as {extra[0]}; {they_are} not used"
+        message = (
+            f"no list in ImageSets/Segmentation names {unlisted}, {such_as(len(extra), extra[0])}; {they_are} not used"
+        )
         faults.append(
             Fault("unpaired", "note", folder / "SegmentationClass", message, "add them to train.txt or val.txt")
         )
@@ -240,11 +241,13 @@ def _read_list(
     faults = []
     if without:
         some, have = f"{len(without)} of {plural(len(names), 'name')}", agree(len(without), "has", "have")
-        message = f"{some} in {path.name}, such as {without[0]}, {have} no mask"
+        message = f"{some} in {path.name}, {such_as(len(without), without[0])}, {have} no mask"
         faults.append(Fault("unpaired", "warning", path, message, "add the masks, or remove the names"))
     if twice:
         are = agree(len(twice), "is", "are")
-        message = f"{plural(len(twice), 'name')} in {path.name}, such as {twice[0]}, {are} in another split too"
+        message = (
+            f"{plural(len(twice), 'name')} in {path.name}, {such_as(len(twice), twice[0])}, {are} in another split too"
+        )
         faults.append(Fault("split-overlap", "warning", path, message, "keep each name in one list"))
     return faults
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Fault
-from maskwright.core.text import agree, plural
+from maskwright.core.text import agree, plural, such_as
 from maskwright.data.formats import folder
 from maskwright.data.formats.meaning.tables import Entry
 from maskwright.data.formats.outlines.annotation_files import unreadable
@@ -49,7 +49,7 @@ def detect(root: Path) -> str | None:
     told = longest == _BOX_NUMBERS or (layout.yaml and any(label.is_file() for label in layout.labels.values()))
     if longest <= _BOX_NUMBERS and (not told or folder.detect(root) is not None):
         return None
-    return f"{layout.yaml.name if layout.yaml else 'labels/'} of {len(layout.images)} images"
+    return f"{layout.yaml.name if layout.yaml else 'labels/'} of {plural(len(layout.images), 'image')}"
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:
@@ -173,14 +173,15 @@ def _numbers(words: list[str]) -> list[float] | None:
 def _require_outlines(root: Path, layout: Layout, drawn: Sequence[DrawnImage]) -> None:
     if not any(label.is_file() for label in layout.labels.values()):
         raise MaskwrightError(
-            f"{root}: none of {len(layout.images)} images has a label file: put them in labels/ next to images/"
+            f"{root}: none of {plural(len(layout.images), 'image')} has a label file: put them in labels/ next to "
+            "images/"
         )
     shapes = [shape for entry in drawn for shape in entry.objects]
     if not shapes or any(shape.drawn for shape in shapes):
         return
     boxes = sum(shape.kind == "box" for shape in shapes)
     if boxes == len(shapes):
-        what = f"boxes only ({boxes:,} lines of five numbers), but segmentation needs outlines"
+        what = f"boxes only ({plural(boxes, 'line')} of five numbers), but segmentation needs outlines"
     else:
         what = f"{plural(len(shapes), 'label')}, none of which is an outline that encloses an area"
     raise MaskwrightError(f"{root} holds {what}: export it for YOLO segmentation")
@@ -212,16 +213,20 @@ def _unpaired(layout: Layout) -> tuple[set[Path], list[Fault]]:
     faults = []
     if strays:
         have = agree(len(strays), "has", "have")
-        message = f"{plural(len(strays), 'label file')}, such as {strays[0].name}, {have} no image"
+        message = f"{plural(len(strays), 'label file')}, {such_as(len(strays), strays[0].name)}, {have} no image"
         if left_out:
             message += (
-                f", and {plural(len(left_out), 'image')}, such as {left_out[0].name}, no label file; none is used"
+                f", and {plural(len(left_out), 'image')}, {such_as(len(left_out), left_out[0].name)}, no label file; "
+                "none is used"
             )
         cure = "give each image and its label file the same name, or remove what has no counterpart"
         faults.append(Fault("unpaired", "warning", strays[0], message, cure))
     if plain:
         have, count = agree(len(plain), "has", "have"), agree(len(plain), "counts", "count")
-        of_all = f"{len(plain)} of {plural(len(layout.images), 'image')}, such as {plain[0].name}, {have} no label file"
+        of_all = (
+            f"{len(plain)} of {plural(len(layout.images), 'image')}, {such_as(len(plain), plain[0].name)}, {have} no "
+            "label file"
+        )
         severity: Severity = "warning" if 2 * len(plain) > len(layout.images) else "note"
         cure = "remove them if they are not labelled yet"
         faults.append(Fault("unpaired", severity, layout.base, f"{of_all} and {count} as background", cure))

@@ -12,7 +12,7 @@ from maskwright.core.documents import parsed_yaml
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Fault
-from maskwright.core.text import plural
+from maskwright.core.text import plural, such_as
 from maskwright.data.formats.meaning.tables import find_table, from_names, read_table
 from maskwright.data.formats.outlines.located import split_of
 from maskwright.data.formats.pairing.naming import alike
@@ -62,7 +62,12 @@ def find_layout(root: Path, classes: Path | None) -> Layout | None:
         images = images or _with_splits(base)
         names = {entry.id: entry.name for entry in table.entries}
         return Layout(base, images, _label_files(images), names, table.path, path, faults)
-    if not root.is_dir():
+    return _without_yaml(root, classes) if root.is_dir() else None
+
+
+def _without_yaml(root: Path, classes: Path | None) -> Layout | None:
+    folders = dict.fromkeys(image.parent for image in images_below(root))
+    if not any(_holds_labels(_label_folder(folder)) for folder in folders):
         return None
     images = _with_splits(root)
     labels = _label_files(images)
@@ -120,7 +125,7 @@ def _images_of(base: Path, path: Path, data: dict[str, Any]) -> tuple[dict[Path,
             torn += [image for image in listed if images.setdefault(image, split) != split]
     if not torn or len(torn) == len(images):  # With one folder for all splits a split is made, and nothing is wrong.
         return images, ()
-    message = f"{path.name} lists {plural(len(torn), 'image')}, such as {torn[0].name}, in several splits"
+    message = f"{path.name} lists {plural(len(torn), 'image')}, {such_as(len(torn), torn[0].name)}, in several splits"
     cure = "list each image in one split"
     return images, (Fault("split-overlap", "warning", path, f"{message}; the first one counts", cure),)
 
@@ -161,6 +166,10 @@ def _label_files(images: Iterable[Path]) -> dict[Path, Path]:
         others = spare[path.parent, alike(path.name)]
         found[image] = others[0] if len(others) == 1 and not path.is_file() else path
     return found
+
+
+def _holds_labels(folder: Path) -> bool:
+    return folder.is_dir() and any(path.suffix.lower() == ".txt" for path in folder.iterdir())
 
 
 def _label_path(image: Path) -> Path:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.seeds import generator
+from maskwright.core.text import plural
 from maskwright.data.readers import DecodeError, image_size
 from maskwright.data.sequences import scope
 from maskwright.data.targets import read_sample
@@ -123,7 +124,7 @@ def score(
         if clock.done >= LEAST_IMAGES and clock.over(1 + min(max(clock.done // 4, 2), 2 * EXAMPLES)):
             break
     if not clock.done and faults:
-        raise MaskwrightError(f"none of the {len(records)} images can be scored; the first: {faults[0]}")
+        raise MaskwrightError(f"none of {plural(len(records), 'image')} can be scored; the first: {faults[0]}")
     return replace(judge.compute(), scope=scope(scored, dataset.part("train")))
 
 

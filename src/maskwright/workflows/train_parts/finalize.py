@@ -105,8 +105,8 @@ def _scored(training: TrainingRun, predictor: Predictor, outcome: Outcome) -> Sc
     missing = len(outcome.held_out) - scores.images - len(outcome.notes)
     if missing > 0:
         outcome.notes.append(
-            f"there was time to score {scores.images} of {len(outcome.held_out)} images: `maskwright evaluate` "
-            "scores all"
+            f"there was time to score {scores.images} of {plural(len(outcome.held_out), 'image')}: "
+            "`maskwright evaluate` scores all"
         )
     for note in outcome.notes:
         training.on_event(Note(note))

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.text import plural
 from maskwright.data.formats.meaning.channels import coded_in_channels
 from maskwright.data.formats.meaning.colored import agreed_palette, by_color, meaning_of_colors
 from maskwright.data.formats.meaning.divided import undivided, undivided_fault
@@ -143,7 +144,7 @@ def _beside_white(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
             entries = tuple(map(Entry, values, names))
             note = f"{', '.join(map(str, values))} are evenly spaced greys, so 255 is {names[-1]}"
             source = table.path if table else None
-            return _indexed(entries, options, (f"{len(entries)} classes", note), source=source)
+            return _indexed(entries, options, (plural(len(entries), "class", "classes"), note), source=source)
     meaning = _by_table(table, scan, options) if table else _found(scan, options, masks)
     faults = () if table is not None and table.guessed else white_fault(scan, white, naming_of(table), masks)
     return replace(meaning, white=white.alone, faults=faults)
@@ -202,7 +203,7 @@ def _found(scan: Scan, options: ReadOptions, masks: Path, aside: frozenset[int] 
         found = f"{len(present)} different values" if len(present) > _MOST_FOUND else f"values up to {max(present)}"
         raise no_classes(masks, found)
     entries = tuple(Entry(value, f"class-{value}") for value in sorted(present))
-    return _indexed(entries, options, notes=(f"{len(entries)} classes found in the masks",))
+    return _indexed(entries, options, notes=(f"{plural(len(entries), 'class', 'classes')} found in the masks",))
 
 
 def _black_and_white(aside: frozenset[int], white: str) -> str:
@@ -215,7 +216,7 @@ def _black_and_white(aside: frozenset[int], white: str) -> str:
 def _by_table(table: ClassTable, scan: Scan, options: ReadOptions, aside: frozenset[int] | None = None) -> Meaning:
     """Name the classes by a table."""
     entries = tuple(entry for entry in table.entries if entry.id >= 0 or entry.id in scan.values)
-    notes = [f"{len(entries)} names from {table.path.name}"]
+    notes = [f"{plural(len(entries), 'name')} from {table.path.name}"]
     notes += [f"{entry.name!r} ({entry.id}) is in no mask" for entry in table.entries if entry not in entries]
     if len(entries) == 1 and any(scan.values):
         entries = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import agree
+from maskwright.core.text import agree, plural
 from maskwright.data.formats.meaning.channels import in_red
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, split_ignored
 from maskwright.data.formats.meaning.evidence import has_thin_colors
@@ -110,11 +110,11 @@ def meaning_of_colors(table: ClassTable | None, scan: Scan, options: ReadOptions
         )
     if table is not None and table.colored:
         kept, ignored, note = split_ignored(table.entries, options)
-        notes = (f"{len(table.entries)} names and colours from {table.path.name}", *note)
+        notes = (f"{plural(len(table.entries), 'name and colour', 'names and colours')} from {table.path.name}", *note)
     else:
         _require_complete(table)
         kept, ignored = _found_colors(scan, masks, naming_of(table)), ()
-        notes = (f"{len(kept)} colours found in the masks",)
+        notes = (f"{plural(len(kept), 'colour')} found in the masks",)
         if table is not None:
             notes = (*notes, f"{table.path.name} lists no colours and was not used")
     colors = {entry.color: index for index, entry in enumerate(kept) if entry.color is not None}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.text import plural
 from maskwright.data.formats.meaning.entries import Meaning, means_ignore
 from maskwright.data.formats.meaning.tables import ClassTable, find_table, naming_of, read_table
 
@@ -123,6 +124,9 @@ def meaning_by_folder(
         )
         for folder, table in tables.items()
     }
-    note = f"{len(kept)} names from {first.path.name} in each folder, which differ, so each mask is read by its own"
+    note = (
+        f"{plural(len(kept), 'name')} from {first.path.name} in each folder, which differ, so each mask is read by "
+        "its own"
+    )
     white = IGNORE if 255 in options.ignored() else None
     return Meaning("index", Classes.named(tuple(kept)), notes=(note,), white=white), values

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
+from maskwright.core.text import plural
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, with_map
 from maskwright.data.formats.meaning.evidence import interpolation
 from maskwright.data.formats.meaning.tables import Entry
@@ -115,7 +116,7 @@ def softened(
     notes = [f"two values with grey edges, thresholded at {cut}"]
     if table is not None:
         entries = table.entries
-        notes.insert(0, f"{len(entries)} names from {table.path.name}")
+        notes.insert(0, f"{plural(len(entries), 'name')} from {table.path.name}")
         if len(entries) == 1:
             entries = (Entry(0, "background"), *entries)
             notes.append("background added")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.records import Dataset, Fault, ImageRef, Record, Shapes
-from maskwright.core.text import agree, plural
+from maskwright.core.text import agree, plural, such_as
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.meaning.entries import classes_of, split_ignored, with_map
 from maskwright.data.formats.meaning.tables import Entry, find_table, read_table
@@ -85,7 +85,7 @@ def drawn_dataset(
     return Dataset(
         root,
         layout[0],
-        "; ".join((f"{layout[1]}: {len(classes)} classes with the background", *notes)),
+        "; ".join((f"{layout[1]}: {plural(len(classes), 'class', 'classes')} with the background", *notes)),
         classes,
         tuple(sorted(records, key=lambda record: record.id)),
         values,
@@ -180,7 +180,7 @@ def _joined(drawn: Sequence[DrawnImage]) -> tuple[list[DrawnImage], list[Fault]]
     torn = [entries for entries in several if len({entry.split for entry in entries} - {None}) > 1]
     if torn:
         are = agree(len(torn), "is", "are")
-        message = f"{plural(len(torn), 'image')}, such as {torn[0][0].image.name}, {are} in several splits"
+        message = f"{plural(len(torn), 'image')}, {such_as(len(torn), torn[0][0].image.name)}, {are} in several splits"
         cure = "list each image in one split"
         faults.append(Fault("split-overlap", "warning", torn[0][-1].source, f"{message}; the first one counts", cure))
     return found, faults
@@ -199,7 +199,10 @@ def _several(joined: Sequence[Sequence[DrawnImage]]) -> Iterable[Fault]:
     for severity, those, how in found:
         if those:
             are = agree(len(those), "is", "are")
-            message = f"{plural(len(those), 'image')}, such as {those[0][0].image.name}, {are} annotated more than once"
+            message = (
+                f"{plural(len(those), 'image')}, {such_as(len(those), those[0][0].image.name)}, {are} annotated more "
+                "than once"
+            )
             where = f"in {_sources(those[0])}{how}; all objects are used"
             cure = "if one of them is an older version, remove it"
             yield Fault("annotated-twice", severity, those[0][-1].source, f"{message}, {where}", cure)

@@ -13,7 +13,7 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.records import Fault, Reading, Shape, Shapes
-from maskwright.core.text import plural
+from maskwright.core.text import plural, such_as
 from maskwright.data.formats.outlines.reach import leaves
 from maskwright.data.formats.outlines.shapes import box_over, crosses_itself, painting_order, pixels_ring
 from maskwright.data.painting import require_size
@@ -78,7 +78,7 @@ class Tally:
         faults = []
         for kind, (count, path, first) in self._found.items():
             what, cure = PROBLEMS[kind]
-            message = f"{plural(count, 'object')} {what}, such as {first} in {path.name}"
+            message = f"{plural(count, 'object')} {what}, {such_as(count, f'{first} in {path.name}')}"
             faults.append(Fault("bad-outline", "warning", path, message, cure))
         return faults
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import agree, listing, plural
+from maskwright.core.text import agree, listing, plural, such_as
 from maskwright.data.formats.pairing.naming import alike, folder_meaning, split_word, stem
 from maskwright.data.formats.walk import images_below, parts_below, record_id
 from maskwright.data.readers import DecodeError, image_size
@@ -98,7 +98,7 @@ class Images:
                 "unpaired",
                 "warning" if folder in folders else "note",
                 folder,
-                f"{what} {plural(len(names), 'image')} in {folder.name}/, such as {min(names)}",
+                f"{what} {plural(len(names), 'image')} in {folder.name}/, {such_as(len(names), min(names))}",
                 "annotate them, or move them away",
             )
             for folder, names in sorted(extra.items())
@@ -145,7 +145,8 @@ class Search:
             source, name = self._missing[0]
             do = agree(len(self._missing), "does", "do")
             message = (
-                f"{plural(len(self._missing), 'annotated image')}, such as {name} of {source.name}, {do} not exist"
+                f"{plural(len(self._missing), 'annotated image')}, "
+                f"{such_as(len(self._missing), f'{name} of {source.name}')}, {do} not exist"
             )
             faults.append(Fault("unpaired", "warning", source, message, self._cure))
         if self._doubtful:

@@ -195,6 +195,12 @@ def first_number(name: str) -> tuple[str, int]:
     return (match[1], int(match[2])) if match else (name, -1)
 
 
+def channel_of(stem: str) -> tuple[str, int] | None:
+    """Split the name of a file that holds one channel, as nnU-Net writes it, into its case and number: `a_0001`."""
+    match = re.fullmatch(r"(.+)_(\d{4})", stem)
+    return (match[1], int(match[2])) if match else None
+
+
 def _parts(name: str) -> list[str]:
     """Split a stem into words and the separators between them."""
     return [part for part in re.split(r"([\s_\-.]+)", name) if part]

@@ -48,8 +48,9 @@ def nothing_pairs(root: Path, pairing: Pairing) -> MaskwrightError:
     if doubt is not None:
         return MaskwrightError(f"{root}: {doubt.message}: {doubt.cure}")
     return MaskwrightError(
-        f"{root} holds {pairing.images} images and {pairing.masks} masks, but no image and mask have the same name "
-        f"({'; '.join(fault.message for fault in pairing.faults[:2])}): give an image and its mask the same name"
+        f"{root} holds {plural(pairing.images, 'image')} and {plural(pairing.masks, 'mask')}, but no image and mask "
+        f"have the same name ({'; '.join(fault.message for fault in pairing.faults[:2])}): give an image and its "
+        "mask the same name"
     )
 
 

@@ -78,7 +78,7 @@ def find_pairs(root: Path, paths: list[Path], without: Collection[str] = ()) -> 
 
 @lru_cache(maxsize=1)  # A format is detected and then read from the same files.
 def _pairing(root: Path, paths: tuple[Path, ...], without: frozenset[str]) -> Pairing:
-    images, masks, others, how = divided(root, paths)
+    images, masks, others, how = _divided(root, paths)
     chosen, aside = _chosen(images, [mask for mask in masks if mask.place.word not in without])
     found = matched(images, chosen)
     pairs = tuple(
@@ -87,14 +87,10 @@ def _pairing(root: Path, paths: tuple[Path, ...], without: frozenset[str]) -> Pa
             for image, (first, *more) in found.pairs
         )
     )
-    used = {file.path for group in found.doubts for side in group for file in side}
-    used.update(path for pair in pairs for path in (pair.image, pair.mask, *pair.more))
     faults = (
-        *(pair_faults.doubt(root, *group) for group in found.doubts),
-        *pair_faults.unpaired(root, images, chosen, used),
+        *pair_faults.of_matches(root, images, chosen, found),
         *pair_faults.passed_over(root, [mask for mask in masks if mask.place.kind in aside]),
         *pair_faults.unread(root, others),
-        *pair_faults.alike(root, found.alike),
     )
     first = min(found.pairs, key=lambda match: match.image.path, default=None)
     word = first.masks[0].place.word if first is not None else None
@@ -109,6 +105,11 @@ def not_masks(root: Path, paths: list[Path]) -> list[Path]:
 
 def divided(root: Path, paths: Iterable[Path]) -> Divided:
     """Tell images from masks by their folders, or by their names if they share a folder."""
+    return _divided(root, tuple(paths))
+
+
+@lru_cache(maxsize=1)
+def _divided(root: Path, paths: tuple[Path, ...]) -> Divided:
     skip = len(root.parts)
     files = [File(path, naming.place(path.parts[skip:])) for path in paths]
     masks = [file for file in files if file.place.role in {"mask", "instance"}]
