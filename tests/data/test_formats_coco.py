@@ -313,7 +313,7 @@ def test_one_damaged_entry_costs_no_other(tmp_path):
     assert [record.id for record in dataset.records] == ["images/1.jpg"]
     messages = " ".join(fault.message for fault in dataset.faults)
     assert "1 entry of 'images' has no id or no file_name" in messages
-    assert "1 annotation belongs to images, such as id None, that the file does not list" in messages
+    assert "1 annotation belongs to an image, id None, that the file does not list" in messages
     assert "holds an object on 2.jpg (id 2) without outline and box" in messages
 
 

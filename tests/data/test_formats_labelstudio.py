@@ -164,9 +164,9 @@ def test_skipped_tasks_and_predictions(tmp_path):
     dataset = read_dataset(make(tmp_path, task(box), skipped, guessed, untouched))
     assert [record.id for record in dataset.records] == ["images/a.jpg"]
     assert [(fault.kind, fault.message) for fault in dataset.faults] == [
-        ("unpaired", "1 task, such as 7, has no annotation and is not used"),
-        ("unpaired", "1 task, such as 7, was skipped and is not used"),
-        ("unpaired", "1 task, such as 7, has only predictions and is not used"),
+        ("unpaired", "1 task, 7, has no annotation and is not used"),
+        ("unpaired", "1 task, 7, was skipped and is not used"),
+        ("unpaired", "1 task, 7, has only predictions and is not used"),
     ]
 
 

@@ -110,7 +110,7 @@ def test_an_object_half_outside_is_cut_off_and_told(tmp_path):
     np.testing.assert_array_equal(label_of(dataset, 5), painted(boxes[5]))
     (fault,) = dataset.faults
     assert (fault.kind, fault.severity) == ("bad-outline", "warning")
-    assert "1 object reaching far beyond the image, cut off at its edge, such as id 51" in fault.message
+    assert "1 object reaching far beyond the image, cut off at its edge, id 51" in fault.message
 
 
 def test_circles_may_cross_the_edge(tmp_path):
@@ -161,7 +161,7 @@ def test_fractions_beyond_one_are_told(tmp_path):
     (tmp_path / "labels/a.txt").write_text("\n".join(lines))
     (tmp_path / "data.yaml").write_text("train: images\nval: images\nnames: [nut, bolt]\n")
     (fault,) = read_dataset(tmp_path).faults
-    assert "1 object reaching far beyond the image, cut off at its edge, such as one of class 'bolt'" in fault.message
+    assert "1 object reaching far beyond the image, cut off at its edge, one of class 'bolt'" in fault.message
 
 
 def test_areas_of_a_map_may_cross_the_edge(tmp_path):
