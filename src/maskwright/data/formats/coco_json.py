@@ -108,7 +108,8 @@ def _repeated(path: Path, entries: list[dict[str, Any]]) -> Iterable[Fault]:
     shared = [number for number, count in counts.items() if count > 1]
     if shared:
         stand = agree(len(shared), "stands", "stand")
-        message = f"{plural(len(shared), 'annotation id')}, {such_as(len(shared), shared[0])}, {stand} for several objects, all read"
+        ids = f"{plural(len(shared), 'annotation id')}, {such_as(len(shared), shared[0])},"
+        message = f"{ids} {stand} for several objects, all read"
         yield Fault("repeated-id", "note", path, message, "give each annotation its own id")
 
 
