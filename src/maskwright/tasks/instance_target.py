@@ -44,9 +44,11 @@ def depths(ids: NDArray[np.int32]) -> NDArray[np.float32]:
             for start, length, whole in zip((top, left), mask.shape, ids.shape, strict=True)
         ]
         padded = np.pad(mask, beyond).astype(np.uint8)
-        distance = np.ones(padded.shape, np.float32)
+        distance = np.ones(padded.shape)
         if not padded.all():
-            distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            # OpenCV's roots differ in the last bit with the place in memory; their squares are whole numbers.
+            distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float64)
+            distance = np.sqrt(np.rint(np.square(distance)))
         rows, columns = (slice(before, before + length) for (before, _), length in zip(beyond, mask.shape, strict=True))
         place = found[top : top + mask.shape[0], left : left + mask.shape[1]]
         np.copyto(place, distance[rows, columns] / distance.max(), where=mask)
