@@ -201,7 +201,7 @@ def test_every_task_has_rules() -> None:
 
 
 def test_a_task_without_rules_is_refused() -> None:
-    words = r"^unknown task with planning rules 'semantics': did you mean 'semantic'\? Available: semantic$"
+    words = r"^unknown task with planning rules 'semantics': did you mean 'semantic'\? Available: instance, semantic$"
     with pytest.raises(MaskwrightError, match=words):
         task_rules.rules_of("semantics")
 

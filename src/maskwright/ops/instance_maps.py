@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from scipy import ndimage
 
@@ -66,7 +67,7 @@ def resized(objects: Instances, size: tuple[int, int]) -> Instances:
     """
     if objects.size == size:
         return objects
-    sources = [((np.arange(new) + 0.5) * (old / new)).astype(int) for new, old in zip(size, objects.size, strict=True)]
+    sources = [_nearest(old, new) for old, new in zip(objects.size, size, strict=True)]
     found = []
     for entry in objects.objects:
         taken = [
@@ -79,3 +80,9 @@ def resized(objects: Instances, size: tuple[int, int]) -> Instances:
             top, left, mask = part
             found.append(replace(entry, top=int(rows[0]) + top, left=int(columns[0]) + left, mask=mask))
     return Instances(size, tuple(found))
+
+
+def _nearest(old: int, new: int) -> NDArray[np.int64]:
+    """Return the place that each of `new` pixels takes of `old` ones, as OpenCV rounds it for label maps."""
+    places = np.arange(old, dtype=np.float32)[:, None]
+    return cv2.resize(places, (1, new), interpolation=cv2.INTER_NEAREST_EXACT).ravel().astype(np.int64)
