@@ -43,19 +43,27 @@ def test_the_groups_of_channels():
 
 @pytest.mark.parametrize("names", [["nut", "bolt"], ["background"]])
 def test_without_a_background_there_are_no_objects(names):
-    with pytest.raises(MaskwrightError, match="the task needs"):
+    with pytest.raises(MaskwrightError, match="objects need one class beside the background"):
         TASK.channels(Classes.named(names))
 
 
-def test_where_objects_overlap_the_last_is_learnt_and_all_are_judged():
-    found = target(Shape(1, (box(1, 1, 7, 7),)), Shape(2, (box(5, 1, 11, 7),)))
-    assert [(entry.index, entry.area) for entry in found.instances.objects] == [(1, 36), (2, 36)]
-    assert found.labels[3].tolist() == [0, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 0]
+def test_where_objects_overlap_the_smaller_is_learnt_and_all_are_judged():
+    found = target(Shape(2, (box(5, 2, 8, 5),)), Shape(1, (box(1, 1, 11, 7),)))
+    assert [(entry.index, entry.area) for entry in found.instances.objects] == [(2, 9), (1, 60)]
+    assert found.labels[3].tolist() == [0, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 0]
     depth, border = found.values
-    np.testing.assert_allclose(
-        depth[3, :6], [0, 0.5, 1, 1, 0.5, 1 / 3], rtol=1e-6
-    )  # the first ends where the other begins
-    assert np.flatnonzero(border[3]).tolist() == [3, 4, 5, 6]
+    np.testing.assert_allclose(depth[3, 5:8], [0.5, 1, 0.5])
+    assert depth[3, 4] <= 0.5  # the larger ends where the smaller begins
+    assert np.flatnonzero(border[3]).tolist() == [3, 4, 5, 6, 7, 8, 9]
+
+
+def test_crowds_teach_nothing_where_no_object_is():
+    crowd = Shape(IGNORE, (box(1, 1, 9, 7),), crowd=1)
+    found = target(crowd, Shape(1, (box(2, 2, 5, 5),)))
+    assert [entry.crowd for entry in found.instances.objects] == [True, False]
+    assert found.labels[3].tolist() == [0, IGNORE, 1, 1, 1, IGNORE, IGNORE, IGNORE, IGNORE, 0, 0, 0]
+    assert found.values[0, 3, 3] == 1
+    assert np.isnan(found.values[0, 3, 7])
 
 
 def test_ignored_objects_teach_nothing():

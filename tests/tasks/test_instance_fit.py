@@ -29,7 +29,7 @@ def test_a_depth_that_is_too_low_lowers_the_seeds():
     maps[-2] *= 0.45  # no pixel reaches the default of 0.5, so touching objects would be one
     fitted = fit_separation(seen(maps), 0, None)
     assert fitted.decoding["seed"] <= 0.4
-    assert "to 1.000" in fitted.notes[0]
+    assert "1.000 with these" in fitted.notes[0]
 
 
 def test_a_foreground_that_is_too_wide_raises_the_threshold():
@@ -57,4 +57,19 @@ def test_without_objects_or_time_nothing_is_fitted():
     assert fit_separation(seen(ideal(np.zeros(SIZE, np.int32)), empty), 0, None) == Adjustments()
     maps = ideal(TOUCHING)
     maps[-2] *= 0.45
-    assert fit_separation(seen(maps), 0, time.monotonic() - 1).decoding["seed"] == 0.5
+    assert fit_separation(seen(maps), 0, time.monotonic() - 1) == Adjustments()
+
+
+def test_what_is_found_in_ignored_pixels_counts_neither_way():
+    labels = (TOUCHING > 0).astype(np.uint8)
+    labels[:, 38:] = 255
+    left = from_map(np.where(TOUCHING == 4, 0, TOUCHING), [1] * 4)
+    target = Target(labels, None, Instances(SIZE, tuple(entry for entry in left.objects if entry.left < 30)))
+    assert fit_separation(seen(ideal(TOUCHING), target), 0, None).decoding["least"] == 4
+
+
+def test_of_a_large_image_a_part_is_used(monkeypatch):
+    monkeypatch.setattr("maskwright.tasks.instance_fit.MOST_PIXELS", 20 * SIZE[1])
+    maps = ideal(TOUCHING)
+    maps[:, 20:] = torch.nan
+    assert "on 1 validation image:" in fit_separation(seen(maps), 0, None).notes[0]

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from maskwright.core.instances import Instance, Instances
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,6 +45,8 @@ def from_map(ids: NDArray[Any], indices: Sequence[int], scores: Sequence[float] 
 
 def pieces(ids: NDArray[Any]) -> Iterator[tuple[int, int, int, NDArray[np.bool_]]]:
     """Yield (id, top, left, mask (h, w)) of every id above 0 in an instance map (H, W), in the order of the ids."""
+    from scipy import ndimage  # takes longer to import than looking at a small data set
+
     for number, box in enumerate(ndimage.find_objects(ids), start=1):
         if box is not None:
             yield number, box[0].start, box[1].start, ids[box] == number
@@ -80,6 +81,28 @@ def resized(objects: Instances, size: tuple[int, int]) -> Instances:
             top, left, mask = part
             found.append(replace(entry, top=int(rows[0]) + top, left=int(columns[0]) + left, mask=mask))
     return Instances(size, tuple(found))
+
+
+def above(objects: Instances, rows: int) -> Instances:
+    """Return the parts of objects in the first rows of the image."""
+    return Instances(
+        (rows, objects.size[1]), tuple(_kept_parts(objects, lambda entry: entry.mask[: max(rows - entry.top, 0)]))
+    )
+
+
+def outside(objects: Instances, gone: NDArray[np.bool_]) -> Instances:
+    """Return the parts of objects outside the pixels `gone` (H, W)."""
+    return Instances(
+        objects.size, tuple(_kept_parts(objects, lambda entry: entry.mask & ~gone[entry.rows, entry.columns]))
+    )
+
+
+def _kept_parts(objects: Instances, part: Callable[[Instance], NDArray[np.bool_]]) -> Iterator[Instance]:
+    """Yield each object with a part of its mask, cut to its pixels; an object without any is gone."""
+    for entry in objects.objects:
+        found = cropped(part(entry))
+        if found is not None:
+            yield replace(entry, top=entry.top + found[0], left=entry.left + found[1], mask=found[2])
 
 
 def _nearest(old: int, new: int) -> NDArray[np.int64]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from maskwright import losses
 from maskwright.core.channels import CLASS_GROUP, Channels, class_channels
 from maskwright.core.classes import IGNORE
@@ -31,7 +33,6 @@ from maskwright.tasks.instance_target import object_values
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import nn
 
@@ -64,11 +65,19 @@ class InstanceSegmentation(Task):
         )
 
     def target(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
-        """Read the objects; where they overlap, the label map says which one is trained on."""
-        labels = read_label(dataset, record, size)
+        """Read the objects. What no object covers is background, whatever its class; crowds are ignored."""
         objects = Instances(size, tuple(read_objects(dataset, record, size)))
-        ids = to_map(Instances(size, objects.objects[::-1]))  # of several objects at a pixel, the last is on top
-        return Target(labels, object_values(ids, labels == IGNORE), objects)
+        # Where objects overlap, the smaller one is trained on: it may lie within the larger one.
+        learnt = sorted((entry for entry in objects.objects if not entry.crowd), key=lambda entry: entry.area)
+        ids = to_map(Instances(size, tuple(learnt)))
+        index = [background_of(dataset.classes), *(entry.index for entry in learnt)]
+        unknown = read_label(dataset, record, size) == IGNORE
+        for entry in objects.objects:
+            if entry.crowd:
+                unknown[entry.rows, entry.columns] |= entry.mask
+        unknown &= ids == 0
+        labels = np.where(unknown, np.uint8(IGNORE), np.array(index, np.uint8)[ids])
+        return Target(labels, object_values(ids, unknown), objects)
 
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
         """Return labels, depth and borders."""
@@ -129,13 +138,14 @@ def background_of(classes: Classes) -> int:
         MaskwrightError: there is none.
     """
     if classes.background is None or len(classes) < 2:
-        names = ", ".join(classes.names)
+        held = f"the classes are {', '.join(classes.names)}, and objects need one class beside the background"
         raise MaskwrightError(
-            f"the classes are {names}, and none of them is the background: the task needs one, with the name background"
+            f"{held}. Call what is no object "
+            "background in a table of classes (`read.classes`), or learn the classes alone with `task` semantic"
         )
     return classes.background
 
 
 def separation(decoding: Decoding) -> Separation:
     """Return the fitted thresholds, or the default ones."""
-    return Separation(**{key: float(value) for key, value in decoding.items() if isinstance(value, float | int)})
+    return Separation(**dict(decoding))  # type: ignore[arg-type]

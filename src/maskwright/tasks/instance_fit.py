@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from maskwright.core.classes import IGNORE
+from maskwright.core.text import plural
 from maskwright.metrics.matching import THRESHOLDS, match_counts
-from maskwright.ops.instance_maps import from_map
+from maskwright.ops.instance_maps import above, from_map
 from maskwright.ops.separation import Separation, separated
 from maskwright.tasks.base import Adjustments
 
@@ -28,7 +30,7 @@ VALUES: dict[str, tuple[float, ...]] = {
     "seed": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
     "foreground": (0.3, 0.4, 0.5, 0.6, 0.7),
     "smooth": (0.0, 1.0, 2.0, 3.0),
-    "least": (4, 9, 16, 25, 49),
+    "least": (1, 4, 9, 16, 25, 49),
 }
 AGAIN = ("seed",)
 """What depends most on the others."""
@@ -37,6 +39,7 @@ AGAIN = ("seed",)
 class _Image(NamedTuple):
     maps: NDArray[np.float16]
     truth: Instances
+    ignored: NDArray[np.bool_]
 
 
 def fit_separation(seen: Iterator[Seen], background: int, deadline: float | None) -> Adjustments:
@@ -48,24 +51,28 @@ def fit_separation(seen: Iterator[Seen], background: int, deadline: float | None
         deadline: in seconds of `time.monotonic()`.
     """
     images = _kept(seen, background)
-    if not any(len(image.truth) for image in images):
+    if not any(len(image.truth) for image in images) or _over(deadline):
         return Adjustments()
     best = Separation()
     first = score = _score(images, best)
     for name in (*VALUES, *AGAIN):
         for value in VALUES[name]:
-            if deadline is not None and time.monotonic() > deadline:
+            if _over(deadline):
                 break
             tried = replace(best, **{name: value})
             found = score if tried == best else _score(images, tried)
             if found > score:
                 best, score = tried, found
-    note = (
-        f"thresholds fitted on {len(images)} validation images: foreground {best.foreground:g}, seed {best.seed:g}, "
-        f"smoothing {best.smooth:g} px, least area {best.least:g} px "
-        f"(F1 over IoU 0.5 to 0.9: {first:.3f} to {score:.3f})"
-    )
+    values = f"foreground {best.foreground:g}, seed {best.seed:g}, smoothing {best.smooth:g} px"
+    values += f", least area {best.least:g} px"
+    gain = f"{first:.3f} with the default thresholds, {score:.3f} with these"
+    used = plural(len(images), "validation image")
+    note = f"thresholds fitted on {used}: {values} (F1 over IoU 0.5 to 0.9: {gain})"
     return Adjustments({key: float(value) for key, value in asdict(best).items()}, (note,))
+
+
+def _over(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() > deadline
 
 
 def _kept(seen: Iterator[Seen], background: int) -> list[_Image]:
@@ -79,8 +86,10 @@ def _kept(seen: Iterator[Seen], background: int) -> list[_Image]:
             maps[0, block.rows, block.columns] = found[:-2].sum(axis=0) - found[background]
             maps[1:, block.rows, block.columns] = found[-2:]
         assert entry.target.instances is not None
-        images.append(_Image(maps, entry.target.instances))
-        room -= height * width
+        rows = max(min(height, room // width), 1)  # of an image that is too large, the upper part is used
+        truth = above(entry.target.instances, rows)
+        images.append(_Image(maps[:, :rows], truth, entry.target.labels[:rows] == IGNORE))
+        room -= rows * width
         if room <= 0:
             break
     return images
@@ -93,6 +102,6 @@ def _score(images: list[_Image], how: Separation) -> float:
         foreground, depth, border = image.maps.astype(np.float32)
         ids = separated(foreground, depth, border, how)
         found = from_map(ids, [1] * int(ids.max(initial=0)))
-        counts += match_counts(image.truth, found, THRESHOLDS)
+        counts += match_counts(image.truth, found, THRESHOLDS, ignored=image.ignored)
     hits, extra, missed = counts.T
     return float(np.mean(2 * hits / np.maximum(2 * hits + extra + missed, 1)))

@@ -61,7 +61,7 @@ def borders(ids: NDArray[np.int32]) -> NDArray[np.bool_]:
         return np.zeros(ids.shape, bool)
     window = np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)
     most = ids.max(initial=0) + 1
-    plane = ids.astype(np.float64)  # OpenCV has no int32 here, and float32 would join ids above 2**24
+    plane = ids.astype(np.float32 if most <= 1 << 24 else np.float64)  # OpenCV takes no int32 here
     highest = cv2.dilate(plane, window)
-    lowest = most - cv2.dilate(np.where(ids > 0, most - plane, 0.0), window)
+    lowest = most - cv2.dilate(np.where(ids > 0, most - plane, plane.dtype.type(0)), window)
     return (highest > 0) & (highest != lowest)

@@ -16,8 +16,8 @@ def suggested_task(dataset: Dataset) -> tuple[str, str]:
     """Return the name of a task, and the reason in one sentence.
 
     Objects are learnt where the annotation tells nothing else: ids, or a mask file for each object. Masks of classes
-    and outlines are learnt as classes, since an outline may as well mark a region. Each data set that tells objects can
-    be learnt by either task.
+    and outlines are learnt as classes, since an outline may as well mark a region. Each data set that tells objects and
+    has a background can be learnt by either task.
     """
     annotated = [record for record in dataset.records if record.annotation is not None]
     if annotated and all(map(_of_objects_alone, annotated)):
@@ -25,6 +25,8 @@ def suggested_task(dataset: Dataset) -> tuple[str, str]:
         return INSTANCE, f"each object has {how} of its own; `task` {SEMANTIC} learns the classes only"
     if not dataset.tells_objects:
         return SEMANTIC, "the masks tell the class of each pixel, and no objects"
+    if dataset.classes.background is None:
+        return SEMANTIC, "the classes hold no background, which a task of objects needs"
     if any(isinstance(record.annotation, Shapes) for record in annotated):
         why = "outlines may mark objects as well as regions"
     elif any(record.objects is not None for record in annotated):
