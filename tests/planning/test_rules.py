@@ -675,6 +675,12 @@ def test_predictions_are_mirrored_only_where_the_masks_are_alike() -> None:
         assert values(decided)["predict.flip"] is flip
 
 
+def test_the_flipped_image_is_predicted_smaller_where_there_is_one() -> None:
+    decided = rules_semantic.flip_scale(facts(fingerprint(flip_horizontal=1.0)), plan())
+    assert values(decided) == {"predict.flip_scale": 0.75}
+    assert rules_semantic.flip_scale(facts(fingerprint(flip_horizontal=0.5)), plan()) == []
+
+
 def test_spreads_of_sizes_use_the_median_and_the_ninetieth_percentile() -> None:
     mixed = fingerprint(heights=replace(flat(240), high=9000, p90=400), widths=replace(flat(320), high=9000, p90=500))
     assert values(rules_data.working_resolution(facts(mixed), plan()))["data.scale"] == 1.0

@@ -226,7 +226,7 @@ def tiles(facts: Facts, plan: Plan) -> list[Decision]:
     reason = f"90% of the images are at most {width:.0f} wide and {height:.0f} high at the working resolution"
     mirror = facts.fingerprint.flip_horizontal >= MIRRORED
     alike = f"masks and their left-right mirror images are {facts.fingerprint.flip_horizontal:.0%} alike"
-    gain = f"{alike}: averaging with the prediction for the flipped image is more accurate, and takes twice the time"
+    gain = f"{alike}: the average with the prediction for the flipped image is more accurate, in up to twice the time"
     return [
         Decision("predict.tile", tile, reason),
         Decision("predict.flip", mirror, gain if mirror else f"{alike}: their predictions should not be averaged"),

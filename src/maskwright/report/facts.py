@@ -50,6 +50,7 @@ LABELS = {
     "train.precision": "Precision",
     "predict.tile": "Prediction tile",
     "predict.flip": "Flip averaging in prediction",
+    "predict.flip_scale": "Scale of the flipped image",
     "split.val": "Validation share",
     "split.test": "Test share",
     "split.group_by": "Grouping",

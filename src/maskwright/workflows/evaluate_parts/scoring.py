@@ -139,7 +139,7 @@ def seconds_each(predictor: Predictor, dataset: Dataset, records: Sequence[Recor
     taken = 0.0
     typical = _of_average_size(records)
     started = time.monotonic()
-    for record, image, target in islice(_pairs(predictor, dataset, typical, ignore_fault), 2):
+    for record, image, target in islice(_read(predictor, dataset, typical, ignore_fault), 2):
         predictor.task.judge(dataset.classes, {}).update(record.id, predictor.blocks(image), target)
         taken = time.monotonic() - started
         if taken > enough:
@@ -258,10 +258,17 @@ def _pair_for(predictor: Predictor, dataset: Dataset, record: Record) -> tuple[N
 def _pairs(
     predictor: Predictor, dataset: Dataset, records: Sequence[Record], on_fault: OnFault
 ) -> Iterator[tuple[Record, NDArray[Any], Target]]:
-    """Decode the records, shuffled by a fixed seed, but for those that cannot be read or do not fit the model."""
+    """Decode the records, shuffled by a fixed seed; see `_read`."""
     ordered = sorted(records, key=lambda record: record.id)
-    for place in generator(0, "judge").permutation(len(ordered)):
-        record = ordered[place]
+    shuffled = [ordered[place] for place in generator(0, "judge").permutation(len(ordered))]
+    return _read(predictor, dataset, shuffled, on_fault)
+
+
+def _read(
+    predictor: Predictor, dataset: Dataset, records: Sequence[Record], on_fault: OnFault
+) -> Iterator[tuple[Record, NDArray[Any], Target]]:
+    """Decode the records in the order given, but for those that cannot be read or do not fit the model."""
+    for record in records:
         try:
             image, target = _pair_for(predictor, dataset, record)
         except MaskwrightError as error:
