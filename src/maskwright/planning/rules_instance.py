@@ -21,5 +21,5 @@ def label_stride(_facts: Facts, _plan: Plan) -> list[Decision]:
     return [Decision("loss.full_size", value=True, reason="gaps between objects are often one or two pixels wide")]
 
 
-FIRST = rules_semantic.FIRST
+FIRST = (rules_semantic.rare_classes, rules_semantic.loss)
 CROPPED = (class_weights, label_stride)
