@@ -1,7 +1,9 @@
 """Cellpose 3, from scratch: the settings of its command line for training without a pretrained model, images in grey.
 
-SGD at 0.2, batches of 8, and the diameter of its own model of nuclei, which each training image is scaled to. The
-number of epochs shapes its rates, and therefore follows from a few measured steps; the clock ends the last epoch.
+SGD at 0.2, batches of 8, and the diameter of its own model of nuclei, which each training image is scaled to. Its rates
+rise for 10 epochs and fall over the last 50 where there are more than 100. Few passes over the data fit into minutes on
+a processor, so an epoch here is as many images as make about 200 epochs, by a few measured steps; the clock ends the
+last.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ DIAMETER = 17.0
 BATCH = 8
 FEWEST = 5
 PROBE = 5
+EPOCHS = 200
 GREY = [0, 0]
 
 
@@ -47,19 +50,20 @@ def trained(job: Job) -> tuple[Predict, dict[str, Any]]:
         if job.left() <= 0:
             raise TimeIsUpError
 
-    def fit(net: torch.nn.Module, epochs: int, images_an_epoch: int | None = None) -> None:
+    def fit(net: torch.nn.Module, epochs: int, steps: int) -> None:
         train_seg(
             net, list(images), flows, channels=GREY, batch_size=BATCH, SGD=True, learning_rate=0.2, weight_decay=1e-5,
-            min_train_masks=FEWEST, n_epochs=epochs, nimg_per_epoch=images_an_epoch, save_path=job.folder,
+            min_train_masks=FEWEST, n_epochs=epochs, nimg_per_epoch=steps * BATCH, save_path=job.folder,
         )  # fmt: skip
 
     register_optimizer_step_post_hook(stepped)
-    fit(copy.deepcopy(model.net), 1, PROBE * BATCH)
-    epoch = (ends[-1] - ends[0]) / (PROBE - 1) * math.ceil(len(images) / BATCH)
+    fit(copy.deepcopy(model.net), 1, PROBE)
+    fitting = job.left() * (PROBE - 1) / (ends[-1] - ends[0])
+    an_epoch = max(1, round(fitting / EPOCHS))
+    epochs = math.ceil(1.05 * fitting / an_epoch)
     ends.clear()
-    epochs = math.ceil(1.1 * job.left() / epoch)
     with contextlib.suppress(TimeIsUpError):
-        fit(model.net, epochs)
+        fit(model.net, epochs, an_epoch)
     model.diam_labels = float(model.net.diam_labels)  # as when it is loaded from its file
     facts = {"seconds": job.gone(), "steps": len(ends), "epochs": epochs, "diameter": model.diam_labels}
     return lambda image: model.eval(image, channels=GREY)[0], facts
