@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskwright.core.channels import total
+from maskwright.core.channels import emits_objects, total
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
 from maskwright.core.records import ImageRef, Reading
@@ -25,6 +25,7 @@ from maskwright.data.readers import read_image
 from maskwright.inference.blend import Blend, Enlarge
 from maskwright.inference.engine import TorchEngine
 from maskwright.inference.maps import activated, blanked, flipped, rescaled
+from maskwright.inference.object_tiles import object_blocks
 from maskwright.inference.postprocess_tiles import postprocessed_blocks
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.models import bundle
@@ -220,6 +221,8 @@ class Predictor:
 
     def maps(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Return all activated maps, float32 (C, H, W); class probabilities add up to 1."""
+        if emits_objects(self.card.channels):
+            raise MaskwrightError(f"{self.card.model.name} emits objects and has no maps: use `result`")
         whole: NDArray[np.float32] | None = None
         for block in self.blocks(image):
             part = block.maps.cpu().numpy()
@@ -248,6 +251,9 @@ class Predictor:
     def _blocks(self, image: NDArray[Any]) -> Iterator[Block]:
         """Yield what the network says, with the card's decoding applied."""
         source = PreparedImage(image, self.card.data)
+        if emits_objects(self.card.channels):
+            yield from object_blocks(source, self.engine, self.card.predict)
+            return
         tile, overlap = self.card.predict.tile_size, self.card.predict.overlap
         rows, columns = (cover(side, length, overlap) for side, length in zip(source.working, tile, strict=True))
         blend, enlarge = Blend(rows, columns), Enlarge(source.working, source.size)

@@ -68,6 +68,8 @@ def create(
     _check_numbers(count, in_channels, dropout)
     aux_levels = options.pop("aux_levels", None)
     settings = _checked_options(name, backbone, options)
+    if aux_levels is not None and entry.objects:
+        raise MaskwrightError(f"{name} emits objects, and auxiliary heads label pixels: leave model.aux_levels out")
     if aux_levels is not None:
         _check_own_heads(name, backbone, settings)
     path = _starting_weights(backbone, pretrained, weights)

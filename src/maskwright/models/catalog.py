@@ -32,6 +32,7 @@ from maskwright.models.decoders import (
     unetplusplus,
     upernet,
 )
+from maskwright.models.objects import maskrcnn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,6 +54,7 @@ class ModelEntry:
         backbone_options: defaults that this architecture sets on any backbone that has these options.
         own: defaults that it sets on its default backbone only, such as widths and depths.
         slim: options that make it light enough for short trainings, on its default backbone.
+        tasks: that it serves; None for all, since maps serve every task.
     """
 
     builder: Callable[..., Segmenter]
@@ -64,6 +66,12 @@ class ModelEntry:
     backbone_options: Mapping[str, Any] = field(default_factory=dict)
     own: Mapping[str, Any] = field(default_factory=dict)
     slim: Mapping[str, Any] = field(default_factory=dict)
+    tasks: tuple[str, ...] | None = None
+
+    @property
+    def objects(self) -> bool:
+        """Whether it emits objects (`models.objects`) instead of maps."""
+        return self.tasks is not None
 
 
 MODELS: dict[str, ModelEntry] = {
@@ -250,6 +258,20 @@ MODELS: dict[str, ModelEntry] = {
     ),
 }
 
+OBJECT_MODELS: dict[str, ModelEntry] = {
+    "maskrcnn": ModelEntry(
+        maskrcnn.build,
+        "He et al., Mask R-CNN",
+        2017,
+        "https://arxiv.org/abs/1703.06870",
+        "compact",
+        "boxes, each with a class and a mask: objects that overlap, few to hundreds an image",
+        slim={"width": 64, "hidden": 256, "proposals": 300},
+        tasks=("instance",),
+    ),
+}
+"""Architectures that emit objects, each for the tasks that it names."""
+
 IMPORTED: dict[str, ModelEntry] = {
     "dpt": ModelEntry(
         dpt.build,
@@ -275,9 +297,9 @@ def find_model(name: str) -> ModelEntry:
     """Look up an architecture, including those that come only with imported weights.
 
     Raises:
-        MaskwrightError: neither table has the name.
+        MaskwrightError: no table has the name.
     """
-    entry = MODELS.get(name) or IMPORTED.get(name)
+    entry = MODELS.get(name) or OBJECT_MODELS.get(name) or IMPORTED.get(name)
     if entry is None:
-        raise unknown_name("model", name, MODELS)
+        raise unknown_name("model", name, {**MODELS, **OBJECT_MODELS})
     return entry

@@ -79,3 +79,43 @@ def resized(objects: Instances, size: tuple[int, int]) -> Instances:
             top, left, mask = part
             found.append(replace(entry, top=int(rows[0]) + top, left=int(columns[0]) + left, mask=mask))
     return Instances(size, tuple(found))
+
+
+def without(objects: Instances, gone: NDArray[np.bool_]) -> Instances:
+    """Cut pixels (H, W) out of all objects; an object that loses all of its own is gone."""
+    found = []
+    for entry in objects.objects:
+        part = cropped(entry.mask & ~gone[entry.rows, entry.columns])
+        if part is not None:
+            top, left, mask = part
+            found.append(replace(entry, top=entry.top + top, left=entry.left + left, mask=mask))
+    return Instances(objects.size, tuple(found))
+
+
+def union(first: Instance, second: Instance) -> Instance:
+    """Return `first` with the pixels of `second` too."""
+    top, left = min(first.top, second.top), min(first.left, second.left)
+    bottom, right = max(first.rows.stop, second.rows.stop), max(first.columns.stop, second.columns.stop)
+    mask = np.zeros((bottom - top, right - left), bool)
+    for entry in (first, second):
+        height, width = entry.mask.shape
+        mask[entry.top - top :, entry.left - left :][:height, :width] |= entry.mask
+    return replace(first, top=top, left=left, mask=mask)
+
+
+def overlap(first: Instance, second: Instance, rows: slice, columns: slice) -> float:
+    """Return the IoU of two objects inside a window; 0 where neither has a pixel in it."""
+    top, bottom = max(min(first.top, second.top), rows.start), min(max(first.rows.stop, second.rows.stop), rows.stop)
+    left = max(min(first.left, second.left), columns.start)
+    right = min(max(first.columns.stop, second.columns.stop), columns.stop)
+    if top >= bottom or left >= right:
+        return 0.0
+    masks = np.zeros((2, bottom - top, right - left), bool)
+    for place, entry in zip(masks, (first, second), strict=True):
+        high, low = max(entry.top, top), min(entry.rows.stop, bottom)
+        start, stop = max(entry.left, left), min(entry.columns.stop, right)
+        if high < low and start < stop:
+            part = entry.mask[high - entry.top : low - entry.top, start - entry.left : stop - entry.left]
+            place[high - top : low - top, start - left : stop - left] = part
+    either = int(masks.any(axis=0).sum())
+    return int(masks.all(axis=0).sum()) / either if either else 0.0

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.channels import Channels
     from maskwright.core.classes import Classes
+    from maskwright.core.instances import Instances
     from maskwright.core.pixel_size import PixelSize
     from maskwright.core.plan import Plan
     from maskwright.core.records import Dataset, Record
@@ -36,12 +37,16 @@ class Block:
 
     Attributes:
         rows, columns: its position, in pixels of the image.
-        maps: float32 (C, rows, columns), all channel groups, activated; NaN where the image has no data.
+        maps: float32 (C, rows, columns), all channel groups, activated; NaN where the image has no data. C is 0 where the
+            network emits objects.
+        objects: those that the network sees in the block, at their places in the image. Blocks then overlap, and an
+            object that the edge of a block cuts is in several.
     """
 
     rows: slice
     columns: slice
     maps: Tensor
+    objects: Instances | None = None
 
 
 class Seen(NamedTuple):

@@ -8,6 +8,7 @@ seeds, so the maps of tiles are blended as those of any task, and objects are fo
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from maskwright import losses
@@ -21,7 +22,7 @@ from maskwright.metrics.object_metrics import OBJECT_METRICS
 from maskwright.ops import draw_objects
 from maskwright.ops.instance_maps import to_map
 from maskwright.ops.separation import Separation
-from maskwright.tasks import instance_decode, instance_files, instance_pictures
+from maskwright.tasks import instance_decode, instance_files, instance_merge, instance_pictures
 from maskwright.tasks.base import Task
 from maskwright.tasks.instance_fit import fit_separation
 from maskwright.tasks.instance_judge import InstanceJudge
@@ -88,7 +89,12 @@ class InstanceSegmentation(Task):
         *,
         confidence: bool = False,
     ) -> Instances:
-        """Separate the objects."""
+        """Separate the objects in maps, or merge those of a network that emits objects."""
+        first, blocks = _peeked(blocks)
+        if first is not None and first.objects is not None:
+            least = decoding.get("score", instance_merge.SCORE)
+            assert isinstance(least, float)
+            return instance_merge.merged(blocks, size, rows_of(classes), least)
         return instance_decode.decode(blocks, size, background_of(classes), separation(decoding))
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
@@ -135,6 +141,19 @@ def background_of(classes: Classes) -> int:
             "name background"
         )
     return classes.background
+
+
+def rows_of(classes: Classes) -> tuple[int, ...]:
+    """Return the class index of each row of a network that emits objects: the background, then the others in order."""
+    background = background_of(classes)
+    return (background, *(index for index in range(len(classes)) if index != background))
+
+
+def _peeked(blocks: Iterable[Block]) -> tuple[Block | None, Iterable[Block]]:
+    """Return the first block, and all of them."""
+    rest = iter(blocks)
+    first = next(rest, None)
+    return first, () if first is None else chain((first,), rest)
 
 
 def separation(decoding: Decoding) -> Separation:
