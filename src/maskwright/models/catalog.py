@@ -266,7 +266,7 @@ OBJECT_MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1703.06870",
         "compact",
         "boxes, each with a class and a mask: objects that overlap, few to hundreds an image",
-        slim={"width": 64, "hidden": 256, "proposals": 300},
+        slim={"width": 32},
         tasks=("instance",),
     ),
 }

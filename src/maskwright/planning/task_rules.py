@@ -23,16 +23,18 @@ class TaskRules:
 
     Attributes:
         first: rules that need only the facts and the user's values.
+        sized: rules about crop and batch, after those of all tasks.
         cropped: rules that apply after the crop is decided.
     """
 
     first: Rules = ()
+    sized: Rules = ()
     cropped: Rules = ()
 
 
 RULES: dict[str, TaskRules] = {
-    "semantic": TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED),
-    "instance": TaskRules(rules_instance.FIRST, rules_instance.CROPPED),
+    "semantic": TaskRules(rules_semantic.FIRST, cropped=rules_semantic.CROPPED),
+    "instance": TaskRules(rules_instance.FIRST, rules_instance.SIZED, rules_instance.CROPPED),
 }
 
 

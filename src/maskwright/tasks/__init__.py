@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from maskwright.core.channels import object_channels
 from maskwright.core.errors import unknown_name
+from maskwright.models.catalog import find_model
 from maskwright.tasks import instance, semantic
 from maskwright.tasks.base import Adjustments, Block, Judge, Legend, Painted, Panel, Task, Writer
 
-__all__ = ["TASKS", "Adjustments", "Block", "Judge", "Legend", "Painted", "Panel", "Task", "Writer", "find_task"]
+if TYPE_CHECKING:
+    from maskwright.core.channels import Channels
+    from maskwright.core.classes import Classes
+    from maskwright.core.plan import Plan
+
+__all__ = [
+    "TASKS",
+    "Adjustments",
+    "Block",
+    "Judge",
+    "Legend",
+    "Painted",
+    "Panel",
+    "Task",
+    "Writer",
+    "emitted",
+    "find_task",
+]
 
 TASKS: dict[str, Task] = {
     "semantic": semantic.Semantic(),
@@ -23,3 +44,9 @@ def find_task(name: str) -> Task:
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
     return TASKS[name]
+
+
+def emitted(plan: Plan, classes: Classes) -> tuple[Channels, ...]:
+    """Return the channel groups of the planned network: those of the task, unless it emits objects."""
+    entry = find_model(plan.model.name)
+    return object_channels(len(classes)) if entry.objects else find_task(plan.task).channels(classes)

@@ -37,7 +37,7 @@ class Block:
 
     Attributes:
         rows, columns: its position, in pixels of the image.
-        maps: float32 (C, rows, columns), all channel groups, activated; NaN where the image has no data. C is 0 where the
+        maps: float32 (C, rows, columns), all channel groups, activated; NaN where the image has no data. C is 0 if the
             network emits objects.
         objects: those that the network sees in the block, at their places in the image. Blocks then overlap, and an
             object that the edge of a block cuts is in several.

@@ -11,6 +11,8 @@ from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from maskwright import losses
 from maskwright.core.channels import CLASS_GROUP, Channels, class_channels
 from maskwright.core.classes import IGNORE
@@ -19,34 +21,35 @@ from maskwright.core.instances import Instances
 from maskwright.core.targets import Target
 from maskwright.data.labels import read_label, read_objects
 from maskwright.metrics.object_metrics import OBJECT_METRICS
+from maskwright.models.catalog import find_model
 from maskwright.ops import draw_objects
 from maskwright.ops.instance_maps import to_map
 from maskwright.ops.separation import Separation
 from maskwright.tasks import instance_decode, instance_files, instance_merge, instance_pictures
-from maskwright.tasks.base import Task
-from maskwright.tasks.instance_fit import fit_separation
+from maskwright.tasks.base import Adjustments, Task
+from maskwright.tasks.instance_fit import fit_score, fit_separation
 from maskwright.tasks.instance_judge import InstanceJudge
 from maskwright.tasks.instance_loss import BORDER_GROUP, DEPTH_GROUP, InstanceLoss
+from maskwright.tasks.instance_regions import ID_GROUP, RegionLoss
 from maskwright.tasks.instance_target import object_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import nn
 
     from maskwright.core.classes import Classes
     from maskwright.core.plan import Plan
     from maskwright.core.records import Dataset, Record
-    from maskwright.tasks.base import Adjustments, Block, Decoding, Legend, Painted, Seen, Writer
+    from maskwright.tasks.base import Block, Decoding, Legend, Painted, Seen, Writer
 
 
 class InstanceSegmentation(Task):
     """The task `instance`; see `tasks.base.Task` for what each method does."""
 
     planned_loss = True
-    planes = 2
+    planes = 3
     annotation: Literal["labels", "values"] = "labels"
     headline = OBJECT_METRICS[0]
     writers: Mapping[str, Writer] = instance_files.WRITERS
@@ -69,15 +72,20 @@ class InstanceSegmentation(Task):
         labels = read_label(dataset, record, size)
         objects = Instances(size, tuple(read_objects(dataset, record, size)))
         ids = to_map(Instances(size, objects.objects[::-1]))  # of several objects at a pixel, the last is on top
-        return Target(labels, object_values(ids, labels == IGNORE), objects)
+        unknown = labels == IGNORE
+        numbers = np.where(unknown, np.float32(np.nan), ids.astype(np.float32))
+        return Target(labels, np.concatenate([object_values(ids, unknown), numbers[None]]), objects)
 
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
-        """Return labels, depth and borders."""
+        """Return labels, depth, borders, and the ids of the objects for networks that emit objects."""
         assert target.values is not None
-        return {CLASS_GROUP: target.labels, DEPTH_GROUP: target.values[:1], BORDER_GROUP: target.values[1:]}
+        depth, border, ids = target.values[:, None]
+        return {CLASS_GROUP: target.labels, DEPTH_GROUP: depth, BORDER_GROUP: border, ID_GROUP: ids}
 
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
-        """Return the planned loss of the classes with those of depth and borders."""
+        """Return the planned loss of the classes with those of depth and borders, or the loss of objects."""
+        if find_model(plan.model.name).objects:
+            return RegionLoss(rows_of(classes))
         return InstanceLoss(losses.weighted_sum(plan.loss, self.channels(classes)[0]))
 
     def decode(
@@ -98,7 +106,16 @@ class InstanceSegmentation(Task):
         return instance_decode.decode(blocks, size, background_of(classes), separation(decoding))
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
-        """Fit the thresholds that separate objects."""
+        """Fit the thresholds that separate objects, or the least score of a network that emits objects."""
+        entry = next(seen, None)
+        if entry is None:
+            return Adjustments()
+        first, blocks = _peeked(entry.blocks)
+        seen = chain((entry._replace(blocks=blocks),), seen)
+        if first is not None and first.objects is not None:
+            order = rows_of(classes)
+            found = ((instance_merge.merged(one.blocks, one.target.size, order, 0.0), one.target) for one in seen)
+            return fit_score(found, deadline)
         return fit_separation(seen, background_of(classes), deadline)
 
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> InstanceJudge:

@@ -8,21 +8,24 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from maskwright.core.instances import Instances
+from maskwright.core.text import plural
 from maskwright.metrics.matching import THRESHOLDS, match_counts
 from maskwright.ops.instance_maps import from_map
 from maskwright.ops.separation import Separation, separated
 from maskwright.tasks.base import Adjustments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from maskwright.core.instances import Instances
+    from maskwright.core.targets import Target
     from maskwright.tasks.base import Seen
 
 MOST_PIXELS = 1 << 21
 """Pixels of the validation images that are used: each of some 30 settings separates the objects in all of them."""
+SCORES = tuple(round(0.05 * step, 2) for step in range(1, 20))
 VALUES: dict[str, tuple[float, ...]] = {
     "seed": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
     "foreground": (0.3, 0.4, 0.5, 0.6, 0.7),
@@ -65,6 +68,35 @@ def fit_separation(seen: Iterator[Seen], background: int, deadline: float | None
     return Adjustments({key: float(value) for key, value in asdict(best).items()}, (note,))
 
 
+def fit_score(found: Iterable[tuple[Instances, Target]], deadline: float | None) -> Adjustments:
+    """Choose the least score of an object, by the F1 score averaged over IoU 0.5 to 0.9.
+
+    Args:
+        found: all objects of each image, whatever their score, with its truth.
+        deadline: in seconds of `time.monotonic()`.
+    """
+    counts, objects, images = np.zeros((len(SCORES), len(THRESHOLDS), 3)), 0, 0
+    for result, target in found:
+        assert target.instances is not None
+        objects, images = objects + len(target.instances), images + 1
+        for place, least in enumerate(SCORES):
+            kept = tuple(entry for entry in result.objects if entry.score >= least)
+            counts[place] += match_counts(target.instances, Instances(result.size, kept), THRESHOLDS)
+        if deadline is not None and time.monotonic() > deadline:
+            break
+    scores = _mean_f1(counts)
+    if not objects or not scores.max():
+        return Adjustments()
+    # In the middle of the scores that do best, where a little more or less changes nothing.
+    best = np.flatnonzero(scores == scores.max())
+    least = SCORES[int(best[len(best) // 2])]
+    note = (
+        f"least score of an object fitted on {plural(images, 'validation image')}: {least:g} "
+        f"(F1 over IoU 0.5 to 0.9: {scores.max():.3f})"
+    )
+    return Adjustments({"score": least}, (note,))
+
+
 def _kept(seen: Iterator[Seen], background: int) -> list[_Image]:
     """Take images until there are enough pixels; float16, since thresholds are coarse."""
     images, room = [], MOST_PIXELS
@@ -91,5 +123,10 @@ def _score(images: list[_Image], how: Separation) -> float:
         ids = separated(foreground, depth, border, how)
         found = from_map(ids, [1] * int(ids.max(initial=0)))
         counts += match_counts(image.truth, found, THRESHOLDS)
-    hits, extra, missed = counts.T
-    return float(np.mean(2 * hits / np.maximum(2 * hits + extra + missed, 1)))
+    return float(_mean_f1(counts))
+
+
+def _mean_f1(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean F1 (...) over thresholds of counts (..., thresholds, 3): hits, extra, missed."""
+    hits, extra, missed = np.moveaxis(counts, -1, 0)
+    return np.asarray((2 * hits / np.maximum(2 * hits + extra + missed, 1)).mean(axis=-1))

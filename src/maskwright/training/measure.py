@@ -14,7 +14,7 @@ from maskwright.core.allocator import keep_freed_memory
 from maskwright.core.targets import Target
 from maskwright.models import lora
 from maskwright.planning.cost import StepCost
-from maskwright.tasks import find_task
+from maskwright.tasks import emitted, find_task
 from maskwright.training.ema import EMA
 from maskwright.training.processes import alone
 from maskwright.training.step import TrainingStep
@@ -75,7 +75,7 @@ class _Bench:
     def __init__(self, plan: Plan, classes: Classes, device: torch.device) -> None:
         task = find_task(plan.task)
         fabric = alone(device, plan.train.precision)
-        segmenter = models.create_from_plan(plan.model.plain(), task.channels(classes), plan.data.channels)
+        segmenter = models.create_from_plan(plan.model.plain(), emitted(plan, classes), plan.data.channels)
         lora.adapt(segmenter, plan.lora)
         self.ema = EMA(segmenter, plan.optim.ema)
         self.step = TrainingStep(segmenter, plan, task.loss(plan, classes).to(device), fabric)

@@ -19,7 +19,7 @@ from maskwright.planning import planner
 from maskwright.planning.facts import Facts
 from maskwright.planning.machine import Machine, probe
 from maskwright.postprocess import POSTPROCESSORS, check_channels
-from maskwright.tasks import find_task
+from maskwright.tasks import emitted, find_task
 from maskwright.training.measure import step_cost
 from maskwright.workflows.plan_parts import warm_start
 from maskwright.workflows.plan_parts.pretrained import find_pretrained
@@ -86,7 +86,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     check_unused_settings(plan, request)
     for name in POSTPROCESSORS:
         if getattr(plan.postprocess, name) is not None:
-            check_channels(name, task.channels(dataset.classes))
+            check_channels(name, emitted(plan, dataset.classes))
     warm_start.check(plan)
     return PlanResult(plan, found, divided, seen, machine)
 

@@ -29,7 +29,7 @@ NETWORKS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "maskrcnn_resnet50_fpn": ("MaskRCNN_ResNet50_FPN_Weights", {}),
     "maskrcnn_resnet50_fpn_v2": (
         "MaskRCNN_ResNet50_FPN_V2_Weights",
-        {"convolutions": [2, 4, 4], "norm": True},
+        {"version": 2},
     ),
 }
 """Name -> its table of weights in torchvision, and the options of our network."""

@@ -5,23 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
-from torch import Tensor
-
 from maskwright.models.segmenter import Segmenter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Choose = Callable[[Tensor, list[Tensor]], "Chosen"]
-    """Chooses which boxes the heads are trained on: (anchors (A, 4), proposals (n, 4) of each image) to boxes. The
-    truth stays on the caller's side: the network sees boxes only."""
+    from torch import Tensor
 
-
-class Chosen(NamedTuple):
-    """Boxes (n, 4) for each image: those to classify, and those to draw masks in."""
-
-    boxes: list[Tensor]
-    drawn: list[Tensor]
+    Choose = Callable[[Tensor, list[Tensor]], tuple[list[Tensor], list[Tensor]]]
+    """Chooses which boxes the heads are trained on: (anchors (A, 4), proposals (n, 4) of each image) to boxes (n, 4) of
+    each image to classify, and those to draw masks in. The truth stays on the caller's side: the network sees boxes."""
 
 
 class Regions(NamedTuple):
@@ -29,7 +22,7 @@ class Regions(NamedTuple):
 
     Attributes:
         objectness: (N, A), logit that an anchor holds an object.
-        shifts: (N, A, 4), from each anchor to its object, as `ops.boxes` of torchvision encode it.
+        shifts: (N, A, 4), from each anchor to its object, as `losses.region_sampling.encoded` writes it.
         classes: (R, K), logits of the chosen boxes of all images, in order.
         corrections: (R, K, 4), from each chosen box to the object of each class.
         masks: (P, K, M, M), logits of the boxes to draw in.
@@ -59,7 +52,7 @@ class Found(NamedTuple):
 
 
 class ObjectNetwork(Segmenter):
-    """Base class: image to objects. Row 0 of its classes stands for "no object", the others for the classes in order."""
+    """Base class: image to objects. Row 0 of its classes stands for "no object", the others for classes in order."""
 
     @abstractmethod
     def forward(  # type: ignore[override]  # objects, not maps: whoever calls it knows from `groups`

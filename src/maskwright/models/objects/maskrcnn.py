@@ -10,7 +10,7 @@ Expected: 37.1 mask AP on COCO with a ResNet-101 (their table 1); torchvision's 
 41.8.
 
 The layers are torchvision's, and weights of its `maskrcnn_resnet50_fpn` and `maskrcnn_resnet50_fpn_v2` can be imported.
-Where we differ: the loss is in `losses.regions`, and the boxes to train on are chosen there too; the anchors are
+Where we differ: the loss is in `losses.regions`, and `losses.region_sampling` chooses boxes to train on; anchors are
 `anchor` strides large, so that one number adapts them to small objects; coordinates are float32 even if the rest is
 computed in bfloat16.
 """
@@ -41,15 +41,20 @@ from maskwright.models.objects.base import Found, ObjectNetwork, Regions
 from maskwright.models.segmenter import Decoder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping
 
     from maskwright.models.backbones.base import Backbone
     from maskwright.models.objects.base import Choose
 
 FINEST = 4
 BOX_POINTS, MASK_POINTS = 7, 14
-OVERLAP = 0.7
-"""Proposals that overlap a better one by more than this are dropped."""
+RATIOS = (0.5, 1.0, 2.0)
+"""Height divided by width of the anchors."""
+PROPOSALS = 1000
+"""Most boxes that are classified in prediction; twice as many are chosen from in training."""
+OVERLAP, SAME = 0.7, 0.5
+"""Overlap (IoU) with a better box from which a proposal, and an object of the same class, is dropped."""
+LEAST_SCORE = 0.05
 TYPICAL_BOXES, TYPICAL_MASKS = 1000, 100
 """Boxes and masks of the image whose cost is counted: the largest numbers in the paper."""
 
@@ -176,9 +181,9 @@ class MaskRCNN(ObjectNetwork):
             proposals = self.head.proposals(anchors, objectness, shifts, counts, size)
             if choose is None:
                 return self.head.found(levels, proposals, size, padded)
-            chosen = choose(anchors, proposals)
-            logits, corrections = self.head.classified(levels, chosen.boxes, padded)
-            masks = self.head.drawn(levels, chosen.drawn, padded)
+            boxes, inner = choose(anchors, proposals)
+            logits, corrections = self.head.classified(levels, boxes, padded)
+            masks = self.head.drawn(levels, inner, padded)
         return Regions(objectness, shifts, logits, corrections.view(len(logits), -1, 4), masks)
 
     def typical(self, x: Tensor) -> None:
@@ -200,15 +205,9 @@ def build(
     dropout: float = 0.0,
     *,
     width: int = 256,
-    hidden: int = 1024,
-    convolutions: Sequence[int] = (1, 0, 4),
-    norm: bool = False,
+    version: int = 1,
     anchor: float = 8.0,
-    ratios: Sequence[float] = (0.5, 1.0, 2.0),
-    proposals: int = 1000,
     most: int = 100,
-    least_score: float = 0.05,
-    suppression: float = 0.5,
 ) -> MaskRCNN:
     """Compose Mask R-CNN.
 
@@ -216,79 +215,64 @@ def build(
         backbone: image to pyramid.
         classes: K, among them the background.
         dropout: must be 0, as the heads have none.
-        width: channels of the pyramid and of the convolutions behind it.
-        hidden: units of the layers that classify a box.
-        convolutions: 3x3 convolutions before the objectness, the classes of boxes and the masks; without any before
-            the classes, two linear layers classify a box, otherwise one.
-        norm: batch normalisation in the pyramid and in the heads.
+        width: channels of the pyramid and of the convolutions behind it; the layers that classify a box have four times
+            as many units.
+        version: 1 for the heads of the paper; 2 for those of torchvision's second version, with more convolutions, all
+            batch normalised.
         anchor: side of the anchors, as a multiple of the stride of their level.
-        ratios: height divided by width of the anchors.
-        proposals: most boxes that are classified in prediction; twice as many are chosen from in training.
         most: most objects in an image, or in a tile of a large one.
-        least_score: of an object, 0..1.
-        suppression: overlap (IoU) with a better object of its class above which an object is dropped.
 
     Raises:
         MaskwrightError: an invalid option.
     """
-    _check(classes, dropout, width, hidden, proposals, most)
-    if len(convolutions) != 3 or min(convolutions) < 0 or convolutions[0] < 1 or convolutions[2] < 1:
-        raise MaskwrightError(
-            f"maskrcnn: convolutions is {list(convolutions)}, and it must be three numbers: 1 or more, 0 or more, 1 or "
-            "more"
-        )
-    if anchor <= 0 or not ratios or min(ratios) <= 0:
-        raise MaskwrightError(f"maskrcnn: anchor {anchor:g} and every one of the ratios {list(ratios)} must be above 0")
-    decoder = Pyramid(backbone, width, norm=norm)
-    strides = [*decoder.strides, 2 * decoder.strides[-1]]
-    generator = AnchorGenerator(
-        tuple((round(anchor * stride),) for stride in strides), (tuple(map(float, ratios)),) * len(strides)
-    )
-    rpn = RegionProposalNetwork(
-        generator,
-        RPNHead(width, len(ratios), conv_depth=convolutions[0]),
-        fg_iou_thresh=0.7,
-        bg_iou_thresh=0.3,
-        batch_size_per_image=256,
-        positive_fraction=0.5,
-        pre_nms_top_n={"training": 2 * proposals, "testing": proposals},
-        post_nms_top_n={"training": 2 * proposals, "testing": proposals},
-        nms_thresh=OVERLAP,
-    )
-    layer = nn.BatchNorm2d if norm else None
-    names = [str(place) for place in range(len(decoder.strides))]
-    box_head = (
-        FastRCNNConvFCHead((width, BOX_POINTS, BOX_POINTS), [width] * convolutions[1], [hidden], norm_layer=layer)
-        if convolutions[1]
-        else TwoMLPHead(width * BOX_POINTS**2, hidden)
-    )
-    regions = RoIHeads(
-        MultiScaleRoIAlign(names, BOX_POINTS, sampling_ratio=2),
-        box_head,
-        FastRCNNPredictor(hidden, classes),
-        fg_iou_thresh=0.5,
-        bg_iou_thresh=0.5,
-        batch_size_per_image=512,
-        positive_fraction=0.25,
-        bbox_reg_weights=None,
-        score_thresh=least_score,
-        nms_thresh=suppression,
-        detections_per_img=most,
-        mask_roi_pool=MultiScaleRoIAlign(names, MASK_POINTS, sampling_ratio=2),
-        mask_head=MaskRCNNHeads(width, [width] * convolutions[2], 1, norm_layer=layer),
-        mask_predictor=MaskRCNNPredictor(width, width, classes),
-    )
-    network = MaskRCNN(backbone, decoder, Heads(rpn, regions), classes)
+    _check(classes, dropout, {"width": width, "most": most}, version, anchor)
+    decoder = Pyramid(backbone, width, norm=version == 2)
+    heads = Heads(_proposing(decoder, version, anchor), _regions(decoder, classes, version, most))
+    network = MaskRCNN(backbone, decoder, heads, classes)
     convert_batch_norm(network)
     return network
 
 
-def _check(classes: int, dropout: float, width: int, hidden: int, proposals: int, most: int) -> None:
+def _proposing(decoder: Pyramid, version: int, anchor: float) -> RegionProposalNetwork:
+    """Build what proposes boxes; its thresholds for training are not used, see `losses.region_sampling`."""
+    strides = [*decoder.strides, 2 * decoder.strides[-1]]
+    anchors = AnchorGenerator(tuple((round(anchor * stride),) for stride in strides), (RATIOS,) * len(strides))
+    counts = {"training": 2 * PROPOSALS, "testing": PROPOSALS}
+    head = RPNHead(decoder.channels, len(RATIOS), conv_depth=version)
+    return RegionProposalNetwork(anchors, head, 0.7, 0.3, 256, 0.5, counts, counts, OVERLAP)
+
+
+def _regions(decoder: Pyramid, classes: int, version: int, most: int) -> RoIHeads:
+    """Build what classifies boxes and draws masks; the same holds for its thresholds for training."""
+    width, hidden = decoder.channels, 4 * decoder.channels
+    names = [str(place) for place in range(len(decoder.strides))]
+    layer: Callable[..., nn.Module] | None = None
+    box_head: nn.Module = TwoMLPHead(width * BOX_POINTS**2, hidden)
+    if version == 2:
+        layer = nn.BatchNorm2d
+        box_head = FastRCNNConvFCHead((width, BOX_POINTS, BOX_POINTS), [width] * 4, [hidden], norm_layer=layer)
+    return RoIHeads(
+        MultiScaleRoIAlign(names, BOX_POINTS, sampling_ratio=2),
+        box_head,
+        FastRCNNPredictor(hidden, classes),
+        *(0.5, 0.5, 512, 0.25, None),
+        score_thresh=LEAST_SCORE,
+        nms_thresh=SAME,
+        detections_per_img=most,
+        mask_roi_pool=MultiScaleRoIAlign(names, MASK_POINTS, sampling_ratio=2),
+        mask_head=MaskRCNNHeads(width, [width] * 4, 1, norm_layer=layer),
+        mask_predictor=MaskRCNNPredictor(width, width, classes),
+    )
+
+
+def _check(classes: int, dropout: float, counts: Mapping[str, int], version: int, anchor: float) -> None:
     """Refuse numbers that no network can have."""
     if classes < 2:
         raise MaskwrightError(f"maskrcnn: classes is {classes}, and it must be 2 or more: one is the background")
     if dropout:
         raise MaskwrightError(f"maskrcnn: model.dropout is {dropout:g}, and its heads have none: leave it out")
-    for name, value in (("width", width), ("hidden", hidden), ("proposals", proposals), ("most", most)):
-        if value < 1:
-            raise MaskwrightError(f"maskrcnn: {name} is {value}, and it must be 1 or more")
+    if version not in {1, 2} or not anchor > 0 or min(counts.values()) < 1:
+        given = ", ".join(f"{name} {value}" for name, value in counts.items())
+        raise MaskwrightError(
+            f"maskrcnn: version {version} must be 1 or 2, anchor {anchor:g} above 0, and {given} 1 or more"
+        )

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from maskwright.models.bundle import Card, CardClasses
-from maskwright.tasks import find_task
+from maskwright.tasks import emitted, find_task
 from maskwright.workflows.runs import run_folder
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class TrainingRun:
     @property
     def groups(self) -> tuple[Channels, ...]:
         """The channel groups that the network emits."""
-        return self.task.channels(self.material.dataset.classes)
+        return emitted(self.plan, self.material.dataset.classes)
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
