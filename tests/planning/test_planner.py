@@ -196,12 +196,12 @@ def test_no_rule_is_applied_twice_in_a_row() -> None:
 def test_every_task_has_rules() -> None:
     assert task_rules.RULES.keys() == TASKS.keys()
     own = task_rules.rules_of("semantic")
-    assert own == task_rules.TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED)
+    assert own == task_rules.TaskRules(rules_semantic.FIRST, cropped=rules_semantic.CROPPED)
     assert not set(own.first) & set(own.cropped)
 
 
 def test_a_task_without_rules_is_refused() -> None:
-    words = r"^unknown task with planning rules 'semantics': did you mean 'semantic'\? Available: semantic$"
+    words = r"^unknown task with planning rules 'semantics': did you mean 'semantic'\? Available: instance, semantic$"
     with pytest.raises(MaskwrightError, match=words):
         task_rules.rules_of("semantics")
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST_PIXELS = 1 << 21
 """Pixels of the validation images that are used: each of some 30 settings separates the objects in all of them."""
-SCORES = tuple(round(0.05 * step, 2) for step in range(1, 20))
+SCORES = (*(round(0.05 * step, 2) for step in range(1, 20)), 0.97, 0.98, 0.99, 0.995)
 VALUES: dict[str, tuple[float, ...]] = {
     "seed": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
     "foreground": (0.3, 0.4, 0.5, 0.6, 0.7),

@@ -169,7 +169,9 @@ class MaskRCNN(ObjectNetwork):
         super().__init__(backbone, decoder, head, classes)
         self.groups = object_channels(classes)
 
-    def forward(self, x: Tensor, *, choose: Choose | None = None) -> list[Found] | Regions:
+    def forward(  # type: ignore[override]  # see `ObjectNetwork`
+        self, x: Tensor, *, choose: Choose | None = None
+    ) -> list[Found] | Regions:
         """Find objects; see `ObjectNetwork`."""
         self._check(x)
         size, x = height_width(x), self._padded(x)
@@ -239,7 +241,7 @@ def _proposing(decoder: Pyramid, version: int, anchor: float) -> RegionProposalN
     anchors = AnchorGenerator(tuple((round(anchor * stride),) for stride in strides), (RATIOS,) * len(strides))
     counts = {"training": 2 * PROPOSALS, "testing": PROPOSALS}
     head = RPNHead(decoder.channels, len(RATIOS), conv_depth=version)
-    return RegionProposalNetwork(anchors, head, 0.7, 0.3, 256, 0.5, counts, counts, OVERLAP)
+    return RegionProposalNetwork(anchors, head, 0.7, 0.3, 256, 0.5, counts, dict(counts), OVERLAP)
 
 
 def _regions(decoder: Pyramid, classes: int, version: int, most: int) -> RoIHeads:
