@@ -28,7 +28,13 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 SETS = ("camvid", "cracks", "nuclei", "demo")
-FIXED = ("model.pretrained=false", "train.validations=4", "train.validation_images=16", "train.threads=1")
+FIXED = (
+    "task=semantic",
+    "model.pretrained=false",
+    "train.validations=4",
+    "train.validation_images=16",
+    "train.threads=1",
+)
 CLOCK = {"seconds", "training_seconds"}
 
 

@@ -72,7 +72,7 @@ def make_fingerprint(**changes: Any) -> Fingerprint:
         "splits": {"train": 2, "val": 1, "test": 0},
         "heights": Spread(360, 360, 360, 360, 360),
         "widths": Spread(480, 480, 480, 480, 480),
-        "sizes": {"360x480": 3},
+        "sizes": {"480x360": 3},
         "channels": {3: 3},
         "dtypes": {"uint8": 3},
         "intensity": tuple(ChannelStats(0, 255, 104.2, 75.5, 8, 255, 104.2, 75.4) for _ in range(3)),

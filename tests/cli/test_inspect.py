@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def test_tables_say_what_was_measured(stand_in, fingerprint, capsys: pytest.Capt
     for words in (
         "pairs: train/ + trainannot/, index PNG",
         "3 usable (train 2, val 1, test 0)",
-        "360x480 x3",
+        "width x height  480x360 ",
         "3.1 % of the pixels",
         "97 % left to right, 31 % upside down",
         "10 (4..30)",
@@ -62,7 +63,10 @@ def test_every_width_is_kept(
 
 
 def test_faults_come_with_file_and_cure(stand_in, fingerprint, fault, capsys: pytest.CaptureFixture[str]) -> None:
-    many = tuple(fault("jpeg-mask", "warning", f"masks/{index}.jpg") for index in range(SHOWN_OF_A_KIND + 7))
+    many = tuple(
+        replace(fault("jpeg-mask", "warning", f"masks/{index}.jpg"), message=f"reason {index}")
+        for index in range(SHOWN_OF_A_KIND + 7)
+    )
     found = fingerprint(faults=(fault(), *many), groups=2, near_duplicates=4)
     stand_in("maskwright.workflows.inspect", inspect=lambda *args: found)
     assert run(["inspect", "data"]) == 0
@@ -73,6 +77,27 @@ def test_faults_come_with_file_and_cure(stand_in, fingerprint, fault, capsys: py
     assert "Training is possible, with 3 images; 1 fault of severity error leaves its file out." in out
     assert "groups 2, each kept in one split where possible" in out
     assert "near-duplicates 4 images" in out
+
+
+def test_what_is_alike_is_said_once(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:
+    def unknown(name: str, label: int, pixels: int) -> Fault:
+        message = f"{name} holds label {label} ({pixels} pixels), but the known labels are 0, 1"
+        return Fault("unknown-label", "error", Path("data/masks") / name, message, f"name {label} in classes.txt")
+
+    labels = [unknown("2.png", 2, 900), unknown("3.png", 3, 1), unknown("4.png", 2, 8), unknown("5.png", 2, 7)]
+    alone = [
+        Fault("unpaired", "error", Path(f"data/images/{stem}.jpg"), f"images/{stem}.jpg has no mask", "add the mask")
+        for stem in "abcdefghi"
+    ]
+    found = fingerprint(root="data", faults=(*labels, *alone))
+    stand_in("maskwright.workflows.inspect", inspect=lambda *args: found)
+    assert run(["inspect", "data"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "masks/2.png holds label 2 (900 pixels), but the known labels are 0, 1. Cure: name 2 in" in out
+    assert "likewise masks/4.png and masks/5.png error, unknown-label: masks/3.png holds label 3 (1 pixels)" in out
+    assert out.count("has no mask") == 1
+    assert "unpaired: images/a.jpg has no mask. Cure: add the mask likewise images/b.jpg, images/c.jpg," in out
+    assert "images/g.jpg and 2 more" in out
 
 
 def test_a_file_is_named_from_the_root_on(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:

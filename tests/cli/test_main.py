@@ -39,6 +39,21 @@ def test_help_names_every_verb_and_imports_nothing_heavy() -> None:
     assert "..." not in done.stdout.split("Commands:")[1], "a summary was cut"
 
 
+def test_help_shows_arguments_as_the_docs_do(capsys) -> None:
+    assert run(["predict", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "Usage: maskwright predict [OPTIONS] RUN SOURCE...\n" in shown
+    assert "\n  SOURCE...  Images, folders of images, or quoted globs.  [required]\n" in shown
+    assert run(["train", "--help"]) == 0
+    assert "Usage: maskwright train [OPTIONS] [DATA]\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_names_no_types_of_python(verb: str, capsys) -> None:
+    assert run([verb, "--help"]) == 0
+    assert "<" not in capsys.readouterr().out
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == f"maskwright {importlib.metadata.version('maskwright')}\n"

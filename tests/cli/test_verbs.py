@@ -14,7 +14,7 @@ from maskwright.cli.terminal import console
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Saved, Stage
 from maskwright.core.plan_file import read_plan
-from maskwright.metrics.scores import Scores
+from maskwright.metrics.scores import Estimate, Metric, ObjectScores, Scores
 from maskwright.workflows.request import PredictRequest
 
 
@@ -178,6 +178,17 @@ def test_scores_say_on_what(
 ) -> None:
     console().print(*score_tables(replace(scores, images=images, groups=groups), split, 120))
     assert words in capsys.readouterr().out
+
+
+def test_scores_of_objects_speak_of_objects(scores: Scores, capsys: pytest.CaptureFixture[str]) -> None:
+    count = Metric("objects", "Objects", "Annotated objects.", unit="count")
+    mean = scores.mean | {"objects": Estimate(1234.0, None, None)}
+    of_objects = replace(scores, objects=ObjectScores((), ()), metrics=(*scores.metrics, count), mean=mean)
+    console().print(*score_tables(of_objects, "test", 120))
+    out = capsys.readouterr().out
+    assert "by class over all objects" in out
+    assert "1234" in out
+    assert "1234.0" not in out
 
 
 def test_scores_say_of_which_scenes_alone_they_speak(scores: Scores, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from maskwright.core.errors import MaskwrightError
 @pytest.mark.parametrize(
     ("parse", "text", "words"),
     [
-        (parsed_json, "{", r"as JSON \(Expecting"),
+        (parsed_json, '{"a": 1, b: 2}', r"as JSON \(line 1, column 10: expecting property name [^\n]*\): correct it"),
         (parsed_json, "[" * 200_000, r"as JSON \(it is nested too deeply\)"),
         (parsed_json, "1" * 5000, "as JSON"),
         (parsed_yaml, "a: [1\n", r"as YAML \(line 2: [^\n]*\): correct it"),
@@ -28,3 +28,10 @@ def test_what_is_no_document_is_told(tmp_path, parse, text, words):
 def test_documents(tmp_path):
     (tmp_path / "file").write_text('{"a": [1, null]}', encoding="utf-8-sig")
     assert parsed_json(tmp_path / "file") == parsed_yaml(tmp_path / "file") == {"a": [1, None]}
+
+
+@pytest.mark.parametrize("text", ["{", '{"a": [1, 2', '{"a": {}', '{"a": "b'])
+def test_json_that_is_cut_off(tmp_path, text):
+    (tmp_path / "file").write_text(text)
+    with pytest.raises(MaskwrightError, match=r"file is cut off \(its JSON does not end\): export or copy it again"):
+        parsed_json(tmp_path / "file")

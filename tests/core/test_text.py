@@ -4,7 +4,19 @@ import math
 
 import pytest
 
-from maskwright.core.text import agree, compact, count, decimal, finite, listing, percent, plural, points, share
+from maskwright.core.text import (
+    agree,
+    compact,
+    count,
+    decimal,
+    finite,
+    listing,
+    percent,
+    plural,
+    points,
+    share,
+    such_as,
+)
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.6318, "63.2%"), (0.0, "0.0%"), (1.0, "100.0%")])
@@ -44,3 +56,7 @@ def test_finite() -> None:
     assert finite(None) is None
     assert finite(math.nan) is None
     assert finite(math.inf) is None
+
+
+def test_an_only_one_is_no_example() -> None:
+    assert (such_as(1, "a.jpg"), such_as(2, "a.jpg")) == ("a.jpg", "such as a.jpg")

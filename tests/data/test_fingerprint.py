@@ -19,6 +19,7 @@ from maskwright.core.fingerprint import Fingerprint, Spread
 from maskwright.core.instances import Instance
 from maskwright.core.plan import SplitPlan
 from maskwright.core.records import Fault, ImageRef, MaskFile, Shape, Shapes
+from maskwright.core.text import such_as
 from maskwright.data import faults
 from maskwright.data import objects as objects_module
 from maskwright.data import survey as survey_module
@@ -211,7 +212,7 @@ def test_golden_numbers(tmp_path):
     dataset = write_dataset(tmp_path, [(image + n, mask) for n, mask in enumerate(masks)], table={0: 0, 1: 1, 255: 255})
     print_ = measure(dataset)
     assert (print_.images, print_.splits, print_.channels, print_.dtypes) == (3, {}, {3: 3}, {"uint8": 3})
-    assert print_.sizes == {"64x80": 3}
+    assert print_.sizes == {"80x64": 3}
     assert print_.heights == Spread(64, 64, 64, 64, 64)
     assert print_.ignore_share == pytest.approx(320 / (3 * 5120))
     background, thing = print_.class_stats
@@ -375,7 +376,7 @@ def test_jpeg_masks_are_one_warning_for_all(tmp_path):
         (fault,) = measure(replace(dataset, records=records)).faults
         assert (fault.kind, fault.severity, fault.path) == ("jpeg-mask", "warning", masks)
         first = records[0].annotation.path.name
-        assert fault.message.startswith(f"{words}, such as {first}: JPEG changes ids")
+        assert fault.message.startswith(f"{words}, {such_as(count, first)}: JPEG changes ids")
         assert fault.message.endswith("such masks are wrong")
         assert fault.cure.startswith("export the masks again as PNG")
 
@@ -464,7 +465,7 @@ def test_a_group_on_two_sides(tmp_path):
 def test_one_class_only(tmp_path):
     dataset = write_dataset(tmp_path, [(picture(n), mask_with((0, 0, 64, 80, 1))) for n in range(4)])
     print_ = measure(dataset)
-    assert kinds(print_.faults) == {"one-class": 1, "absent-class": 1}
+    assert kinds(print_.faults) == {"one-class": 1, "absent-class": 1, "full-mask": 4}
     assert not print_.trainable
     assert "every labelled pixel is thing: there is no second class to learn. Label the other pixels" in print_.obstacle
 

@@ -46,7 +46,7 @@ def painted(root: Path) -> np.ndarray:
 
 def test_each_kind_of_shape(tmp_path):
     box = '<box label="bolt" xtl="30" ytl="5" xbr="40" ybr="10"/>'
-    mask = '<mask label="nut" rle="1, 2, 4, 1" left="50" top="20" width="4" height="3"/>'
+    mask = '<mask label="nut" rle="1, 2, 4, 1, 4" left="50" top="20" width="4" height="3"/>'
     dataset = read_dataset(make(tmp_path, image(POLYGON.format("nut", 0) + box + mask)))
     assert (dataset.format, dataset.faults) == ("cvat", ())
     assert dataset.classes.names == ("background", "nut", "bolt")
@@ -126,6 +126,16 @@ def test_names_in_sub_folders_and_subsets(tmp_path):
     assert [int(read_pair(dataset, record)[1].sum()) for record in dataset.records] == [100, 0]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-16-le"])
+def test_other_encodings(tmp_path, encoding):
+    make(tmp_path, image(POLYGON.format("Nuß", 0)), names=("Nuß",))
+    text = (tmp_path / "annotations.xml").read_text(encoding="utf-8")
+    mark = "\ufeff" if encoding == "utf-16-le" else ""
+    (tmp_path / "annotations.xml").write_text(mark + text, encoding=encoding)
+    assert read_dataset(tmp_path).classes.names == ("background", "Nuß")
+    assert painted(tmp_path).sum() == 100
+
+
 def test_options_and_one_file(tmp_path):
     make(tmp_path, image(POLYGON.format("bolt", 0)))
     ignored = read_dataset(tmp_path / "annotations.xml", ReadOptions(ignore=2))
@@ -142,6 +152,7 @@ def test_masks_come_first(tmp_path):
 
 
 DAMAGED = image('<box label="nut" xtl="3"/>')
+SHORT_MASK = image('<mask label="nut" rle="1, 7" left="0" top="0" width="3" height="3"/>')
 LONG_MASK = image('<mask label="nut" rle="1, 9" left="0" top="0" width="3" height="3"/>')
 
 
@@ -149,10 +160,17 @@ LONG_MASK = image('<mask label="nut" rle="1, 9" left="0" top="0" width="3" heigh
     ("text", "words"),
     [
         ("<annotations><meta/><track id='0'/></annotations>", "annotates a video in tracks"),
-        ("<annotations><meta/>", "cannot be read as XML"),
+        ("<annotations><meta/>", r"is cut off \(its XML does not end\)"),
+        (
+            "<annotations><meta/></image></annotations>",
+            r"as XML \(line 1, column 23: mismatched tag\): export it again",
+        ),
         (f"<annotations><meta/>{DAMAGED}</annotations>", r"holds a damaged shape of a\.jpg"),
         (f"<annotations><meta/>{LONG_MASK}</annotations>", r"shape of a\.jpg \(a mask of 10 pixels does not fit 3x3\)"),
-        (f"<annotations><meta/>{image('', 'gone.jpg')}</annotations>", r"such as gone\.jpg of annotations\.xml"),
+        (
+            f"<annotations><meta/>{image('', 'gone.jpg')}</annotations>",
+            r"1 annotated image, gone\.jpg of annotations\.xml",
+        ),
     ],
 )
 def test_files_that_cannot_be_used(tmp_path, text, words):
@@ -162,7 +180,14 @@ def test_files_that_cannot_be_used(tmp_path, text, words):
         read_dataset(tmp_path)
 
 
-@pytest.mark.parametrize("damaged", [DAMAGED, LONG_MASK])
+def test_a_damaged_file_does_not_spoil_the_others(tmp_path):
+    make(tmp_path, image(POLYGON.format("nut", 0)))
+    (tmp_path / "more.xml").write_text("<annotations><meta/>")
+    assert painted(tmp_path).sum() == 100
+    assert [(fault.severity, fault.path.name) for fault in read_dataset(tmp_path).faults] == [("error", "more.xml")]
+
+
+@pytest.mark.parametrize("damaged", [DAMAGED, SHORT_MASK, LONG_MASK])
 def test_a_damaged_image_is_a_fault_and_the_others_are_read(tmp_path, damaged):
     sound = image(POLYGON.format("nut", 0), "b.jpg")
     dataset = read_dataset(make(tmp_path, damaged, sound, photos=("a.jpg", "b.jpg")))

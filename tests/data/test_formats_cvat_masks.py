@@ -77,7 +77,7 @@ def test_without_lists_every_mask_counts(tmp_path):
 
 def test_names_that_do_not_fit_are_shown(tmp_path):
     export(tmp_path, ["a"], {"default": ["z"]})
-    with pytest.raises(MaskwrightError, match=r"1 in JPEGImages/ \(such as a\), 1 in .* 1 names listed \(such as z\)"):
+    with pytest.raises(MaskwrightError, match=r"1 in JPEGImages/ \(a\), 1 in .* 1 name listed \(z\)"):
         read_dataset(tmp_path)
     (tmp_path / LISTS / "default.txt").unlink()  # "or remove the lists"
     assert len(read_dataset(tmp_path).records) == 1

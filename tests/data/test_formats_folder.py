@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -114,7 +115,7 @@ def test_semantic_masks_win_over_instances(tmp_path):
         write(tmp_path / "instances" / f"{number:02}.png", labels([0, 1, 2, 3]))
     dataset = read_dataset(tmp_path)
     assert {record.annotation.kind for record in dataset.records} == {"index"}
-    assert "instances not used" in dataset.layout
+    assert dataset.layout.endswith("; object ids in instances/")
 
 
 # ---------------------------------------------------------------- what finds no partner
@@ -149,7 +150,17 @@ def test_nothing_pairs(tmp_path):
         read_dataset(tmp_path)
     for name in ("x", "y"):
         write(tmp_path / "masks" / f"{name}.png", labels([0, 1]))
-    with pytest.raises(MaskwrightError, match=r"2 images and 2 masks.*a.jpg has no mask.*same name"):
+    with pytest.raises(MaskwrightError, match=r"2 images and 2 masks.*a.jpg has no mask.*the same name$"):
+        read_dataset(tmp_path)
+
+
+def test_the_layouts_looked_for_are_listed_only_where_nothing_was_recognised(tmp_path):
+    photo(tmp_path / "images" / "a.jpg")
+    with pytest.raises(MaskwrightError, match=r"1 image but no masks.*Looked for: cityscapes .*; alpha"):
+        read_dataset(tmp_path)
+    for name in ("a.png", "a_1.png"):
+        write(tmp_path / "masks" / name, labels([0, 1]))
+    with pytest.raises(MaskwrightError, match=r"parts of one image a_mask_1 and a_mask_2$"):
         read_dataset(tmp_path)
 
 
@@ -159,9 +170,9 @@ def test_nothing_there(tmp_path):
     with pytest.raises(MaskwrightError, match="is empty"):
         read_dataset(tmp_path)
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(MaskwrightError, match=r"no images \(.txt\).*Looked for: cityscapes"):
+    with pytest.raises(MaskwrightError, match=r"1 file but no images \(.txt\): give a folder with images and masks$"):
         read_dataset(tmp_path)
-    with pytest.raises(MaskwrightError, match="is a file in no known format"):
+    with pytest.raises(MaskwrightError, match=r"is a file in no known format: give .* data\.yaml$"):
         read_dataset(tmp_path / "notes.txt")
     with pytest.raises(MaskwrightError, match="did you mean 'folder'"):
         read_dataset(tmp_path, ReadOptions(format="foldr"))
@@ -595,7 +606,7 @@ def test_a_damaged_file_of_another_kind_stops_no_set(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     dataset = read_dataset(tmp_path)
     assert (dataset.format, len(dataset.records)) == ("folder", 3)
-    told = [fault.path.name for fault in dataset.faults if "cannot be read" in fault.message]
+    told = [fault.path.name for fault in dataset.faults if re.search("cannot be read|is cut off", fault.message)]
     assert told == ([] if name == "notes.yaml" else [name])
 
 
@@ -614,3 +625,13 @@ def test_a_folder_is_listed_once_a_read_and_anew_in_the_next(tmp_path, monkeypat
     assert listed.count(tmp_path) == 1
     pairs(tmp_path, [0, 1], count=4)
     assert len(read_dataset(tmp_path).records) == 4
+
+
+def test_pairs_are_told_apart_once_and_not_grouped(tmp_path, monkeypatch):
+    pairs(tmp_path, [0, 1], count=6)
+    grouping = import_module("maskwright.data.formats.pairing.grouping")
+    pairing = import_module("maskwright.data.formats.pairing.pairs")
+    monkeypatch.setattr(grouping, "_by_class_folder", lambda parts: pytest.fail(f"{parts} pair"))
+    pairing._divided.cache_clear()
+    assert len(read_dataset(tmp_path).records) == 6
+    assert pairing._divided.cache_info().misses == 1

@@ -237,5 +237,25 @@ def test_masks_made_of_the_files_come_first(tmp_path):
 
 def test_nothing_for_labelme(tmp_path):
     write_json(tmp_path / "a.json", [shape("x", square(2, 2))])
-    with pytest.raises(MaskwrightError, match=r"1 annotated image, such as a\.jpg of a\.json, does not exist"):
+    with pytest.raises(MaskwrightError, match=r"1 annotated image, a\.jpg of a\.json, does not exist"):
         read_dataset(tmp_path)
+
+
+def test_a_file_that_is_cut_off_is_told_once(tmp_path):
+    make(tmp_path, shape("cat", square(2, 3)))
+    make(tmp_path, shape("cat", square(2, 3)), name="b")
+    path = tmp_path / "b.json"
+    path.write_text(path.read_text()[:-9])
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.severity, fault.path.name, fault.cure) == ("error", "b.json", "export or copy it again")
+    assert fault.message == "b.json is cut off (its JSON does not end)"
+
+
+@pytest.mark.parametrize("kind", ["circle", "rectangle"])
+def test_a_single_point_is_no_area(tmp_path, kind):
+    dataset = read_dataset(make(tmp_path, shape("cat", square(2, 3)), shape("cat", [[20, 30]], kind)))
+    expected = np.zeros(SIZE, np.uint8)
+    expected[3:13, 2:12] = 1
+    expected[30, 20] = IGNORE
+    np.testing.assert_array_equal(label_of(dataset), expected)
+    assert "without an outline that encloses an area" in dataset.faults[0].message

@@ -154,6 +154,58 @@ def test_several_annotations_and_none(tmp_path):
     assert painted(make(tmp_path, own)).sum() == 200
 
 
+def test_skipped_tasks_and_predictions(tmp_path):
+    for name in "bcd":
+        photo(tmp_path / "images" / f"{name}.jpg", size=SIZE)
+    box = result("rectangle", {"x": 20, "y": 10, "width": 20, "height": 50})
+    skipped = task(image="b.jpg", was_cancelled=True)
+    guessed = task(image="c.jpg") | {"annotations": [], "predictions": [{"result": [box]}]}
+    untouched = task(image="d.jpg") | {"annotations": []}
+    dataset = read_dataset(make(tmp_path, task(box), skipped, guessed, untouched))
+    assert [record.id for record in dataset.records] == ["images/a.jpg"]
+    assert [(fault.kind, fault.message) for fault in dataset.faults] == [
+        ("unpaired", "1 task, 7, has no annotation and is not used"),
+        ("unpaired", "1 task, 7, was skipped and is not used"),
+        ("unpaired", "1 task, 7, has only predictions and is not used"),
+    ]
+
+
+def test_sizes_that_differ_by_rounding(tmp_path):
+    """Percent count of the image's own width, 50; a width of 57 is another image."""
+    box = result("rectangle", {"x": 20, "y": 10, "width": 20, "height": 50}, number="one")
+    off = result("rectangle", {"x": 60, "y": 10, "width": 20, "height": 25}, number="two") | {"original_width": 51}
+    expected = np.zeros(SIZE, np.uint8)
+    expected[4:24, 10:20] = expected[4:14, 30:40] = 1
+    for order in ((box, off), (off, box)):
+        np.testing.assert_array_equal(painted(make(tmp_path, task(*order))), expected)
+    with pytest.raises(MaskwrightError, match=r"task 7 was annotated on images of several sizes \(50x40 and 57x40\)"):
+        read_dataset(make(tmp_path, task(box, off | {"original_width": 57})))
+
+
+def test_json_min(tmp_path):
+    """An entry an annotation: two of task 1, of which the later counts; b has none, and nothing is to be seen in c."""
+    for name in "bc":
+        photo(tmp_path / "images" / f"{name}.jpg", size=SIZE)
+    mask = np.zeros(SIZE, np.uint8)
+    mask[30:35, 4:9] = 255
+    own = {"original_width": SIZE[1], "original_height": SIZE[0]}
+    box = {"x": 20, "y": 10, "width": 20, "height": 50, "rotation": 0, "rectanglelabels": ["car"]} | own
+    brush = {"format": "rle", "rle": packed(np.repeat(mask.ravel(), 4).tolist()), "brushlabels": ["tree"]} | own
+    entries = [
+        {"id": 1, "image": "/data/upload/1/0a1b2c3d-a.jpg", "label": [box], "brush": [brush], "updated_at": "2026-02"},
+        {"id": 1, "image": "/data/upload/1/0a1b2c3d-a.jpg", "label": [box], "updated_at": "2026-01"},
+        {"id": 2, "image": "b.jpg"},
+        {"id": 3, "image": "c.jpg", "annotation_id": 9, "created_at": "2026-01"},
+    ]
+    dataset = read_dataset(make(tmp_path, *entries))
+    assert [record.id for record in dataset.records] == ["images/a.jpg", "images/c.jpg"]
+    expected = np.zeros(SIZE, np.uint8)
+    expected[4:24, 10:20] = 1
+    expected[mask > 0] = 2
+    np.testing.assert_array_equal(read_pair(dataset, dataset.records[0])[1], expected)
+    assert [fault.kind for fault in dataset.faults] == ["unpaired", "annotated-twice"]
+
+
 def test_damaged_tasks(tmp_path):
     turned = result("rectangle", {"x": 20, "y": 10, "width": 20, "height": 50}) | {"image_rotation": 90}
     with pytest.raises(MaskwrightError, match="task 7 was turned while it was annotated"):
@@ -176,3 +228,11 @@ def test_brush_masks_without_names(tmp_path):
         json.dumps([task(result("rectangle", {"x": 0, "y": 0, "width": 9, "height": 9}))])
     )
     assert read_dataset(tmp_path).format == "labelstudio"  # the cure in the message
+
+
+def test_a_damaged_file_does_not_spoil_the_others(tmp_path):
+    make(tmp_path, task(result("rectangle", {"x": 20, "y": 10, "width": 20, "height": 50})))
+    (tmp_path / "more.json").write_text((tmp_path / "project-1.json").read_text()[:-9])
+    assert painted(tmp_path).sum() == 200
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.severity, fault.message) == ("error", "more.json is cut off (its JSON does not end)")

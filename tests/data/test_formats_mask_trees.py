@@ -10,7 +10,7 @@ from tests.data.layouts import SIZE, photo, write
 from tests.data.trees import trees
 
 from maskwright.data.formats import ReadOptions, read_dataset
-from maskwright.data.labels import read_pair
+from maskwright.data.labels import read_objects, read_pair
 
 SECTION = "Layouts of mask files"
 NUT = np.zeros(SIZE, np.uint8)
@@ -35,8 +35,24 @@ EXPECTED = {
     "voc": ({"nut": 8, "background": 34, "bolt": 6}, {None}),
     "nnunet": ({"background": 34, "nut": 8, "bolt": 6}, {None}),
     "supervisely-masks": ({"background": 34, "nut": 8, "bolt": 6}, {None}),
-    "cityscapes": ({"road": 34, "sidewalk": 8, "building": 6}, {"train", "val"}),
+    "cityscapes": ({"road": 34, "person": 8, "car": 6}, {"train", "val"}),
     "alpha": ({"background": 40, "foreground": 8}, {None}),
+    "folder (objects)": ({"class-0": 34, "class-1": 8, "class-2": 6}, {None}),
+}
+# Folder, or end of a name -> what stands for background, nut and bolt.
+CODED = {
+    "SegmentationClass": np.array([[0, 0, 0], [200, 0, 0], [0, 90, 0]], np.uint8),
+    "SegmentationObject": np.array([0, 1, 2], np.uint8),
+    "instances": np.array([0, 1, 2], np.uint8),
+    "labelIds": np.array([7, 24, 26], np.uint8),
+    "instanceIds": np.array([7, 24_000, 26_000], np.uint16),
+}
+# Tree -> class index and pixels of each object of its first image.
+OBJECTS = {
+    "layers (objects)": [(1, 8), (1, 6)],
+    "voc": [(0, 8), (2, 6)],
+    "folder (objects)": [(1, 8), (2, 6)],
+    "cityscapes": [(11, 8), (13, 6)],
 }
 
 
@@ -47,10 +63,9 @@ def mask(entry: PurePosixPath) -> np.ndarray | None:
         return NUT * 255
     if "bolt" in places or entry.stem in {"77d3", "3c02"}:
         return BOLT * 255
-    if "SegmentationClass" in places:
-        return np.array([[0, 0, 0], [200, 0, 0], [0, 90, 0]], np.uint8)[BOTH]
-    if "labelIds" in places:
-        return np.array([7, 8, 11], np.uint8)[BOTH]
+    coded = next((values for place, values in CODED.items() if place in places), None)
+    if coded is not None:
+        return coded[BOTH]
     return BOTH if places & {"masks", "labelsTr", "masks_machine"} else None
 
 
@@ -83,10 +98,13 @@ def test_the_tree_is_read(tmp_path, name):
     dataset = read_dataset(tmp_path, ReadOptions(format="alpha") if name == "alpha" else None)
     pixels, splits = EXPECTED[name]
     assert (dataset.format, dataset.faults) == (name.partition(" ")[0], ())
-    assert dataset.classes.names[: len(pixels)] == tuple(pixels)
+    assert set(pixels) <= set(dataset.classes.names)
     assert {record.split for record in dataset.records} == splits
     assert len(dataset.records) == 2
     image, label = read_pair(dataset, dataset.records[0])
     assert image.shape == (*SIZE, 2 if name == "nnunet" else 3)
-    counts = np.bincount(label.ravel(), minlength=len(pixels)).tolist()
-    assert dict(zip(dataset.classes.names, counts, strict=False)) == pixels
+    counts = np.bincount(label.ravel(), minlength=len(dataset.classes)).tolist()
+    shown = {key: count for key, count in zip(dataset.classes.names, counts, strict=True) if count}
+    assert shown == pixels
+    found = [(entry.index, entry.area) for entry in read_objects(dataset, dataset.records[0], SIZE)]
+    assert found == OBJECTS.get(name, [])

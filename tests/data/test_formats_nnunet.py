@@ -144,7 +144,7 @@ def test_alpha_takes_two_names(tmp_path):
     dataset = read_dataset(tmp_path, ReadOptions(format="alpha", classes=table))
     assert dataset.classes.names == ("table", "nut")
     table.write_text("nut\n")
-    with pytest.raises(MaskwrightError, match="names 1 classes, but alpha shows 2"):
+    with pytest.raises(MaskwrightError, match="names 1 class, but alpha shows 2"):
         read_dataset(tmp_path, ReadOptions(format="alpha", classes=table))
 
 

@@ -58,11 +58,34 @@ def test_each_kind_of_object(tmp_path, alpha):
     assert (dataset.format, dataset.faults) == ("supervisely", ())
     assert dataset.classes.names == ("background", "dog", "cat")
     expected = np.zeros(SIZE, np.uint8)
-    expected[5:25, 5:25] = 2
-    expected[10:15, 10:15] = 0
+    expected[5:26, 5:26] = 2  # The corners are pixels of the object, or of its hole.
+    expected[10:16, 10:16] = 0
     expected[5:10, 30:40] = 2
     expected[30:35, 50:57][mask] = 1
     np.testing.assert_array_equal(read_pair(dataset, dataset.records[0])[1], expected)
+
+
+def test_polygons_between_pixels(tmp_path):
+    objects = [
+        outline("polygon", [[4.5, 5.0], [24.5, 5.0], [24.5, 25.0], [4.5, 25.0]]),
+        outline("rectangle", [[30.5, 5.0], [40.5, 9.0]]),
+    ]
+    dataset = read_dataset(make(tmp_path, *objects))
+    assert int((read_pair(dataset, dataset.records[0])[1] == 2).sum()) == 400 + 40
+
+
+def test_polygons_beyond_the_image(tmp_path):
+    """The first loses 2 columns, the second 30 of 40, and the third has no pixel in the image."""
+    places = [(-2, 7, 5, 9), (50, 89, 20, 29), (70, 80, 30, 35)]
+    objects = [
+        outline("polygon", [[left, top], [right, top], [right, bottom], [left, bottom]])
+        for left, right, top, bottom in places
+    ]
+    dataset = read_dataset(make(tmp_path, *objects, outline("rectangle", [[30, 5], [39, 9]])))
+    expected = np.zeros(SIZE, np.uint8)
+    expected[5:10, :8] = expected[20:30, 50:] = expected[5:10, 30:40] = 2
+    np.testing.assert_array_equal(read_pair(dataset, dataset.records[0])[1], expected)
+    assert ["outside" in fault.message or "beyond" in fault.message for fault in dataset.faults] == [True, True]
 
 
 def test_what_cannot_be_painted(tmp_path):

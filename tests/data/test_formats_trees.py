@@ -6,17 +6,17 @@ import json
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import pytest
-from tests.data.layouts import photo
+from tests.data.layouts import photo, write
 from tests.data.trees import trees
 
 from maskwright.data.formats import read_dataset
-from maskwright.data.labels import read_pair
+from maskwright.data.labels import read_objects, read_pair
 
 SECTION = "Layouts of outlines"
 SIZE = (20, 40)
 RING = [[10, 5], [20, 5], [20, 10], [10, 10]]
-PIXELS = 50
 IMAGES = {".jpg", ".png"}
 
 
@@ -73,6 +73,20 @@ def labelstudio(_: PurePosixPath) -> Any:
     return [{"data": {"image": f"/data/upload/1/{n}.jpg"}, "annotations": [{"result": [result]}]} for n in "ab"]
 
 
+def panoptic(path: PurePosixPath) -> Any:
+    if path.suffix == ".png":
+        ids = np.full((*SIZE, 3), (1, 0, 0), np.uint8)
+        ids[5:10, 10:20] = (0, 1, 0)
+        return ids
+    name = "a" if path.stem.endswith("train") else "b"
+    segments = [{"id": 1, "category_id": 3}, {"id": 256, "category_id": 5, "iscrowd": 0}]
+    return {
+        "images": [{"id": 1, "file_name": f"{name}.jpg", "width": 40, "height": 20}],
+        "categories": [{"id": 3, "name": "background", "isthing": 0}, {"id": 5, "name": "nut", "isthing": 1}],
+        "annotations": [{"image_id": 1, "file_name": f"{name}.png", "segments_info": segments}],
+    }
+
+
 CONTENT = {
     "coco": coco,
     "labelme": labelme,
@@ -81,6 +95,7 @@ CONTENT = {
     "supervisely": supervisely,
     "geojson": geojson,
     "labelstudio": labelstudio,
+    "panoptic": panoptic,
 }
 
 
@@ -93,15 +108,23 @@ def test_the_tree_is_read(tmp_path, name):
     for seed, entry in enumerate(trees(SECTION)[name]):
         path = tmp_path / entry
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix in IMAGES:
+        if path.suffix in IMAGES and (name != "panoptic" or path.suffix == ".jpg"):
             photo(path, seed, SIZE)
             continue
         content = CONTENT[name](PurePosixPath(entry))
+        if isinstance(content, np.ndarray):
+            write(path, content)
+            continue
         path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     dataset = read_dataset(tmp_path)
     assert (dataset.format, dataset.faults) == (name, ())
     assert dataset.classes.names == ("background", "nut")
     assert len(dataset.records) == 2
+    # Supervisely's corners are pixels of the object, those of all others lie between pixels.
+    height, width = (6, 11) if name == "supervisely" else (5, 10)
+    pixels = height * width
     for record in dataset.records:
         label = read_pair(dataset, record)[1]
-        assert (label.sum(), label[5:10, 10:20].sum()) == (PIXELS, PIXELS)
+        assert (label.sum(), label[5 : 5 + height, 10 : 10 + width].sum()) == (pixels, pixels)
+        (entry,) = read_objects(dataset, record, SIZE)
+        assert (entry.index, entry.top, entry.left, entry.area) == (1, 5, 10, pixels)

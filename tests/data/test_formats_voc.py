@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PALETTE = [voc.voc_color(value) for value in range(256)]
+BLACK = [(0, 0, 0)] * 253
 
 
 def make_voc(root: Path, names: dict[str, list[str]], values: list[int]) -> Path:
@@ -93,6 +94,25 @@ def test_voc_layout_with_other_classes(tmp_path):
     assert read_dataset(tmp_path / "b").classes.names == ("_background_", "cat")
 
 
+def test_255_may_have_any_color(tmp_path):
+    make_voc(tmp_path, {"train": ["a", "b"]}, [0, 1, 15, 255])
+    for path in (tmp_path / "SegmentationClass").iterdir():
+        palette_mask(path, labels([0, 1, 15, 255]), [*PALETTE[:21], *BLACK[18:]])
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes.names == voc.VOC_NAMES
+    assert read_pair(dataset, dataset.records[0])[1][0, :4].tolist() == [0, 1, 15, IGNORE]
+
+
+@pytest.mark.parametrize("colors", [[(0, 0, 0), (255, 0, 0), (0, 0, 255), *BLACK], PALETTE])
+def test_a_palette_of_other_colors_has_other_classes(tmp_path, colors):
+    make_voc(tmp_path, {"train": ["a", "b"]}, [0, 1, 2, 255])
+    for path in (tmp_path / "SegmentationClass").iterdir():
+        palette_mask(path, labels([0, 1, 2, 255]), colors)
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes.names == (voc.VOC_NAMES if colors is PALETTE else ("class-0", "class-1", "class-2"))
+    assert read_pair(dataset, dataset.records[0])[1][0, :4].tolist() == [0, 1, 2, IGNORE]
+
+
 def test_voc_lists_that_do_not_agree_with_the_files(tmp_path):
     make_voc(tmp_path, {"train": ["a", "b"], "val": ["b", "c"]}, [0, 1])
     (tmp_path / "SegmentationClass" / "a.png").unlink()
@@ -149,6 +169,32 @@ def test_cityscapes_train_ids_and_options(tmp_path):
     assert {record.split for record in dataset.records} == {"train", "val", "test"}
     with pytest.raises(MaskwrightError, match=r"cannot be used: leave out `read\.classes`"):
         read_dataset(tmp_path, ReadOptions(classes=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("coding", "other", "values", "words"),
+    [
+        ("labelTrainIds", "labelIds", [7, 26, 11], "the value 26, which is a label id"),
+        ("labelIds", "labelTrainIds", [0, 13, 255], "the value 255 and none from 19 to 33"),
+    ],
+)
+def test_cityscapes_under_the_name_of_the_other_ids(tmp_path, coding, other, values, words):
+    for path in (make_cityscapes(tmp_path, coding) / "gtFine").rglob(f"*{coding}.png"):
+        write(path, labels(values))
+    with pytest.raises(MaskwrightError, match=words):
+        read_dataset(tmp_path)
+    for path in (tmp_path / "gtFine").rglob(f"*{coding}.png"):
+        path.rename(path.with_name(path.name.replace(coding, other)))
+    dataset = read_dataset(tmp_path)
+    expected = [0, 13, 2] if other == "labelIds" else [0, 13, IGNORE]
+    assert read_pair(dataset, dataset.records[0])[1][0, :3].tolist() == expected
+
+
+def test_label_ids_of_cityscapes_beside_an_ignored_255(tmp_path):
+    for path in (make_cityscapes(tmp_path) / "gtFine").rglob("*labelIds.png"):
+        write(path, labels([7, 11, 255]))
+    dataset = read_dataset(tmp_path, ReadOptions(ignore=255))
+    assert read_pair(dataset, dataset.records[0])[1][0, :3].tolist() == [0, 2, IGNORE]
 
 
 def test_cityscapes_with_holes(tmp_path):

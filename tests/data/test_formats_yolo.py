@@ -172,7 +172,7 @@ def test_pixels_instead_of_fractions(tmp_path):
     assert "images/train/train1.jpg" not in {record.id for record in dataset.records}
     (fault,) = dataset.faults
     assert (fault.severity, fault.path.name) == ("error", "train1.txt")
-    assert "train1.txt, line 2, holds 3, but coordinates must be fractions" in fault.message
+    assert "train1.txt holds 3 in line 2, but coordinates must be fractions" in fault.message
     text.write_text("0 -0.02 0 0.5 0 0.5 1.02 -0.02 1.02\n")
     dataset = read_dataset(tmp_path)
     assert dataset.faults == ()
@@ -209,7 +209,7 @@ def test_names_that_do_not_match_are_no_background(tmp_path):
     assert [record.image.path.name for record in dataset.records] == ["train0.jpg", "train1.jpg", "val0.jpg"]
     (fault,) = dataset.faults
     assert (fault.kind, fault.severity, fault.path.name) == ("unpaired", "warning", "val 1.txt")
-    assert "1 image, such as val1.jpg, no label file; none is used" in fault.message
+    assert "1 image, val1.jpg, no label file; none is used" in fault.message
 
 
 @pytest.mark.parametrize("name", ["VAL1.txt", "val1.TXT"])
@@ -231,7 +231,8 @@ def test_class_numbers_as_numpy_writes_them(tmp_path):
 def test_damaged_lines_beside_a_data_yaml_are_named(tmp_path):
     dataset = read_dataset(make(tmp_path, LEFT.replace(" ", ",")))
     assert (dataset.format, len(dataset.records)) == ("yolo", 0)
-    assert "line 1, is '0,0,0,0.5,0,0.5,1,0,1', but a line must be: class x y x y" in dataset.faults[0].message
+    assert "train0.txt begins line 1 with '0,0,0,0.5,0,0.5,1,0,1', which is no number" in dataset.faults[0].message
+    assert dataset.faults[0].cure == "write fractions with a point, and blanks between the numbers"
 
 
 def test_one_label_file_for_two_images(tmp_path):
@@ -274,10 +275,10 @@ def test_an_image_in_two_splits_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("line", "kind", "words"),
     [
-        ("0 0 0 0.5 0 0.5\n", "unreadable", "line 3"),
-        ("0\n", "unreadable", "line 3"),
-        ("0 0 0 x 0 0.5 1\n", "unreadable", "line 3"),
-        ("dog 0 0 0.5 0 0.5 1\n", "unreadable", "line 3"),
+        ("0 0 0 0.5 0 0.5\n", "unreadable", "5 numbers after the class in line 3, but x and y come in pairs"),
+        ("0\n", "unreadable", "a class without coordinates in line 3"),
+        (f"0 {'0.1 ' * 60} 0,5\n", "unreadable", "holds '0,5' in line 3, which is no number"),
+        ("dog 0 0 0.5 0 0.5 1\n", "unreadable", "begins line 3 with 'dog', which is no number of a class"),
         ("9 0 0 0.5 0 0.5 1\n", "unknown-label", "class 9"),
     ],
 )

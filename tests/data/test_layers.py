@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.data.layouts import SIZE, photo, write
+from tests.data.layouts import SIZE, palette_mask, photo, write
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
@@ -204,3 +204,36 @@ def test_nothing_but_doubts_is_an_error(tmp_path):
             write(tmp_path / f"masks/{name.format(number)}.png", NUT)
     with pytest.raises(MaskwrightError, match=r"masks/nut/0.png and masks/nut/0_2.png; whether they belong together"):
         read_dataset(tmp_path)
+
+
+def palettes(root, bolt):
+    for number in range(3):
+        photo(root / "images" / f"{number}.jpg", number)
+        palette_mask(root / "masks" / "nut" / f"{number}.png", NUT // 255, [(0, 0, 0), (200, 0, 0)])
+        palette_mask(root / "masks" / "bolt" / f"{number}.png", BOLT // 255, bolt)
+    return root
+
+
+def test_palettes_that_swap_class_and_background_are_refused(tmp_path):
+    palettes(tmp_path, [(200, 0, 0), (0, 0, 0)])
+    with pytest.raises(MaskwrightError, match="is background in the masks of one class, and not in those of another"):
+        read_dataset(tmp_path)
+    _, found = read(palettes(tmp_path, [(0, 0, 0), (0, 200, 0)]))
+    assert [label.tolist() for label in found] == [np.array([0, 2, 1])[BOTH].tolist()] * 3
+
+
+def test_a_mask_whose_palette_differs_from_those_that_were_looked_at(tmp_path):
+    dataset = read_dataset(palettes(tmp_path, [(0, 0, 0), (0, 200, 0)]))
+    palette_mask(tmp_path / "masks" / "bolt" / "1.png", BOLT // 255, [(0, 200, 0), (0, 0, 0)])
+    with pytest.raises(DecodeError, match=r"shows the value 0 in the colour 0,200,0.*save it with the values of the"):
+        read_label(dataset, dataset.records[1], SIZE)
+
+
+@pytest.mark.parametrize("masks", [("masks/nut/{n}.npy", "masks/bolt/{n}.npy"), ("{n}_mask.npy", "{n}_mask_1.npy")])
+def test_one_file_of_measured_values_is_read_for_each_image(tmp_path, masks):
+    for number in range(3):
+        photo(tmp_path / ("images" if "/" in masks[0] else "") / f"{number}.jpg", number)
+        for mask in masks:
+            write(tmp_path / mask.format(n=number), np.full(SIZE, 0.5, np.float32))
+    with pytest.raises(MaskwrightError, match=r"has 2 files of measured values .*channels of one TIFF"):
+        read_dataset(tmp_path, ReadOptions(values=True))

@@ -234,7 +234,11 @@ def test_supervisely_masks(tmp_path):
     assert dataset.format == "supervisely-masks"
     assert counts(dataset) == {"background": 90, "nut": 36, "bolt": 18}
     (tmp_path / "obj_class_to_machine_color.json").write_text(json.dumps({"nut": [2, 2, 2], "bolt": [1, 1, 1]}))
-    assert counts(read_dataset(tmp_path)) == {"background": 90, "nut": 18, "bolt": 36}
+    (tmp_path / "ds" / "img" / "2.jpg").rename(tmp_path / "ds" / "img" / "2.JPG")
+    photo(tmp_path / "ds" / "img" / "3.jpg")
+    dataset = read_dataset(tmp_path)
+    assert counts(dataset) == {"background": 90, "nut": 18, "bolt": 36}
+    assert [(fault.kind, fault.path.name) for fault in dataset.faults] == [("unpaired", "3.jpg")]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -256,7 +260,7 @@ def test_cvat_lists_of_any_name_blank_folder_and_encoding(tmp_path, name, encodi
 def test_cvat_without_images_says_so(tmp_path):
     write(tmp_path / "SegmentationClass" / "a.png", LEFT)
     (tmp_path / "ImageSets" / "Segmentation").mkdir(parents=True)
-    with pytest.raises(MaskwrightError, match="1 masks in SegmentationClass/, but no images: export it again with the"):
+    with pytest.raises(MaskwrightError, match="1 mask in SegmentationClass/, but no images: export it again with the"):
         read_dataset(tmp_path)
     photo(tmp_path / "JPEGImages" / "a.jpg")  # the cure
     assert counts(read_dataset(tmp_path)) == {"background": 36, "foreground": 12}

@@ -15,6 +15,7 @@ from maskwright.data.formats.walk import images_below
 from maskwright.data.labels import read_pair
 
 MASK = labels([0, 1])
+COLORS = np.array([(9, 0, 0), (0, 9, 9), (7, 0, 1)], np.uint8)
 
 
 def partners(root) -> dict[str, str]:
@@ -174,7 +175,7 @@ def test_a_field_of_view_gives_way_to_the_truth(tmp_path, truth):
     assert {record.annotation.path.parent.name for record in dataset.records} == {truth}
     assert sum(np.count_nonzero(read_pair(dataset, record)[1] == 1) for record in dataset.records) == 6 * 50
     (fault,) = [fault for fault in dataset.faults if fault.kind == "field-of-view"]
-    assert (fault.severity, fault.path) == ("note", tmp_path / "mask")
+    assert (fault.severity, fault.path) == ("warning", tmp_path / "mask")
 
 
 def test_the_first_of_two_annotators_counts_and_the_second_is_named(tmp_path):
@@ -202,3 +203,47 @@ def test_splits_and_mirrored_folders_are_no_classes(tmp_path):
         touch_pair(tmp_path, f"images/patient{patient}/0.png", f"masks/patient{patient}/0.png")
     dataset = read_dataset(tmp_path)
     assert (dataset.format, len(dataset.classes.names), len(dataset.records)) == ("folder", 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("used", "other"),
+    [("masks", "masks_color"), ("labels", "color_masks"), ("gray_masks", "color_masks"), ("gt", "gt_png")],
+)
+def test_masks_in_another_coding_are_not_used(tmp_path, used, other):
+    for number in range(3):
+        photo(tmp_path / "images" / f"{number}.jpg", number)
+        write(tmp_path / used / f"{number}.png", labels([0, 1, 2]))
+        write(
+            tmp_path / other / f"{number}.png", np.array([(9, 0, 0), (0, 9, 9), (7, 0, 1)], np.uint8)[labels([0, 1, 2])]
+        )
+    dataset = read_dataset(tmp_path)
+    assert [record.annotation.path.parent.name for record in dataset.records] == [used] * 3
+    assert [(fault.kind, fault.path.name) for fault in dataset.faults] == [("unused", other)]
+    assert len(dataset.classes) == 3
+
+
+def test_masks_of_two_codings_for_different_images_are_used_together(tmp_path):
+    for number, folder in enumerate(("train_masks", "train_masks", "val_masks_png")):
+        split = folder.partition("_")[0]
+        photo(tmp_path / split / f"{number}.jpg", number)
+        write(tmp_path / folder / f"{number}.png", labels([0, 1, 2]))
+    assert [record.split for record in read_dataset(tmp_path).records] == ["train", "train", "val"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("0.mat", r"\.mat files \(MATLAB\) are not read: scipy\.io\.loadmat reads them; save each mask as a PNG"),
+        ("0.nii.gz", r"\.nii\.gz files \(volumes\) are not read: save their slices as images"),
+        ("0.npz", r"\.npz files .*numpy\.load reads them"),
+        ("0.xyz", r"\.xyz files are not read: save each mask as a PNG of class ids, with the name of its image"),
+    ],
+)
+def test_masks_that_are_no_images_are_named(tmp_path, name, words):
+    photo(tmp_path / "images" / "0.jpg")
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / name).write_bytes(b"?")
+    with pytest.raises(MaskwrightError, match=rf"but no masks: masks/ holds {name}, and {words}"):
+        read_dataset(tmp_path)
+    write(tmp_path / "masks" / "0.png", MASK)
+    assert partners(tmp_path) == {"images/0.jpg": "masks/0.png"}

@@ -273,7 +273,7 @@ def test_survey_fingerprint_and_cache_see_every_page(tmp_path: Path) -> None:
     seen = survey(dataset)
     assert len(seen.summaries) == 12
     found = fingerprint(seen)
-    assert (found.images, found.groups, found.channels, found.sizes) == (12, 3, {1: 12}, {"48x64": 12})
+    assert (found.images, found.groups, found.channels, found.sizes) == (12, 3, {1: 12}, {"64x48": 12})
     cache = DecodedCache(
         dataset, dataset.records, DataPlan(channels=1, mean=[0], std=[1]), 1 << 20, find_task("semantic").target
     )

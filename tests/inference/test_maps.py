@@ -91,14 +91,14 @@ class Towards:
         return torch.cat([to_peak[:, None], torch.ones_like(to_peak)[:, None], logits], 1)
 
 
-def predictor(scale: float = 1.0, *, flip: bool = False) -> Predictor:
+def predictor(scale: float = 1.0, *, flip: bool = False, flip_scale: float = 1.0) -> Predictor:
     groups = (Channels(name="offset", count=2, activation="none", vector=True), *class_channels(2))
     card = Card(
         model=ModelPlan(),
         classes=CardClasses.of(Classes.named(["bright", "dark"])),
         channels=groups,
         data=DataPlan(scale=scale),
-        predict=PredictPlan(tile=(64, 64), flip=flip),
+        predict=PredictPlan(tile=(64, 64), flip=flip, flip_scale=flip_scale),
     )
     # The task's own adjustment is of class probabilities alone; these maps need none.
     return Predictor(Towards(), card)
@@ -117,6 +117,16 @@ def test_offsets_survive_the_mirror_image(flip: bool) -> None:
     columns = np.arange(48, dtype=np.float32)
     np.testing.assert_allclose(found[0], np.broadcast_to((11.5 if flip else 10) - columns, (32, 48)), atol=1e-4)
     np.testing.assert_allclose(found[1], 1)
+    np.testing.assert_allclose(found[2:].sum(0), 1, atol=1e-6)
+
+
+def test_the_flipped_image_may_be_smaller() -> None:
+    """At half the size its vectors are half as long, and the four bright columns are two: 10.5 is the middle of one."""
+    found = predictor(flip=True, flip_scale=0.5).maps(striped())
+    inside = slice(2, 46)
+    ends = found[0] + np.arange(48)
+    np.testing.assert_allclose(ends[:, inside], (10 + 12.5) / 2, atol=1e-4)
+    np.testing.assert_allclose(found[1], (1 + 2) / 2, atol=1e-6)
     np.testing.assert_allclose(found[2:].sum(0), 1, atol=1e-6)
 
 

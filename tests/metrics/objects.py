@@ -7,7 +7,7 @@ import numpy as np
 from maskwright.core.instances import Instance, Instances
 
 SIDE = 130
-SIDES = (1, 2, 3, 4, 6, 9, 13, 31, 32, 33, 50, 95, 97)
+SIDES = (1, 2, 3, 4, 6, 9, 13, 31, 32, 33, 50, 110, 125)
 
 
 def box(

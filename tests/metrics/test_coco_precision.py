@@ -88,7 +88,7 @@ def area(pictures, weights: np.ndarray) -> np.ndarray:
     return np.stack([np.mean(areas), areas[0], areas[5]])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_the_influence_is_the_derivative(seed: int) -> None:
     """Where two places have the same highest precision, there is one derivative from below and one from above."""

@@ -56,6 +56,13 @@ def test_by_hand_on_both_scales() -> None:
     np.testing.assert_allclose(around(values, ENDLESS), (0.5 / step, 0.5 * step), rtol=1e-4)
 
 
+def test_a_difference_without_ends_stays_on_its_own_scale() -> None:
+    """With the numbers from above, which are shifted to both sides of 0, and to 0 itself."""
+    for middle in (-0.5, 0.0, 0.05):
+        low, high = around(np.array([-0.1, 0.1] * 3) + middle, np.full(1, np.nan))
+        np.testing.assert_allclose((low, high), (middle - 0.114961, middle + 0.114961), rtol=1e-4)
+
+
 def test_agrees_with_the_normal_theory() -> None:
     values = np.random.default_rng(1).normal(0.5, 0.05, 400)
     error = values.std(ddof=1) / 20

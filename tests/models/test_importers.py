@@ -13,6 +13,7 @@ from huggingface_hub import errors as hub_errors
 from tests.models.references import close, continued, shaken, smp_only, unnoticed
 from torch import nn
 
+from maskwright import models
 from maskwright.core.errors import MaskwrightError
 from maskwright.models import bundle
 from maskwright.models.backbones import hub
@@ -203,6 +204,23 @@ def test_a_last_layer_without_a_number_of_classes_is_refused(tmp_path: Path, row
     safetensors.torch.save_file({"classifier.4.weight": torch.zeros(rows)}, tmp_path / "w.safetensors")
     with pytest.raises(MaskwrightError, match=r"w\.safetensors, the last layer, has shape .*can have 1 to 255"):
         import_model("torchvision:fcn_resnet50", tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("prefix", ["", "model."])
+def test_an_encoder_alone_is_no_network_but_starts_a_backbone(tmp_path: Path, prefix: str) -> None:
+    small_segformer().save_pretrained(tmp_path)
+    torch.manual_seed(0)
+    encoder = models.create("unet", 2, backbone="timm:test_resnet").backbone.network.state_dict()
+    file = tmp_path / "encoder.pth"
+    torch.save({f"{prefix}encoder.{name}": tensor for name, tensor in encoder.items()}, file)
+    with pytest.raises(
+        MaskwrightError, match=r"an encoder alone; the decoder and the last layer are missing: .*`weights` and"
+    ):
+        import_model(f"transformers:{tmp_path}", file)
+    started = models.create("unet", 2, backbone="timm:test_resnet", weights=file).backbone
+    assert started.notes == (f"{file}: took the weights under '{prefix}encoder.'",)
+    for name, tensor in started.network.state_dict().items():
+        assert torch.equal(tensor, encoder[name]), name
 
 
 def test_weights_that_lack_a_part_are_refused(tmp_path: Path) -> None:

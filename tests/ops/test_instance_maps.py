@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from maskwright.core.instances import Instance, Instances
-from maskwright.ops.instance_maps import cropped, from_map, pieces, resized, to_map
+from maskwright.ops.instance_maps import above, cropped, from_map, outside, pieces, resized, to_map
 
 maps = arrays.arrays(np.int32, arrays.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 5))
 
@@ -61,3 +61,18 @@ def test_resizing_takes_the_nearest_pixel(ids, height, width):
         whole[entry.rows, entry.columns][entry.mask] = entry.index
     np.testing.assert_array_equal(whole, small.astype(np.int32))
     assert found.size == size
+
+
+@given(maps, st.data())
+def test_parts_of_objects_keep_their_place(ids, data):
+    objects = from_map(ids, range(1, 6))
+    rows = data.draw(st.integers(1, len(ids)))
+    gone = data.draw(arrays.arrays(bool, ids.shape))
+    for found, kept in ((above(objects, rows), np.arange(len(ids))[:, None] < rows), (outside(objects, gone), ~gone)):
+        whole = np.zeros(ids.shape, np.int32)
+        for entry in found.objects:
+            assert entry.mask[0].any()
+            assert entry.mask[:, -1].any()
+            whole[entry.rows, entry.columns][entry.mask] = entry.index
+        np.testing.assert_array_equal(whole, np.where(kept, ids, 0))
+    assert above(objects, rows).size == (rows, ids.shape[1])

@@ -67,7 +67,7 @@ def test_long_runs_and_differences() -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ({"size": [2, 3], "counts": [1, 2, 1]}, "does not fill 2x3"),
+        ({"size": [2, 3], "counts": [1, 2, 1]}, "does not fill 3x2"),
         ({"size": [2, 2], "counts": [5, -1]}, "does not fill"),
         ({"size": [2, 2], "counts": "\x7f"}, "byte 127"),
         ({"size": [2, 2], "counts": "o"}, "is truncated"),

@@ -322,7 +322,7 @@ def test_stride_two_unless_all_is_thick_or_large(p10: float, side: int, scale: f
     decided = rules_learning.fineness(facts(found), plan(data=DataPlan(scale=scale)))
     assert values(decided) == {"model.options.finest": finest}
     figure = (
-        "1001x1000"
+        "1000x1001"
         if side > 1000
         else f"10% of the objects of organ, the thinnest class, are below {p10 * scale:.1f} px"
     )
@@ -511,6 +511,12 @@ def costing(seconds: float, gibibytes: float = 0.001) -> StepCost:
     return StepCost(seconds / PIXELS, 0.0, gibibytes * 2**30 / PIXELS)
 
 
+def test_crops_that_a_step_waits_for_are_a_part_of_it() -> None:
+    cost = replace(costing(0.5), update_seconds=0.1, crop_seconds=0.05 / PIXELS, busy=2.0)
+    assert cost.seconds(plan()) == pytest.approx(0.65)
+    assert cost.undisturbed().seconds(plan()) == pytest.approx(0.325)
+
+
 @pytest.mark.parametrize(("device", "usual"), [("cpu", 8), ("mps", 8), ("cuda", 16)])
 def test_the_usual_batch_suits_the_device(device: str, usual: int) -> None:
     made = facts(machine=replace(CPU, device=device))
@@ -667,6 +673,12 @@ def test_predictions_are_mirrored_only_where_the_masks_are_alike() -> None:
     for likeness, flip in ((1.0, True), (rules_data.MIRRORED, True), (0.5, False)):
         decided = rules_time.tiles(facts(fingerprint(flip_horizontal=likeness)), plan())
         assert values(decided)["predict.flip"] is flip
+
+
+def test_the_flipped_image_is_predicted_smaller_where_there_is_one() -> None:
+    decided = rules_semantic.flip_scale(facts(fingerprint(flip_horizontal=1.0)), plan())
+    assert values(decided) == {"predict.flip_scale": 0.75}
+    assert rules_semantic.flip_scale(facts(fingerprint(flip_horizontal=0.5)), plan()) == []
 
 
 def test_spreads_of_sizes_use_the_median_and_the_ninetieth_percentile() -> None:

@@ -46,7 +46,7 @@ def test_values_are_written_for_people() -> None:
 
 def test_what_the_data_looks_like() -> None:
     facts = dict(data_facts(make_fingerprint("a")))
-    assert facts["Sizes (height x width)"] == "320 x 480 (38), 480 x 320 (2)"
+    assert facts["Sizes (width x height)"] == "480 x 320 (38), 320 x 480 (2)"
     assert facts["Channels"] == "3"
     assert facts["Splits"] == "train 30, test 10"
     assert facts["Unlabelled pixels"] == "3.4%"

@@ -32,10 +32,31 @@ def test_a_share_is_written_in_percent_with_its_interval() -> None:
 
 
 def test_a_length_is_written_in_pixels_on_its_own_scale() -> None:
-    written = cell(HD95, Estimate(1234.56, None, None), limit=2469.12)
+    written = cell(HD95, Estimate(1234.56, None, None), limits=(0.0, 2469.12))
     assert (written.text, written.interval) == ("1,234.6", None)
     assert written.bar is not None
     assert 'd="M38 0V8"' in written.bar
+
+
+def test_a_difference_has_a_bar_around_zero() -> None:
+    """The interval from -3 to 1 is within -3..3, so the stroke of -1 stands at 2 + 72 x 2 / 6."""
+    bias = Metric("bias", "Bias", "Predicted minus true.", unit="")
+    scores = replace(make_scores(class_scores("a")), metrics=(bias,), mean={"bias": Estimate(-1.0, -3.0, 1.0)})
+    (row,) = mean_rows(scores)
+    assert (row.cell.text, row.cell.interval, row.unit) == ("-1.0", "-3.0 to 1.0", "")
+    assert row.cell.bar is not None
+    assert 'class="value" d="M26 0V8"' in row.cell.bar
+
+
+def test_a_count_is_whole() -> None:
+    count = Metric("objects", "Objects", "Annotated objects.", unit="count")
+    assert (write(count, 1234.0), unit(count)) == ("1,234", "")
+
+
+def test_a_class_keeps_its_color_where_the_background_has_no_row() -> None:
+    classes = Classes.named(["background", "a", "b"])
+    rows = class_rows(make_scores(class_scores("a"), class_scores("b")), classes)
+    assert [row.color for row in rows] == [css(classes, 1), css(classes, 2)]
 
 
 def test_an_undefined_value_is_empty() -> None:

@@ -59,7 +59,7 @@ def test_the_class_is_the_likeliest_of_the_object():
     by_place = {int(TOUCHING[entry.rows, entry.columns][entry.mask][0]): entry for entry in found.objects}
     assert {number: entry.index for number, entry in by_place.items()} == {1: 1, 2: 2, 3: 2, 4: 2}
     assert by_place[4].score == pytest.approx(0.48, abs=1e-4)
-    scores = [entry.score for entry in found.objects]
+    scores = [round(entry.score, 6) for entry in found.objects]
     assert scores == sorted(scores, reverse=True)
 
 

@@ -8,7 +8,8 @@ import torch
 
 from maskwright.core.classes import Classes
 from maskwright.core.instances import Instance, Instances
-from maskwright.ops.instance_maps import cropped, overlap, to_map, union
+from maskwright.ops.instance_maps import cropped, to_map
+from maskwright.ops.instance_parts import overlap, union
 from maskwright.tasks.base import Block
 from maskwright.tasks.instance import InstanceSegmentation
 from maskwright.tasks.instance_merge import merged

@@ -315,7 +315,12 @@ def test_a_kind_that_measures_gets_the_pixel_size(run_folder: Path, images: Path
     result = predict(run_folder, [images / "b.jpg"], tmp_path / "out", request)
     assert result.images[0].files["lengths"] == tmp_path / "out/lengths/b.csv"
     predict(run_folder, [images / "b.jpg"], tmp_path / "out", replace(request, pixel_size=None))
-    assert given == [PixelSize(0.5, "um"), None]
+    tifffile.imwrite(
+        tmp_path / "a.tif", cv2.imread(str(images / "b.jpg")), imagej=True, resolution=(4, 4), metadata={"unit": "um"}
+    )
+    predict(run_folder, [tmp_path / "a.tif"], tmp_path / "out", replace(request, pixel_size=None))
+    predict(run_folder, [tmp_path / "a.tif"], tmp_path / "out", request)
+    assert given == [PixelSize(0.5, "um"), None, PixelSize(0.25, "um"), PixelSize(0.5, "um")]
     with pytest.raises(MaskwrightError, match="has no effect, as mask holds no measured lengths: save lengths too, or"):
         predict(run_folder, [images], tmp_path / "out", replace(request, save=None))
 

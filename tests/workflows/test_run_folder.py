@@ -131,6 +131,7 @@ def test_the_hash_covers_what_it_says(tmp_path):
     record = Record("a.png", ImageRef(image), MaskFile(ImageRef(mask), "index"))
     dataset = Dataset(tmp_path, "folder", "", Classes.named(("a", "b")), (record,))
     before = provenance.data_hash(dataset)
+    hashes = {before}
     mask.write_bytes(b"m" * 65_536 + b"x" * 4_464)
     assert provenance.data_hash(dataset) == before
     for content in (b"m" * 65_535 + b"x" * 4_465, b"m" * 70_001):
@@ -139,4 +140,8 @@ def test_the_hash_covers_what_it_says(tmp_path):
     mask.write_bytes(b"m" * 70_000)
     moved = replace(dataset, records=(replace(record, id="b.png"),))
     assert provenance.data_hash(moved) != before
+    for values, white in ((((0, 0), (1, 1)), 255), (((0, 1), (1, 0)), 255), (((0, 1), (1, 0)), 1)):
+        own = replace(record, annotation=MaskFile(ImageRef(mask), "index", values, white))
+        hashes.add(provenance.data_hash(replace(dataset, records=(own,))))
+    assert len(hashes) == 4, "what the values mean counts where it is the file's own"
     assert provenance.environment(dataset)["data_hash_of"] == provenance.HASHED

@@ -208,6 +208,22 @@ def test_images_of_average_size_are_measured(data: Dataset) -> None:
     assert typical[-1] == data.records[2]
 
 
+def test_the_cost_is_that_of_the_images_of_average_size(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    for record in data.records[:-2]:
+        assert cv2.imwrite(str(record.image.path), np.zeros((8, 8, 3), np.uint8))
+    assert cv2.imwrite(str(data.records[-2].image.path), np.zeros((200, 200, 3), np.uint8))
+    read: list[Record] = []
+
+    def pair(_predictor: object, _dataset: object, record: Record) -> object:
+        read.append(record)
+        raise MaskwrightError("not read here")
+
+    monkeypatch.setattr(scoring, "_pair_for", pair)
+    assert scoring.seconds_each(predictor_of(data), data, data.records, enough=20.0) == 0.0
+    assert read[0] == data.records[-1]
+    assert read[-1] == data.records[-2]
+
+
 def test_what_cannot_be_read_is_told_and_left_out(data: Dataset) -> None:
     data.records[3].image.path.write_bytes(b"no picture")
     told: list[Record] = []
@@ -230,7 +246,7 @@ def test_what_cannot_be_read_is_told_and_left_out(data: Dataset) -> None:
 def test_images_of_a_type_that_the_model_does_not_fit_are_told_and_left_out(data: Dataset) -> None:
     deep = predictor_of(data, dtypes=["uint16"])
     deep.card.data.value_range = [(96, 4080)] * 3
-    words = r"none of the 12 images can be scored; the first: .*\d\d\.png: the image holds uint8 .* type \(uint16\)"
+    words = r"none of 12 images can be scored; the first: .*\d\d\.png: the image holds uint8 .* type \(uint16\)"
     with pytest.raises(MaskwrightError, match=words):
         scoring.score(deep, data, data.records)
     assert postprocess_fit.fit("crf", deep, data, data.records, CrfPlan()) is None
@@ -246,7 +262,7 @@ def test_images_of_a_type_that_the_model_does_not_fit_are_told_and_left_out(data
 def test_nothing_readable_is_an_error_that_names_the_first(data: Dataset) -> None:
     for record in data.records:
         record.image.path.write_bytes(b"no picture")
-    with pytest.raises(MaskwrightError, match=r"none of the 12 images can be scored; the first: .*\d\d\.png"):
+    with pytest.raises(MaskwrightError, match=r"none of 12 images can be scored; the first: .*\d\d\.png"):
         scoring.score(predictor_of(data), data, data.records)
 
 

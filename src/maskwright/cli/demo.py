@@ -43,7 +43,7 @@ def demo(
 ) -> int:
     """Train, evaluate and predict on included data.
 
-    Writes mosaics of photographed textures, trains a model, evaluates it and predicts. Needs the extra `demo`.
+    Writes mosaics of photographed textures, trains a model, evaluates it and predicts.
     """
     seconds = None if budget is None else parse_seconds(budget, "budget")
     if data_only and (budget is not None or steps is not None):

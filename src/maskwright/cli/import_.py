@@ -10,6 +10,7 @@ import typer
 from maskwright.cli.errors import DONE
 from maskwright.cli.options import AsJson, comma_list
 from maskwright.cli.terminal import Terminal
+from maskwright.core.text import plural
 
 Source = Annotated[
     str,
@@ -59,7 +60,7 @@ def import_(
     terminal.answer({"out": result.path, "parameters": result.parameters, "card": card.model_dump(mode="json")})
     terminal.show(
         f"{source} is now {result.path}: {card.model.name} with {card.model.backbone}, "
-        f"{len(card.classes.names)} classes, {result.parameters:,} parameters",
+        f"{plural(len(card.classes.names), 'class', 'classes')}, {result.parameters:,} parameters",
         f"maskwright predict {result.path} IMAGES",
     )
     return DONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,17 +25,18 @@ from maskwright.cli.options import (
 )
 from maskwright.cli.tables import Column, number, pairs, percent, table
 from maskwright.cli.terminal import Terminal
-from maskwright.core.text import plural
+from maskwright.core.text import listing, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import RenderableType
 
-    from maskwright.core.fingerprint import ClassStats, Fingerprint, Spread
+    from maskwright.core.fingerprint import ClassStats, Fingerprint, ObjectStats, Spread
     from maskwright.core.records import Fault
 
 SHOWN_OF_A_KIND = 4
+SHOWN_ALIKE = 6
 
 
 def inspect(
@@ -77,13 +79,14 @@ def fingerprint_tables(fingerprint: Fingerprint, width: int) -> list[RenderableT
 
 
 def _summary(fingerprint: Fingerprint) -> list[tuple[str, str]]:
+    ignored = ("ignored", f"{percent(fingerprint.ignore_share)} of the pixels")
     rows = [
         ("recognised as", f"{fingerprint.format}: {fingerprint.layout}"),
         ("images", _images(fingerprint)),
-        ("sizes", _sizes(fingerprint)),
+        ("width x height", _sizes(fingerprint)),
         ("channels", _counted(fingerprint.channels)),
         ("pixel type", _counted(fingerprint.dtypes)),
-        ("ignored", f"{percent(fingerprint.ignore_share)} of the pixels"),
+        ignored,
         (
             "flips",
             f"similarity of masks to their mirror images: {percent(fingerprint.flip_horizontal)} left to right, "
@@ -91,8 +94,10 @@ def _summary(fingerprint: Fingerprint) -> list[tuple[str, str]]:
         ),
         ("decoding", f"{1000 * fingerprint.decode_seconds:.1f} ms per image"),
     ]
+    if fingerprint.objects is not None:
+        rows[5:5] = _objects(fingerprint.objects)
     if fingerprint.no_data_share:
-        rows.insert(6, ("no data", f"{percent(fingerprint.no_data_share)} of the pixels"))
+        rows.insert(rows.index(ignored) + 1, ("no data", f"{percent(fingerprint.no_data_share)} of the pixels"))
     if fingerprint.groups:
         rows.insert(2, ("groups", f"{fingerprint.groups}, each kept in one split where possible"))
     if fingerprint.near_duplicates:
@@ -106,17 +111,42 @@ def _summary(fingerprint: Fingerprint) -> list[tuple[str, str]]:
     return rows
 
 
+def _objects(stats: ObjectStats) -> list[tuple[str, str]]:
+    each, crowds = stats.per_image, f", {plural(stats.crowds, 'crowd')}" if stats.crowds else ""
+    rows = [
+        (
+            "objects",
+            f"{plural(stats.objects, 'object')} in {plural(stats.images, 'image')}: {number(each.median)} an image "
+            f"({_range(each)}){crowds}",
+        )
+    ]
+    if stats.diameter is None:
+        return rows
+    lost = f", which costs a map of ids {plural(stats.lost, 'pixel')}" if stats.lost else ""
+    return [
+        *rows,
+        (
+            "diameter",
+            f"{_spread(stats.diameter)} px, from {number(stats.diameter.low)} to {number(stats.diameter.high)}",
+        ),
+        (
+            "contact",
+            f"{percent(stats.touching)} of the objects touch another, {percent(stats.overlapping)} overlap{lost}; the "
+            f"image border cuts {percent(stats.cut)}, {percent(stats.parted)} are in several parts",
+        ),
+    ]
+
+
 def _images(fingerprint: Fingerprint) -> str:
     parts = ", ".join(f"{name} {count}" for name, count in fingerprint.splits.items())
     return fingerprint.usable() + (f" ({parts})" if parts else "")
 
 
 def _sizes(fingerprint: Fingerprint) -> str:
-    shown = list(fingerprint.sizes.items())[:4]
-    text = ", ".join(f"{size} x{count}" for size, count in shown)
-    if len(fingerprint.sizes) > len(shown):
-        text += f" and more: heights {_range(fingerprint.heights)}, widths {_range(fingerprint.widths)}"
-    return text or "none"
+    shown = dict(list(fingerprint.sizes.items())[:4])
+    if len(shown) == len(fingerprint.sizes):
+        return _counted(shown)
+    return f"{_counted(shown)} and more: widths {_range(fingerprint.widths)}, heights {_range(fingerprint.heights)}"
 
 
 def _range(spread: Spread) -> str:
@@ -174,7 +204,7 @@ def _spread(spread: Spread | None) -> str:
 
 
 def fault_lines(faults: Sequence[Fault], root: str) -> list[RenderableType]:
-    """Write each fault with its file and cure; of each kind only the first few."""
+    """Write each fault with its file and cure, once for files that it says the same of; of each kind only a few."""
     from rich.text import Text
 
     if not faults:
@@ -182,26 +212,41 @@ def fault_lines(faults: Sequence[Fault], root: str) -> list[RenderableType]:
     lines: list[RenderableType] = [Text("\nFaults", style="bold")]
     styles = {"error": "red", "warning": "yellow", "note": "dim"}
     for (severity, kind), entries in groupby(faults, key=lambda fault: (fault.severity, fault.kind)):
-        same = list(entries)
-        for fault in same[:SHOWN_OF_A_KIND]:
+        alike: dict[str, list[Fault]] = {}
+        for fault in entries:
+            alike.setdefault(_pattern(fault), []).append(fault)
+        groups = list(alike.values())
+        for fault, *others in groups[:SHOWN_OF_A_KIND]:
             head = Text(f"{severity}, {kind}: ", style=styles[severity])
             lines.append(head + Text(in_flags(f"{_sentence(fault, root)}. Cure: {fault.cure}"), style="default"))
-        if len(same) > SHOWN_OF_A_KIND:
-            more = len(same) - SHOWN_OF_A_KIND
+            if others:
+                names = listing([_shown(other, root) for other in others], SHOWN_ALIKE)
+                lines.append(Text(f"  likewise {names}", style="dim"))
+        if len(groups) > SHOWN_OF_A_KIND:
+            more = sum(map(len, groups[SHOWN_OF_A_KIND:]))
             lines.append(Text(f"  and {more} more of this kind; --json lists them all", style="dim"))
     return lines
 
 
+def _pattern(fault: Fault) -> str:
+    """Return what a fault says, without the names of its file and without counts of pixels."""
+    stem = re.escape(fault.path.stem)
+    text = f"{fault.message} {fault.cure}".replace(str(fault.path), fault.path.name)
+    return re.sub(rf"(?<!\w){stem}(?=\.[A-Za-z])|(?<=\()[\d,]+(?= pixels?\))", "", text)
+
+
 def _sentence(fault: Fault, root: str) -> str:
     """Write the message with its path below the root: an image and its mask often have the same file name."""
+    shown = _shown(fault, root)
+    for begun in (f"{shown} ", f"{fault.path.name} "):
+        if fault.message.startswith(begun):
+            return f"{shown} {fault.message.removeprefix(begun)}"
+    return f"{shown}: {fault.message}"
+
+
+def _shown(fault: Fault, root: str) -> str:
     path = fault.path
-    shown = str(path.relative_to(root)) if path.is_relative_to(root) and path != Path(root) else str(path)
-    begun = f"{path.name} "
-    return (
-        f"{shown} {fault.message.removeprefix(begun)}"
-        if fault.message.startswith(begun)
-        else f"{shown}: {fault.message}"
-    )
+    return str(path.relative_to(root)) if path.is_relative_to(root) and path != Path(root) else str(path)
 
 
 def _verdict(fingerprint: Fingerprint) -> RenderableType:

@@ -29,6 +29,7 @@ from maskwright.cli.errors import (
     install_signal_handlers,
     interruption_code,
 )
+from maskwright.cli.verb import Verb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,7 +56,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _name, _verb in VERBS.items():
-    app.command(_name)(_verb)
+    app.command(_name, cls=Verb)(_verb)
 
 
 def _print_version(wanted: bool) -> None:

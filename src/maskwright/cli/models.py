@@ -10,6 +10,7 @@ from maskwright.cli.errors import DONE
 from maskwright.cli.options import AsJson
 from maskwright.cli.tables import Column, number, table
 from maskwright.cli.terminal import Terminal
+from maskwright.core.text import plural
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -81,4 +82,4 @@ def _architectures(rows: dict[str, dict[str, Any]], width: int) -> RenderableTyp
 
 
 def _threads(count: int) -> str:
-    return f"{count} thread" if count == 1 else f"{count} threads"
+    return plural(count, "thread")

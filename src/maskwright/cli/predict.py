@@ -26,7 +26,12 @@ Save = Annotated[
     ),
 ]
 PixelSize = Annotated[
-    str | None, typer.Option("--pixel-size", metavar="LENGTH", help="Width of a pixel, e.g. 0.25um, for measurements.")
+    str | None,
+    typer.Option(
+        "--pixel-size",
+        metavar="LENGTH",
+        help="Width of a pixel, e.g. 0.25um, for measurements, if the files do not say it.",
+    ),
 ]
 
 Fast = Annotated[

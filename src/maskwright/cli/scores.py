@@ -42,7 +42,8 @@ def score_tables(scores: Scores, split: str, width: int, postprocessor: str | No
     scored = f"{'all ' if split == 'all' and scores.images > 1 else ''}{plural(scores.images, kind)}"
     parts = [_means(scores, f"Scores{how} on {scored}{groups}" if not scores.classes else "Means", width)]
     if scores.classes:
-        parts.insert(0, _classes(scores, f"Scores{how} on {scored}{groups}, by class over all pixels", width))
+        what = "pixels" if scores.objects is None else "objects"
+        parts.insert(0, _classes(scores, f"Scores{how} on {scored}{groups}, by class over all {what}", width))
     parts += [Text(line) for line in (_calibration(scores),) if line]
     over = "groups" if scores.groups else "images"
     known = any(estimate.low is not None for estimate in scores.mean.values())

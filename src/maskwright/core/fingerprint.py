@@ -62,6 +62,35 @@ class ClassStats:
 
 
 @dataclass(frozen=True)
+class ObjectStats:
+    """The objects of annotations that tell objects; crowds are no objects.
+
+    Attributes:
+        images: number of images in which objects were counted.
+        objects: number of objects in these images.
+        crowds: number of crowds in them.
+        per_image: objects of one image.
+        diameter: of the circle with the area of an object, in pixels; None without an object.
+        touching: share of the objects that touch or overlap another one, 0..1.
+        overlapping: share of the objects that share pixels with another one.
+        lost: pixels that a map of ids cannot hold, since it gives each pixel to one object.
+        cut: share of the objects that reach the image border.
+        parted: share of the objects that consist of several parts.
+    """
+
+    images: int
+    objects: int
+    crowds: int
+    per_image: Spread
+    diameter: Spread | None
+    touching: float
+    overlapping: float
+    lost: int
+    cut: float
+    parted: float
+
+
+@dataclass(frozen=True)
 class Fingerprint:
     """Everything the plan is made from.
 
@@ -73,7 +102,7 @@ class Fingerprint:
         splits: number of usable images by split (empty before there are splits).
         heights: of the images, in pixels.
         widths: of the images, in pixels.
-        sizes: the commonest sizes, "HxW" -> count (at most ten).
+        sizes: the commonest sizes, "WxH" -> count (at most ten).
         channels: number of channels -> images.
         dtypes: pixel type (`uint8`, `uint16`, `float32`) -> images.
         intensity: one entry a channel, of the commonest number of channels.
@@ -89,6 +118,7 @@ class Fingerprint:
         obstacle: why training cannot work at all, and what helps; None where it can.
         annotated: images with an annotation, usable or not; None where that was not counted.
         no_data_share: part of all pixels in which the images have no data, 0..1; they are ignored too.
+        objects: the annotated objects, or None where the annotations tell none.
     """
 
     root: str
@@ -113,6 +143,7 @@ class Fingerprint:
     obstacle: str | None = None
     annotated: int | None = None
     no_data_share: float = 0.0
+    objects: ObjectStats | None = None
 
     @property
     def trainable(self) -> bool:
@@ -141,6 +172,7 @@ class Fingerprint:
         values["channels"] = {int(count): images for count, images in plain["channels"].items()}
         values["intensity"] = tuple(ChannelStats(**entry) for entry in plain["intensity"])
         values["class_stats"] = tuple(_class_stats(entry) for entry in plain["class_stats"])
+        values["objects"] = _object_stats(plain.get("objects"))
         values["faults"] = tuple(Fault(**{**entry, "path": Path(entry["path"])}) for entry in plain["faults"])
         return cls(**values)
 
@@ -148,3 +180,10 @@ class Fingerprint:
 def _class_stats(plain: dict[str, Any]) -> ClassStats:
     spreads = {key: None if plain[key] is None else Spread(**plain[key]) for key in ("size", "thickness")}
     return ClassStats(**{**plain, **spreads})
+
+
+def _object_stats(plain: dict[str, Any] | None) -> ObjectStats | None:
+    if plain is None:
+        return None
+    diameter = None if plain["diameter"] is None else Spread(**plain["diameter"])
+    return ObjectStats(**{**plain, "per_image": Spread(**plain["per_image"]), "diameter": diameter})

@@ -53,6 +53,8 @@ class PredictPlan(Section):
         tile: size of the network input, in the order of the axes of the data.
         overlap: of neighbouring tiles, as a share of their side.
         flip: average with the prediction for the flipped image.
+        flip_scale: size of the flipped image, as a factor on the working resolution: below 1, two scales are averaged,
+            and the flip takes less time.
         output_stride: 4, 8, 16 or 32: largest stride of the network, if it can be changed after training; None for the
             stride that it was trained at.
     """
@@ -60,6 +62,7 @@ class PredictPlan(Section):
     tile: Sides = (512, 512)
     overlap: Number = Field(0.25, ge=0, le=0.5)
     flip: Flag = False
+    flip_scale: Number = Field(1.0, ge=0.25, le=2)
     output_stride: Literal[4, 8, 16, 32] | None = None
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from maskwright.core.classes import IGNORE
+from maskwright.core.naming import NOWHERE, Naming
 
 if TYPE_CHECKING:
     from maskwright.core.classes import Classes
@@ -18,6 +19,10 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 Severity = Literal["error", "warning", "note"]
+
+MaskKind = Literal["index", "color", "instance", "regions", "segment", "values"]
+ID_KINDS = frozenset({"instance", "regions"})
+"""The kinds of mask files that tell objects, and no classes."""
 
 
 @dataclass(frozen=True)
@@ -91,19 +96,25 @@ class MaskFile:
     Attributes:
         file: the mask file, or one page of it.
         kind: `index` (value -> class by `Dataset.value_to_index`), `color` (RGB -> class by
-            `Dataset.color_to_index`), `instance` (0 is background, every other value one object of class 1), `values`
-            (measured numbers, NaN where unknown).
+            `Dataset.color_to_index`), `instance` (0 is background, every other value or colour one object), `regions`
+            (the same, but all objects have one value: each connected region is one), `segment` (R + 256 G + 65536 B ->
+            class by `values`), `values` (measured numbers, NaN where unknown).
         values: (value, class index or `IGNORE`) of this file where they are its own, instead of
-            `Dataset.value_to_index`.
+            `Dataset.value_to_index`. An object whose id is not listed is of class 1, or of the class under it
+            (`Record.objects`).
         white: stands for `Dataset.white` beside `values`.
         alpha: the values are those of the alpha channel.
+        crowds: the ids of crowds (`core.instances.Instance.crowd`).
+        palette: stands for `Dataset.palette` beside `values`.
     """
 
     file: ImageRef
-    kind: Literal["index", "color", "instance", "values"]
+    kind: MaskKind
     values: tuple[tuple[int, int], ...] | None = None
     white: int | None = IGNORE
     alpha: bool = False
+    crowds: tuple[int, ...] = ()
+    palette: tuple[tuple[int, tuple[int, int, int]], ...] = ()
 
     @property
     def path(self) -> Path:
@@ -156,12 +167,14 @@ class Shape:
         polygons: closed rings [x0, y0, x1, y1, ...]; several rings are several parts of one object.
         rle: COCO run-length code {"size": [h, w], "counts": bytes | list[int]}, instead of polygons.
         holes: the rings cut out of each polygon, in the order of `polygons`; empty if none has a hole.
+        crowd: class index of the objects that an ignored region shows together; None for any other shape.
     """
 
     index: int
     polygons: tuple[tuple[float, ...], ...] = ()
     rle: dict[str, object] | None = None
     holes: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    crowd: int | None = None
 
 
 @dataclass(frozen=True)
@@ -195,6 +208,8 @@ class Record:
         annotation: the truth, or None where there is none (prediction).
         split: the split that the layout, or our own division, assigns to it.
         group: records of one group stay in one split (patient, video, site).
+        objects: the ids of the objects, where the annotation tells classes only. An object is of the class that the
+            annotation shows under most of it.
     """
 
     id: str
@@ -202,6 +217,15 @@ class Record:
     annotation: Annotation | None = None
     split: Split | None = None
     group: str | None = None
+    objects: MaskFile | None = None
+
+    @property
+    def tells_objects(self) -> bool:
+        """Whether the objects are known, and not only the class of each pixel."""
+        annotation = self.objects or self.annotation
+        if isinstance(annotation, MaskFile):
+            return self.objects is not None or annotation.kind in ID_KINDS
+        return isinstance(annotation, Shapes) or (isinstance(annotation, MaskLayers) and annotation.objects)
 
 
 @dataclass(frozen=True)
@@ -220,6 +244,7 @@ class Dataset:
         white: class index or `IGNORE` of 255 in an index mask that holds no value but 0 and 255; None where nothing
             tells: such a mask is a fault.
         palette: value -> its colour in palette masks, if all show it in the same; a mask that differs is a fault.
+        naming: where the names of the classes are written, for cures.
     """
 
     root: Path
@@ -232,6 +257,7 @@ class Dataset:
     faults: tuple[Fault, ...] = ()
     white: int | None = IGNORE
     palette: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    naming: Naming = NOWHERE
 
     @property
     def reading(self) -> Reading:
@@ -243,6 +269,11 @@ class Dataset:
         """Whether the mask files hold measured numbers and not classes."""
         found = (entry.annotation for entry in self.records)
         return any(isinstance(entry, MaskFile) and entry.kind == "values" for entry in found)
+
+    @property
+    def tells_objects(self) -> bool:
+        """Whether the objects of any image are known."""
+        return any(record.tells_objects for record in self.records)
 
     def part(self, split: Split) -> tuple[Record, ...]:
         """Return the records of one split."""

@@ -51,6 +51,11 @@ def agree(number: int, one: str, many: str) -> str:
     return one if number == 1 else many
 
 
+def such_as(number: int, example: object) -> str:
+    """Introduce one of several as an example, and an only one by its name alone: `1 image, a.jpg, has no mask`."""
+    return f"such as {example}" if number > 1 else f"{example}"
+
+
 def listing(words: list[str], most: int = 4) -> str:
     """Join words as in a sentence, at most `most` of them: `a, b and 7 more`."""
     if len(words) > most:

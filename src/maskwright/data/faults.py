@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maskwright.core.records import SPLITS, Fault
+from maskwright.core.text import agree, plural, such_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -80,6 +81,15 @@ def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: 
             f"the mask of {record.image.name} shows only {classes.names[nothing]}",
             "check that the image shows no object; if so, it is a useful negative example",
         )
+    elif nothing is not None and pixels[:-1].max() == labelled:
+        yield Fault(
+            "full-mask",
+            "note",
+            mask,
+            f"the mask of {record.image.name} shows only {classes.names[int(pixels[:-1].argmax())]}, and no "
+            f"{classes.names[nothing]}",
+            "check that the object fills the image; if the mask was not drawn, draw it or remove it",
+        )
 
 
 def jpeg_masks(masks: Sequence[Path], of: int, known: Mapping[int, int]) -> Fault:
@@ -92,7 +102,7 @@ def jpeg_masks(masks: Sequence[Path], of: int, known: Mapping[int, int]) -> Faul
         "jpeg-mask",
         "warning",
         first.parent,
-        f"{len(masks)} of {of} masks {what}, such as {first.name}: {harm}",
+        f"{len(masks)} of {plural(of, 'mask')} {what}, {such_as(len(masks), first.name)}: {harm}",
         "export the masks again as PNG from the annotation tool; converting these files to PNG does not correct them",
     )
 
@@ -113,7 +123,7 @@ def size_faults(dataset: Dataset) -> Iterator[Fault]:
             "no-training-images",
             "error",
             dataset.root,
-            f"none of the {count} usable images is in the train split",
+            f"{agree(count, 'the usable image is not', f'none of the {count} usable images is')} in the train split",
             "move some there, or give one folder of images and one of masks, which maskwright then splits itself",
         )
     elif count < 3 and all(fault.kind != "too-few-images" for fault in dataset.faults):
@@ -121,7 +131,7 @@ def size_faults(dataset: Dataset) -> Iterator[Fault]:
             "one-image" if count == 1 else "two-images",
             "warning",
             dataset.root,
-            f"{count} usable image{'s' if count > 1 else ''}: too few to train, validate and test",
+            f"{plural(count, 'usable image')}: too few to train, validate and test",
             "add images: at least 3, and tens for a model to trust",
         )
 

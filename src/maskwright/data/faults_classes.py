@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskwright.core.records import SPLITS, Fault
-from maskwright.core.text import agree
+from maskwright.core.text import agree, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,7 +89,7 @@ def _only_in(part: str, known: Sequence[tuple[str, int]]) -> str:
     if len(known) == 1:
         name, images = known[0]
         missed = "it cannot be learnt" if "train" not in part else "its score cannot be measured"
-        return f"class {name} occurs in {part} only ({images} image{'s' * (images != 1)}): {missed}"
+        return f"class {name} occurs in {part} only ({plural(images, 'image')}): {missed}"
     missed = "they cannot be learnt" if "train" not in part else "their scores cannot be measured"
     return f"{len(known)} classes occur in {part} only ({_listed([name for name, _ in known])}): {missed}"
 

@@ -54,7 +54,7 @@ def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:
         splits=_split_sizes(dataset),
         heights=spread([entry.height for entry in entries]),
         widths=spread([entry.width for entry in entries]),
-        sizes=dict(Counter(f"{entry.height}x{entry.width}" for entry in entries).most_common(_COMMONEST_SIZES)),
+        sizes=dict(Counter(f"{entry.width}x{entry.height}" for entry in entries).most_common(_COMMONEST_SIZES)),
         channels=dict(Counter(entry.channels for entry in entries).most_common()),
         dtypes=dict(Counter(entry.dtype for entry in entries).most_common()),
         intensity=_intensity(seen),
@@ -69,6 +69,7 @@ def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:
         obstacle=faults.obstacle(found),
         annotated=seen.annotated,
         no_data_share=sum(entry.no_data for entry in entries) / everything,
+        objects=seen.instances.stats(),
     )
 
 
@@ -194,6 +195,7 @@ def _faults(
         *faults.type_faults(dataset.root, _types(seen, dataset)),
         *class_faults(dataset, by_part, pixels[:-1], whole=len(seen.summaries) >= len(dataset.records)),
         *faults.leaks(dataset.records, seen.dataset.records, seen.similarity.near_duplicates),
+        *seen.instances.faults(),
         *faults.sampled(dataset.root, len(seen.summaries), len(dataset.records), seen.object_images),
     )
     for fault in found:

@@ -11,20 +11,20 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.instances import Instance
-from maskwright.core.records import MaskFile, MaskLayers, Shapes
+from maskwright.core.records import ID_KINDS, MaskFile, MaskLayers, Shapes
 from maskwright.data.layers import layer_objects, paint_layers
-from maskwright.data.lookup import from_colors, from_ids, from_values, require_palette
+from maskwright.data.lookup import from_colors, from_values, require_palette
+from maskwright.data.object_ids import from_ids, from_segments, objects_of
 from maskwright.data.painting import paint, paint_objects
 from maskwright.data.readers import DecodeError, image_orientation, read_alpha, read_image, read_mask
-from maskwright.ops.instance_maps import pieces
 from maskwright.ops.no_data import no_data, with_nan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
+    from maskwright.core.instances import Instance
     from maskwright.core.records import Dataset, ImageRef, Record
     from maskwright.data.readers import RawMask
 
@@ -98,19 +98,34 @@ def read_pair(dataset: Dataset, record: Record) -> tuple[NDArray[Any], NDArray[n
 def read_objects(dataset: Dataset, record: Record, size: tuple[int, int]) -> Iterator[Instance]:
     """Yield each annotated object of one record, complete even if others cover it.
 
-    Only masks of object ids, a mask file an object, and drawn shapes tell objects; ignored ones are skipped.
+    Masks of object ids, a mask file an object, and drawn shapes tell objects. Ignored ones are left out, and so is what
+    lies on background only; crowds are marked.
 
     Raises:
-        DecodeError: as `read_label`.
+        DecodeError: as `read_label`; or the objects of this record are unknown, but those of others are known.
     """
-    annotation = record.annotation
+    found: Iterable[Instance] = ()
+    annotation = record.objects or record.annotation
     if isinstance(annotation, Shapes):
-        yield from paint_objects(annotation, size, record.image)
-    elif isinstance(annotation, MaskFile) and annotation.kind == "instance":
-        raw = _sized_mask(annotation, record, size)
-        yield from _instances(*from_ids(annotation.file, raw, dataset.value_to_index))
+        found = paint_objects(annotation, size, record.image)
+    elif isinstance(annotation, MaskFile) and record.tells_objects:
+        found = _from_object_ids(dataset, annotation, record, size)
     elif isinstance(annotation, MaskLayers) and annotation.objects:
-        yield from layer_objects(annotation, layer_reader(dataset, record, size))
+        found = layer_objects(annotation, layer_reader(dataset, record, size))
+    elif annotation is not None and dataset.tells_objects:
+        message = "has a mask of classes, but no map of objects, as other images of this data set have"
+        raise DecodeError("other-convention", record.image, message, "add the map, or remove the image")
+    nothing = dataset.classes.background
+    return (entry for entry in found if entry.index != nothing)
+
+
+def _from_object_ids(
+    dataset: Dataset, annotation: MaskFile, record: Record, size: tuple[int, int]
+) -> Iterator[Instance]:
+    """Read a map of object ids; beside another annotation, that one tells the class of each object."""
+    under = None if record.objects is None else read_label(dataset, record, size)
+    known = dataset.value_to_index if annotation.values is None else dict(annotation.values)
+    return objects_of(annotation, _sized_mask(annotation, record, size), known, under, dataset.classes.background)
 
 
 def layer_reader(dataset: Dataset, record: Record, size: tuple[int, int]) -> Callable[[MaskFile], NDArray[np.uint8]]:
@@ -138,24 +153,17 @@ def _wrong_size(mask: ImageRef, record: Record, found: tuple[int, int], size: tu
 
 def _from_mask(dataset: Dataset, annotation: MaskFile, raw: RawMask) -> NDArray[np.uint8]:
     if annotation.kind == "color":
-        return from_colors(annotation.file, raw, dataset.color_to_index)
-    if annotation.kind == "instance":
+        return from_colors(annotation.file, raw, dataset.color_to_index, dataset.naming)
+    if annotation.kind == "segment":
+        return from_segments(annotation.file, raw, dict(annotation.values or ()))
+    if annotation.kind in ID_KINDS:
         ids, special = from_ids(annotation.file, raw, dataset.value_to_index)
         labels = (ids != 0).astype(np.uint8)
         for value, index in special.items():
             labels[ids == value] = index
         return labels
     if annotation.values is not None:
-        return from_values(annotation.file, raw, dict(annotation.values), annotation.white)
-    require_palette(annotation.file, raw, dataset.palette)
-    return from_values(annotation.file, raw, dataset.value_to_index, dataset.white)
-
-
-def _instances(values: NDArray[Any], special: Mapping[int, int]) -> Iterator[Instance]:
-    """Yield each object of an instance mask (H, W): all pixels of one id, connected or not."""
-    ids, marks = np.unique(values, return_inverse=True)
-    numbers = np.where(ids == 0, 0, np.arange(1, len(ids) + 1))  # ids may be large and far apart
-    for number, top, left, mask in pieces(numbers[marks].reshape(values.shape)):
-        index = special.get(int(ids[number - 1]), 1)
-        if index != IGNORE:
-            yield Instance(index, top, left, mask)
+        require_palette(annotation.file, raw, dict(annotation.palette), dataset.naming)
+        return from_values(annotation.file, raw, dict(annotation.values), annotation.white, dataset.naming)
+    require_palette(annotation.file, raw, dataset.palette, dataset.naming)
+    return from_values(annotation.file, raw, dataset.value_to_index, dataset.white, dataset.naming)

@@ -63,19 +63,21 @@ def paint(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> NDArray[np.
 
 
 def paint_objects(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> Iterator[Instance]:
-    """Yield each shape that is not ignored and not empty.
+    """Yield each shape that is not empty, and is not ignored or is a crowd of a class.
 
     Raises:
         DecodeError: as `paint`.
     """
     require_size(shapes, size, image)
     for shape in shapes.shapes:
-        if shape.index == IGNORE:
+        index = shape.index if shape.crowd is None else shape.crowd
+        if index == IGNORE:
             continue
         patch = _patch(shape, shapes, size, image)
         found = cropped(patch.pixels)
         if found is not None:
-            yield Instance(shape.index, patch.top + found[0], patch.left + found[1], found[2])
+            top, left, mask = found
+            yield Instance(index, patch.top + top, patch.left + left, mask, crowd=shape.crowd is not None)
 
 
 def require_size(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> None:
@@ -145,7 +147,9 @@ def _from_rle(rle: dict[str, Any], path: Path, size: tuple[int, int], image: Ima
             "size-mismatch",
             ImageRef(path),
             f"holds a run-length code of {width}x{height} pixels for {image.name}, which is {size[1]}x{size[0]}",
-            "export the annotations of this image again, or use the image that was annotated",
+            "write the size of codes as [height, width], and their runs column by column"
+            if (width, height) == size
+            else "export the annotations of this image again, or use the image that was annotated",
         )
     try:
         return rle_codes.decode(rle)

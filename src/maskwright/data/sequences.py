@@ -30,6 +30,7 @@ import numpy as np
 from maskwright.core.records import Fault
 from maskwright.core.resources import cores
 from maskwright.core.seeds import generator
+from maskwright.core.text import plural
 from maskwright.data.formats.pairing.naming import folder_meaning, stem
 from maskwright.data.readers import DecodeError, read_image
 from maskwright.data.similarity import SimilarityIndex, thumbnail
@@ -128,7 +129,7 @@ def describe(found: Frames) -> str:
     """Say which sequences were found, and by what."""
     frames = sum(map(len, found.values()))
     named = ", ".join(sorted(found)[:_MOST_NAMED]) + (", ..." if len(found) > _MOST_NAMED else "")
-    many = "1 sequence" if len(found) == 1 else f"{len(found)} sequences"
+    many = plural(len(found), "sequence")
     return f"{frames} images are frames of {many} ({named}): their names are numbered and neighbours look alike"
 
 

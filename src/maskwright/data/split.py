@@ -18,6 +18,7 @@ import numpy as np
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import SPLITS, Fault
 from maskwright.core.seeds import generator
+from maskwright.core.text import agree, plural
 from maskwright.data.clusters import STRICTNESS, borders, clusters
 from maskwright.data.sequences import find_sequences, sequences_note, with_sequences
 from maskwright.data.stratify import assign, part_targets
@@ -125,8 +126,8 @@ def grouped(records: Sequence[Record], group_by: str | None) -> list[Record]:
     matches = [pattern.search(record.id) for record in records]
     if records and not any(matches):
         raise MaskwrightError(
-            f"split.group_by is {group_by!r} and matches none of the {len(records)} images: it is searched for in "
-            f"names such as {records[0].id!r}. Correct the pattern, or leave `split.group_by` out"
+            f"split.group_by is {group_by!r} and matches none of {plural(len(records), 'image')}: it is searched for "
+            f"in names such as {records[0].id!r}. Correct the pattern, or leave `split.group_by` out"
         )
     return [
         replace(record, group=(match[1] if pattern.groups else match[0]) or None) if match else record
@@ -164,7 +165,8 @@ def divide(
     found, places, cut, strictness = _kept_together(ordered, targets, shown, seen, seed, cuttable)
     if len(found) < len(parts):
         raise _too_few(
-            f"the {len(ordered)} images form {_count(len(found), 'group')}, and a group stays on one side, so they "
+            f"the {agree(len(ordered), 'image forms', f'{len(ordered)} images form')} {_count(len(found), 'group')}, "
+            "and a group stays on one side, so they "
             f"cannot be divided into {_listed(parts)}",
             len(parts),
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,10 @@ from maskwright.core.resources import Gate, cores, free_memory
 from maskwright.core.seeds import generator
 from maskwright.data import faults
 from maskwright.data.flip_symmetry import FlipMeter, flip_difference, occupancy
-from maskwright.data.labels import read_objects, read_pair
-from maskwright.data.objects import LARGE_PIXELS, ObjectMeter, annotated, piece, regions
+from maskwright.data.instance_statistics import InstanceMeter
+from maskwright.data.labels import read_pair
+from maskwright.data.object_search import Found, search
+from maskwright.data.objects import LARGE_PIXELS, ObjectMeter
 from maskwright.data.readers import DecodeError, image_size, is_lossy
 from maskwright.data.similarity import SimilarityIndex, thumbnail
 from maskwright.data.statistics import IntensityMeter, intensities
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from maskwright.core.events import OnProgress
     from maskwright.core.records import Dataset, Record
     from maskwright.data.flip_symmetry import FlipDifference
-    from maskwright.data.objects import ClassObjects
     from maskwright.data.similarity import Thumbnail
     from maskwright.data.statistics import Intensities
     from maskwright.data.undeclared import Undeclared
@@ -92,6 +93,7 @@ class Survey:
         scene: flip differences of whole masks.
         object_images: number of images searched for objects; a partly searched image counts by its share.
         annotated: number of records with an annotation, usable or not.
+        instances: the objects of annotations that tell objects.
     """
 
     dataset: Dataset
@@ -101,6 +103,7 @@ class Survey:
     scene: FlipMeter
     object_images: float
     annotated: int
+    instances: InstanceMeter = field(default_factory=InstanceMeter)
 
     @cached_property
     def similarity(self) -> SimilarityIndex:
@@ -111,6 +114,10 @@ class Survey:
         """Return which classes (K,) a record shows; all False for a record that was not read."""
         entry = self.summaries.get(name)
         return np.zeros(len(self.dataset.classes), np.bool_) if entry is None else entry.pixels[:-1] > 0
+
+    def present(self, name: str) -> frozenset[int]:
+        """Return the indices of the classes that a record shows."""
+        return frozenset(map(int, np.flatnonzero(self.shown(name))))
 
 
 def survey(dataset: Dataset, seconds: float | None = None, on_progress: OnProgress | None = None) -> Survey:
@@ -142,7 +149,7 @@ class _Examined:
     summary: RecordSummary
     intensities: Intensities
     scene: FlipDifference
-    objects: dict[int, ClassObjects]
+    objects: Found
     faults: tuple[Fault, ...]
     jpeg: Path | None
     undeclared: Undeclared | None
@@ -206,10 +213,11 @@ def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examin
     pixels = np.append(by_value[:count], by_value[count:].sum())
     mask = record.annotation.path if record.annotation is not None else record.image.path
     height, width, channels = image.shape
-    objects, share = _objects(dataset, record, label) if with_objects else ({}, 0.0)
-    counts = np.array([len(objects[index].sizes) if index in objects else 0 for index in range(count)], np.int64)
+    objects = search(dataset, record, label) if with_objects else Found({}, 0.0)
+    sizes = {index: len(part.sizes) for index, part in objects.classes.items()}
+    counts = np.array([sizes.get(index, 0) for index in range(count)], np.int64)
     summary = RecordSummary(
-        *(height, width, channels, str(image.dtype)), pixels, thumbnail(image), seconds, counts, share, empty
+        *(height, width, channels, str(image.dtype)), pixels, thumbnail(image), seconds, counts, objects.share, empty
     )
     return _Examined(
         summary,
@@ -222,22 +230,6 @@ def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examin
     )
 
 
-def _objects(dataset: Dataset, record: Record, label: NDArray[np.uint8]) -> tuple[dict[int, ClassObjects], float]:
-    """Return the annotated objects if the format has them, and the regions of all other classes of the label map.
-
-    Regions take some 30 bytes a pixel to measure: of a large image only a random piece is searched.
-
-    Returns:
-        The objects by class index, and the share of the image that was searched.
-    """
-    height, width = label.shape
-    if not isinstance(record.annotation, MaskFile) or record.annotation.kind == "instance":
-        known = annotated(read_objects(dataset, record, (height, width)))
-        return {**regions(piece(label, record.id), known), **known}, 1.0
-    part = piece(label, record.id)
-    return regions(part), part.size / label.size
-
-
 class _Meters:
     """Running sums of a survey."""
 
@@ -248,6 +240,7 @@ class _Meters:
         self._objects = tuple(ObjectMeter() for _ in dataset.classes.names)
         self._scene = FlipMeter()
         self._object_images = 0.0
+        self._instances = InstanceMeter()
         self._log = faults.FaultLog(dataset.faults)
         self._unusable: set[str] = set()
         self._jpegs: list[Path] = []
@@ -270,7 +263,9 @@ class _Meters:
         if found.undeclared is not None:
             self._undeclared.append((record.image.path, found.undeclared))
         self._object_images += summary.objects_share
-        for index, part in found.objects.items():
+        if found.objects.instances is not None:
+            self._instances.add(found.objects.instances)
+        for index, part in found.objects.classes.items():
             self._objects[index].add(part)
 
     def survey(self, records: Sequence[Record]) -> Survey:
@@ -290,4 +285,5 @@ class _Meters:
             self._scene,
             self._object_images,
             len(records),
+            self._instances,
         )

@@ -12,7 +12,7 @@ from maskwright.core.targets import Target
 from maskwright.data.geometry import warp_labels, warp_values
 from maskwright.data.readers import read_image
 from maskwright.ops.images import shrink_labels
-from maskwright.ops.instance_maps import resized
+from maskwright.ops.instance_maps import outside, resized
 from maskwright.ops.no_data import no_data
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def without(target: Target, gone: NDArray[np.bool_] | None) -> Target:
         return target
     labels = np.where(gone, np.uint8(IGNORE), target.labels)
     values = None if target.values is None else np.where(gone, np.float32(np.nan), target.values)
-    return Target(labels, values, target.instances)
+    objects = None if target.instances is None else outside(target.instances, gone)
+    return Target(labels, values, objects)
 
 
 def read_sample(dataset: Dataset, record: Record, read: ReadTarget) -> tuple[NDArray[Any], Target]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from maskwright.core.records import Fault
-from maskwright.core.text import agree, plural
+from maskwright.core.text import agree, plural, such_as
 from maskwright.data.statistics import thinned
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def undeclared_faults(root: Path, found: Sequence[tuple[Path, Undeclared]], imag
             root,
             f"{len(entries)} of {plural(images, 'image')} {agree(len(entries), 'holds', 'hold')} the value {shown} in "
             f"{part:.1%} of {agree(len(entries), 'its', 'their')} pixels, far from all other values "
-            f"(such as {first.name}): it seems to mean that nothing was measured there, and now "
+            f"({such_as(len(entries), first.name)}): it seems to mean that nothing was measured there, and now "
             "counts as a measured value",
             f"declare it with `read.nodata={shown}`; if it is a value like any other, nothing needs to be done",
         )

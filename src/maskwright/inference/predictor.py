@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from maskwright.core.channels import emits_objects, total
 from maskwright.core.errors import MaskwrightError
@@ -29,6 +30,8 @@ from maskwright.inference.object_tiles import object_blocks
 from maskwright.inference.postprocess_tiles import postprocessed_blocks
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.models import bundle
+from maskwright.models.layers.blocks import resize
+from maskwright.ops.images import resize_image, working_size
 from maskwright.ops.no_data import no_data, with_holes
 from maskwright.ops.tiles import cover
 from maskwright.postprocess import check_channels, held_by
@@ -38,7 +41,6 @@ from maskwright.tasks.label_map import LabelMap
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import torch
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -272,9 +274,16 @@ class Predictor:
         groups = self.card.channels
         maps = activated(self._forward(pixels), groups)
         if self.card.predict.flip:
-            mirrored = activated(self._forward(np.ascontiguousarray(pixels[:, :, ::-1])), groups)
-            maps = maps.add_(flipped(mirrored, groups)).div_(2)
+            maps = maps.add_(self._flipped_tiles(pixels)).div_(2)
         return maps
+
+    def _flipped_tiles(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Return activated maps (N, C, h, w) from the flipped tiles at their own size, flipped back."""
+        groups, size = self.card.channels, (pixels.shape[1], pixels.shape[2])
+        seen = working_size(*size, self.card.predict.flip_scale)
+        mirrored = np.stack([resize_image(np.ascontiguousarray(tile[:, ::-1]), seen) for tile in pixels])
+        maps = flipped(activated(self._forward(mirrored), groups), groups)
+        return torch.stack([rescaled(tile, groups, seen, size) for tile in resize(maps, size)])
 
     def _forward(self, pixels: NDArray[np.uint8]) -> Tensor:
         """Run the engine, and check that it gives every channel at the size of the tiles."""

@@ -12,7 +12,7 @@ Where we add: predicted objects that lie mostly in ignored pixels count neither 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -126,7 +126,8 @@ def levels(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([values.mean(axis=0), values[0], values[5]])
 
 
-class _Class(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Class:
     """One class of a `Ranking`; predictions that are counted at no threshold are left out."""
 
     index: int
@@ -154,16 +155,16 @@ def _classes(ranking: Ranking, classes: int) -> Iterator[_Class]:
 
 def _curve(
     hit: NDArray[np.bool_], counted: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.intp]]:
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
     """Follow precision over recall at one threshold.
 
     Returns:
         Of each hit: the predictions counted up to it, the highest precision from it on, and the number of the hit that
         has this precision.
     """
-    counts = np.cumsum(counted)[hit]
+    counts = np.cumsum(counted, dtype=np.intp)[hit]
     precision = np.arange(1, len(counts) + 1) / (counts + np.spacing(1))
-    highest = np.maximum.accumulate(precision[::-1])[::-1]
+    highest: NDArray[np.float64] = np.maximum.accumulate(precision[::-1])[::-1]
     peaks = np.flatnonzero(precision == highest)
     return counts, highest, peaks[np.searchsorted(peaks, np.arange(len(counts)))]
 
@@ -176,7 +177,7 @@ def _area_influence(hit: NDArray[np.bool_], counted: NDArray[np.bool_]) -> tuple
         np.append(np.cumsum(np.bincount(top, part, minlength=len(top))[::-1])[::-1], 0.0)
         for part in (weight, weight * highest)
     )
-    before = np.cumsum(hit) - hit
+    before = np.cumsum(hit, dtype=np.intp) - hit
     return float(highest.sum()), hit * (np.append(highest, 0.0) + to_hits)[before] - counted * to_counts[before]
 
 
@@ -233,11 +234,12 @@ def _greedy(
     true: NDArray[np.intp], found: NDArray[np.intp], crowd: NDArray[np.bool_]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Match pairs, which are sorted by the rank of the predicted object, then by its preference."""
+    holder = np.empty(len(crowd), np.intp)
     while True:
         first = np.flatnonzero(np.diff(found, prepend=-1))
         single = first[~crowd[true[first]]]
-        winners = single[np.unique(true[single], return_index=True)[1]]
-        lost = np.setdiff1d(single, winners, assume_unique=True)
+        holder[true[single[::-1]]] = single[::-1]  # of several, the one with the highest score is written last
+        lost = single[holder[true[single]] != single]
         if not len(lost):
             return true[first], found[first]
         true, found = np.delete(true, lost), np.delete(found, lost)

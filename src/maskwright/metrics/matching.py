@@ -27,7 +27,12 @@ THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
 
 
 def match_counts(
-    truth: Instances, found: Instances, thresholds: Sequence[float] = THRESHOLDS, *, by_class: bool = False
+    truth: Instances,
+    found: Instances,
+    thresholds: Sequence[float] = THRESHOLDS,
+    *,
+    ignored: NDArray[np.bool_] | None = None,
+    by_class: bool = False,
 ) -> NDArray[np.int64]:
     """Count the objects of one image that are found, that are extra and that are missed.
 
@@ -35,12 +40,13 @@ def match_counts(
         truth: annotated objects.
         found: predicted objects.
         thresholds: T values of IoU.
+        ignored: bool (H, W), pixels of which nothing is known; None for none.
         by_class: match only objects of one class.
 
     Returns:
         (T, 3): true positives, false positives, false negatives.
     """
-    compared = compare(truth, found, by_class=by_class)
+    compared = compare(truth, found, ignored, by_class=by_class)
     iou = compared.iou
     true = np.count_nonzero(~compared.truth.exempt)
     counts = []

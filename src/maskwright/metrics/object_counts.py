@@ -10,7 +10,7 @@ Ignored pixels belong to no predicted object. One that lies mostly in them, or i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -98,7 +98,7 @@ def _by_class(
     objects: Objects,
     chosen: NDArray[np.bool_] | NDArray[np.integer],
     shape: tuple[int, int],
-    weights: Array | None = None,
+    weights: NDArray[Any] | None = None,
 ) -> Array:
     """Count the chosen objects, or add up their weights, by image and class: `shape`."""
     place = objects.image[chosen].astype(np.intp) * shape[1] + objects.index[chosen]

@@ -12,10 +12,12 @@ import numpy as np
 
 from maskwright.metrics.coco_precision import MOST, average_precision, influence, rankings, to_find
 from maskwright.metrics.confusion import mean_defined
+from maskwright.metrics.matching import THRESHOLDS, best_matches
 from maskwright.metrics.object_counts import object_sums, object_values
 from maskwright.metrics.object_metrics import COUNTS, FROM_COCO, FROM_SUMS, IMAGE_METRICS, OBJECT_METRICS
 from maskwright.metrics.object_overlap import joined
-from maskwright.metrics.scores import ClassScores, Estimate, ImageScore, Scores
+from maskwright.metrics.object_sizes import size_bins
+from maskwright.metrics.scores import ClassScores, Estimate, ImageScore, ObjectScores, Scores
 from maskwright.metrics.summary import estimated
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ def object_scores(task: str, classes: Classes, images: Sequence[ComparedImage]) 
         ),
         mean={metric.key: estimates[metric.key][-1] for metric in OBJECT_METRICS},
         per_image=_image_scores(images, sums),
+        objects=_objects(compared, sums),
     )
 
 
@@ -88,6 +91,17 @@ def mean_f1(classes: Classes, images: Sequence[ComparedImage]) -> float | None:
 def _shown(classes: Classes) -> list[int]:
     """Return the indices of the classes that objects may have: all but the background."""
     return [index for index in range(len(classes)) if index != classes.background]
+
+
+def _objects(compared: Comparison, sums: Array) -> ObjectScores:
+    """Count the objects of each image, and those found and missed by size."""
+    values = object_values(sums)
+    counts = np.stack([values[key].sum(axis=1) for key in ("objects", "predicted")], axis=1).astype(int)
+    overlap, truth = compared.iou, compared.truth
+    found = np.zeros(len(truth), np.bool_)
+    found[compared.pairs[best_matches(compared, overlap, overlap >= THRESHOLDS[0]), 0]] = True
+    sizes = size_bins(truth.area[~truth.exempt].tolist(), found[~truth.exempt].tolist())
+    return ObjectScores(tuple((true, predicted) for true, predicted in counts.tolist()), sizes)
 
 
 def _image_scores(images: Sequence[ComparedImage], sums: Array) -> tuple[ImageScore, ...]:

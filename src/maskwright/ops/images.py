@@ -14,6 +14,7 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.text import plural
 from maskwright.ops.no_data import missing
 
 if TYPE_CHECKING:
@@ -99,9 +100,9 @@ def to_channels(image: NDArray[Any], channels: int) -> NDArray[Any]:
         return image
     if count not in {1, 2, 3, 4} or channels not in {1, 3}:
         raise MaskwrightError(
-            f"the image has {count} channels, but the plan needs {channels}, and only grey and RGB, with or without "
-            f"alpha, are converted into each other: use images with {channels} channels, or train with "
-            f"data.channels={count}"
+            f"the image has {plural(count, 'channel')}, but the plan needs {channels}, and only grey and RGB, with "
+            f"or without alpha, are converted into each other: use images with {plural(channels, 'channel')}, or "
+            f"train with data.channels={count}"
         )
     opaque = image[:, :, : 1 if count <= 2 else 3]
     if opaque.shape[2] == channels:
@@ -136,7 +137,8 @@ def to_uint8(image: NDArray[Any], value_range: Sequence[tuple[float, float]] | N
         return image
     if len(value_range) != image.shape[2]:
         raise MaskwrightError(
-            f"data.value_range has {len(value_range)} entries, but the image has {image.shape[2]} channels: give one "
+            f"data.value_range has {plural(len(value_range), 'entry', 'entries')}, but the image has "
+            f"{plural(image.shape[2], 'channel')}: give one "
             "entry for each channel"
         )
     low, high = np.asarray(value_range, np.float64).T

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
-from scipy import ndimage
 
 from maskwright.core.instances import Instance, Instances
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,6 +45,8 @@ def from_map(ids: NDArray[Any], indices: Sequence[int], scores: Sequence[float] 
 
 def pieces(ids: NDArray[Any]) -> Iterator[tuple[int, int, int, NDArray[np.bool_]]]:
     """Yield (id, top, left, mask (h, w)) of every id above 0 in an instance map (H, W), in the order of the ids."""
+    from scipy import ndimage  # takes longer to import than looking at a small data set
+
     for number, box in enumerate(ndimage.find_objects(ids), start=1):
         if box is not None:
             yield number, box[0].start, box[1].start, ids[box] == number
@@ -66,7 +68,7 @@ def resized(objects: Instances, size: tuple[int, int]) -> Instances:
     """
     if objects.size == size:
         return objects
-    sources = [((np.arange(new) + 0.5) * (old / new)).astype(int) for new, old in zip(size, objects.size, strict=True)]
+    sources = [_nearest(old, new) for old, new in zip(objects.size, size, strict=True)]
     found = []
     for entry in objects.objects:
         taken = [
@@ -81,41 +83,29 @@ def resized(objects: Instances, size: tuple[int, int]) -> Instances:
     return Instances(size, tuple(found))
 
 
-def without(objects: Instances, gone: NDArray[np.bool_]) -> Instances:
-    """Cut pixels (H, W) out of all objects; an object that loses all of its own is gone."""
-    found = []
+def above(objects: Instances, rows: int) -> Instances:
+    """Return the parts of objects in the first rows of the image."""
+    return Instances(
+        (rows, objects.size[1]), tuple(_kept_parts(objects, lambda entry: entry.mask[: max(rows - entry.top, 0)]))
+    )
+
+
+def outside(objects: Instances, gone: NDArray[np.bool_]) -> Instances:
+    """Return the parts of objects outside the pixels `gone` (H, W)."""
+    return Instances(
+        objects.size, tuple(_kept_parts(objects, lambda entry: entry.mask & ~gone[entry.rows, entry.columns]))
+    )
+
+
+def _kept_parts(objects: Instances, part: Callable[[Instance], NDArray[np.bool_]]) -> Iterator[Instance]:
+    """Yield each object with a part of its mask, cut to its pixels; an object without any is gone."""
     for entry in objects.objects:
-        part = cropped(entry.mask & ~gone[entry.rows, entry.columns])
-        if part is not None:
-            top, left, mask = part
-            found.append(replace(entry, top=entry.top + top, left=entry.left + left, mask=mask))
-    return Instances(objects.size, tuple(found))
+        found = cropped(part(entry))
+        if found is not None:
+            yield replace(entry, top=entry.top + found[0], left=entry.left + found[1], mask=found[2])
 
 
-def union(first: Instance, second: Instance) -> Instance:
-    """Return `first` with the pixels of `second` too."""
-    top, left = min(first.top, second.top), min(first.left, second.left)
-    bottom, right = max(first.rows.stop, second.rows.stop), max(first.columns.stop, second.columns.stop)
-    mask = np.zeros((bottom - top, right - left), bool)
-    for entry in (first, second):
-        height, width = entry.mask.shape
-        mask[entry.top - top :, entry.left - left :][:height, :width] |= entry.mask
-    return replace(first, top=top, left=left, mask=mask)
-
-
-def overlap(first: Instance, second: Instance, rows: slice, columns: slice) -> float:
-    """Return the IoU of two objects inside a window; 0 where neither has a pixel in it."""
-    top, bottom = max(min(first.top, second.top), rows.start), min(max(first.rows.stop, second.rows.stop), rows.stop)
-    left = max(min(first.left, second.left), columns.start)
-    right = min(max(first.columns.stop, second.columns.stop), columns.stop)
-    if top >= bottom or left >= right:
-        return 0.0
-    masks = np.zeros((2, bottom - top, right - left), bool)
-    for place, entry in zip(masks, (first, second), strict=True):
-        high, low = max(entry.top, top), min(entry.rows.stop, bottom)
-        start, stop = max(entry.left, left), min(entry.columns.stop, right)
-        if high < low and start < stop:
-            part = entry.mask[high - entry.top : low - entry.top, start - entry.left : stop - entry.left]
-            place[high - top : low - top, start - left : stop - left] = part
-    either = int(masks.any(axis=0).sum())
-    return int(masks.all(axis=0).sum()) / either if either else 0.0
+def _nearest(old: int, new: int) -> NDArray[np.int64]:
+    """Return the place that each of `new` pixels takes of `old` ones, as OpenCV rounds it for label maps."""
+    places = np.arange(old, dtype=np.float32)[:, None]
+    return cv2.resize(places, (1, new), interpolation=cv2.INTER_NEAREST_EXACT).ravel().astype(np.int64)

@@ -40,6 +40,14 @@ def with_holes(image: NDArray[Any], *values: float | None) -> NDArray[Any]:
     return np.ma.masked_array(image, holes)
 
 
+def without(image: NDArray[Any], holes: NDArray[np.bool_]) -> NDArray[Any]:
+    """Mark the pixels `holes` (H, W) of an image (H, W, C) as missing, beside those that are missing already."""
+    everywhere = np.repeat(holes[..., None], image.shape[2], axis=2)
+    if image.dtype.kind == "f":
+        return np.where(everywhere, image.dtype.type(np.nan), image)
+    return np.ma.masked_array(np.asarray(image), np.ma.getmaskarray(image) | everywhere)
+
+
 def with_nan(image: NDArray[Any]) -> NDArray[np.float32]:
     """Return an image as contiguous float32, with NaN wherever a value is missing."""
     gone = missing(image)

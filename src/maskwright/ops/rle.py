@@ -75,7 +75,7 @@ def _filling_runs(code: Mapping[str, Any]) -> list[int]:
     runs = _runs(code["counts"])
     if any(run < 0 for run in runs) or sum(runs) != height * width:
         raise MaskwrightError(
-            f"a run-length code of {sum(runs)} pixels does not fill {height}x{width} = {height * width}: "
+            f"a run-length code of {sum(runs)} pixels does not fill {width}x{height} = {height * width}: "
             "it is truncated, or its size is [width, height] instead of [height, width]"
         )
     return runs
@@ -88,7 +88,7 @@ def _size(code: Mapping[str, Any]) -> tuple[int, int]:
     except (KeyError, TypeError, ValueError):
         raise MaskwrightError(f'{dict(code)} is not a run-length code: it needs "size": [h, w] and "counts"') from None
     if height < 1 or width < 1:
-        raise MaskwrightError(f"a run-length code has the size {height}x{width}, but both sides must be at least 1")
+        raise MaskwrightError(f"a run-length code has the size {width}x{height}, but both sides must be at least 1")
     return height, width
 
 

@@ -24,6 +24,7 @@ class StepCost:
         update_seconds: of the optimiser and the averaged weights, per step.
         pixel_bytes: of activations kept for the backward pass, per pixel of a micro-batch.
         spent_seconds: time that the measurement took.
+        crop_seconds: of making the crops, per training pixel, where that does not overlap with the steps.
         busy: wall time of a step divided by the time that our threads computed; 1 on an idle machine.
     """
 
@@ -31,16 +32,19 @@ class StepCost:
     update_seconds: float
     pixel_bytes: float
     spent_seconds: float = 0.0
+    crop_seconds: float = 0.0
     busy: float = 1.0
 
     def undisturbed(self) -> StepCost:
         """Return the cost on an idle machine, for decisions that a temporary load must not change."""
-        quiet = (self.pixel_seconds / self.busy, self.update_seconds / self.busy)
-        return replace(self, pixel_seconds=quiet[0], update_seconds=quiet[1], busy=1.0)
+        passes, update, crops = (
+            seconds / self.busy for seconds in (self.pixel_seconds, self.update_seconds, self.crop_seconds)
+        )
+        return replace(self, pixel_seconds=passes, update_seconds=update, crop_seconds=crops, busy=1.0)
 
     def seconds(self, plan: Plan) -> float:
         """Return the seconds of one step of `plan`."""
-        return pixels(plan) * self.pixel_seconds + self.update_seconds
+        return pixels(plan) * (self.pixel_seconds + self.crop_seconds) + self.update_seconds
 
     def activation_bytes(self, plan: Plan) -> float:
         """Return the bytes of activations of one micro-batch of `plan`: `optim.accumulate` splits the batch."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.fingerprint import ChannelStats
+from maskwright.core.text import plural
 from maskwright.planning.facts import Decision
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def normalisation(facts: Facts, plan: Plan) -> list[Decision]:
     channels = facts.channels or max(counts, key=lambda count: counts[count])
     stats = _converted(facts.fingerprint.intensity, channels, plan)
     kind = max(dtypes, key=lambda name: dtypes[name])
-    decisions = [Decision("data.channels", channels, f"{channels} channel{'s' * (channels > 1)} in most images")]
+    decisions = [Decision("data.channels", channels, f"{plural(channels, 'channel')} in most images")]
     words = "all images are" if len(dtypes) == 1 else f"{dtypes[kind]} of {sum(dtypes.values())} images are"
     if kind == "uint8":
         stretch = [(0.0, 255.0)] * channels
@@ -52,7 +53,7 @@ def normalisation(facts: Facts, plan: Plan) -> list[Decision]:
     mean = [(entry.clipped_mean - low) * g for entry, (low, _), g in zip(stats, stretch, gain, strict=True)]
     std = [entry.clipped_std * g for entry, g in zip(stats, gain, strict=True)]
     seen = facts.fingerprint.images
-    why = f"measured over {seen} image{'s' * (seen > 1)}, without the most extreme 1% of the values"
+    why = f"measured over {plural(seen, 'image')}, without the most extreme 1% of the values"
     return [
         *decisions,
         Decision("data.mean", [round(value, 2) for value in mean], why),
@@ -136,7 +137,8 @@ def crop(facts: Facts, plan: Plan) -> list[Decision]:
     height, width = facts.working_size(plan)
     most = CROP_PIXELS[facts.machine.device]
     reason = (
-        f"images of {height:.0f}x{width:.0f} at the working resolution; about {most} pixels on {facts.machine.device}"
+        f"images {width:.0f} wide and {height:.0f} high at the working resolution; about {most} pixels on "
+        f"{facts.machine.device}"
     )
     return [Decision("sampling.crop", crop_size(height, width, most), reason)]
 
@@ -197,7 +199,7 @@ def colour(_facts: Facts, plan: Plan) -> list[Decision]:
     if plan.data.channels == 3:
         return []
     mild = 0.1 if plan.data.channels > 3 else 0.2
-    count = f"{plan.data.channels} channel{'s' * (plan.data.channels > 1)}"
+    count = plural(plan.data.channels, "channel")
     why = "the values of measured bands have a meaning" if mild < 0.2 else "grey values are the only cue"
     names = ("brightness", "contrast", "gamma")
     still = [Decision(f"augment.{name}", 0.0, f"{count}: no colours to change") for name in ("hue", "saturation")]

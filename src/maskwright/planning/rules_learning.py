@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from maskwright.core.text import plural
 from maskwright.models import MODELS, options_of
 from maskwright.models.backbones import TIMM, find_backbone
 from maskwright.models.backbones.packages import PACKAGES
@@ -44,7 +45,7 @@ def architecture(facts: Facts, plan: Plan) -> list[Decision]:
     elif machine.device == "cuda":
         name, why = "swiftnet", "designed for training from scratch"
     else:
-        name, why = "swiftnet", f"small enough to make many steps on {machine.cores} cores"
+        name, why = "swiftnet", f"small enough to make many steps on {plural(machine.cores, 'core')}"
     decisions = [Decision("model.name", name, why)]
     usual = find_model(plan.model.name).default_backbone
     published = find_backbone(usual).timm is not None
@@ -52,7 +53,7 @@ def architecture(facts: Facts, plan: Plan) -> list[Decision]:
         gain = f"; {PACKAGE_GAIN}" if pretrained.backbone.removeprefix(TIMM) in PACKAGES else ""
         decisions.append(Decision("model.backbone", pretrained.backbone, pretrained.reason + gain))
     elif machine.device == "cpu" and plan.model.backbone is None and published and not plan.model.weights:
-        why = f"from scratch on {machine.cores} cores, {usual} would make too few steps"
+        why = f"from scratch on {plural(machine.cores, 'core')}, {usual} would make too few steps"
         decisions.append(Decision("model.backbone", "compact", why))
     elif plan.model.backbone is None:
         decisions.append(Decision("model.backbone", usual, f"the default backbone of {plan.model.name}"))
@@ -94,7 +95,7 @@ def fineness(facts: Facts, plan: Plan) -> list[Decision]:
     height, width = facts.working_size(plan)
     thin = facts.thinnest()
     if height * width > FINE_PIXELS:
-        finest, why = 4, f"images of {height:.0f}x{width:.0f} are too large for stride 2"
+        finest, why = 4, f"images of {width:.0f}x{height:.0f} are too large for stride 2"
     elif thin is None or thin.thickness is None:
         finest, why = 2, "too few objects to measure their thickness: stride 2 loses none"
     else:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from maskwright.core.text import plural
 from maskwright.planning.facts import Decision
 from maskwright.planning.rules_classes import class_weights
+from maskwright.planning.rules_data import MIRRORED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +26,7 @@ MOST_ODDS = 5.0
 """Largest odds of a class, as a multiple of equal odds."""
 RARE = 0.05
 """Largest share of the pixels of a class that is called rare; only the wording depends on it."""
+FLIP_SCALE = 0.75
 FEW_IMAGES = 3
 """A class in fewer training images than this is not favoured: the network would memorise it."""
 
@@ -86,8 +89,21 @@ def label_stride(facts: Facts, plan: Plan) -> list[Decision]:
         why = "full-size logits cost little, and gained 3.8 points of IoU on cracks (docs/benchmarks.md)"
     else:
         why = "full-size logits take an eighth more time, and gained nothing on CamVid (docs/benchmarks.md)"
-    return [Decision("loss.full_size", value=count <= FEW_CLASSES, reason=f"{count} classes: {why}")]
+    return [
+        Decision("loss.full_size", value=count <= FEW_CLASSES, reason=f"{plural(count, 'class', 'classes')}: {why}")
+    ]
 
 
-FIRST = (rare_classes, loss)
+def flip_scale(facts: Facts, _plan: Plan) -> list[Decision]:
+    """Predict the flipped image, where there is one, at a smaller size: more accurate on average, and faster."""
+    if facts.fingerprint.flip_horizontal < MIRRORED:
+        return []
+    why = (
+        "at three quarters of the size it takes about half the time, and the average is over two scales: 0.9 points of "
+        "mean IoU more on cracks, 0.6 more on an unseen CamVid drive (docs/benchmarks.md)"
+    )
+    return [Decision("predict.flip_scale", FLIP_SCALE, why)]
+
+
+FIRST = (rare_classes, loss, flip_scale)
 CROPPED = (class_weights, label_stride)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.resources import CACHE_SHARE
+from maskwright.core.text import agree, plural
 from maskwright.core.time_budget import EVALUATION_SHARE
 from maskwright.planning.cost import pixels
 from maskwright.planning.facts import Decision
@@ -57,7 +58,8 @@ def widths(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     if count is None or count >= ENOUGH_STEPS:
         return []
     reason = (
-        f"only {count} steps with the usual widths fit, {cost.seconds(plan):.2f} s each (measured): narrower is faster"
+        f"only {plural(count, 'step')} with the usual widths {agree(count, 'fits', 'fit')}, {cost.seconds(plan):.2f} "
+        "s each (measured): narrower is faster"
     )
     return [Decision(f"model.options.{key}", value, reason) for key, value in slimmer(plan).items()]
 
@@ -82,7 +84,10 @@ def resolution(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
         reason = f"at scale {now:g} each pixel would be seen {passes:.1f} times in {facts.train_seconds:.0f} s "
         reason += f"(measured), at this one about {passes * (now / scale) ** 2:.0f} times"
     else:
-        reason = f"at scale {now:g} only {count} steps fit into {facts.train_seconds:.0f} s (measured): smaller images "
+        reason = (
+            f"at scale {now:g} only {plural(count, 'step')} {agree(count, 'fits', 'fit')} into "
+            f"{facts.train_seconds:.0f} s (measured): smaller images "
+        )
         reason += "allow smaller crops, and so more steps"
     if scale == round(least, 3):
         reason += f"; {detail_reason(facts)}"
@@ -108,7 +113,10 @@ def smaller_crop(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
         return []
     height, width = plan.sampling.crop_size
     size = crop_size(height, width, height * width / 2)
-    reason = f"half of {height}x{width}: only {count} steps with that fit, {cost.seconds(plan):.2f} s each (measured)"
+    reason = (
+        f"half of {width}x{height}: only {plural(count, 'step')} with that {agree(count, 'fits', 'fit')}, "
+        f"{cost.seconds(plan):.2f} s each (measured)"
+    )
     return [Decision("sampling.crop", size, reason)]
 
 
@@ -192,7 +200,9 @@ def threads(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     cores = facts.machine.cores
     if facts.machine.device != "cpu":
         count = max(cores - 1, 1)
-        return [Decision("train.threads", count, f"{cores} cores, one of which drives the {facts.machine.device}")]
+        return [
+            Decision("train.threads", count, f"{plural(cores, 'core')}, one of which drives the {facts.machine.device}")
+        ]
     height, width = facts.working_size(plan)
     decoded = facts.train_images * height * width * (plan.data.channels + 1)
     room = facts.machine.memory_bytes * CACHE_SHARE
@@ -213,10 +223,10 @@ def tiles(facts: Facts, plan: Plan) -> list[Decision]:
     width = facts.fingerprint.widths.p90 * plan.data.scale
     shrink = min(1.0, math.sqrt(TILE_PIXELS / (height * width)))
     tile = tuple(max(math.ceil(side * shrink / 32) * 32, 64) for side in (height, width))
-    reason = f"90% of the images are at most {height:.0f}x{width:.0f} at the working resolution"
+    reason = f"90% of the images are at most {width:.0f} wide and {height:.0f} high at the working resolution"
     mirror = facts.fingerprint.flip_horizontal >= MIRRORED
     alike = f"masks and their left-right mirror images are {facts.fingerprint.flip_horizontal:.0%} alike"
-    gain = f"{alike}: averaging with the prediction for the flipped image is more accurate, and takes twice the time"
+    gain = f"{alike}: the average with the prediction for the flipped image is more accurate, in up to twice the time"
     return [
         Decision("predict.tile", tile, reason),
         Decision("predict.flip", mirror, gain if mirror else f"{alike}: their predictions should not be averaged"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from maskwright.core.text import count, share
+from maskwright.core.text import count, plural, share
 from maskwright.report.svg import Svg, number, picture, tag
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def heat_map(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Svg:
         parts += [_guide(margin + place * cell, margin, side) for place in range(5, len(shown), 5)]
     for label, up in (("predicted \u2192", 24), ("truth \u2193", 8)):
         parts.append(tag("text", label, class_="axis-label", x=margin - 6, y=margin - up, text_anchor="end"))
-    title = f"Confusion matrix of {len(shown)} classes, rows truth, columns prediction"
+    title = f"Confusion matrix of {plural(len(shown), 'class', 'classes')}, rows truth, columns prediction"
     kind = "heat small"
     if len(shown) > SMALL:
         kind = "heat large" if len(shown) > LARGE else "heat"

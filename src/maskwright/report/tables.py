@@ -71,8 +71,8 @@ def unit(metric: Metric) -> str:
     return {"share": "%", "px": " px"}.get(metric.unit, "")
 
 
-def cell(metric: Metric, estimate: Estimate, limit: float = 1.0) -> Cell:
-    """Write one estimate; `limit` is the value at the right end of its bar."""
+def cell(metric: Metric, estimate: Estimate, limits: tuple[float, float] = (0.0, 1.0)) -> Cell:
+    """Write one estimate; `limits` are the values at the ends of its bar."""
     value = finite(estimate.value)
     if value is None:
         return Cell()
@@ -80,14 +80,14 @@ def cell(metric: Metric, estimate: Estimate, limit: float = 1.0) -> Cell:
     interval = None if low is None or high is None else f"{write(metric, low)} to {write(metric, high)}"
     mark = unit(metric)
     title = f"{metric.label} {write(metric, value)}{mark}" + (f", 95% interval {interval}{mark}" if interval else "")
-    bar = interval_bar(value, low, high, limits=(0.0, limit), title=title)
+    bar = interval_bar(value, low, high, limits=limits, title=title)
     return Cell(write(metric, value), interval, bar, value)
 
 
 def mean_rows(scores: Scores) -> list[MeanRow]:
     """Return one row a metric, in the order of the scores' table."""
     return [
-        MeanRow(metric, unit(metric), cell(metric, estimate, _limit(metric, [estimate])))
+        MeanRow(metric, unit(metric), cell(metric, estimate, _limits(metric, [estimate])))
         for metric in scores.metrics
         if (estimate := scores.mean.get(metric.key)) is not None
     ]
@@ -97,8 +97,11 @@ def class_rows(scores: Scores, classes: Classes) -> list[ClassRow]:
     """Return one row a class, in the order of the classes."""
     total = sum(entry.pixels for entry in scores.classes)
     metrics = class_metrics(scores)
-    limits = [(metric, _limit(metric, [entry[metric.key] for entry in scores.classes])) for metric in metrics]
-    return [_class_row(entry, css(classes, index), total, limits) for index, entry in enumerate(scores.classes)]
+    limits = [(metric, _limits(metric, [entry[metric.key] for entry in scores.classes])) for metric in metrics]
+    places = {name: index for index, name in enumerate(classes.names)}  # the background may be no row of its own
+    return [
+        _class_row(entry, css(classes, places.get(entry.name, len(places))), total, limits) for entry in scores.classes
+    ]
 
 
 def css(classes: Classes, index: int) -> str:
@@ -123,15 +126,22 @@ def headline(scores: Scores) -> tuple[str, str] | None:
     return f"{write(metric, value)}{mark}", interval
 
 
-def _class_row(entry: ClassScores, color: str, total: int, limits: list[tuple[Metric, float]]) -> ClassRow:
-    cells = tuple(cell(metric, entry[metric.key], limit) for metric, limit in limits)
+def _class_row(
+    entry: ClassScores, color: str, total: int, limits: list[tuple[Metric, tuple[float, float]]]
+) -> ClassRow:
+    cells = tuple(cell(metric, entry[metric.key], ends) for metric, ends in limits)
     part = share(entry.pixels / total) if total else share(0)
     return ClassRow(entry.name, color, count(entry.pixels), count(entry.images), part, entry.pixels, cells)
 
 
-def _limit(metric: Metric, estimates: Sequence[Estimate]) -> float:
-    """Return where a bar ends: at 1 for shares, at the largest value for others."""
+def _limits(metric: Metric, estimates: Sequence[Estimate]) -> tuple[float, float]:
+    """Return where bars begin and end.
+
+    Those of shares go from 0 to 1, others to the largest value; they begin at its opposite where one is negative.
+    """
     if metric.unit == "share":
-        return 1.0
-    found = [value for entry in estimates for value in (finite(entry.value), finite(entry.high)) if value is not None]
-    return max(found, default=1.0) or 1.0
+        return 0.0, 1.0
+    bounds = [bound for entry in estimates for bound in (entry.value, entry.low, entry.high)]
+    found = [bound for entry in bounds if (bound := finite(entry)) is not None]
+    most = max(map(abs, found), default=1.0) or 1.0
+    return (-most if min(found, default=0.0) < 0 else 0.0), most

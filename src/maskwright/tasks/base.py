@@ -123,7 +123,7 @@ class Writer:
         folder: folder below the output folder; for a collector, the name of its file.
         suffix: of the files; empty for a collector.
         write: (path, image (H, W, C), result, classes) -> one file an image.
-        measure: the same with the size of a pixel, None if nobody gave it.
+        measure: the same with the size of a pixel, None if nobody knows it.
         stream: (path, (height, width), classes) -> a context that takes the image's blocks as they are finished.
         collect: classes -> a collector of all images' results.
         confidence: this writer needs the confidence, so `Task.decode` must keep it.

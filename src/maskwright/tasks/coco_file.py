@@ -41,11 +41,12 @@ class CocoFile:
         objects = self._objects_of(result)
         height, width = objects.size
         self._images.append({"id": len(self._images) + 1, "file_name": name, "width": width, "height": height})
-        for entry in objects.objects:
+        for number, entry in enumerate(objects.objects, start=1):
             self._annotations.append(
                 {
                     "id": len(self._annotations) + 1,
                     "image_id": len(self._images),
+                    "object_id": number,
                     "category_id": entry.index,
                     "segmentation": self._segmentation(entry, objects.size),
                     "bbox": [entry.left, entry.top, entry.mask.shape[1], entry.mask.shape[0]],

@@ -27,10 +27,11 @@ from maskwright.ops.instance_maps import to_map
 from maskwright.ops.separation import Separation
 from maskwright.tasks import instance_decode, instance_files, instance_merge, instance_pictures
 from maskwright.tasks.base import Adjustments, Task
-from maskwright.tasks.instance_fit import fit_score, fit_separation
+from maskwright.tasks.instance_fit import fit_separation
 from maskwright.tasks.instance_judge import InstanceJudge
 from maskwright.tasks.instance_loss import BORDER_GROUP, DEPTH_GROUP, InstanceLoss
 from maskwright.tasks.instance_regions import ID_GROUP, RegionLoss
+from maskwright.tasks.instance_score import fit_score
 from maskwright.tasks.instance_target import object_values
 
 if TYPE_CHECKING:
@@ -68,11 +69,18 @@ class InstanceSegmentation(Task):
         )
 
     def target(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
-        """Read the objects; where they overlap, the label map says which one is trained on."""
-        labels = read_label(dataset, record, size)
+        """Read the objects. What no object covers is background, whatever its class; crowds are ignored."""
         objects = Instances(size, tuple(read_objects(dataset, record, size)))
-        ids = to_map(Instances(size, objects.objects[::-1]))  # of several objects at a pixel, the last is on top
-        unknown = labels == IGNORE
+        # Where objects overlap, the smaller one is trained on: it may lie within the larger one.
+        learnt = sorted((entry for entry in objects.objects if not entry.crowd), key=lambda entry: entry.area)
+        ids = to_map(Instances(size, tuple(learnt)))
+        index = [background_of(dataset.classes), *(entry.index for entry in learnt)]
+        unknown = read_label(dataset, record, size) == IGNORE
+        for entry in objects.objects:
+            if entry.crowd:
+                unknown[entry.rows, entry.columns] |= entry.mask
+        unknown &= ids == 0
+        labels = np.where(unknown, np.uint8(IGNORE), np.array(index, np.uint8)[ids])
         numbers = np.where(unknown, np.float32(np.nan), ids.astype(np.float32))
         return Target(labels, np.concatenate([object_values(ids, unknown), numbers[None]]), objects)
 
@@ -152,10 +160,10 @@ def background_of(classes: Classes) -> int:
         MaskwrightError: there is none.
     """
     if classes.background is None or len(classes) < 2:
-        names = ", ".join(classes.names)
+        held = f"the classes are {', '.join(classes.names)}, and objects need one class beside the background"
         raise MaskwrightError(
-            f"the classes are {names}, and none of them is the background: the task `instance` needs one, with the "
-            "name background"
+            f"{held}. Call what is no object "
+            "background in a table of classes (`read.classes`), or learn the classes alone with `task` semantic"
         )
     return classes.background
 
@@ -175,4 +183,4 @@ def _peeked(blocks: Iterable[Block]) -> tuple[Block | None, Iterable[Block]]:
 
 def separation(decoding: Decoding) -> Separation:
     """Return the fitted thresholds, or the default ones."""
-    return Separation(**{key: float(value) for key, value in decoding.items() if isinstance(value, float | int)})
+    return Separation(**dict(decoding))  # type: ignore[arg-type]

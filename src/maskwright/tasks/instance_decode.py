@@ -1,7 +1,8 @@
-"""From blocks of maps to objects, band by band: of a large image no more than a band of rows is held at once.
+"""From blocks of maps to objects, band by band: of a large image a band of rows is held, and what waits above it.
 
 A region of the foreground that reaches the last row so far may go on below it. It waits, with its rows, for the next
 band, and so an object that a tile or a band cuts comes out once, exactly as if the image had been decoded in one piece.
+Memory grows with the largest region that is connected.
 """
 
 from __future__ import annotations
@@ -47,10 +48,12 @@ def decode(
     bands = _Bands(size, background, how)
     for block in blocks:
         bands.put(block)
-        if bands.rows * size[1] >= band:
+        if bands.fresh * size[1] >= band:
             bands.decode()
     bands.decode()
-    return Instances(size, tuple(sorted(bands.found, key=lambda entry: -entry.score)))
+    return Instances(
+        size, tuple(sorted(bands.found, key=lambda entry: (-round(entry.score, 6), entry.top, entry.left)))
+    )
 
 
 class _Bands:
@@ -59,7 +62,7 @@ class _Bands:
     def __init__(self, size: tuple[int, int], background: int, how: Separation) -> None:
         self._height, self._width = size
         self._background, self._how = background, how
-        self._start = 0
+        self._start, self._seen = 0, 0
         self._maps: NDArray[np.float32] | None = None
         self._covered = np.zeros(self._height, np.int64)
         self.found: list[Instance] = []
@@ -69,6 +72,11 @@ class _Bands:
         """Number of complete rows that wait."""
         missing = np.flatnonzero(self._covered[self._start :] < self._width)
         return int(missing[0]) if len(missing) else self._height - self._start
+
+    @property
+    def fresh(self) -> int:
+        """Number of complete rows that have come since objects were last searched."""
+        return self._start + self.rows - self._seen
 
     def put(self, block: Block) -> None:
         """Add a block."""
@@ -91,7 +99,10 @@ class _Bands:
         classes, (depth, border) = maps[:-2], maps[-2:]
         foreground = 1 - classes[self._background]
         foreground[maps[:-2].sum(axis=0) == 0] = 0
+        self._seen = self._start + rows
         kept = self._waiting(foreground)
+        if kept[0].any() and np.array_equal(kept, foreground >= self._how.foreground):
+            return  # everything waits, from the first row on
         foreground[kept] = 0
         ids = separated(foreground, depth, border, self._how)
         self.found += [self._instance(top, left, mask, classes) for _, top, left, mask in pieces(ids)]

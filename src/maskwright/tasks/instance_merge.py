@@ -7,7 +7,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from maskwright.core.instances import Instances
-from maskwright.ops.instance_maps import overlap, union
+from maskwright.ops.instance_parts import overlap, union
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.text import agree, count, plural
+from maskwright.metrics.object_errors import object_errors
 from maskwright.ops import draw, draw_objects
-from maskwright.ops.object_errors import compare
 from maskwright.tasks.base import Legend, Painted, Panel
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
     from maskwright.core.instances import Instances
     from maskwright.core.targets import Target
-    from maskwright.ops.object_errors import ObjectErrors
+    from maskwright.metrics.object_errors import ObjectErrors
 
 # With the colours of `draw`, five of Okabe and Ito's palette (2008), distinct under every kind of colour blindness.
 MERGE = (204, 121, 167)
@@ -38,7 +38,7 @@ def paint(image: NDArray[np.uint8], target: Target, result: Instances, classes: 
     """
     truth = target.instances
     assert truth is not None
-    errors = compare(truth, result, target.labels == IGNORE)
+    errors = object_errors(truth, result, target.labels == IGNORE)
     own, guessed = draw_objects.colors_of(truth, classes), draw_objects.colors_of(result, classes)
     for number, guess in errors.found.items():
         guessed[guess] = own[number]

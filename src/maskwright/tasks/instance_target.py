@@ -44,9 +44,11 @@ def depths(ids: NDArray[np.int32]) -> NDArray[np.float32]:
             for start, length, whole in zip((top, left), mask.shape, ids.shape, strict=True)
         ]
         padded = np.pad(mask, beyond).astype(np.uint8)
-        distance = np.ones(padded.shape, np.float32)
+        distance = np.ones(padded.shape)
         if not padded.all():
-            distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            # OpenCV's roots differ in the last bit with the place in memory; their squares are whole numbers.
+            distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float64)
+            distance = np.sqrt(np.rint(np.square(distance)))
         rows, columns = (slice(before, before + length) for (before, _), length in zip(beyond, mask.shape, strict=True))
         place = found[top : top + mask.shape[0], left : left + mask.shape[1]]
         np.copyto(place, distance[rows, columns] / distance.max(), where=mask)
@@ -59,7 +61,7 @@ def borders(ids: NDArray[np.int32]) -> NDArray[np.bool_]:
         return np.zeros(ids.shape, bool)
     window = np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)
     most = ids.max(initial=0) + 1
-    plane = ids.astype(np.float64)  # OpenCV has no int32 here, and float32 would join ids above 2**24
+    plane = ids.astype(np.float32 if most <= 1 << 24 else np.float64)  # OpenCV takes no int32 here
     highest = cv2.dilate(plane, window)
-    lowest = most - cv2.dilate(np.where(ids > 0, most - plane, 0.0), window)
+    lowest = most - cv2.dilate(np.where(ids > 0, most - plane, plane.dtype.type(0)), window)
     return (highest > 0) & (highest != lowest)

@@ -66,7 +66,7 @@ def step_cost(plan: Plan, classes: Classes, device: torch.device) -> StepCost:
     busy = max(clock * torch.get_num_threads() / computing, 1.0) if device.type == "cpu" and computing > 0 else 1.0
     spent = time.perf_counter() - begun
     # The minimum, not the mean: other programs and first calls can only make a step longer.
-    return StepCost(min(passes) / count, min(updates), activations / count, spent, busy)
+    return StepCost(min(passes) / count, min(updates), activations / count, spent, busy=busy)
 
 
 class _Bench:

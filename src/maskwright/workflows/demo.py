@@ -39,7 +39,7 @@ def write_data(folder: Path, seed: int = 0) -> None:
     """Write the mosaics of photographed textures into `folder`.
 
     Raises:
-        MaskwrightError: the extra `demo` is not installed, or the folder cannot be written.
+        MaskwrightError: the folder cannot be written.
     """
     write_mosaics(folder, seed)
 
@@ -72,7 +72,7 @@ def demo(
         on_event: called with progress and notes.
 
     Raises:
-        MaskwrightError: both lengths are given, the extra `demo` is not installed, or `out` cannot be written.
+        MaskwrightError: both lengths are given, or `out` cannot be written.
     """
     if budget_seconds is None and steps is None:
         budget_seconds = USUAL_SECONDS

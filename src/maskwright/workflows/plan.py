@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import torch
-
 from maskwright.core.durations import check_lengths
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.time_budget import TimeBudget
@@ -20,10 +18,12 @@ from maskwright.planning.facts import Facts
 from maskwright.planning.machine import Machine, probe
 from maskwright.postprocess import POSTPROCESSORS, check_channels
 from maskwright.tasks import emitted, find_task
-from maskwright.training.measure import step_cost
 from maskwright.workflows.plan_parts import warm_start
+from maskwright.workflows.plan_parts.object_models import check_task, task_of
 from maskwright.workflows.plan_parts.pretrained import find_pretrained
 from maskwright.workflows.plan_parts.requested import requested_plan
+from maskwright.workflows.plan_parts.step import measured
+from maskwright.workflows.plan_parts.suggested_task import suggested_task
 from maskwright.workflows.plan_parts.unused_settings import check_unused_settings
 
 if TYPE_CHECKING:
@@ -71,9 +71,11 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     pinned, pins = requested_plan(request)
     budget = TimeBudget.of(pinned.train.budget_seconds, started)
     check_lengths({"train.budget_seconds": budget.seconds})
-    task = find_task(pinned.task)
     machine = probe(request.device)
-    dataset = read_dataset(root, replace(request.read, values=task.annotation == "values"))
+    dataset = read_dataset(root, replace(request.read, values=find_task(pinned.task).annotation == "values"))
+    if request.task_is_open:
+        pinned.task, pinned.reasons["task"] = task_of(pinned.model.name) or suggested_task(dataset)
+    check_task(pinned)
     seen = survey(dataset, budget.survey_seconds(), on_progress)
     divided = _divided(dataset, seen, pinned)
     found = fingerprint(seen, divided)
@@ -81,7 +83,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     left = budget.training_seconds()
     known = find_pretrained(pinned, machine, pins)
     facts = Facts(for_training(found, seen, divided), machine, len(divided.part("train")), left, known, request.epochs)
-    measure = partial(step_cost, classes=dataset.classes, device=torch.device(machine.place))
+    measure = partial(measured, dataset=divided, seen=seen, machine=machine)
     plan = planner.make(facts, pinned, pins, measure)
     check_unused_settings(plan, request)
     for name in POSTPROCESSORS:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from maskwright.core.errors import MaskwrightError, out_of_memory
 from maskwright.core.files import check_name, write_error
 from maskwright.core.paths import check_folder
+from maskwright.data.readers.pixel_size import pixel_size
 from maskwright.inference import Predictor
 from maskwright.tasks.files import written_by_us
 from maskwright.workflows.predict_parts.kinds import checked_kinds
@@ -217,7 +218,8 @@ class _Writing:
             if writer.write is not None:
                 writer.write(files[kind], image, result, classes)
             if writer.measure is not None:
-                writer.measure(files[kind], image, result, classes, self.scale)
+                scale = self.scale or pixel_size(picture.image)
+                writer.measure(files[kind], image, result, classes, scale)
         for collector in self.collectors.values():
             collector.add(str(picture.relative), result)
         return Predicted(picture.image.path, files, task.describe(result, classes), picture.image.page)

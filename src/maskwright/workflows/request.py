@@ -73,7 +73,10 @@ class PlanRequest:
         metadata=_option("--epochs", "N", "Times to show each training image, instead of a time budget."),
     )
     task: str | None = field(
-        default=None, metadata=_option("--task", "NAME", "What the masks mean.  [default: semantic]", "task")
+        default=None,
+        metadata=_option(
+            "--task", "NAME", "What the masks mean: semantic or instance.  [default: from the data]", "task"
+        ),
     )
     model: str | None = field(
         default=None, metadata=_option("--model", "NAME", "Architecture; `maskwright models` lists them.", "model.name")
@@ -135,6 +138,12 @@ class PlanRequest:
     )
     read: ReadOptions = field(default_factory=ReadOptions)
     started: float | None = None
+
+    @property
+    def task_is_open(self) -> bool:
+        """Whether the task is left to the data: neither named, nor in a plan file or a run that the user gives."""
+        keys = {setting.partition("=")[0].strip() for setting in self.settings}
+        return self.task is None and self.plan_file is None and self.from_run is None and "task" not in keys
 
     def __post_init__(self) -> None:
         for name in ("plan_file", "from_run", "weights"):
@@ -227,7 +236,8 @@ class PredictRequest:
             JSON of run-length codes), `coco-polygons` (the same, as polygons where a region has no holes).
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         fast: use bfloat16: about twice as fast if the processor supports it; a few pixels differ.
-        pixel_size: width of a pixel, `0.25um`, for kinds that measure; None to measure in pixels.
+        pixel_size: width of a pixel, `0.25um`, for kinds that measure; None for what a file says (OME-TIFF, ImageJ), or
+            else pixels.
 
     Raises:
         MaskwrightError: no such pixel size.

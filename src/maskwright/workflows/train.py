@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Stage
 from maskwright.core.text import plural
@@ -150,10 +148,7 @@ class _Begun:
         with run_folder.claimed(out, root) as run:
             self.on_event(Stage("plan", f"reading {root}"))
             made = make_plan(root, self.request, lambda done, total: self.on_event(Progress(done, total)))
-            presence = {
-                record.id: frozenset(int(index) for index in np.flatnonzero(made.survey.shown(record.id)))
-                for record in made.dataset.records
-            }
+            presence = {record.id: made.survey.present(record.id) for record in made.dataset.records}
             _report_plan(made.plan, made.fingerprint, self.on_event)
             material = Material(made.dataset, presence)
             run_folder.begin(run, made.plan, made.fingerprint, material, self.request.read)

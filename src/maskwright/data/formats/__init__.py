@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.paths import existing
 from maskwright.core.read_options import ReadOptions
+from maskwright.core.text import plural
 from maskwright.data.formats import (
     alpha,
     cityscapes,
@@ -19,6 +20,7 @@ from maskwright.data.formats import (
     labelstudio,
     layers,
     nnunet,
+    panoptic,
     supervisely,
     supervisely_masks,
     voc,
@@ -45,6 +47,9 @@ FORMATS: dict[str, Format] = {
         "meta.json with DATASET/img/ and DATASET/masks_machine/", supervisely_masks.detect, supervisely_masks.read
     ),
     "coco": Format("a JSON file with images, categories and annotations with segmentation", coco.detect, coco.read),
+    "panoptic": Format(
+        "a JSON file with segments_info, and a PNG of segment ids for each image", panoptic.detect, panoptic.read
+    ),
     "supervisely": Format("img/ with ann/*.json, and meta.json", supervisely.detect, supervisely.read),
     "labelme": Format("images with a JSON file each, as LabelMe writes", labelme.detect, labelme.read),
     "cvat": Format("an XML file of CVAT for images", cvat.detect, cvat.read),
@@ -104,22 +109,26 @@ def images_of(root: Path, files: list[Path]) -> list[Path]:
 
 
 def _nothing_fits(root: Path) -> MaskwrightError:
-    """Build the error that tells what was looked for and what was found."""
-    looked = "; ".join(f"{name} ({entry.summary})" for name, entry in FORMATS.items())
+    """Build the error that tells what was found, and what was looked for if images lie there and nothing else."""
     if root.is_file():
-        return MaskwrightError(f"{root} is a file in no known format: give a folder. Looked for: {looked}")
+        return MaskwrightError(f"{root} is a file in no known format: give a folder, a COCO JSON file or a data.yaml")
     files = list(walk(root))
     if not files:
         return MaskwrightError(f"{root} is empty: give a folder with images and masks")
-    images = sum(is_image(path) for path in files)
+    images = [path for path in files if is_image(path)]
     if not images:
         suffixes = ", ".join(sorted({path.suffix.lower() or path.name for path in files})[:8])
         return MaskwrightError(
-            f"{root} holds {len(files)} files but no images ({suffixes}): give a folder with images and masks. "
-            f"Looked for: {looked}"
+            f"{root} holds {plural(len(files), 'file')} but no images ({suffixes}): give a folder with images and masks"
         )
+    damaged = next(iter(coco.cut_off(root)), None)
+    if damaged is not None:
+        return MaskwrightError(f"{damaged.path.parent}: {damaged.message}: {damaged.cure}")
     try:
         folder.read(root, ReadOptions())
     except MaskwrightError as error:
+        if find_pairs(root, images).masks:
+            return error
+        looked = "; ".join(f"{name} ({entry.summary})" for name, entry in FORMATS.items())
         return MaskwrightError(f"{error}. Looked for: {looked}")
     raise AssertionError("folder.detect and folder.read disagree")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, ImageRef, MaskFile, Record
-from maskwright.core.text import percent
+from maskwright.core.text import percent, plural
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.meaning.scan import scan_masks
 from maskwright.data.formats.meaning.tables import read_table
@@ -64,7 +64,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     return Dataset(
         root,
         "alpha",
-        f"the alpha channels of {len(records)} images: opaque is foreground{soft}",
+        f"the alpha channels of {plural(len(records), 'image')}: opaque is foreground{soft}",
         _classes(options),
         tuple(sorted(records, key=lambda record: record.id)),
         {value: int(value >= _OPAQUE) for value in range(256)},
@@ -76,5 +76,8 @@ def _classes(options: ReadOptions) -> Classes:
         return Classes.named(("background", "foreground"))
     names = tuple(entry.name for entry in read_table(options.classes).entries)
     if len(names) != 2:
-        raise MaskwrightError(f"{options.classes} names {len(names)} classes, but alpha shows 2: name the ground first")
+        raise MaskwrightError(
+            f"{options.classes} names {plural(len(names), 'class', 'classes')}, but alpha shows 2: name the ground "
+            "first"
+        )
     return Classes.named(names)

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.naming import Naming
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
 from maskwright.core.text import agree, plural
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.meaning.entries import with_map
 from maskwright.data.formats.meaning.scan import scan_masks
 from maskwright.data.formats.pairing.naming import split_word
+from maskwright.data.formats.pairing.object_maps import with_object_maps
 from maskwright.data.formats.walk import images_below, record_id
 
 if TYPE_CHECKING:
@@ -42,10 +44,14 @@ _CLASSES: tuple[tuple[int, str, tuple[int, int, int]], ...] = (
     (33, "bicycle", (119, 11, 32)),
 )
 _HIGHEST_ID = 33
+# Label ids whose objects are told apart, as class id x 1000 + n in *_instanceIds.png; a plain class id is a group of
+# them. The other classes have no objects.
+_THINGS = range(24, 34)
 _IMAGE_END = "_leftImg8bit"
 _LABELS = ("gtFine", "gtCoarse")
 _CODINGS = ("labelIds", "labelTrainIds")
 _FEW_MASKS = 5
+_FEW_TO_COMPARE = 24
 
 
 def detect(root: Path) -> str | None:
@@ -68,6 +74,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     if kind is None:
         raise MaskwrightError(f"{root} is not laid out as Cityscapes: it needs leftImg8bit/ and gtFine/")
     coding, records, faults = _paired(root, kind)
+    _require_coding(coding, records, options, root / kind)
     ids = {label: index for index, (label, _, _) in enumerate(_CLASSES)}
     if coding == "labelTrainIds":
         ids = {index: index for index in range(len(_CLASSES))}
@@ -78,7 +85,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     splits = meaningful_splits(record.split for record in records)
     if not splits:
         records = [Record(record.id, record.image, record.annotation) for record in records]
-    return Dataset(
+    dataset = Dataset(
         root,
         "cityscapes",
         f"leftImg8bit/ + {kind}/: {coding}, 19 classes, the other ids are ignored",
@@ -86,7 +93,10 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         tuple(sorted(records, key=lambda record: record.id)),
         values,
         faults=(*faults, *blank),
+        naming=Naming(advice="make the labels again with the Cityscapes scripts"),
     )
+    things = {label: index if label in _THINGS else IGNORE for label, index in values.items()}
+    return with_object_maps(dataset, _instance_ids(records, coding, things))
 
 
 def _label_folder(root: Path) -> str | None:
@@ -124,6 +134,40 @@ def _paired(root: Path, kind: str) -> tuple[str, list[Record], list[Fault]]:
     if not records:
         raise MaskwrightError(f"{root}: no image in leftImg8bit/ has labels in {kind}/: keep the names of Cityscapes")
     return coding, records, faults
+
+
+def _instance_ids(records: list[Record], coding: str, values: dict[int, int]) -> dict[str, MaskFile]:
+    """Return the *_instanceIds.png beside the labels, by record."""
+    found = {}
+    for record in records:
+        assert isinstance(record.annotation, MaskFile)
+        path = record.annotation.path
+        ids = path.with_name(path.name.replace(f"_{coding}", "_instanceIds"))
+        if ids.is_file():
+            found[record.id] = MaskFile(ImageRef(ids), "instance", tuple(values.items()), crowds=tuple(_THINGS))
+    return found
+
+
+def _require_coding(coding: str, records: list[Record], options: ReadOptions, folder: Path) -> None:
+    """Refuse label ids in files that are named as train ids, and the reverse: many ids mean something in both.
+
+    Raises:
+        MaskwrightError: the names and the ids disagree.
+    """
+    masks = [record.annotation.file for record in records if isinstance(record.annotation, MaskFile)]
+    found = set(scan_masks(masks, _FEW_TO_COMPARE).values) - options.ignored() - set(options.map)
+    above = sorted(value for value in found if len(_CLASSES) < value <= _HIGHEST_ID)
+    if coding == "labelTrainIds" and above:
+        raise MaskwrightError(
+            f"{folder} holds files that end in _labelTrainIds, but the value {above[0]}, which is a label id and no "
+            "train id: let their names end in _labelIds.png, or make the train ids with the Cityscapes scripts"
+        )
+    if coding == "labelIds" and 255 in found and max(found - {255}, default=0) < len(_CLASSES):
+        raise MaskwrightError(
+            f"{folder} holds files that end in _labelIds, but the value 255 and none from {len(_CLASSES)} to "
+            f"{_HIGHEST_ID}, as train ids do: let their names end in _labelTrainIds.png; if they are label ids, use "
+            "`read.ignore` 255"
+        )
 
 
 def _labelled(records: list[Record], values: dict[int, int], folder: Path) -> tuple[list[Record], tuple[Fault, ...]]:

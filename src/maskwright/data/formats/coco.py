@@ -8,28 +8,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.classes import require_distinct
+from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import agree, listing, plural
+from maskwright.core.text import agree, listing, plural, such_as
 from maskwright.data.formats.coco_json import CocoAnnotations, load
 from maskwright.data.formats.meaning.tables import Entry
-from maskwright.data.formats.outlines.annotation_files import few, holds
-from maskwright.data.formats.outlines.drawn import ClassList, dataset_of
-from maskwright.data.formats.outlines.located import AMBIGUOUS, Images, ambiguous, folded, plain
+from maskwright.data.formats.outlines.annotation_files import few, holds, unreadable
+from maskwright.data.formats.outlines.drawn import ClassList, drawn_dataset
+from maskwright.data.formats.outlines.located import AMBIGUOUS, Images, ambiguous, plain
 from maskwright.data.formats.outlines.shapes import DrawnImage
-from maskwright.data.formats.pairing.naming import split_word
+from maskwright.data.formats.pairing.naming import alike, split_word
 from maskwright.data.formats.walk import record_id
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Dataset, Split
 
-_MARKS = ('"images"', '"annotations"', '"categories"', '"segmentation"')
+_KEYS = ('"images"', '"annotations"', '"categories"')
+_MARKS = (*_KEYS, '"segmentation"')
+_UNNAMED = ('"images"', '"annotations"', '"file_name"', '"segmentation"')
+_ANNOTATED = ('"image_id"',)
 _LISTED = ('"images"', '"file_name"')
-_TAIL = 64
-_PANOPTIC_MARKS = ('"images"', '"annotations"', '"categories"', '"segments_info"')
 
 
 class _Part(NamedTuple):
@@ -41,7 +44,7 @@ class _Part(NamedTuple):
 
 def detect(root: Path) -> str | None:
     """Name the JSON files that hold COCO's keys; the files are searched for the keys and not parsed."""
-    paths = _json_files(root) or _json_files(root, _PANOPTIC_MARKS)
+    paths = _outline_files(root)
     return ", ".join(record_id(root, path) if path != root else path.name for path in paths) or None
 
 
@@ -55,72 +58,93 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         raise MaskwrightError(
             f"a COCO file names its categories itself, so {options.classes} cannot be used: leave out `read.classes`"
         )
-    found = _json_files(root)
-    instances = [path for path in found if path.name.startswith("instances")]
-    paths = instances or found
-    if not paths:
-        _refuse_panoptic(root)
+    found = _outline_files(root)
+    if not found:
         raise MaskwrightError(
             f"{root} holds no COCO JSON file with outlines (keys images, annotations with segmentation, categories): "
             "give the file itself, or the folder that holds annotations/"
         )
     keep = options.crowd == "keep"
-    parts = [
-        _Part(load(path, keep_crowds=keep), split_word(path.stem) or split_word(path.parent.name)) for path in paths
-    ]
-    images = Images(_base(root))
+    parts, damaged = _parts(found, keep_crowds=keep)
+    _require_names(parts)
+    images = Images(base_of(root))
     drawn, faults = _drawn(images, parts)
+    faults += damaged
     faults += [fault for part in parts for fault in part.file.faults]
     if not drawn:
         raise _nothing_found(images.base, parts, faults)
-    faults += [*_aside([path for path in found if path not in paths]), *_cut_off(root, found)]
-    text = ", ".join(record_id(images.base, path) for path in paths)
+    read_or_damaged = {*(part.file.path for part in parts), *(fault.path for fault in damaged)}
+    faults += [*_aside([path for path in found if path not in read_or_damaged]), *cut_off(root, found)]
+    text = ", ".join(record_id(images.base, part.file.path) for part in parts)
     words = f"{text} (crowds are {'read as objects' if keep else 'ignored'})"
-    return dataset_of(root, ("coco", words), drawn, options, _class_list(parts, options), faults, images.base)
+    return drawn_dataset(root, ("coco", words), drawn, options, _class_list(parts, options), faults, images.base)
 
 
-def _base(root: Path) -> Path:
+def base_of(root: Path) -> Path:
     """Return the folder in which the images are searched."""
     if root.is_dir():
         return root
     return root.parent.parent if root.parent.name.lower() in {"annotations", "annotation", "labels"} else root.parent
 
 
-def _json_files(root: Path, marks: tuple[str, ...] = _MARKS) -> list[Path]:
+def _outline_files(root: Path) -> list[Path]:
+    """Return the files with outlines and, beside one of them, those that list images without any annotation."""
     paths = few(root, ".json") if root.is_dir() else [root] if root.suffix.lower() == ".json" else []
-    return [path for path in paths if holds(path, marks)]
+    found = [path for path in paths if holds(path, _MARKS) or holds(path, _UNNAMED)]
+    return [path for path in paths if path in found or (found and holds(path, _KEYS) and not holds(path, _ANNOTATED))]
 
 
-def _cut_off(root: Path, found: list[Path]) -> list[Fault]:
-    """Report files that list images but end in the midst: without their last keys they are not recognised."""
-    others = [path for path in (few(root, ".json") if root.is_dir() else []) if path not in found]
-    return [
-        Fault(
-            "unreadable",
-            "error",
-            path,
-            "lists images but is cut off: the JSON does not end, so nothing of it is read",
-            "export or copy it again",
-        )
-        for path in others
-        if holds(path, _LISTED) and not _ends(path)
-    ]
+def _parts(paths: list[Path], *, keep_crowds: bool) -> tuple[list[_Part], list[Fault]]:
+    """Load the files that are called instances, or else all; one that cannot be read is a fault, if another can.
+
+    Raises:
+        MaskwrightError: none can be read.
+    """
+    parts: list[_Part] = []
+    errors: list[tuple[Path, MaskwrightError]] = []
+    for path in sorted(paths, key=lambda path: not _is_instances(path)):
+        if parts and _is_instances(parts[0].file.path) and not _is_instances(path):
+            break
+        try:
+            split = split_word(path.stem) or split_word(path.parent.name)
+            parts.append(_Part(load(path, keep_crowds=keep_crowds), split))
+        except MaskwrightError as error:
+            errors.append((path, error))
+    if not parts:
+        raise errors[0][1]
+    return parts, [unreadable(path, error) for path, error in errors]
 
 
-def _ends(path: Path) -> bool:
-    """Tell whether a JSON file ends with a closing bracket."""
-    with path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - _TAIL))
-        return stream.read().rstrip(b"\0 \t\r\n")[-1:] in {b"}", b"]"}
+def _is_instances(path: Path) -> bool:
+    return path.name.startswith("instances")
 
 
-def _refuse_panoptic(root: Path) -> None:
-    path = next(iter(_json_files(root, _PANOPTIC_MARKS)), None)
-    if path is not None:
+def _require_names(parts: list[_Part]) -> None:
+    """Refuse files without categories beside others with them: nobody knows whether their ids mean the same."""
+    unnamed = next((part.file for part in parts if not part.file.named and part.file.categories), None)
+    named = next((part.file for part in parts if part.file.named), None)
+    if unnamed is not None and named is not None:
         raise MaskwrightError(
-            f"{path} is in COCO's panoptic format, whose masks number segments and not classes: export COCO instances, "
-            "or give a folder that holds only the images and masks of class ids"
+            f"{unnamed.path} lists no categories, but {named.path.name} does: copy the list, if their ids mean the same"
         )
+
+
+def cut_off(root: Path, found: Sequence[Path] = ()) -> list[Fault]:
+    """Report files that list images but cannot be read: without their last keys they are not recognised as COCO.
+
+    Args:
+        root: what the user gave.
+        found: files that are recognised.
+    """
+    others = [path for path in (few(root, ".json") if root.is_dir() else []) if path not in found]
+    faults = []
+    for path in others:
+        try:
+            if holds(path, _LISTED):
+                parsed_json(path)
+        except MaskwrightError as error:
+            faults.append(unreadable(path, error))
+    return faults
 
 
 def _nothing_found(base: Path, parts: list[_Part], faults: list[Fault]) -> MaskwrightError:
@@ -200,14 +224,14 @@ def _drawn(images: Images, parts: list[_Part]) -> tuple[list[DrawnImage], list[F
                 f"{len(missing)} of {plural(len(file.images), 'listed image')}",
                 agree(len(missing), "does", "do"),
             )
-            message = f"{some}, such as {missing[0]}, {do} not exist"
+            message = f"{some}, {such_as(len(missing), missing[0])}, {do} not exist"
             faults.append(Fault("unpaired", "warning", file.path, message, "add them, or remove their entries"))
         if doubtful:
             name, paths = next(iter(doubtful.items()))
             faults.append(ambiguous(name, paths, file.path, images.base, len(doubtful) - 1))
     if clashing:
         fit, are = agree(len(clashing), "fits", "fit"), agree(len(clashing), "is", "are")
-        some = f"{plural(len(clashing), 'image')}, such as {min(clashing).name},"
+        some = f"{plural(len(clashing), 'image')}, {such_as(len(clashing), min(clashing).name)},"
         message = f"{some} {fit} names in several folders and {are} not used"
         cure = "put the images into the folders that the JSON names, or correct the names"
         faults.append(Fault(AMBIGUOUS, "error", min(clashing), message, cure))
@@ -217,5 +241,5 @@ def _drawn(images: Images, parts: list[_Part]) -> tuple[list[DrawnImage], list[F
 
 def _same(one: str, other: str) -> bool:
     """Tell whether two names can mean one file: they are equal, or one is the end of the other."""
-    first, second = (f"/{folded(plain(name)).lstrip('/')}" for name in (one, other))
+    first, second = (f"/{alike(plain(name)).lstrip('/')}" for name in (one, other))
     return first.endswith(second) or second.endswith(first)

@@ -1,51 +1,32 @@
-"""One COCO JSON file: its images, categories and objects, checked. Opens no image and paints nothing."""
+"""One COCO JSON file, read and checked. Opens no image and paints nothing."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import agree, listing, plural
-from maskwright.data.formats.outlines.annotation_files import DAMAGE
-from maskwright.data.formats.outlines.shapes import Box, Drawing, Ring, box_around, ring, ring_area
-from maskwright.ops import rle as rle_codes
+from maskwright.core.text import agree, listing, plural, such_as
+from maskwright.data.formats.coco_entries import (
+    CocoAnnotations,
+    CocoImage,
+    categories_of,
+    entries_of,
+    image_of,
+    key_of,
+    numbered,
+    object_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from maskwright.data.formats.outlines.shapes import Drawing
 
-class CocoImage(NamedTuple):
-    """An entry under `images`: its id as text, file name and (height, width) if given."""
-
-    id: str
-    name: str
-    size: tuple[int, int] | None
-
-
-@dataclass
-class CocoAnnotations:
-    """What one file holds.
-
-    Attributes:
-        path: the file.
-        images: in the order of the file.
-        categories: id -> name.
-        objects: image id as text -> objects; the label is the category's name, or its id where it has none.
-        shared: image ids that several images have; such images cannot be used.
-        faults: what does not fit together.
-    """
-
-    path: Path
-    images: list[CocoImage]
-    categories: dict[int, str]
-    objects: defaultdict[str, list[Drawing]] = field(default_factory=lambda: defaultdict(list))
-    shared: frozenset[str] = frozenset()
-    faults: list[Fault] = field(default_factory=list)
+__all__ = ["CocoAnnotations", "CocoImage", "load"]
 
 
 def load(path: Path, *, keep_crowds: bool = False) -> CocoAnnotations:
@@ -59,104 +40,22 @@ def load(path: Path, *, keep_crowds: bool = False) -> CocoAnnotations:
         MaskwrightError: the file is not JSON, lacks a key, or holds boxes only.
     """
     data = parsed_json(path)
-    try:
-        images = [CocoImage(_key(entry["id"]), str(entry["file_name"]), _size(entry)) for entry in data["images"]]
-        categories = {_number(entry["id"]): str(entry["name"]) for entry in data["categories"]}
-        file = CocoAnnotations(path, images, categories)
-        for entry in data["annotations"]:
-            file.objects[_key(entry["image_id"])].append(_object(entry, categories))
-    except DAMAGE as error:
-        what = f"there is no key {error}" if isinstance(error, KeyError) else str(error)
-        raise MaskwrightError(
-            f"{path} is not a COCO annotation file ({what}): export it again as COCO instances"
-        ) from None
+    listed = {key: entries_of(path, data, key) for key in ("images", "annotations")}
+    named = isinstance(data, dict) and bool(data.get("categories"))
+    categories = categories_of(path, entries_of(path, data, "categories")) if named else numbered(listed["annotations"])
+    file = CocoAnnotations(
+        path, [image for entry in listed["images"] if (image := image_of(entry))], categories, named=named
+    )
+    for entry in listed["annotations"]:
+        file.objects[key_of(entry.get("image_id"))].append(object_of(entry, categories))
     _require_outlines(file)
-    file.faults += [*_twins(file), *_strays(file)]
+    file.faults += [*_incomplete(file, listed["images"]), *_twins(file), *_strays(file)]
+    file.faults += _repeated(path, listed["annotations"])
     if keep_crowds:
         file.objects = _without_crowds(file.objects)
     else:
         file.faults += _crowds(file)
     return file
-
-
-def _key(value: object) -> str:
-    """Return an id as text: files hold 3 in one place and "3" in another."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _number(value: object) -> int:
-    """Return the id of a category, which must be a whole number, maybe as text."""
-    return int(_key(value))
-
-
-def _size(entry: dict[str, Any]) -> tuple[int, int] | None:
-    height, width = entry.get("height"), entry.get("width")
-    return (int(height), int(width)) if height and width else None
-
-
-def _object(entry: dict[str, Any], categories: dict[int, str]) -> Drawing:
-    """Read one annotation; without a usable outline it has only the box around what is there."""
-    category = _number(entry["category_id"])
-    label = categories.get(category, category)
-    crowd = bool(int(entry.get("iscrowd") or 0))
-    area = float(entry.get("area") or 0)
-    drawn = entry.get("segmentation")
-    if isinstance(drawn, list) and len(drawn) == 1 and isinstance(drawn[0], dict):
-        drawn = drawn[0]
-    if isinstance(drawn, dict):
-        rle = _rle(drawn)
-        own = 0.0 if rle is None else area or _rle_area(rle)
-        if own:
-            return Drawing(label, rle=rle, area=own, crowd=crowd)
-        parts = []
-    else:
-        parts = _parts(drawn)
-    rings = [part for values in parts if (part := ring(values)) is not None]
-    areas = [ring_area(part) for part in rings]
-    polygons: tuple[Ring, ...] = tuple(part for part, own in zip(rings, areas, strict=True) if own)
-    box = None if polygons else _box(entry.get("bbox")) or box_around(value for part in parts for value in part)
-    shape = Drawing(label, polygons, box=box, area=area or sum(areas), crowd=crowd, name=f"id {entry.get('id')}")
-    return shape._replace(kind="flat" if any(parts) else "box", incomplete=0 < len(polygons) < len(parts))
-
-
-def _parts(drawn: object) -> list[list[Any]]:
-    """Return the rings as flat lists: people write one ring without its outer list, and points as pairs."""
-    if not isinstance(drawn, list) or not drawn:
-        return []
-    if not isinstance(drawn[0], list):
-        return [drawn]
-    if drawn[0] and isinstance(drawn[0][0], list) and len(drawn[0][0]) == 2:
-        return [[value for point in part for value in point] for part in drawn]
-    return drawn
-
-
-def _box(values: object) -> Box | None:
-    """Return (left, top, right, bottom) of COCO's [left, top, width, height], if it is one."""
-    box = box_around(values) if isinstance(values, list) and len(values) == 4 else None
-    if box is None or not isinstance(values, list):
-        return None
-    left, top, width, height = map(float, values)
-    return (left, top, left + width, top + height) if width > 0 and height > 0 else None
-
-
-def _rle(drawn: dict[str, Any]) -> dict[str, object] | None:
-    """Check a run-length code: compressed text, or a list of runs; None if it is neither."""
-    size, counts = drawn.get("size"), drawn.get("counts")
-    if not isinstance(size, list) or len(size) != 2:
-        return None
-    if isinstance(counts, str):
-        return {"size": [int(size[0]), int(size[1])], "counts": counts.encode("ascii")}
-    if isinstance(counts, list):
-        return {"size": [int(size[0]), int(size[1])], "counts": [int(count) for count in counts]}
-    return None
-
-
-def _rle_area(rle: dict[str, object]) -> float:
-    """Return the area of a code; a damaged one gets 1, so that it is painted, and then reported."""
-    try:
-        return float(rle_codes.area(rle))
-    except MaskwrightError:
-        return 1.0
 
 
 def _require_outlines(file: CocoAnnotations) -> None:
@@ -173,6 +72,17 @@ def _require_outlines(file: CocoAnnotations) -> None:
     )
 
 
+def _incomplete(file: CocoAnnotations, listed: Sequence[object]) -> Iterable[Fault]:
+    """Report images that are not told, and categories without names."""
+    lost = len(listed) - len(file.images)
+    if lost:
+        message = f"{plural(lost, 'entry', 'entries')} of 'images' {agree(lost, 'has', 'have')} no id or no file_name"
+        yield Fault("unpaired", "error", file.path, f"{message}, or an odd size, and cannot be used", "complete them")
+    if not file.named and file.categories:
+        message = "lists no categories, so the classes are named after their ids"
+        yield Fault("unknown-label", "warning", file.path, message, "add the list of categories, or export it again")
+
+
 def _twins(file: CocoAnnotations) -> Iterable[Fault]:
     """Report ids that several images share: their objects could belong to any of them."""
     names: defaultdict[str, set[str]] = defaultdict(set)
@@ -185,10 +95,22 @@ def _twins(file: CocoAnnotations) -> Iterable[Fault]:
     file.shared = frozenset(shared)
     stand = agree(len(shared), "stands", "stand")
     message = (
-        f"{plural(len(shared), 'image id')}, such as {first} of {listing(sorted(names[first]))}, {stand} for several"
+        f"{plural(len(shared), 'image id')}, {such_as(len(shared), f'{first} of {listing(sorted(names[first]))}')}, "
+        f"{stand} for several"
     )
     cure = "give each image its own id"
     yield Fault("unpaired", "error", file.path, f"{message} images, which are not used", cure)
+
+
+def _repeated(path: Path, entries: list[dict[str, Any]]) -> Iterable[Fault]:
+    """Note ids that several annotations share; each is an object of its own all the same."""
+    counts = Counter(key_of(entry["id"]) for entry in entries if entry.get("id") is not None)
+    shared = [number for number, count in counts.items() if count > 1]
+    if shared:
+        stand = agree(len(shared), "stands", "stand")
+        ids = f"{plural(len(shared), 'annotation id')}, {such_as(len(shared), shared[0])},"
+        message = f"{ids} {stand} for several objects, all read"
+        yield Fault("repeated-id", "note", path, message, "give each annotation its own id")
 
 
 def _strays(file: CocoAnnotations) -> Iterable[Fault]:
@@ -196,7 +118,8 @@ def _strays(file: CocoAnnotations) -> Iterable[Fault]:
     if strays:
         count, first = sum(len(file.objects[image]) for image in strays), min(strays)
         belong = f"{plural(count, 'annotation')} {agree(count, 'belongs', 'belong')}"
-        message = f"{belong} to images, such as id {first}, that the file does not list"
+        whose = f"{agree(len(strays), 'an image', 'images')}, {such_as(len(strays), f'id {first}')},"
+        message = f"{belong} to {whose} that the file does not list"
         yield Fault("unpaired", "warning", file.path, message, "list the images, or remove the annotations")
 
 

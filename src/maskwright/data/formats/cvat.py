@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
-from xml.etree import ElementTree
 
+from maskwright.core.documents import parsed_xml
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import listing
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, few, holds, masks_pair, unreadable
 from maskwright.data.formats.outlines.bitmaps import from_runs, pasted
-from maskwright.data.formats.outlines.drawn import class_list, dataset_of
+from maskwright.data.formats.outlines.drawn import class_list, drawn_dataset
 from maskwright.data.formats.outlines.located import Images, Search, split_of
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, box_ring, ellipse, outlined, turned
 from maskwright.data.formats.pairing.naming import split_word
 from maskwright.data.formats.walk import record_id
+from maskwright.data.readers import image_size
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from xml.etree import ElementTree
 
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Dataset, Fault
@@ -49,15 +51,20 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """Read CVAT's annotations: background and the labels of the project.
 
     Raises:
-        MaskwrightError: there is no XML file of CVAT, it is no XML or of another kind, or none of its images is usable.
+        MaskwrightError: there is no XML file of CVAT, or none of the images is usable.
     """
     paths = _xml_files(root)
     if not paths:
         raise MaskwrightError(f"{root} holds no XML file of CVAT: export the annotations as CVAT for images 1.1")
-    files = [_load(path) for path in paths]
     search = Search(Images(root if root.is_dir() else root.parent))
+    files: list[_File] = []
     drawn: list[DrawnImage] = []
     faults: list[Fault] = []
+    for path in paths:
+        try:
+            files.append(_load(path))
+        except MaskwrightError as error:
+            faults.append(unreadable(path, error))
     for path, element in [(file.path, element) for file in files for element in file.images]:
         try:
             entry = _drawn(search, path, element)
@@ -69,7 +76,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     labels = [label for file in files for label in file.labels]
     listed = class_list(drawn, options, labels, search.images.base)
     layout = ", ".join(record_id(search.images.base, path) for path in paths)
-    return dataset_of(root, ("cvat", layout), drawn, options, listed, [*faults, *search.faults("no XML file lists")])
+    return drawn_dataset(root, ("cvat", layout), drawn, options, listed, [*faults, *search.faults("no XML file lists")])
 
 
 def _xml_files(root: Path) -> list[Path]:
@@ -83,10 +90,7 @@ def _load(path: Path) -> _File:
     Raises:
         MaskwrightError: it is not XML, or annotates a video.
     """
-    try:
-        tree = ElementTree.fromstring(path.read_bytes())  # noqa: S314 (expat limits how far entities grow)
-    except ElementTree.ParseError as error:
-        raise MaskwrightError(f"{path} cannot be read as XML ({error}): export it again, or save it as UTF-8") from None
+    tree = parsed_xml(path)
     if tree.find("track") is not None:
         raise MaskwrightError(f"{path} annotates a video in tracks: export it as CVAT for images 1.1, with its frames")
     labels = [element.text or "" for element in tree.iterfind("meta//labels/label/name")]
@@ -102,8 +106,9 @@ def _drawn(search: Search, path: Path, element: ElementTree.Element) -> DrawnIma
     name = element.get("name", "")
     subset = split_word(element.get("subset") or "")
     try:
-        size = (int(element.attrib["height"]), int(element.attrib["width"]))
-        image = search.one(search.images.named(name, path, subset, size), path, name)
+        told = _size(element)
+        image = search.one(search.images.named(name, path, subset, told), path, name)
+        size = told or (image_size(image) if image is not None else (0, 0))
         layers: defaultdict[int, list[Drawing]] = defaultdict(list)
         for shape in element:
             if shape.tag in _SHAPES:
@@ -113,7 +118,12 @@ def _drawn(search: Search, path: Path, element: ElementTree.Element) -> DrawnIma
     if image is None:
         return None
     objects = [shape for _, shapes in sorted(layers.items()) for shape in shapes]
-    return DrawnImage(image, path, objects, size, subset or split_of(search.images.base, image))
+    return DrawnImage(image, path, objects, told, subset or split_of(search.images.base, image))
+
+
+def _size(element: ElementTree.Element) -> tuple[int, int] | None:
+    height, width = element.get("height"), element.get("width")
+    return (int(height), int(width)) if height and width else None
 
 
 def _object(element: ElementTree.Element, size: tuple[int, int]) -> Drawing:
@@ -125,11 +135,12 @@ def _object(element: ElementTree.Element, size: tuple[int, int]) -> Drawing:
         return pasted(label, from_runs(runs, (int(height), int(width))), (int(top), int(left)), size)
     if kind == "box":
         left, top, right, bottom = _numbers(element, "xtl", "ytl", "xbr", "ybr")
-        ring = turned(box_ring((left, top, right, bottom)), ((left + right) / 2, (top + bottom) / 2), angle)
-        return outlined(label, [[ring]], group)
+        middle = ((left + right) / 2, (top + bottom) / 2)
+        ring = turned(box_ring((left, top, right, bottom)), middle, angle)
+        return outlined(label, [[ring]], group, middle * 2 if angle else None)
     if kind == "ellipse":
         x, y, across, down = _numbers(element, "cx", "cy", "rx", "ry")
-        return outlined(label, [[ellipse((x, y), (across, down), angle)]], group)
+        return outlined(label, [[ellipse((x, y), (across, down), angle)]], group, (x, y, x, y))
     if kind in _LINES:
         corners = [value for part in element.iter() for value in (*_points(part), *_cuboid(part))]
         return Drawing(label, box=box_around(corners), kind="line")

@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.naming import NOWHERE, Naming
 from maskwright.core.records import Dataset, Fault, Record
+from maskwright.core.text import agree, listing, plural
 from maskwright.data.formats.meaning.classes import meaning_of
 from maskwright.data.formats.meaning.entries import Meaning
-from maskwright.data.formats.meaning.own_tables import Tables, meaning_by_folder, tables_for
+from maskwright.data.formats.meaning.own_tables import Tables, meaning_by_folder, naming_in, tables_for
 from maskwright.data.formats.meaning.scan import FEW_STRAYS, MOST_MASKS, scan_masks
-from maskwright.data.formats.meaning.tables import find_table, read_table
+from maskwright.data.formats.meaning.tables import find_table, naming_of, read_table
 from maskwright.data.formats.pairing.field_of_view import truth_of
 from maskwright.data.formats.pairing.no_pairs import nothing_pairs
+from maskwright.data.formats.pairing.object_maps import maps_beside, with_object_maps
 from maskwright.data.formats.pairing.overlaps import with_overlaps
 from maskwright.data.formats.pairing.pairs import find_pairs
 from maskwright.data.formats.pairing.split_lists import with_lists
@@ -37,7 +40,7 @@ _FEW_MASKS = 24
 def detect(root: Path) -> str | None:
     """Describe the folders that pair, without opening a file; None if nothing pairs."""
     pairing = find_pairs(root, images_below(root)) if root.is_dir() else None
-    return f"{pairing.layout}: {len(pairing.pairs)} pairs" if pairing is not None and pairing.pairs else None
+    return f"{pairing.layout}: {plural(len(pairing.pairs), 'pair')}" if pairing is not None and pairing.pairs else None
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:
@@ -47,7 +50,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         MaskwrightError: nothing pairs, or the mask files do not hold masks.
     """
     files = list(walk(root))
-    pairing = truth_of(root, [path for path in files if is_image(path)])
+    images = [path for path in files if is_image(path)]
+    pairing = truth_of(root, images)
     if not pairing.pairs:
         raise nothing_pairs(root, pairing)
     pairs, stack_faults = image_pairs(root, pairing.pairs)
@@ -55,7 +59,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         raise MaskwrightError(f"{root}: {stack_faults[0].message}: {stack_faults[0].cure}")
     pairs, list_faults = with_lists(root, files, pairs)
     faults = [*pairing.faults, *stack_faults, *list_faults]
-    return dataset_of(root, pairs, options, Layout("folder", pairing.layout, faults, instances=pairing.instances))
+    layout = Layout("folder", pairing.layout, faults, instances=pairing.instances)
+    dataset = dataset_of(root, pairs, options, layout)
+    return dataset if pairing.instances else with_object_maps(dataset, maps_beside(root, images))
 
 
 class Layout(NamedTuple):
@@ -84,7 +90,9 @@ def dataset_of(root: Path, pairs: Sequence[ImagePair], options: ReadOptions, lay
     """
     masks = [mask for pair in pairs for mask in (pair.mask, *pair.more)]
     values: Mapping[Path, tuple[tuple[int, int], ...]] = {}
+    naming = NOWHERE
     if options.values:
+        require_single(pairs)
         meaning, coded, faults = Meaning("values", Classes.named(("value",))), "files of measured values", layout.faults
     else:
         given = layout.table is not None and options.classes is None
@@ -92,11 +100,12 @@ def dataset_of(root: Path, pairs: Sequence[ImagePair], options: ReadOptions, lay
         scan = scan_masks(masks, _FEW_MASKS if layout.instances or own or _names_all(table) else MOST_MASKS)
         if _names_all(table) and 0 not in scan.values:  # it may be rare, or the masks count from 1
             scan = scan_masks(masks)
+        naming = naming_in(own) if own else naming_of(table)
         if own and not layout.instances:
             meaning, values = meaning_by_folder(own, scan, options)
         else:
             meaning = meaning_of(table, scan, options, masks[0].path.parent, instances=layout.instances)
-        coded, faults = mask_words(meaning, scan), (*layout.faults, *mask_faults(meaning, scan))
+        coded, faults = mask_words(meaning, scan), (*layout.faults, *mask_faults(meaning, scan, naming))
     splits = meaningful_splits(pair.split for pair in pairs)
     records = tuple(
         Record(
@@ -119,8 +128,24 @@ def dataset_of(root: Path, pairs: Sequence[ImagePair], options: ReadOptions, lay
         tuple(faults),
         meaning.white,
         meaning.palette,
+        naming,
     )
     return with_overlaps(dataset)
+
+
+def require_single(pairs: Iterable[ImagePair]) -> None:
+    """Refuse several files of measured values for one image.
+
+    Raises:
+        MaskwrightError: an image has them.
+    """
+    several = next((pair for pair in pairs if pair.more), None)
+    if several is not None:
+        names = listing([mask.name for mask in (several.mask, *several.more)])
+        raise MaskwrightError(
+            f"{several.image} has {len(several.more) + 1} files of measured values ({names}), and one is read for each "
+            "image: keep one, or save them as the channels of one TIFF or .npy file"
+        )
 
 
 def _names_all(table: ClassTable | None) -> bool:
@@ -144,7 +169,12 @@ def meaningful_splits(splits: Iterable[Split | None]) -> bool:
 
 def mask_words(meaning: Meaning, scan: Scan) -> str:
     """Describe the masks for `Dataset.layout`."""
-    kinds = {"index": "masks of class ids", "color": "masks of colours", "instance": "masks of object ids"}
+    kinds = {
+        "index": "masks of class ids",
+        "color": "masks of colours",
+        "instance": "masks of object ids",
+        "regions": "masks of objects",
+    }
     coded = kinds[meaning.kind]
     if scan.palettes * 2 > scan.looked:
         coded += " with a palette"
@@ -153,21 +183,21 @@ def mask_words(meaning: Meaning, scan: Scan) -> str:
     return "; ".join((coded, *meaning.notes))
 
 
-def mask_faults(meaning: Meaning, scan: Scan) -> tuple[Fault, ...]:
+def mask_faults(meaning: Meaning, scan: Scan, naming: Naming) -> tuple[Fault, ...]:
     """Report what the values told, and those that may be annotation errors."""
     shown = meaning.strays if len(meaning.strays) <= FEW_STRAYS else meaning.strays[:1]
-    strays = tuple(_stray(value, meaning, scan, len(meaning.strays) - len(shown)) for value in shown)
+    strays = tuple(_stray(value, meaning, scan, naming, len(meaning.strays) - len(shown)) for value in shown)
     return (*meaning.faults, *strays)
 
 
-def _stray(value: int, meaning: Meaning, scan: Scan, more: int) -> Fault:
+def _stray(value: int, meaning: Meaning, scan: Scan, naming: Naming, more: int) -> Fault:
     pixels, holders, mask = scan.values[value], scan.holders[value], scan.first[value]
-    fill = "1 pixel" if pixels == 1 else f"{pixels:,} pixels"
-    masks = f"{holders} of {scan.looked} {'scanned ' if scan.looked < scan.masks else ''}masks"
+    fill = plural(pixels, "pixel")
+    masks = f"{holders} of {plural(scan.looked, 'scanned mask' if scan.looked < scan.masks else 'mask')}"
     first = "" if holders == 1 else ", of which this is the first"
     index = meaning.values[value]
     now = "is ignored" if index == IGNORE else f"counts as {meaning.classes.names[index]}"
-    others = f"; {more} other values are treated the same" if more else ""
+    others = f"; {plural(more, 'other value')} {agree(more, 'is', 'are')} treated the same" if more else ""
     black = f" or `read.map` {value}=0" if 0 in meaning.values else ""
     return Fault(
         "stray-value",
@@ -175,5 +205,5 @@ def _stray(value: int, meaning: Meaning, scan: Scan, more: int) -> Fault:
         mask.path,
         f"{mask.name} holds the value {value}, which is rare ({fill} in {masks}{first}) and {now}{others}",
         f"if it is an annotation error, correct the mask, or use `read.map` {value}=ignore{black}; if it is a class, "
-        "name all classes in classes.txt",
+        f"{naming.with_values([value])}",
     )

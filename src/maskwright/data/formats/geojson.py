@@ -11,7 +11,7 @@ from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import plural
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, below, masks_pair, some, unreadable
-from maskwright.data.formats.outlines.drawn import class_list, dataset_of
+from maskwright.data.formats.outlines.drawn import class_list, drawn_dataset
 from maskwright.data.formats.outlines.located import Images, Search, split_of
 from maskwright.data.formats.outlines.map_place import in_pixels
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, outlined, ring_area
@@ -57,22 +57,22 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             if image is not None:
                 found.append((path, image, _system(document), features))
         except MaskwrightError as error:
+            search.skip(search.images.like(path))
             faults.append(unreadable(path, error))
     key = _class_key([feature for *_, features in found for feature in features])
     for path, image, system, features in found:
         try:
             objects = [_object(feature, key) for feature in features]
-            size = image_size(image)
-            moved = in_pixels(path, image, size, objects, system)
-            drawn.append(DrawnImage(image, path, moved, size, split_of(search.images.base, image)))
+            moved = in_pixels(path, image, image_size(image), objects, system)
+            drawn.append(DrawnImage(image, path, moved, None, split_of(search.images.base, image)))
         except MaskwrightError as error:
             faults.append(unreadable(path, error))
     if not drawn:
         raise search.nothing_found(root, faults)
     faults += search.faults("no GeoJSON file belongs to")
-    layout = f"{plural(len(found), 'GeoJSON file')}, classes by {key!r}" if key else f"{len(found)} GeoJSON files"
+    layout = plural(len(found), "GeoJSON file") + (f", classes by {key!r}" if key else "")
     listed = class_list(drawn, options, (), search.images.base)
-    return dataset_of(root, ("geojson", layout), drawn, options, listed, faults)
+    return drawn_dataset(root, ("geojson", layout), drawn, options, listed, faults)
 
 
 def _files(root: Path) -> list[Path]:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import agree, plural
+from maskwright.core.text import agree, plural, such_as
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, below, masks_pair, some, unreadable
 from maskwright.data.formats.outlines.bitmaps import from_picture, pasted
-from maskwright.data.formats.outlines.drawn import class_list, dataset_of
+from maskwright.data.formats.outlines.drawn import class_list, drawn_dataset
 from maskwright.data.formats.outlines.located import Images, Search, plain, split_of
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, box_ring, ellipse, outlined
 from maskwright.data.readers import image_size
@@ -62,16 +62,20 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             if image is not None:
                 drawn.append(_drawn(image, path, document, search.images.base))
         except MaskwrightError as error:
+            search.skip(search.images.like(path))
             faults.append(unreadable(path, error))
     if not drawn:
         raise search.nothing_found(root, faults)
     if others:
         hold, are = agree(len(others), "holds", "hold"), agree(len(others), "is", "are")
-        message = f"{plural(len(others), 'JSON file')}, such as {others[0].name}, {hold} no shapes and {are} not read"
+        message = (
+            f"{plural(len(others), 'JSON file')}, {such_as(len(others), others[0].name)}, {hold} no shapes and {are} "
+            "not read"
+        )
         faults.append(Fault("unused", "note", others[0], message, "move them away"))
     layout = f"{plural(len(files) - len(others), 'JSON file')} of LabelMe"
     listed = class_list(drawn, options, (), search.images.base)
-    return dataset_of(
+    return drawn_dataset(
         root, ("labelme", layout), drawn, options, listed, [*faults, *search.faults("no JSON file names")]
     )
 
@@ -109,11 +113,12 @@ def _drawn(image: Path, path: Path, document: dict[str, Any], base: Path) -> Dra
     """
     height, width = document.get("imageHeight"), document.get("imageWidth")
     try:
-        size = (int(height), int(width)) if height and width else image_size(image)
+        told = (int(height), int(width)) if height and width else None
+        size = told or image_size(image)
         objects = [_object(shape, size) for shape in document["shapes"]]
     except DAMAGE as error:
         raise MaskwrightError(f"{path} holds a damaged shape ({error}): draw it again in LabelMe") from None
-    return DrawnImage(image, path, objects, size, split_of(base, image))
+    return DrawnImage(image, path, objects, told, split_of(base, image))
 
 
 def _object(shape: dict[str, Any], size: tuple[int, int]) -> Drawing:
@@ -125,6 +130,8 @@ def _object(shape: dict[str, Any], size: tuple[int, int]) -> Drawing:
         return _mask(label, shape, points, size)
     if kind in _LINES:
         return Drawing(label, box=box, kind="line")
+    if kind in {"circle", "rectangle"} and len(points) < 4:
+        return Drawing(label, box=box)
     if kind == "circle" and len(points) == 4:
         radius = math.dist(points[:2], points[2:])
         points = list(ellipse((points[0], points[1]), (radius, radius)))
@@ -132,7 +139,7 @@ def _object(shape: dict[str, Any], size: tuple[int, int]) -> Drawing:
         points = list(box_ring(box))
     elif kind not in {*_POLYGONS, "rectangle"}:
         return Drawing(label, box=box, kind="unknown")
-    return outlined(label, [[points]], shape.get("group_id"))
+    return outlined(label, [[points]], shape.get("group_id"), box if kind == "circle" else None)
 
 
 def _mask(label: str | None, shape: dict[str, Any], points: list[float], size: tuple[int, int]) -> Drawing:

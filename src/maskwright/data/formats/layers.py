@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.classes import IGNORE, Classes, default_palette
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.naming import Naming
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, MaskLayer, MaskLayers, Record
-from maskwright.core.text import plural
-from maskwright.data.formats.folder import mask_faults, meaningful_splits, table_for
+from maskwright.core.text import agree, plural
+from maskwright.data.formats.folder import mask_faults, meaningful_splits, require_single, table_for
 from maskwright.data.formats.meaning.classes import meaning_of
 from maskwright.data.formats.meaning.entries import means_ignore
 from maskwright.data.formats.meaning.scan import MOST_MASKS, scan_masks
@@ -21,15 +22,17 @@ from maskwright.data.formats.pairing.stacks import ImagePair
 from maskwright.data.formats.walk import images_below, is_image, record_id, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
     from maskwright.data.formats.meaning.entries import Meaning
     from maskwright.data.formats.meaning.scan import Scan
+    from maskwright.data.formats.meaning.table_lines import Color
     from maskwright.data.formats.pairing.grouping import Groups
 
 _FEWEST_MASKS = 24
+_NAMING = Naming(advice="save it with the values of the other masks of its class")
 
 
 class _Part(NamedTuple):
@@ -42,13 +45,21 @@ class _Part(NamedTuple):
     def mask_file(self, file: ImageRef) -> MaskFile:
         """Return one of the files, with what its values mean: 0 background, 1 the class, or `IGNORE`."""
         meaning = self.meaning
-        return MaskFile(file, meaning.kind, tuple(sorted(meaning.values.items())), meaning.white)
+        values, palette = tuple(sorted(meaning.values.items())), tuple(sorted(meaning.palette.items()))
+        return MaskFile(file, meaning.kind, values, meaning.white, palette=palette)
+
+    def palette(self) -> Iterator[tuple[Color, int]]:
+        """Yield the colours in which palettes show the background, and the class."""
+        for value, color in self.scan.palette.items():
+            index = self.meaning.values.get(value, IGNORE)
+            if index != IGNORE:
+                yield color, index
 
 
 def detect(root: Path) -> str | None:
     """Tell that images have several mask files each, by their names."""
     groups = find_groups(root, images_below(root)) if root.is_dir() else None
-    return None if groups is None else f"{len(groups.found)} images with several mask files each"
+    return None if groups is None else f"{plural(len(groups.found), 'image')} with several mask files each"
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:
@@ -67,6 +78,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     if not groups.found:
         fault = pair_faults.doubt_of_parts(root, groups.doubts[0].image, groups.doubts[0].doubt())
         raise MaskwrightError(f"{root}: {fault.message}: {fault.cure}")
+    if options.values:
+        require_single(_pairs(root, groups))
     masks = _by_name(groups)
     parts = {name: _part(name, paths, options, len(masks)) for name, paths in masks.items()}
     classes, indices = _classes(root, groups, options)
@@ -90,9 +103,13 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     )
     faults = [*_unused(root, groups), *list_faults]
     for part in parts.values():
-        faults += mask_faults(part.meaning, part.scan)
+        faults += mask_faults(part.meaning, part.scan, _NAMING)
+    if not groups.classes:
+        faults += _blank(root, parts.values())
     colors = _colors(parts.values())
-    dataset = Dataset(root, "layers", _layout(groups, parts), classes, records, {}, colors, tuple(faults))
+    dataset = Dataset(
+        root, "layers", _layout(groups, parts), classes, records, {}, colors, tuple(faults), naming=_NAMING
+    )
     return with_overlaps(dataset)
 
 
@@ -120,21 +137,33 @@ def _part(name: str, masks: list[ImageRef], options: ReadOptions, parts: int) ->
     return _Part(folder, scan, meaning)
 
 
-def _colors(parts: Iterable[_Part]) -> dict[tuple[int, int, int], int]:
+def _blank(root: Path, parts: Iterable[_Part]) -> list[Fault]:
+    """Tell of files of objects that show none."""
+    held = [entry for part in parts for entry in part.scan.held]
+    blank = [entry.mask for entry in held if entry.values.keys() <= {0}]
+    if not blank:
+        return []
+    shows = agree(len(blank), "shows no object", "show no object")
+    message = f"{len(blank)} of {len(held)} mask files looked at {shows}, such as {record_id(root, blank[0].path)}"
+    cure = "check that nothing was lost when the masks were saved; if not, remove the blank files"
+    return [Fault("empty-object", "warning", blank[0].path, message, cure)]
+
+
+def _colors(parts: Collection[_Part]) -> dict[Color, int]:
     """Join what colours mean: 0 background, 1 the class of the file, or `IGNORE`.
 
     Raises:
         MaskwrightError: a colour is background in the masks of one class, and not in those of another.
     """
-    colors: dict[tuple[int, int, int], int] = {}
+    shown: dict[Color, int] = {}
     for part in parts:
-        for color, index in part.meaning.colors.items():
-            if colors.setdefault(color, index) != index:
+        for color, index in (*part.meaning.colors.items(), *part.palette()):
+            if shown.setdefault(color, index) != index:
                 raise MaskwrightError(
                     f"the colour {','.join(map(str, color))} is background in the masks of one class, and not in those "
                     f"of another ({part.folder}): save the masks of all classes as 0 and 255"
                 )
-    return colors
+    return {color: index for part in parts for color, index in part.meaning.colors.items()}
 
 
 def _classes(root: Path, groups: Groups, options: ReadOptions) -> tuple[Classes, dict[str, int]]:
@@ -184,5 +213,5 @@ def _unused(root: Path, groups: Groups) -> list[Fault]:
 def _layout(groups: Groups, names: Iterable[str]) -> str:
     if not groups.classes:
         files = sum(len(group.files()) for group in groups.found)
-        return f"{len(groups.found)} images with {files} mask files: each file is one object"
+        return f"{plural(len(groups.found), 'image')} with {plural(files, 'mask file')}: each file is one object"
     return f"a mask file for each class of an image: {', '.join(names)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from maskwright.core.records import Dataset, Fault, ImageRef
 from maskwright.core.text import agree, listing, plural
 from maskwright.data.formats.folder import Layout, dataset_of
 from maskwright.data.formats.meaning.tables import Entry, table_of
+from maskwright.data.formats.pairing.naming import channel_of
 from maskwright.data.formats.pairing.stacks import ImagePair
 from maskwright.data.formats.walk import images_below, record_id
 from maskwright.data.readers import DecodeError, read_image
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from maskwright.core.records import Split
     from maskwright.data.formats.meaning.tables import ClassTable
 
-_CASE = re.compile(r"(.+)_(\d{4})")
 _PARTS: dict[str, Split] = {"Tr": "train", "Ts": "test"}
 
 
@@ -96,7 +95,8 @@ def _table(path: Path, about: dict[str, Any]) -> ClassTable | None:
                 "one name for each value of the label files in a table, and give it as `read.classes`"
             )
         entries.append(Entry(int(number), name))
-    return table_of(path, entries, numbered=True)
+    line = '"{name}": {id}' if isinstance(next(iter(labels.values())), int) else '"{id}": "{name}"'
+    return table_of(path, entries, numbered=True, line=line)
 
 
 def _part(root: Path, part: str, split: Split) -> tuple[list[ImagePair], list[Fault]]:
@@ -139,12 +139,12 @@ def _cases(root: Path, folder: Path) -> tuple[dict[str, list[Path]], list[Fault]
     found: defaultdict[str, dict[int, list[Path]]] = defaultdict(lambda: defaultdict(list))
     faults = []
     for path in images_below(folder):
-        match = _CASE.fullmatch(path.relative_to(folder).with_suffix("").as_posix())
-        if match is None:
+        channel = channel_of(path.relative_to(folder).with_suffix("").as_posix())
+        if channel is None:
             message = f"{record_id(root, path)} has no number of a channel at the end of its name, such as _0000"
             faults.append(Fault("unpaired", "error", path, message, f"name it {path.stem}_0000{path.suffix}"))
         else:
-            found[match[1]][int(match[2])].append(path)
+            found[channel[0]][channel[1]].append(path)
     wanted = sorted({channel for channels in found.values() for channel in channels})
     cases = {}
     for case, channels in found.items():

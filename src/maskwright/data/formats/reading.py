@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.records import Fault, Reading, Shapes
 from maskwright.core.resources import cores
-from maskwright.core.text import agree, plural
+from maskwright.core.text import agree, plural, such_as
 from maskwright.data.readers import DecodeError, image_orientation, image_size
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import Dataset, Record
 
 _STORED = Reading(upright=False)
+_AT_ONCE = 128  # headers that a thread reads at once: to hand over each takes longer than to read it
 _UNTAG = "remove the EXIF orientation from the images (exiftool -Orientation= FILES)"
 
 
@@ -36,7 +37,7 @@ class _Turned(NamedTuple):
 
 def with_reading(dataset: Dataset, options: ReadOptions) -> Dataset:
     """Tell every image how it is read, and add what should be known about that to the faults."""
-    turned = _turned([record for record in dataset.records if _tells(record)])
+    turned = _turned([record for record in dataset.records if record.annotation is not None])
     as_stored = sum(entry.fits_stored and not entry.fits_upright for entry in turned)
     as_upright = sum(entry.fits_upright and not entry.fits_stored for entry in turned)
     upright = as_upright > 0 or as_stored == 0
@@ -45,25 +46,29 @@ def with_reading(dataset: Dataset, options: ReadOptions) -> Dataset:
     faults = []
     if not upright:
         faults = [_stored_note(dataset, len(turned), as_stored)]
-    elif not as_upright and (masks := [entry for entry in turned if not isinstance(entry.record.annotation, Shapes)]):
-        faults = [_unclear(masks)]
+    elif not as_upright and (silent := [entry for entry in turned if not _upright_by_tool(entry.record)]):
+        faults = [_unclear(silent)]
     records = dataset.records
     if reading != Reading():
         records = tuple(replace(record, image=replace(record.image, reading=reading)) for record in records)
     return replace(dataset, records=records, faults=(*dataset.faults, *faults))
 
 
-def _tells(record: Record) -> bool:
-    """Tell whether the size of an annotation is known: that of a mask, or the one on which outlines were drawn."""
-    annotation = record.annotation
-    return annotation.size is not None if isinstance(annotation, Shapes) else annotation is not None
+def _upright_by_tool(record: Record) -> bool:
+    """Tell whether an annotation has the size that a tool saw; tools show photographs upright."""
+    return isinstance(record.annotation, Shapes) and record.annotation.size is not None
 
 
 def _turned(records: Sequence[Record]) -> list[_Turned]:
     files = {record.image.path: record for record in reversed(records)}  # of a stack, its first page
+    firsts = list(reversed(files.values()))
+    parts = [firsts[start : start + _AT_ONCE] for start in range(0, len(firsts), _AT_ONCE)]
     with ThreadPoolExecutor(cores()) as pool:
-        found = list(pool.map(_compared, reversed(files.values())))
-    return [entry for entry in found if entry is not None]
+        return [entry for part in pool.map(_turned_of, parts) for entry in part]
+
+
+def _turned_of(records: Sequence[Record]) -> list[_Turned]:
+    return [entry for entry in map(_compared, records) if entry is not None]
 
 
 def _compared(record: Record) -> _Turned | None:
@@ -98,7 +103,7 @@ def _unclear(turned: Sequence[_Turned]) -> Fault:
         "unclear-orientation",
         "warning",
         first.path.parent,
-        f"{are} turned by the EXIF orientation (such as {first.name}), and the sizes cannot tell whether the masks "
-        "were drawn on the upright image or on the pixels as stored: upright is assumed",
-        f"compare one of them with its mask; if the mask was drawn on the pixels as stored, {_UNTAG}",
+        f"{are} turned by the EXIF orientation ({such_as(len(turned), first.name)}), and the sizes cannot tell "
+        "whether the annotations were drawn on the upright image or on the pixels as stored: upright is assumed",
+        f"compare one of them with its annotation; if that was drawn on the pixels as stored, {_UNTAG}",
     )

@@ -13,8 +13,8 @@ from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import plural
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, below, masks_pair, some, unreadable
-from maskwright.data.formats.outlines.bitmaps import from_picture, pasted
-from maskwright.data.formats.outlines.drawn import class_list, dataset_of
+from maskwright.data.formats.outlines.bitmaps import filled, from_picture, pasted
+from maskwright.data.formats.outlines.drawn import class_list, drawn_dataset
 from maskwright.data.formats.outlines.located import Images, Search, split_of
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, box_ring, outlined
 from maskwright.data.formats.walk import record_id
@@ -54,13 +54,14 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             if image is not None:
                 drawn.append(_drawn(image, path, document, split_of(root, image)))
         except MaskwrightError as error:
+            search.skip(_images(search.images, path))
             faults.append(unreadable(path, error))
     if not drawn:
         raise search.nothing_found(root, faults)
     listed = class_list(drawn, options, _class_names(root), root)
     layout = f"img/ + ann/ of {plural(len(files), 'image')}"
     faults += search.faults("no file in ann/ belongs to")
-    return dataset_of(root, ("supervisely", layout), drawn, options, listed, faults)
+    return drawn_dataset(root, ("supervisely", layout), drawn, options, listed, faults)
 
 
 def _datasets(root: Path) -> list[Path]:
@@ -113,9 +114,14 @@ def _object(entry: dict[str, Any], size: tuple[int, int]) -> Drawing:
         for ring in (parts.get("exterior", []), *(parts.get("interior") or []))
     ]
     box = box_around(rings[0])
+    # Whole numbers are pixels, which belong to the object, as in the SDK; a fraction is a place between pixels.
     if kind == "rectangle" and box is not None:
         left, top, right, bottom = box
-        return outlined(label, [[box_ring((left, top, right + 1, bottom + 1))]])  # The last pixels belong to it.
+        last = int(all(map(float.is_integer, box)))
+        return outlined(label, [[box_ring((left, top, right + last, bottom + last))]])
     if kind in {"polygon", "rectangle"}:
-        return outlined(label, [rings])
+        shape = outlined(label, [rings])
+        kept = [*shape.polygons, *(hole for holes in shape.holes for hole in holes)]
+        whole = all(value.is_integer() for ring in kept for value in ring)
+        return filled(label, kept, size) if kept and whole else shape
     return Drawing(label, box=box, kind="line" if kind in _LINES else "unknown")

@@ -86,10 +86,7 @@ def _pairs(root: Path, folder: Path) -> tuple[list[ImagePair], list[Fault]]:
         )
         for image, own in found.pairs
     ]
-    used = {file.path for match in found.pairs for file in (match.image, *match.masks)}
-    used |= {file.path for group in found.doubts for side in group for file in side}
-    doubts = [pair_faults.doubt(root, *group) for group in found.doubts]
-    return pairs, [*doubts, *pair_faults.unpaired(root, images, masks, used)]
+    return pairs, pair_faults.of_matches(root, images, masks, found)
 
 
 def _table(root: Path) -> ClassTable:
@@ -107,10 +104,11 @@ def _table(root: Path) -> ClassTable:
     except DAMAGE as error:
         raise MaskwrightError(f"{source} is damaged ({error}): export the project again") from None
     if all(len(set(color)) == 1 for color in colors.values()):
-        return _numbered(source, [Entry(color[0], name) for name, color in colors.items()])
+        listed = [Entry(color[0], name) for name, color in colors.items()]
+        return _numbered(source, listed, '"{name}": [{id}, {id}, {id}]')
     shades = [("background", (0, 0, 0)), *((name, color) for name, color in colors.items() if any(color))]
     entries = (Entry(place, name, color) for place, (name, color) in enumerate(shades))
-    return table_of(source, entries, numbered=False)
+    return table_of(source, entries, numbered=False, line='"{name}": [{r}, {g}, {b}]')
 
 
 def _color(values: Any) -> tuple[int, int, int]:
@@ -118,6 +116,6 @@ def _color(values: Any) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _numbered(source: Path, listed: list[Entry]) -> ClassTable:
+def _numbered(source: Path, listed: list[Entry], line: str = "") -> ClassTable:
     ground = () if any(entry.id == 0 for entry in listed) else (Entry(0, "background"),)
-    return table_of(source, (*ground, *listed), numbered=True)
+    return table_of(source, (*ground, *listed), numbered=True, line=line)

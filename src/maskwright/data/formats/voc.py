@@ -6,20 +6,22 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
-from maskwright.core.text import agree, plural
+from maskwright.core.text import agree, plural, such_as
 from maskwright.data.formats.folder import mask_faults, mask_words, meaningful_splits
 from maskwright.data.formats.meaning.classes import meaning_of
-from maskwright.data.formats.meaning.own_tables import meaning_by_folder, tables_for
+from maskwright.data.formats.meaning.own_tables import meaning_by_folder, naming_in, tables_for
 from maskwright.data.formats.meaning.scan import scan_masks
-from maskwright.data.formats.meaning.tables import Entry, table_of
+from maskwright.data.formats.meaning.tables import Entry, naming_of, table_of
 from maskwright.data.formats.pairing.naming import alike, split_word
+from maskwright.data.formats.pairing.object_maps import with_object_maps
 from maskwright.data.formats.walk import images_below, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
@@ -32,14 +34,16 @@ VOC_NAMES: tuple[str, ...] = (
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
 _BORDER = (224, 224, 192)
+# 255, or this colour, outlines the objects in SegmentationObject/ too.
+_BORDER_IDS = ((255, IGNORE), (_BORDER[0] | _BORDER[1] << 8 | _BORDER[2] << 16, IGNORE))
 
 
 class _Base(NamedTuple):
     """One folder in VOC layout: its images and masks by name, and the splits in its lists.
 
     Attributes:
-        folder: holds JPEGImages/ and SegmentationClass/.
-        images, masks: files by their path below these without suffix; a mask has the name of its image.
+        folder: holds JPEGImages/ and SegmentationClass/, and maybe SegmentationObject/.
+        images, masks, objects: files by their path below these without suffix; a mask has the name of its image.
         listed: the names that count, with the split of their list.
         faults: names that contradict one another.
     """
@@ -47,6 +51,7 @@ class _Base(NamedTuple):
     folder: Path
     images: dict[str, Path]
     masks: dict[str, Path]
+    objects: dict[str, Path]
     listed: dict[str, Split | None]
     faults: tuple[Fault, ...]
 
@@ -73,6 +78,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     scan = scan_masks(masks)
     table, own = tables_for(root, masks, options)
     values: Mapping[Path, tuple[tuple[int, int], ...]] = {}
+    naming = naming_in(own) if own else naming_of(table)
     if own:
         meaning, values = meaning_by_folder(own, scan, options)
     else:
@@ -87,9 +93,14 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         )
         for (base, name), mask in zip(found, masks, strict=True)
     ]
+    ids = {
+        record_id(root, base.images[name]): MaskFile(ImageRef(base.objects[name]), "instance", _BORDER_IDS)
+        for base, name in found
+        if name in base.objects
+    }
     where = ", ".join(record_id(root, base.folder) for base in bases)
     prefix = "" if where == "." else f"{where}: "
-    return Dataset(
+    dataset = Dataset(
         root,
         "voc",
         f"{prefix}JPEGImages/ + SegmentationClass/: {mask_words(meaning, scan)}",
@@ -97,10 +108,12 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         tuple(sorted(records, key=lambda record: record.id)),
         meaning.values,
         meaning.colors,
-        (*(fault for base in bases for fault in base.faults), *mask_faults(meaning, scan)),
+        (*(fault for base in bases for fault in base.faults), *mask_faults(meaning, scan, naming)),
         meaning.white,
         meaning.palette,
+        naming,
     )
+    return with_object_maps(dataset, ids)
 
 
 def _bases(root: Path) -> list[Path]:
@@ -131,28 +144,29 @@ def _nothing_found(root: Path, bases: list[_Base]) -> MaskwrightError:
     base = max(bases, key=lambda base: len(base.masks))
     if not base.images:
         return MaskwrightError(
-            f"{base.folder} holds {len(base.masks)} masks in SegmentationClass/, but no images: export it again with "
-            "the images, or put them into JPEGImages/ with the names of their masks"
+            f"{base.folder} holds {plural(len(base.masks), 'mask')} in SegmentationClass/, but no images: export it "
+            "again with the images, or put them into JPEGImages/ with the names of their masks"
         )
     there = f"{len(base.images)} in JPEGImages/{_example(base.images)}, {len(base.masks)} in SegmentationClass/"
     return MaskwrightError(
         f"{root} holds no pair of JPEGImages/NAME.jpg and SegmentationClass/NAME.png that a list in "
-        f"ImageSets/Segmentation/ names: {there}{_example(base.masks)}, {len(base.listed)} names listed"
+        f"ImageSets/Segmentation/ names: {there}{_example(base.masks)}, {plural(len(base.listed), 'name')} listed"
         f"{_example(base.listed)}. Give an image and its mask the same name, and list that name, or remove the lists"
     )
 
 
-def _example(names: Iterable[str]) -> str:
-    first = min(names, default=None)
-    return "" if first is None else f" (such as {first})"
+def _example(names: Collection[str]) -> str:
+    return f" ({such_as(len(names), min(names))})" if names else ""
 
 
 def _read_base(folder: Path) -> _Base:
     faults: list[Fault] = []
     images = _by_name(folder, "JPEGImages", faults)
-    masks = _by_name(folder, "SegmentationClass", faults)
     known = frozenset(images)
-    masks = {name if name in known else _other(name, known, masks): path for name, path in masks.items()}
+    masks, objects = (
+        {name if name in known else _other(name, known, files): path for name, path in files.items()}
+        for files in (_by_name(folder, part, faults) for part in ("SegmentationClass", "SegmentationObject"))
+    )
     listed: dict[str, Split | None] = {}
     lists = sorted((folder / "ImageSets" / "Segmentation").rglob("*.txt"))
     # The lists that name a split come first: a name that only `trainval` lists has none.
@@ -163,14 +177,16 @@ def _read_base(folder: Path) -> _Base:
     extra = sorted(set(masks) - set(listed))
     if extra:
         unlisted, they_are = plural(len(extra), "mask"), agree(len(extra), "it is", "they are")
-        message = f"no list in ImageSets/Segmentation names {unlisted}, such as {extra[0]}; {they_are} not used"
+        message = (
+            f"no list in ImageSets/Segmentation names {unlisted}, {such_as(len(extra), extra[0])}; {they_are} not used"
+        )
         faults.append(
             Fault("unpaired", "note", folder / "SegmentationClass", message, "add them to train.txt or val.txt")
         )
     for name in sorted(set(masks) & set(listed) - set(images)):
         message = f"{masks[name].name} has no image in JPEGImages/"
         faults.append(Fault("unpaired", "warning", masks[name], message, "add the image, or remove the mask"))
-    return _Base(folder, images, masks, listed, tuple(faults))
+    return _Base(folder, images, masks, objects, listed, tuple(faults))
 
 
 def _by_name(folder: Path, part: str, faults: list[Fault]) -> dict[str, Path]:
@@ -225,11 +241,13 @@ def _read_list(
     faults = []
     if without:
         some, have = f"{len(without)} of {plural(len(names), 'name')}", agree(len(without), "has", "have")
-        message = f"{some} in {path.name}, such as {without[0]}, {have} no mask"
+        message = f"{some} in {path.name}, {such_as(len(without), without[0])}, {have} no mask"
         faults.append(Fault("unpaired", "warning", path, message, "add the masks, or remove the names"))
     if twice:
         are = agree(len(twice), "is", "are")
-        message = f"{plural(len(twice), 'name')} in {path.name}, such as {twice[0]}, {are} in another split too"
+        message = (
+            f"{plural(len(twice), 'name')} in {path.name}, {such_as(len(twice), twice[0])}, {are} in another split too"
+        )
         faults.append(Fault("split-overlap", "warning", path, message, "keep each name in one list"))
     return faults
 
@@ -252,8 +270,11 @@ def _voc_table(root: Path, scan: Scan) -> ClassTable | None:
     if scan.colored:
         fits = set(scan.colors) <= {*colors, _BORDER}
     else:
-        painted = bool(scan.palette) and all(scan.palette.get(value) == voc_color(value) for value in values)
-        fits = not scan.binary() and max(values, default=0) < len(VOC_NAMES) and (painted or max(values, default=0) > 1)
+        # Palettes of greys, or of black where no colour was set, tell nothing.
+        painted = {value: color for value, color in scan.palette.items() if value != 255 and len(set(color)) > 1}
+        matching = all(color == voc_color(value) for value, color in painted.items())
+        highest = max(values, default=0)
+        fits = matching and not scan.binary() and highest < len(VOC_NAMES) and (bool(painted) or highest > 1)
     if not fits:
         return None
     entries = [Entry(value, name, colors[value]) for value, name in enumerate(VOC_NAMES)]

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 # What operating systems and network drives leave in folders; thumbnails among it.
 _SKIPPED = frozenset({"__MACOSX", "__pycache__", "lost+found", "$RECYCLE.BIN", "@eaDir", "#recycle", "#snapshot"})
+_ANY: frozenset[str] = frozenset()
 
-
-_kept: ContextVar[dict[Path, tuple[Path, ...]] | None] = ContextVar("_kept", default=None)
+_kept: ContextVar[dict[tuple[Path, frozenset[str]], tuple[Path, ...]] | None] = ContextVar("_kept", default=None)
 
 
 @contextlib.contextmanager
@@ -43,9 +43,20 @@ def walk(root: Path) -> Iterator[Path]:
     if kept is None:
         yield from _walk(root, frozenset())
         return
-    if root not in kept:
-        kept[root] = tuple(_walk(root, frozenset()))
-    yield from kept[root]
+    if (root, _ANY) not in kept:
+        kept[root, _ANY] = tuple(_walk(root, frozenset()))
+    yield from kept[root, _ANY]
+
+
+def files_below(root: Path, suffixes: frozenset[str]) -> list[Path]:
+    """Return every file below `root` with one of the suffixes, in the order of `walk`."""
+    kept = _kept.get()
+    if kept is not None and (root, suffixes) in kept:
+        return list(kept[root, suffixes])
+    found = [path for path in walk(root) if path.suffix.lower() in suffixes]
+    if kept is not None:
+        kept[root, suffixes] = tuple(found)
+    return found
 
 
 def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
@@ -73,7 +84,7 @@ def is_image(path: Path) -> bool:
 
 def images_below(root: Path) -> list[Path]:
     """Return every file below `root` with the suffix of an image, in the order of `walk`."""
-    return [path for path in walk(root) if is_image(path)]
+    return files_below(root, IMAGE_SUFFIXES)
 
 
 def is_junk(part: str) -> bool:

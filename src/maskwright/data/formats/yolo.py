@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Fault
-from maskwright.core.text import agree, plural
+from maskwright.core.text import agree, plural, such_as
 from maskwright.data.formats import folder
 from maskwright.data.formats.meaning.tables import Entry
 from maskwright.data.formats.outlines.annotation_files import unreadable
-from maskwright.data.formats.outlines.drawn import ClassList, dataset_of
+from maskwright.data.formats.outlines.drawn import ClassList, drawn_dataset
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, outlined, ring_area
 from maskwright.data.formats.yolo_layout import find_layout
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # Fractions may lie outside the image by so much; more than that are pixels.
 _BEYOND = 0.5
 _BOX_NUMBERS = 4
+_LONGEST_WORD = 40
 
 
 def detect(root: Path) -> str | None:
@@ -48,7 +49,7 @@ def detect(root: Path) -> str | None:
     told = longest == _BOX_NUMBERS or (layout.yaml and any(label.is_file() for label in layout.labels.values()))
     if longest <= _BOX_NUMBERS and (not told or folder.detect(root) is not None):
         return None
-    return f"{layout.yaml.name if layout.yaml else 'labels/'} of {len(layout.images)} images"
+    return f"{layout.yaml.name if layout.yaml else 'labels/'} of {plural(len(layout.images), 'image')}"
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:
@@ -75,7 +76,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     where = layout.yaml.name if layout.yaml else "images/ + labels/"
     where += "" if layout.names else ", where no class names were found"
     listed = ClassList([Entry(number, name) for number, name in sorted(names.items())], layout.names_file)
-    return dataset_of(root, ("yolo", where), drawn, options, listed, [*faults, *unpaired], layout.base)
+    return drawn_dataset(root, ("yolo", where), drawn, options, listed, [*faults, *unpaired], layout.base)
 
 
 def _longest_line(paths: Iterable[Path]) -> int:
@@ -114,17 +115,36 @@ def _objects(path: Path, names: Mapping[int, str]) -> tuple[list[Drawing], Fault
         if not words:
             continue
         number_of_class, values = _class(words[0]), _numbers(words[1:])
-        where = f"{path.name}, line {number},"
         if number_of_class is None or not values or len(values) % 2:
-            message = f"{where} is {line[:40]!r}, but a line must be: class x y x y ..."
-            return [], Fault("unreadable", "error", path, message, "correct the line, or export the labels again")
+            return [], _damaged(path, number, words)
         wrong = next((value for value in values if not -_BEYOND <= value <= 1 + _BEYOND), None)
         if wrong is not None:
-            message = f"{where} holds {wrong:g}, but coordinates must be fractions of the image's sides, from 0 to 1"
+            message = (
+                f"{path.name} holds {wrong:g} in line {number}, but coordinates must be fractions of the image's "
+                "sides, from 0 to 1"
+            )
             return [], Fault("bad-outline", "error", path, message, "divide x by the width, and y by the height")
         shape = _object(names.get(number_of_class, number_of_class), values)
         found.append(shape._replace(name="" if shape.drawn else f"line {number}"))
     return found, None
+
+
+def _damaged(path: Path, number: int, words: Sequence[str]) -> Fault:
+    """Say what is wrong with a line."""
+    odd = next((word for word in words[1:] if _numbers([word]) is None), None)
+    cure = "write it as: class x y x y ..."
+    if _class(words[0]) is None:
+        what = f"begins line {number} with {words[0][:_LONGEST_WORD]!r}, which is no number of a class"
+    elif odd is not None:
+        what = f"holds {odd[:_LONGEST_WORD]!r} in line {number}, which is no number"
+    elif len(words) == 1:
+        what = f"holds a class without coordinates in line {number}"
+    else:
+        what = f"holds {len(words) - 1} numbers after the class in line {number}, but x and y come in pairs"
+        cure = "complete the line; if its last number is a confidence, remove that"
+    if "," in (odd or words[0]):
+        cure = "write fractions with a point, and blanks between the numbers"
+    return Fault("unreadable", "error", path, f"{path.name} {what}", cure)
 
 
 def _object(label: str | int, values: list[float]) -> Drawing:
@@ -153,14 +173,15 @@ def _numbers(words: list[str]) -> list[float] | None:
 def _require_outlines(root: Path, layout: Layout, drawn: Sequence[DrawnImage]) -> None:
     if not any(label.is_file() for label in layout.labels.values()):
         raise MaskwrightError(
-            f"{root}: none of {len(layout.images)} images has a label file: put them in labels/ next to images/"
+            f"{root}: none of {plural(len(layout.images), 'image')} has a label file: put them in labels/ next to "
+            "images/"
         )
     shapes = [shape for entry in drawn for shape in entry.objects]
     if not shapes or any(shape.drawn for shape in shapes):
         return
     boxes = sum(shape.kind == "box" for shape in shapes)
     if boxes == len(shapes):
-        what = f"boxes only ({boxes:,} lines of five numbers), but segmentation needs outlines"
+        what = f"boxes only ({plural(boxes, 'line')} of five numbers), but segmentation needs outlines"
     else:
         what = f"{plural(len(shapes), 'label')}, none of which is an outline that encloses an area"
     raise MaskwrightError(f"{root} holds {what}: export it for YOLO segmentation")
@@ -192,16 +213,20 @@ def _unpaired(layout: Layout) -> tuple[set[Path], list[Fault]]:
     faults = []
     if strays:
         have = agree(len(strays), "has", "have")
-        message = f"{plural(len(strays), 'label file')}, such as {strays[0].name}, {have} no image"
+        message = f"{plural(len(strays), 'label file')}, {such_as(len(strays), strays[0].name)}, {have} no image"
         if left_out:
             message += (
-                f", and {plural(len(left_out), 'image')}, such as {left_out[0].name}, no label file; none is used"
+                f", and {plural(len(left_out), 'image')}, {such_as(len(left_out), left_out[0].name)}, no label file; "
+                "none is used"
             )
         cure = "give each image and its label file the same name, or remove what has no counterpart"
         faults.append(Fault("unpaired", "warning", strays[0], message, cure))
     if plain:
         have, count = agree(len(plain), "has", "have"), agree(len(plain), "counts", "count")
-        of_all = f"{len(plain)} of {plural(len(layout.images), 'image')}, such as {plain[0].name}, {have} no label file"
+        of_all = (
+            f"{len(plain)} of {plural(len(layout.images), 'image')}, {such_as(len(plain), plain[0].name)}, {have} no "
+            "label file"
+        )
         severity: Severity = "warning" if 2 * len(plain) > len(layout.images) else "note"
         cure = "remove them if they are not labelled yet"
         faults.append(Fault("unpaired", severity, layout.base, f"{of_all} and {count} as background", cure))

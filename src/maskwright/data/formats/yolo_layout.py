@@ -12,10 +12,10 @@ from maskwright.core.documents import parsed_yaml
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Fault
-from maskwright.core.text import plural
+from maskwright.core.text import plural, such_as
 from maskwright.data.formats.meaning.tables import find_table, from_names, read_table
-from maskwright.data.formats.outlines.located import folded
-from maskwright.data.formats.pairing.naming import split_word
+from maskwright.data.formats.outlines.located import split_of
+from maskwright.data.formats.pairing.naming import alike
 from maskwright.data.formats.walk import images_below
 
 if TYPE_CHECKING:
@@ -59,12 +59,17 @@ def find_layout(root: Path, classes: Path | None) -> Layout | None:
         table = read_table(classes) if classes else from_names(path, data["names"])
         base = _base(path, data)
         images, faults = _images_of(base, path, data)
-        images = images or _images_below(base)
+        images = images or _with_splits(base)
         names = {entry.id: entry.name for entry in table.entries}
         return Layout(base, images, _label_files(images), names, table.path, path, faults)
-    if not root.is_dir():
+    return _without_yaml(root, classes) if root.is_dir() else None
+
+
+def _without_yaml(root: Path, classes: Path | None) -> Layout | None:
+    folders = dict.fromkeys(image.parent for image in images_below(root))
+    if not any(_holds_labels(_label_folder(folder)) for folder in folders):
         return None
-    images = _images_below(root)
+    images = _with_splits(root)
     labels = _label_files(images)
     if not any(label.is_file() for label in labels.values()):
         return None
@@ -120,7 +125,7 @@ def _images_of(base: Path, path: Path, data: dict[str, Any]) -> tuple[dict[Path,
             torn += [image for image in listed if images.setdefault(image, split) != split]
     if not torn or len(torn) == len(images):  # With one folder for all splits a split is made, and nothing is wrong.
         return images, ()
-    message = f"{path.name} lists {plural(len(torn), 'image')}, such as {torn[0].name}, in several splits"
+    message = f"{path.name} lists {plural(len(torn), 'image')}, {such_as(len(torn), torn[0].name)}, in several splits"
     cure = "list each image in one split"
     return images, (Fault("split-overlap", "warning", path, f"{message}; the first one counts", cure),)
 
@@ -142,13 +147,9 @@ def _listed(place: Path, base: Path) -> list[Path]:
     return [path for path in dict.fromkeys(Path(os.path.normpath(path)) for path in places) if path.is_file()]
 
 
-def _images_below(root: Path) -> dict[Path, Split | None]:
+def _with_splits(root: Path) -> dict[Path, Split | None]:
     """Return all images below the root, with the splits of their folders."""
-    found: dict[Path, Split | None] = {}
-    for image in images_below(root):
-        words = [split_word(part) for part in image.relative_to(root).parts[:-1]]
-        found[image] = next((word for word in reversed(words) if word), None)
-    return found
+    return {image: split_of(root, image) for image in images_below(root)}
 
 
 def _label_files(images: Iterable[Path]) -> dict[Path, Path]:
@@ -159,12 +160,16 @@ def _label_files(images: Iterable[Path]) -> dict[Path, Path]:
     for folder in {path.parent for path in taken}:
         for path in folder.iterdir() if folder.is_dir() else ():
             if path not in taken:
-                spare[folder, folded(path.name)].append(path)
+                spare[folder, alike(path.name)].append(path)
     found = {}
     for image, path in expected.items():
-        others = spare[path.parent, folded(path.name)]
+        others = spare[path.parent, alike(path.name)]
         found[image] = others[0] if len(others) == 1 and not path.is_file() else path
     return found
+
+
+def _holds_labels(folder: Path) -> bool:
+    return folder.is_dir() and any(path.suffix.lower() == ".txt" for path in folder.iterdir())
 
 
 def _label_path(image: Path) -> Path:

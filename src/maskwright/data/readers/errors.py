@@ -19,6 +19,7 @@ DecodeKind = Literal[
     "unknown-label",
     "unknown-color",
     "other-convention",
+    "jpeg-mask",
 ]
 
 
@@ -27,7 +28,8 @@ class DecodeError(MaskwrightError):
 
     Attributes:
         kind: short and stable: `unreadable`, `truncated`, `bomb` (too large to decode), `no-data`, `size-mismatch`,
-            `unknown-label`, `unknown-color`, `other-convention` (values that mean something else in other masks).
+            `unknown-label`, `unknown-color`, `other-convention` (values that mean something else in other masks),
+            `jpeg-mask` (ids that JPEG changed).
         image: the faulty file, or the faulty page of it.
         message: value and rule, in one clause without a subject.
         cure: what to do, in the imperative.

@@ -8,6 +8,7 @@ import numpy as np
 
 from maskwright.data.readers.arrays import RawMask, bands_last, channel_axis, plain_mask, plain_pixels, require_room
 from maskwright.data.readers.errors import DecodeError
+from maskwright.data.readers.mask_channels import without_one_hot
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,9 +29,9 @@ def image(ref: ImageRef, kind: str) -> NDArray[Any]:
 
 
 def mask(ref: ImageRef, kind: str) -> RawMask:
-    """Read values (H, W) or colours (H, W, 3)."""
+    """Read values (H, W), colours (H, W, 3), or one-hot channels (H, W, C)."""
     array = np.array(_mapped(ref, kind))
-    return plain_mask(ref, array if array.ndim == 2 else bands_last(ref, array))
+    return plain_mask(ref, array if array.ndim == 2 else without_one_hot(ref, bands_last(ref, array), alpha=False))
 
 
 def _mapped(ref: ImageRef, kind: str) -> NDArray[Any]:

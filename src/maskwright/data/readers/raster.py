@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -27,7 +27,9 @@ from maskwright.data.readers.arrays import (
     upright_size,
 )
 from maskwright.data.readers.errors import DecodeError
+from maskwright.data.readers.gdal import declared_beside
 from maskwright.data.readers.jpeg import end_of_image
+from maskwright.data.readers.mask_channels import require_shown, without_one_hot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +105,8 @@ def image(ref: ImageRef, kind: str) -> NDArray[Any]:
         pixels = _by_opencv(opened, cv2.IMREAD_UNCHANGED)
         if pixels.shape[2] in {2, 4}:
             pixels = pixels[..., : 1 if mode[0] in "LI" else 3]
-    return plain_pixels(ref, upright(pixels, opened.orientation))
+    declared = declared_beside(ref) if mode in {"L", "I", "I;16", "RGB", "LA", "RGBA"} else None
+    return plain_pixels(ref, upright(pixels, opened.orientation), declared)
 
 
 def mask(ref: ImageRef, kind: str) -> RawMask:
@@ -118,11 +121,17 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
         picture = _decoded(opened)
     array = np.array(picture)
     if array.ndim == 3:
-        array = array[..., :3]
+        array = without_one_hot(ref, array, alpha=True)[..., :3]
+    if mode in {"LA", "PA", "RGBA"}:
+        require_shown(ref, array, np.asarray(opened.picture.getchannel("A")))
     palette = _palette(picture.getpalette("RGB")) if mode == "P" else None
     array = _unscaled(array.astype(np.uint8) if array.dtype == bool else array, opened)
     array = np.ascontiguousarray(upright(array, opened.orientation))
-    return RawMask.with_palette(array, palette, lossy=kind == "jpeg")
+    raw = RawMask.with_palette(array, palette, lossy=kind == "jpeg")
+    declared = declared_beside(ref)
+    if declared is None or not declared.is_integer() or raw.inverted:
+        return raw
+    return replace(raw, nodata=frozenset({int(declared)}))
 
 
 def alpha(ref: ImageRef, kind: str) -> RawMask:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskwright.data.readers.arrays import (
+    NO_DATA,
     RawMask,
     exif_orientation,
     plain_mask,
@@ -21,8 +22,11 @@ from maskwright.data.readers.arrays import (
     upright,
     upright_size,
 )
+from maskwright.data.readers.gdal import declared_beside, invalid
+from maskwright.data.readers.mask_channels import require_shown, without_one_hot
 from maskwright.data.readers.tiff_file import JPEG, MIN_IS_WHITE, SEPARATED, YCBCR, Pages, TiffImage
 from maskwright.data.readers.tiff_pixels import rgb, stored
+from maskwright.ops.no_data import without
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,17 +84,26 @@ def image(ref: ImageRef, kind: str) -> NDArray[Any]:
                 pixels = np.repeat(pixels, 3, axis=2)
             elif tiff.bits in {2, 4}:
                 pixels = pixels * (255 // (2**tiff.bits - 1))
-        return plain_pixels(ref, upright(pixels, turn(ref, tiff.orientation)), declared)
+        turned = turn(ref, tiff.orientation)
+        found, gone = plain_pixels(ref, upright(pixels, turned), declared), invalid(tiff)
+        return found if gone is None else without(found, upright(gone, turned))
 
 
 def mask(ref: ImageRef, kind: str) -> RawMask:
     """Decode to values (H, W) or colours (H, W, 3) as seen; palette images give their indices."""
     with TiffImage(ref, kind) as tiff:
         tiff.check()
-        array = upright(_as_seen(tiff), turn(ref, tiff.orientation))
+        array = without_one_hot(ref, upright(_as_seen(tiff), turn(ref, tiff.orientation)), alpha=True)
+        if array.ndim == 3 and array.shape[2] == 4:
+            require_shown(ref, array[..., :3], array[..., 3])
         palette = tiff.palette() if tiff.has_palette else None
         raw = plain_mask(ref, array, _declared(tiff))
-        return replace(RawMask.with_palette(raw.array, palette, lossy=tiff.lossy), nodata=raw.nodata)
+        raw = replace(RawMask.with_palette(raw.array, palette, lossy=tiff.lossy), nodata=raw.nodata)
+        gone = invalid(tiff)
+        if gone is None or not gone.any() or raw.array.ndim == 3 or palette is not None:
+            return raw
+        values = np.where(upright(gone, turn(ref, tiff.orientation)), NO_DATA, raw.array.astype(np.int64))
+        return replace(raw, array=values, nodata=raw.nodata | {NO_DATA})
 
 
 def _as_seen(tiff: TiffImage) -> NDArray[Any]:
@@ -103,7 +116,8 @@ def _as_seen(tiff: TiffImage) -> NDArray[Any]:
 
 def _declared(tiff: TiffImage) -> float | None:
     """Return the value that stands for no data among those seen."""
-    return 2**tiff.bits - 1 - tiff.nodata if tiff.nodata is not None and _is_inverted(tiff) else tiff.nodata
+    value = declared_beside(tiff.ref) if tiff.nodata is None else tiff.nodata
+    return 2**tiff.bits - 1 - value if value is not None and _is_inverted(tiff) else value
 
 
 def _is_inverted(tiff: TiffImage) -> bool:

@@ -154,6 +154,13 @@ class TiffImage:
             found = np.stack([file.read_array(dtype, size, start) for start in starts])
         return np.asarray(found).reshape(self.shape)
 
+    def mask_page(self) -> Any:
+        """Return the page that marks the valid pixels of a single image, as GDAL writes it; None without one."""
+        if not self._whole or self.pages.number > 1:
+            return None
+        masks = (other.keyframe for other in self._file.series if other.keyframe.is_mask)
+        return next((page for page in masks if tuple(page.shape) == self.size), None)
+
     @property
     def has_palette(self) -> bool:
         """Whether values are indices of a table of colours."""

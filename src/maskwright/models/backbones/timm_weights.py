@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from maskwright.core.text import agree
 from maskwright.models.weights import MisfitError
 
 if TYPE_CHECKING:
@@ -94,7 +95,11 @@ def check_loaded(network: nn.Module, tensors: dict[str, Tensor], in_channels: in
         strange = [key for key in strange if (_plain(key), _in_colour(own[key])) not in given.items()]
     more = sorted(given.keys() - {_plain(key) for key in whole_state(name)}) if named else []
     if strange or 10 * len(more) > len(given):
-        what = f"{len(strange)} of its tensors are not in the file" if strange else f"the file holds {len(more)} more"
+        what = (
+            f"{len(strange)} of its tensors {agree(len(strange), 'is', 'are')} not in the file"
+            if strange
+            else f"the file holds {len(more)} more"
+        )
         raise MisfitError(
             f"{source} does not fit timm's {name}: {what} ({', '.join((strange or more)[:3])}): give a file that was "
             "saved from this network"

@@ -17,12 +17,13 @@ from maskwright.models.backbones import hub
 from maskwright.models.weights import read_network
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Set as AbstractSet
 
     from torch import Tensor
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+_ENCODERS = {"encoder", "backbone"}
 LARGEST_JSON = 1 << 24  # a larger file is not a description
 
 
@@ -53,7 +54,7 @@ class Published:
         return read_json(path) if path.is_file() else {}
 
 
-def find(name: str, weights: Path | None, known: Collection[str]) -> Published:
+def find(name: str, weights: Path | None, known: AbstractSet[str]) -> Published:
     """Find weights and description.
 
     Args:
@@ -67,7 +68,7 @@ def find(name: str, weights: Path | None, known: Collection[str]) -> Published:
     """
     folder = Path(name)
     if weights is not None:
-        tensors, notes = read_network(weights, known)
+        tensors, notes = _whole_network(weights, known)
         place = next((place for place in (weights.parent, folder) if (place / CONFIG).is_file()), None)
         if place is None and not _is_repository(name):
             raise MaskwrightError(
@@ -78,7 +79,7 @@ def find(name: str, weights: Path | None, known: Collection[str]) -> Published:
         return Published(config, tensors, str(weights), name if place is None else place, notes)
     if folder.is_dir():
         config = read_json(folder / CONFIG)
-        tensors, notes = read_network(folder / WEIGHTS, known)
+        tensors, notes = _whole_network(folder / WEIGHTS, known)
         return Published(config, tensors, name, folder, notes)
     if not _is_repository(name):
         raise MaskwrightError(
@@ -86,8 +87,23 @@ def find(name: str, weights: Path | None, known: Collection[str]) -> Published:
             f"{WEIGHTS}, or a file with `weights`"
         )
     config = read_json(hub.published_file(name, CONFIG))
-    tensors, notes = read_network(hub.published_file(name, WEIGHTS), known)
+    tensors, notes = _whole_network(hub.published_file(name, WEIGHTS), known)
     return Published(config, tensors, name, name, notes)
+
+
+def _whole_network(path: Path, known: AbstractSet[str]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Read the weights of a network, and refuse those of its encoder alone: the rest would stay random.
+
+    Raises:
+        MaskwrightError: as `read_network`; or there is no more than an encoder.
+    """
+    tensors, notes = read_network(path, known)
+    if known.isdisjoint(tensors) and all(_ENCODERS & set(name.split(".")) for name in tensors):
+        raise MaskwrightError(
+            f"{path} holds the weights of an encoder alone; the decoder and the last layer are missing: give the file "
+            "of the whole network, or start a training from this one with `weights` and `backbone`"
+        )
+    return tensors, notes
 
 
 def read_json(path: Path) -> dict[str, Any]:

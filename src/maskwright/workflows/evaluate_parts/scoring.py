@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.seeds import generator
+from maskwright.core.text import plural
 from maskwright.data.readers import DecodeError, image_size
 from maskwright.data.sequences import scope
 from maskwright.data.targets import read_sample
@@ -123,7 +124,7 @@ def score(
         if clock.done >= LEAST_IMAGES and clock.over(1 + min(max(clock.done // 4, 2), 2 * EXAMPLES)):
             break
     if not clock.done and faults:
-        raise MaskwrightError(f"none of the {len(records)} images can be scored; the first: {faults[0]}")
+        raise MaskwrightError(f"none of {plural(len(records), 'image')} can be scored; the first: {faults[0]}")
     return replace(judge.compute(), scope=scope(scored, dataset.part("train")))
 
 
@@ -138,7 +139,7 @@ def seconds_each(predictor: Predictor, dataset: Dataset, records: Sequence[Recor
     taken = 0.0
     typical = _of_average_size(records)
     started = time.monotonic()
-    for record, image, target in islice(_pairs(predictor, dataset, typical, ignore_fault), 2):
+    for record, image, target in islice(_read(predictor, dataset, typical, ignore_fault), 2):
         predictor.task.judge(dataset.classes, {}).update(record.id, predictor.blocks(image), target)
         taken = time.monotonic() - started
         if taken > enough:
@@ -257,10 +258,17 @@ def _pair_for(predictor: Predictor, dataset: Dataset, record: Record) -> tuple[N
 def _pairs(
     predictor: Predictor, dataset: Dataset, records: Sequence[Record], on_fault: OnFault
 ) -> Iterator[tuple[Record, NDArray[Any], Target]]:
-    """Decode the records, shuffled by a fixed seed, but for those that cannot be read or do not fit the model."""
+    """Decode the records, shuffled by a fixed seed; see `_read`."""
     ordered = sorted(records, key=lambda record: record.id)
-    for place in generator(0, "judge").permutation(len(ordered)):
-        record = ordered[place]
+    shuffled = [ordered[place] for place in generator(0, "judge").permutation(len(ordered))]
+    return _read(predictor, dataset, shuffled, on_fault)
+
+
+def _read(
+    predictor: Predictor, dataset: Dataset, records: Sequence[Record], on_fault: OnFault
+) -> Iterator[tuple[Record, NDArray[Any], Target]]:
+    """Decode the records in the order given, but for those that cannot be read or do not fit the model."""
+    for record in records:
         try:
             image, target = _pair_for(predictor, dataset, record)
         except MaskwrightError as error:

@@ -11,7 +11,7 @@ from maskwright.core.plan_file import BY_HAND, named, overridden, read_plan
 from maskwright.core.plan_section import image_size
 from maskwright.losses import LOSSES
 from maskwright.models.backbones import find_backbone
-from maskwright.models.catalog import OBJECT_MODELS, find_model
+from maskwright.models.catalog import find_model
 from maskwright.tasks import TASKS
 from maskwright.training.optimizers import OPTIMIZERS
 from maskwright.workflows.plan_parts import warm_start
@@ -72,7 +72,6 @@ def _check_names(plan: Plan) -> None:
     for key, kind, name, table in named_by:
         if name not in table:
             raise unknown_name(kind, name, table, key)
-    _check_task(plan)
     for key, find, given in (
         ("model.name", find_model, plan.model.name),
         ("model.backbone", find_backbone, plan.model.backbone),
@@ -82,34 +81,6 @@ def _check_names(plan: Plan) -> None:
                 find(given)
         except MaskwrightError as error:
             raise MaskwrightError(str(error), key) from None
-
-
-def _check_task(plan: Plan) -> None:
-    """Refuse a network that emits objects for a task of maps, and parts of the plan that need maps.
-
-    Raises:
-        MaskwrightError: such a plan.
-    """
-    entry = OBJECT_MODELS.get(plan.model.name)
-    if entry is None:
-        return
-    assert entry.tasks is not None
-    if plan.task not in entry.tasks:
-        serves = " or ".join(entry.tasks)
-        raise MaskwrightError(
-            f"{plan.model.name} emits objects, and the task {plan.task} needs maps: choose task={entry.tasks[0]} "
-            f"({plan.model.name} serves {serves}), or another model.name, such as swiftnet",
-            "model.name",
-        )
-    for key, used in (
-        ("adversarial.weight", bool(plan.adversarial.weight)),
-        ("lora.rank", bool(plan.lora.rank)),
-        ("predict.flip", plan.predict.flip),
-        ("predict.output_stride", plan.predict.output_stride is not None),
-        ("postprocess.crf", plan.postprocess.crf is not None),
-    ):
-        if used:
-            raise MaskwrightError(f"{key} needs maps, and {plan.model.name} emits objects: leave it out", key)
 
 
 def _from_file(path: Path) -> tuple[Plan, set[str]]:

@@ -11,6 +11,7 @@ import torch
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
 from maskwright.core.plan_file import validated
+from maskwright.core.text import plural
 from maskwright.models import bundle
 from maskwright.models.build import backbone_has_weights, backbone_options_of, create_from_plan, options_of
 from maskwright.models.freezing import until_step
@@ -55,7 +56,9 @@ def start_from(run: Path, settings: Sequence[str], base: Plan, pins: set[str]) -
     base.model.weights = str(path.resolve())
     base.model.pretrained = False
     classes = ", ".join(card.classes.names[:3]) + (", ..." if len(card.classes.names) > 3 else "")
-    base.reasons["model.weights"] = f"weights from {run}, a model with {len(card.classes.names)} classes ({classes})"
+    base.reasons["model.weights"] = (
+        f"weights from {run}, a model with {plural(len(card.classes.names), 'class', 'classes')} ({classes})"
+    )
     pins |= {"model.weights", "model.pretrained"}
 
 

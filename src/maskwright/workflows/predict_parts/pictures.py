@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from maskwright.core.records import ImageRef
+from maskwright.data.formats.pairing.naming import channel_of
 from maskwright.data.readers import DecodeError, read_image
 
 if TYPE_CHECKING:
     from pathlib import PurePosixPath
-
-_CHANNEL = re.compile(r"(.+)_(\d{4})")
 
 
 @dataclass(frozen=True)
@@ -39,10 +37,10 @@ def with_channel_files(pictures: list[Picture], channels: int | None) -> list[Pi
     """
     cases: defaultdict[tuple[PurePosixPath, str], dict[int, Picture]] = defaultdict(dict)
     for picture in pictures:
-        match = _CHANNEL.fullmatch(picture.name.name)
-        if match is None or picture.image.page is not None:
+        channel = channel_of(picture.name.name)
+        if channel is None or picture.image.page is not None:
             return pictures
-        cases[picture.relative.parent, match[1]][int(match[2])] = picture
+        cases[picture.relative.parent, channel[0]][channel[1]] = picture
     count = len(next(iter(cases.values()), ()))
     complete = all(sorted(case) == list(range(count)) for case in cases.values())
     if count < 2 or not complete or channels != count * _channels(pictures[0].image):

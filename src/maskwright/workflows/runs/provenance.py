@@ -8,7 +8,7 @@ import zlib
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from maskwright.core.records import MaskFile, MaskLayers, Shapes
+from maskwright.core.records import MaskFile, MaskLayers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,13 +46,19 @@ def data_hash(dataset: Dataset) -> str:
     for record in dataset.records:
         total = zlib.crc32(record.id.encode(errors="surrogatepass"), total)
         paths = [record.image.path, *record.image.more]
+        own: object
         if isinstance(record.annotation, MaskFile):
             paths.append(record.annotation.path)
+            own = record.annotation.values and (record.annotation.values, record.annotation.white)
         elif isinstance(record.annotation, MaskLayers):
             paths += [layer.mask.path for layer in record.annotation.layers]
-            total = zlib.crc32(repr([(layer.index, layer.mask.values) for layer in record.annotation.layers]).encode(), total)
-        elif isinstance(record.annotation, Shapes):
-            total = zlib.crc32(repr(record.annotation.shapes).encode(), total)
+            own = [(layer.index, layer.mask.values) for layer in record.annotation.layers]
+        else:
+            own = record.annotation and record.annotation.shapes
+        total = zlib.crc32(repr(own).encode() if own is not None else b"", total)
+        if record.objects is not None:
+            paths.append(record.objects.path)
+            total = zlib.crc32(repr((record.objects.values, record.objects.crowds)).encode(), total)
         for path in paths:
             if path in summed:
                 continue

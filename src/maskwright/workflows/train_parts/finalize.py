@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from maskwright.training.schedule import Schedule
     from maskwright.workflows.train_parts.training_run import TrainingRun
 
+FIT_SHARE = 0.25
+"""Share of the time between the predictions for a fit and the report that the fit itself may take."""
+
 
 @dataclass
 class Outcome:
@@ -87,7 +90,9 @@ def _decoding(training: TrainingRun, predictor: Predictor, held_out: int) -> dic
     reserved = training.budget.postprocess_seconds() * len(training.postprocessors())
     deadline = training.budget.share_until_report(share, reserved)
     dataset = training.material.dataset
-    fitted = scoring.fit(predictor, dataset, val, deadline=deadline, fit_deadline=training.budget.deadline)
+    last = training.budget.report_deadline
+    fit_deadline = None if deadline is None or last is None else deadline + FIT_SHARE * max(last - deadline, 0)
+    fitted = scoring.fit(predictor, dataset, val, deadline=deadline, fit_deadline=fit_deadline)
     for note in fitted.notes:
         training.on_event(Note(note))
     return fitted.decoding
@@ -105,8 +110,8 @@ def _scored(training: TrainingRun, predictor: Predictor, outcome: Outcome) -> Sc
     missing = len(outcome.held_out) - scores.images - len(outcome.notes)
     if missing > 0:
         outcome.notes.append(
-            f"there was time to score {scores.images} of {len(outcome.held_out)} images: `maskwright evaluate` "
-            "scores all"
+            f"there was time to score {scores.images} of {plural(len(outcome.held_out), 'image')}: "
+            "`maskwright evaluate` scores all"
         )
     for note in outcome.notes:
         training.on_event(Note(note))

@@ -15,7 +15,8 @@ Rules, in order of precedence:
    1, others 0 and 255 (or 0 and 65535), and none two of these, each mask is read by its own convention.
 6. Black and white with interpolated grey edges is cut at half.
 7. 255 is a class where the values divide 0..255 evenly (0, 127, 255) and 255 fills regions.
-8. Masks of colours that differ in one channel only, from 0 to at most 63, hold class ids in that channel.
+8. Masks of colours that differ in one channel only, from 0 to at most 63, hold class ids in that channel. Where each
+   pixel is 0 in all channels but one, the number of that channel is the class id (one-hot).
 9. Any other 255 in an index mask is ignored if no table names it. It is a fault of the mask if that mask holds no
    other value but 0, unless 255 fills regions beside other values elsewhere (`Dataset.white`).
 """
@@ -27,11 +28,15 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
-from maskwright.data.formats.meaning.colored import agreed_palette, by_color, ids_in_channel, meaning_of_colors
+from maskwright.core.text import plural
+from maskwright.data.formats.meaning.channels import coded_in_channels
+from maskwright.data.formats.meaning.colored import agreed_palette, by_color, meaning_of_colors
+from maskwright.data.formats.meaning.divided import undivided, undivided_fault
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, means_ignore, split_ignored, with_map
-from maskwright.data.formats.meaning.plain import no_classes, require_plain, shift_fault, softened, with_nodata
+from maskwright.data.formats.meaning.plain import no_classes, require_plain, softened, with_nodata
 from maskwright.data.formats.meaning.scan import FEW_STRAYS
-from maskwright.data.formats.meaning.tables import ClassTable, Entry
+from maskwright.data.formats.meaning.shifted import require_unshifted, shift_fault
+from maskwright.data.formats.meaning.tables import ClassTable, Entry, naming_of
 from maskwright.data.formats.meaning.white import (
     HIGHS,
     conventions,
@@ -75,25 +80,22 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
             the options contradict them.
     """
     if instances or (table is None and not scan.colored and scan.instances):
-        return _instances(table, options, masks, named=instances)
-    single = ids_in_channel(scan) if table is None or not table.colored else None
-    if single is not None:
-        meaning = meaning_of(table, single[1], options, masks, instances=False)
-        colors = {_in_channel(single[0], value): index for value, index in meaning.values.items() if 0 <= value < 256}
-        notes = (*meaning.notes, f"ids in the {('red', 'green', 'blue')[single[0]]} channel")
-        return replace(meaning, kind="color", values={}, colors=colors, notes=notes)
+        return _instances(table, scan, options, masks, named=instances)
+    coded = coded_in_channels(scan, masks) if table is None or not table.colored else None
+    if coded is not None:
+        meaning = meaning_of(table, coded.scan, options, masks, instances=False)
+        colors = {color: meaning.values[value] for color, value in coded.ids.items() if value in meaning.values}
+        notes, faults = (*meaning.notes, coded.note), (*meaning.faults, *coded.faults)
+        return replace(meaning, kind="color", values={}, colors=colors, notes=notes, faults=faults)
     if by_color(table, scan):
         return meaning_of_colors(table, scan, options, masks)
     options, faults = with_nodata(table, scan, options, masks)
     faults = (*faults, *inverted_fault(scan, masks), *shift_fault(table, scan, options))
+    require_unshifted(table, scan, options, masks)
     ends = require_plain(table, scan, options, masks)
     if ends is not None:
         return softened(table, ends, options, masks, faults)
     return _of_values(table, scan, options, masks, faults)
-
-
-def _in_channel(channel: int, value: int) -> tuple[int, int, int]:
-    return (value * (channel == 0), value * (channel == 1), value * (channel == 2))
 
 
 def _of_values(
@@ -142,9 +144,9 @@ def _beside_white(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
             entries = tuple(map(Entry, values, names))
             note = f"{', '.join(map(str, values))} are evenly spaced greys, so 255 is {names[-1]}"
             source = table.path if table else None
-            return _indexed(entries, options, (f"{len(entries)} classes", note), source=source)
+            return _indexed(entries, options, (plural(len(entries), "class", "classes"), note), source=source)
     meaning = _by_table(table, scan, options) if table else _found(scan, options, masks)
-    faults = () if table is not None and table.guessed else white_fault(scan, white, masks)
+    faults = () if table is not None and table.guessed else white_fault(scan, white, naming_of(table), masks)
     return replace(meaning, white=white.alone, faults=faults)
 
 
@@ -158,7 +160,7 @@ def _aside(scan: Scan, options: ReadOptions, strays: AbstractSet[int]) -> frozen
     return frozenset(scan.values) - {0, _WHITE} if scan.binary(excluded) else None
 
 
-def _instances(table: ClassTable | None, options: ReadOptions, masks: Path, *, named: bool) -> Meaning:
+def _instances(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: Path, *, named: bool) -> Meaning:
     names = [entry.name for entry in table.entries if not means_ignore(entry.name)] if table else []
     pair = ("background", "object")
     if len(names) == 1:
@@ -170,8 +172,16 @@ def _instances(table: ClassTable | None, options: ReadOptions, masks: Path, *, n
             f"{masks} holds object ids, which cannot be mapped to classes: leave out `read.map`, or use `read.map` "
             "ID=ignore"
         )
-    why = "one id per object" if named else "16-bit masks with the values 0, 1, 2, ... without gaps: one id per object"
+    if scan.lossy * 2 > scan.looked:
+        raise MaskwrightError(
+            f"{masks} holds JPEG-compressed maps of objects, and JPEG changes their ids at every edge: export them "
+            "again as PNG or TIFF; converting these files does not correct them"
+        )
     values = dict.fromkeys(options.ignored(), IGNORE)
+    if undivided([held.mask for held in scan.held]):
+        why = "one value for all objects: each connected region is one"
+        return Meaning("regions", Classes.named(pair), values, notes=(why,), faults=(undivided_fault(masks),))
+    why = "one id per object" if named else "16-bit masks with the values 0, 1, 2, ... without gaps: one id per object"
     return Meaning("instance", Classes.named(pair), values, notes=(why,))
 
 
@@ -193,7 +203,7 @@ def _found(scan: Scan, options: ReadOptions, masks: Path, aside: frozenset[int] 
         found = f"{len(present)} different values" if len(present) > _MOST_FOUND else f"values up to {max(present)}"
         raise no_classes(masks, found)
     entries = tuple(Entry(value, f"class-{value}") for value in sorted(present))
-    return _indexed(entries, options, notes=(f"{len(entries)} classes found in the masks",))
+    return _indexed(entries, options, notes=(f"{plural(len(entries), 'class', 'classes')} found in the masks",))
 
 
 def _black_and_white(aside: frozenset[int], white: str) -> str:
@@ -206,7 +216,7 @@ def _black_and_white(aside: frozenset[int], white: str) -> str:
 def _by_table(table: ClassTable, scan: Scan, options: ReadOptions, aside: frozenset[int] | None = None) -> Meaning:
     """Name the classes by a table."""
     entries = tuple(entry for entry in table.entries if entry.id >= 0 or entry.id in scan.values)
-    notes = [f"{len(entries)} names from {table.path.name}"]
+    notes = [f"{plural(len(entries), 'name')} from {table.path.name}"]
     notes += [f"{entry.name!r} ({entry.id}) is in no mask" for entry in table.entries if entry not in entries]
     if len(entries) == 1 and any(scan.values):
         entries = (

@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import agree
+from maskwright.core.text import agree, plural
+from maskwright.data.formats.meaning.channels import in_red
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, split_ignored
 from maskwright.data.formats.meaning.evidence import has_thin_colors
-from maskwright.data.formats.meaning.scan import Scan
-from maskwright.data.formats.meaning.tables import Entry
+from maskwright.data.formats.meaning.tables import Entry, naming_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from maskwright.core.naming import Naming
     from maskwright.core.read_options import ReadOptions
+    from maskwright.data.formats.meaning.scan import Scan
     from maskwright.data.formats.meaning.table_lines import Color
     from maskwright.data.formats.meaning.tables import ClassTable
 
 _MOST_COLORS = 255
-_HIGHEST_ID = 63
 _FEWEST_TO_COMPARE = 5
 
 
@@ -47,8 +48,8 @@ def by_color(table: ClassTable | None, scan: Scan) -> bool:
     if table is None and len(colors) <= len(scan.values):
         return True
     raise MaskwrightError(
-        f"{differing}, so it is unclear whether values or colours tell the class: if colours do, list them in "
-        "classes.csv (name,r,g,b); if values do, list them in classes.txt (id,name)"
+        f"{differing}, so it is unclear whether values or colours tell the class: if colours do, "
+        f"{naming_of(table).with_colors()}; if values do, list them in classes.txt (id,name)"
     )
 
 
@@ -81,30 +82,19 @@ def _differing_palettes(scan: Scan) -> str | None:
 def agreed_palette(table: ClassTable | None, scan: Scan) -> dict[int, Color]:
     """Return the colour that each value must have.
 
-    It is that of the table if palettes show its colours; none if a table lists the values alone, or palettes differ.
+    It is that of the table if palettes show its colours, in whichever 255 may be shown; none if a table lists the
+    values alone, or palettes differ.
     """
-    if table is not None and table.colored and set(scan.palette.values()) <= {entry.color for entry in table.entries}:
-        return {entry.id: entry.color for entry in table.entries if entry.color is not None and 0 <= entry.id < 256}
+    shown = scan.palette
+    if table is not None and table.colored:
+        colors = {entry.id: entry.color for entry in table.entries if entry.color is not None and 0 <= entry.id < 256}
+        if colors.get(255) != shown.get(255):
+            colors.pop(255, None)
+        if {color for value, color in shown.items() if value != 255} <= {entry.color for entry in table.entries}:
+            return colors
     if (table is not None and table.numbered) or _differing_palettes(scan) is not None:
         return {}
-    return scan.palette
-
-
-def ids_in_channel(scan: Scan) -> tuple[int, Scan] | None:
-    """Return the only channel that is not black and its values as a scan, if they are low enough to be class ids.
-
-    Driving simulators write masks in this way.
-    """
-    for channel in range(3) if scan.colored else ():
-        values = Counter({color[channel]: pixels for color, pixels in scan.colors.items()})
-        if (
-            len(scan.painted) == scan.looked
-            and max(values) <= _HIGHEST_ID
-            and all(sum(color) == color[channel] for color in scan.colors)
-        ):
-            holders = Counter(dict.fromkeys(values, scan.looked))
-            return channel, Scan(scan.masks, scan.looked, scan.looked, values, holders)
-    return None
+    return shown
 
 
 def meaning_of_colors(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: Path) -> Meaning:
@@ -115,28 +105,28 @@ def meaning_of_colors(table: ClassTable | None, scan: Scan, options: ReadOptions
     """
     if options.ignore is not None or options.map:
         raise MaskwrightError(
-            f"{masks} holds colour masks, but `read.ignore` and `read.map` apply to values: list the colours in "
-            "classes.csv (name,r,g,b) and name the one to ignore 'void'"
+            f"{masks} holds colour masks, but `read.ignore` and `read.map` apply to values: "
+            f"{naming_of(table).with_colors()}, and name the one to ignore 'void'"
         )
     if table is not None and table.colored:
         kept, ignored, note = split_ignored(table.entries, options)
-        notes = (f"{len(table.entries)} names and colours from {table.path.name}", *note)
+        notes = (f"{plural(len(table.entries), 'name and colour', 'names and colours')} from {table.path.name}", *note)
     else:
         _require_complete(table)
-        kept, ignored = _found_colors(scan, masks), ()
-        notes = (f"{len(kept)} colours found in the masks",)
+        kept, ignored = _found_colors(scan, masks, naming_of(table)), ()
+        notes = (f"{plural(len(kept), 'colour')} found in the masks",)
         if table is not None:
             notes = (*notes, f"{table.path.name} lists no colours and was not used")
     colors = {entry.color: index for index, entry in enumerate(kept) if entry.color is not None}
     colors |= {entry.color: IGNORE for entry in ignored if entry.color is not None}
     if 255 in scan.palette:
         colors.setdefault(scan.palette[255], IGNORE)
-    faults = () if table is not None and table.colored else _objects_fault(scan, masks)
+    faults = () if table is not None and table.colored else _objects_fault(scan, masks, naming_of(table))
     classes = classes_of(kept, None if table is None else table.path)
     return Meaning("color", classes, colors=colors, notes=notes, faults=faults)
 
 
-def _objects_fault(scan: Scan, masks: Path) -> tuple[Fault, ...]:
+def _objects_fault(scan: Scan, masks: Path, naming: Naming) -> tuple[Fault, ...]:
     """Warn where most colours occur in a single mask only, as colours do that tell objects apart."""
     single = sum(holders == 1 for holders in scan.color_holders.values())
     if len(scan.painted) < _FEWEST_TO_COMPARE or single <= max(_FEWEST_TO_COMPARE, len(scan.colors) / 2):
@@ -148,7 +138,7 @@ def _objects_fault(scan: Scan, masks: Path) -> tuple[Fault, ...]:
             masks,
             f"{single} of {len(scan.colors)} colours {agree(single, 'occurs', 'occur')} in one of {len(scan.painted)} "
             "masks only: the colours may tell objects apart, and each is read as a class",
-            "if they do, save masks of class ids instead; if they are classes, list them in classes.csv (name,r,g,b)",
+            f"if they do, save masks of class ids instead; if they are classes, {naming.with_colors()}" + in_red(scan),
         ),
     )
 
@@ -162,7 +152,7 @@ def _require_complete(table: ClassTable | None) -> None:
         )
 
 
-def _found_colors(scan: Scan, masks: Path) -> tuple[Entry, ...]:
+def _found_colors(scan: Scan, masks: Path, naming: Naming) -> tuple[Entry, ...]:
     """Name the colours `class-1`, `class-2`, ... in the order of their values; black is the background."""
     found = Counter(scan.colors)
     for held in scan.held:
@@ -171,8 +161,8 @@ def _found_colors(scan: Scan, masks: Path) -> tuple[Entry, ...]:
     if scan.lossy * 2 > scan.looked or count > _MOST_COLORS or has_thin_colors(scan):
         raise MaskwrightError(
             f"{masks} holds {'over ' if count > 4000 else ''}{count} different colours, and "
-            "no table lists the classes: the files may be photographs, or masks saved as JPEG or resized with "
-            "interpolation. Export the masks again as PNG, or add a classes.csv (name,r,g,b)"
+            "no table lists the colours: the files may be photographs, or masks saved as JPEG or resized with "
+            f"interpolation. Export the masks again as PNG, or {naming.with_colors()}{in_red(scan)}"
         )
     entries: list[Entry] = []
     for color in sorted(found):

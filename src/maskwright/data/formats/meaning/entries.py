@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE, Classes, default_palette, require_distinct
 from maskwright.core.errors import MaskwrightError
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
-    from maskwright.core.records import Fault
+    from maskwright.core.records import Fault, MaskKind
     from maskwright.data.formats.meaning.table_lines import Color
     from maskwright.data.formats.meaning.tables import Entry
 
@@ -39,7 +39,7 @@ class Meaning:
         faults: what else the user should know of the values.
     """
 
-    kind: Literal["index", "color", "instance", "values"]
+    kind: MaskKind
     classes: Classes
     values: dict[int, int] = field(default_factory=dict)
     colors: dict[Color, int] = field(default_factory=dict)

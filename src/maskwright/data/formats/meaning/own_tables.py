@@ -6,17 +6,20 @@ own folder, and the classes are joined by their names.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.text import plural
 from maskwright.data.formats.meaning.entries import Meaning, means_ignore
-from maskwright.data.formats.meaning.tables import ClassTable, find_table, read_table
+from maskwright.data.formats.meaning.tables import ClassTable, find_table, naming_of, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from maskwright.core.naming import Naming
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import ImageRef
     from maskwright.data.formats.meaning.scan import Scan
@@ -78,7 +81,13 @@ def _agree(first: ClassTable, second: ClassTable) -> bool:
 def _joined(first: ClassTable, second: ClassTable) -> ClassTable:
     """Return the first table, with the entries that only the second has."""
     entries = {entry.id: entry for entry in (*second.entries, *first.entries)}
-    return ClassTable(first.path, tuple(entries[number] for number in sorted(entries)), first.numbered)
+    return replace(first, entries=tuple(entries[number] for number in sorted(entries)))
+
+
+def naming_in(tables: Mapping[Path, ClassTable]) -> Naming:
+    """Return where the names are written, if each folder has a table of its own."""
+    naming = naming_of(next(iter(tables.values())))
+    return replace(naming, file=f"{naming.file} in its folder")
 
 
 def meaning_by_folder(
@@ -115,6 +124,9 @@ def meaning_by_folder(
         )
         for folder, table in tables.items()
     }
-    note = f"{len(kept)} names from {first.path.name} in each folder, which differ, so each mask is read by its own"
+    note = (
+        f"{plural(len(kept), 'name')} from {first.path.name} in each folder, which differ, so each mask is read by "
+        "its own"
+    )
     white = IGNORE if 255 in options.ignored() else None
     return Meaning("index", Classes.named(tuple(kept)), notes=(note,), white=white), values

@@ -1,4 +1,4 @@
-"""Values that were not drawn as class ids: no data, interpolated edges, ids shifted by one. Knows no colours."""
+"""Values that were not drawn as class ids: no data, interpolated edges. Knows no colours."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
+from maskwright.core.text import plural
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, with_map
 from maskwright.data.formats.meaning.evidence import interpolation
 from maskwright.data.formats.meaning.tables import Entry
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from maskwright.data.formats.meaning.tables import ClassTable
 
 _WHITE = 255
-_MOST_MAPPED = 9
 
 
 def with_nodata(
@@ -68,9 +68,8 @@ def require_plain(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
         The two values between which the masks are to be cut; None if they hold class ids.
 
     Raises:
-        MaskwrightError: the masks are blurred and cannot be cut, or their ids are shifted by one.
+        MaskwrightError: the masks are blurred and cannot be cut.
     """
-    _require_unshifted(table, scan, options)
     cuttable = table is None or len(table.entries) <= 2
     if scan.lossy * 2 > scan.looked:
         if scan.blurred and cuttable:
@@ -92,7 +91,8 @@ def require_plain(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
             f"{masks} holds masks of several classes that were saved with interpolation (resized, rotated or "
             f"anti-aliased): {found.values} values lie only on edges between a lower and a higher value, so no table "
             "can tell the classes there. Export the masks again at the size of the images, or resize them with nearest "
-            "neighbours; if the values are classes, list all of them in classes.txt (id,name); if the files are "
+            "neighbours; if the values are classes, list all of them in a table (id,name) and give it as "
+            "`read.classes`; if the files are "
             "photographs or measured values, give masks"
         )
     return found.ends
@@ -116,7 +116,7 @@ def softened(
     notes = [f"two values with grey edges, thresholded at {cut}"]
     if table is not None:
         entries = table.entries
-        notes.insert(0, f"{len(entries)} names from {table.path.name}")
+        notes.insert(0, f"{plural(len(entries), 'name')} from {table.path.name}")
         if len(entries) == 1:
             entries = (Entry(0, "background"), *entries)
             notes.append("background added")
@@ -129,48 +129,6 @@ def softened(
         masks,
         f"the masks hold two values with grey edges (interpolated or compressed); from {cut} on is {classes.names[1]}",
         "save the masks as 0 and 255 without interpolation, as PNG; if the values are classes, list all of them in "
-        "classes.txt (id,name)",
+        "a table (id,name) and give it as `read.classes`",
     )
     return Meaning("index", classes, values, notes=tuple(notes), faults=(*faults, fault))
-
-
-def shift_fault(table: ClassTable | None, scan: Scan, options: ReadOptions) -> tuple[Fault, ...]:
-    """Warn where some masks count from 1 and others from 0: those hold one id too many, and never 0."""
-    count = len(table.entries) if table else 0
-    explained = options.ignored() | set(options.map)
-    if table is None or [entry.id for entry in table.entries] != list(range(count)) or count in explained:
-        return ()
-    high = [held for held in scan.held if count in held.values and max(held.values.keys() - {_WHITE}) == count]
-    if len(high) < 2 or any(0 in held.values for held in high):
-        return ()
-    lacking = sum(0 not in held.values for held in scan.held)
-    return (
-        Fault(
-            "shifted-ids",
-            "warning",
-            high[0].mask.path,
-            f"{len(high)} masks hold {count}, which {table.path.name} does not name, and never 0; they, and perhaps "
-            f"all {lacking} masks without 0, seem to count from 1, so each class would get the name of another",
-            f"subtract 1 from the values in these masks; if {count} is no class, use `read.map` {count}=ignore",
-        ),
-    )
-
-
-def _require_unshifted(table: ClassTable | None, scan: Scan, options: ReadOptions) -> None:
-    """Refuse masks that count from 1 to n where a table names 0 to n - 1: each class would get its neighbour's name."""
-    single = table is not None and len(table.entries) == 1
-    count = len(table.entries) + single if table else 0
-    values = {value for value in scan.values if 0 <= value != _WHITE} - options.ignored() - set(options.map)
-    if table is None or [entry.id for entry in table.entries] != list(range(count - single)) or not count:
-        return
-    if 0 in scan.values or max(values, default=0) != count:
-        return
-    first = "background" if single else table.entries[0].name
-    cure = f"begin each line of {table.path.name} with its id, from 1 to {count} (the first is 1,{first})"
-    if count <= _MOST_MAPPED:
-        cure += ", or use " + " ".join(f"`read.map` {value}={value - 1}" for value in range(1, count + 1))
-    raise MaskwrightError(
-        f"{table.path} names the values 0 to {count - 1}, but the masks hold {count} and never 0, so they seem to "
-        f"count from 1, and each class would get the name of another: {cure}; if {count} is no class, use "
-        f"`read.map` {count}=ignore"
-    )

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.naming import BARE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,8 +45,11 @@ _FORMS = tuple(
 _NUMBERED = re.compile(r"-?\d+\s*[,;:=\t].*\S.*|.*\S\s*[,;:=\t]\s*-?\d+")
 
 
-def from_lines(path: Path, lines: list[tuple[int, str]]) -> list[Row]:
+def from_lines(path: Path, lines: list[tuple[int, str]]) -> tuple[list[Row], str]:
     """Read classes from lines, each with its number in the file.
+
+    Returns:
+        The classes, and how the table writes one (`core.naming.Naming.line`).
 
     Raises:
         MaskwrightError: a line differs from the others, or names no class.
@@ -63,7 +67,7 @@ def from_lines(path: Path, lines: list[tuple[int, str]]) -> list[Row]:
             number, line = odd
             why = "gives an id, but most lines give a name alone: write an id in each line, such as id,name, or in none"
             raise MaskwrightError(f"{path}, line {number}: {line!r} {why}")
-        return [(None, line, None) for _, line in trimmed]
+        return [(None, line, None) for _, line in trimmed], BARE
     if form[0] is None and all(form[1:]) and _is_heading(trimmed):
         trimmed, form = trimmed[1:], form[1:]
     rows: list[Row] = []
@@ -75,7 +79,21 @@ def from_lines(path: Path, lines: list[tuple[int, str]]) -> list[Row]:
         parts = match.groupdict()
         own_id = int(parts["id"]) if parts.get("id") else None
         rows.append((own_id, parts["name"], color_of(path, [parts.get(channel) for channel in "rgb"])))
-    return rows
+    return rows, _as_form(match)
+
+
+def _as_form(match: re.Match[str] | None) -> str:
+    """Return a line with the names of its groups in braces instead of what they hold."""
+    assert match is not None
+    form, end = "", 0
+    for group in sorted((name for name, text in match.groupdict().items() if text), key=match.start):
+        form += _literal(match.string[end : match.start(group)]) + f"{{{group}}}"
+        end = match.end(group)
+    return form + _literal(match.string[end:])
+
+
+def _literal(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _is_heading(lines: list[tuple[int, str]]) -> bool:
@@ -114,7 +132,7 @@ def _header(line: str, least: int) -> dict[str, int] | None:
     return columns if len(columns) >= least else None
 
 
-def _from_csv(path: Path, lines: list[tuple[int, str]], columns: dict[str, int]) -> list[Row]:
+def _from_csv(path: Path, lines: list[tuple[int, str]], columns: dict[str, int]) -> tuple[list[Row], str]:
     delimiter = _delimiter(lines[0][1])
     rows: list[Row] = []
     for number, line in lines[1:]:
@@ -134,7 +152,15 @@ def _from_csv(path: Path, lines: list[tuple[int, str]], columns: dict[str, int])
             text = cells.get(columns["color"], "")
             color = text if text.startswith("#") else re.findall(r"[^\s,;()\[\]]+", text)
         rows.append((own_id, name, color_of(path, color)))
-    return rows
+    return rows, _csv_form(columns, len(_cells(lines[0][1], delimiter)), delimiter)
+
+
+def _csv_form(columns: dict[str, int], count: int, delimiter: str) -> str:
+    """Return a line of a CSV with the names of its columns in braces; other columns are empty."""
+    cells = [""] * count
+    for name, place in columns.items():
+        cells[place] = "{r} {g} {b}" if name == "color" else f"{{{name}}}"
+    return delimiter.join(cells)
 
 
 def color_of(path: Path, values: Any) -> Color | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.documents import parsed_json, parsed_yaml
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
+from maskwright.core.naming import NOWHERE, Naming
 from maskwright.data.formats.meaning.table_lines import ID_COLUMNS, NAME_COLUMNS, color_of, from_lines
 
 if TYPE_CHECKING:
@@ -53,12 +54,14 @@ class ClassTable:
         numbered: the file lists the ids; otherwise they are the line numbers from 0 (from -1 if LabelMe's
             `__ignore__` is the first name).
         guessed: nobody gave it: the masks look as if it fitted.
+        line: how it writes a class (`core.naming.Naming.line`); empty if that is unknown.
     """
 
     path: Path
     entries: tuple[Entry, ...]
     numbered: bool
     guessed: bool = False
+    line: str = ""
 
     @property
     def colored(self) -> bool:
@@ -90,10 +93,16 @@ def read_table(path: Path) -> ClassTable:
     if suffix in {".json", ".yaml", ".yml"}:
         return _table(path, _from_data(path, parsed_json(path) if suffix == ".json" else parsed_yaml(path)))
     lines = [(number, line.strip()) for number, line in enumerate(read_text(path).splitlines(), start=1)]
-    return _table(path, from_lines(path, [(number, line) for number, line in lines if line and line[0] != "#"]))
+    rows, form = from_lines(path, [(number, line) for number, line in lines if line and line[0] != "#"])
+    return _table(path, rows, form)
 
 
-def _table(path: Path, rows: list[Row]) -> ClassTable:
+def naming_of(table: ClassTable | None) -> Naming:
+    """Return where the names are written; nowhere if there is no table, or nobody gave it."""
+    return NOWHERE if table is None or table.guessed else Naming(table.path.name, table.line, table.numbered)
+
+
+def _table(path: Path, rows: list[Row], line: str = "") -> ClassTable:
     bare = next((name for number, name, _ in rows if number is None), None)
     numbered = bool(rows) and bare is None
     if bare is not None and any(number is not None for number, _, _ in rows):
@@ -103,10 +112,12 @@ def _table(path: Path, rows: list[Row]) -> ClassTable:
         Entry(place if number is None else number, name.strip().strip("'\""), color)
         for place, (number, name, color) in enumerate(rows, start=first)
     ]
-    return table_of(path, entries, numbered=numbered)
+    return table_of(path, entries, numbered=numbered, line=line)
 
 
-def table_of(path: Path, entries: Iterable[Entry], *, numbered: bool, guessed: bool = False) -> ClassTable:
+def table_of(
+    path: Path, entries: Iterable[Entry], *, numbered: bool, guessed: bool = False, line: str = ""
+) -> ClassTable:
     """Make a table of entries in any order.
 
     Raises:
@@ -114,7 +125,7 @@ def table_of(path: Path, entries: Iterable[Entry], *, numbered: bool, guessed: b
     """
     ordered = sorted(entries, key=lambda entry: entry.id)
     _require_distinct(path, ordered)
-    return ClassTable(path, tuple(ordered), numbered, guessed)
+    return ClassTable(path, tuple(ordered), numbered, guessed, line)
 
 
 def _require_distinct(path: Path, entries: list[Entry]) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
+    from maskwright.core.naming import Naming
     from maskwright.data.formats.meaning.scan import Scan
 
 _WHITE = 255
@@ -77,7 +78,7 @@ def unnamed_white(scan: Scan, aside: Collection[int]) -> White:
     return White(IGNORE if region else None, region, sum(held.values[_WHITE] for held in among))
 
 
-def white_fault(scan: Scan, white: White, folder: Path) -> tuple[Fault, ...]:
+def white_fault(scan: Scan, white: White, naming: Naming, folder: Path) -> tuple[Fault, ...]:
     """Warn where an unnamed 255 that is ignored fills regions, or much of the masks."""
     share = white.pixels / max(1, sum(scan.values.values()))
     if not (white.region or share > _MUCH):
@@ -90,8 +91,7 @@ def white_fault(scan: Scan, white: White, folder: Path) -> tuple[Fault, ...]:
             f"255 {'fills regions' if white.region else 'occurs'} in {scan.holders[_WHITE]} of {scan.looked} "
             f"{'scanned ' if scan.looked < scan.masks else ''}masks ({share:.1%} of the pixels), and is ignored "
             "because no table names it",
-            "if it is a class, list all values in classes.txt, one id,name a line, among them 255,NAME; if it is to "
-            "be ignored, say so with `read.ignore` 255",
+            f"if it is a class, {naming.with_values([_WHITE])}; if it is to be ignored, say so with `read.ignore` 255",
         ),
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.records import Fault
 from maskwright.data.formats.pairing.pairs import find_pairs
-from maskwright.data.formats.walk import images_below, walk
+from maskwright.data.formats.walk import files_below, images_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,14 +55,15 @@ def some(paths: list[Path], words: Iterable[str]) -> bool:
 
 def unreadable(path: Path, error: MaskwrightError) -> Fault:
     """Return the error of one annotation file as a fault: the others can still be read."""
-    message, _, cure = str(error).replace(str(path), path.name).rpartition(": ")
+    message, _, cure = str(error).removeprefix(f"{path}: ").replace(str(path), path.name).rpartition(": ")
     return Fault("unreadable", "error", path, message, cure)
 
 
 def below(root: Path, *suffixes: str) -> list[Path]:
     """Return the files with one of the suffixes below a folder, or the file itself."""
-    found = walk(root) if root.is_dir() else [root]
-    return [path for path in found if path.suffix.lower() in suffixes]
+    if root.is_dir():
+        return files_below(root, frozenset(suffixes))
+    return [root] if root.suffix.lower() in suffixes else []
 
 
 def masks_pair(root: Path, count: int) -> bool:

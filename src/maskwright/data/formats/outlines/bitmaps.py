@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from maskwright.data.formats.outlines.shapes import Drawing
+from maskwright.data.formats.outlines.shapes import Drawing, box_of
 from maskwright.ops import rle as rle_codes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from maskwright.data.formats.outlines.shapes import Ring
 
 
 def from_picture(content: bytes) -> NDArray[np.bool_]:
@@ -34,23 +36,38 @@ def from_picture(content: bytes) -> NDArray[np.bool_]:
 
 
 def from_runs(runs: Sequence[int], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Decode alternating runs of 0 and 1, row by row, to a mask (h, w); the rest is 0.
+    """Decode alternating runs of 0 and 1, row by row, to a mask (h, w).
 
     Raises:
-        ValueError: the runs are negative, or more than fit.
+        ValueError: the runs are negative, or do not fill the mask.
     """
-    count = size[0] * size[1]
-    if min(size) < 0 or any(run < 0 for run in runs) or sum(runs) > count:
+    if min(size) < 0 or any(run < 0 for run in runs) or sum(runs) != size[0] * size[1]:
         raise ValueError(f"a mask of {sum(runs)} pixels does not fit {size[1]}x{size[0]}")
-    filled = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    return np.pad(filled, (0, count - len(filled))).reshape(size)
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size)
+
+
+def filled(label: str | None, rings: Sequence[Ring], size: tuple[int, int]) -> Drawing:
+    """Fill a polygon of pixels, of which the first ring is the outer one and the others are holes, edges included."""
+    box = box_of(rings[0])
+    left, top = max(0, int(box[0])), max(0, int(box[1]))
+    shape = min(size[0], int(box[3]) + 1) - top, min(size[1], int(box[2]) + 1) - left
+    mask = np.zeros(np.maximum(shape, 0), np.uint8)
+    for place, ring in enumerate(rings if mask.size else ()):
+        cv2.fillPoly(mask, [np.array(ring, np.int32).reshape(-1, 2)], int(place == 0), offset=(-left, -top))
+    if not mask.any():
+        return Drawing(label, box=box, kind="outside")
+    return Drawing(label, rle=rle_codes.encode(mask, size, (top, left)), box=(*box[:2], box[2] + 1, box[3] + 1))
 
 
 def pasted(label: str | None, mask: NDArray[Any], origin: tuple[int, int], size: tuple[int, int]) -> Drawing:
     """Place a mask (h, w) at (row, column) of an image (H, W), and cut off what is outside."""
     top, left = origin
     inside = mask[max(0, -top) : max(0, size[0] - top), max(0, -left) : max(0, size[1] - left)]
-    box = (float(left), float(top), float(left + mask.shape[1]), float(top + mask.shape[0]))
+    if not mask.any():
+        box = (float(left), float(top), float(left + mask.shape[1]), float(top + mask.shape[0]))
+        return Drawing(label, box=box, kind="flat")
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)).tolist() for axis in (1, 0))
+    box = (float(left + columns[0]), float(top + rows[0]), left + columns[-1] + 1.0, top + rows[-1] + 1.0)
     if not inside.any():
-        return Drawing(label, box=box, kind="outside" if mask.any() else "flat")
-    return Drawing(label, rle=rle_codes.encode(inside, size, (max(0, top), max(0, left))))
+        return Drawing(label, box=box, kind="outside")
+    return Drawing(label, rle=rle_codes.encode(inside, size, (max(0, top), max(0, left))), box=box)

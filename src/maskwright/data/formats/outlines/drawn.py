@@ -9,19 +9,21 @@ from collections import defaultdict
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from maskwright.core.classes import IGNORE, Classes, require_distinct
+from maskwright.core.classes import IGNORE
 from maskwright.core.records import Dataset, Fault, ImageRef, Record, Shapes
-from maskwright.core.text import agree, plural
+from maskwright.core.text import agree, plural, such_as
 from maskwright.data.formats.folder import meaningful_splits
-from maskwright.data.formats.meaning.entries import split_ignored, with_map
+from maskwright.data.formats.meaning.entries import classes_of, split_ignored, with_map
 from maskwright.data.formats.meaning.tables import Entry, find_table, read_table
 from maskwright.data.formats.outlines.drawn_shapes import Tally, in_fractions, lost, shapes_of, without_wrong_sizes
+from maskwright.data.formats.outlines.reach import without_misfits
 from maskwright.data.formats.walk import record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from maskwright.core.classes import Classes
     from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Severity
     from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage
@@ -37,7 +39,7 @@ class ClassList(NamedTuple):
     faults: tuple[Fault, ...] = ()
 
 
-def dataset_of(
+def drawn_dataset(
     root: Path,
     layout: tuple[str, str],
     drawn: Sequence[DrawnImage],
@@ -61,17 +63,21 @@ def dataset_of(
         MaskwrightError: a class has two numbers, or the options do not fit.
     """
     base, tally = base or (root if root.is_dir() else root.parent), Tally()
-    classes, values, notes = classes_of(listed, options)
+    classes, values, notes = _classes(listed, options)
     known: dict[Any, int] = {entry.name: values[entry.id] for entry in listed.entries}
     known |= {number: values[number] for number in {*options.map, *options.ignored()} if number in values}
     images, found = _joined(drawn)
     splits = meaningful_splits(entry.split for entry in images)
-    records = []
+    sound = []
     for entry in images:
         problem = _unknown(entry, known, listed.source) or lost(entry) or in_fractions(entry)
-        if problem is not None:
+        if problem is None:
+            sound.append(entry)
+        else:
             found.append(problem)
-            continue
+    sound, misfits = without_misfits(sound)
+    records = []
+    for entry in sound:
         annotation = Shapes(entry.source, shapes_of(entry, known, tally), entry.normalized, entry.size)
         split = entry.split if splits else None
         records.append(Record(record_id(base, entry.image), ImageRef(entry.image), annotation, split))
@@ -79,11 +85,11 @@ def dataset_of(
     return Dataset(
         root,
         layout[0],
-        "; ".join((f"{layout[1]}: {len(classes)} classes with the background", *notes)),
+        "; ".join((f"{layout[1]}: {plural(len(classes), 'class', 'classes')} with the background", *notes)),
         classes,
         tuple(sorted(records, key=lambda record: record.id)),
         values,
-        faults=(*faults, *listed.faults, *_alike(listed, root), *found, *wrong, *tally.faults()),
+        faults=(*faults, *listed.faults, *_alike(listed, root), *found, *misfits, *wrong, *tally.faults()),
     )
 
 
@@ -133,7 +139,7 @@ def _alike(listed: ClassList, root: Path) -> Iterable[Fault]:
             yield Fault("similar-names", "warning", listed.source or root, message, cure)
 
 
-def classes_of(listed: ClassList, options: ReadOptions) -> tuple[Classes, dict[int, int], tuple[str, ...]]:
+def _classes(listed: ClassList, options: ReadOptions) -> tuple[Classes, dict[int, int], tuple[str, ...]]:
     """Make the classes, the background first: returns them, the index of each number of a class, and notes.
 
     Raises:
@@ -146,9 +152,7 @@ def classes_of(listed: ClassList, options: ReadOptions) -> tuple[Classes, dict[i
     kept, ignored, notes = split_ignored(ordered, options)
     values = {entry.id: index for index, entry in enumerate(kept)} | {entry.id: IGNORE for entry in ignored}
     values |= dict.fromkeys(options.ignored(), IGNORE)
-    names = tuple(entry.name for entry in kept)
-    require_distinct(names, listed.source)
-    return Classes.named(names), with_map(values, options), notes
+    return classes_of(kept, listed.source), with_map(values, options), notes
 
 
 def _joined(drawn: Sequence[DrawnImage]) -> tuple[list[DrawnImage], list[Fault]]:
@@ -176,7 +180,7 @@ def _joined(drawn: Sequence[DrawnImage]) -> tuple[list[DrawnImage], list[Fault]]
     torn = [entries for entries in several if len({entry.split for entry in entries} - {None}) > 1]
     if torn:
         are = agree(len(torn), "is", "are")
-        message = f"{plural(len(torn), 'image')}, such as {torn[0][0].image.name}, {are} in several splits"
+        message = f"{plural(len(torn), 'image')}, {such_as(len(torn), torn[0][0].image.name)}, {are} in several splits"
         cure = "list each image in one split"
         faults.append(Fault("split-overlap", "warning", torn[0][-1].source, f"{message}; the first one counts", cure))
     return found, faults
@@ -195,7 +199,10 @@ def _several(joined: Sequence[Sequence[DrawnImage]]) -> Iterable[Fault]:
     for severity, those, how in found:
         if those:
             are = agree(len(those), "is", "are")
-            message = f"{plural(len(those), 'image')}, such as {those[0][0].image.name}, {are} annotated more than once"
+            message = (
+                f"{plural(len(those), 'image')}, {such_as(len(those), those[0][0].image.name)}, {are} annotated more "
+                "than once"
+            )
             where = f"in {_sources(those[0])}{how}; all objects are used"
             cure = "if one of them is an older version, remove it"
             yield Fault("annotated-twice", severity, those[0][-1].source, f"{message}, {where}", cure)

@@ -13,8 +13,9 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.records import Fault, Reading, Shape, Shapes
-from maskwright.core.text import plural
-from maskwright.data.formats.outlines.shapes import painting_order, pixels_ring
+from maskwright.core.text import plural, such_as
+from maskwright.data.formats.outlines.reach import leaves
+from maskwright.data.formats.outlines.shapes import box_over, crosses_itself, painting_order, pixels_ring
 from maskwright.data.painting import require_size
 from maskwright.data.readers import DecodeError, image_size
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from maskwright.data.formats.outlines.shapes import Box, Drawing, DrawnImage, Ring
 
 _SIZE_CHECKS = 200
+# So many outlines are searched for crossings, but none with more corners: the time grows with their square.
+_MOST_SEARCHED, _MOST_NUMBERS = 2000, 2000
 _REDRAW = "draw them again, or remove them"
 PROBLEMS = {
     "flat": ("without an outline that encloses an area, ignored in the box", _REDRAW),
@@ -37,28 +40,45 @@ PROBLEMS = {
     ),
     "unnamed": ("without a class, or with several, ignored in the outline", "give each of them one class"),
     "part": ("with a part that encloses no area and is not painted", _REDRAW),
+    "crossed": (
+        "with an outline that crosses itself, painted without what it goes around twice",
+        "draw them again without crossings",
+    ),
+    "twice": ("drawn twice in exactly the same way, counted once", "remove the copies"),
+    "beyond": (
+        "reaching far beyond the image, cut off at its edge",
+        "if they were drawn on an image of another size, export them again",
+    ),
     "outside": ("outside the image, not painted", "move them into the image, or remove them"),
 }
 """Why an object cannot be painted: what is done with such objects, and the cure."""
 
 
 class Tally:
-    """Counts objects that cannot be painted, by kind, with the first of each."""
+    """Counts objects that cannot be painted, or not as they were meant, by kind, with the first of each."""
 
     def __init__(self) -> None:
         self._found: dict[str, tuple[int, Path, str]] = {}
+        self._searched = 0
 
     def add(self, kind: str, source: Path, shape: Drawing) -> None:
         """Count one object of a file."""
         count, path, first = self._found.get(kind, (0, source, _called(shape)))
         self._found[kind] = (count + 1, path, first)
 
+    def look(self, source: Path, shape: Drawing) -> None:
+        """Count an object whose outline crosses itself, if not too many were searched for that already."""
+        rings = [ring for ring in shape.polygons if len(ring) <= _MOST_NUMBERS]
+        if self._searched < _MOST_SEARCHED and any(map(crosses_itself, rings)):
+            self.add("crossed", source, shape)
+        self._searched += len(rings)
+
     def faults(self) -> list[Fault]:
         """Return a fault for each kind, on the first file that holds it."""
         faults = []
         for kind, (count, path, first) in self._found.items():
             what, cure = PROBLEMS[kind]
-            message = f"{plural(count, 'object')} {what}, such as {first} in {path.name}"
+            message = f"{plural(count, 'object')} {what}, {such_as(count, f'{first} in {path.name}')}"
             faults.append(Fault("bad-outline", "warning", path, message, cure))
         return faults
 
@@ -89,7 +109,7 @@ def shapes_of(entry: DrawnImage, known: Mapping[Any, int], tally: Tally) -> tupl
     boxed = entry.normalized and any(not shape.drawn and shape.box is not None for shape in entry.objects)
     # Without a size the image is unreadable, and nothing is painted.
     units = (boxed and _size_of(entry.image)) or (1, 1)
-    for shape in _grouped(entry.objects):
+    for shape in _once(_grouped(entry.objects), entry.source, tally):
         if not shape.drawn:
             tally.add(shape.kind, entry.source, shape)
             if shape.box is not None:
@@ -99,10 +119,15 @@ def shapes_of(entry: DrawnImage, known: Mapping[Any, int], tally: Tally) -> tupl
         else:
             if shape.label is None:
                 tally.add("unnamed", entry.source, shape)
+            tally.look(entry.source, shape)
             if shape.incomplete:
                 tally.add("part", entry.source, shape)
-            index = IGNORE if shape.crowd or shape.label is None else known[shape.label]
-            found.append((shape.area, shape.crowd, Shape(index, shape.polygons, shape.rle, shape.holes)))
+            if shape.box is not None and size is not None and leaves(shape.box, size):
+                tally.add("beyond", entry.source, shape)
+            index = IGNORE if shape.label is None else known[shape.label]
+            crowd = index if shape.crowd and index != IGNORE else None
+            painted = IGNORE if shape.crowd else index
+            found.append((shape.area, shape.crowd, Shape(painted, shape.polygons, shape.rle, shape.holes, crowd)))
     return painting_order(found)
 
 
@@ -124,11 +149,23 @@ def _grouped(objects: Iterable[Drawing]) -> list[Drawing]:
     return found
 
 
+def _once(objects: Sequence[Drawing], source: Path, tally: Tally) -> list[Drawing]:
+    """Leave out the earlier ones of equal objects: where a copy lies, the last one was painted over what is between."""
+    found: dict[object, Drawing] = {}
+    for place, shape in enumerate(objects):
+        drawn = (shape.label, shape.polygons, shape.holes, repr(shape.rle), shape.crowd)
+        key: object = drawn if shape.drawn else place
+        if found.pop(key, None) is not None:
+            tally.add("twice", source, shape)
+        found[key] = shape
+    return list(found.values())
+
+
 def _united(one: Drawing, other: Drawing) -> Drawing:
     holes: tuple[tuple[Ring, ...], ...] = ()
     if one.holes or other.holes:
         holes = (*(one.holes or ((),) * len(one.polygons)), *(other.holes or ((),) * len(other.polygons)))
-    return one._replace(polygons=one.polygons + other.polygons, holes=holes)
+    return one._replace(polygons=one.polygons + other.polygons, holes=holes, box=box_over((one.box, other.box)))
 
 
 def _touched(box: Box, units: tuple[int, int]) -> Ring:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import agree, listing, plural
-from maskwright.data.formats.pairing.naming import folder_meaning, split_word, stem
+from maskwright.core.text import agree, listing, plural, such_as
+from maskwright.data.formats.pairing.naming import alike, folder_meaning, split_word, stem
 from maskwright.data.formats.walk import images_below, parts_below, record_id
 from maskwright.data.readers import DecodeError, image_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
     from pathlib import Path
 
     from maskwright.core.records import Split
@@ -23,20 +22,20 @@ AMBIGUOUS = "ambiguous-name"
 
 
 class Images:
-    """The images below a folder.
+    """The images below a folder, without the pictures that are known to be none.
 
     Names are compared in one Unicode form and without regard to case; where several differ in case only, the exact one
     is taken.
     """
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, without: Container[Path] = ()) -> None:
         self.base = base
-        self.paths = images_below(base)
+        self.paths = [path for path in images_below(base) if path not in without]
         self._by_name: defaultdict[str, list[Path]] = defaultdict(list)
         self._by_stem: defaultdict[str, list[Path]] = defaultdict(list)
         for path in self.paths:
-            self._by_name[folded(path.name)].append(path)
-            self._by_stem[folded(stem(path.name))].append(path)
+            self._by_name[alike(path.name)].append(path)
+            self._by_stem[alike(stem(path.name))].append(path)
 
     def named(
         self, name: str, source: Path, split: Split | None = None, size: tuple[int, int] | None = None
@@ -50,7 +49,7 @@ class Images:
             size: (height, width) of the image, if the annotation file tells it.
         """
         wanted = plain(name).split("/")
-        found = self._by_name.get(folded(wanted[-1]), [])
+        found = self._by_name.get(alike(wanted[-1]), [])
         exact = [path for path in found if path.name == wanted[-1]] or found
         best = self._best(exact, wanted[:-1], source, split)
         fitting = [path for path in best if _has_size(path, size)] if len(best) > 1 and size is not None else best
@@ -60,16 +59,16 @@ class Images:
         """Return the images that have the name of an annotation file, but for the suffixes; as `named`."""
         below = parts_below(self.base, source) or source.parts
         names = dict.fromkeys((source.stem, stem(source.name), stem(source.stem)))
-        found = next((paths for name in names if (paths := self._by_stem.get(folded(name)))), [])
+        found = next((paths for name in names if (paths := self._by_stem.get(alike(name)))), [])
         return self._best(found, list(below[:-1]), source, split)
 
     def _best(self, paths: list[Path], folders: list[str], source: Path, split: Split | None) -> list[Path]:
         if len(paths) < 2:
             return paths
-        wanted = [folded(name) for name in folders]
+        wanted = [alike(name) for name in folders]
 
         def rank(path: Path) -> tuple[int, bool, bool, bool]:
-            own = [folded(name) for name in (parts_below(self.base, path) or path.parts)[:-1]]
+            own = [alike(name) for name in (parts_below(self.base, path) or path.parts)[:-1]]
             return (
                 _common_end(own, wanted),
                 split is not None and split in {split_word(name) for name in own},
@@ -99,7 +98,7 @@ class Images:
                 "unpaired",
                 "warning" if folder in folders else "note",
                 folder,
-                f"{what} {plural(len(names), 'image')} in {folder.name}/, such as {min(names)}",
+                f"{what} {plural(len(names), 'image')} in {folder.name}/, {such_as(len(names), min(names))}",
                 "annotate them, or move them away",
             )
             for folder, names in sorted(extra.items())
@@ -119,6 +118,10 @@ class Search:
         self._mentioned: set[Path] = set()
         self._missing: list[tuple[Path, str]] = []
         self._doubtful: dict[tuple[Path, str], list[Path]] = {}
+
+    def skip(self, found: Iterable[Path]) -> None:
+        """Count images as mentioned by an annotation file that cannot be read, which is a fault of its own."""
+        self._mentioned.update(found)
 
     def one(self, found: list[Path], source: Path, name: str) -> Path | None:
         """Return the only image found for a name in an annotation file; otherwise remember the fault."""
@@ -142,7 +145,8 @@ class Search:
             source, name = self._missing[0]
             do = agree(len(self._missing), "does", "do")
             message = (
-                f"{plural(len(self._missing), 'annotated image')}, such as {name} of {source.name}, {do} not exist"
+                f"{plural(len(self._missing), 'annotated image')}, "
+                f"{such_as(len(self._missing), f'{name} of {source.name}')}, {do} not exist"
             )
             faults.append(Fault("unpaired", "warning", source, message, self._cure))
         if self._doubtful:
@@ -175,11 +179,6 @@ def split_of(base: Path, path: Path) -> Split | None:
 def plain(name: str) -> str:
     """Return a path with slashes, also one of Windows, without a leading `./`."""
     return name.replace("\\", "/").removeprefix("./")
-
-
-def folded(name: str) -> str:
-    """Return a name in one Unicode form and without case, for comparisons."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _common_end(one: list[str], other: list[str]) -> int:

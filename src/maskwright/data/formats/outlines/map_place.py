@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
-from maskwright.data.formats.outlines.shapes import box_around
+from maskwright.data.formats.outlines.shapes import box_around, box_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,10 +55,9 @@ def in_pixels(
     Raises:
         MaskwrightError: they fit into the image in none of these ways.
     """
-    boxes = [shape.box for shape in objects if shape.box is not None]
-    if not boxes:
+    around = box_over(shape.box for shape in objects)
+    if around is None:
         return list(objects)
-    around = (min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes))
     if system is None and _fits(around, size) and not _degrees(around, named=False):
         return list(objects)
     place = place_of(image)
@@ -67,8 +66,10 @@ def in_pixels(
     for way in ways if place is None else [place.pixels, *ways]:
         (left, top), (right, bottom) = way(around[0], around[1]), way(around[2], around[3])
         if _fits((left, min(top, bottom), right, max(top, bottom)), size):
-            return [_moved(shape, way) for shape in objects]
-    where = f"coordinates such as {around[0]:.8g}, {around[1]:.8g}"
+            moved = [_moved(shape, way) for shape in objects]
+            # What is drawn on a map may cross the edge of an image.
+            return moved if way in ways else [shape._replace(box=None) if shape.drawn else shape for shape in moved]
+    where = f"coordinates from {around[0]:.8g}, {around[1]:.8g} to {around[2]:.8g}, {around[3]:.8g}"
     declared = f" in {system}" if system else ""
     if place is not None:
         cure = "export it in the coordinate system of the image, or in pixels"

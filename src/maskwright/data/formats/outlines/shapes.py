@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
@@ -26,7 +28,8 @@ class Drawing(NamedTuple):
         polygons: the rings that enclose an area; none if nothing can be painted.
         holes: as in `core.records.Shape`.
         rle: run-length code instead of polygons.
-        box: (left, top, right, bottom) around the object, if it is known.
+        box: (left, top, right, bottom) around the object, or around the points that were set to draw it; None if it is
+            not known, or may lie beyond the image.
         area: orders the painting, large ones first; 0 to paint in the order of the file.
         crowd: a region of many objects, which is ignored.
         group: what the parts of one object have in common, or None.
@@ -73,14 +76,18 @@ class DrawnImage(NamedTuple):
     normalized: bool = False
 
 
-def outlined(label: str | int | None, parts: Sequence[Sequence[Any]], group: object = None) -> Drawing:
+def outlined(
+    label: str | int | None, parts: Sequence[Sequence[Any]], group: object = None, box: Box | None = None
+) -> Drawing:
     """Make an object of polygons, each given as its outer ring and the rings of its holes: [outer, hole, ...].
 
-    A ring is flat [x0, y0, x1, y1, ...]. A polygon that encloses nothing is left out; the box is around all.
+    A ring is flat [x0, y0, x1, y1, ...]. A polygon that encloses nothing is left out; the box is around all, if none is
+    given.
     """
-    kept = [(outer, part[1:]) for part in parts if part and (outer := ring(part[0])) and ring_area(outer)]
+    kept = [(first, part[1:]) for part in parts if part and (first := ring(part[0])) and encloses(first)]
     holes = tuple(tuple(hole for values in inner if (hole := ring(values))) for _, inner in kept)
-    box = box_around(value for part in parts if part and isinstance(part[0], list | tuple) for value in part[0])
+    outer = (part[0] for part in parts if part and isinstance(part[0], list | tuple))
+    box = box or box_around(value for values in outer for value in values)
     polygons = tuple(outer for outer, _ in kept)
     incomplete = 0 < len(polygons) < len(parts)
     return Drawing(label, polygons, holes if any(holes) else (), box=box, group=group, incomplete=incomplete)
@@ -104,6 +111,21 @@ def ring_area(numbers: Ring) -> float:
     return abs(doubled) / 2
 
 
+def encloses(numbers: Ring) -> bool:
+    """Tell whether a ring encloses an area: the areas on both sides of a crossing may cancel each other out."""
+    return ring_area(numbers) > 0 or crosses_itself(numbers)
+
+
+def crosses_itself(numbers: Ring) -> bool:
+    """Tell whether two sides of a ring cross; sides that only touch do not."""
+    points = np.reshape(numbers, (-1, 2))
+    sides = np.roll(points, -1, axis=0) - points
+    away = points[None] - points[:, None]
+    turns = sides[:, None, 0] * away[..., 1] - sides[:, None, 1] * away[..., 0]
+    parted = turns * np.roll(turns, -1, axis=1) < 0  # the line through the first side has the second on both its sides
+    return bool((parted & parted.T).any())
+
+
 def box_around(values: Iterable[Any]) -> Box | None:
     """Return the box around points given as a flat list; None if they are not pairs of finite numbers."""
     try:
@@ -112,8 +134,22 @@ def box_around(values: Iterable[Any]) -> Box | None:
         return None
     if not numbers or len(numbers) % 2 or not all(map(math.isfinite, numbers)):
         return None
+    return box_of(tuple(numbers))
+
+
+def box_of(numbers: Ring) -> Box:
+    """Return the box around a ring."""
     xs, ys = numbers[0::2], numbers[1::2]
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def box_over(boxes: Iterable[Box | None]) -> Box | None:
+    """Return the box around all boxes that there are; None if there is none."""
+    found = [box for box in boxes if box is not None]
+    if not found:
+        return None
+    lefts, tops, rights, bottoms = zip(*found, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
 
 
 def box_ring(box: Box) -> Ring:

@@ -29,7 +29,7 @@ def truth_of(root: Path, files: list[Path]) -> Pairing:
     """Pair images and masks, and prefer any other masks to those of a field of view.
 
     Returns:
-        The pairing, with a note where a field of view was passed over, and a warning where there is nothing else.
+        The pairing, with a warning where a field of view was passed over, or where there is nothing else.
     """
     pairing = find_pairs(root, files)
     share = _same_everywhere([pair.mask for pair in pairing.pairs])
@@ -43,7 +43,7 @@ def truth_of(root: Path, files: list[Path]) -> Pairing:
             f"{what}, as those of a field of view are, and not used: {folder_name(root, other.pairs[0].mask.parent)} is"
         )
         cure = "if they are the truth, move the other folder away"
-        return other._replace(faults=(*other.faults, Fault("field-of-view", "note", seen, message, cure)))
+        return other._replace(faults=(*other.faults, Fault("field-of-view", "warning", seen, message, cure)))
     if share <= _LARGE:
         return pairing
     message = f"{what}: they may show the field of view of an instrument, and not what is to be learnt"

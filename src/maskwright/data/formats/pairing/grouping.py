@@ -78,6 +78,8 @@ def find_groups(root: Path, paths: list[Path]) -> Groups | None:
     if parts.how is not None or not parts.images or len(parts.masks) < 2:
         return None
     pairs = matched(parts.images, parts.masks, loosely=False).pairs
+    if 2 * len(pairs) > len(parts.masks):
+        return None
     ways = ((_by_class_folder(parts), True), (_by_image_folder(parts), None), (_by_name_end(parts), True))
     for found, classes in ways:
         grouped = sum(len(group.files()) for group in found)

@@ -56,7 +56,7 @@ def matched(images: list[File], masks: list[File], *, loosely: bool = True) -> M
         masks: each is paired once at most.
         loosely: where no strict rule pairs anything, use the loose ones.
     """
-    images = [file._replace(whole=file.path.name) for file in images]
+    images = [File(file.path, file.place, file.path.name) for file in images]
     stems = {(*_folders(file), naming.alike(naming.bare_stem(file.place.key[-1]))) for file in images}
     found, left = Matches([], [], []), (images, [_with_owner(mask, stems) for mask in masks])
     by_path = {file.path: file for file in masks}
@@ -75,11 +75,12 @@ def matched(images: list[File], masks: list[File], *, loosely: bool = True) -> M
 
 def _with_owner(mask: File, stems: set[Key]) -> File:
     """Give a numbered mask (`a_mask_1`) the stem of its image: `a_1` if there is such an image, `a` otherwise."""
-    mask = mask._replace(whole=mask.path.name.rpartition(".")[0])
-    for owner in naming.numbered_owners(naming.stem(mask.path.name)):
+    place, name = mask.place, mask.path.name
+    for owner in naming.numbered_owners(naming.stem(name)):
         if (*_folders(mask), naming.alike(naming.bare_stem(owner))) in stems:
-            return mask._replace(place=mask.place._replace(key=(*mask.place.key[:-1], owner)))
-    return mask
+            place = place._replace(key=(*place.key[:-1], owner))
+            break
+    return File(mask.path, place, name.rpartition(".")[0])
 
 
 def _folders(file: File) -> Key:
@@ -163,7 +164,7 @@ def _single(images: list[File], masks: list[File]) -> list[Match]:
 def _pairs(images: list[File], masks: list[File]) -> Iterator[Match]:
     """Pair one image with its only mask or its numbered masks, or several with masks of the same names."""
     if len(images) == 1 and (len(masks) == 1 or are_numbered(masks)):
-        yield Match(images[0], tuple(sorted(masks, key=_number)))
+        yield Match(images[0], tuple(sorted(masks, key=_number) if len(masks) > 1 else masks))
         return
     by_name = {mask.path.name: mask for mask in masks}
     if len(by_name) == len(masks) and sorted(by_name) == sorted(file.path.name for file in images):

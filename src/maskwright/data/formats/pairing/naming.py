@@ -49,7 +49,8 @@ def _alternatives(words: dict[str, Role] | dict[str, Split]) -> str:
 _SPLIT = _alternatives(_SPLITS)
 _CODING = r"(?:(?:semantic|binary|class|index|gr[ae]y|colou?r|fine|png|jpe?g|npy|tiff?|aug|raw|camera)*)"
 _FOLDER = re.compile(
-    rf"(?P<before>{_SPLIT})?(?:{_CODING}(?P<role>{_alternatives(_ROLES)}){_CODING})?(?P<after>{_SPLIT})?"
+    rf"(?P<before>{_SPLIT})?(?:(?P<first>{_CODING})(?P<role>{_alternatives(_ROLES)})(?P<last>{_CODING}))?"
+    rf"(?P<after>{_SPLIT})?"
     r"(?:set|dir|folder)?(?:19\d\d|20\d\d)?"
 )
 _ROLE_BEFORE_NUMBER = re.compile(rf"^(?:{_alternatives(_ROLES)})(?=\d)", re.IGNORECASE)
@@ -60,11 +61,15 @@ _NAMES_KEPT = 2**17
 
 
 class Folder(NamedTuple):
-    """What the name of a folder means: its role, the word for it, and a split; None where the name does not tell."""
+    """What the name of a folder means: its role, the word for it, and a split; None where the name does not tell.
+
+    `coding` is the words that tell how masks are coded: `color` of `masks_color`.
+    """
 
     role: Role | None
     word: str | None
     split: Split | None
+    coding: str = ""
 
 
 class Place(NamedTuple):
@@ -75,12 +80,19 @@ class Place(NamedTuple):
         word: the word for the role in that name.
         split: of the nearest folder whose name tells one.
         key: what an image and its mask have in common: split, remaining folders, and the stem.
+        coding: the words beside `word` in that name that tell how masks are coded.
     """
 
     role: Role | None
     word: str | None
     split: Split | None
     key: tuple[str, ...]
+    coding: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The word with its coding: masks of one kind belong together."""
+        return "_".join(part for part in (self.word, self.coding) if part)
 
 
 def folder_meaning(name: str) -> Folder:
@@ -90,7 +102,8 @@ def folder_meaning(name: str) -> Folder:
         return Folder(None, None, None)
     word = match["role"]
     split = match["before"] or match["after"]
-    return Folder(_ROLES[word] if word else None, word, _SPLITS[split] if split else None)
+    coding = f"{match['first'] or ''}{match['last'] or ''}"
+    return Folder(_ROLES[word] if word else None, word, _SPLITS[split] if split else None, coding)
 
 
 def split_word(name: str) -> Split | None:
@@ -111,15 +124,16 @@ def _folders(parts: tuple[str, ...]) -> Place:
     role: Role | None = None
     word: str | None = None
     split: Split | None = None
+    coding = ""
     rest: list[str] = []
     for part in parts:
         meaning = folder_meaning(part)
         if meaning.role is None and meaning.split is None:
             rest.append(part)
         if meaning.role is not None:
-            role, word = meaning.role, meaning.word
+            role, word, coding = meaning.role, meaning.word, meaning.coding
         split = meaning.split or split
-    return Place(role, word, split, (split or "", *rest))
+    return Place(role, word, split, (split or "", *rest), coding)
 
 
 def stem(name: str) -> str:
@@ -179,6 +193,12 @@ def first_number(name: str) -> tuple[str, int]:
     """Split a name into what comes before the number at its end, and that number; -1 without any."""
     match = re.fullmatch(r"(.*?)[\s_\-.]*\(?(\d+)\)?", name)
     return (match[1], int(match[2])) if match else (name, -1)
+
+
+def channel_of(stem: str) -> tuple[str, int] | None:
+    """Split the name of a file that holds one channel, as nnU-Net writes it, into its case and number: `a_0001`."""
+    match = re.fullmatch(r"(.+)_(\d{4})", stem)
+    return (match[1], int(match[2])) if match else None
 
 
 def _parts(name: str) -> list[str]:

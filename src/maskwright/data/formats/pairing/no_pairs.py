@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.text import plural
-from maskwright.data.formats.walk import images_below
+from maskwright.core.text import agree, plural
+from maskwright.data.formats.pairing import naming
+from maskwright.data.formats.walk import folder_name, images_below, walk
 from maskwright.data.readers import DecodeError, read_alpha
 
 if TYPE_CHECKING:
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
     from maskwright.data.formats.pairing.pairs import Pairing
 
 _OPAQUE = 128
+_SAVE = "save each mask as a PNG of class ids, with the name of its image"
+# The end of a name, what such a file is, and the cure.
+_NO_IMAGES = (
+    (".mat", "MATLAB", f"scipy.io.loadmat reads them; {_SAVE}"),
+    (".npz", "archives of NumPy", f"numpy.load reads them; {_SAVE}"),
+    *((end, "HDF5", f"h5py reads them; {_SAVE}") for end in (".h5", ".hdf5")),
+    *(
+        (end, "volumes", "save their slices as images, and those of the masks as PNG of class ids, with equal names")
+        for end in (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".dcm")
+    ),
+)
 
 
 def nothing_pairs(root: Path, pairing: Pairing) -> MaskwrightError:
@@ -23,6 +35,9 @@ def nothing_pairs(root: Path, pairing: Pairing) -> MaskwrightError:
     paths = images_below(root)
     if not paths:
         return MaskwrightError(f"{root} holds no images: give a folder with images and masks")
+    unread = _unread_masks(root) if not pairing.masks else None
+    if unread is not None:
+        return MaskwrightError(f"{root} holds {plural(pairing.images, 'image')} but no masks: {unread}")
     if not pairing.masks:
         clear = "; if their transparency is the mask, use `read.format` alpha" if _are_cut_outs(paths) else ""
         return MaskwrightError(
@@ -33,9 +48,25 @@ def nothing_pairs(root: Path, pairing: Pairing) -> MaskwrightError:
     if doubt is not None:
         return MaskwrightError(f"{root}: {doubt.message}: {doubt.cure}")
     return MaskwrightError(
-        f"{root} holds {pairing.images} images and {pairing.masks} masks, but no image and mask have the same name "
-        f"({'; '.join(fault.message for fault in pairing.faults[:2])}): give an image and its mask the same name"
+        f"{root} holds {plural(pairing.images, 'image')} and {plural(pairing.masks, 'mask')}, but no image and mask "
+        f"have the same name ({'; '.join(fault.message for fault in pairing.faults[:2])}): give an image and its "
+        "mask the same name"
     )
+
+
+def _unread_masks(root: Path) -> str | None:
+    """Say what the files in folders of masks are, where none of them is an image; None if there are no files."""
+    files = [path for path in walk(root) if naming.place(path.relative_to(root).parts).role in {"mask", "instance"}]
+    if not files:
+        return None
+    first = files[0].name
+    held = agree(len(files), first, f"{len(files)} files such as {first}")
+    ending, what, cure = next(
+        (known for known in _NO_IMAGES if first.lower().endswith(known[0])), (files[0].suffix, "", _SAVE)
+    )
+    kind = f" ({what})" if what else ""
+    folder = folder_name(root, files[0].parent)
+    return f"{folder} holds {held}, and {ending or 'such'} files{kind} are not read: {cure}"
 
 
 def _are_cut_outs(paths: Sequence[Path]) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from maskwright.core.records import Fault
-from maskwright.core.text import agree, plural
+from maskwright.core.text import agree, plural, such_as
 from maskwright.data.formats.pairing import naming
 from maskwright.data.formats.walk import folder_name, record_id
 
@@ -15,9 +15,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.records import Severity
-    from maskwright.data.formats.pairing.matching import File, Match
+    from maskwright.data.formats.pairing.matching import File, Match, Matches
 
 _MANY = 5
+
+
+def of_matches(root: Path, images: list[File], masks: list[File], found: Matches) -> list[Fault]:
+    """Report what was not paired among images and masks, and pairs whose names only look alike."""
+    used = {file.path for image, own in found.pairs for file in (image, *own)}
+    used |= {file.path for group in found.doubts for side in group for file in side}
+    doubts = [doubt(root, *group) for group in found.doubts]
+    return [*doubts, *unpaired(root, images, masks, used), *alike(root, found.alike)]
 
 
 def unpaired(root: Path, images: list[File], masks: list[File], used: Collection[Path]) -> list[Fault]:
@@ -52,7 +60,7 @@ def doubt(root: Path, images: Sequence[File], masks: Sequence[File]) -> Fault:
     if len(images) == 1:
         message = f"{first} has {len(masks)} masks: {second}; which one counts cannot be told, and none is used"
         stem = naming.stem(images[0].path.name)
-        cure = f"keep one mask, or name masks that show parts of one image {stem}_mask_1, {stem}_mask_2, ..."
+        cure = f"keep one mask, or name masks that show parts of one image {stem}_mask_1 and {stem}_mask_2"
         return Fault("ambiguous", "error", images[0].path, message, cure)
     fits = agree(len(masks), "fits", "fit")
     message = f"{second} {fits} {first} by name; which belong together cannot be told, and none is used"
@@ -66,7 +74,7 @@ def doubt_of_parts(root: Path, image: File, masks: Sequence[File]) -> Fault:
     first, second = record_id(root, image.path), " and ".join(record_id(root, file.path) for file in masks)
     stem = naming.stem(masks[0].path.name)
     message = f"{first} has the masks {second}; whether they belong together cannot be told, and the image is not used"
-    cure = f"keep one of them, or name masks that show parts of one class {stem}_mask_1, {stem}_mask_2, ..."
+    cure = f"keep one of them, or name masks that show parts of one class {stem}_mask_1 and {stem}_mask_2"
     return Fault("ambiguous", "error", image.path, message, cure)
 
 
@@ -104,6 +112,6 @@ def alike(root: Path, pairs: Sequence[Match]) -> list[Fault]:
     what = agree(len(pairs), "pair has names", "pairs have names")
     message = (
         f"{len(pairs)} {what} that differ in case or in the form of their letters (composed or decomposed "
-        f"Unicode), such as {record_id(root, image.path)} and {record_id(root, masks[0].path)}"
+        f"Unicode), {such_as(len(pairs), f'{record_id(root, image.path)} and {record_id(root, masks[0].path)}')}"
     )
     return [Fault("alike", "note", root, message, "nothing needs to be done")]

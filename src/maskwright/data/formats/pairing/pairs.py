@@ -78,7 +78,7 @@ def find_pairs(root: Path, paths: list[Path], without: Collection[str] = ()) -> 
 
 @lru_cache(maxsize=1)  # A format is detected and then read from the same files.
 def _pairing(root: Path, paths: tuple[Path, ...], without: frozenset[str]) -> Pairing:
-    images, masks, others, how = divided(root, paths)
+    images, masks, others, how = _divided(root, paths)
     chosen, aside = _chosen(images, [mask for mask in masks if mask.place.word not in without])
     found = matched(images, chosen)
     pairs = tuple(
@@ -87,14 +87,10 @@ def _pairing(root: Path, paths: tuple[Path, ...], without: frozenset[str]) -> Pa
             for image, (first, *more) in found.pairs
         )
     )
-    used = {file.path for group in found.doubts for side in group for file in side}
-    used.update(path for pair in pairs for path in (pair.image, pair.mask, *pair.more))
     faults = (
-        *(pair_faults.doubt(root, *group) for group in found.doubts),
-        *pair_faults.unpaired(root, images, chosen, used),
-        *pair_faults.passed_over(root, [mask for mask in masks if mask.place.word in aside]),
+        *pair_faults.of_matches(root, images, chosen, found),
+        *pair_faults.passed_over(root, [mask for mask in masks if mask.place.kind in aside]),
         *pair_faults.unread(root, others),
-        *pair_faults.alike(root, found.alike),
     )
     first = min(found.pairs, key=lambda match: match.image.path, default=None)
     word = first.masks[0].place.word if first is not None else None
@@ -109,6 +105,11 @@ def not_masks(root: Path, paths: list[Path]) -> list[Path]:
 
 def divided(root: Path, paths: Iterable[Path]) -> Divided:
     """Tell images from masks by their folders, or by their names if they share a folder."""
+    return _divided(root, tuple(paths))
+
+
+@lru_cache(maxsize=1)
+def _divided(root: Path, paths: tuple[Path, ...]) -> Divided:
     skip = len(root.parts)
     files = [File(path, naming.place(path.parts[skip:])) for path in paths]
     masks = [file for file in files if file.place.role in {"mask", "instance"}]
@@ -149,18 +150,30 @@ def _is_lossy(file: File) -> bool:
 
 def _chosen(images: list[File], masks: list[File]) -> tuple[list[File], tuple[str, ...]]:
     """Keep the kind of mask folder that pairs the most images if there are several, and name the others."""
-    by_word: defaultdict[str, list[File]] = defaultdict(list)
+    by_kind: defaultdict[str, list[File]] = defaultdict(list)
     for mask in masks:
-        by_word[mask.place.word or ""].append(mask)
-    if len(by_word) < 2:
+        by_kind[mask.place.kind].append(mask)
+    if len(by_kind) < 2:
         return masks, ()
-    order = ("", *naming.MASK_WORDS, *naming.INSTANCE_WORDS)
-    keys = [{_subject(mask) for mask in by_word[word]} for word in by_word]
+    keys = [{_subject(mask) for mask in by_kind[kind]} for kind in by_kind]
     shared = any(first & second for place, first in enumerate(keys) for second in keys[place + 1 :])
     if not shared:  # `trainannot/` and `val_labels/`: together they cover the images.
         return masks, ()
-    best = min(by_word, key=lambda word: (-len(matched(images, by_word[word]).pairs), order.index(word)))
-    return by_word[best], tuple(sorted(word for word in by_word if word != best))
+    best = min(by_kind, key=lambda kind: (-len(matched(images, by_kind[kind]).pairs), _rank(by_kind[kind][0].place)))
+    unused = (kind for kind in by_kind if kind != best and not _tells_objects(images, by_kind[kind], by_kind[best]))
+    return by_kind[best], tuple(sorted(unused))
+
+
+def _tells_objects(images: list[File], masks: list[File], best: list[File]) -> bool:
+    """Tell whether masks are maps of objects for images whose classes other masks tell."""
+    instances = masks[0].place.word in naming.INSTANCE_WORDS and best[0].place.word not in naming.INSTANCE_WORDS
+    return instances and bool(matched(images, masks).pairs)
+
+
+def _rank(place: naming.Place) -> tuple[bool, bool, int, str]:
+    """Order kinds of masks that pair as many images: plain ones first, coloured ones last, then by their word."""
+    order = ("", *naming.MASK_WORDS, *naming.INSTANCE_WORDS)
+    return bool(place.coding), "colo" in place.coding, order.index(place.word or ""), place.coding
 
 
 def _subject(mask: File) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import SPLITS, Fault
-from maskwright.core.text import agree, plural
+from maskwright.core.text import agree, plural, such_as
 from maskwright.data.formats.pairing import naming, split_tables
 from maskwright.data.formats.walk import record_id
 
@@ -68,7 +68,9 @@ def with_lists(root: Path, files: Iterable[Path], pairs: list[ImagePair]) -> tup
     unlisted = [pair.id for pair in pairs if pair.id not in splits]
     if unlisted:
         stand = agree(len(unlisted), "stands", "stand")
-        message = f"{plural(len(unlisted), 'image')}, such as {unlisted[0]}, {stand} in no list: not used"
+        message = (
+            f"{plural(len(unlisted), 'image')}, {such_as(len(unlisted), unlisted[0])}, {stand} in no list: not used"
+        )
         faults.append(Fault("split-list", "warning", lists[0].path, message, _CURE))
     return followed, faults
 
@@ -129,12 +131,15 @@ def _assign(entry: _List, finder: _Finder, splits: dict[str, Split]) -> list[Fau
     faults = []
     if missing:
         some, fit = f"{len(missing)} of {plural(len(found), 'name')}", agree(len(missing), "fits", "fit")
-        message = f"{some} in {entry.path.name}, such as {missing[0]}, {fit} no single pair"
+        message = f"{some} in {entry.path.name}, {such_as(len(missing), missing[0])}, {fit} no single pair"
         cure = "add the images and masks, or remove the names; where folders repeat names, write names with folders"
         faults.append(Fault("split-list", "warning", entry.path, message, cure))
     if twice:
         are = agree(len(twice), "is", "are")
-        message = f"{plural(len(twice), 'name')} in {entry.path.name}, such as {twice[0]}, {are} in another split too"
+        message = (
+            f"{plural(len(twice), 'name')} in {entry.path.name}, {such_as(len(twice), twice[0])}, {are} in another "
+            "split too"
+        )
         faults.append(Fault("split-overlap", "warning", entry.path, message, "keep each name in one list"))
     return faults
 

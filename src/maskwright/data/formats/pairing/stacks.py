@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.records import Fault, ImageRef, MaskFile, MaskLayer, MaskLayers
+from maskwright.core.text import plural
 from maskwright.data.formats.walk import record_id
 from maskwright.data.readers import DecodeError, Pages, count_pages
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from maskwright.core.records import Annotation, Split
+    from maskwright.core.records import Annotation, MaskKind, Split
     from maskwright.data.formats.pairing.pairs import Pair
 
 
@@ -36,7 +37,7 @@ class ImagePair(NamedTuple):
 
     def annotation(
         self,
-        kind: Literal["index", "color", "instance", "values"],
+        kind: MaskKind,
         values: Mapping[Path, tuple[tuple[int, int], ...]],
         white: int | None,
     ) -> Annotation:
@@ -115,7 +116,7 @@ def _mismatch(pair: Pair, images: int, masks: int) -> Fault:
         "page-mismatch",
         "error",
         pair.image,
-        f"{pair.image.name} has {images} page{'s' * (images != 1)} and its mask {pair.mask.name} has {masks}: "
+        f"{pair.image.name} has {plural(images, 'page')} and its mask {pair.mask.name} has {masks}: "
         "each page of an image needs its page of the mask",
         "save the mask with one page for each page of the image, or save each page as its own file",
     )

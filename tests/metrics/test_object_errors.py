@@ -1,18 +1,14 @@
-"""What becomes of objects: each kind of error by hand, and pixels in common against painted maps."""
+"""What becomes of objects: each kind of error by hand."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
-from tests.tasks.objects import boxes, place
+from tests.tasks.objects import boxes
 
-from maskwright.core.instances import Instance, Instances
-from maskwright.ops.instance_maps import cropped
-from maskwright.ops.object_errors import ObjectErrors, compare, intersections
+from maskwright.core.instances import Instances
+from maskwright.metrics.object_errors import ObjectErrors, object_errors
 
 SIZE = (20, 40)
 KNOWN = np.zeros(SIZE, bool)
@@ -20,7 +16,7 @@ NONE = Instances(SIZE)
 
 
 def errors(truth: Instances, prediction: Instances, ignored: np.ndarray = KNOWN) -> ObjectErrors:
-    return compare(truth, prediction, ignored)
+    return object_errors(truth, prediction, ignored)
 
 
 def test_nothing_and_nothing() -> None:
@@ -94,23 +90,6 @@ def test_the_best_pair_counts() -> None:
     truth = boxes(SIZE, (0, 4, 0, 10))
     found = errors(truth, boxes(SIZE, (0, 4, 0, 8), (0, 4, 0, 9)))
     assert found.found == {0: 1}
-
-
-@st.composite
-def several(draw: st.DrawFn) -> Instances:
-    masks = draw(st.lists(arrays.arrays(np.bool_, (6, 7)), max_size=5))
-    return Instances((6, 7), tuple(Instance(1, *cut) for mask in masks if (cut := cropped(mask)) is not None))
-
-
-@settings(max_examples=60, deadline=None)
-@given(first=several(), second=several())
-def test_pixels_in_common_against_whole_masks(first: Instances, second: Instances) -> None:
-    wanted = [
-        (number, other, int((place(a, first.size) & place(b, second.size)).sum()))
-        for number, a in enumerate(first.objects)
-        for other, b in enumerate(second.objects)
-    ]
-    assert list(intersections(first, second)) == [entry for entry in wanted if entry[2]]
 
 
 def test_3000_objects() -> None:

@@ -1,0 +1,155 @@
+"""Outlines that leave their image: by a few pixels is normal; by much, they were drawn on an image of another size.
+
+The share of each object that lies outside decides. A file that tells the size of the image deserves more trust than one
+that does not. Paints nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from maskwright.core.records import Fault
+from maskwright.core.text import count, percent, plural
+from maskwright.data.formats.outlines.shapes import Box, DrawnImage, box_over
+from maskwright.data.readers import DecodeError, image_orientation, image_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+_SLACK, _SLACK_SHARE = 3, 0.02  # An outline may leave its image by so many pixels, or by this share of the side.
+_FEWEST = 3
+_MOST_OF_IMAGE = {True: 0.5, False: 0.25}  # by whether the file tells the size
+_MOST_OF_SET = {True: 0.25, False: 0.05}
+_SMALL, _SMALL_IMAGES, _SMALL_OBJECTS = 0.75, 5, 10
+_CURE = (
+    "use the images that were annotated, or export the annotations again; if the outlines do leave their images, cut "
+    "them off at the edge"
+)
+
+
+class _Fit(NamedTuple):
+    """How the objects lie on one image: the box around all, and the share of each that is outside."""
+
+    entry: DrawnImage
+    size: tuple[int, int]
+    box: Box
+    outside: list[float]
+
+    @property
+    def mean(self) -> float:
+        return sum(self.outside) / len(self.outside)
+
+
+def leaves(box: Box, size: tuple[int, int]) -> bool:
+    """Tell whether a box reaches beyond an image (height, width) by more than hands or rounding explain.
+
+    The sides of an image in fractions are 1.
+    """
+    across, down = (max(_SLACK * (length > 1), _SLACK_SHARE * length) for length in (size[1], size[0]))
+    return box[0] < -across or box[1] < -down or box[2] > size[1] + across or box[3] > size[0] + down
+
+
+def without_misfits(drawn: Iterable[DrawnImage]) -> tuple[list[DrawnImage], list[Fault]]:
+    """Leave out images whose outlines were drawn at another size, as far as that can be told from their places.
+
+    Where a photograph is turned and only one of its two sizes fits the outlines, the image gets that size.
+    """
+    entries = [entry if entry.normalized or entry.size else _turned(entry) for entry in drawn]
+    files = Counter(entry.source for entry in entries)
+    groups: defaultdict[tuple[Path | None, bool], list[_Fit]] = defaultdict(list)
+    for fit in filter(None, map(_fit, entries)):
+        entry = fit.entry
+        groups[entry.source if files[entry.source] > 1 else None, bool(entry.size or entry.normalized)].append(fit)
+    gone: set[Path] = set()
+    faults = []
+    for (_, told), fits in groups.items():
+        wrong = _misfits(fits, told=told)
+        if wrong:
+            gone |= {fit.entry.image for fit in wrong}
+            faults.append(_misfit(wrong, len(fits)))
+        elif not told and _small(fits):
+            faults.append(_small_fault(fits))
+    return [entry for entry in entries if entry.image not in gone], faults
+
+
+def _turned(entry: DrawnImage) -> DrawnImage:
+    """Add the size on which outlines were drawn, if the image is turned by EXIF and they leave one of its two sizes."""
+    box = box_over(shape.box for shape in entry.objects if shape.drawn)
+    try:
+        if box is None or image_orientation(entry.image) == 1:
+            return entry
+        upright = image_size(entry.image)
+    except DecodeError:  # reported when the pixels are asked for
+        return entry
+    sizes = [size for size in {upright, upright[::-1]} if not leaves(box, size)]
+    return entry._replace(size=sizes[0]) if len(sizes) == 1 else entry
+
+
+def _fit(entry: DrawnImage) -> _Fit | None:
+    boxes = [shape.box for shape in entry.objects if shape.drawn and shape.box is not None]
+    around = box_over(boxes)
+    try:
+        size = (1, 1) if entry.normalized else entry.size or image_size(entry.image)
+    except DecodeError:  # reported when the pixels are asked for
+        return None
+    return None if around is None else _Fit(entry, size, around, [_outside(box, size) for box in boxes])
+
+
+def _outside(box: Box, size: tuple[int, int]) -> float:
+    """Return the share of a box that lies outside an image (height, width)."""
+    inside = 1.0
+    for low, high, length in ((box[0], box[2], size[1]), (box[1], box[3], size[0])):
+        within = min(high, length) - max(low, 0)
+        inside *= (max(0.0, within) / (high - low)) if high > low else float(within >= 0)
+    return 1 - inside
+
+
+def _misfits(fits: Sequence[_Fit], *, told: bool) -> Sequence[_Fit]:
+    """Return the images of one source that cannot be used: some of them, or all if they agree."""
+    alone = [fit for fit in fits if fit.mean > _MOST_OF_IMAGE[told]]
+    rest = [fit for fit in fits if fit.mean <= _MOST_OF_IMAGE[told]]
+    shares = [share for fit in rest for share in fit.outside]
+    several = sum(leaves(fit.box, fit.size) for fit in rest) >= _FEWEST
+    if len(alone) > len(rest) or (several and sum(shares) >= _MOST_OF_SET[told] * len(shares)):
+        return fits
+    return alone
+
+
+def _misfit(wrong: Sequence[_Fit], among: int) -> Fault:
+    worst = max(wrong, key=lambda fit: fit.mean)
+    message = (
+        f"the outlines of {count(len(wrong))} of {plural(among, 'image')} lie far outside, such as those of "
+        f"{worst.entry.image.name} ({_written(worst)}): they seem to belong to images of another size and are not used"
+    )
+    return Fault("size-mismatch", "error", worst.entry.source, message, _CURE)
+
+
+def _written(fit: _Fit) -> str:
+    left, top, right, bottom = fit.box
+    return f"{fit.size[1]}x{fit.size[0]}; x from {left:g} to {right:g}, y from {top:g} to {bottom:g}"
+
+
+def _small(fits: Sequence[_Fit]) -> bool:
+    """Tell whether all outlines lie in the upper left of their images, as those of smaller images do."""
+    enough = len(fits) >= _SMALL_IMAGES and sum(len(fit.outside) for fit in fits) >= _SMALL_OBJECTS
+    lefts, tops, rights, bottoms = zip(*(_relative(fit) for fit in fits), strict=True)
+    ends = ((min(lefts), max(rights)), (min(tops), max(bottoms)))
+    return enough and all(high < _SMALL and low < (1 - high) / 2 for low, high in ends)
+
+
+def _relative(fit: _Fit) -> Box:
+    height, width = fit.size
+    return fit.box[0] / width, fit.box[1] / height, fit.box[2] / width, fit.box[3] / height
+
+
+def _small_fault(fits: Sequence[_Fit]) -> Fault:
+    boxes = [_relative(fit) for fit in fits]
+    across, down = (percent(max(box[place] for box in boxes), 0) for place in (2, 3))
+    message = (
+        f"all outlines of {plural(len(fits), 'image')} lie within the left {across} and the upper {down}, as if they "
+        "were drawn on smaller images, and the annotations do not tell the sizes"
+    )
+    cure = "compare one image with its outlines; if they do not fit, use the images that were annotated"
+    return Fault("size-mismatch", "warning", fits[0].entry.source, message, cure)

@@ -1,0 +1,167 @@
+"""Annotated objects, counted: how many an image has, how large they are, which touch, overlap or are cut.
+
+Knows no file and no class. Crowds are counted, and left out otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from maskwright.core.fingerprint import ObjectStats
+from maskwright.core.instances import Instances
+from maskwright.core.records import Fault, MaskFile
+from maskwright.core.text import agree, plural
+from maskwright.data.statistics import ValueSample, spread
+from maskwright.ops.instance_maps import to_map
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.instances import Instance
+    from maskwright.core.records import Annotation
+
+
+@dataclass(frozen=True, eq=False)
+class ImageInstances:
+    """The annotated objects of one image.
+
+    Attributes:
+        source: the annotation file.
+        by_id: an object is the pixels of one id, and not an outline.
+        areas: (n,) pixels of each object.
+        touching: (n,) whether an object touches or overlaps another one.
+        overlapping: (n,) whether it shares pixels with another one.
+        cut: (n,) whether it reaches the image border.
+        parted: (n,) whether it has several parts, none of which touches another at a corner.
+        lost: pixels that a map of ids cannot hold.
+        crowds: number of crowds.
+    """
+
+    source: Path
+    by_id: bool
+    areas: NDArray[np.int64]
+    touching: NDArray[np.bool_]
+    overlapping: NDArray[np.bool_]
+    cut: NDArray[np.bool_]
+    parted: NDArray[np.bool_]
+    lost: int
+    crowds: int
+
+
+def measured(found: Sequence[Instance], size: tuple[int, int], annotation: Annotation) -> ImageInstances:
+    """Measure the objects of one image of `size` (height, width), which an annotation tells."""
+    objects = tuple(entry for entry in found if not entry.crowd)
+    areas = np.array([entry.area for entry in objects], np.int64)
+    ids = to_map(Instances(size, objects))
+    lost = int(areas.sum()) - int(np.count_nonzero(ids))
+    claims = _claims(objects, size) if lost else None
+    flags = np.zeros((4, len(objects)), np.bool_)
+    for place, entry in enumerate(objects):
+        shared = claims is not None and bool((claims[entry.rows, entry.columns][entry.mask] > 1).any())
+        flags[:, place] = (
+            shared or _touches(ids, entry, place + 1),
+            shared,
+            _cut(entry, size),
+            cv2.connectedComponents(entry.mask.view(np.uint8), connectivity=8)[0] > 2,
+        )
+    by_id = isinstance(annotation, MaskFile)
+    touching, overlapping, cut, parted = flags
+    crowds = len(found) - len(objects)
+    return ImageInstances(annotation.path, by_id, areas, touching, overlapping, cut, parted, lost, crowds)
+
+
+def _claims(objects: Sequence[Instance], size: tuple[int, int]) -> NDArray[np.uint16]:
+    """Count the objects of every pixel (H, W)."""
+    claims = np.zeros(size, np.uint16)
+    for entry in objects:
+        claims[entry.rows, entry.columns] += entry.mask
+    return claims
+
+
+def _touches(ids: NDArray[np.int32], entry: Instance, own: int) -> bool:
+    """Tell whether another id lies on an object or on one of the eight neighbours of its pixels."""
+    top, left = max(entry.top - 1, 0), max(entry.left - 1, 0)
+    window = ids[top : entry.top + entry.mask.shape[0] + 1, left : entry.left + entry.mask.shape[1] + 1]
+    others = (window != 0) & (window != own)
+    if not others.any():
+        return False
+    grown = cv2.dilate(np.pad(entry.mask.view(np.uint8), 1), np.ones((3, 3), np.uint8))
+    rows, columns = top - entry.top + 1, left - entry.left + 1
+    return bool(grown[rows : rows + window.shape[0], columns : columns + window.shape[1]][others].any())
+
+
+def _cut(entry: Instance, size: tuple[int, int]) -> bool:
+    height, width = entry.mask.shape
+    inside = entry.top > 0 and entry.left > 0
+    return not (inside and entry.top + height < size[0] and entry.left + width < size[1])
+
+
+class _Tally:
+    """Counts objects, and keeps the first file with one."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: Path | None = None
+
+    def add(self, count: int, source: Path) -> None:
+        if count and self.first is None:
+            self.first = source
+        self.count += count
+
+
+class InstanceMeter:
+    """Running sums over the images."""
+
+    def __init__(self) -> None:
+        self._counts: list[int] = []
+        self._diameters = ValueSample()
+        self._sums = np.zeros(4, np.int64)
+        self._lost = self._crowds = 0
+        self._dots, self._parted = _Tally(), _Tally()
+
+    def add(self, part: ImageInstances) -> None:
+        """Add one image."""
+        self._counts.append(len(part.areas))
+        self._diameters.add(np.sqrt(part.areas * (4 / np.pi)))
+        self._sums += [flags.sum() for flags in (part.touching, part.overlapping, part.cut, part.parted)]
+        self._lost, self._crowds = self._lost + part.lost, self._crowds + part.crowds
+        self._dots.add(int(np.count_nonzero(part.areas == 1)), part.source)
+        self._parted.add(int(np.count_nonzero(part.parted & part.by_id)), part.source)
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield notes on objects that are probably errors of the annotation."""
+        if self._dots.first is not None:
+            message = f"{plural(self._dots.count, 'object')} {agree(self._dots.count, 'is', 'are')} one pixel large"
+            cure = "if they are slips of the annotation, erase them: each counts as an object"
+            yield Fault("one-pixel-object", "note", self._dots.first, message, cure)
+        if self._parted.first is not None:
+            count = self._parted.count
+            message = f"{plural(count, 'object')} {agree(count, 'has', 'have')} one id in several parts"
+            cure = "if the parts are several objects, give each its own id; if something covers the object, do nothing"
+            yield Fault("parted-object", "note", self._parted.first, message, cure)
+
+    def stats(self) -> ObjectStats | None:
+        """Return the result; None if no image tells objects."""
+        if not self._counts:
+            return None
+        objects = sum(self._counts)
+        touching, overlapping, cut, parted = (self._sums / max(objects, 1)).tolist()
+        return ObjectStats(
+            images=len(self._counts),
+            objects=objects,
+            crowds=self._crowds,
+            per_image=spread(self._counts),
+            diameter=self._diameters.spread(),
+            touching=touching,
+            overlapping=overlapping,
+            lost=self._lost,
+            cut=cut,
+            parted=parted,
+        )

@@ -1,0 +1,152 @@
+"""Pictures of object ids to objects, and of the segments of COCO's panoptic format to classes. Opens no file.
+
+0 is background, and every other value is the id of one object. Where such a picture has colours, each colour is an id,
+and black is background.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.instances import Instance
+from maskwright.core.text import plural
+from maskwright.data.readers import DecodeError
+from maskwright.ops.instance_maps import pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.records import ImageRef, MaskFile
+    from maskwright.data.readers import RawMask
+
+# Larger ids are numbered anew: the time to find objects grows with the largest number.
+_DENSE = 65535
+# A colour with fewer pixels than this, where most colours have so few, was made by interpolation.
+_SPECK, _MANY_SPECKS = 4, 16
+
+
+def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[NDArray[Any], dict[int, int]]:
+    """Return the object ids of a mask (H, W), and the class index or `IGNORE` of those that are no plain object.
+
+    Raises:
+        DecodeError: the mask is JPEG-compressed, its colours were interpolated, or it holds a negative id that nothing
+            explains.
+    """
+    if raw.lossy:
+        message = "is JPEG-compressed, which changes the ids of objects at every edge"
+        cure = "export the map again as PNG or TIFF; converting this file does not correct it"
+        raise DecodeError("jpeg-mask", mask, message, cure)
+    values = raw.indices()
+    if values is None:
+        # A table of plain values says nothing of colours; that of pure red is below 256 too.
+        return _drawn_colors(mask, numbers_of(raw)), {key: index for key, index in known.items() if key > 255}
+    table = {**dict.fromkeys(raw.nodata - {0}, IGNORE), **known}
+    if values.dtype.kind == "i":
+        negative = values[values < 0]
+        strange = negative[~np.isin(negative, list(table))]
+        if len(strange):
+            raise DecodeError(
+                "unknown-label",
+                mask,
+                f"holds the id {strange[0]} ({plural(len(strange), 'pixel')}), but an object has an id of 1 or more",
+                f"map it with `read.map` {strange[0]}=ignore, or save the background as 0",
+            )
+    return values, table
+
+
+def numbers_of(raw: RawMask) -> NDArray[np.uint32]:
+    """Return R + 256 G + 65536 B of every pixel (H, W)."""
+    red, green, blue = np.moveaxis(raw.colors().astype(np.uint32), 2, 0)
+    return np.asarray(red | green << 8 | blue << 16)
+
+
+def _drawn_colors(mask: ImageRef, ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Return the ids (H, W) if they are colours as they were drawn.
+
+    Raises:
+        DecodeError: most of them have so few pixels that interpolation made them.
+    """
+    found, pixels = np.unique(ids, return_counts=True)
+    specks = int(np.count_nonzero(pixels < _SPECK))
+    if specks > max(_MANY_SPECKS, len(found) / 2):
+        message = f"holds {len(found):,} colours, most of them on {_SPECK - 1} pixels or fewer, as interpolation makes"
+        cure = "save it without interpolation and anti-aliasing: each colour is one object, and black is background"
+        raise DecodeError("other-convention", mask, message, cure)
+    return ids
+
+
+def from_segments(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> NDArray[np.uint8]:
+    """Map the segments of COCO's panoptic format to class indices (H, W); 0, which is no segment, is ignored.
+
+    Raises:
+        DecodeError: the mask is JPEG-compressed, or holds a segment that the JSON file does not list.
+    """
+    if raw.lossy:
+        message = "is JPEG-compressed, which changes the ids of segments"
+        raise DecodeError("jpeg-mask", mask, message, "export the map again as PNG")
+    table = {**known, 0: IGNORE}
+    ids, places = np.unique(numbers_of(raw), return_inverse=True)
+    strange = [value for value in ids.tolist() if value not in table]
+    if strange:
+        raise DecodeError(
+            "unknown-label",
+            mask,
+            f"holds the segment {strange[0]} (R + 256 G + 65536 B), which segments_info in the JSON file does not list",
+            "export it again, without interpolation and with its JSON file",
+        )
+    return np.array([table[value] for value in ids.tolist()], np.uint8)[places].reshape(raw.size)
+
+
+def objects_of(
+    mask: MaskFile, raw: RawMask, known: Mapping[int, int], under: NDArray[np.uint8] | None, nothing: int | None
+) -> Iterator[Instance]:
+    """Yield each object of a map of ids (H, W): all pixels of one id, connected or not.
+
+    Args:
+        mask: the file, and how to read it.
+        raw: as read.
+        known: id -> class index or `IGNORE`.
+        under: label map (H, W), which tells the class of the other ids; None if they are all of class 1.
+        nothing: class index of the background, which is no class of an object.
+
+    Raises:
+        DecodeError: as `from_ids`.
+    """
+    special = known
+    values = numbers_of(raw)
+    if mask.kind != "segment":
+        values, special = from_ids(mask.file, raw, known)
+    if mask.kind == "regions":
+        shown = (values != 0) & ~np.isin(values, [key for key, index in special.items() if index == IGNORE])
+        values, special = cv2.connectedComponents(shown.view(np.uint8), connectivity=8)[1], {}
+    ids, values = _numbered(values)
+    for number, top, left, pixels in pieces(values):
+        key = number if ids is None else int(ids[number - 1])
+        index = special.get(key)
+        if index is None:
+            window = None if under is None else under[top : top + pixels.shape[0], left : left + pixels.shape[1]]
+            index = 1 if window is None else _commonest(window[pixels], nothing)
+        if index != IGNORE:
+            yield Instance(index, top, left, pixels, crowd=key in mask.crowds)
+
+
+def _numbered(values: NDArray[Any]) -> tuple[NDArray[Any] | None, NDArray[Any]]:
+    """Number ids (H, W) from 1 if they may be large and far apart; returns the id of each number, or None."""
+    if values.max() <= _DENSE:
+        return None, values
+    ids, places = np.unique(values, return_inverse=True)
+    numbers = np.where(ids <= 0, 0, np.arange(1, len(ids) + 1))
+    return ids, numbers[places].reshape(values.shape)
+
+
+def _commonest(labels: NDArray[np.uint8], nothing: int | None) -> int:
+    """Return the class index of most labels (n,), which is not the background; `IGNORE` if there is none."""
+    counts = np.bincount(labels, minlength=IGNORE + 1)
+    counts[[IGNORE] if nothing is None else [IGNORE, nothing]] = 0
+    return int(counts.argmax()) if counts.any() else IGNORE

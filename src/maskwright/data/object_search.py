@@ -1,0 +1,52 @@
+"""What one image shows of objects: those of its annotation, and the connected regions of its other classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from maskwright.core.records import ID_KINDS, MaskFile
+from maskwright.data.instance_statistics import measured
+from maskwright.data.labels import read_objects
+from maskwright.data.objects import annotated, piece, regions
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from maskwright.core.records import Dataset, Record
+    from maskwright.data.instance_statistics import ImageInstances
+    from maskwright.data.objects import ClassObjects
+
+
+class Found(NamedTuple):
+    """The objects of one image.
+
+    Attributes:
+        classes: by class index.
+        share: area of the searched part as a share of the image, 0..1.
+        instances: what the annotated objects are like; None if the annotation tells none.
+    """
+
+    classes: dict[int, ClassObjects]
+    share: float
+    instances: ImageInstances | None = None
+
+
+def search(dataset: Dataset, record: Record, label: NDArray[np.uint8]) -> Found:
+    """Return the annotated objects if the format has them, and the regions of all other classes of the label map.
+
+    Regions take some 30 bytes a pixel to measure: of a large image only a random piece is searched.
+
+    Raises:
+        DecodeError: as `read_objects`.
+    """
+    size, part = (label.shape[0], label.shape[1]), piece(label, record.id)
+    found, instances = [], None
+    annotation = record.objects or record.annotation
+    if annotation is not None and record.tells_objects:
+        found = list(read_objects(dataset, record, size))
+        instances = measured(found, size, annotation)
+    if isinstance(record.annotation, MaskFile) and record.annotation.kind not in ID_KINDS:
+        return Found(regions(part), part.size / label.size, instances)
+    known = annotated(entry for entry in found if not entry.crowd)
+    return Found({**regions(part, known), **known}, 1.0, instances)

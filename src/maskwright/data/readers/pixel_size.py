@@ -1,0 +1,59 @@
+"""How wide a pixel is, where a microscope's file says so: OME-TIFF and the TIFF of ImageJ. Decodes no pixel.
+
+The resolution of other files is that of a printer or a screen, which says nothing about what was photographed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.pixel_size import PixelSize
+from maskwright.data.readers.tiff_file import ERRORS
+
+if TYPE_CHECKING:
+    from maskwright.core.records import ImageRef
+
+_TIFF = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
+_X_RESOLUTION, _Y_RESOLUTION = 282, 283
+_WORDS = {"micron": "um", "microns": "um", "micrometer": "um", "nanometer": "nm", "millimeter": "mm"}
+
+
+def pixel_size(image: ImageRef) -> PixelSize | None:
+    """Return the size of the pixels of an image; None if the file does not tell it, or they are not square."""
+    with image.path.open("rb") as stream:
+        if stream.read(4) not in _TIFF:
+            return None
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(image.path) as tiff:
+            width, height, unit = _ome(tiff.ome_metadata) if tiff.is_ome else _imagej(tiff)
+        if abs(width - height) > 1e-3 * width:
+            return None
+        return PixelSize.parse(f"{width!r}{_WORDS.get(unit, unit)}")
+    except (
+        *ERRORS,
+        ZeroDivisionError,
+        ElementTree.ParseError,
+        MaskwrightError,
+    ):  # no size, none of a known unit, or damaged
+        return None
+
+
+def _ome(text: str | None) -> tuple[float, float, str]:
+    """Return width, height and unit."""
+    root = ElementTree.fromstring(text or "")  # noqa: S314 (expat limits how far entities grow)
+    for pixels in root.iterfind("{*}Image/{*}Pixels"):
+        (unit,) = {pixels.get(f"PhysicalSize{axis}Unit", "um") for axis in "XY"}
+        return float(pixels.attrib["PhysicalSizeX"]), float(pixels.attrib["PhysicalSizeY"]), unit
+    raise ValueError
+
+
+def _imagej(tiff: Any) -> tuple[float, float, str]:
+    """Return width, height and unit."""
+    unit = (tiff.imagej_metadata or {})["unit"]
+    tags = tiff.pages[0].tags
+    width, height = (below / above for above, below in (tags[_X_RESOLUTION].value, tags[_Y_RESOLUTION].value))
+    return width, height, unit.replace("\\u00B5", "u")
