@@ -71,7 +71,14 @@ def test_a_class_held_too_low_is_raised() -> None:
 def test_nothing_is_moved_where_nothing_helps() -> None:
     scores, truth = pixels(1, 5000, 4)
     assert not fit_offsets(scores, truth, np.arange(len(truth)) % 10).any()
-    assert not fit_offsets(scores, truth, np.zeros(len(truth), np.int64)).any()  # one image: no half to help
+    assert not fit_offsets(scores, truth, np.zeros(len(truth), np.int64)).any()
+
+
+def test_of_one_image_the_pixels_are_halved() -> None:
+    """A model from ten images has one validation image, and may find a rare class with an offset only."""
+    scores, truth = pixels(0, 20_000, 4, lean=1.5)
+    fitted = fit_offsets(scores, truth, np.zeros(len(truth), np.int64))
+    assert mean_iou(scores + fitted, truth) > mean_iou(scores, truth) + 0.01
 
 
 def test_halves_that_do_not_help_each_other_move_nothing() -> None:

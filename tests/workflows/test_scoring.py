@@ -203,7 +203,7 @@ def test_images_of_average_size_are_measured(data: Dataset) -> None:
     for record, side in zip(data.records[:3], (8, 12, 150), strict=True):  # the others have 48x64
         assert cv2.imwrite(str(record.image.path), np.zeros((side, side, 3), np.uint8))
     usual = data.records[3].image
-    typical = scoring._of_average_size(data.records)
+    typical, _ = scoring._by_work(predictor_of(data), data.records)
     assert image_size(typical[0].image) == image_size(usual)
     assert typical[-1] == data.records[2]
 

@@ -4,8 +4,8 @@ A network trained with weighted classes ranks pixels well between pole and sky, 
 weights and is not the best one for IoU (Lipton et al. 2014 show for F1 that the best threshold is not 1/2). One
 constant per class, fitted after training, moves the thresholds.
 
-The constants are fitted on two halves of the images. Their mean is kept only if the constants of each half help the
-other.
+The constants are fitted on two halves of the images, or of the pixels where there is one image. Their mean is kept only
+if the constants of each half help the other.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def fit_offsets(
         deadline: in seconds of `time.monotonic()`: the search stops at it and keeps what it has found.
     """
     none = np.zeros(scores.shape[1], np.float32)
-    halves = [images % 2 == side for side in (0, 1)]
+    sides = images if (images != images[:1]).any() else np.arange(len(images))
+    halves = [sides % 2 == side for side in (0, 1)]
     if scores.shape[1] < 2 or not all(half.any() for half in halves):
         return none
     found = [ascend(scores[half], truth[half], deadline) for half in halves]

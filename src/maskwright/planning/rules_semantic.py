@@ -95,12 +95,12 @@ def label_stride(facts: Facts, plan: Plan) -> list[Decision]:
 
 
 def flip_scale(facts: Facts, _plan: Plan) -> list[Decision]:
-    """Predict the flipped image, where there is one, at a smaller size: more accurate on average, and faster."""
+    """Predict the flipped image, where there is one, at a smaller size: as accurate, and faster."""
     if facts.fingerprint.flip_horizontal < MIRRORED:
         return []
     why = (
-        "at three quarters of the size it takes about half the time, and the average is over two scales: 0.9 points of "
-        "mean IoU more on cracks, 0.6 more on an unseen CamVid drive (docs/benchmarks.md)"
+        "at three quarters of the size, predictions took 18% less time, and the mean IoU of 14 models changed by 0.1 "
+        "points on average (docs/benchmarks.md)"
     )
     return [Decision("predict.flip_scale", FLIP_SCALE, why)]
 

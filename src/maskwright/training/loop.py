@@ -174,7 +174,10 @@ class Trainer:
         return loss
 
     def _validated(self) -> float | None:
-        """Score the averaged weights, and keep them when they are the best so far (the newest, without a score).
+        """Score the averaged weights, and keep them when none so far were better; without a score, keep the newest.
+
+        Of equal scores the newer weights are kept: while a network does not find a rare class yet, all its scores are
+        the same, and the first weights are the worst.
 
         The first process does it for all: were their scores to differ in the last bit, one might lose its patience
         while the others wait for it.
@@ -183,11 +186,13 @@ class Trainer:
         score = self.inputs.validate(self.ema.model, self.schedule.step) if fabric.is_global_zero else None
         if fabric.world_size > 1:
             score = fabric.broadcast(score)
-        if score is None or self.inputs.metric.improves(score, self.best.score):
+        better = score is None or self.inputs.metric.improves(score, self.best.score)
+        stale = 0 if better else self.best.stale + 1
+        if better or score == self.best.score:
             weights = {name: value.clone() for name, value in self.ema.model.state_dict().items()}
-            self.best = Best(score, self.schedule.step, 0, weights)
+            self.best = Best(score, self.schedule.step, stale, weights)
         else:
-            self.best.stale += 1
+            self.best.stale = stale
         return score
 
     def _out_of_patience(self) -> bool:

@@ -20,6 +20,8 @@ from maskwright.data.readers import DecodeError, image_size
 from maskwright.data.sequences import scope
 from maskwright.data.targets import read_sample
 from maskwright.ops.draw import to_rgb8
+from maskwright.ops.images import working_size
+from maskwright.ops.tiles import cover
 from maskwright.report.content import Example
 from maskwright.report.pictures import reduced
 from maskwright.tasks.base import Seen
@@ -129,33 +131,42 @@ def score(
 
 
 def seconds_each(predictor: Predictor, dataset: Dataset, records: Sequence[Record], enough: float) -> float:
-    """Measure the seconds to score an image of average size, with a margin.
+    """Measure the seconds to score an average image, with a margin.
 
-    Of the two images whose sizes are next to the average the second counts, unless the first took `enough` seconds.
+    Of the two images whose work is next to the average the second counts, unless the first took `enough` seconds. The
+    work is that of the tiles: an image of four tiles takes more than four images of one, as tiles overlap.
 
     Returns:
         Seconds, or 0 where no record can be read.
     """
     taken = 0.0
-    typical = _of_average_size(records)
+    typical, average = _by_work(predictor, records)
     started = time.monotonic()
     for record, image, target in islice(_read(predictor, dataset, typical, ignore_fault), 2):
         predictor.task.judge(dataset.classes, {}).update(record.id, predictor.blocks(image), target)
-        taken = time.monotonic() - started
-        if taken > enough:
+        taken = (time.monotonic() - started) * average / _work(predictor, image.shape[:2])
+        if time.monotonic() - started > enough:
             break
         started = time.monotonic()
     return taken * _MARGIN
 
 
-def _of_average_size(records: Sequence[Record]) -> list[Record]:
-    """Return some of the records, those whose images are next to the average size first."""
-    pixels: list[tuple[Record, int]] = []
+def _by_work(predictor: Predictor, records: Sequence[Record]) -> tuple[list[Record], float]:
+    """Return some of the records, those next to the average work first, and this average."""
+    work: list[tuple[Record, int]] = []
     for record in records[:: -(-len(records) // _SIZES)]:
         with contextlib.suppress(DecodeError):  # reported when the pixels are asked for
-            pixels.append((record, math.prod(image_size(record.image))))
-    average = sum(size for _, size in pixels) / max(1, len(pixels))
-    return [record for record, _ in sorted(pixels, key=lambda entry: abs(entry[1] - average))]
+            work.append((record, _work(predictor, image_size(record.image))))
+    average = sum(pixels for _, pixels in work) / max(1, len(work))
+    return [record for record, _ in sorted(work, key=lambda entry: abs(entry[1] - average))], average
+
+
+def _work(predictor: Predictor, size: tuple[int, ...]) -> int:
+    """Return the pixels of all tiles of an image (height, width)."""
+    plan = predictor.card.predict
+    working = working_size(size[0], size[1], predictor.card.data.scale)
+    axes = [cover(side, tile, plan.overlap) for side, tile in zip(working, plan.tile_size, strict=True)]
+    return math.prod(len(axis) * axis.tile for axis in axes)
 
 
 def examples(
