@@ -51,8 +51,7 @@ def test_where_objects_overlap_the_smaller_is_learnt_and_all_are_judged():
     found = target(Shape(2, (box(5, 2, 8, 5),)), Shape(1, (box(1, 1, 11, 7),)))
     assert [(entry.index, entry.area) for entry in found.instances.objects] == [(2, 9), (1, 60)]
     assert found.labels[3].tolist() == [0, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 0]
-    depth, border, ids = found.values
-    assert ids[3].tolist() == [0, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 0]
+    depth, border = found.values
     np.testing.assert_allclose(depth[3, 5:8], [0.5, 1, 0.5])
     assert depth[3, 4] <= 0.5  # the larger ends where the smaller begins
     assert np.flatnonzero(border[3]).tolist() == [3, 4, 5, 6, 7, 8, 9]
@@ -74,7 +73,6 @@ def test_ignored_objects_teach_nothing():
         "classes": SIZE,
         "depth": (1, *SIZE),
         "border": (1, *SIZE),
-        "ids": (1, *SIZE),
     }
     assert np.isnan(encoded["depth"][0, 1:4, 6:9]).all()
     assert np.isfinite(encoded["depth"][0, :, :6]).all()

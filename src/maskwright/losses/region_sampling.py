@@ -53,7 +53,7 @@ def truth_of(ids: Tensor, rows: Tensor, unknown: Tensor) -> Truth:
 
     Args:
         ids: (H, W) int64, 0 for none.
-        rows: (H, W) int64, row of the class of each pixel; the highest in an object is that of the object.
+        rows: (H, W) int64, row of the class of each pixel, the same in all pixels of an object.
         unknown: (H, W) bool.
     """
     down, across = (ids > 0).nonzero(as_tuple=True)

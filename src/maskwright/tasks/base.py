@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+import numpy as np
+
+from maskwright.core.targets import Target
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from maskwright.core.pixel_size import PixelSize
     from maskwright.core.plan import Plan
     from maskwright.core.records import Dataset, Record
-    from maskwright.core.targets import Target
     from maskwright.metrics.scores import Metric, Scores
 
 Decoding = dict[str, float | list[float]]
@@ -167,6 +169,11 @@ class Task(Protocol):
         Raises:
             MaskwrightError: it cannot be read or does not fit this task; the message says what to do.
         """
+
+    def random_target(self, rng: np.random.Generator, size: tuple[int, int], classes: Classes) -> Target:
+        """Return a random target of a crop of `size`, on which a step takes as long as on a real one."""
+        labels = rng.integers(0, len(classes), size).astype(np.uint8)
+        return Target(labels, rng.normal(size=(self.planes, *size)).astype(np.float32) if self.planes else None)
 
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
         """Turn the target of a crop, after the warp, into what the loss compares: group -> (H, W) or (C, H, W)."""

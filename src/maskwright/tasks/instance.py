@@ -8,7 +8,6 @@ seeds, so the maps of tiles are blended as those of any task, and objects are fo
 from __future__ import annotations
 
 from collections import Counter
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,17 +20,14 @@ from maskwright.core.instances import Instances
 from maskwright.core.targets import Target
 from maskwright.data.labels import read_label, read_objects
 from maskwright.metrics.object_metrics import OBJECT_METRICS
-from maskwright.models.catalog import find_model
 from maskwright.ops import draw_objects
 from maskwright.ops.instance_maps import to_map
 from maskwright.ops.separation import Separation
-from maskwright.tasks import instance_decode, instance_files, instance_merge, instance_pictures
-from maskwright.tasks.base import Adjustments, Task
+from maskwright.tasks import instance_decode, instance_files, instance_pictures
+from maskwright.tasks.base import Task
 from maskwright.tasks.instance_fit import fit_separation
 from maskwright.tasks.instance_judge import InstanceJudge
 from maskwright.tasks.instance_loss import BORDER_GROUP, DEPTH_GROUP, InstanceLoss
-from maskwright.tasks.instance_regions import ID_GROUP, RegionLoss
-from maskwright.tasks.instance_score import fit_score
 from maskwright.tasks.instance_target import object_values
 
 if TYPE_CHECKING:
@@ -43,14 +39,14 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
     from maskwright.core.plan import Plan
     from maskwright.core.records import Dataset, Record
-    from maskwright.tasks.base import Block, Decoding, Legend, Painted, Seen, Writer
+    from maskwright.tasks.base import Adjustments, Block, Decoding, Legend, Painted, Seen, Writer
 
 
 class InstanceSegmentation(Task):
     """The task `instance`; see `tasks.base.Task` for what each method does."""
 
     planned_loss = True
-    planes = 3
+    planes = 2
     annotation: Literal["labels", "values"] = "labels"
     headline = OBJECT_METRICS[0]
     writers: Mapping[str, Writer] = instance_files.WRITERS
@@ -81,19 +77,19 @@ class InstanceSegmentation(Task):
                 unknown[entry.rows, entry.columns] |= entry.mask
         unknown &= ids == 0
         labels = np.where(unknown, np.uint8(IGNORE), np.array(index, np.uint8)[ids])
-        numbers = np.where(unknown, np.float32(np.nan), ids.astype(np.float32))
-        return Target(labels, np.concatenate([object_values(ids, unknown), numbers[None]]), objects)
+        return Target(labels, self.values(ids, labels), objects)
+
+    def values(self, ids: NDArray[np.int32], labels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return what the network learns of an instance map (H, W), beside the class of each pixel: depth, borders."""
+        return object_values(ids, labels == IGNORE)
 
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
-        """Return labels, depth, borders, and the ids of the objects for networks that emit objects."""
+        """Return labels, depth and borders."""
         assert target.values is not None
-        depth, border, ids = target.values[:, None]
-        return {CLASS_GROUP: target.labels, DEPTH_GROUP: depth, BORDER_GROUP: border, ID_GROUP: ids}
+        return {CLASS_GROUP: target.labels, DEPTH_GROUP: target.values[:1], BORDER_GROUP: target.values[1:]}
 
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
-        """Return the planned loss of the classes with those of depth and borders, or the loss of objects."""
-        if find_model(plan.model.name).objects:
-            return RegionLoss(rows_of(classes))
+        """Return the planned loss of the classes with those of depth and borders."""
         return InstanceLoss(losses.weighted_sum(plan.loss, self.channels(classes)[0]))
 
     def decode(
@@ -105,25 +101,11 @@ class InstanceSegmentation(Task):
         *,
         confidence: bool = False,
     ) -> Instances:
-        """Separate the objects in maps, or merge those of a network that emits objects."""
-        first, blocks = _peeked(blocks)
-        if first is not None and first.objects is not None:
-            least = decoding.get("score", instance_merge.SCORE)
-            assert isinstance(least, float)
-            return instance_merge.merged(blocks, size, rows_of(classes), least)
+        """Separate the objects."""
         return instance_decode.decode(blocks, size, background_of(classes), separation(decoding))
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
-        """Fit the thresholds that separate objects, or the least score of a network that emits objects."""
-        entry = next(seen, None)
-        if entry is None:
-            return Adjustments()
-        first, blocks = _peeked(entry.blocks)
-        seen = chain((entry._replace(blocks=blocks),), seen)
-        if first is not None and first.objects is not None:
-            order = rows_of(classes)
-            found = ((instance_merge.merged(one.blocks, one.target.size, order, 0.0), one.target) for one in seen)
-            return fit_score(found, deadline)
+        """Fit the thresholds that separate objects."""
         return fit_separation(seen, background_of(classes), deadline)
 
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> InstanceJudge:
@@ -166,19 +148,6 @@ def background_of(classes: Classes) -> int:
             "background in a table of classes (`read.classes`), or learn the classes alone with `task` semantic"
         )
     return classes.background
-
-
-def rows_of(classes: Classes) -> tuple[int, ...]:
-    """Return the class index of each row of a network that emits objects: the background, then the others in order."""
-    background = background_of(classes)
-    return (background, *(index for index in range(len(classes)) if index != background))
-
-
-def _peeked(blocks: Iterable[Block]) -> tuple[Block | None, Iterable[Block]]:
-    """Return the first block, and all of them."""
-    rest = iter(blocks)
-    first = next(rest, None)
-    return first, () if first is None else chain((first,), rest)
 
 
 def separation(decoding: Decoding) -> Separation:

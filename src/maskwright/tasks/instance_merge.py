@@ -17,12 +17,10 @@ if TYPE_CHECKING:
 
 SAME = 0.5
 """Objects of two blocks are the same if their IoU, where both blocks see, is at least this."""
-SCORE = 0.3
-"""Least score of an object before a better one is fitted."""
 
 
 def merged(
-    blocks: Iterable[Block], size: tuple[int, int], order: Sequence[int], least: float = SCORE, same: float = SAME
+    blocks: Iterable[Block], size: tuple[int, int], order: Sequence[int], least: float, same: float = SAME
 ) -> Instances:
     """Merge the objects of all blocks.
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from maskwright.core.channels import CLASS_GROUP
-from maskwright.core.classes import IGNORE
+from maskwright.core.channels import OBJECT_GROUP
 from maskwright.losses import regions
 from maskwright.losses.region_sampling import Sampling, truth_of
 
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from maskwright.models.objects.base import Regions
-
-ID_GROUP = "ids"
 
 
 class RegionLoss(nn.Module):
@@ -31,20 +28,19 @@ class RegionLoss(nn.Module):
 
     def __init__(self, order: Sequence[int]) -> None:
         super().__init__()
-        rows = torch.zeros(IGNORE + 1, dtype=torch.int64)
-        rows[torch.tensor(order)] = torch.arange(len(order))
-        self.register_buffer("rows", rows, persistent=False)
+        self.register_buffer("rows", torch.tensor(order).argsort(), persistent=False)
 
     def sampling(self, targets: Mapping[str, Tensor], seed: int) -> Sampling:
         """Prepare to draw boxes for a batch.
 
         Args:
-            targets: labels (N, H, W) and ids (N, 1, H, W), NaN where unknown.
+            targets: the group of objects: ids and class indices (N, 2, H, W), NaN where unknown.
             seed: of the draw.
         """
-        labels, ids = targets[CLASS_GROUP], targets[ID_GROUP][:, 0].nan_to_num().round().long()
-        maps = zip(ids, self.rows[labels], labels == IGNORE, strict=True)
-        return Sampling([truth_of(*planes) for planes in maps], seed)
+        planes = targets[OBJECT_GROUP]
+        ids, indices = planes.nan_to_num().long().unbind(1)
+        maps = zip(ids, self.rows[indices], planes[:, 0].isnan(), strict=True)
+        return Sampling([truth_of(*each) for each in maps], seed)
 
     def forward(self, outputs: Regions, sampling: Sampling) -> Tensor:
         """Compare the raw outputs with what is wanted of the boxes drawn."""

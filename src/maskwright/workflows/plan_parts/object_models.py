@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
 
 
-def task_of(model: str) -> tuple[str, str] | None:
+def suited_task(model: str) -> tuple[str, str] | None:
     """Return the task that a network that emits objects is for, and the reason; None for one that emits maps."""
     entry = OBJECT_MODELS.get(model)
     if entry is None or entry.tasks is None:
