@@ -6,7 +6,6 @@ the image, and only there.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from maskwright.inference.engine import Engine
     from maskwright.inference.prepared_image import PreparedImage
     from maskwright.models.objects.base import Found
+    from maskwright.ops.tiles import TileAxis
 
 INSIDE = 0.5
 """Probability from which a pixel belongs to an object."""
@@ -43,20 +43,25 @@ def object_blocks(source: PreparedImage, engine: Engine, how: PredictPlan) -> It
     rows, columns = (
         cover(side, length, how.overlap) for side, length in zip(source.working, how.tile_size, strict=True)
     )
+    below, beside = _spans(rows, source.size[0]), _spans(columns, source.size[1])
     down, across = (size / working for size, working in zip(source.size, source.working, strict=True))
-    for top in rows.starts:
+    scale = torch.tensor([across, down, across, down], dtype=torch.float32)
+    for top, (height, part_rows) in zip(rows.starts, below, strict=True):
         band = source.rows(top, top + rows.tile)
         for first in range(0, len(columns), engine.batch):
             lefts = columns.starts[first : first + engine.batch]
-            tiles = np.stack([band[:, left : left + columns.tile] for left in lefts])
-            for left, found in zip(lefts, engine.objects(tiles), strict=True):
-                part_rows = slice(math.floor(top * down), math.ceil((top + rows.tile) * down))
-                part_columns = slice(math.floor(left * across), math.ceil((left + columns.tile) * across))
-                scale = torch.tensor([across, down, across, down], dtype=torch.float32)
-                boxes = (found.boxes.cpu() + torch.tensor([left, top, left, top])) * scale
-                placed = _placed(found, boxes, source.size)
-                empty = torch.empty((0, part_rows.stop - part_rows.start, part_columns.stop - part_columns.start))
-                yield Block(part_rows, part_columns, empty, Instances(source.size, tuple(placed)))
+            found = engine.objects(np.stack([band[:, left : left + columns.tile] for left in lefts]))
+            for left, (width, part_columns), objects in zip(lefts, beside[first:], found, strict=False):
+                boxes = (objects.boxes.cpu() + torch.tensor([left, top, left, top])) * scale
+                placed = Instances(source.size, tuple(_placed(objects, boxes, source.size)))
+                yield Block(part_rows, part_columns, torch.empty(0, height, width), placed)
+
+
+def _spans(axis: TileAxis, size: int) -> list[tuple[int, slice]]:
+    """Return for each tile along one axis how many pixels no earlier tile shows, and all that it shows, of `size`."""
+    ends = [-(-(start + axis.tile) * size // axis.size) for start in axis.starts]
+    spans = zip(axis.starts, ends, [0, *ends], strict=False)
+    return [(end - before, slice(start * size // axis.size, end)) for start, end, before in spans]
 
 
 def _placed(found: Found, boxes: Tensor, size: tuple[int, int]) -> Iterator[Instance]:

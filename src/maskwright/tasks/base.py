@@ -39,8 +39,8 @@ class Block:
 
     Attributes:
         rows, columns: its position, in pixels of the image.
-        maps: float32 (C, rows, columns), all channel groups, activated; NaN where the image has no data. C is 0 if the
-            network emits objects.
+        maps: float32 (C, rows, columns), all channel groups, activated; NaN where the image has no data. If the network
+            emits objects, C is 0, and only rows and columns that no earlier block has are counted.
         objects: those that the network sees in the block, at their places in the image. Blocks then overlap, and an
             object that the edge of a block cuts is in several.
     """
