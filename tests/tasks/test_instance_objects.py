@@ -1,19 +1,28 @@
-"""What networks that emit objects learn of an annotation: ids and classes, consistent in crops and at any scale."""
+"""Networks that emit objects: what they learn of an annotation at any scale, and which objects which score counts."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from tests.metrics.object_references import coco, coco_levels
+from tests.metrics.objects import image, scene
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.plan import Plan
 from maskwright.core.targets import Target
 from maskwright.data.targets import shrunk
+from maskwright.metrics.object_metrics import FROM_SUMS
+from maskwright.tasks.base import Block
+from maskwright.tasks.instance_judge import InstanceJudge
 from maskwright.tasks.instance_objects import InstanceObjects, rows_of
 
 TASK = InstanceObjects()
 CLASSES = Classes.named(("nut", "background", "bolt"))
 """The network's rows are background, nut, bolt."""
+SCENES = Classes.named(("background", "cell", "grain"))
 
 
 def encoded(ids: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> dict[str, torch.Tensor]:
@@ -51,3 +60,27 @@ def test_a_random_target_has_as_many_objects_as_are_ever_drawn() -> None:
     assert len(np.unique(ids)) == 36
     assert set(np.unique(classes)) == {0, 2}
     assert rows_of(CLASSES) == (1, 0, 2)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), least=st.sampled_from((0.1, 0.5, 0.6, 0.95)))
+def test_the_average_precision_counts_all_objects_and_other_scores_those_that_users_see(
+    seed: int, least: float
+) -> None:
+    pictures = [scene(seed + 10**7 * place) for place in range(3)]
+    shown = [image(*(entry for entry in found.objects if entry.score >= least)) for _, found in pictures]
+    levels = coco_levels(coco(pictures, (1, 2), "segm"), 0)
+    assume(np.isfinite(levels).all())
+    judge = TASK.judge(SCENES, {"score": least})
+    usual = InstanceJudge(lambda found, _size: found, SCENES)
+    for (truth, found), seen in zip(pictures, shown, strict=True):
+        target = Target(np.zeros(truth.size, np.uint8), None, truth)
+        whole = Block(slice(0, truth.size[0]), slice(0, truth.size[1]), torch.empty(0, *truth.size), found)
+        judge.update("", [whole], target)
+        usual.update("", seen, target)
+        assert len(TASK.decode([whole], truth.size, SCENES, {"score": least})) == len(seen)
+    scores, expected = judge.compute().mean, usual.compute().mean
+    assert scores["mask_ap"].value == pytest.approx(levels[0].mean(), abs=1e-12)
+    assert scores["mask_ap50"].value == pytest.approx(levels[1].mean(), abs=1e-12)
+    assert all(scores[key] == expected[key] for key in FROM_SUMS)
+    assert judge.score() == usual.score()

@@ -20,7 +20,7 @@ SAME = 0.5
 
 
 def merged(
-    blocks: Iterable[Block], size: tuple[int, int], order: Sequence[int], least: float, same: float = SAME
+    blocks: Iterable[Block], size: tuple[int, int], order: Sequence[int], least: float = 0.0, same: float = SAME
 ) -> Instances:
     """Merge the objects of all blocks.
 
@@ -28,7 +28,7 @@ def merged(
         blocks: with objects, whose `index` is a row of the network's classes.
         size: (height, width) of the image.
         order: class index of each row.
-        least: least score of an object.
+        least: least score of an object, which is that of its best part.
         same: least IoU, inside the overlap of two blocks, of the parts of one object.
 
     Returns:
@@ -39,7 +39,7 @@ def merged(
     done: list[tuple[Block, range]] = []
     for block in blocks:
         assert block.objects is not None
-        parts += [entry for entry in block.objects.objects if entry.score >= least]
+        parts += block.objects.objects
         own = range(len(leader), len(parts))
         leader += own
         for other, theirs in done:
@@ -50,7 +50,8 @@ def merged(
     for place, entry in enumerate(parts):
         groups.setdefault(_leader(leader, place), []).append(entry)
     found = [_whole(group, order) for group in groups.values()]
-    return Instances(size, tuple(sorted(found, key=lambda entry: -entry.score)))
+    kept = (entry for entry in found if entry.score >= least)
+    return Instances(size, tuple(sorted(kept, key=lambda entry: -entry.score)))
 
 
 def _shared(one: Block, two: Block) -> tuple[slice, slice]:

@@ -16,6 +16,7 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.targets import Target
 from maskwright.losses.region_sampling import BOXES, BOXES_MATCHED
 from maskwright.tasks.instance import InstanceSegmentation, background_of
+from maskwright.tasks.instance_judge import InstanceJudge
 from maskwright.tasks.instance_merge import merged
 from maskwright.tasks.instance_regions import RegionLoss
 from maskwright.tasks.instance_score import fit_score
@@ -85,15 +86,23 @@ class InstanceObjects(InstanceSegmentation):
         confidence: bool = False,
     ) -> Instances:
         """Merge what the blocks show."""
-        least = decoding.get("score", SCORE)
-        assert isinstance(least, float)
-        return merged(blocks, size, rows_of(classes), least)
+        return merged(blocks, size, rows_of(classes), _least(decoding))
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
         """Fit the least score of an object."""
         order = rows_of(classes)
-        found = ((merged(one.blocks, one.target.size, order, 0.0), one.target) for one in seen)
-        return fit_score(found, deadline)
+        return fit_score(((merged(one.blocks, one.target.size, order), one.target) for one in seen), deadline)
+
+    def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> InstanceJudge:
+        """Return a judge of objects, which sees those of low scores too."""
+        order = rows_of(classes)
+        return InstanceJudge(lambda blocks, size: merged(blocks, size, order), classes, least=_least(decoding))
+
+
+def _least(decoding: Decoding) -> float:
+    least = decoding.get("score", SCORE)
+    assert isinstance(least, float)
+    return least
 
 
 def rows_of(classes: Classes) -> tuple[int, ...]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskwright.core.classes import IGNORE
-from maskwright.core.instances import Instances
 from maskwright.core.text import plural
-from maskwright.metrics.matching import THRESHOLDS, match_counts
+from maskwright.metrics.matching import THRESHOLDS, counts_of
+from maskwright.metrics.object_overlap import compare
 from maskwright.tasks.base import Adjustments
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from maskwright.core.instances import Instances
     from maskwright.core.targets import Target
 
 SCORES = (*(round(0.05 * step, 2) for step in range(1, 20)), 0.97, 0.98, 0.99, 0.995)
@@ -34,10 +35,8 @@ def fit_score(results: Iterable[tuple[Instances, Target]], deadline: float | Non
     for result, target in results:
         assert target.instances is not None
         objects, images = objects + len(target.instances), images + 1
-        for place, least in enumerate(SCORES):
-            kept = tuple(entry for entry in result.objects if entry.score >= least)
-            found = Instances(result.size, kept)
-            counts[place] += match_counts(target.instances, found, ignored=target.labels == IGNORE)
+        compared = compare(target.instances, result, target.labels == IGNORE, by_class=False)
+        counts += [counts_of(compared.above(least)) for least in SCORES]
         if deadline is not None and time.monotonic() > deadline:
             break
     scores = _mean_f1(counts)
