@@ -60,6 +60,23 @@ def test_classes_are_put_back_in_order_and_low_scores_left_out() -> None:
     assert len(InstanceObjects().decode([], SIZE, classes, {})) == 0
 
 
+def test_a_block_shows_an_object_once_and_better_parts_come_first() -> None:
+    """The second block sees two halves and, with a low score, both as one, which must not join them."""
+    left, right = box(2, 12, 10, 6, score=0.9), box(2, 18, 10, 6, score=0.8)
+    both = box(2, 12, 10, 11, score=0.1)
+    blocks = [
+        Block(slice(0, 40), slice(0, 30), torch.empty(0, 40, 30), Instances(SIZE, (left, right))),
+        Block(slice(0, 40), slice(10, 60), torch.empty(0, 40, 30), Instances(SIZE, (left, both, right))),
+    ]
+    found = merged(blocks, SIZE, (0, 1))
+    assert [(entry.left, entry.mask.shape, entry.score) for entry in found.objects] == [
+        (12, (10, 6), 0.9),
+        (18, (10, 6), 0.8),
+        (12, (10, 11), 0.1),
+    ]
+    assert [entry.score for entry in merged(blocks[::-1], SIZE, (0, 1), least=0.5).objects] == [0.9, 0.8]
+
+
 def test_objects_of_different_classes_at_one_place_stay_apart() -> None:
     found = merged(tiles([box(12, 12, 10, 10, index=1), box(12, 12, 10, 10, index=2)]), SIZE, (0, 1, 2), SCORE)
     assert sorted(entry.index for entry in found.objects) == [1, 2]

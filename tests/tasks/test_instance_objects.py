@@ -8,7 +8,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.metrics.object_references import coco, coco_levels
-from tests.metrics.objects import image, scene
+from tests.metrics.objects import scene
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.plan import Plan
@@ -68,17 +68,17 @@ def test_the_average_precision_counts_all_objects_and_other_scores_those_that_us
     seed: int, least: float
 ) -> None:
     pictures = [scene(seed + 10**7 * place) for place in range(3)]
-    shown = [image(*(entry for entry in found.objects if entry.score >= least)) for _, found in pictures]
     levels = coco_levels(coco(pictures, (1, 2), "segm"), 0)
     assume(np.isfinite(levels).all())
     judge = TASK.judge(SCENES, {"score": least})
     usual = InstanceJudge(lambda found, _size: found, SCENES)
-    for (truth, found), seen in zip(pictures, shown, strict=True):
+    for truth, found in pictures:
         target = Target(np.zeros(truth.size, np.uint8), None, truth)
         whole = Block(slice(0, truth.size[0]), slice(0, truth.size[1]), torch.empty(0, *truth.size), found)
+        seen = TASK.decode([whole], truth.size, SCENES, {"score": least})
+        assert len(seen) == sum(entry.score >= least for entry in found.objects)
         judge.update("", [whole], target)
         usual.update("", seen, target)
-        assert len(TASK.decode([whole], truth.size, SCENES, {"score": least})) == len(seen)
     scores, expected = judge.compute().mean, usual.compute().mean
     assert scores["mask_ap"].value == pytest.approx(levels[0].mean(), abs=1e-12)
     assert scores["mask_ap50"].value == pytest.approx(levels[1].mean(), abs=1e-12)
