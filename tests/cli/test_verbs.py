@@ -239,7 +239,8 @@ def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str
 def test_catalogs_are_listed(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     import importlib
 
-    names = getattr(importlib.import_module(f"maskwright.{verb}"), verb.upper())
+    module = importlib.import_module(f"maskwright.{verb}")
+    names = {**getattr(module, verb.upper()), **getattr(module, "OBJECT_MODELS", {})}
     assert run([verb]) == 0
     shown = capsys.readouterr().out
     assert all(f"\n{name} " in shown for name in names)

@@ -92,3 +92,16 @@ def test_comparisons_join_in_order() -> None:
         chosen = whole.truth.image[whole.pairs[:, 0]] == number
         assert whole.iou[chosen].tolist() == part.iou.tolist()
         assert (whole.found.image[whole.pairs[chosen, 1]] == number).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), least=st.sampled_from((0.0, 0.3, 0.5, 0.95)))
+def test_leaving_out_low_scores_later_is_leaving_them_out_before(seed: int, least: float) -> None:
+    pictures = [scene(seed), scene(seed + 10**7)]
+    kept = [(truth, image(*(e for e in found.objects if e.score >= least))) for truth, found in pictures]
+    late = joined([compare(*pair) for pair in pictures]).above(least)
+    early = joined([compare(*pair) for pair in kept])
+    for ours, theirs in ((late, early), (late.truth, early.truth), (late.found, early.found)):
+        for name, expected in vars(theirs).items():
+            if isinstance(expected, np.ndarray):
+                np.testing.assert_array_equal(getattr(ours, name), expected)

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 SMALL = {"widths": (4, 6, 8, 10), "depths": (1, 1, 1, 1)}
 
 
-@pytest.mark.parametrize("name", sorted({**models.MODELS, **IMPORTED}))
+@pytest.mark.parametrize("name", sorted({**models.MODELS, **models.OBJECT_MODELS, **IMPORTED}))
 def test_every_entry_is_complete(name: str) -> None:
     entry = find_model(name)
-    assert (entry.default_backbone in models.BACKBONES) is (name in models.MODELS)
+    assert (entry.default_backbone in models.BACKBONES) is (name not in IMPORTED)
     assert entry.url.startswith("https://")
     assert 1980 < entry.year < 2100
     assert entry.paper

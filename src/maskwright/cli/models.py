@@ -23,11 +23,11 @@ Measure = Annotated[
 
 def models(measure: Measure = False, as_json: AsJson = False) -> int:
     """List the architectures, with their cost, and the backbones."""
-    from maskwright.models import BACKBONES, MODELS, cost
+    from maskwright.models import BACKBONES, MODELS, OBJECT_MODELS, cost
 
     terminal = Terminal(as_json=as_json)
     architectures: dict[str, dict[str, Any]] = {}
-    for name, entry in MODELS.items():
+    for name, entry in (*MODELS.items(), *OBJECT_MODELS.items()):
         counted = cost.cost_of(name)
         architectures[name] = {
             "summary": entry.summary,
@@ -35,6 +35,7 @@ def models(measure: Measure = False, as_json: AsJson = False) -> int:
             "default_backbone": entry.default_backbone,
             "paper": entry.paper,
             "url": entry.url,
+            "tasks": None if entry.tasks is None else list(entry.tasks),
             "parameters": counted.parameters,
             "multiply_adds": counted.multiply_adds,
         }

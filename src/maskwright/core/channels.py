@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CLASS_GROUP = "classes"
 """Name of the channel group that gives each pixel a class."""
+OBJECT_GROUP = "objects"
+"""Name of the group of a network that emits objects, each with a class, instead of maps."""
 Activation = Literal["softmax", "sigmoid", "none"]
 
 
@@ -53,6 +55,16 @@ def class_channels(count: int) -> tuple[Channels, ...]:
     A single class is a binary problem: the channel is the logit of that class against everything else.
     """
     return (Channels(name=CLASS_GROUP, count=count, activation="softmax" if count > 1 else "sigmoid"),)
+
+
+def object_channels(count: int) -> tuple[Channels, ...]:
+    """Return the only group of a network that emits objects of `count` classes, the background among them."""
+    return (Channels(name=OBJECT_GROUP, count=count, activation="softmax"),)
+
+
+def emits_objects(groups: Sequence[Channels]) -> bool:
+    """Tell whether a network with these groups emits objects instead of maps."""
+    return [group.name for group in groups] == [OBJECT_GROUP]
 
 
 def total(groups: Sequence[Channels]) -> int:

@@ -13,12 +13,15 @@ class DataPlan(Section):
     Attributes:
         channels: of the network's input; grey and RGB images are converted into one another.
         scale: working resolution as a factor on the image's own pixels.
+        sides: instead of `scale`, (shorter, longer): each image is resized so that its shorter side has this length, or
+            less where the longer side would exceed its own, as torchvision's detectors expect.
         value_range: per channel (low, high) in file units that become 0 and 255; None for 8-bit images.
         mean, std: per channel, on the scale 0..255, of what the network is fed.
     """
 
     channels: Whole = Field(3, ge=1, le=512)
     scale: Number = Field(1.0, gt=0, le=4)
+    sides: tuple[Whole, Whole] | None = None
     value_range: list[tuple[Number, Number]] | None = None
     mean: list[Level] = [127.5, 127.5, 127.5]
     std: list[Deviation] = [64.0, 64.0, 64.0]
@@ -32,12 +35,21 @@ class DataPlan(Section):
                     f"data.{name} has {len(value)} entries, but data.channels is {self.channels}: give one per "
                     "channel, or leave it out"
                 )
+        if self.sides is not None and (not 1 <= self.sides[0] <= self.sides[1] or self.scale != 1):
+            raise ValueError(
+                f"data.sides is {list(self.sides)} and data.scale {self.scale:g}: sides are (shorter, longer), 1 or "
+                "more, and replace the scale, which must be 1"
+            )
         for low, high in self.value_range or []:
             if not low <= high:
                 raise ValueError(
                     f"data.value_range holds ({low:g}, {high:g}): each pair is (low, high), the smaller one first"
                 )
         return self
+
+    def unscaled(self) -> DataPlan:
+        """Return the same plan for images that are at the working resolution already."""
+        return self.model_copy(update={"scale": 1.0, "sides": None})
 
 
 class SplitPlan(Section):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from maskwright.models.bundle import Card
+    from maskwright.models.objects.base import Found
     from maskwright.models.segmenter import Segmenter
 
 TILES_ON_DEVICE = 8
@@ -44,6 +45,9 @@ class Engine(Protocol):
 
     def forward(self, tiles: NDArray[np.uint8]) -> Tensor:
         """Return raw maps float32 (N, C, h, w) of prepared tiles uint8 (N, h, w, channels)."""
+
+    def objects(self, tiles: NDArray[np.uint8]) -> list[Found]:
+        """Return the objects of each tile instead, for a network that emits objects."""
 
 
 class TorchEngine:
@@ -76,11 +80,19 @@ class TorchEngine:
     @torch.no_grad()
     def forward(self, tiles: NDArray[np.uint8]) -> Tensor:
         """Normalise the tiles and put them through the network; see `Engine`."""
+        maps: Tensor = self._run(tiles)
+        return maps.float()
+
+    @torch.no_grad()
+    def objects(self, tiles: NDArray[np.uint8]) -> list[Found]:
+        """Do the same with a network that emits objects."""
+        return cast("list[Found]", self._run(tiles))
+
+    def _run(self, tiles: NDArray[np.uint8]) -> Any:
         pixels = torch.from_numpy(tiles).to(self.device).permute(0, 3, 1, 2).float()
         pixels = pixels.sub_(self._mean).div_(self._std).contiguous(memory_format=torch.channels_last)
         with self._precision():
-            maps: Tensor = self.segmenter(pixels)
-        return maps.float()
+            return self.segmenter(pixels)
 
     @contextlib.contextmanager
     def _precision(self) -> Iterator[None]:

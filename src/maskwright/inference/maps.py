@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from maskwright.core.channels import places
+from maskwright.ops.instance_maps import outside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -55,8 +57,11 @@ def rescaled(maps: Tensor, groups: Sequence[Channels], working: tuple[int, int],
 
 
 def blanked(blocks: Iterable[Block], gone: NDArray[np.bool_]) -> Iterator[Block]:
-    """Set the maps of the pixels (H, W) without data to NaN: nothing can be said about them."""
+    """Set the maps of the pixels (H, W) without data to NaN, and cut them out of objects: nothing is known there."""
     for block in blocks:
+        if block.objects is not None:
+            yield replace(block, objects=outside(block.objects, gone))
+            continue
         block.maps[:, torch.from_numpy(gone[block.rows, block.columns]).to(block.maps.device)] = torch.nan
         yield block
 

@@ -44,7 +44,7 @@ def postprocessed_blocks(
     Raises:
         MaskwrightError: channels or values that the model was not trained for.
     """
-    points = card.data.model_copy(update={"scale": 1.0})
+    points = card.data.unscaled()
     channels = total(card.channels)
     most = postprocessor.most_pixels(channels, card.data.channels)
     size = image.shape[0], image.shape[1]

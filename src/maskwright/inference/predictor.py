@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from maskwright.core.channels import total
+from maskwright.core.channels import emits_objects, total
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
 from maskwright.core.records import ImageRef, Reading
@@ -26,6 +26,7 @@ from maskwright.data.readers import read_image
 from maskwright.inference.blend import Blend, Enlarge
 from maskwright.inference.engine import TorchEngine
 from maskwright.inference.maps import activated, blanked, flipped, rescaled
+from maskwright.inference.object_tiles import object_blocks
 from maskwright.inference.postprocess_tiles import postprocessed_blocks
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.models import bundle
@@ -34,7 +35,7 @@ from maskwright.ops.images import resize_image, working_size
 from maskwright.ops.no_data import no_data, with_holes
 from maskwright.ops.tiles import cover
 from maskwright.postprocess import check_channels, held_by
-from maskwright.tasks import TASKS, find_task
+from maskwright.tasks import TASKS, task_of
 from maskwright.tasks.label_map import LabelMap
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Predictor:
 
     def __init__(self, engine: Engine, card: Card, postprocessor: Postprocessor | None = None) -> None:
         self.engine, self.card, self.postprocessor = engine, card, postprocessor
-        self.task = find_task(card.task)
+        self.task = task_of(card)
         self.classes = card.classes.table()
 
     @classmethod
@@ -222,6 +223,8 @@ class Predictor:
 
     def maps(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Return all activated maps, float32 (C, H, W); class probabilities add up to 1."""
+        if emits_objects(self.card.channels):
+            raise MaskwrightError(f"{self.card.model.name} emits objects and has no maps: use `result`")
         whole: NDArray[np.float32] | None = None
         for block in self.blocks(image):
             part = block.maps.cpu().numpy()
@@ -250,6 +253,9 @@ class Predictor:
     def _blocks(self, image: NDArray[Any]) -> Iterator[Block]:
         """Yield what the network says, with the card's decoding applied."""
         source = PreparedImage(image, self.card.data)
+        if emits_objects(self.card.channels):
+            yield from object_blocks(source, self.engine, self.card.predict)
+            return
         tile, overlap = self.card.predict.tile_size, self.card.predict.overlap
         rows, columns = (cover(side, length, overlap) for side, length in zip(source.working, tile, strict=True))
         blend, enlarge = Blend(rows, columns), Enlarge(source.working, source.size)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskwright.ops.images import prepare, resize_image, working_size
+from maskwright.ops.images import prepare, resize_image, working_size_of
 from maskwright.ops.no_data import missing
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ class PreparedImage:
         if image.ndim == 2:
             image = image[:, :, None]
         self.size: tuple[int, int] = (image.shape[0], image.shape[1])
-        self.working = working_size(*self.size, data.scale)
-        self._points = data.model_copy(update={"scale": 1.0})
-        self._resized = None if data.scale == 1.0 else resize_image(self._converted(image), self.working)
+        self.working = working_size_of(self.size, data)
+        self._points = data.unscaled()
+        self._resized = None if self.working == self.size else resize_image(self._converted(image), self.working)
         self._image = image if self._resized is None else None
 
     def rows(self, start: int, stop: int) -> NDArray[np.uint8]:

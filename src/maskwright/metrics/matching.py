@@ -46,7 +46,11 @@ def match_counts(
     Returns:
         (T, 3): true positives, false positives, false negatives.
     """
-    compared = compare(truth, found, ignored, by_class=by_class)
+    return counts_of(compare(truth, found, ignored, by_class=by_class), thresholds)
+
+
+def counts_of(compared: Comparison, thresholds: Sequence[float] = THRESHOLDS) -> NDArray[np.int64]:
+    """Count the same in objects that are compared already."""
     iou = compared.iou
     true = np.count_nonzero(~compared.truth.exempt)
     counts = []

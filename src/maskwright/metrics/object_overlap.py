@@ -5,7 +5,7 @@ All scores of objects follow from a `Comparison`, so an image's masks can go as 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,6 +69,15 @@ class Comparison:
         """Intersection over union (p,) of the masks."""
         true, predicted = self.pairs.T
         return self.shared / (self.truth.area[true] + self.found.area[predicted] - self.shared)
+
+    def above(self, least: float) -> Comparison:
+        """Return the same without the predicted objects of a score below `least`."""
+        kept = self.found.score >= least
+        places = np.cumsum(kept, dtype=np.int32) - 1
+        paired = kept[self.pairs[:, 1]]
+        pairs = np.stack([self.pairs[paired, 0], places[self.pairs[paired, 1]]], axis=1)
+        found = Objects(*(getattr(self.found, field.name)[kept] for field in fields(Objects)))
+        return Comparison(self.truth, found, pairs, self.shared[paired], self.excused[kept])
 
 
 def compare(

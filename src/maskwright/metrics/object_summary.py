@@ -40,22 +40,24 @@ class ComparedImage(NamedTuple):
     compared: Comparison
 
 
-def object_scores(task: str, classes: Classes, images: Sequence[ComparedImage]) -> Scores:
+def object_scores(task: str, classes: Classes, images: Sequence[ComparedImage], least: float = 0.0) -> Scores:
     """Turn comparisons into scores.
 
     COCO's average precision counts the 100 best predictions of a class in an image, or as many as an image has objects
-    of a class where that is more.
+    of a class where that is more, whatever their score. All other scores count what users see.
 
     Args:
         task: for `Scores.task`.
         classes: of the data set; the background has no scores.
         images: at least one.
+        least: least score of an object that users see.
     """
-    compared = joined([image.compared for image in images])
+    everything = joined([image.compared for image in images])
+    compared = everything.above(least)
     shown = _shown(classes)
     sums = object_sums(compared, len(images), len(classes))[:, shown]
     groups = [image.group for image in images]
-    estimates = _from_sums(sums, groups) | _from_coco(compared, groups, shown)
+    estimates = _from_sums(sums, groups) | _from_coco(everything, groups, shown)
     pixels = np.bincount(compared.truth.index, compared.truth.area * ~compared.truth.exempt, minlength=len(classes))
     with_objects = (object_values(sums)["objects"] > 0).sum(axis=0)
     return Scores(
@@ -80,11 +82,11 @@ def object_scores(task: str, classes: Classes, images: Sequence[ComparedImage]) 
     )
 
 
-def mean_f1(classes: Classes, images: Sequence[ComparedImage]) -> float | None:
+def mean_f1(classes: Classes, images: Sequence[ComparedImage], least: float = 0.0) -> float | None:
     """Return the headline metric alone: F1 at IoU 0.5, averaged over classes; None where it is undefined."""
     if not images:
         return None
-    sums = object_sums(joined([image.compared for image in images]), len(images), len(classes))
+    sums = object_sums(joined([image.compared for image in images]).above(least), len(images), len(classes))
     return _number(mean_defined(object_values(sums.sum(axis=0)[_shown(classes)])["f1"]))
 
 

@@ -1,13 +1,12 @@
 """The catalog: every architecture by name. `build` makes them.
 
-A new architecture is a file in `decoders/` with a `build(backbone, classes, dropout, *, options)`, and one entry here.
+A new architecture is a file in `decoders/` with a `build(backbone, classes, dropout, *, options)`, and one entry here;
+one that emits objects is a file in `objects/`, with its entry in `objects.catalog`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import unknown_name
 from maskwright.models.decoders import (
@@ -32,39 +31,10 @@ from maskwright.models.decoders import (
     unetplusplus,
     upernet,
 )
+from maskwright.models.entry import ModelEntry
+from maskwright.models.objects.catalog import OBJECT_MODELS
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from maskwright.models.segmenter import Segmenter
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """One architecture of the catalog.
-
-    Attributes:
-        builder: `builder(backbone, classes, dropout, **options) -> Segmenter`.
-        paper: authors and short title.
-        year: of publication.
-        url: of the paper.
-        default_backbone: in `BACKBONES`.
-        summary: what it is and when to use it, in a few words.
-        backbone_options: defaults that this architecture sets on any backbone that has these options.
-        own: defaults that it sets on its default backbone only, such as widths and depths.
-        slim: options that make it light enough for short trainings, on its default backbone.
-    """
-
-    builder: Callable[..., Segmenter]
-    paper: str
-    year: int
-    url: str
-    default_backbone: str
-    summary: str
-    backbone_options: Mapping[str, Any] = field(default_factory=dict)
-    own: Mapping[str, Any] = field(default_factory=dict)
-    slim: Mapping[str, Any] = field(default_factory=dict)
-
+__all__ = ["IMPORTED", "MODELS", "OBJECT_MODELS", "ModelEntry", "find_model"]
 
 MODELS: dict[str, ModelEntry] = {
     "swiftnet": ModelEntry(
@@ -275,9 +245,9 @@ def find_model(name: str) -> ModelEntry:
     """Look up an architecture, including those that come only with imported weights.
 
     Raises:
-        MaskwrightError: neither table has the name.
+        MaskwrightError: no table has the name.
     """
-    entry = MODELS.get(name) or IMPORTED.get(name)
+    entry = MODELS.get(name) or OBJECT_MODELS.get(name) or IMPORTED.get(name)
     if entry is None:
-        raise unknown_name("model", name, MODELS)
+        raise unknown_name("model", name, {**MODELS, **OBJECT_MODELS})
     return entry

@@ -61,7 +61,8 @@ def count(network: nn.Module, channels: int = 3, side: int = SIDE) -> Cost:
     image = torch.empty(1, channels, side, side, device=weights[0].device)
     training = network.training
     with torch.no_grad(), _recurrent_by_formula(network) as recurrent, FlopCounterMode(display=False) as counter:
-        network.eval()(image)
+        network.eval()
+        getattr(network, "typical", network)(image)
     network.train(training)
     # Torch counts a multiplication and its addition as two operations.
     multiply_adds = counter.get_total_flops() // 2 + sum(recurrent)

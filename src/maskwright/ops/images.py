@@ -47,7 +47,7 @@ def prepare(image: NDArray[Any], data: DataPlan) -> NDArray[np.uint8]:
         data: the section `data` of the plan.
 
     Returns:
-        uint8 (H', W', data.channels) with (H', W') = `working_size(H, W, data.scale)`.
+        uint8 (H', W', data.channels) with (H', W') = `working_size_of((H, W), data)`.
 
     Raises:
         MaskwrightError: the channels or values of the image do not fit the plan.
@@ -57,12 +57,20 @@ def prepare(image: NDArray[Any], data: DataPlan) -> NDArray[np.uint8]:
     if gone is not None:
         filling = np.clip(np.round(data.mean), 0, 255).astype(np.uint8)
         pixels = np.where(to_channels(gone, data.channels), filling, pixels)
-    return resize_image(pixels, working_size(pixels.shape[0], pixels.shape[1], data.scale))
+    return resize_image(pixels, working_size_of((pixels.shape[0], pixels.shape[1]), data))
 
 
 def working_size(height: int, width: int, scale: float) -> tuple[int, int]:
     """Return (height, width) times `scale`, rounded half up, each at least 1."""
     return max(1, math.floor(height * scale + 0.5)), max(1, math.floor(width * scale + 0.5))
+
+
+def working_size_of(size: tuple[int, int], data: DataPlan) -> tuple[int, int]:
+    """Return the (height, width) at which the plan wants an image of `size`: by its scale, or by its sides."""
+    if data.sides is None:
+        return working_size(*size, data.scale)
+    scale = min(data.sides[0] / min(size), data.sides[1] / max(size))
+    return max(1, math.floor(size[0] * scale)), max(1, math.floor(size[1] * scale))
 
 
 def to_channels(image: NDArray[Any], channels: int) -> NDArray[Any]:

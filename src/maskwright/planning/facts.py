@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.classes import Classes
+from maskwright.ops.images import working_size_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,8 +81,10 @@ class Facts:
 
     def working_size(self, plan: Plan) -> tuple[float, float]:
         """Return median height and width of the images at the plan's working resolution, in pixels."""
-        scale = plan.data.scale
-        return self.fingerprint.heights.median * scale, self.fingerprint.widths.median * scale
+        height, width = self.fingerprint.heights.median, self.fingerprint.widths.median
+        if plan.data.sides is not None:
+            return working_size_of((round(height), round(width)), plan.data)
+        return height * plan.data.scale, width * plan.data.scale
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,8 @@ def make(facts: Facts, pinned: Plan, pins: frozenset[str], measure: Measure) -> 
     """
     if "data.channels" in pins:
         facts = replace(facts, channels=pinned.data.channels)
-    own = rules_of(pinned.task)
-    first = (*own.first, *FIRST_RULES, *SIZED_RULES, *CROPPED_RULES, *own.cropped)
+    own = rules_of(pinned)
+    first = (*own.first, *FIRST_RULES, *SIZED_RULES, *own.sized, *CROPPED_RULES, *own.cropped)
     plan = _decided(pinned, first, facts, pins)
     plan, facts, cost = _affordable(plan, facts, pins, measure)
     plan = _decided(plan, own.cropped, facts, pins)
@@ -85,7 +85,7 @@ def _affordable(plan: Plan, facts: Facts, pins: frozenset[str], measure: Measure
     scale = plan.data.scale
     plan = applied(plan, rules_time.resolution(facts, plan, cost.undisturbed()), pins)
     if plan.data.scale != scale:
-        plan = _decided(plan, SIZED_RULES, facts, pins)
+        plan = _decided(plan, (*SIZED_RULES, *rules_of(plan).sized), facts, pins)
     plan = applied(plan, rules_time.smaller_crop(facts, plan, cost.undisturbed()), pins)
     return _decided(plan, CROPPED_RULES, facts, pins), facts, cost
 

@@ -102,8 +102,10 @@ def _converted(stats: Sequence[ChannelStats], channels: int, plan: Plan) -> list
     )
 
 
-def working_resolution(facts: Facts, _plan: Plan) -> list[Decision]:
+def working_resolution(facts: Facts, plan: Plan) -> list[Decision]:
     """Shrink large images as far as the thinnest class allows; never enlarge."""
+    if plan.data.sides is not None:
+        return []
     long_side = max(facts.fingerprint.heights.median, facts.fingerprint.widths.median)
     most = LONG_SIDE[facts.machine.device]
     by_size, by_detail = min(1.0, most / long_side), detail_scale(facts)

@@ -70,7 +70,7 @@ def resolution(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     The thinnest class, among those with enough objects to measure, limits it.
     """
     count = _steps(facts, plan, cost)
-    if facts.train_seconds is None or count is None:
+    if facts.train_seconds is None or count is None or plan.data.sides is not None:
         return []
     height, width = facts.working_size(plan)
     passes = count * pixels(plan) / (max(facts.train_images, 1) * height * width)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import unknown_name
-from maskwright.planning import rules_instance, rules_semantic
+from maskwright.models.catalog import find_model
+from maskwright.planning import rules_instance, rules_objects, rules_semantic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,24 +25,30 @@ class TaskRules:
     Attributes:
         first: rules that need only the facts and the user's values.
         cropped: rules that apply after the crop is decided.
+        sized: rules about crop and batch, after those of all tasks.
     """
 
     first: Rules = ()
     cropped: Rules = ()
+    sized: Rules = ()
 
 
 RULES: dict[str, TaskRules] = {
     "semantic": TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED),
     "instance": TaskRules(rules_instance.FIRST, rules_instance.CROPPED),
 }
+OBJECT_RULES = TaskRules(rules_objects.FIRST, sized=rules_objects.SIZED)
+"""Instead of those of the task, for a network that emits objects."""
 
 
-def rules_of(task: str) -> TaskRules:
-    """Return the rules of a task.
+def rules_of(plan: Plan) -> TaskRules:
+    """Return the rules of a plan's task, as its network serves it.
 
     Raises:
         MaskwrightError: there are no rules for this task.
     """
-    if task not in RULES:
-        raise unknown_name("task with planning rules", task, RULES)
-    return RULES[task]
+    if find_model(plan.model.name).objects:
+        return OBJECT_RULES
+    if plan.task not in RULES:
+        raise unknown_name("task with planning rules", plan.task, RULES)
+    return RULES[plan.task]

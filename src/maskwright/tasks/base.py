@@ -9,21 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+import numpy as np
+
+from maskwright.core.targets import Target
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from maskwright.core.channels import Channels
     from maskwright.core.classes import Classes
+    from maskwright.core.instances import Instances
     from maskwright.core.pixel_size import PixelSize
     from maskwright.core.plan import Plan
     from maskwright.core.records import Dataset, Record
-    from maskwright.core.targets import Target
     from maskwright.metrics.scores import Metric, Scores
 
 Decoding = dict[str, float | list[float]]
@@ -36,12 +39,16 @@ class Block:
 
     Attributes:
         rows, columns: its position, in pixels of the image.
-        maps: float32 (C, rows, columns), all channel groups, activated; NaN where the image has no data.
+        maps: float32 (C, rows, columns), all channel groups, activated; NaN where the image has no data. If the network
+            emits objects, C is 0, and only rows and columns that no earlier block has are counted.
+        objects: those that the network sees in the block, at their places in the image. Blocks then overlap, and an
+            object that the edge of a block cuts is in several.
     """
 
     rows: slice
     columns: slice
     maps: Tensor
+    objects: Instances | None = None
 
 
 class Seen(NamedTuple):
@@ -162,6 +169,11 @@ class Task(Protocol):
         Raises:
             MaskwrightError: it cannot be read or does not fit this task; the message says what to do.
         """
+
+    def random_target(self, rng: np.random.Generator, size: tuple[int, int], classes: Classes) -> Target:
+        """Return a random target of a crop of `size`, on which a step takes as long as on a real one."""
+        labels = rng.integers(0, len(classes), size).astype(np.uint8)
+        return Target(labels, rng.normal(size=(self.planes, *size)).astype(np.float32) if self.planes else None)
 
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
         """Turn the target of a crop, after the warp, into what the loss compares: group -> (H, W) or (C, H, W)."""

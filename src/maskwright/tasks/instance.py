@@ -77,7 +77,11 @@ class InstanceSegmentation(Task):
                 unknown[entry.rows, entry.columns] |= entry.mask
         unknown &= ids == 0
         labels = np.where(unknown, np.uint8(IGNORE), np.array(index, np.uint8)[ids])
-        return Target(labels, object_values(ids, unknown), objects)
+        return Target(labels, self.values(ids, labels), objects)
+
+    def values(self, ids: NDArray[np.int32], labels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return what the network learns of an instance map (H, W), beside the class of each pixel: depth, borders."""
+        return object_values(ids, labels == IGNORE)
 
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
         """Return labels, depth and borders."""

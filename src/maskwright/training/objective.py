@@ -5,9 +5,9 @@ An objective is one file with a `create` and one line in `OBJECTIVES` (`training
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from maskwright.core.channels import places
+from maskwright.core.channels import emits_objects, places
 from maskwright.training.label_stride import strided
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from maskwright.core.channels import Channels
+    from maskwright.core.plan import LossPlan
     from maskwright.training.checkpoint import Checkpoint
 
 Targets = dict[str, "Tensor"]
@@ -53,10 +54,19 @@ class Objective(Protocol):
 class Supervised:
     """The task's loss on the network's output, plus `auxiliary` times its mean over the auxiliary heads."""
 
-    def __init__(self, loss: nn.Module, groups: Sequence[Channels], auxiliary: float) -> None:
-        self._loss, self._groups, self._auxiliary = loss, groups, auxiliary
+    def __init__(
+        self, loss: nn.Module, groups: Sequence[Channels], auxiliary: float, *, full_size: bool = False
+    ) -> None:
+        self._loss, self._groups, self._auxiliary, self._full_size = loss, groups, auxiliary, full_size
 
-    def loss(self, _images: Tensor, outputs: Sequence[Tensor], targets: Targets) -> Tensor:
+    def outputs(self, model: nn.Module, images: Tensor, _targets: Targets) -> Any:
+        """Run the network: raw maps, followed by those of the auxiliary heads."""
+        return model(images, with_aux=True, upsample=self._full_size)
+
+    def begin(self, seed: int) -> None:
+        """Take the seed of the next step, the same in every process."""
+
+    def loss(self, _images: Tensor, outputs: Any, targets: Targets) -> Tensor:
         """Compare every output with the targets at its own stride."""
         main, *others = outputs
         loss = self._compared(main, targets)
@@ -81,6 +91,36 @@ class Supervised:
         coarse = {name: strided(target, output) for name, target in targets.items()}
         loss: Tensor = self._loss(by_group(output.float(), self._groups), coarse)
         return loss
+
+
+class SupervisedObjects(Supervised):
+    """The task's loss on a network that emits objects. It draws boxes from what the network proposes, by the truth.
+
+    The loss has `sampling(targets, seed)`, with a method `choose` for the network, and takes outputs and sampling; see
+    `tasks.instance_regions`.
+    """
+
+    _seed = 0
+
+    def begin(self, seed: int) -> None:
+        """Take the seed of the next step."""
+        self._seed = seed
+
+    def outputs(self, model: nn.Module, images: Tensor, targets: Targets) -> Any:
+        """Run the network on the boxes drawn: its raw outputs, and what is wanted of them."""
+        sampling = cast("Any", self._loss).sampling(targets, self._seed)
+        return model(images, choose=sampling.choose), sampling
+
+    def loss(self, _images: Tensor, outputs: Any, _targets: Targets) -> Tensor:
+        """Compare the outputs."""
+        loss: Tensor = self._loss(*outputs)
+        return loss
+
+
+def supervised(loss: nn.Module, groups: Sequence[Channels], plan: LossPlan) -> Supervised:
+    """Return the objective that suits what a network with these groups emits."""
+    kind = SupervisedObjects if emits_objects(groups) else Supervised
+    return kind(loss, groups, plan.auxiliary, full_size=plan.full_size)
 
 
 def by_group(maps: Tensor, groups: Sequence[Channels]) -> Mapping[str, Tensor]:

@@ -12,7 +12,7 @@ import torch
 from maskwright.core.seeds import generator
 from maskwright.models.freezing import Freezer
 from maskwright.training import objectives, optimizers
-from maskwright.training.objective import Objective, Supervised
+from maskwright.training.objective import Objective, supervised
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -48,10 +48,8 @@ class TrainingStep:
         self._freezer = Freezer(network, plan.optim.freeze)
         self._freezer.at(0)
         self.model, self.optimizer = fabric.setup(network, optimizer)
-        self.objectives: list[Objective] = [
-            Supervised(loss, segmenter.groups, plan.loss.auxiliary),
-            *objectives.create(segmenter, plan, fabric),
-        ]
+        self._supervised = supervised(loss, segmenter.groups, plan.loss)
+        self.objectives: list[Objective] = [self._supervised, *objectives.create(segmenter, plan, fabric)]
 
     def __call__(self, batch: Batch, step: int, progress: float, rate: float) -> Tensor:
         """Update the weights once, with gradients from `accumulate` micro-batches.
@@ -88,6 +86,7 @@ class TrainingStep:
         if step < float("inf"):
             seed = generator(self.plan.seed, "step", int(step), self.fabric.global_rank).integers(2**62)
             torch.manual_seed(int(seed))
+            self._supervised.begin(int(generator(self.plan.seed, "boxes", int(step)).integers(2**62)))
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         if self._freezer.at(step) and self.fabric.world_size > 1:
@@ -99,7 +98,7 @@ class TrainingStep:
 
     def loss(self, images: Tensor, targets: Targets) -> Tensor:
         """Return the sum of all objectives on one micro-batch."""
-        outputs = self.model(images, with_aux=True, upsample=self.plan.loss.full_size)
+        outputs = self._supervised.outputs(self.model, images, targets)
         first, *others = (objective.loss(images, outputs, targets) for objective in self.objectives)
         for other in others:
             first = first + other

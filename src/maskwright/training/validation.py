@@ -43,7 +43,7 @@ class Validator:
         *,
         fast: bool = False,
     ) -> None:
-        prepared = card.data.model_copy(update={"scale": 1.0, "value_range": None})
+        prepared = card.data.unscaled().model_copy(update={"value_range": None})
         single = card.predict.model_copy(update={"flip": False, "output_stride": None})
         self._card = card.model_copy(update={"data": prepared, "predict": single})
         self._pairs = pairs

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError, first_problem, out_of_memory, unknown_name
 from maskwright.models.build import restore
 from maskwright.models.bundle import Card, CardClasses
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from maskwright.core.classes import Classes
     from maskwright.models.importers.recipe import Recipe
     from maskwright.models.segmenter import Segmenter
 
@@ -58,8 +60,12 @@ def import_model(
     with _explained(source if weights is None else f"{weights} ({source})"):
         found = binary_as_two(LIBRARIES[library](name, weights))
         names = class_table(found, classes, source)
+        _check_background(found, names)
         segmenter = _segmenter(found)
     card = Card(
+        task=found.task,
+        channels=found.groups,
+        decoding=dict(found.decoding),
         model=found.model,
         classes=CardClasses.of(names),
         data=found.data,
@@ -69,9 +75,18 @@ def import_model(
     return segmenter, card
 
 
+def _check_background(found: Recipe, names: Classes) -> None:
+    """Refuse other names for "no object" than the one by which the rest of the package knows it."""
+    if emits_objects(found.groups) and names.background != 0:
+        raise MaskwrightError(
+            f"the first class is called {names.names[0]!r}, but in {found.model.name} it stands for no object: name it "
+            "background"
+        )
+
+
 def _segmenter(found: Recipe) -> Segmenter:
     try:
-        return restore(found.model, found.count, found.data.channels, found.tensors_for, found.origin)
+        return restore(found.model, found.groups, found.data.channels, found.tensors_for, found.origin)
     except MaskwrightError as error:
         raise MaskwrightError(
             f"{found.origin} cannot be built: {error}. Give weights and config.json as they were saved together"

@@ -6,14 +6,18 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from maskwright.core.channels import class_channels, object_channels
 from maskwright.core.classes import MAX_CLASSES, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+from maskwright.models.catalog import find_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor, nn
+
+    from maskwright.core.channels import Channels
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -34,6 +38,8 @@ class Recipe:
         names: of the classes, if the source has them.
         predict: how whole images are predicted.
         notes: what users should know about it.
+        task: that the network is for.
+        decoding: for the card.
     """
 
     model: ModelPlan
@@ -44,6 +50,13 @@ class Recipe:
     names: tuple[str, ...] | None = None
     predict: PredictPlan = field(default_factory=PredictPlan)
     notes: tuple[str, ...] = ()
+    task: str = "semantic"
+    decoding: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> tuple[Channels, ...]:
+        """What the network emits."""
+        return object_channels(self.count) if find_model(self.model.name).objects else class_channels(self.count)
 
     def tensors_for(self, segmenter: nn.Module) -> dict[str, Tensor]:
         """Return the tensors in the form that `segmenter` has.

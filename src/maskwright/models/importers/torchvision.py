@@ -1,4 +1,4 @@
-"""torchvision's segmentation networks: `torchvision:fcn_resnet50` and others.
+"""torchvision's networks: `torchvision:fcn_resnet50` and others; `torchvision_detectors` has those that find objects.
 
 Classes, preprocessing and the address of the weights come from torchvision's own table. The weights may also be your
 own file: the `state_dict()` of such a network, with any number of classes.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.errors import unknown_name
 from maskwright.core.plan import ModelPlan, PredictPlan
 from maskwright.models.backbones import hub
+from maskwright.models.importers import torchvision_detectors
 from maskwright.models.importers.naming import renamed
 from maskwright.models.importers.recipe import Recipe, eight_bit, rows_of
 from maskwright.models.weights import read_network
@@ -126,8 +127,10 @@ def recipe(name: str, weights: Path | None) -> Recipe:
     """Read one of `NETWORKS`; see `importers.import_model`."""
     from torchvision.models import segmentation
 
+    if name in torchvision_detectors.NETWORKS:
+        return torchvision_detectors.recipe(name, weights)
     if name not in NETWORKS:
-        raise unknown_name("network of torchvision", name, NETWORKS)
+        raise unknown_name("network of torchvision", name, {**NETWORKS, **torchvision_detectors.NETWORKS})
     network = NETWORKS[name]
     published = getattr(segmentation, network.weights).DEFAULT
     file = hub.torch_archive(published.url) if weights is None else weights

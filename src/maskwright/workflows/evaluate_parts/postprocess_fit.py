@@ -74,7 +74,7 @@ def _sample(predictor: Predictor, dataset: Dataset, record: Record, random: np.r
         window = slice(top, top + WINDOW), slice(left, left + WINDOW)
         image, truth = image[window], truth[window]
         pixels = image if image.ndim == 3 else image[:, :, None]
-        prepared = prepare(pixels, predictor.card.data.model_copy(update={"scale": 1.0}))
+        prepared = prepare(pixels, predictor.card.data.unscaled())
         return Sample(predictor.maps(image).astype(np.float16), prepared, truth)
     except MaskwrightError:
         return None  # scoring and training report it

@@ -51,9 +51,9 @@ def _published_backbone(pinned: Plan, machine: Machine) -> str:
     """Return the backbone whose published weights suit a machine and an architecture that takes any.
 
     On a CPU that is the one that comes as a package and was measured there, with the default architecture; another one
-    gets it where the user asks for published weights.
+    gets it where the user asks for published weights, and those that emit objects always do: they need them most.
     """
-    measured = pinned.model.name == ModelPlan().name or pinned.model.pretrained
+    measured = pinned.model.name == ModelPlan().name or pinned.model.pretrained or find_model(pinned.model.name).objects
     return packages.USUAL if machine.device == "cpu" and measured else PUBLISHED[machine.device]
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from maskwright.models.bundle import Card, CardClasses
-from maskwright.tasks import find_task
+from maskwright.tasks import task_of
 from maskwright.workflows.runs import run_folder
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class TrainingRun:
     @property
     def task(self) -> Task:
         """What the masks mean."""
-        return find_task(self.plan.task)
+        return task_of(self.plan)
 
     @property
     def groups(self) -> tuple[Channels, ...]:

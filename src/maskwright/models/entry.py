@@ -1,0 +1,45 @@
+"""The entry of an architecture in a catalog. Knows no architecture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from maskwright.models.segmenter import Segmenter
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One architecture of the catalog.
+
+    Attributes:
+        builder: `builder(backbone, classes, dropout, **options) -> Segmenter`.
+        paper: authors and short title.
+        year: of publication.
+        url: of the paper.
+        default_backbone: in `BACKBONES`.
+        summary: what it is and when to use it, in a few words.
+        backbone_options: defaults that this architecture sets on any backbone that has these options.
+        own: defaults that it sets on its default backbone only, such as widths and depths.
+        slim: options that make it light enough for short trainings, on its default backbone.
+        tasks: that it serves; None for all, since maps serve every task.
+    """
+
+    builder: Callable[..., Segmenter]
+    paper: str
+    year: int
+    url: str
+    default_backbone: str
+    summary: str
+    backbone_options: Mapping[str, Any] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)
+    slim: Mapping[str, Any] = field(default_factory=dict)
+    tasks: tuple[str, ...] | None = None
+
+    @property
+    def objects(self) -> bool:
+        """Whether it emits objects (`models.objects`) instead of maps."""
+        return self.tasks is not None

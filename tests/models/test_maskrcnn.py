@@ -1,0 +1,183 @@
+"""Mask R-CNN finds what torchvision's own finds with the same weights, and counts, refuses and pads as it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torchvision.models import detection
+
+from maskwright import models
+from maskwright.core.channels import emits_objects
+from maskwright.core.errors import MaskwrightError
+from maskwright.inference.engine import TorchEngine
+from maskwright.inference.predictor import Predictor
+from maskwright.models import cost
+from maskwright.models.importers import import_model
+from maskwright.models.importers.recipe import eight_bit
+from maskwright.ops.images import working_size_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+SMALL: dict[str, Any] = {
+    "widths": (4, 6, 8, 10),
+    "depths": (1, 1, 1, 1),
+    "width": 8,
+}
+
+
+def test_finds_what_torchvision_finds(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+    reference = random_reference("maskrcnn_resnet50_fpn")
+    segmenter, card = imported("maskrcnn_resnet50_fpn", reference.state_dict(), tmp_path)
+    wanted = found_by(reference, photo)
+    agree(TorchEngine(segmenter, card).objects(photo[None])[0], wanted)
+    result = Predictor(TorchEngine(segmenter, card), card).with_decoding({"score": 0.0}).result(photo)
+    masks = wanted["masks"][:, 0].numpy() >= 0.5
+    assert len(result) == masks.any(axis=(1, 2)).sum() > 20
+    for entry, mask in zip(result.objects, masks[masks.any(axis=(1, 2))], strict=True):
+        assert entry.area == mask.sum()
+        assert (mask[entry.rows, entry.columns] == entry.mask).all()
+
+
+def test_the_first_class_is_the_background(tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    safetensors.torch.save_file({"roi_heads.box_predictor.cls_score.weight": torch.zeros(2, 4)}, file)
+    with pytest.raises(MaskwrightError, match="name it background"):
+        import_model("torchvision:maskrcnn_resnet50_fpn", file, ["cat", "dog"])
+
+
+def test_finds_what_the_second_version_finds(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+    reference = random_reference("maskrcnn_resnet50_fpn_v2")
+    segmenter, card = imported("maskrcnn_resnet50_fpn_v2", reference.state_dict(), tmp_path)
+    agree(TorchEngine(segmenter, card).objects(photo[None])[0], found_by(reference, photo))
+
+
+def test_reads_the_names_of_old_files_and_frozen_norms(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+    reference = random_reference("maskrcnn_resnet50_fpn")
+    old = {}
+    for name, tensor in reference.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        renamed = re.sub(r"(fpn\.\w+_blocks\.\d)\.0\.", r"\1.", name).replace("rpn.head.conv.0.0.", "rpn.head.conv.")
+        renamed = re.sub(r"mask_head\.(\d)\.0\.", lambda hit: f"mask_head.mask_fcn{int(hit[1]) + 1}.", renamed)
+        old[renamed] = tensor
+    for layer in reference.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.eps = 0.0  # as torchvision does for the published weights
+    segmenter, card = imported("maskrcnn_resnet50_fpn", old, tmp_path)
+    assert "frozen" in card.summary["imported"]["notes"][-1]
+    agree(TorchEngine(segmenter, card).objects(photo[None])[0], found_by(reference, photo))
+
+
+@pytest.mark.parametrize("size", [(480, 640), (375, 500), (100, 1000), (1201, 800), (333, 777), (800, 800)])
+def test_working_resolution_is_that_of_torchvision(size: tuple[int, int]) -> None:
+    resize = detection.transform.GeneralizedRCNNTransform(800, 1333, [0.0], [1.0]).eval()
+    data = eight_bit((0.5,) * 3, (0.2,) * 3).model_copy(update={"sides": (800, 1333)})
+    assert working_size_of(size, data) == resize([torch.zeros(1, *size)])[0].image_sizes[0]
+
+
+def test_an_image_of_any_size_gives_objects_inside_it() -> None:
+    network = models.create("maskrcnn", 3, **SMALL).eval()
+    for size in [(1, 1), (33, 70), (64, 64)]:
+        found = network(torch.randn(2, 3, *size))
+        assert len(found) == 2
+        for objects in found:
+            assert objects.masks.shape == (len(objects.boxes), 28, 28)
+            assert (objects.boxes >= 0).all()
+            assert (objects.boxes <= torch.tensor([size[1], size[0], size[1], size[0]])).all()
+            assert (objects.classes > 0).all()
+
+
+def test_the_cost_does_not_depend_on_what_the_image_shows() -> None:
+    counted = cost.cost_of("maskrcnn")
+    with torch.device("meta"):
+        network = models.create("maskrcnn", cost.CLASSES)
+    assert counted.parameters == sum(weight.numel() for weight in network.parameters())
+    # The two linear layers of 1000 boxes, 12544 x 1024 and 1024 x 1024, are 13.9 G of it.
+    assert counted.multiply_adds > 13.9e9
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"width": 0}, "width 0"),
+        ({"version": 3}, "version 3"),
+        ({"anchor": 0.0}, "anchor 0"),
+        ({"dropout": 0.1}, "dropout is 0.1"),
+        ({"aux_levels": [0]}, "aux_levels"),
+    ],
+)
+def test_invalid_options_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(MaskwrightError, match=words):
+        models.create("maskrcnn", 3, **{**SMALL, **options})
+    with pytest.raises(MaskwrightError, match="2 or more"):
+        models.create("maskrcnn", 1, **SMALL)
+
+
+def random_reference(name: str) -> torch.nn.Module:
+    """Build torchvision's network with random weights that find many objects with different scores."""
+    torch.manual_seed(0)
+    network = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=4, min_size=96, max_size=400)
+    random = torch.Generator().manual_seed(0)
+    for key, weight in network.named_parameters():
+        if key.endswith("bn3.weight"):
+            weight.data.fill_(0.3)  # otherwise 16 residual blocks amplify every rounding
+        for part, size in (("cls_score.weight", 0.02), ("bbox_pred.weight", 0.002)):
+            if part in key:
+                weight.data = size * torch.randn(weight.shape, generator=random)
+    for key, value in network.named_buffers():
+        if key.endswith("running_mean"):
+            value.copy_(0.1 * torch.randn(value.shape, generator=random))
+        if key.endswith("running_var"):
+            value.copy_(torch.rand(value.shape, generator=random) + 0.5)
+    return quick(network, network.rpn, network.roi_heads).eval()
+
+
+def quick(network: Any, rpn: Any, regions: Any) -> Any:
+    """Look at fewer boxes than usual."""
+    rpn._post_nms_top_n["testing"] = 100
+    regions.detections_per_img = 30
+    return network
+
+
+def imported(name: str, tensors: dict[str, torch.Tensor], folder: Path) -> tuple[Any, Any]:
+    """Import weights, for images that are at the working resolution already."""
+    file = folder / "weights.safetensors"
+    safetensors.torch.save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, file)
+    segmenter, card = import_model(f"torchvision:{name}", file)
+    assert card.task == "instance"
+    assert emits_objects(card.channels)
+    assert card.data.sides == (800, 1333)
+    card.data.sides = (96, 400)
+    return quick(segmenter, segmenter.head.rpn, segmenter.head.regions), card
+
+
+@torch.no_grad()
+def found_by(reference: torch.nn.Module, image: NDArray[np.uint8]) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = reference([torch.from_numpy(image).permute(2, 0, 1).float() / 255])[0]
+    return found
+
+
+def agree(ours: Any, wanted: dict[str, torch.Tensor]) -> None:
+    assert len(ours.boxes) > 20
+    torch.testing.assert_close(ours.boxes, wanted["boxes"], atol=1e-4, rtol=0)
+    torch.testing.assert_close(ours.scores, wanted["scores"], atol=1e-5, rtol=0)
+    assert torch.equal(ours.classes, wanted["labels"])
+
+
+@pytest.fixture
+def photo() -> NDArray[np.uint8]:
+    """A photograph whose shorter side is that at which the reference works, so that neither side resizes it."""
+    if not DATA.is_dir():
+        pytest.skip("the real data beside the checkout is absent")
+    image = cv2.imread(str(min((DATA / "pedestrians/images").iterdir())))
+    assert image is not None
+    return np.ascontiguousarray(cv2.resize(image, (130, 96))[:, :, ::-1])
