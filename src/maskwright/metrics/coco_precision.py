@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from maskwright.metrics.object_counts import SIZES
+from maskwright.metrics.scores import PrecisionCurve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["mask", "box"]
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
+LEVELS = (0, 5)
+"""Places in `THRESHOLDS` of 0.5 and 0.75."""
 RECALLS = np.linspace(0.0, 1.0, 101)
 AREAS = {"": (0.0, 1e10), **SIZES}
 MOST = 100
@@ -82,15 +85,29 @@ def rankings(compared: Comparison, kind: Kind, most: int = MOST) -> dict[str, Ra
 
 def average_precision(ranking: Ranking, classes: int) -> NDArray[np.float64]:
     """Return `levels` of the average precision of each class: (3, K); NaN for a class without an object."""
-    values = np.full((3, classes), np.nan)
+    return levels(precisions(ranking, classes).mean(axis=-1))
+
+
+def precisions(ranking: Ranking, classes: int) -> NDArray[np.float64]:
+    """Return the precision of each class at each threshold and each of `RECALLS`: (T, K, 101).
+
+    It is 0 at a recall that is never reached, and NaN for a class without an object.
+    """
+    values = np.full((len(THRESHOLDS), classes, len(RECALLS)), np.nan)
     for part in _classes(ranking, classes):
-        rows = []
-        for hit, counted in zip(part.hit, part.counted, strict=True):
-            highest = np.append(_curve(hit, counted)[1], 0.0)  # the precision at a recall that is never reached
+        for row, (hit, counted) in enumerate(zip(part.hit, part.counted, strict=True)):
+            highest = np.append(_curve(hit, counted)[1], 0.0)
             recall = np.arange(1, len(highest)) / part.true
-            rows.append(highest[np.searchsorted(recall, RECALLS)].mean())
-        values[:, part.index] = levels(np.array(rows))
+            values[row, part.index] = highest[np.searchsorted(recall, RECALLS)]
     return values
+
+
+def curves(ranking: Ranking) -> tuple[PrecisionCurve, ...]:
+    """Return precision over recall at IoU 0.5 and 0.75, averaged over the classes with an object; none without any."""
+    if not len(ranking.true_index):
+        return ()
+    values = np.nanmean(precisions(ranking, int(ranking.true_index.max()) + 1), axis=1)
+    return tuple(PrecisionCurve(float(THRESHOLDS[row]), tuple(values[row].tolist())) for row in LEVELS)
 
 
 def influence(ranking: Ranking, classes: int, images: int) -> NDArray[np.float64]:
@@ -123,7 +140,7 @@ def to_find(ranking: Ranking, classes: int, images: int) -> NDArray[np.float64]:
 
 def levels(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Reduce values (T, ...) at each threshold to what COCO reports (3, ...): their mean, at 0.5, at 0.75."""
-    return np.stack([values.mean(axis=0), values[0], values[5]])
+    return np.stack([values.mean(axis=0), *(values[row] for row in LEVELS)])
 
 
 @dataclass(frozen=True, eq=False)
