@@ -65,7 +65,7 @@ def line_chart(
     parts += [_x_tick(across(tick), x.write(tick)) for tick in nice_ticks(x.low, x.high) if x.low <= tick <= x.high]
     parts.append(tag("text", x.label, class_="axis-label", x=RIGHT, y=BOTTOM + 30, text_anchor="end"))
     if y.label:
-        parts.append(tag("text", y.label, class_="axis-label", x=LEFT + 4, y=TOP + 14))
+        parts.append(tag("text", y.label, class_="axis-label", x=LEFT + 4, y=BOTTOM - 6))
     for entry in series:
         parts += _line(entry, across, upward)
     if mark is not None:
