@@ -148,7 +148,7 @@ class Task(Protocol):
         annotation: how mask files are read: `labels`, classes by value or colour; `values`, measured numbers.
         headline: the metric by which models are compared.
         writers: kind of file -> how `predict --save` writes it; the first is the default.
-        planes: number of planes of `Target.values`.
+        planes: number of planes of `Target.values` in a lesson.
         planned_loss: the section `loss` of the plan decides what `loss` returns; if not, settings there are refused.
     """
 
@@ -167,6 +167,16 @@ class Task(Protocol):
         Raises:
             MaskwrightError: it cannot be read or does not fit this task; the message says what to do.
         """
+
+    def lesson(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
+        """Read the annotation of a record for training, with all that is measured on the whole image before crops.
+
+        By default, this is `target`.
+
+        Raises:
+            MaskwrightError: as `target`.
+        """
+        return self.target(dataset, record, size)
 
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
         """Turn the target of a crop, after the warp, into what the loss compares: group -> (H, W) or (C, H, W)."""

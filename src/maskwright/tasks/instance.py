@@ -70,19 +70,15 @@ class InstanceSegmentation(Task):
 
     def target(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
         """Read the objects. What no object covers is background, whatever its class; crowds are ignored."""
-        objects = Instances(size, tuple(read_objects(dataset, record, size)))
-        # Where objects overlap, the smaller one is trained on: it may lie within the larger one.
-        learnt = sorted((entry for entry in objects.objects if not entry.crowd), key=lambda entry: entry.area)
-        ids = to_map(Instances(size, tuple(learnt)))
-        index = [background_of(dataset.classes), *(entry.index for entry in learnt)]
-        unknown = read_label(dataset, record, size) == IGNORE
-        for entry in objects.objects:
-            if entry.crowd:
-                unknown[entry.rows, entry.columns] |= entry.mask
-        unknown &= ids == 0
-        labels = np.where(unknown, np.uint8(IGNORE), np.array(index, np.uint8)[ids])
+        objects, labels, _ = _read(dataset, record, size)
+        return Target(labels, instances=objects)
+
+    def lesson(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
+        """Read the objects as maps: classes, depth, borders and ids."""
+        _, labels, ids = _read(dataset, record, size)
+        unknown = labels == IGNORE
         numbers = np.where(unknown, np.float32(np.nan), ids.astype(np.float32))
-        return Target(labels, np.concatenate([object_values(ids, unknown), numbers[None]]), objects)
+        return Target(labels, np.concatenate([object_values(ids, unknown), numbers[None]]))
 
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
         """Return labels, depth, borders, and the ids of the objects for networks that emit objects."""
@@ -151,6 +147,25 @@ class InstanceSegmentation(Task):
         """Return class name -> number of objects, of the classes that occur."""
         counts = Counter(entry.index for entry in result.objects)
         return {classes.names[index]: counts[index] for index in sorted(counts)}
+
+
+def _read(
+    dataset: Dataset, record: Record, size: tuple[int, int]
+) -> tuple[Instances, NDArray[np.uint8], NDArray[np.int32]]:
+    """Return the objects of a record, its labels and its instance map.
+
+    Where objects overlap, the smaller one is in the maps: it may lie within the larger one.
+    """
+    objects = Instances(size, tuple(read_objects(dataset, record, size)))
+    learnt = sorted((entry for entry in objects.objects if not entry.crowd), key=lambda entry: entry.area)
+    ids = to_map(Instances(size, tuple(learnt)))
+    index = [background_of(dataset.classes), *(entry.index for entry in learnt)]
+    unknown = read_label(dataset, record, size) == IGNORE
+    for entry in objects.objects:
+        if entry.crowd:
+            unknown[entry.rows, entry.columns] |= entry.mask
+    unknown &= ids == 0
+    return objects, np.where(unknown, np.uint8(IGNORE), np.array(index, np.uint8)[ids]), ids
 
 
 def background_of(classes: Classes) -> int:

@@ -53,7 +53,7 @@ def crops_seconds(plan: Plan, dataset: Dataset, seen: Survey) -> float:
     records = dataset.part("train")
     chosen = [records[place] for place in np.unique(np.linspace(0, len(records) - 1, _IMAGES).astype(int))]
     task = find_task(plan.task)
-    cache = DecodedCache(dataset, chosen, plan.data, int(free_memory() * CACHE_SHARE), task.target)
+    cache = DecodedCache(dataset, chosen, plan.data, int(free_memory() * CACHE_SHARE), task.lesson)
     presence = [seen.present(record.id) for record in chosen]
     crops = TrainingCrops(cache, presence, plan, lambda target: task.encode(target, dataset.classes))
     times = []
