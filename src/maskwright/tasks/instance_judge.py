@@ -25,16 +25,10 @@ class InstanceJudge:
     Args:
         decode: (blocks, (height, width)) -> the objects that they show.
         classes: of the data set.
-        task: name of the task, for its scores.
     """
 
-    def __init__(
-        self,
-        decode: Callable[[Iterable[Block], tuple[int, int]], Instances],
-        classes: Classes,
-        task: str = "instance",
-    ) -> None:
-        self._decode, self._classes, self._task = decode, classes, task
+    def __init__(self, decode: Callable[[Iterable[Block], tuple[int, int]], Instances], classes: Classes) -> None:
+        self._decode, self._classes = decode, classes
         self._images: list[ComparedImage] = []
 
     def update(self, id: str, blocks: Iterable[Block], target: Target, group: str | None = None) -> None:  # noqa: A002
@@ -55,4 +49,4 @@ class InstanceJudge:
         """
         if not self._images:
             raise MaskwrightError("there is nothing to score: no image with a truth was judged")
-        return object_scores(self._task, self._classes, self._images)
+        return object_scores("instance", self._classes, self._images)

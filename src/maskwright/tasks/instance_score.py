@@ -30,7 +30,7 @@ def fit_score(results: Iterable[tuple[Instances, Target]], deadline: float | Non
         results: all objects of each image, whatever their score, with its truth.
         deadline: in seconds of `time.monotonic()`.
     """
-    counts, objects, images = np.zeros((len(SCORES), len(THRESHOLDS), 3)), 0, 0
+    counts, objects, images, end = np.zeros((len(SCORES), len(THRESHOLDS), 3)), 0, 0, ""
     for result, target in results:
         assert target.instances is not None
         objects, images = objects + len(target.instances), images + 1
@@ -39,6 +39,7 @@ def fit_score(results: Iterable[tuple[Instances, Target]], deadline: float | Non
             found = Instances(result.size, kept)
             counts[place] += match_counts(target.instances, found, ignored=target.labels == IGNORE)
         if deadline is not None and time.monotonic() > deadline:
+            end = "; the time ended then, so another run may use more or fewer"
             break
     scores = _mean_f1(counts)
     if not objects or not scores.max():
@@ -48,7 +49,7 @@ def fit_score(results: Iterable[tuple[Instances, Target]], deadline: float | Non
     least = SCORES[int(best[len(best) // 2])]
     note = (
         f"least score of an object fitted on {plural(images, 'validation image')}: {least:g} "
-        f"(F1 over IoU 0.5 to 0.9: {scores.max():.3f})"
+        f"(F1 over IoU 0.5 to 0.9: {scores.max():.3f}){end}"
     )
     return Adjustments({"score": least}, (note,))
 
