@@ -181,6 +181,14 @@ class Task(Protocol):
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
         """Turn the target of a crop, after the warp, into what the loss compares: group -> (H, W) or (C, H, W)."""
 
+    def pasted(self, target: Target, donor: Target, index: int) -> tuple[Target, NDArray[np.bool_]] | None:
+        """Lay the objects of a class in one crop's target over another of the same size.
+
+        Returns:
+            The new target, and the pixels (H, W) that come from the donor; None for a task that learns no objects.
+        """
+        return None
+
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
         """Return a module: (group -> raw maps (N, C, h, w), group -> encoded target (N, [C,] h, w)) to a scalar."""
 

@@ -30,6 +30,7 @@ from maskwright.tasks.base import Adjustments, Task
 from maskwright.tasks.instance_fit import fit_separation
 from maskwright.tasks.instance_judge import InstanceJudge
 from maskwright.tasks.instance_loss import BORDER_GROUP, DEPTH_GROUP, InstanceLoss
+from maskwright.tasks.instance_paste import pasted
 from maskwright.tasks.instance_regions import ID_GROUP, RegionLoss
 from maskwright.tasks.instance_score import fit_score
 from maskwright.tasks.instance_target import object_values
@@ -85,6 +86,10 @@ class InstanceSegmentation(Task):
         assert target.values is not None
         depth, border, ids = target.values[:, None]
         return {CLASS_GROUP: target.labels, DEPTH_GROUP: depth, BORDER_GROUP: border, ID_GROUP: ids}
+
+    def pasted(self, target: Target, donor: Target, index: int) -> tuple[Target, NDArray[np.bool_]]:
+        """Lay the objects of a class over others; see `tasks.base.Task.pasted`."""
+        return pasted(target, donor, index)
 
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
         """Return the planned loss of the classes with those of depth and borders, or the loss of objects."""

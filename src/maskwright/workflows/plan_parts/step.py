@@ -55,7 +55,7 @@ def crops_seconds(plan: Plan, dataset: Dataset, seen: Survey) -> float:
     task = find_task(plan.task)
     cache = DecodedCache(dataset, chosen, plan.data, int(free_memory() * CACHE_SHARE), task.lesson)
     presence = [seen.present(record.id) for record in chosen]
-    crops = TrainingCrops(cache, presence, plan, lambda target: task.encode(target, dataset.classes))
+    crops = TrainingCrops(cache, presence, plan, lambda target: task.encode(target, dataset.classes), task.pasted)
     times = []
     for step in range(1 + _TIMED):  # the first pass decodes
         begun = time.perf_counter()
