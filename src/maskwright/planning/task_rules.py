@@ -25,16 +25,18 @@ class TaskRules:
         first: rules that need only the facts and the user's values.
         sized: rules about crop and batch, after those of all tasks.
         cropped: rules that apply after the crop is decided.
+        needs: what becomes `Facts.needs`.
     """
 
     first: Rules = ()
     sized: Rules = ()
     cropped: Rules = ()
+    needs: Callable[[Facts], tuple[tuple[float, str], ...]] = lambda _facts: ()
 
 
 RULES: dict[str, TaskRules] = {
     "semantic": TaskRules(rules_semantic.FIRST, cropped=rules_semantic.CROPPED),
-    "instance": TaskRules(rules_instance.FIRST, rules_instance.SIZED, rules_instance.CROPPED),
+    "instance": TaskRules(rules_instance.FIRST, rules_instance.SIZED, rules_instance.CROPPED, rules_instance.needs),
 }
 
 
