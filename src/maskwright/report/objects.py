@@ -47,7 +47,8 @@ def _precision(curves: tuple[PrecisionCurve, ...]) -> tuple[Svg, list[tuple[str,
     if not curves:
         return None
     styles: tuple[Literal["strong", "other"], ...] = ("strong", "other")
-    drawn, legend = [], []
+    drawn: list[Series] = []
+    legend: list[tuple[str, str]] = []
     for curve, style in zip(curves, styles, strict=True):
         points = [(place / (len(curve.precision) - 1), value or None) for place, value in enumerate(curve.precision)]
         drawn.append(Series(tuple(points), style))
