@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.metrics.object_references import iou_matrix
-from tests.metrics.objects import box, full, image, scene
+from tests.metrics.objects import SIDE, box, full, image, scene
 
 from maskwright.core.instances import Instance
 from maskwright.metrics.object_overlap import compare, joined
@@ -105,3 +105,24 @@ def test_leaving_out_low_scores_later_is_leaving_them_out_before(seed: int, leas
         for name, expected in vars(theirs).items():
             if isinstance(expected, np.ndarray):
                 np.testing.assert_array_equal(getattr(ours, name), expected)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 256])
+def test_pairs_are_those_of_a_double_loop(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr("maskwright.metrics.object_overlap.AT_ONCE", at_once)
+    rng = np.random.default_rng(0)
+
+    def some(count: int) -> list[Instance]:
+        corners = rng.integers(0, SIDE - 8, (count, 2)).tolist()
+        small = [box(top, left, *rng.integers(1, 8, 2).tolist()) for top, left in corners]
+        return [box(0, 0, SIDE, 1), *small, box(0, 0, SIDE, SIDE)]
+
+    truth, found = image(*some(60)), image(*some(50))
+    expected = [
+        [i, j]
+        for i, one in enumerate(truth.objects)
+        for j, other in enumerate(found.objects)
+        if max(one.top, other.top) < min(one.rows.stop, other.rows.stop)
+        and max(one.left, other.left) < min(one.columns.stop, other.columns.stop)
+    ]
+    assert compare(truth, found).pairs.tolist() == expected

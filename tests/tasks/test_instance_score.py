@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -37,6 +39,13 @@ def test_the_threshold_lies_between_true_and_false_objects() -> None:
     assert fitted.notes == (
         "least score of an object fitted on 2 validation images: 0.65 (F1 over IoU 0.5 to 0.9: 1.000)",
     )
+
+
+def test_a_fit_that_time_cuts_short_says_so() -> None:
+    images = [seen("a", {0: 0.82, 1: 0.42}, (0,)), seen("b", {0: 0.9, 3: 0.1}, (0,))]
+    (note,) = InstanceObjects().fit(iter(images), 2, CLASSES, time.monotonic() - 1).notes
+    assert "on 1 validation image:" in note
+    assert note.endswith("the time ended then, so another run may use more or fewer")
 
 
 def test_without_an_object_there_is_nothing_to_fit() -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from maskwright.metrics.object_overlap import compare
 
@@ -32,21 +31,19 @@ def match_counts(
     thresholds: Sequence[float] = THRESHOLDS,
     *,
     ignored: NDArray[np.bool_] | None = None,
-    by_class: bool = False,
 ) -> NDArray[np.int64]:
-    """Count the objects of one image that are found, that are extra and that are missed.
+    """Count the objects of one image that are found, that are extra and that are missed, whatever their class.
 
     Args:
         truth: annotated objects.
         found: predicted objects.
         thresholds: T values of IoU.
         ignored: bool (H, W), pixels of which nothing is known; None for none.
-        by_class: match only objects of one class.
 
     Returns:
         (T, 3): true positives, false positives, false negatives.
     """
-    return counts_of(compare(truth, found, ignored, by_class=by_class), thresholds)
+    return counts_of(compare(truth, found, ignored, by_class=False), thresholds)
 
 
 def counts_of(compared: Comparison, thresholds: Sequence[float] = THRESHOLDS) -> NDArray[np.int64]:
@@ -86,6 +83,8 @@ def best_matches(compared: Comparison, iou: NDArray[np.float64], allowed: NDArra
 
 def _assigned(pairs: NDArray[np.int32], iou: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Tell which pairs (p, 2) of one image the best assignment takes."""
+    from scipy.optimize import linear_sum_assignment  # imported late, as it takes longer than many a command
+
     rows, row = np.unique(pairs[:, 0], return_inverse=True)
     columns, column = np.unique(pairs[:, 1], return_inverse=True)
     gains = np.zeros((len(rows), len(columns)))

@@ -15,6 +15,31 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
     from maskwright.planning.facts import Facts
 
+DIAMETER = 20.0
+"""Smallest median diameter of objects at the working resolution, in pixels. Nuclei of 20 px, 160 steps, F1: 0.854 at
+their own size, 0.775 at half of it."""
+SMALL_DIAMETER = 8.0
+"""Smallest 10th percentile of the diameters."""
+
+
+def needs(facts: Facts) -> tuple[tuple[float, str], ...]:
+    """Keep the resolution that the objects need, by their median diameter and by that of the small ones."""
+    objects = facts.fingerprint.objects
+    if objects is None or objects.diameter is None:
+        return ()
+    median, small = objects.diameter.median, objects.diameter.p10
+    return (
+        (
+            min(1.0, DIAMETER / median),
+            f"the objects are {median:.0f} px across (median) and need {DIAMETER:.0f} px: F1 of nuclei fell by 8 "
+            "points at half of it",
+        ),
+        (
+            min(1.0, SMALL_DIAMETER / small),
+            f"10% of the objects are at most {small:.0f} px across, and need {SMALL_DIAMETER:.0f} px",
+        ),
+    )
+
 
 def label_stride(_facts: Facts, _plan: Plan) -> list[Decision]:
     """Compare every pixel: what separates two objects is often one or two pixels wide."""

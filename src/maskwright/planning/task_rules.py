@@ -26,16 +26,18 @@ class TaskRules:
         first: rules that need only the facts and the user's values.
         cropped: rules that apply after the crop is decided.
         sized: rules about crop and batch, after those of all tasks.
+        needs: what becomes `Facts.needs`.
     """
 
     first: Rules = ()
     cropped: Rules = ()
     sized: Rules = ()
+    needs: Callable[[Facts], tuple[tuple[float, str], ...]] = lambda _facts: ()
 
 
 RULES: dict[str, TaskRules] = {
     "semantic": TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED),
-    "instance": TaskRules(rules_instance.FIRST, rules_instance.CROPPED),
+    "instance": TaskRules(rules_instance.FIRST, rules_instance.CROPPED, needs=rules_instance.needs),
 }
 OBJECT_RULES = TaskRules(rules_objects.FIRST, sized=rules_objects.SIZED)
 """Instead of those of the task, for a network that emits objects."""

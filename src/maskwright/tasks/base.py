@@ -150,7 +150,7 @@ class Task(Protocol):
         annotation: how mask files are read: `labels`, classes by value or colour; `values`, measured numbers.
         headline: the metric by which models are compared.
         writers: kind of file -> how `predict --save` writes it; the first is the default.
-        planes: number of planes of `Target.values`.
+        planes: number of planes of `Target.values` in a lesson.
         planned_loss: the section `loss` of the plan decides what `loss` returns; if not, settings there are refused.
     """
 
@@ -170,6 +170,16 @@ class Task(Protocol):
             MaskwrightError: it cannot be read or does not fit this task; the message says what to do.
         """
 
+    def lesson(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
+        """Read the annotation of a record for training, with all that is measured on the whole image before crops.
+
+        By default, this is `target`.
+
+        Raises:
+            MaskwrightError: as `target`.
+        """
+        return self.target(dataset, record, size)
+
     def random_target(self, rng: np.random.Generator, size: tuple[int, int], classes: Classes) -> Target:
         """Return a random target of a crop of `size`, on which a step takes as long as on a real one."""
         labels = rng.integers(0, len(classes), size).astype(np.uint8)
@@ -177,6 +187,14 @@ class Task(Protocol):
 
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
         """Turn the target of a crop, after the warp, into what the loss compares: group -> (H, W) or (C, H, W)."""
+
+    def pasted(self, target: Target, donor: Target, index: int) -> tuple[Target, NDArray[np.bool_]] | None:
+        """Lay the objects of a class in one crop's target over another of the same size.
+
+        Returns:
+            The new target, and the pixels (H, W) that come from the donor; None for a task that learns no objects.
+        """
+        return None
 
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
         """Return a module: (group -> raw maps (N, C, h, w), group -> encoded target (N, [C,] h, w)) to a scalar."""

@@ -28,6 +28,7 @@ from maskwright.tasks.base import Task
 from maskwright.tasks.instance_fit import fit_separation
 from maskwright.tasks.instance_judge import InstanceJudge
 from maskwright.tasks.instance_loss import BORDER_GROUP, DEPTH_GROUP, InstanceLoss
+from maskwright.tasks.instance_paste import pasted
 from maskwright.tasks.instance_target import object_values
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class InstanceSegmentation(Task):
     """The task `instance`; see `tasks.base.Task` for what each method does."""
 
     planned_loss = True
-    planes = 2
+    planes = 3
     annotation: Literal["labels", "values"] = "labels"
     headline = OBJECT_METRICS[0]
     writers: Mapping[str, Writer] = instance_files.WRITERS
@@ -66,27 +67,31 @@ class InstanceSegmentation(Task):
 
     def target(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
         """Read the objects. What no object covers is background, whatever its class; crowds are ignored."""
-        objects = Instances(size, tuple(read_objects(dataset, record, size)))
-        # Where objects overlap, the smaller one is trained on: it may lie within the larger one.
-        learnt = sorted((entry for entry in objects.objects if not entry.crowd), key=lambda entry: entry.area)
-        ids = to_map(Instances(size, tuple(learnt)))
-        index = [background_of(dataset.classes), *(entry.index for entry in learnt)]
-        unknown = read_label(dataset, record, size) == IGNORE
-        for entry in objects.objects:
-            if entry.crowd:
-                unknown[entry.rows, entry.columns] |= entry.mask
-        unknown &= ids == 0
-        labels = np.where(unknown, np.uint8(IGNORE), np.array(index, np.uint8)[ids])
-        return Target(labels, self.values(ids, labels), objects)
+        objects, labels, _ = _read(dataset, record, size)
+        return Target(labels, instances=objects)
+
+    def lesson(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
+        """Read the objects as maps."""
+        _, labels, ids = _read(dataset, record, size)
+        return Target(labels, self.values(ids, labels))
 
     def values(self, ids: NDArray[np.int32], labels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return what the network learns of an instance map (H, W), beside the class of each pixel: depth, borders."""
-        return object_values(ids, labels == IGNORE)
+        """Return what the network learns of an instance map (H, W), beside the class of each pixel: depth, borders.
+
+        The last plane holds the ids, since pasted objects change depth and borders.
+        """
+        unknown = labels == IGNORE
+        numbers = np.where(unknown, np.float32(np.nan), ids.astype(np.float32))
+        return np.concatenate([object_values(ids, unknown), numbers[None]])
 
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
         """Return labels, depth and borders."""
         assert target.values is not None
-        return {CLASS_GROUP: target.labels, DEPTH_GROUP: target.values[:1], BORDER_GROUP: target.values[1:]}
+        return {CLASS_GROUP: target.labels, DEPTH_GROUP: target.values[:1], BORDER_GROUP: target.values[1:2]}
+
+    def pasted(self, target: Target, donor: Target, index: int) -> tuple[Target, NDArray[np.bool_]]:
+        """Lay the objects of a class over others; see `tasks.base.Task.pasted`."""
+        return pasted(target, donor, index)
 
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
         """Return the planned loss of the classes with those of depth and borders."""
@@ -133,6 +138,25 @@ class InstanceSegmentation(Task):
         """Return class name -> number of objects, of the classes that occur."""
         counts = Counter(entry.index for entry in result.objects)
         return {classes.names[index]: counts[index] for index in sorted(counts)}
+
+
+def _read(
+    dataset: Dataset, record: Record, size: tuple[int, int]
+) -> tuple[Instances, NDArray[np.uint8], NDArray[np.int32]]:
+    """Return the objects of a record, its labels and its instance map.
+
+    Where objects overlap, the smaller one is in the maps: it may lie within the larger one.
+    """
+    objects = Instances(size, tuple(read_objects(dataset, record, size)))
+    learnt = sorted((entry for entry in objects.objects if not entry.crowd), key=lambda entry: entry.area)
+    ids = to_map(Instances(size, tuple(learnt)))
+    index = [background_of(dataset.classes), *(entry.index for entry in learnt)]
+    unknown = read_label(dataset, record, size) == IGNORE
+    for entry in objects.objects:
+        if entry.crowd:
+            unknown[entry.rows, entry.columns] |= entry.mask
+    unknown &= ids == 0
+    return objects, np.where(unknown, np.uint8(IGNORE), np.array(index, np.uint8)[ids]), ids
 
 
 def background_of(classes: Classes) -> int:

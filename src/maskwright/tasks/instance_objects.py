@@ -72,6 +72,16 @@ class InstanceObjects(InstanceSegmentation):
         assert target.values is not None
         return {OBJECT_GROUP: target.values}
 
+    def pasted(self, target: Target, donor: Target, index: int) -> tuple[Target, NDArray[np.bool_]]:
+        """Lay the objects of a class over others, ids and classes; see `tasks.base.Task.pasted`."""
+        assert target.values is not None
+        assert donor.values is not None
+        theirs = (donor.values[0] > 0) & (donor.values[1] == index)
+        values = target.values.copy()
+        values[0, theirs] = donor.values[0, theirs] + np.nanmax(values[0], initial=0)
+        values[1, theirs] = index
+        return Target(np.where(theirs, np.uint8(index), target.labels), values), theirs
+
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
         """Return the loss of boxes and their masks."""
         return RegionLoss(rows_of(classes))

@@ -31,13 +31,14 @@ def fit_score(results: Iterable[tuple[Instances, Target]], deadline: float | Non
         results: all objects of each image, whatever their score, with its truth.
         deadline: in seconds of `time.monotonic()`.
     """
-    counts, objects, images = np.zeros((len(SCORES), len(THRESHOLDS), 3)), 0, 0
+    counts, objects, images, end = np.zeros((len(SCORES), len(THRESHOLDS), 3)), 0, 0, ""
     for result, target in results:
         assert target.instances is not None
         objects, images = objects + len(target.instances), images + 1
         compared = compare(target.instances, result, target.labels == IGNORE, by_class=False)
         counts += [counts_of(compared.above(least)) for least in SCORES]
         if deadline is not None and time.monotonic() > deadline:
+            end = "; the time ended then, so another run may use more or fewer"
             break
     scores = _mean_f1(counts)
     if not objects or not scores.max():
@@ -47,7 +48,7 @@ def fit_score(results: Iterable[tuple[Instances, Target]], deadline: float | Non
     least = SCORES[int(best[len(best) // 2])]
     note = (
         f"least score of an object fitted on {plural(images, 'validation image')}: {least:g} "
-        f"(F1 over IoU 0.5 to 0.9: {scores.max():.3f})"
+        f"(F1 over IoU 0.5 to 0.9: {scores.max():.3f}){end}"
     )
     return Adjustments({"score": least}, (note,))
 

@@ -53,9 +53,9 @@ def crops_seconds(plan: Plan, dataset: Dataset, seen: Survey) -> float:
     records = dataset.part("train")
     chosen = [records[place] for place in np.unique(np.linspace(0, len(records) - 1, _IMAGES).astype(int))]
     task = task_of(plan)
-    cache = DecodedCache(dataset, chosen, plan.data, int(free_memory() * CACHE_SHARE), task.target)
+    cache = DecodedCache(dataset, chosen, plan.data, int(free_memory() * CACHE_SHARE), task.lesson)
     presence = [seen.present(record.id) for record in chosen]
-    crops = TrainingCrops(cache, presence, plan, lambda target: task.encode(target, dataset.classes))
+    crops = TrainingCrops(cache, presence, plan, lambda target: task.encode(target, dataset.classes), task.pasted)
     times = []
     for step in range(1 + _TIMED):  # the first pass decodes
         begun = time.perf_counter()
