@@ -66,7 +66,8 @@ def test_where_objects_overlap_the_smaller_is_learnt_and_all_are_judged():
     np.testing.assert_array_equal(judged.labels, found.labels)
     assert (judged.values, found.instances) == (None, None)
     assert found.labels[3].tolist() == [0, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 0]
-    depth, border = found.values
+    depth, border, ids = found.values
+    assert ids[3].tolist() == [0, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 0]
     np.testing.assert_allclose(depth[3, 5:8], [0.5, 1, 0.5])
     assert depth[3, 4] <= 0.5  # the larger ends where the smaller begins
     assert np.flatnonzero(border[3]).tolist() == [3, 4, 5, 6, 7, 8, 9]
