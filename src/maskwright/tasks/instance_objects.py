@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskwright.core.channels import OBJECT_GROUP, Channels, object_channels
+from maskwright.core.channels import OBJECT_GROUP, Channels, object_channels, object_rows
 from maskwright.core.classes import IGNORE
 from maskwright.core.targets import Target
 from maskwright.losses.region_sampling import BOXES, BOXES_MATCHED
@@ -106,6 +106,5 @@ def _least(decoding: Decoding) -> float:
 
 
 def rows_of(classes: Classes) -> tuple[int, ...]:
-    """Return the class index of each row of a network that emits objects: the background, then the others in order."""
-    background = background_of(classes)
-    return (background, *(index for index in range(len(classes)) if index != background))
+    """Return the class index of each row of the network's classes; see `background_of` for errors."""
+    return object_rows(len(classes), background_of(classes))
