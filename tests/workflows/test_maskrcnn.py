@@ -179,3 +179,4 @@ def test_the_plan_gives_its_reasons(squares: Path) -> None:
     assert 4.0 <= plan.model.options["anchor"] <= 6.0
     assert "the smallest anchors" in plan.reasons["model.options.anchor"]
     assert not [key for key in plan.reasons if key.startswith("loss.")]
+    assert (plan.predict.flip, plan.reasons["predict.flip"][:7]) == (False, "objects")
