@@ -32,8 +32,6 @@ SETTINGS = (
     "sampling.batch=4",
     "train.precision=32-true",
     "train.validations=2",
-    # torch 2.15 writes beyond its memory in a backward pass of the compact backbone at this size, channels last.
-    "train.channels_last=false",
 )
 
 
@@ -90,7 +88,7 @@ def test_it_finds_squares_after_a_few_steps(run: Path, squares: Path, tmp_path: 
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["scores"]["mean"]["f1"]["value"] > 0.5
     losses = [float(line.split(",")[2]) for line in (run / "history.csv").read_text().splitlines()[1:]]
-    assert losses[-1] < 0.6 * losses[0]
+    assert losses[-1] < 0.75 * losses[0]
     model = maskwright.load(run)
     image, ids = picture(100)
     result = model.predict(image).result
@@ -108,9 +106,12 @@ def test_it_finds_squares_after_a_few_steps(run: Path, squares: Path, tmp_path: 
     assert len(list((tmp_path / "out").rglob("00*"))) == 2
 
 
-def test_a_training_from_a_run_goes_on_with_what_it_has_learnt(run: Path, squares: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("wishes", [{}, {"lora": 2}], ids=["in full", "LoRA"])
+def test_a_training_from_a_run_goes_on_with_what_it_has_learnt(
+    wishes: dict[str, Any], run: Path, squares: Path, tmp_path: Path
+) -> None:
     settings = (*(one for one in SETTINGS if not one.startswith("model.")), "optim.lr=1e-4", *STILL)
-    train(squares, PlanRequest(steps=1, settings=settings, device="cpu", from_run=run), tmp_path / "next")
+    train(squares, PlanRequest(steps=1, settings=settings, device="cpu", from_run=run, **wishes), tmp_path / "next")
     card = maskwright.load(tmp_path / "next").card
     assert (card.task, card.model.name, card.model.options["anchor"]) == ("instance", "maskrcnn", 4.0)
     scores = [
@@ -153,7 +154,6 @@ def test_two_processes_do_what_one_does_with_the_whole_batch(squares: Path, tmp_
     ("wishes", "settings", "words"),
     [
         ({"task": "semantic"}, (), "choose task=instance"),
-        ({"lora": 4}, (), "lora.rank needs maps"),
         ({}, ("adversarial.weight=0.1",), "adversarial.weight needs maps"),
         ({}, ("predict.flip=true",), "predict.flip needs maps"),
         ({}, ("loss.terms={dice: 1.0}",), "maskrcnn has its own loss"),
