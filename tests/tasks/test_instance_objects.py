@@ -8,7 +8,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.metrics.object_references import coco, coco_levels
-from tests.metrics.objects import scene
+from tests.metrics.objects import box, image, scene
 
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.plan import Plan
@@ -84,3 +84,16 @@ def test_the_average_precision_counts_all_objects_and_other_scores_those_that_us
     assert scores["mask_ap50"].value == pytest.approx(levels[1].mean(), abs=1e-12)
     assert all(scores[key] == expected[key] for key in FROM_SUMS)
     assert judge.score() == usual.score()
+
+
+def test_validation_takes_the_best_least_score_until_one_is_fitted() -> None:
+    truth = image(box(0, 0, 10, 10))
+    found = image(box(0, 0, 10, 10, score=0.96), *(box(20, 12 * place, 9, 9, score=0.93) for place in range(4)))
+    whole = Block(slice(0, 130), slice(0, 130), torch.empty(0, 130, 130), found)
+    values = []
+    for decoding in ({}, {"score": 0.5}, {"score": 0.94}):
+        judge = TASK.judge(SCENES, decoding, quick=True)
+        assert judge.score() is None
+        judge.update("", [whole], Target(np.zeros((130, 130), np.uint8), None, truth))
+        values.append(judge.score())
+    assert values == [1.0, pytest.approx(1 / 3), 1.0]

@@ -63,7 +63,7 @@ def make(facts: Facts, pinned: Plan, pins: frozenset[str], measure: Measure) -> 
     plan = _decided(plan, own.cropped, facts, pins)
     for rule in LENGTH_RULES:
         plan = applied(plan, rule(facts, plan, cost), pins)
-    return _decided(plan, LAST_RULES, facts, pins)
+    return _decided(plan, (*LAST_RULES, *own.last), facts, pins)
 
 
 def _affordable(plan: Plan, facts: Facts, pins: frozenset[str], measure: Measure) -> tuple[Plan, Facts, StepCost]:

@@ -55,5 +55,11 @@ def crop(facts: Facts, plan: Plan) -> list[Decision]:
     return decisions
 
 
+def one_view(_facts: Facts, _plan: Plan) -> list[Decision]:
+    """Look at each image once."""
+    return [Decision("predict.flip", value=False, reason="objects of the flipped image cannot be averaged with others")]
+
+
 FIRST = (rules_semantic.rare_classes,)
 SIZED = (network, crop)
+LAST = (one_view,)

@@ -27,19 +27,21 @@ class TaskRules:
         cropped: rules that apply after the crop is decided.
         sized: rules about crop and batch, after those of all tasks.
         needs: what becomes `Facts.needs`.
+        last: rules that apply after all others.
     """
 
     first: Rules = ()
     cropped: Rules = ()
     sized: Rules = ()
     needs: Callable[[Facts], tuple[tuple[float, str], ...]] = lambda _facts: ()
+    last: Rules = ()
 
 
 RULES: dict[str, TaskRules] = {
     "semantic": TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED),
     "instance": TaskRules(rules_instance.FIRST, rules_instance.CROPPED, needs=rules_instance.needs),
 }
-OBJECT_RULES = TaskRules(rules_objects.FIRST, sized=rules_objects.SIZED)
+OBJECT_RULES = TaskRules(rules_objects.FIRST, sized=rules_objects.SIZED, last=rules_objects.LAST)
 """Instead of those of the task, for a network that emits objects."""
 
 

@@ -10,7 +10,7 @@ from maskwright.metrics.object_overlap import compare
 from maskwright.metrics.object_summary import ComparedImage, mean_f1, object_scores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from maskwright.core.classes import Classes
     from maskwright.core.instances import Instances
@@ -27,6 +27,7 @@ class InstanceJudge:
         classes: of the data set.
         task: name of the task, for its scores.
         least: least score of an object that users see; COCO's average precision counts all.
+        tried: least scores of which `score` takes the best, where none is fitted yet.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class InstanceJudge:
         classes: Classes,
         task: str = "instance",
         least: float = 0.0,
+        tried: Sequence[float] = (),
     ) -> None:
         self._decode, self._classes, self._task, self._least = decode, classes, task, least
+        self._tried = tried or (least,)
         self._images: list[ComparedImage] = []
 
     def update(self, id: str, blocks: Iterable[Block], target: Target, group: str | None = None) -> None:  # noqa: A002
@@ -47,7 +50,8 @@ class InstanceJudge:
 
     def score(self) -> float | None:
         """Return the F1 at IoU 0.5; None where nothing was annotated and nothing predicted."""
-        return mean_f1(self._classes, self._images, self._least)
+        values = [mean_f1(self._classes, self._images, least) for least in self._tried]
+        return max((value for value in values if value is not None), default=None)
 
     def compute(self) -> Scores:
         """Return all scores.

@@ -38,7 +38,6 @@ def check_task(plan: Plan) -> None:
         )
     for key, used in (
         ("adversarial.weight", bool(plan.adversarial.weight)),
-        ("lora.rank", bool(plan.lora.rank)),
         ("predict.flip", plan.predict.flip),
         ("predict.output_stride", plan.predict.output_stride is not None),
         ("postprocess.crf", plan.postprocess.crf is not None),
