@@ -12,9 +12,16 @@ from maskwright.planning.facts import Decision
 from maskwright.planning.rules_data import CROP_PIXELS, crop_size
 
 if TYPE_CHECKING:
+    from maskwright.core.fingerprint import ObjectStats
     from maskwright.core.plan import Plan
     from maskwright.planning.facts import Facts
 
+LARGE = 50.0
+"""Median diameter in pixels from which objects are found as boxes. F1 of six minutes on one core, by Mask R-CNN and by
+dense maps: 0.854 and 0.518 for 139 px (pedestrians), 0.712 and 0.848 for 20 px (nuclei). Nothing between was measured:
+this is their geometric mean."""
+FEW = 20
+"""Most objects of a usual image that are found as boxes; nuclei have more, pedestrians 2."""
 USUAL_ANCHOR = 8.0
 LEAST_ANCHOR = 2.0
 FINEST = 4
@@ -26,6 +33,18 @@ AREA = 3
 USUAL_OBJECTS, MOST_OBJECTS = 100, 1000
 SPARE = 3
 """Objects that are kept, as a multiple of the mean number in an image."""
+
+
+def family(objects: ObjectStats | None) -> list[Decision]:
+    """Choose between dense maps, which is the default, and a network that emits objects."""
+    if objects is None or objects.diameter is None:
+        return []
+    across, count = objects.diameter.median, objects.per_image.median
+    if across < LARGE or count > FEW:
+        return []
+    said = f"the objects are {across:.0f} px across and {count:.0f} an image (medians)"
+    figures = "F1 of people of 139 px rose from 0.52 by dense maps to 0.85, and that of nuclei of 20 px fell by 0.14"
+    return [Decision("model.name", "maskrcnn", f"{said}: large and few suit boxes; {figures}")]
 
 
 def network(facts: Facts, _plan: Plan) -> list[Decision]:

@@ -19,7 +19,7 @@ from maskwright.planning.machine import Machine, probe
 from maskwright.postprocess import POSTPROCESSORS, check_channels
 from maskwright.tasks import find_task, task_of
 from maskwright.workflows.plan_parts import warm_start
-from maskwright.workflows.plan_parts.object_models import check_task, suited_task
+from maskwright.workflows.plan_parts.object_models import check_task, suited_task, with_family
 from maskwright.workflows.plan_parts.pretrained import find_pretrained
 from maskwright.workflows.plan_parts.requested import requested_plan
 from maskwright.workflows.plan_parts.step import measured
@@ -80,6 +80,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     divided = _divided(dataset, seen, pinned)
     found = fingerprint(seen, divided)
     check_trainable(found)
+    pinned, pins = with_family(pinned, pins, found)
     left = budget.training_seconds()
     known = find_pretrained(pinned, machine, pins)
     facts = Facts(for_training(found, seen, divided), machine, len(divided.part("train")), left, known, request.epochs)

@@ -6,9 +6,25 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.catalog import OBJECT_MODELS
+from maskwright.planning.planner import applied
+from maskwright.planning.rules_objects import family
+from maskwright.workflows.plan_parts.suggested_task import INSTANCE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan
+
+NEEDS_MAPS: dict[str, Callable[[Plan], bool]] = {
+    "adversarial.weight": lambda plan: bool(plan.adversarial.weight),
+    "predict.flip": lambda plan: plan.predict.flip,
+    "predict.output_stride": lambda plan: plan.predict.output_stride is not None,
+    "postprocess.crf": lambda plan: plan.postprocess.crf is not None,
+}
+"""Settings that only networks that emit maps have, and whether a plan uses them."""
+SECTIONS = ("model", "loss", "adversarial", "postprocess")
+"""Sections of the plan that are about one kind of network."""
 
 
 def suited_task(model: str) -> tuple[str, str] | None:
@@ -17,6 +33,16 @@ def suited_task(model: str) -> tuple[str, str] | None:
     if entry is None or entry.tasks is None:
         return None
     return entry.tasks[0], f"{model} emits objects"
+
+
+def with_family(plan: Plan, pins: frozenset[str], found: Fingerprint) -> tuple[Plan, frozenset[str]]:
+    """Choose by the objects in the data whether a network emits maps or objects; other rules then keep to that.
+
+    A user whose settings bear on one kind of network has chosen already.
+    """
+    chosen = any(key.split(".")[0] in SECTIONS or key in NEEDS_MAPS for key in pins)
+    decisions = [] if plan.task != INSTANCE or chosen else family(found.objects)
+    return applied(plan, decisions, pins), pins | {decision.key for decision in decisions}
 
 
 def check_task(plan: Plan) -> None:
@@ -36,11 +62,6 @@ def check_task(plan: Plan) -> None:
             "model.name, such as swiftnet",
             "model.name",
         )
-    for key, used in (
-        ("adversarial.weight", bool(plan.adversarial.weight)),
-        ("predict.flip", plan.predict.flip),
-        ("predict.output_stride", plan.predict.output_stride is not None),
-        ("postprocess.crf", plan.postprocess.crf is not None),
-    ):
-        if used:
+    for key, used in NEEDS_MAPS.items():
+        if used(plan):
             raise MaskwrightError(f"{key} needs maps, and {plan.model.name} emits objects: leave it out", key)
