@@ -97,7 +97,7 @@ def test_an_id_that_surrounds_the_others_beside_0_is_reported_with_a_cure_that_w
     cured = read_dataset(tmp_path, ReadOptions(map={1: 0}))
     assert cured.faults == ()
     assert areas(cured) == AREAS
-    with pytest.raises(MaskwrightError, match="cannot be mapped to classes.*ID=0"):
+    with pytest.raises(MaskwrightError, match=r"cannot be mapped to classes.*ID=0"):
         read_dataset(tmp_path, ReadOptions(map={1: 2}))
 
 
@@ -121,7 +121,7 @@ def test_negative_ids_beside_0_are_refused_with_cures_that_work(tmp_path):
     found = inspect(tmp_path)
     assert found.obstacle is not None
     cure = next(fault.cure for fault in found.faults if fault.kind == "unknown-label")
-    assert cure == "map it with `read.map` -7=ignore, or with `read.map` -7=0 if it is the background"
+    assert cure == "use `read.map` -7=ignore, or `read.map` -7=0 if it is the background"
     for target, ignored in (("ignore", 60), (0, 0)):
         dataset = read_dataset(tmp_path, ReadOptions(map={-7: target}))
         assert areas(dataset) == AREAS
@@ -138,3 +138,30 @@ def test_a_binary_mask_among_maps_of_ids_is_left_out(tmp_path):
     assert found.objects.objects == 20
     write(tmp_path / "instances" / "i0.png", ids_of(0).astype(np.uint8))
     assert inspect(tmp_path).faults == ()
+
+
+def test_ids_that_repeat_in_most_objects_may_be_classes(tmp_path):
+    found = inspect(tree(tmp_path, lambda ids, _: np.array([0, 1, 2, 1, 2], np.uint8)[ids]))
+    (fault,) = found.faults
+    assert (fault.kind, fault.severity) == ("parted-object", "warning")
+    assert fault.message == (
+        "12 of 12 objects have one id in several parts, in 6 files such as i3.png, as classes do"
+    ).replace("i3.png", fault.path.name)
+    (tmp_path / "instances").rename(tmp_path / "masks")
+    assert read_dataset(tmp_path).classes.names == ("class-0", "class-1", "class-2")
+
+
+@pytest.mark.parametrize(("objects", "full"), [(249, False), (255, True), (256, True), (300, True)])
+def test_a_map_of_8_bits_that_is_full_is_reported(tmp_path, objects, full):
+    ids = np.zeros((60, 80), np.int32)
+    places = [(row, column) for row in range(1, 60, 3) for column in range(1, 80, 3)]
+    for number, (row, column) in enumerate(places[:objects], start=1):
+        ids[row : row + 2, column : column + 2] = number
+    for number in range(4):
+        photo(tmp_path / "images" / f"i{number}.png", number, ids.shape)
+        write(tmp_path / "instances" / f"i{number}.png", ids.astype(np.uint8))
+    found = faults(inspect(tmp_path))
+    assert (("full-map", "warning") in found) == full
+    for number in range(4):
+        write(tmp_path / "instances" / f"i{number}.png", ids.astype(np.uint16))
+    assert (inspect(tmp_path).faults == ()) == (objects != 255)

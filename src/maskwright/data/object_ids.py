@@ -57,7 +57,7 @@ def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[ND
                 "unknown-label",
                 mask,
                 f"holds the id {strange[0]} ({plural(len(strange), 'pixel')}), but an object has an id of 1 or more",
-                f"map it with `read.map` {strange[0]}=ignore, or with `read.map` {strange[0]}=0 if it is the background",
+                f"use `read.map` {strange[0]}=ignore, or `read.map` {strange[0]}=0 if it is the background",
             )
     return values, table
 
