@@ -165,3 +165,50 @@ def test_a_map_of_8_bits_that_is_full_is_reported(tmp_path, objects, full):
     for number in range(4):
         write(tmp_path / "instances" / f"i{number}.png", ids.astype(np.uint16))
     assert (inspect(tmp_path).faults == ()) == (objects != 255)
+
+
+def spread_ids(count, dtype):
+    """Return ids from 1 to `count` with gaps, ten objects in each map."""
+
+    def change(_ids, number):
+        places = np.zeros(SIZE, np.int32)
+        for place in range(10):
+            row, column = divmod(place, 5)
+            places[3 + 18 * row : 12 + 18 * row, 2 + 11 * column : 9 + 11 * column] = place + 1
+        chosen = np.sort(np.random.default_rng(number).choice(np.arange(1, count + 1), 10, replace=False))
+        return np.concatenate([[0], chosen]).astype(dtype)[places]
+
+    return change
+
+
+def test_ids_with_gaps_in_a_folder_of_masks_are_objects(tmp_path):
+    dataset = read_dataset(tree(tmp_path, spread_ids(160, np.uint16), "masks", maps=20))
+    assert dataset.classes.names == ("background", "object")
+    assert [areas(dataset, place) for place in range(3)] == [[63] * 10] * 3
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.message.endswith("read as ids of objects")) == ("ids-or-classes", True)
+    (tmp_path / "masks").rename(tmp_path / "instances")
+    assert read_dataset(tmp_path).faults == ()
+
+
+def test_ids_of_8_bits_in_a_folder_of_masks_are_doubted_and_the_cures_work(tmp_path):
+    root = tree(tmp_path / "a", spread_ids(20, np.uint8), "masks", maps=12)
+    dataset = read_dataset(root)
+    (fault,) = [fault for fault in dataset.faults if fault.kind == "ids-or-classes"]
+    assert fault.severity == "warning"
+    (root / "masks").rename(root / "instances")
+    assert read_dataset(root).classes.names == ("background", "object")
+    (root / "instances").rename(root / "masks")
+    (root / "classes.txt").write_text("".join(f"{number},name-{number}\n" for number in range(21)))
+    assert read_dataset(root).faults == ()
+
+
+def test_classes_of_several_regions_are_no_ids(tmp_path):
+    def change(ids, number):
+        classes = spread_ids(20, np.uint8)(ids, number)
+        classes[38:, ::2] = classes[classes > 0].min()
+        classes[:2, ::3] = classes.max()
+        return classes
+
+    faults_of = read_dataset(tree(tmp_path, change, "masks", maps=12)).faults
+    assert "ids-or-classes" not in [fault.kind for fault in faults_of]

@@ -100,3 +100,13 @@ def ground_fault(ground: Ground, folder: Path) -> Fault:
     message = f"the id {ground.id} surrounds the other objects {where}, as the background does, and counts as an object"
     cure = f"if it is the background, use `read.map` {ground.id}=0"
     return Fault("background-id", "warning", folder, message, cure)
+
+
+def ids_fault(folder: Path, read_as: str) -> Fault:
+    """Warn of masks whose values may be ids of objects, and are read as such or as classes."""
+    message = (
+        f"nearly each value in {folder.name}/ is one region in its mask, as the id of an object is; the values are "
+        f"read as {read_as}"
+    )
+    cure = "if the values are ids, name the folder instances/; if they are classes, list them in classes.txt (id,name)"
+    return Fault("ids-or-classes", "warning", folder, message, cure)
