@@ -219,5 +219,5 @@ def test_one_pixel_and_parts(tmp_path):
     dataset = read_dataset(tmp_path)
     assert areas(dataset) == [1, 8]
     notes = {fault.kind: fault for fault in fingerprint(survey(dataset)).faults if fault.severity == "note"}
-    assert notes["one-pixel-object"].message == "3 objects are one pixel large"
-    assert notes["parted-object"].message == "3 objects have one id in several parts"
+    assert notes["one-pixel-object"].message == "3 objects are one pixel large, in 3 files such as b.png"
+    assert notes["parted-object"].message == "3 of 6 objects have one id in several parts, in 3 files such as b.png"

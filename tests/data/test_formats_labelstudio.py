@@ -117,7 +117,10 @@ def test_brush_masks_round_trip(pattern, times):
 
 @pytest.mark.parametrize(
     "image",
-    ["/data/upload/1/a.jpg", "/data/local-files/?d=set/images/a.jpg", "s3://bucket/set/a.jpg", "C:\\set\\a.jpg"],
+    [
+        *("/data/upload/1/a.jpg", "/data/upload/1/ab-a.jpg", "/data/upload/0a1b2c-a.jpg"),
+        *("/data/local-files/?d=set/images/a.jpg", "s3://bucket/set/a.jpg", "C:\\set\\a.jpg"),
+    ],
 )
 def test_names_of_images(tmp_path, image):
     assert [record.id for record in read_dataset(make(tmp_path, task(image=image))).records] == ["images/a.jpg"]

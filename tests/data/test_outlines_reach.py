@@ -199,3 +199,40 @@ def test_outlines_that_fit_both_ways_of_a_turned_photograph_are_doubted(tmp_path
     dataset = read_dataset(tmp_path)
     assert dataset.reading.upright
     assert [(fault.kind, fault.severity) for fault in dataset.faults] == [("unclear-orientation", "warning")]
+
+
+@pytest.mark.parametrize("size", [None, SIZE])
+def test_outlines_of_images_half_the_size_are_doubted(tmp_path, size):
+    dataset = coco(tmp_path, [[scaled(box, 0.5) for box in own] for own in BOXES], size)
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity, len(dataset.records)) == ("size-mismatch", "warning", 6)
+    assert "all outlines of 6 images lie within the left 48% and the upper 46%" in fault.message
+    given = "although the annotations give the sizes of these" if size else "and the annotations do not tell the sizes"
+    assert fault.message.endswith(given)
+
+
+# Objects that the edge cuts on all four sides, by up to 14 of 80 and 12 of 60 pixels.
+CUT = [
+    ((-14 + k, 5, 26, 25), (54, 30, 94 - k, 50), (30, -11 + k, 50, 22), (40, 38, 60, 72 - k), *BOXES[k])
+    for k in range(6)
+]
+
+
+def test_objects_that_all_edges_cut_are_cut_off_there(tmp_path):
+    dataset = labelme(tmp_path, [[polygon(box) for box in own] for own in CUT])
+    assert [(fault.kind, fault.severity) for fault in dataset.faults] == [("bad-outline", "warning")]
+    assert "24 objects reaching far beyond the image, cut off at its edge" in dataset.faults[0].message
+    for place, own in enumerate(CUT):
+        np.testing.assert_array_equal(label_of(dataset, place), painted(own))
+
+
+def test_such_objects_on_larger_images_are_refused(tmp_path):
+    dataset = labelme(tmp_path, [[polygon(scaled(box, 1.2)) for box in own] for own in CUT])
+    assert dataset.records == ()
+    assert [fault.kind for fault in dataset.faults] == ["size-mismatch"]
+
+
+def test_where_some_outlines_lie_outside_the_others_deserve_a_look(tmp_path):
+    dataset = coco(tmp_path, [*BOXES[:4], [scaled(box, 2) for box in BOXES[4]]])
+    assert len(dataset.records) == 4
+    assert dataset.faults[0].cure.endswith("; compare the outlines of the other images with these, too")

@@ -247,3 +247,39 @@ def test_masks_that_are_no_images_are_named(tmp_path, name, words):
         read_dataset(tmp_path)
     write(tmp_path / "masks" / "0.png", MASK)
     assert partners(tmp_path) == {"images/0.jpg": "masks/0.png"}
+
+
+# ---------------------------------------------------------------- numbers that count apart
+
+
+def shifted(root, image_numbers, mask_numbers):
+    for number in image_numbers:
+        photo(root / f"images/img_{number:03}.png", number)
+    for number in mask_numbers:
+        write(root / f"masks/mask_{number:03}.png", MASK)
+    return [fault for fault in read_dataset(root).faults if fault.kind == "shifted-names"]
+
+
+@pytest.mark.parametrize(("images", "masks"), [((0, 6), (1, 7)), ((1, 7), (0, 6)), ((10, 20), (12, 22))])
+def test_images_and_masks_that_count_from_different_numbers(tmp_path, images, masks):
+    (fault,) = shifted(tmp_path, range(*images), range(*masks))
+    assert fault.severity == "warning"
+    image, mask = (images[0], masks[1] - 1) if images < masks else (images[1] - 1, masks[0])
+    if images[0] == 10:
+        mask -= 1
+    assert f"images/img_{image:03}.png, the " in fault.message
+    assert f"masks/mask_{mask:03}.png, the " in fault.message
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        (range(6), range(6)),
+        (range(6), range(1, 6)),  # one image has no mask
+        (range(6), range(1, 8)),  # as many as that are left over on neither side
+        ((0, 1, 3, 4, 5, 6), (1, 3, 4, 5, 6, 9)),  # not one after the other
+        (range(4), range(2, 6)),  # too few pairs to tell
+    ],
+)
+def test_files_left_over_that_tell_nothing(tmp_path, images, masks):
+    assert shifted(tmp_path, images, masks) == []

@@ -130,3 +130,67 @@ def test_a_value_beside_a_png_of_labels(tmp_path):
     assert read_mask(tmp_path / "m.png").nodata == {9}
     sidecar(tmp_path / "m.png", "nan")
     assert read_mask(tmp_path / "m.png").nodata == frozenset()
+
+
+def mark_beside(image: Path, valid: np.ndarray = VALID, mode: str = "L", **options: object) -> None:
+    """Write NAME.msk as GDAL does: a TIFF of one band, 255 where the image is valid."""
+    picture = Image.fromarray(valid.astype(np.uint8) * 255).convert(mode)
+    picture.save(image.with_name(f"{image.name}.msk"), "TIFF", **options)
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.jpg", "a.npy"])
+@pytest.mark.parametrize(
+    "options", [{}, {"compression": "tiff_adobe_deflate"}, {"compression": "tiff_lzw", "mode": "1"}, {"mode": "RGB"}]
+)
+def test_a_mask_of_valid_pixels_beside_an_image(tmp_path, name, options):
+    pixels = np.full((*SIZE, 3), 90, np.uint8)
+    path = tmp_path / name
+    if name == "a.npy":
+        np.save(path, pixels)
+    elif name == "a.tif":
+        tifffile.imwrite(path, pixels, photometric="rgb")
+    else:
+        Image.fromarray(pixels).save(path)
+    mark_beside(path, np.ones(SIZE, bool), **options)
+    assert no_data(read_image(path)) is None
+    mark_beside(path, **options)
+    assert gone(path) == HOLES.tolist()
+    assert int(np.ma.getdata(read_image(path))[VALID].min()) >= 88
+
+
+def test_a_mask_beside_a_turned_image_is_turned_with_it(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(np.full((*SIZE, 3), 90, np.uint8)).save(tmp_path / "a.jpg", exif=exif)
+    mark_beside(tmp_path / "a.jpg")
+    assert gone(tmp_path / "a.jpg") == np.rot90(HOLES, -1).tolist()
+
+
+def test_a_mask_beside_a_mask_of_classes(tmp_path):
+    for number in range(4):
+        Image.fromarray(np.full((*SIZE, 3), 40 * number, np.uint8)).save(tmp_path / f"images_{number}.png")
+        (tmp_path / "images").mkdir(exist_ok=True)
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        (tmp_path / f"images_{number}.png").rename(tmp_path / "images" / f"{number}.png")
+        labels = np.zeros(SIZE, np.uint8)
+        labels[:, :6] = 1
+        tifffile.imwrite(tmp_path / "masks" / f"{number}.tif", labels)
+        mark_beside(tmp_path / "masks" / f"{number}.tif")
+    dataset = read_dataset(tmp_path)
+    label = read_pair(dataset, dataset.records[0])[1]
+    expected = np.zeros(SIZE, np.uint8)
+    expected[:, :6] = 1
+    expected[HOLES] = IGNORE
+    assert label.tolist() == expected.tolist()
+
+
+def test_a_mask_beside_an_image_that_is_damaged_or_of_another_size(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros(SIZE, np.uint8))
+    mark_beside(tmp_path / "a.tif", VALID[:7])
+    with pytest.raises(DecodeError, match=r"is 30x20 pixels, but a\.tif\.msk is 30x7"):
+        read_image(tmp_path / "a.tif")
+    (tmp_path / "a.tif.msk").write_bytes(b"II*\0")
+    with pytest.raises(DecodeError, match=r"has a file a\.tif\.msk that cannot be read"):
+        read_image(tmp_path / "a.tif")
+    (tmp_path / "a.tif.msk").unlink()
+    assert no_data(read_image(tmp_path / "a.tif")) is None

@@ -103,8 +103,10 @@ def test_it_trains_scores_and_predicts(heights: Path, tmp_path: Path, capsys: py
     assert np.allclose(written, found.result.heights)
     for verb in ("evaluate", "predict"):
         assert run([verb, str(result.run), str(heights), "--postprocess", "crf"]) == 2
-        assert "needs a softmax over classes, and this model emits height" in capsys.readouterr().err
-    with pytest.raises(MaskwrightError, match="needs a softmax over classes"):
+        said = capsys.readouterr().err
+        assert "a dense CRF needs the probability of each class and nothing else" in said
+        assert "this model predicts height: leave --postprocess out" in said
+    with pytest.raises(MaskwrightError, match="needs the probability of each class"):
         mw.plan(heights, task="height", steps=2, settings=["postprocess.crf={}"])
     with pytest.raises(
         MaskwrightError, match=r"loss\.terms\.dice has no effect here: the task height has its own loss"

@@ -291,6 +291,23 @@ def test_a_finished_run_resumes_to_itself(finished: Path, data: Path, tmp_path: 
     assert not list(run.glob(".*"))
 
 
+def test_a_run_without_a_checkpoint_says_that_it_starts_again(finished: Path, data: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    shutil.rmtree(run / "checkpoint")
+    events: list[Event] = []
+    assert train(None, PlanRequest(device="cpu"), resume=run, on_event=events.append).steps == 6
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert f"{run} has no checkpoint, since it ended before the first: it starts at step 0" in notes
+    assert toy.differing(finished / "model.safetensors", run / "model.safetensors") == []
+    half = tmp_path / "half"
+    half.mkdir()
+    shutil.copy(run / "split.json", half)
+    again = PlanRequest(plan_file=run / "plan.yaml", device="cpu")
+    train(data, again, half, on_event=events.append)
+    said = f"{half} holds a training that ended before its first step: it starts again"
+    assert said in [event.text for event in events if isinstance(event, Note)]
+
+
 def test_a_run_whose_only_checkpoint_is_cut_off_says_so_at_once(finished: Path, data: Path, tmp_path: Path) -> None:
     run = shutil.copytree(finished, tmp_path / "run")
     (point,) = (run / "checkpoint").iterdir()

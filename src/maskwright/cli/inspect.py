@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ from maskwright.cli.options import (
 )
 from maskwright.cli.tables import Column, number, pairs, percent, table
 from maskwright.cli.terminal import Terminal
+from maskwright.core.like_faults import like_faults
 from maskwright.core.text import listing, plural
 
 if TYPE_CHECKING:
@@ -212,10 +212,7 @@ def fault_lines(faults: Sequence[Fault], root: str) -> list[RenderableType]:
     lines: list[RenderableType] = [Text("\nFaults", style="bold")]
     styles = {"error": "red", "warning": "yellow", "note": "dim"}
     for (severity, kind), entries in groupby(faults, key=lambda fault: (fault.severity, fault.kind)):
-        alike: dict[str, list[Fault]] = {}
-        for fault in entries:
-            alike.setdefault(_pattern(fault), []).append(fault)
-        groups = list(alike.values())
+        groups = like_faults(entries)
         for fault, *others in groups[:SHOWN_OF_A_KIND]:
             head = Text(f"{severity}, {kind}: ", style=styles[severity])
             lines.append(head + Text(in_flags(f"{_sentence(fault, root)}. Cure: {fault.cure}"), style="default"))
@@ -226,13 +223,6 @@ def fault_lines(faults: Sequence[Fault], root: str) -> list[RenderableType]:
             more = sum(map(len, groups[SHOWN_OF_A_KIND:]))
             lines.append(Text(f"  and {more} more of this kind; --json lists them all", style="dim"))
     return lines
-
-
-def _pattern(fault: Fault) -> str:
-    """Return what a fault says, without the names of its file and without counts of pixels."""
-    stem = re.escape(fault.path.stem)
-    text = f"{fault.message} {fault.cure}".replace(str(fault.path), fault.path.name)
-    return re.sub(rf"(?<!\w){stem}(?=\.[A-Za-z])|(?<=\()[\d,]+(?= pixels?\))", "", text)
 
 
 def _sentence(fault: Fault, root: str) -> str:

@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     from maskwright.core.records import Annotation
 
 
+# A part of an object is large if it has this share of the pixels of the largest part.
+_PART = 0.1
+# Ids that stand for several regions in more than this share of the objects are those of classes.
+_MANY_TORN = 0.5
+# The most objects that a map of 8 bits can number; an id may be missing where an object was cut off.
+_FULL, _NEARLY_FULL = 255, range(250, 255)
+
+
 @dataclass(frozen=True, eq=False)
 class ImageInstances:
     """The annotated objects of one image.
@@ -40,6 +48,7 @@ class ImageInstances:
         overlapping: (n,) whether it shares pixels with another one.
         cut: (n,) whether it reaches the image border.
         parted: (n,) whether it has several parts, none of which touches another at a corner.
+        torn: (n,) whether the second largest part is no speck beside the largest.
         lost: pixels that a map of ids cannot hold.
         crowds: number of crowds.
     """
@@ -51,6 +60,7 @@ class ImageInstances:
     overlapping: NDArray[np.bool_]
     cut: NDArray[np.bool_]
     parted: NDArray[np.bool_]
+    torn: NDArray[np.bool_]
     lost: int
     crowds: int
 
@@ -62,19 +72,18 @@ def measured(found: Sequence[Instance], size: tuple[int, int], annotation: Annot
     ids = to_map(Instances(size, objects))
     lost = int(areas.sum()) - int(np.count_nonzero(ids))
     claims = _claims(objects, size) if lost else None
-    flags = np.zeros((4, len(objects)), np.bool_)
+    flags = np.zeros((5, len(objects)), np.bool_)
     for place, entry in enumerate(objects):
         shared = claims is not None and bool((claims[entry.rows, entry.columns][entry.mask] > 1).any())
         flags[:, place] = (
             shared or _touches(ids, entry, place + 1),
             shared,
             entry.reaches_border(size),
-            cv2.connectedComponents(entry.mask.view(np.uint8), connectivity=8)[0] > 2,
+            *_parts(entry.mask),
         )
     by_id = isinstance(annotation, MaskFile)
-    touching, overlapping, cut, parted = flags
     crowds = len(found) - len(objects)
-    return ImageInstances(annotation.path, by_id, areas, touching, overlapping, cut, parted, lost, crowds)
+    return ImageInstances(annotation.path, by_id, areas, *flags, lost, crowds)
 
 
 def _claims(objects: Sequence[Instance], size: tuple[int, int]) -> NDArray[np.uint16]:
@@ -97,17 +106,32 @@ def _touches(ids: NDArray[np.int32], entry: Instance, own: int) -> bool:
     return bool(grown[rows : rows + window.shape[0], columns : columns + window.shape[1]][others].any())
 
 
+def _parts(mask: NDArray[np.bool_]) -> tuple[bool, bool]:
+    """Tell whether an object has several parts, and whether two of them are large."""
+    parts, _, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    if parts < 3:
+        return False, False
+    *_, second, largest = sorted(stats[1:, cv2.CC_STAT_AREA].tolist())
+    return True, second >= _PART * largest
+
+
 class _Tally:
     """Counts objects, and keeps the first file with one."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self.files = 0
         self.first: Path | None = None
+
+    @property
+    def example(self) -> str:
+        """The first of several files, in words."""
+        return "" if self.files < 2 or self.first is None else f", in {self.files} files such as {self.first.name}"
 
     def add(self, count: int, source: Path) -> None:
         if count and self.first is None:
             self.first = source
         self.count += count
+        self.files += count > 0
 
 
 class InstanceMeter:
@@ -118,7 +142,8 @@ class InstanceMeter:
         self._diameters = ValueSample()
         self._sums = np.zeros(4, np.int64)
         self._lost = self._crowds = 0
-        self._dots, self._parted = _Tally(), _Tally()
+        self._by_id = self._torn = 0
+        self._dots, self._parted, self._full = _Tally(), _Tally(), _Tally()
 
     def add(self, part: ImageInstances) -> None:
         """Add one image."""
@@ -127,19 +152,41 @@ class InstanceMeter:
         self._sums += [flags.sum() for flags in (part.touching, part.overlapping, part.cut, part.parted)]
         self._lost, self._crowds = self._lost + part.lost, self._crowds + part.crowds
         self._dots.add(int(np.count_nonzero(part.areas == 1)), part.source)
-        self._parted.add(int(np.count_nonzero(part.parted & part.by_id)), part.source)
+        if part.by_id:
+            torn = int(np.count_nonzero(part.torn))
+            self._by_id, self._torn = self._by_id + len(part.areas), self._torn + torn
+            self._parted.add(int(np.count_nonzero(part.parted)), part.source)
+            self._full.add(int(len(part.areas) == _FULL or (torn and len(part.areas) in _NEARLY_FULL)), part.source)
 
     def faults(self) -> Iterator[Fault]:
         """Yield notes on objects that are probably errors of the annotation."""
         if self._dots.first is not None:
-            message = f"{plural(self._dots.count, 'object')} {agree(self._dots.count, 'is', 'are')} one pixel large"
+            dots = self._dots
+            are = f"{plural(dots.count, 'object')} {agree(dots.count, 'is', 'are')}"
+            message = f"{are} one pixel large{dots.example}"
             cure = "if they are slips of the annotation, erase them: each counts as an object"
             yield Fault("one-pixel-object", "note", self._dots.first, message, cure)
         if self._parted.first is not None:
-            count = self._parted.count
-            message = f"{plural(count, 'object')} {agree(count, 'has', 'have')} one id in several parts"
+            yield self._parted_fault(self._parted.first)
+        if self._full.first is not None:
+            count = self._full.count
+            message = (
+                f"{plural(count, 'map')} {agree(count, 'holds', 'hold')} about 255 objects{self._full.example}, the "
+                "most that 8 bits can number: if there were more, their ids started again at 0, and one is missing"
+            )
+            cure = "save the maps with 16 bits, unless they have 16 bits or the images show no more objects"
+            yield Fault("full-map", "warning", self._full.first, message, cure)
+
+    def _parted_fault(self, first: Path) -> Fault:
+        """Say how many objects have several parts, and that these are classes if most objects have."""
+        count = self._parted.count
+        of = f"{count} of {plural(self._by_id, 'object')}"
+        message = f"{of} {agree(count, 'has', 'have')} one id in several parts{self._parted.example}"
+        if self._torn <= _MANY_TORN * self._by_id:
             cure = "if the parts are several objects, give each its own id; if something covers the object, do nothing"
-            yield Fault("parted-object", "note", self._parted.first, message, cure)
+            return Fault("parted-object", "note", first, message, cure)
+        cure = "if the values are classes, name the folder masks/; if they are ids, give each object its own"
+        return Fault("parted-object", "warning", first, f"{message}, as classes do", cure)
 
     def stats(self) -> ObjectStats | None:
         """Return the result; None if no image tells objects."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _DENSE = 65535
 # A colour with fewer pixels than this, where most colours have so few, was made by interpolation.
 _SPECK, _MANY_SPECKS = 4, 16
+# What binary masks hold where objects are.
+_WHITES = (255, 65535, 0xFFFFFF)
 
 
 def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[NDArray[Any], dict[int, int]]:
@@ -55,7 +57,7 @@ def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[ND
                 "unknown-label",
                 mask,
                 f"holds the id {strange[0]} ({plural(len(strange), 'pixel')}), but an object has an id of 1 or more",
-                f"map it with `read.map` {strange[0]}=ignore, or save the background as 0",
+                f"use `read.map` {strange[0]}=ignore, or `read.map` {strange[0]}=0 if it is the background",
             )
     return values, table
 
@@ -122,8 +124,11 @@ def objects_of(
     values = numbers_of(raw)
     if mask.kind != "segment":
         values, special = from_ids(mask.file, raw, known)
+    if mask.kind == "instance":
+        _require_divided(mask.file, values, special)
     if mask.kind == "regions":
-        shown = (values != 0) & ~np.isin(values, [key for key, index in special.items() if index == IGNORE])
+        none = [key for key, index in special.items() if index in (IGNORE, nothing)]
+        shown = (values != 0) & ~np.isin(values, none)
         values, special = cv2.connectedComponents(shown.view(np.uint8), connectivity=8)[1], {}
     ids, values = _numbered(values)
     for number, top, left, pixels in pieces(values):
@@ -134,6 +139,22 @@ def objects_of(
             index = 1 if window is None else _commonest(window[pixels], nothing)
         if index != IGNORE:
             yield Instance(index, top, left, pixels, crowd=key in mask.crowds)
+
+
+def _require_divided(mask: ImageRef, values: NDArray[Any], special: Mapping[int, int]) -> None:
+    """Refuse a map that is white where objects are, as binary masks are, and shows several of them.
+
+    Raises:
+        DecodeError: it is; regions that touch may be several objects.
+    """
+    white = int(values.max())
+    if white not in _WHITES or white in special or np.any((values != 0) & (values != white)):
+        return
+    regions = cv2.connectedComponents((values != 0).view(np.uint8), connectivity=8)[0] - 1
+    if regions > 1:
+        message = f"holds one value, {white}, for {regions} separate regions, but other maps hold an id for each object"
+        cure = "save it like the other maps, with an id of its own for each object"
+        raise DecodeError("other-convention", mask, message, cure)
 
 
 def _numbered(values: NDArray[Any]) -> tuple[NDArray[Any] | None, NDArray[Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.core.text import listing
 from maskwright.postprocess.base import Fitted, Postprocessor, Sample
 from maskwright.postprocess.dense_crf import DenseCrf
 
@@ -43,11 +44,9 @@ def check_channels(name: str, groups: Sequence[Channels]) -> None:
     """
     method = find_postprocessor(name)
     if not method.takes(groups):
-        emitted = ", ".join(
-            group.name if group.activation == "none" else f"{group.activation} {group.name}" for group in groups
-        )
+        emitted = listing([group.name for group in groups])
         raise MaskwrightError(
-            f"a {method.label} needs {method.needs}, and this model emits {emitted}: leave `postprocess` out",
+            f"a {method.label} needs {method.needs}, and this model predicts {emitted}: leave `postprocess` out",
             f"postprocess.{name}",
         )
 

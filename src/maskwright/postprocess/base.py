@@ -57,7 +57,7 @@ class Postprocessor(Protocol):
     Attributes:
         label: the method's name in a sentence: `dense CRF`.
         settings: the method's section of the plan.
-        needs: what the network must emit, in a sentence: `a softmax over classes`.
+        needs: what the network must emit, in a sentence: `the probability of each class`.
         improves: keys of the metrics that a fit tries to raise.
         reach: pixels that one pixel may have an influence on, in each direction.
     """

@@ -28,7 +28,7 @@ class DenseCrf:
     """The dense CRF; see `postprocess.base.Postprocessor`. Every pixel is joined to every other one of its piece."""
 
     label = "dense CRF"
-    needs = "a softmax over classes"
+    needs = "the probability of each class and nothing else, as models of the task semantic predict"
     improves: tuple[str, ...] = ("iou", "boundary_iou")
 
     def __init__(self, settings: Section | None = None) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from maskwright.core.like_faults import like_faults
 from maskwright.core.plan import Plan
-from maskwright.core.text import count, decimal, plural, share
+from maskwright.core.text import count, decimal, listing, plural, share
 from maskwright.report.charts import share_bar
 from maskwright.report.tables import css
 
@@ -83,11 +84,17 @@ class ClassFact:
 
 @dataclass(frozen=True)
 class FaultGroup:
-    """All faults of one kind: (path, message, cure) of the first few, the others by number; a cure common to all."""
+    """All faults of one kind; files of which the same is said share an entry.
+
+    Attributes:
+        first: (path, message, other files, cure) of the first few.
+        more: number of all other faults.
+        cure: common to all; empty if they differ.
+    """
 
     kind: str
     severity: str
-    first: tuple[tuple[str, str, str], ...]
+    first: tuple[tuple[str, str, str, str], ...]
     more: int
     cure: str
 
@@ -159,8 +166,17 @@ def fault_groups(faults: Sequence[Fault], root: str) -> list[FaultGroup]:
 
 def _fault_group(kind: str, severity: str, found: list[Fault], root: str) -> FaultGroup:
     common = found[0].cure if len({fault.cure for fault in found}) == 1 else ""
-    first = tuple((_below(fault, root), fault.message, "" if common else fault.cure) for fault in found[:FAULTS_A_KIND])
-    return FaultGroup(kind, severity, first, max(len(found) - FAULTS_A_KIND, 0), common)
+    groups = like_faults(found)
+    first = tuple(
+        (
+            _below(fault, root),
+            fault.message,
+            listing([_below(other, root) for other in others], FAULTS_A_KIND) if others else "",
+            "" if common else fault.cure,
+        )
+        for fault, *others in groups[:FAULTS_A_KIND]
+    )
+    return FaultGroup(kind, severity, first, sum(map(len, groups[FAULTS_A_KIND:])), common)
 
 
 def _class_fact(stats: ClassStats, color: str, splits: list[str], most: float) -> ClassFact:

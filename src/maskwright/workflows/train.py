@@ -14,7 +14,7 @@ from maskwright.core.events import Note, Progress, Stage
 from maskwright.core.text import plural
 from maskwright.core.time_budget import TimeBudget
 from maskwright.models.device import resolve_device
-from maskwright.training import loggers
+from maskwright.training import checkpoint, loggers
 from maskwright.training.processes import is_first, together
 from maskwright.workflows.plan import make_plan
 from maskwright.workflows.request import PlanRequest, check_resume
@@ -133,7 +133,10 @@ class _Begun:
         """Reopen a run."""
         check_resume(self.request, out)
         resolve_device(self.request.device)
-        return self._opened(run, root, None)
+        training = self._opened(run, root, None)
+        if not any(run.glob(f"{checkpoint.FOLDER}/*")):
+            training.on_event(Note(f"{run} has no checkpoint, since it ended before the first: it starts at step 0"))
+        return training
 
     def fresh(self, root: Path | None, out: Path | None) -> TrainingRun:
         """Plan; of several processes the first one plans and the others read what it wrote.
@@ -145,6 +148,8 @@ class _Begun:
             return self._opened(None, root, None)
         if root is None:
             raise MaskwrightError("a training needs a folder of images and masks, or a run to `resume`")
+        if out is not None and (out / run_folder.SPLIT).exists():
+            self.on_event(Note(f"{out} holds a training that ended before its first step: it starts again"))
         with run_folder.claimed(out, root) as run:
             self.on_event(Stage("plan", f"reading {root}"))
             made = make_plan(root, self.request, lambda done, total: self.on_event(Progress(done, total)))

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 _MARKS = ('"annotations"', '"result"', '"data"')
 _MIN_MARKS = ('"original_width"', '"original_height"', 'labels"')
 _BRUSH = re.compile(r"task-\d+-annotation-\d+-by-\d+-tag-.*-\d+\.(png|npy)")
-_UPLOAD = re.compile(r"[0-9a-f]{8}-")
+# What Label Studio puts before the name of a file that was uploaded; of some versions it is shorter.
+_UPLOAD, _SHORT_UPLOAD = re.compile(r"[0-9a-f]{8}-"), re.compile(r"upload/(?:\d+/)?[0-9a-f]+-([^/]+)$")
 
 
 def detect(root: Path) -> str | None:
@@ -202,7 +203,9 @@ def _image_names(data: dict[str, Any]) -> list[str]:
 
 def _images(images: Images, path: Path, name: str) -> list[Path]:
     """Find an image by its path, or by its name before it was uploaded."""
-    return images.named(name, path) or images.named(_UPLOAD.sub("", name.rpartition("/")[2], 1), path)
+    found = images.named(name, path) or images.named(_UPLOAD.sub("", name.rpartition("/")[2], 1), path)
+    short = _SHORT_UPLOAD.search(name)
+    return found or (images.named(short[1], path) if short is not None else [])
 
 
 def _image_name(address: str) -> str:

@@ -9,10 +9,12 @@ import numpy as np
 
 from maskwright.core.records import ImageRef
 from maskwright.data.readers import npy, pnm, raster, tiff
-from maskwright.data.readers.arrays import MAX_PIXELS, NO_DATA, RawMask
+from maskwright.data.readers.arrays import MAX_PIXELS, NO_DATA, RawMask, turn, upright, upright_size
 from maskwright.data.readers.errors import DecodeError
+from maskwright.data.readers.gdal import has_mask_beside, hidden, invalid_beside
 from maskwright.data.readers.impostors import HEAD_BYTES, described
 from maskwright.data.readers.tiff import Pages
+from maskwright.ops.no_data import without
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +100,17 @@ def read_image(image: Image) -> NDArray[Any]:
     ref, kind = _recognised(image)
     if ref.more:
         return _stacked(ref)
-    return READERS[kind].image(ref, kind)
+    pixels = READERS[kind].image(ref, kind)
+    gone = _invalid_beside(ref, kind, (pixels.shape[0], pixels.shape[1]))
+    return pixels if gone is None or not gone.any() else without(pixels, gone)
+
+
+def _invalid_beside(ref: ImageRef, kind: str, size: tuple[int, int]) -> NDArray[np.bool_] | None:
+    """Return where a file beside an image of `size`, which is upright, marks it as not valid, upright too."""
+    if not has_mask_beside(ref):
+        return None
+    turned = turn(ref, READERS[kind].orientation(ref, kind))
+    return upright(invalid_beside(ref, upright_size(size, turned)), turned)
 
 
 def _stacked(ref: ImageRef) -> NDArray[Any]:
@@ -147,7 +159,8 @@ def read_mask(image: Image) -> RawMask:
             `kind` tells which.
     """
     ref, kind = _recognised(image)
-    return READERS[kind].mask(ref, kind)
+    raw = READERS[kind].mask(ref, kind)
+    return hidden(raw, _invalid_beside(ref, kind, raw.size))
 
 
 def read_alpha(image: Image) -> RawMask:

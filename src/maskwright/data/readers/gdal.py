@@ -1,27 +1,32 @@
-"""What GDAL keeps apart from the pixels of a raster: a value for no data beside the file, a mask of valid pixels in it.
+"""What GDAL keeps apart from the pixels of a raster: a value for no data, and a mask of valid pixels.
 
-Knows no labels, and decodes no image but that mask.
+The value lies in NAME.aux.xml. The mask lies in a page of a TIFF, or in NAME.msk, which is a TIFF beside an image of
+any kind. Knows no labels, and decodes no image but that mask.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import numpy as np
 
-from maskwright.data.readers.arrays import number
+from maskwright.core.records import ImageRef
+from maskwright.data.readers.arrays import NO_DATA, number
 from maskwright.data.readers.errors import DecodeError
-from maskwright.data.readers.tiff_file import ERRORS
+from maskwright.data.readers.tiff_file import ERRORS, TiffImage
+from maskwright.data.readers.tiff_pixels import stored
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
-    from maskwright.core.records import ImageRef
-    from maskwright.data.readers.tiff_file import TiffImage
+    from maskwright.data.readers.arrays import RawMask
 
-_SUFFIX = ".aux.xml"
+_SUFFIX, _MASK_SUFFIX = ".aux.xml", ".msk"
 
 
 def declared_beside(ref: ImageRef) -> float | None:
@@ -60,3 +65,43 @@ def invalid(tiff: TiffImage) -> NDArray[np.bool_] | None:
         message = f"has a mask of valid pixels that cannot be decoded ({error})"
         raise DecodeError("unreadable", tiff.ref, message, "save it without compression, or without the mask") from None
     return np.asarray(valid == 0)
+
+
+def _mask_beside(ref: ImageRef) -> Path:
+    return ref.path.with_name(ref.path.name + _MASK_SUFFIX)
+
+
+def has_mask_beside(ref: ImageRef) -> bool:
+    """Tell whether there is a file NAME.msk; pages of a stack have none."""
+    return ref.page is None and os.path.isfile(_mask_beside(ref))  # noqa: PTH113 (a name that is too long is no file)
+
+
+def invalid_beside(ref: ImageRef, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return where NAME.msk says that a band is not valid, as (H, W), as stored.
+
+    Args:
+        ref: the image, which has such a file.
+        size: (height, width) of the image as stored.
+
+    Raises:
+        DecodeError: the file is damaged, or has another size.
+    """
+    path = _mask_beside(ref)
+    cure = f"write {path.name} again, or remove it"
+    try:
+        with TiffImage(ImageRef(path), "tiff") as tiff:
+            tiff.check()
+            found, valid = tiff.size, np.atleast_3d(stored(tiff)).all(axis=2)
+    except (DecodeError, *ERRORS) as error:
+        raise DecodeError("unreadable", ref, f"has a file {path.name} that cannot be read ({error})", cure) from None
+    if found != size:
+        message = f"is {size[1]}x{size[0]} pixels, but {path.name} is {found[1]}x{found[0]}"
+        raise DecodeError("size-mismatch", ref, message, cure)
+    return np.asarray(~valid)
+
+
+def hidden(raw: RawMask, gone: NDArray[np.bool_] | None) -> RawMask:
+    """Mark the values of a mask file (H, W) that are not valid; colours and palettes have no value for that."""
+    if gone is None or not gone.any() or raw.array.ndim == 3 or raw.palette is not None:
+        return raw
+    return replace(raw, array=np.where(gone, NO_DATA, raw.array.astype(np.int64)), nodata=raw.nodata | {NO_DATA})

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskwright.data.readers.arrays import (
-    NO_DATA,
     RawMask,
     exif_orientation,
     plain_mask,
@@ -22,7 +21,7 @@ from maskwright.data.readers.arrays import (
     upright,
     upright_size,
 )
-from maskwright.data.readers.gdal import declared_beside, invalid
+from maskwright.data.readers.gdal import declared_beside, hidden, invalid
 from maskwright.data.readers.mask_channels import require_shown, without_one_hot
 from maskwright.data.readers.tiff_file import JPEG, MIN_IS_WHITE, SEPARATED, YCBCR, Pages, TiffImage
 from maskwright.data.readers.tiff_pixels import rgb, stored
@@ -100,10 +99,7 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
         raw = plain_mask(ref, array, _declared(tiff))
         raw = replace(RawMask.with_palette(raw.array, palette, lossy=tiff.lossy), nodata=raw.nodata)
         gone = invalid(tiff)
-        if gone is None or not gone.any() or raw.array.ndim == 3 or palette is not None:
-            return raw
-        values = np.where(upright(gone, turn(ref, tiff.orientation)), NO_DATA, raw.array.astype(np.int64))
-        return replace(raw, array=values, nodata=raw.nodata | {NO_DATA})
+        return raw if gone is None else hidden(raw, upright(gone, turn(ref, tiff.orientation)))
 
 
 def _as_seen(tiff: TiffImage) -> NDArray[Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.text import agree
+from maskwright.tasks import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,10 @@ def checked_kinds(request: PredictRequest, known: Mapping[str, Writer]) -> dict[
         raise MaskwrightError(f"`save` is empty, so nothing would be written: give {' or '.join(known)}")
     for kind in kinds:
         if kind not in known:
+            others = [name for name, task in TASKS.items() if kind in task.writers]
+            if others:
+                message = f"{kind} is a kind of file of the task {' or '.join(others)}, and this model writes"
+                raise MaskwrightError(f"{message} {', '.join(known)}: choose from these", "save")
             raise unknown_name("kind of file", kind, known, "save")
     shared = [kind for kind in kinds if known[kind].collect is not None]
     if len(shared) > len({known[kind].folder for kind in shared}):

@@ -33,6 +33,8 @@ from maskwright.data.formats.meaning.channels import coded_in_channels
 from maskwright.data.formats.meaning.colored import agreed_palette, by_color, meaning_of_colors
 from maskwright.data.formats.meaning.divided import undivided, undivided_fault
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, means_ignore, split_ignored, with_map
+from maskwright.data.formats.meaning.evidence import like_ids
+from maskwright.data.formats.meaning.ground import ground_fault, ground_of, ids_fault
 from maskwright.data.formats.meaning.plain import no_classes, require_plain, softened, with_nodata
 from maskwright.data.formats.meaning.scan import FEW_STRAYS
 from maskwright.data.formats.meaning.shifted import require_unshifted, shift_fault
@@ -79,7 +81,8 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
         MaskwrightError: the files are not masks (photographs, JPEG without a table), the table does not fit them, or
             the options contradict them.
     """
-    if instances or (table is None and not scan.colored and scan.instances):
+    ids = table is None and not scan.colored and not options.map and not instances and like_ids(scan)
+    if instances or (table is None and not scan.colored and (scan.instances or (ids and scan.many_wide))):
         return _instances(table, scan, options, masks, named=instances)
     coded = coded_in_channels(scan, masks) if table is None or not table.colored else None
     if coded is not None:
@@ -91,6 +94,8 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
         return meaning_of_colors(table, scan, options, masks)
     options, faults = with_nodata(table, scan, options, masks)
     faults = (*faults, *inverted_fault(scan, masks), *shift_fault(table, scan, options))
+    if ids:
+        faults = (*faults, ids_fault(masks, "classes"))
     require_unshifted(table, scan, options, masks)
     ends = require_plain(table, scan, options, masks)
     if ends is not None:
@@ -167,10 +172,10 @@ def _instances(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
         pair = ("background", names[0])
     elif len(names) == 2:
         pair = (names[0], names[1])
-    if any(target != "ignore" for target in options.map.values()):
+    if any(target not in ("ignore", 0) for target in options.map.values()):
         raise MaskwrightError(
             f"{masks} holds object ids, which cannot be mapped to classes: leave out `read.map`, or use `read.map` "
-            "ID=ignore"
+            "ID=ignore or, for the id of the background, `read.map` ID=0"
         )
     if scan.lossy * 2 > scan.looked:
         raise MaskwrightError(
@@ -178,11 +183,19 @@ def _instances(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
             "again as PNG or TIFF; converting these files does not correct them"
         )
     values = dict.fromkeys(options.ignored(), IGNORE)
-    if undivided([held.mask for held in scan.held]):
+    values |= {value: 0 for value, target in options.map.items() if target == 0}
+    files = [held.mask for held in scan.held]
+    ground = ground_of([*files, *scan.painted], values.keys() | scan.nodata - {0})
+    faults = () if ground is None else (ground_fault(ground, masks),)
+    if ground is not None and ground.sure:
+        values[ground.id] = 0
+    if undivided(files, values):
         why = "one value for all objects: each connected region is one"
-        return Meaning("regions", Classes.named(pair), values, notes=(why,), faults=(undivided_fault(masks),))
+        return Meaning("regions", Classes.named(pair), values, notes=(why,), faults=(*faults, undivided_fault(masks)))
     why = "one id per object" if named else "16-bit masks with the values 0, 1, 2, ... without gaps: one id per object"
-    return Meaning("instance", Classes.named(pair), values, notes=(why,))
+    if not named and not scan.instances:
+        why, faults = "one id per object", (*faults, ids_fault(masks, "ids of objects"))
+    return Meaning("instance", Classes.named(pair), values, notes=(why,), faults=faults)
 
 
 def _found(scan: Scan, options: ReadOptions, masks: Path, aside: frozenset[int] | None = None) -> Meaning:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from maskwright.data.readers import read_mask
+from maskwright.ops.instance_maps import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -37,6 +38,8 @@ _OTHERS_TO_ALL = 0.001
 # The higher of the two has at least so many pixels for each pixel between them: a map of distances has fewer.
 _HIGH_SHARE = 0.25
 _MOST_SIDE = 2048
+# Values are like ids of objects if there are so many, so many in a mask, and this share of them is one region each.
+_FEWEST_IDS, _FEWEST_OBJECTS, _ONE_REGION = 8, 4, 0.95
 # A value fills regions if so much of it is left when its regions lose their outermost pixels.
 _FILLING = 0.4
 
@@ -106,6 +109,20 @@ def fills_regions(masks: Sequence[Held], value: int) -> bool:
         total += int(shown.sum())
         inner += int(cv2.erode(shown, np.ones((width, width), np.uint8)).sum())
     return inner > _FILLING * total
+
+
+def like_ids(scan: Scan) -> bool:
+    """Tell whether nearly each value but 0 and 255 is one region in its mask, and there are many: as ids of objects."""
+    counts = [len(held.values.keys() - {0, 255}) for held in scan.held]
+    if len(scan.values) < _FEWEST_IDS or not counts or sum(counts) < _FEWEST_OBJECTS * len(counts):
+        return False
+    regions = [
+        cv2.connectedComponents(shown.view(np.uint8), connectivity=8)[0] - 1
+        for values in _values(_spread(scan.held))
+        for number, _, _, shown in pieces(values)
+        if number != 255
+    ]
+    return regions.count(1) >= _ONE_REGION * max(len(regions), 1)
 
 
 def has_thin_colors(scan: Scan) -> bool:

@@ -25,6 +25,7 @@ _FEWEST_TO_COMPARE = 5
 _ENOUGH_FOR_TWO = 100
 _STRAY_SHARE = 0.001
 FEW_STRAYS = 3
+_NEARLY_ALL, _HIGH_ID = 0.9, 32
 
 
 class Held(NamedTuple):
@@ -130,8 +131,12 @@ class Scan:
     @property
     def instances(self) -> bool:
         """Whether the values look like object ids: more than 8 bits, 0..n without gaps in each mask, and many."""
-        most = self.indexed * 0.9
-        return self.indexed > 0 and min(self.wide, self.contiguous) >= most and max(self.values, default=0) >= 32
+        return self.many_wide and self.contiguous >= _NEARLY_ALL * self.indexed
+
+    @property
+    def many_wide(self) -> bool:
+        """Whether nearly all masks have more than 8 bits, and values above what classes have."""
+        return self.wide >= _NEARLY_ALL * self.indexed > 0 and max(self.values, default=0) >= _HIGH_ID
 
 
 def scan_masks(masks: list[ImageRef], most: int = MOST_MASKS, read: Callable[[ImageRef], RawMask] = read_mask) -> Scan:

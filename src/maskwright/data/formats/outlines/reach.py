@@ -22,7 +22,10 @@ _SLACK, _SLACK_SHARE = 3, 0.02  # An outline may leave its image by so many pixe
 _FEWEST = 3
 _MOST_OF_IMAGE = {True: 0.5, False: 0.25}  # by whether the file tells the size
 _MOST_OF_SET = {True: 0.25, False: 0.05}
-_SMALL, _SMALL_IMAGES, _SMALL_OBJECTS = 0.75, 5, 10
+_SMALL = {True: 0.6, False: 0.75}
+_SMALL_IMAGES, _SMALL_OBJECTS = 5, 10
+# Objects that the edge cuts leave an image on all sides alike; those of a larger image leave it to the right and below.
+_ALIKE = 1.5
 _CURE = (
     "use the images that were annotated, or export the annotations again; if the outlines do leave their images, cut "
     "them off at the edge"
@@ -68,9 +71,9 @@ def without_misfits(drawn: Iterable[DrawnImage]) -> tuple[list[DrawnImage], list
         wrong = _misfits(fits, told=told)
         if wrong:
             gone |= {fit.entry.image for fit in wrong}
-            faults.append(_misfit(wrong, len(fits)))
-        elif not told and _small(fits):
-            faults.append(_small_fault(fits))
+            faults.append(_misfit(wrong, len(fits), told=told))
+        elif _small(fits, told=told):
+            faults.append(_small_fault(fits, told=told))
     return [entry for entry in entries if entry.image not in gone], faults
 
 
@@ -112,18 +115,26 @@ def _misfits(fits: Sequence[_Fit], *, told: bool) -> Sequence[_Fit]:
     rest = [fit for fit in fits if fit.mean <= _MOST_OF_IMAGE[told]]
     shares = [share for fit in rest for share in fit.outside]
     several = sum(leaves(fit.box, fit.size) for fit in rest) >= _FEWEST
-    if len(alone) > len(rest) or (several and sum(shares) >= _MOST_OF_SET[told] * len(shares)):
+    if len(alone) > len(rest):
         return fits
-    return alone
+    return fits if several and sum(shares) >= _MOST_OF_SET[told] * len(shares) and not _cut_alike(rest) else alone
 
 
-def _misfit(wrong: Sequence[_Fit], among: int) -> Fault:
+def _cut_alike(fits: Sequence[_Fit]) -> bool:
+    """Tell whether objects leave their images on opposite sides by similar shares, as those do that the edge cuts."""
+    lefts, tops, rights, bottoms = zip(*map(_relative, fits), strict=True)
+    sides = ((-min(lefts), max(rights) - 1), (-min(tops), max(bottoms) - 1))
+    return all(0 < max(ends) <= _ALIKE * min(ends) for ends in sides)
+
+
+def _misfit(wrong: Sequence[_Fit], among: int, *, told: bool) -> Fault:
     worst = max(wrong, key=lambda fit: fit.mean)
     message = (
         f"the outlines of {count(len(wrong))} of {plural(among, 'image')} lie far outside, such as those of "
         f"{worst.entry.image.name} ({_written(worst)}): they seem to belong to images of another size and are not used"
     )
-    return Fault("size-mismatch", "error", worst.entry.source, message, _CURE)
+    others = "" if told or len(wrong) == among else "; compare the outlines of the other images with these, too"
+    return Fault("size-mismatch", "error", worst.entry.source, message, _CURE + others)
 
 
 def _written(fit: _Fit) -> str:
@@ -131,12 +142,12 @@ def _written(fit: _Fit) -> str:
     return f"{fit.size[1]}x{fit.size[0]}; x from {left:g} to {right:g}, y from {top:g} to {bottom:g}"
 
 
-def _small(fits: Sequence[_Fit]) -> bool:
+def _small(fits: Sequence[_Fit], *, told: bool) -> bool:
     """Tell whether all outlines lie in the upper left of their images, as those of smaller images do."""
     enough = len(fits) >= _SMALL_IMAGES and sum(len(fit.outside) for fit in fits) >= _SMALL_OBJECTS
     lefts, tops, rights, bottoms = zip(*(_relative(fit) for fit in fits), strict=True)
     ends = ((min(lefts), max(rights)), (min(tops), max(bottoms)))
-    return enough and all(high < _SMALL and low < (1 - high) / 2 for low, high in ends)
+    return enough and all(high < _SMALL[told] and low < (1 - high) / 2 for low, high in ends)
 
 
 def _relative(fit: _Fit) -> Box:
@@ -144,12 +155,13 @@ def _relative(fit: _Fit) -> Box:
     return fit.box[0] / width, fit.box[1] / height, fit.box[2] / width, fit.box[3] / height
 
 
-def _small_fault(fits: Sequence[_Fit]) -> Fault:
+def _small_fault(fits: Sequence[_Fit], *, told: bool) -> Fault:
     boxes = [_relative(fit) for fit in fits]
     across, down = (percent(max(box[place] for box in boxes), 0) for place in (2, 3))
+    sizes = "although the annotations give the sizes of these" if told else "and the annotations do not tell the sizes"
     message = (
         f"all outlines of {plural(len(fits), 'image')} lie within the left {across} and the upper {down}, as if they "
-        "were drawn on smaller images, and the annotations do not tell the sizes"
+        f"were drawn on smaller images, {sizes}"
     )
     cure = "compare one image with its outlines; if they do not fit, use the images that were annotated"
     return Fault("size-mismatch", "warning", fits[0].entry.source, message, cure)

@@ -11,6 +11,7 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.records import Dataset, Fault, MaskFile
 from maskwright.core.text import agree, plural
 from maskwright.data.formats.meaning.divided import undivided, undivided_fault
+from maskwright.data.formats.meaning.ground import ground_of
 from maskwright.data.formats.pairing.naming import MASK_WORDS, folder_meaning
 from maskwright.data.formats.pairing.pairs import find_pairs
 from maskwright.data.formats.pairing.stacks import image_pairs
@@ -22,24 +23,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Record
 
 _MOST_LOOKED_AT = 24
 
 
-def maps_beside(root: Path, images: list[Path]) -> dict[str, MaskFile]:
+def maps_beside(root: Path, images: list[Path], options: ReadOptions) -> dict[str, MaskFile]:
     """Return the maps in folders such as instances/, by the id of their record; empty without such a folder.
 
     Args:
         root: the folder that the user gave.
         images: every image file below it.
+        options: those for values of 0 or more concern the masks of classes only.
     """
     folders = {name for path in {image.parent for image in images} for name in parts_below(root, path) or ()}
     if all(folder_meaning(name).role != "instance" for name in folders):
         return {}
     found = find_pairs(root, images, without=MASK_WORDS)
     pairs = image_pairs(root, found.pairs)[0] if found.instances else []
-    return {pair.id: MaskFile(pair.mask, "instance", ()) for pair in pairs}
+    values = {value: IGNORE for value in options.map if value < 0}
+    ground = ground_of([pair.mask for pair in pairs], values)
+    if ground is not None and ground.sure:
+        values[ground.id] = IGNORE
+    return {pair.id: MaskFile(pair.mask, "instance", tuple(values.items())) for pair in pairs}
 
 
 class _Seen(NamedTuple):

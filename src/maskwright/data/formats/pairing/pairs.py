@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.data.formats.pairing import naming, pair_faults
 from maskwright.data.formats.pairing.matching import File, matched
+from maskwright.data.formats.pairing.shifted_names import shifted_names
 from maskwright.data.formats.walk import folder_name
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def _pairing(root: Path, paths: tuple[Path, ...], without: frozenset[str]) -> Pa
     )
     faults = (
         *pair_faults.of_matches(root, images, chosen, found),
+        *shifted_names(root, images, chosen, {file.path for image, own in found.pairs for file in (image, *own)}),
         *pair_faults.passed_over(root, [mask for mask in masks if mask.place.kind in aside]),
         *pair_faults.unread(root, others),
     )

@@ -1,0 +1,112 @@
+"""The background of maps of object ids, where it has an id of its own. Knows no names of classes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from maskwright.core.records import Fault
+from maskwright.core.text import count, plural
+from maskwright.data.object_ids import numbers_of
+from maskwright.data.readers import DecodeError, read_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.records import ImageRef
+
+_MOST_MASKS = 24
+# The background fills this share of a map, or is this many times as large as any other id.
+_SHARE, _TIMES = 0.5, 4
+
+
+class Ground(NamedTuple):
+    """An id other than 0 that surrounds the other ids.
+
+    Attributes:
+        id: value, or R + 256 G + 65536 B of a colour.
+        maps: number of maps in which it does.
+        of: number of maps looked at.
+        sure: no map holds 0, so this id is the background.
+    """
+
+    id: int
+    maps: int
+    of: int
+    sure: bool
+
+
+def ground_of(masks: Sequence[ImageRef], explained: Collection[int] = ()) -> Ground | None:
+    """Return the id that surrounds the others in most of a sample of maps.
+
+    It touches all four sides and is much larger than each of the others. A negative id where no map holds 0 is the
+    background in any case.
+
+    Args:
+        masks: of which a sample is read.
+        explained: ids whose meaning is known.
+    """
+    found: Counter[int] = Counter()
+    negative: Counter[int] = Counter()
+    looked = 0
+    black = several = False
+    for mask in masks[:: max(1, len(masks) // _MOST_MASKS)]:
+        try:
+            raw = read_mask(mask)
+        except DecodeError:  # reported when the pixels are asked for
+            continue
+        values = raw.indices()
+        ids = numbers_of(raw) if values is None else values
+        counts = {key: pixels for key, pixels in _counted(ids).items() if key not in explained}
+        looked += 1
+        black |= 0 in counts
+        several |= len(counts.keys() - {0}) > 1
+        negative.update(key for key in counts if key < 0)
+        found.update(key for key in _on_all_sides(ids) & counts.keys() - {0} if _large(counts, key))
+    if negative and not black:
+        key, maps = negative.most_common(1)[0]
+        return Ground(key, maps, looked, sure=True)
+    key, maps = found.most_common(1)[0] if found else (0, 0)
+    return Ground(key, maps, looked, sure=not black) if several and 2 * maps > looked else None
+
+
+def _counted(ids: NDArray[Any]) -> dict[int, int]:
+    values, pixels = np.unique(ids, return_counts=True)
+    return dict(zip(values.tolist(), pixels.tolist(), strict=True))
+
+
+def _on_all_sides(ids: NDArray[Any]) -> set[int]:
+    sides = (ids[0], ids[-1], ids[:, 0], ids[:, -1])
+    return set.intersection(*(set(side.tolist()) for side in sides))
+
+
+def _large(counts: dict[int, int], key: int) -> bool:
+    others = max((pixels for other, pixels in counts.items() if other not in (0, key)), default=0)
+    return counts[key] >= min(_SHARE * sum(counts.values()), _TIMES * others)
+
+
+def ground_fault(ground: Ground, folder: Path) -> Fault:
+    """Say that an id is read as the background, or that it may be the background."""
+    where = f"in {count(ground.maps)} of {plural(ground.of, 'map')} looked at in {folder.name}/"
+    if ground.sure:
+        message = f"the id {ground.id} fills what lies around the objects {where}, and none holds 0"
+        cure = "nothing needs to be done; save the background as 0 to avoid this warning"
+        return Fault("background-id", "warning", folder, f"{message}: it is read as the background", cure)
+    message = f"the id {ground.id} surrounds the other objects {where}, as the background does, and counts as an object"
+    cure = f"if it is the background, use `read.map` {ground.id}=0"
+    return Fault("background-id", "warning", folder, message, cure)
+
+
+def ids_fault(folder: Path, read_as: str) -> Fault:
+    """Warn of masks whose values may be ids of objects, and are read as such or as classes."""
+    message = (
+        f"nearly each value in {folder.name}/ is one region in its mask, as the id of an object is; the values are "
+        f"read as {read_as}"
+    )
+    cure = "if the values are ids, name the folder instances/; if they are classes, list them in classes.txt (id,name)"
+    return Fault("ids-or-classes", "warning", folder, message, cure)

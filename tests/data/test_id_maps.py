@@ -1,0 +1,214 @@
+"""Maps of object ids that break the rules: the background has an id, ids repeat, a map is binary."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.data.layouts import photo, write
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.read_options import ReadOptions
+from maskwright.data.formats import read_dataset
+from maskwright.data.labels import read_label, read_objects
+from maskwright.workflows.inspect import inspect
+
+SIZE = (40, 60)
+AREAS = [100, 150, 80, 192]
+
+
+def ids_of(number: int) -> np.ndarray:
+    """Four objects, of which the last two touch; each map has them at another place."""
+    ids = np.zeros(SIZE, np.int32)
+    ids[2 + number : 12 + number, 3:13] = 1
+    ids[2 + number : 12 + number, 20:35] = 2
+    ids[20 + number : 28 + number, 5:15] = 3
+    ids[20 + number : 28 + number, 15:39] = 4
+    return ids
+
+
+def tree(root, change, folder="instances", suffix=".png", maps=6):
+    for number in range(maps):
+        photo(root / "images" / f"i{number}.png", number, SIZE)
+        write(root / folder / f"i{number}{suffix}", change(ids_of(number), number))
+    return root
+
+
+def areas(dataset, place=0):
+    found = read_objects(dataset, dataset.records[place], SIZE)
+    return [entry.area for entry in found]
+
+
+def faults(found):
+    return [(fault.kind, fault.severity) for fault in found.faults]
+
+
+COLORS = np.array([[255, 255, 255], [90, 1, 2], [0, 200, 3], [50, 60, 200], [0, 9, 99]], np.uint8)
+GROUNDS = {
+    "1": (1, ".png", lambda ids, _: (ids + 1).astype(np.uint8)),
+    "255": (255, ".png", lambda ids, _: np.where(ids > 0, ids, 255).astype(np.uint8)),
+    "65535": (65535, ".png", lambda ids, _: np.where(ids > 0, ids, 65535).astype(np.uint16)),
+    "-1": (-1, ".tif", lambda ids, _: np.where(ids > 0, ids, -1).astype(np.int32)),
+    "-1, and few pixels": (
+        -1,
+        ".tif",
+        lambda ids, _: np.where(ids > 0, ids, np.where(ids_wide() > 0, 5, -1)).astype(np.int32),
+    ),
+    "white": (0xFFFFFF, ".png", lambda ids, _: COLORS[ids]),
+}
+
+
+def ids_wide():
+    wide = np.zeros(SIZE, np.int32)
+    wide[1:, :] = 1
+    return wide
+
+
+@pytest.mark.parametrize("name", GROUNDS)
+@pytest.mark.parametrize("with_classes", [False, True])
+def test_an_id_that_surrounds_all_objects_is_the_background(tmp_path, name, with_classes):
+    ground, suffix, change = GROUNDS[name]
+    tree(tmp_path, change, suffix=suffix)
+    if with_classes:
+        tree(tmp_path, lambda ids, _: (ids > 0).astype(np.uint8) * 255, "masks")
+    dataset = read_dataset(tmp_path)
+    first = areas(dataset)
+    assert sorted(first)[:4] == sorted(AREAS)
+    if with_classes:
+        return
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity) == ("background-id", "warning")
+    assert f"the id {ground} fills what lies around the objects in 6 of 6 maps" in fault.message
+    assert len(first) == (5 if "few" in name else 4)
+    assert np.count_nonzero(read_label(dataset, dataset.records[0], SIZE)) == sum(first)
+
+
+def edged(ids, _):
+    ids = ids + 1
+    ids[0, ::2] = 0
+    return ids.astype(np.uint8)
+
+
+def test_an_id_that_surrounds_the_others_beside_0_is_reported_with_a_cure_that_works(tmp_path):
+    dataset = read_dataset(tree(tmp_path, edged))
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity) == ("background-id", "warning")
+    assert fault.cure == "if it is the background, use `read.map` 1=0"
+    assert areas(dataset)[1:] == AREAS
+    cured = read_dataset(tmp_path, ReadOptions(map={1: 0}))
+    assert cured.faults == ()
+    assert areas(cured) == AREAS
+    with pytest.raises(MaskwrightError, match=r"cannot be mapped to classes.*ID=0"):
+        read_dataset(tmp_path, ReadOptions(map={1: 2}))
+
+
+def large(ids, _):
+    ids = ids.copy()
+    ids[:, 59] = 9
+    return ids.astype(np.uint16)
+
+
+@pytest.mark.parametrize("change", [lambda ids, _: ids.astype(np.uint16), large])
+def test_objects_that_only_touch_the_border_are_no_background(tmp_path, change):
+    assert read_dataset(tree(tmp_path, change)).faults == ()
+
+
+def test_negative_ids_beside_0_are_refused_with_cures_that_work(tmp_path):
+    def change(ids, _):
+        ids[0] = -7
+        return ids
+
+    tree(tmp_path, change, suffix=".tif")
+    found = inspect(tmp_path)
+    assert found.obstacle is not None
+    cure = next(fault.cure for fault in found.faults if fault.kind == "unknown-label")
+    assert cure == "use `read.map` -7=ignore, or `read.map` -7=0 if it is the background"
+    for target, ignored in (("ignore", 60), (0, 0)):
+        dataset = read_dataset(tmp_path, ReadOptions(map={-7: target}))
+        assert areas(dataset) == AREAS
+        assert np.count_nonzero(read_label(dataset, dataset.records[0], SIZE) == 255) == ignored
+
+
+def test_a_binary_mask_among_maps_of_ids_is_left_out(tmp_path):
+    tree(tmp_path, lambda ids, number: (ids if number else (ids > 0) * 255).astype(np.uint8))
+    found = inspect(tmp_path)
+    (fault,) = found.faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("other-convention", "error", "i0.png")
+    assert "holds one value, 255, for 3 separate regions" in fault.message
+    assert found.images == 5
+    assert found.objects.objects == 20
+    write(tmp_path / "instances" / "i0.png", ids_of(0).astype(np.uint8))
+    assert inspect(tmp_path).faults == ()
+
+
+def test_ids_that_repeat_in_most_objects_may_be_classes(tmp_path):
+    found = inspect(tree(tmp_path, lambda ids, _: np.array([0, 1, 2, 1, 2], np.uint8)[ids]))
+    (fault,) = found.faults
+    assert (fault.kind, fault.severity) == ("parted-object", "warning")
+    assert fault.message == (
+        "12 of 12 objects have one id in several parts, in 6 files such as i3.png, as classes do"
+    ).replace("i3.png", fault.path.name)
+    (tmp_path / "instances").rename(tmp_path / "masks")
+    assert read_dataset(tmp_path).classes.names == ("class-0", "class-1", "class-2")
+
+
+@pytest.mark.parametrize(("objects", "full"), [(249, False), (255, True), (256, True), (300, True)])
+def test_a_map_of_8_bits_that_is_full_is_reported(tmp_path, objects, full):
+    ids = np.zeros((60, 80), np.int32)
+    places = [(row, column) for row in range(1, 60, 3) for column in range(1, 80, 3)]
+    for number, (row, column) in enumerate(places[:objects], start=1):
+        ids[row : row + 2, column : column + 2] = number
+    for number in range(4):
+        photo(tmp_path / "images" / f"i{number}.png", number, ids.shape)
+        write(tmp_path / "instances" / f"i{number}.png", ids.astype(np.uint8))
+    found = faults(inspect(tmp_path))
+    assert (("full-map", "warning") in found) == full
+    for number in range(4):
+        write(tmp_path / "instances" / f"i{number}.png", ids.astype(np.uint16))
+    assert (inspect(tmp_path).faults == ()) == (objects != 255)
+
+
+def spread_ids(count, dtype):
+    """Return ids from 1 to `count` with gaps, ten objects in each map."""
+
+    def change(_ids, number):
+        places = np.zeros(SIZE, np.int32)
+        for place in range(10):
+            row, column = divmod(place, 5)
+            places[3 + 18 * row : 12 + 18 * row, 2 + 11 * column : 9 + 11 * column] = place + 1
+        chosen = np.sort(np.random.default_rng(number).choice(np.arange(1, count + 1), 10, replace=False))
+        return np.concatenate([[0], chosen]).astype(dtype)[places]
+
+    return change
+
+
+def test_ids_with_gaps_in_a_folder_of_masks_are_objects(tmp_path):
+    dataset = read_dataset(tree(tmp_path, spread_ids(160, np.uint16), "masks", maps=20))
+    assert dataset.classes.names == ("background", "object")
+    assert [areas(dataset, place) for place in range(3)] == [[63] * 10] * 3
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.message.endswith("read as ids of objects")) == ("ids-or-classes", True)
+    (tmp_path / "masks").rename(tmp_path / "instances")
+    assert read_dataset(tmp_path).faults == ()
+
+
+def test_ids_of_8_bits_in_a_folder_of_masks_are_doubted_and_the_cures_work(tmp_path):
+    root = tree(tmp_path / "a", spread_ids(20, np.uint8), "masks", maps=12)
+    dataset = read_dataset(root)
+    (fault,) = [fault for fault in dataset.faults if fault.kind == "ids-or-classes"]
+    assert fault.severity == "warning"
+    (root / "masks").rename(root / "instances")
+    assert read_dataset(root).classes.names == ("background", "object")
+    (root / "instances").rename(root / "masks")
+    (root / "classes.txt").write_text("".join(f"{number},name-{number}\n" for number in range(21)))
+    assert read_dataset(root).faults == ()
+
+
+def test_classes_of_several_regions_are_no_ids(tmp_path):
+    def change(ids, number):
+        classes = spread_ids(20, np.uint8)(ids, number)
+        classes[38:, ::2] = classes[classes > 0].min()
+        classes[:2, ::3] = classes.max()
+        return classes
+
+    faults_of = read_dataset(tree(tmp_path, change, "masks", maps=12)).faults
+    assert "ids-or-classes" not in [fault.kind for fault in faults_of]
