@@ -83,7 +83,8 @@ def measured(found: Sequence[Instance], size: tuple[int, int], annotation: Annot
         )
     by_id = isinstance(annotation, MaskFile)
     crowds = len(found) - len(objects)
-    return ImageInstances(annotation.path, by_id, areas, *flags, lost, crowds)
+    touching, overlapping, cut, parted, torn = flags
+    return ImageInstances(annotation.path, by_id, areas, touching, overlapping, cut, parted, torn, lost, crowds)
 
 
 def _claims(objects: Sequence[Instance], size: tuple[int, int]) -> NDArray[np.uint16]:
