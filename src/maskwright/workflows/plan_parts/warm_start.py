@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
 from maskwright.core.plan_file import validated
@@ -69,8 +68,8 @@ def like_its_weights(plan: Plan, pins: set[str]) -> tuple[Plan, frozenset[str]]:
     """Take over from the bundle that a training starts from what the user did not choose otherwise.
 
     That is the architecture with its options, the normalisation, and the optimiser that such models are trained by:
-    Muon, where published weights, imported ones too, and networks that emit objects get AdamW. The range of values and
-    the resolution belong to the new images, and are planned from them.
+    Muon, where published weights, imported ones too, get AdamW. The range of values and the resolution belong to the
+    new images, and are planned from them.
 
     Raises:
         MaskwrightError: the file of weights cannot be read, or is for images of other channels.
@@ -106,8 +105,7 @@ def _decisions(plan: Plan, card: Card, asked: frozenset[str], path: str) -> list
         for section, names in keys.items()
         for key in names
     ]
-    # Published weights, and networks that emit objects, get the optimiser that suits those: nobody compared.
-    if "imported" not in card.summary and not emits_objects(card.channels):
+    if "imported" not in card.summary:  # Published weights get the optimiser that suits those: nobody compared.
         taken.append(Decision("optim.name", "muon", MUON))
     if plan.lora.rank and (_open("model.name", asked) or plan.model.name == card.model.name):
         why = "the decoder starts from trained weights too"
