@@ -76,6 +76,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
         pinned.task, pinned.reasons["task"] = suggested_task(dataset)
     task = find_task(pinned.task)
     seen = survey(dataset, budget.survey_seconds(), on_progress)
+    find_task(pinned.task).check(dataset)
     divided = _divided(dataset, seen, pinned)
     found = fingerprint(seen, divided)
     check_trainable(found)

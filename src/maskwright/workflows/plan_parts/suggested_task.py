@@ -20,7 +20,7 @@ def suggested_task(dataset: Dataset) -> tuple[str, str]:
     has a background can be learnt by either task.
     """
     annotated = [record for record in dataset.records if record.annotation is not None]
-    if annotated and all(map(_of_objects_alone, annotated)):
+    if annotated and dataset.classes.background is not None and all(map(_of_objects_alone, annotated)):
         how = "an id" if isinstance(annotated[0].annotation, MaskFile) else "a mask file"
         return INSTANCE, f"each object has {how} of its own; `task` {SEMANTIC} learns the classes only"
     if not dataset.tells_objects:
