@@ -212,3 +212,9 @@ def test_classes_of_several_regions_are_no_ids(tmp_path):
 
     faults_of = read_dataset(tree(tmp_path, change, "masks", maps=12)).faults
     assert "ids-or-classes" not in [fault.kind for fault in faults_of]
+
+
+def test_maps_without_any_object_ask_for_objects(tmp_path):
+    found = inspect(tree(tmp_path, lambda ids, _: np.zeros_like(ids, np.uint16)))
+    (fault,) = [fault for fault in found.faults if fault.kind == "one-class"]
+    assert fault.cure.startswith("label some objects, as no mask shows one, and check")
