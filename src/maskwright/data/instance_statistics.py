@@ -82,8 +82,9 @@ def measured(found: Sequence[Instance], size: tuple[int, int], annotation: Annot
             *_parts(entry.mask),
         )
     by_id = isinstance(annotation, MaskFile)
+    touching, overlapping, cut, parted, torn = flags
     crowds = len(found) - len(objects)
-    return ImageInstances(annotation.path, by_id, areas, *flags, lost, crowds)
+    return ImageInstances(annotation.path, by_id, areas, touching, overlapping, cut, parted, torn, lost, crowds)
 
 
 def _claims(objects: Sequence[Instance], size: tuple[int, int]) -> NDArray[np.uint16]:
