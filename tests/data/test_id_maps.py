@@ -242,3 +242,25 @@ def test_maps_without_any_background_are_objects(tmp_path):
 
     dataset = read_dataset(tree(tmp_path, change))
     assert (dataset.faults, areas(dataset)) == ((), [100] * 24)
+
+
+def test_one_id_for_several_regions_beside_maps_of_ids(tmp_path):
+    found = inspect(tree(tmp_path, lambda ids, number: (ids if number > 1 else ids > 0).astype(np.uint8)))
+    (fault,) = [fault for fault in found.faults if fault.severity == "warning"]
+    assert (fault.kind, fault.path.name in {"i0.png", "i1.png"}) == ("one-id", True)
+    assert fault.message.startswith("2 maps hold one id for several regions, in 2 files such as i")
+
+
+def strip(ids, _):
+    ids = ids.astype(np.uint16)
+    ids[36:] = 65535
+    return ids
+
+
+def test_an_id_of_65535_in_many_maps_may_be_ignored_and_the_cure_works(tmp_path):
+    (fault,) = read_dataset(tree(tmp_path, strip)).faults
+    assert (fault.kind, fault.severity) == ("white-id", "warning")
+    assert fault.cure == "if it means that, use `read.ignore` 65535"
+    cured = read_dataset(tmp_path, ReadOptions(ignore=65535))
+    assert (cured.faults, areas(cured)) == ((), AREAS)
+    assert np.count_nonzero(read_label(cured, cured.records[0], SIZE) == 255) == 4 * 60

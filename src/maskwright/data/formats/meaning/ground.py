@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.records import ImageRef
+    from maskwright.data.formats.meaning.scan import Scan
 
 _MOST_MASKS = 24
+_WHITES, _FEWEST_IDS = (255, 65535), 4
 
 
 class Ground(NamedTuple):
@@ -89,3 +91,16 @@ def ids_fault(folder: Path, read_as: str) -> Fault:
     )
     cure = "if the values are ids, name the folder instances/; if they are classes, list them in classes.txt (id,name)"
     return Fault("ids-or-classes", "warning", folder, message, cure)
+
+
+def white_id_fault(scan: Scan, explained: Collection[int], folder: Path) -> Fault | None:
+    """Warn of a largest value of 8 or 16 bits in several maps, far above all ids: it may mean ignored."""
+    ids = sorted(scan.values.keys() - explained)
+    if len(ids) < _FEWEST_IDS or ids[-1] not in _WHITES or 2 * ids[-2] > ids[-1] or scan.holders[ids[-1]] < 2:
+        return None
+    white, maps = ids[-1], scan.holders[ids[-1]]
+    message = (
+        f"{count(maps)} of {plural(scan.looked, 'map')} looked at in {folder.name}/ hold the id {white}, far above "
+        f"all others ({ids[-2]} at most): it counts as an object, and may mean that nothing is known there"
+    )
+    return Fault("white-id", "warning", folder, message, f"if it means that, use `read.ignore` {white}")
