@@ -131,6 +131,12 @@ def test_ids_of_annotations_that_repeat(tmp_path):
     assert areas(dataset) == [36, 36]
 
 
+def test_a_copy_with_its_id_is_reported_once(tmp_path):
+    copy = {"id": 5, "segmentation": [SQUARE]}
+    (note,) = make(tmp_path, copy, copy).faults
+    assert (note.kind, "drawn twice in exactly the same way" in note.message) == ("bad-outline", True)
+
+
 def test_an_object_that_is_drawn_twice(tmp_path):
     other = {"segmentation": [[5, 5, 11, 5, 11, 11, 5, 11]], "category_id": 90}
     copies = {"segmentation": [SQUARE]}

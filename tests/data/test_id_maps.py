@@ -133,7 +133,7 @@ def test_a_binary_mask_among_maps_of_ids_is_left_out(tmp_path):
     found = inspect(tmp_path)
     (fault,) = found.faults
     assert (fault.kind, fault.severity, fault.path.name) == ("other-convention", "error", "i0.png")
-    assert "holds one value, 255, for 3 separate regions" in fault.message
+    assert "holds one value, 255, for 3 separate regions, but other maps hold ids" in fault.message
     assert found.images == 5
     assert found.objects.objects == 20
     write(tmp_path / "instances" / "i0.png", ids_of(0).astype(np.uint8))
@@ -212,3 +212,55 @@ def test_classes_of_several_regions_are_no_ids(tmp_path):
 
     faults_of = read_dataset(tree(tmp_path, change, "masks", maps=12)).faults
     assert "ids-or-classes" not in [fault.kind for fault in faults_of]
+
+
+def test_maps_without_any_object_ask_for_objects(tmp_path):
+    found = inspect(tree(tmp_path, lambda ids, _: np.zeros_like(ids, np.uint16)))
+    (fault,) = [fault for fault in found.faults if fault.kind == "one-class"]
+    assert fault.cure.startswith("label some objects, as no mask shows one, and check")
+
+
+@pytest.mark.parametrize(
+    ("change", "left_out"),
+    [
+        (lambda ids, number: (ids + number % 3 // 2).astype(np.uint8), 2),  # 1 is the background of some maps only
+        (lambda ids, number: np.where(ids > 0, ids, 5 + number).astype(np.uint8), 6),  # each has another one
+    ],
+)
+def test_maps_that_disagree_on_the_background_are_left_out(tmp_path, change, left_out):
+    found = inspect(tree(tmp_path, change))
+    said = [fault for fault in found.faults if fault.kind == "other-convention"]
+    assert (len(said), found.images) == (left_out, 6 - left_out)
+    assert "surrounds the others, as a background does" in said[0].message
+    assert not any(fault.kind == "background-id" for fault in found.faults)
+
+
+def test_maps_without_any_background_are_objects(tmp_path):
+    def change(_ids, _number):
+        rows, columns = np.indices(SIZE)
+        return (1 + rows // 10 * 6 + columns // 10).astype(np.uint8)
+
+    dataset = read_dataset(tree(tmp_path, change))
+    assert (dataset.faults, areas(dataset)) == ((), [100] * 24)
+
+
+def test_one_id_for_several_regions_beside_maps_of_ids(tmp_path):
+    found = inspect(tree(tmp_path, lambda ids, number: (ids if number > 1 else ids > 0).astype(np.uint8)))
+    (fault,) = [fault for fault in found.faults if fault.severity == "warning"]
+    assert (fault.kind, fault.path.name in {"i0.png", "i1.png"}) == ("one-id", True)
+    assert fault.message.startswith("2 maps hold one id for several regions, in 2 files such as i")
+
+
+def strip(ids, _):
+    ids = ids.astype(np.uint16)
+    ids[36:] = 65535
+    return ids
+
+
+def test_an_id_of_65535_in_many_maps_may_be_ignored_and_the_cure_works(tmp_path):
+    (fault,) = read_dataset(tree(tmp_path, strip)).faults
+    assert (fault.kind, fault.severity) == ("white-id", "warning")
+    assert fault.cure == "if it means that, use `read.ignore` 65535"
+    cured = read_dataset(tmp_path, ReadOptions(ignore=65535))
+    assert (cured.faults, areas(cured)) == ((), AREAS)
+    assert np.count_nonzero(read_label(cured, cured.records[0], SIZE) == 255) == 4 * 60

@@ -236,3 +236,11 @@ def test_where_some_outlines_lie_outside_the_others_deserve_a_look(tmp_path):
     dataset = coco(tmp_path, [*BOXES[:4], [scaled(box, 2) for box in BOXES[4]]])
     assert len(dataset.records) == 4
     assert dataset.faults[0].cure.endswith("; compare the outlines of the other images with these, too")
+
+
+def test_an_image_of_the_wrong_size_is_reported_once(tmp_path):
+    dataset = coco(tmp_path, BOXES, (120, 160))
+    assert dataset.records == ()
+    assert {fault.kind for fault in dataset.faults} == {"size-mismatch"}
+    boxes = [[scaled(box, 2) for box in own] for own in BOXES]
+    assert {fault.kind for fault in coco(tmp_path, boxes, (120, 160)).faults} == {"size-mismatch"}

@@ -283,3 +283,12 @@ def test_images_and_masks_that_count_from_different_numbers(tmp_path, images, ma
 )
 def test_files_left_over_that_tell_nothing(tmp_path, images, masks):
     assert shifted(tmp_path, images, masks) == []
+
+
+def test_each_split_counts_from_its_own_number(tmp_path):
+    for split in ("train", "val"):
+        for number in range(5):
+            photo(tmp_path / split / f"images/{number}.png", number)
+            write(tmp_path / split / f"masks/{number + 1}.png", MASK)
+    found = [fault.path.parent.name for fault in read_dataset(tmp_path).faults if fault.kind == "shifted-names"]
+    assert found == ["train", "val"]

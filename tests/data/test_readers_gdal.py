@@ -194,3 +194,14 @@ def test_a_mask_beside_an_image_that_is_damaged_or_of_another_size(tmp_path):
         read_image(tmp_path / "a.tif")
     (tmp_path / "a.tif.msk").unlink()
     assert no_data(read_image(tmp_path / "a.tif")) is None
+
+
+def test_a_palette_cannot_leave_pixels_out(tmp_path):
+    picture = Image.fromarray(np.zeros(SIZE, np.uint8)).convert("P")
+    picture.putpalette([0, 0, 0, 255, 0, 0])
+    picture.save(tmp_path / "a.png")
+    mark_beside(tmp_path / "a.png")
+    with pytest.raises(DecodeError, match=r"has a mask of valid pixels \(25 are not\), but colours"):
+        read_mask(tmp_path / "a.png")
+    mark_beside(tmp_path / "a.png", np.ones(SIZE, bool))
+    assert read_mask(tmp_path / "a.png").array.tolist() == np.zeros(SIZE).tolist()

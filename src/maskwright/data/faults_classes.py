@@ -39,12 +39,15 @@ def class_faults(
             "label some pixels of each class, and check `read.ignore` and `read.map`",
         )
     if len(shown) == 1 and not dataset.measured:
+        others = "label the other pixels as another class, such as background"
+        if shown[0] == dataset.classes.background:
+            others = "label some objects, as no mask shows one"
         yield Fault(
             "one-class",
             "error" if whole or len(names) == 1 else "warning",
             dataset.root,
             f"every labelled pixel is {names[shown[0]]}: there is no second class to learn",
-            "label the other pixels as another class, such as background, and check that `read.map` removes no class",
+            f"{others}, and check that `read.map` removes no class",
         )
     absent = [name for name, count in zip(names, pixels, strict=True) if not count]
     if absent and len(shown):

@@ -82,8 +82,8 @@ def measured(found: Sequence[Instance], size: tuple[int, int], annotation: Annot
             *_parts(entry.mask),
         )
     by_id = isinstance(annotation, MaskFile)
-    crowds = len(found) - len(objects)
     touching, overlapping, cut, parted, torn = flags
+    crowds = len(found) - len(objects)
     return ImageInstances(annotation.path, by_id, areas, touching, overlapping, cut, parted, torn, lost, crowds)
 
 
@@ -144,7 +144,7 @@ class InstanceMeter:
         self._sums = np.zeros(4, np.int64)
         self._lost = self._crowds = 0
         self._by_id = self._torn = 0
-        self._dots, self._parted, self._full = _Tally(), _Tally(), _Tally()
+        self._dots, self._parted, self._full, self._single = _Tally(), _Tally(), _Tally(), _Tally()
 
     def add(self, part: ImageInstances) -> None:
         """Add one image."""
@@ -157,6 +157,7 @@ class InstanceMeter:
             torn = int(np.count_nonzero(part.torn))
             self._by_id, self._torn = self._by_id + len(part.areas), self._torn + torn
             self._parted.add(int(np.count_nonzero(part.parted)), part.source)
+            self._single.add(int(torn == 1 == len(part.areas)), part.source)
             self._full.add(int(len(part.areas) == _FULL or (torn and len(part.areas) in _NEARLY_FULL)), part.source)
 
     def faults(self) -> Iterator[Fault]:
@@ -169,6 +170,14 @@ class InstanceMeter:
             yield Fault("one-pixel-object", "note", self._dots.first, message, cure)
         if self._parted.first is not None:
             yield self._parted_fault(self._parted.first)
+        if self._single.first is not None and max(self._counts) > 1:
+            count = self._single.count
+            message = (
+                f"{plural(count, 'map')} {agree(count, 'holds', 'hold')} one id for several regions"
+                f"{self._single.example}, which other maps number one by one: each counts as one object"
+            )
+            cure = "save it like the other maps, unless something covers the middle of one object"
+            yield Fault("one-id", "warning", self._single.first, message, cure)
         if self._full.first is not None:
             count = self._full.count
             message = (

@@ -14,7 +14,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import ID_KINDS, MaskFile, MaskLayers, Shapes
 from maskwright.data.layers import layer_objects, paint_layers
 from maskwright.data.lookup import from_colors, from_values, require_palette
-from maskwright.data.object_ids import from_ids, from_segments, objects_of
+from maskwright.data.object_ids import from_ids, from_segments, objects_of, require_objects
 from maskwright.data.painting import paint, paint_objects
 from maskwright.data.readers import DecodeError, image_orientation, read_alpha, read_image, read_mask
 from maskwright.ops.no_data import no_data, with_nan
@@ -158,6 +158,8 @@ def _from_mask(dataset: Dataset, annotation: MaskFile, raw: RawMask) -> NDArray[
         return from_segments(annotation.file, raw, dict(annotation.values or ()))
     if annotation.kind in ID_KINDS:
         ids, special = from_ids(annotation.file, raw, dataset.value_to_index)
+        if annotation.kind == "instance":
+            require_objects(annotation.file, ids, special)
         labels = (ids != 0).astype(np.uint8)
         for value, index in special.items():
             labels[ids == value] = index

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _DENSE = 65535
 # A colour with fewer pixels than this, where most colours have so few, was made by interpolation.
 _SPECK, _MANY_SPECKS = 4, 16
+# The background fills this share of a map, or is this many times as large as any other id.
+_SHARE, _TIMES = 0.5, 4
 # What binary masks hold where objects are.
 _WHITES = (255, 65535, 0xFFFFFF)
 
@@ -125,7 +127,7 @@ def objects_of(
     if mask.kind != "segment":
         values, special = from_ids(mask.file, raw, known)
     if mask.kind == "instance":
-        _require_divided(mask.file, values, special)
+        require_objects(mask.file, values, special)
     if mask.kind == "regions":
         none = [key for key, index in special.items() if index in (IGNORE, nothing)]
         shown = (values != 0) & ~np.isin(values, none)
@@ -141,20 +143,49 @@ def objects_of(
             yield Instance(index, top, left, pixels, crowd=key in mask.crowds)
 
 
-def _require_divided(mask: ImageRef, values: NDArray[Any], special: Mapping[int, int]) -> None:
-    """Refuse a map that is white where objects are, as binary masks are, and shows several of them.
+def require_objects(mask: ImageRef, values: NDArray[Any], special: Mapping[int, int]) -> None:
+    """Refuse a map whose ids cannot all be those of objects, unlike the ids of the other maps.
 
     Raises:
-        DecodeError: it is; regions that touch may be several objects.
+        DecodeError: it is white where objects are, as binary masks are, or has no background but an id that surrounds
+            the others.
     """
     white = int(values.max())
-    if white not in _WHITES or white in special or np.any((values != 0) & (values != white)):
-        return
-    regions = cv2.connectedComponents((values != 0).view(np.uint8), connectivity=8)[0] - 1
-    if regions > 1:
-        message = f"holds one value, {white}, for {regions} separate regions, but other maps hold an id for each object"
-        cure = "save it like the other maps, with an id of its own for each object"
-        raise DecodeError("other-convention", mask, message, cure)
+    if white in _WHITES and white not in special and not np.any((values != 0) & (values != white)):
+        regions = cv2.connectedComponents((values != 0).view(np.uint8), connectivity=8)[0] - 1
+        if regions > 1:
+            message = f"holds one value, {white}, for {regions} separate regions, but other maps hold ids of objects"
+            cure = "save it like the other maps, with an id of its own for each object"
+            raise DecodeError("other-convention", mask, message, cure)
+    if np.all(values != 0) and not np.isin(values[0, 0], list(special)):
+        counts = counted(values)
+        ground = next(iter(surrounding(values, counts)), None)
+        if ground is not None and len(counts) > 1 and special.keys().isdisjoint(counts):
+            message = f"holds no background, 0, and its id {ground} surrounds the others, as a background does"
+            raise DecodeError("other-convention", mask, message, "save the background as 0, as in the other maps")
+
+
+def counted(ids: NDArray[Any]) -> dict[int, int]:
+    """Return id -> number of pixels."""
+    values, pixels = np.unique(ids, return_counts=True)
+    return dict(zip(values.tolist(), pixels.tolist(), strict=True))
+
+
+def surrounding(ids: NDArray[Any], counts: Mapping[int, int]) -> set[int]:
+    """Return the ids above or below 0 that touch all four sides of a map (H, W) and are much larger than all others.
+
+    Args:
+        ids: the map.
+        counts: id -> number of pixels, of the ids that count.
+    """
+    sides = (ids[0], ids[-1], ids[:, 0], ids[:, -1])
+    found = set.intersection(*(set(side.tolist()) for side in sides)) & counts.keys() - {0}
+    return {key for key in found if _large(counts, key)}
+
+
+def _large(counts: Mapping[int, int], key: int) -> bool:
+    others = max((pixels for other, pixels in counts.items() if other not in (0, key)), default=0)
+    return counts[key] >= min(_SHARE * sum(counts.values()), _TIMES * others)
 
 
 def _numbered(values: NDArray[Any]) -> tuple[NDArray[Any] | None, NDArray[Any]]:

@@ -143,8 +143,8 @@ class Writer:
 class Task(Protocol):
     """What a mask means. `tasks.semantic` is the first; CONTRIBUTING.md shows how to add another.
 
-    A task derives from this class, and inherits the defaults of `adjust`, `fit` and `uncalibrated` if it does not need
-    them.
+    A task derives from this class, and inherits the defaults of `adjust`, `check`, `fit` and `uncalibrated` if it does
+    not need them.
 
     Attributes:
         annotation: how mask files are read: `labels`, classes by value or colour; `values`, measured numbers.
@@ -162,6 +162,14 @@ class Task(Protocol):
 
     def channels(self, classes: Classes) -> tuple[Channels, ...]:
         """Return the channel groups that a network for these classes emits."""
+
+    def check(self, dataset: Dataset) -> None:
+        """Refuse a data set whose annotations say nothing that this task could learn.
+
+        Raises:
+            MaskwrightError: it is one; the message says what to do.
+        """
+        self.channels(dataset.classes)
 
     def target(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
         """Read the annotation of a record whose image has `size` (height, width).

@@ -65,6 +65,16 @@ class InstanceSegmentation(Task):
             Channels(name=BORDER_GROUP, count=1, activation="sigmoid"),
         )
 
+    def check(self, dataset: Dataset) -> None:
+        """Refuse classes without a background, and masks that tell no objects."""
+        background_of(dataset.classes)
+        if not dataset.tells_objects:
+            raise MaskwrightError(
+                f"{dataset.root} tells the class of each pixel, and no objects: give a folder instances/ with a map of "
+                "object ids for each image (each connected region counts as an object where a map holds one value), or "
+                "learn the classes with `task` semantic"
+            )
+
     def target(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
         """Read the objects. What no object covers is background, whatever its class; crowds are ignored."""
         objects, labels, _ = _read(dataset, record, size)

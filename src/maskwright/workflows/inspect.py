@@ -42,7 +42,8 @@ def inspect(
         a fault here, not an error.
 
     Raises:
-        MaskwrightError: no layout was recognised, the options contradict the data, or no task has that name.
+        MaskwrightError: no layout was recognised, the options contradict the data, no task has that name, or the data
+            do not fit the task.
     """
     options = options or ReadOptions()
     if task is not None:
@@ -50,6 +51,8 @@ def inspect(
 
         options = replace(options, values=find_task(task).annotation == "values")
     dataset = read_dataset(root, options)
+    if task is not None:
+        find_task(task).check(dataset)
     seen = survey(dataset, on_progress=on_progress)
     try:
         divided = with_splits(seen.dataset, split or SplitPlan(), seed, seen)

@@ -77,6 +77,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
         pinned.task, pinned.reasons["task"] = suited_task(pinned.model.name) or suggested_task(dataset)
     check_task(pinned)
     seen = survey(dataset, budget.survey_seconds(), on_progress)
+    find_task(pinned.task).check(dataset)
     divided = _divided(dataset, seen, pinned)
     found = fingerprint(seen, divided)
     check_trainable(found)

@@ -176,10 +176,8 @@ class _Begun:
 def _report_plan(plan: Plan, found: Fingerprint, on_event: OnEvent) -> None:
     worst = [fault for fault in found.faults if fault.severity != "note"]
     if worst:
-        first, rest = worst[0], "" if len(worst) == 1 else f" (`maskwright inspect {found.root}` lists all)"
-        text = (
-            f"{plural(len(worst), 'fault')} in the data{rest}, the first: {first.path}: {first.message}: {first.cure}"
-        )
-        on_event(Note(text))
+        first = worst[0]
+        rest = "" if len(worst) == 1 else f" (`maskwright inspect {found.root}` lists all), the first"
+        on_event(Note(f"{plural(len(worst), 'fault')} in the data{rest}: {first.path}: {first.message}: {first.cure}"))
     if not plan.model.pretrained and not plan.model.weights and "model.pretrained" in plan.reasons:
         on_event(Note(f"training starts from scratch: {plan.reasons['model.pretrained']}"))

@@ -103,9 +103,13 @@ def _twins(file: CocoAnnotations) -> Iterable[Fault]:
 
 
 def _repeated(path: Path, entries: list[dict[str, Any]]) -> Iterable[Fault]:
-    """Note ids that several annotations share; each is an object of its own all the same."""
+    """Note ids that several annotations share; each is an object of its own all the same, unless it is a mere copy."""
     counts = Counter(key_of(entry["id"]) for entry in entries if entry.get("id") is not None)
-    shared = [number for number, count in counts.items() if count > 1]
+    unlike: defaultdict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        if counts[number := key_of(entry.get("id"))] > 1:
+            unlike[number].add(repr(sorted(entry.items())))
+    shared = [number for number, forms in unlike.items() if len(forms) > 1]
     if shared:
         stand = agree(len(shared), "stands", "stand")
         ids = f"{plural(len(shared), 'annotation id')}, {such_as(len(shared), shared[0])},"

@@ -160,7 +160,7 @@ def read_mask(image: Image) -> RawMask:
     """
     ref, kind = _recognised(image)
     raw = READERS[kind].mask(ref, kind)
-    return hidden(raw, _invalid_beside(ref, kind, raw.size))
+    return hidden(ref, raw, _invalid_beside(ref, kind, raw.size))
 
 
 def read_alpha(image: Image) -> RawMask:

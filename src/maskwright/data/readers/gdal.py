@@ -100,8 +100,17 @@ def invalid_beside(ref: ImageRef, size: tuple[int, int]) -> NDArray[np.bool_]:
     return np.asarray(~valid)
 
 
-def hidden(raw: RawMask, gone: NDArray[np.bool_] | None) -> RawMask:
-    """Mark the values of a mask file (H, W) that are not valid; colours and palettes have no value for that."""
-    if gone is None or not gone.any() or raw.array.ndim == 3 or raw.palette is not None:
+def hidden(ref: ImageRef, raw: RawMask, gone: NDArray[np.bool_] | None) -> RawMask:
+    """Mark the values of a mask file (H, W) that are not valid.
+
+    Raises:
+        DecodeError: it holds colours or a palette, which have no value for that.
+    """
+    if gone is None or not gone.any():
         return raw
+    if raw.array.ndim == 3 or raw.palette is not None:
+        message = (
+            f"has a mask of valid pixels ({np.count_nonzero(gone):,} are not), but colours, which cannot be left out"
+        )
+        raise DecodeError("other-convention", ref, message, "save it as plain values without a palette")
     return replace(raw, array=np.where(gone, NO_DATA, raw.array.astype(np.int64)), nodata=raw.nodata | {NO_DATA})

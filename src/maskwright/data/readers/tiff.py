@@ -99,7 +99,7 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
         raw = plain_mask(ref, array, _declared(tiff))
         raw = replace(RawMask.with_palette(raw.array, palette, lossy=tiff.lossy), nodata=raw.nodata)
         gone = invalid(tiff)
-        return raw if gone is None else hidden(raw, upright(gone, turn(ref, tiff.orientation)))
+        return raw if gone is None else hidden(ref, raw, upright(gone, turn(ref, tiff.orientation)))
 
 
 def _as_seen(tiff: TiffImage) -> NDArray[Any]:

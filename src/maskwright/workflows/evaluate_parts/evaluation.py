@@ -123,6 +123,7 @@ def opened(run: Path, root: Path, request: EvaluateRequest) -> Evaluation:
         options = replace(options, nodata=predictor.card.nodata)
     dataset, notes = split_lookup.like_training(home, read_dataset(root, options))
     check_classes(predictor, dataset)
+    predictor.task.check(dataset)
     records = tuple(record for record in dataset.records if record.annotation and split in {"all", record.split})
     if not records:
         raise MaskwrightError(f"{root} has no labelled image in its {split} split: choose another `split`")

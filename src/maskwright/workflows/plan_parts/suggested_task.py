@@ -20,7 +20,7 @@ def suggested_task(dataset: Dataset) -> tuple[str, str]:
     has a background can be learnt by either task.
     """
     annotated = [record for record in dataset.records if record.annotation is not None]
-    if annotated and all(map(_of_objects_alone, annotated)):
+    if annotated and dataset.classes.background is not None and all(map(_of_objects_alone, annotated)):
         ways = {"an id" if isinstance(record.annotation, MaskFile) else "a mask file" for record in annotated}
         how = " or ".join(sorted(ways))
         return INSTANCE, f"each object has {how} of its own; `task` {SEMANTIC} learns the classes only"

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.records import Fault
 from maskwright.core.text import count, plural
-from maskwright.data.object_ids import numbers_of
+from maskwright.data.object_ids import counted, numbers_of, surrounding
 from maskwright.data.readers import DecodeError, read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from maskwright.core.records import ImageRef
+    from maskwright.data.formats.meaning.scan import Scan
 
 _MOST_MASKS = 24
-# The background fills this share of a map, or is this many times as large as any other id.
-_SHARE, _TIMES = 0.5, 4
+_WHITES, _FEWEST_IDS = (255, 65535), 4
 
 
 class Ground(NamedTuple):
@@ -62,32 +58,17 @@ def ground_of(masks: Sequence[ImageRef], explained: Collection[int] = ()) -> Gro
             continue
         values = raw.indices()
         ids = numbers_of(raw) if values is None else values
-        counts = {key: pixels for key, pixels in _counted(ids).items() if key not in explained}
+        counts = {key: pixels for key, pixels in counted(ids).items() if key not in explained}
         looked += 1
         black |= 0 in counts
         several |= len(counts.keys() - {0}) > 1
         negative.update(key for key in counts if key < 0)
-        found.update(key for key in _on_all_sides(ids) & counts.keys() - {0} if _large(counts, key))
+        found.update(surrounding(ids, counts))
     if negative and not black:
         key, maps = negative.most_common(1)[0]
         return Ground(key, maps, looked, sure=True)
     key, maps = found.most_common(1)[0] if found else (0, 0)
     return Ground(key, maps, looked, sure=not black) if several and 2 * maps > looked else None
-
-
-def _counted(ids: NDArray[Any]) -> dict[int, int]:
-    values, pixels = np.unique(ids, return_counts=True)
-    return dict(zip(values.tolist(), pixels.tolist(), strict=True))
-
-
-def _on_all_sides(ids: NDArray[Any]) -> set[int]:
-    sides = (ids[0], ids[-1], ids[:, 0], ids[:, -1])
-    return set.intersection(*(set(side.tolist()) for side in sides))
-
-
-def _large(counts: dict[int, int], key: int) -> bool:
-    others = max((pixels for other, pixels in counts.items() if other not in (0, key)), default=0)
-    return counts[key] >= min(_SHARE * sum(counts.values()), _TIMES * others)
 
 
 def ground_fault(ground: Ground, folder: Path) -> Fault:
@@ -110,3 +91,16 @@ def ids_fault(folder: Path, read_as: str) -> Fault:
     )
     cure = "if the values are ids, name the folder instances/; if they are classes, list them in classes.txt (id,name)"
     return Fault("ids-or-classes", "warning", folder, message, cure)
+
+
+def white_id_fault(scan: Scan, explained: Collection[int], folder: Path) -> Fault | None:
+    """Warn of a largest value of 8 or 16 bits in several maps, far above all ids: it may mean ignored."""
+    ids = sorted(scan.values.keys() - explained)
+    if len(ids) < _FEWEST_IDS or ids[-1] not in _WHITES or 2 * ids[-2] > ids[-1] or scan.holders[ids[-1]] < 2:
+        return None
+    white, maps = ids[-1], scan.holders[ids[-1]]
+    message = (
+        f"{count(maps)} of {plural(scan.looked, 'map')} looked at in {folder.name}/ hold the id {white}, far above "
+        f"all others ({ids[-2]} at most): it counts as an object, and may mean that nothing is known there"
+    )
+    return Fault("white-id", "warning", folder, message, f"if it means that, use `read.ignore` {white}")

@@ -76,12 +76,12 @@ def drawn_dataset(
         else:
             found.append(problem)
     sound, misfits = without_misfits(sound)
+    sound, wrong = without_wrong_sizes(sound)
     records = []
     for entry in sound:
         annotation = Shapes(entry.source, shapes_of(entry, known, tally), entry.normalized, entry.size)
         split = entry.split if splits else None
         records.append(Record(record_id(base, entry.image), ImageRef(entry.image), annotation, split))
-    records, wrong = without_wrong_sizes(records)
     return Dataset(
         root,
         layout[0],

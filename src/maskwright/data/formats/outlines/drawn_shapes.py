@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskwright.core.classes import IGNORE
-from maskwright.core.records import Fault, Reading, Shape, Shapes
+from maskwright.core.records import Fault, ImageRef, Reading, Shape, Shapes
 from maskwright.core.text import plural, such_as
 from maskwright.data.formats.outlines.reach import leaves
 from maskwright.data.formats.outlines.shapes import box_over, crosses_itself, painting_order, pixels_ring
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from maskwright.core.records import Record
     from maskwright.data.formats.outlines.shapes import Box, Drawing, DrawnImage, Ring
 
 _SIZE_CHECKS = 200
@@ -200,30 +199,30 @@ def in_fractions(entry: DrawnImage) -> Fault | None:
     return Fault("bad-outline", "error", entry.source, f"{message}, so all lie within one pixel", cure)
 
 
-def without_wrong_sizes(records: list[Record]) -> tuple[list[Record], list[Fault]]:
+def without_wrong_sizes(drawn: list[DrawnImage]) -> tuple[list[DrawnImage], list[Fault]]:
     """Leave out images whose outlines were drawn at another size: looks at a sample, and at all if one of it differs.
 
     What the sample misses is found when the shapes are painted.
     """
-    places = np.unique(np.linspace(0, len(records) - 1, min(len(records), _SIZE_CHECKS)).round().astype(int))
-    if all(_size_fault(records[place]) is None for place in places):
-        return records, []
-    found = [(record, _size_fault(record)) for record in records]
-    return [record for record, fault in found if fault is None], [fault for _, fault in found if fault is not None]
+    places = np.unique(np.linspace(0, len(drawn) - 1, min(len(drawn), _SIZE_CHECKS)).round().astype(int))
+    if all(_size_fault(drawn[place]) is None for place in places):
+        return drawn, []
+    found = [(entry, _size_fault(entry)) for entry in drawn]
+    return [entry for entry, fault in found if fault is None], [fault for _, fault in found if fault is not None]
 
 
-def _size_fault(record: Record) -> Fault | None:
-    assert isinstance(record.annotation, Shapes)
-    if record.annotation.size is None:
+def _size_fault(entry: DrawnImage) -> Fault | None:
+    if entry.size is None:
         return None
+    image = ImageRef(entry.image)
     try:
-        size, stored = image_size(record.image), image_size(replace(record.image, reading=Reading(upright=False)))
+        size, stored = image_size(image), image_size(replace(image, reading=Reading(upright=False)))
     except DecodeError:  # reported when the pixels are asked for
         return None
-    if stored == record.annotation.size:  # `formats.reading` decides which of the two counts.
+    if stored == entry.size:  # `formats.reading` decides which of the two counts.
         return None
     try:
-        require_size(record.annotation, size, record.image)
+        require_size(Shapes(entry.source, (), size=entry.size), size, image)
     except DecodeError as error:
         return error.fault()
     return None

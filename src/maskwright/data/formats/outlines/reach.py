@@ -25,7 +25,7 @@ _MOST_OF_SET = {True: 0.25, False: 0.05}
 _SMALL = {True: 0.6, False: 0.75}
 _SMALL_IMAGES, _SMALL_OBJECTS = 5, 10
 # Objects that the edge cuts leave an image on all sides alike; those of a larger image leave it to the right and below.
-_ALIKE = 1.5
+_ALIKE = 0.06
 _CURE = (
     "use the images that were annotated, or export the annotations again; if the outlines do leave their images, cut "
     "them off at the edge"
@@ -121,10 +121,10 @@ def _misfits(fits: Sequence[_Fit], *, told: bool) -> Sequence[_Fit]:
 
 
 def _cut_alike(fits: Sequence[_Fit]) -> bool:
-    """Tell whether objects leave their images on opposite sides by similar shares, as those do that the edge cuts."""
+    """Tell whether objects leave their images on opposite sides by similar shares of them, as where an edge cuts."""
     lefts, tops, rights, bottoms = zip(*map(_relative, fits), strict=True)
     sides = ((-min(lefts), max(rights) - 1), (-min(tops), max(bottoms) - 1))
-    return all(0 < max(ends) <= _ALIKE * min(ends) for ends in sides)
+    return all(min(ends) > 0 and max(ends) - min(ends) <= _ALIKE for ends in sides)
 
 
 def _misfit(wrong: Sequence[_Fit], among: int, *, told: bool) -> Fault:

@@ -18,7 +18,15 @@ _FEWEST = 3
 
 
 def shifted_names(root: Path, images: list[File], masks: list[File], used: Collection[Path]) -> list[Fault]:
-    """Warn where the first images have no mask, and as many of the last masks no image; or the reverse."""
+    """Warn where the first images of a split have no mask, and as many of its last masks no image; or the reverse."""
+    splits = sorted({file.place.split or "" for file in images})
+    parts = [
+        [[file for file in files if (file.place.split or "") == split] for files in (images, masks)] for split in splits
+    ]
+    return [fault for first, second in parts for fault in _shifted(root, first, second, used)]
+
+
+def _shifted(root: Path, images: list[File], masks: list[File], used: Collection[Path]) -> list[Fault]:
     alone, lonely = (_left_over(files, used) for files in (images, masks))
     first, last = ("first", "last") if alone[0] else ("last", "first")
     image, mask = (alone[0], lonely[1]) if alone[0] else (alone[1], lonely[0])

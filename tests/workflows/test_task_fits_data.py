@@ -1,0 +1,46 @@
+"""A task is refused, by inspect as by plan, where the annotations tell nothing of what it learns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from tests.data.layouts import photo, write
+
+import maskwright as mw
+from maskwright.core.errors import MaskwrightError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def masks(root: Path, *values: int) -> Path:
+    mask = np.resize(np.array(values, np.uint8), (1, 48)).repeat(32, axis=0)
+    for number in range(6):
+        photo(root / "images" / f"{number}.png", number, mask.shape)
+        write(root / "masks" / f"{number}.png", mask)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ((0, 255), "tells the class of each pixel, and no objects"),
+        ((0, 1, 2), "objects need one class beside the back"),
+    ],
+)
+def test_masks_of_classes_are_no_objects(tmp_path, values, words):
+    masks(tmp_path, *values)
+    for refused in (mw.inspect, mw.plan):
+        with pytest.raises(MaskwrightError, match=words):
+            refused(tmp_path, task="instance")
+    assert mw.inspect(tmp_path, task="semantic").trainable
+
+
+def test_the_cure_for_masks_without_objects_works(tmp_path):
+    masks(tmp_path, 0, 255)
+    (tmp_path / "masks").rename(tmp_path / "instances")
+    found = mw.inspect(tmp_path, task="instance")
+    assert found.trainable
+    assert found.objects.objects == 6 * 24
