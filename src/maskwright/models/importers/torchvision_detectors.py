@@ -70,6 +70,7 @@ def recipe(name: str, weights: Path | None) -> Recipe:
         notes=notes + ((_FROZEN,) if frozen else ()),
         task="instance",
         decoding={"score": _SCORE},
+        objects=True,
     )
 
 
