@@ -27,8 +27,7 @@ SMALL: dict[str, Any] = {
     "depths": (1, 1, 1, 1),
     "width": 8,
     "heads": 2,
-    "pixel_layers": 1,
-    "layers": 4,
+    "layers": (1, 4),
     "queries": 6,
 }
 STAGES = [f"stage{stage}" for stage in (1, 2, 3, 4)]
@@ -174,7 +173,7 @@ def test_the_cost_is_counted() -> None:
         ({"width": 10}, "set width=8"),
         ({"heads": 3}, "set width=12"),
         ({"queries": 0}, "queries 0 must be 1 or more"),
-        ({"pixel_layers": -1}, "pixel_layers -1"),
+        ({"layers": (0, 3)}, r"layers \[0, 3\]"),
         ({"aux_levels": [0]}, "aux_levels"),
     ],
 )

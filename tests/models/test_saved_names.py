@@ -51,7 +51,7 @@ def test_the_tensors_of_mask_rcnn_keep_their_names() -> None:
 
 
 def test_the_tensors_of_mask2former_keep_their_names() -> None:
-    small = {"widths": (4, 6, 8, 10), "depths": (1, 1, 1, 1), "width": 8, "heads": 2, "pixel_layers": 1, "layers": 1}
+    small = {"widths": (4, 6, 8, 10), "depths": (1, 1, 1, 1), "width": 8, "heads": 2, "layers": (1, 1)}
     with torch.device("meta"):
         found = digest(models.create("mask2former", 2, **small, queries=5))
     assert found == "d886f643", "users' files hold these names; see below"

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from maskwright.metrics.object_overlap import compare
+from maskwright.ops.matching import matched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,5 +87,5 @@ def _assigned(pairs: NDArray[np.int32], iou: NDArray[np.float64]) -> NDArray[np.
     gains = np.zeros((len(rows), len(columns)))
     gains[row, column] = 1 + iou / (2 * min(gains.shape))  # all IoUs together are worth less than one more pair
     chosen = np.zeros(gains.shape, np.bool_)
-    chosen[linear_sum_assignment(gains, maximize=True)] = True
+    chosen[matched(-gains)] = True
     return chosen[row, column]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from maskwright.models.catalog import find_model
-from maskwright.planning import rules_semantic
+from maskwright.planning import rules_queries, rules_semantic
 from maskwright.planning.facts import Decision
 from maskwright.planning.rules_classes import class_weights
 from maskwright.planning.rules_data import CROP_PIXELS, crop_size
@@ -30,16 +30,6 @@ SPARE = 3
 """Objects that are kept, as a multiple of the mean number in an image."""
 
 
-def loss(facts: Facts, plan: Plan) -> list[Decision]:
-    """Choose the loss of the classes; a network that emits objects has its own."""
-    return [] if find_model(plan.model.name).objects else rules_semantic.loss(facts, plan)
-
-
-def weights(facts: Facts, plan: Plan) -> list[Decision]:
-    """Weight the classes of pixels."""
-    return [] if find_model(plan.model.name).objects else class_weights(facts, plan)
-
-
 def label_stride(_facts: Facts, plan: Plan) -> list[Decision]:
     """Compare every pixel: what separates two objects is often one or two pixels wide."""
     if find_model(plan.model.name).objects:
@@ -47,9 +37,9 @@ def label_stride(_facts: Facts, plan: Plan) -> list[Decision]:
     return [Decision("loss.full_size", value=True, reason="gaps between objects are often one or two pixels wide")]
 
 
-def object_network(facts: Facts, plan: Plan) -> list[Decision]:
-    """Choose width and crops of a network that emits objects."""
-    if not find_model(plan.model.name).objects:
+def region_network(facts: Facts, plan: Plan) -> list[Decision]:
+    """Choose width and crops of a network that draws boxes."""
+    if find_model(plan.model.name).learns != "regions":
         return []
     machine = facts.machine
     count = sum(entry.objects for entry in facts.foreground()) / max(facts.fingerprint.images, 1)
@@ -63,9 +53,9 @@ def object_network(facts: Facts, plan: Plan) -> list[Decision]:
     ]
 
 
-def object_crop(facts: Facts, plan: Plan) -> list[Decision]:
+def region_crop(facts: Facts, plan: Plan) -> list[Decision]:
     """Make crops large enough for whole objects, and anchors small enough for the smallest ones."""
-    if not find_model(plan.model.name).objects:
+    if find_model(plan.model.name).learns != "regions":
         return []
     height, width = facts.working_size(plan)
     pixels = AREA * CROP_PIXELS[facts.machine.device]
@@ -80,6 +70,6 @@ def object_crop(facts: Facts, plan: Plan) -> list[Decision]:
     return decisions
 
 
-FIRST = (rules_semantic.rare_classes, loss)
-SIZED = (object_network, object_crop)
-CROPPED = (weights, label_stride)
+FIRST = (rules_semantic.rare_classes, rules_semantic.loss)
+SIZED = (region_network, region_crop, *rules_queries.SIZED)
+CROPPED = (class_weights, label_stride)

@@ -47,6 +47,7 @@ def find_task(name: str) -> Task:
 
 
 def emitted(plan: Plan, classes: Classes) -> tuple[Channels, ...]:
-    """Return the channel groups of the planned network: those of the task, unless it emits objects."""
-    entry = find_model(plan.model.name)
-    return object_channels(len(classes)) if entry.objects else find_task(plan.task).channels(classes)
+    """Return the channel groups of the planned network: those of the task, unless it emits objects for it."""
+    task = find_task(plan.task)
+    objects = find_model(plan.model.name).objects and task.objects
+    return object_channels(len(classes)) if objects else task.channels(classes)

@@ -149,9 +149,11 @@ class Task(Protocol):
         headline: the metric by which models are compared.
         writers: kind of file -> how `predict --save` writes it; the first is the default.
         planes: number of planes of `Target.values`.
+        objects: it decodes objects that a network emits (`Block.objects`), as well as maps.
         planned_loss: the section `loss` of the plan decides what `loss` returns; if not, settings there are refused.
     """
 
+    objects: bool = False
     planned_loss: bool = False
     planes: int = 0
     annotation: Literal["labels", "values"]

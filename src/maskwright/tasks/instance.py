@@ -8,6 +8,7 @@ seeds, so the maps of tiles are blended as those of any task, and objects are fo
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,9 +31,10 @@ from maskwright.tasks.base import Adjustments, Task
 from maskwright.tasks.instance_fit import fit_separation
 from maskwright.tasks.instance_judge import InstanceJudge
 from maskwright.tasks.instance_loss import BORDER_GROUP, DEPTH_GROUP, InstanceLoss
-from maskwright.tasks.instance_regions import ID_GROUP, RegionLoss
+from maskwright.tasks.instance_regions import RegionLoss
 from maskwright.tasks.instance_score import fit_score
 from maskwright.tasks.instance_target import object_values
+from maskwright.tasks.object_truths import ID_GROUP, QueryLoss, object_truths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,11 +47,15 @@ if TYPE_CHECKING:
     from maskwright.core.records import Dataset, Record
     from maskwright.tasks.base import Block, Decoding, Legend, Painted, Seen, Writer
 
+LOSSES = {"regions": RegionLoss, "queries": QueryLoss}
+"""What a training compares -> the loss of objects."""
+
 
 class InstanceSegmentation(Task):
     """The task `instance`; see `tasks.base.Task` for what each method does."""
 
     planned_loss = True
+    objects = True
     planes = 3
     annotation: Literal["labels", "values"] = "labels"
     headline = OBJECT_METRICS[0]
@@ -92,8 +98,9 @@ class InstanceSegmentation(Task):
 
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
         """Return the planned loss of the classes with those of depth and borders, or the loss of objects."""
-        if find_model(plan.model.name).objects:
-            return RegionLoss(rows_of(classes))
+        learns = find_model(plan.model.name).learns
+        if learns != "maps":
+            return LOSSES[learns](partial(object_truths, order=rows_of(classes)))
         return InstanceLoss(losses.weighted_sum(plan.loss, self.channels(classes)[0]))
 
     def decode(

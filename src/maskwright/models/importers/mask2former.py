@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import ModelPlan
 from maskwright.core.text import plural
@@ -138,8 +136,8 @@ def _options(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
     return {
         "width": width,
         "heads": int(config.get("num_attention_heads", 8)),
-        "pixel_layers": int(config.get("encoder_layers", 6)),
-        "layers": int(config.get("decoder_layers", 10)) - 1,  # the library counts the queries before the first layer
+        # The library counts the queries before the first layer as one.
+        "layers": [int(config.get("encoder_layers", 6)), int(config.get("decoder_layers", 10)) - 1],
         "queries": int(config.get("num_queries", 100)),
     }
 

@@ -24,7 +24,7 @@ OBJECT_MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/2112.01527",
         "compact",
         "queries, each with a class and a mask: objects and classes of pixels by one network",
-        slim={"width": 64, "pixel_layers": 1, "layers": 3},
+        slim={"width": 64, "layers": [1, 3]},
         tasks=("instance", "semantic"),
         learns="queries",
     ),

@@ -12,8 +12,8 @@ and m_q(x) its mask after a sigmoid,
 
     score(x, c) = sum over q of p_q(c) m_q(x),   c any class except "no object"
 
-and the logits are log score(x, c). For objects, a query counts as its likeliest class, with the score of the authors' code:
-that probability times the mean of the probabilities inside of its mask.
+and the logits are log score(x, c). For objects, a query counts as its likeliest class, with the score of the authors'
+code: that probability times the mean of the probabilities inside of its mask.
 
 Expected: 43.7 mask AP on COCO and 47.2 mIoU on ADE20K with a ResNet-50 (their tables 2 and 3).
 
@@ -40,7 +40,7 @@ from maskwright.models.objects.query_decoder import QueryDecoder
 from maskwright.models.segmenter import Segmenter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from maskwright.models.backbones.base import Backbone
 
@@ -94,14 +94,15 @@ class Mask2Former(Segmenter):
     decoder: QueryDecoder
     head: QueryHead
 
-    def forward(  # type: ignore[override]  # whoever calls it knows what comes, from `groups` and from `matched`
+    def forward(  # type: ignore[override]  # the caller knows what comes, from `groups` and `matched`
         self, x: Tensor, *, with_aux: bool = False, upsample: bool = True, matched: bool = False
-    ) -> Tensor | tuple[Tensor, ...] | list[Queries] | list[Segments]:
+    ) -> Tensor | tuple[Tensor, ...] | list[Queries | Segments]:
         """Compute maps, or find objects.
 
         Args:
             x: images (N, C, H, W), floating point, normalised as in the training.
-            with_aux, upsample: see `Segmenter.forward`; of maps only.
+            with_aux: see `Segmenter.forward`; of maps only.
+            upsample: the same.
             matched: return the queries instead, as a training matches them: at first, and after each layer.
 
         Returns:
@@ -148,8 +149,7 @@ def build(
     *,
     width: int = 256,
     heads: int = 8,
-    pixel_layers: int = 6,
-    layers: int = 9,
+    layers: tuple[int, int] = (6, 9),
     queries: int = 100,
 ) -> Mask2Former:
     """Compose Mask2Former.
@@ -160,32 +160,32 @@ def build(
         dropout: of the queries, before their classes.
         width: channels of pixels and queries, a multiple of 4 and of the number of heads.
         heads: of all attention.
-        pixel_layers: of deformable attention, which refine the backbone's levels.
-        layers: of masked attention, each on one level after another.
+        layers: number of layers of deformable attention, which refine the backbone's levels, and of masked attention,
+            which look at one level after another.
         queries: most segments in an image, or in a tile of a large one.
 
     Raises:
         MaskwrightError: an invalid option.
     """
-    _check(classes, {"width": width, "heads": heads, "layers": layers, "queries": queries}, pixel_layers)
-    decoder = QueryDecoder(backbone, width, heads=heads, pixel_layers=pixel_layers, layers=layers, queries=queries)
+    _check(classes, {"width": width, "heads": heads, "queries": queries}, layers)
+    decoder = QueryDecoder(backbone, width, heads=heads, layers=layers, queries=queries)
     head = QueryHead(width, classes, decoder.pixels.stride, dropout)
     return Mask2Former(backbone, decoder, head, classes)
 
 
-def _check(classes: int, counts: Mapping[str, int], pixel_layers: int) -> None:
+def _check(classes: int, counts: Mapping[str, int], layers: Sequence[int]) -> None:
     """Refuse numbers that no network can have."""
     if classes < 2:
         raise MaskwrightError(
             f"mask2former: classes is {classes}, and it must be 2 or more: it compares classes, so what is none of "
             "them needs a class too, such as background"
         )
-    if min(counts.values()) < 1 or pixel_layers < 0:
+    if len(layers) != 2 or min(*layers, *counts.values()) < 1:
         given = ", ".join(f"{name} {value}" for name, value in counts.items())
-        raise MaskwrightError(f"mask2former: {given} must be 1 or more, and pixel_layers {pixel_layers} 0 or more")
+        raise MaskwrightError(f"mask2former: {given} and both numbers of layers {list(layers)} must be 1 or more")
     width, heads = counts["width"], counts["heads"]
     if width % 4 or width % heads:
+        usual = 4 * heads * max(round(width / (4 * heads)), 1)
         raise MaskwrightError(
-            f"mask2former: width is {width}, and it must be a multiple of 4 and of the {heads} heads: set "
-            f"width={4 * heads * max(round(width / (4 * heads)), 1)}"
+            f"mask2former: width is {width}, and it must be a multiple of 4 and of heads ({heads}): set width={usual}"
         )

@@ -132,20 +132,18 @@ class QueryDecoder(Decoder):
 
     Args:
         backbone: see `PixelDecoder`.
-        width, heads, pixel_layers: of the pixel decoder.
-        layers: of the attention of queries; they look at one level after another, the coarsest first.
+        width, heads: of all attention.
+        layers: numbers of layers of pixels and of queries; these look at one level after another, the coarsest first.
         queries: Q, the largest number of segments in an image.
     """
 
-    def __init__(
-        self, backbone: Backbone, width: int, *, heads: int, pixel_layers: int, layers: int, queries: int
-    ) -> None:
+    def __init__(self, backbone: Backbone, width: int, *, heads: int, layers: tuple[int, int], queries: int) -> None:
         super().__init__(width, 1)
-        self.pixels = PixelDecoder(backbone, width, heads, pixel_layers)
+        self.pixels = PixelDecoder(backbone, width, heads, layers[0])
         self.queries = nn.Parameter(torch.randn(1, queries, width))
         self.places = nn.Parameter(torch.randn(1, queries, width))
         self.levels = nn.Parameter(torch.randn(1, len(self.pixels.attended), width))
-        self.layers = nn.ModuleList(QueryLayer(width, heads) for _ in range(layers))
+        self.layers = nn.ModuleList(QueryLayer(width, heads) for _ in range(layers[1]))
         self.norm = nn.LayerNorm(width)
         hidden = (nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
         self.draw = nn.Sequential(*hidden, nn.Linear(width, width))

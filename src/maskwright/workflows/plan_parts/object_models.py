@@ -1,4 +1,4 @@
-"""Networks that emit objects: the task that they bring with them, and what in a plan does not go with them."""
+"""Networks that are trained on objects: the task that they bring, and what in a plan does not go with them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.catalog import OBJECT_MODELS
+from maskwright.tasks import find_task
 
 if TYPE_CHECKING:
     from maskwright.core.plan import Plan
 
 
 def task_of(model: str) -> tuple[str, str] | None:
-    """Return the task that a network that emits objects is for, and the reason; None for one that emits maps."""
+    """Return the only task that a network is for, and the reason; None for one that serves several."""
     entry = OBJECT_MODELS.get(model)
-    if entry is None or entry.tasks is None:
+    if entry is None or entry.tasks is None or len(entry.tasks) > 1:
         return None
     return entry.tasks[0], f"{model} emits objects"
 
 
 def check_task(plan: Plan) -> None:
-    """Refuse a network that emits objects for a task that it does not serve, and parts of the plan that need maps.
+    """Refuse a network for a task that it does not serve, and parts of the plan that need maps.
 
     Raises:
         MaskwrightError: such a plan.
@@ -36,12 +37,13 @@ def check_task(plan: Plan) -> None:
             "model.name, such as swiftnet",
             "model.name",
         )
-    for key, used in (
-        ("adversarial.weight", bool(plan.adversarial.weight)),
-        ("lora.rank", bool(plan.lora.rank)),
+    trained = (("adversarial.weight", bool(plan.adversarial.weight)), ("lora.rank", bool(plan.lora.rank)))
+    predicted = (
         ("predict.flip", plan.predict.flip),
         ("predict.output_stride", plan.predict.output_stride is not None),
         ("postprocess.crf", plan.postprocess.crf is not None),
-    ):
+    )
+    for key, used in (*trained, *(predicted if find_task(plan.task).objects else ())):
         if used:
-            raise MaskwrightError(f"{key} needs maps, and {plan.model.name} emits objects: leave it out", key)
+            why = f"{key} needs maps, and {plan.model.name} learns from objects"
+            raise MaskwrightError(f"{why}: leave it out", key)
