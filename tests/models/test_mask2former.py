@@ -79,6 +79,26 @@ def test_queries_and_masks_of_every_layer_are_the_librarys(tmp_path: Path, name:
             assert wanted["masks_queries_logits"].std() > 0.1
 
 
+@torch.no_grad()
+def test_imported_objects_are_those_of_the_librarys_queries(tmp_path: Path) -> None:
+    network = reference(resnet("resnet18"))
+    network.class_predictor.weight.mul_(4)  # so that some queries are sure of their class
+    ours, card = import_model(saved(network, tmp_path), task="instance")
+    assert (card.task, card.classes.names[:2], len(card.classes.names)) == ("instance", ["background", "class_1"], 6)
+    image = torch.randn(1, 3, 64, 96)
+    theirs, found = network(image), ours(image)[0]
+    shares, labels = theirs.class_queries_logits[0].softmax(dim=1)[:, :-1].max(dim=1)
+    masks = theirs.masks_queries_logits[0]
+    scores = torch.stack([share * mask[mask > 0].sigmoid().mean() for share, mask in zip(shares, masks, strict=True)])
+    order = scores.nan_to_num().argsort(descending=True)[: len(found.scores)]
+    assert len(order) >= 3
+    torch.testing.assert_close(found.scores, scores[order], atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.masks, masks[order], atol=1e-4, rtol=0)
+    assert found.classes.tolist() == (labels[order] + 1).tolist()
+    with pytest.raises(MaskwrightError, match="its network is for instance or semantic"):
+        import_model(saved(network, tmp_path), task="edges")
+
+
 def test_position_codes_are_the_librarys() -> None:
     from transformers.models.mask2former.modeling_mask2former import Mask2FormerSinePositionEmbedding
 

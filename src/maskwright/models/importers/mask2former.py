@@ -5,7 +5,11 @@ ResNet becomes timm's; Swin keeps the library's layers (`transformers_networks`)
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import ModelPlan
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from maskwright.models.importers.published import Published
+    from maskwright.models.importers.recipe import Recipe
 
 LAST = "class_predictor.weight"
 _BUILDER = "Mask2FormerForUniversalSegmentation"
@@ -83,6 +88,8 @@ RESNETS = {
     ("bottleneck", (3, 4, 23, 3), _BOTTLENECK): "resnet101",
     ("bottleneck", (3, 8, 36, 3), _BOTTLENECK): "resnet152",
 }
+SCORE = 0.5
+"""Least score of an object that is shown."""
 _STAGES = ["stage1", "stage2", "stage3", "stage4"]
 
 
@@ -172,3 +179,25 @@ def _shaped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         whole = tensors[f"head.classes.{name}"]
         tensors[f"head.classes.{name}"], tensors[f"head.nothing.{name}"] = whole[:-1], whole[-1:]
     return tensors
+
+
+def as_objects(recipe: Recipe) -> Recipe:
+    """Read the queries of an imported network as objects: "no object" becomes the background, the first class.
+
+    Both have half of the probability that "no object" had, so the objects keep theirs.
+    """
+    tensors = dict(recipe.tensors)
+    for name, share in (("weight", 0.0), ("bias", math.log(2))):
+        nothing = tensors[f"head.nothing.{name}"] - share
+        tensors[f"head.nothing.{name}"] = nothing
+        tensors[f"head.classes.{name}"] = torch.cat([nothing, tensors[f"head.classes.{name}"]])
+    names = recipe.names or tuple(f"class_{row}" for row in range(1, recipe.count + 1))
+    return replace(
+        recipe,
+        tensors=tensors,
+        count=recipe.count + 1,
+        names=("background", *names),
+        task="instance",
+        decoding={"score": SCORE},
+        objects=True,
+    )
