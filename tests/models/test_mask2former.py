@@ -192,7 +192,7 @@ def test_the_cost_is_counted() -> None:
     [
         ({"width": 10}, "set width=8"),
         ({"heads": 3}, "set width=12"),
-        ({"queries": 0}, "queries 0 must be 1 or more"),
+        ({"queries": 0}, "queries 0 and both"),
         ({"layers": (0, 3)}, r"layers \[0, 3\]"),
         ({"aux_levels": [0]}, "aux_levels"),
     ],
