@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from maskwright.models.catalog import find_model
 from maskwright.planning.facts import Decision
 from maskwright.planning.rules_data import CROP_PIXELS, crop_size
+from maskwright.tasks import find_task
 
 if TYPE_CHECKING:
     from maskwright.core.plan import Plan
@@ -21,8 +22,8 @@ CROPS = {"cpu": 2, "mps": 4, "cuda": 8}
 AREA = 3
 """How much larger a crop is than one for maps: it has to hold whole segments."""
 FEWEST, MOST = 20, 300
-SPARE = 4
-"""Queries, as a multiple of the mean number of segments in an image: some images show many more."""
+SPARE = 2
+"""Queries, as a multiple of the largest number of segments in an image."""
 
 
 def network(facts: Facts, plan: Plan) -> list[Decision]:
@@ -30,13 +31,15 @@ def network(facts: Facts, plan: Plan) -> list[Decision]:
     if find_model(plan.model.name).learns != "queries":
         return []
     device = facts.machine.device
-    segments = sum(entry.objects for entry in facts.foreground()) / max(facts.fingerprint.images, 1)
-    queries = min(max(FEWEST, round(SPARE * segments)), MOST)
+    objects = facts.fingerprint.objects if find_task(plan.task).objects else None
+    most = len(facts.fingerprint.class_stats) if objects is None else objects.per_image.high
+    what = "classes, each one segment" if objects is None else "objects in the fullest image"
+    queries = min(max(FEWEST, round(SPARE * most)), MOST)
     small = f"as wide and deep as {device} makes enough steps with"
     return [
         Decision("model.options.width", WIDTH[device], small),
         Decision("model.options.layers", LAYERS[device], small),
-        Decision("model.options.queries", queries, f"{segments:.1f} objects an image on average, at least {FEWEST}"),
+        Decision("model.options.queries", queries, f"{most:.0f} {what}; {FEWEST} to {MOST}"),
     ]
 
 

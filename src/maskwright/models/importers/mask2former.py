@@ -127,19 +127,19 @@ def adapt(published: Published) -> tuple[ModelPlan, dict[str, Tensor], int]:
 def _options(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
     """Return the options of our decoders."""
     width = int(config.get("hidden_dim", 256))
-    fixed: dict[str, tuple[Any, ...]] = {
-        "feature_size": (256,),
-        "mask_feature_size": (256,),
-        "encoder_feedforward_dim": (1024,),
-        "dim_feedforward": (2048,),
+    wanted: dict[str, tuple[Any, Any]] = {  # setting -> its default in the library, and what it has to be here
+        "feature_size": (256, width),
+        "mask_feature_size": (256, width),
+        "encoder_feedforward_dim": (1024, PIXEL_HIDDEN * width),
+        "dim_feedforward": (2048, QUERY_HIDDEN * width),
+        "pre_norm": (False, False),
+        "enforce_input_projection": (False, False),
+        "activation_function": ("relu", "relu"),
+        "common_stride": (4, 4),
+        "feature_strides": ([4, 8, 16, 32], [4, 8, 16, 32]),
     }
-    wanted = (width, width, PIXEL_HIDDEN * width, QUERY_HIDDEN * width)
-    for (key, (usual,)), value in zip(fixed.items(), wanted, strict=True):
+    for key, (usual, value) in wanted.items():
         option({key: config.get(key, usual)}, key, (value,), origin)
-    for key, value in {"pre_norm": False, "enforce_input_projection": False, "activation_function": "relu"}.items():
-        option(config, key, (value,), origin)
-    option({"strides": list(config.get("feature_strides", (4, 8, 16, 32)))}, "strides", ([4, 8, 16, 32],), origin)
-    option(config, "common_stride", (4,), origin)
     return {
         "width": width,
         "heads": int(config.get("num_attention_heads", 8)),
