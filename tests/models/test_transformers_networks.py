@@ -232,8 +232,8 @@ CODE = {"auto_map": {"AutoModel": "evil.Model"}}
         ("dpt", {"num_hidden_layers": 5}, r"does not fit its description \(.* is missing; .* and \d+ more\)"),
         (
             "mask2former",
-            {"backbone_config": {"model_type": "resnet"}},
-            "backbone 'resnet': only Swin, described in full",
+            {"backbone_config": {"model_type": "convnext"}},
+            "backbone 'convnext': only ResNet and Swin, described in full",
         ),
         ("mask2former", {"backbone_config": None}, "backbone None: only ResNet and Swin, described in full"),
         ("upernet", {"backbone_config": {"model_type": "swin", **CODE}}, "auto_map="),

@@ -196,7 +196,7 @@ def test_no_rule_is_applied_twice_in_a_row() -> None:
 def test_every_task_has_rules() -> None:
     assert task_rules.RULES.keys() == TASKS.keys()
     own = task_rules.rules_of("semantic")
-    assert own == task_rules.TaskRules(rules_semantic.FIRST, cropped=rules_semantic.CROPPED)
+    assert own == task_rules.TaskRules(rules_semantic.FIRST, rules_semantic.SIZED, rules_semantic.CROPPED)
     assert not set(own.first) & set(own.cropped)
 
 

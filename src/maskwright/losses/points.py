@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 OVERSAMPLING = 3
 """Points from which the least certain ones are taken, as a multiple of all points."""
 UNCERTAIN = 0.75
-"""Share of the points that are the least certain ones; the others are drawn evenly."""
+"""Share of the points that are the least certain ones; the others are drawn uniformly."""
 UNKNOWN = -1
 
 
@@ -49,7 +49,7 @@ def uncertain_points(masks: Tensor, count: int, random: torch.Generator) -> Tens
 
 
 def evenly(masks: int, count: int, random: torch.Generator, device: torch.device) -> Tensor:
-    """Draw points (masks, count, 2) evenly; a generator on the CPU gives the same ones on every device."""
+    """Draw points (masks, count, 2) uniformly; a generator on the CPU gives the same ones on every device."""
     return torch.rand(masks, count, 2, generator=random).to(device)
 
 
