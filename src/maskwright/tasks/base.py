@@ -141,8 +141,8 @@ class Writer:
 class Task(Protocol):
     """What a mask means. `tasks.semantic` is the first; CONTRIBUTING.md shows how to add another.
 
-    A task derives from this class, and inherits the defaults of `adjust`, `fit` and `uncalibrated` if it does not need
-    them.
+    A task derives from this class, and inherits the defaults of `adjust`, `fit`, `uncalibrated` and `unfitted` if it
+    does not need them.
 
     Attributes:
         annotation: how mask files are read: `labels`, classes by value or colour; `values`, measured numbers.
@@ -175,6 +175,10 @@ class Task(Protocol):
 
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
         """Return a module: (group -> raw maps (N, C, h, w), group -> encoded target (N, [C,] h, w)) to a scalar."""
+
+    def unfitted(self, plan: Plan) -> Decoding:
+        """Return the decoding before anything is fitted, for validations during the training; by default, nothing."""
+        return {}
 
     def adjust(self, maps: Tensor, decoding: Decoding) -> Tensor:
         """Apply the fitted numbers to maps (C, h, w), after tiles and flips were averaged; by default, do nothing."""

@@ -82,4 +82,5 @@ class TrainingRun:
             nodata=reading.nodata,
             upright=reading.upright,
             predict=plan.predict,
+            decoding=self.task.unfitted(plan),
         )
