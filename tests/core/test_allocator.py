@@ -46,3 +46,28 @@ def test_freed_memory_is_kept_inside_and_given_back_afterwards() -> None:
     assert min(again) >= MOST
     assert kept > 60 << 20
     assert given_back < 8 << 20
+
+
+FRAGMENTS = """
+import psutil
+from maskwright.core.allocator import give_back_freed_memory
+
+def resident():
+    return psutil.Process().memory_info().rss
+
+first = resident()
+large = [bytearray(b"x") * (100 << 10) for _ in range(1000)]
+kept = bytearray(b"x") * (50 << 10)
+del large
+held = resident() - first
+give_back_freed_memory()
+print(held, resident() - first)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is set")
+def test_memory_below_a_block_that_lives_on_is_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", FRAGMENTS], capture_output=True, text=True, check=True)
+    held, left = map(int, done.stdout.split())
+    assert held > 90 << 20
+    assert left < 5 << 20

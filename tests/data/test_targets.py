@@ -10,6 +10,7 @@ from maskwright.core.targets import Target
 from maskwright.data.geometry import CropView, warp_labels
 from maskwright.data.targets import frozen, shrunk, unknown, warped
 from maskwright.ops.images import shrink_labels
+from maskwright.ops.instance_maps import from_map, to_map
 
 
 def measured(height: int, width: int) -> Target:
@@ -28,15 +29,27 @@ def agree(target: Target) -> None:
         np.testing.assert_array_equal(plane[known], target.labels[known] + shift)
 
 
-def test_labels_shrink_as_in_prediction_and_values_by_their_nearest_pixel() -> None:
+def test_labels_alone_keep_thin_structures_and_with_values_they_agree() -> None:
     target = measured(20, 30)
+    alone = shrunk(Target(target.labels), (10, 15))
+    np.testing.assert_array_equal(alone.labels, shrink_labels(target.labels, (10, 15)))
     small = shrunk(target, (10, 15))
-    np.testing.assert_array_equal(small.labels, shrink_labels(target.labels, (10, 15)))
+    agree(small)
     assert (small.values.shape, small.values.dtype) == ((2, 10, 15), np.float32)
     for row in range(10):
         for column in range(15):
             here = target.values[:, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2].reshape(2, 4)
             assert any(np.array_equal(small.values[:, row, column], one, equal_nan=True) for one in here.T)
+
+
+def test_labels_shrink_as_their_objects_do() -> None:
+    """Thin and tiny objects, which labels alone would let grow."""
+    ids = np.zeros((21, 33), np.int32)
+    ids[3, 2:30], ids[6:8, 5:7], ids[10:20, 11:22], ids[10:20, 23:33] = 1, 2, 3, 4
+    target = Target((ids > 0).astype(np.uint8), instances=from_map(ids, [1, 1, 1, 1]))
+    for size in ((10, 15), (9, 20), (30, 40)):
+        small = shrunk(target, size)
+        np.testing.assert_array_equal(small.labels > 0, to_map(small.instances) > 0)
 
 
 def test_a_target_of_the_size_asked_for_keeps_its_values() -> None:

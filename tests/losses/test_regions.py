@@ -23,6 +23,7 @@ from maskwright.losses.region_sampling import (
     encoded,
     masks_in,
     matches,
+    shuffled,
     truth_of,
     unlabelled,
 )
@@ -102,17 +103,28 @@ def test_coordinates_equal_torchvision() -> None:
     torch.testing.assert_close(encoded(objects, boxes, CORRECTION), theirs, atol=1e-6, rtol=1e-6)
 
 
-def test_a_draw_takes_its_share_and_depends_on_the_seed_alone() -> None:
+def test_a_draw_takes_its_share_from_the_first_boxes() -> None:
     found = torch.tensor([NOTHING, UNSURE, 0, 1, NOTHING, 2, NOTHING, NOTHING, 3, UNSURE])
-    holding, empty = drawn(found, 5, 0.5, seed=3)
-    assert len(holding) == 2
-    assert len(empty) == 3
-    assert (found[holding] >= 0).all()
-    assert (found[empty] == NOTHING).all()
-    assert all(torch.equal(*pair) for pair in zip(drawn(found, 5, 0.5, seed=3), (holding, empty), strict=True))
-    draws = {tuple(drawn(found, 5, 0.5, seed)[0].tolist()) for seed in range(20)}
-    assert len(draws) > 5
-    assert [len(part) for part in drawn(found, 100, 0.5, 0)] == [4, 4]
+    order = torch.tensor([9, 8, 7, 1, 0, 2, 3, 4, 6, 5])
+    assert [part.tolist() for part in drawn(found, 5, 0.5, order)] == [[8, 2], [7, 0, 4]]
+    assert [part.tolist() for part in drawn(found, 100, 0.5, order)] == [[8, 2, 3, 5], [7, 0, 4, 6]]
+
+
+def test_the_order_of_boxes_is_random_and_depends_on_their_places_alone() -> None:
+    boxes = random_boxes(400, 0)
+    order = shuffled(boxes, (95, 95), seed=3)
+    assert sorted(order.tolist()) == list(range(400))
+    mixed = torch.randperm(400, generator=random(1))
+    assert torch.equal(boxes[mixed][shuffled(boxes[mixed], (95, 95), seed=3)], boxes[order])
+    kept = [place for place in order.tolist() if place != 7]
+    without = torch.cat([boxes[:7], boxes[8:]])
+    assert torch.equal(without[shuffled(without, (95, 95), seed=3)], boxes[kept])
+    first = [shuffled(boxes, (95, 95), seed)[:40] for seed in range(200)]
+    counts = torch.cat(first).bincount(minlength=400)
+    # 200 draws of a tenth of the boxes: 20 each, with a standard deviation of 4.2.
+    assert counts.min() >= 5
+    assert counts.max() <= 38
+    assert counts.float().std() == pytest.approx(4.2, abs=1.0)
 
 
 def test_boxes_of_which_nothing_is_known_are_no_background() -> None:

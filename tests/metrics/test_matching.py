@@ -30,10 +30,9 @@ def test_as_many_objects_as_possible_are_matched() -> None:
     assert match_counts(truth, found, (0.5, 0.65, 0.75)).tolist() == [[2, 0, 0], [1, 1, 1], [1, 1, 1]]
 
 
-def test_classes_matter_only_where_asked() -> None:
+def test_classes_do_not_matter() -> None:
     truth, found = image(box(0, 0, 3, 3)), image(box(0, 0, 3, 3, index=2))
     assert match_counts(truth, found, (0.5,)).tolist() == [[1, 0, 0]]
-    assert match_counts(truth, found, (0.5,), by_class=True).tolist() == [[0, 1, 1]]
 
 
 def test_crowds_are_neither_found_nor_missed() -> None:

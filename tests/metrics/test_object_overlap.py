@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.metrics.object_references import iou_matrix
-from tests.metrics.objects import box, full, image, scene
+from tests.metrics.objects import SIDE, box, full, image, scene
 
 from maskwright.core.instances import Instance
 from maskwright.metrics.object_overlap import compare, joined
@@ -92,3 +92,37 @@ def test_comparisons_join_in_order() -> None:
         chosen = whole.truth.image[whole.pairs[:, 0]] == number
         assert whole.iou[chosen].tolist() == part.iou.tolist()
         assert (whole.found.image[whole.pairs[chosen, 1]] == number).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), least=st.sampled_from((0.0, 0.3, 0.5, 0.95)))
+def test_leaving_out_low_scores_later_is_leaving_them_out_before(seed: int, least: float) -> None:
+    pictures = [scene(seed), scene(seed + 10**7)]
+    kept = [(truth, image(*(e for e in found.objects if e.score >= least))) for truth, found in pictures]
+    late = joined([compare(*pair) for pair in pictures]).above(least)
+    early = joined([compare(*pair) for pair in kept])
+    for ours, theirs in ((late, early), (late.truth, early.truth), (late.found, early.found)):
+        for name, expected in vars(theirs).items():
+            if isinstance(expected, np.ndarray):
+                np.testing.assert_array_equal(getattr(ours, name), expected)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 256])
+def test_pairs_are_those_of_a_double_loop(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr("maskwright.metrics.object_overlap.AT_ONCE", at_once)
+    rng = np.random.default_rng(0)
+
+    def some(count: int) -> list[Instance]:
+        corners = rng.integers(0, SIDE - 8, (count, 2)).tolist()
+        small = [box(top, left, *rng.integers(1, 8, 2).tolist()) for top, left in corners]
+        return [box(0, 0, SIDE, 1), *small, box(0, 0, SIDE, SIDE)]
+
+    truth, found = image(*some(60)), image(*some(50))
+    expected = [
+        [i, j]
+        for i, one in enumerate(truth.objects)
+        for j, other in enumerate(found.objects)
+        if max(one.top, other.top) < min(one.rows.stop, other.rows.stop)
+        and max(one.left, other.left) < min(one.columns.stop, other.columns.stop)
+    ]
+    assert compare(truth, found).pairs.tolist() == expected

@@ -56,6 +56,30 @@ def test_every_metric_has_a_name_and_one_sentence_of_its_own(table) -> None:
     assert all(entry.description.endswith(".") for entry in table)
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_the_mean_of_a_curve_is_the_average_precision(seed: int) -> None:
+    found = scores([scene(seed + place) for place in range(3)])
+    curves = {curve.iou: curve.precision for curve in found.objects.curves}
+    means = {iou: np.mean(precision) for iou, precision in curves.items()}
+    if found.mean["objects"].value:
+        assert means == pytest.approx({0.5: found.mean["mask_ap50"].value, 0.75: found.mean["mask_ap75"].value})
+        assert all(len(curve) == 101 and np.all(np.diff(curve) <= 0) for curve in curves.values())
+    else:
+        assert not curves
+
+
+def test_a_curve_by_hand() -> None:
+    """Right, wrong, right of four objects: precision 1 up to recall 1/4, 2/3 up to 1/2, then 0."""
+    truth = [box(0, 20 * place, 10, 10) for place in range(4)]
+    found = [
+        box(0, 0, 10, 10, score=0.9), box(50, 0, 10, 10, score=0.8), box(0, 20, 10, 10, score=0.7),
+    ]  # fmt: skip
+    curves = scores([(image(*truth), image(*found))], ONE).objects.curves
+    for curve in curves:
+        np.testing.assert_allclose(curve.precision, [1] * 26 + [2 / 3] * 25 + [0] * 50)
+
+
 def test_the_tables_of_keys_make_up_the_metrics() -> None:
     keys = [metric.key for metric in OBJECT_METRICS]
     assert sorted((*FROM_SUMS, *FROM_COCO)) == sorted(keys)

@@ -108,6 +108,11 @@ def test_one_value_in_each_of_two_processes(from_two: list[dict[str, Tensor]]) -
     assert torch.cat([found["single"] for found in from_two]).flatten().tolist() == pytest.approx([-1.0, 1.0], abs=1e-4)
 
 
+def test_no_value_in_any_process_leaves_the_statistics(from_two: list[dict[str, Tensor]]) -> None:
+    for found in from_two:
+        assert (found["empty.mean"].tolist(), found["empty.variance"].tolist()) == ([0.5, -0.5], [2.0, 3.0])
+
+
 def _batch() -> Tensor:
     return torch.randn(4, 3, 24, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 2 + 1
 
@@ -140,6 +145,11 @@ def _worker(rank: int, folder: Path) -> None:
     for _ in range(40):
         far = layer(part)
     single = BatchNorm2d(1)(torch.full((1, 1, 1, 1), float(rank)))
-    results = {"far": far.detach(), "single": single.detach(), **_trained(_batch()[PARTS[rank]])}
+    empty = BatchNorm2d(2)
+    empty.running_mean.copy_(torch.tensor([0.5, -0.5]))
+    empty.running_var.copy_(torch.tensor([2.0, 3.0]))
+    assert empty(torch.empty(0, 2, 7, 7)).shape == (0, 2, 7, 7)
+    nothing = {"empty.mean": empty.running_mean, "empty.variance": empty.running_var}
+    results = {"far": far.detach(), "single": single.detach(), **nothing, **_trained(_batch()[PARTS[rank]])}
     torch.save(results, folder / f"{rank}.pt")
     dist.destroy_process_group()

@@ -22,6 +22,7 @@ from maskwright.models import cost
 from maskwright.models.importers import import_model
 from maskwright.models.importers.recipe import eight_bit
 from maskwright.ops.images import working_size_of
+from maskwright.tasks.instance_regions import RegionLoss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,6 +95,33 @@ def test_an_image_of_any_size_gives_objects_inside_it() -> None:
             assert (objects.boxes >= 0).all()
             assert (objects.boxes <= torch.tensor([size[1], size[0], size[1], size[0]])).all()
             assert (objects.classes > 0).all()
+
+
+def test_boxes_and_losses_are_float32_in_bfloat16() -> None:
+    """Rounded to bfloat16, coordinates above 256 would be whole pixels, and even ones above 512."""
+    torch.manual_seed(0)
+    network = models.create("maskrcnn", 3, **SMALL).train()
+    x, ids = torch.randn(2, 3, 320, 704), torch.zeros(2, 1, 320, 704)
+    ids[0, :, 33:90, 601:683], ids[1, :, 101:301, 515:690] = 1, 2
+    loss = RegionLoss((0, 1, 2))
+    found, losses = [], []
+    for enabled in (False, True):
+        sampling = loss.sampling({"objects": torch.cat([ids, (ids > 0).float()], 1)}, seed=3)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            outputs = network(x, choose=sampling.choose)
+            found += [network.eval()(x)[0]]
+            network.train()
+        assert {part.dtype for part in (*outputs, *sampling.corrections, *sampling.masks)} == {torch.float32}
+        for chosen in sampling.anchors:
+            assert chosen[2].dtype == torch.float32
+        assert (found[-1].boxes.dtype, found[-1].scores.dtype, found[-1].masks.dtype) == (torch.float32,) * 3
+        losses.append(loss(outputs, sampling))
+        losses[-1].backward()
+        assert all(weight.grad is None or weight.grad.isfinite().all() for weight in network.parameters())
+    assert losses[1].dtype == torch.float32
+    torch.testing.assert_close(losses[1], losses[0], rtol=0.02, atol=0)
+    inside = found[1].boxes[(found[1].boxes > 260) & (found[1].boxes < 700)]
+    assert (inside.round() - inside).abs().mean() > 0.1, "whole pixels"
 
 
 def test_the_cost_does_not_depend_on_what_the_image_shows() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from maskwright import models
-from maskwright.core.channels import Channels
+from maskwright.core.channels import Channels, object_channels
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan
@@ -81,11 +81,11 @@ def test_auxiliary_heads_are_taken_over_too(tmp_path: Path) -> None:
 def test_every_axis_that_counts_classes_is_followed() -> None:
     """As for a transposed convolution from classes to classes."""
     fresh, old = torch.zeros(3, 3, 2), torch.arange(8.0).reshape(2, 2, 2)
-    filled = transfer._with_classes(fresh, old, (0, 1), 2, [(0, 2), (1, 0)])
+    filled = transfer._with_classes(fresh, old, {0: 1, 1: 1}, 2, [(0, 2), (1, 0)])
     assert torch.equal(filled[2, 0], old[0, 1])
     assert torch.equal(filled[0, 0], old[1, 1])
     assert filled[1].abs().sum() == filled[:, 1].abs().sum() == 0
-    assert transfer._with_classes(fresh, old, (0,), 2, [(0, 0)]) is fresh, "another shape: nothing to take over"
+    assert transfer._with_classes(fresh, old, {0: 1}, 2, [(0, 0)]) is fresh, "another shape: nothing to take over"
 
 
 def test_of_another_architecture_only_the_backbone_is_taken(tmp_path: Path) -> None:
@@ -149,3 +149,35 @@ def test_channels_of_another_meaning_are_not_classes(tmp_path: Path) -> None:
     assert taken.kept == ()
     assert torch.equal(segmenter.head[1].weight, fresh.head[1].weight)
     assert torch.equal(segmenter.head[1].bias, fresh.head[1].bias)
+
+
+def test_rows_of_objects_follow_their_classes_and_the_background_its_meaning(tmp_path: Path) -> None:
+    path, model = tmp_path / "m.safetensors", plan("maskrcnn", width=8)
+    names = ["cat", "background", "dog", "cow"]  # rows: background, cat, dog, cow
+    torch.manual_seed(5)
+    before = models.create_from_plan(model, object_channels(4), 3)
+    card = bundle.Card(
+        task="instance",
+        channels=before.groups,
+        model=model,
+        classes=bundle.CardClasses.of(Classes.named(names)),
+        data=DataPlan(),
+    )
+    bundle.save(path, before, card)
+    torch.manual_seed(6)
+    segmenter = models.create_from_plan(model, object_channels(5), 3)
+    torch.manual_seed(6)
+    fresh = models.create_from_plan(model, object_channels(5), 3)
+    now = ["void", "horse", "Dog", "hen", "cat"]  # rows: the same order
+    taken = transfer.take_over(segmenter, model, now, path)
+    assert (taken.kept, taken.fresh) == (("void", "Dog", "cat"), ("horse", "hen"))
+    new, old, random = (net.state_dict() for net in (segmenter, before, fresh))
+    last = "head.regions.mask_predictor.mask_fcn_logits", "head.regions.box_predictor.cls_score"
+    corrections = "head.regions.box_predictor.bbox_pred"
+    for name in (f"{layer}.{kind}" for layer in (*last, corrections) for kind in ("weight", "bias")):
+        each = 4 if corrections in name else 1
+        ours, theirs, drawn = (state[name].unflatten(0, (-1, each)) for state in (new, old, random))
+        assert torch.equal(ours[[0, 2, 4]], theirs[[0, 2, 1]])
+        assert torch.equal(ours[[1, 3]], drawn[[1, 3]])
+    rest = [name for name in new if not name.startswith((*last, corrections))]
+    assert all(torch.equal(new[name], old[name]) for name in rest)

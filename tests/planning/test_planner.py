@@ -195,15 +195,15 @@ def test_no_rule_is_applied_twice_in_a_row() -> None:
 
 def test_every_task_has_rules() -> None:
     assert task_rules.RULES.keys() == TASKS.keys()
-    own = task_rules.rules_of("semantic")
-    assert own == task_rules.TaskRules(rules_semantic.FIRST, rules_semantic.SIZED, rules_semantic.CROPPED)
+    own = task_rules.rules_of(Plan())
+    assert own == task_rules.TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED)
     assert not set(own.first) & set(own.cropped)
 
 
 def test_a_task_without_rules_is_refused() -> None:
     words = r"^unknown task with planning rules 'semantics': did you mean 'semantic'\? Available: instance, semantic$"
     with pytest.raises(MaskwrightError, match=words):
-        task_rules.rules_of("semantics")
+        task_rules.rules_of(Plan.model_construct(task="semantics"))
 
 
 def test_rules_of_the_task_come_first_and_again_after_the_crop(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.report.report_samples import Page, class_scores, make_data, make_scores
 
 from maskwright.metrics.object_sizes import size_bins
-from maskwright.metrics.scores import Estimate, ObjectScores, Scores, SizeBin
+from maskwright.metrics.scores import Estimate, ObjectScores, PrecisionCurve, Scores, SizeBin
 from maskwright.report.findings import findings
 from maskwright.report.page import render
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from maskwright.report.content import ReportData
 
 OBJECTS = ObjectScores(
-    ((3, 2), (0, 1), (1000, 1200)), (SizeBin(8, 8 * 2**0.5, 600, 200), SizeBin(8 * 2**0.5, 16, 0, 0))
+    ((3, 2), (0, 1), (1000, 1200)),
+    (SizeBin(8, 8 * 2**0.5, 600, 200), SizeBin(8 * 2**0.5, 16, 0, 0)),
+    (PrecisionCurve(0.5, (1.0, 0.75, 0.5, 0.0, 0.0)), PrecisionCurve(0.75, (0.5, 0.25, 0.0, 0.0, 0.0))),
 )
 
 
@@ -57,20 +59,34 @@ def test_the_page_draws_sizes_and_counts() -> None:
     assert "1,003 objects in 3 images, 1,203 predicted." in page.text
     assert "8 to 11.3 px: 800 objects, 75.0% found" in page.text
     assert "11.3 to 16 px: 0 objects" in page.text
+    assert "600 found, 200 not found" in page.text
     assert {"href": "#objects"} in page.all("a")
+
+
+def test_the_page_draws_precision_over_recall() -> None:
+    """The lines begin at recall 0 and end where precision becomes 0: at 2/4 and 1/4 of the width, from 46 to 348."""
+    page = Page(render(of_objects()))
+    assert "IoU 0.5: mask AP 45.0%" in page.text
+    assert "IoU 0.75: mask AP 15.0%" in page.text
+    lines = [line for line in page.all("polyline") if line["class"] in {"line strong", "line other"}]
+    assert [(line["class"], line["points"]) for line in lines] == [
+        ("line strong", "46,12 121.5,55 197,98"),
+        ("line other", "46,98 121.5,141"),
+    ]
 
 
 @pytest.mark.parametrize("objects", [None, ObjectScores((), ()), ObjectScores(((0, 0),), ())])
 def test_without_objects_the_page_has_no_such_part(objects: ObjectScores | None) -> None:
     page = Page(render(of_objects(objects)))
     assert {"href": "#objects"} not in page.all("a")
-    assert "Found and missed by size" not in page.text
+    assert "Objects by size" not in page.text
 
 
 def test_false_objects_alone_are_counted() -> None:
     text = Page(render(of_objects(ObjectScores(((0, 3),), ())))).text
     assert "0 objects in 1 image, 3 predicted." in text
-    assert "Found and missed by size" not in text
+    assert "Objects by size" not in text
+    assert "Precision over recall" not in text
 
 
 def test_findings_speak_of_objects() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -19,6 +20,9 @@ from maskwright.ops.separation import Separation
 from maskwright.tasks import find_task
 from maskwright.tasks.instance import separation
 
+if TYPE_CHECKING:
+    from maskwright.core.targets import Target
+
 TASK = find_task("instance")
 CLASSES = Classes.named(["background", "nut", "bolt"])
 SIZE = (8, 12)
@@ -28,9 +32,17 @@ def box(left: int, top: int, right: int, bottom: int) -> tuple[float, ...]:
     return (left, top, right, top, right, bottom, left, bottom)
 
 
-def target(*shapes: Shape):
+def annotated(*shapes: Shape) -> tuple[Dataset, Record]:
     record = Record("a.png", ImageRef(Path("a.png")), Shapes(Path("a.json"), shapes))
-    return TASK.target(Dataset(Path(), "coco", "", CLASSES, (record,)), record, SIZE)
+    return Dataset(Path(), "coco", "", CLASSES, (record,)), record
+
+
+def target(*shapes: Shape) -> Target:
+    return TASK.target(*annotated(*shapes), SIZE)
+
+
+def lesson(*shapes: Shape) -> Target:
+    return TASK.lesson(*annotated(*shapes), SIZE)
 
 
 def test_the_groups_of_channels():
@@ -48,8 +60,11 @@ def test_without_a_background_there_are_no_objects(names):
 
 
 def test_where_objects_overlap_the_smaller_is_learnt_and_all_are_judged():
-    found = target(Shape(2, (box(5, 2, 8, 5),)), Shape(1, (box(1, 1, 11, 7),)))
-    assert [(entry.index, entry.area) for entry in found.instances.objects] == [(2, 9), (1, 60)]
+    shapes = Shape(2, (box(5, 2, 8, 5),)), Shape(1, (box(1, 1, 11, 7),))
+    judged, found = target(*shapes), lesson(*shapes)
+    assert [(entry.index, entry.area) for entry in judged.instances.objects] == [(2, 9), (1, 60)]
+    np.testing.assert_array_equal(judged.labels, found.labels)
+    assert (judged.values, found.instances) == (None, None)
     assert found.labels[3].tolist() == [0, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 0]
     depth, border, ids = found.values
     assert ids[3].tolist() == [0, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 0]
@@ -60,21 +75,21 @@ def test_where_objects_overlap_the_smaller_is_learnt_and_all_are_judged():
 
 def test_crowds_teach_nothing_where_no_object_is():
     crowd = Shape(IGNORE, (box(1, 1, 9, 7),), crowd=1)
-    found = target(crowd, Shape(1, (box(2, 2, 5, 5),)))
-    assert [entry.crowd for entry in found.instances.objects] == [True, False]
+    shapes = crowd, Shape(1, (box(2, 2, 5, 5),))
+    found = lesson(*shapes)
+    assert [entry.crowd for entry in target(*shapes).instances.objects] == [True, False]
     assert found.labels[3].tolist() == [0, IGNORE, 1, 1, 1, IGNORE, IGNORE, IGNORE, IGNORE, 0, 0, 0]
     assert found.values[0, 3, 3] == 1
     assert np.isnan(found.values[0, 3, 7])
 
 
 def test_ignored_objects_teach_nothing():
-    found = target(Shape(1, (box(1, 1, 4, 4),)), Shape(IGNORE, (box(6, 1, 9, 4),)))
+    found = lesson(Shape(1, (box(1, 1, 4, 4),)), Shape(IGNORE, (box(6, 1, 9, 4),)))
     encoded = TASK.encode(found, CLASSES)
     assert {name: values.shape for name, values in encoded.items()} == {
         "classes": SIZE,
         "depth": (1, *SIZE),
         "border": (1, *SIZE),
-        "ids": (1, *SIZE),
     }
     assert np.isnan(encoded["depth"][0, 1:4, 6:9]).all()
     assert np.isfinite(encoded["depth"][0, :, :6]).all()

@@ -60,6 +60,15 @@ def test_without_objects_or_time_nothing_is_fitted():
     assert fit_separation(seen(maps), 0, time.monotonic() - 1) == Adjustments()
 
 
+def test_a_fit_that_time_cuts_short_says_so(monkeypatch):
+    clock = iter(range(1000))
+    monkeypatch.setattr("maskwright.tasks.instance_fit.time.monotonic", lambda: next(clock))
+    for deadline, cut in ((5, True), (999, False)):
+        clock = iter(range(1000))
+        (note,) = fit_separation(seen(ideal(TOUCHING)), 0, deadline).notes
+        assert note.endswith("the time ended before all were tried, so another run may choose others") == cut
+
+
 def test_what_is_found_in_ignored_pixels_counts_neither_way():
     labels = (TOUCHING > 0).astype(np.uint8)
     labels[:, 38:] = 255

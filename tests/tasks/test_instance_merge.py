@@ -11,8 +11,8 @@ from maskwright.core.instances import Instance, Instances
 from maskwright.ops.instance_maps import cropped, to_map
 from maskwright.ops.instance_parts import overlap, union
 from maskwright.tasks.base import Block
-from maskwright.tasks.instance import InstanceSegmentation
 from maskwright.tasks.instance_merge import merged
+from maskwright.tasks.instance_objects import SCORE, InstanceObjects
 
 SIZE = (40, 60)
 
@@ -42,7 +42,7 @@ def box(top: int, left: int, height: int, width: int, index: int = 1, score: flo
 
 def test_objects_in_one_to_six_tiles_come_out_once() -> None:
     truth = [box(2, 2, 5, 5), box(12, 10, 14, 30), box(30, 1, 8, 54, index=2), box(2, 20, 4, 3), box(2, 23, 4, 3)]
-    found = merged(tiles(truth), SIZE, (0, 1, 2))
+    found = merged(tiles(truth), SIZE, (0, 1, 2), SCORE)
     assert len(found) == len(truth)
     assert sorted((e.index, e.top, e.left, e.mask.shape, e.area) for e in found.objects) == sorted(
         (e.index, e.top, e.left, e.mask.shape, e.area) for e in truth
@@ -53,15 +53,32 @@ def test_objects_in_one_to_six_tiles_come_out_once() -> None:
 def test_classes_are_put_back_in_order_and_low_scores_left_out() -> None:
     blocks = tiles([box(2, 2, 5, 5, index=1), box(10, 10, 5, 5, index=2, score=0.2)])
     classes = Classes.named(("cat", "background", "dog"))
-    found = InstanceSegmentation().decode(blocks, SIZE, classes, {})
+    found = InstanceObjects().decode(blocks, SIZE, classes, {})
     assert [entry.index for entry in found.objects] == [0]
-    found = InstanceSegmentation().decode(blocks, SIZE, classes, {"score": 0.1})
+    found = InstanceObjects().decode(blocks, SIZE, classes, {"score": 0.1})
     assert [entry.index for entry in found.objects] == [0, 2]
-    assert len(InstanceSegmentation().decode([], SIZE, classes, {})) == 0
+    assert len(InstanceObjects().decode([], SIZE, classes, {})) == 0
+
+
+def test_a_block_shows_an_object_once_and_better_parts_come_first() -> None:
+    """The second block sees two halves and, with a low score, both as one, which must not join them."""
+    left, right = box(2, 12, 10, 6, score=0.9), box(2, 18, 10, 6, score=0.8)
+    both = box(2, 12, 10, 11, score=0.1)
+    blocks = [
+        Block(slice(0, 40), slice(0, 30), torch.empty(0, 40, 30), Instances(SIZE, (left, right))),
+        Block(slice(0, 40), slice(10, 60), torch.empty(0, 40, 30), Instances(SIZE, (left, both, right))),
+    ]
+    found = merged(blocks, SIZE, (0, 1))
+    assert [(entry.left, entry.mask.shape, entry.score) for entry in found.objects] == [
+        (12, (10, 6), 0.9),
+        (18, (10, 6), 0.8),
+        (12, (10, 11), 0.1),
+    ]
+    assert [entry.score for entry in merged(blocks[::-1], SIZE, (0, 1), least=0.5).objects] == [0.9, 0.8]
 
 
 def test_objects_of_different_classes_at_one_place_stay_apart() -> None:
-    found = merged(tiles([box(12, 12, 10, 10, index=1), box(12, 12, 10, 10, index=2)]), SIZE, (0, 1, 2))
+    found = merged(tiles([box(12, 12, 10, 10, index=1), box(12, 12, 10, 10, index=2)]), SIZE, (0, 1, 2), SCORE)
     assert sorted(entry.index for entry in found.objects) == [1, 2]
 
 

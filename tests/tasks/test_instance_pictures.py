@@ -85,9 +85,9 @@ def test_a_found_object_keeps_its_colour() -> None:
 @pytest.mark.parametrize(
     ("truth", "guess", "words"),
     [
-        (TRUTH, GUESS, "1 of 5 objects found; 1 missed, 2 objects merged into 1, 1 object split, 1 false positive."),
+        (TRUTH, GUESS, "1 of 5 objects found, 2 merged with others, 1 split, 1 missed; 1 false positive."),
         (TRUTH, TRUTH, "All 5 objects are found, and nothing else."),
-        (TRUTH, Instances(SIZE), "0 of 5 objects found; 5 missed."),
+        (TRUTH, Instances(SIZE), "0 of 5 objects found, 5 missed."),
         (boxes(SIZE, (0, 9, 0, 9)), boxes(SIZE, (0, 9, 0, 9)), "The only object is found, and nothing else."),
         (Instances(SIZE), Instances(SIZE), "The image has no object; none is predicted."),
         (Instances(SIZE), boxes(SIZE, (0, 9, 0, 9), (9, 12, 9, 12)), "The image has no object; 2 false positives."),
@@ -97,10 +97,20 @@ def test_the_errors_in_words(truth: Instances, guess: Instances, words: str) -> 
     assert painted(truth, guess).note == words
 
 
+def test_each_object_is_counted_once() -> None:
+    """One prediction covers both objects and matches the larger one; two lie in the third, and one of them matches."""
+    truth = boxes(SIZE, (2, 12, 2, 32), (2, 12, 33, 43), (20, 30, 2, 32))
+    guess = boxes(SIZE, (2, 12, 2, 43), (20, 30, 2, 20), (20, 30, 21, 32))
+    assert painted(truth, guess).note == "2 of 3 objects found (2 of them also merged or split), 1 merged with others."
+    every = boxes(SIZE, (20, 30, 2, 32))
+    split = Instances(SIZE, guess.objects[1:])
+    assert painted(every, split).note == "1 of 1 object found (1 of them also merged or split)."
+
+
 def test_another_class_in_colour_and_words() -> None:
     truth = boxes(SIZE, (2, 12, 2, 12))
     shown = painted(truth, boxes(SIZE, (2, 12, 2, 12), index=2), MORE)
-    assert shown.note == "0 of 1 object found; 1 object given another class."
+    assert shown.note == "0 of 1 object found, 1 given another class."
     assert seen(shown.panels[3].pixels, 6, 6) == draw.WRONG_CLASS
 
 
@@ -121,7 +131,7 @@ def test_the_legend() -> None:
 
 
 def test_an_image_of_one_pixel_and_3000_objects() -> None:
-    assert painted(boxes((1, 1), (0, 1, 0, 1)), Instances((1, 1))).note == "0 of 1 object found; 1 missed."
+    assert painted(boxes((1, 1), (0, 1, 0, 1)), Instances((1, 1))).note == "0 of 1 object found, 1 missed."
     corners = [(4 * row, 4 * row + 3, 4 * column, 4 * column + 3) for row in range(50) for column in range(60)]
     many = boxes((200, 240), *corners)
     assert painted(many, many).note == "All 3,000 objects are found, and nothing else."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from maskwright.core.classes import Classes
 from maskwright.core.instances import Instance, Instances
 from maskwright.core.targets import Target
 from maskwright.tasks.base import Block, Seen
-from maskwright.tasks.instance import InstanceSegmentation
+from maskwright.tasks.instance_objects import InstanceObjects
 
 SIZE = (30, 30)
 CLASSES = Classes.named(("background", "cell"))
@@ -30,7 +32,7 @@ def seen(name: str, scores: dict[int, float], true: tuple[int, ...]) -> Seen:
 
 def test_the_threshold_lies_between_true_and_false_objects() -> None:
     images = [seen("a", {0: 0.82, 1: 0.42, 2: 0.3}, (0,)), seen("b", {0: 0.9, 3: 0.1}, (0,))]
-    fitted = InstanceSegmentation().fit(iter(images), 2, CLASSES, None)
+    fitted = InstanceObjects().fit(iter(images), 2, CLASSES, None)
     assert isinstance(fitted.decoding["score"], float)
     assert 0.42 < fitted.decoding["score"] <= 0.82
     assert fitted.decoding["score"] == pytest.approx(0.65)  # the middle of 0.45, ..., 0.8, rounded up
@@ -39,6 +41,13 @@ def test_the_threshold_lies_between_true_and_false_objects() -> None:
     )
 
 
+def test_a_fit_that_time_cuts_short_says_so() -> None:
+    images = [seen("a", {0: 0.82, 1: 0.42}, (0,)), seen("b", {0: 0.9, 3: 0.1}, (0,))]
+    (note,) = InstanceObjects().fit(iter(images), 2, CLASSES, time.monotonic() - 1).notes
+    assert "on 1 validation image:" in note
+    assert note.endswith("the time ended then, so another run may use more or fewer")
+
+
 def test_without_an_object_there_is_nothing_to_fit() -> None:
-    assert InstanceSegmentation().fit(iter([seen("a", {0: 0.8}, ())]), 1, CLASSES, None).decoding == {}
-    assert InstanceSegmentation().fit(iter([]), 0, CLASSES, None).decoding == {}
+    assert InstanceObjects().fit(iter([seen("a", {0: 0.8}, ())]), 1, CLASSES, None).decoding == {}
+    assert InstanceObjects().fit(iter([]), 0, CLASSES, None).decoding == {}

@@ -12,12 +12,12 @@ import torch
 from maskwright import models
 from maskwright.core.channels import object_channels
 from maskwright.core.classes import Classes
-from maskwright.core.plan import DataPlan, ModelPlan, OptimPlan, Plan, PredictPlan, TrainPlan
+from maskwright.core.plan import DataPlan, ModelPlan, OptimPlan, Plan, PredictPlan
 from maskwright.core.targets import Target
 from maskwright.inference.predictor import Predictor
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.ops.instance_maps import from_map
-from maskwright.tasks import find_task
+from maskwright.tasks import task_of
 from maskwright.training.measure import as_target
 from maskwright.training.processes import alone
 from maskwright.training.step import TrainingStep
@@ -33,8 +33,8 @@ def photograph(path: Path) -> tuple[np.ndarray, Target]:
     ids = cv2.imread(str(DATA / "instances" / f"{path.stem}.png"), cv2.IMREAD_UNCHANGED)
     image = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     ids = cv2.resize(ids, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
-    planes = np.stack([np.zeros_like(ids), np.zeros_like(ids), ids]).astype(np.float32)
     labels = (ids > 0).astype(np.uint8)
+    planes = np.stack([ids, labels]).astype(np.float32)
     return image, Target(labels, planes, from_map(ids.astype(np.int32), [1] * int(ids.max())))
 
 
@@ -53,10 +53,9 @@ def test_two_photographs_are_learnt_by_heart() -> None:
         task="instance",
         model=ModelPlan(name="mask2former", backbone="compact", options=options),
         optim=OptimPlan(name="muon", lr=RATE),
-        train=TrainPlan(channels_last=False),
     )
     torch.manual_seed(0)
-    task, groups = find_task("instance"), object_channels(2)
+    task, groups = task_of(plan), object_channels(2)
     network = models.create_from_plan(plan.model, groups, 3)
     step = TrainingStep(network, plan, task.loss(plan, CLASSES), alone(torch.device("cpu"), "32-true"))
     images = torch.from_numpy(np.stack([(image - 127.5) / 64 for image, _ in pairs])).permute(0, 3, 1, 2).float()

@@ -28,8 +28,6 @@ SETTINGS = (
     "sampling.batch=4",
     "train.precision=32-true",
     "train.validations=2",
-    # torch 2.15 writes beyond its memory in a backward pass of the compact backbone at this size, channels last.
-    "train.channels_last=false",
 )
 
 
@@ -38,13 +36,19 @@ def request(*settings: str, steps: int = 3, **wishes: Any) -> PlanRequest:
     return PlanRequest(steps=steps, settings=(*SETTINGS, *settings), **wanted)
 
 
-def test_it_finds_squares_after_a_few_steps(squares: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    train(squares, request("optim.name=adamw", "optim.lr=5e-3", "optim.ema=0.5", *STILL, steps=30), run)
+@pytest.fixture(scope="module")
+def run(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training that finds squares."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    train(squares, request("optim.name=adamw", "optim.lr=5e-3", "optim.ema=0.5", *STILL, steps=30), out)
+    return out
+
+
+def test_it_finds_squares_after_a_few_steps(run: Path, squares: Path, tmp_path: Path) -> None:
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["scores"]["mean"]["f1"]["value"] > 0.5
     losses = [float(line.split(",")[2]) for line in (run / "history.csv").read_text().splitlines()[1:]]
-    assert losses[-1] < 0.6 * losses[0]
+    assert losses[-1] < 0.75 * losses[0]
     model = maskwright.load(run)
     image, ids = picture(100)
     result = model.predict(image).result
@@ -60,6 +64,20 @@ def test_it_finds_squares_after_a_few_steps(squares: Path, tmp_path: Path) -> No
     assert len(tiled.result(image)) < parts
     maskwright.predict(run, [squares / "images/00.png"], out=tmp_path / "out", save=["instances", "overlay"])
     assert len(list((tmp_path / "out").rglob("00*"))) == 2
+
+
+@pytest.mark.parametrize("wishes", [{}, {"lora": 2}], ids=["in full", "LoRA"])
+def test_a_training_from_a_run_goes_on_with_what_it_has_learnt(
+    wishes: dict[str, Any], run: Path, squares: Path, tmp_path: Path
+) -> None:
+    settings = (*(one for one in SETTINGS if not one.startswith("model.")), "optim.lr=1e-4", *STILL)
+    train(squares, PlanRequest(steps=1, settings=settings, device="cpu", from_run=run, **wishes), tmp_path / "next")
+    card = maskwright.load(tmp_path / "next").card
+    assert (card.task, card.model.name, card.model.options["anchor"]) == ("instance", "maskrcnn", 4.0)
+    scores = [
+        json.loads((folder / "metrics.json").read_text())["scores"]["mean"] for folder in (run, tmp_path / "next")
+    ]
+    assert scores[1]["mask_ap50"]["value"] > 0.7 * scores[0]["mask_ap50"]["value"] > 0.3
 
 
 def test_a_stopped_training_resumes_to_the_same_bits(squares: Path, tmp_path: Path) -> None:
@@ -96,7 +114,6 @@ def test_two_processes_do_what_one_does_with_the_whole_batch(squares: Path, tmp_
     ("wishes", "settings", "words"),
     [
         ({"task": "semantic"}, (), "choose task=instance"),
-        ({"lora": 4}, (), "lora.rank needs maps"),
         ({}, ("adversarial.weight=0.1",), "adversarial.weight needs maps"),
         ({}, ("predict.flip=true",), "predict.flip needs maps"),
         ({}, ("loss.terms={dice: 1.0}",), "maskrcnn has its own loss"),
@@ -122,3 +139,4 @@ def test_the_plan_gives_its_reasons(squares: Path) -> None:
     assert 4.0 <= plan.model.options["anchor"] <= 6.0
     assert "the smallest anchors" in plan.reasons["model.options.anchor"]
     assert not [key for key in plan.reasons if key.startswith("loss.")]
+    assert (plan.predict.flip, plan.reasons["predict.flip"][:7]) == (False, "objects")

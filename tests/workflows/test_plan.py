@@ -201,6 +201,7 @@ def test_momentum_is_not_dropped_in_silence() -> None:
             r"adversarial.lr has no effect here: adversarial.weight is 0",
             "adversarial.weight=0.1",
         ),
+        (("augment.paste=0.5",), r"augment.paste has no effect here: the task semantic has", "task=instance"),
         (("lora.alpha=8",), r"lora.alpha has no effect here: lora.rank is 0", "lora.rank=4"),
         (("lora.decoder=true",), r"lora.decoder has no effect here: lora.rank is 0", "lora.rank=4"),
         (("loss.class_balance=0.9",), r"inverse-sqrt takes none", "loss.class_weighting=class-balanced"),

@@ -43,3 +43,13 @@ def keep_freed_memory() -> Iterator[None]:
         libc.mallopt(_MMAP_THRESHOLD, _LARGEST_THRESHOLD)
         libc.mallopt(_TRIM_THRESHOLD, 2 * _LARGEST_THRESHOLD)
         libc.malloc_trim(ctypes.c_size_t(0))
+
+
+def give_back_freed_memory() -> None:
+    """Give freed memory back to the system now.
+
+    glibc keeps all that is freed below a block that lives on: where a long job keeps small results between large
+    temporary arrays, that adds up to hundreds of megabytes. Without glibc it does nothing.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(0))

@@ -62,6 +62,11 @@ def object_channels(count: int) -> tuple[Channels, ...]:
     return (Channels(name=OBJECT_GROUP, count=count, activation="softmax"),)
 
 
+def object_rows(count: int, background: int) -> tuple[int, ...]:
+    """Return the class index of each row of that group: the background, for no object, then the others in order."""
+    return (background, *(index for index in range(count) if index != background))
+
+
 def emits_objects(groups: Sequence[Channels]) -> bool:
     """Tell whether a network with these groups emits objects instead of maps."""
     return [group.name for group in groups] == [OBJECT_GROUP]

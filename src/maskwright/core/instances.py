@@ -45,6 +45,10 @@ class Instance:
         """Number of pixels."""
         return int(self.mask.sum())
 
+    def reaches_border(self, size: tuple[int, int]) -> bool:
+        """Tell whether the object has a pixel at the edge of its image of `size` (height, width)."""
+        return self.top == 0 or self.left == 0 or self.rows.stop == size[0] or self.columns.stop == size[1]
+
 
 @dataclass(frozen=True, eq=False)
 class Instances:

@@ -101,6 +101,7 @@ class AugmentPlan(Section):
         gamma: largest change of the exponent, as a share.
         blur: probability of a small Gaussian blur.
         noise: largest standard deviation of Gaussian noise, on the scale 0..255.
+        paste: probability that objects of another training image are pasted into a crop (Ghiasi et al. 2021).
     """
 
     zoom: tuple[Factor, Factor] = (0.5, 1.5)
@@ -116,6 +117,7 @@ class AugmentPlan(Section):
     gamma: Number = Field(0.2, ge=0, lt=1)
     blur: Number = Field(0.1, ge=0, le=1)
     noise: Number = Field(4.0, ge=0)
+    paste: Number = Field(0.0, ge=0, le=1)
 
     @model_validator(mode="after")
     def _from_low_to_high(self) -> AugmentPlan:

@@ -68,7 +68,7 @@ def measured(found: Sequence[Instance], size: tuple[int, int], annotation: Annot
         flags[:, place] = (
             shared or _touches(ids, entry, place + 1),
             shared,
-            _cut(entry, size),
+            entry.reaches_border(size),
             cv2.connectedComponents(entry.mask.view(np.uint8), connectivity=8)[0] > 2,
         )
     by_id = isinstance(annotation, MaskFile)
@@ -95,12 +95,6 @@ def _touches(ids: NDArray[np.int32], entry: Instance, own: int) -> bool:
     grown = cv2.dilate(np.pad(entry.mask.view(np.uint8), 1), np.ones((3, 3), np.uint8))
     rows, columns = top - entry.top + 1, left - entry.left + 1
     return bool(grown[rows : rows + window.shape[0], columns : columns + window.shape[1]][others].any())
-
-
-def _cut(entry: Instance, size: tuple[int, int]) -> bool:
-    height, width = entry.mask.shape
-    inside = entry.top > 0 and entry.left > 0
-    return not (inside and entry.top + height < size[0] and entry.left + width < size[1])
 
 
 class _Tally:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from maskwright.data.sampling import Draw
 
     Encoded = dict[str, NDArray[Any]]
+    Paste = Callable[[Target, Target, int], tuple[Target, NDArray[np.bool_]] | None]
 
 # Batches prepared in advance: enough to hide one slow file, few enough for memory.
 DEPTH = 4
@@ -74,7 +75,12 @@ class TrainingCrops:
     """
 
     def __init__(
-        self, cache: DecodedCache, presence: Sequence[frozenset[int]], plan: Plan, encode: Callable[[Target], Encoded]
+        self,
+        cache: DecodedCache,
+        presence: Sequence[frozenset[int]],
+        plan: Plan,
+        encode: Callable[[Target], Encoded],
+        paste: Paste | None = None,
     ) -> None:
         """Bind images to decisions.
 
@@ -83,6 +89,7 @@ class TrainingCrops:
             presence: one entry a record of `cache`: the class indices it contains.
             plan: its `sampling`, `augment` and `seed` are used.
             encode: turns the target of a crop into what the loss compares; see `tasks.base.Task.encode`.
+            paste: lays objects of one crop over another where `augment.paste` wants it; see `tasks.base.Task.pasted`.
         """
         assert len(presence) == len(cache)
         self.batch = plan.sampling.batch
@@ -91,7 +98,7 @@ class TrainingCrops:
         self._lock = threading.Lock()
         self._cache = cache
         self._plan = plan
-        self._encode = encode
+        self._encode, self._paste = encode, paste
         self._sampler = Sampler(presence, plan.sampling, plan.seed)
 
     def crop(self, step: int, slot: int) -> tuple[NDArray[np.uint8], Encoded]:
@@ -104,6 +111,8 @@ class TrainingCrops:
         rng = generator(self._plan.seed, "sample", step, slot)
         try:
             pixels, target = self._cropped(draw, rng)
+            if self._paste is not None and self._plan.augment.paste:
+                pixels, target = self._with_objects(pixels, target, step, slot)
             return pixels, self._encode(target)
         except Exception as error:
             error.add_note(f"while making crop {slot} of step {step} from {self._cache.records[draw.record].image}")
@@ -119,6 +128,22 @@ class TrainingCrops:
             self._leave_out(draw.record, error)
             return self._nothing()
         return augmented_crop(image, target, focus, self._plan.sampling, self._plan.augment, rng)
+
+    def _with_objects(
+        self, pixels: NDArray[np.uint8], target: Target, step: int, slot: int
+    ) -> tuple[NDArray[np.uint8], Target]:
+        """Paste objects from a crop of another place, if the draw of this crop says so."""
+        assert self._paste is not None
+        rng = generator(self._plan.seed, "paste", step, slot)
+        donor = self._sampler.donor(step, slot)
+        if rng.random() >= self._plan.augment.paste or donor is None or donor.wanted is None:
+            return pixels, target
+        others, theirs = self._cropped(donor, rng)
+        found = self._paste(target, theirs, donor.wanted)
+        if found is None:
+            return pixels, target
+        target, mask = found
+        return np.where(mask[:, :, None], others, pixels), target
 
     def _leave_out(self, record: int, error: MaskwrightError) -> None:
         """Remember a record that cannot be read, and add it to the faults once.

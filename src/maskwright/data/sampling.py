@@ -77,13 +77,17 @@ class Sampler:
             return self._class_draw(position)
         return Draw(self._plain(position - class_positions), None)
 
+    def donor(self, step: int, slot: int) -> Draw | None:
+        """Return the record and class whose objects may be pasted into a crop; None where no class occurs."""
+        return self._class_draw(step * self.batch + slot, "donor") if self._table.classes else None
+
     def _plain(self, position: int) -> int:
         epoch, offset = divmod(position, self.count)
         return int(_permutation(self.seed, epoch, self.count)[offset])
 
-    def _class_draw(self, position: int) -> Draw:
+    def _class_draw(self, position: int, purpose: str = "class") -> Draw:
         table = self._table
-        first, second = generator(self.seed, "class", position).random(2)
+        first, second = generator(self.seed, purpose, position).random(2)
         index = table.classes[int(np.searchsorted(table.cumulated, first, side="right"))]
         holders = table.records[index]
         return Draw(holders[int(second * len(holders))], index)

@@ -11,7 +11,7 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.targets import Target
 from maskwright.data.geometry import warp_labels, warp_values
 from maskwright.data.readers import read_image
-from maskwright.ops.images import shrink_labels
+from maskwright.ops.images import resize_labels, shrink_labels
 from maskwright.ops.instance_maps import outside, resized
 from maskwright.ops.no_data import no_data
 
@@ -24,20 +24,24 @@ if TYPE_CHECKING:
     from maskwright.data.geometry import CropView
 
     ReadTarget = Callable[[Dataset, Record, tuple[int, int]], Target]
-    """What reads the annotation of a record whose image has a size (height, width): `tasks.base.Task.target`."""
+    """What reads the annotation of a record whose image has a size (height, width): `Task.target` or `Task.lesson`."""
 
 
 def shrunk(target: Target, size: tuple[int, int]) -> Target:
-    """Bring a target to `size` (height, width), no larger than it is: every pixel takes its nearest one."""
-    values = target.values
-    if values is not None and target.size != size:
+    """Bring a target to `size` (height, width).
+
+    Labels alone keep thin structures (`shrink_labels`). With values or objects, every pixel takes its nearest one, so
+    that all of them still agree, and objects that nearly touch stay apart.
+    """
+    if target.size == size:
+        return target
+    values, objects = target.values, target.instances
+    if values is None and objects is None:
+        return Target(shrink_labels(target.labels, size))
+    if values is not None:
         planes = [cv2.resize(plane, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT) for plane in values]
         values = np.stack(planes).astype(np.float32)
-    return Target(
-        shrink_labels(target.labels, size),
-        values,
-        None if target.instances is None else resized(target.instances, size),
-    )
+    return Target(resize_labels(target.labels, size), values, None if objects is None else resized(objects, size))
 
 
 def without(target: Target, gone: NDArray[np.bool_] | None) -> Target:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from maskwright.inference.engine import Engine
     from maskwright.inference.prepared_image import PreparedImage
     from maskwright.models.objects.base import Found
+    from maskwright.ops.tiles import TileAxis
 
 INSIDE = 0.5
 """Probability from which a pixel belongs to an object."""
@@ -64,24 +65,26 @@ def object_blocks(source: PreparedImage, engine: Engine, how: PredictPlan) -> It
     rows, columns = (
         cover(side, length, how.overlap) for side, length in zip(source.working, how.tile_size, strict=True)
     )
+    below, beside = _spans(rows, source.size[0]), _spans(columns, source.size[1])
     down, across = (size / working for size, working in zip(source.size, source.working, strict=True))
-    for top in rows.starts:
+    for top, (height, part_rows) in zip(rows.starts, below, strict=True):
         band = source.rows(top, top + rows.tile)
-        part_rows = _reach(top, rows.tile, down, source.size[0])
         for first in range(0, len(columns), engine.batch):
             lefts = columns.starts[first : first + engine.batch]
-            tiles = np.stack([band[:, left : left + columns.tile] for left in lefts])
-            for left, found in zip(lefts, engine.objects(tiles), strict=True):
-                part_columns = _reach(left, columns.tile, across, source.size[1])
+            found = engine.objects(np.stack([band[:, left : left + columns.tile] for left in lefts]))
+            for left, (width, part_columns), objects in zip(lefts, beside[first:], found, strict=False):
                 place = Place(top, left, down, across, source.size, part_rows, part_columns)
-                placed = _from_masks(found, place) if isinstance(found, Segments) else _from_boxes(found, place)
-                empty = torch.empty((0, part_rows.stop - part_rows.start, part_columns.stop - part_columns.start))
-                yield Block(part_rows, part_columns, empty, Instances(source.size, tuple(placed)))
+                placed = _from_masks(objects, place) if isinstance(objects, Segments) else _from_boxes(objects, place)
+                yield Block(
+                    part_rows, part_columns, torch.empty(0, height, width), Instances(source.size, tuple(placed))
+                )
 
 
-def _reach(start: int, tile: int, factor: float, length: int) -> slice:
-    """Return the pixels of the image along one axis that a tile shows."""
-    return slice(math.floor(start * factor), min(math.ceil((start + tile) * factor), length))
+def _spans(axis: TileAxis, size: int) -> list[tuple[int, slice]]:
+    """Return for each tile along one axis how many pixels no earlier tile shows, and all that it shows, of `size`."""
+    ends = [-(-(start + axis.tile) * size // axis.size) for start in axis.starts]
+    spans = zip(axis.starts, ends, [0, *ends], strict=False)
+    return [(end - before, slice(start * size // axis.size, end)) for start, end, before in spans]
 
 
 def _from_boxes(found: Found, place: Place) -> Iterator[Instance]:

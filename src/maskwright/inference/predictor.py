@@ -35,7 +35,7 @@ from maskwright.ops.images import resize_image, working_size
 from maskwright.ops.no_data import no_data, with_holes
 from maskwright.ops.tiles import cover
 from maskwright.postprocess import check_channels, held_by
-from maskwright.tasks import TASKS, find_task
+from maskwright.tasks import TASKS, task_of
 from maskwright.tasks.label_map import LabelMap
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Predictor:
 
     def __init__(self, engine: Engine, card: Card, postprocessor: Postprocessor | None = None) -> None:
         self.engine, self.card, self.postprocessor = engine, card, postprocessor
-        self.task = find_task(card.task)
+        self.task = task_of(card)
         self.classes = card.classes.table()
 
     @classmethod

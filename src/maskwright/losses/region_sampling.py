@@ -53,7 +53,7 @@ def truth_of(ids: Tensor, rows: Tensor, unknown: Tensor) -> Truth:
 
     Args:
         ids: (H, W) int64, 0 for none.
-        rows: (H, W) int64, row of the class of each pixel; the highest in an object is that of the object.
+        rows: (H, W) int64, row of the class of each pixel, the same in all pixels of an object.
         unknown: (H, W) bool.
     """
     down, across = (ids > 0).nonzero(as_tuple=True)
@@ -91,15 +91,29 @@ def matches(objects: Tensor, boxes: Tensor, near: float, far: float, *, best: bo
     return result
 
 
-def drawn(found: Tensor, count: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
+def drawn(found: Tensor, count: int, share: float, order: Tensor) -> tuple[Tensor, Tensor]:
     """Draw up to `count` boxes: places of those with an object, at most `share` of them, and of those without.
 
-    The draw is a function of the seed and of `found` (m,): a sample is the same in any process of any training.
+    Args:
+        found: (m,), what `matches` returns.
+        count: most boxes.
+        share: see above.
+        order: (m,), a permutation; the first boxes are taken.
     """
-    random = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(found), generator=random).to(found.device)
     matched = order[found[order] >= 0][: int(count * share)]
     return matched, order[found[order] == NOTHING][: count - len(matched)]
+
+
+def shuffled(boxes: Tensor, size: tuple[int, int], seed: int) -> Tensor:
+    """Return a random order (m,) of boxes (m, 4) in an image of `size` (height, width), by their places in it.
+
+    Proposals differ in the last bits between one process and several. If their number or their order decided, one that
+    is dropped or changes places with another would change the whole draw. Each edge, in whole pixels, has a random
+    number; the fraction of the sum of four is as random, and so it is for any two boxes together.
+    """
+    numbers = torch.rand((4, max(size) + 1), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    edges = boxes.round().long().cpu()
+    return numbers[torch.arange(4), edges].sum(dim=1).frac().argsort(stable=True).to(boxes.device)
 
 
 def encoded(objects: Tensor, boxes: Tensor, factors: Sequence[float]) -> Tensor:
@@ -181,12 +195,14 @@ class Sampling:
 
     def _draw_anchors(self, truth: Truth, anchors: Tensor) -> None:
         found = unlabelled(matches(truth.boxes, anchors, NEAR, FAR, best=True), anchors, truth.unknown)
-        holding, empty = drawn(found, ANCHORS, ANCHORS_MATCHED, self.seed)
+        order = torch.randperm(len(anchors), generator=torch.Generator().manual_seed(self.seed))
+        holding, empty = drawn(found, ANCHORS, ANCHORS_MATCHED, order.to(anchors.device))
         self.anchors.append((holding, empty, encoded(truth.boxes[found[holding]], anchors[holding], SHIFT)))
 
     def _draw_boxes(self, truth: Truth, boxes: Tensor) -> tuple[Tensor, int]:
         found = unlabelled(matches(truth.boxes, boxes, SAME, SAME, best=False), boxes, truth.unknown)
-        holding, empty = drawn(found, BOXES, BOXES_MATCHED, self.seed)
+        height, width = truth.ids.shape
+        holding, empty = drawn(found, BOXES, BOXES_MATCHED, shuffled(boxes, (height, width), self.seed))
         inner, objects = boxes[holding], found[holding]
         self.rows.append(torch.cat([truth.rows[objects], torch.zeros_like(empty)]))
         self.corrections.append(encoded(truth.boxes[objects], inner, CORRECTION))

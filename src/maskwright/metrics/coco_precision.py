@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from maskwright.metrics.object_counts import SIZES
+from maskwright.metrics.scores import PrecisionCurve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from maskwright.metrics.object_overlap import Comparison, Objects
 
 Kind = Literal["mask", "box"]
-THRESHOLDS = np.linspace(0.5, 0.95, 10)
+IOUS = np.linspace(0.5, 0.95, 10)
+LEVELS = (0, 5)
+"""Places in `IOUS` of 0.5 and 0.75."""
 RECALLS = np.linspace(0.0, 1.0, 101)
 AREAS = {"": (0.0, 1e10), **SIZES}
 MOST = 100
@@ -66,8 +69,8 @@ def rankings(compared: Comparison, kind: Kind, most: int = MOST) -> dict[str, Ra
     order, place = _by_score(compared.found, most)
     kept = place[compared.pairs[:, 1]] >= 0
     truth, found = compared.truth, compared.found
-    overlap = (_mask_iou if kind == "mask" else _box_iou)(compared)[kept]
-    area = found.area if kind == "mask" else _box_areas(found)
+    overlap = _iou(compared, kind)[kept]
+    area = _areas(found, kind)
     pairs = np.stack([compared.pairs[kept, 0], place[compared.pairs[kept, 1]]], axis=1)
     results = {}
     for size, (least, largest) in AREAS.items():
@@ -82,15 +85,29 @@ def rankings(compared: Comparison, kind: Kind, most: int = MOST) -> dict[str, Ra
 
 def average_precision(ranking: Ranking, classes: int) -> NDArray[np.float64]:
     """Return `levels` of the average precision of each class: (3, K); NaN for a class without an object."""
-    values = np.full((3, classes), np.nan)
+    return levels(precisions(ranking, classes).mean(axis=-1))
+
+
+def precisions(ranking: Ranking, classes: int) -> NDArray[np.float64]:
+    """Return the precision of each class at each threshold and each of `RECALLS`: (T, K, 101).
+
+    It is 0 at a recall that is never reached, and NaN for a class without an object.
+    """
+    values = np.full((len(IOUS), classes, len(RECALLS)), np.nan)
     for part in _classes(ranking, classes):
-        rows = []
-        for hit, counted in zip(part.hit, part.counted, strict=True):
-            highest = np.append(_curve(hit, counted)[1], 0.0)  # the precision at a recall that is never reached
+        for row, (hit, counted) in enumerate(zip(part.hit, part.counted, strict=True)):
+            highest = np.append(_curve(hit, counted)[1], 0.0)
             recall = np.arange(1, len(highest)) / part.true
-            rows.append(highest[np.searchsorted(recall, RECALLS)].mean())
-        values[:, part.index] = levels(np.array(rows))
+            values[row, part.index] = highest[np.searchsorted(recall, RECALLS)]
     return values
+
+
+def curves(ranking: Ranking) -> tuple[PrecisionCurve, ...]:
+    """Return precision over recall at IoU 0.5 and 0.75, averaged over the classes with an object; none without any."""
+    if not len(ranking.true_index):
+        return ()
+    values = np.nanmean(precisions(ranking, int(ranking.true_index.max()) + 1), axis=1)
+    return tuple(PrecisionCurve(float(IOUS[row]), tuple(values[row].tolist())) for row in LEVELS)
 
 
 def influence(ranking: Ranking, classes: int, images: int) -> NDArray[np.float64]:
@@ -123,7 +140,7 @@ def to_find(ranking: Ranking, classes: int, images: int) -> NDArray[np.float64]:
 
 def levels(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Reduce values (T, ...) at each threshold to what COCO reports (3, ...): their mean, at 0.5, at 0.75."""
-    return np.stack([values.mean(axis=0), values[0], values[5]])
+    return np.stack([values.mean(axis=0), *(values[row] for row in LEVELS)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,9 +238,9 @@ def _outcomes(
     true, found = pairs.T
     order = np.lexsort((-true, -overlap, ignored[true], found))  # of equal IoUs, pycocotools takes the last
     true, found, overlap = true[order], found[order], overlap[order]
-    hit = np.zeros((len(THRESHOLDS), len(exempt)), np.bool_)
-    counted = np.repeat(~exempt[None], len(THRESHOLDS), axis=0)
-    for row, threshold in enumerate(THRESHOLDS):
+    hit = np.zeros((len(IOUS), len(exempt)), np.bool_)
+    counted = np.repeat(~exempt[None], len(IOUS), axis=0)
+    for row, threshold in enumerate(IOUS):
         near = overlap >= min(threshold, 1 - 1e-10)
         taken, takers = _greedy(true[near], found[near], crowd)
         hit[row, takers] = counted[row, takers] = ~ignored[taken]
@@ -245,26 +262,19 @@ def _greedy(
         true, found = np.delete(true, lost), np.delete(found, lost)
 
 
-def _mask_iou(compared: Comparison) -> NDArray[np.float64]:
-    true, found = compared.pairs.T
-    return _over_union(compared, compared.shared, compared.truth.area[true], compared.found.area[found])
-
-
-def _box_iou(compared: Comparison) -> NDArray[np.float64]:
-    true, found = compared.pairs.T
-    ours, theirs = compared.truth.box[true], compared.found.box[found]
-    sides = np.minimum(ours[:, 2:], theirs[:, 2:]) - np.maximum(ours[:, :2], theirs[:, :2])
-    shared = sides.astype(np.int64).prod(axis=1)
-    return _over_union(compared, shared, _box_areas(compared.truth)[true], _box_areas(compared.found)[found])
-
-
-def _over_union(
-    compared: Comparison, shared: NDArray[np.int64], true: NDArray[np.int64], found: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _iou(compared: Comparison, kind: Kind) -> NDArray[np.float64]:
     """Divide shared areas by those of the unions, or by those of the predicted objects if the other is a crowd."""
-    crowd = compared.truth.exempt[compared.pairs[:, 0]]
-    return shared / np.maximum(np.where(crowd, found, true + found - shared), 1)
+    true, found = compared.pairs.T
+    shared = compared.shared if kind == "mask" else _shared_boxes(compared.truth.box[true], compared.found.box[found])
+    ours, theirs = _areas(compared.truth, kind)[true], _areas(compared.found, kind)[found]
+    return shared / np.maximum(np.where(compared.truth.exempt[true], theirs, ours + theirs - shared), 1)
 
 
-def _box_areas(objects: Objects) -> NDArray[np.int64]:
-    return (objects.box[:, 2:] - objects.box[:, :2]).astype(np.int64).prod(axis=1)
+def _areas(objects: Objects, kind: Kind) -> NDArray[np.int64]:
+    return objects.area if kind == "mask" else _shared_boxes(objects.box, objects.box)
+
+
+def _shared_boxes(ours: NDArray[np.int32], theirs: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the common area of boxes (p, 4) that overlap."""
+    sides = np.minimum(ours[:, 2:], theirs[:, 2:]) - np.maximum(ours[:, :2], theirs[:, :2])
+    return sides.astype(np.int64).prod(axis=1)

@@ -32,21 +32,23 @@ def match_counts(
     thresholds: Sequence[float] = THRESHOLDS,
     *,
     ignored: NDArray[np.bool_] | None = None,
-    by_class: bool = False,
 ) -> NDArray[np.int64]:
-    """Count the objects of one image that are found, that are extra and that are missed.
+    """Count the objects of one image that are found, that are extra and that are missed, whatever their class.
 
     Args:
         truth: annotated objects.
         found: predicted objects.
         thresholds: T values of IoU.
         ignored: bool (H, W), pixels of which nothing is known; None for none.
-        by_class: match only objects of one class.
 
     Returns:
         (T, 3): true positives, false positives, false negatives.
     """
-    compared = compare(truth, found, ignored, by_class=by_class)
+    return counts_of(compare(truth, found, ignored, by_class=False), thresholds)
+
+
+def counts_of(compared: Comparison, thresholds: Sequence[float] = THRESHOLDS) -> NDArray[np.int64]:
+    """Count the same in objects that are compared already."""
     iou = compared.iou
     true = np.count_nonzero(~compared.truth.exempt)
     counts = []

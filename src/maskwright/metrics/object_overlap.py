@@ -5,7 +5,7 @@ All scores of objects follow from a `Comparison`, so an image's masks can go as 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MOSTLY = 0.5
 """Share of its pixels above which an object lies in what is ignored (Kirillov et al. 2019, section 4.2)."""
+AT_ONCE = 256
+"""Boxes that are compared at once with all those of the same rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +72,15 @@ class Comparison:
         true, predicted = self.pairs.T
         return self.shared / (self.truth.area[true] + self.found.area[predicted] - self.shared)
 
+    def above(self, least: float) -> Comparison:
+        """Return the same without the predicted objects of a score below `least`."""
+        kept = self.found.score >= least
+        places = np.cumsum(kept, dtype=np.int32) - 1
+        paired = kept[self.pairs[:, 1]]
+        pairs = np.stack([self.pairs[paired, 0], places[self.pairs[paired, 1]]], axis=1)
+        found = Objects(*(getattr(self.found, field.name)[kept] for field in fields(Objects)))
+        return Comparison(self.truth, found, pairs, self.shared[paired], self.excused[kept])
+
 
 def compare(
     truth: Instances, found: Instances, ignored: NDArray[np.bool_] | None = None, *, by_class: bool = True
@@ -83,8 +94,8 @@ def compare(
         by_class: only objects of one class make a pair; if not, the classes do not matter.
     """
     true, predicted = (_numbers(objects, by_class) for objects in (truth, found))
-    near = _touching(true.box, predicted.box) & (true.index[:, None] == predicted.index)
-    pairs = np.argwhere(near).astype(np.int32)
+    near = _overlapping(true.box, predicted.box)
+    pairs = near[true.index[near[:, 0]] == predicted.index[near[:, 1]]]
     shared = np.array([_common(truth.objects[i], found.objects[j]) for i, j in pairs.tolist()], np.int64)
     unseen = _unseen(truth, found, ignored)
     crowded = np.bincount(pairs[:, 1], shared * true.exempt[pairs[:, 0]], minlength=len(predicted))
@@ -126,10 +137,23 @@ def _numbers(objects: Instances, by_class: bool) -> Objects:
     )
 
 
-def _touching(ours: NDArray[np.int32], theirs: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Tell which boxes (n, 4) share a pixel with which others (m, 4): (n, m)."""
-    top, left, bottom, right = ours.T[:, :, None]
-    return (top < theirs[:, 2]) & (bottom > theirs[:, 0]) & (left < theirs[:, 3]) & (right > theirs[:, 1])
+def _overlapping(ours: NDArray[np.int32], theirs: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the pairs (p, 2) of boxes (n, 4) and boxes (m, 4) that share a pixel, in order.
+
+    Boxes are taken from the top to the bottom, some at a time, and compared with those of the same rows.
+    """
+    order = np.argsort(ours[:, 0], kind="stable")
+    found = [np.empty((0, 2), np.intp)]
+    for start in range(0, len(order), AT_ONCE):
+        chosen = order[start : start + AT_ONCE]
+        top, left, bottom, right = ours[chosen].T[:, :, None]
+        level = np.flatnonzero((theirs[:, 0] < bottom.max()) & (theirs[:, 2] > top.min()))
+        box = theirs[level].T
+        near = (top < box[2]) & (bottom > box[0]) & (left < box[3]) & (right > box[1])
+        one, other = np.nonzero(near)
+        found.append(np.stack([chosen[one], level[other]], axis=1))
+    pairs = np.concatenate(found)
+    return pairs[np.lexsort(pairs.T[::-1])].astype(np.int32)
 
 
 def _common(ours: Instance, theirs: Instance) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from maskwright.metrics.coco_precision import MOST, average_precision, influence, rankings, to_find
+from maskwright.metrics.coco_precision import MOST, average_precision, curves, influence, rankings, to_find
 from maskwright.metrics.confusion import mean_defined
 from maskwright.metrics.matching import THRESHOLDS, best_matches
 from maskwright.metrics.object_counts import object_sums, object_values
@@ -40,22 +40,25 @@ class ComparedImage(NamedTuple):
     compared: Comparison
 
 
-def object_scores(task: str, classes: Classes, images: Sequence[ComparedImage]) -> Scores:
+def object_scores(task: str, classes: Classes, images: Sequence[ComparedImage], least: float = 0.0) -> Scores:
     """Turn comparisons into scores.
 
     COCO's average precision counts the 100 best predictions of a class in an image, or as many as an image has objects
-    of a class where that is more.
+    of a class where that is more, whatever their score. All other scores count what users see.
 
     Args:
         task: for `Scores.task`.
         classes: of the data set; the background has no scores.
         images: at least one.
+        least: least score of an object that users see.
     """
-    compared = joined([image.compared for image in images])
+    everything = joined([image.compared for image in images])
+    compared = everything.above(least)
     shown = _shown(classes)
     sums = object_sums(compared, len(images), len(classes))[:, shown]
     groups = [image.group for image in images]
-    estimates = _from_sums(sums, groups) | _from_coco(compared, groups, shown)
+    ranked = _ranked(everything, len(classes))
+    estimates = _from_sums(sums, groups) | _from_coco(ranked, groups, shown)
     pixels = np.bincount(compared.truth.index, compared.truth.area * ~compared.truth.exempt, minlength=len(classes))
     with_objects = (object_values(sums)["objects"] > 0).sum(axis=0)
     return Scores(
@@ -76,15 +79,15 @@ def object_scores(task: str, classes: Classes, images: Sequence[ComparedImage]) 
         ),
         mean={metric.key: estimates[metric.key][-1] for metric in OBJECT_METRICS},
         per_image=_image_scores(images, sums),
-        objects=_objects(compared, sums),
+        objects=_objects(compared, sums, ranked[0][""]),
     )
 
 
-def mean_f1(classes: Classes, images: Sequence[ComparedImage]) -> float | None:
+def mean_f1(classes: Classes, images: Sequence[ComparedImage], least: float = 0.0) -> float | None:
     """Return the headline metric alone: F1 at IoU 0.5, averaged over classes; None where it is undefined."""
     if not images:
         return None
-    sums = object_sums(joined([image.compared for image in images]), len(images), len(classes))
+    sums = object_sums(joined([image.compared for image in images]).above(least), len(images), len(classes))
     return _number(mean_defined(object_values(sums.sum(axis=0)[_shown(classes)])["f1"]))
 
 
@@ -93,15 +96,15 @@ def _shown(classes: Classes) -> list[int]:
     return [index for index in range(len(classes)) if index != classes.background]
 
 
-def _objects(compared: Comparison, sums: Array) -> ObjectScores:
-    """Count the objects of each image, and those found and missed by size."""
+def _objects(compared: Comparison, sums: Array, ranking: Ranking) -> ObjectScores:
+    """Count the objects of each image, and those found and missed by size; follow the precision of masks."""
     values = object_values(sums)
     counts = np.stack([values[key].sum(axis=1) for key in ("objects", "predicted")], axis=1).astype(int)
     overlap, truth = compared.iou, compared.truth
     found = np.zeros(len(truth), np.bool_)
     found[compared.pairs[best_matches(compared, overlap, overlap >= THRESHOLDS[0]), 0]] = True
     sizes = size_bins(truth.area[~truth.exempt].tolist(), found[~truth.exempt].tolist())
-    return ObjectScores(tuple((true, predicted) for true, predicted in counts.tolist()), sizes)
+    return ObjectScores(tuple((true, predicted) for true, predicted in counts.tolist()), sizes, curves(ranking))
 
 
 def _image_scores(images: Sequence[ComparedImage], sums: Array) -> tuple[ImageScore, ...]:
@@ -128,11 +131,18 @@ def _from_sums(sums: Array, groups: Sequence[str | None]) -> dict[str, list[Esti
     return found | {key: [Estimate(entry.value, None, None) for entry in found[key]] for key in COUNTS}
 
 
-def _from_coco(compared: Comparison, groups: Sequence[str | None], shown: list[int]) -> dict[str, list[Estimate]]:
+def _ranked(compared: Comparison, classes: int) -> list[dict[str, Ranking]]:
+    """Rank the predictions by masks, then by boxes; as many of a class in an image count as an image has objects."""
+    place = compared.truth.image.astype(np.intp) * classes + compared.truth.index
+    most = max(MOST, int(np.bincount(place).max(initial=0)))
+    return [rankings(compared, kind, most) for kind in ("mask", "box")]
+
+
+def _from_coco(
+    ranked: Sequence[dict[str, Ranking]], groups: Sequence[str | None], shown: list[int]
+) -> dict[str, list[Estimate]]:
     """Estimate the scores of `FROM_COCO` by class, then their means, from the influence of every image on each."""
     images, classes = len(groups), max(shown) + 1
-    place = compared.truth.image.astype(np.intp) * classes + compared.truth.index
-    ranked = [rankings(compared, kind, max(MOST, int(np.bincount(place).max(initial=0)))) for kind in ("mask", "box")]
     value = _coco_rows(ranked, lambda ranking: average_precision(ranking, classes))[:, shown]
     moved = _coco_rows(ranked, lambda ranking: influence(ranking, classes, images))[..., shown]
     true = _coco_rows(ranked, lambda ranking: to_find(ranking, classes, images))[..., shown]

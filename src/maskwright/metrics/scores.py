@@ -132,16 +132,31 @@ class SizeBin:
 
 
 @dataclass(frozen=True)
+class PrecisionCurve:
+    """Precision over recall of masks as COCO computes it, averaged over classes; its mean is the average precision.
+
+    Attributes:
+        iou: from which on a prediction is right.
+        precision: at the recalls 0, 0.01, ..., 1.
+    """
+
+    iou: float
+    precision: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class ObjectScores:
     """What is known of objects beyond the metrics; crowds do not count.
 
     Attributes:
         counts: (true objects, predicted objects) of each image, in the order of `Scores.per_image`.
         sizes: from the smallest to the largest, without a gap (`metrics.object_sizes`).
+        curves: at IoU 0.5 and 0.75; empty without an object.
     """
 
     counts: tuple[tuple[int, int], ...]
     sizes: tuple[SizeBin, ...]
+    curves: tuple[PrecisionCurve, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,4 +263,5 @@ def _calibration(plain: dict[str, Any]) -> Calibration:
 
 def _objects(plain: dict[str, Any]) -> ObjectScores:
     counts = tuple((true, predicted) for true, predicted in plain["counts"])
-    return ObjectScores(counts, tuple(SizeBin(**entry) for entry in plain["sizes"]))
+    curves = tuple(PrecisionCurve(entry["iou"], tuple(entry["precision"])) for entry in plain.get("curves", ()))
+    return ObjectScores(counts, tuple(SizeBin(**entry) for entry in plain["sizes"]), curves)

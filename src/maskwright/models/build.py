@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 STRIDE = "output_stride"
 SHARED: Mapping[str, Any] = {"align_corners": False}
-"""Options of every model, with their defaults (see `layers.blocks.resize`)."""
+"""Options of every model that emits maps, with their defaults (see `layers.blocks.resize`)."""
 SHARED_MEANINGS: Mapping[str, str] = {
     "align_corners": "align the centres of the corner pixels when the logits are resized to the size of the image.",
 }
@@ -50,7 +50,7 @@ def create(
     """Build a segmenter. Initial weights are drawn from torch's global generator.
 
     Args:
-        name: in `MODELS`, or in `catalog.IMPORTED`.
+        name: in `MODELS`, `OBJECT_MODELS` or `catalog.IMPORTED`.
         classes: number of classes a pixel, 1..255; or the channel groups that the network shall emit.
         in_channels: of the image.
         backbone: in `BACKBONES`, `timm:NAME`, or None for the architecture's default.
@@ -79,7 +79,7 @@ def create(
     segmenter = entry.builder(network, count, dropout, **_options_for(settings, entry.builder))
     if not isinstance(classes, int):
         segmenter.groups = tuple(classes)
-    segmenter.align_corners = settings["align_corners"]
+    segmenter.align_corners = settings.get("align_corners", False)
     if aux_levels is not None:
         segmenter.aux = aux_heads(network, aux_levels, count, dropout)
     return segmenter
@@ -156,7 +156,8 @@ def options_of(name: str, backbone: str | None = None) -> dict[str, Any]:
     own = entry.own if backbone == entry.default_backbone else {}
     asked = {**entry.backbone_options, **own}
     wanted = {key: value for key, value in asked.items() if key in of_backbone or key == STRIDE}
-    return {**SHARED, **_keywords(entry.builder), **of_backbone, **wanted}
+    shared = {} if entry.objects else SHARED
+    return {**shared, **_keywords(entry.builder), **of_backbone, **wanted}
 
 
 def backbone_options_of(name: str, backbone: str | None = None) -> dict[str, Any]:

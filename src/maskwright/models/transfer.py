@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from maskwright.core.classes import MAX_CLASSES
+from maskwright.core.channels import emits_objects, object_rows
+from maskwright.core.classes import MAX_CLASSES, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.models import bundle
 from maskwright.models.build import create_from_plan
 from maskwright.models.weights import load_exactly, read_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from maskwright.core.plan import ModelPlan
     from maskwright.models.segmenter import Segmenter
 
-Axes = dict[str, tuple[int, ...]]
+Axes = dict[str, dict[int, int]]
+"""Name of a weight -> axis that depends on the number of classes -> entries of one class."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path:
     check_channels(card, segmenter.in_channels, str(path))
     tensors, alike = read_tensors(path), card.model.name == plan.name
     same = [group.name for group in card.channels] == [group.name for group in segmenter.groups]
-    pairs = same_names(card.classes.names, names) if same else []
+    pairs = rows = same_names(card.classes.names, names) if same else []
+    if same and emits_objects(segmenter.groups):
+        pairs, rows = _object_pairs(card.classes.names, names)
     own, axes = segmenter.state_dict(), class_axes(segmenter, plan)
     whole = alike or _continues(own, axes, tensors)
     if not whole:
@@ -82,7 +86,7 @@ def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path:
     for name, fresh in own.items():
         if name in axes:
             old = tensors.pop(name, None)
-            filled[name] = _with_classes(fresh, old, axes[name], len(card.classes.names), pairs)
+            filled[name] = _with_classes(fresh, old, axes[name], len(card.classes.names), rows)
         elif _may_stay_fresh(name, fresh, tensors, alike=alike):
             tensors.pop(name, None)
             filled[name] = fresh
@@ -117,8 +121,21 @@ def same_names(before: Sequence[str], now: Sequence[str]) -> list[tuple[int, int
     return [(places[_key(name)], place) for place, name in enumerate(now) if _key(name) in places]
 
 
+def _object_pairs(before: Sequence[str], now: Sequence[str]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Pair the classes of networks that emit objects, and their rows: the backgrounds, and others of the same name."""
+    orders = []
+    for names in (before, now):
+        background = Classes.named(tuple(names)).background
+        assert background is not None
+        orders.append(object_rows(len(names), background))
+    old, new = orders
+    others = same_names([before[index] for index in old[1:]], [now[index] for index in new[1:]])
+    rows = [(0, 0), *((one + 1, two + 1) for one, two in others)]
+    return [(old[one], new[two]) for one, two in rows], rows
+
+
 def class_axes(segmenter: Segmenter, plan: ModelPlan) -> Axes:
-    """Return the weights that have one entry per class, with the axes of those entries; the random state is kept."""
+    """Return the weights with one entry per class, or several, and the axes of those; the random state is kept."""
     classes = segmenter.classes
     other = classes + 1 if classes < MAX_CLASSES else classes - 1
     plain = plan.model_copy(update={"pretrained": False, "weights": None})
@@ -126,8 +143,9 @@ def class_axes(segmenter: Segmenter, plan: ModelPlan) -> Axes:
         twin = create_from_plan(plain, other, segmenter.in_channels).state_dict()
     found: Axes = {}
     for name, tensor in segmenter.state_dict().items():
-        sizes = list(zip(tensor.shape, twin[name].shape, strict=True))
-        axes = tuple(axis for axis, pair in enumerate(sizes) if pair == (classes, other))
+        sizes = enumerate(zip(tensor.shape, twin[name].shape, strict=True))
+        grown = [(axis, size) for axis, (size, more) in sizes if size != more and size * other == more * classes]
+        axes = {axis: size // classes for axis, size in grown}
         if axes:
             found[name] = axes
     return found
@@ -136,12 +154,12 @@ def class_axes(segmenter: Segmenter, plan: ModelPlan) -> Axes:
 def _continues(own: Mapping[str, Tensor], axes: Axes, tensors: Mapping[str, Tensor]) -> bool:
     """Whether a network contains all tensors of another one, ignoring auxiliary heads and the number of classes."""
     return all(
-        name.startswith("aux.") or (name in own and _alike(own[name], tensor, axes.get(name, ())))
+        name.startswith("aux.") or (name in own and _alike(own[name], tensor, axes.get(name, {})))
         for name, tensor in tensors.items()
     )
 
 
-def _alike(one: Tensor, other: Tensor, free: tuple[int, ...]) -> bool:
+def _alike(one: Tensor, other: Tensor, free: Collection[int]) -> bool:
     """Whether two tensors have the same shape, except along the free axes."""
     pairs = enumerate(zip(one.shape, other.shape, strict=False))
     return one.ndim == other.ndim and all(axis in free or a == b for axis, (a, b) in pairs)
@@ -155,17 +173,18 @@ def _may_stay_fresh(name: str, fresh: Tensor, tensors: Mapping[str, Tensor], *, 
 
 
 def _with_classes(
-    fresh: Tensor, old: Tensor | None, axes: tuple[int, ...], before: int, pairs: Sequence[tuple[int, int]]
+    fresh: Tensor, old: Tensor | None, axes: Mapping[int, int], before: int, pairs: Sequence[tuple[int, int]]
 ) -> Tensor:
     """Return `fresh` with the entries of the classes that `old` has by name, along each of `axes`."""
-    expected = [before if axis in axes else size for axis, size in enumerate(fresh.shape)]
+    expected = [before * axes[axis] if axis in axes else size for axis, size in enumerate(fresh.shape)]
     if old is None or list(old.shape) != expected:
         return fresh
     places: list[list[Tensor]] = [[], []]
     for axis, size in enumerate(fresh.shape):
-        both = [list(side) for side in zip(*pairs, strict=True)] if pairs else [[], []]
+        each = axes.get(axis, 1)
         for side in (0, 1):
-            index = torch.tensor(both[side], dtype=torch.long) if axis in axes else torch.arange(size)
+            entries = [pair[side] * each + entry for pair in pairs for entry in range(each)]
+            index = torch.tensor(entries, dtype=torch.long) if axis in axes else torch.arange(size)
             places[side].append(index.reshape([-1 if place == axis else 1 for place in range(fresh.ndim)]))
     filled = fresh.clone()
     filled[tuple(places[1])] = old[tuple(places[0])].to(fresh.dtype)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def to_map(objects: Instances) -> NDArray[np.int32]:
-    """Paint objects into an instance map int32 (H, W): object i gets the id i + 1.
+def to_map(objects: Instances, dtype: type[np.integer[Any]] = np.int32) -> NDArray[Any]:
+    """Paint objects into an instance map (H, W): object i gets the id i + 1.
 
     A pixel of several objects goes to the first of them: the one with the highest score in a prediction.
     """
-    ids = np.zeros(objects.size, np.int32)
+    ids = np.zeros(objects.size, dtype)
     for number in range(len(objects), 0, -1):
         entry = objects.objects[number - 1]
         ids[entry.rows, entry.columns][entry.mask] = number

@@ -50,6 +50,7 @@ class Facts:
         pretrained: whether published weights are available.
         epochs: how often to show every training image, if the user set it.
         channels: of the network's input, if the user set it.
+        needs: the scales, at most 1, below which something would be lost that the task must see, each with the reason.
     """
 
     fingerprint: Fingerprint
@@ -59,6 +60,7 @@ class Facts:
     pretrained: Pretrained
     epochs: float | None = None
     channels: int | None = None
+    needs: tuple[tuple[float, str], ...] = ()
 
     def foreground(self) -> list[ClassStats]:
         """Return all classes except the background, if there is one.

@@ -55,14 +55,15 @@ def make(facts: Facts, pinned: Plan, pins: frozenset[str], measure: Measure) -> 
     """
     if "data.channels" in pins:
         facts = replace(facts, channels=pinned.data.channels)
-    own = rules_of(pinned.task)
+    own = rules_of(pinned)
+    facts = replace(facts, needs=own.needs(facts))
     first = (*own.first, *FIRST_RULES, *SIZED_RULES, *own.sized, *CROPPED_RULES, *own.cropped)
     plan = _decided(pinned, first, facts, pins)
     plan, facts, cost = _affordable(plan, facts, pins, measure)
     plan = _decided(plan, own.cropped, facts, pins)
     for rule in LENGTH_RULES:
         plan = applied(plan, rule(facts, plan, cost), pins)
-    return _decided(plan, LAST_RULES, facts, pins)
+    return _decided(plan, (*LAST_RULES, *own.last), facts, pins)
 
 
 def _affordable(plan: Plan, facts: Facts, pins: frozenset[str], measure: Measure) -> tuple[Plan, Facts, StepCost]:
@@ -85,7 +86,7 @@ def _affordable(plan: Plan, facts: Facts, pins: frozenset[str], measure: Measure
     scale = plan.data.scale
     plan = applied(plan, rules_time.resolution(facts, plan, cost.undisturbed()), pins)
     if plan.data.scale != scale:
-        plan = _decided(plan, (*SIZED_RULES, *rules_of(plan.task).sized), facts, pins)
+        plan = _decided(plan, (*SIZED_RULES, *rules_of(plan).sized), facts, pins)
     plan = applied(plan, rules_time.smaller_crop(facts, plan, cost.undisturbed()), pins)
     return _decided(plan, CROPPED_RULES, facts, pins), facts, cost
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskwright.models.catalog import find_model
 from maskwright.planning.facts import Decision
 
 if TYPE_CHECKING:
@@ -28,9 +27,7 @@ WEIGHT_RATIO = 10.0
 
 
 def class_weights(facts: Facts, plan: Plan) -> list[Decision]:
-    """Return class weights, computed by the method that `loss.class_weighting` names; none for a loss of objects."""
-    if find_model(plan.model.name).objects:
-        return []
+    """Return class weights, computed by the method that `loss.class_weighting` names."""
     present = np.array([entry.share > 0 for entry in facts.fingerprint.class_stats])
     way = plan.loss.class_weighting
     if present.sum() < 2:

@@ -103,33 +103,34 @@ def _converted(stats: Sequence[ChannelStats], channels: int, plan: Plan) -> list
 
 
 def working_resolution(facts: Facts, plan: Plan) -> list[Decision]:
-    """Shrink large images as far as the thinnest class allows; never enlarge."""
+    """Shrink large images as far as what must be seen allows; never enlarge."""
     if plan.data.sides is not None:
         return []
     long_side = max(facts.fingerprint.heights.median, facts.fingerprint.widths.median)
     most = LONG_SIDE[facts.machine.device]
-    by_size, by_detail = min(1.0, most / long_side), detail_scale(facts)
+    by_size = min(1.0, most / long_side)
+    by_detail, why = detail(facts)
     if by_size == 1.0:
         reason = f"the median long side of the images is {long_side:.0f} px: no need to shrink them"
     elif by_detail > by_size:
-        reason = detail_reason(facts)
+        reason = why
     else:
-        reason = f"reduces the median long side from {long_side:.0f} px to {most} px; no class is too thin for that"
+        reason = f"reduces the median long side from {long_side:.0f} px to {most} px; nothing becomes too thin or small"
     return [Decision("data.scale", round(max(by_size, by_detail), 3), reason)]
 
 
-def detail_scale(facts: Facts) -> float:
-    """Return the smallest scale that leaves `DETAIL` pixels of the thinnest class, at most 1; 0 if none is known."""
-    thin = facts.thinnest()
-    return 0.0 if thin is None or thin.thickness is None else min(1.0, DETAIL / max(thin.thickness.median, 1.0))
+def detail(facts: Facts) -> tuple[float, str]:
+    """Return the smallest scale that loses nothing, at most 1, and what needs it; 0 where nothing is known to.
 
-
-def detail_reason(facts: Facts) -> str:
-    """Say which class needs a scale this large."""
+    The thinnest class needs `DETAIL` pixels, and a task may have needs of its own.
+    """
+    needs = list(facts.needs)
     thin = facts.thinnest()
-    assert thin is not None
-    assert thin.thickness is not None
-    return f"{thin.name} is {thin.thickness.median:.1f} px thick in the images (median) and needs {DETAIL:.0f} px"
+    if thin is not None and thin.thickness is not None:
+        median = thin.thickness.median
+        why = f"{thin.name} is {median:.1f} px thick in the images (median) and needs {DETAIL:.0f} px"
+        needs.append((min(1.0, DETAIL / max(median, 1.0)), why))
+    return max(needs, key=lambda need: need[0], default=(0.0, ""))
 
 
 def crop(facts: Facts, plan: Plan) -> list[Decision]:

@@ -1,4 +1,4 @@
-"""Rules of networks of queries, for every task that they serve.
+"""Rules of networks of queries: width, depth and queries. They have a loss of their own, so none is planned.
 
 Each rule takes the facts and the plan so far and returns decisions.
 """
@@ -7,54 +7,49 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from maskwright.models.catalog import find_model
+from maskwright.planning import rules_semantic
 from maskwright.planning.facts import Decision
-from maskwright.planning.rules_data import CROP_PIXELS, crop_size
-from maskwright.tasks import find_task
+from maskwright.planning.rules_objects import CROPS, WIDTH, crop
 
 if TYPE_CHECKING:
     from maskwright.core.plan import Plan
     from maskwright.planning.facts import Facts
 
-WIDTH = {"cpu": 64, "mps": 128, "cuda": 256}
 LAYERS = {"cpu": [1, 3], "mps": [3, 6], "cuda": [6, 9]}
-CROPS = {"cpu": 2, "mps": 4, "cuda": 8}
-AREA = 3
-"""How much larger a crop is than one for maps: it has to hold whole segments."""
 FEWEST, MOST = 20, 300
 SPARE = 2
 """Queries, as a multiple of the largest number of segments in an image."""
 
 
-def network(facts: Facts, plan: Plan) -> list[Decision]:
-    """Choose width, depth and queries."""
-    if find_model(plan.model.name).learns != "queries":
-        return []
+def network(facts: Facts, _plan: Plan) -> list[Decision]:
+    """Choose width and depth, and the number of crops."""
     device = facts.machine.device
-    objects = facts.fingerprint.objects if find_task(plan.task).objects else None
-    most = len(facts.fingerprint.class_stats) if objects is None else objects.per_image.high
-    what = "classes, each one segment" if objects is None else "objects in the fullest image"
-    queries = min(max(FEWEST, round(SPARE * most)), MOST)
     small = f"as wide and deep as {device} makes enough steps with"
     return [
         Decision("model.options.width", WIDTH[device], small),
         Decision("model.options.layers", LAYERS[device], small),
-        Decision("model.options.queries", queries, f"{most:.0f} {what}; {FEWEST} to {MOST}"),
-    ]
-
-
-def crop(facts: Facts, plan: Plan) -> list[Decision]:
-    """Draw few crops, large enough for whole segments."""
-    if find_model(plan.model.name).learns != "queries":
-        return []
-    device = facts.machine.device
-    height, width = facts.working_size(plan)
-    pixels = AREA * CROP_PIXELS[device]
-    why = f"a crop has to hold whole segments: about {pixels} pixels, of images of {height:.0f}x{width:.0f}"
-    return [
-        Decision("sampling.crop", crop_size(height, width, pixels), why),
         Decision("sampling.batch", CROPS[device], f"a step draws {CROPS[device]} large crops"),
     ]
 
 
-SIZED = (network, crop)
+def class_queries(facts: Facts, _plan: Plan) -> list[Decision]:
+    """Have enough queries for the classes."""
+    return [_queries(len(facts.fingerprint.class_stats), "classes, each one segment")]
+
+
+def object_queries(facts: Facts, plan: Plan) -> list[Decision]:
+    """Have enough queries for the objects of an image."""
+    objects = facts.fingerprint.objects
+    if objects is None:
+        return class_queries(facts, plan)
+    return [_queries(objects.per_image.high, "objects in the fullest image")]
+
+
+def _queries(most: float, what: str) -> Decision:
+    queries = min(max(FEWEST, round(SPARE * most)), MOST)
+    return Decision("model.options.queries", queries, f"{most:.0f} {what}; {FEWEST} to {MOST}")
+
+
+INSTANCE_SIZED = (network, object_queries, crop)
+SEMANTIC_FIRST = (rules_semantic.rare_classes, rules_semantic.flip_scale)
+SEMANTIC_SIZED = (network, class_queries, crop)

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskwright.core.text import plural
-from maskwright.models.catalog import find_model
-from maskwright.planning import rules_queries
 from maskwright.planning.facts import Decision
 from maskwright.planning.rules_classes import class_weights
 from maskwright.planning.rules_data import MIRRORED
@@ -69,13 +67,8 @@ def _capped(odds: NDArray[np.float64], most: NDArray[np.float64]) -> NDArray[np.
     return most / most.sum()
 
 
-def loss(facts: Facts, plan: Plan) -> list[Decision]:
-    """Add Dice, which is close to the metric, to cross-entropy; with half the weight if a batch lacks most classes.
-
-    A network that is trained on objects has its own loss.
-    """
-    if find_model(plan.model.name).objects:
-        return []
+def loss(facts: Facts, _plan: Plan) -> list[Decision]:
+    """Add Dice, which is close to the metric, to cross-entropy; with half the weight if a batch lacks most classes."""
     present = [entry for entry in facts.fingerprint.class_stats if entry.share > 0]
     rarest = min(present, key=lambda entry: entry.share, default=None)
     many = len(present) > MANY_CLASSES
@@ -89,8 +82,6 @@ def loss(facts: Facts, plan: Plan) -> list[Decision]:
 
 def label_stride(facts: Facts, plan: Plan) -> list[Decision]:
     """Compare every label where that costs little: a label stride loses structures that are thinner than it."""
-    if find_model(plan.model.name).objects:
-        return []
     count = len(facts.fingerprint.class_stats)
     if plan.adversarial.weight:
         return [Decision("loss.full_size", value=False, reason="the discriminator sees maps at the decoder's stride")]
@@ -115,5 +106,4 @@ def flip_scale(facts: Facts, _plan: Plan) -> list[Decision]:
 
 
 FIRST = (rare_classes, loss, flip_scale)
-SIZED = rules_queries.SIZED
 CROPPED = (class_weights, label_stride)

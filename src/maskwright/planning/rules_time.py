@@ -14,7 +14,7 @@ from maskwright.core.text import agree, plural
 from maskwright.core.time_budget import EVALUATION_SHARE
 from maskwright.planning.cost import pixels
 from maskwright.planning.facts import Decision
-from maskwright.planning.rules_data import MIRRORED, crop_size, detail_reason, detail_scale
+from maskwright.planning.rules_data import MIRRORED, crop_size, detail
 from maskwright.planning.rules_learning import slimmer
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def widths(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
 def resolution(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     """Shrink further, to half at most, if the images would be seen too few times, or if too few steps fit.
 
-    The thinnest class, among those with enough objects to measure, limits it.
+    What must be seen limits it; see `rules_data.detail`.
     """
     count = _steps(facts, plan, cost)
     if facts.train_seconds is None or count is None or plan.data.sides is not None:
@@ -76,7 +76,7 @@ def resolution(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     passes = count * pixels(plan) / (max(facts.train_images, 1) * height * width)
     by_passes = math.sqrt(passes / PASSES) if passes < PASSES / 2 else 1.0
     by_steps = _shrinking(count, math.prod(plan.sampling.crop), height * width)
-    least, now = detail_scale(facts), plan.data.scale
+    (least, why), now = detail(facts), plan.data.scale
     scale = round(min(max(now * max(min(by_passes, by_steps), 0.5), least), now), 3)
     if scale == now:
         return []
@@ -90,7 +90,7 @@ def resolution(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
         )
         reason += "allow smaller crops, and so more steps"
     if scale == round(least, 3):
-        reason += f"; {detail_reason(facts)}"
+        reason += f"; {why}"
     return [Decision("data.scale", scale, reason)]
 
 

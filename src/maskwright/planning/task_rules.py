@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import unknown_name
-from maskwright.planning import rules_instance, rules_semantic
+from maskwright.models.catalog import find_model
+from maskwright.planning import rules_instance, rules_objects, rules_queries, rules_semantic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,27 +24,40 @@ class TaskRules:
 
     Attributes:
         first: rules that need only the facts and the user's values.
-        sized: rules about crop and batch, after those of all tasks.
         cropped: rules that apply after the crop is decided.
+        sized: rules about crop and batch, after those of all tasks.
+        needs: what becomes `Facts.needs`.
+        last: rules that apply after all others.
     """
 
     first: Rules = ()
-    sized: Rules = ()
     cropped: Rules = ()
+    sized: Rules = ()
+    needs: Callable[[Facts], tuple[tuple[float, str], ...]] = lambda _facts: ()
+    last: Rules = ()
 
 
 RULES: dict[str, TaskRules] = {
-    "semantic": TaskRules(rules_semantic.FIRST, rules_semantic.SIZED, rules_semantic.CROPPED),
-    "instance": TaskRules(rules_instance.FIRST, rules_instance.SIZED, rules_instance.CROPPED),
+    "semantic": TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED),
+    "instance": TaskRules(rules_instance.FIRST, rules_instance.CROPPED, needs=rules_instance.needs),
 }
+OBJECT_RULES: dict[str, dict[str, TaskRules]] = {
+    "regions": {"instance": TaskRules(rules_objects.FIRST, sized=rules_objects.SIZED, last=rules_objects.LAST)},
+    "queries": {
+        "semantic": TaskRules(rules_queries.SEMANTIC_FIRST, sized=rules_queries.SEMANTIC_SIZED),
+        "instance": TaskRules(rules_objects.FIRST, sized=rules_queries.INSTANCE_SIZED, last=rules_objects.LAST),
+    },
+}
+"""What a training compares (`ModelEntry.learns`) -> the rules of each task, where networks are trained on objects."""
 
 
-def rules_of(task: str) -> TaskRules:
-    """Return the rules of a task.
+def rules_of(plan: Plan) -> TaskRules:
+    """Return the rules of a plan's task, as its network serves it.
 
     Raises:
         MaskwrightError: there are no rules for this task.
     """
-    if task not in RULES:
-        raise unknown_name("task with planning rules", task, RULES)
-    return RULES[task]
+    rules = OBJECT_RULES.get(find_model(plan.model.name).learns, RULES)
+    if plan.task not in rules:
+        raise unknown_name("task with planning rules", plan.task, rules)
+    return rules[plan.task]

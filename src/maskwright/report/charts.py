@@ -28,11 +28,12 @@ class Series:
 
     Attributes:
         points: (x, y) in the units of the axes; a None in y breaks the line.
-        style: `faint` for raw values, `strong` for the main line, `dotted` with a dot at each point.
+        style: `faint` for raw values, `strong` for the main line, `other` for a second one, `dotted` with a dot at each
+            point.
     """
 
     points: tuple[tuple[float, float | None], ...]
-    style: Literal["faint", "strong", "dotted"] = "strong"
+    style: Literal["faint", "strong", "other", "dotted"] = "strong"
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ def line_chart(
     parts = [_grid_line(upward(tick), y.write(tick)) for tick in ticks]
     parts += [_x_tick(across(tick), x.write(tick)) for tick in nice_ticks(x.low, x.high) if x.low <= tick <= x.high]
     parts.append(tag("text", x.label, class_="axis-label", x=RIGHT, y=BOTTOM + 30, text_anchor="end"))
+    if y.label:
+        parts.append(tag("text", y.label, class_="axis-label", x=LEFT + 4, y=BOTTOM - 6))
     for entry in series:
         parts += _line(entry, across, upward)
     if mark is not None:

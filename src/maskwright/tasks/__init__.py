@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from maskwright.core.channels import object_channels
 from maskwright.core.errors import unknown_name
 from maskwright.models.catalog import find_model
-from maskwright.tasks import instance, semantic
+from maskwright.tasks import instance, instance_objects, queries, semantic
 from maskwright.tasks.base import Adjustments, Block, Judge, Legend, Painted, Panel, Task, Writer
 
 if TYPE_CHECKING:
-    from maskwright.core.channels import Channels
-    from maskwright.core.classes import Classes
     from maskwright.core.plan import Plan
+    from maskwright.models.bundle import Card
 
 __all__ = [
     "TASKS",
@@ -25,29 +23,33 @@ __all__ = [
     "Panel",
     "Task",
     "Writer",
-    "emitted",
     "find_task",
+    "task_of",
 ]
 
 TASKS: dict[str, Task] = {
     "semantic": semantic.Semantic(),
     "instance": instance.InstanceSegmentation(),
 }
+BY_OBJECTS: dict[str, dict[str, Task]] = {
+    "regions": {"instance": instance_objects.InstanceObjects()},
+    "queries": {"instance": queries.InstanceQueries(), "semantic": queries.SemanticQueries()},
+}
+"""What a training compares (`ModelEntry.learns`) -> the tasks, as networks that are trained on objects serve them."""
 
 
 def find_task(name: str) -> Task:
-    """Return a task by name.
+    """Look up a task, as networks that emit maps serve it.
 
     Raises:
-        MaskwrightError: no task has that name.
+        MaskwrightError: there is no task of this name.
     """
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
     return TASKS[name]
 
 
-def emitted(plan: Plan, classes: Classes) -> tuple[Channels, ...]:
-    """Return the channel groups of the planned network: those of the task, unless it emits objects for it."""
-    task = find_task(plan.task)
-    objects = find_model(plan.model.name).objects and task.objects
-    return object_channels(len(classes)) if objects else task.channels(classes)
+def task_of(plan: Plan | Card) -> Task:
+    """Return the task of a plan or a model, as its network serves it."""
+    served = BY_OBJECTS.get(find_model(plan.model.name).learns)
+    return find_task(plan.task) if served is None else served[plan.task]

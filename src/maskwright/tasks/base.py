@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+import numpy as np
+
+from maskwright.core.targets import Target
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from maskwright.core.pixel_size import PixelSize
     from maskwright.core.plan import Plan
     from maskwright.core.records import Dataset, Record
-    from maskwright.core.targets import Target
     from maskwright.metrics.scores import Metric, Scores
 
 Decoding = dict[str, float | list[float]]
@@ -37,8 +39,8 @@ class Block:
 
     Attributes:
         rows, columns: its position, in pixels of the image.
-        maps: float32 (C, rows, columns), all channel groups, activated; NaN where the image has no data. C is 0 if the
-            network emits objects.
+        maps: float32 (C, rows, columns), all channel groups, activated; NaN where the image has no data. If the network
+            emits objects, C is 0, and only rows and columns that no earlier block has are counted.
         objects: those that the network sees in the block, at their places in the image. Blocks then overlap, and an
             object that the edge of a block cuts is in several.
     """
@@ -141,19 +143,17 @@ class Writer:
 class Task(Protocol):
     """What a mask means. `tasks.semantic` is the first; CONTRIBUTING.md shows how to add another.
 
-    A task derives from this class, and inherits the defaults of `adjust`, `fit`, `uncalibrated` and `unfitted` if it
-    does not need them.
+    A task derives from this class, and inherits the defaults of `adjust`, `fit` and `uncalibrated` if it does not need
+    them.
 
     Attributes:
         annotation: how mask files are read: `labels`, classes by value or colour; `values`, measured numbers.
         headline: the metric by which models are compared.
         writers: kind of file -> how `predict --save` writes it; the first is the default.
-        planes: number of planes of `Target.values`.
-        objects: it decodes objects that a network emits (`Block.objects`), as well as maps.
+        planes: number of planes of `Target.values` in a lesson.
         planned_loss: the section `loss` of the plan decides what `loss` returns; if not, settings there are refused.
     """
 
-    objects: bool = False
     planned_loss: bool = False
     planes: int = 0
     annotation: Literal["labels", "values"]
@@ -170,15 +170,34 @@ class Task(Protocol):
             MaskwrightError: it cannot be read or does not fit this task; the message says what to do.
         """
 
+    def lesson(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
+        """Read the annotation of a record for training, with all that is measured on the whole image before crops.
+
+        By default, this is `target`.
+
+        Raises:
+            MaskwrightError: as `target`.
+        """
+        return self.target(dataset, record, size)
+
+    def random_target(self, rng: np.random.Generator, size: tuple[int, int], classes: Classes) -> Target:
+        """Return a random target of a crop of `size`, on which a step takes as long as on a real one."""
+        labels = rng.integers(0, len(classes), size).astype(np.uint8)
+        return Target(labels, rng.normal(size=(self.planes, *size)).astype(np.float32) if self.planes else None)
+
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
         """Turn the target of a crop, after the warp, into what the loss compares: group -> (H, W) or (C, H, W)."""
 
+    def pasted(self, target: Target, donor: Target, index: int) -> tuple[Target, NDArray[np.bool_]] | None:
+        """Lay the objects of a class in one crop's target over another of the same size.
+
+        Returns:
+            The new target, and the pixels (H, W) that come from the donor; None for a task that learns no objects.
+        """
+        return None
+
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
         """Return a module: (group -> raw maps (N, C, h, w), group -> encoded target (N, [C,] h, w)) to a scalar."""
-
-    def unfitted(self, plan: Plan) -> Decoding:
-        """Return the decoding before anything is fitted, for validations during the training; by default, nothing."""
-        return {}
 
     def adjust(self, maps: Tensor, decoding: Decoding) -> Tensor:
         """Apply the fitted numbers to maps (C, h, w), after tiles and flips were averaged; by default, do nothing."""

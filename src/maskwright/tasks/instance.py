@@ -8,8 +8,6 @@ seeds, so the maps of tiles are blended as those of any task, and objects are fo
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -22,19 +20,16 @@ from maskwright.core.instances import Instances
 from maskwright.core.targets import Target
 from maskwright.data.labels import read_label, read_objects
 from maskwright.metrics.object_metrics import OBJECT_METRICS
-from maskwright.models.catalog import find_model
 from maskwright.ops import draw_objects
 from maskwright.ops.instance_maps import to_map
 from maskwright.ops.separation import Separation
-from maskwright.tasks import instance_decode, instance_files, instance_merge, instance_pictures
-from maskwright.tasks.base import Adjustments, Task
+from maskwright.tasks import instance_decode, instance_files, instance_pictures
+from maskwright.tasks.base import Task
 from maskwright.tasks.instance_fit import fit_separation
 from maskwright.tasks.instance_judge import InstanceJudge
 from maskwright.tasks.instance_loss import BORDER_GROUP, DEPTH_GROUP, InstanceLoss
-from maskwright.tasks.instance_regions import RegionLoss
-from maskwright.tasks.instance_score import fit_score
+from maskwright.tasks.instance_paste import pasted
 from maskwright.tasks.instance_target import object_values
-from maskwright.tasks.object_truths import ID_GROUP, QueryLoss, object_truths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,20 +40,13 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
     from maskwright.core.plan import Plan
     from maskwright.core.records import Dataset, Record
-    from maskwright.tasks.base import Block, Decoding, Legend, Painted, Seen, Writer
-
-LOSSES = {"regions": RegionLoss, "queries": QueryLoss}
-"""What a training compares -> the loss of objects."""
-SCORES = {"regions": instance_merge.SCORE, "queries": 0.7}
-"""What a training compares -> the least score of an object before a better one is fitted. Queries are surer of
-themselves, as "no object" counts little in their loss: on pedestrians, scores of 0.75 to 0.8 fitted best."""
+    from maskwright.tasks.base import Adjustments, Block, Decoding, Legend, Painted, Seen, Writer
 
 
 class InstanceSegmentation(Task):
     """The task `instance`; see `tasks.base.Task` for what each method does."""
 
     planned_loss = True
-    objects = True
     planes = 3
     annotation: Literal["labels", "values"] = "labels"
     headline = OBJECT_METRICS[0]
@@ -79,37 +67,35 @@ class InstanceSegmentation(Task):
 
     def target(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
         """Read the objects. What no object covers is background, whatever its class; crowds are ignored."""
-        objects = Instances(size, tuple(read_objects(dataset, record, size)))
-        # Where objects overlap, the smaller one is trained on: it may lie within the larger one.
-        learnt = sorted((entry for entry in objects.objects if not entry.crowd), key=lambda entry: entry.area)
-        ids = to_map(Instances(size, tuple(learnt)))
-        index = [background_of(dataset.classes), *(entry.index for entry in learnt)]
-        unknown = read_label(dataset, record, size) == IGNORE
-        for entry in objects.objects:
-            if entry.crowd:
-                unknown[entry.rows, entry.columns] |= entry.mask
-        unknown &= ids == 0
-        labels = np.where(unknown, np.uint8(IGNORE), np.array(index, np.uint8)[ids])
+        objects, labels, _ = _read(dataset, record, size)
+        return Target(labels, instances=objects)
+
+    def lesson(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
+        """Read the objects as maps."""
+        _, labels, ids = _read(dataset, record, size)
+        return Target(labels, self.values(ids, labels))
+
+    def values(self, ids: NDArray[np.int32], labels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return what the network learns of an instance map (H, W), beside the class of each pixel: depth, borders.
+
+        The last plane holds the ids, since pasted objects change depth and borders.
+        """
+        unknown = labels == IGNORE
         numbers = np.where(unknown, np.float32(np.nan), ids.astype(np.float32))
-        return Target(labels, np.concatenate([object_values(ids, unknown), numbers[None]]), objects)
+        return np.concatenate([object_values(ids, unknown), numbers[None]])
 
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
-        """Return labels, depth, borders, and the ids of the objects for networks that emit objects."""
+        """Return labels, depth and borders."""
         assert target.values is not None
-        depth, border, ids = target.values[:, None]
-        return {CLASS_GROUP: target.labels, DEPTH_GROUP: depth, BORDER_GROUP: border, ID_GROUP: ids}
+        return {CLASS_GROUP: target.labels, DEPTH_GROUP: target.values[:1], BORDER_GROUP: target.values[1:2]}
+
+    def pasted(self, target: Target, donor: Target, index: int) -> tuple[Target, NDArray[np.bool_]]:
+        """Lay the objects of a class over others; see `tasks.base.Task.pasted`."""
+        return pasted(target, donor, index)
 
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
-        """Return the planned loss of the classes with those of depth and borders, or the loss of objects."""
-        learns = find_model(plan.model.name).learns
-        if learns != "maps":
-            return LOSSES[learns](partial(object_truths, order=rows_of(classes)))
+        """Return the planned loss of the classes with those of depth and borders."""
         return InstanceLoss(losses.weighted_sum(plan.loss, self.channels(classes)[0]))
-
-    def unfitted(self, plan: Plan) -> Decoding:
-        """Return the least score of a network that emits objects."""
-        learns = find_model(plan.model.name).learns
-        return {"score": SCORES[learns]} if learns in SCORES else {}
 
     def decode(
         self,
@@ -120,25 +106,11 @@ class InstanceSegmentation(Task):
         *,
         confidence: bool = False,
     ) -> Instances:
-        """Separate the objects in maps, or merge those of a network that emits objects."""
-        first, blocks = _peeked(blocks)
-        if first is not None and first.objects is not None:
-            least = decoding.get("score", instance_merge.SCORE)
-            assert isinstance(least, float)
-            return instance_merge.merged(blocks, size, rows_of(classes), least)
+        """Separate the objects."""
         return instance_decode.decode(blocks, size, background_of(classes), separation(decoding))
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
-        """Fit the thresholds that separate objects, or the least score of a network that emits objects."""
-        entry = next(seen, None)
-        if entry is None:
-            return Adjustments()
-        first, blocks = _peeked(entry.blocks)
-        seen = chain((entry._replace(blocks=blocks),), seen)
-        if first is not None and first.objects is not None:
-            order = rows_of(classes)
-            found = ((instance_merge.merged(one.blocks, one.target.size, order, 0.0), one.target) for one in seen)
-            return fit_score(found, deadline)
+        """Fit the thresholds that separate objects."""
         return fit_separation(seen, background_of(classes), deadline)
 
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> InstanceJudge:
@@ -168,6 +140,25 @@ class InstanceSegmentation(Task):
         return {classes.names[index]: counts[index] for index in sorted(counts)}
 
 
+def _read(
+    dataset: Dataset, record: Record, size: tuple[int, int]
+) -> tuple[Instances, NDArray[np.uint8], NDArray[np.int32]]:
+    """Return the objects of a record, its labels and its instance map.
+
+    Where objects overlap, the smaller one is in the maps: it may lie within the larger one.
+    """
+    objects = Instances(size, tuple(read_objects(dataset, record, size)))
+    learnt = sorted((entry for entry in objects.objects if not entry.crowd), key=lambda entry: entry.area)
+    ids = to_map(Instances(size, tuple(learnt)))
+    index = [background_of(dataset.classes), *(entry.index for entry in learnt)]
+    unknown = read_label(dataset, record, size) == IGNORE
+    for entry in objects.objects:
+        if entry.crowd:
+            unknown[entry.rows, entry.columns] |= entry.mask
+    unknown &= ids == 0
+    return objects, np.where(unknown, np.uint8(IGNORE), np.array(index, np.uint8)[ids]), ids
+
+
 def background_of(classes: Classes) -> int:
     """Return the index of the class that is no object.
 
@@ -181,19 +172,6 @@ def background_of(classes: Classes) -> int:
             "background in a table of classes (`read.classes`), or learn the classes alone with `task` semantic"
         )
     return classes.background
-
-
-def rows_of(classes: Classes) -> tuple[int, ...]:
-    """Return the class index of each row of a network that emits objects: the background, then the others in order."""
-    background = background_of(classes)
-    return (background, *(index for index in range(len(classes)) if index != background))
-
-
-def _peeked(blocks: Iterable[Block]) -> tuple[Block | None, Iterable[Block]]:
-    """Return the first block, and all of them."""
-    rest = iter(blocks)
-    first = next(rest, None)
-    return first, () if first is None else chain((first,), rest)
 
 
 def separation(decoding: Decoding) -> Separation:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from maskwright.core.allocator import give_back_freed_memory
 from maskwright.core.instances import Instance, Instances
 from maskwright.ops.instance_maps import pieces
 from maskwright.ops.separation import separated
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from maskwright.ops.separation import Separation
     from maskwright.tasks.base import Block
 
-BAND_PIXELS = 1 << 22
-"""Pixels that are decoded at once, at least."""
+BAND_PIXELS = 1 << 20
+"""Pixels that are decoded at once with those that wait: few, so that nothing but the result takes memory."""
 
 
 def decode(
@@ -39,7 +40,7 @@ def decode(
         size: (height, width) of the image.
         background: index of the class that is no object.
         how: thresholds.
-        band: pixels that are decoded at once, at least.
+        band: pixels that are decoded at once; more where the waiting ones are more, which else would wait too often.
 
     Returns:
         Objects that do not overlap, from the highest score to the lowest; the score is the mean probability that its
@@ -48,9 +49,10 @@ def decode(
     bands = _Bands(size, background, how)
     for block in blocks:
         bands.put(block)
-        if bands.fresh * size[1] >= band:
-            bands.decode()
-    bands.decode()
+        while bands.fresh >= (rows := max(band // size[1], 1, bands.waiting // 2)):
+            bands.decode(rows)
+            give_back_freed_memory()
+    bands.decode(bands.fresh)
     return Instances(
         size, tuple(sorted(bands.found, key=lambda entry: (-round(entry.score, 6), entry.top, entry.left)))
     )
@@ -68,15 +70,15 @@ class _Bands:
         self.found: list[Instance] = []
 
     @property
-    def rows(self) -> int:
-        """Number of complete rows that wait."""
-        missing = np.flatnonzero(self._covered[self._start :] < self._width)
-        return int(missing[0]) if len(missing) else self._height - self._start
+    def fresh(self) -> int:
+        """Number of complete rows in which objects were not searched yet."""
+        missing = np.flatnonzero(self._covered[self._seen :] < self._width)
+        return int(missing[0]) if len(missing) else self._height - self._seen
 
     @property
-    def fresh(self) -> int:
-        """Number of complete rows that have come since objects were last searched."""
-        return self._start + self.rows - self._seen
+    def waiting(self) -> int:
+        """Number of rows that are searched again with the next ones."""
+        return self._seen - self._start
 
     def put(self, block: Block) -> None:
         """Add a block."""
@@ -90,9 +92,9 @@ class _Bands:
         self._maps[:, first:last, block.columns] = maps
         self._covered[block.rows] += block.columns.stop - block.columns.start
 
-    def decode(self) -> None:
-        """Find the objects of all regions that end above the last complete row."""
-        rows = self.rows
+    def decode(self, fresh: int) -> None:
+        """Find the objects of all regions that end within the next `fresh` rows."""
+        rows = self.waiting + fresh
         if self._maps is None or not rows:
             return
         maps = self._maps[:, :rows]
@@ -120,10 +122,11 @@ class _Bands:
         inside = foreground >= self._how.foreground
         if self._start + len(foreground) == self._height:
             return np.zeros_like(inside)
-        _, place = cv2.connectedComponents(inside.astype(np.uint8), connectivity=4)
+        count, place = cv2.connectedComponents(inside.astype(np.uint8), connectivity=4)
         margin = math.ceil(4 * self._how.smooth) + 1
-        last = np.unique(place[-margin:])
-        return inside & np.isin(place, last)
+        last = np.zeros(count, np.bool_)
+        last[place[-margin:]] = True
+        return inside & last[place]
 
     def _instance(self, top: int, left: int, mask: NDArray[np.bool_], classes: NDArray[np.float32]) -> Instance:
         """Give an object its class, the likeliest over its pixels, and its score."""

@@ -34,6 +34,7 @@ VALUES: dict[str, tuple[float, ...]] = {
 }
 AGAIN = ("seed",)
 """What depends most on the others."""
+CUT_SHORT = "; the time ended before all were tried, so another run may choose others"
 
 
 class _Image(NamedTuple):
@@ -55,19 +56,21 @@ def fit_separation(seen: Iterator[Seen], background: int, deadline: float | None
         return Adjustments()
     best = Separation()
     first = score = _score(images, best)
-    for name in (*VALUES, *AGAIN):
-        for value in VALUES[name]:
-            if _over(deadline):
-                break
-            tried = replace(best, **{name: value})
-            found = score if tried == best else _score(images, tried)
-            if found > score:
-                best, score = tried, found
+    tries = [(name, value) for name in (*VALUES, *AGAIN) for value in VALUES[name]]
+    end = ""
+    for name, value in tries:
+        if _over(deadline):
+            end = CUT_SHORT
+            break
+        tried = replace(best, **{name: value})
+        found = score if tried == best else _score(images, tried)
+        if found > score:
+            best, score = tried, found
     values = f"foreground {best.foreground:g}, seed {best.seed:g}, smoothing {best.smooth:g} px"
     values += f", least area {best.least:g} px"
     gain = f"{first:.3f} with the default thresholds, {score:.3f} with these"
     used = plural(len(images), "validation image")
-    note = f"thresholds fitted on {used}: {values} (F1 over IoU 0.5 to 0.9: {gain})"
+    note = f"thresholds fitted on {used}: {values} (F1 over IoU 0.5 to 0.9: {gain}){end}"
     return Adjustments({key: float(value) for key, value in asdict(best).items()}, (note,))
 
 

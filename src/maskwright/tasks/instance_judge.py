@@ -10,7 +10,7 @@ from maskwright.metrics.object_overlap import compare
 from maskwright.metrics.object_summary import ComparedImage, mean_f1, object_scores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from maskwright.core.classes import Classes
     from maskwright.core.instances import Instances
@@ -26,6 +26,8 @@ class InstanceJudge:
         decode: (blocks, (height, width)) -> the objects that they show.
         classes: of the data set.
         task: name of the task, for its scores.
+        least: least score of an object that users see; COCO's average precision counts all.
+        tried: least scores of which `score` takes the best, where none is fitted yet.
     """
 
     def __init__(
@@ -33,8 +35,11 @@ class InstanceJudge:
         decode: Callable[[Iterable[Block], tuple[int, int]], Instances],
         classes: Classes,
         task: str = "instance",
+        least: float = 0.0,
+        tried: Sequence[float] = (),
     ) -> None:
-        self._decode, self._classes, self._task = decode, classes, task
+        self._decode, self._classes, self._task, self._least = decode, classes, task, least
+        self._tried = tried or (least,)
         self._images: list[ComparedImage] = []
 
     def update(self, id: str, blocks: Iterable[Block], target: Target, group: str | None = None) -> None:  # noqa: A002
@@ -45,7 +50,8 @@ class InstanceJudge:
 
     def score(self) -> float | None:
         """Return the F1 at IoU 0.5; None where nothing was annotated and nothing predicted."""
-        return mean_f1(self._classes, self._images)
+        values = [mean_f1(self._classes, self._images, least) for least in self._tried]
+        return max((value for value in values if value is not None), default=None)
 
     def compute(self) -> Scores:
         """Return all scores.
@@ -55,4 +61,4 @@ class InstanceJudge:
         """
         if not self._images:
             raise MaskwrightError("there is nothing to score: no image with a truth was judged")
-        return object_scores(self._task, self._classes, self._images)
+        return object_scores(self._task, self._classes, self._images, self._least)

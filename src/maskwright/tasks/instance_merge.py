@@ -10,19 +10,17 @@ from maskwright.core.instances import Instances
 from maskwright.ops.instance_parts import overlap, union
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from maskwright.core.instances import Instance
     from maskwright.tasks.base import Block
 
 SAME = 0.5
 """Objects of two blocks are the same if their IoU, where both blocks see, is at least this."""
-SCORE = 0.3
-"""Least score of an object before a better one is fitted."""
 
 
 def merged(
-    blocks: Iterable[Block], size: tuple[int, int], order: Sequence[int], least: float = SCORE, same: float = SAME
+    blocks: Iterable[Block], size: tuple[int, int], order: Sequence[int], least: float = 0.0, same: float = SAME
 ) -> Instances:
     """Merge the objects of all blocks.
 
@@ -30,29 +28,26 @@ def merged(
         blocks: with objects, whose `index` is a row of the network's classes.
         size: (height, width) of the image.
         order: class index of each row.
-        least: least score of an object.
+        least: least score of an object, which is that of its best part.
         same: least IoU, inside the overlap of two blocks, of the parts of one object.
 
     Returns:
         The objects, from the highest score to the lowest; the score of a merged one is the highest of its parts.
     """
     parts: list[Instance] = []
-    leader: list[int] = []
+    pairs: list[tuple[float, int, int]] = []
     done: list[tuple[Block, range]] = []
     for block in blocks:
         assert block.objects is not None
-        parts += [entry for entry in block.objects.objects if entry.score >= least]
-        own = range(len(leader), len(parts))
-        leader += own
+        own = range(len(parts), len(parts) + len(block.objects))
+        parts += block.objects.objects
         for other, theirs in done:
-            for one, two in _pairs(parts, own, theirs, _shared(block, other), same):
-                _join(leader, one, two)
+            pairs += _pairs(parts, own, theirs, _shared(block, other), same)
         done.append((block, own))
-    groups: dict[int, list[Instance]] = {}
-    for place, entry in enumerate(parts):
-        groups.setdefault(_leader(leader, place), []).append(entry)
-    found = [_whole(group, order) for group in groups.values()]
-    return Instances(size, tuple(sorted(found, key=lambda entry: -entry.score)))
+    groups = _groups([places for _, places in done], pairs)
+    found = [_whole([parts[place] for place in group], order) for group in groups]
+    kept = (entry for entry in found if entry.score >= least)
+    return Instances(size, tuple(sorted(kept, key=lambda entry: -entry.score)))
 
 
 def _shared(one: Block, two: Block) -> tuple[slice, slice]:
@@ -63,21 +58,19 @@ def _shared(one: Block, two: Block) -> tuple[slice, slice]:
 
 def _pairs(
     parts: Sequence[Instance], own: range, theirs: range, window: tuple[slice, slice], same: float
-) -> list[tuple[int, int]]:
-    """Return which objects of one block are which of another: each goes to the one that it overlaps most."""
+) -> Iterator[tuple[float, int, int]]:
+    """Yield which objects of one block are which of another, each pair after the lower of its scores."""
     rows, columns = window
     if rows.start >= rows.stop or columns.start >= columns.stop:
-        return []
+        return
     near = [place for place in theirs if _meets(parts[place], rows, columns)]
-    found = []
-    for place in own:
-        entry = parts[place]
+    for one in own:
+        entry = parts[one]
         if _meets(entry, rows, columns):
-            alike = [other for other in near if parts[other].index == entry.index]
-            best = max(((overlap(entry, parts[other], rows, columns), other) for other in alike), default=(0.0, 0))
-            if best[0] >= same:
-                found.append((place, best[1]))
-    return found
+            for two in near:
+                other = parts[two]
+                if other.index == entry.index and overlap(entry, other, rows, columns) >= same:
+                    yield min(entry.score, other.score), one, two
 
 
 def _meets(entry: Instance, rows: slice, columns: slice) -> bool:
@@ -86,16 +79,19 @@ def _meets(entry: Instance, rows: slice, columns: slice) -> bool:
     return down and entry.left < columns.stop and entry.columns.stop > columns.start
 
 
-def _leader(leader: list[int], place: int) -> int:
-    """Return the first part of the object that a part belongs to."""
-    while leader[place] != place:
-        place = leader[place]
-    return place
+def _groups(blocks: Sequence[range], pairs: Sequence[tuple[float, int, int]]) -> list[list[int]]:
+    """Join pairs, the surest first. A block shows an object once, so two of its parts are never joined.
 
-
-def _join(leader: list[int], one: int, two: int) -> None:
-    first, second = sorted((_leader(leader, one), _leader(leader, two)))
-    leader[second] = first
+    A pair of low score changes nothing about those of higher scores in the same blocks.
+    """
+    groups = [{block: place} for block, places in enumerate(blocks) for place in places]
+    for _, one, two in sorted(pairs, reverse=True):
+        ours, theirs = groups[one], groups[two]
+        if ours.keys().isdisjoint(theirs):
+            ours |= theirs
+            for place in theirs.values():
+                groups[place] = ours
+    return [sorted(group.values()) for place, group in enumerate(groups) if place == min(group.values())]
 
 
 def _whole(group: Sequence[Instance], order: Sequence[int]) -> Instance:

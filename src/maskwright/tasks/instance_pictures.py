@@ -68,23 +68,28 @@ def legend(targets: Iterable[Target], results: Iterable[Instances], classes: Cla
 
 
 def in_words(errors: ObjectErrors, truth: Instances) -> str:
-    """Count the errors in a sentence."""
+    """Count each annotated object once, by what became of it, then the false positives."""
     objects = sum(not entry.crowd for entry in truth.objects)
-    merged = len({number for covered in errors.merges.values() for number in covered})
-    merges, splits, false = len(errors.merges), len(errors.splits), len(errors.false)
-    parts = [
-        f"{count(len(errors.missed))} missed" if errors.missed else "",
-        f"{plural(len(errors.confused), 'object')} given another class" if errors.confused else "",
-        f"{plural(merged, 'object')} merged into {count(merges)}" if merges else "",
-        f"{plural(splits, 'object')} split" if splits else "",
-        plural(false, "false positive") if false else "",
-    ]
-    wrong = ", ".join(part for part in parts if part)
+    false = plural(len(errors.false), "false positive") if errors.false else ""
     if not objects:
-        return f"The image has no object; {wrong or 'none is predicted'}."
-    if not wrong:
+        return f"The image has no object; {false or 'none is predicted'}."
+    found, merged = set(errors.found), {number for covered in errors.merges.values() for number in covered}
+    also = len(found & (merged | set(errors.splits)))
+    if len(found) == objects and not also and not false:
         return f"{agree(objects, 'The only object is', f'All {count(objects)} objects are')} found, and nothing else."
-    return f"{count(len(errors.found))} of {plural(objects, 'object')} found; {wrong}."
+    parts = [f"{count(len(found))} of {plural(objects, 'object')} found"]
+    parts[0] += f" ({count(also)} of them also merged or split)" if also else ""
+    counted = found
+    for words, numbers in (
+        ("given another class", errors.confused),
+        ("merged with others", merged),
+        ("split", errors.splits),
+        ("missed", errors.missed),
+    ):
+        fresh = set(numbers) - counted
+        parts += [f"{count(len(fresh))} {words}"] if fresh else []
+        counted |= fresh
+    return "; ".join([", ".join(parts), *([false] if false else [])]) + "."
 
 
 def _errors(

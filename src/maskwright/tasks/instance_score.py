@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskwright.core.classes import IGNORE
-from maskwright.core.instances import Instances
 from maskwright.core.text import plural
-from maskwright.metrics.matching import THRESHOLDS, match_counts
+from maskwright.metrics.matching import THRESHOLDS, counts_of
+from maskwright.metrics.object_overlap import compare
 from maskwright.tasks.base import Adjustments
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from maskwright.core.instances import Instances
     from maskwright.core.targets import Target
 
 SCORES = (*(round(0.05 * step, 2) for step in range(1, 20)), 0.97, 0.98, 0.99, 0.995)
@@ -30,15 +31,14 @@ def fit_score(results: Iterable[tuple[Instances, Target]], deadline: float | Non
         results: all objects of each image, whatever their score, with its truth.
         deadline: in seconds of `time.monotonic()`.
     """
-    counts, objects, images = np.zeros((len(SCORES), len(THRESHOLDS), 3)), 0, 0
+    counts, objects, images, end = np.zeros((len(SCORES), len(THRESHOLDS), 3)), 0, 0, ""
     for result, target in results:
         assert target.instances is not None
         objects, images = objects + len(target.instances), images + 1
-        for place, least in enumerate(SCORES):
-            kept = tuple(entry for entry in result.objects if entry.score >= least)
-            found = Instances(result.size, kept)
-            counts[place] += match_counts(target.instances, found, ignored=target.labels == IGNORE)
+        compared = compare(target.instances, result, target.labels == IGNORE, by_class=False)
+        counts += [counts_of(compared.above(least)) for least in SCORES]
         if deadline is not None and time.monotonic() > deadline:
+            end = "; the time ended then, so another run may use more or fewer"
             break
     scores = _mean_f1(counts)
     if not objects or not scores.max():
@@ -48,7 +48,7 @@ def fit_score(results: Iterable[tuple[Instances, Target]], deadline: float | Non
     least = SCORES[int(best[len(best) // 2])]
     note = (
         f"least score of an object fitted on {plural(images, 'validation image')}: {least:g} "
-        f"(F1 over IoU 0.5 to 0.9: {scores.max():.3f})"
+        f"(F1 over IoU 0.5 to 0.9: {scores.max():.3f}){end}"
     )
     return Adjustments({"score": least}, (note,))
 

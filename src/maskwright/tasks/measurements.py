@@ -12,6 +12,7 @@ import numpy as np
 from maskwright.core.files import write_text
 from maskwright.core.pixel_size import PixelSize
 from maskwright.ops.no_data import with_nan
+from maskwright.ops.shape import shape_of
 from maskwright.tasks.files import TABLE_HEAD
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def write_measurements(
     table = csv.writer(text, lineterminator="\n")
     table.writerow([*TABLE_HEAD.strip(",").split(","), *_columns(scale.unit, image.shape[2])])
     for number, entry in enumerate(result.objects, start=1):
-        named = [number, classes.names[entry.index], f"{entry.score:.4f}", int(_touches_border(entry, result.size))]
+        named = [number, classes.names[entry.index], f"{entry.score:.4f}", int(entry.reaches_border(result.size))]
         table.writerow([*named, *(f"{value:.6g}" for value in _measured(entry, image, scale.length))])
     write_text(path, text.getvalue())
 
@@ -56,29 +57,19 @@ def _columns(unit: str, channels: int) -> list[str]:
 
 
 def _measured(entry: Instance, image: NDArray[Any], length: float) -> Iterator[float]:
-    """Yield the values of `_columns`; a mean intensity is NaN where the image has no data.
-
-    The orientation is that of the major axis against the x axis, counterclockwise on the screen, from 0 to 180 degrees.
-    """
-    from skimage.measure import regionprops
-
-    (found,) = regionprops(entry.mask.view(np.uint8))
-    row, column = found.centroid
-    yield float(found.area) * length**2
-    yield entry.left + column
-    yield entry.top + row
-    yield found.perimeter * length
-    yield found.axis_major_length * length
-    yield found.axis_minor_length * length
-    yield found.equivalent_diameter_area * length
-    yield (90 + math.degrees(found.orientation)) % 180
-    yield found.eccentricity
-    yield found.solidity
+    """Yield the values of `_columns`; a mean intensity is NaN where the image has no data."""
+    shape = shape_of(entry.mask)
+    yield shape.area * length**2
+    yield entry.left + shape.column
+    yield entry.top + shape.row
+    yield shape.perimeter * length
+    yield shape.major_axis * length
+    yield shape.minor_axis * length
+    yield math.sqrt(4 * shape.area / math.pi) * length
+    yield shape.orientation
+    yield shape.eccentricity
+    yield shape.solidity
     values = with_nan(image[entry.rows, entry.columns])[entry.mask].astype(np.float64)
     known = ~np.isnan(values)
     sums, counts = np.where(known, values, 0).sum(axis=0), known.sum(axis=0)
     yield from np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
-
-
-def _touches_border(entry: Instance, size: tuple[int, int]) -> bool:
-    return entry.top == 0 or entry.left == 0 or entry.rows.stop == size[0] or entry.columns.stop == size[1]

@@ -18,14 +18,12 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.targets import Target
 from maskwright.data.labels import read_label
 from maskwright.metrics.label_metrics import LABEL_METRICS
-from maskwright.models.catalog import find_model
 from maskwright.ops import draw
 from maskwright.tasks import label_files, label_pictures
 from maskwright.tasks.base import Task
 from maskwright.tasks.label_fit import fit_labels
 from maskwright.tasks.label_judge import LabelJudge
 from maskwright.tasks.label_map import LabelMap, decide
-from maskwright.tasks.object_truths import QueryLoss, class_truths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -63,9 +61,7 @@ class Semantic(Task):
         return {CLASS_GROUP: np.where(target.labels == IGNORE, IGNORE, 1).astype(np.uint8)}
 
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
-        """Return the weighted sum of losses of the plan, on the class channels; or the loss of queries."""
-        if find_model(plan.model.name).learns == "queries":
-            return QueryLoss(class_truths)
+        """Return the weighted sum of losses of the plan, on the class channels."""
         return _ClassLoss(losses.weighted_sum(plan.loss, self.channels(classes)[0]))
 
     def adjust(self, maps: Tensor, decoding: Decoding) -> Tensor:

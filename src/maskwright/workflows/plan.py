@@ -17,9 +17,9 @@ from maskwright.planning import planner
 from maskwright.planning.facts import Facts
 from maskwright.planning.machine import Machine, probe
 from maskwright.postprocess import POSTPROCESSORS, check_channels
-from maskwright.tasks import emitted, find_task
+from maskwright.tasks import find_task, task_of
 from maskwright.workflows.plan_parts import warm_start
-from maskwright.workflows.plan_parts.object_models import check_task, task_of
+from maskwright.workflows.plan_parts.object_models import check_task, suited_task
 from maskwright.workflows.plan_parts.pretrained import find_pretrained
 from maskwright.workflows.plan_parts.requested import requested_plan
 from maskwright.workflows.plan_parts.step import measured
@@ -74,8 +74,8 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     machine = probe(request.device)
     dataset = read_dataset(root, replace(request.read, values=find_task(pinned.task).annotation == "values"))
     if request.task_is_open:
-        pinned.task, pinned.reasons["task"] = task_of(pinned.model.name) or suggested_task(dataset)
-    check_task(pinned)
+        pinned.task, pinned.reasons["task"] = suited_task(pinned.model.name) or suggested_task(dataset)
+    check_task(pinned, dataset.classes)
     seen = survey(dataset, budget.survey_seconds(), on_progress)
     divided = _divided(dataset, seen, pinned)
     found = fingerprint(seen, divided)
@@ -88,7 +88,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     check_unused_settings(plan, request)
     for name in POSTPROCESSORS:
         if getattr(plan.postprocess, name) is not None:
-            check_channels(name, emitted(plan, dataset.classes))
+            check_channels(name, task_of(plan).channels(dataset.classes))
     warm_start.check(plan)
     return PlanResult(plan, found, divided, seen, machine)
 

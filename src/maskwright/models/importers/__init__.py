@@ -67,7 +67,6 @@ def import_model(
     card = Card(
         task=found.task,
         channels=found.groups,
-        decoding=dict(found.decoding),
         model=found.model,
         classes=CardClasses.of(names),
         data=found.data,

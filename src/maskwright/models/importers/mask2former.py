@@ -88,8 +88,6 @@ RESNETS = {
     ("bottleneck", (3, 4, 23, 3), _BOTTLENECK): "resnet101",
     ("bottleneck", (3, 8, 36, 3), _BOTTLENECK): "resnet152",
 }
-SCORE = 0.5
-"""Least score of an object that is shown."""
 _STAGES = ["stage1", "stage2", "stage3", "stage4"]
 
 
@@ -198,6 +196,5 @@ def as_objects(recipe: Recipe) -> Recipe:
         count=recipe.count + 1,
         names=("background", *names),
         task="instance",
-        decoding={"score": SCORE},
         objects=True,
     )

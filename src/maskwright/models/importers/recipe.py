@@ -38,7 +38,6 @@ class Recipe:
         predict: how whole images are predicted.
         notes: what users should know about it.
         task: that the network is for.
-        decoding: for the card.
         objects: the network emits objects instead of maps.
     """
 
@@ -51,7 +50,6 @@ class Recipe:
     predict: PredictPlan = field(default_factory=PredictPlan)
     notes: tuple[str, ...] = ()
     task: str = "semantic"
-    decoding: Mapping[str, float] = field(default_factory=dict)
     objects: bool = False
 
     @property

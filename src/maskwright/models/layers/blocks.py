@@ -11,16 +11,16 @@ from torch.nn import functional as F
 
 from maskwright.models.layers.norm import BatchNorm2d
 
-FEWEST_STRIDED = 8
+FEWEST_STRIDED = 16
 """Input channels from which a strided 1x1 convolution may be left to oneDNN; see `StridedPointwise`."""
 
 
 class StridedPointwise(nn.Conv2d):
     """A 1x1 convolution with a stride, computed as one without it on every `stride`-th pixel: the same sums.
 
-    On processors with AVX2 but without AVX-512, the backward pass of oneDNN 3.13 (in torch 2.15) writes past the end of
-    the input's gradient if the convolution has a stride, a 1x1 kernel and fewer than 8 input channels, in float32 and
-    channels_last. The heap is corrupted and the process dies. Kernels without a stride are not affected.
+    The backward pass of oneDNN 3.13 (in torch 2.15) writes past the end of the input's gradient if the convolution has
+    a stride, a 1x1 kernel, and fewer input channels than a vector register has floats (8 with AVX2, 16 with AVX-512),
+    in float32 and channels_last. The heap is corrupted and the process dies. Kernels without a stride are not affected.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that torch gives it

@@ -103,8 +103,8 @@ class BatchNorm2d(nn.BatchNorm2d):
         count = centred.new_full((1,), x.shape[0] * x.shape[2] * x.shape[3])
         sums = torch.cat([centred.sum((0, 2, 3)), centred.square().sum((0, 2, 3)), count])
         total, squares, number = cast("Tensor", _AllReduceSum.apply(sums)).split([x.shape[1], x.shape[1], 1])
-        mean = total / number
-        variance = (squares / number - mean.square()).clamp_min(0.0)
+        mean = total / number.clamp_min(1.0)
+        variance = (squares / number.clamp_min(1.0) - mean.square()).clamp_min(0.0)
         if not self.recomputed or getattr(_thread, "forward", False):
             self._move(mean.detach(), variance.detach(), number.detach())
         scale = self.weight * torch.rsqrt(variance + self.eps)
@@ -112,13 +112,17 @@ class BatchNorm2d(nn.BatchNorm2d):
         return (centred * scale[:, None, None] + offset[:, None, None]).to(x.dtype)
 
     def _move(self, mean: Tensor, variance: Tensor, number: Tensor) -> None:
-        """Move the running statistics towards those of this batch; `mean` (C,) is relative to the running mean."""
+        """Move the running statistics towards those of this batch; `mean` (C,) is relative to the running mean.
+
+        A batch without a value, as of boxes where no image shows an object, moves nothing.
+        """
         assert self.momentum is not None
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
+        running = cast("Tensor", self.running_var)
         unbiased = variance * number / (number - 1.0).clamp_min(1.0)
         cast("Tensor", self.running_mean).add_(mean, alpha=self.momentum)
-        cast("Tensor", self.running_var).lerp_(unbiased, self.momentum)
+        running.lerp_(torch.where(number > 0, unbiased, running), self.momentum)
 
 
 class ChannelNorm(nn.LayerNorm):

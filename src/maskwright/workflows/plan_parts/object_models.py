@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.catalog import OBJECT_MODELS
-from maskwright.tasks import find_task
+from maskwright.tasks import task_of
 
 if TYPE_CHECKING:
+    from maskwright.core.classes import Classes
     from maskwright.core.plan import Plan
 
 
-def task_of(model: str) -> tuple[str, str] | None:
+def suited_task(model: str) -> tuple[str, str] | None:
     """Return the only task that a network is for, and the reason; None for one that serves several."""
     entry = OBJECT_MODELS.get(model)
     if entry is None or entry.tasks is None or len(entry.tasks) > 1:
@@ -20,7 +22,7 @@ def task_of(model: str) -> tuple[str, str] | None:
     return entry.tasks[0], f"{model} emits objects"
 
 
-def check_task(plan: Plan) -> None:
+def check_task(plan: Plan, classes: Classes) -> None:
     """Refuse a network for a task that it does not serve, and parts of the plan that need maps.
 
     Raises:
@@ -37,13 +39,14 @@ def check_task(plan: Plan) -> None:
             "model.name, such as swiftnet",
             "model.name",
         )
-    trained = (("adversarial.weight", bool(plan.adversarial.weight)), ("lora.rank", bool(plan.lora.rank)))
-    predicted = (
-        ("predict.flip", plan.predict.flip),
-        ("predict.output_stride", plan.predict.output_stride is not None),
-        ("postprocess.crf", plan.postprocess.crf is not None),
-    )
-    for key, used in (*trained, *(predicted if find_task(plan.task).objects else ())):
+    of_training = {"adversarial.weight": bool(plan.adversarial.weight)}
+    of_maps = {
+        "predict.flip": plan.predict.flip,
+        "predict.output_stride": plan.predict.output_stride is not None,
+        "postprocess.crf": plan.postprocess.crf is not None,
+    }
+    emits = emits_objects(task_of(plan).channels(classes))
+    for key, used in {**of_training, **(of_maps if emits else {})}.items():
         if used:
             why = f"{key} needs maps, and {plan.model.name} learns from objects"
             raise MaskwrightError(f"{why}: leave it out", key)

@@ -21,7 +21,8 @@ def suggested_task(dataset: Dataset) -> tuple[str, str]:
     """
     annotated = [record for record in dataset.records if record.annotation is not None]
     if annotated and all(map(_of_objects_alone, annotated)):
-        how = "an id" if isinstance(annotated[0].annotation, MaskFile) else "a mask file"
+        ways = {"an id" if isinstance(record.annotation, MaskFile) else "a mask file" for record in annotated}
+        how = " or ".join(sorted(ways))
         return INSTANCE, f"each object has {how} of its own; `task` {SEMANTIC} learns the classes only"
     if not dataset.tells_objects:
         return SEMANTIC, "the masks tell the class of each pixel, and no objects"

@@ -10,7 +10,8 @@ from maskwright import models
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan_file import set_keys
 from maskwright.models.catalog import find_model
-from maskwright.tasks import find_task
+from maskwright.tasks import task_of
+from maskwright.workflows.plan_parts.suggested_task import INSTANCE
 
 if TYPE_CHECKING:
     from maskwright.core.plan import Plan
@@ -35,11 +36,13 @@ def check_unused_settings(plan: Plan, request: PlanRequest) -> None:
     if discriminator and not plan.adversarial.weight:
         why = "adversarial.weight is 0, so there is no discriminator"
         raise _unused(discriminator[0], why, "adversarial.weight=0.1")
+    if "augment.paste" in keys and plan.augment.paste and plan.task != INSTANCE:
+        raise _unused("augment.paste", f"the task {plan.task} has no objects to paste", f"task={INSTANCE}")
     of_loss = sorted(key for key in keys if key.startswith("loss."))
     if of_loss and find_model(plan.model.name).objects:
         raise _unused(of_loss[0], f"{plan.model.name} has its own loss", "model.name=swiftnet")
     own = sorted(key for key in keys if key.startswith("loss.") and key not in OF_EVERY_LOSS)
-    if own and not find_task(plan.task).planned_loss:
+    if own and not task_of(plan).planned_loss:
         raise _unused(own[0], f"the task {plan.task} has its own loss", "task=semantic")
     if "loss.auxiliary" in keys and not _has_auxiliary(plan):
         raise _unused("loss.auxiliary", f"{plan.model.name} has no auxiliary heads", "model.aux_levels=[-2]")

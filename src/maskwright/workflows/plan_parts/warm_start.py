@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
 from maskwright.core.plan_file import validated
@@ -34,7 +35,7 @@ MUON = (
 
 
 def start_from(run: Path, settings: Sequence[str], base: Plan, pins: set[str]) -> None:
-    """Put into `base`, and into its pins, the model of another run as the starting weights.
+    """Put into `base`, and into its pins, the model of another run as the starting weights, and its task.
 
     The path is written down in full, so that the training resumes from any folder.
 
@@ -53,6 +54,8 @@ def start_from(run: Path, settings: Sequence[str], base: Plan, pins: set[str]) -
         raise MaskwrightError(
             f"`from_run` {run} and model.{key} in the `plan_file` each say what to start from: keep one of them"
         )
+    if "task" not in base.model_fields_set:
+        base.task, base.reasons["task"] = card.task, f"as in {run}"
     base.model.weights = str(path.resolve())
     base.model.pretrained = False
     classes = ", ".join(card.classes.names[:3]) + (", ..." if len(card.classes.names) > 3 else "")
@@ -66,8 +69,8 @@ def like_its_weights(plan: Plan, pins: set[str]) -> tuple[Plan, frozenset[str]]:
     """Take over from the bundle that a training starts from what the user did not choose otherwise.
 
     That is the architecture with its options, the normalisation, and the optimiser that such models are trained by:
-    Muon, where published weights, imported ones too, get AdamW. The range of values and the resolution belong to the
-    new images, and are planned from them.
+    Muon, where published weights, imported ones too, and networks that emit objects get AdamW. The range of values and
+    the resolution belong to the new images, and are planned from them.
 
     Raises:
         MaskwrightError: the file of weights cannot be read, or is for images of other channels.
@@ -103,7 +106,8 @@ def _decisions(plan: Plan, card: Card, asked: frozenset[str], path: str) -> list
         for section, names in keys.items()
         for key in names
     ]
-    if "imported" not in card.summary:  # Published weights get the optimiser that suits those: nobody compared.
+    # Published weights, and networks that emit objects, get the optimiser that suits those: nobody compared.
+    if "imported" not in card.summary and not emits_objects(card.channels):
         taken.append(Decision("optim.name", "muon", MUON))
     if plan.lora.rank and (_open("model.name", asked) or plan.model.name == card.model.name):
         why = "the decoder starts from trained weights too"

@@ -79,7 +79,7 @@ def finish(training: TrainingRun, best: Best, schedule: Schedule) -> Scores | No
 
 
 def _decoding(training: TrainingRun, predictor: Predictor, held_out: int) -> dict[str, Any]:
-    """Fit the task's decoding on validation images; it stays as it is where there are none.
+    """Fit the task's decoding on validation images; nothing where there are none.
 
     They get their share of the time left, less that of postprocessors, and at most half: `held_out` images are yet to
     be scored.
@@ -92,10 +92,10 @@ def _decoding(training: TrainingRun, predictor: Predictor, held_out: int) -> dic
     dataset = training.material.dataset
     last = training.budget.report_deadline
     fit_deadline = None if deadline is None or last is None else deadline + FIT_SHARE * max(last - deadline, 0)
-    fitted = scoring.fit(predictor.with_decoding({}), dataset, val, deadline=deadline, fit_deadline=fit_deadline)
+    fitted = scoring.fit(predictor, dataset, val, deadline=deadline, fit_deadline=fit_deadline)
     for note in fitted.notes:
         training.on_event(Note(note))
-    return {**predictor.card.decoding, **fitted.decoding}
+    return fitted.decoding
 
 
 def _scored(training: TrainingRun, predictor: Predictor, outcome: Outcome) -> Scores:

@@ -76,9 +76,9 @@ def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
 def _samples(training: TrainingRun) -> TrainingCrops:
     plan, dataset, task = training.plan, training.material.dataset, training.task
     free = int(free_memory() * CACHE_SHARE / training.fabric.world_size)
-    cache = DecodedCache(dataset, training.part("train"), plan.data, free, task.target)
+    cache = DecodedCache(dataset, training.part("train"), plan.data, free, task.lesson)
     presence = [training.material.presence[record.id] for record in cache.records]
-    return TrainingCrops(cache, presence, plan, lambda target: task.encode(target, dataset.classes))
+    return TrainingCrops(cache, presence, plan, lambda target: task.encode(target, dataset.classes), task.pasted)
 
 
 def _network(plan: Plan, parameters: int, *, resumed: bool) -> str:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from maskwright.models.bundle import Card, CardClasses
-from maskwright.tasks import emitted, find_task
+from maskwright.tasks import task_of
 from maskwright.workflows.runs import run_folder
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ class TrainingRun:
     @property
     def task(self) -> Task:
         """What the masks mean."""
-        return find_task(self.plan.task)
+        return task_of(self.plan)
 
     @property
     def groups(self) -> tuple[Channels, ...]:
         """The channel groups that the network emits."""
-        return emitted(self.plan, self.material.dataset.classes)
+        return self.task.channels(self.material.dataset.classes)
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -82,5 +82,4 @@ class TrainingRun:
             nodata=reading.nodata,
             upright=reading.upright,
             predict=plan.predict,
-            decoding=self.task.unfitted(plan),
         )

@@ -1,0 +1,69 @@
+"""Rules of networks that emit objects: width, crops and anchors. They have a loss of their own, so none is planned.
+
+Each rule takes the facts and the plan so far and returns decisions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maskwright.planning import rules_semantic
+from maskwright.planning.facts import Decision
+from maskwright.planning.rules_data import CROP_PIXELS, crop_size
+
+if TYPE_CHECKING:
+    from maskwright.core.plan import Plan
+    from maskwright.planning.facts import Facts
+
+USUAL_ANCHOR = 8.0
+LEAST_ANCHOR = 2.0
+FINEST = 4
+"""Stride of the finest anchors, in pixels."""
+WIDTH = {"cpu": 64, "mps": 128, "cuda": 256}
+CROPS = {"cpu": 2, "mps": 4, "cuda": 8}
+AREA = 3
+"""How much larger a crop is than one for maps: it has to hold whole objects."""
+USUAL_OBJECTS, MOST_OBJECTS = 100, 1000
+SPARE = 3
+"""Objects that are kept, as a multiple of the mean number in an image."""
+
+
+def network(facts: Facts, _plan: Plan) -> list[Decision]:
+    """Choose the width of the network, the number of objects that it may find, and that of crops."""
+    device = facts.machine.device
+    count = sum(entry.objects for entry in facts.foreground()) / max(facts.fingerprint.images, 1)
+    most = min(max(USUAL_OBJECTS, round(SPARE * count)), MOST_OBJECTS)
+    return [
+        Decision("model.options.width", WIDTH[device], f"as wide as {device} makes enough steps with"),
+        Decision("model.options.most", most, f"{count:.1f} objects an image on average, and some have many more"),
+        Decision("sampling.batch", CROPS[device], f"a step draws {CROPS[device]} large crops, and many boxes of each"),
+    ]
+
+
+def crop(facts: Facts, plan: Plan) -> list[Decision]:
+    """Make crops large enough for whole objects."""
+    height, width = facts.working_size(plan)
+    pixels = AREA * CROP_PIXELS[facts.machine.device]
+    why = f"a crop has to hold whole objects: about {pixels} pixels, of images of {height:.0f}x{width:.0f}"
+    return [Decision("sampling.crop", crop_size(height, width, pixels), why)]
+
+
+def anchors(facts: Facts, plan: Plan) -> list[Decision]:
+    """Make anchors small enough for the smallest objects."""
+    sizes = [entry.size.p10 for entry in facts.foreground() if entry.size is not None]
+    if not sizes:
+        return []
+    small = min(sizes) * facts.working_size(plan)[0] / facts.fingerprint.heights.median
+    anchor = round(min(max(small / FINEST, LEAST_ANCHOR), USUAL_ANCHOR), 1)
+    said = f"10% of the objects are smaller than {small:.0f} px: the smallest anchors are {FINEST * anchor:.0f} px"
+    return [Decision("model.options.anchor", anchor, said)]
+
+
+def one_view(_facts: Facts, _plan: Plan) -> list[Decision]:
+    """Look at each image once."""
+    return [Decision("predict.flip", value=False, reason="objects of the flipped image cannot be averaged with others")]
+
+
+FIRST = (rules_semantic.rare_classes,)
+SIZED = (network, crop, anchors)
+LAST = (one_view,)
