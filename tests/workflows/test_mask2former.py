@@ -36,9 +36,15 @@ def request(*settings: str, steps: int = 3, task: str = "instance", **wishes: An
     return PlanRequest(steps=steps, task=task, settings=(*SETTINGS, *settings), **wanted)
 
 
-def test_it_finds_squares_after_a_few_steps(squares: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    train(squares, request("optim.lr=0.02", "optim.ema=0.9", *STILL, steps=120), run)
+@pytest.fixture(scope="module")
+def run(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training that finds squares."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    train(squares, request("optim.lr=0.02", "optim.ema=0.9", *STILL, steps=200), out)
+    return out
+
+
+def test_it_finds_squares_after_a_few_steps(run: Path, squares: Path, tmp_path: Path) -> None:
     assert json.loads((run / "metrics.json").read_text())["validation_f1"] > 0.5
     model = maskwright.load(run)
     assert 0.05 <= model.card.decoding["score"] < 1
@@ -55,6 +61,20 @@ def test_it_finds_squares_after_a_few_steps(squares: Path, tmp_path: Path) -> No
     assert 0 < len(tiled.result(image)) < parts
     maskwright.predict(run, [squares / "images/00.png"], out=tmp_path / "out", save=["instances", "overlay"])
     assert len(list((tmp_path / "out").rglob("00*"))) == 2
+
+
+@pytest.mark.parametrize("wishes", [{}, {"lora": 2}], ids=["in full", "LoRA"])
+def test_a_training_from_a_run_goes_on_with_what_it_has_learnt(
+    wishes: dict[str, Any], run: Path, squares: Path, tmp_path: Path
+) -> None:
+    settings = (*(one for one in SETTINGS if not one.startswith("model.")), "optim.lr=1e-4", *STILL)
+    train(squares, PlanRequest(steps=1, settings=settings, device="cpu", from_run=run, **wishes), tmp_path / "next")
+    card = maskwright.load(tmp_path / "next").card
+    assert (card.task, card.model.name, card.model.options["queries"]) == ("instance", "mask2former", 8)
+    scores = [
+        json.loads((folder / "metrics.json").read_text())["scores"]["mean"] for folder in (run, tmp_path / "next")
+    ]
+    assert scores[1]["mask_ap50"]["value"] > 0.7 * scores[0]["mask_ap50"]["value"] > 0.3
 
 
 def test_it_learns_classes_of_pixels(squares: Path, tmp_path: Path) -> None:
