@@ -83,7 +83,7 @@ def index() -> str:
             "# Architectures",
             "",
             "All models are trained, resumed, saved and used in the same way: `maskwright train DATA --model NAME`.",
-            "Those that emit objects instead of maps serve the tasks that their pages name: `--task instance`.",
+            "Those that learn from objects instead of maps serve the tasks that their pages name, such as `instance`.",
             "",
             "| name | year | summary | backbone | paper |",
             "|---|---|---|---|---|",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from maskwright.models.importers import import_model
 from maskwright.models.importers.recipe import eight_bit
 from maskwright.ops.images import working_size_of
 from maskwright.tasks.instance_regions import RegionLoss
+from maskwright.tasks.object_truths import object_truths
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,7 +105,7 @@ def test_boxes_and_losses_are_float32_in_bfloat16() -> None:
     network = models.create("maskrcnn", 3, **SMALL).train()
     x, ids = torch.randn(2, 3, 320, 704), torch.zeros(2, 1, 320, 704)
     ids[0, :, 33:90, 601:683], ids[1, :, 101:301, 515:690] = 1, 2
-    loss = RegionLoss((0, 1, 2))
+    loss = RegionLoss(partial(object_truths, order=(0, 1, 2)))
     found, losses = [], []
     for enabled in (False, True):
         sampling = loss.sampling({"objects": torch.cat([ids, (ids > 0).float()], 1)}, seed=3)

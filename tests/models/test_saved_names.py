@@ -50,6 +50,13 @@ def test_the_tensors_of_mask_rcnn_keep_their_names() -> None:
     assert found == ["37ca174d", "c1186154"], "users' files hold these names; see below"
 
 
+def test_the_tensors_of_mask2former_keep_their_names() -> None:
+    small = {"widths": (4, 6, 8, 10), "depths": (1, 1, 1, 1), "width": 8, "heads": 2, "layers": (1, 1)}
+    with torch.device("meta"):
+        found = digest(models.create("mask2former", 2, **small, queries=5))
+    assert found == "d886f643", "users' files hold these names; see below"
+
+
 def test_every_architecture_is_pinned() -> None:
     assert sorted(PINNED) == sorted(models.MODELS)
 

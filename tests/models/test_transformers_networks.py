@@ -62,13 +62,13 @@ def reference(kind: str, classes: int = 5) -> nn.Module:
     else:
         config = transformers.Mask2FormerConfig(
             feature_size=64,
-            mask_feature_size=12,
-            hidden_dim=16,
+            mask_feature_size=64,
+            hidden_dim=64,
             num_attention_heads=2,
             encoder_layers=1,
-            encoder_feedforward_dim=20,
+            encoder_feedforward_dim=256,
             decoder_layers=4,
-            dim_feedforward=20,
+            dim_feedforward=512,
             num_queries=7,
             num_labels=classes,
             backbone_config=swin(),
@@ -208,8 +208,6 @@ def test_scores_of_mask2former_are_its_softmax(tmp_path: Path) -> None:
     with torch.no_grad():
         scores = judged(network, "mask2former", image).exp()
         torch.testing.assert_close(ours(image).softmax(1), scores / scores.sum(1, keepdim=True))
-        ours.head.bias.add_(torch.tensor([0.0, 0.0, 9.0, 0.0, 0.0]))
-        assert (ours(image).argmax(1) == 2).all()
 
 
 CODE = {"auto_map": {"AutoModel": "evil.Model"}}
@@ -234,10 +232,10 @@ CODE = {"auto_map": {"AutoModel": "evil.Model"}}
         ("dpt", {"num_hidden_layers": 5}, r"does not fit its description \(.* is missing; .* and \d+ more\)"),
         (
             "mask2former",
-            {"backbone_config": {"model_type": "resnet"}},
-            "backbone 'resnet': only Swin, described in full",
+            {"backbone_config": {"model_type": "convnext"}},
+            "backbone 'convnext': only ResNet and Swin, described in full",
         ),
-        ("mask2former", {"backbone_config": None}, "backbone None: only Swin, described in full"),
+        ("mask2former", {"backbone_config": None}, "backbone None: only ResNet and Swin, described in full"),
         ("upernet", {"backbone_config": {"model_type": "swin", **CODE}}, "auto_map="),
         ("upernet", {"backbone_config": {"model_type": "swin", "use_absolute_embeddings": True}}, "absolute"),
         ("upernet", {"backbone_config": {"model_type": "resnet"}}, "only 'convnext' or 'swin' can be imported"),

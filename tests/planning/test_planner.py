@@ -8,10 +8,11 @@ from tests.planning.facts_by_hand import facts, fingerprint, kind
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import Plan
 from maskwright.core.plan_file import overridden
+from maskwright.models.catalog import OBJECT_MODELS
 from maskwright.planning import planner, rules_semantic, task_rules
 from maskwright.planning.cost import StepCost, pixels
 from maskwright.planning.facts import Decision, Facts
-from maskwright.tasks import TASKS
+from maskwright.tasks import BY_OBJECTS, TASKS
 
 if TYPE_CHECKING:
     from maskwright.planning.cost import Measure
@@ -198,6 +199,14 @@ def test_every_task_has_rules() -> None:
     own = task_rules.rules_of(Plan())
     assert own == task_rules.TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED)
     assert not set(own.first) & set(own.cropped)
+
+
+def test_networks_trained_on_objects_have_a_task_and_rules_for_each_task_that_they_serve() -> None:
+    served: dict[str, set[str]] = {}
+    for entry in OBJECT_MODELS.values():
+        served.setdefault(entry.learns, set()).update(entry.tasks)
+    for table in (BY_OBJECTS, task_rules.OBJECT_RULES):
+        assert {learns: set(tasks) for learns, tasks in table.items()} == served
 
 
 def test_a_task_without_rules_is_refused() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import pytest
 from tests.workflows import toy_data as toy
+from tests.workflows.squares import SIZE, STILL, found, picture
 
 import maskwright
 from maskwright.core.errors import MaskwrightError
@@ -20,10 +20,6 @@ from maskwright.workflows.train import train
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-SIZE = (96, 96)
-STILL = ("augment.zoom=[1, 1]", "augment.stretch=0", "augment.rotate=0")
 SETTINGS = (
     "model.backbone=compact",
     "model.pretrained=false",
@@ -33,42 +29,6 @@ SETTINGS = (
     "train.precision=32-true",
     "train.validations=2",
 )
-
-
-def picture(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return an image (96, 96, 3) with up to three bright squares, which may cover one another, and their ids."""
-    rng = np.random.default_rng(seed)
-    ids = np.zeros(SIZE, np.uint8)
-    image = rng.integers(0, 60, (*SIZE, 3), dtype=np.uint8)
-    for number in (1, 2, 3):
-        side = int(rng.integers(18, 30))
-        top, left = rng.integers(0, SIZE[0] - side, 2)
-        ids[top : top + side, left : left + side] = number
-        image[top : top + side, left : left + side] = rng.integers(160, 255)
-    return image, ids
-
-
-@pytest.fixture(scope="module")
-def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("squares")
-    for number in range(16):
-        for folder, array in zip(("images", "instances"), picture(number), strict=True):
-            path = root / folder / f"{number:02}.png"
-            path.parent.mkdir(exist_ok=True)
-            assert cv2.imwrite(str(path), array)
-    return root
-
-
-def found(result: Instances, ids: NDArray[np.uint8]) -> list[list[float]]:
-    """Return the IoU of each square with every object found."""
-    shares = []
-    for number in np.unique(ids)[1:]:
-        own = ids == number
-        masks = [own[entry.rows, entry.columns] & entry.mask for entry in result.objects]
-        both = [int(mask.sum()) for mask in masks]
-        areas = [entry.area for entry in result.objects]
-        shares.append([part / (own.sum() + area - part) for part, area in zip(both, areas, strict=True)])
-    return shares
 
 
 def request(*settings: str, steps: int = 3, **wishes: Any) -> PlanRequest:

@@ -35,6 +35,14 @@ Names = Annotated[
         help="Class names: a text file with one name per line, or a comma-separated list.",
     ),
 ]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Task of a Mask2Former: semantic (the default) labels pixels, instance finds objects.",
+        show_default=False,
+    ),
+]
 Out = Annotated[Path, typer.Option(metavar="FILE", help="Model file to write.")]
 
 
@@ -42,6 +50,7 @@ def import_(
     source: Source,
     weights: Weights = None,
     classes: Names = None,
+    task: Task = None,
     out: Out = Path("model.safetensors"),
     as_json: AsJson = False,
 ) -> int:
@@ -53,7 +62,7 @@ def import_(
 
     terminal = Terminal(as_json=as_json)
     with terminal.working():
-        result = import_model(source, out, weights=weights, classes=_names(classes))
+        result = import_model(source, out, weights=weights, classes=_names(classes), task=task)
     card = result.card
     for note in card.summary["imported"]["notes"]:
         terminal.say(f"note: {note}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from maskwright.models.bundle import Card
-    from maskwright.models.objects.base import Found
+    from maskwright.models.objects.base import Found, Segments
     from maskwright.models.segmenter import Segmenter
 
 TILES_ON_DEVICE = 8
@@ -46,7 +46,7 @@ class Engine(Protocol):
     def forward(self, tiles: NDArray[np.uint8]) -> Tensor:
         """Return raw maps float32 (N, C, h, w) of prepared tiles uint8 (N, h, w, channels)."""
 
-    def objects(self, tiles: NDArray[np.uint8]) -> list[Found]:
+    def objects(self, tiles: NDArray[np.uint8]) -> list[Found | Segments]:
         """Return the objects of each tile instead, for a network that emits objects."""
 
 
@@ -84,9 +84,9 @@ class TorchEngine:
         return maps.float()
 
     @torch.no_grad()
-    def objects(self, tiles: NDArray[np.uint8]) -> list[Found]:
+    def objects(self, tiles: NDArray[np.uint8]) -> list[Found | Segments]:
         """Do the same with a network that emits objects."""
-        return cast("list[Found]", self._run(tiles))
+        return cast("list[Found | Segments]", self._run(tiles))
 
     def _run(self, tiles: NDArray[np.uint8]) -> Any:
         pixels = torch.from_numpy(tiles).to(self.device).permute(0, 3, 1, 2).float()

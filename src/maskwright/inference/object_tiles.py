@@ -1,25 +1,28 @@
-"""Tiles through a network that emits objects: boxes with masks in, objects at their places in the image out.
+"""Tiles through a network that emits objects: masks in boxes or in tiles in, objects at their places in the image out.
 
-The image's own resolution is used from the start: a mask of 28 x 28 points is enlarged once, to the box as it lies in
-the image, and only there.
+The image's own resolution is used from the start: a mask is enlarged once, to its place in the image, and only there.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 from maskwright.core.instances import Instance, Instances
+from maskwright.models.objects.base import Segments
 from maskwright.ops.instance_maps import cropped
+from maskwright.ops.resample import between
 from maskwright.ops.tiles import cover
 from maskwright.tasks.base import Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from maskwright.core.plan import PredictPlan
@@ -30,6 +33,25 @@ if TYPE_CHECKING:
 
 INSIDE = 0.5
 """Probability from which a pixel belongs to an object."""
+
+
+class Place(NamedTuple):
+    """Where a tile lies.
+
+    Attributes:
+        top, left: its corner, in pixels of the working resolution.
+        down, across: pixels of the image for each of those.
+        size: (height, width) of the image.
+        rows, columns: of the image that the tile shows.
+    """
+
+    top: int
+    left: int
+    down: float
+    across: float
+    size: tuple[int, int]
+    rows: slice
+    columns: slice
 
 
 def object_blocks(source: PreparedImage, engine: Engine, how: PredictPlan) -> Iterator[Block]:
@@ -45,16 +67,17 @@ def object_blocks(source: PreparedImage, engine: Engine, how: PredictPlan) -> It
     )
     below, beside = _spans(rows, source.size[0]), _spans(columns, source.size[1])
     down, across = (size / working for size, working in zip(source.size, source.working, strict=True))
-    scale = torch.tensor([across, down, across, down], dtype=torch.float32)
     for top, (height, part_rows) in zip(rows.starts, below, strict=True):
         band = source.rows(top, top + rows.tile)
         for first in range(0, len(columns), engine.batch):
             lefts = columns.starts[first : first + engine.batch]
             found = engine.objects(np.stack([band[:, left : left + columns.tile] for left in lefts]))
             for left, (width, part_columns), objects in zip(lefts, beside[first:], found, strict=False):
-                boxes = (objects.boxes.cpu() + torch.tensor([left, top, left, top])) * scale
-                placed = Instances(source.size, tuple(_placed(objects, boxes, source.size)))
-                yield Block(part_rows, part_columns, torch.empty(0, height, width), placed)
+                place = Place(top, left, down, across, source.size, part_rows, part_columns)
+                placed = _from_masks(objects, place) if isinstance(objects, Segments) else _from_boxes(objects, place)
+                yield Block(
+                    part_rows, part_columns, torch.empty(0, height, width), Instances(source.size, tuple(placed))
+                )
 
 
 def _spans(axis: TileAxis, size: int) -> list[tuple[int, slice]]:
@@ -64,14 +87,48 @@ def _spans(axis: TileAxis, size: int) -> list[tuple[int, slice]]:
     return [(end - before, slice(start * size // axis.size, end)) for start, end, before in spans]
 
 
-def _placed(found: Found, boxes: Tensor, size: tuple[int, int]) -> Iterator[Instance]:
-    """Yield the objects that have a pixel, given their boxes (n, 4) in an image of `size`."""
+def _from_boxes(found: Found, place: Place) -> Iterator[Instance]:
+    """Yield the objects that have a pixel, given their boxes and masks in these."""
+    scale = torch.tensor([place.across, place.down] * 2, dtype=torch.float32)
+    boxes = (found.boxes.cpu() + torch.tensor([place.left, place.top] * 2)) * scale
     rows = zip(found.classes.tolist(), found.scores.tolist(), found.masks.cpu(), boxes, strict=True)
     for index, score, mask, box in rows:
-        part = pasted(mask, box, size)
+        part = pasted(mask, box, place.size)
         if part is not None:
             top, left, pixels = part
             yield Instance(index, top, left, pixels, score)
+
+
+def _from_masks(found: Segments, place: Place) -> Iterator[Instance]:
+    """Yield the objects that have a pixel, given the logits of their masks in the whole tile."""
+    rows = zip(found.classes.tolist(), found.scores.tolist(), found.masks.cpu().numpy(), strict=True)
+    for index, score, mask in rows:
+        near = cropped(mask > 0)
+        if near is None:
+            continue
+        top, left, points = near
+        first_row, down = _points(top, points.shape[0], (place.top, place.down, found.stride), place.rows)
+        first_column, across = _points(left, points.shape[1], (place.left, place.across, found.stride), place.columns)
+        part = cropped(between(mask, down, across) > 0)
+        if part is not None:
+            yield Instance(index, first_row + part[0], first_column + part[1], part[2], score)
+
+
+def _points(first: int, count: int, scale: tuple[int, float, int], window: slice) -> tuple[int, NDArray[np.float64]]:
+    """Return the first pixel of the image that `count` points of a mask reach, and where pixels lie among the points.
+
+    Args:
+        first: of the points along one axis.
+        count: of them.
+        scale: start of the tile, pixels of the image for one of the tile, and of the tile for one point.
+        window: pixels of the image that count.
+    """
+    start, factor, stride = scale
+    # A point reaches as far as the middle of its neighbours.
+    low, high = (((point + 0.5) * stride + start) * factor - 0.5 for point in (first - 1, first + count))
+    begin = max(math.floor(low), window.start)
+    pixels = np.arange(begin, min(math.ceil(high) + 1, window.stop))
+    return begin, ((pixels + 0.5) / factor - start) / stride - 0.5
 
 
 def pasted(mask: Tensor, box: Tensor, size: tuple[int, int]) -> tuple[int, int, np.ndarray] | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskwright.metrics.object_overlap import compare
+from maskwright.ops.matching import matched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,12 +84,10 @@ def best_matches(compared: Comparison, iou: NDArray[np.float64], allowed: NDArra
 
 def _assigned(pairs: NDArray[np.int32], iou: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Tell which pairs (p, 2) of one image the best assignment takes."""
-    from scipy.optimize import linear_sum_assignment  # imported late, as it takes longer than many a command
-
     rows, row = np.unique(pairs[:, 0], return_inverse=True)
     columns, column = np.unique(pairs[:, 1], return_inverse=True)
     gains = np.zeros((len(rows), len(columns)))
     gains[row, column] = 1 + iou / (2 * min(gains.shape))  # all IoUs together are worth less than one more pair
     chosen = np.zeros(gains.shape, np.bool_)
-    chosen[linear_sum_assignment(gains, maximize=True)] = True
+    chosen[matched(-gains)] = True
     return chosen[row, column]

@@ -20,7 +20,6 @@ from maskwright.models.decoders import (
     fcn_skips,
     fpn,
     lraspp,
-    mask2former,
     ppliteseg,
     pspnet,
     renet,
@@ -228,14 +227,6 @@ IMPORTED: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/2103.13413",
         "transformers",
         "a vision transformer's maps, fused from coarse to fine",
-    ),
-    "mask2former": ModelEntry(
-        mask2former.build,
-        "Cheng et al., Masked-attention Mask Transformer",
-        2022,
-        "https://arxiv.org/abs/2112.01527",
-        "transformers",
-        "queries, each with a class and a mask",
     ),
 }
 """Architectures that come only with imported weights, on another library's network: not offered for new trainings."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +26,7 @@ class ModelEntry:
         own: defaults that it sets on its default backbone only, such as widths and depths.
         slim: options that make it light enough for short trainings, on its default backbone.
         tasks: that it serves; None for all, since maps serve every task.
+        learns: what a training compares: `maps`, `regions` drawn by the truth, or `queries` matched with it.
     """
 
     builder: Callable[..., Segmenter]
@@ -38,8 +39,9 @@ class ModelEntry:
     own: Mapping[str, Any] = field(default_factory=dict)
     slim: Mapping[str, Any] = field(default_factory=dict)
     tasks: tuple[str, ...] | None = None
+    learns: Literal["maps", "regions", "queries"] = "maps"
 
     @property
     def objects(self) -> bool:
-        """Whether it emits objects (`models.objects`) instead of maps."""
-        return self.tasks is not None
+        """Whether it is trained on objects (`models.objects`) instead of maps, and emits them where a task can."""
+        return self.learns != "maps"

@@ -60,18 +60,22 @@ def network(facts: Facts, _plan: Plan) -> list[Decision]:
 
 
 def crop(facts: Facts, plan: Plan) -> list[Decision]:
-    """Make crops large enough for whole objects, and anchors small enough for the smallest ones."""
+    """Make crops large enough for whole objects."""
     height, width = facts.working_size(plan)
     pixels = AREA * CROP_PIXELS[facts.machine.device]
     why = f"a crop has to hold whole objects: about {pixels} pixels, of images of {height:.0f}x{width:.0f}"
-    decisions = [Decision("sampling.crop", crop_size(height, width, pixels), why)]
+    return [Decision("sampling.crop", crop_size(height, width, pixels), why)]
+
+
+def anchors(facts: Facts, plan: Plan) -> list[Decision]:
+    """Make anchors small enough for the smallest objects."""
     sizes = [entry.size.p10 for entry in facts.foreground() if entry.size is not None]
-    if sizes:
-        small = min(sizes) * height / facts.fingerprint.heights.median
-        anchor = round(min(max(small / FINEST, LEAST_ANCHOR), USUAL_ANCHOR), 1)
-        said = f"10% of the objects are smaller than {small:.0f} px: the smallest anchors are {FINEST * anchor:.0f} px"
-        decisions.append(Decision("model.options.anchor", anchor, said))
-    return decisions
+    if not sizes:
+        return []
+    small = min(sizes) * facts.working_size(plan)[0] / facts.fingerprint.heights.median
+    anchor = round(min(max(small / FINEST, LEAST_ANCHOR), USUAL_ANCHOR), 1)
+    said = f"10% of the objects are smaller than {small:.0f} px: the smallest anchors are {FINEST * anchor:.0f} px"
+    return [Decision("model.options.anchor", anchor, said)]
 
 
 def one_view(_facts: Facts, _plan: Plan) -> list[Decision]:
@@ -80,5 +84,5 @@ def one_view(_facts: Facts, _plan: Plan) -> list[Decision]:
 
 
 FIRST = (rules_semantic.rare_classes,)
-SIZED = (network, crop)
+SIZED = (network, crop, anchors)
 LAST = (one_view,)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import unknown_name
 from maskwright.models.catalog import find_model
-from maskwright.planning import rules_instance, rules_objects, rules_semantic
+from maskwright.planning import rules_instance, rules_objects, rules_queries, rules_semantic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,8 +41,14 @@ RULES: dict[str, TaskRules] = {
     "semantic": TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED),
     "instance": TaskRules(rules_instance.FIRST, rules_instance.CROPPED, needs=rules_instance.needs),
 }
-OBJECT_RULES = TaskRules(rules_objects.FIRST, sized=rules_objects.SIZED, last=rules_objects.LAST)
-"""Instead of those of the task, for a network that emits objects."""
+OBJECT_RULES: dict[str, dict[str, TaskRules]] = {
+    "regions": {"instance": TaskRules(rules_objects.FIRST, sized=rules_objects.SIZED, last=rules_objects.LAST)},
+    "queries": {
+        "semantic": TaskRules(rules_queries.SEMANTIC_FIRST, sized=rules_queries.SEMANTIC_SIZED),
+        "instance": TaskRules(rules_objects.FIRST, sized=rules_queries.INSTANCE_SIZED, last=rules_objects.LAST),
+    },
+}
+"""What a training compares (`ModelEntry.learns`) -> the rules of each task, where networks are trained on objects."""
 
 
 def rules_of(plan: Plan) -> TaskRules:
@@ -51,8 +57,7 @@ def rules_of(plan: Plan) -> TaskRules:
     Raises:
         MaskwrightError: there are no rules for this task.
     """
-    if find_model(plan.model.name).objects:
-        return OBJECT_RULES
-    if plan.task not in RULES:
-        raise unknown_name("task with planning rules", plan.task, RULES)
-    return RULES[plan.task]
+    rules = OBJECT_RULES.get(find_model(plan.model.name).learns, RULES)
+    if plan.task not in rules:
+        raise unknown_name("task with planning rules", plan.task, rules)
+    return rules[plan.task]

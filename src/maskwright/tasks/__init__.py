@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import unknown_name
 from maskwright.models.catalog import find_model
-from maskwright.tasks import instance, instance_objects, semantic
+from maskwright.tasks import instance, instance_objects, queries, semantic
 from maskwright.tasks.base import Adjustments, Block, Judge, Legend, Painted, Panel, Task, Writer
 
 if TYPE_CHECKING:
@@ -31,8 +31,11 @@ TASKS: dict[str, Task] = {
     "semantic": semantic.Semantic(),
     "instance": instance.InstanceSegmentation(),
 }
-BY_OBJECTS: dict[str, Task] = {"instance": instance_objects.InstanceObjects()}
-"""The same tasks served by networks that emit objects instead of maps."""
+BY_OBJECTS: dict[str, dict[str, Task]] = {
+    "regions": {"instance": instance_objects.InstanceObjects()},
+    "queries": {"instance": queries.InstanceQueries(), "semantic": queries.SemanticQueries()},
+}
+"""What a training compares (`ModelEntry.learns`) -> the tasks, as networks that are trained on objects serve them."""
 
 
 def find_task(name: str) -> Task:
@@ -48,4 +51,5 @@ def find_task(name: str) -> Task:
 
 def task_of(plan: Plan | Card) -> Task:
     """Return the task of a plan or a model, as its network serves it."""
-    return BY_OBJECTS[plan.task] if find_model(plan.model.name).objects else find_task(plan.task)
+    served = BY_OBJECTS.get(find_model(plan.model.name).learns)
+    return find_task(plan.task) if served is None else served[plan.task]

@@ -7,6 +7,7 @@ tiles show of one object, and the least score of an object is fitted.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from maskwright.tasks.instance_judge import InstanceJudge
 from maskwright.tasks.instance_merge import merged
 from maskwright.tasks.instance_regions import RegionLoss
 from maskwright.tasks.instance_score import SCORES, fit_score
+from maskwright.tasks.object_truths import object_truths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -84,7 +86,7 @@ class InstanceObjects(InstanceSegmentation):
 
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
         """Return the loss of boxes and their masks."""
-        return RegionLoss(rows_of(classes))
+        return RegionLoss(partial(object_truths, order=rows_of(classes)))
 
     def decode(
         self,

@@ -1,4 +1,4 @@
-"""The loss of networks that emit objects: what to draw from the targets of the task, and the sum of the five terms."""
+"""The loss of networks that emit objects in boxes: the boxes drawn for them, and the sum of the five terms."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from maskwright.core.channels import OBJECT_GROUP
 from maskwright.losses import regions
-from maskwright.losses.region_sampling import Sampling, truth_of
+from maskwright.losses.region_sampling import Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
+    from maskwright.losses.region_sampling import Truth
     from maskwright.models.objects.base import Regions
 
 
@@ -21,26 +21,21 @@ class RegionLoss(nn.Module):
     """Sum of the losses of objectness, shifts, classes, corrections and masks, all with weight 1.
 
     Args:
-        order: class index of each row of the network's classes.
+        truths: the objects in the targets of a batch.
     """
 
-    rows: Tensor
-
-    def __init__(self, order: Sequence[int]) -> None:
+    def __init__(self, truths: Callable[[Mapping[str, Tensor]], list[Truth]]) -> None:
         super().__init__()
-        self.register_buffer("rows", torch.tensor(order).argsort(), persistent=False)
+        self.truths = truths
 
     def sampling(self, targets: Mapping[str, Tensor], seed: int) -> Sampling:
         """Prepare to draw boxes for a batch.
 
         Args:
-            targets: the group of objects: ids and class indices (N, 2, H, W), NaN where unknown.
+            targets: of the batch.
             seed: of the draw.
         """
-        planes = targets[OBJECT_GROUP]
-        ids, indices = planes.nan_to_num().long().unbind(1)
-        maps = zip(ids, self.rows[indices], planes[:, 0].isnan(), strict=True)
-        return Sampling([truth_of(*each) for each in maps], seed)
+        return Sampling(self.truths(targets), seed)
 
     def forward(self, outputs: Regions, sampling: Sampling) -> Tensor:
         """Compare the raw outputs with what is wanted of the boxes drawn."""

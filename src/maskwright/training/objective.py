@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from maskwright.core.channels import emits_objects, places
+from maskwright.core.channels import places
+from maskwright.models.catalog import find_model
 from maskwright.training.label_stride import strided
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from maskwright.core.channels import Channels
-    from maskwright.core.plan import LossPlan
+    from maskwright.core.plan import Plan
     from maskwright.training.checkpoint import Checkpoint
 
 Targets = dict[str, "Tensor"]
@@ -93,8 +94,8 @@ class Supervised:
         return loss
 
 
-class SupervisedObjects(Supervised):
-    """The task's loss on a network that emits objects. It draws boxes from what the network proposes, by the truth.
+class SupervisedRegions(Supervised):
+    """The task's loss on boxes drawn from those that the network proposes, by the truth.
 
     The loss has `sampling(targets, seed)`, with a method `choose` for the network, and takes outputs and sampling; see
     `tasks.instance_regions`.
@@ -117,10 +118,27 @@ class SupervisedObjects(Supervised):
         return loss
 
 
-def supervised(loss: nn.Module, groups: Sequence[Channels], plan: LossPlan) -> Supervised:
-    """Return the objective that suits what a network with these groups emits."""
-    kind = SupervisedObjects if emits_objects(groups) else Supervised
-    return kind(loss, groups, plan.auxiliary, full_size=plan.full_size)
+class SupervisedQueries(SupervisedRegions):
+    """The task's loss on queries, which it matches with the truth and compares at points drawn by the seed."""
+
+    def outputs(self, model: nn.Module, images: Tensor, _targets: Targets) -> Any:
+        """Run the network: the queries of each of its layers."""
+        return model(images, matched=True)
+
+    def loss(self, _images: Tensor, outputs: Any, targets: Targets) -> Tensor:
+        """Match and compare the queries."""
+        loss: Tensor = self._loss(outputs, targets, self._seed)
+        return loss
+
+
+KINDS = {"maps": Supervised, "regions": SupervisedRegions, "queries": SupervisedQueries}
+"""What a training of the network compares -> the objective."""
+
+
+def supervised(loss: nn.Module, groups: Sequence[Channels], plan: Plan) -> Supervised:
+    """Return the objective that suits the planned network."""
+    kind = KINDS[find_model(plan.model.name).learns]
+    return kind(loss, groups, plan.loss.auxiliary, full_size=plan.loss.full_size)
 
 
 def by_group(maps: Tensor, groups: Sequence[Channels]) -> Mapping[str, Tensor]:

@@ -48,7 +48,7 @@ class TrainingStep:
         self._freezer = Freezer(network, plan.optim.freeze)
         self._freezer.at(0)
         self.model, self.optimizer = fabric.setup(network, optimizer)
-        self._supervised = supervised(loss, segmenter.groups, plan.loss)
+        self._supervised = supervised(loss, segmenter.groups, plan)
         self.objectives: list[Objective] = [self._supervised, *objectives.create(segmenter, plan, fabric)]
 
     def __call__(self, batch: Batch, step: int, progress: float, rate: float) -> Tensor:

@@ -169,6 +169,7 @@ def import_model(
     *,
     weights: StrPath | None = None,
     classes: Sequence[str] | str | None = None,
+    task: str | None = None,
 ) -> ImportResult:
     """Convert the weights of another library to a model file, for `mw.load` and `mw.predict`.
 
@@ -177,6 +178,7 @@ def import_model(
         out: file to write.
         weights: file of that library, safetensors or `torch.save`; None for the published weights.
         classes: names in the order of the weights, also as one comma-separated text; None for those of the source.
+        task: that the network shall serve, if it can serve several, such as `instance`; None for its usual one.
 
     Raises:
         MaskwrightError: an unknown source, a network that maskwright does not have, weights that are unavailable or do
@@ -185,7 +187,7 @@ def import_model(
     if isinstance(classes, str):  # as the command line takes them
         classes = [name.strip() for name in classes.split(",")]
     return importing.import_model(
-        source, Path(out), weights=None if weights is None else Path(weights), classes=classes
+        source, Path(out), weights=None if weights is None else Path(weights), classes=classes, task=task
     )
 
 

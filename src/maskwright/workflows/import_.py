@@ -37,7 +37,12 @@ class ImportResult:
 
 
 def import_model(
-    source: str, out: Path, *, weights: Path | None = None, classes: Sequence[str] | Path | None = None
+    source: str,
+    out: Path,
+    *,
+    weights: Path | None = None,
+    classes: Sequence[str] | Path | None = None,
+    task: str | None = None,
 ) -> ImportResult:
     """Convert the weights of another library to a model file.
 
@@ -46,6 +51,7 @@ def import_model(
         out: file to write.
         weights: file of that library, safetensors or `torch.save`; None for the published weights.
         classes: names in the order of the weights, or a text file with one per line; None for those of the source.
+        task: that the network shall serve, if it can serve several; None for its usual one.
 
     Raises:
         MaskwrightError: see `models.importers.import_model`; or a file cannot be read or written.
@@ -54,7 +60,7 @@ def import_model(
         raise MaskwrightError(f"{out} is not a valid name for a model file: end it in {SUFFIX}")
     check_file(out, f"model{SUFFIX}")
     names = read_names(classes) if isinstance(classes, Path) else classes
-    segmenter, card = build(source, weights, names)
+    segmenter, card = build(source, weights, names, task)
     card.summary["imported"]["notes"] += _invented(card.classes.names) if names is None else []
     bundle.save(out, segmenter, card)
     return ImportResult(out, card, sum(weight.numel() for weight in segmenter.parameters()))

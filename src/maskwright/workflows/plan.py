@@ -75,7 +75,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     dataset = read_dataset(root, replace(request.read, values=find_task(pinned.task).annotation == "values"))
     if request.task_is_open:
         pinned.task, pinned.reasons["task"] = suited_task(pinned.model.name) or suggested_task(dataset)
-    check_task(pinned)
+    check_task(pinned, dataset.classes)
     seen = survey(dataset, budget.survey_seconds(), on_progress)
     find_task(pinned.task).check(dataset)
     divided = _divided(dataset, seen, pinned)

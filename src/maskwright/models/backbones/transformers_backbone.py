@@ -34,7 +34,7 @@ class LibraryBackbone(Backbone):
 
     Args:
         network: of the library.
-        settings: the library's configuration of the whole model, for decoders to read.
+        settings: the library's configuration, for decoders to read.
         in_channels: of the image.
         channels, reductions: see `Backbone`.
     """
@@ -63,16 +63,15 @@ class Swin(LibraryBackbone):
 
     Args:
         swin: the library's configuration of it.
-        settings: that of the whole model.
     """
 
-    def __init__(self, swin: Any, settings: Any) -> None:
+    def __init__(self, swin: Any) -> None:
         network = import_library().SwinBackbone(swin)
         stages = [swin.stage_names.index(name) for name in swin.out_features]
         if not stages or stages[0] == 0:
             raise MaskwrightError(f"{_HERE}: out_features is {swin.out_features}, but must name stages, without a stem")
         reductions = [swin.patch_size * 2 ** (stage - 1) for stage in stages]
-        super().__init__(network, settings, swin.num_channels, network.channels, reductions)
+        super().__init__(network, swin, swin.num_channels, network.channels, reductions)
 
     def fitted(self, length: int) -> int:
         """Return the smallest length that every stage divides, including stages that return no map."""
@@ -115,7 +114,7 @@ def build(in_channels: int, weights: Path | None = None, *, config: dict[str, An
     Args:
         in_channels: of the image; must equal the number in the description.
         weights: safetensors file of such a backbone's weights, to start from.
-        config: description of the network, of type swin, dpt or mask2former.
+        config: description of the network, of type swin or dpt.
 
     Raises:
         MaskwrightError: the library is not installed, no network can be built from the description, or the weights do
@@ -127,7 +126,7 @@ def build(in_channels: int, weights: Path | None = None, *, config: dict[str, An
         if kind == "dpt":
             network: LibraryBackbone = Dpt(settings)
         else:
-            network = Swin(settings.backbone_config if kind == "mask2former" else settings, settings)
+            network = Swin(settings)
     if network.in_channels != in_channels:
         raise MaskwrightError(
             f"{_HERE} is described for images of {network.in_channels} channels, not {in_channels}: leave "

@@ -15,7 +15,8 @@ from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError, first_problem, out_of_memory, unknown_name
 from maskwright.models.build import restore
 from maskwright.models.bundle import Card, CardClasses
-from maskwright.models.importers import smp, torchvision, transformers
+from maskwright.models.catalog import find_model
+from maskwright.models.importers import mask2former, smp, torchvision, transformers
 from maskwright.models.importers.recipe import binary_as_two, class_table
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ LIBRARIES: dict[str, Callable[[str, Path | None], Recipe]] = {
 
 
 def import_model(
-    source: str, weights: Path | None = None, classes: Sequence[str] | None = None
+    source: str, weights: Path | None = None, classes: Sequence[str] | None = None, task: str | None = None
 ) -> tuple[Segmenter, Card]:
     """Convert another library's weights to a segmenter, in evaluation mode, and its card.
 
@@ -44,10 +45,11 @@ def import_model(
         source: `LIBRARY:NAME`; the file of each library says what NAME may be.
         weights: file of safetensors or `torch.save` with that library's names; None for the published ones.
         classes: names, instead of those of the source.
+        task: to read the network's queries for, if it has some; None for the usual task of the network.
 
     Raises:
-        MaskwrightError: an unknown source, one that has no counterpart here, weights that are unreachable or do not
-            fit, or a wrong number of names.
+        MaskwrightError: an unknown source, one that has no counterpart here, another task than the network's, weights
+            that are unreachable or do not fit, or a wrong number of names.
     """
     library, colon, name = source.partition(":")
     if not colon or not name:
@@ -58,14 +60,13 @@ def import_model(
     if library not in LIBRARIES:
         raise unknown_name("library", library, LIBRARIES)
     with _explained(source if weights is None else f"{weights} ({source})"):
-        found = binary_as_two(LIBRARIES[library](name, weights))
+        found = _for_task(binary_as_two(LIBRARIES[library](name, weights)), task)
         names = class_table(found, classes, source)
         _check_background(found, names)
         segmenter = _segmenter(found)
     card = Card(
         task=found.task,
         channels=found.groups,
-        decoding=dict(found.decoding),
         model=found.model,
         classes=CardClasses.of(names),
         data=found.data,
@@ -73,6 +74,21 @@ def import_model(
         summary={"imported": {"source": source, "weights": found.origin, "notes": list(found.notes)}},
     )
     return segmenter, card
+
+
+def _for_task(found: Recipe, task: str | None) -> Recipe:
+    """Return the recipe for a task.
+
+    Raises:
+        MaskwrightError: the network is for another one.
+    """
+    if task in {None, found.task}:
+        return found
+    entry = find_model(found.model.name)
+    if entry.learns != "queries" or task not in (entry.tasks or ()):
+        serves = " or ".join(entry.tasks or ()) if entry.learns == "queries" else found.task
+        raise MaskwrightError(f"{found.origin} cannot be used for `task` {task}: its network is for {serves}", "task")
+    return mask2former.as_objects(found)
 
 
 def _check_background(found: Recipe, names: Classes) -> None:

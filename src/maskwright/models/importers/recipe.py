@@ -10,7 +10,6 @@ from maskwright.core.channels import class_channels, object_channels
 from maskwright.core.classes import MAX_CLASSES, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
-from maskwright.models.catalog import find_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +38,7 @@ class Recipe:
         predict: how whole images are predicted.
         notes: what users should know about it.
         task: that the network is for.
-        decoding: for the card.
+        objects: the network emits objects instead of maps.
     """
 
     model: ModelPlan
@@ -51,12 +50,12 @@ class Recipe:
     predict: PredictPlan = field(default_factory=PredictPlan)
     notes: tuple[str, ...] = ()
     task: str = "semantic"
-    decoding: Mapping[str, float] = field(default_factory=dict)
+    objects: bool = False
 
     @property
     def groups(self) -> tuple[Channels, ...]:
         """What the network emits."""
-        return object_channels(self.count) if find_model(self.model.name).objects else class_channels(self.count)
+        return object_channels(self.count) if self.objects else class_channels(self.count)
 
     def tensors_for(self, segmenter: nn.Module) -> dict[str, Tensor]:
         """Return the tensors in the form that `segmenter` has.

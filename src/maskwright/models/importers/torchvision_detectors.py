@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 SIDES = (800, 1333)
 _TILE = 1344
 _LAST = "roi_heads.box_predictor.cls_score.weight"
-_SCORE = 0.5
-"""Least score of an object that is shown; torchvision leaves the choice to its users."""
 NETWORKS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "maskrcnn_resnet50_fpn": ("MaskRCNN_ResNet50_FPN_Weights", {}),
     "maskrcnn_resnet50_fpn_v2": (
@@ -69,7 +67,7 @@ def recipe(name: str, weights: Path | None) -> Recipe:
         predict=PredictPlan(tile=(_TILE, _TILE)),
         notes=notes + ((_FROZEN,) if frozen else ()),
         task="instance",
-        decoding={"score": _SCORE},
+        objects=True,
     )
 
 

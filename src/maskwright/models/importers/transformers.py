@@ -3,9 +3,9 @@
 Reads what its `save_pretrained` writes: `config.json` and `preprocessor_config.json` as data, and `model.safetensors`.
 Its processors resize every image to one size; we predict at the image's own resolution, in tiles of that size.
 
-SegFormer, and UPerNet over ConvNeXt, become our networks. DPT, Mask2Former, and the Swin backbone of UPerNet keep the
-library's layers (`transformers_networks`), so their model files need the library too: timm's Swin places windows
-differently when the image size is not a multiple of the window, and the masks would differ.
+SegFormer, UPerNet over ConvNeXt, and Mask2Former over ResNet become our networks. DPT, and the Swin backbone of UPerNet
+and Mask2Former, keep the library's layers (`transformers_networks`), so their model files need the library too: timm's
+Swin places windows differently when the image size is not a multiple of the window, and the masks would differ.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+from maskwright.models.importers import mask2former
 from maskwright.models.importers.naming import joined, renamed, sliced
 from maskwright.models.importers.published import Published, find
 from maskwright.models.importers.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe, eight_bit, option, rows_of
@@ -95,7 +96,7 @@ _DEPTHS = ("depths", "num_hidden_layers", "encoder_layers", "decoder_layers")
 
 def recipe(name: str, weights: Path | None) -> Recipe:
     """Read a saved model of the library; see `importers.import_model`."""
-    published = find(name, weights, LAST_LAYERS)
+    published = find(name, weights, LAST_LAYERS | {mask2former.LAST})
     kind = published.config.get("model_type")
     if kind not in ARCHITECTURES:
         raise MaskwrightError(
@@ -179,7 +180,7 @@ ARCHITECTURES: dict[str, Callable[[Published], tuple[ModelPlan, dict[str, Tensor
     "segformer": _segformer,
     "upernet": _upernet,
     "dpt": adapt,
-    "mask2former": adapt,
+    "mask2former": mask2former.adapt,
 }
 
 

@@ -1,4 +1,4 @@
-"""Networks of transformers that we use unchanged: DPT, Mask2Former, and UPerNet over Swin. Built here to rename them.
+"""Networks of transformers that we use unchanged: DPT, and UPerNet over Swin. Built here to rename them.
 
 The library itself loads the weights, because it knows the tensor names of its older versions. This fetches nothing: the
 description cannot name anything to fetch (see `models.weights.transformers_config`), and the weights are already read.
@@ -14,7 +14,6 @@ import torch
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import ModelPlan
-from maskwright.core.text import plural
 from maskwright.models.backbones.transformers_backbone import NAME
 from maskwright.models.importers.naming import SHOWN, renamed
 from maskwright.models.importers.recipe import option, rows_of
@@ -95,17 +94,6 @@ NETWORKS = {
         "head.head.4.weight",
         {"is_hybrid": False, INNER: None, "head_in_index": -1},
     ),
-    "mask2former": _Network(
-        "Mask2FormerForUniversalSegmentation",
-        {
-            "model.pixel_level_module.encoder.": "backbone.network.",
-            "model.pixel_level_module.decoder.": "decoder.pixels.",
-            "model.transformer_module.": "decoder.queries.",
-            "class_predictor.": "head.classes.",
-            "criterion.": "",
-        },
-        "class_predictor.weight",
-    ),
 }
 
 LAST_LAYERS = frozenset(network.last for network in NETWORKS.values())
@@ -123,18 +111,13 @@ def adapt(published: Published) -> tuple[ModelPlan, dict[str, Tensor], int]:
     kind = str(config["model_type"])
     inner = config.get(INNER)
     for part in (config, inner if isinstance(inner, dict) else {}):
-        _refuse_fetching(part, origin)
+        refuse_fetching(part, origin)
         for key, value in (_SWIN if part.get("model_type") == "swin" else {}).items():
             option(part, key, (value,), origin)
     network = NETWORKS[kind]
     for key, value in network.fixed.items():
         option(config, key, (value,), origin)
-    count = rows_of(published.tensors, network.last, origin) - (kind == "mask2former")
-    if kind == "mask2former" and count < 2:  # its logits compare classes: there is no sigmoid
-        raise MaskwrightError(
-            f"{origin} has {plural(count, 'class', 'classes')}, but Mask2Former compares classes, so it needs 2 or "
-            "more: import a network with a class for the background"
-        )
+    count = rows_of(published.tensors, network.last, origin)
     if kind == "upernet":
         model, settings = _upernet(config, origin)
     else:
@@ -143,8 +126,7 @@ def adapt(published: Published) -> tuple[ModelPlan, dict[str, Tensor], int]:
     settings.num_labels, settings.use_auxiliary_head = count, False
     if kind == "dpt":
         model.options["align_corners"] = True  # the segmenter does the last doubling of DPT's head
-    tensors = renamed(_in_memory(network.builder, settings, published), network.table, origin)
-    return model, _rows_apart(tensors) if kind == "mask2former" else tensors, count
+    return model, renamed(in_memory(network.builder, settings, published), network.table, origin), count
 
 
 def _upernet(config: Mapping[str, Any], origin: str) -> tuple[ModelPlan, Any]:
@@ -156,7 +138,12 @@ def _upernet(config: Mapping[str, Any], origin: str) -> tuple[ModelPlan, Any]:
         return model, import_library().UperNetConfig(backbone_config=inner, hidden_size=width, pool_scales=grids)
 
 
-def _refuse_fetching(config: Mapping[str, Any], origin: str) -> None:
+def refuse_fetching(config: Mapping[str, Any], origin: str) -> None:
+    """Refuse a description that requests something to fetch or run.
+
+    Raises:
+        MaskwrightError: such a description.
+    """
     for key, what in _FETCHES.items():
         if config.get(key):
             raise MaskwrightError(
@@ -165,7 +152,7 @@ def _refuse_fetching(config: Mapping[str, Any], origin: str) -> None:
             )
 
 
-def _in_memory(builder: str, settings: Any, published: Published) -> dict[str, Tensor]:
+def in_memory(builder: str, settings: Any, published: Published) -> dict[str, Tensor]:
     """Return the weights by the names that the installed library uses.
 
     Raises:
@@ -198,14 +185,6 @@ def _in_memory(builder: str, settings: Any, published: Published) -> dict[str, T
             "and the config.json that were saved together"
         )
     return dict(network.state_dict())
-
-
-def _rows_apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Separate the rows of Mask2Former's classes from the last one, "no object"."""
-    for name in ("weight", "bias"):
-        whole = tensors[f"head.classes.{name}"]
-        tensors[f"head.classes.{name}"], tensors[f"head.nothing.{name}"] = whole[:-1], whole[-1:]
-    return {**tensors, "head.shift": torch.zeros(len(tensors["head.classes.bias"]))}
 
 
 @contextlib.contextmanager

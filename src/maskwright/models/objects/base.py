@@ -51,6 +51,36 @@ class Found(NamedTuple):
     masks: Tensor
 
 
+class Queries(NamedTuple):
+    """What a network of queries says before one of its layers, or after it, in training.
+
+    Attributes:
+        classes: (N, Q, K + 1), logits of the classes of queries, "no object" last.
+        masks: (N, Q, h, w), logits of their masks.
+        stride: of the masks; h and w include what was added to the image at the right and bottom.
+    """
+
+    classes: Tensor
+    masks: Tensor
+    stride: int
+
+
+class Segments(NamedTuple):
+    """The segments that a network of queries finds in one image, from the highest score to the lowest.
+
+    Attributes:
+        classes: (n,), row of the class.
+        scores: (n,), 0..1.
+        masks: (n, h, w), logits; a point is `stride` pixels wide, and the first begins at the corner of the image.
+        stride: of the masks.
+    """
+
+    classes: Tensor
+    scores: Tensor
+    masks: Tensor
+    stride: int
+
+
 class ObjectNetwork(Segmenter):
     """Base class: image to objects. Row 0 of its classes stands for "no object", the others for classes in order."""
 

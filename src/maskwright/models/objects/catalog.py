@@ -1,9 +1,9 @@
-"""The catalog of architectures that emit objects instead of maps."""
+"""The catalog of architectures that are trained on objects instead of maps."""
 
 from __future__ import annotations
 
 from maskwright.models.entry import ModelEntry
-from maskwright.models.objects import maskrcnn
+from maskwright.models.objects import mask2former, maskrcnn
 
 OBJECT_MODELS: dict[str, ModelEntry] = {
     "maskrcnn": ModelEntry(
@@ -15,6 +15,18 @@ OBJECT_MODELS: dict[str, ModelEntry] = {
         "boxes, each with a class and a mask: objects that overlap, few to hundreds an image",
         slim={"width": 32},
         tasks=("instance",),
+        learns="regions",
+    ),
+    "mask2former": ModelEntry(
+        mask2former.build,
+        "Cheng et al., Masked-attention Mask Transformer",
+        2022,
+        "https://arxiv.org/abs/2112.01527",
+        "compact",
+        "queries, each with a class and a mask: objects and classes of pixels by one network",
+        slim={"width": 64, "layers": [1, 3]},
+        tasks=("instance", "semantic"),
+        learns="queries",
     ),
 }
-"""Architectures that emit objects, each for the tasks that it names."""
+"""Architectures that are trained on objects, each for the tasks that it names."""

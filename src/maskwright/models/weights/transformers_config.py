@@ -132,5 +132,7 @@ def _inner(config: Mapping[str, Any], origin: str) -> Mapping[str, Any]:
     inner = config.get(INNER)
     if not isinstance(inner, dict) or inner.get("model_type") != "swin":
         kind = inner.get("model_type") if isinstance(inner, dict) else inner
-        raise MaskwrightError(f"{origin} uses the backbone {kind!r}: only Swin, described in full, can be imported")
+        raise MaskwrightError(
+            f"{origin} uses the backbone {kind!r}: only ResNet and Swin, described in full, can be imported"
+        )
     return inner

@@ -1,18 +1,21 @@
-"""Networks that emit objects: the task that they bring with them, and what in a plan does not go with them."""
+"""Networks that are trained on objects: the task that they bring, and what in a plan does not go with them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.catalog import OBJECT_MODELS
 from maskwright.planning.planner import applied
 from maskwright.planning.rules_objects import family
+from maskwright.tasks import task_of
 from maskwright.workflows.plan_parts.suggested_task import INSTANCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from maskwright.core.classes import Classes
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan
 
@@ -28,9 +31,9 @@ SECTIONS = ("model", "loss", "adversarial", "postprocess")
 
 
 def suited_task(model: str) -> tuple[str, str] | None:
-    """Return the task that a network that emits objects is for, and the reason; None for one that emits maps."""
+    """Return the only task that a network is for, and the reason; None for one that serves several."""
     entry = OBJECT_MODELS.get(model)
-    if entry is None or entry.tasks is None:
+    if entry is None or entry.tasks is None or len(entry.tasks) > 1:
         return None
     return entry.tasks[0], f"{model} emits objects"
 
@@ -45,8 +48,8 @@ def with_family(plan: Plan, pins: frozenset[str], found: Fingerprint) -> tuple[P
     return applied(plan, decisions, pins), pins | {decision.key for decision in decisions}
 
 
-def check_task(plan: Plan) -> None:
-    """Refuse a network that emits objects for a task that it does not serve, and parts of the plan that need maps.
+def check_task(plan: Plan, classes: Classes) -> None:
+    """Refuse a network for a task that it does not serve, and parts of the plan that need maps.
 
     Raises:
         MaskwrightError: such a plan.
@@ -62,6 +65,8 @@ def check_task(plan: Plan) -> None:
             "model.name, such as swiftnet",
             "model.name",
         )
+    emits = emits_objects(task_of(plan).channels(classes))
     for key, used in NEEDS_MAPS.items():
-        if used(plan):
-            raise MaskwrightError(f"{key} needs maps, and {plan.model.name} emits objects: leave it out", key)
+        if used(plan) and (emits or key == "adversarial.weight"):
+            why = f"{key} needs maps, and {plan.model.name} learns from objects"
+            raise MaskwrightError(f"{why}: leave it out", key)

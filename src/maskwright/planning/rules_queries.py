@@ -1,0 +1,55 @@
+"""Rules of networks of queries: width, depth and queries. They have a loss of their own, so none is planned.
+
+Each rule takes the facts and the plan so far and returns decisions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maskwright.planning import rules_semantic
+from maskwright.planning.facts import Decision
+from maskwright.planning.rules_objects import CROPS, WIDTH, crop
+
+if TYPE_CHECKING:
+    from maskwright.core.plan import Plan
+    from maskwright.planning.facts import Facts
+
+LAYERS = {"cpu": [1, 3], "mps": [3, 6], "cuda": [6, 9]}
+FEWEST, MOST = 20, 300
+SPARE = 2
+"""Queries, as a multiple of the largest number of segments in an image."""
+
+
+def network(facts: Facts, _plan: Plan) -> list[Decision]:
+    """Choose width and depth, and the number of crops."""
+    device = facts.machine.device
+    small = f"as wide and deep as {device} makes enough steps with"
+    return [
+        Decision("model.options.width", WIDTH[device], small),
+        Decision("model.options.layers", LAYERS[device], small),
+        Decision("sampling.batch", CROPS[device], f"a step draws {CROPS[device]} large crops"),
+    ]
+
+
+def class_queries(facts: Facts, _plan: Plan) -> list[Decision]:
+    """Have enough queries for the classes."""
+    return [_queries(len(facts.fingerprint.class_stats), "classes, each one segment")]
+
+
+def object_queries(facts: Facts, plan: Plan) -> list[Decision]:
+    """Have enough queries for the objects of an image."""
+    objects = facts.fingerprint.objects
+    if objects is None:
+        return class_queries(facts, plan)
+    return [_queries(objects.per_image.high, "objects in the fullest image")]
+
+
+def _queries(most: float, what: str) -> Decision:
+    queries = min(max(FEWEST, round(SPARE * most)), MOST)
+    return Decision("model.options.queries", queries, f"{most:.0f} {what}; {FEWEST} to {MOST}")
+
+
+INSTANCE_SIZED = (network, object_queries, crop)
+SEMANTIC_FIRST = (rules_semantic.rare_classes, rules_semantic.flip_scale)
+SEMANTIC_SIZED = (network, class_queries, crop)
