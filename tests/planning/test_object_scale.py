@@ -26,7 +26,7 @@ def of_objects(median: float, small: float, side: float = 1536) -> Fingerprint:
 
 def planned(found: Fingerprint, task: str = "instance") -> Facts:
     made = facts(found)
-    return replace(made, needs=rules_of(task).needs(made))
+    return replace(made, needs=rules_of(Plan(task=task)).needs(made))
 
 
 @pytest.mark.parametrize(
