@@ -29,15 +29,21 @@ if TYPE_CHECKING:
 
 def shrunk(target: Target, size: tuple[int, int]) -> Target:
     """Bring a target to `size` (height, width), no larger than it is: every pixel takes its nearest one."""
-    values = target.values
-    if values is not None and target.size != size:
-        planes = [cv2.resize(plane, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT) for plane in values]
-        values = np.stack(planes).astype(np.float32)
+    if target.size == size:
+        return target
+    factors = np.array([new / old for new, old in zip(size[::-1], target.size[::-1], strict=True)], np.float32)
+    vectors = None if target.vectors is None else _resized(target.vectors, size) * factors[:, None, None]
     return Target(
         shrink_labels(target.labels, size),
-        values,
+        None if target.values is None else _resized(target.values, size),
         None if target.instances is None else resized(target.instances, size),
+        vectors,
     )
+
+
+def _resized(planes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    found = [cv2.resize(plane, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT) for plane in planes]
+    return np.stack(found).astype(np.float32)
 
 
 def without(target: Target, gone: NDArray[np.bool_] | None) -> Target:
@@ -45,9 +51,12 @@ def without(target: Target, gone: NDArray[np.bool_] | None) -> Target:
     if gone is None:
         return target
     labels = np.where(gone, np.uint8(IGNORE), target.labels)
-    values = None if target.values is None else np.where(gone, np.float32(np.nan), target.values)
+    values, vectors = (
+        None if planes is None else np.where(gone, np.float32(np.nan), planes)
+        for planes in (target.values, target.vectors)
+    )
     objects = None if target.instances is None else outside(target.instances, gone)
-    return Target(labels, values, objects)
+    return Target(labels, values, objects, vectors)
 
 
 def read_sample(dataset: Dataset, record: Record, read: ReadTarget) -> tuple[NDArray[Any], Target]:
@@ -63,21 +72,27 @@ def read_sample(dataset: Dataset, record: Record, read: ReadTarget) -> tuple[NDA
 
 def warped(target: Target, view: CropView) -> Target:
     """Cut the view of a crop out of a target: nearest pixel, and nothing known beyond the edge."""
-    values = None if target.values is None else np.stack([warp_values(plane, view) for plane in target.values])
-    return Target(warp_labels(target.labels, view), values)
+    values, vectors = (
+        None if planes is None else np.stack([warp_values(plane, view) for plane in planes])
+        for planes in (target.values, target.vectors)
+    )
+    if vectors is not None:
+        vectors = np.tensordot(np.linalg.inv(view.linear).astype(np.float32), vectors, 1)
+    return Target(warp_labels(target.labels, view), values, vectors=vectors)
 
 
 def unknown(like: Target, size: tuple[int, int]) -> Target:
     """Return a target of `size` (height, width) in which nothing is known, with the arrays that `like` has."""
-    values: NDArray[np.float32] | None = None
-    if like.values is not None:
-        values = np.full((len(like.values), *size), np.nan, np.float32)
-    return Target(np.full(size, IGNORE, np.uint8), values)
+    values, vectors = (
+        None if planes is None else np.full((len(planes), *size), np.nan, np.float32)
+        for planes in (like.values, like.vectors)
+    )
+    return Target(np.full(size, IGNORE, np.uint8), values, vectors=vectors)
 
 
 def frozen(target: Target) -> Target:
     """Make all arrays read-only, and return the target."""
-    for array in (target.labels, target.values):
+    for array in (target.labels, target.values, target.vectors):
         if array is not None:
             array.flags.writeable = False
     return target

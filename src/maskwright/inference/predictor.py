@@ -109,7 +109,7 @@ class Predictor:
 
     def __init__(self, engine: Engine, card: Card, postprocessor: Postprocessor | None = None) -> None:
         self.engine, self.card, self.postprocessor = engine, card, postprocessor
-        self.task = find_task(card.task)
+        self.task = find_task(card.task).formulated(card.formulation)
         self.classes = card.classes.table()
 
     @classmethod

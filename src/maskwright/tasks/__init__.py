@@ -27,6 +27,7 @@ __all__ = [
     "Writer",
     "emitted",
     "find_task",
+    "planned_task",
 ]
 
 TASKS: dict[str, Task] = {
@@ -46,7 +47,12 @@ def find_task(name: str) -> Task:
     return TASKS[name]
 
 
+def planned_task(plan: Plan) -> Task:
+    """Return the task of a plan, with the formulation that the plan chooses."""
+    return find_task(plan.task).formulated(plan.objects.formulation)
+
+
 def emitted(plan: Plan, classes: Classes) -> tuple[Channels, ...]:
     """Return the channel groups of the planned network: those of the task, unless it emits objects."""
     entry = find_model(plan.model.name)
-    return object_channels(len(classes)) if entry.objects else find_task(plan.task).channels(classes)
+    return object_channels(len(classes)) if entry.objects else planned_task(plan).channels(classes)

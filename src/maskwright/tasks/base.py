@@ -149,14 +149,20 @@ class Task(Protocol):
         headline: the metric by which models are compared.
         writers: kind of file -> how `predict --save` writes it; the first is the default.
         planes: number of planes of `Target.values`.
+        vectors: whether there are `Target.vectors`.
         planned_loss: the section `loss` of the plan decides what `loss` returns; if not, settings there are refused.
     """
 
     planned_loss: bool = False
     planes: int = 0
+    vectors: bool = False
     annotation: Literal["labels", "values"]
     headline: Metric
     writers: Mapping[str, Writer]
+
+    def formulated(self, formulation: str) -> Task:
+        """Return the task as the plan's `objects.formulation` has it; by default there is only one way."""
+        return self
 
     def channels(self, classes: Classes) -> tuple[Channels, ...]:
         """Return the channel groups that a network for these classes emits."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from maskwright import losses
-from maskwright.core.channels import CLASS_GROUP, Channels, class_channels
+from maskwright.core.channels import CLASS_GROUP, class_channels
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.instances import Instances
@@ -24,22 +24,22 @@ from maskwright.metrics.object_metrics import OBJECT_METRICS
 from maskwright.models.catalog import find_model
 from maskwright.ops import draw_objects
 from maskwright.ops.instance_maps import to_map
-from maskwright.ops.separation import Separation
-from maskwright.tasks import instance_decode, instance_files, instance_merge, instance_pictures
+from maskwright.tasks import instance_files, instance_merge, instance_pictures
 from maskwright.tasks.base import Adjustments, Task
-from maskwright.tasks.instance_fit import fit_separation
+from maskwright.tasks.formulations import FORMULATIONS
+from maskwright.tasks.instance_fit import fit_thresholds
 from maskwright.tasks.instance_judge import InstanceJudge
-from maskwright.tasks.instance_loss import BORDER_GROUP, DEPTH_GROUP, InstanceLoss
+from maskwright.tasks.instance_loss import OFFSET_UNIT, InstanceLoss
 from maskwright.tasks.instance_regions import ID_GROUP, RegionLoss
 from maskwright.tasks.instance_score import fit_score
-from maskwright.tasks.instance_target import object_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
+    from maskwright.core.channels import Channels
     from maskwright.core.classes import Classes
     from maskwright.core.plan import Plan
     from maskwright.core.records import Dataset, Record
@@ -47,26 +47,33 @@ if TYPE_CHECKING:
 
 
 class InstanceSegmentation(Task):
-    """The task `instance`; see `tasks.base.Task` for what each method does."""
+    """The task `instance`; see `tasks.base.Task` for what each method does.
+
+    Args:
+        formulation: how maps tell objects apart, a name in `FORMULATIONS`.
+    """
 
     planned_loss = True
-    planes = 3
     annotation: Literal["labels", "values"] = "labels"
     headline = OBJECT_METRICS[0]
     writers: Mapping[str, Writer] = instance_files.WRITERS
 
+    def __init__(self, formulation: str = "depth") -> None:
+        self._way = FORMULATIONS[formulation]
+        self.planes, self.vectors = self._way.planes + 1, self._way.vectors
+
+    def formulated(self, formulation: str) -> InstanceSegmentation:
+        """Return the same task with another formulation."""
+        return type(self)(formulation)
+
     def channels(self, classes: Classes) -> tuple[Channels, ...]:
-        """Return a softmax over the classes, and a sigmoid each for depth and borders.
+        """Return a softmax over the classes, and the channels of the formulation.
 
         Raises:
             MaskwrightError: no class is the background.
         """
         background_of(classes)
-        return (
-            *class_channels(len(classes)),
-            Channels(name=DEPTH_GROUP, count=1, activation="sigmoid"),
-            Channels(name=BORDER_GROUP, count=1, activation="sigmoid"),
-        )
+        return (*class_channels(len(classes)), *self._way.channels)
 
     def target(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
         """Read the objects. What no object covers is background, whatever its class; crowds are ignored."""
@@ -82,19 +89,26 @@ class InstanceSegmentation(Task):
         unknown &= ids == 0
         labels = np.where(unknown, np.uint8(IGNORE), np.array(index, np.uint8)[ids])
         numbers = np.where(unknown, np.float32(np.nan), ids.astype(np.float32))
-        return Target(labels, np.concatenate([object_values(ids, unknown), numbers[None]]), objects)
+        values, vectors = self._way.measure(ids, unknown)
+        return Target(labels, np.concatenate([values, numbers[None]]), objects, vectors)
 
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
-        """Return labels, depth, borders, and the ids of the objects for networks that emit objects."""
+        """Return labels, what the formulation needs, and the ids of the objects for networks that emit objects."""
         assert target.values is not None
-        depth, border, ids = target.values[:, None]
-        return {CLASS_GROUP: target.labels, DEPTH_GROUP: depth, BORDER_GROUP: border, ID_GROUP: ids}
+        own = self._way.encode(target.values, target.vectors)
+        return {CLASS_GROUP: target.labels, **own, ID_GROUP: target.values[-1:]}
 
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
-        """Return the planned loss of the classes with those of depth and borders, or the loss of objects."""
+        """Return the planned loss of the classes with that of the formulation, or the loss of objects."""
         if find_model(plan.model.name).objects:
             return RegionLoss(rows_of(classes))
-        return InstanceLoss(losses.weighted_sum(plan.loss, self.channels(classes)[0]))
+        return InstanceLoss(losses.weighted_sum(plan.loss, self.channels(classes)[0]), self._way.loss)
+
+    def adjust(self, maps: Tensor, decoding: Decoding) -> Tensor:
+        """Bring offsets to pixels."""
+        if self._way.vectors:
+            maps[-2:] *= OFFSET_UNIT
+        return maps
 
     def decode(
         self,
@@ -111,7 +125,7 @@ class InstanceSegmentation(Task):
             least = decoding.get("score", instance_merge.SCORE)
             assert isinstance(least, float)
             return instance_merge.merged(blocks, size, rows_of(classes), least)
-        return instance_decode.decode(blocks, size, background_of(classes), separation(decoding))
+        return self._way.decode(blocks, size, (background_of(classes),), self._way.thresholds(**decoding))
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
         """Fit the thresholds that separate objects, or the least score of a network that emits objects."""
@@ -124,7 +138,7 @@ class InstanceSegmentation(Task):
             order = rows_of(classes)
             found = ((instance_merge.merged(one.blocks, one.target.size, order, 0.0), one.target) for one in seen)
             return fit_score(found, deadline)
-        return fit_separation(seen, background_of(classes), deadline)
+        return fit_thresholds(seen, (background_of(classes),), self._way, deadline)
 
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> InstanceJudge:
         """Return a judge of objects."""
@@ -179,8 +193,3 @@ def _peeked(blocks: Iterable[Block]) -> tuple[Block | None, Iterable[Block]]:
     rest = iter(blocks)
     first = next(rest, None)
     return first, () if first is None else chain((first,), rest)
-
-
-def separation(decoding: Decoding) -> Separation:
-    """Return the fitted thresholds, or the default ones."""
-    return Separation(**dict(decoding))  # type: ignore[arg-type]

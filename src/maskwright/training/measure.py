@@ -14,7 +14,7 @@ from maskwright.core.allocator import keep_freed_memory
 from maskwright.core.targets import Target
 from maskwright.models import lora
 from maskwright.planning.cost import StepCost
-from maskwright.tasks import emitted, find_task
+from maskwright.tasks import emitted, planned_task
 from maskwright.training.ema import EMA
 from maskwright.training.processes import alone
 from maskwright.training.step import TrainingStep
@@ -73,7 +73,7 @@ class _Bench:
     """The planned step on random pixels and targets."""
 
     def __init__(self, plan: Plan, classes: Classes, device: torch.device) -> None:
-        task = find_task(plan.task)
+        task = planned_task(plan)
         fabric = alone(device, plan.train.precision)
         segmenter = models.create_from_plan(plan.model.plain(), emitted(plan, classes), plan.data.channels)
         lora.adapt(segmenter, plan.lora)
@@ -134,14 +134,15 @@ class _Bench:
 
 def _random_batch(plan: Plan, classes: Classes, size: tuple[int, int, int]) -> Batch:
     """Draw random images and targets; the task encodes the targets as it encodes real ones."""
-    task = find_task(plan.task)
+    task = planned_task(plan)
     count, height, width = size
     rng = np.random.default_rng(0)
     encoded = []
     for _ in range(count):
         labels = rng.integers(0, len(classes), (height, width)).astype(np.uint8)
         values = rng.normal(size=(task.planes, height, width)).astype(np.float32) if task.planes else None
-        encoded.append(task.encode(Target(labels, values), classes))
+        vectors = rng.normal(size=(2, height, width)).astype(np.float32) if task.vectors else None
+        encoded.append(task.encode(Target(labels, values, vectors=vectors), classes))
     targets = {name: torch.from_numpy(np.stack([one[name] for one in encoded])) for name in encoded[0]}
     images = torch.randn(count, plan.data.channels, height, width)
     return images, {name: as_target(target) for name, target in targets.items()}

@@ -13,7 +13,7 @@ from maskwright.core.resources import CACHE_SHARE, free_memory
 from maskwright.data.cache import DecodedCache
 from maskwright.data.loader import TrainingCrops
 from maskwright.planning.cost import pixels
-from maskwright.tasks import find_task
+from maskwright.tasks import planned_task
 from maskwright.training.measure import step_cost
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def crops_seconds(plan: Plan, dataset: Dataset, seen: Survey) -> float:
     """Return the seconds of making the crops of a step from images in memory; a few images stand for all."""
     records = dataset.part("train")
     chosen = [records[place] for place in np.unique(np.linspace(0, len(records) - 1, _IMAGES).astype(int))]
-    task = find_task(plan.task)
+    task = planned_task(plan)
     cache = DecodedCache(dataset, chosen, plan.data, int(free_memory() * CACHE_SHARE), task.target)
     presence = [seen.present(record.id) for record in chosen]
     crops = TrainingCrops(cache, presence, plan, lambda target: task.encode(target, dataset.classes))

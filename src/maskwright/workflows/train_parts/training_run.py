@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from maskwright.models.bundle import Card, CardClasses
-from maskwright.tasks import emitted, find_task
+from maskwright.tasks import emitted, planned_task
 from maskwright.workflows.runs import run_folder
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class TrainingRun:
     @property
     def task(self) -> Task:
         """What the masks mean."""
-        return find_task(self.plan.task)
+        return planned_task(self.plan)
 
     @property
     def groups(self) -> tuple[Channels, ...]:
@@ -74,6 +74,7 @@ class TrainingRun:
         plan, classes, reading = self.plan, self.material.dataset.classes, self.material.dataset.reading
         return Card(
             task=plan.task,
+            formulation=plan.objects.formulation,
             channels=self.groups,
             model=plan.model,
             classes=CardClasses.of(classes),
