@@ -48,9 +48,12 @@ class ObjectsPlan(Section):
     Attributes:
         formulation: `depth`, how deep a pixel lies in its object and where objects meet; or `centres`, where the
             centres are and how each pixel gets to its own.
+        things: names of the classes whose objects are told apart; None for those that the format names, or else all
+            but the background.
     """
 
     formulation: Formulation = "depth"
+    things: list[str] | None = None
 
 
 class LossPlan(Section):

@@ -42,6 +42,7 @@ class ImageInstances:
         parted: (n,) whether it has several parts, none of which touches another at a corner.
         lost: pixels that a map of ids cannot hold.
         crowds: number of crowds.
+        classes: indices of the classes of the objects.
     """
 
     source: Path
@@ -53,6 +54,7 @@ class ImageInstances:
     parted: NDArray[np.bool_]
     lost: int
     crowds: int
+    classes: frozenset[int]
 
 
 def measured(found: Sequence[Instance], size: tuple[int, int], annotation: Annotation) -> ImageInstances:
@@ -74,7 +76,8 @@ def measured(found: Sequence[Instance], size: tuple[int, int], annotation: Annot
     by_id = isinstance(annotation, MaskFile)
     touching, overlapping, cut, parted = flags
     crowds = len(found) - len(objects)
-    return ImageInstances(annotation.path, by_id, areas, touching, overlapping, cut, parted, lost, crowds)
+    classes = frozenset(entry.index for entry in found)
+    return ImageInstances(annotation.path, by_id, areas, touching, overlapping, cut, parted, lost, crowds, classes)
 
 
 def _claims(objects: Sequence[Instance], size: tuple[int, int]) -> NDArray[np.uint16]:
@@ -125,10 +128,17 @@ class InstanceMeter:
         self._sums = np.zeros(4, np.int64)
         self._lost = self._crowds = 0
         self._dots, self._parted = _Tally(), _Tally()
+        self.classes: frozenset[int] = frozenset()
+
+    @property
+    def images(self) -> int:
+        """Number of images added."""
+        return len(self._counts)
 
     def add(self, part: ImageInstances) -> None:
         """Add one image."""
         self._counts.append(len(part.areas))
+        self.classes |= part.classes
         self._diameters.add(np.sqrt(part.areas * (4 / np.pi)))
         self._sums += [flags.sum() for flags in (part.touching, part.overlapping, part.cut, part.parted)]
         self._lost, self._crowds = self._lost + part.lost, self._crowds + part.crowds

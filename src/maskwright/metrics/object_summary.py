@@ -76,7 +76,7 @@ def object_scores(task: str, classes: Classes, images: Sequence[ComparedImage]) 
         ),
         mean={metric.key: estimates[metric.key][-1] for metric in OBJECT_METRICS},
         per_image=_image_scores(images, sums),
-        objects=_objects(compared, sums),
+        objects=objects_of(compared, sums, shown),
     )
 
 
@@ -93,14 +93,21 @@ def _shown(classes: Classes) -> list[int]:
     return [index for index in range(len(classes)) if index != classes.background]
 
 
-def _objects(compared: Comparison, sums: Array) -> ObjectScores:
-    """Count the objects of each image, and those found and missed by size."""
+def objects_of(compared: Comparison, sums: Array, shown: Sequence[int]) -> ObjectScores:
+    """Count the objects of each image, and those found and missed by size.
+
+    Args:
+        compared: objects of all images.
+        sums: (images, S, M) of the S classes to count.
+        shown: indices of these classes.
+    """
     values = object_values(sums)
     counts = np.stack([values[key].sum(axis=1) for key in ("objects", "predicted")], axis=1).astype(int)
     overlap, truth = compared.iou, compared.truth
     found = np.zeros(len(truth), np.bool_)
     found[compared.pairs[best_matches(compared, overlap, overlap >= THRESHOLDS[0]), 0]] = True
-    sizes = size_bins(truth.area[~truth.exempt].tolist(), found[~truth.exempt].tolist())
+    counted = ~truth.exempt & np.isin(truth.index, shown)
+    sizes = size_bins(truth.area[counted].tolist(), found[counted].tolist())
     return ObjectScores(tuple((true, predicted) for true, predicted in counts.tolist()), sizes)
 
 

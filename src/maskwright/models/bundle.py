@@ -39,10 +39,12 @@ class CardClasses(Section):
     Attributes:
         names: one per class.
         colors: one RGB triple (0..255) per class.
+        things: indices of those whose objects are told apart; None for all but the background.
     """
 
     names: list[str]
     colors: list[tuple[int, int, int]]
+    things: list[int] | None = None
 
     @model_validator(mode="after")
     def _sound(self) -> CardClasses:
@@ -55,11 +57,12 @@ class CardClasses(Section):
     @classmethod
     def of(cls, classes: Classes) -> CardClasses:
         """Adopt a data set's labels."""
-        return cls(names=list(classes.names), colors=list(classes.colors))
+        things = None if classes.things is None else sorted(classes.things)
+        return cls(names=list(classes.names), colors=list(classes.colors), things=things)
 
     def table(self) -> Classes:
         """Return the labels as `core.classes.Classes`."""
-        return Classes(tuple(self.names), tuple(self.colors))
+        return Classes(tuple(self.names), tuple(self.colors), None if self.things is None else frozenset(self.things))
 
 
 class Card(Section):

@@ -35,6 +35,7 @@ class TaskRules:
 RULES: dict[str, TaskRules] = {
     "semantic": TaskRules(rules_semantic.FIRST, cropped=rules_semantic.CROPPED),
     "instance": TaskRules(rules_instance.FIRST, rules_instance.SIZED, rules_instance.CROPPED),
+    "panoptic": TaskRules(rules_instance.FIRST, rules_instance.SIZED, rules_instance.CROPPED),
 }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.channels import object_channels
 from maskwright.core.errors import unknown_name
 from maskwright.models.catalog import find_model
-from maskwright.tasks import instance, semantic
+from maskwright.tasks import instance, panoptic, semantic
 from maskwright.tasks.base import Adjustments, Block, Judge, Legend, Painted, Panel, Task, Writer
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = [
 TASKS: dict[str, Task] = {
     "semantic": semantic.Semantic(),
     "instance": instance.InstanceSegmentation(),
+    "panoptic": panoptic.PanopticSegmentation(),
 }
 
 

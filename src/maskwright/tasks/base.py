@@ -108,8 +108,8 @@ class Legend(NamedTuple):
 class Collector(Protocol):
     """One file about all images of a prediction."""
 
-    def add(self, name: str, result: Any) -> None:
-        """Take the result of the image called `name`."""
+    def add(self, name: str, result: Any, stem: str) -> None:
+        """Take the result of the image called `name`, whose own files have the name `stem` and a suffix."""
 
     def write(self, path: Path) -> None:
         """Write everything added so far."""
@@ -127,6 +127,7 @@ class Writer:
         stream: (path, (height, width), classes) -> a context that takes the image's blocks as they are finished.
         collect: classes -> a collector of all images' results.
         confidence: this writer needs the confidence, so `Task.decode` must keep it.
+        along: another kind that is always written along with this one.
     """
 
     folder: str
@@ -136,6 +137,7 @@ class Writer:
     stream: Callable[[Path, tuple[int, int], Classes], AbstractContextManager[Callable[[Block], None]]] | None = None
     collect: Callable[[Classes], Collector] | None = None
     confidence: bool = False
+    along: str | None = None
 
 
 class Task(Protocol):
@@ -150,10 +152,12 @@ class Task(Protocol):
         writers: kind of file -> how `predict --save` writes it; the first is the default.
         planes: number of planes of `Target.values`.
         vectors: whether there are `Target.vectors`.
+        stuff: classes without objects are learnt beside the objects.
         planned_loss: the section `loss` of the plan decides what `loss` returns; if not, settings there are refused.
     """
 
     planned_loss: bool = False
+    stuff: bool = False
     planes: int = 0
     vectors: bool = False
     annotation: Literal["labels", "values"]
@@ -163,6 +167,14 @@ class Task(Protocol):
     def formulated(self, formulation: str) -> Task:
         """Return the task as the plan's `objects.formulation` has it; by default there is only one way."""
         return self
+
+    def prepared(self, dataset: Dataset) -> Dataset:
+        """Return the data as the task sees them; by default as they were read.
+
+        Raises:
+            MaskwrightError: they do not tell what the task needs.
+        """
+        return dataset
 
     def channels(self, classes: Classes) -> tuple[Channels, ...]:
         """Return the channel groups that a network for these classes emits."""

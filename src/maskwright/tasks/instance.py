@@ -8,6 +8,7 @@ seeds, so the maps of tiles are blended as those of any task, and objects are fo
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import fields
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +21,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.instances import Instances
 from maskwright.core.targets import Target
 from maskwright.data.labels import read_label, read_objects
+from maskwright.data.things import check_objects, objects_alone
 from maskwright.metrics.object_metrics import OBJECT_METRICS
 from maskwright.models.catalog import find_model
 from maskwright.ops import draw_objects
@@ -65,6 +67,11 @@ class InstanceSegmentation(Task):
     def formulated(self, formulation: str) -> InstanceSegmentation:
         """Return the same task with another formulation."""
         return type(self)(formulation)
+
+    def prepared(self, dataset: Dataset) -> Dataset:
+        """Make one class, the background, of all classes without objects, where the format tells which these are."""
+        check_objects(dataset, "instance")
+        return objects_alone(dataset)
 
     def channels(self, classes: Classes) -> tuple[Channels, ...]:
         """Return a softmax over the classes, and the channels of the formulation.
@@ -120,25 +127,37 @@ class InstanceSegmentation(Task):
         confidence: bool = False,
     ) -> Instances:
         """Separate the objects in maps, or merge those of a network that emits objects."""
-        first, blocks = _peeked(blocks)
+        first, blocks = peeked(blocks)
         if first is not None and first.objects is not None:
-            least = decoding.get("score", instance_merge.SCORE)
-            assert isinstance(least, float)
-            return instance_merge.merged(blocks, size, rows_of(classes), least)
-        return self._way.decode(blocks, size, (background_of(classes),), self._way.thresholds(**decoding))
+            return self.merged(blocks, size, classes, decoding)
+        return self.separated(blocks, size, classes, decoding)
+
+    def merged(self, blocks: Iterable[Block], size: tuple[int, int], classes: Classes, decoding: Decoding) -> Instances:
+        """Merge the objects of a network that emits objects, with the fitted least score, or the default one."""
+        least = decoding.get("score", instance_merge.SCORE)
+        assert isinstance(least, float)
+        return instance_merge.merged(blocks, size, rows_of(classes), least)
+
+    def separated(
+        self, blocks: Iterable[Block], size: tuple[int, int], classes: Classes, decoding: Decoding
+    ) -> Instances:
+        """Find the objects in maps with the fitted thresholds, or the default ones."""
+        names = {entry.name for entry in fields(self._way.thresholds)}
+        how = self._way.thresholds(**{name: value for name, value in decoding.items() if name in names})
+        return self._way.decode(blocks, size, no_objects(classes), how)
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
         """Fit the thresholds that separate objects, or the least score of a network that emits objects."""
         entry = next(seen, None)
         if entry is None:
             return Adjustments()
-        first, blocks = _peeked(entry.blocks)
+        first, blocks = peeked(entry.blocks)
         seen = chain((entry._replace(blocks=blocks),), seen)
         if first is not None and first.objects is not None:
             order = rows_of(classes)
             found = ((instance_merge.merged(one.blocks, one.target.size, order, 0.0), one.target) for one in seen)
             return fit_score(found, deadline)
-        return fit_thresholds(seen, (background_of(classes),), self._way, deadline)
+        return fit_thresholds(seen, no_objects(classes), self._way, deadline)
 
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> InstanceJudge:
         """Return a judge of objects."""
@@ -176,10 +195,15 @@ def background_of(classes: Classes) -> int:
     if classes.background is None or len(classes) < 2:
         held = f"the classes are {', '.join(classes.names)}, and objects need one class beside the background"
         raise MaskwrightError(
-            f"{held}. Call what is no object "
-            "background in a table of classes (`read.classes`), or learn the classes alone with `task` semantic"
+            f"{held}. Call what is no object background in a table of classes (`read.classes`), name the classes that "
+            "have objects in `objects.things`, or learn the classes alone with `task` semantic"
         )
     return classes.background
+
+
+def no_objects(classes: Classes) -> tuple[int, ...]:
+    """Return the indices of the classes that are no objects."""
+    return tuple(index for index in range(len(classes)) if index not in classes.objects)
 
 
 def rows_of(classes: Classes) -> tuple[int, ...]:
@@ -188,7 +212,7 @@ def rows_of(classes: Classes) -> tuple[int, ...]:
     return (background, *(index for index in range(len(classes)) if index != background))
 
 
-def _peeked(blocks: Iterable[Block]) -> tuple[Block | None, Iterable[Block]]:
+def peeked(blocks: Iterable[Block]) -> tuple[Block | None, Iterable[Block]]:
     """Return the first block, and all of them."""
     rest = iter(blocks)
     first = next(rest, None)

@@ -50,6 +50,8 @@ def inspect(
 
         options = replace(options, values=find_task(task).annotation == "values")
     dataset = read_dataset(root, options)
+    if task is not None:
+        dataset = find_task(task).prepared(dataset)
     seen = survey(dataset, on_progress=on_progress)
     try:
         divided = with_splits(seen.dataset, split or SplitPlan(), seed, seen)

@@ -24,6 +24,7 @@ from maskwright.workflows.plan_parts.pretrained import find_pretrained
 from maskwright.workflows.plan_parts.requested import requested_plan
 from maskwright.workflows.plan_parts.step import measured
 from maskwright.workflows.plan_parts.suggested_task import suggested_task
+from maskwright.workflows.plan_parts.things import as_planned, with_stuff
 from maskwright.workflows.plan_parts.unused_settings import check_unused_settings
 
 if TYPE_CHECKING:
@@ -76,8 +77,9 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     if request.task_is_open:
         pinned.task, pinned.reasons["task"] = task_of(pinned.model.name) or suggested_task(dataset)
     check_task(pinned)
+    dataset = as_planned(dataset, pinned)
     seen = survey(dataset, budget.survey_seconds(), on_progress)
-    divided = _divided(dataset, seen, pinned)
+    divided = with_stuff(_divided(dataset, seen, pinned), seen, pinned)
     found = fingerprint(seen, divided)
     check_trainable(found)
     left = budget.training_seconds()
