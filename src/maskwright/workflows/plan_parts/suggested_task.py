@@ -41,7 +41,8 @@ def suggested_task(dataset: Dataset) -> tuple[str, str]:
         why = "the masks tell the class of each pixel, and the objects besides"
     else:
         why = "the maps of objects hold one value for all of them, so objects that touch cannot be told apart"
-    return SEMANTIC, f"{why}; `task` {INSTANCE} learns the objects, and {PANOPTIC} both"
+    both = f", and {PANOPTIC} both" if any(record.objects is not None for record in annotated) else ""
+    return SEMANTIC, f"{why}; `task` {INSTANCE} learns the objects{both}"
 
 
 def _of_segments(record: Record) -> bool:
