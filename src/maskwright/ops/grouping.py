@@ -35,9 +35,9 @@ class Grouping:
     """
 
     foreground: float = 0.5
-    peak: float = 0.3
-    smooth: float = 1.0
-    reach: float = 16.0
+    peak: float = 0.1
+    smooth: float = 2.0
+    reach: float = 32.0
     least: float = 4
 
     @property

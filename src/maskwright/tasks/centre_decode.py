@@ -61,11 +61,17 @@ class _Pixels(NamedTuple):
 
     def chosen(self, which: NDArray[np.bool_]) -> _Pixels:
         """Return some of the pixels."""
-        return _Pixels(*(part[which] for part in self))
+        return _Pixels(self.places[which], self.targets[which], self.shares[which])
 
     def after(self, first: _Pixels | None) -> _Pixels:
         """Return other pixels, followed by these."""
-        return self if first is None else _Pixels(*map(np.concatenate, zip(first, self, strict=True)))
+        if first is None:
+            return self
+        return _Pixels(
+            np.concatenate([first.places, self.places]),
+            np.concatenate([first.targets, self.targets]),
+            np.concatenate([first.shares, self.shares]),
+        )
 
 
 class _Search:
@@ -108,7 +114,7 @@ class _Search:
         y, x = places.T
         shares, offsets = classes[:, y, x].T, maps[:-3:-1, y, x].T
         places[:, 0] += self.taken
-        self._waiting = _Pixels(places, places + offsets, shares).after(self._waiting)
+        self._waiting = _Pixels(places, np.add(places, offsets, dtype=np.float64), shares).after(self._waiting)
         self.taken = end
 
     def _assign(self, until: int, *, last: bool) -> None:

@@ -112,7 +112,7 @@ FORMULATIONS: dict[str, Formulation] = {
         decode=centre_decode.decode,
         thresholds=Grouping,
         tried={
-            "peak": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6),
+            "peak": (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5),
             "foreground": (0.3, 0.4, 0.5, 0.6, 0.7),
             "smooth": (0.0, 1.0, 2.0, 4.0),
             "reach": (4, 8, 16, 32, 64),

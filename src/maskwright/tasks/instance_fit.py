@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.instances import Instances
-    from maskwright.tasks.base import Seen
+    from maskwright.tasks.base import Decoding, Seen
     from maskwright.tasks.formulations import Formulation
 
 MOST_PIXELS = 1 << 21
@@ -58,7 +58,7 @@ def fit_thresholds(
     images = _kept(seen, nothing, formulation)
     if not any(len(image.truth) for image in images) or _over(deadline):
         return Adjustments()
-    best = formulation.thresholds()
+    best: Any = formulation.thresholds()
     first = score = _score(images, formulation, best)
     for name in (*formulation.tried, *formulation.again):
         for value in formulation.tried[name]:
@@ -68,7 +68,7 @@ def fit_thresholds(
             found = score if tried == best else _score(images, formulation, tried)
             if found > score:
                 best, score = tried, found
-    fitted = {name: float(value) for name, value in asdict(best).items()}
+    fitted: Decoding = {name: float(value) for name, value in asdict(best).items()}
     values = ", ".join(NAMES[name].format(value) for name, value in fitted.items())
     gain = f"{first:.3f} with the default thresholds, {score:.3f} with these"
     used = plural(len(images), "validation image")

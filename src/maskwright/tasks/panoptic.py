@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskwright.core.channels import class_channels
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.instances import Instances
@@ -21,8 +20,9 @@ from maskwright.metrics.panoptic_metrics import QUALITIES
 from maskwright.ops.instance_maps import from_map, outside, to_map
 from maskwright.tasks import panoptic_files, panoptic_pictures
 from maskwright.tasks.base import Adjustments
-from maskwright.tasks.instance import InstanceSegmentation, peeked
+from maskwright.tasks.instance import counted
 from maskwright.tasks.label_map import decide
+from maskwright.tasks.object_task import ObjectTask, peeked
 from maskwright.tasks.panoptic_fit import LEAST, StuffFit
 from maskwright.tasks.panoptic_judge import PanopticJudge
 from maskwright.tasks.panoptic_map import PanopticMap, composed, from_segments
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from maskwright.tasks.base import Block, Decoding, Legend, Painted, Seen, Writer
 
 
-class PanopticSegmentation(InstanceSegmentation):
+class PanopticSegmentation(ObjectTask):
     """The task `panoptic`; see `tasks.base.Task` for what each method does."""
 
     headline = QUALITIES[0]
@@ -61,7 +61,7 @@ class PanopticSegmentation(InstanceSegmentation):
                 f"the only class is {classes.names[0]}, and panoptic segmentation needs another one, such as "
                 "background: name it in a table of classes (`read.classes`)"
             )
-        return (*class_channels(len(classes)), *self._way.channels)
+        return super().channels(classes)
 
     def target(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
         """Read classes and objects.
@@ -138,7 +138,7 @@ class PanopticSegmentation(InstanceSegmentation):
 
     def describe(self, result: PanopticMap, classes: Classes) -> dict[str, int | float]:
         """Return the number of objects of each class of things, and the pixels of each class of stuff, that occur."""
-        things = super().describe(result.objects, classes)
+        things = counted(result.objects, classes)
         pixels = {classes.names[index]: int((result.labels == index).sum()) for index in classes.stuff}
         return {**things, **{f"{name} (pixels)": count for name, count in pixels.items() if count}}
 
