@@ -11,7 +11,7 @@ from tests.planning.facts_by_hand import CPU, CUDA, facts, fingerprint, flat, ki
 
 from maskwright import models
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.fingerprint import ChannelStats, ClassStats, Spread
+from maskwright.core.fingerprint import ChannelStats, ClassStats, ObjectStats, Spread
 from maskwright.core.plan import (
     AdversarialPlan,
     DataPlan,
@@ -23,7 +23,7 @@ from maskwright.core.plan import (
     SamplingPlan,
     TrainPlan,
 )
-from maskwright.planning import rules_classes, rules_data, rules_learning, rules_semantic, rules_time
+from maskwright.planning import rules_classes, rules_data, rules_instance, rules_learning, rules_semantic, rules_time
 from maskwright.planning.cost import StepCost
 from maskwright.planning.facts import Pretrained
 
@@ -695,3 +695,19 @@ def test_few_classes_are_compared_at_full_size() -> None:
     assert "5 classes: " in reason(rules_semantic.label_stride(many, plan()), "loss.full_size")
     opposed = plan(adversarial=AdversarialPlan(weight=0.1))
     assert values(rules_semantic.label_stride(few, opposed)) == {"loss.full_size": False}
+
+
+def objects_of(parted: float) -> ObjectStats:
+    return ObjectStats(12, 90, 0, flat(7), flat(20), 0.5, 0.0, 0, 0.1, parted)
+
+
+def test_centres_join_the_parts_of_objects():
+    few, many = (facts(fingerprint(objects=objects_of(share))) for share in (0.03, 0.35))
+    assert values(rules_instance.formulation(few, Plan())) == {"objects.formulation": "depth"}
+    found = rules_instance.formulation(many, Plan())
+    assert values(found) == {"objects.formulation": "centres"}
+    assert reason(found, "objects.formulation").startswith("35% of the objects are in several parts")
+    assert rules_instance.formulation(facts(), Plan()) == []
+    emits = Plan()
+    emits.model.name = "maskrcnn"
+    assert rules_instance.formulation(many, emits) == []

@@ -152,11 +152,13 @@ class Task(Protocol):
         writers: kind of file -> how `predict --save` writes it; the first is the default.
         planes: number of planes of `Target.values`.
         vectors: whether there are `Target.vectors`.
+        objects: it tells objects apart, as the section `objects` of the plan says.
         stuff: classes without objects are learnt beside the objects.
         planned_loss: the section `loss` of the plan decides what `loss` returns; if not, settings there are refused.
     """
 
     planned_loss: bool = False
+    objects: bool = False
     stuff: bool = False
     planes: int = 0
     vectors: bool = False

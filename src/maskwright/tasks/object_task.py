@@ -46,6 +46,7 @@ class ObjectTask(Task):
     """
 
     planned_loss = True
+    objects = True
     annotation: Literal["labels", "values"] = "labels"
 
     def __init__(self, formulation: str = "depth") -> None:
