@@ -312,6 +312,6 @@ def test_objects_and_stuff_are_fitted_together():
     fitted = TASK.fit(iter([Seen("a", blocks(dim), target)]), 1, CLASSES, None)
     assert fitted.decoding["seed"] <= 0.4
     assert fitted.decoding["stuff"] == 0
-    assert len(fitted.notes) == 2
+    assert len(fitted.notes) == 1
     found = TASK.decode(blocks(dim), (40, 60), CLASSES, fitted.decoding)
     assert len(np.unique(to_map(found.objects))) == 5

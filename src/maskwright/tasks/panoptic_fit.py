@@ -66,6 +66,8 @@ class StuffFit:
             return Adjustments()
         qualities = [self._quality(least) for least in TRIED]
         best = int(np.argmax(np.round(qualities, 9)))
+        if not TRIED[best]:
+            return Adjustments({LEAST: 0.0})
         note = (
             f"least area of stuff fitted on validation images: {TRIED[best]:g} px (PQ of stuff: {qualities[0]:.3f} "
             f"without a limit, {qualities[best]:.3f} with it)"
