@@ -697,17 +697,12 @@ def test_few_classes_are_compared_at_full_size() -> None:
     assert values(rules_semantic.label_stride(few, opposed)) == {"loss.full_size": False}
 
 
-def objects_of(parted: float) -> ObjectStats:
-    return ObjectStats(12, 90, 0, flat(7), flat(20), 0.5, 0.0, 0, 0.1, parted)
-
-
-def test_centres_join_the_parts_of_objects():
-    few, many = (facts(fingerprint(objects=objects_of(share))) for share in (0.03, 0.35))
-    assert values(rules_instance.formulation(few, Plan())) == {"objects.formulation": "depth"}
-    found = rules_instance.formulation(many, Plan())
-    assert values(found) == {"objects.formulation": "centres"}
-    assert reason(found, "objects.formulation").startswith("35% of the objects are in several parts")
+def test_objects_are_told_apart_by_depth_and_the_figures_say_why():
+    objects = ObjectStats(12, 90, 0, flat(7), flat(20), 0.5, 0.0, 0, 0.1, 0.4)
+    found = rules_instance.formulation(facts(fingerprint(objects=objects)), Plan())
+    assert values(found) == {"objects.formulation": "depth"}
+    assert reason(found, "objects.formulation").startswith("40% of the objects are in several parts")
     assert rules_instance.formulation(facts(), Plan()) == []
     emits = Plan()
     emits.model.name = "maskrcnn"
-    assert rules_instance.formulation(many, emits) == []
+    assert rules_instance.formulation(facts(fingerprint(objects=objects)), emits) == []
