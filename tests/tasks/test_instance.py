@@ -16,9 +16,7 @@ from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import Plan
 from maskwright.core.records import Dataset, ImageRef, Record, Shape, Shapes
-from maskwright.ops.separation import Separation
 from maskwright.tasks import find_task
-from maskwright.tasks.instance import separation
 
 if TYPE_CHECKING:
     from maskwright.core.targets import Target
@@ -122,11 +120,6 @@ def test_a_batch_of_nothing_costs_nothing():
     loss.backward()
     assert loss.item() == 0
     assert all(not values.grad.any() for values in maps.values())
-
-
-def test_the_card_keeps_the_thresholds():
-    assert separation({}) == Separation()
-    assert separation({"seed": 0.3, "least": 9.0}) == Separation(seed=0.3, least=9.0)
 
 
 def test_objects_are_counted_by_class():
