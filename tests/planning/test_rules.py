@@ -26,6 +26,7 @@ from maskwright.core.plan import (
 from maskwright.planning import rules_classes, rules_data, rules_instance, rules_learning, rules_semantic, rules_time
 from maskwright.planning.cost import StepCost
 from maskwright.planning.facts import Pretrained
+from maskwright.planning.task_rules import rules_of
 
 HERE = Pretrained("timm:resnet18", available=True, reason="the weights are on this machine")
 
@@ -703,6 +704,6 @@ def test_objects_are_told_apart_by_depth_and_the_figures_say_why():
     assert values(found) == {"objects.formulation": "depth"}
     assert reason(found, "objects.formulation").startswith("40% of the objects are in several parts")
     assert rules_instance.formulation(facts(), Plan()) == []
-    emits = Plan()
-    emits.model.name = "maskrcnn"
-    assert rules_instance.formulation(facts(fingerprint(objects=objects)), emits) == []
+    for task in ("instance", "panoptic"):
+        assert rules_instance.formulation in rules_of(Plan(task=task)).sized
+    assert rules_instance.formulation not in rules_of(Plan(task="instance", model=ModelPlan(name="maskrcnn"))).sized

@@ -125,3 +125,27 @@ def test_a_batch_of_nothing_costs_nothing():
 def test_objects_are_counted_by_class():
     found = target(Shape(1, (box(1, 1, 4, 4),)), Shape(2, (box(6, 1, 9, 4),)), Shape(2, (box(9, 5, 11, 7),)))
     assert TASK.describe(TASK.truth(found), CLASSES) == {"nut": 1, "bolt": 2}
+
+
+@pytest.mark.parametrize("formulation", ["depth", "centres"])
+@pytest.mark.parametrize("task", ["instance", "panoptic"])
+def test_a_random_target_has_the_arrays_of_a_lesson(task, formulation):
+    served = find_task(task).formulated(formulation)
+    drawn = served.random_target(np.random.default_rng(0), (8, 12), CLASSES)
+    learnt = served.lesson_of(np.ones((8, 12), np.int32), np.ones((8, 12), np.uint8))
+    assert drawn.values.shape == learnt.values.shape
+    assert (None if drawn.vectors is None else drawn.vectors.shape) == (
+        None if learnt.vectors is None else learnt.vectors.shape
+    )
+    encoded, real = served.encode(drawn, CLASSES), served.encode(learnt, CLASSES)
+    assert {name: (planes.shape, planes.dtype) for name, planes in encoded.items()} == {
+        name: (planes.shape, planes.dtype) for name, planes in real.items()
+    }
+
+
+def test_objects_are_pasted_with_their_depth_only():
+    labels, ids = np.ones((8, 12), np.uint8), np.ones((8, 12), np.int32)
+    for formulation, pastes in (("depth", True), ("centres", False)):
+        served = find_task("instance").formulated(formulation)
+        lesson = served.lesson_of(ids, labels)
+        assert (served.pasted(lesson, lesson, 1) is not None) == pastes

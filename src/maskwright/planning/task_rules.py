@@ -37,9 +37,7 @@ class TaskRules:
     last: Rules = ()
 
 
-OF_OBJECTS = TaskRules(
-    rules_instance.FIRST, rules_instance.CROPPED, rules_instance.SIZED, needs=rules_instance.needs
-)
+OF_OBJECTS = TaskRules(rules_instance.FIRST, rules_instance.CROPPED, rules_instance.SIZED, needs=rules_instance.needs)
 RULES: dict[str, TaskRules] = {
     "semantic": TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED),
     "instance": OF_OBJECTS,
