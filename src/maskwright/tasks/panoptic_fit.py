@@ -35,19 +35,16 @@ class StuffFit:
         self._rows: list[tuple[int, float, float, bool, bool]] = []
 
     def watched(self, seen: Iterator[Seen]) -> Iterator[Seen]:
-        """Pass predictions on, and look at the maps among them."""
+        """Pass predictions on, and look at their maps."""
         for entry in seen:
             yield entry._replace(blocks=self._watched(entry))
 
     def _watched(self, entry: Seen) -> Iterator[Block]:
-        labels, maps = np.full(entry.target.size, IGNORE, np.uint8), False
+        labels = np.full(entry.target.size, IGNORE, np.uint8)
         for block in entry.blocks:
-            if block.objects is None:
-                maps = True
-                labels[block.rows, block.columns] = decide(block.maps[: len(self._classes)])[0]
+            labels[block.rows, block.columns] = decide(block.maps[: len(self._classes)])[0]
             yield block
-        if maps:
-            self._add(labels, entry.target.labels)
+        self._add(labels, entry.target.labels)
 
     def _add(self, found: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
         """Keep (class, area, IoU, there, excused) of the stuff of an image; labels are (H, W)."""
