@@ -267,6 +267,8 @@ def test_cityscapes(tmp_path):
     dataset = read_dataset(tmp_path)
     car, person = (dataset.classes.names.index(name) for name in ("car", "person"))
     assert dataset.faults == ()
+    assert dataset.classes.things == set(range(11, 19))
+    assert suggested_task(dataset)[0] == "semantic"
     assert objects(dataset) == [(car, 0, 0, 6), (car, 0, 3, 4)]
     assert crowds(dataset) == [(person, 3, 0, 4)]
     label = read_label(dataset, dataset.records[0], SIZE)
@@ -314,7 +316,9 @@ def test_panoptic(tmp_path):
     expected = np.full(SIZE, IGNORE, np.uint8)
     expected[1:3, 1:5], expected[4:6, 2:7], expected[5, 0:2] = 1, 0, 2
     np.testing.assert_array_equal(read_label(dataset, dataset.records[0], SIZE), expected)
-    assert suggested_task(dataset)[0] == "semantic"
+    assert dataset.classes.things == {0, 1}
+    name, reason = suggested_task(dataset)
+    assert (name, "2 classes with objects and of 1 without" in reason) == ("panoptic", True)
 
 
 def test_panoptic_options(tmp_path):

@@ -11,7 +11,7 @@ from tests.planning.facts_by_hand import CPU, CUDA, facts, fingerprint, flat, ki
 
 from maskwright import models
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.fingerprint import ChannelStats, ClassStats, Spread
+from maskwright.core.fingerprint import ChannelStats, ClassStats, ObjectStats, Spread
 from maskwright.core.plan import (
     AdversarialPlan,
     DataPlan,
@@ -23,9 +23,10 @@ from maskwright.core.plan import (
     SamplingPlan,
     TrainPlan,
 )
-from maskwright.planning import rules_classes, rules_data, rules_learning, rules_semantic, rules_time
+from maskwright.planning import rules_classes, rules_data, rules_instance, rules_learning, rules_semantic, rules_time
 from maskwright.planning.cost import StepCost
 from maskwright.planning.facts import Pretrained
+from maskwright.planning.task_rules import rules_of
 
 HERE = Pretrained("timm:resnet18", available=True, reason="the weights are on this machine")
 
@@ -695,3 +696,14 @@ def test_few_classes_are_compared_at_full_size() -> None:
     assert "5 classes: " in reason(rules_semantic.label_stride(many, plan()), "loss.full_size")
     opposed = plan(adversarial=AdversarialPlan(weight=0.1))
     assert values(rules_semantic.label_stride(few, opposed)) == {"loss.full_size": False}
+
+
+def test_objects_are_told_apart_by_depth_and_the_figures_say_why():
+    objects = ObjectStats(12, 90, 0, flat(7), flat(20), 0.5, 0.0, 0, 0.1, 0.4)
+    found = rules_instance.formulation(facts(fingerprint(objects=objects)), Plan())
+    assert values(found) == {"objects.formulation": "depth"}
+    assert reason(found, "objects.formulation").startswith("40% of the objects are in several parts")
+    assert rules_instance.formulation(facts(), Plan()) == []
+    for task in ("instance", "panoptic"):
+        assert rules_instance.formulation in rules_of(Plan(task=task)).sized
+    assert rules_instance.formulation not in rules_of(Plan(task="instance", model=ModelPlan(name="maskrcnn"))).sized

@@ -16,9 +16,7 @@ from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import Plan
 from maskwright.core.records import Dataset, ImageRef, Record, Shape, Shapes
-from maskwright.ops.separation import Separation
 from maskwright.tasks import find_task
-from maskwright.tasks.instance import separation
 
 if TYPE_CHECKING:
     from maskwright.core.targets import Target
@@ -124,11 +122,30 @@ def test_a_batch_of_nothing_costs_nothing():
     assert all(not values.grad.any() for values in maps.values())
 
 
-def test_the_card_keeps_the_thresholds():
-    assert separation({}) == Separation()
-    assert separation({"seed": 0.3, "least": 9.0}) == Separation(seed=0.3, least=9.0)
-
-
 def test_objects_are_counted_by_class():
     found = target(Shape(1, (box(1, 1, 4, 4),)), Shape(2, (box(6, 1, 9, 4),)), Shape(2, (box(9, 5, 11, 7),)))
     assert TASK.describe(TASK.truth(found), CLASSES) == {"nut": 1, "bolt": 2}
+
+
+@pytest.mark.parametrize("formulation", ["depth", "centres"])
+@pytest.mark.parametrize("task", ["instance", "panoptic"])
+def test_a_random_target_has_the_arrays_of_a_lesson(task, formulation):
+    served = find_task(task).formulated(formulation)
+    drawn = served.random_target(np.random.default_rng(0), (8, 12), CLASSES)
+    learnt = served.lesson_of(np.ones((8, 12), np.int32), np.ones((8, 12), np.uint8))
+    assert drawn.values.shape == learnt.values.shape
+    assert (None if drawn.vectors is None else drawn.vectors.shape) == (
+        None if learnt.vectors is None else learnt.vectors.shape
+    )
+    encoded, real = served.encode(drawn, CLASSES), served.encode(learnt, CLASSES)
+    assert {name: (planes.shape, planes.dtype) for name, planes in encoded.items()} == {
+        name: (planes.shape, planes.dtype) for name, planes in real.items()
+    }
+
+
+def test_objects_are_pasted_with_their_depth_only():
+    labels, ids = np.ones((8, 12), np.uint8), np.ones((8, 12), np.int32)
+    for formulation, pastes in (("depth", True), ("centres", False)):
+        served = find_task("instance").formulated(formulation)
+        lesson = served.lesson_of(ids, labels)
+        assert (served.pasted(lesson, lesson, 1) is not None) == pastes

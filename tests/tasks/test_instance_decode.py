@@ -45,7 +45,7 @@ def same(found: np.ndarray, ids: np.ndarray, least: float = 0.9) -> None:
 
 
 def test_touching_objects_are_told_apart():
-    found = decode(blocks(ideal(TOUCHING)), (40, 60), 0, Separation())
+    found = decode(blocks(ideal(TOUCHING)), (40, 60), (0,), Separation())
     same(to_map(found), TOUCHING)
     assert [entry.index for entry in found.objects] == [1, 1, 1, 1]
     assert all(entry.score == pytest.approx(0.95, abs=1e-4) for entry in found.objects)
@@ -55,7 +55,7 @@ def test_the_class_is_the_likeliest_of_the_object():
     maps = ideal(TOUCHING, np.array([1, 2, 2, 1]), 3)
     where = TOUCHING == 4
     maps[:3, where] = torch.tensor([0.1, 0.42, 0.48])[:, None]
-    found = decode(blocks(maps), (40, 60), 0, Separation())
+    found = decode(blocks(maps), (40, 60), (0,), Separation())
     by_place = {int(TOUCHING[entry.rows, entry.columns][entry.mask][0]): entry for entry in found.objects}
     assert {number: entry.index for number, entry in by_place.items()} == {1: 1, 2: 2, 3: 2, 4: 2}
     assert by_place[4].score == pytest.approx(0.48, abs=1e-4)
@@ -71,8 +71,8 @@ def test_bands_change_nothing(seed, rows, columns, smooth):
     maps = ideal(ids)
     maps += 0.1 * torch.from_numpy(rng.normal(size=maps.shape).astype(np.float32))
     how = Separation(smooth=smooth)
-    whole = decode(blocks(maps), (45, 33), 0, how)
-    banded = decode(blocks(maps, rows, columns), (45, 33), 0, how, band=1)
+    whole = decode(blocks(maps), (45, 33), (0,), how)
+    banded = decode(blocks(maps, rows, columns), (45, 33), (0,), how, band=1)
 
     def places(objects):
         return sorted((entry.top, entry.left, entry.mask.tobytes(), round(entry.score, 5)) for entry in objects.objects)
@@ -83,13 +83,13 @@ def test_bands_change_nothing(seed, rows, columns, smooth):
 def test_where_the_image_has_no_data_there_is_no_object():
     maps = ideal(TOUCHING)
     maps[:, :, :30] = torch.nan
-    found = to_map(decode(blocks(maps), (40, 60), 0, Separation()))
+    found = to_map(decode(blocks(maps), (40, 60), (0,), Separation()))
     assert (found[:, :30] == 0).all()
     assert (found[:, 31:] > 0).sum() > 0.9 * (TOUCHING[:, 31:] > 0).sum()
 
 
 def test_nothing_there_is_nothing_found():
-    assert len(decode(blocks(ideal(np.zeros((8, 9), np.int32))), (8, 9), 0, Separation())) == 0
+    assert len(decode(blocks(ideal(np.zeros((8, 9), np.int32))), (8, 9), (0,), Separation())) == 0
 
 
 def test_a_region_without_a_seed_is_one_object_and_a_speck_is_none():

@@ -58,7 +58,7 @@ def write(kind: str, folder: Path, objects: Instances, name: str = "a", image: N
         writer.measure(path, pixels, objects, CELLS, None)
     elif writer.collect is not None:
         collector = writer.collect(CELLS)
-        collector.add(f"{name}.png", objects)
+        collector.add(f"{name}.png", objects, name)
         collector.write(path)
     return path
 
@@ -219,7 +219,7 @@ def test_ids_of_coco_annotations_go_on_over_images(tmp_path: Path) -> None:
     assert collect is not None
     collector = collect(CELLS)
     for name in ("a", "empty", "b"):
-        collector.add(name, Instances((6, 8)) if name == "empty" else SOME)
+        collector.add(name, Instances((6, 8)) if name == "empty" else SOME, name)
     collector.write(tmp_path / "all.json")
     content = json.loads((tmp_path / "all.json").read_text())
     assert [entry["id"] for entry in content["annotations"]] == [1, 2, 3, 4, 5, 6]

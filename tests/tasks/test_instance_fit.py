@@ -14,10 +14,15 @@ from maskwright.core.instances import Instances
 from maskwright.core.targets import Target
 from maskwright.ops.instance_maps import from_map
 from maskwright.tasks.base import Adjustments, Seen
-from maskwright.tasks.instance_fit import fit_separation
+from maskwright.tasks.formulations import FORMULATIONS
+from maskwright.tasks.instance_fit import fit_thresholds
 
 SIZE = (40, 60)
 TRUTH = Target((TOUCHING > 0).astype(np.uint8), None, from_map(TOUCHING, [1] * 4))
+
+
+def fit(images, deadline):
+    return fit_thresholds(images, (0,), FORMULATIONS["depth"], deadline)
 
 
 def seen(maps: torch.Tensor, target: Target = TRUTH, count: int = 3):
@@ -27,7 +32,7 @@ def seen(maps: torch.Tensor, target: Target = TRUTH, count: int = 3):
 def test_a_depth_that_is_too_low_lowers_the_seeds():
     maps = ideal(TOUCHING)
     maps[-2] *= 0.45  # no pixel reaches the default of 0.5, so touching objects would be one
-    fitted = fit_separation(seen(maps), 0, None)
+    fitted = fit(seen(maps), None)
     assert fitted.decoding["seed"] <= 0.4
     assert "1.000 with these" in fitted.notes[0]
 
@@ -37,27 +42,27 @@ def test_a_foreground_that_is_too_wide_raises_the_threshold():
     wide = torch.nn.functional.max_pool2d((torch.from_numpy(TOUCHING) > 0).float()[None, None], 7, 1, 3)[0, 0]
     maps[1] = torch.where(maps[1] > 0.5, maps[1], 0.58 * wide)
     maps[0] = 1 - maps[1]
-    assert fit_separation(seen(maps), 0, None).decoding["foreground"] in {0.6, 0.7}
+    assert fit(seen(maps), None).decoding["foreground"] in {0.6, 0.7}
 
 
 def test_specks_raise_the_smallest_area():
     maps = ideal(TOUCHING)
     maps[:2, 35:38, 4:7] = torch.tensor([0.1, 0.9])[:, None, None]
-    assert fit_separation(seen(maps), 0, None).decoding["least"] > 9
+    assert fit(seen(maps), None).decoding["least"] > 9
 
 
 def test_good_defaults_stay():
-    assert fit_separation(seen(ideal(TOUCHING)), 0, None).decoding == pytest.approx(
+    assert fit(seen(ideal(TOUCHING)), None).decoding == pytest.approx(
         {"foreground": 0.5, "seed": 0.5, "smooth": 1.0, "least": 4.0}
     )
 
 
 def test_without_objects_or_time_nothing_is_fitted():
     empty = Target(np.zeros(SIZE, np.uint8), None, Instances(SIZE))
-    assert fit_separation(seen(ideal(np.zeros(SIZE, np.int32)), empty), 0, None) == Adjustments()
+    assert fit(seen(ideal(np.zeros(SIZE, np.int32)), empty), None) == Adjustments()
     maps = ideal(TOUCHING)
     maps[-2] *= 0.45
-    assert fit_separation(seen(maps), 0, time.monotonic() - 1) == Adjustments()
+    assert fit(seen(maps), time.monotonic() - 1) == Adjustments()
 
 
 def test_a_fit_that_time_cuts_short_says_so(monkeypatch):
@@ -65,7 +70,7 @@ def test_a_fit_that_time_cuts_short_says_so(monkeypatch):
     monkeypatch.setattr("maskwright.tasks.instance_fit.time.monotonic", lambda: next(clock))
     for deadline, cut in ((5, True), (999, False)):
         clock = iter(range(1000))
-        (note,) = fit_separation(seen(ideal(TOUCHING)), 0, deadline).notes
+        (note,) = fit(seen(ideal(TOUCHING)), deadline).notes
         assert note.endswith("the time ended before all were tried, so another run may choose others") == cut
 
 
@@ -74,11 +79,11 @@ def test_what_is_found_in_ignored_pixels_counts_neither_way():
     labels[:, 38:] = 255
     left = from_map(np.where(TOUCHING == 4, 0, TOUCHING), [1] * 4)
     target = Target(labels, None, Instances(SIZE, tuple(entry for entry in left.objects if entry.left < 30)))
-    assert fit_separation(seen(ideal(TOUCHING), target), 0, None).decoding["least"] == 4
+    assert fit(seen(ideal(TOUCHING), target), None).decoding["least"] == 4
 
 
 def test_of_a_large_image_a_part_is_used(monkeypatch):
     monkeypatch.setattr("maskwright.tasks.instance_fit.MOST_PIXELS", 20 * SIZE[1])
     maps = ideal(TOUCHING)
     maps[:, 20:] = torch.nan
-    assert "on 1 validation image:" in fit_separation(seen(maps), 0, None).notes[0]
+    assert "on 1 validation image:" in fit(seen(maps), None).notes[0]

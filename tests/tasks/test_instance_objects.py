@@ -27,7 +27,7 @@ SCENES = Classes.named(("background", "cell", "grain"))
 
 def encoded(ids: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> dict[str, torch.Tensor]:
     """Bring a target to `size` as the cache does, and return a batch of it."""
-    target = shrunk(Target(labels, TASK.values(ids, labels)), size)
+    target = shrunk(TASK.lesson_of(ids, labels), size)
     return {name: torch.from_numpy(array)[None] for name, array in TASK.encode(target, CLASSES).items()}
 
 

@@ -87,7 +87,7 @@ def test_networks_that_emit_objects_get_ids_and_classes() -> None:
     labels = np.where(ids > 0, 1, 0).astype(np.uint8)
     labels[:, 15:18] = IGNORE
     donor = np.array([0, 2, 1], np.uint8)[theirs]
-    found, mask = task.pasted(Target(labels, task.values(ids, labels)), Target(donor, task.values(theirs, donor)), 2)
+    found, mask = task.pasted(task.lesson_of(ids, labels), task.lesson_of(theirs, donor), 2)
     np.testing.assert_array_equal(mask, theirs == 1)
     np.testing.assert_array_equal(found.labels, np.where(mask, 2, labels))
     assert found.values is not None

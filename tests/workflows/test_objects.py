@@ -13,6 +13,7 @@ from PIL import Image
 
 import maskwright as mw
 from maskwright.cli.main import run
+from maskwright.core.errors import MaskwrightError
 
 SIDE = 96
 
@@ -64,6 +65,33 @@ def test_the_task_comes_from_the_data(data):
     assert "each object has an id of its own" in plan.reasons["task"]
     assert mw.plan(data, mw.PlanRequest(steps=20, settings=SETTINGS, task="semantic")).task == "semantic"
     assert mw.plan(data, mw.PlanRequest(steps=20, settings=[*SETTINGS, "task=semantic"])).task == "semantic"
+
+
+def test_the_formulation_can_be_chosen(data, tmp_path):
+    plan = mw.plan(data, mw.PlanRequest(steps=20, settings=SETTINGS))
+    assert plan.objects.formulation == "depth"
+    assert "of the objects are in several parts" in plan.reasons["objects.formulation"]
+    request = mw.PlanRequest(steps=4, settings=[*SETTINGS, "objects.formulation=centres"])
+    result = mw.train(data, request, out=tmp_path / "run")
+    predictor = mw.load(result.run)
+    assert [group.name for group in predictor.card.channels] == ["classes", "centre", "offset"]
+    assert predictor.card.formulation == "centres"
+    image = next((data / "images").iterdir())
+    assert predictor.maps(predictor.read(image)).shape == (5, SIDE, SIDE)
+    assert mw.evaluate(result.run, data).scores.task == "instance"
+
+
+@pytest.mark.parametrize(
+    ("task", "more", "why"),
+    [
+        ("semantic", ["objects.things=[object]"], "the task semantic tells no objects apart"),
+        ("instance", ["model.name=maskrcnn"], "maskrcnn emits objects"),
+    ],
+)
+def test_a_formulation_that_nothing_reads_is_refused(data, task, more, why):
+    settings = ["model.pretrained=false", "objects.formulation=centres", *more]
+    with pytest.raises(MaskwrightError, match=why):
+        mw.plan(data, mw.PlanRequest(steps=2, settings=settings, task=task))
 
 
 def test_touching_discs_are_learnt(trained):

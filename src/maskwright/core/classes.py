@@ -36,10 +36,13 @@ class Classes:
     Attributes:
         names: one name a class; index k of a label map means `names[k]`.
         colors: one RGB triple (0..255) a class, for pictures.
+        things: indices of the classes whose objects are told apart; None where nothing tells, and all but the
+            background may have objects.
     """
 
     names: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
+    things: frozenset[int] | None = None
 
     def __post_init__(self) -> None:
         if not self.names:
@@ -62,6 +65,17 @@ class Classes:
         """Index of the class that means "nothing", by its name, or None where every class is something."""
         names = (name.strip().casefold() for name in self.names)
         return next((index for index, name in enumerate(names) if name in BACKGROUND_NAMES), None)
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Indices of the classes that objects may have: things."""
+        every = range(len(self)) if self.things is None else sorted(self.things)
+        return tuple(index for index in every if index != self.background)
+
+    @property
+    def stuff(self) -> tuple[int, ...]:
+        """Indices of the classes that are something without having objects."""
+        return tuple(index for index in range(len(self)) if index not in {self.background, *self.objects})
 
     @classmethod
     def named(cls, names: list[str] | tuple[str, ...]) -> Classes:

@@ -14,9 +14,11 @@ from maskwright.core.plan_learning import (
     AdversarialPlan,
     DiscriminatorInput,
     DiscriminatorName,
+    Formulation,
     LoraPlan,
     LossPlan,
     ModelPlan,
+    ObjectsPlan,
     OptimPlan,
     TrainPlan,
     Weighting,
@@ -30,9 +32,11 @@ __all__ = [
     "DataPlan",
     "DiscriminatorInput",
     "DiscriminatorName",
+    "Formulation",
     "LoraPlan",
     "LossPlan",
     "ModelPlan",
+    "ObjectsPlan",
     "OptimPlan",
     "Plan",
     "PostprocessPlan",
@@ -111,6 +115,7 @@ class Plan(Section):
     data: DataPlan = DataPlan()
     split: SplitPlan = SplitPlan()
     model: ModelPlan = ModelPlan()
+    objects: ObjectsPlan = ObjectsPlan()
     loss: LossPlan = LossPlan()
     adversarial: AdversarialPlan = AdversarialPlan()
     sampling: SamplingPlan = SamplingPlan()

@@ -11,6 +11,7 @@ from maskwright.core.plan_section import Flag, Number, Precision, Section, Weigh
 
 DiscriminatorName = Literal["large-fov", "large-fov-light", "small-fov", "small-fov-light", "two-branch"]
 DiscriminatorInput = Literal["labels", "product"]
+Formulation = Literal["depth", "centres"]
 Weighting = Literal["inverse-sqrt", "median-frequency", "class-balanced", "none"]
 
 
@@ -39,6 +40,20 @@ class ModelPlan(Section):
     def plain(self) -> ModelPlan:
         """Return the same network without starting weights, for a model whose weights are loaded afterwards."""
         return self.model_copy(update={"pretrained": False, "weights": None})
+
+
+class ObjectsPlan(Section):
+    """How maps tell objects apart, for the tasks of objects.
+
+    Attributes:
+        formulation: `depth`, how deep a pixel lies in its object and where objects meet; or `centres`, where the
+            centres are and how each pixel gets to its own.
+        things: names of the classes whose objects are told apart; None for those that the format names, or else all
+            but the background.
+    """
+
+    formulation: Formulation = "depth"
+    things: list[str] | None = None
 
 
 class LossPlan(Section):

@@ -245,6 +245,8 @@ class Dataset:
             tells: such a mask is a fault.
         palette: value -> its colour in palette masks, if all show it in the same; a mask that differs is a fault.
         naming: where the names of the classes are written, for cures.
+        merged: index in `classes` of each class that the files tell, where several of them became one; None where
+            `classes` are those of the files.
     """
 
     root: Path
@@ -258,6 +260,7 @@ class Dataset:
     white: int | None = IGNORE
     palette: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     naming: Naming = NOWHERE
+    merged: tuple[int, ...] | None = None
 
     @property
     def reading(self) -> Reading:

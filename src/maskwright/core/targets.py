@@ -21,12 +21,15 @@ class Target:
             without classes marks with class 0 where something is known.
         values: float32 (C, H, W), measured quantities, NaN where unknown; None for a task without them.
         instances: the objects at full size, for judging and drawing; None for a task without them, and in crops, which
-            are trained on `labels` and `values`.
+            are trained on the arrays.
+        vectors: float32 (2, H, W), x and y of a vector in pixels of the target, NaN where unknown. It turns and scales
+            with the image; None for a task without one.
     """
 
     labels: NDArray[np.uint8]
     values: NDArray[np.float32] | None = None
     instances: Instances | None = None
+    vectors: NDArray[np.float32] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -36,4 +39,4 @@ class Target:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        return sum(array.nbytes for array in (self.labels, self.values) if array is not None)
+        return sum(array.nbytes for array in (self.labels, self.values, self.vectors) if array is not None)

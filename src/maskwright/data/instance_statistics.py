@@ -51,6 +51,7 @@ class ImageInstances:
         torn: (n,) whether the second largest part is no speck beside the largest.
         lost: pixels that a map of ids cannot hold.
         crowds: number of crowds.
+        classes: indices of the classes of the objects.
     """
 
     source: Path
@@ -63,6 +64,7 @@ class ImageInstances:
     torn: NDArray[np.bool_]
     lost: int
     crowds: int
+    classes: frozenset[int]
 
 
 def measured(found: Sequence[Instance], size: tuple[int, int], annotation: Annotation) -> ImageInstances:
@@ -83,8 +85,9 @@ def measured(found: Sequence[Instance], size: tuple[int, int], annotation: Annot
         )
     by_id = isinstance(annotation, MaskFile)
     touching, overlapping, cut, parted, torn = flags
-    crowds = len(found) - len(objects)
-    return ImageInstances(annotation.path, by_id, areas, touching, overlapping, cut, parted, torn, lost, crowds)
+    counts = lost, len(found) - len(objects)
+    classes = frozenset(entry.index for entry in found)
+    return ImageInstances(annotation.path, by_id, areas, touching, overlapping, cut, parted, torn, *counts, classes)
 
 
 def _claims(objects: Sequence[Instance], size: tuple[int, int]) -> NDArray[np.uint16]:
@@ -145,10 +148,17 @@ class InstanceMeter:
         self._lost = self._crowds = 0
         self._by_id = self._torn = 0
         self._dots, self._parted, self._full, self._single = _Tally(), _Tally(), _Tally(), _Tally()
+        self.classes: frozenset[int] = frozenset()
+
+    @property
+    def images(self) -> int:
+        """Number of images added."""
+        return len(self._counts)
 
     def add(self, part: ImageInstances) -> None:
         """Add one image."""
         self._counts.append(len(part.areas))
+        self.classes |= part.classes
         self._diameters.add(np.sqrt(part.areas * (4 / np.pi)))
         self._sums += [flags.sum() for flags in (part.touching, part.overlapping, part.cut, part.parted)]
         self._lost, self._crowds = self._lost + part.lost, self._crowds + part.crowds

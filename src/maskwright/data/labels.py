@@ -5,6 +5,7 @@ Every annotation becomes `uint8` (H, W) of class indices 0..K-1 or `IGNORE`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.instances import Instance
-    from maskwright.core.records import Dataset, ImageRef, Record
+    from maskwright.core.records import Annotation, Dataset, ImageRef, Record
     from maskwright.data.readers import RawMask
 
 
@@ -47,6 +48,16 @@ def read_label(dataset: Dataset, record: Record, size: tuple[int, int]) -> NDArr
     annotation = record.annotation
     if annotation is None:
         raise MaskwrightError(f"{record.image} has no annotation: add a mask, or use the image for prediction only")
+    labels = _labels(dataset, record, annotation, size)
+    if dataset.merged is None:
+        return labels
+    table = np.full(IGNORE + 1, IGNORE, np.uint8)
+    table[: len(dataset.merged)] = dataset.merged
+    return table[labels]
+
+
+def _labels(dataset: Dataset, record: Record, annotation: Annotation, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Make the label map (H, W) of the classes that the files tell."""
     if isinstance(annotation, Shapes):
         return paint(annotation, size, record.image)
     if isinstance(annotation, MaskLayers):
@@ -116,6 +127,8 @@ def read_objects(dataset: Dataset, record: Record, size: tuple[int, int]) -> Ite
         message = "has a mask of classes, but no map of objects, as other images of this data set have"
         raise DecodeError("other-convention", record.image, message, "add the map, or remove the image")
     nothing = dataset.classes.background
+    if dataset.merged is not None:
+        found = (replace(entry, index=dataset.merged[entry.index]) for entry in found)
     return (entry for entry in found if entry.index != nothing)
 
 
@@ -123,9 +136,12 @@ def _from_object_ids(
     dataset: Dataset, annotation: MaskFile, record: Record, size: tuple[int, int]
 ) -> Iterator[Instance]:
     """Read a map of object ids; beside another annotation, that one tells the class of each object."""
-    under = None if record.objects is None else read_label(dataset, record, size)
+    under = None
+    if record.objects is not None and record.annotation is not None:
+        under = _labels(dataset, record, record.annotation, size)
     known = dataset.value_to_index if annotation.values is None else dict(annotation.values)
-    return objects_of(annotation, _sized_mask(annotation, record, size), known, under, dataset.classes.background)
+    nothing = dataset.classes.background if dataset.merged is None else None
+    return objects_of(annotation, _sized_mask(annotation, record, size), known, under, nothing)
 
 
 def layer_reader(dataset: Dataset, record: Record, size: tuple[int, int]) -> Callable[[MaskFile], NDArray[np.uint8]]:

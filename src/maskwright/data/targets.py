@@ -35,13 +35,21 @@ def shrunk(target: Target, size: tuple[int, int]) -> Target:
     """
     if target.size == size:
         return target
-    values, objects = target.values, target.instances
+    values, vectors, objects = target.values, target.vectors, target.instances
     if values is None and objects is None:
         return Target(shrink_labels(target.labels, size))
-    if values is not None:
-        planes = [cv2.resize(plane, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT) for plane in values]
-        values = np.stack(planes).astype(np.float32)
-    return Target(resize_labels(target.labels, size), values, None if objects is None else resized(objects, size))
+    factors = np.array([new / old for new, old in zip(size[::-1], target.size[::-1], strict=True)], np.float32)
+    return Target(
+        resize_labels(target.labels, size),
+        None if values is None else _resized(values, size),
+        None if objects is None else resized(objects, size),
+        None if vectors is None else _resized(vectors, size) * factors[:, None, None],
+    )
+
+
+def _resized(planes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    found = [cv2.resize(plane, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT) for plane in planes]
+    return np.stack(found).astype(np.float32)
 
 
 def without(target: Target, gone: NDArray[np.bool_] | None) -> Target:
@@ -49,9 +57,12 @@ def without(target: Target, gone: NDArray[np.bool_] | None) -> Target:
     if gone is None:
         return target
     labels = np.where(gone, np.uint8(IGNORE), target.labels)
-    values = None if target.values is None else np.where(gone, np.float32(np.nan), target.values)
+    values, vectors = (
+        None if planes is None else np.where(gone, np.float32(np.nan), planes)
+        for planes in (target.values, target.vectors)
+    )
     objects = None if target.instances is None else outside(target.instances, gone)
-    return Target(labels, values, objects)
+    return Target(labels, values, objects, vectors)
 
 
 def read_sample(dataset: Dataset, record: Record, read: ReadTarget) -> tuple[NDArray[Any], Target]:
@@ -67,21 +78,27 @@ def read_sample(dataset: Dataset, record: Record, read: ReadTarget) -> tuple[NDA
 
 def warped(target: Target, view: CropView) -> Target:
     """Cut the view of a crop out of a target: nearest pixel, and nothing known beyond the edge."""
-    values = None if target.values is None else np.stack([warp_values(plane, view) for plane in target.values])
-    return Target(warp_labels(target.labels, view), values)
+    values, vectors = (
+        None if planes is None else np.stack([warp_values(plane, view) for plane in planes])
+        for planes in (target.values, target.vectors)
+    )
+    if vectors is not None:
+        vectors = np.tensordot(np.linalg.inv(view.linear).astype(np.float32), vectors, 1)
+    return Target(warp_labels(target.labels, view), values, vectors=vectors)
 
 
 def unknown(like: Target, size: tuple[int, int]) -> Target:
     """Return a target of `size` (height, width) in which nothing is known, with the arrays that `like` has."""
-    values: NDArray[np.float32] | None = None
-    if like.values is not None:
-        values = np.full((len(like.values), *size), np.nan, np.float32)
-    return Target(np.full(size, IGNORE, np.uint8), values)
+    values, vectors = (
+        None if planes is None else np.full((len(planes), *size), np.nan, np.float32)
+        for planes in (like.values, like.vectors)
+    )
+    return Target(np.full(size, IGNORE, np.uint8), values, vectors=vectors)
 
 
 def frozen(target: Target) -> Target:
     """Make all arrays read-only, and return the target."""
-    for array in (target.labels, target.values):
+    for array in (target.labels, target.values, target.vectors):
         if array is not None:
             array.flags.writeable = False
     return target

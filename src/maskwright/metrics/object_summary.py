@@ -6,6 +6,7 @@ by score; its intervals come from the influence of every image, which does add u
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -79,7 +80,7 @@ def object_scores(task: str, classes: Classes, images: Sequence[ComparedImage], 
         ),
         mean={metric.key: estimates[metric.key][-1] for metric in OBJECT_METRICS},
         per_image=_image_scores(images, sums),
-        objects=_objects(compared, sums, ranked[0][""]),
+        objects=replace(objects_of(compared, sums, shown), curves=curves(ranked[0][""])),
     )
 
 
@@ -96,15 +97,22 @@ def _shown(classes: Classes) -> list[int]:
     return [index for index in range(len(classes)) if index != classes.background]
 
 
-def _objects(compared: Comparison, sums: Array, ranking: Ranking) -> ObjectScores:
-    """Count the objects of each image, and those found and missed by size; follow the precision of masks."""
+def objects_of(compared: Comparison, sums: Array, shown: Sequence[int]) -> ObjectScores:
+    """Count the objects of each image, and those found and missed by size.
+
+    Args:
+        compared: objects of all images.
+        sums: (images, S, M) of the S classes to count.
+        shown: indices of these classes.
+    """
     values = object_values(sums)
     counts = np.stack([values[key].sum(axis=1) for key in ("objects", "predicted")], axis=1).astype(int)
     overlap, truth = compared.iou, compared.truth
     found = np.zeros(len(truth), np.bool_)
     found[compared.pairs[best_matches(compared, overlap, overlap >= THRESHOLDS[0]), 0]] = True
-    sizes = size_bins(truth.area[~truth.exempt].tolist(), found[~truth.exempt].tolist())
-    return ObjectScores(tuple((true, predicted) for true, predicted in counts.tolist()), sizes, curves(ranking))
+    counted = ~truth.exempt & np.isin(truth.index, shown)
+    sizes = size_bins(truth.area[counted].tolist(), found[counted].tolist())
+    return ObjectScores(tuple((true, predicted) for true, predicted in counts.tolist()), sizes)
 
 
 def _image_scores(images: Sequence[ComparedImage], sums: Array) -> tuple[ImageScore, ...]:

@@ -18,7 +18,7 @@ from maskwright.core.channels import Channels, class_channels
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError, first_problem
 from maskwright.core.files import write_bytes
-from maskwright.core.plan import DataPlan, ModelPlan, PostprocessPlan, PredictPlan, Section
+from maskwright.core.plan import DataPlan, Formulation, ModelPlan, PostprocessPlan, PredictPlan, Section
 from maskwright.models.build import resolved, restore
 from maskwright.models.weights import CARD_KEY, read_metadata, read_tensors
 
@@ -39,10 +39,12 @@ class CardClasses(Section):
     Attributes:
         names: one per class.
         colors: one RGB triple (0..255) per class.
+        things: indices of those whose objects are told apart; None for all but the background.
     """
 
     names: list[str]
     colors: list[tuple[int, int, int]]
+    things: list[int] | None = None
 
     @model_validator(mode="after")
     def _sound(self) -> CardClasses:
@@ -55,11 +57,12 @@ class CardClasses(Section):
     @classmethod
     def of(cls, classes: Classes) -> CardClasses:
         """Adopt a data set's labels."""
-        return cls(names=list(classes.names), colors=list(classes.colors))
+        things = None if classes.things is None else sorted(classes.things)
+        return cls(names=list(classes.names), colors=list(classes.colors), things=things)
 
     def table(self) -> Classes:
         """Return the labels as `core.classes.Classes`."""
-        return Classes(tuple(self.names), tuple(self.colors))
+        return Classes(tuple(self.names), tuple(self.colors), None if self.things is None else frozenset(self.things))
 
 
 class Card(Section):
@@ -69,6 +72,7 @@ class Card(Section):
         format: version of this layout; a reader refuses a newer one.
         maskwright: version that wrote the bundle.
         task: what the model was trained for, a name of `tasks.TASKS`.
+        formulation: how its maps tell objects apart, for tasks of objects.
         channels: what the channels of the network's output mean, in order; left out, one group of the classes.
         model: architecture, backbone and options, written out in full when saved.
         classes: names and colours.
@@ -86,6 +90,7 @@ class Card(Section):
     format: int = FORMAT
     maskwright: str = Field(default_factory=lambda: version("maskwright"))
     task: str = "semantic"
+    formulation: Formulation = "depth"
     channels: tuple[Channels, ...] = ()
     model: ModelPlan
     classes: CardClasses

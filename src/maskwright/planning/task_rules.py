@@ -37,9 +37,11 @@ class TaskRules:
     last: Rules = ()
 
 
+OF_OBJECTS = TaskRules(rules_instance.FIRST, rules_instance.CROPPED, rules_instance.SIZED, needs=rules_instance.needs)
 RULES: dict[str, TaskRules] = {
     "semantic": TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED),
-    "instance": TaskRules(rules_instance.FIRST, rules_instance.CROPPED, needs=rules_instance.needs),
+    "instance": OF_OBJECTS,
+    "panoptic": OF_OBJECTS,
 }
 OBJECT_RULES: dict[str, dict[str, TaskRules]] = {
     "regions": {"instance": TaskRules(rules_objects.FIRST, sized=rules_objects.SIZED, last=rules_objects.LAST)},

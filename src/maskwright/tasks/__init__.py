@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import unknown_name
+from maskwright.core.plan import Plan
 from maskwright.models.catalog import find_model
-from maskwright.tasks import instance, instance_objects, queries, semantic
+from maskwright.tasks import instance, instance_objects, panoptic, queries, semantic
 from maskwright.tasks.base import Adjustments, Block, Judge, Legend, Painted, Panel, Task, Writer
 
 if TYPE_CHECKING:
-    from maskwright.core.plan import Plan
     from maskwright.models.bundle import Card
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
 TASKS: dict[str, Task] = {
     "semantic": semantic.Semantic(),
     "instance": instance.InstanceSegmentation(),
+    "panoptic": panoptic.PanopticSegmentation(),
 }
 BY_OBJECTS: dict[str, dict[str, Task]] = {
     "regions": {"instance": instance_objects.InstanceObjects()},
@@ -50,6 +51,8 @@ def find_task(name: str) -> Task:
 
 
 def task_of(plan: Plan | Card) -> Task:
-    """Return the task of a plan or a model, as its network serves it."""
+    """Return the task of a plan or a model, as its network and its formulation serve it."""
     served = BY_OBJECTS.get(find_model(plan.model.name).learns)
-    return find_task(plan.task) if served is None else served[plan.task]
+    if served is not None:
+        return served[plan.task]
+    return find_task(plan.task).formulated(plan.objects.formulation if isinstance(plan, Plan) else plan.formulation)

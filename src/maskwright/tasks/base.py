@@ -110,8 +110,8 @@ class Legend(NamedTuple):
 class Collector(Protocol):
     """One file about all images of a prediction."""
 
-    def add(self, name: str, result: Any) -> None:
-        """Take the result of the image called `name`."""
+    def add(self, name: str, result: Any, stem: str) -> None:
+        """Take the result of the image called `name`, whose own files have the name `stem` and a suffix."""
 
     def write(self, path: Path) -> None:
         """Write everything added so far."""
@@ -129,6 +129,7 @@ class Writer:
         stream: (path, (height, width), classes) -> a context that takes the image's blocks as they are finished.
         collect: classes -> a collector of all images' results.
         confidence: this writer needs the confidence, so `Task.decode` must keep it.
+        along: another kind that is always written along with this one.
     """
 
     folder: str
@@ -138,6 +139,7 @@ class Writer:
     stream: Callable[[Path, tuple[int, int], Classes], AbstractContextManager[Callable[[Block], None]]] | None = None
     collect: Callable[[Classes], Collector] | None = None
     confidence: bool = False
+    along: str | None = None
 
 
 class Task(Protocol):
@@ -151,14 +153,28 @@ class Task(Protocol):
         headline: the metric by which models are compared.
         writers: kind of file -> how `predict --save` writes it; the first is the default.
         planes: number of planes of `Target.values` in a lesson.
+        vectors: whether a lesson has `Target.vectors`.
+        objects: it tells objects apart, as the section `objects` of the plan says.
+        stuff: classes without objects are learnt beside the objects.
         planned_loss: the section `loss` of the plan decides what `loss` returns; if not, settings there are refused.
     """
 
     planned_loss: bool = False
+    objects: bool = False
+    stuff: bool = False
     planes: int = 0
+    vectors: bool = False
     annotation: Literal["labels", "values"]
     headline: Metric
     writers: Mapping[str, Writer]
+
+    def formulated(self, formulation: str) -> Task:
+        """Return the task as the plan's `objects.formulation` has it; by default there is only one way."""
+        return self
+
+    def prepared(self, dataset: Dataset) -> Dataset:
+        """Return the data as the task sees them; by default as they were read."""
+        return dataset
 
     def channels(self, classes: Classes) -> tuple[Channels, ...]:
         """Return the channel groups that a network for these classes emits."""
@@ -191,7 +207,11 @@ class Task(Protocol):
     def random_target(self, rng: np.random.Generator, size: tuple[int, int], classes: Classes) -> Target:
         """Return a random target of a crop of `size`, on which a step takes as long as on a real one."""
         labels = rng.integers(0, len(classes), size).astype(np.uint8)
-        return Target(labels, rng.normal(size=(self.planes, *size)).astype(np.float32) if self.planes else None)
+        values, vectors = (
+            rng.normal(size=(planes, *size)).astype(np.float32) if planes else None
+            for planes in (self.planes, 2 * self.vectors)
+        )
+        return Target(labels, values, vectors=vectors)
 
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
         """Turn the target of a crop, after the warp, into what the loss compares: group -> (H, W) or (C, H, W)."""
@@ -200,7 +220,7 @@ class Task(Protocol):
         """Lay the objects of a class in one crop's target over another of the same size.
 
         Returns:
-            The new target, and the pixels (H, W) that come from the donor; None for a task that learns no objects.
+            The new target, and the pixels (H, W) that come from the donor; None for a task that pastes no objects.
         """
         return None
 

@@ -36,7 +36,7 @@ class CocoFile:
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
 
-    def add(self, name: str, result: Any) -> None:
+    def add(self, name: str, result: Any, _stem: str) -> None:
         """Add one image: its name in the file, and its result."""
         objects = self._objects_of(result)
         height, width = objects.size

@@ -1,79 +1,54 @@
-"""Instance segmentation by dense maps, for objects that touch but hardly overlap: cells, grains, pores, fruit.
-
-The network says of each pixel which class it has, how deep it lies in its object (1 in the middle, 0 at the edge), and
-whether objects meet there. Decoding takes one seed from each peak of the depth and floods the foreground from the
-seeds, so the maps of tiles are blended as those of any task, and objects are found in the whole image.
-"""
+"""Instance segmentation: objects, each with its class and its own pixels, on a background that has none."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskwright import losses
-from maskwright.core.channels import CLASS_GROUP, Channels, class_channels
 from maskwright.core.classes import IGNORE
-from maskwright.core.errors import MaskwrightError
 from maskwright.core.instances import Instances
 from maskwright.core.targets import Target
 from maskwright.data.labels import read_label, read_objects
+from maskwright.data.things import objects_alone
 from maskwright.metrics.object_metrics import OBJECT_METRICS
 from maskwright.ops import draw_objects
 from maskwright.ops.instance_maps import to_map
-from maskwright.ops.separation import Separation
-from maskwright.tasks import instance_decode, instance_files, instance_pictures
-from maskwright.tasks.base import Task
-from maskwright.tasks.instance_fit import fit_separation
+from maskwright.tasks import instance_files, instance_pictures
 from maskwright.tasks.instance_judge import InstanceJudge
-from maskwright.tasks.instance_loss import BORDER_GROUP, DEPTH_GROUP, InstanceLoss
 from maskwright.tasks.instance_paste import pasted
-from maskwright.tasks.instance_target import object_values
+from maskwright.tasks.object_task import ObjectTask, background_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
-    from torch import nn
 
+    from maskwright.core.channels import Channels
     from maskwright.core.classes import Classes
-    from maskwright.core.plan import Plan
     from maskwright.core.records import Dataset, Record
-    from maskwright.tasks.base import Adjustments, Block, Decoding, Legend, Painted, Seen, Writer
+    from maskwright.tasks.base import Block, Decoding, Legend, Painted, Writer
 
 
-class InstanceSegmentation(Task):
+class InstanceSegmentation(ObjectTask):
     """The task `instance`; see `tasks.base.Task` for what each method does."""
 
-    planned_loss = True
-    planes = 3
-    annotation: Literal["labels", "values"] = "labels"
     headline = OBJECT_METRICS[0]
     writers: Mapping[str, Writer] = instance_files.WRITERS
 
+    def prepared(self, dataset: Dataset) -> Dataset:
+        """Make one class, the background, of all classes without objects, where the format tells which these are."""
+        return objects_alone(dataset)
+
     def channels(self, classes: Classes) -> tuple[Channels, ...]:
-        """Return a softmax over the classes, and a sigmoid each for depth and borders.
+        """Return a softmax over the classes, and the channels of the formulation.
 
         Raises:
             MaskwrightError: no class is the background.
         """
         background_of(classes)
-        return (
-            *class_channels(len(classes)),
-            Channels(name=DEPTH_GROUP, count=1, activation="sigmoid"),
-            Channels(name=BORDER_GROUP, count=1, activation="sigmoid"),
-        )
-
-    def check(self, dataset: Dataset) -> None:
-        """Refuse classes without a background, and masks that tell no objects."""
-        background_of(dataset.classes)
-        if not dataset.tells_objects:
-            raise MaskwrightError(
-                f"{dataset.root} tells the class of each pixel, and no objects: give a folder instances/ with a map of "
-                "object ids for each image (each connected region counts as an object where a map holds one value), or "
-                "learn the classes with `task` semantic"
-            )
+        return super().channels(classes)
 
     def target(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
         """Read the objects. What no object covers is background, whatever its class; crowds are ignored."""
@@ -83,29 +58,11 @@ class InstanceSegmentation(Task):
     def lesson(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
         """Read the objects as maps."""
         _, labels, ids = _read(dataset, record, size)
-        return Target(labels, self.values(ids, labels))
+        return self.lesson_of(ids, labels)
 
-    def values(self, ids: NDArray[np.int32], labels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return what the network learns of an instance map (H, W), beside the class of each pixel: depth, borders.
-
-        The last plane holds the ids, since pasted objects change depth and borders.
-        """
-        unknown = labels == IGNORE
-        numbers = np.where(unknown, np.float32(np.nan), ids.astype(np.float32))
-        return np.concatenate([object_values(ids, unknown), numbers[None]])
-
-    def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
-        """Return labels, depth and borders."""
-        assert target.values is not None
-        return {CLASS_GROUP: target.labels, DEPTH_GROUP: target.values[:1], BORDER_GROUP: target.values[1:2]}
-
-    def pasted(self, target: Target, donor: Target, index: int) -> tuple[Target, NDArray[np.bool_]]:
-        """Lay the objects of a class over others; see `tasks.base.Task.pasted`."""
-        return pasted(target, donor, index)
-
-    def loss(self, plan: Plan, classes: Classes) -> nn.Module:
-        """Return the planned loss of the classes with those of depth and borders."""
-        return InstanceLoss(losses.weighted_sum(plan.loss, self.channels(classes)[0]))
+    def pasted(self, target: Target, donor: Target, index: int) -> tuple[Target, NDArray[np.bool_]] | None:
+        """Lay the objects of a class over others, with their depth; see `tasks.base.Task.pasted`."""
+        return None if self.vectors else pasted(target, donor, index)
 
     def decode(
         self,
@@ -117,11 +74,7 @@ class InstanceSegmentation(Task):
         confidence: bool = False,
     ) -> Instances:
         """Separate the objects."""
-        return instance_decode.decode(blocks, size, background_of(classes), separation(decoding))
-
-    def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
-        """Fit the thresholds that separate objects."""
-        return fit_separation(seen, background_of(classes), deadline)
+        return self.separated(blocks, size, classes, decoding)
 
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> InstanceJudge:
         """Return a judge of objects."""
@@ -146,8 +99,13 @@ class InstanceSegmentation(Task):
 
     def describe(self, result: Instances, classes: Classes) -> dict[str, int | float]:
         """Return class name -> number of objects, of the classes that occur."""
-        counts = Counter(entry.index for entry in result.objects)
-        return {classes.names[index]: counts[index] for index in sorted(counts)}
+        return dict(counted(result, classes))
+
+
+def counted(objects: Instances, classes: Classes) -> dict[str, int]:
+    """Return class name -> number of objects, of the classes that occur."""
+    counts = Counter(entry.index for entry in objects.objects)
+    return {classes.names[index]: counts[index] for index in sorted(counts)}
 
 
 def _read(
@@ -167,23 +125,3 @@ def _read(
             unknown[entry.rows, entry.columns] |= entry.mask
     unknown &= ids == 0
     return objects, np.where(unknown, np.uint8(IGNORE), np.array(index, np.uint8)[ids]), ids
-
-
-def background_of(classes: Classes) -> int:
-    """Return the index of the class that is no object.
-
-    Raises:
-        MaskwrightError: there is none.
-    """
-    if classes.background is None or len(classes) < 2:
-        held = f"the classes are {', '.join(classes.names)}, and objects need one class beside the background"
-        raise MaskwrightError(
-            f"{held}. Call what is no object "
-            "background in a table of classes (`read.classes`), or learn the classes alone with `task` semantic"
-        )
-    return classes.background
-
-
-def separation(decoding: Decoding) -> Separation:
-    """Return the fitted thresholds, or the default ones."""
-    return Separation(**dict(decoding))  # type: ignore[arg-type]

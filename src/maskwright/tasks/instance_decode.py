@@ -17,28 +17,26 @@ from maskwright.core.allocator import give_back_freed_memory
 from maskwright.core.instances import Instance, Instances
 from maskwright.ops.instance_maps import pieces
 from maskwright.ops.separation import separated
+from maskwright.tasks.instance_rows import BAND_PIXELS, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from maskwright.ops.separation import Separation
     from maskwright.tasks.base import Block
 
-BAND_PIXELS = 1 << 20
-"""Pixels that are decoded at once with those that wait: few, so that nothing but the result takes memory."""
-
 
 def decode(
-    blocks: Iterable[Block], size: tuple[int, int], background: int, how: Separation, band: int = BAND_PIXELS
+    blocks: Iterable[Block], size: tuple[int, int], nothing: Sequence[int], how: Separation, band: int = BAND_PIXELS
 ) -> Instances:
     """Find the objects of an image.
 
     Args:
         blocks: maps (K + 2, h, w): probabilities of K classes, depth, border. They come from the top to the bottom.
         size: (height, width) of the image.
-        background: index of the class that is no object.
+        nothing: indices of the classes that are no objects.
         how: thresholds.
         band: pixels that are decoded at once; more where the waiting ones are more, which else would wait too often.
 
@@ -46,9 +44,9 @@ def decode(
         Objects that do not overlap, from the highest score to the lowest; the score is the mean probability that its
         pixels are of its class.
     """
-    bands = _Bands(size, background, how)
+    bands = _Bands(size, nothing, how)
     for block in blocks:
-        bands.put(block)
+        bands.rows.put(block)
         while bands.fresh >= (rows := max(band // size[1], 1, bands.waiting // 2)):
             bands.decode(rows)
             give_back_freed_memory()
@@ -61,47 +59,32 @@ def decode(
 class _Bands:
     """The rows that are not decoded yet."""
 
-    def __init__(self, size: tuple[int, int], background: int, how: Separation) -> None:
-        self._height, self._width = size
-        self._background, self._how = background, how
-        self._start, self._seen = 0, 0
-        self._maps: NDArray[np.float32] | None = None
-        self._covered = np.zeros(self._height, np.int64)
+    def __init__(self, size: tuple[int, int], nothing: Sequence[int], how: Separation) -> None:
+        self.rows = Rows(size)
+        self._nothing, self._how = list(nothing), how
+        self.seen = 0
         self.found: list[Instance] = []
 
     @property
     def fresh(self) -> int:
         """Number of complete rows in which objects were not searched yet."""
-        missing = np.flatnonzero(self._covered[self._seen :] < self._width)
-        return int(missing[0]) if len(missing) else self._height - self._seen
+        return self.rows.end - self.seen
 
     @property
     def waiting(self) -> int:
         """Number of rows that are searched again with the next ones."""
-        return self._seen - self._start
-
-    def put(self, block: Block) -> None:
-        """Add a block."""
-        maps = np.nan_to_num(block.maps.cpu().numpy())  # where the image has no data, there is no object
-        first, last = block.rows.start - self._start, block.rows.stop - self._start
-        held = 0 if self._maps is None else self._maps.shape[1]
-        if last > held:
-            more = np.zeros((len(maps), last - held, self._width), np.float32)
-            self._maps = more if self._maps is None else np.concatenate([self._maps, more], axis=1)
-        assert self._maps is not None
-        self._maps[:, first:last, block.columns] = maps
-        self._covered[block.rows] += block.columns.stop - block.columns.start
+        return self.seen - self.rows.start
 
     def decode(self, fresh: int) -> None:
         """Find the objects of all regions that end within the next `fresh` rows."""
-        rows = self.waiting + fresh
-        if self._maps is None or not rows:
+        start, rows = self.rows.start, self.waiting + fresh
+        if not rows:
             return
-        maps = self._maps[:, :rows]
+        maps = self.rows.maps[:, :rows]
         classes, (depth, border) = maps[:-2], maps[-2:]
-        foreground = 1 - classes[self._background]
-        foreground[maps[:-2].sum(axis=0) == 0] = 0
-        self._seen = self._start + rows
+        whole = classes.sum(axis=0)
+        foreground = np.where(whole == 0, 0, 1 - classes[self._nothing].sum(axis=0))
+        self.seen += fresh
         kept = self._waiting(foreground)
         if kept[0].any() and np.array_equal(kept, foreground >= self._how.foreground):
             return  # everything waits, from the first row on
@@ -110,17 +93,16 @@ class _Bands:
         self.found += [self._instance(top, left, mask, classes) for _, top, left, mask in pieces(ids)]
         waiting = np.flatnonzero(kept.any(axis=1))
         margin = math.ceil(4 * self._how.smooth) + 1
-        start = max(0, (int(waiting[0]) if len(waiting) else rows) - margin)
+        first = max(0, (int(waiting[0]) if len(waiting) else rows) - margin)
         # Decoded regions become background; their depth stays, since it is smoothed into that of their neighbours.
-        done = ~kept[start:] & (foreground[start:] > 0)
-        self._maps[:-2, start:rows][:, done] = 0
-        self._maps = np.ascontiguousarray(self._maps[:, start:])
-        self._start += start
+        done = ~kept[first:] & (foreground[first:] > 0)
+        classes[:, first:][:, done] = 0
+        self.rows.drop(start + first)
 
     def _waiting(self, foreground: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Tell which pixels (h, W) belong to regions that may go on, or whose smoothed depth lacks rows below."""
         inside = foreground >= self._how.foreground
-        if self._start + len(foreground) == self._height:
+        if self.seen == self.rows.height:
             return np.zeros_like(inside)
         count, place = cv2.connectedComponents(inside.astype(np.uint8), connectivity=4)
         margin = math.ceil(4 * self._how.smooth) + 1
@@ -132,6 +114,6 @@ class _Bands:
         """Give an object its class, the likeliest over its pixels, and its score."""
         place = classes[:, top : top + mask.shape[0], left : left + mask.shape[1]]
         shares = place[:, mask].mean(axis=1)
-        shares[self._background] = -1
+        shares[self._nothing] = -1
         index = int(shares.argmax())
-        return Instance(index, self._start + top, left, mask, float(shares[index]))
+        return Instance(index, self.rows.start + top, left, mask, float(shares[index]))

@@ -16,11 +16,12 @@ from maskwright.core.channels import OBJECT_GROUP, Channels, object_channels, ob
 from maskwright.core.classes import IGNORE
 from maskwright.core.targets import Target
 from maskwright.losses.region_sampling import BOXES, BOXES_MATCHED
-from maskwright.tasks.instance import InstanceSegmentation, background_of
+from maskwright.tasks.instance import InstanceSegmentation
 from maskwright.tasks.instance_judge import InstanceJudge
 from maskwright.tasks.instance_merge import merged
 from maskwright.tasks.instance_regions import RegionLoss
 from maskwright.tasks.instance_score import SCORES, fit_score
+from maskwright.tasks.object_task import background_of
 from maskwright.tasks.object_truths import object_truths
 
 if TYPE_CHECKING:
@@ -52,14 +53,16 @@ class InstanceObjects(InstanceSegmentation):
         background_of(classes)
         return object_channels(len(classes))
 
-    def values(self, ids: NDArray[np.int32], labels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the ids of objects and the index of each one's class, NaN where nothing is known.
+    def lesson_of(
+        self, ids: NDArray[np.int32], labels: NDArray[np.uint8], unknown: NDArray[np.bool_] | None = None
+    ) -> Target:
+        """Return the ids of objects and the index of each one's class as values, NaN where nothing is known.
 
         Both are warped and shrunk alike, so that no pixel of an object has the class of its neighbour.
         """
         planes = np.stack([ids, labels]).astype(np.float32)
-        planes[:, labels == IGNORE] = np.nan
-        return planes
+        planes[:, labels == IGNORE if unknown is None else unknown] = np.nan
+        return Target(labels, planes)
 
     def random_target(self, rng: np.random.Generator, size: tuple[int, int], classes: Classes) -> Target:
         """Return a grid of objects, enough to draw as many boxes with one as are ever drawn of an image."""
@@ -67,7 +70,7 @@ class InstanceObjects(InstanceSegmentation):
         down, across = (np.arange(length) * side // length for length in size)
         ids = (down[:, None] * side + across + 1).astype(np.int32)
         labels = rng.choice(rows_of(classes)[1:], side * side + 1).astype(np.uint8)[ids]
-        return Target(labels, self.values(ids, labels))
+        return self.lesson_of(ids, labels)
 
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
         """Return ids and classes."""

@@ -52,6 +52,7 @@ def inspect(
         options = replace(options, values=find_task(task).annotation == "values")
     dataset = read_dataset(root, options)
     if task is not None:
+        dataset = find_task(task).prepared(dataset)
         find_task(task).check(dataset)
     seen = survey(dataset, on_progress=on_progress)
     try:

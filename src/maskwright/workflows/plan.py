@@ -24,6 +24,7 @@ from maskwright.workflows.plan_parts.pretrained import find_pretrained
 from maskwright.workflows.plan_parts.requested import requested_plan
 from maskwright.workflows.plan_parts.step import measured
 from maskwright.workflows.plan_parts.suggested_task import suggested_task
+from maskwright.workflows.plan_parts.things import as_planned, with_stuff
 from maskwright.workflows.plan_parts.unused_settings import check_unused_settings
 
 if TYPE_CHECKING:
@@ -75,10 +76,11 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     dataset = read_dataset(root, replace(request.read, values=find_task(pinned.task).annotation == "values"))
     if request.task_is_open:
         pinned.task, pinned.reasons["task"] = suited_task(pinned.model.name) or suggested_task(dataset)
+    dataset = as_planned(dataset, pinned)
     check_task(pinned, dataset.classes)
     seen = survey(dataset, budget.survey_seconds(), on_progress)
     find_task(pinned.task).check(dataset)
-    divided = _divided(dataset, seen, pinned)
+    divided = with_stuff(_divided(dataset, seen, pinned), seen, pinned)
     found = fingerprint(seen, divided)
     check_trainable(found)
     pinned, pins = with_family(pinned, pins, found)

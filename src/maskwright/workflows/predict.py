@@ -221,7 +221,7 @@ class _Writing:
                 scale = self.scale or pixel_size(picture.image)
                 writer.measure(files[kind], image, result, classes, scale)
         for collector in self.collectors.values():
-            collector.add(str(picture.relative), result)
+            collector.add(str(picture.relative), result, str(picture.name))
         return Predicted(picture.image.path, files, task.describe(result, classes), picture.image.page)
 
     def finish(self) -> tuple[Path, ...]:

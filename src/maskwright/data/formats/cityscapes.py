@@ -89,7 +89,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         root,
         "cityscapes",
         f"leftImg8bit/ + {kind}/: {coding}, 19 classes, the other ids are ignored",
-        Classes(tuple(name for _, name, _ in _CLASSES), tuple(color for _, _, color in _CLASSES)),
+        _classes(),
         tuple(sorted(records, key=lambda record: record.id)),
         values,
         faults=(*faults, *blank),
@@ -97,6 +97,11 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     )
     things = {label: index if label in _THINGS else IGNORE for label, index in values.items()}
     return with_object_maps(dataset, _instance_ids(records, coding, things))
+
+
+def _classes() -> Classes:
+    things = frozenset(index for index, (label, _, _) in enumerate(_CLASSES) if label in _THINGS)
+    return Classes(tuple(name for _, name, _ in _CLASSES), tuple(color for _, _, color in _CLASSES), things)
 
 
 def _label_folder(root: Path) -> str | None:

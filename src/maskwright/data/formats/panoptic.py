@@ -7,6 +7,7 @@ What belongs to no segment is ignored.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from maskwright.core.classes import IGNORE
@@ -85,13 +86,14 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     values = {entry.id: index for index, entry in enumerate(kept)} | {entry.id: IGNORE for entry in ignored}
     values = with_map(values | dict.fromkeys(options.ignored(), IGNORE), options)
     records, faults = _records(base_of(root), entries, categories, values)
-    things = sum(category.thing for category in categories.values())
-    words = f"{', '.join(path.name for path in paths)}: {things} classes of things, {len(categories) - things} of stuff"
+    things = [number for number, category in categories.items() if category.thing]
+    rest = len(categories) - len(things)
+    words = f"{', '.join(path.name for path in paths)}: {len(things)} classes of things, {rest} of stuff"
     return Dataset(
         root,
         "panoptic",
         "; ".join((words, *notes)),
-        classes_of(kept, paths[0]),
+        replace(classes_of(kept, paths[0]), things=frozenset(values[number] for number in things) - {IGNORE}),
         tuple(sorted(records, key=lambda record: record.id)),
         values,
         faults=tuple(faults),

@@ -122,7 +122,7 @@ def opened(run: Path, root: Path, request: EvaluateRequest) -> Evaluation:
     if options.nodata is None:
         options = replace(options, nodata=predictor.card.nodata)
     dataset, notes = split_lookup.like_training(home, read_dataset(root, options))
-    check_classes(predictor, dataset)
+    dataset = like_model(predictor, dataset)
     predictor.task.check(dataset)
     records = tuple(record for record in dataset.records if record.annotation and split in {"all", record.split})
     if not records:
@@ -139,15 +139,17 @@ def _home(run: Path) -> Path:
     return run if run.is_dir() else run.parent
 
 
-def check_classes(predictor: Predictor, dataset: Dataset) -> None:
-    """Refuse data whose classes are not the model's: the numbers would mean nothing.
+def like_model(predictor: Predictor, dataset: Dataset) -> Dataset:
+    """Return the data as the model's task sees them, and refuse other classes: the numbers would mean nothing.
 
     Raises:
         MaskwrightError: with both lists.
     """
+    dataset = predictor.task.prepared(dataset)
     mine, theirs = predictor.classes.names, dataset.classes.names
     if mine != theirs:
         raise MaskwrightError(
             f"{dataset.root} has the classes {', '.join(theirs)}, and the model has {', '.join(mine)}: "
             "give them the same names in the same order with `read.classes`"
         )
+    return replace(dataset, classes=predictor.classes)

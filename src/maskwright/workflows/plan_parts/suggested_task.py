@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from maskwright.core.records import MaskFile, MaskLayers, Shapes
+from maskwright.core.text import plural
 
 if TYPE_CHECKING:
     from maskwright.core.records import Dataset, Record
 
-SEMANTIC, INSTANCE = "semantic", "instance"
+SEMANTIC, INSTANCE, PANOPTIC = "semantic", "instance", "panoptic"
 
 
 def suggested_task(dataset: Dataset) -> tuple[str, str]:
     """Return the name of a task, and the reason in one sentence.
 
     Objects are learnt where the annotation tells nothing else: ids, or a mask file for each object. Masks of classes
-    and outlines are learnt as classes, since an outline may as well mark a region. Each data set that tells objects and
-    has a background can be learnt by either task.
+    and outlines are learnt as classes, since an outline may as well mark a region. Segments of both things and stuff
+    are learnt as such. Each data set that tells objects and has a background can be learnt by any of the tasks.
     """
     annotated = [record for record in dataset.records if record.annotation is not None]
     if annotated and dataset.classes.background is not None and all(map(_of_objects_alone, annotated)):
@@ -26,15 +27,27 @@ def suggested_task(dataset: Dataset) -> tuple[str, str]:
         return INSTANCE, f"each object has {how} of its own; `task` {SEMANTIC} learns the classes only"
     if not dataset.tells_objects:
         return SEMANTIC, "the masks tell the class of each pixel, and no objects"
-    if dataset.classes.background is None:
-        return SEMANTIC, "the classes hold no background, which a task of objects needs"
+    classes = dataset.classes
+    if any(map(_of_segments, annotated)) and classes.objects and classes.stuff:
+        things, stuff = plural(len(classes.objects), "class", "classes"), len(classes.stuff)
+        return PANOPTIC, (
+            f"the segments are of {things} with objects and of {stuff} without; `task` {SEMANTIC} learns the classes "
+            f"only, and `task` {INSTANCE} the objects only"
+        )
+    if classes.background is None and classes.things is None:
+        return SEMANTIC, f"the classes hold no background; `task` {PANOPTIC} learns the classes and their objects"
     if any(isinstance(record.annotation, Shapes) for record in annotated):
         why = "outlines may mark objects as well as regions"
     elif any(record.objects is not None for record in annotated):
         why = "the masks tell the class of each pixel, and the objects besides"
     else:
         why = "the maps of objects hold one value for all of them, so objects that touch cannot be told apart"
-    return SEMANTIC, f"{why}; `task` {INSTANCE} learns the objects"
+    both = f", and {PANOPTIC} both" if any(record.objects is not None for record in annotated) else ""
+    return SEMANTIC, f"{why}; `task` {INSTANCE} learns the objects{both}"
+
+
+def _of_segments(record: Record) -> bool:
+    return isinstance(record.annotation, MaskFile) and record.annotation.kind == "segment"
 
 
 def _of_objects_alone(record: Record) -> bool:

@@ -10,7 +10,7 @@ from maskwright import models
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan_file import set_keys
 from maskwright.models.catalog import find_model
-from maskwright.tasks import task_of
+from maskwright.tasks import find_task, task_of
 from maskwright.workflows.plan_parts.suggested_task import INSTANCE
 
 if TYPE_CHECKING:
@@ -36,14 +36,19 @@ def check_unused_settings(plan: Plan, request: PlanRequest) -> None:
     if discriminator and not plan.adversarial.weight:
         why = "adversarial.weight is 0, so there is no discriminator"
         raise _unused(discriminator[0], why, "adversarial.weight=0.1")
-    if "augment.paste" in keys and plan.augment.paste and plan.task != INSTANCE:
-        raise _unused("augment.paste", f"the task {plan.task} has no objects to paste", f"task={INSTANCE}")
+    if "augment.paste" in keys and plan.augment.paste:
+        _check_paste(plan)
     of_loss = sorted(key for key in keys if key.startswith("loss."))
     if of_loss and find_model(plan.model.name).objects:
         raise _unused(of_loss[0], f"{plan.model.name} has its own loss", "model.name=swiftnet")
     own = sorted(key for key in keys if key.startswith("loss.") and key not in OF_EVERY_LOSS)
     if own and not task_of(plan).planned_loss:
         raise _unused(own[0], f"the task {plan.task} has its own loss", "task=semantic")
+    of_objects = sorted(key for key in keys if key.startswith("objects."))
+    if of_objects and not find_task(plan.task).objects:
+        raise _unused(of_objects[0], f"the task {plan.task} tells no objects apart", "task=instance")
+    if "objects.formulation" in keys and find_model(plan.model.name).objects:
+        raise _unused("objects.formulation", f"{plan.model.name} emits objects", "model.name=swiftnet")
     if "loss.auxiliary" in keys and not _has_auxiliary(plan):
         raise _unused("loss.auxiliary", f"{plan.model.name} has no auxiliary heads", "model.aux_levels=[-2]")
     changing = sorted(keys & {"lora.alpha", "lora.decoder"})
@@ -55,6 +60,14 @@ def check_unused_settings(plan: Plan, request: PlanRequest) -> None:
     if "loss.class_balance" in keys and (by_hand or way != "class-balanced"):
         why = f"{'class weights set by hand take' if by_hand else f'{way} takes'} none"
         raise _unused("loss.class_balance", why, "loss.class_weighting=class-balanced")
+
+
+def _check_paste(plan: Plan) -> None:
+    if plan.task != INSTANCE:
+        raise _unused("augment.paste", f"the task {plan.task} pastes no objects", f"task={INSTANCE}")
+    if plan.objects.formulation != "depth":
+        why = f"objects are pasted with their depth, and objects.formulation is {plan.objects.formulation}"
+        raise _unused("augment.paste", why, "objects.formulation=depth")
 
 
 def _unused(key: str, why: str, cure: str) -> MaskwrightError:

@@ -36,7 +36,8 @@ def checked_kinds(request: PredictRequest, known: Mapping[str, Writer]) -> dict[
     if len(shared) > len({known[kind].folder for kind in shared}):
         raise MaskwrightError(f"{' and '.join(shared)} would be written to the same file: save one of them")
     _check_pixel_size(request.pixel_size, kinds, known)
-    return {kind: known[kind] for kind in kinds}
+    along = [known[kind].along for kind in kinds]
+    return {kind: known[kind] for kind in (*kinds, *along) if kind is not None}
 
 
 def _check_pixel_size(pixel_size: str | None, kinds: list[str], known: Mapping[str, Writer]) -> None:

@@ -74,6 +74,7 @@ class TrainingRun:
         plan, classes, reading = self.plan, self.material.dataset.classes, self.material.dataset.reading
         return Card(
             task=plan.task,
+            formulation=plan.objects.formulation,
             channels=self.groups,
             model=plan.model,
             classes=CardClasses.of(classes),

@@ -1,0 +1,131 @@
+"""What the tasks of objects have in common: channels and losses of maps, and what is fitted. Knows no result.
+
+The network says of each pixel which class it has, and what the formulation (`tasks.formulations`) needs to tell objects
+apart. Maps of tiles are blended as those of any task, and objects are found in the whole image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from maskwright import losses
+from maskwright.core.channels import CLASS_GROUP, class_channels
+from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.targets import Target
+from maskwright.data.things import check_objects
+from maskwright.tasks.base import Task
+from maskwright.tasks.formulations import FORMULATIONS
+from maskwright.tasks.instance_fit import fit_thresholds
+from maskwright.tasks.instance_loss import OFFSET_UNIT, InstanceLoss
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Self
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from maskwright.core.channels import Channels
+    from maskwright.core.classes import Classes
+    from maskwright.core.instances import Instances
+    from maskwright.core.plan import Plan
+    from maskwright.core.records import Dataset
+    from maskwright.tasks.base import Adjustments, Block, Decoding, Seen
+
+
+class ObjectTask(Task):
+    """A task of objects; see `tasks.base.Task` for what each method does.
+
+    Args:
+        formulation: how maps tell objects apart, a name in `FORMULATIONS`.
+    """
+
+    planned_loss = True
+    objects = True
+    annotation: Literal["labels", "values"] = "labels"
+
+    def __init__(self, formulation: str = "depth") -> None:
+        self._way = FORMULATIONS[formulation]
+        self.planes, self.vectors = self._way.planes + 1, self._way.vectors
+
+    def formulated(self, formulation: str) -> Self:
+        """Return the same task with another formulation."""
+        return type(self)(formulation)
+
+    def channels(self, classes: Classes) -> tuple[Channels, ...]:
+        """Return a softmax over the classes, and the channels of the formulation."""
+        return (*class_channels(len(classes)), *self._way.channels)
+
+    def check(self, dataset: Dataset) -> None:
+        """Refuse masks that tell no objects, and classes that the task cannot learn."""
+        check_objects(dataset)
+        super().check(dataset)
+
+    def lesson_of(
+        self, ids: NDArray[np.int32], labels: NDArray[np.uint8], unknown: NDArray[np.bool_] | None = None
+    ) -> Target:
+        """Return what the network learns of an instance map (H, W) and the class of each pixel.
+
+        The last plane of the values holds the ids, since pasted objects change the other planes.
+
+        Args:
+            ids: 0 where no object is.
+            labels: class indices.
+            unknown: where nobody knows the objects; None for the pixels whose class is unknown.
+        """
+        unknown = labels == IGNORE if unknown is None else unknown
+        values, vectors = self._way.measure(ids, unknown)
+        numbers = np.where(unknown, np.float32(np.nan), ids.astype(np.float32))
+        return Target(labels, np.concatenate([values, numbers[None]]), vectors=vectors)
+
+    def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
+        """Return labels, and what the formulation needs."""
+        assert target.values is not None
+        return {CLASS_GROUP: target.labels, **self._way.encode(target.values, target.vectors)}
+
+    def loss(self, plan: Plan, classes: Classes) -> nn.Module:
+        """Return the planned loss of the classes with that of the formulation."""
+        return InstanceLoss(losses.weighted_sum(plan.loss, self.channels(classes)[0]), self._way.loss)
+
+    def adjust(self, maps: Tensor, decoding: Decoding) -> Tensor:
+        """Bring offsets to pixels."""
+        if self._way.vectors:
+            maps[-2:] *= OFFSET_UNIT
+        return maps
+
+    def separated(
+        self, blocks: Iterable[Block], size: tuple[int, int], classes: Classes, decoding: Decoding
+    ) -> Instances:
+        """Find the objects in maps with the fitted thresholds, or the default ones."""
+        names = {entry.name for entry in fields(self._way.thresholds)}
+        fitted: dict[str, Any] = {name: value for name, value in decoding.items() if name in names}
+        how = self._way.thresholds(**fitted)
+        return self._way.decode(blocks, size, no_objects(classes), how)
+
+    def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
+        """Fit the thresholds that separate objects."""
+        return fit_thresholds(seen, no_objects(classes), self._way, deadline)
+
+
+def background_of(classes: Classes) -> int:
+    """Return the index of the class that is no object.
+
+    Raises:
+        MaskwrightError: there is none.
+    """
+    if classes.background is None or len(classes) < 2:
+        held = f"the classes are {', '.join(classes.names)}, and objects need one class beside the background"
+        raise MaskwrightError(
+            f"{held}. Call what is no object background in a table of classes (`read.classes`), name the classes that "
+            "have objects in `objects.things`, or learn the classes alone with `task` semantic"
+        )
+    return classes.background
+
+
+def no_objects(classes: Classes) -> tuple[int, ...]:
+    """Return the indices of the classes that are no objects."""
+    return tuple(index for index in range(len(classes)) if index not in classes.objects)
