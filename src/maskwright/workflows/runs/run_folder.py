@@ -20,7 +20,6 @@ from maskwright.core.fingerprint import Fingerprint
 from maskwright.core.paths import MODEL_FILE, check_folder
 from maskwright.core.plan_file import read_plan, write_plan
 from maskwright.data.formats import ReadOptions, read_dataset
-from maskwright.workflows.plan_parts.things import as_planned
 from maskwright.workflows.runs.provenance import data_hash, environment
 
 if TYPE_CHECKING:
@@ -222,10 +221,11 @@ def reopen(run: Path, root: Path | None = None) -> tuple[Plan, Material]:
     Raises:
         MaskwrightError: no run there, or its data are gone or changed.
     """
+    from maskwright.workflows.plan_parts.things import as_planned  # imports torch, and a wrong path needs none of it
+
     check_run(run)
     plan = read_plan(run / PLAN)
-    data = read_json(run / DATA)
-    entries = read_json(run / SPLIT)
+    data, entries = read_json(run / DATA), read_json(run / SPLIT)
     dataset = read_dataset(Path(data["root"]) if root is None else root, read_options(data))
     dataset = with_known_splits(as_planned(dataset, plan), entries)
     if data_hash(dataset) != data["hash"]:
