@@ -539,6 +539,18 @@ def test_jpeg_masks_without_a_table_are_refused_but_black_and_white_is_read(tmp_
     write(tmp_path / "a" / "masks" / "a.jpg", COLORS[big])
     with pytest.raises(MaskwrightError, match="JPEG"):
         read_dataset(tmp_path / "a")
+    write(tmp_path / "g" / "masks" / "a.jpg", big * 80, quality=60)
+    photo(tmp_path / "g" / "images" / "a.png", size=big.shape)
+    for table in (None, "name,r,g,b\na,0,0,0\nb,80,80,80\nc,160,160,160\n"):
+        if table is not None:
+            (tmp_path / "g" / "classes.csv").write_text(table)
+        with pytest.raises(MaskwrightError, match=r"grey JPEG-compressed masks.*save the masks again as PNG"):
+            read_dataset(tmp_path / "g")
+    (tmp_path / "g" / "masks" / "a.jpg").unlink()
+    write(tmp_path / "g" / "masks" / "a.png", big * 80)
+    cured = read_dataset(tmp_path / "g")
+    assert cured.classes.names == ("a", "b", "c")
+    np.testing.assert_array_equal(read_pair(cured, cured.records[0])[1], big)
     white = np.kron(labels([0, 0, 0, 0, 1, 1, 1, 1]), np.ones((16, 16), np.uint8))
     photo(tmp_path / "b" / "images" / "a.png", size=white.shape)
     write(tmp_path / "b" / "masks" / "a.jpg", white * 255, quality=40)
