@@ -202,7 +202,7 @@ def divided_by_lines(ids: NDArray[Any], counts: Mapping[int, int]) -> set[tuple[
 def _thin(pixels: NDArray[np.bool_]) -> bool:
     """Tell whether hardly any of the pixels (H, W) has all its neighbours among them."""
     inner = cv2.erode(np.pad(pixels, 1).view(np.uint8), np.ones((3, 3), np.uint8))
-    return np.count_nonzero(inner) <= _INNER * np.count_nonzero(pixels)
+    return bool(np.count_nonzero(inner) <= _INNER * np.count_nonzero(pixels))
 
 
 def _large(counts: Mapping[int, int], key: int) -> bool:
