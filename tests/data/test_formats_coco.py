@@ -22,6 +22,7 @@ from maskwright.data.formats.outlines.shapes import painting_order, ring, ring_a
 from maskwright.data.labels import read_label, read_objects, read_pair
 from maskwright.data.painting import paint, paint_objects
 from maskwright.data.readers import DecodeError
+from maskwright.workflows.inspect import inspect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -542,6 +543,20 @@ def test_outlines_in_fractions_are_told(tmp_path):
     dataset = read_dataset(make(tmp_path, [annotation(1, 3, [[0.1, 0.1, 0.9, 0.1, 0.9, 0.9]])]))
     assert dataset.records == ()
     assert "with numbers from 0 to 1, so all lie within one pixel" in dataset.faults[0].message
+
+
+def test_an_image_whose_objects_are_ignored_is_no_negative_example(tmp_path):
+    make(tmp_path, [annotation(1, 3, [BIG], iscrowd=1)])
+    found = {fault.kind: fault for fault in inspect(tmp_path).faults}
+    assert "empty-mask" not in found
+    assert "if the crowds are single objects, read them with `read.crowd=keep`; if not," in found["one-class"].cure
+    kept = inspect(tmp_path, ReadOptions(crowd="keep"))
+    assert not {"one-class", "crowd", "empty-mask"} & {fault.kind for fault in kept.faults}
+    listed = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}]
+    make(tmp_path / "bare", [annotation(1, 3, [BIG])], images=listed)
+    photo(tmp_path / "bare" / "images" / "b.jpg", 1, SIZE)
+    (empty,) = (fault for fault in inspect(tmp_path / "bare").faults if fault.kind == "empty-mask")
+    assert empty.message == "the mask of b.jpg shows only background"
 
 
 def test_crowds_everywhere(tmp_path):

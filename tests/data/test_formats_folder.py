@@ -487,6 +487,40 @@ def test_palette_masks_are_indices_unless_their_colors_are_named(tmp_path):
     ]
 
 
+PASSED_OVER = {
+    "hex colours": ("colors.csv", "name,hex\nground,#000000\nroof,#c80a00\nlawn,#00c80a\n"),
+    "ids": ("masks/labels.csv", "-1;plate\n0;ground\n1;roof\n2;lawn\n"),
+    "names alone": ("class-list.TXT", "ground\nroof\nlawn\n"),
+}
+HUES = np.array([[0, 0, 0], [200, 10, 0], [0, 200, 10]], np.uint8)
+
+
+@pytest.mark.parametrize("name", PASSED_OVER)
+def test_a_table_under_another_name_is_named_with_cures_that_work(tmp_path, name):
+    file, text = PASSED_OVER[name]
+    pairs(tmp_path, [0, 1, 2])
+    for mask in (tmp_path / "masks").iterdir():
+        write(mask, HUES[labels([0, 1, 2])] if "hex" in name else labels([0, 1, 2]))
+    table = tmp_path / file
+    table.write_text(text)
+    found = read_dataset(tmp_path)
+    assert [(fault.kind, fault.severity, fault.path) for fault in found.faults] == [("unused", "warning", table)]
+    assert f"rename it to classes{table.suffix.lower()}, or give it as `read.classes`" in found.faults[0].cure
+    given = read_dataset(tmp_path, ReadOptions(classes=table))
+    table.rename(table.with_name(f"classes{table.suffix.lower()}"))
+    for cured in (given, read_dataset(tmp_path)):
+        assert (cured.classes.names, cured.faults) == (("ground", "roof", "lawn"), ())
+
+
+@pytest.mark.parametrize(
+    "text", ["image,label\na,1\nb,1\n", "0,ground\n1,roof\n", "ground\nroof\nlawn\npole\n", "\x00"]
+)
+def test_a_file_that_does_not_list_the_classes_is_no_table(tmp_path, text):
+    pairs(tmp_path, [0, 1, 2])
+    (tmp_path / "labels.csv").write_text(text)
+    assert read_dataset(tmp_path).faults == ()
+
+
 def test_options_for_values_are_refused_for_colors(tmp_path):
     with pytest.raises(MaskwrightError, match=r"`read\.ignore` and `read\.map` apply to values"):
         read_dataset(colored(tmp_path), ReadOptions(ignore=3))
@@ -505,6 +539,18 @@ def test_jpeg_masks_without_a_table_are_refused_but_black_and_white_is_read(tmp_
     write(tmp_path / "a" / "masks" / "a.jpg", COLORS[big])
     with pytest.raises(MaskwrightError, match="JPEG"):
         read_dataset(tmp_path / "a")
+    write(tmp_path / "g" / "masks" / "a.jpg", big * 80, quality=60)
+    photo(tmp_path / "g" / "images" / "a.png", size=big.shape)
+    for table in (None, "name,r,g,b\na,0,0,0\nb,80,80,80\nc,160,160,160\n"):
+        if table is not None:
+            (tmp_path / "g" / "classes.csv").write_text(table)
+        with pytest.raises(MaskwrightError, match=r"grey JPEG-compressed masks.*save the masks again as PNG"):
+            read_dataset(tmp_path / "g")
+    (tmp_path / "g" / "masks" / "a.jpg").unlink()
+    write(tmp_path / "g" / "masks" / "a.png", big * 80)
+    cured = read_dataset(tmp_path / "g")
+    assert cured.classes.names == ("a", "b", "c")
+    np.testing.assert_array_equal(read_pair(cured, cured.records[0])[1], big)
     white = np.kron(labels([0, 0, 0, 0, 1, 1, 1, 1]), np.ones((16, 16), np.uint8))
     photo(tmp_path / "b" / "images" / "a.png", size=white.shape)
     write(tmp_path / "b" / "masks" / "a.jpg", white * 255, quality=40)

@@ -117,6 +117,16 @@ def test_tables_that_are_none(tmp_path, name, content, words):
     assert str(tmp_path / name) in str(caught.value)
 
 
+def test_names_that_begin_with_numbers_are_refused_with_a_cure_that_works(tmp_path):
+    names = ["background", "3 mm nut", "5 mm nut", "8 mm nut"]
+    path = tmp_path / "classes.txt"
+    path.write_text("\n".join(names))
+    with pytest.raises(MaskwrightError, match="write every line as id,name, such as 1,3 mm nut"):
+        read_table(path)
+    path.write_text("\n".join(f"{number},{name}" for number, name in enumerate(names)))
+    assert read_table(path).entries == tuple(map(Entry, range(4), names))
+
+
 def test_labelmes_list_begins_at_minus_one(tmp_path):
     (tmp_path / "labels.txt").write_text("__ignore__\n_background_\ncat\n")
     table = read_table(tmp_path / "labels.txt")

@@ -188,6 +188,7 @@ def test_the_first_of_two_annotators_counts_and_the_second_is_named(tmp_path):
     assert [record.split for record in dataset.records] == ["test"] * 6 + ["train"] * 6
     told = {fault.path.relative_to(tmp_path).as_posix(): fault.kind for fault in dataset.faults}
     assert told == {"test/2nd_manual": "unused", "test/mask": "field-of-view"}
+    assert "(test/2nd_manual/ not used)" in dataset.layout
 
 
 def test_a_field_of_view_alone_is_a_warning(tmp_path):

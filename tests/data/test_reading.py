@@ -106,6 +106,14 @@ def test_mixed_habits_leave_the_odd_ones_out_by_name(tmp_path: Path) -> None:
     (fault,) = survey(data).dataset.faults
     assert (fault.kind, fault.path.name) == ("size-mismatch", "1.png")
     assert "after its EXIF orientation is applied" in fault.message
+    assert "or remove the EXIF orientation without turning the pixels of the image" in fault.cure
+    image = tmp_path / "images" / "1.jpg"
+    with Image.open(image) as picture:
+        stored = picture.copy()
+    stored.save(image, quality=95, exif=Image.Exif())
+    cured = read_dataset(tmp_path)
+    assert len(survey(cured).dataset.records) == 3
+    assert agreement(cured) > 0.99
 
 
 @pytest.mark.parametrize(("turns", "stored"), [([3, 3, 1], STORED), ([2, 4, 1], STORED), ([6, 8, 1], (40, 40))])

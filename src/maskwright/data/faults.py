@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from maskwright.core.records import SPLITS, Fault
+from maskwright.core.classes import IGNORE
+from maskwright.core.records import SPLITS, Fault, Shapes
 from maskwright.core.text import agree, plural, such_as
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: 
             "label it or remove it: training cannot use it",
         )
     elif nothing is not None and pixels[nothing] == labelled:
+        if isinstance(record.annotation, Shapes) and any(shape.index == IGNORE for shape in record.annotation.shapes):
+            return  # it shows objects, which are ignored
         yield Fault(
             "empty-mask",
             "note",

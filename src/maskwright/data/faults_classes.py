@@ -42,6 +42,8 @@ def class_faults(
         others = "label the other pixels as another class, such as background"
         if shown[0] == dataset.classes.background:
             others = "label some objects, as no mask shows one"
+        if any(fault.kind == "crowd" for fault in dataset.faults):
+            others = f"if the crowds are single objects, read them with `read.crowd=keep`; if not, {others}"
         yield Fault(
             "one-class",
             "error" if whole or len(names) == 1 else "warning",

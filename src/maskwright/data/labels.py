@@ -161,7 +161,7 @@ def _wrong_size(mask: ImageRef, record: Record, found: tuple[int, int], size: tu
     message = f"is {seen} pixels, but its image {record.image.name} is {wanted}"
     if found == (size[1], size[0]) and image_orientation(record.image) != 1:
         message += " after its EXIF orientation is applied"
-        cure = "rotate the mask too, or save the image upright without the EXIF tag"
+        cure = "rotate the mask too, or remove the EXIF orientation without turning the pixels of the image"
     else:
         cure = "save the mask at the size of its image, without interpolation"
     return DecodeError("size-mismatch", mask, message, cure)

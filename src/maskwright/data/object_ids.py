@@ -31,6 +31,8 @@ _DENSE = 65535
 _SPECK, _MANY_SPECKS = 4, 16
 # The background fills this share of a map, or is this many times as large as any other id.
 _SHARE, _TIMES = 0.5, 4
+# Lines have at most this share of pixels with all their neighbours.
+_INNER = 0.05
 # What binary masks hold where objects are.
 _WHITES = (255, 65535, 0xFFFFFF)
 
@@ -181,6 +183,26 @@ def surrounding(ids: NDArray[Any], counts: Mapping[int, int]) -> set[int]:
     sides = (ids[0], ids[-1], ids[:, 0], ids[:, -1])
     found = set.intersection(*(set(side.tolist()) for side in sides)) & counts.keys() - {0}
     return {key for key in found if _large(counts, key)}
+
+
+def divided_by_lines(ids: NDArray[Any], counts: Mapping[int, int]) -> set[tuple[int, int]]:
+    """Return an id of a map (H, W) that is much larger than all others, with the negative id that lies on lines only.
+
+    Args:
+        ids: the map.
+        counts: id -> number of pixels, of the ids that count.
+    """
+    objects = {key: pixels for key, pixels in counts.items() if key >= 0}
+    largest = max(objects, key=lambda key: objects[key], default=0)
+    if len(objects) < 2 or not _large(objects, largest):
+        return set()
+    return {(largest, key) for key in counts if key < 0 and _thin(ids == key)}
+
+
+def _thin(pixels: NDArray[np.bool_]) -> bool:
+    """Tell whether hardly any of the pixels (H, W) has all its neighbours among them."""
+    inner = cv2.erode(np.pad(pixels, 1).view(np.uint8), np.ones((3, 3), np.uint8))
+    return bool(np.count_nonzero(inner) <= _INNER * np.count_nonzero(pixels))
 
 
 def _large(counts: Mapping[int, int], key: int) -> bool:

@@ -12,6 +12,7 @@ from maskwright.core.text import agree, listing, plural
 from maskwright.data.formats.meaning.classes import meaning_of
 from maskwright.data.formats.meaning.entries import Meaning
 from maskwright.data.formats.meaning.own_tables import Tables, meaning_by_folder, naming_in, tables_for
+from maskwright.data.formats.meaning.passed_over import passed_over
 from maskwright.data.formats.meaning.scan import FEW_STRAYS, MOST_MASKS, scan_masks
 from maskwright.data.formats.meaning.tables import find_table, naming_of, read_table
 from maskwright.data.formats.pairing.field_of_view import truth_of
@@ -105,7 +106,8 @@ def dataset_of(root: Path, pairs: Sequence[ImagePair], options: ReadOptions, lay
             meaning, values = meaning_by_folder(own, scan, options)
         else:
             meaning = meaning_of(table, scan, options, masks[0].path.parent, instances=layout.instances)
-        coded, faults = mask_words(meaning, scan), (*layout.faults, *mask_faults(meaning, scan, naming))
+        unread = () if table or own or layout.instances else passed_over(root, masks, scan)
+        coded, faults = mask_words(meaning, scan), (*layout.faults, *unread, *mask_faults(meaning, scan, naming))
     splits = meaningful_splits(pair.split for pair in pairs)
     records = tuple(
         Record(

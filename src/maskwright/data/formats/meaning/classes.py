@@ -187,8 +187,7 @@ def _instances(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
     files = [held.mask for held in scan.held]
     ground = ground_of([*files, *scan.painted], values.keys() | scan.nodata - {0})
     faults = () if ground is None else (ground_fault(ground, masks),)
-    if ground is not None and ground.sure:
-        values[ground.id] = 0
+    values |= dict.fromkeys(() if ground is None else ground.background, 0)
     white = white_id_fault(scan, values.keys() | scan.nodata, masks) if ground is None else None
     faults = faults if white is None else (white,)
     if undivided(files, values):

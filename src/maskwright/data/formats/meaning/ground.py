@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.records import Fault
 from maskwright.core.text import count, plural
-from maskwright.data.object_ids import counted, numbers_of, surrounding
+from maskwright.data.object_ids import counted, divided_by_lines, numbers_of, surrounding
 from maskwright.data.readers import DecodeError, read_mask
 
 if TYPE_CHECKING:
@@ -29,19 +29,26 @@ class Ground(NamedTuple):
         maps: number of maps in which it does.
         of: number of maps looked at.
         sure: no map holds 0, so this id is the background.
+        lines: the negative id of the lines between objects, which are background too, as cv2.watershed draws them.
     """
 
     id: int
     maps: int
     of: int
     sure: bool
+    lines: int | None = None
+
+    @property
+    def background(self) -> tuple[int, ...]:
+        """The ids that are read as the background."""
+        return tuple(key for key in (self.id, self.lines) if self.sure and key is not None)
 
 
 def ground_of(masks: Sequence[ImageRef], explained: Collection[int] = ()) -> Ground | None:
     """Return the id that surrounds the others in most of a sample of maps.
 
     It touches all four sides and is much larger than each of the others. A negative id where no map holds 0 is the
-    background in any case.
+    background in any case, and where it lies on lines only, so is an id that is much larger than each of the others.
 
     Args:
         masks: of which a sample is read.
@@ -49,6 +56,7 @@ def ground_of(masks: Sequence[ImageRef], explained: Collection[int] = ()) -> Gro
     """
     found: Counter[int] = Counter()
     negative: Counter[int] = Counter()
+    divided: Counter[tuple[int, int]] = Counter()
     looked = 0
     black = several = False
     for mask in masks[:: max(1, len(masks) // _MOST_MASKS)]:
@@ -64,6 +72,10 @@ def ground_of(masks: Sequence[ImageRef], explained: Collection[int] = ()) -> Gro
         several |= len(counts.keys() - {0}) > 1
         negative.update(key for key in counts if key < 0)
         found.update(surrounding(ids, counts))
+        divided.update(divided_by_lines(ids, counts))
+    (key, lines), maps = divided.most_common(1)[0] if divided else ((0, 0), 0)
+    if not black and 2 * maps > looked:
+        return Ground(key, maps, looked, sure=True, lines=lines)
     if negative and not black:
         key, maps = negative.most_common(1)[0]
         return Ground(key, maps, looked, sure=True)
@@ -74,6 +86,11 @@ def ground_of(masks: Sequence[ImageRef], explained: Collection[int] = ()) -> Gro
 def ground_fault(ground: Ground, folder: Path) -> Fault:
     """Say that an id is read as the background, or that it may be the background."""
     where = f"in {count(ground.maps)} of {plural(ground.of, 'map')} looked at in {folder.name}/"
+    if ground.lines is not None:
+        message = f"the id {ground.lines} lies on lines, and the id {ground.id} fills most of the rest {where}"
+        message += ", as cv2.watershed writes them: both are read as the background"
+        cure = f"nothing needs to be done if {ground.id} is no object; save both as 0 to avoid this warning"
+        return Fault("background-id", "warning", folder, message, cure)
     if ground.sure:
         message = f"the id {ground.id} fills what lies around the objects {where}, and none holds 0"
         cure = "nothing needs to be done; save the background as 0 to avoid this warning"

@@ -74,10 +74,11 @@ def require_plain(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
     if scan.lossy * 2 > scan.looked:
         if scan.blurred and cuttable:
             return 0, _WHITE
-        if table is None:
+        if table is None or (table.colored and not table.numbered):
             raise MaskwrightError(
-                f"{masks} holds JPEG-compressed masks, whose values are blurred, and no table lists the true values: "
-                "export the masks again as PNG, or add a classes.csv (name,r,g,b)"
+                f"{masks} holds grey JPEG-compressed masks of several values, which the compression blurs, so no class "
+                "can be told at an edge: save the masks again as PNG from the annotation tool; converting these files "
+                "does not correct them"
             )
         return None
     named = {_WHITE, *options.map, *options.ignored(), *(entry.id for entry in (table.entries if table else ()))}

@@ -44,8 +44,7 @@ def maps_beside(root: Path, images: list[Path], options: ReadOptions) -> dict[st
     pairs = image_pairs(root, found.pairs)[0] if found.instances else []
     values = {value: IGNORE for value in options.map if value < 0}
     ground = ground_of([pair.mask for pair in pairs], values)
-    if ground is not None and ground.sure:
-        values[ground.id] = IGNORE
+    values |= dict.fromkeys(() if ground is None else ground.background, IGNORE)
     return {pair.id: MaskFile(pair.mask, "instance", tuple(values.items())) for pair in pairs}
 
 

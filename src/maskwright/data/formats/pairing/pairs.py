@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from maskwright.core.text import listing
 from maskwright.data.formats.pairing import naming, pair_faults
 from maskwright.data.formats.pairing.matching import File, matched
 from maskwright.data.formats.pairing.shifted_names import shifted_names
@@ -81,6 +82,7 @@ def find_pairs(root: Path, paths: list[Path], without: Collection[str] = ()) -> 
 def _pairing(root: Path, paths: tuple[Path, ...], without: frozenset[str]) -> Pairing:
     images, masks, others, how = _divided(root, paths)
     chosen, aside = _chosen(images, [mask for mask in masks if mask.place.word not in without])
+    unused = [mask for mask in masks if mask.place.kind in aside]
     found = matched(images, chosen)
     pairs = tuple(
         sorted(
@@ -91,12 +93,12 @@ def _pairing(root: Path, paths: tuple[Path, ...], without: frozenset[str]) -> Pa
     faults = (
         *pair_faults.of_matches(root, images, chosen, found),
         *shifted_names(root, images, chosen, {file.path for image, own in found.pairs for file in (image, *own)}),
-        *pair_faults.passed_over(root, [mask for mask in masks if mask.place.kind in aside]),
+        *pair_faults.passed_over(root, unused),
         *pair_faults.unread(root, others),
     )
     first = min(found.pairs, key=lambda match: match.image.path, default=None)
     word = first.masks[0].place.word if first is not None else None
-    return Pairing(pairs, len(images), len(chosen), word, _layout(root, pairs, how, aside), faults)
+    return Pairing(pairs, len(images), len(chosen), word, _layout(root, pairs, how, unused), faults)
 
 
 def not_masks(root: Path, paths: list[Path]) -> list[Path]:
@@ -183,7 +185,7 @@ def _subject(mask: File) -> tuple[str, ...]:
     return (*mask.place.key[:-1], naming.bare_number(mask.place.key[-1]))
 
 
-def _layout(root: Path, pairs: tuple[Pair, ...], how: str | None, aside: tuple[str, ...]) -> str:
+def _layout(root: Path, pairs: tuple[Pair, ...], how: str | None, unused: list[File]) -> str:
     """Describe which folders pair with which, at most four of them."""
     folders = Counter((folder_name(root, pair.image.parent), folder_name(root, pair.mask.parent)) for pair in pairs)
     shown = sorted(name for name, _ in folders.most_common(4))
@@ -191,4 +193,5 @@ def _layout(root: Path, pairs: tuple[Pair, ...], how: str | None, aside: tuple[s
     if len(folders) > 4:
         texts.append(f"{len(folders) - 4} more folders")
     text = ", ".join(texts) + (f" ({how})" if how else "")
-    return text + (f" ({', '.join(aside)} not used)" if aside else "")
+    aside = sorted({folder_name(root, mask.path.parent) for mask in unused})
+    return text + (f" ({listing(aside)} not used)" if aside else "")
