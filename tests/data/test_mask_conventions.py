@@ -64,6 +64,34 @@ def test_white_in_sixteen_bits_is_a_convention_too(tmp_path, values):
     assert kinds(tmp_path) == ["two-conventions"]
 
 
+@pytest.mark.parametrize("white", [1, 255])
+def test_masks_that_are_inverted_are_reported_and_the_cure_works(tmp_path, white):
+    masks = binary(white, 9)
+    for number in (2, 5):
+        masks[number] = white - masks[number]
+    save(tmp_path, masks)
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("inverted-masks", "warning", "02.png")
+    assert "in 2 of 9 masks looked at (such as 02.png), foreground fills more than half and the" in fault.message
+    save(tmp_path, binary(white, 9))
+    assert kinds(tmp_path) == []
+
+
+def test_a_large_object_that_leaves_some_of_the_rim_is_not_inverted(tmp_path):
+    masks = binary(255, 6)
+    masks[1] = 255 - masks[1]
+    masks[1][0, 0] = 0
+    assert kinds(save(tmp_path, masks)) == []
+
+
+def test_objects_that_cross_the_rim_in_most_masks_tell_nothing_of_one_that_fills_it(tmp_path):
+    masks = binary(255, 6)
+    for number in range(4):
+        masks[number][:, :6] = 255
+    masks[5] = 255 - masks[5]
+    assert kinds(save(tmp_path, masks)) == []
+
+
 def jpegs(root: Path, others: list[np.ndarray]) -> Path:
     """Write `others`, and two black and white JPEGs; all of 8 times the size of `drawn`, so that edges are few."""
     for number, mask in enumerate([*others, *binary(255, 2)]):

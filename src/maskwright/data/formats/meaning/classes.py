@@ -36,6 +36,7 @@ from maskwright.data.formats.meaning.entries import Meaning, classes_of, means_i
 from maskwright.data.formats.meaning.evidence import like_ids
 from maskwright.data.formats.meaning.ground import ground_fault, ground_of, ids_fault, white_id_fault
 from maskwright.data.formats.meaning.plain import no_classes, require_plain, softened, with_nodata
+from maskwright.data.formats.meaning.polarity import polarity_fault
 from maskwright.data.formats.meaning.scan import FEW_STRAYS
 from maskwright.data.formats.meaning.shifted import require_unshifted, shift_fault
 from maskwright.data.formats.meaning.tables import ClassTable, Entry, naming_of
@@ -99,8 +100,10 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
     require_unshifted(table, scan, options, masks)
     ends = require_plain(table, scan, options, masks)
     if ends is not None:
-        return softened(table, ends, options, masks, faults)
-    return _of_values(table, scan, options, masks, faults)
+        meaning = softened(table, ends, options, masks, faults)
+    else:
+        meaning = _of_values(table, scan, options, masks, faults)
+    return replace(meaning, faults=(*meaning.faults, *polarity_fault(meaning, scan)))
 
 
 def _of_values(
