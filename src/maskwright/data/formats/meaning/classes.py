@@ -46,7 +46,7 @@ from maskwright.data.formats.meaning.white import (
     conventions_fault,
     evenly_spaced,
     inverted_fault,
-    scaled,
+    require_unscaled,
     unnamed_white,
     white_fault,
 )
@@ -139,13 +139,7 @@ def _beside_white(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
     explained = options.ignored() | set(options.map)
     white = unnamed_white(scan, explained)
     values = sorted(set(scan.values) - explained)
-    if table is None and not explained and (ids := scaled(scan)):
-        maps = " ".join(f"`read.map` {grey}={value}" for grey, value in ids.items())
-        raise MaskwrightError(
-            f"some masks in {masks} hold the values {', '.join(map(str, ids.values()))}, and the others "
-            f"{', '.join(map(str, ids))}: if these mean the same, use {maps}; if not, list all values in classes.txt "
-            "(id,name)"
-        )
+    scales = require_unscaled(scan, masks) if table is None and not explained else ()
     if white.region and evenly_spaced(values):
         names = [entry.name for entry in table.entries] if table else [f"class-{value}" for value in values]
         if len(names) == len(values) and not (table and table.numbered):
@@ -155,7 +149,7 @@ def _beside_white(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
             return _indexed(entries, options, (plural(len(entries), "class", "classes"), note), source=source)
     meaning = _by_table(table, scan, options) if table else _found(scan, options, masks)
     faults = () if table is not None and table.guessed else white_fault(scan, white, naming_of(table), masks)
-    return replace(meaning, white=white.alone, faults=faults)
+    return replace(meaning, white=white.alone, faults=(*scales, *faults))
 
 
 def _aside(scan: Scan, options: ReadOptions, strays: AbstractSet[int]) -> frozenset[int] | None:
