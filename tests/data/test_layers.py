@@ -73,6 +73,25 @@ def test_an_image_without_any_mask_is_an_error(tmp_path):
     assert (fault.kind, fault.severity, fault.path.name) == ("unpaired", "error", "9.jpg")
 
 
+@pytest.mark.parametrize(
+    ("lost", "words"), [([1], "(images/1.jpg) has"), ([1, 3], "(such as images/1.jpg) have"), ([0, 1, 3], "")]
+)
+def test_an_image_without_the_mask_of_a_class_is_reported_and_the_cure_works(tmp_path, lost, words):
+    folders(tmp_path, count=4)
+    for number in lost:
+        (tmp_path / f"masks/bolt/{number}.png").unlink()
+    dataset, found = read(tmp_path)
+    assert [(fault.kind, fault.severity) for fault in dataset.faults] == [("missing-mask", "warning")] * bool(words)
+    assert [bool((label == 1).any()) for label in found] == [number not in lost for number in range(4)]
+    for fault in dataset.faults:
+        assert fault.path == tmp_path / "masks/bolt"
+        assert f"{len(lost)} of 4 images {words} no mask of 'bolt' like masks/bolt/0.png, and " in fault.message
+        assert fault.cure.endswith("save an all-zero mask")
+        for number in lost:
+            write(tmp_path / f"masks/bolt/{number}.png", 0 * BOLT)
+        assert read(tmp_path)[0].faults == ()
+
+
 def test_conventions_may_differ_within_a_class(tmp_path):
     folders(tmp_path)
     write(tmp_path / "masks/nut/1.png", NUT // 255)

@@ -64,6 +64,34 @@ def test_white_in_sixteen_bits_is_a_convention_too(tmp_path, values):
     assert kinds(tmp_path) == ["two-conventions"]
 
 
+@pytest.mark.parametrize("white", [1, 255])
+def test_masks_that_are_inverted_are_reported_and_the_cure_works(tmp_path, white):
+    masks = binary(white, 9)
+    for number in (2, 5):
+        masks[number] = white - masks[number]
+    save(tmp_path, masks)
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("inverted-masks", "warning", "02.png")
+    assert "in 2 of 9 masks looked at (such as 02.png), foreground fills more than half and the" in fault.message
+    save(tmp_path, binary(white, 9))
+    assert kinds(tmp_path) == []
+
+
+def test_a_large_object_that_leaves_some_of_the_rim_is_not_inverted(tmp_path):
+    masks = binary(255, 6)
+    masks[1] = 255 - masks[1]
+    masks[1][0, 0] = 0
+    assert kinds(save(tmp_path, masks)) == []
+
+
+def test_objects_that_cross_the_rim_in_most_masks_tell_nothing_of_one_that_fills_it(tmp_path):
+    masks = binary(255, 6)
+    for number in range(4):
+        masks[number][:, :6] = 255
+    masks[5] = 255 - masks[5]
+    assert kinds(save(tmp_path, masks)) == []
+
+
 def jpegs(root: Path, others: list[np.ndarray]) -> Path:
     """Write `others`, and two black and white JPEGs; all of 8 times the size of `drawn`, so that edges are few."""
     for number, mask in enumerate([*others, *binary(255, 2)]):
@@ -192,6 +220,34 @@ def test_greys_beside_ids_are_refused_with_a_cure_that_works(tmp_path):
     assert cured(caught.value) == {85: 1, 170: 2, 255: 3}
     found = counts(tmp_path, map=cured(caught.value))
     assert found == {f"class-{value}": int(np.sum(np.array(masks) == value)) for value in range(4)}
+
+
+@pytest.mark.parametrize("values", [(0, 10, 20), (0, 256, 512), (0, 50, 100)])
+def test_multiples_of_ids_in_other_masks_are_reported_and_the_cures_work(tmp_path, values):
+    dtype = np.uint16 if max(values) > 255 else np.uint8
+    masks = [as_values(*values)[drawn(number)].astype(dtype) if number % 2 else drawn(number) for number in range(6)]
+    save(tmp_path, masks)
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity) == ("two-scales", "warning")
+    assert f"hold the values 1, 2, and the others {values[1]}, {values[2]}; each value" in fault.message
+    assert cured(fault) == {values[1]: 1, values[2]: 2}
+    assert kinds(tmp_path, map=cured(fault)) == []
+    assert counts(tmp_path, map=cured(fault)) == {"class-0": 6 * GROUND, "class-1": 6 * ONE, "class-2": 6 * TWO}
+    (tmp_path / "classes.txt").write_text("".join(f"{value},c{value}\n" for value in sorted({0, 1, 2, *values})))
+    assert kinds(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [(0, 10, 30), (0, 10, 30)],  # no multiples
+        [(0, 10, 20), (0, 1, 20)],  # a mask with values of both
+        [(0, 10, 10), (0, 20, 20)],  # no mask with both multiples
+    ],
+)
+def test_other_values_in_other_masks_are_classes(tmp_path, others):
+    masks = [as_values(*values)[drawn(number)].astype(np.uint8) for number, values in enumerate(others * 2)]
+    assert kinds(save(tmp_path, [*map(drawn, range(4)), *masks])) == []
 
 
 def test_masks_of_0_and_255_beside_a_table_of_more_names_are_faults(tmp_path):
@@ -594,8 +650,8 @@ def test_a_palette_that_was_not_scanned_and_differs_is_a_fault(tmp_path, monkeyp
 # ---------------------------------------------------------------- cures
 
 
-def cured(error: MaskwrightError) -> dict[int, int | str]:
-    """Return the first alternative with `read.map` that an error names, parsed as the command line does."""
+def cured(error: object) -> dict[int, int | str]:
+    """Return the first alternative with `read.map` that an error or a fault names, parsed as the command line does."""
     maps = re.search(r"(`read\.map` \S+?(?=[\s,:;]|$) ?)+", str(error))
     assert maps is not None
     return parse_map(re.findall(r"`read\.map` (-?\d+=-?\w+)", maps[0]))

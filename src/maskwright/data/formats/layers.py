@@ -15,6 +15,7 @@ from maskwright.data.formats.meaning.entries import means_ignore
 from maskwright.data.formats.meaning.scan import MOST_MASKS, scan_masks
 from maskwright.data.formats.pairing import pair_faults
 from maskwright.data.formats.pairing.grouping import find_groups
+from maskwright.data.formats.pairing.missing_masks import missing_masks
 from maskwright.data.formats.pairing.naming import alike
 from maskwright.data.formats.pairing.overlaps import with_overlaps
 from maskwright.data.formats.pairing.split_lists import with_lists
@@ -104,8 +105,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     faults = [*_unused(root, groups), *list_faults]
     for part in parts.values():
         faults += mask_faults(part.meaning, part.scan, _NAMING)
-    if not groups.classes:
-        faults += _blank(root, parts.values())
+    faults += missing_masks(root, groups.found) if groups.classes else _blank(root, parts.values())
     colors = _colors(parts.values())
     dataset = Dataset(
         root, "layers", _layout(groups, parts), classes, records, {}, colors, tuple(faults), naming=_NAMING

@@ -36,6 +36,7 @@ from maskwright.data.formats.meaning.entries import Meaning, classes_of, means_i
 from maskwright.data.formats.meaning.evidence import like_ids
 from maskwright.data.formats.meaning.ground import ground_fault, ground_of, ids_fault, white_id_fault
 from maskwright.data.formats.meaning.plain import no_classes, require_plain, softened, with_nodata
+from maskwright.data.formats.meaning.polarity import polarity_fault
 from maskwright.data.formats.meaning.scan import FEW_STRAYS
 from maskwright.data.formats.meaning.shifted import require_unshifted, shift_fault
 from maskwright.data.formats.meaning.tables import ClassTable, Entry, naming_of
@@ -45,7 +46,7 @@ from maskwright.data.formats.meaning.white import (
     conventions_fault,
     evenly_spaced,
     inverted_fault,
-    scaled,
+    require_unscaled,
     unnamed_white,
     white_fault,
 )
@@ -99,8 +100,10 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
     require_unshifted(table, scan, options, masks)
     ends = require_plain(table, scan, options, masks)
     if ends is not None:
-        return softened(table, ends, options, masks, faults)
-    return _of_values(table, scan, options, masks, faults)
+        meaning = softened(table, ends, options, masks, faults)
+    else:
+        meaning = _of_values(table, scan, options, masks, faults)
+    return replace(meaning, faults=(*meaning.faults, *polarity_fault(meaning, scan)))
 
 
 def _of_values(
@@ -136,13 +139,7 @@ def _beside_white(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
     explained = options.ignored() | set(options.map)
     white = unnamed_white(scan, explained)
     values = sorted(set(scan.values) - explained)
-    if table is None and not explained and (ids := scaled(scan)):
-        maps = " ".join(f"`read.map` {grey}={value}" for grey, value in ids.items())
-        raise MaskwrightError(
-            f"some masks in {masks} hold the values {', '.join(map(str, ids.values()))}, and the others "
-            f"{', '.join(map(str, ids))}: if these mean the same, use {maps}; if not, list all values in classes.txt "
-            "(id,name)"
-        )
+    scales = require_unscaled(scan, masks) if table is None and not explained else ()
     if white.region and evenly_spaced(values):
         names = [entry.name for entry in table.entries] if table else [f"class-{value}" for value in values]
         if len(names) == len(values) and not (table and table.numbered):
@@ -152,7 +149,7 @@ def _beside_white(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
             return _indexed(entries, options, (plural(len(entries), "class", "classes"), note), source=source)
     meaning = _by_table(table, scan, options) if table else _found(scan, options, masks)
     faults = () if table is not None and table.guessed else white_fault(scan, white, naming_of(table), masks)
-    return replace(meaning, white=white.alone, faults=faults)
+    return replace(meaning, white=white.alone, faults=(*scales, *faults))
 
 
 def _aside(scan: Scan, options: ReadOptions, strays: AbstractSet[int]) -> frozenset[int] | None:

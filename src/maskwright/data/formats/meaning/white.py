@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.data.formats.meaning.evidence import fills_regions
 
@@ -57,14 +58,39 @@ def evenly_spaced(values: Collection[int]) -> bool:
 
 
 def scaled(scan: Scan) -> dict[int, int]:
-    """Map greys to ids where some masks hold ids and all others as many evenly spaced greys; empty if none do."""
-    low: set[int] = set()
-    high: set[int] = set()
-    for held in scan.held:
-        values = held.values.keys() - {0}
-        (low if max(values, default=0) < _LOWEST_GREY else high).update(values)
-    alike = len(low) == len(high) > 1 and min(high) >= _LOWEST_GREY and evenly_spaced({0, *high})
-    return dict(zip(sorted(high), sorted(low), strict=True)) if alike else {}
+    """Map the higher values to the lower ones where some masks hold these, and all others as many higher ones.
+
+    The higher ones are evenly spaced greys, or multiples of the lower ones; several masks hold more than one of each.
+    Empty if they are not.
+    """
+    sets = [held.values.keys() - {0} for held in scan.held]
+    values = sorted(set().union(*sets))
+    low, high = values[: len(values) // 2], values[len(values) // 2 :]
+    apart = all(found <= set(low) or found <= set(high) for found in sets)
+    if not apart or len(low) != len(high) or len(low) < 2 or low[0] < 1:
+        return {}
+    several = all(sum(len(found & set(side)) > 1 for found in sets) > 1 for side in (low, high))
+    multiples = several and all(above * low[0] == below * high[0] for below, above in zip(low, high, strict=True))
+    greys = low[-1] < _LOWEST_GREY <= high[0] and evenly_spaced({0, *high})
+    return dict(zip(high, low, strict=True)) if greys or multiples else {}
+
+
+def require_unscaled(scan: Scan, folder: Path) -> tuple[Fault, ...]:
+    """Warn where some masks hold ids, and all others multiples of them.
+
+    Raises:
+        MaskwrightError: the others hold evenly spaced greys, which are no ids.
+    """
+    ids = scaled(scan)
+    if not ids:
+        return ()
+    low, high = (", ".join(map(str, side)) for side in (ids.values(), ids))
+    message = f"some masks in {folder} hold the values {low}, and the others {high}"
+    maps = " ".join(f"`read.map` {above}={below}" for above, below in ids.items())
+    cure = f"if these mean the same, use {maps}; if not, list all values in classes.txt (id,name)"
+    if evenly_spaced({0, *ids}):
+        raise MaskwrightError(f"{message}: {cure}")
+    return (Fault("two-scales", "warning", folder, f"{message}; each value is read as a class of its own", cure),)
 
 
 def unnamed_white(scan: Scan, aside: Collection[int]) -> White:

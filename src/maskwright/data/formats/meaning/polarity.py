@@ -1,0 +1,53 @@
+"""Masks of two classes, some of which show them the other way round. Knows no names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from maskwright.core.records import Fault
+from maskwright.core.text import plural, such_as
+from maskwright.data.readers import read_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from maskwright.core.records import ImageRef
+    from maskwright.data.formats.meaning.entries import Meaning
+    from maskwright.data.formats.meaning.scan import Scan
+
+_WHITE = 255
+
+
+def polarity_fault(meaning: Meaning, scan: Scan) -> tuple[Fault, ...]:
+    """Warn where the foreground fills most of some masks and their whole rim, and in most masks neither."""
+    if meaning.kind != "index" or len(meaning.classes.names) != 2:
+        return ()
+    values = meaning.values | ({_WHITE: 1} if meaning.white == 1 else {})
+    back, fore = ({value for value, index in values.items() if index == side} for side in (0, 1))
+    less, more = [], []
+    for held in scan.held:
+        below, above = (sum(held.values[value] for value in held.values.keys() & side) for side in (back, fore))
+        if below and above:
+            (more if above > below else less).append(held.mask)
+    if len(more) >= len(less):
+        return ()
+    inverted = [mask for mask in more if _framed(mask, fore)]
+    if not inverted or 2 * sum(_framed(mask, back) for mask in less) <= len(less) + len(more):
+        return ()
+    background, foreground = meaning.classes.names
+    message = (
+        f"in {len(inverted)} of {plural(scan.looked, 'mask')} looked at ({such_as(len(inverted), inverted[0].name)}), "
+        f"{foreground} fills more than half and the whole rim; in most others it does neither, so these may be inverted"
+    )
+    cure = f"if they are inverted, swap the values of {background} and {foreground} in these masks"
+    return (Fault("inverted-masks", "warning", inverted[0].path, message, cure),)
+
+
+def _framed(mask: ImageRef, values: Collection[int]) -> bool:
+    """Tell whether every pixel at the rim of a mask has one of the values."""
+    shown = read_mask(mask).indices()
+    if shown is None:
+        return False
+    return all(np.isin(side, list(values)).all() for side in (shown[[0, -1]], shown[:, [0, -1]]))
