@@ -26,7 +26,8 @@ def polarity_fault(meaning: Meaning, scan: Scan) -> tuple[Fault, ...]:
         return ()
     values = meaning.values | ({_WHITE: 1} if meaning.white == 1 else {})
     back, fore = ({value for value, index in values.items() if index == side} for side in (0, 1))
-    less, more = [], []
+    less: list[ImageRef] = []
+    more: list[ImageRef] = []
     for held in scan.held:
         below, above = (sum(held.values[value] for value in held.values.keys() & side) for side in (back, fore))
         if below and above:
