@@ -237,6 +237,36 @@ def test_ids_of_8_bits_in_a_folder_of_masks_are_doubted_and_the_cures_work(tmp_p
     assert read_dataset(root).faults == ()
 
 
+def few(ids, first):
+    """Return the first three objects, with ids that count from `first`."""
+    return np.where((ids > 0) & (ids < 4), ids - 1 + first, 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_few_ids_that_run_on_from_map_to_map_are_doubted_and_the_cures_work(tmp_path, step):
+    root = tree(tmp_path, lambda ids, number: few(ids, 1 + step * number), "masks")
+    dataset = read_dataset(root)
+    assert faults(dataset) == [("ids-or-classes", "warning")]
+    (root / "classes.txt").write_text("".join(f"{index},name-{index}\n" for index in range(len(dataset.classes.names))))
+    assert read_dataset(root).faults == ()
+    (root / "classes.txt").unlink()
+    (root / "masks").rename(root / "instances")
+    assert read_dataset(root).faults == ()
+    assert areas(read_dataset(root)) == AREAS[:3]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda ids, number: few(ids, 1 + 3 * (number % 3)),  # the same values in half of the masks
+        lambda ids, number: few(ids, 1 + number) * np.uint8(2),  # gaps
+        lambda ids, number: np.where(ids == 3, 0, few(ids, 1 + number)) * (ids != 2),  # one value in each mask
+    ],
+)
+def test_few_values_that_do_not_run_on_are_classes(tmp_path, change):
+    assert read_dataset(tree(tmp_path, change, "masks", maps=9)).faults == ()
+
+
 def test_classes_of_several_regions_are_no_ids(tmp_path):
     def change(ids, number):
         classes = spread_ids(20, np.uint8)(ids, number)

@@ -40,6 +40,7 @@ _HIGH_SHARE = 0.25
 _MOST_SIDE = 2048
 # Values are like ids of objects if there are so many, so many in a mask, and this share of them is one region each.
 _FEWEST_IDS, _FEWEST_OBJECTS, _ONE_REGION = 8, 4, 0.95
+_FEWEST_RUNS = 5
 # A value fills regions if so much of it is left when its regions lose their outermost pixels.
 _FILLING = 0.4
 
@@ -112,9 +113,13 @@ def fills_regions(masks: Sequence[Held], value: int) -> bool:
 
 
 def like_ids(scan: Scan) -> bool:
-    """Tell whether nearly each value but 0 and 255 is one region in its mask, and there are many: as ids of objects."""
-    counts = [len(held.values.keys() - {0, 255}) for held in scan.held]
-    if len(scan.values) < _FEWEST_IDS or not counts or sum(counts) < _FEWEST_OBJECTS * len(counts):
+    """Tell whether nearly each value but 0 and 255 is one region in its mask, and there are many: as ids of objects.
+
+    There may be few in each mask if they run on from mask to mask.
+    """
+    shown = [sorted(held.values.keys() - {0, 255}) for held in scan.held]
+    many = sum(map(len, shown)) >= _FEWEST_OBJECTS * len(shown) > 0
+    if len(scan.values) < _FEWEST_IDS or not (many or _run_on(shown)):
         return False
     regions = [
         cv2.connectedComponents(shown.view(np.uint8), connectivity=8)[0] - 1
@@ -123,6 +128,14 @@ def like_ids(scan: Scan) -> bool:
         if number != 255
     ]
     return regions.count(1) >= _ONE_REGION * max(len(regions), 1)
+
+
+def _run_on(shown: Sequence[list[int]]) -> bool:
+    """Tell whether nearly all masks hold several values without a gap, and most begin at a value of their own."""
+    runs = [values for values in shown if len(values) > 1 and values[-1] - values[0] == len(values) - 1]
+    return len(runs) >= max(_FEWEST_RUNS, _ONE_REGION * sum(map(bool, shown))) and 2 * len(
+        {values[0] for values in runs}
+    ) > len(runs)
 
 
 def has_thin_colors(scan: Scan) -> bool:
