@@ -99,7 +99,7 @@ def test_a_mask_in_the_other_orientation_names_the_tag(tmp_path):
     path = write(tmp_path / "m.png", labels([0, 1]))
     data = dataset(tmp_path, path)
     record = Record("turned.jpg", ImageRef(tmp_path / "turned.jpg"), MaskFile(ImageRef(path), "index"))
-    with pytest.raises(DecodeError, match="EXIF tag"):
+    with pytest.raises(DecodeError, match="EXIF orientation"):
         read_pair(data, record)
     straight = write(tmp_path / "u.png", labels([0, 1], (8, 6)))
     upright = Record("turned.jpg", record.image, MaskFile(ImageRef(straight), "index"))

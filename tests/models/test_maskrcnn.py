@@ -211,3 +211,16 @@ def photo() -> NDArray[np.uint8]:
     image = cv2.imread(str(min((DATA / "pedestrians/images").iterdir())))
     assert image is not None
     return np.ascontiguousarray(cv2.resize(image, (130, 96))[:, :, ::-1])
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_batch_without_a_single_box_gives_finite_gradients(version: int) -> None:
+    """Where the annotation says nothing, no box is drawn at all."""
+    network = models.create("maskrcnn", 2, version=version, **SMALL).train()
+    planes = torch.full((2, 2, 64, 64), torch.nan)
+    loss = RegionLoss(partial(object_truths, order=(0, 1)))
+    sampling = loss.sampling({"objects": planes}, 0)
+    outputs = network(torch.randn(2, 3, 64, 64), choose=sampling.choose)
+    assert outputs.corrections.shape == (0, 2, 4)
+    loss(outputs, sampling).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())

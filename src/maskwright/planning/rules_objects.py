@@ -50,7 +50,7 @@ def family(objects: ObjectStats | None) -> list[Decision]:
 def network(facts: Facts, _plan: Plan) -> list[Decision]:
     """Choose the width of the network, the number of objects that it may find, and that of crops."""
     device = facts.machine.device
-    count = sum(entry.objects for entry in facts.foreground()) / max(facts.fingerprint.images, 1)
+    count = sum(entry.objects for entry in facts.foreground()) / max(facts.train_images, 1)
     most = min(max(USUAL_OBJECTS, round(SPARE * count)), MOST_OBJECTS)
     return [
         Decision("model.options.width", WIDTH[device], f"as wide as {device} makes enough steps with"),

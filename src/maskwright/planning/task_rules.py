@@ -37,6 +37,11 @@ class TaskRules:
     last: Rules = ()
 
 
+def _instances(sized: Rules) -> TaskRules:
+    """Return the rules of networks that learn instance segmentation from objects."""
+    return TaskRules(rules_objects.FIRST, sized=sized, needs=rules_instance.needs, last=rules_objects.LAST)
+
+
 OF_OBJECTS = TaskRules(rules_instance.FIRST, rules_instance.CROPPED, rules_instance.SIZED, needs=rules_instance.needs)
 RULES: dict[str, TaskRules] = {
     "semantic": TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED),
@@ -44,10 +49,10 @@ RULES: dict[str, TaskRules] = {
     "panoptic": OF_OBJECTS,
 }
 OBJECT_RULES: dict[str, dict[str, TaskRules]] = {
-    "regions": {"instance": TaskRules(rules_objects.FIRST, sized=rules_objects.SIZED, last=rules_objects.LAST)},
+    "regions": {"instance": _instances(rules_objects.SIZED)},
     "queries": {
         "semantic": TaskRules(rules_queries.SEMANTIC_FIRST, sized=rules_queries.SEMANTIC_SIZED),
-        "instance": TaskRules(rules_objects.FIRST, sized=rules_queries.INSTANCE_SIZED, last=rules_objects.LAST),
+        "instance": _instances(rules_queries.INSTANCE_SIZED),
     },
 }
 """What a training compares (`ModelEntry.learns`) -> the rules of each task, where networks are trained on objects."""

@@ -41,7 +41,7 @@ def pasted(target: Target, donor: Target, index: int) -> tuple[Target, NDArray[n
     depth[cut] = depths(np.where(cut, numbers, 0))[cut]
     known |= theirs
     near = borders(numbers)
-    border[theirs] = donor.values[1][theirs]
+    border[theirs] = near[theirs]
     border[known & near] = 1
     ids[known] = numbers[known]
     labels = np.where(theirs, np.uint8(index), target.labels)

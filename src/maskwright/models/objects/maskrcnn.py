@@ -186,7 +186,7 @@ class MaskRCNN(ObjectNetwork):
             boxes, inner = choose(anchors, proposals)
             logits, corrections = self.head.classified(levels, boxes, padded)
             masks = self.head.drawn(levels, inner, padded)
-        return Regions(objectness, shifts, logits, corrections.view(len(logits), -1, 4), masks)
+        return Regions(objectness, shifts, logits, corrections.view(*logits.shape, 4), masks)
 
     def typical(self, x: Tensor) -> None:
         """Do the work for one image with `TYPICAL_BOXES` and `TYPICAL_MASKS`, whatever it shows."""

@@ -68,7 +68,7 @@ def ground_of(masks: Sequence[ImageRef], explained: Collection[int] = ()) -> Gro
         ids = numbers_of(raw) if values is None else values
         counts = {key: pixels for key, pixels in counted(ids).items() if key not in explained}
         looked += 1
-        black |= 0 in counts
+        black |= bool((ids == 0).any())
         several |= len(counts.keys() - {0}) > 1
         negative.update(key for key in counts if key < 0)
         found.update(surrounding(ids, counts))
