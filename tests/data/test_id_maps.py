@@ -135,6 +135,21 @@ def test_an_id_that_surrounds_the_others_beside_0_is_reported_with_a_cure_that_w
         read_dataset(tmp_path, ReadOptions(map={1: 2}))
 
 
+def test_a_few_pixels_of_minus_one_do_not_make_the_background_an_object(tmp_path):
+    """The other maps are read as without them, and the map that holds them is refused by name."""
+
+    def change(ids, number):
+        ids = (ids + 1).astype(np.int32)
+        if number == 2:
+            ids[0, 0] = -1
+        return ids
+
+    dataset = read_dataset(tree(tmp_path, change, suffix=".tif"))
+    assert areas(dataset) == AREAS
+    with pytest.raises(MaskwrightError, match="-1"):
+        areas(dataset, 2)
+
+
 def large(ids, _):
     ids = ids.copy()
     ids[:, 59] = 9

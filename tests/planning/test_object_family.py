@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from maskwright.core.fingerprint import ObjectStats, Spread
-from maskwright.core.plan import Plan
+from maskwright.core.plan import Plan, PredictPlan
 from maskwright.planning.rules_objects import FEW, LARGE, family
 from maskwright.workflows.plan_parts.object_models import with_family
 
@@ -44,9 +44,9 @@ class Found:
     objects = objects(123, 3)
 
 
-def chosen(pins: set[str], task: str = "instance") -> str:
+def chosen(pins: set[str], task: str = "instance", **sections: Any) -> str:
     found: Any = Found()
-    plan, kept = with_family(Plan(task=task), frozenset(pins), found)
+    plan, kept = with_family(Plan(task=task, **sections), frozenset(pins), found)
     assert kept == pins | ({"model.name"} if plan.model.name == "maskrcnn" else set())
     assert ("model.name" in plan.reasons) == (plan.model.name == "maskrcnn")
     return plan.model.name
@@ -54,6 +54,8 @@ def chosen(pins: set[str], task: str = "instance") -> str:
 
 def test_the_users_settings_come_first() -> None:
     assert chosen({"optim.lr", "data.scale"}) == "maskrcnn"
-    for key in ("model.name", "model.backbone", "loss.terms", "predict.flip", "postprocess.crf", "adversarial.weight"):
+    assert chosen({"model.pretrained", "predict.flip", "adversarial.weight"}) == "maskrcnn"  # neither is switched on
+    for key in ("model.name", "model.backbone", "loss.terms"):
         assert chosen({key}) == "swiftnet"
+    assert chosen({"predict.flip"}, predict=PredictPlan(flip=True)) == "swiftnet"
     assert chosen(set(), task="semantic") == "swiftnet"

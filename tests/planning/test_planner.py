@@ -161,6 +161,24 @@ def test_few_steps_make_the_network_narrow_and_the_measuring_is_taken_off() -> N
     assert "100 s at 0.250 s" in plan.reasons["train.steps"]
 
 
+def test_the_network_that_is_measured_is_the_planned_one_at_any_resolution() -> None:
+    """Where time is short, the network becomes narrow and then the images small; neither undoes the other."""
+    measured = []
+
+    def measure(plan: Plan) -> StepCost:
+        measured.append(plan)
+        return half_a_second(plan)
+
+    settings = ("task=instance", "model.name=maskrcnn")
+    usual, short = (
+        made(*settings, train_seconds=seconds, measure=measure, found=fingerprint(1500, 2000))
+        for seconds in (20000.0, 60.0)
+    )
+    assert short.model.options["width"] < usual.model.options["width"]
+    assert short.data.scale < usual.data.scale
+    assert short.model.options["width"] == measured[-1].model.options["width"]
+
+
 def test_a_passing_load_decides_no_network() -> None:
     def measure(plan: Plan) -> StepCost:
         return StepCost(2.0 / pixels(plan), 0.0, 0.0, busy=10.0)

@@ -705,5 +705,5 @@ def test_objects_are_told_apart_by_depth_and_the_figures_say_why():
     assert reason(found, "objects.formulation").startswith("40% of the objects are in several parts")
     assert rules_instance.formulation(facts(), Plan()) == []
     for task in ("instance", "panoptic"):
-        assert rules_instance.formulation in rules_of(Plan(task=task)).sized
-    assert rules_instance.formulation not in rules_of(Plan(task="instance", model=ModelPlan(name="maskrcnn"))).sized
+        assert rules_instance.formulation in rules_of(Plan(task=task)).network
+    assert rules_instance.formulation not in rules_of(Plan(task="instance", model=ModelPlan(name="maskrcnn"))).network

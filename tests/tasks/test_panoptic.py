@@ -26,7 +26,7 @@ from maskwright.tasks import find_task
 from maskwright.tasks.base import Seen
 from maskwright.tasks.panoptic_fit import StuffFit
 from maskwright.tasks.panoptic_judge import PanopticJudge
-from maskwright.tasks.panoptic_map import PanopticMap, composed, from_segments, segments_of
+from maskwright.tasks.panoptic_map import PanopticMap, composed, segments_of
 
 TASK = find_task("panoptic")
 # background, two classes of stuff, two of things
@@ -153,29 +153,6 @@ def test_pixels_of_things_without_an_object_belong_to_nothing():
     found = composed(labels, from_map(np.diag([0, 1, 1, 0, 0, 0]), [4]), CLASSES, 0)
     assert found.labels[1].tolist() == [IGNORE, 4, *[IGNORE] * 4]
     assert found.labels[0].tolist() == [1] * 6
-
-
-def test_segments_of_a_network_become_a_map():
-    def segment(index: int, score: float, left: int, width: int) -> Instance:
-        return Instance(index, 0, left, np.ones((4, width), bool), score)
-
-    found = from_segments(
-        Instances(
-            (4, 12),
-            (
-                segment(3, 0.9, 0, 4),
-                segment(1, 0.8, 3, 5),
-                segment(4, 0.7, 1, 4),  # the others hide all of it but nothing is left
-                segment(1, 0.6, 8, 2),
-                segment(4, 0.5, 9, 3),
-                segment(0, 0.4, 0, 12),
-            ),
-        ),
-        CLASSES,
-    )
-    assert found.labels[0].tolist() == [3, 3, 3, 3, 1, 1, 1, 1, 1, 1, 4, 4]
-    assert [(entry.index, entry.area, entry.score) for entry in found.objects.objects] == [(3, 16, 0.9), (4, 8, 0.5)]
-    assert [(entry.index, entry.area) for entry in segments_of(found, CLASSES).objects][2:] == [(1, 24)]
 
 
 # ---------------------------------------------------------------- panoptic quality

@@ -57,7 +57,7 @@ def make(facts: Facts, pinned: Plan, pins: frozenset[str], measure: Measure) -> 
         facts = replace(facts, channels=pinned.data.channels)
     own = rules_of(pinned)
     facts = replace(facts, needs=own.needs(facts))
-    first = (*own.first, *FIRST_RULES, *SIZED_RULES, *own.sized, *CROPPED_RULES, *own.cropped)
+    first = (*own.first, *FIRST_RULES, *own.network, *SIZED_RULES, *own.sized, *CROPPED_RULES, *own.cropped)
     plan = _decided(pinned, first, facts, pins)
     plan, facts, cost = _affordable(plan, facts, pins, measure)
     plan = _decided(plan, own.cropped, facts, pins)

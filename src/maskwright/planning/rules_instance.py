@@ -60,4 +60,4 @@ def label_stride(_facts: Facts, _plan: Plan) -> list[Decision]:
 
 FIRST = (rules_semantic.rare_classes, rules_semantic.loss)
 CROPPED = (class_weights, label_stride)
-SIZED = (formulation,)
+NETWORK = (formulation,)

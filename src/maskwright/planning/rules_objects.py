@@ -84,5 +84,6 @@ def one_view(_facts: Facts, _plan: Plan) -> list[Decision]:
 
 
 FIRST = (rules_semantic.rare_classes,)
-SIZED = (network, crop, anchors)
+NETWORK = (network,)
+SIZED = (crop, anchors)
 LAST = (one_view,)

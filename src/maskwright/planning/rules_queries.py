@@ -50,6 +50,7 @@ def _queries(most: float, what: str) -> Decision:
     return Decision("model.options.queries", queries, f"{most:.0f} {what}; {FEWEST} to {MOST}")
 
 
-INSTANCE_SIZED = (network, object_queries, crop)
+INSTANCE_NETWORK = (network, object_queries)
 SEMANTIC_FIRST = (rules_semantic.rare_classes, rules_semantic.flip_scale)
-SEMANTIC_SIZED = (network, class_queries, crop)
+SEMANTIC_NETWORK = (network, class_queries)
+SIZED = (crop,)

@@ -25,34 +25,43 @@ class TaskRules:
     Attributes:
         first: rules that need only the facts and the user's values.
         cropped: rules that apply after the crop is decided.
-        sized: rules about crop and batch, after those of all tasks.
+        network: rules about the network and the batch, after those of all tasks. They apply once, before a step is
+            measured.
+        sized: rules about the crop, after those of all tasks, and again where the working resolution changes.
         needs: what becomes `Facts.needs`.
         last: rules that apply after all others.
     """
 
     first: Rules = ()
     cropped: Rules = ()
+    network: Rules = ()
     sized: Rules = ()
     needs: Callable[[Facts], tuple[tuple[float, str], ...]] = lambda _facts: ()
     last: Rules = ()
 
 
-def _instances(sized: Rules) -> TaskRules:
+def _instances(network: Rules, sized: Rules) -> TaskRules:
     """Return the rules of networks that learn instance segmentation from objects."""
-    return TaskRules(rules_objects.FIRST, sized=sized, needs=rules_instance.needs, last=rules_objects.LAST)
+    return TaskRules(
+        rules_objects.FIRST, network=network, sized=sized, needs=rules_instance.needs, last=rules_objects.LAST
+    )
 
 
-OF_OBJECTS = TaskRules(rules_instance.FIRST, rules_instance.CROPPED, rules_instance.SIZED, needs=rules_instance.needs)
+OF_OBJECTS = TaskRules(
+    rules_instance.FIRST, rules_instance.CROPPED, network=rules_instance.NETWORK, needs=rules_instance.needs
+)
 RULES: dict[str, TaskRules] = {
     "semantic": TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED),
     "instance": OF_OBJECTS,
     "panoptic": OF_OBJECTS,
 }
 OBJECT_RULES: dict[str, dict[str, TaskRules]] = {
-    "regions": {"instance": _instances(rules_objects.SIZED)},
+    "regions": {"instance": _instances(rules_objects.NETWORK, rules_objects.SIZED)},
     "queries": {
-        "semantic": TaskRules(rules_queries.SEMANTIC_FIRST, sized=rules_queries.SEMANTIC_SIZED),
-        "instance": _instances(rules_queries.INSTANCE_SIZED),
+        "semantic": TaskRules(
+            rules_queries.SEMANTIC_FIRST, network=rules_queries.SEMANTIC_NETWORK, sized=rules_queries.SIZED
+        ),
+        "instance": _instances(rules_queries.INSTANCE_NETWORK, rules_queries.SIZED),
     },
 }
 """What a training compares (`ModelEntry.learns`) -> the rules of each task, where networks are trained on objects."""

@@ -10,7 +10,7 @@ import numpy as np
 from maskwright.core.classes import IGNORE
 from maskwright.core.instances import Instance, Instances
 from maskwright.ops.images import count_labels
-from maskwright.ops.instance_maps import cropped, from_map, to_map
+from maskwright.ops.instance_maps import cropped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.classes import Classes
-
-VISIBLE = 0.5
-"""Least share of a found object that others leave of it (`from_segments`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,29 +53,6 @@ def composed(labels: NDArray[np.uint8], objects: Instances, classes: Classes, le
         if 0 < pixels[index] < least:
             labels[labels == index] = IGNORE
     return PanopticMap(labels, objects)
-
-
-def from_segments(segments: Instances, classes: Classes, least: float = 0) -> PanopticMap:
-    """Make a map of segments that overlap, as networks that emit objects find them.
-
-    The highest score takes a pixel. Segments of one class of stuff become one, and so does the background; an object of
-    which less than `VISIBLE` is left is dropped, and what lies below it is lost.
-
-    Args:
-        segments: from the highest score to the lowest, of any class.
-        classes: which of them are things.
-        least: see `composed`.
-    """
-    ids = to_map(segments)
-    order = np.array([IGNORE, *(entry.index for entry in segments.objects)], np.uint8)
-    shown = np.bincount(ids.ravel(), minlength=len(order))[1:]
-    for number, entry in enumerate(segments.objects, start=1):
-        if entry.index in classes.objects and shown[number - 1] < VISIBLE * entry.area:
-            order[number] = IGNORE
-    things = np.isin(order, classes.objects)
-    scores = [entry.score for entry in segments.objects]
-    objects = from_map(np.where(things[ids], ids, 0), order[1:].tolist(), scores)
-    return composed(order[ids], objects, classes, least)
 
 
 def segments_of(result: PanopticMap, classes: Classes, crowds: tuple[Instance, ...] = ()) -> Instances:

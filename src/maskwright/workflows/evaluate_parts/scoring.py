@@ -20,7 +20,7 @@ from maskwright.data.readers import DecodeError, image_size
 from maskwright.data.sequences import scope
 from maskwright.data.targets import read_sample
 from maskwright.ops.draw import to_rgb8
-from maskwright.ops.images import working_size
+from maskwright.ops.images import working_size_of
 from maskwright.ops.tiles import cover
 from maskwright.report.content import Example
 from maskwright.report.pictures import reduced
@@ -164,7 +164,7 @@ def _by_work(predictor: Predictor, records: Sequence[Record]) -> tuple[list[Reco
 def _work(predictor: Predictor, size: tuple[int, ...]) -> int:
     """Return the pixels of all tiles of an image (height, width)."""
     plan = predictor.card.predict
-    working = working_size(size[0], size[1], predictor.card.data.scale)
+    working = working_size_of((size[0], size[1]), predictor.card.data)
     axes = [cover(side, tile, plan.overlap) for side, tile in zip(working, plan.tile_size, strict=True)]
     return math.prod(len(axis) * axis.tile for axis in axes)
 

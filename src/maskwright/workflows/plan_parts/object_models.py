@@ -43,7 +43,8 @@ def with_family(plan: Plan, pins: frozenset[str], found: Fingerprint) -> tuple[P
 
     A user whose settings bear on one kind of network has chosen already.
     """
-    chosen = any(key.split(".")[0] in SECTIONS or key in NEEDS_MAPS for key in pins)
+    bearing = {key for key in pins if key.split(".")[0] in SECTIONS} - NEEDS_MAPS.keys() - {"model.pretrained"}
+    chosen = bearing or any(used(plan) for used in NEEDS_MAPS.values())
     decisions = [] if plan.task != INSTANCE or chosen else family(found.objects)
     return applied(plan, decisions, pins), pins | {decision.key for decision in decisions}
 

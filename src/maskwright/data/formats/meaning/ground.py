@@ -47,8 +47,9 @@ class Ground(NamedTuple):
 def ground_of(masks: Sequence[ImageRef], explained: Collection[int] = ()) -> Ground | None:
     """Return the id that surrounds the others in most of a sample of maps.
 
-    It touches all four sides and is much larger than each of the others. A negative id where no map holds 0 is the
-    background in any case, and where it lies on lines only, so is an id that is much larger than each of the others.
+    It touches all four sides and is much larger than each of the others. Where no map holds 0, a negative id in most
+    maps is the background in any case, and if it lies on lines only, so is an id that is much larger than each of the
+    others.
 
     Args:
         masks: of which a sample is read.
@@ -76,8 +77,8 @@ def ground_of(masks: Sequence[ImageRef], explained: Collection[int] = ()) -> Gro
     (key, lines), maps = divided.most_common(1)[0] if divided else ((0, 0), 0)
     if not black and 2 * maps > looked:
         return Ground(key, maps, looked, sure=True, lines=lines)
-    if negative and not black:
-        key, maps = negative.most_common(1)[0]
+    key, maps = negative.most_common(1)[0] if negative else (0, 0)
+    if not black and 2 * maps > looked:
         return Ground(key, maps, looked, sure=True)
     key, maps = found.most_common(1)[0] if found else (0, 0)
     return Ground(key, maps, looked, sure=not black) if several and 2 * maps > looked else None
