@@ -34,6 +34,7 @@ EXPECTED = {
     "layers (objects)": ({"background": 34, "object": 14}, {None}),
     "voc": ({"nut": 8, "background": 34, "bolt": 6}, {None}),
     "nnunet": ({"background": 34, "nut": 8, "bolt": 6}, {None}),
+    "cell-tracking": ({"background": 34, "object": 14}, {None}),
     "supervisely-masks": ({"background": 34, "nut": 8, "bolt": 6}, {None}),
     "cityscapes": ({"road": 34, "person": 8, "car": 6}, {"train", "val"}),
     "alpha": ({"background": 40, "foreground": 8}, {None}),
@@ -44,12 +45,15 @@ CODED = {
     "SegmentationClass": np.array([[0, 0, 0], [200, 0, 0], [0, 90, 0]], np.uint8),
     "SegmentationObject": np.array([0, 1, 2], np.uint8),
     "instances": np.array([0, 1, 2], np.uint8),
+    "SEG": np.array([0, 1, 2], np.uint16),
+    "TRA": np.array([0, 4, 7], np.uint16),
     "labelIds": np.array([7, 24, 26], np.uint8),
     "instanceIds": np.array([7, 24_000, 26_000], np.uint16),
 }
 # Tree -> class index and pixels of each object of its first image.
 OBJECTS = {
     "layers (objects)": [(1, 8), (1, 6)],
+    "cell-tracking": [(1, 8), (1, 6)],
     "voc": [(0, 8), (2, 6)],
     "folder (objects)": [(1, 8), (2, 6)],
     "cityscapes": [(11, 8), (13, 6)],

@@ -11,6 +11,7 @@ from maskwright.core.read_options import ReadOptions
 from maskwright.core.text import plural
 from maskwright.data.formats import (
     alpha,
+    cell_tracking,
     cityscapes,
     coco,
     cvat,
@@ -43,6 +44,9 @@ FORMATS: dict[str, Format] = {
     ),
     "voc": Format("JPEGImages/ with SegmentationClass/ and ImageSets/Segmentation/", voc.detect, voc.read),
     "nnunet": Format("imagesTr/CASE_0000.png with labelsTr/CASE.png, and dataset.json", nnunet.detect, nnunet.read),
+    "cell-tracking": Format(
+        "01/t000.tif with 01_GT/SEG/man_seg000.tif, or 01_ST/SEG/", cell_tracking.detect, cell_tracking.read
+    ),
     "supervisely-masks": Format(
         "meta.json with DATASET/img/ and DATASET/masks_machine/", supervisely_masks.detect, supervisely_masks.read
     ),

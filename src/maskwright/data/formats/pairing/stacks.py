@@ -106,7 +106,7 @@ def _note(root: Path, stacks: dict[str, int]) -> Fault:
         "stack",
         "note",
         root,
-        f"{what}: each page is one image, and the split keeps the pages of a stack together",
+        f"{what}: each page is one image, and the split keeps the pages of a stack together where it can",
         "nothing needs to be done; to split the pages of a stack too, use `split.group_by` '.+'",
     )
 
