@@ -1,6 +1,7 @@
 """Stacks: TIFF files of many pages, read page by page, paired, split, hashed, trained on and predicted."""
 
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ from maskwright.data.fingerprint import fingerprint
 from maskwright.data.formats import read_dataset
 from maskwright.data.labels import read_pair
 from maskwright.data.readers import DecodeError, Pages, count_pages, image_size, read_image, read_mask
-from maskwright.data.split import TooFewImagesError, with_splits
+from maskwright.data.split import with_splits
 from maskwright.data.survey import survey
 from maskwright.tasks import find_task
 from maskwright.workflows.runs.provenance import data_hash
@@ -256,10 +257,18 @@ def test_the_split_never_cuts_a_stack(tmp_path: Path) -> None:
     assert set.union(*sides.values()) == {"train", "val", "test"}
 
 
-def test_one_stack_can_be_split_if_the_user_wants_it(tmp_path: Path) -> None:
+def test_one_stack_is_cut_into_blocks_of_neighbouring_pages(tmp_path: Path) -> None:
+    dataset = with_splits(read_dataset(written(tmp_path, {"a": 20})), SplitPlan(), 0)
+    sides = [record.split for record in sorted(dataset.records, key=lambda record: record.image.page)]
+    blocks = [side for side, _ in groupby(sides) if side is not None]
+    assert set(blocks) == {"train", "val", "test"}
+    assert len(blocks) <= 4
+    (cut,) = (fault for fault in dataset.faults if fault.kind == "sequence-cut")
+    assert cut.message.endswith("each was cut into contiguous blocks: the scores speak of these scenes only")
+
+
+def test_the_pages_of_a_stack_can_be_split_in_any_order_if_the_user_wants_it(tmp_path: Path) -> None:
     root = written(tmp_path, {"a": 12})
-    with pytest.raises(TooFewImagesError, match="1 group"):
-        with_splits(read_dataset(root), SplitPlan(), 0)
     (note,) = (fault for fault in read_dataset(root).faults if fault.kind == "stack")
     assert note.message.startswith("images/a.tif is a stack of 12 pages: ")
     assert "use `split.group_by` '.+'" in note.cure

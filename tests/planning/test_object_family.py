@@ -55,7 +55,7 @@ def chosen(pins: set[str], task: str = "instance", **sections: Any) -> str:
 def test_the_users_settings_come_first() -> None:
     assert chosen({"optim.lr", "data.scale"}) == "maskrcnn"
     assert chosen({"model.pretrained", "predict.flip", "adversarial.weight"}) == "maskrcnn"  # neither is switched on
-    for key in ("model.name", "model.backbone", "loss.terms"):
+    for key in ("model.name", "model.backbone", "loss.terms", "objects.formulation"):
         assert chosen({key}) == "swiftnet"
     assert chosen({"predict.flip"}, predict=PredictPlan(flip=True)) == "swiftnet"
     assert chosen(set(), task="semantic") == "swiftnet"

@@ -85,6 +85,15 @@ def read_sequences(records: Sequence[Record]) -> Frames:
     return find_sequences(_without_group(records), index)
 
 
+def stacks(records: Iterable[Record]) -> Frames:
+    """Return the pages of each file that is a stack, where the file is their group."""
+    pages: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for record in records:
+        if record.image.page is not None and record.group is not None and record.id.startswith(f"{record.group}#"):
+            pages[record.group].append((record.image.page, record.id))
+    return {name: tuple(image for _, image in sorted(found)) for name, found in pages.items()}
+
+
 def _without_group(records: Iterable[Record]) -> list[str]:
     return [record.id for record in records if record.group is None]
 

@@ -28,6 +28,8 @@ NEEDS_MAPS: dict[str, Callable[[Plan], bool]] = {
 """Settings that only networks that emit maps have, and whether a plan uses them."""
 SECTIONS = ("model", "loss", "adversarial", "postprocess")
 """Sections of the plan that are about one kind of network."""
+FORMULATION = "objects.formulation"
+"""How objects become maps, which only a network that emits maps has."""
 
 
 def suited_task(model: str) -> tuple[str, str] | None:
@@ -43,7 +45,7 @@ def with_family(plan: Plan, pins: frozenset[str], found: Fingerprint) -> tuple[P
 
     A user whose settings bear on one kind of network has chosen already.
     """
-    bearing = {key for key in pins if key.split(".")[0] in SECTIONS} - NEEDS_MAPS.keys() - {"model.pretrained"}
+    bearing = {key for key in pins if key.split(".")[0] in SECTIONS or key == FORMULATION} - NEEDS_MAPS.keys() - {"model.pretrained"}
     chosen = bearing or any(used(plan) for used in NEEDS_MAPS.values())
     decisions = [] if plan.task != INSTANCE or chosen else family(found.objects)
     return applied(plan, decisions, pins), pins | {decision.key for decision in decisions}
