@@ -1,10 +1,10 @@
-"""Cellpose, StarDist and Ultralytics, each trained from scratch on the images and in the time of a run of ours.
+"""A run of ours, and Cellpose, StarDist and Ultralytics, each trained from scratch on its images and in its time.
 
 Each peer has an environment of its own below `--cache`, made by venv and pip, and is trained there as its documents say
 (benchmarks/peers/) on the training images of RUN, with RUN's validation images to choose and fit by. `--seconds` count
-from the first use of the data to the last step; importing, fitting thresholds and predicting come on top. Then each
-finds the objects of RUN's held-out images, and one scorer counts them, and those of the folders `--maps`: one map of
-ids an image, as `maskwright predict RUN DATA/images --save instances` writes.
+from the first use of the data to the last step; importing, fitting thresholds and predicting come on top. Then each,
+RUN among them, finds the objects of RUN's held-out images in one process with `--threads` threads (`predict_seconds`),
+and one scorer counts them, and those of the folders `--maps`: one map of ids an image.
 Run: python benchmarks/instance_peers.py RUN DATA --seconds 900 --out OUT [--maps maskwright=FOLDER] [--json]
 """
 
@@ -15,13 +15,16 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from scipy.optimize import linear_sum_assignment
 
+import maskwright
 from maskwright.core.instances import Instances
 from maskwright.data.formats import read_dataset
 from maskwright.data.labels import read_objects
@@ -148,6 +151,15 @@ def run_peer(python: Path, out: Path, name: str, seconds: float, threads: int) -
     return json.loads((folder / "facts.json").read_text(encoding="utf-8"))
 
 
+def run_ours(run: Path, held_out: list[Sample], threads: int) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+    """Find the objects of the held-out images; return the facts, and a map of ids for each image."""
+    torch.set_num_threads(threads)
+    model = maskwright.load(run)
+    began = time.monotonic()
+    maps = [to_map(model.predict(sample.image).result) for sample in held_out]
+    return {"predict_seconds": time.monotonic() - began}, maps
+
+
 def map_of(folder: Path, sample: Sample) -> NDArray[Any]:
     """Read the map of an image: the file below the folder that has its name, or its path from any folder on."""
     parts = PurePosixPath(sample.id).with_suffix("").parts
@@ -183,7 +195,9 @@ def main() -> None:
     held_out = [sample for sample in found if sample.part == "test"]
     pythons = {name: interpreter(chosen.cache, name) for name in chosen.only}
     hand_over(found, chosen.out / "data")
-    results: dict[str, Any] = {}
+    megapixels = sum(sample.ids.size for sample in held_out) / 1e6
+    facts, maps = run_ours(chosen.run, held_out, chosen.threads)
+    results: dict[str, Any] = {"maskwright": {"facts": facts, "scores": judged(held_out, maps)}}
     for name, folder in (entry.split("=", 1) for entry in chosen.maps):
         maps = [map_of(Path(folder), sample) for sample in held_out]
         results[name] = {"facts": {}, "scores": judged(held_out, maps)}
@@ -192,6 +206,9 @@ def main() -> None:
         maps = [np.load(path) for path in sorted((chosen.out / name / "found").iterdir())]
         results[name] = {"facts": facts, "scores": judged(held_out, maps)}
         print(line(name, results[name]), file=sys.stderr, flush=True)
+    for result in results.values():
+        if "predict_seconds" in result["facts"]:
+            result["facts"]["seconds_a_megapixel"] = result["facts"]["predict_seconds"] / megapixels
     if chosen.json:
         print(json.dumps(results))
         return

@@ -45,7 +45,11 @@ def with_family(plan: Plan, pins: frozenset[str], found: Fingerprint) -> tuple[P
 
     A user whose settings bear on one kind of network has chosen already.
     """
-    bearing = {key for key in pins if key.split(".")[0] in SECTIONS or key == FORMULATION} - NEEDS_MAPS.keys() - {"model.pretrained"}
+    bearing = (
+        {key for key in pins if key.split(".")[0] in SECTIONS or key == FORMULATION}
+        - NEEDS_MAPS.keys()
+        - {"model.pretrained"}
+    )
     chosen = bearing or any(used(plan) for used in NEEDS_MAPS.values())
     decisions = [] if plan.task != INSTANCE or chosen else family(found.objects)
     return applied(plan, decisions, pins), pins | {decision.key for decision in decisions}
