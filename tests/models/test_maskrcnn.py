@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import pytest
 import safetensors.torch
 import torch
 from torchvision.models import detection
+from torchvision.ops import MultiScaleRoIAlign
 
 from maskwright import models
 from maskwright.core.channels import emits_objects
@@ -22,6 +24,7 @@ from maskwright.inference.predictor import Predictor
 from maskwright.models import cost
 from maskwright.models.importers import import_model
 from maskwright.models.importers.recipe import eight_bit
+from maskwright.models.objects.region_points import RegionPoints
 from maskwright.ops.images import working_size_of
 from maskwright.tasks.instance_regions import RegionLoss
 from maskwright.tasks.object_truths import object_truths
@@ -80,6 +83,38 @@ def test_reads_the_names_of_old_files_and_frozen_norms(tmp_path: Path, photo: ND
     agree(TorchEngine(segmenter, card).objects(photo[None])[0], found_by(reference, photo))
 
 
+def test_points_of_boxes_are_those_of_torchvision_or_lie_half_a_pixel_further() -> None:
+    """Where the value of a pixel is the place of its centre, a point of a box has its own place as value."""
+    strides, padded = (4, 8, 16), (256, 320)
+    grids = [torch.meshgrid(*(stride * (torch.arange(side // stride) + 0.5) for side in padded), indexing="ij")
+             for stride in strides]  # fmt: skip
+    levels = [torch.stack(grid)[None].expand(2, -1, -1, -1) for grid in grids]
+    boxes = [
+        torch.tensor([[20.0, 30.0, 28.0, 50.0], [40.0, 20.0, 180.0, 160.0]]),
+        torch.tensor([[16.5, 24.25, 272.0, 230.0]]),
+    ]
+    theirs = MultiScaleRoIAlign(["0", "1", "2"], 7, sampling_ratio=2)
+    named = OrderedDict((str(place), level) for place, level in enumerate(levels))
+    found = RegionPoints(strides, 7, aligned=False)(levels, boxes)
+    assert torch.equal(found, theirs(named, boxes, [padded] * 2))
+    left, top, right, bottom = torch.cat(boxes).T[:, :, None]
+    share = (torch.arange(7) + 0.5) / 7
+    down, across = top + share * (bottom - top), left + share * (right - left)
+    wanted = torch.stack([down[:, :, None].expand(-1, -1, 7), across[:, None].expand(-1, 7, -1)], 1)
+    torch.testing.assert_close(RegionPoints(strides, 7, aligned=True)(levels, boxes), wanted, atol=1e-3, rtol=0)
+    assert (found - wanted).abs().amin() > 1.9, "half of the finest stride"
+
+
+@pytest.mark.parametrize(("aligned", "first"), [(True, 2.0), (False, 0.0)])
+def test_anchors_lie_around_the_centres_of_cells(aligned: bool, first: float) -> None:
+    head = models.create("maskrcnn", 3, aligned=aligned, **SMALL).head
+    sides = [16, 8, 4, 2, 1]
+    anchors = head.anchors([torch.zeros(1, 8, side, side) for side in sides], (64, 64))
+    middles = (anchors[:, :2] + anchors[:, 2:]) / 2
+    assert middles[0].tolist() == [first, first]
+    assert middles[-1].tolist() == [16 * first, 16 * first]
+
+
 @pytest.mark.parametrize("size", [(480, 640), (375, 500), (100, 1000), (1201, 800), (333, 777), (800, 800)])
 def test_working_resolution_is_that_of_torchvision(size: tuple[int, int]) -> None:
     resize = detection.transform.GeneralizedRCNNTransform(800, 1333, [0.0], [1.0]).eval()
@@ -113,7 +148,8 @@ def test_boxes_and_losses_are_float32_in_bfloat16() -> None:
             outputs = network(x, choose=sampling.choose)
             found += [network.eval()(x)[0]]
             network.train()
-        assert {part.dtype for part in (*outputs, *sampling.corrections, *sampling.masks)} == {torch.float32}
+        assert {part.dtype for part in (*outputs[:-1], *sampling.corrections)} == {torch.float32}
+        assert sampling.masks(aligned=outputs.aligned).dtype == torch.float32
         for chosen in sampling.anchors:
             assert chosen[2].dtype == torch.float32
         assert (found[-1].boxes.dtype, found[-1].scores.dtype, found[-1].masks.dtype) == (torch.float32,) * 3

@@ -24,11 +24,8 @@ SIDES = (800, 1333)
 _TILE = 1344
 _LAST = "roi_heads.box_predictor.cls_score.weight"
 NETWORKS: dict[str, tuple[str, Mapping[str, Any]]] = {
-    "maskrcnn_resnet50_fpn": ("MaskRCNN_ResNet50_FPN_Weights", {}),
-    "maskrcnn_resnet50_fpn_v2": (
-        "MaskRCNN_ResNet50_FPN_V2_Weights",
-        {"version": 2},
-    ),
+    "maskrcnn_resnet50_fpn": ("MaskRCNN_ResNet50_FPN_Weights", {"aligned": False}),
+    "maskrcnn_resnet50_fpn_v2": ("MaskRCNN_ResNet50_FPN_V2_Weights", {"aligned": False, "version": 2}),
 }
 """Name -> its table of weights in torchvision, and the options of our network."""
 _HEADS = {"rpn.": "head.rpn.", "roi_heads.": "head.regions."}
