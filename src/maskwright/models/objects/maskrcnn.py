@@ -224,8 +224,8 @@ def build(  # noqa: PLR0913 - its keywords are options of users, each with its l
             batch normalised.
         anchor: side of the anchors, as a multiple of the stride of their level.
         most: most objects in an image, or in a tile of a large one.
-        aligned: take the value of a pixel to lie at its centre, for features, anchors and masks alike. torchvision takes
-            it to lie at the upper left corner, so its weights need false.
+        aligned: take the value of a pixel to lie at its centre, in features, anchors and masks. torchvision takes it to
+            lie at the upper left corner, so its weights need false.
 
     Raises:
         MaskwrightError: an invalid option.
