@@ -105,16 +105,6 @@ def test_points_of_boxes_are_those_of_torchvision_or_lie_half_a_pixel_further() 
     assert (found - wanted).abs().amin() > 1.9, "half of the finest stride"
 
 
-@pytest.mark.parametrize(("aligned", "first"), [(True, 2.0), (False, 0.0)])
-def test_anchors_lie_around_the_centres_of_cells(aligned: bool, first: float) -> None:
-    head = models.create("maskrcnn", 3, aligned=aligned, **SMALL).head
-    sides = [16, 8, 4, 2, 1]
-    anchors = head.anchors([torch.zeros(1, 8, side, side) for side in sides], (64, 64))
-    middles = (anchors[:, :2] + anchors[:, 2:]) / 2
-    assert middles[0].tolist() == [first, first]
-    assert middles[-1].tolist() == [16 * first, 16 * first]
-
-
 @pytest.mark.parametrize("size", [(480, 640), (375, 500), (100, 1000), (1201, 800), (333, 777), (800, 800)])
 def test_working_resolution_is_that_of_torchvision(size: tuple[int, int]) -> None:
     resize = detection.transform.GeneralizedRCNNTransform(800, 1333, [0.0], [1.0]).eval()

@@ -11,9 +11,9 @@ Expected: 37.1 mask AP on COCO with a ResNet-101 (their table 1); torchvision's 
 
 The layers are torchvision's, and weights of its `maskrcnn_resnet50_fpn` and `maskrcnn_resnet50_fpn_v2` can be imported.
 Where we differ: the loss is in `losses.regions`, and `losses.region_sampling` chooses boxes to train on; anchors are
-`anchor` strides large, so that one number adapts them to small objects; masks, features and anchors lie half a pixel
-further right and down (`aligned`), without which a small object loses a third of its mask; coordinates are float32 even
-if the rest is computed in bfloat16.
+`anchor` strides large, so that one number adapts them to small objects; features and masks are read at the centres of
+pixels (`aligned`), without which an object of 6 pixels loses a quarter of its mask; coordinates are float32 even if the
+rest is computed in bfloat16.
 """
 
 from __future__ import annotations
@@ -117,10 +117,7 @@ class Heads(Head):
             [torch.tensor(side // points, device=device) for side, points in zip(padded, grid, strict=True)]
             for grid in grids
         ]
-        anchors = generator.grid_anchors(grids, strides)
-        if self.aligned:
-            anchors = [boxes + stride[0] / 2 for boxes, stride in zip(anchors, strides, strict=True)]
-        return torch.cat(anchors)
+        return torch.cat(generator.grid_anchors(grids, strides))
 
     def scored(self, levels: list[Tensor]) -> tuple[Tensor, Tensor, list[int]]:
         """Return objectness (N, A) and shifts (N, A, 4) of all anchors, and the number of anchors by level."""
@@ -224,8 +221,8 @@ def build(  # noqa: PLR0913 - its keywords are options of users, each with its l
             batch normalised.
         anchor: side of the anchors, as a multiple of the stride of their level.
         most: most objects in an image, or in a tile of a large one.
-        aligned: take the value of a pixel to lie at its centre, in features, anchors and masks. torchvision takes it to
-            lie at the upper left corner, so its weights need false.
+        aligned: take the value of a pixel to lie at its centre, in features and masks. torchvision takes it to lie at
+            the upper left corner, so its weights need false.
 
     Raises:
         MaskwrightError: an invalid option.
