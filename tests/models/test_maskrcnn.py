@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import OrderedDict
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -14,7 +16,8 @@ import pytest
 import safetensors.torch
 import torch
 from torchvision.models import detection
-from torchvision.ops import MultiScaleRoIAlign
+from torchvision.models.detection._utils import overwrite_eps
+from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
 
 from maskwright import models
 from maskwright.core.channels import emits_objects
@@ -42,7 +45,7 @@ SMALL: dict[str, Any] = {
 
 def test_finds_what_torchvision_finds(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
     reference = random_reference("maskrcnn_resnet50_fpn")
-    segmenter, card = imported("maskrcnn_resnet50_fpn", reference.state_dict(), tmp_path)
+    segmenter, card = imported("maskrcnn_resnet50_fpn", saved(reference.state_dict(), tmp_path))
     wanted = found_by(reference, photo)
     agree(TorchEngine(segmenter, card).objects(photo[None])[0], wanted)
     result = Predictor(TorchEngine(segmenter, card), card).with_decoding({"score": 0.0}).result(photo)
@@ -62,24 +65,48 @@ def test_the_first_class_is_the_background(tmp_path: Path) -> None:
 
 def test_finds_what_the_second_version_finds(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
     reference = random_reference("maskrcnn_resnet50_fpn_v2")
-    segmenter, card = imported("maskrcnn_resnet50_fpn_v2", reference.state_dict(), tmp_path)
+    segmenter, card = imported("maskrcnn_resnet50_fpn_v2", saved(reference.state_dict(), tmp_path))
     agree(TorchEngine(segmenter, card).objects(photo[None])[0], found_by(reference, photo))
 
 
-def test_reads_the_names_of_old_files_and_frozen_norms(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+@pytest.mark.parametrize("published", [True, False])
+def test_frozen_norms_add_what_torchvision_adds(
+    published: bool, tmp_path: Path, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing in the published weights, and 1e-5 in a network that began with a pretrained backbone."""
+    reference = random_reference("maskrcnn_resnet50_fpn")
+    freeze(reference)
+    file = saved(reference.state_dict(), tmp_path)
+    if published:
+        overwrite_eps(reference, 0.0)
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+        theirs = SimpleNamespace(url=f"https://host/maskrcnn-{digest}.pth", meta={"categories": ["__background__"]})
+        monkeypatch.setattr(detection, "MaskRCNN_ResNet50_FPN_Weights", SimpleNamespace(DEFAULT=theirs))
+    segmenter, card = imported("maskrcnn_resnet50_fpn", file)
+    assert ("plain standard deviation" in card.summary["imported"]["notes"][-1]) == published
+    agree(TorchEngine(segmenter, card).objects(photo[None])[0], found_by(reference, photo))
+
+
+def freeze(module: torch.nn.Module) -> None:
+    """Replace batch normalisation by torchvision's frozen one, with variances so small that 1e-5 counts."""
+    for name, child in module.named_children():
+        if isinstance(child, torch.nn.BatchNorm2d):
+            frozen = FrozenBatchNorm2d(child.num_features)
+            frozen.load_state_dict(child.state_dict())
+            frozen.running_var *= 1e-5
+            frozen.weight *= 1e-5**0.5
+            setattr(module, name, frozen)
+        freeze(child)
+
+
+def test_reads_the_names_of_old_files(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
     reference = random_reference("maskrcnn_resnet50_fpn")
     old = {}
     for name, tensor in reference.state_dict().items():
-        if name.endswith("num_batches_tracked"):
-            continue
         renamed = re.sub(r"(fpn\.\w+_blocks\.\d)\.0\.", r"\1.", name).replace("rpn.head.conv.0.0.", "rpn.head.conv.")
         renamed = re.sub(r"mask_head\.(\d)\.0\.", lambda hit: f"mask_head.mask_fcn{int(hit[1]) + 1}.", renamed)
         old[renamed] = tensor
-    for layer in reference.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):
-            layer.eps = 0.0  # as torchvision does for the published weights
-    segmenter, card = imported("maskrcnn_resnet50_fpn", old, tmp_path)
-    assert "frozen" in card.summary["imported"]["notes"][-1]
+    segmenter, card = imported("maskrcnn_resnet50_fpn", saved(old, tmp_path))
     agree(TorchEngine(segmenter, card).objects(photo[None])[0], found_by(reference, photo))
 
 
@@ -204,10 +231,14 @@ def quick(network: Any, rpn: Any, regions: Any) -> Any:
     return network
 
 
-def imported(name: str, tensors: dict[str, torch.Tensor], folder: Path) -> tuple[Any, Any]:
-    """Import weights, for images that are at the working resolution already."""
+def saved(tensors: dict[str, torch.Tensor], folder: Path) -> Path:
     file = folder / "weights.safetensors"
     safetensors.torch.save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, file)
+    return file
+
+
+def imported(name: str, file: Path) -> tuple[Any, Any]:
+    """Import weights, for images that are at the working resolution already."""
     segmenter, card = import_model(f"torchvision:{name}", file)
     assert card.task == "instance"
     assert emits_objects(card.channels)
