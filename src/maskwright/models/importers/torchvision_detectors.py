@@ -77,9 +77,9 @@ _PUBLISHED = (
     f"weights; ours adds {EPS:g} to the variance, and its weights make up for that"
 )
 _FROZEN = (
-    f"its batch normalisation is frozen, and {EPS:g} is added to the variance, as torchvision's constructor does. Nothing "
-    "is added in torchvision's published weights: if its training began with those, which the file does not tell, "
-    "results differ slightly from torchvision's"
+    f"its batch normalisation is frozen, and {EPS:g} is added to the variance, as in torchvision's constructor. In its "
+    "published weights nothing is added: if the training began with those, which the file does not tell, results "
+    "differ slightly from torchvision's"
 )
 
 
