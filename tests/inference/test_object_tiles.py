@@ -10,9 +10,11 @@ import torch
 from torch.nn import functional as F
 
 from maskwright.core.plan import DataPlan, PredictPlan
-from maskwright.inference.object_tiles import object_blocks
+from maskwright.inference.object_tiles import object_blocks, pasted
 from maskwright.inference.prepared_image import PreparedImage
+from maskwright.losses.region_sampling import masks_in, truth_of
 from maskwright.models.objects.base import Found, Segments
+from maskwright.ops.instance_maps import to_map
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +29,7 @@ class Corners:
 
     def objects(self, tiles: NDArray[np.uint8]) -> list[Found]:
         box = torch.tensor([[0.0, 0.0, tiles.shape[2] / 2, tiles.shape[1] / 2]])
-        return [Found(box, torch.tensor([1]), torch.tensor([0.5]), torch.ones(1, 28, 28)) for _ in tiles]
+        return [Found(box, torch.tensor([1]), torch.tensor([0.5]), torch.ones(1, 28, 28), aligned=True) for _ in tiles]
 
     def forward(self, tiles: NDArray[np.uint8]) -> torch.Tensor:
         raise NotImplementedError
@@ -55,11 +57,71 @@ def test_objects_are_placed_at_the_resolution_of_the_image() -> None:
         assert block.objects is not None
         (entry,) = block.objects.objects
         assert (entry.index, entry.score) == (1, 0.5)
-        # 32 points of the tile are 64 pixels of the image, and the outline ends within one pixel of the box's edge.
-        assert abs(entry.top - block.rows.start) <= 1
-        assert abs(entry.left - block.columns.start) <= 1
-        assert all(abs(side - 65) <= 1 for side in entry.mask.shape)
-        assert entry.mask[1:-1, 1:-1].all()
+        # 32 points of the tile are 64 pixels of the image.
+        assert (entry.top, entry.left) == (block.rows.start, block.columns.start)
+        assert entry.mask.shape == (64, 64)
+        assert entry.mask.all()
+
+
+SIDES = (6, 7, 8, 10, 13, 14, 20, 27, 28, 29, 40, 61, 100, 151, 200)
+
+
+def drawn(height: int, width: int, *, ellipse: bool) -> NDArray[np.bool_]:
+    down, across = (2 * (np.arange(side) + 0.5) / side - 1 for side in (height, width))
+    return np.square(down)[:, None] + np.square(across) <= 1 if ellipse else np.ones((height, width), bool)
+
+
+def shown(mask: NDArray[np.bool_], *, aligned: bool) -> float:
+    """Return the IoU of a mask with what a network shows that finds exactly what it was trained on."""
+    ids = torch.zeros(220, 230, dtype=torch.int64)
+    ids[9 : 9 + mask.shape[0], 15 : 15 + mask.shape[1]] = torch.from_numpy(mask)
+    truth = truth_of(ids, ids, torch.zeros(ids.shape, dtype=torch.bool))
+    wanted = masks_in(truth, torch.tensor([0]), truth.boxes, aligned=aligned)
+    found = Found(truth.boxes, torch.tensor([1]), torch.tensor([0.9]), wanted, aligned)
+
+    class Perfect(Corners):
+        def objects(self, tiles: NDArray[np.uint8]) -> list[Found]:
+            assert tiles.shape[1:3] == ids.shape
+            return [found]
+
+    source = PreparedImage(np.zeros((*ids.shape, 3), np.uint8), DataPlan())
+    (block,) = object_blocks(source, Perfect(), PredictPlan(tile=(256, 256)))
+    assert block.objects is not None
+    pixels = to_map(block.objects) > 0
+    return float((pixels & (ids > 0).numpy()).sum() / (pixels | (ids > 0).numpy()).sum())
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_perfect_network_scores_an_iou_of_1(side: int) -> None:
+    """Up to what 28 x 28 points can show of a curve."""
+    for other in (side, max(side * 2 // 3, 5), side + 3):
+        assert shown(drawn(side, other, ellipse=False), aligned=True) == 1
+        least = 1.0 if max(side, other) <= 40 else 0.98
+        assert shown(drawn(side, other, ellipse=True), aligned=True) >= least
+
+
+def test_by_the_convention_of_torchvision_small_objects_lose_pixels() -> None:
+    """Why our own networks do not use it."""
+    shares = [shown(drawn(side, side, ellipse=True), aligned=False) for side in (6, 20, 200)]
+    assert shares == pytest.approx([0.7, 0.93, 0.99], abs=0.03)
+
+
+def test_a_box_shows_the_pixels_whose_centres_it_holds_and_one_at_least() -> None:
+    mask = np.ones((28, 28), np.float32)
+
+    def place(left: float, right: float) -> tuple[int, int]:
+        found = pasted(mask, (left, 2.0, right, 4.0), (10, 12))
+        assert found is not None
+        assert (found[0], found[2].shape[0]) == (2, 2)
+        return found[1], found[1] + found[2].shape[1]
+
+    assert place(3.0, 7.0) == (3, 7)
+    assert place(3.4, 7.6) == (3, 8)
+    assert place(3.6, 7.4) == (4, 7)
+    assert place(-5.0, 20.0) == (0, 12)
+    assert place(3.6, 3.9) == (4, 5)
+    assert place(11.7, 12.0) == (11, 12)
+    assert pasted(0 * mask, (3.0, 2.0, 7.0, 4.0), (10, 12)) is None
 
 
 class Drawn:

@@ -71,11 +71,24 @@ def test_masks_and_their_truth_equal_torchvision() -> None:
     boxes = torch.cat([random_boxes(12, 3), torch.tensor([[-3.0, -2.0, 40.0, 30.0], [50.0, 40.0, 90.0, 70.0]])])
     found = torch.arange(14) % 3
     stack = torch.stack([ids == number for number in truth.numbers])
-    wanted = masks_in(truth, found, boxes)
+    wanted = masks_in(truth, found, boxes, aligned=False)
     torch.testing.assert_close(wanted, project_masks_on_boxes(stack, boxes, found, 28), atol=1e-6, rtol=0)
     logits = torch.randn(14, 3, 28, 28, generator=random(5))
     theirs = maskrcnn_loss(logits, [boxes], [stack], [truth.rows], [found])
     torch.testing.assert_close(regions.masks(logits, truth.rows[found], wanted), theirs, atol=1e-6, rtol=0)
+
+
+def test_aligned_masks_are_the_pixels_themselves_where_both_are_equally_fine() -> None:
+    """28 points of a box of 28 pixels lie on their centres; of one of 14, half way around them."""
+    ids = (torch.rand(50, 60, generator=random(0)) > 0.5).long()
+    truth = truth_of(ids, ids, torch.zeros(50, 60, dtype=torch.bool))
+    boxes = torch.tensor([[7.0, 9.0, 35.0, 37.0], [20.0, 30.0, 34.0, 44.0]])
+    whole, half = masks_in(truth, torch.zeros(2, dtype=torch.int64), boxes, aligned=True)
+    assert torch.equal(whole, ids[9:37, 7:35].float())
+    near, far = ids[30:44, 20:34].float(), ids[30:44, 21:35].float()
+    # Half a pixel is two points, so a point is a quarter of a pixel from the nearest centre.
+    one, two = 0.75 * near + 0.25 * far, 0.75 * ids[31:45, 20:34].float() + 0.25 * ids[31:45, 21:35].float()
+    torch.testing.assert_close(half[1::2, 1::2], 0.75 * one + 0.25 * two, atol=1e-6, rtol=0)
 
 
 def test_without_an_object_the_losses_are_zero_and_can_be_differentiated() -> None:
@@ -153,7 +166,8 @@ def test_choose_adds_the_true_boxes_and_orders_them_first() -> None:
     sampling = Sampling([truth], seed=0)
     boxes, inner = sampling.choose(random_boxes(50, 0, 30.0), [random_boxes(20, 5, 10.0)])
     assert torch.equal(boxes[0][: len(inner[0])], inner[0])
-    assert (sampling.rows[0] > 0).sum() == len(inner[0]) == len(sampling.masks[0]) == len(sampling.corrections[0])
+    assert (sampling.rows[0] > 0).sum() == len(inner[0]) == len(sampling.corrections[0])
+    assert len(sampling.masks(aligned=True)) == len(inner[0])
     for box in truth.boxes:
         assert (inner[0] == box).all(dim=1).any()
     shares = box_iou(inner[0], truth.boxes).max(dim=1).values

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections import OrderedDict
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -13,6 +16,8 @@ import pytest
 import safetensors.torch
 import torch
 from torchvision.models import detection
+from torchvision.models.detection._utils import overwrite_eps
+from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
 
 from maskwright import models
 from maskwright.core.channels import emits_objects
@@ -22,6 +27,7 @@ from maskwright.inference.predictor import Predictor
 from maskwright.models import cost
 from maskwright.models.importers import import_model
 from maskwright.models.importers.recipe import eight_bit
+from maskwright.models.objects.region_points import RegionPoints
 from maskwright.ops.images import working_size_of
 from maskwright.tasks.instance_regions import RegionLoss
 from maskwright.tasks.object_truths import object_truths
@@ -39,7 +45,7 @@ SMALL: dict[str, Any] = {
 
 def test_finds_what_torchvision_finds(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
     reference = random_reference("maskrcnn_resnet50_fpn")
-    segmenter, card = imported("maskrcnn_resnet50_fpn", reference.state_dict(), tmp_path)
+    segmenter, card = imported("maskrcnn_resnet50_fpn", saved(reference.state_dict(), tmp_path))
     wanted = found_by(reference, photo)
     agree(TorchEngine(segmenter, card).objects(photo[None])[0], wanted)
     result = Predictor(TorchEngine(segmenter, card), card).with_decoding({"score": 0.0}).result(photo)
@@ -59,25 +65,71 @@ def test_the_first_class_is_the_background(tmp_path: Path) -> None:
 
 def test_finds_what_the_second_version_finds(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
     reference = random_reference("maskrcnn_resnet50_fpn_v2")
-    segmenter, card = imported("maskrcnn_resnet50_fpn_v2", reference.state_dict(), tmp_path)
+    segmenter, card = imported("maskrcnn_resnet50_fpn_v2", saved(reference.state_dict(), tmp_path))
     agree(TorchEngine(segmenter, card).objects(photo[None])[0], found_by(reference, photo))
 
 
-def test_reads_the_names_of_old_files_and_frozen_norms(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+@pytest.mark.parametrize("published", [True, False])
+def test_frozen_norms_add_what_torchvision_adds(
+    published: bool, tmp_path: Path, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing in the published weights, and 1e-5 in a network that began with a pretrained backbone."""
+    reference = random_reference("maskrcnn_resnet50_fpn")
+    freeze(reference)
+    file = saved(reference.state_dict(), tmp_path)
+    if published:
+        overwrite_eps(reference, 0.0)
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+        theirs = SimpleNamespace(url=f"https://host/maskrcnn-{digest}.pth", meta={"categories": ["__background__"]})
+        monkeypatch.setattr(detection, "MaskRCNN_ResNet50_FPN_Weights", SimpleNamespace(DEFAULT=theirs))
+    segmenter, card = imported("maskrcnn_resnet50_fpn", file)
+    assert ("plain standard deviation" in card.summary["imported"]["notes"][-1]) == published
+    agree(TorchEngine(segmenter, card).objects(photo[None])[0], found_by(reference, photo))
+
+
+def freeze(module: torch.nn.Module) -> None:
+    """Replace batch normalisation by torchvision's frozen one, with variances so small that 1e-5 counts."""
+    for name, child in module.named_children():
+        if isinstance(child, torch.nn.BatchNorm2d):
+            frozen = FrozenBatchNorm2d(child.num_features)
+            frozen.load_state_dict(child.state_dict())
+            frozen.running_var *= 1e-5
+            frozen.weight *= 1e-5**0.5
+            setattr(module, name, frozen)
+        freeze(child)
+
+
+def test_reads_the_names_of_old_files(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
     reference = random_reference("maskrcnn_resnet50_fpn")
     old = {}
     for name, tensor in reference.state_dict().items():
-        if name.endswith("num_batches_tracked"):
-            continue
         renamed = re.sub(r"(fpn\.\w+_blocks\.\d)\.0\.", r"\1.", name).replace("rpn.head.conv.0.0.", "rpn.head.conv.")
         renamed = re.sub(r"mask_head\.(\d)\.0\.", lambda hit: f"mask_head.mask_fcn{int(hit[1]) + 1}.", renamed)
         old[renamed] = tensor
-    for layer in reference.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):
-            layer.eps = 0.0  # as torchvision does for the published weights
-    segmenter, card = imported("maskrcnn_resnet50_fpn", old, tmp_path)
-    assert "frozen" in card.summary["imported"]["notes"][-1]
+    segmenter, card = imported("maskrcnn_resnet50_fpn", saved(old, tmp_path))
     agree(TorchEngine(segmenter, card).objects(photo[None])[0], found_by(reference, photo))
+
+
+def test_points_of_boxes_are_those_of_torchvision_or_lie_half_a_pixel_further() -> None:
+    """Where the value of a pixel is the place of its centre, a point of a box has its own place as value."""
+    strides, padded = (4, 8, 16), (256, 320)
+    grids = [torch.meshgrid(*(stride * (torch.arange(side // stride) + 0.5) for side in padded), indexing="ij")
+             for stride in strides]  # fmt: skip
+    levels = [torch.stack(grid)[None].expand(2, -1, -1, -1) for grid in grids]
+    boxes = [
+        torch.tensor([[20.0, 30.0, 28.0, 50.0], [40.0, 20.0, 180.0, 160.0]]),
+        torch.tensor([[16.5, 24.25, 272.0, 230.0]]),
+    ]
+    theirs = MultiScaleRoIAlign(["0", "1", "2"], 7, sampling_ratio=2)
+    named = OrderedDict((str(place), level) for place, level in enumerate(levels))
+    found = RegionPoints(strides, 7, aligned=False)(levels, boxes)
+    assert torch.equal(found, theirs(named, boxes, [padded] * 2))
+    left, top, right, bottom = torch.cat(boxes).T[:, :, None]
+    share = (torch.arange(7) + 0.5) / 7
+    down, across = top + share * (bottom - top), left + share * (right - left)
+    wanted = torch.stack([down[:, :, None].expand(-1, -1, 7), across[:, None].expand(-1, 7, -1)], 1)
+    torch.testing.assert_close(RegionPoints(strides, 7, aligned=True)(levels, boxes), wanted, atol=1e-3, rtol=0)
+    assert (found - wanted).abs().amin() > 1.9, "half of the finest stride"
 
 
 @pytest.mark.parametrize("size", [(480, 640), (375, 500), (100, 1000), (1201, 800), (333, 777), (800, 800)])
@@ -113,7 +165,8 @@ def test_boxes_and_losses_are_float32_in_bfloat16() -> None:
             outputs = network(x, choose=sampling.choose)
             found += [network.eval()(x)[0]]
             network.train()
-        assert {part.dtype for part in (*outputs, *sampling.corrections, *sampling.masks)} == {torch.float32}
+        assert {part.dtype for part in (*outputs[:-1], *sampling.corrections)} == {torch.float32}
+        assert sampling.masks(aligned=outputs.aligned).dtype == torch.float32
         for chosen in sampling.anchors:
             assert chosen[2].dtype == torch.float32
         assert (found[-1].boxes.dtype, found[-1].scores.dtype, found[-1].masks.dtype) == (torch.float32,) * 3
@@ -178,10 +231,14 @@ def quick(network: Any, rpn: Any, regions: Any) -> Any:
     return network
 
 
-def imported(name: str, tensors: dict[str, torch.Tensor], folder: Path) -> tuple[Any, Any]:
-    """Import weights, for images that are at the working resolution already."""
+def saved(tensors: dict[str, torch.Tensor], folder: Path) -> Path:
     file = folder / "weights.safetensors"
     safetensors.torch.save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, file)
+    return file
+
+
+def imported(name: str, file: Path) -> tuple[Any, Any]:
+    """Import weights, for images that are at the working resolution already."""
     segmenter, card = import_model(f"torchvision:{name}", file)
     assert card.task == "instance"
     assert emits_objects(card.channels)

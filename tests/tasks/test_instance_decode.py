@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import label
+from skimage.segmentation import watershed
 from tests.tasks.blocks import blocks
 
 from maskwright.ops.instance_maps import to_map
@@ -99,3 +102,24 @@ def test_a_region_without_a_seed_is_one_object_and_a_speck_is_none():
     ids = separated(foreground, depth, np.zeros_like(depth), Separation(least=2))
     assert (ids[1:4, 1:4] == 1).all()
     assert ids.sum() == 9
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.3, 0.7), st.floats(0.3, 0.7), st.sampled_from([0.0, 1.0]))
+def test_objects_are_those_of_one_flood_over_the_whole_foreground(seed, least, start, smooth):
+    """Only regions of several seeds are flooded, which changes nothing."""
+    rng = np.random.default_rng(seed)
+    foreground, depth = (cv2.GaussianBlur(rng.random((40, 50)), (0, 0), 2.5) for _ in range(2))
+    foreground, depth = (((one - one.min()) / np.ptp(one)).round(2).astype(np.float32) for one in (foreground, depth))
+    border = (0.2 * rng.random((40, 50))).astype(np.float32)
+    found = separated(foreground, depth, border, Separation(foreground=least, seed=start, smooth=smooth, least=3))
+    peaks = depth * (1 - border)
+    peaks = cv2.GaussianBlur(peaks, (0, 0), smooth) if smooth else peaks
+    inside = foreground >= np.float32(least)
+    seeds = label(inside & (peaks >= start))[0]
+    regions, count = label(inside)
+    bare = ~np.isin(regions, regions[seeds > 0]) & inside
+    ids = watershed(-peaks, np.where(bare, regions + seeds.max(), seeds), mask=inside)
+    sizes = np.bincount(ids.ravel(), minlength=count + 1)
+    wanted = {(ids == number).tobytes() for number in np.flatnonzero(sizes >= 3) if number}
+    assert {(found == number).tobytes() for number in range(1, found.max() + 1)} == wanted

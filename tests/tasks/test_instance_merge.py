@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import weakref
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from maskwright.core.classes import Classes
 from maskwright.core.instances import Instance, Instances
@@ -13,6 +19,9 @@ from maskwright.ops.instance_parts import overlap, union
 from maskwright.tasks.base import Block
 from maskwright.tasks.instance_merge import merged
 from maskwright.tasks.instance_objects import SCORE, InstanceObjects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SIZE = (40, 60)
 
@@ -80,6 +89,91 @@ def test_a_block_shows_an_object_once_and_better_parts_come_first() -> None:
 def test_objects_of_different_classes_at_one_place_stay_apart() -> None:
     found = merged(tiles([box(12, 12, 10, 10, index=1), box(12, 12, 10, 10, index=2)]), SIZE, (0, 1, 2), SCORE)
     assert sorted(entry.index for entry in found.objects) == [1, 2]
+
+
+def all_at_once(blocks: list[Block], least: float) -> list[tuple[Any, ...]]:
+    """Merge as `merged` does, but compare all blocks with all others, and only then join: slow, and short."""
+    parts = [(number, entry) for number, block in enumerate(blocks) for entry in block.objects.objects]
+    shown = []
+    for block in blocks:
+        shown.append(np.zeros(SIZE, bool))
+        shown[-1][block.rows, block.columns] = True
+    whole = [to_map(Instances(SIZE, (entry,))) > 0 for _, entry in parts]
+    pairs = []
+    for one, two in itertools.combinations(range(len(parts)), 2):
+        (first, a), (second, b) = parts[one], parts[two]
+        x, y = (whole[place] & shown[first] & shown[second] for place in (one, two))
+        if first != second and a.index == b.index and 2 * (x & y).sum() >= max((x | y).sum(), 1):
+            pairs.append((min(a.score, b.score), two, one))
+    owner = list(range(len(parts)))
+    for _, one, two in sorted(pairs, reverse=True):
+        ours, theirs = ([place for place in range(len(parts)) if owner[place] == owner[of]] for of in (one, two))
+        if not {parts[place][0] for place in ours} & {parts[place][0] for place in theirs}:
+            owner = [min(ours + theirs) if place in ours + theirs else of for place, of in enumerate(owner)]
+    found = []
+    for first in sorted(set(owner)):
+        group = [place for place in range(len(parts)) if owner[place] == first]
+        score = max(parts[place][1].score for place in group)
+        if score >= least:
+            found.append((score, parts[first][1].index, np.any([whole[place] for place in group], axis=0).tobytes()))
+    return sorted(found, key=lambda one: -one[0])
+
+
+@st.composite
+def scenes(draw: st.DrawFn) -> tuple[list[Block], float]:
+    """Tiles of any size and overlap, which see random boxes: whole, shifted, cut shorter, twice, or not at all."""
+    side, step = draw(st.integers(14, 30)), draw(st.integers(8, 14))
+    random = np.random.default_rng(draw(st.integers(0, 1 << 20)))
+    truth = [
+        box(
+            *map(int, random.integers(0, 30, 2)), *map(int, random.integers(2, 30, 2)), index=int(random.integers(1, 3))
+        )
+        for _ in range(draw(st.integers(0, 8)))
+    ]
+    tops, lefts = (sorted({*range(0, length - side, step), length - side}) for length in SIZE)
+    blocks = []
+    for top, left in itertools.product(tops, lefts):
+        seen = []
+        for entry in truth:
+            for _ in range(int(random.choice([0, 1, 1, 1, 1, 2]))):
+                shift = random.integers(-2, 3, 2) * (random.random() < 0.4)
+                rows = np.clip([entry.rows.start + shift[0], entry.rows.stop], top, top + side)
+                columns = np.clip([entry.columns.start, entry.columns.stop + shift[1]], left, left + side)
+                if rows[0] < rows[1] and columns[0] < columns[1]:
+                    shape = int(rows[1] - rows[0]), int(columns[1] - columns[0])
+                    score = float(random.choice([0.2, 0.4, 0.4, 0.6, 0.9]))
+                    seen.append(box(int(rows[0]), int(columns[0]), *shape, index=entry.index, score=score))
+        place = slice(top, top + side), slice(left, left + side)
+        blocks.append(Block(*place, torch.empty(0, side, side), Instances(SIZE, tuple(seen))))
+    return blocks, draw(st.sampled_from([0.0, 0.5]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(scenes())
+def test_objects_are_those_of_all_blocks_at_once(scene: tuple[list[Block], float]) -> None:
+    blocks, least = scene
+    found = merged(iter(blocks), SIZE, (0, 1, 2), least).objects
+    assert [
+        (entry.score, entry.index, (to_map(Instances(SIZE, (entry,))) > 0).tobytes()) for entry in found
+    ] == all_at_once(blocks, least)
+
+
+def test_what_no_later_tile_can_continue_is_not_held() -> None:
+    """A column of 300 tiles, each with a false object; few of them are alive at a time, and none is returned."""
+    alive: weakref.WeakSet[Instance] = weakref.WeakSet()
+    most = 0
+
+    def blocks() -> Iterator[Block]:
+        nonlocal most
+        for top in range(0, 3000, 10):
+            entry = box(top + 1, 3, 11, 5, score=0.3)
+            alive.add(entry)
+            most = max(most, len(alive))
+            yield Block(slice(top, top + 14), slice(0, 14), torch.empty(0, 10, 14), Instances((3004, 14), (entry,)))
+            del entry
+
+    assert len(merged(blocks(), (3004, 14), (0, 1), least=0.5)) == 0
+    assert 2 <= most <= 5
 
 
 def test_union_and_overlap_by_hand() -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+import pytest
+
+import maskwright
+from maskwright.workflows.request import PlanRequest
+from maskwright.workflows.train import train
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,10 +19,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.instances import Instances
+    from maskwright.models.bundle import Card
 
 SIZE = (96, 96)
 STILL = ("augment.zoom=[1, 1]", "augment.stretch=0", "augment.rotate=0")
 """Settings that show squares as they are."""
+
+WAYS = [pytest.param({}, id="in full"), pytest.param({"lora": 2}, id="LoRA")]
+"""How a training goes on from a run."""
 
 
 def picture(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -52,3 +62,17 @@ def found(result: Instances, ids: NDArray[np.uint8]) -> list[list[float]]:
         areas = [entry.area for entry in result.objects]
         shares.append([part / (own.sum() + area - part) for part, area in zip(both, areas, strict=True)])
     return shares
+
+
+def continued(run: Path, data: Path, out: Path, wishes: dict[str, Any]) -> Card:
+    """Train one step from a run, check that the network still finds what it found, and return its card."""
+    settings = ("sampling.crop=[96, 96]", "sampling.batch=4", "train.precision=32-true", "optim.lr=1e-4", *STILL)
+    train(data, PlanRequest(steps=1, settings=settings, device="cpu", from_run=run, **wishes), out)
+    before, after = (
+        json.loads((folder / "metrics.json").read_text())["scores"]["mean"]["mask_ap50"]["value"]
+        for folder in (run, out)
+    )
+    assert after > 0.7 * before > 0.3
+    card = maskwright.load(out).card
+    assert card.task == "instance"
+    return card

@@ -20,16 +20,18 @@ from maskwright.ops.tiles import cover
 from maskwright.tasks.base import Block
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from maskwright.core.plan import PredictPlan
     from maskwright.inference.engine import Engine
     from maskwright.inference.prepared_image import PreparedImage
     from maskwright.models.objects.base import Found
     from maskwright.ops.tiles import TileAxis
+
+    Piece = tuple[int, int, NDArray[np.bool_]]
+    """Top and left edge of a mask in the image, and the mask."""
 
 INSIDE = 0.5
 """Probability from which a pixel belongs to an object."""
@@ -91,9 +93,10 @@ def _from_boxes(found: Found, place: Place) -> Iterator[Instance]:
     """Yield the objects that have a pixel, given their boxes and masks in these."""
     scale = torch.tensor([place.across, place.down] * 2, dtype=torch.float32)
     boxes = (found.boxes.cpu() + torch.tensor([place.left, place.top] * 2)) * scale
-    rows = zip(found.classes.tolist(), found.scores.tolist(), found.masks.cpu(), boxes, strict=True)
+    paste = pasted if found.aligned else pasted_as_torchvision
+    rows = zip(found.classes.tolist(), found.scores.tolist(), found.masks.cpu().numpy(), boxes.tolist(), strict=True)
     for index, score, mask, box in rows:
-        part = pasted(mask, box, place.size)
+        part = paste(mask, box, place.size)
         if part is not None:
             top, left, pixels = part
             yield Instance(index, top, left, pixels, score)
@@ -131,24 +134,41 @@ def _points(first: int, count: int, scale: tuple[int, float, int], window: slice
     return begin, ((pixels + 0.5) / factor - start) / stride - 0.5
 
 
-def pasted(mask: Tensor, box: Tensor, size: tuple[int, int]) -> tuple[int, int, np.ndarray] | None:
-    """Enlarge the mask of a box to its pixels, as torchvision's `paste_masks_in_image` does.
+def pasted(mask: NDArray[np.float32], box: Sequence[float], size: tuple[int, int]) -> Piece | None:
+    """Enlarge the mask of a box to the pixels whose centres lie in the box, at least one along each side.
 
     Args:
-        mask: probabilities (M, M).
-        box: (4,), left, top, right, bottom in pixels of the image.
-        size: of the image.
+        mask: probabilities (M, M) of equal parts of the box.
+        box: left, top, right, bottom in pixels of the image.
+        size: (height, width) of the image.
 
     Returns:
         (top, left, mask bool (h, w)), cut to the object; None where no pixel is inside.
     """
+    first_column, across = _centres(box[0], box[2], mask.shape[1], size[1])
+    first_row, down = _centres(box[1], box[3], mask.shape[0], size[0])
+    part = cropped(between(mask, down, across) >= INSIDE)
+    return None if part is None else (first_row + part[0], first_column + part[1], part[2])
+
+
+def _centres(first: float, last: float, count: int, length: int) -> tuple[int, NDArray[np.float32]]:
+    """Return the first of `length` pixels between two edges, and where the pixels there lie among `count` points."""
+    start = min(max(math.ceil(first - 0.5), 0), length - 1)
+    pixels = np.arange(start, min(max(math.ceil(last - 0.5), start + 1), length))
+    return start, ((pixels + 0.5 - first) * (count / (last - first)) - 0.5).astype(np.float32)
+
+
+def pasted_as_torchvision(mask: NDArray[np.float32], box: Sequence[float], size: tuple[int, int]) -> Piece | None:
+    """Do the same as torchvision's `paste_masks_in_image` does; see `pasted`."""
     points = mask.shape[-1]
     # One point of margin on each side, outside the object, lets its outline end between the box's edge and beyond.
     wider = (points + 2) / points
-    middle, half = (box[:2] + box[2:]) * 0.5, (box[2:] - box[:2]) * 0.5 * wider
+    corners = torch.tensor(box)
+    middle, half = (corners[:2] + corners[2:]) * 0.5, (corners[2:] - corners[:2]) * 0.5 * wider
     left, top, right, bottom = torch.cat([middle - half, middle + half]).to(torch.int64).tolist()
     width, height = max(right - left + 1, 1), max(bottom - top + 1, 1)
-    whole = F.interpolate(F.pad(mask, (1, 1, 1, 1))[None, None], (height, width), mode="bilinear", align_corners=False)
+    padded = F.pad(torch.from_numpy(mask), (1, 1, 1, 1))[None, None]
+    whole = F.interpolate(padded, (height, width), mode="bilinear", align_corners=False)
     first_row, first_column = max(top, 0), max(left, 0)
     inside = whole[0, 0, first_row - top : size[0] - top, first_column - left : size[1] - left] >= INSIDE
     part = cropped(inside.numpy())

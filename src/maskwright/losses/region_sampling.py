@@ -138,10 +138,11 @@ def unlabelled(found: Tensor, boxes: Tensor, unknown: Tensor) -> Tensor:
     return found.masked_fill((found == NOTHING) & (2 * inside > area), UNSURE)
 
 
-def masks_in(truth: Truth, found: Tensor, boxes: Tensor) -> Tensor:
+def masks_in(truth: Truth, found: Tensor, boxes: Tensor, *, aligned: bool) -> Tensor:
     """Return what boxes (p, 4) show of their objects `found` (p,): (p, MASK, MASK), 0..1, by RoIAlign.
 
-    One object after another, in its own bounding box: a stack of whole masks would fill the memory.
+    `aligned` says how masks lie in boxes, see `models.objects.base.Found`. The objects are read one after another, each
+    in its own bounding box: a stack of whole masks would fill the memory.
     """
     masks = boxes.new_zeros((len(boxes), MASK, MASK))
     for number in found.unique().tolist():
@@ -150,7 +151,7 @@ def masks_in(truth: Truth, found: Tensor, boxes: Tensor) -> Tensor:
         part = truth.ids[top : bottom + 1, left : right + 1] == truth.numbers[number]
         places = (found == number).nonzero()[:, 0]
         moved = boxes[places] - boxes.new_tensor([left, top, left, top])
-        masks[places] = roi_align(part[None, None].to(boxes.dtype), [moved], (MASK, MASK))[:, 0]
+        masks[places] = roi_align(part[None, None].to(boxes.dtype), [moved], (MASK, MASK), aligned=aligned)[:, 0]
     return masks
 
 
@@ -164,7 +165,7 @@ class Sampling:
         anchors: for each image: places of anchors with an object, of those without, and the wanted shifts (p, 4).
         rows: for each image: wanted rows (r,) of the boxes, those with an object first.
         corrections: for each image: wanted corrections (p, 4) of those with an object.
-        masks: for each image: their wanted masks (p, MASK, MASK).
+        inner: for each image: their objects (p,), and the boxes (p, 4) themselves.
     """
 
     truths: list[Truth]
@@ -172,7 +173,7 @@ class Sampling:
     anchors: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
     rows: list[Tensor] = field(default_factory=list)
     corrections: list[Tensor] = field(default_factory=list)
-    masks: list[Tensor] = field(default_factory=list)
+    inner: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     @torch.no_grad()
     def choose(self, anchors: Tensor, proposals: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -193,6 +194,11 @@ class Sampling:
             inner.append(chosen[:count])
         return boxes, inner
 
+    def masks(self, *, aligned: bool) -> Tensor:
+        """Return the wanted masks (P, MASK, MASK) of the boxes of all images that hold an object; see `masks_in`."""
+        pairs = zip(self.truths, self.inner, strict=True)
+        return torch.cat([masks_in(truth, *inner, aligned=aligned) for truth, inner in pairs])
+
     def _draw_anchors(self, truth: Truth, anchors: Tensor) -> None:
         found = unlabelled(matches(truth.boxes, anchors, NEAR, FAR, best=True), anchors, truth.unknown)
         order = torch.randperm(len(anchors), generator=torch.Generator().manual_seed(self.seed))
@@ -206,5 +212,5 @@ class Sampling:
         inner, objects = boxes[holding], found[holding]
         self.rows.append(torch.cat([truth.rows[objects], torch.zeros_like(empty)]))
         self.corrections.append(encoded(truth.boxes[objects], inner, CORRECTION))
-        self.masks.append(masks_in(truth, objects, inner))
+        self.inner.append((objects, inner))
         return torch.cat([inner, boxes[empty]]), len(holding)

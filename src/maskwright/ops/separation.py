@@ -38,23 +38,31 @@ def separated(
 ) -> NDArray[np.int32]:
     """Return the instance map (H, W) of probabilities and depths (H, W).
 
-    A region of the foreground without a seed is one object.
+    A region of the foreground without a seed is one object, as is one with a single seed: only the others are flooded.
     """
-    from skimage.segmentation import watershed
-
     inside = foreground >= how.foreground
     peaks = depth * (1 - border)
     if how.smooth:
         peaks = np.asarray(cv2.GaussianBlur(peaks, (0, 0), how.smooth))
     count, seeds = cv2.connectedComponents(((peaks >= how.seed) & inside).astype(np.uint8), connectivity=4)
     regions, place = cv2.connectedComponents(inside.astype(np.uint8), connectivity=4)
-    seeded = np.zeros(regions, bool)
-    seeded[place[seeds > 0]] = True
-    numbers = np.where(seeded, 0, np.arange(regions) + count)
+    region_of = np.zeros(count, np.int32)
+    region_of[seeds] = place
+    region_of[0] = 0
+    numbers = np.arange(regions, dtype=np.int32) + np.int32(count)
+    numbers[region_of] = np.arange(count)
     numbers[0] = 0
-    seeds = np.where(seeds > 0, seeds, numbers[place])
-    ids = watershed(-peaks, seeds, mask=inside)
+    ids = numbers[place]
+    several = (np.bincount(region_of[1:], minlength=regions) > 1)[place]
+    if several.any():
+        np.copyto(ids, _flooded(peaks, seeds, several), where=several)
     areas = np.bincount(ids.ravel())
     kept = areas >= how.least
     kept[0] = False
-    return (np.cumsum(kept) * kept)[ids].astype(np.int32)
+    return (np.cumsum(kept, dtype=np.int32) * kept)[ids]
+
+
+def _flooded(peaks: NDArray[np.float32], seeds: NDArray[np.int32], inside: NDArray[np.bool_]) -> NDArray[np.int32]:
+    from skimage.segmentation import watershed
+
+    return np.asarray(watershed(-peaks, seeds, mask=inside), np.int32)

@@ -10,7 +10,7 @@ from maskwright.core.instances import Instances
 from maskwright.ops.instance_parts import overlap, union
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from maskwright.core.instances import Instance
     from maskwright.tasks.base import Block
@@ -22,10 +22,10 @@ SAME = 0.5
 def merged(
     blocks: Iterable[Block], size: tuple[int, int], order: Sequence[int], least: float = 0.0, same: float = SAME
 ) -> Instances:
-    """Merge the objects of all blocks.
+    """Merge the objects of all blocks. No more is held than is returned, and what a later block may still continue.
 
     Args:
-        blocks: with objects, whose `index` is a row of the network's classes.
+        blocks: with objects, whose `index` is a row of the network's classes. They come from the top to the bottom.
         size: (height, width) of the image.
         order: class index of each row.
         least: least score of an object, which is that of its best part.
@@ -34,20 +34,95 @@ def merged(
     Returns:
         The objects, from the highest score to the lowest; the score of a merged one is the highest of its parts.
     """
-    parts: list[Instance] = []
-    pairs: list[tuple[float, int, int]] = []
-    done: list[tuple[Block, range]] = []
+    found: list[tuple[float, int, Instance]] = []
+    for first, parts in _objects(blocks, size[0], same):
+        score = max(part.score for part in parts)
+        if score >= least:
+            whole = replace(reduce(union, parts), index=order[parts[0].index], score=score)
+            found.append((-score, first, whole))
+    return Instances(size, tuple(entry for _, _, entry in sorted(found, key=lambda one: one[:2])))
+
+
+def _objects(blocks: Iterable[Block], height: int, same: float) -> Iterator[tuple[int, list[Instance]]]:
+    """Yield each object as its parts, with the place of the first among the parts of all objects."""
+    merge = _Merge(same)
     for block in blocks:
+        yield from merge.finished(block.rows.start)
+        merge.add(block)
+    yield from merge.finished(height)
+
+
+class _Merge:
+    """The parts of objects that are not complete, by their places among all parts, and which show the same object.
+
+    Args:
+        same: see `merged`.
+    """
+
+    def __init__(self, same: float) -> None:
+        self._same = same
+        self._parts: dict[int, Instance] = {}
+        self._block_of: dict[int, int] = {}
+        self._pairs: list[tuple[float, int, int]] = []
+        self._near: list[tuple[Block, range]] = []
+        self._blocks = self._count = self._top = 0
+
+    def add(self, block: Block) -> None:
+        """Add the parts that a block shows, and pair them with those of the blocks that it overlaps."""
         assert block.objects is not None
-        own = range(len(parts), len(parts) + len(block.objects))
-        parts += block.objects.objects
-        for other, theirs in done:
-            pairs += _pairs(parts, own, theirs, _shared(block, other), same)
-        done.append((block, own))
-    groups = _groups([places for _, places in done], pairs)
-    found = [_whole([parts[place] for place in group], order) for group in groups]
-    kept = (entry for entry in found if entry.score >= least)
-    return Instances(size, tuple(sorted(kept, key=lambda entry: -entry.score)))
+        own = range(self._count, self._count + len(block.objects))
+        self._parts.update(zip(own, block.objects.objects, strict=True))
+        self._block_of.update(dict.fromkeys(own, self._blocks))
+        for other, theirs in self._near:
+            if other.columns.start < block.columns.stop and block.columns.start < other.columns.stop:
+                self._pairs += self._same_in(_shared(block, other), own, theirs)
+        self._near.append((block, own))
+        self._count, self._blocks = own.stop, self._blocks + 1
+
+    def finished(self, top: int) -> list[tuple[int, list[Instance]]]:
+        """Take out the objects that no block from the row `top` on can continue, as `_objects` yields them."""
+        assert top >= self._top, "blocks come from the top to the bottom"
+        if top == self._top:
+            return []
+        self._top = top
+        self._near = [(block, places) for block, places in self._near if block.rows.stop > top]
+        waiting = self._waiting(top)
+        groups = _groups(
+            {place: block for place, block in self._block_of.items() if place not in waiting},
+            [pair for pair in self._pairs if pair[1] not in waiting],
+        )
+        self._pairs = [pair for pair in self._pairs if pair[1] in waiting]
+        self._block_of = {place: block for place, block in self._block_of.items() if place in waiting}
+        return [(group[0], [self._parts.pop(place) for place in group]) for group in groups]
+
+    def _waiting(self, top: int) -> set[int]:
+        """Return the parts that reach below `top`, with all that pairs link to them."""
+        links: dict[int, list[int]] = {}
+        for _, one, two in self._pairs:
+            links.setdefault(one, []).append(two)
+            links.setdefault(two, []).append(one)
+        found = {place for place, part in self._parts.items() if part.rows.stop > top}
+        ahead = list(found)
+        while ahead:
+            fresh = set(links.get(ahead.pop(), ())) - found
+            found |= fresh
+            ahead += fresh
+        return found
+
+    def _same_in(self, window: tuple[slice, slice], own: range, theirs: range) -> Iterator[tuple[float, int, int]]:
+        """Yield which parts of two blocks agree in a window, each pair after the lower of its scores."""
+        near = self._reaching(window, theirs)
+        for one in self._reaching(window, own):
+            entry = self._parts[one]
+            for two in near:
+                other = self._parts[two]
+                touching = other.index == entry.index and _meets(entry, other.rows, other.columns)
+                if touching and overlap(entry, other, *window) >= self._same:
+                    yield min(entry.score, other.score), one, two
+
+    def _reaching(self, window: tuple[slice, slice], places: range) -> list[int]:
+        """Return the parts of a block that reach into a window; objects that are complete cannot."""
+        return [place for place in places if place in self._parts and _meets(self._parts[place], *window)]
 
 
 def _shared(one: Block, two: Block) -> tuple[slice, slice]:
@@ -56,45 +131,26 @@ def _shared(one: Block, two: Block) -> tuple[slice, slice]:
     return rows, slice(max(one.columns.start, two.columns.start), min(one.columns.stop, two.columns.stop))
 
 
-def _pairs(
-    parts: Sequence[Instance], own: range, theirs: range, window: tuple[slice, slice], same: float
-) -> Iterator[tuple[float, int, int]]:
-    """Yield which objects of one block are which of another, each pair after the lower of its scores."""
-    rows, columns = window
-    if rows.start >= rows.stop or columns.start >= columns.stop:
-        return
-    near = [place for place in theirs if _meets(parts[place], rows, columns)]
-    for one in own:
-        entry = parts[one]
-        if _meets(entry, rows, columns):
-            for two in near:
-                other = parts[two]
-                if other.index == entry.index and overlap(entry, other, rows, columns) >= same:
-                    yield min(entry.score, other.score), one, two
-
-
 def _meets(entry: Instance, rows: slice, columns: slice) -> bool:
     """Tell whether the bounding box of an object reaches into a window."""
     down = entry.top < rows.stop and entry.rows.stop > rows.start
     return down and entry.left < columns.stop and entry.columns.stop > columns.start
 
 
-def _groups(blocks: Sequence[range], pairs: Sequence[tuple[float, int, int]]) -> list[list[int]]:
+def _groups(blocks: Mapping[int, int], pairs: Sequence[tuple[float, int, int]]) -> list[list[int]]:
     """Join pairs, the surest first. A block shows an object once, so two of its parts are never joined.
 
     A pair of low score changes nothing about those of higher scores in the same blocks.
+
+    Args:
+        blocks: of each part.
+        pairs: the lower score, and the two parts.
     """
-    groups = [{block: place} for block, places in enumerate(blocks) for place in places]
+    groups = {place: {block: place} for place, block in blocks.items()}
     for _, one, two in sorted(pairs, reverse=True):
         ours, theirs = groups[one], groups[two]
         if ours.keys().isdisjoint(theirs):
             ours |= theirs
             for place in theirs.values():
                 groups[place] = ours
-    return [sorted(group.values()) for place, group in enumerate(groups) if place == min(group.values())]
-
-
-def _whole(group: Sequence[Instance], order: Sequence[int]) -> Instance:
-    """Put the parts of one object together, with the index of its class."""
-    score = max(entry.score for entry in group)
-    return replace(reduce(union, group), index=order[group[0].index], score=score)
+    return [sorted(group.values()) for place, group in groups.items() if place == min(group.values())]

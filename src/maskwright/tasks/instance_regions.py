@@ -51,5 +51,5 @@ class RegionLoss(nn.Module):
             + regions.coordinates(torch.cat(shifts), wanted, len(drawn))
             + regions.classes(outputs.classes, rows)
             + regions.coordinates(outputs.corrections[rows > 0, own], torch.cat(sampling.corrections), len(rows))
-            + regions.masks(outputs.masks, own, torch.cat(sampling.masks))
+            + regions.masks(outputs.masks, own, sampling.masks(aligned=outputs.aligned))
         )

@@ -152,17 +152,14 @@ def torch_archive(url: str) -> Path:
     """
     import torch
 
-    name = url.rpartition("/")[2]
+    name, named = url.rpartition("/")[2], _named_hash(url)
     target = Path(torch.hub.get_dir()) / "checkpoints" / name
-    named = re.search(r"-([0-9a-f]{8,})\.\w+$", name)
-    assert named, f"{name} carries no hash"
     cure = f"put {name} into {target.parent}, or give a file with `weights`"
     if target.is_file():
-        with target.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if not found.startswith(named[1]):
+        found = _hash(target)
+        if not found.startswith(named):
             raise MaskwrightError(
-                f"{target} is not what its name says (SHA-256 begins with {found[: len(named[1])]}, not {named[1]}): "
+                f"{target} is not what its name says (SHA-256 begins with {found[: len(named)]}, not {named}): "
                 "delete it, and try again"
             )
         return target
@@ -173,10 +170,27 @@ def torch_archive(url: str) -> Path:
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(target), named[1], progress=sys.stderr.isatty())
+        torch.hub.download_url_to_file(url, str(target), named, progress=sys.stderr.isatty())
     except (OSError, RuntimeError, http.client.HTTPException) as error:  # RuntimeError: another hash
         raise MaskwrightError(f"{name} could not be fetched ({error}): try again, {cure}") from error
     return target
+
+
+def is_torch_archive(file: Path, url: str) -> bool:
+    """Tell whether a file is the one that torch publishes at a URL; see `torch_archive`."""
+    return _hash(file).startswith(_named_hash(url))
+
+
+def _named_hash(url: str) -> str:
+    """Return the beginning of the SHA-256 of a file, which its name ends in."""
+    named = re.search(r"-([0-9a-f]{8,})\.\w+$", url)
+    assert named, f"{url} carries no hash"
+    return named[1]
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _config(name: str) -> Any:

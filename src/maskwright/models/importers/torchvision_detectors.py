@@ -24,11 +24,8 @@ SIDES = (800, 1333)
 _TILE = 1344
 _LAST = "roi_heads.box_predictor.cls_score.weight"
 NETWORKS: dict[str, tuple[str, Mapping[str, Any]]] = {
-    "maskrcnn_resnet50_fpn": ("MaskRCNN_ResNet50_FPN_Weights", {}),
-    "maskrcnn_resnet50_fpn_v2": (
-        "MaskRCNN_ResNet50_FPN_V2_Weights",
-        {"version": 2},
-    ),
+    "maskrcnn_resnet50_fpn": ("MaskRCNN_ResNet50_FPN_Weights", {"aligned": False}),
+    "maskrcnn_resnet50_fpn_v2": ("MaskRCNN_ResNet50_FPN_V2_Weights", {"aligned": False, "version": 2}),
 }
 """Name -> its table of weights in torchvision, and the options of our network."""
 _HEADS = {"rpn.": "head.rpn.", "roi_heads.": "head.regions."}
@@ -55,25 +52,34 @@ def recipe(name: str, weights: Path | None) -> Recipe:
     count = rows_of(tensors, _LAST, origin)
     names = _category_names(published.meta["categories"])
     old = "rpn.head.conv.weight" in tensors
-    frozen = not any(key.endswith("num_batches_tracked") for key in tensors)
     ours = renamed(tensors, _OLD if old else _NEW, origin)
+    if not any(key.endswith("num_batches_tracked") for key in tensors):
+        original = weights is None or hub.is_torch_archive(weights, published.url)
+        ours, notes = _thawed(ours, 0.0 if original else EPS), (*notes, _PUBLISHED if original else _FROZEN)
     return Recipe(
         model=ModelPlan(name="maskrcnn", backbone="resnet50", options=dict(options)),
         data=eight_bit(IMAGENET_MEAN, IMAGENET_STD).model_copy(update={"sides": SIDES}),
-        tensors=_thawed(ours) if frozen else ours,
+        tensors=ours,
         count=count,
         origin=origin,
         names=names if len(names) == count else ("background", *(f"class_{row}" for row in range(1, count))),
         predict=PredictPlan(tile=(_TILE, _TILE)),
-        notes=notes + ((_FROZEN,) if frozen else ()),
+        notes=notes,
         task="instance",
         objects=True,
     )
 
 
-_FROZEN = (
+EPS = 1e-5
+"""What batch normalisation adds to the variance, except in torchvision's published `maskrcnn_resnet50_fpn`."""
+_PUBLISHED = (
     "its batch normalisation is frozen and divides by the plain standard deviation, as in torchvision's published "
-    "weights; ours adds 1e-5 to the variance, and its weights make up for that"
+    f"weights; ours adds {EPS:g} to the variance, and its weights make up for that"
+)
+_FROZEN = (
+    f"its batch normalisation is frozen, and {EPS:g} is added to the variance, as in torchvision's constructor. In its "
+    "published weights nothing is added: if the training began with those, which the file does not tell, results "
+    "differ slightly from torchvision's"
 )
 
 
@@ -83,14 +89,14 @@ def _category_names(categories: list[str]) -> tuple[str, ...]:
     return ("background", *numbered[1:])
 
 
-def _thawed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Turn frozen batch normalisation with eps = 0 into ours with eps = 1e-5, to the same result."""
+def _thawed(tensors: Mapping[str, Tensor], eps: float) -> dict[str, Tensor]:
+    """Turn frozen batch normalisation that adds `eps` into ours, to the same result."""
     import torch
 
-    eps, found = 1e-5, dict(tensors)
+    found = dict(tensors)
     for name, variance in tensors.items():
         if name.endswith(".running_var"):
             norm = name.removesuffix("running_var")
-            found[norm + "weight"] = tensors[norm + "weight"] * (1 + eps / variance).sqrt()
+            found[norm + "weight"] = tensors[norm + "weight"] * ((variance + EPS) / (variance + eps)).sqrt()
             found[norm + "num_batches_tracked"] = torch.tensor(0)
     return found

@@ -26,6 +26,7 @@ class Regions(NamedTuple):
         classes: (R, K), logits of the chosen boxes of all images, in order.
         corrections: (R, K, 4), from each chosen box to the object of each class.
         masks: (P, K, M, M), logits of the boxes to draw in.
+        aligned: how masks lie in boxes, see `Found`.
     """
 
     objectness: Tensor
@@ -33,6 +34,7 @@ class Regions(NamedTuple):
     classes: Tensor
     corrections: Tensor
     masks: Tensor
+    aligned: bool
 
 
 class Found(NamedTuple):
@@ -43,12 +45,15 @@ class Found(NamedTuple):
         classes: (n,), row of the class; 0 is "no object" and does not occur.
         scores: (n,), 0..1.
         masks: (n, M, M), probability that a point of the box belongs to the object.
+        aligned: the points are the M x M equal parts of the box. False: they lie where torchvision puts them, which
+            takes the value of a pixel to lie at its upper left corner.
     """
 
     boxes: Tensor
     classes: Tensor
     scores: Tensor
     masks: Tensor
+    aligned: bool
 
 
 class Queries(NamedTuple):

@@ -11,8 +11,9 @@ Expected: 37.1 mask AP on COCO with a ResNet-101 (their table 1); torchvision's 
 
 The layers are torchvision's, and weights of its `maskrcnn_resnet50_fpn` and `maskrcnn_resnet50_fpn_v2` can be imported.
 Where we differ: the loss is in `losses.regions`, and `losses.region_sampling` chooses boxes to train on; anchors are
-`anchor` strides large, so that one number adapts them to small objects; coordinates are float32 even if the rest is
-computed in bfloat16.
+`anchor` strides large, so that one number adapts them to small objects; features and masks are read at the centres of
+pixels (`aligned`), without which an object of 6 pixels loses a quarter of its mask; coordinates are float32 even if the
+rest is computed in bfloat16.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCN
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads, maskrcnn_inference
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead, concat_box_prediction_layers
-from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
+from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from maskwright.core.channels import object_channels
@@ -38,6 +39,7 @@ from maskwright.models.heads.pixel import Head
 from maskwright.models.layers.blocks import height_width
 from maskwright.models.layers.norm import convert_batch_norm, moving_statistics
 from maskwright.models.objects.base import Found, ObjectNetwork, Regions
+from maskwright.models.objects.region_points import RegionPoints
 from maskwright.models.segmenter import Decoder
 
 if TYPE_CHECKING:
@@ -92,12 +94,14 @@ class Heads(Head):
     Args:
         rpn: proposes boxes.
         regions: classifies boxes and draws masks.
+        aligned: see `build`.
     """
 
-    def __init__(self, rpn: RegionProposalNetwork, regions: RoIHeads) -> None:
+    def __init__(self, rpn: RegionProposalNetwork, regions: RoIHeads, *, aligned: bool) -> None:
         super().__init__()
         self.rpn = rpn
         self.regions = regions
+        self.aligned = aligned
 
     @property
     def bias(self) -> Tensor:
@@ -131,32 +135,24 @@ class Heads(Head):
         boxes = self.rpn.box_coder.decode(shifts.detach().reshape(-1, 4), [anchors] * images).view(images, -1, 4)
         return cast("list[Tensor]", self.rpn.filter_proposals(boxes, objectness, [size] * images, counts)[0])
 
-    def classified(self, levels: list[Tensor], boxes: list[Tensor], padded: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def classified(self, levels: list[Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return the logits (R, K) of boxes and their corrections (R, 4 K)."""
-        points = self._points(self.regions.box_roi_pool, levels, boxes, padded)
+        points = self.regions.box_roi_pool(levels, boxes)
         logits, corrections = self.regions.box_predictor(self.regions.box_head(points))
         return logits.float(), corrections.float()
 
-    def drawn(self, levels: list[Tensor], boxes: list[Tensor], padded: tuple[int, int]) -> Tensor:
+    def drawn(self, levels: list[Tensor], boxes: list[Tensor]) -> Tensor:
         """Return the logits (P, K, M, M) of the masks in boxes."""
-        points = self._points(self.regions.mask_roi_pool, levels, boxes, padded)
+        points = self.regions.mask_roi_pool(levels, boxes)
         return cast("Tensor", self.regions.mask_predictor(self.regions.mask_head(points))).float()
 
-    def found(
-        self, levels: list[Tensor], proposals: list[Tensor], size: tuple[int, int], padded: tuple[int, int]
-    ) -> list[Found]:
+    def found(self, levels: list[Tensor], proposals: list[Tensor], size: tuple[int, int]) -> list[Found]:
         """Return the objects of each image of `size`."""
-        logits, corrections = self.classified(levels, proposals, padded)
+        logits, corrections = self.classified(levels, proposals)
         kept = self.regions.postprocess_detections(logits, corrections, proposals, [size] * len(proposals))
-        masks = maskrcnn_inference(self.drawn(levels, kept[0], padded), kept[2])
+        masks = maskrcnn_inference(self.drawn(levels, kept[0]), kept[2])
         rows = zip(*kept, masks, strict=True)
-        return [Found(boxes, classes, scores, mask[:, 0]) for boxes, scores, classes, mask in rows]
-
-    def _points(
-        self, pool: MultiScaleRoIAlign, levels: list[Tensor], boxes: list[Tensor], padded: tuple[int, int]
-    ) -> Tensor:
-        named = OrderedDict((str(place), level) for place, level in enumerate(levels[:-1]))
-        return cast("Tensor", pool(named, boxes, [padded] * len(boxes)))
+        return [Found(boxes, classes, scores, mask[:, 0], self.aligned) for boxes, scores, classes, mask in rows]
 
 
 class MaskRCNN(ObjectNetwork):
@@ -182,11 +178,12 @@ class MaskRCNN(ObjectNetwork):
             anchors = self.head.anchors(levels, padded)
             proposals = self.head.proposals(anchors, objectness, shifts, counts, size)
             if choose is None:
-                return self.head.found(levels, proposals, size, padded)
+                return self.head.found(levels, proposals, size)
             boxes, inner = choose(anchors, proposals)
-            logits, corrections = self.head.classified(levels, boxes, padded)
-            masks = self.head.drawn(levels, inner, padded)
-        return Regions(objectness, shifts, logits, corrections.view(*logits.shape, 4), masks)
+            logits, corrections = self.head.classified(levels, boxes)
+            masks = self.head.drawn(levels, inner)
+        corrections = corrections.view(*logits.shape, 4)
+        return Regions(objectness, shifts, logits, corrections, masks, self.head.aligned)
 
     def typical(self, x: Tensor) -> None:
         """Do the work for one image with `TYPICAL_BOXES` and `TYPICAL_MASKS`, whatever it shows."""
@@ -201,7 +198,7 @@ class MaskRCNN(ObjectNetwork):
         return F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]))
 
 
-def build(
+def build(  # noqa: PLR0913 - its keywords are options of users, each with its line below
     backbone: Backbone,
     classes: int,
     dropout: float = 0.0,
@@ -210,6 +207,7 @@ def build(
     version: int = 1,
     anchor: float = 8.0,
     most: int = 100,
+    aligned: bool = True,
 ) -> MaskRCNN:
     """Compose Mask R-CNN.
 
@@ -223,13 +221,16 @@ def build(
             batch normalised.
         anchor: side of the anchors, as a multiple of the stride of their level.
         most: most objects in an image, or in a tile of a large one.
+        aligned: take the value of a pixel to lie at its centre, in features and masks. torchvision takes it to lie at
+            the upper left corner, so its weights need false.
 
     Raises:
         MaskwrightError: an invalid option.
     """
     _check(classes, dropout, {"width": width, "most": most}, version, anchor)
     decoder = Pyramid(backbone, width, norm=version == 2)
-    heads = Heads(_proposing(decoder, version, anchor), _regions(decoder, classes, version, most))
+    regions = _regions(decoder, classes, version, most, aligned=aligned)
+    heads = Heads(_proposing(decoder, version, anchor), regions, aligned=aligned)
     network = MaskRCNN(backbone, decoder, heads, classes)
     convert_batch_norm(network)
     return network
@@ -244,24 +245,23 @@ def _proposing(decoder: Pyramid, version: int, anchor: float) -> RegionProposalN
     return RegionProposalNetwork(anchors, head, 0.7, 0.3, 256, 0.5, counts, dict(counts), OVERLAP)
 
 
-def _regions(decoder: Pyramid, classes: int, version: int, most: int) -> RoIHeads:
+def _regions(decoder: Pyramid, classes: int, version: int, most: int, *, aligned: bool) -> RoIHeads:
     """Build what classifies boxes and draws masks; the same holds for its thresholds for training."""
     width, hidden = decoder.channels, 4 * decoder.channels
-    names = [str(place) for place in range(len(decoder.strides))]
     layer: Callable[..., nn.Module] | None = None
     box_head: nn.Module = TwoMLPHead(width * BOX_POINTS**2, hidden)
     if version == 2:
         layer = nn.BatchNorm2d
         box_head = FastRCNNConvFCHead((width, BOX_POINTS, BOX_POINTS), [width] * 4, [hidden], norm_layer=layer)
     return RoIHeads(
-        MultiScaleRoIAlign(names, BOX_POINTS, sampling_ratio=2),
+        RegionPoints(decoder.strides, BOX_POINTS, aligned=aligned),
         box_head,
         FastRCNNPredictor(hidden, classes),
         *(0.5, 0.5, 512, 0.25, None),
         score_thresh=LEAST_SCORE,
         nms_thresh=SAME,
         detections_per_img=most,
-        mask_roi_pool=MultiScaleRoIAlign(names, MASK_POINTS, sampling_ratio=2),
+        mask_roi_pool=RegionPoints(decoder.strides, MASK_POINTS, aligned=aligned),
         mask_head=MaskRCNNHeads(width, [width] * 4, 1, norm_layer=layer),
         mask_predictor=MaskRCNNPredictor(width, width, classes),
     )
