@@ -42,6 +42,7 @@ SCORE = 0.5
 class InstanceObjects(InstanceSegmentation):
     """The task `instance`, by objects; see `tasks.base.Task` for what each method does."""
 
+    fit_seconds = 10.0
     planned_loss = False
 
     def channels(self, classes: Classes) -> tuple[Channels, ...]:
