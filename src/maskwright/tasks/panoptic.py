@@ -22,7 +22,7 @@ from maskwright.tasks.instance import counted
 from maskwright.tasks.label_map import decide
 from maskwright.tasks.object_annotation import read_annotation
 from maskwright.tasks.object_task import ObjectTask
-from maskwright.tasks.panoptic_fit import LEAST, StuffFit
+from maskwright.tasks.panoptic_fit import StuffFit, least_stuff
 from maskwright.tasks.panoptic_judge import PanopticJudge
 from maskwright.tasks.panoptic_map import PanopticMap, composed
 
@@ -60,13 +60,13 @@ class PanopticSegmentation(ObjectTask):
 
     def target(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
         """Read classes and objects; where objects overlap, the smaller one takes the pixels."""
-        found = _read(dataset, record, size)
+        found = read_segments(dataset, record, size)
         objects = (*from_map(found.ids, found.indices).objects, *outside(found.crowds, found.ids > 0).objects)
         return Target(found.labels, instances=Instances(size, objects))
 
     def lesson(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
         """Read classes and objects as maps."""
-        found = _read(dataset, record, size)
+        found = read_segments(dataset, record, size)
         return self.lesson_of(found.ids, found.labels, found.unknown)
 
     def decode(
@@ -79,11 +79,9 @@ class PanopticSegmentation(ObjectTask):
         confidence: bool = False,
     ) -> PanopticMap:
         """Find the objects, and give the rest its class."""
-        least = decoding.get(LEAST, 0.0)
-        assert isinstance(least, float)
         labels = np.full(size, IGNORE, np.uint8)
         objects = self.separated(_decided(blocks, labels, len(classes)), size, classes, decoding)
-        return composed(labels, objects, classes, least)
+        return composed(labels, objects, classes, least_stuff(decoding))
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
         """Fit what tells objects apart, and the least area of stuff."""
@@ -94,7 +92,7 @@ class PanopticSegmentation(ObjectTask):
 
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> PanopticJudge:
         """Return a judge of segments."""
-        return PanopticJudge(lambda blocks, size: self.decode(blocks, size, classes, decoding), classes)
+        return PanopticJudge(lambda blocks, size: [self.decode(blocks, size, classes, decoding)], classes)
 
     def truth(self, target: Target) -> PanopticMap:
         """Return things and stuff as annotated, without crowds."""
@@ -125,7 +123,7 @@ class PanopticSegmentation(ObjectTask):
         return {**things, **{f"{name} (pixels)": count for name, count in pixels.items() if count}}
 
 
-def _read(dataset: Dataset, record: Record, size: tuple[int, int]) -> Annotation:
+def read_segments(dataset: Dataset, record: Record, size: tuple[int, int]) -> Annotation:
     """Read an annotation. Pixels of things that neither an object nor a crowd holds are ignored: they may be any."""
     found = read_annotation(dataset, record, size)
     lost = np.isin(found.labels, dataset.classes.objects) & (found.ids == 0) & (to_map(found.crowds) == 0)
