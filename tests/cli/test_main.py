@@ -48,6 +48,16 @@ def test_help_shows_arguments_as_the_docs_do(capsys) -> None:
     assert "Usage: maskwright train [OPTIONS] [DATA]\n" in capsys.readouterr().out
 
 
+def test_help_lists_the_files_of_each_task() -> None:
+    """The help is written by hand, since the table of tasks takes seconds to import."""
+    from maskwright.cli import predict
+    from maskwright.tasks import TASKS
+
+    said = predict.Save.__metadata__[0].help.partition(".  ")[0]
+    lists = [part.rpartition(": ")[2].split(", ") for part in said.split("; ")]
+    assert lists == [list(task.writers) for task in TASKS.values()]
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_names_no_types_of_python(verb: str, capsys) -> None:
     assert run([verb, "--help"]) == 0

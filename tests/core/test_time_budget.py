@@ -38,6 +38,10 @@ def test_a_postprocessor_gets_a_minute_at_most(clock: list[float]) -> None:
     assert [TimeBudget.of(seconds).postprocess_seconds() for seconds in (100, 1200, 36_000, None)] == [5, 60, 60, 60]
 
 
+def test_a_fit_gets_as_long_as_it_takes_but_three_percent_at_most() -> None:
+    assert [TimeBudget.of(seconds).fit_seconds(30) for seconds in (100, 1200, None)] == [3, 30, 30]
+
+
 def test_without_a_budget_there_is_no_deadline(clock: list[float]) -> None:
     budget = TimeBudget.of(None)
     assert (budget.deadline, budget.report_deadline) == (None, None)

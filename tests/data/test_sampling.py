@@ -88,3 +88,16 @@ def test_what_cannot_work_is_refused():
         Sampler(PRESENCE, SamplingPlan(class_odds=[0.5, 0.5]), 0)
     with pytest.raises(MaskwrightError, match="none below 0"):
         Sampler(PRESENCE, SamplingPlan().model_copy(update={"class_odds": [0.5, -0.5, 1.0]}), 0)
+
+
+def test_a_donor_is_an_object_of_another_record() -> None:
+    """Class 0 is the background; only record 3 has class 2, and nothing is pasted into its own crops for that class."""
+    presence = [frozenset({0, 1}), frozenset({0, 1}), frozenset({0}), frozenset({0, 1, 2})]
+    sampler = Sampler(presence, SamplingPlan(batch=4, class_odds=[0.8, 0.1, 0.1]), 0, objects=(1, 2))
+    for record in range(4):
+        found = [sampler.donor(step, slot, record) for step in range(200) for slot in range(4)]
+        holders = {(donor.record, donor.wanted) for donor in found if donor is not None}
+        assert holders == {(0, 1), (1, 1), (3, 1), (3, 2)} - {(record, 1), (record, 2)}
+        share = found.count(None) / len(found)
+        assert share == pytest.approx(0.5, abs=0.08) if record == 3 else share == 0
+    assert Sampler(presence, SamplingPlan(), 0).donor(0, 0, 0) is None, "a task without objects"

@@ -151,6 +151,25 @@ def test_channels_of_another_meaning_are_not_classes(tmp_path: Path) -> None:
     assert torch.equal(segmenter.head[1].bias, fresh.head[1].bias)
 
 
+def test_rows_of_segments_follow_their_classes_behind_the_row_for_none(tmp_path: Path) -> None:
+    """From objects, of which the first row is the background, to segments, of which it is no class, and back."""
+    path, model = tmp_path / "m.safetensors", plan("mask2former", width=8, heads=2, layers=[1, 1], queries=3)
+    objects, segments = ["cat", "background", "dog"], ["sky", "dog", "cat"]  # rows: background, cat, dog; none, ...
+    for names, rows, now, count, kept, pairs in (
+        (objects, 3, segments, 4, ("dog", "cat"), [(0, 0), (2, 2), (1, 3)]),
+        (segments, 4, objects, 3, ("background", "cat", "dog"), [(0, 0), (3, 1), (2, 2)]),
+    ):
+        before = models.create_from_plan(model, object_channels(rows), 3)
+        classes = bundle.CardClasses.of(Classes.named(names))
+        bundle.save(path, before, bundle.Card(channels=before.groups, model=model, classes=classes, data=DataPlan()))
+        segmenter = models.create_from_plan(model, object_channels(count), 3)
+        taken = transfer.take_over(segmenter, model, now, path)
+        assert taken.kept == kept
+        old, new = before.head.classes.weight, segmenter.head.classes.weight
+        for source, place in pairs:
+            assert torch.equal(new[place], old[source])
+
+
 def test_rows_of_objects_follow_their_classes_and_the_background_its_meaning(tmp_path: Path) -> None:
     path, model = tmp_path / "m.safetensors", plan("maskrcnn", width=8)
     names = ["cat", "background", "dog", "cow"]  # rows: background, cat, dog, cow

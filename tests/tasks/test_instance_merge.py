@@ -18,7 +18,8 @@ from maskwright.ops.instance_maps import cropped, to_map
 from maskwright.ops.instance_parts import overlap, union
 from maskwright.tasks.base import Block
 from maskwright.tasks.instance_merge import merged
-from maskwright.tasks.instance_objects import SCORE, InstanceObjects
+from maskwright.tasks.by_objects import SCORE
+from maskwright.tasks.instance_objects import InstanceObjects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from maskwright.data.targets import shrunk
 from maskwright.metrics.object_metrics import FROM_SUMS
 from maskwright.tasks.base import Block
 from maskwright.tasks.instance_judge import InstanceJudge
-from maskwright.tasks.instance_objects import InstanceObjects, rows_of
+from maskwright.tasks.instance_objects import InstanceObjects
 
 TASK = InstanceObjects()
 CLASSES = Classes.named(("nut", "background", "bolt"))
@@ -59,7 +59,7 @@ def test_a_random_target_has_as_many_objects_as_are_ever_drawn() -> None:
     ids, classes = target.values
     assert len(np.unique(ids)) == 36
     assert set(np.unique(classes)) == {0, 2}
-    assert rows_of(CLASSES) == (1, 0, 2)
+    assert InstanceObjects().order(CLASSES) == (1, 0, 2)
 
 
 @settings(max_examples=30, deadline=None)

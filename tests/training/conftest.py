@@ -121,6 +121,7 @@ class Bench:
         self,
         plan: Plan,
         validate: Callable[[nn.Module, int], float | None] = lambda _model, step: step / 100,
+        reserve: Callable[[nn.Module], float] = lambda _model: 0.0,
         *,
         norm: bool = False,
     ) -> Trainer:
@@ -138,6 +139,7 @@ class Bench:
             fabric=Fabric(accelerator="cpu", devices=1, plugins=self.precision()),
             loggers=self.loggers,
             on_event=self.events.append,
+            reserve=reserve,
         )
         return Trainer(inputs, Schedule(plan.train.steps, budget_seconds=plan.train.budget_seconds))
 

@@ -370,6 +370,30 @@ def test_a_budget_corrects_the_number_of_steps(bench: Bench, monkeypatch: pytest
     assert [row["step"] for row in trainer.history if row["val_iou"] is not None][-1] == trainer.schedule.step
 
 
+def test_what_follows_the_steps_is_estimated_as_they_go_on_and_after_a_resume_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter(float(number) for number in range(100_000))
+    monkeypatch.setattr("maskwright.training.loop.time.monotonic", lambda: next(seconds))
+    asked: list[float] = []
+
+    def reserve(_network: nn.Module) -> float:
+        asked.append(trainer.schedule.progress)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return 60.0
+
+    plan = bench.plan(steps=50, budget_seconds=200.0, checkpoint_seconds=1e-9)
+    trainer = bench.trainer(plan, reserve=reserve)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit()
+    trainer = bench.trainer(plan, reserve=reserve)
+    trainer.fit()
+    assert asked == pytest.approx([0.2, 0.4, 0.6, 0.6, 0.8], abs=0.05)
+    assert (trainer.schedule.budget_seconds, trainer.schedule.reserved_seconds) == (140.0, 60.0)
+    assert trainer.schedule.spent_seconds == pytest.approx(140, abs=10)
+
+
 def test_a_changed_plan_is_not_gone_on_with(bench: Bench) -> None:
     bench.trainer(bench.plan()).fit()
     with pytest.raises(MaskwrightError, match="was changed after the training began"):

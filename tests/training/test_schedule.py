@@ -56,6 +56,19 @@ def test_a_spent_budget_leaves_one_last_step() -> None:
     assert schedule.progress == pytest.approx(1.0)
 
 
+def test_what_is_reserved_is_taken_from_the_steps_and_given_back() -> None:
+    schedule = Schedule(100, budget_seconds=100.0)
+    for seconds in (20.0, 50.0, 10.0):
+        schedule.reserve(seconds)
+        assert schedule.budget_seconds == 100.0 - seconds
+    assert Schedule.from_json(json.loads(json.dumps(schedule.to_json()))) == schedule
+    schedule.advance()
+    schedule.spent_seconds = 1.0
+    schedule.reserve(99.5)  # more than is left: the next step is the last
+    schedule.retime()
+    assert schedule.total == 2
+
+
 def run_down(schedule: Schedule, seconds: Callable[[float], float]) -> float:
     """Make the steps of a schedule, each of so many seconds at its time; return the seconds of the slowest one."""
     slowest = 0.0
@@ -166,5 +179,5 @@ def test_correcting_the_pace_does_not_make_the_rate_jump(planned: int, factor: f
 
 
 def test_the_state_survives_json_exactly() -> None:
-    schedule = Schedule(300, 7, 0.1 + 0.2, 1 / 3, 2 / 7, [(0, 0.0), (5, 1 / 7)])
+    schedule = Schedule(300, 7, 0.1 + 0.2, 1 / 3, 3 / 7, 2 / 7, [(0, 0.0), (5, 1 / 7)])
     assert Schedule.from_json(json.loads(json.dumps(schedule.to_json()))) == schedule

@@ -194,12 +194,14 @@ def test_the_budget_has_a_share_for_the_fit(fitted: Path, monkeypatch: pytest.Mo
     assert wanted.budget.postprocess_seconds() == 5
     unlimited = task(fitted, budget=None, notes=[]).budget
     assert unlimited.postprocess_seconds() == TimeBudget.of(3600).postprocess_seconds() == POSTPROCESS_SECONDS == 60
-    assert _evaluation_seconds(wanted) == 0.5 * 12 + 5 + 3
+    network, _ = bundle.load(fitted / "model.safetensors")
+    assert wanted.fit_seconds() == 3 + 5, "of the decoding and of the postprocessor"
+    assert _evaluation_seconds(wanted, network) == 0.5 * 12 + 8 + 3
     plain = replace(wanted, plan=wanted.plan.model_copy(update={"postprocess": PostprocessPlan()}))
     assert plain.postprocessors() == []
-    assert _evaluation_seconds(plain) == 0.5 * 12 + 3
-    monkeypatch.setattr(scoring, "seconds_each", lambda *_: 1.5)
-    assert _evaluation_seconds(wanted) == 0.15 * 100 + 3, "no more than the planner knows of"
+    assert _evaluation_seconds(plain, network) == 0.5 * 12 + 3 + 3
+    monkeypatch.setattr(scoring, "seconds_each", lambda *_: 1.0)
+    assert _evaluation_seconds(wanted, network) == 0.15 * 100 + 3, "no more than the planner knows of"
 
 
 @pytest.mark.parametrize("settings", [CrfPlan(), CrfPlan(w1=9)])

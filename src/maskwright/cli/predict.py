@@ -22,8 +22,8 @@ Save = Annotated[
     typer.Option(
         metavar="KINDS",
         help="What to write, separated by commas: mask, overlay, probabilities, coco, coco-polygons; of objects: "
-        "instances, overlay, coco, coco-polygons, geojson, measurements; of things and stuff: panoptic, overlay, "
-        "mask, instances, coco, geojson, measurements.  [default: the first]",
+        "instances, overlay, coco, coco-polygons, geojson, measurements; of things and stuff: panoptic, panoptic-json, "
+        "overlay, mask, instances, coco, geojson, measurements.  [default: the first]",
     ),
 ]
 PixelSize = Annotated[

@@ -21,6 +21,7 @@ class Instance:
         score: confidence from 0 to 1; 1 for an annotated object.
         crowd: a region of objects that the annotation does not separate. Missing it is no error, and neither is any
             object found inside it.
+        shares: floating point (h, w), probability that each pixel belongs to it; None where nothing tells.
     """
 
     index: int
@@ -29,6 +30,7 @@ class Instance:
     mask: NDArray[np.bool_]
     score: float = 1.0
     crowd: bool = False
+    shares: NDArray[np.floating] | None = None
 
     @property
     def rows(self) -> slice:

@@ -12,6 +12,8 @@ SURVEY_SHARE = 0.1
 """Of the budget, for looking at the data."""
 EVALUATION_SHARE = 0.15
 """Of the budget, at most, for the evaluation at the end; it looks at fewer images when that is short."""
+FIT_SHARE = 0.03
+"""Of the budget, at most, for the fit of the decoding, without the predictions that it sees."""
 POSTPROCESS_SHARE = 0.05
 """Of the budget, at most, for the fit of a postprocessor."""
 POSTPROCESS_SECONDS = 60.0
@@ -63,6 +65,10 @@ class TimeBudget:
             return POSTPROCESS_SECONDS
         return min(POSTPROCESS_SECONDS, POSTPROCESS_SHARE * self.seconds)
 
+    def fit_seconds(self, most: float) -> float:
+        """Return the seconds for the fit of a decoding, which takes `most` at most."""
+        return most if self.seconds is None else min(most, FIT_SHARE * self.seconds)
+
     def evaluation_seconds(self, each: float, images: int, fewest: int, fitting: float) -> float:
         """Return what to keep for everything after the last step.
 
@@ -70,7 +76,7 @@ class TimeBudget:
             each: seconds to score one image.
             images: to be scored, sampled and shown.
             fewest: that are scored in any case.
-            fitting: seconds for a postprocessor.
+            fitting: seconds to fit the decoding and postprocessors.
         """
         assert self.seconds is not None
         scored = max(min(each * images, EVALUATION_SHARE * self.seconds - fitting), each * fewest)

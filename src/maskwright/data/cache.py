@@ -66,6 +66,11 @@ class DecodedCache:
         return len(self.records)
 
     @property
+    def objects(self) -> tuple[int, ...]:
+        """Indices of the classes that have objects."""
+        return self._dataset.classes.objects
+
+    @property
     def kept(self) -> int:
         """Number of records in memory."""
         return len(self._pairs)

@@ -99,7 +99,7 @@ class TrainingCrops:
         self._cache = cache
         self._plan = plan
         self._encode, self._paste = encode, paste
-        self._sampler = Sampler(presence, plan.sampling, plan.seed)
+        self._sampler = Sampler(presence, plan.sampling, plan.seed, cache.objects)
 
     def crop(self, step: int, slot: int) -> tuple[NDArray[np.uint8], Encoded]:
         """Return image uint8 (h, w, C) and the encoded target for one slot of one step.
@@ -112,7 +112,10 @@ class TrainingCrops:
         try:
             pixels, target = self._cropped(draw, rng)
             if self._paste is not None and self._plan.augment.paste:
-                pixels, target = self._with_objects(pixels, target, step, slot)
+                rng = generator(self._plan.seed, "paste", step, slot)
+                donor = self._sampler.donor(step, slot, draw.record)
+                if donor is not None and rng.random() < self._plan.augment.paste:
+                    pixels, target = self._with_objects(pixels, target, donor, rng)
             return pixels, self._encode(target)
         except Exception as error:
             error.add_note(f"while making crop {slot} of step {step} from {self._cache.records[draw.record].image}")
@@ -130,14 +133,11 @@ class TrainingCrops:
         return augmented_crop(image, target, focus, self._plan.sampling, self._plan.augment, rng)
 
     def _with_objects(
-        self, pixels: NDArray[np.uint8], target: Target, step: int, slot: int
+        self, pixels: NDArray[np.uint8], target: Target, donor: Draw, rng: np.random.Generator
     ) -> tuple[NDArray[np.uint8], Target]:
-        """Paste objects from a crop of another place, if the draw of this crop says so."""
+        """Paste the objects of the drawn class from a crop of another image."""
         assert self._paste is not None
-        rng = generator(self._plan.seed, "paste", step, slot)
-        donor = self._sampler.donor(step, slot)
-        if rng.random() >= self._plan.augment.paste or donor is None or donor.wanted is None:
-            return pixels, target
+        assert donor.wanted is not None
         others, theirs = self._cropped(donor, rng)
         found = self._paste(target, theirs, donor.wanted)
         if found is None:

@@ -45,13 +45,16 @@ class _Table:
 class Sampler:
     """Draws a record and a class for every position of a training."""
 
-    def __init__(self, presence: Sequence[frozenset[int]], sampling: SamplingPlan, seed: int) -> None:
+    def __init__(
+        self, presence: Sequence[frozenset[int]], sampling: SamplingPlan, seed: int, objects: Sequence[int] = ()
+    ) -> None:
         """Prepare the draws.
 
         Args:
             presence: one entry a record: the indices of the classes it contains.
             sampling: batch, share and odds.
             seed: of the run.
+            objects: the classes whose objects may be pasted.
 
         Raises:
             MaskwrightError: there are no records, or the odds do not cover all classes or are negative.
@@ -62,6 +65,8 @@ class Sampler:
         self.batch = sampling.batch
         self.seed = seed
         self._table = _class_table(presence, sampling.class_odds)
+        pasted = [indices & frozenset(objects) for indices in presence]
+        self._donors = _class_table(pasted, sampling.class_odds)
         self._share = sampling.rare_share if self._table.classes else 0.0
 
     def draw(self, step: int, slot: int) -> Draw:
@@ -77,20 +82,30 @@ class Sampler:
             return self._class_draw(position)
         return Draw(self._plain(position - class_positions), None)
 
-    def donor(self, step: int, slot: int) -> Draw | None:
-        """Return the record and class whose objects may be pasted into a crop; None where no class occurs."""
-        return self._class_draw(step * self.batch + slot, "donor") if self._table.classes else None
+    def donor(self, step: int, slot: int, record: int) -> Draw | None:
+        """Return another record than `record`, and the class of its objects to paste into a crop; None for none.
+
+        The class is drawn first, so where no other record has it, nothing is pasted.
+        """
+        if not self._donors.classes:
+            return None
+        index, holders, place = self._drawn(self._donors, "donor", step * self.batch + slot)
+        others = [number for number in holders if number != record]
+        return Draw(others[int(place * len(others))], index) if others else None
 
     def _plain(self, position: int) -> int:
         epoch, offset = divmod(position, self.count)
         return int(_permutation(self.seed, epoch, self.count)[offset])
 
-    def _class_draw(self, position: int, purpose: str = "class") -> Draw:
-        table = self._table
+    def _class_draw(self, position: int) -> Draw:
+        index, holders, place = self._drawn(self._table, "class", position)
+        return Draw(holders[int(place * len(holders))], index)
+
+    def _drawn(self, table: _Table, purpose: str, position: int) -> tuple[int, tuple[int, ...], float]:
+        """Draw a class: its index, the records that contain it, and a number 0..1 to choose one of these by."""
         first, second = generator(self.seed, purpose, position).random(2)
         index = table.classes[int(np.searchsorted(table.cumulated, first, side="right"))]
-        holders = table.records[index]
-        return Draw(holders[int(second * len(holders))], index)
+        return index, table.records[index], second
 
 
 def _class_table(presence: Sequence[frozenset[int]], odds: Sequence[float] | None) -> _Table:

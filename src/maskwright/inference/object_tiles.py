@@ -112,9 +112,13 @@ def _from_masks(found: Segments, place: Place) -> Iterator[Instance]:
         top, left, points = near
         first_row, down = _points(top, points.shape[0], (place.top, place.down, found.stride), place.rows)
         first_column, across = _points(left, points.shape[1], (place.left, place.across, found.stride), place.columns)
-        part = cropped(between(mask, down, across) > 0)
+        logits = between(mask, down, across)
+        part = cropped(logits > 0)
         if part is not None:
-            yield Instance(index, first_row + part[0], first_column + part[1], part[2], score)
+            row, column, inside = part
+            own = logits[row : row + inside.shape[0], column : column + inside.shape[1]]
+            shares = (1 / (1 + np.exp(-own))).astype(np.float16)
+            yield Instance(index, first_row + row, first_column + column, inside, score, shares=shares)
 
 
 def _points(first: int, count: int, scale: tuple[int, float, int], window: slice) -> tuple[int, NDArray[np.float64]]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from maskwright.core.channels import emits_objects, object_rows
-from maskwright.core.classes import MAX_CLASSES, Classes
+from maskwright.core.channels import emits_objects, object_rows, total
+from maskwright.core.classes import IGNORE, MAX_CLASSES, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.models import bundle
 from maskwright.models.build import create_from_plan
@@ -76,8 +76,10 @@ def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path:
     tensors, alike = read_tensors(path), card.model.name == plan.name
     same = [group.name for group in card.channels] == [group.name for group in segmenter.groups]
     pairs = rows = same_names(card.classes.names, names) if same else []
+    before = len(card.classes.names)
     if same and emits_objects(segmenter.groups):
-        pairs, rows = _object_pairs(card.classes.names, names)
+        before = total(card.channels)
+        pairs, rows = _object_pairs((card.classes.names, before), (names, segmenter.classes))
     own, axes = segmenter.state_dict(), class_axes(segmenter, plan)
     whole = alike or _continues(own, axes, tensors)
     if not whole:
@@ -86,7 +88,7 @@ def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path:
     for name, fresh in own.items():
         if name in axes:
             old = tensors.pop(name, None)
-            filled[name] = _with_classes(fresh, old, axes[name], len(card.classes.names), rows)
+            filled[name] = _with_classes(fresh, old, axes[name], before, rows)
         elif _may_stay_fresh(name, fresh, tensors, alike=alike):
             tensors.pop(name, None)
             filled[name] = fresh
@@ -121,17 +123,25 @@ def same_names(before: Sequence[str], now: Sequence[str]) -> list[tuple[int, int
     return [(places[_key(name)], place) for place, name in enumerate(now) if _key(name) in places]
 
 
-def _object_pairs(before: Sequence[str], now: Sequence[str]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Pair the classes of networks that emit objects, and their rows: the backgrounds, and others of the same name."""
-    orders = []
-    for names in (before, now):
-        background = Classes.named(tuple(names)).background
-        assert background is not None
-        orders.append(object_rows(len(names), background))
-    old, new = orders
-    others = same_names([before[index] for index in old[1:]], [now[index] for index in new[1:]])
+def _object_pairs(
+    before: tuple[Sequence[str], int], now: tuple[Sequence[str], int]
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Pair the classes of networks that emit objects, and their rows: the first ones, and others of the same name.
+
+    Args:
+        before, now: names of the classes, and number of rows.
+    """
+    old, new = _rows(*before), _rows(*now)
+    others = same_names([before[0][index] for index in old[1:]], [now[0][index] for index in new[1:]])
     rows = [(0, 0), *((one + 1, two + 1) for one, two in others)]
-    return [(old[one], new[two]) for one, two in rows], rows
+    return [(old[one], new[two]) for one, two in rows if new[two] != IGNORE], rows
+
+
+def _rows(names: Sequence[str], count: int) -> tuple[int, ...]:
+    """Return the class index of each row; the first is the background, or `IGNORE` where it stands for no class."""
+    background = Classes.named(tuple(names)).background if count == len(names) else IGNORE
+    assert background is not None
+    return object_rows(len(names), background)
 
 
 def class_axes(segmenter: Segmenter, plan: ModelPlan) -> Axes:

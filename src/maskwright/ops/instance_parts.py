@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from maskwright.core.instances import Instance
 
 
 def union(first: Instance, second: Instance) -> Instance:
-    """Return `first` with the pixels of `second` too."""
+    """Return `first` with the pixels of `second` too; a pixel of both has the higher of their shares."""
     top, left = min(first.top, second.top), min(first.left, second.left)
     bottom, right = max(first.rows.stop, second.rows.stop), max(first.columns.stop, second.columns.stop)
-    mask = np.zeros((bottom - top, right - left), bool)
-    for entry in (first, second):
-        height, width = entry.mask.shape
-        mask[entry.top - top :, entry.left - left :][:height, :width] |= entry.mask
-    return replace(first, top=top, left=left, mask=mask)
+
+    def joined(one: NDArray[Any], two: NDArray[Any]) -> NDArray[Any]:
+        whole = np.zeros((bottom - top, right - left), one.dtype)
+        for entry, part in ((first, one), (second, two)):
+            place = whole[entry.top - top :, entry.left - left :][: part.shape[0], : part.shape[1]]
+            np.maximum(place, part, out=place)
+        return whole
+
+    shares = None if first.shares is None or second.shares is None else joined(first.shares, second.shares)
+    return replace(first, top=top, left=left, mask=joined(first.mask, second.mask), shares=shares)
 
 
 def overlap(first: Instance, second: Instance, rows: slice, columns: slice) -> float:

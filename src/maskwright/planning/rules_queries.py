@@ -45,12 +45,22 @@ def object_queries(facts: Facts, plan: Plan) -> list[Decision]:
     return [_queries(objects.per_image.high, "objects in the fullest image")]
 
 
+def segment_queries(facts: Facts, plan: Plan) -> list[Decision]:
+    """Have enough queries for the objects of an image, and one for each other class."""
+    objects = facts.fingerprint.objects
+    if objects is None:
+        return class_queries(facts, plan)
+    classes = len(facts.fingerprint.class_stats)
+    return [_queries(objects.per_image.high + classes, f"objects in the fullest image and {classes} classes")]
+
+
 def _queries(most: float, what: str) -> Decision:
     queries = min(max(FEWEST, round(SPARE * most)), MOST)
     return Decision("model.options.queries", queries, f"{most:.0f} {what}; {FEWEST} to {MOST}")
 
 
 INSTANCE_NETWORK = (network, object_queries)
+PANOPTIC_NETWORK = (network, segment_queries)
 SEMANTIC_FIRST = (rules_semantic.rare_classes, rules_semantic.flip_scale)
 SEMANTIC_NETWORK = (network, class_queries)
 SIZED = (crop,)

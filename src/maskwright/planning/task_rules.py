@@ -40,8 +40,8 @@ class TaskRules:
     last: Rules = ()
 
 
-def _instances(network: Rules, sized: Rules) -> TaskRules:
-    """Return the rules of networks that learn instance segmentation from objects."""
+def _of_objects(network: Rules, sized: Rules) -> TaskRules:
+    """Return the rules of networks that emit objects."""
     return TaskRules(
         rules_objects.FIRST, network=network, sized=sized, needs=rules_instance.needs, last=rules_objects.LAST
     )
@@ -56,12 +56,13 @@ RULES: dict[str, TaskRules] = {
     "panoptic": OF_OBJECTS,
 }
 OBJECT_RULES: dict[str, dict[str, TaskRules]] = {
-    "regions": {"instance": _instances(rules_objects.NETWORK, rules_objects.SIZED)},
+    "regions": {"instance": _of_objects(rules_objects.NETWORK, rules_objects.SIZED)},
     "queries": {
         "semantic": TaskRules(
             rules_queries.SEMANTIC_FIRST, network=rules_queries.SEMANTIC_NETWORK, sized=rules_queries.SIZED
         ),
-        "instance": _instances(rules_queries.INSTANCE_NETWORK, rules_queries.SIZED),
+        "instance": _of_objects(rules_queries.INSTANCE_NETWORK, rules_queries.SIZED),
+        "panoptic": _of_objects(rules_queries.PANOPTIC_NETWORK, rules_queries.SIZED),
     },
 }
 """What a training compares (`ModelEntry.learns`) -> the rules of each task, where networks are trained on objects."""

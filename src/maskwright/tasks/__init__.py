@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.errors import unknown_name
 from maskwright.core.plan import Plan
 from maskwright.models.catalog import find_model
-from maskwright.tasks import instance, instance_objects, panoptic, queries, semantic
+from maskwright.tasks import instance, instance_objects, panoptic, panoptic_queries, queries, semantic
 from maskwright.tasks.base import Adjustments, Block, Judge, Legend, Painted, Panel, Task, Writer
 
 if TYPE_CHECKING:
@@ -34,7 +34,11 @@ TASKS: dict[str, Task] = {
 }
 BY_OBJECTS: dict[str, dict[str, Task]] = {
     "regions": {"instance": instance_objects.InstanceObjects()},
-    "queries": {"instance": queries.InstanceQueries(), "semantic": queries.SemanticQueries()},
+    "queries": {
+        "instance": queries.InstanceQueries(),
+        "semantic": queries.SemanticQueries(),
+        "panoptic": panoptic_queries.PanopticQueries(),
+    },
 }
 """What a training compares (`ModelEntry.learns`) -> the tasks, as networks that are trained on objects serve them."""
 

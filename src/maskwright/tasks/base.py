@@ -156,9 +156,11 @@ class Task(Protocol):
         vectors: whether a lesson has `Target.vectors`.
         objects: it tells objects apart, as the section `objects` of the plan says.
         stuff: classes without objects are learnt beside the objects.
+        fit_seconds: that `fit` usually takes at most, without the predictions that it sees.
         planned_loss: the section `loss` of the plan decides what `loss` returns; if not, settings there are refused.
     """
 
+    fit_seconds: float = 10.0
     planned_loss: bool = False
     objects: bool = False
     stuff: bool = False

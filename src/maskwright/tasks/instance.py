@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskwright.core.classes import IGNORE
-from maskwright.core.instances import Instances
 from maskwright.core.targets import Target
-from maskwright.data.labels import read_label, read_objects
 from maskwright.data.things import objects_alone
 from maskwright.metrics.object_metrics import OBJECT_METRICS
 from maskwright.ops import draw_objects
-from maskwright.ops.instance_maps import to_map
 from maskwright.tasks import instance_files, instance_pictures
 from maskwright.tasks.instance_judge import InstanceJudge
 from maskwright.tasks.instance_paste import pasted
+from maskwright.tasks.object_annotation import read_annotation
 from maskwright.tasks.object_task import ObjectTask, background_of
 
 if TYPE_CHECKING:
@@ -27,8 +25,10 @@ if TYPE_CHECKING:
 
     from maskwright.core.channels import Channels
     from maskwright.core.classes import Classes
+    from maskwright.core.instances import Instances
     from maskwright.core.records import Dataset, Record
     from maskwright.tasks.base import Block, Decoding, Legend, Painted, Writer
+    from maskwright.tasks.object_annotation import Annotation
 
 
 class InstanceSegmentation(ObjectTask):
@@ -52,13 +52,13 @@ class InstanceSegmentation(ObjectTask):
 
     def target(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
         """Read the objects. What no object covers is background, whatever its class; crowds are ignored."""
-        objects, labels, _ = _read(dataset, record, size)
-        return Target(labels, instances=objects)
+        found = read_annotation(dataset, record, size)
+        return Target(_labels(found, dataset.classes), instances=found.objects)
 
     def lesson(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
         """Read the objects as maps."""
-        _, labels, ids = _read(dataset, record, size)
-        return self.lesson_of(ids, labels)
+        found = read_annotation(dataset, record, size)
+        return self.lesson_of(found.ids, _labels(found, dataset.classes))
 
     def pasted(self, target: Target, donor: Target, index: int) -> tuple[Target, NDArray[np.bool_]] | None:
         """Lay the objects of a class over others, with their depth; see `tasks.base.Task.pasted`."""
@@ -108,20 +108,8 @@ def counted(objects: Instances, classes: Classes) -> dict[str, int]:
     return {classes.names[index]: counts[index] for index in sorted(counts)}
 
 
-def _read(
-    dataset: Dataset, record: Record, size: tuple[int, int]
-) -> tuple[Instances, NDArray[np.uint8], NDArray[np.int32]]:
-    """Return the objects of a record, its labels and its instance map.
-
-    Where objects overlap, the smaller one is in the maps: it may lie within the larger one.
-    """
-    objects = Instances(size, tuple(read_objects(dataset, record, size)))
-    learnt = sorted((entry for entry in objects.objects if not entry.crowd), key=lambda entry: entry.area)
-    ids = to_map(Instances(size, tuple(learnt)))
-    index = [background_of(dataset.classes), *(entry.index for entry in learnt)]
-    unknown = read_label(dataset, record, size) == IGNORE
-    for entry in objects.objects:
-        if entry.crowd:
-            unknown[entry.rows, entry.columns] |= entry.mask
-    unknown &= ids == 0
-    return objects, np.where(unknown, np.uint8(IGNORE), np.array(index, np.uint8)[ids]), ids
+def _labels(found: Annotation, classes: Classes) -> NDArray[np.uint8]:
+    """Return the class of each pixel (H, W), where one background stands for everything but objects."""
+    labels = np.where(found.ids > 0, found.labels, np.uint8(background_of(classes)))
+    labels[found.unknown] = IGNORE
+    return labels

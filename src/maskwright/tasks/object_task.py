@@ -44,6 +44,7 @@ class ObjectTask(Task):
         formulation: how maps tell objects apart, a name in `FORMULATIONS`.
     """
 
+    fit_seconds = 30.0
     planned_loss = True
     objects = True
     annotation: Literal["labels", "values"] = "labels"

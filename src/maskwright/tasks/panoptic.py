@@ -14,15 +14,15 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.instances import Instances
 from maskwright.core.targets import Target
-from maskwright.data.labels import read_label, read_objects
 from maskwright.metrics.panoptic_metrics import QUALITIES
 from maskwright.ops.instance_maps import from_map, outside, to_map
 from maskwright.tasks import panoptic_files, panoptic_pictures
 from maskwright.tasks.base import Adjustments
 from maskwright.tasks.instance import counted
 from maskwright.tasks.label_map import decide
+from maskwright.tasks.object_annotation import read_annotation
 from maskwright.tasks.object_task import ObjectTask
-from maskwright.tasks.panoptic_fit import LEAST, StuffFit
+from maskwright.tasks.panoptic_fit import StuffFit, least_stuff
 from maskwright.tasks.panoptic_judge import PanopticJudge
 from maskwright.tasks.panoptic_map import PanopticMap, composed
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
     from maskwright.core.records import Dataset, Record
     from maskwright.tasks.base import Block, Decoding, Legend, Painted, Seen, Writer
+    from maskwright.tasks.object_annotation import Annotation
 
 
 class PanopticSegmentation(ObjectTask):
@@ -59,15 +60,14 @@ class PanopticSegmentation(ObjectTask):
 
     def target(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
         """Read classes and objects; where objects overlap, the smaller one takes the pixels."""
-        labels, ids, indices, crowds = _read(dataset, record, size)
-        objects = (*from_map(ids, indices).objects, *outside(crowds, ids > 0).objects)
-        return Target(labels, instances=Instances(size, objects))
+        found = read_segments(dataset, record, size)
+        objects = (*from_map(found.ids, found.indices).objects, *outside(found.crowds, found.ids > 0).objects)
+        return Target(found.labels, instances=Instances(size, objects))
 
     def lesson(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
         """Read classes and objects as maps."""
-        labels, ids, _, crowds = _read(dataset, record, size)
-        unknown = ((labels == IGNORE) | (to_map(crowds) > 0)) & (ids == 0)
-        return self.lesson_of(ids, labels, unknown)
+        found = read_segments(dataset, record, size)
+        return self.lesson_of(found.ids, found.labels, found.unknown)
 
     def decode(
         self,
@@ -79,11 +79,9 @@ class PanopticSegmentation(ObjectTask):
         confidence: bool = False,
     ) -> PanopticMap:
         """Find the objects, and give the rest its class."""
-        least = decoding.get(LEAST, 0.0)
-        assert isinstance(least, float)
         labels = np.full(size, IGNORE, np.uint8)
         objects = self.separated(_decided(blocks, labels, len(classes)), size, classes, decoding)
-        return composed(labels, objects, classes, least)
+        return composed(labels, objects, classes, least_stuff(decoding))
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
         """Fit what tells objects apart, and the least area of stuff."""
@@ -94,7 +92,7 @@ class PanopticSegmentation(ObjectTask):
 
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> PanopticJudge:
         """Return a judge of segments."""
-        return PanopticJudge(lambda blocks, size: self.decode(blocks, size, classes, decoding), classes)
+        return PanopticJudge(lambda blocks, size: [self.decode(blocks, size, classes, decoding)], classes)
 
     def truth(self, target: Target) -> PanopticMap:
         """Return things and stuff as annotated, without crowds."""
@@ -125,22 +123,12 @@ class PanopticSegmentation(ObjectTask):
         return {**things, **{f"{name} (pixels)": count for name, count in pixels.items() if count}}
 
 
-def _read(
-    dataset: Dataset, record: Record, size: tuple[int, int]
-) -> tuple[NDArray[np.uint8], NDArray[np.int32], list[int], Instances]:
-    """Return the labels of a record, its instance map, the class index of each id, and its crowds.
-
-    Pixels of things that neither an object nor a crowd holds are ignored: nobody knows their object.
-    """
-    labels, things = read_label(dataset, record, size), dataset.classes.objects
-    found = [entry for entry in read_objects(dataset, record, size) if entry.index in things]
-    learnt = sorted((entry for entry in found if not entry.crowd), key=lambda entry: entry.area)
-    ids = to_map(Instances(size, tuple(learnt)))
-    crowds = Instances(size, tuple(entry for entry in found if entry.crowd))
-    indices = [entry.index for entry in learnt]
-    labels = np.where(ids > 0, np.array([IGNORE, *indices], np.uint8)[ids], labels)
-    labels[np.isin(labels, things) & (ids == 0) & (to_map(crowds) == 0)] = IGNORE
-    return labels, ids, indices, crowds
+def read_segments(dataset: Dataset, record: Record, size: tuple[int, int]) -> Annotation:
+    """Read an annotation. Pixels of things that neither an object nor a crowd holds are ignored: they may be any."""
+    found = read_annotation(dataset, record, size)
+    lost = np.isin(found.labels, dataset.classes.objects) & (found.ids == 0) & (to_map(found.crowds) == 0)
+    found.labels[lost] = IGNORE
+    return found
 
 
 def _decided(blocks: Iterable[Block], labels: NDArray[np.uint8], classes: int) -> Iterator[Block]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.classes import Classes
-    from maskwright.tasks.base import Block, Seen
+    from maskwright.tasks.base import Block, Decoding, Seen
 
 LEAST = "stuff"
 """Name of the threshold: fewer pixels of a class in the whole image become nothing."""
@@ -44,9 +44,9 @@ class StuffFit:
         for block in entry.blocks:
             labels[block.rows, block.columns] = decide(block.maps[: len(self._classes)])[0]
             yield block
-        self._add(labels, entry.target.labels)
+        self.add(labels, entry.target.labels)
 
-    def _add(self, found: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
+    def add(self, found: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
         """Keep (class, area, IoU, there, excused) of the stuff of an image; labels are (H, W)."""
         known = truth != IGNORE
         for index in self._classes.stuff:
@@ -80,3 +80,10 @@ class StuffFit:
         by_class = [np.bincount(index, part) for part in (iou * hit, hit + 0.5 * extra + 0.5 * missed)]
         some = by_class[1] > 0
         return float((by_class[0][some] / by_class[1][some]).mean()) if some.any() else 0.0
+
+
+def least_stuff(decoding: Decoding) -> float:
+    """Return the least pixels of stuff in an image."""
+    least = decoding.get(LEAST, 0.0)
+    assert isinstance(least, float)
+    return least

@@ -13,7 +13,7 @@ from maskwright.metrics.panoptic_summary import mean_quality, panoptic_scores
 from maskwright.tasks.panoptic_map import PanopticMap, segments_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from maskwright.core.classes import Classes
     from maskwright.core.targets import Target
@@ -26,22 +26,26 @@ class PanopticJudge:
     """Scores one image after another; see `tasks.base.Judge`. What takes time is in `compute`, so it is always quick.
 
     Args:
-        decode: (blocks, (height, width)) -> what they show.
+        decode: (blocks, (height, width)) -> what they show, first as users see it, then with other thresholds; while
+            nothing is fitted yet, `score` takes those that do best.
         classes: of the data set.
     """
 
-    def __init__(self, decode: Callable[[Iterable[Block], tuple[int, int]], PanopticMap], classes: Classes) -> None:
+    def __init__(
+        self, decode: Callable[[Iterable[Block], tuple[int, int]], Sequence[PanopticMap]], classes: Classes
+    ) -> None:
         self._decode, self._classes = decode, classes
-        self._images: list[ComparedImage] = []
+        self._images: list[list[ComparedImage]] = []
 
     def update(self, id: str, blocks: Iterable[Block], target: Target, group: str | None = None) -> None:  # noqa: A002
         """Compare the segments of one image with the annotated ones."""
         found = self._decode(blocks, target.size)
-        self._images.append(ComparedImage(id, group, compared(target, found, self._classes)))
+        self._images.append([ComparedImage(id, group, compared(target, one, self._classes)) for one in found])
 
     def score(self) -> float | None:
         """Return the panoptic quality; None where nothing was annotated and nothing predicted."""
-        return mean_quality(self._classes, self._images)
+        values = [mean_quality(self._classes, images) for images in zip(*self._images, strict=True)]
+        return max((value for value in values if value is not None), default=None)
 
     def compute(self) -> Scores:
         """Return all scores.
@@ -51,7 +55,7 @@ class PanopticJudge:
         """
         if not self._images:
             raise MaskwrightError("there is nothing to score: no image with a truth was judged")
-        return panoptic_scores("panoptic", self._classes, self._images)
+        return panoptic_scores("panoptic", self._classes, [images[0] for images in self._images])
 
 
 def compared(target: Target, found: PanopticMap, classes: Classes) -> Comparison:

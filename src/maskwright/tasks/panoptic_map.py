@@ -10,7 +10,7 @@ import numpy as np
 from maskwright.core.classes import IGNORE
 from maskwright.core.instances import Instance, Instances
 from maskwright.ops.images import count_labels
-from maskwright.ops.instance_maps import cropped
+from maskwright.ops.instance_maps import cropped, from_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.classes import Classes
+
+KEPT = 0.8
+"""A segment that keeps no more than this share of its mask is dropped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,41 @@ def composed(labels: NDArray[np.uint8], objects: Instances, classes: Classes, le
         if 0 < pixels[index] < least:
             labels[labels == index] = IGNORE
     return PanopticMap(labels, objects)
+
+
+def shared_out(segments: Instances, classes: Classes, least: float) -> tuple[NDArray[np.uint8], Instances]:
+    """Give each pixel to one of the segments that hold it: that with the highest score times the pixel's share.
+
+    Cheng et al. 2022, "Masked-attention Mask Transformer", and Cheng, Schwing, Kirillov 2021, "Per-Pixel Classification
+    is Not All You Need", section 3.4. All segments of a class of stuff are one.
+
+    Args:
+        segments: with shares, from the highest score to the lowest.
+        classes: which of them are things.
+        least: least score of a segment.
+
+    Returns:
+        Labels (H, W), `IGNORE` where nothing is, and the objects of things.
+    """
+    kept = [entry for entry in segments.objects if entry.score >= least and entry.index != classes.background]
+    owners, best = np.zeros(segments.size, np.int32), np.zeros(segments.size, np.float32)
+    for number, entry in enumerate(kept, start=1):
+        assert entry.shares is not None
+        weight, place = entry.score * entry.shares.astype(np.float32), (entry.rows, entry.columns)
+        won = entry.mask & (weight > best[place])
+        best[place][won], owners[place][won] = weight[won], number
+    first: dict[int, int] = {}
+    whole = np.zeros(len(kept) + 1, np.int32)
+    for number, entry in enumerate(kept, start=1):
+        whole[number] = number if entry.index in classes.objects else first.setdefault(entry.index, number)
+    same = whole[owners]
+    for number, entry in enumerate(kept, start=1):
+        own = entry.mask & (same[entry.rows, entry.columns] == whole[number])
+        if own.sum() <= KEPT * entry.area:
+            owners[owners == number] = 0
+    labels = np.array([IGNORE, *(entry.index for entry in kept)], np.uint8)[owners]
+    ids = np.where(np.isin(labels, classes.objects), owners, 0)
+    return labels, from_map(ids, [entry.index for entry in kept], [entry.score for entry in kept])
 
 
 def segments_of(result: PanopticMap, classes: Classes, crowds: tuple[Instance, ...] = ()) -> Instances:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from maskwright.models import Segmenter
 
 ROWS = 200  # rows of the history over a whole training
+ESTIMATES = 5
+"""A budget keeps time for what follows the steps. How much is estimated at the start and at each part but the last."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class TrainerInputs:
         fabric: device, precision and processes; already launched.
         loggers: get every row of the history.
         on_event: gets progress and checkpoints.
+        reserve: the averaged network to the seconds of the budget to keep for what follows the steps.
     """
 
     plan: Plan
@@ -66,6 +69,7 @@ class TrainerInputs:
     fabric: Fabric
     loggers: list[Logger] = field(default_factory=list)
     on_event: OnEvent = lambda _event: None
+    reserve: Callable[[nn.Module], float] = lambda _model: 0.0
 
 
 @dataclass
@@ -97,6 +101,7 @@ class Trainer:
         self.ema.model.to(device=inputs.fabric.device).to(memory_format=self.step.layout)
         self._loss: torch.Tensor | None = None
         self._marks = Marks(inputs.plan.train.validations)
+        self._estimates = Marks(ESTIMATES)
 
     @keep_freed_memory()
     def fit(self) -> Best:
@@ -128,18 +133,27 @@ class Trainer:
         self._loss = total if self._loss is None else self._loss.lerp(total, 0.05)
 
     def _follow(self) -> None:
-        """After a step: validate, keep the history, correct the schedule, report progress."""
+        """After a step: validate, keep the history, correct the reserve and the schedule, report progress."""
         score = None
         if self._marks.passed(self.schedule.progress):
             score = self._validated()
         every = max(self.schedule.total // ROWS, 1)
         if score is not None or self.schedule.done or self.schedule.step % every == 0:
             self._note(score)
+        if self._estimates.passed(self.schedule.progress) and not self.schedule.done:
+            self._reserve()
         alone = self.inputs.fabric.world_size == 1
         if self.schedule.due(alone=alone):
             self.schedule.retime()
             if not alone:
                 self.schedule.total = self.inputs.fabric.broadcast(self.schedule.total)
+
+    def _reserve(self) -> None:
+        """Reserve as much time as scoring the network takes now: one that finds more objects takes longer."""
+        fabric = self.inputs.fabric
+        if self.schedule.budget_seconds is not None:
+            seconds = self.inputs.reserve(self.ema.model) if fabric.is_global_zero else 0.0
+            self.schedule.reserve(fabric.broadcast(seconds) if fabric.world_size > 1 else seconds)
 
     def _note(self, score: float | None) -> None:
         loss = self._finite_loss()
@@ -243,6 +257,7 @@ class Trainer:
         self.schedule = Schedule.from_json(point.state["schedule"])
         self.best = Best(**point.state["best"], weights=point.part("best"))
         self._marks.next = point.state["marks"]
+        self._estimates.passed(self.schedule.progress)
         loss = point.state["loss"]
         self._loss = None if loss is None else torch.tensor(loss, device=self.inputs.fabric.device)
         self.history = point.state["history"]

@@ -28,6 +28,7 @@ class Schedule:
         step: steps done.
         progress: share of the training done, 0..1.
         budget_seconds: for the steps alone, from the first to the last; None when the steps are fixed.
+        reserved_seconds: of the whole budget, for what follows the steps.
         spent_seconds: on the steps so far, over all resumptions.
         marks: [steps, seconds] at the start and at each correction, without those that no correction needs any more.
     """
@@ -36,6 +37,7 @@ class Schedule:
     step: int = 0
     progress: float = 0.0
     budget_seconds: float | None = None
+    reserved_seconds: float = 0.0
     spent_seconds: float = 0.0
     marks: list[tuple[int, float]] = field(default_factory=lambda: [(0, 0.0)])
 
@@ -81,6 +83,12 @@ class Schedule:
         each = (self.spent_seconds - seconds) / (self.step - step)
         self.marks.append((self.step, self.spent_seconds))
         self.total = self.step + max(round(left / max(each, 1e-9)), 1)
+
+    def reserve(self, seconds: float) -> None:
+        """Keep `seconds` for what follows the steps, instead of those reserved so far."""
+        assert self.budget_seconds is not None
+        self.budget_seconds += self.reserved_seconds - seconds
+        self.reserved_seconds = seconds
 
     def learning_rate(self, plan: OptimPlan) -> float:
         """Return the learning rate of the coming step: linear warm-up, then cosine, poly (power 0.9) or constant."""

@@ -23,9 +23,9 @@ OBJECT_MODELS: dict[str, ModelEntry] = {
         2022,
         "https://arxiv.org/abs/2112.01527",
         "compact",
-        "queries, each with a class and a mask: objects and classes of pixels by one network",
+        "queries, each with a class and a mask: objects, classes of pixels or both by one network",
         slim={"width": 64, "layers": [1, 3]},
-        tasks=("instance", "semantic"),
+        tasks=("instance", "semantic", "panoptic"),
         learns="queries",
     ),
 }

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from maskwright.training.schedule import Schedule
     from maskwright.workflows.train_parts.training_run import TrainingRun
 
-FIT_SHARE = 0.25
-"""Share of the time between the predictions for a fit and the report that the fit itself may take."""
-
 
 @dataclass
 class Outcome:
@@ -81,17 +78,15 @@ def finish(training: TrainingRun, best: Best, schedule: Schedule) -> Scores | No
 def _decoding(training: TrainingRun, predictor: Predictor, held_out: int) -> dict[str, Any]:
     """Fit the task's decoding on validation images; nothing where there are none.
 
-    They get their share of the time left, less that of postprocessors, and at most half: `held_out` images are yet to
-    be scored.
+    They get their share of the time left, less that of all fits, and at most half: `held_out` images are yet to be
+    scored.
     """
-    val = training.part("val")
+    val, budget = training.part("val"), training.budget
     images = min(len(val), scoring.FIT_IMAGES)
-    share = min(images / max(images + held_out + 2 * scoring.EXAMPLES, 1), 0.5)
-    reserved = training.budget.postprocess_seconds() * len(training.postprocessors())
-    deadline = training.budget.share_until_report(share, reserved)
+    share = min(images / (images + held_out + 2 * scoring.EXAMPLES), 0.5)
+    deadline = budget.share_until_report(share, training.fit_seconds())
+    fit_deadline = None if deadline is None else deadline + budget.fit_seconds(training.task.fit_seconds)
     dataset = training.material.dataset
-    last = training.budget.report_deadline
-    fit_deadline = None if deadline is None or last is None else deadline + FIT_SHARE * max(last - deadline, 0)
     fitted = scoring.fit(predictor, dataset, val, deadline=deadline, fit_deadline=fit_deadline)
     for note in fitted.notes:
         training.on_event(Note(note))

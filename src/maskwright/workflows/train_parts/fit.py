@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 
-from maskwright import models
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note
 from maskwright.core.resources import CACHE_SHARE, free_memory
@@ -17,7 +16,6 @@ from maskwright.core.seeds import generator
 from maskwright.core.time_budget import REPORT_SECONDS
 from maskwright.data.cache import DecodedCache
 from maskwright.data.loader import Batches, ProcessShare, TrainingCrops
-from maskwright.inference.engine import TorchEngine
 from maskwright.inference.predictor import Predictor
 from maskwright.models.build import resolved
 from maskwright.models.lora import trained_share
@@ -33,10 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+    from torch import nn
 
     from maskwright.core.plan import Plan
     from maskwright.core.targets import Target
     from maskwright.data.loader import CropBatch
+    from maskwright.models import Segmenter
     from maskwright.training.loggers import Logger
     from maskwright.training.step import Batch
     from maskwright.workflows.train_parts.training_run import TrainingRun
@@ -68,8 +68,9 @@ def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
         fabric=training.fabric,
         loggers=writers,
         on_event=training.on_event,
+        reserve=lambda network: _evaluation_seconds(training, network),
     )
-    trainer = Trainer(inputs, Schedule(plan.train.steps, budget_seconds=_seconds_for_steps(training)))
+    trainer = Trainer(inputs, _schedule(training, segmenter))
     return trainer.fit(), trainer.schedule
 
 
@@ -126,27 +127,26 @@ def _validation_pairs(training: TrainingRun) -> list[tuple[NDArray[np.uint8], Ta
     return pairs
 
 
-def _seconds_for_steps(training: TrainingRun) -> float | None:
-    """Return the seconds left for the steps: the budget without the time spent and the evaluation."""
-    deadline = training.budget.deadline
+def _schedule(training: TrainingRun, segmenter: Segmenter) -> Schedule:
+    """Return a schedule with the planned steps, and with the time that the budget has left for them."""
+    steps, deadline = training.plan.train.steps, training.budget.deadline
     if deadline is None:
-        return None
-    return deadline - _evaluation_seconds(training) - time.monotonic()
+        return Schedule(steps)
+    seconds = _evaluation_seconds(training, segmenter)
+    schedule = Schedule(steps, budget_seconds=deadline - time.monotonic())
+    schedule.reserve(seconds)
+    return schedule
 
 
-def _evaluation_seconds(training: TrainingRun) -> float:
-    """Estimate the seconds of the evaluation by scoring two images with an untrained network."""
+def _evaluation_seconds(training: TrainingRun, network: nn.Module) -> float:
+    """Estimate the seconds of the evaluation by scoring some images with a network as it is now."""
     records, val = training.part("test") or training.part("val"), training.part("val")
     budget = training.budget.seconds
-    if not records or budget is None:
+    assert budget is not None
+    if not records:
         return REPORT_SECONDS
-    plan, dataset = training.plan, training.material.dataset
-    with torch.random.fork_rng(devices=[]):
-        segmenter = models.create_from_plan(plan.model.plain(), training.groups, plan.data.channels)
-    card = training.card()
-    predictor = Predictor(TorchEngine(segmenter, card, training.fabric.device), card)
-    each = scoring.seconds_each(predictor, dataset, records, budget / 100)
+    predictor = Predictor.of(cast("Segmenter", network), training.card(), training.fabric.device)
+    each = scoring.seconds_each(predictor, training.material.dataset, records, budget / 100)
     images = len(records) + min(len(val), scoring.FIT_IMAGES) + 2 * scoring.EXAMPLES
     fewest = min(scoring.LEAST_IMAGES, len(records)) + min(2, len(val)) + 2
-    fitting = training.budget.postprocess_seconds() * len(training.postprocessors())
-    return training.budget.evaluation_seconds(each, images, fewest, fitting)
+    return training.budget.evaluation_seconds(each, images, fewest, training.fit_seconds())

@@ -69,6 +69,13 @@ class TrainingRun:
         wanted = [name for name, settings in self.plan.postprocess if settings is not None]
         return wanted if self.part("val") else []
 
+    def fit_seconds(self) -> float:
+        """Return the seconds that fits of the decoding and of postprocessors may take, without predictions."""
+        if not self.part("val"):
+            return 0.0
+        decoding = self.budget.fit_seconds(self.task.fit_seconds)
+        return decoding + self.budget.postprocess_seconds() * len(self.postprocessors())
+
     def card(self) -> Card:
         """Describe the model."""
         plan, classes, reading = self.plan, self.material.dataset.classes, self.material.dataset.reading

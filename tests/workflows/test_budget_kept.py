@@ -1,0 +1,70 @@
+"""A training keeps its budget, and scores all images in it, however much slower scoring becomes on the way.
+
+The clock is not real: a step takes one second, and what an image takes depends on how much the network has learnt.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.workflows import toy_data as toy
+
+from maskwright.inference.predictor import Predictor
+from maskwright.tasks import label_fit
+from maskwright.training.step import TrainingStep
+from maskwright.workflows.train import train
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BUDGET = 60.0
+IMAGES = 12
+
+
+class Clock:
+    """Seconds that pass only in a step, in the prediction of an image and in the fit."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, untrained: float, trained: float, fitting: float) -> None:
+        self.now, self.each = 1000.0, untrained
+        blocks, step, fit = Predictor.blocks, TrainingStep.__call__, label_fit.fit_offsets
+
+        def slow_blocks(predictor: Predictor, image: Any) -> Iterator[Any]:
+            self.now += self.each
+            return blocks(predictor, image)
+
+        def slow_step(whole: TrainingStep, batch: Any, number: int, progress: float, rate: float) -> Any:
+            self.now += 1.0
+            self.each = untrained + (trained - untrained) * progress
+            return step(whole, batch, number, progress, rate)
+
+        def slow_fit(scores: Any, truth: Any, images: Any, deadline: float | None) -> Any:
+            assert deadline is not None
+            self.now = max(min(self.now + fitting, deadline), self.now)
+            return fit(scores, truth, images, deadline)
+
+        monkeypatch.setattr(Predictor, "blocks", slow_blocks)
+        monkeypatch.setattr(TrainingStep, "__call__", slow_step)
+        monkeypatch.setattr(label_fit, "fit_offsets", slow_fit)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+
+
+@pytest.mark.parametrize(
+    ("untrained", "trained", "fitting"),
+    [(0.01, 0.2, 99.0), (0.2, 0.01, 0.0)],
+    ids=["slower once trained, and a slow fit", "faster once trained"],
+)
+def test_all_images_are_scored_within_the_budget(
+    untrained: float, trained: float, fitting: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = toy.write(tmp_path / "data", {"train": 8, "val": 2, "test": IMAGES})
+    Clock(monkeypatch, untrained, trained, fitting)
+    result = train(data, toy.request("train.validations=1", steps=None, budget=BUDGET), tmp_path / "run")
+    assert result.scores is not None
+    assert result.scores.images == IMAGES
+    assert result.seconds <= BUDGET
+    steps = json.loads((tmp_path / "run/metrics.json").read_text())["steps"]
+    assert steps > (0.7 if trained > untrained else 0.82) * BUDGET, "no time is kept that nothing needs"
