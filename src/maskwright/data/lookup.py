@@ -1,6 +1,6 @@
 """Values and colours of a mask file to class indices, by table. Knows no record and no format.
 
-A value or colour that no table lists is an error and never a guess; only pixels of JPEG-compressed masks are mapped to
+A value or colour that no table lists is an error and never a guess; only pixels of lossily compressed masks are mapped to
 the nearest listed value. A mask that contradicts what the others of its data set mean is an error too.
 """
 
@@ -68,7 +68,7 @@ def from_values(
 
 
 def _is_binary(values: NDArray[Any]) -> bool:
-    """Tell whether a JPEG-compressed mask is black and white."""
+    """Tell whether a lossily compressed mask is black and white."""
     white = np.count_nonzero(values > _WHITE - _NEAR)
     return bool(white > 0 and white + np.count_nonzero(values < _NEAR) > (1 - _JPEG_LOST) * values.size)
 
@@ -188,7 +188,7 @@ def _snapped(
         raise DecodeError(
             "unknown-color" if pixels.shape[2] == 3 else "unknown-label",
             mask,
-            f"is JPEG-compressed, and {far.mean():.0%} of its pixels are far from every known class",
+            f"is lossily compressed, and {far.mean():.0%} of its pixels are far from every known class",
             "export the mask again as PNG",
         )
     labels[far] = IGNORE

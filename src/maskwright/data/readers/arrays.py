@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import ImageRef
 
 MAX_PIXELS = 1_000_000_000
+_NEARLY_GREY = 8
 _SMALL_BYTES = 1 << 26
 _FEW_BANDS = 32
 _ORIENTATION_TAG = 0x0112
@@ -34,7 +35,7 @@ class RawMask:
     Attributes:
         array: integers (H, W), or colours (H, W, 3) in uint8.
         palette: colour table (256, 3) in uint8 of a palette image, whose indices `array` holds; None otherwise.
-        lossy: JPEG-compressed, so that values near edges differ from what was drawn.
+        lossy: compressed with loss (JPEG, WebP), so that values near edges differ from what was drawn.
         nodata: the values in `array` that mean "nothing was recorded here": the one that the file declares, and
             `NO_DATA` for NaN.
         inverted: the palette showed 0 in white and 1 in black, so `array` holds 1 where it is white.
@@ -59,10 +60,16 @@ class RawMask:
         return self.array.shape[0], self.array.shape[1]
 
     def indices(self) -> NDArray[Any] | None:
-        """Return the values (H, W), or None for an image with real colours. Grey saved as RGB counts as values."""
+        """Return the values (H, W), or None for an image with real colours. Grey saved as RGB counts as values.
+
+        Compression with loss makes channels of grey differ by a little.
+        """
         if self.array.ndim == 2:
             return self.array
         red, green, blue = (self.array[..., channel] for channel in range(3))
+        if self.lossy:
+            spread = cv2.max(cv2.absdiff(red, green), cv2.absdiff(blue, green)).max()
+            return np.ascontiguousarray(green) if spread <= _NEARLY_GREY else None
         return np.ascontiguousarray(red) if np.array_equal(red, green) and np.array_equal(red, blue) else None
 
     def colors(self) -> NDArray[np.uint8]:

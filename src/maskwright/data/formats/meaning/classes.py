@@ -176,7 +176,7 @@ def _instances(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
         )
     if scan.lossy * 2 > scan.looked:
         raise MaskwrightError(
-            f"{masks} holds JPEG-compressed maps of objects, and JPEG changes their ids at every edge: export them "
+            f"{masks} holds lossily compressed maps of objects, which changes their ids at every edge: export them "
             "again as PNG or TIFF; converting these files does not correct them"
         )
     values = dict.fromkeys(options.ignored(), IGNORE)

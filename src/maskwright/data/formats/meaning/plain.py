@@ -76,7 +76,7 @@ def require_plain(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
             return 0, _WHITE
         if table is None or (table.colored and not table.numbered):
             raise MaskwrightError(
-                f"{masks} holds grey JPEG-compressed masks of several values, which the compression blurs, so no class "
+                f"{masks} holds grey lossily compressed masks of several values, which the compression blurs, so no class "
                 "can be told at an edge: save the masks again as PNG from the annotation tool; converting these files "
                 "does not correct them"
             )

@@ -61,7 +61,7 @@ class Scan:
         palettes: number of palette images.
         inverted: number of masks whose palette shows 0 in white and 1 in black.
         wide: number of masks with more than 8 bits.
-        lossy: number of JPEG-compressed masks.
+        lossy: number of lossily compressed masks.
         contiguous: number of masks that hold the values 0..n and no other.
         error: the first decoding error, if any.
     """
@@ -121,7 +121,7 @@ class Scan:
 
     @property
     def blurred(self) -> bool:
-        """Whether most masks are JPEG-compressed, black and white, with grey edges."""
+        """Whether most masks are lossily compressed, black and white, with grey edges."""
         total = sum(self.values.values())
         ends = sum(pixels for value, pixels in self.values.items() if value < 16 or 239 < value < 256)
         white = sum(pixels for value, pixels in self.values.items() if 239 < value < 256)
