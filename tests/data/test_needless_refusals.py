@@ -1,0 +1,62 @@
+"""Masks that once were refused, or half of them, without need: pixels of each class, or a cure that works."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.data.drawings import GROUND, ONE, SIDE, TWO, as_values, counts, drawn, kinds, save
+from tests.data.layouts import photo, write
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.data.formats import read_dataset
+from maskwright.data.readers import is_lossy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COLORS = np.array([(0, 0, 0), (200, 30, 30), (30, 200, 30)], np.uint8)
+
+
+def near(found: dict[str, int], wanted: dict[str, int], share: float = 0.1) -> bool:
+    """Tell whether counts have the same names, and agree but for a share of each."""
+    return found.keys() == wanted.keys() and all(
+        abs(found[name] - pixels) <= share * pixels for name, pixels in wanted.items()
+    )
+
+
+# ---------------------------------------------------------------- WebP
+
+
+def webp(root: Path, table: np.ndarray, count: int = 5, **options: object) -> Path:
+    for number in range(count):
+        photo(root / "images" / f"{number}.png", number, (SIDE, SIDE))
+        write(root / "masks" / f"{number}.webp", table[drawn(number)], **options)
+    return root
+
+
+@pytest.mark.parametrize("exif", [b"", b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"])
+def test_webp_with_loss_is_cut_at_half(tmp_path, exif):
+    webp(tmp_path, as_values(0, 255, 255).astype(np.uint8), quality=60, exif=exif)
+    assert is_lossy(tmp_path / "masks" / "0.webp")
+    assert near(counts(tmp_path), {"background": 5 * GROUND, "foreground": 5 * (ONE + TWO)}, 0.02)
+    assert kinds(tmp_path) == ["soft-mask"]
+
+
+def test_webp_with_loss_of_several_classes_is_refused_or_goes_to_the_nearest_listed_colour(tmp_path):
+    webp(tmp_path, COLORS, quality=70)
+    with pytest.raises(MaskwrightError, match=r"WebP with loss.*as PNG, or list the colours in classes\.csv"):
+        read_dataset(tmp_path)
+    (tmp_path / "classes.csv").write_text("name,r,g,b\nground,0,0,0\nnut,200,30,30\nbolt,30,200,30\n")
+    assert near(counts(tmp_path), {"ground": 5 * GROUND, "nut": 5 * ONE, "bolt": 5 * TWO})
+    webp(tmp_path / "grey", as_values(0, 80, 160).astype(np.uint8), quality=70)
+    with pytest.raises(MaskwrightError, match=r"grey lossily compressed masks.*save the masks again as PNG"):
+        read_dataset(tmp_path / "grey")
+
+
+def test_webp_without_loss_is_read_as_stored(tmp_path):
+    webp(tmp_path, as_values(0, 1, 2).astype(np.uint8), lossless=True)
+    assert not is_lossy(tmp_path / "masks" / "0.webp")
+    assert counts(tmp_path) == {"class-0": 5 * GROUND, "class-1": 5 * ONE, "class-2": 5 * TWO}
