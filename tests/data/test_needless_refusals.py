@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from PIL import Image
-from tests.data.drawings import GROUND, ONE, SIDE, TWO, as_values, counts, drawn, kinds, save
+import tifffile
+from tests.data.drawings import GROUND, ONE, SIDE, TWO, as_values, counts, drawn, kinds
 from tests.data.layouts import photo, write
 
 from maskwright.core.errors import MaskwrightError
@@ -60,3 +60,29 @@ def test_webp_without_loss_is_read_as_stored(tmp_path):
     webp(tmp_path, as_values(0, 1, 2).astype(np.uint8), lossless=True)
     assert not is_lossy(tmp_path / "masks" / "0.webp")
     assert counts(tmp_path) == {"class-0": 5 * GROUND, "class-1": 5 * ONE, "class-2": 5 * TWO}
+
+
+# ---------------------------------------------------------------- 0 as the value for no data
+
+
+@pytest.mark.parametrize("ground", [0, 2])
+def test_a_declared_zero_beside_several_classes_is_a_class_only_if_it_fills_most_of_the_masks(tmp_path, ground):
+    """`ground` is the class of the drawing that is saved as 0."""
+    table = np.array([0, 1, 2] if ground == 0 else [1, 2, 0], np.uint8)
+    for number in range(5):
+        photo(tmp_path / "images" / f"{number}.png", number, (SIDE, SIDE))
+        path = tmp_path / "masks" / f"{number}.tif"
+        path.parent.mkdir(exist_ok=True)
+        tifffile.imwrite(path, table[drawn(number)], extratags=[(42113, "s", 0, "0", True)], photometric="minisblack")
+    classes = {"class-0": 5 * GROUND, "class-1": 5 * ONE, "class-2": 5 * TWO}
+    if ground:
+        classes = {"class-0": 5 * TWO, "class-1": 5 * GROUND, "class-2": 5 * ONE}
+    ignored = {name.replace("class-0", "ignored"): pixels for name, pixels in classes.items()}
+    assert counts(tmp_path) == (ignored if ground else classes)
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity) == ("no-data", "warning")
+    assert ("`read.map` 0=0" if ground else "`read.ignore` 0") in fault.cure
+    assert counts(tmp_path, ignore=0) == ignored
+    assert counts(tmp_path, map={0: 0}) == classes
+    (tmp_path / "classes.txt").write_text("1,a\n2,b\n")
+    assert counts(tmp_path)["ignored"] == classes["class-0"]

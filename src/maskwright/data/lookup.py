@@ -1,7 +1,7 @@
 """Values and colours of a mask file to class indices, by table. Knows no record and no format.
 
-A value or colour that no table lists is an error and never a guess; only pixels of lossily compressed masks are mapped to
-the nearest listed value. A mask that contradicts what the others of its data set mean is an error too.
+A value or colour that no table lists is an error and never a guess; only pixels of lossily compressed masks are mapped
+to the nearest listed value. A mask that contradicts what the others of its data set mean is an error too.
 """
 
 from __future__ import annotations

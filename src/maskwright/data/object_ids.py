@@ -41,8 +41,8 @@ def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[ND
     """Return the object ids of a mask (H, W), and the class index or `IGNORE` of those that are no plain object.
 
     Raises:
-        DecodeError: the mask is lossily compressed, its colours were interpolated, or it holds a negative id that nothing
-            explains.
+        DecodeError: the mask is lossily compressed, its colours were interpolated, or it holds a negative id that
+            nothing explains.
     """
     if raw.lossy:
         message = "is lossily compressed, which changes the ids of objects at every edge"

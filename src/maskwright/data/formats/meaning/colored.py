@@ -161,8 +161,8 @@ def _found_colors(scan: Scan, masks: Path, naming: Naming) -> tuple[Entry, ...]:
     if scan.lossy * 2 > scan.looked or count > _MOST_COLORS or has_thin_colors(scan):
         raise MaskwrightError(
             f"{masks} holds {'over ' if count > 4000 else ''}{count} different colours, and "
-            "no table lists the colours: the files may be photographs, or masks saved as JPEG, saved as WebP with loss, "
-            f"or resized with interpolation. Export the masks again as PNG, or {naming.with_colors()}{in_red(scan)}"
+            "no table lists the colours: the files may be photographs, or masks saved as JPEG, as WebP with loss, or "
+            f"resized with interpolation. Export the masks again as PNG, or {naming.with_colors()}{in_red(scan)}"
         )
     entries: list[Entry] = []
     for color in sorted(found):
