@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import tifffile
-from tests.data.drawings import GROUND, ONE, SIDE, TWO, as_values, counts, drawn, kinds
+from tests.data.drawings import GROUND, ONE, SIDE, TWO, as_values, counts, drawn, kinds, save
 from tests.data.layouts import photo, write
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import read_dataset
-from maskwright.data.readers import is_lossy
+from maskwright.data.labels import read_label
+from maskwright.data.readers import DecodeError, is_lossy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,3 +88,61 @@ def test_a_declared_zero_beside_several_classes_is_a_class_only_if_it_fills_most
     assert counts(tmp_path, map={0: 0}) == classes
     (tmp_path / "classes.txt").write_text("1,a\n2,b\n")
     assert counts(tmp_path)["ignored"] == classes["class-0"]
+
+
+# ---------------------------------------------------------------- tables
+
+
+@pytest.mark.parametrize("separator", [":", ": ", " = ", "\t"])
+def test_a_name_with_a_comma(tmp_path, separator):
+    save(tmp_path, [drawn(number) for number in range(4)])
+    rows = ["background", "nut", "washer, thick"]
+    (tmp_path / "classes.txt").write_text("\n".join(f"{place}{separator}{name}" for place, name in enumerate(rows)))
+    assert counts(tmp_path) == {"background": 4 * GROUND, "nut": 4 * ONE, "washer, thick": 4 * TWO}
+
+
+def test_a_comma_that_may_be_part_of_a_name_is_refused_and_the_cure_works(tmp_path):
+    save(tmp_path, [drawn(number) for number in range(4)])
+    table = tmp_path / "classes.txt"
+    table.write_text("0,background\n1,nut\n2,washer, thick\n")
+    with pytest.raises(MaskwrightError, match="if the name holds a comma, write every line as id: name"):
+        read_dataset(tmp_path)
+    table.write_text("0: background\n1: nut\n2: washer, thick\n")
+    assert counts(tmp_path)["washer, thick"] == 4 * TWO
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("ID\tName\tColor\n2\tbolt\t#ff0000\n1\tnut\t#00ff00\n", "0<tab>background<tab>#000000"),
+        ("1\tnut\n2\tbolt\n", "0<tab>background"),
+        ("id;name;r;g;b\n1;nut;255;0;0\n2;bolt;0;255;0\n", "0;background;0;0;0"),
+        ("1: nut\n2: bolt\n", "0: background"),
+        ("nut,1\nbolt,2\n", "background,0"),
+    ],
+)
+def test_the_line_to_add_is_written_as_the_table_is(tmp_path, text, row):
+    save(tmp_path, [drawn(number) for number in range(4)])
+    (tmp_path / "classes.txt").write_text(text)
+    dataset = read_dataset(tmp_path)
+    with pytest.raises(DecodeError) as caught:
+        read_label(dataset, dataset.records[0], (SIDE, SIDE))
+    line = r"add the line (.*?) to classes\.txt( \(<tab> is a tab\))?, or if nothing is known there"
+    added = re.match(line, caught.value.cure)
+    assert added is not None
+    assert added[1] == row
+    assert (added[2] is not None) == ("<tab>" in row)
+    (tmp_path / "classes.txt").write_text(text + row.replace("<tab>", "\t"))
+    assert counts(tmp_path) == {"background": 4 * GROUND, "nut": 4 * ONE, "bolt": 4 * TWO}
+
+
+def test_a_colour_to_add_is_written_as_the_table_writes_colours(tmp_path):
+    save(tmp_path, [COLORS[drawn(number)] for number in range(4)])
+    table = tmp_path / "classes.csv"
+    table.write_text("name\tcolor\nbackground\t#000000\nnut\t#c81e1e\n")
+    dataset = read_dataset(tmp_path)
+    with pytest.raises(DecodeError, match="the colour 30,200,30") as caught:
+        read_label(dataset, dataset.records[0], (SIDE, SIDE))
+    assert caught.value.cure.startswith("add the line NAME<tab>#1ec81e to classes.csv (<tab> is a tab), or")
+    table.write_text(table.read_text() + "bolt\t#1ec81e\n")
+    assert counts(tmp_path) == {"background": 4 * GROUND, "nut": 4 * ONE, "bolt": 4 * TWO}
