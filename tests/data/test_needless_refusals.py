@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -146,3 +147,77 @@ def test_a_colour_to_add_is_written_as_the_table_writes_colours(tmp_path):
     assert caught.value.cure.startswith("add the line NAME<tab>#1ec81e to classes.csv (<tab> is a tab), or")
     table.write_text(table.read_text() + "bolt\t#1ec81e\n")
     assert counts(tmp_path) == {"background": 4 * GROUND, "nut": 4 * ONE, "bolt": 4 * TWO}
+
+
+# ---------------------------------------------------------------- probabilities
+
+
+def probabilities(number: int) -> np.ndarray:
+    """Return the foreground of the drawing with soft edges; 0.5 lies where the edges were."""
+    return cv2.GaussianBlur((drawn(number) > 0).astype(np.float32), (5, 5), 1)
+
+
+def save_floats(root: Path, masks: list[np.ndarray], suffix: str = ".tif", nodata: str | None = None) -> Path:
+    for number, mask in enumerate(masks):
+        photo(root / "images" / f"{number}.png", number, (SIDE, SIDE))
+        path = root / "masks" / f"{number}{suffix}"
+        path.parent.mkdir(exist_ok=True)
+        if suffix == ".npy":
+            np.save(path, mask)
+        else:
+            tags = [] if nodata is None else [(42113, "s", 0, nodata, True)]
+            tifffile.imwrite(path, mask, photometric="minisblack", extratags=tags)
+    return root
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".npy"])
+@pytest.mark.parametrize("whole", [0, 2])
+def test_probabilities_are_cut_at_half(tmp_path, suffix, whole):
+    masks = [(drawn(n) > 0).astype(np.float32) if n < whole else probabilities(n) for n in range(5)]
+    save_floats(tmp_path, masks, suffix)
+    above = sum(int((mask >= 0.5).sum()) for mask in masks)
+    expected = {"background": 5 * SIDE * SIDE - above, "foreground": above}
+    assert near(expected, {"background": 5 * GROUND, "foreground": 5 * (ONE + TWO)}, 0.03)
+    assert counts(tmp_path) == expected
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity) == ("soft-mask", "warning")
+    assert f"{5 - whole} of 5 masks hold fractions from 0 to 1" in fault.message
+    (tmp_path / "classes.txt").write_text("ground\nthing\n")
+    assert counts(tmp_path) == {"ground": expected["background"], "thing": above}
+
+
+@pytest.mark.parametrize("nodata", ["-9999", "nan"])
+def test_probabilities_with_no_data(tmp_path, nodata):
+    masks = [probabilities(number) for number in range(5)]
+    for mask in masks:
+        mask[:2] = float(nodata)
+    save_floats(tmp_path, masks, nodata=nodata)
+    above = sum(int((mask >= 0.5).sum()) for mask in masks)
+    assert counts(tmp_path) == {
+        "background": 5 * (SIDE - 2) * SIDE - above,
+        "foreground": above,
+        "ignored": 5 * 2 * SIDE,
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda mask: as_values(0, 0.5, 1)[mask],  # three classes, scaled to 1
+        lambda mask: as_values(0, 0.3, 0.7)[mask],
+        lambda mask: np.linspace(0, 1, mask.size).reshape(mask.shape),  # measured values
+        lambda mask: as_values(0, 0.5, 2)[mask],
+    ],
+)
+def test_fractions_that_are_no_probabilities_of_one_class_are_refused(tmp_path, change):
+    save_floats(tmp_path, [change(drawn(number)).astype(np.float32) for number in range(5)])
+    with pytest.raises(MaskwrightError, match="holds fractions or infinite values"):
+        read_dataset(tmp_path)
+
+
+def test_probabilities_among_masks_of_several_classes_or_objects_are_faults(tmp_path):
+    masks = [drawn(number).astype(np.float32) for number in range(3)]
+    save_floats(tmp_path, [*masks, probabilities(3)])
+    assert counts(tmp_path) == {"class-0": 3 * GROUND, "class-1": 3 * ONE, "class-2": 3 * TWO, "faults": 1}
+    (tmp_path / "masks").rename(tmp_path / "instances")
+    assert counts(tmp_path) == {"background": 3 * GROUND, "object": 3 * (ONE + TWO), "faults": 1}

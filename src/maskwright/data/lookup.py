@@ -56,6 +56,9 @@ def from_values(
     values = values_of(mask, raw)
     if raw.lossy and white != IGNORE and _is_binary(values):
         values = np.where(values > _WHITE // 2, np.uint8(_WHITE), np.uint8(0))
+    if raw.soft and (len(set(known.values()) - {IGNORE}) > 2 or 1 not in known):
+        message = "holds fractions from 0 to 1, but the masks of this data set hold class ids"
+        raise DecodeError("other-convention", mask, message, "save it as uint8 class ids, like the other masks")
     table = _with_nodata(known, raw.nodata)
     labels = _look_up(mask, values, table, naming, lossy=raw.lossy)
     if len(known) >= _CUT and not raw.lossy:

@@ -48,6 +48,9 @@ def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[ND
         message = "is lossily compressed, which changes the ids of objects at every edge"
         cure = "export the map again as PNG or TIFF; converting this file does not correct it"
         raise DecodeError("jpeg-mask", mask, message, cure)
+    if raw.soft:
+        message = "holds fractions from 0 to 1, but a map of objects holds one id for each object"
+        raise DecodeError("unreadable", mask, message, "save it as whole numbers, such as uint16")
     values = raw.indices()
     if values is None:
         # A table of plain values says nothing of colours; that of pure red is below 256 too.

@@ -35,7 +35,7 @@ from maskwright.data.formats.meaning.divided import undivided, undivided_fault
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, means_ignore, split_ignored, with_map
 from maskwright.data.formats.meaning.evidence import like_ids
 from maskwright.data.formats.meaning.ground import ground_fault, ground_of, ids_fault, white_id_fault
-from maskwright.data.formats.meaning.plain import no_classes, require_plain, softened, with_nodata
+from maskwright.data.formats.meaning.plain import fractions_fault, no_classes, require_plain, softened, with_nodata
 from maskwright.data.formats.meaning.polarity import polarity_fault
 from maskwright.data.formats.meaning.scan import FEW_STRAYS
 from maskwright.data.formats.meaning.shifted import require_unshifted, shift_fault
@@ -94,7 +94,7 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
     if by_color(table, scan):
         return meaning_of_colors(table, scan, options, masks)
     options, faults = with_nodata(table, scan, options, masks)
-    faults = (*faults, *inverted_fault(scan, masks), *shift_fault(table, scan, options))
+    faults = (*faults, *fractions_fault(scan, masks), *inverted_fault(scan, masks), *shift_fault(table, scan, options))
     if ids:
         faults = (*faults, ids_fault(masks, "classes"))
     require_unshifted(table, scan, options, masks)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import plural
+from maskwright.core.text import agree, plural
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, with_map
 from maskwright.data.formats.meaning.evidence import interpolation
 from maskwright.data.formats.meaning.tables import Entry
@@ -119,6 +119,15 @@ def require_plain(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
             "photographs or measured values, give masks"
         )
     return found.ends
+
+
+def fractions_fault(scan: Scan, masks: Path) -> tuple[Fault, ...]:
+    """Say that masks hold probabilities, and where they are cut."""
+    if not scan.soft:
+        return ()
+    held = f"{scan.soft} of {plural(scan.looked, 'scanned mask' if scan.looked < scan.masks else 'mask')}"
+    message = f"{held} {agree(scan.soft, 'holds', 'hold')} fractions from 0 to 1, as probabilities; from 0.5 on is 1"
+    return (Fault("soft-mask", "warning", masks, message, "save the masks as 0 and 1 if another value is the limit"),)
 
 
 def no_classes(masks: Path, found: str) -> MaskwrightError:

@@ -62,6 +62,7 @@ class Scan:
         inverted: number of masks whose palette shows 0 in white and 1 in black.
         wide: number of masks with more than 8 bits.
         lossy: number of lossily compressed masks.
+        soft: number of masks that hold fractions, which are cut at half.
         contiguous: number of masks that hold the values 0..n and no other.
         error: the first decoding error, if any.
     """
@@ -81,6 +82,7 @@ class Scan:
     inverted: int = 0
     wide: int = 0
     lossy: int = 0
+    soft: int = 0
     contiguous: int = 0
     error: DecodeError | None = None
 
@@ -179,6 +181,7 @@ def _spread(masks: list[ImageRef], most: int) -> list[ImageRef]:
 def _count(scan: Scan, raw: RawMask, mask: ImageRef) -> None:
     scan.looked += 1
     scan.lossy += raw.lossy
+    scan.soft += raw.soft
     values = raw.indices()
     if values is None:
         scan.painted.append(mask)
