@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from tests.data.drawings import GROUND, ONE, SIDE, TWO, as_values, counts, drawn, kinds, save
-from tests.data.layouts import photo, write
+from tests.data.layouts import palette_mask, photo, write
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import read_dataset
@@ -221,3 +221,66 @@ def test_probabilities_among_masks_of_several_classes_or_objects_are_faults(tmp_
     assert counts(tmp_path) == {"class-0": 3 * GROUND, "class-1": 3 * ONE, "class-2": 3 * TWO, "faults": 1}
     (tmp_path / "masks").rename(tmp_path / "instances")
     assert counts(tmp_path) == {"background": 3 * GROUND, "object": 3 * (ONE + TWO), "faults": 1}
+
+
+# ---------------------------------------------------------------- colours beside values
+
+
+def save_mixed(root: Path, painted: int, colors: np.ndarray, count: int = 6) -> Path:
+    """Save the drawing as RGB in the first masks, and with a palette of the same colours in the others."""
+    for number in range(count):
+        photo(root / "images" / f"{number}.png", number, (SIDE, SIDE))
+        path = root / "masks" / f"{number}.png"
+        if number < painted:
+            write(path, colors[drawn(number)])
+        else:
+            palette_mask(path, drawn(number), [tuple(color) for color in colors.tolist()])
+    return root
+
+
+@pytest.mark.parametrize("painted", [1, 3])
+@pytest.mark.parametrize("table", [None, "1,nut\n0,ground\n2,bolt\n", "ground\nnut\nbolt\n"])
+def test_colours_are_read_by_the_palettes_of_other_masks(tmp_path, painted, table):
+    save_mixed(tmp_path, painted, COLORS)
+    names = ("class-0", "class-1", "class-2")
+    if table is not None:
+        (tmp_path / "classes.txt").write_text(table)
+        names = ("ground", "nut", "bolt")
+    assert counts(tmp_path) == dict(zip(names, (6 * GROUND, 6 * ONE, 6 * TWO), strict=True))
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity) == ("two-conventions", "note")
+    assert fault.message.startswith(f"{painted} of 6 masks hold")
+
+
+def test_more_colours_than_palettes_are_read_by_colour(tmp_path):
+    save_mixed(tmp_path, 4, COLORS)
+    assert counts(tmp_path) == {"background": 6 * GROUND, "class-1": 6 * TWO, "class-2": 6 * ONE}
+
+
+def test_a_colour_that_no_palette_shows_stays_a_fault(tmp_path):
+    save_mixed(tmp_path, 0, COLORS)
+    write(tmp_path / "masks" / "0.png", np.array([(0, 0, 0), (200, 30, 30), (9, 9, 200)], np.uint8)[drawn(0)])
+    assert counts(tmp_path)["faults"] == 1
+
+
+@pytest.mark.parametrize("red", [1, 3, 5])
+@pytest.mark.parametrize("white", [1, 255])
+@pytest.mark.parametrize("table", [None, "ground\nthing\n"])
+def test_one_colour_on_black_beside_black_and_white_is_one_foreground(tmp_path, red, white, table):
+    tinted = np.array([(0, 0, 0), (255, 0, 0), (255, 0, 0)], np.uint8)
+    grey = as_values(0, white, white).astype(np.uint8)
+    save(tmp_path, [(tinted if number < red else grey)[drawn(number)] for number in range(6)])
+    names = ("background", "foreground")
+    if table is not None:
+        (tmp_path / "classes.txt").write_text(table)
+        names = ("ground", "thing")
+    assert counts(tmp_path) == dict(zip(names, (6 * GROUND, 6 * (ONE + TWO)), strict=True))
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity) == ("two-conventions", "warning")
+    assert f"{red} of 6 masks hold the colour 255,0,0 on black" in fault.message
+
+
+def test_two_colours_beside_black_and_white_are_not_one_foreground(tmp_path):
+    grey = as_values(0, 255, 255).astype(np.uint8)
+    save(tmp_path, [(COLORS if number < 2 else grey)[drawn(number)] for number in range(6)])
+    assert counts(tmp_path) == {"background": 4 * GROUND, "foreground": 4 * (ONE + TWO), "faults": 2}
