@@ -21,6 +21,7 @@ from maskwright.data.formats import (
     layers,
     nnunet,
     panoptic,
+    runs,
     supervisely,
     supervisely_masks,
     voc,
@@ -60,6 +61,7 @@ FORMATS: dict[str, Format] = {
         "images with several mask files each: a folder a class, or a file an object", layers.detect, layers.read
     ),
     "folder": Format("images and mask files in two folders, or side by side", folder.detect, folder.read),
+    "runs": Format("a CSV file of run lengths, as Kaggle's ImageId,EncodedPixels", runs.detect, runs.read),
     "alpha": Format("images whose alpha channel is the mask; only if you name this format", alpha.detect, alpha.read),
 }
 
