@@ -27,13 +27,14 @@ from maskwright.data.formats import (
     voc,
     yolo,
 )
+from maskwright.data.formats.nothing_found import boxes_only, found_and_near
 from maskwright.data.formats.options import Format
 from maskwright.data.formats.pairing.pairs import find_pairs, not_masks
 from maskwright.data.formats.reading import with_reading
 from maskwright.data.formats.walk import is_image, walk, walking_once
 
 if TYPE_CHECKING:
-    from maskwright.core.records import Dataset
+    from maskwright.core.records import Dataset, Fault
 
 __all__ = ["FORMATS", "Format", "ReadOptions", "images_of", "read_dataset"]
 
@@ -111,7 +112,7 @@ def images_of(root: Path, files: list[Path]) -> list[Path]:
 
 
 def _nothing_fits(root: Path) -> MaskwrightError:
-    """Build the error that tells what was found, and what was looked for if images lie there and nothing else."""
+    """Build the error that tells what was found, and which layouts are near."""
     if root.is_file():
         return MaskwrightError(f"{root} is a file in no known format: give a folder, a COCO JSON file or a data.yaml")
     files = list(walk(root))
@@ -124,13 +125,18 @@ def _nothing_fits(root: Path) -> MaskwrightError:
             f"{root} holds {plural(len(files), 'file')} but no images ({suffixes}): give a folder with images and masks"
         )
     damaged = next(iter(coco.cut_off(root)), None)
-    if damaged is not None:
-        return MaskwrightError(f"{damaged.path.parent}: {damaged.message}: {damaged.cure}")
+    special = boxes_only(root, files) if damaged is None else _as_error(damaged)
+    if special is not None:
+        return special
     try:
         folder.read(root, ReadOptions())
     except MaskwrightError as error:
         if find_pairs(root, images).masks:
             return error
-        looked = "; ".join(f"{name} ({entry.summary})" for name, entry in FORMATS.items())
-        return MaskwrightError(f"{error}. Looked for: {looked}")
+        near = found_and_near(root, files, {name: entry.summary for name, entry in FORMATS.items()})
+        return MaskwrightError(f"{error}. {near}")
     raise AssertionError("folder.detect and folder.read disagree")
+
+
+def _as_error(fault: Fault) -> MaskwrightError:
+    return MaskwrightError(f"{fault.path.parent}: {fault.message}: {fault.cure}")
