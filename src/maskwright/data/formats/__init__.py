@@ -27,6 +27,7 @@ from maskwright.data.formats import (
     voc,
     yolo,
 )
+from maskwright.data.formats.joined import joined, shares
 from maskwright.data.formats.nothing_found import boxes_only, found_and_near
 from maskwright.data.formats.options import Format
 from maskwright.data.formats.pairing.pairs import find_pairs, not_masks
@@ -94,7 +95,14 @@ def _read(name: str, root: Path, options: ReadOptions) -> Dataset:
     """Read one format; refuse an option that means nothing in it."""
     if options.crowd != "ignore" and name != "coco":
         raise MaskwrightError(f"`read.crowd` is for COCO, but {root} is read as {name}: leave it out")
-    return with_reading(FORMATS[name].read(root, options), options)
+    dataset = None if options.format or name not in {"folder", "labelme"} else _of_both(root, options)
+    return with_reading(dataset or FORMATS[name].read(root, options), options)
+
+
+def _of_both(root: Path, options: ReadOptions) -> Dataset | None:
+    """Read masks of some images and LabelMe's outlines of others; None if one of the two annotates all."""
+    found = shares(root, labelme.files_of(root)) if root.is_dir() else None
+    return joined(folder.read(root, options), labelme.read(root, options), found) if found is not None else None
 
 
 def images_of(root: Path, files: list[Path]) -> list[Path]:
