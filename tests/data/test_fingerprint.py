@@ -371,12 +371,14 @@ def as_jpeg(record):
 def test_jpeg_masks_are_one_warning_for_all(tmp_path):
     dataset = good(tmp_path)
     masks = dataset.records[0].annotation.path.parent
-    for count, words in ((1, "1 of 6 masks is a JPEG"), (3, "3 of 6 masks are JPEGs")):
+    for count, words in ((1, "1 of 6 masks is"), (3, "3 of 6 masks are")):
         records = (*map(as_jpeg, dataset.records[:count]), *dataset.records[count:])
         (fault,) = measure(replace(dataset, records=records)).faults
         assert (fault.kind, fault.severity, fault.path) == ("jpeg-mask", "warning", masks)
         first = records[0].annotation.path.name
-        assert fault.message.startswith(f"{words}, {such_as(count, first)}: JPEG changes ids")
+        assert fault.message.startswith(
+            f"{words} lossily compressed (JPEG or WebP), {such_as(count, first)}: this changes ids"
+        )
         assert fault.message.endswith("such masks are wrong")
         assert fault.cure.startswith("export the masks again as PNG")
 
@@ -388,7 +390,7 @@ def test_black_and_white_in_jpeg_loses_edges(tmp_path):
         cv2.imwrite(str(record.annotation.path), mask_with((9, 9, 30, 30, 255)))
     records = (as_jpeg(dataset.records[0]), *dataset.records[1:])
     (fault,) = measure(replace(dataset, records=records)).faults
-    assert fault.message.startswith("1 of 6 masks is a JPEG")
+    assert fault.message.startswith("1 of 6 masks is lossily compressed")
     assert "each pixel there becomes the nearest class" in fault.message
 
 

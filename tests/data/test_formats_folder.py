@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from importlib import import_module
@@ -143,6 +144,27 @@ def test_a_folder_without_any_mask_is_one_fault(tmp_path):
     assert "none of the 9 images" in fault.message
 
 
+BOXES = {
+    "Annotations/0.xml": "<annotation><object><name>nut</name><bndbox><xmin>3</xmin></bndbox></object></annotation>",
+    "annotations.json": json.dumps(
+        {
+            "images": [{"id": 1, "file_name": "0.jpg", "width": 8, "height": 6}],
+            "categories": [{"id": 1, "name": "nut"}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 3, 3]}],
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_boxes_are_named_for_what_they_are(tmp_path, name):
+    photo(tmp_path / "JPEGImages" / "0.jpg")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(BOXES[name])
+    with pytest.raises(MaskwrightError, match=rf"1 file of .*, {name}, holds boxes only, and boxes cannot train masks"):
+        read_dataset(tmp_path)
+
+
 def test_nothing_pairs(tmp_path):
     photo(tmp_path / "images" / "a.jpg")
     photo(tmp_path / "images" / "b.jpg")
@@ -154,9 +176,16 @@ def test_nothing_pairs(tmp_path):
         read_dataset(tmp_path)
 
 
-def test_the_layouts_looked_for_are_listed_only_where_nothing_was_recognised(tmp_path):
+def test_what_was_found_and_is_near_is_said_only_where_nothing_was_recognised(tmp_path):
     photo(tmp_path / "images" / "a.jpg")
-    with pytest.raises(MaskwrightError, match=r"1 image but no masks.*Looked for: cityscapes .*; alpha"):
+    near = r"The nearest layouts: folder \(.*\); layers \(.*\)\. docs/data\.md shows all layouts$"
+    with pytest.raises(MaskwrightError, match=rf"1 image but no masks.*Found: images/ \(1 \.jpg\)\. {near}"):
+        read_dataset(tmp_path)
+    for name in ("a.json", "b.txt"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(
+        MaskwrightError, match=r"Found: \./ \(1 \.json, 1 \.txt\) and images/ .*layouts: coco .*labelstudio"
+    ):
         read_dataset(tmp_path)
     for name in ("a.png", "a_1.png"):
         write(tmp_path / "masks" / name, labels([0, 1]))
@@ -544,7 +573,7 @@ def test_jpeg_masks_without_a_table_are_refused_but_black_and_white_is_read(tmp_
     for table in (None, "name,r,g,b\na,0,0,0\nb,80,80,80\nc,160,160,160\n"):
         if table is not None:
             (tmp_path / "g" / "classes.csv").write_text(table)
-        with pytest.raises(MaskwrightError, match=r"grey JPEG-compressed masks.*save the masks again as PNG"):
+        with pytest.raises(MaskwrightError, match=r"grey lossily compressed masks.*save the masks again as PNG"):
             read_dataset(tmp_path / "g")
     (tmp_path / "g" / "masks" / "a.jpg").unlink()
     write(tmp_path / "g" / "masks" / "a.png", big * 80)
@@ -555,7 +584,7 @@ def test_jpeg_masks_without_a_table_are_refused_but_black_and_white_is_read(tmp_
     photo(tmp_path / "b" / "images" / "a.png", size=white.shape)
     write(tmp_path / "b" / "masks" / "a.jpg", white * 255, quality=40)
     dataset = read_dataset(tmp_path / "b")
-    assert "JPEG-compressed" in dataset.layout
+    assert "lossily compressed" in dataset.layout
     assert (read_pair(dataset, dataset.records[0])[1] == white).mean() > 0.99
 
 

@@ -259,3 +259,53 @@ def test_a_single_point_is_no_area(tmp_path, kind):
     expected[30, 20] = IGNORE
     np.testing.assert_array_equal(label_of(dataset), expected)
     assert "without an outline that encloses an area" in dataset.faults[0].message
+
+
+# ---------------------------------------------------------------- beside masks of other images
+
+
+def half_and_half(root: Path, masks: int, label: str = "nut", folder: str = "images") -> Path:
+    """Write eight images with one square each, in the first `masks` of them as a mask and else as an outline."""
+    for number in range(8):
+        photo(root / "images" / f"{number}.jpg", number, SIZE)
+        if number < masks:
+            mask = np.zeros(SIZE, np.uint8)
+            mask[7:17, 5:15] = 255
+            write(root / "masks" / f"{number}.png", mask)
+        else:
+            write_json(root / folder / f"{number}.json", [shape(label, square(5, 7))], f"../images/{number}.jpg")
+    return root
+
+
+@pytest.mark.parametrize("masks", [1, 4, 7])
+@pytest.mark.parametrize("folder", ["images", "json"])
+@pytest.mark.parametrize("table", ["", "0,background\n255,nut\n"])
+def test_masks_of_some_images_and_outlines_of_others_are_both_used(tmp_path, masks, folder, table):
+    half_and_half(tmp_path, masks, folder=folder)
+    if table:
+        (tmp_path / "classes.txt").write_text(table)
+    dataset = read_dataset(tmp_path)
+    assert (dataset.classes.names, len(dataset.records)) == (("background", "nut"), 8)
+    for place in range(8):
+        assert label_of(dataset, place).sum() == label_of(dataset, place)[7:17, 5:15].sum() == 100
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity) == ("two-formats", "note" if table else "warning")
+    for name, count in (("folder", masks), ("labelme", 8 - masks)):
+        assert len(read_dataset(tmp_path, ReadOptions(format=name)).records) == count
+
+
+def test_classes_are_joined_by_name(tmp_path):
+    half_and_half(tmp_path, 4, label="bolt")
+    (tmp_path / "classes.txt").write_text("0,background\n1,nut\n255,bolt\n")
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes.names == ("background", "nut", "bolt")
+    assert [int(label_of(dataset, place).max()) for place in range(8)] == [2] * 8
+
+
+def test_outlines_of_a_class_that_masks_do_not_show_are_refused_and_the_cure_works(tmp_path):
+    half_and_half(tmp_path, 4, label="bolt")
+    (tmp_path / "classes.txt").write_text("0,background\n255,nut\n")
+    with pytest.raises(MaskwrightError, match=r"masks show background and nut, and not bolt: name the values"):
+        read_dataset(tmp_path)
+    (tmp_path / "classes.txt").write_text("0,background\n255,bolt\n")
+    assert len(read_dataset(tmp_path).records) == 8

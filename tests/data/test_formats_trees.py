@@ -50,6 +50,11 @@ def yolo(path: PurePosixPath) -> Any:
     return f"0 {' '.join(f'{x / 40} {y / 20}' for x, y in RING)}\n"
 
 
+def runs(_: PurePosixPath) -> Any:
+    pairs = " ".join(f"{column * 20 + 5 + 1} 5" for column in range(10, 20))
+    return f"ImageId,EncodedPixels,Class\na.jpg,{pairs},nut\nb.jpg,{pairs},nut\n"
+
+
 def supervisely(path: PurePosixPath) -> Any:
     if path.name == "meta.json":
         return {"classes": [{"title": "nut", "shape": "polygon"}], "tags": []}
@@ -94,6 +99,7 @@ CONTENT = {
     "yolo": yolo,
     "supervisely": supervisely,
     "geojson": geojson,
+    "runs": runs,
     "labelstudio": labelstudio,
     "panoptic": panoptic,
 }

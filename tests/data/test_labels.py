@@ -154,7 +154,7 @@ def test_jpeg_masks_are_snapped(tmp_path):
 def test_a_photograph_saved_as_jpeg_is_no_mask(tmp_path):
     smooth = np.full((40, 40, 3), 255, np.uint8)
     data = dataset(tmp_path, write(tmp_path / "m.jpg", smooth), "color", color_to_index=COLORS)
-    fails(data, "unknown-color", "JPEG-compressed", "100%", size=(40, 40))
+    fails(data, "unknown-color", "lossily compressed", "100%", size=(40, 40))
 
 
 def test_instances(tmp_path):

@@ -53,6 +53,10 @@ CLASS_FOLDERS = {
     "below the masks": ("images/{n}.png", "masks/{c}/{n}.png"),
     "below the split": ("{s}/images/{n}.png", "{s}/masks/{c}/{n}.png"),
     "above the split": ("images/{s}/{n}.png", "masks/{c}/{s}/{n}.png"),
+    "in folders named after both": ("images/{n}.png", "{c}_masks/{n}.png"),
+    "in folders with a word before": ("images/{n}.jpg", "Mask-{c}/{n}.png"),
+    "in folders beside the split": ("{s}/images/{n}.png", "{s}/{c} masks/{n}.png"),
+    "in folders named after the split too": ("images/{s}/{n}.png", "{s}_{c}_masks/{n}.png"),
     "in a folder an image": ("images/{s}_{n}.png", "masks/{s}_{n}/{c}.png"),
 }
 
@@ -71,6 +75,34 @@ def test_classes_by_folder_or_file(tmp_path, name):
     split = [record.split for record in dataset.records]
     assert split == (["train", "train", "val"] if "split" in name else [None] * 3)
     assert len(images_of(tmp_path, images_below(tmp_path))) == 3
+
+
+def test_one_folder_named_after_its_class_holds_masks(tmp_path):
+    for number in range(3):
+        photo(tmp_path / "images" / f"{number}.png")
+        write(tmp_path / "tumor_masks" / f"{number}.png", LEFT)
+    dataset = read_dataset(tmp_path)
+    assert (dataset.format, kinds(dataset)) == ("folder", [])
+    assert counts(dataset) == {"background": 108, "foreground": 36}
+    for number in range(3):
+        write(tmp_path / "masks" / f"{number}.png", RIGHT)
+    dataset = read_dataset(tmp_path)
+    assert counts(dataset) == {"background": 126, "foreground": 18}
+    assert kinds(dataset) == ["unpaired"] * 3
+
+
+@pytest.mark.parametrize("folders", ["{c}_masks", "masks/{c}"])
+def test_each_image_with_a_mask_of_one_of_several_classes(tmp_path, folders):
+    for number in range(4):
+        photo(tmp_path / "images" / f"{number}.png")
+        word, shown = (("nut", LEFT), ("bolt", RIGHT))[number % 2]
+        write(tmp_path / folders.format(c=word) / f"{number}.png", shown)
+    dataset = read_dataset(tmp_path)
+    assert counts(dataset) == {"background": 156, "foreground": 36}
+    assert kinds(dataset) == ["merged-folders"]
+    assert "`read.format` layers" in dataset.faults[0].cure
+    dataset = read_dataset(tmp_path, ReadOptions(format="layers"))
+    assert counts(dataset) == {"background": 156, "nut": 24, "bolt": 12}
 
 
 def test_the_smaller_class_covers_the_larger_and_the_share_is_told(tmp_path):

@@ -39,9 +39,9 @@ def fault(root: Path) -> str:
 
 def added(text: str) -> tuple[str, str]:
     """Return the line that a message proposes, and the file to add it to."""
-    found = re.search(r"add the line (.+?) to (\S+?)(?:,|$)", text)
+    found = re.search(r"add the line (.+?) to (\S+?)(?: \(<tab> is a tab\))?(?:,|$)", text)
     assert found is not None, text
-    return found[1].replace("NAME", "bolt").replace("ID", "2"), found[2]
+    return found[1].replace("<tab>", "\t").replace("NAME", "bolt").replace("ID", "2"), found[2]
 
 
 # ---------------------------------------------------------------- one name too few

@@ -11,7 +11,7 @@ from tests.data.layouts import SIZE, labels, pairs, photo, write
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import read_dataset
-from maskwright.data.labels import read_label
+from maskwright.data.labels import read_label, read_pair
 
 
 def paired(root):
@@ -119,3 +119,29 @@ def test_transparency_without_masks_is_named(tmp_path):
     write(tmp_path / "a.png", cut_out)
     with pytest.raises(MaskwrightError, match=r"if their transparency is the mask, use `read[.]format` alpha"):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("folders", [("", ""), ("images/", "masks/"), ("images/", "")])
+@pytest.mark.parametrize("observers", [("1stHO", "2ndHO"), ("manual1", "manual2")])
+def test_the_first_of_two_observers_counts(tmp_path, folders, observers):
+    images, masks = folders
+    for number in range(4):
+        name = f"Image_{number:02}L"
+        photo(tmp_path / f"{images}{name}.jpg", number)
+        write(tmp_path / f"{masks}{name}_{observers[0]}.png", np.roll(labels([0, 0, 0, 255]), number, axis=1))
+        write(tmp_path / f"{masks}{name}_{observers[1]}.png", np.roll(labels([0, 255]), number, axis=1))
+    if folders == ("images/", ""):
+        for mask in tmp_path.glob("*.png"):
+            mask.rename(tmp_path / "images" / mask.name)
+    dataset = read_dataset(tmp_path)
+    assert len(dataset.records) == 4
+    for record in dataset.records:
+        assert record.annotation.path.stem.endswith(observers[0])
+        assert (read_pair(dataset, record)[1] == 1).sum() == 12
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity) == ("unused", "note")
+    assert fault.message == f"4 masks of another observer, such as Image_00L_{observers[1]}.png, are not used"
+    for mask in tmp_path.rglob(f"*_{observers[0]}.png"):
+        mask.unlink()
+    dataset = read_dataset(tmp_path)
+    assert (read_pair(dataset, dataset.records[0])[1] == 1).sum() == 24

@@ -105,14 +105,14 @@ def test_jpeg_maps_are_refused(tmp_path):
     for name in "abc":
         photo(tmp_path / "images" / f"{name}.jpg")
         write(tmp_path / "instances" / f"{name}.jpg", (IDS * 60).astype(np.uint8))
-    with pytest.raises(MaskwrightError, match=r"JPEG-compressed maps of objects.*export them again as PNG or TIFF"):
+    with pytest.raises(MaskwrightError, match=r"lossily compressed maps of objects.*export them again as PNG or TIFF"):
         read_dataset(tmp_path)
     for name in "ab":
         (tmp_path / "instances" / f"{name}.jpg").unlink()
         write(tmp_path / "instances" / f"{name}.png", IDS)
     dataset = read_dataset(tmp_path)
     assert objects(dataset) == ALIKE
-    with pytest.raises(DecodeError, match=r"c\.jpg is JPEG-compressed, which changes the ids") as caught:
+    with pytest.raises(DecodeError, match=r"c\.jpg is lossily compressed, which changes the ids") as caught:
         read_label(dataset, dataset.records[2], SIZE)
     assert caught.value.kind == "jpeg-mask"
 
@@ -199,7 +199,7 @@ def test_maps_that_cannot_be_used_leave_the_classes_alone(tmp_path):
     dataset = read_dataset(beside(tmp_path, ids=(IDS * 60).astype(np.uint8), suffix=".jpg"))
     (fault,) = dataset.faults
     assert (fault.kind, fault.severity) == ("unused", "warning")
-    assert "the maps of objects in instances/ are not used: a.jpg is JPEG-compressed" in fault.message
+    assert "the maps of objects in instances/ are not used: a.jpg is lossily compressed" in fault.message
     assert not dataset.tells_objects
     np.testing.assert_array_equal(read_label(dataset, dataset.records[0], SIZE), CLASSES)
 
@@ -358,7 +358,7 @@ def test_a_panoptic_jpeg_is_refused(tmp_path):
     path = tmp_path / "annotations" / "panoptic_val2017" / "a.png"
     Image.open(path).save(path, "JPEG")
     dataset = read_dataset(tmp_path)
-    with pytest.raises(DecodeError, match="JPEG-compressed, which changes the ids of segments"):
+    with pytest.raises(DecodeError, match="lossily compressed, which changes the ids of segments"):
         read_label(dataset, dataset.records[0], SIZE)
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     Color = tuple[int, int, int]
 
+_TAB = "<tab>"
 BARE = "{name}"
 """The line of a table that lists names and nothing else."""
 
@@ -22,7 +23,8 @@ class Naming:
 
     Attributes:
         file: name of the table; empty if there is none.
-        line: a class as the table writes it, with `{name}`, `{id}`, `{r}`, `{g}` and `{b}`; empty if that is unknown.
+        line: a class as the table writes it, with `{name}`, `{id}`, and `{r}`, `{g}` and `{b}` or `{hex}`; empty if
+            that is unknown.
         numbered: the table gives the ids of the classes, and not only their order.
         advice: what to do instead, if no table can be changed.
     """
@@ -36,13 +38,14 @@ class Naming:
         """Say how to name `values`; `following` is the id that comes next where only the order of the names counts."""
         if self.advice:
             return self.advice
-        added = [f"{value},NAME" for value in values]
+        added = [f"{value},{_placeholder(value)}" for value in values]
         among = f"one id,name a line, among them {' and '.join(added)}"
         if not self.file:
             return f"list all values in classes.txt, {among}"
         if self.numbered and self.line:
-            lines = [self.line.format(id=value, name="NAME", r="R", g="G", b="B") for value in values]
-            return f"add the {agree(len(lines), 'line', 'lines')} {' and '.join(lines)} to {self.file}"
+            colors = [(0, 0, 0) if value == 0 else None for value in values]
+            lines = [self._row(*row) for row in zip(values, map(_placeholder, values), colors, strict=True)]
+            return f"add the {agree(len(lines), 'line', 'lines')} {' and '.join(lines)} to {self.file}{self._tab}"
         if self.line == BARE and [following] == list(values):
             return f"add the name of {following} to the end of {self.file}"
         if self.line == BARE:
@@ -59,11 +62,9 @@ class Naming:
         """Say how to name a colour."""
         if self.advice:
             return self.advice
-        red, green, blue = color
-        if "{r}" in self.line:
-            line = self.line.format(id="ID", name="NAME", r=red, g=green, b=blue)
-            return f"add the line {line} to {self.file}"
-        written = f"among them NAME,{red},{green},{blue}"
+        if "{r}" in self.line or "{hex}" in self.line:
+            return f"add the line {self._row('ID', 'NAME', color)} to {self.file}{self._tab}"
+        written = f"among them NAME,{','.join(map(str, color))}"
         if self.file:
             return f"list all colours in a table, one name,r,g,b a line, {written}, and give it as `read.classes`"
         return f"list all colours in classes.csv, one name,r,g,b a line, {written}"
@@ -75,6 +76,18 @@ class Naming:
         if self.line == BARE:
             return f"begin each line of {self.file} with its id (the first is {start},{first})"
         return f"list the names in a table, one id,name a line (the first is {start},{first}), as `read.classes`"
+
+    def _row(self, number: int | str, name: str, color: Color | None) -> str:
+        red, green, blue, code = ("R", "G", "B", "RRGGBB") if color is None else (*color, bytes(color).hex())
+        return self.line.format(id=number, name=name, r=red, g=green, b=blue, hex=code).replace("\t", _TAB)
+
+    @property
+    def _tab(self) -> str:
+        return f" ({_TAB} is a tab)" if "\t" in self.line else ""
+
+
+def _placeholder(value: int) -> str:
+    return "background" if value == 0 else "NAME"
 
 
 NOWHERE = Naming()

@@ -243,7 +243,8 @@ class Dataset:
         faults: faults found while reading the layout (unpaired files, unreadable tables).
         white: class index or `IGNORE` of 255 in an index mask that holds no value but 0 and 255; None where nothing
             tells: such a mask is a fault.
-        palette: value -> its colour in palette masks, if all show it in the same; a mask that differs is a fault.
+        palette: value -> its colour in palette masks, if all show it in the same; a mask that differs is a fault, and
+            a mask of these colours is read by it.
         naming: where the names of the classes are written, for cures.
         merged: index in `classes` of each class that the files tell, where several of them became one; None where
             `classes` are those of the files.

@@ -96,11 +96,11 @@ def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: 
 
 
 def jpeg_masks(masks: Sequence[Path], of: int, known: Mapping[int, int]) -> Fault:
-    """Return the fault of JPEG-compressed masks; black and white masks suffer least from the compression."""
-    harm = "JPEG blurs every edge, and each pixel there becomes the nearest class, which may be the wrong one"
+    """Return the fault of lossily compressed masks; black and white masks suffer least from the compression."""
+    harm = "this blurs every edge, and each pixel there becomes the nearest class, which may be the wrong one"
     if not set(known) <= {0, 255} and len(known) < 256:
-        harm = "JPEG changes ids: an edge from 0 to 2 passes through 1, which is another class, so such masks are wrong"
-    first, what = min(masks), "is a JPEG" if len(masks) == 1 else "are JPEGs"
+        harm = "this changes ids: an edge from 0 to 2 passes through 1, which is another class, so such masks are wrong"
+    first, what = min(masks), f"{agree(len(masks), 'is', 'are')} lossily compressed (JPEG or WebP)"
     return Fault(
         "jpeg-mask",
         "warning",

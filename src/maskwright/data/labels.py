@@ -14,7 +14,7 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import ID_KINDS, MaskFile, MaskLayers, Shapes
 from maskwright.data.layers import layer_objects, paint_layers
-from maskwright.data.lookup import from_colors, from_values, require_palette
+from maskwright.data.lookup import by_palette, from_colors, from_values
 from maskwright.data.object_ids import from_ids, from_segments, objects_of, require_objects
 from maskwright.data.painting import paint, paint_objects
 from maskwright.data.readers import DecodeError, image_orientation, read_alpha, read_image, read_mask
@@ -181,7 +181,7 @@ def _from_mask(dataset: Dataset, annotation: MaskFile, raw: RawMask) -> NDArray[
             labels[ids == value] = index
         return labels
     if annotation.values is not None:
-        require_palette(annotation.file, raw, dict(annotation.palette), dataset.naming)
+        raw = by_palette(annotation.file, raw, dict(annotation.palette), dataset.naming)
         return from_values(annotation.file, raw, dict(annotation.values), annotation.white, dataset.naming)
-    require_palette(annotation.file, raw, dataset.palette, dataset.naming)
+    raw = by_palette(annotation.file, raw, dataset.palette, dataset.naming)
     return from_values(annotation.file, raw, dataset.value_to_index, dataset.white, dataset.naming)

@@ -1,11 +1,12 @@
 """Values and colours of a mask file to class indices, by table. Knows no record and no format.
 
-A value or colour that no table lists is an error and never a guess; only pixels of JPEG-compressed masks are mapped to
-the nearest listed value. A mask that contradicts what the others of its data set mean is an error too.
+A value or colour that no table lists is an error and never a guess; only pixels of lossily compressed masks are mapped
+to the nearest listed value. A mask that contradicts what the others of its data set mean is an error too.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,9 @@ def from_values(
     values = values_of(mask, raw)
     if raw.lossy and white != IGNORE and _is_binary(values):
         values = np.where(values > _WHITE // 2, np.uint8(_WHITE), np.uint8(0))
+    if raw.soft and (len(set(known.values()) - {IGNORE}) > 2 or 1 not in known):
+        message = "holds fractions from 0 to 1, but the masks of this data set hold class ids"
+        raise DecodeError("other-convention", mask, message, "save it as uint8 class ids, like the other masks")
     table = _with_nodata(known, raw.nodata)
     labels = _look_up(mask, values, table, naming, lossy=raw.lossy)
     if len(known) >= _CUT and not raw.lossy:
@@ -68,7 +72,7 @@ def from_values(
 
 
 def _is_binary(values: NDArray[Any]) -> bool:
-    """Tell whether a JPEG-compressed mask is black and white."""
+    """Tell whether a lossily compressed mask is black and white."""
     white = np.count_nonzero(values > _WHITE - _NEAR)
     return bool(white > 0 and white + np.count_nonzero(values < _NEAR) > (1 - _JPEG_LOST) * values.size)
 
@@ -90,14 +94,14 @@ def values_of(mask: ImageRef, raw: RawMask) -> NDArray[Any]:
     return values
 
 
-def require_palette(mask: ImageRef, raw: RawMask, palette: Mapping[int, tuple[int, int, int]], naming: Naming) -> None:
-    """Refuse a palette mask that shows a value in another colour than the other masks do.
+def by_palette(mask: ImageRef, raw: RawMask, palette: Mapping[int, tuple[int, int, int]], naming: Naming) -> RawMask:
+    """Turn a mask of colours into the values that other masks show in them; return any other mask as it is.
 
     Raises:
-        DecodeError: it does.
+        DecodeError: a palette mask shows a value in another colour than the other masks do.
     """
     if raw.palette is None:
-        return
+        return _unpainted(raw, palette)
     for value, color in palette.items():
         own = tuple(raw.palette[value].tolist())
         if own != color and (raw.array == value).any():
@@ -108,6 +112,19 @@ def require_palette(mask: ImageRef, raw: RawMask, palette: Mapping[int, tuple[in
                 "is unclear whether values or colours tell the class",
                 naming.advice or f"{naming.with_colors()}, or the values in classes.txt (id,name), if these count",
             )
+    return raw
+
+
+def _unpainted(raw: RawMask, palette: Mapping[int, tuple[int, int, int]]) -> RawMask:
+    """Return the values of colours (H, W, 3), if each is the colour of exactly one value."""
+    shown = list(palette.values())
+    known = sorted((_code(color), value) for value, color in palette.items() if shown.count(color) == 1)
+    if raw.array.ndim == 2 or not known:
+        return raw
+    codes, values = np.array(known).T
+    pixels = _codes(raw.array)
+    found = np.searchsorted(codes, pixels).clip(max=len(codes) - 1)
+    return replace(raw, array=values[found]) if (codes[found] == pixels).all() else raw
 
 
 def _with_nodata(known: Mapping[int, int], nodata: AbstractSet[int]) -> Table:
@@ -161,9 +178,8 @@ def from_colors(
         DecodeError: the mask holds an unknown colour.
     """
     colors = raw.colors()
-    table = tuple(sorted((red << 16 | green << 8 | blue, index) for (red, green, blue), index in known.items()))
-    wide = colors.astype(np.uint32)
-    pixels = (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
+    table = tuple(sorted((_code(color), index) for color, index in known.items()))
+    pixels = _codes(colors)
     strange, labels = _search(pixels, table)
     if strange.any():
         places = [(code >> 16, code >> 8 & 255, code & 255) for code, _ in table]
@@ -171,6 +187,17 @@ def from_colors(
             return _snapped(mask, colors.astype(np.float32), places, table)
         raise unknown_color(mask, np.unique(pixels[strange]).tolist(), int(strange.sum()), places, naming)
     return labels
+
+
+def _code(color: tuple[int, int, int]) -> int:
+    red, green, blue = color
+    return red << 16 | green << 8 | blue
+
+
+def _codes(colors: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Return 0xRRGGBB (H, W) of colours (H, W, 3)."""
+    wide = colors.astype(np.uint32)
+    return (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
 
 
 def _snapped(
@@ -188,7 +215,7 @@ def _snapped(
         raise DecodeError(
             "unknown-color" if pixels.shape[2] == 3 else "unknown-label",
             mask,
-            f"is JPEG-compressed, and {far.mean():.0%} of its pixels are far from every known class",
+            f"is lossily compressed, and {far.mean():.0%} of its pixels are far from every known class",
             "export the mask again as PNG",
         )
     labels[far] = IGNORE

@@ -41,13 +41,16 @@ def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[ND
     """Return the object ids of a mask (H, W), and the class index or `IGNORE` of those that are no plain object.
 
     Raises:
-        DecodeError: the mask is JPEG-compressed, its colours were interpolated, or it holds a negative id that nothing
-            explains.
+        DecodeError: the mask is lossily compressed, its colours were interpolated, or it holds a negative id that
+            nothing explains.
     """
     if raw.lossy:
-        message = "is JPEG-compressed, which changes the ids of objects at every edge"
+        message = "is lossily compressed, which changes the ids of objects at every edge"
         cure = "export the map again as PNG or TIFF; converting this file does not correct it"
         raise DecodeError("jpeg-mask", mask, message, cure)
+    if raw.soft:
+        message = "holds fractions from 0 to 1, but a map of objects holds one id for each object"
+        raise DecodeError("unreadable", mask, message, "save it as whole numbers, such as uint16")
     values = raw.indices()
     if values is None:
         # A table of plain values says nothing of colours; that of pure red is below 256 too.
@@ -91,10 +94,10 @@ def from_segments(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> NDA
     """Map the segments of COCO's panoptic format to class indices (H, W); 0, which is no segment, is ignored.
 
     Raises:
-        DecodeError: the mask is JPEG-compressed, or holds a segment that the JSON file does not list.
+        DecodeError: the mask is lossily compressed, or holds a segment that the JSON file does not list.
     """
     if raw.lossy:
-        message = "is JPEG-compressed, which changes the ids of segments"
+        message = "is lossily compressed, which changes the ids of segments"
         raise DecodeError("jpeg-mask", mask, message, "export the map again as PNG")
     table = {**known, 0: IGNORE}
     ids, places = np.unique(numbers_of(raw), return_inverse=True)

@@ -53,7 +53,8 @@ def unknown_value(mask: ImageRef, values: list[int], table: Table, count: int, n
     known, first = [key for key, _ in table], values[0]
     following = next(value for value in range(len(known) + 1) if value not in known)
     mapped, them = " ".join(f"`read.map` {value}=ignore" for value in values), agree(len(values), "it", "them")
-    cure = f"{naming.with_values(values, following)}, or map {them} with {mapped}"
+    unless = "if nothing is known there, " if values == [0] else ""
+    cure = f"{naming.with_values(values, following)}, or {unless}map {them} with {mapped}"
     if known == [0, _WHITE] and values == [1]:
         cure = "save it as 0 and 255 like the others, or use `read.map` 1=255 if 1 is the foreground"
     elif len(values) > _MOST_DRAWN:

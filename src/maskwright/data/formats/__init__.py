@@ -22,18 +22,21 @@ from maskwright.data.formats import (
     layers,
     nnunet,
     panoptic,
+    runs,
     supervisely,
     supervisely_masks,
     voc,
     yolo,
 )
+from maskwright.data.formats.joined import joined, shares
+from maskwright.data.formats.nothing_found import boxes_only, found_and_near
 from maskwright.data.formats.options import Format
 from maskwright.data.formats.pairing.pairs import find_pairs, not_masks
 from maskwright.data.formats.reading import with_reading
 from maskwright.data.formats.walk import is_image, walk, walking_once
 
 if TYPE_CHECKING:
-    from maskwright.core.records import Dataset
+    from maskwright.core.records import Dataset, Fault
 
 __all__ = ["FORMATS", "Format", "ReadOptions", "images_of", "read_dataset"]
 
@@ -64,6 +67,7 @@ FORMATS: dict[str, Format] = {
         "images with several mask files each: a folder a class, or a file an object", layers.detect, layers.read
     ),
     "folder": Format("images and mask files in two folders, or side by side", folder.detect, folder.read),
+    "runs": Format("a CSV file of run lengths, as Kaggle's ImageId,EncodedPixels", runs.detect, runs.read),
     "alpha": Format("images whose alpha channel is the mask; only if you name this format", alpha.detect, alpha.read),
 }
 
@@ -95,7 +99,14 @@ def _read(name: str, root: Path, options: ReadOptions) -> Dataset:
     """Read one format; refuse an option that means nothing in it."""
     if options.crowd != "ignore" and name != "coco":
         raise MaskwrightError(f"`read.crowd` is for COCO, but {root} is read as {name}: leave it out")
-    return with_reading(FORMATS[name].read(root, options), options)
+    dataset = None if options.format or name not in {"folder", "labelme"} else _of_both(root, options)
+    return with_reading(dataset or FORMATS[name].read(root, options), options)
+
+
+def _of_both(root: Path, options: ReadOptions) -> Dataset | None:
+    """Read masks of some images and LabelMe's outlines of others; None if one of the two annotates all."""
+    found = shares(root, labelme.files_of(root)) if root.is_dir() else None
+    return joined(folder.read(root, options), labelme.read(root, options), found) if found is not None else None
 
 
 def images_of(root: Path, files: list[Path]) -> list[Path]:
@@ -113,7 +124,7 @@ def images_of(root: Path, files: list[Path]) -> list[Path]:
 
 
 def _nothing_fits(root: Path) -> MaskwrightError:
-    """Build the error that tells what was found, and what was looked for if images lie there and nothing else."""
+    """Build the error that tells what was found, and which layouts are near."""
     if root.is_file():
         return MaskwrightError(f"{root} is a file in no known format: give a folder, a COCO JSON file or a data.yaml")
     files = list(walk(root))
@@ -126,13 +137,18 @@ def _nothing_fits(root: Path) -> MaskwrightError:
             f"{root} holds {plural(len(files), 'file')} but no images ({suffixes}): give a folder with images and masks"
         )
     damaged = next(iter(coco.cut_off(root)), None)
-    if damaged is not None:
-        return MaskwrightError(f"{damaged.path.parent}: {damaged.message}: {damaged.cure}")
+    special = boxes_only(root, files) if damaged is None else _as_error(damaged)
+    if special is not None:
+        return special
     try:
         folder.read(root, ReadOptions())
     except MaskwrightError as error:
         if find_pairs(root, images).masks:
             return error
-        looked = "; ".join(f"{name} ({entry.summary})" for name, entry in FORMATS.items())
-        return MaskwrightError(f"{error}. Looked for: {looked}")
+        near = found_and_near(root, files, {name: entry.summary for name, entry in FORMATS.items()})
+        return MaskwrightError(f"{error}. {near}")
     raise AssertionError("folder.detect and folder.read disagree")
+
+
+def _as_error(fault: Fault) -> MaskwrightError:
+    return MaskwrightError(f"{fault.path.parent}: {fault.message}: {fault.cure}")

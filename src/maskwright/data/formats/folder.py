@@ -181,7 +181,7 @@ def mask_words(meaning: Meaning, scan: Scan) -> str:
     if scan.palettes * 2 > scan.looked:
         coded += " with a palette"
     if scan.lossy:
-        coded += ", JPEG-compressed"
+        coded += ", lossily compressed"
     return "; ".join((coded, *meaning.notes))
 
 

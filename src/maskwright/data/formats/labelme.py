@@ -33,12 +33,16 @@ _LINES = {"line", "linestrip", "point", "points"}
 _MISSING = "add them beside the JSON files (labelme_export_json takes a picture out of imageData)"
 
 
+def files_of(root: Path) -> list[Path]:
+    """Return the JSON files below a folder, if some of them are LabelMe's."""
+    files = below(root, ".json")
+    return files if some(files, _MARKS) else []
+
+
 def detect(root: Path) -> str | None:
     """Find JSON files of LabelMe, unless as many images have masks, which may have been made of them."""
-    files = below(root, ".json")
-    if not some(files, _MARKS) or masks_pair(root, len(files)):
-        return None
-    return plural(len(files), "JSON file")
+    files = files_of(root)
+    return None if masks_pair(root, len(files)) or not files else plural(len(files), "JSON file")
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:

@@ -70,7 +70,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         MaskwrightError: no image has several masks, or a mask file shows more than one thing.
     """
     files = list(walk(root))
-    groups = find_groups(root, [path for path in files if is_image(path)])
+    groups = find_groups(root, [path for path in files if is_image(path)], chosen=options.format == "layers")
     if groups is None:
         raise MaskwrightError(
             f"{root} holds no image with several mask files: put them into a folder for each class, such as "

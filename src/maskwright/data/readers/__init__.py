@@ -186,12 +186,12 @@ def count_pages(path: Path) -> Pages:
 
 
 def is_lossy(image: Image) -> bool:
-    """Tell whether a file is JPEG-compressed, which blurs the labels of a mask.
+    """Tell whether a file is compressed with loss (JPEG, most WebP), which blurs the labels of a mask.
 
     Raises:
         DecodeError: the file is missing or not an image.
     """
-    return _recognised(image)[1] == "jpeg"
+    return raster.is_lossy(*_recognised(image))
 
 
 def _recognised(image: Image) -> tuple[ImageRef, str]:

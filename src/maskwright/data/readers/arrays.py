@@ -11,6 +11,7 @@ import numpy as np
 
 from maskwright.core.resources import free_memory
 from maskwright.data.readers.errors import DecodeError
+from maskwright.data.readers.probabilities import above_half
 from maskwright.ops.no_data import with_holes, with_nan
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import ImageRef
 
 MAX_PIXELS = 1_000_000_000
+_NEARLY_GREY = 8
 _SMALL_BYTES = 1 << 26
 _FEW_BANDS = 32
 _ORIENTATION_TAG = 0x0112
@@ -34,10 +36,11 @@ class RawMask:
     Attributes:
         array: integers (H, W), or colours (H, W, 3) in uint8.
         palette: colour table (256, 3) in uint8 of a palette image, whose indices `array` holds; None otherwise.
-        lossy: JPEG-compressed, so that values near edges differ from what was drawn.
+        lossy: compressed with loss (JPEG, WebP), so that values near edges differ from what was drawn.
         nodata: the values in `array` that mean "nothing was recorded here": the one that the file declares, and
             `NO_DATA` for NaN.
         inverted: the palette showed 0 in white and 1 in black, so `array` holds 1 where it is white.
+        soft: the file holds fractions from 0 to 1, so `array` holds 1 from 0.5 on.
     """
 
     array: NDArray[Any]
@@ -45,6 +48,7 @@ class RawMask:
     lossy: bool = False
     nodata: frozenset[int] = frozenset()
     inverted: bool = False
+    soft: bool = False
 
     @classmethod
     def with_palette(cls, array: NDArray[Any], palette: NDArray[np.uint8] | None, *, lossy: bool = False) -> RawMask:
@@ -59,10 +63,16 @@ class RawMask:
         return self.array.shape[0], self.array.shape[1]
 
     def indices(self) -> NDArray[Any] | None:
-        """Return the values (H, W), or None for an image with real colours. Grey saved as RGB counts as values."""
+        """Return the values (H, W), or None for an image with real colours. Grey saved as RGB counts as values.
+
+        Compression with loss makes channels of grey differ by a little.
+        """
         if self.array.ndim == 2:
             return self.array
         red, green, blue = (self.array[..., channel] for channel in range(3))
+        if self.lossy:
+            spread = cv2.max(cv2.absdiff(red, green), cv2.absdiff(blue, green)).max()
+            return np.ascontiguousarray(green) if spread <= _NEARLY_GREY else None
         return np.ascontiguousarray(red) if np.array_equal(red, green) and np.array_equal(red, blue) else None
 
     def colors(self) -> NDArray[np.uint8]:
@@ -225,27 +235,37 @@ def plain_mask(ref: ImageRef, array: NDArray[Any], declared: float | None = None
         return RawMask(_colours(ref, array))
     fits = declared is not None and declared == np.rint(declared) and abs(declared) < -NO_DATA
     nodata = {int(declared)} if declared is not None and fits else set()
+    soft = False
     if array.dtype == bool:
         array = array.astype(np.uint8)
     elif array.dtype.kind == "f":
-        array, missing = _whole(ref, array, None if fits else declared)
-        nodata |= {NO_DATA} if missing else set()
+        array, soft = _whole(ref, array, declared, kept=fits)
+        nodata |= {NO_DATA} if (array == NO_DATA).any() else set()
     if array.dtype.kind not in "iu":
         raise DecodeError("unreadable", ref, f"holds {array.dtype} values, not class ids", "save it as uint8")
-    return RawMask(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")), nodata=frozenset(nodata))
+    return RawMask(
+        np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")), nodata=frozenset(nodata), soft=soft
+    )
 
 
-def _whole(ref: ImageRef, array: NDArray[Any], declared: float | None) -> tuple[NDArray[np.int64], bool]:
-    """Return whole numbers from floats (H, W), `NO_DATA` for NaN and the declared value, and whether there are any."""
-    missing = np.isnan(array)
+def _whole(ref: ImageRef, array: NDArray[Any], declared: float | None, *, kept: bool) -> tuple[NDArray[np.int64], bool]:
+    """Return whole numbers from floats (H, W), and whether probabilities were cut at half.
+
+    NaN is `NO_DATA`, and so is the declared value unless it is `kept`, as a whole number among others.
+    """
+    missing = hidden = np.isnan(array)
     if declared is not None:
         with np.errstate(over="ignore"):
-            missing |= array == array.dtype.type(declared)
+            hidden = missing | (array == array.dtype.type(declared))
+    missing = missing if kept else hidden
     known = np.where(missing, 0, array)
-    if not np.array_equal(np.rint(known), known) or np.abs(known).max() > -NO_DATA:
+    if np.array_equal(np.rint(known), known) and np.abs(known).max() <= -NO_DATA:
+        return np.where(missing, NO_DATA, known).astype(np.int64), False
+    shown = above_half(np.where(hidden, 0, array))
+    if shown is None:
         message = "holds fractions or infinite values, but a mask of classes holds whole numbers"
         raise DecodeError("unreadable", ref, message, "save it as uint8 class ids")
-    return np.where(missing, NO_DATA, known).astype(np.int64), bool(missing.any())
+    return np.where(hidden, NO_DATA, shown).astype(np.int64), True
 
 
 def number(text: object) -> float | None:

@@ -60,6 +60,7 @@ _PILLOW_ERRORS = (
     struct.error,
     zlib.error,
 )
+_WEBP_PIXELS = (b"VP8 ", b"VP8L")
 _SAVE_AGAIN = "open it in an image editor and save it again, or remove it"
 _COPY_AGAIN = "copy it again from its source, or remove it"
 
@@ -87,6 +88,18 @@ def orientation(ref: ImageRef, kind: str) -> int:
     """Return the EXIF orientation 1..8 that the header names."""
     with ref.path.open("rb") as stream:
         return exif_orientation(_header(ref, kind, stream).info.get("exif"))
+
+
+def is_lossy(ref: ImageRef, kind: str) -> bool:
+    """Tell whether a file is compressed with loss: JPEG always is, and WebP is if its pixels are in a chunk `VP8 `."""
+    if kind != "webp":
+        return kind == "jpeg"
+    with ref.path.open("rb") as stream:
+        stream.seek(12)
+        while len(head := stream.read(8)) == 8 and head[:4] not in _WEBP_PIXELS:
+            length = int.from_bytes(head[4:], "little")
+            stream.seek(length + length % 2, io.SEEK_CUR)
+    return head[:4] == _WEBP_PIXELS[0]
 
 
 def image(ref: ImageRef, kind: str) -> NDArray[Any]:
@@ -127,7 +140,7 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
     palette = _palette(picture.getpalette("RGB")) if mode == "P" else None
     array = _unscaled(array.astype(np.uint8) if array.dtype == bool else array, opened)
     array = np.ascontiguousarray(upright(array, opened.orientation))
-    raw = RawMask.with_palette(array, palette, lossy=kind == "jpeg")
+    raw = RawMask.with_palette(array, palette, lossy=is_lossy(ref, kind))
     declared = declared_beside(ref)
     if declared is None or not declared.is_integer() or raw.inverted:
         return raw

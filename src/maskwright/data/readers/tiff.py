@@ -97,7 +97,7 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
             require_shown(ref, array[..., :3], array[..., 3])
         palette = tiff.palette() if tiff.has_palette else None
         raw = plain_mask(ref, array, _declared(tiff))
-        raw = replace(RawMask.with_palette(raw.array, palette, lossy=tiff.lossy), nodata=raw.nodata)
+        raw = replace(RawMask.with_palette(raw.array, palette, lossy=tiff.lossy), nodata=raw.nodata, soft=raw.soft)
         gone = invalid(tiff)
         return raw if gone is None else hidden(ref, raw, upright(gone, turn(ref, tiff.orientation)))
 

@@ -30,12 +30,19 @@ from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import plural
 from maskwright.data.formats.meaning.channels import coded_in_channels
-from maskwright.data.formats.meaning.colored import agreed_palette, by_color, meaning_of_colors
+from maskwright.data.formats.meaning.colored import (
+    agreed_palette,
+    by_color,
+    meaning_of_colors,
+    painted_fault,
+    tint_fault,
+    tint_of,
+)
 from maskwright.data.formats.meaning.divided import undivided, undivided_fault
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, means_ignore, split_ignored, with_map
 from maskwright.data.formats.meaning.evidence import like_ids
 from maskwright.data.formats.meaning.ground import ground_fault, ground_of, ids_fault, white_id_fault
-from maskwright.data.formats.meaning.plain import no_classes, require_plain, softened, with_nodata
+from maskwright.data.formats.meaning.plain import fractions_fault, no_classes, require_plain, softened, with_nodata
 from maskwright.data.formats.meaning.polarity import polarity_fault
 from maskwright.data.formats.meaning.scan import FEW_STRAYS
 from maskwright.data.formats.meaning.shifted import require_unshifted, shift_fault
@@ -91,10 +98,11 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
         colors = {color: meaning.values[value] for color, value in coded.ids.items() if value in meaning.values}
         notes, faults = (*meaning.notes, coded.note), (*meaning.faults, *coded.faults)
         return replace(meaning, kind="color", values={}, colors=colors, notes=notes, faults=faults)
-    if by_color(table, scan):
+    tint = tint_of(table, scan)
+    if tint is None and by_color(table, scan):
         return meaning_of_colors(table, scan, options, masks)
     options, faults = with_nodata(table, scan, options, masks)
-    faults = (*faults, *inverted_fault(scan, masks), *shift_fault(table, scan, options))
+    faults = (*faults, *fractions_fault(scan, masks), *inverted_fault(scan, masks), *shift_fault(table, scan, options))
     if ids:
         faults = (*faults, ids_fault(masks, "classes"))
     require_unshifted(table, scan, options, masks)
@@ -103,6 +111,9 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
         meaning = softened(table, ends, options, masks, faults)
     else:
         meaning = _of_values(table, scan, options, masks, faults)
+    if tint is not None:
+        palette = {0: (0, 0, 0), max(scan.values): tint}
+        meaning = replace(meaning, palette=palette, faults=(*meaning.faults, tint_fault(scan, tint, masks)))
     return replace(meaning, faults=(*meaning.faults, *polarity_fault(meaning, scan)))
 
 
@@ -129,7 +140,8 @@ def _of_values(
     else:
         meaning = _beside_white(table, scan, options, masks)
     palette = agreed_palette(table, scan)
-    meaning = replace(meaning, faults=(*faults, *meaning.faults), palette=palette)
+    faults = (*faults, *meaning.faults, *painted_fault(scan, palette, masks))
+    meaning = replace(meaning, faults=faults, palette=palette)
     left = {index for value, index in meaning.values.items() if value not in strays} - {IGNORE}
     return replace(meaning, strays=tuple(sorted(strays & set(meaning.values)))) if len(left) > 1 else meaning
 
@@ -176,7 +188,7 @@ def _instances(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
         )
     if scan.lossy * 2 > scan.looked:
         raise MaskwrightError(
-            f"{masks} holds JPEG-compressed maps of objects, and JPEG changes their ids at every edge: export them "
+            f"{masks} holds lossily compressed maps of objects, which changes their ids at every edge: export them "
             "again as PNG or TIFF; converting these files does not correct them"
         )
     values = dict.fromkeys(options.ignored(), IGNORE)

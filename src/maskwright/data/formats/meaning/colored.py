@@ -13,8 +13,10 @@ from maskwright.data.formats.meaning.channels import in_red
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, split_ignored
 from maskwright.data.formats.meaning.evidence import has_thin_colors
 from maskwright.data.formats.meaning.tables import Entry, naming_of
+from maskwright.data.formats.meaning.white import HIGHS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from maskwright.core.naming import Naming
@@ -82,8 +84,8 @@ def _differing_palettes(scan: Scan) -> str | None:
 def agreed_palette(table: ClassTable | None, scan: Scan) -> dict[int, Color]:
     """Return the colour that each value must have.
 
-    It is that of the table if palettes show its colours, in whichever 255 may be shown; none if a table lists the
-    values alone, or palettes differ.
+    It is that of the table if palettes show its colours, in whichever 255 may be shown; none if palettes differ, or a
+    table lists the values alone and no mask holds colours.
     """
     shown = scan.palette
     if table is not None and table.colored:
@@ -92,9 +94,49 @@ def agreed_palette(table: ClassTable | None, scan: Scan) -> dict[int, Color]:
             colors.pop(255, None)
         if {color for value, color in shown.items() if value != 255} <= {entry.color for entry in table.entries}:
             return colors
-    if (table is not None and table.numbered) or _differing_palettes(scan) is not None:
+    if (table is not None and table.numbered and not scan.painted) or _differing_palettes(scan) is not None:
         return {}
     return shown
+
+
+def tint_of(table: ClassTable | None, scan: Scan) -> Color | None:
+    """Return the only colour on black of some masks, where all others are black and white; None if there is none."""
+    tints = scan.colors.keys() - {(0, 0, 0)}
+    values = scan.values.keys() - {0}
+    plain = table is None or not table.entries[0].color
+    if not plain or len(tints) != 1 or scan.palettes or scan.nodata or not values <= HIGHS or not values:
+        return None
+    return next(iter(tints))
+
+
+def painted_fault(scan: Scan, palette: Mapping[int, Color], folder: Path) -> tuple[Fault, ...]:
+    """Tell that some masks hold colours, which are read as the values that the others show in them."""
+    if not scan.painted or not scan.colors.keys() <= set(palette.values()):
+        return ()
+    held = f"{len(scan.painted)} of {plural(scan.looked, 'scanned mask' if scan.looked < scan.masks else 'mask')}"
+    return (
+        Fault(
+            "two-conventions",
+            "note",
+            folder,
+            f"{held} {agree(len(scan.painted), 'holds', 'hold')} colours, and the others values with a palette that "
+            "shows them in these colours: each colour is read as its value",
+            "nothing needs to be done",
+        ),
+    )
+
+
+def tint_fault(scan: Scan, tint: Color, folder: Path) -> Fault:
+    """Tell that one colour on black counts as the foreground of the masks in black and white."""
+    color = ",".join(map(str, tint))
+    return Fault(
+        "two-conventions",
+        "warning",
+        folder,
+        f"{len(scan.painted)} of {scan.looked} {'scanned ' if scan.looked < scan.masks else ''}masks hold the colour "
+        f"{color} on black, and the others black and white: both are read as one foreground",
+        f"nothing needs to be done if they show the same; if {color} is another class, save all masks as class ids",
+    )
 
 
 def meaning_of_colors(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: Path) -> Meaning:
@@ -161,8 +203,8 @@ def _found_colors(scan: Scan, masks: Path, naming: Naming) -> tuple[Entry, ...]:
     if scan.lossy * 2 > scan.looked or count > _MOST_COLORS or has_thin_colors(scan):
         raise MaskwrightError(
             f"{masks} holds {'over ' if count > 4000 else ''}{count} different colours, and "
-            "no table lists the colours: the files may be photographs, or masks saved as JPEG or resized with "
-            f"interpolation. Export the masks again as PNG, or {naming.with_colors()}{in_red(scan)}"
+            "no table lists the colours: the files may be photographs, or masks saved as JPEG, as WebP with loss, or "
+            f"resized with interpolation. Export the masks again as PNG, or {naming.with_colors()}{in_red(scan)}"
         )
     entries: list[Entry] = []
     for color in sorted(found):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import plural
+from maskwright.core.text import agree, plural
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, with_map
 from maskwright.data.formats.meaning.evidence import interpolation
 from maskwright.data.formats.meaning.tables import Entry
@@ -30,12 +30,19 @@ def with_nodata(
     """Map the values that mean "no data", and that neither table nor options name, as if the user had.
 
     Returns:
-        The options with these values ignored, or mapped to 0 where they surround the only class; and a note.
+        The options with these values ignored, or mapped to 0 where they surround the only class; and a note. Of
+        several classes, 0 remains one if it fills most of the masks.
     """
     ids = {entry.id for entry in table.entries} if table else set()
     explained = options.ignored() | set(options.map)
     found = (scan.nodata | ({-1} & scan.values.keys())) - ids - explained
     mapped: dict[int, int | Literal["ignore"]] = {}
+    faults: tuple[Fault, ...] = ()
+    if 0 in found and not ids and len(scan.values.keys() - found - explained) > 1:
+        found = found - {0}
+        ground = 2 * scan.values[0] > sum(scan.values.values())
+        faults = (_zero_fault(scan, masks, ground=ground),)
+        mapped = {} if ground else {0: "ignore"}
     for value in sorted(found):
         beside = {other for held in scan.held if value in held.values for other in held.values} - found - explained
         if value >= 0:
@@ -45,17 +52,32 @@ def with_nodata(
         elif value < 0:
             mapped[value] = 0
     black = 0 in scan.values and (not ids or 0 in ids)
-    notes = tuple(
-        _nodata_fault(value, scan, masks, target == "ignore", black=black) for value, target in mapped.items()
+    notes = (
+        _nodata_fault(value, scan, masks, mapped[value] == "ignore", black=black)
+        for value in sorted(found & mapped.keys())
     )
-    return replace(options, map={**options.map, **mapped}), notes
+    return replace(options, map={**options.map, **mapped}), (*faults, *notes)
+
+
+def _zero_fault(scan: Scan, masks: Path, *, ground: bool) -> Fault:
+    """Say that 0 is declared as no data, and whether it is read as a class or ignored."""
+    held = (
+        f"{scan.values[0] / sum(scan.values.values()):.1%} of the pixels of the masks hold 0, which the files declare"
+    )
+    if ground:
+        message = f"{held} as no data; it is read as a class, because it fills most of the masks, as a background does"
+        cure = "nothing needs to be done if it is the background; if nothing is known there, use `read.ignore` 0"
+    else:
+        message = f"{held} as no data, and are ignored"
+        cure = "nothing needs to be done if nothing is known there; if 0 is a class, use `read.map` 0=0"
+    return Fault("no-data", "warning", masks, message, cure)
 
 
 def _nodata_fault(value: int, scan: Scan, masks: Path, ignored: bool, *, black: bool) -> Fault:
     share = scan.values[value] / sum(scan.values.values())
     what = "are NaN" if value == NO_DATA else f"hold {value}"
     declared = ", which the files declare as no data" if value in scan.nodata and value != NO_DATA else ""
-    other = f"`read.map` {value}=0 makes them what 0 is" if ignored else f"`read.ignore` {value} ignores them"
+    other = f"to read them as 0, use `read.map` {value}=0" if ignored else f"to ignore them, use `read.ignore` {value}"
     cure = "nothing needs to be done" + (f"; {other}" if value != NO_DATA and (not ignored or black) else "")
     read = "are ignored" if ignored else "count as the background"
     return Fault("no-data", "note", masks, f"{share:.1%} of the pixels of the masks {what}{declared}, and {read}", cure)
@@ -76,9 +98,9 @@ def require_plain(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
             return 0, _WHITE
         if table is None or (table.colored and not table.numbered):
             raise MaskwrightError(
-                f"{masks} holds grey JPEG-compressed masks of several values, which the compression blurs, so no class "
-                "can be told at an edge: save the masks again as PNG from the annotation tool; converting these files "
-                "does not correct them"
+                f"{masks} holds grey lossily compressed masks of several values, which the compression blurs, so no "
+                "class can be told at an edge: save the masks again as PNG from the annotation tool; converting these "
+                "files does not correct them"
             )
         return None
     named = {_WHITE, *options.map, *options.ignored(), *(entry.id for entry in (table.entries if table else ()))}
@@ -97,6 +119,15 @@ def require_plain(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
             "photographs or measured values, give masks"
         )
     return found.ends
+
+
+def fractions_fault(scan: Scan, masks: Path) -> tuple[Fault, ...]:
+    """Say that masks hold probabilities, and where they are cut."""
+    if not scan.soft:
+        return ()
+    held = f"{scan.soft} of {plural(scan.looked, 'scanned mask' if scan.looked < scan.masks else 'mask')}"
+    message = f"{held} {agree(scan.soft, 'holds', 'hold')} fractions from 0 to 1, as probabilities; from 0.5 on is 1"
+    return (Fault("soft-mask", "warning", masks, message, "save the masks as 0 and 1 if another value is the limit"),)
 
 
 def no_classes(masks: Path, found: str) -> MaskwrightError:

@@ -61,7 +61,8 @@ class Scan:
         palettes: number of palette images.
         inverted: number of masks whose palette shows 0 in white and 1 in black.
         wide: number of masks with more than 8 bits.
-        lossy: number of JPEG-compressed masks.
+        lossy: number of lossily compressed masks.
+        soft: number of masks that hold fractions, which are cut at half.
         contiguous: number of masks that hold the values 0..n and no other.
         error: the first decoding error, if any.
     """
@@ -81,6 +82,7 @@ class Scan:
     inverted: int = 0
     wide: int = 0
     lossy: int = 0
+    soft: int = 0
     contiguous: int = 0
     error: DecodeError | None = None
 
@@ -121,7 +123,7 @@ class Scan:
 
     @property
     def blurred(self) -> bool:
-        """Whether most masks are JPEG-compressed, black and white, with grey edges."""
+        """Whether most masks are lossily compressed, black and white, with grey edges."""
         total = sum(self.values.values())
         ends = sum(pixels for value, pixels in self.values.items() if value < 16 or 239 < value < 256)
         white = sum(pixels for value, pixels in self.values.items() if 239 < value < 256)
@@ -179,6 +181,7 @@ def _spread(masks: list[ImageRef], most: int) -> list[ImageRef]:
 def _count(scan: Scan, raw: RawMask, mask: ImageRef) -> None:
     scan.looked += 1
     scan.lossy += raw.lossy
+    scan.soft += raw.soft
     values = raw.indices()
     if values is None:
         scan.painted.append(mask)

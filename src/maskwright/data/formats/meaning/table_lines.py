@@ -36,6 +36,7 @@ _FORMS = tuple(
         rf"{_ID}[\s,;:]+(?P<name>\D.*?)[\s,;]+{_RGB}",
         rf"{_RGB}[\s,;]+(?P<name>\D.*)",
         rf"(?P<name>\D.*?)[\s,;:]+{_RGB}",
+        rf"{_ID}\s*[:=\t]\s*(?P<name>(?:(?!,\s*\d)[^;:=\t])+)",  # a name with a comma
         rf"{_ID}\s*[,;:=\t]\s*(?P<name>[^,;:\t]+)",
         rf"{_ID}[\s,;:]+(?P<name>\D.*)",
         rf"(?P<name>\D.*?)\s*[,;:=\t]\s*{_ID}",
@@ -77,6 +78,8 @@ def from_lines(path: Path, lines: list[tuple[int, str]]) -> tuple[list[Row], str
             why = f"is written in another way than most lines, such as {first!r}: write it in the same way"
             if re.match(r"\d+\s+[^\W\d]", first):
                 why += f"; if the numbers are part of the names, write every line as id,name, such as 1,{first}"
+            elif line.count(",") > first.count(",") and "\t" not in line:
+                why += "; if the name holds a comma, write every line as id: name"
             raise MaskwrightError(f"{path}, line {number}: {line!r} {why}")
         parts = match.groupdict()
         own_id = int(parts["id"]) if parts.get("id") else None
@@ -154,14 +157,17 @@ def _from_csv(path: Path, lines: list[tuple[int, str]], columns: dict[str, int])
             text = cells.get(columns["color"], "")
             color = text if text.startswith("#") else re.findall(r"[^\s,;()\[\]]+", text)
         rows.append((own_id, name, color_of(path, color)))
-    return rows, _csv_form(columns, len(_cells(lines[0][1], delimiter)), delimiter)
+    coded = "color" in columns and all("#" in line for _, line in lines[1:])
+    return rows, _csv_form(
+        columns, len(_cells(lines[0][1], delimiter)), delimiter, "#{hex}" if coded else "{r} {g} {b}"
+    )
 
 
-def _csv_form(columns: dict[str, int], count: int, delimiter: str) -> str:
-    """Return a line of a CSV with the names of its columns in braces; other columns are empty."""
+def _csv_form(columns: dict[str, int], count: int, delimiter: str, color: str) -> str:
+    """Return a line of a CSV with the names of its columns in braces, and how it writes colours; others are empty."""
     cells = [""] * count
     for name, place in columns.items():
-        cells[place] = "{r} {g} {b}" if name == "color" else f"{{{name}}}"
+        cells[place] = color if name == "color" else f"{{{name}}}"
     return delimiter.join(cells)
 
 

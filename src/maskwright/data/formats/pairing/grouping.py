@@ -67,12 +67,13 @@ class Groups(NamedTuple):
     divided: Divided
 
 
-def find_groups(root: Path, paths: list[Path]) -> Groups | None:
+def find_groups(root: Path, paths: list[Path], *, chosen: bool = False) -> Groups | None:
     """Group the masks of each image; None where each image has one mask, or none.
 
     Args:
         root: the folder that the user gave.
         paths: every image file below it.
+        chosen: the user says that masks are grouped, so one of a class is enough.
     """
     parts = divided(root, paths)
     if parts.how is not None or not parts.images or len(parts.masks) < 2:
@@ -83,7 +84,9 @@ def find_groups(root: Path, paths: list[Path]) -> Groups | None:
     ways = ((_by_class_folder(parts), True), (_by_image_folder(parts), None), (_by_name_end(parts), True))
     for found, classes in ways:
         grouped = sum(len(group.files()) for group in found)
-        if grouped > len(found) and (not pairs or (grouped == len(parts.masks) and 2 * len(pairs) <= grouped)):
+        if grouped > (0 if chosen else len(found)) and (
+            not pairs or (grouped == len(parts.masks) and 2 * len(pairs) <= grouped)
+        ):
             clear = [group for group in found if not group.doubt()]
             doubts = [group for group in found if group.doubt()]
             return Groups(clear, doubts, _are_classes(found) if classes is None else classes, parts)

@@ -20,8 +20,21 @@ MASK_WORDS: tuple[str, ...] = (
     *("groundtruth", "groundtruths", "segmentationclass", "segmentations", "segmentation", "segmaps", "segmap"),
     *("segs", "seg", "labelmaps", "labelmap", "targets", "target", "lbl", "lbls", "ann", "anns"),
     *("manual", "1stmanual", "2ndmanual", "manual1", "manual2", "masksmachine", "maskshuman", "labelstr", "labelsts"),
-    *("maskimages", "labelimages", "imagemasks", "imagelabels", "gtimages", "gtmasks", "segmentationmasks", "segmasks"),
+    *(
+        "1stho",
+        "2ndho",
+        "maskimages",
+        "labelimages",
+        "imagemasks",
+        "imagelabels",
+        "gtimages",
+        "gtmasks",
+        "segmentationmasks",
+        "segmasks",
+    ),
 )
+# At the end of a name: the first and the second person who drew masks of the same images.
+OBSERVERS = ("1stho", "2ndho", "manual1", "manual2")
 INSTANCE_WORDS: tuple[str, ...] = (
     *("instances", "instance", "instancemasks", "instancemask", "instancelabels", "segmentationobject"),
 )
@@ -30,6 +43,7 @@ _IMAGE_WORDS: tuple[str, ...] = (
     *("rgb", "raw", "originals", "original", "originalimages", "rawimages", "frames", "scans", "patches", "sat"),
     *("imagestr", "imagests"),
 )
+_OF_CLASSES = ("masks", "mask")
 _ROLES: dict[str, Role] = {
     **dict.fromkeys(_IMAGE_WORDS, "image"),
     **dict.fromkeys(MASK_WORDS, "mask"),
@@ -63,13 +77,15 @@ _NAMES_KEPT = 2**17
 class Folder(NamedTuple):
     """What the name of a folder means: its role, the word for it, and a split; None where the name does not tell.
 
-    `coding` is the words that tell how masks are coded: `color` of `masks_color`.
+    `coding` is the words that tell how masks are coded: `color` of `masks_color`. `shown` is what masks show, another
+    word beside that for masks: `disc` of `disc_masks`.
     """
 
     role: Role | None
     word: str | None
     split: Split | None
     coding: str = ""
+    shown: str = ""
 
 
 class Place(NamedTuple):
@@ -79,7 +95,8 @@ class Place(NamedTuple):
         role: of the nearest folder whose name tells one.
         word: the word for the role in that name.
         split: of the nearest folder whose name tells one.
-        key: what an image and its mask have in common: split, remaining folders, and the stem.
+        key: what an image and its mask have in common: split, remaining folders, and the stem. A folder `disc_masks`
+            is one named `disc` in a folder of masks.
         coding: the words beside `word` in that name that tell how masks are coded.
     """
 
@@ -99,11 +116,23 @@ def folder_meaning(name: str) -> Folder:
     """Read `trainannot`, `images_val`, `Train-Masks`, `2. Groundtruths`, `gt`, ... ; other names mean nothing."""
     match = _FOLDER.fullmatch(_SEPARATORS.sub("", _NUMBERING.sub("", name.lower())))
     if match is None or not match.group(0):
-        return Folder(None, None, None)
+        return _masks_of(name)
     word = match["role"]
     split = match["before"] or match["after"]
     coding = f"{match['first'] or ''}{match['last'] or ''}"
     return Folder(_ROLES[word] if word else None, word, _SPLITS[split] if split else None, coding)
+
+
+def _masks_of(name: str) -> Folder:
+    """Read `disc_masks`, `mask-disc`, `train_disc_masks`, ...: a word for masks, and what they show."""
+    parts = _parts(name)
+    for word, rest in ((parts[-1], parts[:-2]), (parts[0], parts[2:])) if parts else ():
+        words = [part for part in rest[::2] if part.lower() not in _SPLITS]
+        if word.lower() in _OF_CLASSES and words and not any(part.isdecimal() or _is_role_word(part) for part in words):
+            split = next((_SPLITS[part.lower()] for part in rest if part.lower() in _SPLITS), None)
+            shown = "_".join(words)
+            return Folder("mask", word.lower(), split, shown.lower(), shown)
+    return Folder(None, None, None)
 
 
 def split_word(name: str) -> Split | None:
@@ -130,6 +159,8 @@ def _folders(parts: tuple[str, ...]) -> Place:
         meaning = folder_meaning(part)
         if meaning.role is None and meaning.split is None:
             rest.append(part)
+        elif meaning.shown:
+            rest.append(meaning.shown)
         if meaning.role is not None:
             role, word, coding = meaning.role, meaning.word, meaning.coding
         split = meaning.split or split
@@ -179,6 +210,12 @@ def mask_owner(name: str) -> str | None:
     if parts and _is_mask_word(parts[-1]):
         return "".join(parts[:-2])
     return "".join(parts[2:]) if parts and _is_mask_word(parts[0]) else None
+
+
+def observer(name: str) -> str | None:
+    """Return which observer drew a mask, by the last word of its stem: `a_1stHO`."""
+    last = _parts(name)[-1].lower() if name else ""
+    return last if last in OBSERVERS else None
 
 
 def numbered_owners(name: str) -> tuple[str, ...]:

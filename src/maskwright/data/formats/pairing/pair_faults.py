@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from maskwright.core.records import Fault
-from maskwright.core.text import agree, plural, such_as
+from maskwright.core.text import agree, listing, plural, such_as
 from maskwright.data.formats.pairing import naming
 from maskwright.data.formats.walk import folder_name, record_id
 
@@ -78,13 +78,33 @@ def doubt_of_parts(root: Path, image: File, masks: Sequence[File]) -> Fault:
     return Fault("ambiguous", "error", image.path, message, cure)
 
 
+def merged_folders(root: Path, pairs: Sequence[Match]) -> list[Fault]:
+    """Warn of folders of masks for images of one folder, each with one mask: the folders may be classes."""
+    folders = Counter(match.masks[0].path.parent for match in pairs if len(match.masks[0].place.key) > 2)
+    own = {match.image.place.key[1:-1] for match in pairs}
+    named = {match.masks[0].place.key[1:-1] for match in pairs}
+    if len(own) != 1 or len(named) < 2 or own & named or 2 * len(named) > len(pairs):
+        return []
+    names = listing([folder_name(root, folder) for folder in sorted(folders)])
+    message = f"images of one folder have one mask each, in {names}; all these masks are read as showing the same"
+    cure = "if the folders are classes, use `read.format` layers; if not, nothing needs to be done"
+    return [Fault("merged-folders", "warning", min(folders), message, cure)]
+
+
 def passed_over(root: Path, masks: Sequence[File]) -> list[Fault]:
     """Tell which folders of masks are not used because another folder has masks of the same images."""
     cure = "if these are the masks that you mean, move the other folder away"
-    return [
+    seconds = [mask.path for mask in masks if mask.place.word in naming.OBSERVERS]
+    faults = [
         Fault("unused", "note", folder, f"{folder_name(root, folder)} is not used: another folder pairs too", cure)
-        for folder in sorted({mask.path.parent for mask in masks})
+        for folder in sorted({mask.path.parent for mask in masks} - {path.parent for path in seconds})
     ]
+    if seconds:
+        held = f"{plural(len(seconds), 'mask')} of another observer, {such_as(len(seconds), min(seconds).name)}"
+        message = f"{held}, {agree(len(seconds), 'is', 'are')} not used"
+        cure = "if these are the masks that you mean, move those of the first observer away"
+        faults.append(Fault("unused", "note", min(seconds), message, cure))
+    return faults
 
 
 def unread(root: Path, others: Sequence[File]) -> list[Fault]:

@@ -92,6 +92,7 @@ def _pairing(root: Path, paths: tuple[Path, ...], without: frozenset[str]) -> Pa
     )
     faults = (
         *pair_faults.of_matches(root, images, chosen, found),
+        *pair_faults.merged_folders(root, found.pairs),
         *shifted_names(root, images, chosen, {file.path for image, own in found.pairs for file in (image, *own)}),
         *pair_faults.passed_over(root, unused),
         *pair_faults.unread(root, others),
@@ -116,7 +117,7 @@ def divided(root: Path, paths: Iterable[Path]) -> Divided:
 def _divided(root: Path, paths: tuple[Path, ...]) -> Divided:
     skip = len(root.parts)
     files = [File(path, naming.place(path.parts[skip:])) for path in paths]
-    masks = [file for file in files if file.place.role in {"mask", "instance"}]
+    masks = [_observed(file) for file in files if file.place.role in {"mask", "instance"}]
     if not masks:
         return _side_by_side(files)
     named = any(file.place.role == "image" for file in files)
@@ -132,7 +133,7 @@ def _side_by_side(files: list[File]) -> Divided:
         name = file.place.key[-1]
         owner = next(iter(naming.numbered_owners(name)[1:]), naming.mask_owner(name))
         if owner is not None:
-            masks.append(File(file.path, file.place._replace(key=(*file.place.key[:-1], owner))))
+            masks.append(_observed(File(file.path, file.place._replace(key=(*file.place.key[:-1], owner)))))
     if masks:
         taken = {file.path for file in masks}
         return Divided([file for file in files if file.path not in taken], masks, [], "masks in the same folder")
@@ -146,6 +147,14 @@ def _side_by_side(files: list[File]) -> Divided:
         how = "masks in the same folder, with another suffix"
         return Divided([file for file in files if file.path not in taken], lossless, [], how)
     return Divided(files, [], [])
+
+
+def _observed(mask: File) -> File:
+    """Take the word for the observer of a mask, unless its folder has one: masks of one observer are a kind."""
+    observer = naming.observer(naming.stem(mask.path.name))
+    if observer is None or (mask.place.word or "").endswith("manual"):
+        return mask
+    return mask._replace(place=mask.place._replace(word=observer))
 
 
 def _is_lossy(file: File) -> bool:
@@ -193,5 +202,6 @@ def _layout(root: Path, pairs: tuple[Pair, ...], how: str | None, unused: list[F
     if len(folders) > 4:
         texts.append(f"{len(folders) - 4} more folders")
     text = ", ".join(texts) + (f" ({how})" if how else "")
-    aside = sorted({folder_name(root, mask.path.parent) for mask in unused})
+    used = {pair.mask.parent for pair in pairs}
+    aside = sorted({folder_name(root, mask.path.parent) for mask in unused if mask.path.parent not in used})
     return text + (f" ({listing(aside)} not used)" if aside else "")

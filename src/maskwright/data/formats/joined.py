@@ -1,0 +1,103 @@
+"""Data sets of which some images have masks and others outlines of LabelMe: both are used. Reads no file itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.records import Fault, Shapes
+from maskwright.core.text import listing, plural, such_as
+from maskwright.data.formats.pairing.naming import alike
+from maskwright.data.formats.pairing.pairs import find_pairs, not_masks
+from maskwright.data.formats.walk import images_below
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    from maskwright.core.records import Dataset, Record
+
+_UNNAMED = ("background", "foreground")
+
+
+class Shares(NamedTuple):
+    """The images that have a mask only, and those that have a JSON file only."""
+
+    masks: list[Path]
+    outlines: list[Path]
+
+
+def shares(root: Path, files: Sequence[Path]) -> Shares | None:
+    """Divide images by what they are annotated with; None unless some have a mask only, and others a JSON file only.
+
+    Args:
+        root: the folder that the user gave.
+        files: the JSON files of LabelMe; each has the name of its image.
+    """
+    paths = images_below(root)
+    stems = {alike(path.stem) for path in files}
+    paired = {pair.image for pair in find_pairs(root, paths).pairs}
+    outlined = {path for path in not_masks(root, paths) if alike(path.stem) in stems}
+    found = Shares(sorted(paired - outlined), sorted(outlined - paired))
+    return found if found.masks and found.outlines else None
+
+
+def joined(masks: Dataset, outlines: Dataset, names: Shares) -> Dataset:
+    """Add the records that only have outlines to a data set of masks, whose classes must have their names.
+
+    A single foreground without a name gets the name of the only label.
+
+    Raises:
+        MaskwrightError: the masks do not show a class that is outlined.
+    """
+    labels = outlines.classes.names[1:]
+    message = f"{plural(len(names.masks), 'image')}, {such_as(len(names.masks), names.masks[0].name)}, "
+    message += f"{'has' if len(names.masks) == 1 else 'have'} a mask, and {len(names.outlines)}, "
+    message += f"{such_as(len(names.outlines), names.outlines[0].name)}, outlines of LabelMe"
+    severity = "note"
+    if masks.classes.names == _UNNAMED and len(labels) == 1:
+        masks = replace(masks, classes=replace(masks.classes, names=("background", *labels)))
+        message, severity = f"{message}; the foreground of the masks is taken to be {labels[0]}", "warning"
+    index = {alike(name): place for place, name in enumerate(masks.classes.names)}
+    missing = [name for name in labels if alike(name) not in index]
+    if missing:
+        raise MaskwrightError(
+            f"{masks.root}: {message}, but the masks show {listing(list(masks.classes.names))}, and not "
+            f"{listing(missing)}: name the values of the masks as the labels are, in classes.txt (id,name), or read "
+            "one of the two with `read.format` folder or `read.format` labelme"
+        )
+    places = [index.get(alike(name), 0) for name in outlines.classes.names]
+    only = set(names.outlines)
+    added = [_renumbered(record, places) for record in outlines.records if record.image.path in only]
+    records = sorted((*masks.records, *added), key=lambda record: record.id)
+    if any(record.split is None for record in records):
+        records = [replace(record, split=None) for record in records]
+    cure = "nothing needs to be done" if severity == "note" else "name the values of the masks in classes.txt (id,name)"
+    note = Fault("two-formats", severity, masks.root, f"{message}: both are used", cure)
+    kept = [fault for fault in masks.faults if not _answered(fault, only)]
+    kept += [fault for fault in outlines.faults if fault.kind != "unpaired" or fault.path.is_file()]
+    layout = f"{masks.layout}; {outlines.layout.partition(':')[0]}"
+    return replace(masks, layout=layout, records=tuple(records), faults=(*kept, note))
+
+
+def _renumbered(record: Record, places: Sequence[int]) -> Record:
+    """Give the shapes of a record the class indices of another data set."""
+    assert isinstance(record.annotation, Shapes)
+    shapes = tuple(
+        replace(
+            shape,
+            index=shape.index if shape.index == IGNORE else places[shape.index],
+            crowd=None if shape.crowd is None else places[shape.crowd],
+        )
+        for shape in record.annotation.shapes
+    )
+    return replace(record, annotation=replace(record.annotation, shapes=shapes))
+
+
+def _answered(fault: Fault, outlined: Collection[Path]) -> bool:
+    """Tell whether a fault says of images with outlines that they have no mask."""
+    return fault.kind == "unpaired" and (
+        fault.path in outlined or (fault.path.is_dir() and fault.path in {path.parent for path in outlined})
+    )
