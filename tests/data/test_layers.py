@@ -256,3 +256,17 @@ def test_one_file_of_measured_values_is_read_for_each_image(tmp_path, masks):
             write(tmp_path / mask.format(n=number), np.full(SIZE, 0.5, np.float32))
     with pytest.raises(MaskwrightError, match=r"has 2 files of measured values .*channels of one TIFF"):
         read_dataset(tmp_path, ReadOptions(values=True))
+
+
+def test_a_class_whose_masks_are_inverted_is_named_and_the_cure_works(tmp_path):
+    """Its rim may be cut by an object; a class that leaves the others out, or half of the rim, is not inverted."""
+    folders(tmp_path, nut=255 - NUT[::-1])
+    kinds = {fault.kind: fault.message for fault in read(tmp_path)[0].faults}
+    assert kinds.keys() == {"overlap", "inverted-masks"}
+    assert "in 3 of 3 images looked at, 'nut' fills most of the image and of its rim" in kinds["inverted-masks"]
+    folders(tmp_path, nut=block(4, 0, 6, 2))  # the cure
+    assert read(tmp_path)[0].faults == ()
+    folders(tmp_path, nut=255 - BOLT)
+    assert read(tmp_path)[0].faults == ()
+    folders(tmp_path, nut=block(1, 1, 6, 7))
+    assert [fault.kind for fault in read(tmp_path)[0].faults] == ["overlap"]

@@ -28,19 +28,12 @@ def paint_layers(annotation: MaskLayers, read: Read) -> NDArray[np.uint8]:
         annotation: the files, and which class each shows.
         read: a mask file to its label map, before the class of the file is known.
     """
-    shown = _by_class(annotation, read)
+    shown = by_class(annotation, read)
     order = sorted(shown, key=lambda index: (index != IGNORE, -np.count_nonzero(shown[index]), index))
     labels = np.zeros(next(iter(shown.values())).shape, np.uint8)
     for index in order:
         labels[shown[index]] = index
     return labels
-
-
-def overlap(annotation: MaskLayers, read: Read) -> tuple[int, int]:
-    """Return how many pixels more than one class claims, and how many any class claims."""
-    shown = _by_class(annotation, read)
-    claims = sum(np.where(mask, 1, 0) for index, mask in shown.items() if index != IGNORE)
-    return int(np.count_nonzero(np.greater(claims, 1))), int(np.count_nonzero(claims))
 
 
 def layer_objects(annotation: MaskLayers, read: Read) -> Iterator[Instance]:
@@ -53,8 +46,13 @@ def layer_objects(annotation: MaskLayers, read: Read) -> Iterator[Instance]:
             yield Instance(index, *found)
 
 
-def _by_class(annotation: MaskLayers, read: Read) -> dict[int, NDArray[np.bool_]]:
-    """Join the pixels (H, W) of each class, or of `IGNORE`, over the files; background is what none of them shows."""
+def by_class(annotation: MaskLayers, read: Read) -> dict[int, NDArray[np.bool_]]:
+    """Join the pixels (H, W) of each class, or of `IGNORE`, over the files; background is what none of them shows.
+
+    Args:
+        annotation: the files, and which class each shows.
+        read: a mask file to its label map, before the class of the file is known.
+    """
     shown: dict[int, NDArray[np.bool_]] = {}
     for layer in annotation.layers:
         labels = read(layer.mask)

@@ -205,6 +205,7 @@ def _unused(root: Path, groups: Groups) -> list[Fault]:
     doubts = [pair_faults.doubt_of_parts(root, group.image, group.doubt()) for group in groups.doubts]
     return [
         *doubts,
+        *groups.faults,
         *pair_faults.unpaired(root, parts.images, parts.masks, used),
         *pair_faults.unread(root, parts.others),
     ]

@@ -10,6 +10,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.data.formats.pairing import naming
+from maskwright.data.formats.pairing.layer_names import name_faults, only_count, tell_classes
 from maskwright.data.formats.pairing.matching import are_numbered, matched
 from maskwright.data.formats.pairing.pairs import divided
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from maskwright.core.records import Fault
     from maskwright.data.formats.pairing.matching import File
     from maskwright.data.formats.pairing.pairs import Divided
 
@@ -59,12 +61,14 @@ class Groups(NamedTuple):
         doubts: the others; there is at least one group here or in `found`.
         classes: the names are those of classes, and not of objects.
         divided: all pictures.
+        faults: what the names leave open.
     """
 
     found: list[Group]
     doubts: list[Group]
     classes: bool
     divided: Divided
+    faults: list[Fault]
 
 
 def find_groups(root: Path, paths: list[Path], *, chosen: bool = False) -> Groups | None:
@@ -81,15 +85,16 @@ def find_groups(root: Path, paths: list[Path], *, chosen: bool = False) -> Group
     pairs = matched(parts.images, parts.masks, loosely=False).pairs
     if 2 * len(pairs) > len(parts.masks):
         return None
-    ways = ((_by_class_folder(parts), True), (_by_image_folder(parts), None), (_by_name_end(parts), True))
-    for found, classes in ways:
+    ways = ((_by_class_folder(parts), False), (_by_image_folder(parts), True), (_by_name_end(parts), False))
+    for found, files in ways:
         grouped = sum(len(group.files()) for group in found)
         if grouped > (0 if chosen else len(found)) and (
             not pairs or (grouped == len(parts.masks) and 2 * len(pairs) <= grouped)
         ):
             clear = [group for group in found if not group.doubt()]
             doubts = [group for group in found if group.doubt()]
-            return Groups(clear, doubts, _are_classes(found) if classes is None else classes, parts)
+            classes = tell_classes(found, files=files)
+            return Groups(clear, doubts, classes, parts, name_faults(found, root, classes=classes, files=files))
     return None
 
 
@@ -115,7 +120,7 @@ def _by_name_end(parts: Divided) -> list[Group]:
     by_key = _unique({file: _bare(file) for file in parts.images})
     owned = [(mask, *_owner(_bare(mask)[:-1], mask, by_key)) for mask in parts.masks]
     found = _grouped((mask, image, *naming.first_number(end)) for mask, image, end in owned if end)
-    return found if _are_classes(found) else []
+    return found if tell_classes(found, files=False) or only_count(found) else []
 
 
 def _grouped(shown: Iterable[tuple[File, File | None, str, int]]) -> list[Group]:
@@ -163,12 +168,3 @@ def _unique(keys: dict[File, Key]) -> dict[Key, File]:
 
 def _bare(file: File) -> Key:
     return tuple(naming.alike(part) for part in (*file.place.key[:-1], naming.bare_stem(file.place.key[-1])))
-
-
-def _are_classes(found: list[Group]) -> bool:
-    """Tell whether the files of several images share names that are no numbers: ID/masks/nut.png."""
-    names = {name for group in found for name in group.masks}
-    repeated = 2 * len(names) <= sum(len(group.masks) for group in found)
-    return (
-        len(found) > 1 and repeated and not any(naming.first_number(naming.bare_stem(name))[1] >= 0 for name in names)
-    )

@@ -1,0 +1,125 @@
+"""What the names of several mask files of an image tell: classes, or objects that they only count. Opens no file."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from maskwright.core.records import Fault
+from maskwright.core.text import listing
+from maskwright.data.formats.pairing import naming
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from pathlib import Path
+
+    from maskwright.data.formats.pairing.grouping import Group
+
+_TOKEN = re.compile(r"\d+|[^\W\d_]+|[\W_]+")
+_CLASS_WORDS = frozenset({"class", "cls", "category"})
+_OBJECT_WORDS = frozenset({"object", "obj", "instance", "inst", "roi"})
+_ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii")
+_SHORTEST_WORD = 3
+
+
+def tell_classes(found: Sequence[Group], *, files: bool) -> bool:
+    """Tell whether the masks of each image show classes, and not one object each.
+
+    Args:
+        found: images with several masks.
+        files: the names are those of whole files in a folder of the image, and not of folders or ends of names.
+    """
+    names = _names(found)
+    if only_count(found):
+        return _begin(names, _CLASS_WORDS) or not (files or _first_ones(found))
+    if any(naming.first_number(naming.bare_stem(name))[1] >= 0 for name in names):
+        return False
+    return _repeated(found) or all(map(_is_word, names))
+
+
+def name_faults(found: Sequence[Group], folder: Path, *, classes: bool, files: bool) -> list[Fault]:
+    """Warn where names may also tell the other of the two, classes or objects, than they are read as.
+
+    Args:
+        found: images with several masks.
+        folder: to name in the message.
+        classes: what `tell_classes` tells.
+        files: as `tell_classes`.
+    """
+    names = _names(found)
+    words = [] if classes or only_count(found) else _shared_words(found)
+    if classes and files and not _repeated(found):
+        message = f"few names of mask files, such as {_some(names)}, occur in several images; each is read as a class"
+        cure = "if each file shows one object, number the files of an image (1.png, 2.png)"
+    elif len(words) > 1:
+        message = f"the names of mask files begin with {_some(words)}, but all are read as objects of one class"
+        cure = f"if these are classes, name the files of an image after them ({words[0]}.png, {words[1]}.png)"
+    elif not only_count(found) or not _repeated(found) or _begin(names, _CLASS_WORDS | _OBJECT_WORDS):
+        return []
+    elif classes:
+        message = f"the names {_some(names)} only count, and are read as those of classes"
+        cure = (
+            "if they are classes, give them words for names; if each file shows one object, put the files of an image "
+            "into a folder of its own (ID/images/ID.png with ID/masks/1.png and ID/masks/2.png)"
+        )
+    elif _first_ones(found):
+        return []
+    else:
+        message = f"the names {_some(names)} of mask files only count, so each file is read as one object"
+        cure = "if they are classes, give the files words for names, such as nut.png and bolt.png"
+    return [Fault("objects-or-classes", "warning", folder, message, cure)]
+
+
+def _some(names: Iterable[str]) -> str:
+    return listing([repr(name) for name in sorted(names)])
+
+
+def _names(found: Iterable[Group]) -> set[str]:
+    return {name for group in found for name in group.masks}
+
+
+def _repeated(found: Sequence[Group]) -> bool:
+    return len(found) > 1 and 2 * len(_names(found)) <= sum(len(group.masks) for group in found)
+
+
+def _is_word(name: str) -> bool:
+    return len(name) >= _SHORTEST_WORD and not any(char.isdigit() for char in name)
+
+
+def _begin(names: Iterable[str], words: Collection[str]) -> bool:
+    return all(_TOKEN.findall(naming.alike(name))[0] in words for name in names)
+
+
+def only_count(found: Sequence[Group]) -> bool:
+    """Tell whether names differ only in numbers, or in letters that count from a or i: 1a, 2a; cell_a, cell_b."""
+    split = [_TOKEN.findall(naming.alike(naming.bare_stem(name))) for name in _names(found)]
+    if len(split) < 2 or len({len(tokens) for tokens in split}) > 1:
+        return False
+    return all(len(tokens) == 1 or _is_count(tokens) for tokens in map(set, zip(*split, strict=True)))
+
+
+def _is_count(tokens: set[str]) -> bool:
+    letters = {chr(ord("a") + place) for place in range(len(tokens))}
+    return all(token.isdigit() for token in tokens) or tokens in (letters, set(_ROMAN[: len(tokens)]))
+
+
+def _first_ones(found: Sequence[Group]) -> bool:
+    """Tell whether each image has the first few of all names, and some more than others: they count its objects."""
+    order = sorted(_names(found), key=_place)
+    counts = {len(group.masks) for group in found}
+    return len(counts) > 1 and all(set(group.masks) == set(order[: len(group.masks)]) for group in found)
+
+
+def _place(name: str) -> tuple[tuple[int, str], ...]:
+    tokens = _TOKEN.findall(naming.alike(name))
+    return tuple(
+        (int(token) if token.isdigit() else _ROMAN.index(token) if token in _ROMAN else 0, token) for token in tokens
+    )
+
+
+def _shared_words(found: Sequence[Group]) -> list[str]:
+    """Return the words before the numbers of names, if several images have files with more than one: nut_1, bolt_1."""
+    words = [{naming.first_number(naming.bare_stem(name))[0] for name in group.masks} for group in found]
+    holders = Counter(word for own in words if len(own) > 1 and all(map(str.isalpha, own)) for word in own)
+    return sorted(word for word, images in holders.items() if images > 1)
