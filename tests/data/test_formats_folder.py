@@ -184,7 +184,7 @@ def test_what_was_found_and_is_near_is_said_only_where_nothing_was_recognised(tm
     for name in ("a.json", "b.txt"):
         (tmp_path / name).write_text("{}")
     with pytest.raises(
-        MaskwrightError, match=r"Found: \./ \(1 \.json, 1 \.txt\) and images/ .*layouts: coco .*labelstudio"
+        MaskwrightError, match=r"Found: \./ \(1 \.json, 1 \.txt\) and images/ .*layouts: coco .*labelme .*yolo"
     ):
         read_dataset(tmp_path)
     for name in ("a.png", "a_1.png"):

@@ -30,6 +30,25 @@ def near(found: dict[str, int], wanted: dict[str, int], share: float = 0.1) -> b
     )
 
 
+def test_channels_of_overlapping_classes_are_refused_and_the_cure_works(tmp_path):
+    save_floats(tmp_path, [np.dstack([drawn(number) > 0, drawn(number) == 2]) for number in range(3)], ".npy")
+    with pytest.raises(MaskwrightError, match=r"a mask file for each channel, such as masks/CLASS/NAME\.png"):
+        read_dataset(tmp_path)
+    for mask in (tmp_path / "masks").iterdir():
+        for channel, name in enumerate(("any", "bolt")):
+            write(tmp_path / "masks" / name / f"{mask.stem}.png", np.load(mask)[..., channel])
+        mask.unlink()
+    assert counts(tmp_path) == {"background": 3 * GROUND, "any": 3 * ONE, "bolt": 3 * TWO}
+
+
+def test_photographs_are_not_to_be_listed_by_their_colours(tmp_path):
+    for number in range(3):
+        photo(tmp_path / "images" / f"{number}.png", number, (SIDE, SIDE))
+        photo(tmp_path / "masks" / f"{number}.png", number, (SIDE, SIDE))
+    with pytest.raises(MaskwrightError, match=r"Export the masks again as PNG$"):
+        read_dataset(tmp_path)
+
+
 # ---------------------------------------------------------------- WebP
 
 

@@ -197,7 +197,7 @@ def _code(color: tuple[int, int, int]) -> int:
 def _codes(colors: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """Return 0xRRGGBB (H, W) of colours (H, W, 3)."""
     wide = colors.astype(np.uint32)
-    return (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
+    return np.asarray((wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2], np.uint32)
 
 
 def _snapped(

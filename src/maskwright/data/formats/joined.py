@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from maskwright.core.records import Dataset, Record
+    from maskwright.core.records import Dataset, Record, Severity
 
 _UNNAMED = ("background", "foreground")
 
@@ -56,7 +56,7 @@ def joined(masks: Dataset, outlines: Dataset, names: Shares) -> Dataset:
     message = f"{plural(len(names.masks), 'image')}, {such_as(len(names.masks), names.masks[0].name)}, "
     message += f"{'has' if len(names.masks) == 1 else 'have'} a mask, and {len(names.outlines)}, "
     message += f"{such_as(len(names.outlines), names.outlines[0].name)}, outlines of LabelMe"
-    severity = "note"
+    severity: Severity = "note"
     if masks.classes.names == _UNNAMED and len(labels) == 1:
         masks = replace(masks, classes=replace(masks.classes, names=("background", *labels)))
         message, severity = f"{message}; the foreground of the masks is taken to be {labels[0]}", "warning"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _MOST_NEAR = 3
 # Formats that files with a suffix hint at, the likeliest first; images alone hint at the last two.
 _NEAR = {
-    ".json": ("coco", "labelme", "labelstudio"),
+    ".json": ("coco", "labelme"),
     ".xml": ("cvat",),
     ".geojson": ("geojson",),
     ".txt": ("yolo",),

@@ -280,7 +280,8 @@ def _colours(ref: ImageRef, array: NDArray[Any]) -> NDArray[np.uint8]:
     """Return colours (H, W, 3) without their alpha."""
     if array.shape[2] not in {3, 4}:
         message = f"has {array.shape[2]} channels, but a mask is HxW values or HxWx3 colours"
-        raise DecodeError("unreadable", ref, message, "save it in one of these shapes")
+        cure = "save class ids (HxW), or a mask file for each channel, such as masks/CLASS/NAME.png, if these overlap"
+        raise DecodeError("unreadable", ref, message, cure)
     colours = array[..., :3]
     if colours.dtype != np.uint8 and not np.array_equal(colours, colours.astype(np.uint8)):
         message = f"holds colours of type {array.dtype} beyond 0 to 255"

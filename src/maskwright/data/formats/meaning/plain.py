@@ -126,7 +126,8 @@ def fractions_fault(scan: Scan, masks: Path) -> tuple[Fault, ...]:
     if not scan.soft:
         return ()
     held = f"{scan.soft} of {plural(scan.looked, 'scanned mask' if scan.looked < scan.masks else 'mask')}"
-    message = f"{held} {agree(scan.soft, 'holds', 'hold')} fractions from 0 to 1, as probabilities; from 0.5 on is 1"
+    message = f"{held} {agree(scan.soft, 'holds', 'hold')} fractions from 0 to 1, as "
+    message += "probabilities or interpolated masks do; from 0.5 on is 1"
     return (Fault("soft-mask", "warning", masks, message, "save the masks as 0 and 1 if another value is the limit"),)
 
 
