@@ -49,7 +49,8 @@ def test_it_finds_squares_after_a_few_steps(run: Path, squares: Path, tmp_path: 
     assert metrics["scores"]["mean"]["f1"]["value"] > 0.5
     losses = [float(line.split(",")[2]) for line in (run / "history.csv").read_text().splitlines()[1:]]
     assert losses[-1] < 0.75 * losses[0]
-    model = maskwright.load(run)
+    # Two validation images fit no score that holds for others.
+    model = maskwright.load(run).with_decoding({"score": 0.5})
     image, ids = picture(100)
     result = model.predict(image).result
     assert isinstance(result, Instances)
