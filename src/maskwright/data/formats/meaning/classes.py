@@ -38,6 +38,7 @@ from maskwright.data.formats.meaning.ground import ground_fault, ground_of, ids_
 from maskwright.data.formats.meaning.plain import no_classes, require_plain, softened, with_nodata
 from maskwright.data.formats.meaning.polarity import polarity_fault
 from maskwright.data.formats.meaning.scan import FEW_STRAYS
+from maskwright.data.formats.meaning.separate import values_fault
 from maskwright.data.formats.meaning.shifted import require_unshifted, shift_fault
 from maskwright.data.formats.meaning.tables import ClassTable, Entry, naming_of
 from maskwright.data.formats.meaning.white import (
@@ -139,7 +140,9 @@ def _beside_white(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
     explained = options.ignored() | set(options.map)
     white = unnamed_white(scan, explained)
     values = sorted(set(scan.values) - explained)
-    scales = require_unscaled(scan, masks) if table is None and not explained else ()
+    scales: tuple[Fault, ...] = ()
+    if table is None and not explained:
+        scales = require_unscaled(scan, masks) or values_fault(scan, masks)
     if white.region and evenly_spaced(values):
         names = [entry.name for entry in table.entries] if table else [f"class-{value}" for value in values]
         if len(names) == len(values) and not (table and table.numbered):
