@@ -158,6 +158,8 @@ def _beside_white(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
 def _aside(scan: Scan, options: ReadOptions, strays: AbstractSet[int]) -> frozenset[int] | None:
     """Return the values that do not count if the rest of the masks is 0 and 255 (rule 5); None if it is not."""
     named = options.ignored() | set(options.map)
+    if options.map.get(0) == _WHITE and options.map.get(_WHITE) == 0:  # white and black are swapped, and so both known
+        named -= {0, _WHITE}
     targets = {target for value, target in options.map.items() if value in scan.values}
     if _WHITE in named or not targets <= {"ignore", 0, _WHITE}:
         return None
