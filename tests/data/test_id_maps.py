@@ -48,6 +48,7 @@ GROUNDS = {
     "255": (255, ".png", lambda ids, _: np.where(ids > 0, ids, 255).astype(np.uint8)),
     "65535": (65535, ".png", lambda ids, _: np.where(ids > 0, ids, 65535).astype(np.uint16)),
     "-1": (-1, ".tif", lambda ids, _: np.where(ids > 0, ids, -1).astype(np.int32)),
+    "red": (255, ".png", lambda ids, _: np.where(ids[..., None] > 0, COLORS[ids], np.uint8([255, 0, 0]))),
     "white": (0xFFFFFF, ".png", lambda ids, _: COLORS[ids]),
 }
 
@@ -271,15 +272,15 @@ def test_few_ids_that_run_on_from_map_to_map_are_doubted_and_the_cures_work(tmp_
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "kinds"),
     [
-        lambda ids, number: few(ids, 1 + 3 * (number % 3)),  # the same values in half of the masks
-        lambda ids, number: few(ids, 1 + number) * np.uint8(2),  # gaps
-        lambda ids, number: np.where(ids == 3, 0, few(ids, 1 + number)) * (ids != 2),  # one value in each mask
+        (lambda ids, number: few(ids, 1 + 3 * (number % 3)), ["separate-classes"]),  # the same values in a third
+        (lambda ids, number: few(ids, 1 + number) * np.uint8(2), []),  # gaps
+        (lambda ids, number: np.where(ids == 3, 0, few(ids, 1 + number)) * (ids != 2), []),  # one value in each mask
     ],
 )
-def test_few_values_that_do_not_run_on_are_classes(tmp_path, change):
-    assert read_dataset(tree(tmp_path, change, "masks", maps=9)).faults == ()
+def test_few_values_that_do_not_run_on_are_classes(tmp_path, change, kinds):
+    assert [fault.kind for fault in read_dataset(tree(tmp_path, change, "masks", maps=9)).faults] == kinds
 
 
 def test_classes_of_several_regions_are_no_ids(tmp_path):

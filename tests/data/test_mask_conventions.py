@@ -77,6 +77,17 @@ def test_masks_that_are_inverted_are_reported_and_the_cure_works(tmp_path, white
     assert kinds(tmp_path) == []
 
 
+@pytest.mark.parametrize("white", [1, 255])
+def test_masks_that_are_all_inverted_are_reported_and_the_cure_works(tmp_path, white):
+    save(tmp_path, [white - mask for mask in binary(white, 6)])
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("inverted-masks", "warning", "masks")
+    assert "the whole rim of 6 of 6 masks looked at, as a background does: all masks may be inverted" in fault.message
+    assert cured(fault) == {0: white, white: 0}
+    assert kinds(tmp_path, map=cured(fault)) == []
+    assert counts(tmp_path, map=cured(fault)) == both(6)
+
+
 def test_a_large_object_that_leaves_some_of_the_rim_is_not_inverted(tmp_path):
     masks = binary(255, 6)
     masks[1] = 255 - masks[1]
@@ -240,7 +251,6 @@ def test_multiples_of_ids_in_other_masks_are_reported_and_the_cures_work(tmp_pat
 @pytest.mark.parametrize(
     "others",
     [
-        [(0, 10, 30), (0, 10, 30)],  # no multiples
         [(0, 10, 20), (0, 1, 20)],  # a mask with values of both
         [(0, 10, 10), (0, 20, 20)],  # no mask with both multiples
     ],

@@ -153,3 +153,14 @@ def test_ycbcr_is_converted_and_cielab_refused(tmp_path: Path) -> None:
     Image.fromarray(smooth).convert("LAB").save(tmp_path / "a.tif")
     with pytest.raises(DecodeError, match="CIELab colours, not RGB: save it as RGB"):
         read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("kept", [8, 20, 150, 250])
+def test_a_file_that_was_cut_off_is_named_with_a_cure(tmp_path: Path, kept: int) -> None:
+    tifffile.imwrite(tmp_path / "whole.tif", GREY, compression="zlib", rowsperstrip=4)
+    (tmp_path / "a.tif").write_bytes((tmp_path / "whole.tif").read_bytes()[:kept])
+    with pytest.raises(DecodeError, match=r"a\.tif .*: copy it again from its source, or remove it") as caught:
+        read_mask(tmp_path / "a.tif")
+    assert "list index" not in caught.value.message
+    if kept == 8:
+        assert caught.value.message == "is cut off: its header names no page"

@@ -53,8 +53,9 @@ def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[ND
         raise DecodeError("unreadable", mask, message, "save it as whole numbers, such as uint16")
     values = raw.indices()
     if values is None:
-        # A table of plain values says nothing of colours; that of pure red is below 256 too.
-        return _drawn_colors(mask, numbers_of(raw)), {key: index for key, index in known.items() if key > 255}
+        # What plain values ignore says nothing of colours; the number of a dark or pure red is below 256 too.
+        table = {key: index for key, index in known.items() if key > 255 or index != IGNORE}
+        return _drawn_colors(mask, numbers_of(raw)), table
     table = {**dict.fromkeys(raw.nodata - {0}, IGNORE), **known}
     if values.dtype.kind == "i":
         negative = values[values < 0]

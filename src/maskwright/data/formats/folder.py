@@ -62,7 +62,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     faults = [*pairing.faults, *stack_faults, *list_faults]
     layout = Layout("folder", pairing.layout, faults, instances=pairing.instances)
     dataset = dataset_of(root, pairs, options, layout)
-    return dataset if pairing.instances else with_object_maps(dataset, maps_beside(root, images, options))
+    if pairing.instances:
+        return dataset
+    return with_object_maps(dataset, maps_beside(root, images, options, dataset.classes.background))
 
 
 class Layout(NamedTuple):

@@ -60,6 +60,8 @@ class TiffImage:
         self._stream = ref.path.open("rb")
         try:
             self._file = tifffile.TiffFile(self._stream)
+            if not self._file.series:
+                raise DecodeError("truncated", ref, "is cut off: its header names no page", COPY_AGAIN)
             self.series, self.frames = self._file.series[0], [0]
             self.axes, self.shape = self.series.axes, self.series.shape
             self.pages, self._grid = _pages(self._file.series)

@@ -45,6 +45,7 @@ from maskwright.data.formats.meaning.ground import ground_fault, ground_of, ids_
 from maskwright.data.formats.meaning.plain import fractions_fault, no_classes, require_plain, softened, with_nodata
 from maskwright.data.formats.meaning.polarity import polarity_fault
 from maskwright.data.formats.meaning.scan import FEW_STRAYS
+from maskwright.data.formats.meaning.separate import values_fault
 from maskwright.data.formats.meaning.shifted import require_unshifted, shift_fault
 from maskwright.data.formats.meaning.tables import ClassTable, Entry, naming_of
 from maskwright.data.formats.meaning.white import (
@@ -151,7 +152,9 @@ def _beside_white(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
     explained = options.ignored() | set(options.map)
     white = unnamed_white(scan, explained)
     values = sorted(set(scan.values) - explained)
-    scales = require_unscaled(scan, masks) if table is None and not explained else ()
+    scales: tuple[Fault, ...] = ()
+    if table is None and not explained:
+        scales = require_unscaled(scan, masks) or values_fault(scan, masks)
     if white.region and evenly_spaced(values):
         names = [entry.name for entry in table.entries] if table else [f"class-{value}" for value in values]
         if len(names) == len(values) and not (table and table.numbered):
@@ -167,6 +170,8 @@ def _beside_white(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
 def _aside(scan: Scan, options: ReadOptions, strays: AbstractSet[int]) -> frozenset[int] | None:
     """Return the values that do not count if the rest of the masks is 0 and 255 (rule 5); None if it is not."""
     named = options.ignored() | set(options.map)
+    if options.map.get(0) == _WHITE and options.map.get(_WHITE) == 0:  # white and black are swapped, and so both known
+        named -= {0, _WHITE}
     targets = {target for value, target in options.map.items() if value in scan.values}
     if _WHITE in named or not targets <= {"ignore", 0, _WHITE}:
         return None

@@ -12,6 +12,7 @@ from maskwright.core.text import agree, plural
 from maskwright.data.formats.meaning.channels import in_red
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, split_ignored
 from maskwright.data.formats.meaning.evidence import has_thin_colors
+from maskwright.data.formats.meaning.separate import colors_fault
 from maskwright.data.formats.meaning.tables import Entry, naming_of
 from maskwright.data.formats.meaning.white import HIGHS
 
@@ -163,7 +164,10 @@ def meaning_of_colors(table: ClassTable | None, scan: Scan, options: ReadOptions
     colors |= {entry.color: IGNORE for entry in ignored if entry.color is not None}
     if 255 in scan.palette:
         colors.setdefault(scan.palette[255], IGNORE)
-    faults = () if table is not None and table.colored else _objects_fault(scan, masks, naming_of(table))
+    faults: tuple[Fault, ...] = ()
+    if table is None or not table.colored:
+        naming = naming_of(table)
+        faults = _objects_fault(scan, masks, naming) or colors_fault(scan, masks, naming)
     classes = classes_of(kept, None if table is None else table.path)
     return Meaning("color", classes, colors=colors, notes=notes, faults=faults)
 

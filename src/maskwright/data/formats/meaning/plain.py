@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from maskwright.core.classes import IGNORE, Classes
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from maskwright.data.formats.meaning.tables import ClassTable
 
 _WHITE = 255
+# JPEG moves a grey by up to so much.
+_JPEG_NOISE = 16
 
 
 def with_nodata(
@@ -96,7 +99,7 @@ def require_plain(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
     if scan.lossy * 2 > scan.looked:
         if scan.blurred and cuttable:
             return 0, _WHITE
-        if table is None or (table.colored and not table.numbered):
+        if table is None or (table.colored and not table.numbered) or _near(table):
             raise MaskwrightError(
                 f"{masks} holds grey lossily compressed masks of several values, which the compression blurs, so no "
                 "class can be told at an edge: save the masks again as PNG from the annotation tool; converting these "
@@ -129,6 +132,12 @@ def fractions_fault(scan: Scan, masks: Path) -> tuple[Fault, ...]:
     message = f"{held} {agree(scan.soft, 'holds', 'hold')} fractions from 0 to 1, as "
     message += "probabilities or interpolated masks do; from 0.5 on is 1"
     return (Fault("soft-mask", "warning", masks, message, "save the masks as 0 and 1 if another value is the limit"),)
+
+
+def _near(table: ClassTable) -> bool:
+    """Tell whether ids lie so near each other that JPEG changes one into another, even far from edges."""
+    ids = sorted({entry.id for entry in table.entries})
+    return any(high - low < _JPEG_NOISE for low, high in pairwise(ids))
 
 
 def no_classes(masks: Path, found: str) -> MaskwrightError:

@@ -54,7 +54,10 @@ def _all_inverted(meaning: Meaning, scan: Scan, inverted: int, folder: Path) -> 
         f"{foreground} fills more than half of every mask with both classes, and the whole rim of {inverted} of "
         f"{plural(scan.looked, 'mask')} looked at, as a background does: all masks may be inverted"
     )
-    held = {side: [value for value, index in meaning.values.items() if index == side and value in scan.values] for side in (0, 1)}
+    held = {
+        side: [value for value, index in meaning.values.items() if index == side and value in scan.values]
+        for side in (0, 1)
+    }
     cure = f"if they are, swap the values of {background} and {foreground}"
     if len(held[0]) == len(held[1]) == 1:
         low, high = held[0][0], held[1][0]

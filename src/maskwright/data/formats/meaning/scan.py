@@ -57,6 +57,7 @@ class Scan:
         color_holders: colour -> number of masks that hold it.
         held: the masks that hold values, one by one.
         painted: the masks that hold real colours.
+        color_sets: the colours of each of those.
         nodata: values that masks declare to mean "no data".
         palettes: number of palette images.
         inverted: number of masks whose palette shows 0 in white and 1 in black.
@@ -77,6 +78,7 @@ class Scan:
     color_holders: Counter[Color] = field(default_factory=Counter)
     held: list[Held] = field(default_factory=list)
     painted: list[ImageRef] = field(default_factory=list)
+    color_sets: list[frozenset[Color]] = field(default_factory=list)
     nodata: set[int] = field(default_factory=set)
     palettes: int = 0
     inverted: int = 0
@@ -231,3 +233,4 @@ def _count_colors(scan: Scan, raw: RawMask) -> None:
                 found[color] += count
     scan.colors.update(found)
     scan.color_holders.update(found.keys())
+    scan.color_sets.append(frozenset(found))

@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 _MOST_LOOKED_AT = 24
 
 
-def maps_beside(root: Path, images: list[Path], options: ReadOptions) -> dict[str, MaskFile]:
+def maps_beside(root: Path, images: list[Path], options: ReadOptions, nothing: int | None) -> dict[str, MaskFile]:
     """Return the maps in folders such as instances/, by the id of their record; empty without such a folder.
 
     Args:
         root: the folder that the user gave.
         images: every image file below it.
         options: those for values of 0 or more concern the masks of classes only.
+        nothing: class index of the background in the masks of classes.
     """
     folders = {name for path in {image.parent for image in images} for name in parts_below(root, path) or ()}
     if all(folder_meaning(name).role != "instance" for name in folders):
@@ -44,7 +45,8 @@ def maps_beside(root: Path, images: list[Path], options: ReadOptions) -> dict[st
     pairs = image_pairs(root, found.pairs)[0] if found.instances else []
     values = {value: IGNORE for value in options.map if value < 0}
     ground = ground_of([pair.mask for pair in pairs], values)
-    values |= dict.fromkeys(() if ground is None else ground.background, IGNORE)
+    background = IGNORE if nothing is None else nothing
+    values |= dict.fromkeys(() if ground is None else ground.background, background)
     return {pair.id: MaskFile(pair.mask, "instance", tuple(values.items())) for pair in pairs}
 
 
@@ -74,7 +76,7 @@ def with_object_maps(dataset: Dataset, maps: Mapping[str, MaskFile]) -> Dataset:
         message = f"the maps of objects in {where} are not used: {errors[0].image.name} {errors[0].message}"
         return _with_faults(dataset, Fault("unused", "warning", folder, message, errors[0].cure))
     faults = [*_bare(folder, [entry.bare for entry in seen]), *_lacking(dataset, maps)]
-    ignored = {value for value, index in maps[mapped[0].id].values or () if index == IGNORE}
+    ignored = {value for value, _ in maps[mapped[0].id].values or ()}
     if undivided([maps[record.id].file for record in sample], ignored):
         maps = {name: replace(entry, kind="regions") for name, entry in maps.items()}
         faults.append(undivided_fault(folder))
