@@ -11,8 +11,8 @@ from maskwright.core.instances import Instance, Instances
 from maskwright.ops.instance_maps import cropped, to_map
 from maskwright.ops.instance_parts import overlap, union
 from maskwright.tasks.base import Block
-from maskwright.tasks.instance_merge import merged
 from maskwright.tasks.by_objects import SCORE
+from maskwright.tasks.instance_merge import merged
 from maskwright.tasks.instance_objects import InstanceObjects
 
 SIZE = (40, 60)

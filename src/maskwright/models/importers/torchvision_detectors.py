@@ -67,7 +67,7 @@ def recipe(name: str, weights: Path | None) -> Recipe:
         predict=PredictPlan(tile=(_TILE, _TILE)),
         notes=notes + ((_FROZEN,) if frozen else ()),
         task="instance",
-        objects=True,
+        rows=count,
     )
 
 
