@@ -1,4 +1,4 @@
-"""Things and stuff by queries: what they learn and fit, and how they share pixels out, as the transformers library does."""
+"""Things and stuff by queries: what they learn and fit, and how they share pixels out, as transformers does."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Queries:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_post_processing_is_the_librarys(seed: int) -> None:
-    """Masks are sharp, and stuff holds all pixels: elsewhere the library gives pixels to masks that do not hold them."""
+    """Masks are sharp, and stuff holds all pixels: elsewhere the library gives them to masks that do not hold them."""
     transformers = pytest.importorskip("transformers", reason="the judge, in the extra `dev`")
     rng = np.random.default_rng(seed)
     side, count = 96, 9
