@@ -30,6 +30,7 @@ SMALL: dict[str, Any] = {
     "layers": (1, 4),
     "queries": 6,
 }
+NUMBERED = [f"class_{row}" for row in range(5)]
 STAGES = [f"stage{stage}" for stage in (1, 2, 3, 4)]
 RESNETS = {
     "resnet18": {"layer_type": "basic", "depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512]},
@@ -79,12 +80,16 @@ def test_queries_and_masks_of_every_layer_are_the_librarys(tmp_path: Path, name:
             assert wanted["masks_queries_logits"].std() > 0.1
 
 
+@pytest.mark.parametrize("task", ["instance", "panoptic"])
 @torch.no_grad()
-def test_imported_objects_are_those_of_the_librarys_queries(tmp_path: Path) -> None:
+def test_imported_objects_are_those_of_the_librarys_queries(tmp_path: Path, task: str) -> None:
     network = reference(resnet("resnet18"))
     network.class_predictor.weight.mul_(4)  # so that some queries are sure of their class
-    ours, card = import_model(saved(network, tmp_path), task="instance")
-    assert (card.task, card.classes.names[:2], len(card.classes.names)) == ("instance", ["background", "class_1"], 6)
+    things = None if task == "instance" else ["class_1", "class_4"]
+    ours, card = import_model(saved(network, tmp_path), task=task, things=things)
+    names = ["background", *(f"class_{row}" for row in range(1, 6))] if things is None else NUMBERED
+    assert (card.task, card.classes.names) == (task, names)
+    assert card.classes.things == (None if things is None else [1, 4])
     image = torch.randn(1, 3, 64, 96)
     theirs, found = network(image), ours(image)[0]
     shares, labels = theirs.class_queries_logits[0].softmax(dim=1)[:, :-1].max(dim=1)
@@ -95,8 +100,23 @@ def test_imported_objects_are_those_of_the_librarys_queries(tmp_path: Path) -> N
     torch.testing.assert_close(found.scores, scores[order], atol=1e-5, rtol=0)
     torch.testing.assert_close(found.masks, masks[order], atol=1e-4, rtol=0)
     assert found.classes.tolist() == (labels[order] + 1).tolist()
-    with pytest.raises(MaskwrightError, match="its network is for instance or semantic"):
+    with pytest.raises(MaskwrightError, match="its network is for instance or semantic or panoptic"):
         import_model(saved(network, tmp_path), task="edges")
+
+
+@pytest.mark.parametrize(
+    ("task", "things", "words"),
+    [
+        ("panoptic", None, "`things` is empty, and the task is panoptic: tell which classes have objects"),
+        ("instance", ["class_1"], "the task is instance: leave it out"),
+        ("panoptic", ["cat"], "no class is called 'cat'|there is no class 'cat'|cat"),
+    ],
+)
+def test_things_are_named_where_they_are_needed(
+    tmp_path: Path, task: str, things: list[str] | None, words: str
+) -> None:
+    with pytest.raises(MaskwrightError, match=words):
+        import_model(saved(reference(resnet("resnet18")), tmp_path), task=task, things=things)
 
 
 def test_position_codes_are_the_librarys() -> None:

@@ -10,12 +10,15 @@ import torch
 from tests.tasks.blocks import blocks
 from tests.tasks.test_instance_decode import TOUCHING, ideal
 
-from maskwright.core.instances import Instances
+from maskwright.core.classes import Classes
+from maskwright.core.instances import Instance, Instances
 from maskwright.core.targets import Target
+from maskwright.metrics.object_overlap import compare
 from maskwright.ops.instance_maps import from_map
+from maskwright.tasks import find_task
 from maskwright.tasks.base import Adjustments, Seen
 from maskwright.tasks.formulations import FORMULATIONS
-from maskwright.tasks.instance_fit import fit_thresholds
+from maskwright.tasks.instance_fit import F1, PQ, fit_thresholds
 
 SIZE = (40, 60)
 TRUTH = Target((TOUCHING > 0).astype(np.uint8), None, from_map(TOUCHING, [1] * 4))
@@ -55,6 +58,23 @@ def test_good_defaults_stay():
     assert fit(seen(ideal(TOUCHING)), None).decoding == pytest.approx(
         {"foreground": 0.5, "seed": 0.5, "smooth": 1.0, "least": 4.0}
     )
+
+
+def test_goals_by_hand():
+    """One of two found objects holds 60 of the 100 pixels of the true one: it counts up to an IoU of 0.6, of nine."""
+    whole, part, extra = (np.ones(shape, bool) for shape in ((10, 10), (10, 6), (3, 3)))
+    found = Instances(SIZE, (Instance(1, 0, 0, part), Instance(1, 20, 20, extra)))
+    compared = [compare(Instances(SIZE, (Instance(1, 0, 0, whole),)), found, by_class=False)]
+    assert F1.of(compared) == pytest.approx(2 / 3 * 3 / 9)
+    assert PQ.of(compared) == pytest.approx(0.6 / 1.5)
+    nothing = [compare(Instances(SIZE), Instances(SIZE), by_class=False)]
+    assert (F1.of(nothing), PQ.of(nothing)) == (0, 0)
+
+
+def test_a_panoptic_task_fits_its_objects_by_panoptic_quality():
+    classes = Classes.named(["background", "cell"])
+    notes = find_task("panoptic").fit(seen(ideal(TOUCHING)), 3, classes, None).notes
+    assert "(PQ of objects: 1.000 with the default thresholds" in notes[0]
 
 
 def test_without_objects_or_time_nothing_is_fitted():

@@ -40,7 +40,7 @@ def box(left: int, top: int, right: int, bottom: int) -> tuple[float, ...]:
 
 def judged(pictures: list[tuple[Target, PanopticMap]], classes: Classes = CLASSES):
     found = iter([result for _, result in pictures])
-    judge = PanopticJudge(lambda _blocks, _size: next(found), classes)
+    judge = PanopticJudge(lambda _blocks, _size: [next(found)], classes)
     for number, (target, _) in enumerate(pictures):
         judge.update(str(number), (), target)
     return judge

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from tests.tasks.panoptic_scenes import scene, write_panoptic
 from tests.workflows import toy_data as toy
 from tests.workflows.squares import SIZE, STILL, WAYS, continued, found, picture
 
@@ -14,6 +15,7 @@ import maskwright
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Saved
 from maskwright.core.instances import Instances
+from maskwright.data.formats import ReadOptions, read_dataset
 from maskwright.workflows.request import PlanRequest
 from maskwright.workflows.train import train
 
@@ -31,7 +33,7 @@ SETTINGS = (
 )
 
 
-def request(*settings: str, steps: int = 3, task: str = "instance", **wishes: Any) -> PlanRequest:
+def request(*settings: str, steps: int = 3, task: str | None = "instance", **wishes: Any) -> PlanRequest:
     wanted = {"model": "mask2former", "device": "cpu", **wishes}
     return PlanRequest(steps=steps, task=task, settings=(*SETTINGS, *settings), **wanted)
 
@@ -83,7 +85,28 @@ def test_it_learns_classes_of_pixels(squares: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(maps.sum(axis=0), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("task", ["instance", "semantic"])
+def test_it_learns_things_and_stuff(tmp_path: Path) -> None:
+    """Data in COCO's panoptic format decide the task; what it predicts is such data again."""
+    rng = np.random.default_rng(0)
+    data, run, out = tmp_path / "data", tmp_path / "run", tmp_path / "out"
+    write_panoptic(data, [scene(rng) for _ in range(16)])
+    settings = ("optim.lr=0.02", "optim.ema=0.9", "sampling.crop=[64, 64]", *STILL)
+    train(data, request(*settings, steps=80, task=None), run)
+    scores = json.loads((run / "metrics.json").read_text())["scores"]
+    assert scores["task"] == "panoptic"
+    assert scores["mean"]["pq_stuff"]["value"] > 0.7
+    assert scores["mean"]["pq_things"]["value"] > 0
+    card = maskwright.load(run).card
+    assert card.decoding.keys() == {"score", "stuff"}
+    assert card.classes.things == [2, 3]
+    maskwright.predict(run, [data / "images"], out=out, save=["panoptic", "overlay"])
+    (out / "images").symlink_to(data / "images")
+    found = read_dataset(out / "panoptic.json", ReadOptions())
+    assert len(found.records) == 16
+    assert found.classes.things == frozenset({2, 3})
+
+
+@pytest.mark.parametrize("task", ["instance", "semantic", "panoptic"])
 def test_a_stopped_training_resumes_to_the_same_bits(squares: Path, tmp_path: Path, task: str) -> None:
     class Stopped(Exception):  # noqa: N818 - no error
         pass
@@ -130,7 +153,14 @@ def test_what_it_cannot_do_is_refused(
         maskwright.plan(squares, request(*settings, **wishes))
 
 
-@pytest.mark.parametrize(("task", "segments"), [("instance", "3 objects in the"), ("semantic", "2 classes, each")])
+@pytest.mark.parametrize(
+    ("task", "segments"),
+    [
+        ("instance", "3 objects in the"),
+        ("semantic", "2 classes, each"),
+        ("panoptic", "3 objects in the fullest image and 2 classes"),
+    ],
+)
 def test_the_plan_gives_its_reasons(squares: Path, task: str, segments: str) -> None:
     bare = tuple(setting for setting in SETTINGS if not setting.startswith(("sampling", "model.options")))
     plan = maskwright.plan(squares, PlanRequest(steps=3, settings=bare, model="mask2former", task=task, device="cpu"))

@@ -22,7 +22,19 @@ REQUEST_OPTIONS: dict[str, Option] = {
 READ_OPTIONS: dict[str, Option] = {
     entry.name: entry.metadata["option"] for entry in fields(ReadOptions) if "option" in entry.metadata
 }
-OTHERS = ("classes", "log", "out", "output_stride", "pixel_size", "postprocess", "refit", "resume", "save", "split")
+OTHERS = (
+    "classes",
+    "log",
+    "out",
+    "output_stride",
+    "pixel_size",
+    "postprocess",
+    "refit",
+    "resume",
+    "save",
+    "split",
+    "things",
+)
 """Fields of other verbs; their flags have the same names."""
 FLAGS: dict[str, str] = {
     **{name: f"--{name.replace('_', '-')}" for name in OTHERS},

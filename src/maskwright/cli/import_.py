@@ -39,8 +39,15 @@ Task = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Task of a Mask2Former: semantic (the default) labels pixels, instance finds objects.",
+        help="Task of a Mask2Former: semantic (the default) labels pixels, instance finds objects, panoptic does both.",
         show_default=False,
+    ),
+]
+Things = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|NAMES",
+        help="Classes that have objects, for the task panoptic: a text file or a list, as for --classes.",
     ),
 ]
 Out = Annotated[Path, typer.Option(metavar="FILE", help="Model file to write.")]
@@ -51,6 +58,7 @@ def import_(
     weights: Weights = None,
     classes: Names = None,
     task: Task = None,
+    things: Things = None,
     out: Out = Path("model.safetensors"),
     as_json: AsJson = False,
 ) -> int:
@@ -62,7 +70,8 @@ def import_(
 
     terminal = Terminal(as_json=as_json)
     with terminal.working():
-        result = import_model(source, out, weights=weights, classes=_names(classes), task=task)
+        names, objects = _names(classes), _names(things)
+        result = import_model(source, out, weights=weights, classes=names, task=task, things=objects)
     card = result.card
     for note in card.summary["imported"]["notes"]:
         terminal.say(f"note: {note}")

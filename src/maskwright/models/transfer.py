@@ -129,7 +129,8 @@ def _object_pairs(
     """Pair the classes of networks that emit objects, and their rows: the first ones, and others of the same name.
 
     Args:
-        before, now: names of the classes, and number of rows.
+        before: names of the classes, and number of rows, of the bundle.
+        now: the same of the network.
     """
     old, new = _rows(*before), _rows(*now)
     others = same_names([before[0][index] for index in old[1:]], [now[0][index] for index in new[1:]])

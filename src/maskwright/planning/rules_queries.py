@@ -34,7 +34,8 @@ def network(facts: Facts, _plan: Plan) -> list[Decision]:
 
 def class_queries(facts: Facts, _plan: Plan) -> list[Decision]:
     """Have enough queries for the classes."""
-    return [_queries(len(facts.fingerprint.class_stats), "classes, each one segment")]
+    classes = len(facts.fingerprint.class_stats)
+    return [_queries(classes, f"{classes} classes, each one segment")]
 
 
 def object_queries(facts: Facts, plan: Plan) -> list[Decision]:
@@ -42,21 +43,21 @@ def object_queries(facts: Facts, plan: Plan) -> list[Decision]:
     objects = facts.fingerprint.objects
     if objects is None:
         return class_queries(facts, plan)
-    return [_queries(objects.per_image.high, "objects in the fullest image")]
+    return [_queries(objects.per_image.high, f"{objects.per_image.high:.0f} objects in the fullest image")]
 
 
 def segment_queries(facts: Facts, plan: Plan) -> list[Decision]:
-    """Have enough queries for the objects of an image, and one for each other class."""
+    """Have enough queries for the objects of an image, and for the classes without objects."""
     objects = facts.fingerprint.objects
     if objects is None:
         return class_queries(facts, plan)
-    classes = len(facts.fingerprint.class_stats)
-    return [_queries(objects.per_image.high + classes, f"objects in the fullest image and {classes} classes")]
+    most, classes = objects.per_image.high, len(facts.fingerprint.class_stats)
+    return [_queries(most + classes, f"{most:.0f} objects in the fullest image and {classes} classes")]
 
 
 def _queries(most: float, what: str) -> Decision:
     queries = min(max(FEWEST, round(SPARE * most)), MOST)
-    return Decision("model.options.queries", queries, f"{most:.0f} {what}; {FEWEST} to {MOST}")
+    return Decision("model.options.queries", queries, f"{what}; {FEWEST} to {MOST}")
 
 
 INSTANCE_NETWORK = (network, object_queries)

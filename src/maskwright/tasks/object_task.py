@@ -19,7 +19,7 @@ from maskwright.core.targets import Target
 from maskwright.data.things import check_objects
 from maskwright.tasks.base import Task
 from maskwright.tasks.formulations import FORMULATIONS
-from maskwright.tasks.instance_fit import fit_thresholds
+from maskwright.tasks.instance_fit import F1, fit_thresholds
 from maskwright.tasks.instance_loss import OFFSET_UNIT, InstanceLoss
 
 if TYPE_CHECKING:
@@ -42,9 +42,13 @@ class ObjectTask(Task):
 
     Args:
         formulation: how maps tell objects apart, a name in `FORMULATIONS`.
+
+    Attributes:
+        goal: what its thresholds are chosen by.
     """
 
     fit_seconds = 30.0
+    goal = F1
     planned_loss = True
     objects = True
     annotation: Literal["labels", "values"] = "labels"
@@ -109,7 +113,7 @@ class ObjectTask(Task):
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
         """Fit the thresholds that separate objects."""
-        return fit_thresholds(seen, no_objects(classes), self._way, deadline)
+        return fit_thresholds(seen, no_objects(classes), self._way, deadline, self.goal)
 
 
 def background_of(classes: Classes) -> int:

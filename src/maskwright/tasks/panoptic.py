@@ -19,6 +19,7 @@ from maskwright.ops.instance_maps import from_map, outside, to_map
 from maskwright.tasks import panoptic_files, panoptic_pictures
 from maskwright.tasks.base import Adjustments
 from maskwright.tasks.instance import counted
+from maskwright.tasks.instance_fit import PQ
 from maskwright.tasks.label_map import decide
 from maskwright.tasks.object_annotation import read_annotation
 from maskwright.tasks.object_task import ObjectTask
@@ -42,6 +43,7 @@ class PanopticSegmentation(ObjectTask):
     """The task `panoptic`; see `tasks.base.Task` for what each method does."""
 
     headline = QUALITIES[0]
+    goal = PQ
     stuff = True
     writers: Mapping[str, Writer] = panoptic_files.WRITERS
 

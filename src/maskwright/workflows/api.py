@@ -170,6 +170,7 @@ def import_model(
     weights: StrPath | None = None,
     classes: Sequence[str] | str | None = None,
     task: str | None = None,
+    things: Sequence[str] | str | None = None,
 ) -> ImportResult:
     """Convert the weights of another library to a model file, for `mw.load` and `mw.predict`.
 
@@ -179,16 +180,18 @@ def import_model(
         weights: file of that library, safetensors or `torch.save`; None for the published weights.
         classes: names in the order of the weights, also as one comma-separated text; None for those of the source.
         task: that the network shall serve, if it can serve several, such as `instance`; None for its usual one.
+        things: names of the classes that have objects, as `classes`; for the task `panoptic`.
 
     Raises:
         MaskwrightError: an unknown source, a network that maskwright does not have, weights that are unavailable or do
             not fit, or a file that cannot be written.
     """
-    if isinstance(classes, str):  # as the command line takes them
-        classes = [name.strip() for name in classes.split(",")]
-    return importing.import_model(
-        source, Path(out), weights=None if weights is None else Path(weights), classes=classes, task=task
+    # A text, as the command line takes them.
+    names, objects = (
+        [name.strip() for name in given.split(",")] if isinstance(given, str) else given for given in (classes, things)
     )
+    file = None if weights is None else Path(weights)
+    return importing.import_model(source, Path(out), weights=file, classes=names, task=task, things=objects)
 
 
 def load(

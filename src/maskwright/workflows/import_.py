@@ -43,6 +43,7 @@ def import_model(
     weights: Path | None = None,
     classes: Sequence[str] | Path | None = None,
     task: str | None = None,
+    things: Sequence[str] | Path | None = None,
 ) -> ImportResult:
     """Convert the weights of another library to a model file.
 
@@ -52,6 +53,7 @@ def import_model(
         weights: file of that library, safetensors or `torch.save`; None for the published weights.
         classes: names in the order of the weights, or a text file with one per line; None for those of the source.
         task: that the network shall serve, if it can serve several; None for its usual one.
+        things: for the task `panoptic`, the classes that have objects: names, or a text file with one per line.
 
     Raises:
         MaskwrightError: see `models.importers.import_model`; or a file cannot be read or written.
@@ -60,7 +62,8 @@ def import_model(
         raise MaskwrightError(f"{out} is not a valid name for a model file: end it in {SUFFIX}")
     check_file(out, f"model{SUFFIX}")
     names = read_names(classes) if isinstance(classes, Path) else classes
-    segmenter, card = build(source, weights, names, task)
+    objects = read_names(things) if isinstance(things, Path) else things
+    segmenter, card = build(source, weights, names, task, objects)
     card.summary["imported"]["notes"] += _invented(card.classes.names) if names is None else []
     bundle.save(out, segmenter, card)
     return ImportResult(out, card, sum(weight.numel() for weight in segmenter.parameters()))

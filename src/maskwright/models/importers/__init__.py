@@ -7,11 +7,11 @@ code shipped with the weights is ever run. Each library has one file; most of it
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError, first_problem, out_of_memory, unknown_name
 from maskwright.models.build import restore
 from maskwright.models.bundle import Card, CardClasses
@@ -35,7 +35,11 @@ LIBRARIES: dict[str, Callable[[str, Path | None], Recipe]] = {
 
 
 def import_model(
-    source: str, weights: Path | None = None, classes: Sequence[str] | None = None, task: str | None = None
+    source: str,
+    weights: Path | None = None,
+    classes: Sequence[str] | None = None,
+    task: str | None = None,
+    things: Sequence[str] | None = None,
 ) -> tuple[Segmenter, Card]:
     """Convert another library's weights to a segmenter, in evaluation mode, and its card.
 
@@ -46,10 +50,12 @@ def import_model(
         weights: file of safetensors or `torch.save` with that library's names; None for the published ones.
         classes: names, instead of those of the source.
         task: to read the network's queries for, if it has some; None for the usual task of the network.
+        things: names of the classes that have objects, for the task `panoptic`.
 
     Raises:
         MaskwrightError: an unknown source, one that has no counterpart here, another task than the network's, weights
-            that are unreachable or do not fit, or a wrong number of names.
+            that are unreachable or do not fit, a wrong number of names, or things where none are needed or none that
+            are.
     """
     library, colon, name = source.partition(":")
     if not colon or not name:
@@ -61,7 +67,7 @@ def import_model(
         raise unknown_name("library", library, LIBRARIES)
     with _explained(source if weights is None else f"{weights} ({source})"):
         found = _for_task(binary_as_two(LIBRARIES[library](name, weights)), task)
-        names = class_table(found, classes, source)
+        names = _with_things(class_table(found, classes, source), found.task, things)
         _check_background(found, names)
         segmenter = _segmenter(found)
     card = Card(
@@ -88,12 +94,29 @@ def _for_task(found: Recipe, task: str | None) -> Recipe:
     if entry.learns != "queries" or task not in (entry.tasks or ()):
         serves = " or ".join(entry.tasks or ()) if entry.learns == "queries" else found.task
         raise MaskwrightError(f"{found.origin} cannot be used for `task` {task}: its network is for {serves}", "task")
-    return mask2former.as_objects(found)
+    return mask2former.as_objects(found, task)
+
+
+def _with_things(classes: Classes, task: str, things: Sequence[str] | None) -> Classes:
+    """Return the classes with those that have objects, which no description of a network tells.
+
+    Raises:
+        MaskwrightError: the task needs things and gets none, or the other way round; or a name is no class.
+    """
+    if (task == "panoptic") != bool(things):
+        wanted = "tell which classes have objects, such as `things=person,car`" if not things else "leave it out"
+        raise MaskwrightError(f"`things` is {things or 'empty'}, and the task is {task}: {wanted}", "things")
+    if not things:
+        return classes
+    for name in things:
+        if name not in classes.names:
+            raise unknown_name("class", name, classes.names, "things")
+    return replace(classes, things=frozenset(map(classes.names.index, things)))
 
 
 def _check_background(found: Recipe, names: Classes) -> None:
     """Refuse other names for "no object" than the one by which the rest of the package knows it."""
-    if emits_objects(found.groups) and names.background != 0:
+    if found.rows == len(names) and names.background != 0:
         raise MaskwrightError(
             f"the first class is called {names.names[0]!r}, but in {found.model.name} it stands for no object: name it "
             "background"

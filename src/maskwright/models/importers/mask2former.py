@@ -179,22 +179,19 @@ def _shaped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-def as_objects(recipe: Recipe) -> Recipe:
-    """Read the queries of an imported network as objects: "no object" becomes the background, the first class.
+def as_objects(recipe: Recipe, task: str) -> Recipe:
+    """Read the queries of an imported network as objects, or as segments of things and stuff.
 
-    Both have half of the probability that "no object" had, so the objects keep theirs.
+    "No object" becomes the first row too. Both have half of the probability that it had, so the others keep theirs.
+    For objects this row is the background, for segments it is no class.
     """
     tensors = dict(recipe.tensors)
     for name, share in (("weight", 0.0), ("bias", math.log(2))):
         nothing = tensors[f"head.nothing.{name}"] - share
         tensors[f"head.nothing.{name}"] = nothing
         tensors[f"head.classes.{name}"] = torch.cat([nothing, tensors[f"head.classes.{name}"]])
-    names = recipe.names or tuple(f"class_{row}" for row in range(1, recipe.count + 1))
-    return replace(
-        recipe,
-        tensors=tensors,
-        count=recipe.count + 1,
-        names=("background", *names),
-        task="instance",
-        objects=True,
-    )
+    rows = recipe.count + 1
+    if task == "panoptic":
+        return replace(recipe, tensors=tensors, rows=rows, task=task)
+    names = recipe.names or tuple(f"class_{row}" for row in range(1, rows))
+    return replace(recipe, tensors=tensors, count=rows, rows=rows, names=("background", *names), task=task)

@@ -38,7 +38,7 @@ class Recipe:
         predict: how whole images are predicted.
         notes: what users should know about it.
         task: that the network is for.
-        objects: the network emits objects instead of maps.
+        rows: of the classes of a network that emits objects, the first of which means none; 0 for one that emits maps.
     """
 
     model: ModelPlan
@@ -50,12 +50,12 @@ class Recipe:
     predict: PredictPlan = field(default_factory=PredictPlan)
     notes: tuple[str, ...] = ()
     task: str = "semantic"
-    objects: bool = False
+    rows: int = 0
 
     @property
     def groups(self) -> tuple[Channels, ...]:
         """What the network emits."""
-        return object_channels(self.count) if self.objects else class_channels(self.count)
+        return object_channels(self.rows) if self.rows else class_channels(self.count)
 
     def tensors_for(self, segmenter: nn.Module) -> dict[str, Tensor]:
         """Return the tensors in the form that `segmenter` has.

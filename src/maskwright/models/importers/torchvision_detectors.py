@@ -66,7 +66,7 @@ def recipe(name: str, weights: Path | None) -> Recipe:
         predict=PredictPlan(tile=(_TILE, _TILE)),
         notes=notes,
         task="instance",
-        objects=True,
+        rows=count,
     )
 
 
