@@ -601,3 +601,22 @@ def test_other_json_beside_masks_does_not_matter(tmp_path):
     assert read_dataset(tmp_path).format == "folder"
     with pytest.raises(MaskwrightError, match="no COCO JSON"):
         read_dataset(tmp_path, ReadOptions(format="coco"))
+
+
+@pytest.mark.parametrize(("by", "beyond", "bare", "change"), [(1, 4, 1, "subtract 1 from"), (-1, 0, 3, "add 1 to")])
+def test_image_ids_that_are_shifted_by_one_are_refused_and_both_cures_work(tmp_path, by, beyond, bare, change):
+    images = [{"id": number, "file_name": f"{number}.jpg"} for number in (1, 2, 3)]
+    for number in (1, 2, 3):
+        photo(tmp_path / f"{number}.jpg", number, SIZE)
+    right = [annotation(number, 7, [BIG], image_id=number) for number in (1, 2, 3)]
+    shifted = [entry | {"image_id": entry["image_id"] + by} for entry in right]
+    write_json(tmp_path / "instances.json", shifted, images=images)
+    words = f"annotations belong to an image {beyond}, and none to {bare}, so.*: {change} each image_id; if only the"
+    with pytest.raises(MaskwrightError, match=words):
+        read_dataset(tmp_path)
+    write_json(tmp_path / "instances.json", [entry for entry in shifted if entry["image_id"] != beyond], images=images)
+    assert len(read_dataset(tmp_path).records) == 3
+    write_json(tmp_path / "instances.json", right, images=images)
+    dataset = read_dataset(tmp_path)
+    assert dataset.faults == ()
+    assert all(((read_label(dataset, record, SIZE) > 0) == judged([BIG])).all() for record in dataset.records)

@@ -106,3 +106,8 @@ def test_objects_with_words_for_classes_in_their_names_are_one_class_with_a_warn
 def test_names_of_one_image_each_tell_objects(tmp_path):
     names = [(f"{number}b61{number}", f"7{number}d3", f"f{number}x_nucleus_1") for number in range(3)]
     assert read(build(tmp_path, FOLDER_AN_IMAGE, names)) == (("object",), [18], [])
+
+
+def test_numbers_in_some_names_of_folders_tell_nothing(tmp_path):
+    names = ("m8", "nut", "stage2")
+    assert read(build(tmp_path, FOLDER_A_CLASS, [names, names, names[:2]])) == (names, [6, 6, 4], [])

@@ -464,3 +464,32 @@ def test_masks_of_classes_suggest_no_objects(tmp_path):
     dataset = read_dataset(tmp_path)
     assert not dataset.tells_objects
     assert suggested_task(dataset) == ("semantic", "the masks tell the class of each pixel, and no objects")
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("{n}.png", "{n}_cp_masks.png"),
+        ("{n}_img.tif", "{n}_img_cp_masks.tif"),
+        ("images/{n}.png", "masks/{n}_cp_masks.png"),
+    ],
+)
+def test_maps_of_ids_that_cellpose_wrote(tmp_path, image, mask):
+    for number in range(3):
+        photo(tmp_path / image.format(n=f"m{number}"), number)
+        path = tmp_path / mask.format(n=f"m{number}")
+        write(path, IDS)
+        state = path.with_name(path.stem.removesuffix("_cp_masks") + "_seg.npy")
+        np.save(state, np.array({"masks": IDS}), allow_pickle=True)
+    dataset = read_dataset(tmp_path)
+    assert (len(dataset.records), dataset.faults) == (3, ())
+    assert [objects(dataset, number) for number in range(3)] == [ALIKE] * 3
+
+
+def test_what_cellpose_keeps_is_never_read(tmp_path):
+    photo(tmp_path / "m.png")
+    np.save(tmp_path / "m_seg.npy", np.array({"masks": IDS}), allow_pickle=True)
+    with pytest.raises(MaskwrightError, match=r"m_seg\.npy holds Python objects.*as NAME_cp_masks\.png"):
+        read_dataset(tmp_path)
+    write(tmp_path / "m_cp_masks.png", IDS)
+    assert objects(read_dataset(tmp_path)) == ALIKE

@@ -244,3 +244,32 @@ def test_an_image_of_the_wrong_size_is_reported_once(tmp_path):
     assert {fault.kind for fault in dataset.faults} == {"size-mismatch"}
     boxes = [[scaled(box, 2) for box in own] for own in BOXES]
     assert {fault.kind for fault in coco(tmp_path, boxes, (120, 160)).faults} == {"size-mismatch"}
+
+
+@pytest.mark.parametrize(
+    ("size", "outside"),
+    [((30, 40), False), ((30, 40), True), ((120, 160), False), ((45, 60), False), ((46, 61), False)],
+)
+@pytest.mark.parametrize("write", [coco, lambda root, boxes: labelme(root, [list(map(polygon, own)) for own in boxes])])
+def test_an_image_that_was_resized_is_named_where_no_file_tells_sizes(tmp_path, write, size, outside):
+    boxes = [[(4, 4, 20 + number, 24), (60, 40, 76, 58)] for number in range(6)]
+    boxes[2] = [(4, 4, 20, 24), (22, 2, 44 if outside else 30, 9)]
+    assert write(tmp_path, boxes).faults == ()
+    image = next(tmp_path.rglob("2.png"))
+    photo(image, 2, size)
+    dataset = read_dataset(tmp_path)
+    (fault,) = dataset.faults
+    assert fault.kind == "size-mismatch"
+    assert "2.png" in fault.message
+    assert f"{size[1]}x{size[0]}" in fault.message
+    assert fault.severity == ("error" if outside else "warning")
+    assert len(dataset.records) == 6 - outside
+    photo(image, 2, SIZE)  # the cure
+    assert read_dataset(tmp_path).faults == ()
+
+
+def test_images_of_another_shape_were_not_resized(tmp_path):
+    coco(tmp_path, [[(4, 4, 50, 56)]] * 6)
+    for number, size in ((1, (60, 60)), (2, (80, 60))):
+        photo(tmp_path / f"images/{number}.png", number, size)
+    assert read_dataset(tmp_path).faults == ()

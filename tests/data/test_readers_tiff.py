@@ -163,4 +163,4 @@ def test_a_file_that_was_cut_off_is_named_with_a_cure(tmp_path: Path, kept: int)
         read_mask(tmp_path / "a.tif")
     assert "list index" not in caught.value.message
     if kept == 8:
-        assert caught.value.message == "is cut off: its header names no page"
+        assert caught.value.message == "holds no page: it is damaged, or was cut off"

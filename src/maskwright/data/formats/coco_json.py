@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from maskwright.data.formats.outlines.shapes import Drawing
 
+_FEWEST_IDS = 3
+
 __all__ = ["CocoAnnotations", "CocoImage", "load"]
 
 
@@ -49,6 +51,7 @@ def load(path: Path, *, keep_crowds: bool = False) -> CocoAnnotations:
     for entry in listed["annotations"]:
         file.objects[key_of(entry.get("image_id"))].append(object_of(entry, categories))
     _require_outlines(file)
+    _require_unshifted(file)
     file.faults += [*_incomplete(file, listed["images"]), *_twins(file), *_strays(file)]
     file.faults += _repeated(path, listed["annotations"])
     if keep_crowds:
@@ -70,6 +73,25 @@ def _require_outlines(file: CocoAnnotations) -> None:
         f"{file.path} holds {plural(len(shapes), 'outline')}, and none encloses an area, for which three corners are "
         "needed (x0, y0, x1, y1, x2, y2): export it again as COCO instances"
     )
+
+
+def _require_unshifted(file: CocoAnnotations) -> None:
+    """Refuse annotations that all seem to belong to the image before or after the one whose id they name.
+
+    The ids of images have no gap, that beyond one end has objects, and that at the other end has none.
+    """
+    ids = sorted({int(image.id) for image in file.images if image.id.isdecimal()})
+    strays = file.objects.keys() - {image.id for image in file.images}
+    if len(ids) < _FEWEST_IDS or len(ids) != len(file.images) or ids[-1] - ids[0] != len(ids) - 1:
+        return
+    for beyond, bare, change in ((ids[-1] + 1, ids[0], "subtract 1 from"), (ids[0] - 1, ids[-1], "add 1 to")):
+        if strays == {str(beyond)} and str(bare) not in file.objects:
+            raise MaskwrightError(
+                f"{file.path} lists the images {ids[0]} to {ids[-1]}, but annotations belong to an image {beyond}, and "
+                f"none to {bare}, so the ids seem to be shifted by one, and each image would get the objects of "
+                f"another: {change} each image_id; if only the image {beyond} is missing, list it, or remove its "
+                "annotations"
+            )
 
 
 def _incomplete(file: CocoAnnotations, listed: Sequence[object]) -> Iterable[Fault]:

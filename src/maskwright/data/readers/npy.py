@@ -38,6 +38,10 @@ def _mapped(ref: ImageRef, kind: str) -> NDArray[Any]:
     try:
         array = np.load(ref.path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
+        if "Python objects" in str(error):
+            message = "holds Python objects, which can run code when they are read, and are never read"
+            cure = "save its masks alone, as PNG or TIFF (Cellpose: as NAME_cp_masks.png), and move it away"
+            raise DecodeError("unreadable", ref, message, cure) from None
         raise DecodeError(
             "truncated" if "mmap length" in str(error) else "unreadable",
             ref,

@@ -61,7 +61,7 @@ class TiffImage:
         try:
             self._file = tifffile.TiffFile(self._stream)
             if not self._file.series:
-                raise DecodeError("truncated", ref, "is cut off: its header names no page", COPY_AGAIN)
+                raise DecodeError("unreadable", ref, "holds no page: it is damaged, or was cut off", COPY_AGAIN)
             self.series, self.frames = self._file.series[0], [0]
             self.axes, self.shape = self.series.axes, self.series.shape
             self.pages, self._grid = _pages(self._file.series)

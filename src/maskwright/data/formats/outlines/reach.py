@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.records import Fault
-from maskwright.core.text import count, percent, plural
+from maskwright.core.text import agree, count, percent, plural, such_as
 from maskwright.data.formats.outlines.shapes import Box, DrawnImage, box_over
 from maskwright.data.readers import DecodeError, image_orientation, image_size
 
@@ -68,12 +68,17 @@ def without_misfits(drawn: Iterable[DrawnImage]) -> tuple[list[DrawnImage], list
     gone: set[Path] = set()
     faults = []
     for (_, told), fits in groups.items():
+        usual, resized = (None, []) if told else _resized(fits)
         wrong = _misfits(fits, told=told)
+        wrong = [*wrong, *(fit for fit in resized if fit not in wrong and leaves(fit.box, fit.size))]
         if wrong:
             gone |= {fit.entry.image for fit in wrong}
             faults.append(_misfit(wrong, len(fits), told=told))
         elif _small(fits, told=told):
             faults.append(_small_fault(fits, told=told))
+        doubtful = [fit for fit in resized if fit not in wrong]
+        if usual is not None and doubtful:
+            faults.append(_resized_fault(doubtful, usual))
     return [entry for entry in entries if entry.image not in gone], faults
 
 
@@ -118,6 +123,19 @@ def _misfits(fits: Sequence[_Fit], *, told: bool) -> Sequence[_Fit]:
     if len(alone) > len(rest):
         return fits
     return fits if several and sum(shares) >= _MOST_OF_SET[told] * len(shares) and not _cut_alike(rest) else alone
+
+
+def _resized(fits: Sequence[_Fit]) -> tuple[tuple[int, int] | None, list[_Fit]]:
+    """Return the size of most images, and those that have the same shape at another size: perhaps resized."""
+    usual, images = Counter(fit.size for fit in fits).most_common(1)[0]
+    if images < _FEWEST or 2 * images <= len(fits):
+        return None, []
+    return usual, [fit for fit in fits if fit.size != usual and _alike_shaped(fit.size, usual)]
+
+
+def _alike_shaped(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Tell whether two sizes have one shape, up to the rounding of their sides."""
+    return abs(one[0] * other[1] - one[1] * other[0]) <= max(*one, *other)
 
 
 def _cut_alike(fits: Sequence[_Fit]) -> bool:
@@ -165,3 +183,15 @@ def _small_fault(fits: Sequence[_Fit], *, told: bool) -> Fault:
     )
     cure = "compare one image with its outlines; if they do not fit, use the images that were annotated"
     return Fault("size-mismatch", "warning", fits[0].entry.source, message, cure)
+
+
+def _resized_fault(fits: Sequence[_Fit], usual: tuple[int, int]) -> Fault:
+    first = fits[0]
+    have = agree(len(fits), "has", "have")
+    message = (
+        f"{plural(len(fits), 'image')}, {such_as(len(fits), first.entry.image.name)}, {have} the shape of the others "
+        f"at another size ({first.size[1]}x{first.size[0]}, not {usual[1]}x{usual[0]}), and the annotations do not "
+        "tell the sizes; outlines do not fit an image that was resized after they were drawn"
+    )
+    cure = "compare such an image with its outlines; if they do not fit, use the image that was annotated"
+    return Fault("size-mismatch", "warning", first.entry.image, message, cure)

@@ -10,7 +10,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.data.formats.pairing import naming
-from maskwright.data.formats.pairing.layer_names import name_faults, only_count, tell_classes
+from maskwright.data.formats.pairing.layer_names import name_faults, only_count, repeated, tell_classes
 from maskwright.data.formats.pairing.matching import are_numbered, matched
 from maskwright.data.formats.pairing.pairs import divided
 
@@ -93,8 +93,9 @@ def find_groups(root: Path, paths: list[Path], *, chosen: bool = False) -> Group
         ):
             clear = [group for group in found if not group.doubt()]
             doubts = [group for group in found if group.doubt()]
-            classes = tell_classes(found, files=files)
-            return Groups(clear, doubts, classes, parts, name_faults(found, root, classes=classes, files=files))
+            names = [group.masks.keys() for group in found]
+            classes = tell_classes(names, files=files)
+            return Groups(clear, doubts, classes, parts, name_faults(names, root, classes=classes, files=files))
     return None
 
 
@@ -120,7 +121,8 @@ def _by_name_end(parts: Divided) -> list[Group]:
     by_key = _unique({file: _bare(file) for file in parts.images})
     owned = [(mask, *_owner(_bare(mask)[:-1], mask, by_key)) for mask in parts.masks]
     found = _grouped((mask, image, *naming.first_number(end)) for mask, image, end in owned if end)
-    return found if tell_classes(found, files=False) or only_count(found) else []
+    names = [group.masks.keys() for group in found]
+    return found if repeated(names) or only_count(names) else []
 
 
 def _grouped(shown: Iterable[tuple[File, File | None, str, int]]) -> list[Group]:

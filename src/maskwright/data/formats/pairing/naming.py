@@ -38,6 +38,8 @@ OBSERVERS = ("1stho", "2ndho", "manual1", "manual2")
 INSTANCE_WORDS: tuple[str, ...] = (
     *("instances", "instance", "instancemasks", "instancemask", "instancelabels", "segmentationobject"),
 )
+CELLPOSE_END = "_cp_masks"
+"""How the names end that Cellpose gives maps of ids."""
 _IMAGE_WORDS: tuple[str, ...] = (
     *("images", "image", "imgs", "img", "jpegimages", "pngimages", "photos", "photo", "pictures", "inputs", "input"),
     *("rgb", "raw", "originals", "original", "originalimages", "rawimages", "frames", "scans", "patches", "sat"),
@@ -143,8 +145,11 @@ def split_word(name: str) -> Split | None:
 
 def place(parts: tuple[str, ...]) -> Place:
     """Read the path of a file below the root, given as the names of its folders and its own."""
-    above = _folders(parts[:-1])
-    return above._replace(key=(*above.key, stem(parts[-1])))
+    above, name = _folders(parts[:-1]), stem(parts[-1])
+    if name.endswith(CELLPOSE_END):
+        name = name.removesuffix(CELLPOSE_END)
+        above = above._replace(role="instance", word=INSTANCE_WORDS[0], coding="")
+    return above._replace(key=(*above.key, name))
 
 
 @lru_cache(maxsize=4096)

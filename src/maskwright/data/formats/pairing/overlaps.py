@@ -100,7 +100,7 @@ def _inverted_faults(dataset: Dataset, seen: _Seen) -> list[Fault]:
     """Warn of classes that lie around all others in most images, as the background does."""
     faults = []
     for index, images in seen.around.items():
-        if 2 * images > seen.beside[index]:
+        if images > 1 and 2 * images > seen.beside[index]:
             name = dataset.classes.names[index]
             message = (
                 f"in {images} of {plural(seen.beside[index], 'image')} looked at, {name!r} fills most of the image "

@@ -17,7 +17,7 @@ from maskwright.data.formats.pairing.shifted_names import shifted_names
 from maskwright.data.formats.walk import folder_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from maskwright.core.records import Fault, Split
@@ -116,7 +116,8 @@ def divided(root: Path, paths: Iterable[Path]) -> Divided:
 @lru_cache(maxsize=1)
 def _divided(root: Path, paths: tuple[Path, ...]) -> Divided:
     skip = len(root.parts)
-    files = [File(path, naming.place(path.parts[skip:])) for path in paths]
+    states = set(_cellpose_states(paths))
+    files = [File(path, naming.place(path.parts[skip:])) for path in paths if path not in states]
     masks = [_observed(file) for file in files if file.place.role in {"mask", "instance"}]
     if not masks:
         return _side_by_side(files)
@@ -124,6 +125,13 @@ def _divided(root: Path, paths: tuple[Path, ...]) -> Divided:
     images = [file for file in files if file.place.role == "image" or (file.place.role is None and not named)]
     others = [file for file in files if file.place.role is None] if named else []
     return Divided(images, masks, others)
+
+
+def _cellpose_states(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files in which Cellpose keeps all that it knows of an image whose map of ids it wrote as well."""
+    for path in paths:
+        if path.stem.endswith(naming.CELLPOSE_END):
+            yield path.with_name(f"{path.stem.removesuffix(naming.CELLPOSE_END)}_seg.npy")
 
 
 def _side_by_side(files: list[File]) -> Divided:
