@@ -698,6 +698,28 @@ def test_few_classes_are_compared_at_full_size() -> None:
     assert values(rules_semantic.label_stride(few, opposed)) == {"loss.full_size": False}
 
 
+def scale_for(across: float, small: float = 25.0, given: float = 1.0) -> float | None:
+    """Return the scale that is planned for objects of a median diameter and a 10th percentile; None for no change."""
+    objects = ObjectStats(12, 90, 0, flat(7), replace(flat(across), p10=small), 0.5, 0.0, 0, 0.1, 0.4)
+    known = replace(facts(fingerprint(objects=objects)), needs=())
+    known = replace(known, needs=rules_instance.needs(known))
+    decided = rules_instance.working_scale(known, Plan(data=DataPlan(scale=given)))
+    return values(decided).get("data.scale")
+
+
+def test_large_objects_are_shrunk_to_the_size_that_is_enough():
+    assert scale_for(120) == 0.32  # the smallest 10% keep 8 px
+    assert scale_for(120, small=80) == 0.25
+    assert scale_for(60) is None
+    assert scale_for(120, small=80, given=0.2) is None
+    assert rules_instance.working_scale(facts(), Plan()) == []
+
+
+def test_stuff_keeps_its_resolution_where_things_are_large():
+    assert rules_instance.working_scale in rules_of(Plan(task="instance")).network
+    assert rules_instance.working_scale not in rules_of(Plan(task="panoptic")).network
+
+
 def test_objects_are_told_apart_by_depth_and_the_figures_say_why():
     objects = ObjectStats(12, 90, 0, flat(7), flat(20), 0.5, 0.0, 0, 0.1, 0.4)
     found = rules_instance.formulation(facts(fingerprint(objects=objects)), Plan())

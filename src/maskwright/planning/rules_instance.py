@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from maskwright.planning import rules_semantic
 from maskwright.planning.facts import Decision
 from maskwright.planning.rules_classes import class_weights
+from maskwright.planning.rules_data import detail
 
 if TYPE_CHECKING:
     from maskwright.core.plan import Plan
@@ -20,6 +21,11 @@ DIAMETER = 20.0
 their own size, 0.775 at half of it."""
 SMALL_DIAMETER = 8.0
 """Smallest 10th percentile of the diameters."""
+ENOUGH = 30.0
+"""Median diameter in pixels beyond which dense maps gain nothing. Drawn cells of 104 px, 5 minutes on one core: F1
+0.902 when shrunk to 31 px, and 0.801 at their own size, for which half as many steps fit."""
+LARGE = 2 * ENOUGH
+"""Median diameter from which objects are shrunk: of less, no gain was measured."""
 
 
 def needs(facts: Facts) -> tuple[tuple[float, str], ...]:
@@ -53,6 +59,22 @@ def formulation(facts: Facts, _plan: Plan) -> list[Decision]:
     return [Decision("objects.formulation", "depth", why)]
 
 
+def working_scale(facts: Facts, plan: Plan) -> list[Decision]:
+    """Shrink large objects: their shape is visible at a smaller size, and more steps fit."""
+    found = facts.fingerprint.objects
+    if found is None or found.diameter is None or plan.data.sides is not None:
+        return []
+    across = found.diameter.median
+    least, why = detail(facts)
+    scale = max(ENOUGH / across, least)
+    if across <= LARGE or scale >= plan.data.scale:
+        return []
+    limit = f"; {why}" if scale == least else ""
+    figures = "F1 of cells of 104 px rose from 0.80 to 0.90 in 5 minutes"
+    said = f"the objects are {across:.0f} px across (median), and {ENOUGH:.0f} px are enough: {figures}{limit}"
+    return [Decision("data.scale", round(scale, 3), said)]
+
+
 def label_stride(_facts: Facts, _plan: Plan) -> list[Decision]:
     """Compare every pixel: what separates two objects is often one or two pixels wide."""
     return [Decision("loss.full_size", value=True, reason="gaps between objects are often one or two pixels wide")]
@@ -60,4 +82,5 @@ def label_stride(_facts: Facts, _plan: Plan) -> list[Decision]:
 
 FIRST = (rules_semantic.rare_classes, rules_semantic.loss)
 CROPPED = (class_weights, label_stride)
-NETWORK = (formulation,)
+NETWORK = (formulation, working_scale)
+PANOPTIC_NETWORK = (formulation,)

@@ -47,13 +47,15 @@ def _of_objects(network: Rules, sized: Rules) -> TaskRules:
     )
 
 
-OF_OBJECTS = TaskRules(
-    rules_instance.FIRST, rules_instance.CROPPED, network=rules_instance.NETWORK, needs=rules_instance.needs
-)
+def _of_maps(network: Rules) -> TaskRules:
+    """Return the rules of networks that emit maps in which objects are found."""
+    return TaskRules(rules_instance.FIRST, rules_instance.CROPPED, network=network, needs=rules_instance.needs)
+
+
 RULES: dict[str, TaskRules] = {
     "semantic": TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED),
-    "instance": OF_OBJECTS,
-    "panoptic": OF_OBJECTS,
+    "instance": _of_maps(rules_instance.NETWORK),
+    "panoptic": _of_maps(rules_instance.PANOPTIC_NETWORK),
 }
 OBJECT_RULES: dict[str, dict[str, TaskRules]] = {
     "regions": {"instance": _of_objects(rules_objects.NETWORK, rules_objects.SIZED)},
