@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from tests.models.references import awake, shaken
 from tests.models.test_transformers_networks import saved, swin
 
+import maskwright
 from maskwright import models
+from maskwright.cli.main import run
 from maskwright.core.channels import object_channels
+from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.models import cost
 from maskwright.models.importers import import_model
@@ -102,6 +106,23 @@ def test_imported_objects_are_those_of_the_librarys_queries(tmp_path: Path, task
     assert found.classes.tolist() == (labels[order] + 1).tolist()
     with pytest.raises(MaskwrightError, match="its network is for instance or semantic or panoptic"):
         import_model(saved(network, tmp_path), task="edges")
+
+
+def test_an_imported_network_predicts_things_and_stuff(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = reference(resnet("resnet18"))
+    network.class_predictor.weight.data.mul_(30)
+    saved(network, tmp_path)
+    file = tmp_path / "m.safetensors"
+    words = ["import", f"transformers:{tmp_path}", "--task", "panoptic", "--out", str(file)]
+    assert run(words) == 2
+    assert "such as --things class_0,class_1" in capsys.readouterr().err
+    assert run([*words, "--things", "class_1,class_4"]) == 0
+    model = maskwright.load(file)
+    image = np.random.default_rng(0).integers(0, 255, (96, 128, 3), dtype=np.uint8)
+    result = model.with_decoding({"score": 0.05}).predict(image).result
+    assert result.labels.shape == (96, 128)
+    assert {entry.index for entry in result.objects.objects} <= {1, 4}
+    assert (result.labels != IGNORE).any()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -186,3 +187,14 @@ def test_union_and_overlap_by_hand() -> None:
     assert overlap(one, two, slice(3, 5), slice(3, 5)) == 1.0
     assert overlap(one, two, slice(8, 10), slice(8, 10)) == 0.0
     assert to_map(Instances((7, 7), (both,))).sum() == 28
+    assert both.shares is None
+
+
+def test_a_pixel_of_both_parts_has_the_higher_share() -> None:
+    one, two = (
+        replace(box(0, left, 1, 2), shares=np.array([shares], np.float16))
+        for left, shares in ((0, (0.5, 0.75)), (1, (0.625, 1.0)))
+    )
+    for both in (union(one, two), union(two, one)):
+        assert both.shares is not None
+        assert both.shares.tolist() == [[0.5, 0.75, 1.0]]

@@ -104,7 +104,8 @@ def _with_things(classes: Classes, task: str, things: Sequence[str] | None) -> C
         MaskwrightError: the task needs things and gets none, or the other way round; or a name is no class.
     """
     if (task == "panoptic") != bool(things):
-        wanted = "tell which classes have objects, such as `things=person,car`" if not things else "leave it out"
+        some = f"tell which classes have objects, such as `things={','.join(classes.names[:2])}`"
+        wanted = "leave it out" if things else some
         raise MaskwrightError(f"`things` is {things or 'empty'}, and the task is {task}: {wanted}", "things")
     if not things:
         return classes
