@@ -306,3 +306,14 @@ def test_nothing_for_yolo(tmp_path):
     photo(tmp_path / "a.jpg")
     with pytest.raises(MaskwrightError, match="no YOLO data"):
         read_dataset(tmp_path, ReadOptions(format="yolo"))
+
+
+def test_a_box_before_the_outline_is_refused_and_the_cure_works(tmp_path):
+    make(tmp_path, "1 0.125 0.25 0.25 0.5 0.0 0.0 0.25 0.0 0.25 0.5 0.0 0.5\n")
+    faults = read_dataset(tmp_path).faults
+    assert {(fault.kind, fault.severity) for fault in faults} == {("bad-outline", "error")}
+    assert "train0.txt holds a box before the outline in line 1" in faults[0].message
+    assert faults[0].cure == "remove the four numbers after the class"
+    dataset = read_dataset(make(tmp_path, CORNER))
+    assert dataset.faults == ()
+    assert np.count_nonzero(read_pair(dataset, dataset.records[0])[1] == 2) == 100

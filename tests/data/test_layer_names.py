@@ -111,3 +111,25 @@ def test_names_of_one_image_each_tell_objects(tmp_path):
 def test_numbers_in_some_names_of_folders_tell_nothing(tmp_path):
     names = ("m8", "nut", "stage2")
     assert read(build(tmp_path, FOLDER_A_CLASS, [names, names, names[:2]])) == (names, [6, 6, 4], [])
+
+
+@pytest.mark.parametrize("extra", ["both", "first"])
+def test_a_file_that_repeats_other_objects_is_reported_and_the_cure_works(tmp_path, extra):
+    build(tmp_path, FOLDER_AN_IMAGE, [(f"{number}b61", f"{number}c7f") for number in range(3)])
+    masks = np.zeros(SIZE, np.uint8)
+    masks[: 2 if extra == "both" else 1, :2] = 255
+    write(tmp_path / "1x/masks/extra.png", masks)
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity) == ("overlap", "warning")
+    assert fault.message.startswith("in 1 of 3 images looked at, 1x.png, a file shows what others show as well")
+    (tmp_path / "1x/masks/extra.png").unlink()
+    assert read_dataset(tmp_path).faults == ()
+
+
+def test_an_object_inside_another_repeats_nothing(tmp_path):
+    build(tmp_path, FOLDER_AN_IMAGE, [(f"{number}b61", f"{number}c7f") for number in range(3)])
+    for number in range(3):
+        mask = np.zeros(SIZE, np.uint8)
+        mask[:2, :4] = 255  # twice as large as both others
+        write(tmp_path / f"{number}x/masks/{number}d9a.png", mask)
+    assert read_dataset(tmp_path).faults == ()

@@ -81,3 +81,22 @@ def test_groups_of_colors_are_named_and_both_cures_work(tmp_path):
     assert kinds(tmp_path) == []
     (tmp_path / "classes.csv").unlink()
     assert kinds(build(tmp_path, (white, red, blue))) == []
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_some_masks_that_count_from_1_are_named_and_both_cures_work(tmp_path, count):
+    low, high = tuple(range(count)), tuple(range(1, count + 1))
+    build(tmp_path, low, low, high)
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("shifted-ids", "warning", "2.png")
+    assert fault.message.startswith(f"2 masks, such as 2.png, hold 1 to {count}, mostly 1, and never 0; 4 others hold")
+    (tmp_path / "classes.txt").write_text("".join(f"{value},c{value}\n" for value in range(count + 1)))
+    assert kinds(tmp_path) == []
+    (tmp_path / "classes.txt").unlink()
+    assert kinds(build(tmp_path, low)) == []
+
+
+@pytest.mark.parametrize("high", [(2, 1, 1), (1, 2, 2), (1, 4, 2)])
+def test_masks_without_0_need_not_count_from_1(tmp_path, high):
+    """They show 1 less often than others do 0, no value more, or one far above."""
+    assert "shifted-ids" not in kinds(build(tmp_path, (0, 1, 2), high))

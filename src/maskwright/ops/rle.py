@@ -69,6 +69,24 @@ def area(code: Mapping[str, Any]) -> int:
     return sum(_filling_runs(code)[1::2])
 
 
+def box(code: Mapping[str, Any]) -> tuple[int, int, int, int] | None:
+    """Return (left, top, right, bottom) of the pixels inside the mask, the last two exclusive; None without any.
+
+    Raises:
+        MaskwrightError: as `decode`.
+    """
+    height, _ = _size(code)
+    ends = np.cumsum(_filling_runs(code))
+    first, last = ends[: len(ends) // 2 * 2 : 2], ends[1::2] - 1
+    first, last = first[first <= last], last[first <= last]
+    if not len(first):
+        return None
+    whole = first // height != last // height
+    top = 0 if whole.any() else int((first % height).min())
+    bottom = height if whole.any() else int((last % height).max()) + 1
+    return int(first[0] // height), top, int(last[-1] // height) + 1, bottom
+
+
 def _filling_runs(code: Mapping[str, Any]) -> list[int]:
     """Return the runs, which fill the mask."""
     height, width = _size(code)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.data.formats.coco_boxes import box_told
 from maskwright.data.formats.outlines.annotation_files import DAMAGE
 from maskwright.data.formats.outlines.shapes import (
-    Box,
     Drawing,
     Ring,
     box_around,
@@ -163,7 +163,7 @@ def _drawing(label: str | int | None, entry: dict[str, Any]) -> Drawing:
     polygons: tuple[Ring, ...] = tuple(filter(encloses, rings))
     box = (
         box_over(map(box_of, polygons))
-        or _box(entry.get("bbox"))
+        or box_told(entry.get("bbox"))
         or box_around(value for part in parts for value in part)
     )
     shape = Drawing(label, polygons, box=box, area=area or sum(areas), crowd=crowd, name=f"id {entry.get('id')}")
@@ -188,15 +188,6 @@ def _parts(drawn: object) -> list[list[Any]]:
     if drawn[0] and isinstance(drawn[0][0], list) and len(drawn[0][0]) == 2:
         return [[value for point in part for value in point] for part in drawn]
     return drawn
-
-
-def _box(values: object) -> Box | None:
-    """Return (left, top, right, bottom) of COCO's [left, top, width, height], if it is one."""
-    box = box_around(values) if isinstance(values, list) and len(values) == 4 else None
-    if box is None or not isinstance(values, list):
-        return None
-    left, top, width, height = map(float, values)
-    return (left, top, left + width, top + height) if width > 0 and height > 0 else None
 
 
 def _rle(drawn: dict[str, Any]) -> dict[str, object] | None:

@@ -9,6 +9,7 @@ from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.core.text import agree, listing, plural, such_as
+from maskwright.data.formats.coco_boxes import box_faults
 from maskwright.data.formats.coco_entries import (
     CocoAnnotations,
     CocoImage,
@@ -48,11 +49,13 @@ def load(path: Path, *, keep_crowds: bool = False) -> CocoAnnotations:
     file = CocoAnnotations(
         path, [image for entry in listed["images"] if (image := image_of(entry))], categories, named=named
     )
-    for entry in listed["annotations"]:
-        file.objects[key_of(entry.get("image_id"))].append(object_of(entry, categories))
+    objects = [object_of(entry, categories) for entry in listed["annotations"]]
+    for entry, drawing in zip(listed["annotations"], objects, strict=True):
+        file.objects[key_of(entry.get("image_id"))].append(drawing)
     _require_outlines(file)
     _require_unshifted(file)
     file.faults += [*_incomplete(file, listed["images"]), *_twins(file), *_strays(file)]
+    file.faults += box_faults(path, listed["annotations"], objects)
     file.faults += _repeated(path, listed["annotations"])
     if keep_crowds:
         file.objects = _without_crowds(file.objects)

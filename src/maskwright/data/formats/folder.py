@@ -13,6 +13,7 @@ from maskwright.data.formats.meaning.classes import meaning_of
 from maskwright.data.formats.meaning.entries import Meaning
 from maskwright.data.formats.meaning.own_tables import Tables, meaning_by_folder, naming_in, tables_for
 from maskwright.data.formats.meaning.passed_over import passed_over
+from maskwright.data.formats.meaning.polarity import all_inverted_fault
 from maskwright.data.formats.meaning.scan import FEW_STRAYS, MOST_MASKS, scan_masks
 from maskwright.data.formats.meaning.tables import find_table, naming_of, read_table
 from maskwright.data.formats.pairing.field_of_view import truth_of
@@ -109,7 +110,9 @@ def dataset_of(root: Path, pairs: Sequence[ImagePair], options: ReadOptions, lay
         else:
             meaning = meaning_of(table, scan, options, masks[0].path.parent, instances=layout.instances)
         unread = () if table or own or layout.instances else passed_over(root, masks, scan)
-        coded, faults = mask_words(meaning, scan), (*layout.faults, *unread, *mask_faults(meaning, scan, naming))
+        inverted = all_inverted_fault(meaning, scan, masks[0].path.parent)
+        coded = mask_words(meaning, scan)
+        faults = (*layout.faults, *unread, *mask_faults(meaning, scan, naming), *inverted)
     splits = meaningful_splits(pair.split for pair in pairs)
     records = tuple(
         Record(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # Fractions may lie outside the image by so much; more than that are pixels.
 _BEYOND = 0.5
 _BOX_NUMBERS = 4
+_FEWEST_CORNERS, _ROUNDING = 3, 0.005
 _LONGEST_WORD = 40
 
 
@@ -124,6 +125,9 @@ def _objects(path: Path, names: Mapping[int, str]) -> tuple[list[Drawing], Fault
                 "sides, from 0 to 1"
             )
             return [], Fault("bad-outline", "error", path, message, "divide x by the width, and y by the height")
+        if _begins_with_box(values):
+            message = f"{path.name} holds a box before the outline in line {number}, whose numbers would be two corners"
+            return [], Fault("bad-outline", "error", path, message, "remove the four numbers after the class")
         shape = _object(names.get(number_of_class, number_of_class), values)
         found.append(shape._replace(name="" if shape.drawn else f"line {number}"))
     return found, None
@@ -154,6 +158,15 @@ def _object(label: str | int, values: list[float]) -> Drawing:
         return Drawing(label, box=(x - width / 2, y - height / 2, x + width / 2, y + height / 2), kind="box")
     shape = outlined(label, [[values]])
     return shape._replace(area=sum(map(ring_area, shape.polygons)))
+
+
+def _begins_with_box(values: Sequence[float]) -> bool:
+    """Tell whether the first four numbers are centre, width and height of the box around the others."""
+    xs, ys = values[_BOX_NUMBERS::2], values[_BOX_NUMBERS + 1 :: 2]
+    if len(xs) < _FEWEST_CORNERS:
+        return False
+    around = ((max(xs) + min(xs)) / 2, (max(ys) + min(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys))
+    return all(abs(one - other) <= _ROUNDING for one, other in zip(values, around, strict=False))
 
 
 def _class(word: str) -> int | None:

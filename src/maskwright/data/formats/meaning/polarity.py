@@ -23,46 +23,58 @@ _FEWEST = 3
 
 
 def polarity_fault(meaning: Meaning, scan: Scan) -> tuple[Fault, ...]:
-    """Warn where the foreground fills most of some masks and their whole rim, and in most masks neither, or in all."""
-    if meaning.kind != "index" or len(meaning.classes.names) != 2:
+    """Warn where the foreground fills most of some masks and their whole rim, and in most masks neither."""
+    less, more = _divided(meaning, scan)
+    if len(more) >= len(less):
         return ()
-    values = meaning.values | ({_WHITE: 1} if meaning.white == 1 else {})
-    back, fore = ({value for value, index in values.items() if index == side} for side in (0, 1))
-    less: list[ImageRef] = []
-    more: list[ImageRef] = []
-    for held in scan.held:
-        below, above = (sum(held.values[value] for value in held.values.keys() & side) for side in (back, fore))
-        if below and above:
-            (more if above > below else less).append(held.mask)
-    inverted = [mask for mask in more if _framed(mask, fore)]
-    if not less and len(inverted) >= _FEWEST and 2 * len(inverted) > len(more):
-        return (_all_inverted(meaning, scan, len(inverted), inverted[0].path.parent),)
-    if not inverted or len(more) >= len(less) or 2 * sum(_framed(mask, back) for mask in less) <= len(less) + len(more):
+    inverted = [mask for mask in more if _framed(mask, _values(meaning, 1))]
+    background = _values(meaning, 0)
+    if not inverted or 2 * sum(_framed(mask, background) for mask in less) <= len(less) + len(more):
         return ()
-    background, foreground = meaning.classes.names
+    background_name, foreground = meaning.classes.names
     message = (
         f"in {len(inverted)} of {plural(scan.looked, 'mask')} looked at ({such_as(len(inverted), inverted[0].name)}), "
         f"{foreground} fills more than half and the whole rim; in most others it does neither, so these may be inverted"
     )
-    cure = f"if they are inverted, swap the values of {background} and {foreground} in these masks"
+    cure = f"if they are inverted, swap the values of {background_name} and {foreground} in these masks"
     return (Fault("inverted-masks", "warning", inverted[0].path, message, cure),)
 
 
-def _all_inverted(meaning: Meaning, scan: Scan, inverted: int, folder: Path) -> Fault:
+def all_inverted_fault(meaning: Meaning, scan: Scan, folder: Path) -> tuple[Fault, ...]:
+    """Warn where the foreground fills most of every mask with both classes, and the whole rim of most of them."""
+    less, more = _divided(meaning, scan)
+    inverted = sum(_framed(mask, _values(meaning, 1)) for mask in more) if not less else 0
+    if inverted < _FEWEST or 2 * inverted <= len(more):
+        return ()
     background, foreground = meaning.classes.names
     message = (
         f"{foreground} fills more than half of every mask with both classes, and the whole rim of {inverted} of "
         f"{plural(scan.looked, 'mask')} looked at, as a background does: all masks may be inverted"
     )
-    held = {
-        side: [value for value, index in meaning.values.items() if index == side and value in scan.values]
-        for side in (0, 1)
-    }
+    low, high = (_values(meaning, side) & scan.values.keys() for side in (0, 1))
     cure = f"if they are, swap the values of {background} and {foreground}"
-    if len(held[0]) == len(held[1]) == 1:
-        low, high = held[0][0], held[1][0]
-        cure = f"if they are, use `read.map` {low}={high} `read.map` {high}={low}"
-    return Fault("inverted-masks", "warning", folder, message, cure)
+    if len(low) == len(high) == 1:
+        cure = f"if they are, use `read.map` {min(low)}={min(high)} `read.map` {min(high)}={min(low)}"
+    return (Fault("inverted-masks", "warning", folder, message, cure),)
+
+
+def _divided(meaning: Meaning, scan: Scan) -> tuple[list[ImageRef], list[ImageRef]]:
+    """Return the masks with less foreground than background, and those with more; none if there are other classes."""
+    less: list[ImageRef] = []
+    more: list[ImageRef] = []
+    if meaning.kind == "index" and len(meaning.classes.names) == 2:
+        back, fore = _values(meaning, 0), _values(meaning, 1)
+        for held in scan.held:
+            below, above = (sum(held.values[value] for value in held.values.keys() & side) for side in (back, fore))
+            if below and above:
+                (more if above > below else less).append(held.mask)
+    return less, more
+
+
+def _values(meaning: Meaning, side: int) -> set[int]:
+    """Return the values of a class by its index."""
+    values = meaning.values | ({_WHITE: 1} if meaning.white == 1 else {})
+    return {value for value, index in values.items() if index == side}
 
 
 def _framed(mask: ImageRef, values: Collection[int]) -> bool:

@@ -18,18 +18,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
-    from maskwright.data.formats.meaning.scan import Scan
+    from maskwright.data.formats.meaning.scan import Held, Scan
     from maskwright.data.formats.meaning.tables import ClassTable, Entry
 
 _WHITE = 255
 _MOST_MAPPED = 9
+_FEWEST = 2
 
 
 def shift_fault(table: ClassTable | None, scan: Scan, options: ReadOptions) -> tuple[Fault, ...]:
     """Warn where some masks count from 1 and others from 0: those hold one id too many, and never 0."""
-    count = len(_listed(table)) if table else 0
     explained = options.ignored() | set(options.map)
-    if table is None or not _counts_from_0(table) or count in explained:
+    if table is None:
+        return () if explained else _two_starts(scan)
+    count = len(_listed(table))
+    if not _counts_from_0(table) or count in explained:
         return ()
     high = [held for held in scan.held if count in held.values and max(held.values.keys() - {_WHITE}) == count]
     if len(high) < 2 or any(0 in held.values for held in high):
@@ -45,6 +48,31 @@ def shift_fault(table: ClassTable | None, scan: Scan, options: ReadOptions) -> t
             f"subtract 1 from the values in these masks; if {count} is no class, use `read.map` {count}=ignore",
         ),
     )
+
+
+def _two_starts(scan: Scan) -> tuple[Fault, ...]:
+    """Warn where masks without 0 hold one id more than those with 0, and mostly 1 instead of 0."""
+    low = [held for held in scan.held if 0 in held.values]
+    high = [held for held in scan.held if min(held.values, default=0) == 1]
+    if min(len(low), len(high)) < _FEWEST:
+        return ()
+    tops = [max(value for held in group for value in held.values if value != _WHITE) for group in (low, high)]
+    mostly = [
+        2 * sum(_commonest(held) == start for held in group) > len(group) for start, group in enumerate((low, high))
+    ]
+    if not 0 < tops[0] == tops[1] - 1 or not all(mostly):
+        return ()
+    mask = high[0].mask
+    message = (
+        f"{len(high)} masks, such as {mask.name}, hold 1 to {tops[1]}, mostly 1, and never 0; {len(low)} others hold 0 "
+        f"to {tops[0]}, and mostly 0: the first may count from 1, so each of their classes would be another"
+    )
+    cure = "if they do, subtract 1 from the values in these masks; if not, list all values in classes.txt (id,name)"
+    return (Fault("shifted-ids", "warning", mask.path, message, cure),)
+
+
+def _commonest(held: Held) -> int:
+    return max(held.values, key=lambda value: held.values[value])
 
 
 def require_unshifted(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: Path) -> None:

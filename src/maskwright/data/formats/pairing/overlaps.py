@@ -1,4 +1,4 @@
-"""What the mask files of one image show together: pixels of several classes, or a class that is inverted.
+"""What the mask files of one image show together: pixels of several classes, inverted classes, repeated objects.
 
 Knows no layout.
 """
@@ -13,20 +13,22 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.records import Fault, MaskLayers
-from maskwright.core.text import percent, plural
+from maskwright.core.text import percent, plural, such_as
 from maskwright.data.labels import layer_reader
-from maskwright.data.layers import by_class
+from maskwright.data.layers import by_class, layer_objects
 from maskwright.data.readers import DecodeError, image_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from maskwright.core.records import Dataset
+    from maskwright.core.instances import Instance
+    from maskwright.core.records import Dataset, Record
 
 _MOST_LOOKED_AT = 24
 _MOST = 0.5
+_NEARLY_ALL = 0.9
 
 
 @dataclass
@@ -65,16 +67,57 @@ def with_overlaps(dataset: Dataset) -> Dataset:
     """Look at a sample of the images with several mask files, and tell of classes that overlap or are inverted."""
     layered = [record for record in dataset.records if isinstance(record.annotation, MaskLayers)]
     places = np.unique(np.linspace(0, len(layered) - 1, min(len(layered), _MOST_LOOKED_AT)).round().astype(int))
-    seen = _Seen()
+    seen, repeating = _Seen(), []
     for record in (layered[place] for place in places):
         assert isinstance(record.annotation, MaskLayers)
+        read = layer_reader(dataset, record, image_size(record.image))
         try:
-            seen.add(by_class(record.annotation, layer_reader(dataset, record, image_size(record.image))))
+            if not record.annotation.objects:
+                seen.add(by_class(record.annotation, read))
+            elif _repeat(list(layer_objects(record.annotation, read))):
+                repeating.append(record)
         except DecodeError:  # reported when the pixels are asked for
             continue
+    if repeating:
+        return replace(dataset, faults=(*dataset.faults, _repeated_fault(dataset, repeating, len(places))))
     if not seen.twice:
         return dataset
     return replace(dataset, faults=(*dataset.faults, _overlap_fault(dataset, seen), *_inverted_faults(dataset, seen)))
+
+
+def _repeat(objects: Sequence[Instance]) -> bool:
+    """Tell whether an object is one of the others again, or all those inside it together."""
+    boxes = np.array([(one.top, one.left, one.rows.stop, one.columns.stop) for one in objects]).reshape(-1, 4)
+    for place, one in enumerate(objects):
+        near = (boxes[:, :2] < boxes[place, 2:]).all(axis=1) & (boxes[:, 2:] > boxes[place, :2]).all(axis=1)
+        inside = np.zeros(one.mask.shape, np.bool_)
+        for other in (objects[number] for number in np.flatnonzero(near) if number != place):
+            part = _part_in(one, other) & one.mask
+            if np.count_nonzero(part) >= _NEARLY_ALL * other.area:
+                inside |= part
+        if np.count_nonzero(inside) >= _NEARLY_ALL * one.area:
+            return True
+    return False
+
+
+def _part_in(one: Instance, other: Instance) -> NDArray[np.bool_]:
+    """Return the pixels of another object in the box (h, w) of one, which its own box meets."""
+    found = np.zeros(one.mask.shape, np.bool_)
+    top, bottom = max(one.top, other.top), min(one.rows.stop, other.rows.stop)
+    left, right = max(one.left, other.left), min(one.columns.stop, other.columns.stop)
+    part = other.mask[top - other.top : bottom - other.top, left - other.left : right - other.left]
+    found[top - one.top : bottom - one.top, left - one.left : right - one.left] = part
+    return found
+
+
+def _repeated_fault(dataset: Dataset, repeating: Sequence[Record], images: int) -> Fault:
+    where = such_as(len(repeating), repeating[0].image.name)
+    message = (
+        f"in {len(repeating)} of {plural(images, 'image')} looked at, {where}, a file shows what others show as well: "
+        "the same object again, or all of them together; each file counts as one object"
+    )
+    cure = "remove the files that repeat others"
+    return Fault("overlap", "warning", dataset.root, message, cure)
 
 
 def _lies_around(mask: NDArray[np.bool_], others: NDArray[np.bool_]) -> bool:
