@@ -35,7 +35,7 @@ def read(root, options=None):
 
 
 ARRANGEMENTS = {
-    "a folder a class": ("images/{n}.jpg", "masks/{c}/{n}.png"),
+    "one folder per class": ("images/{n}.jpg", "masks/{c}/{n}.png"),
     "a class in the name": ("images/{s}/{n}.jpg", "masks/{s}/{n}_{c}.png"),
     "a class in folder and name": ("images/{n}.jpg", "masks/{c}/{n}_{c}.png"),
     "a class as the name, in a folder an image": ("{n}/images/x{n}.jpg", "{n}/masks/{c}.png"),

@@ -37,7 +37,7 @@ class Naming:
         if self.advice:
             return self.advice
         added = [f"{value},NAME" for value in values]
-        among = f"one id,name a line, among them {' and '.join(added)}"
+        among = f"one id,name per line, among them {' and '.join(added)}"
         if not self.file:
             return f"list all values in classes.txt, {among}"
         if self.numbered and self.line:
@@ -65,8 +65,8 @@ class Naming:
             return f"add the line {line} to {self.file}"
         written = f"among them NAME,{red},{green},{blue}"
         if self.file:
-            return f"list all colours in a table, one name,r,g,b a line, {written}, and give it as `read.classes`"
-        return f"list all colours in classes.csv, one name,r,g,b a line, {written}"
+            return f"list all colours in a table, one name,r,g,b per line, {written}, and give it as `read.classes`"
+        return f"list all colours in classes.csv, one name,r,g,b per line, {written}"
 
     def counted_from(self, start: int, first: str) -> str:
         """Say how to give the classes ids that begin at `start`; `first` is the name of the first."""
@@ -74,7 +74,7 @@ class Naming:
             return f"correct the ids in {self.file}, so that {first} has {start}, and so on"
         if self.line == BARE:
             return f"begin each line of {self.file} with its id (the first is {start},{first})"
-        return f"list the names in a table, one id,name a line (the first is {start},{first}), as `read.classes`"
+        return f"list the names in a table, one id,name per line (the first is {start},{first}), as `read.classes`"
 
 
 NOWHERE = Naming()

@@ -106,7 +106,7 @@ def scope(scored: Sequence[Record], training: Iterable[Record]) -> str | None:
     groups = sorted({record.group for record in scored if record.group is not None})
     shared = {record.group for record in training} & set(groups)
     of_shared = sum(record.group in shared for record in scored)
-    alone = "the score speaks of these scenes only, and nothing is known beyond them."
+    alone = "the score holds for these scenes only; how well the model does on others is unknown."
     if groups and len(groups) + len(_without_group(scored)) <= FEW_GROUPS:
         several = "one group" if len(groups) == 1 else f"only {len(groups)} groups"
         also = ", and training images come from the same" if shared else ""

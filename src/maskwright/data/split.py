@@ -237,7 +237,7 @@ def _cut(records: Sequence[Record], cut: Frames, left_out: int, parts: Sequence[
         "warning",
         records[0].image.path.parent,
         f"{_count(len(cut), 'sequence')} cannot give {_listed(parts)} whole sequences, so each was cut into contiguous "
-        f"blocks{gap}: the scores speak of these scenes only",
+        f"blocks{gap}: the scores hold for these scenes only",
         "add images of other scenes, or a test folder with other scenes",
     )
 

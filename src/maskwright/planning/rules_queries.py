@@ -24,7 +24,7 @@ SPARE = 2
 def network(facts: Facts, _plan: Plan) -> list[Decision]:
     """Choose width and depth, and the number of crops."""
     device = facts.machine.device
-    small = f"as wide and deep as {device} makes enough steps with"
+    small = f"the widest and deepest that leaves time for enough steps on {device}"
     return [
         Decision("model.options.width", WIDTH[device], small),
         Decision("model.options.layers", LAYERS[device], small),
@@ -34,7 +34,7 @@ def network(facts: Facts, _plan: Plan) -> list[Decision]:
 
 def class_queries(facts: Facts, _plan: Plan) -> list[Decision]:
     """Have enough queries for the classes."""
-    return [_queries(len(facts.fingerprint.class_stats), "classes, each one segment")]
+    return [_queries(len(facts.fingerprint.class_stats), "classes, one segment each")]
 
 
 def object_queries(facts: Facts, plan: Plan) -> list[Decision]:

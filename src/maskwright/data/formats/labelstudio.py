@@ -133,7 +133,7 @@ def _counted(path: Path, tasks: list[dict[str, Any]]) -> Iterator[Fault]:
             untouched,
             "has no annotation",
             "have no annotation",
-            "submit an annotation, also where nothing is to be seen",
+            "submit an annotation, even if the image shows nothing to annotate",
         ),
         (skipped, "was skipped", "were skipped", "annotate them, or remove them"),
         (guessed, "has only predictions", "have only predictions", "check them, and submit them as annotations"),

@@ -76,9 +76,9 @@ def require_plain(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
             return 0, _WHITE
         if table is None or (table.colored and not table.numbered):
             raise MaskwrightError(
-                f"{masks} holds grey JPEG-compressed masks of several values, which the compression blurs, so no class "
-                "can be told at an edge: save the masks again as PNG from the annotation tool; converting these files "
-                "does not correct them"
+                f"{masks} holds grey JPEG-compressed masks of several values, which the compression blurs, so the "
+                "class at an edge is lost: save the masks again as PNG from the annotation tool; converting these "
+                "files does not correct them"
             )
         return None
     named = {_WHITE, *options.map, *options.ignored(), *(entry.id for entry in (table.entries if table else ()))}
@@ -91,9 +91,9 @@ def require_plain(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
         raise MaskwrightError(
             f"{masks} holds masks of several classes that were saved with interpolation (resized, rotated or "
             f"anti-aliased): {found.values} values lie only on edges between a lower and a higher value, so no table "
-            "can tell the classes there. Export the masks again at the size of the images, or resize them with nearest "
-            "neighbours; if the values are classes, list all of them in a table (id,name) and give it as "
-            "`read.classes`; if the files are "
+            "can define the classes there. Export the masks again at the size of the images, or resize them with "
+            "nearest-neighbour interpolation; if the values are classes, list all of them in a table (id,name) and "
+            "give it as `read.classes`; if the files are "
             "photographs or measured values, give masks"
         )
     return found.ends

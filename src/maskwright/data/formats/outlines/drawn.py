@@ -134,7 +134,7 @@ def _alike(listed: ClassList, root: Path) -> Iterable[Fault]:
     for entry in listed.entries:
         other = first.setdefault(entry.name.strip().casefold(), entry.name)
         if other != entry.name:
-            message = f"{other!r} and {entry.name!r} are two classes, but differ in case or blanks only"
+            message = f"{other!r} and {entry.name!r} are two classes, but differ only in case or spaces"
             cure = "write the name in one way, if it is one class"
             yield Fault("similar-names", "warning", listed.source or root, message, cure)
 
