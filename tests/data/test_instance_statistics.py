@@ -185,4 +185,4 @@ def test_overlaps_and_crowds_of_outlines(tmp_path):
     assert (found.objects.objects, found.objects.crowds, found.objects.lost) == (4, 2, 50)
     assert found.class_stats[1].objects == 4
     assert "100 % overlap, so a map of ids loses 50 pixels" in shown(found)
-    assert "4 objects in 2 images: 2 an image (2 to 2), 2 crowds" in shown(found)
+    assert "4 objects in 2 images: 2 per image (2 to 2), 2 crowds" in shown(found)

@@ -221,7 +221,9 @@ def test_nothing_but_doubts_is_an_error(tmp_path):
     for number in range(2):
         for name in ("nut/{}", "nut/{}_2", "bolt/{}"):
             write(tmp_path / f"masks/{name.format(number)}.png", NUT)
-    with pytest.raises(MaskwrightError, match=r"masks/nut/0.png and masks/nut/0_2.png; whether they belong together"):
+    with pytest.raises(
+        MaskwrightError, match=r"nut/0.png and masks/nut/0_2.png; it is unclear whether they belong together"
+    ):
         read_dataset(tmp_path)
 
 

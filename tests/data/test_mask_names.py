@@ -65,7 +65,7 @@ def test_names_without_the_background_are_refused_with_cures_that_work(tmp_path,
 def test_masks_without_the_last_value_are_not_used_either(tmp_path):
     save(tmp_path, [np.minimum(drawn(number), 1 + (number == 0)) for number in range(4)])
     (tmp_path / "classes.txt").write_text("nut\nbolt\n")
-    assert "nothing tells which" in refusal(tmp_path)
+    assert "it is unclear which" in refusal(tmp_path)
 
 
 def test_a_value_of_another_class_that_is_frequent_says_no_less(tmp_path):

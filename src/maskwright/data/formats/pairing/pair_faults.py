@@ -82,7 +82,7 @@ def passed_over(root: Path, masks: Sequence[File]) -> list[Fault]:
     """Tell which folders of masks are not used because another folder has masks of the same images."""
     cure = "if these are the masks that you mean, move the other folder away"
     return [
-        Fault("unused", "note", folder, f"{folder_name(root, folder)} is not used: another folder pairs too", cure)
+        Fault("unused", "note", folder, f"{folder_name(root, folder)} is not used: another folder has masks too", cure)
         for folder in sorted({mask.path.parent for mask in masks})
     ]
 
