@@ -141,8 +141,8 @@ def sequences_note(found: Frames, root: Path) -> Fault:
         root,
         f"{describe(found)}. A sequence is a group: it stays on one side of the split where possible, and intervals "
         "are over sequences",
-        "nothing, if that is right; otherwise say what belongs together with `split.group_by` (with '.+' each image "
-        "is its own group)",
+        "nothing needs to be done if that is right; otherwise define what belongs together with "
+        "`split.group_by` (with '.+' each image is its own group)",
     )
 
 

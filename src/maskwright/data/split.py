@@ -250,7 +250,7 @@ def _torn(records: Sequence[Record], strictness: Strictness) -> Fault:
         records[0].image.path.parent,
         f"most of these {len(records)} images look alike, so {which} had to be put into different splits, and scores "
         "may be too good",
-        "say what belongs together with `split.group_by` (patient, site, day), or give train, val and test folders",
+        "define what belongs together with `split.group_by` (patient, site, day), or give train, val and test folders",
     )
 
 

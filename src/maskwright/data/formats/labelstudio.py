@@ -148,7 +148,7 @@ def _counted(path: Path, tasks: list[dict[str, Any]]) -> Iterator[Fault]:
             f"{plural(len(several), 'task')}, {such_as(len(several), several[0].get('id'))}, {have} several annotations"
         )
         cure = "mark the right one as ground truth, or delete the others"
-        yield Fault("annotated-twice", "warning", path, f"{message}, of which the latest counts", cure)
+        yield Fault("annotated-twice", "warning", path, f"{message}; the latest is used", cure)
 
 
 def _drawn(search: Search, path: Path, task: dict[str, Any]) -> DrawnImage | None:

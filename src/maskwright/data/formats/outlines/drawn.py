@@ -182,7 +182,7 @@ def _joined(drawn: Sequence[DrawnImage]) -> tuple[list[DrawnImage], list[Fault]]
         are = agree(len(torn), "is", "are")
         message = f"{plural(len(torn), 'image')}, {such_as(len(torn), torn[0][0].image.name)}, {are} in several splits"
         cure = "list each image in one split"
-        faults.append(Fault("split-overlap", "warning", torn[0][-1].source, f"{message}; the first one counts", cure))
+        faults.append(Fault("split-overlap", "warning", torn[0][-1].source, f"{message}; the first one is used", cure))
     return found, faults
 
 

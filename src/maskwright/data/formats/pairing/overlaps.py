@@ -37,9 +37,9 @@ def with_overlaps(dataset: Dataset) -> Dataset:
     share = twice / claimed
     message = (
         f"classes overlap in {images} of {plural(len(places), 'image')} looked at, in {percent(share)} of the pixels "
-        "of any class; there, the class with fewer pixels in the image counts"
+        "of any class; there, the class with fewer pixels in the image wins"
     )
-    cure = "if another class should count, remove these pixels from the mask of the smaller one"
+    cure = "if another class should win, remove these pixels from the mask of the smaller one"
     if share > _SEVERAL:
         cure = "if the folders hold several annotations of the same objects, and not classes, keep one of them"
     fault = Fault("overlap", "warning", dataset.root, message, cure)
