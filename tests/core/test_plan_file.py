@@ -167,10 +167,10 @@ def test_whole_numbers_may_have_an_exponent_and_a_zero_has_no_sign() -> None:
     [
         (
             "optim:\n  lr: 0.1\n  lr: 0.2\n",
-            r"read as YAML \(line 3: the key 'lr' is there twice\): correct it",
+            r"read as YAML \(line 3: the key 'lr' appears twice\): correct it",
         ),
-        ("optim: {lr: 0.1}\nseed: 1\noptim: {clip: 1}\n", r"line 3: the key 'optim' is there twice"),
-        ("optim:\n\tlr: 0.1\n", r"line 2: found character '\\t' that cannot .*: YAML is indented with blanks"),
+        ("optim: {lr: 0.1}\nseed: 1\noptim: {clip: 1}\n", r"line 3: the key 'optim' appears twice"),
+        ("optim:\n\tlr: 0.1\n", r"line 2: found character '\\t' that cannot .*: YAML is indented with spaces"),
         (
             "optim: {lr: true}\n",
             r"optim.lr is True, and it must be a number, above 0: .* `optim: {lr: 0.002}`",

@@ -158,9 +158,9 @@ def test_qgis_counts_below_zero(tmp_path, system):
 @pytest.mark.parametrize(
     ("ring", "system", "words"),
     [
-        (square(5, 5, 200), None, r"from 5, 5 to 205, 205, which are no pixels of slide\.png \(60x40\)"),
-        (square(690000, 5334000), None, "are no pixels of slide.png .60x40., and the image does not tell its place"),
-        (square(11.5, 48.1, 0.01), None, "does not tell its place"),
+        (square(5, 5, 200), None, r"from 5, 5 to 205, 205, which are not pixels of slide\.png \(60x40\)"),
+        (square(690000, 5334000), None, "are not pixels of slide.png .60x40., and the image does not give its place"),
+        (square(11.5, 48.1, 0.01), None, "does not give its place"),
         (square(11.5, 38.1, 0.01), WGS84, "if they are pixels, remove crs from slide.geojson"),
     ],
 )

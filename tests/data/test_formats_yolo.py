@@ -231,8 +231,8 @@ def test_class_numbers_as_numpy_writes_them(tmp_path):
 def test_damaged_lines_beside_a_data_yaml_are_named(tmp_path):
     dataset = read_dataset(make(tmp_path, LEFT.replace(" ", ",")))
     assert (dataset.format, len(dataset.records)) == ("yolo", 0)
-    assert "train0.txt begins line 1 with '0,0,0,0.5,0,0.5,1,0,1', which is no number" in dataset.faults[0].message
-    assert dataset.faults[0].cure == "write fractions with a point, and blanks between the numbers"
+    assert "train0.txt begins line 1 with '0,0,0,0.5,0,0.5,1,0,1', which is not the number" in dataset.faults[0].message
+    assert dataset.faults[0].cure == "write fractions with a decimal point, and separate the numbers with spaces"
 
 
 def test_one_label_file_for_two_images(tmp_path):
@@ -277,8 +277,8 @@ def test_an_image_in_two_splits_is_told(tmp_path):
     [
         ("0 0 0 0.5 0 0.5\n", "unreadable", "5 numbers after the class in line 3, but x and y come in pairs"),
         ("0\n", "unreadable", "a class without coordinates in line 3"),
-        (f"0 {'0.1 ' * 60} 0,5\n", "unreadable", "holds '0,5' in line 3, which is no number"),
-        ("dog 0 0 0.5 0 0.5 1\n", "unreadable", "begins line 3 with 'dog', which is no number of a class"),
+        (f"0 {'0.1 ' * 60} 0,5\n", "unreadable", "holds '0,5' in line 3, which is not a number"),
+        ("dog 0 0 0.5 0 0.5 1\n", "unreadable", "begins line 3 with 'dog', which is not the number of a class"),
         ("9 0 0 0.5 0 0.5 1\n", "unknown-label", "class 9"),
     ],
 )

@@ -165,7 +165,7 @@ def test_inspect_prints_objects(tmp_path):
     masks = [ids_of((5, 5, 10, 10), (5, 15, 10, 10)), ids_of((0, 40, 10, 10))]
     pairs = [(picture(seed), mask) for seed, mask in enumerate(masks)]
     text = shown(measure(write_dataset(tmp_path / "ids", pairs, kind="instance", table={})))
-    assert "3 objects in 2 images: 1.5 an image (1 to 2)" in text
+    assert "3 objects in 2 images: 1.5 per image (1 to 2)" in text
     assert "66.7 % of the objects touch another, 0 % overlap; the image border cuts 33.3 %" in text
     pairs = [(image, (mask > 0).astype(np.uint8)) for image, mask in pairs]
     found = measure(write_dataset(tmp_path / "classes", pairs))
@@ -184,5 +184,5 @@ def test_overlaps_and_crowds_of_outlines(tmp_path):
     found = measure(replace(data, records=records))
     assert (found.objects.objects, found.objects.crowds, found.objects.lost) == (4, 2, 50)
     assert found.class_stats[1].objects == 4
-    assert "100 % overlap, which costs a map of ids 50 pixels" in shown(found)
-    assert "4 objects in 2 images: 2 an image (2 to 2), 2 crowds" in shown(found)
+    assert "100 % overlap, so a map of ids loses 50 pixels" in shown(found)
+    assert "4 objects in 2 images: 2 per image (2 to 2), 2 crowds" in shown(found)

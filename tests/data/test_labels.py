@@ -75,7 +75,7 @@ def test_a_value_that_no_table_knows(tmp_path, dtype):
         "`read.map` 37=ignore",
     )
     data = dataset(tmp_path, tmp_path / "m.npy", value_to_index={value: value for value in range(12)})
-    fails(data, "unknown-label", "the known labels are 0..11", "in classes.txt, one id,name a line, among them 37,NAME")
+    fails(data, "unknown-label", "known labels are 0..11", "in classes.txt, one id,name per line, among them 37,NAME")
 
 
 @pytest.mark.parametrize("value", [-1, 70_000])

@@ -35,7 +35,7 @@ def read(root, options=None):
 
 
 ARRANGEMENTS = {
-    "a folder a class": ("images/{n}.jpg", "masks/{c}/{n}.png"),
+    "one folder per class": ("images/{n}.jpg", "masks/{c}/{n}.png"),
     "a class in the name": ("images/{s}/{n}.jpg", "masks/{s}/{n}_{c}.png"),
     "a class in folder and name": ("images/{n}.jpg", "masks/{c}/{n}_{c}.png"),
     "a class as the name, in a folder an image": ("{n}/images/x{n}.jpg", "{n}/masks/{c}.png"),
@@ -221,7 +221,9 @@ def test_nothing_but_doubts_is_an_error(tmp_path):
     for number in range(2):
         for name in ("nut/{}", "nut/{}_2", "bolt/{}"):
             write(tmp_path / f"masks/{name.format(number)}.png", NUT)
-    with pytest.raises(MaskwrightError, match=r"masks/nut/0.png and masks/nut/0_2.png; whether they belong together"):
+    with pytest.raises(
+        MaskwrightError, match=r"nut/0.png and masks/nut/0_2.png; it is unclear whether they belong together"
+    ):
         read_dataset(tmp_path)
 
 

@@ -335,7 +335,7 @@ def test_interpolated_masks_of_several_classes_are_refused(tmp_path, table, valu
     save(tmp_path, [resized(as_values(*values)[drawn(number)].astype(np.uint8)) for number in range(8)])
     if table:
         (tmp_path / "classes.txt").write_text(table)
-    with pytest.raises(MaskwrightError, match=r"saved with interpolation.*nearest neighbours.*`read\.classes`"):
+    with pytest.raises(MaskwrightError, match=r"saved with interpolation.*nearest-neighbour.*`read\.classes`"):
         read_dataset(tmp_path)
     (tmp_path / "classes.txt").write_text("".join(f"{value},class {value}\n" for value in range(255)))
     assert "faults" not in counts(tmp_path)

@@ -116,7 +116,7 @@ def test_the_smaller_class_covers_the_larger_and_the_share_is_told(tmp_path):
     (fault,) = dataset.faults
     assert (fault.kind, fault.severity) == ("overlap", "warning")
     assert "in 2 of 2 images looked at, in 33.3% of the pixels of any class" in fault.message
-    assert "the class with fewer pixels in the image counts" in fault.message
+    assert "the class with fewer pixels in the image wins" in fault.message
 
 
 def test_a_table_orders_the_classes_and_an_absent_file_is_an_absent_class(tmp_path):

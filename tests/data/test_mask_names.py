@@ -65,7 +65,7 @@ def test_names_without_the_background_are_refused_with_cures_that_work(tmp_path,
 def test_masks_without_the_last_value_are_not_used_either(tmp_path):
     save(tmp_path, [np.minimum(drawn(number), 1 + (number == 0)) for number in range(4)])
     (tmp_path / "classes.txt").write_text("nut\nbolt\n")
-    assert "nothing tells which" in refusal(tmp_path)
+    assert "it is unclear which" in refusal(tmp_path)
 
 
 def test_a_value_of_another_class_that_is_frequent_says_no_less(tmp_path):
@@ -154,7 +154,7 @@ def test_the_nearest_color_is_named(tmp_path):
 def test_a_table_in_json_is_replaced(tmp_path):
     save(tmp_path, [drawn(number) for number in range(4)])
     (tmp_path / "classes.json").write_text('{"names": {"0": "background", "1": "nut"}}')
-    assert "one id,name a line, among them 2,NAME, and give it as `read.classes`" in fault(tmp_path)
+    assert "one id,name per line, among them 2,NAME, and give it as `read.classes`" in fault(tmp_path)
     (tmp_path / "given.txt").write_text("0,background\n1,nut\n2,bolt\n")
     assert counts(tmp_path, classes=tmp_path / "given.txt") == EXPECTED
 

@@ -207,7 +207,7 @@ def test_outlines_of_images_half_the_size_are_doubted(tmp_path, size):
     (fault,) = dataset.faults
     assert (fault.kind, fault.severity, len(dataset.records)) == ("size-mismatch", "warning", 6)
     assert "all outlines of 6 images lie within the left 48% and the upper 46%" in fault.message
-    given = "although the annotations give the sizes of these" if size else "and the annotations do not tell the sizes"
+    given = "although the annotations give the sizes of these" if size else "and the annotations do not give sizes"
     assert fault.message.endswith(given)
 
 
@@ -235,7 +235,7 @@ def test_such_objects_on_larger_images_are_refused(tmp_path):
 def test_where_some_outlines_lie_outside_the_others_deserve_a_look(tmp_path):
     dataset = coco(tmp_path, [*BOXES[:4], [scaled(box, 2) for box in BOXES[4]]])
     assert len(dataset.records) == 4
-    assert dataset.faults[0].cure.endswith("; compare the outlines of the other images with these, too")
+    assert dataset.faults[0].cure.endswith("; also compare the other images with their outlines")
 
 
 def test_an_image_of_the_wrong_size_is_reported_once(tmp_path):

@@ -134,13 +134,13 @@ def test_the_scope_of_scores():
     assert scope(judged("a", None, None, None), judged("e")) is None
     one = scope(judged("a", "a"), [])
     assert one == (
-        "The images scored come from one group of related images (a): the score speaks of these scenes only, and "
-        "nothing is known beyond them."
+        "The images scored come from one group of related images (a): the score holds for these scenes only; how "
+        "well the model does on others is unknown."
     )
-    assert "only 3 groups of related images (a, b, c): the score speaks of these" in scope(judged(*"abc"), judged("d"))
+    assert "only 3 groups of related images (a, b, c): the score holds for these" in scope(judged(*"abc"), judged("d"))
     assert "(a), and training images come from the same: the score" in scope(judged("a"), judged("a", "d"))
     same = "come from the same groups as training images (such as b): "
-    assert scope(judged(*"bcde"), judged(*"bcdef")).startswith(f"All images scored {same}the score speaks of these")
+    assert scope(judged(*"bcde"), judged(*"bcdef")).startswith(f"All images scored {same}the score holds for these")
     assert scope(judged(*"abcde"), judged("b")).startswith(f"1 of the 5 images scored {same}")
 
 

@@ -102,7 +102,7 @@ def test_classes_without_an_object_are_stuff(tmp_path):
     result = mw.train(data, mw.PlanRequest(steps=2, settings=SETTINGS, task="panoptic"), out=tmp_path / "run")
     assert mw.load(result.run).classes.things == {2}
     plan = (result.run / "plan.yaml").read_text()
-    assert "these classes have objects in 12 images looked at; 2 classes beside the background have none" in plan
+    assert "these classes have objects in 12 images examined; 2 classes besides the background have none" in plan
     again = mw.evaluate(result.run, data)
     assert {key: again.scores.mean[key].value is not None for key in ("pq_things", "pq_stuff")} == {
         "pq_things": True,
@@ -122,5 +122,5 @@ def test_the_refusal_names_a_cure_that_works(tmp_path):
 def test_masks_of_classes_alone_tell_no_objects(tmp_path):
     record = Record("a.png", ImageRef(tmp_path / "a.png"), MaskFile(ImageRef(tmp_path / "b.png"), "index"))
     dataset = Dataset(tmp_path, "folder", "", Classes.named(["background", "cell"]), (record,))
-    with pytest.raises(MaskwrightError, match="tells the class of each pixel, and no objects"):
+    with pytest.raises(MaskwrightError, match="gives the class of each pixel, but no objects"):
         find_task("instance").check(dataset)

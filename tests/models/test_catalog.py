@@ -171,7 +171,7 @@ def test_a_backbone_that_cannot_be_dilated_says_so(backbone: str, message: str) 
 
 
 def test_a_network_for_one_size_says_so() -> None:
-    with pytest.raises(MaskwrightError, match=r"takes no image of 64x64 .* made for one image size"):
+    with pytest.raises(MaskwrightError, match=r"does not take images of 64x64 .* made for one image size"):
         models.create("swiftnet", 2, backbone="timm:maxvit_rmlp_pico_rw_256")
 
 

@@ -384,7 +384,7 @@ def test_a_file_with_as_many_classes_as_torchvisions_says_whose_names_it_got(tmp
 @pytest.mark.parametrize(
     ("gone", "message"),
     [
-        (hub_errors.LocalEntryNotFoundError("no route"), r"out of reach on the way \(no route\): try again, or give"),
+        (hub_errors.LocalEntryNotFoundError("no route"), r"the hub was lost \(no route\): try again, or give"),
         (hub_errors.EntryNotFoundError("404"), "owner/name has no preprocessor_config.json"),
     ],
 )

@@ -272,7 +272,7 @@ def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("name", "backbone", "config", "message"),
     [
-        ("dpt", None, {}, "needs its description, .* start a training from that file with `from_run`"),
+        ("dpt", None, {}, "needs its description, .* start training from that file with `from_run`"),
         (
             "dpt",
             None,

@@ -98,7 +98,7 @@ def test_a_fit_in_words() -> None:
         f"dense CRF fitted on 1 validation image (9 settings tried): {describe(START)}; "
         "IoU 50.0% -> 63.2%, boundary IoU 30.0% -> 40.0% on these"
     )
-    assert "(the time allowed one setting only)" in replace(fit, tried=1).sentence()
+    assert "(there was time for only one setting)" in replace(fit, tried=1).sentence()
     useless = replace(fit, quality=fit.without, settings=START.model_copy(update={"w2": 0.01, "theta_beta": 255.0}))
     assert useless.sentence().endswith("; theta_beta and w2 ended at the limit of the search: the CRF did not help")
 

@@ -86,7 +86,7 @@ def test_false_objects_alone_are_counted() -> None:
     text = Page(render(of_objects(ObjectScores(((0, 3),), ())))).text
     assert "0 objects in 1 image, 3 predicted." in text
     assert "Objects by size" not in text
-    assert "Precision over recall" not in text
+    assert "Precision-recall" not in text
 
 
 def test_findings_speak_of_objects() -> None:

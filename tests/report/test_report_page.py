@@ -53,8 +53,9 @@ def _cell_titles(page: Page) -> int:
     return len(cells) + len(full)
 
 
-def test_every_link_inside_the_page_has_its_target() -> None:
-    page = Page(render(full_data()))
+@pytest.mark.parametrize("data", [full_data(), make_data(scores=replace(make_scores(), classes=(), confusion=()))])
+def test_every_link_inside_the_page_has_its_target(data: ReportData) -> None:
+    page = Page(render(data))
     ids = {entry["id"] for _, entry in page.tags if "id" in entry}
     targets = [str(entry["href"]) for entry in page.all("a")]
     assert targets
@@ -185,6 +186,12 @@ def test_the_least_there_can_be() -> None:
     page = Page(render(make_data()))
     assert sections(page) == {"summary", "findings", "classes", "means", "confusion"}
     assert "No warnings: every class is found" in page.text
+
+
+def test_a_task_without_classes_has_no_table_of_them() -> None:
+    page = Page(render(make_data(scores=replace(make_scores(), classes=(), confusion=()))))
+    assert sections(page) == {"summary", "findings", "means"}
+    assert "No warnings: the interval is narrow" in page.text
 
 
 @pytest.mark.parametrize(

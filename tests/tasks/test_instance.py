@@ -53,7 +53,7 @@ def test_the_groups_of_channels():
 
 @pytest.mark.parametrize("names", [["nut", "bolt"], ["background"]])
 def test_without_a_background_there_are_no_objects(names):
-    with pytest.raises(MaskwrightError, match="objects need one class beside the background"):
+    with pytest.raises(MaskwrightError, match="objects need a class besides the background"):
         TASK.channels(Classes.named(names))
 
 

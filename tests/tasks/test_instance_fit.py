@@ -91,7 +91,7 @@ def test_a_fit_that_time_cuts_short_says_so(monkeypatch):
     for deadline, cut in ((5, True), (999, False)):
         clock = iter(range(1000))
         (note,) = fit(seen(ideal(TOUCHING)), deadline).notes
-        assert note.endswith("the time ended before all were tried, so another run may choose others") == cut
+        assert note.endswith("time ran out before all were tried, so another run may choose others") == cut
 
 
 def test_what_is_found_in_ignored_pixels_counts_neither_way():

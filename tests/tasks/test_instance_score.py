@@ -37,7 +37,7 @@ def test_the_threshold_lies_between_true_and_false_objects() -> None:
     assert 0.42 < fitted.decoding["score"] <= 0.82
     assert fitted.decoding["score"] == pytest.approx(0.65)  # the middle of 0.45, ..., 0.8, rounded up
     assert fitted.notes == (
-        "least score of an object fitted on 2 validation images: 0.65 (F1 over IoU 0.5 to 0.9: 1.000)",
+        "minimum score of an object fitted on 2 validation images: 0.65 (F1 over IoU 0.5 to 0.9: 1.000)",
     )
 
 
@@ -45,7 +45,7 @@ def test_a_fit_that_time_cuts_short_says_so() -> None:
     images = [seen("a", {0: 0.82, 1: 0.42}, (0,)), seen("b", {0: 0.9, 3: 0.1}, (0,))]
     (note,) = InstanceObjects().fit(iter(images), 2, CLASSES, time.monotonic() - 1).notes
     assert "on 1 validation image:" in note
-    assert note.endswith("the time ended then, so another run may use more or fewer")
+    assert note.endswith("time ran out, so another run may use more or fewer")
 
 
 def test_without_an_object_there_is_nothing_to_fit() -> None:

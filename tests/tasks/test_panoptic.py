@@ -114,7 +114,7 @@ def test_truth_of_coco_scores_one():
 
 def test_data_without_objects_are_refused():
     record = Record("a.png", ImageRef(Path("a.png")))
-    with pytest.raises(MaskwrightError, match=r"tells the class of each pixel, and no objects"):
+    with pytest.raises(MaskwrightError, match=r"gives the class of each pixel, but no objects"):
         TASK.check(Dataset(Path("data"), "folder", "", CLASSES, (record,)))
     with pytest.raises(MaskwrightError, match="needs another one"):
         TASK.channels(Classes.named(["cell"]))

@@ -237,7 +237,7 @@ def test_a_training_keeps_none_that_does_not_help(fitted: Path, monkeypatch: pyt
 def test_one_setting_is_no_search() -> None:
     quality = search.Quality(0.5, 0.5)
     found = search.CrfFit(CrfPlan(), search.Quality(0.4, 0.4), quality, 1, 1)
-    assert "1 validation image (the time allowed one setting only)" in found.sentence()
+    assert "1 validation image (there was time for only one setting)" in found.sentence()
     assert "9 settings tried" in replace(found, tried=9).sentence()
 
 

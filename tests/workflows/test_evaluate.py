@@ -129,11 +129,11 @@ def test_frames_of_a_film_count_as_one(run: Path, tmp_path: Path) -> None:
     assert (found.scores.images, found.scores.groups) == (12, 1)
     assert found.scores.scope is not None
     assert (
-        "from one group of related images (images/cam_#): the score speaks of these scenes only" in found.scores.scope
+        "from one group of related images (images/cam_#): the score holds for these scenes only" in found.scores.scope
     )
     assert found.notes[-1].startswith("12 images are frames of 1 sequence (images/cam_#)")
     assert json.loads((tmp_path / "metrics-test.json").read_text())["scores"]["scope"] == found.scores.scope
-    assert "nothing is known beyond them" in (tmp_path / "report-test.html").read_text()
+    assert "on others is unknown" in (tmp_path / "report-test.html").read_text()
 
 
 def test_groups_are_those_of_the_training_s_pattern_where_it_fits(run: Path, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_the_formulation_can_be_chosen(data, tmp_path):
 @pytest.mark.parametrize(
     ("task", "more", "why"),
     [
-        ("semantic", ["objects.things=[object]"], "the task semantic tells no objects apart"),
+        ("semantic", ["objects.things=[object]"], "the task semantic does not separate objects"),
         ("instance", ["model.name=maskrcnn"], "maskrcnn emits objects"),
     ],
 )

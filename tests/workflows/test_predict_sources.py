@@ -60,7 +60,7 @@ def test_of_a_data_set_the_images_are_taken_and_not_the_masks(tmp_path: Path, la
     others = "1 other picture" if len(masks) == 1 else f"{len(masks)} other pictures"
     assert found.notes == (
         f"{tmp_path} is laid out as a data set: its 2 images are predicted, and {others}, its masks, left out (name "
-        "their folder to have them predicted)",
+        "their folder to predict them)",
     )
 
 

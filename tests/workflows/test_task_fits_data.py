@@ -28,7 +28,7 @@ def masks(root: Path, *values: int) -> Path:
 def test_masks_of_classes_are_no_objects(tmp_path, values, task):
     masks(tmp_path, *values)
     for refused in (mw.inspect, mw.plan):
-        with pytest.raises(MaskwrightError, match="tells the class of each pixel, and no objects"):
+        with pytest.raises(MaskwrightError, match="gives the class of each pixel, but no objects"):
             refused(tmp_path, task=task)
     assert mw.inspect(tmp_path, task="semantic").trainable
 

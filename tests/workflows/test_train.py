@@ -304,7 +304,7 @@ def test_a_run_without_a_checkpoint_says_that_it_starts_again(finished: Path, da
     shutil.copy(run / "split.json", half)
     again = PlanRequest(plan_file=run / "plan.yaml", device="cpu")
     train(data, again, half, on_event=events.append)
-    said = f"{half} holds a training that ended before its first step: it starts again"
+    said = f"{half} holds a run that ended before its first step: it starts again"
     assert said in [event.text for event in events if isinstance(event, Note)]
 
 

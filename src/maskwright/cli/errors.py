@@ -29,7 +29,7 @@ _RULES = {
 }
 _OTHERS = {
     errno.EACCES: "permission was denied: give yourself read permission (and write permission, if it is an output)",
-    errno.EPERM: "the system does not permit it: check its owner and its protection",
+    errno.EPERM: "the system does not permit it: check its owner and permissions",
     errno.EMFILE: "this process has too many open files: raise the limit, e.g. with `ulimit -n 4096`",
     errno.ENFILE: "this machine has too many open files: close other programs, or raise the system limit",
 }

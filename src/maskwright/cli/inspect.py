@@ -116,13 +116,13 @@ def _objects(stats: ObjectStats) -> list[tuple[str, str]]:
     rows = [
         (
             "objects",
-            f"{plural(stats.objects, 'object')} in {plural(stats.images, 'image')}: {number(each.median)} an image "
+            f"{plural(stats.objects, 'object')} in {plural(stats.images, 'image')}: {number(each.median)} per image "
             f"({_range(each)}){crowds}",
         )
     ]
     if stats.diameter is None:
         return rows
-    lost = f", which costs a map of ids {plural(stats.lost, 'pixel')}" if stats.lost else ""
+    lost = f", so a map of ids loses {plural(stats.lost, 'pixel')}" if stats.lost else ""
     return [
         *rows,
         (
@@ -244,8 +244,8 @@ def _verdict(fingerprint: Fingerprint) -> RenderableType:
 
     errors = sum(fault.severity == "error" for fault in fingerprint.faults)
     if fingerprint.trainable:
-        one = "1 fault of severity error leaves its file out"
-        several = f"{errors} faults of severity error leave their files out"
+        one = "1 file is left out because of a fault of severity error"
+        several = f"files with {errors} faults of severity error are left out"
         left_out = "" if not errors else f"; {one if errors == 1 else several}"
         return Text(
             f"\nTraining is possible, with {plural(fingerprint.images, 'image')}{left_out}.", style="bold green"

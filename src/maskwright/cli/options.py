@@ -13,7 +13,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.read_options import ReadOptions
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder (or file) of images and masks.", show_default=False)]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of a training, or its model.safetensors.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run, or its model.safetensors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
 Postprocess = Annotated[

@@ -29,7 +29,7 @@ Out = Annotated[
 
 @takes_request
 def plan(data: Data, request: PlanRequest, out: Out = None, as_json: AsJson = False) -> int:
-    """Plan a training and give every reason.
+    """Plan a training run and give the reason for every decision.
 
     Measures the data and this machine, and prints each decision with its value and reason. Does not train.
     """

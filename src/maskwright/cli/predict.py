@@ -31,7 +31,7 @@ PixelSize = Annotated[
     typer.Option(
         "--pixel-size",
         metavar="LENGTH",
-        help="Width of a pixel, e.g. 0.25um, for measurements, if the files do not say it.",
+        help="Width of a pixel for measurements, e.g. 0.25um, if the files do not state it.",
     ),
 ]
 

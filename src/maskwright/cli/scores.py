@@ -52,7 +52,8 @@ def score_tables(scores: Scores, split: str, width: int, postprocessor: str | No
         if known
         else f"No intervals: they need at least four {over} that differ."
     )
-    parts.append(Text(f"{how_sure} '-': undefined, the class is absent.", style="dim"))
+    undefined = " '-' means undefined: the class is absent." if scores.classes else ""
+    parts.append(Text(how_sure + undefined, style="dim"))
     return [*parts, Text(scores.scope, style="yellow")] if scores.scope else parts
 
 

@@ -66,8 +66,8 @@ class Naming:
             return f"add the line {self._row('ID', 'NAME', color)} to {self.file}{self._tab}"
         written = f"among them NAME,{','.join(map(str, color))}"
         if self.file:
-            return f"list all colours in a table, one name,r,g,b a line, {written}, and give it as `read.classes`"
-        return f"list all colours in classes.csv, one name,r,g,b a line, {written}"
+            return f"list all colours in a table, one name,r,g,b per line, {written}, and give it as `read.classes`"
+        return f"list all colours in classes.csv, one name,r,g,b per line, {written}"
 
     def counted_from(self, start: int, first: str) -> str:
         """Say how to give the classes ids that begin at `start`; `first` is the name of the first."""
@@ -75,7 +75,7 @@ class Naming:
             return f"correct the ids in {self.file}, so that {first} has {start}, and so on"
         if self.line == BARE:
             return f"begin each line of {self.file} with its id (the first is {start},{first})"
-        return f"list the names in a table, one id,name a line (the first is {start},{first}), as `read.classes`"
+        return f"list the names in a table, one id,name per line (the first is {start},{first}), as `read.classes`"
 
     def _row(self, number: int | str, name: str, color: Color | None) -> str:
         red, green, blue, code = ("R", "G", "B", "RRGGBB") if color is None else (*color, bytes(color).hex())

@@ -29,7 +29,7 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else None
             if name in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is there twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} appears twice", key.start_mark)
             seen |= {name} - {None}
         return super().construct_mapping(node, deep=deep)
 
@@ -74,5 +74,5 @@ def fault(error: yaml.YAMLError) -> str:
     """Say on one line what is wrong and where; YAML's own message takes several."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return " ".join(str(error).split())
-    tabs = ": YAML is indented with blanks" if "'\\t'" in str(error.problem) else ""
+    tabs = ": YAML is indented with spaces" if "'\\t'" in str(error.problem) else ""
     return f"line {error.problem_mark.line + 1}: {error.problem}{tabs}"

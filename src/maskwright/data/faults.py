@@ -135,7 +135,7 @@ def size_faults(dataset: Dataset) -> Iterator[Fault]:
             "warning",
             dataset.root,
             f"{plural(count, 'usable image')}: too few to train, validate and test",
-            "add images: at least 3, and tens for a model to trust",
+            "add images: at least 3, and dozens for a model that you can trust",
         )
 
 

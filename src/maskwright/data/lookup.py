@@ -109,8 +109,8 @@ def by_palette(mask: ImageRef, raw: RawMask, palette: Mapping[int, tuple[int, in
                 "other-convention",
                 mask,
                 f"shows the value {value} in the colour {rgb(own)}, but other masks show it in {rgb(color)}, so it "
-                "is unclear whether values or colours tell the class",
-                naming.advice or f"{naming.with_colors()}, or the values in classes.txt (id,name), if these count",
+                "is unclear whether values or colours define the class",
+                naming.advice or f"{naming.with_colors()}, or the values in classes.txt (id,name), if those define it",
             )
     return raw
 

@@ -115,7 +115,7 @@ def scope(scored: Sequence[Record], training: Iterable[Record]) -> str | None:
     groups = sorted({record.group for record in scored if record.group is not None})
     shared = {record.group for record in training} & set(groups)
     of_shared = sum(record.group in shared for record in scored)
-    alone = "the score speaks of these scenes only, and nothing is known beyond them."
+    alone = "the score holds for these scenes only; how well the model does on others is unknown."
     if groups and len(groups) + len(_without_group(scored)) <= FEW_GROUPS:
         several = "one group" if len(groups) == 1 else f"only {len(groups)} groups"
         also = ", and training images come from the same" if shared else ""
@@ -150,8 +150,8 @@ def sequences_note(found: Frames, root: Path) -> Fault:
         root,
         f"{describe(found)}. A sequence is a group: it stays on one side of the split where possible, and intervals "
         "are over sequences",
-        "nothing, if that is right; otherwise say what belongs together with `split.group_by` (with '.+' each image "
-        "is its own group)",
+        "nothing needs to be done if that is right; otherwise define what belongs together with "
+        "`split.group_by` (with '.+' each image is its own group)",
     )
 
 

@@ -238,7 +238,7 @@ def _cut(records: Sequence[Record], cut: Frames, left_out: int, parts: Sequence[
         "warning",
         records[0].image.path.parent,
         f"{_count(len(cut), 'sequence')} cannot give {_listed(parts)} whole sequences, so each was cut into contiguous "
-        f"blocks{gap}: the scores speak of these scenes only",
+        f"blocks{gap}: the scores hold for these scenes only",
         "add images of other scenes, or a test folder with other scenes",
     )
 
@@ -251,7 +251,7 @@ def _torn(records: Sequence[Record], strictness: Strictness) -> Fault:
         records[0].image.path.parent,
         f"most of these {len(records)} images look alike, so {which} had to be put into different splits, and scores "
         "may be too good",
-        "say what belongs together with `split.group_by` (patient, site, day), or give train, val and test folders",
+        "define what belongs together with `split.group_by` (patient, site, day), or give train, val and test folders",
     )
 
 

@@ -59,7 +59,7 @@ def check_objects(dataset: Dataset) -> None:
     """
     if not dataset.tells_objects or not dataset.classes.objects:
         raise MaskwrightError(
-            f"{dataset.root} tells the class of each pixel, and no objects: give a folder instances/ with a map of "
+            f"{dataset.root} gives the class of each pixel, but no objects: add a folder instances/ with a map of "
             "object ids for each image (each connected region counts as an object where a map holds one value), or "
             "learn the classes with `task` semantic",
             "task",

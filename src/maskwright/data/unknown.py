@@ -63,7 +63,7 @@ def unknown_value(mask: ImageRef, values: list[int], table: Table, count: int, n
             "(id,name) and give it as `read.classes`"
         )
     elif naming.line == BARE and values == [following] and not naming.numbered:
-        cure += f"; if the list of names lacks that of 0, write it at the beginning of {naming.file} instead"
+        cure += f"; if the list lacks the name of 0, write it at the beginning of {naming.file} instead"
     return DecodeError(
         "unknown-label",
         mask,

@@ -156,7 +156,8 @@ class Predictor:
         segmenter, card = bundle.load(file)
         if card.task not in TASKS:
             raise MaskwrightError(
-                f"{file} is for the task {card.task!r}, and this maskwright has {', '.join(TASKS)}: install a newer one"
+                f"{file} is for the task {card.task!r}, but this version has only {', '.join(TASKS)}: install a "
+                "newer one"
             )
         if output_stride is not None:
             wanted = card.predict.model_copy(update={"output_stride": output_stride})

@@ -281,6 +281,6 @@ def _starting_weights(backbone: str, pretrained: bool, weights: str | Path | Non
     if weights is not None and is_whole_model(Path(weights)):
         raise MaskwrightError(
             f"{weights} contains a whole model, but weights of a backbone are needed here: load the model with "
-            "maskwright.load, or start a training from it with `from_run`"
+            "maskwright.load, or start training from it with `from_run`"
         )
     return Path(weights) if weights is not None else None

@@ -177,7 +177,7 @@ def _card(metadata: dict[str, str], source: str) -> Card:
         values = json.loads(metadata[CARD_KEY])
         written, by = int(values["format"]), str(values["maskwright"])
     except (ValueError, KeyError, TypeError):
-        raise MaskwrightError(f"{source}: the card is damaged: copy the file again, or train anew") from None
+        raise MaskwrightError(f"{source}: the card is damaged: copy the file again, or train again") from None
     if written < FORMAT:
         raise MaskwrightError(
             f"{source} was written by maskwright {by} in format {written}, and this version reads format {FORMAT}: "
@@ -189,7 +189,7 @@ def _card(metadata: dict[str, str], source: str) -> Card:
             f"{FORMAT}: update maskwright"
         )
     if not {"task", "channels"} <= values.keys():  # they have defaults, for cards that are made
-        raise MaskwrightError(f"{source}: the card is damaged: copy the file again, or train anew")
+        raise MaskwrightError(f"{source}: the card is damaged: copy the file again, or train again")
     try:
         return Card.model_validate(values)
     except ValidationError as error:

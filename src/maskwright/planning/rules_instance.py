@@ -38,7 +38,7 @@ def needs(facts: Facts) -> tuple[tuple[float, str], ...]:
         (
             min(1.0, DIAMETER / median),
             f"the objects are {median:.0f} px across (median) and need {DIAMETER:.0f} px: F1 of nuclei fell by 8 "
-            "points at half of it",
+            "points at half that size",
         ),
         (
             min(1.0, SMALL_DIAMETER / small),

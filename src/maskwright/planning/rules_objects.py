@@ -57,9 +57,9 @@ def network(facts: Facts, _plan: Plan) -> list[Decision]:
     count = sum(entry.objects for entry in facts.foreground()) / max(facts.train_images, 1)
     most = min(max(USUAL_OBJECTS, round(SPARE * count)), MOST_OBJECTS)
     return [
-        Decision("model.options.width", WIDTH[device], f"as wide as {device} makes enough steps with"),
-        Decision("model.options.most", most, f"{count:.1f} objects an image on average, and some have many more"),
-        Decision("sampling.batch", CROPS[device], f"a step draws {CROPS[device]} large crops, and many boxes of each"),
+        Decision("model.options.width", WIDTH[device], f"the widest that leaves time for enough steps on {device}"),
+        Decision("model.options.most", most, f"{count:.1f} objects per image on average, and many more in some"),
+        Decision("sampling.batch", CROPS[device], f"a step draws {CROPS[device]} large crops and many boxes from each"),
     ]
 
 
@@ -84,7 +84,7 @@ def anchors(facts: Facts, plan: Plan) -> list[Decision]:
 
 def one_view(_facts: Facts, _plan: Plan) -> list[Decision]:
     """Look at each image once."""
-    return [Decision("predict.flip", value=False, reason="objects of the flipped image cannot be averaged with others")]
+    return [Decision("predict.flip", value=False, reason="objects cannot be averaged with those of the flipped image")]
 
 
 FIRST = (rules_semantic.rare_classes,)

@@ -24,7 +24,7 @@ SPARE = 2
 def network(facts: Facts, _plan: Plan) -> list[Decision]:
     """Choose width and depth, and the number of crops."""
     device = facts.machine.device
-    small = f"as wide and deep as {device} makes enough steps with"
+    small = f"the widest and deepest that leaves time for enough steps on {device}"
     return [
         Decision("model.options.width", WIDTH[device], small),
         Decision("model.options.layers", LAYERS[device], small),

@@ -164,7 +164,7 @@ def steps(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
         )
     seen = count * plan.sampling.batch / max(facts.train_images, 1)
     reason = f"{facts.train_seconds:.0f} s at {seconds:.3f} s per step (measured), about {seen:.0f} crops per image"
-    reason += f"; what the evaluation leaves of its {EVALUATION_SHARE:.0%} of the budget gives more steps"
+    reason += f"; evaluation gets {EVALUATION_SHARE:.0%} of the budget, and what it leaves goes to more steps"
     return [Decision("train.steps", count, reason)]
 
 

@@ -82,7 +82,7 @@ class CrfFit:
 
     def sentence(self) -> str:
         """Say what the search found."""
-        tried = "the time allowed one setting only" if self.tried == 1 else f"{self.tried} settings tried"
+        tried = "there was time for only one setting" if self.tried == 1 else f"{self.tried} settings tried"
         text = (
             f"dense CRF fitted on {plural(self.images, 'validation image')} ({tried}): {describe(self.settings)}; "
             f"IoU {percent(self.without.iou)} -> {percent(self.quality.iou)}, boundary IoU "

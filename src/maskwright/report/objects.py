@@ -53,6 +53,6 @@ def _precision(curves: tuple[PrecisionCurve, ...]) -> tuple[Svg, list[tuple[str,
         points = [(place / (len(curve.precision) - 1), value or None) for place, value in enumerate(curve.precision)]
         drawn.append(Series(tuple(points), style))
         legend.append((f"IoU {curve.iou:g}: mask AP {percent(fmean(curve.precision))}", style))
-    title = f"Precision over recall, {listing([words for words, _ in legend])}"
+    title = f"Precision-recall curves, {listing([words for words, _ in legend])}"
     axis = Axis(0, 1, lambda value: percent(value, 0))
     return line_chart(title, drawn, replace(axis, label="recall"), replace(axis, label="precision")), legend

@@ -37,9 +37,9 @@ NAMES = {
     "peak": "peak {:g}",
     "smooth": "smoothing {:g} px",
     "reach": "reach {:g} px",
-    "least": "least area {:g} px",
+    "least": "minimum area {:g} px",
 }
-CUT_SHORT = "; the time ended before all were tried, so another run may choose others"
+CUT_SHORT = "; time ran out before all were tried, so another run may choose others"
 
 
 class _Image(NamedTuple):

@@ -38,7 +38,7 @@ def fit_score(results: Iterable[tuple[Instances, Target]], deadline: float | Non
         compared = compare(target.instances, result, target.labels == IGNORE, by_class=False)
         counts += [counts_of(compared.above(least)) for least in SCORES]
         if deadline is not None and time.monotonic() > deadline:
-            end = "; the time ended then, so another run may use more or fewer"
+            end = "; time ran out, so another run may use more or fewer"
             break
     scores = _mean_f1(counts)
     if not objects or not scores.max():
@@ -47,7 +47,7 @@ def fit_score(results: Iterable[tuple[Instances, Target]], deadline: float | Non
     best = np.flatnonzero(scores == scores.max())
     least = SCORES[int(best[len(best) // 2])]
     note = (
-        f"least score of an object fitted on {plural(images, 'validation image')}: {least:g} "
+        f"minimum score of an object fitted on {plural(images, 'validation image')}: {least:g} "
         f"(F1 over IoU 0.5 to 0.9: {scores.max():.3f}){end}"
     )
     return Adjustments({"score": least}, (note,))

@@ -123,10 +123,10 @@ def background_of(classes: Classes) -> int:
         MaskwrightError: there is none.
     """
     if classes.background is None or len(classes) < 2:
-        held = f"the classes are {', '.join(classes.names)}, and objects need one class beside the background"
+        held = f"the classes are {', '.join(classes.names)}, and objects need a class besides the background"
         raise MaskwrightError(
-            f"{held}. Call what is no object background in a table of classes (`read.classes`), name the classes that "
-            "have objects in `objects.things`, or learn the classes alone with `task` semantic"
+            f"{held}. Give what is not an object the name background in a table of classes (`read.classes`), "
+            "name the classes that have objects in `objects.things`, or learn the classes alone with `task` semantic"
         )
     return classes.background
 

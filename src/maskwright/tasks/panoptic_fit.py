@@ -66,7 +66,7 @@ class StuffFit:
         if not TRIED[best]:
             return Adjustments({LEAST: 0.0})
         note = (
-            f"least area of stuff fitted on validation images: {TRIED[best]:g} px (PQ of stuff: {qualities[0]:.3f} "
+            f"minimum area of stuff fitted on validation images: {TRIED[best]:g} px (PQ of stuff: {qualities[0]:.3f} "
             f"without a limit, {qualities[best]:.3f} with it)"
         )
         return Adjustments({LEAST: TRIED[best]}, (note,))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from maskwright.workflows.request import PredictRequest
 
 
-_STORED = "images are read, and masks written, as pixels are stored, without the turn of EXIF: so were the model's"
+_STORED = "images are read and masks are written as pixels are stored, without EXIF orientation, as in the training"
 
 
 class Failure(NamedTuple):

@@ -70,7 +70,7 @@ class PlanRequest:
     )
     epochs: float | None = field(
         default=None,
-        metadata=_option("--epochs", "N", "Times to show each training image, instead of a time budget."),
+        metadata=_option("--epochs", "N", "Number of times to show each training image, instead of a time budget."),
     )
     task: str | None = field(
         default=None,
@@ -102,7 +102,7 @@ class PlanRequest:
     )
     plan_file: Path | None = field(
         default=None,
-        metadata=_option("--plan", "FILE", "Take the values in this plan.yaml, and plan the others."),
+        metadata=_option("--plan", "FILE", "Take the values in this plan.yaml, and plan the rest."),
     )
     from_run: Path | None = field(
         default=None,

@@ -147,9 +147,9 @@ class _Begun:
         if not is_first():
             return self._opened(None, root, None)
         if root is None:
-            raise MaskwrightError("a training needs a folder of images and masks, or a run to `resume`")
+            raise MaskwrightError("training needs a folder of images and masks, or a run to `resume`")
         if out is not None and (out / run_folder.SPLIT).exists():
-            self.on_event(Note(f"{out} holds a training that ended before its first step: it starts again"))
+            self.on_event(Note(f"{out} holds a run that ended before its first step: it starts again"))
         with run_folder.claimed(out, root) as run:
             self.on_event(Stage("plan", f"reading {root}"))
             made = make_plan(root, self.request, lambda done, total: self.on_event(Progress(done, total)))

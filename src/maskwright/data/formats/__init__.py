@@ -64,7 +64,7 @@ FORMATS: dict[str, Format] = {
     "geojson": Format("images with a GeoJSON file each, as QuPath or QGIS writes", geojson.detect, geojson.read),
     "yolo": Format("images/ with outlines in labels/*.txt, and a data.yaml with names", yolo.detect, yolo.read),
     "layers": Format(
-        "images with several mask files each: a folder a class, or a file an object", layers.detect, layers.read
+        "images with several mask files each: one folder per class, or one file per object", layers.detect, layers.read
     ),
     "folder": Format("images and mask files in two folders, or side by side", folder.detect, folder.read),
     "runs": Format("a CSV file of run lengths, as Kaggle's ImageId,EncodedPixels", runs.detect, runs.read),

@@ -77,7 +77,7 @@ def _classes(options: ReadOptions) -> Classes:
     names = tuple(entry.name for entry in read_table(options.classes).entries)
     if len(names) != 2:
         raise MaskwrightError(
-            f"{options.classes} names {plural(len(names), 'class', 'classes')}, but alpha shows 2: name the ground "
+            f"{options.classes} names {plural(len(names), 'class', 'classes')}, but alpha shows 2: name the background "
             "first"
         )
     return Classes.named(names)

@@ -164,13 +164,13 @@ def _require_coding(coding: str, records: list[Record], options: ReadOptions, fo
     above = sorted(value for value in found if len(_CLASSES) < value <= _HIGHEST_ID)
     if coding == "labelTrainIds" and above:
         raise MaskwrightError(
-            f"{folder} holds files that end in _labelTrainIds, but the value {above[0]}, which is a label id and no "
-            "train id: let their names end in _labelIds.png, or make the train ids with the Cityscapes scripts"
+            f"{folder} holds files that end in _labelTrainIds, but the value {above[0]}, which is a label id, not a "
+            "train id: rename them to end in _labelIds.png, or make the train ids with the Cityscapes scripts"
         )
     if coding == "labelIds" and 255 in found and max(found - {255}, default=0) < len(_CLASSES):
         raise MaskwrightError(
             f"{folder} holds files that end in _labelIds, but the value 255 and none from {len(_CLASSES)} to "
-            f"{_HIGHEST_ID}, as train ids do: let their names end in _labelTrainIds.png; if they are label ids, use "
+            f"{_HIGHEST_ID}, as train ids do: rename them to end in _labelTrainIds.png; if they are label ids, use "
             "`read.ignore` 255"
         )
 

@@ -164,8 +164,10 @@ def _aside(paths: list[Path]) -> list[Fault]:
     if not paths:
         return []
     are = agree(len(paths), "is", "are")
-    message = f"{listing([path.name for path in paths])} {are} not read, as other names begin with instances"
-    return [Fault("unused", "note", paths[0], message, "to join them, let their names begin with instances too")]
+    message = (
+        f"{listing([path.name for path in paths])} {are} not read: other files have names that begin with instances"
+    )
+    return [Fault("unused", "note", paths[0], message, "to read them as well, begin their names with instances")]
 
 
 def _class_list(parts: list[_Part], options: ReadOptions) -> ClassList:
@@ -191,7 +193,7 @@ def _class_list(parts: list[_Part], options: ReadOptions) -> ClassList:
             "ambiguous: give one file, or export all files from one project"
         )
     ordered = dict.fromkeys(name for part in parts for name in part.file.categories.values())
-    message = f"{odd.name} numbers its categories differently from {parts[0].file.path.name}, so their names count"
+    message = f"{odd.name} numbers its categories differently from {parts[0].file.path.name}, so names decide"
     note = Fault("categories", "note", odd, message, "check that equal names mean the same")
     return ClassList([Entry(number, name) for number, name in enumerate(ordered, start=1)], None, (note,))
 

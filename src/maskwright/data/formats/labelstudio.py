@@ -133,7 +133,7 @@ def _counted(path: Path, tasks: list[dict[str, Any]]) -> Iterator[Fault]:
             untouched,
             "has no annotation",
             "have no annotation",
-            "submit an annotation, also where nothing is to be seen",
+            "submit an annotation, even if the image shows nothing to annotate",
         ),
         (skipped, "was skipped", "were skipped", "annotate them, or remove them"),
         (guessed, "has only predictions", "have only predictions", "check them, and submit them as annotations"),
@@ -148,7 +148,7 @@ def _counted(path: Path, tasks: list[dict[str, Any]]) -> Iterator[Fault]:
             f"{plural(len(several), 'task')}, {such_as(len(several), several[0].get('id'))}, {have} several annotations"
         )
         cure = "mark the right one as ground truth, or delete the others"
-        yield Fault("annotated-twice", "warning", path, f"{message}, of which the latest counts", cure)
+        yield Fault("annotated-twice", "warning", path, f"{message}; the latest is used", cure)
 
 
 def _drawn(search: Search, path: Path, task: dict[str, Any]) -> DrawnImage | None:

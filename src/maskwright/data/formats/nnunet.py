@@ -77,7 +77,7 @@ def _about(path: Path) -> dict[str, Any]:
         return {}
     content = parsed_json(path)
     if not isinstance(content, dict):
-        raise MaskwrightError(f"{path} holds no object of settings: write it as nnU-Net does, or remove it")
+        raise MaskwrightError(f"{path} does not hold a JSON object: write it as nnU-Net does, or remove it")
     return content
 
 

@@ -91,8 +91,9 @@ def _stored_note(dataset: Dataset, turned: int, telling: int) -> Fault:
         "note",
         dataset.root,
         f"{plural(turned, 'image')} would be turned by the EXIF orientation, but the annotations fit the pixels as "
-        f"stored (seen by the sizes of {telling}): all images are read as stored, here and by the model",
-        "nothing, if they were drawn so; the masks that the model predicts fit the stored pixels too",
+        f"stored (judging by the sizes of {telling}): all images are read as stored, here and by the model",
+        "nothing needs to be done if they were drawn that way; the masks that the model predicts fit the stored pixels "
+        "too",
     )
 
 
@@ -103,7 +104,7 @@ def _unclear(turned: Sequence[_Turned]) -> Fault:
         "unclear-orientation",
         "warning",
         first.path.parent,
-        f"{are} turned by the EXIF orientation ({such_as(len(turned), first.name)}), and the sizes cannot tell "
+        f"{are} turned by the EXIF orientation ({such_as(len(turned), first.name)}), and the sizes do not show "
         "whether the annotations were drawn on the upright image or on the pixels as stored: upright is assumed",
         f"compare one of them with its annotation; if that was drawn on the pixels as stored, {_UNTAG}",
     )

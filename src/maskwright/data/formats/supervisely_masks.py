@@ -40,7 +40,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     folders = _folders(root)
     if not folders:
         raise MaskwrightError(
-            f"{root} is no export of Supervisely with masks: it needs meta.json, and DATASET/img/ with "
+            f"{root} is not a Supervisely export with masks: it needs meta.json, and DATASET/img/ with "
             f"DATASET/{_MASKS}/, which the app 'Export as masks' writes"
         )
     pairs: list[ImagePair] = []

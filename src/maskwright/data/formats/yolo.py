@@ -138,16 +138,16 @@ def _damaged(path: Path, number: int, words: Sequence[str]) -> Fault:
     odd = next((word for word in words[1:] if _numbers([word]) is None), None)
     cure = "write it as: class x y x y ..."
     if _class(words[0]) is None:
-        what = f"begins line {number} with {words[0][:_LONGEST_WORD]!r}, which is no number of a class"
+        what = f"begins line {number} with {words[0][:_LONGEST_WORD]!r}, which is not the number of a class"
     elif odd is not None:
-        what = f"holds {odd[:_LONGEST_WORD]!r} in line {number}, which is no number"
+        what = f"holds {odd[:_LONGEST_WORD]!r} in line {number}, which is not a number"
     elif len(words) == 1:
         what = f"holds a class without coordinates in line {number}"
     else:
         what = f"holds {len(words) - 1} numbers after the class in line {number}, but x and y come in pairs"
         cure = "complete the line; if its last number is a confidence, remove that"
     if "," in (odd or words[0]):
-        cure = "write fractions with a point, and blanks between the numbers"
+        cure = "write fractions with a decimal point, and separate the numbers with spaces"
     return Fault("unreadable", "error", path, f"{path.name} {what}", cure)
 
 

@@ -127,7 +127,7 @@ def _images_of(base: Path, path: Path, data: dict[str, Any]) -> tuple[dict[Path,
         return images, ()
     message = f"{path.name} lists {plural(len(torn), 'image')}, {such_as(len(torn), torn[0].name)}, in several splits"
     cure = "list each image in one split"
-    return images, (Fault("split-overlap", "warning", path, f"{message}; the first one counts", cure),)
+    return images, (Fault("split-overlap", "warning", path, f"{message}; the first one is used", cure),)
 
 
 def _resolved(base: Path, path: Path, place: str) -> Path | None:

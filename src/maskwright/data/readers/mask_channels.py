@@ -37,7 +37,7 @@ def without_one_hot(ref: ImageRef, array: NDArray[Any], *, alpha: bool) -> NDArr
         return array
     ids = _ids(array)
     if ids is not None and alpha and count == 4:
-        message = "is one-hot in four channels, and files of this kind cannot tell the fourth from alpha"
+        message = "is one-hot in four channels, but in such files the fourth cannot be distinguished from alpha"
         raise DecodeError("unreadable", ref, message, "save class ids instead: numpy.argmax(mask, axis=2), as uint8")
     return array if ids is None else ids
 

@@ -127,7 +127,7 @@ def published_file(repository: str, file: str) -> Path:
         return _download(repository, file)
     except LocalEntryNotFoundError as error:  # an EntryNotFoundError too, and no word on what the repository has
         raise MaskwrightError(
-            f"{file} of {repository} could not be fetched, as the hub went out of reach on the way ({error}): try "
+            f"{file} of {repository} could not be fetched, because the connection to the hub was lost ({error}): try "
             f"again, or {cure}"
         ) from error
     except EntryNotFoundError:

@@ -76,8 +76,8 @@ class TimmBackbone(Backbone):
             shapes = shapes_of(self, self.in_channels, side)
         except (RuntimeError, AssertionError) as error:
             raise MaskwrightError(
-                f"timm's {self.name} takes no image of {side}x{side} ({error}): it is made for one image size. Choose "
-                "a backbone that is not, such as resnet18 or convnext_tiny"
+                f"timm's {self.name} does not take images of {side}x{side} ({error}): it is made for one image size. "
+                "Choose a backbone that is not, such as resnet18 or convnext_tiny"
             ) from None
         promised = [
             (width, side // step, side // step) for width, step in zip(self.channels, self.reductions, strict=True)

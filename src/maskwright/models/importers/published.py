@@ -101,7 +101,7 @@ def _whole_network(path: Path, known: AbstractSet[str]) -> tuple[dict[str, Tenso
     if known.isdisjoint(tensors) and all(_ENCODERS & set(name.split(".")) for name in tensors):
         raise MaskwrightError(
             f"{path} holds the weights of an encoder alone; the decoder and the last layer are missing: give the file "
-            "of the whole network, or start a training from this one with `weights` and `backbone`"
+            "of the whole network, or start training from this one with `weights` and `backbone`"
         )
     return tensors, notes
 

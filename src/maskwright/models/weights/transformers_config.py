@@ -74,7 +74,7 @@ def build_config(config: Mapping[str, Any], origin: str) -> Any:
         raise MaskwrightError(
             f"{origin}: a network of the transformers library needs its description, of type "
             f"{' or '.join(SETTINGS)}, not {kind!r}: maskwright import transformers:REPOSITORY writes a model file "
-            "that contains it; start a training from that file with `from_run`"
+            "that contains it; start training from that file with `from_run`"
         )
     strange = sorted(set(config) - {"model_type", *SETTINGS[kind]})
     if strange:

@@ -26,7 +26,7 @@ def suggested_task(dataset: Dataset) -> tuple[str, str]:
         how = " or ".join(sorted(ways))
         return INSTANCE, f"each object has {how} of its own; `task` {SEMANTIC} learns the classes only"
     if not dataset.tells_objects:
-        return SEMANTIC, "the masks tell the class of each pixel, and no objects"
+        return SEMANTIC, "the masks give the class of each pixel, but no objects"
     classes = dataset.classes
     if any(map(_of_segments, annotated)) and classes.objects and classes.stuff:
         things, stuff = plural(len(classes.objects), "class", "classes"), len(classes.stuff)
@@ -35,11 +35,11 @@ def suggested_task(dataset: Dataset) -> tuple[str, str]:
             f"only, and `task` {INSTANCE} the objects only"
         )
     if classes.background is None and classes.things is None:
-        return SEMANTIC, f"the classes hold no background; `task` {PANOPTIC} learns the classes and their objects"
+        return SEMANTIC, f"there is no background class; `task` {PANOPTIC} learns the classes and their objects"
     if any(isinstance(record.annotation, Shapes) for record in annotated):
         why = "outlines may mark objects as well as regions"
     elif any(record.objects is not None for record in annotated):
-        why = "the masks tell the class of each pixel, and the objects besides"
+        why = "the masks give the class of each pixel and the objects"
     else:
         why = "the maps of objects hold one value for all of them, so objects that touch cannot be told apart"
     both = f", and {PANOPTIC} both" if any(record.objects is not None for record in annotated) else ""

@@ -34,7 +34,7 @@ def with_stuff(dataset: Dataset, seen: Survey, plan: Plan) -> Dataset:
     plan.objects.things = names
     bare = len(classes.objects) - len(things)
     plan.reasons["objects.things"] = (
-        f"these classes have objects in {plural(seen.instances.images, 'image')} looked at; "
-        f"{plural(bare, 'class', 'classes')} beside the background {'has' if bare == 1 else 'have'} none"
+        f"these classes have objects in {plural(seen.instances.images, 'image')} examined; "
+        f"{plural(bare, 'class', 'classes')} besides the background {'has' if bare == 1 else 'have'} none"
     )
     return replace(dataset, classes=replace(classes, things=things))

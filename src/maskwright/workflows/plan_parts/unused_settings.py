@@ -46,7 +46,7 @@ def check_unused_settings(plan: Plan, request: PlanRequest) -> None:
         raise _unused(own[0], f"the task {plan.task} has its own loss", "task=semantic")
     of_objects = sorted(key for key in keys if key.startswith("objects."))
     if of_objects and not find_task(plan.task).objects:
-        raise _unused(of_objects[0], f"the task {plan.task} tells no objects apart", "task=instance")
+        raise _unused(of_objects[0], f"the task {plan.task} does not separate objects", "task=instance")
     if "objects.formulation" in keys and find_model(plan.model.name).objects:
         raise _unused("objects.formulation", f"{plan.model.name} emits objects", "model.name=swiftnet")
     if "loss.auxiliary" in keys and not _has_auxiliary(plan):

@@ -130,7 +130,7 @@ def _matches(pattern: str, failures: list[tuple[Path, str]]) -> list[tuple[Path,
 def _masks_left(root: Path, images: int, others: int) -> str:
     return (
         f"{root} is laid out as a data set: its {plural(images, 'image')} {'is' if images == 1 else 'are'} predicted, "
-        f"and {plural(others, 'other picture')}, its masks, left out (name their folder to have them predicted)"
+        f"and {plural(others, 'other picture')}, its masks, left out (name their folder to predict them)"
     )
 
 

@@ -51,7 +51,7 @@ def by_color(table: ClassTable | None, scan: Scan) -> bool:
     if table is None and len(colors) <= len(scan.values):
         return True
     raise MaskwrightError(
-        f"{differing}, so it is unclear whether values or colours tell the class: if colours do, "
+        f"{differing}, so it is unclear whether values or colours define the class: if colours do, "
         f"{naming_of(table).with_colors()}; if values do, list them in classes.txt (id,name)"
     )
 
@@ -182,8 +182,8 @@ def _objects_fault(scan: Scan, masks: Path, naming: Naming) -> tuple[Fault, ...]
             "object-colors",
             "warning",
             masks,
-            f"{single} of {len(scan.colors)} colours {agree(single, 'occurs', 'occur')} in one of {len(scan.painted)} "
-            "masks only: the colours may tell objects apart, and each is read as a class",
+            f"{single} of {len(scan.colors)} colours {agree(single, 'occurs', 'occur')} in only one of "
+            f"{len(scan.painted)} masks: the colours may distinguish objects, but each is read as a class",
             f"if they do, save masks of class ids instead; if they are classes, {naming.with_colors()}" + in_red(scan),
         ),
     )

@@ -116,9 +116,9 @@ def require_plain(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
         raise MaskwrightError(
             f"{masks} holds masks of several classes that were saved with interpolation (resized, rotated or "
             f"anti-aliased): {found.values} values lie only on edges between a lower and a higher value, so no table "
-            "can tell the classes there. Export the masks again at the size of the images, or resize them with nearest "
-            "neighbours; if the values are classes, list all of them in a table (id,name) and give it as "
-            "`read.classes`; if the files are "
+            "can define the classes there. Export the masks again at the size of the images, or resize them with "
+            "nearest-neighbour interpolation; if the values are classes, list all of them in a table (id,name) and "
+            "give it as `read.classes`; if the files are "
             "photographs or measured values, give masks"
         )
     return found.ends

@@ -127,7 +127,7 @@ def _require_first(table: ClassTable, values: set[int], scan: Scan, masks: Path)
     often = ", and 0 is the most frequent" if max(scan.values, key=lambda value: scan.values[value]) == 0 else ""
     raise MaskwrightError(
         f"{table.path} gives {plural(count, 'name')}, {first.name} to {last.name}, but {masks} holds the {count + 1} "
-        f"values 0 to {count}{often}, so one name is missing, and nothing tells which: if it is that of 0, write it, "
-        f"such as background, before {first.name}; if it is that of {count}, write it after {last.name}; if {count} "
+        f"values 0 to {count}{often}, so one name is missing, and it is unclear which: if 0 has no name, write one, "
+        f"such as background, before {first.name}; if {count} has none, write one after {last.name}; if {count} "
         f"is no class, use `read.map` {count}=ignore"
     )

@@ -75,7 +75,7 @@ def from_lines(path: Path, lines: list[tuple[int, str]]) -> tuple[list[Row], str
     for (number, line), match in zip(trimmed, form, strict=True):
         if match is None:
             first = next(text for (_, text), fits in zip(trimmed, form, strict=True) if fits)
-            why = f"is written in another way than most lines, such as {first!r}: write it in the same way"
+            why = f"is written differently from most lines, such as {first!r}: write it in the same way"
             if re.match(r"\d+\s+[^\W\d]", first):
                 why += f"; if the numbers are part of the names, write every line as id,name, such as 1,{first}"
             elif line.count(",") > first.count(",") and "\t" not in line:

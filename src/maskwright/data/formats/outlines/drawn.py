@@ -134,7 +134,7 @@ def _alike(listed: ClassList, root: Path) -> Iterable[Fault]:
     for entry in listed.entries:
         other = first.setdefault(entry.name.strip().casefold(), entry.name)
         if other != entry.name:
-            message = f"{other!r} and {entry.name!r} are two classes, but differ in case or blanks only"
+            message = f"{other!r} and {entry.name!r} are two classes, but differ only in case or spaces"
             cure = "write the name in one way, if it is one class"
             yield Fault("similar-names", "warning", listed.source or root, message, cure)
 
@@ -182,7 +182,7 @@ def _joined(drawn: Sequence[DrawnImage]) -> tuple[list[DrawnImage], list[Fault]]
         are = agree(len(torn), "is", "are")
         message = f"{plural(len(torn), 'image')}, {such_as(len(torn), torn[0][0].image.name)}, {are} in several splits"
         cure = "list each image in one split"
-        faults.append(Fault("split-overlap", "warning", torn[0][-1].source, f"{message}; the first one counts", cure))
+        faults.append(Fault("split-overlap", "warning", torn[0][-1].source, f"{message}; the first one is used", cure))
     return found, faults
 
 

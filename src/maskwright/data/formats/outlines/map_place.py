@@ -78,8 +78,8 @@ def in_pixels(
     if system and degrees:
         cure += f" (if they are pixels, remove crs from {path.name})"
     raise MaskwrightError(
-        f"{path} has {where}{declared}, which are no pixels of {image.name} ({size[1]}x{size[0]}), and the image does "
-        f"not tell its place on a map: {cure}"
+        f"{path} has {where}{declared}, which are not pixels of {image.name} ({size[1]}x{size[0]}), and the image does "
+        f"not give its place on a map: {cure}"
     )
 
 

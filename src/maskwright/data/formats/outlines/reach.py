@@ -151,7 +151,7 @@ def _misfit(wrong: Sequence[_Fit], among: int, *, told: bool) -> Fault:
         f"the outlines of {count(len(wrong))} of {plural(among, 'image')} lie far outside, such as those of "
         f"{worst.entry.image.name} ({_written(worst)}): they seem to belong to images of another size and are not used"
     )
-    others = "" if told or len(wrong) == among else "; compare the outlines of the other images with these, too"
+    others = "" if told or len(wrong) == among else "; also compare the other images with their outlines"
     return Fault("size-mismatch", "error", worst.entry.source, message, _CURE + others)
 
 
@@ -176,7 +176,7 @@ def _relative(fit: _Fit) -> Box:
 def _small_fault(fits: Sequence[_Fit], *, told: bool) -> Fault:
     boxes = [_relative(fit) for fit in fits]
     across, down = (percent(max(box[place] for box in boxes), 0) for place in (2, 3))
-    sizes = "although the annotations give the sizes of these" if told else "and the annotations do not tell the sizes"
+    sizes = "although the annotations give the sizes of these" if told else "and the annotations do not give sizes"
     message = (
         f"all outlines of {plural(len(fits), 'image')} lie within the left {across} and the upper {down}, as if they "
         f"were drawn on smaller images, {sizes}"

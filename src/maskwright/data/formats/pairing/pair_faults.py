@@ -58,12 +58,12 @@ def doubt(root: Path, images: Sequence[File], masks: Sequence[File]) -> Fault:
     """Report images and masks that fit each other in more than one way; none of them is used."""
     first, second = (" and ".join(record_id(root, file.path) for file in files) for files in (images, masks))
     if len(images) == 1:
-        message = f"{first} has {len(masks)} masks: {second}; which one counts cannot be told, and none is used"
+        message = f"{first} has {len(masks)} masks: {second}; it is unclear which one is right, so none is used"
         stem = naming.stem(images[0].path.name)
         cure = f"keep one mask, or name masks that show parts of one image {stem}_mask_1 and {stem}_mask_2"
         return Fault("ambiguous", "error", images[0].path, message, cure)
     fits = agree(len(masks), "fits", "fit")
-    message = f"{second} {fits} {first} by name; which belong together cannot be told, and none is used"
+    message = f"{second} {fits} {first} by name; it is unclear which belong together, so none is used"
     suffix = masks[0].path.suffix
     cure = f"name each mask after its whole image, such as {images[0].path.name}{suffix}, or remove the other images"
     return Fault("ambiguous", "error", images[0].path, message, cure)
@@ -73,7 +73,7 @@ def doubt_of_parts(root: Path, image: File, masks: Sequence[File]) -> Fault:
     """Report masks of one class that may be parts of it in their image, or not; the image is left out."""
     first, second = record_id(root, image.path), " and ".join(record_id(root, file.path) for file in masks)
     stem = naming.stem(masks[0].path.name)
-    message = f"{first} has the masks {second}; whether they belong together cannot be told, and the image is not used"
+    message = f"{first} has the masks {second}; it is unclear whether they belong together, so the image is not used"
     cure = f"keep one of them, or name masks that show parts of one class {stem}_mask_1 and {stem}_mask_2"
     return Fault("ambiguous", "error", image.path, message, cure)
 
@@ -117,7 +117,7 @@ def unread(root: Path, others: Sequence[File]) -> list[Fault]:
             "warning",
             folder,
             f"{plural(count, 'picture')} in {folder_name(root, folder)} {agree(count, 'is', 'are')} not used: the "
-            "name of the folder tells neither images nor masks",
+            "name of the folder indicates neither images nor masks",
             cure,
         )
         for folder, count in sorted(folders.items())

@@ -94,7 +94,7 @@ def _lists(files: Iterable[Path]) -> tuple[list[_List], list[Fault]]:
                 found += [_List(path, part, names) for part, names in split_tables.read(path).items()]
             except MaskwrightError as error:
                 message, _, cure = str(error).replace(str(path), path.name).rpartition(": ")
-                faults.append(Fault("split-list", "warning", path, f"{message}, and tells no split", cure))
+                faults.append(Fault("split-list", "warning", path, f"{message}, so it gives no split", cure))
     return sorted(found, key=lambda entry: (SPLITS.index(entry.split), entry.path)), faults
 
 
@@ -109,7 +109,7 @@ def _not_followed(
 ) -> tuple[Literal["warning", "note"], str, str] | None:
     """Return why lists tell no split, how grave that is, and what to do; None if they tell one."""
     if len({pair.split for pair in pairs} - {None}) > 1:
-        return "note", "the folders tell the split", "to follow the lists, put all images into one folder"
+        return "note", "the folders define the split", "to follow the lists, put all images into one folder"
     names: defaultdict[Split, set[tuple[str, ...]]] = defaultdict(set)
     for entry in lists:
         names[entry.split].add(tuple(sorted(entry.names)))
