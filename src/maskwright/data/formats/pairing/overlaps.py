@@ -91,7 +91,7 @@ def _repeat(objects: Sequence[Instance]) -> bool:
     for place, one in enumerate(objects):
         near = (boxes[:, :2] < boxes[place, 2:]).all(axis=1) & (boxes[:, 2:] > boxes[place, :2]).all(axis=1)
         inside = np.zeros(one.mask.shape, np.bool_)
-        for other in (objects[number] for number in np.flatnonzero(near) if number != place):
+        for other in (objects[number] for number in np.flatnonzero(near).tolist() if number != place):
             part = _part_in(one, other) & one.mask
             if np.count_nonzero(part) >= _NEARLY_ALL * other.area:
                 inside |= part
