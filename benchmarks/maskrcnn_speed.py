@@ -93,8 +93,6 @@ def their_step(images: Tensor, targets: Tensor, boxes: int) -> Callable[[], None
         box_batch_size_per_image=boxes,
         box_head=ours.head.regions.box_head,
         box_predictor=ours.head.regions.box_predictor,
-        box_roi_pool=ours.head.regions.box_roi_pool,
-        mask_roi_pool=ours.head.regions.mask_roi_pool,
         mask_head=ours.head.regions.mask_head,
         mask_predictor=ours.head.regions.mask_predictor,
         rpn_head=ours.head.rpn.head,

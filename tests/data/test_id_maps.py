@@ -344,3 +344,21 @@ def test_an_id_of_65535_in_many_maps_may_be_ignored_and_the_cure_works(tmp_path)
     cured = read_dataset(tmp_path, ReadOptions(ignore=65535))
     assert (cured.faults, areas(cured)) == ((), AREAS)
     assert np.count_nonzero(read_label(cured, cured.records[0], SIZE) == 255) == 4 * 60
+
+
+CODED = np.array([0, 1000, 1001, 2000, 3007])
+
+
+def test_ids_that_tell_classes_too_are_reported_and_the_cure_works(tmp_path):
+    dataset = read_dataset(tree(tmp_path, lambda ids, _: CODED[ids].astype(np.uint16)))
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity) == ("coded-ids", "warning")
+    assert "such as 1000 and 3007, look like class * 1000 + number (3 classes), but all are read as" in fault.message
+    dataset = read_dataset(tree(tmp_path, lambda ids, _: (CODED[ids] // 1000).astype(np.uint8), "masks"))
+    assert dataset.faults == ()
+    assert {entry.index for entry in read_objects(dataset, dataset.records[0], SIZE)} == {1, 2, 3}
+
+
+@pytest.mark.parametrize("ids", [[0, 1000, 1001, 1002, 1003], [0, 1000, 2500, 1002, 3001], [0, 1, 2, 3, 1001]])
+def test_large_ids_need_not_tell_classes(tmp_path, ids):
+    assert read_dataset(tree(tmp_path, lambda found, _: np.array(ids)[found].astype(np.uint16))).faults == ()

@@ -41,7 +41,7 @@ from maskwright.data.formats.meaning.colored import (
 from maskwright.data.formats.meaning.divided import undivided, undivided_fault
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, means_ignore, split_ignored, with_map
 from maskwright.data.formats.meaning.evidence import like_ids
-from maskwright.data.formats.meaning.ground import ground_fault, ground_of, ids_fault, white_id_fault
+from maskwright.data.formats.meaning.ground import coded_fault, ground_fault, ground_of, ids_fault, white_id_fault
 from maskwright.data.formats.meaning.plain import fractions_fault, no_classes, require_plain, softened, with_nodata
 from maskwright.data.formats.meaning.polarity import polarity_fault
 from maskwright.data.formats.meaning.scan import FEW_STRAYS
@@ -204,6 +204,7 @@ def _instances(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
     values |= dict.fromkeys(() if ground is None else ground.background, 0)
     white = white_id_fault(scan, values.keys() | scan.nodata, masks) if ground is None else None
     faults = faults if white is None else (white,)
+    faults = (*faults, *coded_fault(scan, values.keys() | scan.nodata, masks))
     if undivided(files, values):
         why = "one value for all objects: each connected region is one"
         return Meaning("regions", Classes.named(pair), values, notes=(why,), faults=(*faults, undivided_fault(masks)))

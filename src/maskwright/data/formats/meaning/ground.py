@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MOST_MASKS = 24
 _WHITES, _FEWEST_IDS = (255, 65535), 4
+_THOUSAND, _MOST_NUMBER = 1000, 200
 
 
 class Ground(NamedTuple):
@@ -122,3 +123,21 @@ def white_id_fault(scan: Scan, explained: Collection[int], folder: Path) -> Faul
         f"all others ({ids[-2]} at most): it counts as an object, and may mean that nothing is known there"
     )
     return Fault("white-id", "warning", folder, message, f"if it means that, use `read.ignore` {white}")
+
+
+def coded_fault(scan: Scan, explained: Collection[int], folder: Path) -> tuple[Fault, ...]:
+    """Warn of ids that tell a class too, as class * 1000 + number does: all are read as objects of one class."""
+    ids = [value for value in scan.values if value > 0 and value not in explained]
+    coded = sorted(value for value in ids if value >= _THOUSAND)
+    groups = {value // _THOUSAND for value in coded}
+    if len(ids) < _FEWEST_IDS or 2 * len(coded) < len(ids) or len(groups) < 2:
+        return ()
+    if max(value % _THOUSAND for value in ids) > _MOST_NUMBER:
+        return ()
+    first, last = coded[0], coded[-1]
+    message = (
+        f"the ids in {folder.name}/, such as {first} and {last}, look like class * 1000 + number ({len(groups)} "
+        "classes), but all are read as objects of one class"
+    )
+    cure = "if they tell classes, save masks of classes (id // 1000) with the same names in a folder masks/ as well"
+    return (Fault("coded-ids", "warning", folder, message, cure),)
