@@ -577,7 +577,7 @@ def test_jpeg_masks_without_a_table_are_refused_but_black_and_white_is_read(tmp_
             read_dataset(tmp_path / "g")
     for table in ("0,a\n80,b\n90,c\n160,d\n", "a\nb\nc\n"):  # ids that JPEG changes into one another
         (tmp_path / "g" / "classes.csv").write_text(table)
-        with pytest.raises(MaskwrightError, match=r"grey JPEG-compressed masks.*save the masks again as PNG"):
+        with pytest.raises(MaskwrightError, match=r"grey lossily compressed masks.*save the masks again as PNG"):
             read_dataset(tmp_path / "g")
     (tmp_path / "g" / "classes.csv").write_text("name,r,g,b\na,0,0,0\nb,80,80,80\nc,160,160,160\n")
     (tmp_path / "g" / "masks" / "a.jpg").unlink()

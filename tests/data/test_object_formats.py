@@ -463,7 +463,7 @@ def test_masks_of_classes_suggest_no_objects(tmp_path):
         path.unlink()
     dataset = read_dataset(tmp_path)
     assert not dataset.tells_objects
-    assert suggested_task(dataset) == ("semantic", "the masks tell the class of each pixel, and no objects")
+    assert suggested_task(dataset) == ("semantic", "the masks give the class of each pixel, but no objects")
 
 
 @pytest.mark.parametrize(

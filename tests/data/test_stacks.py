@@ -264,7 +264,7 @@ def test_one_stack_is_cut_into_blocks_of_neighbouring_pages(tmp_path: Path) -> N
     assert set(blocks) == {"train", "val", "test"}
     assert len(blocks) <= 4
     (cut,) = (fault for fault in dataset.faults if fault.kind == "sequence-cut")
-    assert cut.message.endswith("each was cut into contiguous blocks: the scores speak of these scenes only")
+    assert cut.message.endswith("each was cut into contiguous blocks: the scores hold for these scenes only")
 
 
 def test_the_pages_of_a_stack_can_be_split_in_any_order_if_the_user_wants_it(tmp_path: Path) -> None:

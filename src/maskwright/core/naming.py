@@ -39,7 +39,7 @@ class Naming:
         if self.advice:
             return self.advice
         added = [f"{value},{_placeholder(value)}" for value in values]
-        among = f"one id,name a line, among them {' and '.join(added)}"
+        among = f"one id,name per line, among them {' and '.join(added)}"
         if not self.file:
             return f"list all values in classes.txt, {among}"
         if self.numbered and self.line:

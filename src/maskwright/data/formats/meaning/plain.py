@@ -101,8 +101,8 @@ def require_plain(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
             return 0, _WHITE
         if table is None or (table.colored and not table.numbered) or _near(table):
             raise MaskwrightError(
-                f"{masks} holds grey lossily compressed masks of several values, which the compression blurs, so no "
-                "class can be told at an edge: save the masks again as PNG from the annotation tool; converting these "
+                f"{masks} holds grey lossily compressed masks of several values, which the compression blurs, so the "
+                "class at an edge is lost: save the masks again as PNG from the annotation tool; converting these "
                 "files does not correct them"
             )
         return None

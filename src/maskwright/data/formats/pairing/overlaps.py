@@ -131,7 +131,7 @@ def _overlap_fault(dataset: Dataset, seen: _Seen) -> Fault:
     share = seen.twice / seen.claimed
     message = (
         f"classes overlap in {seen.overlapping} of {plural(seen.images, 'image')} looked at, in {percent(share)} of "
-        "the pixels of any class; there, the class with fewer pixels in the image counts"
+        "the pixels of any class; there, the class with fewer pixels in the image wins"
     )
     cure = "if another class should count, remove these pixels from the mask of the smaller one"
     if share > _MOST:
