@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from maskwright.core.classes import Classes
 from maskwright.core.instances import Instance, Instances
 from maskwright.ops.instance_maps import cropped, to_map
-from maskwright.ops.instance_parts import overlap, union
+from maskwright.ops.instance_parts import overlap, united
 from maskwright.tasks.base import Block
 from maskwright.tasks.by_objects import SCORE
 from maskwright.tasks.instance_merge import merged
@@ -179,10 +180,21 @@ def test_what_no_later_tile_can_continue_is_not_held() -> None:
 
 def test_union_and_overlap_by_hand() -> None:
     one, two = box(1, 1, 4, 4), box(3, 3, 4, 4)
-    both = union(one, two)
+    both = united([one, two])
     assert (both.top, both.left, both.mask.shape, both.area) == (1, 1, (6, 6), 16 + 16 - 4)
     everywhere = slice(0, 10), slice(0, 10)
     assert overlap(one, two, *everywhere) == pytest.approx(4 / 28)
     assert overlap(one, two, slice(3, 5), slice(3, 5)) == 1.0
     assert overlap(one, two, slice(8, 10), slice(8, 10)) == 0.0
     assert to_map(Instances((7, 7), (both,))).sum() == 28
+
+
+def test_the_highest_share_of_several_parts_counts_by_hand() -> None:
+    parts = [
+        replace(box(1, left, 1, 2), shares=np.full((1, 2), share, np.float16))
+        for left, share in ((2, 0.25), (3, 0.75), (1, 0.5))
+    ]
+    whole = united(parts)
+    assert whole.shares is not None
+    assert (whole.top, whole.left, whole.shares.tolist()) == (1, 1, [[0.5, 0.5, 0.75, 0.75]])
+    assert united([*parts, box(1, 1, 1, 1)]).shares is None
