@@ -70,6 +70,8 @@ def test_parts_end_in_time_for_the_report(clock: list[float]) -> None:
     assert budget.share_until_report(1.0, 0) == 1100
     assert budget.within_report(30) == 1030
     assert budget.within_report(300) == 1100
+    assert budget.within_report(30, start=1050) == 1080
+    assert budget.within_report(30, start=1090) == 1100
     clock[0] = 1090
     assert budget.within_report(30) == 1100
     assert budget.share_until_report(0.5, 0) == 1095

@@ -309,3 +309,40 @@ def test_outlines_of_a_class_that_masks_do_not_show_are_refused_and_the_cure_wor
         read_dataset(tmp_path)
     (tmp_path / "classes.txt").write_text("0,background\n255,bolt\n")
     assert len(read_dataset(tmp_path).records) == 8
+
+
+def test_outlines_need_masks_with_a_background_and_the_cure_works(tmp_path):
+    half_and_half(tmp_path, 4)
+    (tmp_path / "classes.txt").write_text("0,sky\n255,nut\n")
+    with pytest.raises(MaskwrightError, match="the first class of the masks is sky: call it background"):
+        read_dataset(tmp_path)
+    (tmp_path / "classes.txt").write_text("0,background\n255,nut\n")
+    assert len(read_dataset(tmp_path).records) == 8
+
+
+def test_outlines_beside_split_masks_say_that_the_split_does_not_count(tmp_path):
+    for number, part in enumerate(("train", "val")):
+        photo(tmp_path / part / "images" / f"{number}.jpg", number, SIZE)
+        write(tmp_path / part / "masks" / f"{number}.png", np.full(SIZE, 255 * number, np.uint8))
+    for name in ("2", "3"):
+        photo(tmp_path / "more" / f"{name}.jpg", int(name), SIZE)
+        write_json(tmp_path / "more" / f"{name}.json", [shape("foreground", square(5, 7))])
+    dataset = read_dataset(tmp_path)
+    assert [record.split for record in dataset.records] == [None] * 4
+    assert [fault.kind for fault in dataset.faults] == ["split", "two-formats"]
+    (tmp_path / "train" / "more").mkdir()
+    (tmp_path / "val" / "more").mkdir()
+    for path in list((tmp_path / "more").iterdir()):  # the cure
+        path.rename(tmp_path / ("train" if path.stem == "2" else "val") / "more" / path.name)
+    assert [record.split for record in read_dataset(tmp_path).records] == ["train", "train", "val", "val"]
+
+
+def test_a_folder_of_images_with_neither_mask_nor_outline_is_named(tmp_path):
+    half_and_half(tmp_path, 4)
+    photo(tmp_path / "more" / "8.jpg", 8, SIZE)
+    write_json(tmp_path / "more" / "8.json", [shape("nut", square(5, 7))])
+    assert [fault.kind for fault in read_dataset(tmp_path).faults] == ["two-formats"]
+    photo(tmp_path / "more" / "9.jpg", 9, SIZE)
+    dataset = read_dataset(tmp_path)
+    assert len(dataset.records) == 9
+    assert [fault.path for fault in dataset.faults if fault.kind == "unused"] == [tmp_path / "more"]

@@ -133,3 +133,13 @@ def test_masks_come_first(tmp_path):
         photo(tmp_path / "train_masks" / f"{number}.png", 0, SIZE)
     with pytest.raises(MaskwrightError, match="colours"):
         read_dataset(tmp_path)
+
+
+def test_runs_may_be_longer_than_a_cell_of_the_csv_module_usually_is(tmp_path):
+    size = (300, 600)
+    photo(tmp_path / "0.png", 0, size)
+    runs = " ".join(f"{start} 1" for start in range(1, 300 * 600, 10))
+    assert len(runs) > 131072
+    (tmp_path / "t.csv").write_text(f"ImageId,EncodedPixels\n0.png,{runs}\n")
+    dataset = read_dataset(tmp_path)
+    np.testing.assert_array_equal(read_pair(dataset, dataset.records[0])[1].ravel(order="F")[:20], [1, *[0] * 9] * 2)

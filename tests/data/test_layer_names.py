@@ -67,10 +67,20 @@ def test_folders_and_ends_of_names_that_count_are_read_as_classes_with_a_warning
     assert read(objects) == (("object",), [10], [])
 
 
-@pytest.mark.parametrize("way", [FOLDER_A_CLASS, END_OF_NAME])
-def test_folders_that_count_the_objects_of_each_image_tell_objects(tmp_path, way):
-    names = first_ones("a", "b", "c") if way is END_OF_NAME else first_ones("obj1", "obj2", "obj3")
-    assert read(build(tmp_path, way, names)) == (("object",), [24], [])
+def test_folders_that_count_the_objects_of_each_image_tell_objects(tmp_path):
+    assert read(build(tmp_path, FOLDER_A_CLASS, first_ones("obj1", "obj2", "obj3"))) == (("object",), [24], [])
+
+
+@pytest.mark.parametrize(
+    ("way", "names"), [(FOLDER_A_CLASS, ("1", "2")), (FOLDER_A_CLASS, ("a", "b")), (END_OF_NAME, ("a", "b"))]
+)
+def test_a_class_that_some_images_lack_may_look_like_a_count_and_the_cure_works(tmp_path, way, names):
+    classes, pixels, (fault,) = read(build(tmp_path / "data", way, first_ones(*names)))
+    assert (classes, pixels) == (("object",), [18])
+    assert f"the names '{names[0]}' and '{names[1]}' only count" in fault.message
+    assert "words for names, such as nut and bolt" in fault.cure
+    cured = read(build(tmp_path / "cured", way, first_ones("nut", "bolt")))
+    assert cured == (("bolt", "nut"), [6, 12], [])
 
 
 @pytest.mark.parametrize("way", [FOLDER_AN_IMAGE, FOLDER_A_CLASS])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from maskwright.core.classes import Classes
 from maskwright.core.instances import Instance, Instances
 from maskwright.ops.instance_maps import cropped, to_map
-from maskwright.ops.instance_parts import overlap, union
+from maskwright.ops.instance_parts import overlap, united
 from maskwright.tasks.base import Block
 from maskwright.tasks.by_objects import SCORE
 from maskwright.tasks.instance_merge import merged
@@ -180,7 +180,7 @@ def test_what_no_later_tile_can_continue_is_not_held() -> None:
 
 def test_union_and_overlap_by_hand() -> None:
     one, two = box(1, 1, 4, 4), box(3, 3, 4, 4)
-    both = union(one, two)
+    both = united([one, two])
     assert (both.top, both.left, both.mask.shape, both.area) == (1, 1, (6, 6), 16 + 16 - 4)
     everywhere = slice(0, 10), slice(0, 10)
     assert overlap(one, two, *everywhere) == pytest.approx(4 / 28)
@@ -195,6 +195,17 @@ def test_a_pixel_of_both_parts_has_the_higher_share() -> None:
         replace(box(0, left, 1, 2), shares=np.array([shares], np.float16))
         for left, shares in ((0, (0.5, 0.75)), (1, (0.625, 1.0)))
     )
-    for both in (union(one, two), union(two, one)):
+    for both in (united([one, two]), united([two, one])):
         assert both.shares is not None
         assert both.shares.tolist() == [[0.5, 0.75, 1.0]]
+
+
+def test_the_highest_share_of_several_parts_counts_by_hand() -> None:
+    parts = [
+        replace(box(1, left, 1, 2), shares=np.full((1, 2), share, np.float16))
+        for left, share in ((2, 0.25), (3, 0.75), (1, 0.5))
+    ]
+    whole = united(parts)
+    assert whole.shares is not None
+    assert (whole.top, whole.left, whole.shares.tolist()) == (1, 1, [[0.5, 0.5, 0.75, 0.75]])
+    assert united([*parts, box(1, 1, 1, 1)]).shares is None

@@ -89,8 +89,13 @@ class TimeBudget:
         now = time.monotonic()
         return now + share * (self.report_deadline - reserved - now)
 
-    def within_report(self, seconds: float) -> float | None:
-        """Return the deadline of a part that may take `seconds` from now, but must leave time for the report."""
+    def within_report(self, seconds: float, start: float | None = None) -> float | None:
+        """Return the deadline of a part that may take `seconds`, but must leave time for the report.
+
+        Args:
+            seconds: that the part may take.
+            start: when it begins, None for now.
+        """
         if self.report_deadline is None:
             return None
-        return min(time.monotonic() + seconds, self.report_deadline)
+        return min((time.monotonic() if start is None else start) + seconds, self.report_deadline)

@@ -8,25 +8,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from maskwright.core.instances import Instance
 
 
-def union(first: Instance, second: Instance) -> Instance:
-    """Return `first` with the pixels of `second` too; a pixel of both has the higher of their shares."""
-    top, left = min(first.top, second.top), min(first.left, second.left)
-    bottom, right = max(first.rows.stop, second.rows.stop), max(first.columns.stop, second.columns.stop)
+def united(parts: Sequence[Instance]) -> Instance:
+    """Return the first part with the pixels of all; a pixel of several has the highest of their shares."""
+    top, left = min(part.top for part in parts), min(part.left for part in parts)
+    size = max(part.rows.stop for part in parts) - top, max(part.columns.stop for part in parts) - left
+    masks = [part.mask for part in parts]
+    shares = [part.shares for part in parts if part.shares is not None]
 
-    def joined(one: NDArray[Any], two: NDArray[Any]) -> NDArray[Any]:
-        whole = np.zeros((bottom - top, right - left), one.dtype)
-        for entry, part in ((first, one), (second, two)):
-            place = whole[entry.top - top :, entry.left - left :][: part.shape[0], : part.shape[1]]
-            np.maximum(place, part, out=place)
+    def joined(maps: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        whole = np.zeros(size, maps[0].dtype)
+        for part, own in zip(parts, maps, strict=True):
+            place = whole[part.top - top :, part.left - left :][: own.shape[0], : own.shape[1]]
+            np.maximum(place, own, out=place)
         return whole
 
-    shares = None if first.shares is None or second.shares is None else joined(first.shares, second.shares)
-    return replace(first, top=top, left=left, mask=joined(first.mask, second.mask), shares=shares)
+    whole = joined(shares) if len(shares) == len(parts) else None
+    return replace(parts[0], top=top, left=left, mask=joined(masks), shares=whole)
 
 
 def overlap(first: Instance, second: Instance, rows: slice, columns: slice) -> float:

@@ -7,14 +7,13 @@ depend on bands or tiles. Memory grows with the longest offset, and with the obj
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from maskwright.core.instances import Instance, Instances
 from maskwright.ops.grouping import nearest, peaks
-from maskwright.ops.instance_parts import union
+from maskwright.ops.instance_parts import united
 from maskwright.tasks.instance_rows import BAND_PIXELS, Rows
 
 if TYPE_CHECKING:
@@ -144,7 +143,7 @@ class _Search:
         """Join the parts of each object, and give it its class, the likeliest over its pixels, and its score."""
         found = []
         for number, parts in self._parts.items():
-            whole = reduce(union, parts)
+            whole = united(parts)
             if whole.area < self._how.least:
                 continue
             shares = self._sums[number] / whole.area

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import reduce
 from typing import TYPE_CHECKING
 
 from maskwright.core.instances import Instances
-from maskwright.ops.instance_parts import overlap, union
+from maskwright.ops.instance_parts import overlap, united
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,7 +37,7 @@ def merged(
     for first, parts in _objects(blocks, size[0], same):
         score = max(part.score for part in parts)
         if score >= least:
-            whole = replace(reduce(union, parts), index=order[parts[0].index], score=score)
+            whole = replace(united(parts), index=order[parts[0].index], score=score)
             found.append((-score, first, whole))
     return Instances(size, tuple(entry for _, _, entry in sorted(found, key=lambda one: one[:2])))
 

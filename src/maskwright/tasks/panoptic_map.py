@@ -85,9 +85,9 @@ def shared_out(segments: Instances, classes: Classes, least: float) -> tuple[NDA
         whole[number] = number if entry.index in classes.objects else first.setdefault(entry.index, number)
     same = whole[owners]
     for number, entry in enumerate(kept, start=1):
-        own = entry.mask & (same[entry.rows, entry.columns] == whole[number])
-        if own.sum() <= KEPT * entry.area:
-            owners[owners == number] = 0
+        place = entry.rows, entry.columns
+        if (entry.mask & (same[place] == whole[number])).sum() <= KEPT * entry.area:
+            owners[place][owners[place] == number] = 0
     labels = np.array([IGNORE, *(entry.index for entry in kept)], np.uint8)[owners]
     ids = np.where(np.isin(labels, classes.objects), owners, 0)
     return labels, from_map(ids, [entry.index for entry in kept], [entry.score for entry in kept])

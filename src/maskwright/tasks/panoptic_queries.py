@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from maskwright.tasks.panoptic_map import PanopticMap
 
 TRIED = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)
-"""Least scores of a segment."""
+"""Least scores of a segment, the lowest first."""
 
 
 class PanopticQueries(ByObjects, PanopticSegmentation):
@@ -76,13 +76,13 @@ class PanopticQueries(ByObjects, PanopticSegmentation):
         confidence: bool = False,
     ) -> PanopticMap:
         """Put the segments together, and give each pixel to one of them."""
-        segments = merged(blocks, size, self.order(classes))
-        return _shown(segments, classes, least_score(decoding), least_stuff(decoding))
+        least = least_score(decoding)
+        return _shown(merged(blocks, size, self.order(classes), least), classes, least, least_stuff(decoding))
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
         """Fit the least score of a segment, then the least area of stuff."""
         order = self.order(classes)
-        results = ((merged(one.blocks, one.target.size, order), one.target) for one in seen)
+        results = ((merged(one.blocks, one.target.size, order, TRIED[0]), one.target) for one in seen)
         return _fitted(results, classes, deadline)
 
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> PanopticJudge:
@@ -94,7 +94,7 @@ class PanopticQueries(ByObjects, PanopticSegmentation):
         tried = (least_score(decoding), *(() if "score" in decoding else TRIED))
 
         def decode(blocks: Iterable[Block], size: tuple[int, int]) -> Sequence[PanopticMap]:
-            segments = merged(blocks, size, order)
+            segments = merged(blocks, size, order, min(tried))
             return [_shown(segments, classes, least, area) for least in tried]
 
         return PanopticJudge(decode, classes)
@@ -109,7 +109,7 @@ def _fitted(results: Iterable[tuple[Instances, Target]], classes: Classes, deadl
     """Choose the least score, and then the least area of stuff, by panoptic quality.
 
     Args:
-        results: all segments of each image, whatever their score, with its truth.
+        results: the segments of each image with any score that is tried, with its truth.
         classes: of the data set.
         deadline: in seconds of `time.monotonic()`.
     """

@@ -14,7 +14,7 @@ from maskwright.data.formats.pairing.pairs import find_pairs, not_masks
 from maskwright.data.formats.walk import images_below
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from maskwright.core.records import Dataset, Record, Severity
@@ -23,10 +23,11 @@ _UNNAMED = ("background", "foreground")
 
 
 class Shares(NamedTuple):
-    """The images that have a mask only, and those that have a JSON file only."""
+    """The images that have a mask only, those that have a JSON file only, and the folders of images with neither."""
 
     masks: list[Path]
     outlines: list[Path]
+    bare: set[Path]
 
 
 def shares(root: Path, files: Sequence[Path]) -> Shares | None:
@@ -39,18 +40,20 @@ def shares(root: Path, files: Sequence[Path]) -> Shares | None:
     paths = images_below(root)
     stems = {alike(path.stem) for path in files}
     paired = {pair.image for pair in find_pairs(root, paths).pairs}
-    outlined = {path for path in not_masks(root, paths) if alike(path.stem) in stems}
-    found = Shares(sorted(paired - outlined), sorted(outlined - paired))
+    images = set(not_masks(root, paths))
+    outlined = {path for path in images if alike(path.stem) in stems}
+    bare = {path.parent for path in images - outlined - paired}
+    found = Shares(sorted(paired - outlined), sorted(outlined - paired), bare)
     return found if found.masks and found.outlines else None
 
 
 def joined(masks: Dataset, outlines: Dataset, names: Shares) -> Dataset:
     """Add the records that only have outlines to a data set of masks, whose classes must have their names.
 
-    A single foreground without a name gets the name of the only label.
+    A single foreground without a name gets the name of the only label. Splits count only if all images have one.
 
     Raises:
-        MaskwrightError: the masks do not show a class that is outlined.
+        MaskwrightError: the masks do not show a class that is outlined, or have no background, which outlines need.
     """
     labels = outlines.classes.names[1:]
     message = f"{plural(len(names.masks), 'image')}, {such_as(len(names.masks), names.masks[0].name)}, "
@@ -68,18 +71,25 @@ def joined(masks: Dataset, outlines: Dataset, names: Shares) -> Dataset:
             f"{listing(missing)}: name the values of the masks as the labels are, in classes.txt (id,name), or read "
             "one of the two with `read.format` folder or `read.format` labelme"
         )
+    if masks.classes.background != 0:
+        raise MaskwrightError(
+            f"{masks.root}: {message}, and what no outline covers is the background, but the first class of the masks "
+            f"is {masks.classes.names[0]}: call it background in classes.txt (id,name) if it is, or read one of the "
+            "two with `read.format` folder or `read.format` labelme"
+        )
     places = [index.get(alike(name), 0) for name in outlines.classes.names]
     only = set(names.outlines)
     added = [_renumbered(record, places) for record in outlines.records if record.image.path in only]
     records = sorted((*masks.records, *added), key=lambda record: record.id)
-    if any(record.split is None for record in records):
+    faults = [fault for fault in masks.faults if not _answered(fault, names)]
+    faults += [fault for fault in outlines.faults if fault.kind != "unpaired" or fault.path.is_file()]
+    if len({record.split is None for record in records}) > 1:
         records = [replace(record, split=None) for record in records]
+        faults.append(_no_split(masks.root))
     cure = "nothing needs to be done" if severity == "note" else "name the values of the masks in classes.txt (id,name)"
     note = Fault("two-formats", severity, masks.root, f"{message}: both are used", cure)
-    kept = [fault for fault in masks.faults if not _answered(fault, only)]
-    kept += [fault for fault in outlines.faults if fault.kind != "unpaired" or fault.path.is_file()]
     layout = f"{masks.layout}; {outlines.layout.partition(':')[0]}"
-    return replace(masks, layout=layout, records=tuple(records), faults=(*kept, note))
+    return replace(masks, layout=layout, records=tuple(records), faults=(*faults, note))
 
 
 def _renumbered(record: Record, places: Sequence[int]) -> Record:
@@ -96,8 +106,12 @@ def _renumbered(record: Record, places: Sequence[int]) -> Record:
     return replace(record, annotation=replace(record.annotation, shapes=shapes))
 
 
-def _answered(fault: Fault, outlined: Collection[Path]) -> bool:
-    """Tell whether a fault says of images with outlines that they have no mask."""
-    return fault.kind == "unpaired" and (
-        fault.path in outlined or (fault.path.is_dir() and fault.path in {path.parent for path in outlined})
-    )
+def _answered(fault: Fault, names: Shares) -> bool:
+    """Tell whether a fault says of images with outlines that they have no mask, or that their folder has none."""
+    folders = {path.parent for path in names.outlines} - names.bare
+    return fault.kind in {"unpaired", "unused"} and fault.path in {*names.outlines, *folders}
+
+
+def _no_split(root: Path) -> Fault:
+    message = "only some of the images lie in folders of a split, so these folders do not count"
+    return Fault("split", "warning", root, message, "move the other images into such folders too")

@@ -31,6 +31,7 @@ _CLASSES = ("classid", "class_id", "class", "label", "category")
 _NONE = {"", "-1", "nan"}
 # So many runs must lie a row behind the one before, and so many times as many as a column behind it.
 _FEWEST_STEPS, _CLEAR = 16, 4
+_LONGEST = 2**31 - 1  # of a cell: large images have runs beyond the limit of the csv module
 _CONVERT = "convert them to masks, or to COCO with pycocotools"
 
 
@@ -103,6 +104,7 @@ def _rows(path: Path) -> list[_Row]:
     assert columns is not None
     image, runs, label = columns
     both = lines[0].split(",")[image].strip().strip('"').lower() in _BOTH
+    csv.field_size_limit(_LONGEST)
     rows = []
     for number, cells in enumerate(csv.reader(lines[1:]), start=2):
         if not cells:

@@ -85,7 +85,7 @@ def _decoding(training: TrainingRun, predictor: Predictor, held_out: int) -> dic
     images = min(len(val), scoring.FIT_IMAGES)
     share = min(images / (images + held_out + 2 * scoring.EXAMPLES), 0.5)
     deadline = budget.share_until_report(share, training.fit_seconds())
-    fit_deadline = None if deadline is None else deadline + budget.fit_seconds(training.task.fit_seconds)
+    fit_deadline = budget.within_report(budget.fit_seconds(training.task.fit_seconds), deadline)
     dataset = training.material.dataset
     fitted = scoring.fit(predictor, dataset, val, deadline=deadline, fit_deadline=fit_deadline)
     for note in fitted.notes:

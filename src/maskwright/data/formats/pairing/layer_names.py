@@ -65,11 +65,14 @@ def name_faults(found: Names, folder: Path, *, classes: bool, files: bool) -> li
             "if they are classes, give them words for names; if each file shows one object, put the files of an image "
             "into a folder of its own (ID/images/ID.png with ID/masks/1.png and ID/masks/2.png)"
         )
-    elif _first_ones(found):
+    elif files and _first_ones(found):
         return []
-    else:
+    elif files:
         message = f"the names {_some(names)} of mask files only count, so each file is read as one object"
         cure = "if they are classes, give the files words for names, such as nut.png and bolt.png"
+    else:
+        message = f"the names {_some(names)} only count, and the first of them occur most, so each file is one object"
+        cure = "if they are classes, give them words for names, such as nut and bolt"
     return [Fault("objects-or-classes", "warning", folder, message, cure)]
 
 
