@@ -302,6 +302,15 @@ def test_classes_are_joined_by_name(tmp_path):
     assert [int(label_of(dataset, place).max()) for place in range(8)] == [2] * 8
 
 
+def test_what_outlines_ignore_stays_ignored_beside_masks(tmp_path):
+    half_and_half(tmp_path, 4)
+    write_json(tmp_path / "images" / "7.json", [shape("nut", square(5, 7)), shape("__ignore__", square(30, 7))])
+    (tmp_path / "labels.txt").write_text("__ignore__\n_background_\nnut\n")
+    (tmp_path / "classes.txt").write_text("0,background\n255,nut\n")
+    dataset = read_dataset(tmp_path)
+    assert [int((label_of(dataset, 7) == value).sum()) for value in (1, IGNORE)] == [100, 100]
+
+
 def test_outlines_of_a_class_that_masks_do_not_show_are_refused_and_the_cure_works(tmp_path):
     half_and_half(tmp_path, 4, label="bolt")
     (tmp_path / "classes.txt").write_text("0,background\n255,nut\n")
