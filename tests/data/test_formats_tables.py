@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats.meaning.entries import means_ignore
-from maskwright.data.formats.meaning.tables import Entry, find_table, read_table
+from maskwright.data.formats.meaning.tables import Entry, find_table, read_table, undisputed_table
 
 PLAIN = (Entry(0, "road"), Entry(1, "traffic light"), Entry(2, "sky"))
 NUMBERED = (Entry(3, "road"), Entry(4, "traffic light"), Entry(9, "sky"))
@@ -157,3 +157,27 @@ def test_names_that_mean_ignore(name):
 @pytest.mark.parametrize("name", ["background", "avoid", "other", "label", "unknown"])
 def test_names_that_do_not(name):
     assert not means_ignore(name)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "clash"),
+    [
+        ("road\nsky\n", "sky\nroad\n", True),
+        ("road\nsky\n", "1,road\n2,sky\n", True),
+        ("road\nsky\n", "0,Road\n1,sky\n", False),
+        ("road\nsky\n", "unlabelled\nroad\nsky\n", False),
+        ("road\nsky\n", "sky,1,2,3\nroad,4,5,6\n", False),  # colours tell the class, and their order nothing
+    ],
+)
+def test_two_tables_in_one_folder(tmp_path, first, second, clash):
+    (tmp_path / "classes.txt").write_text(first)
+    (tmp_path / "labels.txt").write_text(second)
+    if clash:
+        with pytest.raises(
+            MaskwrightError, match=r"classes\.txt and .*labels\.txt give the same names to different ids"
+        ):
+            undisputed_table([tmp_path])
+        (tmp_path / "labels.txt").unlink()
+    table = undisputed_table([tmp_path])
+    assert table is not None
+    assert [entry.name for entry in table.entries] == ["road", "sky"]

@@ -317,3 +317,16 @@ def test_a_box_before_the_outline_is_refused_and_the_cure_works(tmp_path):
     dataset = read_dataset(make(tmp_path, CORNER))
     assert dataset.faults == ()
     assert np.count_nonzero(read_pair(dataset, dataset.records[0])[1] == 2) == 100
+
+
+@pytest.mark.parametrize("folder", ["", "labels/train/"])
+def test_another_table_with_the_same_names_in_another_order_is_refused_and_both_cures_work(tmp_path, folder):
+    table = make(tmp_path) / f"{folder}classes.txt"
+    table.write_text("b\na\n")
+    with pytest.raises(MaskwrightError, match=r"data\.yaml and .*classes\.txt give the same names to different ids"):
+        read_dataset(tmp_path)
+    assert read_dataset(tmp_path, ReadOptions(classes=table)).classes.names == ("background", "b", "a")
+    table.write_text("a\nb\n")
+    assert read_dataset(tmp_path).faults == ()
+    table.unlink()
+    assert read_dataset(tmp_path).classes.names == ("background", "a", "b")

@@ -442,6 +442,13 @@ def test_no_data_is_ignored_and_said(tmp_path, value, dtype, tag):
         assert counts(tmp_path, map={value: 0}) == {"ground": 5 * (GROUND + TWO), "box": 5 * ONE}
 
 
+def test_ignoring_most_of_the_masks_deserves_a_warning(tmp_path):
+    rasters(tmp_path, lambda mask: mask.astype(np.int8) - 1, None)
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity) == ("no-data", "warning")
+    assert counts(tmp_path, map=cured(fault)) == {"background": 5 * (GROUND + ONE), "foreground": 5 * TWO}
+
+
 def test_nan_is_ignored_where_the_declared_value_is_a_class(tmp_path):
     rasters(tmp_path, lambda mask: np.where(mask == 2, np.float32(np.nan), mask.astype(np.float32)), "0")
     (tmp_path / "classes.txt").write_text("0,ground\n1,box\n")

@@ -15,7 +15,7 @@ from maskwright.data.formats.meaning.own_tables import Tables, meaning_by_folder
 from maskwright.data.formats.meaning.passed_over import passed_over
 from maskwright.data.formats.meaning.polarity import all_inverted_fault
 from maskwright.data.formats.meaning.scan import FEW_STRAYS, MOST_MASKS, scan_masks
-from maskwright.data.formats.meaning.tables import find_table, naming_of, read_table
+from maskwright.data.formats.meaning.tables import naming_of, read_table, undisputed_table
 from maskwright.data.formats.pairing.field_of_view import truth_of
 from maskwright.data.formats.pairing.no_pairs import nothing_pairs
 from maskwright.data.formats.pairing.object_maps import maps_beside, with_object_maps
@@ -166,7 +166,7 @@ def table_for(root: Path, masks: list[ImageRef], options: ReadOptions) -> ClassT
         return read_table(options.classes)
     folders = dict.fromkeys([root, *(mask.path.parent for mask in (masks[0], masks[-1]))])
     above = [folder.parent for folder in folders if folder != root]
-    return find_table(dict.fromkeys([*folders, *above]))
+    return undisputed_table(dict.fromkeys([*folders, *above]))
 
 
 def meaningful_splits(splits: Iterable[Split | None]) -> bool:

@@ -14,7 +14,7 @@ from maskwright.core.files import read_text
 from maskwright.core.records import Fault
 from maskwright.core.text import agree, plural, such_as
 from maskwright.data.formats import folder
-from maskwright.data.formats.meaning.tables import Entry
+from maskwright.data.formats.meaning.tables import Entry, require_same_order, table_of
 from maskwright.data.formats.outlines.annotation_files import unreadable
 from maskwright.data.formats.outlines.drawn import ClassList, drawn_dataset
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, outlined, ring_area
@@ -64,6 +64,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         raise MaskwrightError(f"{root} holds no YOLO data: add a data.yaml with train, val and names, or labels/")
     drawn, faults = [], list(layout.faults)
     names = layout.names or _numbered_names(layout, options)
+    if options.classes is None:
+        _require_same_order(layout)
     left_out, unpaired = _unpaired(layout)
     for image, split in sorted(layout.images.items()):
         text = layout.labels[image]
@@ -198,6 +200,16 @@ def _require_outlines(root: Path, layout: Layout, drawn: Sequence[DrawnImage]) -
     else:
         what = f"{plural(len(shapes), 'label')}, none of which is an outline that encloses an area"
     raise MaskwrightError(f"{root} holds {what}: export it for YOLO segmentation")
+
+
+def _require_same_order(layout: Layout) -> None:
+    """Refuse a table in the folder of the names, or beside the labels, that has the same names in another order."""
+    if layout.names_file is None:
+        return
+    entries = [Entry(number, name) for number, name in layout.names.items()]
+    table = table_of(layout.names_file, entries, numbered=True)
+    for place in dict.fromkeys((layout.names_file.parent, *(label.parent for label in layout.labels.values()))):
+        require_same_order(table, place)
 
 
 def _require_same_start(layout: Layout, drawn: Sequence[DrawnImage]) -> None:

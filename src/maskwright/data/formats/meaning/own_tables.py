@@ -13,7 +13,7 @@ from maskwright.core.classes import IGNORE, Classes, require_distinct
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import plural
 from maskwright.data.formats.meaning.entries import Meaning, means_ignore
-from maskwright.data.formats.meaning.tables import ClassTable, find_table, naming_of, read_table
+from maskwright.data.formats.meaning.tables import ClassTable, naming_of, read_table, undisputed_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,10 +42,12 @@ def tables_for(root: Path, masks: list[ImageRef], options: ReadOptions) -> Table
     """
     if options.classes is not None:
         return Tables(read_table(options.classes), {})
-    top = find_table([root])
+    top = undisputed_table([root])
     folders = dict.fromkeys(mask.path.parent for mask in masks)
     above = {folder: [place for place in (folder, *folder.parents) if root in place.parents] for folder in folders}
-    tables = {place: find_table([place]) for place in sorted({place for places in above.values() for place in places})}
+    tables = {
+        place: undisputed_table([place]) for place in sorted({place for places in above.values() for place in places})
+    }
     found = {folder: next(filter(None, map(tables.get, places)), None) for folder, places in above.items()}
     known = [table for table in (top, *found.values()) if table is not None]
     common, rival = (known[0] if known else None), None

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
+    from maskwright.core.records import Severity
     from maskwright.data.formats.meaning.scan import Scan
     from maskwright.data.formats.meaning.tables import ClassTable
 
 _WHITE = 255
+# Ignoring more than this share without a word from the user deserves a warning.
+_MOST = 0.5
 # JPEG moves a grey by up to so much.
 _JPEG_NOISE = 16
 
@@ -83,7 +86,10 @@ def _nodata_fault(value: int, scan: Scan, masks: Path, ignored: bool, *, black: 
     other = f"to read them as 0, use `read.map` {value}=0" if ignored else f"to ignore them, use `read.ignore` {value}"
     cure = "nothing needs to be done" + (f"; {other}" if value != NO_DATA and (not ignored or black) else "")
     read = "are ignored" if ignored else "count as the background"
-    return Fault("no-data", "note", masks, f"{share:.1%} of the pixels of the masks {what}{declared}, and {read}", cure)
+    severity: Severity = "warning" if ignored and share > _MOST else "note"
+    return Fault(
+        "no-data", severity, masks, f"{share:.1%} of the pixels of the masks {what}{declared}, and {read}", cure
+    )
 
 
 def require_plain(table: ClassTable | None, scan: Scan, options: ReadOptions, masks: Path) -> tuple[int, int] | None:

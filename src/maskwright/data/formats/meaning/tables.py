@@ -81,6 +81,44 @@ def find_table(folders: Iterable[Path]) -> ClassTable | None:
     return None
 
 
+def undisputed_table(folders: Iterable[Path]) -> ClassTable | None:
+    """Return what `find_table` does.
+
+    Raises:
+        MaskwrightError: another table in its folder gives the same names to other ids.
+    """
+    table = find_table(folders)
+    if table is not None:
+        require_same_order(table, table.path.parent)
+    return table
+
+
+def require_same_order(table: ClassTable, folder: Path) -> None:
+    """Refuse another table in a folder that gives the same names to other ids.
+
+    Raises:
+        MaskwrightError: there is one.
+    """
+    for path in (folder / name for name in FILE_NAMES if (folder / name) != table.path):
+        try:
+            other = read_table(path) if path.is_file() else table
+        except MaskwrightError:  # of another kind, or damaged: it is not the one that is used
+            continue
+        ids, others = (_ids(one) for one in (table, other))
+        if ids.keys() == others.keys() and ids != others:
+            raise MaskwrightError(
+                f"{table.path} and {path} give the same names to different ids: give the one that is right as "
+                "`read.classes`, or move the other away"
+            )
+
+
+def _ids(table: ClassTable) -> dict[str, int]:
+    """Return the id of each name, regardless of case; none of a list of colours, whose order tells nothing."""
+    if table.colored and not table.numbered:
+        return {}
+    return {entry.name.strip().casefold(): entry.id for entry in table.entries}
+
+
 def read_table(path: Path) -> ClassTable:
     """Read a table of classes.
 

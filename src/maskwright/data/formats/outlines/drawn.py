@@ -14,7 +14,7 @@ from maskwright.core.records import Dataset, Fault, ImageRef, Record, Shapes
 from maskwright.core.text import agree, plural, such_as
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.meaning.entries import classes_of, split_ignored, with_map
-from maskwright.data.formats.meaning.tables import Entry, find_table, read_table
+from maskwright.data.formats.meaning.tables import Entry, read_table, undisputed_table
 from maskwright.data.formats.outlines.drawn_shapes import Tally, in_fractions, lost, shapes_of, without_wrong_sizes
 from maskwright.data.formats.outlines.reach import without_misfits
 from maskwright.data.formats.walk import record_id
@@ -110,7 +110,7 @@ def class_list(drawn: Sequence[DrawnImage], options: ReadOptions, names: Sequenc
     if options.classes is not None:
         return ClassList(read_table(options.classes).entries, options.classes)
     numbered = [Entry(number, name) for number, name in enumerate(dict.fromkeys(names), start=1)]
-    table = None if names else find_table([base, *dict.fromkeys(entry.source.parent for entry in drawn)])
+    table = None if names else undisputed_table([base, *dict.fromkeys(entry.source.parent for entry in drawn)])
     if table is not None and not first.keys().isdisjoint(entry.name for entry in table.entries):
         numbered = list(table.entries)
     source = table.path if table is not None and numbered else None
