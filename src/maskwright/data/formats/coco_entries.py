@@ -117,7 +117,7 @@ def numbered(annotations: list[dict[str, Any]]) -> dict[int, str]:
 
 
 def image_of(entry: dict[str, Any]) -> CocoImage | None:
-    """Read an entry of `images`; None if it lacks its id or the name of its file and its address, or has an odd size."""
+    """Read an entry of `images`; None if it lacks its id, or its name and its address, or has an odd size."""
     try:
         name = entry.get("file_name") or entry["coco_url"]  # LVIS has the address alone
         return CocoImage(key_of(entry["id"]), str(name), _size(entry))
