@@ -94,3 +94,25 @@ def test_slices_of_volumes_are_refused_with_a_cure(tmp_path):
         written(tmp_path / f"01_GT/SEG/man_seg_{number:03}_002.tif", cells(range(20), 4))
     with pytest.raises(MaskwrightError, match=r"has a map of object ids such as man_seg000\.tif .*save their slices"):
         read_dataset(tmp_path)
+
+
+def test_markers_alone_are_refused_and_the_cure_works(tmp_path):
+    sequence(tmp_path, "01", 6, {}, {})
+    with pytest.raises(
+        MaskwrightError, match=r"markers .*copy each 01_GT/TRA/man_track000.tif to 01_GT/SEG/man_seg000"
+    ):
+        read_dataset(tmp_path)
+    for path in sorted((tmp_path / "01_GT/TRA").iterdir()):
+        written(tmp_path / "01_GT/SEG" / path.name.replace("track", "seg"), tifffile.imread(path))
+    dataset = read_dataset(tmp_path)
+    assert [len(list(read_objects(dataset, record, (SIDE, SIDE)))) for record in dataset.records] == [20] * 6
+
+
+def test_a_sequence_with_markers_alone_is_named(tmp_path):
+    sequence(tmp_path, "01", 6, dict.fromkeys(range(6), 20), {})
+    sequence(tmp_path, "02", 4, {}, {})
+    dataset = read_dataset(tmp_path)
+    assert len(dataset.records) == 6
+    assert [fault.message for fault in dataset.faults] == [
+        "4 frames of 4 in 02/ have no map of object ids and are not used"
+    ]

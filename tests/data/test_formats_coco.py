@@ -620,3 +620,40 @@ def test_image_ids_that_are_shifted_by_one_are_refused_and_both_cures_work(tmp_p
     dataset = read_dataset(tmp_path)
     assert dataset.faults == ()
     assert all(((read_label(dataset, record, SIZE) > 0) == judged([BIG])).all() for record in dataset.records)
+
+
+def as_dictionary(content: dict[str, Any]) -> None:
+    content["annotations"] = {str(entry["id"]): entry for entry in content["annotations"]}
+
+
+def with_address(content: dict[str, Any]) -> None:
+    content["images"][0] = {"id": 1, "coco_url": "http://images.example.org/train2017/my%20photo.jpg"}
+
+
+def encoded(content: dict[str, Any]) -> None:
+    content["images"][0]["file_name"] = "images/my%20photo.jpg"
+
+
+@pytest.mark.parametrize("change", [as_dictionary, with_address, encoded])
+def test_images_and_objects_listed_in_other_ways(tmp_path, change):
+    path = write_json(tmp_path / "annotations.json", [annotation(1, 3, [BIG]), annotation(2, 7, [SMALL])])
+    content = json.loads(path.read_text())
+    content["images"][0]["file_name"] = "my photo.jpg"
+    change(content)
+    path.write_text(json.dumps(content))
+    photo(tmp_path / "train2017/my photo.jpg", size=SIZE)
+    dataset = read_dataset(tmp_path)
+    assert dataset.faults == ()
+    found = read_pair(dataset, dataset.records[0])[1]
+    np.testing.assert_array_equal(found == 2, judged([SMALL]))
+    np.testing.assert_array_equal(found == 1, judged([BIG]) & ~judged([SMALL]))
+
+
+def test_an_image_that_is_named_as_in_an_address_goes_first(tmp_path):
+    path = write_json(tmp_path / "annotations.json", [annotation(1, 3, [BIG])])
+    content = json.loads(path.read_text())
+    encoded(content)
+    path.write_text(json.dumps(content))
+    for name in ("my photo.jpg", "my%20photo.jpg"):
+        photo(tmp_path / "images" / name, size=SIZE)
+    assert [record.image.name for record in read_dataset(tmp_path).records] == ["my%20photo.jpg"]

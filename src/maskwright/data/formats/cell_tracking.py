@@ -38,9 +38,9 @@ class _Truth(NamedTuple):
 
 
 def detect(root: Path) -> str | None:
-    """Find a folder of frames beside its 01_GT/SEG/ or 01_ST/SEG/."""
+    """Find a folder of frames beside its 01_GT/ or 01_ST/ with SEG/ or TRA/."""
     sequences = _sequences(root)
-    return f"{listing([f'{name}/' for name in sequences])} with SEG/ in _GT/ or _ST/" if sequences else None
+    return f"{listing([f'{name}/' for name in sequences])} with SEG/ or TRA/ in _GT/ or _ST/" if sequences else None
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:
@@ -61,9 +61,16 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         found, more = _sequence(root, name)
         pairs, faults = [*pairs, *found], [*faults, *more]
     if not pairs:
+        name = next(iter(sequences))
+        if not any(_has(root, name, ("SEG",)) for name in sequences):
+            raise MaskwrightError(
+                f"{root}: {name}_GT/TRA/ holds markers that track cells and need not cover them, and there is no SEG/ "
+                f"with their outlines: add {name}_GT/SEG/ or {name}_ST/SEG/ of the same data set; if the markers cover "
+                f"the cells, copy each {name}_GT/TRA/man_track000.tif to {name}_GT/SEG/man_seg000.tif"
+            )
         reason = f" ({faults[0].message})" if faults else ""
         raise MaskwrightError(
-            f"{root}: no frame such as {next(iter(sequences))}/t000.tif has a map of object ids such as man_seg000.tif"
+            f"{root}: no frame such as {name}/t000.tif has a map of object ids such as man_seg000.tif"
             f"{reason}. Volumes are not read: save their slices as images"
         )
     words = f"{listing([f'{name}/' for name in sequences])}, each with the object ids in its SEG/"
@@ -71,11 +78,15 @@ def read(root: Path, options: ReadOptions) -> Dataset:
 
 
 def _sequences(root: Path) -> list[str]:
-    """Return the names of the folders of frames that have a folder of object ids."""
+    """Return the names of the folders of frames that have a folder of object ids or markers."""
     if not root.is_dir():
         return []
     folders = [path.name for path in sorted(root.iterdir()) if path.is_dir()]
-    return [name for name in folders if any((root / f"{name}_{truth}" / "SEG").is_dir() for truth in _TRUTHS)]
+    return [name for name in folders if _has(root, name, ("SEG", "TRA"))]
+
+
+def _has(root: Path, name: str, kinds: tuple[str, ...]) -> bool:
+    return any((root / f"{name}_{truth}" / kind).is_dir() for truth in _TRUTHS for kind in kinds)
 
 
 def _numbered(folder: Path, start: str) -> dict[int, Path]:

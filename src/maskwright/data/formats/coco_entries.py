@@ -73,12 +73,14 @@ def _number(value: object) -> int | None:
 
 
 def entries_of(path: Path, data: Any, key: str) -> list[dict[str, Any]]:
-    """Return the list under a key of the file.
+    """Return the list under a key of the file, or the values of a dictionary, as LIVECell has them.
 
     Raises:
         MaskwrightError: there is none, or not of objects.
     """
     found = data.get(key) if isinstance(data, dict) else None
+    if isinstance(found, dict):
+        found = list(found.values())
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise MaskwrightError(
             f"{path} is not a COCO annotation file (it has no list {key!r} of objects): "
@@ -115,9 +117,10 @@ def numbered(annotations: list[dict[str, Any]]) -> dict[int, str]:
 
 
 def image_of(entry: dict[str, Any]) -> CocoImage | None:
-    """Read an entry of `images`; None if it lacks its id or the name of its file, or has an odd size."""
+    """Read an entry of `images`; None if it lacks its id, or its name and its address, or has an odd size."""
     try:
-        return CocoImage(key_of(entry["id"]), str(entry["file_name"]), _size(entry))
+        name = entry.get("file_name") or entry["coco_url"]  # LVIS has the address alone
+        return CocoImage(key_of(entry["id"]), str(name), _size(entry))
     except DAMAGE:
         return None
 

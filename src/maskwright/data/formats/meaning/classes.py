@@ -40,7 +40,7 @@ from maskwright.data.formats.meaning.colored import (
 )
 from maskwright.data.formats.meaning.divided import undivided, undivided_fault
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, means_ignore, split_ignored, with_map
-from maskwright.data.formats.meaning.evidence import like_ids
+from maskwright.data.formats.meaning.evidence import like_few_ids, like_ids
 from maskwright.data.formats.meaning.ground import coded_fault, ground_fault, ground_of, ids_fault, white_id_fault
 from maskwright.data.formats.meaning.plain import fractions_fault, no_classes, require_plain, softened, with_nodata
 from maskwright.data.formats.meaning.polarity import polarity_fault
@@ -90,7 +90,8 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
         MaskwrightError: the files are not masks (photographs, JPEG without a table), the table does not fit them, or
             the options contradict them.
     """
-    ids = table is None and not scan.colored and not options.map and not instances and like_ids(scan)
+    bare = table is None and not scan.colored and not options.map and not instances
+    ids = bare and like_ids(scan)
     if instances or (table is None and not scan.colored and (scan.instances or (ids and scan.many_wide))):
         return _instances(table, scan, options, masks, named=instances)
     coded = coded_in_channels(scan, masks) if table is None or not table.colored else None
@@ -104,7 +105,7 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
         return meaning_of_colors(table, scan, options, masks)
     options, faults = with_nodata(table, scan, options, masks)
     faults = (*faults, *fractions_fault(scan, masks), *inverted_fault(scan, masks), *shift_fault(table, scan, options))
-    if ids:
+    if ids or (bare and like_few_ids(scan)):
         faults = (*faults, ids_fault(masks, "classes"))
     require_unshifted(table, scan, options, masks)
     ends = require_plain(table, scan, options, masks)

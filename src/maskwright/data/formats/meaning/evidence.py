@@ -41,6 +41,9 @@ _MOST_SIDE = 2048
 # Values are like ids of objects if there are so many, so many in a mask, and this share of them is one region each.
 _FEWEST_IDS, _FEWEST_OBJECTS, _ONE_REGION = 8, 4, 0.95
 _FEWEST_RUNS = 5
+# Fewer values in each mask are like ids if they number its regions from 1, in at least so many masks, and lie elsewhere
+# from mask to mask: the standard deviation of their places is at least this share of the side.
+_FEWEST_NUMBERED, _ROAMING = 3, 0.15
 # A value fills regions if so much of it is left when its regions lose their outermost pixels.
 _FILLING = 0.4
 
@@ -128,6 +131,61 @@ def like_ids(scan: Scan) -> bool:
         if number != 255
     ]
     return regions.count(1) >= _ONE_REGION * max(len(regions), 1)
+
+
+def like_few_ids(scan: Scan) -> bool:
+    """Tell whether a few values number the regions of nearly each mask from 1, at other places in each, as ids do.
+
+    As classes may do so too, the masks must have more than 8 bits, or as many values as regions, which differ from mask
+    to mask, or regions apart from each other and numbered row by row.
+    """
+    shown = [sorted(held.values.keys() - {0}) for held in scan.held if held.values.keys() - {0}]
+    numbered = [len(values) for values in shown if values == list(range(1, len(values) + 1))]
+    if len(shown) < _FEWEST_NUMBERED or len(numbered) < _ONE_REGION * len(shown) or max(numbered) < 2:
+        return False
+    wide, differ = scan.wide == scan.indexed, numbered.count(numbered[0]) < _ONE_REGION * len(numbered)
+    if max(numbered) < 3 and not (wide and differ):
+        return False
+    seen = [_numbered_regions(values) for values in _values(_spread(scan.held))]
+    whole = [one for regions in seen for one in regions.whole]
+    if sum(whole) < _ONE_REGION * max(len(whole), 1) or not _roam([place for one in seen for place in one.places]):
+        return False
+    return wide or differ or sum(regions.in_rows for regions in seen) >= _ONE_REGION * len(seen)
+
+
+class _Regions(NamedTuple):
+    """The values of a mask: is each one region without a hole, where do they lie, are they numbered row by row?
+
+    `places` are the value and its middle as shares of the sides.
+    """
+
+    whole: list[bool]
+    places: list[tuple[int, float, float]]
+    in_rows: bool
+
+
+def _numbered_regions(values: NDArray[Any]) -> _Regions:
+    whole, places, tops = [], [], []
+    for number, top, left, shown in pieces(values):
+        inside = np.pad(shown, 1).view(np.uint8)
+        whole.append(_count_regions(inside, 8) == _count_regions(1 - inside, 4) == 1)
+        rows, columns = np.nonzero(shown)
+        places.append((number, (top + rows.mean()) / values.shape[0], (left + columns.mean()) / values.shape[1]))
+        tops.append((top, left + columns[0]))
+    apart = _count_regions((values > 0).view(np.uint8), 8) == len(whole)
+    return _Regions(whole, places, apart and tops == sorted(tops))
+
+
+def _count_regions(shown: NDArray[np.uint8], connectivity: int) -> int:
+    return int(cv2.connectedComponents(shown, connectivity=connectivity)[0]) - 1
+
+
+def _roam(places: Sequence[tuple[int, float, float]]) -> bool:
+    """Tell whether values lie at other places from mask to mask, unlike organs in pictures of one view."""
+    numbers, middles = np.array([place[0] for place in places]), np.array([place[1:] for place in places])
+    for number in np.unique(numbers):
+        middles[numbers == number] -= middles[numbers == number].mean(axis=0)
+    return bool(len(middles) and middles.std(axis=0).max() >= _ROAMING)
 
 
 def _run_on(shown: Sequence[list[int]]) -> bool:

@@ -108,7 +108,10 @@ def ids_fault(folder: Path, read_as: str) -> Fault:
         f"nearly each value in {folder.name}/ is one region in its mask, as the id of an object is; the values are "
         f"read as {read_as}"
     )
-    cure = "if the values are ids, name the folder instances/; if they are classes, list them in classes.txt (id,name)"
+    cure = (
+        "if the values are ids, name the folder instances/, or the maps NAME_instances where they lie beside their "
+        "images; if they are classes, list them in classes.txt (id,name)"
+    )
     return Fault("ids-or-classes", "warning", folder, message, cure)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
@@ -25,7 +26,7 @@ class Images:
     """The images below a folder, without the pictures that are known to be none.
 
     Names are compared in one Unicode form and without regard to case; where several differ in case only, the exact one
-    is taken.
+    is taken. A name that no image has may be written as in an address: `my%20photo.jpg`.
     """
 
     def __init__(self, base: Path, without: Container[Path] = ()) -> None:
@@ -49,6 +50,8 @@ class Images:
             size: (height, width) of the image, if the annotation file tells it.
         """
         wanted = plain(name).split("/")
+        if alike(wanted[-1]) not in self._by_name:
+            wanted = plain(unquote(name)).split("/")
         found = self._by_name.get(alike(wanted[-1]), [])
         exact = [path for path in found if path.name == wanted[-1]] or found
         best = self._best(exact, wanted[:-1], source, split)

@@ -217,6 +217,12 @@ def mask_owner(name: str) -> str | None:
     return "".join(parts[2:]) if parts and _is_mask_word(parts[0]) else None
 
 
+def instance_word(name: str) -> str | None:
+    """Return the word at the end of a stem that marks a map of object ids: `a_instances`."""
+    last = _parts(name)[-1].lower() if name else ""
+    return last if last in INSTANCE_WORDS else None
+
+
 def observer(name: str) -> str | None:
     """Return which observer drew a mask, by the last word of its stem: `a_1stHO`."""
     last = _parts(name)[-1].lower() if name else ""

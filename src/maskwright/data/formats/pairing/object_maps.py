@@ -12,10 +12,10 @@ from maskwright.core.records import Dataset, Fault, MaskFile
 from maskwright.core.text import agree, plural
 from maskwright.data.formats.meaning.divided import undivided, undivided_fault
 from maskwright.data.formats.meaning.ground import ground_of
-from maskwright.data.formats.pairing.naming import MASK_WORDS, folder_meaning
-from maskwright.data.formats.pairing.pairs import find_pairs
+from maskwright.data.formats.pairing.naming import INSTANCE_WORDS, MASK_WORDS
+from maskwright.data.formats.pairing.pairs import divided, find_pairs
 from maskwright.data.formats.pairing.stacks import image_pairs
-from maskwright.data.formats.walk import folder_name, parts_below
+from maskwright.data.formats.walk import folder_name
 from maskwright.data.labels import read_label, read_objects
 from maskwright.data.readers import DecodeError, image_size
 
@@ -30,7 +30,7 @@ _MOST_LOOKED_AT = 24
 
 
 def maps_beside(root: Path, images: list[Path], options: ReadOptions, nothing: int | None) -> dict[str, MaskFile]:
-    """Return the maps in folders such as instances/, by the id of their record; empty without such a folder.
+    """Return the maps in folders such as instances/, or named like a_instances.png, by the id of their record.
 
     Args:
         root: the folder that the user gave.
@@ -38,10 +38,9 @@ def maps_beside(root: Path, images: list[Path], options: ReadOptions, nothing: i
         options: those for values of 0 or more concern the masks of classes only.
         nothing: class index of the background in the masks of classes.
     """
-    folders = {name for path in {image.parent for image in images} for name in parts_below(root, path) or ()}
-    if all(folder_meaning(name).role != "instance" for name in folders):
+    if all(mask.place.word not in INSTANCE_WORDS for mask in divided(root, images).masks):
         return {}
-    found = find_pairs(root, images, without=MASK_WORDS)
+    found = find_pairs(root, images, without=(None, *MASK_WORDS))
     pairs = image_pairs(root, found.pairs)[0] if found.instances else []
     values = {value: IGNORE for value in options.map if value < 0}
     ground = ground_of([pair.mask for pair in pairs], values)

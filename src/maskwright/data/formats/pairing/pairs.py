@@ -40,7 +40,7 @@ class Pairing(NamedTuple):
     Attributes:
         pairs: sorted by image.
         images, masks: how many of each there are, paired or not.
-        word: the word for masks in the name of their folder; None if they have no folder of their own.
+        word: the word for masks in the name of their folder, or for maps of objects in their own; None without one.
         layout: the folders, in words.
         faults: files that are not used, or whose partner is in doubt.
     """
@@ -54,7 +54,7 @@ class Pairing(NamedTuple):
 
     @property
     def instances(self) -> bool:
-        """Whether the name of the masks' folder tells that they hold one id per object."""
+        """Whether the name of the masks' folder, or their own, tells that they hold one id per object."""
         return self.word in naming.INSTANCE_WORDS
 
 
@@ -67,19 +67,19 @@ class Divided(NamedTuple):
     how: str | None = None
 
 
-def find_pairs(root: Path, paths: list[Path], without: Collection[str] = ()) -> Pairing:
+def find_pairs(root: Path, paths: list[Path], without: Collection[str | None] = ()) -> Pairing:
     """Pair images and masks among the files below `root`.
 
     Args:
         root: the folder that the user gave; its name and those above it are not read.
         paths: every image file below it.
-        without: words for masks whose folders are passed over.
+        without: words for masks whose folders are passed over; None for masks without a word.
     """
     return _pairing(root, tuple(paths), frozenset(without))
 
 
 @lru_cache(maxsize=1)  # A format is detected and then read from the same files.
-def _pairing(root: Path, paths: tuple[Path, ...], without: frozenset[str]) -> Pairing:
+def _pairing(root: Path, paths: tuple[Path, ...], without: frozenset[str | None]) -> Pairing:
     images, masks, others, how = _divided(root, paths)
     chosen, aside = _chosen(images, [mask for mask in masks if mask.place.word not in without])
     unused = [mask for mask in masks if mask.place.kind in aside]
@@ -141,7 +141,8 @@ def _side_by_side(files: list[File]) -> Divided:
         name = file.place.key[-1]
         owner = next(iter(naming.numbered_owners(name)[1:]), naming.mask_owner(name))
         if owner is not None:
-            masks.append(_observed(File(file.path, file.place._replace(key=(*file.place.key[:-1], owner)))))
+            word = naming.instance_word(name) or file.place.word
+            masks.append(_observed(File(file.path, file.place._replace(key=(*file.place.key[:-1], owner), word=word))))
     if masks:
         taken = {file.path for file in masks}
         return Divided([file for file in files if file.path not in taken], masks, [], "masks in the same folder")
