@@ -88,6 +88,14 @@ def test_without_markers_the_gold_truth_is_taken_as_it_is(tmp_path):
     assert set(chosen(root).values()) == {"01_GT/SEG/man_seg000.tif", "01_GT/SEG/man_seg001.tif"}
 
 
+def test_a_damaged_gold_truth_gives_way_to_the_silver_truth(tmp_path):
+    root = sequence(tmp_path, "01", 2, gold={0: 20, 1: 20}, silver={0: 20})
+    for frame in range(2):
+        path = root / f"01_GT/SEG/man_seg{frame:03}.tif"
+        path.write_bytes(path.read_bytes()[:200])
+    assert chosen(root) == {"01/t000.tif": "01_ST/SEG/man_seg000.tif", "01/t001.tif": "01_GT/SEG/man_seg001.tif"}
+
+
 def test_slices_of_volumes_are_refused_with_a_cure(tmp_path):
     for number in range(2):
         written(tmp_path / f"01/t{number:03}.tif", np.zeros((4, SIDE, SIDE), np.uint8))

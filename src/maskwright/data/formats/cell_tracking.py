@@ -31,10 +31,11 @@ _MOST_LACKING = 0.1
 
 
 class _Truth(NamedTuple):
-    """The object ids of a frame: the file, and the share of the frame's markers that no object in it covers."""
+    """The object ids of a frame: whether the file cannot be read, the share of markers without an object, the file."""
 
-    path: Path
+    unreadable: bool
     lacking: float
+    path: Path
 
 
 def detect(root: Path) -> str | None:
@@ -109,9 +110,7 @@ def _sequence(root: Path, name: str) -> tuple[list[ImagePair], list[Fault]]:
         files = [maps[number] for maps in truths if number in maps]
         if not files:
             continue
-        best = min(
-            (_Truth(file, _lacking(file, markers.get(number))) for file in files), key=lambda truth: truth.lacking
-        )
+        best = min((_truth(file, markers.get(number)) for file in files), key=lambda truth: truth[:2])
         if best.lacking > _MOST_LACKING:
             message = (
                 f"{record_id(root, best.path)} has no object for {100 * best.lacking:.0f} % of the cells that "
@@ -125,18 +124,22 @@ def _sequence(root: Path, name: str) -> tuple[list[ImagePair], list[Fault]]:
     return pairs, [*faults, *_about(root, folder, len(frames), len(pairs) + len(faults), partial)]
 
 
-def _lacking(path: Path, markers: Path | None) -> float:
-    """Return the share of the markers in a frame that no object of `path` covers; 0 without a file of markers."""
-    if markers is None:
-        return 0.0
+def _truth(path: Path, markers: Path | None) -> _Truth:
+    """Compare the objects in `path` with the markers of the frame; without a file of markers, nothing is lacking."""
     try:
-        objects, marked = read_mask(path).indices(), read_mask(markers).indices()
-    except DecodeError:  # reported when the pixels are asked for
-        return 0.0
+        objects = read_mask(path).indices()
+    except DecodeError:  # reported when the pixels are asked for, if no other file can be read
+        return _Truth(unreadable=True, lacking=0.0, path=path)
+    whole = _Truth(unreadable=False, lacking=0.0, path=path)
+    try:
+        marked = None if markers is None else read_mask(markers).indices()
+    except DecodeError:  # the markers only help to choose
+        return whole
     if objects is None or marked is None or objects.shape != marked.shape:
-        return 0.0
+        return whole
     cells = np.setdiff1d(marked, [0])
-    return 1 - len(np.setdiff1d(marked[objects != 0], [0])) / len(cells) if len(cells) else 0.0
+    covered = np.setdiff1d(marked[objects != 0], [0])
+    return whole._replace(lacking=1 - len(covered) / len(cells)) if len(cells) else whole
 
 
 def _about(root: Path, folder: Path, frames: int, drawn: int, partial: list[Path]) -> Iterator[Fault]:
