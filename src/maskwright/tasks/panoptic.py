@@ -6,6 +6,7 @@ objects of things; what is left gets its class, unless that is a class of things
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,8 +130,7 @@ def read_segments(dataset: Dataset, record: Record, size: tuple[int, int]) -> An
     """Read an annotation. Pixels of things that neither an object nor a crowd holds are ignored: they may be any."""
     found = read_annotation(dataset, record, size)
     lost = np.isin(found.labels, dataset.classes.objects) & (found.ids == 0) & (to_map(found.crowds) == 0)
-    found.labels[lost] = IGNORE
-    return found
+    return replace(found, labels=np.where(lost, np.uint8(IGNORE), found.labels))
 
 
 def _decided(blocks: Iterable[Block], labels: NDArray[np.uint8], classes: int) -> Iterator[Block]:
