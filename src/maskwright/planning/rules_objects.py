@@ -43,12 +43,12 @@ def family(objects: ObjectStats | None) -> list[Decision]:
     across, count = objects.diameter.median, objects.per_image.median
     if across < LARGE or count > FEW:
         return []
-    said = f"the objects are {across:.0f} px across and {count:.0f} an image (medians)"
+    said = f"the objects are {across:.0f} px across, with {count:.0f} per image (medians)"
     figures = (
-        "F1 of people, 139 px and 2 an image, rose from 0.52 by dense maps to 0.85; that of nuclei, 82 px and 11 an "
-        "image, fell from 0.82 to 0.71"
+        "F1 of people (139 px, 2 per image) rose from 0.52 with dense maps to 0.85; F1 of nuclei (82 px, 11 per "
+        "image) fell from 0.82 to 0.71"
     )
-    return [Decision("model.name", "maskrcnn", f"{said}: large and few suit boxes; {figures}")]
+    return [Decision("model.name", "maskrcnn", f"{said}: boxes suit few, large objects; {figures}")]
 
 
 def network(facts: Facts, _plan: Plan) -> list[Decision]:

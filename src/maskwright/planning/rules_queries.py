@@ -35,7 +35,7 @@ def network(facts: Facts, _plan: Plan) -> list[Decision]:
 def class_queries(facts: Facts, _plan: Plan) -> list[Decision]:
     """Have enough queries for the classes."""
     classes = len(facts.fingerprint.class_stats)
-    return [_queries(classes, f"{classes} classes, each one segment")]
+    return [_queries(classes, f"{classes} classes, one segment each")]
 
 
 def object_queries(facts: Facts, plan: Plan) -> list[Decision]:

@@ -133,7 +133,7 @@ def _overlap_fault(dataset: Dataset, seen: _Seen) -> Fault:
         f"classes overlap in {seen.overlapping} of {plural(seen.images, 'image')} looked at, in {percent(share)} of "
         "the pixels of any class; there, the class with fewer pixels in the image wins"
     )
-    cure = "if another class should count, remove these pixels from the mask of the smaller one"
+    cure = "if another class should win, remove these pixels from the mask of the smaller one"
     if share > _MOST:
         cure = "if the folders hold several annotations of the same objects, and not classes, keep one of them"
     return Fault("overlap", "warning", dataset.root, message, cure)

@@ -96,7 +96,7 @@ def passed_over(root: Path, masks: Sequence[File]) -> list[Fault]:
     cure = "if these are the masks that you mean, move the other folder away"
     seconds = [mask.path for mask in masks if mask.place.word in naming.OBSERVERS]
     faults = [
-        Fault("unused", "note", folder, f"{folder_name(root, folder)} is not used: another folder pairs too", cure)
+        Fault("unused", "note", folder, f"{folder_name(root, folder)} is not used: another folder has masks too", cure)
         for folder in sorted({mask.path.parent for mask in masks} - {path.parent for path in seconds})
     ]
     if seconds:
@@ -108,7 +108,7 @@ def passed_over(root: Path, masks: Sequence[File]) -> list[Fault]:
 
 
 def unread(root: Path, others: Sequence[File]) -> list[Fault]:
-    """Report the folders whose names tell neither images nor masks, beside some whose names do."""
+    """Report the folders whose names indicate neither images nor masks, if others indicate one."""
     folders = Counter(file.path.parent for file in others)
     cure = "put them into folders named images/ and masks/, or move them away"
     return [
