@@ -563,6 +563,23 @@ def test_some_masks_shifted_by_one_are_told_of(tmp_path):
     assert kinds(tmp_path, map={3: "ignore"}) == []
 
 
+@pytest.mark.parametrize("table", ["background\nb\nc\n", "0,a\n1,b\n2,c\n"])
+def test_the_cure_of_an_unknown_id_mentions_the_shift_only_in_masks_without_0(tmp_path, table):
+    masks = [drawn(number) + number // 5 for number in range(8)]
+    masks[0] = as_values(0, 1, 3)[masks[0]]
+    (save(tmp_path, masks) / "classes.txt").write_text(table)
+    dataset = read_dataset(tmp_path)
+    cures = []
+    for number in (0, 5, 6, 7):
+        with pytest.raises(DecodeError) as caught:
+            read_label(dataset, dataset.records[number], (SIDE, SIDE))
+        cures.append(caught.value.cure)
+    assert cures[0].startswith("add the ")
+    assert cures[1:] == ["if the mask counts from 1, subtract 1 from its values; if not, " + cures[0]] * 3
+    save(tmp_path, [masks[0] % 3, *(drawn(number) for number in range(1, 8))])
+    assert kinds(tmp_path) == []
+
+
 def test_a_lone_name_and_masks_that_count_from_one(tmp_path):
     save(tmp_path, [np.minimum(drawn(number), 1) + 1 for number in range(4)])
     (tmp_path / "classes.txt").write_text("box\n")
@@ -678,7 +695,7 @@ def cured(error: object) -> dict[int, int | str]:
 
 
 @pytest.mark.parametrize("value", [-5, 37, 255, 70_000])
-@pytest.mark.parametrize("table", ["a\nb\nc\n", "0,a\n1,b\n2,c\n"])
+@pytest.mark.parametrize("table", ["background\nb\nc\n", "0,a\n1,b\n2,c\n"])
 def test_the_cure_of_an_unknown_label_works(tmp_path, value, table):
     masks = [drawn(number).astype(np.int32) for number in range(4)]
     masks[1] = np.where(masks[1] == 0, value, masks[1]) if value != 255 else np.where(masks[1] > 0, 255, 0)
