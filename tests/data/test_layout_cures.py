@@ -120,3 +120,50 @@ def test_height_and_width_exchanged(tmp_path):
     file["images"][0] |= {"width": SIZE[1], "height": SIZE[0]}
     (tmp_path / "coco.json").write_text(json.dumps(file))
     assert shown(tmp_path, ("background", "nut")) == [[(1, 48 * 28)]]
+
+
+def via(number: int) -> dict[str, object]:
+    shape = {"name": "polygon", "all_points_x": [2, 20, 20], "all_points_y": [2, 2, 20]}
+    region = {"shape_attributes": shape, "region_attributes": {"name": "nut"}}
+    return {f"i{number}.png123": {"filename": f"i{number}.png", "size": 123, "regions": [region]}}
+
+
+def test_a_project_of_via_is_named(tmp_path):
+    for number in range(COUNT):
+        photo(tmp_path / f"i{number}.png", number, SIZE)
+    (tmp_path / "via.json").write_text(json.dumps(via(0) | via(1)))
+    with pytest.raises(MaskwrightError, match=r"via.json is a file of VIA, which is not read: .* as COCO"):
+        read_dataset(tmp_path)
+
+
+def test_annotations_of_segment_anything_are_refused_and_the_cure_works(tmp_path):
+    joined = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "thing"}]}
+    for number in range(COUNT):
+        photo(tmp_path / f"sa_{number}.png", number, SIZE)
+        image = {"image_id": number, "width": SIZE[1], "height": SIZE[0], "file_name": f"sa_{number}.png"}
+        pixels = np.flatnonzero(white(ids_of(number), 1).T)
+        start, runs = 0, []
+        for first in range(pixels[0], pixels[-1] + 1, SIZE[0]):
+            runs, start = [*runs, int(first - start), 9], first + 9
+        code = {"size": SIZE, "counts": [*runs, int(SIZE[0] * SIZE[1] - start)]}
+        entry = {"id": number, "segmentation": code, "area": 81, "stability_score": 0.9}
+        (tmp_path / f"sa_{number}.json").write_text(json.dumps({"image": image, "annotations": [entry]}))
+        joined["images"].append(image | {"id": number})
+        joined["annotations"].append(entry | {"image_id": number, "category_id": 1})
+    with pytest.raises(MaskwrightError, match=r"sa_0.json is a file of Segment Anything.*: join them into one COCO"):
+        read_dataset(tmp_path)
+    for path in tmp_path.glob("*.json"):
+        path.unlink()
+    (tmp_path / "joined.json").write_text(json.dumps(joined))
+    assert shown(tmp_path, ("background", "thing")) == [[(1, 81)]] * COUNT
+
+
+def test_run_lengths_in_other_columns_are_refused_and_the_cure_works(tmp_path):
+    for number in range(COUNT):
+        photo(tmp_path / f"train/i{number}.png", number, SIZE)
+    rows = [f"i{number},cell,{1 + number} 9 {41 + number} 9 {81 + number} 9" for number in range(COUNT)]
+    (tmp_path / "train.csv").write_text("\n".join(["name,kind,mask", *rows]))
+    with pytest.raises(MaskwrightError, match=r"train.csv .*\(name,kind,mask\).* ImageId, .* EncodedPixels"):
+        read_dataset(tmp_path)
+    (tmp_path / "train.csv").write_text("\n".join(["ImageId,kind,EncodedPixels", *rows]))
+    assert shown(tmp_path) == [[(1, 27)]] * COUNT
