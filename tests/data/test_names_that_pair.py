@@ -62,6 +62,7 @@ SOUND = {
         "images/mask_02_1.jpg": ["masks/mask_02_1.png"],
     },
     "folders are sites": {"images/north/0.png": ["masks/north/0.png"], "images/south/0.png": ["masks/south/0.png"]},
+    "mmsegmentation's end of a name": {"img_dir/train/a.jpg": ["ann_dir/train/a_labelTrainIds.png"]},
     "numbered folders": {"1. Original Images/a.jpg": ["2. Groundtruths/a.png"]},
 }
 
