@@ -25,6 +25,8 @@ FORMS = {
         ("road=3\ntraffic light=4\nsky=9", NUMBERED),
         ("road 1 2 3\ntraffic light 0 0 0\nsky 255 0 7", COLORED),
         ("road,1,2,3\ntraffic light,0,0,0\nsky,255,0,7", COLORED),
+        ("road,#010203\ntraffic light,#000000\nsky,#FF0007", COLORED),
+        ("3 road #010203\n4 traffic light #000000\n9 sky #ff0007", BOTH),
         ("1 2 3\troad\n0 0 0\ttraffic light\n255 0 7\tsky", COLORED),
         ("# label:color_rgb:parts:actions\nroad:1,2,3::\ntraffic light:0,0,0::\nsky:255,0,7:a,b:c", COLORED),
         ("road:::\ntraffic light:::\nsky:::", PLAIN),

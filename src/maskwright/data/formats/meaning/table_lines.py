@@ -33,6 +33,7 @@ _FORMS = tuple(
     for form in (
         rf"(?P<name>[^:]+):(?:{_RGB})?:[^:]*:[^:]*",
         rf"{_ID}\s+{_RGB}\s+[\d.]+\s+[01]\s+[01]\s+\"(?P<name>[^\"]+)\"",  # ITK-SNAP
+        rf"(?:{_ID}[\s,;:]+)?(?P<name>\D.*?)[\s,;:=]+#(?P<hex>[0-9a-fA-F]{{6}})",
         rf"{_ID}[\s,;:]+(?P<name>\D.*?)[\s,;]+{_RGB}",
         rf"{_RGB}[\s,;]+(?P<name>\D.*)",
         rf"(?P<name>\D.*?)[\s,;:]+{_RGB}",
@@ -83,7 +84,8 @@ def from_lines(path: Path, lines: list[tuple[int, str]]) -> tuple[list[Row], str
             raise MaskwrightError(f"{path}, line {number}: {line!r} {why}")
         parts = match.groupdict()
         own_id = int(parts["id"]) if parts.get("id") else None
-        rows.append((own_id, parts["name"], color_of(path, [parts.get(channel) for channel in "rgb"])))
+        color = f"#{parts['hex']}" if parts.get("hex") else [parts.get(channel) for channel in "rgb"]
+        rows.append((own_id, parts["name"], color_of(path, color)))
     return rows, _as_form(match)
 
 
