@@ -319,7 +319,6 @@ def test_a_box_before_the_outline_is_refused_and_the_cure_works(tmp_path):
     assert np.count_nonzero(read_pair(dataset, dataset.records[0])[1] == 2) == 100
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("folder", ["", "labels/train/"])
 def test_another_table_with_the_same_names_in_another_order_is_refused_and_both_cures_work(tmp_path, folder):
     table = make(tmp_path) / f"{folder}classes.txt"
@@ -331,17 +330,3 @@ def test_another_table_with_the_same_names_in_another_order_is_refused_and_both_
     assert read_dataset(tmp_path).faults == ()
     table.unlink()
     assert read_dataset(tmp_path).classes.names == ("background", "a", "b")
-=======
-@pytest.mark.parametrize("folder", ["", "labels/train"])
-def test_a_list_of_names_that_contradicts_the_yaml_is_reported_and_the_cures_work(tmp_path, folder):
-    table = make(tmp_path) / folder / "classes.txt"
-    table.write_text("b\na\n")
-    dataset = read_dataset(tmp_path)
-    (fault,) = dataset.faults
-    assert (fault.severity, fault.path, dataset.classes.names) == ("warning", table, ("background", "a", "b"))
-    chosen = read_dataset(tmp_path, ReadOptions(classes=table))
-    assert (chosen.faults, chosen.classes.names) == ((), ("background", "b", "a"))
-    for text in ("a\nb\n", "a\n", "0,a\n1,b\n"):
-        table.write_text(text)
-        assert read_dataset(tmp_path).faults == ()
->>>>>>> wx

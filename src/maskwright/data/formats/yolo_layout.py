@@ -19,7 +19,7 @@ from maskwright.data.formats.pairing.naming import alike
 from maskwright.data.formats.walk import images_below
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable
 
     from maskwright.core.records import Split
 
@@ -61,21 +61,8 @@ def find_layout(root: Path, classes: Path | None) -> Layout | None:
         images, faults = _images_of(base, path, data)
         images = images or _with_splits(base)
         names = {entry.id: entry.name for entry in table.entries}
-        labels = _label_files(images)
-        faults = (*faults, *(() if classes else _other_names(names, labels, path)))
-        return Layout(base, images, labels, names, table.path, path, faults)
+        return Layout(base, images, _label_files(images), names, table.path, path, faults)
     return _without_yaml(root, classes) if root.is_dir() else None
-
-
-def _other_names(names: Mapping[int, str], labels: Mapping[Path, Path], path: Path) -> Iterator[Fault]:
-    """Warn of a list of names beside the labels that contradicts those of the YAML file."""
-    for folder in dict.fromkeys([path.parent, *(label.parent for label in labels.values())]):
-        table = folder / "classes.txt"
-        lines = list(filter(None, map(str.strip, read_text(table).splitlines()))) if table.is_file() else []
-        if all("," not in line for line in lines) and any(names.get(k, line) != line for k, line in enumerate(lines)):
-            message = f"{table.name} names the classes differently from {path.name}, whose names are used"
-            cure = f"correct the names, or remove {table.name}; to use its names, give it as `read.classes`"
-            yield Fault("categories", "warning", table, message, cure)
 
 
 def _without_yaml(root: Path, classes: Path | None) -> Layout | None:
