@@ -81,6 +81,9 @@ def test_crossings_by_hand():
     assert encloses(bow)
     for plain in ((0, 0, 10, 0, 10, 10, 0, 10), (0, 0, 4, 4, 8, 0, 8, 8, 4, 4, 0, 8), (0, 0, 9, 0, 9, 9, 9, 0)):
         assert not crosses_itself(plain)
+    bridged = (0, 0, 4, 0, 4, 4, 0, 4, 0, 0, 9, 3, 9, 9, 7, 9, 7, 0, 9, 3)  # enters the other part through its side
+    assert not crosses_itself(bridged)
+    assert crosses_itself((*bridged[:-2], 9, 2))  # goes back another way
     assert not encloses((0, 0, 5, 5, 10, 10))
     assert not encloses((0, 0, 9, 0, 9, 9, 9, 0))  # there and back
 

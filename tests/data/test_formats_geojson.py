@@ -189,6 +189,24 @@ def test_files_and_images_alone(tmp_path):
     }
 
 
+def test_one_file_over_several_images_is_refused_and_the_cure_works(tmp_path):
+    for number in range(3):
+        photo(tmp_path / f"tile_{number}.png", number, SIZE)
+        (tmp_path / f"tile_{number}.pgw").write_text(f"0.5\n0\n0\n-0.5\n{1000.25 + 30 * number}\n1999.75\n")
+    features = [feature([square(1002 + 30 * number, 1990, 5)]) for number in range(3)]
+    whole = {"type": "FeatureCollection", "features": features}
+    (tmp_path / "roofs.geojson").write_text(json.dumps(whole))
+    with pytest.raises(MaskwrightError, match=r"if one covers several images, cut it into a file for each, .*clipsrc"):
+        read_dataset(tmp_path)
+    (tmp_path / "roofs.geojson").unlink()
+    for number in range(3):
+        (tmp_path / f"tile_{number}.geojson").write_text(json.dumps(whole | {"features": [features[number]]}))
+    dataset = read_dataset(tmp_path)
+    assert dataset.faults == ()
+    for record in dataset.records:
+        np.testing.assert_array_equal(read_pair(dataset, record)[1], expected((4, 10, 10, 1)))
+
+
 def test_masks_come_first(tmp_path):
     make(tmp_path / "images", feature([square(5, 5)]))
     write(tmp_path / "masks" / "slide.png", labels([0, 1], SIZE))

@@ -178,6 +178,24 @@ def test_negative_ids_beside_0_are_refused_with_cures_that_work(tmp_path):
         assert np.count_nonzero(read_label(dataset, dataset.records[0], SIZE) == 255) == ignored
 
 
+@pytest.mark.parametrize("suffix", [".tif", ".npy"])
+def test_minus_one_beside_0_is_ignored_with_a_note(tmp_path, suffix):
+    def change(ids, number):
+        ids[0, : 30 * (number % 2)] = -1
+        return ids.astype(np.int16)
+
+    dataset = read_dataset(tree(tmp_path, change, suffix=suffix))
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity) == ("no-data", "note")
+    assert fault.message == "0.6% of the pixels of the masks hold -1, and are ignored"
+    assert fault.cure == "nothing needs to be done; to read them as 0, use `read.map` -1=0"
+    assert [areas(dataset, place) for place in range(6)] == [AREAS] * 6
+    assert np.count_nonzero(read_label(dataset, dataset.records[1], SIZE) == 255) == 30
+    cured = read_dataset(tmp_path, ReadOptions(map={-1: 0}))
+    assert cured.faults == ()
+    assert not np.any(read_label(cured, cured.records[1], SIZE) == 255)
+
+
 def test_a_binary_mask_among_maps_of_ids_is_left_out(tmp_path):
     tree(tmp_path, lambda ids, number: (ids if number else (ids > 0) * 255).astype(np.uint8))
     found = inspect(tmp_path)

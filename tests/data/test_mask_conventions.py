@@ -65,16 +65,26 @@ def test_white_in_sixteen_bits_is_a_convention_too(tmp_path, values):
 
 
 @pytest.mark.parametrize("white", [1, 255])
-def test_masks_that_are_inverted_are_reported_and_the_cure_works(tmp_path, white):
+@pytest.mark.parametrize("numbers", [(2, 5, 7), (1, 3, 5, 8), (0, 1, 2, 4, 6, 7), tuple(range(8))])
+def test_masks_that_are_inverted_are_reported_and_the_cure_works(tmp_path, white, numbers):
     masks = binary(white, 9)
-    for number in (2, 5, 7):
+    for number in numbers:
         masks[number] = white - masks[number]
     save(tmp_path, masks)
     (fault,) = read_dataset(tmp_path).faults
-    assert (fault.kind, fault.severity, fault.path.name) == ("inverted-masks", "warning", "02.png")
-    assert "in 3 of 9 masks looked at (such as 02.png), foreground fills more than half and the" in fault.message
+    assert (fault.kind, fault.severity, fault.path.name) == ("inverted-masks", "warning", f"{numbers[0]:02}.png")
+    assert f"foreground fills more than half and most of the rim of {len(numbers)} of 9 masks" in fault.message
+    assert f"and background of {9 - len(numbers)} (" in fault.message
     save(tmp_path, binary(white, 9))
     assert kinds(tmp_path) == []
+
+
+def test_inverted_masks_are_reported_where_objects_touch_the_rim_and_the_others_use_255(tmp_path):
+    inverted = [1 - mask for mask in binary(1, 3)]
+    inverted[0][:3, 0] = 0
+    save(tmp_path, [*inverted, *binary(255, 3)])
+    assert kinds(tmp_path) == ["two-conventions", "inverted-masks"]
+    assert "foreground fills more than half and most of the rim of 3" in read_dataset(tmp_path).faults[-1].message
 
 
 @pytest.mark.parametrize("white", [1, 255])
@@ -88,10 +98,10 @@ def test_masks_that_are_all_inverted_are_reported_and_the_cure_works(tmp_path, w
     assert counts(tmp_path, map=cured(fault)) == both(6)
 
 
-def test_a_large_object_that_leaves_some_of_the_rim_is_not_inverted(tmp_path):
+def test_a_large_object_that_leaves_a_side_of_the_rim_is_not_inverted(tmp_path):
     masks = binary(255, 6)
     masks[1] = 255 - masks[1]
-    masks[1][0, 0] = 0
+    masks[1][0] = masks[1][:2, 0] = 0
     assert kinds(save(tmp_path, masks)) == []
 
 
@@ -527,11 +537,11 @@ def test_a_declared_zero_is_the_background_of_objects_too(tmp_path):
     assert counts(tmp_path) == {"background": 5 * GROUND, "object": 5 * (ONE + TWO)}
 
 
-def test_negative_ids_of_objects_are_faults_until_they_are_explained(tmp_path):
+def test_minus_1_in_maps_of_objects_is_ignored(tmp_path):
     save(tmp_path, [as_values(0, 1, -1)[drawn(number)].astype(np.int32) for number in range(2)])
     (tmp_path / "masks").rename(tmp_path / "instances")
-    assert counts(tmp_path) == {"faults": 2}
-    assert counts(tmp_path, map={-1: "ignore"})["ignored"] == 2 * TWO
+    assert counts(tmp_path)["ignored"] == 2 * TWO
+    assert counts(tmp_path) == counts(tmp_path, map={-1: "ignore"})
 
 
 # ---------------------------------------------------------------- tables that do not fit
@@ -558,6 +568,23 @@ def test_some_masks_shifted_by_one_are_told_of(tmp_path):
     assert fault.message.startswith("3 masks hold 3, which classes.txt does not name, and never 0")
     assert counts(tmp_path)["faults"] == 3
     assert kinds(tmp_path, map={3: "ignore"}) == []
+
+
+@pytest.mark.parametrize("table", ["background\nb\nc\n", "0,a\n1,b\n2,c\n"])
+def test_the_cure_of_an_unknown_id_mentions_the_shift_only_in_masks_without_0(tmp_path, table):
+    masks = [drawn(number) + number // 5 for number in range(8)]
+    masks[0] = as_values(0, 1, 3)[masks[0]]
+    (save(tmp_path, masks) / "classes.txt").write_text(table)
+    dataset = read_dataset(tmp_path)
+    cures = []
+    for number in (0, 5, 6, 7):
+        with pytest.raises(DecodeError) as caught:
+            read_label(dataset, dataset.records[number], (SIDE, SIDE))
+        cures.append(caught.value.cure)
+    assert cures[0].startswith("add the ")
+    assert cures[1:] == ["if the mask counts from 1, subtract 1 from its values; if not, " + cures[0]] * 3
+    save(tmp_path, [masks[0] % 3, *(drawn(number) for number in range(1, 8))])
+    assert kinds(tmp_path) == []
 
 
 def test_a_lone_name_and_masks_that_count_from_one(tmp_path):
@@ -675,7 +702,7 @@ def cured(error: object) -> dict[int, int | str]:
 
 
 @pytest.mark.parametrize("value", [-5, 37, 255, 70_000])
-@pytest.mark.parametrize("table", ["a\nb\nc\n", "0,a\n1,b\n2,c\n"])
+@pytest.mark.parametrize("table", ["background\nb\nc\n", "0,a\n1,b\n2,c\n"])
 def test_the_cure_of_an_unknown_label_works(tmp_path, value, table):
     masks = [drawn(number).astype(np.int32) for number in range(4)]
     masks[1] = np.where(masks[1] == 0, value, masks[1]) if value != 255 else np.where(masks[1] > 0, 255, 0)

@@ -46,6 +46,15 @@ SOUND = {
     "a number is part of the name": {"images/s_1.png": ["masks/s_1.png"], "images/s_1_1.png": ["masks/s_1_1.png"]},
     "numbers with zeros before": {"images/7.png": ["masks/007.png"], "images/12.png": ["masks/012.png"]},
     "second masks": {"x (1).png": ["x (1)_mask.png", "x (1)_mask_1.png"], "x (2).png": ["x (2)_mask.png"]},
+    "second masks in a folder": {
+        "images/x.jpg": ["masks/x_mask.png", "masks/x_mask_1.png"],
+        "images/y 1.jpg": ["masks/y 1_label.png", "masks/y 1_label_0.png", "masks/y 1_label_1.png"],
+        "images/z.jpg": ["masks/z_mask.png"],
+    },
+    "images and masks are numbered": {
+        "images/x.jpg": ["masks/x_mask.png"],
+        "images/x_1.jpg": ["masks/x_mask_1.png"],
+    },
     "numbered masks": {"x.jpg": ["x_mask_0.png", "x_mask_1.png"], "y.jpg": ["y_mask_0.png"]},
     "the number is that of the image": {"scan_1.png": ["scan_mask_1.png"], "scan_2.png": ["scan_mask_2.png"]},
     "the objects are masks": {
@@ -53,6 +62,7 @@ SOUND = {
         "images/mask_02_1.jpg": ["masks/mask_02_1.png"],
     },
     "folders are sites": {"images/north/0.png": ["masks/north/0.png"], "images/south/0.png": ["masks/south/0.png"]},
+    "mmsegmentation's end of a name": {"img_dir/train/a.jpg": ["ann_dir/train/a_labelTrainIds.png"]},
     "numbered folders": {"1. Original Images/a.jpg": ["2. Groundtruths/a.png"]},
 }
 
@@ -62,6 +72,13 @@ def test_names_that_pair(tmp_path, case):
     wanted = SOUND[case]
     sides(tmp_path, wanted, [mask for masks in wanted.values() for mask in masks])
     assert paired(tmp_path) == wanted
+
+
+def test_a_numbered_mask_named_like_an_image_is_no_second_mask(tmp_path):
+    names = ["face_mask", "face_mask_1"]
+    sides(tmp_path, [f"images/{name}.jpg" for name in names], [f"masks/{name}.png" for name in names])
+    with pytest.raises(MaskwrightError, match="it is unclear which one is right"):
+        read_dataset(tmp_path)
 
 
 def test_classes_that_overlap_in_second_masks_are_told(tmp_path):

@@ -481,6 +481,9 @@ def test_maps_of_ids_that_cellpose_wrote(tmp_path, image, mask):
         write(path, IDS)
         state = path.with_name(path.stem.removesuffix("_cp_masks") + "_seg.npy")
         np.save(state, np.array({"masks": IDS}), allow_pickle=True)
+        write(path.with_name(path.name.replace("_masks", "_outlines")), IDS)
+        flows = tmp_path / image.format(n=f"m{number}")
+        photo(flows.with_name(f"{flows.stem}_flows.tif"))
     dataset = read_dataset(tmp_path)
     assert (len(dataset.records), dataset.faults) == (3, ())
     assert [objects(dataset, number) for number in range(3)] == [ALIKE] * 3

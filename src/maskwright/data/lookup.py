@@ -147,7 +147,8 @@ def _look_up(mask: ImageRef, values: NDArray[Any], table: Table, naming: Naming,
     if count and lossy:
         return _snapped(mask, values[..., None].astype(np.float32), [(key,) for key, _ in table], table)
     if count:
-        raise unknown_value(mask, np.unique(values[strange.astype(bool)]).tolist(), table, count, naming)
+        unknown = np.unique(values[strange.astype(bool)]).tolist()
+        raise unknown_value(mask, unknown, int(values.min()), table, count, naming)
     return labels
 
 

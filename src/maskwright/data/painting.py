@@ -91,11 +91,14 @@ def require_size(shapes: Shapes, size: tuple[int, int], image: ImageRef) -> None
     is_turned = shapes.size == size[::-1] and image_orientation(image) != 1
     turned = " after its EXIF orientation is applied" if is_turned else ""
     drawn = f"{shapes.path.name} was drawn at {shapes.size[1]}x{shapes.size[0]}"
+    cure = "use the image that was annotated, or export the annotations again"
+    if shapes.size == size[::-1] and not is_turned:
+        cure = f"{cure}; if the file gives the height as the width, exchange the two"
     raise DecodeError(
         "size-mismatch",
         image,
         f"is {size[1]}x{size[0]} pixels{turned}, but {drawn}",
-        "use the image that was annotated, or export the annotations again",
+        cure,
     )
 
 

@@ -48,8 +48,10 @@ def unclear_white(mask: ImageRef, count: int, others: list[int]) -> DecodeError:
     )
 
 
-def unknown_value(mask: ImageRef, values: list[int], table: Table, count: int, naming: Naming) -> DecodeError:
-    """Say that the table has no class for `values`, which are on `count` pixels."""
+def unknown_value(
+    mask: ImageRef, values: list[int], lowest: int, table: Table, count: int, naming: Naming
+) -> DecodeError:
+    """Say that the table has no class for `values`, on `count` pixels; `lowest` is the lowest value in the mask."""
     known, first = [key for key, _ in table], values[0]
     following = next(value for value in range(len(known) + 1) if value not in known)
     mapped, them = " ".join(f"`read.map` {value}=ignore" for value in values), agree(len(values), "it", "them")
@@ -64,6 +66,8 @@ def unknown_value(mask: ImageRef, values: list[int], table: Table, count: int, n
         )
     elif naming.line == BARE and values == [following] and not naming.numbered:
         cure += f"; if the list lacks the name of 0, write it at the beginning of {naming.file} instead"
+    if naming.file and lowest > 0 and values == [following] and {*known, _WHITE} == {*range(following), _WHITE}:
+        cure = f"if the mask counts from 1, subtract 1 from its values; if not, {cure}"
     return DecodeError(
         "unknown-label",
         mask,

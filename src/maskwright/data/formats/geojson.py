@@ -29,6 +29,10 @@ _CLASS_KEYS = ("classification", "class", "class_name", "classname", "label", "c
 _UNNAMED = "object"
 
 Feature = dict[str, Any]
+_NAME = (
+    "give each GeoJSON file the name of its image; if one covers several images, cut it into a file for each, with the "
+    "image's corners on the map: ogr2ogr -clipsrc XMIN YMIN XMAX YMAX IMAGE.geojson ALL.geojson"
+)
 
 
 def detect(root: Path) -> str | None:
@@ -45,7 +49,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     Raises:
         MaskwrightError: there is no such file, or none has an image.
     """
-    search = Search(Images(root if root.is_dir() else root.parent), "give each GeoJSON file the name of its image")
+    search = Search(Images(root if root.is_dir() else root.parent), _NAME)
     found: list[tuple[Path, Path, str | None, list[Feature]]] = []
     drawn: list[DrawnImage] = []
     faults: list[Fault] = []

@@ -132,7 +132,9 @@ def _part(name: str, masks: list[ImageRef], options: ReadOptions, parts: int) ->
         raise MaskwrightError(
             f"the masks of {name!r} in {folder} show {plural(len(meaning.classes), 'class', 'classes')}, but where an "
             "image has several mask files, each shows one class and background: keep one of the folders if they show "
-            "the same in several ways, or save a file for each class"
+            "the same in several ways, or save a file for each class; if the values are ids of objects, save these "
+            "masks as 0 and 255, or, to keep the objects, save one mask of class ids as masks/NAME.png and one map of "
+            "object ids as instances/NAME.png for each image"
         )
     return _Part(folder, scan, meaning)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-_MOST_NEAR = 3
+_MOST_NEAR, _MOST_SEARCHED, _MOST_BYTES = 3, 20, 1 << 16
 # Formats that files with a suffix hint at, the likeliest first; images alone hint at the last two.
 _NEAR = {
     ".json": ("coco", "labelme"),
@@ -28,6 +29,37 @@ _BOXES = (
     "draw outlines or masks of the objects. CVAT, for example, imports the boxes and helps to outline the objects; "
     "export the result as COCO"
 )
+
+_UNREAD = (
+    ("VIA", ".json", ('"shape_attributes"',), "export the annotations from VIA as COCO"),
+    ("VIA", ".csv", ("region_shape_attributes",), "export the annotations from VIA as COCO"),
+    (
+        "Segment Anything",
+        ".json",
+        ('"stability_score"', '"segmentation"'),
+        "join them into one COCO file: list each 'image' under images, with its image_id as id, and its annotations "
+        "under annotations, with that image_id and the category_id of one category",
+    ),
+)
+_RUNS = re.compile(r'(^|,)"?\d+ \d+( \d+ \d+)+"?(,|$)')
+
+
+def not_read(root: Path, files: Sequence[Path]) -> MaskwrightError | None:
+    """Build the error for annotations in a format that is known, but not read."""
+    for what, suffix, marks, cure in _UNREAD:
+        found = [path for path in files if path.suffix.lower() == suffix]
+        first = next((path for path in found[:_MOST_SEARCHED] if holds(path, marks)), None)
+        if first is not None:
+            return MaskwrightError(f"{root}: {record_id(root, first)} is a file of {what}, which is not read: {cure}")
+    for path in [path for path in files if path.suffix.lower() == ".csv" and holds(path, [","])][:_MOST_SEARCHED]:
+        with path.open("rb") as stream:
+            header, *lines = stream.read(_MOST_BYTES).decode("utf-8", "replace").splitlines()
+        if "submission" not in path.stem.lower() and any(map(_RUNS.search, lines)):
+            return MaskwrightError(
+                f"{root}: {record_id(root, path)} seems to hold run lengths, but the names of its columns ({header}) "
+                "do not tell which: name the column of images ImageId, and that of run lengths EncodedPixels"
+            )
+    return None
 
 
 def boxes_only(root: Path, files: Sequence[Path]) -> MaskwrightError | None:

@@ -42,7 +42,14 @@ from maskwright.data.formats.meaning.divided import undivided, undivided_fault
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, means_ignore, split_ignored, with_map
 from maskwright.data.formats.meaning.evidence import like_few_ids, like_ids
 from maskwright.data.formats.meaning.ground import coded_fault, ground_fault, ground_of, ids_fault, white_id_fault
-from maskwright.data.formats.meaning.plain import fractions_fault, no_classes, require_plain, softened, with_nodata
+from maskwright.data.formats.meaning.plain import (
+    fractions_fault,
+    no_classes,
+    nodata_fault,
+    require_plain,
+    softened,
+    with_nodata,
+)
 from maskwright.data.formats.meaning.polarity import polarity_fault
 from maskwright.data.formats.meaning.scan import FEW_STRAYS
 from maskwright.data.formats.meaning.separate import values_fault
@@ -200,12 +207,15 @@ def _instances(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
     values = dict.fromkeys(options.ignored(), IGNORE)
     values |= {value: 0 for value, target in options.map.items() if target == 0}
     files = [held.mask for held in scan.held]
-    ground = ground_of([*files, *scan.painted], values.keys() | scan.nodata - {0})
+    unknown = sorted((scan.nodata | ({-1} & scan.values.keys() if 0 in scan.values else set())) - {0} - values.keys())
+    values |= dict.fromkeys(unknown, IGNORE)
+    ground = ground_of([*files, *scan.painted], values)
     faults = () if ground is None else (ground_fault(ground, masks),)
     values |= dict.fromkeys(() if ground is None else ground.background, 0)
     white = white_id_fault(scan, values.keys() | scan.nodata, masks) if ground is None else None
     faults = faults if white is None else (white,)
     faults = (*faults, *coded_fault(scan, values.keys() | scan.nodata, masks))
+    faults = (*faults, *(nodata_fault(value, scan, masks, ignored=True, black=0 in scan.values) for value in unknown))
     if undivided(files, values):
         why = "one value for all objects: each connected region is one"
         return Meaning("regions", Classes.named(pair), values, notes=(why,), faults=(*faults, undivided_fault(masks)))

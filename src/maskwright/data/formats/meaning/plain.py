@@ -59,7 +59,7 @@ def with_nodata(
             mapped[value] = 0
     black = 0 in scan.values and (not ids or 0 in ids)
     notes = (
-        _nodata_fault(value, scan, masks, mapped[value] == "ignore", black=black)
+        nodata_fault(value, scan, masks, ignored=mapped[value] == "ignore", black=black)
         for value in sorted(found & mapped.keys())
     )
     return replace(options, map={**options.map, **mapped}), (*faults, *notes)
@@ -79,7 +79,8 @@ def _zero_fault(scan: Scan, masks: Path, *, ground: bool) -> Fault:
     return Fault("no-data", "warning", masks, message, cure)
 
 
-def _nodata_fault(value: int, scan: Scan, masks: Path, ignored: bool, *, black: bool) -> Fault:
+def nodata_fault(value: int, scan: Scan, masks: Path, *, ignored: bool, black: bool) -> Fault:
+    """Note a value that is ignored, or counts as the background; `black` tells that the masks hold 0."""
     share = scan.values[value] / sum(scan.values.values())
     what = "are NaN" if value == NO_DATA else f"hold {value}"
     declared = ", which the files declare as no data" if value in scan.nodata and value != NO_DATA else ""

@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 
 _WHITE = 255
 _FEWEST = 3
+_MOST_OF_RIM = 0.75
 
 
 def polarity_fault(meaning: Meaning, scan: Scan) -> tuple[Fault, ...]:
-    """Warn where the foreground fills most of some masks and their whole rim, and in most masks neither."""
+    """Warn where one class surrounds the other in some masks, the other does so in others, and few masks do neither."""
     less, more = _divided(meaning, scan)
-    if len(more) >= len(less):
+    usual = [mask for mask in less if _share_of_rim(mask, _values(meaning, 0)) >= _MOST_OF_RIM]
+    other = [mask for mask in more if _share_of_rim(mask, _values(meaning, 1)) >= _MOST_OF_RIM]
+    if not usual or not other or 2 * (len(usual) + len(other)) <= len(less) + len(more):
         return ()
-    inverted = [mask for mask in more if _framed(mask, _values(meaning, 1))]
-    background = _values(meaning, 0)
-    if not inverted or 2 * sum(_framed(mask, background) for mask in less) <= len(less) + len(more):
-        return ()
-    background_name, foreground = meaning.classes.names
+    background, foreground = meaning.classes.names
     message = (
-        f"in {len(inverted)} of {plural(scan.looked, 'mask')} looked at ({such_as(len(inverted), inverted[0].name)}), "
-        f"{foreground} fills more than half and the whole rim; in most others it does neither, so these may be inverted"
+        f"{foreground} fills more than half and most of the rim of {len(other)} of {plural(scan.looked, 'mask')} "
+        f"looked at ({such_as(len(other), other[0].name)}), and {background} of {len(usual)} "
+        f"({such_as(len(usual), usual[0].name)}), so some may be inverted"
     )
-    cure = f"if they are inverted, swap the values of {background_name} and {foreground} in these masks"
-    return (Fault("inverted-masks", "warning", inverted[0].path, message, cure),)
+    cure = f"if some are inverted, swap the values of {background} and {foreground} in these masks"
+    return (Fault("inverted-masks", "warning", other[0].path, message, cure),)
 
 
 def all_inverted_fault(meaning: Meaning, scan: Scan, folder: Path) -> tuple[Fault, ...]:
     """Warn where the foreground fills most of every mask with both classes, and the whole rim of most of them."""
     less, more = _divided(meaning, scan)
-    inverted = sum(_framed(mask, _values(meaning, 1)) for mask in more) if not less else 0
+    inverted = sum(_share_of_rim(mask, _values(meaning, 1)) == 1 for mask in more) if not less else 0
     if inverted < _FEWEST or 2 * inverted <= len(more):
         return ()
     background, foreground = meaning.classes.names
@@ -77,9 +77,10 @@ def _values(meaning: Meaning, side: int) -> set[int]:
     return {value for value, index in values.items() if index == side}
 
 
-def _framed(mask: ImageRef, values: Collection[int]) -> bool:
-    """Tell whether every pixel at the rim of a mask has one of the values."""
+def _share_of_rim(mask: ImageRef, values: Collection[int]) -> float:
+    """Return the share of the pixels at the rim of a mask that have one of the values."""
     shown = read_mask(mask).indices()
     if shown is None:
-        return False
-    return all(np.isin(side, list(values)).all() for side in (shown[[0, -1]], shown[:, [0, -1]]))
+        return 0.0
+    rim = np.concatenate([shown[0], shown[-1], shown[1:-1, 0], shown[1:-1, -1]])
+    return float(np.isin(rim, list(values)).mean())

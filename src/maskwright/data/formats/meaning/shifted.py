@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.classes import BACKGROUND_NAMES
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
-from maskwright.core.text import plural
+from maskwright.core.text import agree, plural, such_as
 from maskwright.data.formats.meaning.tables import naming_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _WHITE = 255
 _MOST_MAPPED = 9
-_FEWEST = 2
 
 
 def shift_fault(table: ClassTable | None, scan: Scan, options: ReadOptions) -> tuple[Fault, ...]:
@@ -51,10 +50,10 @@ def shift_fault(table: ClassTable | None, scan: Scan, options: ReadOptions) -> t
 
 
 def _two_starts(scan: Scan) -> tuple[Fault, ...]:
-    """Warn where masks without 0 hold one id more than those with 0, and mostly 1 instead of 0."""
+    """Warn where masks without 0, or one, hold an id more than those with 0, and mostly 1 instead of 0."""
     low = [held for held in scan.held if 0 in held.values]
     high = [held for held in scan.held if min(held.values, default=0) == 1]
-    if min(len(low), len(high)) < _FEWEST:
+    if len(low) < 2 or not high:
         return ()
     tops = [max(value for held in group for value in held.values if value != _WHITE) for group in (low, high)]
     mostly = [
@@ -64,10 +63,12 @@ def _two_starts(scan: Scan) -> tuple[Fault, ...]:
         return ()
     mask = high[0].mask
     message = (
-        f"{len(high)} masks, such as {mask.name}, hold 1 to {tops[1]}, mostly 1, and never 0; {len(low)} others hold 0 "
-        f"to {tops[0]}, and mostly 0: the first may count from 1, so each of their classes would be another"
+        f"{plural(len(high), 'mask')} ({such_as(len(high), mask.name)}) {agree(len(high), 'holds', 'hold')} 1 to "
+        f"{tops[1]}, mostly 1, and never 0; {len(low)} others hold 0 to {tops[0]}, and mostly 0: "
+        "the first may count from 1, so each class there would be another"
     )
-    cure = "if they do, subtract 1 from the values in these masks; if not, list all values in classes.txt (id,name)"
+    them = agree(len(high), "this mask", "these masks")
+    cure = f"if so, subtract 1 from the values in {them}; if not, list all values in classes.txt (id,name)"
     return (Fault("shifted-ids", "warning", mask.path, message, cure),)
 
 

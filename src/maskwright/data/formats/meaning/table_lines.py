@@ -33,6 +33,7 @@ _FORMS = tuple(
     for form in (
         rf"(?P<name>[^:]+):(?:{_RGB})?:[^:]*:[^:]*",
         rf"{_ID}\s+{_RGB}\s+[\d.]+\s+[01]\s+[01]\s+\"(?P<name>[^\"]+)\"",  # ITK-SNAP
+        rf"(?:{_ID}[\s,;:]+)?(?P<name>\D.*?)[\s,;:=]+#(?P<hex>[0-9a-fA-F]{{6}})",
         rf"{_ID}[\s,;:]+(?P<name>\D.*?)[\s,;]+{_RGB}",
         rf"{_RGB}[\s,;]+(?P<name>\D.*)",
         rf"(?P<name>\D.*?)[\s,;:]+{_RGB}",
@@ -42,6 +43,9 @@ _FORMS = tuple(
         rf"(?P<name>\D.*?)\s*[,;:=\t]\s*{_ID}",
     )
 )
+# A name with a number after a blank: ids only where every line has one.
+_ENDS_IN_ID = re.compile(rf"(?P<name>\D.*?)\s+{_ID}")
+_HIGHEST_ID = 255  # of these: higher numbers are parts of names
 # A line with an id beside a separator that is no blank: not a mere name even where the other lines are.
 _NUMBERED = re.compile(r"-?\d+\s*[,;:=\t].*\S.*|.*\S\s*[,;:=\t]\s*-?\d+")
 
@@ -55,6 +59,9 @@ def from_lines(path: Path, lines: list[tuple[int, str]]) -> tuple[list[Row], str
     Raises:
         MaskwrightError: a line differs from the others, or names no class.
     """
+    if lines and all("|" in line for _, line in lines):
+        why = "is a line of a Markdown table, which cannot be read: write one id,name per line, without bars"
+        raise MaskwrightError(f"{path}, line {lines[0][0]}: {lines[0][1]!r} {why}")
     columns = _header(lines[0][1], least=1 if path.suffix.lower() == ".csv" else 2) if lines else None
     if columns is not None:
         return _from_csv(path, lines, columns)
@@ -68,7 +75,7 @@ def from_lines(path: Path, lines: list[tuple[int, str]]) -> tuple[list[Row], str
             number, line = odd
             why = "gives an id, but most lines give a name alone: write an id in each line, such as id,name, or in none"
             raise MaskwrightError(f"{path}, line {number}: {line!r} {why}")
-        return [(None, line, None) for _, line in trimmed], BARE
+        return _with_ids_at_the_end(path, trimmed) or ([(None, line, None) for _, line in trimmed], BARE)
     if form[0] is None and all(form[1:]) and _is_heading(trimmed):
         trimmed, form = trimmed[1:], form[1:]
     rows: list[Row] = []
@@ -83,8 +90,28 @@ def from_lines(path: Path, lines: list[tuple[int, str]]) -> tuple[list[Row], str
             raise MaskwrightError(f"{path}, line {number}: {line!r} {why}")
         parts = match.groupdict()
         own_id = int(parts["id"]) if parts.get("id") else None
-        rows.append((own_id, parts["name"], color_of(path, [parts.get(channel) for channel in "rgb"])))
+        color = f"#{parts['hex']}" if parts.get("hex") else [parts.get(channel) for channel in "rgb"]
+        rows.append((own_id, parts["name"], color_of(path, color)))
     return rows, _as_form(match)
+
+
+def _with_ids_at_the_end(path: Path, lines: list[tuple[int, str]]) -> tuple[list[Row], str] | None:
+    """Read `nut 1`; None if the numbers are parts of names.
+
+    Raises:
+        MaskwrightError: the numbers can be ids that differ from the order of the lines, but not each line has its own.
+    """
+    lines = lines[1:] if len(lines) > 1 and _is_heading(lines) else lines
+    found = [match for _, line in lines if (match := _ENDS_IN_ID.fullmatch(line))]
+    ids = [int(match["id"]) for match in found]
+    if len(ids) < 2 or len(set(ids)) < len(ids) or max(ids) > _HIGHEST_ID:
+        return None
+    if len(lines) == len({match["name"] for match in found}):
+        return [(number, match["name"], None) for number, match in zip(ids, found, strict=True)], "{name} {id}"
+    if ids != sorted(ids) and max(ids) <= len(lines):
+        why = "may end in an id or in a part of its name: write every line as id,name"
+        raise MaskwrightError(f"{path}: {found[0].string!r} {why}")
+    return None
 
 
 def _as_form(match: re.Match[str] | None) -> str:

@@ -117,13 +117,15 @@ def encloses(numbers: Ring) -> bool:
 
 
 def crosses_itself(numbers: Ring) -> bool:
-    """Tell whether two sides of a ring cross; sides that only touch do not."""
+    """Tell whether two sides of a ring cross; sides that only touch do not, nor a bridge that goes there and back."""
     points = np.reshape(numbers, (-1, 2))
     sides = np.roll(points, -1, axis=0) - points
     away = points[None] - points[:, None]
     turns = sides[:, None, 0] * away[..., 1] - sides[:, None, 1] * away[..., 0]
     parted = turns * np.roll(turns, -1, axis=1) < 0  # the line through the first side has the second on both its sides
-    return bool((parted & parted.T).any())
+    ends = np.hstack([points, np.roll(points, -1, axis=0)])
+    once = ~(ends[:, None] == ends[None][..., [2, 3, 0, 1]]).all(axis=2).any(axis=1)
+    return bool((parted & parted.T)[np.ix_(once, once)].any())
 
 
 def box_around(values: Iterable[Any]) -> Box | None:

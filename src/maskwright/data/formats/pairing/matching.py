@@ -58,7 +58,10 @@ def matched(images: list[File], masks: list[File], *, loosely: bool = True) -> M
     """
     images = [File(file.path, file.place, file.path.name) for file in images]
     stems = {(*_folders(file), naming.alike(naming.bare_stem(file.place.key[-1]))) for file in images}
-    found, left = Matches([], [], []), (images, [_with_owner(mask, stems) for mask in masks])
+    named = {file.place.key for file in images}
+    counted = [file for file in masks if naming.numbered_owners(_stem(file)) and file.place.key not in named]
+    firsts = {(file.path.parent, _number(file)[0]) for file in counted}
+    found, left = Matches([], [], []), (images, [_with_owner(mask, stems, firsts) for mask in masks])
     by_path = {file.path: file for file in masks}
     for rule in (_whole_name, _exact, _bare, _alike):
         before = len(found.pairs)
@@ -73,10 +76,14 @@ def matched(images: list[File], masks: list[File], *, loosely: bool = True) -> M
     return found._replace(pairs=pairs)
 
 
-def _with_owner(mask: File, stems: set[Key]) -> File:
-    """Give a numbered mask (`a_mask_1`) the stem of its image: `a_1` if there is such an image, `a` otherwise."""
+def _with_owner(mask: File, stems: set[Key], firsts: set[tuple[Path, str]]) -> File:
+    """Give a numbered mask (`a_mask_1`) the stem of its image: `a_1` if there is such an image, `a` otherwise.
+
+    The mask without a number beside it (`a_mask`) gets `a` too; `firsts` has the folders and stems of such masks.
+    """
     place, name = mask.place, mask.path.name
-    for owner in naming.numbered_owners(naming.stem(name)):
+    first = naming.mask_owner(_stem(mask)) if (mask.path.parent, _stem(mask)) in firsts else None
+    for owner in naming.numbered_owners(_stem(mask)) if first is None else (first,):
         if (*_folders(mask), naming.alike(naming.bare_stem(owner))) in stems:
             place = place._replace(key=(*place.key[:-1], owner))
             break
@@ -173,7 +180,11 @@ def _pairs(images: list[File], masks: list[File]) -> Iterator[Match]:
 
 
 def _number(mask: File) -> tuple[str, int]:
-    return naming.first_number(naming.stem(mask.path.name))
+    return naming.first_number(_stem(mask))
+
+
+def _stem(file: File) -> str:
+    return naming.stem(file.path.name)
 
 
 def are_numbered(masks: list[File]) -> bool:

@@ -40,6 +40,8 @@ INSTANCE_WORDS: tuple[str, ...] = (
 )
 CELLPOSE_END = "_cp_masks"
 """How the names end that Cellpose gives maps of ids."""
+CELLPOSE_ASIDE = ("_cp_outlines", "_cp_flows", "_outlines", "_flows")
+"""How the names end that Cellpose gives other pictures beside an image."""
 _IMAGE_WORDS: tuple[str, ...] = (
     *("images", "image", "imgs", "img", "jpegimages", "pngimages", "photos", "photo", "pictures", "inputs", "input"),
     *("rgb", "raw", "originals", "original", "originalimages", "rawimages", "frames", "scans", "patches", "sat"),
@@ -260,4 +262,4 @@ def _is_mask_word(part: str) -> bool:
 
 def _is_role_word(part: str) -> bool:
     # The original CamVid marks its label images with "L".
-    return part.lower() in _ROLES or part in {"L", "labelIds", "leftImg8bit"}
+    return part.lower() in _ROLES or part in {"L", "labelIds", "labelTrainIds", "leftImg8bit"}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import agree, plural
 from maskwright.data.formats.pairing import naming
+from maskwright.data.formats.pairing.pairs import divided
 from maskwright.data.formats.walk import folder_name, images_below, walk
 from maskwright.data.readers import DecodeError, read_alpha
 
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from maskwright.data.formats.pairing.pairs import Pairing
+    from maskwright.data.formats.pairing.pairs import Divided, Pairing
 
 _OPAQUE = 128
 _SAVE = "save each mask as a PNG of class ids, with the name of its image"
@@ -47,10 +50,31 @@ def nothing_pairs(root: Path, pairing: Pairing) -> MaskwrightError:
     doubt = next((fault for fault in pairing.faults if fault.kind == "ambiguous"), None)
     if doubt is not None:
         return MaskwrightError(f"{root}: {doubt.message}: {doubt.cure}")
+    cure = _parts_cure(divided(root, paths)) or "give an image and its mask the same name"
     return MaskwrightError(
         f"{root} holds {plural(pairing.images, 'image')} and {plural(pairing.masks, 'mask')}, but no image and mask "
-        f"have the same name ({'; '.join(fault.message for fault in pairing.faults[:2])}): give an image and its "
-        "mask the same name"
+        f"have the same name ({'; '.join(fault.message for fault in pairing.faults[:2])}): {cure}"
+    )
+
+
+def _parts_cure(found: Divided) -> str | None:
+    """Tell where to put masks of which most images have several, each with the name of its image and a word or more."""
+    names = {file.path.stem for file in found.images}
+    parts: defaultdict[str, list[str]] = defaultdict(list)
+    for mask in found.masks:
+        stem = mask.path.stem
+        ends = [match.start() for match in re.finditer(r"[_\-. ]", stem)]
+        owner = next((stem[:end] for end in reversed(ends) if stem[:end] in names), None)
+        if owner is not None:
+            parts[owner].append(mask.path.name)
+    several = [owner for owner, masks in parts.items() if len(masks) > 1]
+    if 2 * len(several) <= len(found.images):
+        return None
+    owner = several[0]
+    return (
+        f"the masks seem to show parts of an image: if each shows one object, put {parts[owner][0]} and the others of "
+        f"{owner} into {owner}/masks/, and the image into {owner}/images/; if they show classes, join those of one "
+        f"class and image, and save them as masks/CLASS/{owner}.png"
     )
 
 

@@ -116,8 +116,8 @@ def divided(root: Path, paths: Iterable[Path]) -> Divided:
 @lru_cache(maxsize=1)
 def _divided(root: Path, paths: tuple[Path, ...]) -> Divided:
     skip = len(root.parts)
-    states = set(_cellpose_states(paths))
-    files = [File(path, naming.place(path.parts[skip:])) for path in paths if path not in states]
+    aside = set(_cellpose_aside(paths))
+    files = [File(path, naming.place(path.parts[skip:])) for path in paths if path not in aside]
     masks = [_observed(file) for file in files if file.place.role in {"mask", "instance"}]
     if not masks:
         return _side_by_side(files)
@@ -127,11 +127,16 @@ def _divided(root: Path, paths: tuple[Path, ...]) -> Divided:
     return Divided(images, masks, others)
 
 
-def _cellpose_states(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the files in which Cellpose keeps all that it knows of an image whose map of ids it wrote as well."""
+def _cellpose_aside(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield what Cellpose writes beside an image and its map of ids: all that it knows of it, outlines and flows."""
+    names = {str(path.with_suffix("")) for path in paths}
     for path in paths:
         if path.stem.endswith(naming.CELLPOSE_END):
             yield path.with_name(f"{path.stem.removesuffix(naming.CELLPOSE_END)}_seg.npy")
+        name = str(path.with_suffix(""))
+        owners = {name.removesuffix(end) for end in naming.CELLPOSE_ASIDE if name.endswith(end)}
+        if not names.isdisjoint(owners | {f"{owner}{naming.CELLPOSE_END}" for owner in owners}):
+            yield path
 
 
 def _side_by_side(files: list[File]) -> Divided:

@@ -112,11 +112,17 @@ def _note(root: Path, stacks: dict[str, int]) -> Fault:
 
 
 def _mismatch(pair: Pair, images: int, masks: int) -> Fault:
+    name = pair.image.stem
+    parts = (
+        f"; if the pages of the mask are parts of one image, save them as files: {name}/images/{pair.image.name} and "
+        f"{name}/masks/{name}_1.png, {name}_2.png, ... for objects, masks/CLASS/{name}.png for classes"
+    )
     return Fault(
         "page-mismatch",
         "error",
         pair.image,
         f"{pair.image.name} has {plural(images, 'page')} and its mask {pair.mask.name} has {masks}: "
         "each page of an image needs its page of the mask",
-        "save the mask with one page for each page of the image, or save each page as its own file",
+        "save the mask with one page for each page of the image, or save each page as its own file"
+        + (parts if images == 1 else ""),
     )
