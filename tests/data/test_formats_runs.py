@@ -117,6 +117,25 @@ def test_runs_along_rows_are_refused(tmp_path):
         read_dataset(tmp_path)
 
 
+def test_the_file_whose_runs_follow_rows_is_named(tmp_path):
+    save(tmp_path, [f"0.jpg,{encoded(NUT)}"])
+    rows = [f"{number}.jpg,{encoded_by_rows(NUT)}" for number in (1, 2)]
+    (tmp_path / "val.csv").write_text("\n".join(["ImageId,EncodedPixels", *rows]))
+    with pytest.raises(MaskwrightError, match=r"val\.csv holds runs that follow the rows"):
+        read_dataset(tmp_path)
+
+
+def test_square_images_do_not_tell_the_direction(tmp_path):
+    save(tmp_path, ["0.jpg,1 5 31 5", "1.jpg,1 5 31 5", "2.jpg,"])
+    for number in range(3):
+        photo(tmp_path / "train" / f"{number}.jpg", number, (30, 30))
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity, fault.path) == ("unknown-direction", "note", tmp_path / "train.csv")
+    assert fault.message.startswith("2 images with runs are square")
+    photo(tmp_path / "train" / "0.jpg", 0, SIZE)
+    assert not read_dataset(tmp_path).faults
+
+
 def encoded_by_rows(mask: np.ndarray) -> str:
     return encoded(mask.T)
 

@@ -45,7 +45,7 @@ def test_photographs_are_not_to_be_listed_by_their_colours(tmp_path):
     for number in range(3):
         photo(tmp_path / "images" / f"{number}.png", number, (SIDE, SIDE))
         photo(tmp_path / "masks" / f"{number}.png", number, (SIDE, SIDE))
-    with pytest.raises(MaskwrightError, match=r"Export the masks again as PNG$"):
+    with pytest.raises(MaskwrightError, match=r"Export the masks again as PNG, without smooth edges$"):
         read_dataset(tmp_path)
 
 

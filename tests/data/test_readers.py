@@ -248,6 +248,17 @@ def test_channel_axis_by_hand(shape, axis):
     assert channel_axis(shape) == axis
 
 
+@pytest.mark.parametrize("channels", [2, 3, 4, 6])
+def test_probabilities_of_classes_are_refused_and_the_cure_works(tmp_path, channels):
+    ids = np.random.default_rng(0).integers(0, channels, (64, 80))
+    shares = np.where(ids[..., None] == np.arange(channels), 0.9, 0.1 / (channels - 1)).astype(np.float32)
+    np.save(tmp_path / "a.npy", shares)
+    with pytest.raises(DecodeError, match=rf"fractions in {channels} channels.*numpy\.argmax\(ARRAY, axis=-1\)"):
+        read_mask(tmp_path / "a.npy")
+    np.save(tmp_path / "a.npy", np.argmax(shares, axis=-1))
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.npy").array, ids)
+
+
 def test_an_npy_whose_channels_may_be_first_or_last_is_refused_and_the_cure_works(tmp_path):
     cube = RNG.integers(0, 4000, (40, 64, 80), dtype=np.uint16)
     np.save(tmp_path / "a.npy", cube)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import read_text
 from maskwright.core.records import Fault
-from maskwright.core.text import plural
+from maskwright.core.text import agree, plural
 from maskwright.data.formats.outlines.annotation_files import few, holds
 from maskwright.data.formats.outlines.drawn import class_list, drawn_dataset
 from maskwright.data.formats.outlines.located import Images, Search, split_of
@@ -75,7 +75,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
                 faults.append(Fault("unreadable", "error", path, f"the runs of {name} cannot be read: {error}", cure))
     if not drawn:
         raise search.nothing_found(root, faults)
-    _require_columns(files[0], drawn)
+    for path in files:
+        faults += _require_columns(path, [entry for entry in drawn if entry.source == path])
     layout = f"{plural(len(files), 'CSV file')} of run lengths, down each column"
     listed = class_list(drawn, options, (), base)
     faults += search.faults("no row names")
@@ -139,18 +140,23 @@ def _object(row: _Row, size: tuple[int, int]) -> Drawing:
     return Drawing(row.label or None, rle=code, area=float(sum(numbers[1::2])))
 
 
-def _require_columns(path: Path, drawn: list[DrawnImage]) -> None:
-    """Refuse runs that follow rows: the next run of an object lies a row on, and not a column.
+def _require_columns(path: Path, drawn: list[DrawnImage]) -> list[Fault]:
+    """Refuse runs of a file that follow rows: the next run of an object lies a row on, and not a column.
+
+    Returns:
+        A note if images are too square to tell, and no others confirm the columns.
 
     Raises:
         MaskwrightError: most do so.
     """
     steps = {"column": 0, "row": 0}
+    square = 0
     for entry in drawn:
         assert entry.size is not None
         height, width = entry.size
         near = 2 + max(height, width) // 50
         if abs(height - width) <= 2 * near:
+            square += bool(entry.objects)
             continue
         for shape in entry.objects:
             counts = (shape.rle or {}).get("counts")
@@ -163,3 +169,10 @@ def _require_columns(path: Path, drawn: list[DrawnImage]) -> None:
         raise MaskwrightError(
             f"{path} holds runs that follow the rows of the images, but those of Kaggle follow the columns: {_CONVERT}"
         )
+    if not square or steps["column"]:
+        return []
+    message = (
+        f"{plural(square, 'image')} with runs {agree(square, 'is', 'are')} square or nearly so, which does not show "
+        "whether runs follow columns or rows: they are read down the columns, as those of Kaggle"
+    )
+    return [Fault("unknown-direction", "note", path, message, f"if they follow the rows, {_CONVERT}")]

@@ -278,6 +278,9 @@ def number(text: object) -> float | None:
 
 def _colours(ref: ImageRef, array: NDArray[Any]) -> NDArray[np.uint8]:
     """Return colours (H, W, 3) without their alpha."""
+    if array.dtype.kind == "f" and (np.isfinite(array) & (array != np.rint(array))).any():
+        message = f"holds fractions in {array.shape[2]} channels, as probabilities do, but a mask holds class ids"
+        raise DecodeError("unreadable", ref, message, "save the index of the largest: numpy.argmax(ARRAY, axis=-1)")
     if array.shape[2] not in {3, 4}:
         message = f"has {array.shape[2]} channels, but a mask is HxW values or HxWx3 colours"
         cure = "save class ids (HxW), or a mask file for each channel, such as masks/CLASS/NAME.png, if these overlap"
@@ -293,8 +296,5 @@ def rgb_from_bgr(array: NDArray[Any]) -> NDArray[Any]:
     """Return (H, W, C) with red first from an array that OpenCV decoded."""
     if array.ndim == 2:
         return array[..., None]
-    if array.shape[2] == 3:
-        return np.asarray(cv2.cvtColor(array, cv2.COLOR_BGR2RGB))
-    if array.shape[2] == 4:
-        return np.asarray(cv2.cvtColor(array, cv2.COLOR_BGRA2RGBA))
-    return array
+    code = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}.get(array.shape[2])
+    return array if code is None else np.asarray(cv2.cvtColor(array, code))

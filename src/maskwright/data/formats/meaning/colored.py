@@ -205,12 +205,12 @@ def _found_colors(scan: Scan, masks: Path, naming: Naming) -> tuple[Entry, ...]:
         found.update(held.colors.values())
     count = len(found)
     if scan.lossy * 2 > scan.looked or count > _MOST_COLORS or has_thin_colors(scan):
-        listed = count <= _MOST_COLORS or scan.lossy * 2 > scan.looked
+        listed = scan.lossy * 2 > scan.looked
         raise MaskwrightError(
             f"{masks} holds {'over ' if count > 4000 else ''}{count} different colours, and "
             "no table lists the colours: the files may be photographs, or masks saved as JPEG, as WebP with loss, or "
             f"resized with interpolation. Export the masks again as PNG"
-            f"{f', or {naming.with_colors()}' if listed else ''}{in_red(scan)}"
+            f"{f', or {naming.with_colors()}' if listed else ', without smooth edges'}{in_red(scan)}"
         )
     entries: list[Entry] = []
     for color in sorted(found):

@@ -1,10 +1,10 @@
 """Tables of class names in many forms, and where to find them in a folder. Knows no masks.
 
-Text, one class a line: `name`; `id name` or `id,name` or `id: name`; `name,r,g,b` or `name r g b`; `id,name,r,g,b`;
-`name,#rrggbb`; `r g b name` (CamVid); `name:r,g,b:parts:actions` (CVAT); the label descriptions of ITK-SNAP. With a
-header: a column for the name and, optionally, for the id and the colour (red, green, blue in three columns or in one,
-or #rrggbb). Ids can be negative. JSON and YAML: a list of names or of objects, a mapping in either direction, or one
-of these under `names`, `classes`, `categories` or `labels`. Lines that start with # are skipped.
+Text, one class a line: `name`; `id name` or `id,name` or `id: name`; `name id`; `name,r,g,b` or `name r g b`;
+`name,#rrggbb`; `id,name,r,g,b`; `r g b name` (CamVid); `name:r,g,b:parts:actions` (CVAT); the label descriptions of
+ITK-SNAP. With a header: a column for the name and, optionally, for the id and the colour (red, green, blue in three
+columns or in one, or #rrggbb). Ids can be negative. JSON and YAML: a list of names or of objects, a mapping in either
+direction, or one of these under `names`, `classes`, `categories` or `labels`. Lines that start with # are skipped.
 """
 
 from __future__ import annotations
