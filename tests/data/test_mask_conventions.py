@@ -544,6 +544,13 @@ def test_minus_1_in_maps_of_objects_is_ignored(tmp_path):
     assert counts(tmp_path) == counts(tmp_path, map={-1: "ignore"})
 
 
+def test_negative_ids_of_objects_are_faults_until_they_are_explained(tmp_path):
+    save(tmp_path, [as_values(0, 1, -7)[drawn(number)].astype(np.int32) for number in range(2)])
+    (tmp_path / "masks").rename(tmp_path / "instances")
+    assert counts(tmp_path) == {"faults": 2}
+    assert counts(tmp_path, map={-7: "ignore"})["ignored"] == 2 * TWO
+
+
 # ---------------------------------------------------------------- tables that do not fit
 
 

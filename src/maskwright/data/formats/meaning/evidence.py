@@ -134,13 +134,13 @@ def like_ids(scan: Scan) -> bool:
 
 
 def like_few_ids(scan: Scan) -> bool:
-    """Tell whether a few values number the regions of nearly each mask from 1, at other places in each, as ids do.
+    """Tell whether a few values number the regions on 0 of nearly each mask, at other places in each, as ids do.
 
     As classes may do so too, the masks must have more than 8 bits, or as many values as regions, which differ from mask
     to mask, or regions apart from each other and numbered row by row.
     """
-    shown = [sorted(held.values.keys() - {0}) for held in scan.held if held.values.keys() - {0}]
-    numbered = [len(values) for values in shown if values == list(range(1, len(values) + 1))]
+    shown = [held.values.keys() for held in scan.held if held.values.keys() - {0}]
+    numbered = [len(values) - 1 for values in shown if values == set(range(len(values)))]
     if len(shown) < _FEWEST_NUMBERED or len(numbered) < _ONE_REGION * len(shown) or max(numbered) < 2:
         return False
     wide, differ = scan.wide == scan.indexed, numbered.count(numbered[0]) < _ONE_REGION * len(numbered)
