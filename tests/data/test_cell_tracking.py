@@ -9,8 +9,10 @@ import pytest
 import tifffile
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import SplitPlan
 from maskwright.data.formats import read_dataset
 from maskwright.data.labels import read_objects
+from maskwright.data.split import with_splits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,6 +96,20 @@ def test_a_damaged_gold_truth_gives_way_to_the_silver_truth(tmp_path):
         path = root / f"01_GT/SEG/man_seg{frame:03}.tif"
         path.write_bytes(path.read_bytes()[:200])
     assert chosen(root) == {"01/t000.tif": "01_ST/SEG/man_seg000.tif", "01/t001.tif": "01_GT/SEG/man_seg001.tif"}
+
+
+def test_sequences_are_groups_even_if_their_frames_look_unlike(tmp_path):
+    for name in ("01", "02"):
+        sequence(tmp_path, name, 12, gold=dict.fromkeys(range(12), 20), silver={})
+    two = with_splits(read_dataset(tmp_path), SplitPlan(), 0)
+    assert {record.group for record in two.records} == {"01", "02"}
+    assert "sequence-cut" in {fault.kind for fault in two.faults}
+    for name in ("03", "04", "05", "06"):
+        sequence(tmp_path, name, 12, gold=dict.fromkeys(range(12), 20), silver={})
+    several = with_splits(read_dataset(tmp_path), SplitPlan(), 0)
+    parts = {(record.group, record.split) for record in several.records}
+    assert len(parts) == 6
+    assert {split for _, split in parts} == {"train", "val", "test"}
 
 
 def test_slices_of_volumes_are_refused_with_a_cure(tmp_path):

@@ -18,7 +18,7 @@ from maskwright.data.fingerprint import fingerprint
 from maskwright.data.formats import read_dataset
 from maskwright.data.labels import read_pair
 from maskwright.data.readers import DecodeError, Pages, count_pages, image_size, read_image, read_mask
-from maskwright.data.split import with_splits
+from maskwright.data.split import TooFewImagesError, with_splits
 from maskwright.data.survey import survey
 from maskwright.tasks import find_task
 from maskwright.workflows.runs.provenance import data_hash
@@ -265,6 +265,11 @@ def test_one_stack_is_cut_into_blocks_of_neighbouring_pages(tmp_path: Path) -> N
     assert len(blocks) <= 4
     (cut,) = (fault for fault in dataset.faults if fault.kind == "sequence-cut")
     assert cut.message.endswith("each was cut into contiguous blocks: the scores hold for these scenes only")
+
+
+def test_a_group_that_the_user_gives_is_never_cut(tmp_path: Path) -> None:
+    with pytest.raises(TooFewImagesError, match="1 group"):
+        with_splits(read_dataset(written(tmp_path, {"a": 12})), SplitPlan(group_by="images/a"), 0)
 
 
 def test_the_pages_of_a_stack_can_be_split_in_any_order_if_the_user_wants_it(tmp_path: Path) -> None:

@@ -85,13 +85,13 @@ def read_sequences(records: Sequence[Record]) -> Frames:
     return find_sequences(_without_group(records), index)
 
 
-def stacks(records: Iterable[Record]) -> Frames:
-    """Return the pages of each file that is a stack, where the file is their group."""
-    pages: dict[str, list[tuple[int, str]]] = defaultdict(list)
+def grouped_frames(records: Iterable[Record]) -> Frames:
+    """Return the frames of each group that is the file or folder they lie in, such as a stack, in running order."""
+    frames: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for record in records:
-        if record.image.page is not None and record.group is not None and record.id.startswith(f"{record.group}#"):
-            pages[record.group].append((record.image.page, record.id))
-    return {name: tuple(image for _, image in sorted(found)) for name, found in pages.items()}
+        if record.group is not None and record.id.startswith((f"{record.group}#", f"{record.group}/")):
+            frames[record.group].append((record.image.page or 0, record.id))
+    return {name: tuple(image for _, image in sorted(found)) for name, found in frames.items()}
 
 
 def _without_group(records: Iterable[Record]) -> list[str]:

@@ -2,10 +2,10 @@
 
 Splits that the layout has are kept. What it lacks is made: all three parts from one heap; test from val (one half
 chooses the model, the other gives the honest score); val from train. What is divided is divided in clusters
-(`data.clusters`) that share classes fairly (`data.stratify`). Sequences of frames and stacks of pages
-(`data.sequences`) stay whole where every part then gets at least half of its images; otherwise they are cut into
-contiguous blocks, and a fault says so. The result is a pure function of the data and the seed; the order of the records
-does not matter.
+(`data.clusters`) that share classes fairly (`data.stratify`). Sequences of frames (`data.sequences`), found or given by
+the layout, stay whole where every part then gets at least half of its images; otherwise they are cut into contiguous
+blocks, and a fault says so. The result is a pure function of the data and the seed; the order of the records does not
+matter.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from maskwright.core.records import SPLITS, Fault
 from maskwright.core.seeds import generator
 from maskwright.core.text import agree, plural
 from maskwright.data.clusters import STRICTNESS, borders, clusters
-from maskwright.data.sequences import find_sequences, sequences_note, stacks, with_sequences
+from maskwright.data.sequences import find_sequences, grouped_frames, sequences_note, with_sequences
 from maskwright.data.stratify import assign, part_targets
 from maskwright.data.survey import survey as look_over
 
@@ -103,7 +103,8 @@ def with_splits(dataset: Dataset, split: SplitPlan, seed: int = 0, survey: Surve
         if division.source == "val" and len(chosen) < len(division.shares):
             faults.append(_no_test(dataset))
         else:
-            made, more = divide(chosen, division.shares, seen, seed, found | stacks(chosen))
+            cuttable = grouped_frames(chosen) | found if split.group_by is None else {}
+            made, more = divide(chosen, division.shares, seen, seed, cuttable)
             sides, faults = {**sides, **made}, [*faults, *more]
     placed = tuple(replace(record, split=sides[record.id]) for record in records)
     return replace(dataset, records=placed, faults=(*dataset.faults, *faults))

@@ -120,7 +120,7 @@ def _sequence(root: Path, name: str) -> tuple[list[ImagePair], list[Fault]]:
             faults.append(Fault("incomplete", "error", image, message, cure))
             continue
         partial += [best.path] if best.lacking else []
-        pairs.append(ImagePair(record_id(root, image), ImageRef(image), ImageRef(best.path), None))
+        pairs.append(ImagePair(record_id(root, image), ImageRef(image), ImageRef(best.path), None, name))
     return pairs, [*faults, *_about(root, folder, len(frames), len(pairs) + len(faults), partial)]
 
 
