@@ -177,7 +177,7 @@ def test_the_least_score_and_the_least_area_are_fitted_by_panoptic_quality() -> 
     seen = [Seen(str(number), [block], Target(labels, instances=truth)) for number in range(3)]
     fitted = TASK.fit(iter(seen), 3, CLASSES, None)
     assert fitted.decoding == {"score": 0.6, "stuff": 64.0}
-    assert fitted.notes[0].startswith("least score of a segment fitted on 3 validation images: 0.6 (PQ: ")
+    assert fitted.notes[0].startswith("minimum score of a segment fitted on 3 validation images: 0.6 (PQ: ")
     judge = TASK.judge(CLASSES, fitted.decoding)
     judge.update("a", [block], seen[0].target)
     assert judge.score() == pytest.approx(judge.compute().mean["pq"].value)

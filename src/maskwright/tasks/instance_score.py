@@ -14,7 +14,7 @@ from maskwright.metrics.object_overlap import compare
 from maskwright.tasks.base import Adjustments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -44,15 +44,19 @@ def fit_score(results: Iterable[tuple[Instances, Target]], deadline: float | Non
     if not objects or not scores.max():
         return Adjustments()
     # The best score of a few validation images is an accident: those that one object more or less would make the best
-    # do as well, and in their middle the score of other images falls least.
-    good = [score for score, value in zip(SCORES, scores, strict=True) if value >= scores.max() - 1 / objects]
-    middle = (good[0] + good[-1]) / 2
-    least = min(good, key=lambda score: abs(score - middle))
+    # do as well.
+    least = middle_of_best(SCORES, scores, 1 / objects)
     note = (
         f"minimum score of an object fitted on {plural(images, 'validation image')}: {least:g} "
         f"(F1 over IoU 0.5 to 0.9: {scores[SCORES.index(least)]:.3f}){end}"
     )
     return Adjustments({"score": least}, (note,))
+
+
+def middle_of_best(tried: Sequence[float], values: NDArray[np.float64], slack: float = 0.0) -> float:
+    """Return the middle of those tried whose value is the best, or `slack` less: on other images it is the safest."""
+    good = [one for one, value in zip(tried, values, strict=True) if value >= values.max() - slack]
+    return min(good, key=lambda one: abs(one - (good[0] + good[-1]) / 2))
 
 
 def _mean_f1(counts: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from maskwright.metrics.panoptic_summary import mean_quality
 from maskwright.tasks.base import Adjustments
 from maskwright.tasks.by_objects import ByObjects, least_score
 from maskwright.tasks.instance_merge import merged
+from maskwright.tasks.instance_score import middle_of_best
 from maskwright.tasks.object_truths import object_truths
 from maskwright.tasks.panoptic import PanopticSegmentation, read_segments
 from maskwright.tasks.panoptic_fit import StuffFit, least_stuff
@@ -121,20 +122,18 @@ def _fitted(results: Iterable[tuple[Instances, Target]], classes: Classes, deadl
             images.append(ComparedImage("", None, compared(target, _shown(segments, classes, least, 0.0), classes)))
         seen.append((segments, target))
         if deadline is not None and time.monotonic() > deadline:
-            end = "; the time ended then, so another run may use more or fewer"
+            end = "; time ran out, so another run may use more or fewer"
             break
     qualities = np.array([mean_quality(classes, images) or 0.0 for images in tried])
     if not qualities.any():
         return Adjustments()
-    # In the middle of the scores that do best, where a little more or less changes nothing.
-    best = np.flatnonzero(qualities == qualities.max())
-    least = TRIED[int(best[len(best) // 2])]
+    least = middle_of_best(TRIED, qualities)
     stuff = StuffFit(classes)
     for segments, target in seen:
         stuff.add(_shown(segments, classes, least, 0.0).labels, target.labels)
     rest = stuff.fitted()
     note = (
-        f"least score of a segment fitted on {plural(len(seen), 'validation image')}: {least:g} "
+        f"minimum score of a segment fitted on {plural(len(seen), 'validation image')}: {least:g} "
         f"(PQ: {qualities.max():.3f}){end}"
     )
     return Adjustments({"score": least, **rest.decoding}, (note, *rest.notes))
