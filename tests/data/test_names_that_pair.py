@@ -139,8 +139,8 @@ def test_transparency_without_masks_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("folders", [("", ""), ("images/", "masks/"), ("images/", "")])
-@pytest.mark.parametrize("observers", [("1stHO", "2ndHO"), ("manual1", "manual2")])
-def test_the_first_of_two_observers_counts(tmp_path, folders, observers):
+@pytest.mark.parametrize("observers", [("1stHO", "2ndHO"), ("manual1", "manual2"), ("labelIds", "labelTrainIds")])
+def test_the_first_of_two_versions_of_masks_is_used(tmp_path, folders, observers):
     images, masks = folders
     for number in range(4):
         name = f"Image_{number:02}L"
@@ -157,7 +157,7 @@ def test_the_first_of_two_observers_counts(tmp_path, folders, observers):
         assert (read_pair(dataset, record)[1] == 1).sum() == 12
     (fault,) = dataset.faults
     assert (fault.kind, fault.severity) == ("unused", "note")
-    assert fault.message == f"4 masks of another observer, such as Image_00L_{observers[1]}.png, are not used"
+    assert fault.message == f"4 masks of another version, such as Image_00L_{observers[1]}.png, are not used"
     for mask in tmp_path.rglob(f"*_{observers[0]}.png"):
         mask.unlink()
     dataset = read_dataset(tmp_path)

@@ -20,21 +20,12 @@ MASK_WORDS: tuple[str, ...] = (
     *("groundtruth", "groundtruths", "segmentationclass", "segmentations", "segmentation", "segmaps", "segmap"),
     *("segs", "seg", "labelmaps", "labelmap", "targets", "target", "lbl", "lbls", "ann", "anns"),
     *("manual", "1stmanual", "2ndmanual", "manual1", "manual2", "masksmachine", "maskshuman", "labelstr", "labelsts"),
-    *(
-        "1stho",
-        "2ndho",
-        "maskimages",
-        "labelimages",
-        "imagemasks",
-        "imagelabels",
-        "gtimages",
-        "gtmasks",
-        "segmentationmasks",
-        "segmasks",
-    ),
+    *("1stho", "2ndho", "labelids", "labeltrainids", "maskimages", "labelimages", "imagemasks", "imagelabels"),
+    *("gtimages", "gtmasks", "segmentationmasks", "segmasks"),
 )
-# At the end of a name: the first and the second person who drew masks of the same images.
-OBSERVERS = ("1stho", "2ndho", "manual1", "manual2")
+# At the end of a name: of masks of the same images, those of the first and of the second person, or the ids as labelled
+# and those to train on. The first in `MASK_WORDS` is taken.
+VERSIONS = ("1stho", "2ndho", "manual1", "manual2", "labelids", "labeltrainids")
 INSTANCE_WORDS: tuple[str, ...] = (
     *("instances", "instance", "instancemasks", "instancemask", "instancelabels", "segmentationobject"),
 )
@@ -225,10 +216,10 @@ def instance_word(name: str) -> str | None:
     return last if last in INSTANCE_WORDS else None
 
 
-def observer(name: str) -> str | None:
-    """Return which observer drew a mask, by the last word of its stem: `a_1stHO`."""
+def version(name: str) -> str | None:
+    """Return which version of a mask this is, by the last word of its stem: `a_1stHO`."""
     last = _parts(name)[-1].lower() if name else ""
-    return last if last in OBSERVERS else None
+    return last if last in VERSIONS else None
 
 
 def numbered_owners(name: str) -> tuple[str, ...]:

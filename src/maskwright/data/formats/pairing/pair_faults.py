@@ -94,15 +94,15 @@ def merged_folders(root: Path, pairs: Sequence[Match]) -> list[Fault]:
 def passed_over(root: Path, masks: Sequence[File]) -> list[Fault]:
     """Tell which folders of masks are not used because another folder has masks of the same images."""
     cure = "if these are the masks that you mean, move the other folder away"
-    seconds = [mask.path for mask in masks if mask.place.word in naming.OBSERVERS]
+    seconds = [mask.path for mask in masks if mask.place.word in naming.VERSIONS]
     faults = [
         Fault("unused", "note", folder, f"{folder_name(root, folder)} is not used: another folder has masks too", cure)
         for folder in sorted({mask.path.parent for mask in masks} - {path.parent for path in seconds})
     ]
     if seconds:
-        held = f"{plural(len(seconds), 'mask')} of another observer, {such_as(len(seconds), min(seconds).name)}"
+        held = f"{plural(len(seconds), 'mask')} of another version, {such_as(len(seconds), min(seconds).name)}"
         message = f"{held}, {agree(len(seconds), 'is', 'are')} not used"
-        cure = "if these are the masks that you mean, move those of the first observer away"
+        cure = "if these are the masks that you mean, move those of the first version away"
         faults.append(Fault("unused", "note", min(seconds), message, cure))
     return faults
 

@@ -118,7 +118,7 @@ def _divided(root: Path, paths: tuple[Path, ...]) -> Divided:
     skip = len(root.parts)
     aside = set(_cellpose_aside(paths))
     files = [File(path, naming.place(path.parts[skip:])) for path in paths if path not in aside]
-    masks = [_observed(file) for file in files if file.place.role in {"mask", "instance"}]
+    masks = [_versioned(file) for file in files if file.place.role in {"mask", "instance"}]
     if not masks:
         return _side_by_side(files)
     named = any(file.place.role == "image" for file in files)
@@ -147,7 +147,7 @@ def _side_by_side(files: list[File]) -> Divided:
         owner = next(iter(naming.numbered_owners(name)[1:]), naming.mask_owner(name))
         if owner is not None:
             word = naming.instance_word(name) or file.place.word
-            masks.append(_observed(File(file.path, file.place._replace(key=(*file.place.key[:-1], owner), word=word))))
+            masks.append(_versioned(File(file.path, file.place._replace(key=(*file.place.key[:-1], owner), word=word))))
     if masks:
         taken = {file.path for file in masks}
         return Divided([file for file in files if file.path not in taken], masks, [], "masks in the same folder")
@@ -163,12 +163,12 @@ def _side_by_side(files: list[File]) -> Divided:
     return Divided(files, [], [])
 
 
-def _observed(mask: File) -> File:
-    """Take the word for the observer of a mask, unless its folder has one: masks of one observer are a kind."""
-    observer = naming.observer(naming.stem(mask.path.name))
-    if observer is None or (mask.place.word or "").endswith("manual"):
+def _versioned(mask: File) -> File:
+    """Take the word for the version of a mask, unless its folder has one: masks of one version are a kind."""
+    version = naming.version(naming.stem(mask.path.name))
+    if version is None or (mask.place.word or "").endswith("manual"):
         return mask
-    return mask._replace(place=mask.place._replace(word=observer))
+    return mask._replace(place=mask.place._replace(word=version))
 
 
 def _is_lossy(file: File) -> bool:
