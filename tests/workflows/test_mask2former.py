@@ -157,7 +157,7 @@ def test_what_it_cannot_do_is_refused(
     ("task", "segments"),
     [
         ("instance", "3 objects in the"),
-        ("semantic", "2 classes, each"),
+        ("semantic", "2 classes, one segment each"),
         ("panoptic", "3 objects in the fullest image and 2 classes"),
     ],
 )
