@@ -58,9 +58,8 @@ def formulation(facts: Facts, _plan: Plan) -> list[Decision]:
         "better: cell AP 25.3 against 26.8 (docs/benchmarks.md)"
     )
     if found.lost:
-        why += (
-            f"; where objects overlap, the smaller one gets the pixels, and the others lose {plural(found.lost, 'pixel')}"
-        )
+        lost = plural(found.lost, "pixel")
+        why += f"; where objects overlap, the smaller one gets the pixels, and the others lose {lost}"
     return [Decision("objects.formulation", "depth", why)]
 
 

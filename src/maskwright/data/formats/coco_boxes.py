@@ -74,8 +74,7 @@ def _require_columns(path: Path, both: Sequence[_Told], wrong: Sequence[_Told]) 
 
 def _fits_along_rows(told: Sequence[float], drawing: Drawing) -> bool:
     assert drawing.rle is not None
-    height, width = drawing.rle["size"]
-    box = rle_codes.box({**drawing.rle, "size": [width, height]})
+    box = rle_codes.box(rle_codes.transposed(drawing.rle))
     return box is not None and _fits(told, (box[1], box[0], box[3], box[2]))
 
 
