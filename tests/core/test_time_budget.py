@@ -64,6 +64,15 @@ def test_what_is_kept_for_the_evaluation(
     assert TimeBudget.of(600).evaluation_seconds(each, images, fewest, fitting) == pytest.approx(kept)
 
 
+def test_estimates_take_a_small_part_of_the_time_so_far(clock: list[float]) -> None:
+    budget = TimeBudget.of(600)
+    assert budget.allows_estimate(0.0)
+    assert not budget.allows_estimate(0.1)
+    clock[0] += 100
+    assert budget.allows_estimate(3.4)
+    assert not budget.allows_estimate(3.6)
+
+
 def test_parts_end_in_time_for_the_report(clock: list[float]) -> None:
     budget = TimeBudget.of(103)  # the report begins at 1100
     assert budget.share_until_report(0.5, 20) == 1040

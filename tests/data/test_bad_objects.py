@@ -118,6 +118,10 @@ def test_a_file_without_annotations(tmp_path):
     assert [areas(dataset, place) for place in range(3)] == [[36], [], []]
     with pytest.raises(MaskwrightError, match="holds no COCO JSON file with outlines"):
         read_dataset(tmp_path / "instances_val.json", ReadOptions(format="coco"))
+    (tmp_path / "instances.json").unlink()
+    words = r"1 file of COCO, instances_val\.json, lists images, but no annotations: outline the objects"
+    with pytest.raises(MaskwrightError, match=words):
+        read_dataset(tmp_path)
 
 
 def test_an_image_without_an_object_counts(tmp_path):

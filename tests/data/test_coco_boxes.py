@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from pycocotools import mask as coco
 from tests.data.layouts import photo
 
+from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import read_dataset
 from maskwright.ops import rle
 
@@ -43,13 +45,24 @@ def faults(root, segmentation, box=BOX, objects=2):
     return [fault for fault in read_dataset(root).faults if fault.kind == "bad-outline"]
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_run_lengths_along_rows_are_refused_and_the_cure_works(tmp_path, compressed):
+    def code(order):
+        found = runs(order)
+        return found | {"counts": coco.frPyObjects(found, *SIZE)["counts"].decode()} if compressed else found
+
+    words = r"instances\.json: 1 of 1 run-length code with a box fits it only if the runs follow rows, id 1, but those"
+    with pytest.raises(MaskwrightError, match=rf"{words} of COCO follow columns: write the runs again, column by"):
+        faults(tmp_path, code("C"))
+    assert faults(tmp_path, code("F")) == []
+
+
 @pytest.mark.parametrize(
     "segmentation",
     [
         [corners(tuple(side / 2 for side in BOX))],
         [[side for x, y in zip(corners(BOX)[::2], corners(BOX)[1::2], strict=True) for side in (y, x)]],
         [corners((0, 0, 8, 10))],
-        runs("C"),
     ],
 )
 def test_an_outline_elsewhere_than_the_box_is_reported(tmp_path, segmentation):

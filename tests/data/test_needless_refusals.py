@@ -110,6 +110,22 @@ def test_a_declared_zero_beside_several_classes_is_a_class_only_if_it_fills_most
     assert counts(tmp_path)["ignored"] == classes["class-0"]
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_declared_zero_that_fills_half_of_the_masks_and_no_more_is_ignored(tmp_path, more):
+    mask = np.zeros(SIDE * SIDE, np.uint8)
+    mask[SIDE * SIDE // 2 + more :] = 1
+    mask[SIDE * SIDE * 3 // 4 :] = 2
+    (tmp_path / "masks").mkdir()
+    tag = [(42113, "s", 0, "0", True)]
+    for number in range(5):
+        photo(tmp_path / "images" / f"{number}.png", number, (SIDE, SIDE))
+        path = tmp_path / "masks" / f"{number}.tif"
+        tifffile.imwrite(path, mask.reshape(SIDE, SIDE), extratags=tag, photometric="minisblack")
+    assert ("ignored" in counts(tmp_path)) is (more == 0)
+    (fault,) = read_dataset(tmp_path).faults
+    assert ("`read.ignore` 0" in fault.cure) is (more == 1)
+
+
 # ---------------------------------------------------------------- tables
 
 

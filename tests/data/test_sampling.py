@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import SamplingPlan
-from maskwright.data.sampling import Sampler
+from maskwright.core.seeds import generator
+from maskwright.data.sampling import Draw, Sampler
 
 PRESENCE = [frozenset({0}), frozenset({0, 1}), frozenset({0, 2}), frozenset({0, 1, 2}), frozenset()]
 
@@ -101,3 +102,14 @@ def test_a_donor_is_an_object_of_another_record() -> None:
         share = found.count(None) / len(found)
         assert share == pytest.approx(0.5, abs=0.08) if record == 3 else share == 0
     assert Sampler(presence, SamplingPlan(), 0).donor(0, 0, 0) is None, "a task without objects"
+
+
+@given(st.sets(st.integers(0, 30), min_size=1), st.integers(0, 31), st.integers(0, 40))
+def test_every_other_holder_is_as_likely_a_donor_in_the_order_of_the_records(
+    holders: set[int], record: int, step: int
+) -> None:
+    presence = [frozenset({1}) if number in holders else frozenset() for number in range(32)]
+    found = Sampler(presence, SamplingPlan(batch=1), 0, objects=(1,)).donor(step, 0, record)
+    others = sorted(holders - {record})
+    _, place = generator(0, "donor", step).random(2)
+    assert found == (Draw(others[int(place * len(others))], 1) if others else None)

@@ -38,7 +38,7 @@ class Corners:
 @pytest.mark.parametrize(("size", "scale"), [((100, 150), 1.0), ((211, 97), 0.37), ((64, 301), 1.7), ((33, 40), 1.0)])
 def test_blocks_cover_the_image_and_count_each_pixel_once(size: tuple[int, int], scale: float) -> None:
     source = PreparedImage(np.zeros((*size, 3), np.uint8), DataPlan(scale=scale))
-    blocks = list(object_blocks(source, Corners(), PredictPlan(tile=(64, 64), overlap=0.25)))
+    blocks = list(object_blocks(source, Corners(), PredictPlan(tile=(64, 64), overlap=0.25), shares=False))
     seen = np.zeros(size, int)
     for block in blocks:
         assert 0 <= block.rows.start < block.rows.stop <= size[0]
@@ -51,7 +51,7 @@ def test_blocks_cover_the_image_and_count_each_pixel_once(size: tuple[int, int],
 
 def test_objects_are_placed_at_the_resolution_of_the_image() -> None:
     source = PreparedImage(np.zeros((200, 320, 3), np.uint8), DataPlan(scale=0.5))
-    blocks = list(object_blocks(source, Corners(), PredictPlan(tile=(64, 64), overlap=0.25)))
+    blocks = list(object_blocks(source, Corners(), PredictPlan(tile=(64, 64), overlap=0.25), shares=False))
     assert len(blocks) > 4
     for block in blocks:
         assert block.objects is not None
@@ -85,7 +85,7 @@ def shown(mask: NDArray[np.bool_], *, aligned: bool) -> float:
             return [found]
 
     source = PreparedImage(np.zeros((*ids.shape, 3), np.uint8), DataPlan())
-    (block,) = object_blocks(source, Perfect(), PredictPlan(tile=(256, 256)))
+    (block,) = object_blocks(source, Perfect(), PredictPlan(tile=(256, 256)), shares=False)
     assert block.objects is not None
     pixels = to_map(block.objects) > 0
     return float((pixels & (ids > 0).numpy()).sum() / (pixels | (ids > 0).numpy()).sum())
@@ -150,7 +150,7 @@ class Drawn:
 def test_segments_of_a_tile_are_its_masks_enlarged(size: tuple[int, int]) -> None:
     engine = Drawn()
     image = np.zeros((*size, 3), np.uint8)
-    blocks = list(object_blocks(PreparedImage(image, DataPlan()), engine, PredictPlan(tile=(64, 64))))
+    blocks = list(object_blocks(PreparedImage(image, DataPlan()), engine, PredictPlan(tile=(64, 64)), shares=False))
     assert (len(blocks) > 1) is (max(size) > 64 * 1.25)
     for block in blocks:
         height, width = (STRIDE * side for side in engine.logits[0].shape[1:])
@@ -169,7 +169,22 @@ def test_segments_come_at_the_resolution_of_the_image() -> None:
     engine = Drawn()
     image = np.zeros((128, 128, 3), np.uint8)
     source = PreparedImage(image, DataPlan(scale=0.5))
-    (block,) = object_blocks(source, engine, PredictPlan(tile=(64, 64)))
+    (block,) = object_blocks(source, engine, PredictPlan(tile=(64, 64)), shares=False)
     wanted = F.interpolate(engine.logits[0][None], (128, 128), mode="bilinear", align_corners=False)[0] > 0
     assert block.objects is not None
     assert [entry.area for entry in block.objects.objects] == wanted.sum(dim=(1, 2)).tolist()
+
+
+def test_a_segment_gets_the_probability_of_each_pixel_only_where_it_is_asked_for() -> None:
+    engine = Drawn()
+    source = PreparedImage(np.zeros((64, 64, 3), np.uint8), DataPlan())
+    (plain,) = object_blocks(source, engine, PredictPlan(tile=(64, 64)), shares=False)
+    (block,) = object_blocks(source, engine, PredictPlan(tile=(64, 64)), shares=True)
+    wanted = F.interpolate(engine.logits[0][None], (64, 64), mode="bilinear", align_corners=False)[0].sigmoid().numpy()
+    assert plain.objects is not None
+    assert block.objects is not None
+    for one, two, probabilities in zip(plain.objects.objects, block.objects.objects, wanted, strict=True):
+        assert one.shares is None
+        assert two.shares is not None
+        assert (one.mask == two.mask).all()
+        np.testing.assert_allclose(two.shares, probabilities[two.rows, two.columns], atol=1e-3)

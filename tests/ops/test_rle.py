@@ -88,3 +88,9 @@ def test_damage_is_named(code: dict[str, Any], words: str) -> None:
 def test_rubbish_never_crashes(text: str, height: int, width: int) -> None:
     with contextlib.suppress(MaskwrightError):
         assert rle.decode({"size": [height, width], "counts": text}).shape == (height, width)
+
+
+@given(masks)
+def test_a_code_whose_runs_follow_rows_is_that_of_the_transposed_mask(mask: Any) -> None:
+    along_rows = rle.encode(mask.T) | {"size": list(mask.shape)}
+    np.testing.assert_array_equal(rle.decode(rle.transposed(along_rows)).T, mask)

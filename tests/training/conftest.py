@@ -121,7 +121,7 @@ class Bench:
         self,
         plan: Plan,
         validate: Callable[[nn.Module, int], float | None] = lambda _model, step: step / 100,
-        reserve: Callable[[nn.Module], float] = lambda _model: 0.0,
+        reserve: Callable[[nn.Module], float | None] = lambda _model: None,
         *,
         norm: bool = False,
     ) -> Trainer:

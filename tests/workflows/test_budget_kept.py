@@ -16,10 +16,15 @@ from maskwright.inference.predictor import Predictor
 from maskwright.tasks import label_fit
 from maskwright.training.step import TrainingStep
 from maskwright.workflows.train import train
+from maskwright.workflows.train_parts import fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from torch import nn
+
+    from maskwright.workflows.train_parts.training_run import TrainingRun
 
 BUDGET = 60.0
 IMAGES = 12
@@ -68,3 +73,25 @@ def test_all_images_are_scored_within_the_budget(
     assert result.seconds <= BUDGET
     steps = json.loads((tmp_path / "run/metrics.json").read_text())["steps"]
     assert steps > (0.7 if trained > untrained else 0.82) * BUDGET, "no time is kept that nothing needs"
+
+
+@pytest.mark.parametrize("share", [0.001, 0.006, 0.011, 0.019, 0.04])
+def test_estimates_take_a_few_percent_of_the_budget_whatever_an_image_takes(
+    share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = toy.write(tmp_path / "data", {"train": 8, "val": 2, "test": IMAGES})
+    clock = Clock(monkeypatch, share * BUDGET, share * BUDGET, 0.0)
+    taken: list[float] = []
+    estimate = fit._evaluation_seconds
+
+    def counted(training: TrainingRun, network: nn.Module) -> float:
+        started = clock.now
+        seconds = estimate(training, network)
+        taken.append((clock.now - started) / BUDGET)
+        return seconds
+
+    monkeypatch.setattr(fit, "_evaluation_seconds", counted)
+    train(data, toy.request("train.validations=1", steps=None, budget=BUDGET), tmp_path / "run")
+    assert sum(taken) <= 0.045
+    assert len(taken) == 5 if share == 0.001 else len(taken) < 5
+    assert len(taken) > 1 or share == 0.04, "of an untrained network alone it would say little"

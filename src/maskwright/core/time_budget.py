@@ -12,6 +12,8 @@ SURVEY_SHARE = 0.1
 """Of the budget, for looking at the data."""
 EVALUATION_SHARE = 0.15
 """Of the budget, at most, for the evaluation at the end; it looks at fewer images when that is short."""
+ESTIMATES_SHARE = 0.035
+"""Of the time so far, at most, for estimates of what follows the steps, when one more is made."""
 FIT_SHARE = 0.03
 """Of the budget, at most, for the fit of the decoding, without the predictions that it sees."""
 POSTPROCESS_SHARE = 0.05
@@ -81,6 +83,10 @@ class TimeBudget:
         assert self.seconds is not None
         scored = max(min(each * images, EVALUATION_SHARE * self.seconds - fitting), each * fewest)
         return scored + fitting + REPORT_SECONDS
+
+    def allows_estimate(self, taken: float) -> bool:
+        """Say whether to estimate once more what follows the steps, after estimates that took `taken` seconds."""
+        return taken <= ESTIMATES_SHARE * (time.monotonic() - self.started)
 
     def share_until_report(self, share: float, reserved: float) -> float | None:
         """Return the deadline of a part that gets `share` of the time until the report, less `reserved` seconds."""

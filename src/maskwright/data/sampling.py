@@ -9,6 +9,7 @@ Knows no pixels.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,7 +36,7 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True)
 class _Table:
-    """The classes that can be drawn, their cumulated odds, and the records that contain each."""
+    """The classes that can be drawn, their cumulated odds, and the records that contain each, in order."""
 
     classes: tuple[int, ...]
     cumulated: tuple[float, ...]
@@ -90,8 +91,13 @@ class Sampler:
         if not self._donors.classes:
             return None
         index, holders, place = self._drawn(self._donors, "donor", step * self.batch + slot)
-        others = [number for number in holders if number != record]
-        return Draw(others[int(place * len(others))], index) if others else None
+        own = bisect_left(holders, record)
+        holds = holders[own : own + 1] == (record,)
+        others = len(holders) - holds
+        if not others:
+            return None
+        chosen = int(place * others)
+        return Draw(holders[chosen + (holds and chosen >= own)], index)
 
     def _plain(self, position: int) -> int:
         epoch, offset = divmod(position, self.count)

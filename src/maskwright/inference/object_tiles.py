@@ -56,13 +56,14 @@ class Place(NamedTuple):
     columns: slice
 
 
-def object_blocks(source: PreparedImage, engine: Engine, how: PredictPlan) -> Iterator[Block]:
+def object_blocks(source: PreparedImage, engine: Engine, how: PredictPlan, *, shares: bool) -> Iterator[Block]:
     """Yield one block for each tile, with the objects seen in it; blocks overlap as the tiles do.
 
     Args:
         source: the image.
         engine: of a network that emits objects.
         how: tile and overlap.
+        shares: whether segments get the probability of each pixel.
     """
     rows, columns = (
         cover(side, length, how.overlap) for side, length in zip(source.working, how.tile_size, strict=True)
@@ -76,7 +77,10 @@ def object_blocks(source: PreparedImage, engine: Engine, how: PredictPlan) -> It
             found = engine.objects(np.stack([band[:, left : left + columns.tile] for left in lefts]))
             for left, (width, part_columns), objects in zip(lefts, beside[first:], found, strict=False):
                 place = Place(top, left, down, across, source.size, part_rows, part_columns)
-                placed = _from_masks(objects, place) if isinstance(objects, Segments) else _from_boxes(objects, place)
+                if isinstance(objects, Segments):
+                    placed = _from_masks(objects, place, shares=shares)
+                else:
+                    placed = _from_boxes(objects, place)
                 yield Block(
                     part_rows, part_columns, torch.empty(0, height, width), Instances(source.size, tuple(placed))
                 )
@@ -102,7 +106,7 @@ def _from_boxes(found: Found, place: Place) -> Iterator[Instance]:
             yield Instance(index, top, left, pixels, score)
 
 
-def _from_masks(found: Segments, place: Place) -> Iterator[Instance]:
+def _from_masks(found: Segments, place: Place, *, shares: bool) -> Iterator[Instance]:
     """Yield the objects that have a pixel, given the logits of their masks in the whole tile."""
     rows = zip(found.classes.tolist(), found.scores.tolist(), found.masks.cpu().numpy(), strict=True)
     for index, score, mask in rows:
@@ -117,8 +121,8 @@ def _from_masks(found: Segments, place: Place) -> Iterator[Instance]:
         if part is not None:
             row, column, inside = part
             own = logits[row : row + inside.shape[0], column : column + inside.shape[1]]
-            shares = (1 / (1 + np.exp(-own))).astype(np.float16)
-            yield Instance(index, first_row + row, first_column + column, inside, score, shares=shares)
+            held = (1 / (1 + np.exp(-own))).astype(np.float16) if shares else None
+            yield Instance(index, first_row + row, first_column + column, inside, score, shares=held)
 
 
 def _points(first: int, count: int, scale: tuple[int, float, int], window: slice) -> tuple[int, NDArray[np.float64]]:

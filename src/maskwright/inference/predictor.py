@@ -255,7 +255,7 @@ class Predictor:
         """Yield what the network says, with the card's decoding applied."""
         source = PreparedImage(image, self.card.data)
         if emits_objects(self.card.channels):
-            yield from object_blocks(source, self.engine, self.card.predict)
+            yield from object_blocks(source, self.engine, self.card.predict, shares=self.task.shares)
             return
         tile, overlap = self.card.predict.tile_size, self.card.predict.overlap
         rows, columns = (cover(side, length, overlap) for side, length in zip(source.working, tile, strict=True))

@@ -87,6 +87,16 @@ def box(code: Mapping[str, Any]) -> tuple[int, int, int, int] | None:
     return int(first[0] // height), top, int(last[-1] // height) + 1, bottom
 
 
+def transposed(code: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the code of the transposed mask, for a code whose runs follow rows.
+
+    Raises:
+        MaskwrightError: it has no size.
+    """
+    height, width = _size(code)
+    return {**code, "size": [width, height]}
+
+
 def _filling_runs(code: Mapping[str, Any]) -> list[int]:
     """Return the runs, which fill the mask."""
     height, width = _size(code)

@@ -156,6 +156,7 @@ class Task(Protocol):
         vectors: whether a lesson has `Target.vectors`.
         objects: it tells objects apart, as the section `objects` of the plan says.
         stuff: classes without objects are learnt beside the objects.
+        shares: objects in a block need their `shares`, if the network gives any.
         fit_seconds: that `fit` usually takes at most, without the predictions that it sees.
         planned_loss: the section `loss` of the plan decides what `loss` returns; if not, settings there are refused.
     """
@@ -164,6 +165,7 @@ class Task(Protocol):
     planned_loss: bool = False
     objects: bool = False
     stuff: bool = False
+    shares: bool = False
     planes: int = 0
     vectors: bool = False
     annotation: Literal["labels", "values"]

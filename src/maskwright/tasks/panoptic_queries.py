@@ -50,6 +50,7 @@ class PanopticQueries(ByObjects, PanopticSegmentation):
     """The task `panoptic`, by queries; see `tasks.base.Task` for what each method does."""
 
     fit_seconds = 30.0
+    shares = True
 
     def order(self, classes: Classes) -> tuple[int, ...]:
         """Return the class index of each row of the network's classes: all of them, behind a row for no segment."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
 
 FOLDER = "checkpoint"
-MARK, VERSION = "maskwright-checkpoint", "3"
+MARK, VERSION = "maskwright-checkpoint", "4"
 KEEP = 2
 _NAME = re.compile(r"step-(\d{8})\.safetensors")
 

@@ -56,7 +56,8 @@ class TrainerInputs:
         fabric: device, precision and processes; already launched.
         loggers: get every row of the history.
         on_event: gets progress and checkpoints.
-        reserve: the averaged network to the seconds of the budget to keep for what follows the steps.
+        reserve: the averaged network to the seconds of the budget to keep for what follows the steps, or None to leave
+            them as they are.
     """
 
     plan: Plan
@@ -69,7 +70,7 @@ class TrainerInputs:
     fabric: Fabric
     loggers: list[Logger] = field(default_factory=list)
     on_event: OnEvent = lambda _event: None
-    reserve: Callable[[nn.Module], float] = lambda _model: 0.0
+    reserve: Callable[[nn.Module], float | None] = lambda _model: None
 
 
 @dataclass
@@ -150,10 +151,14 @@ class Trainer:
 
     def _reserve(self) -> None:
         """Reserve as much time as scoring the network takes now: one that finds more objects takes longer."""
+        if self.schedule.budget_seconds is None:
+            return
         fabric = self.inputs.fabric
-        if self.schedule.budget_seconds is not None:
-            seconds = self.inputs.reserve(self.ema.model) if fabric.is_global_zero else 0.0
-            self.schedule.reserve(fabric.broadcast(seconds) if fabric.world_size > 1 else seconds)
+        seconds = self.inputs.reserve(self.ema.model) if fabric.is_global_zero else None
+        if fabric.world_size > 1:
+            seconds = fabric.broadcast(seconds)
+        if seconds is not None:
+            self.schedule.reserve(seconds)
 
     def _note(self, score: float | None) -> None:
         loss = self._finite_loss()

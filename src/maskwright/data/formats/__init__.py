@@ -29,7 +29,7 @@ from maskwright.data.formats import (
     yolo,
 )
 from maskwright.data.formats.joined import joined, shares
-from maskwright.data.formats.nothing_found import boxes_only, found_and_near, not_read
+from maskwright.data.formats.nothing_found import boxes_only, found_and_near, not_read, without_annotations
 from maskwright.data.formats.options import Format
 from maskwright.data.formats.pairing.pairs import find_pairs, not_masks
 from maskwright.data.formats.reading import with_reading
@@ -137,7 +137,10 @@ def _nothing_fits(root: Path) -> MaskwrightError:
             f"{root} holds {plural(len(files), 'file')} but no images ({suffixes}): give a folder with images and masks"
         )
     damaged = next(iter(coco.cut_off(root)), None)
-    special = not_read(root, files) or boxes_only(root, files) if damaged is None else _as_error(damaged)
+    if damaged is None:
+        special = not_read(root, files) or boxes_only(root, files) or without_annotations(root, files)
+    else:
+        special = _as_error(damaged)
     if special is not None:
         return special
     try:

@@ -7,7 +7,7 @@ for all. The markers in 01_GT/TRA/ tell which cells a frame has (Maška et al. 2
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from maskwright.data.readers import DecodeError, read_mask
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from maskwright.core.read_options import ReadOptions
 
@@ -110,7 +112,8 @@ def _sequence(root: Path, name: str) -> tuple[list[ImagePair], list[Fault]]:
         files = [maps[number] for maps in truths if number in maps]
         if not files:
             continue
-        best = min((_truth(file, markers.get(number)) for file in files), key=lambda truth: truth[:2])
+        marked = _ids(markers[number]) if number in markers else None
+        best = min((_truth(file, marked) for file in files), key=lambda truth: truth[:2])
         if best.lacking > _MOST_LACKING:
             message = (
                 f"{record_id(root, best.path)} has no object for {100 * best.lacking:.0f} % of the cells that "
@@ -124,22 +127,22 @@ def _sequence(root: Path, name: str) -> tuple[list[ImagePair], list[Fault]]:
     return pairs, [*faults, *_about(root, folder, len(frames), len(pairs) + len(faults), partial)]
 
 
-def _truth(path: Path, markers: Path | None) -> _Truth:
-    """Compare the objects in `path` with the markers of the frame; without a file of markers, nothing is lacking."""
-    try:
-        objects = read_mask(path).indices()
-    except DecodeError:  # reported when the pixels are asked for, if no other file can be read
-        return _Truth(unreadable=True, lacking=0.0, path=path)
-    whole = _Truth(unreadable=False, lacking=0.0, path=path)
-    try:
-        marked = None if markers is None else read_mask(markers).indices()
-    except DecodeError:  # the markers only help to choose
-        return whole
+def _truth(path: Path, marked: NDArray[Any] | None) -> _Truth:
+    """Compare the objects in `path` with the markers of the frame; without markers, nothing is lacking."""
+    objects = _ids(path)
     if objects is None or marked is None or objects.shape != marked.shape:
-        return whole
-    cells = np.setdiff1d(marked, [0])
-    covered = np.setdiff1d(marked[objects != 0], [0])
-    return whole._replace(lacking=1 - len(covered) / len(cells)) if len(cells) else whole
+        return _Truth(unreadable=objects is None, lacking=0.0, path=path)
+    cells = np.unique(marked[marked != 0])
+    covered = np.unique(marked[(marked != 0) & (objects != 0)])
+    return _Truth(unreadable=False, lacking=1 - len(covered) / len(cells) if len(cells) else 0.0, path=path)
+
+
+def _ids(path: Path) -> NDArray[Any] | None:
+    """Return a map of ids; None if it is damaged or holds none, which is reported if its pixels are asked for."""
+    try:
+        return read_mask(path).indices()
+    except DecodeError:
+        return None
 
 
 def _about(root: Path, folder: Path, frames: int, drawn: int, partial: list[Path]) -> Iterator[Fault]:

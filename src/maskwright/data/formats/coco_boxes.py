@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from maskwright.data.formats.outlines.shapes import Box, Drawing
 
+    _Told = tuple[Sequence[float], Drawing, Box]
+    """The box of an object as the file gives it, the object, and the box around its outline."""
+
 _LEAST_IN_COMMON = 0.5
 _SLACK = 3.0  # pixels by which a side may differ: rounding and thin objects
 
@@ -36,11 +39,15 @@ def box_faults(path: Path, entries: Sequence[dict[str, Any]], objects: Sequence[
         path: the file.
         entries: its annotations.
         objects: what was read of each.
+
+    Raises:
+        MaskwrightError: most run-length codes fit their boxes only if their runs follow rows.
     """
     pairs = zip(entries, objects, strict=True)
     told = [(entry["bbox"], drawing) for entry, drawing in pairs if box_told(entry.get("bbox")) is not None]
     both = [(values, drawing, box) for values, drawing in told if (box := _drawn_box(drawing)) is not None]
     wrong = [(values, drawing, box) for values, drawing, box in both if not _fits(values, box)]
+    _require_columns(path, both, wrong)
     if wrong:
         values, drawing, (left, top, right, bottom) = wrong[0]
         where = f"{drawing.name}, with x from {left:g} to {right:g}, y from {top:g} to {bottom:g}, but bbox {values}"
@@ -50,6 +57,25 @@ def box_faults(path: Path, entries: Sequence[dict[str, Any]], objects: Sequence[
         )
         cure = "compare an image with its outlines, and correct these or the boxes (left, top, width, height in pixels)"
         yield Fault("bad-outline", "warning", path, message, cure)
+
+
+def _require_columns(path: Path, both: Sequence[_Told], wrong: Sequence[_Told]) -> None:
+    """Refuse run-length codes of which most fit their boxes (left, top, width, height) only along rows."""
+    coded = sum(drawing.rle is not None for _, drawing, _ in both)
+    turned = [drawing for values, drawing, _ in wrong if drawing.rle is not None and _fits_along_rows(values, drawing)]
+    if 2 * len(turned) > coded:
+        raise MaskwrightError(
+            f"{path}: {len(turned)} of {plural(coded, 'run-length code')} with a box "
+            f"{agree(len(turned), 'fits', 'fit')} it only if the runs follow rows, "
+            f"{such_as(len(turned), turned[0].name)}, but those of COCO follow columns: write the runs again, "
+            "column by column"
+        )
+
+
+def _fits_along_rows(told: Sequence[float], drawing: Drawing) -> bool:
+    assert drawing.rle is not None
+    box = rle_codes.box(rle_codes.transposed(drawing.rle))
+    return box is not None and _fits(told, (box[1], box[0], box[3], box[2]))
 
 
 def _drawn_box(drawing: Drawing) -> Box | None:

@@ -30,6 +30,8 @@ _BOXES = (
     "export the result as COCO"
 )
 
+_LISTED = ('"images"', '"annotations"', '"categories"')
+
 _UNREAD = (
     ("VIA", ".json", ('"shape_attributes"',), "export the annotations from VIA as COCO"),
     ("VIA", ".csv", ("region_shape_attributes",), "export the annotations from VIA as COCO"),
@@ -72,6 +74,18 @@ def boxes_only(root: Path, files: Sequence[Path]) -> MaskwrightError | None:
             hold = agree(len(found), "holds", "hold")
             return MaskwrightError(f"{root}: {held} {hold} boxes only, and boxes cannot train masks: {_BOXES}")
     return None
+
+
+def without_annotations(root: Path, files: Sequence[Path]) -> MaskwrightError | None:
+    """Build the error for files of COCO that list images, but no annotation."""
+    listed = [path for path in files if path.suffix.lower() == ".json" and holds(path, _LISTED)]
+    if not listed or any(holds(path, ['"image_id"']) for path in listed):
+        return None
+    held = f"{plural(len(listed), 'file')} of COCO, {such_as(len(listed), record_id(root, listed[0]))},"
+    return MaskwrightError(
+        f"{root}: {held} {agree(len(listed), 'lists', 'list')} images, but no annotations: outline the objects of some "
+        "of them, and export the annotations again"
+    )
 
 
 def found_and_near(root: Path, files: Sequence[Path], summaries: Mapping[str, str]) -> str:

@@ -94,19 +94,22 @@ class Heads(Head):
     Args:
         rpn: proposes boxes.
         regions: classifies boxes and draws masks.
-        aligned: see `build`.
     """
 
-    def __init__(self, rpn: RegionProposalNetwork, regions: RoIHeads, *, aligned: bool) -> None:
+    def __init__(self, rpn: RegionProposalNetwork, regions: RoIHeads) -> None:
         super().__init__()
         self.rpn = rpn
         self.regions = regions
-        self.aligned = aligned
 
     @property
     def bias(self) -> Tensor:
         """The bias (K,) of the classes of boxes."""
         return cast("Tensor", self.regions.box_predictor.cls_score.bias)
+
+    @property
+    def aligned(self) -> bool:
+        """How masks lie in boxes, see `Found`: as the points lie from which they are drawn."""
+        return cast("RegionPoints", self.regions.mask_roi_pool).aligned
 
     def anchors(self, levels: list[Tensor], padded: tuple[int, int]) -> Tensor:
         """Return the anchors (A, 4) of all levels of an image of the size `padded`."""
@@ -229,8 +232,7 @@ def build(  # noqa: PLR0913 - its keywords are options of users, each with its l
     """
     _check(classes, dropout, {"width": width, "most": most}, version, anchor)
     decoder = Pyramid(backbone, width, norm=version == 2)
-    regions = _regions(decoder, classes, version, most, aligned=aligned)
-    heads = Heads(_proposing(decoder, version, anchor), regions, aligned=aligned)
+    heads = Heads(_proposing(decoder, version, anchor), _regions(decoder, classes, version, most, aligned=aligned))
     network = MaskRCNN(backbone, decoder, heads, classes)
     convert_batch_norm(network)
     return network

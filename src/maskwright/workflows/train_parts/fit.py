@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -56,7 +57,7 @@ def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
         segmenter.try_output_stride(plan.predict.output_stride)
     fast = plan.train.precision == "bf16-mixed"
     device = training.fabric.device
-    samples = _samples(training)
+    samples, reserve = _samples(training), _Reserve(training)
     inputs = TrainerInputs(
         plan=plan,
         segmenter=segmenter,
@@ -68,9 +69,9 @@ def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
         fabric=training.fabric,
         loggers=writers,
         on_event=training.on_event,
-        reserve=lambda network: _evaluation_seconds(training, network),
+        reserve=reserve,
     )
-    trainer = Trainer(inputs, _schedule(training, segmenter))
+    trainer = Trainer(inputs, Schedule(plan.train.steps) if resumed else _schedule(reserve, segmenter))
     return trainer.fit(), trainer.schedule
 
 
@@ -127,12 +128,36 @@ def _validation_pairs(training: TrainingRun) -> list[tuple[NDArray[np.uint8], Ta
     return pairs
 
 
-def _schedule(training: TrainingRun, segmenter: Segmenter) -> Schedule:
+@dataclass
+class _Reserve:
+    """The seconds of the budget to keep for what follows the steps.
+
+    Attributes:
+        training: whose time it is.
+        taken: seconds that the estimates have taken so far.
+    """
+
+    training: TrainingRun
+    taken: float = 0.0
+
+    def __call__(self, network: nn.Module) -> float | None:
+        """Estimate them, or return None if the estimates have already taken too much of the time."""
+        return self.estimate(network) if self.training.budget.allows_estimate(self.taken) else None
+
+    def estimate(self, network: nn.Module) -> float:
+        """Estimate them with a network as it is now."""
+        started = time.monotonic()
+        seconds = _evaluation_seconds(self.training, network)
+        self.taken += time.monotonic() - started
+        return seconds
+
+
+def _schedule(reserve: _Reserve, segmenter: Segmenter) -> Schedule:
     """Return a schedule with the planned steps, and with the time that the budget has left for them."""
-    steps, deadline = training.plan.train.steps, training.budget.deadline
+    steps, deadline = reserve.training.plan.train.steps, reserve.training.budget.deadline
     if deadline is None:
         return Schedule(steps)
-    seconds = _evaluation_seconds(training, segmenter)
+    seconds = reserve.estimate(segmenter)
     schedule = Schedule(steps, budget_seconds=deadline - time.monotonic())
     schedule.reserve(seconds)
     return schedule
