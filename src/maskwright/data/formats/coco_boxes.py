@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from maskwright.data.formats.outlines.shapes import Box, Drawing
 
-    _Told = tuple[Sequence[float], Drawing, Box]
+    _Boxed = tuple[Sequence[float], Drawing, Box]
     """The box of an object as the file gives it, the object, and the box around its outline."""
 
 _LEAST_IN_COMMON = 0.5
@@ -59,7 +59,7 @@ def box_faults(path: Path, entries: Sequence[dict[str, Any]], objects: Sequence[
         yield Fault("bad-outline", "warning", path, message, cure)
 
 
-def _require_columns(path: Path, both: Sequence[_Told], wrong: Sequence[_Told]) -> None:
+def _require_columns(path: Path, both: Sequence[_Boxed], wrong: Sequence[_Boxed]) -> None:
     """Refuse run-length codes of which most fit their boxes (left, top, width, height) only along rows."""
     coded = sum(drawing.rle is not None for _, drawing, _ in both)
     turned = [drawing for values, drawing, _ in wrong if drawing.rle is not None and _fits_along_rows(values, drawing)]
