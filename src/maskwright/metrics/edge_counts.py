@@ -3,8 +3,8 @@
 The protocol of the Berkeley benchmark (Martin, Fowlkes, Malik 2004, "Learning to Detect Natural Image Boundaries";
 Arbelaez et al. 2011, "Contour Detection and Hierarchical Image Segmentation"). At each threshold the edge map is cut
 off, thinned to one pixel and matched with the boundaries of each annotator in turn, within a share of the image
-diagonal. A true pixel counts once for each annotator who drew it; a found pixel is right if any annotator's pixel is its
-partner. The functions are pure, so callers can score images in parallel.
+diagonal. A true pixel counts once for each annotator who drew it. A found pixel is right if it is matched with a pixel
+of any annotator. The functions are pure, so callers can score images in parallel.
 """
 
 from __future__ import annotations
@@ -90,14 +90,14 @@ def _check(strength: NDArray[np.floating], annotators: Sequence[NDArray[np.bool_
         if truth.shape != strength.shape:
             raise MaskwrightError(
                 f"the boundary map of annotator {number} has {_size(truth.shape)} pixels and the edge map has "
-                f"{_size(strength.shape)}, and they must have the same size: resize the edge map to that of its image, or "
-                "leave out this annotator"
+                f"{_size(strength.shape)}, and they must have the same size: resize the edge map to the size of its "
+                "image, or leave out this annotator"
             )
     low, high = (float(bound(strength, initial=0.0)) for bound in (np.min, np.max))
     if not 0 <= low <= high <= 1:
         raise MaskwrightError(
-            f"the edge map holds values in {low:g}..{high:g}, and they must be within 0..1: divide 8-bit values by 255, "
-            "and replace NaN by 0"
+            f"the edge map holds values in {low:g}..{high:g}, and they must be within 0..1: divide 8-bit values by "
+            "255, and replace NaN by 0"
         )
 
 

@@ -36,7 +36,8 @@ def matched(found: Mask, truth: Mask, reach: float) -> tuple[Mask, Mask]:
     """Match found with true edge pixels one to one, as many as possible.
 
     Args:
-        found, truth: edge maps (H, W), of any thickness.
+        found: edge map (H, W), of any thickness.
+        truth: edge map (H, W).
         reach: largest distance of a pair, in pixels.
 
     Returns:
@@ -88,8 +89,7 @@ def _nearest_first(pairs: Pairs, sizes: tuple[int, int]) -> tuple[Indices, Indic
     of_found, of_truth = (np.full(size, NONE, np.int64) for size in sizes)
     for sources, targets in pairs:
         free = (of_found[sources] < 0) & (of_truth[targets] < 0)
-        sources, targets = sources[free], targets[free]
-        of_found[sources], of_truth[targets] = targets, sources
+        of_found[sources[free]], of_truth[targets[free]] = targets[free], sources[free]
     return of_found, of_truth
 
 

@@ -1,4 +1,4 @@
-"""The geometry of edges: one-pixel edges from soft or thick ones, and lines from pixels. Knows no truth and no score."""
+"""The geometry of edges: edges of one pixel from soft or thick ones, and lines from pixels. Knows no truth."""
 
 from __future__ import annotations
 
