@@ -1,11 +1,11 @@
 """Tables of class names in many forms, and where to find them in a folder. Knows no masks.
 
 Text, one class a line: `name`; `id name` or `id,name` or `id: name`; `name id`; `name,r,g,b` or `name r g b`;
-`name,#rrggbb` or `#rrggbb name`, after an id or not; `id,name,r,g,b`; `r g b name` (CamVid); `name:r,g,b:parts:actions`
-(CVAT); the label descriptions of ITK-SNAP. With a header: a column for the name and, optionally, for the id and the colour (red, green, blue in three
+`name,#rrggbb` or `#rrggbb name`; `id,name,r,g,b`; `r g b name` (CamVid); `name:r,g,b:parts:actions` (CVAT); the label
+descriptions of ITK-SNAP. A line that starts with # and no colour is a comment, and so is what follows a # between
+blanks. With a header: a column for the name and, optionally, for the id and the colour (red, green, blue in three
 columns or in one, or #rrggbb). Ids can be negative. JSON and YAML: a list of names or of objects, a mapping in either
-direction, or one of these under `names`, `classes`, `categories` or `labels`. In text, a line that
-starts with #, but with no colour, is a comment, and so is what follows a # between blanks.
+direction, or one of these under `names`, `classes`, `categories` or `labels`.
 """
 
 from __future__ import annotations
