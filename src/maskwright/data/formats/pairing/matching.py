@@ -73,9 +73,9 @@ def matched(images: list[File], masks: list[File], *, loosely: bool = True) -> M
         if rule is _alike:
             found.alike.extend(found.pairs[before:])
     loose = (_padded, _without_split, _stem_alone, _without_own_words(*left), _folder_alone, _without_split_word)
-    for rule in loose if loosely else ():
+    for looser in loose if loosely else ():
         if not found.pairs and not found.doubts:
-            left = _joined(*left, rule, found, strict=False)
+            left = _joined(*left, looser, found, strict=False)
     _numbered_beside(found, left[1])
     pairs = [Match(image, tuple(by_path[mask.path] for mask in own)) for image, own in found.pairs]
     return found._replace(pairs=pairs)
