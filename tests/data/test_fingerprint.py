@@ -270,10 +270,10 @@ def test_record_order_changes_nothing(tmp_path):
     assert replace(measure(dataset), decode_seconds=0) == replace(measure(turned), decode_seconds=0)
 
 
-def good(tmp_path, count=6):
-    """Return a data set without a fault, and the folder it lies in."""
-    pairs = [(picture(n), mask_with((n % 40, n, 20, 20, 1))) for n in range(count)]
-    return write_dataset(tmp_path / "good", pairs)
+def good(tmp_path, count=6, thing=1):
+    """Return a data set without a fault, whose masks show a thing by its value."""
+    pairs = [(picture(n), mask_with((n % 40, n, 20, 20, thing))) for n in range(count)]
+    return write_dataset(tmp_path / "good", pairs, table={0: 0, thing: 1})
 
 
 def test_no_fault_where_there_is_none(tmp_path):
@@ -369,7 +369,7 @@ def as_jpeg(record):
 
 
 def test_jpeg_masks_are_one_warning_for_all(tmp_path):
-    dataset = good(tmp_path)
+    dataset = good(tmp_path, thing=100)
     masks = dataset.records[0].annotation.path.parent
     for count, words in ((1, "1 of 6 masks is"), (3, "3 of 6 masks are")):
         records = (*map(as_jpeg, dataset.records[:count]), *dataset.records[count:])

@@ -346,6 +346,22 @@ def test_outlines_beside_split_masks_say_that_the_split_does_not_count(tmp_path)
     assert [record.split for record in read_dataset(tmp_path).records] == ["train", "train", "val", "val"]
 
 
+def test_masks_and_outlines_in_two_folders_with_the_same_names_are_both_used(tmp_path):
+    for number in range(3):
+        for part in ("train", "val"):
+            photo(tmp_path / part / "images" / f"{number}.jpg", number, SIZE)
+        mask = np.zeros(SIZE, np.uint8)
+        mask[7:17, 5:15] = 255
+        write(tmp_path / "train" / "masks" / f"{number}.png", mask)
+        write_json(tmp_path / "val" / "images" / f"{number}.json", [shape("nut", square(5, 7))])
+    dataset = read_dataset(tmp_path)
+    assert [record.id for record in dataset.records] == [
+        f"{part}/images/{number}.jpg" for part in ("train", "val") for number in range(3)
+    ]
+    assert [int(label_of(dataset, place).sum()) for place in range(6)] == [100] * 6
+    assert dataset.faults[-1].message.startswith("3 images, such as 0.jpg, have a mask, and 3, such as 0.jpg, outlines")
+
+
 def test_a_folder_of_images_with_neither_mask_nor_outline_is_named(tmp_path):
     half_and_half(tmp_path, 4)
     photo(tmp_path / "more" / "8.jpg", 8, SIZE)

@@ -131,9 +131,26 @@ def test_square_images_do_not_tell_the_direction(tmp_path):
         photo(tmp_path / "train" / f"{number}.jpg", number, (30, 30))
     (fault,) = read_dataset(tmp_path).faults
     assert (fault.kind, fault.severity, fault.path) == ("unknown-direction", "note", tmp_path / "train.csv")
-    assert fault.message.startswith("2 images with runs are square")
+    assert fault.message.startswith("0 runs lie a column behind the one before, and 0 a row")
     photo(tmp_path / "train" / "0.jpg", 0, SIZE)
     assert not read_dataset(tmp_path).faults
+
+
+@pytest.mark.parametrize(
+    ("runs", "severity", "steps"),
+    [
+        ("5 3", "note", (0, 0)),  # one run
+        ("5 3 45 3", "warning", (0, 1)),  # 40 on: a row
+        ("5 3 35 3 75 3", "note", (1, 1)),
+    ],
+)
+def test_few_runs_do_not_tell_the_direction(tmp_path, runs, severity, steps):
+    save(tmp_path, [f"0.jpg,{runs}", "1.jpg,", "2.jpg,"])
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity) == ("unknown-direction", severity)
+    column, row = steps
+    assert fault.message.startswith(f"{column} run{'s lie' if column != 1 else ' lies'} a column")
+    assert f"and {row} a row" in fault.message
 
 
 def encoded_by_rows(mask: np.ndarray) -> str:

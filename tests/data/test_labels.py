@@ -151,6 +151,14 @@ def test_jpeg_masks_are_snapped(tmp_path):
     assert (read_label(data, data.records[0], plain.shape) == plain).mean() > 0.99
 
 
+@pytest.mark.parametrize("table", [{0: 0, 1: 1, 2: 2}, {0: 0, 1: IGNORE, 200: 1}])
+def test_a_jpeg_of_ids_beside_each_other_is_an_error(tmp_path, table):
+    path = write(tmp_path / "m.jpg", np.kron(labels([0, 1], (4, 8)), np.ones((20, 20), np.uint8)))
+    fails(dataset(tmp_path, path, value_to_index=table), "jpeg-mask", "changes one id into another", size=(80, 160))
+    empty = dataset(tmp_path, write(tmp_path / "e.jpg", np.zeros((80, 160), np.uint8)), value_to_index=table)
+    assert not read_label(empty, empty.records[0], (80, 160)).any()
+
+
 def test_a_photograph_saved_as_jpeg_is_no_mask(tmp_path):
     smooth = np.full((40, 40, 3), 255, np.uint8)
     data = dataset(tmp_path, write(tmp_path / "m.jpg", smooth), "color", color_to_index=COLORS)

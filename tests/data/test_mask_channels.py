@@ -12,7 +12,7 @@ from tests.data.drawings import GROUND, ONE, SIDE, TWO, counts, drawn, kinds, sa
 from tests.data.layouts import photo, write
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.data.formats import read_dataset
+from maskwright.data.formats import ReadOptions, read_dataset
 from maskwright.data.survey import survey
 
 if TYPE_CHECKING:
@@ -184,3 +184,40 @@ def test_class_ids_in_red_beside_object_ids_are_told_of(tmp_path, objects):
         red = Image.open(path).getchannel("R")
         red.save(path)
     assert counts(tmp_path) == {"class-0": 6 * GROUND, "class-1": 6 * ONE, "class-2": 6 * TWO}
+
+
+HUES = np.array([(0, 0, 0), (255, 0, 0), (0, 128, 255)], np.uint8)
+
+
+def with_clear_rows(hues: np.ndarray) -> list[np.ndarray]:
+    """Return masks with alpha, whose first two rows are transparent."""
+    alpha = np.full((SIDE, SIDE, 1), 255, np.uint8)
+    alpha[:2] = 0
+    return [np.dstack([hues[drawn(number)], alpha]) for number in range(4)]
+
+
+@pytest.mark.parametrize("hues", [HUES, np.array([[0], [255], [255]], np.uint8)], ids=["colours", "greys"])
+def test_transparent_pixels_that_look_like_opaque_ones_are_told_of_with_a_cure_that_works(tmp_path, hues):
+    read = counts(save(tmp_path, with_clear_rows(hues)))
+    (said,) = read_dataset(tmp_path).faults
+    assert (said.kind, said.severity) == ("transparent", "warning")
+    assert said.message.startswith("4 of 4 masks looked at, such as 00.png, show the same ")
+    own = np.array([90, 90, 90], np.uint8)[: hues.shape[1]]
+    for path in (tmp_path / "masks").iterdir():
+        mask = np.array(Image.open(path))
+        mask[mask[..., -1] == 0, :-1] = own
+        write(path, mask[..., :-1].squeeze())
+    if hues is HUES:
+        (tmp_path / "classes.csv").write_text("name,r,g,b\nbackground,0,0,0\na,255,0,0\nb,0,128,255\nvoid,90,90,90\n")
+    options = ReadOptions() if hues is HUES else ReadOptions(ignore=90)
+    dataset = survey(read_dataset(tmp_path, options))
+    ignored = [int(summary.pixels[-1]) for summary in dataset.summaries.values()]
+    assert ignored == [2 * SIDE] * 4
+    assert sum(read.values()) == 4 * SIDE * SIDE
+
+
+@pytest.mark.parametrize("under", [0, 80])
+def test_transparent_pixels_of_a_colour_of_their_own_deserve_no_word(tmp_path, under):
+    hues = np.array([(under, under, under), (255, 0, 0), (0, 128, 255)], np.uint8)
+    masks = [np.dstack([hues[drawn(number)], np.minimum(drawn(number), 1) * 255]) for number in range(4)]
+    assert kinds(save(tmp_path, masks)) == []

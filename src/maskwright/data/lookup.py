@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -52,11 +53,16 @@ def from_values(
         naming: where the classes get their names, for cures.
 
     Raises:
-        DecodeError: the mask holds colours or an unknown value, or it is unclear what its 255 means.
+        DecodeError: the mask holds colours or an unknown value, it is unclear what its 255 means, or it is lossily
+            compressed and the ids of classes are near each other.
     """
     values = values_of(mask, raw)
     if raw.lossy and white != IGNORE and _is_binary(values):
         values = np.where(values > _WHITE // 2, np.uint8(_WHITE), np.uint8(0))
+    elif raw.lossy and _are_near(known) and values.min() < values.max():
+        message = "is lossily compressed (JPEG or WebP), which changes one id into another"
+        cure = "export it again as PNG from the annotation tool; converting this file does not correct it"
+        raise DecodeError("jpeg-mask", mask, message, cure)
     if raw.soft and (len(set(known.values()) - {IGNORE}) > 2 or 1 not in known):
         message = "holds fractions from 0 to 1, but the masks of this data set hold class ids"
         raise DecodeError("other-convention", mask, message, "save it as uint8 class ids, like the other masks")
@@ -75,6 +81,12 @@ def _is_binary(values: NDArray[Any]) -> bool:
     """Tell whether a lossily compressed mask is black and white."""
     white = np.count_nonzero(values > _WHITE - _NEAR)
     return bool(white > 0 and white + np.count_nonzero(values < _NEAR) > (1 - _JPEG_LOST) * values.size)
+
+
+def _are_near(known: Mapping[int, int]) -> bool:
+    """Tell whether values of two classes lie so near each other that JPEG changes one into another."""
+    pairs = pairwise(sorted(known)) if len(known) < _CUT else ()
+    return any(high - low < _NEAR and known[low] != known[high] for low, high in pairs)
 
 
 def values_of(mask: ImageRef, raw: RawMask) -> NDArray[Any]:

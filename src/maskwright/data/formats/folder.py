@@ -16,6 +16,7 @@ from maskwright.data.formats.meaning.passed_over import passed_over
 from maskwright.data.formats.meaning.polarity import all_inverted_fault
 from maskwright.data.formats.meaning.scan import FEW_STRAYS, MOST_MASKS, scan_masks
 from maskwright.data.formats.meaning.tables import naming_of, read_table, undisputed_table
+from maskwright.data.formats.meaning.transparent import transparency_fault
 from maskwright.data.formats.pairing.field_of_view import truth_of
 from maskwright.data.formats.pairing.no_pairs import nothing_pairs
 from maskwright.data.formats.pairing.object_maps import maps_beside, with_object_maps
@@ -194,7 +195,7 @@ def mask_faults(meaning: Meaning, scan: Scan, naming: Naming) -> tuple[Fault, ..
     """Report what the values told, and those that may be annotation errors."""
     shown = meaning.strays if len(meaning.strays) <= FEW_STRAYS else meaning.strays[:1]
     strays = tuple(_stray(value, meaning, scan, naming, len(meaning.strays) - len(shown)) for value in shown)
-    return (*meaning.faults, *strays)
+    return (*meaning.faults, *strays, *transparency_fault(scan, naming))
 
 
 def _stray(value: int, meaning: Meaning, scan: Scan, naming: Naming, more: int) -> Fault:

@@ -9,6 +9,7 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault, Shapes
 from maskwright.core.text import listing, plural, such_as
+from maskwright.data.formats.outlines.located import Images, split_of
 from maskwright.data.formats.pairing.naming import alike
 from maskwright.data.formats.pairing.pairs import find_pairs, not_masks
 from maskwright.data.formats.walk import images_below
@@ -38,10 +39,10 @@ def shares(root: Path, files: Sequence[Path]) -> Shares | None:
         files: the JSON files of LabelMe; each has the name of its image.
     """
     paths = images_below(root)
-    stems = {alike(path.stem) for path in files}
     paired = {pair.image for pair in find_pairs(root, paths).pairs}
     images = set(not_masks(root, paths))
-    outlined = {path for path in images if alike(path.stem) in stems}
+    known = Images(root)
+    outlined = images & {image for path in files for image in known.like(path, split_of(root, path))}
     bare = {path.parent for path in images - outlined - paired}
     found = Shares(sorted(paired - outlined), sorted(outlined - paired), bare)
     return found if found.masks and found.outlines else None
@@ -96,11 +97,7 @@ def _renumbered(record: Record, places: Sequence[int]) -> Record:
     """Give the shapes of a record the class indices of another data set."""
     assert isinstance(record.annotation, Shapes)
     shapes = tuple(
-        replace(
-            shape,
-            index=shape.index if shape.index == IGNORE else places[shape.index],
-            crowd=None if shape.crowd is None else places[shape.crowd],
-        )
+        shape if shape.index == IGNORE else replace(shape, index=places[shape.index])
         for shape in record.annotation.shapes
     )
     return replace(record, annotation=replace(record.annotation, shapes=shapes))

@@ -22,7 +22,7 @@ from maskwright.data.readers import DecodeError, image_size
 
 if TYPE_CHECKING:
     from maskwright.core.read_options import ReadOptions
-    from maskwright.core.records import Dataset
+    from maskwright.core.records import Dataset, Severity
 
 _RUNS, _MARK = ("encodedpixels", "encoded_pixels"), "ncoded"
 _BOTH = ("imageid_classid", "image_label")
@@ -144,19 +144,17 @@ def _require_columns(path: Path, drawn: list[DrawnImage]) -> list[Fault]:
     """Refuse runs of a file that follow rows: the next run of an object lies a row on, and not a column.
 
     Returns:
-        A note if images are too square to tell, and no others confirm the columns.
+        A note, or a warning if a few runs do so, if no more runs lie a column on.
 
     Raises:
         MaskwrightError: most do so.
     """
     steps = {"column": 0, "row": 0}
-    square = 0
     for entry in drawn:
         assert entry.size is not None
         height, width = entry.size
         near = 2 + max(height, width) // 50
         if abs(height - width) <= 2 * near:
-            square += bool(entry.objects)
             continue
         for shape in entry.objects:
             counts = (shape.rle or {}).get("counts")
@@ -169,10 +167,12 @@ def _require_columns(path: Path, drawn: list[DrawnImage]) -> list[Fault]:
         raise MaskwrightError(
             f"{path} holds runs that follow the rows of the images, but those of Kaggle follow the columns: {_CONVERT}"
         )
-    if not square or steps["column"]:
+    if steps["column"] > steps["row"] or not any(entry.objects for entry in drawn):
         return []
     message = (
-        f"{plural(square, 'image')} with runs {agree(square, 'is', 'are')} square or nearly so, which does not show "
-        "whether runs follow columns or rows: they are read down the columns, as those of Kaggle"
+        f"{plural(steps['column'], 'run')} {agree(steps['column'], 'lies', 'lie')} a column behind the one before, and "
+        f"{steps['row']} a row, which does not show whether runs follow columns or rows (the images are square, or "
+        "have few runs): they are read down the columns, as those of Kaggle"
     )
-    return [Fault("unknown-direction", "note", path, message, f"if they follow the rows, {_CONVERT}")]
+    severity: Severity = "warning" if steps["row"] > steps["column"] else "note"
+    return [Fault("unknown-direction", severity, path, message, f"if they follow the rows, {_CONVERT}")]

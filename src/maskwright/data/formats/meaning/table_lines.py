@@ -34,6 +34,7 @@ _FORMS = tuple(
         rf"(?P<name>[^:]+):(?:{_RGB})?:[^:]*:[^:]*",
         rf"{_ID}\s+{_RGB}\s+[\d.]+\s+[01]\s+[01]\s+\"(?P<name>[^\"]+)\"",  # ITK-SNAP
         rf"(?:{_ID}[\s,;:]+)?(?P<name>\D.*?)[\s,;:=]+#(?P<hex>[0-9a-fA-F]{{6}})",
+        rf"(?:{_ID}[\s,;:]+)?#(?P<hex>[0-9a-fA-F]{{6}})[\s,;:=]+(?P<name>\D.*)",
         rf"{_ID}[\s,;:]+(?P<name>\D.*?)[\s,;]+{_RGB}",
         rf"{_RGB}[\s,;]+(?P<name>\D.*)",
         rf"(?P<name>\D.*?)[\s,;:]+{_RGB}",

@@ -1,10 +1,11 @@
 """Tables of class names in many forms, and where to find them in a folder. Knows no masks.
 
 Text, one class a line: `name`; `id name` or `id,name` or `id: name`; `name id`; `name,r,g,b` or `name r g b`;
-`name,#rrggbb`; `id,name,r,g,b`; `r g b name` (CamVid); `name:r,g,b:parts:actions` (CVAT); the label descriptions of
-ITK-SNAP. With a header: a column for the name and, optionally, for the id and the colour (red, green, blue in three
+`name,#rrggbb` or `#rrggbb name`; `id,name,r,g,b`; `r g b name` (CamVid); `name:r,g,b:parts:actions` (CVAT); the label
+descriptions of ITK-SNAP. A line that starts with # and no colour is a comment, and so is what follows a # between
+blanks. With a header: a column for the name and, optionally, for the id and the colour (red, green, blue in three
 columns or in one, or #rrggbb). Ids can be negative. JSON and YAML: a list of names or of objects, a mapping in either
-direction, or one of these under `names`, `classes`, `categories` or `labels`. Lines that start with # are skipped.
+direction, or one of these under `names`, `classes`, `categories` or `labels`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ FILE_NAMES: tuple[str, ...] = (
 )
 # LabelMe begins its list with this name, whose id is -1.
 _LABELME_IGNORED = "__ignore__"
+_COMMENT = re.compile(r"^\s*#(?![0-9a-fA-F]{6}\b).*|\s#\s.*")
 _LISTS = ("names", "classes", "categories", "labels", "class_names")
 
 
@@ -130,8 +132,8 @@ def read_table(path: Path) -> ClassTable:
     suffix = path.suffix.lower()
     if suffix in {".json", ".yaml", ".yml"}:
         return _table(path, _from_data(path, parsed_json(path) if suffix == ".json" else parsed_yaml(path)))
-    lines = [(number, line.strip()) for number, line in enumerate(read_text(path).splitlines(), start=1)]
-    rows, form = from_lines(path, [(number, line) for number, line in lines if line and line[0] != "#"])
+    lines = ((number, _COMMENT.sub("", line).strip()) for number, line in enumerate(read_text(path).splitlines(), 1))
+    rows, form = from_lines(path, [(number, line) for number, line in lines if line])
     return _table(path, rows, form)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from functools import partial
+from os.path import commonprefix
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.data.formats.pairing import naming
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Key = tuple[str, ...]
+
+_SEPARATOR = re.compile(r"[\s_\-.]")
 
 
 class File(NamedTuple):
@@ -68,9 +72,10 @@ def matched(images: list[File], masks: list[File], *, loosely: bool = True) -> M
         left = _joined(*left, rule, found)
         if rule is _alike:
             found.alike.extend(found.pairs[before:])
-    for rule in (_padded, _without_split, _stem_alone, _folder_alone, _without_split_word) if loosely else ():
+    loose = (_padded, _without_split, _stem_alone, _without_own_words(*left), _folder_alone, _without_split_word)
+    for looser in loose if loosely else ():
         if not found.pairs and not found.doubts:
-            left = _joined(*left, rule, found, strict=False)
+            left = _joined(*left, looser, found, strict=False)
     _numbered_beside(found, left[1])
     pairs = [Match(image, tuple(by_path[mask.path] for mask in own)) for image, own in found.pairs]
     return found._replace(pairs=pairs)
@@ -126,6 +131,25 @@ def _without_split(file: File) -> Key:
 def _stem_alone(file: File) -> Key:
     """The folders dropped: images/cat_1.jpg, annotations/trimaps/cat_1.png."""
     return _bare(file)[-1:]
+
+
+def _without_own_words(images: list[File], masks: list[File]) -> Callable[[File], Key]:
+    """The words dropped that all masks have before or after the stem of an image: 7.png, 7_vessel_left.png."""
+    names = [_alike(mask)[-1] for mask in masks]
+    ends = [name[::-1] for name in names]
+    first, last = commonprefix(names), commonprefix(ends)[::-1]  # noqa: RUF071 (characters are compared)
+    before = (first[: match.end()] for match in _SEPARATOR.finditer(first))
+    after = (last[match.start() :] for match in _SEPARATOR.finditer(last))
+    known = {_alike(image) for image in images}
+    own = {mask.path for mask in masks}
+
+    def without(words: str, file: File) -> Key:
+        *folders, name = _alike(file)
+        return (*folders, name.removeprefix(words).removesuffix(words) if file.path in own else name)
+
+    possible = [words for words in (*before, *after) if any(map(str.isalpha, words))]
+    best = max(possible, key=lambda words: sum(without(words, mask) in known for mask in masks), default="")
+    return partial(without, best)
 
 
 def _folder_alone(file: File) -> Key:

@@ -60,7 +60,7 @@ _CODING = r"(?:(?:semantic|binary|class|index|gr[ae]y|colou?r|fine|png|jpe?g|npy
 _FOLDER = re.compile(
     rf"(?P<before>{_SPLIT})?(?:(?P<first>{_CODING})(?P<role>{_alternatives(_ROLES)})(?P<last>{_CODING}))?"
     rf"(?P<after>{_SPLIT})?"
-    r"(?:set|dir|folder)?(?:19\d\d|20\d\d)?"
+    r"(?:set|dir|folder)?(?:19\d\d|20\d\d)?(?P<size>\d{3,4}(?:x\d{3,4})?(?:px)?)?"
 )
 _ROLE_BEFORE_NUMBER = re.compile(rf"^(?:{_alternatives(_ROLES)})(?=\d)", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[\s_\-.]+")
@@ -73,7 +73,7 @@ class Folder(NamedTuple):
     """What the name of a folder means: its role, the word for it, and a split; None where the name does not tell.
 
     `coding` is the words that tell how masks are coded: `color` of `masks_color`. `shown` is what masks show, another
-    word beside that for masks: `disc` of `disc_masks`.
+    word beside that for masks: `disc` of `disc_masks`; or the size of images or masks: `512` of `images_512`.
     """
 
     role: Role | None
@@ -91,7 +91,7 @@ class Place(NamedTuple):
         word: the word for the role in that name.
         split: of the nearest folder whose name tells one.
         key: what an image and its mask have in common: split, remaining folders, and the stem. A folder `disc_masks`
-            is one named `disc` in a folder of masks.
+            is one named `disc` in a folder of masks, and `masks_512` one named `512`.
         coding: the words beside `word` in that name that tell how masks are coded.
     """
 
@@ -108,14 +108,14 @@ class Place(NamedTuple):
 
 
 def folder_meaning(name: str) -> Folder:
-    """Read `trainannot`, `images_val`, `Train-Masks`, `2. Groundtruths`, `gt`, ... ; other names mean nothing."""
+    """Read `trainannot`, `images_val`, `masks_512x512`, `2. Groundtruths`, `gt`, ... ; other names mean nothing."""
     match = _FOLDER.fullmatch(_SEPARATORS.sub("", _NUMBERING.sub("", name.lower())))
     if match is None or not match.group(0):
         return _masks_of(name)
     word = match["role"]
     split = match["before"] or match["after"]
     coding = f"{match['first'] or ''}{match['last'] or ''}"
-    return Folder(_ROLES[word] if word else None, word, _SPLITS[split] if split else None, coding)
+    return Folder(_ROLES[word] if word else None, word, _SPLITS[split] if split else None, coding, match["size"] or "")
 
 
 def _masks_of(name: str) -> Folder:
