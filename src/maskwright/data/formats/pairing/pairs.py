@@ -99,7 +99,7 @@ def _pairing(root: Path, paths: tuple[Path, ...], without: frozenset[str | None]
     )
     first = min(found.pairs, key=lambda match: match.image.path, default=None)
     word = first.masks[0].place.word if first is not None else None
-    return Pairing(pairs, len(images), len(chosen), word, _layout(root, pairs, how, unused), faults)
+    return Pairing(pairs, len(images), len(chosen), word, describe(root, pairs, how, unused), faults)
 
 
 def not_masks(root: Path, paths: list[Path]) -> list[Path]:
@@ -208,8 +208,9 @@ def _subject(mask: File) -> tuple[str, ...]:
     return (*mask.place.key[:-1], naming.bare_number(mask.place.key[-1]))
 
 
-def _layout(root: Path, pairs: tuple[Pair, ...], how: str | None, unused: list[File]) -> str:
+def describe(root: Path, pairs: Iterable[Pair], how: str | None = None, unused: Iterable[File] = ()) -> str:
     """Describe which folders pair with which, at most four of them."""
+    pairs = tuple(pairs)
     folders = Counter((folder_name(root, pair.image.parent), folder_name(root, pair.mask.parent)) for pair in pairs)
     shown = sorted(name for name, _ in folders.most_common(4))
     texts = [image if how else f"{image} + {mask}" for image, mask in shown]
