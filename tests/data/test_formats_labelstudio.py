@@ -225,7 +225,9 @@ def test_damaged_tasks(tmp_path):
 def test_brush_masks_without_names(tmp_path):
     photo(tmp_path / "a.jpg", size=SIZE)
     write(tmp_path / "masks" / "task-1-annotation-2-by-1-tag-car-0.png", labels([0, 1], SIZE))
-    with pytest.raises(MaskwrightError, match=r"such as task-1-.*-car-0\.png, whose names do not tell their images"):
+    with pytest.raises(
+        MaskwrightError, match=r"such as task-1-.*-car-0\.png, whose names do not identify their images"
+    ):
         read_dataset(tmp_path)
     (tmp_path / "project.json").write_text(
         json.dumps([task(result("rectangle", {"x": 0, "y": 0, "width": 9, "height": 9}))])

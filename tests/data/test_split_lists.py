@@ -89,7 +89,7 @@ def test_names_without_an_image_and_images_in_no_list_are_told(tmp_path):
     assert splits(dataset) == {"images/00.jpg": "train", "images/02.jpg": "val"}
     said = " ".join(fault.message for fault in dataset.faults if fault.severity == "warning")
     assert "1 of 2 names in train.txt, gone, fits" in said
-    assert "2 images, such as images/01.jpg, stand in no list" in said
+    assert "2 images, such as images/01.jpg, are in no list" in said
 
 
 def test_folders_that_tell_the_split_come_first(tmp_path):

@@ -60,7 +60,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         if name is None:
             raise MaskwrightError(f"{root} holds no JSON file of Label Studio: export the project as JSON")
         raise MaskwrightError(
-            f"{root} holds brush masks of Label Studio, such as {name}, whose names do not tell their images: "
+            f"{root} holds brush masks of Label Studio, such as {name}, whose names do not identify their images: "
             "export the project as JSON, and put the file and the images here instead of the masks"
         )
     search = Search(Images(root if root.is_dir() else root.parent))

@@ -67,10 +67,8 @@ def with_lists(root: Path, files: Iterable[Path], pairs: list[ImagePair]) -> tup
     faults.append(Fault("split-list", "note", lists[0].path, message, "nothing needs to be done"))
     unlisted = [pair.id for pair in pairs if pair.id not in splits]
     if unlisted:
-        stand = agree(len(unlisted), "stands", "stand")
-        message = (
-            f"{plural(len(unlisted), 'image')}, {such_as(len(unlisted), unlisted[0])}, {stand} in no list: not used"
-        )
+        are = agree(len(unlisted), "is", "are")
+        message = f"{plural(len(unlisted), 'image')}, {such_as(len(unlisted), unlisted[0])}, {are} in no list: not used"
         faults.append(Fault("split-list", "warning", lists[0].path, message, _CURE))
     return followed, faults
 
