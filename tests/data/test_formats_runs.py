@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,6 +58,12 @@ def test_any_mask_is_read_back(tmp_path_factory, values):
         (root / "t.csv").write_text("ImageId,EncodedPixels\na.png,\nb.png,1 1\n")
     dataset = read_dataset(root)
     np.testing.assert_array_equal(read_pair(dataset, dataset.records[0])[1], mask)
+
+
+def test_the_longest_cell_of_other_tables_stays_as_it_is(tmp_path):
+    before = csv.field_size_limit()
+    assert len(read_dataset(save(tmp_path, [f"{n}.jpg,{encoded(NUT)}" for n in range(3)])).records) == 3
+    assert csv.field_size_limit() == before
 
 
 def test_rows_are_objects_and_an_image_without_runs_is_background(tmp_path):

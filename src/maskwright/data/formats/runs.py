@@ -105,9 +105,13 @@ def _rows(path: Path) -> list[_Row]:
     assert columns is not None
     image, runs, label = columns
     both = lines[0].split(",")[image].strip().strip('"').lower() in _BOTH
-    csv.field_size_limit(_LONGEST)
+    usual = csv.field_size_limit(_LONGEST)  # of the whole process
+    try:
+        table = list(csv.reader(lines[1:]))
+    finally:
+        csv.field_size_limit(usual)
     rows = []
-    for number, cells in enumerate(csv.reader(lines[1:]), start=2):
+    for number, cells in enumerate(table, start=2):
         if not cells:
             continue
         if len(cells) <= max(image, runs, label or 0):
