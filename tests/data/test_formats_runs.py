@@ -78,6 +78,18 @@ def test_rows_are_objects_and_an_image_without_runs_is_background(tmp_path):
     assert sorted(entry.area for entry in read_objects(dataset, dataset.records[0], SIZE)) == [72, 120]
 
 
+def test_images_that_no_row_names_and_the_cure(tmp_path):
+    """Severstal's file of 2020 lists the images with a defect only."""
+    save(tmp_path, [f"0.jpg,{encoded(NUT)}", f"1.jpg,{encoded(NUT)}"])
+    (fault,) = read_dataset(tmp_path).faults
+    assert fault.message == "no row names 1 image in train/, 2.jpg"
+    assert fault.cure.startswith("add a row without runs for those that show no object")
+    with (tmp_path / "train.csv").open("a") as rows:
+        rows.write("2.jpg,\n")
+    dataset = read_dataset(tmp_path)
+    assert (len(dataset.records), dataset.faults) == (3, ())
+
+
 @pytest.mark.parametrize(
     ("header", "row"),
     [

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import Split
 
 AMBIGUOUS = "ambiguous-name"
+_CURE = "annotate them, or move them away"
 
 
 class Images:
@@ -82,13 +83,14 @@ class Images:
         ranks = [rank(path) for path in paths]
         return [path for path, own in zip(paths, ranks, strict=True) if own == max(ranks)]
 
-    def unlisted(self, used: Iterable[Path], mentioned: Iterable[Path], what: str) -> list[Fault]:
+    def unlisted(self, used: Iterable[Path], mentioned: Iterable[Path], what: str, cure: str = _CURE) -> list[Fault]:
         """Report the images that no annotation file mentions; those beside used ones deserve a warning.
 
         Args:
             used: images with an annotation.
             mentioned: images that an annotation file names, used or not.
             what: what should have named them, as in "no JSON file lists".
+            cure: what to do about them.
         """
         folders = {path.parent for path in used}
         known = set(mentioned)
@@ -102,7 +104,7 @@ class Images:
                 "warning" if folder in folders else "note",
                 folder,
                 f"{what} {plural(len(names), 'image')} in {folder.name}/, {such_as(len(names), min(names))}",
-                "annotate them, or move them away",
+                cure,
             )
             for folder, names in sorted(extra.items())
         ]
@@ -138,9 +140,9 @@ class Search:
             self._missing.append((source, name))
         return None
 
-    def faults(self, what: str) -> list[Fault]:
+    def faults(self, what: str, cure: str = _CURE) -> list[Fault]:
         """Return the faults: images missing, names that fit several, and images that `what` does not mention."""
-        return [*self.images.unlisted(self._used, self._mentioned, what), *self._unfound()]
+        return [*self.images.unlisted(self._used, self._mentioned, what, cure), *self._unfound()]
 
     def _unfound(self) -> list[Fault]:
         faults = []
