@@ -15,7 +15,7 @@ LABEL_METRICS = (
     Metric(
         "accuracy",
         "Class accuracy",
-        "Share of the labelled pixels where truth and prediction are both the class or both another, averaged over classes.",
+        "Share of the labelled pixels where truth and prediction agree whether it is the class, averaged over classes.",
         rank=6,
     ),
     Metric(
