@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -58,6 +60,17 @@ class Images:
         best = self._best(exact, wanted[:-1], source, split)
         fitting = [path for path in best if _has_size(path, size)] if len(best) > 1 and size is not None else best
         return fitting or best
+
+    def as_uploaded(self, name: str) -> list[Path]:
+        """Return the images that have a name after a server replaced blanks by `_` and dropped other characters."""
+        return self._by_upload.get(_uploaded(name), [])
+
+    @cached_property
+    def _by_upload(self) -> dict[str, list[Path]]:
+        found: defaultdict[str, list[Path]] = defaultdict(list)
+        for path in self.paths:
+            found[_uploaded(path.name)].append(path)
+        return found
 
     def like(self, source: Path, split: Split | None = None) -> list[Path]:
         """Return the images that have the name of an annotation file, but for the suffixes; as `named`."""
@@ -184,6 +197,10 @@ def split_of(base: Path, path: Path) -> Split | None:
 def plain(name: str) -> str:
     """Return a path with slashes, also one of Windows, without a leading `./`."""
     return name.replace("\\", "/").removeprefix("./")
+
+
+def _uploaded(name: str) -> str:
+    return re.sub(r"[^-\w.]", "", alike(name).strip().replace(" ", "_"))
 
 
 def _common_end(one: list[str], other: list[str]) -> int:
