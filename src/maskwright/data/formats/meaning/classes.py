@@ -172,7 +172,10 @@ def _beside_white(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
             source = table.path if table else None
             return _indexed(entries, options, (plural(len(entries), "class", "classes"), note), source=source)
     meaning = _by_table(table, scan, options) if table else _found(scan, options, masks)
-    faults = () if table is not None and table.guessed else white_fault(scan, white, naming_of(table), masks)
+    entries = table.entries if table is not None else ()
+    nothing = next((entry.name for entry in entries if entry.id == 0 and means_ignore(entry.name)), None)
+    guessed = table is not None and table.guessed
+    faults = () if guessed else white_fault(scan, white, naming_of(table), masks, nothing)
     return replace(meaning, white=white.alone, faults=(*scales, *faults))
 
 

@@ -22,6 +22,7 @@ MASK_WORDS: tuple[str, ...] = (
     *("manual", "1stmanual", "2ndmanual", "manual1", "manual2", "masksmachine", "maskshuman", "labelstr", "labelsts"),
     *("1stho", "2ndho", "labelids", "labeltrainids", "maskimages", "labelimages", "imagemasks", "imagelabels"),
     *("gtimages", "gtmasks", "segmentationmasks", "segmasks", "semantic"),
+    *("stuffthingmaps", "map"),
 )
 # At the end of a name: of masks of the same images, those of the first and of the second person, or the ids as labelled
 # and those to train on. The first in `MASK_WORDS` is taken.
@@ -33,6 +34,8 @@ CELLPOSE_END = "_cp_masks"
 """How the names end that Cellpose gives maps of ids."""
 CELLPOSE_ASIDE = ("_cp_outlines", "_cp_flows", "_outlines", "_flows")
 """How the names end that Cellpose gives other pictures beside an image."""
+LABELME_VIEW, LABELME_LABEL = "label_viz", "label"
+"""The view of an image with its mask, and the mask, in a folder that LabelMe makes of a JSON file."""
 _IMAGE_WORDS: tuple[str, ...] = (
     *("images", "image", "imgs", "img", "jpegimages", "pngimages", "photos", "photo", "pictures", "inputs", "input"),
     *("rgb", "raw", "originals", "original", "originalimages", "rawimages", "frames", "scans", "patches", "sat"),

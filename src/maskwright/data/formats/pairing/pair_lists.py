@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from maskwright.core.records import Split
     from maskwright.data.formats.pairing.pairs import Pairing
 
 _DELIMITERS = {".csv": (",", ";", "\t"), ".tsv": ("\t",), ".txt": (",", ";", "\t", " "), ".lst": ("\t", " ", ",")}
@@ -65,7 +66,7 @@ def with_pair_lists(root: Path, files: Sequence[Path], pairing: Pairing) -> Pair
     return pairing._replace(pairs=pairs, word=word, layout=describe(root, pairs), faults=tuple(faults))
 
 
-def _split(root: Path, image: Path, mask: Path) -> naming.Split | None:
+def _split(root: Path, image: Path, mask: Path) -> Split | None:
     first, second = (naming.place(path.relative_to(root).parts).split for path in (image, mask))
     return first or second
 

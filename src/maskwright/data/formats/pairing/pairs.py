@@ -116,7 +116,7 @@ def divided(root: Path, paths: Iterable[Path]) -> Divided:
 @lru_cache(maxsize=1)
 def _divided(root: Path, paths: tuple[Path, ...]) -> Divided:
     skip = len(root.parts)
-    aside = set(_cellpose_aside(paths))
+    aside = set(_views(paths))
     files = [File(path, naming.place(path.parts[skip:])) for path in paths if path not in aside]
     masks = [_versioned(file) for file in files if file.place.role in {"mask", "instance"}]
     if not masks:
@@ -127,13 +127,15 @@ def _divided(root: Path, paths: tuple[Path, ...]) -> Divided:
     return Divided(images, masks, others)
 
 
-def _cellpose_aside(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield what Cellpose writes beside an image and its map of ids: all that it knows of it, outlines and flows."""
+def _views(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield what Cellpose and LabelMe write beside an image and its mask: all that they know of it, and views of it."""
     names = {str(path.with_suffix("")) for path in paths}
     for path in paths:
         if path.stem.endswith(naming.CELLPOSE_END):
             yield path.with_name(f"{path.stem.removesuffix(naming.CELLPOSE_END)}_seg.npy")
         name = str(path.with_suffix(""))
+        if path.stem == naming.LABELME_VIEW and str(path.with_name(naming.LABELME_LABEL)) in names:
+            yield path
         owners = {name.removesuffix(end) for end in naming.CELLPOSE_ASIDE if name.endswith(end)}
         if not names.isdisjoint(owners | {f"{owner}{naming.CELLPOSE_END}" for owner in owners}):
             yield path
