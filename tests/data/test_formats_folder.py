@@ -138,9 +138,9 @@ def test_unpaired_files_are_faults(tmp_path):
 def test_a_folder_without_any_mask_is_one_fault(tmp_path):
     pairs(tmp_path, [0, 1])
     for number in range(9):
-        photo(tmp_path / "images" / "test" / f"t{number}.jpg")
+        photo(tmp_path / "images" / "north" / f"t{number}.jpg")
     (fault,) = read_dataset(tmp_path).faults
-    assert (fault.path, fault.kind) == (tmp_path / "images" / "test", "unpaired")
+    assert (fault.path, fault.kind) == (tmp_path / "images" / "north", "unpaired")
     assert "none of the 9 images" in fault.message
 
 

@@ -225,7 +225,9 @@ def test_damaged_tasks(tmp_path):
 def test_brush_masks_without_names(tmp_path):
     photo(tmp_path / "a.jpg", size=SIZE)
     write(tmp_path / "masks" / "task-1-annotation-2-by-1-tag-car-0.png", labels([0, 1], SIZE))
-    with pytest.raises(MaskwrightError, match=r"such as task-1-.*-car-0\.png, whose names do not tell their images"):
+    with pytest.raises(
+        MaskwrightError, match=r"such as task-1-.*-car-0\.png, whose names do not identify their images"
+    ):
         read_dataset(tmp_path)
     (tmp_path / "project.json").write_text(
         json.dumps([task(result("rectangle", {"x": 0, "y": 0, "width": 9, "height": 9}))])
@@ -239,3 +241,21 @@ def test_a_damaged_file_does_not_spoil_the_others(tmp_path):
     assert painted(tmp_path).sum() == 200
     (fault,) = read_dataset(tmp_path).faults
     assert (fault.severity, fault.message) == ("error", "more.json is cut off (its JSON does not end)")
+
+
+def test_names_that_the_server_changed(tmp_path):
+    """It writes a blank as `_`, and drops what is neither a letter, a digit nor one of -._ ."""
+    photo(tmp_path / "images/Photo 1 (copy).jpg", 1, SIZE)
+    photo(tmp_path / "images/photo_2.jpg", 2, SIZE)
+    box = result("rectangle", {"x": 10, "y": 20, "width": 40, "height": 50})
+    uploads = ("Photo_1_copy.jpg", "photo_2.jpg")
+    tasks = [task(box, image=f"/data/upload/3/0a1b2c3d-{name}") for name in uploads]
+    (tmp_path / "project.json").write_text(json.dumps(tasks))
+    dataset = read_dataset(tmp_path)
+    assert [record.id for record in dataset.records] == ["images/Photo 1 (copy).jpg", "images/photo_2.jpg"]
+    assert [int((read_pair(dataset, record)[1] == 1).sum()) for record in dataset.records] == [20 * 20] * 2
+    assert dataset.faults == ()
+
+    photo(tmp_path / "images/Photo 1 copy.jpg", 3, SIZE)  # both would be uploaded under one name
+    kinds = {fault.kind for fault in read_dataset(tmp_path).faults}
+    assert "ambiguous-name" in kinds

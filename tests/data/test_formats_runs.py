@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,6 +60,12 @@ def test_any_mask_is_read_back(tmp_path_factory, values):
     np.testing.assert_array_equal(read_pair(dataset, dataset.records[0])[1], mask)
 
 
+def test_the_longest_cell_of_other_tables_stays_as_it_is(tmp_path):
+    before = csv.field_size_limit()
+    assert len(read_dataset(save(tmp_path, [f"{n}.jpg,{encoded(NUT)}" for n in range(3)])).records) == 3
+    assert csv.field_size_limit() == before
+
+
 def test_rows_are_objects_and_an_image_without_runs_is_background(tmp_path):
     save(tmp_path, [f"0.jpg,{encoded(NUT)}", f"0.jpg,{encoded(BOLT)}", f"1,{encoded(NUT)}", "2.jpg,"])
     (tmp_path / "sample_submission.csv").write_text("ImageId,EncodedPixels\n0.jpg,1 1\n")
@@ -69,6 +76,18 @@ def test_rows_are_objects_and_an_image_without_runs_is_background(tmp_path):
     for label, truth in zip(found, (NUT | BOLT, NUT, np.zeros(SIZE)), strict=True):
         np.testing.assert_array_equal(label, truth)
     assert sorted(entry.area for entry in read_objects(dataset, dataset.records[0], SIZE)) == [72, 120]
+
+
+def test_images_that_no_row_names_and_the_cure(tmp_path):
+    """Severstal's file of 2020 lists the images with a defect only."""
+    save(tmp_path, [f"0.jpg,{encoded(NUT)}", f"1.jpg,{encoded(NUT)}"])
+    (fault,) = read_dataset(tmp_path).faults
+    assert fault.message == "no row names 1 image in train/, 2.jpg"
+    assert fault.cure.startswith("add a row without runs for those that show no object")
+    with (tmp_path / "train.csv").open("a") as rows:
+        rows.write("2.jpg,\n")
+    dataset = read_dataset(tmp_path)
+    assert (len(dataset.records), dataset.faults) == (3, ())
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ def test_a_wide_interval_names_what_it_rests_on() -> None:
 
 def test_no_interval_and_no_value() -> None:
     assert texts(with_mean(Estimate(0.5, None, None), images=1)) == [
-        "There is no interval for the mean IoU: it needs at least four images or groups that differ, and it is based "
-        "on 1 image."
+        "There is no interval for the mean IoU: it needs at least four images or groups that differ, and "
+        "the scores are based on 1 image."
     ]
     assert texts(with_mean(UNDEFINED)) == ["No mean IoU could be computed: the scored images have no labelled pixels."]
 

@@ -162,6 +162,8 @@ def _wrong_size(mask: ImageRef, record: Record, found: tuple[int, int], size: tu
     if found == (size[1], size[0]) and image_orientation(record.image) != 1:
         message += " after its EXIF orientation is applied"
         cure = "rotate the mask too, or remove the EXIF orientation without turning the pixels of the image"
+    elif found == (size[1], size[0]):
+        cure = "transpose or rotate the mask so that it fits its image; if it belongs to another image, rename it"
     else:
         cure = "save the mask at the size of its image, without interpolation"
     return DecodeError("size-mismatch", mask, message, cure)

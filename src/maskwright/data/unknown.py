@@ -84,6 +84,10 @@ def unknown_color(mask: ImageRef, codes: list[int], count: int, known: Sequence[
     cure = "save the mask without interpolation"
     if len(codes) <= _MOST_DRAWN:
         cure = f"{naming.with_color(color)}, or {cure}"
+    if all((code & 255, code >> 8 & 255, code >> 16) in known for code in codes):
+        cure = (
+            f"if its red and blue channels are exchanged, as in files that OpenCV wrote, exchange them; if not, {cure}"
+        )
     near = min(known, key=lambda other: math.dist(color, other))
     if naming.file and math.dist(color, near) <= _NEAR:
         cure = f"if it is meant to be {rgb(near)}, correct that colour in {naming.file}; if not, {cure}"

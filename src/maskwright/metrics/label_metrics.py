@@ -11,11 +11,11 @@ LABEL_METRICS = (
     Metric("iou", "IoU", f"Intersection over union by class, {_ALL}."),
     Metric("dice", "Dice", f"Dice coefficient (F1) by class, {_ALL}."),
     Metric("precision", "Precision", f"Share of the pixels predicted as a class that belong to it, {_ALL}.", rank=1),
-    Metric("recall", "Recall", f"Share of the pixels of a class that are predicted as it, {_ALL}.", rank=1),
+    Metric("recall", "Recall", f"Share of the pixels of a class that are predicted as that class, {_ALL}.", rank=1),
     Metric(
         "accuracy",
         "Class accuracy",
-        "Share of all labelled pixels correctly assigned to a class or not, averaged over classes.",
+        "Share of the labelled pixels where truth and prediction agree whether it is the class, averaged over classes.",
         rank=6,
     ),
     Metric(

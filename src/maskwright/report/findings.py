@@ -80,7 +80,7 @@ def _interval(scores: Scores) -> list[Finding]:
     if mean.low is None or mean.high is None:
         text = (
             f"There is no interval for the {scores.headline_words}: it needs at least four images or groups that "
-            f"differ, and it is based on {scored}."
+            f"differ, and the scores are based on {scored}."
         )
         return [Finding("warning", text)]
     if metric.unit != "share" or mean.high - mean.low <= WIDE:

@@ -125,17 +125,10 @@ def images_of(root: Path, files: list[Path]) -> list[Path]:
 
 def _nothing_fits(root: Path) -> MaskwrightError:
     """Build the error that tells what was found, and which layouts are near."""
-    if root.is_file():
-        return MaskwrightError(f"{root} is a file in no known format: give a folder, a COCO JSON file or a data.yaml")
-    files = list(walk(root))
-    if not files:
-        return MaskwrightError(f"{root} is empty: give a folder with images and masks")
+    files = list(walk(root)) if root.is_dir() else [root]
     images = [path for path in files if is_image(path)]
-    if not images:
-        suffixes = ", ".join(sorted({path.suffix.lower() or path.name for path in files})[:8])
-        return MaskwrightError(
-            f"{root} holds {plural(len(files), 'file')} but no images ({suffixes}): give a folder with images and masks"
-        )
+    if not images or root.is_file():
+        return _without_images(root, files)
     damaged = next(iter(coco.cut_off(root)), None)
     if damaged is None:
         special = not_read(root, files) or boxes_only(root, files) or without_annotations(root, files)
@@ -151,6 +144,26 @@ def _nothing_fits(root: Path) -> MaskwrightError:
         near = found_and_near(root, files, {name: entry.summary for name, entry in FORMATS.items()})
         return MaskwrightError(f"{error}. {near}")
     raise AssertionError("folder.detect and folder.read disagree")
+
+
+def _without_images(root: Path, files: list[Path]) -> MaskwrightError:
+    archive = next(filter(_is_archive, files), None)
+    if archive == root:
+        return MaskwrightError(f"{root} is an archive: unpack it, and give the folder")
+    if root.is_file():
+        return MaskwrightError(f"{root} is a file in no known format: give a folder, a COCO JSON file or a data.yaml")
+    if not files:
+        return MaskwrightError(f"{root} is empty: give a folder with images and masks")
+    if archive is not None:
+        return MaskwrightError(f"{root} holds no images, but an archive, {archive.name}: unpack it")
+    suffixes = ", ".join(sorted({path.suffix.lower() or path.name for path in files})[:8])
+    return MaskwrightError(
+        f"{root} holds {plural(len(files), 'file')} but no images ({suffixes}): give a folder with images and masks"
+    )
+
+
+def _is_archive(path: Path) -> bool:
+    return path.name.lower().endswith((".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz"))
 
 
 def _as_error(fault: Fault) -> MaskwrightError:

@@ -21,6 +21,7 @@ from maskwright.data.formats.pairing.field_of_view import truth_of
 from maskwright.data.formats.pairing.no_pairs import nothing_pairs
 from maskwright.data.formats.pairing.object_maps import maps_beside, with_object_maps
 from maskwright.data.formats.pairing.overlaps import with_overlaps
+from maskwright.data.formats.pairing.pair_lists import with_pair_lists
 from maskwright.data.formats.pairing.pairs import find_pairs
 from maskwright.data.formats.pairing.split_lists import with_lists
 from maskwright.data.formats.pairing.stacks import image_pairs
@@ -41,9 +42,11 @@ _FEW_MASKS = 24
 
 
 def detect(root: Path) -> str | None:
-    """Describe the folders that pair, without opening a file; None if nothing pairs."""
-    pairing = find_pairs(root, images_below(root)) if root.is_dir() else None
-    return f"{pairing.layout}: {plural(len(pairing.pairs), 'pair')}" if pairing is not None and pairing.pairs else None
+    """Describe the folders that pair, without opening a picture; None if nothing pairs."""
+    if not root.is_dir():
+        return None
+    pairing = with_pair_lists(root, list(walk(root)), find_pairs(root, images_below(root)))
+    return f"{pairing.layout}: {plural(len(pairing.pairs), 'pair')}" if pairing.pairs else None
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:
@@ -54,7 +57,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """
     files = list(walk(root))
     images = [path for path in files if is_image(path)]
-    pairing = truth_of(root, images)
+    pairing = with_pair_lists(root, files, truth_of(root, images))
     if not pairing.pairs:
         raise nothing_pairs(root, pairing)
     pairs, stack_faults = image_pairs(root, pairing.pairs)

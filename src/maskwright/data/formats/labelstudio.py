@@ -60,7 +60,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         if name is None:
             raise MaskwrightError(f"{root} holds no JSON file of Label Studio: export the project as JSON")
         raise MaskwrightError(
-            f"{root} holds brush masks of Label Studio, such as {name}, whose names do not tell their images: "
+            f"{root} holds brush masks of Label Studio, such as {name}, whose names do not identify their images: "
             "export the project as JSON, and put the file and the images here instead of the masks"
         )
     search = Search(Images(root if root.is_dir() else root.parent))
@@ -203,9 +203,9 @@ def _image_names(data: dict[str, Any]) -> list[str]:
 
 def _images(images: Images, path: Path, name: str) -> list[Path]:
     """Find an image by its path, or by its name before it was uploaded."""
-    found = images.named(name, path) or images.named(_UPLOAD.sub("", name.rpartition("/")[2], 1), path)
-    short = _SHORT_UPLOAD.search(name)
-    return found or (images.named(short[1], path) if short is not None else [])
+    uploaded, short = _UPLOAD.sub("", name.rpartition("/")[2], 1), _SHORT_UPLOAD.search(name)
+    found = images.named(name, path) or images.named(uploaded, path)
+    return found or (images.named(short[1], path) if short is not None else []) or images.as_uploaded(uploaded)
 
 
 def _image_name(address: str) -> str:

@@ -59,7 +59,7 @@ def not_read(root: Path, files: Sequence[Path]) -> MaskwrightError | None:
         if "submission" not in path.stem.lower() and any(map(_RUNS.search, lines)):
             return MaskwrightError(
                 f"{root}: {record_id(root, path)} seems to hold run lengths, but the names of its columns ({header}) "
-                "do not tell which: name the column of images ImageId, and that of run lengths EncodedPixels"
+                "do not show which: name the column of images ImageId, and that of run lengths EncodedPixels"
             )
     return None
 

@@ -31,6 +31,7 @@ _CLASSES = ("classid", "class_id", "class", "label", "category")
 _NONE = {"", "-1", "nan"}
 # So many runs must lie a row behind the one before, and so many times as many as a column behind it.
 _FEWEST_STEPS, _CLEAR = 16, 4
+_UNLISTED = "add a row without runs for those that show no object; annotate the others, or move them away"
 _LONGEST = 2**31 - 1  # of a cell: large images have runs beyond the limit of the csv module
 _CONVERT = "convert them to masks, or to COCO with pycocotools"
 
@@ -79,7 +80,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         faults += _require_columns(path, [entry for entry in drawn if entry.source == path])
     layout = f"{plural(len(files), 'CSV file')} of run lengths, down each column"
     listed = class_list(drawn, options, (), base)
-    faults += search.faults("no row names")
+    faults += search.faults("no row names", _UNLISTED)
     return drawn_dataset(root, ("runs", layout), drawn, options, listed, faults)
 
 
@@ -105,9 +106,13 @@ def _rows(path: Path) -> list[_Row]:
     assert columns is not None
     image, runs, label = columns
     both = lines[0].split(",")[image].strip().strip('"').lower() in _BOTH
-    csv.field_size_limit(_LONGEST)
+    usual = csv.field_size_limit(_LONGEST)  # of the whole process
+    try:
+        table = list(csv.reader(lines[1:]))
+    finally:
+        csv.field_size_limit(usual)
     rows = []
-    for number, cells in enumerate(csv.reader(lines[1:]), start=2):
+    for number, cells in enumerate(table, start=2):
         if not cells:
             continue
         if len(cells) <= max(image, runs, label or 0):

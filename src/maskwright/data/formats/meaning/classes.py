@@ -54,6 +54,7 @@ from maskwright.data.formats.meaning.polarity import polarity_fault
 from maskwright.data.formats.meaning.scan import FEW_STRAYS
 from maskwright.data.formats.meaning.separate import values_fault
 from maskwright.data.formats.meaning.shifted import require_unshifted, shift_fault
+from maskwright.data.formats.meaning.stretched import stretched_fault
 from maskwright.data.formats.meaning.tables import ClassTable, Entry, naming_of
 from maskwright.data.formats.meaning.white import (
     HIGHS,
@@ -162,7 +163,7 @@ def _beside_white(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
     values = sorted(set(scan.values) - explained)
     scales: tuple[Fault, ...] = ()
     if table is None and not explained:
-        scales = require_unscaled(scan, masks) or values_fault(scan, masks)
+        scales = require_unscaled(scan, masks) or stretched_fault(scan, masks) or values_fault(scan, masks)
     if white.region and evenly_spaced(values):
         names = [entry.name for entry in table.entries] if table else [f"class-{value}" for value in values]
         if len(names) == len(values) and not (table and table.numbered):
@@ -171,7 +172,10 @@ def _beside_white(table: ClassTable | None, scan: Scan, options: ReadOptions, ma
             source = table.path if table else None
             return _indexed(entries, options, (plural(len(entries), "class", "classes"), note), source=source)
     meaning = _by_table(table, scan, options) if table else _found(scan, options, masks)
-    faults = () if table is not None and table.guessed else white_fault(scan, white, naming_of(table), masks)
+    entries = table.entries if table is not None else ()
+    nothing = next((entry.name for entry in entries if entry.id == 0 and means_ignore(entry.name)), None)
+    guessed = table is not None and table.guessed
+    faults = () if guessed else white_fault(scan, white, naming_of(table), masks, nothing)
     return replace(meaning, white=white.alone, faults=(*scales, *faults))
 
 

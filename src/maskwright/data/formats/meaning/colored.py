@@ -13,6 +13,7 @@ from maskwright.data.formats.meaning.channels import in_red
 from maskwright.data.formats.meaning.entries import Meaning, classes_of, split_ignored
 from maskwright.data.formats.meaning.evidence import has_thin_colors
 from maskwright.data.formats.meaning.separate import colors_fault
+from maskwright.data.formats.meaning.stretched import stretched_fault
 from maskwright.data.formats.meaning.tables import Entry, naming_of
 from maskwright.data.formats.meaning.white import HIGHS
 
@@ -167,7 +168,9 @@ def meaning_of_colors(table: ClassTable | None, scan: Scan, options: ReadOptions
     faults: tuple[Fault, ...] = ()
     if table is None or not table.colored:
         naming = naming_of(table)
-        faults = _objects_fault(scan, masks, naming) or colors_fault(scan, masks, naming)
+        faults = (
+            stretched_fault(scan, masks) or _objects_fault(scan, masks, naming) or colors_fault(scan, masks, naming)
+        )
     classes = classes_of(kept, None if table is None else table.path)
     return Meaning("color", classes, colors=colors, notes=notes, faults=faults)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from maskwright.data.formats.meaning.scan import Scan
     from maskwright.data.formats.meaning.tables import ClassTable
 
-_NAME = re.compile(r".*(class|label|colou?r|categor|names|legend|palette).*\.(csv|txt)", re.IGNORECASE)
+_NAME = re.compile(r".*(class|label|colou?r|categor|names|legend|palette).*\.(csv|txt|json)", re.IGNORECASE)
 _MOST_BYTES = 65536
 _WHITE = 255
 

@@ -104,11 +104,17 @@ def unnamed_white(scan: Scan, aside: Collection[int]) -> White:
     return White(IGNORE if region else None, region, sum(held.values[_WHITE] for held in among))
 
 
-def white_fault(scan: Scan, white: White, naming: Naming, folder: Path) -> tuple[Fault, ...]:
-    """Warn where an unnamed 255 that is ignored fills regions, or much of the masks."""
+def white_fault(
+    scan: Scan, white: White, naming: Naming, folder: Path, nothing: str | None = None
+) -> tuple[Fault, ...]:
+    """Warn where an unnamed 255 that is ignored fills regions, or much of the masks.
+
+    `nothing` is what the table calls 0 if it is ignored: its ids may then be one too high, as those of COCO-Stuff are.
+    """
     share = white.pixels / max(1, sum(scan.values.values()))
     if not (white.region or share > _MUCH):
         return ()
+    shifted = f"; if it is {nothing!r}, subtract 1 from each id in {naming.file}" if nothing and white.region else ""
     return (
         Fault(
             "white-ignored",
@@ -117,7 +123,7 @@ def white_fault(scan: Scan, white: White, naming: Naming, folder: Path) -> tuple
             f"255 {'fills regions' if white.region else 'occurs'} in {scan.holders[_WHITE]} of {scan.looked} "
             f"{'scanned ' if scan.looked < scan.masks else ''}masks ({share:.1%} of the pixels), and is ignored "
             "because no table names it",
-            f"if it is a class, {naming.with_values([_WHITE])}; if it is to be ignored, say so with `read.ignore` 255",
+            f"if it is a class, {naming.with_values([_WHITE])}; if it is to be ignored, use `read.ignore` 255{shifted}",
         ),
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import Split
 
 AMBIGUOUS = "ambiguous-name"
+_CURE = "annotate them, or move them away"
 
 
 class Images:
@@ -58,6 +61,17 @@ class Images:
         fitting = [path for path in best if _has_size(path, size)] if len(best) > 1 and size is not None else best
         return fitting or best
 
+    def as_uploaded(self, name: str) -> list[Path]:
+        """Return the images that have a name after a server replaced blanks by `_` and dropped other characters."""
+        return self._by_upload.get(_uploaded(name), [])
+
+    @cached_property
+    def _by_upload(self) -> dict[str, list[Path]]:
+        found: defaultdict[str, list[Path]] = defaultdict(list)
+        for path in self.paths:
+            found[_uploaded(path.name)].append(path)
+        return found
+
     def like(self, source: Path, split: Split | None = None) -> list[Path]:
         """Return the images that have the name of an annotation file, but for the suffixes; as `named`."""
         below = parts_below(self.base, source) or source.parts
@@ -82,13 +96,14 @@ class Images:
         ranks = [rank(path) for path in paths]
         return [path for path, own in zip(paths, ranks, strict=True) if own == max(ranks)]
 
-    def unlisted(self, used: Iterable[Path], mentioned: Iterable[Path], what: str) -> list[Fault]:
+    def unlisted(self, used: Iterable[Path], mentioned: Iterable[Path], what: str, cure: str = _CURE) -> list[Fault]:
         """Report the images that no annotation file mentions; those beside used ones deserve a warning.
 
         Args:
             used: images with an annotation.
             mentioned: images that an annotation file names, used or not.
             what: what should have named them, as in "no JSON file lists".
+            cure: what to do about them.
         """
         folders = {path.parent for path in used}
         known = set(mentioned)
@@ -102,7 +117,7 @@ class Images:
                 "warning" if folder in folders else "note",
                 folder,
                 f"{what} {plural(len(names), 'image')} in {folder.name}/, {such_as(len(names), min(names))}",
-                "annotate them, or move them away",
+                cure,
             )
             for folder, names in sorted(extra.items())
         ]
@@ -138,9 +153,9 @@ class Search:
             self._missing.append((source, name))
         return None
 
-    def faults(self, what: str) -> list[Fault]:
+    def faults(self, what: str, cure: str = _CURE) -> list[Fault]:
         """Return the faults: images missing, names that fit several, and images that `what` does not mention."""
-        return [*self.images.unlisted(self._used, self._mentioned, what), *self._unfound()]
+        return [*self.images.unlisted(self._used, self._mentioned, what, cure), *self._unfound()]
 
     def _unfound(self) -> list[Fault]:
         faults = []
@@ -182,6 +197,10 @@ def split_of(base: Path, path: Path) -> Split | None:
 def plain(name: str) -> str:
     """Return a path with slashes, also one of Windows, without a leading `./`."""
     return name.replace("\\", "/").removeprefix("./")
+
+
+def _uploaded(name: str) -> str:
+    return re.sub(r"[^-\w.]", "", alike(name).strip().replace(" ", "_"))
 
 
 def _common_end(one: list[str], other: list[str]) -> int:

@@ -21,7 +21,8 @@ MASK_WORDS: tuple[str, ...] = (
     *("segs", "seg", "labelmaps", "labelmap", "targets", "target", "lbl", "lbls", "ann", "anns"),
     *("manual", "1stmanual", "2ndmanual", "manual1", "manual2", "masksmachine", "maskshuman", "labelstr", "labelsts"),
     *("1stho", "2ndho", "labelids", "labeltrainids", "maskimages", "labelimages", "imagemasks", "imagelabels"),
-    *("gtimages", "gtmasks", "segmentationmasks", "segmasks"),
+    *("gtimages", "gtmasks", "segmentationmasks", "segmasks", "semantic"),
+    *("stuffthingmaps", "map"),
 )
 # At the end of a name: of masks of the same images, those of the first and of the second person, or the ids as labelled
 # and those to train on. The first in `MASK_WORDS` is taken.
@@ -33,10 +34,12 @@ CELLPOSE_END = "_cp_masks"
 """How the names end that Cellpose gives maps of ids."""
 CELLPOSE_ASIDE = ("_cp_outlines", "_cp_flows", "_outlines", "_flows")
 """How the names end that Cellpose gives other pictures beside an image."""
+LABELME_VIEW, LABELME_LABEL = "label_viz", "label"
+"""The view of an image with its mask, and the mask, in a folder that LabelMe makes of a JSON file."""
 _IMAGE_WORDS: tuple[str, ...] = (
     *("images", "image", "imgs", "img", "jpegimages", "pngimages", "photos", "photo", "pictures", "inputs", "input"),
     *("rgb", "raw", "originals", "original", "originalimages", "rawimages", "frames", "scans", "patches", "sat"),
-    *("imagestr", "imagests"),
+    *("imagestr", "imagests", "image2"),
 )
 _OF_CLASSES = ("masks", "mask")
 _ROLES: dict[str, Role] = {
@@ -115,6 +118,8 @@ def folder_meaning(name: str) -> Folder:
     word = match["role"]
     split = match["before"] or match["after"]
     coding = f"{match['first'] or ''}{match['last'] or ''}"
+    if word in _IMAGE_WORDS and "semantic" in coding:  # KITTI's semantic_rgb: masks in colours
+        return Folder("mask", "semantic", _SPLITS[split] if split else None, f"color{word}")
     return Folder(_ROLES[word] if word else None, word, _SPLITS[split] if split else None, coding, match["size"] or "")
 
 

@@ -29,8 +29,15 @@ def of_matches(root: Path, images: list[File], masks: list[File], found: Matches
 
 
 def unpaired(root: Path, images: list[File], masks: list[File], used: Collection[Path]) -> list[Fault]:
-    """Report the files without a partner one by one, or by folder if no file of a folder has one."""
-    faults: list[Fault] = []
+    """Report the files without a partner one by one, or by folder if no file of a folder has one.
+
+    A test set without any mask is as it was published: its images can only be predicted.
+    """
+    tests = {file.path for file in images if file.place.split == "test"}
+    has_masks = not tests.isdisjoint(used) or any(mask.place.split == "test" for mask in masks)
+    kept_back = set() if has_masks or not used else tests
+    faults = _unlabelled(root, kept_back)
+    images = [file for file in images if file.path not in kept_back]
     for what, other, files in (("image", "mask", images), ("mask", "image", masks)):
         by_folder: defaultdict[Path, list[Path]] = defaultdict(list)
         for file in files:
@@ -48,6 +55,22 @@ def _lonely(root: Path, folder: Path, alone: list[Path], *, what: str, other: st
         message = f"none of the {len(alone)} {what}s in {folder_name(root, folder)} has {_a(other)}"
         return [Fault("unpaired", severity, folder, message, cure)]
     return [Fault("unpaired", severity, path, f"{record_id(root, path)} has no {other}", cure) for path in alone]
+
+
+def _unlabelled(root: Path, tests: Collection[Path]) -> list[Fault]:
+    folders = Counter(path.parent for path in tests)
+    cure = "nothing needs to be done; if there are masks, add them with the names of their images"
+    return [
+        Fault(
+            "unlabelled",
+            "note",
+            folder,
+            f"{plural(count, 'image')} in {folder_name(root, folder)} {agree(count, 'has no mask', 'have no masks')}, "
+            "and can only be predicted",
+            cure,
+        )
+        for folder, count in sorted(folders.items())
+    ]
 
 
 def _a(noun: str) -> str:

@@ -99,7 +99,7 @@ def _pairing(root: Path, paths: tuple[Path, ...], without: frozenset[str | None]
     )
     first = min(found.pairs, key=lambda match: match.image.path, default=None)
     word = first.masks[0].place.word if first is not None else None
-    return Pairing(pairs, len(images), len(chosen), word, _layout(root, pairs, how, unused), faults)
+    return Pairing(pairs, len(images), len(chosen), word, describe(root, pairs, how, unused), faults)
 
 
 def not_masks(root: Path, paths: list[Path]) -> list[Path]:
@@ -116,7 +116,7 @@ def divided(root: Path, paths: Iterable[Path]) -> Divided:
 @lru_cache(maxsize=1)
 def _divided(root: Path, paths: tuple[Path, ...]) -> Divided:
     skip = len(root.parts)
-    aside = set(_cellpose_aside(paths))
+    aside = set(_views(paths))
     files = [File(path, naming.place(path.parts[skip:])) for path in paths if path not in aside]
     masks = [_versioned(file) for file in files if file.place.role in {"mask", "instance"}]
     if not masks:
@@ -127,13 +127,15 @@ def _divided(root: Path, paths: tuple[Path, ...]) -> Divided:
     return Divided(images, masks, others)
 
 
-def _cellpose_aside(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield what Cellpose writes beside an image and its map of ids: all that it knows of it, outlines and flows."""
+def _views(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield what Cellpose and LabelMe write beside an image and its mask: all that they know of it, and views of it."""
     names = {str(path.with_suffix("")) for path in paths}
     for path in paths:
         if path.stem.endswith(naming.CELLPOSE_END):
             yield path.with_name(f"{path.stem.removesuffix(naming.CELLPOSE_END)}_seg.npy")
         name = str(path.with_suffix(""))
+        if path.stem == naming.LABELME_VIEW and str(path.with_name(naming.LABELME_LABEL)) in names:
+            yield path
         owners = {name.removesuffix(end) for end in naming.CELLPOSE_ASIDE if name.endswith(end)}
         if not names.isdisjoint(owners | {f"{owner}{naming.CELLPOSE_END}" for owner in owners}):
             yield path
@@ -208,8 +210,9 @@ def _subject(mask: File) -> tuple[str, ...]:
     return (*mask.place.key[:-1], naming.bare_number(mask.place.key[-1]))
 
 
-def _layout(root: Path, pairs: tuple[Pair, ...], how: str | None, unused: list[File]) -> str:
+def describe(root: Path, pairs: Iterable[Pair], how: str | None = None, unused: Iterable[File] = ()) -> str:
     """Describe which folders pair with which, at most four of them."""
+    pairs = tuple(pairs)
     folders = Counter((folder_name(root, pair.image.parent), folder_name(root, pair.mask.parent)) for pair in pairs)
     shown = sorted(name for name, _ in folders.most_common(4))
     texts = [image if how else f"{image} + {mask}" for image, mask in shown]
