@@ -12,8 +12,8 @@ from maskwright.core.errors import MaskwrightError, out_of_memory
 from maskwright.core.files import check_name, write_error
 from maskwright.core.paths import check_folder
 from maskwright.data.readers.pixel_size import pixel_size
+from maskwright.data.results import written_by_us
 from maskwright.inference import Predictor
-from maskwright.tasks.files import written_by_us
 from maskwright.workflows.predict_parts.kinds import checked_kinds
 from maskwright.workflows.predict_parts.sources import find_images
 
