@@ -102,8 +102,8 @@ def test_counts_are_those_of_the_plain_protocol(seed: int) -> None:
     annotators = [ndimage.sobel(field > 0.5) != 0 for field in fields]
     ours, plain = (count(strength, annotators, 9, 0.03) for count in (edge_counts, plain_counts))
     assert np.array_equal(ours[:, [0, 1, 3]], plain[:, [0, 1, 3]])
-    # Different largest matchings leave out different pixels, so several annotators together may differ.
-    assert np.abs(ours - plain)[:, 2].max() <= 0.02 * plain[:, 2].max()
+    # Several matchings may have the least sum of distances, and then several annotators together may differ.
+    assert np.abs(ours - plain)[:, 2].max() <= 3
     for truth in annotators:
         assert np.array_equal(edge_counts(strength, [truth], 9, 0.03), plain_counts(strength, [truth], 9, 0.03))
 
@@ -115,7 +115,7 @@ def test_counts_of_a_photograph_are_those_of_the_plain_protocol() -> None:
     strength /= strength.max()
     ours, plain = (count(strength, truths[2:5], 4, 0.0075) for count in (edge_counts, plain_counts))
     assert np.array_equal(ours[:, [0, 1, 3]], plain[:, [0, 1, 3]])
-    assert np.abs(ours - plain)[:, 2].max() <= 0.002 * plain[:, 2].max()
+    assert np.abs(ours - plain)[:, 2].max() <= 3
 
 
 @real

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
@@ -53,12 +54,30 @@ def test_no_matching_has_more_pairs_where_paths_are_long(seed: int, dense: float
     assert of_found.sum() == largest(distances(found, truth) <= 2.5)
 
 
+def least_cost(distance: np.ndarray, reach: float) -> float:
+    """Return the least sum of distances, where a pair that is not possible costs far more than all others together."""
+    cost = np.where(distance <= reach, distance, 1e6)
+    return float(cost[linear_sum_assignment(cost)].sum())
+
+
 @given(two_maps(), REACHES)
-def test_pixels_where_both_maps_have_an_edge_are_matched(maps: tuple[np.ndarray, np.ndarray], reach: float) -> None:
+def test_the_found_pixels_are_those_of_the_shortest_pairs(maps: tuple[np.ndarray, np.ndarray], reach: float) -> None:
     found, truth = maps
-    of_found, of_truth = matched(found, truth, reach)
-    assert of_found[found & truth].all()
-    assert of_truth[found & truth].all()
+    of_found, _ = matched(found, truth, reach)
+    chosen = distances(of_found, truth)
+    cost = least_cost(chosen, reach)
+    assert cost < 1e6
+    alone = min(found.sum(), truth.sum()) - of_found.sum()
+    assert least_cost(distances(found, truth), reach) == pytest.approx(cost + 1e6 * alone, abs=1e-6)
+
+
+def test_the_nearer_of_two_found_lines_is_matched() -> None:
+    found, truth = np.zeros((2, 12, 30), bool)
+    truth[5, 4:26] = True
+    found[3, 4:26] = found[6, 4:26] = True
+    of_found, of_truth = matched(found, truth, 2.5)
+    assert np.array_equal(of_truth, truth)
+    assert np.flatnonzero(of_found.any(axis=1)).tolist() == [6]
 
 
 def test_a_pair_more_moves_all_others() -> None:
