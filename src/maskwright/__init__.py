@@ -1,8 +1,8 @@
 """maskwright: from a folder of images and masks to a segmentation model that one can trust.
 
 `import maskwright as mw` offers the verbs (`mw.inspect`, `mw.plan`, `mw.train`, `mw.evaluate`, `mw.predict`,
-`mw.import_model`, `mw.load(run).predict(image)`) and the parts (`mw.models`, `mw.losses`, `mw.metrics`). Each is
-imported when it is first asked for (PEP 562), so that the import itself costs nothing.
+`mw.edges`, `mw.import_model`, `mw.load(run).predict(image)`) and the parts (`mw.models`, `mw.losses`, `mw.metrics`).
+Each is imported when it is first asked for (PEP 562), so that the import itself costs nothing.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ if TYPE_CHECKING:
     from maskwright import losses, metrics, models
     from maskwright.core.errors import MaskwrightError
     from maskwright.core.read_options import ReadOptions
-    from maskwright.workflows.api import evaluate, import_model, inspect, load, plan, predict, train
+    from maskwright.workflows.api import edges, evaluate, import_model, inspect, load, plan, predict, train
+    from maskwright.workflows.edges import EdgesRequest
     from maskwright.workflows.request import EvaluateRequest, PlanRequest, PredictRequest
 
 __all__ = [
+    "EdgesRequest",
     "EvaluateRequest",
     "MaskwrightError",
     "PlanRequest",
     "PredictRequest",
     "ReadOptions",
+    "edges",
     "evaluate",
     "import_model",
     "inspect",
@@ -46,6 +49,8 @@ def __getattr__(name: str) -> Any:
         return import_module("maskwright.core.errors").MaskwrightError
     if name == "ReadOptions":
         return import_module("maskwright.core.read_options").ReadOptions
+    if name == "EdgesRequest":
+        return import_module("maskwright.workflows.edges").EdgesRequest
     if name in {"EvaluateRequest", "PlanRequest", "PredictRequest"}:
         return getattr(import_module("maskwright.workflows.request"), name)
     if name in __all__:

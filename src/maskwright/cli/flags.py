@@ -24,7 +24,11 @@ READ_OPTIONS: dict[str, Option] = {
 }
 OTHERS = (
     "classes",
+    "enhance",
+    "high",
     "log",
+    "low",
+    "method",
     "out",
     "output_stride",
     "pixel_size",
@@ -32,6 +36,7 @@ OTHERS = (
     "refit",
     "resume",
     "save",
+    "sigma",
     "split",
     "things",
 )

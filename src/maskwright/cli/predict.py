@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from maskwright.cli.errors import DONE, YOURS
 from maskwright.cli.options import AsJson, Device, OutputStride, Postprocess, Run, comma_list
 from maskwright.cli.terminal import Terminal
 from maskwright.core.text import plural
+
+if TYPE_CHECKING:
+    from maskwright.workflows.predict_parts.results import PredictResult
 
 Sources = Annotated[
     list[str],
@@ -72,6 +75,19 @@ def predict(
         terminal.say(f"note: {note}")
     with terminal.working() as watch:
         result = segment(model, sources, out, request, watch.counting("predict"))
+    return written(terminal, out, result, "predicted", note)
+
+
+def written(terminal: Terminal, out: Path, result: PredictResult, deed: str, note: str | None = None) -> int:
+    """Print what was written for images, and what was left out; return the exit code.
+
+    Args:
+        terminal: where to print.
+        out: the folder of the results.
+        result: of the workflow.
+        deed: what was done with the images.
+        note: that was printed before.
+    """
     images = [
         {"source": image.source, "page": image.page, "files": image.files, "summary": image.summary}
         for image in result.images
@@ -84,5 +100,5 @@ def predict(
     for failure in result.failures:
         terminal.say(f"left out: {failure.reason}")
     left_out = f"; {plural(len(failures), 'image')} left out" if failures else ""
-    terminal.show(f"{plural(len(images), 'image')} predicted, results in {out}{left_out}")
+    terminal.show(f"{plural(len(images), 'image')} {deed}, results in {out}{left_out}")
     return YOURS if failures else DONE

@@ -1,7 +1,7 @@
 """The files that a prediction of objects writes: id maps, overlays, outlines, COCO annotations. Knows no network.
 
 An object has the same id in all files of its image: its position in the result, from 1. Every file carries the mark of
-`tasks.files`.
+`data.results`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskwright.core.files import replacing, write_text
+from maskwright.data.results import MARK, overlay_step, write_jpeg
 from maskwright.ops import draw_objects, polygons
 from maskwright.ops.instance_maps import to_map
 from maskwright.tasks.base import Writer
 from maskwright.tasks.coco_file import CocoFile
-from maskwright.tasks.files import MARK, overlay_step, write_jpeg
 from maskwright.tasks.measurements import write_measurements
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The files that a prediction of label maps writes: masks, overlays, probabilities, COCO annotations. Knows no network.
 
-Every file carries the mark of `tasks.files`, so that a later prediction over the same folders neither takes results for
-images nor overwrites anything that is not a result.
+Every file carries the mark of `data.results`, so that a later prediction over the same folders neither takes results
+for images nor overwrites anything that is not a result.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from maskwright.core.files import replacing
+from maskwright.data.results import MARK, overlay_step, write_jpeg
 from maskwright.ops import draw
 from maskwright.tasks.base import Writer
 from maskwright.tasks.coco_file import CocoFile
-from maskwright.tasks.files import MARK, overlay_step, write_jpeg
 from maskwright.tasks.label_map import LabelMap
 
 if TYPE_CHECKING:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.plan import SplitPlan
 from maskwright.inference.predictor import Predictor
+from maskwright.workflows import edges as edge_finding
 from maskwright.workflows import evaluate as evaluating
 from maskwright.workflows import import_ as importing
 from maskwright.workflows import inspect as inspecting
 from maskwright.workflows import plan as planning
 from maskwright.workflows import predict as predicting
 from maskwright.workflows import train as training
+from maskwright.workflows.edges import EdgesRequest
 from maskwright.workflows.request import EvaluateRequest, PlanRequest, PredictRequest
 
 if TYPE_CHECKING:
@@ -25,11 +27,11 @@ if TYPE_CHECKING:
     from maskwright.core.read_options import ReadOptions
     from maskwright.workflows.evaluate_parts.evaluation import EvaluateResult
     from maskwright.workflows.import_ import ImportResult
-    from maskwright.workflows.predict import PredictResult
+    from maskwright.workflows.predict_parts.results import PredictResult
     from maskwright.workflows.train import TrainResult
 
 StrPath = str | Path
-Request = TypeVar("Request", PlanRequest, EvaluateRequest, PredictRequest)
+Request = TypeVar("Request", PlanRequest, EvaluateRequest, PredictRequest, EdgesRequest)
 
 
 def inspect(
@@ -153,14 +155,38 @@ def predict(
     Raises:
         MaskwrightError: no model, no image, a value that breaks its rule, or `out` cannot be written.
     """
-    several = [sources] if isinstance(sources, str | Path) else list(sources)
     return predicting.predict(
         run if isinstance(run, Predictor) else Path(run),
-        [str(source) for source in several],
+        _several(sources),
         Path(out),
         _request(PredictRequest, request, fields),
         on_progress,
     )
+
+
+def edges(
+    sources: StrPath | Sequence[StrPath],
+    request: EdgesRequest | None = None,
+    *,
+    out: StrPath = "edges",
+    on_progress: OnShare | None = None,
+    **fields: Any,
+) -> PredictResult:
+    """Find edges in images without a model; a file that cannot be read is listed in `failures`, and the rest go on.
+
+    For arrays there is `maskwright.classic.edges.find_edges`.
+
+    Args:
+        sources: images, folders or globs.
+        request: how to find edges, and what to write; None for one made of `fields`.
+        out: folder for what is written.
+        on_progress: called with (images done, images in all).
+        **fields: of an `EdgesRequest`, instead of `request`: `method="canny"`, `save=["thin", "svg"]`.
+
+    Raises:
+        MaskwrightError: no image, a value that breaks its rule, or `out` cannot be written.
+    """
+    return edge_finding.find_all(_several(sources), Path(out), _request(EdgesRequest, request, fields), on_progress)
 
 
 def import_model(
@@ -211,6 +237,10 @@ def load(
         MaskwrightError: there is no model, or the file is truncated, from another program or from another version.
     """
     return Predictor.load(run, device, output_stride=output_stride, postprocess=postprocess)
+
+
+def _several(sources: StrPath | Sequence[StrPath]) -> list[str]:
+    return [str(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
 
 
 def _request(kind: type[Request], request: Request | None, fields: dict[str, Any]) -> Request:

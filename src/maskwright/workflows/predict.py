@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError, out_of_memory
-from maskwright.core.files import check_name, write_error
-from maskwright.core.paths import check_folder
 from maskwright.data.readers.pixel_size import pixel_size
 from maskwright.inference import Predictor
-from maskwright.tasks.files import written_by_us
 from maskwright.workflows.predict_parts.kinds import checked_kinds
+from maskwright.workflows.predict_parts.results import Failure, Predicted, PredictResult, check_names, make_room, why
 from maskwright.workflows.predict_parts.sources import find_images
 
 if TYPE_CHECKING:
@@ -30,52 +26,6 @@ if TYPE_CHECKING:
 
 
 _STORED = "images are read and masks are written as pixels are stored, without EXIF orientation, as in the training"
-
-
-class Failure(NamedTuple):
-    """An image, or a source, without a result.
-
-    Attributes:
-        path: of the image or source.
-        reason: path, value, rule and cure.
-    """
-
-    path: Path
-    reason: str
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """What was written for one image.
-
-    Attributes:
-        source: the image file.
-        files: kind -> file.
-        summary: the result as plain numbers by name; for a label map class name -> pixels.
-        page: of a stack, counted from 0; None for a file that is one image.
-    """
-
-    source: Path
-    files: dict[str, Path]
-    summary: dict[str, int | float]
-    page: int | None = None
-
-
-@dataclass(frozen=True)
-class PredictResult:
-    """Result of a prediction.
-
-    Attributes:
-        outputs: every file written.
-        failures: every image or source without a result.
-        images: one entry per predicted image, in order.
-        notes: what was left out although one might expect it.
-    """
-
-    outputs: tuple[Path, ...]
-    failures: list[Failure]
-    images: tuple[Predicted, ...]
-    notes: tuple[str, ...] = ()
 
 
 def opened(
@@ -136,7 +86,9 @@ def predict(
         raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given to predict")
     failures = [Failure(path, reason) for path, reason in missing]
     writing = _Writing(predictor, Path(out), kinds, request.scale)
-    writing.make_room(pictures)
+    make_room(
+        writing.out, [*(file for picture in pictures for file in writing.files(picture).values()), *writing.collectors]
+    )
     images = []
     report = on_progress or (lambda _done, _total: None)
     for done, picture in enumerate(pictures):
@@ -180,20 +132,6 @@ class _Writing:
             if writer.collect is None
         }
 
-    def make_room(self, pictures: list[Picture]) -> None:
-        """Make the output folder, and refuse to overwrite a file that maskwright did not write."""
-        check_folder(self.out)
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise write_error(self.out, error) from error
-        targets = [file for picture in pictures for file in self.files(picture).values()]
-        for file in [*targets, *self.collectors]:
-            if os.path.lexists(file) and not written_by_us(file):
-                raise MaskwrightError(
-                    f"{file} exists and was not written by a prediction, so it is not overwritten: choose another `out`"
-                )
-
     def run(self, picture: Picture, on_share: Callable[[float], None]) -> Predicted:
         """Predict one image and write its results; `on_share` gets the share done after each tile.
 
@@ -201,9 +139,8 @@ class _Writing:
             _Unusable: it cannot be read, does not fit the model, or has too long a name for its results.
             MaskwrightError: the results cannot be written.
         """
-        self._check_names(picture)
-        image = self._read(picture)
         files, task, classes = self.files(picture), self.predictor.task, self.predictor.classes
+        image = self._read(picture, files)
         size = image.shape[0], image.shape[1]
         with ExitStack() as stack:
             sinks = [
@@ -247,15 +184,9 @@ class _Writing:
             if done < pixels:
                 on_share(done / pixels)
 
-    def _check_names(self, picture: Picture) -> None:
+    def _read(self, picture: Picture, files: dict[str, Path]) -> NDArray[Any]:
         try:
-            for part in {part for file in self.files(picture).values() for part in file.relative_to(self.out).parts}:
-                check_name(self.out, part)
-        except MaskwrightError as error:
-            raise _unusable(picture, error) from error
-
-    def _read(self, picture: Picture) -> NDArray[Any]:
-        try:
+            check_names(self.out, files.values())
             return self.predictor.read(picture.image)
         except (MaskwrightError, MemoryError) as error:
             raise _unusable(picture, error) from error
@@ -271,8 +202,4 @@ class _Writing:
 
 
 def _unusable(picture: Picture, error: Exception) -> _Unusable:
-    if out_of_memory(error):
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        return _Unusable(f"{picture.image} needs more memory than is free: cut it into parts ({first})")
-    message = str(error)
-    return _Unusable(message if str(picture.image) in message else f"{picture.image}: {message}")
+    return _Unusable(why(picture, error))

@@ -1,4 +1,4 @@
-"""What the files of a prediction have in common, whatever its task: their mark, and overlays. Draws nothing."""
+"""What the files of results have in common, whatever made them: their mark, and overlays. Draws nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OVERLAY_SIDE = 8192  # longer pictures are made smaller: an overlay is there to 
 
 
 def written_by_us(path: Path) -> bool:
-    """Tell whether a file is a result of a prediction, by the mark near its start or at its end."""
+    """Tell whether maskwright wrote a file as a result, by the mark near its start or at its end."""
     try:
         with path.open("rb") as stream:
             head = stream.read(4096)

@@ -1,0 +1,1 @@
+"""Segmentation without training: edges, enhancement, superpixels. Knows no torch."""

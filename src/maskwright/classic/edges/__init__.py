@@ -1,0 +1,124 @@
+"""Edges without training: the table of methods, and lines of one pixel from any of them. Opens no file.
+
+Every method takes an image (H, W) or (H, W, C) of any real dtype and a scale, and returns float32 (H, W) within 0..1:
+how strong the edge at each pixel is. `planes` has the rules that all of them share.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from maskwright.classic.edges.canny import canny, multiscale
+from maskwright.classic.edges.gradients import color, gradient, laplacian, scharr, sobel
+from maskwright.classic.edges.phase import phase
+from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.ops.edges import hysteresis, suppress, thin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+FAINT = 1e-3
+"""Weaker ridges, a quarter of a grey value of 8-bit images, are rounding or noise: automatic thresholds ignore them."""
+SHARE = 0.5
+"""Of the upper threshold that the lower one is, as Canny advises (a half to a third)."""
+
+
+class EdgeMethod(NamedTuple):
+    """A way to find edges.
+
+    Attributes:
+        strength: function (image, sigma) -> float32 (H, W) within 0..1.
+        lines: whether the strength is 0 beside the edges already, so that nothing needs suppressing.
+    """
+
+    strength: Callable[..., NDArray[np.float32]]
+    lines: bool = False
+
+    def ridges(self, strength: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Keep a strength (H, W) of this method only along the middle of each edge."""
+        return strength if self.lines else suppress(strength, border=0)
+
+
+EDGES: dict[str, EdgeMethod] = {
+    "color": EdgeMethod(color),
+    "canny": EdgeMethod(canny, lines=True),
+    "multiscale": EdgeMethod(multiscale, lines=True),
+    "phase": EdgeMethod(phase),
+    "laplacian": EdgeMethod(laplacian, lines=True),
+    "sobel": EdgeMethod(sobel),
+    "scharr": EdgeMethod(scharr),
+}
+
+
+class FoundEdges(NamedTuple):
+    """The edges of one image.
+
+    Attributes:
+        strength: float32 (H, W) within 0..1.
+        lines: bool (H, W), the edges, one pixel wide.
+        profile: float32 (H, W) within 0..1, greatest on the lines also between pixels, for `ops.edges.polylines`.
+        thresholds: of the lines, lower and upper.
+    """
+
+    strength: NDArray[np.float32]
+    lines: NDArray[np.bool_]
+    profile: NDArray[np.float32]
+    thresholds: tuple[float, float]
+
+
+def find_edges(
+    image: NDArray[Any],
+    method: str = "color",
+    sigma: float | None = None,
+    low: float | None = None,
+    high: float | None = None,
+) -> FoundEdges:
+    """Find edges, and link them to lines by hysteresis (Canny 1986).
+
+    Args:
+        image: (H, W) or (H, W, C), any real dtype.
+        method: name in `EDGES`.
+        sigma: scale of the edges in pixels; None for the method's own.
+        low: least strength of a line; see `thresholds`.
+        high: strength that each line has somewhere; see `thresholds`.
+
+    Raises:
+        MaskwrightError: not an image, no such method, or a value outside its range.
+    """
+    if method not in EDGES:
+        raise unknown_name("edge method", method, EDGES, "method")
+    chosen, scale = EDGES[method], {} if sigma is None else {"sigma": sigma}
+    strength = chosen.strength(image, **scale)
+    ridges = chosen.ridges(strength)
+    limits = thresholds(ridges, low, high)
+    profile = gradient(image, **scale) if chosen.lines else strength
+    return FoundEdges(strength, thin(hysteresis(ridges, *limits)), profile, limits)
+
+
+def thresholds(ridges: NDArray[np.float32], low: float | None = None, high: float | None = None) -> tuple[float, float]:
+    """Return the thresholds of lines: those given, and automatic ones for the others.
+
+    Args:
+        ridges: strength (H, W) along the middle of edges, as `EdgeMethod.ridges` returns it.
+        low: least strength of a line; None for `SHARE` of `high`.
+        high: strength that each line has somewhere; None for the mean of the ridges plus their standard deviation.
+
+    Raises:
+        MaskwrightError: a threshold outside 0..1, or `low` above `high`.
+    """
+    for name, value in (("low", low), ("high", high)):
+        if value is not None and not 0 < value <= 1:
+            raise MaskwrightError(f"`{name}` is {value:g}, and it must be above 0, and 1 at most", name)
+    if high is None:
+        values = ridges[ridges > FAINT].astype(np.float64)
+        usual = float(values.mean() + values.std()) if values.size else 1.0
+        high = max(min(usual, 1.0), low or 0.0)
+    if low is None:
+        return SHARE * high, high
+    if low > high:
+        raise MaskwrightError(f"`low` is {low:g} and `high` is {high:g}: give a `low` of {high:g} or less", "low")
+    return low, high

@@ -1,0 +1,108 @@
+"""Edges where the waves of an image are in phase, whatever their contrast: phase congruency."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import fft
+
+from maskwright.classic.planes import check_range, edge_method
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SCALES, ORIENTATIONS = 4, 6
+RATIO = 2.1
+"""Of one wavelength to the next."""
+BANDWIDTH = 0.55
+"""Sigma of a log-Gabor filter on the logarithmic axis, as exp: 0.55 is about two octaves."""
+NOISE = 2.0
+"""Standard deviations above the mean of the noise that a response must have."""
+SPREAD, SHARPNESS = 0.5, 10.0
+"""Share of scales below which a response counts little, and how sharply (a sigmoid)."""
+TINY = 1e-4
+
+
+@edge_method
+def phase(planes: NDArray[np.float32], sigma: float = 2.0) -> NDArray[np.float32]:
+    """Phase congruency: 1 where the waves of all scales agree in phase, as at steps and lines of any contrast.
+
+    Kovesi 1999, "Image features from phase congruency", with the measure cos - |sin| of the deviation of phase, noise
+    estimated at the finest scale and weights for the spread over scales. Orientations are joined to the root of the
+    greatest moment (Kovesi 2003, "Phase congruency detects corners and edges"). Of several bands, the greatest value
+    counts.
+
+    Args:
+        planes: image (H, W) or (H, W, C), any real dtype.
+        sigma: a third of the shortest wavelength, in pixels.
+
+    Raises:
+        MaskwrightError: not an image, or a sigma outside 0.7..100.
+    """
+    check_range("sigma", sigma, 0.7, 100)
+    margin = int(np.ceil(1.5 * sigma * RATIO ** (SCALES - 1)))
+    shape = [fft.next_fast_len(side + 2 * margin) for side in planes.shape[1:]]
+    filters = [_radial(shape, 3 * sigma * RATIO**scale) for scale in range(SCALES)]
+    sectors = [_sector(shape, angle) for angle in np.pi * np.arange(ORIENTATIONS) / ORIENTATIONS]
+    return np.max([_moment(plane, margin, filters, sectors) for plane in planes], axis=0)
+
+
+def _moment(
+    plane: NDArray[np.float32], margin: int, filters: list[NDArray[np.float32]], sectors: list[NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Return the root of the greatest moment (H, W) of the congruencies of all orientations."""
+    height, width = plane.shape
+    beyond = [(margin, whole - side - margin) for whole, side in zip(filters[0].shape, plane.shape, strict=True)]
+    spectrum = fft.fft2(np.pad(plane, beyond, mode="symmetric"))
+    inside = slice(margin, margin + height), slice(margin, margin + width)
+    xx, xy, yy = np.zeros((3, height, width), np.float32)
+    for number, sector in enumerate(sectors):
+        part = spectrum * sector
+        congruency = _congruency([fft.ifft2(part * radial)[inside] for radial in filters])
+        x, y = (np.float32(turn(np.pi * number / ORIENTATIONS)) for turn in (np.cos, np.sin))
+        square = congruency * congruency
+        xx += x * x * square
+        xy += x * y * square
+        yy += y * y * square
+    # A wave along x alone is congruent in all orientations, which makes xx half their number.
+    return np.sqrt((xx + yy + np.hypot(xx - yy, 2 * xy)) / ORIENTATIONS)
+
+
+def _congruency(responses: list[NDArray[np.complex64]]) -> NDArray[np.float32]:
+    """Return the phase congruency (H, W) of one orientation, from the responses of its scales, finest first."""
+    sizes = [np.abs(response) for response in responses]
+    total, greatest = np.sum(sizes, axis=0), np.max(sizes, axis=0)
+    mean = np.sum(responses, axis=0)
+    mean /= np.abs(mean) + TINY * TINY
+    energy = np.zeros(total.shape, np.float32)
+    for response in responses:
+        turned = response * np.conj(mean)
+        energy += turned.real - np.abs(turned.imag)
+    width = total / (greatest + TINY) / len(responses)
+    weight = 1 / (1 + np.exp(SHARPNESS * (SPREAD - width)))
+    return weight * np.maximum(energy - _noise(sizes[0]), 0) / (total + TINY)
+
+
+def _noise(finest: NDArray[np.float32]) -> float:
+    """Return the energy that noise alone seldom exceeds: sizes of responses to it follow Rayleigh's distribution."""
+    sigma = np.median(finest) / np.sqrt(2 * np.log(2))
+    sigma *= (1 - RATIO**-SCALES) / (1 - 1 / RATIO)  # noise of the coarser filters: as much less as their bandwidth
+    return float(sigma * (np.sqrt(np.pi / 2) + NOISE * np.sqrt(2 - np.pi / 2)))
+
+
+def _radial(shape: list[int], wavelength: float) -> NDArray[np.float32]:
+    """Return a log-Gabor filter of all orientations, 0 for the mean and towards the corners of the spectrum."""
+    y, x = np.meshgrid(*(fft.fftfreq(side) for side in shape), indexing="ij")
+    radius = np.hypot(x, y)
+    radius[0, 0] = 1
+    gain = np.exp(-(np.log(radius * wavelength) ** 2) / (2 * np.log(BANDWIDTH) ** 2)) / (1 + (radius / 0.45) ** 30)
+    gain[0, 0] = 0
+    return gain.astype(np.float32)
+
+
+def _sector(shape: list[int], angle: float) -> NDArray[np.float32]:
+    """Return the gain for waves along `angle` and not against it, so that responses have a real and an odd part."""
+    y, x = np.meshgrid(*(fft.fftfreq(side) for side in shape), indexing="ij")
+    away = np.abs(np.angle(np.exp(1j * (np.arctan2(y, x) - angle))))
+    return np.exp(-(away**2) / (2 * (np.pi / ORIENTATIONS / 1.2) ** 2)).astype(np.float32)

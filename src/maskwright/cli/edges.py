@@ -1,0 +1,64 @@
+"""`maskwright edges`: find edges in images without a model. Finds nothing itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskwright.cli.options import AsJson, comma_list
+from maskwright.cli.predict import Sources, written
+from maskwright.cli.terminal import Terminal
+
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]
+Method = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="color, canny, multiscale, phase, laplacian, sobel or scharr."),
+]
+Enhance = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Filter before it: unsharp, guided, bilateral or coherence."),
+]
+Save = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KINDS",
+        help="What to write, separated by commas: thin, strength, overlay, geojson, svg.  [default: thin]",
+    ),
+]
+Sigma = Annotated[
+    float | None,
+    typer.Option(metavar="PIXELS", help="Scale of the edges: larger is smoother.  [default: the method's]"),
+]
+Low = Annotated[
+    float | None, typer.Option(metavar="STRENGTH", help="Least strength of an edge, 0 to 1.  [default: half of --high]")
+]
+High = Annotated[
+    float | None,
+    typer.Option(metavar="STRENGTH", help="Strength that each edge has somewhere, 0 to 1.  [default: from each image]"),
+]
+
+
+def edges(
+    sources: Sources,
+    out: Out = Path("edges"),
+    method: Method = "color",
+    enhance: Enhance = None,
+    save: Save = None,
+    sigma: Sigma = None,
+    low: Low = None,
+    high: High = None,
+    as_json: AsJson = False,
+) -> int:
+    """Find edges in images, without training.
+
+    A file that cannot be read is reported and left out; the exit code is then 2.
+    """
+    from maskwright.workflows.edges import EdgesRequest, find_all
+
+    request = EdgesRequest(method, enhance, None if save is None else comma_list(save), sigma, low, high)
+    terminal = Terminal(as_json=as_json)
+    with terminal.working() as watch:
+        result = find_all(sources, out, request, watch.counting("edges"))
+    return written(terminal, out, result, "done")

@@ -1,0 +1,95 @@
+"""Files of found edges: strengths, lines, overlays, and lines with sub-pixel points. Finds no edge."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from maskwright.core.files import replacing, write_text
+from maskwright.data.results import MARK, overlay_step, write_jpeg
+from maskwright.ops.draw import to_rgb8
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Line = NDArray[np.float64]
+
+LINE = (213, 94, 0)
+"""Colour of lines on an image."""
+MOST = 65535
+DIGITS = 2
+"""Of coordinates, in pixels: more would be noise."""
+
+
+def write_strength(path: Path, strength: NDArray[np.floating]) -> None:
+    """Write a strength (H, W) within 0..1 as a PNG of 16 bits: 65535 is 1; NaN, where there are no data, becomes 0."""
+    _write_png(path, np.rint(np.nan_to_num(strength) * MOST).astype(np.uint16))
+
+
+def write_lines(path: Path, lines: NDArray[np.bool_]) -> None:
+    """Write lines (H, W) as a PNG: 255 on a line, 0 elsewhere."""
+    _write_png(path, lines.astype(np.uint8) * np.uint8(255))
+
+
+def write_overlay(path: Path, image: NDArray[Any], lines: NDArray[np.bool_]) -> None:
+    """Write an image (H, W, C) under its lines as JPEG, at most 8192 pixels a side; a smaller one loses no line."""
+    step = overlay_step(lines.shape)
+    drawn = cv2.dilate(lines.astype(np.uint8), np.ones((step, step), np.uint8)) > 0
+    picture = to_rgb8(image)
+    picture[drawn] = LINE
+    write_jpeg(path, picture[::step, ::step])
+
+
+def write_geojson(path: Path, lines: Sequence[Line], strength: NDArray[np.floating]) -> None:
+    """Write lines (n, 2) of x, y as GeoJSON, in pixels from the upper left corner of the image.
+
+    Args:
+        path: to write to.
+        lines: from `ops.edges.polylines`.
+        strength: (H, W), of which each line gets its mean.
+    """
+    features = ", ".join(json.dumps(_feature(number, line, strength)) for number, line in enumerate(lines, start=1))
+    write_text(path, f'{{"type": "FeatureCollection", "generator": {json.dumps(MARK)}, "features": [{features}]}}')
+
+
+def write_svg(path: Path, lines: Sequence[Line], size: tuple[int, int]) -> None:
+    """Write lines (n, 2) of x, y as SVG with one unit a pixel, for an image of `size` (height, width)."""
+    height, width = size
+    drawn = "\n".join(
+        f'<polyline points="{" ".join(f"{x:g},{y:g}" for x, y in line.round(DIGITS))}"/>' for line in lines
+    )
+    write_text(
+        path,
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">\n'
+        f"<!-- {MARK} -->\n"
+        f'<g fill="none" stroke="black" stroke-linejoin="round" stroke-linecap="round">\n{drawn}\n</g>\n</svg>\n',
+    )
+
+
+def _feature(number: int, line: Line, strength: NDArray[np.floating]) -> dict[str, Any]:
+    columns, rows = np.clip(line.T.astype(np.intp), 0, np.array([[strength.shape[1]], [strength.shape[0]]]) - 1)
+    length = float(np.hypot(*np.diff(line, axis=0).T).sum())
+    return {
+        "type": "Feature",
+        "geometry": {"type": "LineString", "coordinates": line.round(DIGITS).tolist()},
+        "properties": {
+            "id": number,
+            "strength": round(float(np.nan_to_num(strength[rows, columns]).mean()), 4),
+            "length": round(length, DIGITS),
+            "closed": bool((line[0] == line[-1]).all()),
+        },
+    }
+
+
+def _write_png(path: Path, pixels: NDArray[Any]) -> None:
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("Software", MARK)
+    with replacing(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG", pnginfo=notes)

@@ -1,0 +1,275 @@
+"""Edge methods: values found by hand, scikit-image as judge, and what must hold for every image."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage import feature, filters
+
+from maskwright.classic.edges import EDGES, find_edges, thresholds
+from maskwright.classic.edges.gradients import SOBEL, gradient, step, structure
+from maskwright.core.errors import MaskwrightError
+from maskwright.ops.edges import polylines
+
+METHODS = sorted(EDGES)
+DENSE = [name for name in METHODS if not EDGES[name].lines and name != "phase"]
+SMALL = settings(max_examples=30)
+
+
+def strength(name: str, image: np.ndarray, **options: float) -> np.ndarray:
+    return EDGES[name].strength(image, **options)
+
+
+def stepped(low: float = 0, high: float = 255, size: int = 41) -> np.ndarray:
+    """A step between the columns size // 2 - 1 and size // 2."""
+    image = np.full((size, size), low, np.uint8)
+    image[:, size // 2 :] = high
+    return image
+
+
+def smooth_noise(seed: int, size: tuple[int, int] = (60, 80)) -> np.ndarray:
+    noise = cv2.GaussianBlur(np.random.default_rng(seed).random(size), (0, 0), 2.5)
+    return (noise - noise.min()) / (noise.max() - noise.min())
+
+
+@pytest.mark.parametrize("name", ["sobel", "scharr"])
+def test_a_step_over_the_whole_range_is_1_on_both_sides(name: str) -> None:
+    found = strength(name, stepped())
+    assert (found[:, 19:21] == 1).all()
+    found[:, 19:21] = 0
+    assert not found.any()
+
+
+@pytest.mark.parametrize("name", ["sobel", "scharr"])
+def test_a_ramp_is_as_strong_as_its_rise_over_two_pixels(name: str) -> None:
+    ramp = np.tile(np.arange(0, 250, 10, dtype=np.uint8), (5, 1))
+    assert strength(name, ramp)[:, 1:-1] == pytest.approx(20 / 255)
+
+
+def test_a_line_has_an_edge_on_either_side() -> None:
+    image = np.zeros((9, 9), np.uint8)
+    image[:, 4] = 255
+    assert strength("sobel", image)[4].tolist() == [0, 0, 0, 1, 0, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["canny", "multiscale", "laplacian", "color"])
+def test_a_sharp_step_is_1_at_any_scale_of_the_filter(name: str) -> None:
+    for sigma in (1.0, 3.0):
+        found = strength(name, stepped(), sigma=sigma)
+        assert found.max() == pytest.approx(1, abs=1e-5)
+        assert set(np.nonzero(found > 0.999)[1]) <= {19, 20}
+
+
+def test_half_the_contrast_is_half_the_strength() -> None:
+    for name in ("sobel", "color", "canny", "laplacian"):
+        half = strength(name, stepped(0, 51)) / 0.2
+        assert half.max() == pytest.approx(1, abs=1e-4), name
+
+
+def test_lines_are_one_pixel_wide_and_at_the_step() -> None:
+    for name in METHODS:
+        lines = find_edges(stepped(), name).lines
+        assert lines[5:-5].sum(axis=1).tolist() == [1] * 31, name
+        assert set(np.nonzero(lines[5:-5])[1]) <= {19, 20}, name
+
+
+def test_the_scale_is_that_of_the_blur() -> None:
+    blurred = cv2.GaussianBlur(stepped(size=121).astype(np.float32), (0, 0), 4.0)
+    blurred = np.round(blurred).astype(np.uint8)
+    # sqrt(2 sigma) / sqrt(sigma^2 + 4^2) over the scales 2, 2.8, 4, 5.7 is greatest at 4: 0.5, and 0.505 with
+    # differences over two pixels instead of derivatives.
+    assert strength("multiscale", blurred, sigma=2.0).max() == pytest.approx(0.505, abs=0.005)
+    # The scale 2 alone sees (F(1.5 / s) - F(-0.5 / s)) with s^2 = 2^2 + 4^2, by that with s = 2; F is the normal one.
+    assert strength("canny", blurred, sigma=2.0).max() == pytest.approx(0.1758 / 0.3720, abs=0.005)
+
+
+def test_phase_congruency_does_not_depend_on_contrast() -> None:
+    weak, strong = (strength("phase", stepped(100, 100 + rise, 81))[40, 39:41].max() for rise in (12, 120))
+    assert weak == pytest.approx(strong, abs=0.03)
+    assert strong > 0.75
+    line = np.zeros((81, 81), np.uint8)
+    line[:, 40] = 30
+    assert strength("phase", line)[40].argmax() == 40
+
+
+def test_opposite_steps_of_two_bands_do_not_cancel() -> None:
+    one = stepped()
+    one[:, 20] = 200  # not exactly between two pixels
+    image = np.stack([one, 255 - one], axis=2)
+    for name in ("sobel", "color", "canny", "laplacian", "phase"):
+        assert strength(name, image).max() > 0.75, name
+
+
+def test_colours_of_equal_brightness_have_an_edge_between_them() -> None:
+    image = np.full((40, 40, 3), (200, 60, 60), np.uint8)
+    image[:, 20:] = (0, 123, 115)
+    lightness = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)[..., 0]
+    assert np.ptp(lightness) <= 3
+    assert strength("color", image).max() > 0.5
+
+
+@pytest.mark.parametrize(("name", "judge"), [("sobel", filters.sobel), ("scharr", filters.scharr)])
+def test_scikit_image_agrees(name: str, judge) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (30, 40)).astype(np.uint8)
+    expected = np.sqrt(2) * judge(image / 255)
+    assert strength(name, image) == pytest.approx(np.minimum(expected, 1), abs=1e-5)
+
+
+def test_canny_of_scikit_image_finds_the_same_lines() -> None:
+    image = smooth_noise(3, (120, 160))
+    high = float(np.quantile(gradient(image), 0.8))
+    lines = find_edges(image, "canny", low=high / 2, high=high).lines
+    sobel = np.hypot(filters.sobel_h(blurred := filters.gaussian(image, 2.0)), filters.sobel_v(blurred))
+    scale = 4 * float(np.quantile(sobel, 0.8)) / high
+    low, span = np.percentile(image, 0.1), np.ptp(np.percentile(image, (0.1, 99.9)))
+    judge = feature.canny((image - low) / span, 2.0, scale * high / 2 / span, scale * high / span)
+    inner = np.s_[3:-3, 3:-3]  # scikit-image has no edges at the border
+    for one, other in ((lines, judge), (judge, lines)):
+        near = cv2.dilate(other.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        assert near[inner][one[inner]].mean() > 0.97
+
+
+def test_the_tensor_of_one_band_is_its_gradient() -> None:
+    plane = np.random.default_rng(1).random((1, 9, 9)).astype(np.float32)
+    rows, columns = np.gradient(plane[0])
+    tensor = structure(plane, 0.0)
+    inner = np.s_[1:-1, 1:-1]
+    assert tensor.strength[inner] == pytest.approx(2 * np.hypot(rows, columns)[inner], abs=1e-5)
+    turned = np.mod(tensor.angle - np.arctan2(rows, columns) + np.pi / 2, np.pi) - np.pi / 2
+    assert turned[inner] == pytest.approx(0, abs=1e-3)
+    assert structure(step(0)[None], 0.0, SOBEL).strength.max() == 1
+
+
+images = st.builds(
+    lambda seed, height, width, bands, dtype: (
+        np.random.default_rng(seed).random((height, width, bands)) * (200 if dtype != "float32" else 3)
+    ).astype(dtype),
+    st.integers(0, 99),
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.integers(1, 5),
+    st.sampled_from(["uint8", "uint16", "float32", "int32"]),
+)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@SMALL
+@given(image=images, holes=st.integers(0, 99))
+def test_any_image_has_finite_strengths(name: str, image: np.ndarray, holes: int) -> None:
+    gone = np.random.default_rng(holes).random(image.shape[:2]) < 0.2
+    damaged = np.ma.masked_array(image, np.repeat(gone[..., None], image.shape[2], 2))
+    if image.dtype.kind == "f":
+        damaged = np.where(gone[..., None], np.float32(np.nan), image)
+    found = strength(name, damaged)
+    assert (found.dtype, found.shape) == (np.float32, image.shape[:2])
+    assert (found >= 0).all()
+    assert (found <= 1).all()
+    assert not found[gone].any()
+
+
+@pytest.mark.parametrize("name", DENSE)
+@SMALL
+@given(image=images)
+def test_a_quarter_turn_turns_the_edges(name: str, image: np.ndarray) -> None:
+    turned = np.rot90(strength(name, np.ascontiguousarray(np.rot90(image))), -1)
+    assert turned == pytest.approx(strength(name, image), abs=2e-4)
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - set(DENSE)))
+def test_a_quarter_turn_turns_lines_and_phases(name: str) -> None:
+    image = smooth_noise(5)
+    turned = np.rot90(strength(name, np.ascontiguousarray(np.rot90(image))), -1)
+    assert (np.abs(turned - strength(name, image)) > 0.02).mean() < 0.01
+
+
+@pytest.mark.parametrize("name", DENSE)
+@SMALL
+@given(image=images, more=st.integers(-50, 50))
+def test_what_is_added_everywhere_makes_no_difference(name: str, image: np.ndarray, more: int) -> None:
+    values = image[..., :2].astype(np.float64)
+    assert strength(name, values + more) == pytest.approx(strength(name, values), abs=2e-4)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.full((20, 30), 7, np.uint8),
+        np.full((20, 30, 3), 7, np.uint16),
+        np.full((20, 30, 6), 0.1, np.float32),
+        np.full((20, 30), 0.1) + np.tile([0, 1e-17, -1e-17], (20, 10)),
+        np.full((9, 9), np.nan),
+        np.ones((9, 9), bool),
+        np.array([[200]], np.uint8),
+        np.ma.masked_all((5, 5), np.uint8),
+    ],
+    ids=["uint8", "uint16", "bands", "rounding", "nan", "bool", "pixel", "masked"],
+)
+def test_where_nothing_changes_there_is_no_edge(name: str, image: np.ndarray) -> None:
+    edges = find_edges(image, name)
+    assert edges.strength.max() <= 1e-4
+    assert not edges.lines.any()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_hole_makes_no_edge_and_hides_none(name: str) -> None:
+    image = stepped().astype(np.float32)
+    image[15:25, 5:10] = np.nan
+    found = strength(name, image)
+    whole = strength(name, stepped())
+    whole[15:25, 5:10] = 0
+    assert found == pytest.approx(whole, abs=0.02 if name != "phase" else 0.1)
+
+
+def test_lines_in_numbers_are_where_the_step_is() -> None:
+    image = stepped().astype(np.float32)
+    image[:, 20] = 0.7 * 255  # the step lies at 20.3
+    for name in ("color", "canny", "laplacian"):
+        edges = find_edges(image.round().astype(np.uint8), name, sigma=1.5)
+        (line,) = polylines(edges.lines, edges.profile)
+        assert np.median(line[:, 0]) == pytest.approx(20.3, abs=0.1), name
+
+
+def test_automatic_thresholds() -> None:
+    ridges = np.array([[0, 0.2, 0.4, 0]], np.float32)
+    assert thresholds(ridges) == pytest.approx((0.2, 0.4))  # mean 0.3, deviation 0.1
+    assert thresholds(ridges, low=0.1) == pytest.approx((0.1, 0.4))
+    assert thresholds(ridges, low=0.6) == pytest.approx((0.6, 0.6))
+    assert thresholds(ridges, high=0.8) == pytest.approx((0.4, 0.8))
+    assert thresholds(np.zeros((2, 2), np.float32)) == (0.5, 1)
+
+
+def test_weak_edges_stay_only_where_they_continue_strong_ones() -> None:
+    image = np.zeros((60, 60), np.uint8)
+    image[:, 20:] = np.linspace(200, 50, 60)[:, None]
+    image[:, 45:] += 50
+    lines = find_edges(image, "canny", low=0.15, high=0.5).lines
+    assert lines[:, 18:22].any(axis=1).all()
+    assert not lines[:, 40:].any()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"method": "cany"}, "unknown edge method 'cany': did you mean 'canny'"),
+        ({"sigma": -1.0}, "`sigma` is -1, and it must be a number from 0 to 100"),
+        ({"sigma": float("nan")}, "`sigma` is nan"),
+        ({"method": "phase", "sigma": 0.1}, "`sigma` is 0.1, and it must be a number from 0.7 to 100"),
+        ({"low": 0.5, "high": 0.2}, "`low` is 0.5 and `high` is 0.2: give a `low` of 0.2 or less"),
+        ({"low": 0.0}, "`low` is 0, and it must be above 0"),
+        ({"high": 2.0}, "`high` is 2, and it must be above 0, and 1 at most"),
+    ],
+)
+def test_values_outside_their_range_are_refused(options: dict, words: str) -> None:
+    with pytest.raises(MaskwrightError, match=r"must|unknown|give") as caught:
+        find_edges(stepped(), **options)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("image", [np.zeros((0, 4)), np.zeros(4), np.zeros((2, 2), complex), np.zeros((2, 2, 2, 2))])
+def test_what_is_no_image_is_refused(image: np.ndarray) -> None:
+    with pytest.raises(MaskwrightError, match=r"is not an image: give real numbers"):
+        find_edges(image)

@@ -1,0 +1,199 @@
+"""The verb `edges`: what it writes, what it leaves out, and that it loads no torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import maskwright as mw
+from maskwright.cli.main import run
+from maskwright.core.errors import MaskwrightError
+from maskwright.data.results import MARK, written_by_us
+from maskwright.workflows.edges import KINDS, EdgesRequest, find_all
+from maskwright.workflows.predict_parts.sources import find_images
+
+EVERYTHING = tuple(KINDS)
+
+
+def stepped(place: float = 20.3) -> np.ndarray:
+    """A grey image (40, 50) with a step from 0 to 255 at x = `place`."""
+    covered = np.clip(np.arange(1, 51) - place, 0, 1)
+    return np.tile(np.round(255 * covered).astype(np.uint8), (40, 1))
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    (folder / "more").mkdir(parents=True)
+    Image.fromarray(stepped()).save(folder / "grey.png")
+    Image.fromarray(np.repeat(stepped(31)[..., None], 3, 2)).save(folder / "more" / "rgb.png")
+    return folder
+
+
+def test_every_kind_is_written_at_its_place(images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = find_all([images], out, EdgesRequest(save=EVERYTHING))
+    assert not result.failures
+    written = {file.relative_to(out).as_posix() for file in result.outputs}
+    assert written == {
+        f"{folder}/{name}{suffix}" for name in ("grey", "more/rgb") for folder, suffix, _ in KINDS.values()
+    }
+    assert written == {file.relative_to(out).as_posix() for file in out.rglob("*.*")}
+    assert all(written_by_us(file) for file in result.outputs)
+    assert result.images[0].summary["pixels"] >= 38
+
+
+def test_the_files_hold_the_edges(images: Path, tmp_path: Path) -> None:
+    (one,) = find_all([images / "grey.png"], tmp_path / "out", EdgesRequest(save=EVERYTHING)).images
+    thin = np.asarray(Image.open(one.files["thin"]))
+    assert (thin.dtype, thin.shape, set(np.unique(thin))) == (np.uint8, (40, 50), {0, 255})
+    assert (thin > 0).sum(axis=1).tolist() == [1] * 40
+    strength = np.asarray(Image.open(one.files["strength"]))
+    assert (strength.dtype, strength.shape) == (np.uint16, (40, 50))
+    assert strength.max() == pytest.approx(65535, rel=0.05)
+    overlay = np.asarray(Image.open(one.files["overlay"]).convert("RGB")).astype(int)
+    assert overlay.shape == (40, 50, 3)
+    assert (overlay[..., 0] - overlay[..., 2])[20].argmax() == thin[20].argmax()
+
+
+def test_lines_are_measured_between_pixels(images: Path, tmp_path: Path) -> None:
+    (one,) = find_all([images / "grey.png"], tmp_path / "out", EdgesRequest(save=EVERYTHING)).images
+    collection = json.loads(one.files["geojson"].read_text(encoding="utf-8"))
+    assert collection["generator"] == MARK
+    (feature,) = collection["features"]
+    points = np.array(feature["geometry"]["coordinates"])
+    assert np.median(points[:, 0]) == pytest.approx(20.3, abs=0.1)
+    assert (points[0, 1], points[-1, 1]) == (0.5, 39.5)
+    assert feature["geometry"]["type"] == "LineString"
+    assert feature["properties"]["length"] == pytest.approx(39, abs=0.5)
+    assert feature["properties"]["closed"] is False
+    assert feature["properties"]["strength"] == pytest.approx(0.98, abs=0.03)
+    drawing = ElementTree.parse(one.files["svg"]).getroot()
+    assert drawing.get("viewBox") == "0 0 50 40"
+    (line,) = drawing.iter("{http://www.w3.org/2000/svg}polyline")
+    assert [[float(part) for part in pair.split(",")] for pair in line.get("points").split()] == points.tolist()
+
+
+def test_a_file_that_cannot_be_read_is_left_out(images: Path, tmp_path: Path) -> None:
+    (images / "broken.png").write_bytes(b"no image")
+    Image.fromarray(stepped()).save(images / ("n" * 250 + ".png"))
+    result = find_all([images, images / "gone.png"], tmp_path / "out", EdgesRequest(save=("geojson",)))
+    assert [image.source.name for image in result.images] == ["grey.png", "rgb.png"]
+    reasons = {failure.path.name: failure.reason for failure in result.failures}
+    assert "does not exist" in reasons["gone.png"]
+    assert "broken.png" in reasons["broken.png"]
+    assert "too long" in reasons["n" * 250 + ".png"]
+
+
+def test_foreign_files_are_not_overwritten_and_own_ones_are(images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for _ in range(2):
+        assert not find_all([images], out, EdgesRequest(save=EVERYTHING)).failures
+    assert find_images([out]).pictures == []
+    (out / "edges" / "grey.png").write_bytes(b"mine")
+    with pytest.raises(MaskwrightError, match="not overwritten: choose another `out`"):
+        find_all([images], out, EdgesRequest())
+    assert (out / "edges" / "grey.png").read_bytes() == b"mine"
+
+
+def test_pages_bands_and_missing_values(tmp_path: Path) -> None:
+    pages = np.stack([stepped(10.3), stepped(30.3)]).astype(np.float32)
+    pages[0, 5:10, 30:40] = np.nan
+    tifffile.imwrite(tmp_path / "stack.tif", pages, photometric="minisblack")
+    np.save(tmp_path / "bands.npy", np.repeat(stepped()[..., None].astype(np.uint16) * 16, 7, axis=2))
+    result = find_all([tmp_path / "stack.tif", tmp_path / "bands.npy"], tmp_path / "out", EdgesRequest(save=EVERYTHING))
+    assert not result.failures
+    assert [image.page for image in result.images] == [0, 1, None]
+    for image in result.images:
+        assert (np.asarray(Image.open(image.files["thin"])) > 0).sum(axis=1).tolist() == [1] * 40
+
+
+def test_a_constant_image_has_files_without_edges(tmp_path: Path) -> None:
+    Image.fromarray(np.full((9, 9), 80, np.uint8)).save(tmp_path / "flat.png")
+    (one,) = find_all([tmp_path / "flat.png"], tmp_path / "out", EdgesRequest(save=EVERYTHING)).images
+    assert one.summary == {"pixels": 0, "low": 0.5, "high": 1.0}
+    assert json.loads(one.files["geojson"].read_text(encoding="utf-8"))["features"] == []
+    assert list(ElementTree.parse(one.files["svg"]).getroot().iter("{http://www.w3.org/2000/svg}polyline")) == []
+
+
+def test_enhancement_comes_before_the_edges(images: Path, tmp_path: Path) -> None:
+    faint = (stepped() * 0.2).astype(np.uint8)
+    Image.fromarray(faint).save(images / "faint.png")
+    strengths = []
+    for enhance in (None, "unsharp"):
+        request = EdgesRequest(save="strength", enhance=enhance, method="sobel")
+        (one,) = find_all([images / "faint.png"], tmp_path / str(enhance), request).images
+        strengths.append(np.asarray(Image.open(one.files["strength"])).max() / 65535)
+    assert strengths[0] == pytest.approx(0.2, abs=0.01)
+    assert strengths[1] > 0.24
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"method": "gabor"}, "unknown edge method 'gabor'. Available: canny"),
+        ({"enhance": "guide"}, "unknown edge enhancement 'guide': did you mean 'guided'"),
+        ({"save": ["thin", "png"]}, "unknown kind of file 'png'"),
+        ({"sigma": 1000.0}, "`sigma` is 1000, and it must be a number from 0 to 100"),
+        ({"low": 2.0}, "`low` is 2, and it must be above 0, and 1 at most"),
+    ],
+)
+def test_a_request_refuses_wrong_values(fields: dict, words: str) -> None:
+    with pytest.raises(MaskwrightError) as caught:
+        EdgesRequest(**fields)
+    assert words in str(caught.value)
+
+
+def test_the_verb_in_python(images: Path, tmp_path: Path) -> None:
+    result = mw.edges(images / "grey.png", out=tmp_path / "out", method="canny", save="svg")
+    assert [file.name for file in result.outputs] == ["grey.svg"]
+    with pytest.raises(MaskwrightError, match="unknown keyword 'metod': did you mean 'method'"):
+        mw.edges(images, metod="canny")
+    with pytest.raises(MaskwrightError, match="no image was given: name files or folders"):
+        mw.edges([])
+
+
+def test_the_command_line(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    words = [
+        "edges",
+        str(images),
+        "--out",
+        str(out),
+        "--save",
+        "thin,svg",
+        "--method",
+        "canny",
+        "--low",
+        "0.1",
+        "--json",
+    ]
+    assert run(words) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [Path(file).name for file in document["outputs"]] == ["grey.png", "grey.svg", "rgb.png", "rgb.svg"]
+    assert document["images"][0]["summary"]["low"] == 0.1
+    (images / "broken.png").write_bytes(b"no image")
+    assert run(["edges", str(images), "--out", str(out)]) == 2
+    shown = capsys.readouterr()
+    assert "left out: " in shown.err
+    assert "2 images done" in shown.out
+    assert run(["edges", str(images), "--sigma", "-1"]) == 2
+    assert "--sigma is -1, and it must be a number from 0 to 100" in capsys.readouterr().err
+
+
+def test_no_torch_is_loaded(images: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from maskwright.cli.main import run; "
+        f"assert run(['edges', {str(images)!r}, '--out', {str(tmp_path / 'out')!r}]) == 0; "
+        "print(sorted({'torch', 'timm', 'skimage'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
