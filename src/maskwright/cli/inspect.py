@@ -10,6 +10,7 @@ from maskwright.cli.errors import DONE, YOURS
 from maskwright.cli.flags import in_flags
 from maskwright.cli.options import (
     AsJson,
+    BetweenRegions,
     ClassNames,
     Crowd,
     Data,
@@ -47,6 +48,7 @@ def inspect(
     mapping: Map = None,
     nodata: NoData = None,
     crowd: Crowd = None,
+    between: BetweenRegions = None,
     group_by: GroupBy = None,
     seed: Seed = 0,
     task: Task = None,
@@ -60,7 +62,7 @@ def inspect(
     from maskwright.workflows.inspect import inspect as measure
 
     terminal = Terminal(as_json=as_json)
-    options = read_options(format_name, classes, ignore, mapping, nodata, crowd)
+    options = read_options(format_name, classes, ignore, mapping, nodata, crowd, between)
     with terminal.working() as watch:
         fingerprint = measure(data, options, SplitPlan(group_by=group_by), seed, watch.counting("inspect"), task)
     terminal.answer(fingerprint.to_json())
