@@ -50,9 +50,13 @@ def read_drawn(annotation: EdgeFiles, record: Record, size: tuple[int, int]) -> 
         DecodeError: a file cannot be read, or has another size than the image.
     """
     if annotation.path.suffix.lower() == SUFFIX:
-        people = [_sized(annotation.file, drawn, record, size) for drawn in read_drawings(annotation.file)]
-        return DrawnEdges(people, agreed(people))
-    shares = [_sized(file, _shares(file), record, size) for file in annotation.files]
+        drawings = read_drawings(annotation.file)
+        for drawn in drawings:
+            _check_size(annotation.file, drawn.shape, record, size)
+        return DrawnEdges(drawings, agreed(drawings))
+    shares = [_shares(file) for file in annotation.files]
+    for file, share in zip(annotation.files, shares, strict=True):
+        _check_size(file, share.shape, record, size)
     people = [share >= MAJORITY for share in shares]
     return DrawnEdges(people, shares[0] if len(shares) == 1 else agreed(people))
 
@@ -95,7 +99,7 @@ def _shares(file: ImageRef) -> NDArray[np.float32]:
         DecodeError: it cannot be read, or is no picture of edges.
     """
     pixels = np.ma.getdata(read_image(file)).max(axis=2)
-    values = np.unique(pixels[::1])
+    values = np.unique(pixels)
     if values[0] < 0 or not np.isfinite(values).all():
         message = "holds values below 0 or that are no numbers"
         cure = "save edges as 0 and 255, or as the share of people between them"
@@ -106,10 +110,10 @@ def _shares(file: ImageRef) -> NDArray[np.float32]:
     return (pixels / np.float32(top)).astype(np.float32)
 
 
-def _sized[Plane: NDArray](file: ImageRef, plane: Plane, record: Record, size: tuple[int, int]) -> Plane:
-    if plane.shape == size:
-        return plane
-    found, wanted = f"{plane.shape[1]}x{plane.shape[0]}", f"{size[1]}x{size[0]}"
+def _check_size(file: ImageRef, shape: tuple[int, ...], record: Record, size: tuple[int, int]) -> None:
+    if shape == size:
+        return
+    found, wanted = f"{shape[1]}x{shape[0]}", f"{size[1]}x{size[0]}"
     message = f"holds edges drawn on {found} pixels, but its image {record.image.name} is {wanted}"
     cure = "draw them on the image at its own size, or remove the image"
     raise DecodeError("size-mismatch", file, message, cure)

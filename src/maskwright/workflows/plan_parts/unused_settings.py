@@ -47,6 +47,9 @@ def check_unused_settings(plan: Plan, request: PlanRequest) -> None:
     of_objects = sorted(key for key in keys if key.startswith("objects."))
     if of_objects and not find_task(plan.task).objects:
         raise _unused(of_objects[0], f"the task {plan.task} does not separate objects", "task=instance")
+    of_edges = sorted(key for key in keys if key.startswith("edges."))
+    if of_edges and find_task(plan.task).annotation != "edges":
+        raise _unused(of_edges[0], f"the task {plan.task} learns no edges", "task=edges")
     if "objects.formulation" in keys and find_model(plan.model.name).objects:
         raise _unused("objects.formulation", f"{plan.model.name} emits objects", "model.name=swiftnet")
     if "loss.auxiliary" in keys and not _has_auxiliary(plan):
