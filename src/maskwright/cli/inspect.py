@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from maskwright.core.fingerprint import ClassStats, Fingerprint, ObjectStats, Spread
+    from maskwright.core.fingerprint import ClassStats, EdgeStats, Fingerprint, ObjectStats, Spread
     from maskwright.core.records import Fault
 
 SHOWN_OF_A_KIND = 4
@@ -98,6 +98,8 @@ def _summary(fingerprint: Fingerprint) -> list[tuple[str, str]]:
     ]
     if fingerprint.objects is not None:
         rows[5:5] = _objects(fingerprint.objects)
+    if fingerprint.edges is not None:
+        rows.insert(5, _edges(fingerprint.edges))
     if fingerprint.no_data_share:
         rows.insert(rows.index(ignored) + 1, ("no data", f"{percent(fingerprint.no_data_share)} of the pixels"))
     if fingerprint.groups:
@@ -137,6 +139,12 @@ def _objects(stats: ObjectStats) -> list[tuple[str, str]]:
             f"image border cuts {percent(stats.cut)}, {percent(stats.parted)} are in several parts",
         ),
     ]
+
+
+def _edges(stats: EdgeStats) -> tuple[str, str]:
+    people = f"drawn by {number(stats.people.median)} people per image ({_range(stats.people)})"
+    agree = "" if stats.agreement is None else f"; {percent(stats.agreement)} of a person's edges are near another's"
+    return "edges", f"{people}, {percent(stats.share)} of the pixels each{agree}"
 
 
 def _images(fingerprint: Fingerprint) -> str:
