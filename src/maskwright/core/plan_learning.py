@@ -62,12 +62,10 @@ class EdgesPlan(Section):
     Attributes:
         share: share of people from which on a pixel that they marked is an edge. Fewer people than that leave it out.
         width: of the edges that are learnt, in pixels; the pixels next to them are left out.
-        background: weight of the pixels without an edge, all together, as a factor on that of all edges.
     """
 
     share: Number = Field(0.3, gt=0, le=1)
     width: Literal[1, 3, 5] = 1
-    background: Number = Field(1.1, gt=0, le=100)
 
 
 class LossPlan(Section):

@@ -19,6 +19,16 @@ def sampling(_facts: Facts, _plan: Plan) -> list[Decision]:
     return [Decision("sampling.rare_share", 0.0, "edges are all over an image, and the loss balances them")]
 
 
+def loss(facts: Facts, _plan: Plan) -> list[Decision]:
+    """Weigh edges and everything else the same: edges are a few pixels."""
+    found = facts.fingerprint.edges
+    part = "edges are a few pixels of an image" if found is None else f"edges are {found.share:.1%} of the pixels"
+    return [
+        Decision("loss.terms", {"balanced_cross_entropy": 1.0}, f"{part}, and weigh as much as all others"),
+        Decision("loss.class_weights", None, "the loss balances the classes itself"),
+    ]
+
+
 def whole(_facts: Facts, _plan: Plan) -> list[Decision]:
     """Compare every pixel: an edge is one pixel wide."""
     return [Decision("loss.full_size", value=True, reason="an edge is one pixel wide")]
@@ -29,5 +39,5 @@ def zoom(_facts: Facts, _plan: Plan) -> list[Decision]:
     return [Decision("augment.zoom", ZOOM, "a line of one pixel breaks where it is shrunk much")]
 
 
-FIRST = (sampling, whole)
+FIRST = (sampling, loss, whole)
 CROPPED = (zoom,)

@@ -1,13 +1,14 @@
-"""What is minimised for edges: a cross-entropy in which all edges together weigh as much as everything else."""
+"""What is compared for edges: which pixels are edges, which are not, and which are left out."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maskwright.losses.reduce import global_ratio
+from maskwright.core.classes import IGNORE
 
 if TYPE_CHECKING:
     from maskwright.core.plan import EdgesPlan
@@ -17,29 +18,35 @@ EDGE_GROUP = "edges"
 
 
 class EdgeLoss(nn.Module):
-    """Class-balanced cross-entropy that leaves out disputed pixels.
+    """A loss of logits and labels, on the pixels that people agree about.
 
-    Xie and Tu 2015, "Holistically-Nested Edge Detection", equation 2, for the balance; Liu et al. 2017, "Richer
-    Convolutional Features for Edge Detection", equation 1, for several people: a pixel is an edge if at least a share
-    of them marked it, and is left out if fewer did.
+    A pixel is an edge if at least a share of the people marked it, and is left out if fewer did (Liu et al. 2017,
+    "Richer Convolutional Features for Edge Detection", equation 1).
 
-    Where we differ: the sums are over the batch, not over each image, and divided by their weight, so that the loss is
-    the mean over edges plus `background` times the mean over the rest. The pixels next to an edge are left out too:
-    people and the warp of a crop miss an edge by a pixel.
+    Where we differ: the pixels next to an edge are left out too, because people and the warp of a crop miss an edge by
+    a pixel.
     """
 
-    def __init__(self, edges: EdgesPlan) -> None:
+    def __init__(self, edges: EdgesPlan, loss: nn.Module) -> None:
         super().__init__()
-        self._share, self._width, self._background = edges.share, edges.width, edges.background
+        self._share, self._width, self._loss = edges.share, edges.width, loss
 
     def forward(self, maps: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
         """Compare logits (N, 1, h, w) with shares (N, 1, h, w), NaN where nothing is known."""
-        logits, shares = maps[EDGE_GROUP], targets[EDGE_GROUP]
-        known = shares.isfinite()
-        marked = F.max_pool2d(shares.nan_to_num(), self._width, 1, self._width // 2)
-        edge = (marked >= self._share) & known
-        free = (F.max_pool2d(marked, 3, 1, 1) == 0) & known
-        here = global_ratio((F.softplus(-logits) * edge).sum(), edge.sum())
-        there = global_ratio((F.softplus(logits) * free).sum(), free.sum())
-        loss: Tensor = (here + self._background * there) / (1 + self._background)
+        labels = edge_targets(targets[EDGE_GROUP], self._share, self._width)
+        loss: Tensor = self._loss(maps[EDGE_GROUP], labels)
         return loss
+
+
+def edge_targets(shares: Tensor, least: float, width: int) -> Tensor:
+    """Return labels (N, h, w): 1 for an edge, 0 for no edge, `IGNORE` for what is left out.
+
+    Args:
+        shares: (N, 1, h, w) of the people who marked a pixel, NaN where nothing is known.
+        least: share from which on a pixel is an edge.
+        width: of edges, in pixels; odd.
+    """
+    marked = F.max_pool2d(shares.nan_to_num(), width, 1, width // 2)
+    near = F.max_pool2d(marked, 3, 1, 1)
+    labels = torch.where(marked >= least, 1, torch.where(near > 0, IGNORE, 0))
+    return labels.masked_fill(shares.isnan(), IGNORE)[:, 0]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from maskwright import losses
 from maskwright.core.channels import Channels
 from maskwright.core.edges import Edges
 from maskwright.core.targets import Target
@@ -41,6 +42,7 @@ class EdgeDetection(Task):
 
     fit_seconds = 60.0
     planes = 1
+    planned_loss = True
     annotation: Meaning = "edges"
     headline = EDGE_METRICS[0]
     writers: Mapping[str, Writer] = edge_files.WRITERS
@@ -71,8 +73,8 @@ class EdgeDetection(Task):
         return {EDGE_GROUP: target.values}
 
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
-        """Return the balanced cross-entropy of edges and of everything else."""
-        return EdgeLoss(plan.edges)
+        """Return the planned loss of the pixels that people agree about."""
+        return EdgeLoss(plan.edges, losses.weighted_sum(plan.loss, self.channels(classes)[0]))
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
         """Fit the thresholds of lines."""

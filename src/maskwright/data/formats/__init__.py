@@ -66,7 +66,9 @@ FORMATS: dict[str, Format] = {
     "geojson": Format("images with a GeoJSON file each, as QuPath or QGIS writes", geojson.detect, geojson.read),
     "yolo": Format("images/ with outlines in labels/*.txt, and a data.yaml with names", yolo.detect, yolo.read),
     "edges": Format(
-        "images with drawn edges: truth/*.mat as in the Berkeley data set, or pictures in edges/", edges.detect, edges.read
+        "images with drawn edges: truth/*.mat as in the Berkeley data set, or pictures in edges/",
+        edges.detect,
+        edges.read,
     ),
     "layers": Format(
         "images with several mask files each: one folder per class, or one file per object", layers.detect, layers.read
