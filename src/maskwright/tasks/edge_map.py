@@ -28,6 +28,10 @@ class Linking(NamedTuple):
     low: float = 0.5
 
 
+USUAL = Linking()
+"""Before the thresholds are fitted."""
+
+
 def linking_of(decoding: Decoding) -> Linking:
     """Return the fitted thresholds, or the usual ones."""
     fitted = {name: value for name, value in decoding.items() if name in Linking._fields}
@@ -45,11 +49,11 @@ class EdgeMap:
     """
 
     strength: NDArray[np.float32]
-    linking: Linking = Linking()
+    linking: Linking = USUAL
     is_truth: bool = False
 
     @classmethod
-    def of(cls, blocks: Iterable[Block], size: tuple[int, int], linking: Linking = Linking()) -> EdgeMap:
+    def of(cls, blocks: Iterable[Block], size: tuple[int, int], linking: Linking = USUAL) -> EdgeMap:
         """Put the blocks of an image of `size` (height, width) together."""
         strength = np.empty(size, np.float32)
         for block in blocks:

@@ -69,8 +69,8 @@ def compared(target: Target, result: EdgeMap) -> tuple[Mask, Mask, Mask]:
     """Match the lines of a prediction with the truth.
 
     Returns:
-        Maps (H, W): line pixels near an edge that anybody drew; edge pixels of at least half of the people that nobody's
-        match covers; line pixels near no edge.
+        Maps (H, W): line pixels near an edge that anybody drew; edge pixels of at least half of the people that no line
+        is near; line pixels near no edge.
     """
     assert target.edges is not None
     lines = result.lines & (target.labels != IGNORE)
