@@ -15,11 +15,13 @@ not pay only if more than a hundred pixels must change partners for it, so its n
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_bipartite_matching
+from scipy.sparse.csgraph import breadth_first_order
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,16 +46,20 @@ def matched(found: Mask, truth: Mask, reach: float) -> tuple[Mask, Mask]:
         The matched pixels (H, W) of `found` and of `truth`, which are equal in number.
     """
     assert found.shape == truth.shape
-    pairs = _pairs(found, truth, reach)
-    sizes = (np.count_nonzero(found), np.count_nonzero(truth))
-    near, partners = _nearest_first(pairs, sizes)
-    both = _extended(near, partners, pairs)
-    painted = []
-    for edges, chosen in zip((found, truth), both, strict=True):
-        image = np.zeros(edges.shape, np.bool_)
-        image[edges] = chosen
-        painted.append(image)
-    return painted[0], painted[1]
+    square = np.ones((2 * int(reach) + 1,) * 2, np.uint8)
+    near = found & cv2.dilate(truth.astype(np.uint8), square).astype(np.bool_)
+    pairs = _pairs(near, truth, reach)
+    matching = _nearest_first(pairs, (np.count_nonzero(near), np.count_nonzero(truth)))
+    _extend(matching, pairs)
+    return _painted(near, matching.of_found >= 0), _painted(truth, matching.of_truth >= 0)
+
+
+@dataclass
+class _Matching:
+    """The partners of the found pixels (n,) and of the true ones (m,), `NONE` where there is none."""
+
+    of_found: Indices
+    of_truth: Indices
 
 
 def _pairs(found: Mask, truth: Mask, reach: float) -> Pairs:
@@ -62,13 +68,12 @@ def _pairs(found: Mask, truth: Mask, reach: float) -> Pairs:
     Pixels have their numbers in raster order. The pairs of one offset share no pixel.
     """
     margin = int(reach)
-    height, width = found.shape
-    stride = width + 2 * margin
-    numbers = np.full((height + 2 * margin, stride), NONE, np.int32)
+    numbers = np.full(tuple(size + 2 * margin for size in truth.shape), NONE, np.int32)
+    height, width = truth.shape
     numbers[margin : margin + height, margin : margin + width][truth] = np.arange(np.count_nonzero(truth))
+    stride = numbers.shape[1]
     numbers = numbers.ravel()
-    rows, columns = np.nonzero(found)
-    places = (rows + margin) * stride + columns + margin
+    places = (np.flatnonzero(found) // width + margin) * stride + np.flatnonzero(found) % width + margin
     pairs = []
     for down, across in _offsets(reach):
         targets = numbers[places + (down * stride + across)]
@@ -84,34 +89,59 @@ def _offsets(reach: float) -> list[tuple[int, int]]:
     return sorted(near, key=lambda step: step[0] ** 2 + step[1] ** 2)
 
 
-def _nearest_first(pairs: Pairs, sizes: tuple[int, int]) -> tuple[Indices, Indices]:
-    """Match greedily: return the partners of the found pixels and of the true ones, `NONE` where there is none."""
-    of_found, of_truth = (np.full(size, NONE, np.int64) for size in sizes)
+def _nearest_first(pairs: Pairs, sizes: tuple[int, int]) -> _Matching:
+    """Match greedily."""
+    matching = _Matching(*(np.full(size, NONE, np.int32) for size in sizes))
     for sources, targets in pairs:
-        free = (of_found[sources] < 0) & (of_truth[targets] < 0)
-        of_found[sources[free]], of_truth[targets[free]] = targets[free], sources[free]
-    return of_found, of_truth
+        free = (matching.of_found[sources] < 0) & (matching.of_truth[targets] < 0)
+        matching.of_found[sources[free]] = targets[free]
+        matching.of_truth[targets[free]] = sources[free]
+    return matching
 
 
-def _extended(of_found: Indices, of_truth: Indices, pairs: Pairs) -> tuple[Mask, Mask]:
-    """Return which found and true pixels have a partner in a largest matching that keeps all pixels of the first one.
+def _extend(matching: _Matching, pairs: Pairs) -> None:
+    """Add pairs, along shortest paths of new partners, until no such path is left: the matching is then a largest one.
 
-    The first matching and any largest one together form paths. Those that begin and end with a pair of the largest one
-    alone each add one pair to the first matching, and with all of them it is a largest one (Berge).
+    The nodes of the graph are the found pixels, then the true ones, then one that leads to all found pixels without a
+    partner. A found pixel leads to its possible partners; if one of them has a partner already, to that partner.
     """
     sources, targets = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    graph = csr_array((np.ones(len(sources), np.bool_), (sources, targets)), (len(of_found), len(of_truth)))
-    best_of_found = maximum_bipartite_matching(graph, "column")
-    best_of_truth = np.full(len(of_truth), NONE)
-    done = np.flatnonzero(best_of_found >= 0)
-    best_of_truth[best_of_found[done]] = done
-    has = of_found >= 0, of_truth >= 0
-    starts = places = np.flatnonzero((of_truth < 0) & (best_of_truth >= 0))
-    while len(starts):
-        ends = best_of_truth[places]
-        last = of_found[ends] < 0
-        has[0][ends[last]] = has[1][starts[last]] = True
-        starts, places = starts[~last], of_found[ends[~last]]
-        on = best_of_truth[places] >= 0
-        starts, places = starts[on], places[on]
-    return has
+    found, truth = len(matching.of_found), len(matching.of_truth)
+    order = csr_array((targets + 1, (sources, targets)), (found, truth))
+    targets, ends = order.data - 1, order.indptr
+    while True:
+        free = np.flatnonzero((matching.of_found < 0) & (np.diff(ends) > 0))
+        nodes = np.where(matching.of_truth < 0, found + np.arange(truth), matching.of_truth)
+        indices = np.concatenate([nodes[targets], free])
+        indptr = np.concatenate([ends, np.full(truth, ends[-1]), [len(indices)]])
+        graph = csr_array((np.ones(len(indices)), indices, indptr), (found + truth + 1,) * 2)
+        reached, before = breadth_first_order(graph, found + truth)
+        goals = reached[(reached >= found) & (reached < found + truth)]
+        if not len(goals):
+            return
+        _turn(matching, before, _one_a_root(goals, before, found + truth))
+
+
+def _one_a_root(goals: Indices, before: Indices, source: int) -> Indices:
+    """Choose the first of the goals in each tree; the trees hang on `source` and share no pixel."""
+    roots = goals
+    while (inside := before[roots] != source).any():
+        roots = np.where(inside, before[roots], roots)
+    return goals[np.unique(roots, return_index=True)[1]]
+
+
+def _turn(matching: _Matching, before: Indices, goals: Indices) -> None:
+    """Give each goal the partner before it in its tree, and the true pixel that loses this partner the next one."""
+    free = goals - len(matching.of_found)
+    places = goals
+    while len(free):
+        places = before[places]
+        left = matching.of_found[places]
+        matching.of_found[places], matching.of_truth[free] = free, places
+        free, places = left[left >= 0], places[left >= 0]
+
+
+def _painted(edges: Mask, chosen: Mask) -> Mask:
+    image = np.zeros_like(edges)
+    image[edges] = chosen
+    return image
