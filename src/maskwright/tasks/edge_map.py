@@ -10,7 +10,7 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.ops.edge_truth import agreed
-from maskwright.ops.edges import hysteresis, suppress, thin
+from maskwright.ops.edges import hysteresis, polylines, suppress, thin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,3 +80,7 @@ class EdgeMap:
         if self.is_truth:
             return self.ridges >= self.linking.high
         return thin(hysteresis(self.ridges, *self.linking[::-1]))
+
+    def polylines(self) -> list[NDArray[np.float64]]:
+        """Trace the lines with points (n, 2) between pixels; see `ops.edges.polylines`."""
+        return polylines(self.lines, np.nan_to_num(self.strength))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import EdgeFiles, MaskEdges, MaskFile
+from maskwright.core.records import EdgeFiles, MaskEdges
 from maskwright.data.edges import EDGE_CLASSES
 
 if TYPE_CHECKING:
