@@ -159,6 +159,22 @@ class ObjectScores:
     curves: tuple[PrecisionCurve, ...] = ()
 
 
+@dataclass(frozen=True)
+class EdgeScores:
+    """Precision and recall of edges over the threshold, all images together.
+
+    Attributes:
+        threshold: with the largest F1, also between two thresholds.
+        thresholds: ascending, of the two curves.
+        precision, recall: at each threshold.
+    """
+
+    threshold: float
+    thresholds: tuple[float, ...]
+    precision: tuple[float, ...]
+    recall: tuple[float, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scores:
     """Everything an evaluation found.
@@ -176,6 +192,7 @@ class Scores:
         calibration: None where no probabilities were scored.
         confusion: pixels, row truth, column prediction; empty for a task without classes.
         objects: for a task of objects; None for others.
+        edges: for the task of edges; None for others.
         scope: which scenes the scores are limited to, in a sentence; None where they hold for new images.
     """
 
@@ -191,6 +208,7 @@ class Scores:
     calibration: Calibration | None = None
     confusion: tuple[tuple[int, ...], ...] = field(default=())
     objects: ObjectScores | None = None
+    edges: EdgeScores | None = None
     scope: str | None = None
 
     @property
@@ -241,6 +259,7 @@ class Scores:
             calibration=None if plain["calibration"] is None else _calibration(plain["calibration"]),
             confusion=tuple(tuple(row) for row in plain["confusion"]),
             objects=None if plain["objects"] is None else _objects(plain["objects"]),
+            edges=None if plain.get("edges") is None else _edges(plain["edges"]),
             scope=plain["scope"],
         )
 
@@ -265,3 +284,7 @@ def _objects(plain: dict[str, Any]) -> ObjectScores:
     counts = tuple((true, predicted) for true, predicted in plain["counts"])
     curves = tuple(PrecisionCurve(entry["iou"], tuple(entry["precision"])) for entry in plain.get("curves", ()))
     return ObjectScores(counts, tuple(SizeBin(**entry) for entry in plain["sizes"]), curves)
+
+
+def _edges(plain: dict[str, Any]) -> EdgeScores:
+    return EdgeScores(plain["threshold"], *(tuple(plain[key]) for key in ("thresholds", "precision", "recall")))
