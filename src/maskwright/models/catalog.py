@@ -11,6 +11,7 @@ from functools import partial
 from maskwright.core.errors import unknown_name
 from maskwright.models.decoders import (
     cnn,
+    crisp,
     deeplabv1,
     deeplabv2,
     deeplabv3,
@@ -196,6 +197,14 @@ MODELS: dict[str, ModelEntry] = {
         "stdc1",
         "real time on a CPU: levels blended by attention, on a backbone of dense convolutions",
         slim={"base": 32},
+    ),
+    "crisp": ModelEntry(
+        crisp.build,
+        "Wang et al., Deep Crisp Boundaries",
+        2017,
+        "https://arxiv.org/abs/1801.02439",
+        "compact",
+        "edges from coarse to fine, with a side output at every scale: for the task edges",
     ),
     "reseg": ModelEntry(
         reseg.build,
