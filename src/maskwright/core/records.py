@@ -194,7 +194,53 @@ class Shapes:
     size: tuple[int, int] | None = None
 
 
-Annotation = MaskFile | MaskLayers | Shapes
+@dataclass(frozen=True)
+class EdgeFiles:
+    """An annotation of edges that people drew.
+
+    Attributes:
+        files: a picture for each person, or one .mat file with the maps of all of them. The values of a single picture
+            may be the share of people who drew an edge.
+    """
+
+    files: tuple[ImageRef, ...]
+
+    @property
+    def path(self) -> Path:
+        """The first file."""
+        return self.files[0].path
+
+    @property
+    def file(self) -> ImageRef:
+        """The first file."""
+        return self.files[0]
+
+
+Between = Literal["any", "classes", "objects", "touching"]
+"""Which regions of a mask have edges between them: classes, objects and what is around them, or objects that touch."""
+
+
+@dataclass(frozen=True)
+class MaskEdges:
+    """An annotation of edges that follow from a mask: they lie between its regions.
+
+    Attributes:
+        masks: the regions; `Dataset.masks` tells what they mean.
+        objects: stands for `Record.objects` beside `masks`.
+        between: which regions.
+    """
+
+    masks: MaskFile | MaskLayers | Shapes
+    objects: MaskFile | None
+    between: Between
+
+    @property
+    def path(self) -> Path:
+        """The file of the regions."""
+        return self.masks.path
+
+
+Annotation = MaskFile | MaskLayers | Shapes | EdgeFiles | MaskEdges
 
 
 @dataclass(frozen=True)
@@ -248,6 +294,7 @@ class Dataset:
         naming: where the names of the classes are written, for cures.
         merged: index in `classes` of each class that the files tell, where several of them became one; None where
             `classes` are those of the files.
+        masks: the data as masks, where the classes are edges that follow from them; None for any other data.
     """
 
     root: Path
@@ -262,6 +309,7 @@ class Dataset:
     palette: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     naming: Naming = NOWHERE
     merged: tuple[int, ...] | None = None
+    masks: Dataset | None = None
 
     @property
     def reading(self) -> Reading:

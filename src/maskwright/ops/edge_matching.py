@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
@@ -45,10 +46,12 @@ def matched(found: Mask, truth: Mask, reach: float) -> tuple[Mask, Mask]:
         The matched pixels (H, W) of `found` and of `truth`, which are equal in number.
     """
     assert found.shape == truth.shape
-    pairs = _pairs(found, truth, reach)
-    matching = _nearest_first(pairs, (np.count_nonzero(found), np.count_nonzero(truth)))
+    square = np.ones((2 * int(reach) + 1,) * 2, np.uint8)
+    near = found & cv2.dilate(truth.astype(np.uint8), square).astype(np.bool_)
+    pairs = _pairs(near, truth, reach)
+    matching = _nearest_first(pairs, (np.count_nonzero(near), np.count_nonzero(truth)))
     _extend(matching, pairs)
-    return _painted(found, matching.of_found >= 0), _painted(truth, matching.of_truth >= 0)
+    return _painted(near, matching.of_found >= 0), _painted(truth, matching.of_truth >= 0)
 
 
 @dataclass

@@ -1,4 +1,8 @@
-"""The geometry of edges: edges of one pixel from soft or thick ones, and lines from pixels. Knows no truth."""
+"""The geometry of edges: edges of one pixel from soft or thick ones, and lines from pixels. Knows no truth.
+
+In lines, as in `ops.polygons`, pixel (row, column) is the unit square from (column, row) to (column + 1, row + 1) in
+x, y, so its centre is half a pixel further on.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,10 @@ if TYPE_CHECKING:
 
 _NEIGHBOURS = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
 """Steps (rows, columns) to the neighbours x1 to x8: the one to the right first, then against the clock."""
+FARTHEST = 0.5
+"""Largest distance, in pixels, that a point moves from the centre of its pixel."""
+_STRAIGHT = ((0, 1), (1, 0))
+_DIAGONAL = ((1, 1), (1, -1))
 
 
 def thin(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -81,6 +89,29 @@ def hysteresis(strength: NDArray[np.floating], low: float, high: float) -> NDArr
     return strong[parts]
 
 
+def polylines(edges: NDArray[np.bool_], strength: NDArray[np.float32] | None = None) -> list[NDArray[np.float64]]:
+    """Trace edges as lines.
+
+    The edges are thinned. Lines end where edges end or meet: there, all lines of a junction share its point. A pixel
+    without a neighbour gives no line.
+
+    Args:
+        edges: (H, W).
+        strength: edge map (H, W) before suppression; with it, each point moves across its edge to the top of the
+            parabola through the strengths there and one pixel to either side.
+
+    Returns:
+        Lines (n, 2) of x, y, n > 1, in raster order of their first points; open lines first. In a closed line the last
+        point is the first one.
+    """
+    mask = thin(edges)
+    pixels = np.argwhere(mask)
+    points = (pixels[:, ::-1] + 0.5).astype(np.float64)
+    if strength is not None:
+        points += _shifts(strength, pixels)
+    return [points[chain] for chain in _chains(_linked(mask))]
+
+
 def _smoothed(strength: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
     """Smooth with a triangle that reaches `radius` pixels to each side; the image is mirrored beyond its border."""
     kernel = np.concatenate([np.arange(1, radius + 2), np.arange(radius, 0, -1)]) / (radius + 1) ** 2
@@ -107,6 +138,72 @@ def _fade(size: int, border: int) -> NDArray[np.float32]:
         if width
         else np.ones(size, np.float32)
     )
+
+
+def _shifts(strength: NDArray[np.float32], pixels: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return how far (n, 2), in x and y, the ridge is from the centres of pixels (n, 2)."""
+    angle = normals(strength)[tuple(pixels.T)]
+    across = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    before, at, after = (
+        ndimage.map_coordinates(
+            strength, (pixels + step * across[:, ::-1]).T, np.float64, order=1, mode="nearest", prefilter=False
+        )
+        for step in (-1, 0, 1)
+    )
+    bend = before - 2 * at + after
+    top = np.divide(before - after, 2 * bend, out=np.zeros_like(at), where=bend < 0)
+    return np.clip(top, -FARTHEST, FARTHEST)[:, None] * across
+
+
+def _linked(mask: NDArray[np.bool_]) -> list[list[int]]:
+    """List the neighbours of each edge pixel, numbered in raster order.
+
+    A diagonal neighbour counts only if no pixel touches a side of both, so that corners do not become junctions.
+    """
+    numbers = np.full(np.add(mask.shape, 2), -1)
+    numbers[1:-1, 1:-1][mask] = np.arange(np.count_nonzero(mask))
+    rows, columns = np.nonzero(numbers >= 0)
+    found: list[list[int]] = [[] for _ in rows]
+    for down, across in (*_STRAIGHT, *_DIAGONAL):
+        linked = numbers[rows + down, columns + across] >= 0
+        if (down, across) in _DIAGONAL:
+            linked &= (numbers[rows + down, columns] < 0) & (numbers[rows, columns + across] < 0)
+        ends = numbers[rows[linked] + down, columns[linked] + across]
+        for first, second in zip(np.flatnonzero(linked).tolist(), ends.tolist(), strict=True):
+            found[first].append(second)
+            found[second].append(first)
+    return found
+
+
+def _chains(neighbours: list[list[int]]) -> list[list[int]]:
+    """Split the graph of pixels into chains between pixels that do not have two neighbours, and closed chains."""
+    chains = []
+    inner = [len(near) == 2 for near in neighbours]
+    visited = [False] * len(neighbours)
+    walked: set[tuple[int, int]] = set()
+    for end, near in enumerate(neighbours):
+        for first in near if not inner[end] else ():
+            if (end, first) not in walked:
+                chain = _walk(neighbours, inner, [end, first])
+                walked.add((chain[-1], chain[-2]))
+                for pixel in chain:
+                    visited[pixel] = True
+                chains.append(chain)
+    for start in range(len(neighbours)):
+        if inner[start] and not visited[start]:
+            chain = _walk(neighbours, inner, [start, neighbours[start][0]])
+            for pixel in chain:
+                visited[pixel] = True
+            chains.append(chain)
+    return chains
+
+
+def _walk(neighbours: list[list[int]], inner: list[bool], chain: list[int]) -> list[int]:
+    """Follow pixels with two neighbours from the first two of a chain, to its end or back to its start."""
+    while inner[chain[-1]] and chain[-1] != chain[0]:
+        one, other = neighbours[chain[-1]]
+        chain.append(other if one == chain[-2] else one)
+    return chain
 
 
 def _powers() -> NDArray[np.float32]:
