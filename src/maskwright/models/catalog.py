@@ -204,7 +204,7 @@ MODELS: dict[str, ModelEntry] = {
         crisp.build,
         "Wang et al., Deep Crisp Boundaries",
         2017,
-        "https://arxiv.org/abs/1801.02439",
+        "https://openaccess.thecvf.com/content_cvpr_2017/html/Wang_Deep_Crisp_Boundaries_CVPR_2017_paper.html",
         "compact",
         "edges from coarse to fine, with a side output at every scale: for the task edges",
     ),
