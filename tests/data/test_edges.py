@@ -16,7 +16,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.read_options import ReadOptions
 from maskwright.core.records import EdgeFiles, MaskEdges
 from maskwright.data.edge_statistics import measured
-from maskwright.data.formats import read_dataset
+from maskwright.data.formats import edges, read_dataset
 from maskwright.data.labels import read_edges, read_label, read_objects
 from maskwright.data.readers import DecodeError, read_image
 from maskwright.data.survey import survey
@@ -201,7 +201,11 @@ def test_a_matlab_file_of_something_else(tmp_path: Path) -> None:
     save_mat(tmp_path / "truth/a.mat", [line(2)], field="Edges")
     assert "holds no cells named groundTruth with a field Boundaries for each person" in str(refused(tmp_path))
     scipy.io.savemat(tmp_path / "truth/a.mat", {"x": 1})
-    assert "holds no cells named groundTruth" in str(refused(tmp_path))
+    assert edges.detect(tmp_path) is None
+    with pytest.raises(MaskwrightError, match="MATLAB"):
+        read_dataset(tmp_path)
+    with pytest.raises(DecodeError, match="holds no cells named groundTruth"):
+        only(tmp_path, ReadOptions(format="edges"))
 
 
 def masks(root: Path) -> Path:
@@ -299,11 +303,11 @@ def slow(labels: NDArray[Any], unknown: NDArray[np.bool_]) -> NDArray[np.bool_]:
 @pytest.mark.skipif(not DATA.is_dir(), reason="the real data beside the checkout is absent")
 @pytest.mark.parametrize("name", ["camvid", "nuclei", "coco-tiny"])
 def test_the_edges_of_real_masks(name: str) -> None:
-    plain, edges = read_dataset(DATA / name), read_dataset(DATA / name, EDGES)
+    plain, derived = read_dataset(DATA / name), read_dataset(DATA / name, EDGES)
     records = {record.id: record for record in plain.records}
-    for record in [record for record in edges.records if record.annotation is not None][:4]:
+    for record in [record for record in derived.records if record.annotation is not None][:4]:
         height, width = read_image(record.image).shape[:2]
-        found = read_edges(edges, record, (height, width))
+        found = read_edges(derived, record, (height, width))
         labels = read_label(plain, records[record.id], (height, width))
         ids = np.zeros((height, width), int)
         objects = [entry for entry in read_objects(plain, records[record.id], (height, width)) if not entry.crowd]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path  # noqa: TC003 - the command line reads the types
 from typing import Literal
 
+from maskwright.core.annotations import Between  # noqa: TC001 - the command line reads the types
 from maskwright.core.options import Option
-from maskwright.core.records import Between  # noqa: TC001 - the command line reads the types
 
 Meaning = Literal["labels", "values", "edges"]
 """What a task takes from mask files: their classes, measured numbers, or the edges between their regions."""
@@ -70,8 +70,8 @@ class ReadOptions:
         metadata=Option(
             "--between",
             "WORD",
-            "For --task edges on masks: edges between classes, objects, touching objects (touching), or any of these "
-            "(the default).",
+            "For the task edges on masks: edges between classes, objects, touching objects (touching), or any of "
+            "these (the default).",
         ).metadata,
     )
     values: bool = False

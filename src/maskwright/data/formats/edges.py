@@ -18,7 +18,7 @@ from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.pairing import naming
 from maskwright.data.formats.pairing.pairs import find_pairs
 from maskwright.data.formats.walk import folder_name, images_below, is_image, parts_below, record_id, walk
-from maskwright.data.readers.matlab import SUFFIX
+from maskwright.data.readers.matlab import SUFFIX, may_hold_drawings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,14 +41,17 @@ class _File(NamedTuple):
 
 
 def detect(root: Path) -> str | None:
-    """Describe the drawings where no masks pair with the images; no file is opened."""
+    """Describe the drawings where no masks pair with the images; of one .mat file the variables are listed."""
     if not root.is_dir():
         return None
     images, truths = _files(root)
     if not images or not truths or find_pairs(root, images_below(root)).pairs:
         return None
     found, _ = _paired(images, truths)
-    return _words(root, found) if found else None
+    first = next(iter(found.values()), [root])[0]
+    if not found or (first.suffix.lower() == SUFFIX and not may_hold_drawings(first)):
+        return None
+    return _words(root, found)
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:

@@ -11,6 +11,8 @@ import numpy as np
 from maskwright.data.readers.errors import DecodeError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from maskwright.core.records import ImageRef
@@ -36,6 +38,17 @@ def read_drawings(file: ImageRef) -> list[NDArray[np.bool_]]:
         cure = "save it as the Berkeley data set does, or save a PNG for each person in a folder edges/"
         raise DecodeError("unreadable", file, message, cure)
     return drawn
+
+
+def may_hold_drawings(path: Path) -> bool:
+    """Tell whether a file names a variable `groundTruth`; a file that cannot be read may."""
+    from scipy.io import whosmat  # takes longer to import than looking at a small data set
+    from scipy.io.matlab import MatReadError
+
+    try:
+        return any(name == _CELLS for name, _, _ in whosmat(path))
+    except (*_DAMAGE, MatReadError, NotImplementedError):
+        return True
 
 
 def _variables(file: ImageRef) -> dict[str, Any]:
