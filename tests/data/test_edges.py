@@ -99,6 +99,14 @@ def test_a_picture_of_ones_is_as_good(tmp_path: Path) -> None:
     assert np.array_equal(only(tmp_path)[2], line(4))
 
 
+def test_thick_lines_become_thin(tmp_path: Path) -> None:
+    save_image(tmp_path / "images/a.jpg")
+    save(tmp_path / "edges/a.png", (line(3) | line(4) | line(5)).astype(np.uint8) * 255)
+    _, people, shares = only(tmp_path)
+    assert np.flatnonzero(people[0][3]).tolist() == [4]
+    assert np.array_equal(shares, people[0])
+
+
 def test_an_empty_truth_is_one(tmp_path: Path) -> None:
     save_image(tmp_path / "images/a.jpg")
     save(tmp_path / "edges/a.png", np.zeros(SIZE, np.uint8))
