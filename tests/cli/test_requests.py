@@ -42,6 +42,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "map": ("37=ignore", {37: "ignore"}),
     "nodata": ("-9999", -9999.0),
     "crowd": ("keep", "keep"),
+    "between": ("objects", "objects"),
 }
 """Field -> what is typed, and the value that the request holds."""
 
