@@ -46,6 +46,7 @@ def one_row(*probabilities: float) -> torch.Tensor:
 GOLDEN = {
     "cross_entropy": math.log(4 / 3),
     "binary_cross_entropy": 0.0,  # its softplus sees the logits themselves: see its own test
+    "balanced_cross_entropy": math.log(4 / 3),
     "focal": math.log(4 / 3) / 16,
     "ohem": math.log(4 / 3),  # both easy and equally hard: the hardest sixteenth is both
     # Half a pixel from the edge, on a diagonal of sqrt(5), a quarter of each pixel's probability is on the wrong side.
@@ -70,6 +71,23 @@ def test_golden_number_of_one_channel(name: str) -> None:
     loss = create(name, "sigmoid")(logits, torch.tensor([[[1, 0]]]))
     golden = math.log(4 / 3) if name == "binary_cross_entropy" else GOLDEN[name]
     assert loss.item() == pytest.approx(golden, abs=1e-12)
+
+
+def test_balanced_cross_entropy_weighs_edges_by_the_background_of_their_image() -> None:
+    # First image: one edge pixel of four known ones has weight 3/4, the others 1/4 times 1.2; the fifth is disputed.
+    # Second image: two of five are edges, with weight 3/5, the others 2/5 times 1.2.
+    # Third image: without an edge, it has weight 0.
+    odds = math.log(3)
+    logits = torch.tensor([[odds, odds, -odds, -odds, 9], [odds, -odds, odds, -odds, -odds], [odds] * 5])
+    target = torch.tensor([[1, 0, 0, 0, IGNORE], [1, 1, 0, 0, 0], [0] * 5])
+    right, wrong = math.log(4 / 3), math.log(4)
+    first = 3 / 4 * right + 0.3 * (wrong + 2 * right)
+    second = 3 / 5 * (right + wrong) + 0.48 * (wrong + 2 * right)
+    weights = 3 / 4 + 3 * 0.3 + 2 * 3 / 5 + 3 * 0.48
+    loss = create("balanced_cross_entropy", "sigmoid", background=1.2)(logits[:, None, None], target[:, None])
+    assert loss.item() == pytest.approx((first + second) / weights)
+    with pytest.raises(MaskwrightError, match=r"background is 0, and must be above 0; 1\.1 is usual"):
+        create("balanced_cross_entropy", background=0)(*batch(0, 3))
 
 
 def test_lovasz_hinge_golden_number() -> None:

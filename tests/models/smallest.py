@@ -22,10 +22,11 @@ _OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
     "cnn": ("plain", {"width_factor": 1 / 16}),
     "renet": ("patches", {}),
     "segformer": ("mit", {"widths": (4, 6, 8, 10), "depths": (1, 1, 1, 1), "heads": (1, 1, 2, 2)}),
+    "pidinet": ("pidinet", {"base": 4, "depths": (2, 2, 1, 1)}),
     "ppliteseg": ("stdc1", {"base": 4, "repeats": (1, 1, 1)}),
 }
 _OTHERS |= dict.fromkeys(
-    ("fcn32s", "fcn16s", "fcn8s", "deeplabv1", "deeplabv2"),
+    ("fcn32s", "fcn16s", "fcn8s", "deeplabv1", "deeplabv2", "hed"),
     ("vgg16_narrow", {"width_factor": 1 / 16, "depths": (1, 1, 1, 1, 1)}),
 )
 

@@ -10,6 +10,7 @@ import typer
 from maskwright.cli.errors import DONE
 from maskwright.cli.options import (
     AsJson,
+    BetweenRegions,
     ClassNames,
     Crowd,
     Data,
@@ -61,6 +62,7 @@ def evaluate(
     mapping: Map = None,
     nodata: NoData = None,
     crowd: Crowd = None,
+    between: BetweenRegions = None,
     as_json: AsJson = False,
 ) -> int:
     """Score a model on held-out images.
@@ -78,7 +80,7 @@ def evaluate(
     from maskwright.workflows.evaluate import evaluate as judge
 
     terminal = Terminal(as_json=as_json)
-    options = read_options(format_name, classes, ignore, mapping, nodata, crowd)
+    options = read_options(format_name, classes, ignore, mapping, nodata, crowd, between)
     read = None if options == ReadOptions() else options
     request = EvaluateRequest(split, read, out, device, output_stride, postprocess, refit)
     with terminal.working() as watch:

@@ -10,6 +10,7 @@ from maskwright.cli.errors import DONE, YOURS
 from maskwright.cli.flags import in_flags
 from maskwright.cli.options import (
     AsJson,
+    BetweenRegions,
     ClassNames,
     Crowd,
     Data,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from maskwright.core.fingerprint import ClassStats, Fingerprint, ObjectStats, Spread
+    from maskwright.core.fingerprint import ClassStats, EdgeStats, Fingerprint, ObjectStats, Spread
     from maskwright.core.records import Fault
 
 SHOWN_OF_A_KIND = 4
@@ -47,6 +48,7 @@ def inspect(
     mapping: Map = None,
     nodata: NoData = None,
     crowd: Crowd = None,
+    between: BetweenRegions = None,
     group_by: GroupBy = None,
     seed: Seed = 0,
     task: Task = None,
@@ -60,7 +62,7 @@ def inspect(
     from maskwright.workflows.inspect import inspect as measure
 
     terminal = Terminal(as_json=as_json)
-    options = read_options(format_name, classes, ignore, mapping, nodata, crowd)
+    options = read_options(format_name, classes, ignore, mapping, nodata, crowd, between)
     with terminal.working() as watch:
         fingerprint = measure(data, options, SplitPlan(group_by=group_by), seed, watch.counting("inspect"), task)
     terminal.answer(fingerprint.to_json())
@@ -96,6 +98,8 @@ def _summary(fingerprint: Fingerprint) -> list[tuple[str, str]]:
     ]
     if fingerprint.objects is not None:
         rows[5:5] = _objects(fingerprint.objects)
+    if fingerprint.edges is not None:
+        rows.insert(5, _edges(fingerprint.edges))
     if fingerprint.no_data_share:
         rows.insert(rows.index(ignored) + 1, ("no data", f"{percent(fingerprint.no_data_share)} of the pixels"))
     if fingerprint.groups:
@@ -135,6 +139,12 @@ def _objects(stats: ObjectStats) -> list[tuple[str, str]]:
             f"image border cuts {percent(stats.cut)}, {percent(stats.parted)} are in several parts",
         ),
     ]
+
+
+def _edges(stats: EdgeStats) -> tuple[str, str]:
+    people = f"drawn by {number(stats.people.median)} people per image ({_range(stats.people)})"
+    agree = "" if stats.agreement is None else f"; {percent(stats.agreement)} of a person's edges are near another's"
+    return "edges", f"{people}, {percent(stats.share)} of the pixels each{agree}"
 
 
 def _images(fingerprint: Fingerprint) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 
 from maskwright.cli.flags import READ_OPTIONS, REQUEST_OPTIONS
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.read_options import ReadOptions
+from maskwright.core.records import Between
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder (or file) of images and masks.", show_default=False)]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run, or its model.safetensors.")]
@@ -36,6 +37,7 @@ Map = Annotated[list[str] | None, typer.Option("--map", metavar="FROM=TO", help=
 NoData = Annotated[float | None, typer.Option(metavar="VALUE", help=READ_OPTIONS["nodata"].help)]
 Task = Annotated[str | None, typer.Option("--task", metavar="NAME", help=REQUEST_OPTIONS["task"].help)]
 Crowd = Annotated[str | None, typer.Option(metavar="WORD", help=READ_OPTIONS["crowd"].help)]
+BetweenRegions = Annotated[str | None, typer.Option("--between", metavar="WORD", help=READ_OPTIONS["between"].help)]
 GroupBy = Annotated[str | None, typer.Option("--group-by", metavar="PATTERN", help=REQUEST_OPTIONS["group_by"].help)]
 
 _WHOLE = re.compile(r"-?\d+", re.ASCII)
@@ -48,13 +50,17 @@ def read_options(
     mapping: list[str] | None,
     nodata: float | None,
     crowd: str | None,
+    between: str | None,
 ) -> ReadOptions:
     """Bundle the options for reading the data.
 
     Raises:
         MaskwrightError: an option has no such value.
     """
-    return ReadOptions(format_name, classes, ignore, parse_map(mapping or []), nodata, parse_crowd(crowd or "ignore"))
+    values = parse_map(mapping or [])
+    return ReadOptions(
+        format_name, classes, ignore, values, nodata, parse_crowd(crowd or "ignore"), parse_between(between)
+    )
 
 
 def parse_crowd(word: str) -> Literal["ignore", "keep"]:
@@ -66,6 +72,18 @@ def parse_crowd(word: str) -> Literal["ignore", "keep"]:
     if word not in {"ignore", "keep"}:
         raise MaskwrightError(f"--crowd {word}: write ignore or keep")
     return "keep" if word == "keep" else "ignore"
+
+
+def parse_between(word: str | None) -> Between | None:
+    """Read `--between objects`.
+
+    Raises:
+        MaskwrightError: another word.
+    """
+    known = {name: name for name in get_args(Between)}
+    if word is not None and word not in known:
+        raise MaskwrightError(f"--between {word}: write {', '.join(list(known)[:-1])} or {list(known)[-1]}")
+    return None if word is None else known[word]
 
 
 def parse_map(items: list[str]) -> dict[int, int | Literal["ignore"]]:

@@ -72,7 +72,7 @@ def _parameters(options: Mapping[str, Option]) -> dict[str, inspect.Parameter]:
 
 def _request(values: dict[str, Any], started: float) -> PlanRequest:
     """Build the request from the options' values."""
-    reading = ("format", "classes", "ignore", "map", "nodata", "crowd")
+    reading = ("format", "classes", "ignore", "map", "nodata", "crowd", "between")
     read = read_options(*(values[name] for name in reading))
     plain = {name: value for name, value in values.items() if name in REQUEST_OPTIONS and value is not None}
     return PlanRequest(**{**plain, "settings": tuple(values["settings"] or ())}, read=read, started=started)

@@ -91,6 +91,24 @@ class ObjectStats:
 
 
 @dataclass(frozen=True)
+class EdgeStats:
+    """The edges that people drew.
+
+    Attributes:
+        images: number of images that were measured.
+        people: who drew the edges of one image.
+        share: of the pixels that a person marked, the mean over people and images.
+        agreement: share of a person's edge pixels near those of another, the mean over pairs of people and images; None
+            where only one person drew each image.
+    """
+
+    images: int
+    people: Spread
+    share: float
+    agreement: float | None
+
+
+@dataclass(frozen=True)
 class Fingerprint:
     """Everything the plan is made from.
 
@@ -119,6 +137,7 @@ class Fingerprint:
         annotated: images with an annotation, usable or not; None where that was not counted.
         no_data_share: part of all pixels in which the images have no data, 0..1; they are ignored too.
         objects: the annotated objects, or None where the annotations tell none.
+        edges: the drawn edges, or None for other annotations.
     """
 
     root: str
@@ -144,6 +163,7 @@ class Fingerprint:
     annotated: int | None = None
     no_data_share: float = 0.0
     objects: ObjectStats | None = None
+    edges: EdgeStats | None = None
 
     @property
     def trainable(self) -> bool:
@@ -173,6 +193,7 @@ class Fingerprint:
         values["intensity"] = tuple(ChannelStats(**entry) for entry in plain["intensity"])
         values["class_stats"] = tuple(_class_stats(entry) for entry in plain["class_stats"])
         values["objects"] = _object_stats(plain.get("objects"))
+        values["edges"] = _edge_stats(plain.get("edges"))
         values["faults"] = tuple(Fault(**{**entry, "path": Path(entry["path"])}) for entry in plain["faults"])
         return cls(**values)
 
@@ -187,3 +208,7 @@ def _object_stats(plain: dict[str, Any] | None) -> ObjectStats | None:
         return None
     diameter = None if plain["diameter"] is None else Spread(**plain["diameter"])
     return ObjectStats(**{**plain, "per_image": Spread(**plain["per_image"]), "diameter": diameter})
+
+
+def _edge_stats(plain: dict[str, Any] | None) -> EdgeStats | None:
+    return None if plain is None else EdgeStats(**{**plain, "people": Spread(**plain["people"])})

@@ -14,6 +14,7 @@ from maskwright.core.plan_learning import (
     AdversarialPlan,
     DiscriminatorInput,
     DiscriminatorName,
+    EdgesPlan,
     Formulation,
     LoraPlan,
     LossPlan,
@@ -32,6 +33,7 @@ __all__ = [
     "DataPlan",
     "DiscriminatorInput",
     "DiscriminatorName",
+    "EdgesPlan",
     "Formulation",
     "LoraPlan",
     "LossPlan",
@@ -116,6 +118,7 @@ class Plan(Section):
     split: SplitPlan = SplitPlan()
     model: ModelPlan = ModelPlan()
     objects: ObjectsPlan = ObjectsPlan()
+    edges: EdgesPlan = EdgesPlan()
     loss: LossPlan = LossPlan()
     adversarial: AdversarialPlan = AdversarialPlan()
     sampling: SamplingPlan = SamplingPlan()

@@ -56,6 +56,18 @@ class ObjectsPlan(Section):
     things: list[str] | None = None
 
 
+class EdgesPlan(Section):
+    """Which pixels count as edges in training, for the task `edges`.
+
+    Attributes:
+        share: share of people from which on a pixel that they marked is an edge. Fewer people than that leave it out.
+        width: of the edges that are learnt, in pixels; the pixels next to them are left out.
+    """
+
+    share: Number = Field(0.3, gt=0, le=1)
+    width: Literal[1, 3, 5] = 1
+
+
 class LossPlan(Section):
     """What is minimised.
 

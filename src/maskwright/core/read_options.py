@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path  # noqa: TC003 - the command line reads the types
 from typing import Literal
 
+from maskwright.core.annotations import Between  # noqa: TC001 - the command line reads the types
 from maskwright.core.options import Option
+
+Meaning = Literal["labels", "values", "edges"]
+"""What a task takes from mask files: their classes, measured numbers, or the edges between their regions."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,10 @@ class ReadOptions:
         nodata: value in the images that stands for "nothing was measured here", besides those that files declare.
         crowd: what to do with COCO's regions of many objects (`iscrowd`): "ignore" them, or "keep" them like all other
             objects.
+        between: for the task `edges` on masks: which of their regions have edges between them; see `records.Between`.
+            None for any.
         values: mask files hold measured numbers, not classes; set by the task (`Task.annotation`).
+        edges: the edges between the regions of masks are read, not their classes; set by the task.
     """
 
     format: str | None = field(
@@ -58,7 +65,21 @@ class ReadOptions:
             "--crowd", "WORD", "What to do with COCO objects marked iscrowd: ignore (the default) or keep."
         ).metadata,
     )
+    between: Between | None = field(
+        default=None,
+        metadata=Option(
+            "--between",
+            "WORD",
+            "For the task edges on masks: edges between classes, objects, touching objects (touching), or any of "
+            "these (the default).",
+        ).metadata,
+    )
     values: bool = False
+    edges: bool = False
+
+    def for_task(self, annotation: Meaning) -> ReadOptions:
+        """Return the same options for a task that reads mask files as `annotation` says."""
+        return replace(self, values=annotation == "values", edges=annotation == "edges")
 
     def ignored(self) -> frozenset[int]:
         """Return all values that these options say to ignore."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from maskwright.core.edges import Edges
     from maskwright.core.instances import Instances
 
 
@@ -24,12 +25,14 @@ class Target:
             are trained on the arrays.
         vectors: float32 (2, H, W), x and y of a vector in pixels of the target, NaN where unknown. It turns and scales
             with the image; None for a task without one.
+        edges: what people drew, at full size, for judging and drawing; None for a task without edges, and in crops.
     """
 
     labels: NDArray[np.uint8]
     values: NDArray[np.float32] | None = None
     instances: Instances | None = None
     vectors: NDArray[np.float32] | None = None
+    edges: Edges | None = None
 
     @property
     def size(self) -> tuple[int, int]:

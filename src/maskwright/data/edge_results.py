@@ -41,10 +41,15 @@ def write_lines(path: Path, lines: NDArray[np.bool_]) -> None:
 def write_overlay(path: Path, image: NDArray[Any], lines: NDArray[np.bool_]) -> None:
     """Write an image (H, W, C) under its lines as JPEG, at most 8192 pixels a side; a smaller one loses no line."""
     step = overlay_step(lines.shape)
-    drawn = cv2.dilate(lines.astype(np.uint8), np.ones((step, step), np.uint8)) > 0
+    wide = cv2.dilate(lines.astype(np.uint8), np.ones((step, step), np.uint8)) > 0
+    write_jpeg(path, overlay(image, wide)[::step, ::step])
+
+
+def overlay(image: NDArray[Any], lines: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Draw lines (H, W) on an image (H, W, C): RGB uint8 (H, W, 3)."""
     picture = to_rgb8(image)
-    picture[drawn] = LINE
-    write_jpeg(path, picture[::step, ::step])
+    picture[lines] = LINE
+    return picture
 
 
 def write_geojson(path: Path, lines: Sequence[Line], strength: NDArray[np.floating]) -> None:

@@ -70,6 +70,7 @@ def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:
         annotated=seen.annotated,
         no_data_share=sum(entry.no_data for entry in entries) / everything,
         objects=seen.instances.stats(),
+        edges=seen.edges.stats(),
     )
 
 

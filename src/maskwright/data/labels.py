@@ -12,7 +12,8 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.records import ID_KINDS, MaskFile, MaskLayers, Shapes
+from maskwright.core.records import ID_KINDS, EdgeFiles, MaskEdges, MaskFile, MaskLayers, Shapes
+from maskwright.data.edges import DrawnEdges, edge_labels, edges_of_masks, read_drawn
 from maskwright.data.layers import layer_objects, paint_layers
 from maskwright.data.lookup import by_palette, from_colors, from_values
 from maskwright.data.object_ids import from_ids, from_segments, objects_of, require_objects
@@ -62,10 +63,33 @@ def _labels(dataset: Dataset, record: Record, annotation: Annotation, size: tupl
         return paint(annotation, size, record.image)
     if isinstance(annotation, MaskLayers):
         return paint_layers(annotation, layer_reader(dataset, record, size))
+    if isinstance(annotation, EdgeFiles | MaskEdges):
+        return edge_labels(read_edges(dataset, record, size))
     if annotation.kind == "values":
         known = np.isfinite(read_values(record, size)).any(axis=0)
         return np.where(known, 0, IGNORE).astype(np.uint8)
     return _from_mask(dataset, annotation, _sized_mask(annotation, record, size))
+
+
+def read_edges(dataset: Dataset, record: Record, size: tuple[int, int]) -> DrawnEdges:
+    """Read the edges of one record, or find them in its masks.
+
+    Raises:
+        DecodeError: as `read_label`.
+        MaskwrightError: the annotation tells no edges.
+    """
+    annotation = record.annotation
+    if isinstance(annotation, EdgeFiles):
+        return read_drawn(annotation, record, size)
+    if not isinstance(annotation, MaskEdges) or dataset.masks is None:
+        raise MaskwrightError(
+            f"{record.image}: its annotation was read as classes, and this task needs edges: read the data with `task` "
+            "edges"
+        )
+    regions = replace(record, annotation=annotation.masks, objects=annotation.objects)
+    labels = read_label(dataset.masks, regions, size)
+    objects = list(read_objects(dataset.masks, regions, size)) if annotation.between != "classes" else []
+    return edges_of_masks(labels, objects, annotation.between)
 
 
 def read_values(record: Record, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -117,6 +141,8 @@ def read_objects(dataset: Dataset, record: Record, size: tuple[int, int]) -> Ite
     """
     found: Iterable[Instance] = ()
     annotation = record.objects or record.annotation
+    if isinstance(annotation, EdgeFiles | MaskEdges):
+        return iter(())
     if isinstance(annotation, Shapes):
         found = paint_objects(annotation, size, record.image)
     elif isinstance(annotation, MaskFile) and record.tells_objects:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from maskwright.core.records import ID_KINDS, MaskFile
+from maskwright.core.records import ID_KINDS, EdgeFiles, MaskEdges, MaskFile
+from maskwright.data import edge_statistics
 from maskwright.data.instance_statistics import measured
-from maskwright.data.labels import read_objects
+from maskwright.data.labels import read_edges, read_objects
 from maskwright.data.objects import annotated, piece, regions
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.records import Dataset, Record
+    from maskwright.data.edge_statistics import ImageEdges
     from maskwright.data.instance_statistics import ImageInstances
     from maskwright.data.objects import ClassObjects
 
@@ -25,11 +27,13 @@ class Found(NamedTuple):
         classes: by class index.
         share: area of the searched part as a share of the image, 0..1.
         instances: what the annotated objects are like; None if the annotation tells none.
+        edges: what the drawn edges are like; None if there are none.
     """
 
     classes: dict[int, ClassObjects]
     share: float
     instances: ImageInstances | None = None
+    edges: ImageEdges | None = None
 
 
 def search(dataset: Dataset, record: Record, label: NDArray[np.uint8]) -> Found:
@@ -43,6 +47,10 @@ def search(dataset: Dataset, record: Record, label: NDArray[np.uint8]) -> Found:
     size, part = (label.shape[0], label.shape[1]), piece(label, record.id)
     found, instances = [], None
     annotation = record.objects or record.annotation
+    if isinstance(record.annotation, EdgeFiles | MaskEdges):
+        drawn = isinstance(record.annotation, EdgeFiles)
+        edges = edge_statistics.measured(read_edges(dataset, record, size).people) if drawn else None
+        return Found(regions(part), part.size / label.size, edges=edges)
     if annotation is not None and record.tells_objects:
         found = list(read_objects(dataset, record, size))
         instances = measured(found, size, annotation)

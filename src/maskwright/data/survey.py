@@ -20,6 +20,7 @@ from maskwright.core.records import Fault, MaskFile
 from maskwright.core.resources import Gate, cores, free_memory
 from maskwright.core.seeds import generator
 from maskwright.data import faults
+from maskwright.data.edge_statistics import EdgeMeter
 from maskwright.data.flip_symmetry import FlipMeter, flip_difference, occupancy
 from maskwright.data.instance_statistics import InstanceMeter
 from maskwright.data.labels import read_pair
@@ -94,6 +95,7 @@ class Survey:
         object_images: number of images searched for objects; a partly searched image counts by its share.
         annotated: number of records with an annotation, usable or not.
         instances: the objects of annotations that tell objects.
+        edges: those that people drew.
     """
 
     dataset: Dataset
@@ -104,6 +106,7 @@ class Survey:
     object_images: float
     annotated: int
     instances: InstanceMeter = field(default_factory=InstanceMeter)
+    edges: EdgeMeter = field(default_factory=EdgeMeter)
 
     @cached_property
     def similarity(self) -> SimilarityIndex:
@@ -240,7 +243,7 @@ class _Meters:
         self._objects = tuple(ObjectMeter() for _ in dataset.classes.names)
         self._scene = FlipMeter()
         self._object_images = 0.0
-        self._instances = InstanceMeter()
+        self._instances, self._edges = InstanceMeter(), EdgeMeter()
         self._log = faults.FaultLog(dataset.faults)
         self._unusable: set[str] = set()
         self._jpegs: list[Path] = []
@@ -265,6 +268,8 @@ class _Meters:
         self._object_images += summary.objects_share
         if found.objects.instances is not None:
             self._instances.add(found.objects.instances)
+        if found.objects.edges is not None:
+            self._edges.add(found.objects.edges)
         for index, part in found.objects.classes.items():
             self._objects[index].add(part)
 
@@ -286,4 +291,5 @@ class _Meters:
             self._object_images,
             len(records),
             self._instances,
+            self._edges,
         )

@@ -11,6 +11,7 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.targets import Target
 from maskwright.data.geometry import warp_labels, warp_values
 from maskwright.data.readers import read_image
+from maskwright.ops import edge_truth
 from maskwright.ops.images import resize_labels, shrink_labels
 from maskwright.ops.instance_maps import outside, resized
 from maskwright.ops.no_data import no_data
@@ -30,20 +31,22 @@ if TYPE_CHECKING:
 def shrunk(target: Target, size: tuple[int, int]) -> Target:
     """Bring a target to `size` (height, width).
 
-    Labels alone keep thin structures (`shrink_labels`). With values or objects, every pixel takes its nearest one, so
-    that all of them still agree, and objects that nearly touch stay apart.
+    Labels alone keep thin structures (`shrink_labels`), and so do edges. With values or objects, every pixel takes its
+    nearest one, so that all of them still agree, and objects that nearly touch stay apart.
     """
     if target.size == size:
         return target
     values, vectors, objects = target.values, target.vectors, target.instances
+    edges = None if target.edges is None else edge_truth.resized(target.edges, size)
     if values is None and objects is None:
-        return Target(shrink_labels(target.labels, size))
+        return Target(shrink_labels(target.labels, size), edges=edges)
     factors = np.array([new / old for new, old in zip(size[::-1], target.size[::-1], strict=True)], np.float32)
     return Target(
         resize_labels(target.labels, size),
         None if values is None else _resized(values, size),
         None if objects is None else resized(objects, size),
         None if vectors is None else _resized(vectors, size) * factors[:, None, None],
+        edges,
     )
 
 
@@ -62,7 +65,8 @@ def without(target: Target, gone: NDArray[np.bool_] | None) -> Target:
         for planes in (target.values, target.vectors)
     )
     objects = None if target.instances is None else outside(target.instances, gone)
-    return Target(labels, values, objects, vectors)
+    edges = None if target.edges is None else edge_truth.outside(target.edges, gone)
+    return Target(labels, values, objects, vectors, edges)
 
 
 def read_sample(dataset: Dataset, record: Record, read: ReadTarget) -> tuple[NDArray[Any], Target]:

@@ -1,4 +1,4 @@
-"""Losses that are means over pixels: cross-entropy (all pixels, hard pixels, binary), focal, squared error.
+"""Losses that are means over pixels: cross-entropy (all, hard, balanced, binary), focal, squared error.
 
 Each is a pure function of a `Prepared` batch. Ignored pixels do not count, and a batch without a labelled pixel costs
 0. An absent class needs no special case: it has no pixels.
@@ -110,6 +110,32 @@ def ohem(
     kept = (losses.detach() >= least) * batch.mask
     kept = kept if weights is None else kept * weights[batch.labels]
     return global_ratio((losses * kept).sum(), kept.sum())
+
+
+def balanced_cross_entropy(batch: Prepared, background: float = 1.1) -> Tensor:
+    """Return the cross-entropy, each pixel weighted by the share of its image that has another label.
+
+    For edges: an edge pixel gets the share of the background, and a background pixel the share of the edges (Xie and Tu
+    2015, equation 2) times `background`, so that both together weigh about the same in each image (Liu et al. 2017,
+    "Richer Convolutional Features for Edge Detection", equation 1). An image with a single label does not count. Where
+    we differ: the sum is divided by the sum of the weights, so that its size does not depend on that of the images.
+
+    Args:
+        batch: logits (N, K, H, W), softmax for K > 1, sigmoid for K = 1.
+        background: factor on the weights of label 0; above 1 for fewer and thinner edges.
+
+    Raises:
+        MaskwrightError: a factor of 0 or less.
+    """
+    if background <= 0:
+        raise MaskwrightError(f"balanced_cross_entropy: background is {background}, and must be above 0; 1.1 is usual")
+    flat = batch.labels.flatten(1)
+    counts = batch.mask.new_zeros(len(flat), max(batch.logits.shape[1], 2)).scatter_add(1, flat, batch.mask.flatten(1))
+    total = counts.sum(1, keepdim=True)
+    weights = (total - counts) / total.clamp_min(1)
+    weights[:, 0] *= background
+    pixel = weights.gather(1, flat).view_as(batch.mask) * batch.mask
+    return global_ratio(-(pixel * batch.log_true).sum(), pixel.sum())
 
 
 def mean_squared_error(batch: Prepared) -> Tensor:

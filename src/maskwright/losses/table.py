@@ -16,7 +16,14 @@ from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.losses.boundary import boundary
 from maskwright.losses.lovasz import lovasz
 from maskwright.losses.overlap import dice, jaccard, tversky
-from maskwright.losses.pixelwise import binary_cross_entropy, cross_entropy, focal, mean_squared_error, ohem
+from maskwright.losses.pixelwise import (
+    balanced_cross_entropy,
+    binary_cross_entropy,
+    cross_entropy,
+    focal,
+    mean_squared_error,
+    ohem,
+)
 from maskwright.losses.prepared import Prepared
 
 if TYPE_CHECKING:
@@ -55,6 +62,12 @@ LOSSES: dict[str, LossEntry] = {
         "Ronneberger, Fischer and Brox, U-Net",
         2015,
         "Log-likelihood of each class against the rest, by sigmoid.",
+    ),
+    "balanced_cross_entropy": LossEntry(
+        balanced_cross_entropy,
+        "Xie and Tu, Holistically-Nested Edge Detection",
+        2015,
+        "Log-likelihood that weighs the labels of each image about the same: for edges, which are a few pixels.",
     ),
     "focal": LossEntry(
         focal,

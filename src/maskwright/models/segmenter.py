@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from maskwright.models.backbones.base import Backbone
     from maskwright.models.heads.pixel import AuxHead, Head
+    from maskwright.models.heads.sides import SideOutput
 
 
 class Decoder(nn.Module, ABC):
@@ -96,7 +97,7 @@ class Segmenter(nn.Module):
         decoder: Decoder,
         head: Head,
         classes: int,
-        aux: Sequence[AuxHead] = (),
+        aux: Sequence[AuxHead | SideOutput] = (),
     ) -> None:
         super().__init__()
         if backbone.valid and not decoder.margin:

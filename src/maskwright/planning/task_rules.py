@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import unknown_name
 from maskwright.models.catalog import find_model
-from maskwright.planning import rules_instance, rules_objects, rules_queries, rules_semantic
+from maskwright.planning import rules_edges, rules_instance, rules_objects, rules_queries, rules_semantic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +56,7 @@ RULES: dict[str, TaskRules] = {
     "semantic": TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED),
     "instance": _of_maps(rules_instance.NETWORK),
     "panoptic": _of_maps(rules_instance.PANOPTIC_NETWORK),
+    "edges": TaskRules(rules_edges.FIRST, rules_edges.CROPPED),
 }
 OBJECT_RULES: dict[str, dict[str, TaskRules]] = {
     "regions": {"instance": _of_objects(rules_objects.NETWORK, rules_objects.SIZED)},

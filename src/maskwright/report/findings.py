@@ -74,6 +74,7 @@ def _interval(scores: Scores) -> list[Finding]:
     metric, mean = scores.headline_metric, scores.score
     if mean.value is None:
         nothing = "no labelled pixels" if scores.objects is None else "no object, and none is predicted"
+        nothing = nothing if scores.edges is None else "no edge"
         text = f"No {scores.headline_words} could be computed: the scored images have {nothing}."
         return [Finding("warning", text)]
     scored = _scored(scores)

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from maskwright.core.durations import format_seconds
 from maskwright.core.files import write_text
 from maskwright.core.text import count, finite, percent, plural
-from maskwright.report import facts, gain, matrix, objects, pictures, tables
+from maskwright.report import edges, facts, gain, matrix, objects, pictures, tables
 from maskwright.report.charts import interval_scale, reliability
 from maskwright.report.content import Example, ReportData
 from maskwright.report.curves import curves
@@ -173,6 +173,7 @@ def _scores(data: ReportData) -> dict[str, Any]:
         "confusions": matrix.confusions(rows, names) if drawable else [],
         "calibration": _calibration(data.scores.calibration),
         **objects.charts(data.scores.objects),
+        **edges.charts(data.scores),
     }
 
 

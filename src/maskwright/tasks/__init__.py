@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.errors import unknown_name
 from maskwright.core.plan import Plan
 from maskwright.models.catalog import find_model
-from maskwright.tasks import instance, instance_objects, panoptic, panoptic_queries, queries, semantic
+from maskwright.tasks import edges, instance, instance_objects, panoptic, panoptic_queries, queries, semantic
 from maskwright.tasks.base import Adjustments, Block, Judge, Legend, Painted, Panel, Task, Writer
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ TASKS: dict[str, Task] = {
     "semantic": semantic.Semantic(),
     "instance": instance.InstanceSegmentation(),
     "panoptic": panoptic.PanopticSegmentation(),
+    "edges": edges.EdgeDetection(),
 }
 BY_OBJECTS: dict[str, dict[str, Task]] = {
     "regions": {"instance": instance_objects.InstanceObjects()},

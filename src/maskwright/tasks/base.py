@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from maskwright.core.instances import Instances
     from maskwright.core.pixel_size import PixelSize
     from maskwright.core.plan import Plan
+    from maskwright.core.read_options import Meaning
     from maskwright.core.records import Dataset, Record
     from maskwright.metrics.scores import Metric, Scores
 
@@ -168,7 +169,7 @@ class Task(Protocol):
     shares: bool = False
     planes: int = 0
     vectors: bool = False
-    annotation: Literal["labels", "values"]
+    annotation: Meaning
     headline: Metric
     writers: Mapping[str, Writer]
 

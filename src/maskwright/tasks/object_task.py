@@ -7,7 +7,7 @@ apart. Maps of tiles are blended as those of any task, and objects are found in 
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
     from maskwright.core.instances import Instances
     from maskwright.core.plan import Plan
+    from maskwright.core.read_options import Meaning
     from maskwright.core.records import Dataset
     from maskwright.tasks.base import Adjustments, Block, Decoding, Seen
 
@@ -51,7 +52,7 @@ class ObjectTask(Task):
     goal = F1
     planned_loss = True
     objects = True
-    annotation: Literal["labels", "values"] = "labels"
+    annotation: Meaning = "labels"
 
     def __init__(self, formulation: str = "depth") -> None:
         self._way = FORMULATIONS[formulation]

@@ -6,7 +6,7 @@ sigmoid channel says how likely a pixel is of that class, and what is below one 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from maskwright.core.channels import Channels
     from maskwright.core.classes import Classes
     from maskwright.core.plan import Plan
+    from maskwright.core.read_options import Meaning
     from maskwright.core.records import Dataset, Record
     from maskwright.tasks.base import Adjustments, Block, Decoding, Legend, Painted, Seen, Writer
 
@@ -42,7 +43,7 @@ class Semantic(Task):
     """The task `semantic`; see `tasks.base.Task` for what each method does."""
 
     planned_loss = True
-    annotation: Literal["labels", "values"] = "labels"
+    annotation: Meaning = "labels"
     headline = LABEL_METRICS[0]
     writers: Mapping[str, Writer] = label_files.WRITERS
 

@@ -49,7 +49,7 @@ def inspect(
     if task is not None:
         from maskwright.tasks import find_task  # imports torch, which takes longer than looking at a small data set
 
-        options = replace(options, values=find_task(task).annotation == "values")
+        options = options.for_task(find_task(task).annotation)
     dataset = read_dataset(root, options)
     if task is not None:
         dataset = find_task(task).prepared(dataset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -73,7 +73,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     budget = TimeBudget.of(pinned.train.budget_seconds, started)
     check_lengths({"train.budget_seconds": budget.seconds})
     machine = probe(request.device)
-    dataset = read_dataset(root, replace(request.read, values=find_task(pinned.task).annotation == "values"))
+    dataset = read_dataset(root, request.read.for_task(find_task(pinned.task).annotation))
     if request.task_is_open:
         pinned.task, pinned.reasons["task"] = suited_task(pinned.model.name) or suggested_task(dataset)
     dataset = as_planned(dataset, pinned)

@@ -75,7 +75,10 @@ class PlanRequest:
     task: str | None = field(
         default=None,
         metadata=_option(
-            "--task", "NAME", "What the masks mean: semantic, instance or panoptic.  [default: from the data]", "task"
+            "--task",
+            "NAME",
+            "What the masks mean: semantic, instance, panoptic or edges.  [default: from the data]",
+            "task",
         ),
     )
     model: str | None = field(

@@ -15,6 +15,7 @@ from maskwright.data.formats import (
     cityscapes,
     coco,
     cvat,
+    edges,
     folder,
     geojson,
     labelme,
@@ -28,6 +29,7 @@ from maskwright.data.formats import (
     voc,
     yolo,
 )
+from maskwright.data.formats.edges_of_masks import with_edges
 from maskwright.data.formats.joined import joined, shares
 from maskwright.data.formats.nothing_found import boxes_only, found_and_near, not_read, without_annotations
 from maskwright.data.formats.options import Format
@@ -63,6 +65,11 @@ FORMATS: dict[str, Format] = {
     "labelstudio": Format("a JSON file of tasks, as Label Studio exports", labelstudio.detect, labelstudio.read),
     "geojson": Format("images with a GeoJSON file each, as QuPath or QGIS writes", geojson.detect, geojson.read),
     "yolo": Format("images/ with outlines in labels/*.txt, and a data.yaml with names", yolo.detect, yolo.read),
+    "edges": Format(
+        "images with drawn edges: truth/*.mat as in the Berkeley data set, or pictures in edges/",
+        edges.detect,
+        edges.read,
+    ),
     "layers": Format(
         "images with several mask files each: one folder per class, or one file per object", layers.detect, layers.read
     ),
@@ -100,7 +107,7 @@ def _read(name: str, root: Path, options: ReadOptions) -> Dataset:
     if options.crowd != "ignore" and name != "coco":
         raise MaskwrightError(f"`read.crowd` is for COCO, but {root} is read as {name}: leave it out")
     dataset = None if options.format or name not in {"folder", "labelme"} else _of_both(root, options)
-    return with_reading(dataset or FORMATS[name].read(root, options), options)
+    return with_edges(with_reading(dataset or FORMATS[name].read(root, options), options), options)
 
 
 def _of_both(root: Path, options: ReadOptions) -> Dataset | None:

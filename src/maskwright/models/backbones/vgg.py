@@ -5,7 +5,8 @@ Simonyan & Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Ima
 and fc7 as convolutions of 7x7 and 1x1, both with 4096 channels, are those of Long et al. 2015, section 3.1. At an
 output stride below 32 it is the network of Chen et al. 2015, "Semantic Image Segmentation with Deep Convolutional Nets
 and Fully Connected CRFs", section 3.1: the last poolings keep the resolution, the layers after them are dilated, and
-every pooling is 3x3, as in the authors' published layers.
+every pooling is 3x3, as in the authors' published layers. With `unpooled` each level is the map before its pooling, as
+edges need it (Xie & Tu 2015, "Holistically-Nested Edge Detection", section 3.1).
 
 Expected: 14.7 million weights in the convolutions, 134.3 million with fc6 and fc7; the weights of torchvision and timm
 load into it and give the same outputs.
@@ -18,6 +19,7 @@ slow on a CPU: `vgg16` is the paper's, `vgg16_narrow` ours.
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -48,6 +50,7 @@ class Shape:
     batch_norm: bool
     fully: bool
     output_stride: int
+    unpooled: bool
 
     @property
     def widths(self) -> list[int]:
@@ -58,7 +61,8 @@ class Shape:
     @property
     def strides(self) -> list[int]:
         """Stride of each stage."""
-        return [min(2 ** (stage + 1), self.output_stride) for stage in range(len(self.depths))]
+        first = 0 if self.unpooled else 1
+        return [min(2 ** (stage + first), self.output_stride) for stage in range(len(self.depths))]
 
     @property
     def fully_widths(self) -> list[int]:
@@ -68,25 +72,28 @@ class Shape:
     @property
     def dense(self) -> bool:
         """Whether any pooling keeps the resolution."""
-        return self.output_stride < 2 ** len(self.depths)
+        return self.output_stride < 2 ** len(self.depths) and not self.unpooled
 
 
 class VGG(Backbone):
-    """Stages of convolutions, each followed by pooling; one level per stage, and fc7 as an optional last level."""
+    """Stages of convolutions and pooling; one level per stage, and fc7 as an optional last level."""
 
     def __init__(self, in_channels: int, shape: Shape) -> None:
         fully = shape.fully_widths
         super().__init__(in_channels, shape.widths + fully, shape.strides + shape.strides[-1:] * len(fully))
         self.normalised = shape.batch_norm
-        self.settled = shape.dense  # poolings cannot be changed back
+        self.settled = shape.dense or shape.unpooled  # poolings cannot be changed back
         self.stages = nn.ModuleList()
         block = ConvNormAct if shape.batch_norm else ConvAct
         inputs, before, dilation = in_channels, 1, 1
         for width, depth, stride in zip(shape.widths, shape.depths, shape.strides, strict=True):
             layers = [block(inputs if place == 0 else width, width, dilation=dilation) for place in range(depth)]
             kernel, step = 3 if shape.dense else 2, stride // before
-            self.stages.append(nn.Sequential(*layers, nn.MaxPool2d(kernel, step, kernel // 3)))
-            inputs, before, dilation = width, stride, dilation * 2 // step
+            parts = {str(place): layer for place, layer in enumerate(layers)}
+            pooling = {"pooling": nn.MaxPool2d(kernel, step, kernel // 3)} if stride > 1 else {}
+            self.stages.append(nn.Sequential(OrderedDict(pooling | parts if shape.unpooled else parts | pooling)))
+            dilation = dilation * 2 // step if shape.dense else 1
+            inputs, before = width, stride
         for width in fully:
             # Never normalised, as in torchvision's vgg16_bn.
             self.stages.append(nn.Sequential(ConvAct(inputs, width, 7, dilation=dilation), ConvAct(width, width, 1)))
@@ -97,7 +104,7 @@ class VGG(Backbone):
         return self.run_stages(self.stages, x)
 
 
-def build(
+def build(  # noqa: PLR0913 - its keywords are options of users, each with its line below
     in_channels: int,
     weights: Path | None = None,
     *,
@@ -106,6 +113,7 @@ def build(
     batch_norm: bool = False,
     fully: bool = False,
     output_stride: int = 32,
+    unpooled: bool = False,
 ) -> VGG:
     """Build a VGG network.
 
@@ -117,6 +125,7 @@ def build(
         batch_norm: normalise after every convolution of the stages.
         fully: add fc6 and fc7, as convolutions, as the last level.
         output_stride: largest stride, 8, 16 or 32; stages beyond it are dilated instead.
+        unpooled: return each stage's map before its pooling, from stride 1 on, without the last pooling.
 
     Raises:
         MaskwrightError: an invalid setting, or weights that do not fit.
@@ -127,7 +136,12 @@ def build(
         raise MaskwrightError(f"vgg: depths {list(depths)} must be one to five numbers, 1 or more each")
     if output_stride not in {8, 16, 32}:
         raise MaskwrightError(f"vgg: output_stride is {output_stride}, but must be 8, 16 or 32")
-    backbone = VGG(in_channels, Shape(width_factor, depths, batch_norm, fully, output_stride))
+    if unpooled and (fully or output_stride != 32):
+        raise MaskwrightError(
+            f"vgg: unpooled is true, which goes with fully=false and output_stride=32, but fully is {fully} and "
+            f"output_stride {output_stride}: set unpooled=false, or leave the others out"
+        )
+    backbone = VGG(in_channels, Shape(width_factor, depths, batch_norm, fully, output_stride, unpooled))
     if weights is not None:
         tensors, backbone.notes = read_network(weights, {*backbone.state_dict(), _PUBLISHED})
         published = _PUBLISHED in tensors

@@ -118,7 +118,7 @@ def opened(run: Path, root: Path, request: EvaluateRequest) -> Evaluation:
     if split not in (*SPLITS, "all"):
         raise MaskwrightError(f"`split` is {split!r}, and it must be one of {', '.join(SPLITS)}, or all")
     predictor = Predictor.load(run, request.device, output_stride=request.output_stride)
-    options = replace(request.read or split_lookup.reading(home), values=predictor.task.annotation == "values")
+    options = (request.read or split_lookup.reading(home)).for_task(predictor.task.annotation)
     if options.nodata is None:
         options = replace(options, nodata=predictor.card.nodata)
     dataset, notes = split_lookup.like_training(home, read_dataset(root, options))

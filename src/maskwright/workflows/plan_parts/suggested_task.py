@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from maskwright.core.records import MaskFile, MaskLayers, Shapes
+from maskwright.core.records import EdgeFiles, MaskFile, MaskLayers, Shapes
 from maskwright.core.text import plural
 
 if TYPE_CHECKING:
     from maskwright.core.records import Dataset, Record
 
-SEMANTIC, INSTANCE, PANOPTIC = "semantic", "instance", "panoptic"
+SEMANTIC, INSTANCE, PANOPTIC, EDGES = "semantic", "instance", "panoptic", "edges"
 
 
 def suggested_task(dataset: Dataset) -> tuple[str, str]:
@@ -21,6 +21,8 @@ def suggested_task(dataset: Dataset) -> tuple[str, str]:
     are learnt as such. Each data set that tells objects and has a background can be learnt by any of the tasks.
     """
     annotated = [record for record in dataset.records if record.annotation is not None]
+    if annotated and all(isinstance(record.annotation, EdgeFiles) for record in annotated):
+        return EDGES, "the truth is edges that people drew"
     if annotated and dataset.classes.background is not None and all(map(_of_objects_alone, annotated)):
         ways = {"an id" if isinstance(record.annotation, MaskFile) else "a mask file" for record in annotated}
         how = " or ".join(sorted(ways))

@@ -11,9 +11,11 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan_file import set_keys
 from maskwright.models.catalog import find_model
 from maskwright.tasks import find_task, task_of
-from maskwright.workflows.plan_parts.suggested_task import INSTANCE
+from maskwright.workflows.plan_parts.suggested_task import EDGES, INSTANCE
 
 if TYPE_CHECKING:
+    from collections.abc import Set
+
     from maskwright.core.plan import Plan
     from maskwright.workflows.request import PlanRequest
 
@@ -44,9 +46,7 @@ def check_unused_settings(plan: Plan, request: PlanRequest) -> None:
     own = sorted(key for key in keys if key.startswith("loss.") and key not in OF_EVERY_LOSS)
     if own and not task_of(plan).planned_loss:
         raise _unused(own[0], f"the task {plan.task} has its own loss", "task=semantic")
-    of_objects = sorted(key for key in keys if key.startswith("objects."))
-    if of_objects and not find_task(plan.task).objects:
-        raise _unused(of_objects[0], f"the task {plan.task} does not separate objects", "task=instance")
+    _check_sections(keys, plan)
     if "objects.formulation" in keys and find_model(plan.model.name).objects:
         raise _unused("objects.formulation", f"{plan.model.name} emits objects", "model.name=swiftnet")
     if "loss.auxiliary" in keys and not _has_auxiliary(plan):
@@ -60,6 +60,18 @@ def check_unused_settings(plan: Plan, request: PlanRequest) -> None:
     if "loss.class_balance" in keys and (by_hand or way != "class-balanced"):
         why = f"{'class weights set by hand take' if by_hand else f'{way} takes'} none"
         raise _unused("loss.class_balance", why, "loss.class_weighting=class-balanced")
+
+
+def _check_sections(keys: Set[str], plan: Plan) -> None:
+    """Refuse settings in the section of another task."""
+    task = find_task(plan.task)
+    for section, used, why, cure in (
+        ("objects.", task.objects, "does not separate objects", "task=instance"),
+        ("edges.", task.annotation == "edges", "learns no edges", f"task={EDGES}"),
+    ):
+        given = sorted(key for key in keys if key.startswith(section))
+        if given and not used:
+            raise _unused(given[0], f"the task {plan.task} {why}", cure)
 
 
 def _check_paste(plan: Plan) -> None:

@@ -8,7 +8,7 @@ import zlib
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from maskwright.core.records import MaskFile, MaskLayers
+from maskwright.core.records import EdgeFiles, MaskEdges, MaskFile, MaskLayers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,25 +40,33 @@ def data_hash(dataset: Dataset) -> str:
     read from tables. If the data are large, reading whole files would take longer than everything else before the first
     step of a short training. So a change after the first 64 KiB that keeps the size goes unnoticed.
     """
-    classes = (dataset.classes.names, sorted(dataset.value_to_index.items()), sorted(dataset.color_to_index.items()))
+    table = dataset.masks or dataset
+    classes = (table.classes.names, sorted(table.value_to_index.items()), sorted(table.color_to_index.items()))
     total = zlib.crc32(repr(classes).encode())
     summed: set[Path] = set()
     for record in dataset.records:
         total = zlib.crc32(record.id.encode(errors="surrogatepass"), total)
         paths = [record.image.path, *record.image.more]
         own: object
-        if isinstance(record.annotation, MaskFile):
-            paths.append(record.annotation.path)
-            own = record.annotation.values and (record.annotation.values, record.annotation.white)
-        elif isinstance(record.annotation, MaskLayers):
-            paths += [layer.mask.path for layer in record.annotation.layers]
-            own = [(layer.index, layer.mask.values) for layer in record.annotation.layers]
+        annotation, objects = record.annotation, record.objects
+        if isinstance(annotation, MaskEdges):
+            total = zlib.crc32(annotation.between.encode(), total)
+            objects, annotation = annotation.objects, annotation.masks
+        if isinstance(annotation, MaskFile):
+            paths.append(annotation.path)
+            own = annotation.values and (annotation.values, annotation.white)
+        elif isinstance(annotation, MaskLayers):
+            paths += [layer.mask.path for layer in annotation.layers]
+            own = [(layer.index, layer.mask.values) for layer in annotation.layers]
+        elif isinstance(annotation, EdgeFiles):
+            paths += [file.path for file in annotation.files]
+            own = len(annotation.files)
         else:
-            own = record.annotation and record.annotation.shapes
+            own = annotation and annotation.shapes
         total = zlib.crc32(repr(own).encode() if own is not None else b"", total)
-        if record.objects is not None:
-            paths.append(record.objects.path)
-            total = zlib.crc32(repr((record.objects.values, record.objects.crowds)).encode(), total)
+        if objects is not None:
+            paths.append(objects.path)
+            total = zlib.crc32(repr((objects.values, objects.crowds)).encode(), total)
         for path in paths:
             if path in summed:
                 continue

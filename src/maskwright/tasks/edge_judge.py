@@ -1,0 +1,59 @@
+"""Scores edges by the protocol of the Berkeley benchmark. Keeps a few counts of each image, and no map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.errors import MaskwrightError
+from maskwright.metrics.edge_counts import THRESHOLDS, edge_counts
+from maskwright.metrics.edge_summary import ImageEdges, edge_scores
+from maskwright.tasks.edge_map import EdgeMap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from maskwright.core.targets import Target
+    from maskwright.metrics.scores import Scores
+    from maskwright.tasks.base import Block
+
+QUICK_THRESHOLDS = 9
+"""Thresholds during training: a tenth of the time, and ODS between them is interpolated."""
+
+
+class EdgeJudge:
+    """Scores one image after another; see `tasks.base.Judge`.
+
+    Found edges where nothing is known do not count.
+
+    Args:
+        quick: try 9 thresholds instead of 99.
+    """
+
+    def __init__(self, *, quick: bool = False) -> None:
+        self._thresholds = QUICK_THRESHOLDS if quick else THRESHOLDS
+        self._images: list[ImageEdges] = []
+
+    def update(self, id: str, blocks: Iterable[Block], target: Target, group: str | None = None) -> None:  # noqa: A002
+        """Match the edges of one image with those that each person drew."""
+        assert target.edges is not None
+        ridges = EdgeMap.of(blocks, target.size).ridges
+        ridges = np.where(target.labels == IGNORE, np.float32(0), ridges).clip(0, 1)
+        counts = edge_counts(ridges, target.edges.maps(), self._thresholds)
+        self._images.append(ImageEdges(id, group, counts))
+
+    def score(self) -> float | None:
+        """Return ODS; None where no image has a true edge."""
+        return self.compute().score.value if self._images else None
+
+    def compute(self) -> Scores:
+        """Return all scores.
+
+        Raises:
+            MaskwrightError: nothing was scored.
+        """
+        if not self._images:
+            raise MaskwrightError("there is nothing to score: no image with a truth was judged")
+        return edge_scores("edges", self._images)
