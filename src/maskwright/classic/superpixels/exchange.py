@@ -25,8 +25,8 @@ from maskwright.classic.superpixels.planes import check, colours, grid
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-POSITION_WEIGHT = 0.05
-BOUNDARY_WEIGHT = 0.001
+POSITION_WEIGHT = 0.04
+BOUNDARY_WEIGHT = 0.0005
 LEVELS = 4
 """Blocks have sides of 8, 4, 2 and 1 pixels."""
 BLOCKS_A_CELL = 4
