@@ -63,6 +63,16 @@ def check(image: NDArray[Any], count: int, compactness: float) -> None:
         )
 
 
+def slope(colour: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the length (H, W) of the gradient over all planes (H, W, C), by Sobel's operator, per pixel."""
+    squares = np.zeros(colour.shape[:2], np.float32)
+    for channel in range(colour.shape[2]):
+        plane = np.ascontiguousarray(colour[:, :, channel])
+        for across, down in ((1, 0), (0, 1)):
+            squares += np.square(cv2.Sobel(plane, cv2.CV_32F, across, down, scale=1 / 8, borderType=cv2.BORDER_REPLICATE))
+    return np.sqrt(squares)
+
+
 def grid(size: tuple[int, int], count: int) -> NDArray[np.int32]:
     """Divide an image of `size` into exactly `count` cells, about as high as wide: labels 0..count-1 (H, W).
 
