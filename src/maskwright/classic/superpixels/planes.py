@@ -69,7 +69,9 @@ def slope(colour: NDArray[np.float32]) -> NDArray[np.float32]:
     for channel in range(colour.shape[2]):
         plane = np.ascontiguousarray(colour[:, :, channel])
         for across, down in ((1, 0), (0, 1)):
-            squares += np.square(cv2.Sobel(plane, cv2.CV_32F, across, down, scale=1 / 8, borderType=cv2.BORDER_REPLICATE))
+            squares += np.square(
+                cv2.Sobel(plane, cv2.CV_32F, across, down, scale=1 / 8, borderType=cv2.BORDER_REPLICATE)
+            )
     return np.sqrt(squares)
 
 
