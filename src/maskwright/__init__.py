@@ -1,8 +1,8 @@
 """maskwright: from a folder of images and masks to a segmentation model that one can trust.
 
 `import maskwright as mw` offers the verbs (`mw.inspect`, `mw.plan`, `mw.train`, `mw.evaluate`, `mw.predict`,
-`mw.import_model`, `mw.load(run).predict(image)`) and the parts (`mw.models`, `mw.losses`, `mw.metrics`). Each is
-imported when it is first asked for (PEP 562), so that the import itself costs nothing.
+`mw.import_model`, `mw.superpixels`, `mw.load(run).predict(image)`) and the parts (`mw.models`, `mw.losses`,
+`mw.metrics`). Each is imported when it is first asked for (PEP 562), so that the import itself costs nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from maskwright.core.read_options import ReadOptions
     from maskwright.workflows.api import evaluate, import_model, inspect, load, plan, predict, train
     from maskwright.workflows.request import EvaluateRequest, PlanRequest, PredictRequest
+    from maskwright.workflows.superpixels import SuperpixelRequest, superpixels
 
 __all__ = [
     "EvaluateRequest",
@@ -22,6 +23,7 @@ __all__ = [
     "PlanRequest",
     "PredictRequest",
     "ReadOptions",
+    "SuperpixelRequest",
     "evaluate",
     "import_model",
     "inspect",
@@ -31,6 +33,7 @@ __all__ = [
     "models",
     "plan",
     "predict",
+    "superpixels",
     "train",
 ]
 
@@ -48,6 +51,8 @@ def __getattr__(name: str) -> Any:
         return import_module("maskwright.core.read_options").ReadOptions
     if name in {"EvaluateRequest", "PlanRequest", "PredictRequest"}:
         return getattr(import_module("maskwright.workflows.request"), name)
+    if name in {"SuperpixelRequest", "superpixels"}:  # without the other verbs, which import torch
+        return getattr(import_module("maskwright.workflows.superpixels"), name)
     if name in __all__:
         return getattr(import_module("maskwright.workflows.api"), name)
     raise AttributeError(f"module 'maskwright' has no attribute {name!r}")

@@ -25,8 +25,8 @@ from maskwright.core.records import ImageRef, Shapes
 from maskwright.data.formats import geojson
 from maskwright.data.painting import paint_objects
 from maskwright.data.readers import read_image
+from maskwright.data.results import written_by_us
 from maskwright.ops.instance_maps import cropped, from_map, to_map
-from maskwright.tasks.files import written_by_us
 from maskwright.tasks.instance_files import WRITERS
 
 if TYPE_CHECKING:

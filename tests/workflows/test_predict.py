@@ -23,11 +23,11 @@ from maskwright.core.pixel_size import PixelSize
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
 from maskwright.core.records import ImageRef
 from maskwright.data.readers import read_image, read_mask
+from maskwright.data.results import MARK
 from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.tasks.base import Writer
-from maskwright.tasks.files import MARK
 from maskwright.tasks.label_files import WRITERS, write_mask
 from maskwright.tasks.label_map import LabelMap
 from maskwright.workflows.predict import predict

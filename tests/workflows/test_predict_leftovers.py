@@ -12,7 +12,7 @@ from tests.data.layouts import write
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import check_name, replacing
 from maskwright.data.readers import read_image
-from maskwright.tasks.files import MARK
+from maskwright.data.results import MARK
 from maskwright.workflows.predict_parts.sources import find_images
 
 if TYPE_CHECKING:

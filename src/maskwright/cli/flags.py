@@ -24,7 +24,10 @@ READ_OPTIONS: dict[str, Option] = {
 }
 OTHERS = (
     "classes",
+    "compactness",
+    "count",
     "log",
+    "method",
     "out",
     "output_stride",
     "pixel_size",

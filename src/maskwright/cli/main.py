@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 from typer.main import get_command
 
-from maskwright.cli import demo, evaluate, import_, inspect, losses, models, plan, predict, train
+from maskwright.cli import demo, evaluate, import_, inspect, losses, models, plan, predict, superpixels, train
 from maskwright.cli.errors import (
     DONE,
     NOTHING_WRITTEN,
@@ -40,6 +40,7 @@ VERBS: dict[str, Callable[..., int]] = {
     "train": train.train,
     "evaluate": evaluate.evaluate,
     "predict": predict.predict,
+    "superpixels": superpixels.superpixels,
     "import": import_.import_,
     "models": models.models,
     "losses": losses.losses,

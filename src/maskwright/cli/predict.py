@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from maskwright.cli.errors import DONE, YOURS
 from maskwright.cli.options import AsJson, Device, OutputStride, Postprocess, Run, comma_list
+from maskwright.cli.outcome import show_outcome
 from maskwright.cli.terminal import Terminal
-from maskwright.core.text import plural
 
 Sources = Annotated[
     list[str],
@@ -72,17 +71,4 @@ def predict(
         terminal.say(f"note: {note}")
     with terminal.working() as watch:
         result = segment(model, sources, out, request, watch.counting("predict"))
-    images = [
-        {"source": image.source, "page": image.page, "files": image.files, "summary": image.summary}
-        for image in result.images
-    ]
-    failures = [{"path": failure.path, "reason": failure.reason} for failure in result.failures]
-    notes = [*([note] if note else []), *result.notes]
-    terminal.answer({"out": out, "outputs": result.outputs, "images": images, "failures": failures, "notes": notes})
-    for remark in result.notes:
-        terminal.say(f"note: {remark}")
-    for failure in result.failures:
-        terminal.say(f"left out: {failure.reason}")
-    left_out = f"; {plural(len(failures), 'image')} left out" if failures else ""
-    terminal.show(f"{plural(len(images), 'image')} predicted, results in {out}{left_out}")
-    return YOURS if failures else DONE
+    return show_outcome(terminal, result, out, "predicted", [note] if note else [])

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.files import write_text
+from maskwright.data.results import MARK
 from maskwright.ops import polygons, rle
-from maskwright.tasks.files import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from maskwright.core.files import replacing
+from maskwright.data.results import MARK, overlay_step, write_jpeg
 from maskwright.ops import draw
 from maskwright.tasks.base import Writer
 from maskwright.tasks.coco_file import CocoFile
-from maskwright.tasks.files import MARK, overlay_step, write_jpeg
 from maskwright.tasks.label_map import LabelMap
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import numpy as np
 
 from maskwright.core.files import write_text
 from maskwright.core.pixel_size import PixelSize
+from maskwright.data.results import TABLE_HEAD
 from maskwright.ops.no_data import with_nan
 from maskwright.ops.shape import shape_of
-from maskwright.tasks.files import TABLE_HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

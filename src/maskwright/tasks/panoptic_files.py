@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from maskwright.core.files import replacing, write_text
+from maskwright.data.results import MARK, overlay_step, write_jpeg
 from maskwright.ops import draw_objects
 from maskwright.tasks import instance_files, label_files, panoptic_pictures
 from maskwright.tasks.base import Writer
 from maskwright.tasks.coco_file import CocoFile
-from maskwright.tasks.files import MARK, overlay_step, write_jpeg
 from maskwright.tasks.label_map import LabelMap
 from maskwright.tasks.measurements import write_measurements
 from maskwright.tasks.panoptic_map import PanopticMap, segments_of

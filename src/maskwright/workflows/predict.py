@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError, out_of_memory
-from maskwright.core.files import check_name, write_error
-from maskwright.core.paths import check_folder
 from maskwright.data.readers.pixel_size import pixel_size
 from maskwright.inference import Predictor
-from maskwright.tasks.files import written_by_us
 from maskwright.workflows.predict_parts.kinds import checked_kinds
+from maskwright.workflows.predict_parts.results import (
+    Failure,
+    Predicted,
+    PredictResult,
+    Unusable,
+    check_names,
+    make_room,
+    unusable,
+)
 from maskwright.workflows.predict_parts.sources import find_images
 
 if TYPE_CHECKING:
@@ -30,52 +34,6 @@ if TYPE_CHECKING:
 
 
 _STORED = "images are read and masks are written as pixels are stored, without EXIF orientation, as in the training"
-
-
-class Failure(NamedTuple):
-    """An image, or a source, without a result.
-
-    Attributes:
-        path: of the image or source.
-        reason: path, value, rule and cure.
-    """
-
-    path: Path
-    reason: str
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """What was written for one image.
-
-    Attributes:
-        source: the image file.
-        files: kind -> file.
-        summary: the result as plain numbers by name; for a label map class name -> pixels.
-        page: of a stack, counted from 0; None for a file that is one image.
-    """
-
-    source: Path
-    files: dict[str, Path]
-    summary: dict[str, int | float]
-    page: int | None = None
-
-
-@dataclass(frozen=True)
-class PredictResult:
-    """Result of a prediction.
-
-    Attributes:
-        outputs: every file written.
-        failures: every image or source without a result.
-        images: one entry per predicted image, in order.
-        notes: what was left out although one might expect it.
-    """
-
-    outputs: tuple[Path, ...]
-    failures: list[Failure]
-    images: tuple[Predicted, ...]
-    notes: tuple[str, ...] = ()
 
 
 def opened(
@@ -136,14 +94,14 @@ def predict(
         raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given to predict")
     failures = [Failure(path, reason) for path, reason in missing]
     writing = _Writing(predictor, Path(out), kinds, request.scale)
-    writing.make_room(pictures)
+    make_room(writing.out, [*(file for each in pictures for file in writing.files(each).values()), *writing.collectors])
     images = []
     report = on_progress or (lambda _done, _total: None)
     for done, picture in enumerate(pictures):
         report(done, len(pictures))
         try:
             images.append(writing.run(picture, _within(report, done, len(pictures))))
-        except _Unusable as error:
+        except Unusable as error:
             failures.append(Failure(picture.image.path, str(error)))
     report(len(pictures), len(pictures))
     outputs = [file for image in images for file in image.files.values()]
@@ -155,10 +113,6 @@ def predict(
 def _within(report: OnShare, done: int, total: int) -> Callable[[float], None]:
     """Report the progress within the image after the first `done`."""
     return lambda share: report(done + share, total)
-
-
-class _Unusable(Exception):  # noqa: N818 (it never leaves this file)
-    """This image cannot be predicted; the others can."""
 
 
 class _Writing:
@@ -180,28 +134,14 @@ class _Writing:
             if writer.collect is None
         }
 
-    def make_room(self, pictures: list[Picture]) -> None:
-        """Make the output folder, and refuse to overwrite a file that maskwright did not write."""
-        check_folder(self.out)
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise write_error(self.out, error) from error
-        targets = [file for picture in pictures for file in self.files(picture).values()]
-        for file in [*targets, *self.collectors]:
-            if os.path.lexists(file) and not written_by_us(file):
-                raise MaskwrightError(
-                    f"{file} exists and was not written by a prediction, so it is not overwritten: choose another `out`"
-                )
-
     def run(self, picture: Picture, on_share: Callable[[float], None]) -> Predicted:
         """Predict one image and write its results; `on_share` gets the share done after each tile.
 
         Raises:
-            _Unusable: it cannot be read, does not fit the model, or has too long a name for its results.
+            Unusable: it cannot be read, does not fit the model, or has too long a name for its results.
             MaskwrightError: the results cannot be written.
         """
-        self._check_names(picture)
+        check_names(picture, self.out, self.files(picture))
         image = self._read(picture)
         files, task, classes = self.files(picture), self.predictor.task, self.predictor.classes
         size = image.shape[0], image.shape[1]
@@ -247,18 +187,11 @@ class _Writing:
             if done < pixels:
                 on_share(done / pixels)
 
-    def _check_names(self, picture: Picture) -> None:
-        try:
-            for part in {part for file in self.files(picture).values() for part in file.relative_to(self.out).parts}:
-                check_name(self.out, part)
-        except MaskwrightError as error:
-            raise _unusable(picture, error) from error
-
     def _read(self, picture: Picture) -> NDArray[Any]:
         try:
             return self.predictor.read(picture.image)
         except (MaskwrightError, MemoryError) as error:
-            raise _unusable(picture, error) from error
+            raise unusable(picture, error) from error
 
     def _blocks(self, picture: Picture, image: NDArray[Any]) -> Iterator[Block]:
         try:
@@ -267,12 +200,4 @@ class _Writing:
         except (MaskwrightError, MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and not out_of_memory(error):
                 raise
-            raise _unusable(picture, error) from error
-
-
-def _unusable(picture: Picture, error: Exception) -> _Unusable:
-    if out_of_memory(error):
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        return _Unusable(f"{picture.image} needs more memory than is free: cut it into parts ({first})")
-    message = str(error)
-    return _Unusable(message if str(picture.image) in message else f"{picture.image}: {message}")
+            raise unusable(picture, error) from error

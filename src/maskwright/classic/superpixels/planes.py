@@ -52,7 +52,7 @@ def check(image: NDArray[Any], count: int, compactness: float) -> None:
     if not 1 <= count <= height * width:
         raise MaskwrightError(
             f"count is {count}, but an image of {width}x{height} pixels can have 1 to {height * width} superpixels: "
-            "set `count` within this range",
+            "choose a `count` in this range",
             "count",
         )
     if not 0 <= compactness < math.inf:

@@ -14,7 +14,7 @@ from maskwright.core.text import plural
 from maskwright.data.formats import images_of
 from maskwright.data.formats.walk import is_junk, walk
 from maskwright.data.readers import IMAGE_SUFFIXES, DecodeError, count_pages
-from maskwright.tasks.files import written_by_us
+from maskwright.data.results import written_by_us
 from maskwright.workflows.predict_parts.pictures import Picture, with_channel_files
 
 if TYPE_CHECKING:

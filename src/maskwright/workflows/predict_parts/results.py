@@ -1,0 +1,108 @@
+"""What becomes of each image: files in an output folder, or a failure that stops no other image. Knows no model."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from maskwright.core.errors import MaskwrightError, out_of_memory
+from maskwright.core.files import check_name, write_error
+from maskwright.core.paths import check_folder
+from maskwright.data.results import written_by_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from maskwright.workflows.predict_parts.pictures import Picture
+
+
+class Failure(NamedTuple):
+    """An image, or a source, without a result.
+
+    Attributes:
+        path: of the image or source.
+        reason: path, value, rule and cure.
+    """
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was written for one image.
+
+    Attributes:
+        source: the image file.
+        files: kind -> file.
+        summary: the result as plain numbers by name; for a label map class name -> pixels.
+        page: of a stack, counted from 0; None for a file that is one image.
+    """
+
+    source: Path
+    files: dict[str, Path]
+    summary: dict[str, int | float]
+    page: int | None = None
+
+
+@dataclass(frozen=True)
+class PredictResult:
+    """Result of a verb that writes files for images.
+
+    Attributes:
+        outputs: every file written.
+        failures: every image or source without a result.
+        images: one entry per image with a result, in order.
+        notes: what was left out although one might expect it.
+    """
+
+    outputs: tuple[Path, ...]
+    failures: list[Failure]
+    images: tuple[Predicted, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Unusable(Exception):  # noqa: N818 (it never leaves the workflow)
+    """This image has no result; the others may have."""
+
+
+def make_room(out: Path, files: Iterable[Path]) -> None:
+    """Make the output folder, and refuse to overwrite a file that maskwright did not write.
+
+    Raises:
+        MaskwrightError: there is such a file, or the folder cannot be made.
+    """
+    check_folder(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(out, error) from error
+    for file in files:
+        if os.path.lexists(file) and not written_by_us(file):
+            raise MaskwrightError(
+                f"{file} exists and was not written by maskwright, so it is not overwritten: choose another `out`"
+            )
+
+
+def check_names(picture: Picture, out: Path, files: Mapping[str, Path]) -> None:
+    """Refuse an image whose name is too long for its results.
+
+    Raises:
+        Unusable: so it is.
+    """
+    try:
+        for part in {part for file in files.values() for part in file.relative_to(out).parts}:
+            check_name(out, part)
+    except MaskwrightError as error:
+        raise unusable(picture, error) from error
+
+
+def unusable(picture: Picture, error: Exception) -> Unusable:
+    """Say why an image has no result, with its name."""
+    if out_of_memory(error):
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        return Unusable(f"{picture.image} needs more memory than is free: cut it into parts ({first})")
+    message = str(error)
+    return Unusable(message if str(picture.image) in message else f"{picture.image}: {message}")
