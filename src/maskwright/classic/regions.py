@@ -114,15 +114,13 @@ def check_labels(labels: NDArray[Any], image: NDArray[Any]) -> None:
 
 def _check_goal(count: int | None, threshold: float | None) -> None:
     if (count is None) == (threshold is None):
-        raise MaskwrightError(
-            f"count is {count} and threshold is {threshold}: give exactly one of `count`, `threshold`"
-        )
+        raise MaskwrightError(f"count is {count} and threshold is {threshold}: give one of the two")
     if count is not None and count < 1:
         raise MaskwrightError(f"count is {count}, but at least one region remains: set `count` to 1 or more", "count")
     if threshold is not None and not threshold >= 0:
         raise MaskwrightError(
-            f"threshold is {threshold}, but a difference of colours is 0 or more: set `threshold=2` for differences "
-            "that are just visible",
+            f"threshold is {threshold}, but a difference of colours is 0 or more: give e.g. 2, a "
+            "difference that is just visible",
             "threshold",
         )
 

@@ -9,6 +9,7 @@ from skimage.filters import threshold_local, threshold_multiotsu, threshold_otsu
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.core.text import plural
 from maskwright.ops.images import LUMA
 from maskwright.ops.no_data import with_nan
 
@@ -43,14 +44,14 @@ def threshold(image: NDArray[Any], method: str = "otsu", *, classes: int = 2) ->
     values = len(np.unique(grey[known]))
     most = MOST_CLASSES if method == "multi-otsu" else 2
     if not 2 <= classes <= most:
-        cure = "set `classes` within this range" if most > 2 else "set `classes=2`, or choose `method=multi-otsu`"
+        cure = "give a number in this range" if most > 2 else "give 2, or choose multi-otsu"
         raise MaskwrightError(
             f"classes is {classes}, but {method} finds {'2' if most == 2 else f'2 to {most}'}: {cure}", "classes"
         )
     if values < classes:
         raise MaskwrightError(
-            f"the image has {values} different values, too few for {classes} classes: "
-            "choose an image with more values" + (", or set `classes` lower" if classes > 2 else "")
+            f"the image has {plural(values, 'different value')}, too few for {classes} classes: choose another image"
+            + (", or fewer classes" if classes > 2 else "")
         )
     found = THRESHOLDS[method](np.where(known, grey, grey[known].mean()), classes)
     return np.where(known, found, IGNORE).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,5 +77,8 @@ def felzenszwalb_graph(image: NDArray[Any], count: int = 400, compactness: float
     colour = colours(image) / 4
     area = colour.shape[0] * colour.shape[1] / count
     least = max(round(LEAST_SHARE * area), 1)
-    labels = felzenszwalb(colour, SCALE_A_PIXEL * area, SMOOTHING, least, channel_axis=-1)
+    with warnings.catch_warnings():
+        # It asks whether more than three channels are meant: they are.
+        warnings.filterwarnings("ignore", "Got image with third dimension", RuntimeWarning)
+        labels = felzenszwalb(colour, SCALE_A_PIXEL * area, SMOOTHING, least, channel_axis=-1)
     return joined_pieces(labels)
