@@ -18,6 +18,7 @@ from maskwright.classic.superpixels.exchange import KEEPS_WHOLE, _described, _Le
 from maskwright.classic.superpixels.pieces import joined_pieces
 from maskwright.classic.superpixels.planes import colours, grid, slope
 from maskwright.classic.superpixels.slic import _Cells
+from maskwright.classic.superpixels.uneven_grid import uneven_grid
 from maskwright.core.errors import MaskwrightError
 from maskwright.metrics.superpixels import agreement, explained_variation
 
@@ -76,6 +77,25 @@ def test_a_grid_has_exactly_so_many_rectangles(size: tuple[int, int], share: flo
     for cell in range(count):
         rows, columns = np.nonzero(cells == cell)
         assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+
+
+@given(images(), st.floats(0, 1))
+def test_an_uneven_grid_has_exactly_so_many_rectangles(image: np.ndarray, share: float) -> None:
+    planes = colours(image)
+    count = 1 + round(share * (planes.shape[0] * planes.shape[1] - 1))
+    cells = uneven_grid(planes, np.ones(planes.shape[:2], np.float32), count)
+    assert np.unique(cells).tolist() == list(range(count))
+    for cell in range(count):
+        rows, columns = np.nonzero(cells == cell)
+        assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+
+
+def test_cells_are_split_where_colours_vary() -> None:
+    sums = np.zeros((4, 8, 1), np.float32)
+    sums[:2, 4:, 0] = [[0, 1, 0, 2], [0, 1, 0, 2]]
+    # Of 4 cells, 2 are a grid; the right one varies most, and then its upper half does.
+    cells = uneven_grid(sums, np.ones((4, 8), np.float32), 4)
+    assert cells.tolist() == [[0, 0, 0, 0, 1, 1, 3, 3]] * 2 + [[0, 0, 0, 0, 2, 2, 2, 2]] * 2
 
 
 def test_a_grid_by_hand() -> None:

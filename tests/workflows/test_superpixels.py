@@ -70,7 +70,7 @@ def test_results_are_overwritten_and_other_files_are_not(images: Path, tmp_path:
     save = ["map", "overlay", "features"]
     assert superpixels(images, out=out, count=9, save=save).outputs == superpixels(images, out=out, save=save).outputs
     (out / "features/a.csv").write_text("label,mine\n", encoding="utf-8")
-    with pytest.raises(MaskwrightError, match="a.csv exists and was not written by maskwright"):
+    with pytest.raises(MaskwrightError, match=r"a\.csv exists and was not written by maskwright"):
         superpixels(images, out=out, save=save)
 
 

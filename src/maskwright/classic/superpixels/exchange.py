@@ -1,16 +1,17 @@
 """Superpixels by exchange of their boundaries: exactly as many as asked for, each connected. Knows no file.
 
 Van den Bergh et al. 2012, "SEEDS", and Yao et al. 2015, "Real-Time Coarse-to-Fine Topologically Preserving
-Segmentation" (ETPS): starting from a regular grid, blocks of pixels on a boundary move to a neighbouring superpixel if
+Segmentation" (ETPS): starting from a grid, blocks of pixels on a boundary move to a neighbouring superpixel if
 that lowers an energy, then smaller blocks, and at last pixels. A move that would split a superpixel is not made.
 
 The energy is E = sum |c_p - C_s|^2 + (w / S)^2 sum |x_p - X_s|^2 + b * boundary: the squared distances of the colour
 c and the place x of each pixel p from the means of its superpixel s, S the side of a grid cell, and the number of pairs
 of neighbouring pixels in different superpixels.
 
-Where we differ: many blocks move at once, all those in every second row and column. None of them is among the eight
-neighbours of another one, so none changes what another's move depends on, except the means, which follow after each
-of the four quarters of a sweep. Whether a move splits a superpixel is read from a table of all 256 neighbourhoods.
+Where we differ: the cells of the grid are smaller where colours vary; and many blocks move at once, all those in every
+second row and column. None of them is among the eight neighbours of another one, so none changes what another's move
+depends on, except the means, which follow after each of the four quarters of a sweep. Whether a move splits a
+superpixel is read from a table of all 256 neighbourhoods.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskwright.classic.superpixels.planes import check, colours, grid
+from maskwright.classic.superpixels.planes import check, colours
+from maskwright.classic.superpixels.uneven_grid import uneven_grid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,7 +79,7 @@ def exchange(image: NDArray[Any], count: int = 400, compactness: float = 1.0) ->
     levels = [_described(colours(image), count, compactness)]
     while len(levels) < LEVELS and _blocks(levels[-1]) >= BLOCKS_A_CELL * count:
         levels.append(_halved(levels[-1]))
-    labels = grid((levels[-1].shape[0], levels[-1].shape[1]), count)
+    labels = uneven_grid(levels[-1][..., :-3], levels[-1][..., -1], count)
     for level, planes in reversed(list(enumerate(levels))):
         height, width = planes.shape[:2]
         if level < len(levels) - 1:
