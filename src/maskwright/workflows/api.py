@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from maskwright.core.read_options import ReadOptions
     from maskwright.workflows.evaluate_parts.evaluation import EvaluateResult
     from maskwright.workflows.import_ import ImportResult
-    from maskwright.workflows.predict import PredictResult
+    from maskwright.workflows.predict_parts.results import PredictResult
     from maskwright.workflows.train import TrainResult
 
 StrPath = str | Path

@@ -65,9 +65,7 @@ class SuperpixelRequest:
 
     def __post_init__(self) -> None:
         if self.count < 1:
-            raise MaskwrightError(
-                f"count is {self.count}, but an image can have 1 or more: choose another `count`", "count"
-            )
+            raise MaskwrightError(f"count is {self.count}, but it must be 1 or more: choose another `count`", "count")
         divided(np.zeros((1, 1), np.uint8), self.method, compactness=self.compactness, count=1)
         if not self.save:
             raise MaskwrightError(f"`save` is empty, so nothing would be written: give {' or '.join(KINDS)}")

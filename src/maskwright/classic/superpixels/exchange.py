@@ -35,7 +35,7 @@ BLOCKS_A_CELL = 4
 """A level has at least this many blocks a superpixel."""
 SWEEPS, WHOLE_SWEEPS = 8, 4
 """Sweeps a level; those after the first `WHOLE_SWEEPS` visit only blocks near one that has moved since."""
-SIDES = (1, 3, 4, 6)
+SIDES = np.array([1, 3, 4, 6])
 """The four neighbours that share a side, among the eight in reading order."""
 
 
@@ -49,7 +49,7 @@ def _keeps_whole() -> NDArray[np.bool_]:
     table = np.zeros(256, np.bool_)
     for code in range(256):
         ours = {place for place in range(8) if code >> (7 - place) & 1}
-        sides = ours.intersection(SIDES)
+        sides = ours.intersection(SIDES.tolist())
         reached, border = set(), set(list(sides)[:1])
         while border:
             reached |= border
