@@ -86,6 +86,6 @@ def _grey(image: NDArray[Any]) -> NDArray[np.float64]:
     if bands.ndim != 3 or bands.shape[2] not in {1, 3} or not bands.size:
         raise MaskwrightError(
             f"an array of shape {image.shape} has no brightness: give (height, width) or RGB (height, width, 3), all "
-            "above 0; of other channels choose one, `image[:, :, 0]`"
+            "above 0; of other channels choose one"
         )
     return bands[:, :, 0] if bands.shape[2] == 1 else bands @ np.asarray(LUMA)
