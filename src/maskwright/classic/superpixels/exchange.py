@@ -122,7 +122,7 @@ class _Level:
         self.sums = np.stack([np.bincount(labels.ravel(), planes[..., k].ravel(), count) for k in range(depth)], 1)
         self.planes = np.zeros((self.labels.size, depth), np.float32)
         self.planes.reshape(height + 2, width + 2, depth)[1:-1, 1:-1] = planes
-        self.open = np.zeros(self.labels.shape, np.bool_)
+        self.open: NDArray[np.bool_] = np.zeros(self.labels.shape, np.bool_)
         above, below = (np.array([-1, 0, 1]) + step * (width + 2) for step in (-1, 1))
         self.around = np.array([*above, -1, 1, *below])
 
