@@ -1,8 +1,8 @@
 """maskwright: from a folder of images and masks to a segmentation model that one can trust.
 
 `import maskwright as mw` offers the verbs (`mw.inspect`, `mw.plan`, `mw.train`, `mw.evaluate`, `mw.predict`,
-`mw.edges`, `mw.import_model`, `mw.load(run).predict(image)`) and the parts (`mw.models`, `mw.losses`, `mw.metrics`).
-Each is imported when it is first asked for (PEP 562), so that the import itself costs nothing.
+`mw.edges`, `mw.superpixels`, `mw.import_model`, `mw.load(run).predict(image)`) and the parts (`mw.models`, `mw.losses`,
+`mw.metrics`). Each is imported when it is first asked for (PEP 562), so that the import itself costs nothing.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from maskwright import losses, metrics, models
     from maskwright.core.errors import MaskwrightError
     from maskwright.core.read_options import ReadOptions
-    from maskwright.workflows.api import edges, evaluate, import_model, inspect, load, plan, predict, train
-    from maskwright.workflows.edges import EdgesRequest
+    from maskwright.workflows.api import evaluate, import_model, inspect, load, plan, predict, train
+    from maskwright.workflows.edges import EdgesRequest, edges
     from maskwright.workflows.request import EvaluateRequest, PlanRequest, PredictRequest
+    from maskwright.workflows.superpixels import SuperpixelRequest, superpixels
 
 __all__ = [
     "EdgesRequest",
@@ -24,6 +25,7 @@ __all__ = [
     "PlanRequest",
     "PredictRequest",
     "ReadOptions",
+    "SuperpixelRequest",
     "edges",
     "evaluate",
     "import_model",
@@ -34,10 +36,19 @@ __all__ = [
     "models",
     "plan",
     "predict",
+    "superpixels",
     "train",
 ]
 
 _ROOMS = {"losses", "metrics", "models"}
+_PLACES = {
+    "MaskwrightError": "maskwright.core.errors",
+    "ReadOptions": "maskwright.core.read_options",
+    **dict.fromkeys(("EvaluateRequest", "PlanRequest", "PredictRequest"), "maskwright.workflows.request"),
+    **dict.fromkeys(("EdgesRequest", "edges"), "maskwright.workflows.edges"),
+    **dict.fromkeys(("SuperpixelRequest", "superpixels"), "maskwright.workflows.superpixels"),
+}
+"""Modules that import no torch; all else is in `workflows.api`."""
 
 
 def __getattr__(name: str) -> Any:
@@ -45,16 +56,8 @@ def __getattr__(name: str) -> Any:
 
     if name in _ROOMS:
         return import_module(f"maskwright.{name}")
-    if name == "MaskwrightError":
-        return import_module("maskwright.core.errors").MaskwrightError
-    if name == "ReadOptions":
-        return import_module("maskwright.core.read_options").ReadOptions
-    if name == "EdgesRequest":
-        return import_module("maskwright.workflows.edges").EdgesRequest
-    if name in {"EvaluateRequest", "PlanRequest", "PredictRequest"}:
-        return getattr(import_module("maskwright.workflows.request"), name)
     if name in __all__:
-        return getattr(import_module("maskwright.workflows.api"), name)
+        return getattr(import_module(_PLACES.get(name, "maskwright.workflows.api")), name)
     raise AttributeError(f"module 'maskwright' has no attribute {name!r}")
 
 

@@ -17,7 +17,7 @@ import maskwright as mw
 from maskwright.cli.main import run
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.results import MARK, written_by_us
-from maskwright.workflows.edges import KINDS, EdgesRequest, find_all
+from maskwright.workflows.edges import KINDS, EdgesRequest
 from maskwright.workflows.predict_parts.sources import find_images
 
 EVERYTHING = tuple(KINDS)
@@ -40,7 +40,7 @@ def images(tmp_path: Path) -> Path:
 
 def test_every_kind_is_written_at_its_place(images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = find_all([images], out, EdgesRequest(save=EVERYTHING))
+    result = mw.edges([images], EdgesRequest(save=EVERYTHING), out=out)
     assert not result.failures
     written = {file.relative_to(out).as_posix() for file in result.outputs}
     assert written == {
@@ -52,7 +52,7 @@ def test_every_kind_is_written_at_its_place(images: Path, tmp_path: Path) -> Non
 
 
 def test_the_files_hold_the_edges(images: Path, tmp_path: Path) -> None:
-    (one,) = find_all([images / "grey.png"], tmp_path / "out", EdgesRequest(save=EVERYTHING)).images
+    (one,) = mw.edges([images / "grey.png"], EdgesRequest(save=EVERYTHING), out=tmp_path / "out").images
     thin = np.asarray(Image.open(one.files["thin"]))
     assert (thin.dtype, thin.shape, set(np.unique(thin))) == (np.uint8, (40, 50), {0, 255})
     assert (thin > 0).sum(axis=1).tolist() == [1] * 40
@@ -65,7 +65,7 @@ def test_the_files_hold_the_edges(images: Path, tmp_path: Path) -> None:
 
 
 def test_lines_are_measured_between_pixels(images: Path, tmp_path: Path) -> None:
-    (one,) = find_all([images / "grey.png"], tmp_path / "out", EdgesRequest(save=EVERYTHING)).images
+    (one,) = mw.edges([images / "grey.png"], EdgesRequest(save=EVERYTHING), out=tmp_path / "out").images
     collection = json.loads(one.files["geojson"].read_text(encoding="utf-8"))
     assert collection["generator"] == MARK
     (feature,) = collection["features"]
@@ -85,7 +85,7 @@ def test_lines_are_measured_between_pixels(images: Path, tmp_path: Path) -> None
 def test_a_file_that_cannot_be_read_is_left_out(images: Path, tmp_path: Path) -> None:
     (images / "broken.png").write_bytes(b"no image")
     Image.fromarray(stepped()).save(images / ("n" * 250 + ".png"))
-    result = find_all([images, images / "gone.png"], tmp_path / "out", EdgesRequest(save=("geojson",)))
+    result = mw.edges([images, images / "gone.png"], EdgesRequest(save=("geojson",)), out=tmp_path / "out")
     assert [image.source.name for image in result.images] == ["grey.png", "rgb.png"]
     reasons = {failure.path.name: failure.reason for failure in result.failures}
     assert "does not exist" in reasons["gone.png"]
@@ -96,11 +96,11 @@ def test_a_file_that_cannot_be_read_is_left_out(images: Path, tmp_path: Path) ->
 def test_foreign_files_are_not_overwritten_and_own_ones_are(images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for _ in range(2):
-        assert not find_all([images], out, EdgesRequest(save=EVERYTHING)).failures
+        assert not mw.edges([images], EdgesRequest(save=EVERYTHING), out=out).failures
     assert find_images([out]).pictures == []
     (out / "edges" / "grey.png").write_bytes(b"mine")
     with pytest.raises(MaskwrightError, match="not overwritten: choose another `out`"):
-        find_all([images], out, EdgesRequest())
+        mw.edges([images], EdgesRequest(), out=out)
     assert (out / "edges" / "grey.png").read_bytes() == b"mine"
 
 
@@ -109,7 +109,9 @@ def test_pages_bands_and_missing_values(tmp_path: Path) -> None:
     pages[0, 5:10, 30:40] = np.nan
     tifffile.imwrite(tmp_path / "stack.tif", pages, photometric="minisblack")
     np.save(tmp_path / "bands.npy", np.repeat(stepped()[..., None].astype(np.uint16) * 16, 7, axis=2))
-    result = find_all([tmp_path / "stack.tif", tmp_path / "bands.npy"], tmp_path / "out", EdgesRequest(save=EVERYTHING))
+    result = mw.edges(
+        [tmp_path / "stack.tif", tmp_path / "bands.npy"], EdgesRequest(save=EVERYTHING), out=tmp_path / "out"
+    )
     assert not result.failures
     assert [image.page for image in result.images] == [0, 1, None]
     for image in result.images:
@@ -118,7 +120,7 @@ def test_pages_bands_and_missing_values(tmp_path: Path) -> None:
 
 def test_a_constant_image_has_files_without_edges(tmp_path: Path) -> None:
     Image.fromarray(np.full((9, 9), 80, np.uint8)).save(tmp_path / "flat.png")
-    (one,) = find_all([tmp_path / "flat.png"], tmp_path / "out", EdgesRequest(save=EVERYTHING)).images
+    (one,) = mw.edges([tmp_path / "flat.png"], EdgesRequest(save=EVERYTHING), out=tmp_path / "out").images
     assert one.summary == {"pixels": 0, "low": 0.5, "high": 1.0}
     assert json.loads(one.files["geojson"].read_text(encoding="utf-8"))["features"] == []
     assert list(ElementTree.parse(one.files["svg"]).getroot().iter("{http://www.w3.org/2000/svg}polyline")) == []
@@ -130,7 +132,7 @@ def test_enhancement_comes_before_the_edges(images: Path, tmp_path: Path) -> Non
     strengths = []
     for enhance in (None, "unsharp"):
         request = EdgesRequest(save="strength", enhance=enhance, method="sobel")
-        (one,) = find_all([images / "faint.png"], tmp_path / str(enhance), request).images
+        (one,) = mw.edges([images / "faint.png"], request, out=tmp_path / str(enhance)).images
         strengths.append(np.asarray(Image.open(one.files["strength"])).max() / 65535)
     assert strengths[0] == pytest.approx(0.2, abs=0.01)
     assert strengths[1] > 0.24
@@ -153,7 +155,7 @@ def test_a_request_refuses_wrong_values(fields: dict, words: str) -> None:
 
 
 def test_the_verb_in_python(images: Path, tmp_path: Path) -> None:
-    result = mw.edges(images / "grey.png", out=tmp_path / "out", method="canny", save="svg")
+    result = mw.edges(images / "grey.png", out=tmp_path / "out", method="canny", save=["svg"])
     assert [file.name for file in result.outputs] == ["grey.svg"]
     with pytest.raises(MaskwrightError, match="unknown keyword 'metod': did you mean 'method'"):
         mw.edges(images, metod="canny")

@@ -1,1 +1,1 @@
-"""Segmentation without training: edges, enhancement, superpixels. Knows no torch."""
+"""Classic methods: edges, superpixels and regions of an image without training. Knows no torch and no file."""

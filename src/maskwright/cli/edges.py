@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from maskwright.cli.options import AsJson, comma_list
-from maskwright.cli.predict import Sources, written
+from maskwright.cli.outcome import show_outcome
+from maskwright.cli.predict import Sources
 from maskwright.cli.terminal import Terminal
 
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]
@@ -21,11 +22,8 @@ Enhance = Annotated[
     typer.Option(metavar="NAME", help="Filter before it: unsharp, guided, bilateral or coherence."),
 ]
 Save = Annotated[
-    str | None,
-    typer.Option(
-        metavar="KINDS",
-        help="What to write, separated by commas: thin, strength, overlay, geojson, svg.  [default: thin]",
-    ),
+    str,
+    typer.Option(metavar="KINDS", help="What to write, separated by commas: thin, strength, overlay, geojson, svg."),
 ]
 Sigma = Annotated[
     float | None,
@@ -45,7 +43,7 @@ def edges(
     out: Out = Path("edges"),
     method: Method = "color",
     enhance: Enhance = None,
-    save: Save = None,
+    save: Save = "thin",
     sigma: Sigma = None,
     low: Low = None,
     high: High = None,
@@ -55,10 +53,11 @@ def edges(
 
     A file that cannot be read is reported and left out; the exit code is then 2.
     """
-    from maskwright.workflows.edges import EdgesRequest, find_all
+    from maskwright.workflows.edges import EdgesRequest
+    from maskwright.workflows.edges import edges as find
 
-    request = EdgesRequest(method, enhance, None if save is None else comma_list(save), sigma, low, high)
+    request = EdgesRequest(method, enhance, comma_list(save), sigma, low, high)
     terminal = Terminal(as_json=as_json)
     with terminal.working() as watch:
-        result = find_all(sources, out, request, watch.counting("edges"))
-    return written(terminal, out, result, "done")
+        result = find(sources, request, out=out, on_progress=watch.counting("edges"))
+    return show_outcome(terminal, result, out, "done")

@@ -24,6 +24,8 @@ READ_OPTIONS: dict[str, Option] = {
 }
 OTHERS = (
     "classes",
+    "compactness",
+    "count",
     "enhance",
     "high",
     "log",

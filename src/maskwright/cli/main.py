@@ -18,7 +18,19 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 from typer.main import get_command
 
-from maskwright.cli import demo, edges, evaluate, import_, inspect, losses, models, plan, predict, train
+from maskwright.cli import (
+    demo,
+    edges,
+    evaluate,
+    import_,
+    inspect,
+    losses,
+    models,
+    plan,
+    predict,
+    superpixels,
+    train,
+)
 from maskwright.cli.errors import (
     DONE,
     NOTHING_WRITTEN,
@@ -41,6 +53,7 @@ VERBS: dict[str, Callable[..., int]] = {
     "evaluate": evaluate.evaluate,
     "predict": predict.predict,
     "edges": edges.edges,
+    "superpixels": superpixels.superpixels,
     "import": import_.import_,
     "models": models.models,
     "losses": losses.losses,

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from maskwright.cli.errors import DONE, YOURS
 from maskwright.cli.options import AsJson, Device, OutputStride, Postprocess, Run, comma_list
+from maskwright.cli.outcome import show_outcome
 from maskwright.cli.terminal import Terminal
-from maskwright.core.text import plural
-
-if TYPE_CHECKING:
-    from maskwright.workflows.predict_parts.results import PredictResult
 
 Sources = Annotated[
     list[str],
@@ -26,8 +22,7 @@ Save = Annotated[
         metavar="KINDS",
         help="What to write, separated by commas: mask, overlay, probabilities, coco, coco-polygons; of objects: "
         "instances, overlay, coco, coco-polygons, geojson, measurements; of things and stuff: panoptic, panoptic-json, "
-        "overlay, mask, instances, coco, geojson, measurements; of edges: thin, strength, geojson, svg, overlay.  "
-        "[default: the first]",
+        "overlay, mask, instances, coco, geojson, measurements.  [default: the first]",
     ),
 ]
 PixelSize = Annotated[
@@ -76,30 +71,4 @@ def predict(
         terminal.say(f"note: {note}")
     with terminal.working() as watch:
         result = segment(model, sources, out, request, watch.counting("predict"))
-    return written(terminal, out, result, "predicted", note)
-
-
-def written(terminal: Terminal, out: Path, result: PredictResult, deed: str, note: str | None = None) -> int:
-    """Print what was written for images, and what was left out; return the exit code.
-
-    Args:
-        terminal: where to print.
-        out: the folder of the results.
-        result: of the workflow.
-        deed: what was done with the images.
-        note: that was printed before.
-    """
-    images = [
-        {"source": image.source, "page": image.page, "files": image.files, "summary": image.summary}
-        for image in result.images
-    ]
-    failures = [{"path": failure.path, "reason": failure.reason} for failure in result.failures]
-    notes = [*([note] if note else []), *result.notes]
-    terminal.answer({"out": out, "outputs": result.outputs, "images": images, "failures": failures, "notes": notes})
-    for remark in result.notes:
-        terminal.say(f"note: {remark}")
-    for failure in result.failures:
-        terminal.say(f"left out: {failure.reason}")
-    left_out = f"; {plural(len(failures), 'image')} left out" if failures else ""
-    terminal.show(f"{plural(len(images), 'image')} {deed}, results in {out}{left_out}")
-    return YOURS if failures else DONE
+    return show_outcome(terminal, result, out, "predicted", [note] if note else [])

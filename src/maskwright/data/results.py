@@ -1,4 +1,4 @@
-"""What the files of results have in common, whatever made them: their mark, and overlays. Draws nothing."""
+"""What result files have in common, whatever wrote them: their mark, and overlays. Draws nothing."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 
 MARK = "maskwright-prediction"
 TABLE_HEAD = "id,class,score,touches_border,"
+REGION_TABLE_HEAD = "label,area,centroid_y,centroid_x,"
 """A table has no place for the mark: its first columns are the mark."""
 OVERLAY_SIDE = 8192  # longer pictures are made smaller: an overlay is there to be looked at
 
 
 def written_by_us(path: Path) -> bool:
-    """Tell whether maskwright wrote a file as a result, by the mark near its start or at its end."""
+    """Tell whether a file is a result of maskwright, by the mark near its start or at its end."""
+    heads = TABLE_HEAD.encode(), REGION_TABLE_HEAD.encode()
     try:
         with path.open("rb") as stream:
             head = stream.read(4096)
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - 64))
-            return MARK.encode() in head + stream.read() or head.startswith(TABLE_HEAD.encode())
+            return MARK.encode() in head + stream.read() or head.startswith(heads)
     except OSError:
         return False  # whoever reads the file for its content will say what is wrong with it
 

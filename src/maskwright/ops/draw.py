@@ -23,6 +23,7 @@ FALSE_NEGATIVE = (240, 228, 66)
 FALSE_POSITIVE = (86, 180, 233)
 WRONG_CLASS = (213, 94, 0)
 CORRECT = (150, 160, 156)
+LINE = FALSE_NEGATIVE
 
 SAMPLE = 1_000_000  # pixels from which the display range is estimated
 
@@ -123,6 +124,16 @@ def outlines(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     width = max(1, round(min(labels.shape) / 500))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
     return np.asarray(cv2.dilate(labels, kernel) != cv2.erode(labels, kernel))
+
+
+def outlined(image: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Draw lines between the regions of a label map (H, W) on an image: the last pixel of each before the next."""
+    drawn = to_rgb8(image)
+    last = np.zeros(labels.shape, np.bool_)
+    last[:-1] |= labels[1:] != labels[:-1]
+    last[:, :-1] |= labels[:, 1:] != labels[:, :-1]
+    drawn[last] = LINE
+    return drawn
 
 
 def _grey(image: NDArray[Any]) -> NDArray[np.uint8]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.core.keywords import request_of
 from maskwright.core.plan import SplitPlan
 from maskwright.inference.predictor import Predictor
-from maskwright.workflows import edges as edge_finding
 from maskwright.workflows import evaluate as evaluating
 from maskwright.workflows import import_ as importing
 from maskwright.workflows import inspect as inspecting
 from maskwright.workflows import plan as planning
 from maskwright.workflows import predict as predicting
 from maskwright.workflows import train as training
-from maskwright.workflows.edges import EdgesRequest
 from maskwright.workflows.request import EvaluateRequest, PlanRequest, PredictRequest
 
 if TYPE_CHECKING:
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from maskwright.workflows.train import TrainResult
 
 StrPath = str | Path
-Request = TypeVar("Request", PlanRequest, EvaluateRequest, PredictRequest, EdgesRequest)
 
 
 def inspect(
@@ -73,7 +70,7 @@ def plan(
     Raises:
         MaskwrightError: the data cannot be trained on, or a value breaks its rule.
     """
-    return planning.make_plan(Path(data), _request(PlanRequest, request, fields), on_progress).plan
+    return planning.make_plan(Path(data), request_of(PlanRequest, request, fields), on_progress).plan
 
 
 def train(
@@ -102,7 +99,7 @@ def train(
     """
     return training.train(
         None if data is None else Path(data),
-        _request(PlanRequest, request, fields),
+        request_of(PlanRequest, request, fields),
         None if out is None else Path(out),
         resume=None if resume is None else Path(resume),
         log=tuple(log),
@@ -130,7 +127,7 @@ def evaluate(
     Raises:
         MaskwrightError: no model, no data, or classes that do not match.
     """
-    return evaluating.evaluate(Path(run), Path(data), _request(EvaluateRequest, request, fields), on_progress)
+    return evaluating.evaluate(Path(run), Path(data), request_of(EvaluateRequest, request, fields), on_progress)
 
 
 def predict(
@@ -159,34 +156,9 @@ def predict(
         run if isinstance(run, Predictor) else Path(run),
         _several(sources),
         Path(out),
-        _request(PredictRequest, request, fields),
+        request_of(PredictRequest, request, fields),
         on_progress,
     )
-
-
-def edges(
-    sources: StrPath | Sequence[StrPath],
-    request: EdgesRequest | None = None,
-    *,
-    out: StrPath = "edges",
-    on_progress: OnShare | None = None,
-    **fields: Any,
-) -> PredictResult:
-    """Find edges in images without a model; a file that cannot be read is listed in `failures`, and the rest go on.
-
-    For arrays there is `maskwright.classic.edges.find_edges`.
-
-    Args:
-        sources: images, folders or globs.
-        request: how to find edges, and what to write; None for one made of `fields`.
-        out: folder for what is written.
-        on_progress: called with (images done, images in all).
-        **fields: of an `EdgesRequest`, instead of `request`: `method="canny"`, `save=["thin", "svg"]`.
-
-    Raises:
-        MaskwrightError: no image, a value that breaks its rule, or `out` cannot be written.
-    """
-    return edge_finding.find_all(_several(sources), Path(out), _request(EdgesRequest, request, fields), on_progress)
 
 
 def import_model(
@@ -241,20 +213,3 @@ def load(
 
 def _several(sources: StrPath | Sequence[StrPath]) -> list[str]:
     return [str(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
-
-
-def _request(kind: type[Request], request: Request | None, fields: dict[str, Any]) -> Request:
-    """Return the given request, or build one of its type from keyword arguments.
-
-    Raises:
-        MaskwrightError: both are given, or a keyword is not a field of the request; the message names the nearest one.
-    """
-    known = kind.__dataclass_fields__
-    for name in fields:
-        if name not in known:
-            raise unknown_name("keyword", name, known)
-    if request is not None and fields:
-        raise MaskwrightError(f"both a request and {min(fields)} are given: put {min(fields)} into the request")
-    if request is not None and not isinstance(request, kind):
-        raise MaskwrightError(f"request is {request!r}, and it must be a {kind.__name__}: or give keywords")
-    return request or kind(**fields)

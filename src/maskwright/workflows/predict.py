@@ -10,7 +10,15 @@ from maskwright.core.errors import MaskwrightError, out_of_memory
 from maskwright.data.readers.pixel_size import pixel_size
 from maskwright.inference import Predictor
 from maskwright.workflows.predict_parts.kinds import checked_kinds
-from maskwright.workflows.predict_parts.results import Failure, Predicted, PredictResult, check_names, make_room, why
+from maskwright.workflows.predict_parts.results import (
+    Failure,
+    Predicted,
+    PredictResult,
+    Unusable,
+    check_names,
+    make_room,
+    unusable,
+)
 from maskwright.workflows.predict_parts.sources import find_images
 
 if TYPE_CHECKING:
@@ -86,16 +94,14 @@ def predict(
         raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given to predict")
     failures = [Failure(path, reason) for path, reason in missing]
     writing = _Writing(predictor, Path(out), kinds, request.scale)
-    make_room(
-        writing.out, [*(file for picture in pictures for file in writing.files(picture).values()), *writing.collectors]
-    )
+    make_room(writing.out, [*(file for each in pictures for file in writing.files(each).values()), *writing.collectors])
     images = []
     report = on_progress or (lambda _done, _total: None)
     for done, picture in enumerate(pictures):
         report(done, len(pictures))
         try:
             images.append(writing.run(picture, _within(report, done, len(pictures))))
-        except _Unusable as error:
+        except Unusable as error:
             failures.append(Failure(picture.image.path, str(error)))
     report(len(pictures), len(pictures))
     outputs = [file for image in images for file in image.files.values()]
@@ -107,10 +113,6 @@ def predict(
 def _within(report: OnShare, done: int, total: int) -> Callable[[float], None]:
     """Report the progress within the image after the first `done`."""
     return lambda share: report(done + share, total)
-
-
-class _Unusable(Exception):  # noqa: N818 (it never leaves this file)
-    """This image cannot be predicted; the others can."""
 
 
 class _Writing:
@@ -136,11 +138,12 @@ class _Writing:
         """Predict one image and write its results; `on_share` gets the share done after each tile.
 
         Raises:
-            _Unusable: it cannot be read, does not fit the model, or has too long a name for its results.
+            Unusable: it cannot be read, does not fit the model, or has too long a name for its results.
             MaskwrightError: the results cannot be written.
         """
+        check_names(picture, self.out, self.files(picture))
+        image = self._read(picture)
         files, task, classes = self.files(picture), self.predictor.task, self.predictor.classes
-        image = self._read(picture, files)
         size = image.shape[0], image.shape[1]
         with ExitStack() as stack:
             sinks = [
@@ -184,12 +187,11 @@ class _Writing:
             if done < pixels:
                 on_share(done / pixels)
 
-    def _read(self, picture: Picture, files: dict[str, Path]) -> NDArray[Any]:
+    def _read(self, picture: Picture) -> NDArray[Any]:
         try:
-            check_names(self.out, files.values())
             return self.predictor.read(picture.image)
         except (MaskwrightError, MemoryError) as error:
-            raise _unusable(picture, error) from error
+            raise unusable(picture, error) from error
 
     def _blocks(self, picture: Picture, image: NDArray[Any]) -> Iterator[Block]:
         try:
@@ -198,8 +200,4 @@ class _Writing:
         except (MaskwrightError, MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and not out_of_memory(error):
                 raise
-            raise _unusable(picture, error) from error
-
-
-def _unusable(picture: Picture, error: Exception) -> _Unusable:
-    return _Unusable(why(picture, error))
+            raise unusable(picture, error) from error

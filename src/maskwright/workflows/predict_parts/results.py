@@ -1,4 +1,4 @@
-"""What a verb that makes files from images returns, and the room for these files. Knows no model and loads no torch."""
+"""What becomes of each image: files in an output folder, or a failure that stops no other image. Knows no model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from maskwright.core.paths import check_folder
 from maskwright.data.results import written_by_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from maskwright.workflows.predict_parts.pictures import Picture
@@ -49,12 +49,12 @@ class Predicted:
 
 @dataclass(frozen=True)
 class PredictResult:
-    """Result of a prediction.
+    """Result of a verb that writes files for images.
 
     Attributes:
         outputs: every file written.
         failures: every image or source without a result.
-        images: one entry per predicted image, in order.
+        images: one entry per image with a result, in order.
         notes: what was left out although one might expect it.
     """
 
@@ -64,38 +64,45 @@ class PredictResult:
     notes: tuple[str, ...] = ()
 
 
-def make_room(out: Path, targets: Iterable[Path]) -> None:
+class Unusable(Exception):  # noqa: N818 (it never leaves the workflow)
+    """This image has no result; the others may have."""
+
+
+def make_room(out: Path, files: Iterable[Path]) -> None:
     """Make the output folder, and refuse to overwrite a file that maskwright did not write.
 
     Raises:
-        MaskwrightError: such a file exists, or the folder cannot be made.
+        MaskwrightError: there is such a file, or the folder cannot be made.
     """
     check_folder(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(out, error) from error
-    for file in targets:
+    for file in files:
         if os.path.lexists(file) and not written_by_us(file):
             raise MaskwrightError(
-                f"{file} exists and was not written by a prediction, so it is not overwritten: choose another `out`"
+                f"{file} exists and was not written by maskwright, so it is not overwritten: choose another `out`"
             )
 
 
-def check_names(out: Path, files: Iterable[Path]) -> None:
-    """Refuse results with a name that is too long for the file system.
+def check_names(picture: Picture, out: Path, files: Mapping[str, Path]) -> None:
+    """Refuse an image whose name is too long for its results.
 
     Raises:
-        MaskwrightError: a name is too long.
+        Unusable: so it is.
     """
-    for part in {part for file in files for part in file.relative_to(out).parts}:
-        check_name(out, part)
+    try:
+        for part in {part for file in files.values() for part in file.relative_to(out).parts}:
+            check_name(out, part)
+    except MaskwrightError as error:
+        raise unusable(picture, error) from error
 
 
-def why(picture: Picture, error: Exception) -> str:
-    """Say why an image has no result: the message of the error, with the image's name."""
+def unusable(picture: Picture, error: Exception) -> Unusable:
+    """Say why an image has no result, with its name."""
     if out_of_memory(error):
         first = next(iter(str(error).splitlines()), type(error).__name__)
-        return f"{picture.image} needs more memory than is free: cut it into parts ({first})"
+        return Unusable(f"{picture.image} needs more memory than is free: cut it into parts ({first})")
     message = str(error)
-    return message if str(picture.image) in message else f"{picture.image}: {message}"
+    return Unusable(message if str(picture.image) in message else f"{picture.image}: {message}")

@@ -1,0 +1,47 @@
+"""`maskwright superpixels`: divide images into superpixels, without a model. Divides nothing itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskwright.cli.options import AsJson, comma_list
+from maskwright.cli.outcome import show_outcome
+from maskwright.cli.predict import Out, Sources
+from maskwright.cli.terminal import Terminal
+
+Method = Annotated[str, typer.Option(metavar="NAME", help="etps, slic, compact-watershed or felzenszwalb.")]
+Count = Annotated[
+    int,
+    typer.Option(metavar="N", help="Number of superpixels: exact with etps and compact-watershed, else approximate."),
+]
+Compactness = Annotated[
+    float, typer.Option(metavar="NUMBER", help="1 is the usual shape; more makes superpixels rounder.")
+]
+Save = Annotated[str, typer.Option(metavar="KINDS", help="What to write, separated by commas: map, overlay, features.")]
+
+
+def superpixels(
+    sources: Sources,
+    out: Out = Path("superpixels"),
+    method: Method = "etps",
+    count: Count = 400,
+    compactness: Compactness = 1.0,
+    save: Save = "map",
+    as_json: AsJson = False,
+) -> int:
+    """Divide images into superpixels, without a model.
+
+    From a data set, only the images are used. A file that cannot be read is reported and left out; the exit code is
+    then 2.
+    """
+    from maskwright.workflows.superpixels import SuperpixelRequest
+    from maskwright.workflows.superpixels import superpixels as divide
+
+    request = SuperpixelRequest(method, count, compactness, comma_list(save))
+    terminal = Terminal(as_json=as_json)
+    with terminal.working() as watch:
+        result = divide(sources, request, out=out, on_progress=watch.counting("divide"))
+    return show_outcome(terminal, result, out, "divided")

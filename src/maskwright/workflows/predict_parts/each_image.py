@@ -1,0 +1,115 @@
+"""Files from each of several images, by a function of one image. Knows no model, and loads no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.data.readers import read_image
+from maskwright.workflows.predict_parts.results import (
+    Failure,
+    Predicted,
+    PredictResult,
+    Unusable,
+    check_names,
+    make_room,
+    unusable,
+)
+from maskwright.workflows.predict_parts.sources import find_images
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.events import OnShare
+    from maskwright.workflows.predict_parts.pictures import Picture
+
+T = TypeVar("T")
+
+
+class Kind(NamedTuple, Generic[T]):
+    """One kind of file: its folder and suffix, and what writes it from a path, the image as read, and the result."""
+
+    folder: str
+    suffix: str
+    write: Callable[[Path, NDArray[Any], T], None]
+
+
+class Job(NamedTuple, Generic[T]):
+    """What is made of each image, and the kinds of files that are written of it."""
+
+    run: Callable[[NDArray[Any]], T]
+    summarise: Callable[[T], dict[str, int | float]]
+    kinds: Mapping[str, Kind[T]]
+
+
+def for_each_image(
+    sources: str | Path | Sequence[str | Path], out: str | Path, job: Job[T], on_progress: OnShare | None = None
+) -> PredictResult:
+    """Write files for images; one that cannot be read is listed in `failures`, and the rest go on.
+
+    Args:
+        sources: image files, folders (searched recursively) and globs.
+        out: folder for what is written. Results keep the paths of their images below the sources.
+        job: what to make and write.
+        on_progress: called with (images done, images in all).
+
+    Raises:
+        MaskwrightError: no image, an existing file that maskwright did not write, or a folder that cannot be written.
+    """
+    out = Path(out)
+    pictures, missing, notes = find_images([sources] if isinstance(sources, str | Path) else sources)
+    if not pictures:
+        raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given: name files or folders")
+    make_room(out, [file for each in pictures for file in _files(each, out, job.kinds).values()])
+    failures = [Failure(path, reason) for path, reason in missing]
+    images = []
+    report = on_progress or (lambda _done, _total: None)
+    for done, picture in enumerate(pictures):
+        report(done, len(pictures))
+        try:
+            images.append(_done(picture, out, job))
+        except Unusable as error:
+            failures.append(Failure(picture.image.path, str(error)))
+    report(len(pictures), len(pictures))
+    outputs = tuple(file for image in images for file in image.files.values())
+    return PredictResult(outputs, failures, tuple(images), notes)
+
+
+def check_kinds(save: Sequence[str], kinds: Mapping[str, Any]) -> None:
+    """Refuse unknown kinds of files, and none at all.
+
+    Raises:
+        MaskwrightError: with the known ones.
+    """
+    if not save:
+        raise MaskwrightError(f"`save` is empty, so nothing would be written: give {' or '.join(kinds)}")
+    for kind in save:
+        if kind not in kinds:
+            raise unknown_name("kind of file", kind, kinds, "save")
+
+
+def _files(picture: Picture, out: Path, kinds: Mapping[str, Kind[T]]) -> dict[str, Path]:
+    """Return where each kind of result of one image goes."""
+    return {name: out / kind.folder / f"{picture.name}{kind.suffix}" for name, kind in kinds.items()}
+
+
+def _done(picture: Picture, out: Path, job: Job[T]) -> Predicted:
+    """Make and write the results of one image.
+
+    Raises:
+        Unusable: it cannot be read or used, or has too long a name for its results.
+        MaskwrightError: the results cannot be written.
+    """
+    files = _files(picture, out, job.kinds)
+    check_names(picture, out, files)
+    try:
+        image = read_image(picture.image)
+        result = job.run(image)
+    except (MaskwrightError, MemoryError) as error:
+        raise unusable(picture, error) from error
+    for name, file in files.items():
+        job.kinds[name].write(file, image, result)
+    return Predicted(picture.image.path, files, job.summarise(result), picture.image.page)

@@ -1,0 +1,60 @@
+"""Thresholds: classes of brightness by hand, whatever the type of the image, and clear words for what has none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from maskwright.classic.thresholds import THRESHOLDS, threshold
+from maskwright.core.errors import MaskwrightError
+
+
+@pytest.mark.parametrize("method", ["otsu", "multi-otsu"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_two_levels_are_told_apart(method: str, dtype: type) -> None:
+    image = np.full((20, 30), 40, dtype)
+    image[5:15, 5:25] = 180
+    assert (threshold(image, method) == (image == 180)).all()
+    assert (threshold(np.dstack([image] * 3), method) == (image == 180)).all()
+
+
+def test_three_levels() -> None:
+    image = np.array([[10] * 9, [100] * 9, [200] * 9], np.uint8)
+    assert threshold(image, "multi-otsu", classes=3).tolist() == [[0] * 9, [1] * 9, [2] * 9]
+
+
+def test_a_local_threshold_follows_the_light() -> None:
+    light = np.linspace(0, 200, 80)[None].repeat(80, axis=0)
+    marks = np.zeros((80, 80), bool)
+    marks[20:60:8, 4::8] = True
+    found = threshold(light + 30 * marks, "local") == 1
+    assert found[marks].all()
+    assert not (threshold(light + 30 * marks, "otsu") == 1)[marks].all()
+
+
+@pytest.mark.parametrize("method", THRESHOLDS)
+def test_where_there_are_no_data_there_is_no_class(method: str) -> None:
+    image = np.random.default_rng(0).normal(size=(20, 20))
+    image[3, 4] = np.nan
+    image[9] = np.inf
+    found = threshold(image, method)
+    assert ((found == 255) == ~np.isfinite(image)).all()
+    assert set(np.unique(found)) == {0, 1, 255}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"method": "otso"}, "unknown method 'otso': did you mean 'otsu'"),
+        ({"classes": 3}, "classes is 3, but otsu finds 2: give 2, or choose multi-otsu"),
+        ({"method": "multi-otsu", "classes": 6}, "classes is 6, but multi-otsu finds 2 to 5"),
+        ({"image": np.zeros((4, 4))}, "the image has 1 different value, too few for 2 classes"),
+        ({"image": np.full((4, 4), np.nan)}, "the image has 0 different values"),
+        ({"image": np.array([[1, 2]]), "method": "multi-otsu", "classes": 3}, "2 different values, too few for 3"),
+        ({"image": np.zeros((4, 4, 5))}, r"an array of shape \(4, 4, 5\) has no brightness"),
+        ({"image": np.zeros((0, 4))}, "has no brightness"),
+    ],
+)
+def test_what_has_no_threshold_is_refused(arguments: dict, words: str) -> None:
+    with pytest.raises(MaskwrightError, match=words):
+        threshold(**{"image": np.arange(16).reshape(4, 4), **arguments})

@@ -1,0 +1,156 @@
+"""The verb superpixels: images in; maps, overlays and tables out; one bad file stops nothing; no torch."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+
+import maskwright as mw
+from maskwright.classic.superpixels import SUPERPIXELS
+from maskwright.classic.superpixels import superpixels as divided
+from maskwright.cli.main import run
+from maskwright.core.errors import MaskwrightError
+from maskwright.data.readers import read_image
+from maskwright.data.results import written_by_us
+from maskwright.workflows.superpixels import SuperpixelRequest, superpixels, write_map
+
+PAGE = (Path(__file__).parents[2] / "docs/superpixels.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Three images below `images/`: RGB, 16-bit grey, and one that is none."""
+    folder = tmp_path / "images"
+    (folder / "deep").mkdir(parents=True)
+    noise = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8), (0, 0), 3)
+    assert cv2.imwrite(str(folder / "a.png"), noise)
+    assert cv2.imwrite(str(folder / "deep/b.png"), noise[:40, :, 0].astype(np.uint16) * 100)
+    (folder / "broken.jpg").write_bytes(b"no image")
+    return folder
+
+
+def test_every_kind_of_file_is_written(images: Path, tmp_path: Path) -> None:
+    kinds = ["map", "overlay", "features"]
+    result = superpixels(images, out=tmp_path / "out", count=20, save=kinds)
+    names = [entry.source.name for entry in result.images]
+    assert names == ["a.png", "b.png"]
+    assert [failure.path.name for failure in result.failures] == ["broken.jpg"]
+    for entry, stem in zip(result.images, ("a", "deep/b"), strict=True):
+        assert entry.summary == {"superpixels": 20}
+        assert [str(entry.files[kind].relative_to(tmp_path / "out")) for kind in kinds] == [
+            f"maps/{stem}.tif",
+            f"overlays/{stem}.jpg",
+            f"features/{stem}.csv",
+        ]
+        image, labels = read_image(entry.source), tifffile.imread(entry.files["map"])
+        assert labels.dtype == np.uint16
+        assert (labels == divided(image, count=20)).all()
+        assert read_image(entry.files["overlay"]).shape == (*labels.shape, 3)
+        rows = list(csv.DictReader(entry.files["features"].read_text(encoding="utf-8").splitlines()))
+        assert [int(row["area"]) for row in rows] == np.bincount(labels.ravel()).tolist()
+        assert all(written_by_us(file) for file in entry.files.values())
+
+
+def test_results_are_overwritten_and_other_files_are_not(images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    save = ["map", "overlay", "features"]
+    assert superpixels(images, out=out, count=9, save=save).outputs == superpixels(images, out=out, save=save).outputs
+    (out / "features/a.csv").write_text("label,mine\n", encoding="utf-8")
+    with pytest.raises(MaskwrightError, match=r"a\.csv exists and was not written by maskwright"):
+        superpixels(images, out=out, save=save)
+
+
+def test_an_image_with_too_few_pixels_is_left_out(images: Path, tmp_path: Path) -> None:
+    assert cv2.imwrite(str(images / "small.png"), np.zeros((2, 3), np.uint8))
+    result = superpixels([images / "small.png", images / "a.png"], out=tmp_path / "out", count=7)
+    assert [entry.source.name for entry in result.images] == ["a.png"]
+    assert "small.png: count is 7, but an image of 3x2 pixels can have 1 to 6" in result.failures[0].reason
+
+
+def test_many_superpixels_need_wide_numbers(tmp_path: Path) -> None:
+    labels = np.arange(70_000, dtype=np.int32).reshape(70, 1000)
+    write_map(tmp_path / "map.tif", labels, labels)
+    assert tifffile.imread(tmp_path / "map.tif").dtype == np.uint32
+    assert (tifffile.imread(tmp_path / "map.tif") == labels).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["--count", "0"], "--count 0: count is 0, but it must be 1 or more: choose another --count"),
+        (["--compactness", "-1"], "--compactness -1: compactness is -1.0, but it must be 0 or more"),
+        (["--method", "slik"], "--method slik: unknown method 'slik': did you mean 'slic'?"),
+        (["--save", "maps"], "--save maps: unknown kind of file 'maps': did you mean 'map'?"),
+        (["--method", "felzenszwalb", "--compactness", "2"], "felzenszwalb has none: use --compactness 1, or choose"),
+    ],
+)
+def test_wrong_options_are_refused_once(
+    words: list[str], answer: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["superpixels", str(images), "--out", str(tmp_path / "out"), *words]) == 2
+    assert answer in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_keywords_are_checked(images: Path) -> None:
+    with pytest.raises(MaskwrightError, match="unknown keyword 'counts': did you mean 'count'"):
+        superpixels(images, counts=3)
+    with pytest.raises(MaskwrightError, match="both a request and count are given"):
+        superpixels(images, SuperpixelRequest(), count=3)
+    with pytest.raises(MaskwrightError, match="`save` is empty"):
+        SuperpixelRequest(save=())
+    with pytest.raises(MaskwrightError, match="does not exist"):
+        superpixels("nowhere")
+
+
+def test_json_has_files_and_failures(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["superpixels", str(images), "--out", str(tmp_path / "out"), "--count", "5", "--json"]) == 2
+    answer = json.loads(capsys.readouterr().out)
+    assert [image["summary"] for image in answer["images"]] == [{"superpixels": 5}] * 2
+    assert len(answer["failures"]) == 1
+
+
+def test_no_torch_is_imported(images: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from maskwright.cli.main import run; "
+        f"assert run(['superpixels', {str(images / 'a.png')!r}, '--out', {str(tmp_path / 'out')!r}]) == 0; "
+        "import maskwright; maskwright.superpixels; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_the_help_names_every_method(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["superpixels", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in SUPERPIXELS)
+    assert all(f"| `{name}` |" in PAGE for name in SUPERPIXELS)
+
+
+def test_the_page_runs(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (images / "broken.jpg").unlink()
+    monkeypatch.chdir(tmp_path)
+    for command in "".join(blocks("sh")).splitlines():
+        program, *arguments = shlex.split(command)
+        assert program == "maskwright"
+        assert run(arguments) == 0, command
+    for code in blocks("python"):
+        exec(compile(code.replace("photo.jpg", "images/a.png"), "superpixels.md", "exec"), {})
+    assert (tmp_path / "superpixels/features/a.csv").is_file()
+
+
+def test_python_offers_the_verb() -> None:
+    assert mw.superpixels is superpixels
