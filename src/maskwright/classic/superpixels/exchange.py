@@ -29,10 +29,8 @@ if TYPE_CHECKING:
 
 POSITION_WEIGHT = 0.04
 BOUNDARY_WEIGHT = 0.0005
-LEVELS = 4
-"""Blocks have sides of 8, 4, 2 and 1 pixels."""
 BLOCKS_A_CELL = 4
-"""A level has at least this many blocks a superpixel."""
+"""The coarsest level has at least this many blocks a superpixel; each finer one halves the sides of its blocks."""
 SWEEPS, WHOLE_SWEEPS = 8, 4
 """Sweeps a level; those after the first `WHOLE_SWEEPS` visit only blocks near one that has moved since."""
 SIDES = np.array([1, 3, 4, 6])
@@ -77,7 +75,7 @@ def exchange(image: NDArray[Any], count: int = 400, compactness: float = 1.0) ->
     """
     check(image, count, compactness)
     levels = [_described(colours(image), count, compactness)]
-    while len(levels) < LEVELS and _blocks(levels[-1]) >= BLOCKS_A_CELL * count:
+    while _blocks(levels[-1]) >= BLOCKS_A_CELL * count:
         levels.append(_halved(levels[-1]))
     labels = uneven_grid(levels[-1][..., :-3], levels[-1][..., -1], count)
     for level, planes in reversed(list(enumerate(levels))):
