@@ -155,8 +155,8 @@ def test_a_request_refuses_wrong_values(fields: dict, words: str) -> None:
 
 
 def test_the_verb_in_python(images: Path, tmp_path: Path) -> None:
-    result = mw.edges(images / "grey.png", out=tmp_path / "out", method="canny", save=["svg"])
-    assert [file.name for file in result.outputs] == ["grey.svg"]
+    result = mw.edges(images / "grey.png", out=tmp_path / "out", method="canny", save="svg, thin")
+    assert [file.name for file in result.outputs] == ["grey.svg", "grey.png"]
     with pytest.raises(MaskwrightError, match="unknown keyword 'metod': did you mean 'method'"):
         mw.edges(images, metod="canny")
     with pytest.raises(MaskwrightError, match="no image was given: name files or folders"):

@@ -13,7 +13,7 @@ from maskwright.core.errors import unknown_name
 from maskwright.core.keywords import request_of
 from maskwright.data import edge_results
 from maskwright.ops.edges import polylines
-from maskwright.workflows.predict_parts.each_image import Job, Kind, check_kinds, for_each_image
+from maskwright.workflows.predict_parts.each_image import Job, Kind, chosen, for_each_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,13 +64,13 @@ class EdgesRequest:
 
     method: str = "color"
     enhance: str | None = None
-    save: Sequence[str] = ("thin",)
+    save: str | Sequence[str] = ("thin",)
     sigma: float | None = None
     low: float | None = None
     high: float | None = None
 
     def __post_init__(self) -> None:
-        check_kinds(self.save, KINDS)
+        chosen(self.save, KINDS)
         if self.enhance is not None and self.enhance not in ENHANCEMENTS:
             raise unknown_name("edge enhancement", self.enhance, ENHANCEMENTS, "enhance")
         self.find(np.zeros((1, 1), np.uint8))  # checks the other values
@@ -110,8 +110,7 @@ def edges(
             folder that cannot be written.
     """
     request = request_of(EdgesRequest, request, fields)
-    kinds = {name: KINDS[name] for name in request.save}
-    return for_each_image(sources, out, Job(request.find, _summary, kinds), on_progress)
+    return for_each_image(sources, out, Job(request.find, _summary, chosen(request.save, KINDS)), on_progress)
 
 
 def _summary(found: FoundEdges) -> dict[str, int | float]:

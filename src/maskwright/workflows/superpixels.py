@@ -15,7 +15,7 @@ from maskwright.core.files import replacing, write_text
 from maskwright.core.keywords import request_of
 from maskwright.data.results import MARK, overlay_step, write_jpeg
 from maskwright.ops.draw import outlined
-from maskwright.workflows.predict_parts.each_image import Job, Kind, check_kinds, for_each_image
+from maskwright.workflows.predict_parts.each_image import Job, Kind, chosen, for_each_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,13 +44,13 @@ class SuperpixelRequest:
     method: str = "etps"
     count: int = 400
     compactness: float = 1.0
-    save: Sequence[str] = ("map",)
+    save: str | Sequence[str] = ("map",)
 
     def __post_init__(self) -> None:
         if self.count < 1:
             raise MaskwrightError(f"count is {self.count}, but it must be 1 or more: choose another `count`", "count")
         divided(np.zeros((1, 1), np.uint8), self.method, compactness=self.compactness, count=1)
-        check_kinds(self.save, KINDS)
+        chosen(self.save, KINDS)
 
     def divide(self, image: NDArray[Any]) -> NDArray[np.int32]:
         """Divide an image (H, W) or (H, W, C) into superpixels (H, W), 0..K-1.
@@ -84,8 +84,7 @@ def superpixels(
             folder that cannot be written.
     """
     request = request_of(SuperpixelRequest, request, fields)
-    kinds = {name: KINDS[name] for name in request.save}
-    return for_each_image(sources, out, Job(request.divide, _summary, kinds), on_progress)
+    return for_each_image(sources, out, Job(request.divide, _summary, chosen(request.save, KINDS)), on_progress)
 
 
 def _summary(labels: NDArray[np.int32]) -> dict[str, int | float]:

@@ -13,6 +13,7 @@ from maskwright.workflows.predict_parts.results import (
     PredictResult,
     Unusable,
     check_names,
+    kind_names,
     make_room,
     unusable,
 )
@@ -78,17 +79,19 @@ def for_each_image(
     return PredictResult(outputs, failures, tuple(images), notes)
 
 
-def check_kinds(save: Sequence[str], kinds: Mapping[str, Any]) -> None:
-    """Refuse unknown kinds of files, and none at all.
+def chosen(save: str | Sequence[str], kinds: Mapping[str, Kind[T]]) -> dict[str, Kind[T]]:
+    """Return the kinds of files that are named: in a list, or in one text with commas between them.
 
     Raises:
-        MaskwrightError: with the known ones.
+        MaskwrightError: there is none, or an unknown one.
     """
-    if not save:
+    names = kind_names(save)
+    if not names:
         raise MaskwrightError(f"`save` is empty, so nothing would be written: give {' or '.join(kinds)}")
-    for kind in save:
-        if kind not in kinds:
-            raise unknown_name("kind of file", kind, kinds, "save")
+    for name in names:
+        if name not in kinds:
+            raise unknown_name("kind of file", name, kinds, "save")
+    return {name: kinds[name] for name in names}
 
 
 def _files(picture: Picture, out: Path, kinds: Mapping[str, Kind[T]]) -> dict[str, Path]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.text import agree
 from maskwright.tasks import TASKS
+from maskwright.workflows.predict_parts.results import kind_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,7 @@ def checked_kinds(request: PredictRequest, known: Mapping[str, Writer]) -> dict[
         MaskwrightError: no kind, an unknown one, two that write the same file, or a pixel size for none that measures.
     """
     save = [next(iter(known))] if request.save is None else request.save
-    kinds = [kind.strip() for text in ([save] if isinstance(save, str) else save) for kind in text.split(",")]
+    kinds = kind_names(save)
     if not kinds:
         raise MaskwrightError(f"`save` is empty, so nothing would be written: give {' or '.join(known)}")
     for kind in kinds:

@@ -12,7 +12,7 @@ from maskwright.core.paths import check_folder
 from maskwright.data.results import written_by_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from maskwright.workflows.predict_parts.pictures import Picture
@@ -106,3 +106,8 @@ def unusable(picture: Picture, error: Exception) -> Unusable:
         return Unusable(f"{picture.image} needs more memory than is free: cut it into parts ({first})")
     message = str(error)
     return Unusable(message if str(picture.image) in message else f"{picture.image}: {message}")
+
+
+def kind_names(save: str | Sequence[str]) -> list[str]:
+    """Return the names of kinds of files, from a list or from one text with commas between them."""
+    return [name.strip() for text in ([save] if isinstance(save, str) else save) for name in text.split(",")]
