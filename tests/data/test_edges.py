@@ -25,7 +25,8 @@ from maskwright.workflows.inspect import inspect
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from maskwright.core.records import Between, Dataset
+    from maskwright.core.read_options import Between
+    from maskwright.core.records import Dataset
 
 SIZE = (6, 8)
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

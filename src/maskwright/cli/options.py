@@ -10,8 +10,7 @@ import typer
 
 from maskwright.cli.flags import READ_OPTIONS, REQUEST_OPTIONS
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.read_options import ReadOptions
-from maskwright.core.records import Between
+from maskwright.core.read_options import Between, ReadOptions
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder (or file) of images and masks.", show_default=False)]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run, or its model.safetensors.")]

@@ -22,7 +22,8 @@ Save = Annotated[
         metavar="KINDS",
         help="What to write, separated by commas: mask, overlay, probabilities, coco, coco-polygons; of objects: "
         "instances, overlay, coco, coco-polygons, geojson, measurements; of things and stuff: panoptic, panoptic-json, "
-        "overlay, mask, instances, coco, geojson, measurements.  [default: the first]",
+        "overlay, mask, instances, coco, geojson, measurements; of edges: thin, strength, geojson, svg, overlay.  "
+        "[default: the first]",
     ),
 ]
 PixelSize = Annotated[

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from maskwright.core.classes import IGNORE
+
+if TYPE_CHECKING:
+    from maskwright.core.read_options import Between
 
 MaskKind = Literal["index", "color", "instance", "regions", "segment", "values"]
 ID_KINDS = frozenset({"instance", "regions"})
@@ -181,10 +184,6 @@ class EdgeFiles:
     def file(self) -> ImageRef:
         """The first file."""
         return self.files[0]
-
-
-Between = Literal["any", "classes", "objects", "touching"]
-"""Which regions of a mask have edges between them: classes, objects and what is around them, or objects that touch."""
 
 
 @dataclass(frozen=True)

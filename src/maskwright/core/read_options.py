@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path  # noqa: TC003 - the command line reads the types
 from typing import Literal
 
-from maskwright.core.annotations import Between  # noqa: TC001 - the command line reads the types
 from maskwright.core.options import Option
 
+Between = Literal["any", "classes", "objects", "touching"]
+"""Which regions of a mask have edges between them: classes, objects and what is around them, or objects that touch."""
 Meaning = Literal["labels", "values", "edges"]
 """What a task takes from mask files: their classes, measured numbers, or the edges between their regions."""
 
@@ -27,7 +28,7 @@ class ReadOptions:
         nodata: value in the images that stands for "nothing was measured here", besides those that files declare.
         crowd: what to do with COCO's regions of many objects (`iscrowd`): "ignore" them, or "keep" them like all other
             objects.
-        between: for the task `edges` on masks: which of their regions have edges between them; see `records.Between`.
+        between: for the task `edges` on masks: which of their regions have edges between them; see `Between`.
             None for any.
         values: mask files hold measured numbers, not classes; set by the task (`Task.annotation`).
         edges: the edges between the regions of masks are read, not their classes; set by the task.

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 from maskwright.core.annotations import (
     ID_KINDS,
     Annotation,
-    Between,
     EdgeFiles,
     ImageRef,
     MaskEdges,
@@ -35,7 +34,6 @@ __all__ = [
     "ID_KINDS",
     "SPLITS",
     "Annotation",
-    "Between",
     "Dataset",
     "EdgeFiles",
     "Fault",

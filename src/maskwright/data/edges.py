@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.instances import Instance
-    from maskwright.core.records import Between, EdgeFiles, ImageRef, Record
+    from maskwright.core.read_options import Between
+    from maskwright.core.records import EdgeFiles, ImageRef, Record
 
 EDGE_CLASSES = Classes.named(("background", "edge"))
 """The classes of every data set of edges."""

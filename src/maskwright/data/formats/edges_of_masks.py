@@ -10,8 +10,8 @@ from maskwright.core.records import EdgeFiles, MaskEdges
 from maskwright.data.edges import EDGE_CLASSES
 
 if TYPE_CHECKING:
-    from maskwright.core.read_options import ReadOptions
-    from maskwright.core.records import Between, Dataset, Record
+    from maskwright.core.read_options import Between, ReadOptions
+    from maskwright.core.records import Dataset, Record
 
 _REGIONS = {
     "any": "classes and objects",
