@@ -99,6 +99,14 @@ def test_a_picture_of_ones_is_as_good(tmp_path: Path) -> None:
     assert np.array_equal(only(tmp_path)[2], line(4))
 
 
+def test_thick_lines_become_thin(tmp_path: Path) -> None:
+    save_image(tmp_path / "images/a.jpg")
+    save(tmp_path / "edges/a.png", (line(3) | line(4) | line(5)).astype(np.uint8) * 255)
+    _, people, shares = only(tmp_path)
+    assert np.flatnonzero(people[0][3]).tolist() == [4]
+    assert np.array_equal(shares, people[0])
+
+
 def test_an_empty_truth_is_one(tmp_path: Path) -> None:
     save_image(tmp_path / "images/a.jpg")
     save(tmp_path / "edges/a.png", np.zeros(SIZE, np.uint8))
@@ -147,8 +155,8 @@ def test_files_without_a_partner_are_named(tmp_path: Path) -> None:
     assert {(fault.kind, fault.path.name) for fault in dataset.faults} == {("unpaired", "b.jpg"), ("unpaired", "c.png")}
 
 
-def refused(root: Path) -> DecodeError:
-    dataset = read_dataset(root)
+def refused(root: Path, options: ReadOptions | None = None) -> DecodeError:
+    dataset = read_dataset(root, options)
     with pytest.raises(DecodeError) as caught:
         read_edges(dataset, dataset.records[0], SIZE)
     assert survey(dataset).dataset.records == ()
@@ -183,7 +191,7 @@ def test_a_damaged_matlab_file(tmp_path: Path, content: bytes, said: str) -> Non
     save_image(tmp_path / "images/a.jpg")
     (tmp_path / "truth").mkdir()
     (tmp_path / "truth/a.mat").write_bytes(content)
-    assert said in str(refused(tmp_path))
+    assert said in str(refused(tmp_path, ReadOptions(format="edges")))
 
 
 @pytest.mark.parametrize("size", [130, 200, 260])
@@ -202,7 +210,7 @@ def test_a_matlab_file_of_something_else(tmp_path: Path) -> None:
     assert "holds no cells named groundTruth with a field Boundaries for each person" in str(refused(tmp_path))
     scipy.io.savemat(tmp_path / "truth/a.mat", {"x": 1})
     assert edges.detect(tmp_path) is None
-    with pytest.raises(MaskwrightError, match="MATLAB"):
+    with pytest.raises(MaskwrightError, match="but no masks"):
         read_dataset(tmp_path)
     with pytest.raises(DecodeError, match="holds no cells named groundTruth"):
         only(tmp_path, ReadOptions(format="edges"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from maskwright.core.classes import IGNORE, Classes
@@ -12,6 +13,7 @@ from maskwright.core.instances import Instances
 from maskwright.data.readers import DecodeError, read_image
 from maskwright.data.readers.matlab import SUFFIX, read_drawings
 from maskwright.ops.edge_truth import agreed, class_edges, object_edges
+from maskwright.ops.edges import thin
 from maskwright.ops.instance_maps import to_map
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class DrawnEdges:
 def read_drawn(annotation: EdgeFiles, record: Record, size: tuple[int, int]) -> DrawnEdges:
     """Read what people drew on an image of `size` (height, width).
 
+    In pictures, lines of three and more pixels become lines of one.
+
     Raises:
         DecodeError: a file cannot be read, or has another size than the image.
     """
@@ -57,8 +61,9 @@ def read_drawn(annotation: EdgeFiles, record: Record, size: tuple[int, int]) -> 
     shares = [_shares(file) for file in annotation.files]
     for file, share in zip(annotation.files, shares, strict=True):
         _check_size(file, share.shape, record, size)
-    people = [share >= MAJORITY for share in shares]
-    return DrawnEdges(people, shares[0] if len(shares) == 1 else agreed(people))
+    people = [_lines(share >= MAJORITY) for share in shares]
+    soft = len(shares) == 1 and ((shares[0] > 0) & (shares[0] < 1)).any()
+    return DrawnEdges(people, shares[0] if soft else agreed(people))
 
 
 def edges_of_masks(labels: NDArray[np.uint8], objects: Sequence[Instance], between: Between) -> DrawnEdges:
@@ -90,6 +95,12 @@ def edge_labels(edges: DrawnEdges) -> NDArray[np.uint8]:
     if edges.unknown is not None:
         labels[edges.unknown] = IGNORE
     return labels
+
+
+def _lines(drawn: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Thin what was drawn (H, W) if it fills a square of 3 x 3 pixels anywhere."""
+    thick = cv2.erode(drawn.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0).any()
+    return thin(drawn) if thick else drawn
 
 
 def _shares(file: ImageRef) -> NDArray[np.float32]:

@@ -78,7 +78,7 @@ def _counted(found: NDArray[np.bool_], annotators: Sequence[NDArray[np.bool_]], 
     for truth in annotators:
         matched_found, matched_truth = matched(found, truth, reach)
         right |= matched_found
-        recalled += np.count_nonzero(matched_truth)
+        recalled += int(matched_truth.sum())
     total = sum(np.count_nonzero(truth) for truth in annotators)
     return np.array([recalled, total, np.count_nonzero(right), np.count_nonzero(found)])
 

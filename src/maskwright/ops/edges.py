@@ -216,17 +216,16 @@ def _powers() -> NDArray[np.float32]:
 
 def _kept() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return two tables (256), one a subiteration: whether a pixel stays, by the code of its neighbours."""
-    x = [None, *((np.arange(256) >> bit & 1).astype(np.bool_) for bit in range(8))]
-    x.append(x[1])
-    odd = range(1, 9, 2)
-    crossings = sum((~x[i] & (x[i + 1] | x[i + 2])).astype(int) for i in odd)
-    pairs = np.minimum(
-        sum((x[i] | x[i + 1]).astype(int) for i in odd), sum((x[i + 1] | x[i + 2]).astype(int) for i in odd)
-    )
+    x = np.zeros((10, 256), np.bool_)  # x[1] to x[8], as in the paper, and x[9] = x[1]
+    x[1:9] = np.arange(256) >> np.arange(8)[:, None] & 1
+    x[9] = x[1]
+    odd, even, after = x[1:9:2], x[2:9:2], x[3:10:2]
+    crossings = (~odd & (even | after)).sum(axis=0)
+    pairs = np.minimum((odd | even).sum(axis=0), (even | after).sum(axis=0))
     removable = (crossings == 1) & (pairs >= 2) & (pairs <= 3)
     first = (x[2] | x[3] | ~x[8]) & x[1]
     second = (x[6] | x[7] | ~x[4]) & x[5]
-    return tuple((~(removable & ~sides)).astype(np.uint8) for sides in (first, second))
+    return (~removable | first).astype(np.uint8), (~removable | second).astype(np.uint8)
 
 
 _POWERS = _powers()

@@ -94,7 +94,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
 
 def _files(root: Path) -> tuple[list[_File], list[_File]]:
     """Divide the files below a folder into images and drawings."""
-    images, truths = [], []
+    images: list[_File] = []
+    truths: list[_File] = []
     for path in walk(root):
         parts = parts_below(root, path) or (path.name,)
         drawing = path.suffix.lower() == SUFFIX or any(_is_edge_folder(part) for part in parts[:-1])

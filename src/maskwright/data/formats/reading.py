@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from maskwright.core.records import Fault, Reading, Shapes
+from maskwright.core.records import Fault, MaskEdges, Reading, Shapes
 from maskwright.core.resources import cores
 from maskwright.core.text import agree, plural, such_as
 from maskwright.data.readers import DecodeError, image_orientation, image_size
@@ -75,6 +75,7 @@ def _compared(record: Record) -> _Turned | None:
     """Compare the sizes of a turned image and its annotation; None for one that is stored upright, or unreadable."""
     annotation = record.annotation
     assert annotation is not None
+    assert not isinstance(annotation, MaskEdges)  # masks become edges later
     try:
         if image_orientation(record.image) == 1:
             return None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import ImageRef
 
 SUFFIX = ".mat"
+_MAGIC = b"MATLAB"
 _CELLS, _FIELD = "groundTruth", "Boundaries"
 _DAMAGE = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, struct.error, zlib.error, MemoryError)
 
@@ -41,14 +42,17 @@ def read_drawings(file: ImageRef) -> list[NDArray[np.bool_]]:
 
 
 def may_hold_drawings(path: Path) -> bool:
-    """Tell whether a file names a variable `groundTruth`; a file that cannot be read may."""
+    """Tell whether a file names a variable `groundTruth`; a MATLAB file that cannot be read may."""
     from scipy.io import whosmat  # takes longer to import than looking at a small data set
     from scipy.io.matlab import MatReadError
 
+    begins = b""
     try:
+        with path.open("rb") as stream:
+            begins = stream.read(len(_MAGIC))
         return any(name == _CELLS for name, _, _ in whosmat(path))
     except (*_DAMAGE, MatReadError, NotImplementedError):
-        return True
+        return begins == _MAGIC
 
 
 def _variables(file: ImageRef) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def data_hash(dataset: Dataset) -> str:
         annotation, objects = record.annotation, record.objects
         if isinstance(annotation, MaskEdges):
             total = zlib.crc32(annotation.between.encode(), total)
-            annotation, objects = annotation.masks, annotation.objects
+            objects, annotation = annotation.objects, annotation.masks
         if isinstance(annotation, MaskFile):
             paths.append(annotation.path)
             own = annotation.values and (annotation.values, annotation.white)
