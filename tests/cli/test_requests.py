@@ -18,7 +18,7 @@ from maskwright.workflows.request import PlanRequest
 
 OWN = {"plan": {"--out", "--json"}, "train": {"--out", "--json", "--resume", "--log"}}
 """Options that say where the answer goes, or what is continued, and nothing of the training."""
-UNOFFERED = {"read", "started", "values"}
+UNOFFERED = {"edges", "read", "started", "values"}
 """Fields without an option: `read` holds the fields of `ReadOptions`, and the program itself sets the others."""
 GIVEN: dict[str, tuple[str, Any]] = {
     "budget": ("90s", "90s"),
@@ -42,6 +42,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "map": ("37=ignore", {37: "ignore"}),
     "nodata": ("-9999", -9999.0),
     "crowd": ("keep", "keep"),
+    "between": ("objects", "objects"),
 }
 """Field -> what is typed, and the value that the request holds."""
 

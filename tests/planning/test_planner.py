@@ -230,7 +230,7 @@ def test_networks_trained_on_objects_have_a_task_and_rules_for_each_task_that_th
 def test_a_task_without_rules_is_refused() -> None:
     words = (
         r"^unknown task with planning rules 'semantics': did you mean 'semantic'\? "
-        "Available: instance, panoptic, semantic$"
+        "Available: edges, instance, panoptic, semantic$"
     )
     with pytest.raises(MaskwrightError, match=words):
         task_rules.rules_of(Plan.model_construct(task="semantics"))

@@ -150,3 +150,10 @@ def test_settings_of_edges_belong_to_the_task(tmp_path: Path) -> None:
     with pytest.raises(MaskwrightError, match=r"edges\.share has no effect here: the task semantic learns no edges"):
         mw.plan(root, toy.request("edges.share=0.5"))
     assert mw.plan(root, toy.request("edges.share=0.5", task="edges")).edges.share == 0.5
+
+
+def test_an_unknown_word_for_between_is_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", str(data), "--between", "regions"]) == 2
+    assert "--between regions: write any, classes, objects or touching" in capsys.readouterr().err.replace("\n", " ")
+    assert run(["inspect", str(data), "--task", "edges", "--between", "classes"]) == 2
+    assert "its edges are drawn: leave it out" in " ".join(capsys.readouterr().err.split())
