@@ -43,7 +43,7 @@ class Decoder(nn.Module, ABC):
         self.stride = stride
 
     @abstractmethod
-    def forward(self, features: list[Tensor]) -> Tensor | list[Tensor] | tuple[Tensor, list[Tensor]]:
+    def forward(self, features: list[Tensor]) -> Tensor | list[Tensor] | tuple[Tensor | list[Tensor], list[Tensor]]:
         """Return a map (N, channels, H / stride, W / stride), or several in a list.
 
         Args:
