@@ -15,6 +15,7 @@ import maskwright as mw
 from maskwright.cli.main import run
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Saved
+from maskwright.workflows.runs import run_folder
 from maskwright.workflows.train import train
 
 if TYPE_CHECKING:
@@ -140,6 +141,8 @@ def test_edges_of_masks_from_training_to_another_set(tmp_path: Path, data: Path,
     command += [*settings, "--device", "cpu", "--out", tmp_path / "run"]
     assert run([str(word) for word in command]) == 0
     assert json.loads((tmp_path / "run/data.json").read_text())["read"]["between"] == "classes"
+    _, material = run_folder.reopen(tmp_path / "run")
+    assert material.dataset.classes.names == ("background", "edge"), "a resumed training reads edges too"
     scores = mw.evaluate(tmp_path / "run", root).scores
     assert (scores.task, scores.images) == ("edges", 2)
     assert mw.evaluate(trained.run, root, split="all", out=tmp_path).scores.images == 12

@@ -6,11 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maskwright.core.text import plural
+from maskwright.data.formats import read_dataset
 from maskwright.data.things import with_things
 from maskwright.tasks import find_task
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from maskwright.core.plan import Plan
+    from maskwright.core.read_options import ReadOptions
     from maskwright.core.records import Dataset
     from maskwright.data.survey import Survey
 
@@ -22,6 +26,15 @@ def as_planned(dataset: Dataset, plan: Plan) -> Dataset:
         MaskwrightError: no class has a name in `objects.things`.
     """
     return find_task(plan.task).prepared(with_things(dataset, plan.objects.things))
+
+
+def read_as_planned(root: Path, options: ReadOptions, plan: Plan) -> Dataset:
+    """Read the data as the task of a plan sees them.
+
+    Raises:
+        MaskwrightError: as `read_dataset` and `as_planned`.
+    """
+    return as_planned(read_dataset(root, options.for_task(find_task(plan.task).annotation)), plan)
 
 
 def with_stuff(dataset: Dataset, seen: Survey, plan: Plan) -> Dataset:

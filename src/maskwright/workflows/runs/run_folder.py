@@ -221,13 +221,13 @@ def reopen(run: Path, root: Path | None = None) -> tuple[Plan, Material]:
     Raises:
         MaskwrightError: no run there, or its data are gone or changed.
     """
-    from maskwright.workflows.plan_parts.things import as_planned  # imports torch, and a wrong path needs none of it
+    from maskwright.workflows.plan_parts.things import read_as_planned  # imports torch: a wrong path needs none of it
 
     check_run(run)
     plan = read_plan(run / PLAN)
     data, entries = read_json(run / DATA), read_json(run / SPLIT)
-    dataset = read_dataset(Path(data["root"]) if root is None else root, read_options(data))
-    dataset = with_known_splits(as_planned(dataset, plan), entries)
+    dataset = read_as_planned(Path(data["root"]) if root is None else root, read_options(data), plan)
+    dataset = with_known_splits(dataset, entries)
     if data_hash(dataset) != data["hash"]:
         raise MaskwrightError(
             f"{dataset.root} changed since {run} began, so a resumed training would not be the same. "
