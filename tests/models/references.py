@@ -64,8 +64,8 @@ def unnoticed(network: nn.Module, image: Tensor) -> list[str]:
 
 
 def continued(image: Tensor, step: int) -> Tensor:
-    """Continue an image by its edge, right and below, to a multiple of `step`, as our networks do inside."""
-    return F.pad(image, (0, -image.shape[3] % step, 0, -image.shape[2] % step), mode="replicate")
+    """Continue an image by reflection, right and below, to a multiple of `step`, as our networks do inside."""
+    return F.pad(image, (0, -image.shape[3] % step, 0, -image.shape[2] % step), mode="reflect")
 
 
 def weights_of(*modules: nn.Module) -> int:

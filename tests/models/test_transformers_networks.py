@@ -157,7 +157,7 @@ def test_a_model_file_predicts_as_the_library_does(tmp_path: Path, kind: str) ->
 def test_an_odd_size_is_continued_and_cut(tmp_path: Path, kind: str) -> None:
     ours, _ = import_model(saved(reference(kind), tmp_path))
     image = torch.randn(1, 3, 33, 57)
-    padded = nn.functional.pad(image, (0, 7, 0, 31), mode="replicate")
+    padded = nn.functional.pad(image, (0, 7, 0, 31), mode="reflect" if ours.mirrored else "replicate")
     with torch.no_grad():
         torch.testing.assert_close(ours(image), ours(padded)[:, :, :33, :57])
 

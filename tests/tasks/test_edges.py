@@ -63,12 +63,12 @@ def test_there_is_one_channel() -> None:
     assert TASK.channels(EDGE_CLASSES) == (Channels(name="edges", count=1, activation="sigmoid"),)
 
 
-def test_disputed_pixels_and_those_beside_an_edge_are_left_out() -> None:
+def test_disputed_pixels_are_left_out() -> None:
     shares = torch.tensor([[[[0.0, 0, 0, 0.2, 0, 0, 0.3, 0, 0, 0, torch.nan]]]])
     ignored = IGNORE
-    expected = [0, 0, ignored, ignored, ignored, ignored, 1, ignored, 0, 0, ignored]
+    expected = [0, 0, 0, ignored, 0, 0, 1, 0, 0, 0, ignored]
     assert edge_targets(shares, 0.3, 1)[0, 0].tolist() == expected
-    expected = [0, ignored, ignored, ignored, ignored, 1, 1, 1, ignored, 0, ignored]
+    expected = [0, 0, ignored, ignored, ignored, 1, 1, 1, 0, 0, ignored]
     assert edge_targets(shares, 0.3, 3)[0, 0].tolist() == expected
     assert edge_targets(shares, 0.2, 1)[0, 0].tolist()[3] == 1
 
@@ -84,12 +84,13 @@ def test_the_loss_is_that_of_the_plan_on_these_labels() -> None:
 
 
 def test_balanced_by_hand() -> None:
-    """One edge and three pixels without: weights 3/4 and 1.1/4; the losses are ln 2 at logit 0."""
+    """One edge and four pixels without: weights 4/5 and 1.1/5; the losses are ln 2 at logit 0, softplus(5) beside it."""
     plan = Plan(task="edges", loss=LossPlan(terms={"balanced_cross_entropy": 1.0}))
     shares = torch.tensor([[[[1.0, 0, 0, 0, 0]]]])
     logits = torch.tensor([[[[0.0, 5, 0, 0, 0]]]])
     found = TASK.loss(plan, EDGE_CLASSES)({"edges": logits}, {"edges": shares})
-    assert float(found) == pytest.approx(np.log(2), abs=1e-6), "the neighbour of the edge, at logit 5, is left out"
+    losses_by_hand = 0.8 * np.log(2) + 0.22 * (np.log1p(np.exp(5)) + 3 * np.log(2))
+    assert float(found) == pytest.approx(losses_by_hand / (0.8 + 4 * 0.22), abs=1e-6)
 
 
 def test_shares_follow_the_crop() -> None:

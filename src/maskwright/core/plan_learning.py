@@ -61,7 +61,7 @@ class EdgesPlan(Section):
 
     Attributes:
         share: share of people from which on a pixel that they marked is an edge. Fewer people than that leave it out.
-        width: of the edges that are learnt, in pixels; the pixels next to them are left out.
+        width: of the edges that are learnt, in pixels.
     """
 
     share: Number = Field(0.3, gt=0, le=1)

@@ -43,7 +43,7 @@ class Decoder(nn.Module, ABC):
         self.stride = stride
 
     @abstractmethod
-    def forward(self, features: list[Tensor]) -> Tensor | list[Tensor] | tuple[Tensor, list[Tensor]]:
+    def forward(self, features: list[Tensor]) -> Tensor | list[Tensor] | tuple[Tensor | list[Tensor], list[Tensor]]:
         """Return a map (N, channels, H / stride, W / stride), or several in a list.
 
         Args:
@@ -69,10 +69,9 @@ class Decoder(nn.Module, ABC):
 class Segmenter(nn.Module):
     """Image (N, C, H, W) to logits (N, K, H, W), K being the number of classes, for any H and W from 1.
 
-    Internally the image is padded at the right and bottom (by repeating its edge) to a multiple of the backbone's
-    largest stride, so that all levels are aligned; the logits are cropped. If convolutions have no padding, the image
-    is extended by reflection on all sides instead, so that the logits still have its size (Ronneberger et al. 2015,
-    figure 2).
+    Internally the image is extended by reflection at the right and bottom, as crops are in training, to a multiple of
+    the backbone's largest stride, so that all levels are aligned; the logits are cropped. If convolutions have no
+    padding, it is extended on all sides, so that the logits still have its size (Ronneberger et al. 2015, figure 2).
 
     Args:
         backbone: image to pyramid.
@@ -87,9 +86,12 @@ class Segmenter(nn.Module):
         in_channels: C.
         native_stride: stride of the logits before they are resized to the size of the image.
         align_corners: how they are resized; see `resize`.
+        mirrored: whether the image is extended by reflection; otherwise its edge is repeated, for networks that would
+            find mirrored objects too.
     """
 
     align_corners = False
+    mirrored = True
 
     def __init__(
         self,
@@ -216,7 +218,7 @@ class Segmenter(nn.Module):
         if (height, width) == height_width(x):
             return x
         channels_last = x.is_contiguous(memory_format=torch.channels_last)
-        if margin:
+        if self.mirrored or margin:
             padded = mirror(x, (margin, margin), (height, width))
         else:
             padded = F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]), mode="replicate")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from maskwright.planning.facts import Decision
+from maskwright.planning.rules_data import MIRRORED
 
 if TYPE_CHECKING:
     from maskwright.core.plan import Plan
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 ZOOM = (0.75, 1.35)
 """Zoomed further out, the nearest pixels that the warp takes lose a third of a line."""
+BATCH = {"cpu": 2, "mps": 4, "cuda": 8}
+FLIP_SCALE = 1.5
 
 
 def sampling(_facts: Facts, _plan: Plan) -> list[Decision]:
@@ -29,6 +32,11 @@ def loss(facts: Facts, _plan: Plan) -> list[Decision]:
     ]
 
 
+def sides(_facts: Facts, _plan: Plan) -> list[Decision]:
+    """Train every scale as much as their fusion."""
+    return [Decision("loss.auxiliary", 1.0, "each scale learns edges by itself")]
+
+
 def whole(_facts: Facts, _plan: Plan) -> list[Decision]:
     """Compare every pixel: an edge is one pixel wide."""
     return [Decision("loss.full_size", value=True, reason="an edge is one pixel wide")]
@@ -39,5 +47,35 @@ def zoom(_facts: Facts, _plan: Plan) -> list[Decision]:
     return [Decision("augment.zoom", ZOOM, "a line of one pixel breaks where it is shrunk much")]
 
 
-FIRST = (sampling, loss, whole)
+def network(facts: Facts, _plan: Plan) -> list[Decision]:
+    """Choose the decoder for edges, and few crops a step."""
+    device = facts.machine.device
+    name = "made for edges: from coarse to fine, with a side output at every scale"
+    steps = "in the same CPU time, many small steps reached an ODS of .747 on photographs, half as many .730"
+    return [
+        Decision("model.name", "crisp", name),
+        Decision("sampling.batch", BATCH[device], steps if device == "cpu" else f"few crops a step on {device}"),
+    ]
+
+
+def upright(_facts: Facts, _plan: Plan) -> list[Decision]:
+    """Keep images upright: edges look alike either way up, so they do not tell whether images do."""
+    why = "edges do not tell whether images have a preferred orientation, and photographs have one"
+    return [
+        Decision("augment.flip_vertical", 0.0, why),
+        Decision("augment.transpose", 0.0, why),
+        Decision("augment.rotate", 5.0, why),
+    ]
+
+
+def flip_scale(facts: Facts, _plan: Plan) -> list[Decision]:
+    """Predict the flipped image, where there is one, enlarged: fine edges are found that are lost at its own size."""
+    if facts.fingerprint.flip_horizontal < MIRRORED:
+        return []
+    why = "the average over both sizes raised the ODS on photographs from .744 to .760"
+    return [Decision("predict.flip_scale", FLIP_SCALE, why)]
+
+
+FIRST = (sampling, loss, sides, whole, flip_scale)
 CROPPED = (zoom,)
+NETWORK = (network, upright)

@@ -56,7 +56,7 @@ RULES: dict[str, TaskRules] = {
     "semantic": TaskRules(rules_semantic.FIRST, rules_semantic.CROPPED),
     "instance": _of_maps(rules_instance.NETWORK),
     "panoptic": _of_maps(rules_instance.PANOPTIC_NETWORK),
-    "edges": TaskRules(rules_edges.FIRST, rules_edges.CROPPED),
+    "edges": TaskRules(rules_edges.FIRST, rules_edges.CROPPED, network=rules_edges.NETWORK),
 }
 OBJECT_RULES: dict[str, dict[str, TaskRules]] = {
     "regions": {"instance": _of_objects(rules_objects.NETWORK, rules_objects.SIZED)},

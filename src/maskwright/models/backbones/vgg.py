@@ -89,8 +89,8 @@ class VGG(Backbone):
         for width, depth, stride in zip(shape.widths, shape.depths, shape.strides, strict=True):
             layers = [block(inputs if place == 0 else width, width, dilation=dilation) for place in range(depth)]
             kernel, step = 3 if shape.dense else 2, stride // before
-            parts = {str(place): layer for place, layer in enumerate(layers)}
-            pooling = {"pooling": nn.MaxPool2d(kernel, step, kernel // 3)} if stride > 1 else {}
+            parts: dict[str, nn.Module] = {str(place): layer for place, layer in enumerate(layers)}
+            pooling: dict[str, nn.Module] = {"pooling": nn.MaxPool2d(kernel, step, kernel // 3)} if stride > 1 else {}
             self.stages.append(nn.Sequential(OrderedDict(pooling | parts if shape.unpooled else parts | pooling)))
             dilation = dilation * 2 // step if shape.dense else 1
             inputs, before = width, stride

@@ -89,6 +89,8 @@ class Segments(NamedTuple):
 class ObjectNetwork(Segmenter):
     """Base class: image to objects. Row 0 of its classes stands for "no object", the others for classes in order."""
 
+    mirrored = False
+
     @abstractmethod
     def forward(  # type: ignore[override]  # objects, not maps: whoever calls it knows from `groups`
         self, x: Tensor, *, choose: Choose | None = None

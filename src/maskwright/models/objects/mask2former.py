@@ -95,6 +95,7 @@ class Mask2Former(Segmenter):
 
     decoder: QueryDecoder
     head: QueryHead
+    mirrored = False
 
     def forward(  # type: ignore[override]  # the caller knows what comes, from `groups` and `matched`
         self, x: Tensor, *, with_aux: bool = False, upsample: bool = True, matched: bool = False

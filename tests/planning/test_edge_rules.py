@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.planning.facts_by_hand import CPU, CUDA, facts, fingerprint
+
+from maskwright.core.plan import LossPlan, ModelPlan, Plan
+from maskwright.planning.cost import StepCost
+from maskwright.planning.planner import make
+
+if TYPE_CHECKING:
+    from maskwright.planning.machine import Machine
+
+PHOTOGRAPHS = {"flip_horizontal": 1.0, "flip_vertical": 1.0}
+
+
+def planned(machine: Machine = CPU, pins: frozenset[str] = frozenset(), **found: float) -> Plan:
+    seen = facts(fingerprint(**{**PHOTOGRAPHS, **found}), machine, epochs=3.0)
+    pinned = Plan(task="edges", model=ModelPlan(name="hed"), loss=LossPlan(auxiliary=5.0))
+    return make(seen, pinned, pins, lambda _plan: StepCost(1e-6, 100.0, 1.0))
+
+
+@pytest.mark.parametrize(("machine", "batch"), [(CPU, 2), (CUDA, 8)])
+def test_edges_are_learnt_at_every_scale_with_few_crops_a_step(machine: Machine, batch: int) -> None:
+    plan = planned(machine)
+    assert (plan.model.name, plan.sampling.batch, plan.loss.auxiliary) == ("crisp", batch, 1.0)
+    assert plan.loss.terms == {"balanced_cross_entropy": 1.0}
+    assert plan.loss.full_size
+
+
+def test_what_the_user_chose_stays() -> None:
+    plan = planned(pins=frozenset({"model.name", "loss.auxiliary"}))
+    assert (plan.model.name, plan.loss.auxiliary) == ("hed", 5.0)
+
+
+def test_images_stay_upright_though_edges_look_alike_either_way_up() -> None:
+    augment = planned().augment
+    assert (augment.flip_horizontal, augment.flip_vertical, augment.transpose, augment.rotate) == (0.5, 0.0, 0.0, 5.0)
+
+
+@pytest.mark.parametrize(("alike", "flip", "scale"), [(1.0, True, 1.5), (0.2, False, 1.0)])
+def test_the_flipped_image_is_enlarged(alike: float, flip: bool, scale: float) -> None:
+    predict = planned(flip_horizontal=alike).predict
+    assert (predict.flip, predict.flip_scale) == (flip, scale)
