@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 _WHITE = 255
 _FEWEST = 3
-_MOST_OF_RIM = 0.75
+# Where the masks of a set contradict each other, most of the rim is evidence enough: objects may touch the rest. Where
+# all agree, the foreground may be large, such as a road, so only a whole rim counts.
+_MOST_OF_RIM, _WHOLE_RIM = 0.75, 1
 
 
 def polarity_fault(meaning: Meaning, scan: Scan) -> tuple[Fault, ...]:
@@ -43,7 +45,7 @@ def polarity_fault(meaning: Meaning, scan: Scan) -> tuple[Fault, ...]:
 def all_inverted_fault(meaning: Meaning, scan: Scan, folder: Path) -> tuple[Fault, ...]:
     """Warn where the foreground fills most of every mask with both classes, and the whole rim of most of them."""
     less, more = _divided(meaning, scan)
-    inverted = sum(_share_of_rim(mask, _values(meaning, 1)) == 1 for mask in more) if not less else 0
+    inverted = sum(_share_of_rim(mask, _values(meaning, 1)) >= _WHOLE_RIM for mask in more) if not less else 0
     if inverted < _FEWEST or 2 * inverted <= len(more):
         return ()
     background, foreground = meaning.classes.names
