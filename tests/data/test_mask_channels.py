@@ -13,6 +13,7 @@ from tests.data.layouts import photo, write
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import ReadOptions, read_dataset
+from maskwright.data.readers import DecodeError, read_alpha
 from maskwright.data.survey import survey
 
 if TYPE_CHECKING:
@@ -214,6 +215,24 @@ def test_transparent_pixels_that_look_like_opaque_ones_are_told_of_with_a_cure_t
     ignored = [int(summary.pixels[-1]) for summary in dataset.summaries.values()]
     assert ignored == [2 * SIDE] * 4
     assert sum(read.values()) == 4 * SIDE * SIDE
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_transparency_of_tiff_is_looked_at_too(tmp_path, dtype):
+    (tmp_path / "masks").mkdir()
+    for number, mask in enumerate(with_clear_rows(HUES)):
+        photo(tmp_path / "images" / f"{number}.png", number, (SIDE, SIDE))
+        mask = mask.astype(dtype)
+        mask[..., 3] *= np.iinfo(dtype).max // 255
+        path = tmp_path / "masks" / f"{number}.tif"
+        tifffile.imwrite(path, mask, photometric="rgb", extrasamples=["unassalpha"])
+        opaque = np.full((SIDE, SIDE), 255, np.uint8)
+        opaque[:2] = 0
+        np.testing.assert_array_equal(read_alpha(path).array, opaque)
+    assert kinds(tmp_path) == ["transparent"]
+    tifffile.imwrite(path, mask[..., :3], photometric="rgb")
+    with pytest.raises(DecodeError, match=r"has no alpha channel"):
+        read_alpha(path)
 
 
 @pytest.mark.parametrize("under", [0, 80])
