@@ -110,3 +110,33 @@ def test_masks_of_classes_and_maps_of_objects_beside_their_images(tmp_path):
     assert dataset.faults == ()
     found = [[entry.index for entry in read_objects(dataset, record, SIZE)] for record in dataset.records]
     assert found == [[1, 1, 2, 2]] * 6
+
+
+def seventy(number):
+    """Number 70 to 72 squares of 4 pixels, row by row."""
+    count = 70 + number % 3
+    ids = np.resize(np.arange(1, 151), (10, 15))
+    return np.kron(np.where(ids <= count, ids, 0), np.pad(np.ones((2, 2)), ((1, 1), (1, 1)))).astype(np.uint8)
+
+
+@pytest.mark.parametrize("ids_of", [IDS["as many as objects"], IDS["row by row"], seventy])
+@pytest.mark.parametrize("channel", [0, 2])
+def test_ids_in_one_channel_are_doubted_and_the_cures_work(tmp_path, ids_of, channel):
+    objects = {f"i{number}": ids_of(number) for number in range(9)}
+    for number, (image, ids) in enumerate(objects.items()):
+        photo(tmp_path / f"images/{image}.png", number, SIZE)
+        mask = np.zeros((*SIZE, 4), np.uint8)
+        mask[..., channel], mask[..., 3] = ids, 255
+        write(tmp_path / f"masks/{image}.png", mask)
+    classes = read_dataset(tmp_path).classes.names
+    assert len(classes) == 1 + max(map(np.max, objects.values()))
+    assert kinds(tmp_path) == ["ids-or-classes"]
+    (tmp_path / "classes.txt").write_text("".join(f"{index},name-{index}\n" for index in range(len(classes))))
+    assert kinds(tmp_path) == []
+    (tmp_path / "classes.txt").unlink()
+    (tmp_path / "masks").rename(tmp_path / "instances")
+    dataset = read_dataset(tmp_path)
+    assert dataset.faults == ()
+    for record in dataset.records:
+        found = sorted(entry.area for entry in read_objects(dataset, record, SIZE))
+        assert found == sorted(np.unique(objects[record.image.path.stem], return_counts=True)[1][1:])

@@ -450,6 +450,18 @@ def test_near_duplicates_within_one_split_are_no_fault(tmp_path):
     assert print_.faults == ()
 
 
+def test_the_same_image_with_two_masks_is_reported_and_the_cure_works(tmp_path):
+    pairs = [(picture(n), mask_with((n, n, 20, 20, 1))) for n in (*range(6), 2, 3)]
+    pairs[6] = (pairs[6][0], mask_with((9, 9, 20, 20, 1)))
+    dataset = write_dataset(tmp_path, pairs)
+    print_ = measure(dataset)
+    (fault,) = print_.faults
+    assert (fault.kind, fault.severity, fault.path) == ("two-masks", "warning", dataset.records[2].image.path)
+    assert fault.message == "images/c0x.png and images/g0x.png are the same image, but their masks differ"
+    assert print_.near_duplicates == 4
+    assert measure(replace(dataset, records=(*dataset.records[:6], dataset.records[7]))).faults == ()
+
+
 def test_a_group_on_two_sides(tmp_path):
     dataset = write_dataset(
         tmp_path, [(picture(n), mask_with((n, n, 9, 9, 1))) for n in range(4)], splits=["train", "train", "val", "test"]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.data.drawings import GROUND, ONE, SIDE, TWO, counts, drawn, kinds
+from tests.data.layouts import photo, write
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.data.formats import read_dataset
 from maskwright.data.formats.meaning.entries import means_ignore
 from maskwright.data.formats.meaning.tables import Entry, find_table, read_table, undisputed_table
 
@@ -195,3 +198,15 @@ def test_two_tables_in_one_folder(tmp_path, first, second, clash):
     table = undisputed_table([tmp_path])
     assert table is not None
     assert [entry.name for entry in table.entries] == ["road", "sky"]
+
+
+def test_the_table_of_ade20k_leaves_0_unlabelled(tmp_path):
+    rows = (("Idx", "Name"), ("1", "wall"), ("2", "building, edifice"))
+    text = "".join(f"{number}\tRatio\tTrain\tVal\tStuff\t{name}\n" for number, name in rows)
+    (tmp_path / "objectInfo150.txt").write_text(text)
+    for number, split in enumerate(("training", "validation") * 2):
+        photo(tmp_path / "images" / split / f"{number}.jpg", number, (SIDE, SIDE))
+        write(tmp_path / "annotations" / split / f"{number}.png", drawn(number))
+    assert counts(tmp_path) == {"ignored": 4 * GROUND, "wall": 4 * ONE, "building, edifice": 4 * TWO}
+    assert "'unlabelled' (0) is ignored" in read_dataset(tmp_path).layout
+    assert kinds(tmp_path) == []

@@ -52,7 +52,7 @@ def test_names_that_count_tell_objects(tmp_path, names):
 def test_the_same_count_in_every_image_may_tell_classes_and_the_cure_works(tmp_path, names):
     classes, pixels, (fault,) = read(build(tmp_path, FOLDER_AN_IMAGE, [names] * 3))
     assert (classes, pixels) == (("object",), [12])
-    assert f"the names '{names[0]}' and '{names[1]}' of mask files only count" in fault.message
+    assert f"the names '{names[0]}' and '{names[1]}' only count, so each file is read as one object" in fault.message
     for path in list(tmp_path.glob("*/masks/*.png")):
         path.rename(path.with_stem("nut" if path.stem == names[0] else "bolt"))
     assert read(tmp_path) == (("bolt", "nut"), [6, 6], [])

@@ -13,6 +13,7 @@ from tests.data.layouts import photo, write
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import ReadOptions, read_dataset
+from maskwright.data.readers import DecodeError, read_alpha
 from maskwright.data.survey import survey
 
 if TYPE_CHECKING:
@@ -186,6 +187,18 @@ def test_class_ids_in_red_beside_object_ids_are_told_of(tmp_path, objects):
     assert counts(tmp_path) == {"class-0": 6 * GROUND, "class-1": 6 * ONE, "class-2": 6 * TWO}
 
 
+def test_a_rare_value_in_one_channel_is_named_and_the_cure_works(tmp_path):
+    masks = [np.dstack([drawn(number), *[np.zeros((SIDE, SIDE), np.uint8)] * 2]) for number in range(6)]
+    masks[3][0, 0, 0] = 37
+    save(tmp_path, masks)
+    (fault,) = read_dataset(tmp_path).faults
+    assert fault.message == "03.png holds the value 37, which is rare (1 pixel in 1 of 6 masks) and counts as class-37"
+    found = {"class-0": 6 * GROUND - 1, "class-1": 6 * ONE, "class-2": 6 * TWO}
+    assert counts(tmp_path) == found | {"class-37": 1}
+    assert counts(tmp_path, map={37: "ignore"}) == found | {"ignored": 1}
+    assert kinds(tmp_path, map={37: "ignore"}) == []
+
+
 HUES = np.array([(0, 0, 0), (255, 0, 0), (0, 128, 255)], np.uint8)
 
 
@@ -214,6 +227,24 @@ def test_transparent_pixels_that_look_like_opaque_ones_are_told_of_with_a_cure_t
     ignored = [int(summary.pixels[-1]) for summary in dataset.summaries.values()]
     assert ignored == [2 * SIDE] * 4
     assert sum(read.values()) == 4 * SIDE * SIDE
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_transparency_of_tiff_is_looked_at_too(tmp_path, dtype):
+    (tmp_path / "masks").mkdir()
+    for number, clear in enumerate(with_clear_rows(HUES)):
+        photo(tmp_path / "images" / f"{number}.png", number, (SIDE, SIDE))
+        mask = clear.astype(dtype)
+        mask[..., 3] *= np.iinfo(dtype).max // 255
+        path = tmp_path / "masks" / f"{number}.tif"
+        tifffile.imwrite(path, mask, photometric="rgb", extrasamples=["unassalpha"])
+        opaque = np.full((SIDE, SIDE), 255, np.uint8)
+        opaque[:2] = 0
+        np.testing.assert_array_equal(read_alpha(path).array, opaque)
+    assert kinds(tmp_path) == ["transparent"]
+    tifffile.imwrite(path, mask[..., :3], photometric="rgb")
+    with pytest.raises(DecodeError, match=r"has no alpha channel"):
+        read_alpha(path)
 
 
 @pytest.mark.parametrize("under", [0, 80])

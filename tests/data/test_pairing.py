@@ -231,20 +231,28 @@ def test_masks_of_two_codings_for_different_images_are_used_together(tmp_path):
     assert [record.split for record in read_dataset(tmp_path).records] == ["train", "train", "val"]
 
 
+NO_IMAGES = [
+    ("0.mat", r"\.mat files \(MATLAB\) are not read: scipy\.io\.loadmat reads them; save each mask as a PNG"),
+    ("0.nii.gz", r"\.nii\.gz files \(volumes\) are not read: save their slices as images"),
+    ("0.npz", r"\.npz files .*numpy\.load reads them"),
+    ("0.roi", r"\.roi files \(outlines of ImageJ\) are not read: roifile reads them; save each mask as a PNG"),
+    ("RoiSet.zip", r"roiset\.zip files \(outlines of ImageJ\) are not read: roifile reads them"),
+    ("0.ndjson", r"\.ndjson files \(lines of JSON\) are not read: export the annotations as COCO"),
+]
+
+
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("folder", "name", "words"),
     [
-        ("0.mat", r"\.mat files \(MATLAB\) are not read: scipy\.io\.loadmat reads them; save each mask as a PNG"),
-        ("0.nii.gz", r"\.nii\.gz files \(volumes\) are not read: save their slices as images"),
-        ("0.npz", r"\.npz files .*numpy\.load reads them"),
-        ("0.xyz", r"\.xyz files are not read: save each mask as a PNG of class ids, with the name of its image"),
+        *((folder, *case) for folder in ("masks/", "images/", "x/") for case in NO_IMAGES),
+        ("masks/", "0.xyz", r"\.xyz files are not read: save each mask as a PNG of class ids"),
     ],
 )
-def test_masks_that_are_no_images_are_named(tmp_path, name, words):
+def test_masks_that_are_no_images_are_named(tmp_path, folder, name, words):
     photo(tmp_path / "images" / "0.jpg")
-    (tmp_path / "masks").mkdir()
-    (tmp_path / "masks" / name).write_bytes(b"?")
-    with pytest.raises(MaskwrightError, match=rf"but no masks: masks/ holds {name}, and {words}"):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / folder / name).write_bytes(b"?")
+    with pytest.raises(MaskwrightError, match=rf"but no masks: {folder} holds {name}, and {words}"):
         read_dataset(tmp_path)
     write(tmp_path / "masks" / "0.png", MASK)
     assert partners(tmp_path) == {"images/0.jpg": "masks/0.png"}

@@ -88,7 +88,7 @@ def test_names_without_an_image_and_images_in_no_list_are_told(tmp_path):
     dataset = write_lists(tmp_path, {"train.txt": "00\ngone\n", "val.txt": "02\n"})
     assert splits(dataset) == {"images/00.jpg": "train", "images/02.jpg": "val"}
     said = " ".join(fault.message for fault in dataset.faults if fault.severity == "warning")
-    assert "1 of 2 names in train.txt, gone, fits" in said
+    assert "1 of 2 names in train.txt, gone, does not match exactly one image with a mask" in said
     assert "2 images, such as images/01.jpg, are in no list, and not used" in said
 
 

@@ -199,6 +199,28 @@ def leaks(records: Sequence[Record], before: Sequence[Record], pairs: Iterable[t
             )
 
 
+def contradictions(
+    records: Sequence[Record], copies: Iterable[tuple[str, str]], labels: Mapping[str, int]
+) -> Iterator[Fault]:
+    """Yield a warning for each two images with the very same pixels whose masks differ.
+
+    Args:
+        records: all of them.
+        copies: pairs of equal images, as record ids.
+        labels: a number for each record id, equal for equal masks.
+    """
+    by_id = {record.id: record for record in records}
+    for one, other in copies:
+        if labels[one] != labels[other]:
+            yield Fault(
+                "two-masks",
+                "warning",
+                by_id[one].image.path,
+                f"{one} and {other} are the same image, but their masks differ",
+                "keep the one whose mask is correct, and remove the other image with its mask",
+            )
+
+
 def _twin(first: Record, second: Record, *, ours: bool) -> Fault:
     met = f"{first.id} ({first.split}) is nearly the same image as {second.id} ({second.split})"
     if ours:

@@ -196,6 +196,11 @@ def _faults(
         *faults.type_faults(dataset.root, _types(seen, dataset)),
         *class_faults(dataset, by_part, pixels[:-1], whole=len(seen.summaries) >= len(dataset.records)),
         *faults.leaks(dataset.records, seen.dataset.records, seen.similarity.near_duplicates),
+        *faults.contradictions(
+            seen.dataset.records,
+            seen.similarity.identical,
+            {name: entry.label for name, entry in seen.summaries.items()},
+        ),
         *seen.instances.faults(),
         *faults.sampled(dataset.root, len(seen.summaries), len(dataset.records), seen.object_images),
     )

@@ -8,6 +8,7 @@ shuffled order, so that the images read before the time is up are an unbiased sa
 from __future__ import annotations
 
 import time
+import zlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -68,6 +69,7 @@ class RecordSummary:
         objects: (K,) number of objects by class index, in the searched part of the image.
         objects_share: area of the searched part as a share of the image, 0..1.
         no_data: number of pixels without data.
+        label: CRC-32 of the mask as read, by class index; equal for equal masks.
     """
 
     height: int
@@ -80,6 +82,7 @@ class RecordSummary:
     objects: NDArray[np.int64]
     objects_share: float
     no_data: int = 0
+    label: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +223,8 @@ def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examin
     sizes = {index: len(part.sizes) for index, part in objects.classes.items()}
     counts = np.array([sizes.get(index, 0) for index in range(count)], np.int64)
     summary = RecordSummary(
-        *(height, width, channels, str(image.dtype)), pixels, thumbnail(image), seconds, counts, objects.share, empty
+        *(height, width, channels, str(image.dtype), pixels, thumbnail(image), seconds, counts, objects.share, empty),
+        zlib.crc32(np.ascontiguousarray(label).data),
     )
     return _Examined(
         summary,

@@ -28,7 +28,7 @@ LABEL_METRICS = (
         "hd95",
         "HD95",
         f"95th percentile of the distances between the true and the predicted edge, in pixels of the image, {_SHOWN}; "
-        "a false negative or false positive object scores the image diagonal.",
+        "an image with the class in only one of the two scores the length of its diagonal.",
         unit="px",
         higher_is_better=False,
         rank=4,
@@ -37,7 +37,7 @@ LABEL_METRICS = (
         "nsd",
         "NSD",
         "Normalised surface distance: share of the true and the predicted edge that lies within the tolerance of the "
-        f"other, {_SHOWN}; a false negative or false positive object scores 0.",
+        f"other, {_SHOWN}; an image with the class in only one of the two scores 0.",
         rank=4,
     ),
     Metric(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from maskwright.core.classes import IGNORE, Classes
+from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.naming import NOWHERE, Naming
 from maskwright.core.records import Dataset, Fault, Record
-from maskwright.core.text import agree, listing, plural
+from maskwright.core.text import listing, plural
 from maskwright.data.formats.meaning.classes import meaning_of
 from maskwright.data.formats.meaning.entries import Meaning
 from maskwright.data.formats.meaning.own_tables import Tables, meaning_by_folder, naming_in, tables_for
 from maskwright.data.formats.meaning.passed_over import passed_over
 from maskwright.data.formats.meaning.polarity import all_inverted_fault
-from maskwright.data.formats.meaning.scan import FEW_STRAYS, MOST_MASKS, scan_masks
+from maskwright.data.formats.meaning.scan import MOST_MASKS, scan_masks
+from maskwright.data.formats.meaning.strays import stray_faults
 from maskwright.data.formats.meaning.tables import naming_of, read_table, undisputed_table
 from maskwright.data.formats.meaning.transparent import transparency_fault
 from maskwright.data.formats.pairing.field_of_view import truth_of
@@ -196,25 +197,4 @@ def mask_words(meaning: Meaning, scan: Scan) -> str:
 
 def mask_faults(meaning: Meaning, scan: Scan, naming: Naming) -> tuple[Fault, ...]:
     """Report what the values told, and those that may be annotation errors."""
-    shown = meaning.strays if len(meaning.strays) <= FEW_STRAYS else meaning.strays[:1]
-    strays = tuple(_stray(value, meaning, scan, naming, len(meaning.strays) - len(shown)) for value in shown)
-    return (*meaning.faults, *strays, *transparency_fault(scan, naming))
-
-
-def _stray(value: int, meaning: Meaning, scan: Scan, naming: Naming, more: int) -> Fault:
-    pixels, holders, mask = scan.values[value], scan.holders[value], scan.first[value]
-    fill = plural(pixels, "pixel")
-    masks = f"{holders} of {plural(scan.looked, 'scanned mask' if scan.looked < scan.masks else 'mask')}"
-    first = "" if holders == 1 else ", of which this is the first"
-    index = meaning.values[value]
-    now = "is ignored" if index == IGNORE else f"counts as {meaning.classes.names[index]}"
-    others = f"; {plural(more, 'other value')} {agree(more, 'is', 'are')} treated the same" if more else ""
-    black = f" or `read.map` {value}=0" if 0 in meaning.values else ""
-    return Fault(
-        "stray-value",
-        "warning",
-        mask.path,
-        f"{mask.name} holds the value {value}, which is rare ({fill} in {masks}{first}) and {now}{others}",
-        f"if it is an annotation error, correct the mask, or use `read.map` {value}=ignore{black}; if it is a class, "
-        f"{naming.with_values([value])}",
-    )
+    return (*meaning.faults, *stray_faults(meaning, scan, naming), *transparency_fault(scan, naming))

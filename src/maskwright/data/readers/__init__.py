@@ -170,7 +170,7 @@ def read_alpha(image: Image) -> RawMask:
         DecodeError: as `read_mask`; also if the file has no alpha channel.
     """
     ref, kind = _recognised(image)
-    return raster.alpha(ref, kind)
+    return (tiff if kind == "tiff" else raster).alpha(ref, kind)
 
 
 def count_pages(path: Path) -> Pages:

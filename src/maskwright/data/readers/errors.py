@@ -45,3 +45,9 @@ class DecodeError(MaskwrightError):
     def fault(self, severity: Severity = "error") -> Fault:
         """Return this error as a `Fault`."""
         return Fault(self.kind, severity, self.image.path, f"{self.image.name} {self.message}", self.cure)
+
+
+def without_transparency(image: ImageRef) -> DecodeError:
+    """Build the error for a file without an alpha channel, which was asked for."""
+    message = "has no alpha channel, but this data set marks its objects by transparency"
+    return DecodeError("unreadable", image, message, "save it as a PNG with transparency, or remove it")

@@ -26,7 +26,7 @@ from maskwright.data.readers.arrays import (
     upright,
     upright_size,
 )
-from maskwright.data.readers.errors import DecodeError
+from maskwright.data.readers.errors import DecodeError, without_transparency
 from maskwright.data.readers.gdal import declared_beside
 from maskwright.data.readers.jpeg import end_of_image
 from maskwright.data.readers.mask_channels import require_shown, without_one_hot
@@ -151,8 +151,7 @@ def alpha(ref: ImageRef, kind: str) -> RawMask:
     """Decode the alpha channel, or the transparency of a palette, to (H, W) in uint8: 0 is transparent."""
     opened = _open(ref, kind) if kind in _OPENERS else None
     if opened is None or not opened.picture.has_transparency_data:
-        message = "has no alpha channel, but this data set marks its objects by transparency"
-        raise DecodeError("unreadable", ref, message, "save it as a PNG with transparency, or remove it")
+        raise without_transparency(ref)
     array = np.asarray(_decoded(opened).convert("RGBA"))[..., 3]
     return RawMask(np.ascontiguousarray(upright(array, opened.orientation)))
 

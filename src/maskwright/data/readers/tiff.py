@@ -21,6 +21,7 @@ from maskwright.data.readers.arrays import (
     upright,
     upright_size,
 )
+from maskwright.data.readers.errors import without_transparency
 from maskwright.data.readers.gdal import declared_beside, hidden, invalid
 from maskwright.data.readers.mask_channels import require_shown, without_one_hot
 from maskwright.data.readers.tiff_file import JPEG, MIN_IS_WHITE, SEPARATED, YCBCR, Pages, TiffImage
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.records import ImageRef
 
-__all__ = ["Pages", "image", "mask", "orientation", "pages", "size"]
+__all__ = ["Pages", "alpha", "image", "mask", "orientation", "pages", "size"]
 
 _CLASSIC = {b"*\0", b"\0*"}
 _TAGS_BYTES = 4096  # they are sorted, and the orientation is among the first
@@ -100,6 +101,18 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
         raw = replace(RawMask.with_palette(raw.array, palette, lossy=tiff.lossy), nodata=raw.nodata, soft=raw.soft)
         gone = invalid(tiff)
         return raw if gone is None else hidden(ref, raw, upright(gone, turn(ref, tiff.orientation)))
+
+
+def alpha(ref: ImageRef, kind: str) -> RawMask:
+    """Decode the alpha channel to (H, W) in uint8: 0 is transparent."""
+    with TiffImage(ref, kind) as tiff:
+        tiff.check()
+        pixels = np.atleast_3d(stored(tiff))
+        places = tiff.alpha_of(pixels)
+        if not places or pixels.dtype.kind != "u":
+            raise without_transparency(ref)
+        array = (pixels[..., places[0]] >> 8 * (pixels.dtype.itemsize - 1)).astype(np.uint8)
+        return RawMask(np.ascontiguousarray(upright(array, turn(ref, tiff.orientation))))
 
 
 def _as_seen(tiff: TiffImage) -> NDArray[Any]:

@@ -176,10 +176,13 @@ class TiffImage:
         return table
 
     def without_alpha(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Return (H, W, C) without the channels that the tag ExtraSamples, which lists the last ones, calls alpha."""
+        """Return (H, W, C) without its channels of alpha."""
+        return np.delete(pixels, self.alpha_of(pixels), axis=2)
+
+    def alpha_of(self, pixels: NDArray[Any]) -> list[int]:
+        """Return which channels of (H, W, C) the tag ExtraSamples, which lists the last ones, calls alpha."""
         first = pixels.shape[2] - len(self._extra)
-        alpha = [first + place for place, kind in enumerate(self._extra) if kind in _ALPHA]
-        return np.delete(pixels, alpha, axis=2) if alpha and first > 0 else pixels
+        return [first + place for place, kind in enumerate(self._extra) if kind in _ALPHA] if first > 0 else []
 
     def check(self) -> None:
         """Refuse what is not one image, or too large to decode.

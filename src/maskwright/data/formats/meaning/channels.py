@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.records import Fault
-from maskwright.data.formats.meaning.scan import Scan
+from maskwright.data.formats.meaning.scan import Held, Scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,11 +42,16 @@ def coded_in_channels(scan: Scan, masks: Path) -> Coded | None:
 
 
 def _in_one_channel(scan: Scan) -> Coded | None:
-    """Find the only channel that is not black, with values low enough to be ids; driving simulators write it so."""
+    """Find the only channel that is not black, with values low enough to be ids, or without a gap.
+
+    Driving simulators write classes so, and others the ids of objects.
+    """
     for channel, name in enumerate(_NAMES):
-        if all(sum(color) == color[channel] <= _HIGHEST_ID for color in scan.colors):
+        values = {color[channel] for color in scan.colors}
+        counted = max(values) <= _HIGHEST_ID or values == set(range(len(values)))
+        if counted and all(sum(color) == color[channel] for color in scan.colors):
             ids = {_shown(channel, value): value for value in range(256)}
-            return Coded(ids, _as_values(scan, ids), f"ids in the {name} channel")
+            return Coded(ids, _as_values(scan, ids, channel), f"ids in the {name} channel")
     return None
 
 
@@ -88,7 +92,15 @@ def _shown(channel: int, value: int) -> Color:
     return (value * (channel == 0), value * (channel == 1), value * (channel == 2))
 
 
-def _as_values(scan: Scan, ids: Mapping[Color, int]) -> Scan:
-    values = Counter({ids[color]: pixels for color, pixels in scan.colors.items()})
-    holders = Counter({ids[color]: count for color, count in scan.color_holders.items()})
-    return Scan(scan.masks, scan.looked, scan.looked, values, holders)
+def _as_values(scan: Scan, ids: Mapping[Color, int], channel: int | None = None) -> Scan:
+    """Return the scan of the same masks as ids; those that one channel holds are kept mask by mask."""
+    found = Scan(scan.masks, scan.looked, scan.looked)
+    for mask, counts in zip(scan.painted, scan.color_counts, strict=True):
+        values = {ids[color]: pixels for color, pixels in counts.items()}
+        found.values.update(values)
+        found.holders.update(values.keys())
+        for value in values:
+            found.first.setdefault(value, mask)
+        if channel is not None:
+            found.held.append(Held(mask, values, {}, channel))
+    return found

@@ -54,6 +54,7 @@ from maskwright.data.formats.meaning.polarity import polarity_fault
 from maskwright.data.formats.meaning.scan import FEW_STRAYS
 from maskwright.data.formats.meaning.separate import values_fault
 from maskwright.data.formats.meaning.shifted import require_unshifted, shift_fault
+from maskwright.data.formats.meaning.strays import stray_faults
 from maskwright.data.formats.meaning.stretched import stretched_fault
 from maskwright.data.formats.meaning.tables import ClassTable, Entry, naming_of
 from maskwright.data.formats.meaning.white import (
@@ -106,8 +107,9 @@ def meaning_of(table: ClassTable | None, scan: Scan, options: ReadOptions, masks
     if coded is not None:
         meaning = meaning_of(table, coded.scan, options, masks, instances=False)
         colors = {color: meaning.values[value] for color, value in coded.ids.items() if value in meaning.values}
-        notes, faults = (*meaning.notes, coded.note), (*meaning.faults, *coded.faults)
-        return replace(meaning, kind="color", values={}, colors=colors, notes=notes, faults=faults)
+        faults = (*meaning.faults, *coded.faults, *stray_faults(meaning, coded.scan, naming_of(table)))
+        meaning = replace(meaning, notes=(*meaning.notes, coded.note), strays=(), faults=faults)
+        return replace(meaning, kind="color", values={}, colors=colors)
     tint = tint_of(table, scan)
     if tint is None and by_color(table, scan):
         return meaning_of_colors(table, scan, options, masks)

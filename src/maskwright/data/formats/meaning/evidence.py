@@ -228,7 +228,7 @@ def _spread(masks: Sequence[Any]) -> Sequence[Any]:
 def _values(masks: Iterable[Held]) -> Iterator[NDArray[Any]]:
     """Read the masks again whose values OpenCV can filter: of 8 or 16 bits, or other integers in that range."""
     for held in masks:
-        values = read_mask(held.mask).indices()
+        values = held.read()
         if values is not None and held.values and min(held.values) >= 0 and max(held.values) < 1 << 16:
             top, left = (max(0, (side - _MOST_SIDE) // 2) for side in values.shape)
             part = values[top : top + _MOST_SIDE, left : left + _MOST_SIDE]

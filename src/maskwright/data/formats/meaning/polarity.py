@@ -8,26 +8,26 @@ import numpy as np
 
 from maskwright.core.records import Fault
 from maskwright.core.text import plural, such_as
-from maskwright.data.readers import read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from maskwright.core.records import ImageRef
     from maskwright.data.formats.meaning.entries import Meaning
-    from maskwright.data.formats.meaning.scan import Scan
+    from maskwright.data.formats.meaning.scan import Held, Scan
 
 _WHITE = 255
 _FEWEST = 3
-_MOST_OF_RIM = 0.75
+# Where the masks of a set contradict each other, most of the rim is evidence enough: objects may touch the rest. Where
+# all agree, the foreground may be large, such as a road, so only a whole rim counts.
+_MOST_OF_RIM, _WHOLE_RIM = 0.75, 1
 
 
 def polarity_fault(meaning: Meaning, scan: Scan) -> tuple[Fault, ...]:
     """Warn where one class surrounds the other in some masks, the other does so in others, and few masks do neither."""
     less, more = _divided(meaning, scan)
-    usual = [mask for mask in less if _share_of_rim(mask, _values(meaning, 0)) >= _MOST_OF_RIM]
-    other = [mask for mask in more if _share_of_rim(mask, _values(meaning, 1)) >= _MOST_OF_RIM]
+    usual = [held.mask for held in less if _share_of_rim(held, _values(meaning, 0)) >= _MOST_OF_RIM]
+    other = [held.mask for held in more if _share_of_rim(held, _values(meaning, 1)) >= _MOST_OF_RIM]
     if not usual or not other or 2 * (len(usual) + len(other)) <= len(less) + len(more):
         return ()
     background, foreground = meaning.classes.names
@@ -43,7 +43,7 @@ def polarity_fault(meaning: Meaning, scan: Scan) -> tuple[Fault, ...]:
 def all_inverted_fault(meaning: Meaning, scan: Scan, folder: Path) -> tuple[Fault, ...]:
     """Warn where the foreground fills most of every mask with both classes, and the whole rim of most of them."""
     less, more = _divided(meaning, scan)
-    inverted = sum(_share_of_rim(mask, _values(meaning, 1)) == 1 for mask in more) if not less else 0
+    inverted = sum(_share_of_rim(held, _values(meaning, 1)) >= _WHOLE_RIM for held in more) if not less else 0
     if inverted < _FEWEST or 2 * inverted <= len(more):
         return ()
     background, foreground = meaning.classes.names
@@ -58,16 +58,16 @@ def all_inverted_fault(meaning: Meaning, scan: Scan, folder: Path) -> tuple[Faul
     return (Fault("inverted-masks", "warning", folder, message, cure),)
 
 
-def _divided(meaning: Meaning, scan: Scan) -> tuple[list[ImageRef], list[ImageRef]]:
+def _divided(meaning: Meaning, scan: Scan) -> tuple[list[Held], list[Held]]:
     """Return the masks with less foreground than background, and those with more; none if there are other classes."""
-    less: list[ImageRef] = []
-    more: list[ImageRef] = []
+    less: list[Held] = []
+    more: list[Held] = []
     if meaning.kind == "index" and len(meaning.classes.names) == 2:
         back, fore = _values(meaning, 0), _values(meaning, 1)
         for held in scan.held:
             below, above = (sum(held.values[value] for value in held.values.keys() & side) for side in (back, fore))
             if below and above:
-                (more if above > below else less).append(held.mask)
+                (more if above > below else less).append(held)
     return less, more
 
 
@@ -77,9 +77,9 @@ def _values(meaning: Meaning, side: int) -> set[int]:
     return {value for value, index in values.items() if index == side}
 
 
-def _share_of_rim(mask: ImageRef, values: Collection[int]) -> float:
+def _share_of_rim(held: Held, values: Collection[int]) -> float:
     """Return the share of the pixels at the rim of a mask that have one of the values."""
-    shown = read_mask(mask).indices()
+    shown = held.read()
     if shown is None:
         return 0.0
     rim = np.concatenate([shown[0], shown[-1], shown[1:-1, 0], shown[1:-1, -1]])

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
+    from numpy.typing import NDArray
+
     from maskwright.core.records import ImageRef
     from maskwright.data.formats.meaning.table_lines import Color
     from maskwright.data.readers import RawMask
@@ -35,11 +37,18 @@ class Held(NamedTuple):
         mask: the file.
         values: value -> pixels.
         colors: value -> its colour in the mask's palette; empty without one.
+        channel: of its colours, that holds the values; None where the mask holds no colours.
     """
 
     mask: ImageRef
     values: dict[int, int]
     colors: dict[int, Color]
+    channel: int | None = None
+
+    def read(self) -> NDArray[Any] | None:
+        """Read the values (H, W) again; None if the file holds colours now."""
+        raw = read_mask(self.mask)
+        return raw.indices() if self.channel is None else raw.colors()[..., self.channel]
 
 
 @dataclass
@@ -57,7 +66,7 @@ class Scan:
         color_holders: colour -> number of masks that hold it.
         held: the masks that hold values, one by one.
         painted: the masks that hold real colours.
-        color_sets: the colours of each of those.
+        color_counts: colour -> pixels in each of those.
         nodata: values that masks declare to mean "no data".
         palettes: number of palette images.
         inverted: number of masks whose palette shows 0 in white and 1 in black.
@@ -78,7 +87,7 @@ class Scan:
     color_holders: Counter[Color] = field(default_factory=Counter)
     held: list[Held] = field(default_factory=list)
     painted: list[ImageRef] = field(default_factory=list)
-    color_sets: list[frozenset[Color]] = field(default_factory=list)
+    color_counts: list[Counter[Color]] = field(default_factory=list)
     nodata: set[int] = field(default_factory=set)
     palettes: int = 0
     inverted: int = 0
@@ -233,4 +242,4 @@ def _count_colors(scan: Scan, raw: RawMask) -> None:
                 found[color] += count
     scan.colors.update(found)
     scan.color_holders.update(found.keys())
-    scan.color_sets.append(frozenset(found))
+    scan.color_counts.append(found)

@@ -49,7 +49,7 @@ def values_fault(scan: Scan, folder: Path) -> tuple[Fault, ...]:
 
 def colors_fault(scan: Scan, folder: Path, naming: Naming) -> tuple[Fault, ...]:
     """Warn of groups of masks without a common colour but the background."""
-    groups = _groups(list(zip(scan.painted, scan.color_sets, strict=True)))
+    groups = _groups(list(zip(scan.painted, map(frozenset, scan.color_counts), strict=True)))
     if not groups:
         return ()
     cure = f"if these mean the same, save all masks in the same colours; if not, {naming.with_colors()}"

@@ -32,7 +32,7 @@ _EXACT = {int: 0.006, tuple: 0.05}
 def stretched_fault(scan: Scan, folder: Path) -> tuple[Fault, ...]:
     """Warn where masks with different numbers of evenly spaced levels have the same lowest and highest one."""
     shown = [(held.mask, frozenset(held.values)) for held in scan.held]
-    found = _grids(zip(scan.painted, scan.color_sets, strict=True)) if scan.colored else _grids(shown)
+    found = _grids(zip(scan.painted, map(frozenset, scan.color_counts), strict=True)) if scan.colored else _grids(shown)
     if len(found) < 2:
         return ()
     kinds = [f"{len(masks)} ({such_as(len(masks), masks[0].name)}) hold {count}" for count, masks in found.items()]

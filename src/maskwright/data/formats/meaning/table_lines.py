@@ -20,7 +20,7 @@ Row = tuple[int | None, str, Color | None]
 
 NAME_COLUMNS = ("name", "class_name", "classname", "class", "label", "category", "label_name")
 ID_COLUMNS = (
-    *("id", "index", "class_id", "classid", "label_id", "value", "pixel", "pixel_value", "class_value"),
+    *("id", "idx", "index", "class_id", "classid", "label_id", "value", "pixel", "pixel_value", "class_value"),
     *("code", "label"),
 )
 _COLOR_COLUMNS = (("r", "g", "b"), ("red", "green", "blue"))

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
     from maskwright.data.formats.meaning.table_lines import Color, Row
 
+# ADE20K numbers its classes from 1, and does not list 0, which is unlabelled.
+_ADE20K = "objectInfo150.txt"
 FILE_NAMES: tuple[str, ...] = (
     *("classes.txt", "classes.csv", "classes.json", "classes.yaml", "labelmap.txt", "label_map.txt", "class_dict.csv"),
-    *("class_names.txt", "label_colors.txt", "label_colours.txt", "labels.txt", "_classes.csv"),
+    *("class_names.txt", "label_colors.txt", "label_colours.txt", "labels.txt", "_classes.csv", _ADE20K),
     *("names.txt", "codes.txt", "class_dict_seg.csv", "label_names.txt", "data.yaml", "dataset.yaml", "data.yml"),
 )
 # LabelMe begins its list with this name, whose id is -1.
@@ -134,6 +136,8 @@ def read_table(path: Path) -> ClassTable:
         return _table(path, _from_data(path, parsed_json(path) if suffix == ".json" else parsed_yaml(path)))
     lines = ((number, _COMMENT.sub("", line).strip()) for number, line in enumerate(read_text(path).splitlines(), 1))
     rows, form = from_lines(path, [(number, line) for number, line in lines if line])
+    if path.name == _ADE20K and all(number != 0 for number, _, _ in rows):
+        rows = [(0, "unlabelled", None), *rows]
     return _table(path, rows, form)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(r"\d+|[^\W\d_]+|[\W_]+")
 _CLASS_WORDS = frozenset({"class", "cls", "category"})
 _OBJECT_WORDS = frozenset({"object", "obj", "instance", "inst", "roi"})
-_ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii")
+_COUNTS = ("abcdefghijklmnopqrstuvwxyz", ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii"))
 _SHORTEST_WORD = 3
 
 
@@ -67,11 +67,8 @@ def name_faults(found: Names, folder: Path, *, classes: bool, files: bool) -> li
         )
     elif files and _first_ones(found):
         return []
-    elif files:
-        message = f"the names {_some(names)} of mask files only count, so each file is read as one object"
-        cure = "if they are classes, give the files words for names, such as nut.png and bolt.png"
     else:
-        message = f"the names {_some(names)} only count, and the first of them occur most, so each file is one object"
+        message = f"the names {_some(names)} only count, so each file is read as one object"
         cure = "if they are classes, give them words for names, such as nut and bolt"
     return [Fault("objects-or-classes", "warning", folder, message, cure)]
 
@@ -106,8 +103,7 @@ def only_count(found: Names) -> bool:
 
 
 def _is_count(tokens: set[str]) -> bool:
-    letters = {chr(ord("a") + place) for place in range(len(tokens))}
-    return all(token.isdigit() for token in tokens) or tokens in (letters, set(_ROMAN[: len(tokens)]))
+    return all(map(str.isdigit, tokens)) or any(tokens == set(count[: len(tokens)]) for count in _COUNTS)
 
 
 def _first_ones(found: Names) -> bool:
@@ -117,11 +113,9 @@ def _first_ones(found: Names) -> bool:
     return len(counts) > 1 and all(set(own) == set(order[: len(own)]) for own in found)
 
 
-def _place(name: str) -> tuple[tuple[int, str], ...]:
-    tokens = _TOKEN.findall(naming.alike(name))
-    return tuple(
-        (int(token) if token.isdigit() else _ROMAN.index(token) if token in _ROMAN else 0, token) for token in tokens
-    )
+def _place(name: str) -> list[tuple[int, str]]:
+    """Return a key that sorts numbers by their value: cell_2 before cell_10."""
+    return [(int(token) if token.isdigit() else 0, token) for token in _TOKEN.findall(naming.alike(name))]
 
 
 def _shared_words(found: Names) -> list[str]:

@@ -25,6 +25,8 @@ _SAVE = "save each mask as a PNG of class ids, with the name of its image"
 _NO_IMAGES = (
     (".mat", "MATLAB", f"scipy.io.loadmat reads them; {_SAVE}"),
     (".npz", "archives of NumPy", f"numpy.load reads them; {_SAVE}"),
+    *((end, "outlines of ImageJ", f"roifile reads them; {_SAVE}") for end in (".roi", "roiset.zip")),
+    (".ndjson", "lines of JSON", "export the annotations as COCO, or convert them to it"),
     *((end, "HDF5", f"h5py reads them; {_SAVE}") for end in (".h5", ".hdf5")),
     *(
         (end, "volumes", "save their slices as images, and those of the masks as PNG of class ids, with equal names")
@@ -79,18 +81,22 @@ def _parts_cure(found: Divided) -> str | None:
 
 
 def _unread_masks(root: Path) -> str | None:
-    """Say what the files in folders of masks are, where none of them is an image; None if there are no files."""
-    files = [path for path in walk(root) if naming.place(path.relative_to(root).parts).role in {"mask", "instance"}]
+    """Say what the files in folders of masks are, where none of them is an image, or else what other files may be."""
+    paths = list(walk(root))
+    files = [path for path in paths if naming.place(path.relative_to(root).parts).role in {"mask", "instance"}]
+    files = files or [path for path in paths if _known(path)]
     if not files:
         return None
     first = files[0].name
     held = agree(len(files), first, f"{len(files)} files such as {first}")
-    ending, what, cure = next(
-        (known for known in _NO_IMAGES if first.lower().endswith(known[0])), (files[0].suffix, "", _SAVE)
-    )
+    ending, what, cure = _known(files[0]) or (files[0].suffix, "", _SAVE)
     kind = f" ({what})" if what else ""
     folder = folder_name(root, files[0].parent)
     return f"{folder} holds {held}, and {ending or 'such'} files{kind} are not read: {cure}"
+
+
+def _known(path: Path) -> tuple[str, str, str] | None:
+    return next((known for known in _NO_IMAGES if path.name.lower().endswith(known[0])), None)
 
 
 def _are_cut_outs(paths: Sequence[Path]) -> bool:

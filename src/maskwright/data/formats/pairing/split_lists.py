@@ -130,8 +130,11 @@ def _assign(entry: _List, finder: _Finder, splits: dict[str, Split]) -> list[Fau
             splits.setdefault(pair, entry.split)
     faults = []
     if missing:
-        some, fit = f"{len(missing)} of {plural(len(found), 'name')}", agree(len(missing), "fits", "fit")
-        message = f"{some} in {entry.path.name}, {such_as(len(missing), missing[0])}, {fit} no single pair"
+        share = f"{len(missing)} of " if len(missing) < len(found) else ""
+        message = (
+            f"{share}{plural(len(found), 'name')} in {entry.path.name}, {such_as(len(missing), missing[0])}, "
+            f"{agree(len(missing), 'does', 'do')} not match exactly one image with a mask"
+        )
         cure = "add the images and masks, or remove the names; where folders repeat names, write names with folders"
         faults.append(Fault("split-list", "warning", entry.path, message, cure))
     if twice:
