@@ -84,7 +84,7 @@ def test_the_loss_is_that_of_the_plan_on_these_labels() -> None:
 
 
 def test_balanced_by_hand() -> None:
-    """One edge and four pixels without: weights 4/5 and 1.1/5; the losses are ln 2 at logit 0, softplus(5) beside it."""
+    """One edge and four pixels without: weights 4/5 and 1.1/5; losses ln 2 at logit 0, softplus(5) beside it."""
     plan = Plan(task="edges", loss=LossPlan(terms={"balanced_cross_entropy": 1.0}))
     shares = torch.tensor([[[[1.0, 0, 0, 0, 0]]]])
     logits = torch.tensor([[[[0.0, 5, 0, 0, 0]]]])

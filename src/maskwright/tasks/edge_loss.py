@@ -21,8 +21,8 @@ class EdgeLoss(nn.Module):
     """A loss of logits and labels, on the pixels that people agree about.
 
     A pixel is an edge if at least a share of the people marked it, and is left out if fewer did (Liu et al. 2017,
-    "Richer Convolutional Features for Edge Detection", equation 1). The pixels next to an edge count as no edge: without
-    them the ODS was the same on photographs, but maps grew thick and the AP fell from .81 to .71.
+    "Richer Convolutional Features for Edge Detection", equation 1). The pixels next to an edge count as no edge:
+    without them the ODS was the same on photographs, but maps grew thick and the AP fell from .81 to .71.
     """
 
     def __init__(self, edges: EdgesPlan, loss: nn.Module) -> None:
