@@ -47,7 +47,7 @@ def with_twins(root: Path, paths: Sequence[Path], pairing: Pairing) -> Pairing:
     first, second = folders.values()
     try:
         return _paired(root, first, second) or _paired(root, second, first) or pairing
-    except DecodeError:  # reported when the pixels are asked for
+    except DecodeError:  # a picture that cannot be read leaves doubt too
         return pairing
 
 
