@@ -200,13 +200,15 @@ def test_two_tables_in_one_folder(tmp_path, first, second, clash):
     assert [entry.name for entry in table.entries] == ["road", "sky"]
 
 
-def test_the_table_of_ade20k_leaves_0_unlabelled(tmp_path):
-    rows = (("Idx", "Name"), ("1", "wall"), ("2", "building, edifice"))
-    text = "".join(f"{number}\tRatio\tTrain\tVal\tStuff\t{name}\n" for number, name in rows)
-    (tmp_path / "objectInfo150.txt").write_text(text)
+@pytest.mark.parametrize("others", [148, 0])
+def test_the_table_of_ade20k_leaves_0_unlabelled_and_one_like_it_means_the_background(tmp_path, others):
+    names = ["wall", "building, edifice", *(f"class {number}" for number in range(others))]
+    rows = [f"{number}\t0.1\t10\t1\t1\t{name}\n" for number, name in enumerate(names, start=1)]
+    (tmp_path / "objectInfo150.txt").write_text("".join(["Idx\tRatio\tTrain\tVal\tStuff\tName\n", *rows]))
     for number, split in enumerate(("training", "validation") * 2):
         photo(tmp_path / "images" / split / f"{number}.jpg", number, (SIDE, SIDE))
         write(tmp_path / "annotations" / split / f"{number}.png", drawn(number))
-    assert counts(tmp_path) == {"ignored": 4 * GROUND, "wall": 4 * ONE, "building, edifice": 4 * TWO}
-    assert "'unlabelled' (0) is ignored" in read_dataset(tmp_path).layout
+    found = {"wall": 4 * ONE, "building, edifice": 4 * TWO}
+    assert counts(tmp_path) == found | {"ignored" if others else "background": 4 * GROUND}
+    assert ("'unlabelled' (0) is ignored" in read_dataset(tmp_path).layout) == bool(others)
     assert kinds(tmp_path) == []

@@ -34,6 +34,7 @@ from maskwright.data.formats.joined import joined, shares
 from maskwright.data.formats.nothing_found import boxes_only, found_and_near, not_read, without_annotations
 from maskwright.data.formats.options import Format
 from maskwright.data.formats.pairing.pairs import find_pairs, not_masks
+from maskwright.data.formats.pairing.twin_folders import with_twins
 from maskwright.data.formats.reading import with_reading
 from maskwright.data.formats.walk import is_image, walk, walking_once
 
@@ -124,7 +125,10 @@ def images_of(root: Path, files: list[Path]) -> list[Path]:
         files: the image files below it.
     """
     images = not_masks(root, files)
-    if len(images) == len(files) or find_pairs(root, files).pairs:
+    if len(images) == len(files):
+        masks = {pair.mask for pair in with_twins(root, files, find_pairs(root, files)).pairs}
+        return [path for path in files if path not in masks]
+    if find_pairs(root, files).pairs:
         return images
     others = (entry for entry in FORMATS.values() if entry.detect is not folder.detect)
     return images if any(entry.detect(root) is not None for entry in others) else files

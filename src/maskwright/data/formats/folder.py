@@ -26,6 +26,7 @@ from maskwright.data.formats.pairing.pair_lists import with_pair_lists
 from maskwright.data.formats.pairing.pairs import find_pairs
 from maskwright.data.formats.pairing.split_lists import with_lists
 from maskwright.data.formats.pairing.stacks import image_pairs
+from maskwright.data.formats.pairing.twin_folders import with_twins
 from maskwright.data.formats.walk import images_below, is_image, walk
 
 if TYPE_CHECKING:
@@ -43,10 +44,11 @@ _FEW_MASKS = 24
 
 
 def detect(root: Path) -> str | None:
-    """Describe the folders that pair, without opening a picture; None if nothing pairs."""
+    """Describe the folders that pair, without opening a picture if names tell the masks; None if nothing pairs."""
     if not root.is_dir():
         return None
-    pairing = with_pair_lists(root, list(walk(root)), find_pairs(root, images_below(root)))
+    images = images_below(root)
+    pairing = with_pair_lists(root, list(walk(root)), with_twins(root, images, find_pairs(root, images)))
     return f"{pairing.layout}: {plural(len(pairing.pairs), 'pair')}" if pairing.pairs else None
 
 
@@ -58,7 +60,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     """
     files = list(walk(root))
     images = [path for path in files if is_image(path)]
-    pairing = with_pair_lists(root, files, truth_of(root, images))
+    pairing = with_pair_lists(root, files, with_twins(root, images, truth_of(root, images)))
     if not pairing.pairs:
         raise nothing_pairs(root, pairing)
     pairs, stack_faults = image_pairs(root, pairing.pairs)

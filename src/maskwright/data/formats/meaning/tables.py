@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from maskwright.data.formats.meaning.table_lines import Color, Row
 
-# ADE20K numbers its classes from 1, and does not list 0, which is unlabelled.
-_ADE20K = "objectInfo150.txt"
+# ADE20K numbers its 150 classes from 1, and does not list 0, which is unlabelled there; other data in its layout use 0
+# for the background.
+_ADE20K, _ADE20K_CLASSES = "objectInfo150.txt", 150
 FILE_NAMES: tuple[str, ...] = (
     *("classes.txt", "classes.csv", "classes.json", "classes.yaml", "labelmap.txt", "label_map.txt", "class_dict.csv"),
     *("class_names.txt", "label_colors.txt", "label_colours.txt", "labels.txt", "_classes.csv", _ADE20K),
@@ -137,7 +138,7 @@ def read_table(path: Path) -> ClassTable:
     lines = ((number, _COMMENT.sub("", line).strip()) for number, line in enumerate(read_text(path).splitlines(), 1))
     rows, form = from_lines(path, [(number, line) for number, line in lines if line])
     if path.name == _ADE20K and all(number != 0 for number, _, _ in rows):
-        rows = [(0, "unlabelled", None), *rows]
+        rows = [(0, "unlabelled" if len(rows) == _ADE20K_CLASSES else "background", None), *rows]
     return _table(path, rows, form)
 
 

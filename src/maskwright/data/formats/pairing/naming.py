@@ -22,7 +22,7 @@ MASK_WORDS: tuple[str, ...] = (
     *("manual", "1stmanual", "2ndmanual", "manual1", "manual2", "masksmachine", "maskshuman", "labelstr", "labelsts"),
     *("1stho", "2ndho", "labelids", "labeltrainids", "maskimages", "labelimages", "imagemasks", "imagelabels"),
     *("gtimages", "gtmasks", "segmentationmasks", "segmasks", "semantic"),
-    *("stuffthingmaps", "map"),
+    *("stuffthingmaps", "map", "colormaps"),
 )
 # At the end of a name: of masks of the same images, those of the first and of the second person, or the ids as labelled
 # and those to train on. The first in `MASK_WORDS` is taken.

@@ -80,7 +80,12 @@ def find_pairs(root: Path, paths: list[Path], without: Collection[str | None] = 
 
 @lru_cache(maxsize=1)  # A format is detected and then read from the same files.
 def _pairing(root: Path, paths: tuple[Path, ...], without: frozenset[str | None]) -> Pairing:
-    images, masks, others, how = _divided(root, paths)
+    return paired(root, _divided(root, paths), without)
+
+
+def paired(root: Path, parts: Divided, without: Collection[str | None] = ()) -> Pairing:
+    """Pair images and masks that have been told apart; `without` as in `find_pairs`."""
+    images, masks, others, how = parts
     chosen, aside = _chosen(images, [mask for mask in masks if mask.place.word not in without])
     unused = [mask for mask in masks if mask.place.kind in aside]
     found = matched(images, chosen)
