@@ -46,9 +46,9 @@ def grow(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
     """
     started = time.monotonic()
     segmenter = begun(training, resumed=False).to(training.fabric.device).eval()
-    trees = cast("Forest", segmenter.decoder)
     schedule = schedule_of(Reserve(training), segmenter)
     pixels = _drawn(training, segmenter, schedule)
+    trees = cast("Forest", segmenter.decoder.cpu())  # where scikit-learn works
     deadline = None if schedule.budget_seconds is None else started + schedule.budget_seconds
     planted = forest.grow(trees, pixels, training.plan.seed, deadline)
     if planted < len(trees.features):
