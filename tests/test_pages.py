@@ -34,7 +34,7 @@ def test_pages_are_what_the_code_says(make_pages: ModuleType) -> None:
         assert found[name] == text, f"docs/models/{name} is not up to date: run python docs/make_pages.py"
 
 
-@pytest.mark.parametrize("name", sorted({**models.MODELS, **models.OBJECT_MODELS}))
+@pytest.mark.parametrize("name", sorted({**models.MODELS, **models.OBJECT_MODELS, **models.PIXEL_MODELS}))
 def test_every_option_has_a_meaning(make_pages: ModuleType, name: str) -> None:
     for row in make_pages.options(name)[2:]:
         assert not row.endswith("|  |"), f"the docstring of {name}'s builder does not say what this is: {row}"

@@ -240,13 +240,14 @@ def test_catalogs_are_listed(verb: str, capsys: pytest.CaptureFixture[str]) -> N
     import importlib
 
     module = importlib.import_module(f"maskwright.{verb}")
-    names = {**getattr(module, verb.upper()), **getattr(module, "OBJECT_MODELS", {})}
+    tables = (verb.upper(), "OBJECT_MODELS", "PIXEL_MODELS")
+    names = {name for table in tables for name in getattr(module, table, {})}
     assert run([verb]) == 0
     shown = capsys.readouterr().out
     assert all(f"\n{name} " in shown for name in names)
     assert run([verb, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert set(document["models"] if verb == "models" else document) == set(names)
+    assert set(document["models"] if verb == "models" else document) == names
 
 
 def test_models_have_a_cost(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

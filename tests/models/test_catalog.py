@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SMALL = {"widths": (4, 6, 8, 10), "depths": (1, 1, 1, 1)}
 
 
-@pytest.mark.parametrize("name", sorted({**models.MODELS, **models.OBJECT_MODELS, **IMPORTED}))
+@pytest.mark.parametrize("name", sorted({**models.MODELS, **models.OBJECT_MODELS, **models.PIXEL_MODELS, **IMPORTED}))
 def test_every_entry_is_complete(name: str) -> None:
     entry = find_model(name)
     assert (entry.default_backbone in models.BACKBONES) is (name not in IMPORTED)

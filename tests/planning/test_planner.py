@@ -8,7 +8,7 @@ from tests.planning.facts_by_hand import facts, fingerprint, kind
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import Plan
 from maskwright.core.plan_file import overridden
-from maskwright.models.catalog import OBJECT_MODELS
+from maskwright.models.catalog import OBJECT_MODELS, PIXEL_MODELS
 from maskwright.planning import planner, rules_semantic, task_rules
 from maskwright.planning.cost import StepCost, pixels
 from maskwright.planning.facts import Decision, Facts
@@ -219,12 +219,14 @@ def test_every_task_has_rules() -> None:
     assert not set(own.first) & set(own.cropped)
 
 
-def test_networks_trained_on_objects_have_a_task_and_rules_for_each_task_that_they_serve() -> None:
+def test_models_of_some_tasks_have_rules_for_each_and_those_of_objects_a_task_too() -> None:
     served: dict[str, set[str]] = {}
     for entry in OBJECT_MODELS.values():
         served.setdefault(entry.learns, set()).update(entry.tasks)
-    for table in (BY_OBJECTS, task_rules.OBJECT_RULES):
-        assert {learns: set(tasks) for learns, tasks in table.items()} == served
+    assert {learns: set(tasks) for learns, tasks in BY_OBJECTS.items()} == served
+    for entry in PIXEL_MODELS.values():
+        served.setdefault(entry.learns, set()).update(entry.tasks)
+    assert {learns: set(tasks) for learns, tasks in task_rules.LEARNED_RULES.items()} == served
 
 
 def test_a_task_without_rules_is_refused() -> None:

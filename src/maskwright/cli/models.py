@@ -23,11 +23,11 @@ Measure = Annotated[
 
 def models(measure: Measure = False, as_json: AsJson = False) -> int:
     """List the architectures, with their cost, and the backbones."""
-    from maskwright.models import BACKBONES, MODELS, OBJECT_MODELS, cost
+    from maskwright.models import BACKBONES, MODELS, OBJECT_MODELS, PIXEL_MODELS, cost
 
     terminal = Terminal(as_json=as_json)
     architectures: dict[str, dict[str, Any]] = {}
-    for name, entry in (*MODELS.items(), *OBJECT_MODELS.items()):
+    for name, entry in (*MODELS.items(), *OBJECT_MODELS.items(), *PIXEL_MODELS.items()):
         counted = cost.cost_of(name)
         architectures[name] = {
             "summary": entry.summary,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from maskwright.models.backbones import BACKBONES
 from maskwright.models.backbones.hub import pretrained_available
 from maskwright.models.build import create, create_from_plan, options_of
-from maskwright.models.catalog import MODELS, OBJECT_MODELS
+from maskwright.models.catalog import MODELS, OBJECT_MODELS, PIXEL_MODELS
 from maskwright.models.segmenter import Segmenter
 
 __all__ = [
     "BACKBONES",
     "MODELS",
     "OBJECT_MODELS",
+    "PIXEL_MODELS",
     "Segmenter",
     "create",
     "create_from_plan",

@@ -50,7 +50,7 @@ def create(
     """Build a segmenter. Initial weights are drawn from torch's global generator.
 
     Args:
-        name: in `MODELS`, `OBJECT_MODELS` or `catalog.IMPORTED`.
+        name: in `MODELS`, `OBJECT_MODELS`, `PIXEL_MODELS` or `catalog.IMPORTED`.
         classes: number of classes a pixel, 1..255; or the channel groups that the network shall emit.
         in_channels: of the image.
         backbone: in `BACKBONES`, `timm:NAME`, or None for the architecture's default.
@@ -68,8 +68,9 @@ def create(
     _check_numbers(count, in_channels, dropout)
     aux_levels = options.pop("aux_levels", None)
     settings = _checked_options(name, backbone, options)
-    if aux_levels is not None and entry.objects:
-        raise MaskwrightError(f"{name} emits objects, and auxiliary heads label pixels: leave model.aux_levels out")
+    if aux_levels is not None and entry.learns != "maps":
+        why = "emits objects, and auxiliary heads label pixels" if entry.objects else "grows, and no auxiliary head can"
+        raise MaskwrightError(f"{name} {why}: leave model.aux_levels out")
     if aux_levels is not None:
         _check_own_heads(name, backbone, settings)
     path = _starting_weights(backbone, pretrained, weights)
@@ -156,7 +157,7 @@ def options_of(name: str, backbone: str | None = None) -> dict[str, Any]:
     own = entry.own if backbone == entry.default_backbone else {}
     asked = {**entry.backbone_options, **own}
     wanted = {key: value for key, value in asked.items() if key in of_backbone or key == STRIDE}
-    shared = {} if entry.objects else SHARED
+    shared = SHARED if entry.learns == "maps" else {}
     return {**shared, **_keywords(entry.builder), **of_backbone, **wanted}
 
 

@@ -1,7 +1,8 @@
 """The catalog: every architecture by name. `build` makes them.
 
 A new architecture is a file in `decoders/` with a `build(backbone, classes, dropout, *, options)`, and one entry here;
-one that emits objects is a file in `objects/`, with its entry in `objects.catalog`.
+one that emits objects is a file in `objects/`, with its entry in `objects.catalog`; one that is grown from pixels is a
+file in `pixels/`, with its entry in `pixels.catalog`.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ from maskwright.models.decoders import (
 )
 from maskwright.models.entry import ModelEntry
 from maskwright.models.objects.catalog import OBJECT_MODELS
+from maskwright.models.pixels.catalog import PIXEL_MODELS
 
-__all__ = ["IMPORTED", "MODELS", "OBJECT_MODELS", "ModelEntry", "find_model"]
+__all__ = ["IMPORTED", "MODELS", "OBJECT_MODELS", "PIXEL_MODELS", "ModelEntry", "find_model"]
 
 MODELS: dict[str, ModelEntry] = {
     "swiftnet": ModelEntry(
@@ -267,7 +269,7 @@ def find_model(name: str) -> ModelEntry:
     Raises:
         MaskwrightError: no table has the name.
     """
-    entry = MODELS.get(name) or OBJECT_MODELS.get(name) or IMPORTED.get(name)
+    entry = {**MODELS, **OBJECT_MODELS, **PIXEL_MODELS, **IMPORTED}.get(name)
     if entry is None:
-        raise unknown_name("model", name, {**MODELS, **OBJECT_MODELS})
+        raise unknown_name("model", name, {**MODELS, **OBJECT_MODELS, **PIXEL_MODELS})
     return entry

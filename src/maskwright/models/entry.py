@@ -26,7 +26,8 @@ class ModelEntry:
         own: defaults that it sets on its default backbone only, such as widths and depths.
         slim: options that make it light enough for short trainings, on its default backbone.
         tasks: that it serves; None for all, since maps serve every task.
-        learns: what a training compares: `maps`, `regions` drawn by the truth, or `queries` matched with it.
+        learns: what a training compares: `maps`, `regions` drawn by the truth, or `queries` matched with it; or
+            `pixels`, from which the model is grown at once, without steps of an optimiser.
     """
 
     builder: Callable[..., Segmenter]
@@ -39,9 +40,9 @@ class ModelEntry:
     own: Mapping[str, Any] = field(default_factory=dict)
     slim: Mapping[str, Any] = field(default_factory=dict)
     tasks: tuple[str, ...] | None = None
-    learns: Literal["maps", "regions", "queries"] = "maps"
+    learns: Literal["maps", "regions", "queries", "pixels"] = "maps"
 
     @property
     def objects(self) -> bool:
         """Whether it is trained on objects (`models.objects`) instead of maps, and emits them where a task can."""
-        return self.learns != "maps"
+        return self.learns in {"regions", "queries"}

@@ -36,6 +36,17 @@ SIZED_RULES: Rules = (rules_data.crop, rules_learning.fineness)
 CROPPED_RULES: Rules = (rules_data.zoom,)
 LENGTH_RULES: MeasuredRules = (rules_time.batch, rules_time.steps, rules_time.validations, rules_time.threads)
 LAST_RULES: Rules = (rules_learning.learning_rate, rules_time.averaging, rules_time.tiles)
+STEP_RULES: Rules = (
+    rules_learning.starting_weights,
+    rules_data.weights_normalisation,
+    rules_learning.discriminator,
+    rules_learning.optimiser,
+    rules_learning.backbone_rate,
+    rules_time.precision,
+    rules_learning.learning_rate,
+    rules_time.averaging,
+)
+"""Those of the rules above that only a training by steps of an optimiser follows."""
 
 
 def make(facts: Facts, pinned: Plan, pins: frozenset[str], measure: Measure) -> Plan:
@@ -59,10 +70,11 @@ def make(facts: Facts, pinned: Plan, pins: frozenset[str], measure: Measure) -> 
     facts = replace(facts, needs=own.needs(facts))
     first = (*own.first, *FIRST_RULES, *own.network, *SIZED_RULES, *own.sized, *CROPPED_RULES, *own.cropped)
     plan = _decided(pinned, first, facts, pins)
-    plan, facts, cost = _affordable(plan, facts, pins, measure)
-    plan = _decided(plan, own.cropped, facts, pins)
-    for rule in LENGTH_RULES:
-        plan = applied(plan, rule(facts, plan, cost), pins)
+    if own.steps:
+        plan, facts, cost = _affordable(plan, facts, pins, measure)
+        plan = _decided(plan, own.cropped, facts, pins)
+        for rule in LENGTH_RULES:
+            plan = applied(plan, rule(facts, plan, cost), pins)
     return _decided(plan, (*LAST_RULES, *own.last), facts, pins)
 
 
@@ -92,8 +104,10 @@ def _affordable(plan: Plan, facts: Facts, pins: frozenset[str], measure: Measure
 
 
 def _decided(plan: Plan, rules: Rules, facts: Facts, pins: frozenset[str]) -> Plan:
+    steps = rules_of(plan).steps
     for rule in rules:
-        plan = applied(plan, rule(facts, plan), pins)
+        if steps or rule not in STEP_RULES:
+            plan = applied(plan, rule(facts, plan), pins)
     return plan
 
 

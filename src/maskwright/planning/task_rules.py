@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import unknown_name
 from maskwright.models.catalog import find_model
-from maskwright.planning import rules_edges, rules_instance, rules_objects, rules_queries, rules_semantic
+from maskwright.planning import (
+    rules_edges,
+    rules_instance,
+    rules_objects,
+    rules_pixels,
+    rules_queries,
+    rules_semantic,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +37,7 @@ class TaskRules:
         sized: rules about the crop, after those of all tasks, and again where the working resolution changes.
         needs: what becomes `Facts.needs`.
         last: rules that apply after all others.
+        steps: whether an optimiser makes steps; otherwise none is measured, and no rule about them applies.
     """
 
     first: Rules = ()
@@ -38,6 +46,7 @@ class TaskRules:
     sized: Rules = ()
     needs: Callable[[Facts], tuple[tuple[float, str], ...]] = lambda _facts: ()
     last: Rules = ()
+    steps: bool = True
 
 
 def _of_objects(network: Rules, sized: Rules) -> TaskRules:
@@ -58,7 +67,7 @@ RULES: dict[str, TaskRules] = {
     "panoptic": _of_maps(rules_instance.PANOPTIC_NETWORK),
     "edges": TaskRules(rules_edges.FIRST, rules_edges.CROPPED, network=rules_edges.NETWORK),
 }
-OBJECT_RULES: dict[str, dict[str, TaskRules]] = {
+LEARNED_RULES: dict[str, dict[str, TaskRules]] = {
     "regions": {"instance": _of_objects(rules_objects.NETWORK, rules_objects.SIZED)},
     "queries": {
         "semantic": TaskRules(
@@ -67,8 +76,9 @@ OBJECT_RULES: dict[str, dict[str, TaskRules]] = {
         "instance": _of_objects(rules_queries.INSTANCE_NETWORK, rules_queries.SIZED),
         "panoptic": _of_objects(rules_queries.PANOPTIC_NETWORK, rules_queries.SIZED),
     },
+    "pixels": {"semantic": TaskRules(rules_pixels.FIRST, last=rules_pixels.LAST, steps=False)},
 }
-"""What a training compares (`ModelEntry.learns`) -> the rules of each task, where networks are trained on objects."""
+"""What a training compares (`ModelEntry.learns`) -> the rules of each task, except for maps, which follow `RULES`."""
 
 
 def rules_of(plan: Plan) -> TaskRules:
@@ -77,7 +87,7 @@ def rules_of(plan: Plan) -> TaskRules:
     Raises:
         MaskwrightError: there are no rules for this task.
     """
-    rules = OBJECT_RULES.get(find_model(plan.model.name).learns, RULES)
+    rules = LEARNED_RULES.get(find_model(plan.model.name).learns, RULES)
     if plan.task not in rules:
         raise unknown_name("task with planning rules", plan.task, rules)
     return rules[plan.task]

@@ -13,11 +13,13 @@ from maskwright.data.fingerprint import fingerprint, for_training
 from maskwright.data.formats import read_dataset
 from maskwright.data.split import TooFewImagesError, with_splits
 from maskwright.data.survey import survey
+from maskwright.models.catalog import find_model
 from maskwright.planning import planner
 from maskwright.planning.facts import Facts
 from maskwright.planning.machine import Machine, probe
 from maskwright.postprocess import POSTPROCESSORS, check_channels
 from maskwright.tasks import find_task, task_of
+from maskwright.training import forest
 from maskwright.workflows.plan_parts import warm_start
 from maskwright.workflows.plan_parts.object_models import check_task, suited_task, with_family
 from maskwright.workflows.plan_parts.pretrained import find_pretrained
@@ -70,6 +72,8 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     """
     started = TimeBudget.of(None, request.started).started
     pinned, pins = requested_plan(request)
+    if find_model(pinned.model.name).learns == "pixels":
+        forest.check_library()
     budget = TimeBudget.of(pinned.train.budget_seconds, started)
     check_lengths({"train.budget_seconds": budget.seconds})
     machine = probe(request.device)

@@ -13,6 +13,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Stage
 from maskwright.core.text import plural
 from maskwright.core.time_budget import TimeBudget
+from maskwright.models.catalog import find_model
 from maskwright.models.device import resolve_device
 from maskwright.training import checkpoint, loggers
 from maskwright.training.processes import is_first, together
@@ -22,6 +23,7 @@ from maskwright.workflows.runs import run_folder
 from maskwright.workflows.runs.run_folder import Material
 from maskwright.workflows.train_parts.finalize import finish
 from maskwright.workflows.train_parts.fit import fit
+from maskwright.workflows.train_parts.grow import grow
 from maskwright.workflows.train_parts.training_run import TrainingRun
 
 if TYPE_CHECKING:
@@ -89,7 +91,8 @@ def train(
         with contextlib.ExitStack() as closing:
             for writer in writers:
                 closing.callback(writer.close)
-            best, schedule = fit(training, writers)
+            how = grow if find_model(plan.model.name).learns == "pixels" else fit
+            best, schedule = how(training, writers)
         scores = finish(training, best, schedule) if training.fabric.is_global_zero else None
     training.fabric.barrier()
     return TrainResult(training.run, scores, time.monotonic() - started, schedule.step, best.score)
@@ -135,7 +138,9 @@ class _Begun:
         resolve_device(self.request.device)
         training = self._opened(run, root, None)
         if not any(run.glob(f"{checkpoint.FOLDER}/*")):
-            training.on_event(Note(f"{run} has no checkpoint, since it ended before the first: it starts at step 0"))
+            grows = find_model(training.plan.model.name).learns == "pixels"
+            why = f"{training.plan.model.name} makes none" if grows else "it ended before the first"
+            training.on_event(Note(f"{run} has no checkpoint, since {why}: it starts at step 0"))
         return training
 
     def fresh(self, root: Path | None, out: Path | None) -> TrainingRun:

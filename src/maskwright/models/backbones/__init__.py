@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.errors import MaskwrightError, nearest
 from maskwright.models.backbones import (
     compact,
+    filters,
     mit,
     mobilenet,
     patches,
@@ -85,6 +86,7 @@ BACKBONES: dict[str, BackboneEntry] = {
     "vgg16_bn": BackboneEntry(partial(vgg.build, batch_norm=True), "VGG-16, batch normalised", "vgg16_bn"),
     "patches": BackboneEntry(patches.build, "the image cut into patches, without weights: for renet"),
     "pidinet": BackboneEntry(pidinet.build, "convolutions of pixel differences: for pidinet"),
+    "filters": BackboneEntry(filters.build, "a fixed bank of filters at several scales, without weights: for forest"),
     "stdc1": BackboneEntry(stdc.build, "dense real-time network: for ppliteseg"),
     "stdc2": BackboneEntry(partial(stdc.build, repeats=(4, 5, 3)), "the same, twice as deep"),
     "resnet18": _timm("resnet18", "residual network, 18 layers: the usual choice with pretrained weights"),

@@ -1,4 +1,4 @@
-"""Networks that are trained on objects: the task that they bring, and what in a plan does not go with them."""
+"""Models that serve some tasks only: the task that they bring, and what in a plan does not go with them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.catalog import OBJECT_MODELS
+from maskwright.models.catalog import find_model
 from maskwright.planning.planner import applied
 from maskwright.planning.rules_objects import family
 from maskwright.tasks import task_of
@@ -34,10 +34,10 @@ FORMULATION = "objects.formulation"
 
 def suited_task(model: str) -> tuple[str, str] | None:
     """Return the only task that a network is for, and the reason; None for one that serves several."""
-    entry = OBJECT_MODELS.get(model)
-    if entry is None or entry.tasks is None or len(entry.tasks) > 1:
+    entry = find_model(model)
+    if entry.tasks is None or len(entry.tasks) > 1:
         return None
-    return entry.tasks[0], f"{model} emits objects"
+    return entry.tasks[0], f"{model} emits objects" if entry.objects else f"{model} labels pixels"
 
 
 def with_family(plan: Plan, pins: frozenset[str], found: Fingerprint) -> tuple[Plan, frozenset[str]]:
@@ -61,17 +61,21 @@ def check_task(plan: Plan, classes: Classes) -> None:
     Raises:
         MaskwrightError: such a plan.
     """
-    entry = OBJECT_MODELS.get(plan.model.name)
-    if entry is None:
+    entry = find_model(plan.model.name)
+    if entry.tasks is None:
         return
-    assert entry.tasks is not None
     if plan.task not in entry.tasks:
-        serves = " or ".join(entry.tasks)
+        why = (
+            f"emits objects, and the task {plan.task} needs maps"
+            if entry.objects
+            else f"labels pixels, and the task {plan.task} needs more than their classes"
+        )
         raise MaskwrightError(
-            f"{plan.model.name} emits objects, and the task {plan.task} needs maps: choose task={serves}, or another "
-            "model.name, such as swiftnet",
+            f"{plan.model.name} {why}: choose task={' or '.join(entry.tasks)}, or another model.name, such as swiftnet",
             "model.name",
         )
+    if not entry.objects:
+        return
     emits = emits_objects(task_of(plan).channels(classes))
     for key, used in NEEDS_MAPS.items():
         if used(plan) and (emits or key == "adversarial.weight"):

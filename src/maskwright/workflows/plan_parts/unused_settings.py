@@ -24,6 +24,12 @@ MOMENTUM = {"sgd", "rmsprop"}
 OF_EVERY_LOSS = {"loss.auxiliary", "loss.full_size"}
 """Settings of the loss that hold for every task."""
 
+OF_STEPS = (
+    *("optim.", "lora.", "adversarial.", "loss.", "train.precision", "train.channels_last", "train.patience"),
+    *("train.gradient_checkpointing", "train.validations", "train.checkpoint_seconds"),
+)
+"""How the keys of settings begin that only steps of an optimiser have."""
+
 
 def check_unused_settings(plan: Plan, request: PlanRequest) -> None:
     """Refuse settings that the plan does not use, instead of ignoring them silently.
@@ -32,6 +38,7 @@ def check_unused_settings(plan: Plan, request: PlanRequest) -> None:
         MaskwrightError: such a setting.
     """
     keys = set_keys(request.settings) | {key for _, key, _ in request.values()}
+    _check_grown(plan, keys)
     if "optim.momentum" in keys and plan.optim.name not in MOMENTUM:
         raise _unused("optim.momentum", f"{plan.optim.name} takes none", "optim.name=sgd")
     discriminator = sorted(key for key in keys if key.startswith("adversarial.") and key != "adversarial.weight")
@@ -72,6 +79,15 @@ def _check_sections(keys: Set[str], plan: Plan) -> None:
         given = sorted(key for key in keys if key.startswith(section))
         if given and not used:
             raise _unused(given[0], f"the task {plan.task} {why}", cure)
+
+
+def _check_grown(plan: Plan, keys: set[str]) -> None:
+    """Refuse settings of an optimiser and its steps where a model grows without."""
+    if find_model(plan.model.name).learns != "pixels":
+        return
+    found = sorted(key for key in keys if key.startswith(OF_STEPS)) + ["model.weights"] * bool(plan.model.weights)
+    if found:
+        raise _unused(found[0], f"{plan.model.name} grows anew, without an optimiser", "model.name=swiftnet")
 
 
 def _check_paste(plan: Plan) -> None:

@@ -48,22 +48,16 @@ ENDLESS = 1 << 40
 def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
     """Run the loop to its end."""
     plan, dataset, task = training.plan, training.material.dataset, training.task
-    torch.manual_seed(int(generator(plan.seed, "weights").integers(2**62)))
     resumed = checkpoint.load(training.run) is not None
-    segmenter, notes = first_network(plan, training.groups, dataset.classes.names, resumed=resumed)
-    for sentence in (_network(plan, trained_share(segmenter).whole, resumed=resumed), *notes):
-        training.on_event(Note(sentence))
-    if plan.predict.output_stride is not None:
-        segmenter.try_output_stride(plan.predict.output_stride)
+    segmenter = begun(training, resumed=resumed)
+    samples, reserve = crops(training), Reserve(training)
     fast = plan.train.precision == "bf16-mixed"
-    device = training.fabric.device
-    samples, reserve = _samples(training), _Reserve(training)
     inputs = TrainerInputs(
         plan=plan,
         segmenter=segmenter,
-        loss=task.loss(plan, dataset.classes).to(device),
-        batches=lambda step: _stream(training, samples, step),
-        validate=Validator(_validation_pairs(training), training.card(), device, writers, fast=fast),
+        loss=task.loss(plan, dataset.classes).to(training.fabric.device),
+        batches=lambda step: stream(training, samples, step),
+        validate=Validator(_validation_pairs(training), training.card(), training.fabric.device, writers, fast=fast),
         metric=task.headline,
         run=training.run,
         fabric=training.fabric,
@@ -71,11 +65,24 @@ def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
         on_event=training.on_event,
         reserve=reserve,
     )
-    trainer = Trainer(inputs, Schedule(plan.train.steps) if resumed else _schedule(reserve, segmenter))
+    trainer = Trainer(inputs, Schedule(plan.train.steps) if resumed else schedule_of(reserve, segmenter))
     return trainer.fit(), trainer.schedule
 
 
-def _samples(training: TrainingRun) -> TrainingCrops:
+def begun(training: TrainingRun, *, resumed: bool) -> Segmenter:
+    """Build the initial network, and say what it is."""
+    plan = training.plan
+    torch.manual_seed(int(generator(plan.seed, "weights").integers(2**62)))
+    segmenter, notes = first_network(plan, training.groups, training.material.dataset.classes.names, resumed=resumed)
+    for sentence in (_network(plan, trained_share(segmenter).whole, resumed=resumed), *notes):
+        training.on_event(Note(sentence))
+    if plan.predict.output_stride is not None:
+        segmenter.try_output_stride(plan.predict.output_stride)
+    return segmenter
+
+
+def crops(training: TrainingRun) -> TrainingCrops:
+    """Return the source of training crops."""
     plan, dataset, task = training.plan, training.material.dataset, training.task
     free = int(free_memory() * CACHE_SHARE / training.fabric.world_size)
     cache = DecodedCache(dataset, training.part("train"), plan.data, free, task.lesson)
@@ -92,7 +99,7 @@ def _network(plan: Plan, parameters: int, *, resumed: bool) -> str:
 
 
 @contextlib.contextmanager
-def _stream(training: TrainingRun, samples: TrainingCrops, step: int) -> Iterator[Iterator[Batch]]:
+def stream(training: TrainingRun, samples: TrainingCrops, step: int) -> Iterator[Iterator[Batch]]:
     """Open the stream of batches, beginning at a step, as normalised tensors on the device."""
     fabric, data = training.fabric, training.plan.data
     share = ProcessShare(fabric.global_rank, fabric.world_size)
@@ -129,7 +136,7 @@ def _validation_pairs(training: TrainingRun) -> list[tuple[NDArray[np.uint8], Ta
 
 
 @dataclass
-class _Reserve:
+class Reserve:
     """The seconds of the budget to keep for what follows the steps.
 
     Attributes:
@@ -152,7 +159,7 @@ class _Reserve:
         return seconds
 
 
-def _schedule(reserve: _Reserve, segmenter: Segmenter) -> Schedule:
+def schedule_of(reserve: Reserve, segmenter: Segmenter) -> Schedule:
     """Return a schedule with the planned steps, and with the time that the budget has left for them."""
     steps, deadline = reserve.training.plan.train.steps, reserve.training.budget.deadline
     if deadline is None:

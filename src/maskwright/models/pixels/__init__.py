@@ -1,0 +1,1 @@
+"""Architectures that are grown from labelled pixels at once, without steps: the forest."""
