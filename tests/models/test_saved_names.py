@@ -14,6 +14,7 @@ from maskwright import models
 PINNED = {
     "attention_unet": "bde20e24",
     "cnn": "d65b9392",
+    "crisp": "df746614",
     "deeplabv1": "132c1237",
     "deeplabv2": "8fd837d7",
     "deeplabv3": "5c60e7c2",
@@ -23,7 +24,9 @@ PINNED = {
     "fcn32s": "6041ae2c",
     "fcn8s": "4874912c",
     "fpn": "79370cf1",
+    "hed": "3ad25a1d",
     "lraspp": "6b424b55",
+    "pidinet": "c49e29c4",
     "ppliteseg": "1274c878",
     "pspnet": "85374743",
     "renet": "7bc6a9ab",

@@ -8,9 +8,10 @@ import pytest
 
 import maskwright as mw
 from maskwright.core.events import Event, Saved, Stage
+from maskwright.core.keywords import request_of
 from maskwright.data.formats import ReadOptions
 from maskwright.data.mosaics import write_mosaics
-from maskwright.workflows import api, demo
+from maskwright.workflows import demo
 from maskwright.workflows.request import EvaluateRequest, PlanRequest
 
 small = partial(write_mosaics, train=4, val=2, test=2, size=64)
@@ -18,13 +19,13 @@ small = partial(write_mosaics, train=4, val=2, test=2, size=64)
 
 def test_keywords_become_a_request() -> None:
     given = {"budget": "1h30m", "settings": ["optim.lr=1e-3"], "model": "unet", "plan_file": "a.yaml", "seed": 3}
-    request = api._request(PlanRequest, None, given)
+    request = request_of(PlanRequest, None, given)
     assert request == PlanRequest(
         budget="1h30m", settings=("optim.lr=1e-3",), model="unet", plan_file=Path("a.yaml"), seed=3
     )
     assert request.budget_seconds == 5400
     assert request.read == ReadOptions()
-    assert api._request(EvaluateRequest, None, {"out": "there"}) == EvaluateRequest(out=Path("there"))
+    assert request_of(EvaluateRequest, None, {"out": "there"}) == EvaluateRequest(out=Path("there"))
 
 
 def test_an_unknown_keyword_is_refused_with_the_known_ones() -> None:
