@@ -122,6 +122,7 @@ def test_the_plan_has_crops_and_no_optimiser(data: Path) -> None:
         ({"settings": "optim.lr=0.1"}, "optim.lr has no effect here: forest grows anew, without an optimiser"),
         ({"settings": "loss.auxiliary=0.1"}, "loss.auxiliary has no effect here: forest grows anew"),
         ({"settings": "train.patience=2"}, "train.patience has no effect here"),
+        ({"settings": "model.dropout=0.1"}, r"model\.dropout has no effect here"),
         ({"lora": 4}, "lora.rank has no effect here"),
         ({"freeze": "backbone"}, "optim.freeze has no effect here"),
         ({"task": "instance"}, "forest labels pixels, and the task instance needs more .* choose task=semantic"),

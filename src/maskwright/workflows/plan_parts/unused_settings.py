@@ -26,9 +26,9 @@ OF_EVERY_LOSS = {"loss.auxiliary", "loss.full_size"}
 
 OF_STEPS = (
     *("optim.", "lora.", "adversarial.", "loss.", "train.precision", "train.channels_last", "train.patience"),
-    *("train.gradient_checkpointing", "train.validations", "train.checkpoint_seconds"),
+    *("train.gradient_checkpointing", "train.validations", "train.checkpoint_seconds", "model.dropout"),
 )
-"""How the keys of settings begin that only steps of an optimiser have."""
+"""How the keys of settings begin that only steps of an optimiser use."""
 
 
 def check_unused_settings(plan: Plan, request: PlanRequest) -> None:
