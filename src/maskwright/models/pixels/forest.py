@@ -4,8 +4,9 @@ Breiman 2001, "Random Forests", on the filters of interactive labelling (Sommer 
 a pixel from its root to a leaf, by comparing one response with a threshold at each node; the shares of the classes in
 the leaves are averaged over the trees, and their logarithms are the logits.
 
-Expected: a baseline that is trained in seconds. With five labelled images the default model with pretrained weights is
-better in three minutes (docs/benchmarks.md); labels may be scribbles, with everything else `ignore`.
+Expected: a baseline that is trained in seconds, from scribbles too, with everything else `ignore`. With five labelled
+images it found nuclei better than the default model did in three minutes (mean IoU 92.8 against 89.9, and 74.3 against
+59.5), but not cracks (66.2 against 75.2) or pedestrians (51.8 against 83.4); docs/benchmarks.md has the details.
 
 Where we differ: trees are tensors of a fixed size, evaluated level by level for all pixels and trees at once, so that a
 forest is stored, moved to a device and exported like any network. `training.forest` grows them.
