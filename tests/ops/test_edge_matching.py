@@ -11,7 +11,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from maskwright.ops.edge_matching import matched
+from maskwright.ops import edge_matching
+from maskwright.ops.edge_matching import Matcher, matched
 
 REACHES = st.sampled_from([0.0, 0.9, 1.0, 1.5, 2.0, 2.3, 3.2, 30.0])
 
@@ -69,6 +70,33 @@ def test_the_found_pixels_are_those_of_the_shortest_pairs(maps: tuple[np.ndarray
     assert cost < 1e6
     alone = min(found.sum(), truth.sum()) - of_found.sum()
     assert least_cost(distances(found, truth), reach) == pytest.approx(cost + 1e6 * alone, abs=1e-6)
+
+
+@pytest.mark.parametrize("cells", [0, 10_000])
+def test_large_and_small_parts_get_the_same_least_sum(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A part with more cells than that is solved as a linear programme.
+    monkeypatch.setattr(edge_matching, "DENSE", cells)
+    random = np.random.default_rng(0)
+    found, truth = (random.random((60, 60)) < share for share in (0.2, 0.15))
+    of_found, of_truth = matched(found, truth, 2.9)
+    assert of_found.sum() == of_truth.sum() == largest(distances(found, truth) <= 2.9)
+    cost = least_cost(distances(of_found, truth), 2.9)
+    assert cost == pytest.approx(least_cost(distances(found, truth), 2.9) % 1e6, abs=1e-6)
+
+
+@given(st.lists(two_maps().map(lambda maps: maps[0]), min_size=2, max_size=4), two_maps(), REACHES)
+def test_what_was_matched_before_changes_no_number(
+    earlier: list[np.ndarray], maps: tuple[np.ndarray, np.ndarray], reach: float
+) -> None:
+    found, truth = maps
+    matcher = Matcher(truth, reach)
+    for other in earlier:
+        matcher.matched(np.resize(other, truth.shape))
+    of_found, of_truth = matcher.matched(found)
+    assert of_found.sum() == of_truth.sum() == matched(found, truth, reach)[0].sum()
+    assert not (of_found & ~found).any()
+    shortest = least_cost(distances(matched(found, truth, reach)[0], truth), reach)
+    assert least_cost(distances(of_found, truth), reach) == pytest.approx(shortest, abs=1e-6)
 
 
 def test_the_nearer_of_two_found_lines_is_matched() -> None:

@@ -28,8 +28,9 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from scipy.optimize import linear_sum_assignment, linprog
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import breadth_first_order, min_weight_full_bipartite_matching
+from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 NONE = -1
 """The partner of a pixel without a partner."""
+DENSE = 4_000_000
+"""Largest matrix of costs, in cells: 32 MB."""
 
 
 def matched(found: Mask, truth: Mask, reach: float) -> tuple[Mask, Mask]:
@@ -52,14 +55,44 @@ def matched(found: Mask, truth: Mask, reach: float) -> tuple[Mask, Mask]:
     Returns:
         The matched pixels (H, W) of `found` and of `truth`, which are equal in number.
     """
-    assert found.shape == truth.shape
-    square = np.ones((2 * int(reach) + 1,) * 2, np.uint8)
-    near = found & cv2.dilate(truth.astype(np.uint8), square).astype(np.bool_)
-    pairs = _pairs(near, truth, reach)
-    matching = _nearest_first(pairs, int(near.sum()), int(truth.sum()))
-    contested = _extend(matching, pairs)
-    _shorten(matching, pairs, contested)
-    return _painted(near, matching.of_found >= 0), _painted(truth, matching.of_truth >= 0)
+    return Matcher(truth, reach).matched(found)
+
+
+class Matcher:
+    """Matches several edge maps with the same true one. Each search starts from the pairs of the one before.
+
+    Maps that differ little, such as those of neighbouring thresholds, take less time so.
+
+    Args:
+        truth, reach: as of `matched`.
+    """
+
+    def __init__(self, truth: Mask, reach: float) -> None:
+        self._truth, self._reach = truth, reach
+        self._around = cv2.dilate(truth.astype(np.uint8), np.ones((2 * int(reach) + 1,) * 2, np.uint8)).astype(np.bool_)
+        self._partners = np.full(np.count_nonzero(truth), NONE, np.int64)
+
+    def matched(self, found: Mask) -> tuple[Mask, Mask]:
+        """Match the edge map (H, W); see the function of the same name."""
+        assert found.shape == self._truth.shape
+        near = found & self._around
+        places = np.flatnonzero(near)
+        pairs = _pairs(near, self._truth, self._reach)
+        matching = self._start(places)
+        _match_nearest(matching, pairs)
+        contested = _extend(matching, pairs)
+        _shorten(matching, pairs, contested)
+        alone = matching.of_truth < 0
+        self._partners = np.where(alone, NONE, places[matching.of_truth] if len(places) else NONE)
+        return _painted(near, matching.of_found >= 0), _painted(self._truth, ~alone)
+
+    def _start(self, places: Indices) -> _Matching:
+        """Return the pairs of before whose found pixels are among `places` (n,), ascending."""
+        matching = _Matching(np.full(len(places), NONE, np.int32), np.full(len(self._partners), NONE, np.int32))
+        still = np.flatnonzero(np.isin(self._partners, places))
+        matching.of_truth[still] = np.searchsorted(places, self._partners[still])
+        matching.of_found[matching.of_truth[still]] = still
+        return matching
 
 
 @dataclass(frozen=True)
@@ -112,14 +145,12 @@ def _offsets(reach: float) -> list[tuple[int, int]]:
     return sorted(near, key=lambda step: step[0] ** 2 + step[1] ** 2)
 
 
-def _nearest_first(pairs: _Pairs, found: int, truth: int) -> _Matching:
-    """Match the numbers of found and of true pixels greedily."""
-    matching = _Matching(np.full(found, NONE, np.int32), np.full(truth, NONE, np.int32))
+def _match_nearest(matching: _Matching, pairs: _Pairs) -> None:
+    """Match pixels without a partner greedily."""
     for sources, targets in zip(*(np.split(side, pairs.ends) for side in (pairs.sources, pairs.targets)), strict=True):
         free = (matching.of_found[sources] < 0) & (matching.of_truth[targets] < 0)
         matching.of_found[sources[free]] = targets[free]
         matching.of_truth[targets[free]] = sources[free]
-    return matching
 
 
 def _extend(matching: _Matching, pairs: _Pairs) -> Mask:
@@ -128,32 +159,37 @@ def _extend(matching: _Matching, pairs: _Pairs) -> Mask:
     Returns the found pixels (n,) that paths from those without a partner reach, themselves included.
 
     The nodes of the graph are the found pixels, then the true ones, then one that leads to all found pixels without a
-    partner. A found pixel leads to its possible partners; if one of them has a partner already, to that partner.
+    partner. A found pixel leads to its possible partners; if one of them has a partner already, to that partner. New
+    partners change no path outside the reached part, so the next search needs only this part.
     """
     found, truth = len(matching.of_found), len(matching.of_truth)
     order = csr_array((pairs.targets + 1, (pairs.sources, pairs.targets)), (found, truth))
-    targets, ends = order.data - 1, order.indptr
+    sources, targets = np.repeat(np.arange(found), np.diff(order.indptr)), order.data - 1
     while True:
-        free = np.flatnonzero((matching.of_found < 0) & (np.diff(ends) > 0))
+        degrees = np.bincount(sources, minlength=found)
+        free = np.flatnonzero((matching.of_found < 0) & (degrees > 0))
         nodes = np.where(matching.of_truth < 0, found + np.arange(truth), matching.of_truth)
         indices = np.concatenate([nodes[targets], free])
-        indptr = np.concatenate([ends, np.full(truth, ends[-1]), [len(indices)]])
-        graph = csr_array((np.ones(len(indices)), indices, indptr), (found + truth + 1,) * 2)
+        sizes = np.concatenate([[0], degrees, np.zeros(truth, np.int64), [len(free)]])
+        graph = csr_array((np.ones(len(indices)), indices, np.cumsum(sizes)), (found + truth + 1,) * 2)
         reached, before = breadth_first_order(graph, found + truth)
+        contested = np.zeros(found + truth + 1, np.bool_)
+        contested[reached] = True
         goals = reached[(reached >= found) & (reached < found + truth)]
         if not len(goals):
-            contested = np.zeros(found + truth + 1, np.bool_)
-            contested[reached] = True
             return contested[:found]
+        inside = contested[sources]
+        sources, targets = sources[inside], targets[inside]
         _turn(matching, before, _one_a_root(goals, before, found + truth))
 
 
 def _one_a_root(goals: Indices, before: Indices, source: int) -> Indices:
     """Choose the first of the goals in each tree; the trees hang on `source` and share no pixel."""
-    roots = goals
-    while (inside := before[roots] != source).any():
-        roots = np.where(inside, before[roots], roots)
-    return goals[np.unique(roots, return_index=True)[1]]
+    nodes = np.arange(len(before))
+    above = np.where((before < 0) | (before == source), nodes, before)
+    while not np.array_equal(above, further := above[above]):
+        above = further
+    return goals[np.unique(above[goals], return_index=True)[1]]
 
 
 def _turn(matching: _Matching, before: Indices, goals: Indices) -> None:
@@ -170,20 +206,63 @@ def _turn(matching: _Matching, before: Indices, goals: Indices) -> None:
 def _shorten(matching: _Matching, pairs: _Pairs, contested: Mask) -> None:
     """Assign the partners of the contested found pixels anew, at the least sum of distances.
 
-    All true pixels within their reach have a partner among them, and keep one (Jonker and Volgenant 1987, as SciPy has
-    it).
+    All true pixels within their reach have a partner among them, and keep one. Parts of the image without a pair
+    between them are independent problems.
     """
     kept = contested[pairs.sources]
-    if not kept.any():
-        return
     columns, column = np.unique(pairs.sources[kept], return_inverse=True)
     rows, row = np.unique(pairs.targets[kept], return_inverse=True)
-    # SciPy takes a length of 0 as no pair. One more for each pair changes nothing: all rows get one.
-    graph = csr_array((pairs.lengths[kept] + 1, (row, column)), (len(rows), len(columns)))
-    chosen, partners = min_weight_full_bipartite_matching(graph)
+    lengths = pairs.lengths[kept]
     matching.of_found[columns] = NONE
-    matching.of_found[columns[partners]] = rows[chosen]
-    matching.of_truth[rows[chosen]] = columns[partners]
+    for part in _connected(row, column):
+        own_rows, own_row = np.unique(row[part], return_inverse=True)
+        own_columns, own_column = np.unique(column[part], return_inverse=True)
+        dense = len(own_rows) * len(own_columns) <= DENSE
+        partners = (_dense_assignment if dense else _sparse_assignment)(own_row, own_column, lengths[part])
+        chosen, taken = rows[own_rows], columns[own_columns[partners]]
+        matching.of_found[taken] = chosen
+        matching.of_truth[chosen] = taken
+
+
+def _connected(row: Indices, column: Indices) -> list[Indices]:
+    """List the connected parts of the pairs (p,), as places in them."""
+    if not len(row):
+        return []
+    nodes = row.max() + column.max() + 2
+    graph = csr_array((np.ones(len(row), np.int8), (row, column + row.max() + 1)), (nodes, nodes))
+    number, labels = connected_components(graph, directed=False)
+    label = labels[row]
+    return np.split(np.argsort(label, kind="stable"), np.cumsum(np.bincount(label, minlength=number))[:-1])
+
+
+def _dense_assignment(row: Indices, column: Indices, lengths: NDArray[np.float64]) -> Indices:
+    """Choose a column for each row at the least sum of lengths (Jonker and Volgenant 1987, as SciPy has it).
+
+    SciPy's sparse form of it takes seconds for some maps, where the dense one takes milliseconds.
+    """
+    costs = np.full((row.max() + 1, column.max() + 1), np.inf)
+    costs[row, column] = lengths
+    return linear_sum_assignment(costs)[1]
+
+
+def _sparse_assignment(row: Indices, column: Indices, lengths: NDArray[np.float64]) -> Indices:
+    """Do the same as a linear programme, in memory proportional to the pairs: its vertices are assignments."""
+    pairs = np.arange(len(row))
+    once, at_most_once = (csr_array((np.ones(len(row)), (side, pairs))) for side in (row, column))
+    solved = linprog(
+        lengths,
+        A_eq=once,
+        b_eq=np.ones(once.shape[0]),
+        A_ub=at_most_once,
+        b_ub=np.ones(at_most_once.shape[0]),
+        bounds=(0, None),
+        method="highs-ds",
+    )
+    assert solved.success, solved.message
+    chosen = solved.x > 0.5
+    partners = np.empty(once.shape[0], np.intp)
+    partners[row[chosen]] = column[chosen]
+    return partners
 
 
 def _painted(edges: Mask, chosen: Mask) -> Mask:
