@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,14 @@ def test_counts_of_a_photograph_are_those_of_the_plain_protocol() -> None:
 
 
 @real
+def test_a_pool_changes_nothing() -> None:
+    random = np.random.default_rng(3)
+    strength, truth = random.random((40, 50)).astype(np.float32) ** 3, random.random((40, 50)) < 0.1
+    with ThreadPoolExecutor(3) as pool:
+        counts = edge_counts(strength, [truth, truth.T.reshape(40, 50)], 20, 0.03, pool)
+    assert np.array_equal(counts, edge_counts(strength, [truth, truth.T.reshape(40, 50)], 20, 0.03))
+
+
 def test_a_perfect_map_is_perfect() -> None:
     truth = thin(drawn("test/24063.mat")[0])
     recalled, true, precise, found = edge_counts(truth.astype(np.float32), [truth], 1)[0]

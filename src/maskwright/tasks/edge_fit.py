@@ -9,6 +9,7 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.text import plural
+from maskwright.core.workers import workers
 from maskwright.metrics.edge_counts import edge_counts
 from maskwright.metrics.edge_summary import ImageEdges, edge_scores, rates
 from maskwright.ops.edges import hysteresis
@@ -48,7 +49,8 @@ def fit_edges(seen: Iterator[Seen], deadline: float | None) -> Adjustments:
         ridges = EdgeMap.of(entry.blocks, entry.target.size).ridges
         ridges = np.where(entry.target.labels == IGNORE, np.float32(0), ridges).clip(0, 1)
         images.append((ridges, entry.target.edges))
-        counted.append(ImageEdges(entry.id, None, edge_counts(ridges, entry.target.edges.maps(), THRESHOLDS)))
+        counts = edge_counts(ridges, entry.target.edges.maps(), THRESHOLDS, pool=workers())
+        counted.append(ImageEdges(entry.id, None, counts))
         room -= ridges.size
         if room < 0 or (deadline is not None and time.monotonic() > deadline):
             break

@@ -8,6 +8,7 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.workers import workers
 from maskwright.metrics.edge_counts import THRESHOLDS, edge_counts
 from maskwright.metrics.edge_summary import ImageEdges, edge_scores
 from maskwright.tasks.edge_map import EdgeMap
@@ -41,7 +42,7 @@ class EdgeJudge:
         assert target.edges is not None
         ridges = EdgeMap.of(blocks, target.size).ridges
         ridges = np.where(target.labels == IGNORE, np.float32(0), ridges).clip(0, 1)
-        counts = edge_counts(ridges, target.edges.maps(), self._thresholds)
+        counts = edge_counts(ridges, target.edges.maps(), self._thresholds, pool=workers())
         self._images.append(ImageEdges(id, group, counts))
 
     def score(self) -> float | None:
