@@ -137,6 +137,29 @@ def test_grey_values_are_shares_of_people(tmp_path: Path) -> None:
     assert np.flatnonzero(people[0][0]).tolist() == [4, 6]
 
 
+PICTURES = {
+    "inverted": (np.where(line(4), 0, 255).astype(np.uint8), "shows edges on 88% of its pixels"),
+    "white": (np.full(SIZE, 255, np.uint8), "shows edges on 100% of its pixels"),
+    "one and two": (np.where(line(4), 2, 1).astype(np.uint8), "holds the values 1 and 2, and one of them must be 0"),
+    "counts": ((line(4) * 3 + line(6)).astype(np.uint8), "holds values up to 3, of 255"),
+    "8 bits in 16": ((line(4) * 255 + line(6) * 51).astype(np.uint16), "holds values up to 255, of 65535"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_that_mean_something_else_are_refused(tmp_path: Path, name: str) -> None:
+    pixels, said = PICTURES[name]
+    save_image(tmp_path / "images/a.jpg")
+    save(tmp_path / "edges/a.png", pixels)
+    assert said in str(refused(tmp_path))
+
+
+def test_an_inverted_drawing_of_one_person_is_refused(tmp_path: Path) -> None:
+    save_image(tmp_path / "images/a.jpg")
+    save_mat(tmp_path / "truth/a.mat", [line(2), ~line(2)])
+    assert "a.mat shows edges on 88% of its pixels, so it is inverted or shows areas" in str(refused(tmp_path))
+
+
 def test_masks_are_drawings_if_the_user_says_so(tmp_path: Path) -> None:
     save_image(tmp_path / "images/a.jpg")
     save(tmp_path / "masks/a.png", line(4).astype(np.uint8) * 255)

@@ -142,7 +142,7 @@ def _objects(stats: ObjectStats) -> list[tuple[str, str]]:
 
 
 def _edges(stats: EdgeStats) -> tuple[str, str]:
-    people = f"drawn by {number(stats.people.median)} people per image ({_range(stats.people)})"
+    people = f"people per image: {number(stats.people.median)} ({_range(stats.people)})"
     agree = "" if stats.agreement is None else f"; {percent(stats.agreement)} of a person's edges are near another's"
     return "edges", f"{people}, {percent(stats.share)} of the pixels each{agree}"
 

@@ -29,6 +29,11 @@ EDGE_CLASSES = Classes.named(("background", "edge"))
 """The classes of every data set of edges."""
 MAJORITY = 0.5
 """Share of people from which on a pixel of a picture of shares is a true edge."""
+LEAST_SHARE = 0.05
+"""Of the largest value in a picture of shares: below, the values are counts, or of a type with fewer bits."""
+MOST_EDGES = 0.5
+"""Share of the pixels of a picture that edges cover: beyond, it is inverted, or a mask of regions."""
+_SHARES_CURE = "save edges as 0 and 255, or as the share of people between them"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +63,7 @@ def read_drawn(annotation: EdgeFiles, record: Record, size: tuple[int, int]) -> 
         drawings = read_drawings(annotation.file)
         for drawn in drawings:
             _check_size(annotation.file, drawn.shape, record, size)
+            _check_filled(annotation.file, drawn)
         return DrawnEdges(drawings, agreed(drawings))
     shares = [_shares(file) for file in annotation.files]
     for file, share in zip(annotation.files, shares, strict=True):
@@ -114,12 +120,26 @@ def _shares(file: ImageRef) -> NDArray[np.float32]:
     values = np.unique(pixels)
     if values[0] < 0 or not np.isfinite(values).all():
         message = "holds values below 0 or that are no numbers"
-        cure = "save edges as 0 and 255, or as the share of people between them"
-        raise DecodeError("unreadable", file, message, cure)
+        raise DecodeError("unreadable", file, message, _SHARES_CURE)
+    if len(values) == 2 and values[0] > 0:
+        message = f"holds the values {values[0]:g} and {values[1]:g}, and one of them must be 0 for no edge"
+        raise DecodeError("unreadable", file, message, _SHARES_CURE)
     if len(values) <= 2:
-        return (pixels > (0 if values[0] == 0 else values[-1])).astype(np.float32)
-    top = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "ui" else max(1.0, float(values[-1]))
-    return (pixels / np.float32(top)).astype(np.float32)
+        shares = (pixels > 0).astype(np.float32)
+    else:
+        top = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "ui" else max(1.0, float(values[-1]))
+        if values[-1] < LEAST_SHARE * top:
+            message = f"holds values up to {values[-1]:g}, of {top:g} for an edge that all people drew"
+            raise DecodeError("unreadable", file, message, _SHARES_CURE)
+        shares = (pixels / np.float32(top)).astype(np.float32)
+    _check_filled(file, shares >= MAJORITY)
+    return shares
+
+
+def _check_filled(file: ImageRef, drawn: NDArray[np.bool_]) -> None:
+    if (filled := np.mean(drawn)) > MOST_EDGES:
+        message = f"shows edges on {filled:.0%} of its pixels, so it is inverted or shows areas"
+        raise DecodeError("unreadable", file, message, "save lines of 255 on 0, or 1 on 0")
 
 
 def _check_size(file: ImageRef, shape: tuple[int, ...], record: Record, size: tuple[int, int]) -> None:
@@ -127,5 +147,5 @@ def _check_size(file: ImageRef, shape: tuple[int, ...], record: Record, size: tu
         return
     found, wanted = f"{shape[1]}x{shape[0]}", f"{size[1]}x{size[0]}"
     message = f"holds edges drawn on {found} pixels, but its image {record.image.name} is {wanted}"
-    cure = "draw them on the image at its own size, or remove the image"
+    cure = "draw them on the image at its own size, or remove this drawing or the image"
     raise DecodeError("size-mismatch", file, message, cure)

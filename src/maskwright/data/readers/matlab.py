@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 SUFFIX = ".mat"
 _MAGIC = b"MATLAB"
 _CELLS, _FIELD = "groundTruth", "Boundaries"
-_DAMAGE = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, struct.error, zlib.error, MemoryError)
+_DAMAGE = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    EOFError,
+    MemoryError,
+    UnboundLocalError,  # of SciPy's reader, for an unknown order of bytes
+    struct.error,
+    zlib.error,
+)
 
 
 def read_drawings(file: ImageRef) -> list[NDArray[np.bool_]]:
@@ -83,9 +94,9 @@ def _plane(values: Any) -> NDArray[np.bool_]:
     """Return where numbers (H, W) are not 0.
 
     Raises:
-        TypeError: they are no numbers in two axes.
+        TypeError: they are no numbers in two axes, or some are missing (NaN).
     """
     found = np.asarray(values.todense() if hasattr(values, "todense") else values)
-    if found.ndim != 2 or found.dtype.kind not in "buif":
+    if found.ndim != 2 or found.dtype.kind not in "buif" or np.isnan(found).any():
         raise TypeError
     return found != 0
