@@ -94,10 +94,10 @@ def scribbles(images: Path, tmp_path: Path) -> Path:
     drawn[5, 10:80], drawn[30, 10:40], drawn[31, 10:40] = 2, 7, 2
     picture = Image.fromarray(drawn)
     picture.putpalette(bytes(range(256)) * 3)
-    (tmp_path / "drawn/deep").mkdir(parents=True)
+    (tmp_path / "scribbles/deep").mkdir(parents=True)
     for name in ("deep/b.png", "other.png"):
-        picture.save(tmp_path / "drawn" / name)
-    return tmp_path / "drawn"
+        picture.save(tmp_path / "scribbles" / name)
+    return tmp_path / "scribbles"
 
 
 def test_scribbles_spread_over_superpixels(images: Path, scribbles: Path, tmp_path: Path) -> None:
@@ -182,6 +182,7 @@ def test_many_superpixels_need_wide_numbers(tmp_path: Path) -> None:
         (["--save", "labels"], "labels in --save are what scribbles become, and there are none: give --scribbles, or"),
         (["--scribbles", ".", "--save", "map"], "and they would have no effect: add labels"),
         (["--ignore", "256"], "--ignore 256: ignore is 256, but the values of scribbles are 0 to 255"),
+        (["--scribbles", "nowhere"], "nowhere is not a folder: give the folder of the scribbles"),
         (["--scribbles", "{empty}"], "and none is the scribble of an image: give each the path and name of its image"),
         (["--save", "maps"], "--save maps: unknown kind of file 'maps': did you mean 'map'?"),
         (["--method", "felzenszwalb", "--compactness", "2"], "felzenszwalb has none: use --compactness 1, or choose"),
@@ -231,7 +232,7 @@ def test_the_help_names_every_method(capsys: pytest.CaptureFixture[str]) -> None
     assert all(f"| `{name}` |" in PAGE for name in SUPERPIXELS)
 
 
-def test_the_page_runs(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_runs(images: Path, scribbles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (images / "broken.jpg").unlink()
     monkeypatch.chdir(tmp_path)
     for command in "".join(blocks("sh")).splitlines():

@@ -31,8 +31,10 @@ def with_scribbles(found: Found, folder: Path) -> tuple[Found, dict[PurePosixPat
     A scribble has the path of its image below the source, but for the suffix.
 
     Raises:
-        MaskwrightError: no image has one, or two files are the scribble of one image.
+        MaskwrightError: there is no such folder, no image has a scribble, or two files are that of one image.
     """
+    if not folder.is_dir():
+        raise MaskwrightError(f"{folder} is not a folder: give the folder of the scribbles", "scribbles")
     files: dict[str, Path] = {}
     for file in files_below(folder, IMAGE_SUFFIXES):
         place = file.relative_to(folder).with_suffix("").as_posix()
