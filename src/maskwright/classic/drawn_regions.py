@@ -82,8 +82,7 @@ def _counted(
     if not limits.min <= nothing <= limits.max:
         raise MaskwrightError(
             f"nothing is {nothing}, but a drawing of {drawn.dtype} holds {limits.min} to {limits.max}: choose another "
-            "`nothing`, or give the drawing in a larger type",
-            "nothing",
+            "value, or give the drawing in a larger type"
         )
     names, codes = np.unique(drawn, return_inverse=True)
     places = np.unique(regions, return_inverse=True)[1].reshape(regions.shape)

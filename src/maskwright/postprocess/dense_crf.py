@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from maskwright.core.plan import CrfPlan
 from maskwright.postprocess.crf import axes_of, refine
 from maskwright.postprocess.of_classes import OfClasses
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -21,7 +23,7 @@ class DenseCrf(OfClasses):
 
     label = "dense CRF"
     section = CrfPlan
-    limits: ClassVar = {
+    limits: Mapping[str, tuple[float, float]] = {
         "w1": (0.01, 100.0),
         "theta_beta": (1.0, 255.0),
         "w2": (0.01, 100.0),

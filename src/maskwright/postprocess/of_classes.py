@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from maskwright.core.channels import CLASS_GROUP
+from maskwright.postprocess.base import Postprocessor
 from maskwright.postprocess.search import describe, search
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from maskwright.postprocess.search import Fit
 
 
-class OfClasses:
+class OfClasses(Postprocessor):
     """A postprocessor of class probabilities; see `postprocess.base.Postprocessor`.
 
     Attributes:
@@ -24,7 +25,7 @@ class OfClasses:
     """
 
     section: ClassVar[type[Section]]
-    needs = "the probability of each class and nothing else, as models of the task semantic predict"
+    needs: str = "the probability of each class and nothing else, as models of the task semantic predict"
     improves: tuple[str, ...] = ("iou", "boundary_iou")
 
     def __init__(self, settings: Section | None = None) -> None:
@@ -43,4 +44,4 @@ class OfClasses:
     @classmethod
     def fit(cls, samples: Sequence[Sample], start: Section, deadline: float | None) -> Fit:
         """Search the settings by IoU and boundary IoU."""
-        return search(cls, samples, start, deadline)  # type: ignore[type-var]
+        return search(cls, samples, start, deadline)

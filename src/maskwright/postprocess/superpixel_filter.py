@@ -6,7 +6,7 @@ depends on the number of classes, unlike that of the dense CRF; but a superpixel
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from maskwright.core.plan import SuperpixelsPlan
 from maskwright.postprocess.of_classes import OfClasses
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 WHOLE = 1 << 21  # pixels: an HD frame
@@ -26,7 +28,7 @@ class SuperpixelFilter(OfClasses):
 
     label = "superpixel filter"
     section = SuperpixelsPlan
-    limits: ClassVar = {"side": (4.0, 200.0), "share": (0.05, 1.0)}
+    limits: Mapping[str, tuple[float, float]] = {"side": (4.0, 200.0), "share": (0.05, 1.0)}
 
     @property
     def reach(self) -> float:

@@ -145,7 +145,7 @@ def superpixels(
 
 
 def _summary(found: Divided) -> dict[str, int | float]:
-    counts = {"superpixels": int(found.regions.max()) + 1}
+    counts: dict[str, int | float] = {"superpixels": int(found.regions.max()) + 1}
     if found.spread is None:
         return counts
     return {**counts, "labelled": found.spread.regions, "conflicts": found.spread.conflicts}
