@@ -49,7 +49,7 @@ def with_scribbles(found: Found, folder: Path) -> tuple[Found, dict[PurePosixPat
     if not drawn:
         raise MaskwrightError(
             f"{folder} holds {plural(len(files), 'image file')}, and none is the scribble of an image: give each the "
-            "path and name of its image, as `deep/a.png` for `deep/a.jpg`",
+            "path and name of its image, e.g. deep/a.png for deep/a.jpg",
             "scribbles",
         )
     notes = list(found.notes)
