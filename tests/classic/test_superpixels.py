@@ -13,12 +13,12 @@ from scipy.io import loadmat
 from skimage.measure import label
 from tests.classic.judges import is_partition
 
+from maskwright.classic.planes import colours, slope
 from maskwright.classic.superpixels import SUPERPIXELS, superpixels
 from maskwright.classic.superpixels.exchange import KEEPS_WHOLE, _described, _Level, exchange
+from maskwright.classic.superpixels.grid import grid, uneven_grid
 from maskwright.classic.superpixels.pieces import joined_pieces
-from maskwright.classic.superpixels.planes import colours, grid, slope
 from maskwright.classic.superpixels.slic import _Cells
-from maskwright.classic.superpixels.uneven_grid import uneven_grid
 from maskwright.core.errors import MaskwrightError
 from maskwright.metrics.superpixels import agreement, explained_variation
 
@@ -199,10 +199,24 @@ def test_colours_of_black_white_and_what_is_missing() -> None:
     rgb = np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8)
     np.testing.assert_allclose(colours(rgb)[0], [[0, 0, 0], [4, 0, 0]], atol=0.01)
     grey = np.array([[2.0, 4.0, np.nan]])
-    np.testing.assert_allclose(colours(grey)[0, :, 0], [0, 4, 2])  # the missing one is the mean
-    np.testing.assert_allclose(colours(np.ma.masked_array([[10, 30, 999]], [[0, 0, 1]]))[0, :, 0], [0, 4, 2])
+    np.testing.assert_allclose(colours(grey)[0, :, 0], [0, 4, 4])  # the missing one is the nearest
+    np.testing.assert_allclose(colours(np.ma.masked_array([[10, 30, 999]], [[0, 0, 1]]))[0, :, 0], [0, 4, 4])
     twelve = np.array([[[0, 100] * 6, [1000, 200] * 6]], np.uint16)
-    np.testing.assert_allclose(colours(twelve)[0], [[0] * 12, [2] * 12])  # each band for itself; 4 / sqrt(12 / 3)
+    np.testing.assert_allclose(colours(twelve)[0], [[0] * 12, [4 / 12**0.5] * 12], rtol=1e-6)  # each band for itself
+
+
+def test_the_bands_of_rgb_have_one_range() -> None:
+    grey = np.repeat(np.linspace(0, 1, 7)[None, :, None], 3, axis=2)
+    grey[..., 2] /= 2
+    blue_is_weaker = colours((grey * 255).astype(np.uint8)), colours(grey * 4000)
+    np.testing.assert_allclose(*blue_is_weaker, atol=0.05)
+
+
+def test_one_wild_value_does_not_hide_the_others() -> None:
+    image = np.random.default_rng(0).random((60, 60))
+    image[3, 4] = 1e6
+    assert np.median(colours(image)) == pytest.approx(2, abs=0.2)
+    assert colours(image).max() == 4
 
 
 def test_a_slope_by_hand() -> None:
@@ -219,8 +233,8 @@ def test_a_slope_by_hand() -> None:
         ({"compactness": float("nan")}, "compactness is nan"),
         ({"method": "slick"}, "unknown method 'slick': did you mean 'slic'?"),
         ({"method": "felzenszwalb", "compactness": 2}, "felzenszwalb has none: set `compactness=1`"),
-        ({"image": np.zeros((0, 4))}, "with shape \\(0, 4\\) is not an image"),
-        ({"image": np.zeros(4)}, "with shape \\(4,\\) is not an image"),
+        ({"image": np.zeros((0, 4))}, "shape \\(0, 4\\) is not an image"),
+        ({"image": np.zeros(4)}, "shape \\(4,\\) is not an image"),
         ({"image": np.zeros((2, 2), complex)}, "an array of complex128"),
     ],
 )

@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from maskwright.core.plan import CrfPlan
+from maskwright.core.plan import CrfPlan, SuperpixelsPlan
 from maskwright.inference import Predictor, postprocess_tiles
 from maskwright.ops.images import resize_image
-from maskwright.postprocess import dense_crf
+from maskwright.postprocess import Postprocessor, dense_crf, superpixel_filter
 from maskwright.postprocess.crf import refine
 from maskwright.postprocess.dense_crf import DenseCrf
+from maskwright.postprocess.superpixel_filter import SuperpixelFilter
 
 if TYPE_CHECKING:
     from tests.inference.conftest import Make
@@ -54,13 +55,15 @@ def test_one_class(make: Make) -> None:
     assert with_crf(make(net, classes=1)).result(pixels(20, 24)).labels.shape == (20, 24)
 
 
+@pytest.mark.parametrize("method", [DenseCrf(SETTINGS), SuperpixelFilter(SuperpixelsPlan(side=5))])
 @pytest.mark.parametrize("size", [(64, 150), (110, 110), (300, 20)])
 def test_large_images_go_through_in_pieces(
-    make: Make, small_net: nn.Module, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+    make: Make, small_net: nn.Module, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], method: Postprocessor
 ) -> None:
-    predictor, image = with_crf(make(small_net)), pixels(*size)
+    predictor, image = make(small_net).with_postprocessor(method), pixels(*size)
     whole = predictor.result(image).labels
-    monkeypatch.setattr(dense_crf, "WHOLE", 64 * 64)
+    for module in (dense_crf, superpixel_filter):
+        monkeypatch.setattr(module, "WHOLE", 64 * 64)
     monkeypatch.setattr(postprocess_tiles, "PIECE", 64)
     covered = torch.zeros(size, dtype=torch.int)
     for block in predictor.blocks(image):

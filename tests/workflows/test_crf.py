@@ -14,7 +14,7 @@ from tests.workflows import toy_data as toy
 
 import maskwright as mw
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.plan import CrfPlan, Plan, PostprocessPlan
+from maskwright.core.plan import CrfPlan, Plan, PostprocessPlan, SuperpixelsPlan
 from maskwright.core.plan_file import overridden
 from maskwright.core.time_budget import POSTPROCESS_SECONDS, TimeBudget
 from maskwright.models import bundle
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def quick() -> Iterator[None]:
     """Search one parameter only: how much is tried must not hang on the machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "AXES", ("w1",))
+        patch.setattr(DenseCrf, "limits", {"w1": DenseCrf.limits["w1"]})
         patch.setattr(search, "FACTORS", (2.0,))
         yield
 
@@ -104,7 +104,8 @@ def test_evaluation_shows_scores_without_and_with_it(fitted: Path, data: Path, t
     assert result.gain == metrics["crf"]["means"]
     text = (tmp_path / "report-test-crf.html").read_text()
     assert ">Mean IoU on held-out test images, with the dense CRF<" in text
-    assert f"{100 * plain.scores.mean['iou'].value:.2f}%" in text.partition('id="crf"')[2].partition("</section>")[0]
+    section = text.partition('id="postprocessor"')[2].partition("</section>")[0]
+    assert f"{100 * plain.scores.mean['iou'].value:.2f}%" in section
     assert "with the dense CRF" not in (tmp_path / "report-test.html").read_text()
     assert (fitted / "model.safetensors").read_bytes() == before, "what is fitted is fitted"
     assert not any("its gain is overestimated" in note for note in result.notes)
@@ -116,6 +117,20 @@ def test_evaluation_fits_what_no_training_did(bare: Path, data: Path) -> None:
     kept = bundle.read_card(bare / "model.safetensors").postprocess.crf
     assert json.loads((bare / "metrics-test-crf.json").read_text())["crf"]["settings"] == kept.model_dump()
     assert opened(bare, "cpu", postprocess="crf")[1] is None
+
+
+def test_superpixels_are_fitted_and_used_in_the_same_way(bare: Path, data: Path) -> None:
+    result = mw.evaluate(bare, data, postprocess="superpixels")
+    assert result.notes[0].startswith("superpixel filter fitted on 2 validation images (")
+    metrics = json.loads((bare / "metrics-test-superpixels.json").read_text())["superpixels"]
+    kept = bundle.read_card(bare / "model.safetensors").postprocess
+    assert kept.crf is None
+    assert (kept.superpixels is not None) == metrics["fitted"]["helps"]
+    assert metrics["means"] == result.gain
+    assert "Effect of the superpixel filter" in (bare / "report-test-superpixels.html").read_text()
+    model = mw.load(bare, "cpu", postprocess="superpixels")
+    assert model.postprocessor is not None
+    assert model.postprocessor.settings == (kept.superpixels or SuperpixelsPlan())
 
 
 def test_images_that_it_was_fitted_on_do_not_judge_it_silently(bare: Path, data: Path) -> None:
@@ -135,7 +150,7 @@ def no_help(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_does_not_help_is_not_kept(bare: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     no_help(monkeypatch)
     result = mw.evaluate(bare, data, postprocess="crf")
-    assert "the CRF did not help" in result.notes[0]
+    assert "the dense CRF did not help" in result.notes[0]
     assert "stays as it is" in result.notes[1]
     assert bundle.read_card(bare / "model.safetensors").postprocess.crf is None
     assert result.gain is not None, "it was asked for, so it is shown"
@@ -236,7 +251,7 @@ def test_a_training_keeps_none_that_does_not_help(fitted: Path, monkeypatch: pyt
 
 def test_one_setting_is_no_search() -> None:
     quality = search.Quality(0.5, 0.5)
-    found = search.CrfFit(CrfPlan(), search.Quality(0.4, 0.4), quality, 1, 1)
+    found = search.Fit(DenseCrf, CrfPlan(), search.Quality(0.4, 0.4), quality, 1, 1)
     assert "1 validation image (there was time for only one setting)" in found.sentence()
     assert "9 settings tried" in replace(found, tried=9).sentence()
 

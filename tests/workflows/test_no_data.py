@@ -15,6 +15,7 @@ from tests.workflows import toy_data as toy
 from maskwright.core.classes import IGNORE
 from maskwright.core.read_options import ReadOptions
 from maskwright.data.readers import image_size
+from maskwright.postprocess.superpixel_filter import SuperpixelFilter
 from maskwright.workflows.predict import predict
 from maskwright.workflows.request import PredictRequest
 from maskwright.workflows.train import train
@@ -33,7 +34,11 @@ def raster(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return values, mask
 
 
-def test_nothing_but_the_bundle_is_needed_to_leave_them_out_again(tmp_path: Path) -> None:
+def test_nothing_but_the_bundle_is_needed_to_leave_them_out_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples, fit = [], SuperpixelFilter.fit
+    monkeypatch.setattr(SuperpixelFilter, "fit", lambda given, *rest: samples.extend(given) or fit(given, *rest))
     data = tmp_path / "data"
     for folder in ("images", "masks"):
         (data / folder).mkdir(parents=True)
@@ -41,10 +46,12 @@ def test_nothing_but_the_bundle_is_needed_to_leave_them_out_again(tmp_path: Path
         values, mask = raster(number)
         tifffile.imwrite(data / f"images/{number}.tif", values)
         Image.fromarray(mask).save(data / f"masks/{number}.png")
-    asked = toy.request(steps=4, read=ReadOptions(nodata=EMPTY))
+    asked = toy.request("postprocess.superpixels={side: 6}", steps=4, read=ReadOptions(nodata=EMPTY))
     result = train(data, asked, tmp_path / "run")
     with (tmp_path / "run/history.csv").open(encoding="utf-8", newline="") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file) if row.get("loss")]
+    assert samples, "the plan asks for a postprocessor"
+    assert all(np.isfinite(sample.probabilities).all() for sample in samples)
     assert losses
     assert np.isfinite(losses).all()
     assert result.scores is not None

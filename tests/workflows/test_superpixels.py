@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +15,17 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 import maskwright as mw
+from maskwright.classic.drawn_regions import filled
 from maskwright.classic.superpixels import SUPERPIXELS
 from maskwright.classic.superpixels import superpixels as divided
 from maskwright.cli.main import run
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.read_options import ReadOptions
+from maskwright.data.formats import read_dataset
+from maskwright.data.labels import read_label
 from maskwright.data.readers import read_image
 from maskwright.data.results import written_by_us
 from maskwright.workflows.superpixels import SuperpixelRequest, superpixels, write_map
@@ -81,6 +87,85 @@ def test_an_image_with_too_few_pixels_is_left_out(images: Path, tmp_path: Path) 
     assert "small.png: count is 7, but an image of 3x2 pixels can have 1 to 6" in result.failures[0].reason
 
 
+@pytest.fixture
+def scribbles(images: Path, tmp_path: Path) -> Path:
+    """Two strokes on `deep/b.png`, in a palette PNG, and a scribble of no image."""
+    drawn = np.full((40, 90), 255, np.uint8)
+    drawn[5, 10:80], drawn[30, 10:40], drawn[31, 10:40] = 2, 7, 2
+    picture = Image.fromarray(drawn)
+    picture.putpalette(bytes(range(256)) * 3)
+    (tmp_path / "scribbles/deep").mkdir(parents=True)
+    for name in ("deep/b.png", "other.png"):
+        picture.save(tmp_path / "scribbles" / name)
+    return tmp_path / "scribbles"
+
+
+def test_scribbles_spread_over_superpixels(images: Path, scribbles: Path, tmp_path: Path) -> None:
+    result = superpixels(images, out=tmp_path / "out", count=40, scribbles=scribbles)
+    drawn = np.asarray(Image.open(scribbles / "deep/b.png"))
+    wanted = filled(divided(read_image(images / "deep/b.png"), count=40), drawn, 255)
+    assert wanted.conflicts > 1
+    (entry,) = result.images
+    assert entry.files == {"labels": tmp_path / "out/labels/deep/b.png"}
+    assert entry.summary == {"superpixels": 40, "labelled": wanted.regions, "conflicts": wanted.conflicts}
+    with Image.open(entry.files["labels"]) as written, Image.open(scribbles / "deep/b.png") as before:
+        assert (np.asarray(written) == wanted.labels).all()
+        assert written.getpalette() == before.getpalette()
+    assert result.notes == (
+        f"2 images without a scribble in {scribbles} left out",
+        f"1 scribble of no image given, such as {scribbles / 'other.png'}",
+        f"{wanted.conflicts} superpixels have several labels, and only their drawn pixels are labelled",
+    )
+    assert written_by_us(entry.files["labels"])
+
+
+def test_spread_scribbles_are_masks_to_train_on(images: Path, scribbles: Path, tmp_path: Path) -> None:
+    superpixels(images / "deep", out=tmp_path / "out", count=40, scribbles=scribbles / "deep")
+    for folder, file in (("images", images / "deep/b.png"), ("masks", tmp_path / "out/labels/b.png")):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        for number in range(3):
+            shutil.copy(file, tmp_path / "data" / folder / f"{number}.png")
+    found = read_dataset(tmp_path / "data", ReadOptions(ignore=255))
+    assert len(found.classes.names) == 2
+    labels = read_label(found, found.records[0], (40, 90))
+    written = np.asarray(Image.open(tmp_path / "out/labels/b.png"))
+    assert (labels == np.select([written == 2, written == 7], [0, 1], 255)).all()
+
+
+@pytest.mark.parametrize(
+    ("drawn", "words"),
+    [
+        (np.full((40, 91), 255, np.uint8), "is 91x40 pixels, but its image is 90x40: draw it at this size"),
+        (
+            np.zeros((40, 90), np.uint8),
+            "no pixel of the value 255, which means that nothing is drawn: set `ignore`",
+        ),
+        (np.full((40, 90), 300, np.uint16), "holds values from 300 to 300: use labels from 0 to 255"),
+        (np.dstack([np.eye(40, 90)] * 2 + [np.zeros((40, 90))]).astype(np.uint8), "holds colours, but a scribble has"),
+    ],
+)
+def test_a_scribble_that_cannot_be_read_leaves_its_image_out(
+    drawn: np.ndarray, words: str, images: Path, scribbles: Path, tmp_path: Path
+) -> None:
+    assert cv2.imwrite(str(scribbles / "deep/b.png"), drawn)
+    result = superpixels(images, out=tmp_path / "out", scribbles=scribbles)
+    assert result.images == ()
+    assert words in result.failures[0].reason
+
+
+def test_a_scribble_in_jpeg_is_refused(images: Path, scribbles: Path, tmp_path: Path) -> None:
+    (scribbles / "deep/b.png").unlink()
+    assert cv2.imwrite(str(scribbles / "deep/b.jpg"), np.full((40, 90), 255, np.uint8))
+    result = superpixels(images, out=tmp_path / "out", scribbles=scribbles)
+    assert "was compressed with loss, but a scribble has one value a label" in result.failures[0].reason
+
+
+def test_one_image_has_one_scribble(images: Path, scribbles: Path, tmp_path: Path) -> None:
+    shutil.copy(scribbles / "deep/b.png", scribbles / "deep/b.tif")
+    with pytest.raises(MaskwrightError, match="are scribbles of one image: remove one"):
+        superpixels(images, out=tmp_path / "out", scribbles=scribbles)
+
+
 def test_many_superpixels_need_wide_numbers(tmp_path: Path) -> None:
     labels = np.arange(70_000, dtype=np.int32).reshape(70, 1000)
     write_map(tmp_path / "map.tif", labels, labels)
@@ -94,6 +179,11 @@ def test_many_superpixels_need_wide_numbers(tmp_path: Path) -> None:
         (["--count", "0"], "--count 0: count is 0, but it must be 1 or more: choose another --count"),
         (["--compactness", "-1"], "--compactness -1: compactness is -1.0, but it must be 0 or more"),
         (["--method", "slik"], "--method slik: unknown method 'slik': did you mean 'slic'?"),
+        (["--save", "labels"], "labels in --save are what scribbles become, and there are none: give --scribbles, or"),
+        (["--scribbles", ".", "--save", "map"], "and they would have no effect: add labels"),
+        (["--ignore", "256"], "--ignore 256: ignore is 256, but the values of scribbles are 0 to 255"),
+        (["--scribbles", "nowhere"], "nowhere is not a folder: give the folder of the scribbles"),
+        (["--scribbles", "{empty}"], "and none is the scribble of an image: give each the path and name of its image"),
         (["--save", "maps"], "--save maps: unknown kind of file 'maps': did you mean 'map'?"),
         (["--method", "felzenszwalb", "--compactness", "2"], "felzenszwalb has none: use --compactness 1, or choose"),
     ],
@@ -101,6 +191,8 @@ def test_many_superpixels_need_wide_numbers(tmp_path: Path) -> None:
 def test_wrong_options_are_refused_once(
     words: list[str], answer: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "empty").mkdir()
+    words = [word.format(empty=tmp_path / "empty") for word in words]
     assert run(["superpixels", str(images), "--out", str(tmp_path / "out"), *words]) == 2
     assert answer in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
@@ -140,7 +232,7 @@ def test_the_help_names_every_method(capsys: pytest.CaptureFixture[str]) -> None
     assert all(f"| `{name}` |" in PAGE for name in SUPERPIXELS)
 
 
-def test_the_page_runs(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_runs(images: Path, scribbles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (images / "broken.jpg").unlink()
     monkeypatch.chdir(tmp_path)
     for command in "".join(blocks("sh")).splitlines():

@@ -3,10 +3,11 @@
 These rules serve every method of this room:
 
 - Of 8-bit values, 255 is the range. Other types say nothing about the values that a camera uses, so the range is that
-  from the 0.1th to the 99.9th percentile of a band, or from its least to its greatest value if these are equal.
+  from the 0.1th to the 99.9th percentile of a band, or from its least to its greatest value if these are equal. Three
+  bands, taken for RGB, have one range.
 - A missing value (`ops.no_data`) continues the nearest value of its band, just as the image is continued beyond its
   border. It makes no edge, and the caller empties the result there.
-- Edges of three bands, taken for RGB, are sought in CIE L*a*b*.
+- Three bands, taken for RGB, are compared in CIE L*a*b*.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ BORDER = cv2.BORDER_REFLECT
 SAMPLE = 1_000_000  # pixels from which the range is estimated
 ROUNDING = 1e-6
 """A range below this share of the values is the rounding of a constant band."""
+LAB_UNIT = 25.0
+"""CIELAB units that count as 1 in `colours`."""
 P = ParamSpec("P")
 
 
@@ -59,15 +62,24 @@ def planes_of(image: NDArray[Any]) -> Planes:
     Raises:
         MaskwrightError: the array is not an image.
     """
+    check_image(image)
+    bands = np.moveaxis(np.atleast_3d(image), 2, 0)
+    low, span = np.transpose([_range(bands)] * 3 if len(bands) == 3 else [_range(band[None]) for band in bands])
+    values = np.stack([_filled(band, *ends) for band, *ends in zip(bands, low, span, strict=True)])
+    return Planes(values, low, span, no_data(image))
+
+
+def check_image(image: NDArray[Any]) -> None:
+    """Refuse an array that is not an image.
+
+    Raises:
+        MaskwrightError: so it is.
+    """
     if image.ndim not in {2, 3} or 0 in image.shape or image.dtype.kind not in "buif":
         raise MaskwrightError(
             f"an array of {image.dtype} and shape {image.shape} is not an image: give real numbers (height, width) or "
             "(height, width, bands), all above 0"
         )
-    bands = np.moveaxis(np.atleast_3d(image), 2, 0)
-    low, span = np.transpose([_range(band) for band in bands])
-    values = np.stack([_filled(band, *ends) for band, *ends in zip(bands, low, span, strict=True)])
-    return Planes(values, low, span, no_data(image))
 
 
 def edge_method(
@@ -122,6 +134,33 @@ def seen(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.moveaxis(cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB), 2, 0) * np.float32(3**0.5 / 100)
 
 
+def colours(image: NDArray[Any]) -> NDArray[np.float32]:
+    """Return an image as float32 (H, W, C), whose Euclidean distance is a difference of colour, 4 from black to white.
+
+    Values beyond the range are cut off.
+
+    Args:
+        image: (H, W) or (H, W, C), any real dtype.
+
+    Raises:
+        MaskwrightError: the array is not an image.
+    """
+    values = seen(np.clip(planes_of(image).values, 0, 1))
+    return np.ascontiguousarray(np.moveaxis(values, 0, 2)) * np.float32(100 / LAB_UNIT / len(values) ** 0.5)
+
+
+def slope(colour: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the length (H, W) of the gradient over all planes (H, W, C), by Sobel's operator, per pixel."""
+    squares = np.zeros(colour.shape[:2], np.float32)
+    for channel in range(colour.shape[2]):
+        plane = np.ascontiguousarray(colour[:, :, channel])
+        for across, down in ((1, 0), (0, 1)):
+            squares += np.square(
+                cv2.Sobel(plane, cv2.CV_32F, across, down, scale=1 / 8, borderType=cv2.BORDER_REPLICATE)
+            )
+    return np.sqrt(squares)
+
+
 def blurred(plane: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     """Smooth a plane (H, W) with a Gaussian of `sigma` pixels; 0 leaves it as it is."""
     return plane if sigma == 0 else np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma, borderType=BORDER), np.float32)
@@ -143,12 +182,12 @@ def check_range(name: str, value: float, least: float, greatest: float) -> None:
         raise MaskwrightError(f"`{name}` is {value:g}, and it must be a number from {least:g} to {greatest:g}", name)
 
 
-def _range(band: NDArray[Any]) -> tuple[float, float]:
-    """Return the value of a band (H, W) that becomes 0, and the range of its values."""
-    if band.dtype == np.uint8:
+def _range(bands: NDArray[Any]) -> tuple[float, float]:
+    """Return the value that becomes 0, and the range of the values, of bands (C, H, W) together."""
+    if bands.dtype == np.uint8:
         return 0.0, 255.0
-    step = max(1, int(np.sqrt(band.size / SAMPLE)))
-    sample = np.ma.masked_invalid(band[::step, ::step]).compressed().astype(np.float64)
+    step = max(1, int(np.sqrt(bands.size / SAMPLE)))
+    sample = np.ma.masked_invalid(bands[:, ::step, ::step]).compressed().astype(np.float64)
     if not sample.size:
         return 0.0, 1.0
     low, high = np.percentile(sample, (0.1, 99.9))

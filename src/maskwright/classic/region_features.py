@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from maskwright.classic.planes import LAB_UNIT, colours, slope
 from maskwright.classic.regions import region_graph
-from maskwright.classic.superpixels.planes import LAB_UNIT, colours, slope
 from maskwright.ops.no_data import with_nan
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskwright.classic.superpixels.planes import LAB_UNIT, colours
+from maskwright.classic.planes import LAB_UNIT, colours
 from maskwright.core.errors import MaskwrightError
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class RegionGraph:
 def region_graph(labels: NDArray[Any], image: NDArray[Any]) -> RegionGraph:
     """Find the regions of a label map and their neighbours.
 
-    Colours are CIELAB for an image of three channels, so that a difference of 2 is just visible. Other channels count
-    from 0 to 100, divided by sqrt(C / 3) if there are more than three.
+    Colours are CIELAB for an image of three channels, so that a difference of 2 is just visible. Of other images the
+    difference between black and white is 100 too.
 
     Args:
         labels: (H, W), integers.

@@ -9,7 +9,7 @@ import numpy as np
 from skimage.segmentation import random_walker
 from skimage.segmentation import watershed as flood
 
-from maskwright.classic.superpixels.planes import colours, slope
+from maskwright.classic.planes import colours, slope
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.ops.draw import to_rgb8
 

@@ -20,7 +20,22 @@ Count = Annotated[
 Compactness = Annotated[
     float, typer.Option(metavar="NUMBER", help="1 is the usual shape; more makes superpixels rounder.")
 ]
-Save = Annotated[str, typer.Option(metavar="KINDS", help="What to write, separated by commas: map, overlay, features.")]
+Save = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KINDS",
+        help="What to write, separated by commas: map, overlay, features, labels (with --scribbles).  "
+        "[default: map, or labels with --scribbles]",
+    ),
+]
+Scribbles = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder of scribbles: masks, named like their images, whose labels spread over superpixels.",
+    ),
+]
+Ignore = Annotated[int, typer.Option(metavar="VALUE", help="Value of scribbles where nothing is drawn.")]
 
 
 def superpixels(
@@ -29,7 +44,9 @@ def superpixels(
     method: Method = "etps",
     count: Count = 400,
     compactness: Compactness = 1.0,
-    save: Save = "map",
+    save: Save = None,
+    scribbles: Scribbles = None,
+    ignore: Ignore = 255,
     as_json: AsJson = False,
 ) -> int:
     """Divide images into superpixels, without a model.
@@ -40,7 +57,8 @@ def superpixels(
     from maskwright.workflows.superpixels import SuperpixelRequest
     from maskwright.workflows.superpixels import superpixels as divide
 
-    request = SuperpixelRequest(method, count, compactness, comma_list(save))
+    kinds = None if save is None else comma_list(save)
+    request = SuperpixelRequest(method, count, compactness, kinds, scribbles, ignore)
     terminal = Terminal(as_json=as_json)
     with terminal.working() as watch:
         result = divide(sources, request, out=out, on_progress=watch.counting("divide"))

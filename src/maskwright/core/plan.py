@@ -47,6 +47,7 @@ __all__ = [
     "SamplingPlan",
     "Section",
     "SplitPlan",
+    "SuperpixelsPlan",
     "TrainPlan",
     "Weighting",
 ]
@@ -97,15 +98,30 @@ class CrfPlan(Section):
     iterations: Whole = Field(10, ge=1, le=100)
 
 
-class PostprocessPlan(Section):
-    """Postprocessing after the network.
+class SuperpixelsPlan(Section):
+    """The superpixel filter that may follow the network (`postprocess.superpixels`).
 
     Attributes:
-        crf: parameters of the dense CRF: where their search starts, or what it found. None: training does not search
-            for them, and a CRF that is requested later starts from the defaults.
+        side: of a superpixel, in pixels of the image: the root of its mean area.
+        share: of the mean over the superpixel in each new probability; the rest is what the network says.
+    """
+
+    side: Number = Field(14.0, ge=2, le=10_000)
+    share: Number = Field(0.5, ge=0, le=1)
+
+
+class PostprocessPlan(Section):
+    """Postprocessing after the network: settings where a search starts, or what it found.
+
+    None: training does not search, and a postprocessor that is requested later starts from the defaults.
+
+    Attributes:
+        crf: the dense CRF.
+        superpixels: the superpixel filter.
     """
 
     crf: CrfPlan | None = None
+    superpixels: SuperpixelsPlan | None = None
 
 
 class Plan(Section):

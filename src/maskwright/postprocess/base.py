@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -59,12 +59,14 @@ class Postprocessor(Protocol):
         settings: the method's section of the plan.
         needs: what the network must emit, in a sentence: `the probability of each class`.
         improves: keys of the metrics that a fit tries to raise.
+        limits: least and greatest value of each setting that a fit searches, in the order of the search.
         reach: pixels that one pixel may have an influence on, in each direction.
     """
 
     label: str
     needs: str
     improves: tuple[str, ...]
+    limits: Mapping[str, tuple[float, float]]
     settings: Any
 
     def __init__(self, settings: Section | None = None) -> None:

@@ -13,7 +13,7 @@ from maskwright.core.errors import unknown_name
 from maskwright.core.keywords import request_of
 from maskwright.data import edge_results
 from maskwright.ops.edges import polylines
-from maskwright.workflows.predict_parts.each_image import Job, Kind, chosen, for_each_image
+from maskwright.workflows.predict_parts.each_image import Job, Kind, chosen, for_each_image, found_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +110,8 @@ def edges(
             folder that cannot be written.
     """
     request = request_of(EdgesRequest, request, fields)
-    return for_each_image(sources, out, Job(request.find, _summary, chosen(request.save, KINDS)), on_progress)
+    job = Job(lambda _, image: request.find(image), _summary, chosen(request.save, KINDS))
+    return for_each_image(found_images(sources), out, job, on_progress)
 
 
 def _summary(found: FoundEdges) -> dict[str, int | float]:

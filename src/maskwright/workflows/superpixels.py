@@ -1,29 +1,35 @@
-"""Superpixels: images in, label maps, overlays and tables of features out. Prints nothing, and imports no torch."""
+"""Superpixels: images in, maps, overlays, tables and spread scribbles out. Prints nothing, and imports no torch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tifffile
+from PIL import Image, PngImagePlugin
 
+from maskwright.classic.drawn_regions import Filled, filled
 from maskwright.classic.region_features import as_csv, region_features
 from maskwright.classic.superpixels import superpixels as divided
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import replacing, write_text
 from maskwright.core.keywords import request_of
+from maskwright.core.text import agree, plural
 from maskwright.data.results import MARK, overlay_step, write_jpeg
 from maskwright.ops.draw import outlined
-from maskwright.workflows.predict_parts.each_image import Job, Kind, chosen, for_each_image
+from maskwright.workflows.predict_parts.each_image import Job, Kind, chosen, for_each_image, found_images
+from maskwright.workflows.predict_parts.scribbles import Scribble, read_scribble, with_scribbles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+    from pathlib import PurePosixPath
 
     from numpy.typing import NDArray
 
     from maskwright.core.events import OnShare
+    from maskwright.workflows.predict_parts.pictures import Picture
     from maskwright.workflows.predict_parts.results import PredictResult
 
 
@@ -35,22 +41,41 @@ class SuperpixelRequest:
         method: name in `classic.superpixels.SUPERPIXELS`.
         count: number of superpixels.
         compactness: 1 for the usual shape; more makes them rounder.
-        save: kinds of files: `map` (TIFF of labels 0..K-1), `overlay` (JPEG to look at), `features` (CSV).
+        save: kinds of files: `map` (TIFF of labels 0..K-1), `overlay` (JPEG to look at), `features` (CSV), `labels`
+            (PNG of the scribbles, spread over superpixels). None for `labels` if there are scribbles, else `map`.
+        scribbles: folder of scribbles, each with the path of its image but for the suffix. Their labels spread over the
+            superpixels in which they are drawn; images without one are left out.
+        ignore: value of a scribble where nothing is drawn.
 
     Raises:
-        MaskwrightError: a value that no image can have, an unknown kind, or no kind.
+        MaskwrightError: a value that no image can have, an unknown kind, no kind, or `labels` without scribbles or
+            scribbles without `labels`.
     """
 
     method: str = "etps"
     count: int = 400
     compactness: float = 1.0
-    save: str | Sequence[str] = ("map",)
+    save: str | Sequence[str] | None = None
+    scribbles: str | Path | None = None
+    ignore: int = 255
 
     def __post_init__(self) -> None:
         if self.count < 1:
             raise MaskwrightError(f"count is {self.count}, but it must be 1 or more: choose another `count`", "count")
         divided(np.zeros((1, 1), np.uint8), self.method, compactness=self.compactness, count=1)
-        chosen(self.save, KINDS)
+        if not 0 <= self.ignore <= 255:
+            raise MaskwrightError(
+                f"ignore is {self.ignore}, but the values of scribbles are 0 to 255: choose one of these", "ignore"
+            )
+        if ("labels" in self.kinds()) != (self.scribbles is not None):
+            have = "there are none" if self.scribbles is None else "they would have no effect"
+            cure = "give `scribbles`, or leave labels out" if self.scribbles is None else "add labels"
+            raise MaskwrightError(f"labels in `save` are what scribbles become, and {have}: {cure}", "save")
+
+    def kinds(self) -> dict[str, Kind[Divided]]:
+        """Return the kinds of files to write."""
+        usual = "map" if self.scribbles is None else "labels"
+        return chosen(usual if self.save is None else self.save, KINDS)
 
     def divide(self, image: NDArray[Any]) -> NDArray[np.int32]:
         """Divide an image (H, W) or (H, W, C) into superpixels (H, W), 0..K-1.
@@ -59,6 +84,20 @@ class SuperpixelRequest:
             MaskwrightError: it is not an image, or has fewer pixels than superpixels.
         """
         return divided(image, self.method, count=self.count, compactness=self.compactness)
+
+
+class Divided(NamedTuple):
+    """An image in superpixels.
+
+    Attributes:
+        regions: int32 (H, W), labels 0..K-1.
+        scribble: what is drawn on it; None for nothing.
+        spread: what the scribble becomes.
+    """
+
+    regions: NDArray[np.int32]
+    scribble: Scribble | None = None
+    spread: Filled | None = None
 
 
 def superpixels(
@@ -74,8 +113,8 @@ def superpixels(
     Args:
         sources: image files, folders (searched recursively) and globs.
         request: how to divide and what to write; None for one made of `fields`.
-        out: folder for what is written: `maps/`, `overlays/`, `features/`. Results keep the paths of their images below
-            the sources.
+        out: folder for what is written: `maps/`, `overlays/`, `features/`, `labels/`. Results keep the paths of
+            their images below the sources.
         on_progress: called with (images done, images in all).
         **fields: of a `SuperpixelRequest`, instead of `request`: `count=200`, `save=["map", "overlay"]`.
 
@@ -84,11 +123,32 @@ def superpixels(
             folder that cannot be written.
     """
     request = request_of(SuperpixelRequest, request, fields)
-    return for_each_image(sources, out, Job(request.divide, _summary, chosen(request.save, KINDS)), on_progress)
+    found = found_images(sources)
+    drawn: dict[PurePosixPath, Path] = {}
+    if request.scribbles is not None:
+        found, drawn = with_scribbles(found, Path(request.scribbles))
+
+    def run(picture: Picture, image: NDArray[Any]) -> Divided:
+        regions = request.divide(image)
+        if not drawn:
+            return Divided(regions)
+        scribble = read_scribble(drawn[picture.name], image, request.ignore)
+        return Divided(regions, scribble, filled(regions, scribble.labels, request.ignore))
+
+    result = for_each_image(found, out, Job(run, _summary, request.kinds()), on_progress)
+    several = sum(int(image.summary.get("conflicts", 0)) for image in result.images)
+    if not several:
+        return result
+    have = agree(several, "has", "have")
+    note = f"{plural(several, 'superpixel')} {have} several labels, and only their drawn pixels are labelled"
+    return replace(result, notes=(*result.notes, note))
 
 
-def _summary(labels: NDArray[np.int32]) -> dict[str, int | float]:
-    return {"superpixels": int(labels.max()) + 1}
+def _summary(found: Divided) -> dict[str, int | float]:
+    counts: dict[str, int | float] = {"superpixels": int(found.regions.max()) + 1}
+    if found.spread is None:
+        return counts
+    return {**counts, "labelled": found.spread.regions, "conflicts": found.spread.conflicts}
 
 
 def write_map(path: Path, _image: NDArray[Any], labels: NDArray[np.int32]) -> None:
@@ -109,9 +169,27 @@ def write_features(path: Path, image: NDArray[Any], labels: NDArray[np.int32]) -
     write_text(path, as_csv(region_features(labels, image)))
 
 
-KINDS: dict[str, Kind[NDArray[np.int32]]] = {
-    "map": Kind("maps", ".tif", write_map),
-    "overlay": Kind("overlays", ".jpg", write_overlay),
-    "features": Kind("features", ".csv", write_features),
+def write_labels(path: Path, scribble: Scribble, spread: Filled) -> None:
+    """Write the labels of a scribble as PNG, in the colours of the scribble."""
+    picture = Image.fromarray(spread.labels)
+    if scribble.palette is not None:
+        picture.putpalette(scribble.palette.tobytes())
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("Software", MARK)
+    with replacing(path) as temporary:
+        picture.save(temporary, format="PNG", pnginfo=notes)
+
+
+def _labels(path: Path, _image: NDArray[Any], found: Divided) -> None:
+    assert found.scribble is not None
+    assert found.spread is not None
+    write_labels(path, found.scribble, found.spread)
+
+
+KINDS: dict[str, Kind[Divided]] = {
+    "map": Kind("maps", ".tif", lambda path, image, found: write_map(path, image, found.regions)),
+    "overlay": Kind("overlays", ".jpg", lambda path, image, found: write_overlay(path, image, found.regions)),
+    "features": Kind("features", ".csv", lambda path, image, found: write_features(path, image, found.regions)),
+    "labels": Kind("labels", ".png", _labels),
 }
 """Name of each kind of file -> how it is written."""

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskwright.classic.superpixels.planes import check, colours
-from maskwright.classic.superpixels.uneven_grid import uneven_grid
+from maskwright.classic.planes import colours
+from maskwright.classic.superpixels.grid import check, uneven_grid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from skimage.segmentation import felzenszwalb, watershed
 
+from maskwright.classic.planes import colours, slope
+from maskwright.classic.superpixels.grid import check, grid
 from maskwright.classic.superpixels.pieces import joined_pieces
-from maskwright.classic.superpixels.planes import check, colours, grid, slope
 from maskwright.core.errors import MaskwrightError
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from maskwright.classic.planes import colours
+from maskwright.classic.superpixels.grid import check
 from maskwright.classic.superpixels.pieces import joined_pieces
-from maskwright.classic.superpixels.planes import check, colours
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -24,6 +24,7 @@ NEEDS_MAPS: dict[str, Callable[[Plan], bool]] = {
     "predict.flip": lambda plan: plan.predict.flip,
     "predict.output_stride": lambda plan: plan.predict.output_stride is not None,
     "postprocess.crf": lambda plan: plan.postprocess.crf is not None,
+    "postprocess.superpixels": lambda plan: plan.postprocess.superpixels is not None,
 }
 """Settings that only networks that emit maps have, and whether a plan uses them."""
 SECTIONS = ("model", "loss", "adversarial", "postprocess")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.events import OnShare
     from maskwright.workflows.predict_parts.pictures import Picture
+    from maskwright.workflows.predict_parts.sources import Found
 
 T = TypeVar("T")
 
@@ -41,29 +42,38 @@ class Kind(NamedTuple, Generic[T]):
 class Job(NamedTuple, Generic[T]):
     """What is made of each image, and the kinds of files that are written of it."""
 
-    run: Callable[[NDArray[Any]], T]
+    run: Callable[[Picture, NDArray[Any]], T]
     summarise: Callable[[T], dict[str, int | float]]
     kinds: Mapping[str, Kind[T]]
 
 
-def for_each_image(
-    sources: str | Path | Sequence[str | Path], out: str | Path, job: Job[T], on_progress: OnShare | None = None
-) -> PredictResult:
+def found_images(sources: str | Path | Sequence[str | Path]) -> Found:
+    """Find image files, those in folders (searched recursively) and those of globs.
+
+    Raises:
+        MaskwrightError: there is no image.
+    """
+    found = find_images([sources] if isinstance(sources, str | Path) else sources)
+    if not found.pictures:
+        reasons = "; ".join(reason for _, reason in found.failures)
+        raise MaskwrightError(reasons or "no image was given: name files or folders")
+    return found
+
+
+def for_each_image(found: Found, out: str | Path, job: Job[T], on_progress: OnShare | None = None) -> PredictResult:
     """Write files for images; one that cannot be read is listed in `failures`, and the rest go on.
 
     Args:
-        sources: image files, folders (searched recursively) and globs.
+        found: the images.
         out: folder for what is written. Results keep the paths of their images below the sources.
         job: what to make and write.
         on_progress: called with (images done, images in all).
 
     Raises:
-        MaskwrightError: no image, an existing file that maskwright did not write, or a folder that cannot be written.
+        MaskwrightError: an existing file that maskwright did not write, or a folder that cannot be written.
     """
     out = Path(out)
-    pictures, missing, notes = find_images([sources] if isinstance(sources, str | Path) else sources)
-    if not pictures:
-        raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given: name files or folders")
+    pictures, missing, notes = found
     make_room(out, [file for each in pictures for file in _files(each, out, job.kinds).values()])
     failures = [Failure(path, reason) for path, reason in missing]
     images = []
@@ -110,7 +120,7 @@ def _done(picture: Picture, out: Path, job: Job[T]) -> Predicted:
     check_names(picture, out, files)
     try:
         image = read_image(picture.image)
-        result = job.run(image)
+        result = job.run(picture, image)
     except (MaskwrightError, MemoryError) as error:
         raise unusable(picture, error) from error
     for name, file in files.items():
