@@ -143,3 +143,25 @@ def test_a_gradient_is_the_change_over_a_pixel() -> None:
 def test_what_cannot_be_merged_is_refused(arguments: dict, words: str) -> None:
     with pytest.raises(MaskwrightError, match=words):
         merged(**{"labels": LABELS, "image": np.zeros((3, 3)), **arguments})
+
+
+def greedily(labels: np.ndarray, image: np.ndarray, count: int) -> np.ndarray:
+    """Merge by comparing all pairs again each time."""
+    parts = labels.copy()
+    while len(np.unique(parts)) > count:
+        graph = region_graph(parts, image)
+        if not len(graph.pairs):
+            break
+        one, other = graph.labels[graph.pairs[graph.differences.argmin()]]
+        parts[parts == other] = one
+    return parts
+
+
+@given(st.integers(0, 10_000), st.integers(1, 12))
+def test_each_merge_is_of_the_most_similar_pair_of_all(seed: int, count: int) -> None:
+    random = np.random.default_rng(seed)
+    image = random.random((6, 8))  # without equal differences
+    labels = np.arange(48).reshape(6, 8) // random.integers(1, 4)
+    expected, found = greedily(labels, image, count), merged(labels, image, count=count)
+    assert len(np.unique(np.stack([expected.ravel(), found.ravel()]), axis=1).T) == len(np.unique(found))
+    assert len(np.unique(found)) == len(np.unique(expected))

@@ -58,3 +58,22 @@ def test_where_there_are_no_data_there_is_no_class(method: str) -> None:
 def test_what_has_no_threshold_is_refused(arguments: dict, words: str) -> None:
     with pytest.raises(MaskwrightError, match=words):
         threshold(**{"image": np.arange(16).reshape(4, 4), **arguments})
+
+
+def best_split(values: np.ndarray) -> int:
+    """Return the level after which the variance between two classes is greatest, by trying all."""
+    levels = np.unique(values)[:-1]
+    parts = [(values[values <= level], values[values > level]) for level in levels]
+    return int(levels[np.argmax([len(a) * len(b) * (a.mean() - b.mean()) ** 2 for a, b in parts])])
+
+
+@pytest.mark.parametrize("method", ["otsu", "multi-otsu"])
+@pytest.mark.parametrize("missing", [0, 0.9])
+def test_otsu_of_levels_is_the_best_of_all_splits_of_known_pixels(method: str, missing: float) -> None:
+    random = np.random.default_rng(0)
+    image = np.clip(random.normal(np.where(random.random((60, 80)) < 0.3, 150, 80), 20), 3, 251).round()
+    hidden = random.random(image.shape) < missing
+    image[hidden] = np.nan
+    split = best_split(image[~hidden])
+    found = threshold(image, method)
+    assert image[found == 0].max() <= split < image[found == 1].min()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -69,8 +70,6 @@ def merged(
 ) -> NDArray[np.int32]:
     """Merge neighbouring regions, the most similar first, with the mean colour of the whole after each merge.
 
-    Pairs of regions that are each other's most similar neighbour merge in one round.
-
     Args:
         labels: (H, W), integers, such as superpixels.
         image: (H, W) or (H, W, C), any real dtype.
@@ -85,14 +84,70 @@ def merged(
     """
     _check_goal(count, threshold)
     graph = region_graph(labels, image)
-    names, regions = graph.labels, np.arange(len(graph.labels))
-    least, most = count or 1, math.inf if threshold is None else threshold
-    while (joined := _best_pairs(graph, len(graph.sizes) - least, most)).size:
-        into = np.arange(len(graph.sizes))
-        into[joined[:, 1]] = joined[:, 0]
-        places = np.unique(into, return_inverse=True)[1]
-        regions, graph = places[regions], _contracted(graph, places)
-    return np.asarray(regions[np.searchsorted(names, labels)], np.int32)
+    into = _Merging(graph).until(count or 1, math.inf if threshold is None else threshold)
+    places = np.unique(into, return_inverse=True)[1]
+    return np.asarray(places[np.searchsorted(graph.labels, labels)], np.int32)
+
+
+class _Merging:
+    """The regions that are left, and a heap with the best pair of each.
+
+    The greedy hierarchy of Garrido, Salembier and Garcia 1998, "Extensive Operators in Partition Lattices for Image
+    Sequence Analysis", by the difference of mean colours. A region that was merged gets its best pair anew. That of a
+    neighbour stays in the heap, out of date: if the merged region is nearer now, this pair is its own best one too.
+    """
+
+    def __init__(self, graph: RegionGraph) -> None:
+        self._sizes, self._means = graph.sizes.astype(np.float64), graph.means.copy()
+        self._around: list[set[int]] = [set() for _ in self._sizes]
+        for one, other in graph.pairs.tolist():
+            self._around[one].add(other)
+            self._around[other].add(one)
+        self._changes = [0] * len(self._sizes)
+        self._heap: list[tuple[float, int, int, int, int]] = []
+        for region in range(len(self._sizes)):
+            self._seek(region)
+
+    def until(self, least: int, most: float) -> NDArray[np.intp]:
+        """Merge down to `least` regions, as long as a pair differs by `most` or less; return where each went (K,)."""
+        into = np.arange(len(self._sizes))
+        left = len(into)
+        while left > least and self._heap and self._heap[0][0] <= most:
+            _, one, other, before, other_before = heapq.heappop(self._heap)
+            if self._changes[one] != before:
+                continue
+            if self._changes[other] != other_before:
+                self._seek(one)
+                continue
+            if len(self._around[one]) < len(self._around[other]):
+                one, other = other, one
+            self._merge(one, other)
+            into[other] = one
+            left -= 1
+        while not np.array_equal(into, further := into[into]):
+            into = further
+        return into
+
+    def _seek(self, region: int) -> None:
+        """Put the best pair of a region into the heap; of equals, that with the lowest place."""
+        if around := self._around[region]:
+            others = np.fromiter(around, np.intp, len(around))
+            apart = np.sqrt(np.square(self._means[others] - self._means[region]).sum(axis=1))
+            best = int(others[apart == apart.min()].min())
+            heapq.heappush(self._heap, (apart.min(), region, best, self._changes[region], self._changes[best]))
+
+    def _merge(self, one: int, other: int) -> None:
+        size, gained = self._sizes[one], self._sizes[other]
+        self._means[one] = (size * self._means[one] + gained * self._means[other]) / (size + gained)
+        self._sizes[one] = size + gained
+        self._changes[one] += 1
+        self._changes[other] = -1
+        for neighbour in self._around[other]:
+            self._around[neighbour].discard(other)
+            self._around[neighbour].add(one)
+        self._around[one] |= self._around[other]
+        self._around[one].discard(one)
+        self._seek(one)
 
 
 def check_labels(labels: NDArray[Any], image: NDArray[Any]) -> None:
@@ -123,30 +178,6 @@ def _check_goal(count: int | None, threshold: float | None) -> None:
             "difference that is just visible",
             "threshold",
         )
-
-
-def _best_pairs(graph: RegionGraph, at_most: int, threshold: float) -> NDArray[np.int64]:
-    """Return up to `at_most` pairs (M, 2) that are each other's best and within the threshold, the best first.
-
-    Equal differences are ordered by a number drawn for each pair, so that a constant image takes few rounds too.
-    """
-    differences = graph.differences
-    draw = (graph.pairs[:, 0] * 2654435761 + graph.pairs[:, 1] * 2246822519) % 4294967291
-    ranked = graph.pairs[np.lexsort((draw, differences))]
-    ranks = np.arange(len(ranked))
-    best = np.full(len(graph.sizes), len(ranked))
-    np.minimum.at(best, ranked.ravel(), ranks.repeat(2))
-    within = np.sort(differences) <= threshold
-    mutual = (best[ranked] == ranks[:, None]).all(axis=1) & within
-    return ranked[mutual][: max(at_most, 0)]
-
-
-def _contracted(graph: RegionGraph, places: NDArray[np.intp]) -> RegionGraph:
-    """Return the graph after regions have merged into those at `places` (K,)."""
-    sizes = np.bincount(places, graph.sizes).astype(np.int64)
-    sums = np.stack([np.bincount(places, graph.sizes * channel) for channel in graph.means.T], axis=1)
-    pairs, lengths = _counted(places[graph.pairs], graph.lengths, len(sizes))
-    return RegionGraph(np.arange(len(sizes)), sizes, sums / sizes[:, None], pairs, lengths)
 
 
 def _counted(

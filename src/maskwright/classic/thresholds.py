@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    Grey = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
+
 MOST_CLASSES = 5
 """The time of multi-Otsu grows with bins^(classes - 1)."""
 LOCAL_SHARE = 1 / 8
+FEW_BITS = 256
 
 
 def threshold(image: NDArray[Any], method: str = "otsu", *, classes: int = 2) -> NDArray[np.uint8]:
@@ -53,31 +57,37 @@ def threshold(image: NDArray[Any], method: str = "otsu", *, classes: int = 2) ->
             f"the image has {plural(values, 'different value')}, too few for {classes} classes: choose another image"
             + (", or fewer classes" if classes > 2 else "")
         )
-    found = THRESHOLDS[method](np.where(known, grey, grey[known].mean()), classes)
-    return np.where(known, found, IGNORE).astype(np.uint8)
+    return np.where(known, THRESHOLDS[method](grey, known, classes), IGNORE).astype(np.uint8)
 
 
-def _otsu(grey: NDArray[np.float64], _classes: int) -> NDArray[Any]:
+def _otsu(grey: Grey, known: Mask, _classes: int) -> NDArray[Any]:
     """Otsu 1979, "A Threshold Selection Method from Gray-Level Histograms"."""
-    return grey > threshold_otsu(grey)
+    return grey > threshold_otsu(_levels(grey[known]))
 
 
-def _multi_otsu(grey: NDArray[np.float64], classes: int) -> NDArray[Any]:
+def _multi_otsu(grey: Grey, known: Mask, classes: int) -> NDArray[Any]:
     """Liao, Chen and Chung 2001, "A Fast Algorithm for Multilevel Thresholding"."""
-    return np.digitize(grey, threshold_multiotsu(grey, classes), right=True)
+    return np.digitize(grey, threshold_multiotsu(_levels(grey[known]), classes), right=True)
 
 
-def _local(grey: NDArray[np.float64], _classes: int) -> NDArray[Any]:
+def _local(grey: Grey, known: Mask, _classes: int) -> NDArray[Any]:
     """Compare with the Gaussian mean of a window whose side is an eighth of the image's shorter side."""
-    return grey > threshold_local(grey, max(round(LOCAL_SHARE * min(grey.shape)) // 2 * 2 + 1, 3))
+    filled = np.where(known, grey, grey[known].mean())
+    return filled > threshold_local(filled, max(round(LOCAL_SHARE * min(grey.shape)) // 2 * 2 + 1, 3))
 
 
-THRESHOLDS: dict[str, Callable[[NDArray[np.float64], int], NDArray[Any]]] = {
+def _levels(values: NDArray[np.float64]) -> NDArray[Any]:
+    """Return whole numbers of few bits as integers: each is then a bin of the histogram, not a 256th of the range."""
+    whole = np.rint(values)
+    return whole.astype(np.int64) if np.ptp(values) < FEW_BITS and np.array_equal(whole, values) else values
+
+
+THRESHOLDS: dict[str, Callable[[Grey, Mask, int], NDArray[Any]]] = {
     "otsu": _otsu,
     "multi-otsu": _multi_otsu,
     "local": _local,
 }
-"""Name -> function of brightness (H, W) and the number of classes that returns classes (H, W)."""
+"""Name -> function of brightness (H, W), where it is known, and the number of classes that returns classes (H, W)."""
 
 
 def _grey(image: NDArray[Any]) -> NDArray[np.float64]:

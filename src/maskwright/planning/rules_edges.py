@@ -33,7 +33,7 @@ def loss(facts: Facts, _plan: Plan) -> list[Decision]:
 
 
 def sides(_facts: Facts, _plan: Plan) -> list[Decision]:
-    """Train every scale as much as their fusion."""
+    """Train all scales together as much as their fusion."""
     return [Decision("loss.auxiliary", 1.0, "each scale learns edges by itself")]
 
 

@@ -24,7 +24,7 @@ def canny(planes: NDArray[np.float32], sigma: float = 2.0) -> NDArray[np.float32
     """Canny's maxima: the gradient where it is greatest along its own direction, 0 elsewhere.
 
     Canny 1986, "A computational approach to edge detection". His last step, hysteresis with automatic thresholds, is
-    that of every method: `edges.thinned`. Of several bands, the gradient is Di Zenzo's.
+    that of every method: `classic.edges.find_edges`. Of several bands, the gradient is Di Zenzo's.
 
     Args:
         planes: image (H, W) or (H, W, C), any real dtype.
