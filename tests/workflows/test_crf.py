@@ -41,7 +41,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def quick() -> Iterator[None]:
     """Search one parameter only: how much is tried must not hang on the machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "AXES", ("w1",))
+        patch.setattr(DenseCrf, "axes", {"w1": (0.01, 100.0)})
         patch.setattr(search, "FACTORS", (2.0,))
         yield
 
@@ -135,7 +135,7 @@ def no_help(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_does_not_help_is_not_kept(bare: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     no_help(monkeypatch)
     result = mw.evaluate(bare, data, postprocess="crf")
-    assert "the CRF did not help" in result.notes[0]
+    assert "the dense CRF did not help" in result.notes[0]
     assert "stays as it is" in result.notes[1]
     assert bundle.read_card(bare / "model.safetensors").postprocess.crf is None
     assert result.gain is not None, "it was asked for, so it is shown"
@@ -236,7 +236,7 @@ def test_a_training_keeps_none_that_does_not_help(fitted: Path, monkeypatch: pyt
 
 def test_one_setting_is_no_search() -> None:
     quality = search.Quality(0.5, 0.5)
-    found = search.CrfFit(CrfPlan(), search.Quality(0.4, 0.4), quality, 1, 1)
+    found = search.SearchFit(DenseCrf, CrfPlan(), search.Quality(0.4, 0.4), quality, 1, 1)
     assert "1 validation image (there was time for only one setting)" in found.sentence()
     assert "9 settings tried" in replace(found, tried=9).sentence()
 

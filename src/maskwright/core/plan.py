@@ -33,6 +33,7 @@ __all__ = [
     "DataPlan",
     "DiscriminatorInput",
     "DiscriminatorName",
+    "EdgeFilterPlan",
     "EdgesPlan",
     "Formulation",
     "LoraPlan",
@@ -97,15 +98,29 @@ class CrfPlan(Section):
     iterations: Whole = Field(10, ge=1, le=100)
 
 
+class EdgeFilterPlan(Section):
+    """The filter along the edges that the network predicts beside its classes (`postprocess.edges`).
+
+    Attributes:
+        sigma: standard deviation in pixels of the image where there is no edge.
+        edge: strength of an edge, 0..1, that counts as much as the distance `sigma`.
+    """
+
+    sigma: Number = Field(8.0, ge=1, le=1000)
+    edge: Number = Field(0.2, gt=0, le=100)
+
+
 class PostprocessPlan(Section):
     """Postprocessing after the network.
 
     Attributes:
         crf: parameters of the dense CRF: where their search starts, or what it found. None: training does not search
             for them, and a CRF that is requested later starts from the defaults.
+        edges: those of the filter along predicted edges, likewise.
     """
 
     crf: CrfPlan | None = None
+    edges: EdgeFilterPlan | None = None
 
 
 class Plan(Section):

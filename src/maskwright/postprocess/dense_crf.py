@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from maskwright.core.channels import CLASS_GROUP
 from maskwright.core.plan import CrfPlan
@@ -10,7 +10,7 @@ from maskwright.postprocess.crf import axes_of, refine
 from maskwright.postprocess.search import describe, search
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from maskwright.core.channels import Channels
     from maskwright.core.plan import Section
     from maskwright.postprocess.base import Sample
-    from maskwright.postprocess.search import CrfFit
+    from maskwright.postprocess.search import SearchFit
 
 WHOLE = 1 << 21  # pixels: an HD frame; the CRF holds 2 GB then on a smooth image, 6 GB on pure noise
 CLASSES, CHANNELS = 21, 3  # for which that holds
@@ -30,6 +30,12 @@ class DenseCrf:
     label = "dense CRF"
     needs = "the probability of each class and nothing else, as models of the task semantic predict"
     improves: tuple[str, ...] = ("iou", "boundary_iou")
+    axes: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "w1": (0.01, 100.0),
+        "theta_beta": (1.0, 255.0),
+        "w2": (0.01, 100.0),
+        "theta_alpha": (1.0, 1000.0),
+    }
 
     def __init__(self, settings: Section | None = None) -> None:
         assert settings is None or isinstance(settings, CrfPlan)
@@ -59,6 +65,6 @@ class DenseCrf:
         return describe(self.settings)
 
     @classmethod
-    def fit(cls, samples: Sequence[Sample], start: CrfPlan, deadline: float | None) -> CrfFit:
-        """Search the parameters by IoU and boundary IoU."""
-        return search(samples, start, deadline)
+    def fit(cls, samples: Sequence[Sample], start: CrfPlan, deadline: float | None) -> SearchFit:
+        """Search the parameters by IoU and boundary IoU; `theta_gamma` and `iterations` stay."""
+        return search(cls, samples, start, deadline)

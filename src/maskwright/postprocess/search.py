@@ -1,18 +1,16 @@
-"""Searches the dense CRF's parameters on validation images. Knows probabilities and truth, and no model.
+"""Searches the settings of a postprocessor on validation images. Knows maps and truth, and no method and no model.
 
-Chen et al. 2015, section 5: w1, theta_alpha and theta_beta are searched on validation images, coarse to fine, by IoU;
-the smoothness kernel stays at w2 = 3, theta_gamma = 3.
+Chen et al. 2015, section 5, search those of the dense CRF on validation images, coarse to fine, by IoU.
 
-Where we differ: w2 is searched too, and only theta_gamma stays fixed; a coordinate search doubles or halves one
-parameter at a time, then multiplies or divides by the square root of two; it maximises the mean of IoU and boundary
-IoU.
+Where we differ: a coordinate search doubles or halves one parameter at a time, then multiplies or divides by the square
+root of two; it maximises the mean of IoU and boundary IoU.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -21,21 +19,28 @@ from maskwright.core.text import percent, plural
 from maskwright.metrics.boundary import boundary_counts
 from maskwright.metrics.confusion import confusion_matrix, iou, mean_defined, per_class
 from maskwright.metrics.judge import most_likely
-from maskwright.postprocess.crf import refine
+from maskwright.postprocess.base import Postprocessor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from maskwright.core.plan import CrfPlan
+    from maskwright.core.plan import Section
     from maskwright.postprocess.base import Sample
 
 START_SHARE = 0.25  # of the time, at most, for the starting point: on fewer samples if all would take longer
-AXES = ("w1", "theta_beta", "w2", "theta_alpha")
 FACTORS = (2.0, 2**0.5)
-LEAST = {"theta_alpha": 1.0, "theta_beta": 1.0, "w1": 0.01, "w2": 0.01}
-MOST = {"theta_alpha": 1000.0, "theta_beta": 255.0, "w1": 100.0, "w2": 100.0}
+
+
+class Searched(Postprocessor, Protocol):
+    """A postprocessor whose settings are searched.
+
+    Attributes:
+        axes: settings in the order in which they are searched -> the smallest and largest value that is tried.
+    """
+
+    axes: ClassVar[Mapping[str, tuple[float, float]]]
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,11 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class CrfFit:
+class SearchFit:
     """What the search found.
 
     Attributes:
+        method: that was fitted.
         settings: the best that were tried.
         without: quality of the network's own labels.
         quality: with `settings`.
@@ -63,7 +69,8 @@ class CrfFit:
         tried: number of settings tried.
     """
 
-    settings: CrfPlan
+    method: type[Searched]
+    settings: Any
     without: Quality
     quality: Quality
     images: int
@@ -71,95 +78,99 @@ class CrfFit:
 
     @property
     def helps(self) -> bool:
-        """Whether the best settings beat no CRF at all."""
+        """Whether the best settings beat the network alone."""
         return self.quality.value > self.without.value
 
     @property
     def at_limit(self) -> tuple[str, ...]:
         """Parameters that ended at the smallest or largest value tried: better ones may lie beyond."""
         ended = self.settings.model_dump()
-        return tuple(axis for axis in AXES if ended[axis] in {LEAST[axis], MOST[axis]})
+        return tuple(axis for axis, limits in self.method.axes.items() if ended[axis] in limits)
 
     def sentence(self) -> str:
         """Say what the search found."""
         tried = "there was time for only one setting" if self.tried == 1 else f"{self.tried} settings tried"
         text = (
-            f"dense CRF fitted on {plural(self.images, 'validation image')} ({tried}): {describe(self.settings)}; "
-            f"IoU {percent(self.without.iou)} -> {percent(self.quality.iou)}, boundary IoU "
+            f"{self.method.label} fitted on {plural(self.images, 'validation image')} ({tried}): "
+            f"{describe(self.settings)}; IoU {percent(self.without.iou)} -> {percent(self.quality.iou)}, boundary IoU "
             f"{percent(self.without.boundary_iou)} -> {percent(self.quality.boundary_iou)} on these"
         )
         if self.at_limit:
             text += f"; {' and '.join(self.at_limit)} ended at the limit of the search"
-        return text if self.helps else f"{text}: the CRF did not help"
+        return text if self.helps else f"{text}: the {self.method.label} did not help"
 
     def to_json(self) -> dict[str, Any]:
         """Return the fit as plain JSON."""
-        return {**asdict(self), "settings": self.settings.model_dump(), "helps": self.helps}
+        found = {name: value for name, value in vars(self).items() if name != "method"}
+        qualities = {name: asdict(found[name]) for name in ("without", "quality")}
+        return {**found, **qualities, "settings": self.settings.model_dump(), "helps": self.helps}
 
 
-def describe(settings: CrfPlan) -> str:
+def describe(settings: Section) -> str:
     """Write the parameters in one line."""
     return ", ".join(f"{name} {value:g}" for name, value in settings.model_dump().items())
 
 
-def search(samples: Sequence[Sample], start: CrfPlan, deadline: float | None = None) -> CrfFit:
+def search(method: type[Searched], samples: Sequence[Sample], start: Any, deadline: float | None = None) -> SearchFit:
     """Search the parameters.
 
     Args:
+        method: whose they are.
         samples: at least one.
-        start: where to begin; its `theta_gamma` and `iterations` stay.
+        start: where to begin; what is not in `method.axes` stays.
         deadline: in seconds of `time.monotonic()`; None for no limit. Nothing starts that would probably end after it,
             except the starting point on the first sample. Samples that the starting point has no time for are left out.
     """
     began = time.monotonic()
-    refined = _refined(start, samples, None if deadline is None else began + START_SHARE * (deadline - began))
+    early = None if deadline is None else began + START_SHARE * (deadline - began)
+    refined = _refined(method(start), samples, early)
     samples = samples[: len(refined)]
-    without = _quality([most_likely(sample.probabilities) for sample in samples], samples)
-    known = {_key(start): _quality(refined, samples)}
+    without = _quality([most_likely(sample.maps[: sample.classes]) for sample in samples], samples)
+    known = {_key(start, method): _quality(refined, samples)}
     best = start
     for factor in FACTORS:
-        for axis in AXES:
+        for axis in method.axes:
             for direction in (factor, 1 / factor):
-                best, improved = _along(axis, direction, best, (known, samples, deadline, began))
+                best, improved = _along(axis, direction, best, (method, known, samples, deadline, began))
                 if improved:
                     break
-    return CrfFit(best, without, known[_key(best)], len(samples), len(known))
+    return SearchFit(method, best, without, known[_key(best, method)], len(samples), len(known))
 
 
-_Search = tuple[dict[tuple[float, ...], Quality], "Sequence[Sample]", float | None, float]
+_Search = tuple["type[Searched]", dict[tuple[float, ...], Quality], "Sequence[Sample]", float | None, float]
 
 
-def _along(axis: str, factor: float, best: CrfPlan, state: _Search) -> tuple[CrfPlan, bool]:
+def _along(axis: str, factor: float, best: Any, state: _Search) -> tuple[Any, bool]:
     """Step along one axis as long as it helps and time allows."""
-    known, samples, deadline, began = state
+    method, known, samples, deadline, began = state
     improved = False
     while True:
-        value = float(np.clip(getattr(best, axis) * factor, LEAST[axis], MOST[axis]))
+        value = float(np.clip(getattr(best, axis) * factor, *method.axes[axis]))
         tried = best.model_copy(update={axis: float(f"{value:.4g}")})
-        if _key(tried) not in known:
+        if _key(tried, method) not in known:
             now = time.monotonic()
             if deadline is not None and now + (now - began) / len(known) > deadline:
                 return best, improved
-            quality = _with(tried, samples, deadline)
+            quality = _with(method(tried), samples, deadline)
             if quality is None:
                 return best, improved
-            known[_key(tried)] = quality
-        if known[_key(tried)].value <= known[_key(best)].value:
+            known[_key(tried, method)] = quality
+        if known[_key(tried, method)].value <= known[_key(best, method)].value:
             return best, improved
         best, improved = tried, True
 
 
-def _key(settings: CrfPlan) -> tuple[float, ...]:
-    return tuple(getattr(settings, axis) for axis in AXES)
+def _key(settings: Section, method: type[Searched]) -> tuple[float, ...]:
+    return tuple(getattr(settings, axis) for axis in method.axes)
 
 
-def _with(settings: CrfPlan, samples: Sequence[Sample], deadline: float | None) -> Quality | None:
+def _with(postprocessor: Searched, samples: Sequence[Sample], deadline: float | None) -> Quality | None:
     """Evaluate settings on all samples; None if time does not allow it."""
-    refined = _refined(settings, samples, deadline)
+    refined = _refined(postprocessor, samples, deadline)
     return _quality(refined, samples) if len(refined) == len(samples) else None
 
 
-def _refined(settings: CrfPlan, samples: Sequence[Sample], deadline: float | None) -> list[NDArray[np.uint8]]:
+def _refined(postprocessor: Searched, samples: Sequence[Sample], deadline: float | None) -> list[NDArray[np.uint8]]:
     """Return the labels (H, W) of the first sample, and of those after it that will probably finish in time."""
     labels: list[NDArray[np.uint8]] = []
     began = time.monotonic()
@@ -167,13 +178,14 @@ def _refined(settings: CrfPlan, samples: Sequence[Sample], deadline: float | Non
         now = time.monotonic()
         if labels and deadline is not None and now + (now - began) / len(labels) > deadline:
             break
-        labels.append(most_likely(refine(sample.probabilities.astype(np.float32), sample.image, settings)))
+        maps = postprocessor.apply(sample.maps.astype(np.float32), sample.image)
+        labels.append(most_likely(maps[: sample.classes]))
     return labels
 
 
 def _quality(labels: list[NDArray[np.uint8]], samples: Sequence[Sample]) -> Quality:
     """Score label maps (H, W), one per sample."""
-    classes = len(samples[0].probabilities)
+    classes = samples[0].classes
     regions = np.zeros((classes, classes), np.int64)
     edges = np.zeros((classes, 3), np.int64)
     for found, sample in zip(labels, samples, strict=True):

@@ -75,7 +75,7 @@ def _sample(predictor: Predictor, dataset: Dataset, record: Record, random: np.r
         image, truth = image[window], truth[window]
         pixels = image if image.ndim == 3 else image[:, :, None]
         prepared = prepare(pixels, predictor.card.data.unscaled())
-        return Sample(predictor.maps(image).astype(np.float16), prepared, truth)
+        return Sample(predictor.maps(image).astype(np.float16), prepared, truth, len(predictor.classes))
     except MaskwrightError:
         return None  # scoring and training report it
 
