@@ -18,7 +18,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
 Postprocess = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Postprocessor after the network: crf, a dense CRF fitted on validation images."),
+    typer.Option(
+        metavar="NAME",
+        help="Postprocessor after the network, fitted on validation images: crf, a dense CRF; or edges, a filter along "
+        "the edges that the network predicts.",
+    ),
 ]
 OutputStride = Annotated[
     int | None,

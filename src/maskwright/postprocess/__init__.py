@@ -48,7 +48,7 @@ def check_channels(name: str, groups: Sequence[Channels]) -> None:
     if not method.takes(groups):
         emitted = listing([group.name for group in groups])
         raise MaskwrightError(
-            f"a {method.label} needs {method.needs}, and this model predicts {emitted}: leave `postprocess` out",
+            f"the {method.label} needs {method.needs}, and this model predicts {emitted}: leave `postprocess` out",
             f"postprocess.{name}",
         )
 
