@@ -12,9 +12,9 @@ from tests.workflows import toy_data as toy
 import maskwright as mw
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.plan import EdgeFilterPlan, EdgesPlan, Plan
+from maskwright.core.plan import EdgesPlan, EdgeWatershedPlan, Plan
 from maskwright.models import bundle
-from maskwright.postprocess.edge_filter import EdgeFilter
+from maskwright.postprocess.edge_watershed import EdgeWatershed
 from maskwright.workflows.plan import make_plan
 from maskwright.workflows.plan_parts.object_models import check_task
 from maskwright.workflows.train import train
@@ -32,10 +32,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(data: Path) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EdgeFilter, "axes", {"sigma": (1.0, 4.0)})
-        wanted = toy.request("edges.weight=1", "postprocess.edges={sigma: 2}", "optim.lr=0.01", steps=60)
-        train(data, wanted, data.parent / "run")
+    wanted = toy.request("edges.weight=1", "postprocess.edges={doubt: 0.1}", "optim.lr=0.01", steps=60)
+    train(data, wanted, data.parent / "run")
     return data.parent / "run"
 
 
@@ -75,7 +73,7 @@ def test_training_and_evaluation_show_what_the_edges_bring(run: Path, data: Path
     for key, row in result.gain.items():
         assert (row["without"], row["with"]) == (plain.scores.mean[key].value, result.scores.mean[key].value)
     assert json.loads((tmp_path / "metrics-test-edges.json").read_text())["edges"]["means"] == result.gain
-    assert "with the edge filter" in (tmp_path / "report-test-edges.html").read_text()
+    assert "with the edge watershed" in (tmp_path / "report-test-edges.html").read_text()
 
 
 def test_predictions_hold_the_classes_alone(run: Path, data: Path, tmp_path: Path) -> None:
@@ -88,14 +86,14 @@ def test_predictions_hold_the_classes_alone(run: Path, data: Path, tmp_path: Pat
     np.testing.assert_array_equal(expected.labels, expected.maps[:3].argmax(0))
 
 
-def test_filtered_masks_are_the_same_in_pieces(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pieces that overlap by what the filter reaches agree with the whole, as far as the network does."""
+def test_sharpened_masks_are_the_same_in_pieces(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces that overlap by what a region usually grows agree with the whole, as far as the network does."""
     image = np.concatenate([toy.picture(seed)[0] for seed in range(300, 304)], axis=1)
-    model = mw.load(run, "cpu").with_postprocessor(EdgeFilter(EdgeFilterPlan(sigma=2, edge=0.1)))
+    model = mw.load(run, "cpu").with_postprocessor(EdgeWatershed(EdgeWatershedPlan(doubt=0.4)))
     whole = model.predict(image)
     assert not np.array_equal(whole.maps[:3], model.with_postprocessor(None).maps(image)[:3])
     np.testing.assert_allclose(whole.maps[:3].sum(0), 1, atol=1e-5)
-    monkeypatch.setattr(EdgeFilter, "most_pixels", lambda *_: 128 * 128)
+    monkeypatch.setattr(EdgeWatershed, "most_pixels", lambda *_: 128 * 128)
     assert (model.predict(image).labels == whole.labels).mean() > 0.98
 
 
@@ -122,7 +120,7 @@ def test_a_single_class_has_no_edges() -> None:
     check_task(plan, Classes.named(["there", "background"]))
 
 
-def test_the_filter_is_refused_without_edges(data: Path) -> None:
-    with pytest.raises(MaskwrightError, match="the edge filter needs edges beside the classes"):
+def test_the_watershed_is_refused_without_edges(data: Path) -> None:
+    with pytest.raises(MaskwrightError, match="the edge watershed needs edges beside the classes"):
         make_plan(data, toy.request("postprocess.edges={}"))
     assert make_plan(data, toy.request("postprocess.edges={}", "edges.weight=1")).plan.postprocess.edges is not None

@@ -20,7 +20,7 @@ Postprocess = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Postprocessor after the network, fitted on validation images: crf, a dense CRF; or edges, a filter along "
+        help="Postprocessor after the network, fitted on validation images: crf, a dense CRF; or edges, a watershed on "
         "the edges that the network predicts.",
     ),
 ]

@@ -33,7 +33,7 @@ __all__ = [
     "DataPlan",
     "DiscriminatorInput",
     "DiscriminatorName",
-    "EdgeFilterPlan",
+    "EdgeWatershedPlan",
     "EdgesPlan",
     "Formulation",
     "LoraPlan",
@@ -98,16 +98,14 @@ class CrfPlan(Section):
     iterations: Whole = Field(10, ge=1, le=100)
 
 
-class EdgeFilterPlan(Section):
-    """The filter along the edges that the network predicts beside its classes (`postprocess.edges`).
+class EdgeWatershedPlan(Section):
+    """The watershed on the edges that the network predicts beside its classes (`postprocess.edges`).
 
     Attributes:
-        sigma: standard deviation in pixels of the image where there is no edge.
-        edge: strength of an edge, 0..1, that counts as much as the distance `sigma`.
+        doubt: a pixel whose likeliest class has a probability below 1 - `doubt` takes the class that grows into it.
     """
 
-    sigma: Number = Field(8.0, ge=1, le=1000)
-    edge: Number = Field(0.2, gt=0, le=100)
+    doubt: Number = Field(0.05, gt=0, le=0.5)
 
 
 class PostprocessPlan(Section):
@@ -116,11 +114,11 @@ class PostprocessPlan(Section):
     Attributes:
         crf: parameters of the dense CRF: where their search starts, or what it found. None: training does not search
             for them, and a CRF that is requested later starts from the defaults.
-        edges: those of the filter along predicted edges, likewise.
+        edges: that of the watershed on predicted edges, likewise.
     """
 
     crf: CrfPlan | None = None
-    edges: EdgeFilterPlan | None = None
+    edges: EdgeWatershedPlan | None = None
 
 
 class Plan(Section):

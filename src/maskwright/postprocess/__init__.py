@@ -11,7 +11,7 @@ from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.text import listing
 from maskwright.postprocess.base import Fitted, Postprocessor, Sample
 from maskwright.postprocess.dense_crf import DenseCrf
-from maskwright.postprocess.edge_filter import EdgeFilter
+from maskwright.postprocess.edge_watershed import EdgeWatershed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ __all__ = ["POSTPROCESSORS", "Fitted", "Postprocessor", "Sample", "check_channel
 
 POSTPROCESSORS: dict[str, type[Postprocessor]] = {
     "crf": DenseCrf,
-    "edges": EdgeFilter,
+    "edges": EdgeWatershed,
 }
 
 
