@@ -29,7 +29,7 @@ def sample(seed: int) -> Sample:
     guess = np.full((32, 40), 0.1, np.float32)
     guess[8:24, 10:28] = 0.6
     guess[12:20, 14:24] = 0.95
-    return Sample(np.stack([1 - guess, guess]).astype(np.float16), image.astype(np.uint8), truth)
+    return Sample(np.stack([1 - guess, guess]).astype(np.float16), image.astype(np.uint8), truth, 2)
 
 
 def test_it_finds_something_better_than_its_start() -> None:
@@ -121,7 +121,7 @@ def test_a_fit_as_json() -> None:
 def test_quality_by_hand() -> None:
     truth = np.zeros((4, 8), np.uint8)
     truth[:, 4:] = 1
-    given = Sample(np.zeros((2, 4, 8), np.float16), np.zeros((4, 8, 3), np.uint8), truth)
+    given = Sample(np.zeros((2, 4, 8), np.float16), np.zeros((4, 8, 3), np.uint8), truth, 2)
     labels = np.zeros((4, 8), np.uint8)
     labels[:, 6:] = 1
     # Of 32 pixels 8 are taken from class 1: IoU 16/24 and 8/16.

@@ -64,7 +64,7 @@ def test_a_fit_finds_a_side_and_a_share_that_remove_noise() -> None:
     truth[12:36, 20:48] = 1
     image = np.where(truth[..., None] == 1, 180, 60) + rng.integers(-8, 9, (48, 64, 3))
     right = np.clip(np.where(truth == 1, 0.6, 0.4) + rng.normal(0, 0.3, truth.shape), 0, 1)
-    sample = Sample(np.stack([1 - right, right]).astype(np.float16), image.astype(np.uint8), truth)
+    sample = Sample(np.stack([1 - right, right]).astype(np.float16), image.astype(np.uint8), truth, 2)
     fit = SuperpixelFilter.fit([sample], SuperpixelsPlan(side=5, share=0.1), None)
     assert fit.helps
     assert fit.quality.iou > 0.98

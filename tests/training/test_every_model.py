@@ -13,9 +13,12 @@ from tests.training.conftest import OnClasses
 from torch import nn
 
 from maskwright import models
-from maskwright.core.plan import ModelPlan, OptimPlan, Plan, TrainPlan
+from maskwright.core.classes import Classes
+from maskwright.core.plan import EdgesPlan, ModelPlan, OptimPlan, Plan, TrainPlan
 from maskwright.metrics.label_metrics import LABEL_METRICS
+from maskwright.tasks import WITH_EDGES
 from maskwright.training.loop import Trainer, TrainerInputs
+from maskwright.training.objective import Supervised
 from maskwright.training.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -80,6 +83,26 @@ def test_killed_and_resumed_it_ends_in_the_same_bits(tmp_path: Path, name: str) 
         assert one.keys() == two.keys()
         different = [key for key in one if not torch.equal(one[key], two[key])]
         assert different == []
+
+
+@pytest.mark.parametrize("name", sorted(models.MODELS))
+def test_it_learns_edges_beside_its_classes(name: str) -> None:
+    plan, classes = Plan(edges=EdgesPlan(weight=1)), Classes.named(["ground", "thing"])
+    task = WITH_EDGES["semantic"]
+    torch.manual_seed(0)
+    network = models.create(name, task.channels(classes), 3, **smallest(name)).train()
+    objective = Supervised(task.loss(plan, classes), task.channels(classes), plan.loss.auxiliary)
+    images, labels = torch.randn(2, 3, 96, 96), torch.zeros(2, 96, 96, dtype=torch.uint8)
+    labels[:, :, 64:] = 1
+    targets = {"classes": labels}
+    outputs = objective.outputs(network, images, targets)
+    for output in outputs:
+        output.retain_grad()
+    objective.loss(images, outputs, targets).backward()
+    for output in outputs:
+        assert output.shape[1] == 3
+        assert torch.isfinite(output.grad).all()
+        assert output.grad[:, 2].any(), "the edges are compared, at the stride of this output"
 
 
 def weights(one: Trainer) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def test_it_trains_scores_and_predicts(heights: Path, tmp_path: Path, capsys: py
     for verb in ("evaluate", "predict"):
         assert run([verb, str(result.run), str(heights), "--postprocess", "crf"]) == 2
         said = capsys.readouterr().err
-        assert "a dense CRF needs the probability of each class and nothing else" in said
+        assert "the dense CRF needs the probability of each class and nothing else" in said
         assert "this model predicts height: leave --postprocess out" in said
     with pytest.raises(MaskwrightError, match="needs the probability of each class"):
         mw.plan(heights, task="height", steps=2, settings=["postprocess.crf={}"])

@@ -51,7 +51,7 @@ def test_nothing_but_the_bundle_is_needed_to_leave_them_out_again(
     with (tmp_path / "run/history.csv").open(encoding="utf-8", newline="") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file) if row.get("loss")]
     assert samples, "the plan asks for a postprocessor"
-    assert all(np.isfinite(sample.probabilities).all() for sample in samples)
+    assert all(np.isfinite(sample.maps).all() for sample in samples)
     assert losses
     assert np.isfinite(losses).all()
     assert result.scores is not None

@@ -438,7 +438,7 @@ def kill_at(process: subprocess.Popen[str], moment: float, run: Path) -> None:
     [
         ("adamw", ("model.name=unet", "model.options={widths: [8, 8, 8, 8]}")),
         ("muon", ("train.channels_last=false", "adversarial.weight=0.1", "adversarial.width=6")),
-        ("sgd", ("optim.accumulate=2", "train.gradient_checkpointing=true")),
+        ("sgd", ("optim.accumulate=2", "train.gradient_checkpointing=true", "edges.weight=1")),
     ],
 )
 def test_kill_9_and_resume_end_in_the_same_bits(data: Path, tmp_path: Path, name: str, extra: tuple[str, ...]) -> None:

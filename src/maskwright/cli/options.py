@@ -20,7 +20,8 @@ Postprocess = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Postprocessor after the network, fitted on validation images: crf (dense CRF) or superpixels.",
+        help="Postprocessor after the network, fitted on validation images: crf (dense CRF), superpixels, or edges (a "
+        "watershed on the edges that the network predicts).",
     ),
 ]
 OutputStride = Annotated[

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CLASS_GROUP = "classes"
 """Name of the channel group that gives each pixel a class."""
+EDGE_GROUP = "edges"
+"""Name of the channel group that says how likely each pixel is on an edge."""
 OBJECT_GROUP = "objects"
 """Name of the group of a network that emits objects, each with a class, instead of maps."""
 Activation = Literal["softmax", "sigmoid", "none"]
@@ -55,6 +57,16 @@ def class_channels(count: int) -> tuple[Channels, ...]:
     A single class is a binary problem: the channel is the logit of that class against everything else.
     """
     return (Channels(name=CLASS_GROUP, count=count, activation="softmax" if count > 1 else "sigmoid"),)
+
+
+def edge_channel() -> Channels:
+    """Return the channel group of a network that finds edges: the probability of one at each pixel."""
+    return Channels(name=EDGE_GROUP, count=1, activation="sigmoid")
+
+
+def edges_beside(groups: Sequence[Channels]) -> bool:
+    """Tell whether a network with these groups gives each pixel a class, and the edges between the classes beside."""
+    return [(group.name, group.activation) for group in groups] == [(CLASS_GROUP, "softmax"), (EDGE_GROUP, "sigmoid")]
 
 
 def object_channels(count: int) -> tuple[Channels, ...]:

@@ -33,6 +33,7 @@ __all__ = [
     "DataPlan",
     "DiscriminatorInput",
     "DiscriminatorName",
+    "EdgeWatershedPlan",
     "EdgesPlan",
     "Formulation",
     "LoraPlan",
@@ -110,6 +111,16 @@ class SuperpixelsPlan(Section):
     share: Number = Field(0.5, ge=0, le=1)
 
 
+class EdgeWatershedPlan(Section):
+    """The watershed on the edges that the network predicts beside its classes (`postprocess.edges`).
+
+    Attributes:
+        doubt: a pixel whose likeliest class has a probability below 1 - `doubt` takes the class that grows into it.
+    """
+
+    doubt: Number = Field(0.05, gt=0, le=0.5)
+
+
 class PostprocessPlan(Section):
     """Postprocessing after the network: settings where a search starts, or what it found.
 
@@ -118,10 +129,12 @@ class PostprocessPlan(Section):
     Attributes:
         crf: the dense CRF.
         superpixels: the superpixel filter.
+        edges: the watershed on predicted edges.
     """
 
     crf: CrfPlan | None = None
     superpixels: SuperpixelsPlan | None = None
+    edges: EdgeWatershedPlan | None = None
 
 
 class Plan(Section):

@@ -57,12 +57,16 @@ class ObjectsPlan(Section):
 
 
 class EdgesPlan(Section):
-    """Which pixels count as edges in training, for the task `edges`.
+    """What is learnt of edges.
 
     Attributes:
-        share: share of people from which on a pixel that they marked is an edge. Fewer people than that leave it out.
-        width: of the edges that are learnt, in pixels.
+        weight: of the loss of an edge channel beside the classes, for the task `semantic`; 0 for no such channel.
+        share: share of people from which on a pixel that they marked is an edge, for the task `edges`. Fewer people
+            than that leave it out.
+        width: of the edges that are learnt, in pixels, for the task `edges`.
     """
+
+    weight: Number = Field(0.0, ge=0)
 
     share: Number = Field(0.3, gt=0, le=1)
     width: Literal[1, 3, 5] = 1

@@ -81,7 +81,7 @@ class Card(Section):
         nodata: value in image files that stands for "nothing was measured here", besides those that files declare.
         upright: turn images by their EXIF orientation.
         predict: how whole images are predicted.
-        postprocess: what may follow the network; its CRF is used when it is asked for.
+        postprocess: settings of what may follow the network, used when it is asked for.
         decoding: numbers that decoding takes beside the network's output, by the task's names: the `temperature` that
             logits are divided by, the class `offsets` that are added to them.
         summary: scores and circumstances of the training, for people; plain JSON.

@@ -11,6 +11,7 @@ from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.text import listing
 from maskwright.postprocess.base import Fitted, Postprocessor, Sample
 from maskwright.postprocess.dense_crf import DenseCrf
+from maskwright.postprocess.edge_watershed import EdgeWatershed
 from maskwright.postprocess.superpixel_filter import SuperpixelFilter
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = ["POSTPROCESSORS", "Fitted", "Postprocessor", "Sample", "check_channel
 POSTPROCESSORS: dict[str, type[Postprocessor]] = {
     "crf": DenseCrf,
     "superpixels": SuperpixelFilter,
+    "edges": EdgeWatershed,
 }
 
 
@@ -48,7 +50,7 @@ def check_channels(name: str, groups: Sequence[Channels]) -> None:
     if not method.takes(groups):
         emitted = listing([group.name for group in groups])
         raise MaskwrightError(
-            f"a {method.label} needs {method.needs}, and this model predicts {emitted}: leave `postprocess` out",
+            f"the {method.label} needs {method.needs}, and this model predicts {emitted}: leave `postprocess` out",
             f"postprocess.{name}",
         )
 

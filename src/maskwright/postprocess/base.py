@@ -18,14 +18,16 @@ class Sample(NamedTuple):
     """One validation image, or a window of it.
 
     Attributes:
-        probabilities: (K, H, W) float16 or float32, K at least 2.
+        maps: (C, H, W) float16 or float32: the probabilities of the classes, and what the network emits after them.
         image: uint8 (H, W, C).
         truth: class indices or `IGNORE` (H, W).
+        classes: K, at least 2.
     """
 
-    probabilities: NDArray[np.float16] | NDArray[np.float32]
+    maps: NDArray[np.float16] | NDArray[np.float32]
     image: NDArray[np.uint8]
     truth: NDArray[np.uint8]
+    classes: int
 
 
 class Fitted(Protocol):

@@ -114,7 +114,7 @@ def search(method: type[Postprocessor], samples: Sequence[Sample], start: Any, d
     began = time.monotonic()
     refined = _refined(method(start), samples, None if deadline is None else began + START_SHARE * (deadline - began))
     samples = samples[: len(refined)]
-    without = _quality([most_likely(sample.probabilities) for sample in samples], samples)
+    without = _quality([most_likely(sample.maps[: sample.classes]) for sample in samples], samples)
     known = {_key(method, start): _quality(refined, samples)}
     best = start
     for factor in FACTORS:
@@ -168,13 +168,14 @@ def _refined(tried: Postprocessor, samples: Sequence[Sample], deadline: float | 
         now = time.monotonic()
         if labels and deadline is not None and now + (now - began) / len(labels) > deadline:
             break
-        labels.append(most_likely(tried.apply(sample.probabilities.astype(np.float32), sample.image)))
+        maps = tried.apply(sample.maps.astype(np.float32), sample.image)
+        labels.append(most_likely(maps[: sample.classes]))
     return labels
 
 
 def _quality(labels: list[NDArray[np.uint8]], samples: Sequence[Sample]) -> Quality:
     """Score label maps (H, W), one per sample."""
-    classes = len(samples[0].probabilities)
+    classes = samples[0].classes
     regions = np.zeros((classes, classes), np.int64)
     edges = np.zeros((classes, 3), np.int64)
     for found, sample in zip(labels, samples, strict=True):

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from maskwright.core.channels import edges_beside
 from maskwright.core.errors import unknown_name
 from maskwright.core.plan import Plan
 from maskwright.models.catalog import find_model
-from maskwright.tasks import edges, instance, instance_objects, panoptic, panoptic_queries, queries, semantic
+from maskwright.tasks import (
+    edges,
+    instance,
+    instance_objects,
+    panoptic,
+    panoptic_queries,
+    queries,
+    semantic,
+    semantic_edges,
+)
 from maskwright.tasks.base import Adjustments, Block, Judge, Legend, Painted, Panel, Task, Writer
 
 if TYPE_CHECKING:
@@ -15,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TASKS",
+    "WITH_EDGES",
     "Adjustments",
     "Block",
     "Judge",
@@ -44,6 +55,10 @@ BY_OBJECTS: dict[str, dict[str, Task]] = {
 """What a training compares (`ModelEntry.learns`) -> the tasks, as networks that are trained on objects serve them."""
 
 
+WITH_EDGES: dict[str, Task] = {"semantic": semantic_edges.SemanticWithEdges()}
+"""The tasks beside which networks that emit maps can learn edges."""
+
+
 def find_task(name: str) -> Task:
     """Look up a task, as networks that emit maps serve it.
 
@@ -60,4 +75,6 @@ def task_of(plan: Plan | Card) -> Task:
     served = BY_OBJECTS.get(find_model(plan.model.name).learns)
     if served is not None:
         return served[plan.task]
+    if plan.edges.weight if isinstance(plan, Plan) else edges_beside(plan.channels):
+        return WITH_EDGES[plan.task]
     return find_task(plan.task).formulated(plan.objects.formulation if isinstance(plan, Plan) else plan.formulation)

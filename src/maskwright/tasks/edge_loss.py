@@ -8,13 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from maskwright.core.channels import EDGE_GROUP
 from maskwright.core.classes import IGNORE
 
 if TYPE_CHECKING:
     from maskwright.core.plan import EdgesPlan
-
-EDGE_GROUP = "edges"
-"""Name of the channel group that says how likely each pixel is on an edge."""
 
 
 class EdgeLoss(nn.Module):

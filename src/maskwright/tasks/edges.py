@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskwright import losses
-from maskwright.core.channels import Channels
+from maskwright.core.channels import EDGE_GROUP, edge_channel
 from maskwright.core.edges import Edges
 from maskwright.core.targets import Target
 from maskwright.data import edge_results
@@ -22,7 +22,7 @@ from maskwright.tasks import edge_files, edge_pictures
 from maskwright.tasks.base import Task
 from maskwright.tasks.edge_fit import fit_edges
 from maskwright.tasks.edge_judge import EdgeJudge
-from maskwright.tasks.edge_loss import EDGE_GROUP, EdgeLoss
+from maskwright.tasks.edge_loss import EdgeLoss
 from maskwright.tasks.edge_map import EdgeMap, linking_of
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from maskwright.core.channels import Channels
     from maskwright.core.classes import Classes
     from maskwright.core.plan import Plan
     from maskwright.core.read_options import Meaning
@@ -50,7 +51,7 @@ class EdgeDetection(Task):
 
     def channels(self, classes: Classes) -> tuple[Channels, ...]:
         """Return one channel, the probability of an edge."""
-        return (Channels(name=EDGE_GROUP, count=1, activation="sigmoid"),)
+        return (edge_channel(),)
 
     def target(self, dataset: Dataset, record: Record, size: tuple[int, int]) -> Target:
         """Read what each person drew."""

@@ -63,7 +63,7 @@ def probability_file(path: Path, size: tuple[int, int], classes: Classes) -> Ite
             array = _array_on_disk(raw, (len(classes), *size))
 
             def put(block: Block) -> None:
-                array[:, block.rows, block.columns] = block.maps.cpu().numpy()
+                array[:, block.rows, block.columns] = block.maps[: len(classes)].cpu().numpy()
 
             yield put
             with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:

@@ -84,6 +84,6 @@ def probabilities_at(
             & (columns >= block.columns.start)
             & (columns < block.columns.stop)
         )
-        part = block.maps.cpu().numpy()
+        part = block.maps[:classes].cpu().numpy()
         found[here] = part[:, rows[here] - block.rows.start, columns[here] - block.columns.start].T
     return found

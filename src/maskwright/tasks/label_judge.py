@@ -52,11 +52,11 @@ class LabelJudge:
         few = (count, *(-(-side // stride) for side in truth.shape))
         thin = None if self._judge is None else np.empty(few, np.float32)
         for block in blocks:
-            labels[block.rows, block.columns] = decide(block.maps)[0]
+            labels[block.rows, block.columns] = decide(block.maps[:count])[0]
             if thin is not None:
                 top, left = (-(-part.start // stride) for part in (block.rows, block.columns))
                 down, across = top * stride - block.rows.start, left * stride - block.columns.start
-                part = block.maps[:, down::stride, across::stride].cpu().numpy()
+                part = block.maps[:count, down::stride, across::stride].cpu().numpy()
                 thin[:, top : top + part.shape[1], left : left + part.shape[2]] = part
         labels[(labels == IGNORE) & (truth == IGNORE)] = 0  # where the image has no data, no class is judged
         if self._judge is not None:

@@ -76,7 +76,9 @@ def _sample(predictor: Predictor, dataset: Dataset, record: Record, random: np.r
         pixels = image if image.ndim == 3 else image[:, :, None]
         prepared = prepare(pixels, predictor.card.data.unscaled())
         maps = predictor.maps(image)  # NaN where the image has no data, where nothing is known and nothing is judged
-        return Sample(np.nan_to_num(maps, nan=1 / len(maps)).astype(np.float16), prepared, truth)
+        return Sample(
+            np.nan_to_num(maps, nan=1 / len(maps)).astype(np.float16), prepared, truth, len(predictor.classes)
+        )
     except MaskwrightError:
         return None  # scoring and training report it
 

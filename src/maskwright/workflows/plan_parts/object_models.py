@@ -9,7 +9,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.models.catalog import find_model
 from maskwright.planning.planner import applied
 from maskwright.planning.rules_objects import family
-from maskwright.tasks import task_of
+from maskwright.tasks import WITH_EDGES, task_of
 from maskwright.workflows.plan_parts.suggested_task import INSTANCE
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan
+    from maskwright.models.entry import ModelEntry
 
 NEEDS_MAPS: dict[str, Callable[[Plan], bool]] = {
     "adversarial.weight": lambda plan: bool(plan.adversarial.weight),
@@ -63,6 +64,8 @@ def check_task(plan: Plan, classes: Classes) -> None:
         MaskwrightError: such a plan.
     """
     entry = find_model(plan.model.name)
+    if plan.edges.weight:
+        _check_edges(plan, entry, classes)
     if entry.tasks is None:
         return
     if plan.task not in entry.tasks:
@@ -82,3 +85,18 @@ def check_task(plan: Plan, classes: Classes) -> None:
         if used(plan) and (emits or key == "adversarial.weight"):
             why = f"{key} needs maps, and {plan.model.name} learns from objects"
             raise MaskwrightError(f"{why}: leave it out", key)
+
+
+def _check_edges(plan: Plan, entry: ModelEntry, classes: Classes) -> None:
+    """Refuse edges beside the classes where there are none, or the network cannot learn them."""
+    if plan.task not in WITH_EDGES:
+        why, cure = f"the task {plan.task} learns no edges beside its classes", "choose task=semantic"
+    elif entry.learns != "maps":
+        why, cure = f"{plan.model.name} does not learn maps", "choose another model.name, such as swiftnet"
+    elif len(classes) == 1:
+        why = f"the only class is {classes.names[0]}, so there is no edge between classes"
+        cure = "label the other pixels as another class, such as background"
+    else:
+        return
+    key = "edges.weight"
+    raise MaskwrightError(f"{key} is {plan.edges.weight:g}, but {why}: leave it out, or {cure}", key)

@@ -1,0 +1,81 @@
+"""The edge watershed: regions of sure pixels grow into what is in doubt until they meet on the strongest edge.
+
+Beucher and Meyer 1993, "The Morphological Approach to Segmentation: The Watershed Transformation": pixels whose
+likeliest class has a probability of at least 1 - doubt are markers of their class. They flood the others in the order
+of the strength of edges, which the network predicts beside its classes, so that two classes meet where it is highest. A
+pixel whose class changes exchanges the probabilities of its old and its new class, so they still add up to 1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from maskwright.core.channels import edges_beside
+from maskwright.core.plan import EdgeWatershedPlan
+from maskwright.metrics.judge import most_likely
+from maskwright.postprocess.of_classes import OfClasses
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.channels import Channels
+
+WHOLE = 1 << 22  # pixels: the flood holds about 100 bytes for each
+VALUES = 1 << 26  # of all maps of a piece: 256 MB
+REACH = 64.0  # pixels: doubt seldom extends further
+
+
+class EdgeWatershed(OfClasses):
+    """The edge watershed; see `postprocess.base.Postprocessor`. The last map is the strength of edges, and stays."""
+
+    label = "edge watershed"
+    needs = "edges beside the classes, as models trained with `edges.weight` above 0 predict"
+    section = EdgeWatershedPlan
+    limits: Mapping[str, tuple[float, float]] = {"doubt": (0.001, 0.5)}
+
+    @property
+    def reach(self) -> float:
+        """How far regions usually grow."""
+        return REACH
+
+    @classmethod
+    def takes(cls, groups: Sequence[Channels]) -> bool:
+        """Whether the groups are a softmax over classes, and the edges between them."""
+        return edges_beside(groups)
+
+    def most_pixels(self, maps: int, channels: int) -> int:  # noqa: ARG002
+        """Return the pixels of a piece."""
+        return min(WHOLE, VALUES // maps)
+
+    def apply(self, maps: NDArray[np.float32], _image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Let the classes grow to the edges; the image is not looked at."""
+        result = maps.copy()
+        before = most_likely(maps[:-1])
+        after = grown(before, maps[:-1].max(axis=0) >= 1 - self.settings.doubt, maps[-1])
+        rows, columns = np.nonzero(after != before)
+        old, new = before[rows, columns], after[rows, columns]
+        result[new, rows, columns] = maps[old, rows, columns]
+        result[old, rows, columns] = maps[new, rows, columns]
+        return result
+
+
+def grown(labels: NDArray[np.uint8], sure: NDArray[np.bool_], strength: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return labels (H, W) where pixels that are not `sure` take that of the sure region that floods them first.
+
+    Without any sure pixel, the labels stay.
+
+    Args:
+        labels: class indices (H, W).
+        sure: (H, W), pixels that keep their label.
+        strength: (H, W), of edges.
+    """
+    from skimage.segmentation import watershed
+
+    if not sure.any():
+        return labels
+    markers = np.where(sure, labels.astype(np.int32) + 1, 0)
+    return (watershed(strength, markers) - 1).astype(np.uint8)
