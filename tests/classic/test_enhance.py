@@ -142,3 +142,22 @@ def test_values_outside_their_range_are_refused(filtered, options: dict, words: 
     with pytest.raises(MaskwrightError, match="must be a number from") as caught:
         filtered(noise(5, 4, 4), **options)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_mask_keeps_its_share_of_pixels(name: str) -> None:
+    mask = cv2.GaussianBlur(noise(5, 60, 80), (0, 0), 4) > 127
+    assert ENHANCEMENTS[name](mask).mean() == pytest.approx(mask.mean(), abs=0.02)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_the_largest_integers_do_not_wrap(dtype: type) -> None:
+    image = np.repeat(np.array([[0, np.iinfo(dtype).max]], dtype), 30, axis=1)
+    found = unsharp(image, sigma=3.0)[0]
+    assert found[:20].max() < found[40:].min()
+
+
+def test_grey_as_colour_is_filtered_alike() -> None:
+    grey = noise(6, 40, 50)
+    colour = bilateral(np.dstack([grey] * 3))
+    assert np.abs(colour.astype(int) - bilateral(grey)[..., None]).max() <= 1

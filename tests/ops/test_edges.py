@@ -112,7 +112,7 @@ def test_hysteresis_follows_weak_pixels_from_strong_ones() -> None:
 
 
 @given(arrays(np.float32, (9, 11), elements=st.floats(0, 1, width=32)), st.floats(0, 1), st.floats(0, 1))
-def test_hysteresis_is_that_of_scikit_image(strength: np.ndarray, first: float, second: float) -> None:
+def test_hysteresis_keeps_the_parts_with_a_strong_pixel(strength: np.ndarray, first: float, second: float) -> None:
     low, high = sorted((first, second))
     parts, count = ndimage.label(strength >= low, SQUARE)
     strong = [part for part in range(1, count + 1) if (strength[parts == part] >= high).any()]

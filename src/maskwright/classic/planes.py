@@ -111,15 +111,25 @@ def enhancement(
         planes = planes_of(image)
         values = np.moveaxis(method(planes.values, *args, **kwargs), 0, 2) * planes.span + planes.low
         values = values.reshape(image.shape)
-        if image.dtype.kind in "ui":
-            limits = np.iinfo(image.dtype)
-            values = np.clip(np.round(values), limits.min, limits.max)
-        values = values.astype(image.dtype)
+        values = _rounded(values, image.dtype).astype(image.dtype)
         if isinstance(image, np.ma.MaskedArray):
             return np.ma.masked_array(values, np.ma.getmaskarray(image))
         return values if (gone := missing(image)) is None else np.where(gone, image, values)
 
     return of_image
+
+
+def _rounded(values: NDArray[np.floating], dtype: np.dtype[Any]) -> NDArray[np.floating]:
+    """Return the nearest values that a type can hold."""
+    if dtype.kind == "b":
+        return (values >= 0.5).astype(np.float64)
+    if dtype.kind == "f":
+        return values
+    limits = np.iinfo(dtype)
+    top = float(limits.max)
+    if int(top) > limits.max:  # the largest integer of 64 bits is no float
+        top = np.nextafter(top, 0)
+    return np.clip(np.round(values.astype(np.float64)), limits.min, top)
 
 
 def seen(values: NDArray[np.float32]) -> NDArray[np.float32]:

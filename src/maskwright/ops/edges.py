@@ -57,7 +57,7 @@ def suppress(
         (H, W), the smoothed strength on ridges and 0 elsewhere. Ridges may be two pixels wide: see `thin`.
     """
     smooth = _smoothed(strength, 1)
-    angle = normals(strength)
+    angle = normals(smooth)
     rows, columns = np.nonzero(smooth)
     across, down = np.cos(angle[rows, columns]), np.sin(angle[rows, columns])
     values = smooth[rows, columns]

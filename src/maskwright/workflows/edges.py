@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 
 def _geojson(path: Path, _image: NDArray[Any], edges: FoundEdges) -> None:
-    edge_results.write_geojson(path, polylines(edges.lines, edges.profile), edges.profile)
+    strength = edges.strength if edges.profile is None else edges.profile
+    edge_results.write_geojson(path, polylines(edges.lines, edges.profile), strength)
 
 
 def _svg(path: Path, _image: NDArray[Any], edges: FoundEdges) -> None:

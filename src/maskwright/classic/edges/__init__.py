@@ -6,12 +6,13 @@ how strong the edge at each pixel is. `planes` has the rules that all of them sh
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from maskwright.classic.edges.canny import canny, multiscale
-from maskwright.classic.edges.gradients import color, gradient, laplacian, scharr, sobel
+from maskwright.classic.edges.gradients import LAPLACIAN_SIGMA, color, gradient, laplacian, scharr, sobel
 from maskwright.classic.edges.phase import phase
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.ops.edges import hysteresis, suppress, thin
@@ -33,10 +34,12 @@ class EdgeMethod(NamedTuple):
     Attributes:
         strength: function (image, sigma) -> float32 (H, W) within 0..1.
         lines: whether the strength is 0 beside the edges already, so that nothing needs suppressing.
+        profile: likewise, a strength that is greatest on the lines between pixels; None where no one scale has it.
     """
 
     strength: Callable[..., NDArray[np.float32]]
     lines: bool = False
+    profile: Callable[..., NDArray[np.float32]] | None = None
 
     def ridges(self, strength: NDArray[np.float32]) -> NDArray[np.float32]:
         """Keep a strength (H, W) of this method only along the middle of each edge."""
@@ -45,10 +48,10 @@ class EdgeMethod(NamedTuple):
 
 EDGES: dict[str, EdgeMethod] = {
     "color": EdgeMethod(color),
-    "canny": EdgeMethod(canny, lines=True),
+    "canny": EdgeMethod(canny, lines=True, profile=gradient),
     "multiscale": EdgeMethod(multiscale, lines=True),
     "phase": EdgeMethod(phase),
-    "laplacian": EdgeMethod(laplacian, lines=True),
+    "laplacian": EdgeMethod(laplacian, lines=True, profile=partial(gradient, sigma=LAPLACIAN_SIGMA)),
     "sobel": EdgeMethod(sobel),
     "scharr": EdgeMethod(scharr),
 }
@@ -60,13 +63,14 @@ class FoundEdges(NamedTuple):
     Attributes:
         strength: float32 (H, W) within 0..1.
         lines: bool (H, W), the edges, one pixel wide.
-        profile: float32 (H, W) within 0..1, greatest on the lines also between pixels, for `ops.edges.polylines`.
+        profile: float32 (H, W) within 0..1, greatest on the lines also between pixels, for `ops.edges.polylines`; None
+            for `multiscale`, whose edges have many scales.
         thresholds: of the lines, lower and upper.
     """
 
     strength: NDArray[np.float32]
     lines: NDArray[np.bool_]
-    profile: NDArray[np.float32]
+    profile: NDArray[np.float32] | None
     thresholds: tuple[float, float]
 
 
@@ -95,7 +99,7 @@ def find_edges(
     strength = chosen.strength(image, **scale)
     ridges = chosen.ridges(strength)
     limits = thresholds(ridges, low, high)
-    profile = gradient(image, **scale) if chosen.lines else strength
+    profile = strength if not chosen.lines else chosen.profile(image, **scale) if chosen.profile else None
     return FoundEdges(strength, thin(hysteresis(ridges, *limits)), profile, limits)
 
 

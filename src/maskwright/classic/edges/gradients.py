@@ -40,6 +40,10 @@ class Tensor(NamedTuple):
         return np.arctan2(2 * self.xy, self.xx - self.yy) / 2
 
 
+LAPLACIAN_SIGMA = 3.0
+"""Second derivatives need more smoothing than first ones."""
+
+
 @edge_method
 def sobel(planes: NDArray[np.float32], sigma: float = 0.0) -> NDArray[np.float32]:
     """Sobel's gradient. A straight step over the whole range has strength 1.
@@ -106,7 +110,7 @@ def color(planes: NDArray[np.float32], sigma: float = 2.0) -> NDArray[np.float32
 
 
 @edge_method
-def laplacian(planes: NDArray[np.float32], sigma: float = 3.0) -> NDArray[np.float32]:
+def laplacian(planes: NDArray[np.float32], sigma: float = LAPLACIAN_SIGMA) -> NDArray[np.float32]:
     """Zero crossings of the Laplacian of Gaussian, each as strong as its slope; 0 elsewhere.
 
     Marr and Hildreth 1980, "Theory of edge detection". A crossing is marked on the pixel nearer to it; the

@@ -67,8 +67,9 @@ def guided(planes: NDArray[np.float32], radius: int = 4, contrast: float = 0.1) 
 def bilateral(planes: NDArray[np.float32], sigma: float = 3.0, contrast: float = 0.1) -> NDArray[np.float32]:
     """Bilateral filter: average over pixels that are near and alike.
 
-    Tomasi and Manduchi 1998, "Bilateral filtering for gray and color images". Three bands are compared together, any
-    other number each for itself. By OpenCV, in a window of 1.5 sigma on each side.
+    Tomasi and Manduchi 1998, "Bilateral filtering for gray and color images". Three bands are compared together,
+    by the mean of their differences, any other number each for itself. By OpenCV, in a window of 1.5 sigma on each
+    side.
 
     Args:
         planes: image (H, W) or (H, W, C), any real dtype.
@@ -81,5 +82,6 @@ def bilateral(planes: NDArray[np.float32], sigma: float = 3.0, contrast: float =
     check_range("sigma", sigma, 0.1, 100)
     check_range("contrast", contrast, 1e-3, 100)
     together = [np.ascontiguousarray(np.moveaxis(planes, 0, 2))] if len(planes) == 3 else planes
-    smooth = [cv2.bilateralFilter(part, -1, contrast, sigma, borderType=BORDER) for part in together]
+    scale = contrast * len(planes) / len(together)  # OpenCV adds the differences of the bands up
+    smooth = [cv2.bilateralFilter(part, -1, scale, sigma, borderType=BORDER) for part in together]
     return np.moveaxis(smooth[0], 2, 0) if len(planes) == 3 else np.stack(smooth)

@@ -101,8 +101,7 @@ def _files(root: Path) -> tuple[list[_File], list[_File]]:
         drawing = path.suffix.lower() == SUFFIX or any(_is_edge_folder(part) for part in parts[:-1])
         if path.suffix.lower() == SUFFIX or is_image(path):
             (truths if drawing else images).append(_File(path, naming.stem(path.name), naming.place(parts)))
-    pictures = [file for file in truths if file.path.suffix.lower() != SUFFIX]
-    return images, pictures or truths
+    return images, truths
 
 
 def _is_edge_folder(name: str) -> bool:
@@ -125,7 +124,12 @@ def _paired(images: Iterable[_File], truths: Iterable[_File]) -> tuple[dict[Path
             found[same[0].path].append(truth.path)
         else:
             alone.append(truth.path)
-    return dict(sorted(found.items())), alone
+    return {image: _pictures(files) for image, files in sorted(found.items())}, alone
+
+
+def _pictures(files: list[Path]) -> list[Path]:
+    """Return the pictures among the drawings of an image; a MATLAB file beside them shows the same edges."""
+    return [path for path in files if path.suffix.lower() != SUFFIX] or files
 
 
 def _masks(root: Path) -> dict[Path, list[Path]]:
