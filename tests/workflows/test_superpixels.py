@@ -177,7 +177,7 @@ def test_many_superpixels_need_wide_numbers(tmp_path: Path) -> None:
     ("words", "answer"),
     [
         (["--count", "0"], "--count 0: count is 0, but it must be 1 or more: choose another --count"),
-        (["--compactness", "-1"], "--compactness -1: compactness is -1.0, but it must be 0 or more"),
+        (["--compactness", "-1"], "--compactness -1: compactness is -1.0, but it must be within 0.."),
         (["--method", "slik"], "--method slik: unknown method 'slik': did you mean 'slic'?"),
         (["--save", "labels"], "labels in --save are what scribbles become, and there are none: give --scribbles, or"),
         (["--scribbles", ".", "--save", "map"], "and they would have no effect: add labels"),

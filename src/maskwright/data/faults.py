@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE
-from maskwright.core.records import SPLITS, Fault, Shapes
+from maskwright.core.records import SPLITS, EdgeFiles, Fault, MaskEdges, Shapes
 from maskwright.core.text import agree, plural, such_as
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: 
             "label it or remove it: training cannot use it",
         )
     elif nothing is not None and pixels[nothing] == labelled:
+        thing = "edge" if isinstance(record.annotation, EdgeFiles | MaskEdges) else "object"
         if isinstance(record.annotation, Shapes) and any(shape.index == IGNORE for shape in record.annotation.shapes):
             return  # it shows objects, which are ignored
         yield Fault(
@@ -82,7 +83,7 @@ def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: 
             "note",
             mask,
             f"the mask of {record.image.name} shows only {classes.names[nothing]}",
-            "check that the image shows no object; if so, it is a useful negative example",
+            f"check that the image shows no {thing}; if so, it is a useful negative example",
         )
     elif nothing is not None and pixels[:-1].max() == labelled:
         yield Fault(

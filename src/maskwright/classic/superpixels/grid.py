@@ -15,26 +15,29 @@ if TYPE_CHECKING:
 
 SPLIT_SHARE = 0.5
 """Share of the cells that come from splitting. Measured on photographs: 0 explains 0.5 % less of the variation."""
+MOST_COMPACT = 1e6
+"""More would overflow, and changes nothing: the superpixels are the cells of a grid already."""
 
 
 def check(image: NDArray[Any], count: int, compactness: float) -> None:
     """Refuse what no method can do.
 
     Raises:
-        MaskwrightError: the array is no image, there cannot be so many superpixels, or the compactness is negative.
+        MaskwrightError: the array is no image, there cannot be so many superpixels, or the compactness is
+            outside its range.
     """
     check_image(image)
     height, width = image.shape[:2]
-    if not 1 <= count <= height * width:
+    if count != int(count) or not 1 <= count <= height * width:
         raise MaskwrightError(
             f"count is {count}, but an image of {width}x{height} pixels can have 1 to {height * width} superpixels: "
-            "choose a `count` in this range",
+            "choose a whole `count` in this range",
             "count",
         )
-    if not 0 <= compactness < math.inf:
+    if not 0 <= compactness <= MOST_COMPACT:
         raise MaskwrightError(
-            f"compactness is {compactness}, but it must be 0 or more and finite: set `compactness=1` for the usual "
-            "shape, or more for rounder superpixels",
+            f"compactness is {compactness}, but it must be within 0..{MOST_COMPACT:g}: set `compactness=1` for the "
+            "usual shape, or more for rounder superpixels",
             "compactness",
         )
 
