@@ -51,7 +51,7 @@ def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[ND
     if raw.soft:
         message = "holds fractions from 0 to 1, but a map of objects holds one id for each object"
         raise DecodeError("unreadable", mask, message, "save it as whole numbers, such as uint16")
-    values = raw.indices()
+    values = plain_ids(raw)
     if values is None:
         # What plain values ignore says nothing of colours; the number of a dark or pure red is below 256 too.
         table = {key: index for key, index in known.items() if key > 255 or index != IGNORE}
@@ -68,6 +68,18 @@ def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[ND
                 f"use `read.map` {strange[0]}=ignore, or `read.map` {strange[0]}=0 if it is the background",
             )
     return values, table
+
+
+def plain_ids(raw: RawMask) -> NDArray[Any] | None:
+    """Return the values (H, W) of a map of ids; None if its colours are the ids.
+
+    Those of a palette are if they differ and black, the background, is not at index 0.
+    """
+    if raw.palette is not None and raw.palette[0].any():
+        colors = raw.palette[np.unique(raw.array)]
+        if not colors.any(axis=1).all() and len(np.unique(colors, axis=0)) == len(colors):
+            return None
+    return raw.indices()
 
 
 def numbers_of(raw: RawMask) -> NDArray[np.uint32]:
