@@ -14,6 +14,7 @@ import numpy as np
 from maskwright.core.classes import IGNORE
 from maskwright.core.instances import Instance
 from maskwright.core.text import plural
+from maskwright.data.interpolation import interpolated
 from maskwright.data.readers import DecodeError
 from maskwright.ops.instance_maps import pieces
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 # Larger ids are numbered anew: the time to find objects grows with the largest number.
 _DENSE = 65535
-# A colour with fewer pixels than this, where most colours have so few, was made by interpolation.
-_SPECK, _MANY_SPECKS = 4, 16
 # The background fills this share of a map, or is this many times as large as any other id.
 _SHARE, _TIMES = 0.5, 4
 # Lines have at most this share of pixels with all their neighbours.
@@ -41,7 +40,7 @@ def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[ND
     """Return the object ids of a mask (H, W), and the class index or `IGNORE` of those that are no plain object.
 
     Raises:
-        DecodeError: the mask is lossily compressed, its colours were interpolated, or it holds a negative id that
+        DecodeError: the mask is lossily compressed, it was interpolated, or it holds a negative id that
             nothing explains.
     """
     if raw.lossy:
@@ -55,7 +54,10 @@ def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[ND
     if values is None:
         # What plain values ignore says nothing of colours; the number of a dark or pure red is below 256 too.
         table = {key: index for key, index in known.items() if key > 255 or index != IGNORE}
-        return _drawn_colors(mask, numbers_of(raw)), table
+        numbers = numbers_of(raw)
+        _require_drawn(mask, numbers, colors=True)
+        return numbers, table
+    _require_drawn(mask, values, colors=False)
     table = {**dict.fromkeys(raw.nodata - {0}, IGNORE), **known}
     if values.dtype.kind == "i":
         negative = values[values < 0]
@@ -88,19 +90,20 @@ def numbers_of(raw: RawMask) -> NDArray[np.uint32]:
     return np.asarray(red | green << 8 | blue << 16)
 
 
-def _drawn_colors(mask: ImageRef, ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Return the ids (H, W) if they are colours as they were drawn.
+def _require_drawn(mask: ImageRef, ids: NDArray[Any], *, colors: bool) -> None:
+    """Refuse ids (H, W) of which interpolation made most.
 
     Raises:
-        DecodeError: most of them have so few pixels that interpolation made them.
+        DecodeError: such ids.
     """
-    found, pixels = np.unique(ids, return_counts=True)
-    specks = int(np.count_nonzero(pixels < _SPECK))
-    if specks > max(_MANY_SPECKS, len(found) / 2):
-        message = f"holds {len(found):,} colours, most of them on {_SPECK - 1} pixels or fewer, as interpolation makes"
-        cure = "save it without interpolation and anti-aliasing: each colour is one object, and black is background"
+    if interpolated(ids, colors=colors):
+        what, nothing = ("colour", "black") if colors else ("id", "0")
+        message = f"holds {len(np.unique(ids)):,} {what}s, most of them only at edges, as interpolation makes"
+        cure = (
+            "save it without interpolation and anti-aliasing, and resize it by the nearest neighbour only: each "
+            f"{what} is one object, and {nothing} is background"
+        )
         raise DecodeError("other-convention", mask, message, cure)
-    return ids
 
 
 def from_segments(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> NDArray[np.uint8]:
