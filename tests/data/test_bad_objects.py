@@ -107,6 +107,23 @@ def test_empty_outlines(tmp_path, drawn):
     assert areas(dataset, 1) == []
 
 
+def test_a_file_without_images_and_categories(tmp_path):
+    make(tmp_path, {"segmentation": [SQUARE]})
+    file = tmp_path / "instances.json"
+    whole = json.loads(file.read_text())
+    for kept, missing in (
+        (["annotations"], r"images \(id, file_name, height, width\) and categories \(id, name\)"),
+        (["annotations", "categories"], r"images \(id, file_name, height, width\)"),
+    ):
+        file.write_text(json.dumps({key: whole[key] for key in kept}))
+        with pytest.raises(
+            MaskwrightError, match=rf"instances\.json holds annotations of COCO, but lacks {missing}: add"
+        ):
+            read_dataset(tmp_path)
+    file.write_text(json.dumps(whole))
+    assert areas(read_dataset(tmp_path)) == [36]
+
+
 def test_a_file_without_annotations(tmp_path):
     make(tmp_path, {"segmentation": [SQUARE]})
     photo(tmp_path / "c.jpg", 3, SIZE)

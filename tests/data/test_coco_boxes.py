@@ -57,11 +57,23 @@ def test_run_lengths_along_rows_are_refused_and_the_cure_works(tmp_path, compres
     assert faults(tmp_path, code("F")) == []
 
 
+EXCHANGED = [[side for x, y in zip(corners(BOX)[::2], corners(BOX)[1::2], strict=True) for side in (y, x)]]
+
+
+def test_outlines_with_x_and_y_exchanged_are_refused_and_the_cures_work(tmp_path):
+    words = r"instances\.json: 1 of 1 outline with a box fits it only with x and y exchanged, id 1: write x before y in"
+    with pytest.raises(MaskwrightError, match=words):
+        faults(tmp_path, EXCHANGED, objects=1)
+    assert faults(tmp_path, [corners(BOX)], objects=1) == []
+    with pytest.raises(MaskwrightError, match=words):  # here the boxes are wrong
+        faults(tmp_path, [corners(BOX)], (4, 30, 14, 38), objects=1)
+
+
 @pytest.mark.parametrize(
     "segmentation",
     [
         [corners(tuple(side / 2 for side in BOX))],
-        [[side for x, y in zip(corners(BOX)[::2], corners(BOX)[1::2], strict=True) for side in (y, x)]],
+        EXCHANGED,
         [corners((0, 0, 8, 10))],
     ],
 )

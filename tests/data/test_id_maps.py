@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.data.layouts import photo, write
 
 from maskwright.core.errors import MaskwrightError
@@ -70,6 +71,45 @@ def test_an_id_that_surrounds_all_objects_is_the_background(tmp_path, name, with
     assert f"the id {ground} fills what lies around the objects in 6 of 6 maps" in fault.message
     assert len(first) == 4
     assert np.count_nonzero(read_label(dataset, dataset.records[0], SIZE)) == sum(first)
+
+
+PALETTE = [90, 1, 2, 0, 200, 3, 0, 0, 0, 50, 60, 200, 0, 9, 99]  # black, the background, is index 2
+
+
+def quantized(path, ids, palette):
+    path.parent.mkdir(exist_ok=True)
+    picture = Image.fromarray(ids.astype(np.uint8)).convert("L")
+    picture.putpalette(palette)
+    picture.save(path)
+
+
+def test_a_palette_without_black_at_index_0_is_read_by_colour(tmp_path):
+    order = np.array([2, 0, 1, 3, 4])
+    for number in range(6):
+        photo(tmp_path / "images" / f"i{number}.png", number, SIZE)
+        quantized(tmp_path / "instances" / f"i{number}.png", order[ids_of(number)], PALETTE)
+    dataset = read_dataset(tmp_path)
+    assert dataset.faults == ()
+    for place in range(6):
+        assert sorted(areas(dataset, place)) == sorted(AREAS)
+    assert np.array_equal(read_label(dataset, dataset.records[2], SIZE), ids_of(2) > 0)
+
+
+@pytest.mark.parametrize(
+    "palette",
+    [
+        [0, 0, 0, *PALETTE[:6], *PALETTE[9:]],  # black at 0
+        [255, 255, 255, *PALETTE[:6], *PALETTE[9:]],  # no black
+        [255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],  # all objects black
+    ],
+)
+def test_every_other_palette_is_read_by_index(tmp_path, palette):
+    for number in range(6):
+        photo(tmp_path / "images" / f"i{number}.png", number, SIZE)
+        quantized(tmp_path / "instances" / f"i{number}.png", ids_of(number), palette)
+    dataset = read_dataset(tmp_path)
+    assert dataset.faults == ()
+    assert areas(dataset) == AREAS
 
 
 def framed(ids, _):

@@ -122,5 +122,7 @@ def test_the_refusal_names_a_cure_that_works(tmp_path):
 def test_masks_of_classes_alone_tell_no_objects(tmp_path):
     record = Record("a.png", ImageRef(tmp_path / "a.png"), MaskFile(ImageRef(tmp_path / "b.png"), "index"))
     dataset = Dataset(tmp_path, "folder", "", Classes.named(["background", "cell"]), (record,))
-    with pytest.raises(MaskwrightError, match="gives the class of each pixel, but no objects"):
+    with pytest.raises(
+        MaskwrightError, match=r"gives the class of each pixel, but no objects: .* rename masks/ to instances/ if"
+    ):
         find_task("instance").check(dataset)

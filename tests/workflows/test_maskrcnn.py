@@ -133,6 +133,7 @@ def test_the_plan_gives_its_reasons(squares: Path) -> None:
     assert plan.sampling.crop == (96, 96)
     # 18 pixels is the smallest side drawn, and 4 the stride of the finest anchors.
     assert 4.0 <= plan.model.options["anchor"] <= 6.0
-    assert "the smallest anchors" in plan.reasons["model.options.anchor"]
+    assert "times the stride of 4 px)" in plan.reasons["model.options.anchor"]
+    assert plan.reasons["model.options.most"].startswith("the most objects kept in an image; the data has ")
     assert not [key for key in plan.reasons if key.startswith("loss.")]
     assert (plan.predict.flip, plan.reasons["predict.flip"][:7]) == (False, "objects")

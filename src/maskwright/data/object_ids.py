@@ -14,6 +14,7 @@ import numpy as np
 from maskwright.core.classes import IGNORE
 from maskwright.core.instances import Instance
 from maskwright.core.text import plural
+from maskwright.data.interpolation import interpolated
 from maskwright.data.readers import DecodeError
 from maskwright.ops.instance_maps import pieces
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 # Larger ids are numbered anew: the time to find objects grows with the largest number.
 _DENSE = 65535
-# A colour with fewer pixels than this, where most colours have so few, was made by interpolation.
-_SPECK, _MANY_SPECKS = 4, 16
 # The background fills this share of a map, or is this many times as large as any other id.
 _SHARE, _TIMES = 0.5, 4
 # Lines have at most this share of pixels with all their neighbours.
@@ -41,7 +40,7 @@ def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[ND
     """Return the object ids of a mask (H, W), and the class index or `IGNORE` of those that are no plain object.
 
     Raises:
-        DecodeError: the mask is lossily compressed, its colours were interpolated, or it holds a negative id that
+        DecodeError: the mask is lossily compressed, it was interpolated, or it holds a negative id that
             nothing explains.
     """
     if raw.lossy:
@@ -51,11 +50,14 @@ def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[ND
     if raw.soft:
         message = "holds fractions from 0 to 1, but a map of objects holds one id for each object"
         raise DecodeError("unreadable", mask, message, "save it as whole numbers, such as uint16")
-    values = raw.indices()
+    values = plain_ids(raw)
     if values is None:
         # What plain values ignore says nothing of colours; the number of a dark or pure red is below 256 too.
         table = {key: index for key, index in known.items() if key > 255 or index != IGNORE}
-        return _drawn_colors(mask, numbers_of(raw)), table
+        numbers = numbers_of(raw)
+        _require_drawn(mask, numbers, colors=True)
+        return numbers, table
+    _require_drawn(mask, values, colors=False)
     table = {**dict.fromkeys(raw.nodata - {0}, IGNORE), **known}
     if values.dtype.kind == "i":
         negative = values[values < 0]
@@ -70,25 +72,38 @@ def from_ids(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> tuple[ND
     return values, table
 
 
+def plain_ids(raw: RawMask) -> NDArray[Any] | None:
+    """Return the values (H, W) of a map of ids; None if its colours are the ids.
+
+    Those of a palette are if they differ and black, the background, is not at index 0.
+    """
+    if raw.palette is not None and raw.palette[0].any():
+        colors = raw.palette[np.unique(raw.array)]
+        if not colors.any(axis=1).all() and len(np.unique(colors, axis=0)) == len(colors):
+            return None
+    return raw.indices()
+
+
 def numbers_of(raw: RawMask) -> NDArray[np.uint32]:
     """Return R + 256 G + 65536 B of every pixel (H, W)."""
     red, green, blue = np.moveaxis(raw.colors().astype(np.uint32), 2, 0)
     return np.asarray(red | green << 8 | blue << 16)
 
 
-def _drawn_colors(mask: ImageRef, ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Return the ids (H, W) if they are colours as they were drawn.
+def _require_drawn(mask: ImageRef, ids: NDArray[Any], *, colors: bool) -> None:
+    """Refuse ids (H, W) of which interpolation made most.
 
     Raises:
-        DecodeError: most of them have so few pixels that interpolation made them.
+        DecodeError: such ids.
     """
-    found, pixels = np.unique(ids, return_counts=True)
-    specks = int(np.count_nonzero(pixels < _SPECK))
-    if specks > max(_MANY_SPECKS, len(found) / 2):
-        message = f"holds {len(found):,} colours, most of them on {_SPECK - 1} pixels or fewer, as interpolation makes"
-        cure = "save it without interpolation and anti-aliasing: each colour is one object, and black is background"
+    if interpolated(ids, colors=colors):
+        what, nothing = ("colour", "black") if colors else ("id", "0")
+        message = f"holds {len(np.unique(ids)):,} {what}s, most of them only at edges, as interpolation makes"
+        cure = (
+            "save it without interpolation and anti-aliasing, and resize it by the nearest neighbour only: each "
+            f"{what} is one object, and {nothing} is background"
+        )
         raise DecodeError("other-convention", mask, message, cure)
-    return ids
 
 
 def from_segments(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> NDArray[np.uint8]:

@@ -60,7 +60,7 @@ def check_objects(dataset: Dataset) -> None:
     if not dataset.tells_objects or not dataset.classes.objects:
         raise MaskwrightError(
             f"{dataset.root} gives the class of each pixel, but no objects: add a folder instances/ with a map of "
-            "object ids for each image (each connected region counts as an object where a map holds one value), or "
-            "learn the classes with `task` semantic",
+            "object ids for each image (each connected region counts as an object where a map holds one value), rename "
+            "masks/ to instances/ if its values are such ids, or learn the classes with `task` semantic",
             "task",
         )

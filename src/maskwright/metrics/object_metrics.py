@@ -52,7 +52,7 @@ OBJECT_METRICS = (
     Metric("precision", "Precision", f"Share of the predicted objects that are right at IoU 0.5, {_ALL}.", rank=1),
     Metric("recall", "Recall", f"Share of the annotated objects that are found at IoU 0.5, {_ALL}.", rank=1),
     *_levels("f1_", "F1", "F1 score of objects"),
-    Metric("cell_ap", "Cell AP", f"Mean over IoU 0.5 to 0.9 of TP / (TP + FP + FN), {_ALL}.", rank=2),
+    Metric("cell_ap", "Cell AP", f"Mean over IoU 0.5, 0.55, … 0.9 of TP / (TP + FP + FN), {_ALL}.", rank=2),
     Metric("cell_ap50", "Cell AP at 0.5", f"TP / (TP + FP + FN) at IoU 0.5, {_ALL}.", rank=6),
     *_levels("cell_ap", "Cell AP", "TP / (TP + FP + FN)"),
     Metric("pq", "PQ", f"Panoptic quality of objects, SQ x RQ, {_ALL}.", rank=3),

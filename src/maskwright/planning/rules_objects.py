@@ -58,7 +58,7 @@ def network(facts: Facts, _plan: Plan) -> list[Decision]:
     most = min(max(USUAL_OBJECTS, round(SPARE * count)), MOST_OBJECTS)
     return [
         Decision("model.options.width", WIDTH[device], f"the widest that leaves time for enough steps on {device}"),
-        Decision("model.options.most", most, f"{count:.1f} objects per image on average, and many more in some"),
+        Decision("model.options.most", most, f"the most objects kept in an image; the data has {count:.1f} on average"),
         Decision("sampling.batch", CROPS[device], f"a step draws {CROPS[device]} large crops and many boxes from each"),
     ]
 
@@ -78,7 +78,10 @@ def anchors(facts: Facts, plan: Plan) -> list[Decision]:
         return []
     small = min(sizes) * facts.working_size(plan)[0] / facts.fingerprint.heights.median
     anchor = round(min(max(small / FINEST, LEAST_ANCHOR), USUAL_ANCHOR), 1)
-    said = f"10% of the objects are smaller than {small:.0f} px: the smallest anchors are {FINEST * anchor:.0f} px"
+    said = (
+        f"10% of the objects are smaller than {small:.0f} px: the smallest anchors are {FINEST * anchor:.0f} px "
+        f"({anchor:g} times the stride of {FINEST} px)"
+    )
     return [Decision("model.options.anchor", anchor, said)]
 
 

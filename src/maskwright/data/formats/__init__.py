@@ -31,7 +31,13 @@ from maskwright.data.formats import (
 )
 from maskwright.data.formats.edges_of_masks import with_edges
 from maskwright.data.formats.joined import joined, shares
-from maskwright.data.formats.nothing_found import boxes_only, found_and_near, not_read, without_annotations
+from maskwright.data.formats.nothing_found import (
+    boxes_only,
+    found_and_near,
+    not_read,
+    without_annotations,
+    without_lists,
+)
 from maskwright.data.formats.options import Format
 from maskwright.data.formats.pairing.pairs import find_pairs, not_masks
 from maskwright.data.formats.pairing.twin_folders import with_twins
@@ -142,7 +148,8 @@ def _nothing_fits(root: Path) -> MaskwrightError:
         return _without_images(root, files)
     damaged = next(iter(coco.cut_off(root)), None)
     if damaged is None:
-        special = not_read(root, files) or boxes_only(root, files) or without_annotations(root, files)
+        checks = (not_read, boxes_only, without_annotations, without_lists)
+        special = next(filter(None, (check(root, files) for check in checks)), None)
     else:
         special = _as_error(damaged)
     if special is not None:

@@ -41,13 +41,15 @@ def box_faults(path: Path, entries: Sequence[dict[str, Any]], objects: Sequence[
         objects: what was read of each.
 
     Raises:
-        MaskwrightError: most run-length codes fit their boxes only if their runs follow rows.
+        MaskwrightError: most run-length codes fit their boxes only if their runs follow rows, or most polygons only
+            with x and y exchanged.
     """
     pairs = zip(entries, objects, strict=True)
     told = [(entry["bbox"], drawing) for entry, drawing in pairs if box_told(entry.get("bbox")) is not None]
     both = [(values, drawing, box) for values, drawing in told if (box := _drawn_box(drawing)) is not None]
     wrong = [(values, drawing, box) for values, drawing, box in both if not _fits(values, box)]
     _require_columns(path, both, wrong)
+    _require_unexchanged(path, both, wrong)
     if wrong:
         values, drawing, (left, top, right, bottom) = wrong[0]
         where = f"{drawing.name}, with x from {left:g} to {right:g}, y from {top:g} to {bottom:g}, but bbox {values}"
@@ -72,10 +74,26 @@ def _require_columns(path: Path, both: Sequence[_Boxed], wrong: Sequence[_Boxed]
         )
 
 
+def _require_unexchanged(path: Path, both: Sequence[_Boxed], wrong: Sequence[_Boxed]) -> None:
+    """Refuse polygons of which most fit their boxes (left, top, width, height) only with x and y exchanged."""
+    plain = sum(drawing.rle is None for _, drawing, _ in both)
+    turned = [drawing for values, drawing, box in wrong if drawing.rle is None and _fits(values, _exchanged(box))]
+    if 2 * len(turned) > plain:
+        raise MaskwrightError(
+            f"{path}: {len(turned)} of {plural(plain, 'outline')} with a box {agree(len(turned), 'fits', 'fit')} it "
+            f"only with x and y exchanged, {such_as(len(turned), turned[0].name)}: write x before y in the outlines, "
+            "or in the boxes (left, top, width, height) if the outlines are right"
+        )
+
+
+def _exchanged(box: Box) -> Box:
+    return box[1], box[0], box[3], box[2]
+
+
 def _fits_along_rows(told: Sequence[float], drawing: Drawing) -> bool:
     assert drawing.rle is not None
     box = rle_codes.box(rle_codes.transposed(drawing.rle))
-    return box is not None and _fits(told, (box[1], box[0], box[3], box[2]))
+    return box is not None and _fits(told, _exchanged(box))
 
 
 def _drawn_box(drawing: Drawing) -> Box | None:

@@ -105,7 +105,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     faults = [*_unused(root, groups), *list_faults]
     for part in parts.values():
         faults += mask_faults(part.meaning, part.scan, _NAMING)
-    faults += missing_masks(root, groups.found) if groups.classes else _blank(root, parts.values())
+    faults += missing_masks(root, groups.found) if groups.classes else _blank(root, groups, parts.values())
     colors = _colors(parts.values())
     dataset = Dataset(
         root, "layers", _layout(groups, parts), classes, records, {}, colors, tuple(faults), naming=_NAMING
@@ -139,10 +139,11 @@ def _part(name: str, masks: list[ImageRef], options: ReadOptions, parts: int) ->
     return _Part(folder, scan, meaning)
 
 
-def _blank(root: Path, parts: Iterable[_Part]) -> list[Fault]:
-    """Tell of files of objects that show none."""
+def _blank(root: Path, groups: Groups, parts: Iterable[_Part]) -> list[Fault]:
+    """Tell of files of objects that show none; the only file of an image says that it has no object."""
+    only = {file.path for group in groups.found for file in group.files() if len(group.files()) == 1}
     held = [entry for part in parts for entry in part.scan.held]
-    blank = [entry.mask for entry in held if entry.values.keys() <= {0}]
+    blank = [entry.mask for entry in held if entry.values.keys() <= {0} and entry.mask.path not in only]
     if not blank:
         return []
     shows = agree(len(blank), "shows no object", "show no object")

@@ -30,6 +30,7 @@ _BOXES = (
     "export the result as COCO"
 )
 
+_LISTS = {'"images"': "images (id, file_name, height, width)", '"categories"': "categories (id, name)"}
 _LISTED = ('"images"', '"annotations"', '"categories"')
 
 _UNREAD = (
@@ -85,6 +86,20 @@ def without_annotations(root: Path, files: Sequence[Path]) -> MaskwrightError | 
     return MaskwrightError(
         f"{root}: {held} {agree(len(listed), 'lists', 'list')} images, but no annotations: outline the objects of some "
         "of them, and export the annotations again"
+    )
+
+
+def without_lists(root: Path, files: Sequence[Path]) -> MaskwrightError | None:
+    """Build the error for a file of COCO with annotations, but without the images that these name."""
+    drawn = ('"annotations"', '"image_id"', '"segmentation"')
+    found = (path for path in files if path.suffix.lower() == ".json" and holds(path, drawn))
+    path = next((path for path in found if not holds(path, ['"images"'])), None)
+    if path is None:
+        return None
+    missing = listing([text for key, text in _LISTS.items() if not holds(path, [key])])
+    return MaskwrightError(
+        f"{root}: {record_id(root, path)} holds annotations of COCO, but lacks {missing}: add what is missing, or "
+        "export the annotations again as COCO instances"
     )
 
 

@@ -263,8 +263,8 @@ def _whole(ref: ImageRef, array: NDArray[Any], declared: float | None, *, kept: 
         return np.where(missing, NO_DATA, known).astype(np.int64), False
     shown = above_half(np.where(hidden, 0, array))
     if shown is None:
-        message = "holds fractions or infinite values, but a mask of classes holds whole numbers"
-        raise DecodeError("unreadable", ref, message, "save it as uint8 class ids")
+        message = "holds fractions or infinite values, but a mask holds whole numbers"
+        raise DecodeError("unreadable", ref, message, "save class ids as uint8, or ids of objects as uint16")
     return np.where(hidden, NO_DATA, shown).astype(np.int64), True
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.records import Fault
 from maskwright.core.text import count, plural
-from maskwright.data.object_ids import counted, divided_by_lines, numbers_of, surrounding
+from maskwright.data.object_ids import counted, divided_by_lines, numbers_of, plain_ids, surrounding
 from maskwright.data.readers import DecodeError, read_mask
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def ground_of(masks: Sequence[ImageRef], explained: Collection[int] = ()) -> Gro
             raw = read_mask(mask)
         except DecodeError:  # reported when the pixels are asked for
             continue
-        values = raw.indices()
+        values = plain_ids(raw)
         ids = numbers_of(raw) if values is None else values
         counts = {key: pixels for key, pixels in counted(ids).items() if key not in explained}
         looked += 1

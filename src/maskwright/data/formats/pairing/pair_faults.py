@@ -50,6 +50,8 @@ def unpaired(root: Path, images: list[File], masks: list[File], used: Collection
 
 def _lonely(root: Path, folder: Path, alone: list[Path], *, what: str, other: str, whole: bool) -> list[Fault]:
     cure = f"add the {other}, or remove the {what}; an image and its mask have the same name, apart from the suffix"
+    if what == "image":
+        cure = f"{cure}; a black mask says that an image shows nothing"
     severity: Severity = "error" if what == "image" else "warning"
     if whole and len(alone) > _MANY:
         message = f"none of the {len(alone)} {what}s in {folder_name(root, folder)} has {_a(other)}"
