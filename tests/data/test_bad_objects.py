@@ -66,6 +66,13 @@ def test_outside_the_image(tmp_path):
     assert (dataset.faults, areas(dataset)) == ((), [18])
 
 
+def test_an_outline_between_the_middles_of_pixels(tmp_path):
+    tiny, pixel = [2.1, 2.1, 2.4, 2.1, 2.4, 2.4], [15, 15, 16, 15, 16, 16, 15, 16]
+    dataset = make(tmp_path, {"segmentation": [tiny]}, {"segmentation": [SQUARE]}, {"segmentation": [pixel]})
+    told(dataset, "1 object without the middle of a pixel inside, not painted, id 1", "enlarge them, or remove them")
+    assert sorted(areas(dataset)) == [1, 36]
+
+
 def test_two_points(tmp_path):
     dataset = make(tmp_path, {"segmentation": [[4, 4, 10, 8]]}, {"segmentation": [SQUARE]})
     told(dataset, "without an outline that encloses an area, ignored in the box", "draw them again, or remove them")

@@ -15,8 +15,8 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.records import Fault, ImageRef, Reading, Shape, Shapes
 from maskwright.core.text import plural, such_as
 from maskwright.data.formats.outlines.reach import leaves
-from maskwright.data.formats.outlines.shapes import box_over, crosses_itself, painting_order, pixels_ring
-from maskwright.data.painting import require_size
+from maskwright.data.formats.outlines.shapes import box_over, crosses_itself, painting_order, pixels_ring, ring_area
+from maskwright.data.painting import paint_objects, require_size
 from maskwright.data.readers import DecodeError, image_size
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ PROBLEMS = {
         "reaching far beyond the image, cut off at its edge",
         "if they were drawn on an image of another size, export them again",
     ),
+    "tiny": ("without the middle of a pixel inside, not painted", "enlarge them, or remove them"),
     "outside": ("outside the image, not painted", "move them into the image, or remove them"),
 }
 """Why an object cannot be painted: what is done with such objects, and the cure."""
@@ -115,6 +116,8 @@ def shapes_of(entry: DrawnImage, known: Mapping[Any, int], tally: Tally) -> tupl
                 found.append((0.0, True, Shape(IGNORE, (_touched(shape.box, units),))))
         elif shape.polygons and size is not None and _outside(shape.polygons, size):
             tally.add("outside", entry.source, shape)
+        elif shape.polygons and size is not None and not entry.normalized and _empty(shape, entry, size):
+            tally.add("tiny", entry.source, shape)
         else:
             if shape.label is None:
                 tally.add("unnamed", entry.source, shape)
@@ -179,6 +182,14 @@ def _outside(polygons: Sequence[Ring], size: tuple[int, int]) -> bool:
         max(max(ring[axis::2]) for ring in polygons) <= 0 or min(min(ring[axis::2]) for ring in polygons) >= length
         for axis, length in enumerate((size[1], size[0]))
     )
+
+
+def _empty(shape: Drawing, entry: DrawnImage, size: tuple[int, int]) -> bool:
+    """Tell whether an outline around less than a pixel paints none."""
+    if sum(map(ring_area, shape.polygons)) >= 1:
+        return False
+    alone = Shapes(entry.source, (Shape(0, shape.polygons, holes=shape.holes),))
+    return not any(paint_objects(alone, size, ImageRef(entry.image)))
 
 
 def _size_of(image: Path) -> tuple[int, int] | None:
