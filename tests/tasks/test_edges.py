@@ -185,6 +185,18 @@ def test_the_fit_finds_the_thresholds() -> None:
     assert TASK.fit(iter([]), 0, EDGE_CLASSES, None).decoding == {}
 
 
+def test_the_fit_lets_weak_ridges_continue_strong_lines() -> None:
+    """Half of the true circle is as weak as a false one, so one threshold cannot tell them apart."""
+    true, false = circle(70), circle(90)
+    weak = true.copy()
+    weak[: SIZE[0] // 2] = False
+    strength = np.maximum(soft(true & ~weak, 0.6).numpy(), soft(weak, 0.33).numpy())
+    maps = torch.from_numpy(np.maximum(strength, soft(false, 0.33).numpy()))
+    seen = [Seen(str(number), blocks(maps), target(true)) for number in range(3)]
+    found = TASK.fit(iter(seen), 3, EDGE_CLASSES, None)
+    assert found.decoding["low"] < found.decoding["high"]
+
+
 def test_the_fit_keeps_its_deadline() -> None:
     seen = [Seen(str(number), blocks(soft(circle())), target(circle())) for number in range(3)]
     found = TASK.fit(iter(seen), 3, EDGE_CLASSES, 0.0)
