@@ -11,6 +11,7 @@ from skimage import feature, filters
 
 from maskwright.classic.edges import EDGES, find_edges, thresholds
 from maskwright.classic.edges.gradients import SOBEL, gradient, step, structure
+from maskwright.classic.edges.phase import _congruency
 from maskwright.core.errors import MaskwrightError
 from maskwright.ops.edges import polylines
 
@@ -222,6 +223,30 @@ def test_a_hole_makes_no_edge_and_hides_none(name: str) -> None:
     whole = strength(name, stepped())
     whole[15:25, 5:10] = 0
     assert found == pytest.approx(whole, abs=0.02 if name != "phase" else 0.1)
+
+
+def test_congruency_by_hand() -> None:
+    # Four scales that agree; one alone, a quarter of the spread; two that are a quarter of a turn apart; nothing.
+    columns = np.array([[1, 1, 1, 1], [1, 0, 0, 0], [1, 1j, 0, 0], *[[0, 0, 0, 0]] * 5], np.complex64)
+    found = _congruency(list(columns.T[:, None]))[0]
+    alike, alone = 1 / (1 + np.exp(10 * (0.5 - 1))), 1 / (1 + np.exp(10 * (0.5 - 0.25)))
+    assert found[:4] == pytest.approx([alike, alone, 0, 0], abs=2e-3)
+
+
+def test_energy_that_noise_has_is_no_congruency() -> None:
+    # The median of the finest scale is 1: with the coarser scales, noise has an energy of 3.943, nearly the 4 here.
+    responses = [np.ones((1, 7), np.complex64) for _ in range(4)]
+    responses[0][0, 3] = 5
+    found = _congruency(responses)[0]
+    assert found[0] == pytest.approx(0.9933 * (4 - 3.943) / 4, abs=2e-4)
+    assert found[3] > 0.1
+
+
+def test_color_counts_change_in_one_direction_more_than_texture() -> None:
+    image = np.tile(np.random.default_rng(0).integers(0, 256, (1, 80)), (80, 1)).astype(np.uint8)  # stripes
+    image[:, 40:] = np.random.default_rng(1).integers(0, 256, (80, 40))
+    ratio = strength("color", image) / (gradient(image) + 1e-3)
+    assert np.median(ratio[10:70, 10:30]) > 1.3 * np.median(ratio[10:70, 50:70])
 
 
 def test_lines_in_numbers_are_where_the_step_is() -> None:

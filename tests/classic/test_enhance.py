@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import filters
 
+from maskwright.classic.edges.gradients import Tensor
 from maskwright.classic.enhance import ENHANCEMENTS, bilateral, coherence, guided, unsharp
-from maskwright.classic.enhance.diffusion import _divergence
+from maskwright.classic.enhance.diffusion import _diffusion, _divergence
 from maskwright.core.errors import MaskwrightError
 
 NAMES = sorted(ENHANCEMENTS)
@@ -161,3 +162,30 @@ def test_grey_as_colour_is_filtered_alike() -> None:
     grey = noise(6, 40, 50)
     colour = bilateral(np.dstack([grey] * 3))
     assert np.abs(colour.astype(int) - bilateral(grey)[..., None]).max() <= 1
+
+
+def test_the_bilateral_filter_is_its_definition() -> None:
+    image, sigma, contrast = noise(7, 11, 12), 1.4, 0.2
+    low, high = np.percentile(image, (0.1, 99.9))
+    values = (image - low) / (high - low)
+    radius = round(1.5 * sigma)
+    rows, columns = np.indices((2 * radius + 1,) * 2) - radius
+    near = np.hypot(rows, columns) <= radius
+    around = np.pad(values, radius, mode="symmetric")
+    expected = np.empty(image.shape)
+    for row, column in np.ndindex(image.shape):
+        window = around[row : row + 2 * radius + 1, column : column + 2 * radius + 1]
+        alike = np.exp(-((window - values[row, column]) ** 2) / (2 * contrast**2))
+        weights = near * np.exp(-(rows**2 + columns**2) / (2 * sigma**2)) * alike
+        expected[row, column] = (weights * window).sum() / weights.sum()
+    found = bilateral(image, sigma, contrast)
+    assert np.abs(found - (expected * (high - low) + low)).max() <= 1.5
+
+
+def test_the_diffusion_tensor_by_hand() -> None:
+    # A change of exactly the contrast that counts as coherent, along x: diffusion along y is 1/e on the way to 1.
+    nothing = np.zeros((2, 2), np.float32)
+    (xx,), (xy,), (yy,) = (part.ravel() for part in _diffusion(Tensor(nothing + np.float32(0.01**2), nothing, nothing)))
+    assert (xx, xy, yy) == pytest.approx((0.001, 0, 0.001 + 0.999 / np.e), abs=1e-6)
+    (xx,), _, (yy,) = (part.ravel() for part in _diffusion(Tensor(nothing + np.float32(0.02**2), nothing, nothing)))
+    assert yy == pytest.approx(0.001 + 0.999 * np.exp(-1 / 16), abs=1e-5)
