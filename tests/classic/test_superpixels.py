@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import cv2
@@ -143,6 +144,15 @@ def test_the_same_image_gives_the_same_labels(method: str) -> None:
 def test_compactness_makes_boundaries_shorter(method: str) -> None:
     image = SMOOTH[:80, :80]
     loose, tight = (superpixels(image, method, count=30, compactness=value) for value in (0.2, 200))
+    long, short = ((labels[1:] != labels[:-1]).sum() for labels in (loose, tight))
+    assert short < 0.85 * long
+
+
+@pytest.mark.parametrize("left_out", ["POSITION_WEIGHT", "BOUNDARY_WEIGHT"])
+def test_place_and_boundary_each_make_boundaries_shorter(left_out: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_module("maskwright.classic.superpixels.exchange")  # the package has a function of this name
+    monkeypatch.setattr(module, left_out, 0)
+    loose, tight = (superpixels(SMOOTH[:80, :80], count=30, compactness=value) for value in (0.2, 200))
     long, short = ((labels[1:] != labels[:-1]).sum() for labels in (loose, tight))
     assert short < 0.85 * long
 
