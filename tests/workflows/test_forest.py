@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from tests.workflows import toy_data as toy
 
 import maskwright
+from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note
 from maskwright.core.read_options import ReadOptions
@@ -22,6 +24,7 @@ from maskwright.workflows.evaluate import evaluate
 from maskwright.workflows.plan import make_plan
 from maskwright.workflows.request import EvaluateRequest, PlanRequest
 from maskwright.workflows.train import train
+from maskwright.workflows.train_parts import grow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,3 +157,13 @@ def test_crops_without_a_label_are_refused(data: Path, tmp_path: Path) -> None:
     wanted = request("sampling.rare_share=0", "augment.zoom=[1, 1]", "sampling.batch=1", steps=1)
     with pytest.raises(MaskwrightError, match="the training crops show no labelled pixel"):
         train(root, wanted, tmp_path / "run")
+
+
+def test_drawn_pixels_stand_for_all_of_their_class() -> None:
+    labels = torch.zeros((20, 30), dtype=torch.long)
+    labels[:2, :4] = 1
+    labels[10:] = IGNORE
+    plain = SimpleNamespace(backbone=lambda images: [images])
+    pixels = grow._of_crop(plain, torch.rand((3, 20, 30)), labels, 16, np.random.default_rng(0))  # type: ignore[arg-type]
+    assert [(pixels.classes == index).sum() for index in (0, 1)] == [16, 8]
+    assert [pixels.weights[pixels.classes == index].sum() for index in (0, 1)] == pytest.approx([292, 8])
