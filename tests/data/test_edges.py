@@ -169,13 +169,15 @@ def test_masks_are_drawings_if_the_user_says_so(tmp_path: Path) -> None:
     assert np.array_equal(people[0], line(4))
 
 
-def test_a_picture_beside_matlab_files_hides_only_that_of_its_image(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["edges", "truth"])
+def test_a_picture_beside_matlab_files_hides_only_that_of_its_image(tmp_path: Path, folder: str) -> None:
     for name in ("a", "b"):
         save_image(tmp_path / f"images/{name}.jpg")
         save_mat(tmp_path / f"truth/{name}.mat", [line(2)])
-    save(tmp_path / "edges/a.png", line(4).astype(np.uint8) * 255)
+    save(tmp_path / folder / "a.png", line(4).astype(np.uint8) * 255)
     dataset = read_dataset(tmp_path)
-    assert not dataset.faults
+    (fault,) = dataset.faults
+    assert fault.message == f"truth/a.mat is not read, as {folder}/a.png shows the same edges"
     files = [[file.path.name for file in record.annotation.files] for record in dataset.records]  # type: ignore[union-attr]
     assert files == [["a.png"], ["b.mat"]]
 

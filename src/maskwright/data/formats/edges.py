@@ -48,7 +48,7 @@ def detect(root: Path) -> str | None:
     if not images or not truths or find_pairs(root, images_below(root)).pairs:
         return None
     found, _ = _paired(images, truths)
-    first = next(iter(found.values()), [root])[0]
+    first = _read(next(iter(found.values()), [root]))[0]
     if not found or (first.suffix.lower() == SUFFIX and not may_hold_drawings(first)):
         return None
     return _words(root, found)
@@ -77,7 +77,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         Record(
             record_id(root, image),
             ImageRef(image),
-            EdgeFiles(tuple(map(ImageRef, files))),
+            EdgeFiles(tuple(map(ImageRef, _read(files)))),
             places[image].split if divided else None,
         )
         for image, files in found.items()
@@ -101,7 +101,11 @@ def _files(root: Path) -> tuple[list[_File], list[_File]]:
         drawing = path.suffix.lower() == SUFFIX or any(_is_edge_folder(part) for part in parts[:-1])
         if path.suffix.lower() == SUFFIX or is_image(path):
             (truths if drawing else images).append(_File(path, naming.stem(path.name), naming.place(parts)))
-    return images, truths
+    # A picture in the folder of MATLAB files is no image if another file is the image of this name.
+    beside = {(file.path.parent, file.stem) for file in truths if file.path.suffix.lower() == SUFFIX}
+    elsewhere = {file.stem for file in images if (file.path.parent, file.stem) not in beside}
+    drawn = [file for file in images if (file.path.parent, file.stem) in beside and file.stem in elsewhere]
+    return [file for file in images if file not in drawn], truths + drawn
 
 
 def _is_edge_folder(name: str) -> bool:
@@ -124,11 +128,11 @@ def _paired(images: Iterable[_File], truths: Iterable[_File]) -> tuple[dict[Path
             found[same[0].path].append(truth.path)
         else:
             alone.append(truth.path)
-    return {image: _pictures(files) for image, files in sorted(found.items())}, alone
+    return dict(sorted(found.items())), alone
 
 
-def _pictures(files: list[Path]) -> list[Path]:
-    """Return the pictures among the drawings of an image; a MATLAB file beside them shows the same edges."""
+def _read(files: list[Path]) -> list[Path]:
+    """Return the drawings of an image that are read: of pictures and a MATLAB file the pictures."""
     return [path for path in files if path.suffix.lower() != SUFFIX] or files
 
 
@@ -138,8 +142,8 @@ def _masks(root: Path) -> dict[Path, list[Path]]:
 
 
 def _words(root: Path, found: dict[Path, list[Path]]) -> str:
-    folders = sorted({folder_name(root, files[0].parent) for files in found.values()})
-    kind = "MATLAB files" if next(iter(found.values()))[0].suffix.lower() == SUFFIX else "pictures"
+    folders = sorted({folder_name(root, _read(files)[0].parent) for files in found.values()})
+    kind = "MATLAB files" if _read(next(iter(found.values())))[0].suffix.lower() == SUFFIX else "pictures"
     few = listing(folders) if len(folders) <= 3 else f"{folders[0]} and {len(folders) - 1} more folders"
     return f"{few}: {kind} of drawn edges for {plural(len(found), 'image')}"
 
@@ -149,6 +153,10 @@ def _faults(root: Path, images: Iterable[_File], found: dict[Path, list[Path]], 
     cure = "give image and drawing the same name, and put both into a folder of the same split"
     for path in alone:
         yield Fault("unpaired", "warning", path, f"{record_id(root, path)} has no image of the same name", cure)
+    for files in found.values():
+        for path in set(files) - set(_read(files)):
+            message = f"{record_id(root, path)} is not read, as {record_id(root, _read(files)[0])} shows the same edges"
+            yield Fault("unread", "warning", path, message, "keep the one that is right, and remove the other")
     for image in images:
         if image.path not in found:
             message = f"{record_id(root, image.path)} has no drawing of the same name"
