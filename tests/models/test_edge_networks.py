@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -197,3 +199,19 @@ def test_a_value_outside_its_rule_is_named(name: str, options: dict[str, object]
 def test_the_cure_of_unpooled_works(options: dict[str, object]) -> None:
     image = torch.randn(1, 3, 40, 33)
     assert models.create("hed", 1, width_factor=1 / 16, **options).eval()(image).shape == (1, 1, 40, 33)
+
+
+def test_pidinet_learns_in_bfloat16_with_channels_last() -> None:
+    """In a process of its own: oneDNN ended it with a segmentation fault."""
+    script = (
+        "import torch\n"
+        "from maskwright import models\n"
+        "model = models.create('pidinet', classes=1).to(memory_format=torch.channels_last)\n"
+        "x = torch.rand(2, 3, 192, 192).to(memory_format=torch.channels_last)\n"
+        "for _ in range(2):\n"
+        "    with torch.autocast('cpu', torch.bfloat16):\n"
+        "        out = model(x)\n"
+        "    out.float().square().mean().backward()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=200, check=False)
+    assert ran.returncode == 0, ran.stderr

@@ -26,7 +26,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import pyramid_levels
 from maskwright.models.heads.pixel import PixelHead
 from maskwright.models.heads.sides import FusedHead, side_outputs
-from maskwright.models.layers.blocks import initialise
+from maskwright.models.layers.blocks import DilatedConv, initialise
 from maskwright.models.segmenter import Decoder, Segmenter
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Side(nn.Module):
         super().__init__()
         self.reduce = nn.Conv2d(inputs, width, 1)
         self.context = nn.ModuleList(
-            nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, bias=False) for dilation in DILATIONS
+            DilatedConv(width, width, 3, padding=dilation, dilation=dilation, bias=False) for dilation in DILATIONS
         )
         self.attention = nn.Sequential(
             nn.ReLU(), nn.Conv2d(width, ATTENTION_WIDTH, 1), nn.Conv2d(ATTENTION_WIDTH, 1, 3, padding=1, bias=False)

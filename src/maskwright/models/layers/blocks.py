@@ -15,6 +15,20 @@ FEWEST_STRIDED = 16
 """Input channels from which a strided 1x1 convolution may be left to oneDNN; see `StridedPointwise`."""
 
 
+class DilatedConv(nn.Conv2d):
+    """A convolution that never runs with channels last, where the processor's library may write beyond its memory.
+
+    Seen with torch 2.15 in the backward pass of dilated convolutions in bfloat16 whose inputs have 24 or 40 channels:
+    the process ends with a segmentation fault. In float32, or with rows last, it does not.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a map (N, outputs, H, W) of `x` (N, inputs, H, W)."""
+        if x.device.type != "cpu":
+            return super().forward(x)
+        return self._conv_forward(x.contiguous(), self.weight.contiguous(), self.bias)
+
+
 class StridedPointwise(nn.Conv2d):
     """A 1x1 convolution with a stride, computed as one without it on every `stride`-th pixel: the same sums.
 
