@@ -166,6 +166,7 @@ def test_masks_are_drawings_if_the_user_says_so(tmp_path: Path) -> None:
     assert read_dataset(tmp_path).format == "folder"
     dataset, people, _ = only(tmp_path, ReadOptions(format="edges"))
     assert isinstance(dataset.records[0].annotation, EdgeFiles)
+    assert dataset.faults == ()
     assert np.array_equal(people[0], line(4))
 
 

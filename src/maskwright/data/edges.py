@@ -130,7 +130,8 @@ def _shares(file: ImageRef) -> NDArray[np.float32]:
         top = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "ui" else max(1.0, float(values[-1]))
         if values[-1] < LEAST_SHARE * top:
             message = f"holds values up to {values[-1]:g}, of {top:g} for an edge that all people drew"
-            raise DecodeError("unreadable", file, message, _SHARES_CURE)
+            cure = f"scale them, so that {top:g} is all people" + (", or save 8 bits" if top > 255 else "")
+            raise DecodeError("unreadable", file, message, cure)
         shares = (pixels / np.float32(top)).astype(np.float32)
     _check_filled(file, shares >= MAJORITY)
     return shares

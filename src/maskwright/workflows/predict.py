@@ -54,7 +54,7 @@ def opened(
     if follows is None or postprocess is None or getattr(predictor.card.postprocess, postprocess) is not None:
         return predictor, None
     return predictor, (
-        f"the model has no settings for a {follows.label}, so the defaults are used ({follows.describe()}): "
+        f"the model has no settings of the {follows.label}, so the defaults are used ({follows.describe()}): "
         f"`maskwright evaluate RUN DATA --postprocess {postprocess}` fits them, or finds that none are better"
     )
 

@@ -66,6 +66,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         )
     images, truths = _files(root) if root.is_dir() else ([], [])
     found, alone = _paired(images, truths) if truths else (_masks(root), [])
+    drawings = {path for files in found.values() for path in files}
+    images = [file for file in images if file.path not in drawings]
     if not found:
         raise MaskwrightError(
             f"{root} holds no drawn edges: put images into images/, and for each a .mat file of the Berkeley data set "
