@@ -218,7 +218,7 @@ def test_errors_by_hand() -> None:
     assert painted.panels[3].pixels[50, 40].tolist() == list(draw.FALSE_POSITIVE)
     assert painted.panels[3].pixels[30, 40].tolist() == list(draw.FALSE_NEGATIVE)
     assert painted.note == (
-        "50.0% of the predicted edge pixels are near a drawn one; 50.0% of the agreed edge pixels are missed."
+        "50.0% of the pixels of predicted lines are near a drawn edge; 50.0% of the agreed edge pixels are missed."
     )
     nothing = TASK.paint(
         np.zeros((*SIZE, 3), np.uint8), target(truth), EdgeMap(np.zeros(SIZE, np.float32)), EDGE_CLASSES

@@ -79,7 +79,7 @@ def _in_words(right: Mask, missed: Mask, wrong: Mask, truth: Mask) -> str:
     found = int(right.sum() + wrong.sum())
     if not found:
         return "No edge is predicted."
-    precise = f"{percent(float(right.sum()) / found)} of the predicted edge pixels are near a drawn one"
+    precise = f"{percent(float(right.sum()) / found)} of the pixels of predicted lines are near a drawn edge"
     if not truth.any():
         return f"{precise}."
     return f"{precise}; {percent(float(missed.sum()) / float(truth.sum()))} of the agreed edge pixels are missed."
