@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
 from functools import cache
 from typing import TYPE_CHECKING
 
 import cv2
+import psutil
 
 from maskwright.core.resources import cores
 
@@ -27,7 +31,9 @@ def workers() -> Executor | None:
         return None
     from loky import get_reusable_executor
 
-    executor: Executor = get_reusable_executor(number, timeout=IDLE_SECONDS, initializer=_single_thread)
+    executor: Executor = get_reusable_executor(
+        number, timeout=IDLE_SECONDS, initializer=_begin, initargs=(os.getpid(),)
+    )
     return executor
 
 
@@ -37,5 +43,13 @@ def _cores() -> int:
     return cores()
 
 
-def _single_thread() -> None:
+def _begin(parent: int) -> None:
+    """Prepare a process: it keeps one core busy, and ends with its parent, even if this is killed."""
     cv2.setNumThreads(1)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(parent).wait()
+    os._exit(1)
