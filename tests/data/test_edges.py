@@ -245,7 +245,7 @@ def test_a_matlab_file_cut_off(tmp_path: Path, size: int) -> None:
 def test_a_matlab_file_of_something_else(tmp_path: Path) -> None:
     save_image(tmp_path / "images/a.jpg")
     save_mat(tmp_path / "truth/a.mat", [line(2)], field="Edges")
-    assert "holds no cells named groundTruth with a field Boundaries for each person" in str(refused(tmp_path))
+    assert "holds no cells named groundTruth with a field Boundaries of numbers" in str(refused(tmp_path))
     scipy.io.savemat(tmp_path / "truth/a.mat", {"x": 1})
     assert edges.detect(tmp_path) is None
     with pytest.raises(MaskwrightError, match="but no masks"):

@@ -202,8 +202,8 @@ def load(
         device: `auto`, `cpu`, `cuda`, ...
         output_stride: of the network, if it can be changed (DeepLabV3: trained at 16, predicting at 8); None for the
             stride that it was trained at.
-        postprocess: postprocessor after the network, `crf` for the dense CRF or `edges` for the edge watershed, with
-            the settings in the model or else the defaults.
+        postprocess: name in `postprocess.POSTPROCESSORS` of what follows the network, with the settings in the model or
+            else the defaults.
 
     Raises:
         MaskwrightError: there is no model, or the file is truncated, from another program or from another version.

@@ -46,7 +46,7 @@ def read_drawings(file: ImageRef) -> list[NDArray[np.bool_]]:
     except (ValueError, KeyError, IndexError, TypeError):
         drawn = []
     if not drawn:
-        message = f"holds no cells named {_CELLS} with a field {_FIELD} for each person"
+        message = f"holds no cells named {_CELLS} with a field {_FIELD} of numbers (no NaN) for each person"
         cure = "save it as the Berkeley data set does, or save a PNG for each person in a folder edges/"
         raise DecodeError("unreadable", file, message, cure)
     return drawn
