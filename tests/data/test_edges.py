@@ -220,8 +220,8 @@ def test_a_picture_of_another_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "cannot be read as a MATLAB file: copy it again"),
-        (b"no MATLAB file at all, whatever its name says" * 9, "cannot be read as a MATLAB file"),
+        (b"", "cannot be read as a MATLAB file (it is empty): copy it again"),
+        (b"no MATLAB file at all, whatever its name says" * 9, "its first 128 bytes are no header of one"),
         (b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124, b" ") + b"\x00\x02IM", "version 7.3, which is not read"),
     ],
 )
