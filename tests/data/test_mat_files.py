@@ -272,7 +272,7 @@ MALFORMED = {
         "class uint8",
     ),
     "small of 5": (LITTLE.matrix(9, (1, 1), struct.pack("<II", 5 << 16 | 2, 0), name="x"), "has 5 bytes, not 1 to 4"),
-    "beyond its matrix": (LITTLE.matrix(9, (1, 1), struct.pack("<II", 2, 9), name="x"), "claims 9 bytes, and 0 follow"),
+    "beyond its matrix": (LITTLE.matrix(9, (1, 1), struct.pack("<II", 2, 8), name="x"), "claims 8 bytes, and 0 follow"),
     "left over": (LITTLE.matrix(9, (1, 1), NUMBER, NUMBER, name="x"), "8 bytes after its last element"),
     "complex": (LITTLE.matrix(6 | 0x800, (1, 1), NUMBER, LITTLE.numbers([1, 2], "u1"), name="x"), "1 real and 2 imag"),
     "class": (LITTLE.matrix(19, (1, 1), NUMBER, name="x"), "a value has class 19, and only numbers"),
