@@ -252,6 +252,7 @@ def sparse(rows: list[int], starts: list[int], values: list[float]) -> bytes:
 
 
 NUMBER, NAME, TWO = LITTLE.numbers([1], "u1"), LITTLE.element(1, b"x"), LITTLE.numbers([1, 1], "i4")
+EMPTY = LITTLE.element(2, b"")
 MALFORMED = {
     "no variable": (b"\7\0\0\0\0\0\0\0", "at byte 128 there is no variable"),
     "cut tag": (EIGHT + b"\0\0\0", f"at byte {128 + len(EIGHT)} there is no variable"),
@@ -259,9 +260,9 @@ MALFORMED = {
     "twice": (EIGHT + EIGHT, "it holds 2 variables named x"),
     "no flags": (LITTLE.element(14, TWO + TWO + NAME + NUMBER), "type 5, where numbers are expected"),
     "long flags": (LITTLE.element(14, LITTLE.numbers([6, 0, 0], "u4") + TWO + NAME), "flags of a matrix are 3 numbers"),
-    "one axis": (LITTLE.matrix(9, (1,), NUMBER, name="x"), "has the dimensions (1,), which are not 2 to 32 lengths"),
+    "one axis": (LITTLE.matrix(9, (1,), NUMBER, name="x"), "has the dimensions 1, which are not 2 to 32 lengths"),
     "33 axes": (LITTLE.matrix(9, (1,) * 33, NUMBER, name="x"), "which are not 2 to 32 lengths"),
-    "negative": (LITTLE.matrix(9, (-1, -1), NUMBER, name="x"), "has the dimensions (-1, -1)"),
+    "negative": (LITTLE.matrix(9, (-1, -1), NUMBER, name="x"), "has the dimensions -1, -1"),
     "no name": (LITTLE.element(14, flags(9) + TWO + NUMBER + NUMBER), "type 2, where a name is expected"),
     "no numbers": (LITTLE.matrix(9, (1, 1), name="x"), "a matrix ends before its last element"),
     "text for numbers": (LITTLE.matrix(9, (1, 1), LITTLE.element(16, b"a"), name="x"), "type 16, where numbers"),
@@ -274,7 +275,23 @@ MALFORMED = {
     "small of 5": (LITTLE.matrix(9, (1, 1), struct.pack("<II", 5 << 16 | 2, 0), name="x"), "has 5 bytes, not 1 to 4"),
     "beyond its matrix": (LITTLE.matrix(9, (1, 1), struct.pack("<II", 2, 8), name="x"), "claims 8 bytes, and 0 follow"),
     "left over": (LITTLE.matrix(9, (1, 1), NUMBER, NUMBER, name="x"), "8 bytes after its last element"),
-    "complex": (LITTLE.matrix(6 | 0x800, (1, 1), NUMBER, LITTLE.numbers([1, 2], "u1"), name="x"), "1 real and 2 imag"),
+    "complex": (LITTLE.matrix(6 | 0x800, (1, 1), NUMBER, LITTLE.numbers([1, 2], "u1"), name="x"), "2 numbers or char"),
+    "sparse complex": (
+        LITTLE.matrix(
+            5 | 0x800, (1, 1), *[LITTLE.numbers([0], "i4"), LITTLE.numbers([0, 1], "i4"), NUMBER], EMPTY, name="x"
+        ),
+        "1 real and 0 imaginary parts",
+    ),
+    "one NaN too many": (LITTLE.matrix(9, (1, 1), LITTLE.numbers([np.nan] * 2, "f8"), name="x"), "2 numbers or char"),
+    "long text": (
+        LITTLE.matrix(4, (1, 1), LITTLE.element(16, b"12345"), name="x"),
+        "5 bytes of text are stored for 1 ",
+    ),
+    "many fields": (
+        LITTLE.matrix(2, (0, 0), LITTLE.numbers([1], "i4"), LITTLE.element(1, bytes(100_001)), name="x"),
+        "100001 bytes of field names",
+    ),
+    "many stored": (sparse([0] * 2**21, [0, 1, 2], [1, 2]), "an array of 64 MiB is more than"),
     "class": (LITTLE.matrix(19, (1, 1), NUMBER, name="x"), "a value has class 19, and only numbers"),
     "cells": (LITTLE.matrix(1, (9, 9), NUMBER, name="x"), "81 values of a cell or structure do not fit into 8 bytes"),
     "no cell": (LITTLE.cells((1, 1), [NUMBER], "x"), "type 2, where a matrix is expected"),
@@ -310,14 +327,15 @@ MALFORMED = {
     ),
     "sparse and huge": (
         LITTLE.matrix(5, (2**30, 1), *[LITTLE.numbers([0], "i4"), LITTLE.numbers([0, 1], "i4"), NUMBER], name="x"),
-        "an array of 8,192 MiB is more than",
+        "an array of 16,384 MiB is more than",
     ),
 }
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_malformed_files_are_refused(tmp_path: Path, name: str) -> None:
+def test_malformed_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     variables, said = MALFORMED[name]
+    monkeypatch.setattr(mat_file, "MOST_BYTES", 1 << 25)
     with pytest.raises(DecodeError, match=r"x\.mat cannot be read as a MATLAB file \(") as caught:
         read(LITTLE.save(tmp_path / "x.mat", variables))
     assert said in str(caught.value)

@@ -131,9 +131,11 @@ def read_header(elements: Elements) -> Header:
         raise MalformedError(f"the flags of a matrix are {len(words)} numbers, not 2")
     kind, flags = int(words[0]) & 0xFF, int(words[0])
     # Objects of MATLAB's own classes, as tables are, have no dimensions.
-    shape = () if kind == _OPAQUE else tuple(int(length) for length in elements.numbers(INT32, _UINT32))
-    if kind != _OPAQUE and not (2 <= len(shape) <= _MOST_AXES and min(shape) >= 0):
-        raise MalformedError(f"a matrix has the dimensions {shape}, which are not 2 to {_MOST_AXES} lengths")
+    lengths = np.zeros(2, np.int64) if kind == _OPAQUE else elements.numbers(INT32, _UINT32)
+    if not 2 <= len(lengths) <= _MOST_AXES or lengths.min() < 0:
+        found = ", ".join(map(str, lengths[: _MOST_AXES + 1]))
+        raise MalformedError(f"a matrix has the dimensions {found}, which are not 2 to {_MOST_AXES} lengths")
+    shape = tuple(int(length) for length in lengths)
     return Header(kind, flags, shape, elements.text())
 
 

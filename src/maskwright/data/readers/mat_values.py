@@ -105,7 +105,7 @@ class Matrices:
     def _structure(self, elements: Elements, header: Header, depth: int) -> dict[str, NDArray[np.object_]]:
         lengths, text = elements.numbers(INT32), elements.text()
         length = int(lengths[0]) if len(lengths) == 1 else 0
-        if not 1 <= length <= _LONGEST_NAME or len(text) % length:
+        if not 1 <= length <= _LONGEST_NAME or len(text) % length or len(text) > _MOST_MATRICES * length:
             raise MalformedError(f"{len(text)} bytes of field names are not names of {length} bytes")
         names = [text[at : at + length].partition("\0")[0] for at in range(0, len(text), length)]
         if len(set(names)) < len(names) or "" in names:
@@ -119,6 +119,8 @@ class Matrices:
             raise MalformedError(f"an element has type {kind}, where text is expected")
         coding = _CHARACTERS[kind] + ("" if kind not in _WIDE else "-le" if self._order == "<" else "-be")
         self._take(header.shape, 4)
+        if len(data) > 4 * math.prod(header.shape):
+            raise MalformedError(f"{len(data):,} bytes of text are stored for {math.prod(header.shape):,} characters")
         try:
             text = str(data, coding, "surrogatepass" if kind not in _BYTES else "strict")
         except UnicodeDecodeError as error:
@@ -131,10 +133,10 @@ class Matrices:
     def _array(self, elements: Elements, header: Header) -> NDArray[Any]:
         target = np.dtype(_CLASSES[header.kind])
         self._take(header.shape, target.itemsize)
-        values = _converted(elements.numbers(), target)
+        values = _converted(_counted(elements.numbers(), header.shape), target)
         if header.flags & _COMPLEX:
             self._take(header.shape, 16)
-            values = _complex(values, _converted(elements.numbers(), target))
+            values = _complex(values, _converted(_counted(elements.numbers(), header.shape), target))
         return _shaped(values != 0 if header.flags & _LOGICAL else values, header.shape)
 
     def _sparse(self, elements: Elements, header: Header) -> NDArray[Any]:
@@ -143,6 +145,9 @@ class Matrices:
         values = elements.marks(len(rows)) if header.flags & _LOGICAL else elements.numbers()
         if header.flags & _COMPLEX:
             values = _complex(values, elements.numbers())
+        logical = values.dtype == bool
+        self._take(header.shape, 1 if logical else 16)
+        self._take((len(starts) + len(rows),), 32)
         lengths = starts[1:].astype(np.int64) - starts[:-1]
         if len(header.shape) != 2 or len(lengths) != header.shape[1] or starts[0] != 0 or (lengths < 0).any():
             raise MalformedError("the columns of a sparse matrix do not follow one another")
@@ -153,8 +158,7 @@ class Matrices:
         places = rows + header.shape[0] * np.repeat(np.arange(len(lengths)), lengths)
         if ((rows < 0) | (rows >= header.shape[0])).any() or (np.diff(places) <= 0).any():
             raise MalformedError("the values of a sparse matrix are not in order of their rows and columns")
-        values = values if values.dtype == bool else values.astype(np.result_type(values.dtype, np.float64))
-        self._take(header.shape, values.itemsize)
+        values = values if logical else values.astype(np.result_type(values.dtype, np.float64))
         dense = np.zeros(math.prod(header.shape), values.dtype)
         dense[places] = values
         return _shaped(dense, header.shape)
@@ -177,8 +181,13 @@ def _complex(real: NDArray[Any], imaginary: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
-def _shaped(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+def _counted(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Refuse another number of values than a shape has, before they are converted."""
     if len(values) != math.prod(shape):
         wanted = " x ".join(map(str, shape))
         raise MalformedError(f"{len(values):,} numbers or characters are stored for a matrix of {wanted}")
-    return values.reshape(shape, order="F")
+    return values
+
+
+def _shaped(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    return _counted(values, shape).reshape(shape, order="F")
