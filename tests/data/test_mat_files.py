@@ -137,6 +137,12 @@ def test_values_by_hand(tmp_path: Path, order: str) -> None:
     assert_same(read(path), theirs)
 
 
+def test_cells_lie_column_by_column(tmp_path: Path) -> None:
+    writer = Writer()
+    path = writer.save(tmp_path / "x.mat", writer.cells((2, 2), [writer.array(np.array([[n]])) for n in range(4)], "x"))
+    assert [[cell.item() for cell in row] for row in read(path)] == [[0, 2], [1, 3]]
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_text_beyond_16_bits(tmp_path: Path, order: str) -> None:
     writer, face = Writer(order), "\U0001f600!"
