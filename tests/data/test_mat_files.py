@@ -247,9 +247,12 @@ def nested(depth: int) -> bytes:
     return value
 
 
+def element_of(compressed: bytes) -> bytes:
+    return struct.pack("<2I", 15, len(compressed)) + compressed
+
+
 def claiming(size: int, content: bytes = b"") -> bytes:
-    data = zlib.compress(struct.pack("<2I", 14, size) + EIGHT[8:48] + content)
-    return struct.pack("<2I", 15, len(data)) + data
+    return element_of(zlib.compress(struct.pack("<2I", 14, size) + EIGHT[8:48] + content))
 
 
 def sparse(rows: list[int], starts: list[int], values: list[float]) -> bytes:
@@ -319,10 +322,12 @@ MALFORMED = {
     "sparse row 2": (sparse([0, 2], [0, 1, 2], [1, 2]), "not in order of their rows and columns"),
     "sparse row -1": (sparse([-1, 0], [0, 1, 2], [1, 2]), "not in order of their rows and columns"),
     "sparse twice": (sparse([0, 0], [0, 2, 2], [1, 2]), "not in order of their rows and columns"),
-    "no zlib": (struct.pack("<2I", 15, 9) + b"not zlib!", "a variable cannot be decompressed: Error -3"),
-    "no matrix": (struct.pack("<2I", 15, 12) + zlib.compress(b"none"), "there is no matrix in a compressed variable"),
+    "no zlib": (element_of(b"not zlib!"), "a variable cannot be decompressed: Error -3"),
+    "no matrix": (element_of(zlib.compress(b"none")), "there is no matrix in a compressed variable"),
     "longer": (claiming(80), "does not end after the 80 bytes that it claims"),
     "shorter": (claiming(64, bytes(40)), "does not end after the 64 bytes that it claims"),
+    "no sum": (element_of(zlib.compress(EIGHT)[:-2]), f"does not end after the {len(EIGHT) - 8} bytes"),
+    "more than zlib": (element_of(zlib.compress(EIGHT) + b"more"), f"does not end after the {len(EIGHT) - 8} bytes"),
     "beyond zlib": (claiming(10**6), "cannot become 1,000,000 bytes"),
     "bomb": (claiming(2 << 30, bytes(3 << 20)), "cannot become 2,147,483,648 bytes"),
     "deep": (nested(33), "more than 32 inside each other"),
