@@ -36,6 +36,12 @@ def test_outlines_are_compared_above_an_iou_of_a_half_alone() -> None:
     assert (compared.boundary > 0).tolist() == [False, True]
 
 
+def test_outlines_can_be_left_out() -> None:
+    pair = image(box(0, 0, 10, 10)), image(box(0, 0, 10, 10))
+    assert compare(*pair).boundary.tolist() == [1]
+    assert compare(*pair, outlines=False).boundary.tolist() == [0]
+
+
 def test_ignored_pixels_belong_to_no_prediction() -> None:
     ignored = np.zeros((50, 50), np.bool_)
     ignored[:, 15:] = True

@@ -76,12 +76,12 @@ def test_the_maps_of_some_groups_are_found_by_name() -> None:
 
 
 def test_outlines_surround_every_object_and_each_region_of_another_class() -> None:
-    """Two objects of one class that touch, sky, an unknown pixel; the loss is that of these edges."""
+    """Two objects of one class that touch, sky with the number of one of them, and unknown pixels."""
     ids = torch.tensor([[1, 1, 1, 2, 2, 2], [1, 1, 1, 2, 2, 2], [0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0.0]])[None]
-    labels = torch.tensor([[2] * 6, [2] * 6, [0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 0]], dtype=torch.uint8)[None]
+    labels = torch.tensor([[2] * 6, [2] * 6, [1, 1, 1, 0, 0, 0], [1, 1, 1, 0, 0, 0]], dtype=torch.uint8)[None]
     labels[0, 3, 0] = IGNORE
     ids[0, 3, 1] = torch.nan
-    wanted = [[0, 0, 1, 1, 0, 0], [1] * 6, [1] * 6, [N, N, 0, 0, 1, 1]]
+    wanted = [[0, 0, 1, 1, 0, 0], [1] * 6, [1] * 6, [N, N, 1, 1, 0, 0]]
     edges = torch.linspace(-2, 2, 24).reshape(1, 1, 4, 6)
     marked = torch.tensor(wanted, dtype=torch.uint8)[None]
     expected = losses.create("balanced_cross_entropy", "sigmoid")(edges, marked)

@@ -32,11 +32,12 @@ def boundary_ious(
         pairs: (p, 2), place in `truth`, place in `found`.
         outside: bool (H, W), pixels that belong to no predicted object, whatever it holds; None for none.
     """
-    width = band_width(truth.size)
+    side = 2 * band_width(truth.size) + 1
+    square = np.ones((side, side), np.uint8)
     ours, theirs = (np.unique(column).tolist() for column in pairs.T)
-    true = {place: _banded(truth.objects[place], width) for place in ours}
+    true = {place: _banded(truth.objects[place], square) for place in ours}
     seen = {place: _seen(found.objects[place], outside) for place in theirs}
-    predicted = {place: _banded(entry, width) for place, entry in seen.items()}
+    predicted = {place: _banded(entry, square) for place, entry in seen.items()}
     return np.array([_iou(true[one], predicted[other]) for one, other in pairs.tolist()], np.float64)
 
 
@@ -44,13 +45,12 @@ def _seen(entry: Instance, outside: NDArray[np.bool_] | None) -> Instance:
     return entry if outside is None else replace(entry, mask=entry.mask & ~outside[entry.rows, entry.columns])
 
 
-def _banded(entry: Instance, width: int) -> Instance:
-    """Return the pixels of an object that are at most `width` from its outside, which begins beyond the image too."""
-    mask = np.pad(entry.mask.astype(np.uint8), 1)
-    inner = cv2.erode(mask, np.ones((2 * width + 1, 2 * width + 1), np.uint8))
-    return replace(entry, mask=(mask > inner)[1:-1, 1:-1])
+def _banded(entry: Instance, square: NDArray[np.uint8]) -> Instance:
+    """Return the pixels of an object around which the square holds others, which begin beyond the image too."""
+    mask = entry.mask.astype(np.uint8)
+    return replace(entry, mask=mask > cv2.erode(mask, square, borderType=cv2.BORDER_CONSTANT, borderValue=(0,)))
 
 
 def _iou(ours: Instance, theirs: Instance) -> float:
     shared = common_pixels(ours, theirs)
-    return shared / (ours.area + theirs.area - shared)
+    return shared / (np.count_nonzero(ours.mask) + np.count_nonzero(theirs.mask) - shared)

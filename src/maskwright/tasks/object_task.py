@@ -92,10 +92,10 @@ class ObjectTask(Task):
         return Target(labels, np.concatenate([values, numbers[None]]), vectors=vectors)
 
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
-        """Return labels, and what the formulation needs."""
+        """Return labels, what the formulation needs, and the ids, whose edges the loss finds."""
         assert target.values is not None
-        wanted = {CLASS_GROUP: target.labels, **self._way.encode(target.values, target.vectors)}
-        return wanted | ({EDGE_GROUP: target.values[-1]} if self._edges else {})
+        wanted: dict[str, NDArray[Any]] = {EDGE_GROUP: target.values[-1]} if self._edges else {}
+        return {CLASS_GROUP: target.labels, **self._way.encode(target.values, target.vectors), **wanted}
 
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
         """Return the planned loss of the classes with that of the formulation, and of the edges if they are learnt."""
