@@ -96,7 +96,33 @@ def test_it_finds_the_doubt_that_sharpens_the_mask() -> None:
     assert before < 0.85
     assert after > 0.93
     np.testing.assert_array_equal(result[2], maps[2])
-    np.testing.assert_array_equal(np.sort(result[:2], axis=0), np.sort(maps[:2], axis=0))
+
+
+def test_what_is_flooded_is_as_sure_as_what_floods_it() -> None:
+    """A row of three classes: the second pixel is flooded from the left, the fourth from the right, over no edge."""
+    maps = np.array(
+        [[0.9, 0.5, 0.2, 0.3, 0.05], [0.08, 0.1, 0.3, 0.3, 0.05], [0.02, 0.4, 0.5, 0.4, 0.9], [0, 0.1, 0.9, 0.1, 0]],
+        np.float32,
+    )[:, None]
+    found = EdgeWatershed(EdgeWatershedPlan(doubt=0.2)).apply(maps, BLACK)[:, 0]
+    np.testing.assert_array_equal(found[3], maps[3, 0])
+    np.testing.assert_array_equal(found[:, [0, 4]], maps[:, 0, [0, 4]])
+    np.testing.assert_allclose(found[:3, 1], [0.8, 0.2 * 0.1 / 0.5, 0.2 * 0.4 / 0.5], rtol=1e-6)
+    np.testing.assert_allclose(found[:3, 3], [0.2 * 0.3 / 0.6, 0.2 * 0.3 / 0.6, 0.8], rtol=1e-6)
+    np.testing.assert_allclose(found[:3].sum(axis=0), 1, rtol=1e-6)
+
+
+def test_where_there_is_no_data_there_is_still_none() -> None:
+    maps = sample(0).maps.astype(np.float32)
+    maps[:, :, 20:] = np.nan
+    found = EdgeWatershed(EdgeWatershedPlan(doubt=0.1)).apply(maps, BLACK)
+    assert np.isnan(found[:, :, 20:]).all()
+    assert np.isfinite(found[:, :, :20]).all()
+
+
+def test_without_a_sure_pixel_nothing_changes() -> None:
+    maps = np.full((4, 3, 5), 1 / 3, np.float32)
+    np.testing.assert_array_equal(EdgeWatershed(EdgeWatershedPlan(doubt=0.1)).apply(maps, BLACK), maps)
 
 
 def test_it_stands_behind_the_seam() -> None:

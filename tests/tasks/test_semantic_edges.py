@@ -19,7 +19,7 @@ from maskwright.core.targets import Target
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.tasks import WITH_EDGES, find_task, task_of
 from maskwright.tasks.base import Seen
-from maskwright.tasks.semantic_edges import edges_of
+from maskwright.tasks.joint_edges import edges_of
 
 THREE = Classes.named(["road", "car", "sky"])
 TASK = WITH_EDGES["semantic"]
@@ -51,10 +51,14 @@ def test_other_channels_are_not_edges_beside_classes(groups: tuple[Channels, ...
     assert not edges_beside(groups)
 
 
+def marked(labels: torch.Tensor) -> torch.Tensor:
+    return edges_of(labels, labels == IGNORE)
+
+
 def test_an_edge_is_on_both_sides_and_none_lies_where_labels_are_missing() -> None:
     labels = torch.tensor([[0, 0, 1, 1, 1, N], [0, 0, 1, 1, 1, 2], [0, 0, 0, 1, 1, N], [N, N, N, N, N, N]])
     wanted = [[0, 1, 1, 0, 1, N], [0, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, N], [N, N, N, N, N, N]]
-    assert edges_of(labels.to(torch.uint8)[None])[0].tolist() == wanted
+    assert marked(labels.to(torch.uint8)[None])[0].tolist() == wanted
 
 
 @settings(max_examples=60, deadline=None)
@@ -62,7 +66,7 @@ def test_an_edge_is_on_both_sides_and_none_lies_where_labels_are_missing() -> No
 def test_edges_are_pixels_with_a_known_neighbour_of_another_class(data: st.DataObject, height: int, width: int) -> None:
     value = st.sampled_from([0, 1, 7, IGNORE])
     rows = data.draw(st.lists(st.lists(value, min_size=width, max_size=width), min_size=height, max_size=height))
-    found = edges_of(torch.tensor(rows, dtype=torch.uint8)[None])[0].tolist()
+    found = marked(torch.tensor(rows, dtype=torch.uint8)[None])[0].tolist()
     for y, x in np.ndindex(height, width):
         near = np.array(rows)[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
         known = set(near.ravel().tolist()) - {IGNORE}
@@ -75,9 +79,8 @@ def test_the_loss_adds_the_balanced_loss_of_the_edges_at_its_weight() -> None:
     logits, edges = torch.randn(2, 3, 5, 6, generator=random), torch.randn(2, 1, 5, 6, generator=random)
     labels = torch.randint(0, 3, (2, 5, 6), generator=random).to(torch.uint8)
     labels[:, 0] = IGNORE
-    marked = edges_of(labels)
     expected = losses.create("cross_entropy")(logits, labels)
-    expected = expected + 0.7 * losses.create("balanced_cross_entropy", "sigmoid")(edges, marked)
+    expected = expected + 0.7 * losses.create("balanced_cross_entropy", "sigmoid")(edges, marked(labels))
     found = TASK.loss(plan, THREE)({"classes": logits, "edges": edges}, {"classes": labels})
     torch.testing.assert_close(found, expected)
 

@@ -100,8 +100,7 @@ def test_sharpened_masks_are_the_same_in_pieces(run: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("settings", "message", "cure"),
     [
-        (("task=edges",), "edges.weight is 1, but the task edges learns no edges beside", "task=semantic"),
-        (("task=instance",), "but the task instance learns no edges beside its classes", "task=semantic"),
+        (("task=edges",), "edges.weight is 1, but the task edges learns no edges beside masks", "task=semantic"),
         (("model.name=mask2former",), "but mask2former does not learn maps", "model.name=swiftnet"),
     ],
 )

@@ -65,8 +65,9 @@ def edge_channel() -> Channels:
 
 
 def edges_beside(groups: Sequence[Channels]) -> bool:
-    """Tell whether a network with these groups gives each pixel a class, and the edges between the classes beside."""
-    return [(group.name, group.activation) for group in groups] == [(CLASS_GROUP, "softmax"), (EDGE_GROUP, "sigmoid")]
+    """Tell whether a network with these groups gives each pixel a class, and the edges between regions beside, last."""
+    ends = [(group.name, group.activation) for group in (*groups[:1], *groups[1:][-1:])]
+    return ends == [(CLASS_GROUP, "softmax"), (EDGE_GROUP, "sigmoid")]
 
 
 def object_channels(count: int) -> tuple[Channels, ...]:
@@ -87,6 +88,16 @@ def emits_objects(groups: Sequence[Channels]) -> bool:
 def total(groups: Sequence[Channels]) -> int:
     """Return the number of channels of all groups."""
     return sum(group.count for group in groups)
+
+
+def positions(groups: Sequence[Channels], names: Sequence[str]) -> list[int]:
+    """Return the channels of the groups with these names, in order.
+
+    >>> positions((*class_channels(2), edge_channel()), ["edges"])
+    [2]
+    """
+    found = places(groups)
+    return [place for name in found if name in names for place in range(found[name].start, found[name].stop)]
 
 
 def places(groups: Sequence[Channels]) -> dict[str, slice]:

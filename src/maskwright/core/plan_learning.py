@@ -60,7 +60,8 @@ class EdgesPlan(Section):
     """What is learnt of edges.
 
     Attributes:
-        weight: of the loss of an edge channel beside the classes, for the task `semantic`; 0 for no such channel.
+        weight: of the loss of an edge channel beside the other channels, for networks that emit masks as maps; 0 for
+            no such channel.
         share: share of people from which on a pixel that they marked is an edge, for the task `edges`. Fewer people
             than that leave it out.
         width: of the edges that are learnt, in pixels, for the task `edges`.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from maskwright.core.channels import total
+from maskwright.core.channels import positions, total
 from maskwright.ops.images import prepare
 from maskwright.ops.tiles import cover
 from maskwright.tasks.base import Block
@@ -46,6 +46,7 @@ def postprocessed_blocks(
     """
     points = card.data.unscaled()
     channels = total(card.channels)
+    read = positions(card.channels, postprocessor.reads)
     most = postprocessor.most_pixels(channels, card.data.channels)
     size = image.shape[0], image.shape[1]
     for (outer_rows, rows), (outer_columns, columns) in _pieces(size, postprocessor.reach, most):
@@ -58,7 +59,11 @@ def postprocessed_blocks(
             slice(kept.start - outer.start, kept.stop - outer.start)
             for kept, outer in ((rows, outer_rows), (columns, outer_columns))
         )
-        yield Block(rows, columns, torch.from_numpy(postprocessor.apply(maps, pixels)[:, *inner]))
+        if len(read) == channels:
+            maps = postprocessor.apply(maps, pixels)
+        else:
+            maps[read] = postprocessor.apply(maps[read], pixels)
+        yield Block(rows, columns, torch.from_numpy(maps[:, *inner]))
 
 
 def _pieces(

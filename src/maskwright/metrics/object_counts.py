@@ -2,6 +2,7 @@
 
 - F1, precision, recall and average precision TP / (TP + FP + FN) at an IoU (Caicedo et al. 2019; Schmidt et al. 2018).
 - Panoptic quality (Kirillov et al. 2019): PQ = SQ x RQ, matched above an IoU of 1/2.
+- Boundary IoU (Cheng et al. 2021), the mean over the same pairs.
 - The aggregated Jaccard index (Kumar et al. 2017, algorithm 1) of each image, averaged over images. Each annotated
   object takes the predicted one with the largest IoU, even if another has taken it. (AJI+ takes each only once.)
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from maskwright.metrics.confusion import dice, iou, precision, ratio, recall
 from maskwright.metrics.matching import THRESHOLDS, best_matches
+from maskwright.metrics.object_overlap import CLOSE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 """Areas in pixels of COCO's sizes; both ends are included, so an area of 32 x 32 is small and medium."""
-_FIELDS = ("objects", "hits", "extras", "overlap", "jaccard", "jaccards", "miscounted", "images", *SIZES)
+_FIELDS = ("objects", "hits", "extras", "overlap", "boundary", "jaccard", "jaccards", "miscounted", "images", *SIZES)
 
 
 def object_sums(compared: Comparison, images: int, classes: int) -> Array:
@@ -34,7 +36,7 @@ def object_sums(compared: Comparison, images: int, classes: int) -> Array:
     overlap, truth, shape = compared.iou, compared.truth, (images, classes)
     true = _by_class(truth, ~truth.exempt, shape)
     at = [_positives(compared, best_matches(compared, overlap, overlap >= level), shape) for level in THRESHOLDS]
-    matches = best_matches(compared, overlap, overlap > 0.5)
+    matches = best_matches(compared, overlap, overlap > CLOSE)
     above = _positives(compared, matches, shape)
     jaccard = _jaccard(compared, overlap, shape)
     fields = {
@@ -42,6 +44,7 @@ def object_sums(compared: Comparison, images: int, classes: int) -> Array:
         "hits": above[0],
         "extras": above[1],
         "overlap": _by_class(truth, compared.pairs[matches, 0], shape, overlap[matches]),
+        "boundary": _by_class(truth, compared.pairs[matches, 0], shape, compared.boundary[matches]),
         "jaccard": np.nan_to_num(jaccard),
         "jaccards": ~np.isnan(jaccard),
         "miscounted": np.abs(at[0][0] + at[0][1] - true),
@@ -68,7 +71,10 @@ def object_values(sums: Array) -> dict[str, Array]:
     counts = np.stack([hits, hits + extras, np.broadcast_to(true[..., None], hits.shape)], axis=-1)
     above = np.stack([field["hits"], field["hits"] + field["extras"], true], axis=-1)
     recognition = dice(above)
-    quality = np.where(np.isnan(recognition), np.nan, np.nan_to_num(ratio(field["overlap"], field["hits"])))
+    quality, outlines = (
+        np.where(np.isnan(recognition), np.nan, np.nan_to_num(ratio(field[name], field["hits"])))
+        for name in ("overlap", "boundary")
+    )
     predicted = hits[..., 0] + extras[..., 0]
     return {
         "f1": dice(counts[..., 0, :]),
@@ -80,6 +86,7 @@ def object_values(sums: Array) -> dict[str, Array]:
         "pq": quality * recognition,
         "sq": quality,
         "rq": recognition,
+        "boundary_iou": outlines,
         "aji": ratio(field["jaccard"], field["jaccards"]),
         "count_bias": ratio(predicted - true, field["images"]),
         "count_error": ratio(field["miscounted"], field["images"]),

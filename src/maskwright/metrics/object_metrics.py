@@ -58,6 +58,7 @@ OBJECT_METRICS = (
     Metric("pq", "PQ", f"Panoptic quality of objects, SQ x RQ, {_ALL}.", rank=3),
     Metric("sq", "SQ", f"Segmentation quality: mean IoU of the objects found above IoU 0.5, {_ALL}.", rank=6),
     Metric("rq", "RQ", f"Recognition quality: F1 score of objects found above IoU 0.5, {_ALL}.", rank=6),
+    Metric("boundary_iou", "Boundary IoU", f"Mean boundary IoU of the objects found above IoU 0.5, {_ALL}.", rank=3),
     Metric(
         "aji",
         "AJI",

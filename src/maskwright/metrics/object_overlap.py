@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from maskwright.metrics.object_boundary import boundary_ious
+from maskwright.ops.instance_maps import common_pixels
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from maskwright.core.instances import Instance, Instances
+    from maskwright.core.instances import Instances
 
 MOSTLY = 0.5
 """Share of its pixels above which an object lies in what is ignored (Kirillov et al. 2019, section 4.2)."""
+CLOSE = 0.5
+"""IoU above which the outlines of two objects are compared: above it, no object has two partners."""
 AT_ONCE = 256
 """Boxes that are compared at once with all those of the same rows."""
 
@@ -56,6 +61,7 @@ class Comparison:
         truth, found: the objects.
         pairs: int32 (p, 2), place in `truth`, place in `found`.
         shared: int64 (p,), pixels that both masks hold.
+        boundary: float64 (p,), boundary IoU of the pairs with an IoU above 1/2; 0 for the others.
         excused: bool (m,), predicted objects of which more than half lies in ignored pixels or in a crowd of their
             class. Without a match they are no false positives, except to COCO, which has its own rule for crowds.
     """
@@ -64,6 +70,7 @@ class Comparison:
     found: Objects
     pairs: NDArray[np.int32]
     shared: NDArray[np.int64]
+    boundary: NDArray[np.float64]
     excused: NDArray[np.bool_]
 
     @property
@@ -79,11 +86,16 @@ class Comparison:
         paired = kept[self.pairs[:, 1]]
         pairs = np.stack([self.pairs[paired, 0], places[self.pairs[paired, 1]]], axis=1)
         found = Objects(*(getattr(self.found, field.name)[kept] for field in fields(Objects)))
-        return Comparison(self.truth, found, pairs, self.shared[paired], self.excused[kept])
+        return Comparison(self.truth, found, pairs, self.shared[paired], self.boundary[paired], self.excused[kept])
 
 
 def compare(
-    truth: Instances, found: Instances, ignored: NDArray[np.bool_] | None = None, *, by_class: bool = True
+    truth: Instances,
+    found: Instances,
+    ignored: NDArray[np.bool_] | None = None,
+    *,
+    by_class: bool = True,
+    outlines: bool = True,
 ) -> Comparison:
     """Compare the objects of one image.
 
@@ -92,16 +104,22 @@ def compare(
         found: predicted objects.
         ignored: bool (H, W), pixels that no score sees. Those of annotated objects are seen in any case.
         by_class: only objects of one class make a pair; if not, the classes do not matter.
+        outlines: compute the boundary IoU, which takes longer than all the rest.
     """
     true, predicted = (_numbers(objects, by_class) for objects in (truth, found))
     near = _overlapping(true.box, predicted.box)
     pairs = near[true.index[near[:, 0]] == predicted.index[near[:, 1]]]
-    shared = np.array([_common(truth.objects[i], found.objects[j]) for i, j in pairs.tolist()], np.int64)
-    unseen = _unseen(truth, found, ignored)
+    shared = np.array([common_pixels(truth.objects[i], found.objects[j]) for i, j in pairs.tolist()], np.int64)
+    outside = _outside(truth, ignored)
+    unseen = _unseen(found, outside)
     crowded = np.bincount(pairs[:, 1], shared * true.exempt[pairs[:, 0]], minlength=len(predicted))
     half = MOSTLY * predicted.area
     seen = replace(predicted, area=predicted.area - unseen, exempt=unseen > half)
-    return Comparison(true, seen, pairs, shared, excused=unseen + crowded > half)
+    boundary = np.zeros(len(pairs))
+    compared = Comparison(true, seen, pairs, shared, boundary, excused=unseen + crowded > half)
+    close = (compared.iou > CLOSE) & outlines
+    boundary[close] = boundary_ious(truth, found, pairs[close], outside)
+    return compared
 
 
 def joined(parts: Sequence[Comparison]) -> Comparison:
@@ -112,6 +130,7 @@ def joined(parts: Sequence[Comparison]) -> Comparison:
         _joined([part.found for part in parts]),
         np.concatenate([part.pairs + start for part, start in zip(parts, starts, strict=False)]),
         np.concatenate([part.shared for part in parts]),
+        np.concatenate([part.boundary for part in parts]),
         np.concatenate([part.excused for part in parts]),
     )
 
@@ -156,23 +175,19 @@ def _overlapping(ours: NDArray[np.int32], theirs: NDArray[np.int32]) -> NDArray[
     return pairs[np.lexsort(pairs.T[::-1])].astype(np.int32)
 
 
-def _common(ours: Instance, theirs: Instance) -> int:
-    """Count the pixels of both masks, whose boxes overlap."""
-    top, left = max(ours.top, theirs.top), max(ours.left, theirs.left)
-    height = min(ours.top + ours.mask.shape[0], theirs.top + theirs.mask.shape[0]) - top
-    width = min(ours.left + ours.mask.shape[1], theirs.left + theirs.mask.shape[1]) - left
-    down, across = top - ours.top, left - ours.left
-    first = ours.mask[down : down + height, across : across + width]
-    down, across = top - theirs.top, left - theirs.left
-    return int(np.count_nonzero(first & theirs.mask[down : down + height, across : across + width]))
-
-
-def _unseen(truth: Instances, found: Instances, ignored: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-    """Count the ignored pixels of each predicted object (m,)."""
+def _outside(truth: Instances, ignored: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    """Return the ignored pixels (H, W) that no annotated object holds; None where there is nothing ignored."""
     if ignored is None or not ignored.any():
-        return np.zeros(len(found), np.int64)
+        return None
     outside = ignored.copy()
     for entry in truth.objects:
         outside[entry.rows, entry.columns][entry.mask] = False
+    return outside
+
+
+def _unseen(found: Instances, outside: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    """Count the ignored pixels of each predicted object (m,)."""
+    if outside is None:
+        return np.zeros(len(found), np.int64)
     cut = (outside[entry.rows, entry.columns] & entry.mask for entry in found.objects)
     return np.array([np.count_nonzero(part) for part in cut], np.int64)

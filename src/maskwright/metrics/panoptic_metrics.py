@@ -9,9 +9,16 @@ _WHAT = {
     "pq": "Panoptic quality, SQ x RQ",
     "sq": "Segmentation quality: mean IoU of the segments found above IoU 0.5",
     "rq": "Recognition quality: F1 score of segments found above IoU 0.5",
+    "boundary_iou": "Mean boundary IoU of the segments found above IoU 0.5",
 }
+_LABELS = {"boundary_iou": "Boundary IoU"}
 QUALITIES = tuple(
-    Metric(key, key.upper(), f"{what}, all images together, averaged over classes.", rank=0 if key == "pq" else 1)
+    Metric(
+        key,
+        _LABELS.get(key, key.upper()),
+        f"{what}, all images together, averaged over classes.",
+        rank=0 if key == "pq" else 1,
+    )
     for key, what in _WHAT.items()
 )
 """Of each class, and averaged over all classes that are in truth or prediction; the first is the headline."""

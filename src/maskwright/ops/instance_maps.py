@@ -109,3 +109,14 @@ def _nearest(old: int, new: int) -> NDArray[np.int64]:
     """Return the place that each of `new` pixels takes of `old` ones, as OpenCV rounds it for label maps."""
     places = np.arange(old, dtype=np.float32)[:, None]
     return cv2.resize(places, (1, new), interpolation=cv2.INTER_NEAREST_EXACT).ravel().astype(np.int64)
+
+
+def common_pixels(ours: Instance, theirs: Instance) -> int:
+    """Count the pixels that two objects have in common, whose boxes overlap."""
+    top, left = max(ours.top, theirs.top), max(ours.left, theirs.left)
+    height = min(ours.top + ours.mask.shape[0], theirs.top + theirs.mask.shape[0]) - top
+    width = min(ours.left + ours.mask.shape[1], theirs.left + theirs.mask.shape[1]) - left
+    down, across = top - ours.top, left - ours.left
+    first = ours.mask[down : down + height, across : across + width]
+    down, across = top - theirs.top, left - theirs.left
+    return int(np.count_nonzero(first & theirs.mask[down : down + height, across : across + width]))

@@ -18,7 +18,7 @@ class Sample(NamedTuple):
     """One validation image, or a window of it.
 
     Attributes:
-        maps: (C, H, W) float16 or float32: the probabilities of the classes, and what the network emits after them.
+        maps: (C, H, W) float16 or float32: the maps of the groups that the method reads, those of the classes first.
         image: uint8 (H, W, C).
         truth: class indices or `IGNORE` (H, W).
         classes: K, at least 2.
@@ -60,13 +60,15 @@ class Postprocessor(Protocol):
         label: the method's name in a sentence: `dense CRF`.
         settings: the method's section of the plan.
         needs: what the network must emit, in a sentence: `the probability of each class`.
-        improves: keys of the metrics that a fit tries to raise.
+        reads: names of the channel groups that go through it; the others stay as they are.
+        improves: keys of the metrics that it is meant to raise; of a task, those that it has.
         limits: least and greatest value of each setting that a fit searches, in the order of the search.
         reach: pixels that one pixel may have an influence on, in each direction.
     """
 
     label: str
     needs: str
+    reads: tuple[str, ...]
     improves: tuple[str, ...]
     limits: Mapping[str, tuple[float, float]]
     settings: Any
@@ -86,7 +88,7 @@ class Postprocessor(Protocol):
         """Return how many pixels go through at once, with so many maps and image channels: memory bounds it."""
 
     def apply(self, maps: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return processed maps (C, H, W) float32 of maps (C, H, W) and the image uint8 (H, W, channels)."""
+        """Return processed maps (C, H, W) float32 of the maps read (C, H, W) and the image uint8 (H, W, channels)."""
 
     def describe(self) -> str:
         """Write the settings in one line."""

@@ -3,7 +3,8 @@
 Beucher and Meyer 1993, "The Morphological Approach to Segmentation: The Watershed Transformation": pixels whose
 likeliest class has a probability of at least 1 - doubt are markers of their class. They flood the others in the order
 of the strength of edges, which the network predicts beside its classes, so that two classes meet where it is highest. A
-pixel whose class changes exchanges the probabilities of its old and its new class, so they still add up to 1.
+pixel that is flooded has its class with a probability of 1 - doubt, like the least sure of those that flood it: so the
+threshold by which objects are found afterwards decides as the flood did. Its other classes share the rest as before.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskwright.core.channels import edges_beside
+from maskwright.core.channels import CLASS_GROUP, EDGE_GROUP, edges_beside
 from maskwright.core.plan import EdgeWatershedPlan
 from maskwright.metrics.judge import most_likely
 from maskwright.postprocess.of_classes import OfClasses
@@ -34,6 +35,8 @@ class EdgeWatershed(OfClasses):
 
     label = "edge watershed"
     needs = "edges beside the classes, as models trained with `edges.weight` above 0 predict"
+    reads = (CLASS_GROUP, EDGE_GROUP)
+    improves = ("iou", "f1", "cell_ap", "pq", "boundary_iou")
     section = EdgeWatershedPlan
     limits: Mapping[str, tuple[float, float]] = {"doubt": (0.001, 0.5)}
 
@@ -44,7 +47,7 @@ class EdgeWatershed(OfClasses):
 
     @classmethod
     def takes(cls, groups: Sequence[Channels]) -> bool:
-        """Whether the groups are a softmax over classes, and the edges between them."""
+        """Whether the groups begin with a softmax over classes and end with the edges between regions."""
         return edges_beside(groups)
 
     def most_pixels(self, maps: int, channels: int) -> int:  # noqa: ARG002
@@ -53,13 +56,17 @@ class EdgeWatershed(OfClasses):
 
     def apply(self, maps: NDArray[np.float32], _image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Let the classes grow to the edges; the image is not looked at."""
+        doubt, highest = np.float32(self.settings.doubt), maps[:-1].max(axis=0)
+        sure = highest >= 1 - doubt
         result = maps.copy()
-        before = most_likely(maps[:-1])
-        after = grown(before, maps[:-1].max(axis=0) >= 1 - self.settings.doubt, maps[-1])
-        rows, columns = np.nonzero(after != before)
-        old, new = before[rows, columns], after[rows, columns]
-        result[new, rows, columns] = maps[old, rows, columns]
-        result[old, rows, columns] = maps[new, rows, columns]
+        if not sure.any():
+            return result
+        rows, columns = np.nonzero(highest < 1 - doubt)  # not where the image has no data, and the maps are NaN
+        classes = grown(most_likely(maps[:-1]), sure, maps[-1])[rows, columns]
+        others = maps[:-1, rows, columns]
+        others[classes, np.arange(len(rows))] = 0
+        result[:-1, rows, columns] = others * (doubt / others.sum(axis=0))
+        result[classes, rows, columns] = 1 - doubt
         return result
 
 

@@ -26,6 +26,7 @@ class OfClasses(Postprocessor):
 
     section: ClassVar[type[Section]]
     needs: str = "the probability of each class and nothing else, as models of the task semantic predict"
+    reads: tuple[str, ...] = (CLASS_GROUP,)
     improves: tuple[str, ...] = ("iou", "boundary_iou")
 
     def __init__(self, settings: Section | None = None) -> None:

@@ -55,7 +55,11 @@ BY_OBJECTS: dict[str, dict[str, Task]] = {
 """What a training compares (`ModelEntry.learns`) -> the tasks, as networks that are trained on objects serve them."""
 
 
-WITH_EDGES: dict[str, Task] = {"semantic": semantic_edges.SemanticWithEdges()}
+WITH_EDGES: dict[str, Task] = {
+    "semantic": semantic_edges.SemanticWithEdges(),
+    "instance": instance.InstanceSegmentation(edges=True),
+    "panoptic": panoptic.PanopticSegmentation(edges=True),
+}
 """The tasks beside which networks that emit maps can learn edges."""
 
 
@@ -75,6 +79,6 @@ def task_of(plan: Plan | Card) -> Task:
     served = BY_OBJECTS.get(find_model(plan.model.name).learns)
     if served is not None:
         return served[plan.task]
-    if plan.edges.weight if isinstance(plan, Plan) else edges_beside(plan.channels):
-        return WITH_EDGES[plan.task]
-    return find_task(plan.task).formulated(plan.objects.formulation if isinstance(plan, Plan) else plan.formulation)
+    beside = plan.edges.weight if isinstance(plan, Plan) else edges_beside(plan.channels)
+    task = WITH_EDGES[plan.task] if beside else find_task(plan.task)
+    return task.formulated(plan.objects.formulation if isinstance(plan, Plan) else plan.formulation)

@@ -10,9 +10,10 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from maskwright import losses
-from maskwright.core.channels import CLASS_GROUP, class_channels
+from maskwright.core.channels import CLASS_GROUP, EDGE_GROUP, class_channels, edge_channel
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.targets import Target
@@ -21,6 +22,7 @@ from maskwright.tasks.base import Task
 from maskwright.tasks.formulations import FORMULATIONS
 from maskwright.tasks.instance_fit import F1, fit_thresholds
 from maskwright.tasks.instance_loss import OFFSET_UNIT, InstanceLoss
+from maskwright.tasks.joint_edges import JointLoss, edges_of, without_edges
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,6 +45,7 @@ class ObjectTask(Task):
 
     Args:
         formulation: how maps tell objects apart, a name in `FORMULATIONS`.
+        edges: the network has an edge channel after the others.
 
     Attributes:
         goal: what its thresholds are chosen by.
@@ -54,17 +57,17 @@ class ObjectTask(Task):
     objects = True
     annotation: Meaning = "labels"
 
-    def __init__(self, formulation: str = "depth") -> None:
-        self._way = FORMULATIONS[formulation]
+    def __init__(self, formulation: str = "depth", *, edges: bool = False) -> None:
+        self._way, self._edges = FORMULATIONS[formulation], edges
         self.planes, self.vectors = self._way.planes + 1, self._way.vectors
 
     def formulated(self, formulation: str) -> Self:
         """Return the same task with another formulation."""
-        return type(self)(formulation)
+        return type(self)(formulation, edges=self._edges)
 
     def channels(self, classes: Classes) -> tuple[Channels, ...]:
-        """Return a softmax over the classes, and the channels of the formulation."""
-        return (*class_channels(len(classes)), *self._way.channels)
+        """Return a softmax over the classes, the channels of the formulation, and that of the edges if there is one."""
+        return (*class_channels(len(classes)), *self._way.channels, *([edge_channel()] if self._edges else []))
 
     def check(self, dataset: Dataset) -> None:
         """Refuse masks that tell no objects, and classes that the task cannot learn."""
@@ -89,18 +92,21 @@ class ObjectTask(Task):
         return Target(labels, np.concatenate([values, numbers[None]]), vectors=vectors)
 
     def encode(self, target: Target, classes: Classes) -> dict[str, NDArray[Any]]:
-        """Return labels, and what the formulation needs."""
+        """Return labels, what the formulation needs, and the ids, whose edges the loss finds."""
         assert target.values is not None
-        return {CLASS_GROUP: target.labels, **self._way.encode(target.values, target.vectors)}
+        wanted: dict[str, NDArray[Any]] = {EDGE_GROUP: target.values[-1]} if self._edges else {}
+        return {CLASS_GROUP: target.labels, **self._way.encode(target.values, target.vectors), **wanted}
 
     def loss(self, plan: Plan, classes: Classes) -> nn.Module:
-        """Return the planned loss of the classes with that of the formulation."""
-        return InstanceLoss(losses.weighted_sum(plan.loss, self.channels(classes)[0]), self._way.loss)
+        """Return the planned loss of the classes with that of the formulation, and of the edges if they are learnt."""
+        loss = InstanceLoss(losses.weighted_sum(plan.loss, self.channels(classes)[0]), self._way.loss)
+        return JointLoss(loss, plan.edges.weight, _outlines) if self._edges else loss
 
     def adjust(self, maps: Tensor, decoding: Decoding) -> Tensor:
         """Bring offsets to pixels."""
         if self._way.vectors:
-            maps[-2:] *= OFFSET_UNIT
+            own = maps[:-1] if self._edges else maps
+            own[-2:] *= OFFSET_UNIT
         return maps
 
     def separated(
@@ -110,11 +116,21 @@ class ObjectTask(Task):
         names = {entry.name for entry in fields(self._way.thresholds)}
         fitted: dict[str, Any] = {name: value for name, value in decoding.items() if name in names}
         how = self._way.thresholds(**fitted)
+        blocks = without_edges(blocks) if self._edges else blocks
         return self._way.decode(blocks, size, no_objects(classes), how)
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
         """Fit the thresholds that separate objects."""
+        if self._edges:
+            seen = (entry._replace(blocks=without_edges(entry.blocks)) for entry in seen)
         return fit_thresholds(seen, no_objects(classes), self._way, deadline, self.goal)
+
+
+def _outlines(targets: dict[str, Tensor]) -> Tensor:
+    """Return the edges (N, h, w) between objects, classes of stuff and the background."""
+    labels, ids = targets[CLASS_GROUP], targets[EDGE_GROUP]
+    classes = IGNORE + 1  # ids begin above every class
+    return edges_of(torch.where(ids > 0, ids + classes, labels), ids.isnan() | (labels == IGNORE))
 
 
 def background_of(classes: Classes) -> int:

@@ -33,9 +33,10 @@ def scored_with_postprocessor(evaluation: Evaluation, name: str, on_progress: On
         evaluation.notes.append(
             f"the {label} was fitted on validation images, and some of them are scored here: its gain is overestimated"
         )
-    evaluation.notes.append(
-        f"after the {label}, probabilities are not calibrated: the temperature belongs to the network alone"
-    )
+    if "temperature" in evaluation.predictor.card.decoding:
+        evaluation.notes.append(
+            f"after the {label}, probabilities are not calibrated: the temperature belongs to the network alone"
+        )
     with_it = evaluation.predictor.with_postprocessor(postprocessor)
     half = len(evaluation.records)
 

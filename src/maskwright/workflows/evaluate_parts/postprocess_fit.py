@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from maskwright.core.channels import positions
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.seeds import generator
 from maskwright.core.time_budget import POSTPROCESS_SECONDS
@@ -59,12 +60,14 @@ def fit(
     for place in random.permutation(len(ordered)):
         if len(samples) == IMAGES or (samples and time.monotonic() > predicted):
             break
-        sample = _sample(predictor, dataset, ordered[place], random)
+        sample = _sample(predictor, dataset, ordered[place], random, find_postprocessor(name).reads)
         samples += [] if sample is None else [sample]
     return find_postprocessor(name).fit(samples, start, deadline) if samples else None
 
 
-def _sample(predictor: Predictor, dataset: Dataset, record: Record, random: np.random.Generator) -> Sample | None:
+def _sample(
+    predictor: Predictor, dataset: Dataset, record: Record, random: np.random.Generator, reads: Sequence[str]
+) -> Sample | None:
     """Predict a record, or a window of it; None if it cannot be read or does not fit the model."""
     try:
         image, target = read_sample(dataset, record, predictor.task.target)
@@ -75,7 +78,9 @@ def _sample(predictor: Predictor, dataset: Dataset, record: Record, random: np.r
         image, truth = image[window], truth[window]
         pixels = image if image.ndim == 3 else image[:, :, None]
         prepared = prepare(pixels, predictor.card.data.unscaled())
-        maps = predictor.maps(image)  # NaN where the image has no data, where nothing is known and nothing is judged
+        maps = predictor.maps(image)[
+            positions(predictor.card.channels, reads)
+        ]  # NaN where the image has no data, where nothing is known and nothing is judged
         return Sample(
             np.nan_to_num(maps, nan=1 / len(maps)).astype(np.float16), prepared, truth, len(predictor.classes)
         )
@@ -84,9 +89,11 @@ def _sample(predictor: Predictor, dataset: Dataset, record: Record, random: np.r
 
 
 def gain(without: Scores, with_it: Scores, keys: Sequence[str]) -> Gain:
-    """Compare the means of some metrics without and with a postprocessor: key -> without, with, gain."""
+    """Compare the means of those metrics that there are: key -> without the postprocessor, with it, gain."""
     table: Gain = {}
     for key in keys:
+        if key not in without.mean:
+            continue
         before, after = without.mean[key].value, with_it.mean[key].value
         change = None if before is None or after is None else after - before
         table[key] = {"without": before, "with": after, "gain": change}

@@ -107,7 +107,9 @@ def score(
         MaskwrightError: not one record can be read.
     """
     clock = _Clock(deadline)
-    decoding = {} if predictor.postprocessor else predictor.card.decoding
+    decoding = predictor.card.decoding
+    if predictor.postprocessor is not None:
+        decoding = predictor.task.uncalibrated(decoding)  # what follows the network has no calibration to compare
     judge = predictor.task.judge(dataset.classes, decoding)
     faults: list[MaskwrightError] = []
     scored: list[Record] = []

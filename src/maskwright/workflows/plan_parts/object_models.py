@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from maskwright.models.entry import ModelEntry
 
 NEEDS_MAPS: dict[str, Callable[[Plan], bool]] = {
+    "edges.weight": lambda plan: bool(plan.edges.weight),
     "adversarial.weight": lambda plan: bool(plan.adversarial.weight),
     "predict.flip": lambda plan: plan.predict.flip,
     "predict.output_stride": lambda plan: plan.predict.output_stride is not None,
     "postprocess.crf": lambda plan: plan.postprocess.crf is not None,
     "postprocess.superpixels": lambda plan: plan.postprocess.superpixels is not None,
+    "postprocess.edges": lambda plan: plan.postprocess.edges is not None,
 }
 """Settings that only networks that emit maps have, and whether a plan uses them."""
 SECTIONS = ("model", "loss", "adversarial", "postprocess")
@@ -90,7 +92,7 @@ def check_task(plan: Plan, classes: Classes) -> None:
 def _check_edges(plan: Plan, entry: ModelEntry, classes: Classes) -> None:
     """Refuse edges beside the classes where there are none, or the network cannot learn them."""
     if plan.task not in WITH_EDGES:
-        why, cure = f"the task {plan.task} learns no edges beside its classes", "choose task=semantic"
+        why, cure = f"the task {plan.task} learns no edges beside masks", f"choose task={' or '.join(WITH_EDGES)}"
     elif entry.learns != "maps":
         why, cure = f"{plan.model.name} does not learn maps", "choose another model.name, such as swiftnet"
     elif len(classes) == 1:
