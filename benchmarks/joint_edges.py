@@ -40,7 +40,7 @@ def trained(options: argparse.Namespace, seed: int, more: tuple[str, ...], out: 
 
 
 def line(name: str, scores: Scores, keys: tuple[str, ...]) -> str:
-    found = {key: scores.mean[key].value for key in keys}
+    found = {key: scores.mean[key].value for key in keys if key in scores.mean}
     return f"{name:32}" + "  ".join(f"{key} {value:.3f}" for key, value in found.items() if value is not None)
 
 

@@ -27,10 +27,10 @@ ONE = Classes.named(("background", "cell"))
 def scores(pictures, classes: Classes = CLASSES, groups=None) -> Scores:
     groups = [None] * len(pictures) if groups is None else groups
     images = [
-        ComparedImage(str(place), group, compare(*picture))
+        ComparedImage(str(place), group, compare(*picture, outlines=True))
         for place, (picture, group) in enumerate(zip(pictures, groups, strict=True))
     ]
-    found = object_scores("instance", classes, images)
+    found = object_scores("instance", classes, images, outlines=True)
     assert found.score.value == mean_f1(classes, images)
     return found
 

@@ -31,7 +31,7 @@ def judge(classes: Classes = CLASSES) -> InstanceJudge:
         assert blocks.size == size
         return blocks
 
-    return InstanceJudge(decode, classes)
+    return InstanceJudge(decode, classes, outlines=True)
 
 
 def target(*objects, labels: np.ndarray | None = None) -> Target:

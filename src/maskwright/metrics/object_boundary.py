@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from maskwright.core.instances import Instance
 from maskwright.metrics.boundary import band_width
 from maskwright.ops.instance_maps import common_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from maskwright.core.instances import Instance, Instances
+    from maskwright.core.instances import Instances
 
 
 def boundary_ious(
@@ -34,23 +35,25 @@ def boundary_ious(
     """
     side = 2 * band_width(truth.size) + 1
     square = np.ones((side, side), np.uint8)
-    ours, theirs = (np.unique(column).tolist() for column in pairs.T)
-    true = {place: _banded(truth.objects[place], square) for place in ours}
-    seen = {place: _seen(found.objects[place], outside) for place in theirs}
-    predicted = {place: _banded(entry, square) for place, entry in seen.items()}
-    return np.array([_iou(true[one], predicted[other]) for one, other in pairs.tolist()], np.float64)
+    true = {place: _banded(truth.objects[place], square) for place in set(pairs[:, 0].tolist())}
+    seen = {place: _banded(_seen(found.objects[place], outside), square) for place in set(pairs[:, 1].tolist())}
+    return np.array([_iou(true[one], seen[other]) for one, other in pairs.tolist()], np.float64)
 
 
 def _seen(entry: Instance, outside: NDArray[np.bool_] | None) -> Instance:
     return entry if outside is None else replace(entry, mask=entry.mask & ~outside[entry.rows, entry.columns])
 
 
-def _banded(entry: Instance, square: NDArray[np.uint8]) -> Instance:
-    """Return the pixels of an object around which the square holds others, which begin beyond the image too."""
-    mask = entry.mask.astype(np.uint8)
-    return replace(entry, mask=mask > cv2.erode(mask, square, borderType=cv2.BORDER_CONSTANT, borderValue=(0,)))
+def _banded(entry: Instance, square: NDArray[np.uint8]) -> tuple[Instance, int]:
+    """Return the pixels around which the square holds others, which begin beyond the image too, and their number."""
+    mask = entry.mask
+    if min(mask.shape) >= len(square):  # otherwise that is all of them
+        pixels = mask.astype(np.uint8)
+        mask = pixels > cv2.erode(pixels, square, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
+        entry = Instance(entry.index, entry.top, entry.left, mask)
+    return entry, int(np.count_nonzero(mask))
 
 
-def _iou(ours: Instance, theirs: Instance) -> float:
-    shared = common_pixels(ours, theirs)
-    return shared / (np.count_nonzero(ours.mask) + np.count_nonzero(theirs.mask) - shared)
+def _iou(ours: tuple[Instance, int], theirs: tuple[Instance, int]) -> float:
+    shared = common_pixels(ours[0], theirs[0])
+    return shared / (ours[1] + theirs[1] - shared)

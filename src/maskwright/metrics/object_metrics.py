@@ -47,6 +47,7 @@ def _levels(key: str, label: str, what: str) -> tuple[Metric, ...]:
     )
 
 
+BOUNDARY = "boundary_iou"
 OBJECT_METRICS = (
     Metric("f1", "F1", f"F1 score of objects found with an IoU of at least 0.5: 2 TP / (2 TP + FP + FN), {_ALL}."),
     Metric("precision", "Precision", f"Share of the predicted objects that are right at IoU 0.5, {_ALL}.", rank=1),
@@ -58,7 +59,7 @@ OBJECT_METRICS = (
     Metric("pq", "PQ", f"Panoptic quality of objects, SQ x RQ, {_ALL}.", rank=3),
     Metric("sq", "SQ", f"Segmentation quality: mean IoU of the objects found above IoU 0.5, {_ALL}.", rank=6),
     Metric("rq", "RQ", f"Recognition quality: F1 score of objects found above IoU 0.5, {_ALL}.", rank=6),
-    Metric("boundary_iou", "Boundary IoU", f"Mean boundary IoU of the objects found above IoU 0.5, {_ALL}.", rank=3),
+    Metric(BOUNDARY, "Boundary IoU", f"Mean boundary IoU of the objects found above IoU 0.5, {_ALL}.", rank=3),
     Metric(
         "aji",
         "AJI",

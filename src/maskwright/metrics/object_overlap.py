@@ -95,7 +95,7 @@ def compare(
     ignored: NDArray[np.bool_] | None = None,
     *,
     by_class: bool = True,
-    outlines: bool = True,
+    outlines: bool = False,
 ) -> Comparison:
     """Compare the objects of one image.
 

@@ -15,7 +15,7 @@ from maskwright.metrics.coco_precision import MOST, average_precision, curves, i
 from maskwright.metrics.confusion import mean_defined
 from maskwright.metrics.matching import THRESHOLDS, best_matches
 from maskwright.metrics.object_counts import object_sums, object_values
-from maskwright.metrics.object_metrics import COUNTS, FROM_COCO, FROM_SUMS, IMAGE_METRICS, OBJECT_METRICS
+from maskwright.metrics.object_metrics import BOUNDARY, COUNTS, FROM_COCO, FROM_SUMS, IMAGE_METRICS, OBJECT_METRICS
 from maskwright.metrics.object_overlap import joined
 from maskwright.metrics.object_sizes import size_bins
 from maskwright.metrics.scores import ClassScores, Estimate, ImageScore, ObjectScores, Scores
@@ -41,7 +41,9 @@ class ComparedImage(NamedTuple):
     compared: Comparison
 
 
-def object_scores(task: str, classes: Classes, images: Sequence[ComparedImage], least: float = 0.0) -> Scores:
+def object_scores(
+    task: str, classes: Classes, images: Sequence[ComparedImage], least: float = 0.0, *, outlines: bool = False
+) -> Scores:
     """Turn comparisons into scores.
 
     COCO's average precision counts the 100 best predictions of a class in an image, or as many as an image has objects
@@ -52,7 +54,9 @@ def object_scores(task: str, classes: Classes, images: Sequence[ComparedImage], 
         classes: of the data set; the background has no scores.
         images: at least one.
         least: least score of an object that users see.
+        outlines: the boundary IoU was computed (`compare`).
     """
+    metrics = tuple(metric for metric in OBJECT_METRICS if outlines or metric.key != BOUNDARY)
     everything = joined([image.compared for image in images])
     compared = everything.above(least)
     shown = _shown(classes)
@@ -64,7 +68,7 @@ def object_scores(task: str, classes: Classes, images: Sequence[ComparedImage], 
     with_objects = (object_values(sums)["objects"] > 0).sum(axis=0)
     return Scores(
         task=task,
-        metrics=OBJECT_METRICS,
+        metrics=metrics,
         image_metrics=IMAGE_METRICS,
         headline=OBJECT_METRICS[0].key,
         images=len(images),
@@ -74,11 +78,11 @@ def object_scores(task: str, classes: Classes, images: Sequence[ComparedImage], 
                 classes.names[index],
                 int(pixels[index]),
                 int(with_objects[place]),
-                {metric.key: estimates[metric.key][place] for metric in OBJECT_METRICS},
+                {metric.key: estimates[metric.key][place] for metric in metrics},
             )
             for place, index in enumerate(shown)
         ),
-        mean={metric.key: estimates[metric.key][-1] for metric in OBJECT_METRICS},
+        mean={metric.key: estimates[metric.key][-1] for metric in metrics},
         per_image=_image_scores(images, sums),
         objects=replace(objects_of(compared, sums, shown), curves=curves(ranked[0][""])),
     )

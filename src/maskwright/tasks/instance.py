@@ -78,7 +78,9 @@ class InstanceSegmentation(ObjectTask):
 
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> InstanceJudge:
         """Return a judge of objects."""
-        return InstanceJudge(lambda blocks, size: self.decode(blocks, size, classes, decoding), classes)
+        return InstanceJudge(
+            lambda blocks, size: self.decode(blocks, size, classes, decoding), classes, outlines=self._edges
+        )
 
     def truth(self, target: Target) -> Instances:
         """Return the annotated objects."""

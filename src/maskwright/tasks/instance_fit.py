@@ -144,5 +144,5 @@ def _score(images: list[_Image], formulation: Formulation, how: object, goal: Go
         size = (maps.shape[1], maps.shape[2])
         whole = Block(slice(0, size[0]), slice(0, size[1]), torch.from_numpy(maps))
         found = formulation.decode([whole], size, (0,), how)
-        compared.append(compare(image.truth, found, image.ignored, by_class=False, outlines=False))
+        compared.append(compare(image.truth, found, image.ignored, by_class=False))
     return goal.of(compared)

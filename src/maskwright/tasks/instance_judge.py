@@ -28,6 +28,7 @@ class InstanceJudge:
         task: name of the task, for its scores.
         least: least score of an object that users see; COCO's average precision counts all.
         tried: least scores of which `score` takes the best, where none is fitted yet.
+        outlines: compute the boundary IoU, which takes longer than all the rest.
     """
 
     def __init__(
@@ -37,7 +38,10 @@ class InstanceJudge:
         task: str = "instance",
         least: float = 0.0,
         tried: Sequence[float] = (),
+        *,
+        outlines: bool = False,
     ) -> None:
+        self._outlines = outlines
         self._decode, self._classes, self._task, self._least = decode, classes, task, least
         self._tried = tried or (least,)
         self._images: list[ComparedImage] = []
@@ -46,7 +50,8 @@ class InstanceJudge:
         """Compare the objects of one image with the annotated ones."""
         assert target.instances is not None
         found = self._decode(blocks, target.size)
-        self._images.append(ComparedImage(id, group, compare(target.instances, found, target.labels == IGNORE)))
+        compared = compare(target.instances, found, target.labels == IGNORE, outlines=self._outlines)
+        self._images.append(ComparedImage(id, group, compared))
 
     def score(self) -> float | None:
         """Return the F1 at IoU 0.5; None where nothing was annotated and nothing predicted."""
@@ -61,4 +66,4 @@ class InstanceJudge:
         """
         if not self._images:
             raise MaskwrightError("there is nothing to score: no image with a truth was judged")
-        return object_scores(self._task, self._classes, self._images, self._least)
+        return object_scores(self._task, self._classes, self._images, self._least, outlines=self._outlines)

@@ -35,7 +35,7 @@ def fit_score(results: Iterable[tuple[Instances, Target]], deadline: float | Non
     for result, target in results:
         assert target.instances is not None
         objects, images = objects + len(target.instances), images + 1
-        compared = compare(target.instances, result, target.labels == IGNORE, by_class=False, outlines=False)
+        compared = compare(target.instances, result, target.labels == IGNORE, by_class=False)
         counts += [counts_of(compared.above(least)) for least in SCORES]
         if deadline is not None and time.monotonic() > deadline:
             end = "; time ran out, so another run may use more or fewer"

@@ -65,4 +65,4 @@ def compared(target: Target, found: PanopticMap, classes: Classes) -> Comparison
     objects = Instances(target.size, tuple(entry for entry in own if not entry.crowd))
     crowds = tuple(entry for entry in own if entry.crowd)
     truth = segments_of(PanopticMap(target.labels, objects), classes, crowds)
-    return compare(truth, segments_of(found, classes), target.labels == IGNORE)
+    return compare(truth, segments_of(found, classes), target.labels == IGNORE, outlines=True)
