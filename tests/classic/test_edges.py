@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from skimage import feature, filters
 
 from maskwright.classic.edges import EDGES, find_edges, thresholds
-from maskwright.classic.edges.gradients import SOBEL, gradient, step, structure
+from maskwright.classic.edges.gradients import SOBEL, step, structure
 from maskwright.classic.edges.phase import _congruency
 from maskwright.core.errors import MaskwrightError
 from maskwright.ops.edges import polylines
@@ -22,6 +22,10 @@ SMALL = settings(max_examples=30)
 
 def strength(name: str, image: np.ndarray, **options: float) -> np.ndarray:
     return EDGES[name].strength(image, **options)
+
+
+def gradient(image: np.ndarray) -> np.ndarray:
+    return find_edges(image, "canny").profile
 
 
 def stepped(low: float = 0, high: float = 255, size: int = 41) -> np.ndarray:
@@ -223,6 +227,39 @@ def test_a_hole_makes_no_edge_and_hides_none(name: str) -> None:
     whole = strength(name, stepped())
     whole[15:25, 5:10] = 0
     assert found == pytest.approx(whole, abs=0.02 if name != "phase" else 0.1)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_hole_on_an_edge_bends_no_line(name: str) -> None:
+    image = stepped(40, 200, 81) + np.random.default_rng(0).normal(0, 3, (81, 81)).astype(np.float32)
+    image[30:50, 30:60] = np.nan
+    lines = find_edges(image, name).lines
+    rows, columns = np.nonzero(lines)
+    assert set(columns.tolist()) <= {39, 40}
+    assert len(set(rows.tolist())) >= 59  # of 61 outside the hole
+
+
+def disc(inside: tuple[int, ...], outside: tuple[int, ...]) -> np.ndarray:
+    """A disc of radius 35.2 around (70.3, 58.7), in pixels from the corner, whose border pixels are mixed."""
+    rows, columns = (np.indices((960, 1280)) + 0.5) / 8
+    covered = (np.hypot(columns - 70.3, rows - 58.7) < 35.2).reshape(120, 8, 160, 8).mean(axis=(1, 3))[..., None]
+    return np.squeeze(np.round(covered * np.array(inside) + (1 - covered) * np.array(outside)).astype(np.uint8))
+
+
+COLOURS = {"grey": ((200,), (50,)), "saturated": ((200, 50, 80), (50, 200, 80))}
+
+
+@pytest.mark.parametrize("colours", COLOURS)
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"phase"}))  # which looks at six orientations
+def test_lines_are_between_pixels_where_the_border_of_a_disc_is(name: str, colours: str) -> None:
+    edges = find_edges(disc(*COLOURS[colours]), name, low=0.1, high=0.4)
+    lines = polylines(edges.lines, edges.profile)
+    line = max(lines, key=len)
+    assert np.array_equal(line[0], line[-1])
+    away = np.hypot(line[:, 0] - 70.3, line[:, 1] - 58.7) - 35.2
+    assert np.sqrt(np.mean(away**2)) < 0.15
+    assert np.hypot(*np.diff(line, axis=0).T).sum() == pytest.approx(2 * np.pi * 35.2, rel=0.02)
+    assert edges.strength.max() <= 1
 
 
 def test_congruency_by_hand() -> None:

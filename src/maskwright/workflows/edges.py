@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 
 def _geojson(path: Path, _image: NDArray[Any], edges: FoundEdges) -> None:
-    strength = edges.strength if edges.profile is None else edges.profile
-    edge_results.write_geojson(path, polylines(edges.lines, edges.profile), strength)
+    edge_results.write_geojson(path, polylines(edges.lines, edges.profile), edges.strength)
 
 
 def _svg(path: Path, _image: NDArray[Any], edges: FoundEdges) -> None:
