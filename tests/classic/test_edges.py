@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from skimage import feature, filters
 
 from maskwright.classic.edges import EDGES, find_edges, thresholds
 from maskwright.classic.edges.gradients import SOBEL, step, structure
 from maskwright.classic.edges.phase import _congruency
 from maskwright.core.errors import MaskwrightError
-from maskwright.ops.edges import polylines
+from maskwright.ops.edges import polylines, traced
 
 METHODS = sorted(EDGES)
 DENSE = [name for name in METHODS if not EDGES[name].lines and name != "phase"]
@@ -311,6 +312,21 @@ def test_weak_edges_stay_only_where_they_continue_strong_ones() -> None:
     lines = find_edges(image, "canny", low=0.15, high=0.5).lines
     assert lines[:, 18:22].any(axis=1).all()
     assert not lines[:, 40:].any()
+
+
+@pytest.mark.parametrize("image", [smooth_noise(7), disc((200,), (50,)), disc((200, 50, 80), (50, 200, 80))])
+@pytest.mark.parametrize("name", METHODS)
+def test_lines_have_the_strength_that_the_thresholds_say(name: str, image: np.ndarray) -> None:
+    noisy = image + np.random.default_rng(0).normal(0, 0.02 * image.max(), image.shape)
+    edges = find_edges(noisy, name)
+    low, high = edges.thresholds
+    assert edges.lines.any()
+    assert edges.strength[edges.lines].min() >= low
+    parts, count = ndimage.label(edges.lines, np.ones((3, 3)))
+    assert ndimage.maximum(edges.strength, parts, range(1, count + 1)).min() >= high
+    lines = traced(edges.lines, edges.profile)
+    assert {tuple(pixel) for line in lines for pixel in line.pixels} == set(map(tuple, np.argwhere(edges.lines)))
+    assert all(line.mean(edges.strength) >= low for line in lines)
 
 
 @pytest.mark.parametrize(

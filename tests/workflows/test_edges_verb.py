@@ -14,6 +14,7 @@ import tifffile
 from PIL import Image
 
 import maskwright as mw
+from maskwright.classic.edges import EDGES
 from maskwright.cli.main import run
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.results import MARK, written_by_us
@@ -80,6 +81,16 @@ def test_lines_are_measured_between_pixels(images: Path, tmp_path: Path) -> None
     assert drawing.get("viewBox") == "0 0 50 40"
     (line,) = drawing.iter("{http://www.w3.org/2000/svg}polyline")
     assert [[float(part) for part in pair.split(",")] for pair in line.get("points").split()] == points.tolist()
+
+
+@pytest.mark.parametrize("method", sorted(EDGES))
+def test_lines_have_the_strength_of_the_map(method: str, images: Path, tmp_path: Path) -> None:
+    request = EdgesRequest(method=method, save=EVERYTHING)
+    (one,) = mw.edges([images / "grey.png"], request, out=tmp_path / "out").images
+    strength = np.asarray(Image.open(one.files["strength"])) / 65535
+    thin = np.asarray(Image.open(one.files["thin"])) > 0
+    (feature,) = json.loads(one.files["geojson"].read_text(encoding="utf-8"))["features"]
+    assert feature["properties"]["strength"] == pytest.approx(strength[thin].mean(), abs=1e-3)
 
 
 def test_a_file_that_cannot_be_read_is_left_out(images: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from maskwright.classic.enhance import ENHANCEMENTS
 from maskwright.core.errors import unknown_name
 from maskwright.core.keywords import request_of
 from maskwright.data import edge_results
-from maskwright.ops.edges import polylines
+from maskwright.ops.edges import traced
 from maskwright.workflows.predict_parts.each_image import Job, Kind, chosen, for_each_image, found_images
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 def _geojson(path: Path, _image: NDArray[Any], edges: FoundEdges) -> None:
-    edge_results.write_geojson(path, polylines(edges.lines, edges.profile), edges.strength)
+    edge_results.write_geojson(path, traced(edges.lines, edges.profile), edges.strength)
 
 
 def _svg(path: Path, _image: NDArray[Any], edges: FoundEdges) -> None:
-    edge_results.write_svg(path, polylines(edges.lines, edges.profile), edges.lines.shape)
+    edge_results.write_svg(path, traced(edges.lines, edges.profile), edges.lines.shape)
 
 
 KINDS: dict[str, Kind[FoundEdges]] = {

@@ -15,7 +15,7 @@ from maskwright.classic.edges.gradients import Response, color, laplacian, schar
 from maskwright.classic.edges.phase import phase
 from maskwright.classic.planes import planes_of, seen
 from maskwright.core.errors import MaskwrightError, unknown_name
-from maskwright.ops.edges import hysteresis, suppress, thin
+from maskwright.ops.edges import linked, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,9 +111,10 @@ def find_edges(
     planes, chosen = planes_of(image), EDGES[method]
     found = chosen.respond(seen(planes.values), **({} if sigma is None else {"sigma": sigma}))
     # Cut off before, strong edges would have a plateau and the image an edge around each hole.
-    ridges = _cut(chosen.ridges(found.strength), planes.gone)
+    strength = _cut(found.strength, planes.gone)
+    ridges = np.where(chosen.ridges(found.strength) > 0, strength, np.float32(0))
     limits = thresholds(ridges, low, high)
-    return FoundEdges(_cut(found.strength, planes.gone), thin(hysteresis(ridges, *limits)), found.profile, limits)
+    return FoundEdges(strength, linked(ridges, *limits), found.profile, limits)
 
 
 def thresholds(ridges: NDArray[np.float32], low: float | None = None, high: float | None = None) -> tuple[float, float]:
