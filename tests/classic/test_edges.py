@@ -305,6 +305,58 @@ def test_automatic_thresholds() -> None:
     assert thresholds(np.zeros((2, 2), np.float32)) == (0.5, 1)
 
 
+def test_automatic_thresholds_are_lower_where_most_is_flat() -> None:
+    ridges = np.zeros((10, 40), np.float32)
+    ridges[2, 4:12], ridges[6, 4:12] = 0.2, 0.4
+    assert thresholds(ridges)[1] == pytest.approx(0.4 * (16 / 400) / 0.08)  # half of it, as ridges cover 4 % for 8 %
+    assert thresholds(ridges[1:8, 4:12])[1] == pytest.approx(0.4)
+    assert thresholds(np.pad(ridges, 2000))[1] == pytest.approx(0.002)  # twice what is rounding
+
+
+def test_automatic_thresholds_do_not_exceed_all_ridges() -> None:
+    ridges = np.zeros((20, 20), np.float32)
+    ridges[::2] = 0.5
+    ridges[0, :15] = 0.1  # 7.5 % are weaker: the mean plus the deviation, 0.47 + 0.105, is more than any
+    assert thresholds(ridges)[1] == pytest.approx(0.5)
+
+
+def drawing(*shapes: tuple[str, int]) -> np.ndarray:
+    image = np.full((120, 160), 50, np.uint8)
+    for number, (shape, value) in enumerate(shapes):
+        left = 20 + 70 * number
+        if shape == "disc":
+            rows, columns = np.indices(image.shape)
+            image[np.hypot(columns - left - 25, rows - 60) < 25] = value
+        elif shape == "rectangle":
+            image[20:100, left : left + 50] = value
+        else:
+            cv2.fillPoly(image, [np.array([[left, 100], [left + 50, 90], [left + 10, 15]])], value)
+    return image
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        [("disc", 200)],
+        [("rectangle", 200)],
+        [("triangle", 200)],
+        [("rectangle", 200), ("rectangle", 120)],
+        [("disc", 70)],
+    ],
+    ids=["disc", "rectangle", "triangle", "two", "faint"],
+)
+@pytest.mark.parametrize("name", METHODS)
+def test_every_shape_of_a_clean_drawing_has_its_outline(name: str, shapes: list[tuple[str, int]]) -> None:
+    image = drawing(*shapes)
+    parts = image != 50
+    outline = parts & ~(cv2.erode(parts.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    lines = find_edges(image, name).lines
+    near = cv2.dilate(lines.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    assert near[outline].mean() > 0.9
+    away = cv2.dilate(outline.astype(np.uint8), np.ones((15, 15), np.uint8)) == 0
+    assert not lines[away].any()
+
+
 def test_weak_edges_stay_only_where_they_continue_strong_ones() -> None:
     image = np.zeros((60, 60), np.uint8)
     image[:, 20:] = np.linspace(200, 50, 60)[:, None]

@@ -131,10 +131,19 @@ def test_pages_bands_and_missing_values(tmp_path: Path) -> None:
 
 def test_a_constant_image_has_files_without_edges(tmp_path: Path) -> None:
     Image.fromarray(np.full((9, 9), 80, np.uint8)).save(tmp_path / "flat.png")
-    (one,) = mw.edges([tmp_path / "flat.png"], EdgesRequest(save=EVERYTHING), out=tmp_path / "out").images
+    result = mw.edges([tmp_path / "flat.png"], EdgesRequest(save=EVERYTHING), out=tmp_path / "out")
+    (one,) = result.images
+    assert result.notes == ("no edge was found in 1 image (flat.png): their values hardly change at this `sigma`",)
     assert one.summary == {"pixels": 0, "low": 0.5, "high": 1.0}
     assert json.loads(one.files["geojson"].read_text(encoding="utf-8"))["features"] == []
     assert list(ElementTree.parse(one.files["svg"]).getroot().iter("{http://www.w3.org/2000/svg}polyline")) == []
+
+
+def test_a_note_says_where_the_thresholds_leave_no_edge(images: Path, tmp_path: Path) -> None:
+    Image.fromarray((stepped() * 0.2).astype(np.uint8)).save(images / "faint.png")
+    result = mw.edges([images], EdgesRequest(high=0.5), out=tmp_path / "out")
+    assert result.notes == ("no edge was found in 1 image (faint.png): lower `high` and `low`, or leave them out",)
+    assert mw.edges([images], out=tmp_path / "out").notes == ()
 
 
 def test_enhancement_comes_before_the_edges(images: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from maskwright.classic.edges import FoundEdges, find_edges
 from maskwright.classic.enhance import ENHANCEMENTS
 from maskwright.core.errors import unknown_name
 from maskwright.core.keywords import request_of
+from maskwright.core.text import listing, plural
 from maskwright.data import edge_results
 from maskwright.ops.edges import traced
 from maskwright.workflows.predict_parts.each_image import Job, Kind, chosen, for_each_image, found_images
@@ -111,7 +112,16 @@ def edges(
     """
     request = request_of(EdgesRequest, request, fields)
     job = Job(lambda _, image: request.find(image), _summary, chosen(request.save, KINDS))
-    return for_each_image(found_images(sources), out, job, on_progress)
+    result = for_each_image(found_images(sources), out, job, on_progress)
+    empty = [image.source.name for image in result.images if not image.summary["pixels"]]
+    return replace(result, notes=(*result.notes, _nothing(empty, request))) if empty else result
+
+
+def _nothing(names: list[str], request: EdgesRequest) -> str:
+    """Say in which images there is no edge."""
+    given = request.high is not None or request.low is not None
+    cure = "lower `high` and `low`, or leave them out" if given else "their values hardly change at this `sigma`"
+    return f"no edge was found in {plural(len(names), 'image')} ({listing(names)}): {cure}"
 
 
 def _summary(found: FoundEdges) -> dict[str, int | float]:
