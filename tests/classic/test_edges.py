@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from skimage import feature, filters
 
 from maskwright.classic.edges import EDGES, find_edges, thresholds
-from maskwright.classic.edges.gradients import SOBEL, gradient, step, structure
+from maskwright.classic.edges.gradients import SOBEL, step, structure
 from maskwright.classic.edges.phase import _congruency
 from maskwright.core.errors import MaskwrightError
-from maskwright.ops.edges import polylines
+from maskwright.ops.edges import polylines, traced
 
 METHODS = sorted(EDGES)
 DENSE = [name for name in METHODS if not EDGES[name].lines and name != "phase"]
@@ -22,6 +23,10 @@ SMALL = settings(max_examples=30)
 
 def strength(name: str, image: np.ndarray, **options: float) -> np.ndarray:
     return EDGES[name].strength(image, **options)
+
+
+def gradient(image: np.ndarray) -> np.ndarray:
+    return find_edges(image, "canny").profile
 
 
 def stepped(low: float = 0, high: float = 255, size: int = 41) -> np.ndarray:
@@ -225,6 +230,39 @@ def test_a_hole_makes_no_edge_and_hides_none(name: str) -> None:
     assert found == pytest.approx(whole, abs=0.02 if name != "phase" else 0.1)
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_a_hole_on_an_edge_bends_no_line(name: str) -> None:
+    image = stepped(40, 200, 81) + np.random.default_rng(0).normal(0, 3, (81, 81)).astype(np.float32)
+    image[30:50, 30:60] = np.nan
+    lines = find_edges(image, name).lines
+    rows, columns = np.nonzero(lines)
+    assert set(columns.tolist()) <= {39, 40}
+    assert len(set(rows.tolist())) >= 59  # of 61 outside the hole
+
+
+def disc(inside: tuple[int, ...], outside: tuple[int, ...]) -> np.ndarray:
+    """A disc of radius 35.2 around (70.3, 58.7), in pixels from the corner, whose border pixels are mixed."""
+    rows, columns = (np.indices((960, 1280)) + 0.5) / 8
+    covered = (np.hypot(columns - 70.3, rows - 58.7) < 35.2).reshape(120, 8, 160, 8).mean(axis=(1, 3))[..., None]
+    return np.squeeze(np.round(covered * np.array(inside) + (1 - covered) * np.array(outside)).astype(np.uint8))
+
+
+COLOURS = {"grey": ((200,), (50,)), "saturated": ((200, 50, 80), (50, 200, 80))}
+
+
+@pytest.mark.parametrize("colours", COLOURS)
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"phase"}))  # which looks at six orientations
+def test_lines_are_between_pixels_where_the_border_of_a_disc_is(name: str, colours: str) -> None:
+    edges = find_edges(disc(*COLOURS[colours]), name, low=0.1, high=0.4)
+    lines = polylines(edges.lines, edges.profile)
+    line = max(lines, key=len)
+    assert np.array_equal(line[0], line[-1])
+    away = np.hypot(line[:, 0] - 70.3, line[:, 1] - 58.7) - 35.2
+    assert np.sqrt(np.mean(away**2)) < 0.15
+    assert np.hypot(*np.diff(line, axis=0).T).sum() == pytest.approx(2 * np.pi * 35.2, rel=0.02)
+    assert edges.strength.max() <= 1
+
+
 def test_congruency_by_hand() -> None:
     # Four scales that agree; one alone, a quarter of the spread; two that are a quarter of a turn apart; nothing.
     columns = np.array([[1, 1, 1, 1], [1, 0, 0, 0], [1, 1j, 0, 0], *[[0, 0, 0, 0]] * 5], np.complex64)
@@ -267,6 +305,58 @@ def test_automatic_thresholds() -> None:
     assert thresholds(np.zeros((2, 2), np.float32)) == (0.5, 1)
 
 
+def test_automatic_thresholds_are_lower_where_most_is_flat() -> None:
+    ridges = np.zeros((10, 40), np.float32)
+    ridges[2, 4:12], ridges[6, 4:12] = 0.2, 0.4
+    assert thresholds(ridges)[1] == pytest.approx(0.4 * (16 / 400) / 0.08)  # half of it, as ridges cover 4 % for 8 %
+    assert thresholds(ridges[1:8, 4:12])[1] == pytest.approx(0.4)
+    assert thresholds(np.pad(ridges, 2000))[1] == pytest.approx(0.002)  # twice what is rounding
+
+
+def test_automatic_thresholds_do_not_exceed_all_ridges() -> None:
+    ridges = np.zeros((20, 20), np.float32)
+    ridges[::2] = 0.5
+    ridges[0, :15] = 0.1  # 7.5 % are weaker: the mean plus the deviation, 0.47 + 0.105, is more than any
+    assert thresholds(ridges)[1] == pytest.approx(0.5)
+
+
+def drawing(*shapes: tuple[str, int]) -> np.ndarray:
+    image = np.full((120, 160), 50, np.uint8)
+    for number, (shape, value) in enumerate(shapes):
+        left = 20 + 70 * number
+        if shape == "disc":
+            rows, columns = np.indices(image.shape)
+            image[np.hypot(columns - left - 25, rows - 60) < 25] = value
+        elif shape == "rectangle":
+            image[20:100, left : left + 50] = value
+        else:
+            cv2.fillPoly(image, [np.array([[left, 100], [left + 50, 90], [left + 10, 15]])], value)
+    return image
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        [("disc", 200)],
+        [("rectangle", 200)],
+        [("triangle", 200)],
+        [("rectangle", 200), ("rectangle", 120)],
+        [("disc", 70)],
+    ],
+    ids=["disc", "rectangle", "triangle", "two", "faint"],
+)
+@pytest.mark.parametrize("name", METHODS)
+def test_every_shape_of_a_clean_drawing_has_its_outline(name: str, shapes: list[tuple[str, int]]) -> None:
+    image = drawing(*shapes)
+    parts = image != 50
+    outline = parts & ~(cv2.erode(parts.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    lines = find_edges(image, name).lines
+    near = cv2.dilate(lines.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    assert near[outline].mean() > 0.9
+    away = cv2.dilate(outline.astype(np.uint8), np.ones((15, 15), np.uint8)) == 0
+    assert not lines[away].any()
+
+
 def test_weak_edges_stay_only_where_they_continue_strong_ones() -> None:
     image = np.zeros((60, 60), np.uint8)
     image[:, 20:] = np.linspace(200, 50, 60)[:, None]
@@ -274,6 +364,21 @@ def test_weak_edges_stay_only_where_they_continue_strong_ones() -> None:
     lines = find_edges(image, "canny", low=0.15, high=0.5).lines
     assert lines[:, 18:22].any(axis=1).all()
     assert not lines[:, 40:].any()
+
+
+@pytest.mark.parametrize("image", [smooth_noise(7), disc((200,), (50,)), disc((200, 50, 80), (50, 200, 80))])
+@pytest.mark.parametrize("name", METHODS)
+def test_lines_have_the_strength_that_the_thresholds_say(name: str, image: np.ndarray) -> None:
+    noisy = image + np.random.default_rng(0).normal(0, 0.02 * image.max(), image.shape)
+    edges = find_edges(noisy, name)
+    low, high = edges.thresholds
+    assert edges.lines.any()
+    assert edges.strength[edges.lines].min() >= low
+    parts, count = ndimage.label(edges.lines, np.ones((3, 3)))
+    assert ndimage.maximum(edges.strength, parts, range(1, count + 1)).min() >= high
+    lines = traced(edges.lines, edges.profile)
+    assert {tuple(pixel) for line in lines for pixel in line.pixels} == set(map(tuple, np.argwhere(edges.lines)))
+    assert all(line.mean(edges.strength) >= low for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 from skimage import morphology
 
-from maskwright.ops.edges import hysteresis, normals, polylines, suppress, thin
+from maskwright.ops.edges import linked, normals, polylines, suppress, thin, traced
 
 MASKS = arrays(np.bool_, st.tuples(st.integers(1, 16), st.integers(1, 16)))
 SQUARE = np.ones((3, 3))
@@ -136,22 +136,44 @@ def test_maps_without_structure(shape: tuple[int, int], value: int) -> None:
 
 def test_hysteresis_follows_weak_pixels_from_strong_ones() -> None:
     strength = np.array([[0.9, 0.0, 0.0, 0.3], [0.0, 0.3, 0.0, 0.3], [0.2, 0.0, 0.3, 0.0], [0.0, 0.0, 0.0, 0.0]])
-    assert hysteresis(strength, 0.3, 0.9).tolist() == [
+    assert linked(strength, 0.3, 0.9).tolist() == [
         [True, False, False, True],
         [False, True, False, True],
         [False, False, True, False],
         [False, False, False, False],
     ]
-    assert not hysteresis(strength, 0.3, 0.95).any()
-    assert np.array_equal(hysteresis(strength, 0.2, 0.2), strength >= 0.2)
+    assert not linked(strength, 0.3, 0.95).any()
+    assert not linked(np.zeros((3, 3)), 0.0, 0.0).any()
 
 
-@given(arrays(np.float32, (9, 11), elements=st.floats(0, 1, width=32)), st.floats(0, 1), st.floats(0, 1))
-def test_hysteresis_keeps_the_parts_with_a_strong_pixel(strength: np.ndarray, first: float, second: float) -> None:
-    low, high = sorted((first, second))
-    parts, count = ndimage.label(strength >= low, SQUARE)
-    strong = [part for part in range(1, count + 1) if (strength[parts == part] >= high).any()]
-    assert np.array_equal(hysteresis(strength, low, high), np.isin(parts, strong))
+def test_a_strong_pixel_that_is_thinned_away_makes_no_line() -> None:
+    ridges = np.zeros((7, 20))
+    ridges[2:5, 2:18] = 0.5
+    ridges[2, 2] = ridges[4, 17] = 0.9
+    assert not linked(ridges, 0.5, 0.9).any()
+    assert linked(ridges, 0.5, 0.5).any()
+
+
+@given(arrays(np.float32, (12, 14), elements=st.floats(0, 1, width=32)), st.floats(0.01, 1), st.floats(0.01, 1))
+def test_lines_have_low_everywhere_high_somewhere_and_two_pixels(ridges: np.ndarray, one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    lines = linked(ridges, low, high)
+    parts, count = ndimage.label(morphology.thin(ridges >= low), SQUARE)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)
+    kept = [part for part in range(1, count + 1) if sizes[part] > 1 and (ridges[parts == part] >= high).any()]
+    assert np.array_equal(lines, np.isin(parts, kept))
+    assert {tuple(pixel) for line in traced(lines) for pixel in line.pixels} == set(map(tuple, np.argwhere(lines)))
+
+
+def test_the_strength_of_a_line_is_that_of_its_pixels() -> None:
+    strength, profile, lines = np.zeros((21, 21), np.float32), np.zeros((21, 21), np.float32), np.zeros((21, 21), bool)
+    strength[10, 7:14] = [1, 1, 0, 0.5, 0.5, np.nan, 0.6]
+    lines[10, 7:14] = True
+    profile[9:11] = np.array([0.98, 1])[:, None]
+    (line,) = traced(lines, profile)
+    assert line.pixels.tolist() == [[10, column] for column in range(7, 14)]
+    assert line.points[:, 1] == pytest.approx(10.5 - 0.98 / 2 / 1.02)
+    assert line.mean(strength) == pytest.approx(3.6 / 7)
 
 
 def test_lines_end_where_they_meet() -> None:

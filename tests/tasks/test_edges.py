@@ -247,7 +247,7 @@ def test_files(tmp_path: Path) -> None:
         assert picture.size == SIZE[::-1]
     found: dict[str, Any] = json.loads(written("geojson", tmp_path, result).read_text())
     lines = [np.array(feature["geometry"]["coordinates"]) for feature in found["features"]]
-    assert len(lines) == len(result.polylines()) >= 1
+    assert len(lines) == len(result.traced()) >= 1
     distances = np.hypot(*(np.concatenate(lines) - (160.5, 120.5)).T)
     assert np.abs(distances - 70).max() < 1
     assert 0.5 < found["features"][0]["properties"]["strength"] <= 0.9

@@ -14,6 +14,7 @@ import tifffile
 from PIL import Image
 
 import maskwright as mw
+from maskwright.classic.edges import EDGES
 from maskwright.cli.main import run
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.results import MARK, written_by_us
@@ -82,6 +83,16 @@ def test_lines_are_measured_between_pixels(images: Path, tmp_path: Path) -> None
     assert [[float(part) for part in pair.split(",")] for pair in line.get("points").split()] == points.tolist()
 
 
+@pytest.mark.parametrize("method", sorted(EDGES))
+def test_lines_have_the_strength_of_the_map(method: str, images: Path, tmp_path: Path) -> None:
+    request = EdgesRequest(method=method, save=EVERYTHING)
+    (one,) = mw.edges([images / "grey.png"], request, out=tmp_path / "out").images
+    strength = np.asarray(Image.open(one.files["strength"])) / 65535
+    thin = np.asarray(Image.open(one.files["thin"])) > 0
+    (feature,) = json.loads(one.files["geojson"].read_text(encoding="utf-8"))["features"]
+    assert feature["properties"]["strength"] == pytest.approx(strength[thin].mean(), abs=1e-3)
+
+
 def test_a_file_that_cannot_be_read_is_left_out(images: Path, tmp_path: Path) -> None:
     (images / "broken.png").write_bytes(b"no image")
     Image.fromarray(stepped()).save(images / ("n" * 250 + ".png"))
@@ -120,10 +131,19 @@ def test_pages_bands_and_missing_values(tmp_path: Path) -> None:
 
 def test_a_constant_image_has_files_without_edges(tmp_path: Path) -> None:
     Image.fromarray(np.full((9, 9), 80, np.uint8)).save(tmp_path / "flat.png")
-    (one,) = mw.edges([tmp_path / "flat.png"], EdgesRequest(save=EVERYTHING), out=tmp_path / "out").images
+    result = mw.edges([tmp_path / "flat.png"], EdgesRequest(save=EVERYTHING), out=tmp_path / "out")
+    (one,) = result.images
+    assert result.notes == ("no edge was found in 1 image (flat.png): their values hardly change at this `sigma`",)
     assert one.summary == {"pixels": 0, "low": 0.5, "high": 1.0}
     assert json.loads(one.files["geojson"].read_text(encoding="utf-8"))["features"] == []
     assert list(ElementTree.parse(one.files["svg"]).getroot().iter("{http://www.w3.org/2000/svg}polyline")) == []
+
+
+def test_a_note_says_where_the_thresholds_leave_no_edge(images: Path, tmp_path: Path) -> None:
+    Image.fromarray((stepped() * 0.2).astype(np.uint8)).save(images / "faint.png")
+    result = mw.edges([images], EdgesRequest(high=0.5), out=tmp_path / "out")
+    assert result.notes == ("no edge was found in 1 image (faint.png): lower `high` and `low`, or leave them out",)
+    assert mw.edges([images], out=tmp_path / "out").notes == ()
 
 
 def test_enhancement_comes_before_the_edges(images: Path, tmp_path: Path) -> None:

@@ -84,25 +84,6 @@ def check_image(image: NDArray[Any]) -> None:
         )
 
 
-def edge_method(
-    method: Callable[Concatenate[NDArray[np.float32], P], NDArray[np.float32]],
-) -> Callable[Concatenate[NDArray[Any], P], NDArray[np.float32]]:
-    """Turn a function of planes (C, H, W), as `seen` makes them, into one of images.
-
-    The strengths it returns are cut off at 1, and are 0 where the image has no data.
-    """
-
-    @functools.wraps(method)
-    def of_image(image: NDArray[Any], /, *args: P.args, **kwargs: P.kwargs) -> NDArray[np.float32]:
-        planes = planes_of(image)
-        strength = np.clip(method(seen(planes.values), *args, **kwargs), 0, 1)
-        if planes.gone is not None:
-            strength[planes.gone] = 0
-        return strength
-
-    return of_image
-
-
 def enhancement(
     method: Callable[Concatenate[NDArray[np.float32], P], NDArray[np.float32]],
 ) -> Callable[Concatenate[NDArray[Any], P], NDArray[Any]]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Line = NDArray[np.float64]
+    from maskwright.ops.edges import Trace
 
 LINE = (213, 94, 0)
 """Colour of lines on an image."""
@@ -52,23 +52,23 @@ def overlay(image: NDArray[Any], lines: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return picture
 
 
-def write_geojson(path: Path, lines: Sequence[Line], strength: NDArray[np.floating]) -> None:
-    """Write lines (n, 2) of x, y as GeoJSON, in pixels from the upper left corner of the image.
+def write_geojson(path: Path, lines: Sequence[Trace], strength: NDArray[np.floating]) -> None:
+    """Write lines as GeoJSON, in pixels from the upper left corner of the image.
 
     Args:
         path: to write to.
-        lines: from `ops.edges.polylines`.
-        strength: (H, W), of which each line gets its mean.
+        lines: from `ops.edges.traced`.
+        strength: (H, W), of which each line gets the mean over its pixels.
     """
     features = ", ".join(json.dumps(_feature(number, line, strength)) for number, line in enumerate(lines, start=1))
     write_text(path, f'{{"type": "FeatureCollection", "generator": {json.dumps(MARK)}, "features": [{features}]}}')
 
 
-def write_svg(path: Path, lines: Sequence[Line], size: tuple[int, int]) -> None:
-    """Write lines (n, 2) of x, y as SVG with one unit a pixel, for an image of `size` (height, width)."""
+def write_svg(path: Path, lines: Sequence[Trace], size: tuple[int, int]) -> None:
+    """Write lines as SVG with one unit a pixel, for an image of `size` (height, width)."""
     height, width = size
     drawn = "\n".join(
-        f'<polyline points="{" ".join(f"{x:g},{y:g}" for x, y in line.round(DIGITS))}"/>' for line in lines
+        f'<polyline points="{" ".join(f"{x:g},{y:g}" for x, y in line.points.round(DIGITS))}"/>' for line in lines
     )
     write_text(
         path,
@@ -78,17 +78,16 @@ def write_svg(path: Path, lines: Sequence[Line], size: tuple[int, int]) -> None:
     )
 
 
-def _feature(number: int, line: Line, strength: NDArray[np.floating]) -> dict[str, Any]:
-    columns, rows = np.clip(line.T.astype(np.intp), 0, np.array([[strength.shape[1]], [strength.shape[0]]]) - 1)
-    length = float(np.hypot(*np.diff(line, axis=0).T).sum())
+def _feature(number: int, line: Trace, strength: NDArray[np.floating]) -> dict[str, Any]:
+    length = float(np.hypot(*np.diff(line.points, axis=0).T).sum())
     return {
         "type": "Feature",
-        "geometry": {"type": "LineString", "coordinates": line.round(DIGITS).tolist()},
+        "geometry": {"type": "LineString", "coordinates": line.points.round(DIGITS).tolist()},
         "properties": {
             "id": number,
-            "strength": round(float(np.nan_to_num(strength[rows, columns]).mean()), 4),
+            "strength": round(line.mean(strength), 4),
             "length": round(length, DIGITS),
-            "closed": bool((line[0] == line[-1]).all()),
+            "closed": bool((line.pixels[0] == line.pixels[-1]).all()),
         },
     }
 

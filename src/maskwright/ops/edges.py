@@ -6,7 +6,7 @@ x, y, so its centre is half a pixel further on.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -81,15 +81,41 @@ def normals(strength: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.mod(np.arctan2(np.where(xy > 0, -yy, yy), xx + 1e-5), np.pi)
 
 
-def hysteresis(strength: NDArray[np.floating], low: float, high: float) -> NDArray[np.bool_]:
-    """Mark the pixels (H, W) of at least `low` that a path of such pixels, also diagonal, connects to one of `high`."""
-    _, parts = cv2.connectedComponents((strength >= low).astype(np.uint8), connectivity=8)
-    strong = np.zeros(int(parts.max(initial=0)) + 1, np.bool_)
-    strong[parts[(strength >= high) & (parts > 0)]] = True
-    return strong[parts]
+def linked(ridges: NDArray[np.floating], low: float, high: float) -> NDArray[np.bool_]:
+    """Link ridges to lines of one pixel by hysteresis (Canny 1986).
+
+    The ridges of at least `low` are thinned. Of the pieces that are left, whose pixels touch at a side or a corner,
+    those stay that have at least `high` somewhere, and more than one pixel.
+
+    Args:
+        ridges: (H, W), the strength along ridges, which may be two pixels wide, and 0 elsewhere.
+        low: least strength of a line.
+        high: strength that each line has somewhere.
+    """
+    mask = thin((ridges >= low) & (ridges > 0))
+    count, parts, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    strong = np.zeros(count, np.bool_)
+    strong[parts[mask & (ridges >= high)]] = True
+    return (strong & (boxes[:, cv2.CC_STAT_AREA] > 1))[parts] & mask
 
 
-def polylines(edges: NDArray[np.bool_], strength: NDArray[np.float32] | None = None) -> list[NDArray[np.float64]]:
+class Trace(NamedTuple):
+    """One line.
+
+    Attributes:
+        pixels: (n, 2), row and column of its pixels, n > 1; the last is the first one if it is closed.
+        points: (n, 2), x and y of its points, one for each pixel.
+    """
+
+    pixels: NDArray[np.intp]
+    points: NDArray[np.float64]
+
+    def mean(self, strength: NDArray[np.floating]) -> float:
+        """Return the mean of a strength (H, W) over the pixels, in which NaN counts as 0."""
+        return float(np.nan_to_num(strength[tuple(self.pixels.T)]).mean())
+
+
+def traced(edges: NDArray[np.bool_], profile: NDArray[np.float32] | None = None) -> list[Trace]:
     """Trace edges as lines.
 
     The edges are thinned. Lines end where edges end or meet: there, all lines of a junction share its point. A pixel
@@ -97,19 +123,23 @@ def polylines(edges: NDArray[np.bool_], strength: NDArray[np.float32] | None = N
 
     Args:
         edges: (H, W).
-        strength: edge map (H, W) before suppression; with it, each point moves across its edge to the top of the
-            parabola through the strengths there and one pixel to either side.
+        profile: edge map (H, W) before suppression; with it, each point moves across its edge to the top of the
+            parabola through the map there and one pixel to either side.
 
     Returns:
-        Lines (n, 2) of x, y, n > 1, in raster order of their first points; open lines first. In a closed line the last
-        point is the first one.
+        Lines in raster order of their first points; open lines first.
     """
     mask = thin(edges)
     pixels = np.argwhere(mask)
     points = (pixels[:, ::-1] + 0.5).astype(np.float64)
-    if strength is not None:
-        points += _shifts(strength, pixels)
-    return [points[chain] for chain in _chains(_linked(mask))]
+    if profile is not None:
+        points += _shifts(profile, pixels)
+    return [Trace(pixels[chain], points[chain]) for chain in _chains(_neighbours(mask))]
+
+
+def polylines(edges: NDArray[np.bool_], profile: NDArray[np.float32] | None = None) -> list[NDArray[np.float64]]:
+    """Return the points (n, 2) of the lines that `traced` finds, x and y; in a closed line the last is the first."""
+    return [line.points for line in traced(edges, profile)]
 
 
 def _smoothed(strength: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
@@ -155,7 +185,7 @@ def _shifts(strength: NDArray[np.float32], pixels: NDArray[np.intp]) -> NDArray[
     return np.clip(top, -FARTHEST, FARTHEST)[:, None] * across
 
 
-def _linked(mask: NDArray[np.bool_]) -> list[list[int]]:
+def _neighbours(mask: NDArray[np.bool_]) -> list[list[int]]:
     """List the neighbours of each edge pixel, numbered in raster order.
 
     A diagonal neighbour counts only if no pixel touches a side of both, so that corners do not become junctions.

@@ -33,12 +33,12 @@ def write_overlay(path: Path, image: NDArray[Any], result: EdgeMap, _classes: Cl
 
 def write_geojson(path: Path, _image: NDArray[Any], result: EdgeMap, _classes: Classes) -> None:
     """Write the lines with their points, each with its mean strength."""
-    edge_results.write_geojson(path, result.polylines(), result.strength)
+    edge_results.write_geojson(path, result.traced(), result.strength)
 
 
 def write_svg(path: Path, _image: NDArray[Any], result: EdgeMap, _classes: Classes) -> None:
     """Write the lines as a drawing of the size of the image."""
-    edge_results.write_svg(path, result.polylines(), result.strength.shape)
+    edge_results.write_svg(path, result.traced(), result.strength.shape)
 
 
 WRITERS: dict[str, Writer] = {

@@ -12,7 +12,7 @@ from maskwright.core.text import plural
 from maskwright.core.workers import workers
 from maskwright.metrics.edge_counts import edge_counts
 from maskwright.metrics.edge_summary import ImageEdges, edge_scores, rates
-from maskwright.ops.edges import hysteresis
+from maskwright.ops.edges import linked
 from maskwright.tasks.base import Adjustments
 from maskwright.tasks.edge_map import EdgeMap, Linking
 
@@ -76,6 +76,6 @@ def fit_edges(seen: Iterator[Seen], deadline: float | None) -> Adjustments:
 def _f1(images: Images, linking: Linking) -> float:
     counts = np.zeros(4)
     for ridges, truth in images:
-        lines = hysteresis(ridges, linking.low, linking.high).astype(np.float32)
+        lines = linked(ridges, linking.low, linking.high).astype(np.float32)
         counts += edge_counts(lines, truth.maps(), 1)[0]
     return float(rates(counts)[2])

@@ -10,7 +10,7 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.ops.edge_truth import agreed
-from maskwright.ops.edges import hysteresis, polylines, suppress, thin
+from maskwright.ops.edges import linked, suppress, traced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.targets import Target
+    from maskwright.ops.edges import Trace
     from maskwright.tasks.base import Block, Decoding
 
 
@@ -70,7 +71,7 @@ class EdgeMap:
 
     @cached_property
     def ridges(self) -> NDArray[np.float32]:
-        """The strength (H, W) along ridges, and 0 elsewhere."""
+        """The strength (H, W) along ridges, which may be two pixels wide, and 0 elsewhere."""
         known = np.nan_to_num(self.strength)
         return known if self.is_truth else suppress(known)
 
@@ -79,8 +80,8 @@ class EdgeMap:
         """The pixels (H, W) of lines, one pixel wide."""
         if self.is_truth:
             return self.ridges >= self.linking.high
-        return thin(hysteresis(self.ridges, *self.linking[::-1]))
+        return linked(self.ridges, self.linking.low, self.linking.high)
 
-    def polylines(self) -> list[NDArray[np.float64]]:
-        """Trace the lines with points (n, 2) between pixels; see `ops.edges.polylines`."""
-        return polylines(self.lines, np.nan_to_num(self.strength))
+    def traced(self) -> list[Trace]:
+        """Trace the lines with points between pixels; see `ops.edges.traced`."""
+        return traced(self.lines, np.nan_to_num(self.strength))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +11,9 @@ from maskwright.classic.edges import FoundEdges, find_edges
 from maskwright.classic.enhance import ENHANCEMENTS
 from maskwright.core.errors import unknown_name
 from maskwright.core.keywords import request_of
+from maskwright.core.text import listing, plural
 from maskwright.data import edge_results
-from maskwright.ops.edges import polylines
+from maskwright.ops.edges import traced
 from maskwright.workflows.predict_parts.each_image import Job, Kind, chosen, for_each_image, found_images
 
 if TYPE_CHECKING:
@@ -26,12 +27,11 @@ if TYPE_CHECKING:
 
 
 def _geojson(path: Path, _image: NDArray[Any], edges: FoundEdges) -> None:
-    strength = edges.strength if edges.profile is None else edges.profile
-    edge_results.write_geojson(path, polylines(edges.lines, edges.profile), strength)
+    edge_results.write_geojson(path, traced(edges.lines, edges.profile), edges.strength)
 
 
 def _svg(path: Path, _image: NDArray[Any], edges: FoundEdges) -> None:
-    edge_results.write_svg(path, polylines(edges.lines, edges.profile), edges.lines.shape)
+    edge_results.write_svg(path, traced(edges.lines, edges.profile), edges.lines.shape)
 
 
 KINDS: dict[str, Kind[FoundEdges]] = {
@@ -112,7 +112,16 @@ def edges(
     """
     request = request_of(EdgesRequest, request, fields)
     job = Job(lambda _, image: request.find(image), _summary, chosen(request.save, KINDS))
-    return for_each_image(found_images(sources), out, job, on_progress)
+    result = for_each_image(found_images(sources), out, job, on_progress)
+    empty = [image.source.name for image in result.images if not image.summary["pixels"]]
+    return replace(result, notes=(*result.notes, _nothing(empty, request))) if empty else result
+
+
+def _nothing(names: list[str], request: EdgesRequest) -> str:
+    """Say in which images there is no edge."""
+    given = request.high is not None or request.low is not None
+    cure = "lower `high` and `low`, or leave them out" if given else "their values hardly change at this `sigma`"
+    return f"no edge was found in {plural(len(names), 'image')} ({listing(names)}): {cure}"
 
 
 def _summary(found: FoundEdges) -> dict[str, int | float]:

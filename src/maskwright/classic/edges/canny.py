@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskwright.classic.edges.gradients import structure
-from maskwright.classic.planes import check_range, edge_method, neighbour
+from maskwright.classic.edges.gradients import Response, structure
+from maskwright.classic.planes import check_range, neighbour
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,26 +19,25 @@ RATIO = 2**0.5
 SCALES = 4
 
 
-@edge_method
-def canny(planes: NDArray[np.float32], sigma: float = 2.0) -> NDArray[np.float32]:
+def canny(planes: NDArray[np.float32], sigma: float = 2.0) -> Response:
     """Canny's maxima: the gradient where it is greatest along its own direction, 0 elsewhere.
 
     Canny 1986, "A computational approach to edge detection". His last step, hysteresis with automatic thresholds, is
     that of every method: `classic.edges.find_edges`. Of several bands, the gradient is Di Zenzo's.
 
     Args:
-        planes: image (H, W) or (H, W, C), any real dtype.
+        planes: float32 (C, H, W).
         sigma: of the Gaussian whose derivatives are used, in pixels.
 
     Raises:
-        MaskwrightError: not an image, or a sigma outside 0..100.
+        MaskwrightError: a sigma outside 0..100.
     """
     tensor = structure(planes, sigma)
-    return maxima(tensor.strength, tensor.angle)
+    strength = tensor.strength
+    return Response(maxima(strength, tensor.angle), strength)
 
 
-@edge_method
-def multiscale(planes: NDArray[np.float32], sigma: float = 2.0) -> NDArray[np.float32]:
+def multiscale(planes: NDArray[np.float32], sigma: float = 2.0) -> Response:
     """Canny's maxima at the scale that suits each place: sharp edges at a fine scale, blurred ones at a coarse one.
 
     Lindeberg 1998, "Edge detection and ridge detection with automatic scale selection": the edge strength is the
@@ -46,11 +45,11 @@ def multiscale(planes: NDArray[np.float32], sigma: float = 2.0) -> NDArray[np.fl
     direction and over scales.
 
     Args:
-        planes: image (H, W) or (H, W, C), any real dtype.
+        planes: float32 (C, H, W).
         sigma: the finest of the `SCALES` scales, each `RATIO` times the one before, in pixels.
 
     Raises:
-        MaskwrightError: not an image, or a sigma outside 0.5..100.
+        MaskwrightError: a sigma outside 0.5..100.
     """
     check_range("sigma", sigma, 0.5, 100)
     best = angle = np.zeros(planes.shape[1:], np.float32)
@@ -60,7 +59,7 @@ def multiscale(planes: NDArray[np.float32], sigma: float = 2.0) -> NDArray[np.fl
         strength = tensor.strength * np.float32(ratio ** (GAMMA - 1))
         angle = np.where(strength > best, tensor.angle, angle)
         best = np.maximum(strength, best)
-    return maxima(best, angle)
+    return Response(maxima(best, angle), best)
 
 
 def maxima(strength: NDArray[np.float32], angle: NDArray[np.float32]) -> NDArray[np.float32]:

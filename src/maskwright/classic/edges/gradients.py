@@ -7,13 +7,32 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from maskwright.classic.planes import BORDER, blurred, check_range, edge_method, neighbour
+from maskwright.classic.planes import BORDER, blurred, check_range, neighbour
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SOBEL, SCHARR, PLAIN = (0.25, 0.5, 0.25), (3 / 16, 10 / 16, 3 / 16), (1.0,)
 """Weights across the difference: how a derivative averages over the neighbouring rows or columns."""
+
+
+class Response(NamedTuple):
+    """What a method says of an image: how strong the edge at each pixel is, in units of a step over the whole range.
+
+    Saturated colours are further apart than black and white, so that their edges may be stronger than 1.
+
+    Attributes:
+        strength: float32 (H, W), 0 or more.
+        profile: the same, with its maximum across each edge where the edge is, also between pixels.
+    """
+
+    strength: NDArray[np.float32]
+    profile: NDArray[np.float32]
+
+    @classmethod
+    def dense(cls, strength: NDArray[np.float32]) -> Response:
+        """Say that a strength falls off beside each edge, and so is its own profile."""
+        return cls(strength, strength)
 
 
 class Tensor(NamedTuple):
@@ -40,58 +59,37 @@ class Tensor(NamedTuple):
         return np.arctan2(2 * self.xy, self.xx - self.yy) / 2
 
 
-LAPLACIAN_SIGMA = 3.0
-"""Second derivatives need more smoothing than first ones."""
-
-
-@edge_method
-def sobel(planes: NDArray[np.float32], sigma: float = 0.0) -> NDArray[np.float32]:
+def sobel(planes: NDArray[np.float32], sigma: float = 0.0) -> Response:
     """Sobel's gradient. A straight step over the whole range has strength 1.
 
     Sobel and Feldman 1968, "A 3x3 isotropic gradient operator for image processing". Bands are joined as in `color`.
 
     Args:
-        planes: image (H, W) or (H, W, C), any real dtype.
+        planes: float32 (C, H, W).
         sigma: of a Gaussian before it, in pixels.
 
     Raises:
-        MaskwrightError: not an image, or a sigma outside 0..100.
+        MaskwrightError: a sigma outside 0..100.
     """
-    return structure(planes, sigma, SOBEL).strength
+    return Response.dense(structure(planes, sigma, SOBEL).strength)
 
 
-@edge_method
-def scharr(planes: NDArray[np.float32], sigma: float = 0.0) -> NDArray[np.float32]:
+def scharr(planes: NDArray[np.float32], sigma: float = 0.0) -> Response:
     """Scharr's gradient, whose strength depends less on the direction than Sobel's.
 
     Scharr 2000, "Optimale Operatoren in der Digitalen Bildverarbeitung" (thesis, Heidelberg).
 
     Args:
-        planes: image (H, W) or (H, W, C), any real dtype.
+        planes: float32 (C, H, W).
         sigma: of a Gaussian before it, in pixels.
 
     Raises:
-        MaskwrightError: not an image, or a sigma outside 0..100.
+        MaskwrightError: a sigma outside 0..100.
     """
-    return structure(planes, sigma, SCHARR).strength
+    return Response.dense(structure(planes, sigma, SCHARR).strength)
 
 
-@edge_method
-def gradient(planes: NDArray[np.float32], sigma: float = 2.0) -> NDArray[np.float32]:
-    """Gradient of the image smoothed by a Gaussian; of several bands, Di Zenzo's (see `color`).
-
-    Args:
-        planes: image (H, W) or (H, W, C), any real dtype.
-        sigma: of the Gaussian, in pixels.
-
-    Raises:
-        MaskwrightError: not an image, or a sigma outside 0..100.
-    """
-    return structure(planes, sigma).strength
-
-
-@edge_method
-def color(planes: NDArray[np.float32], sigma: float = 2.0) -> NDArray[np.float32]:
+def color(planes: NDArray[np.float32], sigma: float = 2.0) -> Response:
     """Structured gradient of all bands: edges between colours of equal brightness count, opposite slopes do not cancel.
 
     Di Zenzo 1986, "A note on the gradient of a multi-image": the gradient tensors of the bands are added. They are also
@@ -100,32 +98,32 @@ def color(planes: NDArray[np.float32], sigma: float = 2.0) -> NDArray[np.float32
     not.
 
     Args:
-        planes: image (H, W) or (H, W, C), any real dtype.
+        planes: float32 (C, H, W).
         sigma: of the Gaussian whose derivatives are used, in pixels.
 
     Raises:
-        MaskwrightError: not an image, or a sigma outside 0..100.
+        MaskwrightError: a sigma outside 0..100.
     """
-    return _coherent(planes, sigma) / _coherent(step(sigma)[None], sigma).max()
+    return Response.dense(_coherent(planes, sigma) / _coherent(step(sigma)[None], sigma).max())
 
 
-@edge_method
-def laplacian(planes: NDArray[np.float32], sigma: float = LAPLACIAN_SIGMA) -> NDArray[np.float32]:
+def laplacian(planes: NDArray[np.float32], sigma: float = 3.0) -> Response:
     """Zero crossings of the Laplacian of Gaussian, each as strong as its slope; 0 elsewhere.
 
     Marr and Hildreth 1980, "Theory of edge detection". A crossing is marked on the pixel nearer to it; the
     squares of several bands are averaged.
 
     Args:
-        planes: image (H, W) or (H, W, C), any real dtype.
-        sigma: of the Gaussian, in pixels.
+        planes: float32 (C, H, W).
+        sigma: of the Gaussian, in pixels; second derivatives need more smoothing than first ones.
 
     Raises:
-        MaskwrightError: not an image, or a sigma outside 0.5..100.
+        MaskwrightError: a sigma outside 0.5..100.
     """
     check_range("sigma", sigma, 0.5, 100)
     unit = _crossings(step(sigma), sigma).max()
-    return np.sqrt(np.mean([_crossings(plane, sigma) ** 2 for plane in planes], axis=0)) / unit
+    strength = np.sqrt(np.mean([_crossings(plane, sigma) ** 2 for plane in planes], axis=0)) / unit
+    return Response(strength, structure(planes, sigma).strength)
 
 
 def structure(planes: NDArray[np.float32], sigma: float, across: tuple[float, ...] = PLAIN) -> Tensor:

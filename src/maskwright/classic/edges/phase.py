@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import fft
 
-from maskwright.classic.planes import check_range, edge_method
+from maskwright.classic.edges.gradients import Response
+from maskwright.classic.planes import check_range
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,8 +25,7 @@ SPREAD, SHARPNESS = 0.5, 10.0
 TINY = 1e-4
 
 
-@edge_method
-def phase(planes: NDArray[np.float32], sigma: float = 2.0) -> NDArray[np.float32]:
+def phase(planes: NDArray[np.float32], sigma: float = 2.0) -> Response:
     """Phase congruency: 1 where the waves of all scales agree in phase, as at steps and lines of any contrast.
 
     Kovesi 1999, "Image features from phase congruency", with the measure cos - |sin| of the deviation of phase, noise
@@ -34,18 +34,18 @@ def phase(planes: NDArray[np.float32], sigma: float = 2.0) -> NDArray[np.float32
     counts.
 
     Args:
-        planes: image (H, W) or (H, W, C), any real dtype.
+        planes: float32 (C, H, W).
         sigma: a third of the shortest wavelength, in pixels.
 
     Raises:
-        MaskwrightError: not an image, or a sigma outside 0.7..100.
+        MaskwrightError: a sigma outside 0.7..100.
     """
     check_range("sigma", sigma, 0.7, 100)
     margin = int(np.ceil(1.5 * sigma * RATIO ** (SCALES - 1)))
     shape = [fft.next_fast_len(side + 2 * margin) for side in planes.shape[1:]]
     filters = [_radial(shape, 3 * sigma * RATIO**scale) for scale in range(SCALES)]
     sectors = [_sector(shape, angle) for angle in np.pi * np.arange(ORIENTATIONS) / ORIENTATIONS]
-    return np.max([_moment(plane, margin, filters, sectors) for plane in planes], axis=0)
+    return Response.dense(np.max([_moment(plane, margin, filters, sectors) for plane in planes], axis=0))
 
 
 def _moment(
