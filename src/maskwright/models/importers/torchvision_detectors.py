@@ -58,7 +58,7 @@ def recipe(name: str, weights: Path | None) -> Recipe:
         ours, notes = _thawed(ours, 0.0 if original else EPS), (*notes, _PUBLISHED if original else _FROZEN)
     return Recipe(
         model=ModelPlan(name="maskrcnn", backbone="resnet50", options=dict(options)),
-        data=eight_bit(IMAGENET_MEAN, IMAGENET_STD).model_copy(update={"sides": SIDES}),
+        data=eight_bit(IMAGENET_MEAN, IMAGENET_STD).model_copy(update={"sides": SIDES, "resize": "bilinear"}),
         tensors=ours,
         count=count,
         origin=origin,
