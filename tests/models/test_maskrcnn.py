@@ -70,6 +70,14 @@ def test_finds_what_the_second_version_finds(tmp_path: Path, photo: NDArray[np.u
     agree(TorchEngine(segmenter, card).objects(photo[None])[0], found_by(reference, photo))
 
 
+def test_the_weights_of_the_other_version_are_named(tmp_path: Path) -> None:
+    one, two = "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2"
+    for given, wanted in ((two, one), (one, two)):
+        file = saved(random_reference(given).state_dict(), tmp_path)
+        with pytest.raises(MaskwrightError, match=f"holds the weights of {given}, not of {wanted}: import torch"):
+            import_model(f"torchvision:{wanted}", file)
+
+
 @pytest.mark.parametrize("published", [True, False])
 def test_frozen_norms_add_what_torchvision_adds(
     published: bool, tmp_path: Path, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
