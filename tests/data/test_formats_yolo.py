@@ -55,6 +55,17 @@ def test_yolo(tmp_path):
     assert dataset.faults == ()
 
 
+@pytest.mark.parametrize(("count", "told"), [(2, 0), (3, 1), (1, 1)])
+def test_another_number_of_classes_than_of_names_is_told(tmp_path, count, told):
+    path = make(tmp_path) / "data.yaml"
+    path.write_text(f"{path.read_text()}nc: {count}\n")
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes.names == ("background", "a", "b")
+    assert [fault.severity for fault in dataset.faults] == ["warning"] * told
+    for fault in dataset.faults:
+        assert (fault.path, fault.message) == (path, f"nc is {count}, but names holds 2 classes: the names count")
+
+
 @pytest.mark.parametrize("names", ["[a, b]", "{0: a, 1: b}", "\n  0: a\n  1: b", "\n  - a\n  - b"])
 def test_names(tmp_path, names):
     assert read_dataset(make(tmp_path, names=names)).classes.names == ("background", "a", "b")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import psutil
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from maskwright import models
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.instances import Instances
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
 from maskwright.inference import Prediction, Predictor, TorchEngine
 from maskwright.models import bundle
@@ -23,6 +25,7 @@ from maskwright.models.segmenter import Segmenter
 from maskwright.ops.images import prepare
 from maskwright.ops.tiles import cover
 from maskwright.postprocess.dense_crf import DenseCrf
+from maskwright.tasks.panoptic_map import PanopticMap
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -249,10 +252,28 @@ def test_class_offsets_move_the_labels(make: Make, small_net: nn.Module) -> None
     np.testing.assert_allclose(found, raised / raised.sum(0), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [(None, "is None"), ([photo(8, 8)], "is of type list"), (Image.new("RGB", (8, 8)), "is of type Image")],
+)
+def test_what_is_neither_an_array_nor_a_file_is_refused(
+    make: Make, small_net: nn.Module, given: Any, said: str
+) -> None:
+    with pytest.raises(MaskwrightError, match=rf"^`image` {said}, and it must be an array .* numpy\.asarray"):
+        make(small_net).predict(given)
+
+
+def test_the_labels_of_things_and_stuff_are_those_of_the_result(make: Make, small_net: nn.Module) -> None:
+    labels = np.ones((8, 8), np.uint8)
+    prediction = Prediction(PanopticMap(labels, Instances((8, 8), ())), photo(8, 8), make(small_net))
+    assert prediction.labels is labels
+
+
 def test_a_result_that_is_no_label_map_has_no_labels(make: Make, small_net: nn.Module) -> None:
     prediction = Prediction({"mean": 3.5}, photo(8, 8), make(small_net))
     with pytest.raises(MaskwrightError, match=r"^a model for semantic has no label map: use `result`$"):
         _ = prediction.labels
+    assert not hasattr(prediction, "labels")
 
 
 def test_confidence_is_kept_where_it_is_asked_for(make: Make, small_net: nn.Module) -> None:

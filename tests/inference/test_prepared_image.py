@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
@@ -11,13 +13,19 @@ from maskwright.inference import prepared_image as module
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.ops.images import prepare
 
+if TYPE_CHECKING:
+    from maskwright.core.plan_data import Resizing
 
+
+@pytest.mark.parametrize("resize", ["area", "bilinear"])
 @pytest.mark.parametrize("scale", [1.0, 0.37, 1.6])
 @pytest.mark.parametrize(("dtype", "channels"), [("uint8", 3), ("uint8", 1), ("uint16", 4), ("float32", 3)])
-def test_rows_are_those_of_the_prepared_image(monkeypatch, dtype: str, channels: int, scale: float) -> None:
+def test_rows_are_those_of_the_prepared_image(
+    monkeypatch, dtype: str, channels: int, scale: float, resize: Resizing
+) -> None:
     monkeypatch.setattr(module, "BAND", 7)
     image = (np.random.default_rng(0).random((50, 41, channels)) * 250).astype(dtype)
-    data = DataPlan(scale=scale, value_range=None if dtype == "uint8" else [(10, 200)] * 3)
+    data = DataPlan(scale=scale, resize=resize, value_range=None if dtype == "uint8" else [(10, 200)] * 3)
     source, whole = PreparedImage(image, data), prepare(image, data)
     assert source.size == (50, 41)
     assert source.working == whole.shape[:2]

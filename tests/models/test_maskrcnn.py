@@ -24,9 +24,10 @@ from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
 from maskwright.inference.engine import TorchEngine
 from maskwright.inference.predictor import Predictor
+from maskwright.inference.prepared_image import PreparedImage
 from maskwright.models import cost
 from maskwright.models.importers import import_model
-from maskwright.models.importers.recipe import eight_bit
+from maskwright.models.importers.recipe import IMAGENET_MEAN, IMAGENET_STD, eight_bit
 from maskwright.models.objects.region_points import RegionPoints
 from maskwright.ops.images import working_size_of
 from maskwright.tasks.instance_regions import RegionLoss
@@ -67,6 +68,14 @@ def test_finds_what_the_second_version_finds(tmp_path: Path, photo: NDArray[np.u
     reference = random_reference("maskrcnn_resnet50_fpn_v2")
     segmenter, card = imported("maskrcnn_resnet50_fpn_v2", saved(reference.state_dict(), tmp_path))
     agree(TorchEngine(segmenter, card).objects(photo[None])[0], found_by(reference, photo))
+
+
+def test_the_weights_of_the_other_version_are_named(tmp_path: Path) -> None:
+    one, two = "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2"
+    for given, wanted in ((two, one), (one, two)):
+        file = saved(random_reference(given).state_dict(), tmp_path)
+        with pytest.raises(MaskwrightError, match=f"holds the weights of {given}, not of {wanted}: import torch"):
+            import_model(f"torchvision:{wanted}", file)
 
 
 @pytest.mark.parametrize("published", [True, False])
@@ -137,6 +146,40 @@ def test_working_resolution_is_that_of_torchvision(size: tuple[int, int]) -> Non
     resize = detection.transform.GeneralizedRCNNTransform(800, 1333, [0.0], [1.0]).eval()
     data = eight_bit((0.5,) * 3, (0.2,) * 3).model_copy(update={"sides": (800, 1333)})
     assert working_size_of(size, data) == resize([torch.zeros(1, *size)])[0].image_sizes[0]
+
+
+@pytest.mark.parametrize("size", [(480, 640), (100, 1000), (1201, 820), (1701, 2300)])
+def test_pixels_are_those_of_torchvision_rounded(size: tuple[int, int]) -> None:
+    """Enlarged and shrunk; after normalisation too."""
+    torch.manual_seed(0)
+    image = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
+    transform = detection.transform.GeneralizedRCNNTransform(800, 1333, list(IMAGENET_MEAN), list(IMAGENET_STD)).eval()
+    theirs = transform([image / 255])[0]
+    height, width = theirs.image_sizes[0]
+    mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    wanted = 255 * (theirs.tensors[0, :, :height, :width] * std + mean)
+    data = eight_bit(IMAGENET_MEAN, IMAGENET_STD).model_copy(update={"sides": (800, 1333), "resize": "bilinear"})
+    source = PreparedImage(image.permute(1, 2, 0).numpy(), data)
+    assert source.working == (height, width)
+    found = torch.from_numpy(source.rows(0, height)).permute(2, 0, 1)
+    assert (found - wanted).abs().max() <= 0.5 + 0.05, "torch places its points with float32"
+
+
+@pytest.mark.parametrize("size", [(64, 87), (310, 420)])
+def test_finds_what_torchvision_finds_in_an_image_that_both_resize(size: tuple[int, int], tmp_path: Path) -> None:
+    """Up to what rounding the pixels changes."""
+    image = photograph(size)
+    reference = random_reference("maskrcnn_resnet50_fpn")
+    segmenter, card = imported("maskrcnn_resnet50_fpn", saved(reference.state_dict(), tmp_path))
+    wanted = found_by(reference, image)
+    source = PreparedImage(image, card.data)
+    ours = TorchEngine(segmenter, card).objects(source.rows(0, source.working[0])[None])[0]
+    factor = torch.tensor([size[1] / source.working[1], size[0] / source.working[0]] * 2)
+    mine = torch.cat([ours.boxes * factor, ours.classes[:, None], ours.scores[:, None]], 1)
+    theirs = torch.cat([wanted["boxes"], wanted["labels"][:, None], wanted["scores"][:, None]], 1)
+    assert len(mine) == len(theirs) > 20
+    # These random weights give many boxes almost the same score: rounding decides which of two suppresses the other.
+    assert (torch.cdist(theirs, mine, p=torch.inf).amin(1) < 0.01).float().mean() >= 0.8
 
 
 def test_an_image_of_any_size_gives_objects_inside_it() -> None:
@@ -242,7 +285,7 @@ def imported(name: str, file: Path) -> tuple[Any, Any]:
     segmenter, card = import_model(f"torchvision:{name}", file)
     assert card.task == "instance"
     assert emits_objects(card.channels)
-    assert card.data.sides == (800, 1333)
+    assert (card.data.sides, card.data.resize) == ((800, 1333), "bilinear")
     card.data.sides = (96, 400)
     return quick(segmenter, segmenter.head.rpn, segmenter.head.regions), card
 
@@ -260,14 +303,19 @@ def agree(ours: Any, wanted: dict[str, torch.Tensor]) -> None:
     assert torch.equal(ours.classes, wanted["labels"])
 
 
-@pytest.fixture
-def photo() -> NDArray[np.uint8]:
-    """A photograph whose shorter side is that at which the reference works, so that neither side resizes it."""
+def photograph(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A photograph (height, width, 3), made smaller."""
     if not DATA.is_dir():
         pytest.skip("the real data beside the checkout is absent")
     image = cv2.imread(str(min((DATA / "pedestrians/images").iterdir())))
     assert image is not None
-    return np.ascontiguousarray(cv2.resize(image, (130, 96))[:, :, ::-1])
+    return np.ascontiguousarray(cv2.resize(image, size[::-1])[:, :, ::-1])
+
+
+@pytest.fixture
+def photo() -> NDArray[np.uint8]:
+    """A photograph whose shorter side is that at which the reference works, so that neither side resizes it."""
+    return photograph((96, 130))
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from maskwright import models
-from maskwright.core.channels import Channels, object_channels
+from maskwright.core.channels import Channels, class_channels, edge_channel, object_channels
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan
 from maskwright.models import bundle, transfer
+from maskwright.tasks.formulations import FORMULATIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,11 +82,11 @@ def test_auxiliary_heads_are_taken_over_too(tmp_path: Path) -> None:
 def test_every_axis_that_counts_classes_is_followed() -> None:
     """As for a transposed convolution from classes to classes."""
     fresh, old = torch.zeros(3, 3, 2), torch.arange(8.0).reshape(2, 2, 2)
-    filled = transfer._with_classes(fresh, old, {0: 1, 1: 1}, 2, [(0, 2), (1, 0)])
+    filled = transfer._with_rows(fresh, old, {0: 1, 1: 1}, 2, [(0, 2), (1, 0)])
     assert torch.equal(filled[2, 0], old[0, 1])
     assert torch.equal(filled[0, 0], old[1, 1])
     assert filled[1].abs().sum() == filled[:, 1].abs().sum() == 0
-    assert transfer._with_classes(fresh, old, {0: 1}, 2, [(0, 0)]) is fresh, "another shape: nothing to take over"
+    assert transfer._with_rows(fresh, old, {0: 1}, 2, [(0, 0)]) is old, "another shape: left to be refused"
 
 
 def test_of_another_architecture_only_the_backbone_is_taken(tmp_path: Path) -> None:
@@ -149,6 +150,88 @@ def test_channels_of_another_meaning_are_not_classes(tmp_path: Path) -> None:
     assert taken.kept == ()
     assert torch.equal(segmenter.head[1].weight, fresh.head[1].weight)
     assert torch.equal(segmenter.head[1].bias, fresh.head[1].bias)
+
+
+DENSE = {name: way.channels for name, way in FORMULATIONS.items()}
+
+
+def dense(names: list[str], way: str, *, seed: int, model: ModelPlan | None = None) -> models.Segmenter:
+    torch.manual_seed(seed)
+    return models.create_from_plan(model or plan(), (*class_channels(len(names)), *DENSE[way]), 3)
+
+
+@pytest.mark.parametrize(
+    ("now", "way", "rows", "said"),
+    [
+        (
+            ["background", "Cell"],
+            "depth",
+            [(0, 0), (1, 1), (2, 2), (3, 3)],
+            "copied for background, Cell, depth, border",
+        ),
+        (
+            ["dead", "background", "cell"],
+            "depth",
+            [(0, 1), (1, 2), (2, 3), (3, 4)],
+            "copied for background, cell, depth, border and random for dead",
+        ),
+        (
+            ["background", "cell"],
+            "centres",
+            [(0, 0), (1, 1)],
+            "copied for background, cell and random for centre, offset",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["swiftnet", "pspnet"])  # the latter has an auxiliary head
+def test_maps_of_objects_keep_the_rows_of_classes_and_of_what_tells_objects_apart(
+    tmp_path: Path, now: list[str], way: str, rows: list[tuple[int, int]], said: str, name: str
+) -> None:
+    path, model, names = tmp_path / "m.safetensors", plan(name), ["background", "cell"]
+    before = dense(names, "depth", seed=5, model=model)
+    classes = bundle.CardClasses.of(Classes.named(names))
+    card = bundle.Card(task="instance", channels=before.groups, model=model, classes=classes, data=DataPlan())
+    bundle.save(path, before, card)
+    segmenter, fresh = dense(now, way, seed=6, model=model), dense(now, way, seed=6, model=model)
+    taken = transfer.take_over(segmenter, model, now, path)
+    assert str(taken) == f"weights from {path}: backbone and decoder; last layers {said}"
+    last = [key for key in before.state_dict() if key.startswith(("head.1.", "aux.0.classifier.1."))]
+    assert len(last) == (4 if name == "pspnet" else 2)
+    copied = {new: old for old, new in rows}
+    for key in last:
+        new, old, random = (net.state_dict()[key] for net in (segmenter, before, fresh))
+        for row in range(len(new)):
+            assert torch.equal(new[row], old[copied[row]] if row in copied else random[row]), (key, row)
+
+
+def test_edges_learnt_beside_the_classes_are_dropped_and_kept_by_their_group(tmp_path: Path) -> None:
+    path, names = tmp_path / "m.safetensors", ["sky", "road"]
+    torch.manual_seed(5)
+    before = models.create_from_plan(plan(), (*class_channels(2), edge_channel()), 3)
+    classes = bundle.CardClasses.of(Classes.named(names))
+    bundle.save(path, before, bundle.Card(channels=before.groups, model=plan(), classes=classes, data=DataPlan()))
+    segmenter, taken = started(path, plan(), ["road", "sky"])
+    assert torch.equal(segmenter.head[1].weight, before.head[1].weight[[1, 0]])
+    assert (taken.kept, taken.fresh) == (("road", "sky"), ())
+    edges = models.create_from_plan(plan(), (edge_channel(),), 3)
+    taken = transfer.take_over(edges, plan(), ["edge"], path)
+    assert torch.equal(edges.head[1].weight, before.head[1].weight[2:])
+    assert (taken.kept, taken.fresh) == (("edges",), ())
+
+
+def test_an_auxiliary_head_that_the_source_lacks_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    saved(path, plan(), NAMES)
+    model = plan().model_copy(update={"aux_levels": [1]})
+    segmenter = models.create_from_plan(model, len(NAMES), 3)
+    fresh = segmenter.aux.state_dict()
+    taken = transfer.take_over(segmenter, model, NAMES, path)
+    assert all(torch.equal(value, fresh[key]) for key, value in segmenter.aux.state_dict().items())
+    assert "; not in the source, so random: aux.0." in str(taken)
+    other = models.create_from_plan(model.model_copy(update={"aux_levels": [2]}), len(NAMES), 3)
+    bundle.save(path, segmenter, bundle.read_card(path).model_copy(update={"model": model}))
+    taken = transfer.take_over(other, model.model_copy(update={"aux_levels": [2]}), NAMES, path)
+    assert "; not in the source, so random: aux.0." in str(taken), "there, but of another shape"
 
 
 def test_rows_of_segments_follow_their_classes_behind_the_row_for_none(tmp_path: Path) -> None:

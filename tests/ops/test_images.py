@@ -2,6 +2,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,6 +111,16 @@ def test_shrinking_takes_the_mean_of_the_area():
 def test_growing_is_linear():
     image = np.array([[0, 100]], np.uint8)[:, :, None]
     assert resize_image(image, (1, 4)).ravel().tolist() == [0, 25, 75, 100]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (7, 40), (20, 9), (26, 62), (61, 87)])
+def test_bilinear_is_torchs_interpolation_in_both_directions(size):
+    image = np.random.default_rng(0).integers(0, 256, (13, 31, 3), np.uint8)
+    planes = torch.from_numpy(image).permute(2, 0, 1)[None].double()
+    wanted = torch.nn.functional.interpolate(planes, size, mode="bilinear", align_corners=False)[0].permute(1, 2, 0)
+    found = resize_image(image, size, "bilinear")
+    assert found.dtype == np.uint8
+    assert np.abs(found - wanted.numpy()).max() < 0.5 + 1e-4
 
 
 def test_labels_take_the_nearest_pixel():

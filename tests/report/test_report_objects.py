@@ -93,8 +93,11 @@ def test_findings_speak_of_objects() -> None:
     poor = class_scores("cell", recall=Estimate(0.4, 0.3, 0.5), precision=Estimate(0.2, 0.1, 0.3))
     data = make_data("background", "cell", scores=make_scores(class_scores("background"), poor, objects=OBJECTS))
     texts = [finding.text for finding in findings(data)]
-    assert "Class cell is found in only 40% of its objects." in texts
+    assert "Only 40% of the objects of class cell are found." in texts
     assert "Of the objects predicted as cell, only 20% are cell." in texts
+    weak = [class_scores(f"c{k}", recall=Estimate(0.1, 0.0, 0.2)) for k in range(6)]
+    many = make_data(*(f"c{k}" for k in range(6)), scores=make_scores(*weak, objects=OBJECTS))
+    assert "Of 2 more classes, less than half of the objects are found." in [entry.text for entry in findings(many)]
     nothing = replace(of_objects().scores, mean={"iou": Estimate(None, None, None)})
     texts = [finding.text for finding in findings(replace(data, scores=nothing))]
     assert any(text.endswith("the scored images have no object, and none is predicted.") for text in texts)

@@ -85,7 +85,12 @@ def test_a_found_object_keeps_its_colour() -> None:
 @pytest.mark.parametrize(
     ("truth", "guess", "words"),
     [
-        (TRUTH, GUESS, "1 of 5 objects found, 2 merged with others, 1 split, 1 missed; 1 false positive."),
+        (TRUTH, GUESS, "1 of 5 objects found, 2 merged with others, 1 split, 1 missed; 1 other prediction is wrong."),
+        (
+            TRUTH,
+            boxes(SIZE, (30, 34, 60, 64), (30, 34, 70, 74)),
+            "0 of 5 objects found, 5 missed; 2 other predictions are wrong.",
+        ),
         (TRUTH, TRUTH, "All 5 objects are found, and nothing else."),
         (TRUTH, Instances(SIZE), "0 of 5 objects found, 5 missed."),
         (boxes(SIZE, (0, 9, 0, 9)), boxes(SIZE, (0, 9, 0, 9)), "The only object is found, and nothing else."),

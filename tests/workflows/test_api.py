@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import maskwright as mw
+from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Event, Saved, Stage
 from maskwright.core.keywords import request_of
 from maskwright.data.formats import ReadOptions
@@ -103,3 +104,19 @@ def test_the_verbs_from_python(tmp_path: Path) -> None:
     written = mw.predict(run, test[0], out=tmp_path / "one")
     assert len(written.outputs) == 1
     assert not written.failures
+
+
+@pytest.mark.parametrize(
+    ("key", "call"),
+    [
+        ("run", lambda: mw.load(None)),
+        ("run", lambda: mw.evaluate(3, "data")),
+        ("data", lambda: mw.evaluate("run", None)),
+        ("run", lambda: mw.predict(None, "image.png")),
+        ("data", lambda: mw.inspect(None)),
+        ("data", lambda: mw.plan(["data"])),
+    ],
+)
+def test_what_is_no_path_is_refused(key: str, call: Any) -> None:
+    with pytest.raises(MaskwrightError, match=rf"^`{key}` is (None|of type int|of type list), .* give (the|a) folder"):
+        call()

@@ -43,7 +43,10 @@ def plan(data: Data, request: PlanRequest, out: Out = None, as_json: AsJson = Fa
     from maskwright.workflows.plan import make_plan
 
     with terminal.working() as watch:
-        made = make_plan(data, request, watch.counting("inspect")).plan
+        result = make_plan(data, request, watch.counting("inspect"))
+    for note in result.notes:
+        terminal.say(note)
+    made = result.plan
     if out is not None:
         write_plan(out, made)
         terminal.say(f"plan written to {out}")

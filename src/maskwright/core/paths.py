@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 from maskwright.core.errors import MaskwrightError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 MODEL_FILE = "model.safetensors"
+
+
+def path_of(value: Any, key: str, what: str) -> Path:
+    """Return a path that a caller from Python gave; `key` is the argument, and `what` belongs there.
+
+    Raises:
+        MaskwrightError: it is no path.
+    """
+    try:
+        return Path(value)
+    except TypeError:
+        shown = "None" if value is None else f"of type {type(value).__name__}"
+        raise MaskwrightError(
+            f"`{key}` is {shown}, and it must be a path (text or pathlib.Path): give {what}"
+        ) from None
 
 
 def existing(root: Path, key: str | None = None) -> Path:

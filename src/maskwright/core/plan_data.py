@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from maskwright.core.plan_section import Deviation, Factor, Level, Number, Section, Sides, Weight, Whole, image_size
+
+Resizing = Literal["area", "bilinear"]
 
 
 class DataPlan(Section):
@@ -15,6 +19,8 @@ class DataPlan(Section):
         scale: working resolution as a factor on the image's own pixels.
         sides: instead of `scale`, (shorter, longer): each image is resized so that its shorter side has this length, or
             less where the longer side would exceed its own, as torchvision's detectors expect.
+        resize: how images come to the working resolution: `area` shrinks them by the mean of the area and enlarges them
+            linearly; `bilinear` interpolates linearly in both directions, as torchvision does.
         value_range: per channel (low, high) in file units that become 0 and 255; None for 8-bit images.
         mean, std: per channel, on the scale 0..255, of what the network is fed.
     """
@@ -22,6 +28,7 @@ class DataPlan(Section):
     channels: Whole = Field(3, ge=1, le=512)
     scale: Number = Field(1.0, gt=0, le=4)
     sides: tuple[Whole, Whole] | None = None
+    resize: Resizing = "area"
     value_range: list[tuple[Number, Number]] | None = None
     mean: list[Level] = [127.5, 127.5, 127.5]
     std: list[Deviation] = [64.0, 64.0, 64.0]

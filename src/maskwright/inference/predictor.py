@@ -25,6 +25,7 @@ from maskwright.core.records import ImageRef, Reading
 from maskwright.data.readers import read_image
 from maskwright.inference.blend import Blend, Enlarge
 from maskwright.inference.engine import TorchEngine
+from maskwright.inference.given_image import check_kind, check_values
 from maskwright.inference.maps import activated, blanked, flipped, rescaled
 from maskwright.inference.object_tiles import object_blocks
 from maskwright.inference.postprocess_tiles import postprocessed_blocks
@@ -37,6 +38,7 @@ from maskwright.ops.tiles import cover
 from maskwright.postprocess import check_channels, held_by
 from maskwright.tasks import TASKS, task_of
 from maskwright.tasks.label_map import LabelMap
+from maskwright.tasks.panoptic_map import PanopticMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +54,10 @@ if TYPE_CHECKING:
     from maskwright.tasks import Block
 
 STRIDES = (4, 8, 16, 32)
+
+
+class NoLabelsError(MaskwrightError, AttributeError):
+    """Labels of a result that has none; an `AttributeError`, so that `hasattr` says so."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +84,10 @@ class Prediction:
         """Class indices uint8 (H, W) at the image's own size.
 
         Raises:
-            MaskwrightError: the model's task gives no label map.
+            NoLabelsError: the model's task gives no label map.
         """
-        if not isinstance(self.result, LabelMap):
-            raise MaskwrightError(f"a model for {self.predictor.card.task} has no label map: use `result`")
+        if not isinstance(self.result, LabelMap | PanopticMap):
+            raise NoLabelsError(f"a model for {self.predictor.card.task} has no label map: use `result`")
         return self.result.labels
 
     @cached_property
@@ -182,8 +188,10 @@ class Predictor:
         What is NaN, or masked in a masked array, has no data, and neither has its result.
 
         Raises:
-            MaskwrightError: an unreadable file, or channels or values that the model was not trained for.
+            MaskwrightError: neither an array nor a file, an unreadable file, or channels or values that the model was
+                not trained for.
         """
+        check_kind(image)
         pixels = with_holes(image, self.card.nodata) if isinstance(image, np.ndarray) else self.read(image)
         self.check(pixels)
         return Prediction(self.result(pixels), pixels, self)
@@ -202,20 +210,7 @@ class Predictor:
         Raises:
             MaskwrightError: with the type, the range and the cure.
         """
-        if image.ndim not in {2, 3} or not image.size:
-            raise MaskwrightError(
-                f"an image is an array (H, W) or (H, W, C) of at least one pixel, and this one is {image.shape}"
-            )
-        data, kind = self.card.data, image.dtype
-        if data.value_range is None or kind.name in self.card.dtypes or not np.issubdtype(kind, np.integer):
-            return
-        most, high = np.iinfo(kind).max, max(high for _, high in data.value_range)
-        if high > most:
-            raise MaskwrightError(
-                f"the image holds {kind} values, at most {most}, and the model was trained on values up to {high:g} "
-                f"(data.value_range), so the image would look nearly black: give images of the training's pixel type "
-                f"({', '.join(self.card.dtypes) or 'such as uint16'}), on its scale"
-            )
+        check_values(image, self.card)
 
     def result(self, image: NDArray[Any], *, confidence: bool = False) -> Any:
         """Return what the task decodes of an image (H, W) or (H, W, C), at the image's own size."""

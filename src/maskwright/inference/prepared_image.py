@@ -34,7 +34,9 @@ class PreparedImage:
         self.size: tuple[int, int] = (image.shape[0], image.shape[1])
         self.working = working_size_of(self.size, data)
         self._points = data.unscaled()
-        self._resized = None if self.working == self.size else resize_image(self._converted(image), self.working)
+        self._resized = None
+        if self.working != self.size:
+            self._resized = resize_image(self._converted(image), self.working, data.resize)
         self._image = image if self._resized is None else None
 
     def rows(self, start: int, stop: int) -> NDArray[np.uint8]:

@@ -1,9 +1,10 @@
 """Starts a segmenter from a bundle, whose classes may differ. Knows no data set and no training.
 
 Backbone and decoder are copied, also into an architecture that contains the whole network of the bundle and more
-(FCN-16s after FCN-32s, gates on a U-Net); from any other architecture only the backbone is copied. In weights that
-depend on the number of classes, each class starts from the class of the same name, and the others start at random.
-To find these weights, the architecture is built again with another number of classes, so no layer has to declare them.
+(FCN-16s after FCN-32s, gates on a U-Net); from any other architecture only the backbone is copied. In weights with
+rows for the channels of the output, each class starts from the class of the same name, and a channel that is no class
+(the depth of objects, their borders) from that of the same group; the others start at random. To find these weights,
+the architecture is built again with another number of channels, so no layer has to declare them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from maskwright.core.channels import emits_objects, object_rows, total
+from maskwright.core.channels import CLASS_GROUP, OBJECT_GROUP, emits_objects, object_rows, places, total
 from maskwright.core.classes import IGNORE, MAX_CLASSES, Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.models import bundle
@@ -26,11 +27,18 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from maskwright.core.channels import Channels
     from maskwright.core.plan import ModelPlan
+    from maskwright.models.bundle import Card
     from maskwright.models.segmenter import Segmenter
 
 Axes = dict[str, dict[int, int]]
-"""Name of a weight -> axis that depends on the number of classes -> entries of one class."""
+"""Name of a weight -> axis that depends on the number of channels -> entries of one channel."""
+Pairs = list[tuple[int, int]]
+FEW = 3
+"""Layers that a note names."""
+_CLASSES = {CLASS_GROUP, OBJECT_GROUP}
+"""Groups whose channels are the classes."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +48,16 @@ class TransferSummary:
     Attributes:
         source: the bundle.
         decoder: whether the decoder was copied too, not only the backbone.
-        kept: classes whose last layers were copied.
-        fresh: classes whose last layers start at random.
+        kept: classes, and then other groups of channels, whose last layers were copied.
+        fresh: those whose last layers start at random.
+        lacking: other layers that start at random, because the bundle lacks them, or has them in another shape.
     """
 
     source: str
     decoder: bool
     kept: tuple[str, ...]
     fresh: tuple[str, ...]
+    lacking: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Say it in one line."""
@@ -56,7 +66,9 @@ class TransferSummary:
         classes = [
             f"{word} for {', '.join(names)}" for word, names in (("copied", self.kept), ("random", self.fresh)) if names
         ]
-        return f"weights from {self.source}: backbone and decoder; last layers {' and '.join(classes)}"
+        more = f" and {len(self.lacking) - FEW} more" if len(self.lacking) > FEW else ""
+        others = f"; not in the source, so random: {', '.join(self.lacking[:FEW])}{more}" if self.lacking else ""
+        return f"weights from {self.source}: backbone and decoder; last layers {' and '.join(classes)}{others}"
 
 
 def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path: Path) -> TransferSummary:
@@ -74,30 +86,29 @@ def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path:
     card = bundle.read_card(path)
     check_channels(card, segmenter.in_channels, str(path))
     tensors, alike = read_tensors(path), card.model.name == plan.name
-    same = [group.name for group in card.channels] == [group.name for group in segmenter.groups]
-    pairs = rows = same_names(card.classes.names, names) if same else []
-    before = len(card.classes.names)
-    if same and emits_objects(segmenter.groups):
-        before = total(card.channels)
-        pairs, rows = _object_pairs((card.classes.names, before), (names, segmenter.classes))
+    kept, rows = _copied(card, segmenter.groups, names)
     own, axes = segmenter.state_dict(), class_axes(segmenter, plan)
     whole = alike or _continues(own, axes, tensors)
     if not whole:
         tensors = {name: tensor for name, tensor in tensors.items() if name.startswith("backbone.")}
     filled: dict[str, Tensor] = {}
+    lacking: list[str] = []
     for name, fresh in own.items():
-        if name in axes:
-            old = tensors.pop(name, None)
-            filled[name] = _with_classes(fresh, old, axes[name], before, rows)
-        elif _may_stay_fresh(name, fresh, tensors, alike=alike):
-            tensors.pop(name, None)
+        old = tensors.pop(name, None)
+        if name in axes and old is not None:
+            old = _with_rows(fresh, old, axes[name], total(card.channels), rows)
+        if old is not None and (old.shape == fresh.shape or not name.startswith("aux.")):
+            filled[name] = old
+        elif name in axes or _may_stay_fresh(name, alike=alike):
             filled[name] = fresh
-        elif name in tensors:
-            filled[name] = tensors.pop(name)
+            lacking.append(name.rpartition(".")[0])
     filled.update({name: tensor for name, tensor in tensors.items() if not name.startswith("aux.")})
     load_exactly(segmenter, filled, str(path))
-    kept = [names[new] for _, new in pairs] if whole else []
-    return TransferSummary(str(path), whole, tuple(kept), tuple(name for name in names if name not in kept))
+    wanted = tuple(name for group in segmenter.groups for name in (names if group.name in _CLASSES else [group.name]))
+    if not whole:
+        return TransferSummary(str(path), whole, (), wanted)
+    random = tuple(name for name in wanted if name not in kept)
+    return TransferSummary(str(path), whole, kept, random, tuple(dict.fromkeys(lacking)))
 
 
 def check_channels(card: bundle.Card, channels: int, source: str) -> None:
@@ -123,9 +134,31 @@ def same_names(before: Sequence[str], now: Sequence[str]) -> list[tuple[int, int
     return [(places[_key(name)], place) for place, name in enumerate(now) if _key(name) in places]
 
 
-def _object_pairs(
-    before: tuple[Sequence[str], int], now: tuple[Sequence[str], int]
-) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+def _copied(card: Card, groups: Sequence[Channels], names: Sequence[str]) -> tuple[tuple[str, ...], Pairs]:
+    """Return what is copied, by name, and the rows of the last layers: those of a bundle, and ours.
+
+    Args:
+        card: of the bundle.
+        groups: that the network emits.
+        names: of its classes.
+    """
+    if emits_objects(card.channels) and emits_objects(groups):
+        pairs, rows = _object_pairs((card.classes.names, total(card.channels)), (names, total(groups)))
+        return tuple(names[new] for _, new in pairs), rows
+    kept, rows = [], []
+    before, after = places(card.channels), places(groups)
+    if CLASS_GROUP in before and CLASS_GROUP in after:
+        pairs = same_names(card.classes.names, names)
+        kept += [names[new] for _, new in pairs]
+        rows += [(before[CLASS_GROUP].start + old, after[CLASS_GROUP].start + new) for old, new in pairs]
+    for group in groups:
+        if group in card.channels and group.name not in _CLASSES:
+            kept.append(group.name)
+            rows += [(before[group.name].start + row, after[group.name].start + row) for row in range(group.count)]
+    return tuple(kept), rows
+
+
+def _object_pairs(before: tuple[Sequence[str], int], now: tuple[Sequence[str], int]) -> tuple[Pairs, Pairs]:
     """Pair the classes of networks that emit objects, and their rows: the first ones, and others of the same name.
 
     Args:
@@ -146,7 +179,7 @@ def _rows(names: Sequence[str], count: int) -> tuple[int, ...]:
 
 
 def class_axes(segmenter: Segmenter, plan: ModelPlan) -> Axes:
-    """Return the weights with one entry per class, or several, and the axes of those; the random state is kept."""
+    """Return the weights with one entry per channel, or several, and the axes of those; the random state is kept."""
     classes = segmenter.classes
     other = classes + 1 if classes < MAX_CLASSES else classes - 1
     plain = plan.model_copy(update={"pretrained": False, "weights": None})
@@ -176,20 +209,26 @@ def _alike(one: Tensor, other: Tensor, free: Collection[int]) -> bool:
     return one.ndim == other.ndim and all(axis in free or a == b for axis, (a, b) in pairs)
 
 
-def _may_stay_fresh(name: str, fresh: Tensor, tensors: Mapping[str, Tensor], *, alike: bool) -> bool:
+def _may_stay_fresh(name: str, *, alike: bool) -> bool:
     """Whether a weight need not be in the bundle: an auxiliary head, or one that the other architecture lacks."""
-    if name.startswith("aux."):
-        return name not in tensors or tensors[name].shape != fresh.shape
-    return not alike and name not in tensors and not name.startswith("backbone.")
+    return name.startswith("aux.") or (not alike and not name.startswith("backbone."))
 
 
-def _with_classes(
-    fresh: Tensor, old: Tensor | None, axes: Mapping[int, int], before: int, pairs: Sequence[tuple[int, int]]
+def _with_rows(
+    fresh: Tensor, old: Tensor, axes: Mapping[int, int], before: int, pairs: Sequence[tuple[int, int]]
 ) -> Tensor:
-    """Return `fresh` with the entries of the classes that `old` has by name, along each of `axes`."""
+    """Return `fresh` with the rows that `old` has for it, along each of `axes`; `old` itself if its shape does not fit.
+
+    Args:
+        fresh: as the network starts.
+        old: of the bundle.
+        axes: that have rows, and the entries of each.
+        before: number of rows of the bundle.
+        pairs: a row of the bundle, and the one that it is copied to.
+    """
     expected = [before * axes[axis] if axis in axes else size for axis, size in enumerate(fresh.shape)]
-    if old is None or list(old.shape) != expected:
-        return fresh
+    if list(old.shape) != expected:
+        return old
     places: list[list[Tensor]] = [[], []]
     for axis, size in enumerate(fresh.shape):
         each = axes.get(axis, 1)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from maskwright.core.text import plural
 from maskwright.planning import rules_semantic
 from maskwright.planning.facts import Decision
 from maskwright.planning.rules_classes import class_weights
@@ -57,9 +56,6 @@ def formulation(facts: Facts, _plan: Plan) -> list[Decision]:
         f"{found.parted:.0%} of the objects are in several parts; even where 35% are, centres and offsets were no "
         "better: cell AP 25.3 against 26.8 (docs/benchmarks.md)"
     )
-    if found.lost:
-        lost = plural(found.lost, "pixel")
-        why += f"; where objects overlap, the smaller one gets the pixels, and the others lose {lost}"
     return [Decision("objects.formulation", "depth", why)]
 
 

@@ -112,13 +112,14 @@ def _low(scores: Scores) -> list[Finding]:
     never = [name for value, name in missed if value == 0]
     texts = [f"{_classes(never)} {'is' if len(never) == 1 else 'are'} never found."] if never else []
     partly = [(value, name) for value, name in missed if value > 0]
-    texts += [
-        f"Class {name} is found in only {percent(value, 0)} of its {parts}." for value, name in partly[:MOST_NAMED]
-    ]
+    part = "Class {name} is found in only {share} of its pixels."
+    part = part if scores.objects is None else "Only {share} of the objects of class {name} are found."
+    texts += [part.format(name=name, share=percent(value, 0)) for value, name in partly[:MOST_NAMED]]
     if len(partly) > MOST_NAMED:
         rest = len(partly) - MOST_NAMED
         more = plural(rest, "more class", "more classes")
-        texts.append(f"{more} {agree(rest, 'is', 'are')} found in less than half of their {parts}.")
+        said = f"{more} {agree(rest, 'is', 'are')} found in less than half of their pixels."
+        texts.append(said if scores.objects is None else f"Of {more}, less than half of the objects are found.")
     false = sorted(
         (value, entry.name)
         for entry in _present(scores)

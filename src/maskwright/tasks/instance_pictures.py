@@ -58,7 +58,7 @@ def legend(targets: Iterable[Target], results: Iterable[Instances], classes: Cla
     seen = {entry.index for objects in (*truths, *results) for entry in objects.objects} if several else set()
     errors = [
         ("missed", draw.FALSE_NEGATIVE),
-        ("false positive", draw.FALSE_POSITIVE),
+        ("other false positive", draw.FALSE_POSITIVE),
         ("several objects predicted as one", MERGE),
         ("one object predicted as several", SPLIT),
         *([("wrong class", draw.WRONG_CLASS)] if several else []),
@@ -68,11 +68,12 @@ def legend(targets: Iterable[Target], results: Iterable[Instances], classes: Cla
 
 
 def in_words(errors: ObjectErrors, truth: Instances) -> str:
-    """Count each annotated object once, by what became of it, then the false positives."""
-    objects = sum(not entry.crowd for entry in truth.objects)
-    false = plural(len(errors.false), "false positive") if errors.false else ""
+    """Count each annotated object once, by what became of it, then the predictions that none of this explains."""
+    objects, others = sum(not entry.crowd for entry in truth.objects), len(errors.false)
     if not objects:
-        return f"The image has no object; {false or 'none is predicted'}."
+        return f"The image has no object; {plural(others, 'false positive') if others else 'none is predicted'}."
+    # Predictions that merge or split objects, or name another class, are false positives too.
+    false = f"{plural(others, 'other prediction')} {agree(others, 'is', 'are')} wrong" if others else ""
     found, merged = set(errors.found), {number for covered in errors.merges.values() for number in covered}
     also = len(found & (merged | set(errors.splits)))
     if len(found) == objects and not also and not false:

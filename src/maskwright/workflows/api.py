@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.keywords import request_of
+from maskwright.core.paths import path_of
 from maskwright.core.plan import SplitPlan
 from maskwright.inference.predictor import Predictor
 from maskwright.workflows import evaluate as evaluating
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from maskwright.workflows.train import TrainResult
 
 StrPath = str | Path
+IMAGES = "a folder (or file) of images and masks"
+MODEL = "the folder of a run, or a model file"
 
 
 def inspect(
@@ -53,7 +56,9 @@ def inspect(
     Raises:
         MaskwrightError: there is no such folder, or no known layout in it.
     """
-    return inspecting.inspect(Path(data), read, SplitPlan(group_by=group_by), seed, on_progress, task)
+    return inspecting.inspect(
+        path_of(data, "data", IMAGES), read, SplitPlan(group_by=group_by), seed, on_progress, task
+    )
 
 
 def plan(
@@ -70,7 +75,7 @@ def plan(
     Raises:
         MaskwrightError: the data cannot be trained on, or a value breaks its rule.
     """
-    return planning.make_plan(Path(data), request_of(PlanRequest, request, fields), on_progress).plan
+    return planning.make_plan(path_of(data, "data", IMAGES), request_of(PlanRequest, request, fields), on_progress).plan
 
 
 def train(
@@ -98,7 +103,7 @@ def train(
         MaskwrightError: the data cannot be trained on, a value breaks its rule, or `out` cannot be written.
     """
     return training.train(
-        None if data is None else Path(data),
+        None if data is None else path_of(data, "data", IMAGES),
         request_of(PlanRequest, request, fields),
         None if out is None else Path(out),
         resume=None if resume is None else Path(resume),
@@ -127,7 +132,8 @@ def evaluate(
     Raises:
         MaskwrightError: no model, no data, or classes that do not match.
     """
-    return evaluating.evaluate(Path(run), Path(data), request_of(EvaluateRequest, request, fields), on_progress)
+    model, images = path_of(run, "run", MODEL), path_of(data, "data", IMAGES)
+    return evaluating.evaluate(model, images, request_of(EvaluateRequest, request, fields), on_progress)
 
 
 def predict(
@@ -153,7 +159,7 @@ def predict(
         MaskwrightError: no model, no image, a value that breaks its rule, or `out` cannot be written.
     """
     return predicting.predict(
-        run if isinstance(run, Predictor) else Path(run),
+        run if isinstance(run, Predictor) else path_of(run, "run", MODEL),
         _several(sources),
         Path(out),
         request_of(PredictRequest, request, fields),
@@ -208,7 +214,7 @@ def load(
     Raises:
         MaskwrightError: there is no model, or the file is truncated, from another program or from another version.
     """
-    return Predictor.load(run, device, output_stride=output_stride, postprocess=postprocess)
+    return Predictor.load(path_of(run, "run", MODEL), device, output_stride=output_stride, postprocess=postprocess)
 
 
 def _several(sources: StrPath | Sequence[StrPath]) -> list[str]:

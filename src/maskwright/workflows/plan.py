@@ -21,6 +21,7 @@ from maskwright.postprocess import POSTPROCESSORS, check_channels
 from maskwright.tasks import find_task, task_of
 from maskwright.training import forest
 from maskwright.workflows.plan_parts import warm_start
+from maskwright.workflows.plan_parts.object_limits import with_limits
 from maskwright.workflows.plan_parts.object_models import check_task, suited_task, with_family
 from maskwright.workflows.plan_parts.pretrained import find_pretrained
 from maskwright.workflows.plan_parts.requested import requested_plan
@@ -50,6 +51,7 @@ class PlanResult:
         dataset: usable records, each with its split.
         survey: what was measured of each record.
         machine: that the plan is for.
+        notes: what the planned training cannot hold of the data.
     """
 
     plan: Plan
@@ -57,6 +59,7 @@ class PlanResult:
     dataset: Dataset
     survey: Survey
     machine: Machine
+    notes: tuple[str, ...] = ()
 
 
 def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None = None) -> PlanResult:
@@ -98,7 +101,8 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
         if getattr(plan.postprocess, name) is not None:
             check_channels(name, task_of(plan).channels(dataset.classes))
     warm_start.check(plan)
-    return PlanResult(plan, found, divided, seen, machine)
+    plan, notes = with_limits(plan, found)
+    return PlanResult(plan, found, divided, seen, machine, notes)
 
 
 def _divided(dataset: Dataset, seen: Survey, plan: Plan) -> Dataset:

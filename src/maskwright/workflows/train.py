@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from maskwright.core.events import OnEvent
-    from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan
     from maskwright.metrics.scores import Scores
+    from maskwright.workflows.plan import PlanResult
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class _Begun:
             self.on_event(Stage("plan", f"reading {root}"))
             made = make_plan(root, self.request, lambda done, total: self.on_event(Progress(done, total)))
             presence = {record.id: made.survey.present(record.id) for record in made.dataset.records}
-            _report_plan(made.plan, made.fingerprint, self.on_event)
+            _report_plan(made, self.on_event)
             material = Material(made.dataset, presence)
             run_folder.begin(run, made.plan, made.fingerprint, material, self.request.read)
         return self._opened(run, root, (made.plan, material))
@@ -178,7 +178,8 @@ class _Begun:
         return TrainingRun(run, plan, material, fabric, budget, on_event)
 
 
-def _report_plan(plan: Plan, found: Fingerprint, on_event: OnEvent) -> None:
+def _report_plan(made: PlanResult, on_event: OnEvent) -> None:
+    plan, found = made.plan, made.fingerprint
     worst = [fault for fault in found.faults if fault.severity != "note"]
     if worst:
         first = worst[0]
@@ -186,3 +187,5 @@ def _report_plan(plan: Plan, found: Fingerprint, on_event: OnEvent) -> None:
         on_event(Note(f"{plural(len(worst), 'fault')} in the data{rest}: {first.path}: {first.message}: {first.cure}"))
     if not plan.model.pretrained and not plan.model.weights and "model.pretrained" in plan.reasons:
         on_event(Note(f"training starts from scratch: {plan.reasons['model.pretrained']}"))
+    for note in made.notes:
+        on_event(Note(note))

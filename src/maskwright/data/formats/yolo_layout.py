@@ -61,8 +61,15 @@ def find_layout(root: Path, classes: Path | None) -> Layout | None:
         images, faults = _images_of(base, path, data)
         images = images or _with_splits(base)
         names = {entry.id: entry.name for entry in table.entries}
+        if not classes and isinstance(data.get("nc"), int) and data["nc"] != len(names):
+            faults = (*faults, _other_count(path, data["nc"], len(names)))
         return Layout(base, images, _label_files(images), names, table.path, path, faults)
     return _without_yaml(root, classes) if root.is_dir() else None
+
+
+def _other_count(path: Path, count: int, names: int) -> Fault:
+    message = f"nc is {count}, but names holds {plural(names, 'class', 'classes')}: the names count"
+    return Fault("class-count", "warning", path, message, "correct nc, or add the missing names")
 
 
 def _without_yaml(root: Path, classes: Path | None) -> Layout | None:

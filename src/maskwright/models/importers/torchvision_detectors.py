@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import ModelPlan, PredictPlan
 from maskwright.models.backbones import hub
 from maskwright.models.importers.naming import renamed
@@ -28,6 +29,8 @@ NETWORKS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "maskrcnn_resnet50_fpn_v2": ("MaskRCNN_ResNet50_FPN_V2_Weights", {"aligned": False, "version": 2}),
 }
 """Name -> its table of weights in torchvision, and the options of our network."""
+_SECOND = "rpn.head.conv.1.0.weight"
+"""The second convolution of the region proposals, which only version 2 has."""
 _HEADS = {"rpn.": "head.rpn.", "roi_heads.": "head.regions."}
 _NEW = {"backbone.body.": "backbone.network.", "backbone.fpn.": "decoder.fpn.", **_HEADS}
 _OLD = {
@@ -50,6 +53,7 @@ def recipe(name: str, weights: Path | None) -> Recipe:
     tensors, notes = read_network(file, {_LAST})
     origin = file.name if weights is None else str(file)
     count = rows_of(tensors, _LAST, origin)
+    _check_version(name, tensors, origin)
     names = _category_names(published.meta["categories"])
     old = "rpn.head.conv.weight" in tensors
     ours = renamed(tensors, _OLD if old else _NEW, origin)
@@ -58,7 +62,7 @@ def recipe(name: str, weights: Path | None) -> Recipe:
         ours, notes = _thawed(ours, 0.0 if original else EPS), (*notes, _PUBLISHED if original else _FROZEN)
     return Recipe(
         model=ModelPlan(name="maskrcnn", backbone="resnet50", options=dict(options)),
-        data=eight_bit(IMAGENET_MEAN, IMAGENET_STD).model_copy(update={"sides": SIDES}),
+        data=eight_bit(IMAGENET_MEAN, IMAGENET_STD).model_copy(update={"sides": SIDES, "resize": "bilinear"}),
         tensors=ours,
         count=count,
         origin=origin,
@@ -81,6 +85,19 @@ _FROZEN = (
     "published weights nothing is added: if the training began with those, which the file does not tell, results "
     "differ slightly from torchvision's"
 )
+
+
+def _check_version(name: str, tensors: Mapping[str, Tensor], origin: str) -> None:
+    """Refuse the weights of one version for the other.
+
+    Raises:
+        MaskwrightError: with the name of the other version.
+    """
+    theirs = next(
+        key for key, (_, options) in NETWORKS.items() if (options.get("version") == 2) == (_SECOND in tensors)
+    )
+    if name != theirs:
+        raise MaskwrightError(f"{origin} holds the weights of {theirs}, not of {name}: import torchvision:{theirs}")
 
 
 def _category_names(categories: list[str]) -> tuple[str, ...]:
