@@ -362,6 +362,28 @@ def test_a_panoptic_jpeg_is_refused(tmp_path):
         read_label(dataset, dataset.records[0], SIZE)
 
 
+def test_a_damaged_panoptic_file_beside_a_good_one(tmp_path):
+    panoptic(tmp_path)
+    good, other = (tmp_path / "annotations" / f"panoptic_{split}.json" for split in ("val2017", "train2017"))
+    text = good.read_text()
+    without = {key: value for key, value in json.loads(text).items() if key != "categories"}
+    for content, words in (
+        (text[: len(text) // 3], "panoptic_train2017.json is cut off (its JSON does not end)"),
+        (text[:-20], "panoptic_train2017.json is cut off (its JSON does not end)"),
+        (
+            json.dumps(without),
+            "panoptic_train2017.json lists no categories, so the classes of its segments are unknown",
+        ),
+    ):
+        other.write_text(content)
+        dataset = read_dataset(tmp_path)
+        (fault,) = dataset.faults
+        assert (dataset.format, len(dataset.records)) == ("panoptic", 1)
+        assert (fault.kind, fault.severity, fault.path, fault.message) == ("unreadable", "error", other, words)
+    with pytest.raises(MaskwrightError, match=r"lists no categories.*: add the list, or export the file again"):
+        read_dataset(other)
+
+
 def test_outlines_win_over_segments(tmp_path):
     panoptic(tmp_path)
     content = {

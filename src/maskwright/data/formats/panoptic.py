@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE
-from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
-from maskwright.data.formats.coco import base_of
+from maskwright.data.formats.coco import base_of, cut_off
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.meaning.entries import classes_of, split_ignored, with_map
-from maskwright.data.formats.meaning.tables import Entry
-from maskwright.data.formats.outlines.annotation_files import DAMAGE, few, holds
+from maskwright.data.formats.outlines.annotation_files import few, holds, unreadable
 from maskwright.data.formats.outlines.located import Images, Search
-from maskwright.data.formats.pairing.naming import split_word
+from maskwright.data.formats.panoptic_json import load
 from maskwright.data.formats.walk import record_id
 
 if TYPE_CHECKING:
@@ -28,34 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
-    from maskwright.core.records import Split
+    from maskwright.data.formats.panoptic_json import Annotated, Category
 
-_MARKS = ('"images"', '"annotations"', '"categories"', '"segments_info"')
-
-
-class _Category(NamedTuple):
-    """A class, and whether its segments are objects."""
-
-    entry: Entry
-    thing: bool
-
-
-class _Segment(NamedTuple):
-    """One segment of a PNG."""
-
-    id: int
-    category: int
-    crowd: bool
-
-
-class _Annotated(NamedTuple):
-    """One image: the name of its file, its PNG if that exists, the segments, and the JSON file that lists them."""
-
-    name: str
-    png: Path
-    segments: tuple[_Segment, ...]
-    source: Path
-    split: Split | None
+# The categories follow the annotations: a file that is cut off, or lacks them, must not go unnoticed.
+_MARKS = ('"images"', '"annotations"', '"segments_info"')
 
 
 def detect(root: Path) -> str | None:
@@ -80,8 +54,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             f"{root} holds no JSON file of COCO's panoptic format (keys images, categories, annotations with "
             "segments_info): give the file itself, or the folder that holds annotations/"
         )
-    categories: dict[int, _Category] = {}
-    entries = [entry for path in paths for entry in _load(path, categories)]
+    entries, categories, damaged = _load(root, paths)
     kept, ignored, notes = split_ignored(tuple(categories[number].entry for number in sorted(categories)), options)
     values = {entry.id: index for index, entry in enumerate(kept)} | {entry.id: IGNORE for entry in ignored}
     values = with_map(values | dict.fromkeys(options.ignored(), IGNORE), options)
@@ -96,7 +69,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         replace(classes_of(kept, paths[0]), things=frozenset(values[number] for number in things) - {IGNORE}),
         tuple(sorted(records, key=lambda record: record.id)),
         values,
-        faults=tuple(faults),
+        faults=(*damaged, *faults),
     )
 
 
@@ -105,47 +78,27 @@ def _json_files(root: Path) -> list[Path]:
     return [path for path in paths if holds(path, _MARKS)]
 
 
-def _load(path: Path, categories: dict[int, _Category]) -> list[_Annotated]:
-    """Read one file, and add its categories.
+def _load(root: Path, paths: list[Path]) -> tuple[list[Annotated], dict[int, Category], list[Fault]]:
+    """Read the files; one that cannot be read is a fault, if there are others.
 
     Raises:
-        MaskwrightError: it is damaged, or gives one id to two categories.
+        MaskwrightError: none can be read.
     """
-    data = parsed_json(path)
-    try:
-        for item in data["categories"]:
-            category = _category(item)
-            if categories.setdefault(category.entry.id, category) != category:
-                names = f"{categories[category.entry.id].entry.name!r} and {category.entry.name!r}"
-                raise MaskwrightError(
-                    f"{path} gives the id {category.entry.id} to {names}: give each category its own id, and the same "
-                    "in all files"
-                )
-        images = {str(item["id"]): str(item["file_name"]) for item in data["images"]}
-        return [_annotated(item, images, path) for item in data["annotations"]]
-    except DAMAGE as error:
-        what = f"there is no key {error}" if isinstance(error, KeyError) else str(error)
-        raise MaskwrightError(f"{path} is not a file of COCO's panoptic format ({what}): export it again") from None
-
-
-def _category(item: dict[str, Any]) -> _Category:
-    color = item.get("color")
-    rgb = (int(color[0]), int(color[1]), int(color[2])) if color else None
-    return _Category(Entry(int(item["id"]), str(item["name"]), rgb), bool(item["isthing"]))
-
-
-def _annotated(item: dict[str, Any], images: Mapping[str, str], path: Path) -> _Annotated:
-    segments = tuple(
-        _Segment(int(part["id"]), int(part["category_id"]), bool(part.get("iscrowd"))) for part in item["segments_info"]
-    )
-    name = str(item["file_name"])
-    places = (path.with_suffix("") / name, path.parent / name)
-    png = next((place for place in places if place.is_file()), places[0])
-    return _Annotated(images[str(item["image_id"])], png, segments, path, split_word(path.stem))
+    categories: dict[int, Category] = {}
+    entries: list[Annotated] = []
+    errors: list[tuple[Path, MaskwrightError]] = []
+    for path in paths:
+        try:
+            entries += load(path, categories)
+        except MaskwrightError as error:
+            errors.append((path, error))
+    if len(errors) == len(paths):
+        raise errors[0][1]
+    return entries, categories, [*(unreadable(path, error) for path, error in errors), *cut_off(root, paths)]
 
 
 def _records(
-    base: Path, entries: list[_Annotated], categories: Mapping[int, _Category], values: Mapping[int, int]
+    base: Path, entries: list[Annotated], categories: Mapping[int, Category], values: Mapping[int, int]
 ) -> tuple[list[Record], list[Fault]]:
     """Find the images; one whose segments contradict the file is left out.
 
@@ -170,7 +123,7 @@ def _records(
     return list(records.values()), [*faults, *search.faults("no JSON file lists")]
 
 
-def _fault(entry: _Annotated, categories: Mapping[int, _Category]) -> Fault | None:
+def _fault(entry: Annotated, categories: Mapping[int, Category]) -> Fault | None:
     """Report what makes an image unusable."""
     if not entry.png.is_file():
         message = f"{entry.source.name} lists {entry.png.name} for {entry.name}, which does not exist"
@@ -188,7 +141,7 @@ def _fault(entry: _Annotated, categories: Mapping[int, _Category]) -> Fault | No
 
 
 def _masks(
-    entry: _Annotated, categories: Mapping[int, _Category], values: Mapping[int, int]
+    entry: Annotated, categories: Mapping[int, Category], values: Mapping[int, int]
 ) -> tuple[MaskFile, MaskFile]:
     """Return how the PNG is read to classes, and how to objects."""
     file = ImageRef(entry.png)
