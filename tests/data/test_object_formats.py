@@ -384,6 +384,33 @@ def test_a_damaged_panoptic_file_beside_a_good_one(tmp_path):
         read_dataset(other)
 
 
+def test_two_panoptic_annotations_of_one_image(tmp_path):
+    path = panoptic(tmp_path) / "annotations" / "panoptic_val2017.json"
+    photo(tmp_path / "val2017" / "b.jpg", 1)
+    write(path.with_suffix("") / "b.png", np.zeros((*SIZE, 3), np.uint8))
+    content = json.loads(path.read_text())
+    content["images"].append({"id": 6, "file_name": "b.jpg", "height": SIZE[0], "width": SIZE[1]})
+    content["annotations"].append({"image_id": 5, "file_name": "b.png", "segments_info": []})
+    path.write_text(json.dumps(content))
+    words = (
+        r"2 annotations belong to a\.jpg, which is not used: a\.png \(image_id 5 in panoptic_val2017\.json\) and "
+        r"b\.png \(image_id 5 in panoptic_val2017\.json\): give each annotation the id of its own image"
+    )
+    with pytest.raises(MaskwrightError, match=words):
+        read_dataset(tmp_path)
+    photo(tmp_path / "val2017" / "c.jpg", 2)
+    write(path.with_suffix("") / "c.png", np.zeros((*SIZE, 3), np.uint8))
+    content["images"].append({"id": 7, "file_name": "c.jpg", "height": SIZE[0], "width": SIZE[1]})
+    content["annotations"].append({"image_id": 7, "file_name": "c.png", "segments_info": []})
+    path.write_text(json.dumps(content))
+    dataset = read_dataset(tmp_path)
+    assert [record.image.name for record in dataset.records] == ["c.jpg"]
+    assert [(fault.kind, fault.severity) for fault in dataset.faults] == [
+        ("annotated-twice", "error"),
+        ("unpaired", "warning"),  # no annotation is that of b.jpg
+    ]
+
+
 def test_outlines_win_over_segments(tmp_path):
     panoptic(tmp_path)
     content = {

@@ -6,13 +6,14 @@ What belongs to no segment is ignored.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
+from maskwright.core.text import listing, plural
 from maskwright.data.formats.coco import base_of, cut_off
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.meaning.entries import classes_of, split_ignored, with_map
@@ -107,20 +108,30 @@ def _records(
     """
     search = Search(Images(base, without={entry.png for entry in entries}))
     divided = meaningful_splits(entry.split for entry in entries)
-    records: dict[str, Record] = {}
-    faults = []
+    by_image: defaultdict[Path, list[Annotated]] = defaultdict(list)
     for entry in entries:
         image = search.one(search.images.named(entry.name, entry.source, entry.split), entry.source, entry.name)
-        fault = _fault(entry, categories)
-        if fault is not None:
-            faults.append(fault)
-        elif image is not None:
+        if image is not None:
+            by_image[image].append(entry)
+    twice = [_several(image, those) for image, those in by_image.items() if len(those) > 1]
+    faults = [*twice, *(fault for entry in entries if (fault := _fault(entry, categories)) is not None)]
+    records = []
+    for image, (entry, *others) in by_image.items():
+        if not others and _fault(entry, categories) is None:
             annotation, objects = _masks(entry, categories, values)
-            name, split = record_id(base, image), entry.split if divided else None
-            records[name] = Record(name, ImageRef(image), annotation, split, objects=objects)
+            split = entry.split if divided else None
+            records.append(Record(record_id(base, image), ImageRef(image), annotation, split, objects=objects))
     if not records:
         raise search.nothing_found(base, faults)
-    return list(records.values()), [*faults, *search.faults("no JSON file lists")]
+    return records, [*faults, *search.faults("no JSON file annotates")]
+
+
+def _several(image: Path, entries: list[Annotated]) -> Fault:
+    """Report annotations that belong to one image: nobody knows which of them shows it."""
+    those = listing([f"{entry.png.name} (image_id {entry.image_id} in {entry.source.name})" for entry in entries])
+    message = f"{plural(len(entries), 'annotation')} belong to {image.name}, which is not used: {those}"
+    cure = "give each annotation the id of its own image, or keep one of them"
+    return Fault("annotated-twice", "error", entries[-1].source, message, cure)
 
 
 def _fault(entry: Annotated, categories: Mapping[int, Category]) -> Fault | None:

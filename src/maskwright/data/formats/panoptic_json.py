@@ -33,8 +33,18 @@ class Segment(NamedTuple):
 
 
 class Annotated(NamedTuple):
-    """One image: the name of its file, its PNG if that exists, the segments, and the JSON file that lists them."""
+    """The annotation of one image.
 
+    Attributes:
+        image_id: of the image, as text.
+        name: of its file.
+        png: of segments, which may not exist.
+        segments: those listed.
+        source: the JSON file.
+        split: the one in its name.
+    """
+
+    image_id: str
     name: str
     png: Path
     segments: tuple[Segment, ...]
@@ -86,4 +96,5 @@ def _annotated(item: dict[str, Any], images: Mapping[str, str], path: Path) -> A
     name = str(item["file_name"])
     places = (path.with_suffix("") / name, path.parent / name)
     png = next((place for place in places if place.is_file()), places[0])
-    return Annotated(images[str(item["image_id"])], png, segments, path, split_word(path.stem))
+    image_id = str(item["image_id"])
+    return Annotated(image_id, images[image_id], png, segments, path, split_word(path.stem))
