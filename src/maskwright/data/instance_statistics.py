@@ -15,6 +15,7 @@ from maskwright.core.fingerprint import ObjectStats
 from maskwright.core.instances import Instances
 from maskwright.core.records import Fault, MaskFile
 from maskwright.core.text import agree, plural
+from maskwright.data.object_agreement import AgreementMeter
 from maskwright.data.statistics import ValueSample, spread
 from maskwright.ops.instance_maps import to_map
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.instances import Instance
     from maskwright.core.records import Annotation
+    from maskwright.data.object_agreement import ImageAgreement
 
 
 # A part of an object is large if it has this share of the pixels of the largest part.
@@ -52,6 +54,7 @@ class ImageInstances:
         lost: pixels that a map of ids cannot hold.
         crowds: number of crowds.
         classes: indices of the classes of the objects.
+        agreement: with the mask of classes beside them; None if there is none.
     """
 
     source: Path
@@ -65,6 +68,7 @@ class ImageInstances:
     lost: int
     crowds: int
     classes: frozenset[int]
+    agreement: ImageAgreement | None = None
 
 
 def measured(found: Sequence[Instance], size: tuple[int, int], annotation: Annotation) -> ImageInstances:
@@ -148,6 +152,7 @@ class InstanceMeter:
         self._lost = self._crowds = 0
         self._by_id = self._torn = 0
         self._dots, self._parted, self._full, self._single = _Tally(), _Tally(), _Tally(), _Tally()
+        self._agreement = AgreementMeter()
         self.classes: frozenset[int] = frozenset()
 
     @property
@@ -163,6 +168,8 @@ class InstanceMeter:
         self._sums += [flags.sum() for flags in (part.touching, part.overlapping, part.cut, part.parted)]
         self._lost, self._crowds = self._lost + part.lost, self._crowds + part.crowds
         self._dots.add(int(np.count_nonzero(part.areas == 1)), part.source)
+        if part.agreement is not None:
+            self._agreement.add(part.agreement)
         if part.by_id:
             torn = int(np.count_nonzero(part.torn))
             self._by_id, self._torn = self._by_id + len(part.areas), self._torn + torn
@@ -172,6 +179,7 @@ class InstanceMeter:
 
     def faults(self) -> Iterator[Fault]:
         """Yield notes on objects that are probably errors of the annotation."""
+        yield from self._agreement.faults()
         if self._dots.first is not None:
             dots = self._dots
             are = f"{plural(dots.count, 'object')} {agree(dots.count, 'is', 'are')}"
