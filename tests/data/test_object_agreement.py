@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from tests.data.layouts import photo, write
 
+import maskwright
+from maskwright.core.errors import MaskwrightError
 from maskwright.data.fingerprint import fingerprint
 from maskwright.data.formats import read_dataset
 from maskwright.data.survey import survey
+from maskwright.workflows.inspect import inspect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,3 +58,19 @@ def test_an_object_where_the_classes_show_background(tmp_path):
     (fault,) = faults(tree(tmp_path, np.ones_like(IDS)))
     assert (fault.severity, fault.path.name) == ("warning", "3.png")
     assert fault.message.startswith("1 object in 1 map, 3.png, lies mostly where the masks of classes show something")
+
+
+def test_training_on_objects_needs_one(tmp_path):
+    """A Cityscapes set whose label ids were saved as its instance ids: each class is a crowd."""
+    labels = np.where(IDS > 0, 26, 7).astype(np.uint8)
+    for number in range(6):
+        stem = f"ulm_{number}"
+        photo(tmp_path / "leftImg8bit" / "train" / "ulm" / f"{stem}_leftImg8bit.png", number, SIZE)
+        for kind in ("labelIds", "instanceIds"):
+            write(tmp_path / "gtFine" / "train" / "ulm" / f"{stem}_gtFine_{kind}.png", labels)
+    found = inspect(tmp_path, task="instance")
+    assert found.obstacle is not None
+    assert found.obstacle.startswith("none of 6 annotated images shows an object, only 6 crowds. Label some objects")
+    assert inspect(tmp_path, task="panoptic").obstacle is None
+    with pytest.raises(MaskwrightError, match="cannot be trained on: none of 6 annotated images shows an object"):
+        maskwright.plan(tmp_path, maskwright.PlanRequest(task="instance", steps=2))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.instances import Instance
-    from maskwright.core.records import Annotation
+    from maskwright.core.records import Annotation, Dataset
     from maskwright.data.object_agreement import ImageAgreement
 
 
@@ -204,6 +204,18 @@ class InstanceMeter:
             )
             cure = "save the maps with 16 bits, unless they have 16 bits or the images show no more objects"
             yield Fault("full-map", "warning", self._full.first, message, cure)
+
+    def without_objects(self, dataset: Dataset) -> Iterator[Fault]:
+        """Yield a fault if no image that was searched shows an object; an error if all were."""
+        if not self._counts or any(self._counts):
+            return
+        whole = len(self._counts) >= len(dataset.records)
+        crowds = f", only {plural(self._crowds, 'crowd')}" if self._crowds else ""
+        message = f"none of {plural(len(self._counts), 'annotated image')} shows an object{crowds}"
+        cure = (
+            "label some objects, check that maps of objects hold an id for each, or learn classes with `task` semantic"
+        )
+        yield Fault("no-objects", "error" if whole else "warning", dataset.root, message, cure)
 
     def _parted_fault(self, first: Path) -> Fault:
         """Say how many objects have several parts, and that these are classes if most objects have."""
