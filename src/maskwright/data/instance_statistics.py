@@ -13,7 +13,7 @@ import numpy as np
 
 from maskwright.core.fingerprint import ObjectStats
 from maskwright.core.instances import Instances
-from maskwright.core.records import Fault, MaskFile
+from maskwright.core.records import Fault, MaskFile, MaskLayers
 from maskwright.core.text import agree, plural
 from maskwright.data.object_agreement import AgreementMeter
 from maskwright.data.statistics import ValueSample, spread
@@ -45,6 +45,7 @@ class ImageInstances:
     Attributes:
         source: the annotation file.
         by_id: an object is the pixels of one id, and not an outline.
+        by_file: an object is what one mask file shows.
         areas: (n,) pixels of each object.
         touching: (n,) whether an object touches or overlaps another one.
         overlapping: (n,) whether it shares pixels with another one.
@@ -59,6 +60,7 @@ class ImageInstances:
 
     source: Path
     by_id: bool
+    by_file: bool
     areas: NDArray[np.int64]
     touching: NDArray[np.bool_]
     overlapping: NDArray[np.bool_]
@@ -87,11 +89,11 @@ def measured(found: Sequence[Instance], size: tuple[int, int], annotation: Annot
             entry.reaches_border(size),
             *_parts(entry.mask),
         )
-    by_id = isinstance(annotation, MaskFile)
+    by = isinstance(annotation, MaskFile), isinstance(annotation, MaskLayers)
     touching, overlapping, cut, parted, torn = flags
     counts = lost, len(found) - len(objects)
     classes = frozenset(entry.index for entry in found)
-    return ImageInstances(annotation.path, by_id, areas, touching, overlapping, cut, parted, torn, *counts, classes)
+    return ImageInstances(annotation.path, *by, areas, touching, overlapping, cut, parted, torn, *counts, classes)
 
 
 def _claims(objects: Sequence[Instance], size: tuple[int, int]) -> NDArray[np.uint16]:
@@ -151,7 +153,8 @@ class InstanceMeter:
         self._sums = np.zeros(4, np.int64)
         self._lost = self._crowds = 0
         self._by_id = self._torn = 0
-        self._dots, self._parted, self._full, self._single = _Tally(), _Tally(), _Tally(), _Tally()
+        self._dots, self._parted, self._full = _Tally(), _Tally(), _Tally()
+        self._single, self._alone = _Tally(), _Tally()
         self._agreement = AgreementMeter()
         self.classes: frozenset[int] = frozenset()
 
@@ -170,11 +173,14 @@ class InstanceMeter:
         self._dots.add(int(np.count_nonzero(part.areas == 1)), part.source)
         if part.agreement is not None:
             self._agreement.add(part.agreement)
+        torn = int(np.count_nonzero(part.torn))
+        single = int(torn == 1 == len(part.areas))
+        if part.by_file:
+            self._alone.add(single, part.source)
         if part.by_id:
-            torn = int(np.count_nonzero(part.torn))
             self._by_id, self._torn = self._by_id + len(part.areas), self._torn + torn
             self._parted.add(int(np.count_nonzero(part.parted)), part.source)
-            self._single.add(int(torn == 1 == len(part.areas)), part.source)
+            self._single.add(single, part.source)
             self._full.add(int(len(part.areas) == _FULL or (torn and len(part.areas) in _NEARLY_FULL)), part.source)
 
     def faults(self) -> Iterator[Fault]:
@@ -196,6 +202,15 @@ class InstanceMeter:
             )
             cure = "save it like the other maps, unless something covers the middle of one object"
             yield Fault("one-id", "warning", self._single.first, message, cure)
+        if self._alone.first is not None and max(self._counts) > 1:
+            count = self._alone.count
+            message = (
+                f"{plural(count, 'mask file')} {agree(count, 'shows', 'show')} several regions{self._alone.example}, "
+                f"alone for {agree(count, 'its image', 'their images')}, where other images have a file for each "
+                "object: each counts as one object"
+            )
+            cure = "save a file for each object, unless something covers the middle of one object"
+            yield Fault("one-id", "warning", self._alone.first, message, cure)
         if self._full.first is not None:
             count = self._full.count
             message = (
@@ -212,9 +227,7 @@ class InstanceMeter:
         whole = len(self._counts) >= len(dataset.records)
         crowds = f", only {plural(self._crowds, 'crowd')}" if self._crowds else ""
         message = f"none of {plural(len(self._counts), 'annotated image')} shows an object{crowds}"
-        cure = (
-            "label some objects, check that maps of objects hold an id for each, or learn classes with `task` semantic"
-        )
+        cure = "label some objects, check that maps hold an id for each, or learn the classes with `task` semantic"
         yield Fault("no-objects", "error" if whole else "warning", dataset.root, message, cure)
 
     def _parted_fault(self, first: Path) -> Fault:
