@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 from tests.data.layouts import photo, write
 
 from maskwright.data.fingerprint import fingerprint
@@ -51,3 +52,11 @@ def test_one_file_for_all_objects_of_an_image(tmp_path):
     (fault,) = found(tmp_path).faults
     assert (fault.kind, fault.severity, fault.path.name) == ("one-id", "warning", "all.png")
     assert fault.message.startswith("1 mask file shows several regions, alone for its image, where other images have")
+
+
+def test_lossy_files_are_told(tmp_path):
+    path = tree(tmp_path) / "case3" / "masks" / "x3f.png"
+    Image.fromarray(disc(0).astype(np.uint8) * 255).save(path, "JPEG", quality=95)
+    (fault,) = found(tmp_path).faults
+    assert (fault.kind, fault.severity) == ("jpeg-mask", "warning")
+    assert fault.message.startswith("1 of 15 masks is lossily compressed (JPEG or WebP), x3f.png")
