@@ -60,3 +60,14 @@ def test_lossy_files_are_told(tmp_path):
     (fault,) = found(tmp_path).faults
     assert (fault.kind, fault.severity) == ("jpeg-mask", "warning")
     assert fault.message.startswith("1 of 15 masks is lossily compressed (JPEG or WebP), x3f.png")
+
+
+def test_a_map_of_ids_among_the_files(tmp_path):
+    path = tree(tmp_path, 30) / "case3" / "masks" / "x3f.png"  # with few files it would be another error
+    write(path, (disc(0) + 2 * disc(1) + 3 * disc(2)).astype(np.uint8))
+    result = found(tmp_path)
+    assert result.images == 29
+    (fault,) = [fault for fault in result.faults if fault.severity == "error"]
+    assert (fault.kind, fault.path) == ("other-convention", path)
+    assert "holds the ids 1 to 3, but a mask file shows one object, as the other files do" in fault.message
+    assert "save a file for each of them" in fault.cure
