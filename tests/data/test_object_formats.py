@@ -336,7 +336,13 @@ def test_panoptic_faults(tmp_path):
     dataset = read_dataset(panoptic(tmp_path, INFOS[:3]))
     with pytest.raises(DecodeError, match=r"holds the segment 9 .*segments_info in the JSON file does not list"):
         read_label(dataset, dataset.records[0], SIZE)
+    dataset = read_dataset(panoptic(tmp_path, [*INFOS, (11, 200, 0)]))
+    with pytest.raises(
+        DecodeError, match=r"holds no pixel of the segment 11, which segments_info in the JSON"
+    ):
+        read_label(dataset, dataset.records[0], SIZE)
     for infos, words in (
+        ([*INFOS, (0, 200, 0)], "lists a segment 0 of a.jpg, but 0 is no segment"),
         ([*INFOS, INFOS[0]], "lists the segment 65793 of a.jpg more than once"),
         ([*INFOS[:3], (9, 77, 0)], "holds a segment of category 77 on a.jpg, which it does not name"),
     ):

@@ -112,7 +112,8 @@ def from_segments(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> NDA
     """Map the segments of COCO's panoptic format to class indices (H, W); 0, which is no segment, is ignored.
 
     Raises:
-        DecodeError: the mask is lossily compressed, or holds a segment that the JSON file does not list.
+        DecodeError: the mask is lossily compressed, holds a segment that the JSON file does not list, or lacks one that
+            it lists.
     """
     if raw.lossy:
         message = "is lossily compressed, which changes the ids of segments"
@@ -126,6 +127,14 @@ def from_segments(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> NDA
             mask,
             f"holds the segment {strange[0]} (R + 256 G + 65536 B), which segments_info in the JSON file does not list",
             "export it again, without interpolation and with its JSON file",
+        )
+    lacking = sorted(known.keys() - set(ids.tolist()))
+    if lacking:
+        raise DecodeError(
+            "unknown-label",
+            mask,
+            f"holds no pixel of the segment {lacking[0]}, which segments_info in the JSON file lists",
+            "export it again with its JSON file, or remove the segment there",
         )
     return np.array([table[value] for value in ids.tolist()], np.uint8)[places].reshape(raw.size)
 

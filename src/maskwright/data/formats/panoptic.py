@@ -144,6 +144,10 @@ def _fault(entry: Annotated, categories: Mapping[int, Category]) -> Fault | None
     if strange is not None:
         message = f"{entry.source.name} holds a segment of category {strange} on {entry.name}, which it does not name"
         return Fault("unknown-label", "error", entry.source, message, f"add the category {strange}, or correct the id")
+    zero = next((part.id for part in entry.segments if part.id < 1), None)
+    if zero is not None:
+        message = f"{entry.source.name} lists a segment {zero} of {entry.name}, but 0 is no segment"
+        return Fault("unknown-label", "error", entry.source, message, "give it an id above 0, also in the PNG")
     twice = next((number for number, count in Counter(part.id for part in entry.segments).items() if count > 1), None)
     if twice is not None:
         message = f"{entry.source.name} lists the segment {twice} of {entry.name} more than once"
