@@ -337,9 +337,7 @@ def test_panoptic_faults(tmp_path):
     with pytest.raises(DecodeError, match=r"holds the segment 9 .*segments_info in the JSON file does not list"):
         read_label(dataset, dataset.records[0], SIZE)
     dataset = read_dataset(panoptic(tmp_path, [*INFOS, (11, 200, 0)]))
-    with pytest.raises(
-        DecodeError, match=r"holds no pixel of the segment 11, which segments_info in the JSON"
-    ):
+    with pytest.raises(DecodeError, match=r"holds no pixel of the segment 11, which segments_info in the JSON"):
         read_label(dataset, dataset.records[0], SIZE)
     for infos, words in (
         ([*INFOS, (0, 200, 0)], "lists a segment 0 of a.jpg, but 0 is no segment"),
@@ -415,6 +413,35 @@ def test_two_panoptic_annotations_of_one_image(tmp_path):
         ("annotated-twice", "error"),
         ("unpaired", "warning"),  # no annotation is that of b.jpg
     ]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image_id": 99}, "image_id is 99, which no entry of 'images' has"),
+        ({"segments_info": None}, "it has no list of 'segments_info'"),
+        ({"segments_info": [{"id": "abc", "category_id": 1}]}, "a segment has the id 'abc', which is no whole number"),
+        ({"segments_info": [{"id": 3}]}, "it has no 'category_id'"),
+    ],
+)
+def test_a_damaged_panoptic_annotation_is_named(tmp_path, change, words):
+    path = panoptic(tmp_path) / "annotations" / "panoptic_val2017.json"
+    photo(tmp_path / "val2017" / "b.jpg", 1)
+    write(path.with_suffix("") / "b.png", np.zeros((*SIZE, 3), np.uint8))
+    content = json.loads(path.read_text())
+    content["images"].append({"id": 6, "file_name": "b.jpg", "height": SIZE[0], "width": SIZE[1]})
+    content["annotations"].append({"image_id": 6, "file_name": "b.png", "segments_info": []} | change)
+    path.write_text(json.dumps(content))
+    dataset = read_dataset(tmp_path)
+    assert [record.image.name for record in dataset.records] == ["a.jpg"]
+    damaged, bare = dataset.faults
+    assert (damaged.kind, damaged.severity, damaged.path) == ("unreadable", "error", path)
+    assert damaged.message == f"annotation 2 (b.png) of panoptic_val2017.json cannot be used: {words}"
+    assert bare.message == "no JSON file annotates 1 image in val2017/, b.jpg"
+    content["annotations"] = content["annotations"][1:]
+    path.write_text(json.dumps(content))
+    with pytest.raises(MaskwrightError, match=r"annotation 1 \(b\.png\) of panoptic_val2017\.json cannot be used"):
+        read_dataset(tmp_path)
 
 
 def test_outlines_win_over_segments(tmp_path):

@@ -59,7 +59,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     kept, ignored, notes = split_ignored(tuple(categories[number].entry for number in sorted(categories)), options)
     values = {entry.id: index for index, entry in enumerate(kept)} | {entry.id: IGNORE for entry in ignored}
     values = with_map(values | dict.fromkeys(options.ignored(), IGNORE), options)
-    records, faults = _records(base_of(root), entries, categories, values)
+    records, faults = _records(base_of(root), entries, categories, values, damaged)
     things = [number for number, category in categories.items() if category.thing]
     rest = len(categories) - len(things)
     words = f"{', '.join(path.name for path in paths)}: {len(things)} classes of things, {rest} of stuff"
@@ -70,7 +70,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         replace(classes_of(kept, paths[0]), things=frozenset(values[number] for number in things) - {IGNORE}),
         tuple(sorted(records, key=lambda record: record.id)),
         values,
-        faults=(*damaged, *faults),
+        faults=tuple(faults),
     )
 
 
@@ -88,25 +88,32 @@ def _load(root: Path, paths: list[Path]) -> tuple[list[Annotated], dict[int, Cat
     categories: dict[int, Category] = {}
     entries: list[Annotated] = []
     errors: list[tuple[Path, MaskwrightError]] = []
+    faults: list[Fault] = []
     for path in paths:
         try:
-            entries += load(path, categories)
+            found, damaged = load(path, categories)
+            entries, faults = entries + found, faults + damaged
         except MaskwrightError as error:
             errors.append((path, error))
     if len(errors) == len(paths):
         raise errors[0][1]
-    return entries, categories, [*(unreadable(path, error) for path, error in errors), *cut_off(root, paths)]
+    faults += [unreadable(path, error) for path, error in errors]
+    return entries, categories, [*faults, *cut_off(root, paths)]
 
 
 def _records(
-    base: Path, entries: list[Annotated], categories: Mapping[int, Category], values: Mapping[int, int]
+    base: Path,
+    entries: list[Annotated],
+    categories: Mapping[int, Category],
+    values: Mapping[int, int],
+    damaged: list[Fault],
 ) -> tuple[list[Record], list[Fault]]:
     """Find the images; one whose segments contradict the file is left out.
 
     Raises:
         MaskwrightError: none is left.
     """
-    search = Search(Images(base, without={entry.png for entry in entries}))
+    search = Search(Images(base, without=_pictures(entries)))
     divided = meaningful_splits(entry.split for entry in entries)
     by_image: defaultdict[Path, list[Annotated]] = defaultdict(list)
     for entry in entries:
@@ -114,7 +121,7 @@ def _records(
         if image is not None:
             by_image[image].append(entry)
     twice = [_several(image, those) for image, those in by_image.items() if len(those) > 1]
-    faults = [*twice, *(fault for entry in entries if (fault := _fault(entry, categories)) is not None)]
+    faults = [*damaged, *twice, *(fault for entry in entries if (fault := _fault(entry, categories)) is not None)]
     records = []
     for image, (entry, *others) in by_image.items():
         if not others and _fault(entry, categories) is None:
@@ -124,6 +131,14 @@ def _records(
     if not records:
         raise search.nothing_found(base, faults)
     return records, [*faults, *search.faults("no JSON file annotates")]
+
+
+def _pictures(entries: list[Annotated]) -> set[Path]:
+    """Return the files that hold segments: those of the annotations, and the others in the folders of their own."""
+    folders = {entry.png.parent for entry in entries if entry.png.parent == entry.source.with_suffix("")}
+    return {entry.png for entry in entries} | {
+        path for folder in folders if folder.is_dir() for path in folder.iterdir()
+    }
 
 
 def _several(image: Path, entries: list[Annotated]) -> Fault:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.records import Fault
 from maskwright.data.formats.meaning.tables import Entry
 from maskwright.data.formats.outlines.annotation_files import DAMAGE
 from maskwright.data.formats.pairing.naming import split_word
@@ -52,8 +53,8 @@ class Annotated(NamedTuple):
     split: Split | None
 
 
-def load(path: Path, categories: dict[int, Category]) -> list[Annotated]:
-    """Read one file, and add its categories.
+def load(path: Path, categories: dict[int, Category]) -> tuple[list[Annotated], list[Fault]]:
+    """Read one file, and add its categories; an annotation that cannot be read is a fault.
 
     Raises:
         MaskwrightError: it is damaged, names no categories, or gives one id to two.
@@ -75,12 +76,14 @@ def load(path: Path, categories: dict[int, Category]) -> list[Annotated]:
                     "in all files"
                 )
         images = {str(item["id"]): str(item["file_name"]) for item in data["images"]}
-        entries = [_annotated(item, images, path) for item in data["annotations"]]
+        found = [_annotated(place, item, images, path) for place, item in enumerate(data["annotations"], 1)]
     except DAMAGE as error:
         what = f"there is no key {error}" if isinstance(error, KeyError) else str(error)
         raise MaskwrightError(f"{path} is not a file of COCO's panoptic format ({what}): export it again") from None
     categories.update(own)
-    return entries
+    return [entry for entry in found if isinstance(entry, Annotated)], [
+        entry for entry in found if isinstance(entry, Fault)
+    ]
 
 
 def _category(item: dict[str, Any]) -> Category:
@@ -89,12 +92,35 @@ def _category(item: dict[str, Any]) -> Category:
     return Category(Entry(int(item["id"]), str(item["name"]), rgb), bool(item["isthing"]))
 
 
-def _annotated(item: dict[str, Any], images: Mapping[str, str], path: Path) -> Annotated:
-    segments = tuple(
-        Segment(int(part["id"]), int(part["category_id"]), bool(part.get("iscrowd"))) for part in item["segments_info"]
-    )
-    name = str(item["file_name"])
+def _annotated(place: int, item: dict[str, Any], images: Mapping[str, str], path: Path) -> Annotated | Fault:
+    """Read one annotation, the `place`th of its file."""
+    try:
+        if not isinstance(item.get("segments_info"), list):
+            raise TypeError("it has no list of 'segments_info'")
+        segments = tuple(
+            Segment(_whole(part, "id"), _whole(part, "category_id"), bool(part.get("iscrowd")))
+            for part in item["segments_info"]
+        )
+        name, image_id = str(item["file_name"]), str(item["image_id"])
+        if image_id not in images:
+            raise ValueError(f"image_id is {image_id}, which no entry of 'images' has")
+    except DAMAGE as error:
+        what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        named = f" ({item['file_name']})" if isinstance(item, dict) and item.get("file_name") else ""
+        message = f"annotation {place}{named} of {path.name} cannot be used: {what}"
+        return Fault("unreadable", "error", path, message, "correct the annotation, or export the file again")
     places = (path.with_suffix("") / name, path.parent / name)
     png = next((place for place in places if place.is_file()), places[0])
-    image_id = str(item["image_id"])
     return Annotated(image_id, images[image_id], png, segments, path, split_word(path.stem))
+
+
+def _whole(part: dict[str, Any], key: str) -> int:
+    """Return a whole number, maybe given as text.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return int(part[key])
+    except (TypeError, ValueError):
+        raise ValueError(f"a segment has the {key} {part[key]!r}, which is no whole number") from None
