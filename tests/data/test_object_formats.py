@@ -420,8 +420,8 @@ def test_two_panoptic_annotations_of_one_image(tmp_path):
     [
         ({"image_id": 99}, "image_id is 99, which no entry of 'images' has"),
         ({"segments_info": None}, "it has no list of 'segments_info'"),
-        ({"segments_info": [{"id": "abc", "category_id": 1}]}, "a segment has the id 'abc', which is no whole number"),
-        ({"segments_info": [{"id": 3}]}, "it has no 'category_id'"),
+        ({"segments_info": [{"id": "abc", "category_id": 1}]}, "id of a segment is 'abc', but must be a whole number"),
+        ({"segments_info": [{"id": 3}]}, "'category_id' is missing"),
     ],
 )
 def test_a_damaged_panoptic_annotation_is_named(tmp_path, change, words):

@@ -9,6 +9,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.data.formats.meaning.tables import Entry
 from maskwright.data.formats.outlines.annotation_files import DAMAGE
+from maskwright.data.formats.outlines.checked import reason, whole
 from maskwright.data.formats.pairing.naming import split_word
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def load(path: Path, categories: dict[int, Category]) -> tuple[list[Annotated], 
         images = {str(item["id"]): str(item["file_name"]) for item in data["images"]}
         found = [_annotated(place, item, images, path) for place, item in enumerate(data["annotations"], 1)]
     except DAMAGE as error:
-        what = f"there is no key {error}" if isinstance(error, KeyError) else str(error)
+        what = f"there is no key {error}" if isinstance(error, KeyError) else reason(error)
         raise MaskwrightError(f"{path} is not a file of COCO's panoptic format ({what}): export it again") from None
     categories.update(own)
     return [entry for entry in found if isinstance(entry, Annotated)], [
@@ -96,31 +97,23 @@ def _annotated(place: int, item: dict[str, Any], images: Mapping[str, str], path
     """Read one annotation, the `place`th of its file."""
     try:
         if not isinstance(item.get("segments_info"), list):
-            raise TypeError("it has no list of 'segments_info'")
+            raise ValueError("it has no list of 'segments_info'")  # noqa: TRY004
         segments = tuple(
-            Segment(_whole(part, "id"), _whole(part, "category_id"), bool(part.get("iscrowd")))
+            Segment(
+                whole(part["id"], "id of a segment"),
+                whole(part["category_id"], "category_id of a segment"),
+                bool(part.get("iscrowd")),
+            )
             for part in item["segments_info"]
         )
         name, image_id = str(item["file_name"]), str(item["image_id"])
         if image_id not in images:
             raise ValueError(f"image_id is {image_id}, which no entry of 'images' has")
     except DAMAGE as error:
-        what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        what = reason(error)
         named = f" ({item['file_name']})" if isinstance(item, dict) and item.get("file_name") else ""
         message = f"annotation {place}{named} of {path.name} cannot be used: {what}"
         return Fault("unreadable", "error", path, message, "correct the annotation, or export the file again")
     places = (path.with_suffix("") / name, path.parent / name)
     png = next((place for place in places if place.is_file()), places[0])
     return Annotated(image_id, images[image_id], png, segments, path, split_word(path.stem))
-
-
-def _whole(part: dict[str, Any], key: str) -> int:
-    """Return a whole number, maybe given as text.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        return int(part[key])
-    except (TypeError, ValueError):
-        raise ValueError(f"a segment has the {key} {part[key]!r}, which is no whole number") from None
