@@ -209,3 +209,17 @@ def test_a_damaged_image_is_a_fault_and_the_others_are_read(tmp_path, damaged):
     (fault,) = dataset.faults
     assert (fault.kind, fault.severity, fault.path.name) == ("unreadable", "error", "annotations.xml")
     assert fault.message.startswith("annotations.xml holds a damaged shape of a.jpg (")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", r"annotations\.xml is empty: export or copy it again"),
+        ("\n<!DOCTYPE html><html>Sign in</html>", r"annotations\.xml is a web page.*: download it again"),
+    ],
+)
+def test_files_without_annotations_are_blamed(tmp_path, text, words):
+    make(tmp_path)
+    (tmp_path / "annotations.xml").write_text(text)
+    with pytest.raises(MaskwrightError, match=words):
+        read_dataset(tmp_path)
