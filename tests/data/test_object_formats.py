@@ -17,6 +17,7 @@ from maskwright.data.formats import ReadOptions, read_dataset
 from maskwright.data.formats.voc import voc_color
 from maskwright.data.labels import read_label, read_objects
 from maskwright.data.readers import DecodeError
+from maskwright.data.things import check_objects
 from maskwright.workflows.plan_parts.suggested_task import suggested_task
 
 if TYPE_CHECKING:
@@ -198,9 +199,11 @@ def test_objects_on_ignored_pixels_are_left_out(tmp_path):
 def test_maps_that_cannot_be_used_leave_the_classes_alone(tmp_path):
     dataset = read_dataset(beside(tmp_path, ids=(IDS * 60).astype(np.uint8), suffix=".jpg"))
     (fault,) = dataset.faults
-    assert (fault.kind, fault.severity) == ("unused", "warning")
+    assert (fault.kind, fault.severity) == ("unused-maps", "warning")
     assert "the maps of objects in instances/ are not used: a.jpg is lossily compressed" in fault.message
     assert not dataset.tells_objects
+    with pytest.raises(MaskwrightError, match=r"not used: a\.jpg is lossily compressed.*export the map again as PNG"):
+        check_objects(dataset)
     np.testing.assert_array_equal(read_label(dataset, dataset.records[0], SIZE), CLASSES)
 
 
