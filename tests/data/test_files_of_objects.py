@@ -71,3 +71,18 @@ def test_a_map_of_ids_among_the_files(tmp_path):
     assert (fault.kind, fault.path) == ("other-convention", path)
     assert "holds the ids 1 to 3, but a mask file shows one object, as the other files do" in fault.message
     assert "save a file for each of them" in fault.cure
+
+
+def test_two_images_in_the_folder_of_one(tmp_path):
+    other = tree(tmp_path) / "case3" / "images" / "other.png"
+    photo(other, 9, SIZE)
+    result = found(tmp_path)
+    assert result.images == 4
+    (fault,) = result.faults
+    assert (fault.kind, fault.severity) == ("ambiguous", "error")
+    assert fault.message == (
+        "3 masks in case3/masks/ fit case3/images/case3.png and case3/images/other.png by the folder; it is unclear "
+        "which is shown, so none is used"
+    )
+    other.unlink()  # the cure
+    assert found(tmp_path).faults == ()
