@@ -30,6 +30,13 @@ def test_documents(tmp_path):
     assert parsed_json(tmp_path / "file") == parsed_yaml(tmp_path / "file") == {"a": [1, None]}
 
 
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_a_json_file_that_is_empty(tmp_path, text):
+    (tmp_path / "file").write_text(text)
+    with pytest.raises(MaskwrightError, match="file is empty: export or copy it again"):
+        parsed_json(tmp_path / "file")
+
+
 @pytest.mark.parametrize("text", ["{", '{"a": [1, 2', '{"a": {}', '{"a": "b'])
 def test_json_that_is_cut_off(tmp_path, text):
     (tmp_path / "file").write_text(text)

@@ -151,6 +151,8 @@ def test_masks_come_first(tmp_path):
     assert read_dataset(tmp_path).format == "folder"
 
 
+NO_NUMBER = image('<box label="nut" xtl="x" ytl="1" xbr="2" ybr="3"/>')
+NO_PLACE = image('<polygon label="nut" points="a,10;30,30;40,10"/>')
 DAMAGED = image('<box label="nut" xtl="3"/>')
 SHORT_MASK = image('<mask label="nut" rle="1, 7" left="0" top="0" width="3" height="3"/>')
 LONG_MASK = image('<mask label="nut" rle="1, 9" left="0" top="0" width="3" height="3"/>')
@@ -165,7 +167,19 @@ LONG_MASK = image('<mask label="nut" rle="1, 9" left="0" top="0" width="3" heigh
             "<annotations><meta/></image></annotations>",
             r"as XML \(line 1, column 23: mismatched tag\): export it again",
         ),
-        (f"<annotations><meta/>{DAMAGED}</annotations>", r"holds a damaged shape of a\.jpg"),
+        (f"<annotations><meta/>{DAMAGED}</annotations>", r"holds a damaged shape of a\.jpg \('ytl' is missing\)"),
+        (
+            f"<annotations><meta/>{NO_NUMBER}</annotations>",
+            r"a\.jpg \(xtl is 'x', but must be a number\)",
+        ),
+        (
+            f"<annotations><meta/>{NO_PLACE}</annotations>",
+            r"a\.jpg \(a coordinate in points is 'a', but must be a number\)",
+        ),
+        (
+            '<annotations><meta/><image name="a.jpg" width="abc" height="6"/></annotations>',
+            r"a\.jpg \(width is 'abc', but must be a whole number\)",
+        ),
         (f"<annotations><meta/>{LONG_MASK}</annotations>", r"shape of a\.jpg \(a mask of 10 pixels does not fit 3x3\)"),
         (
             f"<annotations><meta/>{image('', 'gone.jpg')}</annotations>",
@@ -195,3 +209,17 @@ def test_a_damaged_image_is_a_fault_and_the_others_are_read(tmp_path, damaged):
     (fault,) = dataset.faults
     assert (fault.kind, fault.severity, fault.path.name) == ("unreadable", "error", "annotations.xml")
     assert fault.message.startswith("annotations.xml holds a damaged shape of a.jpg (")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", r"annotations\.xml is empty: export or copy it again"),
+        ("\n<!DOCTYPE html><html>Sign in</html>", r"annotations\.xml is a web page.*: download it again"),
+    ],
+)
+def test_files_without_annotations_are_blamed(tmp_path, text, words):
+    make(tmp_path)
+    (tmp_path / "annotations.xml").write_text(text)
+    with pytest.raises(MaskwrightError, match=words):
+        read_dataset(tmp_path)

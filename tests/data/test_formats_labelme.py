@@ -371,3 +371,20 @@ def test_a_folder_of_images_with_neither_mask_nor_outline_is_named(tmp_path):
     dataset = read_dataset(tmp_path)
     assert len(dataset.records) == 9
     assert [fault.path for fault in dataset.faults if fault.kind == "unused"] == [tmp_path / "more"]
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        (None, "points is null, but must be a list of points [x, y]"),
+        ([1, 2, 30, 4, 50, 6], "points holds 1, but each point must be [x, y]"),
+        ([["a", 3], [4, 5], [6, 30]], "a coordinate in points is 'a', but must be a number"),
+    ],
+)
+def test_points_that_are_none(tmp_path, points, words):
+    make(tmp_path, shape("cat", square(2, 3)))
+    make(tmp_path, shape("cat", points), name="b")
+    (fault,) = read_dataset(tmp_path).faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("unreadable", "error", "b.json")
+    assert fault.message == f"b.json holds a damaged shape ({words})"
+    assert fault.cure == "draw it again in LabelMe"

@@ -17,6 +17,7 @@ from maskwright.data.formats import ReadOptions, read_dataset
 from maskwright.data.formats.voc import voc_color
 from maskwright.data.labels import read_label, read_objects
 from maskwright.data.readers import DecodeError
+from maskwright.data.things import check_objects
 from maskwright.workflows.plan_parts.suggested_task import suggested_task
 
 if TYPE_CHECKING:
@@ -198,9 +199,11 @@ def test_objects_on_ignored_pixels_are_left_out(tmp_path):
 def test_maps_that_cannot_be_used_leave_the_classes_alone(tmp_path):
     dataset = read_dataset(beside(tmp_path, ids=(IDS * 60).astype(np.uint8), suffix=".jpg"))
     (fault,) = dataset.faults
-    assert (fault.kind, fault.severity) == ("unused", "warning")
+    assert (fault.kind, fault.severity) == ("unused-maps", "warning")
     assert "the maps of objects in instances/ are not used: a.jpg is lossily compressed" in fault.message
     assert not dataset.tells_objects
+    with pytest.raises(MaskwrightError, match=r"not used: a\.jpg is lossily compressed.*export the map again as PNG"):
+        check_objects(dataset)
     np.testing.assert_array_equal(read_label(dataset, dataset.records[0], SIZE), CLASSES)
 
 
@@ -336,7 +339,11 @@ def test_panoptic_faults(tmp_path):
     dataset = read_dataset(panoptic(tmp_path, INFOS[:3]))
     with pytest.raises(DecodeError, match=r"holds the segment 9 .*segments_info in the JSON file does not list"):
         read_label(dataset, dataset.records[0], SIZE)
+    dataset = read_dataset(panoptic(tmp_path, [*INFOS, (11, 200, 0)]))
+    with pytest.raises(DecodeError, match=r"holds no pixel of the segment 11, which segments_info in the JSON"):
+        read_label(dataset, dataset.records[0], SIZE)
     for infos, words in (
+        ([*INFOS, (0, 200, 0)], "lists a segment 0 of a.jpg, but 0 is no segment"),
         ([*INFOS, INFOS[0]], "lists the segment 65793 of a.jpg more than once"),
         ([*INFOS[:3], (9, 77, 0)], "holds a segment of category 77 on a.jpg, which it does not name"),
     ):
@@ -360,6 +367,84 @@ def test_a_panoptic_jpeg_is_refused(tmp_path):
     dataset = read_dataset(tmp_path)
     with pytest.raises(DecodeError, match="lossily compressed, which changes the ids of segments"):
         read_label(dataset, dataset.records[0], SIZE)
+
+
+def test_a_damaged_panoptic_file_beside_a_good_one(tmp_path):
+    panoptic(tmp_path)
+    good, other = (tmp_path / "annotations" / f"panoptic_{split}.json" for split in ("val2017", "train2017"))
+    text = good.read_text()
+    without = {key: value for key, value in json.loads(text).items() if key != "categories"}
+    for content, words in (
+        (text[: len(text) // 3], "panoptic_train2017.json is cut off (its JSON does not end)"),
+        (text[:-20], "panoptic_train2017.json is cut off (its JSON does not end)"),
+        (
+            json.dumps(without),
+            "panoptic_train2017.json lists no categories, so the classes of its segments are unknown",
+        ),
+    ):
+        other.write_text(content)
+        dataset = read_dataset(tmp_path)
+        (fault,) = dataset.faults
+        assert (dataset.format, len(dataset.records)) == ("panoptic", 1)
+        assert (fault.kind, fault.severity, fault.path, fault.message) == ("unreadable", "error", other, words)
+    with pytest.raises(MaskwrightError, match=r"lists no categories.*: add the list, or export the file again"):
+        read_dataset(other)
+
+
+def test_two_panoptic_annotations_of_one_image(tmp_path):
+    path = panoptic(tmp_path) / "annotations" / "panoptic_val2017.json"
+    photo(tmp_path / "val2017" / "b.jpg", 1)
+    write(path.with_suffix("") / "b.png", np.zeros((*SIZE, 3), np.uint8))
+    content = json.loads(path.read_text())
+    content["images"].append({"id": 6, "file_name": "b.jpg", "height": SIZE[0], "width": SIZE[1]})
+    content["annotations"].append({"image_id": 5, "file_name": "b.png", "segments_info": []})
+    path.write_text(json.dumps(content))
+    words = (
+        r"2 annotations belong to a\.jpg, which is not used: a\.png \(image_id 5 in panoptic_val2017\.json\) and "
+        r"b\.png \(image_id 5 in panoptic_val2017\.json\): give each annotation the id of its own image"
+    )
+    with pytest.raises(MaskwrightError, match=words):
+        read_dataset(tmp_path)
+    photo(tmp_path / "val2017" / "c.jpg", 2)
+    write(path.with_suffix("") / "c.png", np.zeros((*SIZE, 3), np.uint8))
+    content["images"].append({"id": 7, "file_name": "c.jpg", "height": SIZE[0], "width": SIZE[1]})
+    content["annotations"].append({"image_id": 7, "file_name": "c.png", "segments_info": []})
+    path.write_text(json.dumps(content))
+    dataset = read_dataset(tmp_path)
+    assert [record.image.name for record in dataset.records] == ["c.jpg"]
+    assert [(fault.kind, fault.severity) for fault in dataset.faults] == [
+        ("annotated-twice", "error"),
+        ("unpaired", "warning"),  # no annotation is that of b.jpg
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image_id": 99}, "image_id is 99, which no entry of 'images' has"),
+        ({"segments_info": None}, "it has no list of 'segments_info'"),
+        ({"segments_info": [{"id": "abc", "category_id": 1}]}, "id of a segment is 'abc', but must be a whole number"),
+        ({"segments_info": [{"id": 3}]}, "'category_id' is missing"),
+    ],
+)
+def test_a_damaged_panoptic_annotation_is_named(tmp_path, change, words):
+    path = panoptic(tmp_path) / "annotations" / "panoptic_val2017.json"
+    photo(tmp_path / "val2017" / "b.jpg", 1)
+    write(path.with_suffix("") / "b.png", np.zeros((*SIZE, 3), np.uint8))
+    content = json.loads(path.read_text())
+    content["images"].append({"id": 6, "file_name": "b.jpg", "height": SIZE[0], "width": SIZE[1]})
+    content["annotations"].append({"image_id": 6, "file_name": "b.png", "segments_info": []} | change)
+    path.write_text(json.dumps(content))
+    dataset = read_dataset(tmp_path)
+    assert [record.image.name for record in dataset.records] == ["a.jpg"]
+    damaged, bare = dataset.faults
+    assert (damaged.kind, damaged.severity, damaged.path) == ("unreadable", "error", path)
+    assert damaged.message == f"annotation 2 (b.png) of panoptic_val2017.json cannot be used: {words}"
+    assert bare.message == "no JSON file annotates 1 image in val2017/, b.jpg"
+    content["annotations"] = content["annotations"][1:]
+    path.write_text(json.dumps(content))
+    with pytest.raises(MaskwrightError, match=r"annotation 1 \(b\.png\) of panoptic_val2017\.json cannot be used"):
+        read_dataset(tmp_path)
 
 
 def test_outlines_win_over_segments(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +11,14 @@ import pytest
 from PIL import Image
 from tests.data.layouts import photo
 
+from maskwright.core.records import ImageRef, Shape, Shapes
 from maskwright.data.formats import read_dataset
+from maskwright.data.formats.outlines.bitmaps import filled
 from maskwright.data.labels import read_pair
+from maskwright.data.painting import paint
+from maskwright.ops import rle
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from maskwright.core.records import Dataset
 
 SIZE = (60, 80)
@@ -273,3 +276,42 @@ def test_images_of_another_shape_were_not_resized(tmp_path):
     for number, size in ((1, (60, 60)), (2, (80, 60))):
         photo(tmp_path / f"images/{number}.png", number, size)
     assert read_dataset(tmp_path).faults == ()
+
+
+INSIDE = [(4, 4, 14, 14), (20, 4, 30, 14), (4, 40, 14, 50), (20, 40, 30, 50)]
+
+
+@pytest.mark.parametrize("far", [1e7, 1e12])
+def test_a_corner_far_away_is_cut_off_and_told(tmp_path, far):
+    """A wedge from the left edge of the image to a corner far away: it fills rows 20 to 29."""
+    wedge = {"label": "nut", "points": [[0, 20], [far, 20], [far, 30], [0, 30]], "shape_type": "polygon"}
+    dataset = labelme(tmp_path, [[*map(polygon, INSIDE), wedge]])
+    np.testing.assert_array_equal(label_of(dataset, 0), painted([*INSIDE, (0, 20, 80, 30)]))
+    (fault,) = dataset.faults
+    assert "1 object reaching far beyond the image, cut off at its edge, one of class 'nut' in 0.json" in fault.message
+
+
+@pytest.mark.parametrize("far", [1e13, 1e300, float("inf"), float("nan")])
+def test_a_corner_that_is_no_place_is_refused(tmp_path, far):
+    wedge = {"label": "nut", "points": [[far, 3], [4, 5], [6, 30]], "shape_type": "polygon"}
+    dataset = labelme(tmp_path, [[*map(polygon, INSIDE), wedge], [*map(polygon, INSIDE)]])
+    assert [record.id for record in dataset.records] == ["1.png"]
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("bad-outline", "error", "0.json")
+
+
+def test_a_circle_larger_than_any_picture_is_refused(tmp_path):
+    circle = {"label": "nut", "points": [[40, 30], [1e12, 30]], "shape_type": "circle"}
+    dataset = labelme(tmp_path, [[*map(polygon, INSIDE), circle], [*map(polygon, INSIDE)]])
+    (fault,) = dataset.faults
+    assert (fault.kind, fault.severity, fault.path.name) == ("unreadable", "error", "0.json")
+    assert "a radius of 1e+12 pixels, but no picture is so large" in fault.message
+
+
+def test_slopes_are_kept_where_a_corner_is_far_away():
+    """The hypotenuse falls by 1 in 2, so each row of the image starts two pixels farther right."""
+    shape = Shape(1, ((0, 0, 2e9, 0, 2e9, 1e9),), holes=())
+    label = paint(Shapes(Path("a.json"), (shape,)), (8, 20), ImageRef(Path("a.png")))
+    assert label.sum(axis=1).tolist() == [19, 17, 15, 13, 11, 9, 7, 5]
+    filled_up = filled("nut", [(0, 0, 2e9, 0, 2e9, 1e9)], (8, 20))
+    assert rle.decode(filled_up.rle).sum(axis=1).tolist() == [20, 18, 16, 14, 12, 10, 8, 6]  # with the edge itself

@@ -346,6 +346,17 @@ def test_cut_files_are_found(tmp_path, suffix, share, reader):
     assert suffix in {"bmp"} or share < 0.5 or caught.value.kind == "truncated"
 
 
+def test_a_png_that_ends_within_its_palette_is_truncated(tmp_path):
+    picture = Image.fromarray(np.zeros((8, 8), np.uint8)).convert("P")
+    picture.putpalette([7] * 768)
+    picture.save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(content[: content.index(b"PLTE") + 5])
+    with pytest.raises(DecodeError, match="is truncated: its PNG header does not end: copy it again") as caught:
+        read_mask(tmp_path / "a.png")
+    assert caught.value.kind == "truncated"
+
+
 def test_cut_jpeg_with_a_whole_thumbnail_is_found(tmp_path):
     """The thumbnail in the EXIF block ends with an end marker of its own."""
     thumb = saved(tmp_path / "t.jpg", RGB).read_bytes()
@@ -370,6 +381,8 @@ def test_bytes_flipped_in_a_png_are_found(tmp_path):
 @pytest.mark.parametrize("reader", [read_image, read_mask, image_size])
 def test_no_image_at_all(tmp_path, reader):
     fails(tmp_path / "gone.png", "unreadable", "does not exist", reader=reader)
+    (tmp_path / "folder.png").mkdir()
+    fails(tmp_path / "folder.png", "unreadable", "is a folder", reader=reader)
     (tmp_path / "empty.png").write_bytes(b"")
     fails(tmp_path / "empty.png", "unreadable", "0 bytes", reader=reader)
     (tmp_path / "text.png").write_text("not an image")

@@ -13,7 +13,7 @@ from skimage.draw import polygon2mask
 from skimage.measure import euler_number, label
 from tests.ops.painter import to_mask
 
-from maskwright.ops.polygons import Polygon, from_mask
+from maskwright.ops.polygons import Polygon, from_mask, within
 
 masks = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=16))
 
@@ -88,3 +88,32 @@ def test_a_triangle_as_skimage_paints_it() -> None:
     ring = np.array([[1.2, 0.7], [18.3, 5.1], [6.4, 16.9]])
     judge = polygon2mask((20, 20), ring[:, ::-1] - 0.5)
     np.testing.assert_array_equal(to_mask([Polygon(ring)], (20, 20)), judge)
+
+
+corners = st.lists(st.tuples(st.integers(-60, 60), st.integers(-60, 60)), min_size=3, max_size=9)
+
+
+@given(corners, st.integers(0, 3))
+def test_a_ring_within_a_box_encloses_the_same_of_it(points: list[tuple[int, int]], power: int) -> None:
+    """The winding number of each pixel's centre does not change, however far the corners are away."""
+    ring = np.array(points, np.float64) * 10.0**power + np.sqrt([0.02, 0.03])  # through no centre
+    cut = within(ring, (-3, -4, 13, 9))
+    assert np.all((cut >= (-3, -4)) & (cut <= (13, 9)))
+    for x, y in np.ndindex(10, 6):
+        assert winding(cut, x + 0.5, y + 0.5) == winding(ring, x + 0.5, y + 0.5)
+
+
+def winding(ring: np.ndarray, x: float, y: float) -> int:
+    """Count how often a ring goes round a point, by the sides that cross the ray to the right of it."""
+    turns = 0
+    for (ax, ay), (bx, by) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
+        if (ay <= y) != (by <= y) and ax + (y - ay) / (by - ay) * (bx - ax) > x:
+            turns += 1 if by > ay else -1
+    return turns
+
+
+def test_a_triangle_within_a_box_by_hand() -> None:
+    triangle = np.array([[0, 0], [8, 0], [0, 8]], np.float64)
+    assert within(triangle, (-1, -1, 4, 9)).tolist() == [[0, 0], [4, 0], [4, 4], [0, 8]]
+    assert within(triangle, (-1, -1, 9, 9)).tolist() == triangle.tolist()
+    assert within(triangle, (9, 0, 12, 9)).tolist() == []

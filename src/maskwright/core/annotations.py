@@ -207,3 +207,10 @@ class MaskEdges:
 
 
 Annotation = MaskFile | MaskLayers | Shapes | EdgeFiles | MaskEdges
+
+
+def mask_files(annotation: Annotation | None) -> tuple[Path, ...]:
+    """Return the mask files of an annotation; none for outlines and edges."""
+    if isinstance(annotation, MaskLayers):
+        return tuple(layer.mask.path for layer in annotation.layers)
+    return (annotation.path,) if isinstance(annotation, MaskFile) else ()

@@ -65,6 +65,8 @@ def _parsed(path: Path, kind: str, load: Callable[[str], Any]) -> Any:
     except yaml.YAMLError as error:
         reason = yaml_text.fault(error)
     except json.JSONDecodeError as error:
+        if not error.doc.strip():
+            raise MaskwrightError(f"{path} is empty: export or copy it again") from None
         if error.pos >= len(error.doc.rstrip()) or not error.doc.rstrip().endswith(("}", "]")):
             raise MaskwrightError(f"{path} is cut off (its JSON does not end): export or copy it again") from None
         reason = f"line {error.lineno}, column {error.colno}: {error.msg[0].lower()}{error.msg[1:].removesuffix(' at')}"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MOST_OF_A_KIND = 200
 _RANK = {"error": 0, "warning": 1, "note": 2}
-OBSTACLES = ("no-images", "no-labels", "one-class", "too-few-images", "no-training-images")
+OBSTACLES = ("no-images", "no-labels", "one-class", "no-objects", "too-few-images", "no-training-images")
 """Kinds of error that concern the whole data set: each of them makes training impossible."""
 
 

@@ -16,6 +16,7 @@ from maskwright.data.flip_symmetry import symmetry
 from maskwright.data.statistics import spread
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
 _COMMONEST_SIZES = 10
 
 
-def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:
+def fingerprint(seen: Survey, dataset: Dataset | None = None, *, objects: bool = False) -> Fingerprint:
     """Return the fingerprint of a surveyed data set.
 
     Args:
         seen: the survey.
         dataset: the surveyed data set after `with_splits`; None for the splits of the layout.
+        objects: objects are to be learnt, so it is an obstacle if there are none.
 
     Returns:
         The fingerprint. If only a sample was read, pixels, images by class and objects are scaled up to all images.
@@ -45,7 +47,8 @@ def fingerprint(seen: Survey, dataset: Dataset | None = None) -> Fingerprint:
     pixels = _pixels(seen)
     images = _images_by_split(seen, dataset)
     everything = max(int(pixels.sum()), 1)
-    found = _faults(seen, dataset, images, pixels)
+    missing = seen.instances.without_objects(dataset) if objects else ()
+    found = _faults(seen, dataset, images, pixels, missing)
     return Fingerprint(
         root=str(dataset.root),
         format=dataset.format,
@@ -186,7 +189,11 @@ def _flip(seen: Survey, axis: str) -> float:
 
 
 def _faults(
-    seen: Survey, dataset: Dataset, images: dict[str, NDArray[np.int64]], pixels: NDArray[np.int64]
+    seen: Survey,
+    dataset: Dataset,
+    images: dict[str, NDArray[np.int64]],
+    pixels: NDArray[np.int64],
+    missing: Iterable[Fault],
 ) -> tuple[Fault, ...]:
     log = faults.FaultLog((*dataset.faults, *seen.dataset.faults))
     none = np.zeros(len(dataset.classes), np.int64)
@@ -202,6 +209,7 @@ def _faults(
             {name: entry.label for name, entry in seen.summaries.items()},
         ),
         *seen.instances.faults(),
+        *missing,
         *faults.sampled(dataset.root, len(seen.summaries), len(dataset.records), seen.object_images),
     )
     for fault in found:

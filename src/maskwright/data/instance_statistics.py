@@ -13,8 +13,9 @@ import numpy as np
 
 from maskwright.core.fingerprint import ObjectStats
 from maskwright.core.instances import Instances
-from maskwright.core.records import Fault, MaskFile
+from maskwright.core.records import Fault, MaskFile, MaskLayers
 from maskwright.core.text import agree, plural
+from maskwright.data.object_agreement import AgreementMeter
 from maskwright.data.statistics import ValueSample, spread
 from maskwright.ops.instance_maps import to_map
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.instances import Instance
-    from maskwright.core.records import Annotation
+    from maskwright.core.records import Annotation, Dataset
+    from maskwright.data.object_agreement import ImageAgreement
 
 
 # A part of an object is large if it has this share of the pixels of the largest part.
@@ -43,6 +45,7 @@ class ImageInstances:
     Attributes:
         source: the annotation file.
         by_id: an object is the pixels of one id, and not an outline.
+        by_file: an object is what one mask file shows.
         areas: (n,) pixels of each object.
         touching: (n,) whether an object touches or overlaps another one.
         overlapping: (n,) whether it shares pixels with another one.
@@ -52,10 +55,12 @@ class ImageInstances:
         lost: pixels that a map of ids cannot hold.
         crowds: number of crowds.
         classes: indices of the classes of the objects.
+        agreement: with the mask of classes beside them; None if there is none.
     """
 
     source: Path
     by_id: bool
+    by_file: bool
     areas: NDArray[np.int64]
     touching: NDArray[np.bool_]
     overlapping: NDArray[np.bool_]
@@ -65,6 +70,7 @@ class ImageInstances:
     lost: int
     crowds: int
     classes: frozenset[int]
+    agreement: ImageAgreement | None = None
 
 
 def measured(found: Sequence[Instance], size: tuple[int, int], annotation: Annotation) -> ImageInstances:
@@ -83,11 +89,11 @@ def measured(found: Sequence[Instance], size: tuple[int, int], annotation: Annot
             entry.reaches_border(size),
             *_parts(entry.mask),
         )
-    by_id = isinstance(annotation, MaskFile)
+    by = isinstance(annotation, MaskFile), isinstance(annotation, MaskLayers)
     touching, overlapping, cut, parted, torn = flags
     counts = lost, len(found) - len(objects)
     classes = frozenset(entry.index for entry in found)
-    return ImageInstances(annotation.path, by_id, areas, touching, overlapping, cut, parted, torn, *counts, classes)
+    return ImageInstances(annotation.path, *by, areas, touching, overlapping, cut, parted, torn, *counts, classes)
 
 
 def _claims(objects: Sequence[Instance], size: tuple[int, int]) -> NDArray[np.uint16]:
@@ -147,7 +153,9 @@ class InstanceMeter:
         self._sums = np.zeros(4, np.int64)
         self._lost = self._crowds = 0
         self._by_id = self._torn = 0
-        self._dots, self._parted, self._full, self._single = _Tally(), _Tally(), _Tally(), _Tally()
+        self._dots, self._parted, self._full = _Tally(), _Tally(), _Tally()
+        self._single, self._alone = _Tally(), _Tally()
+        self._agreement = AgreementMeter()
         self.classes: frozenset[int] = frozenset()
 
     @property
@@ -163,15 +171,21 @@ class InstanceMeter:
         self._sums += [flags.sum() for flags in (part.touching, part.overlapping, part.cut, part.parted)]
         self._lost, self._crowds = self._lost + part.lost, self._crowds + part.crowds
         self._dots.add(int(np.count_nonzero(part.areas == 1)), part.source)
+        if part.agreement is not None:
+            self._agreement.add(part.agreement)
+        torn = int(np.count_nonzero(part.torn))
+        single = int(torn == 1 == len(part.areas))
+        if part.by_file:
+            self._alone.add(single, part.source)
         if part.by_id:
-            torn = int(np.count_nonzero(part.torn))
             self._by_id, self._torn = self._by_id + len(part.areas), self._torn + torn
             self._parted.add(int(np.count_nonzero(part.parted)), part.source)
-            self._single.add(int(torn == 1 == len(part.areas)), part.source)
+            self._single.add(single, part.source)
             self._full.add(int(len(part.areas) == _FULL or (torn and len(part.areas) in _NEARLY_FULL)), part.source)
 
     def faults(self) -> Iterator[Fault]:
         """Yield notes on objects that are probably errors of the annotation."""
+        yield from self._agreement.faults()
         if self._dots.first is not None:
             dots = self._dots
             are = f"{plural(dots.count, 'object')} {agree(dots.count, 'is', 'are')}"
@@ -188,6 +202,15 @@ class InstanceMeter:
             )
             cure = "save it like the other maps, unless something covers the middle of one object"
             yield Fault("one-id", "warning", self._single.first, message, cure)
+        if self._alone.first is not None and max(self._counts) > 1:
+            count = self._alone.count
+            message = (
+                f"{plural(count, 'mask file')} {agree(count, 'shows', 'show')} several regions{self._alone.example}, "
+                f"alone for {agree(count, 'its image', 'their images')}, where other images have a file for each "
+                "object: each counts as one object"
+            )
+            cure = "save a file for each object, unless something covers the middle of one object"
+            yield Fault("one-id", "warning", self._alone.first, message, cure)
         if self._full.first is not None:
             count = self._full.count
             message = (
@@ -196,6 +219,16 @@ class InstanceMeter:
             )
             cure = "save the maps with 16 bits, unless they have 16 bits or the images show no more objects"
             yield Fault("full-map", "warning", self._full.first, message, cure)
+
+    def without_objects(self, dataset: Dataset) -> Iterator[Fault]:
+        """Yield a fault if no image that was searched shows an object; an error if all were."""
+        if not self._counts or any(self._counts):
+            return
+        whole = len(self._counts) >= len(dataset.records)
+        crowds = f", only {plural(self._crowds, 'crowd')}" if self._crowds else ""
+        message = f"none of {plural(len(self._counts), 'annotated image')} shows an object{crowds}"
+        cure = "label some objects, check that maps hold an id for each, or learn the classes with `task` semantic"
+        yield Fault("no-objects", "error" if whole else "warning", dataset.root, message, cure)
 
     def _parted_fault(self, first: Path) -> Fault:
         """Say how many objects have several parts, and that these are classes if most objects have."""

@@ -16,7 +16,7 @@ from maskwright.core.records import ID_KINDS, EdgeFiles, MaskEdges, MaskFile, Ma
 from maskwright.data.edges import DrawnEdges, edge_labels, edges_of_masks, read_drawn
 from maskwright.data.layers import layer_objects, paint_layers
 from maskwright.data.lookup import by_palette, from_colors, from_values
-from maskwright.data.object_ids import from_ids, from_segments, objects_of, require_objects
+from maskwright.data.object_ids import from_ids, from_segments, objects_of, require_objects, require_one_object
 from maskwright.data.painting import paint, paint_objects
 from maskwright.data.readers import DecodeError, image_orientation, read_alpha, read_image, read_mask
 from maskwright.ops.no_data import no_data, with_nan
@@ -172,7 +172,15 @@ def _from_object_ids(
 
 def layer_reader(dataset: Dataset, record: Record, size: tuple[int, int]) -> Callable[[MaskFile], NDArray[np.uint8]]:
     """Return what reads one of several mask files of a record; it raises what `read_label` raises."""
-    return lambda mask: _from_mask(dataset, mask, _sized_mask(mask, record, size))
+    one = isinstance(record.annotation, MaskLayers) and record.annotation.objects
+
+    def read(mask: MaskFile) -> NDArray[np.uint8]:
+        raw = _sized_mask(mask, record, size)
+        if one:
+            require_one_object(mask.file, raw)
+        return _from_mask(dataset, mask, raw)
+
+    return read
 
 
 def _sized_mask(mask: MaskFile, record: Record, size: tuple[int, int]) -> RawMask:

@@ -32,6 +32,8 @@ _DENSE = 65535
 _SHARE, _TIMES = 0.5, 4
 # Lines have at most this share of pixels with all their neighbours.
 _INNER = 0.05
+# Masks of one object may hold a second value that is ignored.
+_FEWEST_IDS = 3
 # What binary masks hold where objects are.
 _WHITES = (255, 65535, 0xFFFFFF)
 
@@ -110,7 +112,8 @@ def from_segments(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> NDA
     """Map the segments of COCO's panoptic format to class indices (H, W); 0, which is no segment, is ignored.
 
     Raises:
-        DecodeError: the mask is lossily compressed, or holds a segment that the JSON file does not list.
+        DecodeError: the mask is lossily compressed, holds a segment that the JSON file does not list, or lacks one that
+            it lists.
     """
     if raw.lossy:
         message = "is lossily compressed, which changes the ids of segments"
@@ -124,6 +127,14 @@ def from_segments(mask: ImageRef, raw: RawMask, known: Mapping[int, int]) -> NDA
             mask,
             f"holds the segment {strange[0]} (R + 256 G + 65536 B), which segments_info in the JSON file does not list",
             "export it again, without interpolation and with its JSON file",
+        )
+    lacking = sorted(known.keys() - set(ids.tolist()))
+    if lacking:
+        raise DecodeError(
+            "unknown-label",
+            mask,
+            f"holds no pixel of the segment {lacking[0]}, which segments_info in the JSON file lists",
+            "export it again with its JSON file, or remove the segment there",
         )
     return np.array([table[value] for value in ids.tolist()], np.uint8)[places].reshape(raw.size)
 
@@ -184,6 +195,21 @@ def require_objects(mask: ImageRef, values: NDArray[Any], special: Mapping[int, 
         if ground is not None and len(counts) > 1 and special.keys().isdisjoint(counts):
             message = f"holds no background, 0, and its id {ground} surrounds the others, as a background does"
             raise DecodeError("other-convention", mask, message, "save the background as 0, as in the other maps")
+
+
+def require_one_object(mask: ImageRef, raw: RawMask) -> None:
+    """Refuse a map of ids 1, 2, 3, ... among files that show one object each.
+
+    Raises:
+        DecodeError: such a map.
+    """
+    values = raw.indices()
+    if raw.soft or raw.lossy or values is None or not _FEWEST_IDS <= int(values.max()) < _WHITES[0]:
+        return
+    ids = np.unique(values).tolist()
+    if ids in (list(range(ids[-1] + 1)), list(range(1, ids[-1] + 1))):
+        message = f"holds the ids 1 to {ids[-1]}, but a mask file shows one object, as the other files do"
+        raise DecodeError("other-convention", mask, message, "save a file for each of them, with 0 and 255")
 
 
 def counted(ids: NDArray[Any]) -> dict[int, int]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.records import ID_KINDS, EdgeFiles, MaskEdges, MaskFile
 from maskwright.data import edge_statistics
 from maskwright.data.instance_statistics import measured
 from maskwright.data.labels import read_edges, read_objects
+from maskwright.data.object_agreement import compared
 from maskwright.data.objects import annotated, piece, regions
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import Dataset, Record
     from maskwright.data.edge_statistics import ImageEdges
     from maskwright.data.instance_statistics import ImageInstances
-    from maskwright.data.objects import ClassObjects
+from maskwright.data.objects import ClassObjects
 
 
 class Found(NamedTuple):
@@ -54,6 +56,8 @@ def search(dataset: Dataset, record: Record, label: NDArray[np.uint8]) -> Found:
     if annotation is not None and record.tells_objects:
         found = list(read_objects(dataset, record, size))
         instances = measured(found, size, annotation)
+        if record.objects is not None and record.annotation is not None:
+            instances = replace(instances, agreement=compared(found, label, dataset.classes, record.objects.path))
     if isinstance(record.annotation, MaskFile) and record.annotation.kind not in ID_KINDS:
         return Found(regions(part), part.size / label.size, instances)
     known = annotated(entry for entry in found if not entry.crowd)

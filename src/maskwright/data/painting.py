@@ -1,5 +1,9 @@
 """Annotated shapes to pixels, exactly as pycocotools paints them, but only inside each shape's bounding box.
 
+pycocotools walks along every outline in steps of a fifth of a pixel, wherever it is. An outline that reaches farther
+beyond the image than the longer side of this is first cut off there, which moves its edges by a tenth of a pixel at
+most: one corner that a slip of the hand put a billion pixels away would otherwise take all time and memory.
+
 Knows no file format: coordinates are pixels of the image, or fractions of its sides if the annotation is normalized.
 """
 
@@ -18,6 +22,7 @@ from maskwright.core.records import ImageRef
 from maskwright.data.readers import DecodeError, image_orientation
 from maskwright.ops import rle as rle_codes
 from maskwright.ops.instance_maps import cropped
+from maskwright.ops.polygons import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +111,7 @@ def _patch(shape: Shape, shapes: Shapes, size: tuple[int, int], image: ImageRef)
     if shape.rle is not None:
         return _Patch(0, 0, _from_rle(shape.rle, shapes.path, size, image))
     scale = np.array([size[1], size[0]] if shapes.normalized else [1, 1], np.float64)
-    rings = [_points(ring, scale) for ring in shape.polygons]
+    rings = [_points(ring, scale, size) for ring in shape.polygons]
     points = np.concatenate(rings) if rings else np.zeros((0, 2))
     if not len(points):
         return _Patch(0, 0, np.zeros((0, 0), bool))
@@ -121,19 +126,26 @@ def _patch(shape: Shape, shapes: Shapes, size: tuple[int, int], image: ImageRef)
     for ring, holes in zip(rings, shape.holes, strict=True):
         part = _painted([ring], window)
         if holes:
-            part &= ~_painted([_points(hole, scale) for hole in holes], window)
+            part &= ~_painted([_points(hole, scale, size) for hole in holes], window)
         pixels |= part
     return _Patch(top, left, pixels)
 
 
-def _points(ring: tuple[float, ...], scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(ring, np.float64).reshape(-1, 2) * scale
+def _points(ring: tuple[float, ...], scale: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+    return near(np.asarray(ring, np.float64).reshape(-1, 2) * scale, size)
+
+
+def near(ring: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return a ring (n, 2) of x, y, cut off far beyond an image (height, width) if it reaches there."""
+    far = max(size)
+    box = (-far, -far, size[1] + far, size[0] + far)
+    return ring if np.all(ring >= box[:2]) and np.all(ring <= box[2:]) else within(ring, box)
 
 
 def _painted(rings: list[NDArray[np.float64]], window: tuple[int, int, int, int]) -> NDArray[np.bool_]:
     """Paint rings (n, 2) into a window (top, left, height, width) of the image; all of them are inside."""
     top, left, height, width = window
-    codes = coco.frPyObjects([(ring - (left, top)).ravel().tolist() for ring in rings], height, width)
+    codes = coco.frPyObjects([(ring - (left, top)).ravel().tolist() for ring in rings if len(ring)], height, width)
     return rle_codes.decode(coco.merge(codes))
 
 

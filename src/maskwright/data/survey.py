@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskwright.core.records import Fault, MaskFile
+from maskwright.core.annotations import mask_files
+from maskwright.core.records import Fault
 from maskwright.core.resources import Gate, cores, free_memory
 from maskwright.core.seeds import generator
 from maskwright.data import faults
@@ -157,7 +158,7 @@ class _Examined:
     scene: FlipDifference
     objects: Found
     faults: tuple[Fault, ...]
-    jpeg: Path | None
+    jpegs: tuple[Path, ...]
     undeclared: Undeclared | None
 
 
@@ -232,7 +233,7 @@ def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examin
         flip_difference(occupancy(label, count)[None]),
         objects,
         tuple(faults.mask_faults(record, mask, pixels, dataset.classes)),
-        mask if isinstance(record.annotation, MaskFile) and is_lossy(mask) else None,
+        tuple(filter(is_lossy, mask_files(record.annotation))),
         undeclared(image),
     )
 
@@ -265,8 +266,7 @@ class _Meters:
         self._scene.add(found.scene)
         for fault in found.faults:
             self._log.add(fault)
-        if found.jpeg is not None:
-            self._jpegs.append(found.jpeg)
+        self._jpegs += found.jpegs
         if found.undeclared is not None:
             self._undeclared.append((record.image.path, found.undeclared))
         self._object_images += summary.objects_share
@@ -280,8 +280,8 @@ class _Meters:
     def survey(self, records: Sequence[Record]) -> Survey:
         """Return the result."""
         if self._jpegs:
-            known = self._dataset.value_to_index
-            self._log.add(faults.jpeg_masks(self._jpegs, len(self._summaries), known))
+            of = sum(len(mask_files(record.annotation)) for record in records if record.id in self._summaries)
+            self._log.add(faults.jpeg_masks(self._jpegs, of, self._dataset.value_to_index))
         for fault in undeclared_faults(self._dataset.root, self._undeclared, len(self._summaries)):
             self._log.add(fault)
         usable = tuple(record for record in records if record.id not in self._unusable)

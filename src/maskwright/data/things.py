@@ -57,6 +57,9 @@ def check_objects(dataset: Dataset) -> None:
     Raises:
         MaskwrightError: such data.
     """
+    unused = next((fault for fault in dataset.faults if fault.kind == "unused-maps"), None)
+    if unused is not None and not dataset.tells_objects:
+        raise MaskwrightError(f"{dataset.root}: {unused.message}: {unused.cure}", "task")
     if not dataset.tells_objects or not dataset.classes.objects:
         raise MaskwrightError(
             f"{dataset.root} gives the class of each pixel, but no objects: add a folder instances/ with a map of "

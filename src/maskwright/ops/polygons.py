@@ -1,6 +1,6 @@
-"""Lossless conversion of masks to polygons with holes. Knows no file and no class.
+"""Lossless conversion of masks to polygons with holes, and the part of a ring in a box. Knows no file and no class.
 
-Polygons run along the edges of pixels, not through their centres: pixel (row, column) is the unit square from
+Polygons of masks run along the edges of pixels, not through their centres: pixel (row, column) is the unit square from
 (column, row) to (column + 1, row + 1), in x, y. So a ring encloses exactly the area of the pixels, and painting it
 restores the mask.
 """
@@ -72,3 +72,25 @@ def _corners(contour: NDArray[np.int32]) -> NDArray[np.int32]:
 def _ring_area(ring: NDArray[np.int32]) -> float:
     x, y = ring[:, 0].astype(np.float64), ring[:, 1].astype(np.float64)
     return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+
+
+def within(ring: NDArray[np.float64], box: tuple[float, float, float, float]) -> NDArray[np.float64]:
+    """Cut a ring (n, 2) of x, y off at the sides of a box (left, top, right, bottom).
+
+    Sutherland and Hodgman 1974, "Reentrant Polygon Clipping": one side after the other. What lies inside is enclosed as
+    before; parts that were connected outside stay connected by lines along the sides, which enclose nothing.
+
+    Returns:
+        (m, 2), empty if nothing is inside.
+    """
+    for axis, limit, sign in ((0, box[0], -1), (1, box[1], -1), (0, box[2], 1), (1, box[3], 1)):
+        inside = sign * ring[:, axis] <= sign * limit
+        following = np.roll(ring, -1, axis=0)
+        leaves = inside != np.roll(inside, -1)
+        steps = following - ring
+        share = (limit - ring[:, axis]) / np.where(leaves, steps[:, axis], 1)
+        crossings = ring + share[:, None] * steps
+        crossings[:, axis] = limit
+        corners = np.stack([ring, crossings], axis=1).reshape(-1, 2)
+        ring = corners[np.stack([inside, leaves], axis=1).ravel()]
+    return ring

@@ -51,9 +51,12 @@ def inspect(
 
         options = options.for_task(find_task(task).annotation)
     dataset = read_dataset(root, options)
+    objects = False
     if task is not None:
-        dataset = find_task(task).prepared(dataset)
-        find_task(task).check(dataset)
+        chosen = find_task(task)
+        dataset = chosen.prepared(dataset)
+        chosen.check(dataset)
+        objects = chosen.objects and not chosen.stuff
     seen = survey(dataset, on_progress=on_progress)
     try:
         divided = with_splits(seen.dataset, split or SplitPlan(), seed, seen)
@@ -62,4 +65,4 @@ def inspect(
         if divided.records:  # that there are none at all is a separate fault, which says more
             fault = Fault("too-few-images", "error", dataset.root, error.message, error.cure)
             divided = replace(divided, faults=(*divided.faults, fault))
-    return fingerprint(seen, divided)
+    return fingerprint(seen, divided, objects=objects)

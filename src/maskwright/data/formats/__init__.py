@@ -34,6 +34,7 @@ from maskwright.data.formats.joined import joined, shares
 from maskwright.data.formats.nothing_found import (
     boxes_only,
     found_and_near,
+    no_annotations_inside,
     not_read,
     without_annotations,
     without_lists,
@@ -148,7 +149,7 @@ def _nothing_fits(root: Path) -> MaskwrightError:
         return _without_images(root, files)
     damaged = next(iter(coco.cut_off(root)), None)
     if damaged is None:
-        checks = (not_read, boxes_only, without_annotations, without_lists)
+        checks = (not_read, boxes_only, without_annotations, without_lists, no_annotations_inside)
         special = next(filter(None, (check(root, files) for check in checks)), None)
     else:
         special = _as_error(damaged)

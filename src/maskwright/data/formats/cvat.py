@@ -13,6 +13,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import listing
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, few, holds, masks_pair, unreadable
 from maskwright.data.formats.outlines.bitmaps import from_runs, pasted
+from maskwright.data.formats.outlines.checked import number, reason, whole
 from maskwright.data.formats.outlines.drawn import class_list, drawn_dataset
 from maskwright.data.formats.outlines.located import Images, Search, split_of
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, box_ring, ellipse, outlined, turned
@@ -112,9 +113,9 @@ def _drawn(search: Search, path: Path, element: ElementTree.Element) -> DrawnIma
         layers: defaultdict[int, list[Drawing]] = defaultdict(list)
         for shape in element:
             if shape.tag in _SHAPES:
-                layers[int(shape.get("z_order") or 0)].append(_object(shape, size))
+                layers[whole(shape.get("z_order") or 0, "z_order")].append(_object(shape, size))
     except DAMAGE as error:
-        raise MaskwrightError(f"{path} holds a damaged shape of {name} ({error}): export it again") from None
+        raise MaskwrightError(f"{path} holds a damaged shape of {name} ({reason(error)}): export it again") from None
     if image is None:
         return None
     objects = [shape for _, shapes in sorted(layers.items()) for shape in shapes]
@@ -123,12 +124,12 @@ def _drawn(search: Search, path: Path, element: ElementTree.Element) -> DrawnIma
 
 def _size(element: ElementTree.Element) -> tuple[int, int] | None:
     height, width = element.get("height"), element.get("width")
-    return (int(height), int(width)) if height and width else None
+    return (whole(height, "height"), whole(width, "width")) if height and width else None
 
 
 def _object(element: ElementTree.Element, size: tuple[int, int]) -> Drawing:
     label, kind, group = element.get("label") or None, element.tag, element.get("group_id")
-    angle = float(element.get("rotation") or 0)
+    angle = number(element.get("rotation") or 0, "rotation")
     if kind == "mask":
         top, left, height, width = _numbers(element, "top", "left", "height", "width")
         runs = [int(run) for run in element.attrib["rle"].split(",")]
@@ -148,7 +149,8 @@ def _object(element: ElementTree.Element, size: tuple[int, int]) -> Drawing:
 
 
 def _points(element: ElementTree.Element) -> list[float]:
-    return [float(value) for point in element.get("points", "").split(";") if point for value in point.split(",")]
+    pairs = [point for point in element.get("points", "").split(";") if point]
+    return [number(value, "a coordinate in points") for point in pairs for value in point.split(",")]
 
 
 def _cuboid(element: ElementTree.Element) -> list[float]:
@@ -158,4 +160,4 @@ def _cuboid(element: ElementTree.Element) -> list[float]:
 
 
 def _numbers(element: ElementTree.Element, *names: str) -> list[float]:
-    return [float(element.attrib[name]) for name in names]
+    return [number(element.attrib[name], name) for name in names]

@@ -11,6 +11,7 @@ from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import plural
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, below, masks_pair, some, unreadable
+from maskwright.data.formats.outlines.checked import reason
 from maskwright.data.formats.outlines.drawn import class_list, drawn_dataset
 from maskwright.data.formats.outlines.located import Images, Search, split_of
 from maskwright.data.formats.outlines.map_place import in_pixels
@@ -138,7 +139,7 @@ def _object(feature: Feature, key: str | None) -> Drawing:
         parts = [[_flat(ring) for ring in polygon] for polygon in _polygons(geometry)]
     except DAMAGE as error:
         raise MaskwrightError(
-            f"{feature.get('id', 'a feature')} has damaged coordinates ({error}): draw it again"
+            f"{feature.get('id', 'a feature')} has damaged coordinates ({reason(error)}): draw it again"
         ) from None
     if not parts:
         return Drawing(label, box=box_around(_numbers(geometry.get("coordinates"))), kind="line")

@@ -18,6 +18,7 @@ from maskwright.core.records import Fault
 from maskwright.core.text import agree, plural, such_as
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, below, masks_pair, some, unreadable
 from maskwright.data.formats.outlines.bitmaps import from_picture, pasted
+from maskwright.data.formats.outlines.checked import flat, reason, whole
 from maskwright.data.formats.outlines.drawn import class_list, drawn_dataset
 from maskwright.data.formats.outlines.located import Images, Search, plain, split_of
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, box_ring, ellipse, outlined
@@ -117,18 +118,18 @@ def _drawn(image: Path, path: Path, document: dict[str, Any], base: Path) -> Dra
     """
     height, width = document.get("imageHeight"), document.get("imageWidth")
     try:
-        told = (int(height), int(width)) if height and width else None
+        told = (whole(height, "imageHeight"), whole(width, "imageWidth")) if height and width else None
         size = told or image_size(image)
         objects = [_object(shape, size) for shape in document["shapes"]]
     except DAMAGE as error:
-        raise MaskwrightError(f"{path} holds a damaged shape ({error}): draw it again in LabelMe") from None
+        raise MaskwrightError(f"{path} holds a damaged shape ({reason(error)}): draw it again in LabelMe") from None
     return DrawnImage(image, path, objects, told, split_of(base, image))
 
 
 def _object(shape: dict[str, Any], size: tuple[int, int]) -> Drawing:
     label = str(shape.get("label") or "").strip() or None
     kind = shape.get("shape_type") or "polygon"
-    points = [float(value) for point in shape["points"] for value in point[:2]]
+    points = flat(shape["points"], "points")
     box = box_around(points)
     if kind == "mask":
         return _mask(label, shape, points, size)

@@ -18,6 +18,7 @@ from maskwright.core.records import Fault
 from maskwright.core.text import agree, listing, plural, such_as
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, few, holds, unreadable
 from maskwright.data.formats.outlines.bitmaps import pasted
+from maskwright.data.formats.outlines.checked import reason
 from maskwright.data.formats.outlines.drawn import class_list, drawn_dataset
 from maskwright.data.formats.outlines.located import Images, Search, plain, split_of
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_ring, ellipse, outlined, turned
@@ -172,7 +173,9 @@ def _drawn(search: Search, path: Path, task: dict[str, Any]) -> DrawnImage | Non
         size = _common_size(path, task, [_size(entry) for entry in results if _is_area(entry)], image)
         objects = [shape for entry in _by_id(results) if size and (shape := _object(entry, size)) is not None]
     except DAMAGE as error:
-        raise MaskwrightError(f"{path}: task {task.get('id')} is damaged ({error}): export the project again") from None
+        raise MaskwrightError(
+            f"{path}: task {task.get('id')} is damaged ({reason(error)}): export the project again"
+        ) from None
     return DrawnImage(image, path, objects, size, split_of(search.images.base, image))
 
 

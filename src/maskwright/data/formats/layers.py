@@ -205,11 +205,13 @@ def _unused(root: Path, groups: Groups) -> list[Fault]:
     both = (*groups.found, *groups.doubts)
     used = {file.path for group in both for file in (group.image, *group.files(), *group.doubt())}
     parts = groups.divided
+    crowded, torn = ([], set()) if groups.classes else pair_faults.crowded(root, parts.images, parts.masks, used)
     doubts = [pair_faults.doubt_of_parts(root, group.image, group.doubt()) for group in groups.doubts]
     return [
         *doubts,
+        *crowded,
         *groups.faults,
-        *pair_faults.unpaired(root, parts.images, parts.masks, used),
+        *pair_faults.unpaired(root, parts.images, parts.masks, used | torn),
         *pair_faults.unread(root, parts.others),
     ]
 

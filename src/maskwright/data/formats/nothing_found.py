@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-_MOST_NEAR, _MOST_SEARCHED, _MOST_BYTES = 3, 20, 1 << 16
+_MOST_NEAR, _MOST_SEARCHED, _MOST_BYTES, _MOST_START = 3, 20, 1 << 16, 256
 # Formats that files with a suffix hint at, the likeliest first; images alone hint at the last two.
 _NEAR = {
     ".json": ("coco", "labelme"),
@@ -61,6 +61,20 @@ def not_read(root: Path, files: Sequence[Path]) -> MaskwrightError | None:
             return MaskwrightError(
                 f"{root}: {record_id(root, path)} seems to hold run lengths, but the names of its columns ({header}) "
                 "do not show which: name the column of images ImageId, and that of run lengths EncodedPixels"
+            )
+    return None
+
+
+def no_annotations_inside(root: Path, files: Sequence[Path]) -> MaskwrightError | None:
+    """Build the error for a file of annotations that is empty, or a web page that was saved instead of it."""
+    for path in [path for path in files if path.suffix.lower() in {".json", ".xml", ".geojson"}][:_MOST_SEARCHED]:
+        with path.open("rb") as stream:
+            start = stream.read(_MOST_START).lstrip().lower()
+        if not start:
+            return MaskwrightError(f"{root}: {record_id(root, path)} is empty: export or copy it again")
+        if start.startswith((b"<!doctype html", b"<html")):
+            return MaskwrightError(
+                f"{root}: {record_id(root, path)} is a web page, as servers send instead of a file: download it again"
             )
     return None
 

@@ -6,21 +6,20 @@ What belongs to no segment is ignored.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE
-from maskwright.core.documents import parsed_json
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Dataset, Fault, ImageRef, MaskFile, Record
-from maskwright.data.formats.coco import base_of
+from maskwright.core.text import listing, plural
+from maskwright.data.formats.coco import base_of, cut_off
 from maskwright.data.formats.folder import meaningful_splits
 from maskwright.data.formats.meaning.entries import classes_of, split_ignored, with_map
-from maskwright.data.formats.meaning.tables import Entry
-from maskwright.data.formats.outlines.annotation_files import DAMAGE, few, holds
+from maskwright.data.formats.outlines.annotation_files import few, holds, unreadable
 from maskwright.data.formats.outlines.located import Images, Search
-from maskwright.data.formats.pairing.naming import split_word
+from maskwright.data.formats.panoptic_json import load
 from maskwright.data.formats.walk import record_id
 
 if TYPE_CHECKING:
@@ -28,34 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
-    from maskwright.core.records import Split
+    from maskwright.data.formats.panoptic_json import Annotated, Category
 
-_MARKS = ('"images"', '"annotations"', '"categories"', '"segments_info"')
-
-
-class _Category(NamedTuple):
-    """A class, and whether its segments are objects."""
-
-    entry: Entry
-    thing: bool
-
-
-class _Segment(NamedTuple):
-    """One segment of a PNG."""
-
-    id: int
-    category: int
-    crowd: bool
-
-
-class _Annotated(NamedTuple):
-    """One image: the name of its file, its PNG if that exists, the segments, and the JSON file that lists them."""
-
-    name: str
-    png: Path
-    segments: tuple[_Segment, ...]
-    source: Path
-    split: Split | None
+# The categories follow the annotations: a file that is cut off, or lacks them, must not go unnoticed.
+_MARKS = ('"images"', '"annotations"', '"segments_info"')
 
 
 def detect(root: Path) -> str | None:
@@ -80,12 +55,11 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             f"{root} holds no JSON file of COCO's panoptic format (keys images, categories, annotations with "
             "segments_info): give the file itself, or the folder that holds annotations/"
         )
-    categories: dict[int, _Category] = {}
-    entries = [entry for path in paths for entry in _load(path, categories)]
+    entries, categories, damaged = _load(root, paths)
     kept, ignored, notes = split_ignored(tuple(categories[number].entry for number in sorted(categories)), options)
     values = {entry.id: index for index, entry in enumerate(kept)} | {entry.id: IGNORE for entry in ignored}
     values = with_map(values | dict.fromkeys(options.ignored(), IGNORE), options)
-    records, faults = _records(base_of(root), entries, categories, values)
+    records, faults = _records(base_of(root), entries, categories, values, damaged)
     things = [number for number, category in categories.items() if category.thing]
     rest = len(categories) - len(things)
     words = f"{', '.join(path.name for path in paths)}: {len(things)} classes of things, {rest} of stuff"
@@ -105,72 +79,77 @@ def _json_files(root: Path) -> list[Path]:
     return [path for path in paths if holds(path, _MARKS)]
 
 
-def _load(path: Path, categories: dict[int, _Category]) -> list[_Annotated]:
-    """Read one file, and add its categories.
+def _load(root: Path, paths: list[Path]) -> tuple[list[Annotated], dict[int, Category], list[Fault]]:
+    """Read the files; one that cannot be read is a fault, if there are others.
 
     Raises:
-        MaskwrightError: it is damaged, or gives one id to two categories.
+        MaskwrightError: none can be read.
     """
-    data = parsed_json(path)
-    try:
-        for item in data["categories"]:
-            category = _category(item)
-            if categories.setdefault(category.entry.id, category) != category:
-                names = f"{categories[category.entry.id].entry.name!r} and {category.entry.name!r}"
-                raise MaskwrightError(
-                    f"{path} gives the id {category.entry.id} to {names}: give each category its own id, and the same "
-                    "in all files"
-                )
-        images = {str(item["id"]): str(item["file_name"]) for item in data["images"]}
-        return [_annotated(item, images, path) for item in data["annotations"]]
-    except DAMAGE as error:
-        what = f"there is no key {error}" if isinstance(error, KeyError) else str(error)
-        raise MaskwrightError(f"{path} is not a file of COCO's panoptic format ({what}): export it again") from None
-
-
-def _category(item: dict[str, Any]) -> _Category:
-    color = item.get("color")
-    rgb = (int(color[0]), int(color[1]), int(color[2])) if color else None
-    return _Category(Entry(int(item["id"]), str(item["name"]), rgb), bool(item["isthing"]))
-
-
-def _annotated(item: dict[str, Any], images: Mapping[str, str], path: Path) -> _Annotated:
-    segments = tuple(
-        _Segment(int(part["id"]), int(part["category_id"]), bool(part.get("iscrowd"))) for part in item["segments_info"]
-    )
-    name = str(item["file_name"])
-    places = (path.with_suffix("") / name, path.parent / name)
-    png = next((place for place in places if place.is_file()), places[0])
-    return _Annotated(images[str(item["image_id"])], png, segments, path, split_word(path.stem))
+    categories: dict[int, Category] = {}
+    entries: list[Annotated] = []
+    errors: list[tuple[Path, MaskwrightError]] = []
+    faults: list[Fault] = []
+    for path in paths:
+        try:
+            found, damaged = load(path, categories)
+            entries, faults = entries + found, faults + damaged
+        except MaskwrightError as error:
+            errors.append((path, error))
+    if len(errors) == len(paths):
+        raise errors[0][1]
+    faults += [unreadable(path, error) for path, error in errors]
+    return entries, categories, [*faults, *cut_off(root, paths)]
 
 
 def _records(
-    base: Path, entries: list[_Annotated], categories: Mapping[int, _Category], values: Mapping[int, int]
+    base: Path,
+    entries: list[Annotated],
+    categories: Mapping[int, Category],
+    values: Mapping[int, int],
+    damaged: list[Fault],
 ) -> tuple[list[Record], list[Fault]]:
     """Find the images; one whose segments contradict the file is left out.
 
     Raises:
         MaskwrightError: none is left.
     """
-    search = Search(Images(base, without={entry.png for entry in entries}))
+    search = Search(Images(base, without=_pictures(entries)))
     divided = meaningful_splits(entry.split for entry in entries)
-    records: dict[str, Record] = {}
-    faults = []
+    by_image: defaultdict[Path, list[Annotated]] = defaultdict(list)
     for entry in entries:
         image = search.one(search.images.named(entry.name, entry.source, entry.split), entry.source, entry.name)
-        fault = _fault(entry, categories)
-        if fault is not None:
-            faults.append(fault)
-        elif image is not None:
+        if image is not None:
+            by_image[image].append(entry)
+    twice = [_several(image, those) for image, those in by_image.items() if len(those) > 1]
+    faults = [*damaged, *twice, *(fault for entry in entries if (fault := _fault(entry, categories)) is not None)]
+    records = []
+    for image, (entry, *others) in by_image.items():
+        if not others and _fault(entry, categories) is None:
             annotation, objects = _masks(entry, categories, values)
-            name, split = record_id(base, image), entry.split if divided else None
-            records[name] = Record(name, ImageRef(image), annotation, split, objects=objects)
+            split = entry.split if divided else None
+            records.append(Record(record_id(base, image), ImageRef(image), annotation, split, objects=objects))
     if not records:
         raise search.nothing_found(base, faults)
-    return list(records.values()), [*faults, *search.faults("no JSON file lists")]
+    return records, [*faults, *search.faults("no JSON file annotates")]
 
 
-def _fault(entry: _Annotated, categories: Mapping[int, _Category]) -> Fault | None:
+def _pictures(entries: list[Annotated]) -> set[Path]:
+    """Return the files that hold segments: those of the annotations, and the others in the folders of their own."""
+    folders = {entry.png.parent for entry in entries if entry.png.parent == entry.source.with_suffix("")}
+    return {entry.png for entry in entries} | {
+        path for folder in folders if folder.is_dir() for path in folder.iterdir()
+    }
+
+
+def _several(image: Path, entries: list[Annotated]) -> Fault:
+    """Report annotations that belong to one image: nobody knows which of them shows it."""
+    those = listing([f"{entry.png.name} (image_id {entry.image_id} in {entry.source.name})" for entry in entries])
+    message = f"{plural(len(entries), 'annotation')} belong to {image.name}, which is not used: {those}"
+    cure = "give each annotation the id of its own image, or keep one of them"
+    return Fault("annotated-twice", "error", entries[-1].source, message, cure)
+
+
+def _fault(entry: Annotated, categories: Mapping[int, Category]) -> Fault | None:
     """Report what makes an image unusable."""
     if not entry.png.is_file():
         message = f"{entry.source.name} lists {entry.png.name} for {entry.name}, which does not exist"
@@ -180,6 +159,10 @@ def _fault(entry: _Annotated, categories: Mapping[int, _Category]) -> Fault | No
     if strange is not None:
         message = f"{entry.source.name} holds a segment of category {strange} on {entry.name}, which it does not name"
         return Fault("unknown-label", "error", entry.source, message, f"add the category {strange}, or correct the id")
+    zero = next((part.id for part in entry.segments if part.id < 1), None)
+    if zero is not None:
+        message = f"{entry.source.name} lists a segment {zero} of {entry.name}, but 0 is no segment"
+        return Fault("unknown-label", "error", entry.source, message, "give it an id above 0, also in the PNG")
     twice = next((number for number, count in Counter(part.id for part in entry.segments).items() if count > 1), None)
     if twice is not None:
         message = f"{entry.source.name} lists the segment {twice} of {entry.name} more than once"
@@ -188,7 +171,7 @@ def _fault(entry: _Annotated, categories: Mapping[int, _Category]) -> Fault | No
 
 
 def _masks(
-    entry: _Annotated, categories: Mapping[int, _Category], values: Mapping[int, int]
+    entry: Annotated, categories: Mapping[int, Category], values: Mapping[int, int]
 ) -> tuple[MaskFile, MaskFile]:
     """Return how the PNG is read to classes, and how to objects."""
     file = ImageRef(entry.png)

@@ -14,6 +14,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import plural
 from maskwright.data.formats.outlines.annotation_files import DAMAGE, below, masks_pair, some, unreadable
 from maskwright.data.formats.outlines.bitmaps import filled, from_picture, pasted
+from maskwright.data.formats.outlines.checked import reason
 from maskwright.data.formats.outlines.drawn import class_list, drawn_dataset
 from maskwright.data.formats.outlines.located import Images, Search, split_of
 from maskwright.data.formats.outlines.shapes import Drawing, DrawnImage, box_around, box_ring, outlined
@@ -78,7 +79,7 @@ def _class_names(root: Path) -> list[str]:
     try:
         return [str(entry["title"]) for entry in parsed_json(path)["classes"]]
     except DAMAGE as error:
-        raise MaskwrightError(f"{path} lists no classes ({error}): export the project again") from None
+        raise MaskwrightError(f"{path} lists no classes ({reason(error)}): export the project again") from None
 
 
 def _images(images: Images, path: Path) -> list[Path]:
@@ -98,7 +99,7 @@ def _drawn(image: Path, path: Path, document: Any, split: Split | None) -> Drawn
         size = (int(document["size"]["height"]), int(document["size"]["width"]))
         return DrawnImage(image, path, [_object(entry, size) for entry in document["objects"]], size, split)
     except (*DAMAGE, zlib.error) as error:
-        raise MaskwrightError(f"{path} holds a damaged object ({error}): export it again") from None
+        raise MaskwrightError(f"{path} holds a damaged object ({reason(error)}): export it again") from None
 
 
 def _object(entry: dict[str, Any], size: tuple[int, int]) -> Drawing:

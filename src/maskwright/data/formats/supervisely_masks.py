@@ -10,6 +10,7 @@ from maskwright.core.records import Dataset, Fault, ImageRef
 from maskwright.data.formats.folder import Layout, dataset_of
 from maskwright.data.formats.meaning.tables import Entry, table_of
 from maskwright.data.formats.outlines.annotation_files import DAMAGE
+from maskwright.data.formats.outlines.checked import reason
 from maskwright.data.formats.pairing import naming, pair_faults
 from maskwright.data.formats.pairing.matching import File, matched
 from maskwright.data.formats.pairing.stacks import ImagePair
@@ -102,7 +103,7 @@ def _table(root: Path) -> ClassTable:
             return _numbered(source, [Entry(number, title) for number, title in enumerate(titles, start=1)])
         colors = {name: _color(color) for name, color in _json(source).items()}
     except DAMAGE as error:
-        raise MaskwrightError(f"{source} is damaged ({error}): export the project again") from None
+        raise MaskwrightError(f"{source} is damaged ({reason(error)}): export the project again") from None
     if all(len(set(color)) == 1 for color in colors.values()):
         listed = [Entry(color[0], name) for name, color in colors.items()]
         return _numbered(source, listed, '"{name}": [{id}, {id}, {id}]')

@@ -201,6 +201,8 @@ def _recognised(image: Image) -> tuple[ImageRef, str]:
             head = stream.read(HEAD_BYTES)
     except FileNotFoundError:
         raise DecodeError("unreadable", ref, "does not exist", "check the path") from None
+    except IsADirectoryError:
+        raise DecodeError("unreadable", ref, "is a folder", "give the path of one image") from None
     except OSError as error:
         raise DecodeError("unreadable", ref, f"cannot be opened ({error.strerror})", "check its permissions") from None
     if not head:

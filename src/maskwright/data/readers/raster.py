@@ -61,6 +61,7 @@ _PILLOW_ERRORS = (
     zlib.error,
 )
 _WEBP_PIXELS = (b"VP8 ", b"VP8L")
+_PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 _SAVE_AGAIN = "open it in an image editor and save it again, or remove it"
 _COPY_AGAIN = "copy it again from its source, or remove it"
 
@@ -171,6 +172,9 @@ def _header(ref: ImageRef, kind: str, stream: Any) -> ImageFile:
     try:
         return _OPENERS[kind](stream)
     except _PILLOW_ERRORS as error:
+        stream.seek(len(_PNG_START) - 4)
+        if "truncated" in str(error).lower() and stream.read(4) == _PNG_START[-4:]:
+            raise DecodeError("truncated", ref, "is truncated: its PNG header does not end", _COPY_AGAIN) from None
         raise DecodeError("unreadable", ref, f"cannot be read as {kind.upper()} ({error})", _SAVE_AGAIN) from None
 
 

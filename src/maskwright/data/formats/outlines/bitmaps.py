@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from maskwright.data.formats.outlines.shapes import Drawing, box_of
+from maskwright.data.painting import near
 from maskwright.ops import rle as rle_codes
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def filled(label: str | None, rings: Sequence[Ring], size: tuple[int, int]) -> D
     shape = min(size[0], int(box[3]) + 1) - top, min(size[1], int(box[2]) + 1) - left
     mask = np.zeros(np.maximum(shape, 0), np.uint8)
     for place, ring in enumerate(rings if mask.size else ()):
-        cv2.fillPoly(mask, [np.array(ring, np.int32).reshape(-1, 2)], int(place == 0), offset=(-left, -top))
+        corners = near(np.reshape(ring, (-1, 2)).astype(np.float64), size).round().astype(np.int32)
+        if len(corners):
+            cv2.fillPoly(mask, [corners], int(place == 0), offset=(-left, -top))
     if not mask.any():
         return Drawing(label, box=box, kind="outside")
     return Drawing(label, rle=rle_codes.encode(mask, size, (top, left)), box=(*box[:2], box[2] + 1, box[3] + 1))

@@ -18,6 +18,8 @@ Box = tuple[float, float, float, float]
 
 _FEWEST_NUMBERS = 6
 _FLATNESS = 0.05  # pixels that the chords of a circle may lie inside it
+# Coordinates beyond the first are no places of pixels, and would make areas inexact; no picture holds a larger circle.
+_FARTHEST, _LARGEST_RADIUS = 1e12, 1e6
 
 
 class Drawing(NamedTuple):
@@ -94,14 +96,19 @@ def outlined(
 
 
 def ring(values: Any) -> Ring | None:
-    """Return a closed ring [x0, y0, x1, y1, ...], or None if it has fewer than three corners or is not of numbers."""
+    """Return a closed ring [x0, y0, x1, y1, ...]; None with fewer than three corners, or with one that is no place."""
     if not isinstance(values, list | tuple) or len(values) < _FEWEST_NUMBERS or len(values) % 2:
         return None
     try:
         numbers = tuple(float(value) for value in values)
     except (TypeError, ValueError):
         return None
-    return numbers if all(math.isfinite(number) for number in numbers) else None
+    return numbers if all(map(_is_place, numbers)) else None
+
+
+def _is_place(number: float) -> bool:
+    """Tell whether a coordinate is finite, and near enough to compute areas with it."""
+    return abs(number) <= _FARTHEST
 
 
 def ring_area(numbers: Ring) -> float:
@@ -129,12 +136,12 @@ def crosses_itself(numbers: Ring) -> bool:
 
 
 def box_around(values: Iterable[Any]) -> Box | None:
-    """Return the box around points given as a flat list; None if they are not pairs of finite numbers."""
+    """Return the box around points given as a flat list; None if they are not pairs of numbers that are places."""
     try:
         numbers = [float(value) for value in values]
     except (TypeError, ValueError):
         return None
-    if not numbers or len(numbers) % 2 or not all(map(math.isfinite, numbers)):
+    if not numbers or len(numbers) % 2 or not all(map(_is_place, numbers)):
         return None
     return box_of(tuple(numbers))
 
@@ -167,7 +174,14 @@ def pixels_ring(box: Box) -> Ring:
 
 
 def ellipse(centre: tuple[float, float], radii: tuple[float, float], degrees: float = 0.0) -> Ring:
-    """Return a polygon for an ellipse that is turned clockwise on the screen; for a circle both radii are equal."""
+    """Return a polygon for an ellipse that is turned clockwise on the screen; for a circle both radii are equal.
+
+    Raises:
+        ValueError: a radius is not finite, or larger than any picture.
+    """
+    for radius in radii:
+        if not abs(radius) <= _LARGEST_RADIUS:
+            raise ValueError(f"a radius of {radius:g} pixels, but no picture is so large")
     largest = max(*radii, 1.0)
     count = max(16, math.ceil(math.pi / math.acos(1 - _FLATNESS / largest)))
     angles = [2 * math.pi * place / count for place in range(count)]

@@ -73,7 +73,7 @@ def with_object_maps(dataset: Dataset, maps: Mapping[str, MaskFile]) -> Dataset:
     if 2 * len(errors) >= len(seen):
         where = folder_name(dataset.root, folder)
         message = f"the maps of objects in {where} are not used: {errors[0].image.name} {errors[0].message}"
-        return _with_faults(dataset, Fault("unused", "warning", folder, message, errors[0].cure))
+        return _with_faults(dataset, Fault("unused-maps", "warning", folder, message, errors[0].cure))
     faults = [*_bare(folder, [entry.bare for entry in seen]), *_lacking(dataset, maps)]
     ignored = {value for value, _ in maps[mapped[0].id].values or ()}
     if undivided([maps[record.id].file for record in sample], ignored):

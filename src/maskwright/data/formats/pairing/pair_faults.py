@@ -12,6 +12,7 @@ from maskwright.data.formats.walk import folder_name, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from maskwright.core.records import Severity
@@ -92,6 +93,36 @@ def doubt(root: Path, images: Sequence[File], masks: Sequence[File]) -> Fault:
     suffix = masks[0].path.suffix
     cure = f"name each mask after its whole image, such as {images[0].path.name}{suffix}, or remove the other images"
     return Fault("ambiguous", "error", images[0].path, message, cure)
+
+
+def crowded(
+    root: Path, images: Sequence[File], masks: Sequence[File], used: AbstractSet[Path]
+) -> tuple[list[Fault], set[Path]]:
+    """Report several images in the folder of one, whose masks could belong to any of them; returns these files too.
+
+    Args:
+        root: the folder that the user gave.
+        images: all images; those of ID/images/ belong to the masks of ID/masks/.
+        masks: all masks.
+        used: the files that need no report.
+    """
+    faults: list[Fault] = []
+    files: set[Path] = set()
+    folders: defaultdict[tuple[str, ...], tuple[list[Path], list[Path]]] = defaultdict(lambda: ([], []))
+    for side, members in enumerate((images, masks)):
+        for file in members:
+            if len(file.place.key) > 2:
+                folders[file.place.key[:-1]][side].append(file.path)
+    for pictures, shown in folders.values():
+        if len(pictures) > 1 and shown and used.isdisjoint([*pictures, *shown]):
+            names = listing([record_id(root, path) for path in sorted(pictures)])
+            fit, where = agree(len(shown), "fits", "fit"), folder_name(root, shown[0].parent)
+            those = f"{plural(len(shown), 'mask')} in {where}"
+            message = f"{those} {fit} {names} by the folder; it is unclear which is shown, so none is used"
+            cure = "keep one image in the folder, or name the masks after their images"
+            faults.append(Fault("ambiguous", "error", min(pictures), message, cure))
+            files |= {*pictures, *shown}
+    return faults, files
 
 
 def doubt_of_parts(root: Path, image: File, masks: Sequence[File]) -> Fault:
