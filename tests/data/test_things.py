@@ -108,6 +108,7 @@ def test_classes_without_an_object_are_stuff(tmp_path):
         "pq_things": True,
         "pq_stuff": True,
     }
+    (result.run / "report.html").unlink()
     mw.train(resume=result.run)
 
 

@@ -101,6 +101,32 @@ def test_the_same_seed_grows_the_same_forest_and_a_killed_run_begins_again(
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
+@pytest.mark.parametrize("lost", [(), ("metrics.json", "report.html")], ids=["finished", "killed while scoring"])
+def test_trees_that_are_saved_are_not_grown_again(
+    run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: tuple[str, ...]
+) -> None:
+    """The clock might leave time for fewer of them."""
+    copy = shutil.copytree(run, tmp_path / "run")
+    for name in lost:
+        (copy / name).unlink()
+
+    def grown(*_: Any) -> None:
+        pytest.fail("the forest is grown again")
+
+    monkeypatch.setattr(forest, "grow", grown)
+    notes: list[object] = []
+    result = train(None, PlanRequest(device="cpu"), resume=copy, on_event=notes.append)
+    said = [note.text for note in notes if isinstance(note, Note)]
+    wanted = f"{copy} holds a grown forest: only the evaluation is left" if lost else "all files stay as they are"
+    assert any(wanted in text for text in said)
+    assert not any("starts at step 0" in text for text in said)
+    assert result.scores is not None
+    assert (result.scores.score.value, result.steps) == (pytest.approx(iou(run)), 4)
+    before, after = load_file(run / "model.safetensors"), load_file(copy / "model.safetensors")
+    assert before.keys() == after.keys()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
 def test_a_budget_is_kept_by_fewer_trees(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     grow, notes = forest.grow, []
     monkeypatch.setattr(forest, "grow", lambda trees, pixels, seed, deadline: grow(trees, pixels, seed, deadline - 1e6))

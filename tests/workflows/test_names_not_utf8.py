@@ -40,6 +40,7 @@ def test_every_verb_works_with_them(tmp_path: Path) -> None:
     data = renamed(toy.write(tmp_path / "data"))
     run, out = tmp_path / f"run_{NAME}", tmp_path / f"out_{NAME}"
     assert train(data, toy.request(steps=1), run).scores is not None
+    (run / "report.html").unlink()
     assert train(None, PlanRequest(device="cpu"), resume=run).steps == 1
     assert all(NAME in name for name in json.loads((run / "split.json").read_text(encoding="ascii")))
     assert "caf\\udce9_0" in (run / "report.html").read_text(encoding="utf-8")

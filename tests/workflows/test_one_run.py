@@ -68,7 +68,7 @@ def test_a_fresh_training_reads_the_layout_once_and_hashes_the_data_once(
 def test_a_resumed_training_reads_and_hashes_once_too(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = shutil.copytree(finished, tmp_path / "run")
+    run = toy.interrupted(finished, tmp_path / "run")
     read, hashed = counted(monkeypatch, read_dataset), counted(monkeypatch, data_hash)
     train(None, PlanRequest(device="cpu"), resume=run)
     assert (len(read), len(hashed)) == (1, 1)
@@ -123,7 +123,7 @@ def test_the_command_line_refuses_it_with_the_same_words(
 def test_a_run_with_a_checkpoint_of_an_older_format_is_not_resumed_and_stays_as_it_is(
     finished: Path, tmp_path: Path
 ) -> None:
-    run = shutil.copytree(finished, tmp_path / "run")
+    run = toy.interrupted(finished, tmp_path / "run")
     (point,) = (run / checkpoint.FOLDER).iterdir()
     older = str(int(checkpoint.VERSION) - 1)
     aged(point, checkpoint.MARK, older)
@@ -139,7 +139,7 @@ def test_a_run_with_a_checkpoint_of_an_older_format_is_not_resumed_and_stays_as_
 
 
 def test_a_plan_of_another_version_is_refused(finished: Path, tmp_path: Path) -> None:
-    run = shutil.copytree(finished, tmp_path / "run")
+    run = toy.interrupted(finished, tmp_path / "run")
     text = (run / "plan.yaml").read_text()
     (run / "plan.yaml").write_text(text.replace("version: 1\n", "version: 0\n"))
     with pytest.raises(MaskwrightError, match=r"plan\.yaml: version is 0, and it must be 1"):

@@ -21,10 +21,12 @@ from tests.workflows import toy_data as toy
 import maskwright as mw
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Saved, Stage
+from maskwright.metrics.scores import Scores
 from maskwright.training import checkpoint, loggers
 from maskwright.workflows.plan import make_plan
 from maskwright.workflows.plan_parts.requested import requested_plan
 from maskwright.workflows.request import PlanRequest
+from maskwright.workflows.runs import run_folder
 from maskwright.workflows.train import train
 
 if TYPE_CHECKING:
@@ -281,7 +283,55 @@ def test_a_plan_file_repeats_a_training(finished: Path, data: Path, tmp_path: Pa
 # Resuming
 
 
-def test_a_finished_run_resumes_to_itself(finished: Path, data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("held_out", [True, False], ids=["images held out", "none held out"])
+def test_a_finished_run_is_left_as_it_is_and_says_so(
+    finished: Path, data: Path, tmp_path: Path, held_out: bool
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    if not held_out:
+        entries = {
+            name: {**entry, "split": "train"} for name, entry in run_folder.read_json(run / "split.json").items()
+        }
+        (run / "split.json").write_text(json.dumps(entries))
+        for name in ("metrics.json", "report.html"):
+            (run / name).unlink()
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.rglob("*") if path.is_file()}
+    events: list[Event] = []
+    result = train(tmp_path / "moved away", PlanRequest(device="cpu"), resume=run, on_event=events.append)
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.rglob("*") if path.is_file()} == before
+    (note,) = events
+    assert isinstance(note, Note)
+    assert note.text.startswith(f"the training of {run} is finished: all files stay as they are, and `maskwright evalu")
+    assert result.steps == 6
+    assert result.seconds > 0
+    if held_out:
+        metrics = json.loads((run / "metrics.json").read_text())
+        assert result.scores is not None
+        assert result.scores.to_json() == Scores.from_json(metrics["scores"]).to_json()
+        assert (result.validation_score, result.seconds) == (metrics["validation_iou"], metrics["seconds"])
+    else:
+        assert (result.scores, result.validation_score) == (None, None)
+
+
+def test_scores_that_cannot_be_read_are_not_taken_for_a_finished_run(finished: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "metrics.json").write_text("{}")
+    with pytest.raises(MaskwrightError, match=r"metrics\.json does not hold the scores .*'scores'.*: delete"):
+        train(None, PlanRequest(device="cpu"), resume=run)
+    (run / "metrics.json").unlink()
+    assert train(None, PlanRequest(device="cpu"), resume=run).scores is not None
+
+
+def test_a_run_that_lacks_its_evaluation_is_only_evaluated(finished: Path, tmp_path: Path) -> None:
+    run = toy.interrupted(finished, tmp_path / "run")
+    events: list[Event] = []
+    assert train(None, PlanRequest(device="cpu"), resume=run, on_event=events.append).scores is not None
+    assert "all 6 steps are made already: only the evaluation is left" in [
+        event.text for event in events if isinstance(event, Note)
+    ]
+
+
+def test_a_finished_run_without_its_model_resumes_to_itself(finished: Path, data: Path, tmp_path: Path) -> None:
     run = shutil.copytree(finished, tmp_path / "run")
     (run / "model.safetensors").unlink()
     (run / ".metrics.json.abc123.json").write_text("half of it")
@@ -292,7 +342,7 @@ def test_a_finished_run_resumes_to_itself(finished: Path, data: Path, tmp_path: 
 
 
 def test_a_run_without_a_checkpoint_says_that_it_starts_again(finished: Path, data: Path, tmp_path: Path) -> None:
-    run = shutil.copytree(finished, tmp_path / "run")
+    run = toy.interrupted(finished, tmp_path / "run")
     shutil.rmtree(run / "checkpoint")
     events: list[Event] = []
     assert train(None, PlanRequest(device="cpu"), resume=run, on_event=events.append).steps == 6
@@ -309,7 +359,7 @@ def test_a_run_without_a_checkpoint_says_that_it_starts_again(finished: Path, da
 
 
 def test_a_run_whose_only_checkpoint_is_cut_off_says_so_at_once(finished: Path, data: Path, tmp_path: Path) -> None:
-    run = shutil.copytree(finished, tmp_path / "run")
+    run = toy.interrupted(finished, tmp_path / "run")
     (point,) = (run / "checkpoint").iterdir()
     point.write_bytes(point.read_bytes()[:1000])
     events: list[Event] = []
@@ -321,7 +371,7 @@ def test_a_run_whose_only_checkpoint_is_cut_off_says_so_at_once(finished: Path, 
 
 
 def test_a_run_goes_on_where_its_data_went(finished: Path, data: Path, tmp_path: Path) -> None:
-    run, moved = shutil.copytree(finished, tmp_path / "run"), shutil.copytree(data, tmp_path / "moved")
+    run, moved = toy.interrupted(finished, tmp_path / "run"), shutil.copytree(data, tmp_path / "moved")
     described = json.loads((run / "data.json").read_text())
     (run / "data.json").write_text(json.dumps({**described, "root": str(tmp_path / "gone")}))
     with pytest.raises(MaskwrightError, match="gone"):
@@ -331,7 +381,7 @@ def test_a_run_goes_on_where_its_data_went(finished: Path, data: Path, tmp_path:
 
 @pytest.mark.parametrize("change", ["pixels", "gone", "class"])
 def test_changed_data_are_not_gone_on_with(finished: Path, data: Path, tmp_path: Path, change: str) -> None:
-    run, changed = shutil.copytree(finished, tmp_path / "run"), shutil.copytree(data, tmp_path / "data")
+    run, changed = toy.interrupted(finished, tmp_path / "run"), shutil.copytree(data, tmp_path / "data")
     mask = changed / "masks" / "train" / "03.png"
     if change == "pixels":
         cv2.imwrite(str(mask), np.ones(toy.SIZE, np.uint8))
@@ -347,7 +397,7 @@ def test_changed_data_are_not_gone_on_with(finished: Path, data: Path, tmp_path:
 
 
 def test_a_plan_changed_by_hand_is_not_gone_on_with(finished: Path, tmp_path: Path) -> None:
-    run = shutil.copytree(finished, tmp_path / "run")
+    run = toy.interrupted(finished, tmp_path / "run")
     text = (run / "plan.yaml").read_text()
     (run / "plan.yaml").write_text(text.replace("label_smoothing: 0.0", "label_smoothing: 0.1"))
     with pytest.raises(MaskwrightError, match=r"plan\.yaml was changed after the training began \(loss"):
@@ -356,7 +406,7 @@ def test_a_plan_changed_by_hand_is_not_gone_on_with(finished: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["plan.yaml", "split.json", "data.json"])
 def test_a_folder_that_was_never_whole_says_train_anew(finished: Path, tmp_path: Path, name: str) -> None:
-    run = shutil.copytree(finished, tmp_path / "run")
+    run = toy.interrupted(finished, tmp_path / "run")
     (run / name).unlink()
     with pytest.raises(MaskwrightError, match=r"start a new training|start one with `out`"):
         train(None, PlanRequest(device="cpu"), resume=run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,14 @@ def write(root: Path, counts: dict[str, int] | None = None, values: tuple[int, i
                 path.parent.mkdir(parents=True, exist_ok=True)
                 assert cv2.imwrite(str(path), array)
     return root
+
+
+def interrupted(run: Path, copy: Path) -> Path:
+    """Copy a finished run as a kill during its evaluation would have left it."""
+    shutil.copytree(run, copy)
+    for name in ("metrics.json", "report.html"):
+        (copy / name).unlink()
+    return copy
 
 
 def request(*settings: str, steps: int | None = 4, **wishes: Any) -> PlanRequest:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Stage
+from maskwright.core.paths import MODEL_FILE
 from maskwright.core.text import plural
 from maskwright.core.time_budget import TimeBudget
 from maskwright.models.catalog import find_model
@@ -20,6 +21,7 @@ from maskwright.training.processes import is_first, together
 from maskwright.workflows.plan import make_plan
 from maskwright.workflows.request import PlanRequest, check_resume
 from maskwright.workflows.runs import run_folder
+from maskwright.workflows.runs.finished import finished
 from maskwright.workflows.runs.run_folder import Material
 from maskwright.workflows.train_parts.finalize import finish
 from maskwright.workflows.train_parts.fit import fit
@@ -42,7 +44,7 @@ class TrainResult:
     Attributes:
         run: the run folder.
         scores: on the test split, or None if no image was held out.
-        seconds: of the whole command.
+        seconds: of the whole command; of a run that was finished already, of the command that finished it.
         steps: number of optimiser steps.
         validation_score: headline metric of the chosen weights, or None without validation images.
     """
@@ -69,7 +71,7 @@ def train(
         root: folder (or file) of images and masks; with `resume`, only needed if the data was moved.
         request: what the user requests; with `resume`, only its device may be given.
         out: the run folder; None for a new one below `runs/`.
-        resume: a run folder to continue from its last checkpoint, with its own plan.
+        resume: a run folder to continue from its last checkpoint, with its own plan; a finished one stays as it is.
         log: names of loggers in addition to CSV and TensorBoard: `wandb`.
         on_event: called with progress and notes.
 
@@ -78,9 +80,11 @@ def train(
     """
     started = time.monotonic() if request.started is None else request.started
     loggers.check(log)
+    if resume is not None and (known := _known(resume, request, out, on_event)) is not None:
+        return known
     there = out is not None and out.is_dir()
     begun = _Begun(request, started, on_event or (lambda _event: None))
-    training = begun.resumed(resume, root, out) if resume is not None else begun.fresh(root, out)
+    training = begun.resumed(resume, root) if resume is not None else begun.fresh(root, out)
     plan = training.plan
     training.on_event(
         Stage("train", f"{plan.train.steps} steps with {plan.sampling.batch} crops each, to {training.run}")
@@ -96,6 +100,19 @@ def train(
         scores = finish(training, best, schedule) if training.fabric.is_global_zero else None
     training.fabric.barrier()
     return TrainResult(training.run, scores, time.monotonic() - started, schedule.step, best.score)
+
+
+def _known(run: Path, request: PlanRequest, out: Path | None, on_event: OnEvent | None) -> TrainResult | None:
+    """Return the result of a finished run, and say that nothing is left to do; None if something is."""
+    check_resume(request, out)
+    run_folder.check_run(run)
+    found = finished(run)
+    if found is None:
+        return None
+    if on_event is not None and is_first():
+        words = f"the training of {run} is finished: all files stay as they are"
+        on_event(Note(f"{words}, and `maskwright evaluate {run} DATA` scores the model again"))
+    return TrainResult(run, found.scores, found.seconds, found.steps, found.validation_score)
 
 
 def _writers(training: TrainingRun, names: tuple[str, ...], *, new: bool, keep: bool) -> list[loggers.Logger]:
@@ -132,13 +149,14 @@ class _Begun:
     started: float
     on_event: OnEvent
 
-    def resumed(self, run: Path, root: Path | None, out: Path | None) -> TrainingRun:
+    def resumed(self, run: Path, root: Path | None) -> TrainingRun:
         """Reopen a run."""
-        check_resume(self.request, out)
         resolve_device(self.request.device)
         training = self._opened(run, root, None)
-        if not any(run.glob(f"{checkpoint.FOLDER}/*")):
-            grows = find_model(training.plan.model.name).learns == "pixels"
+        grows = find_model(training.plan.model.name).learns == "pixels"
+        if grows and (run / MODEL_FILE).exists():
+            training.on_event(Note(f"{run} holds a grown forest: only the evaluation is left"))
+        elif not any(run.glob(f"{checkpoint.FOLDER}/*")):
             why = f"{training.plan.model.name} makes none" if grows else "it ended before the first"
             training.on_event(Note(f"{run} has no checkpoint, since {why}: it starts at step 0"))
         return training

@@ -14,6 +14,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note
 from maskwright.core.resources import CACHE_SHARE, free_memory
 from maskwright.core.seeds import generator
+from maskwright.core.text import plural
 from maskwright.core.time_budget import REPORT_SECONDS
 from maskwright.data.cache import DecodedCache
 from maskwright.data.loader import Batches, ProcessShare, TrainingCrops
@@ -48,7 +49,10 @@ ENDLESS = 1 << 40
 def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
     """Run the loop to its end."""
     plan, dataset, task = training.plan, training.material.dataset, training.task
-    resumed = checkpoint.load(training.run) is not None
+    point = checkpoint.load(training.run)
+    resumed = point is not None
+    if point is not None and (made := Schedule.from_json(point.state["schedule"])).done:
+        training.on_event(Note(f"all {plural(made.step, 'step')} are made already: only the evaluation is left"))
     segmenter = begun(training, resumed=resumed)
     samples, reserve = crops(training), Reserve(training)
     fast = plan.train.precision == "bf16-mixed"
