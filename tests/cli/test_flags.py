@@ -124,6 +124,14 @@ def test_a_message_begins_with_the_option_that_is_at_fault() -> None:
     assert explain(MaskwrightError("`steps` is 0"), ["train", "--steps", "0"]) == (2, "--steps is 0")
 
 
+@pytest.mark.parametrize("said", ["count is 0, but it must be 1", "`count` is 0, but it must be 1"])
+def test_a_message_that_names_the_option_names_it_once(said: str) -> None:
+    error = MaskwrightError(said, "count")
+    assert explain(error, ["superpixels", "a", "--count", "0"]) == (2, "--count is 0, but it must be 1")
+    error = MaskwrightError("lora.rank is 0, but it must be 1", "lora.rank")
+    assert explain(error, ["train", "a", "--set", "lora.rank=0"])[1].startswith("--set lora.rank=0: lora.rank is 0")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -117,6 +117,15 @@ def test_an_empty_truth_is_one(tmp_path: Path) -> None:
     assert not read_label(dataset, dataset.records[0], SIZE).any()
 
 
+def test_data_without_any_edge_ask_for_edges_not_objects(tmp_path: Path) -> None:
+    for name in "abc":
+        save_image(tmp_path / f"images/{name}.jpg")
+        save(tmp_path / f"edges/{name}.png", np.zeros(SIZE, np.uint8))
+    (fault,) = (fault for fault in inspect(tmp_path).faults if fault.kind == "one-class")
+    assert fault.message == "every labelled pixel is background: there is no edge to learn"
+    assert fault.cure == "draw the edges of some images"
+
+
 @pytest.mark.parametrize("names", [("edges/a_1.png", "edges/a_2.png"), ("edges/anna/a.png", "edges/ben/a.png")])
 def test_a_picture_for_each_person(tmp_path: Path, names: tuple[str, str]) -> None:
     save_image(tmp_path / "images/a.jpg")

@@ -3,11 +3,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.planning.facts_by_hand import CPU, CUDA, facts, fingerprint
+from tests.planning.facts_by_hand import CPU, CUDA, facts, fingerprint, flat
 
+from maskwright.core.fingerprint import EdgeStats
 from maskwright.core.plan import LossPlan, ModelPlan, Plan
 from maskwright.planning.cost import StepCost
 from maskwright.planning.planner import make
+from maskwright.planning.rules_data import flips
+from maskwright.planning.rules_time import tiles
 
 if TYPE_CHECKING:
     from maskwright.planning.machine import Machine
@@ -43,3 +46,12 @@ def test_images_stay_upright_though_edges_look_alike_either_way_up() -> None:
 def test_the_flipped_image_is_enlarged(alike: float, flip: bool, scale: float) -> None:
     predict = planned(flip_horizontal=alike).predict
     assert (predict.flip, predict.flip_scale) == (flip, scale)
+
+
+def test_reasons_speak_of_edges_where_there_are_no_masks() -> None:
+    found = fingerprint(**PHOTOGRAPHS, edges=EdgeStats(1, flat(1), 0.02, None))
+    for seen, word in ((found, "edges"), (fingerprint(), "masks")):
+        decisions = [*flips(facts(seen), Plan()), *tiles(facts(seen), Plan())]
+        said = [decision.reason for decision in decisions if "mirror images" in decision.reason]
+        assert len(said) == 3
+        assert all(reason.startswith(f"{word} and their ") for reason in said)

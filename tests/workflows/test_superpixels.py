@@ -176,12 +176,12 @@ def test_many_superpixels_need_wide_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        (["--count", "0"], "--count 0: count is 0, but it must be 1 or more: choose another --count"),
-        (["--compactness", "-1"], "--compactness -1: compactness is -1.0, but it must be within 0.."),
+        (["--count", "0"], "maskwright: --count is 0, but it must be 1 or more: choose another --count"),
+        (["--compactness", "-1"], "maskwright: --compactness is -1.0, but it must be within 0.."),
         (["--method", "slik"], "--method slik: unknown method 'slik': did you mean 'slic'?"),
         (["--save", "labels"], "labels in --save are what scribbles become, and there are none: give --scribbles, or"),
         (["--scribbles", ".", "--save", "map"], "and they would have no effect: add labels"),
-        (["--ignore", "256"], "--ignore 256: ignore is 256, but the values of scribbles are 0 to 255"),
+        (["--ignore", "256"], "maskwright: --ignore is 256, but the values of scribbles are 0 to 255"),
         (["--scribbles", "nowhere"], "nowhere is not a folder: give the folder of the scribbles"),
         (["--scribbles", "{empty}"], "and none is the scribble of an image: give each the path and name of its image"),
         (["--save", "maps"], "--save maps: unknown kind of file 'maps': did you mean 'map'?"),

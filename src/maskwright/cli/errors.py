@@ -68,8 +68,7 @@ def explain(error: BaseException, arguments: Sequence[str] = ()) -> tuple[int, s
         arguments: the command line, to name the option at fault.
     """
     if isinstance(error, MaskwrightError):
-        typed = None if error.key is None else typed_as(arguments, error.key)
-        return YOURS, in_flags(str(error)) if typed is None else f"{typed}: {in_flags(str(error))}"
+        return YOURS, _named(in_flags(str(error)), arguments, error.key)
     if isinstance(error, OSError) and error.errno in _WRITING:
         return YOURS, in_flags(str(write_error(Path(str(error.filename or "a file")), error)))
     if isinstance(error, OSError) and error.errno in _OTHERS:
@@ -84,6 +83,17 @@ def explain(error: BaseException, arguments: Sequence[str] = ()) -> tuple[int, s
         f"internal error: {type(error).__name__}: {_first_line(error)} (at {_place(error)}). Please report it, with "
         "the output of the same command with --debug"
     )
+
+
+def _named(said: str, arguments: Sequence[str], key: str | None) -> str:
+    """Begin a message with the option as it was typed, once: `--sigma is -1, and it must be ...` names it already."""
+    typed = None if key is None else typed_as(arguments, key)
+    if typed is None:
+        return said
+    for name in (key, f"--{key}"):
+        if typed.startswith(f"--{key} ") and said.startswith(f"{name} is "):
+            return f"--{key}{said.removeprefix(str(name))}"
+    return f"{typed}: {said}"
 
 
 def bad_value(error: BaseException) -> str | None:

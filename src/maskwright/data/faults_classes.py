@@ -8,6 +8,7 @@ import numpy as np
 
 from maskwright.core.records import SPLITS, Fault
 from maskwright.core.text import agree, plural
+from maskwright.data.edges import EDGE_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +40,7 @@ def class_faults(
             "label some pixels of each class, and check `read.ignore` and `read.map`",
         )
     if len(shown) == 1 and not dataset.measured:
+        wanted = "edge" if dataset.classes == EDGE_CLASSES and shown[0] == 0 else "second class"
         others = "label the other pixels as another class, such as background"
         if shown[0] == dataset.classes.background:
             others = "label some objects, as no mask shows one"
@@ -48,8 +50,10 @@ def class_faults(
             "one-class",
             "error" if whole or len(names) == 1 else "warning",
             dataset.root,
-            f"every labelled pixel is {names[shown[0]]}: there is no second class to learn",
-            f"{others}, and check that `read.map` removes no class",
+            f"every labelled pixel is {names[shown[0]]}: there is no {wanted} to learn",
+            f"{others}, and check that `read.map` removes no class"
+            if wanted != "edge"
+            else "draw the edges of some images",
         )
     absent = [name for name, count in zip(names, pixels, strict=True) if not count]
     if absent and len(shown):

@@ -163,6 +163,7 @@ def flips(facts: Facts, _plan: Plan) -> list[Decision]:
     """Flip only where flipped masks look like the masks."""
     fingerprint = facts.fingerprint
     horizontal, vertical = fingerprint.flip_horizontal, fingerprint.flip_vertical
+    maps = "masks" if fingerprint.edges is None else "edges"
     free = horizontal >= UNORIENTED and vertical >= UNORIENTED
     square = (
         "no preferred orientation: all eight orientations are used"
@@ -173,12 +174,12 @@ def flips(facts: Facts, _plan: Plan) -> list[Decision]:
         Decision(
             "augment.flip_horizontal",
             0.5 if horizontal >= MIRRORED else 0.0,
-            f"masks and their left-right mirror images are {horizontal:.0%} alike",
+            f"{maps} and their left-right mirror images are {horizontal:.0%} alike",
         ),
         Decision(
             "augment.flip_vertical",
             0.5 if vertical >= UNORIENTED else 0.0,
-            f"masks and their upside-down mirror images are {vertical:.0%} alike",
+            f"{maps} and their upside-down mirror images are {vertical:.0%} alike",
         ),
         Decision("augment.transpose", 0.5 if free else 0.0, square),
         Decision("augment.rotate", 15.0 if free else 5.0, square),

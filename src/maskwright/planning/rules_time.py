@@ -225,7 +225,8 @@ def tiles(facts: Facts, plan: Plan) -> list[Decision]:
     tile = tuple(max(math.ceil(side * shrink / 32) * 32, 64) for side in (height, width))
     reason = f"90% of the images are at most {width:.0f} wide and {height:.0f} high at the working resolution"
     mirror = facts.fingerprint.flip_horizontal >= MIRRORED
-    alike = f"masks and their left-right mirror images are {facts.fingerprint.flip_horizontal:.0%} alike"
+    maps = "masks" if facts.fingerprint.edges is None else "edges"
+    alike = f"{maps} and their left-right mirror images are {facts.fingerprint.flip_horizontal:.0%} alike"
     gain = f"{alike}: the average with the prediction for the flipped image is more accurate, in up to twice the time"
     return [
         Decision("predict.tile", tile, reason),

@@ -66,10 +66,10 @@ def fit_edges(seen: Iterator[Seen], deadline: float | None) -> Adjustments:
         found = _f1(images, tried)
         if found > score:
             best, score = tried, found
-    note = (
-        f"lines start at a strength of {best.high:.2f} and go on down to {best.low:.2f}: F1 {score:.3f} on "
-        f"{plural(len(images), 'validation image')}"
-    )
+    reach = f"start at a strength of {best.high:.2f} and go on down to {best.low:.2f}"
+    if best.high == best.low:
+        reach = f"have a strength of at least {best.high:.2f}"
+    note = f"lines {reach}: F1 {score:.3f} on {plural(len(images), 'validation image')}"
     return Adjustments({"high": best.high, "low": best.low}, (note,))
 
 
