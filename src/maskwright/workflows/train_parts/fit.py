@@ -175,14 +175,27 @@ def schedule_of(reserve: Reserve, segmenter: Segmenter) -> Schedule:
 
 
 def _evaluation_seconds(training: TrainingRun, network: nn.Module) -> float:
-    """Estimate the seconds of the evaluation by scoring some images with a network as it is now."""
+    """Estimate the seconds of the evaluation by scoring some images with a network as it is now.
+
+    Where scores of a quick judge are of use (`Task.rough`), matching takes most of the time. Then the last validation,
+    which follows the last step, and one more such estimate before the scores are included; and if the time is too
+    short to score the fewest images in full, they will be scored by a quick judge.
+    """
     records, val = training.part("test") or training.part("val"), training.part("val")
     budget = training.budget.seconds
     assert budget is not None
     if not records:
         return REPORT_SECONDS
+    started = time.monotonic()
     predictor = Predictor.of(cast("Segmenter", network), training.card(), training.fabric.device)
-    each = scoring.seconds_each(predictor, training.material.dataset, records, budget / 100)
+    dataset, fitting = training.material.dataset, training.fit_seconds()
+    each = scoring.seconds_each(predictor, dataset, records, budget / 100)
     images = len(records) + min(len(val), scoring.FIT_IMAGES) + 2 * scoring.EXAMPLES
     fewest = min(scoring.LEAST_IMAGES, len(records)) + min(2, len(val)) + 2
-    return training.budget.evaluation_seconds(each, images, fewest, training.fit_seconds())
+    more = 0.0
+    if training.task.rough:
+        more = time.monotonic() - started
+        quick = scoring.seconds_each(predictor, dataset, records, budget / 100, quick=True)
+        more += quick * min(training.plan.train.validation_images, len(val))
+        each = each if training.budget.allows_scoring(each, fewest, fitting) else quick
+    return training.budget.evaluation_seconds(each, images, fewest, fitting) + more
