@@ -13,10 +13,13 @@ import pytest
 from tests.workflows import toy_data as toy
 
 from maskwright.core.events import Note
+from maskwright.core.plan_file import read_plan
 from maskwright.data.formats import ReadOptions
 from maskwright.inference.predictor import Predictor
+from maskwright.planning.cost import StepCost
 from maskwright.tasks import edge_fit, edge_judge, label_fit
 from maskwright.training.step import TrainingStep
+from maskwright.workflows import plan
 from maskwright.workflows.train import train
 from maskwright.workflows.train_parts import fit
 
@@ -108,6 +111,25 @@ def test_edges_are_scored_within_the_budget_however_long_matching_takes(
     assert ("rough scores only" in (tmp_path / "run/report.html").read_text(encoding="utf-8")) == rough
     assert "left out" not in said
     assert result.steps > 0.4 * BUDGET
+
+
+@pytest.mark.parametrize(("step", "told"), [(0.25, True), (0.8, False)])
+def test_a_training_that_the_budget_ends_early_says_so(
+    step: float, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = toy.write(tmp_path / "data", {"train": 8, "val": 2, "test": 4})
+    Clock(monkeypatch, 0.01, 0.01, 0.0)
+    # A step of the training takes a second.
+    monkeypatch.setattr(plan, "measured", lambda *_, **_named: StepCost(1e-9, step, 1.0))
+    events: list[object] = []
+    wanted = toy.request("train.validations=1", steps=None, budget=40.0)
+    result = train(data, wanted, tmp_path / "run", on_event=events.append)
+    planned = read_plan(tmp_path / "run/plan.yaml").train.steps
+    said = [event.text for event in events if isinstance(event, Note) and "planned steps" in event.text]
+    assert bool(said) == told
+    if told:
+        assert said[0].startswith(f"there was time for {result.steps} of {planned} planned steps (")
+        assert "s are kept for scoring): the machine is slower than when the plan was made" in said[0]
 
 
 @pytest.mark.parametrize("share", [0.001, 0.006, 0.011, 0.019, 0.04])

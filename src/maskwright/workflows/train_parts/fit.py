@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from maskwright.workflows.train_parts.training_run import TrainingRun
 
 ENDLESS = 1 << 40
+FEW = 0.5
+"""Below this share of the planned steps, it is said that a budget ended them early."""
 
 
 def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
@@ -70,7 +72,20 @@ def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
         reserve=reserve,
     )
     trainer = Trainer(inputs, Schedule(plan.train.steps) if resumed else schedule_of(reserve, segmenter))
-    return trainer.fit(), trainer.schedule
+    best, schedule = trainer.fit(), trainer.schedule
+    if schedule.budget_seconds is not None and schedule.step < FEW * plan.train.steps and schedule.done:
+        training.on_event(Note(_ended_early(schedule, plan.train.steps)))
+    return best, schedule
+
+
+def _ended_early(schedule: Schedule, planned: int) -> str:
+    """Say that a budget ended a training long before the planned steps, and why."""
+    made, kept = f"{schedule.spent_seconds:.0f} s with validations", f"{schedule.reserved_seconds:.0f} s"
+    return (
+        f"there was time for {schedule.step} of {planned} planned steps ({made}; {kept} are kept for scoring): the "
+        "machine is slower than when the plan was made, or scoring takes longer than planned. Give a larger `budget`, "
+        "or end other programs"
+    )
 
 
 def begun(training: TrainingRun, *, resumed: bool) -> Segmenter:
