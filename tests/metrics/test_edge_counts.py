@@ -16,6 +16,7 @@ from skimage.morphology import thin
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.metrics.edge_counts import edge_counts, thresholds_of
+from maskwright.ops import edge_matching
 
 DATA = Path(__file__).parents[3] / "shared/data/edges"
 real = pytest.mark.skipif(not DATA.exists(), reason="needs shared/data/edges")
@@ -119,7 +120,18 @@ def test_counts_of_a_photograph_are_those_of_the_plain_protocol() -> None:
     assert np.abs(ours - plain)[:, 2].max() <= 3
 
 
-@real
+@pytest.mark.parametrize("seed", range(3))
+def test_a_quick_count_differs_by_few_right_pixels(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(seed)
+    strength = random.random((60, 70)).astype(np.float32)
+    annotators = [random.random((60, 70)) < 0.05 for _ in range(3)]
+    exact = edge_counts(strength, annotators, 9, 0.03)
+    monkeypatch.setattr(edge_matching, "_shorten", lambda *_: pytest.fail("it looks for the shortest distances"))
+    quick = edge_counts(strength, annotators, 9, 0.03, quick=True)
+    assert np.array_equal(quick[:, [0, 1, 3]], exact[:, [0, 1, 3]])
+    assert np.abs(quick - exact)[:, 2].max() <= 0.05 * exact[:, 2].max()
+
+
 def test_a_pool_changes_nothing() -> None:
     random = np.random.default_rng(3)
     strength, truth = random.random((40, 50)).astype(np.float32) ** 3, random.random((40, 50)) < 0.1
@@ -128,6 +140,7 @@ def test_a_pool_changes_nothing() -> None:
     assert np.array_equal(counts, edge_counts(strength, [truth, truth.T.reshape(40, 50)], 20, 0.03))
 
 
+@real
 def test_a_perfect_map_is_perfect() -> None:
     truth = thin(drawn("test/24063.mat")[0])
     recalled, true, precise, found = edge_counts(truth.astype(np.float32), [truth], 1)[0]

@@ -25,7 +25,7 @@ from maskwright.data.geometry import CropView
 from maskwright.data.results import written_by_us
 from maskwright.data.targets import shrunk, warped, without
 from maskwright.ops import draw
-from maskwright.tasks import find_task
+from maskwright.tasks import edge_judge, find_task
 from maskwright.tasks.base import Seen
 from maskwright.tasks.edge_loss import edge_targets
 from maskwright.tasks.edge_map import EdgeMap, Linking
@@ -130,6 +130,40 @@ def test_the_truth_scores_one() -> None:
     assert quick.score() is None
     quick.update("a", blocks(soft(circle(70))), truth)
     assert quick.score() == 1.0
+
+
+def test_a_quick_judge_does_not_look_for_the_shortest_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, bool]] = []
+
+    def counted(strength: Any, people: Any, thresholds: int, *, pool: Any, quick: bool = False) -> Any:
+        asked.append((thresholds, quick))
+        return np.ones((thresholds, 4), np.int64)
+
+    monkeypatch.setattr(edge_judge, "edge_counts", counted)
+    for quick in (False, True):
+        TASK.judge(EDGE_CLASSES, {}, quick=quick).update("a", blocks(soft(circle())), target(circle()))
+    assert asked == [(99, False), (9, True)]
+
+
+def test_the_seconds_of_a_judge_are_foretold_from_a_few_thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 5.0
+
+    def slow(strength: Any, people: Any, thresholds: int, *, pool: Any) -> None:
+        nonlocal now
+        assert thresholds == 4
+        now += 0.5 * thresholds
+
+    def predicted() -> Any:
+        nonlocal now
+        now += 3.0
+        yield from blocks(soft(circle()))
+
+    monkeypatch.setattr(edge_judge, "cores", lambda: 4)
+    monkeypatch.setattr(edge_judge, "workers", lambda: None)
+    monkeypatch.setattr(edge_judge, "edge_counts", slow)
+    monkeypatch.setattr(edge_judge.time, "monotonic", lambda: now)
+    assert TASK.judging_seconds(predicted(), target(circle()), EDGE_CLASSES) == pytest.approx(3 + 0.5 * 99)
+    assert now == 10.0
 
 
 def test_what_is_found_where_nothing_is_known_does_not_count() -> None:

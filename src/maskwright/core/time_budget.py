@@ -71,6 +71,11 @@ class TimeBudget:
         """Return the seconds for the fit of a decoding, which takes `most` at most."""
         return most if self.seconds is None else min(most, FIT_SHARE * self.seconds)
 
+    def allows_scoring(self, each: float, fewest: int, fitting: float) -> bool:
+        """Say whether the share of the evaluation is enough to score `fewest` images; see `evaluation_seconds`."""
+        assert self.seconds is not None
+        return each * fewest <= EVALUATION_SHARE * self.seconds - fitting
+
     def evaluation_seconds(self, each: float, images: int, fewest: int, fitting: float) -> float:
         """Return what to keep for everything after the last step.
 

@@ -44,6 +44,8 @@ def edge_counts(
     thresholds: int = THRESHOLDS,
     reach: float = REACH,
     pool: Executor | None = None,
+    *,
+    quick: bool = False,
 ) -> NDArray[np.int64]:
     """Count the edge pixels of one image.
 
@@ -54,6 +56,8 @@ def edge_counts(
         thresholds: their number K, evenly within 0..1.
         reach: largest distance of a match, as a share of the image diagonal.
         pool: counts at several thresholds at the same time. The result is the same without it.
+        quick: do not choose the shortest of the largest matchings, which is up to 18 times as fast. Only the third
+            count changes, by a few in a thousand, or by 1 % where few pixels are found.
 
     Returns:
         (K, 4), for each threshold: true pixels that are matched, true pixels, found pixels that are matched, found
@@ -65,7 +69,7 @@ def edge_counts(
     _check(strength, annotators)
     # In the precision of the map: 0.7 of float32 is below 0.7 of float64.
     parts = np.array_split(thresholds_of(thresholds).astype(strength.dtype), PARTS)
-    work = partial(_counts_at, strength, annotators, reach * hypot(*strength.shape))
+    work = partial(_counts_at, strength, annotators, reach * hypot(*strength.shape), shortest=not quick)
     return np.concatenate(list((pool.map if pool else map)(work, parts)))
 
 
@@ -74,9 +78,11 @@ def _counts_at(
     annotators: Sequence[NDArray[np.bool_]],
     reach: float,
     thresholds: NDArray[np.floating],
+    *,
+    shortest: bool,
 ) -> NDArray[np.int64]:
     """Count at some thresholds (K,), ascending; `reach` in pixels."""
-    matchers = [Matcher(truth, reach) for truth in annotators]
+    matchers = [Matcher(truth, reach, shortest=shortest) for truth in annotators]
     counts = np.zeros((len(thresholds), 4), np.int64)
     counts[:, 1] = sum(np.count_nonzero(truth) for truth in annotators)
     edges_before, row_before = np.zeros(strength.shape, np.bool_), counts[:1].copy()

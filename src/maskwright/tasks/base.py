@@ -6,6 +6,7 @@ how results are scored, drawn and written. Everything else (networks, tiles, the
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -159,10 +160,13 @@ class Task(Protocol):
         stuff: classes without objects are learnt beside the objects.
         shares: objects in a block need their `shares`, if the network gives any.
         fit_seconds: that `fit` usually takes at most, without the predictions that it sees.
+        rough: what the scores of a quick judge, which have no other fault, leave out; empty if such a judge does not
+            `compute` scores.
         planned_loss: the section `loss` of the plan decides what `loss` returns; if not, settings there are refused.
     """
 
     fit_seconds: float = 10.0
+    rough: str = ""
     planned_loss: bool = False
     objects: bool = False
     stuff: bool = False
@@ -270,6 +274,14 @@ class Task(Protocol):
 
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> Judge:
         """Return a judge; a `quick` one computes the headline metric only."""
+
+    def judging_seconds(self, blocks: Iterable[Block], target: Target, classes: Classes) -> float:
+        """Estimate the seconds in which a judge scores one image, `blocks` included; by default, score it."""
+        started = time.monotonic()
+        judge = self.judge(classes, {})
+        judge.update("", blocks, target)
+        judge.compute()
+        return time.monotonic() - started
 
     def truth(self, target: Target) -> Any:
         """Return the truth as a result, so that it can be drawn."""

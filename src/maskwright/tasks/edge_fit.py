@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskwright.core.classes import IGNORE
 from maskwright.core.text import plural
 from maskwright.core.workers import workers
 from maskwright.metrics.edge_counts import edge_counts
 from maskwright.metrics.edge_summary import ImageEdges, edge_scores, rates
 from maskwright.ops.edges import linked
 from maskwright.tasks.base import Adjustments
-from maskwright.tasks.edge_map import EdgeMap, Linking
+from maskwright.tasks.edge_judge import known_ridges
+from maskwright.tasks.edge_map import Linking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,10 +46,9 @@ def fit_edges(seen: Iterator[Seen], deadline: float | None) -> Adjustments:
     room = MOST_PIXELS
     for entry in seen:
         assert entry.target.edges is not None
-        ridges = EdgeMap.of(entry.blocks, entry.target.size).ridges
-        ridges = np.where(entry.target.labels == IGNORE, np.float32(0), ridges).clip(0, 1)
+        ridges = known_ridges(entry.blocks, entry.target)
         images.append((ridges, entry.target.edges))
-        counts = edge_counts(ridges, entry.target.edges.maps(), THRESHOLDS, pool=workers())
+        counts = edge_counts(ridges, entry.target.edges.maps(), THRESHOLDS, pool=workers(), quick=True)
         counted.append(ImageEdges(entry.id, None, counts))
         room -= ridges.size
         if room < 0 or (deadline is not None and time.monotonic() > deadline):
@@ -77,5 +76,5 @@ def _f1(images: Images, linking: Linking) -> float:
     counts = np.zeros(4)
     for ridges, truth in images:
         lines = linked(ridges, linking.low, linking.high).astype(np.float32)
-        counts += edge_counts(lines, truth.maps(), 1)[0]
+        counts += edge_counts(lines, truth.maps(), 1, quick=True)[0]
     return float(rates(counts)[2])

@@ -21,7 +21,7 @@ from maskwright.metrics.edge_summary import EDGE_METRICS
 from maskwright.tasks import edge_files, edge_pictures
 from maskwright.tasks.base import Task
 from maskwright.tasks.edge_fit import fit_edges
-from maskwright.tasks.edge_judge import EdgeJudge
+from maskwright.tasks.edge_judge import ROUGH, EdgeJudge, seconds_of
 from maskwright.tasks.edge_loss import EdgeLoss
 from maskwright.tasks.edge_map import EdgeMap, linking_of
 
@@ -43,6 +43,7 @@ class EdgeDetection(Task):
     """The task `edges`; see `tasks.base.Task` for what each method does."""
 
     fit_seconds = 60.0
+    rough = ROUGH
     planes = 1
     planned_loss = True
     annotation: Meaning = "edges"
@@ -97,6 +98,10 @@ class EdgeDetection(Task):
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> EdgeJudge:
         """Return a judge of edges; a quick one tries few thresholds."""
         return EdgeJudge(quick=quick)
+
+    def judging_seconds(self, blocks: Iterable[Block], target: Target, classes: Classes) -> float:
+        """Estimate them from a few of the thresholds."""
+        return seconds_of(blocks, target)
 
     def truth(self, target: Target) -> EdgeMap:
         """Return the share of people who drew an edge."""

@@ -91,6 +91,7 @@ def score(
     deadline: float | None = None,
     on_progress: OnProgress | None = None,
     on_fault: OnFault = ignore_fault,
+    quick: bool = False,
 ) -> Scores:
     """Predict the records at full precision and score them.
 
@@ -102,6 +103,7 @@ def score(
             seed shuffles the order, so that the scored images are an even sample. None to score all of them.
         on_progress: called with (images done, images in all).
         on_fault: called with each record that cannot be read.
+        quick: let the task's quick judge score them, if its `rough` says what is then left out.
 
     Raises:
         MaskwrightError: not one record can be read.
@@ -110,7 +112,7 @@ def score(
     decoding = predictor.card.decoding
     if predictor.postprocessor is not None:
         decoding = predictor.task.uncalibrated(decoding)  # what follows the network has no calibration to compare
-    judge = predictor.task.judge(dataset.classes, decoding)
+    judge = predictor.task.judge(dataset.classes, decoding, quick=quick)
     faults: list[MaskwrightError] = []
     scored: list[Record] = []
 
@@ -132,7 +134,9 @@ def score(
     return replace(judge.compute(), scope=scope(scored, dataset.part("train")))
 
 
-def seconds_each(predictor: Predictor, dataset: Dataset, records: Sequence[Record], enough: float) -> float:
+def seconds_each(
+    predictor: Predictor, dataset: Dataset, records: Sequence[Record], enough: float, *, quick: bool = False
+) -> float:
     """Measure the seconds to score an average image, with a margin.
 
     Of the two images whose work is next to the average the second counts, unless the first took `enough` seconds. The
@@ -143,10 +147,16 @@ def seconds_each(predictor: Predictor, dataset: Dataset, records: Sequence[Recor
     """
     taken = 0.0
     typical, average = _by_work(predictor, records)
-    started = time.monotonic()
+    task, started = predictor.task, time.monotonic()
     for record, image, target in islice(_read(predictor, dataset, typical, ignore_fault), 2):
-        predictor.task.judge(dataset.classes, {}).update(record.id, predictor.blocks(image), target)
-        taken = (time.monotonic() - started) * average / _work(predictor, image.shape[:2])
+        blocks = predictor.blocks(image)
+        seconds = time.monotonic() - started
+        if quick:
+            task.judge(dataset.classes, {}, quick=True).update(record.id, blocks, target)
+            seconds = time.monotonic() - started
+        else:
+            seconds += task.judging_seconds(blocks, target, dataset.classes)
+        taken = seconds * average / _work(predictor, image.shape[:2])
         if time.monotonic() - started > enough:
             break
         started = time.monotonic()

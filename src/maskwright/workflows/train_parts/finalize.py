@@ -94,6 +94,13 @@ def _decoding(training: TrainingRun, predictor: Predictor, held_out: int) -> dic
 
 
 def _scored(training: TrainingRun, predictor: Predictor, outcome: Outcome) -> Scores:
+    quick = _in_haste(training, predictor, outcome.held_out)
+    if quick:
+        outcome.notes.append(
+            f"there was time for rough scores only: {training.task.rough}. "
+            f"`maskwright evaluate {training.run} {training.material.dataset.root}` gives the exact ones"
+        )
+    roughly = len(outcome.notes)
     scores = scoring.score(
         predictor,
         training.material.dataset,
@@ -101,8 +108,9 @@ def _scored(training: TrainingRun, predictor: Predictor, outcome: Outcome) -> Sc
         deadline=training.budget.report_deadline,
         on_progress=lambda done, total: training.on_event(Progress(done, total)),
         on_fault=lambda _record, error: outcome.notes.append(scoring.left_out(error)),
+        quick=quick,
     )
-    missing = len(outcome.held_out) - scores.images - len(outcome.notes)
+    missing = len(outcome.held_out) - scores.images - (len(outcome.notes) - roughly)
     if missing > 0:
         outcome.notes.append(
             f"there was time to score {scores.images} of {plural(len(outcome.held_out), 'image')}: "
@@ -111,6 +119,16 @@ def _scored(training: TrainingRun, predictor: Predictor, outcome: Outcome) -> Sc
     for note in outcome.notes:
         training.on_event(Note(note))
     return scores
+
+
+def _in_haste(training: TrainingRun, predictor: Predictor, held_out: Sequence[Record]) -> bool:
+    """Say whether even the fewest images cannot be scored in full by the deadline, and a quick judge can do it."""
+    deadline = training.budget.report_deadline
+    if deadline is None or not training.task.rough:
+        return False
+    each = scoring.seconds_each(predictor, training.material.dataset, held_out, 0.0)
+    fewest = min(scoring.LEAST_IMAGES, len(held_out)) + 2  # and examples
+    return time.monotonic() + fewest * each > deadline
 
 
 def _as_it_went(plan: Plan, fitted: PostprocessFit) -> Plan:

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from maskwright.workflows.train_parts.training_run import TrainingRun
 
 ENDLESS = 1 << 40
+FEW = 0.5
+"""Below this share of the planned steps, it is said that a budget ended them early."""
 
 
 def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
@@ -70,7 +72,20 @@ def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
         reserve=reserve,
     )
     trainer = Trainer(inputs, Schedule(plan.train.steps) if resumed else schedule_of(reserve, segmenter))
-    return trainer.fit(), trainer.schedule
+    best, schedule = trainer.fit(), trainer.schedule
+    if schedule.budget_seconds is not None and schedule.step < FEW * plan.train.steps and schedule.done:
+        training.on_event(Note(_ended_early(schedule, plan.train.steps)))
+    return best, schedule
+
+
+def _ended_early(schedule: Schedule, planned: int) -> str:
+    """Say that a budget ended a training long before the planned steps, and why."""
+    made, kept = f"{schedule.spent_seconds:.0f} s with validations", f"{schedule.reserved_seconds:.0f} s"
+    return (
+        f"there was time for {schedule.step} of {planned} planned steps ({made}; {kept} are kept for scoring): the "
+        "machine is slower than when the plan was made, or scoring takes longer than planned. Give a larger `budget`, "
+        "or end other programs"
+    )
 
 
 def begun(training: TrainingRun, *, resumed: bool) -> Segmenter:
@@ -175,14 +190,27 @@ def schedule_of(reserve: Reserve, segmenter: Segmenter) -> Schedule:
 
 
 def _evaluation_seconds(training: TrainingRun, network: nn.Module) -> float:
-    """Estimate the seconds of the evaluation by scoring some images with a network as it is now."""
+    """Estimate the seconds of the evaluation by scoring some images with a network as it is now.
+
+    Where scores of a quick judge are of use (`Task.rough`), matching takes most of the time. Then the last validation,
+    which follows the last step, and one more such estimate before the scores are included; and if the time is too
+    short to score the fewest images in full, they will be scored by a quick judge.
+    """
     records, val = training.part("test") or training.part("val"), training.part("val")
     budget = training.budget.seconds
     assert budget is not None
     if not records:
         return REPORT_SECONDS
+    started = time.monotonic()
     predictor = Predictor.of(cast("Segmenter", network), training.card(), training.fabric.device)
-    each = scoring.seconds_each(predictor, training.material.dataset, records, budget / 100)
+    dataset, fitting = training.material.dataset, training.fit_seconds()
+    each = scoring.seconds_each(predictor, dataset, records, budget / 100)
     images = len(records) + min(len(val), scoring.FIT_IMAGES) + 2 * scoring.EXAMPLES
     fewest = min(scoring.LEAST_IMAGES, len(records)) + min(2, len(val)) + 2
-    return training.budget.evaluation_seconds(each, images, fewest, training.fit_seconds())
+    more = 0.0
+    if training.task.rough:
+        more = time.monotonic() - started
+        quick = scoring.seconds_each(predictor, dataset, records, budget / 100, quick=True)
+        more += quick * min(training.plan.train.validation_images, len(val))
+        each = each if training.budget.allows_scoring(each, fewest, fitting) else quick
+    return training.budget.evaluation_seconds(each, images, fewest, fitting) + more
