@@ -1,0 +1,57 @@
+"""Says whether the training of a run folder is finished, and reads back what it found. Trains and writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.paths import MODEL_FILE
+from maskwright.metrics.scores import Scores
+from maskwright.workflows.runs import run_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a finished training found.
+
+    Attributes:
+        steps: that were made.
+        seconds: of the command that finished it; of the steps alone if no image was held out.
+        validation_score: headline metric of the chosen weights, or None without validation images.
+        scores: on the held-out images, or None if there were none.
+    """
+
+    steps: int
+    seconds: float
+    validation_score: float | None = None
+    scores: Scores | None = None
+
+
+def finished(run: Path) -> Finished | None:
+    """Read what a finished training wrote last; None if any of it is missing, so that something is left to do.
+
+    Raises:
+        MaskwrightError: the folder is damaged.
+    """
+    held_out = any(entry["split"] != "train" for entry in run_folder.read_json(run / run_folder.SPLIT).values())
+    last = (MODEL_FILE, run_folder.HISTORY, *((run_folder.METRICS, run_folder.REPORT) if held_out else ()))
+    if not all((run / name).exists() for name in last):
+        return None
+    if not held_out:
+        row = run_folder.read_history(run / run_folder.HISTORY)[-1]
+        return Finished(int(row["step"] or 0), row["seconds"] or 0.0)
+    path = run / run_folder.METRICS
+    metrics = run_folder.read_json(path)
+    try:
+        scores = Scores.from_json(metrics["scores"])
+        best = metrics[f"validation_{scores.headline}"]
+        return Finished(metrics["steps"], metrics["seconds"], best, scores)
+    except (KeyError, TypeError) as error:
+        raise MaskwrightError(
+            f"{path} does not hold the scores of a training, as this version writes them ({error!r}): delete it, and "
+            "`resume` scores the model again"
+        ) from None
