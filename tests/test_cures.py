@@ -131,7 +131,7 @@ def test_a_mapping_is_accepted(pair: str) -> None:
     assert parse_map([pair.replace(GAP, "-9999")])
 
 
-@pytest.mark.parametrize("flag", cases(re.compile(r"(?<![\w-])(--[a-z][a-z-]+)"), "cli"))
+@pytest.mark.parametrize("flag", cases(re.compile(r"(?<![\w-])(--[a-z][a-z0-9-]+)"), "cli"))
 def test_an_option_exists(flag: str) -> None:
     assert flag in options()[""]
 

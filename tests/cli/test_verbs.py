@@ -219,11 +219,12 @@ def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str
     args, _ = calls[0]
     assert args[:3] == ("model", ["a.png", "b.png"], Path("p"))
     assert args[3] == PredictRequest(("mask", "overlay"), fast=True)
-    assert asked[0] == ((Path("runs/one"), "auto"), {"fast": True, "output_stride": None, "postprocess": None})
+    options = {"fast": True, "output_stride": None, "postprocess": None, "engine": None}
+    assert asked[0] == ((Path("runs/one"), "auto"), options)
     more = ["--output-stride", "8", "--postprocess", "crf", "--pixel-size", "0.25um"]
     assert run(["predict", "runs/one", "a.png", *more]) == 2
     assert calls[1][0][3] == PredictRequest(pixel_size="0.25um")
-    assert asked[1][1] == {"fast": False, "output_stride": 8, "postprocess": "crf"}
+    assert asked[1][1] == {"fast": False, "output_stride": 8, "postprocess": "crf", "engine": None}
     capsys.readouterr()
     assert run(["predict", "runs/one", "a.png", "b.png", "--json"]) == 2
     document = json.loads(capsys.readouterr().out)

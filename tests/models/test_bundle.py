@@ -159,7 +159,7 @@ def test_a_pickle_under_another_name_is_never_opened(tmp_path: Path) -> None:
 
 def test_somebody_elses_safetensors_is_told_apart(tmp_path: Path) -> None:
     safetensors.torch.save_file({"weight": torch.zeros(2)}, tmp_path / "m.safetensors")
-    with pytest.raises(MaskwrightError, match="not a maskwright bundle: it has no card"):
+    with pytest.raises(MaskwrightError, match="is not a model of maskwright: it has no card"):
         bundle.load(tmp_path / "m.safetensors")
 
 

@@ -23,12 +23,16 @@ READ_OPTIONS: dict[str, Option] = {
     entry.name: entry.metadata["option"] for entry in fields(ReadOptions) if "option" in entry.metadata
 }
 OTHERS = (
+    "allow_loss",
     "classes",
     "compactness",
     "count",
+    "data",
+    "engine",
     "enhance",
     "high",
     "ignore",
+    "int8",
     "log",
     "low",
     "method",
@@ -43,6 +47,7 @@ OTHERS = (
     "sigma",
     "split",
     "things",
+    "to",
 )
 """Fields of other verbs; their flags have the same names."""
 FLAGS: dict[str, str] = {

@@ -32,6 +32,14 @@ OutputStride = Annotated[
         show_default=False,
     ),
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What runs the network: torch; onnx or openvino, for an export; auto for the fastest on this machine that "
+        "the run has.  [default: that of the file]",
+    ),
+]
 Seed = Annotated[int, typer.Option(metavar="N", help="Random seed.", min=0)]
 Format = Annotated[str | None, typer.Option("--format", metavar="NAME", help=READ_OPTIONS["format"].help)]
 ClassNames = Annotated[Path | None, typer.Option("--classes", metavar="FILE", help=READ_OPTIONS["classes"].help)]

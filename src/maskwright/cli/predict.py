@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from maskwright.cli.options import AsJson, Device, OutputStride, Postprocess, Run, comma_list
+from maskwright.cli.options import AsJson, Device, Engine, OutputStride, Postprocess, Run, comma_list
 from maskwright.cli.outcome import show_outcome
 from maskwright.cli.terminal import Terminal
 
@@ -51,6 +51,7 @@ def predict(
     pixel_size: PixelSize = None,
     output_stride: OutputStride = None,
     postprocess: Postprocess = None,
+    engine: Engine = None,
     as_json: AsJson = False,
 ) -> int:
     """Write masks for images.
@@ -67,7 +68,7 @@ def predict(
 
     request = PredictRequest(None if save is None else comma_list(save), device, fast, pixel_size)
     terminal = Terminal(as_json=as_json)
-    model, note = opened(run, device, fast=fast, output_stride=output_stride, postprocess=postprocess)
+    model, note = opened(run, device, fast=fast, output_stride=output_stride, postprocess=postprocess, engine=engine)
     if note:
         terminal.say(f"note: {note}")
     with terminal.working() as watch:

@@ -8,6 +8,10 @@ from typing import Any
 from maskwright.core.errors import MaskwrightError
 
 MODEL_FILE = "model.safetensors"
+MODEL_FILES = (MODEL_FILE, "model.onnx", "model.xml")
+"""What a folder may hold: a trained model, or an export of one for ONNX or OpenVINO."""
+EXPORTS = "exports"
+"""Folder of a run for its exports."""
 
 
 def path_of(value: Any, key: str, what: str) -> Path:
@@ -44,9 +48,10 @@ def model_file(run: Path, key: str | None = None) -> Path:
         MaskwrightError: it is not there.
     """
     if run.is_dir():
-        if not (run / MODEL_FILE).is_file():
+        file = next((run / name for name in MODEL_FILES if (run / name).is_file()), None)
+        if file is None:
             raise MaskwrightError(f"{run} has no {MODEL_FILE}: give the folder of a finished run, or a model file", key)
-        return run / MODEL_FILE
+        return file
     if not run.exists():
         raise MaskwrightError(f"{run} does not exist: give the folder of a run, or a {MODEL_FILE}", key)
     return run

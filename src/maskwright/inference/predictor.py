@@ -28,9 +28,9 @@ from maskwright.inference.engine import TorchEngine
 from maskwright.inference.given_image import check_kind, check_values
 from maskwright.inference.maps import activated, blanked, flipped, rescaled
 from maskwright.inference.object_tiles import object_blocks
+from maskwright.inference.opening import How, opened
 from maskwright.inference.postprocess_tiles import postprocessed_blocks
 from maskwright.inference.prepared_image import PreparedImage
-from maskwright.models import bundle
 from maskwright.models.layers.blocks import resize
 from maskwright.ops.images import resize_image, working_size
 from maskwright.ops.no_data import no_data, with_holes
@@ -138,8 +138,9 @@ class Predictor:
         fast: bool = False,
         output_stride: int | None = None,
         postprocess: str | None = None,
+        engine: str | None = None,
     ) -> Predictor:
-        """Load a bundle: a run folder, or the model file itself.
+        """Load a bundle or an export: a run folder, the folder of an export, or the model file itself.
 
         Args:
             path: of it.
@@ -148,6 +149,7 @@ class Predictor:
             output_stride: largest stride of the network, where that can be changed; None for what the bundle says.
             postprocess: name in `postprocess.POSTPROCESSORS` of what shall follow the network, with the settings that
                 the bundle holds or else the default ones; None for nothing.
+            engine: see `opening.opened`.
 
         Raises:
             MaskwrightError: no such file, not a bundle, a damaged one, or one for an unknown task; no such device; a
@@ -158,21 +160,18 @@ class Predictor:
                 f"output_stride is {output_stride}, and it must be 4, 8, 16 or 32: give one of these, or leave it out",
                 "output_stride",
             )
-        file = model_file(Path(path))
-        segmenter, card = bundle.load(file)
+        how = How(device, fast, output_stride)
+        found, card = opened(Path(path), how, engine)
         if card.task not in TASKS:
             raise MaskwrightError(
-                f"{file} is for the task {card.task!r}, but this version has only {', '.join(TASKS)}: install a "
-                "newer one"
+                f"{model_file(Path(path))} is for the task {card.task!r}, but this version has only "
+                f"{', '.join(TASKS)}: install a newer one"
             )
-        if output_stride is not None:
-            wanted = card.predict.model_copy(update={"output_stride": output_stride})
-            card = card.model_copy(update={"predict": wanted})
         follows = None
         if postprocess is not None:
             check_channels(postprocess, card.channels)
             follows = held_by(card.postprocess, postprocess)
-        return cls(TorchEngine(segmenter, card, device, fast=fast), card, follows)
+        return cls(found, card, follows)
 
     def with_decoding(self, decoding: dict[str, Any]) -> Predictor:
         """Return the same network with other numbers for decoding."""

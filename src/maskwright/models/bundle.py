@@ -1,6 +1,6 @@
 """The bundle: one safetensors file with everything that prediction needs. Reading it runs no code and needs no network.
 
-Weights are stored as float32 (integers unchanged), the card as JSON in the file's metadata.
+Weights are stored as float32, or float16 in some exports (integers unchanged), the card as JSON in the file's metadata.
 """
 
 from __future__ import annotations
@@ -119,13 +119,14 @@ class Card(Section):
             self.channels = class_channels(len(self.classes.names))
 
 
-def save(path: Path, segmenter: Segmenter, card: Card) -> None:
+def save(path: Path, segmenter: Segmenter, card: Card, dtype: torch.dtype = torch.float32) -> None:
     """Write a bundle, atomically.
 
     Args:
         path: of the file; its folder is created.
         segmenter: any mode, device and memory layout; it is not changed.
         card: its `model` must be the plan that `segmenter` was created from.
+        dtype: of floating-point weights in the file.
 
     Raises:
         MaskwrightError: the file cannot be written.
@@ -133,7 +134,7 @@ def save(path: Path, segmenter: Segmenter, card: Card) -> None:
     assert segmenter.groups == card.channels, "the card and the segmenter differ in their channels"
     assert segmenter.in_channels == card.data.channels, "the card and the segmenter differ in their input channels"
     whole = card.model_copy(update={"model": resolved(card.model)})
-    tensors = {name: _plain(tensor) for name, tensor in segmenter.state_dict().items()}
+    tensors = {name: _plain(tensor, dtype) for name, tensor in segmenter.state_dict().items()}
     write_bytes(path, safetensors.torch.save(tensors, {CARD_KEY: json.dumps(whole.model_dump())}))
 
 
@@ -156,20 +157,24 @@ def read_card(path: Path) -> Card:
     Raises:
         MaskwrightError: missing, truncated, not safetensors, not a bundle, of a newer format, or damaged.
     """
-    return _card(read_metadata(path), str(path))
+    return parse_card(read_metadata(path), str(path))
 
 
-def _plain(tensor: Tensor) -> Tensor:
-    """Copy to the CPU, contiguous, floats as float32; a copy, because two names may share memory."""
-    dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
+def _plain(tensor: Tensor, floats: torch.dtype) -> Tensor:
+    """Copy to the CPU, contiguous, floats as the type given; a copy, because two names may share memory."""
+    dtype = floats if tensor.is_floating_point() else tensor.dtype
     return tensor.detach().to("cpu", dtype, copy=True).contiguous()
 
 
-def _card(metadata: dict[str, str], source: str) -> Card:
-    """Check a file's metadata."""
+def parse_card(metadata: dict[str, str], source: str) -> Card:
+    """Return the card in the metadata of a file; `source` names the file in messages.
+
+    Raises:
+        MaskwrightError: no card, one of a newer format, or a damaged one.
+    """
     if CARD_KEY not in metadata:
         raise MaskwrightError(
-            f"{source} is a safetensors file, but not a maskwright bundle: it has no card. Give a model.safetensors "
+            f"{source} is not a model of maskwright: it has no card. Give a model.safetensors "
             "that maskwright train wrote, or convert another library's weights with maskwright import; to start a "
             "training from a backbone's weights, use `weights`"
         )

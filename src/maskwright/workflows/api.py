@@ -10,11 +10,13 @@ from maskwright.core.paths import path_of
 from maskwright.core.plan import SplitPlan
 from maskwright.inference.predictor import Predictor
 from maskwright.workflows import evaluate as evaluating
+from maskwright.workflows import export as exporting
 from maskwright.workflows import import_ as importing
 from maskwright.workflows import inspect as inspecting
 from maskwright.workflows import plan as planning
 from maskwright.workflows import predict as predicting
 from maskwright.workflows import train as training
+from maskwright.workflows.export_request import ExportRequest
 from maskwright.workflows.request import EvaluateRequest, PlanRequest, PredictRequest
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
     from maskwright.core.read_options import ReadOptions
     from maskwright.workflows.evaluate_parts.evaluation import EvaluateResult
+    from maskwright.workflows.export import ExportResult
     from maskwright.workflows.import_ import ImportResult
     from maskwright.workflows.predict_parts.results import PredictResult
     from maskwright.workflows.train import TrainResult
@@ -167,6 +170,21 @@ def predict(
     )
 
 
+def export(run: StrPath, request: ExportRequest | None = None, **fields: Any) -> ExportResult:
+    """Write a trained model for another runtime, if it agrees with the model on held-out images.
+
+    Args:
+        run: run folder.
+        request: what to write; None for one made of `fields`.
+        **fields: of an `ExportRequest`, instead of `request`: `to="openvino"`, `int8=True`.
+
+    Raises:
+        MaskwrightError: no model, no held-out images, a network that cannot be exported, a missing package, or an
+            export that does not agree with the model. Nothing is written then.
+    """
+    return exporting.export(path_of(run, "run", MODEL), request_of(ExportRequest, request, fields))
+
+
 def import_model(
     source: str,
     out: StrPath = "model.safetensors",
@@ -199,22 +217,30 @@ def import_model(
 
 
 def load(
-    run: StrPath, device: str = "auto", output_stride: int | None = None, *, postprocess: str | None = None
+    run: StrPath,
+    device: str = "auto",
+    output_stride: int | None = None,
+    *,
+    postprocess: str | None = None,
+    engine: str | None = None,
 ) -> Predictor:
     """Load a trained model: `mw.load(run).predict(array_or_path)`.
 
     Args:
-        run: run folder, or its `model.safetensors`.
+        run: run folder, or its `model.safetensors`, or an export.
         device: `auto`, `cpu`, `cuda`, ...
         output_stride: of the network, if it can be changed (DeepLabV3: trained at 16, predicting at 8); None for the
             stride that it was trained at.
         postprocess: name in `postprocess.POSTPROCESSORS` of what follows the network, with the settings in the model or
             else the defaults.
+        engine: `torch`; `onnx` or `openvino`, for an export; `auto` for the fastest on this machine that the run has;
+            None for that of the file.
 
     Raises:
         MaskwrightError: there is no model, or the file is truncated, from another program or from another version.
     """
-    return Predictor.load(path_of(run, "run", MODEL), device, output_stride=output_stride, postprocess=postprocess)
+    file = path_of(run, "run", MODEL)
+    return Predictor.load(file, device, output_stride=output_stride, postprocess=postprocess, engine=engine)
 
 
 def _several(sources: StrPath | Sequence[StrPath]) -> list[str]:

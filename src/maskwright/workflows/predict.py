@@ -43,13 +43,16 @@ def opened(
     fast: bool = False,
     output_stride: int | None = None,
     postprocess: str | None = None,
+    engine: str | None = None,
 ) -> tuple[Predictor, str | None]:
     """Load a model as `Predictor.load` does, with a note if the settings of its postprocessor were not fitted.
 
     Raises:
         MaskwrightError: no usable model, no such device, or a stride that the model cannot have.
     """
-    predictor = Predictor.load(run, device, fast=fast, output_stride=output_stride, postprocess=postprocess)
+    predictor = Predictor.load(
+        run, device, fast=fast, output_stride=output_stride, postprocess=postprocess, engine=engine
+    )
     follows = predictor.postprocessor
     if follows is None or postprocess is None or getattr(predictor.card.postprocess, postprocess) is not None:
         return predictor, None

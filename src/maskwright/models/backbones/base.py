@@ -76,7 +76,8 @@ class Backbone(nn.Module, ABC):
 
     def fitted(self, length: int) -> int:
         """Return the smallest height or width, `length` or more, that this network divides without remainder."""
-        return length + -length % self.reductions[-1]
+        step = self.reductions[-1]
+        return (length + step - 1) // step * step
 
     def lengths(self, length: int) -> list[int]:
         """Return the height or width of each level, for a fitted one of the image."""

@@ -38,12 +38,12 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import pyramid_levels
 from maskwright.models.heads.pixel import AuxHead, PixelHead
 from maskwright.models.layers.blocks import ConvNormAct, height_width, initialise, resize
+from maskwright.models.layers.pyramid import average_cells
 from maskwright.models.segmenter import Decoder, Segmenter
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class SimplePooling(nn.Module):
         """Return (N, outputs, H, W) for `x` (N, inputs, H, W)."""
         size = height_width(x)
         pooled = [
-            branch(F.adaptive_avg_pool2d(x, grid)) for grid, branch in zip(self.grids, self.branches, strict=True)
+            branch(average_cells(x, (grid, grid))) for grid, branch in zip(self.grids, self.branches, strict=True)
         ]
         total = torch.stack([resize(part, size) for part in pooled]).sum(dim=0)
         return cast("Tensor", self.refine(total))

@@ -200,7 +200,9 @@ def mirror(x: Tensor, before: tuple[int, int], size: tuple[int, int]) -> Tensor:
     """
     for axis, (added, wanted) in enumerate(zip(before, size, strict=True), start=2):
         last = x.shape[axis] - 1
-        steps = (torch.arange(wanted, device=x.device) - added).remainder(max(2 * last, 1))
+        # As a tensor, since ONNX has no remainder of a number that depends on the size of the image.
+        period = torch.full((), 2 * last, device=x.device).clamp_min(1)
+        steps = (torch.arange(wanted, device=x.device) - added).remainder(period)
         x = x.index_select(axis, torch.minimum(steps, (2 * last - steps).clamp_min(0)))
     return x
 

@@ -50,7 +50,7 @@ class PyramidPooling(nn.Module):
         size = height_width(x)
         parts = [x]
         for grid, branch in zip(self.grids, self.branches, strict=True):
-            pooled = F.adaptive_avg_pool2d(x, self._cells(grid, size))
+            pooled = average_cells(x, self._cells(grid, size))
             parts.append(resize(cast("Tensor", branch(pooled)), size, align_corners=self.align_corners))
         return torch.cat(parts, dim=1)
 
@@ -58,6 +58,28 @@ class PyramidPooling(nn.Module):
         """Return the number of cells along height and width; with `follow_shape` at most one per pixel."""
         if not self.follow_shape:
             return grid, grid
-        short = min(size)
-        height, width = (min((2 * grid * side + short) // (2 * short), side) for side in size)  # rounded
-        return height, width
+        short = torch.sym_min(*size)  # of sizes that may be symbols, in an export
+        height, width = (torch.sym_min((2 * grid * side + short) // (2 * short), side) for side in size)  # rounded
+        return cast("tuple[int, int]", (height, width))
+
+
+def average_cells(x: Tensor, cells: tuple[int, int]) -> Tensor:
+    """Average `x` (N, C, H, W) over a grid of cells, as `adaptive_avg_pool2d`: (N, C, *cells).
+
+    A cell begins at the pixel where its share of the side begins and ends with the pixel where it ends, so cells may
+    overlap by a pixel. In an export this is a matrix product along each axis, since ONNX has no pooling whose cells
+    depend on the size of the map.
+    """
+    if not torch.compiler.is_compiling():
+        return F.adaptive_avg_pool2d(x, cells)
+    rows, columns = (_cell_weights(side, count, x) for side, count in zip(height_width(x), cells, strict=True))
+    return rows @ x @ columns.transpose(0, 1)
+
+
+def _cell_weights(side: int, count: int, like: Tensor) -> Tensor:
+    """Return the weight (count, side) of each pixel in the average of each cell."""
+    cell, pixel = torch.arange(count, device=like.device)[:, None], torch.arange(side, device=like.device)[None]
+    total, cells = torch.full((), side, device=like.device), torch.full((), count, device=like.device)
+    inside = (pixel * cells < (cell + 1) * total) & ((pixel + 1) * cells > cell * total)
+    weights = inside.to(like.dtype)
+    return weights / weights.sum(dim=1, keepdim=True)

@@ -19,7 +19,7 @@ from maskwright.core.files import write_error, write_text
 from maskwright.core.fingerprint import Fingerprint
 from maskwright.core.paths import MODEL_FILE, check_folder
 from maskwright.core.plan_file import read_plan, write_plan
-from maskwright.data.formats import ReadOptions, read_dataset
+from maskwright.data.formats import ReadOptions
 from maskwright.workflows.runs.provenance import data_hash, environment
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def claimed(out: Path | None, root: Path) -> Iterator[Path]:
     there = out is not None and out.is_dir()
     run = new_folder(out, root)
     with locked(run):
-        check_out(run) # another training may have been faster
+        check_out(run)  # another training may have been faster
         try:
             yield run
         except BaseException:
@@ -107,7 +107,7 @@ def undo(run: Path, *, keep: bool) -> None:
     for name in FOLDERS:
         shutil.rmtree(run / name, ignore_errors=True)
     if not keep:
-        with contextlib.suppress(OSError): # Another program has created a file there meanwhile.
+        with contextlib.suppress(OSError):  # Another program has created a file there meanwhile.
             run.rmdir()
 
 

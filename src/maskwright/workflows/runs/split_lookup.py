@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from maskwright.core.plan import SplitPlan
 from maskwright.core.plan_file import read_plan
 from maskwright.core.records import SPLITS
+from maskwright.core.text import plural
 from maskwright.data.formats import ReadOptions
 from maskwright.data.sequences import describe, read_sequences, with_sequences
 from maskwright.data.split import grouped, with_splits
-from maskwright.core.text import plural
 from maskwright.workflows.runs import run_folder
 
 if TYPE_CHECKING:

@@ -1,0 +1,132 @@
+"""The files that an export writes, and int8 quantisation on real tiles. Knows no data set and no score.
+
+ONNX and OpenVINO start from the same graph (`exporting.graph`). Weights in half the bytes are widened when the file is
+loaded, so the arithmetic stays float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.optional import optional
+from maskwright.core.paths import MODEL_FILE
+from maskwright.exporting.graph import INPUT, USAGE_KEY, halved, to_onnx, usage
+from maskwright.models import bundle
+from maskwright.models.weights import CARD_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from maskwright.models.bundle import Card
+    from maskwright.models.segmenter import Segmenter
+
+TARGETS: Mapping[str, str] = {"onnx": "model.onnx", "openvino": "model.xml", "torch": MODEL_FILE}
+"""What an export can be written for, and the name of its file."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The numbers of an export.
+
+    Attributes:
+        half: store weights as float16.
+        tiles: real prepared tiles, each uint8 (1, h, w, channels), to quantise to int8 with; None for no quantisation.
+        kept: names of nodes that stay in floating point.
+    """
+
+    half: bool = False
+    tiles: Sequence[NDArray[np.uint8]] | None = None
+    kept: Sequence[str] = ()
+
+
+class Exporter:
+    """One network, on its way into files.
+
+    Args:
+        segmenter: in evaluation mode, at the output stride of the card.
+        card: of the network.
+
+    Attributes:
+        modules: of an ONNX graph, the module that each node computes; empty before there is a graph.
+    """
+
+    def __init__(self, segmenter: Segmenter, card: Card) -> None:
+        self.segmenter, self.card = segmenter, card
+        self.modules: dict[str, str] = {}
+        self._graph: Any = None
+
+    def write(self, target: str, folder: Path, precision: Precision) -> Path:
+        """Write the network for a target into an existing folder, and return the file to open.
+
+        Raises:
+            MaskwrightError: a precision that the target cannot have, a network that cannot be exported, or a package
+                is missing.
+        """
+        file = folder / TARGETS[target]
+        if target == "torch":
+            if precision.tiles is not None:
+                raise MaskwrightError("int8 needs the target onnx or openvino, and the target is torch", "int8")
+            bundle.save(file, self.segmenter, self.card, torch.float16 if precision.half else torch.float32)
+        elif target == "onnx":
+            self._write_onnx(file, precision)
+        else:
+            self._write_openvino(file, precision)
+        return file
+
+    def _onnx(self) -> Any:
+        """Return a copy of the graph, which is made once."""
+        if self._graph is None:
+            self._graph, self.modules = to_onnx(self.segmenter, self.card)
+        copy = type(self._graph)()
+        copy.CopyFrom(self._graph)
+        return copy
+
+    def _write_onnx(self, file: Path, precision: Precision) -> None:
+        model = self._onnx()
+        metadata = list(model.metadata_props)
+        if precision.tiles is not None:
+            model = quantised(model, [{INPUT: tile} for tile in precision.tiles], precision.kept)
+            del model.metadata_props[:]
+            model.metadata_props.extend(metadata)
+        if precision.half:
+            halved(model)
+        file.write_bytes(model.SerializeToString())
+
+    def _write_openvino(self, file: Path, precision: Precision) -> None:
+        openvino = optional("openvino", "openvino")
+        model = openvino.Core().read_model(self._onnx().SerializeToString())
+        if precision.tiles is not None:
+            model = quantised(model, precision.tiles, precision.kept)
+        model.set_rt_info(self.card.model_dump_json(), [CARD_KEY])
+        model.set_rt_info(usage(self.card), [USAGE_KEY])
+        openvino.save_model(model, file, compress_to_fp16=precision.half)
+
+
+def quantised(model: Any, tiles: Sequence[Any], kept: Sequence[str]) -> Any:
+    """Return an ONNX or OpenVINO model with int8 layers, whose ranges are those seen on real tiles.
+
+    Args:
+        model: in floating point.
+        tiles: inputs of the model.
+        kept: names of nodes that stay in floating point.
+
+    Raises:
+        MaskwrightError: NNCF is not installed.
+    """
+    nncf = optional("nncf", "int8")
+    nncf.set_log_level(40)  # errors only
+    return nncf.quantize(
+        model,
+        nncf.Dataset(tiles),
+        preset=nncf.QuantizationPreset.MIXED,  # activations need not be symmetric
+        subset_size=len(tiles),
+        ignored_scope=nncf.IgnoredScope(names=list(kept), validate=False) if kept else None,
+    )

@@ -1,0 +1,128 @@
+"""Compares an exported network with the trained one on real images. Knows no file format.
+
+An export is handed over only if it passes: an export that differs from the model is what users complain about most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maskwright.inference.predictor import Predictor
+from maskwright.ops.images import resize_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.channels import Channels
+
+LEAST_SIDE = 331
+"""Images are compared in the tiles of the card, and stretched to one tile half as large again, whose sides are at least
+this long: a graph may be right at one size only."""
+SAME_LABELS = 0.98
+"""Share of the pixels that must keep their label, whatever the score says: a score may hide two errors that cancel."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far the maps of two networks agree.
+
+    Attributes:
+        images: that were compared, each with tiles of two sizes.
+        labels: share of pixels with the same label.
+        largest: largest difference between activated maps.
+    """
+
+    images: int
+    labels: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class Side:
+    """Figures of one of the two networks: its score, milliseconds for a tile, and bytes of its files."""
+
+    score: float
+    milliseconds: float
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The comparison of an export with the trained network.
+
+    Attributes:
+        metric: what `score` is, for people.
+        tile: (height, width) that the times are for.
+        agreement: of the maps.
+        trained: figures of the trained network, run by PyTorch in float32.
+        exported: figures of the export.
+    """
+
+    metric: str
+    tile: tuple[int, int]
+    agreement: Agreement
+    trained: Side
+    exported: Side
+
+    @property
+    def loss(self) -> float:
+        """What the score lost, in points of 0.01; negative for a gain."""
+        return 100 * (self.trained.score - self.exported.score)
+
+    @property
+    def speedup(self) -> float:
+        """How many times as fast the export is."""
+        return self.trained.milliseconds / self.exported.milliseconds
+
+    def fault(self, allowed: float) -> str | None:
+        """Say why the export must not be handed over; None if it may. `allowed` is the largest loss, in points."""
+        if self.loss > allowed:
+            return f"the export loses {self.loss:.2f} points of {self.metric}, and {allowed:g} are allowed"
+        if self.agreement.labels < SAME_LABELS:
+            return (
+                f"only {100 * self.agreement.labels:.1f} % of the pixels keep their label, and "
+                f"{100 * SAME_LABELS:g} % must"
+            )
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all figures as plain JSON."""
+        return {**asdict(self), "loss": self.loss, "speedup": self.speedup}
+
+
+def agreement(trained: Predictor, exported: Predictor, images: Iterable[NDArray[Any]]) -> Agreement:
+    """Compare the maps of two networks on images, each with tiles of two sizes."""
+    count = same = pixels = 0
+    largest = 0.0
+    groups = trained.card.channels
+    tile = trained.card.predict.tile_size
+    size = (max(LEAST_SIDE, 3 * tile[0] // 2), max(LEAST_SIDE, 3 * tile[1] // 2))
+    looks = ((trained, exported), (_with_tile(trained, size), _with_tile(exported, size)))
+    for image in images:
+        count += 1
+        for seen, (first, second) in zip((image, resize_image(image, size)), looks, strict=True):
+            ours, theirs = first.maps(seen), second.maps(seen)
+            known = np.isfinite(ours).all(axis=0)
+            largest = max(largest, float(np.abs(ours - theirs)[:, known].max(initial=0.0)))
+            same += int(np.count_nonzero((labels(ours, groups) == labels(theirs, groups)) & known))
+            pixels += int(known.sum())
+    return Agreement(count, same / max(pixels, 1), largest)
+
+
+def labels(maps: NDArray[np.float32], groups: Iterable[Channels]) -> NDArray[np.int64]:
+    """Return one label (H, W) for each pixel of activated maps (C, H, W): the first group's class, or what it marks."""
+    group = next(iter(groups))
+    part = maps[: group.count]
+    if group.activation == "softmax":
+        return part.argmax(axis=0)
+    return (part > 0.5).astype(np.int64).argmax(axis=0) if group.count > 1 else (part[0] > 0.5).astype(np.int64)
+
+
+def _with_tile(predictor: Predictor, size: tuple[int, int]) -> Predictor:
+    plan = predictor.card.predict.model_copy(update={"tile": size})
+    return Predictor(predictor.engine, predictor.card.model_copy(update={"predict": plan}))

@@ -1,0 +1,134 @@
+"""Engines for exported networks: ONNX Runtime and OpenVINO, on the CPU. They know no image and no task.
+
+Both take what `exporting.graph` writes: uint8 tiles in, raw maps out. Neither sends anything (`core.optional`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from maskwright.core import resources
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.optional import optional
+from maskwright.models.bundle import parse_card
+from maskwright.models.weights import CARD_KEY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from maskwright.models.bundle import Card
+    from maskwright.models.objects.base import Found, Segments
+
+_CPU = torch.device("cpu")
+
+
+class _CpuEngine:
+    """What both engines share: a CPU that one tile keeps busy, and maps only."""
+
+    device = _CPU
+    batch = 1
+
+    def objects(self, tiles: NDArray[np.uint8]) -> list[Found | Segments]:
+        """Never asked for: networks that emit objects are not exported."""
+        raise AssertionError(f"no exported network emits objects of {len(tiles)} tiles")
+
+
+class OnnxEngine(_CpuEngine):
+    """ONNX Runtime, in float32 or with the int8 layers of the file."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    @classmethod
+    def load(cls, path: Path) -> tuple[OnnxEngine, Card]:
+        """Open an exported ONNX file.
+
+        Raises:
+            MaskwrightError: the package is missing, or the file is damaged or not from an export.
+        """
+        optional("onnxruntime", "onnx")
+        try:
+            session = onnx_session(path)
+        except Exception as error:  # noqa: BLE001 (its errors share no base)
+            raise _unreadable(path, error) from None
+        return cls(session), parse_card(dict(session.get_modelmeta().custom_metadata_map), str(path))
+
+    def forward(self, tiles: NDArray[np.uint8]) -> Tensor:
+        """See `Engine`."""
+        return torch.from_numpy(self._session.run(None, {self._session.get_inputs()[0].name: tiles})[0])
+
+
+class OpenvinoEngine(_CpuEngine):
+    """OpenVINO, in float32 unless speed is asked for, or with the int8 layers of the file."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._request = compiled.create_infer_request()
+
+    @classmethod
+    def load(cls, path: Path, *, fast: bool = False) -> tuple[OpenvinoEngine, Card]:
+        """Open an exported OpenVINO or ONNX file.
+
+        Args:
+            path: of it.
+            fast: bfloat16 where the processor multiplies it in hardware. Left alone, OpenVINO takes it wherever it can.
+
+        Raises:
+            MaskwrightError: the package is missing, or the file is damaged or not from an export.
+        """
+        openvino = optional("openvino", "openvino")
+        if path.suffix == ".xml" and not path.with_suffix(".bin").is_file():
+            raise MaskwrightError(f"{path} has no {path.with_suffix('.bin').name} beside it: copy both files")
+        core = openvino.Core()
+        try:
+            model = core.read_model(path)
+            card = parse_card(_metadata(model), str(path))
+            return cls(compiled(core, model, fast=fast)), card
+        except RuntimeError as error:
+            raise _unreadable(path, error) from None
+
+    def forward(self, tiles: NDArray[np.uint8]) -> Tensor:
+        """See `Engine`."""
+        found = self._request.infer({0: tiles}, share_inputs=True)
+        return torch.from_numpy(found[0].copy())
+
+
+def onnx_session(model: Path | bytes) -> Any:
+    """Open an ONNX model, a file or its content, for the cores of this process."""
+    runtime = optional("onnxruntime", "onnx")
+    runtime.disable_telemetry_events()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = resources.cores()
+    options.log_severity_level = 3  # errors only
+    return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def compiled(core: Any, model: Any, *, fast: bool = False) -> Any:
+    """Compile an OpenVINO model for the cores of this process."""
+    able = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    settings = {
+        "INFERENCE_NUM_THREADS": resources.cores(),
+        "INFERENCE_PRECISION_HINT": "bf16" if fast and able else "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    return core.compile_model(model, "CPU", settings)
+
+
+def _metadata(model: Any) -> dict[str, str]:
+    """Return the metadata of an OpenVINO model: its own, or those of the ONNX file that it was read from."""
+    for path in ([CARD_KEY], ["framework", CARD_KEY]):
+        if model.has_rt_info(path):
+            return {CARD_KEY: model.get_rt_info(path).astype(str)}
+    return {}
+
+
+def _unreadable(path: Path, error: Exception) -> MaskwrightError:
+    first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return MaskwrightError(
+        f"{path} cannot be opened ({first.strip()}): it was cut, or has another format. Copy it again, or export again"
+    )

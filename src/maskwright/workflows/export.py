@@ -1,0 +1,173 @@
+"""Export: write a trained model for another runtime, and refuse if it does not agree with the model. Prints nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maskwright.core.channels import emits_objects
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.files import write_error, write_text
+from maskwright.core.paths import EXPORTS, MODEL_FILE, check_folder
+from maskwright.exporting.formats import Precision
+from maskwright.workflows.evaluate_parts.evaluation import Evaluation, opened
+from maskwright.workflows.export_parts.attempt import Attempts, real_tiles
+from maskwright.workflows.request import EvaluateRequest
+from maskwright.workflows.runs import run_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from maskwright.core.records import Record
+    from maskwright.exporting.parity import Parity
+    from maskwright.models.bundle import Card
+    from maskwright.workflows.export_request import ExportRequest
+
+PARITY = "parity.json"
+TILES = 100
+"""Real tiles that ranges of int8 are taken from."""
+ROUNDS = 4
+"""Attempts at int8; before each but the first, the layers that hurt most return to floating point."""
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """Result of an export.
+
+    Attributes:
+        folder: that holds it; `predict` and `evaluate` accept it like a run.
+        file: the file in it to open.
+        parity: how it compares with the trained model.
+        kept: modules that stay in floating point, because int8 hurt there.
+        notes: remarks on the images that were used.
+    """
+
+    folder: Path
+    file: Path
+    parity: Parity
+    kept: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def export(run: Path, request: ExportRequest, on_step: Callable[[str], None] | None = None) -> ExportResult:
+    """Write a trained model for another runtime.
+
+    Args:
+        run: the run folder.
+        request: what to write.
+        on_step: called with what is done next.
+
+    Raises:
+        MaskwrightError: no model, no held-out images, a network that cannot be exported, a missing package, or an
+            export that does not agree with the model. Nothing is written then.
+    """
+    out = request.out or run / EXPORTS / request.name
+    _check_out(out)
+    say = on_step or (lambda _what: None)
+    evaluation = _held_out(run, request.data)
+    _check_card(evaluation.predictor.card)
+    tiles = None
+    if request.int8:
+        say("real tiles of validation images")
+        tiles = real_tiles(evaluation.predictor, _validation(evaluation), TILES)
+    with _new_folder(out) as folder:
+        attempts = Attempts(evaluation, request.to, folder)
+        kept: tuple[str, ...] = ()
+        for number in range(1, ROUNDS + 1):
+            say(f"attempt {number}" if request.int8 else "write and compare")
+            parity, file = attempts.run(Precision(request.half, tiles, attempts.nodes(kept)))
+            fault = parity.fault(request.allow_loss)
+            if fault is None:
+                break
+            hurt = [] if request.to == "torch" else attempts.worst(file)
+            if tiles is None or not hurt or number == ROUNDS:
+                raise _refusal(request, fault, hurt)
+            kept = (*kept, *(module for module, _ in hurt))
+        write_text(folder / PARITY, json.dumps({**parity.to_json(), "kept": kept}, indent=1) + "\n")
+    return ExportResult(out, out / file.name, parity, kept, tuple(evaluation.notes))
+
+
+def _held_out(run: Path, data: Path | None) -> Evaluation:
+    """Open the model and images that it was neither trained nor, where there is a test part, chosen on."""
+    if not run.is_dir() or not (run / MODEL_FILE).is_file():
+        raise MaskwrightError(f"{run} is not the folder of a finished run: an export starts from one")
+    root = data or Path(run_folder.read_json(run / run_folder.DATA)["root"])
+    if not root.exists():
+        raise MaskwrightError(f"the training data {root} is not there any more: give its place with `data`", "data")
+    evaluation = opened(run, root, EvaluateRequest("all", device="cpu"))
+    for split in ("test", "val"):
+        records = tuple(record for record in evaluation.records if record.split == split)
+        if records:
+            notes = [note for note in evaluation.notes if not note.startswith("the split all")]
+            return replace(evaluation, records=records, notes=[*notes, f"compared on images of the {split} part"])
+    raise MaskwrightError(
+        f"{root} has no labelled test or validation image to compare the export on: label some", "data"
+    )
+
+
+def _check_card(card: Card) -> None:
+    """Refuse a network that emits objects, which no exported graph can.
+
+    Raises:
+        MaskwrightError: it does.
+    """
+    if emits_objects(card.channels):
+        raise MaskwrightError(
+            f"{card.model.name} emits objects, and only networks that emit maps can be exported: train one of them, or "
+            "predict with the model as it is"
+        )
+
+
+def _validation(evaluation: Evaluation) -> Sequence[Record]:
+    """Return the validation images: int8 takes its ranges from real images or not at all."""
+    records = [record for record in evaluation.dataset.records if record.split == "val"]
+    if not records:
+        raise MaskwrightError(
+            f"int8 takes its ranges from real validation images, and {evaluation.dataset.root} has none: give the data "
+            "of the training with `data`, or export without int8",
+            "int8",
+        )
+    return records
+
+
+def _refusal(request: ExportRequest, fault: str, hurt: Sequence[tuple[str, float]]) -> MaskwrightError:
+    where = ", ".join(f"{module} ({100 * error:.1f} %)" for module, error in hurt)
+    layers = f"; the layers that differ most: {where}" if hurt else ""
+    cure = "export without int8, or allow more with `allow_loss`" if request.int8 else "report it, with the plan"
+    return MaskwrightError(f"{fault}{layers}. Nothing was written: {cure}")
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a folder that holds anything but an export of ours.
+
+    Raises:
+        MaskwrightError: it does, or it is a file.
+    """
+    check_folder(out)
+    if out.is_dir() and any(out.iterdir()) and not (out / PARITY).is_file():
+        raise MaskwrightError(f"{out} holds other files: choose another `out`", "out")
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `out`, which takes its place on success and vanishes on failure."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise write_error(out, error) from error
+    try:
+        yield folder
+        folder.chmod(0o755)
+        if out.exists():
+            shutil.rmtree(out)
+        folder.rename(out)
+    except OSError as error:
+        raise write_error(out, error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

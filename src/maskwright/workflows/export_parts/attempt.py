@@ -1,0 +1,133 @@
+"""Writes an export and compares it with the trained model on held-out images. Decides nothing and prints nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.paths import model_file
+from maskwright.exporting.formats import Exporter, Precision
+from maskwright.exporting.graph import Graph
+from maskwright.exporting.layers import worst
+from maskwright.exporting.parity import Parity, Side, agreement
+from maskwright.inference.opening import milliseconds
+from maskwright.inference.predictor import Predictor
+from maskwright.workflows.evaluate_parts import scoring
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from maskwright.core.records import Record
+    from maskwright.inference.engine import TorchEngine
+    from maskwright.workflows.evaluate_parts.evaluation import Evaluation
+
+IMAGES = 40
+"""Held-out images that an export is scored on."""
+MAPS = 8
+"""Those of them whose maps are compared."""
+
+
+class Attempts:
+    """The attempts at one export.
+
+    Args:
+        evaluation: of the trained model, with the held-out records.
+        target: name in `exporting.formats.TARGETS`.
+        folder: that the export is written into.
+    """
+
+    def __init__(self, evaluation: Evaluation, target: str, folder: Path) -> None:
+        self.evaluation, self.target, self.folder = evaluation, target, folder
+        self.trained = evaluation.predictor
+        self.records = evenly(evaluation.records, IMAGES)
+        self.exporter = Exporter(cast("TorchEngine", self.trained.engine).segmenter, self.trained.card)
+        self._side: Side | None = None
+        self._metric = ""
+
+    def run(self, precision: Precision) -> tuple[Parity, Path]:
+        """Write the export; return how it compares with the trained model, and the file to open."""
+        file = self.exporter.write(self.target, self.folder, precision)
+        exported = Predictor.load(file, "cpu")
+        if self._side is None:
+            self._side = self._figures(self.trained, model_file(self.evaluation.run))
+        images = (self.trained.read(record.image) for record in self.records[:MAPS])
+        try:
+            found = agreement(self.trained, exported, images)
+        except MaskwrightError:
+            raise
+        except Exception as error:  # those of the runtimes share no base
+            raise MaskwrightError(
+                f"the export fails where the model does not ({error}). Nothing was written: export to another runtime, "
+                "and report it, with the plan"
+            ) from error
+        tile = self.trained.card.predict.tile_size
+        return Parity(self._metric, tile, found, self._side, self._figures(exported, file)), file
+
+    def nodes(self, modules: Sequence[str]) -> list[str]:
+        """Return the nodes of the graph that modules compute."""
+        return [node for node, module in self.exporter.modules.items() if module in modules]
+
+    def worst(self, file: Path) -> list[tuple[str, float]]:
+        """Return the modules that hurt most in an export, each with the error that it adds."""
+        graph = Graph(self.exporter.segmenter, self.trained.card)
+        return worst(graph, file, self.exporter.modules, real_tiles(self.trained, self.records, 1)[0])
+
+    def _figures(self, predictor: Predictor, file: Path) -> Side:
+        scores = scoring.score(predictor, self.evaluation.dataset, self.records)
+        self._metric = scores.headline_metric.label
+        if scores.score.value is None:
+            raise MaskwrightError(
+                f"the {len(self.records)} held-out images have nothing that {self._metric} can be computed from: label "
+                "more, or give other images with `data`",
+                "data",
+            )
+        parts = (file, file.with_suffix(".bin")) if file.suffix == ".xml" else (file,)
+        size = sum(part.stat().st_size for part in parts)
+        return Side(scores.score.value, milliseconds(predictor.engine, predictor.card), size)
+
+
+def evenly(records: Sequence[Record], count: int) -> tuple[Record, ...]:
+    """Return at most `count` of the records, evenly spread over all."""
+    return tuple(records[:: -(-len(records) // count)])
+
+
+def real_tiles(predictor: Predictor, records: Sequence[Record], count: int) -> list[NDArray[np.uint8]]:
+    """Return prepared tiles, each uint8 (1, h, w, channels), as prediction gives them to the network.
+
+    Args:
+        predictor: cuts the tiles.
+        records: of images that can be read, used evenly.
+        count: of tiles, at most.
+    """
+    recorder = _Recorder(predictor.engine)
+    recording = Predictor(recorder, predictor.card)
+    share = -(-count // min(len(records), count))
+    for record in evenly(records, count):
+        before = len(recorder.tiles)
+        for _ in recording.blocks(predictor.read(record.image)):
+            if len(recorder.tiles) >= min(before + share, count):
+                break
+    return recorder.tiles[:count]
+
+
+class _Recorder:
+    """An engine that keeps the tiles that it gets."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+        self.device, self.batch = engine.device, engine.batch
+        self.tiles: list[NDArray[np.uint8]] = []
+
+    def forward(self, tiles: NDArray[np.uint8]) -> torch.Tensor:
+        """Keep the tiles, and run the network."""
+        self.tiles += [tile[None].copy() for tile in tiles]
+        return cast("torch.Tensor", self._engine.forward(tiles))
+
+    def objects(self, tiles: NDArray[np.uint8]) -> list[Any]:
+        """Never asked for: networks that emit objects are not exported."""
+        raise AssertionError(f"no exported network emits objects of {len(tiles)} tiles")
