@@ -249,7 +249,7 @@ def test_any_stream_takes_every_name(
     found = fingerprint(root="caf\udce9", class_stats=(road,))
     plan.reasons["optim.lr"] = "as in 道路"
     stand_in("maskwright.workflows.inspect", inspect=lambda *args: found)
-    stand_in("maskwright.workflows.plan", make_plan=lambda *args: SimpleNamespace(plan=plan))
+    stand_in("maskwright.workflows.plan", make_plan=lambda *args: SimpleNamespace(plan=plan, notes=()))
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
     monkeypatch.setattr(sys, "argv", ["maskwright", *line])

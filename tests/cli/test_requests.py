@@ -50,7 +50,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
 def asked(stand_in: Any, plan: Any, verb: str, *words: str) -> PlanRequest:
     """Run a verb on a stand-in and return the request that it made."""
     calls: list[Any] = []
-    outcome = SimpleNamespace(plan=plan)
+    outcome = SimpleNamespace(plan=plan, notes=())
     stand_in("maskwright.workflows.plan", make_plan=lambda *args: calls.append(args) or outcome)
     done = SimpleNamespace(run=Path("r"), scores=None, steps=1, seconds=1.0, validation_score=None)
     stand_in("maskwright.workflows.train", train=lambda *args, **_: calls.append(args) or done)

@@ -28,7 +28,9 @@ def test_the_page_s_commands_are_taken(command: str, stand_in, result) -> None:
 
 def test_options_become_the_request(stand_in, plan) -> None:
     asked: list = []
-    stand_in("maskwright.workflows.plan", make_plan=lambda *args: asked.append(args) or SimpleNamespace(plan=plan))
+    stand_in(
+        "maskwright.workflows.plan", make_plan=lambda *args: asked.append(args) or SimpleNamespace(plan=plan, notes=())
+    )
     words = ["--from", "runs/a", "--lora", "8", "--freeze", "until-step 7", "--set", "lora.alpha=4"]
     assert run(["plan", "data", *words]) == 0
     request = asked[0][1]

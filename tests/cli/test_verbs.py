@@ -30,7 +30,7 @@ def test_plan_prints_decision_value_and_reason(
     stand_in, plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: list = []
-    stand_in("maskwright.workflows.plan", make_plan=record(calls, SimpleNamespace(plan=plan)))
+    stand_in("maskwright.workflows.plan", make_plan=record(calls, SimpleNamespace(plan=plan, notes=())))
     out = tmp_path / "plan.yaml"
     assert run(["plan", "data", "--budget", "3m", "--set", "optim.lr=1e-3", "--out", str(out)]) == 0
     shown, err = capsys.readouterr()
@@ -45,7 +45,7 @@ def test_plan_prints_decision_value_and_reason(
 
 
 def test_plan_json_is_the_whole_plan(stand_in, plan, capsys: pytest.CaptureFixture[str]) -> None:
-    stand_in("maskwright.workflows.plan", make_plan=record([], SimpleNamespace(plan=plan)))
+    stand_in("maskwright.workflows.plan", make_plan=record([], SimpleNamespace(plan=plan, notes=())))
     assert run(["plan", "data", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == plan.model_dump(mode="json")
 
@@ -329,7 +329,7 @@ def test_map_refuses_a_value_twice() -> None:
 
 def test_notes_and_reasons_name_options(stand_in, plan, result, capsys: pytest.CaptureFixture[str]) -> None:
     plan.reasons["train.budget_seconds"] = "the default time; change it with `budget`"
-    stand_in("maskwright.workflows.plan", make_plan=record([], SimpleNamespace(plan=plan)))
+    stand_in("maskwright.workflows.plan", make_plan=record([], SimpleNamespace(plan=plan, notes=())))
     assert run(["plan", "data"]) == 0
     assert "the default time; change it with --budget" in " ".join(capsys.readouterr().out.split())
 

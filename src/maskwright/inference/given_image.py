@@ -26,7 +26,7 @@ def check_kind(image: Any) -> None:
         return
     given = "None" if image is None else f"of type {type(image).__name__}"
     raise MaskwrightError(
-        f"`image` is {given}, and it must be an array (H, W) or (H, W, C), or the path of one file: convert a PIL "
+        f"the image is {given}, and it must be an array (H, W) or (H, W, C), or the path of one file: convert a PIL "
         'image by numpy.asarray(image.convert("RGB")); for several images call predict once for each, or '
         "maskwright.predict",
         "image",
