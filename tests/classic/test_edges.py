@@ -240,6 +240,16 @@ def test_a_hole_on_an_edge_bends_no_line(name: str) -> None:
     assert len(set(rows.tolist())) >= 59  # of 61 outside the hole
 
 
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "phase"])
+@pytest.mark.parametrize("around", [np.nan, 255])
+def test_flat_or_missing_surroundings_do_not_make_lines_of_noise(name: str, around: float) -> None:
+    noise = np.random.default_rng(0).normal(120, 25, (120, 160)).astype(np.float32)
+    image = np.full((360, 480), around, np.float32)
+    image[120:240, 160:320] = noise
+    alone, within = find_edges(noise, name), find_edges(image, name)
+    assert within.lines[130:230, 170:310].sum() <= 1.3 * alone.lines[10:110, 10:150].sum()
+
+
 def disc(inside: tuple[int, ...], outside: tuple[int, ...]) -> np.ndarray:
     """A disc of radius 35.2 around (70.3, 58.7), in pixels from the corner, whose border pixels are mixed."""
     rows, columns = (np.indices((960, 1280)) + 0.5) / 8
@@ -305,12 +315,16 @@ def test_automatic_thresholds() -> None:
     assert thresholds(np.zeros((2, 2), np.float32)) == (0.5, 1)
 
 
-def test_automatic_thresholds_are_lower_where_most_is_flat() -> None:
-    ridges = np.zeros((10, 40), np.float32)
-    ridges[2, 4:12], ridges[6, 4:12] = 0.2, 0.4
-    assert thresholds(ridges)[1] == pytest.approx(0.4 * (16 / 400) / 0.08)  # half of it, as ridges cover 4 % for 8 %
-    assert thresholds(ridges[1:8, 4:12])[1] == pytest.approx(0.4)
-    assert thresholds(np.pad(ridges, 2000))[1] == pytest.approx(0.002)  # twice what is rounding
+def test_automatic_thresholds_are_lower_where_surroundings_are_flat() -> None:
+    ridges = np.zeros((100, 40), np.float32)
+    ridges[25], ridges[70] = 0.2, 0.4
+    expected = 0.4 * (1 / 31) / 0.08  # one row of ridges in a square of 31 rows
+    assert thresholds(ridges)[1] == pytest.approx(expected)
+    assert thresholds(ridges[25:71:45])[1] == pytest.approx(0.4)
+    assert thresholds(np.pad(ridges, ((2000, 2000), (0, 0))))[1] == pytest.approx(expected)
+    gone = np.zeros((100, 40), bool)
+    gone[:, 20:] = True
+    assert thresholds(np.where(gone, np.float32(0), ridges), gone=gone)[1] == pytest.approx(expected)
 
 
 def test_automatic_thresholds_do_not_exceed_all_ridges() -> None:
