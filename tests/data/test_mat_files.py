@@ -318,6 +318,7 @@ MALFORMED = {
     "no UTF-8": (LITTLE.matrix(4, (1, 1), LITTLE.element(16, b"\xff"), name="x"), "text is not coded as utf-8"),
     "sparse backwards": (sparse([0, 1], [0, 2, 1], [1, 2]), "columns of a sparse matrix do not follow one another"),
     "sparse from 1": (sparse([0, 1], [1, 2, 2], [1, 2]), "columns of a sparse matrix do not follow one another"),
+    "sparse without starts": (sparse([], [], []), "columns of a sparse matrix do not follow one another"),
     "sparse columns": (sparse([0, 1], [0, 2], [1, 2]), "columns of a sparse matrix do not follow one another"),
     "sparse values": (sparse([0, 1], [0, 1, 2], [1]), "a sparse matrix holds 1 of 2 values"),
     "sparse row 2": (sparse([0, 2], [0, 1, 2], [1, 2]), "not in order of their rows and columns"),

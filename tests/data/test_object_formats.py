@@ -324,6 +324,15 @@ def test_panoptic(tmp_path):
     assert (name, "2 classes with objects and of 1 without" in reason) == ("panoptic", True)
 
 
+def test_panoptic_photographs_beside_their_pngs(tmp_path):
+    root = panoptic(tmp_path)
+    folder = root / "annotations" / "panoptic_val2017"
+    (root / "val2017" / "a.jpg").rename(folder / "a.jpg")
+    dataset = read_dataset(root)
+    assert [record.image.path for record in dataset.records] == [folder / "a.jpg"]
+    assert len(objects(dataset)) == 2
+
+
 def test_panoptic_options(tmp_path):
     dataset = read_dataset(panoptic(tmp_path), ReadOptions(map={44: "ignore"}))
     assert dataset.classes.names == ("person", "grass")

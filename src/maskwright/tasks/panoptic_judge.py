@@ -40,7 +40,10 @@ class PanopticJudge:
     def update(self, id: str, blocks: Iterable[Block], target: Target, group: str | None = None) -> None:  # noqa: A002
         """Compare the segments of one image with the annotated ones."""
         found = self._decode(blocks, target.size)
-        self._images.append([ComparedImage(id, group, compared(target, one, self._classes)) for one in found])
+        shown, *tried = found
+        first = ComparedImage(id, group, compared(target, shown, self._classes, outlines=True))
+        rest = [ComparedImage(id, group, compared(target, one, self._classes)) for one in tried]
+        self._images.append([first, *rest])
 
     def score(self) -> float | None:
         """Return the panoptic quality; None where nothing was annotated and nothing predicted."""
@@ -58,11 +61,14 @@ class PanopticJudge:
         return panoptic_scores("panoptic", self._classes, [images[0] for images in self._images])
 
 
-def compared(target: Target, found: PanopticMap, classes: Classes) -> Comparison:
-    """Compare the segments of one image; each class of stuff is one segment, and the background is none."""
+def compared(target: Target, found: PanopticMap, classes: Classes, *, outlines: bool = False) -> Comparison:
+    """Compare the segments of one image; each class of stuff is one segment, and the background is none.
+
+    `outlines` says whether to compute the boundary IoU too (`object_overlap.compare`).
+    """
     assert target.instances is not None
     own = target.instances.objects
     objects = Instances(target.size, tuple(entry for entry in own if not entry.crowd))
     crowds = tuple(entry for entry in own if entry.crowd)
     truth = segments_of(PanopticMap(target.labels, objects), classes, crowds)
-    return compare(truth, segments_of(found, classes), target.labels == IGNORE, outlines=True)
+    return compare(truth, segments_of(found, classes), target.labels == IGNORE, outlines=outlines)

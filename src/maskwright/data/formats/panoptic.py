@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE
@@ -24,7 +25,6 @@ from maskwright.data.formats.walk import record_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from maskwright.core.read_options import ReadOptions
     from maskwright.data.formats.panoptic_json import Annotated, Category
@@ -136,9 +136,13 @@ def _records(
 def _pictures(entries: list[Annotated]) -> set[Path]:
     """Return the files that hold segments: those of the annotations, and the others in the folders of their own."""
     folders = {entry.png.parent for entry in entries if entry.png.parent == entry.source.with_suffix("")}
-    return {entry.png for entry in entries} | {
-        path for folder in folders if folder.is_dir() for path in folder.iterdir()
-    }
+    names = {Path(entry.name).name for entry in entries}
+    found = {entry.png for entry in entries}
+    for folder in folders:
+        files = set(folder.iterdir()) if folder.is_dir() else set()
+        if not any(path.name in names for path in files):  # else photographs lie there too
+            found |= files
+    return found
 
 
 def _several(image: Path, entries: list[Annotated]) -> Fault:

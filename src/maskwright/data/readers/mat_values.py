@@ -148,8 +148,9 @@ class Matrices:
         logical = values.dtype == bool
         self._take(header.shape, 1 if logical else 16)
         self._take((len(starts) + len(rows),), 32)
-        lengths = starts[1:].astype(np.int64) - starts[:-1]
-        if len(header.shape) != 2 or len(lengths) != header.shape[1] or starts[0] != 0 or (lengths < 0).any():
+        complete = len(header.shape) == 2 and len(starts) == header.shape[1] + 1
+        lengths = np.diff(starts.astype(np.int64))
+        if not complete or starts[0] != 0 or (lengths < 0).any():
             raise MalformedError("the columns of a sparse matrix do not follow one another")
         stored = int(starts[-1])
         if min(len(rows), len(values)) < stored:
