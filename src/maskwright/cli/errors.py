@@ -90,9 +90,10 @@ def _named(said: str, arguments: Sequence[str], key: str | None) -> str:
     typed = None if key is None else typed_as(arguments, key)
     if typed is None:
         return said
-    for name in (key, f"--{key}"):
-        if typed.startswith(f"--{key} ") and said.startswith(f"{name} is "):
-            return f"--{key}{said.removeprefix(str(name))}"
+    flag = typed.split(" ")[0]
+    for name in (key, flag):
+        if flag != "--set" and name is not None and said.startswith(f"{name} is "):
+            return f"{flag}{said.removeprefix(name)}"
     return f"{typed}: {said}"
 
 

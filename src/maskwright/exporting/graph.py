@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 INPUT, OUTPUT = "image", "maps"
 USAGE_KEY = "maskwright.usage"
 _SCOPES = "pkg.torch.onnx.name_scopes"
+OPSET = 20
 _TRACED = (2, 421, 331)
 """Images, height and width of the example. Where the network asks whether two sizes are equal, the graph keeps the
 answer for this example: so they are unequal, and large enough that no grid of a pyramid is as fine as its level."""
@@ -72,6 +73,7 @@ def to_onnx(segmenter: Segmenter, card: Card) -> tuple[Any, dict[str, str]]:
                 Graph(segmenter, card).eval(),
                 (example,),
                 dynamo=True,
+                opset_version=OPSET,
                 verbose=False,
                 input_names=[INPUT],
                 output_names=[OUTPUT],

@@ -36,7 +36,11 @@ def worst(graph: Graph, file: Path, modules: Mapping[str, str], tile: NDArray[np
         modules: module of each node, in the order of the graph.
         tile: uint8 (1, h, w, channels).
     """
-    last = {module: node for node, module in modules.items() if module}
+    last: dict[str, str] = {}
+    for node, module in modules.items():
+        if module:
+            last.pop(module, None)  # a module comes where its last node does
+            last[module] = node
     exported = _onnx_outputs(file, last, tile) if file.suffix == ".onnx" else _openvino_outputs(file, last, tile)
     trained = _torch_outputs(graph, exported, tile)
     added, before = [], 0.0
@@ -44,8 +48,9 @@ def worst(graph: Graph, file: Path, modules: Mapping[str, str], tile: NDArray[np
         if module not in trained or trained[module].shape != exported[module].shape:
             continue
         error = _error(trained[module], exported[module])
-        added.append((module, error - before))
-        before = max(before, error)
+        if error > before:
+            added.append((module, error - before))
+            before = error
     return sorted(added, key=lambda entry: -entry[1])[:FEW]
 
 

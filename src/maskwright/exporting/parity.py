@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from maskwright.core.channels import Channels
 
+MOST_SIDE = 1024
+"""Of the upper left part of an image whose maps are compared: both are held at once, with all classes."""
 LEAST_SIDE = 331
 """Images are compared in the tiles of the card, and stretched to one tile half as large again, whose sides are at least
 this long: a graph may be right at one size only."""
@@ -103,13 +105,16 @@ def agreement(trained: Predictor, exported: Predictor, images: Iterable[NDArray[
     tile = trained.card.predict.tile_size
     size = (max(LEAST_SIDE, 3 * tile[0] // 2), max(LEAST_SIDE, 3 * tile[1] // 2))
     looks = ((trained, exported), (_with_tile(trained, size), _with_tile(exported, size)))
-    for image in images:
+    for whole in images:
+        image = whole[:MOST_SIDE, :MOST_SIDE]
         count += 1
         for seen, (first, second) in zip((image, resize_image(image, size)), looks, strict=True):
             ours, theirs = first.maps(seen), second.maps(seen)
             known = np.isfinite(ours).all(axis=0)
-            largest = max(largest, float(np.abs(ours - theirs)[:, known].max(initial=0.0)))
-            same += int(np.count_nonzero((labels(ours, groups) == labels(theirs, groups)) & known))
+            sound = known & np.isfinite(theirs).all(axis=0)
+            difference = np.abs(ours - theirs)[:, sound].max(initial=0.0) if sound.sum() == known.sum() else np.inf
+            largest = max(largest, float(difference))
+            same += int(np.count_nonzero((labels(ours, groups) == labels(theirs, groups)) & sound))
             pixels += int(known.sum())
     return Agreement(count, same / max(pixels, 1), largest)
 
@@ -125,4 +130,5 @@ def labels(maps: NDArray[np.float32], groups: Iterable[Channels]) -> NDArray[np.
 
 def _with_tile(predictor: Predictor, size: tuple[int, int]) -> Predictor:
     plan = predictor.card.predict.model_copy(update={"tile": size})
-    return Predictor(predictor.engine, predictor.card.model_copy(update={"predict": plan}))
+    data = predictor.card.data.model_copy(update={"scale": 1.0, "sides": None})
+    return Predictor(predictor.engine, predictor.card.model_copy(update={"predict": plan, "data": data}))

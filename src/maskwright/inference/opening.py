@@ -71,7 +71,11 @@ def opened(path: Path, how: How, engine: str | None = None) -> tuple[Engine, Car
     if engine not in {AUTO, *ENGINES}:
         raise unknown_name("engine", engine, (*ENGINES, AUTO), "engine")
     names = [name for name in ENGINES if _possible(name, how)] if engine == AUTO else [engine]
-    found = [(file, name) for file in _files(path) for name in names if file.suffix in ENGINES[name]]
+    own, *exports = _files(path)
+    # PyTorch takes the model itself: what an export stores of it is rounded.
+    found = [(file, "torch") for file in [own] if "torch" in names and file.suffix in ENGINES["torch"]]
+    others = [name for name in names if name != "torch"]
+    found += [(file, name) for file in (own, *exports) for name in others if file.suffix in ENGINES[name]]
     if not found:
         raise MaskwrightError(
             f"{path} has no file for the engine {engine}: export the model for it, or choose another engine",

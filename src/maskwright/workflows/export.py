@@ -21,7 +21,7 @@ from maskwright.workflows.request import EvaluateRequest
 from maskwright.workflows.runs import run_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from maskwright.core.records import Record
     from maskwright.exporting.parity import Parity
@@ -54,40 +54,39 @@ class ExportResult:
     notes: tuple[str, ...]
 
 
-def export(run: Path, request: ExportRequest, on_step: Callable[[str], None] | None = None) -> ExportResult:
+def export(run: Path, request: ExportRequest) -> ExportResult:
     """Write a trained model for another runtime.
 
     Args:
         run: the run folder.
         request: what to write.
-        on_step: called with what is done next.
 
     Raises:
         MaskwrightError: no model, no held-out images, a network that cannot be exported, a missing package, or an
             export that does not agree with the model. Nothing is written then.
     """
-    out = request.out or run / EXPORTS / request.name
+    out = (request.out or run / EXPORTS / request.name).resolve()
     _check_out(out)
-    say = on_step or (lambda _what: None)
     evaluation = _held_out(run, request.data)
     _check_card(evaluation.predictor.card)
     tiles = None
     if request.int8:
-        say("real tiles of validation images")
         tiles = real_tiles(evaluation.predictor, _validation(evaluation), TILES)
     with _new_folder(out) as folder:
         attempts = Attempts(evaluation, request.to, folder)
         kept: tuple[str, ...] = ()
         for number in range(1, ROUNDS + 1):
-            say(f"attempt {number}" if request.int8 else "write and compare")
             parity, file = attempts.run(Precision(request.half, tiles, attempts.nodes(kept)))
             fault = parity.fault(request.allow_loss)
             if fault is None:
                 break
-            hurt = [] if request.to == "torch" else attempts.worst(file)
+            hurt = [] if request.to == "torch" else [entry for entry in attempts.worst(file) if entry[0] not in kept]
             if tiles is None or not hurt or number == ROUNDS:
                 raise _refusal(request, fault, hurt)
             kept = (*kept, *(module for module, _ in hurt))
+        for name in (run_folder.SPLIT, run_folder.DATA):  # so that `evaluate` knows the images of the training
+            if (run / name).exists():
+                shutil.copyfile(run / name, folder / name)
         write_text(folder / PARITY, json.dumps({**parity.to_json(), "kept": kept}, indent=1) + "\n")
     return ExportResult(out, out / file.name, parity, kept, tuple(evaluation.notes))
 
@@ -163,11 +162,12 @@ def _new_folder(out: Path) -> Iterator[Path]:
         raise write_error(out, error) from error
     try:
         yield folder
-        folder.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        folder.rename(out)
-    except OSError as error:
-        raise write_error(out, error) from error
+        try:
+            folder.chmod(0o755)
+            if out.exists():
+                shutil.rmtree(out)
+            folder.rename(out)
+        except OSError as error:
+            raise write_error(out, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -55,7 +55,7 @@ class Attempts:
         exported = Predictor.load(file, "cpu")
         if self._side is None:
             self._side = self._figures(self.trained, model_file(self.evaluation.run))
-        images = (self.trained.read(record.image) for record in self.records[:MAPS])
+        images = (self.trained.read(record.image) for record in evenly(self.records, MAPS))
         try:
             found = agreement(self.trained, exported, images)
         except MaskwrightError:
@@ -93,7 +93,8 @@ class Attempts:
 
 def evenly(records: Sequence[Record], count: int) -> tuple[Record, ...]:
     """Return at most `count` of the records, evenly spread over all."""
-    return tuple(records[:: -(-len(records) // count)])
+    used = min(count, len(records))
+    return tuple(records[place * len(records) // used] for place in range(used))
 
 
 def real_tiles(predictor: Predictor, records: Sequence[Record], count: int) -> list[NDArray[np.uint8]]:
