@@ -94,7 +94,13 @@ def test_an_earlier_export_is_replaced(run: Path, faulty: list[Edit], tmp_path: 
     mw.export(run, to="openvino", out=out)
     (out / "parity.json").write_text("{}")
     mw.export(run, to="torch", half=True, out=str(out))
-    assert sorted(file.name for file in out.iterdir()) == ["model.safetensors", "parity.json"]
+    assert sorted(file.name for file in out.iterdir()) == [
+        "data.json",
+        "model.safetensors",
+        "parity.json",
+        "split.json",
+    ]
+    assert (out / "split.json").read_bytes() == (run / "split.json").read_bytes()  # which images the training saw
     assert json.loads((out / "parity.json").read_text())["metric"] == "IoU"
     assert list(tmp_path.iterdir()) == [out]
 

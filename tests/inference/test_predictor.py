@@ -259,7 +259,7 @@ def test_class_offsets_move_the_labels(make: Make, small_net: nn.Module) -> None
 def test_what_is_neither_an_array_nor_a_file_is_refused(
     make: Make, small_net: nn.Module, given: Any, said: str
 ) -> None:
-    with pytest.raises(MaskwrightError, match=rf"^`image` {said}, and it must be an array .* numpy\.asarray"):
+    with pytest.raises(MaskwrightError, match=rf"^the image {said}, and it must be an array .* numpy\.asarray"):
         make(small_net).predict(given)
 
 

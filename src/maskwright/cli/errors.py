@@ -90,10 +90,10 @@ def _named(said: str, arguments: Sequence[str], key: str | None) -> str:
     typed = None if key is None else typed_as(arguments, key)
     if typed is None:
         return said
-    flag = typed.split(" ")[0]
+    flag = f"--{str(key).replace('_', '-')}"
     for name in (key, flag):
-        if flag != "--set" and name is not None and said.startswith(f"{name} is "):
-            return f"{flag}{said.removeprefix(name)}"
+        if typed.startswith(f"{flag} ") and said.startswith(f"{name} is "):
+            return f"{flag}{said.removeprefix(str(name))}"
     return f"{typed}: {said}"
 
 

@@ -149,7 +149,7 @@ class Matrices:
         self._take(header.shape, 1 if logical else 16)
         self._take((len(starts) + len(rows),), 32)
         complete = len(header.shape) == 2 and len(starts) == header.shape[1] + 1
-        lengths = np.diff(starts.astype(np.int64))
+        lengths: NDArray[np.int64] = starts[1:].astype(np.int64) - starts[:-1]
         if not complete or starts[0] != 0 or (lengths < 0).any():
             raise MalformedError("the columns of a sparse matrix do not follow one another")
         stored = int(starts[-1])
