@@ -58,8 +58,7 @@ def write(kind: str, folder: Path, objects: Instances, name: str = "a", image: N
         writer.measure(path, pixels, objects, CELLS, None)
     elif writer.collect is not None:
         collector = writer.collect(CELLS)
-        collector.add(f"{name}.png", objects, name)
-        collector.write(path)
+        collector.write(path, [collector.entry(f"{name}.png", objects, name)])
     return path
 
 
@@ -218,9 +217,10 @@ def test_ids_of_coco_annotations_go_on_over_images(tmp_path: Path) -> None:
     collect = WRITERS["coco"].collect
     assert collect is not None
     collector = collect(CELLS)
-    for name in ("a", "empty", "b"):
-        collector.add(name, Instances((6, 8)) if name == "empty" else SOME, name)
-    collector.write(tmp_path / "all.json")
+    entries = [
+        collector.entry(name, Instances((6, 8)) if name == "empty" else SOME, name) for name in ("a", "empty", "b")
+    ]
+    collector.write(tmp_path / "all.json", entries)
     content = json.loads((tmp_path / "all.json").read_text())
     assert [entry["id"] for entry in content["annotations"]] == [1, 2, 3, 4, 5, 6]
     assert [entry["image_id"] for entry in content["annotations"]] == [1, 1, 1, 3, 3, 3]

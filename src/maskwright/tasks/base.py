@@ -53,6 +53,10 @@ class Block:
     objects: Instances | None = None
 
 
+Entry = dict[str, Any]
+"""What a file about all images says about one of them, as JSON can hold it: it may be computed elsewhere or earlier."""
+
+
 class Seen(NamedTuple):
     """One image with its truth, as `Task.fit` takes it: `blocks` can be iterated once."""
 
@@ -112,11 +116,11 @@ class Legend(NamedTuple):
 class Collector(Protocol):
     """One file about all images of a prediction."""
 
-    def add(self, name: str, result: Any, stem: str) -> None:
-        """Take the result of the image called `name`, whose own files have the name `stem` and a suffix."""
+    def entry(self, name: str, result: Any, stem: str) -> Entry:
+        """Return what the file says about the image called `name`, whose own files are called `stem` and a suffix."""
 
-    def write(self, path: Path) -> None:
-        """Write everything added so far."""
+    def write(self, path: Path, entries: Iterable[Entry]) -> None:
+        """Write the file from the entries of all images, in their order."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ class Writer:
         write: (path, image (H, W, C), result, classes) -> one file an image.
         measure: the same with the size of a pixel, None if nobody knows it.
         stream: (path, (height, width), classes) -> a context that takes the image's blocks as they are finished.
-        collect: classes -> a collector of all images' results.
+        collect: classes -> the file about all images.
         confidence: this writer needs the confidence, so `Task.decode` must keep it.
         along: another kind that is always written along with this one.
     """

@@ -10,15 +10,16 @@ from maskwright.data.results import MARK
 from maskwright.ops import polygons, rle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from maskwright.core.classes import Classes
     from maskwright.core.instances import Instance, Instances
+    from maskwright.tasks.base import Entry
 
 
 class CocoFile:
-    """Collects the objects of many images; see `tasks.base.Collector`.
+    """The objects of many images; see `tasks.base.Collector`.
 
     Category ids are class indices. A class that means background is left out. Objects are run-length codes; with
     `as_polygons` those without holes are polygons instead (COCO polygons cannot hold holes).
@@ -33,36 +34,38 @@ class CocoFile:
         self._objects_of, self._as_polygons = objects_of, as_polygons
         nothing = classes.background
         self._categories = [{"id": k, "name": name} for k, name in enumerate(classes.names) if k != nothing]
-        self._images: list[dict[str, Any]] = []
-        self._annotations: list[dict[str, Any]] = []
 
-    def add(self, name: str, result: Any, _stem: str) -> None:
-        """Add one image: its name in the file, and its result."""
+    def entry(self, name: str, result: Any, _stem: str) -> Entry:
+        """Return an image and its annotations, which get their ids when all are written."""
         objects = self._objects_of(result)
         height, width = objects.size
-        self._images.append({"id": len(self._images) + 1, "file_name": name, "width": width, "height": height})
-        for number, entry in enumerate(objects.objects, start=1):
-            self._annotations.append(
-                {
-                    "id": len(self._annotations) + 1,
-                    "image_id": len(self._images),
-                    "object_id": number,
-                    "category_id": entry.index,
-                    "segmentation": self._segmentation(entry, objects.size),
-                    "bbox": [entry.left, entry.top, entry.mask.shape[1], entry.mask.shape[0]],
-                    "area": entry.area,
-                    "iscrowd": int(entry.crowd),
-                    "score": round(entry.score, 4),
-                }
-            )
+        annotations = [
+            {
+                "object_id": number,
+                "category_id": entry.index,
+                "segmentation": self._segmentation(entry, objects.size),
+                "bbox": [entry.left, entry.top, entry.mask.shape[1], entry.mask.shape[0]],
+                "area": entry.area,
+                "iscrowd": int(entry.crowd),
+                "score": round(entry.score, 4),
+            }
+            for number, entry in enumerate(objects.objects, start=1)
+        ]
+        return {"image": {"file_name": name, "width": width, "height": height}, "annotations": annotations}
 
-    def write(self, path: Path) -> None:
-        """Write everything added so far."""
+    def write(self, path: Path, entries: Iterable[Entry]) -> None:
+        """Write the file, with ids of images and annotations counted from 1."""
+        images: list[Entry] = []
+        annotations: list[Entry] = []
+        for entry in entries:
+            images.append({"id": len(images) + 1, **entry["image"]})
+            for each in entry["annotations"]:
+                annotations.append({"id": len(annotations) + 1, "image_id": len(images), **each})
         content = {
             "info": {"description": f"{MARK}: category ids are class indices, scores are probabilities"},
-            "images": self._images,
+            "images": images,
             "categories": self._categories,
-            "annotations": self._annotations,
+            "annotations": annotations,
         }
         write_text(path, json.dumps(content, ensure_ascii=False))
 

@@ -22,6 +22,7 @@ from maskwright.tasks.measurements import write_measurements
 from maskwright.tasks.panoptic_map import PanopticMap, segments_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
     from maskwright.core.instances import Instances
     from maskwright.core.pixel_size import PixelSize
+    from maskwright.tasks.base import Entry
 
 FOLDER = "panoptic"
 
@@ -47,7 +49,7 @@ def write_panoptic(path: Path, _image: NDArray[Any], result: PanopticMap, classe
 
 
 class PanopticFile:
-    """Collects the segments of many images; see `tasks.base.Collector`. Category ids are class indices.
+    """The segments of many images; see `tasks.base.Collector`. Category ids are class indices.
 
     Args:
         classes: their names, and which of them are things.
@@ -55,15 +57,11 @@ class PanopticFile:
 
     def __init__(self, classes: Classes) -> None:
         self._classes = classes
-        self._images: list[dict[str, Any]] = []
-        self._annotations: list[dict[str, Any]] = []
 
-    def add(self, name: str, result: PanopticMap, stem: str) -> None:
-        """Add one image: its name in the file, and its result."""
+    def entry(self, name: str, result: PanopticMap, stem: str) -> Entry:
+        """Return an image and its segments; the image gets its id when all are written."""
         segments = segments_of(result, self._classes)
         height, width = segments.size
-        number = len(self._images) + 1
-        self._images.append({"id": number, "file_name": name, "width": width, "height": height})
         listed = [
             {
                 "id": place,
@@ -75,15 +73,19 @@ class PanopticFile:
             }
             for place, entry in enumerate(segments.objects, start=1)
         ]
-        self._annotations.append({"image_id": number, "file_name": f"{stem}.png", "segments_info": listed})
+        return {
+            "image": {"file_name": name, "width": width, "height": height},
+            "annotation": {"file_name": f"{stem}.png", "segments_info": listed},
+        }
 
-    def write(self, path: Path) -> None:
-        """Write everything added so far."""
+    def write(self, path: Path, entries: Iterable[Entry]) -> None:
+        """Write the file, with ids of images counted from 1."""
         classes = self._classes
         shown = (*classes.objects, *classes.stuff)
+        numbered = list(enumerate(entries, start=1))
         content = {
             "info": {"description": f"{MARK}: category ids are class indices, scores are probabilities"},
-            "images": self._images,
+            "images": [{"id": number, **entry["image"]} for number, entry in numbered],
             "categories": [
                 {
                     "id": index,
@@ -93,7 +95,7 @@ class PanopticFile:
                 }
                 for index in sorted(shown)
             ],
-            "annotations": self._annotations,
+            "annotations": [{"image_id": number, **entry["annotation"]} for number, entry in numbered],
         }
         write_text(path, json.dumps(content, ensure_ascii=False))
 

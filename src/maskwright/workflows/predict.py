@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from maskwright.workflows.request import PredictRequest
 
 
+Entries = dict[str, dict[str, Any]]
+"""Name of a file about all images -> what it says about one of them, see `tasks.base.Collector`."""
+
 _STORED = "images are read and masks are written as pixels are stored, without EXIF orientation, as in the training"
 
 
@@ -98,19 +101,22 @@ def predict(
     failures = [Failure(path, reason) for path, reason in missing]
     writing = _Writing(predictor, Path(out), kinds, request.scale)
     make_room(writing.out, [*(file for each in pictures for file in writing.files(each).values()), *writing.collectors])
-    images = []
+    images, entries = [], []
     report = on_progress or (lambda _done, _total: None)
     for done, picture in enumerate(pictures):
         report(done, len(pictures))
         try:
-            images.append(writing.run(picture, _within(report, done, len(pictures))))
+            image, said = writing.run(picture, _within(report, done, len(pictures)))
         except Unusable as error:
             failures.append(Failure(picture.image.path, str(error)))
+        else:
+            images.append(image)
+            entries.append(said)
     report(len(pictures), len(pictures))
     outputs = [file for image in images for file in image.files.values()]
     if not predictor.card.upright:
         notes = (*notes, _STORED)
-    return PredictResult((*outputs, *writing.finish()), failures, tuple(images), notes)
+    return PredictResult((*outputs, *writing.finish(entries)), failures, tuple(images), notes)
 
 
 def _within(report: OnShare, done: int, total: int) -> Callable[[float], None]:
@@ -137,8 +143,11 @@ class _Writing:
             if writer.collect is None
         }
 
-    def run(self, picture: Picture, on_share: Callable[[float], None]) -> Predicted:
+    def run(self, picture: Picture, on_share: Callable[[float], None]) -> tuple[Predicted, Entries]:
         """Predict one image and write its results; `on_share` gets the share done after each tile.
+
+        Returns:
+            What was written, and what each file about all images shall say about this one.
 
         Raises:
             Unusable: it cannot be read, does not fit the model, or has too long a name for its results.
@@ -163,14 +172,16 @@ class _Writing:
             if writer.measure is not None:
                 scale = self.scale or pixel_size(picture.image)
                 writer.measure(files[kind], image, result, classes, scale)
-        for collector in self.collectors.values():
-            collector.add(str(picture.relative), result, str(picture.name))
-        return Predicted(picture.image.path, files, task.describe(result, classes), picture.image.page)
+        entries = {
+            path.name: collector.entry(str(picture.relative), result, str(picture.name))
+            for path, collector in self.collectors.items()
+        }
+        return Predicted(picture.image.path, files, task.describe(result, classes), picture.image.page), entries
 
-    def finish(self) -> tuple[Path, ...]:
-        """Write the files about all images."""
+    def finish(self, entries: Sequence[Entries]) -> tuple[Path, ...]:
+        """Write the files about all images, given the entries of each."""
         for path, collector in self.collectors.items():
-            collector.write(path)
+            collector.write(path, (each[path.name] for each in entries))
         return tuple(self.collectors)
 
     def _watched(
