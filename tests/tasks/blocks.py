@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from maskwright.tasks.base import Block
+from maskwright.tasks.block import Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

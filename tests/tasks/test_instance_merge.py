@@ -17,7 +17,7 @@ from maskwright.core.classes import Classes
 from maskwright.core.instances import Instance, Instances
 from maskwright.ops.instance_maps import cropped, to_map
 from maskwright.ops.instance_parts import overlap, united
-from maskwright.tasks.base import Block
+from maskwright.tasks.block import Block
 from maskwright.tasks.by_objects import SCORE
 from maskwright.tasks.instance_merge import merged
 from maskwright.tasks.instance_objects import InstanceObjects

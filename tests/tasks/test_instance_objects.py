@@ -15,7 +15,7 @@ from maskwright.core.plan import Plan
 from maskwright.core.targets import Target
 from maskwright.data.targets import shrunk
 from maskwright.metrics.object_metrics import FROM_SUMS
-from maskwright.tasks.base import Block
+from maskwright.tasks.block import Block
 from maskwright.tasks.instance_judge import InstanceJudge
 from maskwright.tasks.instance_objects import InstanceObjects
 

@@ -11,7 +11,8 @@ import torch
 from maskwright.core.classes import Classes
 from maskwright.core.instances import Instance, Instances
 from maskwright.core.targets import Target
-from maskwright.tasks.base import Block, Seen
+from maskwright.tasks.base import Seen
+from maskwright.tasks.block import Block
 from maskwright.tasks.instance_objects import InstanceObjects
 
 SIZE = (30, 30)

@@ -18,7 +18,8 @@ from maskwright.data.formats import ReadOptions, read_dataset
 from maskwright.inference.predictor import Predictor
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.models.objects.mask2former import _found
-from maskwright.tasks.base import Block, Seen
+from maskwright.tasks.base import Seen
+from maskwright.tasks.block import Block
 from maskwright.tasks.object_truths import object_truths
 from maskwright.tasks.panoptic_map import shared_out
 from maskwright.tasks.panoptic_queries import PanopticQueries

@@ -27,9 +27,9 @@ from maskwright.data.results import MARK
 from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
-from maskwright.tasks.base import Writer
 from maskwright.tasks.label_files import WRITERS, write_mask
 from maskwright.tasks.label_map import LabelMap
+from maskwright.tasks.writer import Writer
 from maskwright.workflows.predict import predict
 from maskwright.workflows.request import PredictRequest
 

@@ -37,6 +37,7 @@ OTHERS = (
     "low",
     "method",
     "out",
+    "on",
     "output_stride",
     "pixel_size",
     "postprocess",

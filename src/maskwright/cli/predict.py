@@ -39,6 +39,13 @@ Fast = Annotated[
     bool,
     typer.Option("--fast", help="Use bfloat16: about twice as fast if the processor supports it; a few pixels differ."),
 ]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with a prediction that was interrupted, in the same folder.")
+]
+On = Annotated[
+    str | None,
+    typer.Option("--on", metavar="CLUSTER", help="ray: spread the images over a Ray cluster.", show_default=False),
+]
 
 
 def predict(
@@ -52,6 +59,8 @@ def predict(
     output_stride: OutputStride = None,
     postprocess: Postprocess = None,
     engine: Engine = None,
+    resume: Resume = False,
+    on: On = None,
     as_json: AsJson = False,
 ) -> int:
     """Write masks for images.
@@ -66,7 +75,7 @@ def predict(
     from maskwright.workflows.predict import predict as segment
     from maskwright.workflows.request import PredictRequest
 
-    request = PredictRequest(None if save is None else comma_list(save), device, fast, pixel_size)
+    request = PredictRequest(None if save is None else comma_list(save), device, fast, pixel_size, resume, on)
     terminal = Terminal(as_json=as_json)
     model, note = opened(run, device, fast=fast, output_stride=output_stride, postprocess=postprocess, engine=engine)
     if note:

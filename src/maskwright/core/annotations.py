@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -49,6 +49,10 @@ class ImageRef:
     def of(cls, image: Self | Path | str) -> Self:
         """Return the reference itself, or one to a whole file."""
         return cls(Path(image)) if isinstance(image, Path | str) else image
+
+    def absolute(self) -> Self:
+        """Return the same image for a process with another working folder."""
+        return replace(self, path=self.path.absolute(), more=tuple(path.absolute() for path in self.more))
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ import codecs
 import contextlib
 import errno
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING
 from maskwright.core.errors import MaskwrightError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _LONGEST_OWNER = 100
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}(?:\.[^.]*)?", re.DOTALL)
+"""See `_new_beside`; a file with a longer name has none that tells whose it is."""
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
@@ -77,6 +80,18 @@ def replacing(path: Path) -> Iterator[Path]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(paths: Iterable[Path]) -> None:
+    """Remove what `replacing` left beside files whose writing was killed; nobody may be writing them now."""
+    names: dict[Path, set[str]] = {}
+    for path in paths:
+        names.setdefault(path.parent, set()).add(path.name)
+    for folder, owners in names.items():
+        for file in folder.glob(".*") if folder.is_dir() else ():
+            match = _TEMPORARY.fullmatch(file.name)
+            if match and match[1] in owners:
+                file.unlink(missing_ok=True)
 
 
 def check_name(folder: Path, name: str) -> None:

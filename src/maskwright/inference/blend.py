@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from maskwright.tasks.base import Block
+from maskwright.tasks.block import Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

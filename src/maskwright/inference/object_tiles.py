@@ -17,7 +17,7 @@ from maskwright.models.objects.base import Segments
 from maskwright.ops.instance_maps import cropped
 from maskwright.ops.resample import between
 from maskwright.ops.tiles import cover
-from maskwright.tasks.base import Block
+from maskwright.tasks.block import Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

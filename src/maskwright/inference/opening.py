@@ -6,11 +6,12 @@ A run folder holds the trained model and, below `exports/`, its exports, each of
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass
 from importlib.util import find_spec
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -51,6 +52,25 @@ class How:
     device: str | torch.device = "auto"
     fast: bool = False
     output_stride: int | None = None
+
+
+class Loaded(NamedTuple):
+    """The arguments of `Predictor.load`, with which another process can load the same model."""
+
+    path: Path
+    device: str
+    fast: bool
+    output_stride: int | None
+    postprocess: str | None
+    engine: str | None
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the model's files."""
+        file = model_file(self.path)
+        found = hashlib.sha256()
+        for part in (file, *(other for other in [file.with_suffix(".bin")] if file.suffix == ".xml")):
+            found.update(part.read_bytes())
+        return found.hexdigest()
 
 
 def opened(path: Path, how: How, engine: str | None = None) -> tuple[Engine, Card]:

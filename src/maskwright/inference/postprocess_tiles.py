@@ -17,7 +17,7 @@ import torch
 from maskwright.core.channels import positions, total
 from maskwright.ops.images import prepare
 from maskwright.ops.tiles import cover
-from maskwright.tasks.base import Block
+from maskwright.tasks.block import Block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

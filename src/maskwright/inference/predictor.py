@@ -28,7 +28,7 @@ from maskwright.inference.engine import TorchEngine
 from maskwright.inference.given_image import check_kind, check_values
 from maskwright.inference.maps import activated, blanked, flipped, rescaled
 from maskwright.inference.object_tiles import object_blocks
-from maskwright.inference.opening import How, opened
+from maskwright.inference.opening import How, Loaded, opened
 from maskwright.inference.postprocess_tiles import postprocessed_blocks
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.models.layers.blocks import resize
@@ -107,14 +107,17 @@ class Predictor:
         engine: runs the network.
         card: preprocessing, channels, tile, decoding.
         postprocessor: follows the network; None for none.
+        loaded: how it was loaded; None if it was not, or was changed since.
 
     Attributes:
         task: of the card, what the maps mean.
         classes: names and colours of the classes.
     """
 
-    def __init__(self, engine: Engine, card: Card, postprocessor: Postprocessor | None = None) -> None:
-        self.engine, self.card, self.postprocessor = engine, card, postprocessor
+    def __init__(
+        self, engine: Engine, card: Card, postprocessor: Postprocessor | None = None, loaded: Loaded | None = None
+    ) -> None:
+        self.engine, self.card, self.postprocessor, self.loaded = engine, card, postprocessor, loaded
         self.task = task_of(card)
         self.classes = card.classes.table()
 
@@ -171,7 +174,8 @@ class Predictor:
         if postprocess is not None:
             check_channels(postprocess, card.channels)
             follows = held_by(card.postprocess, postprocess)
-        return cls(found, card, follows)
+        loaded = Loaded(Path(path).absolute(), str(device), fast, output_stride, postprocess, engine)
+        return cls(found, card, follows, loaded)
 
     def with_decoding(self, decoding: dict[str, Any]) -> Predictor:
         """Return the same network with other numbers for decoding."""

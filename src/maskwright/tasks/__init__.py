@@ -18,7 +18,9 @@ from maskwright.tasks import (
     semantic,
     semantic_edges,
 )
-from maskwright.tasks.base import Adjustments, Block, Judge, Legend, Painted, Panel, Task, Writer
+from maskwright.tasks.base import Adjustments, Judge, Legend, Painted, Panel, Task
+from maskwright.tasks.block import Block
+from maskwright.tasks.writer import Writer
 
 if TYPE_CHECKING:
     from maskwright.models.bundle import Card

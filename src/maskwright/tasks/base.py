@@ -15,46 +15,22 @@ import numpy as np
 from maskwright.core.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from contextlib import AbstractContextManager
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from maskwright.core.channels import Channels
     from maskwright.core.classes import Classes
-    from maskwright.core.instances import Instances
-    from maskwright.core.pixel_size import PixelSize
     from maskwright.core.plan import Plan
     from maskwright.core.read_options import Meaning
     from maskwright.core.records import Dataset, Record
     from maskwright.metrics.scores import Metric, Scores
+    from maskwright.tasks.block import Block
+    from maskwright.tasks.writer import Writer
 
 Decoding = dict[str, float | list[float]]
 """Numbers that decoding needs in addition to the network's maps. The task names them; the bundle's card holds them."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """A finished part of the maps of one image.
-
-    Attributes:
-        rows, columns: its position, in pixels of the image.
-        maps: float32 (C, rows, columns), all channel groups, activated; NaN where the image has no data. If the network
-            emits objects, C is 0, and only rows and columns that no earlier block has are counted.
-        objects: those that the network sees in the block, at their places in the image. Blocks then overlap, and an
-            object that the edge of a block cuts is in several.
-    """
-
-    rows: slice
-    columns: slice
-    maps: Tensor
-    objects: Instances | None = None
-
-
-Entry = dict[str, Any]
-"""What a file about all images says about one of them, as JSON can hold it: it may be computed elsewhere or earlier."""
 
 
 class Seen(NamedTuple):
@@ -111,41 +87,6 @@ class Legend(NamedTuple):
 
     classes: tuple[tuple[str, tuple[int, int, int]], ...]
     errors: tuple[tuple[str, tuple[int, int, int]], ...]
-
-
-class Collector(Protocol):
-    """One file about all images of a prediction."""
-
-    def entry(self, name: str, result: Any, stem: str) -> Entry:
-        """Return what the file says about the image called `name`, whose own files are called `stem` and a suffix."""
-
-    def write(self, path: Path, entries: Iterable[Entry]) -> None:
-        """Write the file from the entries of all images, in their order."""
-
-
-@dataclass(frozen=True)
-class Writer:
-    """One kind of file that `predict --save` can write; exactly one of the four functions is given.
-
-    Attributes:
-        folder: folder below the output folder; for a collector, the name of its file.
-        suffix: of the files; empty for a collector.
-        write: (path, image (H, W, C), result, classes) -> one file an image.
-        measure: the same with the size of a pixel, None if nobody knows it.
-        stream: (path, (height, width), classes) -> a context that takes the image's blocks as they are finished.
-        collect: classes -> the file about all images.
-        confidence: this writer needs the confidence, so `Task.decode` must keep it.
-        along: another kind that is always written along with this one.
-    """
-
-    folder: str
-    suffix: str = ""
-    write: Callable[[Path, NDArray[Any], Any, Classes], None] | None = None
-    measure: Callable[[Path, NDArray[Any], Any, Classes, PixelSize | None], None] | None = None
-    stream: Callable[[Path, tuple[int, int], Classes], AbstractContextManager[Callable[[Block], None]]] | None = None
-    collect: Callable[[Classes], Collector] | None = None
-    confidence: bool = False
-    along: str | None = None
 
 
 class Task(Protocol):

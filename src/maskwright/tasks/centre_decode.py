@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.ops.grouping import Grouping
-    from maskwright.tasks.base import Block
+    from maskwright.tasks.block import Block
 
 
 def decode(

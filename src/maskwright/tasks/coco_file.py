@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from maskwright.core.classes import Classes
     from maskwright.core.instances import Instance, Instances
-    from maskwright.tasks.base import Entry
+    from maskwright.tasks.writer import Entry
 
 
 class CocoFile:
-    """The objects of many images; see `tasks.base.Collector`.
+    """The objects of many images; see `tasks.writer.Collector`.
 
     Category ids are class indices. A class that means background is left out. Objects are run-length codes; with
     `as_polygons` those without holes are polygons instead (COCO polygons cannot hold holes).

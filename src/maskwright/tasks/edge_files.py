@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from maskwright.data import edge_results
-from maskwright.tasks.base import Writer
+from maskwright.tasks.writer import Writer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.targets import Target
     from maskwright.metrics.scores import Scores
-    from maskwright.tasks.base import Block
+    from maskwright.tasks.block import Block
 
 QUICK_THRESHOLDS = 9
 """Thresholds during training: a tenth of the time, and ODS between them is interpolated."""

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from maskwright.core.targets import Target
     from maskwright.ops.edges import Trace
-    from maskwright.tasks.base import Block, Decoding
+    from maskwright.tasks.base import Decoding
+    from maskwright.tasks.block import Block
 
 
 class Linking(NamedTuple):

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
     from maskwright.core.read_options import Meaning
     from maskwright.core.records import Dataset, Record
-    from maskwright.tasks.base import Adjustments, Block, Decoding, Legend, Painted, Seen, Writer
+    from maskwright.tasks.base import Adjustments, Decoding, Legend, Painted, Seen
+    from maskwright.tasks.block import Block
+    from maskwright.tasks.writer import Writer
 
 
 class EdgeDetection(Task):

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
     from maskwright.core.instances import Instances
     from maskwright.core.records import Dataset, Record
-    from maskwright.tasks.base import Block, Decoding, Legend, Painted, Writer
+    from maskwright.tasks.base import Decoding, Legend, Painted
+    from maskwright.tasks.block import Block
     from maskwright.tasks.object_annotation import Annotation
+    from maskwright.tasks.writer import Writer
 
 
 class InstanceSegmentation(ObjectTask):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.ops.separation import Separation
-    from maskwright.tasks.base import Block
+    from maskwright.tasks.block import Block
 
 
 def decode(

@@ -16,9 +16,9 @@ from maskwright.core.files import replacing, write_text
 from maskwright.data.results import MARK, overlay_step, write_jpeg
 from maskwright.ops import draw_objects, polygons
 from maskwright.ops.instance_maps import to_map
-from maskwright.tasks.base import Writer
 from maskwright.tasks.coco_file import CocoFile
 from maskwright.tasks.measurements import write_measurements
+from maskwright.tasks.writer import Writer
 
 if TYPE_CHECKING:
     from pathlib import Path

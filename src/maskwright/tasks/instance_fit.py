@@ -16,7 +16,8 @@ from maskwright.metrics.matching import counts_of
 from maskwright.metrics.object_counts import object_sums, object_values
 from maskwright.metrics.object_overlap import compare, joined
 from maskwright.ops.instance_maps import above
-from maskwright.tasks.base import Adjustments, Block
+from maskwright.tasks.base import Adjustments
+from maskwright.tasks.block import Block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from maskwright.core.instances import Instances
     from maskwright.core.targets import Target
     from maskwright.metrics.scores import Scores
-    from maskwright.tasks.base import Block
+    from maskwright.tasks.block import Block
 
 
 class InstanceJudge:

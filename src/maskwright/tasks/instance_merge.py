@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from maskwright.core.instances import Instance
-    from maskwright.tasks.base import Block
+    from maskwright.tasks.block import Block
 
 SAME = 0.5
 """Objects of two blocks are the same if their IoU, where both blocks see, is at least this."""

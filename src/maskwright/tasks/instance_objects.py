@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
     from maskwright.core.instances import Instances
     from maskwright.core.plan import Plan
-    from maskwright.tasks.base import Adjustments, Block, Decoding, Seen
+    from maskwright.tasks.base import Adjustments, Decoding, Seen
+    from maskwright.tasks.block import Block
 
 
 class InstanceObjects(ByObjects, InstanceSegmentation):

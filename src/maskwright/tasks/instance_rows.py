@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from maskwright.tasks.base import Block
+    from maskwright.tasks.block import Block
 
 BAND_PIXELS = 1 << 20
 """Pixels that are decoded at once with those that wait: few, so that nothing but the result takes memory."""

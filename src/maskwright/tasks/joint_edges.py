@@ -18,7 +18,7 @@ from maskwright.core.classes import IGNORE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from maskwright.tasks.base import Block
+    from maskwright.tasks.block import Block
 
 
 class JointLoss(nn.Module):

@@ -19,9 +19,9 @@ from PIL import Image, PngImagePlugin
 from maskwright.core.files import replacing
 from maskwright.data.results import MARK, overlay_step, write_jpeg
 from maskwright.ops import draw
-from maskwright.tasks.base import Writer
 from maskwright.tasks.coco_file import CocoFile
 from maskwright.tasks.label_map import LabelMap
+from maskwright.tasks.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.classes import Classes
-    from maskwright.tasks.base import Block
+    from maskwright.tasks.block import Block
 
 
 def write_mask(path: Path, _image: NDArray[Any], result: LabelMap, classes: Classes) -> None:

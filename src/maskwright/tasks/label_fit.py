@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.classes import Classes
-    from maskwright.tasks.base import Block, Decoding, Seen
+    from maskwright.tasks.base import Decoding, Seen
+    from maskwright.tasks.block import Block
 
 SAMPLE_PIXELS = 100_000
 SAMPLE_VALUES = 4_000_000

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
     from maskwright.core.targets import Target
     from maskwright.metrics.scores import Scores
-    from maskwright.tasks.base import Block
+    from maskwright.tasks.block import Block
 
 
 class LabelJudge:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from maskwright.core.classes import Classes
-    from maskwright.tasks.base import Block
+    from maskwright.tasks.block import Block
 
 
 @dataclass(frozen=True, eq=False)

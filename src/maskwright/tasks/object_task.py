@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
     from maskwright.core.read_options import Meaning
     from maskwright.core.records import Dataset
-    from maskwright.tasks.base import Adjustments, Block, Decoding, Seen
+    from maskwright.tasks.base import Adjustments, Decoding, Seen
+    from maskwright.tasks.block import Block
 
 
 class ObjectTask(Task):

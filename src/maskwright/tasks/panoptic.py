@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from maskwright.core.channels import Channels
     from maskwright.core.classes import Classes
     from maskwright.core.records import Dataset, Record
-    from maskwright.tasks.base import Block, Decoding, Legend, Painted, Seen, Writer
+    from maskwright.tasks.base import Decoding, Legend, Painted, Seen
+    from maskwright.tasks.block import Block
     from maskwright.tasks.object_annotation import Annotation
+    from maskwright.tasks.writer import Writer
 
 
 class PanopticSegmentation(ObjectTask):

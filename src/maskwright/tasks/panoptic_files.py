@@ -15,11 +15,11 @@ from maskwright.core.files import replacing, write_text
 from maskwright.data.results import MARK, overlay_step, write_jpeg
 from maskwright.ops import draw_objects
 from maskwright.tasks import instance_files, label_files, panoptic_pictures
-from maskwright.tasks.base import Writer
 from maskwright.tasks.coco_file import CocoFile
 from maskwright.tasks.label_map import LabelMap
 from maskwright.tasks.measurements import write_measurements
 from maskwright.tasks.panoptic_map import PanopticMap, segments_of
+from maskwright.tasks.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
     from maskwright.core.instances import Instances
     from maskwright.core.pixel_size import PixelSize
-    from maskwright.tasks.base import Entry
+    from maskwright.tasks.writer import Entry
 
 FOLDER = "panoptic"
 
@@ -49,7 +49,7 @@ def write_panoptic(path: Path, _image: NDArray[Any], result: PanopticMap, classe
 
 
 class PanopticFile:
-    """The segments of many images; see `tasks.base.Collector`. Category ids are class indices.
+    """The segments of many images; see `tasks.writer.Collector`. Category ids are class indices.
 
     Args:
         classes: their names, and which of them are things.

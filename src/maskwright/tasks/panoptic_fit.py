@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.classes import Classes
-    from maskwright.tasks.base import Block, Decoding, Seen
+    from maskwright.tasks.base import Decoding, Seen
+    from maskwright.tasks.block import Block
 
 LEAST = "stuff"
 """Name of the threshold: fewer pixels of a class in the whole image become nothing."""

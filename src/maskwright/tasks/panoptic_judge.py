@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from maskwright.core.targets import Target
     from maskwright.metrics.object_overlap import Comparison
     from maskwright.metrics.scores import Scores
-    from maskwright.tasks.base import Block
+    from maskwright.tasks.block import Block
 
 
 class PanopticJudge:

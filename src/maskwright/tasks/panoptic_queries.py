@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
     from maskwright.core.records import Dataset, Record
     from maskwright.core.targets import Target
-    from maskwright.tasks.base import Block, Decoding, Seen
+    from maskwright.tasks.base import Decoding, Seen
+    from maskwright.tasks.block import Block
     from maskwright.tasks.panoptic_map import PanopticMap
 
 TRIED = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)

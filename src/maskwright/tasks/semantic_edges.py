@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from maskwright.core.channels import Channels
     from maskwright.core.classes import Classes
     from maskwright.core.plan import Plan
-    from maskwright.tasks.base import Block, Decoding
+    from maskwright.tasks.base import Decoding
+    from maskwright.tasks.block import Block
     from maskwright.tasks.label_map import LabelMap
 
 

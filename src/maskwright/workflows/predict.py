@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from maskwright.core.errors import MaskwrightError, out_of_memory
-from maskwright.data.readers.pixel_size import pixel_size
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.files import remove_leftovers
 from maskwright.inference import Predictor
+from maskwright.inference.opening import AUTO
+from maskwright.workflows.predict_parts.journal import Done, Journal, setup_of
 from maskwright.workflows.predict_parts.kinds import checked_kinds
-from maskwright.workflows.predict_parts.results import (
-    Failure,
-    Predicted,
-    PredictResult,
-    Unusable,
-    check_names,
-    make_room,
-    unusable,
-)
+from maskwright.workflows.predict_parts.results import Failure, PredictResult, make_room
 from maskwright.workflows.predict_parts.sources import find_images
+from maskwright.workflows.predict_parts.spread import Work, spread
+from maskwright.workflows.predict_parts.writing import Writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    from numpy.typing import NDArray
+    from pathlib import PurePosixPath
 
     from maskwright.core.events import OnShare
-    from maskwright.core.pixel_size import PixelSize
-    from maskwright.tasks import Block, Writer
+    from maskwright.inference.opening import Loaded
     from maskwright.workflows.predict_parts.pictures import Picture
+    from maskwright.workflows.predict_parts.spread import Outcome
     from maskwright.workflows.request import PredictRequest
 
-
-Entries = dict[str, dict[str, Any]]
-"""Name of a file about all images -> what it says about one of them, see `tasks.base.Collector`."""
 
 _STORED = "images are read and masks are written as pixels are stored, without EXIF orientation, as in the training"
 
@@ -98,120 +90,79 @@ def predict(
     pictures, missing, notes = find_images(sources, predictor.card.data.channels)
     if not pictures:
         raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given to predict")
-    failures = [Failure(path, reason) for path, reason in missing]
-    writing = _Writing(predictor, Path(out), kinds, request.scale)
+    writing = Writing(predictor, Path(out), kinds, request.scale)
     make_room(writing.out, [*(file for each in pictures for file in writing.files(each).values()), *writing.collectors])
-    images, entries = [], []
-    report = on_progress or (lambda _done, _total: None)
-    for done, picture in enumerate(pictures):
-        report(done, len(pictures))
-        try:
-            image, said = writing.run(picture, _within(report, done, len(pictures)))
-        except Unusable as error:
-            failures.append(Failure(picture.image.path, str(error)))
-        else:
-            images.append(image)
-            entries.append(said)
-    report(len(pictures), len(pictures))
-    outputs = [file for image in images for file in image.files.values()]
+    journal = _journal(predictor, writing, request) if len(pictures) > 1 else None
+    outcomes = _outcomes(pictures, writing, request, journal, on_progress or (lambda _done, _total: None))
+    failures = [Failure(path, reason) for path, reason in missing]
+    failures += [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    finished = [outcome for outcome in outcomes if isinstance(outcome, Done)]
+    outputs = [file for done in finished for file in done.predicted.files.values()]
+    outputs += writing.finish([done.entries for done in finished])
+    if journal is not None:
+        journal.close()
     if not predictor.card.upright:
         notes = (*notes, _STORED)
-    return PredictResult((*outputs, *writing.finish(entries)), failures, tuple(images), notes)
+    return PredictResult(tuple(outputs), failures, tuple(done.predicted for done in finished), notes)
 
 
-def _within(report: OnShare, done: int, total: int) -> Callable[[float], None]:
-    """Report the progress within the image after the first `done`."""
-    return lambda share: report(done + share, total)
+def _outcomes(
+    pictures: Sequence[Picture], writing: Writing, request: PredictRequest, journal: Journal | None, report: OnShare
+) -> list[Done | Failure]:
+    """Return what became of each image: of those in the journal, what it says."""
+    known = {} if journal is None else {each.name: done for each in pictures if (done := journal.finished(each))}
+    found: dict[PurePosixPath, Done | Failure] = dict(known)
+    left = [picture for picture in pictures if picture.name not in known]
+    if request.resume:
+        remove_leftovers(file for picture in left for file in writing.files(picture).values())
+    report(len(known), len(pictures))
+    if request.on is None:
+        steps = _one_by_one(left, writing, lambda share: report(len(found) + share, len(pictures)))
+    else:
+        steps = _on_ray(left, writing)
+    for picture, outcome in steps:
+        found[picture.name] = outcome
+        if journal is not None and isinstance(outcome, Done):
+            journal.add(picture, outcome)
+        report(len(found), len(pictures))
+    return [found[picture.name] for picture in pictures]
 
 
-class _Writing:
-    """One call of `predict`: what is the same for all images."""
+def _one_by_one(pictures: Sequence[Picture], writing: Writing, on_share: Callable[[float], None]) -> Iterator[Outcome]:
+    for picture in pictures:
+        yield picture, writing.run(picture, on_share)
 
-    def __init__(self, predictor: Predictor, out: Path, kinds: dict[str, Writer], scale: PixelSize | None) -> None:
-        self.predictor, self.out, self.kinds, self.scale = predictor, out, kinds, scale
-        self.collectors = {
-            out / writer.folder: writer.collect(predictor.classes)
-            for writer in kinds.values()
-            if writer.collect is not None
-        }
 
-    def files(self, picture: Picture) -> dict[str, Path]:
-        """Return where each kind of result of one image goes."""
-        return {
-            kind: self.out / writer.folder / f"{picture.name}{writer.suffix}"
-            for kind, writer in self.kinds.items()
-            if writer.collect is None
-        }
+def _on_ray(pictures: Sequence[Picture], writing: Writing) -> Iterator[Outcome]:
+    """Predict images elsewhere, where only whole paths are known."""
+    loaded, out = _loaded(writing.predictor, "on"), writing.out.absolute()
+    work = Work(Writing.prepared, (loaded, out, tuple(writing.kinds), writing.scale))
+    there = {each.name: replace(each, image=each.image.absolute()) for each in pictures}
+    here = {picture.name: picture for picture in pictures}
+    for picture, outcome in spread(work, list(there.values()), gpu=loaded.device != "cpu"):
+        own = here[picture.name]
+        if isinstance(outcome, Failure):
+            yield own, outcome._replace(path=own.image.path)
+        else:
+            predicted = replace(outcome.predicted, source=own.image.path, files=writing.files(own))
+            yield own, outcome._replace(predicted=predicted)
 
-    def run(self, picture: Picture, on_share: Callable[[float], None]) -> tuple[Predicted, Entries]:
-        """Predict one image and write its results; `on_share` gets the share done after each tile.
 
-        Returns:
-            What was written, and what each file about all images shall say about this one.
+def _journal(predictor: Predictor, writing: Writing, request: PredictRequest) -> Journal | None:
+    """Open the journal; a model that only this process knows has none."""
+    if predictor.loaded is None and not request.resume:
+        return None
+    return Journal(writing.out, setup_of(_loaded(predictor, "resume"), request, writing.kinds), resume=request.resume)
 
-        Raises:
-            Unusable: it cannot be read, does not fit the model, or has too long a name for its results.
-            MaskwrightError: the results cannot be written.
-        """
-        check_names(picture, self.out, self.files(picture))
-        image = self._read(picture)
-        files, task, classes = self.files(picture), self.predictor.task, self.predictor.classes
-        size = image.shape[0], image.shape[1]
-        with ExitStack() as stack:
-            sinks = [
-                stack.enter_context(writer.stream(files[kind], size, classes))
-                for kind, writer in self.kinds.items()
-                if writer.stream is not None
-            ]
-            blocks = self._watched(self._blocks(picture, image), sinks, size, on_share)
-            confidence = any(writer.confidence for writer in self.kinds.values())
-            result = task.decode(blocks, size, classes, self.predictor.card.decoding, confidence=confidence)
-        for kind, writer in self.kinds.items():
-            if writer.write is not None:
-                writer.write(files[kind], image, result, classes)
-            if writer.measure is not None:
-                scale = self.scale or pixel_size(picture.image)
-                writer.measure(files[kind], image, result, classes, scale)
-        entries = {
-            path.name: collector.entry(str(picture.relative), result, str(picture.name))
-            for path, collector in self.collectors.items()
-        }
-        return Predicted(picture.image.path, files, task.describe(result, classes), picture.image.page), entries
 
-    def finish(self, entries: Sequence[Entries]) -> tuple[Path, ...]:
-        """Write the files about all images, given the entries of each."""
-        for path, collector in self.collectors.items():
-            collector.write(path, (each[path.name] for each in entries))
-        return tuple(self.collectors)
+def _loaded(predictor: Predictor, key: str) -> Loaded:
+    """Return how another process loads the same model.
 
-    def _watched(
-        self,
-        blocks: Iterator[Block],
-        sinks: Sequence[Callable[[Block], None]],
-        size: tuple[int, int],
-        on_share: Callable[[float], None],
-    ) -> Iterator[Block]:
-        """Pass every block to the sinks, and report how much of the image is done."""
-        done, pixels = 0, size[0] * size[1]
-        for block in blocks:
-            for sink in sinks:
-                sink(block)
-            yield block
-            done += block.maps.shape[1] * block.maps.shape[2]
-            if done < pixels:
-                on_share(done / pixels)
-
-    def _read(self, picture: Picture) -> NDArray[Any]:
-        try:
-            return self.predictor.read(picture.image)
-        except (MaskwrightError, MemoryError) as error:
-            raise unusable(picture, error) from error
-
-    def _blocks(self, picture: Picture, image: NDArray[Any]) -> Iterator[Block]:
-        try:
-            self.predictor.check(image)
-            yield from self.predictor.blocks(image)
-        except (MaskwrightError, MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not out_of_memory(error):
-                raise
-            raise unusable(picture, error) from error
+    Raises:
+        MaskwrightError: it cannot.
+    """
+    if predictor.loaded is None:
+        raise MaskwrightError(f"`{key}` needs a model from a file, and this one was changed in memory: save it", key)
+    if predictor.loaded.engine == AUTO and key == "on":
+        raise MaskwrightError("`on` needs one engine for all machines, and `engine` is auto: name the engine", "engine")
+    return predictor.loaded

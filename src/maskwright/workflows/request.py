@@ -241,18 +241,26 @@ class PredictRequest:
         fast: use bfloat16: about twice as fast if the processor supports it; a few pixels differ.
         pixel_size: width of a pixel, `0.25um`, for kinds that measure; None for what a file says (OME-TIFF, ImageJ), or
             else pixels.
+        resume: go on with a prediction that was interrupted; its results stay.
+        on: `ray` to spread the images over a Ray cluster; None for this process.
 
     Raises:
-        MaskwrightError: no such pixel size.
+        MaskwrightError: no such pixel size or cluster.
     """
 
     save: Sequence[str] | None = None
     device: str = "auto"
     fast: bool = False
     pixel_size: str | None = None
+    resume: bool = False
+    on: str | None = None
 
     def __post_init__(self) -> None:
         _ = self.scale
+        if self.on not in {None, "ray"}:
+            raise MaskwrightError(
+                f"`on` is {self.on!r}, and the only cluster known is ray: give that, or leave it out", "on"
+            )
 
     @property
     def scale(self) -> PixelSize | None:

@@ -1,0 +1,127 @@
+"""What a prediction has finished so far, one line an image, so that an interrupted one can go on. Predicts nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.files import write_error, write_text
+from maskwright.workflows.predict_parts.results import Predicted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from maskwright.core.records import ImageRef
+    from maskwright.inference.opening import Loaded
+    from maskwright.workflows.predict_parts.pictures import Picture
+    from maskwright.workflows.request import PredictRequest
+
+NAME = ".maskwright-progress.jsonl"
+
+Entries = dict[str, dict[str, Any]]
+"""Name of a file about all images -> what it says about one of them, see `tasks.writer.Collector`."""
+
+
+class Done(NamedTuple):
+    """One image with its results: what was written, and what the files about all images shall say about it."""
+
+    predicted: Predicted
+    entries: Entries
+
+
+class Journal:
+    """The file `NAME` in the output folder: the setup in its first line, then one line an image with its results.
+
+    Args:
+        out: folder of the results, which exists.
+        setup: everything that the results depend on but the images, see `setup_of`.
+        resume: go on with what the file says; otherwise begin anew.
+
+    Raises:
+        MaskwrightError: the file is of another setup or no journal, or cannot be read or written.
+    """
+
+    def __init__(self, out: Path, setup: str, *, resume: bool) -> None:
+        self._path, self._out, self._setup = out / NAME, out, setup
+        self._lines: dict[str, dict[str, Any]] = {}
+        try:
+            if resume and self._path.exists():
+                self._read()
+            else:
+                self._path.unlink(missing_ok=True)
+        except OSError as error:
+            raise write_error(self._path, error) from error
+
+    def finished(self, picture: Picture) -> Done | None:
+        """Return the results of an image that has not changed since, if all of its files are still there."""
+        line = self._lines.get(str(picture.name))
+        if line is None or line["stamp"] != _stamp(picture.image):
+            return None
+        files = {kind: self._out / name for kind, name in line["files"].items()}
+        if not all(file.is_file() for file in files.values()):
+            return None
+        return Done(Predicted(picture.image.path, files, line["summary"], picture.image.page), line["entries"])
+
+    def add(self, picture: Picture, done: Done) -> None:
+        """Write down the results of an image.
+
+        Raises:
+            MaskwrightError: that is not possible, because the disk is full for example.
+        """
+        line = {
+            "name": str(picture.name),
+            "stamp": _stamp(picture.image),
+            "files": {kind: file.relative_to(self._out).as_posix() for kind, file in done.predicted.files.items()},
+            "summary": done.predicted.summary,
+            "entries": done.entries,
+        }
+        if not self._path.exists():
+            write_text(self._path, f"{json.dumps(self._setup)}\n")
+        try:
+            with self._path.open("a", encoding="ascii") as stream:
+                stream.write(f"{json.dumps(line)}\n")
+        except OSError as error:
+            raise write_error(self._path, error) from error
+
+    def close(self) -> None:
+        """Remove the file: every image has its results, or a failure that the user has seen."""
+        self._path.unlink(missing_ok=True)
+
+    def _read(self) -> None:
+        """Read the file, cutting off a line that was not written to its end.
+
+        Raises:
+            MaskwrightError: it is of another setup.
+        """
+        content = self._path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        try:
+            first, *others = map(json.loads, whole.splitlines() or [b"null"])
+        except ValueError:
+            raise MaskwrightError(f"{self._path} is no journal of a prediction: leave out `resume`", "resume") from None
+        if first != self._setup:
+            raise MaskwrightError(
+                f"{self._out} holds the results of a prediction with another model, other options or another "
+                "version of maskwright: leave out `resume`, or choose another `out`",
+                "resume",
+            )
+        self._lines = {line["name"]: line for line in others}
+        with self._path.open("r+b") as stream:
+            stream.truncate(len(whole))
+
+
+def setup_of(loaded: Loaded, request: PredictRequest, kinds: Iterable[str]) -> str:
+    """Return a digest of all but the images that results depend on: model, options, kinds of files, our version."""
+    options = {**loaded._asdict(), "path": loaded.digest(), "pixel_size": request.pixel_size, "kinds": sorted(kinds)}
+    content = json.dumps({"version": version("maskwright"), **options}, sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _stamp(image: ImageRef) -> list[list[int]]:
+    """Return the size and the time of the last change of each file of an image."""
+    facts = [path.stat() for path in (image.path, *image.more)]
+    return [[fact.st_size, fact.st_mtime_ns] for fact in facts]

@@ -1,0 +1,138 @@
+"""The results of one image after the other: read, predicted, decoded and written. Chooses no image."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from maskwright.core.errors import MaskwrightError, out_of_memory
+from maskwright.data.readers.pixel_size import pixel_size
+from maskwright.inference import Predictor
+from maskwright.workflows.predict_parts.journal import Done
+from maskwright.workflows.predict_parts.results import Failure, Predicted, Unusable, check_names, unusable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.pixel_size import PixelSize
+    from maskwright.inference.opening import Loaded
+    from maskwright.tasks import Block, Writer
+    from maskwright.workflows.predict_parts.journal import Entries
+    from maskwright.workflows.predict_parts.pictures import Picture
+
+
+class Writing:
+    """One call of `predict`: what is the same for all images.
+
+    Args:
+        predictor: the model.
+        out: folder for the results.
+        kinds: of files to write.
+        scale: size of a pixel; None for what each file says.
+    """
+
+    def __init__(self, predictor: Predictor, out: Path, kinds: dict[str, Writer], scale: PixelSize | None) -> None:
+        self.predictor, self.out, self.kinds, self.scale = predictor, out, kinds, scale
+        self.collectors = {
+            out / writer.folder: writer.collect(predictor.classes)
+            for writer in kinds.values()
+            if writer.collect is not None
+        }
+
+    def files(self, picture: Picture) -> dict[str, Path]:
+        """Return where each kind of result of one image goes."""
+        return {
+            kind: self.out / writer.folder / f"{picture.name}{writer.suffix}"
+            for kind, writer in self.kinds.items()
+            if writer.collect is None
+        }
+
+    @classmethod
+    def prepared(
+        cls, loaded: Loaded, out: Path, kinds: Sequence[str], scale: PixelSize | None
+    ) -> Callable[[Picture], Done | Failure]:
+        """Load the model again, in another process, and return `run`."""
+        predictor = Predictor.load(**loaded._asdict())
+        return cls(predictor, out, {kind: predictor.task.writers[kind] for kind in kinds}, scale).run
+
+    def run(self, picture: Picture, on_share: Callable[[float], None] = lambda _share: None) -> Done | Failure:
+        """Predict one image and write its results; `on_share` gets the share done after each tile.
+
+        Returns:
+            The results, or the reason why there are none: the image cannot be read, does not fit the model, or has too
+            long a name for its results.
+
+        Raises:
+            MaskwrightError: the results cannot be written.
+        """
+        try:
+            return self._run(picture, on_share)
+        except Unusable as error:
+            return Failure(picture.image.path, str(error))
+
+    def _run(self, picture: Picture, on_share: Callable[[float], None]) -> Done:
+        check_names(picture, self.out, self.files(picture))
+        image = self._read(picture)
+        files, task, classes = self.files(picture), self.predictor.task, self.predictor.classes
+        size = image.shape[0], image.shape[1]
+        with ExitStack() as stack:
+            sinks = [
+                stack.enter_context(writer.stream(files[kind], size, classes))
+                for kind, writer in self.kinds.items()
+                if writer.stream is not None
+            ]
+            blocks = self._watched(self._blocks(picture, image), sinks, size, on_share)
+            confidence = any(writer.confidence for writer in self.kinds.values())
+            result = task.decode(blocks, size, classes, self.predictor.card.decoding, confidence=confidence)
+        for kind, writer in self.kinds.items():
+            if writer.write is not None:
+                writer.write(files[kind], image, result, classes)
+            if writer.measure is not None:
+                scale = self.scale or pixel_size(picture.image)
+                writer.measure(files[kind], image, result, classes, scale)
+        entries = {
+            path.name: collector.entry(str(picture.relative), result, str(picture.name))
+            for path, collector in self.collectors.items()
+        }
+        return Done(Predicted(picture.image.path, files, task.describe(result, classes), picture.image.page), entries)
+
+    def finish(self, entries: Sequence[Entries]) -> tuple[Path, ...]:
+        """Write the files about all images, given the entries of each."""
+        for path, collector in self.collectors.items():
+            collector.write(path, (each[path.name] for each in entries))
+        return tuple(self.collectors)
+
+    def _watched(
+        self,
+        blocks: Iterator[Block],
+        sinks: Sequence[Callable[[Block], None]],
+        size: tuple[int, int],
+        on_share: Callable[[float], None],
+    ) -> Iterator[Block]:
+        """Pass every block to the sinks, and report how much of the image is done."""
+        done, pixels = 0, size[0] * size[1]
+        for block in blocks:
+            for sink in sinks:
+                sink(block)
+            yield block
+            done += block.maps.shape[1] * block.maps.shape[2]
+            if done < pixels:
+                on_share(done / pixels)
+
+    def _read(self, picture: Picture) -> NDArray[Any]:
+        try:
+            return self.predictor.read(picture.image)
+        except (MaskwrightError, MemoryError) as error:
+            raise unusable(picture, error) from error
+
+    def _blocks(self, picture: Picture, image: NDArray[Any]) -> Iterator[Block]:
+        try:
+            self.predictor.check(image)
+            yield from self.predictor.blocks(image)
+        except (MaskwrightError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not out_of_memory(error):
+                raise
+            raise unusable(picture, error) from error
