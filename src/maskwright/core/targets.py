@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from maskwright.core.classes import IGNORE
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -38,6 +40,12 @@ class Target:
     def size(self) -> tuple[int, int]:
         """Height and width."""
         return self.labels.shape[0], self.labels.shape[1]
+
+    @property
+    def ignored(self) -> NDArray[np.bool_] | None:
+        """Pixels (H, W) about which the annotation says nothing; None where there are none."""
+        # The maximum makes no array, and most targets of objects have no such pixel.
+        return self.labels == IGNORE if self.labels.max(initial=0) == IGNORE else None
 
     @property
     def nbytes(self) -> int:

@@ -117,8 +117,9 @@ def compare(
     seen = replace(predicted, area=predicted.area - unseen, exempt=unseen > half)
     boundary = np.zeros(len(pairs))
     compared = Comparison(true, seen, pairs, shared, boundary, excused=unseen + crowded > half)
-    close = (compared.iou > CLOSE) & outlines
-    boundary[close] = boundary_ious(truth, found, pairs[close], outside)
+    if outlines:
+        close = compared.iou > CLOSE
+        boundary[close] = boundary_ious(truth, found, pairs[close], outside)
     return compared
 
 
@@ -143,41 +144,53 @@ def _joined(parts: Sequence[Objects]) -> Objects:
 
 def _numbers(objects: Instances, by_class: bool) -> Objects:
     """Measure objects of one image; crowds are exempt."""
-    entries = objects.objects
-    box = np.array([(entry.top, entry.left, *entry.mask.shape) for entry in entries], np.int32).reshape(-1, 4)
-    box[:, 2:] += box[:, :2]
+    rows = [
+        (entry.top, entry.left, *entry.mask.shape, entry.index, np.count_nonzero(entry.mask), entry.crowd)
+        for entry in objects.objects
+    ]
+    numbers = np.array(rows, np.int64).reshape(-1, 7)  # one array, because small ones take longer to make than to fill
+    numbers[:, 2:4] += numbers[:, :2]
+    image = np.zeros(len(rows), np.int32)
     return Objects(
-        image=np.zeros(len(entries), np.int32),
-        index=np.array([entry.index if by_class else 0 for entry in entries], np.int32),
-        area=np.array([np.count_nonzero(entry.mask) for entry in entries], np.int64),
-        box=box,
-        score=np.array([entry.score for entry in entries], np.float64),
-        exempt=np.array([entry.crowd for entry in entries], np.bool_),
+        image=image,
+        index=numbers[:, 4].astype(np.int32) if by_class else image,
+        area=numbers[:, 5].copy(),
+        box=numbers[:, :4].astype(np.int32),
+        score=np.array([entry.score for entry in objects.objects], np.float64),
+        exempt=numbers[:, 6] != 0,
     )
 
 
 def _overlapping(ours: NDArray[np.int32], theirs: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return the pairs (p, 2) of boxes (n, 4) and boxes (m, 4) that share a pixel, in order.
 
-    Boxes are taken from the top to the bottom, some at a time, and compared with those of the same rows.
+    Of many boxes, some at a time are taken from the top to the bottom, and compared with those of the same rows.
     """
+    if len(ours) <= AT_ONCE:
+        return np.argwhere(_touch(ours, theirs)).astype(np.int32)
     order = np.argsort(ours[:, 0], kind="stable")
     found = [np.empty((0, 2), np.intp)]
     for start in range(0, len(order), AT_ONCE):
         chosen = order[start : start + AT_ONCE]
-        top, left, bottom, right = ours[chosen].T[:, :, None]
-        level = np.flatnonzero((theirs[:, 0] < bottom.max()) & (theirs[:, 2] > top.min()))
-        box = theirs[level].T
-        near = (top < box[2]) & (bottom > box[0]) & (left < box[3]) & (right > box[1])
-        one, other = np.nonzero(near)
+        boxes = ours[chosen]
+        level = np.flatnonzero((theirs[:, 0] < boxes[:, 2].max()) & (theirs[:, 2] > boxes[:, 0].min()))
+        one, other = np.nonzero(_touch(boxes, theirs[level]))
         found.append(np.stack([chosen[one], level[other]], axis=1))
     pairs = np.concatenate(found)
     return pairs[np.lexsort(pairs.T[::-1])].astype(np.int32)
 
 
+def _touch(ours: NDArray[np.int32], theirs: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return which boxes (n, 4) share a pixel with which boxes (m, 4), as (n, m)."""
+    top, left, bottom, right = ours.T[:, :, None]
+    other = theirs.T
+    near: NDArray[np.bool_] = (top < other[2]) & (bottom > other[0]) & (left < other[3]) & (right > other[1])
+    return near
+
+
 def _outside(truth: Instances, ignored: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
     """Return the ignored pixels (H, W) that no annotated object holds; None where there is nothing ignored."""
-    if ignored is None or not ignored.any():
+    if ignored is None:
         return None
     outside = ignored.copy()
     for entry in truth.objects:

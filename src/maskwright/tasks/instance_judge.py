@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.metrics.object_overlap import compare
 from maskwright.metrics.object_summary import ComparedImage, mean_f1, object_scores
@@ -50,7 +49,7 @@ class InstanceJudge:
         """Compare the objects of one image with the annotated ones."""
         assert target.instances is not None
         found = self._decode(blocks, target.size)
-        compared = compare(target.instances, found, target.labels == IGNORE, outlines=self._outlines)
+        compared = compare(target.instances, found, target.ignored, outlines=self._outlines)
         self._images.append(ComparedImage(id, group, compared))
 
     def score(self) -> float | None:

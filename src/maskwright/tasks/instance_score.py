@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskwright.core.classes import IGNORE
 from maskwright.core.text import plural
 from maskwright.metrics.matching import THRESHOLDS, counts_of
 from maskwright.metrics.object_overlap import compare
@@ -35,7 +34,7 @@ def fit_score(results: Iterable[tuple[Instances, Target]], deadline: float | Non
     for result, target in results:
         assert target.instances is not None
         objects, images = objects + len(target.instances), images + 1
-        compared = compare(target.instances, result, target.labels == IGNORE, by_class=False)
+        compared = compare(target.instances, result, target.ignored, by_class=False)
         counts += [counts_of(compared.above(least)) for least in SCORES]
         if deadline is not None and time.monotonic() > deadline:
             end = "; time ran out, so another run may use more or fewer"

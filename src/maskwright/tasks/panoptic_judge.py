@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.instances import Instances
 from maskwright.metrics.object_overlap import compare
@@ -71,4 +70,4 @@ def compared(target: Target, found: PanopticMap, classes: Classes, *, outlines: 
     objects = Instances(target.size, tuple(entry for entry in own if not entry.crowd))
     crowds = tuple(entry for entry in own if entry.crowd)
     truth = segments_of(PanopticMap(target.labels, objects), classes, crowds)
-    return compare(truth, segments_of(found, classes), target.labels == IGNORE, outlines=outlines)
+    return compare(truth, segments_of(found, classes), target.ignored, outlines=outlines)
