@@ -133,17 +133,25 @@ def test_a_constant_image_has_files_without_edges(tmp_path: Path) -> None:
     Image.fromarray(np.full((9, 9), 80, np.uint8)).save(tmp_path / "flat.png")
     result = mw.edges([tmp_path / "flat.png"], EdgesRequest(save=EVERYTHING), out=tmp_path / "out")
     (one,) = result.images
-    assert result.notes == ("no edge was found in 1 image (flat.png): their values hardly change at this `sigma`",)
-    assert one.summary == {"pixels": 0, "low": 0.5, "high": 1.0}
+    assert one.summary == {"pixels": 0, "strongest": 0.0, "low": 0.5, "high": 1.0}
     assert json.loads(one.files["geojson"].read_text(encoding="utf-8"))["features"] == []
     assert list(ElementTree.parse(one.files["svg"]).getroot().iter("{http://www.w3.org/2000/svg}polyline")) == []
 
 
-def test_a_note_says_where_the_thresholds_leave_no_edge(images: Path, tmp_path: Path) -> None:
-    Image.fromarray((stepped() * 0.2).astype(np.uint8)).save(images / "faint.png")
-    result = mw.edges([images], EdgesRequest(high=0.5), out=tmp_path / "out")
-    assert result.notes == ("no edge was found in 1 image (faint.png): lower `high` and `low`, or leave them out",)
-    assert mw.edges([images], out=tmp_path / "out").notes == ()
+def test_a_note_gives_the_reason_why_an_image_has_no_edge(tmp_path: Path) -> None:
+    drawn = {"faint": stepped() * 0.2, "flat": np.full((40, 50), 80), "corner": np.array([[50, 50], [50, 255]])}
+    for name, image in drawn.items():
+        Image.fromarray(image.astype(np.uint8)).save(tmp_path / f"{name}.png")
+    flat = "(flat.png): constant, or too small or too smooth for this `sigma` and `method`"
+    automatic, given = (mw.edges([tmp_path], out=tmp_path / "out", **values).notes for values in ({}, {"high": 0.5}))
+    single = "(corner.png): single pixels are no lines; a smaller `sigma` may find lines"
+    below = "no line of two pixels reaches the thresholds; lower `high` and `low`, or leave them out"
+    assert automatic == tuple(f"no edge was found in 1 image {words}" for words in (single, flat))
+    assert given == (
+        f"no edge was found in 2 images (corner.png and faint.png): {below}",
+        f"no edge was found in 1 image {flat}",
+    )
+    assert mw.edges([tmp_path / "corner.png"], out=tmp_path / "out", method="scharr").notes == ()
 
 
 def test_enhancement_comes_before_the_edges(images: Path, tmp_path: Path) -> None:

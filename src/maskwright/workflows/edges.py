@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskwright.classic.edges import FoundEdges, find_edges
+from maskwright.classic.edges import FAINT, SHARE, FoundEdges, find_edges
 from maskwright.classic.enhance import ENHANCEMENTS
 from maskwright.core.errors import unknown_name
 from maskwright.core.keywords import request_of
@@ -113,17 +113,31 @@ def edges(
     request = request_of(EdgesRequest, request, fields)
     job = Job(lambda _, image: request.find(image), _summary, chosen(request.save, KINDS))
     result = for_each_image(found_images(sources), out, job, on_progress)
-    empty = [image.source.name for image in result.images if not image.summary["pixels"]]
-    return replace(result, notes=(*result.notes, _nothing(empty, request))) if empty else result
+    notes = [
+        f"no edge was found in {plural(len(names), 'image')} ({listing(names)}): {why}"
+        for why, names in _empty(result, request).items()
+    ]
+    return replace(result, notes=(*result.notes, *notes))
 
 
-def _nothing(names: list[str], request: EdgesRequest) -> str:
-    """Say in which images there is no edge."""
+def _empty(result: PredictResult, request: EdgesRequest) -> dict[str, list[str]]:
+    """List the images without an edge by the reason."""
+    names: dict[str, list[str]] = {}
     given = request.high is not None or request.low is not None
-    cure = "lower `high` and `low`, or leave them out" if given else "their values hardly change at this `sigma`"
-    return f"no edge was found in {plural(len(names), 'image')} ({listing(names)}): {cure}"
+    for image in result.images:
+        if image.summary["pixels"]:
+            continue
+        if image.summary["strongest"] < FAINT / SHARE:
+            why = "constant, or too small or too smooth for this `sigma` and `method`"
+        elif given:
+            why = "no line of two pixels reaches the thresholds; lower `high` and `low`, or leave them out"
+        else:
+            why = "single pixels are no lines; a smaller `sigma` may find lines"
+        names.setdefault(why, []).append(image.source.name)
+    return names
 
 
 def _summary(found: FoundEdges) -> dict[str, int | float]:
     low, high = (round(limit, 4) for limit in found.thresholds)
-    return {"pixels": int(found.lines.sum()), "low": low, "high": high}
+    strongest = round(float(found.strength.max()), 4)
+    return {"pixels": int(found.lines.sum()), "strongest": strongest, "low": low, "high": high}
