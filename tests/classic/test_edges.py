@@ -250,6 +250,22 @@ def test_flat_or_missing_surroundings_do_not_make_lines_of_noise(name: str, arou
     assert within.lines[130:230, 170:310].sum() <= 1.3 * alone.lines[10:110, 10:150].sum()
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("shape", [(120, 160), (90, 110, 3)], ids=["grey", "rgb"])
+def test_noise_alone_has_no_congruent_line(shape: tuple[int, ...], seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(120, 25, shape).clip(0, 255).astype(np.uint8)
+    assert not find_edges(noise, "phase").lines.any()
+
+
+def test_a_dark_lower_border_has_its_line_where_the_step_is() -> None:
+    image = np.full((80, 100), 90, np.uint8)
+    image[77:] = [[70], [37], [28]]
+    rows, columns = np.nonzero(find_edges(image, "phase").lines)
+    assert set(rows.tolist()) <= {77, 78}
+    assert len(set(columns.tolist())) == 100
+    assert not find_edges(np.tile(np.linspace(200, 30, 80, dtype=np.float32)[:, None], 100), "phase").lines.any()
+
+
 def disc(inside: tuple[int, ...], outside: tuple[int, ...]) -> np.ndarray:
     """A disc of radius 35.2 around (70.3, 58.7), in pixels from the corner, whose border pixels are mixed."""
     rows, columns = (np.indices((960, 1280)) + 0.5) / 8

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from scipy import fft
 
 from maskwright.classic.edges.gradients import Response
-from maskwright.classic.planes import check_range
+from maskwright.classic.planes import BORDER, check_range
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,22 +42,26 @@ def phase(planes: NDArray[np.float32], sigma: float = 2.0) -> Response:
         MaskwrightError: a sigma outside 0.7..100.
     """
     check_range("sigma", sigma, 0.7, 100)
-    margin = int(np.ceil(1.5 * sigma * RATIO ** (SCALES - 1)))
+    along = sigma * RATIO ** (SCALES - 1)
+    margin = int(np.ceil(1.5 * along))
     shape = [fft.next_fast_len(side + 2 * margin) for side in planes.shape[1:]]
     filters = [_radial(shape, 3 * sigma * RATIO**scale) for scale in range(SCALES)]
     sectors = [_sector(shape, angle) for angle in np.pi * np.arange(ORIENTATIONS) / ORIENTATIONS]
-    return Response.dense(np.max([_moment(plane, margin, filters, sectors) for plane in planes], axis=0))
+    beyond = [(margin, whole - side - margin) for whole, side in zip(shape, planes.shape[1:], strict=True)]
+    inside = slice(margin, margin + planes.shape[1]), slice(margin, margin + planes.shape[2])
+    wider = (_continued(plane, beyond, along) for plane in planes)
+    return Response.dense(np.max([_moment(plane, inside, filters, sectors) for plane in wider], axis=0))
 
 
 def _moment(
-    plane: NDArray[np.float32], margin: int, filters: list[NDArray[np.float32]], sectors: list[NDArray[np.float32]]
+    plane: NDArray[np.float32],
+    inside: tuple[slice, slice],
+    filters: list[NDArray[np.float32]],
+    sectors: list[NDArray[np.float32]],
 ) -> NDArray[np.float32]:
-    """Return the root of the greatest moment (H, W) of the congruencies of all orientations."""
-    height, width = plane.shape
-    beyond = [(margin, whole - side - margin) for whole, side in zip(filters[0].shape, plane.shape, strict=True)]
-    spectrum = fft.fft2(np.pad(plane, beyond, mode="symmetric"))
-    inside = slice(margin, margin + height), slice(margin, margin + width)
-    xx, xy, yy = np.zeros((3, height, width), np.float32)
+    """Return the root of the greatest moment (H, W) of the congruencies of all orientations, `inside` a wider plane."""
+    spectrum = fft.fft2(plane)
+    xx, xy, yy = np.zeros((3, *plane[inside].shape), np.float32)
     for number, sector in enumerate(sectors):
         part = spectrum * sector
         congruency = _congruency([fft.ifft2(part * radial)[inside] for radial in filters])
@@ -67,6 +72,20 @@ def _moment(
         yy += y * y * square
     # A wave along x alone is congruent in all orientations, which makes xx half their number.
     return np.sqrt((xx + yy + np.hypot(xx - yy, 2 * xy)) / ORIENTATIONS)
+
+
+def _continued(plane: NDArray[np.float32], margins: list[tuple[int, int]], along: float) -> NDArray[np.float32]:
+    """Continue a plane (H, W) by `margins` (before, after) of each axis.
+
+    What changes slowly along a border, over `along` pixels, is repeated beyond it, and the rest mirrored. Mirrored
+    alone, a dark border would be one half of a line; repeated alone, noise would be stripes.
+    """
+    window = 2 * int(np.ceil(3 * along)) + 1
+    for axis, margin in enumerate(margins):
+        beyond = [margin, (0, 0)] if axis == 0 else [(0, 0), margin]
+        slow = cv2.GaussianBlur(plane, (window, 1) if axis == 0 else (1, window), along, borderType=BORDER)
+        plane = np.pad(slow, beyond, mode="edge") + np.pad(plane - slow, beyond, mode="symmetric")
+    return plane
 
 
 def _congruency(responses: list[NDArray[np.complex64]]) -> NDArray[np.float32]:
