@@ -117,7 +117,7 @@ def test_trees_that_are_saved_are_not_grown_again(
     notes: list[object] = []
     result = train(None, PlanRequest(device="cpu"), resume=copy, on_event=notes.append)
     said = [note.text for note in notes if isinstance(note, Note)]
-    wanted = f"{copy} holds a grown forest: only the evaluation is left" if lost else "all files stay as they are"
+    wanted = f"{copy} holds the trained model: only the evaluation is left" if lost else "all files stay as they are"
     assert any(wanted in text for text in said)
     assert not any("starts at step 0" in text for text in said)
     assert result.scores is not None

@@ -341,9 +341,39 @@ def test_a_finished_run_without_its_model_resumes_to_itself(finished: Path, data
     assert not list(run.glob(".*"))
 
 
+@pytest.mark.parametrize("scored", [True, False], ids=["report deleted", "report and scores deleted"])
+def test_a_saved_model_without_a_checkpoint_is_not_trained_again(finished: Path, tmp_path: Path, scored: bool) -> None:
+    run = shutil.copytree(finished, tmp_path / "run") if scored else toy.interrupted(finished, tmp_path / "run")
+    (run / "report.html").unlink(missing_ok=True)
+    shutil.rmtree(run / "checkpoint")
+    events: list[Event] = []
+    result = train(None, PlanRequest(device="cpu"), resume=run, on_event=events.append)
+    assert Note(f"{run} holds the trained model: only the evaluation is left") in events
+    assert not list(run.glob("checkpoint/*"))
+    assert toy.differing(finished / "model.safetensors", run / "model.safetensors") == []
+    assert (run / "history.csv").read_bytes() == (finished / "history.csv").read_bytes()
+    before, after = (json.loads((folder / "metrics.json").read_text()) for folder in (finished, run))
+    for key in ("scores", "steps", "best_step", "validation_iou", "parameters"):
+        assert after[key] == before[key]
+    assert result.validation_score == before["validation_iou"]
+    assert (run / "report.html").exists()
+
+
+def test_a_saved_model_without_checkpoint_and_history_is_not_touched(finished: Path, tmp_path: Path) -> None:
+    run = toy.interrupted(finished, tmp_path / "run")
+    shutil.rmtree(run / "checkpoint")
+    (run / "history.csv").unlink()
+    with pytest.raises(
+        MaskwrightError, match=r"no checkpoint, and no history\.csv.*: `maskwright evaluate .* DATA` scores"
+    ):
+        train(None, PlanRequest(device="cpu"), resume=run)
+    assert (run / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
+
+
 def test_a_run_without_a_checkpoint_says_that_it_starts_again(finished: Path, data: Path, tmp_path: Path) -> None:
     run = toy.interrupted(finished, tmp_path / "run")
     shutil.rmtree(run / "checkpoint")
+    (run / "model.safetensors").unlink()
     events: list[Event] = []
     assert train(None, PlanRequest(device="cpu"), resume=run, on_event=events.append).steps == 6
     notes = [event.text for event in events if isinstance(event, Note)]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Stage
-from maskwright.core.paths import MODEL_FILE
 from maskwright.core.text import plural
 from maskwright.core.time_budget import TimeBudget
 from maskwright.models.catalog import find_model
@@ -21,7 +20,7 @@ from maskwright.training.processes import is_first, together
 from maskwright.workflows.plan import make_plan
 from maskwright.workflows.request import PlanRequest, check_resume
 from maskwright.workflows.runs import run_folder
-from maskwright.workflows.runs.finished import finished
+from maskwright.workflows.runs.finished import finished, is_saved, saved
 from maskwright.workflows.runs.run_folder import Material
 from maskwright.workflows.train_parts.finalize import finish
 from maskwright.workflows.train_parts.fit import fit
@@ -95,8 +94,11 @@ def train(
         with contextlib.ExitStack() as closing:
             for writer in writers:
                 closing.callback(writer.close)
-            how = grow if find_model(plan.model.name).learns == "pixels" else fit
-            best, schedule = how(training, writers)
+            if resume is not None and is_saved(training.run):
+                best, schedule = saved(training.run, training.task.headline)
+            else:
+                how = grow if find_model(plan.model.name).learns == "pixels" else fit
+                best, schedule = how(training, writers)
         scores = finish(training, best, schedule) if training.fabric.is_global_zero else None
     training.fabric.barrier()
     return TrainResult(training.run, scores, time.monotonic() - started, schedule.step, best.score)
@@ -154,8 +156,8 @@ class _Begun:
         resolve_device(self.request.device)
         training = self._opened(run, root, None)
         grows = find_model(training.plan.model.name).learns == "pixels"
-        if grows and (run / MODEL_FILE).exists():
-            training.on_event(Note(f"{run} holds a grown forest: only the evaluation is left"))
+        if is_saved(run):
+            training.on_event(Note(f"{run} holds the trained model: only the evaluation is left"))
         elif not any(run.glob(f"{checkpoint.FOLDER}/*")):
             why = f"{training.plan.model.name} makes none" if grows else "it ended before the first"
             training.on_event(Note(f"{run} has no checkpoint, since {why}: it starts at step 0"))

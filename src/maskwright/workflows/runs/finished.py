@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import MODEL_FILE
-from maskwright.metrics.scores import Scores
+from maskwright.metrics.scores import Metric, Scores
+from maskwright.models import bundle
+from maskwright.training import checkpoint
+from maskwright.training.loop import Best
+from maskwright.training.schedule import Schedule
 from maskwright.workflows.runs import run_folder
 
 if TYPE_CHECKING:
@@ -55,3 +59,36 @@ def finished(run: Path) -> Finished | None:
             f"{path} does not hold the scores of a training, as this version writes them ({error!r}): delete it, and "
             "`resume` scores the model again"
         ) from None
+
+
+def is_saved(run: Path) -> bool:
+    """Say whether the model of a training is there, which is saved after the last step, and no checkpoint any more."""
+    return (run / MODEL_FILE).exists() and not any(run.glob(f"{checkpoint.FOLDER}/*"))
+
+
+def saved(run: Path, metric: Metric) -> tuple[Best, Schedule]:
+    """Return the weights of a saved model and the steps that were made, as a training returns them.
+
+    Args:
+        run: the run folder.
+        metric: by which the training chose the weights.
+
+    Raises:
+        MaskwrightError: the model is damaged, or the history is missing or empty.
+    """
+    path = run / run_folder.HISTORY
+    rows = run_folder.read_history(path) if path.exists() else []
+    if not rows:
+        raise MaskwrightError(
+            f"{run} holds a trained model, but no checkpoint, and {'an empty' if path.exists() else 'no'} "
+            f"{run_folder.HISTORY}, so the steps that were made are unknown: `maskwright evaluate {run} DATA` scores "
+            f"the model; to train again, give `plan_file` {run / run_folder.PLAN} and another `out`"
+        )
+    best = Best(weights=bundle.load(run / MODEL_FILE)[0].state_dict())
+    for row in rows:
+        score = row.get(f"val_{metric.key}")
+        if score is not None and (score == best.score or metric.improves(score, best.score)):
+            best.score, best.step = score, int(row["step"] or 0)
+    step = int(rows[-1]["step"] or 0)
+    best.step = best.step or step
+    return best, Schedule(step, step=step, spent_seconds=rows[-1]["seconds"] or 0.0)

@@ -15,25 +15,21 @@ import torch
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress
-from maskwright.core.paths import MODEL_FILE
 from maskwright.core.seeds import generator
-from maskwright.models import bundle
 from maskwright.training import forest
 from maskwright.training.loggers import write_history
 from maskwright.training.loop import Best
-from maskwright.training.schedule import Schedule
 from maskwright.workflows.runs import run_folder
 from maskwright.workflows.train_parts.fit import Reserve, begun, crops, schedule_of, stream
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
     from maskwright.models import Segmenter
     from maskwright.models.pixels.forest import Forest
     from maskwright.training.forest import Pixels
     from maskwright.training.loggers import Logger, Row
+    from maskwright.training.schedule import Schedule
     from maskwright.workflows.train_parts.training_run import TrainingRun
 
 PIXELS = 16_000
@@ -48,8 +44,6 @@ def grow(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
     Raises:
         MaskwrightError: the crops show no labelled pixel.
     """
-    if (training.run / MODEL_FILE).exists():
-        return _grown(training.run)
     started = time.monotonic()
     segmenter = begun(training, resumed=False).to(training.fabric.device).eval()
     schedule = schedule_of(Reserve(training), segmenter)
@@ -62,14 +56,6 @@ def grow(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
     schedule.spent_seconds = time.monotonic() - started
     _log(training, writers, schedule)
     return Best(step=schedule.step, weights=segmenter.state_dict()), schedule
-
-
-def _grown(run: Path) -> tuple[Best, Schedule]:
-    """Return the trees that a training had saved before it was killed: the clock might leave time for fewer now."""
-    row = run_folder.read_history(run / run_folder.HISTORY)[-1]
-    step = int(row["step"] or 0)
-    weights = bundle.load(run / MODEL_FILE)[0].state_dict()
-    return Best(step=step, weights=weights), Schedule(step, step=step, spent_seconds=row["seconds"] or 0.0)
 
 
 def _drawn(training: TrainingRun, segmenter: Segmenter, schedule: Schedule) -> Pixels:

@@ -70,14 +70,18 @@ def last_network(
     Args:
         plan: of the training.
         groups: channels that the network emits.
-        weights: as the loop kept them.
+        weights: as the loop kept them, or those of a saved model, which have LoRA merged.
         steps: that were made.
     """
     segmenter = models.create_from_plan(plan.model.plain(), groups, plan.data.channels)
+    merged = segmenter.state_dict().keys() == weights.keys()
+    if merged:
+        segmenter.load_state_dict(dict(weights))
     lora.adapt(segmenter, plan.lora)
     Freezer(segmenter, plan.optim.freeze).at(steps - 1)
     share = lora.trained_share(segmenter)
-    segmenter.load_state_dict(dict(weights))
+    if not merged:
+        segmenter.load_state_dict(dict(weights))
     lora.merge(segmenter)
     segmenter.set_progress(1.0)  # what grows with the training is complete now, even if the budget ended it early
     return segmenter, share
