@@ -17,6 +17,7 @@ from maskwright.data.formats import ReadOptions, read_dataset
 from maskwright.data.formats.voc import voc_color
 from maskwright.data.labels import read_label, read_objects
 from maskwright.data.readers import DecodeError
+from maskwright.data.survey import survey
 from maskwright.data.things import check_objects
 from maskwright.workflows.plan_parts.suggested_task import suggested_task
 
@@ -367,6 +368,28 @@ def test_panoptic_faults(tmp_path):
     (tmp_path / "annotations" / "panoptic_val2017" / "a.png").unlink()
     with pytest.raises(MaskwrightError, match=r"lists a\.png for a\.jpg, which does not exist"):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("areas", "words"),
+    [
+        ((4, 4, 10, 2), None),
+        ((4, 4, 40, 2), "shows 10 pixels of person, but the areas of its segments in the JSON file are 40 together"),
+        ((1, 1, 10, 2), "shows 8 pixels of bottle, but the areas of its segments in the JSON file are 2 together"),
+        ((None, 1, 40, 2), None),
+        ((0, "many", 10, 2), None),
+    ],
+    ids=["right", "thing", "two segments", "one without", "no areas"],
+)
+def test_stated_areas_of_segments_are_compared(tmp_path, areas, words):
+    path = panoptic(tmp_path) / "annotations" / "panoptic_val2017.json"
+    content = json.loads(path.read_text())
+    for part, area in zip(content["annotations"][0]["segments_info"], areas, strict=True):
+        part["area"] = area
+    path.write_text(json.dumps(content))
+    found = [fault for fault in survey(read_dataset(tmp_path)).dataset.faults if fault.kind == "other-area"]
+    assert [fault.message for fault in found] == ([words] if words else [])
+    assert all((fault.severity, fault.path.name) == ("warning", "a.png") for fault in found)
 
 
 def test_a_panoptic_jpeg_is_refused(tmp_path):

@@ -80,6 +80,7 @@ class MaskFile:
         alpha: the values are those of the alpha channel.
         crowds: the ids of crowds (`core.instances.Instance.crowd`).
         palette: stands for `Dataset.palette` beside `values`.
+        areas: (value, pixels) that another file states; none where it does not.
     """
 
     file: ImageRef
@@ -89,6 +90,7 @@ class MaskFile:
     alpha: bool = False
     crowds: tuple[int, ...] = ()
     palette: tuple[tuple[int, tuple[int, int, int]], ...] = ()
+    areas: tuple[tuple[int, float], ...] = ()
 
     @property
     def path(self) -> Path:

@@ -6,21 +6,24 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from maskwright.core.classes import IGNORE
-from maskwright.core.records import SPLITS, EdgeFiles, Fault, MaskEdges, Shapes
+from maskwright.core.records import SPLITS, EdgeFiles, Fault, MaskEdges, MaskFile, Shapes
 from maskwright.core.text import agree, plural, such_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from maskwright.core.classes import Classes
     from maskwright.core.records import Dataset, Record
 
 MOST_OF_A_KIND = 200
+AREA_TOLERANCE = 0.05
+"""Tools that compute the area of a segment from its outline differ from its pixels by less."""
 _RANK = {"error": 0, "warning": 1, "note": 2}
 OBSTACLES = ("no-images", "no-labels", "one-class", "no-objects", "too-few-images", "no-training-images")
 """Kinds of error that concern the whole data set: each of them makes training impossible."""
@@ -64,6 +67,7 @@ def _place(fault: Fault) -> tuple[str, str]:
 
 def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: Classes) -> Iterator[Fault]:
     """Yield the faults of one mask, from its pixels by class (K + 1,), the ignored ones last."""
+    yield from _other_areas(record, pixels, classes)
     labelled = int(pixels[:-1].sum())
     nothing = classes.background
     if not labelled:
@@ -93,6 +97,30 @@ def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: 
             f"the mask of {record.image.name} shows only {classes.names[int(pixels[:-1].argmax())]}, and no "
             f"{classes.names[nothing]}",
             "check that the object fills the image; if the mask was not drawn, draw it or remove it",
+        )
+
+
+def _other_areas(record: Record, pixels: NDArray[np.int64], classes: Classes) -> Iterator[Fault]:
+    """Yield the fault of a mask that shows other areas than the file with its segments states."""
+    mask = record.annotation
+    if not isinstance(mask, MaskFile) or len(mask.areas) < len(mask.values or ()):
+        return
+    stated = np.zeros(len(classes))
+    of = dict(mask.values or ())
+    for segment, area in mask.areas:
+        if of[segment] != IGNORE:
+            stated[of[segment]] += area
+    away = np.abs(stated - pixels[:-1]) / np.maximum(np.maximum(stated, pixels[:-1]), 1)
+    worst = int(away.argmax())
+    if away[worst] > AREA_TOLERANCE:
+        yield Fault(
+            "other-area",
+            "warning",
+            mask.path,
+            f"shows {plural(int(pixels[worst]), 'pixel')} of {classes.names[worst]}, but the areas of its segments in "
+            f"the JSON file are {stated[worst]:.0f} together",
+            "check that both belong to the same image, and export them again together; if the images were resized "
+            "since, nothing is wrong",
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats.coco_boxes import box_told
 from maskwright.data.formats.outlines.annotation_files import DAMAGE
+from maskwright.data.formats.outlines.checked import stated_area
 from maskwright.data.formats.outlines.shapes import (
     Drawing,
     Ring,
@@ -149,7 +149,7 @@ def object_of(entry: dict[str, Any], categories: dict[int, str]) -> Drawing:
 
 def _drawing(label: str | int | None, entry: dict[str, Any]) -> Drawing:
     crowd = bool(int(entry.get("iscrowd") or 0))
-    area = _area(entry.get("area"))
+    area = stated_area(entry.get("area"))
     drawn = entry.get("segmentation")
     if isinstance(drawn, list) and len(drawn) == 1 and isinstance(drawn[0], dict):
         drawn = drawn[0]
@@ -171,15 +171,6 @@ def _drawing(label: str | int | None, entry: dict[str, Any]) -> Drawing:
     )
     shape = Drawing(label, polygons, box=box, area=area or sum(areas), crowd=crowd, name=f"id {entry.get('id')}")
     return shape._replace(kind="flat" if any(parts) else "box", incomplete=0 < len(polygons) < len(parts))
-
-
-def _area(value: object) -> float:
-    """Return the area that the file tells; 0 if it is no number above that."""
-    try:
-        area = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return 0.0
-    return area if 0 < area < math.inf else 0.0
 
 
 def _parts(drawn: object) -> list[list[Any]]:

@@ -184,4 +184,5 @@ def _masks(
         (part.id, values[part.category] if categories[part.category].thing else IGNORE) for part in entry.segments
     )
     crowds = tuple(part.id for part in entry.segments if part.crowd)
-    return MaskFile(file, "segment", classes), MaskFile(file, "segment", objects, crowds=crowds)
+    areas = tuple((part.id, part.area) for part in entry.segments if part.area)
+    return MaskFile(file, "segment", classes, areas=areas), MaskFile(file, "segment", objects, crowds=crowds)

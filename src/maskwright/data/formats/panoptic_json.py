@@ -9,7 +9,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Fault
 from maskwright.data.formats.meaning.tables import Entry
 from maskwright.data.formats.outlines.annotation_files import DAMAGE
-from maskwright.data.formats.outlines.checked import reason, whole
+from maskwright.data.formats.outlines.checked import reason, stated_area, whole
 from maskwright.data.formats.pairing.naming import split_word
 
 if TYPE_CHECKING:
@@ -27,11 +27,12 @@ class Category(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """One segment of a PNG."""
+    """One segment of a PNG; `area` is its number of pixels, 0 if the file does not tell."""
 
     id: int
     category: int
     crowd: bool
+    area: float
 
 
 class Annotated(NamedTuple):
@@ -103,6 +104,7 @@ def _annotated(place: int, item: dict[str, Any], images: Mapping[str, str], path
                 whole(part["id"], "id of a segment"),
                 whole(part["category_id"], "category_id of a segment"),
                 bool(part.get("iscrowd")),
+                stated_area(part.get("area")),
             )
             for part in item["segments_info"]
         )

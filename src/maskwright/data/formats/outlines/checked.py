@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -65,3 +66,12 @@ def _written(value: Any) -> str:
     """Return a value as JSON writes it, cut if it is long."""
     text = "null" if value is None else repr(value)
     return text if len(text) <= _SHORT else f"{text[:_SHORT]}..."
+
+
+def stated_area(value: object) -> float:
+    """Return the area that the file tells; 0 if it is no number above that."""
+    try:
+        area = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return 0.0
+    return area if 0 < area < math.inf else 0.0
