@@ -105,8 +105,9 @@ class Task(Protocol):
         stuff: classes without objects are learnt beside the objects.
         shares: objects in a block need their `shares`, if the network gives any.
         fit_seconds: that `fit` usually takes at most, without the predictions that it sees.
-        rough: what the scores of a quick judge, which have no other fault, leave out; empty if such a judge does not
-            `compute` scores.
+        rough: for a task whose judging takes long: how the scores that a quick judge `compute`s differ from the exact
+            ones, as a sentence for the user. A training without time for exact scores then gives these. Empty for a
+            task whose quick judge has only the headline metric, or is exact.
         planned_loss: the section `loss` of the plan decides what `loss` returns; if not, settings there are refused.
     """
 
@@ -218,7 +219,15 @@ class Task(Protocol):
         return decoding
 
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> Judge:
-        """Return a judge; a `quick` one computes the headline metric only."""
+        """Return a judge.
+
+        Args:
+            classes: of the data set.
+            decoding: as `uncalibrated` returns it.
+            quick: the judge is for validations during a training, which compare the `score` of one network at several
+                steps: it may leave out all other metrics, and estimate this one. Its `compute` is called only if the
+                task is `rough`.
+        """
 
     def judging_seconds(self, blocks: Iterable[Block], target: Target, classes: Classes) -> float:
         """Estimate the seconds in which a judge scores one image, `blocks` included; by default, score it."""
