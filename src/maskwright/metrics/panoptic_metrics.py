@@ -5,21 +5,16 @@ from __future__ import annotations
 from maskwright.metrics.scores import Metric
 
 PARTS = ("things", "stuff")
-_WHAT = {
-    "pq": "Panoptic quality, SQ x RQ",
-    "sq": "Segmentation quality: mean IoU of the segments found above IoU 0.5",
-    "rq": "Recognition quality: F1 score of segments found above IoU 0.5",
-    "boundary_iou": "Mean boundary IoU of the segments found above IoU 0.5",
-}
-_LABELS = {"boundary_iou": "Boundary IoU"}
+_QUALITIES = (
+    ("pq", "PQ", "Panoptic quality, SQ x RQ"),
+    ("sq", "SQ", "Segmentation quality: mean IoU of the segments found above IoU 0.5"),
+    ("rq", "RQ", "Recognition quality: F1 score of segments found above IoU 0.5"),
+    ("boundary_iou", "Boundary IoU", "Mean boundary IoU of the segments found above IoU 0.5"),
+)
+"""Key, label and meaning."""
 QUALITIES = tuple(
-    Metric(
-        key,
-        _LABELS.get(key, key.upper()),
-        f"{what}, all images together, averaged over classes.",
-        rank=0 if key == "pq" else 1,
-    )
-    for key, what in _WHAT.items()
+    Metric(key, label, f"{what}, all images together, averaged over classes.", rank=0 if key == "pq" else 1)
+    for key, label, what in _QUALITIES
 )
 """Of each class, and averaged over all classes that are in truth or prediction; the first is the headline."""
 COUNTS = (
@@ -28,13 +23,13 @@ COUNTS = (
 )
 BY_PART = tuple(
     Metric(
-        f"{metric.key}_{part}",
-        f"{metric.label}, {part}",
-        f"{_WHAT[metric.key]}, all images together, averaged over classes of {part}.",
-        rank=2 if metric.key == "pq" else 3,
+        f"{key}_{part}",
+        f"{label}, {part}",
+        f"{what}, all images together, averaged over classes of {part}.",
+        rank=2 if key == "pq" else 3,
     )
     for part in PARTS
-    for metric in QUALITIES
+    for key, label, what in _QUALITIES
 )
 PANOPTIC_METRICS = (*QUALITIES, *BY_PART, *COUNTS)
 IMAGE_METRICS = (
