@@ -66,8 +66,11 @@ def edge_channel() -> Channels:
 
 def edges_beside(groups: Sequence[Channels]) -> bool:
     """Tell whether a network with these groups gives each pixel a class, and the edges between regions beside, last."""
-    ends = [(group.name, group.activation) for group in (*groups[:1], *groups[1:][-1:])]
-    return ends == [(CLASS_GROUP, "softmax"), (EDGE_GROUP, "sigmoid")]
+    if len(groups) < 2:
+        return False
+    first, last = groups[0], groups[-1]
+    classes = (first.name, first.activation) == (CLASS_GROUP, "softmax")
+    return classes and (last.name, last.activation) == (EDGE_GROUP, "sigmoid")
 
 
 def object_channels(count: int) -> tuple[Channels, ...]:
