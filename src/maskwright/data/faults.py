@@ -103,7 +103,7 @@ def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: 
 def _other_areas(record: Record, pixels: NDArray[np.int64], classes: Classes) -> Iterator[Fault]:
     """Yield the fault of a mask that shows other areas than the file with its segments states."""
     mask = record.annotation
-    if not isinstance(mask, MaskFile) or len(mask.areas) < len(mask.values or ()):
+    if not isinstance(mask, MaskFile) or not mask.areas or len(mask.areas) < len(mask.values or ()):
         return
     stated = np.zeros(len(classes))
     of = dict(mask.values or ())
