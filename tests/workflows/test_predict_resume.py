@@ -172,6 +172,7 @@ def test_two_nodes_of_which_one_is_killed(
 ) -> None:
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 would wait for whatever else the machine does
     cluster_utils = pytest.importorskip("ray.cluster_utils", exc_type=ImportError)
     cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     lost = cluster.add_node(num_cpus=1)
