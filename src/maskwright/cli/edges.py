@@ -10,6 +10,7 @@ import typer
 from maskwright.cli.options import AsJson, comma_list
 from maskwright.cli.outcome import show_outcome
 from maskwright.cli.predict import Sources
+from maskwright.cli.standard_input import with_standard_input
 from maskwright.cli.terminal import Terminal
 
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]
@@ -57,7 +58,8 @@ def edges(
     from maskwright.workflows.edges import edges as find
 
     request = EdgesRequest(method, enhance, comma_list(save), sigma, low, high)
+    given = with_standard_input(sources)
     terminal = Terminal(as_json=as_json)
     with terminal.working() as watch:
-        result = find(sources, request, out=out, on_progress=watch.counting("edges"))
+        result = find(given, request, out=out, on_progress=watch.counting("edges"))
     return show_outcome(terminal, result, out, "done")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from maskwright.cli.errors import DONE, YOURS
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.cli.terminal import Terminal
-    from maskwright.workflows.predict_parts.results import PredictResult
+    from maskwright.workflows.predict_parts.results import PredictedVideo, PredictResult
 
 
 def show_outcome(terminal: Terminal, result: PredictResult, out: Path, done: str, said: Sequence[str] = ()) -> int:
@@ -31,11 +32,29 @@ def show_outcome(terminal: Terminal, result: PredictResult, out: Path, done: str
     ]
     failures = [{"path": failure.path, "reason": failure.reason} for failure in result.failures]
     notes = [*said, *result.notes]
-    terminal.answer({"out": out, "outputs": result.outputs, "images": images, "failures": failures, "notes": notes})
+    document = {"out": out, "outputs": result.outputs, "images": images, "failures": failures, "notes": notes}
+    if result.videos:
+        document["videos"] = [asdict(video) for video in result.videos]
+    terminal.answer(document)
     for remark in result.notes:
         terminal.say(f"note: {remark}")
     for failure in result.failures:
         terminal.say(f"left out: {failure.reason}")
-    left_out = f"; {plural(len(failures), 'image')} left out" if failures else ""
-    terminal.show(f"{plural(len(images), 'image')} {done}, results in {out}{left_out}")
+    for video in result.videos:
+        terminal.show(_told(video))
+    left_out = f"; {plural(len(failures), 'image')} left out" if failures and not result.videos else ""
+    counts = [plural(len(images), "image")] if images or not result.videos else []
+    counts += [plural(len(result.videos), "video")] if result.videos else []
+    terminal.show(f"{' and '.join(counts)} {done}, results in {out}{left_out}")
     return YOURS if failures else DONE
+
+
+def _told(video: PredictedVideo) -> str:
+    """Say how fast a video was predicted, and how much its labels flicker."""
+    text = f"{video.source.name}: {plural(video.frames, 'frame')}, {video.frames_per_second:.1f} a second"
+    if video.broken:
+        text += f", {video.broken} that cannot be decoded"
+    if video.flicker is not None:
+        before, after = (f"{100 * share:.2f} %" for share in video.flicker)
+        text += f"; labels that change along the motion: {before} as predicted, {after} smoothed"
+    return text

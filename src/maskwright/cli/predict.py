@@ -9,11 +9,17 @@ import typer
 
 from maskwright.cli.options import AsJson, Device, Engine, OutputStride, Postprocess, Run, comma_list
 from maskwright.cli.outcome import show_outcome
+from maskwright.cli.standard_input import with_standard_input
 from maskwright.cli.terminal import Terminal
 
 Sources = Annotated[
     list[str],
-    typer.Argument(metavar="SOURCE", help="Images, folders of images, or quoted globs.", show_default=False),
+    typer.Argument(
+        metavar="SOURCE",
+        help="Images, folders of images, quoted globs, videos, camera:0, .txt lists of these, or - for an image on "
+        "standard input.",
+        show_default=False,
+    ),
 ]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]
 Save = Annotated[
@@ -33,6 +39,18 @@ PixelSize = Annotated[
         metavar="LENGTH",
         help="Width of a pixel for measurements, e.g. 0.25um, if the files do not state it.",
     ),
+]
+
+Every = Annotated[int, typer.Option(metavar="N", help="Of a video, take every Nth frame.", min=1)]
+Frames = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Of a video, take N frames at most; a camera goes on until Ctrl-C without it.", min=1
+    ),
+]
+SmoothVideo = Annotated[
+    bool,
+    typer.Option("--smooth-video", help="Average the probabilities of frames along the motion: labels flicker less."),
 ]
 
 Fast = Annotated[
@@ -56,6 +74,9 @@ def predict(
     device: Device = "auto",
     fast: Fast = False,
     pixel_size: PixelSize = None,
+    every: Every = 1,
+    frames: Frames = None,
+    smooth_video: SmoothVideo = False,
     output_stride: OutputStride = None,
     postprocess: Postprocess = None,
     engine: Engine = None,
@@ -65,8 +86,8 @@ def predict(
 ) -> int:
     """Write masks for images.
 
-    From a data set, only the images are used. A file that cannot be read is reported and left out; the exit code is
-    then 2.
+    A list has a path a line, relative to its folder. From a data set, only the images are used. A file that cannot be
+    read is reported and left out; the exit code is then 2.
     """
     from maskwright.workflows.runs.preflight import check_model
 
@@ -75,11 +96,13 @@ def predict(
     from maskwright.workflows.predict import predict as segment
     from maskwright.workflows.request import PredictRequest
 
-    request = PredictRequest(None if save is None else comma_list(save), device, fast, pixel_size, resume, on)
+    given = with_standard_input(sources)
+    kinds = None if save is None else comma_list(save)
+    request = PredictRequest(kinds, device, fast, pixel_size, resume, on, every, frames, smooth_video)
     terminal = Terminal(as_json=as_json)
     model, note = opened(run, device, fast=fast, output_stride=output_stride, postprocess=postprocess, engine=engine)
     if note:
         terminal.say(f"note: {note}")
     with terminal.working() as watch:
-        result = segment(model, sources, out, request, watch.counting("predict"))
+        result = segment(model, given, out, request, watch.counting("predict"))
     return show_outcome(terminal, result, out, "predicted", [note] if note else [])

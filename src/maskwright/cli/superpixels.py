@@ -10,6 +10,7 @@ import typer
 from maskwright.cli.options import AsJson, comma_list
 from maskwright.cli.outcome import show_outcome
 from maskwright.cli.predict import Out, Sources
+from maskwright.cli.standard_input import with_standard_input
 from maskwright.cli.terminal import Terminal
 
 Method = Annotated[str, typer.Option(metavar="NAME", help="etps, slic, compact-watershed or felzenszwalb.")]
@@ -59,7 +60,8 @@ def superpixels(
 
     kinds = None if save is None else comma_list(save)
     request = SuperpixelRequest(method, count, compactness, kinds, scribbles, ignore)
+    given = with_standard_input(sources)
     terminal = Terminal(as_json=as_json)
     with terminal.working() as watch:
-        result = divide(sources, request, out=out, on_progress=watch.counting("divide"))
+        result = divide(given, request, out=out, on_progress=watch.counting("divide"))
     return show_outcome(terminal, result, out, "divided")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from maskwright.core.keywords import request_of
 from maskwright.core.paths import path_of
 from maskwright.core.plan import SplitPlan
+from maskwright.inference.given_image import check_kind
 from maskwright.inference.predictor import Predictor
 from maskwright.workflows import evaluate as evaluating
 from maskwright.workflows import export as exporting
@@ -17,11 +22,10 @@ from maskwright.workflows import plan as planning
 from maskwright.workflows import predict as predicting
 from maskwright.workflows import train as training
 from maskwright.workflows.export_request import ExportRequest
+from maskwright.workflows.predict_parts.pictures import Picture
 from maskwright.workflows.request import EvaluateRequest, PlanRequest, PredictRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from maskwright.core.events import OnEvent, OnProgress, OnShare
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from maskwright.workflows.train import TrainResult
 
 StrPath = str | Path
+Image = StrPath | NDArray[Any]
 IMAGES = "a folder (or file) of images and masks"
 MODEL = "the folder of a run, or a model file"
 
@@ -141,7 +146,7 @@ def evaluate(
 
 def predict(
     run: StrPath | Predictor,
-    sources: StrPath | Sequence[StrPath],
+    sources: Image | Sequence[Image],
     request: PredictRequest | None = None,
     *,
     out: StrPath = "predictions",
@@ -152,7 +157,8 @@ def predict(
 
     Args:
         run: run folder, or its `model.safetensors`, or what `load` returned.
-        sources: images, folders or globs.
+        sources: images, folders, globs or lists; or arrays (H, W) or (H, W, C), whose results are called `array-1`,
+            `array-2`, ... in their order.
         request: what to write and how; None for one made of `fields`.
         out: folder for what is written.
         on_progress: called with (images done, images in all); 2.25 means a quarter of the third image is done.
@@ -243,5 +249,17 @@ def load(
     return Predictor.load(file, device, output_stride=output_stride, postprocess=postprocess, engine=engine)
 
 
-def _several(sources: StrPath | Sequence[StrPath]) -> list[str]:
-    return [str(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
+def _several(sources: Image | Sequence[Image]) -> list[str | Picture]:
+    """Return several sources, where a caller may give one; arrays get names.
+
+    Raises:
+        MaskwrightError: one is neither a path nor an array.
+    """
+    several = (
+        [sources] if isinstance(sources, str | Path | np.ndarray) or not isinstance(sources, Sequence) else sources
+    )
+    found: list[str | Picture] = []
+    for source in several:
+        check_kind(source)
+        found.append(Picture.of(f"array-{len(found) + 1}", source) if isinstance(source, np.ndarray) else str(source))
+    return found

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.events import OnShare
+    from maskwright.workflows.predict_parts.pictures import Picture
     from maskwright.workflows.predict_parts.results import PredictResult
 
 
@@ -87,7 +88,7 @@ class EdgesRequest:
 
 
 def edges(
-    sources: str | Path | Sequence[str | Path],
+    sources: str | Path | Sequence[str | Path | Picture],
     request: EdgesRequest | None = None,
     *,
     out: str | Path = "edges",
@@ -99,7 +100,7 @@ def edges(
     For arrays there is `maskwright.classic.edges.find_edges`.
 
     Args:
-        sources: image files, folders (searched recursively) and globs.
+        sources: image files, folders (searched recursively), globs, lists and pictures.
         request: how to find edges, and what to write; None for one made of `fields`.
         out: folder for what is written: `edges/`, `strengths/`, ... Results keep the paths of their images below the
             sources.

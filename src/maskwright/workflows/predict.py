@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from maskwright.workflows.predict_parts.kinds import checked_kinds
 from maskwright.workflows.predict_parts.results import Failure, PredictResult, make_room
 from maskwright.workflows.predict_parts.sources import find_images
 from maskwright.workflows.predict_parts.spread import Work, spread
+from maskwright.workflows.predict_parts.videos import apart, check_options, predict_video, present
 from maskwright.workflows.predict_parts.writing import Writing
 
 if TYPE_CHECKING:
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from maskwright.core.events import OnShare
     from maskwright.inference.opening import Loaded
     from maskwright.workflows.predict_parts.pictures import Picture
+    from maskwright.workflows.predict_parts.results import PredictedVideo
     from maskwright.workflows.predict_parts.spread import Outcome
+    from maskwright.workflows.predict_parts.videos import Clip, VideoJob
     from maskwright.workflows.request import PredictRequest
 
 
@@ -59,7 +63,7 @@ def opened(
 
 def predict(
     run_or_bundle: str | Path | Predictor,
-    sources: Sequence[str | Path],
+    sources: Sequence[str | Path | Picture],
     out: str | Path,
     request: PredictRequest,
     on_progress: OnShare | None = None,
@@ -68,7 +72,7 @@ def predict(
 
     Args:
         run_or_bundle: folder of a run, or a model file; or a loaded model, which keeps its device and precision.
-        sources: image files, folders (searched recursively) and globs.
+        sources: image files, folders (searched recursively), globs, lists (`lists.named`), videos and pictures.
         out: folder for the results: `masks/`, `overlays/`, `predictions.json`, ... Results keep the paths of their
             images below the sources.
         request: what to write, and how.
@@ -87,23 +91,51 @@ def predict(
     if not isinstance(predictor, Predictor):
         predictor = Predictor.load(predictor, request.device, fast=request.fast)
     kinds = checked_kinds(request, predictor.task.writers)
-    pictures, missing, notes = find_images(sources, predictor.card.data.channels)
-    if not pictures:
+    found, missing, notes = find_images(sources, predictor.card.data.channels)
+    if not found:
         raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given to predict")
+    pictures, clips = apart(found)
+    check_options(request, clips, predictor.card)
     writing = Writing(predictor, Path(out), kinds, request.scale)
-    make_room(writing.out, [*(file for each in pictures for file in writing.files(each).values()), *writing.collectors])
-    journal = _journal(predictor, writing, request) if len(pictures) > 1 else None
-    outcomes = _outcomes(pictures, writing, request, journal, on_progress or (lambda _done, _total: None))
+    files = [file for each in pictures for file in writing.files(each).values()]
+    files += [file for clip in clips for file in present(clip.files(writing.out, kinds))]
+    make_room(writing.out, [*files, *writing.collectors])
+    kept = len(pictures) > 1 and all(picture.given is None for picture in pictures)
+    journal = _journal(predictor, writing, request) if kept else None
+    report = on_progress or (lambda _done, _total: None)
+    outcomes = _outcomes(pictures, writing, request, journal, lambda done, _: report(done, len(found)))
     failures = [Failure(path, reason) for path, reason in missing]
     failures += [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     finished = [outcome for outcome in outcomes if isinstance(outcome, Done)]
+    entries = [done.entries for done in finished]
+    jobs = [(clip, writing.video_job(clip, request, entries)) for clip in clips]
+    videos, broken = _videos(jobs, lambda done: report(len(pictures) + done, len(found)))
+    failures += broken
     outputs = [file for done in finished for file in done.predicted.files.values()]
-    outputs += writing.finish([done.entries for done in finished])
+    outputs += [file for video in videos for file in video.files.values()]
+    outputs += writing.finish(entries)
     if journal is not None:
         journal.close()
     if not predictor.card.upright:
         notes = (*notes, _STORED)
-    return PredictResult(tuple(outputs), failures, tuple(done.predicted for done in finished), notes)
+    return PredictResult(tuple(outputs), failures, tuple(done.predicted for done in finished), notes, tuple(videos))
+
+
+def _videos(
+    jobs: Sequence[tuple[Clip, VideoJob]], on_done: Callable[[float], None]
+) -> tuple[list[PredictedVideo], list[Failure]]:
+    """Predict one video after the other; `on_done` gets how many are done, as a fraction within one."""
+    found, failures = [], []
+    for number, (clip, job) in enumerate(jobs):
+        video, reasons = predict_video(clip, job, partial(_within, on_done, number))
+        found += [] if video is None else [video]
+        failures += [Failure(clip.path, reason) for reason in reasons]
+        on_done(number + 1)
+    return found, failures
+
+
+def _within(on_done: Callable[[float], None], number: int, share: float) -> None:
+    on_done(number + share)
 
 
 def _outcomes(

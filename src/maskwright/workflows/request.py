@@ -243,9 +243,12 @@ class PredictRequest:
             else pixels.
         resume: go on with a prediction that was interrupted; its results stay.
         on: `ray` to spread the images over a Ray cluster; None for this process.
+        every: of a video, take one frame of so many.
+        frames: largest number of frames to take of a video; None for all of a file, and of a camera until Ctrl-C.
+        smooth_video: average the probabilities of frames along the motion, which keeps labels from flickering.
 
     Raises:
-        MaskwrightError: no such pixel size or cluster.
+        MaskwrightError: no such pixel size or cluster, or a number below 1.
     """
 
     save: Sequence[str] | None = None
@@ -254,6 +257,9 @@ class PredictRequest:
     pixel_size: str | None = None
     resume: bool = False
     on: str | None = None
+    every: int = 1
+    frames: int | None = None
+    smooth_video: bool = False
 
     def __post_init__(self) -> None:
         _ = self.scale
@@ -261,6 +267,10 @@ class PredictRequest:
             raise MaskwrightError(
                 f"`on` is {self.on!r}, and the only cluster known is ray: give that, or leave it out", "on"
             )
+        for name in ("every", "frames"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise MaskwrightError(f"`{name}` is {value!r}, and it must be a whole number from 1 on", name)
 
     @property
     def scale(self) -> PixelSize | None:

@@ -101,7 +101,7 @@ class Divided(NamedTuple):
 
 
 def superpixels(
-    sources: str | Path | Sequence[str | Path],
+    sources: str | Path | Sequence[str | Path | Picture],
     request: SuperpixelRequest | None = None,
     *,
     out: str | Path = "superpixels",
@@ -111,7 +111,7 @@ def superpixels(
     """Divide images into superpixels; a file that cannot be read is listed in `failures`, and the rest go on.
 
     Args:
-        sources: image files, folders (searched recursively) and globs.
+        sources: image files, folders (searched recursively), globs, lists and pictures.
         request: how to divide and what to write; None for one made of `fields`.
         out: folder for what is written: `maps/`, `overlays/`, `features/`, `labels/`. Results keep the paths of
             their images below the sources.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from maskwright.core.records import ImageRef
+from maskwright.core.records import ImageRef, Reading
 from maskwright.data.readers import npy, pnm, raster, tiff
 from maskwright.data.readers.arrays import MAX_PIXELS, NO_DATA, RawMask, turn, upright, upright_size
 from maskwright.data.readers.errors import DecodeError
@@ -18,7 +20,6 @@ from maskwright.ops.no_data import without
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -36,6 +37,7 @@ __all__ = [
     "image_size",
     "is_lossy",
     "read_alpha",
+    "read_bytes",
     "read_image",
     "read_mask",
 ]
@@ -103,6 +105,21 @@ def read_image(image: Image) -> NDArray[Any]:
     pixels = READERS[kind].image(ref, kind)
     gone = _invalid_beside(ref, kind, (pixels.shape[0], pixels.shape[1]))
     return pixels if gone is None or not gone.any() else without(pixels, gone)
+
+
+def read_bytes(content: bytes, name: str, reading: Reading) -> NDArray[Any]:
+    """Decode the content of an image file as `read_image` does; errors call it `name`.
+
+    Raises:
+        DecodeError: as `read_image`.
+    """
+    with tempfile.TemporaryDirectory(prefix="maskwright-") as folder:
+        path = Path(folder) / "image"
+        path.write_bytes(content)
+        try:
+            return read_image(ImageRef(path, reading=reading))
+        except DecodeError as error:
+            raise DecodeError(error.kind, ImageRef(Path(name)), error.message, error.cure) from None
 
 
 def _invalid_beside(ref: ImageRef, kind: str, size: tuple[int, int]) -> NDArray[np.bool_] | None:

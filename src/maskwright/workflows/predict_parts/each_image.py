@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from maskwright.core.errors import MaskwrightError, unknown_name
-from maskwright.data.readers import read_image
 from maskwright.workflows.predict_parts.results import (
     Failure,
     Predicted,
@@ -47,8 +46,8 @@ class Job(NamedTuple, Generic[T]):
     kinds: Mapping[str, Kind[T]]
 
 
-def found_images(sources: str | Path | Sequence[str | Path]) -> Found:
-    """Find image files, those in folders (searched recursively) and those of globs.
+def found_images(sources: str | Path | Sequence[str | Path | Picture]) -> Found:
+    """Find image files, those in folders (searched recursively), of globs and of lists, and pictures.
 
     Raises:
         MaskwrightError: there is no image.
@@ -119,7 +118,7 @@ def _done(picture: Picture, out: Path, job: Job[T]) -> Predicted:
     files = _files(picture, out, job.kinds)
     check_names(picture, out, files)
     try:
-        image = read_image(picture.image)
+        image = picture.read()
         result = job.run(picture, image)
     except (MaskwrightError, MemoryError) as error:
         raise unusable(picture, error) from error

@@ -1,17 +1,23 @@
-"""One image to predict, which may be one file, a page of one, or a file for each channel. Searches no folder."""
+"""One image to predict: a file, a page of one, a file for each channel, bytes or an array. Searches no folder."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
-from maskwright.core.records import ImageRef
+import numpy as np
+
+from maskwright.core.records import ImageRef, Reading
 from maskwright.data.formats.pairing.naming import channel_of
-from maskwright.data.readers import DecodeError, read_image
+from maskwright.data.readers import DecodeError, read_bytes, read_image
+from maskwright.ops.no_data import with_holes
 
 if TYPE_CHECKING:
-    from pathlib import PurePosixPath
+    from numpy.typing import NDArray
+
+USUAL = Reading()
 
 
 @dataclass(frozen=True)
@@ -19,14 +25,33 @@ class Picture:
     """One image to predict.
 
     Attributes:
-        image: the file, or one page of it.
+        image: the file, or one page of it; only a name if `given`.
         relative: its path below the source that it was found in, or its file name; `#3` for page 3 of a stack.
         name: what its results are called: a path below the output folder, without suffix, unique among all.
+        given: the bytes of an image file, or an array (H, W) or (H, W, C); None for what lies in `image`.
     """
 
     image: ImageRef
     relative: PurePosixPath
     name: PurePosixPath
+    given: bytes | NDArray[Any] | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, name: str, given: bytes | NDArray[Any]) -> Picture:
+        """Return what a caller gave as bytes or as an array, under a name."""
+        return cls(ImageRef(Path(name)), PurePosixPath(name), PurePosixPath(name), given)
+
+    def read(self, reading: Reading = USUAL) -> NDArray[Any]:
+        """Return the pixels as `read_image` does; those of an array without values for "no data".
+
+        Raises:
+            MaskwrightError: they cannot be read.
+        """
+        if isinstance(self.given, np.ndarray):
+            return with_holes(self.given, reading.nodata)
+        if self.given is not None:
+            return read_bytes(self.given, str(self.image), reading)
+        return read_image(replace(self.image, reading=reading))
 
 
 def with_channel_files(pictures: list[Picture], channels: int | None) -> list[Picture]:
@@ -38,7 +63,7 @@ def with_channel_files(pictures: list[Picture], channels: int | None) -> list[Pi
     cases: defaultdict[tuple[PurePosixPath, str], dict[int, Picture]] = defaultdict(dict)
     for picture in pictures:
         channel = channel_of(picture.name.name)
-        if channel is None or picture.image.page is not None:
+        if channel is None or picture.image.page is not None or picture.given is not None:
             return pictures
         cases[picture.relative.parent, channel[0]][channel[1]] = picture
     count = len(next(iter(cases.values()), ()))

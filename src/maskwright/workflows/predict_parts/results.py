@@ -48,6 +48,28 @@ class Predicted:
 
 
 @dataclass(frozen=True)
+class PredictedVideo:
+    """What was written for one video.
+
+    Attributes:
+        source: the file, or `camera:0`.
+        files: kind -> file, or folder with a file a frame; `frames` is the list of frames.
+        frames: number of frames with a result.
+        broken: number of frames that cannot be decoded.
+        frames_per_second: with a result, decoding and writing included.
+        flicker: shares of pixels whose label changes along the motion, as predicted and smoothed; None if the video was
+            not smoothed.
+    """
+
+    source: Path
+    files: dict[str, Path]
+    frames: int
+    broken: int
+    frames_per_second: float
+    flicker: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
 class PredictResult:
     """Result of a verb that writes files for images.
 
@@ -56,12 +78,14 @@ class PredictResult:
         failures: every image or source without a result.
         images: one entry per image with a result, in order.
         notes: what was left out although one might expect it.
+        videos: one entry per video with a result.
     """
 
     outputs: tuple[Path, ...]
     failures: list[Failure]
     images: tuple[Predicted, ...]
     notes: tuple[str, ...] = ()
+    videos: tuple[PredictedVideo, ...] = ()
 
 
 class Unusable(Exception):  # noqa: N818 (it never leaves the workflow)

@@ -1,10 +1,11 @@
-"""Which images to predict and what to call the results: files, folders and globs. Opens nothing but file headers."""
+"""Which images to predict and what to call the results: files, folders, globs and lists. Opens only file headers."""
 
 from __future__ import annotations
 
 import glob
 import os
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +15,9 @@ from maskwright.core.text import plural
 from maskwright.data.formats import images_of
 from maskwright.data.formats.walk import is_junk, walk
 from maskwright.data.readers import IMAGE_SUFFIXES, DecodeError, count_pages
+from maskwright.data.readers.video import VIDEO_SUFFIXES, camera_number
 from maskwright.data.results import written_by_us
+from maskwright.workflows.predict_parts.lists import named
 from maskwright.workflows.predict_parts.pictures import Picture, with_channel_files
 
 if TYPE_CHECKING:
@@ -35,36 +38,48 @@ class Found(NamedTuple):
     notes: tuple[str, ...]
 
 
-def find_images(sources: Sequence[str | Path], channels: int | None = None) -> Found:
-    """Collect the images of all sources, each once, in the order of the sources and sorted within.
+def find_images(sources: Sequence[str | Path | Picture], channels: int | None = None) -> Found:
+    """Collect the images of all sources, each once, in the order of the sources and sorted within; pictures come last.
 
     Folders are searched with all their subfolders. Hidden files, files that a system left, files without the suffix of
     an image, results of earlier predictions and the masks of a data set are skipped. A link counts as an image with its
     own name; a broken one is a failure. A file given by name is always used. A text with `*`, `?` or `[` that names no
-    file is a glob, which may contain `**`.
+    file is a glob, which may contain `**`. A file that ends in .txt or .lst is a list of such sources (`lists.named`).
 
     A stack (a TIFF of many pages) is one image a page. Where its pages may be the channels of one image, and are as
-    many as `channels`, those of the model, it is one image.
+    many as `channels`, those of the model, it is one image. A video, which is not searched for in
+    folders, and `camera:0` are pictures here.
     """
     notes: list[str] = []
     found: dict[str, tuple[Path, PurePosixPath]] = {}
     failures: list[tuple[Path, str]] = []
-    for source in sources:
-        path = Path(source)
-        if path.is_file():
-            pairs: Iterable[tuple[Path, Path]] = [(path, path.parent)]
+    for source in named([source for source in sources if not isinstance(source, Picture)], failures):
+        path = Path(source.text)
+        if path.is_file() or camera_number(path) is not None:
+            pairs: Iterable[tuple[Path, Path]] = [(path, source.root(path))]
         elif path.is_dir():
             pairs = [(file, path) for file in _images_of(path, notes, failures)]
         else:
-            pairs = [(file, root) for file, root in _matches(str(source), failures)]
+            pairs = [(file, root) for file, root in _matches(source.text, failures)]
         before = len(found)
         for file, root in pairs:
             place = os.path.abspath(file)  # noqa: PTH100 (resolve() would follow links)
             found.setdefault(place, (file, PurePosixPath(file.relative_to(root).as_posix())))
         if not pairs and len(found) == before and not any(failed.is_relative_to(path) for failed, _ in failures):
-            failures.append((path, _reason(path)))
+            failures.append((path, f"{source.place}{_reason(path)}"))
     pictures = [image for picture in _named(list(found.values())) for image in _pages(picture, channels)]
-    return Found(with_channel_files(pictures, channels), failures, tuple(notes))
+    pictures = with_channel_files(pictures, channels)
+    for picture in sources:
+        if isinstance(picture, Picture):
+            pictures.append(replace(picture, name=_free(picture.name, pictures)))
+    return Found(pictures, failures, tuple(notes))
+
+
+def _free(name: PurePosixPath, pictures: Sequence[Picture]) -> PurePosixPath:
+    """Return a name, with a number if it is that of a picture already."""
+    taken = {str(picture.name).casefold() for picture in pictures}
+    names = (name, *(name.with_name(f"{name.name}.{number}") for number in range(2, len(pictures) + 2)))
+    return next(each for each in names if str(each).casefold() not in taken)
 
 
 def _pages(picture: Picture, channels: int | None) -> list[Picture]:
@@ -94,17 +109,25 @@ def _images_of(folder: Path, notes: list[str], failures: list[tuple[Path, str]])
         failures.append((folder, str(error)))
         return []
     files = _pictures(listed, failures)
+    videos = [file for file in listed if file.suffix.lower() in VIDEO_SUFFIXES and not written_by_us(file)]
+    if videos:
+        notes.append(
+            f"{plural(len(videos), 'video')} in {folder} left out, such as {videos[0].name}: name them, or give a glob "
+            f"such as {folder / f'*{videos[0].suffix}'}"
+        )
     images = images_of(folder, files)
     if len(images) < len(files):
         notes.append(_masks_left(folder, len(images), len(files) - len(images)))
     return images
 
 
-def _pictures(files: Iterable[Path], failures: list[tuple[Path, str]]) -> list[Path]:
-    """Return the files that are images by their suffix, without results of earlier predictions and broken links."""
+def _pictures(
+    files: Iterable[Path], failures: list[tuple[Path, str]], suffixes: frozenset[str] = IMAGE_SUFFIXES
+) -> list[Path]:
+    """Return the files with such suffixes, without results of earlier predictions and broken links."""
     found = []
     for file in files:
-        if file.suffix.lower() not in IMAGE_SUFFIXES:
+        if file.suffix.lower() not in suffixes:
             continue
         if file.is_symlink() and not file.exists():
             failures.append(
@@ -124,7 +147,8 @@ def _matches(pattern: str, failures: list[tuple[Path, str]]) -> list[tuple[Path,
     root = Path(*parts[:fixed])
     matches = (Path(match) for match in sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207 (may be absolute)
     wanted = (file for file in matches if not any(map(is_junk, file.parts[fixed:])))
-    return [(file, root) for file in _pictures(wanted, failures)]
+    suffixes = IMAGE_SUFFIXES | (VIDEO_SUFFIXES & {Path(pattern).suffix.lower()})
+    return [(file, root) for file in _pictures(wanted, failures, suffixes)]
 
 
 def _masks_left(root: Path, images: int, others: int) -> str:
@@ -142,7 +166,7 @@ def _reason(path: Path) -> str:
         )
     if glob.has_magic(str(path)):
         return f"{path} matches no image: put the pattern in quotes, and check the folder before the first wildcard"
-    return f"{path} does not exist: give image files, folders or globs"
+    return f"{path} does not exist: give image files, folders, globs or lists"
 
 
 def _named(found: list[tuple[Path, PurePosixPath]]) -> list[Picture]:

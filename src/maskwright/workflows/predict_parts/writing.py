@@ -10,6 +10,7 @@ from maskwright.data.readers.pixel_size import pixel_size
 from maskwright.inference import Predictor
 from maskwright.workflows.predict_parts.journal import Done
 from maskwright.workflows.predict_parts.results import Failure, Predicted, Unusable, check_names, unusable
+from maskwright.workflows.predict_parts.videos import VideoJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
 
     from maskwright.core.pixel_size import PixelSize
     from maskwright.inference.opening import Loaded
+    from maskwright.inference.smoothing import Smoother
     from maskwright.tasks import Block, Writer
     from maskwright.workflows.predict_parts.journal import Entries
     from maskwright.workflows.predict_parts.pictures import Picture
+    from maskwright.workflows.predict_parts.videos import Clip
+    from maskwright.workflows.request import PredictRequest
 
 
 class Writing:
@@ -73,25 +77,74 @@ class Writing:
         except Unusable as error:
             return Failure(picture.image.path, str(error))
 
+    def video_job(self, clip: Clip, request: PredictRequest, entries: list[Entries]) -> VideoJob:
+        """Return what is done with each frame of a video: as with an image, but one overlay for all.
+
+        Args:
+            clip: the video.
+            request: which frames to take, and whether to smooth.
+            entries: to which those of each frame are added.
+        """
+        each = {kind: writer for kind, writer in self.kinds.items() if kind != "overlay"}
+        frames = Writing(self.predictor, self.out, each, self.scale)
+        task, classes = self.predictor.task, self.predictor.classes
+
+        def write(picture: Picture, pixels: NDArray[Any], result: Any) -> dict[str, int | float]:
+            done = frames._written(picture, pixels, result)
+            if frames.collectors:
+                entries.append(done.entries)
+            return done.predicted.summary
+
+        return VideoJob(
+            lambda picture, pixels, smoother: frames._decoded(picture, pixels, lambda _: None, smoother),
+            write,
+            lambda pixels, result: task.overlay(pixels, result, classes),
+            clip.files(self.out, self.kinds),
+            request,
+        )
+
     def _run(self, picture: Picture, on_share: Callable[[float], None]) -> Done:
         check_names(picture, self.out, self.files(picture))
         image = self._read(picture)
+        return self._written(picture, image, self._decoded(picture, image, on_share))
+
+    def _decoded(
+        self,
+        picture: Picture,
+        image: NDArray[Any],
+        on_share: Callable[[float], None],
+        smoother: Smoother | None = None,
+    ) -> Any:
+        """Predict an image, and write what is written block by block; `on_share` gets the share done after each tile.
+
+        Raises:
+            Unusable: it does not fit the model.
+        """
         files, task, classes = self.files(picture), self.predictor.task, self.predictor.classes
         size = image.shape[0], image.shape[1]
+        found = self._blocks(picture, image)
         with ExitStack() as stack:
             sinks = [
                 stack.enter_context(writer.stream(files[kind], size, classes))
                 for kind, writer in self.kinds.items()
                 if writer.stream is not None
             ]
-            blocks = self._watched(self._blocks(picture, image), sinks, size, on_share)
+            blocks = self._watched(smoother.smoothed(image, found) if smoother else found, sinks, size, on_share)
             confidence = any(writer.confidence for writer in self.kinds.values())
-            result = task.decode(blocks, size, classes, self.predictor.card.decoding, confidence=confidence)
+            return task.decode(blocks, size, classes, self.predictor.card.decoding, confidence=confidence)
+
+    def _written(self, picture: Picture, image: NDArray[Any], result: Any) -> Done:
+        """Write the results of an image.
+
+        Raises:
+            MaskwrightError: they cannot be written.
+        """
+        files, task, classes = self.files(picture), self.predictor.task, self.predictor.classes
         for kind, writer in self.kinds.items():
             if writer.write is not None:
                 writer.write(files[kind], image, result, classes)
             if writer.measure is not None:
-                scale = self.scale or pixel_size(picture.image)
+                scale = self.scale or (pixel_size(picture.image) if picture.given is None else None)
                 writer.measure(files[kind], image, result, classes, scale)
         entries = {
             path.name: collector.entry(str(picture.relative), result, str(picture.name))
@@ -124,6 +177,8 @@ class Writing:
 
     def _read(self, picture: Picture) -> NDArray[Any]:
         try:
+            if picture.given is not None:
+                return picture.read(self.predictor.reading)
             return self.predictor.read(picture.image)
         except (MaskwrightError, MemoryError) as error:
             raise unusable(picture, error) from error
