@@ -205,12 +205,7 @@ class Predictor:
         Raises:
             MaskwrightError: an unreadable file.
         """
-        return read_image(replace(ImageRef.of(image), reading=self.reading))
-
-    @property
-    def reading(self) -> Reading:
-        """How image files are read: as those of the training."""
-        return Reading(self.card.nodata, self.card.upright)
+        return read_image(replace(ImageRef.of(image), reading=Reading(self.card.nodata, self.card.upright)))
 
     def check(self, image: NDArray[Any]) -> None:
         """Refuse an image without pixels, or whose type cannot hold the values of the training: it would seem dark.

@@ -264,11 +264,8 @@ class PredictRequest:
     def __post_init__(self) -> None:
         _ = self.scale
         if self.on not in {None, "ray"}:
-            raise MaskwrightError(
-                f"`on` is {self.on!r}, and the only cluster known is ray: give that, or leave it out", "on"
-            )
-        for name in ("every", "frames"):
-            value = getattr(self, name)
+            raise MaskwrightError(f"`on` is {self.on!r}, and the only cluster known is ray: give that or nothing", "on")
+        for name, value in (("every", self.every), ("frames", self.frames)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise MaskwrightError(f"`{name}` is {value!r}, and it must be a whole number from 1 on", name)
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError, out_of_memory
+from maskwright.core.records import Reading
 from maskwright.data.readers.pixel_size import pixel_size
 from maskwright.inference import Predictor
 from maskwright.workflows.predict_parts.journal import Done
@@ -178,7 +179,7 @@ class Writing:
     def _read(self, picture: Picture) -> NDArray[Any]:
         try:
             if picture.given is not None:
-                return picture.read(self.predictor.reading)
+                return picture.read(Reading(self.predictor.card.nodata, self.predictor.card.upright))
             return self.predictor.read(picture.image)
         except (MaskwrightError, MemoryError) as error:
             raise unusable(picture, error) from error
