@@ -207,7 +207,7 @@ def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str
     failure = SimpleNamespace(path=Path("b.png"), reason="b.png cannot be read: it is cut")
     calls: list = []
     outcome = SimpleNamespace(
-        outputs=(Path("p/masks/a.png"),), failures=[failure], images=(image,), notes=("d is a data set",)
+        outputs=(Path("p/masks/a.png"),), failures=[failure], images=(image,), notes=("d is a data set",), videos=()
     )
     asked: list = []
     stand_in("maskwright.workflows.predict", predict=record(calls, outcome), opened=record(asked, ("model", None)))

@@ -166,8 +166,9 @@ def test_images_and_videos_in_one_call_in_the_terminal(
     assert "a.mp4: 3 frames, " in said
     assert "b.avi: 2 frames, " in said
     assert " a second, 1 that cannot be decoded 1 image and 2 videos predicted, results in" in said
-    assert "b.avi: frame 1, at 0.10 s, cannot be decoded" in errors
-    assert "c.mov cannot be opened as a video" in errors
+    unwrapped = errors.replace(" ", "")  # a long path breaks lines
+    assert "b.avi:frame1,at0.10s,cannotbedecoded" in unwrapped
+    assert "c.movcannotbeopenedasavideo" in unwrapped
     written = sorted(path.relative_to(tmp_path / "out/masks").as_posix() for path in tmp_path.glob("out/**/*.png"))
     clips = [f"clips/{name}.png" for name in ("a.mp4/000000", "a.mp4/000001", "a.mp4/000002", "b.avi/000000")]
     assert written == ["a.png", *clips, "clips/b.avi/000002.png"]

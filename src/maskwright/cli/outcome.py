@@ -41,7 +41,7 @@ def show_outcome(terminal: Terminal, result: PredictResult, out: Path, done: str
     for failure in result.failures:
         terminal.say(f"left out: {failure.reason}")
     for video in result.videos:
-        terminal.show(_told(video))
+        terminal.show(_described(video))
     left_out = f"; {plural(len(failures), 'image')} left out" if failures and not result.videos else ""
     counts = [plural(len(images), "image")] if images or not result.videos else []
     counts += [plural(len(result.videos), "video")] if result.videos else []
@@ -49,7 +49,7 @@ def show_outcome(terminal: Terminal, result: PredictResult, out: Path, done: str
     return YOURS if failures else DONE
 
 
-def _told(video: PredictedVideo) -> str:
+def _described(video: PredictedVideo) -> str:
     """Say how fast a video was predicted, and how much its labels flicker."""
     text = f"{video.source.name}: {plural(video.frames, 'frame')}, {video.frames_per_second:.1f} a second"
     if video.broken:

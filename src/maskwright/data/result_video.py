@@ -96,7 +96,7 @@ class VideoWriter:
             if not self._writer.isOpened():
                 raise MaskwrightError(
                     f"{self._name} cannot be written as a video of {width}x{height} pixels and {self._rate:g} frames "
-                    "a second: save masks without `overlay`"
+                    "a second: save other kinds than overlays"
                 )
         for _ in range(self._written, frames):
             assert self._writer is not None
