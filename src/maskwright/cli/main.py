@@ -29,6 +29,7 @@ from maskwright.cli import (
     models,
     plan,
     predict,
+    serve,
     superpixels,
     train,
 )
@@ -56,6 +57,7 @@ VERBS: dict[str, Callable[..., int]] = {
     "edges": edges.edges,
     "superpixels": superpixels.superpixels,
     "export": export.export,
+    "serve": serve.serve,
     "import": import_.import_,
     "models": models.models,
     "losses": losses.losses,

@@ -53,15 +53,19 @@ def overlay(image: NDArray[Any], lines: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 
 def write_geojson(path: Path, lines: Sequence[Trace], strength: NDArray[np.floating]) -> None:
-    """Write lines as GeoJSON, in pixels from the upper left corner of the image.
+    """Write lines as `geojson_text` has them."""
+    write_text(path, geojson_text(lines, strength))
+
+
+def geojson_text(lines: Sequence[Trace], strength: NDArray[np.floating]) -> str:
+    """Return lines as GeoJSON, in pixels from the upper left corner of the image.
 
     Args:
-        path: to write to.
         lines: from `ops.edges.traced`.
         strength: (H, W), of which each line gets the mean over its pixels.
     """
     features = ", ".join(json.dumps(_feature(number, line, strength)) for number, line in enumerate(lines, start=1))
-    write_text(path, f'{{"type": "FeatureCollection", "generator": {json.dumps(MARK)}, "features": [{features}]}}')
+    return f'{{"type": "FeatureCollection", "generator": {json.dumps(MARK)}, "features": [{features}]}}'
 
 
 def write_svg(path: Path, lines: Sequence[Trace], size: tuple[int, int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import Image
 
@@ -42,4 +42,9 @@ def overlay_step(size: tuple[int, ...]) -> int:
 def write_jpeg(path: Path, picture: NDArray[np.uint8]) -> None:
     """Write RGB (H, W, 3) as JPEG."""
     with replacing(path) as temporary:
-        Image.fromarray(picture).save(temporary, format="JPEG", quality=92, subsampling=0, comment=MARK)
+        save_jpeg(temporary, picture)
+
+
+def save_jpeg(file: Path | BinaryIO, picture: NDArray[np.uint8]) -> None:
+    """Save RGB (H, W, 3) as JPEG."""
+    Image.fromarray(picture).save(file, format="JPEG", quality=92, subsampling=0, comment=MARK)

@@ -55,19 +55,22 @@ class CocoFile:
 
     def write(self, path: Path, entries: Iterable[Entry]) -> None:
         """Write the file, with ids of images and annotations counted from 1."""
+        write_text(path, json.dumps(self.content(entries), ensure_ascii=False))
+
+    def content(self, entries: Iterable[Entry]) -> dict[str, Any]:
+        """Return what `write` writes."""
         images: list[Entry] = []
         annotations: list[Entry] = []
         for entry in entries:
             images.append({"id": len(images) + 1, **entry["image"]})
             for each in entry["annotations"]:
                 annotations.append({"id": len(annotations) + 1, "image_id": len(images), **each})
-        content = {
+        return {
             "info": {"description": f"{MARK}: category ids are class indices, scores are probabilities"},
             "images": images,
             "categories": self._categories,
             "annotations": annotations,
         }
-        write_text(path, json.dumps(content, ensure_ascii=False))
 
     def _segmentation(self, entry: Instance, size: tuple[int, int]) -> Any:
         if self._as_polygons:

@@ -50,7 +50,12 @@ def write_overlay(path: Path, image: NDArray[Any], result: Instances, classes: C
 
 
 def write_geojson(path: Path, _image: NDArray[Any], result: Instances, classes: Classes) -> None:
-    """Write the outlines as GeoJSON polygons with holes, in pixels from the upper left corner of the image.
+    """Write the outlines as `geojson_text` has them."""
+    write_text(path, geojson_text(result, classes))
+
+
+def geojson_text(result: Instances, classes: Classes) -> str:
+    """Return the outlines as GeoJSON polygons with holes, in pixels from the upper left corner of the image.
 
     QuPath reads `objectType`, `classification` and `measurements`; QGIS shows `id`, `class` and `score` as columns.
     """
@@ -60,14 +65,14 @@ def write_geojson(path: Path, _image: NDArray[Any], result: Instances, classes: 
         for number, entry in enumerate(result.objects, start=1)
     )
     head = f'"type": "FeatureCollection", "generator": {json.dumps(MARK)}'
-    write_text(path, f'{{{head}, "features": [{features}]}}')
+    return f'{{{head}, "features": [{features}]}}'
 
 
 def _feature(number: int, entry: Instance, classes: Classes) -> dict[str, Any]:
     name, score = classes.names[entry.index], round(entry.score, 4)
     return {
         "type": "Feature",
-        "geometry": {"type": "MultiPolygon", "coordinates": _rings(entry)},
+        "geometry": {"type": "MultiPolygon", "coordinates": rings_of(entry)},
         "properties": {
             "objectType": "detection",
             "classification": {"name": name, "color": classes.colors[entry.index]},
@@ -79,7 +84,7 @@ def _feature(number: int, entry: Instance, classes: Classes) -> dict[str, Any]:
     }
 
 
-def _rings(entry: Instance) -> list[list[list[list[int]]]]:
+def rings_of(entry: Instance) -> list[list[list[list[int]]]]:
     """Return the coordinates of a MultiPolygon, whose rings end where they begin."""
     corner = (entry.left, entry.top)
     return [

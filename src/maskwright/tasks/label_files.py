@@ -11,7 +11,7 @@ import json
 import os
 import zipfile
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -34,14 +34,19 @@ if TYPE_CHECKING:
 
 
 def write_mask(path: Path, _image: NDArray[Any], result: LabelMap, classes: Classes) -> None:
-    """Write a label map (H, W) as a palette PNG: the values are class indices, the colours those of the classes."""
-    picture = Image.fromarray(result.labels)
+    """Write a label map (H, W) as `save_mask` does."""
+    with replacing(path) as temporary:
+        save_mask(temporary, result.labels, classes)
+
+
+def save_mask(file: Path | BinaryIO, labels: NDArray[np.uint8], classes: Classes) -> None:
+    """Save labels (H, W) as a palette PNG: the values are class indices, the colours those of the classes."""
+    picture = Image.fromarray(labels)
     picture.putpalette(classes.palette().tobytes())
     notes = PngImagePlugin.PngInfo()
     notes.add_text("Software", MARK)
     notes.add_itxt("Classes", json.dumps(classes.names))
-    with replacing(path) as temporary:
-        picture.save(temporary, format="PNG", pnginfo=notes)
+    picture.save(file, format="PNG", pnginfo=notes)
 
 
 def write_overlay(path: Path, image: NDArray[Any], result: LabelMap, classes: Classes) -> None:
