@@ -2,8 +2,8 @@
 
 `import maskwright as mw` offers the verbs (`mw.inspect`, `mw.plan`, `mw.train`, `mw.evaluate`, `mw.predict`,
 `mw.export`, `mw.edges`, `mw.superpixels`, `mw.import_model`, `mw.load(run).predict(image)`) and the parts (`mw.models`,
-`mw.losses`, `mw.metrics`). Each is imported when it is first asked for (PEP 562), so that the import itself costs
-nothing.
+`mw.losses`, `mw.metrics`); `mw.Client(url)` asks a service. Each is imported when it is first asked for (PEP 562), so that
+the import itself costs nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from maskwright import losses, metrics, models
     from maskwright.core.errors import MaskwrightError
     from maskwright.core.read_options import ReadOptions
+    from maskwright.serve.client import Client
     from maskwright.workflows.api import evaluate, export, import_model, inspect, load, plan, predict, train
     from maskwright.workflows.edges import EdgesRequest, edges
     from maskwright.workflows.export_request import ExportRequest
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from maskwright.workflows.superpixels import SuperpixelRequest, superpixels
 
 __all__ = [
+    "Client",
     "EdgesRequest",
     "EvaluateRequest",
     "ExportRequest",
@@ -46,6 +48,7 @@ __all__ = [
 
 _ROOMS = {"losses", "metrics", "models"}
 _PLACES = {
+    "Client": "maskwright.serve.client",
     "ExportRequest": "maskwright.workflows.export_request",
     "MaskwrightError": "maskwright.core.errors",
     "ReadOptions": "maskwright.core.read_options",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
     from maskwright.serve.service import Service
 
-LOG = logging.getLogger("maskwright.serve")
 SILENT = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 CLIENT_LEFT = 499
 """nginx's status for a client that left; nobody receives it, and the counters show it."""
@@ -159,7 +157,6 @@ async def _problem(_request: Request, error: Exception) -> Response:
     elif isinstance(error, HTTPException):
         headers = error.headers or {}
         error = Problem(error.status_code, "the request", str(error.detail), "see /openapi.json", headers)
-    elif not isinstance(error, Problem):
-        LOG.error("a request failed", exc_info=error)
+    elif not isinstance(error, Problem):  # uvicorn logs it
         error = Problem(500, "the service", "it has a bug", "report it, with what its terminal says")
     return JSONResponse(error.to_json(), error.status, error.headers, media_type=MEDIA)

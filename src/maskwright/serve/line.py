@@ -147,6 +147,11 @@ class Line:
             self.waiting -= 1
         loop = asyncio.get_running_loop()
         ticket.started = time.monotonic()
+        expected = self._count * self._pace.seconds(ticket.work)
+        if self.working and ticket.started + expected > ticket.entered + self._timeout:
+            self._pending -= ticket.work
+            self._places.release()
+            raise busy(expected, f"the request waited {ticket.started - ticket.entered:.0f} s")
         self.working += 1
         future = self._pool.submit(run, ticket)
         # The place is free when the thread is, even if nobody waits for its result any more.

@@ -36,25 +36,30 @@ def serve(runs: Sequence[str], request: ServeRequest, on_ready: Callable[[str, S
     """
     with listening(request) as listener:
         service = Service(load_all(runs, request), request)
-        config = uvicorn.Config(
-            make_app(service),
-            http="h11",
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            backlog=_BACKLOG,
-            # A client that does not take its answer must not keep the service from ending.
-            timeout_graceful_shutdown=round(LONGEST + 2 * request.timeout),
-        )
-        server = _Server(config, service)
+        server = make_server(service)
         port = listener.getsockname()[1]
         host = f"[{request.host}]" if ":" in request.host else request.host
         listener.listen(_BACKLOG)
         on_ready(f"http://{host}:{port}/", service)
         server.run([listener])
+
+
+def make_server(service: Service) -> uvicorn.Server:
+    """Return a server for sockets that are bound already."""
+    config = uvicorn.Config(
+        make_app(service),
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        # A client that does not take its answer must not keep the service from ending.
+        timeout_graceful_shutdown=round(LONGEST + 2 * service.request.timeout),
+    )
+    return _Server(config, service)
 
 
 class _Server(uvicorn.Server):
