@@ -2,8 +2,8 @@
 
 `import maskwright as mw` offers the verbs (`mw.inspect`, `mw.plan`, `mw.train`, `mw.evaluate`, `mw.predict`,
 `mw.export`, `mw.edges`, `mw.superpixels`, `mw.import_model`, `mw.load(run).predict(image)`) and the parts (`mw.models`,
-`mw.losses`, `mw.metrics`); `mw.Client(url)` asks a service. Each is imported when it is first asked for (PEP 562), so that
-the import itself costs nothing.
+`mw.losses`, `mw.metrics`); `mw.Client(url)` asks a service. Each is imported when it is first asked for (PEP 562), so
+that the import itself costs nothing.
 """
 
 from __future__ import annotations

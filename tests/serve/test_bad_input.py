@@ -161,9 +161,8 @@ def test_a_thousand_malformed_uploads_are_all_refused_or_read(served: Running) -
     """Cut, flipped, glued and overwritten files of all formats: never a status of 500 or more, and never a crash."""
     made = random.Random(7)
     pixels = picture((12, 16))
-    seeds = []
-    for suffix in (".png", ".jpg", ".bmp", ".tif", ".webp", ".ppm"):
-        seeds.append(cv2.imencode(suffix, pixels)[1].tobytes())
+    suffixes = (".png", ".jpg", ".bmp", ".tif", ".webp", ".ppm")
+    seeds = [cv2.imencode(suffix, pixels)[1].tobytes() for suffix in suffixes]
     for image, options in (
         (Image.fromarray(pixels).convert("P"), {"format": "GIF"}),
         (Image.fromarray(pixels), {"format": "TIFF", "compression": "tiff_lzw"}),
