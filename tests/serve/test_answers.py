@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tests.serve.conftest import CLASSES, picture, png, save_model, serving
 
+from maskwright.core.channels import total
 from maskwright.inference import Predictor
 from maskwright.serve.client import Client
 from maskwright.tasks.label_files import write_mask
@@ -38,7 +41,16 @@ def all_tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runnin
     classes = {"semantic": CLASSES, "instance": CLASSES, "panoptic": things, "edges": both}
     folders = [save_model(root / task, task, colors=classes[task]) for task in TASKS]
     with serving([str(folder) for folder in folders]) as running:
-        yield running, {folder.name: Predictor.load(folder, "cpu") for folder in folders}
+        predictors = {name: model.current.predictor for name, model in running.service.models.items()}
+        for predictor in predictors.values():
+            predictor.engine.forward = partial(spots, channels=total(predictor.card.channels))
+        yield running, predictors
+
+
+def spots(tiles: np.ndarray, channels: int) -> torch.Tensor:
+    """Raw maps that follow the brightness of a tile, each in its own way: untrained networks find no objects."""
+    grey = torch.from_numpy(tiles).float().mean(-1) / 255
+    return torch.stack([6 * torch.sin((5 + k) * grey + 2 * k) for k in range(channels)], dim=1)
 
 
 def decoded(content: bytes) -> np.ndarray:
@@ -157,6 +169,7 @@ def test_every_output_of_every_task_comes(all_tasks: tuple[Running, dict[str, Pr
             assert decoded(answer.body).shape[:2] == (70, 50)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
 def test_coco_can_be_read_by_its_own_tools(all_tasks: tuple[Running, dict[str, Predictor]]) -> None:
     from pycocotools import mask as coco
 

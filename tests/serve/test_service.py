@@ -31,9 +31,9 @@ def test_the_gallery_shows_what_is_inside_and_nothing_else(served: Running, gall
         assert answer.body == (gallery / entry["name"]).read_bytes()
 
 
-@pytest.mark.parametrize("id", ["a.png", "..%2foutside%2fsecret.png", "%2e%2e", "0" * 24, "a%00"])
-def test_ids_are_no_paths(served: Running, id: str) -> None:
-    assert served.ask("GET", f"/v1/gallery/{id}").status == 404
+@pytest.mark.parametrize("named", ["a.png", "..%2foutside%2fsecret.png", "%2e%2e", "0" * 24, "a%00"])
+def test_ids_are_no_paths(served: Running, named: str) -> None:
+    assert served.ask("GET", f"/v1/gallery/{named}").status == 404
 
 
 def test_a_link_that_is_bent_later_is_not_followed(gallery: Path, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_counters_count(run: Path) -> None:
             'maskwright_requests_total{path="/v1/predict",status="422"} 1.0',
             'maskwright_predictions_total{model="leaves",output="mask"} 2.0',
             'maskwright_request_seconds_count{model="leaves"} 2.0',
-            "maskwright_batch_tiles_count 4.0",
+            "maskwright_batch_tiles_sum 4.0",
             "maskwright_queue_requests 0.0",
             "maskwright_accepted_requests 2.0",
         ):

@@ -121,7 +121,7 @@ class Line:
         ticket = Ticket(work, time.monotonic())
         task = asyncio.ensure_future(self._turn(ticket, run))
         try:
-            await asyncio.wait({task, gone}, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((task, gone), timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
             if gone.done():

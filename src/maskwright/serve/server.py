@@ -16,6 +16,7 @@ from maskwright.serve.uploads import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import FrameType
 
     from maskwright.serve.settings import ServeRequest
 
@@ -69,10 +70,10 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._service = service
 
-    def handle_exit(self, sig: int, frame: object) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop: not ready for more."""
         self._service.stopping = True
-        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+        super().handle_exit(sig, frame)
 
 
 def listening(request: ServeRequest) -> socket.socket:
