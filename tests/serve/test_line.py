@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 
 def play(
-    scene: Callable[[Line], Coroutine[Any, Any, None]], places: int = 1, longest: int = 2, timeout: float = 60
+    scene: Callable[[Line], Coroutine[Any, Any, None]],
+    places: int = 1,
+    longest: int = 2,
+    timeout: float = 60,
+    pace: float = 0,
 ) -> None:
     async def whole() -> None:
-        line = Line(places, longest, timeout)
+        line = Line(places, longest, timeout, pace)
         try:
             await scene(line)
         finally:
@@ -155,7 +159,6 @@ def test_what_cannot_be_done_in_time_is_not_accepted() -> None:
     """One second a unit, ten seconds: nine units wait already, so a tenth would come too late."""
 
     async def scene(line: Line) -> None:
-        line._pace.finished(Ticket(1, 0, started=100), 101)
         leave = threading.Event()
         first = asyncio.ensure_future(line.process(7, lambda _: leave.wait(60), stays()))
         await turns(lambda: line.working == 1)
@@ -170,16 +173,17 @@ def test_what_cannot_be_done_in_time_is_not_accepted() -> None:
         assert await first
         assert await line.process(1000, lambda _: "large", stays()) == "large"  # nothing is ahead: it may try
 
-    play(scene, longest=9, timeout=10)
+    play(scene, longest=9, timeout=10, pace=1)
 
 
 def test_the_pace_is_that_of_the_whole_service() -> None:
     """Two requests at once from 0 s, done after 4 s and 5 s: 5 s for 20 units, and not 9."""
-    pace = Pace()
-    assert pace.seconds(10) == 0
-    pace.finished(Ticket(10, 0, started=1e-9), 4)
-    pace.finished(Ticket(10, 0, started=1e-9), 5)
-    # The first counts 0.9 times.
-    assert pace.seconds(19) == pytest.approx(0.9 * 4 + 1)
-    pace.finished(Ticket(10, 100, started=100), 102)  # after a break
-    assert pace.seconds(0.9 * 19 + 10) == pytest.approx(0.9 * (0.9 * 4 + 1) + 2)
+    pace = Pace(0.5)
+    assert pace.seconds(10) == 5
+    pace.finished(Ticket(10e6, 0, started=1e-9), 4)
+    pace.finished(Ticket(10e6, 0, started=1e-9), 5)
+    # The first counts 0.9 times, and the guess, of one pixel, hardly at all.
+    assert pace.seconds(19e6) == pytest.approx(0.9 * 4 + 1, rel=0.2)
+    assert pace.seconds(19e6) == pytest.approx(0.9 * 4 + 1 + 0.81 * 0.5, rel=1e-6)
+    pace.finished(Ticket(10e6, 100, started=100), 102)  # after a break
+    assert pace.seconds(0.9 * 19e6 + 10e6) == pytest.approx(0.9 * (0.9 * 4 + 1 + 0.81 * 0.5) + 2, rel=1e-6)

@@ -175,7 +175,7 @@ def test_counters_count(run: Path) -> None:
             'maskwright_requests_total{path="/v1/predict",status="422"} 1.0',
             'maskwright_predictions_total{model="leaves",output="mask"} 2.0',
             'maskwright_request_seconds_count{model="leaves"} 2.0',
-            "maskwright_batch_tiles_sum 4.0",
+            "maskwright_batch_tiles_sum 5.0",
             "maskwright_queue_requests 0.0",
             "maskwright_accepted_requests 2.0",
         ):

@@ -24,6 +24,7 @@ READ_OPTIONS: dict[str, Option] = {
 }
 OTHERS = (
     "allow_loss",
+    "batch",
     "classes",
     "compactness",
     "count",
@@ -32,17 +33,23 @@ OTHERS = (
     "enhance",
     "every",
     "frames",
+    "gallery",
     "high",
+    "host",
     "ignore",
     "int8",
     "log",
     "low",
+    "max_mb",
+    "max_megapixels",
     "method",
     "out",
     "on",
     "output_stride",
     "pixel_size",
+    "port",
     "postprocess",
+    "queue",
     "refit",
     "resume",
     "save",
@@ -51,7 +58,9 @@ OTHERS = (
     "smooth_video",
     "split",
     "things",
+    "timeout",
     "to",
+    "token",
 )
 """Fields of other verbs; their flags have the same names."""
 FLAGS: dict[str, str] = {

@@ -55,10 +55,10 @@ class Ticket:
 
 
 class Pace:
-    """Seconds that a unit of work takes, from what was finished lately; 0 before anything was."""
+    """Seconds that a unit of work takes, from what was finished lately, and `first` before anything was."""
 
-    def __init__(self) -> None:
-        self._work = self._seconds = self._last = 0.0
+    def __init__(self, first: float) -> None:
+        self._work, self._seconds, self._last = 1.0, first, 0.0
 
     def finished(self, ticket: Ticket, now: float) -> None:
         """Count a finished request: it took the time since the one before it, or since its own start."""
@@ -68,7 +68,7 @@ class Pace:
 
     def seconds(self, work: float) -> float:
         """Return how long an amount of work is likely to take."""
-        return work * self._seconds / self._work if self._work else 0.0
+        return work * self._seconds / self._work
 
 
 class Line:
@@ -78,6 +78,7 @@ class Line:
         places: requests that are worked on at once.
         longest: requests that may wait.
         timeout: seconds for each.
+        pace: seconds for a unit of work, as a first guess.
 
     Attributes:
         waiting: how many wait.
@@ -85,11 +86,11 @@ class Line:
         accepted: how many were ever let in.
     """
 
-    def __init__(self, places: int, longest: int, timeout: float) -> None:
+    def __init__(self, places: int, longest: int, timeout: float, pace: float = 0.0) -> None:
         self._count, self._longest, self._timeout = places, longest, timeout
         self._places = asyncio.Semaphore(places)
         self._pool = ThreadPoolExecutor(places, "request")
-        self._pace, self._pending = Pace(), 0.0
+        self._pace, self._pending = Pace(pace), 0.0
         self.waiting = self.working = self.accepted = 0
 
     def require_room(self) -> None:

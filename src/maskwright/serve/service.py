@@ -51,7 +51,8 @@ class Service:
         self.models, self.request = models, request
         self.metrics = Metrics()
         self.batcher = Batcher(self.metrics.batch.observe)
-        self.line = Line(cores() + 1, request.queue, request.timeout)
+        slowest = max(model.current.seconds for model in models.values())
+        self.line = Line(cores() + 1, request.queue, request.timeout, slowest)
         self.uploads = Uploads(request.max_bytes)
         self.gallery = None if request.gallery is None else Gallery(request.gallery)
         self.stopping = False

@@ -78,8 +78,7 @@ class ServeRequest:
         if self.token is not None and (len(self.token) < _SHORTEST_TOKEN or not _sendable(self.token)):
             raise MaskwrightError(
                 f"`token` has {len(self.token)} characters, and it must be {_SHORTEST_TOKEN} or more letters, digits "
-                "and signs of ASCII without blanks: make a long random one",
-                "token",
+                "and signs of ASCII without blanks: make a long random one"  # no key: it would print the secret
             )
 
     @property
