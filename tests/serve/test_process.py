@@ -114,7 +114,7 @@ def test_it_ends_in_order_and_talks_to_nobody(process: Process) -> None:
     assert left > 0, "the signal was to come under load"
     assert answers == [200] * 20
     assert process.process.returncode == 0
-    assert said.endswith("stopped: all accepted requests are answered\n")
+    assert said.endswith("stopped: 20 requests were accepted, and 20 were answered\n")
     assert "Traceback" not in said
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", running.port))

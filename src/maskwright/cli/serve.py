@@ -82,8 +82,6 @@ def serve(
         terminal.answer({"url": url, "models": names})
         terminal.say(f"serving {', '.join(names)} at {url} (Ctrl-C stops)")
 
-    try:
-        run(runs, request, lambda url, service: tell(url, list(service.models)))
-    except KeyboardInterrupt:
-        terminal.say("stopped: all accepted requests are answered")
+    line = run(runs, request, tell)
+    terminal.say(f"stopped: {line.accepted} requests were accepted, and {line.answered} were answered")
     return DONE

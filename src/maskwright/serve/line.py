@@ -84,6 +84,7 @@ class Line:
         waiting: how many wait.
         working: how many are worked on.
         accepted: how many were ever let in.
+        answered: how many of these got an answer; the others left.
     """
 
     def __init__(self, places: int, longest: int, timeout: float, pace: float = 0.0) -> None:
@@ -91,7 +92,7 @@ class Line:
         self._places = asyncio.Semaphore(places)
         self._pool = ThreadPoolExecutor(places, "request")
         self._pace, self._pending = Pace(pace), 0.0
-        self.waiting = self.working = self.accepted = 0
+        self.waiting = self.working = self.accepted = self.answered = 0
 
     def require_room(self) -> None:
         """Refuse a request while the line is full.
@@ -111,7 +112,7 @@ class Line:
             gone: done when the client has left.
 
         Raises:
-            Problem: 429 if the line is full or too slow, 504 if it takes longer than the timeout.
+            Problem: 429 if the line is full or too slow, 504 if the work alone takes longer than the timeout.
             GoneError: the client has left.
         """
         self.require_room()
@@ -126,9 +127,11 @@ class Line:
             if task.done():
                 return task.result()
             if gone.done():
+                self.answered -= 1
                 raise GoneError
             raise self._late(ticket)
         finally:
+            self.answered += 1
             ticket.left = True
             task.cancel()
 
@@ -167,7 +170,7 @@ class Line:
         self._places.release()
 
     def _late(self, ticket: Ticket) -> Problem:
-        if not ticket.started:
+        if not ticket.started or self.working > 1:  # alone it might have been in time
             return busy(self._pace.seconds(self._pending), f"the request waited {self._timeout:g} s")
         return Problem(
             504,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 from typing import TYPE_CHECKING
@@ -18,22 +19,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FrameType
 
+    from maskwright.serve.line import Line
     from maskwright.serve.settings import ServeRequest
 
 _BACKLOG = 2048
 
 
-def serve(runs: Sequence[str], request: ServeRequest, on_ready: Callable[[str, Service], None]) -> None:
+def serve(runs: Sequence[str], request: ServeRequest, on_ready: Callable[[str, list[str]], None]) -> Line:
     """Serve models until a signal comes, and then finish what was accepted.
 
     Args:
         runs: `RUN` or `NAME=RUN`, the default first.
         request: how to serve them.
-        on_ready: gets the URL and the service when connections are accepted.
+        on_ready: gets the URL and the names of the models when connections are accepted.
+
+    Returns:
+        How many requests were accepted and answered: all but those whose clients left.
 
     Raises:
         MaskwrightError: no usable model, or a port that is taken.
-        KeyboardInterrupt: a signal came; all accepted requests are answered.
     """
     with listening(request) as listener:
         service = Service(load_all(runs, request), request)
@@ -41,8 +45,10 @@ def serve(runs: Sequence[str], request: ServeRequest, on_ready: Callable[[str, S
         port = listener.getsockname()[1]
         host = f"[{request.host}]" if ":" in request.host else request.host
         listener.listen(_BACKLOG)
-        on_ready(f"http://{host}:{port}/", service)
-        server.run([listener])
+        on_ready(f"http://{host}:{port}/", list(service.models))
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again when all is done
+            server.run([listener])
+    return service.line
 
 
 def make_server(service: Service) -> uvicorn.Server:
