@@ -215,7 +215,7 @@ def measure(given: Any, run: str) -> int:
 
 def report(
     given: Any,
-    rates: tuple[float, float, float],
+    rounds: list[tuple[Rate, Rate]],
     outcomes: list[Outcome],
     stopping: list[Outcome],
     memory: list[float],
