@@ -9,17 +9,25 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 from maskwright.cli.main import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 STEPS = 3
+SERVICES: list[subprocess.Popen[str]] = []
+PORTS: list[str] = []
 
 
 def blocks(language: str) -> list[str]:
@@ -43,13 +51,51 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("reader")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def services() -> Iterator[None]:
+    yield
+    for process in SERVICES:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def serve(arguments: list[str], place: Path) -> None:
+    """Leave a service running, on a port that is free."""
+    pytest.importorskip("fastapi")
+    pytest.importorskip("uvicorn")
+    command = [sys.executable, "-m", "maskwright", *arguments, "--port", "0"]
+    process = subprocess.Popen(command, cwd=place, stderr=subprocess.PIPE, text=True)
+    SERVICES.append(process)
+    assert process.stderr is not None
+    found = None
+    while found is None:
+        line = process.stderr.readline()
+        assert line, "it ended"
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
+    PORTS.append(found[1])
+
+
+def ask(arguments: list[str]) -> None:
+    """Run curl, and see that a mask comes."""
+    if shutil.which("curl") is None or not PORTS:
+        pytest.skip("there is no curl, or no service")
+    words = [word.replace(":8000/", f":{PORTS[-1]}/") for word in arguments]
+    subprocess.run(["curl", "--silent", "--show-error", "--fail", *words], check=True, timeout=300)
+    with Image.open(words[words.index("-o") + 1]) as mask:
+        assert (mask.format, mask.mode, mask.size) == ("PNG", "P", (256, 256))
+
+
 @pytest.mark.parametrize("command", [line for block in blocks("sh") for line in block.splitlines()])
 def test_command(
     command: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     program, *arguments = shlex.split(short(command))
     monkeypatch.chdir(place)
-    if program == "maskwright":
+    if arguments[0] == "serve":
+        serve(arguments, place)
+    elif program == "curl":
+        ask(arguments)
+    elif program == "maskwright":
         assert run(arguments) == 0, capsys.readouterr().err
     elif program == "make":
         if shutil.which("make") is None:
