@@ -1,7 +1,9 @@
 """A service under load: its throughput beside the bare engine's, twice its capacity for a minute, and SIGTERM in it.
 
 The load comes from this process, the service runs in another. The bare engine (one tile after the other, and nothing
-else) and the service take turns, since other work on the machine would disturb one of them alone. Then requests come at
+else), a loop of `predict` (tiles to masks, no files) and the service take turns, since other work on the machine would
+disturb one of them alone. The loops run in a thread, as the network of the service does: in the main thread OpenMP
+waits busily, which costs it up to half of its speed on a machine that others use too. Then requests come at
 fixed times, twice as many as the service can answer, whether earlier ones are answered or not; at the end, SIGTERM.
 Exits with 1 if a rule is broken: no status of 500 or more, the 99th percentile of answered requests within the timeout,
 flat memory, no accepted request without an answer.
@@ -29,7 +31,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -43,6 +45,9 @@ from maskwright.core.seeds import generator
 from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CLIENTS = 300
 
@@ -84,9 +89,9 @@ class Target(NamedTuple):
         return Outcome(status, sent, time.perf_counter() - sent)
 
 
-def untrained(folder: Path, name: str) -> str:
+def untrained(folder: Path, name: str, backbone: str) -> str:
     classes = Classes.named([f"class {k}" for k in range(12)])
-    plan = ModelPlan(name=name)
+    plan = ModelPlan(name=name, backbone=backbone, pretrained=False)
     card = Card(model=plan, classes=CardClasses.of(classes), data=DataPlan(), predict=PredictPlan(tile=(512, 512)))
     bundle.save(folder / "model.safetensors", models.create_from_plan(plan, card.channels, 3), card)
     return str(folder)
@@ -117,13 +122,16 @@ class Rate(NamedTuple):
     work: float
 
 
-def bare_rate(predictor: Predictor, seconds: float) -> Rate:
-    tile = generator(1, "tile").integers(0, 256, (1, *predictor.card.predict.tile_size, 3), np.uint8)
-    count, start, work = 0, time.perf_counter(), time.process_time()
-    while time.perf_counter() - start < seconds:
-        predictor.engine.forward(tile).cpu()
-        count += 1
-    return Rate(count / (time.perf_counter() - start), (time.process_time() - work) / count)
+def loop_rate(run: Callable[[], object], seconds: float) -> Rate:
+    def repeated() -> Rate:
+        count, start, work = 0, time.perf_counter(), time.process_time()
+        while time.perf_counter() - start < seconds:
+            run()
+            count += 1
+        return Rate(count / (time.perf_counter() - start), (time.process_time() - work) / count)
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(repeated).result()
 
 
 def service_rate(target: Target, seconds: float, clients: int) -> Rate:
@@ -187,23 +195,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", nargs="?")
     parser.add_argument("--model", default="swiftnet")
+    parser.add_argument("--backbone", default="timm:tf_efficientnet_lite0")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--timeout", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--serve", default="", help="further options of the service")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        return measure(given, given.run or untrained(Path(folder), given.model))
+        return measure(given, given.run or untrained(Path(folder), given.model, given.backbone))
 
 
 def measure(given: Any, run: str) -> int:
     predictor = Predictor.load(run, "cpu")
     options = ["--timeout", str(given.timeout), *shlex.split(given.serve)]
     target = started(run, predictor.card.predict.tile_size, options)
-    bare_rate(predictor, 2)
+    pixels = cv2.imdecode(np.frombuffer(target.image, np.uint8), cv2.IMREAD_COLOR)
+    bare, alone = (lambda: predictor.engine.forward(pixels[None])), (lambda: predictor.predict(pixels))
+    bare()  # in the main thread, so that the loops are in another
     service_rate(target, 4, 4)
-    rounds = [(bare_rate(predictor, 6), service_rate(target, 6, 4 + cores())) for _ in range(given.rounds)]
-    served = statistics.median(mine.images for _, mine in rounds)
+    rounds = [
+        (loop_rate(bare, 6), loop_rate(alone, 6), service_rate(target, 6, 4 + cores())) for _ in range(given.rounds)
+    ]
+    served = statistics.median(of[2].images for of in rounds)
     memory = Memory(target.process.pid)
     outcomes = flood(target, 2 * served, given.seconds, {})
     memory.close()
@@ -213,9 +226,13 @@ def measure(given: Any, run: str) -> int:
     return report(given, rounds, outcomes, stopping, memory.seen, counters, said)
 
 
+def _share(mine: list[float], others: list[float]) -> float:
+    return round(statistics.median(a / b for a, b in zip(mine, others, strict=True)), 3)
+
+
 def report(
     given: Any,
-    rounds: list[tuple[Rate, Rate]],
+    rounds: list[tuple[Rate, Rate, Rate]],
     outcomes: list[Outcome],
     stopping: list[Outcome],
     memory: list[float],
@@ -229,14 +246,14 @@ def report(
         name: float(value) for name, value in re.findall(r"^maskwright_batch_tiles_(sum|count) (.*)$", counters, re.M)
     }
     ended = re.search(r"(\d+) requests were accepted, and (\d+) were answered", said[-1])
-    images = [[rates[side].images for rates in rounds] for side in (0, 1)]
-    work = [[rates[side].work for rates in rounds] for side in (0, 1)]
+    images = [[rates[side].images for rates in rounds] for side in range(3)]
+    work = [[rates[side].work for rates in rounds] for side in range(3)]
     result = {
         "cores": cores(),
-        "images/s: bare engine, service": [round(statistics.median(rates), 2) for rates in images],
-        "service / bare engine, images/s": round(statistics.median(b / a for a, b in zip(*images, strict=True)), 3),
-        "processor ms an image: bare engine, service": [round(1000 * statistics.median(times), 1) for times in work],
-        "bare engine / service, processor time": round(statistics.median(a / b for a, b in zip(*work, strict=True)), 3),
+        "images/s: engine, predict, service": [round(statistics.median(rates), 2) for rates in images],
+        "processor ms an image: engine, predict, service": [round(1000 * statistics.median(each), 1) for each in work],
+        "images/s of the service, by those of engine, predict": [_share(images[2], images[k]) for k in (0, 1)],
+        "processor time of engine, predict, by that of the service": [_share(work[k], work[2]) for k in (0, 1)],
         "seconds of load": given.seconds,
         "requests sent": len(outcomes),
         "statuses": dict(Counter(str(one.status) for one in outcomes)),
