@@ -219,6 +219,21 @@ def test_a_slow_upload_is_ended_and_holds_no_place(run: Path) -> None:
         assert running.service.uploads.held == 0
 
 
+def test_a_head_that_never_ends_loses_its_connection(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maskwright.serve.protocol.HEAD_SECONDS", 0.2)
+    whole = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with serving([str(run)]) as running:
+        for before in (b"", whole):  # also the second one of a connection
+            with socket.create_connection(("127.0.0.1", running.port), timeout=60) as slow:
+                slow.sendall(before + b"GET /healthz HTTP/1.1\r\nHost: loc")
+                said = b""
+                while part := slow.recv(4096):
+                    said += part
+            assert said.count(b"200 OK") == bool(before)
+        body = png(picture((300, 300)))  # takes longer than a head may
+        assert running.predict(body).status == 200
+
+
 def test_a_truncated_upload_is_no_request(served: Running) -> None:
     before = served.service.line.accepted
     with socket.create_connection(("127.0.0.1", served.port)) as cut:

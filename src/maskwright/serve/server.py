@@ -12,6 +12,7 @@ import uvicorn
 from maskwright.core.errors import MaskwrightError
 from maskwright.serve.app import make_app
 from maskwright.serve.models import load_all
+from maskwright.serve.protocol import PatientProtocol
 from maskwright.serve.service import Service
 from maskwright.serve.uploads import LONGEST
 
@@ -55,7 +56,7 @@ def make_server(service: Service) -> uvicorn.Server:
     """Return a server for sockets that are bound already."""
     config = uvicorn.Config(
         make_app(service),
-        http="h11",
+        http=PatientProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
