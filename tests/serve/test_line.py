@@ -102,6 +102,18 @@ def test_the_place_of_late_work_is_free_only_when_its_thread_is() -> None:
     play(scene, timeout=0.02)
 
 
+def test_late_work_slows_the_pace() -> None:
+    async def scene(line: Line) -> None:
+        leave = threading.Event()
+        with pytest.raises(Problem):
+            await line.process(1, lambda _: leave.wait(60), stays())
+        leave.set()
+        await turns(lambda: line.working == 0)
+        assert line._pace.seconds(1) > 0.01, "a unit took longer than 0.02 s, and counts half beside the guess"
+
+    play(scene, timeout=0.02)
+
+
 def test_work_is_told_that_its_client_left() -> None:
     async def scene(line: Line) -> None:
         left, stopped = stays(), threading.Event()

@@ -67,12 +67,9 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answered = False
 
         async def guarded(message: Message) -> None:
-            nonlocal answered
             if message["type"] == "http.response.start":
-                answered = True
                 message["headers"] = _with_headers(message.get("headers", []))
                 route = scope.get("route")
                 self._on_answer(getattr(route, "path", "other"), message["status"])

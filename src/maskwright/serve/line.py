@@ -37,12 +37,14 @@ class Ticket:
         work: expected amount, in pixels.
         entered, started: in seconds of `time.monotonic()`; `started` is 0 until a place is free.
         left: nobody waits for it any more.
+        late: because it took too long.
     """
 
     work: float
     entered: float
     started: float = 0.0
     left: bool = False
+    late: bool = False
 
     def check(self) -> None:
         """Stop the work if nobody waits for it.
@@ -129,6 +131,7 @@ class Line:
             if gone.done():
                 self.answered -= 1
                 raise GoneError
+            ticket.late = True
             raise self._late(ticket)
         finally:
             self.answered += 1
@@ -165,7 +168,7 @@ class Line:
     def _done(self, ticket: Ticket) -> None:
         self.working -= 1
         self._pending -= ticket.work
-        if not ticket.left:
+        if ticket.late or not ticket.left:  # late work took at least this long; without it the pace would stay too fast
             self._pace.finished(ticket, time.monotonic())
         self._places.release()
 
