@@ -97,17 +97,20 @@ def test_only_tiles_of_one_size_go_together(batcher: Batcher) -> None:
 def test_two_networks_do_not_mix(batcher: Batcher) -> None:
     one, other = Slow(), Slow()
     other.leave.set()
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(4) as pool:
         first = pool.submit(batcher.run, one, "forward", tiles(1), 8)
         assert one.entered.wait(60)
         second = pool.submit(batcher.run, other, "forward", tiles(2), 8)
         third = pool.submit(batcher.run, one, "objects", tiles(3), 8)
         until(lambda: len(batcher._jobs) == 2)
+        fourth = pool.submit(batcher.run, one, "forward", tiles(4), 8)
+        until(lambda: len(batcher._jobs) == 3)
         one.leave.set()
         assert float(second.result(60).max()) == 4
         assert third.result(60) == ["objects of 3"]
+        assert float(fourth.result(60).max()) == 8
         first.result(60)
-    assert (one.seen, other.seen) == ([1], [1])
+    assert (one.seen, other.seen) == ([1, 1], [1])
 
 
 def test_the_tiles_at_fault_fail_alone(batcher: Batcher) -> None:
