@@ -41,7 +41,7 @@ class Running(NamedTuple):
     port: int
 
     def ask(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, timeout: float = 60
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, timeout: float = 500
     ) -> Reply:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:

@@ -81,6 +81,7 @@ def test_the_mask_is_the_file_that_predict_writes(served: Running, run: Path, tm
         ("application/*", "application/json"),
         ("image/png;q=0.1, image/jpeg;q=0.2", "image/jpeg"),
         ("image/png;q=0, image/*", "image/jpeg"),
+        ("image/*;q=0.9, image/png;q=0.1", "image/jpeg"),
         ("text/html, */*;q=0.1", "image/png"),
     ],
 )

@@ -96,7 +96,7 @@ def test_it_ends_in_order_and_talks_to_nobody(process: Process) -> None:
     running = process.running
     assert process.told["models"] == ["leaves"]
     running.ask("GET", "/v1/model")
-    body, answers = png(picture((400, 400))), []
+    body, answers = png(picture((250, 250))), []
     threads = [threading.Thread(target=lambda: answers.append(running.predict(body).status)) for _ in range(20)]
     for thread in threads:
         thread.start()
@@ -108,7 +108,7 @@ def test_it_ends_in_order_and_talks_to_nobody(process: Process) -> None:
     until(lambda: counted("maskwright_accepted_requests") == 20)
     left = counted("maskwright_queue_requests")
     process.process.send_signal(signal.SIGTERM)
-    said = process.process.communicate(timeout=120)[1]
+    said = process.process.communicate(timeout=500)[1]
     for thread in threads:
         thread.join()
     assert left > 0, "the signal was to come under load"
