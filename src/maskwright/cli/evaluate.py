@@ -15,6 +15,7 @@ from maskwright.cli.options import (
     Crowd,
     Data,
     Device,
+    Engine,
     Format,
     Ignore,
     Map,
@@ -56,6 +57,7 @@ def evaluate(
     output_stride: OutputStride = None,
     postprocess: Postprocess = None,
     refit: Refit = False,
+    engine: Engine = None,
     format_name: Format = None,
     classes: ClassNames = None,
     ignore: Ignore = None,
@@ -82,7 +84,7 @@ def evaluate(
     terminal = Terminal(as_json=as_json)
     options = read_options(format_name, classes, ignore, mapping, nodata, crowd, between)
     read = None if options == ReadOptions() else options
-    request = EvaluateRequest(split, read, out, device, output_stride, postprocess, refit)
+    request = EvaluateRequest(split, read, out, device, output_stride, postprocess, refit, engine)
     with terminal.working() as watch:
         result = judge(run, data, request, watch.counting("evaluate"))
     found: dict[str, object] = {
