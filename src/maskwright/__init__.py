@@ -1,9 +1,9 @@
 """maskwright: from a folder of images and masks to a segmentation model that one can trust.
 
 `import maskwright as mw` offers the verbs (`mw.inspect`, `mw.plan`, `mw.train`, `mw.evaluate`, `mw.predict`,
-`mw.export`, `mw.edges`, `mw.superpixels`, `mw.import_model`, `mw.load(run).predict(image)`) and the parts (`mw.models`,
-`mw.losses`, `mw.metrics`). Each is imported when it is first asked for (PEP 562), so that the import itself costs
-nothing.
+`mw.export`, `mw.compress`, `mw.edges`, `mw.superpixels`, `mw.import_model`, `mw.load(run).predict(image)`) and the
+parts (`mw.models`, `mw.losses`, `mw.metrics`). Each is imported when it is first asked for (PEP 562), so that the
+import itself costs nothing.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from maskwright import losses, metrics, models
     from maskwright.core.errors import MaskwrightError
     from maskwright.core.read_options import ReadOptions
-    from maskwright.workflows.api import evaluate, export, import_model, inspect, load, plan, predict, train
+    from maskwright.workflows.api import compress, evaluate, export, import_model, inspect, load, plan, predict, train
+    from maskwright.workflows.compress_request import CompressRequest
     from maskwright.workflows.edges import EdgesRequest, edges
     from maskwright.workflows.export_request import ExportRequest
     from maskwright.workflows.request import EvaluateRequest, PlanRequest, PredictRequest
     from maskwright.workflows.superpixels import SuperpixelRequest, superpixels
 
 __all__ = [
+    "CompressRequest",
     "EdgesRequest",
     "EvaluateRequest",
     "ExportRequest",
@@ -29,6 +31,7 @@ __all__ = [
     "PredictRequest",
     "ReadOptions",
     "SuperpixelRequest",
+    "compress",
     "edges",
     "evaluate",
     "export",
@@ -46,6 +49,7 @@ __all__ = [
 
 _ROOMS = {"losses", "metrics", "models"}
 _PLACES = {
+    "CompressRequest": "maskwright.workflows.compress_request",
     "ExportRequest": "maskwright.workflows.export_request",
     "MaskwrightError": "maskwright.core.errors",
     "ReadOptions": "maskwright.core.read_options",

@@ -47,6 +47,7 @@ OTHERS = (
     "scribbles",
     "sigma",
     "split",
+    "target",
     "things",
     "to",
 )
