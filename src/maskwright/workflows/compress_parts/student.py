@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.build import create_from_plan, options_of, resolved
+from maskwright.models.build import backbone_has_weights, create_from_plan, options_of, resolved
 from maskwright.models.cost import Cost, count
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def student_of(card: Card, target: float) -> Student:
         MaskwrightError: even the narrowest needs more.
     """
     whole = _cost(card.model, card)
-    base, widest = _base(card.model), 1
+    base, widest = _base(card.model, card.data.channels), 1
     if base.backbone != resolved(card.model).backbone:
         widest = WIDEST
     low, high = 1, widest * STEPS  # every network below `low` is cheap enough, none from `high` on is known to be
@@ -78,21 +78,21 @@ def student_of(card: Card, target: float) -> Student:
     return best
 
 
-def _base(teacher: ModelPlan) -> ModelPlan:
-    """Return the teacher's plan, with a backbone that can be narrowed."""
+def _base(teacher: ModelPlan, channels: int) -> ModelPlan:
+    """Return the teacher's plan, with a backbone that can be narrowed; `channels` are those of images."""
     whole = resolved(teacher)
     known = options_of(whole.name, whole.backbone)
     narrow = options_of(whole.name, NARROW)
     of_decoder = known.keys() & narrow.keys()
     own = {key: value for key, value in known.items() if key not in of_decoder}
-    if FACTOR in own or own.keys() & {"widths", "base"} or "widths" in known:
+    if FACTOR in own or "widths" in known or "base" in own or not backbone_has_weights(whole, channels):
         return whole
     options = {**narrow, **{key: value for key, value in whole.options.items() if key in of_decoder}}
     return resolved(whole.model_copy(update={"backbone": NARROW, "options": options}))
 
 
 def _scaled(plan: ModelPlan, factor: float) -> ModelPlan:
-    """Return a plan with every number of channels multiplied by a factor."""
+    """Return a plan with every number of channels multiplied by a factor; only a backbone's can grow."""
     options = dict(plan.options)
     heads = options.get("heads")
     for key, value in plan.options.items():
@@ -100,9 +100,10 @@ def _scaled(plan: ModelPlan, factor: float) -> ModelPlan:
             options[key] = value * factor
         elif key in COUNTS and isinstance(value, list):
             shares = heads if key == "widths" and heads is not None else [1] * len(value)
-            options[key] = [_rounded(each, factor, share) for each, share in zip(value, shares, strict=True)]
+            own = factor if key == "widths" else min(factor, 1.0)
+            options[key] = [_rounded(each, own, share) for each, share in zip(value, shares, strict=True)]
         elif key in COUNTS and value:  # 0 stands for a width that follows from others
-            options[key] = _rounded(value, factor, 1)
+            options[key] = _rounded(value, min(factor, 1.0), 1)
     return plan.model_copy(update={"options": options})
 
 
