@@ -21,8 +21,8 @@ FACTOR = "width_factor"
 """The option of a backbone that multiplies all of its channels."""
 NARROW = "compact"
 """The backbone of a student whose teacher's has a fixed width, as published ones have."""
-MULTIPLE = 8
-"""Numbers of channels are multiples of this, which the kernels of processors like."""
+MULTIPLES = {32: 8, 0: 4}
+"""From this many channels on, their number is a multiple of that, which the kernels of processors like."""
 STEPS = 64
 """Factors that are tried: multiples of 1 / STEPS."""
 WIDEST = 2
@@ -108,8 +108,10 @@ def _scaled(plan: ModelPlan, factor: float) -> ModelPlan:
 
 
 def _rounded(channels: int, factor: float, heads: int) -> int:
-    """Return a multiple of `MULTIPLE` for each head, at least one."""
-    return heads * MULTIPLE * max(1, round(channels * factor / (heads * MULTIPLE)))
+    """Return a number of channels as `MULTIPLES` says, the same for each head, never 0."""
+    each = channels * factor / heads
+    multiple = next(multiple for least, multiple in MULTIPLES.items() if each >= least)
+    return heads * multiple * max(1, round(each / multiple))
 
 
 def _cost(plan: ModelPlan, card: Card) -> Cost:
