@@ -145,8 +145,9 @@ def _check_card(card: Card) -> None:
     """
     if emits_objects(card.channels):
         raise MaskwrightError(
-            f"{card.model.name} emits objects, and only networks that emit maps can be exported: train one of them, or "
-            "predict with the model as it is"
+            f"{card.model.name} emits objects: it chooses among boxes or queries in steps that the exported graph does "
+            "not have, and only networks that emit maps can be exported. Train one of them, or predict with the model "
+            "as it is"
         )
 
 
