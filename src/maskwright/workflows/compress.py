@@ -15,6 +15,7 @@ from maskwright.core.plan_file import read_plan
 from maskwright.inference.opening import milliseconds
 from maskwright.models import bundle
 from maskwright.models.catalog import find_model
+from maskwright.tasks import find_task
 from maskwright.workflows.compress_parts.student import Student, student_of
 from maskwright.workflows.evaluate_parts.evaluation import opened
 from maskwright.workflows.request import EvaluateRequest, PlanRequest
@@ -133,17 +134,23 @@ def _training(run: Path, request: CompressRequest, student: Student) -> PlanRequ
         "model.options": student.plan.options,
         "model.pretrained": False,
         "model.dropout": plan.model.dropout,
-        "task": plan.task,
         **_section(plan, "data"),
         **_section(plan, "split"),
-        **_section(plan, "objects"),
         "predict.tile": plan.predict.tile,
     }
+    task = find_task(plan.task)
+    if task.objects:
+        fixed |= _section(plan, "objects")
+    if task.annotation == "edges":
+        fixed |= _section(plan, "edges")
+    elif plan.edges.weight:  # a channel of edges beside the masks
+        fixed["edges.weight"] = plan.edges.weight
     if not request.alone:
         fixed["distill.teacher"] = str((run / MODEL_FILE).resolve())
     return PlanRequest(
         budget=request.budget,
         steps=request.steps,
+        task=plan.task,
         settings=tuple(f"{key}={json.dumps(value)}" for key, value in fixed.items()),
         seed=plan.seed,
         device=request.device,
