@@ -175,19 +175,18 @@ def _compared(run: Path, out: Path, root: Path, student: Student, request: Compr
             f"{root} has no labelled image that neither model was trained on, so the two cannot be compared: label "
             f"more, and evaluate {run} and {out} on them"
         )
-    notes = [note for evaluation in both for note in evaluation.notes]
     scored = []
     for evaluation in both:
         records = tuple(record for record in evaluation.records if record.id in names)
         scored.append(replace(evaluation, records=records).scored(evaluation.predictor, None))
     engines = [evaluation.predictor.engine for evaluation in both]
     times = milliseconds(engines, both[0].predictor.card)
-    sides = [
+    teacher, pupil = (
         _figures(scores.score, time, home / MODEL_FILE, cost)
         for scores, time, home, cost in zip(scored, times, (run, out), (student.teacher, student.cost), strict=True)
-    ]
-    metric = scored[0].headline_metric
-    result = CompressResult(out, metric, split, len(names), *sides, tuple(dict.fromkeys(notes)))
+    )
+    notes = tuple(dict.fromkeys(note for evaluation in both for note in evaluation.notes))
+    result = CompressResult(out, scored[0].headline_metric, split, len(names), teacher, pupil, notes)
     write_text(out / COMPARISON, json.dumps(result.to_json(), indent=1) + "\n")
     return result
 
