@@ -1,9 +1,9 @@
 """maskwright: from a folder of images and masks to a segmentation model that one can trust.
 
 `import maskwright as mw` offers the verbs (`mw.inspect`, `mw.plan`, `mw.train`, `mw.evaluate`, `mw.predict`,
-`mw.export`, `mw.edges`, `mw.superpixels`, `mw.import_model`, `mw.load(run).predict(image)`) and the parts (`mw.models`,
-`mw.losses`, `mw.metrics`); `mw.Client(url)` asks a service. Each is imported when it is first asked for (PEP 562), so
-that the import itself costs nothing.
+`mw.export`, `mw.compress`, `mw.edges`, `mw.superpixels`, `mw.import_model`, `mw.load(run).predict(image)`) and the
+parts (`mw.models`, `mw.losses`, `mw.metrics`); `mw.Client(url)` asks a service. Each is imported when it is first asked
+for (PEP 562), so that the import itself costs nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from maskwright.core.errors import MaskwrightError
     from maskwright.core.read_options import ReadOptions
     from maskwright.serve.client import Client
-    from maskwright.workflows.api import evaluate, export, import_model, inspect, load, plan, predict, train
+    from maskwright.workflows.api import compress, evaluate, export, import_model, inspect, load, plan, predict, train
+    from maskwright.workflows.compress_request import CompressRequest
     from maskwright.workflows.edges import EdgesRequest, edges
     from maskwright.workflows.export_request import ExportRequest
     from maskwright.workflows.request import EvaluateRequest, PlanRequest, PredictRequest
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Client",
+    "CompressRequest",
     "EdgesRequest",
     "EvaluateRequest",
     "ExportRequest",
@@ -31,6 +33,7 @@ __all__ = [
     "PredictRequest",
     "ReadOptions",
     "SuperpixelRequest",
+    "compress",
     "edges",
     "evaluate",
     "export",
@@ -49,6 +52,7 @@ __all__ = [
 _ROOMS = {"losses", "metrics", "models"}
 _PLACES = {
     "Client": "maskwright.serve.client",
+    "CompressRequest": "maskwright.workflows.compress_request",
     "ExportRequest": "maskwright.workflows.export_request",
     "MaskwrightError": "maskwright.core.errors",
     "ReadOptions": "maskwright.core.read_options",

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
 from maskwright.core import resources
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GIB = 1 << 30
 
@@ -96,3 +100,24 @@ def test_what_is_in_flight_is_bounded_by_its_bytes():
         list(pool.map(work, [40, 50, 30, 500, 60, 20, 90, 10] * 4))
     assert max(most) == 500
     assert max(total for total in most if total != 500) <= 100
+
+
+@pytest.mark.parametrize(
+    ("listed", "bfloat16", "int8"),
+    [
+        ("flags\t\t: fpu sse2 avx2", False, False),
+        ("processor : 0\nflags\t\t: avx2 avx512_vnni avx512_bf16", True, True),
+        ("flags : avx2 avx_vnni", False, True),
+        ("Features\t: fp asimddp bf16", True, True),
+        ("model name : bf16 avx_vnni", False, False),
+    ],
+)
+def test_what_the_processor_multiplies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: str, bfloat16: bool, int8: bool
+) -> None:
+    (tmp_path / "cpuinfo").write_text(listed)
+    monkeypatch.setattr(resources, "_PROCESSOR", tmp_path / "cpuinfo")
+    assert (resources.multiplies_bfloat16(), resources.multiplies_int8()) == (bfloat16, int8)
+    monkeypatch.setattr(resources, "_PROCESSOR", tmp_path / "gone")
+    assert not resources.multiplies_bfloat16()
+    assert not resources.multiplies_int8()

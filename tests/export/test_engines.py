@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("openvino")
 pytest.importorskip("onnxruntime")
 
+import torch
+
 import maskwright as mw
 from maskwright.core.errors import MaskwrightError
 from maskwright.inference import opening
 from maskwright.inference.engine import TorchEngine
 from maskwright.inference.exported import OnnxEngine, OpenvinoEngine
+from maskwright.models import bundle
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from maskwright.inference.engine import Engine
@@ -27,16 +33,88 @@ KINDS = {"torch": TorchEngine, "onnx": OnnxEngine, "openvino": OpenvinoEngine}
 
 @pytest.mark.parametrize("fastest", KINDS)
 def test_auto_takes_the_fastest(exported: Path, monkeypatch: pytest.MonkeyPatch, fastest: str) -> None:
-    timed = []
+    timed: list[type] = []
 
-    def milliseconds(engine: Engine, _card: Card) -> float:
-        timed.append(type(engine))
-        return 1.0 if type(engine) is KINDS[fastest] else 2.0
+    def milliseconds(engines: Sequence[Engine], _card: Card) -> list[float]:
+        timed.extend(map(type, engines))
+        return [1.0 if type(engine) is KINDS[fastest] else 2.0 for engine in engines]
 
     monkeypatch.setattr(opening, "milliseconds", milliseconds)
     assert type(mw.load(exported, "cpu", engine="auto").engine) is KINDS[fastest]
-    # OpenVINO is timed with its own file and with that for ONNX.
-    assert sorted(kind.__name__ for kind in timed) == ["OnnxEngine", "OpenvinoEngine", "OpenvinoEngine", "TorchEngine"]
+    # Each file is timed with the engine that it was compared with the model in.
+    assert sorted(kind.__name__ for kind in timed) == ["OnnxEngine", "OpenvinoEngine", "TorchEngine"]
+
+
+def test_engines_take_turns() -> None:
+    order: list[str] = []
+
+    class Named:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def forward(self, tiles: Any) -> torch.Tensor:
+            assert tiles.shape == (1, 48, 64, 3)
+            order.append(self.name)
+            return torch.zeros(1)
+
+    card = SimpleNamespace(predict=SimpleNamespace(tile_size=(48, 64)), data=SimpleNamespace(channels=3))
+    times = opening.milliseconds([Named("a"), Named("b")], card)  # type: ignore[list-item, arg-type]
+    assert len(times) == 2
+    assert order == ["a", "b"] * 6
+
+
+def test_bfloat16_is_tried_where_it_was_compared(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(exported, tmp_path / "run")
+    comparison = copy / "exports/openvino/parity.json"
+    found = json.loads(comparison.read_text())
+    assert found["bfloat16"] is None
+    loaded: list[bool] = []
+    load = OpenvinoEngine.load
+
+    def recorded(path: Path, *, fast: bool = False) -> Any:
+        loaded.append(fast)
+        return load(path, fast=fast)
+
+    monkeypatch.setattr(opening.OpenvinoEngine, "load", recorded)
+    mw.load(copy, "cpu", engine="auto")
+    assert loaded == [False]
+    comparison.write_text(json.dumps({**found, "bfloat16": found}))
+    loaded.clear()
+    mw.load(copy, "cpu", engine="auto")
+    assert loaded == [False, True]
+
+
+@pytest.mark.parametrize("engine", ["auto", "onnx"])
+def test_an_export_of_another_model_is_refused(exported: Path, tmp_path: Path, engine: str) -> None:
+    copy = shutil.copytree(exported, tmp_path / "run")
+    segmenter, card = bundle.load(copy / "model.safetensors")
+    bundle.save(copy / "model.safetensors", segmenter, card.model_copy(update={"decoding": {"temperature": 2.0}}))
+    with pytest.raises(MaskwrightError, match=r"was made from another model than .*, which has changed since: export"):
+        mw.load(copy, "cpu", engine=engine)
+    assert type(mw.load(copy, "cpu", engine="torch").engine) is TorchEngine
+
+
+def test_an_export_that_does_not_say_its_model_is_refused(exported: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(exported, tmp_path / "run")
+    (copy / "exports/onnx/parity.json").write_text("{}")
+    with pytest.raises(MaskwrightError, match=r"parity.json does not say which model model.onnx was made from"):
+        mw.load(copy, "cpu", engine="onnx")
+
+
+def test_an_evaluation_takes_the_engine_it_is_told(exported: Path, run: Path, tmp_path: Path) -> None:
+    with pytest.raises(MaskwrightError, match="openvino"):
+        mw.evaluate(exported, run.parent / "data", engine="openvin")
+    found = mw.evaluate(exported, run.parent / "data", engine="onnx", out=tmp_path)
+    assert found.scores.score.value == pytest.approx(
+        mw.evaluate(run, run.parent / "data", out=tmp_path).scores.score.value
+    )
+
+
+def test_settings_are_not_fitted_that_an_export_cannot_keep(exported: Path, run: Path) -> None:
+    with pytest.raises(MaskwrightError, match="is an export, and what is fitted for crf cannot be written into it"):
+        mw.evaluate(exported / "exports/onnx", run.parent / "data", postprocess="crf")
 
 
 def test_auto_leaves_out_what_is_not_installed(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:

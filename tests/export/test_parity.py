@@ -40,7 +40,7 @@ def test_a_network_that_is_right_at_one_size_only_is_found(run: Path) -> None:
 
 
 def parity(score: float, same: float) -> Parity:
-    return Parity("IoU", (64, 64), Agreement(8, same, 0.1), Side(0.80, 12.0, 100), Side(score, 4.0, 50))
+    return Parity("IoU", True, (64, 64), Agreement(8, same, 0.1), Side(0.80, 12.0, 100), Side(score, 4.0, 50))
 
 
 def test_the_loss_is_in_points_and_the_rule_in_the_message() -> None:
@@ -49,6 +49,12 @@ def test_the_loss_is_in_points_and_the_rule_in_the_message() -> None:
     assert parity(0.794, 1).fault(0.7) is None
     assert parity(0.794, 1).fault(0.5) == "the export loses 0.60 points of IoU, and 0.5 are allowed"
     assert parity(0.8, 0.975).fault(0.5) == "only 97.5 % of the pixels keep their label, and 98 % must"
+
+
+def test_a_higher_error_is_a_loss() -> None:
+    found = Parity("RMSE", False, (64, 64), Agreement(8, 1, 0.1), Side(0.10, 12.0, 100), Side(0.13, 4.0, 50))
+    assert found.loss == pytest.approx(3)
+    assert found.fault(0.5) == "the export loses 3.00 points of RMSE, and 0.5 are allowed"
 
 
 def test_labels_of_each_activation() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -17,6 +18,7 @@ from tests.workflows import toy_data as toy
 
 import maskwright as mw
 from maskwright.cli.main import run as command
+from maskwright.core import resources
 from maskwright.core.channels import object_channels
 from maskwright.core.errors import MaskwrightError
 from maskwright.workflows import export as workflow
@@ -103,6 +105,49 @@ def test_an_earlier_export_is_replaced(run: Path, faulty: list[Edit], tmp_path: 
     assert (out / "split.json").read_bytes() == (run / "split.json").read_bytes()  # which images the training saw
     assert json.loads((out / "parity.json").read_text())["metric"] == "IoU"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_reports_beside_an_earlier_export_are_kept(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    mw.export(run, to="torch", half=True, out=out)
+    (out / "report-test.html").write_text("scores")
+    mw.export(run, to="torch", out=out)
+    assert (out / "report-test.html").read_text() == "scores"
+
+
+def test_the_report_of_the_run_shows_all_exports(run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("exports"))
+    mw.export(copy, to="torch", half=True)
+    result = mw.export(copy, to="torch")
+    assert result.table is not None
+    assert [row.name for row in result.table.rows] == ["trained", "torch", "torch-half"]
+    assert sum(row.fastest for row in result.table.rows) == 1
+    assert result.table.rows[1].labels == 1
+    page = (copy / "report.html").read_text()
+    assert page.count("Exports</h2>") == 1
+    assert page.count("fastest here") == 1
+    for word in ("torch-half", "100.00 %", "{} x {}".format(*result.parity.tile)):
+        assert word in page
+    assert not any("no place for the table" in note for note in result.notes)
+    (copy / "report.html").write_text("<html></html>")
+    assert any("no place for the table" in note for note in mw.export(copy, to="torch").notes)
+
+
+def test_the_hash_of_the_model_is_kept(run: Path, tmp_path: Path) -> None:
+    mw.export(run, to="torch", out=tmp_path / "out")
+    origin = json.loads((tmp_path / "out/parity.json").read_text())["model_sha256"]
+    assert origin == hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_int8_without_its_instructions_is_noted(
+    run: Path, faulty: list[Edit], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, able: bool
+) -> None:
+    monkeypatch.setattr(resources, "multiplies_int8", lambda: able)
+    monkeypatch.setattr(resources, "multiplies_bfloat16", lambda: able)
+    result = mw.export(run, to="openvino", int8=True, allow_loss=3, out=tmp_path / "out")
+    assert any("does not multiply 8-bit integers in hardware" in note for note in result.notes) is not able
+    assert (json.loads((tmp_path / "out/parity.json").read_text())["bfloat16"] is not None) is able
 
 
 def test_weights_of_half_the_bytes_for_torch(run: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,7 @@ from maskwright.cli.options import (
     Crowd,
     Data,
     Device,
+    Engine,
     Format,
     Ignore,
     Map,
@@ -24,6 +25,9 @@ from maskwright.cli.options import (
     read_options,
 )
 from maskwright.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from maskwright.workflows.evaluate_parts.evaluation import EvaluateResult
 
 Split = Annotated[
     Literal["train", "val", "test", "all"],
@@ -56,6 +60,7 @@ def evaluate(
     output_stride: OutputStride = None,
     postprocess: Postprocess = None,
     refit: Refit = False,
+    engine: Engine = None,
     format_name: Format = None,
     classes: ClassNames = None,
     ignore: Ignore = None,
@@ -69,10 +74,9 @@ def evaluate(
 
     Scores each class and the mean, with 95 % intervals. Writes metrics-SPLIT.json and report-SPLIT.html.
     """
-    from maskwright.cli.scores import gain_table, score_tables
+    from maskwright.cli.scores import score_tables
     from maskwright.cli.tables import pairs
     from maskwright.data.formats import ReadOptions
-    from maskwright.report.gain import losses
     from maskwright.workflows.request import EvaluateRequest
     from maskwright.workflows.runs.preflight import check_model
 
@@ -82,7 +86,7 @@ def evaluate(
     terminal = Terminal(as_json=as_json)
     options = read_options(format_name, classes, ignore, mapping, nodata, crowd, between)
     read = None if options == ReadOptions() else options
-    request = EvaluateRequest(split, read, out, device, output_stride, postprocess, refit)
+    request = EvaluateRequest(split, read, out, device, output_stride, postprocess, refit, engine)
     with terminal.working() as watch:
         result = judge(run, data, request, watch.counting("evaluate"))
     found: dict[str, object] = {
@@ -94,16 +98,24 @@ def evaluate(
     if postprocess is not None:
         found[postprocess] = result.gain
     terminal.answer(found)
-    label = None
-    if result.gain is not None and postprocess is not None:
-        from maskwright.postprocess import find_postprocessor
-
-        label = find_postprocessor(postprocess).label
-        terminal.show(gain_table(result.gain, result.scores.metrics, label, terminal.width))
-        for loss in losses(result.gain, result.scores.metrics, label):
-            terminal.say(f"warning: {loss}")
+    label = None if postprocess is None else _show_gain(terminal, result, postprocess)
     terminal.show(*score_tables(result.scores, split, terminal.width, label))
     for note in result.notes:
         terminal.say(f"note: {note}")
     terminal.show(pairs("Files", [("report", str(result.report))]))
     return DONE
+
+
+def _show_gain(terminal: Terminal, result: EvaluateResult, postprocess: str) -> str | None:
+    """Print what a postprocessor changes, and return its name in a sentence."""
+    from maskwright.cli.scores import gain_table
+    from maskwright.postprocess import find_postprocessor
+    from maskwright.report.gain import losses
+
+    if result.gain is None:
+        return None
+    label = find_postprocessor(postprocess).label
+    terminal.show(gain_table(result.gain, result.scores.metrics, label, terminal.width))
+    for loss in losses(result.gain, result.scores.metrics, label):
+        terminal.say(f"warning: {loss}")
+    return label

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maskwright.cli.errors import DONE
 from maskwright.cli.options import AsJson
 from maskwright.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from maskwright.report.exports import ExportTable
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.", show_default=False)]
 To = Annotated[
@@ -62,6 +68,7 @@ def export(
         result = write(run, request)
     parity = result.parity
     answer = {"out": result.folder, "file": result.file, "parity": parity.to_json(), "kept": result.kept}
+    answer["engines"] = [] if result.table is None else [asdict(row) for row in result.table.rows]
     terminal.answer({**answer, "notes": list(result.notes)})
     for note in result.notes:
         terminal.say(f"note: {note}")
@@ -77,5 +84,29 @@ def export(
         ("size", f"{trained.bytes / 1e6:.1f} MB trained, {exported.bytes / 1e6:.1f} MB exported"),
         ("export", str(result.file)),
     ]
-    terminal.show(pairs("Export", rows), f"maskwright predict {result.folder} IMAGES")
+    shown = [pairs("Export", rows)]
+    if result.table is not None:
+        shown.append(_engines(result.table, terminal.width))
+    terminal.show(*shown, f"maskwright predict {result.folder} IMAGES")
     return DONE
+
+
+def _engines(found: ExportTable, width: int) -> RenderableType:
+    """Draw all exports of the run, timed in turns on this machine."""
+    from maskwright.cli.tables import Column, table
+
+    rows, first = found.rows, found.rows[0]
+    factor, digits = (100, "%.2f") if found.percent else (1, "%.4g")
+    return table(
+        "Engines, {} x {}, {}".format(*found.tile, found.machine),
+        [
+            Column("model", [f"{row.name}{' (fastest here)' if row.fastest else ''}" for row in rows], kind="name"),
+            Column("arithmetic", [row.arithmetic for row in rows], rank=2, kind="name"),
+            Column("ms", [f"{row.milliseconds:.1f}" for row in rows]),
+            Column("times as fast", [f"{first.milliseconds / row.milliseconds:.2f}" for row in rows]),
+            Column("same label", ["" if row.labels is None else f"{100 * row.labels:.2f} %" for row in rows], rank=1),
+            Column(found.metric, [digits % (factor * row.score) for row in rows]),
+            Column("MB", [f"{row.bytes / 1e6:.1f}" for row in rows], rank=1),
+        ],
+        width,
+    )

@@ -57,6 +57,7 @@ OTHERS = (
     "sigma",
     "smooth_video",
     "split",
+    "target",
     "things",
     "timeout",
     "to",

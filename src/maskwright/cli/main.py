@@ -19,6 +19,7 @@ import typer
 from typer.main import get_command
 
 from maskwright.cli import (
+    compress,
     demo,
     edges,
     evaluate,
@@ -57,6 +58,7 @@ VERBS: dict[str, Callable[..., int]] = {
     "edges": edges.edges,
     "superpixels": superpixels.superpixels,
     "export": export.export,
+    "compress": compress.compress,
     "serve": serve.serve,
     "import": import_.import_,
     "models": models.models,

@@ -8,10 +8,14 @@ from typing import Any
 from maskwright.core.errors import MaskwrightError
 
 MODEL_FILE = "model.safetensors"
+EXPORT_FILES = {"onnx": "model.onnx", "openvino": "model.xml", "torch": MODEL_FILE}
+"""What an export can be written for, and the name of its file."""
 MODEL_FILES = (MODEL_FILE, "model.onnx", "model.xml")
 """What a folder may hold: a trained model, or an export of one for ONNX or OpenVINO."""
 EXPORTS = "exports"
 """Folder of a run for its exports."""
+PARITY = "parity.json"
+"""Comparison of an export with the model that it was made from, in the folder of the export."""
 
 
 def path_of(value: Any, key: str, what: str) -> Path:

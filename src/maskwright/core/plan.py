@@ -14,6 +14,7 @@ from maskwright.core.plan_learning import (
     AdversarialPlan,
     DiscriminatorInput,
     DiscriminatorName,
+    DistillPlan,
     EdgesPlan,
     Formulation,
     LoraPlan,
@@ -33,6 +34,7 @@ __all__ = [
     "DataPlan",
     "DiscriminatorInput",
     "DiscriminatorName",
+    "DistillPlan",
     "EdgeWatershedPlan",
     "EdgesPlan",
     "Formulation",
@@ -150,6 +152,7 @@ class Plan(Section):
     edges: EdgesPlan = EdgesPlan()
     loss: LossPlan = LossPlan()
     adversarial: AdversarialPlan = AdversarialPlan()
+    distill: DistillPlan = DistillPlan()
     sampling: SamplingPlan = SamplingPlan()
     augment: AugmentPlan = AugmentPlan()
     optim: OptimPlan = OptimPlan()

@@ -128,6 +128,20 @@ class AdversarialPlan(Section):
         return self
 
 
+class DistillPlan(Section):
+    """A trained model, the teacher, whose maps the network learns beside the labels.
+
+    Attributes:
+        teacher: its model file; None for none.
+        weight: of the distance from its maps, beside the loss on the labels.
+        temperature: that the raw maps of both are divided by: above 1, small probabilities count more.
+    """
+
+    teacher: str | None = None
+    weight: Number = Field(1.0, gt=0)
+    temperature: Number = Field(2.0, gt=0, le=100)
+
+
 def _freeze(text: str) -> str:
     """Check `optim.freeze`; `until-step 200` is written `until-step=200`."""
     found = re.fullmatch(r"none|backbone|until-step[ =](\d+)", text.strip())

@@ -22,6 +22,7 @@ CACHE_SHARE = 0.4
 """Part of the free memory that decoded images may fill."""
 
 _GROUPS = Path("/sys/fs/cgroup")
+_PROCESSOR = Path("/proc/cpuinfo")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 
 
@@ -30,6 +31,28 @@ def cores() -> int:
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     shares = [quota for folder in _folders("cpu") if (quota := _quota(folder)) is not None]
     return max(1, min([count, *(math.ceil(share) for share in shares)]))
+
+
+def cpu_flags() -> frozenset[str]:
+    """Return what the kernel says the processor can do; nothing where it does not say (macOS, Windows)."""
+    try:
+        lines = _PROCESSOR.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    # "flags" on x86, "Features" on ARM
+    return frozenset(
+        next((line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))), "").split()
+    )
+
+
+def multiplies_bfloat16() -> bool:
+    """Return whether the processor multiplies bfloat16 in hardware."""
+    return not cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def multiplies_int8() -> bool:
+    """Return whether the processor multiplies and adds 8-bit integers in one instruction (VNNI, AMX, dot product)."""
+    return not cpu_flags().isdisjoint({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})
 
 
 def free_memory() -> int:

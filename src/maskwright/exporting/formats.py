@@ -13,13 +13,13 @@ import torch
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.optional import optional
-from maskwright.core.paths import MODEL_FILE
+from maskwright.core.paths import EXPORT_FILES
 from maskwright.exporting.graph import INPUT, USAGE_KEY, halved, to_onnx, usage
 from maskwright.models import bundle
 from maskwright.models.weights import CARD_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
     from maskwright.models.bundle import Card
     from maskwright.models.segmenter import Segmenter
-
-TARGETS: Mapping[str, str] = {"onnx": "model.onnx", "openvino": "model.xml", "torch": MODEL_FILE}
-"""What an export can be written for, and the name of its file."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ class Exporter:
             MaskwrightError: a precision that the target cannot have, a network that cannot be exported, or a package
                 is missing.
         """
-        file = folder / TARGETS[target]
+        file = folder / EXPORT_FILES[target]
         if target == "torch":
             if precision.tiles is not None:
                 raise MaskwrightError("int8 needs the target onnx or openvino, and the target is torch", "int8")

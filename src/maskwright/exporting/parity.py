@@ -59,6 +59,7 @@ class Parity:
 
     Attributes:
         metric: what `score` is, for people.
+        higher_is_better: whether a higher score is the better one.
         tile: (height, width) that the times are for.
         agreement: of the maps.
         trained: figures of the trained network, run by PyTorch in float32.
@@ -66,6 +67,7 @@ class Parity:
     """
 
     metric: str
+    higher_is_better: bool
     tile: tuple[int, int]
     agreement: Agreement
     trained: Side
@@ -74,7 +76,8 @@ class Parity:
     @property
     def loss(self) -> float:
         """What the score lost, in points of 0.01; negative for a gain."""
-        return 100 * (self.trained.score - self.exported.score)
+        loss = 100 * (self.trained.score - self.exported.score)
+        return loss if self.higher_is_better else -loss
 
     @property
     def speedup(self) -> float:

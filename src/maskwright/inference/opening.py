@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,9 +19,11 @@ from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.paths import EXPORTS, MODEL_FILES, model_file
 from maskwright.inference.engine import TorchEngine
 from maskwright.inference.exported import OnnxEngine, OpenvinoEngine
+from maskwright.inference.origin import check_origin
 from maskwright.models import bundle
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import torch
@@ -83,7 +85,8 @@ def opened(path: Path, how: How, engine: str | None = None) -> tuple[Engine, Car
             has a file for and that can be run in this way; None for the first that reads the file.
 
     Raises:
-        MaskwrightError: no such file, engine or device, or a damaged file.
+        MaskwrightError: no such file, engine or device, a damaged file, or an export that was made from another model
+            than the one in the run.
     """
     if engine is None:
         file = model_file(path)
@@ -95,7 +98,10 @@ def opened(path: Path, how: How, engine: str | None = None) -> tuple[Engine, Car
     # PyTorch takes the model itself: what an export stores of it is rounded.
     found = [(file, "torch") for file in [own] if "torch" in names and file.suffix in ENGINES["torch"]]
     others = [name for name in names if name != "torch"]
-    found += [(file, name) for file in (own, *exports) for name in others if file.suffix in ENGINES[name]]
+    # What is compared with the model is an export in its own engine, so `auto` takes no other.
+    read = {name: ENGINES[name][:1] if engine == AUTO else ENGINES[name] for name in others}
+    found += [(file, name) for file in (own, *exports) for name in others if file.suffix in read[name]]
+    compared = {file: check_origin(file, own) for file, _ in found if file is not own}
     if not found:
         raise MaskwrightError(
             f"{path} has no file for the engine {engine}: export the model for it, or choose another engine",
@@ -104,20 +110,30 @@ def opened(path: Path, how: How, engine: str | None = None) -> tuple[Engine, Car
     if len(found) == 1:
         return _open(*found[0], how)
     models = [_open(file, name, how) for file, name in found]
-    return min(models, key=lambda model: milliseconds(*model))
+    if engine == AUTO and how.fast:  # without the hardware, bfloat16 is the slower one
+        models += [_open(file, name, replace(how, fast=False)) for file, name in found]
+    elif engine == AUTO:
+        rounded = [file for file, _ in found if compared.get(file, {}).get("bfloat16") is not None]
+        models += [_open(file, "openvino", replace(how, fast=True)) for file in rounded]
+    times = milliseconds([model for model, _ in models], models[0][1])
+    return models[times.index(min(times))]
 
 
-def milliseconds(engine: Engine, card: Card) -> float:
-    """Return the median time of one tile, after one that does not count."""
+def milliseconds(engines: Sequence[Engine], card: Card) -> list[float]:
+    """Return the median time of one tile for each engine, after one that does not count.
+
+    They take turns, so that other programs on the machine disturb all of them alike.
+    """
     height, width = card.predict.tile_size
     tile = np.random.default_rng(0).integers(0, 256, (1, height, width, card.data.channels), np.uint8)
-    engine.forward(tile).cpu()
-    times = []
-    for _ in range(_RUNS):
-        started = time.perf_counter()
-        engine.forward(tile).cpu()  # a GPU has finished when its result is here
-        times.append(time.perf_counter() - started)
-    return 1000 * median(times)
+    times: list[list[float]] = [[] for _ in engines]
+    for run in range(1 + _RUNS):
+        for engine, own in zip(engines, times, strict=True):
+            started = time.perf_counter()
+            engine.forward(tile).cpu()  # a GPU has finished when its result is here
+            if run:
+                own.append(time.perf_counter() - started)
+    return [1000 * median(own) for own in times]
 
 
 def _possible(engine: str, how: How) -> bool:

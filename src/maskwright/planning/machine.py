@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -53,14 +52,5 @@ def probe(device: str = "auto") -> Machine:
         free, _total = torch.cuda.mem_get_info(found.index)
         name = torch.cuda.get_device_name(found.index)
         return Machine("cuda", name, cores, free, torch.cuda.is_bf16_supported(), found.index)
-    name, bfloat16 = platform.processor() or platform.machine(), found.type == "cpu" and _cpu_bfloat16()
+    name, bfloat16 = platform.processor() or platform.machine(), found.type == "cpu" and resources.multiplies_bfloat16()
     return Machine(found.type, name, cores, resources.free_memory(), bfloat16)
-
-
-def _cpu_bfloat16() -> bool:
-    """Look it up in the processor flags that the kernel lists; False if there is no list (macOS, Windows)."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags or "bf16" in flags.split()

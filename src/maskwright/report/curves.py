@@ -22,6 +22,7 @@ WILD = 2.0
 
 FURTHER = {
     "adversarial_loss": ("Adversarial loss", "0.69 when the discriminator guesses at chance, more when it is right."),
+    "distillation_loss": ("Distance from the teacher", "Without its weight in the loss; 0 where the maps agree."),
     "discriminator_loss": (
         "Discriminator loss",
         "1.39 when the discriminator guesses at chance, 0 when it recognises every predicted map.",

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from functools import cache
 from typing import TYPE_CHECKING, Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from maskwright.core.durations import format_seconds
 from maskwright.core.files import write_text
@@ -20,6 +17,7 @@ from maskwright.report import edges, facts, gain, matrix, objects, pictures, tab
 from maskwright.report.charts import interval_scale, reliability
 from maskwright.report.content import Example, ReportData
 from maskwright.report.curves import curves
+from maskwright.report.engine import page_engine
 from maskwright.report.findings import findings
 from maskwright.report.svg import Svg
 
@@ -54,7 +52,7 @@ def write_report(path: Path, data: ReportData) -> None:
 
 def render(data: ReportData) -> str:
     """Return the whole page as text."""
-    engine = _engine()
+    engine = page_engine()
     script = engine.get_template("script.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     parts = {
@@ -64,20 +62,10 @@ def render(data: ReportData) -> str:
         **_training(data),
         **_data(data),
         "environment": list(data.environment.items()),
+        "exports": None,  # a model is exported later, see `report.exports`
     }
     return engine.get_template("page.html.j2").render(
         title=data.title, script=Svg(script), script_hash=f"sha256-{digest}", **parts
-    )
-
-
-@cache
-def _engine() -> Environment:
-    return Environment(
-        loader=PackageLoader("maskwright.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
     )
 
 

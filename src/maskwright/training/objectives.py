@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from maskwright.training import adversarial
+from maskwright.training import adversarial, distillation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 OBJECTIVES: dict[str, Callable[[Segmenter, Plan, Fabric], Objective | None]] = {
     "adversarial": adversarial.create,
+    "distill": distillation.create,
 }
 """Section of the plan -> what builds the objective, or returns None where the plan does not ask for it."""
 

@@ -14,6 +14,7 @@ from maskwright.core.paths import path_of
 from maskwright.core.plan import SplitPlan
 from maskwright.inference.given_image import check_kind
 from maskwright.inference.predictor import Predictor
+from maskwright.workflows import compress as compressing
 from maskwright.workflows import evaluate as evaluating
 from maskwright.workflows import export as exporting
 from maskwright.workflows import import_ as importing
@@ -21,6 +22,7 @@ from maskwright.workflows import inspect as inspecting
 from maskwright.workflows import plan as planning
 from maskwright.workflows import predict as predicting
 from maskwright.workflows import train as training
+from maskwright.workflows.compress_request import CompressRequest
 from maskwright.workflows.export_request import ExportRequest
 from maskwright.workflows.predict_parts.pictures import Picture
 from maskwright.workflows.request import EvaluateRequest, PlanRequest, PredictRequest
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan
     from maskwright.core.read_options import ReadOptions
+    from maskwright.workflows.compress import CompressResult
     from maskwright.workflows.evaluate_parts.evaluation import EvaluateResult
     from maskwright.workflows.export import ExportResult
     from maskwright.workflows.import_ import ImportResult
@@ -189,6 +192,23 @@ def export(run: StrPath, request: ExportRequest | None = None, **fields: Any) ->
             export that does not agree with the model. Nothing is written then.
     """
     return exporting.export(path_of(run, "run", MODEL), request_of(ExportRequest, request, fields))
+
+
+def compress(
+    run: StrPath, request: CompressRequest | None = None, *, on_event: OnEvent | None = None, **fields: Any
+) -> CompressResult:
+    """Train a narrower model of the same architecture, taught by the maps of a trained one, and compare the two.
+
+    Args:
+        run: run folder of the trained model.
+        request: how narrow, and how long to train; None for one made of `fields`.
+        on_event: called with progress and notes.
+        **fields: of a `CompressRequest`, instead of `request`: `target="0.5x"`, `budget="10m"`.
+
+    Raises:
+        MaskwrightError: no finished run, a model that cannot teach or be narrowed, or a training that is refused.
+    """
+    return compressing.compress(path_of(run, "run", MODEL), request_of(CompressRequest, request, fields), on_event)
 
 
 def import_model(

@@ -29,6 +29,10 @@ def evaluate(run: Path, root: Path, request: EvaluateRequest, on_progress: OnPro
             or a postprocessor must be fitted, and there is no validation image.
     """
     evaluation = opened(run, root, request)
+    if any(record.split == "train" for record in evaluation.records):
+        evaluation.notes.append(
+            f"the split {request.split} contains images that the model was trained on: the scores are too good"
+        )
     if request.postprocess is not None:
         return scored_with_postprocessor(evaluation, request.postprocess, on_progress)
     return evaluation.written(evaluation.scored(evaluation.predictor, on_progress), evaluation.predictor)

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maskwright.core import resources
 from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.files import write_error, write_text
-from maskwright.core.paths import EXPORTS, MODEL_FILE, check_folder
+from maskwright.core.paths import EXPORTS, MODEL_FILE
 from maskwright.exporting.formats import Precision
+from maskwright.report.exports import write_exports
 from maskwright.workflows.evaluate_parts.evaluation import Evaluation, opened
 from maskwright.workflows.export_parts.attempt import Attempts, real_tiles
+from maskwright.workflows.export_parts.comparison import Comparison, table_of
+from maskwright.workflows.export_parts.folder import check_out, new_folder
 from maskwright.workflows.request import EvaluateRequest
 from maskwright.workflows.runs import run_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from maskwright.core.records import Record
     from maskwright.exporting.parity import Parity
     from maskwright.models.bundle import Card
+    from maskwright.report.exports import ExportTable
     from maskwright.workflows.export_request import ExportRequest
 
-PARITY = "parity.json"
 TILES = 100
 """Real tiles that ranges of int8 are taken from."""
 ROUNDS = 4
@@ -44,13 +44,15 @@ class ExportResult:
         file: the file in it to open.
         parity: how it compares with the trained model.
         kept: modules that stay in floating point, because int8 hurt there.
-        notes: remarks on the images that were used.
+        table: all exports of the run, timed on this machine; None for an export outside the run.
+        notes: remarks on the images that were used, and on the machine.
     """
 
     folder: Path
     file: Path
     parity: Parity
     kept: tuple[str, ...]
+    table: ExportTable | None
     notes: tuple[str, ...]
 
 
@@ -66,29 +68,55 @@ def export(run: Path, request: ExportRequest) -> ExportResult:
             export that does not agree with the model. Nothing is written then.
     """
     out = (request.out or run / EXPORTS / request.name).resolve()
-    _check_out(out)
+    check_out(out)
     evaluation = _held_out(run, request.data)
     _check_card(evaluation.predictor.card)
-    tiles = None
-    if request.int8:
-        tiles = real_tiles(evaluation.predictor, _validation(evaluation), TILES)
-    with _new_folder(out) as folder:
+    with new_folder(out) as folder:
         attempts = Attempts(evaluation, request.to, folder)
-        kept: tuple[str, ...] = ()
-        for number in range(1, ROUNDS + 1):
-            parity, file = attempts.run(Precision(request.half, tiles, attempts.nodes(kept)))
-            fault = parity.fault(request.allow_loss)
-            if fault is None:
-                break
-            hurt = [] if request.to == "torch" else [entry for entry in attempts.worst(file) if entry[0] not in kept]
-            if tiles is None or not hurt or number == ROUNDS:
-                raise _refusal(request, fault, hurt)
-            kept = (*kept, *(module for module, _ in hurt))
+        comparison, file = _agreeing(attempts, request)
         for name in (run_folder.SPLIT, run_folder.DATA):  # so that `evaluate` knows the images of the training
             if (run / name).exists():
                 shutil.copyfile(run / name, folder / name)
-        write_text(folder / PARITY, json.dumps({**parity.to_json(), "kept": kept}, indent=1) + "\n")
-    return ExportResult(out, out / file.name, parity, kept, tuple(evaluation.notes))
+        comparison.write(folder, run / MODEL_FILE)
+    notes, table = list(evaluation.notes), None
+    if request.int8 and not resources.multiplies_int8():
+        notes.append(
+            "this processor does not multiply 8-bit integers in hardware (VNNI), so int8 gains little here: measure it "
+            "where the model will run"
+        )
+    if out.parent == (run / EXPORTS).resolve():
+        table = table_of(run, comparison.parity, percent=attempts.percent)
+        report = run / run_folder.REPORT
+        if not report.is_file() or not write_exports(report, table):
+            notes.append(f"{report} has no place for the table of exports: an earlier version wrote it, or it is gone")
+    return ExportResult(out, out / file.name, comparison.parity, tuple(comparison.kept), table, tuple(notes))
+
+
+def _agreeing(attempts: Attempts, request: ExportRequest) -> tuple[Comparison, Path]:
+    """Write exports until one agrees with the model; return how it compares, and its file.
+
+    Raises:
+        MaskwrightError: none agrees.
+    """
+    evaluation, tiles = attempts.evaluation, None
+    if request.int8:
+        tiles = real_tiles(evaluation.predictor, _validation(evaluation), TILES)
+    kept: tuple[str, ...] = ()
+    for number in range(1, ROUNDS + 1):
+        parity, file = attempts.run(Precision(request.half, tiles, attempts.nodes(kept)))
+        fault = parity.fault(request.allow_loss)
+        if fault is None:
+            break
+        hurt = [] if request.to == "torch" else [entry for entry in attempts.worst(file) if entry[0] not in kept]
+        if tiles is None or not hurt or number == ROUNDS:
+            raise _refusal(request, fault, hurt)
+        kept = (*kept, *(module for module, _ in hurt))
+    rounded = None
+    if request.to == "openvino" and resources.multiplies_bfloat16():
+        rounded = attempts.compared(file, fast=True)
+        if rounded.fault(request.allow_loss) is not None:
+            rounded = None
+    return Comparison(parity, "int8" if request.int8 else "float32", kept, rounded), file
 
 
 def _held_out(run: Path, data: Path | None) -> Evaluation:
@@ -102,8 +130,8 @@ def _held_out(run: Path, data: Path | None) -> Evaluation:
     for split in ("test", "val"):
         records = tuple(record for record in evaluation.records if record.split == split)
         if records:
-            notes = [note for note in evaluation.notes if not note.startswith("the split all")]
-            return replace(evaluation, records=records, notes=[*notes, f"compared on images of the {split} part"])
+            notes = [*evaluation.notes, f"compared on images of the {split} part"]
+            return replace(evaluation, records=records, notes=notes)
     raise MaskwrightError(
         f"{root} has no labelled test or validation image to compare the export on: label some", "data"
     )
@@ -117,8 +145,9 @@ def _check_card(card: Card) -> None:
     """
     if emits_objects(card.channels):
         raise MaskwrightError(
-            f"{card.model.name} emits objects, and only networks that emit maps can be exported: train one of them, or "
-            "predict with the model as it is"
+            f"{card.model.name} emits objects: it chooses among boxes or queries in steps that the exported graph does "
+            "not have, and only networks that emit maps can be exported. Train one of them, or predict with the model "
+            "as it is"
         )
 
 
@@ -139,35 +168,3 @@ def _refusal(request: ExportRequest, fault: str, hurt: Sequence[tuple[str, float
     layers = f"; the layers that differ most: {where}" if hurt else ""
     cure = "export without int8, or allow more with `allow_loss`" if request.int8 else "report it, with the plan"
     return MaskwrightError(f"{fault}{layers}. Nothing was written: {cure}")
-
-
-def _check_out(out: Path) -> None:
-    """Refuse a folder that holds anything but an export of ours.
-
-    Raises:
-        MaskwrightError: it does, or it is a file.
-    """
-    check_folder(out)
-    if out.is_dir() and any(out.iterdir()) and not (out / PARITY).is_file():
-        raise MaskwrightError(f"{out} holds other files: choose another `out`", "out")
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `out`, which takes its place on success and vanishes on failure."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise write_error(out, error) from error
-    try:
-        yield folder
-        try:
-            folder.chmod(0o755)
-            if out.exists():
-                shutil.rmtree(out)
-            folder.rename(out)
-        except OSError as error:
-            raise write_error(out, error) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

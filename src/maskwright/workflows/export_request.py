@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskwright.core.errors import MaskwrightError, unknown_name
-
-TARGETS = ("onnx", "openvino", "torch")
+from maskwright.core.paths import EXPORT_FILES
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ class ExportRequest:
             value = getattr(self, name)
             if isinstance(value, str):
                 object.__setattr__(self, name, Path(value))
-        if self.to not in TARGETS:
-            raise unknown_name("target", self.to, TARGETS, "to")
+        if self.to not in EXPORT_FILES:
+            raise unknown_name("target", self.to, EXPORT_FILES, "to")
         if self.int8 and self.to == "torch":
             raise MaskwrightError("int8 needs the target onnx or openvino, and the target is torch", "int8")
         if not 0 <= self.allow_loss < math.inf:

@@ -209,6 +209,7 @@ class EvaluateRequest:
         postprocess: name in `postprocess.POSTPROCESSORS`: apply it after the network, and compare. If the model has no
             settings for it, they are fitted on validation images and saved in the model file.
         refit: with `postprocess`: fit the settings even if the model has some.
+        engine: what runs the network, see `inference.opening.opened`; None for that of the file.
 
     Raises:
         MaskwrightError: `refit` without a postprocessor.
@@ -221,6 +222,7 @@ class EvaluateRequest:
     output_stride: int | None = None
     postprocess: str | None = None
     refit: bool = False
+    engine: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.out, str):

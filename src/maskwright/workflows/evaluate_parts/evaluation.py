@@ -117,7 +117,7 @@ def opened(run: Path, root: Path, request: EvaluateRequest) -> Evaluation:
     split, home = request.split, _home(run)
     if split not in (*SPLITS, "all"):
         raise MaskwrightError(f"`split` is {split!r}, and it must be one of {', '.join(SPLITS)}, or all")
-    predictor = Predictor.load(run, request.device, output_stride=request.output_stride)
+    predictor = Predictor.load(run, request.device, output_stride=request.output_stride, engine=request.engine)
     options = (request.read or split_lookup.reading(home)).for_task(predictor.task.annotation)
     if options.nodata is None:
         options = replace(options, nodata=predictor.card.nodata)
@@ -129,8 +129,6 @@ def opened(run: Path, root: Path, request: EvaluateRequest) -> Evaluation:
         raise MaskwrightError(f"{root} has no labelled image in its {split} split: choose another `split`")
     records, more = split_lookup.with_groups(home, records)
     notes += more
-    if any(record.split == "train" for record in records):
-        notes.append(f"the split {split} contains images that the model was trained on: the scores are too good")
     return Evaluation(run, predictor, dataset, records, request, notes)
 
 

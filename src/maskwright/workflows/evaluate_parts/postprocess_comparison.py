@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.paths import model_file
+from maskwright.core.paths import MODEL_FILE, model_file
 from maskwright.models import bundle
 from maskwright.postprocess import check_channels, find_postprocessor
 from maskwright.workflows.evaluate_parts import postprocess_fit
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from maskwright.core.events import OnProgress
     from maskwright.postprocess import Fitted, Postprocessor
     from maskwright.workflows.evaluate_parts.evaluation import EvaluateResult, Evaluation
+
+
+SUFFIX = Path(MODEL_FILE).suffix
 
 
 def scored_with_postprocessor(evaluation: Evaluation, name: str, on_progress: OnProgress | None) -> EvaluateResult:
@@ -27,6 +31,7 @@ def scored_with_postprocessor(evaluation: Evaluation, name: str, on_progress: On
         MaskwrightError: there is something to fit and no validation image, or the maps are not class probabilities.
     """
     check_channels(name, evaluation.predictor.card.channels)
+    _check_file(evaluation, name)
     postprocessor, found = _fitted(evaluation, name)
     label = postprocessor.label
     if evaluation.request.split in {"val", "all"}:
@@ -52,6 +57,22 @@ def scored_with_postprocessor(evaluation: Evaluation, name: str, on_progress: On
     fitted = None if found is None else found.to_json()
     more: dict[str, Any] = {name: {"settings": postprocessor.settings.model_dump(), "fitted": fitted, "means": gain}}
     return evaluation.written(refined, with_it, more, gain)
+
+
+def _check_file(evaluation: Evaluation, name: str) -> None:
+    """Refuse a fit whose result cannot be kept, before it begins: the card in an export does not change.
+
+    Raises:
+        MaskwrightError: something must be fitted, and the model file is an export.
+    """
+    file = model_file(evaluation.run)
+    held = getattr(evaluation.predictor.card.postprocess, name)
+    if file.suffix != SUFFIX and (held is None or evaluation.request.refit):
+        raise MaskwrightError(
+            f"{file} is an export, and what is fitted for {name} cannot be written into it: evaluate the run, which "
+            "fits and keeps the settings, and export it again",
+            "postprocess",
+        )
 
 
 def _fitted(evaluation: Evaluation, name: str) -> tuple[Postprocessor, Fitted | None]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.records import Record
     from maskwright.inference.engine import TorchEngine
+    from maskwright.metrics.scores import Metric
     from maskwright.workflows.evaluate_parts.evaluation import Evaluation
 
 IMAGES = 40
@@ -37,7 +38,7 @@ class Attempts:
 
     Args:
         evaluation: of the trained model, with the held-out records.
-        target: name in `exporting.formats.TARGETS`.
+        target: name in `core.paths.EXPORT_FILES`.
         folder: that the export is written into.
     """
 
@@ -46,15 +47,25 @@ class Attempts:
         self.trained = evaluation.predictor
         self.records = evenly(evaluation.records, IMAGES)
         self.exporter = Exporter(cast("TorchEngine", self.trained.engine).segmenter, self.trained.card)
-        self._side: Side | None = None
-        self._metric = ""
+        self._trained: tuple[Metric, float] | None = None
+
+    @property
+    def percent(self) -> bool:
+        """Whether the score is a share."""
+        assert self._trained is not None
+        return self._trained[0].unit == "share"
 
     def run(self, precision: Precision) -> tuple[Parity, Path]:
         """Write the export; return how it compares with the trained model, and the file to open."""
         file = self.exporter.write(self.target, self.folder, precision)
-        exported = Predictor.load(file, "cpu")
-        if self._side is None:
-            self._side = self._figures(self.trained, model_file(self.evaluation.run))
+        return self.compared(file), file
+
+    def compared(self, file: Path, *, fast: bool = False) -> Parity:
+        """Return how an export compares with the trained model; `fast` for bfloat16 where it is not int8."""
+        exported = Predictor.load(file, "cpu", fast=fast)
+        if self._trained is None:
+            self._trained = self._score(self.trained)
+        metric, score = self._trained
         images = (self.trained.read(record.image) for record in evenly(self.records, MAPS))
         try:
             found = agreement(self.trained, exported, images)
@@ -65,8 +76,11 @@ class Attempts:
                 f"the export fails where the model does not ({error}). Nothing was written: export to another runtime, "
                 "and report it, with the plan"
             ) from error
-        tile = self.trained.card.predict.tile_size
-        return Parity(self._metric, tile, found, self._side, self._figures(exported, file)), file
+        card = self.trained.card
+        before, after = milliseconds([self.trained.engine, exported.engine], card)
+        trained = Side(score, before, _bytes(model_file(self.evaluation.run)))
+        side = Side(self._score(exported)[1], after, _bytes(file))
+        return Parity(metric.label, metric.higher_is_better, card.predict.tile_size, found, trained, side)
 
     def nodes(self, modules: Sequence[str]) -> list[str]:
         """Return the nodes of the graph that modules compute."""
@@ -77,18 +91,22 @@ class Attempts:
         graph = Graph(self.exporter.segmenter, self.trained.card)
         return worst(graph, file, self.exporter.modules, real_tiles(self.trained, self.records, 1)[0])
 
-    def _figures(self, predictor: Predictor, file: Path) -> Side:
+    def _score(self, predictor: Predictor) -> tuple[Metric, float]:
         scores = scoring.score(predictor, self.evaluation.dataset, self.records)
-        self._metric = scores.headline_metric.label
+        metric = scores.headline_metric
         if scores.score.value is None:
             raise MaskwrightError(
-                f"the {len(self.records)} held-out images have nothing that {self._metric} can be computed from: label "
+                f"the {len(self.records)} held-out images have nothing that {metric.label} can be computed from: label "
                 "more, or give other images with `data`",
                 "data",
             )
-        parts = (file, file.with_suffix(".bin")) if file.suffix == ".xml" else (file,)
-        size = sum(part.stat().st_size for part in parts)
-        return Side(scores.score.value, milliseconds(predictor.engine, predictor.card), size)
+        return metric, scores.score.value
+
+
+def _bytes(file: Path) -> int:
+    """Return the size of a model's files."""
+    parts = (file, file.with_suffix(".bin")) if file.suffix == ".xml" else (file,)
+    return sum(part.stat().st_size for part in parts)
 
 
 def evenly(records: Sequence[Record], count: int) -> tuple[Record, ...]:

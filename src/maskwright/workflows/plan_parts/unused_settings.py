@@ -25,7 +25,16 @@ OF_EVERY_LOSS = {"loss.auxiliary", "loss.full_size"}
 """Settings of the loss that hold for every task."""
 
 OF_STEPS = (
-    *("optim.", "lora.", "adversarial.", "loss.", "train.precision", "train.channels_last", "train.patience"),
+    *(
+        "optim.",
+        "lora.",
+        "adversarial.",
+        "distill.",
+        "loss.",
+        "train.precision",
+        "train.channels_last",
+        "train.patience",
+    ),
     *("train.gradient_checkpointing", "train.validations", "train.checkpoint_seconds", "model.dropout"),
 )
 """How the keys of settings begin that only steps of an optimiser use."""
@@ -45,6 +54,9 @@ def check_unused_settings(plan: Plan, request: PlanRequest) -> None:
     if discriminator and not plan.adversarial.weight:
         why = "adversarial.weight is 0, so there is no discriminator"
         raise _unused(discriminator[0], why, "adversarial.weight=0.1")
+    teaching = sorted(key for key in keys if key.startswith("distill.") and key != "distill.teacher")
+    if teaching and plan.distill.teacher is None:
+        raise _unused(teaching[0], "distill.teacher names no model to learn from", "distill.teacher=MODEL")
     if "augment.paste" in keys and plan.augment.paste:
         _check_paste(plan)
     of_loss = sorted(key for key in keys if key.startswith("loss."))
