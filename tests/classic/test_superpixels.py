@@ -242,6 +242,8 @@ def test_a_slope_by_hand() -> None:
         ({"compactness": -1}, "compactness is -1, but it must be within 0..1e.06"),
         ({"compactness": 1e30}, "compactness is 1e.30"),
         ({"count": 1.5}, "count is 1.5, but an image of"),
+        ({"count": float("nan")}, "count is nan, but an image of"),
+        ({"count": "x"}, "count is x, but an image of"),
         ({"compactness": float("nan")}, "compactness is nan"),
         ({"method": "slick"}, "unknown method 'slick': did you mean 'slic'?"),
         ({"method": "felzenszwalb", "compactness": 2}, "felzenszwalb has none: set `compactness=1`"),
@@ -253,6 +255,12 @@ def test_a_slope_by_hand() -> None:
 def test_what_cannot_be_is_refused(arguments: dict, words: str) -> None:
     with pytest.raises(MaskwrightError, match=words):
         superpixels(**{"image": np.zeros((3, 4), np.uint8), "count": 2, **arguments})
+
+
+def test_felzenszwalb_takes_images_with_fewer_pixels_than_count() -> None:
+    labels = superpixels(np.kron(np.eye(2), np.full((4, 4), 200)).astype(np.uint8), "felzenszwalb", count=400)
+    assert labels.shape == (8, 8)
+    assert len(np.unique(labels)) >= 4
 
 
 @pytest.mark.skipif(not EDGES.is_dir(), reason="../shared/data/edges is absent")

@@ -142,7 +142,7 @@ def test_a_note_gives_the_reason_why_an_image_has_no_edge(tmp_path: Path) -> Non
     drawn = {"faint": stepped() * 0.2, "flat": np.full((40, 50), 80), "corner": np.array([[50, 50], [50, 255]])}
     for name, image in drawn.items():
         Image.fromarray(image.astype(np.uint8)).save(tmp_path / f"{name}.png")
-    flat = "(flat.png): constant, or too small or too smooth for this `sigma` and `method`"
+    flat = "(flat.png): constant, without a known value, or too small or smooth for this `sigma` and `method`"
     automatic, given = (mw.edges([tmp_path], out=tmp_path / "out", **values).notes for values in ({}, {"high": 0.5}))
     single = "(corner.png): single pixels are no lines; a smaller `sigma` may find lines"
     below = "no line of two pixels reaches the thresholds; lower `high` and `low`, or leave them out"

@@ -37,7 +37,7 @@ PixelSize = Annotated[
     typer.Option(
         "--pixel-size",
         metavar="LENGTH",
-        help="Width of a pixel for measurements, e.g. 0.25um, if the files do not state it.",
+        help="Width of a pixel for measurements, e.g. 0.25um.  [default: what the file states]",
     ),
 ]
 

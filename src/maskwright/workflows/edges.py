@@ -129,7 +129,7 @@ def _empty(result: PredictResult, request: EdgesRequest) -> dict[str, list[str]]
         if image.summary["pixels"]:
             continue
         if image.summary["strongest"] < FAINT / SHARE:
-            why = "constant, or too small or too smooth for this `sigma` and `method`"
+            why = "constant, without a known value, or too small or smooth for this `sigma` and `method`"
         elif given:
             why = "no line of two pixels reaches the thresholds; lower `high` and `low`, or leave them out"
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +20,8 @@ MOST_COMPACT = 1e6
 """More would overflow, and changes nothing: the superpixels are the cells of a grid already."""
 
 
-def check(image: NDArray[Any], count: int, compactness: float) -> None:
-    """Refuse what no method can do.
+def check(image: NDArray[Any], count: int, compactness: float, *, exact: bool = True) -> None:
+    """Refuse what no method can do; `exact` means that there will be `count` superpixels, so that many must fit.
 
     Raises:
         MaskwrightError: the array is no image, there cannot be so many superpixels, or the compactness is
@@ -28,7 +29,8 @@ def check(image: NDArray[Any], count: int, compactness: float) -> None:
     """
     check_image(image)
     height, width = image.shape[:2]
-    if count != int(count) or not 1 <= count <= height * width:
+    most = height * width if exact else math.inf
+    if not (isinstance(count, Real) and 1 <= count <= most and count == int(count)):
         raise MaskwrightError(
             f"count is {count}, but an image of {width}x{height} pixels can have 1 to {height * width} superpixels: "
             "choose a whole `count` in this range",

@@ -69,14 +69,14 @@ def felzenszwalb_graph(image: NDArray[Any], count: int = 400, compactness: float
     Raises:
         MaskwrightError: an argument outside its rule.
     """
-    check(image, count, compactness)
+    check(image, count, compactness, exact=False)
     if compactness != 1:
         raise MaskwrightError(
             f"compactness is {compactness}, but felzenszwalb has none: set `compactness=1`, or choose another `method`",
             "compactness",
         )
     colour = colours(image) / 4
-    area = colour.shape[0] * colour.shape[1] / count
+    area = max(colour.shape[0] * colour.shape[1] / count, 1)
     least = max(round(LEAST_SHARE * area), 1)
     with warnings.catch_warnings():
         # It asks whether more than three channels are meant: they are.
