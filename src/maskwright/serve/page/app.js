@@ -2,21 +2,19 @@
 
 import { models as askModels, gallery as askGallery, galleryImage, predict, ServiceError } from "./api.js";
 import { tables } from "./colours.js";
-import { choose, count, get, make } from "./dom.js";
+import { differ } from "./compare.js";
+import { choose, get, make } from "./dom.js";
 import { Gallery } from "./gallery.js";
 import { Caller, DrawnLayers, ImageLayers } from "./layers.js";
 import { askToken, clearError, showError } from "./notice.js";
 import { ObjectTable } from "./objects.js";
-import { classNames, showClasses, showDifferences } from "./panel.js";
+import { classNames, described, showClasses } from "./panel.js";
 import { Readout } from "./readout.js";
+import { hover, point, select } from "./selection.js";
 import { Stage } from "./stage.js";
 
-/** @typedef {import("./api.js").Item} Item */
 /** @typedef {import("./api.js").Model} Model */
 /** @typedef {import("./api.js").Result} Result */
-
-// As a canvas stores them.
-const HATCH = { light: 0xffffffff, dark: 0xff101010 };
 
 const SHOWN_BY_BROWSERS = new Set(["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"]);
 
@@ -43,14 +41,14 @@ export class App {
     this.images = new Caller();
     this.readout = new Readout();
     this.stage = new Stage([get("pane-a", HTMLCanvasElement), get("pane-b", HTMLCanvasElement)], this.show, {
-      point: (x, y) => this.point(x, y),
-      pick: (side, x, y) => this.select(this.stage.pixel(side, x, y)?.item ?? null, side),
+      point: (x, y) => point(this, x, y),
+      pick: (side, x, y) => select(this, this.stage.pixel(side, x, y)?.item ?? null, side),
       moved: (view) => this.readout.scale(view.scale),
       hold: (held) => this.hold(held),
     });
     this.table = new ObjectTable({
-      hover: (item) => this.hover(item, this.tableSide),
-      select: (item) => this.select(item, this.tableSide, true),
+      hover: (item) => hover(this, item, this.tableSide),
+      select: (item) => select(this, item, this.tableSide, true),
     });
     this.gallery = new Gallery((entry) => this.openEntry(entry));
     this.changed();
@@ -144,16 +142,6 @@ export class App {
     return this.models.find(({ name }) => name === this.chosen[side]);
   }
 
-  /** Compare with a model of the same classes, where there is one and the user has not chosen another. */
-  choosePartner() {
-    const own = this.model(0);
-    const others = this.models.filter((other) => other !== own);
-    if (own?.name !== this.chosen[1] && this.known.has("partner")) return;
-    this.known.add("partner");
-    const alike = others.find(({ task, classes }) => task === own?.task && names(classes) === names(own.classes));
-    this.chosen[1] = (alike ?? others[0]).name;
-  }
-
   /** @param {number} side */
   async predict(side) {
     const { source } = this;
@@ -204,7 +192,7 @@ export class App {
     }
     this.repaint();
     this.changed();
-    this.differ();
+    differ(this);
     // Nobody asks for a probability before the mask is seen.
     pixels.confidence = await caller.call("decode", { file: confidence });
   }
@@ -234,27 +222,6 @@ export class App {
     this.stage.differences?.close();
     this.stage.differences = null;
     this.changed();
-  }
-
-  /** Compare the results of both panes. */
-  async differ() {
-    const [a, b] = this.stage.shown;
-    if (!this.comparing || !a || !b) return;
-    const caller = new Caller();
-    const meaning = new Uint8Array(256).fill(254);
-    for (const { index, name } of b.result.classes) {
-      meaning[index] = a.result.classes.find((entry) => entry.name === name)?.index ?? 254;
-    }
-    meaning[255] = 255;
-    const { width, height } = a.result;
-    const pairs = await caller.call("compare", { width, height, a: a.pixels.labels, b: b.pixels.labels, meaning });
-    if (this.stage.shown[0] !== a || this.stage.shown[1] !== b) return caller.close();
-    this.stage.differences?.close();
-    this.stage.differences = new DrawnLayers(caller, a.result, () => this.stage.request());
-    this.stage.differences.draw("hatch", HATCH);
-    showDifferences(a.result, b.result, pairs);
-    get("differing", HTMLElement).hidden = false;
-    this.stage.request();
   }
 
   /** Colour the masks anew. */
@@ -314,47 +281,10 @@ export class App {
     this.changed();
   }
 
-  /**
-   * @param {number | null} x
-   * @param {number} y
-   */
-  point(x, y) {
-    const found = x === null ? [] : this.sides.map((side) => this.stage.pixel(side, x, y));
-    this.readout.pixel(x, y, found, this.results);
-    const item = found[this.tableSide]?.item ?? null;
-    found.forEach((pixel, side) => (this.stage.hovered[side] = pixel?.item ?? null));
-    if (x === null) this.stage.hovered.fill(null);
-    this.table.hover(item);
-  }
-
   /** @param {boolean} held whether to show the original */
   hold(held) {
     this.show.held = held;
     get("held", HTMLElement).hidden = !held || !this.stage.image;
-    this.stage.request();
-  }
-
-  /**
-   * @param {Item | null} item
-   * @param {number} side
-   */
-  hover(item, side) {
-    this.stage.hovered.fill(null);
-    this.stage.hovered[side] = item;
-    this.table.hover(item);
-    this.stage.request();
-  }
-
-  /**
-   * @param {Item | null} item
-   * @param {number} side
-   * @param {boolean} [move] bring it into sight
-   */
-  select(item, side, move = false) {
-    this.stage.selected.fill(null);
-    this.stage.selected[side] = item;
-    this.table.select(side === this.tableSide ? item : null);
-    if (item && move) this.stage.view.show(item.box);
     this.stage.request();
   }
 
@@ -370,19 +300,4 @@ export class App {
   changedModels() {
     document.dispatchEvent(new CustomEvent("models"));
   }
-}
-
-/** @param {import("./api.js").ClassEntry[]} classes */
-function names(classes) {
-  return classes.map(({ name }) => name).join("\n");
-}
-
-/**
- * @param {string} name
- * @param {Result} result
- */
-function described(name, { model, classes, objects, hasObjects }) {
-  const areas = classes.filter(({ pixels, background }) => pixels && !background).map((entry) => `${entry.name} ${(100 * entry.share).toFixed(1)} %`);
-  const found = hasObjects ? `, ${count(objects.length)} objects` : "";
-  return `${name}, segmented by ${model}: ${areas.join(", ") || "nothing found"}${found}`;
 }

@@ -1,11 +1,13 @@
 /** Ties the elements of the page and the keys to what the page does. */
 
 import { App } from "./app.js";
+import { choosePartner } from "./compare.js";
 import { choose, chosen, get, make } from "./dom.js";
 import { listen, showKeys } from "./keys.js";
 import { askToken, showError } from "./notice.js";
 import { classNames } from "./panel.js";
 import { save } from "./save.js";
+import { select } from "./selection.js";
 
 const PAN_PX = 60;
 const ZOOM = 1.25;
@@ -98,7 +100,7 @@ click("swap", () => {
 function toggleCompare() {
   if (app.models.length < 2) return;
   app.comparing = !app.comparing;
-  if (app.comparing) app.choosePartner();
+  if (app.comparing) choosePartner(app);
   stage.sides = app.comparing ? 2 : 1;
   app.tableSide = 0;
   choose("side", "0");
@@ -113,7 +115,7 @@ click("compare", toggleCompare);
 for (const radio of document.querySelectorAll('input[name="side"]')) {
   radio.addEventListener("change", () => {
     app.tableSide = Number(chosen("side"));
-    app.select(null, app.tableSide);
+    select(app, null, app.tableSide);
     app.changed();
   });
 }
@@ -231,7 +233,7 @@ function toggleClass(index) {
 
 /** @param {number} step */
 function selectBeside(step) {
-  app.select(app.table.beside(step), app.tableSide, true);
+  select(app, app.table.beside(step), app.tableSide, true);
 }
 
 listen(
@@ -288,7 +290,7 @@ listen(
     help: () => help.showModal(),
     escape: () => {
       if (menu.open) menu.open = false;
-      else app.select(null, app.tableSide);
+      else select(app, null, app.tableSide);
     },
   },
   { hold: (held) => app.hold(held) },

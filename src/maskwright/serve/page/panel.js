@@ -96,3 +96,14 @@ export function named({ classes }, label) {
   const text = make("span", { className: "text", textContent: name, title: name });
   return make("span", { className: "named" }, [swatch, text]);
 }
+
+/**
+ * Say in words what a pane shows, for those who cannot see it.
+ * @param {string} name
+ * @param {Result} result
+ */
+export function described(name, { model, classes, objects, hasObjects }) {
+  const areas = classes.filter(({ pixels, background }) => pixels && !background).map((entry) => `${entry.name} ${(100 * entry.share).toFixed(1)} %`);
+  const found = hasObjects ? `, ${count(objects.length)} objects` : "";
+  return `${name}, segmented by ${model}: ${areas.join(", ") || "nothing found"}${found}`;
+}
