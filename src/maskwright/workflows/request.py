@@ -243,9 +243,8 @@ class PredictRequest:
             else pixels.
         resume: go on with a prediction that was interrupted; its results stay.
         on: `ray` to spread the images over a Ray cluster; None for this process.
-        every: of a video, take one frame of so many.
-        frames: largest number of frames to take of a video; None for all of a file, and of a camera until Ctrl-C.
-        level: of pyramids, 0 for the largest; None for the largest, with a note.
+        every, frames: of a video, take one frame of so many, and so many at most; None for all, or until Ctrl-C.
+        level: of pyramids, 0 for the largest, which is the default.
         smooth_video: average the probabilities of frames along the motion, which keeps labels from flickering.
 
     Raises:

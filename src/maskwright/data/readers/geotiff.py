@@ -83,9 +83,9 @@ class Georeference:
 
     def _times(self, code: int, factors: Sequence[float]) -> tuple[float, ...]:
         """Return the numbers of a tag times factors that repeat."""
-        return tuple(
-            float(value) * factors[place % len(factors)] for place, value in enumerate(self.tags.get(code, ()))
-        )
+        values, count = self.tags.get(code, ()), len(factors)
+        assert not isinstance(values, str)
+        return tuple(value * factors[place % count] for place, value in enumerate(values))
 
 
 def georeference(page: Any) -> Georeference | None:
