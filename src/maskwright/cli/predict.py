@@ -41,6 +41,15 @@ PixelSize = Annotated[
     ),
 ]
 
+Level = Annotated[
+    int | None,
+    typer.Option(
+        "--level",
+        metavar="N",
+        help="Level of a pyramid (OME-TIFF, whole-slide image) to predict; 0 is the largest.  [default: 0]",
+        show_default=False,
+    ),
+]
 Every = Annotated[int, typer.Option(metavar="N", help="Of a video, take every Nth frame.", min=1)]
 Frames = Annotated[
     int | None,
@@ -80,6 +89,7 @@ def predict(
     output_stride: OutputStride = None,
     postprocess: Postprocess = None,
     engine: Engine = None,
+    level: Level = None,
     resume: Resume = False,
     on: On = None,
     as_json: AsJson = False,
@@ -98,7 +108,7 @@ def predict(
 
     given = with_standard_input(sources)
     kinds = None if save is None else comma_list(save)
-    request = PredictRequest(kinds, device, fast, pixel_size, resume, on, every, frames, smooth_video)
+    request = PredictRequest(kinds, device, fast, pixel_size, resume, on, every, frames, smooth_video, level)
     terminal = Terminal(as_json=as_json)
     model, note = opened(run, device, fast=fast, output_stride=output_stride, postprocess=postprocess, engine=engine)
     if note:

@@ -116,6 +116,10 @@ class Enlarge:
         self._foot: Tensor | None = None
         self._left: Tensor | None = None
 
+    def ready(self, finished: int) -> int:
+        """Return how many rows of the image depend only on the first `finished` rows of the working resolution."""
+        return finished if self._same else self._down.ready(finished)
+
     def push(self, top: int, left: int, block: Tensor) -> Iterator[Block]:
         """Take the next finished block (K, h, w) at working resolution; yield the parts of the image that it completes.
 
@@ -138,7 +142,9 @@ class Enlarge:
         """Join the row above and the column to the left, if there are any, to the block."""
         right = left + block.shape[2]
         if left == 0:
-            self._above, self._foot = self._foot, block.new_empty((block.shape[0], 1, self._width))
+            foot = block.new_zeros((block.shape[0], 1, self._width))
+            # The first block of all may start below the top: the row above it, which nobody has, is then not used.
+            self._above, self._foot = (foot if self._foot is None else self._foot), foot.clone()
         assert self._foot is not None
         self._foot[:, :, left:right] = block[:, -1:]
         edge = block[:, :, -1:]

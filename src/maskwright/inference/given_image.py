@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.models.bundle import Card
+    from maskwright.ops.rows import SlicedRows
 
 
 def check_kind(image: Any) -> None:
@@ -33,13 +34,13 @@ def check_kind(image: Any) -> None:
     )
 
 
-def check_values(image: NDArray[Any], card: Card) -> None:
+def check_values(image: NDArray[Any] | SlicedRows, card: Card) -> None:
     """Refuse an image without pixels, or whose type cannot hold the values of the training: it would seem dark.
 
     Raises:
         MaskwrightError: with the type, the range and the cure.
     """
-    if image.ndim not in {2, 3} or not image.size:
+    if image.ndim not in {2, 3} or 0 in image.shape:
         raise MaskwrightError(
             f"an image is an array (H, W) or (H, W, C) of at least one pixel, and this one is {image.shape}"
         )

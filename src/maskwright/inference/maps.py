@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 import torch
 
 from maskwright.core.channels import places
-from maskwright.ops.instance_maps import outside
+from maskwright.ops.instance_maps import kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
     from maskwright.core.channels import Activation, Channels
+    from maskwright.core.instances import Instance
     from maskwright.tasks import Block
 
 
@@ -56,14 +57,24 @@ def rescaled(maps: Tensor, groups: Sequence[Channels], working: tuple[int, int],
     return maps
 
 
-def blanked(blocks: Iterable[Block], gone: NDArray[np.bool_]) -> Iterator[Block]:
-    """Set the maps of the pixels (H, W) without data to NaN, and cut them out of objects: nothing is known there."""
-    for block in blocks:
-        if block.objects is not None:
-            yield replace(block, objects=outside(block.objects, gone))
-            continue
-        block.maps[:, torch.from_numpy(gone[block.rows, block.columns]).to(block.maps.device)] = torch.nan
-        yield block
+def blanked(block: Block, gone: Callable[[slice, slice], NDArray[np.bool_] | None]) -> Block:
+    """Set the maps of the pixels without data to NaN, and cut them out of objects: nothing is known there.
+
+    Args:
+        block: changed in place.
+        gone: (rows, columns) -> the pixels (h, w) there that have no data; None where all have some.
+    """
+    if block.objects is not None:
+        return replace(block, objects=kept(block.objects, lambda entry: _known(entry, gone)))
+    holes = gone(block.rows, block.columns)
+    if holes is not None:
+        block.maps[:, torch.from_numpy(holes).to(block.maps.device)] = torch.nan
+    return block
+
+
+def _known(entry: Instance, gone: Callable[[slice, slice], NDArray[np.bool_] | None]) -> NDArray[np.bool_]:
+    holes = gone(entry.rows, entry.columns)
+    return entry.mask if holes is None else entry.mask & ~holes
 
 
 def _activated(raw: Tensor, activation: Activation) -> Tensor:

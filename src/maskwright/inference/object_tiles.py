@@ -71,6 +71,7 @@ def object_blocks(source: PreparedImage, engine: Engine, how: PredictPlan, *, sh
     below, beside = _spans(rows, source.size[0]), _spans(columns, source.size[1])
     down, across = (size / working for size, working in zip(source.size, source.working, strict=True))
     for top, (height, part_rows) in zip(rows.starts, below, strict=True):
+        source.finished(part_rows.start)
         band = source.rows(top, top + rows.tile)
         for first in range(0, len(columns), engine.batch):
             lefts = columns.starts[first : first + engine.batch]

@@ -16,6 +16,8 @@ import torch
 
 from maskwright.core.channels import positions, total
 from maskwright.ops.images import prepare
+from maskwright.ops.no_data import no_data
+from maskwright.ops.rows import as_rows
 from maskwright.ops.tiles import cover
 from maskwright.tasks.block import Block
 
@@ -25,21 +27,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.models.bundle import Card
+    from maskwright.ops.rows import RowSource
     from maskwright.postprocess import Postprocessor
 
 PIECE = 1280  # side of a piece of a larger image
 
 
 def postprocessed_blocks(
-    blocks: Callable[[NDArray[Any]], Iterator[Block]], image: NDArray[Any], card: Card, postprocessor: Postprocessor
+    blocks: Callable[[NDArray[Any]], Iterator[Block]],
+    image: NDArray[Any] | RowSource,
+    card: Card,
+    postprocessor: Postprocessor,
+    start: int = 0,
 ) -> Iterator[Block]:
-    """Yield the processed maps of an image in pieces that cover it once.
+    """Yield the processed maps of an image in pieces that cover it once, NaN where it has no data.
 
     Args:
         blocks: what the network says about an image.
-        image: (H, W) or (H, W, C), any real dtype.
+        image: (H, W) or (H, W, C), any real dtype, or one that is read by rows.
         card: of the network.
         postprocessor: that follows.
+        start: first row of the image that is wanted, where a piece begins.
 
     Raises:
         MaskwrightError: channels or values that the model was not trained for.
@@ -48,13 +56,18 @@ def postprocessed_blocks(
     channels = total(card.channels)
     read = positions(card.channels, postprocessor.reads)
     most = postprocessor.most_pixels(channels, card.data.channels)
-    size = image.shape[0], image.shape[1]
-    for (outer_rows, rows), (outer_columns, columns) in _pieces(size, postprocessor.reach, most):
-        part = image[outer_rows, outer_columns]
+    source = as_rows(image)
+    read_last, band = slice(0, 0), source.rows(0, 0)
+    for (outer_rows, rows), (outer_columns, columns) in _pieces(source.size, postprocessor.reach, most):
+        if rows.stop <= start:
+            continue
+        if outer_rows != read_last:
+            read_last, band = outer_rows, source.rows(outer_rows.start, outer_rows.stop)
+        part = band[:, outer_columns]
         maps = np.empty((channels, *part.shape[:2]), np.float32)
         for block in blocks(part):
             maps[:, block.rows, block.columns] = block.maps.cpu().numpy()
-        pixels = prepare(part if part.ndim == 3 else part[:, :, None], points)
+        pixels = prepare(part, points)
         inner = tuple(
             slice(kept.start - outer.start, kept.stop - outer.start)
             for kept, outer in ((rows, outer_rows), (columns, outer_columns))
@@ -63,6 +76,9 @@ def postprocessed_blocks(
             maps = postprocessor.apply(maps, pixels)
         else:
             maps[read] = postprocessor.apply(maps[read], pixels)
+        gone = no_data(part)
+        if gone is not None:
+            maps[:, gone] = np.nan
         yield Block(rows, columns, torch.from_numpy(maps[:, *inner]))
 
 

@@ -16,25 +16,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from maskwright.core.channels import emits_objects, total
+from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
 from maskwright.core.records import ImageRef, Reading
 from maskwright.data.readers import read_image
-from maskwright.inference.blend import Blend, Enlarge
 from maskwright.inference.engine import TorchEngine
 from maskwright.inference.given_image import check_kind, check_values
-from maskwright.inference.maps import activated, blanked, flipped, rescaled
+from maskwright.inference.maps import blanked
 from maskwright.inference.object_tiles import object_blocks
 from maskwright.inference.opening import How, Loaded, opened
 from maskwright.inference.postprocess_tiles import postprocessed_blocks
 from maskwright.inference.prepared_image import PreparedImage
-from maskwright.models.layers.blocks import resize
-from maskwright.ops.images import resize_image, working_size
-from maskwright.ops.no_data import no_data, with_holes
-from maskwright.ops.tiles import cover
+from maskwright.inference.tiled import TileNetwork, tiled_blocks
+from maskwright.ops.no_data import with_holes
 from maskwright.postprocess import check_channels, held_by
 from maskwright.tasks import TASKS, task_of
 from maskwright.tasks.label_map import LabelMap
@@ -43,13 +39,14 @@ from maskwright.tasks.panoptic_map import PanopticMap
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import torch
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from maskwright.core.classes import Classes
     from maskwright.inference.engine import Engine
     from maskwright.models.bundle import Card
     from maskwright.models.segmenter import Segmenter
+    from maskwright.ops.rows import RowSource, SlicedRows
     from maskwright.postprocess import Postprocessor
     from maskwright.tasks import Block
 
@@ -207,7 +204,7 @@ class Predictor:
         """
         return read_image(replace(ImageRef.of(image), reading=Reading(self.card.nodata, self.card.upright)))
 
-    def check(self, image: NDArray[Any]) -> None:
+    def check(self, image: NDArray[Any] | SlicedRows) -> None:
         """Refuse an image without pixels, or whose type cannot hold the values of the training: it would seem dark.
 
         Raises:
@@ -233,64 +230,32 @@ class Predictor:
         assert whole is not None
         return whole
 
-    def blocks(self, image: NDArray[Any]) -> Iterator[Block]:
+    def blocks(self, image: NDArray[Any] | RowSource, start: int = 0) -> Iterator[Block]:
         """Yield the finished maps of the image in pieces that cover it once, NaN where the image has no data.
 
         Args:
-            image: (H, W) or (H, W, C), any real dtype.
+            image: (H, W) or (H, W, C), any real dtype; or an image that is read by rows, of which a few rows of tiles
+                are held at a time, and the next one is read while the network works.
+            start: first row that is wanted. The blocks are those that a call from the top yields, but for a network
+                that emits objects, whose blocks always start at the top.
 
         Raises:
             MaskwrightError: channels or values that the model was not trained for.
         """
-        if self.postprocessor is None:
-            found = self._blocks(image)
-        else:
-            found = postprocessed_blocks(self._blocks, image, self.card, self.postprocessor)
-        gone = no_data(image)
-        return found if gone is None else blanked(found, gone)
+        if self.postprocessor is not None:
+            yield from postprocessed_blocks(self._blocks, image, self.card, self.postprocessor, start)
+            return
+        source = PreparedImage(image, self.card.data)
+        for block in self._found(source, start):
+            yield blanked(block, source.gone)
 
     def _blocks(self, image: NDArray[Any]) -> Iterator[Block]:
         """Yield what the network says, with the card's decoding applied."""
-        source = PreparedImage(image, self.card.data)
+        return self._found(PreparedImage(image, self.card.data), 0)
+
+    def _found(self, source: PreparedImage, start: int) -> Iterator[Block]:
         if emits_objects(self.card.channels):
             yield from object_blocks(source, self.engine, self.card.predict, shares=self.task.shares)
             return
-        tile, overlap = self.card.predict.tile_size, self.card.predict.overlap
-        rows, columns = (cover(side, length, overlap) for side, length in zip(source.working, tile, strict=True))
-        blend, enlarge = Blend(rows, columns), Enlarge(source.working, source.size)
-        for row, top in enumerate(rows.starts):
-            band = source.rows(top, top + rows.tile)
-            for first in range(0, len(columns), self.engine.batch):
-                lefts = columns.starts[first : first + self.engine.batch]
-                tiles = self._tiles(np.stack([band[:, left : left + columns.tile] for left in lefts]))
-                for column, values in enumerate(tiles, start=first):
-                    for block in enlarge.push(*blend.add(row, column, values)):
-                        maps = rescaled(block.maps, self.card.channels, source.working, source.size)
-                        yield replace(block, maps=self.task.adjust(maps, self.card.decoding))
-
-    def _tiles(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Return activated maps (N, C, h, w) of prepared tiles uint8 (N, h, w, channels), averaged over the flip."""
-        groups = self.card.channels
-        maps = activated(self._forward(pixels), groups)
-        if self.card.predict.flip:
-            maps = maps.add_(self._flipped_tiles(pixels)).div_(2)
-        return maps
-
-    def _flipped_tiles(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Return activated maps (N, C, h, w) from the flipped tiles at their own size, flipped back."""
-        groups, size = self.card.channels, (pixels.shape[1], pixels.shape[2])
-        seen = working_size(*size, self.card.predict.flip_scale)
-        mirrored = np.stack([resize_image(np.ascontiguousarray(tile[:, ::-1]), seen) for tile in pixels])
-        maps = flipped(activated(self._forward(mirrored), groups), groups)
-        return torch.stack([rescaled(tile, groups, seen, size) for tile in resize(maps, size)])
-
-    def _forward(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Run the engine, and check that it gives every channel at the size of the tiles."""
-        maps = self.engine.forward(pixels)
-        wanted = (len(pixels), total(self.card.channels), *pixels.shape[1:3])
-        if tuple(maps.shape) != wanted:
-            raise MaskwrightError(
-                f"the network gives maps of shape {tuple(maps.shape)} for tiles that need {wanted}: the model's card "
-                "belongs to another network"
-            )
-        return maps
+        for block in tiled_blocks(source, TileNetwork(self.engine, self.card), start):
+            yield replace(block, maps=self.task.adjust(block.maps, self.card.decoding))

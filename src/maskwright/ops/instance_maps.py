@@ -92,9 +92,12 @@ def above(objects: Instances, rows: int) -> Instances:
 
 def outside(objects: Instances, gone: NDArray[np.bool_]) -> Instances:
     """Return the parts of objects outside the pixels `gone` (H, W)."""
-    return Instances(
-        objects.size, tuple(_kept_parts(objects, lambda entry: entry.mask & ~gone[entry.rows, entry.columns]))
-    )
+    return kept(objects, lambda entry: entry.mask & ~gone[entry.rows, entry.columns])
+
+
+def kept(objects: Instances, part: Callable[[Instance], NDArray[np.bool_]]) -> Instances:
+    """Return the part of each object that a function chooses of its mask; an object without any is gone."""
+    return Instances(objects.size, tuple(_kept_parts(objects, part)))
 
 
 def _kept_parts(objects: Instances, part: Callable[[Instance], NDArray[np.bool_]]) -> Iterator[Instance]:

@@ -19,6 +19,7 @@ from PIL import Image, PngImagePlugin
 from maskwright.core.files import replacing
 from maskwright.data.results import MARK, overlay_step, write_jpeg
 from maskwright.ops import draw
+from maskwright.tasks import label_scan
 from maskwright.tasks.coco_file import CocoFile
 from maskwright.tasks.label_map import LabelMap
 from maskwright.tasks.writer import Writer
@@ -94,8 +95,8 @@ def _coco(classes: Classes, *, as_polygons: bool = False) -> CocoFile:
 
 
 WRITERS: dict[str, Writer] = {
-    "mask": Writer("masks", ".png", write=write_mask),
-    "overlay": Writer("overlays", ".jpg", write=write_overlay),
+    "mask": Writer("masks", ".png", write=write_mask, scan=label_scan.write_mask, scan_suffix=".tif"),
+    "overlay": Writer("overlays", ".jpg", write=write_overlay, scan=label_scan.write_overlay, scan_suffix=".jpg"),
     "probabilities": Writer("probabilities", ".npz", stream=probability_file),
     "coco": Writer("predictions.json", collect=_coco, confidence=True),
     "coco-polygons": Writer("predictions.json", collect=partial(_coco, as_polygons=True), confidence=True),

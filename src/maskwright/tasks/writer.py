@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
     from maskwright.core.pixel_size import PixelSize
     from maskwright.tasks.block import Block
+    from maskwright.tasks.scan import Scan
 
 Entry = dict[str, Any]
 """What a file about all images says about one of them, as JSON can hold it: it may be computed elsewhere or earlier."""
@@ -32,7 +33,7 @@ class Collector(Protocol):
 
 @dataclass(frozen=True)
 class Writer:
-    """One kind of file that `predict --save` can write; exactly one of the four functions is given.
+    """One kind of file that `predict --save` can write; exactly one of the first four functions is given.
 
     Attributes:
         folder: folder below the output folder; for a collector, the name of its file.
@@ -43,6 +44,8 @@ class Writer:
         collect: classes -> the file about all images.
         confidence: this writer needs the confidence, so `Task.decode` must keep it.
         along: another kind that is always written along with this one.
+        scan: (path, scan, classes) -> the file of an image that is too large for memory, for label maps.
+        scan_suffix: of that file.
     """
 
     folder: str
@@ -53,3 +56,5 @@ class Writer:
     collect: Callable[[Classes], Collector] | None = None
     confidence: bool = False
     along: str | None = None
+    scan: Callable[[Path, Scan, Classes], None] | None = None
+    scan_suffix: str = ""

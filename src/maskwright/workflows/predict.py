@@ -13,6 +13,7 @@ from maskwright.inference import Predictor
 from maskwright.inference.opening import AUTO
 from maskwright.workflows.predict_parts.journal import Done, Journal, setup_of
 from maskwright.workflows.predict_parts.kinds import checked_kinds
+from maskwright.workflows.predict_parts.object_stores import is_remote, local_copies
 from maskwright.workflows.predict_parts.results import Failure, PredictResult, make_room
 from maskwright.workflows.predict_parts.sources import find_images
 from maskwright.workflows.predict_parts.spread import Work, spread
@@ -72,7 +73,8 @@ def predict(
 
     Args:
         run_or_bundle: folder of a run, or a model file; or a loaded model, which keeps its device and precision.
-        sources: image files, folders (searched recursively), globs, lists (`lists.named`), videos and pictures.
+        sources: image files, folders (searched recursively), globs, lists (`lists.named`), videos and pictures;
+            `s3://bucket/key`, and folders and globs there.
         out: folder for the results: `masks/`, `overlays/`, `predictions.json`, ... Results keep the paths of their
             images below the sources.
         request: what to write, and how.
@@ -91,12 +93,15 @@ def predict(
     if not isinstance(predictor, Predictor):
         predictor = Predictor.load(predictor, request.device, fast=request.fast)
     kinds = checked_kinds(request, predictor.task.writers)
+    if any(is_remote(source) for source in sources):
+        with local_copies(sources) as copies:
+            return copies.named(predict(predictor, copies.sources, out, request, on_progress))
     found, missing, notes = find_images(sources, predictor.card.data.channels)
     if not found:
         raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given to predict")
     pictures, clips = apart(found)
     check_options(request, clips, predictor.card)
-    writing = Writing(predictor, Path(out), kinds, request.scale)
+    writing = Writing(predictor, Path(out), kinds, request.scale, request.level)
     files = [file for each in pictures for file in writing.files(each).values()]
     files += [file for clip in clips for file in present(clip.files(writing.out, kinds))]
     make_room(writing.out, [*files, *writing.collectors])
@@ -116,6 +121,7 @@ def predict(
     outputs += writing.finish(entries)
     if journal is not None:
         journal.close()
+    notes = (*notes, *writing.notes)
     if not predictor.card.upright:
         notes = (*notes, _STORED)
     return PredictResult(tuple(outputs), failures, tuple(done.predicted for done in finished), notes, tuple(videos))
@@ -168,7 +174,7 @@ def _one_by_one(pictures: Sequence[Picture], writing: Writing, on_share: Callabl
 def _on_ray(pictures: Sequence[Picture], writing: Writing) -> Iterator[Outcome]:
     """Predict images elsewhere, where only whole paths are known."""
     loaded, out = _loaded(writing.predictor, "on"), writing.out.absolute()
-    work = Work(Writing.prepared, (loaded, out, tuple(writing.kinds), writing.scale))
+    work = Work(Writing.prepared, (loaded, out, tuple(writing.kinds), writing.scale, writing.level))
     there = {each.name: replace(each, image=each.image.absolute()) for each in pictures}
     here = {picture.name: picture for picture in pictures}
     for picture, outcome in spread(work, list(there.values()), gpu=loaded.device != "cpu"):

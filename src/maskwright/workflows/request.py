@@ -245,12 +245,12 @@ class PredictRequest:
             else pixels.
         resume: go on with a prediction that was interrupted; its results stay.
         on: `ray` to spread the images over a Ray cluster; None for this process.
-        every: of a video, take one frame of so many.
-        frames: largest number of frames to take of a video; None for all of a file, and of a camera until Ctrl-C.
+        every, frames: of a video, take one frame of so many, and so many at most; None for all, or until Ctrl-C.
+        level: of pyramids, 0 for the largest, which is the default.
         smooth_video: average the probabilities of frames along the motion, which keeps labels from flickering.
 
     Raises:
-        MaskwrightError: no such pixel size or cluster, or a number below 1.
+        MaskwrightError: no such pixel size or cluster, a number below 1, or a level below 0.
     """
 
     save: Sequence[str] | None = None
@@ -262,14 +262,15 @@ class PredictRequest:
     every: int = 1
     frames: int | None = None
     smooth_video: bool = False
+    level: int | None = None
 
     def __post_init__(self) -> None:
         _ = self.scale
         if self.on not in {None, "ray"}:
             raise MaskwrightError(f"`on` is {self.on!r}, and the only cluster known is ray: give that or nothing", "on")
-        for name, value in (("every", self.every), ("frames", self.frames)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise MaskwrightError(f"`{name}` is {value!r}, and it must be a whole number from 1 on", name)
+        for name, value, least in (("every", self.every, 1), ("frames", self.frames, 1), ("level", self.level, 0)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+                raise MaskwrightError(f"`{name}` is {value!r}, and it must be a whole number from {least} on", name)
 
     @property
     def scale(self) -> PixelSize | None:

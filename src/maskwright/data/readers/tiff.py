@@ -78,15 +78,33 @@ def image(ref: ImageRef, kind: str) -> NDArray[Any]:
         elif tiff.has_palette:
             pixels = tiff.palette()[stored(tiff)]
         else:
-            declared = _declared(tiff)
-            pixels = tiff.without_alpha(np.atleast_3d(_as_seen(tiff)))
-            if pixels.dtype == bool:
-                pixels = np.repeat(pixels, 3, axis=2)
-            elif tiff.bits in {2, 4}:
-                pixels = pixels * (255 // (2**tiff.bits - 1))
+            declared, pixels = _declared(tiff), plain(tiff, stored(tiff))
         turned = turn(ref, tiff.orientation)
         found, gone = plain_pixels(ref, upright(pixels, turned), declared), invalid(tiff)
         return found if gone is None else without(found, upright(gone, turned))
+
+
+def plain(tiff: TiffImage, values: NDArray[Any]) -> NDArray[Any]:
+    """Return the pixels (H, W, C) that stored numbers without a palette show, without alpha, in 8 bits if in fewer."""
+    pixels = tiff.without_alpha(np.atleast_3d(_seen(tiff, values)))
+    if pixels.dtype == bool:
+        return np.repeat(pixels, 3, axis=2)
+    return pixels * (255 // (2**tiff.bits - 1)) if tiff.bits in {2, 4} else pixels
+
+
+def rows_image(tiff: TiffImage, values: NDArray[Any], gone: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """Turn some rows of stored numbers into those of the image, as `image` does with all of them.
+
+    Args:
+        tiff: the header.
+        values: (h, W, C), as stored, of a palette or plain.
+        gone: (h, W), where a mask in the file says that nothing is valid; None without one.
+    """
+    if tiff.has_palette:
+        found = plain_pixels(tiff.ref, tiff.palette()[values[..., 0]])
+    else:
+        found = plain_pixels(tiff.ref, plain(tiff, values), _declared(tiff))
+    return found if gone is None or not gone.any() else without(found, gone)
 
 
 def mask(ref: ImageRef, kind: str) -> RawMask:
@@ -117,7 +135,10 @@ def alpha(ref: ImageRef, kind: str) -> RawMask:
 
 def _as_seen(tiff: TiffImage) -> NDArray[Any]:
     """Return the stored numbers, (H, W) or (H, W, C), those of WhiteIsZero inverted; floats have no white to invert."""
-    values = stored(tiff)
+    return _seen(tiff, stored(tiff))
+
+
+def _seen(tiff: TiffImage, values: NDArray[Any]) -> NDArray[Any]:
     if not _is_inverted(tiff):
         return values
     return ~values if values.dtype == bool else values.dtype.type(2**tiff.bits - 1) - values

@@ -156,6 +156,11 @@ class TiffImage:
             found = np.stack([file.read_array(dtype, size, start) for start in starts])
         return np.asarray(found).reshape(self.shape)
 
+    def read(self, offset: int, count: int) -> bytes:
+        """Return bytes of the file, fewer at its end."""
+        self._stream.seek(offset)
+        return self._stream.read(count)
+
     def mask_page(self) -> Any:
         """Return the page that marks the valid pixels of a single image, as GDAL writes it; None without one."""
         if not self._whole or self.pages.number > 1:

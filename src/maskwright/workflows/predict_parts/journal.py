@@ -116,7 +116,13 @@ class Journal:
 
 def setup_of(loaded: Loaded, request: PredictRequest, kinds: Iterable[str]) -> str:
     """Return a digest of all but the images that results depend on: model, options, kinds of files, our version."""
-    options = {**loaded._asdict(), "path": loaded.digest(), "pixel_size": request.pixel_size, "kinds": sorted(kinds)}
+    options = {
+        **loaded._asdict(),
+        "path": loaded.digest(),
+        "pixel_size": request.pixel_size,
+        "level": request.level,
+        "kinds": sorted(kinds),
+    }
     content = json.dumps({"version": version("maskwright"), **options}, sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
 

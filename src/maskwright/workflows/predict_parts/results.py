@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from maskwright.core.errors import MaskwrightError, out_of_memory
 from maskwright.core.files import check_name, write_error
@@ -12,10 +12,12 @@ from maskwright.core.paths import check_folder
 from maskwright.data.results import written_by_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from maskwright.workflows.predict_parts.pictures import Picture
+
+T = TypeVar("T")
 
 
 class Failure(NamedTuple):
@@ -130,6 +132,20 @@ def unusable(picture: Picture, error: Exception) -> Unusable:
         return Unusable(f"{picture.image} needs more memory than is free: cut it into parts ({first})")
     message = str(error)
     return Unusable(message if str(picture.image) in message else f"{picture.image}: {message}")
+
+
+def usable(picture: Picture, items: Iterable[T]) -> Iterator[T]:
+    """Pass on what is computed of an image.
+
+    Raises:
+        Unusable: it cannot be computed, or memory does not suffice.
+    """
+    try:
+        yield from items
+    except (MaskwrightError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not out_of_memory(error):
+            raise
+        raise unusable(picture, error) from error
 
 
 def kind_names(save: str | Sequence[str]) -> list[str]:

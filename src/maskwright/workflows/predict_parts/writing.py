@@ -5,12 +5,15 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from maskwright.core.errors import MaskwrightError, out_of_memory
+from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Reading
 from maskwright.data.readers.pixel_size import pixel_size
 from maskwright.inference import Predictor
+from maskwright.ops.rows import SlicedRows
 from maskwright.workflows.predict_parts.journal import Done
-from maskwright.workflows.predict_parts.results import Failure, Predicted, Unusable, check_names, unusable
+from maskwright.workflows.predict_parts.results import Failure, Predicted, Unusable, check_names, unusable, usable
+from maskwright.workflows.predict_parts.scan_plan import is_scan
+from maskwright.workflows.predict_parts.scan_run import opened, predict_scan
 from maskwright.workflows.predict_parts.videos import VideoJob
 
 if TYPE_CHECKING:
@@ -37,10 +40,22 @@ class Writing:
         out: folder for the results.
         kinds: of files to write.
         scale: size of a pixel; None for what each file says.
+        level: of pyramids; None for the largest.
+
+    Attributes:
+        notes: how large images were predicted.
     """
 
-    def __init__(self, predictor: Predictor, out: Path, kinds: dict[str, Writer], scale: PixelSize | None) -> None:
-        self.predictor, self.out, self.kinds, self.scale = predictor, out, kinds, scale
+    def __init__(
+        self,
+        predictor: Predictor,
+        out: Path,
+        kinds: dict[str, Writer],
+        scale: PixelSize | None,
+        level: int | None = None,
+    ) -> None:
+        self.predictor, self.out, self.kinds, self.scale, self.level = predictor, out, kinds, scale, level
+        self.notes: list[str] = []
         self.collectors = {
             out / writer.folder: writer.collect(predictor.classes)
             for writer in kinds.values()
@@ -49,19 +64,25 @@ class Writing:
 
     def files(self, picture: Picture) -> dict[str, Path]:
         """Return where each kind of result of one image goes."""
+        scan = self._is_scan(picture)
         return {
-            kind: self.out / writer.folder / f"{picture.name}{writer.suffix}"
+            kind: self.out / writer.folder / f"{picture.name}{writer.scan_suffix if scan else writer.suffix}"
             for kind, writer in self.kinds.items()
             if writer.collect is None
         }
 
+    def _is_scan(self, picture: Picture) -> bool:
+        """Tell whether an image is predicted by rows, which needs kinds of files that can be written so."""
+        possible = picture.given is None and all(writer.scan for writer in self.kinds.values())
+        return possible and is_scan(picture.image, self.level)
+
     @classmethod
     def prepared(
-        cls, loaded: Loaded, out: Path, kinds: Sequence[str], scale: PixelSize | None
+        cls, loaded: Loaded, out: Path, kinds: Sequence[str], scale: PixelSize | None, level: int | None = None
     ) -> Callable[[Picture], Done | Failure]:
         """Load the model again, in another process, and return `run`."""
         predictor = Predictor.load(**loaded._asdict())
-        return cls(predictor, out, {kind: predictor.task.writers[kind] for kind in kinds}, scale).run
+        return cls(predictor, out, {kind: predictor.task.writers[kind] for kind in kinds}, scale, level).run
 
     def run(self, picture: Picture, on_share: Callable[[float], None] = lambda _share: None) -> Done | Failure:
         """Predict one image and write its results; `on_share` gets the share done after each tile.
@@ -105,7 +126,14 @@ class Writing:
         )
 
     def _run(self, picture: Picture, on_share: Callable[[float], None]) -> Done:
-        check_names(picture, self.out, self.files(picture))
+        files = self.files(picture)
+        check_names(picture, self.out, files)
+        if self._is_scan(picture):
+            writers = {files[kind]: writer for kind, writer in self.kinds.items()}
+            parts = self.out / picture.name.with_name(f".{picture.name.name}.parts")
+            done = predict_scan(picture, self.predictor, writers, parts, on_share, self.level)
+            self.notes += done.notes
+            return Done(Predicted(picture.image.path, files, done.summary), {})
         image = self._read(picture)
         return self._written(picture, image, self._decoded(picture, image, on_share))
 
@@ -123,7 +151,7 @@ class Writing:
         """
         files, task, classes = self.files(picture), self.predictor.task, self.predictor.classes
         size = image.shape[0], image.shape[1]
-        found = self._blocks(picture, image)
+        found = usable(picture, self._blocks(image))
         with ExitStack() as stack:
             sinks = [
                 stack.enter_context(writer.stream(files[kind], size, classes))
@@ -176,7 +204,10 @@ class Writing:
             if done < pixels:
                 on_share(done / pixels)
 
-    def _read(self, picture: Picture) -> NDArray[Any]:
+    def _read(self, picture: Picture) -> Any:
+        """Return an image; one that is too large for memory as its rows, if its objects are wanted and not its maps."""
+        if self.predictor.task.objects and picture.given is None and is_scan(picture.image, self.level):
+            return SlicedRows(opened(picture, self.predictor, self.level))
         try:
             if picture.given is not None:
                 return picture.read(Reading(self.predictor.card.nodata, self.predictor.card.upright))
@@ -184,11 +215,6 @@ class Writing:
         except (MaskwrightError, MemoryError) as error:
             raise unusable(picture, error) from error
 
-    def _blocks(self, picture: Picture, image: NDArray[Any]) -> Iterator[Block]:
-        try:
-            self.predictor.check(image)
-            yield from self.predictor.blocks(image)
-        except (MaskwrightError, MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not out_of_memory(error):
-                raise
-            raise unusable(picture, error) from error
+    def _blocks(self, image: Any) -> Iterator[Block]:
+        self.predictor.check(image)
+        yield from self.predictor.blocks(image.source if isinstance(image, SlicedRows) else image)

@@ -1,0 +1,99 @@
+"""Where on Earth the pixels of a GeoTIFF lie: its tags, and the transform that follows. Decodes no pixel.
+
+The tags (OGC 19-008) are copied as they are, so that a result lies exactly where its image does, whatever its reference
+system, and a transform that rotates stays one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCALE, TIEPOINTS, TRANSFORM, KEYS = 33550, 33922, 34264, 34735
+DOUBLES, TEXTS = 34736, 34737
+CODES = (SCALE, TIEPOINTS, TRANSFORM, KEYS, DOUBLES, TEXTS)
+_RASTER_TYPE, _GEOGRAPHIC, _PROJECTED = 1025, 2048, 3072
+_POINT, _USER_DEFINED = 2, 32767
+
+Affine = tuple[float, float, float, float, float, float]
+"""(a, b, c, d, e, f): x = a column + b row + c, y = d column + e row + f."""
+
+
+@dataclass(frozen=True)
+class Georeference:
+    """The tags of a GeoTIFF that say where it lies.
+
+    Attributes:
+        tags: code -> values; text for `TEXTS`.
+    """
+
+    tags: dict[int, Sequence[float] | str]
+
+    @property
+    def transform(self) -> Affine | None:
+        """From the corners of pixels (column, row) to coordinates; None without one, or with scattered points only."""
+        found = self._stored()
+        if found is None or self._keys().get(_RASTER_TYPE) != _POINT:
+            return found
+        a, b, c, d, e, f = found  # the coordinates are those of the centres of pixels
+        return (a, b, c - (a + b) / 2, d, e, f - (d + e) / 2)
+
+    def _stored(self) -> Affine | None:
+        matrix, scale, tie = (self.tags.get(code) for code in (TRANSFORM, SCALE, TIEPOINTS))
+        if isinstance(matrix, tuple | list) and len(matrix) == 16:
+            m = [float(value) for value in matrix]
+            return (m[0], m[1], m[3], m[4], m[5], m[7])
+        if isinstance(scale, tuple | list) and isinstance(tie, tuple | list) and len(tie) == 6 and scale[0]:
+            column, row, _, x, y, _ = (float(value) for value in tie)
+            across, down = float(scale[0]), float(scale[1])
+            return (across, 0.0, x - column * across, 0.0, -down, y + row * down)
+        return None
+
+    @property
+    def epsg(self) -> int | None:
+        """The code of the reference system; None where the file names none, or defines one of its own."""
+        keys = self._keys()
+        code = keys.get(_PROJECTED, keys.get(_GEOGRAPHIC))
+        return None if code in {None, 0, _USER_DEFINED} else code
+
+    @property
+    def is_rotated(self) -> bool:
+        """Whether rows do not run along the axes of the coordinates."""
+        found = self.transform
+        return found is not None and (found[1] != 0 or found[3] != 0)
+
+    def _keys(self) -> dict[int, int]:
+        """Return the keys that hold one number."""
+        values = [int(value) for value in self.tags.get(KEYS, ()) if not isinstance(value, str)]
+        entries = [values[place : place + 4] for place in range(4, len(values) - 3, 4)]
+        return {key: value for key, where, count, value in entries if where == 0 and count == 1}
+
+    def at_level(self, down: float, across: float) -> Georeference:
+        """Return the same place for pixels that are as many times larger, as an overview has them."""
+        tags = dict(self.tags)
+        if TRANSFORM in tags:
+            tags[TRANSFORM] = self._times(TRANSFORM, (across, down, 1.0, 1.0))
+        if SCALE in tags:
+            tags[SCALE] = self._times(SCALE, (across, down, 1.0))
+            tags[TIEPOINTS] = self._times(TIEPOINTS, (1 / across, 1 / down, 1.0, 1.0, 1.0, 1.0))
+        return Georeference(tags)
+
+    def _times(self, code: int, factors: Sequence[float]) -> tuple[float, ...]:
+        """Return the numbers of a tag times factors that repeat."""
+        values, count = self.tags.get(code, ()), len(factors)
+        assert not isinstance(values, str)
+        return tuple(value * factors[place % count] for place, value in enumerate(values))
+
+
+def georeference(page: Any) -> Georeference | None:
+    """Return where a page of a TIFF lies, as tifffile gives it; None if its tags do not say."""
+    found: dict[int, Sequence[float] | str] = {}
+    for code in CODES:
+        tag = page.tags.get(code)
+        if tag is not None:
+            value = tag.value
+            found[code] = value if isinstance(value, str) else tuple(value)
+    return Georeference(found) if found.get(KEYS) or found.get(SCALE) or found.get(TRANSFORM) else None

@@ -1,0 +1,85 @@
+"""Which images are read by rows, and in which tiles they are predicted. Writes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from maskwright.data.readers import DecodeError
+from maskwright.data.readers.geotiff import georeference
+from maskwright.data.readers.tiff_file import TiffImage
+from maskwright.inference import Predictor, reach
+from maskwright.inference.prepared_image import PreparedImage
+from maskwright.ops.tiles import ALIGN
+
+if TYPE_CHECKING:
+    from maskwright.core.records import ImageRef
+    from maskwright.ops.rows import RowSource
+
+SCAN_PIXELS = 1 << 27
+"""Pixels above which a TIFF is read by rows: its label map and what belongs to it would take a gigabyte."""
+_TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".btf", ".tf8", ".svs"})
+_LARGEST_TILE = 1024
+"""Memory grows with its square, and with its height times the width of the image."""
+_WASTE = 0.06
+"""Share of the work that overlaps may take, unless the tile would be larger than `_LARGEST_TILE`."""
+
+
+def is_scan(image: ImageRef, level: int | None = None) -> bool:
+    """Tell whether an image is predicted by rows, from its header; what cannot be read is not.
+
+    So are TIFF images too large to be held, those that say where on Earth they lie, and a level of a pyramid.
+    """
+    if image.page is not None or image.more or image.path.suffix.lower() not in _TIFF_SUFFIXES:
+        return False
+    try:
+        with TiffImage(image, "tiff") as tiff:
+            if len(tiff.shape) not in {2, 3} or tiff.pages.number > 1:
+                return False
+            large = tiff.size[0] * tiff.size[1] > SCAN_PIXELS
+            return large or level is not None or georeference(tiff.series.keyframe) is not None
+    except DecodeError:  # reported when the pixels are read
+        return False
+
+
+class TilePlan(NamedTuple):
+    """How a scan is cut into tiles.
+
+    Attributes:
+        tile: side in pixels of the working resolution.
+        overlap: of neighbours, in such pixels.
+        reach: see `inference.reach`.
+    """
+
+    tile: int
+    overlap: int
+    reach: reach.Reach
+
+    def describe(self) -> str:
+        """Say it in a sentence."""
+        return (
+            f"it is predicted in tiles of {self.tile} pixels that overlap by {self.overlap}: of the pixels more than "
+            f"{self.reach.pixels} from the edge of a tile, {100 * self.reach.agreement:.2f} % get the same class as if "
+            "the network saw what is beyond it (measured on this image)"
+        )
+
+
+def with_tiles(predictor: Predictor, source: RowSource) -> tuple[Predictor, TilePlan | None]:
+    """Return the predictor with tiles for a large image: an overlap as far as the network sees, and little waste.
+
+    Returns:
+        The predictor, and what was chosen; the predictor itself and None where one tile covers the image, as well as
+        for a postprocessor, which has pieces of its own.
+    """
+    card = predictor.card
+    prepared = PreparedImage(source, card.data)
+    side = max(card.predict.tile_size)
+    if predictor.postprocessor is not None or min(prepared.working) < 2 * side:
+        return predictor, None
+    found = reach.measured(prepared, predictor.engine, card)
+    overlap = max(2 * found.pixels, ALIGN)
+    tile = side
+    while (1 - overlap / tile) ** 2 < 1 - _WASTE and tile + side <= min(_LARGEST_TILE, *prepared.working):
+        tile += side
+    how = card.predict.model_copy(update={"tile": (tile, tile), "overlap": overlap / tile})
+    wanted = card.model_copy(update={"predict": how})
+    return Predictor(predictor.engine, wanted, predictor.postprocessor), TilePlan(tile, overlap, found)

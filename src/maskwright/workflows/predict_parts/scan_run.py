@@ -1,0 +1,144 @@
+"""One scan: from its file to the files of its label map. See `scans` for how it is computed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.records import Reading
+from maskwright.data.readers import read_image
+from maskwright.data.readers.geotiff import georeference
+from maskwright.data.readers.tiff_file import TiffImage
+from maskwright.data.readers.tiff_rows import TiffRows
+from maskwright.ops.rows import ArrayRows, SlicedRows
+from maskwright.tasks.scan import Scan
+from maskwright.workflows.predict_parts import scan_plan
+from maskwright.workflows.predict_parts.bands import LabelBands, remove
+from maskwright.workflows.predict_parts.results import unusable, usable
+from maskwright.workflows.predict_parts.scan_plan import TilePlan, with_tiles
+from maskwright.workflows.predict_parts.scans import fill, identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from maskwright.data.readers.geotiff import Georeference
+    from maskwright.inference import Predictor
+    from maskwright.tasks import Writer
+    from maskwright.workflows.predict_parts.pictures import Picture
+
+
+class WholeImage:
+    """An image that was read whole, by rows as `TiffRows` gives them."""
+
+    def __init__(self, array: NDArray[Any], place: Georeference | None) -> None:
+        self._rows, self.place = ArrayRows(array), place
+        self.size, self.channels, self.dtype = self._rows.size, self._rows.channels, array.dtype
+        self.levels = [self.size]
+
+    def rows(self, start: int, stop: int) -> NDArray[Any]:
+        """Return a view of rows start..stop."""
+        return self._rows.rows(start, stop)
+
+    def close(self) -> None:
+        """Do nothing: no file is open."""
+
+
+def opened(picture: Picture, predictor: Predictor, level: int | None = None) -> TiffRows | WholeImage:
+    """Open an image to be read by rows; a small one is read whole, in whatever way it is compressed.
+
+    Raises:
+        Unusable: the image cannot be read, or does not fit the model.
+    """
+    reading = Reading(predictor.card.nodata, predictor.card.upright)
+    ref = replace(picture.image, reading=reading)
+    try:
+        with TiffImage(ref, "tiff") as tiff:
+            small = level is None and tiff.size[0] * tiff.size[1] <= scan_plan.SCAN_PIXELS
+            place = georeference(tiff.series.keyframe)
+        source = WholeImage(read_image(ref), place) if small else TiffRows(ref, level or 0)
+        predictor.check(SlicedRows(source))
+    except (MaskwrightError, MemoryError) as error:
+        raise unusable(picture, error) from error
+    return source
+
+
+class ScanResult(NamedTuple):
+    """What became of a scan.
+
+    Attributes:
+        summary: class name -> pixels, of the classes that occur.
+        notes: how it was predicted.
+    """
+
+    summary: dict[str, int | float]
+    notes: tuple[str, ...]
+
+
+def predict_scan(
+    picture: Picture,
+    predictor: Predictor,
+    writers: Mapping[Path, Writer],
+    parts: Path,
+    on_share: Callable[[float], None],
+    level: int | None = None,
+) -> ScanResult:
+    """Predict a scan, or the rest of one whose prediction was interrupted, and write its files.
+
+    Args:
+        picture: the image.
+        predictor: of label maps.
+        writers: file -> what writes it, with `Writer.scan`.
+        parts: folder for finished rows; it is removed when all files are written.
+        on_share: gets the share of the rows that are done.
+        level: of a pyramid; None for the largest.
+
+    Raises:
+        Unusable: the image cannot be read, or does not fit the model.
+        MaskwrightError: the results cannot be written.
+    """
+    source = opened(picture, predictor, level)
+    height = source.size[0]
+    try:
+        tiled, plan = _with_tiles(picture, predictor, source)
+        bands = LabelBands(parts, source.size, identity(tiled, picture.image.path, source))
+        notes = [f"{picture.image}: {said}" for said in _remarks(source, plan, level)]
+        if bands.end:
+            notes.append(f"{picture.image}: the prediction goes on at row {bands.end:,} of {height:,}")
+        if bands.end < height:
+            blocks = usable(picture, tiled.blocks(source, bands.end))
+            fill(bands, blocks, lambda row: on_share(min(row / height, 0.999)))
+        for path, writer in writers.items():
+            assert writer.scan is not None
+            writer.scan(path, Scan(source, bands, source.place), predictor.classes)
+    finally:
+        source.close()
+    counts = bands.counts()
+    remove(parts)
+    names = predictor.classes.names
+    return ScanResult({name: int(count) for name, count in zip(names, counts, strict=False) if count}, tuple(notes))
+
+
+def _with_tiles(
+    picture: Picture, predictor: Predictor, source: TiffRows | WholeImage
+) -> tuple[Predictor, TilePlan | None]:
+    # The temperature changes no label, and takes time.
+    plain = predictor.with_decoding(predictor.task.uncalibrated(predictor.card.decoding))
+    try:
+        return with_tiles(plain, source)
+    except (MaskwrightError, MemoryError) as error:
+        raise unusable(picture, error) from error
+
+
+def _remarks(source: TiffRows | WholeImage, plan: TilePlan | None, level: int | None) -> Iterator[str]:
+    """Say how an image is predicted, where a user may expect something else."""
+    if len(source.levels) > 1:
+        listed = ", ".join(f"{number} ({width}x{height})" for number, (height, width) in enumerate(source.levels))
+        yield f"level {level or 0} of a pyramid is predicted, of the levels {listed}: `level` chooses another"
+    if source.place is not None and source.place.is_rotated:
+        yield "its georeference is rotated; the result has the same, so it is not north up"
+    if plan is not None:
+        yield plan.describe()

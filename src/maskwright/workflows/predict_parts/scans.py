@@ -1,0 +1,91 @@
+"""A label map of an image that is too large for memory: rows in, rows out. Decides nothing about files' kinds.
+
+Three things happen at the same time: the next rows are decoded, the network works, and finished rows are compressed and
+written. Each waits for the others, so that only a few rows are held. An interrupted prediction goes on at the first row
+that is not on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from maskwright.core.allocator import give_back_freed_memory
+from maskwright.tasks.label_map import decide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from maskwright.inference import Predictor
+    from maskwright.ops.rows import RowSource
+    from maskwright.tasks import Block
+    from maskwright.workflows.predict_parts.bands import LabelBands
+
+_WAITING = 2
+"""Bands that may wait to be written."""
+
+
+def identity(predictor: Predictor, path: Path, source: RowSource) -> str:
+    """Return a text that is the same if the same model would predict the same file in the same way.
+
+    The network is known by what it makes of a small picture, which differs with its weights, precision and machine.
+    """
+    card, stat = predictor.card, path.stat()
+    picture = np.random.default_rng(0).integers(0, 256, (1, 64, 64, card.data.channels), np.uint8)
+    answer = predictor.engine.forward(picture).cpu().numpy()
+    follows = predictor.postprocessor
+    return json.dumps(
+        {
+            "image": [str(path.resolve()), stat.st_size, stat.st_mtime_ns, *source.size, source.channels],
+            "network": hashlib.sha256(answer.tobytes()).hexdigest(),
+            "card": card.model_dump(mode="json"),
+            "postprocessor": None if follows is None else [follows.label, follows.describe()],
+        },
+        sort_keys=True,
+        indent=1,
+    )
+
+
+def fill(bands: LabelBands, blocks: Iterable[Block], on_rows: Callable[[int], None]) -> None:
+    """Decide the blocks and put the rows that they complete into the bands.
+
+    Args:
+        bands: of which some rows may be there.
+        blocks: of the other rows, in the order of `Predictor.blocks`.
+        on_rows: called with the number of rows that are computed.
+    """
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1) as writer:
+        for end, labels in _complete_rows(blocks, bands.size[1], bands.end):
+            waiting.append(writer.submit(bands.put, labels))
+            while len(waiting) > _WAITING:
+                waiting.popleft().result()
+            give_back_freed_memory()
+            on_rows(end)
+        for future in waiting:
+            future.result()
+
+
+def _complete_rows(blocks: Iterable[Block], width: int, top: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yield the labels (h, W) of rows as soon as blocks cover them, and the row after the last of them."""
+    held, covered = np.empty((0, width), np.uint8), 0
+    for block in blocks:
+        labels, _ = decide(block.maps)
+        below = block.rows.stop - top
+        if below > len(held):
+            held = np.concatenate([held, np.empty((below - len(held), width), np.uint8)])
+        held[block.rows.start - top : below, block.columns] = labels
+        covered += labels.size
+        if covered == held.size:
+            top += len(held)
+            yield top, held
+            held, covered = np.empty((0, width), np.uint8), 0

@@ -1,0 +1,294 @@
+"""Scans: label maps of images that are never held, interrupted predictions, and what becomes of bad files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+from tests.data.test_cog import faults
+from torch import nn
+
+from maskwright import models
+from maskwright.core.classes import Classes
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+from maskwright.core.records import ImageRef
+from maskwright.data.readers import read_image
+from maskwright.data.results import written_by_us
+from maskwright.inference import Predictor
+from maskwright.models import bundle
+from maskwright.models.bundle import Card, CardClasses
+from maskwright.workflows.predict import predict
+from maskwright.workflows.predict_parts import scan_plan
+from maskwright.workflows.predict_parts.bands import LabelBands
+from maskwright.workflows.predict_parts.scan_plan import is_scan
+from maskwright.workflows.request import PredictRequest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CLASSES = Classes(("background", "leaf", "Käfer"), ((0, 0, 0), (20, 200, 40), (250, 120, 10)))
+KILLED = """
+import os, signal, sys
+from maskwright.workflows.predict_parts import bands, scan_plan
+from maskwright.workflows.predict import predict
+from maskwright.workflows.request import PredictRequest
+import torch
+torch.set_num_threads(1)
+scan_plan.SCAN_PIXELS = 1000
+put = bands.LabelBands.put
+def dying(self, labels):
+    if self.end > 150:
+        os.kill(os.getpid(), signal.SIGKILL)
+    put(self, labels)
+bands.LabelBands.put = dying
+predict(sys.argv[1], [sys.argv[2]], sys.argv[3], PredictRequest(["mask"]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan_plan, "SCAN_PIXELS", 1000)
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    slow = np.random.default_rng(0).integers(0, 256, (60, 45, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(slow).resize((450, 600)))
+
+
+@pytest.fixture
+def scan(tmp_path: Path, pixels: np.ndarray) -> Path:
+    path = tmp_path / "in" / "scan.tif"
+    path.parent.mkdir()
+    tifffile.imwrite(path, pixels, photometric="rgb", tile=(64, 64), compression="zlib")
+    return path
+
+
+def card(scale: float = 1.0) -> Card:
+    return Card(
+        model=ModelPlan(name="swiftnet"),
+        classes=CardClasses.of(CLASSES),
+        data=DataPlan(scale=scale),
+        predict=PredictPlan(tile=(96, 96)),
+        decoding={"temperature": 2.0, "offsets": [0.0, 0.1, -0.1]},
+    )
+
+
+@pytest.fixture(scope="module")
+def net() -> nn.Module:
+    """The class of the colour that is strongest among a pixel and its eight neighbours."""
+    found = nn.Conv2d(3, 3, 3, padding=1)
+    with torch.no_grad():
+        found.weight.zero_()
+        found.bias.zero_()
+        for channel in range(3):
+            found.weight[channel, channel] = 0.3
+    return found
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(3)
+    folder = tmp_path_factory.mktemp("run")
+    bundle.save(folder / "model.safetensors", models.create("swiftnet", classes=3), card())
+    return folder
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_labels_are_those_of_the_whole_image(
+    tmp_path: Path, scan: Path, pixels: np.ndarray, net: nn.Module, scale: float
+) -> None:
+    predictor = Predictor.of(net, card(scale), "cpu")  # type: ignore[arg-type]
+    result = predict(predictor, [scan], tmp_path / "out", PredictRequest(["mask", "overlay"]))
+    (image,) = result.images
+    assert image.files == {"mask": tmp_path / "out/masks/scan.tif", "overlay": tmp_path / "out/overlays/scan.jpg"}
+    labels, whole = tifffile.imread(image.files["mask"]), predictor.result(pixels).labels
+    assert len(np.unique(whole)) == 3
+    assert (labels == whole).mean() >= 0.999
+    counts = np.bincount(labels.ravel(), minlength=3)
+    assert image.summary == {name: count for name, count in zip(CLASSES.names, counts, strict=True) if count}
+    with tifffile.TiffFile(image.files["mask"]) as tiff:
+        page = tiff.pages[0]
+        assert (page.is_tiled, page.compression, page.photometric.name) == (True, 8, "PALETTE")
+        assert (page.colormap.T[:3] >> 8).tolist() == [list(color) for color in CLASSES.colors]
+    with Image.open(image.files["overlay"]) as overlay:
+        assert overlay.size == (450, 600)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["masks", "overlays"]
+    assert all(written_by_us(path) for path in image.files.values())
+    assert "tiles of" in result.notes[0]
+    assert "measured on this image" in result.notes[0]
+
+
+def test_what_has_no_data_has_no_class(tmp_path: Path, pixels: np.ndarray, net: nn.Module) -> None:
+    pixels = pixels.copy()
+    pixels[100:300, 200:] = 0
+    path = tmp_path / "scan.tif"
+    tifffile.imwrite(path, pixels, photometric="rgb", tile=(64, 64), extratags=[(42113, "s", 0, "0", True)])
+    predict(Predictor.of(net, card(), "cpu"), [path], tmp_path / "out", PredictRequest())  # type: ignore[arg-type]
+    labels = tifffile.imread(tmp_path / "out/masks/scan.tif")
+    np.testing.assert_array_equal(labels == 255, np.ma.getmaskarray(read_image(path)).all(axis=2))
+    assert (labels == 255).any()
+
+
+def test_a_killed_prediction_goes_on_where_it_stopped(tmp_path: Path, scan: Path, run_folder: Path) -> None:
+    predict(run_folder, [scan], tmp_path / "whole", PredictRequest(["mask"]))
+    command = [sys.executable, "-c", KILLED, str(run_folder), str(scan), str(tmp_path / "out")]
+    killed = subprocess.run(command, check=False, capture_output=True, timeout=300)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (tmp_path / "out/masks").exists()
+    result = predict(run_folder, [scan], tmp_path / "out", PredictRequest(["mask"]))
+    assert any("goes on at row" in note for note in result.notes)
+    one, other = ((tmp_path / name / "masks/scan.tif").read_bytes() for name in ("whole", "out"))
+    assert one == other
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["masks"]
+
+
+@pytest.mark.parametrize("changed", ["image", "model"])
+def test_rows_of_another_prediction_are_not_taken(
+    tmp_path: Path, scan: Path, pixels: np.ndarray, run_folder: Path, changed: str
+) -> None:
+    command = [sys.executable, "-c", KILLED, str(run_folder), str(scan), str(tmp_path / "out")]
+    subprocess.run(command, check=False, capture_output=True, timeout=300)
+    assert list((tmp_path / "out/.scan.parts").glob("*.z"))
+    run = run_folder
+    if changed == "image":
+        os.utime(scan, (1, 1))
+    else:
+        torch.manual_seed(8)
+        run = tmp_path / "other"
+        run.mkdir()
+        bundle.save(run / "model.safetensors", models.create("swiftnet", classes=3), card())
+    result = predict(run, [scan], tmp_path / "out", PredictRequest(["mask"]))
+    assert not any("goes on" in note for note in result.notes)
+    predict(run, [scan], tmp_path / "whole", PredictRequest(["mask"]))
+    one, other = ((tmp_path / name / "masks/scan.tif").read_bytes() for name in ("whole", "out"))
+    assert one == other
+
+
+def test_a_broken_scan_stops_nothing(tmp_path: Path, scan: Path, net: nn.Module) -> None:
+    broken = scan.with_name("broken.tif")
+    shutil.copy(scan, broken)
+    with tifffile.TiffFile(broken) as tiff:
+        offset = tiff.pages[0].dataoffsets[40]
+    with broken.open("r+b") as stream:
+        stream.seek(offset)
+        stream.write(bytes(200))
+    predictor = Predictor.of(net, card(), "cpu")  # type: ignore[arg-type]
+    result = predict(predictor, [scan.parent], tmp_path / "out", PredictRequest(["mask"]))
+    assert [image.source.name for image in result.images] == ["scan.tif"]
+    assert "broken.tif" in result.failures[0].reason
+    assert not (tmp_path / "out/masks/broken.tif").exists()
+
+
+def test_channels_that_do_not_fit(tmp_path: Path, net: nn.Module) -> None:
+    path = tmp_path / "scan.tif"
+    tifffile.imwrite(path, np.zeros((200, 200, 7), np.uint8), photometric="minisblack", planarconfig="contig")
+    predictor = Predictor.of(net, card(), "cpu")  # type: ignore[arg-type]
+    (failure,) = predict(predictor, [path], tmp_path / "out", PredictRequest(["mask"])).failures
+    assert "7 channels" in failure.reason
+
+
+def test_other_kinds_need_the_whole_image(tmp_path: Path, scan: Path, net: nn.Module) -> None:
+    predictor = Predictor.of(net, card(), "cpu")  # type: ignore[arg-type]
+    (image,) = predict(predictor, [scan], tmp_path / "out", PredictRequest(["mask", "probabilities"])).images
+    assert image.files["mask"].suffix == ".png"
+
+
+def test_which_images_are_scans(tmp_path: Path, scan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert is_scan(ImageRef(scan))
+    assert not is_scan(ImageRef(scan, page=0))
+    (tmp_path / "text.tif").write_text("no image")
+    assert not is_scan(ImageRef(tmp_path / "text.tif"))
+    Image.new("RGB", (400, 400)).save(tmp_path / "a.png")
+    assert not is_scan(ImageRef(tmp_path / "a.png"))
+    monkeypatch.setattr(scan_plan, "SCAN_PIXELS", 600 * 450)
+    assert not is_scan(ImageRef(scan))
+
+
+def test_bands_by_hand(tmp_path: Path) -> None:
+    labels = np.arange(100, dtype=np.uint8).reshape(10, 10)
+    bands = LabelBands(tmp_path / "parts", (10, 10), "key")
+    for rows in (labels[:3], labels[3:4], labels[4:]):
+        bands.put(rows)
+    again = LabelBands(tmp_path / "parts", (10, 10), "key")
+    for found in (bands, again):
+        assert found.end == 10
+        np.testing.assert_array_equal(found.rows(0, 10)[..., 0], labels)
+        np.testing.assert_array_equal(found.rows(2, 5)[..., 0], labels[2:5])
+        np.testing.assert_array_equal(found.counts(), np.bincount(labels.ravel(), minlength=256))
+    assert LabelBands(tmp_path / "parts", (10, 10), "another").end == 0
+
+
+def test_a_folder_of_the_user_is_not_removed(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts/mine.txt").write_text("mine")
+    with pytest.raises(Exception, match="parts could not be written"):
+        LabelBands(tmp_path / "parts", (10, 10), "key")
+    assert (tmp_path / "parts/mine.txt").read_text() == "mine"
+
+
+PLACE = [
+    (33550, "d", 3, (0.5, 0.5, 0.0), True),
+    (33922, "d", 6, (0.0, 0.0, 0.0, 500000.0, 5300000.0, 0.0), True),
+    (34735, "H", 16, (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32633), True),
+    (34737, "s", 0, "WGS 84 / UTM zone 33N|", True),
+]
+ROTATED = [(34264, "d", 16, (3.0, 4.0, 0.0, 7.0, 4.0, -3.0, 0.0, 8.0, *(0.0,) * 7, 1.0), True), PLACE[2]]
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_the_mask_lies_where_its_image_does(
+    tmp_path: Path, pixels: np.ndarray, net: nn.Module, monkeypatch: pytest.MonkeyPatch, small: bool
+) -> None:
+    if small:
+        monkeypatch.setattr(scan_plan, "SCAN_PIXELS", 10**9)
+    path = tmp_path / "map.tif"
+    tifffile.imwrite(path, pixels, photometric="rgb", tile=(64, 64), extratags=PLACE)
+    predictor = Predictor.of(net, card(), "cpu")  # type: ignore[arg-type]
+    (image,) = predict(predictor, [path], tmp_path / "out", PredictRequest()).images
+    with tifffile.TiffFile(image.files["mask"]) as tiff:
+        tags = tiff.pages[0].tags
+        for code, _, _, values, _ in PLACE:
+            assert tags[code].value == values
+        assert tags[42113].value == "255"
+    assert faults(image.files["mask"]) == []
+    labels = tifffile.imread(image.files["mask"])
+    assert (labels == predictor.result(pixels).labels).mean() >= (1 if small else 0.999)
+
+
+def test_a_rotated_map_stays_rotated_and_says_so(tmp_path: Path, pixels: np.ndarray, net: nn.Module) -> None:
+    path = tmp_path / "map.tif"
+    tifffile.imwrite(path, pixels, photometric="rgb", tile=(64, 64), extratags=ROTATED)
+    predictor = Predictor.of(net, card(), "cpu")  # type: ignore[arg-type]
+    result = predict(predictor, [path], tmp_path / "out", PredictRequest())
+    assert any("is rotated" in note for note in result.notes)
+    with tifffile.TiffFile(result.images[0].files["mask"]) as tiff:
+        assert tiff.pages[0].tags[34264].value == ROTATED[0][3]
+
+
+def test_a_level_of_a_pyramid(tmp_path: Path, pixels: np.ndarray, net: nn.Module) -> None:
+    path = tmp_path / "slide.tif"
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        tiff.write(pixels, tile=(64, 64), photometric="rgb", subifds=1)
+        tiff.write(pixels[::2, ::2], tile=(64, 64), photometric="rgb", subfiletype=1)
+    predictor = Predictor.of(net, card(), "cpu")  # type: ignore[arg-type]
+    result = predict(predictor, [path], tmp_path / "out", PredictRequest(level=1))
+    labels = tifffile.imread(result.images[0].files["mask"])
+    assert (labels == predictor.result(pixels[::2, ::2]).labels).mean() >= 0.999
+    assert any("level 1 of a pyramid is predicted" in note for note in result.notes)
+    (failure,) = predict(predictor, [path], tmp_path / "out", PredictRequest(level=2)).failures
+    assert "has no level 2" in failure.reason
+    with pytest.raises(MaskwrightError, match="`level` is -1"):
+        PredictRequest(level=-1)
