@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from maskwright.workflows.compress_request import CompressRequest
     from maskwright.workflows.edges import EdgesRequest, edges
     from maskwright.workflows.export_request import ExportRequest
-    from maskwright.workflows.request import EvaluateRequest, PlanRequest, PredictRequest
+    from maskwright.workflows.predict_request import PredictRequest
+    from maskwright.workflows.request import EvaluateRequest, PlanRequest
     from maskwright.workflows.superpixels import SuperpixelRequest, superpixels
 
 __all__ = [
@@ -56,7 +57,8 @@ _PLACES = {
     "ExportRequest": "maskwright.workflows.export_request",
     "MaskwrightError": "maskwright.core.errors",
     "ReadOptions": "maskwright.core.read_options",
-    **dict.fromkeys(("EvaluateRequest", "PlanRequest", "PredictRequest"), "maskwright.workflows.request"),
+    **dict.fromkeys(("EvaluateRequest", "PlanRequest"), "maskwright.workflows.request"),
+    "PredictRequest": "maskwright.workflows.predict_request",
     **dict.fromkeys(("EdgesRequest", "edges"), "maskwright.workflows.edges"),
     **dict.fromkeys(("SuperpixelRequest", "superpixels"), "maskwright.workflows.superpixels"),
 }

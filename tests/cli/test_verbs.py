@@ -15,7 +15,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Saved, Stage
 from maskwright.core.plan_file import read_plan
 from maskwright.metrics.scores import Estimate, Metric, ObjectScores, Scores
-from maskwright.workflows.request import PredictRequest
+from maskwright.workflows.predict_request import PredictRequest
 
 
 def record(calls: list, outcome):

@@ -4,7 +4,7 @@ import pytest
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.pixel_size import PixelSize
-from maskwright.workflows.request import PredictRequest
+from maskwright.workflows.predict_request import PredictRequest
 
 
 @pytest.mark.parametrize(

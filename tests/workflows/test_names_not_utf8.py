@@ -16,7 +16,8 @@ from maskwright.tasks.label_files import write_mask
 from maskwright.tasks.label_map import LabelMap
 from maskwright.workflows.evaluate import evaluate
 from maskwright.workflows.predict import opened, predict
-from maskwright.workflows.request import EvaluateRequest, PlanRequest, PredictRequest
+from maskwright.workflows.predict_request import PredictRequest
+from maskwright.workflows.request import EvaluateRequest, PlanRequest
 from maskwright.workflows.train import train
 
 if TYPE_CHECKING:

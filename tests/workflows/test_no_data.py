@@ -17,7 +17,7 @@ from maskwright.core.read_options import ReadOptions
 from maskwright.data.readers import image_size
 from maskwright.postprocess.superpixel_filter import SuperpixelFilter
 from maskwright.workflows.predict import predict
-from maskwright.workflows.request import PredictRequest
+from maskwright.workflows.predict_request import PredictRequest
 from maskwright.workflows.train import train
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from maskwright.inference import Predictor
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.workflows.predict import predict
 from maskwright.workflows.predict_parts import object_stores
-from maskwright.workflows.request import PredictRequest
+from maskwright.workflows.predict_request import PredictRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

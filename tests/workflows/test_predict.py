@@ -31,7 +31,7 @@ from maskwright.tasks.label_files import WRITERS, write_mask
 from maskwright.tasks.label_map import LabelMap
 from maskwright.tasks.writer import Writer
 from maskwright.workflows.predict import predict
-from maskwright.workflows.request import PredictRequest
+from maskwright.workflows.predict_request import PredictRequest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ import pytest
 from maskwright.core.errors import MaskwrightError
 from maskwright.tasks import TASKS
 from maskwright.workflows.predict_parts.kinds import checked_kinds
-from maskwright.workflows.request import PredictRequest
+from maskwright.workflows.predict_request import PredictRequest
 
 
 def test_a_kind_of_another_task_is_refused_with_those_of_this_one():

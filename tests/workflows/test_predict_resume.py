@@ -26,7 +26,7 @@ from maskwright.workflows.predict import predict
 from maskwright.workflows.predict_parts import spread
 from maskwright.workflows.predict_parts.journal import NAME
 from maskwright.workflows.predict_parts.writing import Writing
-from maskwright.workflows.request import PredictRequest
+from maskwright.workflows.predict_request import PredictRequest
 
 if TYPE_CHECKING:
     from pathlib import Path

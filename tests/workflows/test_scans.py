@@ -31,7 +31,7 @@ from maskwright.workflows.predict import predict
 from maskwright.workflows.predict_parts import scan_plan
 from maskwright.workflows.predict_parts.bands import LabelBands
 from maskwright.workflows.predict_parts.scan_plan import is_scan
-from maskwright.workflows.request import PredictRequest
+from maskwright.workflows.predict_request import PredictRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ KILLED = """
 import os, signal, sys
 from maskwright.workflows.predict_parts import bands, scan_plan
 from maskwright.workflows.predict import predict
-from maskwright.workflows.request import PredictRequest
+from maskwright.workflows.predict_request import PredictRequest
 import torch
 torch.set_num_threads(1)
 scan_plan.SCAN_PIXELS = 1000

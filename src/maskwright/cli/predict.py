@@ -104,7 +104,7 @@ def predict(
     check_model(run, out=out)
     from maskwright.workflows.predict import opened
     from maskwright.workflows.predict import predict as segment
-    from maskwright.workflows.request import PredictRequest
+    from maskwright.workflows.predict_request import PredictRequest
 
     given = with_standard_input(sources)
     kinds = None if save is None else comma_list(save)

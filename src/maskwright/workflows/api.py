@@ -25,7 +25,8 @@ from maskwright.workflows import train as training
 from maskwright.workflows.compress_request import CompressRequest
 from maskwright.workflows.export_request import ExportRequest
 from maskwright.workflows.predict_parts.pictures import Picture
-from maskwright.workflows.request import EvaluateRequest, PlanRequest, PredictRequest
+from maskwright.workflows.predict_request import PredictRequest
+from maskwright.workflows.request import EvaluateRequest, PlanRequest
 
 if TYPE_CHECKING:
     from maskwright.core.events import OnEvent, OnProgress, OnShare

@@ -11,7 +11,8 @@ from maskwright.core.text import plural
 from maskwright.data.formats import read_dataset
 from maskwright.data.mosaics import write_mosaics
 from maskwright.workflows.predict import predict
-from maskwright.workflows.request import PlanRequest, PredictRequest
+from maskwright.workflows.predict_request import PredictRequest
+from maskwright.workflows.request import PlanRequest
 from maskwright.workflows.train import TrainResult, train
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from maskwright.workflows.predict_parts.results import PredictedVideo
     from maskwright.workflows.predict_parts.spread import Outcome
     from maskwright.workflows.predict_parts.videos import Clip, VideoJob
-    from maskwright.workflows.request import PredictRequest
+    from maskwright.workflows.predict_request import PredictRequest
 
 
 _STORED = "images are read and masks are written as pixels are stored, without EXIF orientation, as in the training"

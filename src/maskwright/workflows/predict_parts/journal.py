@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import ImageRef
     from maskwright.inference.opening import Loaded
     from maskwright.workflows.predict_parts.pictures import Picture
-    from maskwright.workflows.request import PredictRequest
+    from maskwright.workflows.predict_request import PredictRequest
 
 NAME = ".maskwright-progress.jsonl"
 

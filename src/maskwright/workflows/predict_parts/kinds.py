@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from maskwright.tasks import Writer
-    from maskwright.workflows.request import PredictRequest
+    from maskwright.workflows.predict_request import PredictRequest
 
 
 def checked_kinds(request: PredictRequest, known: Mapping[str, Writer]) -> dict[str, Writer]:

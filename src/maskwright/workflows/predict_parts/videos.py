@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from maskwright.data.result_video import VideoWriter
     from maskwright.models.bundle import Card
     from maskwright.tasks import Writer
-    from maskwright.workflows.request import PredictRequest
+    from maskwright.workflows.predict_request import PredictRequest
 
 DIGITS = 6
 FASTEST = 240.0  # frames a second of an overlay video

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from maskwright.workflows.predict_parts.journal import Entries
     from maskwright.workflows.predict_parts.pictures import Picture
     from maskwright.workflows.predict_parts.videos import Clip
-    from maskwright.workflows.request import PredictRequest
+    from maskwright.workflows.predict_request import PredictRequest
 
 
 class Writing:
