@@ -38,6 +38,7 @@ OTHERS = (
     "host",
     "ignore",
     "int8",
+    "level",
     "log",
     "low",
     "max_mb",
