@@ -33,7 +33,7 @@ class Reach(NamedTuple):
     """What was measured.
 
     Attributes:
-        pixels: of the working resolution, a multiple of `ops.tiles.ALIGN`; at most a quarter of the tile.
+        pixels: of the working resolution, a multiple of `ops.tiles.ALIGN`; at most a quarter of the tile, or `most`.
         agreement: share of the pixels beyond it that keep their likeliest channel.
     """
 
@@ -41,7 +41,7 @@ class Reach(NamedTuple):
     agreement: float
 
 
-def measured(source: PreparedImage, engine: Engine, card: Card) -> Reach:
+def measured(source: PreparedImage, engine: Engine, card: Card, most: int | None = None) -> Reach:
     """Measure how far the network of an image sees across an edge.
 
     A tile is computed whole, and again without its left quarter. The reach is the distance from that cut beyond which
@@ -51,12 +51,13 @@ def measured(source: PreparedImage, engine: Engine, card: Card) -> Reach:
         source: the image, at least as large as a tile.
         engine: of the network, which emits maps.
         card: of the network.
+        most: largest reach that can be used; None for a quarter of the tile.
     """
     network = TileNetwork(engine, card)
     cut = card.predict.tile_size[1] // 4 // ALIGN * ALIGN
     agree = np.mean([_agreeing(tile, cut, network) for tile in _tiles(source, card.predict.tile_size)], axis=0)
     beyond = np.cumsum(agree[::-1])[::-1] / np.arange(len(agree), 0, -1)
-    for pixels in range(0, cut + 1, ALIGN):
+    for pixels in range(0, min(cut, cut if most is None else most) + 1, ALIGN):
         if beyond[pixels] >= AGREEMENT:
             break
     return Reach(pixels, float(beyond[pixels]))

@@ -73,8 +73,7 @@ def predict(
 
     Args:
         run_or_bundle: folder of a run, or a model file; or a loaded model, which keeps its device and precision.
-        sources: image files, folders (searched recursively), globs, lists (`lists.named`), videos and pictures;
-            `s3://bucket/key`, and folders and globs there.
+        sources: image files, folders (searched recursively) and globs, on S3 too; lists (`lists.named`), videos, pictures.
         out: folder for the results: `masks/`, `overlays/`, `predictions.json`, ... Results keep the paths of their
             images below the sources.
         request: what to write, and how.
@@ -121,9 +120,7 @@ def predict(
     outputs += writing.finish(entries)
     if journal is not None:
         journal.close()
-    notes = (*notes, *writing.notes)
-    if not predictor.card.upright:
-        notes = (*notes, _STORED)
+    notes = (*notes, *writing.notes, *([] if predictor.card.upright else [_STORED]))
     return PredictResult(tuple(outputs), failures, tuple(done.predicted for done in finished), notes, tuple(videos))
 
 

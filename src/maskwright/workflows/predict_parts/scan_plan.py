@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from maskwright.core.channels import total
 from maskwright.data.readers import DecodeError
 from maskwright.data.readers.geotiff import georeference
 from maskwright.data.readers.tiff_file import TiffImage
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 SCAN_PIXELS = 1 << 27
 """Pixels above which a TIFF is read by rows: its label map and what belongs to it would take a gigabyte."""
 _TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".btf", ".tf8", ".svs"})
-_LARGEST_TILE = 1024
+_LARGEST_TILE = 768
 """Memory grows with its square, and with its height times the width of the image."""
+_HELD_BYTES = 1 << 27
+"""Bytes of maps that the overlap of two rows of tiles may take, over the width of the image."""
 _WASTE = 0.06
 """Share of the work that overlaps may take, unless the tile would be larger than `_LARGEST_TILE`."""
 
@@ -75,11 +78,13 @@ def with_tiles(predictor: Predictor, source: RowSource) -> tuple[Predictor, Tile
     side = max(card.predict.tile_size)
     if predictor.postprocessor is not None or min(prepared.working) < 2 * side:
         return predictor, None
-    found = reach.measured(prepared, predictor.engine, card)
+    row = 4 * total(card.channels) * prepared.working[1]
+    most = _HELD_BYTES // row // 2 // ALIGN * ALIGN
+    found = reach.measured(prepared, predictor.engine, card, most)
     overlap = max(2 * found.pixels, ALIGN)
     tile = side
-    while (1 - overlap / tile) ** 2 < 1 - _WASTE and tile + side <= min(_LARGEST_TILE, *prepared.working):
-        tile += side
+    while (1 - overlap / tile) ** 2 < 1 - _WASTE and tile < min(_LARGEST_TILE, *prepared.working):
+        tile = min(tile + side, _LARGEST_TILE, *prepared.working)
     how = card.predict.model_copy(update={"tile": (tile, tile), "overlap": overlap / tile})
     wanted = card.model_copy(update={"predict": how})
     return Predictor(predictor.engine, wanted, predictor.postprocessor), TilePlan(tile, overlap, found)
