@@ -49,7 +49,7 @@ torch.set_num_threads(1)
 scan_plan.SCAN_PIXELS = 1000
 put = bands.LabelBands.put
 def dying(self, labels):
-    if self.end > 150:
+    if self.end > 0:
         os.kill(os.getpid(), signal.SIGKILL)
     put(self, labels)
 bands.LabelBands.put = dying
