@@ -73,8 +73,7 @@ def predict(
 
     Args:
         run_or_bundle: folder of a run, or a model file; or a loaded model, which keeps its device and precision.
-        sources: image files, folders (searched recursively) and globs, on S3 too; lists (`lists.named`), videos and
-            pictures.
+        sources: image files, folders (searched recursively) and globs, also on S3; lists, videos and pictures.
         out: folder for the results: `masks/`, `overlays/`, `predictions.json`, ... Results keep the paths of their
             images below the sources.
         request: what to write, and how.
