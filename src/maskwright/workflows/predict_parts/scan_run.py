@@ -137,7 +137,7 @@ def _remarks(source: TiffRows | WholeImage, plan: TilePlan | None, level: int | 
     """Say how an image is predicted, where a user may expect something else."""
     if len(source.levels) > 1:
         listed = ", ".join(f"{number} ({width}x{height})" for number, (height, width) in enumerate(source.levels))
-        yield f"level {level or 0} of a pyramid is predicted, of the levels {listed}: `level` chooses another"
+        yield f"level {level or 0} of a pyramid is predicted, of {listed}: name another by its number"
     if source.place is not None and source.place.is_rotated:
         yield "its georeference is rotated; the result has the same, so it is not north up"
     if plan is not None:
