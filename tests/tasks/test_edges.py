@@ -150,7 +150,7 @@ def test_the_seconds_of_a_judge_are_foretold_from_a_few_thresholds(monkeypatch: 
 
     def slow(strength: Any, people: Any, thresholds: int, *, pool: Any) -> None:
         nonlocal now
-        assert thresholds == 8  # on any number of cores
+        assert thresholds == 4
         now += 0.5 * thresholds
 
     def predicted() -> Any:
@@ -158,11 +158,12 @@ def test_the_seconds_of_a_judge_are_foretold_from_a_few_thresholds(monkeypatch: 
         now += 3.0
         yield from blocks(soft(circle()))
 
+    monkeypatch.setattr(edge_judge, "cores", lambda: 4)
     monkeypatch.setattr(edge_judge, "workers", lambda: None)
     monkeypatch.setattr(edge_judge, "edge_counts", slow)
     monkeypatch.setattr(edge_judge.time, "monotonic", lambda: now)
     assert TASK.judging_seconds(predicted(), target(circle()), EDGE_CLASSES) == pytest.approx(3 + 0.5 * 99)
-    assert now == 12.0
+    assert now == 10.0
 
 
 def test_what_is_found_where_nothing_is_known_does_not_count() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.resources import cores
 from maskwright.core.workers import workers
 from maskwright.metrics.edge_counts import PARTS, THRESHOLDS, edge_counts
 from maskwright.metrics.edge_summary import ImageEdges, edge_scores
@@ -71,14 +72,14 @@ def known_ridges(blocks: Iterable[Block], target: Target) -> NDArray[np.float32]
 
 
 def seconds_of(blocks: Iterable[Block], target: Target) -> float:
-    """Estimate the seconds in which `EdgeJudge` scores one image, by matching at `PARTS` of the thresholds.
+    """Estimate the seconds in which `EdgeJudge` scores one image, by matching at as many thresholds as there are cores.
 
-    Matching the map of an untrained network at all of them takes minutes. At fewer, a map whose values are all below
-    the lowest of them would seem to take no time.
+    Matching the map of an untrained network at all of them takes minutes.
     """
     assert target.edges is not None
-    pool, begun = workers(), time.monotonic()
+    some, pool = min(cores(), PARTS), workers()
+    begun = time.monotonic()
     ridges = known_ridges(blocks, target)
     predicted = time.monotonic()
-    edge_counts(ridges, target.edges.maps(), PARTS, pool=pool)
-    return predicted - begun + (time.monotonic() - predicted) * THRESHOLDS / PARTS
+    edge_counts(ridges, target.edges.maps(), some, pool=pool)
+    return predicted - begun + (time.monotonic() - predicted) * THRESHOLDS / some
