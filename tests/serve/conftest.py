@@ -145,9 +145,9 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return inside
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(run: Path, gallery: Path) -> Iterator[Running]:
-    """One service that most tests share."""
+    """One service for most tests of a file; later ones may stop the clock, and an event loop with it."""
     pytest.importorskip("fastapi")
     pytest.importorskip("uvicorn")
     pytest.importorskip("prometheus_client")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 import threading
 from io import BytesIO
@@ -46,7 +47,12 @@ def test_a_new_file_at_rest_becomes_the_model(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", None], ids=["empty", "text", "cut"])
-def test_a_bad_file_leaves_the_old_model(folder: Path, content: bytes | None, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bad_file_leaves_the_old_model(
+    folder: Path, content: bytes | None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another library may have disabled the loggers that were there when it set up its own.
+    monkeypatch.setattr(logging.getLogger("maskwright.serve"), "disabled", False)
+    caplog.set_level(logging.WARNING, logger="maskwright.serve")
     served = Served("leaves", folder, CPU)
     before, file = served.current, folder / "model.safetensors"
     good = file.read_bytes()
