@@ -105,9 +105,9 @@ def browser() -> Iterator[Any]:
         launched.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Three models and a gallery."""
+    """Three models and a gallery, for one file: see `served`."""
     for package in ("fastapi", "uvicorn", "prometheus_client"):
         pytest.importorskip(package)
     root = tmp_path_factory.mktemp("page")
