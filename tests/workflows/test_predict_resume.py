@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,17 +21,16 @@ from maskwright import models
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+from maskwright.core.records import ImageRef
 from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.workflows.predict import predict
 from maskwright.workflows.predict_parts import spread
 from maskwright.workflows.predict_parts.journal import NAME
+from maskwright.workflows.predict_parts.results import Failure
 from maskwright.workflows.predict_parts.writing import Writing
 from maskwright.workflows.predict_request import PredictRequest
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CLASSES = Classes(("background", "leaf", "stem"), ((0, 0, 0), (20, 200, 40), (250, 120, 10)))
 SAVE = ["mask", "coco"]
@@ -211,3 +212,18 @@ def test_a_journal_holds_plain_lines(run: Path, images: Path, tmp_path: Path) ->
     setup, *lines = map(json.loads, (tmp_path / NAME).read_text().splitlines())
     assert len(setup) == 64
     assert [line["name"] for line in lines] == ["00", "01"]
+
+
+def test_a_task_that_ends_its_process_is_split_until_one_image_is_left() -> None:
+    names = ("WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "RayTaskError")
+    errors = SimpleNamespace(**{name: type(name, (Exception,), {}) for name in names})
+
+    def get(_reference: object) -> None:
+        raise errors.WorkerCrashedError("it is gone")
+
+    ray: Any = SimpleNamespace(exceptions=errors, get=get)
+    pictures: Any = [SimpleNamespace(image=ImageRef(Path(name))) for name in ("a.png", "b.png")]
+    assert spread._found(ray, None, pictures) is None
+    (failure,) = spread._found(ray, None, pictures[:1]) or ()
+    assert isinstance(failure, Failure)
+    assert "a.png: the process that predicted it ended 4 times" in failure.reason

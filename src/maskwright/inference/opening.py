@@ -6,7 +6,6 @@ A run folder holds the trained model and, below `exports/`, its exports, each of
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -19,7 +18,7 @@ from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.paths import EXPORTS, MODEL_FILES, model_file
 from maskwright.inference.engine import TorchEngine
 from maskwright.inference.exported import OnnxEngine, OpenvinoEngine
-from maskwright.inference.origin import check_origin
+from maskwright.inference.origin import check_origin, digest
 from maskwright.models import bundle
 
 if TYPE_CHECKING:
@@ -68,11 +67,7 @@ class Loaded(NamedTuple):
 
     def digest(self) -> str:
         """Return the SHA-256 of the model's files."""
-        file = model_file(self.path)
-        found = hashlib.sha256()
-        for part in (file, *(other for other in [file.with_suffix(".bin")] if file.suffix == ".xml")):
-            found.update(part.read_bytes())
-        return found.hexdigest()
+        return digest(model_file(self.path))
 
 
 def opened(path: Path, how: How, engine: str | None = None) -> tuple[Engine, Card]:

@@ -22,9 +22,12 @@ ORIGIN = "model_sha256"
 
 
 def digest(model: Path) -> str:
-    """Return the SHA-256 of a model file, as hexadecimal text."""
-    with model.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the SHA-256 of a model file, and of the weights beside it if it has none, as hexadecimal text."""
+    found = hashlib.sha256()
+    for path in [model, *([model.with_suffix(".bin")] if model.suffix == ".xml" else [])]:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: found)
+    return found.hexdigest()
 
 
 def check_origin(export: Path, model: Path) -> dict[str, Any]:

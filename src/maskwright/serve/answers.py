@@ -101,9 +101,12 @@ def answered(
 
 def document(found: Found) -> dict[str, Any]:
     """Return the result as JSON values: classes with their pixels, and objects if the task has any."""
-    shown = results.layers(found.result, found.classes)["labels"]
+    return _document(found, results.layers(found.result, found.classes)["labels"])
+
+
+def _document(found: Found, labels: NDArray[np.uint8]) -> dict[str, Any]:
     objects = results.objects_of(found.result, found.classes)
-    content = {**found.about, "classes": results.class_shares(shown, found.classes)}
+    content = {**found.about, "classes": results.class_shares(labels, found.classes)}
     return content if objects is None else {**content, "objects": objects}
 
 
@@ -134,7 +137,7 @@ def _confidence(found: Found) -> bytes:
 def _bundle(found: Found) -> bytes:
     """Return a form: `document` in JSON and PNGs of `labels`, `ids` and `confidence`, which browsers parse."""
     shown = results.layers(found.result, found.classes)
-    parts = [("document", JSON, _json(document(found)))]
+    parts = [("document", JSON, _json(_document(found, shown["labels"])))]
     parts += [(name, PNG, results.png(values)) for name, values in shown.items()]
     parts.append(("confidence", PNG, _confidence(found)))
     if found.picture:

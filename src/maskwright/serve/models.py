@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
@@ -17,6 +16,7 @@ from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import EXPORTS, MODEL_FILES, model_file
 from maskwright.inference import Predictor
+from maskwright.inference.origin import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -116,11 +116,7 @@ class Served:
         began = time.perf_counter()
         run(tile)
         seconds = (time.perf_counter() - began) / (height * width)
-        digest = hashlib.sha256()
-        with model_file(self.path).open("rb") as stream:
-            while part := stream.read(1 << 20):
-                digest.update(part)
-        return Loaded(predictor, digest.hexdigest(), datetime.now(UTC), seconds, before)
+        return Loaded(predictor, digest(model_file(self.path)), datetime.now(UTC), seconds, before)
 
 
 def class_table(predictor: Predictor) -> list[dict[str, Any]]:

@@ -120,7 +120,8 @@ def predict(
     outputs += writing.finish(entries)
     if journal is not None:
         journal.close()
-    notes = (*notes, *writing.notes, *([] if predictor.card.upright else [_STORED]))
+    notes = (*notes, *(note for done in finished for note in done.notes))
+    notes = notes if predictor.card.upright else (*notes, _STORED)
     return PredictResult(tuple(outputs), failures, tuple(done.predicted for done in finished), notes, tuple(videos))
 
 

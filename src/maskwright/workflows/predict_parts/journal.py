@@ -27,10 +27,11 @@ Entries = dict[str, dict[str, Any]]
 
 
 class Done(NamedTuple):
-    """One image with its results: what was written, and what the files about all images shall say about it."""
+    """One image: what was written, what the files about all images shall say about it, and how it was predicted."""
 
     predicted: Predicted
     entries: Entries
+    notes: tuple[str, ...] = ()
 
 
 class Journal:

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskwright.core.allocator import give_back_freed_memory
+from maskwright.core.overlap import Behind
 from maskwright.tasks.label_map import decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -63,16 +60,10 @@ def fill(bands: LabelBands, blocks: Iterable[Block], on_rows: Callable[[int], No
         blocks: of the other rows, in the order of `Predictor.blocks`.
         on_rows: called with the number of rows that are computed.
     """
-    waiting: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(1) as writer:
+    with Behind(bands.put, _WAITING) as writer:
         for end, labels in _complete_rows(blocks, bands.size[1], bands.end):
-            waiting.append(writer.submit(bands.put, labels))
-            while len(waiting) > _WAITING:
-                waiting.popleft().result()
-            give_back_freed_memory()
+            writer.put(labels)
             on_rows(end)
-        for future in waiting:
-            future.result()
 
 
 def _complete_rows(blocks: Iterable[Block], width: int, top: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:

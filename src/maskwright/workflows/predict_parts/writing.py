@@ -41,9 +41,6 @@ class Writing:
         kinds: of files to write.
         scale: size of a pixel; None for what each file says.
         level: of pyramids; None for the largest.
-
-    Attributes:
-        notes: how large images were predicted.
     """
 
     def __init__(
@@ -55,7 +52,6 @@ class Writing:
         level: int | None = None,
     ) -> None:
         self.predictor, self.out, self.kinds, self.scale, self.level = predictor, out, kinds, scale, level
-        self.notes: list[str] = []
         self.collectors = {
             out / writer.folder: writer.collect(predictor.classes)
             for writer in kinds.values()
@@ -132,8 +128,7 @@ class Writing:
             writers = {files[kind]: writer for kind, writer in self.kinds.items()}
             parts = self.out / picture.name.with_name(f".{picture.name.name}.parts")
             done = predict_scan(picture, self.predictor, writers, parts, on_share, self.level)
-            self.notes += done.notes
-            return Done(Predicted(picture.image.path, files, done.summary), {})
+            return Done(Predicted(picture.image.path, files, done.summary), {}, done.notes)
         image = self._read(picture)
         return self._written(picture, image, self._decoded(picture, image, on_share))
 
