@@ -120,8 +120,7 @@ def predict(
     outputs += writing.finish(entries)
     if journal is not None:
         journal.close()
-    notes = (*notes, *(note for done in finished for note in done.notes))
-    notes = notes if predictor.card.upright else (*notes, _STORED)
+    notes += (*(note for done in finished for note in done.notes), *(() if predictor.card.upright else (_STORED,)))
     return PredictResult(tuple(outputs), failures, tuple(done.predicted for done in finished), notes, tuple(videos))
 
 
