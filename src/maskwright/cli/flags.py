@@ -50,6 +50,7 @@ OTHERS = (
     "pixel_size",
     "port",
     "postprocess",
+    "question",
     "queue",
     "refit",
     "resume",

@@ -21,6 +21,7 @@ from typer.main import get_command
 from maskwright.cli import (
     compress,
     demo,
+    diagnose,
     edges,
     evaluate,
     export,
@@ -54,6 +55,7 @@ VERBS: dict[str, Callable[..., int]] = {
     "plan": plan.plan,
     "train": train.train,
     "evaluate": evaluate.evaluate,
+    "diagnose": diagnose.diagnose,
     "predict": predict.predict,
     "edges": edges.edges,
     "superpixels": superpixels.superpixels,

@@ -121,7 +121,7 @@ def score(
         on_fault(record, error)
 
     predictor = _uncalibrated(predictor)
-    for record, image, target in _pairs(predictor, dataset, records, missed):
+    for record, image, target in pairs(predictor, dataset, records, missed):
         judge.update(record.id, predictor.blocks(image), target, record.group)
         scored.append(record)
         clock.done += 1
@@ -257,7 +257,7 @@ def _uncalibrated(predictor: Predictor) -> Predictor:
 def _seen(predictor: Predictor, dataset: Dataset, records: Sequence[Record], deadline: float | None) -> Iterator[Seen]:
     """Yield predictions with their truth until the time is up."""
     clock = _Clock(deadline)
-    for record, image, target in _pairs(predictor, dataset, records, ignore_fault):
+    for record, image, target in pairs(predictor, dataset, records, ignore_fault):
         yield Seen(record.id, predictor.blocks(image), target)
         clock.done += 1
         if clock.over(1):
@@ -278,7 +278,7 @@ def _pair_for(predictor: Predictor, dataset: Dataset, record: Record) -> tuple[N
     return image, target
 
 
-def _pairs(
+def pairs(
     predictor: Predictor, dataset: Dataset, records: Sequence[Record], on_fault: OnFault
 ) -> Iterator[tuple[Record, NDArray[Any], Target]]:
     """Decode the records, shuffled by a fixed seed; see `_read`."""

@@ -1,0 +1,12 @@
+"""The sections of a diagnosis, in the order of the page."""
+
+from __future__ import annotations
+
+from maskwright.workflows.diagnose_parts.section import Section
+from maskwright.workflows.diagnose_parts.where import where
+
+SECTIONS: dict[str, Section] = {
+    "where": Section(
+        "Where it is wrong", ("border", "frame", "sizes", "confusions", "groups", "kinds", "worst"), where
+    ),
+}

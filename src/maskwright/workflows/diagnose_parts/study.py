@@ -1,0 +1,244 @@
+"""What the sections of a diagnosis look at: a model, its data, and what it predicts on held-out images."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maskwright.core.classes import IGNORE
+from maskwright.core.plan_file import read_plan
+from maskwright.diagnosis.image_facts import image_facts
+from maskwright.tasks.edge_map import EdgeMap
+from maskwright.tasks.label_map import LabelMap
+from maskwright.tasks.panoptic_map import PanopticMap
+from maskwright.workflows.evaluate_parts import scoring
+from maskwright.workflows.runs import run_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.classes import Classes
+    from maskwright.core.errors import MaskwrightError
+    from maskwright.core.events import OnProgress
+    from maskwright.core.plan import Plan
+    from maskwright.core.records import Dataset, Record
+    from maskwright.core.targets import Target
+    from maskwright.inference.predictor import Predictor
+    from maskwright.metrics.scores import ImageScore, Scores
+    from maskwright.tasks.base import Judge
+    from maskwright.workflows.diagnose_request import DiagnoseRequest
+    from maskwright.workflows.evaluate_parts.evaluation import Evaluation
+
+    Alter = Callable[[NDArray[Any], Target], tuple[NDArray[Any], Target]]
+
+MOST_PIXELS = 120_000_000
+"""Pixels of all looks together: they are kept as label maps, in about 5 bytes a pixel."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a model says of one held-out image.
+
+    Attributes:
+        record: of the image.
+        labels: predicted class indices, uint8 (H, W), `IGNORE` where nothing is predicted; None for a task without
+            classes.
+        confidence: float16 (H, W), probability of the predicted class; None where the network gives none.
+        truth: uint8 (H, W), class indices or `IGNORE`.
+        facts: of the image, see `diagnosis.image_facts`.
+    """
+
+    record: Record
+    labels: NDArray[np.uint8] | None
+    confidence: NDArray[np.float16] | None
+    truth: NDArray[np.uint8]
+    facts: dict[str, float]
+
+
+class Study:
+    """A trained model under diagnosis.
+
+    What several sections need is computed once, when first asked for.
+
+    Args:
+        evaluation: the model, and the records to look at.
+        request: what was asked for.
+        deadline: of the whole diagnosis, in seconds of `time.monotonic()`.
+        on_progress: called with (what is done, images done, images in all).
+    """
+
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        request: DiagnoseRequest,
+        deadline: float,
+        on_progress: Callable[[str], OnProgress] | None = None,
+    ) -> None:
+        self._evaluation = evaluation
+        self.request = request
+        self.deadline = deadline
+        self._on_progress = on_progress
+        self._looked: tuple[list[Look], Scores] | None = None
+
+    @property
+    def run(self) -> Path:
+        """The run folder, or the model file."""
+        return self._evaluation.run
+
+    @property
+    def home(self) -> Path:
+        """The folder of the model."""
+        return self.run if self.run.is_dir() else self.run.parent
+
+    @property
+    def predictor(self) -> Predictor:
+        """The trained model."""
+        return self._evaluation.predictor
+
+    @property
+    def dataset(self) -> Dataset:
+        """All of the data, each record with the split that it had in the training."""
+        return self._evaluation.dataset
+
+    @property
+    def classes(self) -> Classes:
+        """Names and colours of the classes."""
+        return self.predictor.classes
+
+    @property
+    def notes(self) -> list[str]:
+        """Remarks on the images; sections may add to them."""
+        return self._evaluation.notes
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """The plan of the training; None for a model without a run."""
+        path = self.home / run_folder.PLAN
+        return read_plan(path) if path.exists() else None
+
+    @cached_property
+    def history(self) -> list[dict[str, float | None]]:
+        """The rows of the training's `history.csv`; none for a model without a run."""
+        path = self.home / run_folder.HISTORY
+        return run_folder.read_history(path) if path.exists() else []
+
+    def records(self, *splits: str) -> tuple[Record, ...]:
+        """Return the labelled records of parts of the data: `train`, `val`, `test`; of the request's without any."""
+        if not splits:
+            return self._evaluation.records
+        return tuple(record for record in self.dataset.records if record.annotation and record.split in splits)
+
+    @property
+    def looks(self) -> list[Look]:
+        """What the model says of the held-out images, an even sample if there are too many for time or memory."""
+        return self._look()[0]
+
+    @property
+    def scores(self) -> Scores:
+        """The scores of the same images."""
+        return self._look()[1]
+
+    @cached_property
+    def image_scores(self) -> dict[str, ImageScore]:
+        """The scores of single images, by id."""
+        return {entry.id: entry for entry in self.scores.per_image}
+
+    def scored(
+        self,
+        alter: Alter | None = None,
+        records: Sequence[Record] | None = None,
+        predictor: Predictor | None = None,
+        deadline: float | None = None,
+    ) -> Scores:
+        """Score the model as it is, or on altered images.
+
+        Args:
+            alter: takes an image as it was read and its target, and returns both altered.
+            records: None for the images of `looks`.
+            predictor: None for the trained model.
+            deadline: no image is started later, but for the first four; None for no limit.
+
+        Raises:
+            MaskwrightError: no image can be read.
+        """
+        records = [look.record for look in self.looks] if records is None else records
+        predictor = predictor or self.predictor
+        judge = _judge(predictor, self.dataset)
+        for done, (record, image, target) in enumerate(self._pairs(predictor, records)):
+            if done >= scoring.LEAST_IMAGES and deadline is not None and time.monotonic() > deadline:
+                break
+            changed, truth = (image, target) if alter is None else alter(image, target)
+            judge.update(record.id, predictor.blocks(changed), truth, record.group)
+        return judge.compute()
+
+    def progress(self, what: str) -> OnProgress:
+        """Return the receiver of (images done, images in all) for one piece of work."""
+        return self._on_progress(what) if self._on_progress is not None else _ignore
+
+    def _pairs(self, predictor: Predictor, records: Sequence[Record]) -> Iterator[tuple[Record, NDArray[Any], Target]]:
+        def missed(_record: Record, error: MaskwrightError) -> None:
+            if scoring.left_out(error) not in self.notes:
+                self.notes.append(scoring.left_out(error))
+
+        return scoring.pairs(predictor, self.dataset, records, missed)
+
+    def _look(self) -> tuple[list[Look], Scores]:
+        if self._looked is None:
+            self._looked = self._look_now()
+        return self._looked
+
+    def _look_now(self) -> tuple[list[Look], Scores]:
+        predictor, looks, pixels = self.predictor, [], 0
+        judge = _judge(predictor, self.dataset)
+        records, report = self.records(), self.progress("predict")
+        half = time.monotonic() + (self.deadline - time.monotonic()) / 3
+        for record, image, target in self._pairs(predictor, records):
+            size = target.size
+            blocks = list(predictor.blocks(image))
+            judge.update(record.id, blocks, target, record.group)
+            result = predictor.task.decode(blocks, size, self.classes, predictor.card.decoding, confidence=True)
+            labels, confidence = pixel_labels(result, size, self.classes)
+            looks.append(Look(record, labels, confidence, target.labels, image_facts(image)))
+            pixels += size[0] * size[1]
+            report(len(looks), len(records))
+            if len(looks) >= scoring.LEAST_IMAGES and (time.monotonic() > half or pixels > MOST_PIXELS):
+                break
+        scores = judge.compute()
+        if len(looks) < len(records):
+            self.notes.append(f"{len(looks)} of {len(records)} images were looked at, drawn at random, to save time")
+        return looks, replace(scores, scope=None)
+
+
+def pixel_labels(
+    result: Any, size: tuple[int, int], classes: Classes
+) -> tuple[NDArray[np.uint8] | None, NDArray[np.float16] | None]:
+    """Return the class of each pixel of any task's result, and how sure it is, as far as the task has these.
+
+    Objects, which may overlap, are painted from the lowest score to the highest on the background.
+    """
+    if isinstance(result, EdgeMap):
+        return None, None
+    if isinstance(result, LabelMap):
+        return result.labels, result.confidence
+    if isinstance(result, PanopticMap):
+        return result.labels, None
+    labels = np.full(size, IGNORE if classes.background is None else classes.background, np.uint8)
+    for entry in sorted(result.objects, key=lambda found: found.score):
+        labels[entry.rows, entry.columns][entry.mask] = entry.index
+    return labels, None
+
+
+def _judge(predictor: Predictor, dataset: Dataset) -> Judge:
+    """Return a judge of predictions as a user gets them, calibrated."""
+    return predictor.task.judge(dataset.classes, predictor.task.uncalibrated(predictor.card.decoding))
+
+
+def _ignore(_done: int, _total: int) -> None:
+    """Report nothing."""

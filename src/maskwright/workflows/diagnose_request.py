@@ -1,0 +1,51 @@
+"""What a user requests of a diagnosis. Importing this module is quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maskwright.core.durations import check_lengths, parse_seconds
+
+if TYPE_CHECKING:
+    from maskwright.core.read_options import ReadOptions
+
+
+@dataclass(frozen=True)
+class DiagnoseRequest:
+    """What to find out about a trained model.
+
+    Attributes:
+        budget: time for the whole command, `10m` or seconds.
+        question: names of sections, or numbers of `diagnose_parts.questions.QUESTIONS`; empty for all that fit into the
+            budget.
+        split: part of the data that is looked at: `val`, `test` or `all`.
+        read: how to read the data; None to read it as in the training.
+        out: folder for `diagnosis.html` and `diagnosis.json`; None for the run folder.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        seed: of everything that is drawn.
+
+    Raises:
+        MaskwrightError: an invalid budget.
+    """
+
+    budget: str | float = 600.0
+    question: tuple[str, ...] = ()
+    split: str = "test"
+    read: ReadOptions | None = None
+    out: Path | None = None
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.out, str):
+            object.__setattr__(self, "out", Path(self.out))
+        question = (self.question,) if isinstance(self.question, str) else self.question
+        object.__setattr__(self, "question", tuple(str(word) for word in question))
+        check_lengths({"budget": self.seconds})
+
+    @property
+    def seconds(self) -> float:
+        """The budget in seconds."""
+        return parse_seconds(self.budget, "budget")
