@@ -1,9 +1,9 @@
 """maskwright: from a folder of images and masks to a segmentation model that one can trust.
 
 `import maskwright as mw` offers the verbs (`mw.inspect`, `mw.plan`, `mw.train`, `mw.evaluate`, `mw.predict`,
-`mw.export`, `mw.compress`, `mw.edges`, `mw.superpixels`, `mw.import_model`, `mw.load(run).predict(image)`) and the
-parts (`mw.models`, `mw.losses`, `mw.metrics`); `mw.Client(url)` asks a service. Each is imported when it is first asked
-for (PEP 562), so that the import itself costs nothing.
+`mw.diagnose`, `mw.export`, `mw.compress`, `mw.edges`, `mw.superpixels`, `mw.import_model`,
+`mw.load(run).predict(image)`) and the parts (`mw.models`, `mw.losses`, `mw.metrics`); `mw.Client(url)` asks a service.
+Each is imported when it is first asked for (PEP 562), so that the import itself costs nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from maskwright.core.read_options import ReadOptions
     from maskwright.serve.client import Client
     from maskwright.workflows.api import compress, evaluate, export, import_model, inspect, load, plan, predict, train
+    from maskwright.workflows.api_runs import diagnose
     from maskwright.workflows.compress_request import CompressRequest
+    from maskwright.workflows.diagnose_request import DiagnoseRequest
     from maskwright.workflows.edges import EdgesRequest, edges
     from maskwright.workflows.export_request import ExportRequest
     from maskwright.workflows.predict_request import PredictRequest
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Client",
     "CompressRequest",
+    "DiagnoseRequest",
     "EdgesRequest",
     "EvaluateRequest",
     "ExportRequest",
@@ -35,6 +38,7 @@ __all__ = [
     "ReadOptions",
     "SuperpixelRequest",
     "compress",
+    "diagnose",
     "edges",
     "evaluate",
     "export",
@@ -54,15 +58,17 @@ _ROOMS = {"losses", "metrics", "models"}
 _PLACES = {
     "Client": "maskwright.serve.client",
     "CompressRequest": "maskwright.workflows.compress_request",
+    "DiagnoseRequest": "maskwright.workflows.diagnose_request",
     "ExportRequest": "maskwright.workflows.export_request",
     "MaskwrightError": "maskwright.core.errors",
     "ReadOptions": "maskwright.core.read_options",
     **dict.fromkeys(("EvaluateRequest", "PlanRequest"), "maskwright.workflows.request"),
     "PredictRequest": "maskwright.workflows.predict_request",
+    "diagnose": "maskwright.workflows.api_runs",
     **dict.fromkeys(("EdgesRequest", "edges"), "maskwright.workflows.edges"),
     **dict.fromkeys(("SuperpixelRequest", "superpixels"), "maskwright.workflows.superpixels"),
 }
-"""Modules that import no torch; all else is in `workflows.api`."""
+"""Modules that import no torch, and `api_runs`; all else is in `workflows.api`."""
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from maskwright.core.answers import in_python
 from maskwright.core.files import write_text
 from maskwright.core.time_budget import TimeBudget
 from maskwright.report.diagnosis import DiagnosisPage, Part, write_diagnosis
@@ -66,7 +67,7 @@ def diagnose(
     root: Path,
     request: DiagnoseRequest,
     on_progress: Callable[[str], OnProgress] | None = None,
-    spelled: Callable[[Cure], str] = str,
+    spelled: Callable[[Cure], str] = in_python,
 ) -> DiagnoseResult:
     """Measure a trained model on held-out images, and answer the questions that users ask.
 

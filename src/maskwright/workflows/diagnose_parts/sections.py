@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from maskwright.workflows.diagnose_parts.robustness import robustness
 from maskwright.workflows.diagnose_parts.section import Section
 from maskwright.workflows.diagnose_parts.where import where
 
@@ -9,4 +10,5 @@ SECTIONS: dict[str, Section] = {
     "where": Section(
         "Where it is wrong", ("border", "frame", "sizes", "confusions", "groups", "kinds", "worst"), where
     ),
+    "robustness": Section("What it bears", ("robustness",), robustness, share=4),
 }

@@ -86,6 +86,7 @@ class Study:
         self.deadline = deadline
         self._on_progress = on_progress
         self._looked: tuple[list[Look], Scores] | None = None
+        self._seconds = 0.0
 
     @property
     def run(self) -> Path:
@@ -145,6 +146,11 @@ class Study:
         """The scores of the same images."""
         return self._look()[1]
 
+    @property
+    def seconds_each(self) -> float:
+        """Seconds to predict and score one image, the mean of the looks."""
+        return self._seconds / max(1, len(self.looks))
+
     @cached_property
     def image_scores(self) -> dict[str, ImageScore]:
         """The scores of single images, by id."""
@@ -198,7 +204,8 @@ class Study:
         predictor, looks, pixels = self.predictor, [], 0
         judge = _judge(predictor, self.dataset)
         records, report = self.records(), self.progress("predict")
-        half = time.monotonic() + (self.deadline - time.monotonic()) / 3
+        started = time.monotonic()
+        until = started + (self.deadline - started) / 3
         for record, image, target in self._pairs(predictor, records):
             size = target.size
             blocks = list(predictor.blocks(image))
@@ -208,8 +215,9 @@ class Study:
             looks.append(Look(record, labels, confidence, target.labels, image_facts(image)))
             pixels += size[0] * size[1]
             report(len(looks), len(records))
-            if len(looks) >= scoring.LEAST_IMAGES and (time.monotonic() > half or pixels > MOST_PIXELS):
+            if len(looks) >= scoring.LEAST_IMAGES and (time.monotonic() > until or pixels > MOST_PIXELS):
                 break
+        self._seconds = time.monotonic() - started
         scores = judge.compute()
         if len(looks) < len(records):
             self.notes.append(f"{len(looks)} of {len(records)} images were looked at, drawn at random, to save time")

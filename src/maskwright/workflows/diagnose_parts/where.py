@@ -219,8 +219,7 @@ def _sizes(study: Study, looks: list[Look], groups: list[str | None]) -> Answer:
     cures: tuple[Cure, ...] = ()
     if weak:
         why = "Small regions need a finer scale: this trains at a higher resolution than the plan chose."
-        scale = study.predictor.card.data.scale
-        finer = f"data.scale={min(1.0, round(scale * 1.5, 2)):g}" if scale < 1 else "model.output_stride=8"
+        finer = f"data.scale={min(4.0, round(study.predictor.card.data.scale * 1.5, 2)):g}"
         cures = (Cure(why, "train", (str(study.dataset.root),), {"settings": (finer,)}),)
     return Answer(
         "sizes",

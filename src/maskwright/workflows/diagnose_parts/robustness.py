@@ -1,0 +1,200 @@
+"""How robust a model is: its score on corrupted copies of held-out images."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maskwright.core.answers import Answer, Cure, Figure, Grid
+from maskwright.core.seeds import generator
+from maskwright.core.text import listing, percent, plural
+from maskwright.diagnosis.corruptions import CORRUPTIONS, SEVERITIES, corrupt, uncropped
+from maskwright.metrics.intervals import by_group, intervals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.records import Record
+    from maskwright.core.targets import Target
+    from maskwright.metrics.scores import Metric, Scores
+    from maskwright.workflows.diagnose_parts.study import Study
+
+FEWEST, MOST = 4, 60
+"""Images that are corrupted."""
+LARGE_LOSS = 0.1
+"""Loss relative to the score on clean images from which on a model is called weak."""
+STRENGTHS = {
+    "noise": ("noise", 25.0),
+    "blur": ("blur", 0.5),
+    "defocus": ("blur", 0.5),
+    "pixelation": ("blur", 0.5),
+    "jpeg": ("noise", 10.0),
+    "brightness": ("gamma", 0.6),
+    "contrast": ("contrast", 0.5),
+    "saturation": ("saturation", 0.8),
+    "fog": ("contrast", 0.5),
+    "rotation": ("rotate", 45.0),
+}
+"""Corruption -> the augmentation that is most like it, and a strength."""
+ZOOMS = {"resize": (0.35, 1.5)}
+"""Corruption -> the range of zoom that covers it."""
+
+
+def robustness(study: Study, deadline: float) -> Iterator[Answer]:
+    """Score the model on corrupted images."""
+    records = _sample(study, deadline)
+    names = [
+        name for name, entry in CORRUPTIONS.items() if entry.move is None or study.predictor.task.annotation != "edges"
+    ]
+    clean = _values(study, study.scored(records=records))
+    report, done = study.progress("corrupt"), 0
+    losses: dict[tuple[str, int], Figure] = {}
+    relative: dict[tuple[str, int], float] = {}
+    # The medium severity first: if time is short, each corruption has at least that.
+    for severity in (1, 2, 0):
+        for name in names:
+            if time.monotonic() > deadline and severity != 1:
+                continue
+            found = _values(study, study.scored(_alter(name, severity, study.request.seed), records))
+            same = clean if name != "crop" else _values(study, study.scored(_kept(severity), records))
+            losses[name, severity], relative[name, severity] = _compared(same, found, records)
+            done += 1
+            report(done, len(SEVERITIES) * len(names))
+    yield _answer(study, clean, losses, relative, len(records))
+
+
+def _sample(study: Study, deadline: float) -> list[Record]:
+    """Draw as many images as can be corrupted in the time, if a prediction takes as long as it did so far."""
+    looked = [look.record for look in study.looks if _known(study, look.record)]
+    possible = (deadline - time.monotonic()) / max(study.seconds_each, 1e-3) / (len(CORRUPTIONS) * len(SEVERITIES) + 1)
+    number = int(min(len(looked), MOST, max(FEWEST, possible)))
+    chosen = generator(study.request.seed, "robustness").permutation(len(looked))[:number]
+    return [looked[place] for place in sorted(chosen)]
+
+
+def _known(study: Study, record: Record) -> bool:
+    return study.image_scores[record.id].values[study.scores.image_headline.key] is not None
+
+
+def _alter(name: str, severity: int, seed: int) -> Any:
+    """Return what corrupts image and target; the noise of an image does not depend on the other images."""
+
+    def alter(image: NDArray[Any], target: Target) -> tuple[NDArray[Any], Target]:
+        return corrupt(image, target, name, severity, generator(seed, f"corrupt {name} {severity}"))
+
+    return alter
+
+
+def _values(study: Study, scores: Scores) -> dict[str, float]:
+    """Return the score of each image; what is undefined after a crop, for example, is left out."""
+    key = study.scores.image_headline.key
+    return {entry.id: value for entry in scores.per_image if (value := entry.values[key]) is not None}
+
+
+def _kept(severity: int) -> Any:
+    """Return what judges whole images in the part that a crop keeps."""
+    return lambda image, target: (image, uncropped(target, "crop", severity))
+
+
+def _compared(clean: dict[str, float], found: dict[str, float], records: Sequence[Record]) -> tuple[Figure, float]:
+    """Return the mean change of the score from clean to corrupted images, and the change relative to the score."""
+    both = [record for record in records if record.id in clean and record.id in found]
+    if not both:
+        return Figure("change", None, unit="points"), float("nan")
+    rows = np.array([[found[record.id] - clean[record.id], 1.0] for record in both])
+    totals, sizes = by_group(rows, [record.group for record in both])
+
+    def mean(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        with np.errstate(invalid="ignore"):
+            return np.asarray(sums[:, :1] / sums[:, 1:])
+
+    low, high = (float(bound[0]) for bound in intervals(totals, sizes, mean, np.array([np.nan])))
+    known = not np.isnan(low)
+    change = Figure("change", float(rows[:, 0].mean()), low if known else None, high if known else None, "points")
+    base = float(np.mean([clean[record.id] for record in both]))
+    return change, rows[:, 0].mean() / base if base else float("nan")
+
+
+def _answer(
+    study: Study,
+    clean: dict[str, float],
+    losses: dict[tuple[str, int], Figure],
+    relative: dict[tuple[str, int], float],
+    images: int,
+) -> Answer:
+    metric = study.scores.image_headline
+    sign = -1.0 if metric.higher_is_better else 1.0
+    names = dict.fromkeys(name for name, _ in losses)
+    lost = {name: _mean([sign * relative[place] for place in relative if place[0] == name]) for name in names}
+    ordered = sorted(names, key=lambda name: -lost[name])
+    weak = [name for name in ordered if lost[name] > LARGE_LOSS]
+    mean = _mean([figure.value for figure in losses.values() if figure.value is not None])
+    base = _mean(list(clean.values()))
+    rows = tuple(
+        (
+            CORRUPTIONS[name].words,
+            *(losses.get((name, level), "not measured") for level in range(len(SEVERITIES))),
+            percent(lost[name]),
+        )
+        for name in ordered
+    )
+    shown = [f"{CORRUPTIONS[name].words} ({percent(lost[name], 0)})" for name in ordered]
+    said = (
+        f"{metric.label} {_number(base, metric)} becomes {_number(base + mean, metric)} on average over "
+        f"{plural(len(losses), 'corruption')}. "
+        + (f"It loses most by {listing(shown[:3])}." if weak else f"The largest loss is that by {shown[0]}.")
+    )
+    return Answer(
+        "robustness",
+        "Is it robust to noise and errors in the input?",
+        said,
+        "warning" if weak else "good",
+        # Real images are seldom like that: a tenth of the loss is at stake.
+        0.1 * max(0.0, sign * mean) if metric.unit == "share" else 0.0,
+        tuple(_worst(name, losses) for name in ordered[:3]),
+        (
+            Grid(
+                f"Change of {metric.label} on corrupted images",
+                ("corruption", *SEVERITIES, "mean loss, of the score"),
+                rows,
+            ),
+        ),
+        cures=_cures(study, weak),
+        method=f"Each corruption of {plural(images, 'held-out image')} is compared with the same images clean.",
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else 0.0
+
+
+def _number(value: float, metric: Metric) -> str:
+    return percent(value) if metric.unit == "share" else f"{value:.4g}"
+
+
+def _worst(name: str, losses: dict[tuple[str, int], Figure]) -> Figure:
+    found = losses.get((name, 1), Figure("", None))
+    return Figure(f"change by medium {CORRUPTIONS[name].words}", found.value, found.low, found.high, "points")
+
+
+def _cures(study: Study, weak: list[str]) -> tuple[Cure, ...]:
+    """Return a training with the augmentations that are like the worst corruptions, where it has weaker ones."""
+    present = study.plan.augment.model_dump() if study.plan is not None else {}
+    zooms = [ZOOMS[name] for name in weak if name in ZOOMS]
+    if zooms and "zoom" in present:
+        zooms.append(present["zoom"])
+    settings = [f"augment.zoom=[{min(low for low, _ in zooms)}, {max(high for _, high in zooms)}]"] if zooms else []
+    strengths: dict[str, float] = {}
+    for key, strength in (STRENGTHS[name] for name in weak if name in STRENGTHS):
+        strengths[key] = max(strength, strengths.get(key, 0.0))
+    settings += [f"augment.{key}={value}" for key, value in strengths.items() if value > present.get(key, 0.0)]
+    if not settings:
+        return ()
+    why = f"Augmentation like {listing([CORRUPTIONS[name].words for name in weak], 3)}, trained on from this model."
+    options: dict[str, str | tuple[str, ...]] = {"from_run": str(study.run), "settings": tuple(settings)}
+    return (Cure(why, "train", (str(study.dataset.root),), options),)

@@ -1,0 +1,58 @@
+"""Slices: planted ones are found, chance is not, and the correction for many looks is that of Holm."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from maskwright.diagnosis.slices import _holm as holm
+from maskwright.diagnosis.slices import ends, expected_errors, worst_slices
+
+NAMES = {"brightness": ("dark", "bright")}
+
+
+def draw(seed: int, images: int = 40) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {"brightness": rng.random(images)}, 0.1 + 0.02 * rng.standard_normal(images)
+
+
+def test_a_planted_slice_is_certain() -> None:
+    facts, errors = draw(0)
+    members = ends(facts, NAMES)
+    errors[members["dark images"]] += 0.05
+    found = worst_slices(members, errors, np.zeros(40), [None] * 40)
+    assert found[0].name == "dark images"
+    assert found[0].certain
+    assert found[0].excess == pytest.approx(found[0].error - found[0].rest)
+
+
+def test_false_alarms_are_rare() -> None:
+    alarms = 0
+    for seed in range(60):
+        facts, errors = draw(seed)
+        found = worst_slices(ends(facts, NAMES), errors, np.zeros(40), [None] * 40, seed)
+        alarms += any(entry.certain for entry in found)
+    assert alarms <= 6  # 5 % of 60 is 3; more than 6 has a probability of 3 %
+
+
+def test_an_image_full_of_a_hard_class_is_no_surprise() -> None:
+    pixels = np.array([[100, 0], [0, 100], [50, 50], [50, 50]], float)
+    wrong = np.array([[0, 0], [0, 40], [0, 20], [0, 20]], float)
+    assert expected_errors(pixels, wrong).tolist() == [0, 0.4, 0.2, 0.2]
+
+
+def test_images_of_one_group_move_together() -> None:
+    # Two groups of twenty: a difference between them is one of two possible orders, and so no more than chance.
+    groups = ["a"] * 20 + ["b"] * 20
+    errors = np.array([0.1] * 20 + [0.2] * 20)
+    members = {"images of b": np.arange(40) >= 20}
+    assert worst_slices(members, errors, np.zeros(40), groups) == []
+
+
+def test_without_a_difference_between_images_there_are_no_ends() -> None:
+    assert ends({"brightness": np.ones(8)}, NAMES) == {}
+
+
+def test_holm_by_hand() -> None:
+    assert holm(np.array([0.01, 0.04, 0.03])) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm(np.array([0.6, 0.9])) == pytest.approx([1.0, 1.0])
