@@ -11,7 +11,7 @@ from maskwright.core.answers import Answer, Cure, Figure, Grid
 from maskwright.core.seeds import generator
 from maskwright.core.text import listing, percent, plural
 from maskwright.diagnosis.corruptions import CORRUPTIONS, SEVERITIES, corrupt, uncropped
-from maskwright.metrics.intervals import by_group, intervals
+from maskwright.workflows.diagnose_parts.paired import change, image_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.records import Record
     from maskwright.core.targets import Target
-    from maskwright.metrics.scores import Metric, Scores
+    from maskwright.metrics.scores import Metric
     from maskwright.workflows.diagnose_parts.study import Study
 
 FEWEST, MOST = 4, 60
@@ -50,7 +50,7 @@ def robustness(study: Study, deadline: float) -> Iterator[Answer]:
     names = [
         name for name, entry in CORRUPTIONS.items() if entry.move is None or study.predictor.task.annotation != "edges"
     ]
-    clean = _values(study, study.scored(records=records))
+    clean = image_values(study.scored(records=records))
     report, done = study.progress("corrupt"), 0
     losses: dict[tuple[str, int], Figure] = {}
     relative: dict[tuple[str, int], float] = {}
@@ -59,9 +59,10 @@ def robustness(study: Study, deadline: float) -> Iterator[Answer]:
         for name in names:
             if time.monotonic() > deadline and severity != 1:
                 continue
-            found = _values(study, study.scored(_alter(name, severity, study.request.seed), records))
-            same = clean if name != "crop" else _values(study, study.scored(_kept(severity), records))
-            losses[name, severity], relative[name, severity] = _compared(same, found, records)
+            found = image_values(study.scored(_alter(name, severity, study.request.seed), records))
+            same = clean if name != "crop" else image_values(study.scored(_kept(severity), records))
+            losses[name, severity], before = change(same, found, records)
+            relative[name, severity] = (losses[name, severity].value or 0) / before if before else float("nan")
             done += 1
             report(done, len(SEVERITIES) * len(names))
     yield _answer(study, clean, losses, relative, len(records))
@@ -89,34 +90,9 @@ def _alter(name: str, severity: int, seed: int) -> Any:
     return alter
 
 
-def _values(study: Study, scores: Scores) -> dict[str, float]:
-    """Return the score of each image; what is undefined after a crop, for example, is left out."""
-    key = study.scores.image_headline.key
-    return {entry.id: value for entry in scores.per_image if (value := entry.values[key]) is not None}
-
-
 def _kept(severity: int) -> Any:
     """Return what judges whole images in the part that a crop keeps."""
     return lambda image, target: (image, uncropped(target, "crop", severity))
-
-
-def _compared(clean: dict[str, float], found: dict[str, float], records: Sequence[Record]) -> tuple[Figure, float]:
-    """Return the mean change of the score from clean to corrupted images, and the change relative to the score."""
-    both = [record for record in records if record.id in clean and record.id in found]
-    if not both:
-        return Figure("change", None, unit="points"), float("nan")
-    rows = np.array([[found[record.id] - clean[record.id], 1.0] for record in both])
-    totals, sizes = by_group(rows, [record.group for record in both])
-
-    def mean(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        with np.errstate(invalid="ignore"):
-            return np.asarray(sums[:, :1] / sums[:, 1:])
-
-    low, high = (float(bound[0]) for bound in intervals(totals, sizes, mean, np.array([np.nan])))
-    known = not np.isnan(low)
-    change = Figure("change", float(rows[:, 0].mean()), low if known else None, high if known else None, "points")
-    base = float(np.mean([clean[record.id] for record in both]))
-    return change, rows[:, 0].mean() / base if base else float("nan")
 
 
 def _answer(

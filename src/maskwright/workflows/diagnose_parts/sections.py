@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from maskwright.workflows.diagnose_parts.cost import cost
 from maskwright.workflows.diagnose_parts.robustness import robustness
 from maskwright.workflows.diagnose_parts.section import Section
 from maskwright.workflows.diagnose_parts.where import where
@@ -11,4 +12,5 @@ SECTIONS: dict[str, Section] = {
         "Where it is wrong", ("border", "frame", "sizes", "confusions", "groups", "kinds", "worst"), where
     ),
     "robustness": Section("What it bears", ("robustness",), robustness, share=4),
+    "cost": Section("What it costs", ("cost", "options"), cost, share=2),
 }
