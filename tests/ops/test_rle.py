@@ -94,3 +94,32 @@ def test_rubbish_never_crashes(text: str, height: int, width: int) -> None:
 def test_a_code_whose_runs_follow_rows_is_that_of_the_transposed_mask(mask: Any) -> None:
     along_rows = rle.encode(mask.T) | {"size": list(mask.shape)}
     np.testing.assert_array_equal(rle.decode(rle.transposed(along_rows)).T, mask)
+
+
+def tears_down_columns(mask: np.ndarray) -> int:
+    """Count torn runs pixel by pixel."""
+    height = mask.shape[0]
+    flat = [0, *mask.ravel("F").astype(int).tolist(), 0]
+    starts = [place for place in range(mask.size) if flat[place + 1] and not flat[place]]
+    stops = [place for place in range(1, mask.size + 1) if flat[place] and not flat[place + 1]]
+    inside = set(np.flatnonzero(mask.ravel("F")).tolist())
+    torn = 0
+    for start, stop in zip(starts, stops, strict=True):
+        around = {place + step + by for place in range(start, stop) for step in (-height, height) for by in (-1, 0, 1)}
+        crosses = start // height != (stop - 1) // height
+        torn += stop - start < min(mask.shape) and (crosses or not around & inside)
+    return torn
+
+
+@given(masks)
+def test_torn_runs(mask: np.ndarray) -> None:
+    turned = rle.encode(mask.T) | {"size": list(mask.shape)}
+    assert rle.tears(rle.encode(mask))[0] == tears_down_columns(mask)
+    assert rle.tears(turned)[1] == tears_down_columns(mask.T)
+
+
+def test_a_square_is_torn_in_the_wrong_direction_alone() -> None:
+    mask = np.zeros((20, 30), bool)
+    mask[4:10, 4:10] = True
+    assert rle.tears(rle.encode(mask)) == (0, 6)
+    assert rle.tears(rle.encode(mask.T) | {"size": [20, 30]}) == (6, 0)

@@ -87,6 +87,37 @@ def box(code: Mapping[str, Any]) -> tuple[int, int, int, int] | None:
     return int(first[0] // height), top, int(last[-1] // height) + 1, bottom
 
 
+def tears(code: Mapping[str, Any]) -> tuple[int, int]:
+    """Count the runs inside the mask that seem torn off, if the runs follow columns and if they follow rows.
+
+    A run is torn if it goes on at the other side of the image, from the lower end of a column to the upper end of the
+    next, or if no run beside it touches it, not even at a corner. Runs as long as a side or longer are not counted.
+
+    Returns:
+        The counts for columns and for rows.
+
+    Raises:
+        MaskwrightError: as `decode`.
+    """
+    sides = _size(code)
+    ends = np.cumsum(_filling_runs(code))
+    starts, stops = ends[: len(ends) // 2 * 2 : 2], ends[1::2]
+    filled = stops > starts
+    starts, stops = starts[filled], stops[filled]
+    short = stops - starts < min(sides)
+    down, along = (int((_torn(starts, stops, side) & short).sum()) for side in sides)
+    return down, along
+
+
+def _torn(starts: NDArray[np.int64], stops: NDArray[np.int64], side: int) -> NDArray[np.bool_]:
+    """Tell which runs are torn, if a line of the image is `side` pixels long."""
+    alone = np.ones(len(starts), bool)
+    for step in (-side, side):  # the run at the same place in the line before, or in the next
+        other = np.searchsorted(stops, starts + step - 1, side="right").clip(max=len(starts) - 1)
+        alone &= (stops[other] <= starts + step - 1) | (starts[other] >= stops + step + 1)
+    return alone | ((stops - 1) // side > starts // side)
+
+
 def transposed(code: Mapping[str, Any]) -> dict[str, Any]:
     """Return the code of the transposed mask, for a code whose runs follow rows.
 

@@ -20,6 +20,7 @@ from maskwright.data.formats.coco_entries import (
     numbered,
     object_of,
 )
+from maskwright.data.formats.coco_runs import require_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,6 +57,7 @@ def load(path: Path, *, keep_crowds: bool = False) -> CocoAnnotations:
     _require_unshifted(file)
     file.faults += [*_incomplete(file, listed["images"]), *_twins(file), *_strays(file)]
     file.faults += box_faults(path, listed["annotations"], objects)
+    require_columns(path, objects)
     file.faults += _repeated(path, listed["annotations"])
     if keep_crowds:
         file.objects = _without_crowds(file.objects)
