@@ -16,6 +16,7 @@ from maskwright.models.backbones.dilation import PROBE, shapes_of
 from maskwright.models.backbones.timm_weights import check_loaded, in_timm_names, load_by_name, whole_state
 from maskwright.models.layers.depthwise import convert_depthwise
 from maskwright.models.layers.norm import convert_batch_norm
+from maskwright.models.layers.same_padding import convert_same, pad_same
 from maskwright.models.weights import MisfitError, read_network
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class TimmBackbone(Backbone):
         self.network = network
         self.channels_at_end = str(getattr(network, "output_fmt", "NCHW")).endswith("NHWC")
         convert_batch_norm(self)
-        _make_depthwise_fast(self)
+        _convert_convolutions(self)
         self._try_out()
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -89,11 +90,11 @@ class TimmBackbone(Backbone):
             )
 
 
-def _make_depthwise_fast(network: nn.Module) -> None:
+def _convert_convolutions(network: nn.Module) -> None:
     from timm.layers import Conv2dSame
-    from timm.layers.padding import pad_same
 
     convert_depthwise(network, {torch.nn.Conv2d: None, Conv2dSame: pad_same})
+    convert_same(network, Conv2dSame)
 
 
 def build(
