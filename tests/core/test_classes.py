@@ -43,6 +43,26 @@ def test_the_palette_shows_every_label() -> None:
     assert table[[0, 1, 2, IGNORE]].tolist() == [[1, 2, 3], [4, 5, 6], [0, 0, 0], [128, 128, 128]]
 
 
+@pytest.mark.parametrize(
+    ("names", "ids", "categories"),
+    [
+        (("background", "a", "b"), None, {1: 1, 2: 2}),
+        (("a", "b"), None, {0: 1, 1: 2}),
+        (("a", "void", "b"), None, {0: 1, 2: 2}),
+        (("background", "a", "b"), (None, 90, 3), {1: 90, 2: 3}),
+        (("background", "a", "b"), (7, 0, 3), {1: 0, 2: 3}),
+    ],
+)
+def test_category_ids(names: tuple[str, ...], ids: tuple[int | None, ...] | None, categories: dict[int, int]) -> None:
+    assert Classes(names, default_palette(len(names)), ids=ids).categories == categories
+
+
+@pytest.mark.parametrize("ids", [(None, 3, None), (None, 3, 3)])
+def test_each_class_needs_a_category_id_of_its_own(ids: tuple[int | None, ...]) -> None:
+    with pytest.raises(MaskwrightError, match="each class needs one of its own"):
+        Classes(("background", "a", "b"), default_palette(3), ids=ids)
+
+
 @given(st.integers(1, MAX_CLASSES))
 def test_colours_differ_and_stay_when_classes_are_added(count: int) -> None:
     colors = default_palette(count)

@@ -207,6 +207,15 @@ def test_channel_groups_of_another_task_come_back(tmp_path: Path) -> None:
     assert loaded(torch.zeros(1, 3, 32, 32)).shape == (1, 3, 32, 32)
 
 
+def test_category_ids_come_back_and_may_be_missing(saved: Path, tmp_path: Path) -> None:
+    classes = Classes(("background", "a", "b"), ((0, 0, 0),) * 3, ids=(None, 3, 90))
+    assert CardClasses.of(classes).table() == classes
+    card = json.loads(bundle.read_card(saved).model_dump_json())
+    del card["classes"]["ids"]
+    old = _changed(saved, tmp_path / "old.safetensors", {}, text=json.dumps(card))
+    assert bundle.read_card(old).classes.table().categories == {0: 1, 1: 2, 2: 3}
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"format": null, "maskwright": "1"}', '{"format": 2}'])
 def test_a_damaged_card_is_named(saved: Path, tmp_path: Path, text: str) -> None:
     path = _changed(saved, tmp_path / "m.safetensors", {}, text=text)
@@ -227,6 +236,7 @@ def test_a_damaged_card_is_named(saved: Path, tmp_path: Path, text: str) -> None
         ({"classes": {"names": ["a", "a"], "colors": [(0, 0, 0)] * 2}}, "classes.*occurs twice"),
         ({"classes": {"names": ["a"], "colors": []}}, "1 class names but 0 colours"),
         ({"classes": {"names": [], "colors": []}}, "at least one class"),
+        ({"classes": {"names": ["a"], "colors": [(0, 0, 0)], "ids": []}}, "1 class names but 0 category ids"),
         ({"task": 3}, "task"),
     ],
 )

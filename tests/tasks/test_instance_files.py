@@ -27,6 +27,7 @@ from maskwright.data.painting import paint_objects
 from maskwright.data.readers import read_image
 from maskwright.data.results import written_by_us
 from maskwright.ops.instance_maps import cropped, from_map, to_map
+from maskwright.tasks.coco_file import image_ids
 from maskwright.tasks.instance_files import WRITERS
 
 if TYPE_CHECKING:
@@ -224,6 +225,22 @@ def test_ids_of_coco_annotations_go_on_over_images(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "all.json").read_text())
     assert [entry["id"] for entry in content["annotations"]] == [1, 2, 3, 4, 5, 6]
     assert [entry["image_id"] for entry in content["annotations"]] == [1, 1, 1, 3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("names", "ids"),
+    [
+        (["000000000090.jpg", "000000397133.jpg", "a/000000000002.png"], [90, 397133, 2]),
+        (["COCO_val2014_000000391895.jpg"], [391895]),
+        (["a/1.png", "b/1.png"], [1, 2]),
+        (["7.png", "a.png"], [1, 2]),
+        (["20260101.tif (page 2)", "20260101.tif (page 3)"], [1, 2]),
+        (["9007199254740993.png", "5.png"], [1, 2]),
+        ([], []),
+    ],
+)
+def test_ids_of_images_are_the_numbers_in_their_names(names: list[str], ids: list[int]) -> None:
+    assert image_ids(names) == ids
 
 
 @EVERY

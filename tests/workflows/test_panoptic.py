@@ -61,7 +61,16 @@ def test_all_files_of_a_prediction_agree_and_are_read_back(trained, data, tmp_pa
     command = ["predict", trained.run, data / "images", "--out", out, "--save", save]
     assert run([str(word) for word in command]) == 0
     content = json.loads((out / "panoptic.json").read_text())
-    assert [entry["name"] for entry in content["categories"] if entry["isthing"]] == ["ball", "crate"]
+    assert [(entry["id"], entry["name"], entry["isthing"]) for entry in content["categories"]] == [
+        *((10, "sky", 0), (11, "grass", 0), (12, "ball", 1), (13, "crate", 1))
+    ]
+    assert [entry["id"] for entry in json.loads((out / "predictions.json").read_text())["categories"]] == [
+        10,
+        11,
+        12,
+        13,
+    ]
+    assert [image["id"] for image in content["images"]] == list(range(1, 25))  # 01.png to 24.png
     for image, entry in zip(content["images"], content["annotations"], strict=True):
         assert entry["image_id"] == image["id"]
         name = Path(image["file_name"]).stem
@@ -75,7 +84,7 @@ def test_all_files_of_a_prediction_agree_and_are_read_back(trained, data, tmp_pa
         rows = list(csv.DictReader((out / "measurements" / f"{name}.csv").read_text().splitlines()))
         assert [float(row["area_px2"]) for row in rows] == [areas[number] for number in things]
         labels = np.asarray(Image.open(out / "masks" / f"{name}.png"))
-        index = {info["id"]: info["category_id"] for info in entry["segments_info"]} | {0: 255}
+        index = {info["id"]: info["category_id"] - 10 for info in entry["segments_info"]} | {0: 255}
         np.testing.assert_array_equal(np.vectorize(index.get)(ids), labels)
     shutil.copytree(data / "images", tmp_path / "back" / "images")
     for name in ("panoptic", "panoptic.json"):
@@ -88,6 +97,7 @@ def test_the_task_instance_makes_one_background_of_all_stuff(data, tmp_path):
     result = mw.train(data, mw.PlanRequest(steps=2, settings=SETTINGS, task="instance"), out=tmp_path / "run")
     assert [entry.name for entry in result.scores.classes] == ["ball", "crate"]
     assert mw.load(result.run).classes.names == ("background", "ball", "crate")
+    assert mw.load(result.run).classes.categories == {1: 12, 2: 13}
     assert mw.evaluate(result.run, data).scores.images == result.scores.images
 
 

@@ -38,11 +38,14 @@ class Classes:
         colors: one RGB triple (0..255) a class, for pictures.
         things: indices of the classes whose objects are told apart; None where nothing tells, and all but the
             background may have objects.
+        ids: the category id of each class in the COCO files of the data, None for a background that they do not list;
+            None where there are no such files.
     """
 
     names: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
     things: frozenset[int] | None = None
+    ids: tuple[int | None, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.names:
@@ -56,6 +59,8 @@ class Classes:
         _require_one_line(self.names)
         if len(self.colors) != len(self.names):
             raise MaskwrightError(f"{len(self.names)} class names but {len(self.colors)} colours")
+        if self.ids is not None:
+            _require_ids(self.names, self.ids, self.background)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -76,6 +81,14 @@ class Classes:
     def stuff(self) -> tuple[int, ...]:
         """Indices of the classes that are something without having objects."""
         return tuple(index for index in range(len(self)) if index not in {self.background, *self.objects})
+
+    @property
+    def categories(self) -> dict[int, int]:
+        """Index -> category id in COCO files: that of the data, or counted from 1. The background has none."""
+        shown = [index for index in range(len(self)) if index != self.background]
+        if self.ids is None:
+            return {index: number for number, index in enumerate(shown, start=1)}
+        return {index: number for index in shown if (number := self.ids[index]) is not None}
 
     @classmethod
     def named(cls, names: list[str] | tuple[str, ...]) -> Classes:
@@ -100,6 +113,15 @@ def require_distinct(names: Sequence[str], source: Path | None = None) -> None:
     if twice is not None:
         where = "" if source is None else f"{source}: "
         raise MaskwrightError(f"{where}the class name {twice!r} occurs twice: rename one of them")
+
+
+def _require_ids(names: Sequence[str], ids: Sequence[int | None], background: int | None) -> None:
+    """Refuse category ids that do not tell the classes apart."""
+    if len(ids) != len(names):
+        raise MaskwrightError(f"{len(names)} class names but {len(ids)} category ids")
+    numbers = [number for index, number in enumerate(ids) if index != background]
+    if None in numbers or len(set(numbers)) < len(numbers):
+        raise MaskwrightError(f"the category ids are {list(ids)}, but each class needs one of its own")
 
 
 def _require_one_line(names: Sequence[str]) -> None:

@@ -48,7 +48,10 @@ def objects_alone(dataset: Dataset) -> Dataset:
     names, colors = zip(first, *kept, strict=True)
     places = {index: place for place, index in enumerate(classes.objects, start=1)}
     merged = tuple(places.get(index, 0) for index in range(len(classes)))
-    return replace(dataset, classes=Classes(names, colors), merged=merged)
+    ids = None
+    if classes.ids is not None:
+        ids = (classes.ids[nothing] if named else None, *(classes.ids[index] for index in classes.objects))
+    return replace(dataset, classes=Classes(names, colors, ids=ids), merged=merged)
 
 
 def check_objects(dataset: Dataset) -> None:

@@ -40,11 +40,14 @@ class CardClasses(Section):
         names: one per class.
         colors: one RGB triple (0..255) per class.
         things: indices of those whose objects are told apart; None for all but the background.
+        ids: their category ids in the COCO files of the training data, None for a background without one; None where
+            there are no such files.
     """
 
     names: list[str]
     colors: list[tuple[int, int, int]]
     things: list[int] | None = None
+    ids: list[int | None] | None = None
 
     @model_validator(mode="after")
     def _sound(self) -> CardClasses:
@@ -58,11 +61,13 @@ class CardClasses(Section):
     def of(cls, classes: Classes) -> CardClasses:
         """Adopt a data set's labels."""
         things = None if classes.things is None else sorted(classes.things)
-        return cls(names=list(classes.names), colors=list(classes.colors), things=things)
+        ids = None if classes.ids is None else list(classes.ids)
+        return cls(names=list(classes.names), colors=list(classes.colors), things=things, ids=ids)
 
     def table(self) -> Classes:
         """Return the labels as `core.classes.Classes`."""
-        return Classes(tuple(self.names), tuple(self.colors), None if self.things is None else frozenset(self.things))
+        things = None if self.things is None else frozenset(self.things)
+        return Classes(tuple(self.names), tuple(self.colors), things, None if self.ids is None else tuple(self.ids))
 
 
 class Card(Section):

@@ -15,7 +15,7 @@ from maskwright.core.files import replacing, write_text
 from maskwright.data.results import MARK, overlay_step, write_jpeg
 from maskwright.ops import draw_objects
 from maskwright.tasks import instance_files, label_files, panoptic_pictures
-from maskwright.tasks.coco_file import CocoFile
+from maskwright.tasks.coco_file import CocoFile, image_ids
 from maskwright.tasks.label_map import LabelMap
 from maskwright.tasks.measurements import write_measurements
 from maskwright.tasks.panoptic_map import PanopticMap, segments_of
@@ -49,14 +49,14 @@ def write_panoptic(path: Path, _image: NDArray[Any], result: PanopticMap, classe
 
 
 class PanopticFile:
-    """The segments of many images; see `tasks.writer.Collector`. Category ids are class indices.
+    """The segments of many images; see `tasks.writer.Collector`. Ids are those of `tasks.coco_file.CocoFile`.
 
     Args:
         classes: their names, and which of them are things.
     """
 
     def __init__(self, classes: Classes) -> None:
-        self._classes = classes
+        self._classes, self._ids = classes, classes.categories
 
     def entry(self, name: str, result: PanopticMap, stem: str) -> Entry:
         """Return an image and its segments; the image gets its id when all are written."""
@@ -65,7 +65,7 @@ class PanopticFile:
         listed = [
             {
                 "id": place,
-                "category_id": entry.index,
+                "category_id": self._ids[entry.index],
                 "area": entry.area,
                 "bbox": [entry.left, entry.top, entry.mask.shape[1], entry.mask.shape[0]],
                 "iscrowd": 0,
@@ -79,21 +79,20 @@ class PanopticFile:
         }
 
     def write(self, path: Path, entries: Iterable[Entry]) -> None:
-        """Write the file, with ids of images counted from 1."""
-        classes = self._classes
-        shown = (*classes.objects, *classes.stuff)
-        numbered = list(enumerate(entries, start=1))
+        """Write the file."""
+        classes, listed = self._classes, list(entries)
+        numbered = list(zip(image_ids([entry["image"]["file_name"] for entry in listed]), listed, strict=True))
         content = {
-            "info": {"description": f"{MARK}: category ids are class indices, scores are probabilities"},
+            "info": {"description": f"{MARK}: scores are probabilities"},
             "images": [{"id": number, **entry["image"]} for number, entry in numbered],
             "categories": [
                 {
-                    "id": index,
+                    "id": number,
                     "name": classes.names[index],
                     "isthing": int(index in classes.objects),
                     "color": classes.colors[index],
                 }
-                for index in sorted(shown)
+                for index, number in self._ids.items()
             ],
             "annotations": [{"image_id": number, **entry["annotation"]} for number, entry in numbered],
         }

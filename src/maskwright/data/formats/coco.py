@@ -186,7 +186,8 @@ def _class_list(parts: list[_Part], options: ReadOptions) -> ClassList:
             if names.setdefault(number, name) != name or numbers.setdefault(name, number) != number:
                 odd = odd or path
     if odd is None:
-        return ClassList([Entry(number, name) for number, name in sorted(names.items())], parts[0].file.path)
+        entries = [Entry(number, name) for number, name in sorted(names.items())]
+        return ClassList(entries, parts[0].file.path, categories=True)
     if options.map or options.ignore is not None:
         raise MaskwrightError(
             f"{odd} numbers its categories differently from {parts[0].file.path}, so `read.map` and `read.ignore` are "

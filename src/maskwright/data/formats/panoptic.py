@@ -63,11 +63,12 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     things = [number for number, category in categories.items() if category.thing]
     rest = len(categories) - len(things)
     words = f"{', '.join(path.name for path in paths)}: {len(things)} classes of things, {rest} of stuff"
+    marked = frozenset(values[number] for number in things) - {IGNORE}
     return Dataset(
         root,
         "panoptic",
         "; ".join((words, *notes)),
-        replace(classes_of(kept, paths[0]), things=frozenset(values[number] for number in things) - {IGNORE}),
+        replace(classes_of(kept, paths[0]), things=marked, ids=tuple(entry.id for entry in kept)),
         tuple(sorted(records, key=lambda record: record.id)),
         values,
         faults=tuple(faults),

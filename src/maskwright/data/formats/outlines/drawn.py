@@ -6,6 +6,7 @@ Shared by the formats of drawn shapes, each of which reads its own files. Knows 
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,11 +33,19 @@ _BACKGROUND = frozenset({"background", "_background_"})
 
 
 class ClassList(NamedTuple):
-    """The classes by number, the file that lists them or None, and what is wrong with the list."""
+    """The classes by number, and where they come from.
+
+    Attributes:
+        entries: number and name of each.
+        source: the file that lists them, or None.
+        faults: what is wrong with the list.
+        categories: the numbers are category ids of COCO, which predictions keep.
+    """
 
     entries: Sequence[Entry]
     source: Path | None = None
     faults: tuple[Fault, ...] = ()
+    categories: bool = False
 
 
 def drawn_dataset(
@@ -152,7 +161,8 @@ def _classes(listed: ClassList, options: ReadOptions) -> tuple[Classes, dict[int
     kept, ignored, notes = split_ignored(ordered, options)
     values = {entry.id: index for index, entry in enumerate(kept)} | {entry.id: IGNORE for entry in ignored}
     values |= dict.fromkeys(options.ignored(), IGNORE)
-    return classes_of(kept, listed.source), with_map(values, options), notes
+    ids = tuple(entry.id if entry in entries else None for entry in kept) if listed.categories else None
+    return replace(classes_of(kept, listed.source), ids=ids), with_map(values, options), notes
 
 
 def _joined(drawn: Sequence[DrawnImage]) -> tuple[list[DrawnImage], list[Fault]]:
