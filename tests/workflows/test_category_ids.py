@@ -65,7 +65,7 @@ def test_predictions_are_scored_against_the_own_file_as_they_are(data, tmp_path,
     assert judge.params.catIds == [3, 17, 90]
     assert judge.stats[0] > 0.6
     ours = mw.evaluate(run, data, split="all").scores
-    assert ours.mean["mask_ap"].value == pytest.approx(judge.stats[0], abs=1e-3)
+    assert ours.mean["mask_ap"].value == pytest.approx(judge.stats[0], abs=1e-6)
 
 
 def test_the_classes_of_a_file_keep_its_ids(data, tmp_path):

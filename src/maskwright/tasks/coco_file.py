@@ -62,7 +62,7 @@ class CocoFile:
                 "bbox": [entry.left, entry.top, entry.mask.shape[1], entry.mask.shape[0]],
                 "area": entry.area,
                 "iscrowd": int(entry.crowd),
-                "score": round(entry.score, 4),
+                "score": round(entry.score, 6),
             }
             for number, entry in enumerate(objects.objects, start=1)
         ]
