@@ -211,7 +211,7 @@ def test_coco_is_read_by_pycocotools(tmp_path: Path, kind: str, objects: Instanc
 def test_coco_polygons_keep_holes_as_codes(tmp_path: Path) -> None:
     annotations = json.loads(write("coco-polygons", tmp_path, SOME).read_text())["annotations"]
     assert [type(entry["segmentation"]) for entry in annotations] == [dict, list, list]
-    assert [entry["score"] for entry in annotations] == [0.9123, 0.5, 0.25]
+    assert [entry["score"] for entry in annotations] == [0.91234, 0.5, 0.25]
 
 
 def test_ids_of_coco_annotations_go_on_over_images(tmp_path: Path) -> None:
