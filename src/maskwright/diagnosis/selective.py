@@ -1,0 +1,108 @@
+"""How well a risk tells good results from bad ones: risk-coverage curve, its area, and the worst fifth. Pure arrays.
+
+Sources: Geifman and El-Yaniv 2017, "Selective Classification for Deep Neural Networks" (risk and coverage); Geifman et
+al. 2019, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers" (its area, AURC); Hanley and McNeil 1982 (the
+area under a ROC curve as a share of pairs).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from maskwright.metrics.intervals import by_group, intervals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+WORST = 0.2
+"""Share of the images that are called the worst."""
+FEWEST = 10
+"""Images without which nothing is said about a risk."""
+
+
+def coverage_errors(
+    risk: NDArray[np.float64], error: NDArray[np.float64], weight: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Return the mean error (n,) of the least risky 1, 2, ..., n images.
+
+    Of images with equal risk each counts as their mean: what a random order among them gives on average.
+
+    Args:
+        risk: (n,), higher for results that are less to be trusted.
+        error: (n,) of the results.
+        weight: (n,) number of times that each image counts; None for once.
+    """
+    weights = np.ones(len(risk)) if weight is None else weight
+    level = np.unique(risk, return_inverse=True)[1]
+    count = np.bincount(level, weights)
+    mean = np.bincount(level, weights * error) / np.where(count > 0, count, 1)
+    order = np.argsort(level, kind="stable")
+    kept = order[weights[order] > 0]
+    return np.asarray(np.cumsum((weights * mean[level])[kept]) / np.cumsum(weights[kept]))
+
+
+def aurc(risk: NDArray[np.float64], error: NDArray[np.float64], weight: NDArray[np.float64] | None = None) -> float:
+    """Return the area under the risk-coverage curve: the mean of `coverage_errors`; the lower, the better."""
+    return float(coverage_errors(risk, error, weight).mean())
+
+
+def recovered(
+    risk: NDArray[np.float64], error: NDArray[np.float64], weight: NDArray[np.float64] | None = None
+) -> float:
+    """Return how far a risk goes from a random order (0) to the order of the errors themselves (1), by AURC.
+
+    Below 0 it is worse than a random order; NaN if all errors are the same.
+    """
+    weights = np.ones(len(risk)) if weight is None else weight
+    at_random = float((weights * error).sum() / weights.sum())
+    best = aurc(error, error, weights)
+    return (at_random - aurc(risk, error, weights)) / (at_random - best) if at_random - best > 1e-12 else np.nan
+
+
+def auroc(score: NDArray[np.float64], positive: NDArray[np.bool_], weight: NDArray[np.float64] | None = None) -> float:
+    """Return the share of (positive, negative) pairs that a score puts in order; an equal score counts half.
+
+    NaN without a positive or without a negative.
+    """
+    weights = np.ones(len(score)) if weight is None else weight
+    level = np.unique(score, return_inverse=True)[1]
+    yes = np.bincount(level, weights * positive)
+    no = np.bincount(level, weights * ~positive)
+    below = np.cumsum(no) - no
+    pairs = yes.sum() * no.sum()
+    return float((yes * (below + no / 2)).sum() / pairs) if pairs > 0 else np.nan
+
+
+def worst(error: NDArray[np.float64], share: float = WORST) -> NDArray[np.bool_]:
+    """Return which images (n,) are the worst: the given share of them, at least one, and any that is as bad."""
+    number = max(1, round(share * len(error)))
+    return np.asarray(error >= np.sort(error)[-number])
+
+
+def judged(
+    risk: NDArray[np.float64], error: NDArray[np.float64], groups: Sequence[str | None]
+) -> dict[str, tuple[float | None, float | None, float | None]]:
+    """Judge a risk by the errors of the same images.
+
+    Args:
+        risk, error: (n,).
+        groups: of the images; those of one group depend on one another.
+
+    Returns:
+        `recovered` and `auroc` of the worst fifth, each as its value and its 95 % interval; None where undefined.
+    """
+    bad = worst(error)
+
+    def measure(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        values = np.array([[recovered(risk, error, row), auroc(risk, bad, row)] for row in weights])
+        return np.where(np.isnan(values), (0.0, 0.5), values)  # what a random order gives: nothing is known of it
+
+    own, sizes = by_group(np.eye(len(risk)), groups)
+    low, high = intervals(own, sizes, measure, np.array([np.nan, 1.0]))
+    value = (recovered(risk, error), auroc(risk, bad))
+    plain = [[None if np.isnan(entry) else float(entry) for entry in row] for row in (value, low, high)]
+    return dict(zip(("recovered", "auroc"), zip(*plain, strict=True), strict=True))
