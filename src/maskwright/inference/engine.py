@@ -88,9 +88,25 @@ class TorchEngine:
         """Do the same with a network that emits objects."""
         return cast("list[Found | Segments]", self._run(tiles))
 
-    def _run(self, tiles: NDArray[np.uint8]) -> Any:
+    @torch.no_grad()
+    def features(self, tiles: NDArray[np.uint8]) -> Tensor:
+        """Return what the backbone sees in tiles uint8 (N, h, w, channels), one row a tile.
+
+        Returns:
+            float32 (N, F): mean and standard deviation of each channel over the tile, of the second and the last level.
+        """
+        with self._precision():
+            levels = self.segmenter.levels(self._pixels(tiles))
+        chosen = [levels[place].float() for place in sorted({min(1, len(levels) - 1), len(levels) - 1})]
+        parts = [part for level in chosen for part in (level.mean((2, 3)), level.std((2, 3), correction=0))]
+        return torch.cat(parts, 1).cpu()
+
+    def _pixels(self, tiles: NDArray[np.uint8]) -> Tensor:
         pixels = torch.from_numpy(tiles).to(self.device).permute(0, 3, 1, 2).float()
-        pixels = pixels.sub_(self._mean).div_(self._std).contiguous(memory_format=torch.channels_last)
+        return pixels.sub_(self._mean).div_(self._std).contiguous(memory_format=torch.channels_last)
+
+    def _run(self, tiles: NDArray[np.uint8]) -> Any:
+        pixels = self._pixels(tiles)
         with self._precision():
             return self.segmenter(pixels)
 

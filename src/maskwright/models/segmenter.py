@@ -204,6 +204,11 @@ class Segmenter(nn.Module):
         main = self.head(maps)
         return main, [head([*features, *further]) for head in self.aux] if with_aux else []
 
+    def levels(self, x: Tensor) -> list[Tensor]:
+        """Return the pyramid of the backbone for images (N, C, H, W) of any size, extended as `forward` extends them."""
+        found: list[Tensor] = self.backbone(self._padded(x))
+        return found
+
     def set_gradient_checkpointing(self, enable: bool) -> None:
         """Trade time for memory: recompute the backbone's activations in the backward pass. The result is the same."""
         self.backbone.set_gradient_checkpointing(enable)

@@ -54,6 +54,12 @@ def findings(data: ReportData) -> list[Finding]:
     return sorted(found, key=lambda entry: entry.level != "warning")
 
 
+def doubts(data: ReportData) -> list[Finding]:
+    """Return what limits the trust in the scores themselves, warnings first."""
+    found = [*_split(data), *_interval(data.scores), *_unseen(data.scores), *_few_images(data.scores)]
+    return sorted(found, key=lambda entry: entry.level != "warning")
+
+
 def _split(data: ReportData) -> list[Finding]:
     if data.split == "train":
         text = "The model was trained on these images: its scores on new images will be lower."
