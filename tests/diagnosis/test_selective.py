@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskwright.diagnosis import selective
@@ -57,16 +57,17 @@ def test_auroc_agrees_with_counting_all_pairs(pairs):
     assert math.isnan(found) if not ordered else found == pytest.approx(float(np.mean(ordered)))
 
 
+@settings(max_examples=25)
 @given(NUMBERS, st.integers(0, 2**32 - 1))
 def test_the_area_is_the_average_over_random_orders_of_equal_risks(pairs, seed):
     risk, error = (np.array(column, float) for column in zip(*pairs, strict=True))
     rng = np.random.default_rng(seed)
     areas = []
-    for _ in range(400):
+    for _ in range(100):
         order = np.lexsort((rng.random(len(risk)), risk))
         areas.append(float((np.cumsum(error[order]) / np.arange(1, len(risk) + 1)).mean()))
     spread = float(np.std(areas))
-    assert selective.aurc(risk, error) == pytest.approx(float(np.mean(areas)), abs=6 * spread / 20 + 1e-9)
+    assert selective.aurc(risk, error) == pytest.approx(float(np.mean(areas)), abs=6 * spread / 10 + 1e-9)
 
 
 @given(NUMBERS)

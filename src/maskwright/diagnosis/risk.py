@@ -2,8 +2,13 @@
 
 A pixel with the probability p of its class is right with that chance, and of a pixel that went to another class 1 - p is
 missed. The expected overlap of a class is the ratio of the expected intersection and the expected union of prediction and
-truth. It needs nothing but sums over pixels, so one pass suffices, block by block. Borges, Batista et al. 2024, "Selective
-prediction for semantic segmentation using post-hoc confidence estimation", derive the same for Dice.
+truth. It needs nothing but sums over pixels, so one pass suffices, block by block. Borges et al. 2024, "Selective
+prediction for semantic segmentation using post-hoc confidence estimation and its performance under distribution shift",
+derive the same for Dice.
+
+Measured in docs/benchmarks.md: the mean over classes, each weighted by the chance that the image shows it, tells bad
+images better than mean confidence, entropy, or how much flipped and rescaled copies of the image agree, which take
+several passes.
 """
 
 from __future__ import annotations
@@ -14,14 +19,25 @@ import numpy as np
 import torch
 
 from maskwright.core.channels import CLASS_GROUP, EDGE_GROUP, places
+from maskwright.core.instances import Instances
+from maskwright.inference.predictor import Predictor
+from maskwright.ops.instance_maps import to_map
+from maskwright.tasks.panoptic_map import PanopticMap
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from typing import Any
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from maskwright.core.channels import Channels
+    from maskwright.ops.rows import RowSource
+    from maskwright.tasks.block import Block
+
+FEW_PIXELS = 0.002
+"""Expected share of the image at which a class is there with probability 1 - 1/e."""
+IN_CROWD = 0.5
 
 
 class Promise:
@@ -38,32 +54,100 @@ class Promise:
 
     def __init__(self, groups: Sequence[Channels]) -> None:
         known = places(groups)
-        name = CLASS_GROUP if CLASS_GROUP in known else EDGE_GROUP
-        self._place = known.get(name)
-        count = 0 if self._place is None else self._place.stop - self._place.start
+        self._place = known.get(CLASS_GROUP, known.get(EDGE_GROUP))
+        self._soft = CLASS_GROUP not in known  # edges and single objects have no class that a pixel must get
+        count = 1 if self._place is None else self._place.stop - self._place.start
         self.said, self.inside, self.total = (np.zeros(2 if count == 1 else count) for _ in range(3))
 
-    def add(self, maps: Tensor) -> None:
-        """Add activated maps (C, h, w); pixels that are NaN have no data and do not count."""
-        if self._place is None:
-            return
-        shares = maps[self._place]
-        if len(shares) == 1:
-            shares = torch.cat([1 - shares, shares])
+    def add(self, block: Block) -> None:
+        """Add a block; pixels without data do not count."""
+        if block.objects is not None:
+            self._add_shares(np.array([entry.score for entry in block.objects.objects]))
+        elif self._place is not None:
+            self._add_maps(block.maps[self._place])
+
+    def _add_maps(self, shares: Tensor) -> None:
         flat = shares.flatten(1).double()
         flat = flat[:, ~flat[0].isnan()]
+        if self._soft:
+            self._add_shares(flat.cpu().numpy().ravel())
+            return
+        if len(flat) == 1:
+            flat = torch.cat([flat, 1 - flat])
         top, label = flat.max(0)
         count = len(flat)
         self.said += torch.bincount(label, minlength=count).cpu().numpy()
         self.inside += torch.bincount(label, top, minlength=count).cpu().numpy()
         self.total += flat.sum(1).cpu().numpy()
 
+    def _add_shares(self, shares: NDArray[np.floating]) -> None:
+        """Add what is there with these probabilities, weighted by them: what hardly shows hardly counts."""
+        self.inside[0] += float(np.square(shares, dtype=np.float64).sum())
+        self.total[0] += float(shares.sum(dtype=np.float64))
+
     @property
     def iou(self) -> NDArray[np.float64]:
-        """The expected IoU (K,) of each class; 0 for a class that nothing is given to."""
-        return self.inside / np.maximum(self.said + self.total - self.inside, 1e-12)
+        """The expected IoU (K,) of each class."""
+        return np.asarray(self.inside / np.maximum(self.said + self.total - self.inside, 1e-12))
 
     @property
     def dice(self) -> NDArray[np.float64]:
         """The expected Dice coefficient (K,)."""
-        return 2 * self.inside / np.maximum(self.said + self.total, 1e-12)
+        return np.asarray(2 * self.inside / np.maximum(self.said + self.total, 1e-12))
+
+    @property
+    def risk(self) -> float | None:
+        """The share, 0..1, of the overlap with the truth that is expected to be missing; None where nothing was seen.
+
+        Of maps of classes it is 1 - the mean expected IoU, of objects and edges 1 - the expected share of right ones.
+        """
+        if not self.total.sum():
+            return None
+        if self._soft:
+            return float(1 - self.inside[0] / self.total[0])
+        weight = 1 - np.exp(-self.total / (FEW_PIXELS * self.total.sum()))
+        return float(1 - (weight * self.iou).sum() / weight.sum())
+
+
+class WatchedPredictor(Predictor):
+    """A predictor that notes the risk of each image.
+
+    Attributes:
+        risks: of the images predicted so far, in their order.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__(predictor.engine, predictor.card, predictor.postprocessor)
+        self.risks: list[float | None] = []
+
+    def blocks(self, image: NDArray[Any] | RowSource, start: int = 0) -> Iterator[Block]:
+        """Yield the blocks; see `Predictor.blocks`."""
+        promise = Promise(self.card.channels)
+        for block in super().blocks(image, start):
+            promise.add(block)
+            yield block
+        self.risks.append(promise.risk)
+
+
+def objects_of(result: Any) -> Instances | None:
+    """Return the objects of a result; None for a result without objects."""
+    found = result.objects if isinstance(result, PanopticMap) else result
+    return found if isinstance(found, Instances) else None
+
+
+def object_risks(found: Instances, truth: Instances) -> NDArray[np.float64]:
+    """Return risk and quality (n, 2) of the objects found but those in crowds.
+
+    The risk of an object is 1 - its score, its quality the IoU with the true object that it overlaps most.
+    """
+    ids = to_map(truth)
+    areas = np.array([0, *(entry.area for entry in truth.objects)])
+    crowd = np.array([False, *(entry.crowd for entry in truth.objects)])
+    rows = []
+    for entry in found.objects:
+        shared = np.bincount(ids[entry.rows, entry.columns][entry.mask], minlength=len(areas))[: len(areas)]
+        if shared[crowd].sum() > IN_CROWD * entry.area:
+            continue
+        iou = shared[1:] / np.maximum(entry.area + areas[1:] - shared[1:], 1)
+        rows.append((1 - entry.score, float(iou.max(initial=0.0))))
+    return np.array(rows, np.float64).reshape(-1, 2)
