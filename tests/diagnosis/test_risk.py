@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from maskwright.core.channels import class_channels, edge_channel, object_channels
 from maskwright.core.instances import Instance, Instances
-from maskwright.diagnosis.risk import FEW_PIXELS, Promise, object_risks, objects_of
+from maskwright.diagnosis.risk import FEW_PIXELS, Promise, image_risk, object_risks, objects_of
 from maskwright.tasks import Block
 
 
-def _block(maps, top=0, objects=None):
+def _block(maps, top=0):
     maps = torch.tensor(np.array(maps), dtype=torch.float32)
-    return Block(slice(top, top + maps.shape[1]), slice(0, maps.shape[2]), maps, objects)
+    return Block(slice(top, top + maps.shape[1]), slice(0, maps.shape[2]), maps)
 
 
 def test_the_expected_overlap_of_four_pixels_as_worked_out_by_hand():
@@ -54,16 +54,22 @@ def test_pixels_without_data_do_not_count():
     assert whole.risk == pytest.approx(part.risk)
 
 
-def test_edges_and_objects_count_by_their_own_probability():
+def test_edges_count_by_their_own_probability():
     edges = Promise((edge_channel(),))
     edges.add(_block([[[0.5, 1.0]]]))
     assert edges.risk == pytest.approx(1 - 1.25 / 1.5)
-    objects = Promise(object_channels(2))
-    mask = np.ones((2, 2), bool)
+
+
+def test_objects_count_by_their_mean_score_and_without_any_the_maps_speak():
+    promise, mask = Promise(class_channels(2)), np.ones((2, 2), bool)
+    promise.add(_block([[[0.9, 0.2]], [[0.1, 0.8]]]))
     found = Instances((4, 4), (Instance(1, 0, 0, mask, 0.8), Instance(1, 2, 2, mask, 0.4)))
-    objects.add(_block(np.zeros((0, 4, 4)), objects=found))
-    assert objects.risk == pytest.approx(1 - 0.8 / 1.2)
-    assert Promise(object_channels(2)).risk is None
+    assert image_risk(promise, found) == pytest.approx(0.4)
+    assert image_risk(promise, Instances((4, 4))) == promise.risk
+    nothing = Promise(object_channels(2))
+    nothing.add(_block(np.zeros((0, 4, 4))))
+    assert image_risk(nothing, found) == pytest.approx(0.4)
+    assert image_risk(nothing, Instances((4, 4))) is None
 
 
 @given(st.integers(0, 10_000), st.integers(1, 5))

@@ -18,16 +18,15 @@ def _drawn(number: int, seed: int, away: float = 0.0) -> np.ndarray:
 REFERENCE = Reference.of(_drawn(120, 0), [None] * 120)
 
 
-def test_a_distance_is_the_mean_one_to_the_two_nearest_on_scaled_axes():
+def test_a_distance_is_the_mean_one_to_the_two_nearest_in_units_of_the_scale():
     reference = Reference(
         mean=np.array([1.0, 0.0]),
         scale=np.array([2.0, 1.0]),
-        axes=np.eye(2),
         points=np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 10.0]]),
         null=np.array([0.5, 1.0, 2.0, 8.0]),
         groups=np.arange(4.0),
     )
-    features = np.array([[1.0, 0.0], [7.0, 4.0]])  # at (0, 0) and (3, 4) on the axes
+    features = np.array([[1.0, 0.0], [7.0, 4.0]])  # at (0, 0) and (3, 4) in units of the scale
     np.testing.assert_allclose(reference.distances(features), [2.5, 2.5])
     np.testing.assert_allclose(reference.chances(np.array([0.1, 1.0, 5.0, 9.0])), [1.0, 4 / 5, 2 / 5, 1 / 5])
 

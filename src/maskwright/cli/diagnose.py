@@ -28,6 +28,14 @@ Question = Annotated[
 Split = Annotated[
     Literal["val", "test", "all"], typer.Option(metavar="SPLIT", help="Part of the data to look at: val, test or all.")
 ]
+Against = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Images, without masks, to compare with those of the training: do they look alike?",
+        show_default=False,
+    ),
+]
 Out = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Folder for diagnosis.html and .json.  [default: in the run]")
 ]
@@ -39,6 +47,7 @@ def diagnose(
     budget: Budget = "10m",
     question: Question = None,
     split: Split = "test",
+    against: Against = None,
     out: Out = None,
     device: Device = "auto",
     seed: Seed = 0,
@@ -52,7 +61,7 @@ def diagnose(
     from maskwright.workflows.diagnose_request import DiagnoseRequest
     from maskwright.workflows.runs.preflight import check_model
 
-    request = DiagnoseRequest(budget, tuple(question or ()), split, None, out, device, seed)
+    request = DiagnoseRequest(budget, tuple(question or ()), split, None, out, device, seed, against)
     check_model(run, data, out)
     from maskwright.workflows.diagnose import diagnose as study
 

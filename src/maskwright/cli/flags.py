@@ -23,6 +23,7 @@ READ_OPTIONS: dict[str, Option] = {
     entry.name: entry.metadata["option"] for entry in fields(ReadOptions) if "option" in entry.metadata
 }
 OTHERS = (
+    "against",
     "allow_loss",
     "batch",
     "classes",
@@ -53,6 +54,7 @@ OTHERS = (
     "question",
     "queue",
     "refit",
+    "reject",
     "resume",
     "save",
     "scribbles",

@@ -6,9 +6,9 @@ truth. It needs nothing but sums over pixels, so one pass suffices, block by blo
 prediction for semantic segmentation using post-hoc confidence estimation and its performance under distribution shift",
 derive the same for Dice.
 
-Measured in docs/benchmarks.md: the mean over classes, each weighted by the chance that the image shows it, tells bad
+Measured in docs/diagnose.md: the mean over classes, each weighted by the chance that the image shows it, tells bad
 images better than mean confidence, entropy, or how much flipped and rescaled copies of the image agree, which take
-several passes.
+several passes. Of objects, their mean score does.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from maskwright.core.channels import Channels
-    from maskwright.ops.rows import RowSource
     from maskwright.tasks.block import Block
 
 FEW_PIXELS = 0.002
@@ -55,15 +54,13 @@ class Promise:
     def __init__(self, groups: Sequence[Channels]) -> None:
         known = places(groups)
         self._place = known.get(CLASS_GROUP, known.get(EDGE_GROUP))
-        self._soft = CLASS_GROUP not in known  # edges and single objects have no class that a pixel must get
+        self._soft = CLASS_GROUP not in known  # an edge is no class that a pixel must get
         count = 1 if self._place is None else self._place.stop - self._place.start
         self.said, self.inside, self.total = (np.zeros(2 if count == 1 else count) for _ in range(3))
 
     def add(self, block: Block) -> None:
         """Add a block; pixels without data do not count."""
-        if block.objects is not None:
-            self._add_shares(np.array([entry.score for entry in block.objects.objects]))
-        elif self._place is not None:
+        if self._place is not None:
             self._add_maps(block.maps[self._place])
 
     def _add_maps(self, shares: Tensor) -> None:
@@ -99,7 +96,7 @@ class Promise:
     def risk(self) -> float | None:
         """The share, 0..1, of the overlap with the truth that is expected to be missing; None where nothing was seen.
 
-        Of maps of classes it is 1 - the mean expected IoU, of objects and edges 1 - the expected share of right ones.
+        Of maps of classes it is 1 - the mean expected IoU, of edges 1 - the expected share of right ones.
         """
         if not self.total.sum():
             return None
@@ -110,7 +107,7 @@ class Promise:
 
 
 class WatchedPredictor(Predictor):
-    """A predictor that notes the risk of each image.
+    """A predictor that notes the risk of each image, for which it needs all blocks at once.
 
     Attributes:
         risks: of the images predicted so far, in their order.
@@ -120,13 +117,34 @@ class WatchedPredictor(Predictor):
         super().__init__(predictor.engine, predictor.card, predictor.postprocessor)
         self.risks: list[float | None] = []
 
-    def blocks(self, image: NDArray[Any] | RowSource, start: int = 0) -> Iterator[Block]:
+    def blocks(self, image: Any, start: int = 0) -> Iterator[Block]:
         """Yield the blocks; see `Predictor.blocks`."""
-        promise = Promise(self.card.channels)
-        for block in super().blocks(image, start):
+        blocks = list(super().blocks(image, start))
+        promise, result = Promise(self.card.channels), None
+        for block in blocks:
             promise.add(block)
-            yield block
-        self.risks.append(promise.risk)
+        if self.task.objects:
+            size = (image.shape[0], image.shape[1])
+            result = self.task.decode(blocks, size, self.classes, self.card.decoding)
+        self.risks.append(image_risk(promise, result))
+        yield from blocks
+
+
+def image_risk(promise: Promise, result: Any) -> float | None:
+    """Return the risk of an image: of objects 1 - their mean score, of anything else what its maps promise.
+
+    Args:
+        promise: of all of its blocks.
+        result: that was decoded from them.
+
+    Returns:
+        0..1; None where a network that emits objects found none.
+    """
+    found = objects_of(result)
+    scored = isinstance(result, Instances) or promise.risk is None
+    if scored and found is not None and len(found):
+        return float(1 - np.mean([entry.score for entry in found.objects]))
+    return promise.risk
 
 
 def objects_of(result: Any) -> Instances | None:

@@ -14,12 +14,14 @@ import numpy as np
 from maskwright.metrics.intervals import by_group, intervals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
 WORST = 0.2
 """Share of the images that are called the worst."""
+RIGHT = 0.5
+"""IoU with a true object from which on an object is right."""
 FEWEST = 10
 """Images without which nothing is said about a risk."""
 
@@ -83,9 +85,13 @@ def worst(error: NDArray[np.float64], share: float = WORST) -> NDArray[np.bool_]
     return np.asarray(error >= np.sort(error)[-number])
 
 
+Value = tuple[float | None, float | None, float | None]
+"""A value and the ends of its 95 % interval; None where undefined."""
+
+
 def judged(
     risk: NDArray[np.float64], error: NDArray[np.float64], groups: Sequence[str | None]
-) -> dict[str, tuple[float | None, float | None, float | None]]:
+) -> dict[str, Value]:
     """Judge a risk by the errors of the same images.
 
     Args:
@@ -93,16 +99,39 @@ def judged(
         groups: of the images; those of one group depend on one another.
 
     Returns:
-        `recovered` and `auroc` of the worst fifth, each as its value and its 95 % interval; None where undefined.
+        `recovered`, and `auroc` of the worst fifth.
     """
     bad = worst(error)
+    # Where a part of the images tells nothing, it is as with a random order.
+    return {
+        "recovered": _bounded(lambda weight: recovered(risk, error, weight), 0.0, np.nan, groups),
+        "auroc": _bounded(lambda weight: auroc(risk, bad, weight), 0.5, 1.0, groups),
+    }
 
-    def measure(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        values = np.array([[recovered(risk, error, row), auroc(risk, bad, row)] for row in weights])
-        return np.where(np.isnan(values), (0.0, 0.5), values)  # what a random order gives: nothing is known of it
 
-    own, sizes = by_group(np.eye(len(risk)), groups)
-    low, high = intervals(own, sizes, measure, np.array([np.nan, 1.0]))
-    value = (recovered(risk, error), auroc(risk, bad))
-    plain = [[None if np.isnan(entry) else float(entry) for entry in row] for row in (value, low, high)]
-    return dict(zip(("recovered", "auroc"), zip(*plain, strict=True), strict=True))
+def told_apart(risk: NDArray[np.float64], wrong: NDArray[np.bool_], groups: Sequence[str | None]) -> Value:
+    """Return how well a risk tells wrong results from right ones (`auroc`), with its interval; see `judged`."""
+    return _bounded(lambda weight: auroc(risk, wrong, weight), 0.5, 1.0, groups)
+
+
+def _bounded(
+    measure: Callable[[NDArray[np.float64]], float], otherwise: float, top: float, groups: Sequence[str | None]
+) -> Value:
+    """Return a value and its interval.
+
+    Args:
+        measure: weights (n,) of the images to the value, NaN where undefined.
+        otherwise: value of a part of the images in which it is undefined.
+        top: see `intervals`.
+        groups: (n,) of the images.
+    """
+
+    def each(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        values = np.array([[measure(row)] for row in weights])
+        return np.where(np.isnan(values), otherwise, values)
+
+    count = len(groups)
+    value = measure(np.ones(count))
+    low, high = intervals(*by_group(np.eye(count), groups), each, np.array([top]))
+    first, second, third = (None if np.isnan(entry) else float(entry) for entry in (value, low[0], high[0]))
+    return first, second, third

@@ -2,8 +2,9 @@
 
 What the backbone sees in an image is pooled to a mean and a standard deviation of each channel (the style of Huang and
 Belongie 2017, section 3; the mean distance of Lee et al. 2018, "A Simple Unified Framework for Detecting
-Out-of-Distribution Samples", has only the former). The distance is the mean one to the nearest training images on
-principal axes (Sun et al. 2022, "Out-of-Distribution Detection with Deep Nearest Neighbors"). How far honest new images
+Out-of-Distribution Samples", has only the former). The distance is the mean one to the nearest training images (Sun et
+al. 2022, "Out-of-Distribution Detection with Deep Nearest Neighbors"), on all features: principal axes of the training
+miss what is new in other directions. How far honest new images
 lie from a training is measured on the training itself: each group (patient, video) is left out in turn, and its images
 are compared with the others. So another patient of the same kind is nothing unusual, and a p-value is the rank among
 these distances.
@@ -40,7 +41,6 @@ FEWEST = 20
 """Training images without which nothing is compared."""
 SIDE = 256
 """Longest side of what the backbone sees of an image."""
-AXES = 16
 NEAREST = 2
 FOLDS = 10
 PERMUTATIONS = 1999
@@ -73,15 +73,13 @@ class Reference:
 
     Attributes:
         mean, scale: (F,) of the features of the training images.
-        axes: (F, r) principal axes.
-        points: (n, r) the training images on them.
+        points: (n, F) the training images, less the mean and divided by the scale.
         null: (n,) distance of each training image from those of other groups.
         groups: (n,) number of the group of each.
     """
 
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
-    axes: NDArray[np.float64]
     points: NDArray[np.float64]
     null: NDArray[np.float64]
     groups: NDArray[np.float64]
@@ -108,14 +106,12 @@ class Reference:
     def _plain(cls, features: NDArray[np.float64]) -> Reference:
         mean, spread = features.mean(0), features.std(0)
         scale = spread + 1e-3 * max(float(spread.max(initial=0.0)), 1e-12)
-        values = (features - mean) / scale
-        axes = np.linalg.svd(values, full_matrices=False)[2][:AXES].T
-        return cls(mean, scale, axes, values @ axes, np.zeros(0), np.zeros(0))
+        return cls(mean, scale, (features - mean) / scale, np.zeros(0), np.zeros(0))
 
     def distances(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the distance (m,) of images with features (m, F) from the training images."""
-        points = (features - self.mean) / self.scale @ self.axes
-        apart = np.linalg.norm(points[:, None] - self.points[None], axis=2)
+        points = (features - self.mean) / self.scale
+        apart = np.stack([np.linalg.norm(self.points - point, axis=1) for point in points])
         return np.asarray(np.sort(apart, axis=1)[:, :NEAREST].mean(1))
 
     def chances(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:

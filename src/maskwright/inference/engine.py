@@ -93,11 +93,12 @@ class TorchEngine:
         """Return what the backbone sees in tiles uint8 (N, h, w, channels), one row a tile.
 
         Returns:
-            float32 (N, F): mean and standard deviation of each channel over the tile, of the second and the last level.
+            float32 (N, F): mean and standard deviation of each channel over the tile, of the second level and the last
+            but one.
         """
         with self._precision():
             levels = self.segmenter.levels(self._pixels(tiles))
-        chosen = [levels[place].float() for place in sorted({min(1, len(levels) - 1), len(levels) - 1})]
+        chosen = [levels[place].float() for place in sorted({min(1, len(levels) - 1), max(len(levels) - 2, 0)})]
         parts = [part for level in chosen for part in (level.mean((2, 3)), level.std((2, 3), correction=0))]
         return torch.cat(parts, 1).cpu()
 

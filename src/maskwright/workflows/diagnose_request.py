@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskwright.core.durations import check_lengths, parse_seconds
+from maskwright.core.paths import existing
 
 if TYPE_CHECKING:
     from maskwright.core.read_options import ReadOptions
@@ -25,9 +26,10 @@ class DiagnoseRequest:
         out: folder for `diagnosis.html` and `diagnosis.json`; None for the run folder.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         seed: of everything that is drawn.
+        against: folder of images, masks or not, that are compared with those of the training.
 
     Raises:
-        MaskwrightError: an invalid budget.
+        MaskwrightError: an invalid budget, or no such folder.
     """
 
     budget: str | float = 600.0
@@ -37,10 +39,13 @@ class DiagnoseRequest:
     out: Path | None = None
     device: str = "auto"
     seed: int = 0
+    against: Path | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.out, str):
             object.__setattr__(self, "out", Path(self.out))
+        if self.against is not None:
+            object.__setattr__(self, "against", existing(Path(self.against), "against"))
         question = (self.question,) if isinstance(self.question, str) else self.question
         object.__setattr__(self, "question", tuple(str(word) for word in question))
         check_lengths({"budget": self.seconds})

@@ -10,6 +10,7 @@ from maskwright.core.answers import Answer, Cure, Figure, Grid
 from maskwright.core.classes import IGNORE
 from maskwright.core.text import count, percent, plural
 from maskwright.data.sequences import scope
+from maskwright.diagnosis.selective import RIGHT
 from maskwright.metrics.calibration import BINS, calibration_error, reliability_counts
 from maskwright.metrics.intervals import by_group, intervals
 from maskwright.report.content import ReportData
@@ -185,7 +186,7 @@ def _of_objects(study: Study) -> Answer:
     if not looks:
         words = "The task gives no probabilities of classes, so there is nothing to compare."
         return Answer("calibration", QUESTION_CALIBRATION, words, "open")
-    counts = np.stack([reliability_counts(1 - look.objects[:, 0], look.objects[:, 1] >= 0.5) for look in looks])
+    counts = np.stack([reliability_counts(1 - look.objects[:, 0], look.objects[:, 1] >= RIGHT) for look in looks])
     error = _errors(counts[:, None], [look.record.group for look in looks])[0]
     totals = counts.sum((0, 1))
     assert error.value is not None

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from maskwright.workflows.diagnose_parts.belief import belief
 from maskwright.workflows.diagnose_parts.cost import cost
 from maskwright.workflows.diagnose_parts.robustness import robustness
 from maskwright.workflows.diagnose_parts.section import Section
+from maskwright.workflows.diagnose_parts.shift import shift
 from maskwright.workflows.diagnose_parts.where import where
 
 SECTIONS: dict[str, Section] = {
     "where": Section(
         "Where it is wrong", ("border", "frame", "sizes", "confusions", "groups", "kinds", "worst"), where
     ),
+    "belief": Section("Can it be believed?", ("belief", "calibration", "risk"), belief, share=2),
+    "shift": Section("Does new data look like the training data?", ("shift",), shift),
     "robustness": Section("What it bears", ("robustness",), robustness, share=4),
     "cost": Section("What it costs", ("cost", "options"), cost, share=2),
 }

@@ -12,6 +12,7 @@ import numpy as np
 from maskwright.core.classes import IGNORE
 from maskwright.core.plan_file import read_plan
 from maskwright.diagnosis.image_facts import image_facts
+from maskwright.diagnosis.risk import Promise, image_risk, object_risks, objects_of
 from maskwright.tasks.edge_map import EdgeMap
 from maskwright.tasks.label_map import LabelMap
 from maskwright.tasks.panoptic_map import PanopticMap
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from maskwright.inference.predictor import Predictor
     from maskwright.metrics.scores import ImageScore, Scores
     from maskwright.tasks.base import Judge
+    from maskwright.tasks.block import Block
     from maskwright.workflows.diagnose_request import DiagnoseRequest
     from maskwright.workflows.evaluate_parts.evaluation import Evaluation
 
@@ -53,6 +55,8 @@ class Look:
         confidence: float16 (H, W), probability of the predicted class; None where the network gives none.
         truth: uint8 (H, W), class indices or `IGNORE`.
         facts: of the image, see `diagnosis.image_facts`.
+        risk: of the image, see `diagnosis.risk.Promise`; None where the network says nothing.
+        objects: risk and overlap with the truth (n, 2) of each object found; empty for a task without objects.
     """
 
     record: Record
@@ -60,6 +64,8 @@ class Look:
     confidence: NDArray[np.float16] | None
     truth: NDArray[np.uint8]
     facts: dict[str, float]
+    risk: float | None
+    objects: NDArray[np.float64]
 
 
 class Study:
@@ -211,8 +217,7 @@ class Study:
             blocks = list(predictor.blocks(image))
             judge.update(record.id, blocks, target, record.group)
             result = predictor.task.decode(blocks, size, self.classes, predictor.card.decoding, confidence=True)
-            labels, confidence = pixel_labels(result, size, self.classes)
-            looks.append(Look(record, labels, confidence, target.labels, image_facts(image)))
+            looks.append(self._looked_at(record, image, target, blocks, result))
             pixels += size[0] * size[1]
             report(len(looks), len(records))
             if len(looks) >= scoring.LEAST_IMAGES and (time.monotonic() > until or pixels > MOST_PIXELS):
@@ -222,6 +227,19 @@ class Study:
         if len(looks) < len(records):
             self.notes.append(f"{len(looks)} of {len(records)} images were looked at, drawn at random, to save time")
         return looks, replace(scores, scope=None)
+
+    def _looked_at(
+        self, record: Record, image: NDArray[Any], target: Target, blocks: Sequence[Block], result: Any
+    ) -> Look:
+        """Gather what is kept of an image."""
+        labels, confidence = pixel_labels(result, target.size, self.classes)
+        promise = Promise(self.predictor.card.channels)
+        for block in blocks:
+            promise.add(block)
+        found, objects = objects_of(result), np.zeros((0, 2))
+        if found is not None and target.instances is not None:
+            objects = object_risks(found, target.instances)
+        return Look(record, labels, confidence, target.labels, image_facts(image), image_risk(promise, result), objects)
 
 
 def pixel_labels(

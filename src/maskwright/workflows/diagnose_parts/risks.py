@@ -1,0 +1,202 @@
+"""Whether the risk that a prediction comes with tells bad results from good ones, and from which risk on to reject."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maskwright.core.answers import Answer, Cure, Figure, Grid, Plot
+from maskwright.core.seeds import generator
+from maskwright.core.text import listing, percent, plural
+from maskwright.diagnosis import selective
+from maskwright.diagnosis.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from maskwright.diagnosis.risk import WatchedPredictor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from maskwright.core.records import Record
+    from maskwright.core.targets import Target
+    from maskwright.metrics.scores import Scores
+    from maskwright.workflows.diagnose_parts.study import Study
+
+GOOD_WAY, GOOD_AREA = 0.5, 0.85
+"""From where on a risk is called good: its way from a random order to the best, or how well it finds the worst fifth."""
+KEPT = 0.8
+"""Share of the validation images that the threshold keeps."""
+SHOWN = 8
+QUESTION = "Does it know when it is wrong?"
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """Images with their risk and error: `risk` and `error` (n,), and the `groups` of the images."""
+
+    names: list[str]
+    risk: NDArray[np.float64]
+    error: NDArray[np.float64]
+    groups: list[str | None]
+
+    @classmethod
+    def of(cls, study: Study, scores: Scores, risks: Sequence[float | None]) -> _Judged:
+        """Pair scores with risks in the same order; images without one of the two are left out."""
+        metric = study.scores.image_headline
+        rows = [
+            (entry.id, risk, value, entry.group)
+            for entry, risk in zip(scores.per_image, risks, strict=True)
+            if (value := entry.values[metric.key]) is not None and risk is not None
+        ]
+        values = np.array([row[2] for row in rows], np.float64)
+        error = values if not metric.higher_is_better else 1 - values if metric.unit == "share" else -values
+        risk = np.array([row[1] for row in rows], np.float64)
+        return cls([row[0] for row in rows], risk, error, [row[3] for row in rows])
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def with_(self, other: _Judged) -> _Judged:
+        """Return both together; an image and its copy depend on one another."""
+        joined = [group or name for one in (self, other) for group, name in zip(one.groups, one.names, strict=True)]
+        risk, error = np.concatenate([self.risk, other.risk]), np.concatenate([self.error, other.error])
+        return _Judged([*self.names, *other.names], risk, error, list(joined))
+
+
+def risks(study: Study, deadline: float) -> Iterator[Answer]:
+    """Judge the risk of images, also on corrupted copies, and of objects."""
+    clean = _Judged.of(study, study.scores, [look.risk for look in study.looks])
+    if len(clean) < selective.FEWEST or not np.ptp(clean.error) > 0:
+        words = (
+            f"{plural(len(clean), 'image')} {'has' if len(clean) == 1 else 'have'} a score and a risk: too few to tell "
+            f"({selective.FEWEST} that differ are needed). Label more test images."
+        )
+        yield Answer("risk", QUESTION, words, "open")
+        return
+    found = {"clean images": clean}
+    threshold, source = _threshold(study, clean, time.monotonic() + max(0, deadline - time.monotonic()) / 2)
+    spoilt = _corrupted(study, deadline)
+    if len(spoilt) >= selective.FEWEST:
+        found["clean images and corrupted copies"] = clean.with_(spoilt)
+    objects = _objects(study)
+    yield _answer(study, found, threshold, source, objects)
+
+
+def _threshold(study: Study, clean: _Judged, deadline: float) -> tuple[float, str]:
+    """Return the risk that four of five validation images stay below, and where it comes from."""
+    records = study.records("val")
+    if study.request.split != "test" or not records:
+        return float(np.quantile(clean.risk, KEPT)), "these images"
+    watched = WatchedPredictor(study.predictor)
+    study.scored(records=records, predictor=watched, deadline=deadline)
+    known = [risk for risk in watched.risks if risk is not None]
+    if not known:
+        return float(np.quantile(clean.risk, KEPT)), "these images"
+    return float(np.quantile(known, KEPT)), plural(len(known), "validation image")
+
+
+def _corrupted(study: Study, deadline: float) -> _Judged:
+    """Score copies of the images, each corrupted in a way drawn for it."""
+    names = [name for name, entry in CORRUPTIONS.items() if entry.move is None]
+    draw = generator(study.request.seed, "risk")
+
+    def alter(image: NDArray[Any], target: Target) -> tuple[NDArray[Any], Target]:
+        name, severity = names[draw.integers(len(names))], int(draw.integers(len(SEVERITIES)))
+        return corrupt(image, target, name, severity, draw)
+
+    watched = WatchedPredictor(study.predictor)
+    scores = study.scored(alter, _records(study), watched, deadline)
+    return _Judged.of(study, scores, watched.risks)
+
+
+def _records(study: Study) -> list[Record]:
+    return [look.record for look in study.looks]
+
+
+def _objects(study: Study) -> tuple[Figure, ...]:
+    """Return how well the risk of an object tells wrong objects from right ones."""
+    looks = [look for look in study.looks if len(look.objects)]
+    if not looks:
+        return ()
+    risk, quality = np.concatenate([look.objects for look in looks]).T
+    groups = [look.record.group or look.record.id for look in looks for _ in look.objects]
+    return (Figure("wrong objects found (AUROC)", *selective.told_apart(risk, quality < selective.RIGHT, groups)),)
+
+
+def _answer(
+    study: Study, found: dict[str, _Judged], threshold: float, source: str, objects: tuple[Figure, ...]
+) -> Answer:
+    clean = found["clean images"]
+    results = {name: selective.judged(one.risk, one.error, one.groups) for name, one in found.items()}
+    figures = {
+        name: (Figure("of the way to a perfect order", *each["recovered"]), Figure("worst fifth", *each["auroc"]))
+        for name, each in results.items()
+    }
+    way, area = figures["clean images"]
+    good = (way.value or 0) >= GOOD_WAY or (area.value or 0) >= GOOD_AREA
+    over = clean.risk > threshold
+    words = (
+        f"{'Yes' if good else 'Hardly'}: sorted by its risk, the images come {percent(way.value or 0, 0)} of the way "
+        f"from a random order to that of their true errors. "
+    )
+    gain = 0.0
+    if over.any() and not over.all() and study.scores.image_headline.unit == "share":
+        kept, left = 1 - clean.error[~over].mean(), 1 - clean.error[over].mean()
+        gain = max(0.0, float(kept - (1 - clean.error).mean()))
+        label = study.scores.image_headline.label
+        words += (
+            f"Of {plural(len(clean), 'image')}, {over.sum()} have a risk above {threshold:.2f}: their mean {label} is "
+            f"{percent(left)}, that of the others {percent(kept)}."
+        )
+    grid = Grid(
+        "How well the risk tells bad images",
+        ("images", "number", "of the way to a perfect order", "worst fifth found (AUROC)"),
+        tuple((name, str(len(found[name])), *pair) for name, pair in figures.items()),
+    )
+    return Answer(
+        "risk",
+        QUESTION,
+        words.strip(),
+        "good" if good else "warning",
+        gain if good else 0.0,
+        (way, area, *objects),
+        (grid, _riskiest(clean, threshold)),
+        (_curve(clean),),
+        cures=_cures(study, threshold, source) if good else (),
+        method="The risk of an image is 1 - the IoU that the network's own probabilities promise, from the one pass that "
+        "predicts it; that of an image of objects 1 - their mean score. The way is measured by the area under the "
+        "risk-coverage curve (AURC); corrupted copies are drawn from "
+        f"{listing([entry.words for entry in CORRUPTIONS.values() if entry.move is None], 12)}. The threshold keeps "
+        f"four of five of {source}.",
+    )
+
+
+def _riskiest(clean: _Judged, threshold: float) -> Grid:
+    rows = [
+        (clean.names[place], Figure("", float(clean.risk[place])), Figure("", float(clean.error[place])))
+        for place in np.argsort(-clean.risk)[:SHOWN]
+    ]
+    return Grid(f"The riskiest images (rejected above {percent(threshold)})", ("image", "risk", "error"), tuple(rows))
+
+
+def _curve(clean: _Judged) -> Plot:
+    """Draw the mean error of the images that are kept over their share."""
+    shares = [100 * (place + 1) / len(clean) for place in range(len(clean))]
+    mean = float(clean.error.mean())
+    lines = {
+        "by risk": selective.coverage_errors(clean.risk, clean.error),
+        "by true error": selective.coverage_errors(clean.error, clean.error),
+        "at random": [mean] * len(clean),
+    }
+    points = {
+        name: tuple((x, float(y)) for x, y in zip(shares, values, strict=False)) for name, values in lines.items()
+    }
+    return Plot("Mean error of the least risky images", "images kept, in percent", "mean error", points)
+
+
+def _cures(study: Study, threshold: float, source: str) -> tuple[Cure, ...]:
+    why = f"Mark new images whose risk is above {threshold:.2f}, where four of five of {source} are not: look at these."
+    return (Cure(why, "predict", (str(study.run), "IMAGES"), {"reject": f"{threshold:.3f}"}),)

@@ -1,0 +1,97 @@
+"""Diagnosis, the sections on belief and on shift: what they answer on toy data, and what predict makes of the risk."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+from tests.workflows import toy_data as toy
+
+import maskwright as mw
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.paths import model_file
+from maskwright.diagnosis.shift import FILE, Reference
+from maskwright.inference.origin import digest
+from maskwright.workflows.diagnose import diagnose
+from maskwright.workflows.diagnose_request import DiagnoseRequest
+from maskwright.workflows.train import train
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maskwright.core.answers import Answer
+    from maskwright.workflows.diagnose import DiagnoseResult
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("belief")
+    train(toy.write(root / "data", {"train": 24, "val": 6, "test": 14}), toy.request(steps=30), root / "run")
+    other = root / "other"
+    other.mkdir()
+    for number in range(12):  # bright stripes: nothing like discs and squares on dark noise
+        stripes = np.where(np.arange(64) // (2 + number % 3) % 2, 250, 120).astype(np.uint8)
+        assert cv2.imwrite(str(other / f"{number}.png"), np.repeat(np.tile(stripes, (48, 1))[..., None], 3, 2))
+    return root
+
+
+def asked(place: Path, *question: str, **more: object) -> DiagnoseResult:
+    request = DiagnoseRequest("2m", question, out=place / "out", **more)
+    return diagnose(place / "run", place / "data", request)
+
+
+@pytest.fixture(scope="module")
+def answers(place: Path) -> dict[str, Answer]:
+    result = asked(place, "belief", "shift")
+    return {answer.key: answer for part in result.answers.values() for answer in part}
+
+
+def test_the_score_has_its_interval_and_no_leak_is_made_up(answers: dict[str, Answer]) -> None:
+    score = answers["belief"].figures[0]
+    assert score.low < score.value < score.high
+    assert "group" not in answers["belief"].verdict
+
+
+def test_calibration_has_a_row_for_each_predicted_class(answers: dict[str, Answer]) -> None:
+    (grid,) = answers["calibration"].grids
+    assert {row[0] for row in grid.rows} <= {"class-0", "class-1", "class-2"}
+    for row in grid.rows:
+        sure, right, error = row[2:]
+        assert error.value >= abs(sure.value - right.value) - 1e-6  # over bins the gaps cannot cancel
+        assert error.low is None or error.low <= error.value <= error.high
+
+
+def test_the_risk_is_judged_on_clean_and_corrupted_images(answers: dict[str, Answer]) -> None:
+    risk = answers["risk"]
+    names = [row[0] for row in risk.grids[0].rows]
+    assert names == ["clean images", "clean images and corrupted copies"]
+    (curve,) = risk.plots
+    ends = {name: line[-1][1] for name, line in curve.lines.items()}
+    assert len({round(end, 9) for end in ends.values()}) == 1  # all images kept: the mean error, in any order
+
+
+def test_the_own_test_part_looks_like_the_training(answers: dict[str, Answer], place: Path) -> None:
+    assert answers["shift"].level == "good"
+    assert answers["shift"].figures[0].value <= 0.15
+    kept = Reference.load(place / "run" / FILE, digest(model_file(place / "run")))
+    assert kept is not None
+    assert len(kept.points) == 24
+
+
+def test_another_folder_is_called_different_without_masks(place: Path) -> None:
+    (answer,) = asked(place, "shift", against=place / "other").answers["shift"]
+    assert answer.level == "warning"
+    assert answer.figures[0].value == 1.0
+    assert "12 images of" in answer.verdict
+    assert answer.cures[0].verb == "train"
+    assert answer.drawings
+
+
+def test_a_folder_that_is_not_there_is_refused(place: Path) -> None:
+    with pytest.raises(MaskwrightError, match="does not exist"):
+        asked(place, "shift", against=place / "nowhere")
