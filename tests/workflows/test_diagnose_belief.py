@@ -95,3 +95,36 @@ def test_another_folder_is_called_different_without_masks(place: Path) -> None:
 def test_a_folder_that_is_not_there_is_refused(place: Path) -> None:
     with pytest.raises(MaskwrightError, match="does not exist"):
         asked(place, "shift", against=place / "nowhere")
+
+
+def test_predict_gives_each_image_its_risk_and_marks_the_riskiest(place: Path) -> None:
+    images = [place / "data" / "images" / "test", place / "other"]
+    result = mw.predict(place / "run", images, out=place / "predictions", reject="25%")
+    assert all(0 <= image.risk <= 1 for image in result.images)
+    assert result.rejected is not None
+    assert len(result.rejected) == round(0.25 * 26)
+    least = min(image.risk for image in result.rejected)
+    assert all(image.risk <= least for image in result.images if image not in result.rejected)
+    header, *rows = (place / "predictions" / "risk.csv").read_text(encoding="utf-8").splitlines()
+    assert header == "image,page,risk,rejected"
+    assert [row[-1] for row in rows] == ["1"] * len(result.rejected) + ["0"] * (26 - len(result.rejected))
+    assert result.outputs[-1] == place / "predictions" / "risk.csv"
+
+
+def test_a_risk_as_the_limit_and_none_without_a_rule(place: Path) -> None:
+    images = place / "data" / "images" / "test"
+    plain = mw.predict(place / "run", images, out=place / "plain")
+    assert plain.rejected is None
+    assert not (place / "plain" / "risk.csv").exists()
+    limit = sorted(image.risk for image in plain.images)[5]
+    marked = mw.predict(place / "run", images, out=place / "plain", reject=limit)
+    assert len(marked.rejected) == len(plain.images) - 6
+    with pytest.raises(MaskwrightError, match="20%"):
+        mw.predict(place / "run", images, out=place / "plain", reject="often")
+
+
+def test_the_risk_of_predict_is_that_of_the_diagnosis(place: Path, answers: dict[str, Answer]) -> None:
+    (riskiest,) = (grid for grid in answers["risk"].grids if grid.title.startswith("The riskiest"))
+    name, risk, _ = riskiest.rows[0]
+    result = mw.predict(place / "run", place / "data" / name, out=place / "one")
+    assert result.images[0].risk == pytest.approx(risk.value, abs=1e-6)

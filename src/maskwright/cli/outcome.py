@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from maskwright.cli.errors import DONE, YOURS
-from maskwright.core.text import plural
+from maskwright.core.text import percent, plural
+from maskwright.workflows.predict_parts.rejection import riskiest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from maskwright.cli.terminal import Terminal
-    from maskwright.workflows.predict_parts.results import PredictedVideo, PredictResult
+    from maskwright.workflows.predict_parts.results import Predicted, PredictedVideo, PredictResult
+
+MOST_RISKY = 3
 
 
 def show_outcome(terminal: Terminal, result: PredictResult, out: Path, done: str, said: Sequence[str] = ()) -> int:
@@ -26,10 +29,7 @@ def show_outcome(terminal: Terminal, result: PredictResult, out: Path, done: str
         done: what the verb did to the images, "predicted".
         said: notes that were printed before.
     """
-    images = [
-        {"source": image.source, "page": image.page, "files": image.files, "summary": image.summary}
-        for image in result.images
-    ]
+    images = [_plain(image, result) for image in result.images]
     failures = [{"path": failure.path, "reason": failure.reason} for failure in result.failures]
     notes = [*said, *result.notes]
     document = {"out": out, "outputs": result.outputs, "images": images, "failures": failures, "notes": notes}
@@ -42,11 +42,37 @@ def show_outcome(terminal: Terminal, result: PredictResult, out: Path, done: str
         terminal.say(f"left out: {failure.reason}")
     for video in result.videos:
         terminal.show(_described(video))
+    _show_risks(terminal, result)
     left_out = f"; {plural(len(failures), 'image')} left out" if failures and not result.videos else ""
     counts = [plural(len(images), "image")] if images or not result.videos else []
     counts += [plural(len(result.videos), "video")] if result.videos else []
     terminal.show(f"{' and '.join(counts)} {done}, results in {out}{left_out}")
     return YOURS if failures else DONE
+
+
+def _plain(image: Predicted, result: PredictResult) -> dict[str, Any]:
+    """Return what the JSON document says about an image."""
+    plain = {"source": image.source, "page": image.page, "files": image.files, "summary": image.summary}
+    plain["risk"] = None if image.risk is None else round(image.risk, 4)
+    return plain if result.rejected is None else plain | {"rejected": image in result.rejected}
+
+
+def _show_risks(terminal: Terminal, result: PredictResult) -> None:
+    """Show the images that are likeliest to be wrong: those rejected, or else the first few of several."""
+    risky = riskiest(result.images)[:MOST_RISKY] if result.rejected is None else list(result.rejected)
+    if result.rejected is None and len(result.images) <= MOST_RISKY:
+        return
+    if risky:
+        from maskwright.cli.tables import Column, table
+
+        title = "look at these first" if result.rejected is None else "rejected"
+        columns = [
+            Column("image", [image.source.name for image in risky], kind="name"),
+            Column("risk", [percent(image.risk or 0) for image in risky], rank=1),
+        ]
+        terminal.show(table(title, columns, terminal.width))
+    if result.rejected is not None:
+        terminal.show(f"{len(risky)} of {plural(len(result.images), 'image')} rejected: see risk.csv")
 
 
 def _described(video: PredictedVideo) -> str:

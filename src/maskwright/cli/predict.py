@@ -69,6 +69,14 @@ Fast = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with a prediction that was interrupted, in the same folder.")
 ]
+Reject = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RISK",
+        help="Mark images in risk.csv whose risk is above this (0.3), or the riskiest share of them (20%).",
+        show_default=False,
+    ),
+]
 On = Annotated[
     str | None,
     typer.Option("--on", metavar="CLUSTER", help="ray: spread the images over a Ray cluster.", show_default=False),
@@ -92,6 +100,7 @@ def predict(
     level: Level = None,
     resume: Resume = False,
     on: On = None,
+    reject: Reject = None,
     as_json: AsJson = False,
 ) -> int:
     """Write masks for images.
@@ -108,7 +117,7 @@ def predict(
 
     given = with_standard_input(sources)
     kinds = None if save is None else comma_list(save)
-    request = PredictRequest(kinds, device, fast, pixel_size, resume, on, every, frames, smooth_video, level)
+    request = PredictRequest(kinds, device, fast, pixel_size, resume, on, every, frames, smooth_video, level, reject)
     terminal = Terminal(as_json=as_json)
     model, note = opened(run, device, fast=fast, output_stride=output_stride, postprocess=postprocess, engine=engine)
     if note:

@@ -14,6 +14,8 @@ from maskwright.inference.opening import AUTO
 from maskwright.workflows.predict_parts.journal import Done, Journal, setup_of
 from maskwright.workflows.predict_parts.kinds import checked_kinds
 from maskwright.workflows.predict_parts.object_stores import is_remote, local_copies
+from maskwright.workflows.predict_parts.rejection import NAME as TABLE
+from maskwright.workflows.predict_parts.rejection import write_table
 from maskwright.workflows.predict_parts.results import Failure, PredictResult, make_room
 from maskwright.workflows.predict_parts.sources import find_images
 from maskwright.workflows.predict_parts.spread import Work, spread
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from maskwright.core.events import OnShare
     from maskwright.inference.opening import Loaded
     from maskwright.workflows.predict_parts.pictures import Picture
+    from maskwright.workflows.predict_parts.rejection import Reject
     from maskwright.workflows.predict_parts.results import PredictedVideo
     from maskwright.workflows.predict_parts.spread import Outcome
     from maskwright.workflows.predict_parts.videos import Clip, VideoJob
@@ -102,6 +105,7 @@ def predict(
     check_options(request, clips, predictor.card)
     writing = Writing(predictor, Path(out), kinds, request.scale, request.level)
     files = [file for each in pictures for file in writing.files(each).values()]
+    files += [writing.out / TABLE] if request.reject is not None else []
     files += [file for clip in clips for file in present(clip.files(writing.out, kinds))]
     make_room(writing.out, [*files, *writing.collectors])
     kept = len(pictures) > 1 and all(picture.given is None for picture in pictures)
@@ -121,7 +125,15 @@ def predict(
     if journal is not None:
         journal.close()
     notes += (*(note for done in finished for note in done.notes), *(() if predictor.card.upright else (_STORED,)))
-    return PredictResult(tuple(outputs), failures, tuple(done.predicted for done in finished), notes, tuple(videos))
+    result = PredictResult(tuple(outputs), failures, tuple(done.predicted for done in finished), notes, tuple(videos))
+    return result if request.rejection is None else _judged(result, request.rejection, writing.out)
+
+
+def _judged(result: PredictResult, rule: Reject, out: Path) -> PredictResult:
+    """Return the result with the images that a rule rejects, and the table of all."""
+    rejected = rule.of(result.images)
+    table = write_table(out, result.images, rejected)
+    return replace(result, outputs=(*result.outputs, table), rejected=rejected)
 
 
 def _videos(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.pixel_size import PixelSize
+from maskwright.workflows.predict_parts.rejection import Reject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,7 @@ class PredictRequest:
         every, frames: of a video, take one frame of so many, and so many at most; None for all, or until Ctrl-C.
         level: of pyramids, 0 for the largest, which is the default.
         smooth_video: average the probabilities of frames along the motion, which keeps labels from flickering.
+        reject: mark images in `risk.csv`: those whose risk is above `0.3`, or the riskiest `20%` of them.
 
     Raises:
         MaskwrightError: no such pixel size or cluster, a number below 1, or a level below 0.
@@ -44,14 +46,20 @@ class PredictRequest:
     frames: int | None = None
     smooth_video: bool = False
     level: int | None = None
+    reject: str | float | None = None
 
     def __post_init__(self) -> None:
-        _ = self.scale
+        _ = self.scale, self.rejection
         if self.on not in {None, "ray"}:
             raise MaskwrightError(f"`on` is {self.on!r}, and the only cluster known is ray: give that or nothing", "on")
         for name, value, least in (("every", self.every, 1), ("frames", self.frames, 1), ("level", self.level, 0)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
                 raise MaskwrightError(f"`{name}` is {value!r}, and it must be a whole number from {least} on", name)
+
+    @property
+    def rejection(self) -> Reject | None:
+        """The rule that `reject` states."""
+        return None if self.reject is None else Reject.parse(self.reject)
 
     @property
     def scale(self) -> PixelSize | None:

@@ -65,7 +65,8 @@ class Journal:
         files = {kind: self._out / name for kind, name in line["files"].items()}
         if not all(file.is_file() for file in files.values()):
             return None
-        return Done(Predicted(picture.image.path, files, line["summary"], picture.image.page), line["entries"])
+        found = Predicted(picture.image.path, files, line["summary"], picture.image.page, line["risk"])
+        return Done(found, line["entries"])
 
     def add(self, picture: Picture, done: Done) -> None:
         """Write down the results of an image.
@@ -78,6 +79,7 @@ class Journal:
             "stamp": _stamp(picture.image),
             "files": {kind: file.relative_to(self._out).as_posix() for kind, file in done.predicted.files.items()},
             "summary": done.predicted.summary,
+            "risk": done.predicted.risk,
             "entries": done.entries,
         }
         if not self._path.exists():

@@ -41,12 +41,14 @@ class Predicted:
         files: kind -> file.
         summary: the result as plain numbers by name; for a label map class name -> pixels.
         page: of a stack, counted from 0; None for a file that is one image.
+        risk: how much of it is likely to be wrong, 0..1 (`diagnosis.risk`); None where that is unknown.
     """
 
     source: Path
     files: dict[str, Path]
     summary: dict[str, int | float]
     page: int | None = None
+    risk: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class PredictResult:
         images: one entry per image with a result, in order.
         notes: what was left out although one might expect it.
         videos: one entry per video with a result.
+        rejected: those of the images whose risk is too high, the riskiest first; None if no rule was given.
     """
 
     outputs: tuple[Path, ...]
@@ -88,6 +91,7 @@ class PredictResult:
     images: tuple[Predicted, ...]
     notes: tuple[str, ...] = ()
     videos: tuple[PredictedVideo, ...] = ()
+    rejected: tuple[Predicted, ...] | None = None
 
 
 class Unusable(Exception):  # noqa: N818 (it never leaves the workflow)

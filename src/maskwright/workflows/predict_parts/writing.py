@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Reading
 from maskwright.data.readers.pixel_size import pixel_size
+from maskwright.diagnosis.risk import Promise, image_risk
 from maskwright.inference import Predictor
 from maskwright.ops.rows import SlicedRows
 from maskwright.workflows.predict_parts.journal import Done
@@ -130,7 +131,9 @@ class Writing:
             done = predict_scan(picture, self.predictor, writers, parts, on_share, self.level)
             return Done(Predicted(picture.image.path, files, done.summary), {}, done.notes)
         image = self._read(picture)
-        return self._written(picture, image, self._decoded(picture, image, on_share))
+        promise = Promise(self.predictor.card.channels)
+        result = self._decoded(picture, image, on_share, promise=promise)
+        return self._written(picture, image, result, image_risk(promise, result))
 
     def _decoded(
         self,
@@ -138,8 +141,16 @@ class Writing:
         image: NDArray[Any],
         on_share: Callable[[float], None],
         smoother: Smoother | None = None,
+        promise: Promise | None = None,
     ) -> Any:
-        """Predict an image, and write what is written block by block; `on_share` gets the share done after each tile.
+        """Predict an image, and write what is written block by block.
+
+        Args:
+            picture: the image.
+            image: its pixels.
+            on_share: gets the share done after each tile.
+            smoother: of a video.
+            promise: that gets the blocks.
 
         Raises:
             Unusable: it does not fit the model.
@@ -153,11 +164,13 @@ class Writing:
                 for kind, writer in self.kinds.items()
                 if writer.stream is not None
             ]
+            if promise is not None:
+                sinks.append(promise.add)
             blocks = self._watched(smoother.smoothed(image, found) if smoother else found, sinks, size, on_share)
             confidence = any(writer.confidence for writer in self.kinds.values())
             return task.decode(blocks, size, classes, self.predictor.card.decoding, confidence=confidence)
 
-    def _written(self, picture: Picture, image: NDArray[Any], result: Any) -> Done:
+    def _written(self, picture: Picture, image: NDArray[Any], result: Any, risk: float | None = None) -> Done:
         """Write the results of an image.
 
         Raises:
@@ -174,7 +187,8 @@ class Writing:
             path.name: collector.entry(str(picture.relative), result, str(picture.name))
             for path, collector in self.collectors.items()
         }
-        return Done(Predicted(picture.image.path, files, task.describe(result, classes), picture.image.page), entries)
+        summary = task.describe(result, classes)
+        return Done(Predicted(picture.image.path, files, summary, picture.image.page, risk), entries)
 
     def finish(self, entries: Sequence[Entries]) -> tuple[Path, ...]:
         """Write the files about all images, given the entries of each."""
