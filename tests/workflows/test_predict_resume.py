@@ -28,6 +28,7 @@ from maskwright.models.bundle import Card, CardClasses
 from maskwright.workflows.predict import predict
 from maskwright.workflows.predict_parts import spread
 from maskwright.workflows.predict_parts.journal import NAME
+from maskwright.workflows.predict_parts.journal import interrupted as said_when_interrupted
 from maskwright.workflows.predict_parts.results import Failure
 from maskwright.workflows.predict_parts.writing import Writing
 from maskwright.workflows.predict_request import PredictRequest
@@ -148,6 +149,29 @@ def test_without_resume_all_is_predicted_again(
     predict(run, [images], tmp_path, PredictRequest(SAVE))
     assert len(seen) == COUNT
     assert content(tmp_path) == whole
+
+
+def test_a_note_says_what_resume_would_have_kept(run: Path, images: Path, tmp_path: Path) -> None:
+    interrupted(run, images, tmp_path, after=5)
+    notes: list[str] = []
+    predict(run, [images], tmp_path, PredictRequest(["mask", "overlay"]), on_note=notes.append)
+    assert notes == [], "with other options nothing could have been kept"
+    interrupted(run, images, tmp_path, after=5)
+    predict(run, [images], tmp_path, PredictRequest(SAVE, resume=True), on_note=notes.append)
+    predict(run, [images], tmp_path, PredictRequest(SAVE), on_note=notes.append)
+    assert notes == [], "nothing was predicted again, or nothing was left to resume"
+    interrupted(run, images, tmp_path, after=5)
+    journal = tmp_path / NAME
+    journal.write_bytes(journal.read_bytes()[:-20])
+    predict(run, [images], tmp_path, PredictRequest(SAVE), on_note=notes.append)
+    assert len(notes) == 1
+    assert "had finished 4 images in this folder" in notes[0]
+
+
+def test_what_is_said_after_an_interruption(run: Path, images: Path, tmp_path: Path) -> None:
+    assert said_when_interrupted(tmp_path) == "interrupted"
+    interrupted(run, images, tmp_path, after=1)
+    assert said_when_interrupted(tmp_path) == "interrupted: the same command with `resume` goes on"
 
 
 def test_another_setup_is_refused(run: Path, images: Path, tmp_path: Path) -> None:

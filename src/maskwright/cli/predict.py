@@ -113,6 +113,7 @@ def predict(
     check_model(run, out=out)
     from maskwright.workflows.predict import opened
     from maskwright.workflows.predict import predict as segment
+    from maskwright.workflows.predict_parts.journal import interrupted
     from maskwright.workflows.predict_request import PredictRequest
 
     given = with_standard_input(sources)
@@ -122,6 +123,8 @@ def predict(
     model, note = opened(run, device, fast=fast, output_stride=output_stride, postprocess=postprocess, engine=engine)
     if note:
         terminal.say(f"note: {note}")
-    with terminal.working() as watch:
-        result = segment(model, given, out, request, watch.counting("predict"))
+    with terminal.working(lambda _: interrupted(out)) as watch:
+        result = segment(
+            model, given, out, request, watch.counting("predict"), lambda said: terminal.say(f"note: {said}")
+        )
     return show_outcome(terminal, result, out, "predicted", [note] if note else [])

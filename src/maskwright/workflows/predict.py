@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import remove_leftovers
+from maskwright.core.text import plural
 from maskwright.inference import Predictor
 from maskwright.inference.opening import AUTO
 from maskwright.workflows.predict_parts.journal import Done, Journal, setup_of
@@ -71,6 +72,7 @@ def predict(
     out: str | Path,
     request: PredictRequest,
     on_progress: OnShare | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> PredictResult:
     """Predict images and write the results below `out`.
 
@@ -82,6 +84,7 @@ def predict(
         request: what to write, and how.
         on_progress: called with (images done, images in all); the first number may be a fraction: 2.25 means that a
             quarter of the third image is done.
+        on_note: called before the first image, with what the user may want to stop for.
 
     Returns:
         What was written. An image that cannot be read or does not fit the model is reported there; the others are
@@ -97,7 +100,7 @@ def predict(
     kinds = checked_kinds(request, predictor.task.writers)
     if any(is_remote(source) for source in sources):
         with local_copies(sources) as copies:
-            return copies.named(predict(predictor, copies.sources, out, request, on_progress))
+            return copies.named(predict(predictor, copies.sources, out, request, on_progress, on_note))
     found, missing, notes = find_images(sources, predictor.card.data.channels)
     if not found:
         raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given to predict")
@@ -109,19 +112,17 @@ def predict(
     files += [file for clip in clips for file in present(clip.files(writing.out, kinds))]
     make_room(writing.out, [*files, *writing.collectors])
     kept = len(pictures) > 1 and all(picture.given is None for picture in pictures)
-    journal = _journal(predictor, writing, request) if kept else None
+    journal = _journal(predictor, writing, request, on_note) if kept else None
     report = on_progress or (lambda _done, _total: None)
     outcomes = _outcomes(pictures, writing, request, journal, lambda done, _: report(done, len(found)))
-    failures = [Failure(path, reason) for path, reason in missing]
-    failures += [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    failures = [*(Failure(*each) for each in missing), *(each for each in outcomes if isinstance(each, Failure))]
     finished = [outcome for outcome in outcomes if isinstance(outcome, Done)]
     entries = [done.entries for done in finished]
     jobs = [(clip, writing.video_job(clip, request, entries)) for clip in clips]
     videos, broken = _videos(jobs, lambda done: report(len(pictures) + done, len(found)))
     failures += broken
     outputs = [file for done in finished for file in done.predicted.files.values()]
-    outputs += [file for video in videos for file in video.files.values()]
-    outputs += writing.finish(entries)
+    outputs += [*(file for video in videos for file in video.files.values()), *writing.finish(entries)]
     if journal is not None:
         journal.close()
     notes += (*(note for done in finished for note in done.notes), *(() if predictor.card.upright else (_STORED,)))
@@ -195,11 +196,21 @@ def _on_ray(pictures: Sequence[Picture], writing: Writing) -> Iterator[Outcome]:
             yield own, outcome._replace(predicted=predicted)
 
 
-def _journal(predictor: Predictor, writing: Writing, request: PredictRequest) -> Journal | None:
+def _journal(
+    predictor: Predictor, writing: Writing, request: PredictRequest, on_note: Callable[[str], None] | None
+) -> Journal | None:
     """Open the journal; a model that only this process knows has none."""
     if predictor.loaded is None and not request.resume:
         return None
-    return Journal(writing.out, setup_of(_loaded(predictor, "resume"), request, writing.kinds), resume=request.resume)
+    setup = setup_of(_loaded(predictor, "resume"), request, writing.kinds)
+    journal = Journal(writing.out, setup, resume=request.resume)
+    if journal.dropped and on_note is not None:
+        images = plural(journal.dropped, "image")
+        on_note(
+            f"an interrupted prediction with the same model and options had finished {images} in this folder, which "
+            "are predicted again: with `resume` they would be kept"
+        )
+    return journal
 
 
 def _loaded(predictor: Predictor, key: str) -> Loaded:

@@ -42,6 +42,9 @@ class Journal:
         setup: everything that the results depend on but the images, see `setup_of`.
         resume: go on with what the file says; otherwise begin anew.
 
+    Attributes:
+        dropped: how many images an interrupted prediction of this setup had finished, if this one begins anew.
+
     Raises:
         MaskwrightError: the file is of another setup or no journal, or cannot be read or written.
     """
@@ -49,10 +52,12 @@ class Journal:
     def __init__(self, out: Path, setup: str, *, resume: bool) -> None:
         self._path, self._out, self._setup = out / NAME, out, setup
         self._lines: dict[str, dict[str, Any]] = {}
+        self.dropped = 0
         try:
             if resume and self._path.exists():
                 self._read()
             else:
+                self.dropped = self._finished_before()
                 self._path.unlink(missing_ok=True)
         except OSError as error:
             raise write_error(self._path, error) from error
@@ -94,6 +99,12 @@ class Journal:
         """Remove the file: every image has its results, or a failure that the user has seen."""
         self._path.unlink(missing_ok=True)
 
+    def _finished_before(self) -> int:
+        """Return how many images the file has finished, 0 if it is of another setup or no journal."""
+        lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
+        whole = [line for line in lines if line.endswith(b"\n")]
+        return len(whole) - 1 if whole and whole[0] == f"{json.dumps(self._setup)}\n".encode("ascii") else 0
+
     def _read(self) -> None:
         """Read the file, cutting off a line that was not written to its end.
 
@@ -115,6 +126,11 @@ class Journal:
         self._lines = {line["name"]: line for line in others}
         with self._path.open("r+b") as stream:
             stream.truncate(len(whole))
+
+
+def interrupted(out: Path) -> str:
+    """Say that a prediction was interrupted, and how it goes on, if a journal in its folder lets it."""
+    return "interrupted" + (": the same command with `resume` goes on" if (out / NAME).exists() else "")
 
 
 def setup_of(loaded: Loaded, request: PredictRequest, kinds: Iterable[str]) -> str:
