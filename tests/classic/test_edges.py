@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage import feature, filters
 
-from maskwright.classic.edges import EDGES, find_edges, thresholds
+from maskwright.classic.edges import EDGES, find_edges
 from maskwright.classic.edges.gradients import SOBEL, step, structure
-from maskwright.classic.edges.phase import _congruency
+from maskwright.classic.edges.limits import thresholds
+from maskwright.classic.edges.phase import _congruency, _unmasked
 from maskwright.core.errors import MaskwrightError
 from maskwright.ops.edges import polylines, traced
 
@@ -385,6 +386,65 @@ def test_every_shape_of_a_clean_drawing_has_its_outline(name: str, shapes: list[
     assert near[outline].mean() > 0.9
     away = cv2.dilate(outline.astype(np.uint8), np.ones((15, 15), np.uint8)) == 0
     assert not lines[away].any()
+
+
+def strokes(widths: list[int], shade: int = 0, value: int = 255) -> np.ndarray:
+    """Horizontal strokes 30 rows apart on paper of 255."""
+    image = np.full((30 * len(widths) + 30, 160), 255, np.uint8)
+    for number, width in enumerate(widths):
+        image[30 * number + 30 : 30 * number + 30 + width, 20:140] = shade if number else 255 - value
+    return image
+
+
+@pytest.mark.parametrize("ink", ["black", "white"])
+@pytest.mark.parametrize("widths", [[1, 2, 2, 2], [1, 3, 3, 3], [1]])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_thin_stroke_beside_thicker_ones_has_its_line(name: str, widths: list[int], ink: str) -> None:
+    image = strokes(widths) if ink == "black" else 255 - strokes(widths)
+    lines = find_edges(image, name).lines
+    for number, width in enumerate(widths):
+        rows = slice(30 * number + 26, 30 * number + 34 + width)  # 4 pixels: the smoothed sides of a stroke are apart
+        assert lines[rows, 25:135].any(axis=0).mean() > 0.95, (name, width)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_grey_stroke_beside_black_ones_has_its_line(name: str) -> None:
+    lines = find_edges(strokes([2, 2, 2, 2], value=80), name).lines
+    assert lines[26:36, 25:135].any(axis=0).mean() > 0.95
+
+
+def test_phase_has_no_whiskers_at_corners_and_loses_no_side() -> None:
+    image = np.full((200, 260), 255, np.uint8)
+    cv2.rectangle(image, (30, 30), (229, 169), 0, 1)
+    cv2.rectangle(image, (70, 60), (169, 129), 0, 1)
+    away = ndimage.distance_transform_edt(image == 255)
+    lines = find_edges(image, "phase").lines
+    assert (away[lines] <= 2).mean() > 0.95
+    assert (ndimage.distance_transform_edt(~lines)[image == 0] <= 1.5).mean() > 0.95
+
+
+def test_weak_responses_beside_strong_ones_are_masked_by_hand() -> None:
+    size = np.zeros((1, 60), np.float32)
+    size[0, [10, 20, 40]] = 2, 0.4, 0.4
+    weights = _unmasked(size, 12)[0]
+    # 10 pixels from one of 2, and 20 pixels from one of 0.4.
+    assert weights[20] == pytest.approx(1 / (1 + np.exp(20 * (0.4 - 0.2))), abs=1e-3)
+    assert weights[[10, 40]] == pytest.approx(1 / (1 + np.exp(-12)), abs=1e-3)
+
+
+def test_automatic_thresholds_are_a_tenth_on_clean_ground_only() -> None:
+    ridges = np.zeros((100, 40), np.float32)
+    ridges[::2] = 0.5
+    flat = np.zeros((100, 40), bool)
+    assert thresholds(ridges, flat=flat)[1] == pytest.approx(0.5)
+    flat[:, 20:] = True  # of the squares around columns 11 and after, a quarter is flat
+    drawn = np.mean(
+        [min(40, column + 16) - 20 >= 0.25 * (min(40, column + 16) - max(0, column - 15)) for column in range(40)]
+    )
+    assert 0 < drawn < 1
+    assert thresholds(ridges, flat=flat)[1] == pytest.approx(0.5 * (1 - drawn))
+    assert thresholds(ridges, flat=~np.zeros_like(flat))[1] == pytest.approx(0.05)
+    assert thresholds(ridges, flat=flat, gone=flat)[1] == pytest.approx(0.5), "missing pixels are not flat"
 
 
 def test_weak_edges_stay_only_where_they_continue_strong_ones() -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskwright.classic.edges import FAINT, SHARE, FoundEdges, find_edges
+from maskwright.classic.edges import FoundEdges, find_edges
+from maskwright.classic.edges.limits import FAINT, SHARE
 from maskwright.classic.enhance import ENHANCEMENTS
 from maskwright.core.errors import unknown_name
 from maskwright.core.keywords import request_of

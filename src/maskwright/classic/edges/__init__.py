@@ -8,33 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from maskwright.classic.edges.canny import canny, multiscale
-from maskwright.classic.edges.gradients import Response, color, laplacian, scharr, sobel
+from maskwright.classic.edges.gradients import Response, color, laplacian, scharr, sobel, structure
+from maskwright.classic.edges.limits import FAINT, thresholds
 from maskwright.classic.edges.phase import phase
 from maskwright.classic.planes import planes_of, seen
-from maskwright.core.errors import MaskwrightError, unknown_name
-from maskwright.ops.edges import linked, suppress, thin
+from maskwright.core.errors import unknown_name
+from maskwright.ops.edges import linked, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-FAINT = 1e-3
-"""A quarter of a grey value of 8-bit images."""
-INCONGRUENT = 0.1
+INCONGRUENT = 0.15
 """Phase congruency that noise reaches: measured .12 at most in 480,000 pixels, and .04 in one of 1,000."""
-NOISE_SHARE = 0.08
-"""Of the pixels on thinned ridges where noise or texture fills an image: measured .09 to .27 on photographs."""
-AROUND = 31
-"""Side of the square around a ridge in which others are counted."""
-STRONGEST = 0.02
-"""Share of the ridges that reach the automatic threshold at least: 3 % and more do by the rule on photographs."""
-SHARE = 0.5
-"""Of the upper threshold that the lower one is, as Canny advises (a half to a third)."""
 
 
 class EdgeMethod(NamedTuple):
@@ -120,69 +110,14 @@ def find_edges(
     if method not in EDGES:
         raise unknown_name("edge method", method, EDGES, "method")
     planes, chosen = planes_of(image), EDGES[method]
-    found = chosen.respond(seen(planes.values), **({} if sigma is None else {"sigma": sigma}))
+    values = seen(planes.values)
+    found = chosen.respond(values, **({} if sigma is None else {"sigma": sigma}))
     # Cut off before, strong edges would have a plateau and the image an edge around each hole.
     strength = _cut(found.strength, planes.gone)
     ridges = np.where(chosen.ridges(found.strength) > 0, strength, np.float32(0))
-    limits = thresholds(ridges, low, high, planes.gone, chosen.faint)
+    flat = structure(values, 0).strength < FAINT
+    limits = thresholds(ridges, low, high, gone=planes.gone, flat=flat, faint=chosen.faint)
     return FoundEdges(strength, linked(ridges, *limits), found.profile, limits)
-
-
-def thresholds(
-    ridges: NDArray[np.float32],
-    low: float | None = None,
-    high: float | None = None,
-    gone: NDArray[np.bool_] | None = None,
-    faint: float = FAINT,
-) -> tuple[float, float]:
-    """Return the thresholds of lines: those given, and automatic ones for the others.
-
-    Args:
-        ridges: strength (H, W) along the middle of edges, as `EdgeMethod.ridges` returns it.
-        low: least strength of a line; None for `SHARE` of `high`.
-        high: strength that each line has somewhere; None for one from the ridges: see `_usual`.
-        gone: where the image (H, W) has no data; None for nowhere.
-        faint: of the method.
-
-    Raises:
-        MaskwrightError: a threshold outside 0..1, or `low` above `high`.
-    """
-    for name, value in (("low", low), ("high", high)):
-        if value is not None and not 0 < value <= 1:
-            raise MaskwrightError(f"`{name}` is {value:g}, and it must be above 0, and 1 at most", name)
-    if high is None:
-        high = max(_usual(ridges, gone, faint), low or 0.0)
-    if low is None:
-        return SHARE * high, high
-    if low > high:
-        raise MaskwrightError(f"`low` is {low:g} and `high` is {high:g}: give a `low` of {high:g} or less", "low")
-    return low, high
-
-
-def _usual(ridges: NDArray[np.float32], gone: NDArray[np.bool_] | None, faint: float) -> float:
-    """Return the upper threshold for ridges (H, W): the mean plus the standard deviation of the thinned ones, or less.
-
-    Ridges of noise and texture are dense. Where a ridge has few others near it, its surroundings are flat, so that few
-    ridges can be noise: the threshold is lower in proportion to the mean share of ridges in the squares around them.
-    Of ridges that are alike, the mean plus the deviation may be more than all, so that the threshold is at most what
-    the strongest `STRONGEST` reach.
-    """
-    mask = thin(ridges > faint)
-    values = ridges[mask].astype(np.float64)
-    if not values.size:
-        return 1.0
-    most = min(values.mean() + values.std(), np.quantile(values, 1 - STRONGEST, method="higher"))
-    return float(np.clip(most * min(1, _density(mask, gone) / NOISE_SHARE), faint / SHARE, 1))
-
-
-def _density(mask: NDArray[np.bool_], gone: NDArray[np.bool_] | None) -> float:
-    """Return the mean share of ridges (H, W) among the known pixels around each of them."""
-    known = np.ones(mask.shape, np.float32) if gone is None else (~gone).astype(np.float32)
-    ridges, pixels = (
-        cv2.boxFilter(part, -1, (AROUND, AROUND), borderType=cv2.BORDER_CONSTANT)
-        for part in (mask.astype(np.float32), known)
-    )
-    return float((ridges[mask] / np.maximum(pixels[mask], 1 / AROUND**2)).mean())
 
 
 def _cut(strength: NDArray[np.float32], gone: NDArray[np.bool_] | None) -> NDArray[np.float32]:

@@ -23,6 +23,10 @@ NOISE = 2.0
 """Standard deviations above the mean of the noise that a response must have."""
 SPREAD, SHARPNESS = 0.5, 10.0
 """Share of scales below which a response counts little, and how sharply (a sigmoid)."""
+REACH = 6.0
+"""Pixels for each of sigma to which a line or a step masks others: twice the shortest wavelength."""
+MASKED, STEEPNESS = 0.4, 20.0
+"""Share of the greatest response within reach below which a response counts little, and how sharply (a sigmoid)."""
 TINY = 1e-4
 
 
@@ -33,6 +37,9 @@ def phase(planes: NDArray[np.float32], sigma: float = 2.0) -> Response:
     estimated at the finest scale and weights for the spread over scales. Orientations are joined to the root of the
     greatest moment (Kovesi 2003, "Phase congruency detects corners and edges"). Of several bands, the greatest value
     counts.
+
+    Where we differ: beside a corner or the end of a line, its weak tails in all filters are congruent too, and without
+    noise nothing hides them. Responses far below the greatest one within `REACH` count little.
 
     Args:
         planes: float32 (C, H, W).
@@ -50,7 +57,8 @@ def phase(planes: NDArray[np.float32], sigma: float = 2.0) -> Response:
     beyond = [(margin, whole - side - margin) for whole, side in zip(shape, planes.shape[1:], strict=True)]
     inside = slice(margin, margin + planes.shape[1]), slice(margin, margin + planes.shape[2])
     wider = (_continued(plane, beyond, along) for plane in planes)
-    return Response.dense(np.max([_moment(plane, inside, filters, sectors) for plane in wider], axis=0))
+    moments, sizes = zip(*(_moment(plane, inside, filters, sectors) for plane in wider), strict=True)
+    return Response.dense(np.max(moments, axis=0) * _unmasked(np.sum(sizes, axis=0), round(REACH * sigma)))
 
 
 def _moment(
@@ -58,20 +66,31 @@ def _moment(
     inside: tuple[slice, slice],
     filters: list[NDArray[np.float32]],
     sectors: list[NDArray[np.float32]],
-) -> NDArray[np.float32]:
-    """Return the root of the greatest moment (H, W) of the congruencies of all orientations, `inside` a wider plane."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the root of the greatest moment of the congruencies of all orientations, and the size of all responses.
+
+    Both are (H, W), `inside` a wider plane.
+    """
     spectrum = fft.fft2(plane)
-    xx, xy, yy = np.zeros((3, *plane[inside].shape), np.float32)
+    xx, xy, yy, size = np.zeros((4, *plane[inside].shape), np.float32)
     for number, sector in enumerate(sectors):
         part = spectrum * sector
-        congruency = _congruency([fft.ifft2(part * radial)[inside] for radial in filters])
+        responses = [fft.ifft2(part * radial)[inside] for radial in filters]
+        size += np.sum(np.abs(responses), axis=0)
+        congruency = _congruency(responses)
         x, y = (np.float32(turn(np.pi * number / ORIENTATIONS)) for turn in (np.cos, np.sin))
         square = congruency * congruency
         xx += x * x * square
         xy += x * y * square
         yy += y * y * square
     # A wave along x alone is congruent in all orientations, which makes xx half their number.
-    return np.sqrt((xx + yy + np.hypot(xx - yy, 2 * xy)) / ORIENTATIONS)
+    return np.sqrt((xx + yy + np.hypot(xx - yy, 2 * xy)) / ORIENTATIONS), size
+
+
+def _unmasked(size: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
+    """Return weights (H, W) from 0 to 1: low where responses are small against the greatest within `reach` pixels."""
+    greatest = cv2.dilate(size, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    return 1 / (1 + np.exp(STEEPNESS * (MASKED - size / (greatest + TINY))))
 
 
 def _continued(plane: NDArray[np.float32], margins: list[tuple[int, int]], along: float) -> NDArray[np.float32]:
